@@ -1,0 +1,1 @@
+"""voicerace: when does a Realtime API refuse a response around a function call?"""

@@ -1,0 +1,171 @@
+"""One session's set-up: which parties, with which settings. Every engine takes its parties from here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args, get_type_hints
+
+from voicerace.errors import InputError
+from voicerace.parameters import Fixed, Times
+from voicerace.parties.app import App, ToolEnd
+from voicerace.parties.component import Component
+from voicerace.parties.party import Party
+from voicerace.parties.proxy import Proxy
+from voicerace.parties.upstream import Knobs, Upstream
+from voicerace.parties.user import User
+from voicerace.tables.handlers import HANDLERS
+from voicerace.tables.profiles import PROFILES
+from voicerace.tables.releases import ProxyRelease, component, component_for, proxy_release
+from voicerace.tables.scenarios import SCENARIOS, Scenario
+
+__all__ = ["Session", "knobs"]
+
+
+@dataclass(frozen=True)
+class Session:
+    """Everything that decides one session. Made by `Session.of`, which checks it.
+
+    Attributes:
+        release: the proxy's row.
+        component: the component's tag.
+        scenario: who does what.
+        handler: a name of `tables.handlers`.
+        times: a value for every named duration.
+        profile: where the times that were not given came from.
+        modality: of the model's replies.
+        calls: function calls in the response that makes them.
+        preamble: a spoken message before the calls.
+        tool_end: how the app's tool ends.
+        knobs: the upstream's open facts.
+        seed: of all draws; without drawn times it changes nothing.
+    """
+
+    release: ProxyRelease
+    component: str
+    scenario: Scenario
+    handler: str = "return"
+    times: Times = field(default_factory=Times.of)
+    profile: str = "loopback"
+    modality: Literal["text", "audio"] = "text"
+    calls: int = 1
+    preamble: bool = False
+    tool_end: ToolEnd = "result"
+    knobs: Knobs = field(default_factory=Knobs)
+    seed: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        release: str = "0.9.1",
+        component_tag: str | None = None,
+        scenario: str = "single",
+        handler: str = "return",
+        times: Mapping[str, object] | None = None,
+        profile: str = "loopback",
+        modality: str = "text",
+        calls: int | None = None,
+        preamble: bool = False,
+        tool_end: str = "result",
+        knobs_given: Mapping[str, str] | None = None,
+        seed: int = 0,
+    ) -> Session:
+        """A session from words, as they come from a command line or a notebook.
+
+        Raises:
+            InputError: any of them is not allowed; it names the parameter and what is.
+        """
+        row = proxy_release(release)
+        _one_of("scenario", scenario, SCENARIOS)
+        _one_of("handler", handler, HANDLERS)
+        _one_of("profile", profile, PROFILES)
+        _one_of("modality", modality, ("text", "audio"))
+        _one_of("tool_end", tool_end, get_args(ToolEnd))
+        story = SCENARIOS[scenario]
+        if calls is not None and story.calls is not None and calls != story.calls:
+            raise InputError(
+                "calls", f"{calls} with scenario {scenario}", f"{scenario} has {story.calls}; parallel takes 1 to 8"
+            )
+        count = story.calls or (2 if calls is None else calls)
+        if not 1 <= count <= 8:
+            raise InputError("calls", str(count), "allowed are 1 to 8")
+        values = Times.of(times, profile)
+        gap, item_done = values.values["gap_ms"], values.values.get("item_done_ms")
+        if isinstance(gap, Fixed) and isinstance(item_done, Fixed) and item_done.values_ns > gap.values_ns:
+            raise InputError("item_done_ms", f"{item_done} is behind the gap's end", f"at most gap_ms, {gap}")
+        return cls(
+            release=row,
+            component=component(component_tag).tag if component_tag else component_for(row).tag,
+            scenario=story,
+            handler=handler,
+            times=values,
+            profile=profile,
+            modality="audio" if modality == "audio" else "text",
+            calls=count,
+            preamble=preamble,
+            tool_end=tool_end,  # type: ignore[arg-type]  # checked above against the same Literal
+            knobs=knobs(knobs_given or {}),
+            seed=seed,
+        )
+
+    def parties(self) -> dict[str, Party]:
+        """Fresh parties, by name."""
+        return {
+            "user": self.user(),
+            "app": App(HANDLERS[self.handler], self.tool_end, self.scenario.repeats),
+            "component": Component(component(self.component)),
+            "proxy": Proxy(self.release),
+            "upstream": Upstream(
+                [each.steps for each in self.scenario.inputs],
+                calls=self.calls,
+                modality=self.modality,
+                preamble=self.preamble,
+                knobs=self.knobs,
+                item_done_early=self.times.has("item_done_ms"),
+                slot_lags=not self.times.never_positive("slot_lag_ms"),
+            ),
+        }
+
+    def user(self) -> User:
+        """The user, who knows how many results the app will send."""
+        results = 0 if self.tool_end == "none" else 1 + self.scenario.repeats
+        return User(self.scenario.inputs, results)
+
+    def provenance(self) -> dict[str, Any]:
+        """What a recording says of where it comes from."""
+        return {
+            "release": self.release.tag,
+            "component": self.component,
+            "scenario": self.scenario.name,
+            "handler": self.handler,
+            "modality": self.modality,
+            "calls": self.calls,
+            "preamble": self.preamble,
+            "tool_end": self.tool_end,
+            "profile": self.profile,
+            "times": self.times.to_json(),
+            "knobs": {name: value for name, value in vars(self.knobs).items() if value != getattr(Knobs(), name)},
+            "seed": self.seed,
+            "proxy": f"model:{self.release.tag}",
+            "upstream": "mock",
+        }
+
+
+def knobs(given: Mapping[str, str]) -> Knobs:
+    """The upstream's knobs from words.
+
+    Raises:
+        InputError: an unknown knob or value.
+    """
+    allowed = {name: get_args(hint) for name, hint in get_type_hints(Knobs).items()}
+    for name, value in given.items():
+        _one_of("knob", name, allowed)
+        if allowed[name]:
+            _one_of(f"knob {name}", value, allowed[name])
+    return Knobs(**given)  # type: ignore[arg-type]  # checked above against the same Literals
+
+
+def _one_of(name: str, value: str, allowed: Any) -> None:
+    if value not in allowed:
+        raise InputError(name, f"{value!r} is unknown", f"allowed are {', '.join(allowed)}")

@@ -1,0 +1,55 @@
+"""Which program is a checkout? A hash over the proxy's source, because its version numbers name several programs each."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from voicerace.errors import InputError
+
+__all__ = ["package_of", "source_hash"]
+
+_ENTRY = Path("scripts/openai-proxy/server.ts")
+_PACKAGE = Path("packages/voice-agent-backend")
+#: `import … from './x'`, `export … from './x'`, `require('./x')`.
+_RELATIVE_IMPORT = re.compile(r"""(?:from|require\()\s*['"](\.{1,2}/[^'"]+)['"]""")
+
+
+def package_of(directory: Path | str) -> Path:
+    """The proxy's package folder in a checkout: the folder given, or the package below a repository root.
+
+    Raises:
+        InputError: neither holds the proxy's source.
+    """
+    root = Path(directory)
+    for candidate in (root, root / _PACKAGE):
+        if (candidate / _ENTRY).is_file():
+            return candidate
+    raise InputError(str(directory), f"no {_ENTRY} there or in {_PACKAGE}", "a checkout's root or its package folder")
+
+
+def source_hash(directory: Path | str) -> str:
+    """The first 12 hex digits of SHA-256 over the proxy's server and all it imports from beside it.
+
+    Line ends do not count; file names do.
+    """
+    package = package_of(directory)
+    seen: dict[str, bytes] = {}
+    waiting = [package / _ENTRY]
+    while waiting:
+        file = waiting.pop()
+        name = file.relative_to(package).as_posix()
+        if name in seen:
+            continue
+        seen[name] = file.read_bytes().replace(b"\r\n", b"\n")
+        for target in _RELATIVE_IMPORT.findall(seen[name].decode("utf-8", "replace")):
+            path = (file.parent / target).resolve()
+            found = next((each for each in (path, Path(f"{path}.ts"), path / "index.ts") if each.is_file()), None)
+            if found is not None and found.is_relative_to(package.resolve()):
+                waiting.append(package / found.relative_to(package.resolve()))
+    digest = hashlib.sha256()
+    for name in sorted(seen):
+        digest.update(f"{name}\n{len(seen[name])}\n".encode())
+        digest.update(seen[name])
+    return digest.hexdigest()[:12]

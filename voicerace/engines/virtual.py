@@ -1,0 +1,249 @@
+"""The virtual engine: carries the messages of a session in virtual time, exactly and repeatably.
+
+Events of one nanosecond run in causal rounds: an effect without a delay belongs to the next round. Within a round the
+order is upstream, proxy, component, app, user; for one party its timers come before messages, messages of the party
+nearer to the upstream before others, and each link keeps its order. So a create that arrives at the very moment in
+which the slot becomes free is accepted, and a result that arrives together with response.done comes after it.
+
+What this cannot show: scheduling of a real event loop, TCP's bursts, and clocks that run apart. Delays of a link are
+drawn once per session, so messages of a link never overtake each other.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from voicerace.engines.session import Session
+from voicerace.parties.party import Cancel, Close, Effects, Party, Send, SetTimer
+from voicerace.parties.user import User
+from voicerace.recording import LINKS, Event, Link, Payload, Recording
+
+__all__ = ["Tie", "VirtualEngine", "simulate", "ties"]
+
+_RANK = {"upstream": 0, "proxy": 1, "component": 2, "app": 3, "user": 4}
+_LINK = {(each.sender, each.receiver): each for each in LINKS}
+#: More than any session of these scenarios needs; a model that loops ends here instead of running for ever.
+_MAX_STEPS = 200_000
+
+#: (time_ns, round, receiver rank, timer before message, sender rank, number): the order of processing.
+_Key = tuple[int, int, int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Tie:
+    """Two things that happened to one party in the same nanosecond, by the numbers the engine gave them."""
+
+    first: int
+    second: int
+
+
+class VirtualEngine:
+    """Runs one session to its end.
+
+    Args:
+        session: what is played; its `Times` give every named duration.
+        parties: fresh parties by name; any can be replaced by an adapter of a real one.
+        provenance: what the recording says of itself.
+        swap: process the first of a tie after the second instead of before.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        parties: Mapping[str, Party] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+        swap: Tie | None = None,
+    ) -> None:
+        self.session = session
+        self.parties = dict(parties or session.parties())
+        self.user = self.parties["user"]
+        self.provenance = dict(provenance or session.provenance())
+        self.swap = swap
+        self.now_ns = 0
+        self.steps: list[tuple[int, int, str, str, int]] = []
+        self._round = 0
+        self._heap: list[tuple[_Key, tuple[Any, ...]]] = []
+        self._number = 0
+        self._cause = -1
+        self._timers: dict[tuple[str, str], int] = {}
+        self._closed: set[Link] = set()
+        self._log: list[list[Any]] = []
+        self._held: list[tuple[_Key, tuple[Any, ...]]] = []
+        self._seen: set[int] = set()
+        self._delay_ns = self._link_delays()
+
+    def _link_delays(self) -> dict[tuple[str, str], int]:
+        times, seed = self.session.times, self.session.seed
+        host, upstream = times.ns("host_rtt_ms", 0, seed), times.ns("upstream_rtt_ms", 0, seed)
+        return {
+            ("component", "proxy"): host // 2,
+            ("proxy", "component"): host - host // 2,
+            ("proxy", "upstream"): upstream // 2,
+            ("upstream", "proxy"): upstream - upstream // 2,
+        }
+
+    def run(self) -> Recording:
+        """Play the session and give back what passed."""
+        for name in ("upstream", "proxy", "component", "app", "user"):
+            self._apply(name, self.parties[name].start())
+        while self._heap or self._held:
+            if not self._heap:
+                self._release_held()
+            key, item = heapq.heappop(self._heap)
+            if self._hold(key, item):
+                continue
+            self.now_ns, self._round = key[0], key[1]
+            self._process(key, item)
+            if len(self.steps) > _MAX_STEPS:
+                raise RuntimeError(f"session does not end: {_MAX_STEPS} steps at {self.now_ns} ns")
+        return Recording(
+            events=tuple(
+                Event(seq, link, kind, sent, received, payload)
+                for seq, (link, kind, sent, received, payload) in enumerate(self._log)
+            ),
+            provenance=self.provenance,
+            clock="virtual",
+            observed=LINKS,
+            complete=True,
+        )
+
+    # -- one step ----------------------------------------------------------------------------------------------------
+
+    def _process(self, key: _Key, item: tuple[Any, ...]) -> None:
+        number = key[5]
+        match item:
+            case ("timer", party, name, cause):
+                if self._timers.get((party, name)) != number:
+                    return
+                del self._timers[party, name]
+                self._note(number, party, f"timer {name.partition(':')[0]}", cause)
+                self._apply(party, self.parties[party].timer(name))
+            case ("message", link, seq, cause):
+                entry = self._log[seq]
+                entry[3] = self.now_ns
+                self._note(number, link.receiver, str(link), cause)
+                if entry[1] == "close":
+                    self._closed.add(Link(link.receiver, link.sender))
+                    self._apply(link.receiver, self.parties[link.receiver].closed(link.sender, entry[4]["code"]))
+                else:
+                    self._apply(link.receiver, self.parties[link.receiver].message(link.sender, entry[4]))
+                    if link.sender == "upstream" or link.receiver == "app":
+                        self._show(link, seq)
+        self._seen.add(number)
+        if self._held and self.swap is not None and self.swap.second == number:
+            self._release_held()
+
+    def _note(self, number: int, party: str, source: str, cause: int) -> None:
+        self.steps.append((number, self.now_ns, party, source, cause))
+        self._cause = number
+
+    def _show(self, link: Link, seq: int) -> None:
+        """Let the user see what passed between others."""
+        if isinstance(self.user, User):
+            effects = self.user.observe(link.sender, link.receiver, self._log[seq][4], seq)
+            if effects:
+                self._apply("user", effects)
+
+    def _apply(self, party: str, effects: Effects) -> None:
+        for effect in effects:
+            if isinstance(effect, Send):
+                self._send(party, effect.to, "message", effect.payload)
+            elif isinstance(effect, SetTimer):
+                after = self.session.times.ns(effect.after, effect.index, self.session.seed)
+                self._timers[party, effect.name] = self._number
+                self._push(after, party, 0, _RANK[party], ("timer", party, effect.name, self._cause))
+            elif isinstance(effect, Cancel):
+                self._timers.pop((party, effect.name), None)
+            elif isinstance(effect, Close):
+                self._send(party, effect.to, "close", {"code": effect.code})
+                self._closed.add(_LINK[party, effect.to])
+
+    def _send(self, sender: str, receiver: str, kind: str, payload: Payload) -> None:
+        link = _LINK[sender, receiver]
+        if link in self._closed:
+            return
+        seq = len(self._log)
+        self._log.append([link, kind, self.now_ns, None, payload])
+        delay = self._delay_ns.get((sender, receiver), 0)
+        self._push(delay, receiver, 1, _RANK[sender], ("message", link, seq, self._cause))
+        if kind == "message" and receiver in ("upstream", "proxy") and sender in ("proxy", "component"):
+            self._show(link, seq)
+
+    def _push(self, delay_ns: int, receiver: str, order: int, sender_rank: int, item: tuple[Any, ...]) -> None:
+        round_ = self._round + 1 if delay_ns == 0 else 0
+        key = (self.now_ns + delay_ns, round_, _RANK[receiver], order, sender_rank, self._number)
+        self._number += 1
+        heapq.heappush(self._heap, (key, item))
+
+    # -- ties --------------------------------------------------------------------------------------------------------
+
+    def _hold(self, key: _Key, item: tuple[Any, ...]) -> bool:
+        """Keep back the first of the tie, and what its link sends behind it, until the second was processed."""
+        if self.swap is None or self.swap.second in self._seen:
+            return False
+        if key[5] == self.swap.first and not self._held:
+            self._held.append((key, item))
+            return True
+        if self._held:
+            first_key, first = self._held[0]
+            if key[0] > first_key[0]:
+                heapq.heappush(self._heap, (key, item))
+                self._release_held()
+                return True
+            if item[0] == "message" and first[0] == "message" and item[1] == first[1]:
+                self._held.append((key, item))
+                return True
+        return False
+
+    def _release_held(self) -> None:
+        """Let go what was kept back, ahead of everything else of this nanosecond."""
+        self._seen.add(self.swap.second if self.swap else -1)
+        for key, item in self._held:
+            heapq.heappush(self._heap, ((key[0], self._round, -1, key[3], key[4], key[5]), item))
+        self._held.clear()
+
+
+def simulate(session: Session) -> Recording:
+    """One session of the models, in virtual time."""
+    return VirtualEngine(session).run()
+
+
+def ties(session: Session, judge: Callable[[Recording], str]) -> tuple[Recording, str | None]:
+    """The session's recording, and the outcome that the swap of one pair of simultaneous events would give.
+
+    A tie is a pair of events that one party meets in the same nanosecond, from different sources, neither caused by
+    the other, whose swap changes what `judge` says. The first such pair in time decides; without one, None.
+    """
+    engine = VirtualEngine(session)
+    recording = engine.run()
+    usual = judge(recording)
+    for tie in _candidates(engine.steps):
+        other = judge(VirtualEngine(replace(session), swap=tie).run())
+        if other != usual:
+            return recording, other
+    return recording, None
+
+
+def _candidates(steps: list[tuple[int, int, str, str, int]]) -> list[Tie]:
+    """Neighbouring steps of one party in one nanosecond from different sources, neither the other's cause."""
+    causes = {number: cause for number, _, _, _, cause in steps}
+    newest: dict[tuple[int, str], dict[str, int]] = {}
+    pairs: list[Tie] = []
+    for number, time, party, source, _ in steps:
+        if party in ("app", "user"):
+            continue
+        earlier = newest.setdefault((time, party), {})
+        for other_source, other in earlier.items():
+            if other_source != source and not _caused(number, other, causes):
+                pairs.append(Tie(other, number))
+        earlier[source] = number
+    return pairs
+
+
+def _caused(number: int, ancestor: int, causes: Mapping[int, int]) -> bool:
+    while number > ancestor:
+        number = causes.get(number, -1)
+    return number == ancestor

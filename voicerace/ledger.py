@@ -1,0 +1,257 @@
+"""The books of the upstream link: which create began which response, which was refused, and what each knew.
+
+Fed one event after the other, as they pass one place (the upstream, or the proxy), it pairs every `response.create`
+with its answer from the wire alone, because a customer's log has nothing else. The rules:
+
+- accepted creates are announced in the order they were sent, and so are refusals;
+- a refusal names the response in the way. If that one is announced already, the oldest unanswered create was refused.
+  If not, the oldest unanswered create began it, and the next one was refused;
+- a refusal that finds no unanswered create, and names a response that was paired with one, shows that this response
+  was the server's own (server VAD) and the create in question is the refused one.
+
+The verdict reads it over a whole recording; the user of a session reads it as the session goes on. Small enough to be
+copied and compared; keys are whatever the feeder calls its events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from voicerace.recording import Payload
+from voicerace.wire import agent, realtime
+
+__all__ = ["Create", "Ledger", "Output", "Response", "UserInput"]
+
+
+@dataclass
+class Output:
+    """A function call's result on its way to the upstream.
+
+    Attributes:
+        key: the event that carried it.
+        call_id: whose result it is.
+        own: it is the app's, not the component's default error.
+        confirmed: the event that confirmed it, or None.
+        refused: the upstream did not accept it.
+    """
+
+    key: int
+    call_id: str
+    own: bool
+    confirmed: int | None = None
+    refused: bool = False
+
+
+@dataclass
+class Create:
+    """A `response.create`.
+
+    Attributes:
+        key: the event that carried it.
+        outputs_before: how many outputs had passed before it.
+        answer: what became of it; ``none`` until something did.
+        answered: the event that answered it.
+        names: the response that it began, or that was in its way.
+    """
+
+    key: int
+    outputs_before: int
+    answer: Literal["none", "response", "refused", "error"] = "none"
+    answered: int | None = None
+    names: str | None = None
+
+
+@dataclass
+class Response:
+    """A response in the default conversation.
+
+    Attributes:
+        id: its id.
+        created: the event that announced it.
+        create: the create that began it, as an index into `Ledger.creates`; None for the server's own.
+        outputs_before: outputs that had passed before it began.
+        calls: ids of its function calls, in order; `calls_done` those whose arguments are complete.
+        message: it has a message item.
+        heard: the first event with any of its text or audio.
+        done: the event that ended it; `status` is the final one.
+    """
+
+    id: str
+    created: int
+    create: int | None
+    outputs_before: int
+    calls: list[str] = field(default_factory=list)
+    calls_done: list[int] = field(default_factory=list)
+    message: bool = False
+    heard: int | None = None
+    done: int | None = None
+    status: str | None = None
+
+
+@dataclass
+class UserInput:
+    """Something the user said, as the upstream got it."""
+
+    key: int
+    text: str | None
+
+
+@dataclass
+class Ledger:
+    """See the module's text. All lists are in the order of passing."""
+
+    outputs: list[Output] = field(default_factory=list)
+    creates: list[Create] = field(default_factory=list)
+    responses: dict[str, Response] = field(default_factory=dict)
+    inputs: list[UserInput] = field(default_factory=list)
+    session_updates: list[int] = field(default_factory=list)
+    refusals: list[int] = field(default_factory=list)
+    _confirming: set[str] = field(default_factory=set)
+
+    def feed(self, sender: str, payload: Payload, key: int) -> None:
+        """Take in one message of the upstream link."""
+        if not isinstance(payload, Mapping):
+            return
+        if sender == "proxy":
+            self._client(payload, key)
+        else:
+            self._server(payload, key)
+
+    # -- questions ---------------------------------------------------------------------------------------------------
+
+    @property
+    def active(self) -> list[Response]:
+        """Responses announced and not done."""
+        return [response for response in self.responses.values() if response.done is None]
+
+    @property
+    def unanswered(self) -> list[Create]:
+        return [create for create in self.creates if create.answer == "none"]
+
+    def informed(self, response: Response, calls: list[str]) -> bool:
+        """Whether the app's own result of every one of `calls` was accepted before the response began."""
+        before = self.outputs[: response.outputs_before]
+        known = {output.call_id for output in before if output.own and not output.refused}
+        return known.issuperset(calls)
+
+    # -- feeding -----------------------------------------------------------------------------------------------------
+
+    def _client(self, event: Mapping[str, Any], key: int) -> None:
+        match event.get("type"):
+            case realtime.SESSION_UPDATE:
+                self.session_updates.append(key)
+            case realtime.ITEM_CREATE:
+                item = realtime.item_of(event)
+                if item.get("type") == "function_call_output":
+                    own = not agent.is_default_error(item.get("output"))
+                    self.outputs.append(Output(key, str(item.get("call_id")), own))
+                elif item.get("role") == "user":
+                    self.inputs.append(UserInput(key, _text(item)))
+            case realtime.RESPONSE_CREATE:
+                asked = event.get("response")
+                if not (isinstance(asked, Mapping) and asked.get("conversation") == "none"):
+                    self.creates.append(Create(key, len(self.outputs)))
+
+    def _server(self, event: Mapping[str, Any], key: int) -> None:
+        kind = event.get("type")
+        response = self.responses.get(str(event.get("response_id")))
+        if kind == realtime.RESPONSE_CREATED:
+            self._created(realtime.response_of(event), key)
+        elif kind == realtime.RESPONSE_DONE:
+            body = realtime.response_of(event)
+            if ended := self.responses.get(str(body.get("id"))):
+                ended.done = key
+                ended.status = str(body.get("status"))
+        elif kind == realtime.ERROR:
+            self._error(event, key)
+        elif kind in (realtime.ITEM_ADDED, realtime.ITEM_DONE, realtime.ITEM_CREATED):
+            self._confirmed(realtime.item_of(event), key)
+        elif kind == "input_audio_buffer.committed":
+            self.inputs.append(UserInput(key, None))
+        elif response is not None and kind == "response.output_item.added":
+            item = realtime.item_of(event)
+            if item.get("type") == "function_call":
+                response.calls.append(str(item.get("call_id")))
+            elif item.get("type") == "message":
+                response.message = True
+        elif response is not None and kind == realtime.ARGUMENTS_DONE:
+            response.calls_done.append(key)
+        elif response is not None and response.heard is None and _carries_output(event):
+            response.heard = key
+
+    def _created(self, body: Mapping[str, Any], key: int) -> None:
+        if body.get("conversation_id", "") is None:
+            return  # out of band
+        response_id = str(body.get("id"))
+        index = next((i for i, create in enumerate(self.creates) if create.answer == "none"), None)
+        if index is None:
+            self.responses[response_id] = Response(response_id, key, None, len(self.outputs))
+            return
+        create = self.creates[index]
+        create.answer, create.answered, create.names = "response", key, response_id
+        self.responses[response_id] = Response(response_id, key, index, create.outputs_before)
+
+    def _error(self, event: Mapping[str, Any], key: int) -> None:
+        error = realtime.error_of(event)
+        if realtime.is_refusal(event):
+            self.refusals.append(key)
+            if (create := self._refused(realtime.response_named_by(event))) is not None:
+                create.answer, create.answered = "refused", key
+                create.names = realtime.response_named_by(event)
+        elif error.get("code") == "invalid_tool_call_id":
+            text = str(error.get("message"))
+            waiting = (output for output in self.outputs if output.confirmed is None and not output.refused)
+            if (output := next((each for each in waiting if f"'{each.call_id}'" in text), None)) is not None:
+                output.refused = True
+        elif self.unanswered and _may_answer_create(error):
+            create = self.unanswered[0]
+            create.answer, create.answered = "error", key
+
+    def _refused(self, in_the_way: str | None) -> Create | None:
+        """The create that a refusal answers, by the rules of the module's text."""
+        waiting = self.unanswered
+        known = self.responses.get(in_the_way or "")
+        if not waiting:
+            if known is None or known.create is None or known.done is not None:
+                return None
+            mistaken = self.creates[known.create]
+            known.create = None
+            return mistaken
+        if known is None and in_the_way is not None and len(waiting) > 1:
+            return waiting[1]
+        return waiting[0]
+
+    def _confirmed(self, item: Mapping[str, Any], key: int) -> None:
+        # Added and done name the same item: it confirms one output, once.
+        item_id = str(item.get("id"))
+        if item.get("type") != "function_call_output" or item_id in self._confirming:
+            return
+        self._confirming.add(item_id)
+        for output in self.outputs:
+            if output.call_id == item.get("call_id") and output.confirmed is None and not output.refused:
+                output.confirmed = key
+                return
+
+
+def _carries_output(event: Mapping[str, Any]) -> bool:
+    """Whether an event has some of a reply's text or audio in it."""
+    content = event.get("delta") or event.get("text") or event.get("transcript")
+    return event.get("type") in realtime.HEARD and bool(content)
+
+
+def _may_answer_create(error: Mapping[str, Any]) -> bool:
+    """Whether an error of another code can be the answer to a create: those of items, audio and session cannot."""
+    code = str(error.get("code") or "")
+    others = ("input_audio", "item", "cannot_update", "response_cancel", "session_", "invalid_value", "invalid_json")
+    return not code.startswith(others)
+
+
+def _text(item: Mapping[str, Any]) -> str | None:
+    content = item.get("content")
+    if isinstance(content, list):
+        for part in content:
+            if isinstance(part, Mapping) and isinstance(part.get("text"), str):
+                return str(part["text"])
+    return None

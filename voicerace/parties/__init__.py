@@ -1,0 +1,1 @@
+"""Who takes part in a session: machines without I/O and without a clock."""

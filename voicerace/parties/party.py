@@ -1,0 +1,69 @@
+"""What every party is: inputs in, effects out. No I/O, no clock, no randomness.
+
+An engine calls `start`, `message`, `closed` and `timer` and carries out the effects they return, in order. Timers have
+a name (setting one again replaces it) and last a *named* duration: what the name means in time is the engine's
+business, so the same machine runs in virtual time, on real sockets and under exploration, where it is an interval.
+A party's state is a small dataclass that can be copied and compared and holds no time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from voicerace.recording import Payload
+
+__all__ = ["Cancel", "Close", "Effect", "Effects", "Party", "Send", "SetTimer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a message to a neighbour."""
+
+    to: str
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close the connection to a neighbour. `code` None: without a status code (WebSocket 1005 at the other end)."""
+
+    to: str
+    code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimer:
+    """Call `timer(name)` after the duration called `after`; `index` tells apart the values of one name."""
+
+    name: str
+    after: str
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Drop a timer; one that is not set is no error."""
+
+    name: str
+
+
+Effect: TypeAlias = Send | Close | SetTimer | Cancel
+Effects: TypeAlias = Sequence[Effect]
+
+
+class Party(Protocol):
+    """A machine that takes part in a session."""
+
+    def start(self) -> Effects:
+        """The connections are open."""
+
+    def message(self, sender: str, payload: Payload) -> Effects:
+        """A message from a neighbour arrived."""
+
+    def closed(self, sender: str, code: int | None) -> Effects:
+        """A neighbour closed its connection; `code` None when it gave none or was never reached."""
+
+    def timer(self, name: str) -> Effects:
+        """A timer set earlier ran out."""

@@ -1,0 +1,422 @@
+"""The proxy, voice-agent-backend: every release of it, as one machine that reads a row of `tables.releases`.
+
+The machine follows the running proxy, in the order of its sends on each link: `voicerace conformance` compares them
+message by message. One method per event, one branch per knob; nothing here knows a release by name. User audio
+(binary frames from the host, the upstream's input_audio events) is not modelled yet and is refused, not guessed.
+
+Facts: RELEASES knobs 1-9; `server.ts` and `translator.ts` of each tag.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from voicerace.errors import InputError
+from voicerace.parties import translate
+from voicerace.parties.party import Cancel, Close, Effect, Effects, Send, SetTimer
+from voicerace.recording import Payload
+from voicerace.tables.releases import A, I, ProxyRelease, R, T
+from voicerace.wire import agent, realtime
+
+__all__ = ["Proxy", "ProxyState"]
+
+
+@dataclass
+class ProxyState:
+    """What one connection of the proxy remembers. Names in brackets are those of its source.
+
+    Attributes:
+        flag: a response is taken to be in progress (`responseInProgress`).
+        mark: a create waits behind a result (`pendingResponseCreateAfterFunctionCallOutput`).
+        text_waits: a create waits behind user text (`pendingItemAddedBeforeResponseCreate`).
+        configured: session.update went out (`hasForwardedSessionUpdate`).
+        ready: session.updated came in (`hasSentSettingsApplied`).
+        host_open, upstream_open: the two connections.
+        greeting: waits for session.updated.
+        context_items: earlier conversation that waits for session.updated.
+        had_context: Settings came with earlier conversation, so no greeting follows.
+        queued_text: user text that waits for session.updated.
+        started, done: AgentStartedSpeaking, AgentDone went out for the response in progress.
+        audio_came: audio of the response in progress went out.
+        text_went: assistant text went out since the last create; `last_text` is that text.
+        deltas: text deltas since the last create.
+        items_sent: items whose text went to the host.
+        waiting_error: an idle_timeout error held back while the flag is set.
+    """
+
+    flag: bool = False
+    mark: bool = False
+    text_waits: bool = False
+    configured: bool = False
+    ready: bool = False
+    host_open: bool = True
+    upstream_open: bool = True
+    greeting: str | None = None
+    context_items: tuple[realtime.Message, ...] = ()
+    had_context: bool = False
+    queued_text: tuple[Mapping[str, Any], ...] = ()
+    started: bool = False
+    done: bool = False
+    audio_came: bool = False
+    text_went: bool = False
+    last_text: str | None = None
+    deltas: str = ""
+    items_sent: set[str] = field(default_factory=set)
+    waiting_error: agent.Message | None = None
+
+
+class Proxy:
+    """One host connection with its one upstream connection, in the release of `release`."""
+
+    def __init__(self, release: ProxyRelease) -> None:
+        self.release = release
+        self.state = ProxyState()
+        self._out: list[Effect] = []
+        self._upstream_events: dict[str, Callable[[Mapping[str, Any]], None]] = {
+            realtime.SESSION_UPDATED: self._session_updated,
+            realtime.TEXT_DONE: self._text_done,
+            realtime.TRANSCRIPT_DONE: self._transcript_done,
+            realtime.ARGUMENTS_DONE: self._arguments_done,
+            realtime.AUDIO_DELTA: self._audio_delta,
+            realtime.AUDIO_DONE: self._audio_done,
+            realtime.RESPONSE_DONE: self._response_done,
+            realtime.ERROR: self._error,
+            realtime.ITEM_CREATED: self._item,
+            realtime.ITEM_ADDED: self._item,
+            realtime.ITEM_DONE: self._item,
+        }
+
+    # -- the party ---------------------------------------------------------------------------------------------------
+
+    def start(self) -> Effects:
+        return ()
+
+    def message(self, sender: str, payload: Payload) -> Effects:
+        if sender == "upstream":
+            if self.state.host_open:
+                self._from_upstream(payload)
+        elif self.state.upstream_open:
+            self._from_host(payload)
+        return self._effects()
+
+    def closed(self, sender: str, code: int | None) -> Effects:
+        state = self.state
+        if sender == "component":
+            state.host_open = False
+            self._out += [Cancel("recovery"), Close("upstream", None)]
+        else:
+            state.upstream_open = False
+            self._out.append(Cancel("recovery"))
+            if code is not None:
+                self._flush_waiting_error()
+                if not state.ready:
+                    self._host(agent.error(translate.closed_early(code), "upstream_closed_before_session_ready"))
+            self._out.append(Close("component", None))
+        return self._effects()
+
+    def timer(self, name: str) -> Effects:
+        # The only timer: 20 s after the last result without an event that releases the create.
+        if self.state.mark and self.state.upstream_open:
+            self._release_create()
+        return self._effects()
+
+    def _effects(self) -> Effects:
+        out, self._out = self._out, []
+        return out
+
+    def _host(self, payload: Payload) -> None:
+        if self.state.host_open:
+            self._out.append(Send("component", payload))
+
+    def _upstream(self, payload: Payload) -> None:
+        if self.state.upstream_open:
+            self._out.append(Send("upstream", payload))
+
+    # -- creates and the flag ----------------------------------------------------------------------------------------
+
+    def _create(self, writer: str) -> None:
+        """Send `response.create` for `writer`; the flag follows where the release sets it by that writer."""
+        self._upstream(realtime.create_response())
+        self._response_started(writer)
+
+    def _response_started(self, writer: str) -> None:
+        state = self.state
+        if writer in self.release.flag_set_by:
+            state.flag = True
+        state.started = state.done = state.audio_came = state.text_went = False
+        state.last_text = None
+        state.deltas = ""
+
+    def _response_ended(self) -> None:
+        self.state.flag = False
+        self.state.started = self.state.done = False
+
+    def _release_create(self) -> None:
+        """The event that the create behind a result waited for has come."""
+        if self.release.recovery:
+            self._out.append(Cancel("recovery"))
+        self.state.mark = False
+        self._create("result")
+
+    def _release_event(self, event: str) -> None:
+        if self.state.mark and event in self.release.create_on:
+            self._release_create()
+
+    # -- from the host -----------------------------------------------------------------------------------------------
+
+    def _from_host(self, payload: Payload) -> None:
+        if isinstance(payload, str):
+            payload = _parsed(payload)
+        if not isinstance(payload, Mapping):
+            raise InputError("user audio", "a binary frame from the host", "this model takes JSON messages only so far")
+        match payload.get("type"):
+            case "Settings":
+                self._settings(payload)
+            case "FunctionCallResponse":
+                self._result(payload)
+            case "InjectUserMessage":
+                self._user_text(payload)
+            case _ if self.release.other_json_raw:
+                # As a binary frame: the proxy hands its Buffer to `ws`.
+                self._upstream(json.dumps(payload, separators=(",", ":")).encode())
+            case "KeepAlive":
+                pass
+            case kind:
+                self._host(agent.error(translate.disallowed(kind), "disallowed_client_message_type"))
+
+    def _settings(self, settings: Mapping[str, Any]) -> None:
+        """Knob 4: the first becomes session.update; a later one, or one that meets the flag, only looks applied."""
+        state = self.state
+        if state.configured or (self.release.settings_wait and (state.flag or state.mark)):
+            self._host(agent.settings_applied())
+            return
+        state.configured = True
+        self._upstream(realtime.update_session(translate.session(settings, self.release)))
+        messages = translate.context_messages(settings)
+        if self.release.context_in == "items":
+            state.context_items = tuple(realtime.create_item(translate.context_item(each)) for each in messages)
+        elif messages:
+            state.had_context = True
+        greeting = settings.get("agent", {}).get("greeting")
+        state.greeting = greeting if isinstance(greeting, str) and greeting.strip() else None
+
+    def _result(self, response: Mapping[str, Any]) -> None:
+        """Knob 1: the output item at once; its create at once, or behind one mark for however many results."""
+        self._upstream(realtime.create_item(translate.output_item(response, self.release)))
+        if self.release.defers:
+            self.state.mark = True
+            if self.release.recovery:
+                self._out.append(SetTimer("recovery", "recovery_ms"))
+        else:
+            self._create("result")
+        if self.release.agent not in ("none", "some"):
+            self._host(agent.agent_thinking())
+
+    def _user_text(self, message: Mapping[str, Any]) -> None:
+        """Knob 5: the item, an echo, and a create at the next event of any item."""
+        state = self.state
+        if self.release.text_queued and not state.ready:
+            state.queued_text = (*state.queued_text, message)
+            return
+        text = message.get("content") or ""
+        self._upstream(realtime.create_item(realtime.user_item(text)))
+        state.text_waits = True
+        self._host(agent.conversation_text("user", text))
+
+    # -- from the upstream -------------------------------------------------------------------------------------------
+
+    def _from_upstream(self, payload: Payload) -> None:
+        if isinstance(payload, (bytes, str)):
+            payload = _parsed(payload) or payload
+        if not isinstance(payload, Mapping):
+            self._no_json(payload)
+            return
+        kind = str(payload.get("type"))
+        if kind == realtime.SESSION_CREATED:
+            return
+        if "input_audio" in kind:
+            raise InputError("user audio", f"{kind} from the upstream", "this model has no user audio so far")
+        if handler := self._upstream_events.get(kind):
+            handler(payload)
+        elif self.release.unknown_event == "raw":
+            self._host(payload)
+        else:
+            self._known_or_not(kind, payload)
+
+    def _known_or_not(self, kind: str, event: Mapping[str, Any]) -> None:
+        """Releases that drop what they know: is this event one of those?"""
+        if kind == realtime.RESPONSE_CREATED:
+            if "server" in self.release.flag_set_by and not self.state.flag:
+                self._response_started("server")
+        elif kind == realtime.TEXT_DELTA and self.release.text_delta_known:
+            delta = event.get("delta")
+            self.state.deltas += delta if isinstance(delta, str) else ""
+        elif kind not in translate.KNOWN_EVENTS and self.release.unknown_event == "error":
+            self._host(agent.error(translate.unmapped(kind), "unmapped_upstream_event"))
+
+    def _no_json(self, payload: Payload) -> None:
+        if self.release.unknown_event == "raw":
+            self._host(payload.decode("utf-8", "replace") if isinstance(payload, bytes) else payload)
+        else:
+            self._host(agent.error(translate.UNPARSED, "unmapped_upstream_event"))
+
+    def _session_updated(self, event: Mapping[str, Any]) -> None:
+        state = self.state
+        state.ready = True
+        for item in state.context_items:
+            self._upstream(item)
+        state.context_items = ()
+        self._host(agent.settings_applied())
+        if state.greeting is not None and not state.had_context:
+            self._host(agent.conversation_text("assistant", state.greeting))
+            if self.release.agent not in ("none", "some"):
+                self._agent_done()
+        state.greeting = None
+        state.had_context = False
+        queued, state.queued_text = state.queued_text, ()
+        for message in queued:
+            self._user_text(message)
+
+    def _text_done(self, event: Mapping[str, Any]) -> None:
+        """T. In the releases that take text from it, that happens before the flag is cleared."""
+        state = self.state
+        if self.release.reply_text == "any":
+            self._agent_started()
+            text = translate.text_of_done(event) or state.deltas.strip() or None
+            state.deltas = ""
+            self._reply_text(text, trimmed=text)
+        if T in self.release.flag_cleared_by:
+            self._response_ended()
+        self._release_event(T)
+        if self.release.reply_text != "any":
+            self._agent_started()
+        if self.release.reply_text == "done":
+            self._host(agent.conversation_text("assistant", event.get("text") or ""))
+        if self.release.agent == "some":
+            self._host({"type": "AgentAudioDone"})
+        elif self.release.agent == "all" or not state.audio_came:
+            self._agent_done()
+        self._flush_waiting_error()
+
+    def _transcript_done(self, event: Mapping[str, Any]) -> None:
+        """S."""
+        text = event.get("transcript") or ""
+        if self.release.reply_text == "done":
+            self._agent_started()
+            self._host(agent.conversation_text("assistant", text))
+        elif self.release.reply_text == "any" and text.strip() and not self.state.text_went:
+            self._agent_started()
+            self._reply_text(text, trimmed=text.strip())
+
+    def _arguments_done(self, event: Mapping[str, Any]) -> None:
+        name, arguments = event.get("name") or "function", event.get("arguments") or ""
+        if self.release.agent not in ("none", "some"):
+            self._agent_started()
+        self._host(agent.function_call_request(event.get("call_id") or "", name, arguments))
+        if self.release.reply_text == "done":
+            self._host(agent.conversation_text("assistant", agent.call_text(name, arguments)))
+
+    def _audio_delta(self, event: Mapping[str, Any]) -> None:
+        pcm = realtime.pcm_of(event)
+        if not pcm:
+            return
+        self.state.audio_came = True
+        self._agent_started()
+        self._host(pcm)
+
+    def _audio_done(self, event: Mapping[str, Any]) -> None:
+        """A."""
+        if A in self.release.flag_cleared_by:
+            self.state.flag = False
+        if self.release.agent == "some":
+            self._host({"type": "AgentAudioDone"})
+        else:
+            self._agent_done()
+
+    def _response_done(self, event: Mapping[str, Any]) -> None:
+        """R."""
+        if self.release.done_raw:
+            self._host(event)
+            return
+        if self.release.reply_text == "any":
+            text = self.state.deltas.strip() or translate.text_of_output(realtime.response_of(event))
+            self.state.deltas = ""
+            if text and not self.state.text_went:
+                self._agent_started()
+                self._reply_text(text, trimmed=text.strip())
+        if self.release.agent not in ("none", "some"):
+            self._agent_done()
+        if R in self.release.flag_cleared_by:
+            self._response_ended()
+        self._release_event(R)
+
+    def _error(self, event: Mapping[str, Any]) -> None:
+        """Knob 7 and 8: which code the host sees, which error it never sees, which one waits."""
+        error = translate.host_error(event, self.release.error_code_from)
+        if error["code"] == "idle_timeout" and self.release.idle_timeout_waits and self.state.flag:
+            self.state.waiting_error = error
+        elif not (self.release.refusal_hidden and error["code"] == realtime.ACTIVE_RESPONSE):
+            self._host(error)
+
+    def _item(self, event: Mapping[str, Any]) -> None:
+        """An item was added or confirmed: I, the event that user text waits for, and text of the assistant's."""
+        item = realtime.item_of(event)
+        if event["type"] == realtime.ITEM_DONE and item.get("type") == "function_call_output":
+            self._release_event(I)
+        if self.state.text_waits and not self.state.mark:
+            self.state.text_waits = False
+            self._create("text")
+        if self.release.unknown_event == "raw":
+            self._host(event)
+        elif text := translate.text_of_item(item):
+            self._item_text(str(item.get("id") or ""), text)
+
+    # -- to the host -------------------------------------------------------------------------------------------------
+
+    def _item_text(self, item_id: str, text: str) -> None:
+        """Assistant text of an item goes out once per item, and not again when T, S or R brought it."""
+        state = self.state
+        if item_id in state.items_sent:
+            return
+        if item_id:
+            state.items_sent.add(item_id)
+        if self.release.reply_text == "any":
+            if state.last_text is not None and text.strip() == state.last_text:
+                return
+            state.text_went = True
+            state.last_text = text.strip()
+        self._host(agent.conversation_text("assistant", text))
+
+    def _reply_text(self, text: str | None, *, trimmed: str | None) -> None:
+        if text and not self.state.text_went:
+            self._host(agent.conversation_text("assistant", text))
+            self.state.text_went = True
+            self.state.last_text = trimmed
+
+    def _agent_started(self) -> None:
+        if self.release.agent != "none" and not self.state.started:
+            self._host({"type": "AgentStartedSpeaking"})
+            self.state.started = True
+
+    def _agent_done(self) -> None:
+        if self.release.agent not in ("none", "some") and not self.state.done:
+            self._host({"type": "AgentDone"})
+            self._host({"type": "AgentAudioDone"})
+            self.state.done = True
+
+    def _flush_waiting_error(self) -> None:
+        if self.state.waiting_error is not None:
+            self._host(self.state.waiting_error)
+            self.state.waiting_error = None
+
+
+def _parsed(text: str | bytes) -> Mapping[str, Any] | None:
+    """A JSON object, or None."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None

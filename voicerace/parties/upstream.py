@@ -1,0 +1,453 @@
+"""The mock upstream: a Realtime API that is as strict as the evidence, and whose open facts are knobs.
+
+It keeps the slot by the table of `tables.slot`, confirms items, produces the responses that the scenario's steps ask
+for with all their events in GA order, and refuses as the real API does. What it says to the proxy is all there is to
+know about it; it never looks at the other parties. Facts and their marks: REALTIME, `tables.slot`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from voicerace.parties.party import Cancel, Effect, Effects, Send, SetTimer
+from voicerace.parties.script import Output, Plan, Stage, Status, stages
+from voicerace.recording import Payload
+from voicerace.tables.scenarios import Step
+from voicerace.tables.slot import SLOT, Occurrence, State
+from voicerace.wire import realtime
+
+__all__ = ["Knobs", "Upstream", "UpstreamState"]
+
+#: 2 ms of silence, 24 kHz 16-bit mono: enough to be audio, small enough for a recording.
+_PCM = base64.b64encode(bytes(96)).decode("ascii")
+#: How far a call is, in order; an output is accepted from the phase on that the knob `function_output` names.
+_PHASES = ("unknown", "at_once", "open", "item_done", "response_done")
+_CITIES = ("Lisbon", "Porto", "Faro", "Coimbra", "Braga", "Evora", "Aveiro", "Sintra")
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """The facts nobody has shown, one knob each; the defaults are what most evidence speaks for (REALTIME).
+
+    Attributes:
+        function_output: when the output of a call is accepted: ``at_once``; after its ``item_done``; after
+            ``response_done``. Before that it is refused with ``invalid_tool_call_id`` (claim).
+        session_update_active: session.update during a response: ``accept`` (doc) or ``refuse`` with the
+            active-response code (what the fix for #459 assumed; no evidence).
+        item_before_output: conversation.item.done comes before response.output_item.done, or behind it (one source
+            each way).
+        binary_frames: JSON in a binary frame is read, or refused with ``invalid_request`` (open).
+        reply_status: how replies end.
+        error_after_create: a create in a free slot is answered with this error code instead of a response.
+    """
+
+    function_output: Literal["at_once", "item_done", "response_done"] = "at_once"
+    session_update_active: Literal["accept", "refuse"] = "accept"
+    item_before_output: Literal["yes", "no"] = "yes"
+    binary_frames: Literal["read", "refuse"] = "read"
+    reply_status: Status = "completed"
+    error_after_create: str = ""
+
+
+@dataclass
+class Response:
+    """A response on its way: its plan, the next stage, its items as last sent, and what the host could have heard."""
+
+    id: str
+    number: int
+    plan: Plan
+    line: Sequence[Stage]
+    in_band: bool = True
+    next: int = 0
+    created: bool = False
+    items: list[dict[str, Any]] = field(default_factory=list)
+    finished: set[int] = field(default_factory=set)
+    done_items: set[int] = field(default_factory=set)
+
+
+@dataclass
+class UpstreamState:
+    """One session.
+
+    Attributes:
+        slot: the state of `tables.slot`.
+        responses: those not done yet, by id; at most one of them in band.
+        holder: the id of the one that holds the slot.
+        calls: call id -> whether its item is ``open``, ``item_done``, or its response done (``response_done``).
+        outputs: call id -> results accepted for it, in order.
+        acks: items accepted and not yet confirmed, by id.
+        inputs: user inputs accepted; `steps_taken`: responses begun for the newest of them.
+        counts: how many ids of each kind were given out.
+        last_item: the newest item's id.
+        session: the session object.
+        spoke: audio was output, so the voice is settled.
+    """
+
+    slot: State = "free"
+    responses: dict[str, Response] = field(default_factory=dict)
+    holder: str = ""
+    calls: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, list[str]] = field(default_factory=dict)
+    acks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    inputs: int = 0
+    steps_taken: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    last_item: str | None = None
+    session: dict[str, Any] = field(default_factory=dict)
+    spoke: bool = False
+
+
+class Upstream:
+    """One Realtime session.
+
+    Args:
+        plan: what the model does with each user input, response by response; the last step serves the rest.
+        calls: function calls in a response that makes calls.
+        modality: ``text`` or ``audio``.
+        preamble: a spoken message before the calls.
+        knobs: the open facts.
+        item_done_early: `item_done_ms` is set, so call items are done inside the gap, not at its end.
+        slot_lags: `slot_lag_ms` is not 0, so the slot stays taken for a while after response.done.
+    """
+
+    def __init__(
+        self,
+        plan: Sequence[Sequence[Step]],
+        *,
+        calls: int = 1,
+        modality: Literal["text", "audio"] = "text",
+        preamble: bool = False,
+        knobs: Knobs | None = None,
+        item_done_early: bool = False,
+        slot_lags: bool = False,
+    ) -> None:
+        self.plan = tuple(tuple(steps) for steps in plan)
+        self.calls = calls
+        self.modality = modality
+        self.preamble = preamble
+        self.knobs = knobs or Knobs()
+        self.item_done_early = item_done_early
+        self.slot_lags = slot_lags
+        self.state = UpstreamState()
+        self._out: list[Effect] = []
+
+    # -- the party ---------------------------------------------------------------------------------------------------
+
+    def start(self) -> Effects:
+        self.state.session = {"type": "realtime", "model": "gpt-realtime", "output_modalities": [self.modality]}
+        self._send(realtime.session_event(realtime.SESSION_CREATED, self._id("event"), self.state.session))
+        return self._effects()
+
+    def message(self, sender: str, payload: Payload) -> Effects:
+        if isinstance(payload, (bytes, str)):
+            if isinstance(payload, bytes) and self.knobs.binary_frames == "refuse":
+                self._error("invalid_request", "Binary frames are not supported.", {})
+                return self._effects()
+            try:
+                payload = json.loads(payload)
+            except ValueError:
+                payload = None
+        if not isinstance(payload, Mapping):
+            self._error("invalid_json", "The event is no JSON object.", {})
+            return self._effects()
+        match payload.get("type"):
+            case realtime.SESSION_UPDATE:
+                self._update_session(payload)
+            case realtime.ITEM_CREATE:
+                self._create_item(payload)
+            case realtime.RESPONSE_CREATE:
+                self._create_response(payload)
+            case realtime.RESPONSE_CANCEL:
+                self._cancel(payload)
+            case kind:
+                self._error("invalid_value", f"Invalid value: '{kind}'.", payload)
+        return self._effects()
+
+    def closed(self, sender: str, code: int | None) -> Effects:
+        return ()
+
+    def timer(self, name: str) -> Effects:
+        kind, _, rest = name.partition(":")
+        if kind == "ack":
+            self._confirm(rest)
+        elif kind == "slot":
+            self._slot("lag_over")
+        else:
+            response_id, _, position = rest.partition(":")
+            self._stage(self.state.responses[response_id], int(position))
+        return self._effects()
+
+    def _effects(self) -> Effects:
+        out, self._out = self._out, []
+        return out
+
+    def _send(self, message: realtime.Message) -> None:
+        self._out.append(Send("proxy", message))
+
+    def _id(self, kind: str) -> str:
+        self.state.counts[kind] = number = self.state.counts.get(kind, 0) + 1
+        return f"{kind}_{number:04d}"
+
+    def _error(self, code: str | None, message: str, cause: Mapping[str, Any]) -> None:
+        self._send(realtime.error_event(self._id("event"), code, message, client_event_id=cause.get("event_id")))
+
+    def _slot(self, event: Occurrence) -> bool:
+        """Take a transition of the table; False when the table refuses the event."""
+        row = SLOT[self.state.slot, event]
+        self.state.slot = row.next
+        return not row.refused
+
+    # -- client events -----------------------------------------------------------------------------------------------
+
+    def _update_session(self, event: Mapping[str, Any]) -> None:
+        if self.knobs.session_update_active == "refuse" and self.state.slot != "free":
+            self._send(realtime.refusal(self._id("event"), self.state.holder, event.get("event_id")))
+            return
+        session = event.get("session") or {}
+        voice = ((session.get("audio") or {}).get("output") or {}).get("voice")
+        known = ((self.state.session.get("audio") or {}).get("output") or {}).get("voice")
+        if self.state.spoke and voice is not None and voice != known:
+            self._error("cannot_update_voice", "Cannot update a conversation's voice if assistant audio is present.", event)
+            return
+        self.state.session = {**self.state.session, **session}
+        self._send(realtime.session_event(realtime.SESSION_UPDATED, self._id("event"), self.state.session))
+
+    def _create_item(self, event: Mapping[str, Any]) -> None:
+        item = dict(event.get("item") or {})
+        if item.get("type") == "function_call_output":
+            call_id = str(item.get("call_id"))
+            reached = _PHASES.index(self.state.calls.get(call_id, "unknown"))
+            if reached < max(_PHASES.index("open"), _PHASES.index(self.knobs.function_output)):
+                self._error("invalid_tool_call_id", f"Tool call ID '{call_id}' not found in conversation.", event)
+                return
+            self.state.outputs.setdefault(call_id, []).append(str(item.get("output")))
+        elif item.get("role") == "user":
+            self.state.inputs += 1
+            self.state.steps_taken = 0
+        item = {"id": item.get("id") or self._id("item"), "object": "realtime.item", "status": "completed", **item}
+        self.state.acks[item["id"]] = item
+        self._out.append(SetTimer(f"ack:{item['id']}", "ack_ms", self.state.counts.get("ack", 0)))
+        self._id("ack")
+
+    def _confirm(self, item_id: str) -> None:
+        item = self.state.acks.pop(item_id)
+        for kind in (realtime.ITEM_ADDED, realtime.ITEM_DONE):
+            self._send(realtime.conversation_item(kind, self._id("event"), self.state.last_item, item))
+        self.state.last_item = item_id
+
+    def _create_response(self, event: Mapping[str, Any]) -> None:
+        asked = event.get("response") or {}
+        if asked.get("conversation") == "none":
+            self._begin(Plan((Output("message", "Out of band."),)), in_band=False)
+            return
+        if self.state.slot == "free" and self.knobs.error_after_create:
+            self._error(self.knobs.error_after_create, "The request could not be served.", event)
+            return
+        if not self._slot("create"):
+            self._send(realtime.refusal(self._id("event"), self.state.holder, event.get("event_id")))
+            return
+        self._begin(self._next_plan())
+
+    def _cancel(self, event: Mapping[str, Any]) -> None:
+        wanted = event.get("response_id") or self.state.holder
+        response = self.state.responses.get(wanted)
+        if response is None:
+            self._error("response_cancel_not_active", "Cancellation failed: no active response found.", event)
+            return
+        self._cut_off(response, "cancelled", "client_cancelled")
+
+    # -- responses ---------------------------------------------------------------------------------------------------
+
+    def _next_plan(self) -> Plan:
+        """What the model says next: it calls, or it replies from the results that it has at this moment."""
+        steps = self.plan[min(self.state.inputs, len(self.plan)) - 1] if self.state.inputs else ("reply",)
+        step = steps[min(self.state.steps_taken, len(steps) - 1)]
+        self.state.steps_taken += 1
+        if step == "calls":
+            preamble = (Output("message", "One moment, I am looking it up.", preamble=True),) if self.preamble else ()
+            cities = (_CITIES[index % len(_CITIES)] for index in range(self.calls))
+            return Plan((*preamble, *(Output("call", json.dumps({"city": city}), "get_weather") for city in cities)))
+        return Plan((Output("message", self._reply_text()),), self.knobs.reply_status)
+
+    def _reply_text(self) -> str:
+        """The text shows what the model knew: the results accepted so far, or that there are none."""
+        if not self.state.calls or self.state.inputs > 1:
+            return "You are welcome."
+        known = [self.state.outputs[call][-1] for call in self.state.calls if call in self.state.outputs]
+        return "The tool says: " + " and ".join(known) if known else "I have no result yet."
+
+    def _begin(self, plan: Plan, *, in_band: bool = True) -> None:
+        """Accept a response: the slot is taken now, and announced `create_ms` later."""
+        response_id = self._id("resp")
+        number = self.state.counts["resp"] - 1
+        line = stages(plan, number, self.state.counts.get("call", 0), item_done_early=self.item_done_early)
+        for output in plan.outputs:
+            if output.kind == "call":
+                self._id("call")
+        response = Response(response_id, number, plan, line, in_band)
+        self.state.responses[response_id] = response
+        if in_band:
+            self.state.holder = response_id
+        self._arm(response)
+
+    def _arm(self, response: Response) -> None:
+        """Start the next stage's duration, and those that run alongside it."""
+        position = response.next
+        while position < len(response.line) and (position == response.next or response.line[position].alongside):
+            stage = response.line[position]
+            self._out.append(SetTimer(f"stage:{response.id}:{position}", stage.after, stage.number))
+            position += 1
+        response.next = position
+
+    def _stage(self, response: Response, position: int) -> None:
+        stage = response.line[position]
+        match stage.what:
+            case "created":
+                self._announce(response)
+            case "open":
+                self._open(response, stage.output)
+            case "finish":
+                self._finish(response, stage.output)
+            case "items_done":
+                self._items_done(response)
+            case "done":
+                self._done(response, response.plan.status)
+                return
+        if position == response.next - 1:
+            self._arm(response)
+
+    def _announce(self, response: Response) -> None:
+        response.created = True
+        if response.in_band:
+            self._slot("created")
+        body = self._response_object(response, "in_progress")
+        self._send(realtime.response_event(realtime.RESPONSE_CREATED, self._id("event"), body))
+
+    def _response_object(self, response: Response, status: str, reason: str | None = None) -> realtime.Message:
+        details: dict[str, Any] | None = None
+        if status not in ("in_progress", "completed"):
+            details = {"type": status}
+            if status == "failed":
+                details["error"] = {"type": "server_error", "code": "server_error"}
+            else:
+                details["reason"] = reason or "max_output_tokens"
+        conversation = "conv_0001" if response.in_band else None
+        return realtime.response_object(response.id, conversation, self.modality, status, details, response.items)
+
+    def _open(self, response: Response, position: int) -> None:
+        """Add an item; a message starts its content with a first delta."""
+        output = response.plan.outputs[position]
+        item_id = self._id("item")
+        if output.kind == "call":
+            call_id = f"call_{len(self.state.calls) + 1:04d}"
+            self.state.calls[call_id] = "open"
+            item = realtime.call_item(item_id, call_id, output.name, "", "in_progress")
+        else:
+            item = realtime.reply_item(item_id, "in_progress", [])
+        response.items.append(item)
+        self._send(realtime.output_event("response.output_item.added", self._id("event"), response.id, position, item))
+        if response.in_band:
+            self._send(realtime.conversation_item(realtime.ITEM_ADDED, self._id("event"), self.state.last_item, item))
+            self.state.last_item = item_id
+        if output.kind == "message":
+            part = realtime.part_content(self.modality, "")
+            self._content("response.content_part.added", response, position, part=part)
+            self._delta(response, position, output.text[: len(output.text) // 2])
+
+    def _content(self, kind: str, response: Response, position: int, **fields: Any) -> None:
+        item_id = response.items[position]["id"]
+        self._send(realtime.content_event(kind, self._id("event"), response.id, item_id, position, **fields))
+
+    def _delta(self, response: Response, position: int, text: str) -> None:
+        if self.modality == "audio":
+            self.state.spoke = True
+            self._content(realtime.AUDIO_DELTA, response, position, delta=_PCM)
+            self._content(realtime.TRANSCRIPT_DELTA, response, position, delta=text)
+        else:
+            self._content(realtime.TEXT_DELTA, response, position, delta=text)
+
+    def _finish(self, response: Response, position: int) -> None:
+        """The content of an item is complete."""
+        output = response.plan.outputs[position]
+        if output.kind == "call":
+            self._arguments(realtime.ARGUMENTS_DELTA, response, position, output.text)
+            self._content_done(response, position, output.text)
+            return
+        self._delta(response, position, output.text[len(output.text) // 2 :])
+        self._content_done(response, position, output.text)
+        self._item_done(response, position, output.text, "completed")
+
+    def _arguments(self, kind: str, response: Response, position: int, text: str) -> None:
+        item = response.items[position]
+        self._send(realtime.arguments_event(kind, self._id("event"), response.id, item, position, text))
+
+    def _content_done(self, response: Response, position: int, text: str) -> None:
+        """The events that end an item's content; they come as well when a response is cut off (doc)."""
+        response.finished.add(position)
+        if response.plan.outputs[position].kind == "call":
+            self._arguments(realtime.ARGUMENTS_DONE, response, position, text)
+            return
+        if self.modality == "audio":
+            self._content(realtime.AUDIO_DONE, response, position)
+            self._content(realtime.TRANSCRIPT_DONE, response, position, transcript=text)
+        else:
+            self._content(realtime.TEXT_DONE, response, position, text=text)
+        self._content("response.content_part.done", response, position, part=realtime.part_content(self.modality, text))
+
+    def _item_done(self, response: Response, position: int, text: str, status: str) -> None:
+        response.done_items.add(position)
+        item = response.items[position] = {**response.items[position], "status": status}
+        if item["type"] == "function_call":
+            item["arguments"] = text
+            self.state.calls[item["call_id"]] = "item_done"
+        else:
+            item["content"] = [realtime.item_content(self.modality, text)]
+        before = self.state.last_item if self.state.last_item != item["id"] else None
+        conversation = realtime.conversation_item(realtime.ITEM_DONE, self._id("event"), before, item)
+        output = realtime.output_event("response.output_item.done", self._id("event"), response.id, position, item)
+        events = [conversation, output] if response.in_band else [output]
+        for event in events if self.knobs.item_before_output == "yes" else reversed(events):
+            self._send(event)
+
+    def _items_done(self, response: Response) -> None:
+        """Confirm the items that are complete and not confirmed yet: the calls."""
+        for position in sorted(response.finished - response.done_items):
+            self._item_done(response, position, response.plan.outputs[position].text, "completed")
+
+    def _cut_off(self, response: Response, status: str, reason: str) -> None:
+        """End a response early; every content that was begun is ended first."""
+        for position in range(len(response.line)):
+            self._out.append(Cancel(f"stage:{response.id}:{position}"))
+        if not response.created:
+            self._announce(response)
+        self._done(response, status, reason)
+
+    def _done(self, response: Response, status: str, reason: str | None = None) -> None:
+        """`response.done`, the only event that frees the slot."""
+        for position in range(len(response.items)):
+            if position not in response.finished:
+                output = response.plan.outputs[position]
+                so_far = "" if output.kind == "call" else output.text[: len(output.text) // 2]
+                self._content_done(response, position, so_far)
+                self._item_done(response, position, so_far, "incomplete")
+        self._items_done(response)
+        for item in response.items:
+            if item["type"] == "function_call":
+                self.state.calls[item["call_id"]] = "response_done"
+        del self.state.responses[response.id]
+        body = self._response_object(response, status, reason)
+        self._send(realtime.response_event(realtime.RESPONSE_DONE, self._id("event"), body))
+        self._send(realtime.rate_limits(self._id("event")))
+        for position in range(len(response.line)):
+            if response.line[position].alongside or response.line[position].what == "items_done":
+                self._out.append(Cancel(f"stage:{response.id}:{position}"))
+        if response.in_band:
+            self._slot("done_lagging" if self.slot_lags else "done")
+            if self.slot_lags:
+                self._out.append(SetTimer("slot", "slot_lag_ms", response.number))
+            else:
+                self.state.holder = ""

@@ -1,0 +1,124 @@
+"""The user: says the scenario's inputs, each when the turn before is settled or nothing more is to be waited for.
+
+The user is the one party that looks at the links between others (`observe`): what a person would hear, and the
+patience to wait for a turn that is over, cannot be told from the app's callbacks in every release. It sees the
+upstream link from the proxy's place, and the results as the component sends them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from voicerace.ledger import Ledger
+from voicerace.parties.party import Cancel, Effect, Effects, Send, SetTimer
+from voicerace.recording import Payload
+from voicerace.tables.scenarios import UserInput
+from voicerace.wire import agent
+
+__all__ = ["User", "UserState"]
+
+
+@dataclass
+class UserState:
+    """What the user has seen.
+
+    Attributes:
+        said: inputs said so far.
+        left: the session is over.
+        ledger: the books of the upstream link.
+        own_results: call id -> results of the app's own that were sent.
+        inputs_seen: user items that reached the upstream link when the newest input was said.
+    """
+
+    said: int = 0
+    left: bool = False
+    ledger: Ledger = field(default_factory=Ledger)
+    own_results: dict[str, int] = field(default_factory=dict)
+    responses_before: int = 0
+
+
+class User:
+    """The person at the app.
+
+    Args:
+        inputs: what they say, in order; the last is the one that shows whether the session still works.
+        results_per_call: how many results of its own the app sends for a call.
+    """
+
+    def __init__(self, inputs: Sequence[UserInput], results_per_call: int = 1) -> None:
+        self.inputs = tuple(inputs)
+        self.results_per_call = results_per_call
+        self.state = UserState()
+
+    def start(self) -> Effects:
+        return ()
+
+    def message(self, sender: str, payload: Payload) -> Effects:
+        return ()
+
+    def closed(self, sender: str, code: int | None) -> Effects:
+        return ()
+
+    def timer(self, name: str) -> Effects:
+        """`deadline`: the turn will not settle any more."""
+        return self._next()
+
+    def observe(self, sender: str, receiver: str, payload: Payload, seq: int) -> Effects:
+        """Something passed between others, seen at the proxy (upstream link) or at the component (host link)."""
+        if self.state.left:
+            return ()
+        if receiver == "app":
+            return self._app_sees(payload)
+        if receiver == "proxy" and sender == "component":
+            return self._result(payload)
+        self.state.ledger.feed(sender, payload, seq)
+        if isinstance(payload, Mapping) and sender == "upstream":
+            if payload.get("type") == "response.function_call_arguments.done" and not self.state.own_results:
+                return (SetTimer("deadline", "deadline_ms"),)
+            if self._settled():
+                return self._next()
+        return ()
+
+    def _app_sees(self, payload: Payload) -> Effects:
+        kind = payload.get("type") if isinstance(payload, Mapping) else None
+        if kind == "onSettingsApplied" and self.state.said == 0:
+            return self._next()
+        if kind == "onConnectionStateChange":
+            self.state.left = True
+            return (Cancel("deadline"),)
+        return ()
+
+    def _result(self, payload: Payload) -> Effects:
+        if not isinstance(payload, Mapping) or payload.get("type") != "FunctionCallResponse":
+            return ()
+        if agent.is_default_error(payload.get("content")):
+            return ()
+        call_id = str(payload.get("id"))
+        self.state.own_results[call_id] = self.state.own_results.get(call_id, 0) + 1
+        return (SetTimer("deadline", "deadline_ms"),)
+
+    def _settled(self) -> bool:
+        """An informed reply to the newest input is done, no result is pending, no response is active or asked for."""
+        ledger = self.state.ledger
+        if ledger.active or ledger.unanswered:
+            return False
+        if any(output.confirmed is None and not output.refused for output in ledger.outputs):
+            return False
+        calls = [call for response in ledger.responses.values() for call in response.calls]
+        if any(self.state.own_results.get(call, 0) < self.results_per_call for call in calls):
+            return False
+        since = list(ledger.responses.values())[self.state.responses_before :]
+        return any(r.message and not r.calls and r.heard is not None and ledger.informed(r, calls) for r in since)
+
+    def _next(self) -> Effects:
+        """Say the next input, or leave after the last."""
+        state = self.state
+        if state.said == len(self.inputs):
+            state.left = True
+            return (Send("app", {"type": "leave"}), Cancel("deadline"))
+        text = self.inputs[state.said].text
+        state.said += 1
+        state.responses_before = len(state.ledger.responses)
+        effects: list[Effect] = [Send("app", {"type": "say", "text": text}), SetTimer("deadline", "deadline_ms")]
+        return effects

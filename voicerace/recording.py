@@ -1,0 +1,378 @@
+"""What passed on the links of one session, whoever made it: an engine, a relay or somebody's log.
+
+Times are integer nanoseconds on the recording's own clock. An event keeps the time it was sent and the time it was
+received; either may be missing, because a relay or a log sees one place only. JSONL is the file format: a header
+line, one line per event, a closing line. A file cut anywhere after its header reads back as what is left of it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pandas as pd
+
+from voicerace.errors import InputError
+
+__all__ = ["LINKS", "SCHEMA", "Event", "Link", "Payload", "Recording", "link", "read_recordings", "write_recordings"]
+
+SCHEMA = 1
+
+#: JSON messages are mappings, audio frames are bytes, text that is no JSON object stays text.
+Payload = Mapping[str, Any] | bytes | str | None
+
+
+class Link(NamedTuple):
+    """One direction between two neighbours."""
+
+    sender: str
+    receiver: str
+
+    def __str__(self) -> str:
+        return f"{self.sender}>{self.receiver}"
+
+
+#: Every link of a session. The user and the app are one place and calls inside the host are instant, so only the
+#: host link (component, proxy) and the upstream link (proxy, upstream) are wires.
+LINKS: tuple[Link, ...] = (
+    Link("user", "app"),
+    Link("app", "component"),
+    Link("component", "app"),
+    Link("component", "proxy"),
+    Link("proxy", "component"),
+    Link("proxy", "upstream"),
+    Link("upstream", "proxy"),
+)
+_LINK_OF_NAME = {str(each): each for each in LINKS}
+
+
+def link(name: str) -> Link:
+    """The link called ``sender>receiver``.
+
+    Raises:
+        InputError: there is no such link.
+    """
+    try:
+        return _LINK_OF_NAME[name]
+    except KeyError:
+        raise InputError("link", f"{name!r} is unknown", f"allowed are {', '.join(_LINK_OF_NAME)}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One message, or the closing of a connection, on one link.
+
+    Attributes:
+        seq: position in the recording; events of one link stand in the order they were sent.
+        link: who sent it to whom.
+        kind: ``message`` or ``close``.
+        sent_ns: when it left the sender, or None when nobody saw that.
+        received_ns: when it reached the receiver, or None when nobody saw that or it never did.
+        payload: the message; for a close ``{"code": int | None}``.
+        observed_at: where the times were read: ``engine`` (both ends), ``relay``, ``log``, ...
+    """
+
+    seq: int
+    link: Link
+    kind: Literal["message", "close"]
+    sent_ns: int | None
+    received_ns: int | None
+    payload: Payload
+    observed_at: str = "engine"
+
+    @property
+    def type(self) -> str:
+        """The message's type, ``(binary)`` for an audio frame, ``(text)`` for text that is no JSON object."""
+        if self.kind == "close":
+            return "(close)"
+        if isinstance(self.payload, bytes):
+            return "(binary)"
+        if isinstance(self.payload, Mapping):
+            return str(self.payload.get("type", "(no type)"))
+        return "(text)"
+
+    @property
+    def arrived(self) -> bool:
+        """False when both ends were watched and nothing came: the connection was closed before."""
+        return self.received_ns is not None or self.observed_at != "engine"
+
+    def at_ns(self, party: str) -> int | None:
+        """When the event was at `party`, the nearest known time when that one is missing; None without any."""
+        own, other = (self.sent_ns, self.received_ns) if self.link.sender == party else (self.received_ns, self.sent_ns)
+        return own if own is not None else other
+
+    def to_json(self) -> dict[str, Any]:
+        """The event as one JSON object, keys in a fixed order."""
+        record: dict[str, Any] = {
+            "seq": self.seq,
+            "link": str(self.link),
+            "kind": self.kind,
+            "sent_ns": self.sent_ns,
+            "received_ns": self.received_ns,
+            "observed_at": self.observed_at,
+        }
+        if isinstance(self.payload, bytes):
+            record["binary"] = base64.b64encode(self.payload).decode("ascii")
+        elif isinstance(self.payload, str):
+            record["text"] = self.payload
+        else:
+            record["json"] = self.payload
+        return record
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Event:
+        """The event of one parsed line.
+
+        Raises:
+            InputError: a field is missing or of the wrong type.
+        """
+        try:
+            kind = record["kind"]
+            if kind not in ("message", "close"):
+                raise InputError("kind", f"{kind!r} is unknown", "allowed are message, close")
+            if "binary" in record:
+                payload: Payload = base64.b64decode(record["binary"], validate=True)
+            elif "text" in record:
+                payload = str(record["text"])
+            else:
+                payload = record["json"]
+            times = (record["sent_ns"], record["received_ns"])
+            if any(time is not None and (not isinstance(time, int) or isinstance(time, bool)) for time in times):
+                raise InputError("sent_ns, received_ns", f"{times} are no integers", "nanoseconds or null")
+            if payload is not None and not isinstance(payload, (dict, bytes, str)):
+                raise InputError("json", f"a {type(payload).__name__}", "an object or null")
+            return cls(
+                seq=int(record["seq"]),
+                link=link(record["link"]),
+                kind=kind,
+                sent_ns=times[0],
+                received_ns=times[1],
+                payload=payload,
+                observed_at=str(record["observed_at"]),
+            )
+        except KeyError as missing:
+            raise InputError("event", f"{missing} is missing") from None
+        except (TypeError, ValueError, binascii.Error) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError("event", str(error)) from None
+
+
+@dataclass(frozen=True)
+class Recording:
+    """All that passed on the observed links of one session.
+
+    Attributes:
+        events: in the order of `Event.seq`.
+        provenance: who made it, of what: release, component, scenario, parameters, seed, targets by source hash.
+        clock: ``virtual``, ``monotonic`` or ``log``; times of two recordings compare only on one clock.
+        observed: the links somebody watched. A link that is not here says nothing by its silence.
+        complete: False when the file was cut or the session was still open when recording stopped.
+        notes: what a reader dropped, and where.
+    """
+
+    events: tuple[Event, ...]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    clock: str = "virtual"
+    observed: tuple[Link, ...] = LINKS
+    complete: bool = True
+    notes: tuple[str, ...] = ()
+
+    def on(self, *links: Link) -> tuple[Event, ...]:
+        """The events of some links, in order."""
+        return tuple(event for event in self.events if event.link in links)
+
+    def observes(self, sender: str, receiver: str) -> bool:
+        """Whether somebody watched the link from `sender` to `receiver`."""
+        return Link(sender, receiver) in self.observed
+
+    # -- JSONL ---------------------------------------------------------------------------------------------------
+
+    def lines(self) -> Iterator[str]:
+        """The recording as JSONL, without line ends; the same bytes for the same recording."""
+        yield _dump(
+            {
+                "voicerace_recording": SCHEMA,
+                "clock": self.clock,
+                "observed": [str(each) for each in self.observed],
+                "provenance": self.provenance,
+            }
+        )
+        for event in self.events:
+            yield _dump(event.to_json())
+        if self.complete:
+            yield _dump({"end": len(self.events)})
+
+    def write(self, path: Path | str) -> None:
+        """Write one JSONL file."""
+        write_recordings(path, [self])
+
+    @classmethod
+    def read(cls, path: Path | str) -> Recording:
+        """The first recording of a JSONL file; see `read_recordings`."""
+        for recording in read_recordings(path):
+            return recording
+        raise InputError(str(path), "holds no recording", "the first line of one is its header")
+
+    # -- pandas --------------------------------------------------------------------------------------------------
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per event: seq, sender, receiver, kind, type, sent_ns, received_ns, observed_at, payload (JSON).
+
+        Times are nullable Int64 nanoseconds. What is not in a row (provenance, clock, ...) travels in ``attrs``.
+        """
+        records = [event.to_json() for event in self.events]
+        frame = pd.DataFrame(
+            {
+                "seq": pd.array([event.seq for event in self.events], dtype="Int64"),
+                "sender": pd.array([event.link.sender for event in self.events], dtype="str"),
+                "receiver": pd.array([event.link.receiver for event in self.events], dtype="str"),
+                "kind": pd.array([event.kind for event in self.events], dtype="str"),
+                "type": pd.array([event.type for event in self.events], dtype="str"),
+                "sent_ns": pd.array([event.sent_ns for event in self.events], dtype="Int64"),
+                "received_ns": pd.array([event.received_ns for event in self.events], dtype="Int64"),
+                "observed_at": pd.array([event.observed_at for event in self.events], dtype="str"),
+                "payload": pd.array(
+                    [_dump({key: record[key] for key in ("json", "binary", "text") if key in record})
+                     for record in records],
+                    dtype="str",
+                ),
+            }
+        )  # fmt: skip
+        frame.attrs["voicerace"] = {
+            "clock": self.clock,
+            "observed": [str(each) for each in self.observed],
+            "provenance": dict(self.provenance),
+            "complete": self.complete,
+            "notes": list(self.notes),
+        }
+        return frame
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame) -> Recording:
+        """The recording of a frame made by `to_frame`.
+
+        Raises:
+            InputError: a column or the frame's attrs are missing.
+        """
+        try:
+            attrs = frame.attrs["voicerace"]
+            rows: list[dict[str, Any]] = frame.astype(object).to_dict("records")  # type: ignore[assignment]
+            events = tuple(
+                Event.from_json(
+                    {
+                        "seq": int(row["seq"]),
+                        "link": f"{row['sender']}>{row['receiver']}",
+                        "kind": row["kind"],
+                        "sent_ns": None if pd.isna(row["sent_ns"]) else int(row["sent_ns"]),
+                        "received_ns": None if pd.isna(row["received_ns"]) else int(row["received_ns"]),
+                        "observed_at": row["observed_at"],
+                        **json.loads(row["payload"]),
+                    }
+                )
+                for row in rows
+            )
+        except KeyError as missing:
+            raise InputError("frame", f"{missing} is missing", "columns and attrs as made by Recording.to_frame") from None
+        return cls(
+            events=events,
+            provenance=attrs["provenance"],
+            clock=attrs["clock"],
+            observed=tuple(link(name) for name in attrs["observed"]),
+            complete=attrs["complete"],
+            notes=tuple(attrs["notes"]),
+        )
+
+
+def write_recordings(path: Path | str, recordings: Iterable[Recording]) -> None:
+    """Write recordings one behind the other into one JSONL file."""
+    with Path(path).open("w", encoding="utf-8", newline="\n") as file:
+        for recording in recordings:
+            for line in recording.lines():
+                file.write(line + "\n")
+
+
+def read_recordings(path: Path | str) -> list[Recording]:
+    """All recordings of a JSONL file, in order.
+
+    A last line that was cut is dropped and reported in `Recording.notes`; the rest is kept and `complete` is False.
+
+    Raises:
+        InputError: the file cannot be read, does not begin with a header, or a line before the last is broken.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError as error:
+        raise InputError(str(path), error.strerror or "cannot be read") from None
+    if lines and lines[-1] == "":
+        lines.pop()
+    recordings: list[Recording] = []
+    events: list[Event] = []
+    for number, line in enumerate(lines, start=1):
+        where = f"{path}:{number}"
+        try:
+            record = json.loads(line)
+            if not isinstance(record, dict):
+                raise InputError(where, f"a {type(record).__name__}", "every line is a JSON object")
+            if "voicerace_recording" in record:
+                _close(recordings, events)
+                recordings.append(_header(record, where))
+                continue
+            if not recordings:
+                raise InputError(where, "no header", "a recording begins with a line that has voicerace_recording")
+            if "end" in record:
+                if record["end"] != len(events):
+                    raise InputError(where, f"{record['end']!r} events announced, {len(events)} found")
+                recordings[-1] = replace(recordings[-1], complete=True)
+                continue
+            events.append(Event.from_json(record))
+        except (ValueError, RecursionError) as error:
+            if number == len(lines) and recordings and not isinstance(error, InputError):
+                _close(recordings, events)
+                note = f"line {number} was cut after {len(line)} characters and is dropped"
+                recordings[-1] = replace(recordings[-1], complete=False, notes=(*recordings[-1].notes, note))
+                return recordings
+            if isinstance(error, InputError):
+                if error.where.startswith(where):
+                    raise
+                raise InputError(where, f"{error.where}: {error.found}", error.allowed) from None
+            raise InputError(where, f"no JSON ({error})", "a recording is JSONL") from None
+    _close(recordings, events)
+    if not recordings:
+        raise InputError(str(path), "empty", "a recording begins with a header line")
+    return recordings
+
+
+def _header(record: Mapping[str, Any], where: str) -> Recording:
+    version = record["voicerace_recording"]
+    if version != SCHEMA:
+        raise InputError(where, f"recording schema {version!r}", f"this version reads {SCHEMA}")
+    try:
+        return Recording(
+            events=(),
+            provenance=dict(record["provenance"]),
+            clock=str(record["clock"]),
+            observed=tuple(link(name) for name in record["observed"]),
+            complete=False,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(where, f"header: {error} is missing or wrong") from None
+
+
+def _close(recordings: list[Recording], events: list[Event]) -> None:
+    """Hand the events read so far to the recording they belong to."""
+    if recordings:
+        recordings[-1] = replace(recordings[-1], events=tuple(events))
+    events.clear()
+
+
+def _dump(record: Mapping[str, Any] | Sequence[Any]) -> str:
+    # ASCII only: a lone surrogate in somebody's text must not make a file that cannot be written or read.
+    return json.dumps(record, ensure_ascii=True, separators=(",", ":"))

@@ -1,0 +1,411 @@
+"""Recording -> Verdict: what happened in each tool turn, told from the messages alone. Pure.
+
+The words (turn, reply, heard, informed) and the order of the outcomes are those of the design; each rule is one small
+function below. A verdict reads recordings of every origin alike, and says of every count how sure it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeAlias
+
+from voicerace.ledger import Create, Ledger, Output, Response
+from voicerace.recording import Event, Recording
+from voicerace.units import ms
+from voicerace.wire import agent, realtime
+
+__all__ = ["BAD", "OUTCOMES", "Kind", "Turn", "Verdict", "judge"]
+
+#: In the order of the design: the first that matches is the outcome.
+OUTCOMES: Final = (
+    "unknown", "no_result", "abandoned", "duplicated", "stale", "interrupted", "late", "noisy", "answered",
+    "rejected", "lost", "failed", "stalled",
+)  # fmt: skip
+#: What a user of the app would call a fault; `failed` counts only when the API did not cause it.
+BAD: Final = frozenset({"duplicated", "stale", "interrupted", "late", "noisy", "rejected", "lost", "stalled"})
+#: From best to worst: a session is as good as its worst tool turn.
+_WORSE: Final = (
+    "answered", "noisy", "late", "interrupted", "no_result", "abandoned", "duplicated", "failed", "stale", "rejected",
+    "stalled", "lost", "unknown",
+)  # fmt: skip
+_LATE_NS: Final = 5_000_000_000
+
+Kind: TypeAlias = Literal["observed", "derived", "at least", "unknown"]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One tool turn: from a user input to the next, with at least one function call.
+
+    Attributes:
+        outcome: one of `OUTCOMES`.
+        why: the outcome in one sentence.
+        calls: function calls, by id.
+        user_inputs: inputs that belong to the turn.
+        submissions: results that reached the upstream link; `own_submissions` those of the app itself.
+        response_creates: creates from the first result on.
+        refusals: refusals with the active-response code.
+        host_errors: Errors with that code that the host was sent; None when the host link was not observed.
+        replies: replies heard.
+        margin_ms: the first create behind the app's first own result, reaching the upstream, minus the slot being
+            free; None without a create or a response to hold it against.
+        lead_ms: that result reaching the proxy minus response.done reaching it.
+        dead_air_ms: from the calls' response.done to the informed reply's first output at the host; None without one.
+        events: seqs of what the outcome rests on, in order.
+    """
+
+    outcome: str
+    why: str
+    calls: tuple[str, ...]
+    user_inputs: int
+    submissions: int
+    own_submissions: int
+    response_creates: int
+    refusals: int
+    host_errors: int | None
+    replies: int
+    margin_ms: float | None
+    lead_ms: float | None
+    dead_air_ms: float | None
+    events: tuple[int, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A session's judgement: its tool turns, and the worst of them on top.
+
+    Attributes:
+        outcome: the worst outcome of a tool turn; ``unknown`` without one.
+        wedged: the last user input got no reply; None when there was no further input to tell by.
+        session_updates: of the whole session.
+        turns: the tool turns, in order.
+        kinds: how sure each count is.
+    """
+
+    outcome: str
+    wedged: bool | None
+    session_updates: int | None
+    turns: tuple[Turn, ...]
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
+
+    @property
+    def turn(self) -> Turn | None:
+        """The worst tool turn: the one the flat counts are of."""
+        return next((turn for turn in self.turns if turn.outcome == self.outcome), None)
+
+    @property
+    def bad(self) -> bool:
+        """Whether anything happened that nobody should ship."""
+        return bool(self.wedged) or any(turn.outcome in BAD for turn in self.turns)
+
+
+def judge(recording: Recording) -> Verdict:
+    """The verdict on one recording."""
+    return _Judge(recording).verdict()
+
+
+class _Judge:
+    """The recording sorted as it passed the upstream, with the books and the times at hand."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self.by_seq = {event.seq: event for event in recording.events}
+        self.host_seen = recording.observes("proxy", "component") and recording.observes("component", "proxy")
+        self.upstream_seen = recording.observes("proxy", "upstream") and recording.observes("upstream", "proxy")
+        self.ledger = Ledger()
+        self.order: dict[int, int] = {}
+        wire = [e for e in recording.events if "upstream" in e.link and e.kind == "message" and e.arrived]
+        for position, event in enumerate(sorted(wire, key=lambda e: (_time(e, "upstream"), e.seq))):
+            self.order[event.seq] = position
+            self.ledger.feed(event.link.sender, event.payload, event.seq)
+        self.end = len(self.order)
+        self.closes = [e for e in recording.events if e.kind == "close"]
+
+    # -- the whole ---------------------------------------------------------------------------------------------------
+
+    def verdict(self) -> Verdict:
+        turns = tuple(turn for window in self.windows() if (turn := self.turn(*window)) is not None)
+        outcome = max((turn.outcome for turn in turns), key=_WORSE.index, default="unknown")
+        sure: Kind = "observed" if self.recording.complete else "at least"
+        if any(event.observed_at == "derived" for event in self.recording.events):
+            sure = "derived"
+        upstream: Kind = sure if self.upstream_seen else "unknown"
+        return Verdict(
+            outcome,
+            self.wedged(),
+            len(self.ledger.session_updates) if self.recording.observes("proxy", "upstream") else None,
+            turns,
+            {
+                "response_creates": upstream,
+                "refusals": upstream,
+                "replies": upstream,
+                "session_updates": upstream,
+                "host_errors": sure if self.host_seen else "unknown",
+            },
+        )
+
+    def windows(self) -> list[tuple[int, int, int]]:
+        """Turns as (first position, position behind the last, user inputs), in the order at the upstream."""
+        starts = [(0, 0)]
+        for user_input in self.ledger.inputs:
+            position = self.order[user_input.key]
+            first, count = starts[-1]
+            if count == 0 or self._joins(position, first):
+                starts[-1] = (first, count + 1)
+            else:
+                starts.append((position, 1))
+        ends = [first for first, _ in starts[1:]] + [self.end]
+        return [(first, end, count) for (first, count), end in zip(starts, ends, strict=True)]
+
+    def _joins(self, position: int, first: int) -> bool:
+        """Whether an input at `position` belongs to the turn that began at `first`."""
+
+        def open_at(begun: int | None, ended: int | None) -> bool:
+            return begun is not None and self.order[begun] < position and (ended is None or self.order[ended] > position)
+
+        ledger = self.ledger
+        if any(open_at(create.key, create.answered) for create in ledger.creates):
+            return True
+        if any(open_at(response.created, response.done) for response in ledger.responses.values()):
+            return True
+        calls = [call for r in ledger.responses.values() if first <= self.order[r.created] < position for call in r.calls]
+        confirmed = {o.call_id for o in ledger.outputs if o.own and o.confirmed and self.order[o.confirmed] < position}
+        waiting = any(open_at(o.key, o.confirmed) for o in ledger.outputs if not o.refused)
+        return waiting or not confirmed.issuperset(calls)
+
+    def wedged(self) -> bool | None:
+        """Whether the last user input was answered by nothing the user could hear."""
+        said = [e for e in self.recording.events if e.type == "InjectUserMessage"] if self.host_seen else []
+        inputs = self.ledger.inputs
+        if max(len(said), len(inputs)) < 2 or not self.upstream_seen:
+            return None
+        if len(said) > len(inputs):
+            return True
+        last = self.order[inputs[-1].key]
+        heard = [r for r in self.ledger.responses.values() if r.message and r.heard is not None]
+        if any(self.begun(response) > last for response in heard):
+            return False
+        return True if self.recording.complete else None
+
+    # -- one turn ----------------------------------------------------------------------------------------------------
+
+    def begun(self, response: Response) -> int:
+        """Where a response began, in the order at the upstream: at its create, for the server's own at its news."""
+        key = response.created if response.create is None else self.ledger.creates[response.create].key
+        return self.order[key]
+
+    def turn(self, first: int, end: int, inputs: int) -> Turn | None:
+        """The turn between two positions, or None when it has no function call."""
+        ledger = self.ledger
+        responses = [r for r in ledger.responses.values() if first <= self.begun(r) < end]
+        calling = [r for r in responses if r.calls_done]
+        calls = tuple(call for response in calling for call in response.calls)
+        if not calls:
+            return None
+        outputs = [o for o in ledger.outputs if first <= self.order[o.key] < end and o.call_id in calls]
+        creates = [c for c in ledger.creates if first <= self.order[c.key] < end]
+        from_result = [c for c in creates if outputs and self.order[c.key] > self.order[outputs[0].key]]
+        refusals = [key for key in ledger.refusals if first <= self.order[key] < end]
+        after = responses[responses.index(calling[0]) + 1 :]
+        heard = [r for r in after if r.message and not r.calls and r.heard is not None]
+        informed = [r for r in heard if ledger.informed(r, list(calls))]
+        own = [o for o in outputs if o.own and not o.refused]
+        told = self._host_errors(first, end)
+        facts = _Facts(calls, inputs, outputs, own, creates, refusals, told, heard, informed, calling[-1])
+        outcome, why = self._outcome(facts, first, end)
+        result = own[0] if own else None
+        create = next((c for c in creates if result and self.order[c.key] > self.order[result.key]), None)
+        rests_on = [calling[0].calls_done[0], *(o.key for o in outputs), *(c.key for c in from_result), *refusals]
+        rests_on += [r.heard for r in heard if r.heard is not None]
+        return Turn(
+            outcome=outcome,
+            why=why,
+            calls=calls,
+            user_inputs=inputs,
+            submissions=len(outputs),
+            own_submissions=sum(o.own for o in outputs),
+            response_creates=len(from_result),
+            refusals=len(refusals),
+            host_errors=told if self.host_seen else None,
+            replies=len(heard),
+            margin_ms=self._margin(create),
+            lead_ms=self._lead(result, create),
+            dead_air_ms=self._dead_air(calling[-1], informed),
+            events=tuple(sorted(rests_on)),
+        )
+
+    def _outcome(self, facts: _Facts, first: int, end: int) -> tuple[str, str]:
+        """The first outcome of the design's list that matches, and why."""
+        if not self.upstream_seen:
+            return "unknown", "the link between proxy and upstream was not observed"
+        settled = self.recording.complete or end < self.end or self._closed_after(facts)
+        given = {output.call_id for output in facts.own}
+        missing = [call for call in facts.calls if call not in given]
+        if missing and settled and not self._closed_in_turn(facts, end):
+            return "no_result", f"the app gave no result of its own for {', '.join(missing)}"
+        if self._closed_in_turn(facts, end) and not facts.heard and not facts.refusals:
+            return "abandoned", "a connection closed after the call, before a refusal or a heard reply"
+        if len(facts.heard) > facts.inputs and facts.informed:
+            return "duplicated", f"{len(facts.heard)} replies heard to {facts.inputs} user input(s)"
+        if facts.heard and not facts.informed:
+            if missing and not settled:
+                return "unknown", "the recording stops before the app's result"
+            return "stale", "a reply was heard, but it was asked for before the app's own result was there"
+        if facts.informed:
+            return self._informed(facts, facts.informed[0])
+        if facts.refusals:
+            if not self.host_seen:
+                return "unknown", "refused, but the link to the host was not observed"
+            if facts.host_errors:
+                return "rejected", "the create was refused, the host was told, no reply followed"
+            return "lost", "the create was refused, the host was told nothing, no reply followed"
+        if not settled:
+            return "unknown", "the recording stops before the turn is over"
+        last = max(self.order[output.key] for output in facts.own) if facts.own else first
+        asked = [create for create in facts.creates if self.order[create.key] > last]
+        if asked:
+            return "failed", f"a create after the last result had this answer: {self._answer(asked[-1])}"
+        return "stalled", "no create was ever sent for the result"
+
+    def _informed(self, facts: _Facts, reply: Response) -> tuple[str, str]:
+        if reply.done is None:
+            if not self.recording.complete:
+                return "unknown", "the recording stops inside the reply"
+            return "interrupted", "the reply never ended"
+        if reply.status != "completed":
+            return "interrupted", f"the reply ended as {reply.status}"
+        waited_ns = self._waited_ns(facts, reply)
+        if waited_ns > _LATE_NS:
+            return "late", f"the reply was asked for {ms(waited_ns):.0f} ms after the last event that could have released it"
+        if facts.refusals:
+            return "noisy", "answered, beside a refusal"
+        return "answered", "one informed reply, nothing refused"
+
+    def _answer(self, create: Create) -> str:
+        if create.answer == "response":
+            response = self.ledger.responses[create.names or ""]
+            return f"{response.id}, {response.status or 'unfinished'}, nothing heard of it"
+        return {"none": "none", "refused": "refused", "error": "another error"}[create.answer]
+
+    def _host_errors(self, first: int, end: int) -> int:
+        """Errors with the active-response code sent to the host while the turn ran."""
+        if not self.host_seen:
+            return 0
+        keys = sorted(self.order, key=self.order.__getitem__)
+        since = _time(self.by_seq[keys[first]], "proxy") if first else None
+        until = _time(self.by_seq[keys[end]], "proxy") if end < len(keys) else None
+        count = 0
+        for event in self.recording.events:
+            if event.link.sender == "proxy" and event.link.receiver == "component" and event.type == "Error":
+                at = _time(event, "proxy")
+                payload = event.payload
+                code = payload.get("code") if isinstance(payload, Mapping) else None
+                if code == realtime.ACTIVE_RESPONSE and (since is None or at >= since) and (until is None or at < until):
+                    count += 1
+        return count
+
+    def _closed_in_turn(self, facts: _Facts, end: int) -> bool:
+        """Whether a connection closed after the call, in the last turn of the recording."""
+        call = _time(self.by_seq[facts.calling.calls_done[0]], "upstream")
+        return end == self.end and any(_time(event, "proxy") >= call for event in self.closes)
+
+    def _closed_after(self, facts: _Facts) -> bool:
+        return any(_time(e, "proxy") >= _time(self.by_seq[facts.calling.calls_done[0]], "upstream") for e in self.closes)
+
+    # -- times -------------------------------------------------------------------------------------------------------
+
+    def _waited_ns(self, facts: _Facts, reply: Response) -> int:
+        """From the last event that could have released the reply's create to its arrival."""
+        began = self.begun(reply)
+        releases = [o.confirmed if o.confirmed is not None else o.key for o in facts.own]
+        releases += [r.done for r in self.ledger.responses.values() if r.done is not None]
+        before = [key for key in releases if self.order[key] < began]
+        key = reply.created if reply.create is None else self.ledger.creates[reply.create].key
+        return _time(self.by_seq[key], "upstream") - max((_time(self.by_seq[k], "upstream") for k in before), default=0)
+
+    def _in_the_way(self, position: int, create: Create | None = None) -> Response | None:
+        """The response that holds the slot at a position, or else the last one done before it."""
+        if create is not None and create.answer == "refused" and create.names in self.ledger.responses:
+            return self.ledger.responses[create.names]
+        before = [r for r in self.ledger.responses.values() if self.begun(r) < position]
+        holding = [r for r in before if r.done is None or self.order[r.done] > position]
+        return holding[-1] if holding else before[-1] if before else None
+
+    def _margin(self, create: Create | None) -> float | None:
+        if create is None:
+            return None
+        response = self._in_the_way(self.order[create.key], create)
+        if response is None or response.done is None:
+            return None
+        lag_ns = int(self.recording.provenance.get("slot_lag_ns", 0))
+        free = _time(self.by_seq[response.done], "upstream") + lag_ns
+        return ms(_time(self.by_seq[create.key], "upstream") - free)
+
+    def _lead(self, result: Output | None, create: Create | None) -> float | None:
+        if result is None:
+            return None
+        where = create.key if create is not None else result.key
+        response = self._in_the_way(self.order[where], create)
+        if response is None or response.done is None:
+            return None
+        return ms(self._at_proxy(result) - _time(self.by_seq[response.done], "proxy"))
+
+    def _at_proxy(self, output: Output) -> int:
+        """When a result reached the proxy: on the host link if that was seen, else when its item left."""
+        same = [o for o in self.ledger.outputs if o.call_id == output.call_id]
+        rank = [o.key for o in same].index(output.key)
+        sent = [
+            event
+            for event in self.recording.events
+            if event.type == "FunctionCallResponse"
+            and isinstance(event.payload, Mapping)
+            and event.payload.get("id") == output.call_id
+        ]
+        event = sent[rank] if self.host_seen and rank < len(sent) else self.by_seq[output.key]
+        return _time(event, "proxy")
+
+    def _dead_air(self, calling: Response, informed: list[Response]) -> float | None:
+        """From the calls' response.done leaving to the informed reply's first output reaching the host."""
+        if not informed or calling.done is None or not self.host_seen:
+            return None
+        reply = informed[0]
+        heard = self.by_seq[reply.heard] if reply.heard is not None else None
+        if heard is None:
+            return None
+        since = _time(heard, "proxy")
+        outputs = [
+            event
+            for event in self.recording.events
+            if (event.link.sender, event.link.receiver) == ("proxy", "component")
+            and event.seq > heard.seq
+            and _time(event, "proxy") >= since
+            and agent.is_reply_output(event.payload)
+        ]
+        if not outputs:
+            return None
+        return ms(_time(outputs[0], "component") - _time(self.by_seq[calling.done], "upstream"))
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What one tool turn comes down to."""
+
+    calls: tuple[str, ...]
+    inputs: int
+    outputs: list[Output]
+    own: list[Output]
+    creates: list[Create]
+    refusals: list[int]
+    host_errors: int
+    heard: list[Response]
+    informed: list[Response]
+    calling: Response
+
+
+def _time(event: Event, party: str) -> int:
+    """When an event was at a party, as well as anybody knows; 0 when nobody does."""
+    return event.at_ns(party) or 0

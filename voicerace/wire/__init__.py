@@ -1,0 +1,1 @@
+"""What travels: names and builders of both protocols, without state."""

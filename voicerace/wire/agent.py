@@ -1,0 +1,122 @@
+"""The Voice Agent messages between component and proxy, and the calls between app and component. Builders only.
+
+Shapes follow `deepgram-sdk` where it has them; the tests list the exceptions by name, with their source. Calls inside
+the host are no wire protocol: their types are the names of the component's public API (voice-agent-react).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+Message: TypeAlias = dict[str, Any]
+
+#: The component's own result when a handler answered nothing (its #355): the fingerprint of a double submission.
+DEFAULT_ERROR: Final = "Handler completed without sending a response"
+DEFAULT_ERROR_CONTENT: Final = json.dumps({"error": DEFAULT_ERROR}, separators=(",", ":"))
+
+#: How the older proxies announce a function call in the transcript; such text is not a reply.
+CALL_TEXT_PREFIX: Final = "Function call: "
+
+
+# -- host to proxy -------------------------------------------------------------------------------------------------
+
+
+def settings(
+    *,
+    prompt: str,
+    model: str,
+    functions: Sequence[Mapping[str, Any]] = (),
+    greeting: str | None = None,
+    context: Sequence[Mapping[str, str]] = (),
+    idle_timeout_ms: int = 10_000,
+) -> Message:
+    """`Settings` as the component sends it to an OpenAI proxy. `context` is History: ``{"role", "content"}``."""
+    agent: Message = {
+        "idleTimeoutMs": idle_timeout_ms,
+        "language": "en",
+        "think": {"provider": {"type": "open_ai", "model": model}, "prompt": prompt},
+        "speak": {"provider": {"type": "deepgram", "model": "aura-asteria-en"}},
+    }
+    if functions:
+        agent["think"]["functions"] = [dict(function) for function in functions]
+    if greeting is not None and not context:
+        agent["greeting"] = greeting
+    if context:
+        agent["context"] = {"messages": [{"type": "History", **message} for message in context]}
+    return {
+        "type": "Settings",
+        "audio": {
+            "input": {"encoding": "linear16", "sample_rate": 16000},
+            "output": {"encoding": "linear16", "sample_rate": 24000},
+        },
+        "agent": agent,
+    }
+
+
+def inject_user_message(text: str) -> Message:
+    return {"type": "InjectUserMessage", "content": text}
+
+
+def function_call_response(call_id: str, name: str, content: str) -> Message:
+    """The result of a call; `content` is JSON text."""
+    return {"type": "FunctionCallResponse", "id": call_id, "name": name, "content": content}
+
+
+# -- proxy to host -------------------------------------------------------------------------------------------------
+
+
+def settings_applied() -> Message:
+    return {"type": "SettingsApplied"}
+
+
+def conversation_text(role: str, content: str) -> Message:
+    return {"type": "ConversationText", "role": role, "content": content}
+
+
+def function_call_request(call_id: str, name: str, arguments: str) -> Message:
+    """One request per call: the proxy never puts two calls into one."""
+    return {
+        "type": "FunctionCallRequest",
+        "functions": [{"id": call_id, "name": name, "arguments": arguments, "client_side": True}],
+    }
+
+
+def error(description: str, code: str | None) -> Message:
+    return {"type": "Error", "description": description, "code": code}
+
+
+def agent_thinking() -> Message:
+    return {"type": "AgentThinking", "content": ""}
+
+
+def call_text(name: str, arguments: str) -> str:
+    """The transcript line of a function call in the releases that write one."""
+    return f"{CALL_TEXT_PREFIX}{name}({arguments.strip()})"
+
+
+# -- reading -------------------------------------------------------------------------------------------------------
+
+
+def is_default_error(content: object) -> bool:
+    """Whether a result is the component's own: its text, whatever the JSON's spacing."""
+    if not isinstance(content, str) or DEFAULT_ERROR not in content:
+        return False
+    try:
+        value = json.loads(content)
+    except ValueError:
+        return False
+    return isinstance(value, dict) and value == {"error": DEFAULT_ERROR}
+
+
+def is_reply_output(payload: Mapping[str, Any] | bytes | str | None) -> bool:
+    """Whether a message to the host is something of a reply that a user can hear or read."""
+    if isinstance(payload, bytes):
+        return len(payload) > 0
+    return (
+        isinstance(payload, Mapping)
+        and payload.get("type") == "ConversationText"
+        and payload.get("role") == "assistant"
+        and not str(payload.get("content", "")).startswith(CALL_TEXT_PREFIX)
+    )

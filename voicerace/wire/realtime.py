@@ -1,0 +1,263 @@
+"""The Realtime API's events, GA names: what the proxy and the upstream say to each other. Builders only, no state.
+
+Shapes follow `openai.types.realtime` (openai 3.54); tests validate every event built here strictly against it.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+Message: TypeAlias = dict[str, Any]
+
+#: The code of the refusal this project is about.
+ACTIVE_RESPONSE: Final = "conversation_already_has_active_response"
+
+# Server events, by the short names that RELEASES and the charts use.
+TEXT_DONE: Final = "response.output_text.done"
+AUDIO_DONE: Final = "response.output_audio.done"
+TRANSCRIPT_DONE: Final = "response.output_audio_transcript.done"
+ARGUMENTS_DONE: Final = "response.function_call_arguments.done"
+RESPONSE_CREATED: Final = "response.created"
+RESPONSE_DONE: Final = "response.done"
+ITEM_ADDED: Final = "conversation.item.added"
+ITEM_DONE: Final = "conversation.item.done"
+#: Beta name of `conversation.item.added`; the proxies still accept it.
+ITEM_CREATED: Final = "conversation.item.created"
+SESSION_CREATED: Final = "session.created"
+SESSION_UPDATED: Final = "session.updated"
+TEXT_DELTA: Final = "response.output_text.delta"
+AUDIO_DELTA: Final = "response.output_audio.delta"
+TRANSCRIPT_DELTA: Final = "response.output_audio_transcript.delta"
+ARGUMENTS_DELTA: Final = "response.function_call_arguments.delta"
+ERROR: Final = "error"
+
+# Client events.
+RESPONSE_CREATE: Final = "response.create"
+RESPONSE_CANCEL: Final = "response.cancel"
+SESSION_UPDATE: Final = "session.update"
+ITEM_CREATE: Final = "conversation.item.create"
+
+#: Events in which any of a reply's text or audio is sent: the reply is heard from the first of them on.
+HEARD: Final = frozenset({TEXT_DELTA, AUDIO_DELTA, TRANSCRIPT_DELTA, TEXT_DONE, TRANSCRIPT_DONE})
+
+
+# -- items ---------------------------------------------------------------------------------------------------------
+
+
+def user_item(text: str) -> Message:
+    """A user message as a client sends it."""
+    return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+
+
+def assistant_item(text: str) -> Message:
+    """An assistant message as a client sends it (conversation context)."""
+    return {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}
+
+
+def output_item(call_id: str, output: str) -> Message:
+    """The result of a function call as a client sends it."""
+    return {"type": "function_call_output", "call_id": call_id, "output": output}
+
+
+def call_item(item_id: str, call_id: str, name: str, arguments: str, status: str) -> Message:
+    """A function call made by the model; `arguments` is JSON text."""
+    return {
+        "id": item_id,
+        "object": "realtime.item",
+        "type": "function_call",
+        "status": status,
+        "call_id": call_id,
+        "name": name,
+        "arguments": arguments,
+    }
+
+
+def reply_item(item_id: str, status: str, content: Sequence[Mapping[str, Any]]) -> Message:
+    """An assistant message made by the model."""
+    return {
+        "id": item_id,
+        "object": "realtime.item",
+        "type": "message",
+        "status": status,
+        "role": "assistant",
+        "content": list(content),
+    }
+
+
+def item_content(modality: str, text: str) -> Message:
+    """The one content part of a reply's item: text, or audio's transcript (the item never carries the audio)."""
+    if modality == "audio":
+        return {"type": "output_audio", "transcript": text}
+    return {"type": "output_text", "text": text}
+
+
+def part_content(modality: str, text: str) -> Message:
+    """The part of `response.content_part.*`, which has its own type names."""
+    if modality == "audio":
+        return {"type": "audio", "transcript": text}
+    return {"type": "text", "text": text}
+
+
+# -- client events -------------------------------------------------------------------------------------------------
+
+
+def create_item(item: Mapping[str, Any]) -> Message:
+    return {"type": ITEM_CREATE, "item": dict(item)}
+
+
+def create_response(event_id: str | None = None, response: Mapping[str, Any] | None = None) -> Message:
+    event: Message = {"type": RESPONSE_CREATE}
+    if event_id is not None:
+        event["event_id"] = event_id
+    if response is not None:
+        event["response"] = dict(response)
+    return event
+
+
+def update_session(session: Mapping[str, Any]) -> Message:
+    return {"type": SESSION_UPDATE, "session": dict(session)}
+
+
+# -- server events -------------------------------------------------------------------------------------------------
+
+
+def session_event(kind: str, event_id: str, session: Mapping[str, Any]) -> Message:
+    """`session.created` or `session.updated`."""
+    return {"type": kind, "event_id": event_id, "session": dict(session)}
+
+
+def response_object(
+    response_id: str,
+    conversation_id: str | None,
+    modality: str,
+    status: str,
+    details: Mapping[str, Any] | None = None,
+    output: Iterable[Mapping[str, Any]] = (),
+) -> Message:
+    """The `response` of `response.created` and `response.done`."""
+    return {
+        "object": "realtime.response",
+        "id": response_id,
+        "status": status,
+        "status_details": None if details is None else dict(details),
+        "output": list(output),
+        "conversation_id": conversation_id,
+        "output_modalities": [modality],
+    }
+
+
+def response_event(kind: str, event_id: str, response: Mapping[str, Any]) -> Message:
+    """`response.created` or `response.done`."""
+    return {"type": kind, "event_id": event_id, "response": dict(response)}
+
+
+def conversation_item(kind: str, event_id: str, previous_item_id: str | None, item: Mapping[str, Any]) -> Message:
+    """`conversation.item.added` or `conversation.item.done`."""
+    return {"type": kind, "event_id": event_id, "previous_item_id": previous_item_id, "item": dict(item)}
+
+
+def output_event(kind: str, event_id: str, response_id: str, index: int, item: Mapping[str, Any]) -> Message:
+    """`response.output_item.added` or `response.output_item.done`."""
+    return {"type": kind, "event_id": event_id, "response_id": response_id, "output_index": index, "item": dict(item)}
+
+
+def content_event(kind: str, event_id: str, response_id: str, item_id: str, index: int, **fields: Any) -> Message:
+    """An event of one content part: deltas, `…done`, `response.content_part.*`. `fields` are what is its own."""
+    return {
+        "type": kind,
+        "event_id": event_id,
+        "response_id": response_id,
+        "item_id": item_id,
+        "output_index": index,
+        "content_index": 0,
+        **fields,
+    }
+
+
+def arguments_event(kind: str, event_id: str, response_id: str, item: Mapping[str, Any], index: int, text: str) -> Message:
+    """`response.function_call_arguments.delta` or `….done` for a `call_item`."""
+    event: Message = {
+        "type": kind,
+        "event_id": event_id,
+        "response_id": response_id,
+        "item_id": item["id"],
+        "output_index": index,
+        "call_id": item["call_id"],
+    }
+    if kind == ARGUMENTS_DELTA:
+        return {**event, "delta": text}
+    return {**event, "name": item["name"], "arguments": text}
+
+
+def error_event(
+    event_id: str, code: str | None, message: str, *, kind: str = "invalid_request_error", client_event_id: str | None = None
+) -> Message:
+    """An `error` event, with the body of the real refusal's trace (REALTIME: param null, the client's event_id or null)."""
+    return {
+        "type": ERROR,
+        "event_id": event_id,
+        "error": {"type": kind, "code": code, "message": message, "param": None, "event_id": client_event_id},
+    }
+
+
+def refusal(event_id: str, in_the_way: str, client_event_id: str | None) -> Message:
+    """The refusal of `response.create` while response `in_the_way` is active."""
+    return error_event(
+        event_id,
+        ACTIVE_RESPONSE,
+        f"Conversation already has an active response in progress: {in_the_way}. "
+        "Wait until the response is finished before creating a new one.",
+        client_event_id=client_event_id,
+    )
+
+
+def rate_limits(event_id: str) -> Message:
+    return {
+        "type": "rate_limits.updated",
+        "event_id": event_id,
+        "rate_limits": [{"name": "requests", "limit": 1000, "remaining": 999, "reset_seconds": 0.06}],
+    }
+
+
+# -- reading -------------------------------------------------------------------------------------------------------
+
+
+def is_refusal(message: Mapping[str, Any]) -> bool:
+    """Whether a server event is an `error` with the active-response code."""
+    return message.get("type") == ERROR and error_of(message).get("code") == ACTIVE_RESPONSE
+
+
+def error_of(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The `error` object of an event, empty when it has none."""
+    error = message.get("error")
+    return error if isinstance(error, Mapping) else {}
+
+
+def response_named_by(message: Mapping[str, Any]) -> str | None:
+    """The id of the response that a refusal names as in the way, or None when its text names none."""
+    text = error_of(message).get("message")
+    marker = "in progress: "
+    if not isinstance(text, str) or marker not in text:
+        return None
+    name = text.split(marker, 1)[1].split(" ", 1)[0].rstrip(".")
+    return name or None
+
+
+def response_of(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The `response` object of an event, empty when it has none."""
+    response = message.get("response")
+    return response if isinstance(response, Mapping) else {}
+
+
+def item_of(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The `item` object of an event, empty when it has none."""
+    item = message.get("item")
+    return item if isinstance(item, Mapping) else {}
+
+
+def pcm_of(message: Mapping[str, Any]) -> bytes:
+    """The audio of a `response.output_audio.delta`; empty when there is none to read."""
+    delta = message.get("delta")
+    return base64.b64decode(delta) if isinstance(delta, str) else b""
