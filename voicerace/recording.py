@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -195,14 +197,15 @@ class Recording:
 
     def lines(self) -> Iterator[str]:
         """The recording as JSONL, without line ends; the same bytes for the same recording."""
-        yield _dump(
-            {
-                "voicerace_recording": SCHEMA,
-                "clock": self.clock,
-                "observed": [str(each) for each in self.observed],
-                "provenance": self.provenance,
-            }
-        )
+        header: dict[str, Any] = {
+            "voicerace_recording": SCHEMA,
+            "clock": self.clock,
+            "observed": [str(each) for each in self.observed],
+            "provenance": self.provenance,
+        }
+        if self.notes:
+            header["notes"] = self.notes
+        yield _dump(header)
         for event in self.events:
             yield _dump(event.to_json())
         if self.complete:
@@ -290,11 +293,10 @@ class Recording:
 
 
 def write_recordings(path: Path | str, recordings: Iterable[Recording]) -> None:
-    """Write recordings one behind the other into one JSONL file."""
-    with Path(path).open("w", encoding="utf-8", newline="\n") as file:
-        for recording in recordings:
-            for line in recording.lines():
-                file.write(line + "\n")
+    """Write recordings one behind the other into one JSONL file, compressed when its name ends in ``.gz``."""
+    text = "".join(line + "\n" for recording in recordings for line in recording.lines()).encode("ascii")
+    # No time stamp in a compressed file: the same recordings are the same bytes.
+    Path(path).write_bytes(gzip.compress(text, mtime=0) if Path(path).suffix == ".gz" else text)
 
 
 def read_recordings(path: Path | str) -> list[Recording]:
@@ -305,14 +307,12 @@ def read_recordings(path: Path | str) -> list[Recording]:
     Raises:
         InputError: the file cannot be read, does not begin with a header, or a line before the last is broken.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8", errors="replace").split("\n")
-    except OSError as error:
-        raise InputError(str(path), error.strerror or "cannot be read") from None
+    lines = _text(Path(path)).split("\n")
     if lines and lines[-1] == "":
         lines.pop()
     recordings: list[Recording] = []
     events: list[Event] = []
+    ended = True  # no recording is open: none began, or the last one had its closing line
     for number, line in enumerate(lines, start=1):
         where = f"{path}:{number}"
         try:
@@ -322,20 +322,23 @@ def read_recordings(path: Path | str) -> list[Recording]:
             if "voicerace_recording" in record:
                 _close(recordings, events)
                 recordings.append(_header(record, where))
+                ended = False
                 continue
-            if not recordings:
+            if ended:
                 raise InputError(where, "no header", "a recording begins with a line that has voicerace_recording")
             if "end" in record:
                 if record["end"] != len(events):
                     raise InputError(where, f"{record['end']!r} events announced, {len(events)} found")
                 recordings[-1] = replace(recordings[-1], complete=True)
+                ended = True
                 continue
             events.append(Event.from_json(record))
         except (ValueError, RecursionError) as error:
             if number == len(lines) and recordings and not isinstance(error, InputError):
                 _close(recordings, events)
                 note = f"line {number} was cut after {len(line)} characters and is dropped"
-                recordings[-1] = replace(recordings[-1], complete=False, notes=(*recordings[-1].notes, note))
+                # Behind a closing line it was the header of one more recording that was cut.
+                recordings[-1] = replace(recordings[-1], complete=ended, notes=(*recordings[-1].notes, note))
                 return recordings
             if isinstance(error, InputError):
                 if error.where.startswith(where):
@@ -346,6 +349,17 @@ def read_recordings(path: Path | str) -> list[Recording]:
     if not recordings:
         raise InputError(str(path), "empty", "a recording begins with a header line")
     return recordings
+
+
+def _text(path: Path) -> str:
+    """The file's text; a compressed file that was cut gives what can be had of it."""
+    try:
+        data = path.read_bytes()
+        if path.suffix == ".gz":
+            data = zlib.decompressobj(wbits=31).decompress(data)
+    except (OSError, zlib.error) as error:
+        raise InputError(str(path), getattr(error, "strerror", None) or "cannot be read") from None
+    return data.decode("utf-8", "replace")
 
 
 def _header(record: Mapping[str, Any], where: str) -> Recording:
@@ -359,6 +373,7 @@ def _header(record: Mapping[str, Any], where: str) -> Recording:
             clock=str(record["clock"]),
             observed=tuple(link(name) for name in record["observed"]),
             complete=False,
+            notes=tuple(str(note) for note in record.get("notes", ())),
         )
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, InputError):

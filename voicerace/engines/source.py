@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from pathlib import Path
 
 from voicerace.errors import InputError
 
-__all__ = ["package_of", "source_hash"]
+__all__ = ["backend_version", "package_of", "source_hash"]
 
 _ENTRY = Path("scripts/openai-proxy/server.ts")
 _PACKAGE = Path("packages/voice-agent-backend")
@@ -27,6 +28,16 @@ def package_of(directory: Path | str) -> Path:
         if (candidate / _ENTRY).is_file():
             return candidate
     raise InputError(str(directory), f"no {_ENTRY} there or in {_PACKAGE}", "a checkout's root or its package folder")
+
+
+def backend_version(directory: Path | str) -> str | None:
+    """The version in the package's manifest, which names a program only together with its hash; None without one."""
+    try:
+        manifest = json.loads((package_of(directory) / "package.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    version = manifest.get("version") if isinstance(manifest, dict) else None
+    return version if isinstance(version, str) else None
 
 
 def source_hash(directory: Path | str) -> str:

@@ -228,18 +228,20 @@ def ties(session: Session, judge: Callable[[Recording], str]) -> tuple[Recording
 
 
 def _candidates(steps: list[tuple[int, int, str, str, int]]) -> list[Tie]:
-    """Neighbouring steps of one party in one nanosecond from different sources, neither the other's cause."""
+    """Steps of one party in one nanosecond from different sources, neither the other's cause.
+
+    Every earlier step is a candidate, not only the newest of its source: of a batch (the call's item, response.done,
+    rate limits) any one may be what the second comes before.
+    """
     causes = {number: cause for number, _, _, _, cause in steps}
-    newest: dict[tuple[int, str], dict[str, int]] = {}
+    together: dict[tuple[int, str], list[tuple[str, int]]] = {}
     pairs: list[Tie] = []
     for number, time, party, source, _ in steps:
         if party in ("app", "user"):
             continue
-        earlier = newest.setdefault((time, party), {})
-        for other_source, other in earlier.items():
-            if other_source != source and not _caused(number, other, causes):
-                pairs.append(Tie(other, number))
-        earlier[source] = number
+        earlier = together.setdefault((time, party), [])
+        pairs += [Tie(other, number) for name, other in earlier if name != source and not _caused(number, other, causes)]
+        earlier.append((source, number))
     return pairs
 
 

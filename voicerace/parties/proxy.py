@@ -313,8 +313,7 @@ class Proxy:
 
     def _arguments_done(self, event: Mapping[str, Any]) -> None:
         name, arguments = event.get("name") or "function", event.get("arguments") or ""
-        if self.release.agent not in ("none", "some"):
-            self._agent_started()
+        self._agent_started()
         self._host(agent.function_call_request(event.get("call_id") or "", name, arguments))
         if self.release.reply_text == "done":
             self._host(agent.conversation_text("assistant", agent.call_text(name, arguments)))
@@ -356,7 +355,8 @@ class Proxy:
     def _error(self, event: Mapping[str, Any]) -> None:
         """Knob 7 and 8: which code the host sees, which error it never sees, which one waits."""
         error = translate.host_error(event, self.release.error_code_from)
-        if error["code"] == "idle_timeout" and self.release.idle_timeout_waits and self.state.flag:
+        idle = translate.is_idle_timeout(event, self.release.error_code_from)
+        if idle and self.release.idle_timeout_waits and self.state.flag:
             self.state.waiting_error = error
         elif not (self.release.refusal_hidden and error["code"] == realtime.ACTIVE_RESPONSE):
             self._host(error)

@@ -28,6 +28,8 @@ KNOWN_EVENTS: Final = frozenset(
 )
 
 UNPARSED: Final = "upstream message that is no JSON"
+#: The API's text that the older releases take for the end of an idle session.
+_IDLE_TEXT: Final = "The server had an error while processing your request"
 _TOOL_INSTRUCTION: Final = "Use the results of tool calls in the reply."
 
 
@@ -120,10 +122,18 @@ def host_error(event: Mapping[str, Any], code_from: Literal["message", "api"]) -
         return agent.error(text, "unknown" if code == "" else code)
     if "maximum duration" in text and "60 minutes" in text:
         return agent.error(text, "session_max_duration")
-    if "The server had an error while processing your request" in text:
+    if _IDLE_TEXT in text:
         return agent.error(text, "idle_timeout")
     code = error.get("code")
     return agent.error(text, "unknown" if code is None else code)
+
+
+def is_idle_timeout(event: Mapping[str, Any], code_from: Literal["message", "api"]) -> bool:
+    """Whether an error is the end of an idle session, as the release tells it: by its text or by its code."""
+    error = realtime.error_of(event)
+    if code_from == "api":
+        return error.get("code") == "idle_timeout"
+    return _IDLE_TEXT in str(error.get("message"))
 
 
 def text_of_item(item: Mapping[str, Any]) -> str | None:

@@ -181,9 +181,13 @@ def proxy_release(name: str, where: str = "release") -> ProxyRelease:
     raise InputError(where, f"{name!r} is unknown", f"allowed are {', '.join(PROXIES)}, or a backend version")
 
 
-def proxy_of_source(source: str) -> ProxyRelease | None:
-    """The first row with this source hash, or None for a program nobody has read."""
-    return next((row for row in PROXIES.values() if row.source == source), None)
+def proxy_of_source(source: str, backend: str | None = None) -> ProxyRelease | None:
+    """The row with this source hash, or None for a program nobody has read.
+
+    Several tags can hold one program: then the first whose backend version in the tag is `backend`, else the first.
+    """
+    same = [row for row in PROXIES.values() if row.source == source]
+    return next((row for row in same if row.backend == backend), same[0] if same else None)
 
 
 def component(name: str, where: str = "component") -> Component:

@@ -1,0 +1,123 @@
+"""When are two messages of a proxy the same? Order, type, item type, call, role, text and error code; no ids, no wording.
+
+A call is named by the place in which its id was first seen, so that ids that were given out differently do not count.
+Messages that the proxy passes on unchanged are compared whole.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from voicerace.parties.party import Close, Effects, Send
+from voicerace.recording import Payload
+from voicerace.wire import realtime
+
+__all__ = ["Difference", "Signatures", "differences"]
+
+Signature: TypeAlias = tuple[Any, ...]
+
+_AGENT_TYPES = frozenset(
+    {
+        "SettingsApplied", "ConversationText", "FunctionCallRequest", "Error", "AgentThinking", "AgentStartedSpeaking",
+        "AgentDone", "AgentAudioDone", "UserStartedSpeaking", "UtteranceEnd", "Transcript",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first place in which model and proxy went apart after one input.
+
+    Attributes:
+        step: the input's number, from 0.
+        cause: the input's link and type.
+        link: the link on which they differ.
+        expected: what the model sends there.
+        found: what the proxy sent.
+    """
+
+    step: int
+    cause: str
+    link: str
+    expected: tuple[Signature, ...]
+    found: tuple[Signature, ...]
+
+    def __str__(self) -> str:
+        return f"step {self.step} ({self.cause}), {self.link}: the model sends {self.expected}, the proxy sent {self.found}"
+
+
+@dataclass
+class Signatures:
+    """Turns messages into what is compared; remembers the calls it has seen."""
+
+    calls: dict[str, int] = field(default_factory=dict)
+
+    def of(self, effects: Effects) -> dict[str, tuple[Signature, ...]]:
+        """What was sent, per neighbour, in order. Timers are the model's own and do not count."""
+        sent: dict[str, list[Signature]] = {"upstream": [], "component": []}
+        for effect in effects:
+            if isinstance(effect, Send):
+                sent[effect.to].append(self.message(effect.to, effect.payload))
+            elif isinstance(effect, Close):
+                sent[effect.to].append(("(close)", effect.code))
+        return {party: tuple(signatures) for party, signatures in sent.items()}
+
+    def message(self, to: str, payload: Payload) -> Signature:
+        if isinstance(payload, bytes):
+            return _binary(payload)
+        if not isinstance(payload, Mapping):
+            return ("(text)", payload)
+        return self._to_upstream(payload) if to == "upstream" else self._to_host(payload)
+
+    def _call(self, call_id: object) -> int:
+        return self.calls.setdefault(str(call_id), len(self.calls))
+
+    def _to_upstream(self, event: Mapping[str, Any]) -> Signature:
+        kind = event.get("type")
+        if kind == realtime.SESSION_UPDATE:
+            session = {name: value for name, value in event.get("session", {}).items() if name != "instructions"}
+            return (kind, _dump(session))
+        if kind == realtime.ITEM_CREATE:
+            item = realtime.item_of(event)
+            call = self._call(item["call_id"]) if "call_id" in item else None
+            return (kind, item.get("type"), item.get("role"), call, item.get("output"), _dump(item.get("content")))
+        return (kind, _dump(event.get("response")))
+
+    def _to_host(self, message: Mapping[str, Any]) -> Signature:
+        kind = message.get("type")
+        if kind not in _AGENT_TYPES:
+            return (kind, "passed on", _dump(message))
+        calls = tuple((self._call(call["id"]), call["name"], call["arguments"]) for call in message.get("functions", ()))
+        # "code" is compared as it is: null and "unknown" are two answers.
+        code = message.get("code", "(none)") if kind == "Error" else None
+        return (kind, message.get("role"), message.get("content"), code, calls)
+
+
+def differences(
+    step: int,
+    cause: str,
+    expected: Mapping[str, tuple[Signature, ...]],
+    found: Mapping[str, tuple[Signature, ...]],
+) -> list[Difference]:
+    """Where one step's messages differ, a link each."""
+    return [
+        Difference(step, cause, f"proxy>{party}", expected[party], found[party])
+        for party in expected
+        if expected[party] != found[party]
+    ]
+
+
+def _binary(payload: bytes) -> Signature:
+    """An audio frame by its size; JSON in a binary frame (a host's message passed on) by its content."""
+    try:
+        value = json.loads(payload)
+    except ValueError:
+        return ("(binary)", len(payload))
+    return ("(JSON in a binary frame)", _dump(value))
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,189 @@
+"""Run every case through a checkout's proxy and its model, keep the table of results and a choice of recordings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from voicerace.conformance.cases import Script, scripts, sessions
+from voicerace.conformance.compare import Difference
+from voicerace.conformance.compared import ComparedProxy
+from voicerace.engines.backend import Backend
+from voicerace.engines.lockstep import RunningProxy, UpstreamSocket
+from voicerace.engines.session import Session
+from voicerace.engines.source import backend_version, source_hash
+from voicerace.engines.virtual import VirtualEngine, simulate
+from voicerace.errors import InputError
+from voicerace.parties.proxy import Proxy
+from voicerace.recording import Recording, write_recordings
+from voicerace.tables.releases import ProxyRelease, proxy_of_source, proxy_release
+from voicerace.verdict import Verdict, judge
+
+__all__ = ["COLUMNS", "Conformance", "conform"]
+
+#: The table of results: a row per case. Times are in ms; outcomes are of the recording named.
+COLUMNS = (
+    "release", "source", "case", "scenario", "handler", "modality", "calls", "tool_end", "preamble", "tool_ms", "gap_ms",
+    "host_rtt_ms", "upstream_rtt_ms", "ack_ms", "repeat_ms", "knobs", "outcome", "model_outcome", "refusals",
+    "host_errors", "response_creates", "replies", "wedged", "messages", "differences",
+)  # fmt: skip
+
+
+@dataclass
+class Conformance:
+    """The result for one program.
+
+    Attributes:
+        release: the row it was compared with.
+        source: hash of the program.
+        rows: one per case, in `COLUMNS`.
+        recordings: what passed at the proxy, by case name.
+        found: differences by case name.
+    """
+
+    release: ProxyRelease
+    source: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    recordings: dict[str, Recording] = field(default_factory=dict)
+    found: dict[str, list[Difference]] = field(default_factory=dict)
+
+    @property
+    def differences(self) -> int:
+        return sum(len(each) for each in self.found.values())
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write `<tag>.csv`, all rows, and `<tag>.jsonl.gz`, the recordings chosen for replay."""
+        folder.mkdir(parents=True, exist_ok=True)
+        table, kept = folder / f"{self.release.tag}.csv", folder / f"{self.release.tag}.jsonl.gz"
+        frame = pd.DataFrame(self.rows, columns=list(COLUMNS))
+        frame.to_csv(table, index=False, lineterminator="\n")
+        write_recordings(kept, (self.recordings[name] for name in self._chosen()))
+        return [table, kept]
+
+    def _chosen(self) -> Iterator[str]:
+        """Every script, every case with a difference, and of the sessions the first of each kind: small enough to keep.
+
+        A kind is an outcome of a handler, of a scenario and its modality, or of a way for the tool to end.
+        """
+        seen: set[tuple[object, ...]] = set()
+        for row in self.rows:
+            name = row["case"]
+            kinds = {(row["handler"], row["outcome"]), (row["scenario"], row["modality"]), (row["tool_end"],)}
+            if row["scenario"] == "script" or name in self.found or not kinds <= seen:
+                seen |= kinds
+                yield name
+
+
+def conform(
+    directory: Path | str,
+    release: str | None = None,
+    *,
+    log: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Conformance:
+    """Compare the proxy of a checkout with a row of the table.
+
+    Args:
+        directory: the checkout, its dependencies installed.
+        release: the row; without it the one whose program this is, by the hash of its source.
+        log: takes the proxy's output.
+        progress: called with cases done and cases in all.
+
+    Raises:
+        InputError: no proxy there, or a program that no row knows and none was named.
+    """
+    source = source_hash(directory)
+    row = proxy_release(release) if release else proxy_of_source(source, backend_version(directory))
+    if row is None:
+        raise InputError("release", f"the program {source} is unknown", "name the row to compare it with: --release")
+    result = Conformance(row, source)
+    cases: list[Session | Script] = [*sessions(row.tag), *scripts()]
+    with UpstreamSocket() as upstream, Backend(directory, upstream.url, log) as backend:
+        for number, case in enumerate(cases):
+            if isinstance(case, Session):
+                _session(result, f"session-{number:03d}", case, backend, upstream)
+            else:
+                _script(result, case, backend, upstream)
+            if progress is not None:
+                progress(number + 1, len(cases))
+    return result
+
+
+def _session(result: Conformance, name: str, session: Session, backend: Backend, upstream: UpstreamSocket) -> None:
+    """Closed loop: the session goes on with what the proxy sends."""
+    real = RunningProxy(backend.url, upstream)
+    party = ComparedProxy(real, Proxy(result.release))
+    engine = VirtualEngine(session, {**session.parties(), "proxy": party})
+    party.now_ns = lambda: engine.now_ns
+    try:
+        recording = engine.run()
+    finally:
+        real.end()
+    provenance = {**session.provenance(), "proxy": f"backend:{result.source}", "case": name}
+    model = judge(simulate(session))
+    _note(result, name, party, provenance, judge(recording), model)
+
+
+def _script(result: Conformance, script: Script, backend: Backend, upstream: UpstreamSocket) -> None:
+    """Open loop: one input after the other, a millisecond apart."""
+    real = RunningProxy(backend.url, upstream, reachable=script.reachable)
+    party = ComparedProxy(real, Proxy(result.release))
+    now = 0
+    party.now_ns = lambda: now
+    try:
+        if not script.reachable:
+            party.closed("upstream", None)
+        for step in script.steps:
+            now += 1_000_000
+            if step.waits:
+                if result.release.recovery:
+                    party.timer("recovery")
+            elif step.closes:
+                party.closed(step.sender, step.code)
+            else:
+                party.message(step.sender, step.payload)
+    finally:
+        real.end()
+    provenance = {
+        "release": result.release.tag,
+        "scenario": "script",
+        "proxy": f"backend:{result.source}",
+        "upstream": "script",
+        "case": script.name,
+    }
+    _note(result, script.name, party, provenance, None, None)
+
+
+def _note(
+    result: Conformance,
+    name: str,
+    party: ComparedProxy,
+    provenance: dict[str, Any],
+    real: Verdict | None,
+    model: Verdict | None,
+) -> None:
+    if party.differences:
+        result.found[name] = party.differences
+    result.recordings[name] = party.recording(provenance)
+    times = provenance.get("times", {})
+    turn = real.turn if real else None
+    result.rows.append(
+        {
+            **{column: provenance.get(column) for column in COLUMNS},
+            **{column: times.get(column) for column in COLUMNS if column.endswith("_ms")},
+            "release": result.release.tag,
+            "source": result.source,
+            "knobs": json.dumps(provenance.get("knobs", {}), separators=(",", ":")),
+            "outcome": real.outcome if real else None,
+            "model_outcome": model.outcome if model else None,
+            "wedged": real.wedged if real else None,
+            **{name: getattr(turn, name, None) for name in ("refusals", "host_errors", "response_creates", "replies")},
+            "messages": party.messages,
+            "differences": len(party.differences),
+        }
+    )
