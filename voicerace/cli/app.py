@@ -1,0 +1,204 @@
+"""The verbs. Exit status: 0 done, 1 a finding (only from the verbs that say so), 2 bad input, in one line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from tqdm import tqdm
+
+from voicerace.cli import options, text
+from voicerace.conformance import conform
+from voicerace.engines.session import Session
+from voicerace.engines.virtual import ties
+from voicerace.errors import InputError
+from voicerace.summary import summary
+from voicerace.tables.releases import PROXIES
+from voicerace.verdict import OUTCOMES, judge
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="voicerace",
+    help="When does a Realtime API refuse a response around a function call?",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit status."""
+    try:
+        status = typer.main.get_command(app).main(
+            args=list(arguments) if arguments is not None else None, prog_name="voicerace", standalone_mode=False
+        )
+        return status if isinstance(status, int) else 0
+    except InputError as error:
+        return _fail(str(error))
+    except typer.TyperException as error:
+        # Typer's usage errors; `format_message` names the option, `str` only says what is wrong with it.
+        described = getattr(error, "format_message", None)
+        return _fail(described() if described is not None else str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output has gone (`| head`); the interpreter must not complain about it on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _fail(message: str) -> int:
+    line = " ".join(message.split())
+    print(f"voicerace: error: {line}", file=sys.stderr)
+    return 2
+
+
+@app.command()
+@options.takes_times
+def run(
+    times: Mapping[str, object],
+    release: options.Release = "0.9.1",
+    component: options.ComponentTag = None,
+    scenario: options.ScenarioName = "single",
+    handler: options.Handler = "return",
+    modality: options.Modality = "text",
+    calls: options.Calls = None,
+    preamble: options.Preamble = False,
+    tool_end: options.ToolEnd = "result",
+    profile: options.Profile = "loopback",
+    knob: options.Knob = None,
+    seed: options.Seed = 0,
+    out: options.Out = None,
+    as_json: options.Json = False,
+    fail_on: Annotated[list[str] | None, typer.Option(metavar="OUTCOME", help="Exit 1 on it; may be repeated.")] = None,
+) -> int:
+    """Play one session of the models in virtual time and judge it.
+
+    A time is 50, one value per call 50,80, or a draw: uniform(20,80), lognormal(4,0.5), @file.csv.
+    """
+    _known_outcomes(fail_on)
+    session = Session.of(
+        release=release,
+        component_tag=component,
+        scenario=scenario,
+        handler=handler,
+        times=times,
+        profile=profile,
+        modality=modality,
+        calls=calls,
+        preamble=preamble,
+        tool_end=tool_end,
+        knobs_given=options.knob_words(knob),
+        seed=seed,
+    )
+    recording, tie_outcome = ties(session, lambda each: judge(each).outcome)
+    verdict = judge(recording)
+    if out is not None:
+        _writing(out, lambda: recording.write(out))
+    if as_json:
+        _print_json(summary(recording, verdict, tie_outcome))
+    else:
+        _print(text.timeline(recording))
+        _print(["", *text.verdict_lines(verdict)])
+        if tie_outcome is not None:
+            _print([f"tie            two things meet in one instant; in the other order: {tie_outcome}"])
+    return int(verdict.outcome in (fail_on or ()))
+
+
+@app.command()
+def releases(as_json: options.Json = False) -> int:
+    """Show what each release of the proxy does; * marks what changed against the row before."""
+    if as_json:
+        rows = [dataclasses.asdict(row) for row in PROXIES.values()]
+        _print_json({"schema": 1, "releases": [_plain(row) for row in rows]})
+    else:
+        _print(text.release_lines())
+    return 0
+
+
+@app.command()
+def conformance(
+    proxy: Annotated[str, typer.Option(metavar="backend:DIR", help="A checkout whose proxy has its dependencies.")],
+    release: Annotated[str | None, typer.Option(metavar="TAG", help="The row to compare with. [by the source's hash]")] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where table and recordings go.")] = Path("data/conformance"),
+    log: Annotated[Path | None, typer.Option(metavar="FILE", help="Takes the proxy's output.")] = None,
+    as_json: options.Json = False,
+) -> int:
+    """Compare a running proxy with its model, message by message. Exit 1 when they differ."""
+    with tqdm(file=sys.stderr, unit="case", disable=None) as bar:
+
+        def progress(done: int, of: int) -> None:
+            bar.total = of
+            bar.update(done - bar.n)
+
+        result = conform(options.backend_directory(proxy), release, log=log, progress=progress)
+    files = _writing(out, lambda: result.write(out))
+    sessions = sum(row["scenario"] != "script" for row in result.rows)
+    if as_json:
+        _print_json(
+            {
+                "schema": 1,
+                "release": result.release.tag,
+                "source": result.source,
+                "sessions": sessions,
+                "scripts": len(result.rows) - sessions,
+                "messages": sum(row["messages"] for row in result.rows),
+                "differences": result.differences,
+                "found": {name: [str(each) for each in found] for name, found in result.found.items()},
+                "files": [file.name for file in files],
+            }
+        )
+    else:
+        for name, found in result.found.items():
+            _print(f"{name}: {each}" for each in found)
+        _print(
+            [
+                f"release        {result.release.tag} (program {result.source})",
+                f"sessions       {sessions}, and {len(result.rows) - sessions} scripted exchanges",
+                f"messages       {sum(row['messages'] for row in result.rows)} of the proxy compared",
+                f"differences    {result.differences}",
+                *(f"written        {file}" for file in files),
+            ]
+        )
+    return int(result.differences > 0)
+
+
+# -- printing ------------------------------------------------------------------------------------------------------
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)
+
+
+def _print_json(value: Mapping[str, Any]) -> None:
+    print(json.dumps(value, indent=2))
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Sets as sorted lists, so that the same table is the same text."""
+    return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in row.items()}
+
+
+def _writing(path: Path, write: Any) -> Any:
+    """Write a file the user named.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        return write()
+    except OSError as error:
+        raise InputError(str(path), error.strerror or "cannot be written") from None
+
+
+def _known_outcomes(names: Iterable[str] | None) -> None:
+    for name in names or ():
+        if name not in OUTCOMES:
+            raise InputError("fail_on", f"{name!r} is unknown", f"allowed are {', '.join(OUTCOMES)}")

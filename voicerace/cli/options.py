@@ -1,0 +1,86 @@
+"""The options that several verbs share, declared once. The times come from their table, one option each."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from voicerace.errors import InputError
+from voicerace.tables.handlers import HANDLERS
+from voicerace.tables.profiles import PROFILES, TIMES
+from voicerace.tables.scenarios import SCENARIOS
+
+__all__ = ["Calls", "ComponentTag", "Handler", "Json", "Knob", "Modality", "Out", "Preamble", "Profile", "Release",
+           "ScenarioName", "Seed", "ToolEnd", "backend_directory", "knob_words", "takes_times"]  # fmt: skip
+
+Release = Annotated[str, typer.Option(metavar="TAG", help="The proxy's release, or a backend version that is unique.")]
+ComponentTag = Annotated[str | None, typer.Option("--component", metavar="TAG", help="The component. [the proxy's tag]")]
+ScenarioName = Annotated[str, typer.Option("--scenario", help=" | ".join(SCENARIOS))]
+Handler = Annotated[str, typer.Option(help="How the app answers a call: " + " | ".join(HANDLERS))]
+Modality = Annotated[str, typer.Option(help="What the model replies in: text | audio")]
+Calls = Annotated[int | None, typer.Option(metavar="N", help="Function calls in one response (scenario parallel): 1 to 8.")]
+Preamble = Annotated[bool, typer.Option("--preamble", help="The model speaks before it calls.")]
+ToolEnd = Annotated[str, typer.Option(help="How the tool ends: result | error | reject | none")]
+Profile = Annotated[str, typer.Option(help="Times that are not given: " + " | ".join(PROFILES))]
+Knob = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="An open fact of the API; may be repeated.")]
+Seed = Annotated[int, typer.Option(metavar="N", help="Of drawn times.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Out = Annotated[Path | None, typer.Option(metavar="PATH", help="Where to write.")]
+
+_Verb = TypeVar("_Verb", bound=Callable[..., Any])
+
+
+def takes_times(verb: _Verb) -> _Verb:
+    """Give a verb one option per named time; it gets them as the mapping `times`, those that were given only."""
+
+    @functools.wraps(verb)
+    def wrapped(**given: Any) -> Any:
+        times = {name: given.pop(name) for name in TIMES}
+        return verb(**given, times={name: text for name, text in times.items() if text is not None})
+
+    own = [each for each in inspect.signature(verb, eval_str=True).parameters.values() if each.name != "times"]
+    added = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[str | None, typer.Option(metavar="MS", help=time.meaning, rich_help_panel="Times")],
+        )
+        for name, time in TIMES.items()
+    ]
+    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own] + added
+    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
+    wrapped.__annotations__ = {each.name: each.annotation for each in parameters}
+    return wrapped  # type: ignore[return-value]  # the same verb to typer, with more options
+
+
+def knob_words(given: list[str] | None) -> Mapping[str, str]:
+    """``NAME=VALUE`` words as a mapping.
+
+    Raises:
+        InputError: a word has no ``=``.
+    """
+    pairs = {}
+    for word in given or ():
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise InputError("knob", f"{word!r} has no value", "NAME=VALUE")
+        pairs[name] = value
+    return pairs
+
+
+def backend_directory(proxy: str) -> Path:
+    """The folder of ``backend:DIR``.
+
+    Raises:
+        InputError: it is something else.
+    """
+    kind, colon, directory = proxy.partition(":")
+    if kind != "backend" or not colon or not directory:
+        raise InputError("proxy", f"{proxy!r} is no checkout", "backend:DIR")
+    return Path(directory)

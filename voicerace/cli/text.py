@@ -1,0 +1,95 @@
+"""What the verbs print for people: plain lines, no colour that means anything, control characters escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from voicerace.recording import Event, Recording
+from voicerace.tables.releases import PROXIES, ProxyRelease
+from voicerace.units import ms
+from voicerace.verdict import Verdict
+from voicerace.wire import agent, realtime
+
+__all__ = ["release_lines", "timeline", "verdict_lines"]
+
+#: What decides a race; everything else is left out of a printed timeline.
+_SHOWN = frozenset(
+    {
+        realtime.SESSION_UPDATE, realtime.SESSION_UPDATED, realtime.RESPONSE_CREATE, realtime.RESPONSE_CREATED,
+        realtime.RESPONSE_DONE, realtime.ARGUMENTS_DONE, realtime.ITEM_CREATE, realtime.ERROR, realtime.TEXT_DONE,
+        realtime.AUDIO_DONE, "InjectUserMessage", "FunctionCallRequest", "FunctionCallResponse", "Error", "(close)",
+    }
+)  # fmt: skip
+
+
+def verdict_lines(verdict: Verdict) -> Iterator[str]:
+    """The outcome first, then what it rests on."""
+    yield f"outcome        {verdict.outcome}" + (" (and the session is wedged)" if verdict.wedged else "")
+    for turn in verdict.turns:
+        yield f"why            {turn.why}"
+        yield f"results        {turn.submissions}, {turn.own_submissions} of them the app's own"
+        yield f"creates        {turn.response_creates} from the first result on, {turn.refusals} refused"
+        yield f"host errors    {'unknown' if turn.host_errors is None else turn.host_errors}"
+        yield f"replies heard  {turn.replies}"
+        for name in ("margin_ms", "lead_ms", "dead_air_ms"):
+            value = getattr(turn, name)
+            yield f"{name:<15}{'-' if value is None else f'{value:g}'}"
+
+
+def timeline(recording: Recording) -> Iterator[str]:
+    """The messages that decide, one a line: sent and received in ms, link, what."""
+    for event in recording.events:
+        if event.type not in _SHOWN and not (event.type == realtime.ITEM_DONE and _is_output(event)):
+            continue
+        times = "".join(f"{'-' if time is None else f'{ms(time):.1f}':>10}" for time in (event.sent_ns, event.received_ns))
+        yield f"{times}  {event.link!s:<19}{_what(event)}"
+
+
+def _is_output(event: Event) -> bool:
+    return isinstance(event.payload, Mapping) and realtime.item_of(event.payload).get("type") == "function_call_output"
+
+
+def _what(event: Event) -> str:
+    payload = event.payload if isinstance(event.payload, Mapping) else {}
+    words = [event.type]
+    item = realtime.item_of(payload)
+    if item:
+        words.append(str(item.get("type")))
+    if event.type == "FunctionCallResponse" and agent.is_default_error(payload.get("content")):
+        words.append("(the component's default error)")
+    for code in (payload.get("code"), realtime.error_of(payload).get("code"), realtime.response_of(payload).get("id")):
+        if code is not None:
+            words.append(str(code))
+    return "".join(char if char.isprintable() else "?" for char in " ".join(words))
+
+
+def release_lines() -> Iterator[str]:
+    """The table of releases; a column that changed against the row before is marked with *."""
+    columns = ("tag", "backend", "published", "gen", "create on", "flag set by", "cleared by", "refusal", "unknown", "source")
+    widths = (18, 9, 11, 5, 13, 27, 12, 9, 9, 12)
+    yield "".join(f"{name:<{width}}" for name, width in zip(columns, widths, strict=True)).rstrip()
+    before: tuple[str, ...] | None = None
+    for row in PROXIES.values():
+        cells = _cells(row)
+        marked = [
+            cell + ("*" if before is not None and number > 2 and cell != before[number] else "")
+            for number, cell in enumerate(cells)
+        ]
+        yield "".join(f"{cell:<{width}}" for cell, width in zip(marked, widths, strict=True)).rstrip()
+        before = cells
+
+
+def _cells(row: ProxyRelease) -> tuple[str, ...]:
+    recovery = ["20s"] if row.recovery else []
+    return (
+        row.tag,
+        row.backend,
+        row.published or "-",
+        row.generation,
+        " ".join([*sorted(row.create_on, reverse=True), *recovery]),
+        " ".join(sorted(row.flag_set_by)),
+        " ".join(sorted(row.flag_cleared_by, reverse=True)),
+        "hidden" if row.refusal_hidden else "told",
+        row.unknown_event,
+        row.source,
+    )
