@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from voicerace.errors import InputError
 from voicerace.tables.profiles import PROFILES, PROXY_TIMES_MS, TIMES
-from voicerace.units import ms, ns
+from voicerace.units import ns
 
 __all__ = ["Fixed", "Grid", "LogNormal", "Sampled", "Times", "Uniform", "Value", "parse"]
 
@@ -40,7 +40,7 @@ class Fixed:
         return self.values_ns[min(index, len(self.values_ns) - 1)]
 
     def __str__(self) -> str:
-        return ",".join(f"{ms(value):g}" for value in self.values_ns)
+        return ",".join(f"{Decimal(value).scaleb(-6).normalize():f}" for value in self.values_ns)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Uniform:
         return ns(rng.uniform(self.low, self.high))
 
     def __str__(self) -> str:
-        return f"uniform({self.low:g},{self.high:g})"
+        return f"uniform({_shortest(self.low)},{_shortest(self.high)})"
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class LogNormal:
         return ns(min(rng.lognormvariate(self.mu, self.sigma), _MAX_MS))
 
     def __str__(self) -> str:
-        return f"lognormal({self.mu:g},{self.sigma:g})"
+        return f"lognormal({_shortest(self.mu)},{_shortest(self.sigma)})"
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,11 @@ class Sampled:
 
     def __str__(self) -> str:
         return f"@{self.name}"
+
+
+def _shortest(number: float) -> str:
+    """The shortest text that is read as the same number."""
+    return repr(number).removesuffix(".0")
 
 
 Value: TypeAlias = Fixed | Grid | Uniform | LogNormal | Sampled

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from voicerace.ledger import Create, Ledger, Output, Response
 from voicerace.recording import Event, Recording
-from voicerace.units import ms
+from voicerace.units import ms, ns
 from voicerace.wire import agent, realtime
 
 __all__ = ["BAD", "OUTCOMES", "Kind", "Turn", "Verdict", "judge"]
@@ -30,6 +30,7 @@ _WORSE: Final = (
     "stalled", "lost", "unknown",
 )  # fmt: skip
 _LATE_NS: Final = 5_000_000_000
+_DEADLINE_MS: Final = 30_000
 
 Kind: TypeAlias = Literal["observed", "derived", "at least", "unknown"]
 
@@ -175,7 +176,8 @@ class _Judge:
         calls = [call for r in ledger.responses.values() if first <= self.order[r.created] < position for call in r.calls]
         confirmed = {o.call_id for o in ledger.outputs if o.own and o.confirmed and self.order[o.confirmed] < position}
         waiting = any(open_at(o.key, o.confirmed) for o in ledger.outputs if not o.refused)
-        return waiting or not confirmed.issuperset(calls)
+        to_come = any(self.order[o.key] > position for o in ledger.outputs if o.call_id in calls and not o.refused)
+        return waiting or to_come or not confirmed.issuperset(calls)
 
     def wedged(self) -> bool | None:
         """Whether the last user input was answered by nothing the user could hear."""
@@ -184,7 +186,7 @@ class _Judge:
         if max(len(said), len(inputs)) < 2 or not self.upstream_seen:
             return None
         if len(said) > len(inputs):
-            return True
+            return True if self.recording.complete else None
         last = self.order[inputs[-1].key]
         heard = [r for r in self.ledger.responses.values() if r.message and r.heard is not None]
         if any(self.begun(response) > last for response in heard):
@@ -243,11 +245,12 @@ class _Judge:
         if not self.upstream_seen:
             return "unknown", "the link between proxy and upstream was not observed"
         settled = self.recording.complete or end < self.end or self._closed_after(facts)
-        given = {output.call_id for output in facts.own}
+        given = self._given(facts)
         missing = [call for call in facts.calls if call not in given]
-        if missing and settled and not self._closed_in_turn(facts, end):
+        abandoned = self._abandoned(facts, end)
+        if missing and settled and not abandoned:
             return "no_result", f"the app gave no result of its own for {', '.join(missing)}"
-        if self._closed_in_turn(facts, end) and not facts.heard and not facts.refusals:
+        if abandoned:
             return "abandoned", "a connection closed after the call, before a refusal or a heard reply"
         if len(facts.heard) > facts.inputs and facts.informed:
             return "duplicated", f"{len(facts.heard)} replies heard to {facts.inputs} user input(s)"
@@ -256,12 +259,14 @@ class _Judge:
                 return "unknown", "the recording stops before the app's result"
             return "stale", "a reply was heard, but it was asked for before the app's own result was there"
         if facts.informed:
-            return self._informed(facts, facts.informed[0])
+            return self._informed(facts, facts.informed[0], settled)
         if facts.refusals:
             if not self.host_seen:
                 return "unknown", "refused, but the link to the host was not observed"
             if facts.host_errors:
                 return "rejected", "the create was refused, the host was told, no reply followed"
+            if not settled and not self._goes_on_after(facts.refusals[-1]):
+                return "unknown", "the recording stops at the refusal, before the host could be told"
             return "lost", "the create was refused, the host was told nothing, no reply followed"
         if not settled:
             return "unknown", "the recording stops before the turn is over"
@@ -271,7 +276,7 @@ class _Judge:
             return "failed", f"a create after the last result had this answer: {self._answer(asked[-1])}"
         return "stalled", "no create was ever sent for the result"
 
-    def _informed(self, facts: _Facts, reply: Response) -> tuple[str, str]:
+    def _informed(self, facts: _Facts, reply: Response, settled: bool) -> tuple[str, str]:
         if reply.done is None:
             if not self.recording.complete:
                 return "unknown", "the recording stops inside the reply"
@@ -283,6 +288,8 @@ class _Judge:
             return "late", f"the reply was asked for {ms(waited_ns):.0f} ms after the last event that could have released it"
         if facts.refusals:
             return "noisy", "answered, beside a refusal"
+        if not settled:
+            return "unknown", "one informed reply so far; the recording stops before the turn is over"
         return "answered", "one informed reply, nothing refused"
 
     def _answer(self, create: Create) -> str:
@@ -308,10 +315,25 @@ class _Judge:
                     count += 1
         return count
 
-    def _closed_in_turn(self, facts: _Facts, end: int) -> bool:
-        """Whether a connection closed after the call, in the last turn of the recording."""
+    def _given(self, facts: _Facts) -> set[str]:
+        """Calls that the app gave a result of its own for, whether or not the upstream got it and took it."""
+        sent = [e.payload for e in self.recording.events if e.type == "FunctionCallResponse" and isinstance(e.payload, Mapping)]
+        by_host = {str(each.get("id")) for each in sent if not agent.is_default_error(each.get("content"))}
+        return by_host | {output.call_id for output in facts.outputs if output.own}
+
+    def _abandoned(self, facts: _Facts, end: int) -> bool:
+        """Whether a connection closed in the turn while there was time left for it, with nothing refused or heard."""
+        if end != self.end or facts.heard or facts.refusals:
+            return False
         call = _time(self.by_seq[facts.calling.calls_done[0]], "upstream")
-        return end == self.end and any(_time(event, "proxy") >= call for event in self.closes)
+        last = max(_time(self.by_seq[key], "upstream") for key in (*facts.calling.calls_done, *(o.key for o in facts.own)))
+        deadline_ns = self._named_ns("deadline_ms", _DEADLINE_MS) or ns(_DEADLINE_MS)
+        return any(call <= _time(event, "proxy") < last + deadline_ns for event in self.closes)
+
+    def _goes_on_after(self, key: int) -> bool:
+        """Whether anything was sent after an event had reached the proxy."""
+        reached = _time(self.by_seq[key], "proxy")
+        return any(_time(event, event.link.sender) > reached for event in self.recording.events)
 
     def _closed_after(self, facts: _Facts) -> bool:
         return any(_time(e, "proxy") >= _time(self.by_seq[facts.calling.calls_done[0]], "upstream") for e in self.closes)
@@ -321,7 +343,8 @@ class _Judge:
     def _waited_ns(self, facts: _Facts, reply: Response) -> int:
         """From the last event that could have released the reply's create to its arrival."""
         began = self.begun(reply)
-        releases = [o.confirmed if o.confirmed is not None else o.key for o in facts.own]
+        releases = [o.key for o in facts.own]
+        releases += [o.confirmed for o in facts.own if o.confirmed is not None]
         releases += [r.done for r in self.ledger.responses.values() if r.done is not None]
         before = [key for key in releases if self.order[key] < began]
         key = reply.created if reply.create is None else self.ledger.creates[reply.create].key
@@ -341,9 +364,20 @@ class _Judge:
         response = self._in_the_way(self.order[create.key], create)
         if response is None or response.done is None:
             return None
-        lag_ns = int(self.recording.provenance.get("slot_lag_ns", 0))
+        lag_ns = self._named_ns("slot_lag_ms", 0)
+        if lag_ns is None:
+            return None
         free = _time(self.by_seq[response.done], "upstream") + lag_ns
         return ms(_time(self.by_seq[create.key], "upstream") - free)
+
+    def _named_ns(self, name: str, default_ms: int) -> int | None:
+        """A time that the recording's maker gave; None when it was drawn, so that nobody can tell."""
+        times = self.recording.provenance.get("times")
+        given = times.get(name, default_ms) if isinstance(times, Mapping) else default_ms
+        try:
+            return ns(float(given))
+        except (TypeError, ValueError):
+            return None
 
     def _lead(self, result: Output | None, create: Create | None) -> float | None:
         if result is None:

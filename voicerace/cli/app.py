@@ -13,12 +13,16 @@ from typing import Annotated, Any
 import typer
 from tqdm import tqdm
 
+from voicerace.captures import inspect_json, inspect_lines, read_capture
 from voicerace.cli import options, text
 from voicerace.conformance import conform
 from voicerace.engines.session import Session
 from voicerace.engines.virtual import ties
 from voicerace.errors import InputError
+from voicerace.report import build
 from voicerace.summary import summary
+from voicerace.sweep import sweep as run_sweep
+from voicerace.sweep_folder import fresh_folder
 from voicerace.tables.releases import PROXIES
 from voicerace.verdict import OUTCOMES, judge
 
@@ -167,6 +171,87 @@ def conformance(
             ]
         )
     return int(result.differences > 0)
+
+
+@app.command()
+@options.takes_times
+def sweep(
+    times: Mapping[str, object],
+    release: Annotated[str, typer.Option("--releases", metavar="TAGS", help="Tags with commas, or all.")] = "0.9.1",
+    component: options.ComponentTag = None,
+    scenarios: Annotated[str, typer.Option(help="With commas, or all.")] = "single",
+    handlers: Annotated[str, typer.Option(help="With commas, or all.")] = "return",
+    modalities: Annotated[str, typer.Option(help="With commas, or all.")] = "text",
+    calls: Annotated[str, typer.Option(metavar="N,N", help="Function calls in one response (parallel).")] = "",
+    profile: options.Profile = "loopback",
+    knob: options.Knob = None,
+    trials: Annotated[int, typer.Option(metavar="N", help="Sessions per cell when a time is drawn.")] = 1,
+    seed: options.Seed = 0,
+    keep: Annotated[int, typer.Option(metavar="N", help="Keep all recordings up to N trials.")] = 200,
+    out: options.Out = None,
+    fail_on: Annotated[list[str] | None, typer.Option(metavar="OUTCOME", help="Exit 1 on it; may be repeated.")] = None,
+    as_json: options.Json = False,
+) -> int:
+    """Play a grid of sessions, write the run folder, print the outcomes. Any time may be a grid: 0:400:10."""
+    _known_outcomes(fail_on)
+    spec = {
+        "releases": release,
+        "component": component,
+        "scenarios": scenarios,
+        "handlers": handlers,
+        "modalities": modalities,
+        "calls": calls or (),
+        "times": dict(times),
+        "profile": profile,
+        "knobs": dict(options.knob_words(knob)),
+        "trials": trials,
+        "seed": seed,
+        "keep": keep,
+    }
+    done = _writing(out or Path("runs"), lambda: run_sweep(spec, out=out))
+    counts = done.trials.groupby(["release", "outcome"], sort=False).size()
+    if as_json:
+        found = [{"release": tag, "outcome": outcome, "trials": int(n)} for (tag, outcome), n in counts.items()]
+        _print_json({"schema": 1, "run": str(done.folder), "trials": len(done.trials), "outcomes": found})
+    else:
+        _print(f"{tag:<18}{outcome:<13}{n:>8}" for (tag, outcome), n in counts.items())
+        _print([f"{len(done.trials)} trials in {done.folder}"])
+    return int(done.trials["outcome"].isin(fail_on or ()).any())
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A proxy's console log, or a recording of ours.")],
+    as_json: options.Json = False,
+) -> int:
+    """Say what a capture shows, session by session, and what it cannot say."""
+    capture = read_capture(file)
+    if as_json:
+        _print_json(inspect_json(capture))
+    else:
+        _print(inspect_lines(capture))
+    return 0
+
+
+@app.command()
+def report(
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The page.")] = Path("reports/report.html"),
+    run: Annotated[Path | None, typer.Option(metavar="DIR", help="A new folder for the run. [runs/...]")] = None,
+    releases: Annotated[str, typer.Option(metavar="TAGS", help="Tags with commas.")] = "0.9.1,0.9.4,0.11.1",
+    step_ms: Annotated[float, typer.Option(metavar="MS", help="Between the delays.")] = 10.0,
+    map_step_ms: Annotated[float, typer.Option(metavar="MS", help="Of the map of delay against gap.")] = 20.0,
+    capture: Annotated[Path | None, typer.Option(metavar="FILE", help="Show its sessions.")] = None,
+    to: Annotated[str, typer.Option(help="Whom it is for.")] = "voice-commerce",
+    sender: Annotated[str, typer.Option("--from", help="Whom it is from.")] = "the dg_react_agent team",
+) -> int:
+    """Run the delay sweep and render it as one HTML file; its path is printed last."""
+    parameters: dict[str, Any] = {"releases": releases, "step_ms": step_ms, "map_step_ms": map_step_ms}
+    if capture is not None:
+        read_capture(capture)  # refuse a bad one before anything runs
+        parameters["capture"] = str(capture.resolve())
+    done = build(out, run or fresh_folder(Path("runs"), parameters), parameters, to=to, sender=sender)
+    _print([str(done.page)])
+    return 0
 
 
 # -- printing ------------------------------------------------------------------------------------------------------

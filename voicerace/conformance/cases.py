@@ -196,6 +196,18 @@ _SCRIPTS: dict[str, tuple[Step, ...]] = {
         _CREATED, _text("hi"), _item(realtime.ITEM_DONE, _user("item_1")), _host(_SETTINGS_MESSAGE),
         _content(realtime.AUDIO_DONE), _host(_SETTINGS_MESSAGE), _UPDATED,
     ),
+    "text-flag-cleared-by-text": (
+        _CREATED, _text("hi"), _item(realtime.ITEM_DONE, _user("item_1")), _host(_SETTINGS_MESSAGE), _TEXT_DONE, _host(_SETTINGS_MESSAGE), _UPDATED,
+    ),
+    "text-flag-cleared-by-done": (
+        _CREATED, _text("hi"), _item(realtime.ITEM_DONE, _user("item_1")), _host(_SETTINGS_MESSAGE), _DONE, _host(_SETTINGS_MESSAGE), _UPDATED,
+    ),
+    "server-begins-a-response": (
+        *_READY, _response(realtime.RESPONSE_CREATED, "resp_1", "in_progress"), _error("idle_timeout", "Session idle."), _TEXT_DONE, _DONE,
+    ),
+    "server-begins-before-settings": (
+        _CREATED, _response(realtime.RESPONSE_CREATED, "resp_1", "in_progress"), _host(_SETTINGS_MESSAGE), _UPDATED,
+    ),
     "two-texts": (*_READY, _text("one"), _text("two"), _item(realtime.ITEM_ADDED, _user("item_1")), _item(realtime.ITEM_DONE, _user("item_1"))),
     "text-created-beta": (*_READY, _text("one"), _item(realtime.ITEM_CREATED, _user("item_1"))),
     "text-then-item-without-id": (*_READY, _text("one"), _item(realtime.ITEM_ADDED, realtime.user_item("one"))),

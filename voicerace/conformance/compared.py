@@ -21,7 +21,7 @@ PROXY_LINKS = (
     Link("upstream", "proxy"),
 )
 #: Longer than any timer of the proxy's.
-_TIMER_PATIENCE_S = 25.0
+_TIMER_PATIENCE_S = 22.0
 
 
 class ComparedProxy:
@@ -53,6 +53,11 @@ class ComparedProxy:
         expected = self.model.timer(name)
         found = self.real.await_message(_TIMER_PATIENCE_S) if expected else ()
         return self._compare(f"timer {name}", found, expected)
+
+    def silence(self) -> None:
+        """Wait in real time, longer than any of the proxy's timers, and see what it sends by itself."""
+        expected = self.model.timer("recovery") if self.model.release.recovery else ()
+        self._compare("20 s of silence", self.real.await_message(_TIMER_PATIENCE_S), expected)
 
     def recording(self, provenance: Mapping[str, Any]) -> Recording:
         """What passed at the proxy: inputs when it got them, its own messages when it sent them."""

@@ -21,16 +21,18 @@ from voicerace.engines.virtual import VirtualEngine, simulate
 from voicerace.errors import InputError
 from voicerace.parties.proxy import Proxy
 from voicerace.recording import Recording, write_recordings
+from voicerace.tables.profiles import TIMES
 from voicerace.tables.releases import ProxyRelease, proxy_of_source, proxy_release
 from voicerace.verdict import Verdict, judge
 
 __all__ = ["COLUMNS", "Conformance", "conform"]
 
-#: The table of results: a row per case. Times are in ms; outcomes are of the recording named.
+#: The table of results: a row per case. Times are in ms, one value per call where there are several; `outcome` and the
+#: counts are of the session with the running proxy, `model_outcome` of the same session with the model.
 COLUMNS = (
-    "release", "source", "case", "scenario", "handler", "modality", "calls", "tool_end", "preamble", "tool_ms", "gap_ms",
-    "host_rtt_ms", "upstream_rtt_ms", "ack_ms", "repeat_ms", "knobs", "outcome", "model_outcome", "refusals",
-    "host_errors", "response_creates", "replies", "wedged", "messages", "differences",
+    "release", "source", "case", "scenario", "handler", "modality", "calls", "tool_end", "preamble", "knobs", *TIMES,
+    "outcome", "model_outcome", "refusals", "host_errors", "response_creates", "replies", "wedged", "messages",
+    "differences",
 )  # fmt: skip
 
 
@@ -141,8 +143,10 @@ def _script(result: Conformance, script: Script, backend: Backend, upstream: Ups
         for step in script.steps:
             now += 1_000_000
             if step.waits:
-                if result.release.recovery:
-                    party.timer("recovery")
+                # In real time: whether a proxy speaks by itself, or has no such timer, shows in no other way.
+                if result.release.defers:
+                    now += 20_000_000_000
+                    party.silence()
             elif step.closes:
                 party.closed(step.sender, step.code)
             else:
@@ -175,7 +179,7 @@ def _note(
     result.rows.append(
         {
             **{column: provenance.get(column) for column in COLUMNS},
-            **{column: times.get(column) for column in COLUMNS if column.endswith("_ms")},
+            **{name: times.get(name) for name in TIMES},
             "release": result.release.tag,
             "source": result.source,
             "knobs": json.dumps(provenance.get("knobs", {}), separators=(",", ":")),

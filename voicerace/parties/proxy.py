@@ -249,7 +249,8 @@ class Proxy:
     def _known_or_not(self, kind: str, event: Mapping[str, Any]) -> None:
         """Releases that drop what they know: is this event one of those?"""
         if kind == realtime.RESPONSE_CREATED:
-            if "server" in self.release.flag_set_by and not self.state.flag:
+            # Server VAD is on once session.update asked for it.
+            if "server" in self.release.flag_set_by and self.state.configured and not self.state.flag:
                 self._response_started("server")
         elif kind == realtime.TEXT_DELTA and self.release.text_delta_known:
             delta = event.get("delta")

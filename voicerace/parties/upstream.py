@@ -55,7 +55,7 @@ class Knobs:
 
 @dataclass
 class Response:
-    """A response on its way: its plan, the next stage, its items as last sent, and what the host could have heard."""
+    """A response on its way: its plan, the next stage, its items as last sent, and the item before each of them."""
 
     id: str
     number: int
@@ -65,6 +65,7 @@ class Response:
     next: int = 0
     created: bool = False
     items: list[dict[str, Any]] = field(default_factory=list)
+    before: list[str | None] = field(default_factory=list)
     finished: set[int] = field(default_factory=set)
     done_items: set[int] = field(default_factory=set)
 
@@ -349,6 +350,7 @@ class Upstream:
         else:
             item = realtime.reply_item(item_id, "in_progress", [])
         response.items.append(item)
+        response.before.append(self.state.last_item)
         self._send(realtime.output_event("response.output_item.added", self._id("event"), response.id, position, item))
         if response.in_band:
             self._send(realtime.conversation_item(realtime.ITEM_ADDED, self._id("event"), self.state.last_item, item))
@@ -406,8 +408,7 @@ class Upstream:
             self.state.calls[item["call_id"]] = "item_done"
         else:
             item["content"] = [realtime.item_content(self.modality, text)]
-        before = self.state.last_item if self.state.last_item != item["id"] else None
-        conversation = realtime.conversation_item(realtime.ITEM_DONE, self._id("event"), before, item)
+        conversation = realtime.conversation_item(realtime.ITEM_DONE, self._id("event"), response.before[position], item)
         output = realtime.output_event("response.output_item.done", self._id("event"), response.id, position, item)
         events = [conversation, output] if response.in_band else [output]
         for event in events if self.knobs.item_before_output == "yes" else reversed(events):

@@ -1,0 +1,378 @@
+"""The proxy's log records -> one `Recording` per connection.
+
+What a record says, read in the proxy's source at the tags 0.9.0 to 0.11.1 and seen in its output:
+
+- ``client → upstream`` is a host message when the proxy handles it; before the upstream is open it waits, unlogged.
+  From 0.10.5 a user text that waits for session.updated is logged again when it is handled: one message here.
+- ``upstream → client`` is an upstream event as it came in, forwarded or not, until the host has left. A second record
+  may follow with the text of an error, the payload of an item (0.10.0) or of an event the proxy does not know.
+- Of what is sent upstream: audio, ``input_audio_buffer.commit + response.create``, from 0.10.0 ``session.update`` and
+  the item of a result, from 0.10.3 the timer's create. **The creates behind results and texts are never logged**, and
+  nothing that is sent to the host is: these two links are not observed.
+
+Payloads hold what was logged and nothing else: mostly the type. Free texts (an error's message) can look like any
+record's body, so attributes are looked at first.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import accumulate
+from typing import Any, Final, Literal
+
+from voicerace.captures.console import Record, Unread
+from voicerace.captures.literal import CutText, Value
+from voicerace.recording import Event, Link, Recording
+from voicerace.wire import realtime
+
+__all__ = ["LoggedSession", "ProxyLog"]
+
+_HOST: Final = Link("component", "proxy")
+_SENT: Final = Link("proxy", "upstream")
+_CAME: Final = Link("upstream", "proxy")
+_ITEMS: Final = frozenset({realtime.ITEM_CREATED, realtime.ITEM_ADDED, realtime.ITEM_DONE})
+_NOTED: Final = 20
+_YEAR_2100_US: Final = 4_102_444_800_000_000
+_KEYS: Final = frozenset({"resource", "timestamp", "severityText", "severityNumber", "body", "attributes"})
+
+#: Records that repeat what another says, or say what the proxy did inside or towards the host. By their beginnings.
+_ASIDE: Final = (
+    "session.created received (", "greeting ", "upstream→client: ", "upstream: ", "response.output_text.done → ",
+    "Received response.done from upstream", "input_audio_transcription.completed → ", "conversation.item.* assistant ",
+    "TTS ", "Upstream closed before session ready", "Disallowed client message type ", "client KeepAlive ignored",
+    "input_audio_buffer.append deferred",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LoggedSession:
+    """One connection of a log.
+
+    Attributes:
+        connection: its name in the log. Untrusted text.
+        recording: what passed; its provenance has the absolute start and the lines.
+        begun: the log has the connection's beginning; without it the first messages may be missing.
+        quiet: no INFO record was seen: the log was kept at a higher level and shows errors only.
+        updates_logged: the release is one that logs session.update.
+        elided: item events whose payload was cut.
+        hidden: seqs of the refusals that the log says were kept from the host.
+        unread: unread records that are, or may be, this connection's.
+    """
+
+    connection: str
+    recording: Recording
+    begun: bool
+    quiet: bool
+    updates_logged: bool
+    elided: int
+    hidden: frozenset[int]
+    unread: int
+
+
+@dataclass
+class _Connection:
+    """A connection while it is read.
+
+    `open_detail` is the position of the event that the next record may say more about, or None.
+    """
+
+    name: str
+    first_line: int
+    first_us: int
+    last_line: int = 0
+    last_us: int = 0
+    backwards: int = 0
+    events: list[Event] = field(default_factory=list)
+    open_detail: int | None = None
+    begun: bool = False
+    closed: bool = False
+    info: bool = False
+    audio: bool = False
+    updates_logged: bool = False
+    configured: bool = False
+    waiting_texts: int = 0
+    elided: int = 0
+    hidden: set[int] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What every record of the proxy has."""
+
+    name: str
+    time_us: int
+    body: str
+    attributes: Mapping[str, Value]
+
+
+class ProxyLog:
+    """Takes the records of one file in order, and gives its sessions at the end."""
+
+    def __init__(self) -> None:
+        self.records = 0
+        self.unread: list[Unread] = []
+        self._start_us: int | None = None
+        self._current: dict[str, _Connection] = {}
+        self._all: list[_Connection] = []
+
+    def miss(self, unread: Unread) -> None:
+        """Note what could not be read. Neighbours with one reason become one note."""
+        last = self.unread[-1] if self.unread else None
+        if last is not None and (last.reason, last.connection, last.line_last + 1) == (
+            unread.reason, unread.connection, unread.line_first,
+        ):  # fmt: skip
+            merged = replace(last, line_last=unread.line_last, records=last.records + unread.records)
+            self.unread[-1] = merged
+        else:
+            self.unread.append(unread)
+
+    def feed(self, record: Record) -> None:
+        """Take in the next record."""
+        head = _head(record.fields)
+        if isinstance(head, str):
+            self.miss(Unread(record.line_first, record.line_last, head))
+            return
+        self._start_us = head.time_us if self._start_us is None else self._start_us
+        connection = self._connection(head, record)
+        reason = self._take(connection, head, (head.time_us - self._start_us) * 1000)
+        if reason is not None:
+            self.miss(Unread(record.line_first, record.line_last, reason, 1, connection.name))
+        else:
+            self.records += 1
+
+    def sessions(self) -> tuple[LoggedSession, ...]:
+        """The connections in the order of their first records."""
+        unread: dict[str | None, list[Unread]] = {}
+        for each in self.unread:
+            unread.setdefault(each.connection, []).append(each)
+        places = {name: _Places(of) for name, of in unread.items()}
+        last = max((each.line_last for each in self.unread), default=0)
+        return tuple(self._session(connection, places, last) for connection in self._all)
+
+    # -- one record ----------------------------------------------------------------------------------------------------
+
+    def _connection(self, head: _Head, record: Record) -> _Connection:
+        """Whose record it is. A name begins anew with every ``client connected``: a restarted proxy counts from c1."""
+        begins = head.body == "client connected" and head.attributes.get("direction") == "client"
+        connection = self._current.get(head.name)
+        if connection is None or begins:
+            connection = _Connection(head.name, record.line_first, head.time_us, begun=begins, last_us=head.time_us)
+            self._current[head.name] = connection
+            self._all.append(connection)
+        connection.backwards += head.time_us < connection.last_us
+        connection.last_line, connection.last_us = record.line_last, head.time_us
+        severity = record.fields.get("severityNumber")
+        connection.info = connection.info or (isinstance(severity, int) and severity < 13)
+        return connection
+
+    def _take(self, to: _Connection, head: _Head, at_ns: int) -> str | None:
+        """Add what one record says; why it says nothing that can be used, or None."""
+        body, attributes = head.body, head.attributes
+        direction, kind = attributes.get("direction"), attributes.get("message_type")
+        detail, to.open_detail = to.open_detail, None
+        if "error.message" in attributes:
+            return self._error(to, head, detail, at_ns)
+        if body in ("client → upstream", "upstream → client"):
+            if not isinstance(kind, str) or isinstance(kind, CutText):
+                return "a message without its type"
+            self._message(to, body == "client → upstream", kind, at_ns)
+        elif body.startswith(("conversation.item.* raw (debug): ", "Unmapped upstream event: ")):
+            if not isinstance(kind, str):
+                return "a message without its type"
+            self._payload(to, body, kind, detail, at_ns)
+        elif body == "upstream closed" and direction == "upstream":
+            to.closed = True
+            _add(to, _CAME, at_ns, {"code": _code(attributes.get("upstream.close_code"))}, "close")
+        elif body.startswith("client WebSocket closed (") and direction == "client":
+            to.closed = True
+            _add(to, _HOST, at_ns, {"code": _code(attributes.get("client.close_code"))}, "close")
+        elif body == "InjectUserMessage deferred (waiting for session.updated)":
+            to.waiting_texts += 1
+        elif body.startswith(_ASIDE):
+            to.audio |= body.startswith("input_audio_buffer.append")
+            to.open_detail = detail
+        elif (sends := _sends(body)) is not None:
+            to.updates_logged |= body.startswith(("session.update ", "FunctionCallResponse "))
+            to.audio |= body.startswith("input_audio_buffer.append")
+            for payload in sends:
+                _add(to, _SENT, at_ns, payload)
+        elif body not in ("client connected", "upstream open"):
+            return "a kind of record this reader does not know"
+        return None
+
+    def _message(self, to: _Connection, from_host: bool, kind: str, at_ns: int) -> None:
+        """A host message or an upstream event, of which the log has the type."""
+        # "(binary)" is what the proxy writes for JSON without a type; audio frames are logged as their append.
+        payload = {} if kind == "(binary)" else {"type": kind}
+        if from_host:
+            if kind == "InjectUserMessage" and to.configured and to.waiting_texts:
+                to.waiting_texts -= 1  # logged before, when it was queued
+                return
+            _add(to, _HOST, at_ns, payload)
+            return
+        to.configured |= kind == realtime.SESSION_UPDATED
+        to.open_detail = len(to.events)
+        _add(to, _CAME, at_ns, payload)
+
+    def _error(self, to: _Connection, head: _Head, detail: int | None, at_ns: int) -> str | None:
+        """The text of an upstream error: more about the event before it, or, with that not logged, the event."""
+        direction = head.attributes.get("direction")
+        if direction == "upstream":
+            return None  # the socket failed; the close that follows is what the session saw of it
+        if direction != "upstream→client" or "error.code" not in head.attributes:
+            return "an error without its code or direction"  # every release writes both: a refusal may be lost here
+        code, message = head.attributes["error.code"], head.attributes["error.message"]
+        error = {
+            # 0.9 writes an empty code for none.
+            "code": str(code) if isinstance(code, str) and code else None,
+            "message": str(message) if isinstance(message, str) else None,
+        }
+        payload = {"type": realtime.ERROR, "error": error}
+        if detail is None or to.events[detail].type != realtime.ERROR:
+            detail = len(to.events)
+            _add(to, _CAME, at_ns, payload)
+        else:
+            to.events[detail] = replace(to.events[detail], payload=payload)
+        if realtime.is_refusal(payload) and head.body.endswith("not forwarded to client"):
+            to.hidden.add(detail)
+        return None
+
+    def _payload(self, to: _Connection, body: str, kind: str, detail: int | None, at_ns: int) -> None:
+        """The payload of an upstream event, when it was logged whole."""
+        to.updates_logged = True
+        if detail is None or to.events[detail].type != kind:
+            detail = len(to.events)
+            _add(to, _CAME, at_ns, {"type": kind})
+        to.open_detail = detail
+        marker = " payload=" if kind in _ITEMS else "Full payload (truncated): "
+        _, found, text = body.partition(marker)
+        payload = None if not found or isinstance(body, CutText) else _json(text)
+        if payload is not None and payload.get("type") == kind:
+            to.events[detail] = replace(to.events[detail], payload=payload)
+        else:
+            to.elided += 1
+
+    # -- one session ---------------------------------------------------------------------------------------------------
+
+    def _session(self, of: _Connection, places: Mapping[str | None, _Places], last: int) -> LoggedSession:
+        # An open connection's records could stand anywhere behind its first.
+        last = of.last_line if of.closed else max(of.last_line, last)
+        nearby = [places[name] for name in (None, of.name) if name in places]
+        unread = sum(each.records(of.first_line, last) for each in nearby)
+        doubtful = [place for each in nearby for place in each.first(_NOTED, of.first_line, last)]
+        whole = of.begun and of.info and not unread
+        observed = (*((_HOST,) if whole and not of.audio else ()), *((_CAME,) if whole else ()))
+        notes = [f"lines {each.line_first} to {each.line_last} not read: {each.reason}" for each in doubtful]
+        if (more := unread - sum(each.records for each in doubtful)) > 0:
+            notes.append(f"{more} more records not read")
+        if of.elided:
+            notes.append(f"{of.elided} payloads were cut in the log")
+        if of.backwards:
+            notes.append(f"the time ran backwards {of.backwards} times")
+        provenance = {
+            "made_by": "console log",
+            "connection": of.name,
+            "file_start_us": self._start_us,
+            "start_us": of.first_us,
+            "start": _iso(of.first_us),
+            "end_us": of.last_us,
+            "lines": [of.first_line, of.last_line],
+        }
+        return LoggedSession(
+            connection=of.name,
+            recording=Recording(tuple(of.events), provenance, "log", observed, of.closed, tuple(notes)),
+            begun=of.begun,
+            quiet=not of.info,
+            updates_logged=of.updates_logged,
+            elided=of.elided,
+            hidden=frozenset(of.hidden),
+            unread=unread,
+        )
+
+
+class _Places:
+    """Unread places by their lines: a damaged log can have as many of them as it has connections."""
+
+    def __init__(self, places: list[Unread]) -> None:
+        self.by_last = sorted(places, key=lambda each: each.line_last)
+        by_first = sorted(places, key=lambda each: each.line_first)
+        self.lasts = [each.line_last for each in self.by_last]
+        self.firsts = [each.line_first for each in by_first]
+        self.ended = [0, *accumulate(each.records for each in self.by_last)]
+        self.begun = [0, *accumulate(each.records for each in by_first)]
+
+    def records(self, first: int, last: int) -> int:
+        """How many unread records have a line among these: those begun by the last, less those ended before the first."""
+        return self.begun[bisect_right(self.firsts, last)] - self.ended[bisect_left(self.lasts, first)]
+
+    def first(self, number: int, first: int, last: int) -> list[Unread]:
+        """Some of them, in the order of their ends."""
+        start = bisect_left(self.lasts, first)
+        return [each for each in self.by_last[start : start + number] if each.line_first <= last]
+
+
+def _head(fields: Mapping[str, Value]) -> _Head | str:
+    """What every record of the proxy has, or why this is none."""
+    time_us, body, attributes = fields.get("timestamp"), fields.get("body"), fields.get("attributes")
+    if not _KEYS.intersection(fields):
+        return "an object that is no log record"
+    if not isinstance(time_us, int) or isinstance(time_us, bool) or not 0 < time_us < _YEAR_2100_US:
+        return "a log record without a usable time"
+    if not isinstance(body, str):
+        return "a log record without a body"
+    name = attributes.get("connection_id") if isinstance(attributes, dict) else None
+    if not isinstance(attributes, dict) or not isinstance(name, str) or isinstance(name, CutText) or not name:
+        return "a log record without a connection"
+    return _Head(name, time_us, body, attributes)
+
+
+def _sends(body: str) -> list[Mapping[str, Any]] | None:
+    """What a record says the proxy sends upstream; None when it speaks of no send."""
+    return next((made() for beginning, made in _SENDS.items() if body.startswith(beginning)), None)
+
+
+_SENDS: Final[Mapping[str, Callable[[], list[Mapping[str, Any]]]]] = {
+    "input_audio_buffer.commit + response.create": lambda: [
+        {"type": "input_audio_buffer.commit"},
+        {"type": realtime.RESPONSE_CREATE},
+    ],
+    "input_audio_buffer.append": lambda: [{"type": "input_audio_buffer.append"}],
+    "session.update sent to upstream": lambda: [{"type": realtime.SESSION_UPDATE}],
+    "FunctionCallResponse from client → function_call_output sent": lambda: [
+        {"type": realtime.ITEM_CREATE, "item": {"type": "function_call_output"}}
+    ],
+    # The 20 s timer of 0.10.3 and later, logged as it sends its create.
+    "Required upstream contract violated": lambda: [{"type": realtime.RESPONSE_CREATE}],
+}
+
+
+def _add(
+    to: _Connection, link: Link, at_ns: int, payload: Mapping[str, Any], kind: Literal["message", "close"] = "message"
+) -> None:
+    """One more event. The log stands at the proxy: it sees what the proxy sends leave, and the rest arrive."""
+    sent, received = (at_ns, None) if link is _SENT else (None, at_ns)
+    to.events.append(Event(len(to.events), link, kind, sent, received, payload, "log"))
+
+
+def _code(value: Value) -> int | None:
+    """A close code; the host's is logged as text."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 5:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _json(text: str) -> dict[str, Any] | None:
+    """A logged payload; None when it is no whole JSON object."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _iso(time_us: int) -> str:
+    return datetime.fromtimestamp(time_us / 1_000_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,173 @@
+"""A file somebody recorded -> `Capture`: the proxy's console log, or a recording of our own.
+
+A file that holds neither is bad input and ends in one line. A damaged one is read as far as it goes, and what could
+not be read is counted and located.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from voicerace.captures.console import Record, Unread, read_lines, scan
+from voicerace.captures.facts import CapturedSession, capture_session, printable
+from voicerace.captures.proxy_log import LoggedSession, ProxyLog
+from voicerace.errors import InputError
+from voicerace.recording import read_recordings
+
+__all__ = ["CONSOLE", "JSONL", "Capture", "read_capture"]
+
+CONSOLE: Final = "console log"
+JSONL: Final = "jsonl recording"
+_ALLOWED: Final = "the proxy's console log, or a recording (JSONL)"
+_HEAD: Final = 1 << 16
+_LONGEST_NS: Final = 1 << 63
+
+
+@dataclass(frozen=True)
+class Capture:
+    """What one file holds.
+
+    Attributes:
+        name: the file's name, without its folder, printable.
+        format: `CONSOLE` or `JSONL`.
+        records: log records that were read, or events of the recordings.
+        sessions: in the order of their first records.
+        unread: what could not be read, and where.
+    """
+
+    name: str
+    format: str
+    records: int
+    sessions: tuple[CapturedSession, ...]
+    unread: tuple[Unread, ...]
+
+    @property
+    def unread_records(self) -> int:
+        return sum(each.records for each in self.unread)
+
+
+def read_capture(path: Path | str) -> Capture:
+    """Read a capture, whatever made it.
+
+    Raises:
+        InputError: there is no such file, it is empty or binary, or it holds nothing of either format.
+    """
+    where = printable(str(path), 200)
+    try:
+        with io.BufferedReader(io.FileIO(path), _HEAD) as file:
+            head = file.peek(_HEAD)[:_HEAD]
+            if not head.strip():
+                raise InputError(where, "empty", _ALLOWED)
+            if head.lstrip().startswith(b'{"voicerace_recording"'):
+                return _recordings(Path(path))
+            encoding = _encoding(head)
+            if _is_binary(head, encoding):
+                raise InputError(where, "a binary file", _ALLOWED)
+            # Lines end at \n only: a text may hold any other separator unescaped.
+            with io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="\n") as stream:
+                capture = _log(printable(Path(path).name, 200), stream)
+    except OSError as error:
+        raise InputError(where, error.strerror or "cannot be read", _ALLOWED) from None
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(where, "no name of a file", _ALLOWED) from None
+    if not capture.sessions and not capture.unread:
+        raise InputError(where, "no log record and no recording in it", _ALLOWED)
+    return capture
+
+
+def _log(name: str, stream: io.TextIOWrapper) -> Capture:
+    """The sessions of a console log."""
+    log = ProxyLog()
+    for each in scan(read_lines(stream)):
+        if isinstance(each, Record):
+            log.feed(each)
+        else:
+            log.miss(each)
+    logged = log.sessions()
+    names = _unique([each.connection for each in logged])
+    sessions = tuple(
+        capture_session(
+            name_of,
+            each.recording,
+            cannot_say=_unsaid(each),
+            unread_records=each.unread,
+            hidden=each.hidden,
+            updates_logged=each.updates_logged,
+        )
+        for name_of, each in zip(names, logged, strict=True)
+    )
+    return Capture(name, CONSOLE, log.records, sessions, tuple(log.unread))
+
+
+def _unsaid(of: LoggedSession) -> list[str]:
+    """What the proxy's log never shows, and what this one does not."""
+    unsaid = [
+        "The response.create behind results and user texts is not logged: how many were sent, and when, is unknown.",
+        "What the proxy sends to the host is not logged: whether the host was told, or a reply was heard, is unknown.",
+        "The log does not name the release of the proxy.",
+    ]
+    if not of.updates_logged:
+        unsaid.append("Call ids and results are not logged: a result sent twice shows only where there are more than calls.")
+    if of.elided:
+        unsaid.append(f"{of.elided} payloads were cut in the log.")
+    if not of.begun:
+        unsaid.append("The log does not have the connection's beginning.")
+    if of.quiet:
+        unsaid.append("Only errors are logged: messages are not, and from 0.10.3 on a refusal is no error to the log.")
+    if of.unread:
+        unsaid.append(f"{of.unread} unread records are, or may be, this connection's: what is not seen may have happened.")
+    return unsaid
+
+
+def _recordings(path: Path) -> Capture:
+    """The sessions of a JSONL file of ours."""
+    try:
+        recordings = read_recordings(path)
+        times = [time for each in recordings for event in each.events for time in (event.sent_ns, event.received_ns)]
+        if any(time is not None and abs(time) > _LONGEST_NS for time in times):
+            raise OverflowError
+    except InputError as error:  # it may quote the file
+        raise InputError(printable(error.where, 300), printable(error.found, 300), error.allowed) from None
+    except OverflowError:
+        raise InputError(printable(str(path), 200), "a number beyond all bounds", "times are nanoseconds") from None
+    given = [each.provenance.get("connection") for each in recordings]
+    names = [each if isinstance(each, str) else f"recording {i}" for i, each in enumerate(given, start=1)]
+    sessions = tuple(
+        capture_session(name, each, unread_records=len(each.notes))
+        for name, each in zip(_unique(names), recordings, strict=True)
+    )
+    unread: tuple[Unread, ...] = ()
+    if recordings[-1].notes:  # the one thing that is dropped is a last line that was cut
+        with path.open("rb") as file:
+            last = sum(1 for _ in file)
+        unread = (Unread(last, last, "a line that is cut before its end"),)
+    events = sum(len(each.events) for each in recordings)
+    return Capture(printable(path.name, 200), JSONL, events, sessions, unread)
+
+
+def _unique(names: list[str]) -> list[str]:
+    """Names for people: printable, and numbered where a file has one name twice."""
+    seen: Counter[str] = Counter()
+    unique = []
+    for name in map(printable, names):
+        seen[name] += 1
+        unique.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return unique
+
+
+def _encoding(head: bytes) -> str:
+    """UTF-8, or UTF-16 where a mark says so: a Windows shell redirects into that."""
+    return "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+
+
+def _is_binary(head: bytes, encoding: str) -> bool:
+    """Whether a file's beginning is no text: one character in ten is broken or a control that no console prints."""
+    text = head.decode(encoding, errors="replace")
+    odd = sum(each == "�" or (each < " " and each not in "\t\n\r\x1b\b\f") for each in text)
+    return odd * 10 > len(text)

@@ -1,0 +1,142 @@
+"""A capture for a program (JSON) and for a person (lines). Texts of a capture are untrusted and never shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from voicerace.captures.facts import CapturedSession, Count
+from voicerace.captures.reader import Capture
+
+__all__ = ["SCHEMA", "inspect_json", "inspect_lines"]
+
+SCHEMA: Final = 1
+_LISTED: Final = 20
+_WORDS: Final = {"observed": "", "derived": "derived ", "at least": "at least ", "unknown": "perhaps "}
+
+
+def inspect_json(capture: Capture) -> dict[str, Any]:
+    """A capture as one JSON object; times in ms since the session's start, the start itself in ISO 8601 UTC."""
+    return {
+        "schema": SCHEMA,
+        "file": capture.name,
+        "format": capture.format,
+        "records": capture.records,
+        "sessions": [_session(each) for each in capture.sessions],
+        "unread": [
+            {"first_line": each.line_first, "last_line": each.line_last, "reason": each.reason, "records": each.records}
+            for each in capture.unread
+        ],
+    }
+
+
+def inspect_lines(capture: Capture) -> list[str]:
+    """A capture as lines of plain text: each session with its times, what cannot be said, what was not read."""
+    refusals = sum(each.refusals.value or 0 for each in capture.sessions)
+    lines = [
+        f"{capture.name}: {capture.format}, {_many(capture.records, 'record')}, {_many(len(capture.sessions), 'session')}, "
+        f"{_many(refusals, 'refusal')}, {_many(capture.unread_records, 'record')} not read"
+    ]
+    common = _common(capture.sessions)
+    for session in capture.sessions:
+        lines += _lines_of(session, common)
+    if common:
+        lines.append("What this capture cannot say, of every session:" if len(capture.sessions) > 1 else "What it cannot say:")
+        lines += [f"  - {each}" for each in common]
+    if capture.unread:
+        lines.append(f"Not read: {_many(capture.unread_records, 'record')} or pieces of one")
+        lines += [
+            f"  lines {each.line_first} to {each.line_last}: {each.reason}"
+            + (f" ({each.records} times)" if each.records > 1 else "")
+            for each in capture.unread[:_LISTED]
+        ]
+        if len(capture.unread) > _LISTED:
+            lines.append(f"  and {_many(len(capture.unread) - _LISTED, 'place')} more")
+    return lines
+
+
+def _session(session: CapturedSession) -> dict[str, Any]:
+    return {
+        "connection": session.connection,
+        "release": None,
+        "release_given": False,
+        "outcome": session.outcome,
+        "why": session.why,
+        "start": session.start,
+        "duration_ms": session.duration_ms,
+        "refusals": _count(session.refusals),
+        "session_updates": _count(session.session_updates),
+        "response_creates": _count(session.response_creates),
+        "counts": {name: _count(count) for name, count in session.counts.items()},
+        "result_delay_ms": list(session.result_delay_ms),
+        "gap_ms": list(session.gap_ms),
+        "submissions": _count(session.submissions),
+        "unread_records": session.unread_records,
+        "cannot_say": list(session.cannot_say),
+        "refused_at_ms": list(session.refused_at_ms),
+    }
+
+
+def _count(count: Count) -> dict[str, Any]:
+    return {"value": count.value, "kind": count.kind}
+
+
+def _lines_of(session: CapturedSession, common: Sequence[str]) -> list[str]:
+    """One session: when and how it ended, then what is worth a line."""
+    counts = session.counts
+    took = "" if session.duration_ms is None else f", {_ms(session.duration_ms)}"
+    lines = [f"{session.connection}: {session.start or 'no absolute time'}{took}, outcome {session.outcome}: {session.why}"]
+    if session.refused_at_ms:
+        hidden = counts["refusals_hidden"].value
+        kept = f", {hidden} of them kept from the host" if hidden else ""
+        lines.append(f"  {_number(session.refusals, 'refusal')}{kept}, at {_times(session.refused_at_ms)}")
+    elif session.refusals.value:
+        lines.append(f"  {_number(session.refusals, 'refusal')}, without times")
+    lines.append(
+        f"  {_number(counts['calls'], 'function call')}, {_number(session.submissions, 'result')}"
+        + (f" (after {_times(session.result_delay_ms)})" if session.result_delay_ms else "")
+        + (f"; response.done came {_times(session.gap_ms)} after the last call" if session.gap_ms else "")
+    )
+    if counts["repeated_results"].value:
+        own = counts["default_errors"].value
+        whose = f"; {_many(own, 'result')} are the component's own error" if own else ""
+        lines.append(f"  {_number(counts['repeated_results'], 'result')} beyond one per call{whose}")
+    lines.append(
+        f"  session.update: {_plain(session.session_updates)}; response.create: {_plain(session.response_creates)}; "
+        f"responses begun: {_plain(counts['responses'])}; other errors: {_plain(counts['other_errors'])}"
+    )
+    lines += [f"  cannot say: {each}" for each in session.cannot_say if each not in common]
+    return lines
+
+
+def _common(sessions: Sequence[CapturedSession]) -> list[str]:
+    """What no session can say, in its order: said once."""
+    if not sessions:
+        return []
+    others = [set(each.cannot_say) for each in sessions[1:]]
+    return [each for each in sessions[0].cannot_say if all(each in other for other in others)]
+
+
+def _plain(count: Count) -> str:
+    """A count in words."""
+    if count.value is None:
+        return "unknown"
+    return f"{_WORDS[count.kind]}{count.value}"
+
+
+def _number(count: Count, what: str) -> str:
+    return f"{_plain(count)} {what}{'' if count.value == 1 else 's'}"
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _times(times: Iterable[float | None]) -> str:
+    """Some times, no more than a line holds."""
+    known = ["unknown" if each is None else _ms(each) for each in times]
+    return ", ".join(known[:_LISTED]) + (f" and {len(known) - _LISTED} more" if len(known) > _LISTED else "")
+
+
+def _ms(time: float) -> str:
+    return f"{time:.10g} ms"

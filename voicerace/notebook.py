@@ -1,0 +1,129 @@
+"""How things show themselves in a notebook: a recording as its swimlane, a verdict as a table, a picture with its words.
+
+Registered from above, so that recordings and verdicts know nothing of notebooks. Nothing here needs pyplot: a picture
+is an image in the cell that shows it, once. Every text from a recording is escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import sys
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import pandas as pd
+from IPython import get_ipython
+from IPython.display import display
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from voicerace.plots.style import STYLES, figure_of, to_image
+from voicerace.plots.swimlane import alt_swimlane, plot_swimlane
+from voicerace.recording import Recording
+from voicerace.verdict import Turn, Verdict
+
+__all__ = ["load_ipython_extension", "register", "show", "show_table", "table_html", "verdict_html"]
+
+_COUNTS = ("user_inputs", "submissions", "own_submissions", "response_creates", "refusals", "host_errors", "replies")
+_TIMES = ("margin_ms", "lead_ms", "dead_air_ms")
+
+Bundle = tuple[dict[str, Any], dict[str, Any]]
+
+
+def register(shell: Any = None) -> None:
+    """Let recordings and verdicts show themselves in the running notebook, or in `shell`. Outside of one, nothing."""
+    shell = shell if shell is not None else get_ipython()
+    if shell is None:
+        return
+    formatter = shell.display_formatter
+    formatter.mimebundle_formatter.for_type(Recording, _recording)
+    formatter.mimebundle_formatter.for_type(Verdict, _verdict)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext voicerace.notebook``."""
+    register(shell)
+
+
+def show(picture: Axes | Figure, alt: str, caption: str = "") -> None:
+    """Show a picture with its alternative text, once.
+
+    Args:
+        picture: axes or a figure; a figure of pyplot's is closed, so that the cell does not show it again.
+        alt: what it shows, with the numbers; see the pictures' ``alt_*``.
+        caption: a line below, as a paragraph.
+
+    Raises:
+        InputError: there is no alternative text.
+    """
+    data, metadata = _image(picture, alt)
+    display(data, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
+    if caption:
+        html = {"text/html": f'<p class="caption">{escape(caption)}</p>', "text/plain": caption}
+        display(html, raw=True)  # type: ignore[no-untyped-call]
+
+
+def show_table(frame: pd.DataFrame, caption: str) -> None:
+    """Show a frame as a table with a caption and header cells that say what they head."""
+    data = {"text/html": table_html(list(map(str, frame.columns)), frame.itertuples(index=False), caption)}
+    data["text/plain"] = f"{caption}\n{frame.to_string(index=False)}"
+    display(data, raw=True)  # type: ignore[no-untyped-call]
+
+
+def table_html(columns: Sequence[str], rows: Any, caption: str) -> str:
+    """An HTML table: the first cell of a row is its header; missing values are empty; everything is escaped."""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
+    body = []
+    for row in rows:
+        first, *rest = (_cell(value) for value in row)
+        body.append(f'<tr><th scope="row">{first}</th>' + "".join(f"<td>{value}</td>" for value in rest) + "</tr>")
+    return f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+
+
+def verdict_html(verdict: Verdict) -> str:
+    """A verdict as a small table: one column per tool turn, the kind of every count beside it."""
+    glyph = STYLES[verdict.outcome].glyph
+    wedged = {True: "the session is wedged", False: "the session goes on", None: "whether it goes on is unknown"}
+    caption = f"{glyph} {verdict.outcome}; {wedged[verdict.wedged]}; session.update: {_cell(verdict.session_updates)}"
+    turns = [f"turn {number}" for number in range(1, len(verdict.turns) + 1)] or ["no tool turn"]
+    names = ("outcome", "why", "calls", *_COUNTS, *_TIMES)
+    rows = []
+    for name in names:
+        kind = verdict.kinds.get(name, "")
+        rows.append([f"{name} ({kind})" if kind else name, *(_of(turn, name) for turn in verdict.turns)])
+    return table_html(["", *turns], rows, caption)
+
+
+def _of(turn: Turn, name: str) -> str:
+    value = getattr(turn, name)
+    return ", ".join(value) if isinstance(value, tuple) else _plain(value)
+
+
+def _plain(value: object) -> str:
+    if value is None or value is pd.NA or (isinstance(value, float) and pd.isna(value)):
+        return "unknown" if value is None else ""
+    return f"{value:,.6g}" if isinstance(value, float) else str(value)
+
+
+def _cell(value: object) -> str:
+    return escape(_plain(value))
+
+
+def _image(picture: Axes | Figure, alt: str) -> Bundle:
+    """A picture as what a notebook stores: data and metadata by type."""
+    kind, image = to_image(picture, alt)
+    if (pyplot := sys.modules.get("matplotlib.pyplot")) is not None:
+        pyplot.close(figure_of(picture))
+    content = image.decode("utf-8") if kind == "image/svg+xml" else base64.b64encode(image).decode("ascii")
+    return {kind: content, "text/plain": alt}, {kind: {"alt": alt}}
+
+
+def _recording(recording: Recording, **_: Any) -> Bundle:
+    return _image(plot_swimlane(recording), alt_swimlane(recording))
+
+
+def _verdict(verdict: Verdict, **_: Any) -> Bundle:
+    plain = f"{verdict.outcome}: {verdict.turn.why if verdict.turn is not None else 'no function call'}"
+    data: Mapping[str, str] = {"text/html": verdict_html(verdict), "text/plain": plain}
+    return dict(data), {}

@@ -1,0 +1,142 @@
+"""The parameters of the notebooks, checked in their first working cell.
+
+papermill passes lists as text and lets a misspelt name through as a new global, so a notebook takes its parameters with
+``Params.from_namespace(globals())``: a name that is no parameter, or a value that does not fit, stops it there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from voicerace.errors import InputError
+from voicerace.parameters import parse
+from voicerace.tables.handlers import HANDLERS
+from voicerace.tables.profiles import TIMES
+from voicerace.tables.releases import proxy_release
+from voicerace.tables.scenarios import SCENARIOS
+
+__all__ = ["DelaySweepParameters", "NotebookParameters", "OneSessionParameters"]
+
+#: What IPython puts into every namespace.
+_IPYTHON = frozenset({"In", "Out", "exit", "quit", "open", "get_ipython"})
+
+
+class NotebookParameters(BaseModel):
+    """What every notebook's parameters can do."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def from_namespace(cls, namespace: Mapping[str, Any]) -> Self:
+        """The parameters among a notebook's globals.
+
+        Raises:
+            InputError: a global that is no parameter, or a value that does not fit; it names the parameter.
+        """
+        given = {
+            name: value
+            for name, value in namespace.items()
+            if not (name.startswith("_") or name in _IPYTHON or isinstance(value, (ModuleType, type)) or callable(value))
+        }
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"]) or "parameters"
+            if first["type"] == "extra_forbidden":
+                raise InputError(name, "is no parameter", f"allowed are {', '.join(cls.model_fields)}") from None
+            if isinstance(cause := first.get("ctx", {}).get("error"), InputError):
+                raise cause from None
+            raise InputError(name, f"{first['input']!r}: {first['msg']}", "see the parameters cell") from None
+
+
+class _Shared(NotebookParameters):
+    """Times are ms in the parameters' grammar, as text or number."""
+
+    scenario: str = "single"
+    handler: str = "return"
+    modality: str = "text"
+    gap_ms: str = "150"
+    host_rtt_ms: str = "0"
+    upstream_rtt_ms: str = "0"
+    ack_ms: str = "0"
+
+    @field_validator(*TIMES, mode="before", check_fields=False)
+    @classmethod
+    def _time(cls, value: object, info: Any) -> str:
+        parse(info.field_name, value)
+        return str(value)
+
+    @field_validator("scenario", "handler", "modality")
+    @classmethod
+    def _known(cls, value: str, info: Any) -> str:
+        allowed = {"scenario": tuple(SCENARIOS), "handler": tuple(HANDLERS), "modality": ("text", "audio")}[info.field_name]
+        if value not in allowed:
+            raise InputError(info.field_name, f"{value!r} is unknown", f"allowed are {', '.join(allowed)}")
+        return value
+
+
+class OneSessionParameters(_Shared):
+    """Of ``1-one-session.ipynb``."""
+
+    release: str = "0.9.1"
+    tool_ms: str = "50"
+    calls: int | None = Field(default=None, ge=1, le=8)
+
+    @field_validator("release")
+    @classmethod
+    def _release(cls, value: str) -> str:
+        return proxy_release(value).tag
+
+    @property
+    def times(self) -> dict[str, object]:
+        """The times that the notebook sets."""
+        return {name: getattr(self, name) for name in type(self).model_fields if name in TIMES}
+
+
+class DelaySweepParameters(_Shared):
+    """Of ``2-delay-sweep.ipynb``. The delay is swept from `start_ms` to `stop_ms`, both included.
+
+    Attributes:
+        releases: tags, as a list, a JSON list in text, or text with commas.
+        map_step_ms: the step of the map of tool time against gap.
+        capture: a file to show sessions of; empty for none.
+        out: the run's folder; empty for ``runs/…``.
+    """
+
+    releases: tuple[str, ...] = ("0.9.1", "0.9.4", "0.11.1")
+    start_ms: float = Field(default=0, ge=0)
+    stop_ms: float = Field(default=400, ge=0)
+    step_ms: float = Field(default=10, gt=0)
+    map_step_ms: float = Field(default=20, gt=0)
+    capture: str = ""
+    out: str = ""
+
+    @field_validator("releases", mode="before")
+    @classmethod
+    def _releases(cls, value: object) -> tuple[str, ...]:
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                value = [part.strip() for part in str(value).split(",")]
+        if isinstance(value, (list, tuple)) and value and all(isinstance(each, str) for each in value):
+            return tuple(proxy_release(each, "releases").tag for each in value)
+        raise InputError("releases", f"{value!r} is no list of tags", 'as ["0.9.1", "0.11.1"]')
+
+    @property
+    def times(self) -> dict[str, str]:
+        """The sweep's times: the delay as a grid, the others as they are."""
+        fixed = {name: getattr(self, name) for name in type(self).model_fields if name in TIMES}
+        return {**fixed, "tool_ms": f"{self.start_ms:g}:{self.stop_ms:g}:{self.step_ms:g}"}
+
+    @property
+    def map_times(self) -> dict[str, str]:
+        """The map's times: delay and gap as grids."""
+        grid = f"{self.start_ms:g}:{self.stop_ms:g}:{self.map_step_ms:g}"
+        return {**self.times, "tool_ms": grid, "gap_ms": grid}

@@ -1,0 +1,25 @@
+"""Pictures: frames and recordings in, axes and their alternative texts out. One file per kind, one style."""
+
+from __future__ import annotations
+
+from voicerace.plots.gap_map import alt_map, plot_map
+from voicerace.plots.outcome import alt_outcome, plot_outcome
+from voicerace.plots.release_table import release_table
+from voicerace.plots.slot import alt_slot, plot_slot
+from voicerace.plots.style import STYLES, glyph, to_image
+from voicerace.plots.swimlane import alt_swimlane, plot_swimlane
+
+__all__ = [
+    "STYLES",
+    "alt_map",
+    "alt_outcome",
+    "alt_slot",
+    "alt_swimlane",
+    "glyph",
+    "plot_map",
+    "plot_outcome",
+    "plot_slot",
+    "plot_swimlane",
+    "release_table",
+    "to_image",
+]

@@ -1,0 +1,81 @@
+"""The releases as a table with outcome glyphs: what each does, and what became of it in a sweep. A frame, no picture."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pandas as pd
+
+from voicerace.plots.style import glyph
+from voicerace.statistics import outcomes_at
+from voicerace.tables.releases import PROXIES, ProxyRelease
+
+__all__ = ["glyphs_along", "release_table"]
+
+_EVENTS: Final = (
+    ("T", "text done"),
+    ("R", "response.done"),
+    ("A", "audio done"),
+    ("I", "result confirmed"),
+)
+
+
+def release_table(trials: pd.DataFrame | None = None, axis: str = "tool_ms") -> pd.DataFrame:
+    """One row per release.
+
+    Args:
+        trials: of `sweep`; only its releases are listed, with a column of outcomes along `axis` for every story in it.
+        axis: the time along which the outcomes are told.
+
+    Returns:
+        Columns: release, backend (published version in brackets, where it differs), generation, create (when the
+        request behind a result is sent), refusal (what the host sees of it), and one column per story with glyphs.
+    """
+    tags = [str(tag) for tag in trials["release"].unique()] if trials is not None else list(PROXIES)
+    rows = [PROXIES[tag] for tag in tags]
+    frame = pd.DataFrame(
+        {
+            "release": tags,
+            "backend": [row.backend + (f" ({row.published})" if row.published else "") for row in rows],
+            "generation": [row.generation for row in rows],
+            "create": [_create(row) for row in rows],
+            "refusal": ["hidden" if row.refusal_hidden else "told" for row in rows],
+        }
+    )
+    if trials is None:
+        return frame
+    for name, found in glyphs_along(trials, axis).items():
+        frame[name] = [found.get(tag, "") for tag in tags]
+    return frame
+
+
+def glyphs_along(trials: pd.DataFrame, axis: str = "tool_ms") -> dict[str, dict[str, str]]:
+    """Story -> release -> its outcomes along the axis, as ``✗ rejected | 150 | ✓ answered``."""
+    frame = outcomes_at(trials, axis)
+    story = [name for name in frame.columns[: frame.columns.get_loc(axis)] if name != "release"]
+    found: dict[str, dict[str, str]] = {}
+    for keys, group in frame.groupby([*story, "release"], sort=False, dropna=False):
+        *names, release = keys
+        label = ", ".join(f"{column} {value}" for column, value in zip(story, names, strict=True)) or f"outcome over {axis}"
+        found.setdefault(label, {})[str(release)] = _along(group, axis)
+    return found
+
+
+def _along(group: pd.DataFrame, axis: str) -> str:
+    words: list[str] = []
+    before: tuple[str, float, object] | None = None
+    for outcome, at, tie in zip(group["outcome"], group[axis], group["tie_outcome"], strict=True):
+        if before is None or outcome != before[0]:
+            if before is not None:
+                exact = at if tie == before[0] else before[1] if before[2] == outcome else None
+                words.append(f"{exact:g}" if exact is not None else f"{before[1]:g}–{at:g}")
+            words.append(f"{glyph(outcome)} {outcome}")
+        before = (outcome, at, tie)
+    return " | ".join(words)
+
+
+def _create(row: ProxyRelease) -> str:
+    if not row.defers:
+        return "at once"
+    events = [words for letter, words in _EVENTS if letter in row.create_on]
+    return f"at {' or '.join(events)}" + (", or after 20 s" if row.recovery else "")

@@ -1,0 +1,120 @@
+"""Is a page fit to be sent? Every promise about the file that can be read off its text, checked before it is written.
+
+The promises: one file, no script, no request to anywhere, every picture inside with an alt text, a title, headings in
+order, table headers with a scope, no trace of the notebook it came from. What a browser alone can tell (contrast,
+overflow, cut figures) is for the browser test.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from bs4 import BeautifulSoup, Tag
+
+__all__ = ["faults"]
+
+_FORBIDDEN_TAGS = (
+    "script", "iframe", "object", "embed", "link", "base", "form", "input", "button", "video", "audio", "svg", "template",
+)  # fmt: skip
+#: Attributes that make a browser fetch something.
+_FETCHES = ("src", "srcset", "href", "data", "poster", "background", "action", "formaction", "xlink:href", "ping")
+_MARKS_OF_A_NOTEBOOK = (
+    "Traceback (most recent call last)", "papermill-error-cell", "An Exception was encountered", "Warning:", "it/s]",
+    "<Figure size", "<Axes", "output_subarea", "jp-OutputArea",
+)  # fmt: skip
+#: Keys of services, so that one in an error's text never leaves the house.
+_SECRET = re.compile(r"\b(sk-[A-Za-z0-9_-]{16,}|Bearer\s+[A-Za-z0-9._-]{16,}|eyJ[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{10,})")
+
+
+def faults(html: str) -> list[str]:
+    """What is wrong with a page, one sentence each; empty when it can be sent."""
+    soup = BeautifulSoup(html, "html.parser")
+    return [
+        *_document(soup),
+        *_tags(soup),
+        *_fetches(soup),
+        *_pictures(soup),
+        *_headings(soup),
+        *_tables(soup),
+        *_texts(html, soup),
+    ]
+
+
+def _document(soup: BeautifulSoup) -> Iterator[str]:
+    if not (soup.html and soup.html.get("lang")):
+        yield "the page names no language"
+    if not (soup.title and soup.title.get_text(strip=True)):
+        yield "the page has no title"
+    skip = soup.find("a", class_="skip")
+    target = str(skip.get("href", "")).removeprefix("#") if isinstance(skip, Tag) else ""
+    if not target or soup.find(id=target) is None:
+        yield "the skip link is missing or leads nowhere"
+    for anchor in soup.find_all("a"):
+        href = str(anchor.get("href", ""))
+        if href.startswith("#") and soup.find(id=href[1:]) is None:
+            yield f"the link {href} leads nowhere"
+    ids = [str(each["id"]) for each in soup.find_all(id=True)]
+    for name in sorted({name for name in ids if ids.count(name) > 1}):
+        yield f"the id {name!r} stands twice"
+
+
+def _tags(soup: BeautifulSoup) -> Iterator[str]:
+    for name in _FORBIDDEN_TAGS:
+        for _ in soup.find_all(name):
+            yield f"a <{name}> in the page"
+    for tag in soup.find_all(True):
+        for attribute in tag.attrs:
+            if attribute.lower().startswith("on"):
+                yield f"<{tag.name}> has the handler {attribute}"
+
+
+def _fetches(soup: BeautifulSoup) -> Iterator[str]:
+    for tag in soup.find_all(True):
+        for attribute in _FETCHES:
+            value = tag.get(attribute)
+            if value is None or (tag.name == "a" and attribute == "href" and re.match(r"(https?://|#|mailto:)", str(value))):
+                continue
+            if not re.match(r"data:image/(png|svg\+xml);base64,", str(value)):
+                yield f"<{tag.name} {attribute}> asks for {str(value)[:60]!r}"
+    sheets = [each.get_text() for each in soup.find_all("style")]
+    for style in [*sheets, *(str(each["style"]) for each in soup.find_all(style=True))]:
+        for found in re.findall(r"url\([^)]{0,60}|@import[^;]{0,60}", style):
+            yield f"a style asks for {found!r}"
+
+
+def _pictures(soup: BeautifulSoup) -> Iterator[str]:
+    for image in soup.find_all("img"):
+        alt = str(image.get("alt", "")).strip()
+        # nbconvert fills in a sentence of its own where there is none.
+        if len(alt) < 20 or alt.startswith("No description has been provided"):
+            yield f"a picture has no alt text that says anything: {alt!r}"
+
+
+def _headings(soup: BeautifulSoup) -> Iterator[str]:
+    levels = [int(tag.name[1]) for tag in soup.find_all(re.compile(r"^h[1-6]$"))]
+    if levels.count(1) != 1:
+        yield f"{levels.count(1)} headings of the first level, not one"
+    for before, after in zip([0, *levels], levels, strict=False):
+        if after > before + 1:
+            yield f"a heading of level {after} follows one of level {before}"
+
+
+def _tables(soup: BeautifulSoup) -> Iterator[str]:
+    for table in soup.find_all("table"):
+        if table.find("caption") is None:
+            yield "a table has no caption"
+        if table.find("th") is None:
+            yield "a table has no header"
+        for header in table.find_all("th"):
+            if header.get("scope") not in ("col", "row", "colgroup", "rowgroup"):
+                yield f"the table header {header.get_text(strip=True)[:40]!r} has no scope"
+
+
+def _texts(html: str, soup: BeautifulSoup) -> Iterator[str]:
+    text = soup.get_text(" ")
+    for mark in _MARKS_OF_A_NOTEBOOK:
+        if mark in text or (mark.islower() and mark in html):
+            yield f"a trace of the notebook: {mark!r}"
+    if _SECRET.search(html):
+        yield "something in the page looks like a key"

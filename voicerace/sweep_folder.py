@@ -1,0 +1,162 @@
+"""A run's folder: locked while it is written, every file complete or absent, the newest run findable.
+
+Raw first: recordings, then `run.json`, then tables, then pictures. Nothing here knows what a trial is.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+from voicerace.errors import InputError
+
+__all__ = [
+    "RECORDINGS",
+    "RUN",
+    "TRIALS",
+    "commit",
+    "new_folder",
+    "point_latest",
+    "read_run",
+    "utc_now",
+    "versions",
+    "write_text",
+]
+
+RUN: Final = "run.json"
+TRIALS: Final = "trials.csv"
+RECORDINGS: Final = "recordings"
+_LOCK: Final = ".lock"
+_VERSIONS_OF: Final = ("voicerace", "matplotlib", "pandas", "pydantic")
+
+
+def utc_now() -> str:
+    """The time, UTC, to the second, as ISO 8601."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that is there in full or not at all."""
+    temporary = path.with_name(f".{path.name}.part")
+    with temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+@contextmanager
+def new_folder(out: Path | str | None, parameters: Mapping[str, Any], root: Path | str = "runs") -> Iterator[Path]:
+    """A locked, empty run folder: `out`, or ``<root>/<UTC time>-<hash of the parameters>``.
+
+    Raises:
+        InputError: `out` holds a run already, somebody writes one there, or it cannot be made.
+    """
+    folder = Path(out) if out is not None else fresh_folder(Path(root), parameters)
+    try:
+        (folder / RECORDINGS).mkdir(parents=True, exist_ok=True)
+        lock = (folder / _LOCK).open("a", encoding="utf-8")
+    except OSError as error:
+        raise InputError("out", f"{folder}: {error.strerror}", "a folder that can be made") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError("out", f"{folder} is being written by another run", "another folder") from None
+        if (folder / RUN).exists():
+            raise InputError("out", f"{folder} holds a run already", "another folder: what a run recorded never changes")
+        yield folder
+
+
+def fresh_folder(root: Path, parameters: Mapping[str, Any]) -> Path:
+    """Make `<root>/<UTC time>-<hash of the parameters>`.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:8]
+    stem = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{digest}"
+    number = 1
+    while True:
+        folder = root / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if not folder.is_dir():
+                raise InputError("out", f"{root} is no folder", "a folder") from None
+            number += 1
+        except OSError as error:
+            raise InputError("out", f"{root}: {error.strerror}", "a folder that can be written") from None
+        else:
+            return folder
+
+
+def point_latest(folder: Path) -> None:
+    """Let `latest`, beside the run folder, point to it."""
+    link = folder.parent / "latest"
+    temporary = folder.parent / f".latest-{os.getpid()}"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(folder.name, target_is_directory=True)
+    temporary.replace(link)
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """What `run.json` of a folder says.
+
+    Raises:
+        InputError: there is none, or it is broken.
+    """
+    try:
+        info = json.loads((folder / RUN).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(str(folder), f"{RUN}: {error.strerror}", "a folder made by a sweep") from None
+    except ValueError as error:
+        raise InputError(str(folder), f"{RUN}: {error}", "a folder made by a sweep") from None
+    if not isinstance(info, dict) or "voicerace_run" not in info:
+        raise InputError(str(folder), f"{RUN} is of something else", "a folder made by a sweep")
+    return info
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computed the run."""
+    found = {"python": platform.python_version()}
+    for name in _VERSIONS_OF:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def commit() -> str | None:
+    """The commit of this program when it runs from its own repository, with ``+`` when files differ from it."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(  # noqa: S603  # fixed words, no shell
+                ["git", "-C", str(here), *words],  # noqa: S607
+                capture_output=True,
+                text=True,
+                timeout=10,
+                check=True,
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip()
+
+    # Installed below somebody else's repository, the files are not that repository's.
+    if git("ls-files", "--error-unmatch", "__init__.py") is None:
+        return None
+    head = git("rev-parse", "--short=12", "HEAD")
+    return f"{head}+" if head and git("status", "--porcelain", "--untracked-files=no", ".") else head

@@ -1,0 +1,220 @@
+"""What a sweep is asked to do, checked word by word; and the sessions that follow from it, in their fixed order."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from itertools import product
+from pathlib import Path
+from typing import Any, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+
+from voicerace.engines.session import Session, knobs
+from voicerace.errors import InputError
+from voicerace.parameters import Fixed, Grid, Sampled, Times, Value, parse_times
+from voicerace.tables.handlers import HANDLERS
+from voicerace.tables.profiles import PROFILES
+from voicerace.tables.releases import PROXIES, component, proxy_release
+from voicerace.tables.scenarios import SCENARIOS
+
+__all__ = ["SweepSpec", "sessions"]
+
+MAX_TRIALS: Final = 200_000
+_ALLOWED: Final[dict[str, tuple[str, ...]]] = {
+    "scenarios": tuple(SCENARIOS),
+    "handlers": tuple(HANDLERS),
+    "modalities": ("text", "audio"),
+}
+
+
+class SweepSpec(BaseModel):
+    """A Cartesian grid of sessions. Lists may be given as one text with commas; ``all`` names every release, handler, ...
+
+    Attributes:
+        releases: tags of the proxy, or backend versions that name one program.
+        scenarios: names of `tables.scenarios`.
+        handlers: names of `tables.handlers`.
+        modalities: ``text``, ``audio``.
+        calls: function calls per response, for scenarios that leave it open (``parallel``); empty for their default.
+        component: the component's tag; without one, each proxy's own.
+        times: time name -> text of the parameters' grammar; every grid in it is an axis of the sweep.
+        profile: where the other times come from.
+        knobs: the upstream's open facts.
+        trials: sessions per cell, when a time is drawn; with fixed times every session of a cell would be the same,
+            and one is run.
+        seed: of all draws. A trial's seed follows from it and the trial's number in its cell alone, so releases,
+            handlers and cells meet the same draws.
+        ties: look for pairs of simultaneous events whose swap changes the outcome (several sessions per trial).
+        keep: recordings kept; see `voicerace.sweep.sweep`.
+
+    Raises (on making one):
+        InputError: an unknown field, or a value that does not fit its field; it names the field or the time.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    releases: tuple[str, ...] = ("0.9.1",)
+    scenarios: tuple[str, ...] = ("single",)
+    handlers: tuple[str, ...] = ("return",)
+    modalities: tuple[str, ...] = ("text",)
+    calls: tuple[int, ...] = ()
+    component: str | None = None
+    times: dict[str, str] = Field(default_factory=dict)
+    profile: str = "loopback"
+    knobs: dict[str, str] = Field(default_factory=dict)
+    trials: int = Field(default=1, ge=1, le=MAX_TRIALS)
+    seed: int = Field(default=0, ge=0)
+    ties: bool = True
+    keep: int = Field(default=200, ge=0)
+
+    def __init__(self, **given: Any) -> None:
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            raise _input_error(error, type(self)) from None
+
+    @field_validator("releases", "scenarios", "handlers", "modalities", "calls", mode="before")
+    @classmethod
+    def _list(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return [word.strip() for word in value.split(",")]
+        return [value] if isinstance(value, int) else value
+
+    @field_validator("times", mode="before")
+    @classmethod
+    def _texts(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        numbers = (int, float)
+        return {
+            name: str(text) if isinstance(text, numbers) and not isinstance(text, bool) else text
+            for name, text in value.items()
+            if text is not None
+        }
+
+    @field_validator("releases")
+    @classmethod
+    def _releases(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        names = tuple(PROXIES) if value == ("all",) else value
+        return _some("releases", tuple(proxy_release(name, "releases").tag for name in names))
+
+    @field_validator("scenarios", "handlers", "modalities")
+    @classmethod
+    def _names(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        field = str(info.field_name)
+        if value == ("all",):
+            return _ALLOWED[field]
+        for name in value:
+            if name not in _ALLOWED[field]:
+                raise InputError(field, f"{name!r} is unknown", f"allowed are {', '.join(_ALLOWED[field])}")
+        return _some(field, value)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.component is not None:
+            component(self.component)
+        knobs(self.knobs)
+        if self.profile not in PROFILES:
+            raise InputError("profile", f"{self.profile!r} is unknown", f"allowed are {', '.join(PROFILES)}")
+        for count in self.calls:
+            if not 1 <= count <= 8:
+                raise InputError("calls", str(count), "allowed are 1 to 8")
+        if self.calls and not any(SCENARIOS[name].calls is None for name in self.scenarios):
+            raise InputError("calls", f"given, but {', '.join(self.scenarios)} has its own number", "parallel takes 1 to 8")
+        parse_times(self.times, self.profile)
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """The parameters as `run.json` keeps them: a file of values by its name and hash, never by its path."""
+        found = self.model_dump(mode="json")
+        found["times"] = {name: _without_path(text) for name, text in self.times.items()}
+        return found
+
+
+def _some(field: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Every name once, in the order given."""
+    if not names:
+        raise InputError(field, "empty", "at least one")
+    return tuple(dict.fromkeys(names))
+
+
+def _without_path(text: str) -> str:
+    if not text.startswith("@"):
+        return text
+    path = Path(text[1:])
+    return f"@{path.name} (SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]})"
+
+
+def _input_error(error: ValidationError, model: type[BaseModel]) -> InputError:
+    """The first thing pydantic found, in our words."""
+    first = error.errors()[0]
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, InputError):
+        return cause
+    where = ".".join(str(part) for part in first["loc"] if part != "__key__") or "sweep"
+    if first["type"] == "extra_forbidden":
+        return InputError(where, "is no parameter of a sweep", f"allowed are {', '.join(model.model_fields)}")
+    return InputError(where, f"{first['input']!r}", first["msg"][0].lower() + first["msg"][1:])
+
+
+def sessions(spec: SweepSpec) -> Iterator[tuple[int, Session]]:
+    """Every trial as (its number in its cell, its session), cells in the order of the spec's fields.
+
+    Raises:
+        InputError: too many trials, or times that do not fit each other.
+    """
+    values = parse_times(spec.times, spec.profile)
+    axes = [_cells_of(value) for value in values.values()]
+    stories = [
+        (release, scenario, handler, modality, calls)
+        for release, scenario, handler, modality in product(spec.releases, spec.scenarios, spec.handlers, spec.modalities)
+        for calls in (spec.calls or (None,) if SCENARIOS[scenario].calls is None else (None,))
+    ]
+    per_cell = spec.trials if any(_drawn(value) for value in values.values()) else 1
+    total = len(stories) * math.prod(len(axis) for axis in axes) * per_cell
+    if total > MAX_TRIALS:
+        raise InputError("times", f"{total} trials", f"at most {MAX_TRIALS}: coarser grids or fewer trials")
+    for release, scenario, handler, modality, calls in stories:
+        for combination in product(*axes):
+            times = Times(dict(zip(values, combination, strict=True)))
+            session = Session.of(
+                release=release,
+                component_tag=spec.component,
+                scenario=scenario,
+                handler=handler,
+                # Only for the checks; a file of values is not read again for every cell.
+                times={name: _word(value) for name, value in times.values.items()},
+                profile=spec.profile,
+                modality=modality,
+                calls=calls,
+                knobs_given=spec.knobs,
+            )
+            for trial in range(per_cell):
+                yield trial, replace(session, times=times, seed=_seed(spec.seed, trial))
+
+
+def _seed(seed: int, trial: int) -> int:
+    """Neighbouring seeds of a sweep share no draws; what fits a float survives every file format."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{trial}".encode()).digest()[:6])
+
+
+def _drawn(value: Value) -> bool:
+    return not isinstance(value, (Fixed, Grid))
+
+
+def _cells_of(value: Value) -> list[Any]:
+    """One entry per cell along this time: a grid's values, or the value itself."""
+    if isinstance(value, Grid):
+        return [Fixed((each,)) for each in value.values_ns]
+    return [value]
+
+
+def _word(value: Value) -> str:
+    """The value in the grammar, exactly."""
+    if isinstance(value, Fixed):
+        return ",".join(f"{Decimal(each) / 1_000_000:f}" for each in value.values_ns)
+    return "uniform(0,0)" if isinstance(value, Sampled) else str(value)
