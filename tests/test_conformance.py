@@ -1,4 +1,4 @@
-"""Does the model still do what the running proxies did? Recorded exchanges, replayed without Node; knobs that lie are caught."""
+"""Does the model still do what the running proxies did? Recorded exchanges, replayed without Node; false knobs are caught."""
 
 from __future__ import annotations
 

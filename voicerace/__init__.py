@@ -7,7 +7,7 @@ from voicerace.engines.session import Session
 from voicerace.engines.virtual import simulate
 from voicerace.errors import InputError
 from voicerace.recording import Event, Link, Recording, read_recordings
-from voicerace.sweep import Run, sweep
+from voicerace.sweep import Run
 from voicerace.verdict import Turn, Verdict, judge
 
 __all__ = [
@@ -22,5 +22,4 @@ __all__ = [
     "judge",
     "read_recordings",
     "simulate",
-    "sweep",
 ]

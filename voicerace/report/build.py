@@ -94,8 +94,8 @@ def _run(notebook: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookNode
             raise InputError(f"cell {error.exec_count}", f"{error.ename}: {error.evalue}", "no page was written") from None
 
 
-def _facts(run: Mapping[str, Any], to: str, sender: str) -> dict[str, str]:
-    """The lines under the title, all of the run itself."""
+def _facts(run: Mapping[str, Any], to: str, sender: str) -> list[list[str]]:
+    """The lines under the title, all of the run itself; pairs, because a notebook sorts the keys of its metadata."""
     facts = {
         "To": to,
         "From": sender,
@@ -105,7 +105,7 @@ def _facts(run: Mapping[str, Any], to: str, sender: str) -> dict[str, str]:
     releases = run.get("parameters", {}).get("releases")
     if releases:
         facts["Proxy releases"] = ", ".join(map(str, releases))
-    return facts
+    return [[name, value] for name, value in facts.items()]
 
 
 def _write(page: Path, html: str) -> None:

@@ -82,8 +82,10 @@ def _finish(html: str) -> str:
             contents.append(entry)
     for number, table in enumerate(soup.find_all("table"), start=1):
         caption = table.find("caption")
-        label = caption.get_text(" ", strip=True) if caption is not None else f"table {number}"
+        label = f"table {number}: {caption.get_text(' ', strip=True) if caption is not None else ''}"
         table.wrap(soup.new_tag("div", attrs={"class": "scroll", "role": "region", "tabindex": "0", "aria-label": label[:120]}))
+    for number, picture in enumerate(soup.find_all(class_="picture"), start=1):
+        picture["aria-label"] = f"picture {number}"
     return str(soup)
 
 

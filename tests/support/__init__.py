@@ -1,0 +1,1 @@
+"""What the tests share: sessions to play, a bench for one party, recordings written by hand, strict models."""

@@ -1,0 +1,97 @@
+"""Sessions of the models, and what a test asserts about one in the words of the project."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from voicerace.engines.session import Session
+from voicerace.engines.virtual import simulate, ties
+from voicerace.recording import Event, Recording, link
+from voicerace.verdict import Turn, Verdict, judge
+from voicerace.wire import realtime
+
+__all__ = [
+    "assert_never_refused",
+    "assert_refused",
+    "on_wire",
+    "outcome",
+    "outcomes",
+    "play",
+    "refusals",
+    "said",
+    "session",
+    "tool_turn",
+    "verdict",
+    "with_tie",
+]
+
+#: Words of `Session.of`; every other word of a test is a time in ms.
+_WORDS = frozenset(
+    ("release", "component_tag", "scenario", "handler", "profile", "modality", "calls", "preamble", "tool_end", "knobs_given",
+     "seed", "times")
+)  # fmt: skip
+
+
+def session(**given: Any) -> Session:
+    """A session from words and times alike: ``session(release="0.9.1", tool_ms=50)``."""
+    words = {name: value for name, value in given.items() if name in _WORDS}
+    times: Mapping[str, Any] = {name: value for name, value in given.items() if name not in _WORDS}
+    return Session.of(**{**words, "times": {**words.get("times", {}), **times}})
+
+
+def play(**given: Any) -> Recording:
+    """The recording of a session."""
+    return simulate(session(**given))
+
+
+def verdict(**given: Any) -> Verdict:
+    return judge(play(**given))
+
+
+def outcome(**given: Any) -> str:
+    """The outcome of a session."""
+    return verdict(**given).outcome
+
+
+def with_tie(**given: Any) -> tuple[str, str | None]:
+    """The outcome of a session, and that of its tie."""
+    recording, other = ties(session(**given), lambda each: judge(each).outcome)
+    return judge(recording).outcome, other
+
+
+def outcomes(tool_ms: tuple[float, ...], **given: Any) -> list[str]:
+    """One outcome for each tool time."""
+    return [outcome(**given, tool_ms=each) for each in tool_ms]
+
+
+def tool_turn(recording: Recording) -> Turn:
+    """The one tool turn of a recording."""
+    turns = judge(recording).turns
+    assert len(turns) == 1, f"{len(turns)} tool turns, not one"
+    return turns[0]
+
+
+def on_wire(recording: Recording, name: str, kind: str | None = None) -> list[Event]:
+    """The messages of one link, in the order they were sent; of one type if `kind` is given."""
+    events = recording.on(link(name))
+    return [event for event in events if event.kind == "message" and (kind is None or event.type == kind)]
+
+
+def said(recording: Recording, name: str, kind: str) -> list[dict[str, Any]]:
+    """The JSON messages of one type on one link, in the order they were sent."""
+    return [event.payload for event in on_wire(recording, name, kind) if isinstance(event.payload, dict)]
+
+
+def refusals(recording: Recording) -> list[dict[str, Any]]:
+    return [each for each in said(recording, "upstream>proxy", "error") if realtime.is_refusal(each)]
+
+
+def assert_refused(recording: Recording, times: int = 1) -> None:
+    """The API refused a `response.create` because a response was active, so many times."""
+    found = refusals(recording)
+    assert len(found) == times, f"refused {len(found)} times, not {times}"
+
+
+def assert_never_refused(recording: Recording) -> None:
+    assert_refused(recording, times=0)

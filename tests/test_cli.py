@@ -1,0 +1,149 @@
+"""Does the command line say what it should: one object, one line for bad input, the right status?"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from voicerace.cli import main
+from voicerace.recording import Recording
+
+SCHEMA = json.loads((Path(__file__).parents[1] / "docs" / "run.schema.json").read_text("utf-8"))
+
+
+def run_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    assert main(["run", "--json", *arguments]) == 0
+    result: dict[str, Any] = json.loads(capsys.readouterr().out)
+    jsonschema.validate(result, SCHEMA)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("release", "outcomes"),
+    [("0.9.1", ("rejected", "answered")), ("0.9.4", ("answered", "stalled")), ("0.11.1", ("lost", "answered"))],
+)
+def test_the_documented_example(capsys: pytest.CaptureFixture[str], release: str, outcomes: tuple[str, str]) -> None:
+    found = [run_json(capsys, "--release", release, "--gap-ms", "150", "--tool-ms", tool)["outcome"] for tool in ("50", "300")]
+    assert tuple(found) == outcomes
+
+
+def test_a_refused_session_has_its_numbers_on_top(capsys: pytest.CaptureFixture[str]) -> None:
+    found = run_json(capsys, "--tool-ms", "50")
+    assert {name: found[name] for name in ("refusals", "host_errors", "response_creates", "replies", "session_updates")} == {
+        "refusals": 1, "host_errors": 1, "response_creates": 1, "replies": 0, "session_updates": 1,
+    }  # fmt: skip
+    assert (found["margin_ms"], found["lead_ms"], found["dead_air_ms"]) == (-100, -100, None)
+    assert found["wedged"] is False
+    assert found["component"] == "0.9.1"
+    assert set(found["counts"].values()) == {"observed"}
+
+
+def test_a_stuck_session_is_wedged(capsys: pytest.CaptureFixture[str]) -> None:
+    found = run_json(capsys, "--release", "0.9.4", "--tool-ms", "300")
+    assert (found["outcome"], found["wedged"], found["margin_ms"]) == ("stalled", True, None)
+
+
+def test_a_tie_shows_both_outcomes(capsys: pytest.CaptureFixture[str]) -> None:
+    found = run_json(capsys, "--tool-ms", "150")
+    assert (found["outcome"], found["tie_outcome"]) == ("answered", "rejected")
+    assert run_json(capsys, "--tool-ms", "151")["tie_outcome"] is None
+
+
+def test_every_scenario_handler_profile_and_modality_fits_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    for extra in (
+        ["--scenario", "parallel", "--calls", "3", "--tool-ms", "50,80,20"],
+        ["--scenario", "double", "--repeat-ms", "20"],
+        ["--handler", "void_ref", "--modality", "audio"],
+        ["--profile", "observed-2025", "--seed", "3"],
+        ["--tool-end", "none"],
+        ["--knob", "reply_status=failed", "--preamble"],
+    ):
+        run_json(capsys, "--release", "0.11.1", *extra)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "--tool-ms", "-5"], ["tool_ms", "-5", "0 ms or more"]),
+        (["run", "--release", "0.9.99"], ["release", "'0.9.99'", "0.9.1", "0.11.1"]),
+        (["run", "--release", "0.2.8"], ["0.2.8", "50420ee", "0.10.3", "0.10.4"]),
+        (["run", "--gap-ms", "abc"], ["gap_ms", "'abc'", "uniform(a,b)"]),
+        (["run", "--handler", "nope"], ["handler", "'nope'", "async_ref"]),
+        (["run", "--scenario", "nope"], ["scenario", "parallel"]),
+        (["run", "--profile", "nope"], ["profile", "loopback"]),
+        (["run", "--component", "1.0"], ["component", "0.9.1"]),
+        (["run", "--tool-ms", "0:400:10"], ["tool_ms", "grid", "sweep"]),
+        (["run", "--calls", "3"], ["calls", "parallel"]),
+        (["run", "--scenario", "parallel", "--calls", "9"], ["calls", "1 to 8"]),
+        (["run", "--knob", "x"], ["knob", "NAME=VALUE"]),
+        (["run", "--knob", "x=y"], ["knob", "function_output"]),
+        (["run", "--item-done-ms", "200"], ["item_done_ms", "gap_ms"]),
+        (["run", "--fail-on", "x"], ["fail_on", "rejected"]),
+        (["run", "--nope"], ["--nope"]),
+        (["run", "--seed", "x"], ["--seed"]),
+        (["run", "--out", "/proc/nope/x.jsonl"], ["/proc/nope/x.jsonl"]),
+        (["nope"], ["nope"]),
+        ([], ["command"]),
+        (["conformance", "--proxy", "nope"], ["proxy", "backend:DIR"]),
+        (["conformance", "--proxy", "backend:/proc"], ["/proc", "server.ts"]),
+        (["inspect", "/proc/nope"], ["/proc/nope"]),
+        (["sweep", "--releases", "0.9.99"], ["releases", "0.9.99"]),
+        (["sweep", "--tool-ms", "0:10:0"], ["tool_ms", "0:10:0"]),
+        (["report", "--capture", "/proc/nope"], ["/proc/nope"]),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line_and_status_2(capsys: pytest.CaptureFixture[str], arguments: list[str], words: list[str]) -> None:
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("voicerace: error: ")
+    assert printed.err.count("\n") == 1
+    for word in words:
+        assert word in printed.err
+
+
+def test_the_recording_is_written_and_reads_back(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["run", "--out", str(tmp_path / "r.jsonl")]) == 0
+    assert "outcome        rejected" in capsys.readouterr().out
+    recording = Recording.read(tmp_path / "r.jsonl")
+    assert recording.complete
+    assert recording.provenance["release"] == "0.9.1"
+
+
+@pytest.mark.parametrize(("outcome", "status"), [("rejected", 1), ("lost", 0)])
+def test_fail_on_turns_an_outcome_into_status_1(outcome: str, status: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--json", "--fail-on", outcome]) == status
+
+
+def test_releases_marks_what_changed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["releases"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "T R*" in lines["0.9.4"]
+    assert "*" not in lines["0.9.3"]
+    assert main(["releases", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["releases"]) == 20
+
+
+def test_sweep_writes_a_folder_and_counts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    arguments = ["sweep", "--releases", "0.9.1,0.9.4", "--tool-ms", "0:300:100", "--out", str(tmp_path / "run"), "--json"]
+    assert main(arguments) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["trials"] == 8
+    assert {(each["release"], each["outcome"]): each["trials"] for each in found["outcomes"]} == {
+        ("0.9.1", "rejected"): 2, ("0.9.1", "answered"): 2, ("0.9.4", "answered"): 2, ("0.9.4", "stalled"): 2,
+    }  # fmt: skip
+    assert main(arguments) == 2
+    assert "holds a run already" in capsys.readouterr().err
+
+
+def test_the_module_runs_and_a_closed_pipe_is_no_error() -> None:
+    command = f"{sys.executable} -m voicerace releases | head -n 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("tag")
+    assert done.stderr == ""

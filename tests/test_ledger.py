@@ -1,0 +1,295 @@
+"""Which create began which response, and which was refused? Told from one place on the wire, in the order of passing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.played import on_wire, play
+from support.tape import Tape
+
+from voicerace.ledger import Create, Ledger
+from voicerace.recording import Recording
+from voicerace.wire import agent, realtime
+
+
+def books(tape: Tape) -> Ledger:
+    """The books of what is on a tape's upstream link, in the order it was written. Keys are seqs."""
+    ledger = Ledger()
+    for event in tape.events:
+        if "upstream" in event.link:
+            ledger.feed(event.link.sender, event.payload, event.seq)
+    return ledger
+
+
+def answers(ledger: Ledger) -> list[tuple[str, str | None]]:
+    """(what became of it, the response it names) for every create, in order."""
+    return [(create.answer, create.names) for create in ledger.creates]
+
+
+def writers(ledger: Ledger) -> dict[str, int | None]:
+    """Response -> the create that began it, None for the server's own."""
+    return {name: response.create for name, response in ledger.responses.items()}
+
+
+# -- pairing ---------------------------------------------------------------------------------------------------------
+
+
+def test_creates_are_announced_in_the_order_they_were_sent() -> None:
+    tape = Tape().creates(0).created(5, "resp_1").done(9, "resp_1").creates(10).created(15, "resp_2")
+    ledger = books(tape)
+    assert answers(ledger) == [("response", "resp_1"), ("response", "resp_2")]
+    assert writers(ledger) == {"resp_1": 0, "resp_2": 1}
+
+
+def test_a_create_nobody_answered_is_unanswered() -> None:
+    ledger = books(Tape().creates(0))
+    assert answers(ledger) == [("none", None)]
+    assert ledger.unanswered == ledger.creates
+
+
+def test_a_refusal_that_names_a_known_response_answers_the_oldest_create() -> None:
+    ledger = books(Tape().creates(0).created(5, "resp_1").creates(6).refuses(7, "resp_1"))
+    assert answers(ledger) == [("response", "resp_1"), ("refused", "resp_1")]
+
+
+def test_a_refusal_before_the_announcement_answers_the_second_create() -> None:
+    """With create_ms > 0 the refusal of a second create overtakes the first one's response.created."""
+    ledger = books(Tape().creates(0).creates(1).refuses(2, "resp_1").created(50, "resp_1"))
+    assert answers(ledger) == [("response", "resp_1"), ("refused", "resp_1")]
+    assert writers(ledger) == {"resp_1": 0}
+
+
+def test_several_refusals_before_the_announcement_answer_all_but_the_first_create() -> None:
+    ledger = books(Tape().creates(0).creates(1).creates(2).refuses(3).refuses(4).created(50, "resp_1"))
+    assert answers(ledger) == [("response", "resp_1"), ("refused", "resp_1"), ("refused", "resp_1")]
+
+
+def test_one_create_refused_by_a_response_nobody_announced_yet() -> None:
+    """The server began a response itself, and the refusal overtakes its response.created."""
+    ledger = books(Tape().creates(0).refuses(2, "resp_vad").created(5, "resp_vad"))
+    assert answers(ledger) == [("refused", "resp_vad")]
+    assert writers(ledger) == {"resp_vad": None}
+
+
+def test_a_response_without_a_create_is_the_servers_own() -> None:
+    ledger = books(Tape().created(0, "resp_vad").done(5, "resp_vad").creates(6).created(9, "resp_1"))
+    assert writers(ledger) == {"resp_vad": None, "resp_1": 0}
+
+
+def test_a_refusal_that_finds_its_create_paired_gives_the_response_back_to_the_server() -> None:
+    """Seen at the proxy: the create was on its way when the server's own response was announced."""
+    tape = Tape().creates(0).created(5, "resp_vad").refuses(8, "resp_vad")
+    ledger = books(tape)
+    assert answers(ledger) == [("refused", "resp_vad")]
+    assert writers(ledger) == {"resp_vad": None}
+
+
+def test_a_refusal_that_names_nobody_answers_the_oldest_create() -> None:
+    refusal = realtime.error_event("event_1", realtime.ACTIVE_RESPONSE, "Something is active.")
+    ledger = books(Tape().creates(0).server(1, refusal))
+    assert answers(ledger) == [("refused", None)]
+
+
+def test_a_refusal_without_any_create_is_counted_and_answers_nothing() -> None:
+    ledger = books(Tape().refuses(1, "resp_9"))
+    assert len(ledger.refusals) == 1
+    assert ledger.creates == []
+
+
+def test_a_refusal_of_another_event_takes_no_create_from_a_response_that_is_over() -> None:
+    tape = Tape().creates(0).created(5, "resp_1").done(6, "resp_1").refuses(8, "resp_1")
+    assert answers(books(tape)) == [("response", "resp_1")]
+
+
+@pytest.mark.parametrize(
+    ("code", "answer"),
+    [
+        ("server_error", "error"),
+        ("rate_limit_exceeded", "error"),
+        (None, "error"),
+        ("invalid_tool_call_id", "none"),
+        ("input_audio_buffer_commit_empty", "none"),
+        ("item_truncate_invalid_item_id", "none"),
+        ("cannot_update_voice", "none"),
+        ("response_cancel_not_active", "none"),
+        ("session_expired", "none"),
+        ("invalid_value", "none"),
+        ("invalid_json", "none"),
+    ],
+)
+def test_which_errors_can_be_the_answer_to_a_create(code: str | None, answer: str) -> None:
+    ledger = books(Tape().creates(0).server(1, realtime.error_event("event_1", code, "It failed.")))
+    assert answers(ledger) == [(answer, None)]
+    assert ledger.refusals == []
+
+
+def test_a_create_out_of_band_is_no_writer_of_the_conversation() -> None:
+    body = realtime.response_object("resp_oob", None, "text", "in_progress")
+    tape = Tape().creates(0).client(1, realtime.create_response(response={"conversation": "none"}))
+    ledger = books(tape.server(2, realtime.response_event(realtime.RESPONSE_CREATED, "event_1", body)))
+    assert len(ledger.creates) == 1
+    assert ledger.responses == {}
+    assert answers(ledger) == [("none", None)]
+
+
+# -- what a response holds -------------------------------------------------------------------------------------------
+
+
+def test_a_response_with_its_calls_and_its_end() -> None:
+    tape = Tape().creates(0).calls(5).calls(6, call="call_2", begin=False).done(20, "resp_1", "incomplete")
+    (response,) = books(tape).responses.values()
+    assert response.calls == ["call_1", "call_2"]
+    assert len(response.calls_done) == 2
+    assert (response.message, response.heard, response.status) == (False, None, "incomplete")
+
+
+def test_a_reply_is_heard_from_its_first_text_on() -> None:
+    tape = Tape().creates(0).says(5, "resp_1")
+    (response,) = books(tape).responses.values()
+    (text,) = [event.seq for event in tape.events if event.type == realtime.TEXT_DONE]
+    assert (response.message, response.heard) == (True, text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "heard"),
+    [
+        (realtime.TEXT_DELTA, {"delta": "It"}, True),
+        (realtime.AUDIO_DELTA, {"delta": "AAAA"}, True),
+        (realtime.TRANSCRIPT_DELTA, {"delta": "It"}, True),
+        (realtime.TRANSCRIPT_DONE, {"transcript": "It is"}, True),
+        (realtime.TEXT_DELTA, {"delta": ""}, False),
+        (realtime.TEXT_DONE, {"text": ""}, False),
+        (realtime.AUDIO_DONE, {}, False),
+        ("response.content_part.added", {"part": {"type": "text", "text": "It"}}, False),
+        (realtime.ARGUMENTS_DELTA, {"delta": "{}"}, False),
+    ],
+)
+def test_what_of_a_reply_can_be_heard(kind: str, fields: dict[str, Any], heard: bool) -> None:
+    event = realtime.content_event(kind, "event_1", "resp_1", "item_1", 0, **fields)
+    ledger = books(Tape().creates(0).created(1, "resp_1").server(2, event))
+    assert (ledger.responses["resp_1"].heard is not None) == heard
+
+
+def test_active_are_the_responses_announced_and_not_done() -> None:
+    tape = Tape().creates(0).created(1, "resp_1")
+    assert [response.id for response in books(tape).active] == ["resp_1"]
+    assert books(tape.done(2, "resp_1")).active == []
+
+
+# -- outputs ---------------------------------------------------------------------------------------------------------
+
+
+def test_whose_output_is_it_and_was_it_confirmed() -> None:
+    ledger = books(Tape().default_error(0).result(5, confirm=False))
+    assert [(output.own, output.confirmed is not None) for output in ledger.outputs] == [(False, True), (True, False)]
+
+
+def test_two_events_of_one_item_confirm_one_output() -> None:
+    tape = Tape().result(0, confirm=False).result(1, confirm=False)
+    item = {"id": "item_9", **realtime.output_item("call_1", "{}")}
+    for kind in (realtime.ITEM_ADDED, realtime.ITEM_DONE):
+        tape.server(5, realtime.conversation_item(kind, "event_1", None, item))
+    assert [output.confirmed is not None for output in books(tape).outputs] == [True, False]
+
+
+def test_an_output_the_api_does_not_take_informs_nobody() -> None:
+    refused = realtime.error_event("event_9", "invalid_tool_call_id", "Tool call ID 'call_1' not found in conversation.")
+    ledger = books(Tape().creates(0).calls(1).result(2, confirm=False).server(3, refused).done(4, "resp_1").creates(5).says(6))
+    assert [output.refused for output in ledger.outputs] == [True]
+    assert not ledger.informed(ledger.responses["resp_2"], ["call_1"])
+
+
+def test_a_reply_is_informed_if_every_own_result_was_there_before_its_create() -> None:
+    def informed(*calls: str) -> bool:
+        tape = Tape().creates(0).calls(1).result(2).default_error(2, "call_2").done(3, "resp_1").creates(4)
+        ledger = books(tape.result(5, "call_3").says(6))
+        return ledger.informed(ledger.responses["resp_2"], list(calls))
+
+    assert informed("call_1")
+    assert not informed("call_1", "call_2"), "the component's own error is no result"
+    assert not informed("call_1", "call_3"), "it came behind the create"
+
+
+def test_the_servers_own_response_knows_what_passed_before_its_announcement() -> None:
+    ledger = books(Tape().creates(0).calls(1).result(2).done(3, "resp_1").says(6, "resp_vad"))
+    assert ledger.responses["resp_vad"].create is None
+    assert ledger.informed(ledger.responses["resp_vad"], ["call_1"])
+
+
+def test_a_create_knows_the_outputs_before_it_and_none_behind() -> None:
+    ledger = books(Tape().creates(0).result(1).creates(2).result(3).result(4).creates(5))
+    assert [create.outputs_before for create in ledger.creates] == [0, 1, 3]
+
+
+# -- the rest --------------------------------------------------------------------------------------------------------
+
+
+def test_user_inputs_are_text_items_and_committed_audio() -> None:
+    tape = Tape().asks(0, "Hello?").server(5, {"type": "input_audio_buffer.committed", "item_id": "item_1"})
+    tape.client(6, realtime.create_item(realtime.assistant_item("Not the user.")))
+    assert [each.text for each in books(tape).inputs] == ["Hello?", None]
+
+
+def test_session_updates_are_counted() -> None:
+    tape = Tape().client(0, realtime.update_session({})).client(1, realtime.update_session({}))
+    assert len(books(tape).session_updates) == 2
+
+
+@pytest.mark.parametrize("payload", [None, b"\0", "text", {}, {"type": None}, {"type": "error"}, {"type": "response.created"}])
+@pytest.mark.parametrize("sender", ["proxy", "upstream"])
+def test_nothing_that_passes_upsets_the_books(sender: str, payload: Any) -> None:
+    ledger = books(Tape().creates(0).calls(1))
+    ledger.feed(sender, payload, 99)
+    assert len(ledger.creates) == 1
+
+
+def at_upstream(recording: Recording) -> Ledger:
+    """The books as the upstream itself would keep them."""
+    ledger = Ledger()
+    wire = [event for event in recording.events if event.kind == "message" and "upstream" in event.link]
+    for event in sorted(wire, key=lambda each: (each.at_ns("upstream"), each.seq)):
+        ledger.feed(event.link.sender, event.payload, event.seq)
+    return ledger
+
+
+@settings(max_examples=100)
+@given(
+    st.sampled_from(["0.9.1", "0.9.4", "0.10.0", "0.11.1"]),
+    st.sampled_from(["return", "void_ref", "async_ref", "ref_now"]),
+    st.integers(0, 400),
+    st.sampled_from([0, 5, 100]),
+    st.integers(1, 3),
+)
+def test_in_a_played_session_every_create_has_the_answer_the_mock_gave(
+    release: str, handler: str, tool_ms: int, create_ms: int, calls: int
+) -> None:
+    recording = play(
+        release=release, handler=handler, tool_ms=tool_ms, create_ms=create_ms, scenario="parallel", calls=calls, host_rtt_ms=3,
+        upstream_rtt_ms=7,
+    )  # fmt: skip
+    ledger = at_upstream(recording)
+    refused = [each for each in on_wire(recording, "upstream>proxy", "error") if realtime.is_refusal(each.payload)]  # type: ignore[arg-type]
+    created = on_wire(recording, "upstream>proxy", "response.created")
+    assert sum(create.answer == "refused" for create in ledger.creates) == len(refused) == len(ledger.refusals)
+    assert sum(create.answer == "response" for create in ledger.creates) == len(created)
+    assert all(response.create is not None and response.done is not None for response in ledger.responses.values())
+    assert ledger.unanswered == []
+    for create in ledger.creates:
+        assert_answered_in_time(create, recording)
+
+
+def assert_answered_in_time(create: Create, recording: Recording) -> None:
+    """A response that a create is said to have begun was announced after it, and create_ms after it exactly."""
+    times = {event.seq: event.at_ns("upstream") for event in recording.events}
+    assert create.answered is not None
+    waited = times[create.answered] - times[create.key]  # type: ignore[operator]
+    expected = {"response": int(float(recording.provenance["times"]["create_ms"]) * 1e6), "refused": 0}
+    assert waited == expected[create.answer]
+
+
+def test_the_default_error_is_known_to_the_books_whatever_its_spacing() -> None:
+    ledger = books(Tape().result(0, content='{ "error": "' + agent.DEFAULT_ERROR + '" }'))
+    assert [output.own for output in ledger.outputs] == [False]

@@ -1,0 +1,113 @@
+"""Do the notebooks run as CI runs them, refuse what is no parameter, and lie in the repository without outputs?"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+import pytest
+from papermill.exceptions import PapermillExecutionError
+
+from voicerace.errors import InputError
+from voicerace.notebook_parameters import DelaySweepParameters, OneSessionParameters
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+SMALL = {"releases": '["0.9.1"]', "step_ms": 100, "map_step_ms": 200}
+
+
+def run(name: str, parameters: dict[str, Any], tmp_path: Path) -> nbformat.NotebookNode:
+    notebook = next(path for path in NOTEBOOKS if path.name.startswith(name))
+    if name == "2":
+        parameters = {"out": str(tmp_path / "run"), **parameters}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of papermill's own libraries
+        return papermill.execute_notebook(
+            str(notebook), str(tmp_path / "out.ipynb"), parameters=parameters, kernel_name="python3", progress_bar=False
+        )
+
+
+def images(notebook: nbformat.NotebookNode) -> list[Any]:
+    return [
+        output
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if any(kind.startswith("image/") for kind in output.get("data", {}))
+    ]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_is_committed_without_outputs_with_ids_and_one_parameters_cell(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert all(cell.get("id") for cell in notebook.cells)
+    for cell in notebook.cells:
+        assert not cell.get("outputs")
+        assert cell.get("execution_count") is None
+    assert sum("parameters" in cell.metadata.get("tags", []) for cell in notebook.cells) == 1
+
+
+def test_the_delay_sweep_runs_by_papermill_and_shows_every_picture_with_words(tmp_path: Path) -> None:
+    shown = images(run("2", SMALL, tmp_path))
+    assert len(shown) == 4  # outcome over delay, one session of each of two kinds, the map
+    for output in shown:
+        (kind,) = (kind for kind in output.data if kind.startswith("image/"))
+        assert len(output.metadata[kind]["alt"]) > 40
+    assert (tmp_path / "run" / "trials.csv").is_file()
+
+
+def test_one_session_shows_itself_as_its_swimlane_and_verdict(tmp_path: Path) -> None:
+    notebook = run("1", {"release": "0.11.1", "tool_ms": "50"}, tmp_path)
+    assert len(images(notebook)) == 1
+    assert any("lost" in output.data.get("text/html", "") for cell in notebook.cells for output in cell.get("outputs", []))
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [({"step_m": 50}, "step_m"), ({"step_ms": "wide"}, "step_ms"), ({"releases": '["0.9.99"]'}, "0.9.99")],
+)
+def test_the_first_working_cell_refuses_and_names_it(given: dict[str, Any], name: str, tmp_path: Path) -> None:
+    with pytest.raises(PapermillExecutionError) as caught:
+        run("2", {**SMALL, **given}, tmp_path)
+    assert caught.value.ename == "InputError"
+    assert name in caught.value.evalue
+    # the cell behind the (injected) parameters: the first that works
+    ran = nbformat.read(tmp_path / "out.ipynb", as_version=4)
+    failed = [cell for cell in ran.cells if any(output.output_type == "error" for output in cell.get("outputs", []))]
+    assert [cell.id for cell in failed] == ["check"]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"step_m": 1}, ["step_m", "is no parameter", "step_ms"]),
+        ({"step_ms": "x"}, ["step_ms", "'x'"]),
+        ({"step_ms": 0}, ["step_ms"]),
+        ({"stop_ms": float("inf")}, ["stop_ms"]),
+        ({"releases": 5}, ["releases", "list of tags"]),
+        ({"releases": "[]"}, ["releases"]),
+        ({"releases": ["0.2.8"]}, ["0.2.8", "50420ee"]),
+        ({"gap_ms": "soon"}, ["gap_ms", "'soon'"]),
+        ({"gap_ms": -1}, ["gap_ms", "negative"]),
+        ({"handler": "x"}, ["handler", "async_ref"]),
+        ({"scenario": "x"}, ["scenario", "double"]),
+        ({"modality": "x"}, ["modality", "audio"]),
+    ],
+)
+def test_parameters_are_refused_by_name(given: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        DelaySweepParameters.from_namespace(given)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_what_ipython_and_imports_leave_in_a_namespace_is_no_parameter() -> None:
+    namespace = {"In": [], "Out": {}, "_dh": [], "Path": Path, "warnings": warnings, "exit": print, "tool_ms": "70"}
+    assert OneSessionParameters.from_namespace(namespace).tool_ms == "70"
+
+
+def test_lists_come_as_lists_as_json_and_with_commas() -> None:
+    for words in (["0.9.1", "v0.11.1"], '["0.9.1", "0.11.1"]', "0.9.1, 0.11.1"):
+        assert DelaySweepParameters.from_namespace({"releases": words}).releases == ("0.9.1", "0.11.1")

@@ -1,0 +1,163 @@
+"""Are counts, shares and intervals only said where somebody may say them, and are flips found where they are?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicerace.errors import InputError
+from voicerace.statistics import cell_columns, findings, flips, outcomes_at, summarise, wilson
+from voicerace.sweep import trials_of
+
+
+def frame(rows: list[tuple[str, float, str]], **more: Any) -> pd.DataFrame:
+    """Trials of (release, tool_ms, outcome)."""
+    found = pd.DataFrame(rows, columns=["release", "tool_ms", "outcome"]).assign(drawn="", seed=range(len(rows)), bad=False)
+    return found.assign(**more)
+
+
+# -- intervals -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("count", "of", "low", "high"),
+    # Newcombe 1998, table I, method 3 (Wilson): 81/263, 15/148, 0/20, 1/29.
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilson_is_newcombes_method_three(count: int, of: int, low: float, high: float) -> None:
+    assert wilson(count, of) == pytest.approx((low, high), abs=5e-5)
+
+
+@given(st.integers(1, 10_000).flatmap(lambda of: st.tuples(st.integers(0, of), st.just(of))))
+def test_the_interval_holds_the_share_and_stays_inside_0_and_1(numbers: tuple[int, int]) -> None:
+    count, of = numbers
+    low, high = wilson(count, of)
+    assert 0 <= low <= count / of <= high <= 1
+    assert low < high
+
+
+# -- cells -----------------------------------------------------------------------------------------------------------
+
+
+def test_fixed_times_are_computed_and_carry_no_interval() -> None:
+    found = summarise(frame([("a", 1, "answered"), ("a", 2, "rejected")]))
+    assert set(found["kind"]) == {"computed"}
+    assert found[["low", "high"]].isna().all().all()
+    assert found["share"].tolist() == [1.0, 0.0, 0.0, 1.0]
+
+
+def test_drawn_times_are_estimated_with_their_denominators() -> None:
+    trials = frame([("a", 1.5, "answered")] * 3 + [("a", 2.5, "rejected")] + [("b", 1.5, "answered")] * 4, drawn="tool_ms")
+    found = summarise(trials).set_index(["release", "outcome"])
+    assert "tool_ms" not in found.columns
+    assert found.loc[("a", "rejected"), ["count", "sessions", "judged", "share"]].tolist() == [1, 4, 4, 0.25]
+    # Never seen there, and still a row: 0 of 4 is a finding of its own.
+    assert found.loc[("b", "rejected"), "count"] == 0
+    assert found.loc[("b", "rejected"), "high"] == pytest.approx(wilson(0, 4)[1])
+    assert set(found["kind"]) == {"estimated"}
+
+
+def test_a_cell_without_a_judged_session_is_unknown_and_not_0_percent() -> None:
+    found = summarise(frame([("a", 1, "unknown"), ("b", 1, "rejected")])).set_index(["release", "outcome"])
+    assert found.loc["a", "kind"].tolist() == ["unknown", "unknown"]
+    assert found.loc["a", "share"].isna().all()
+    assert found.loc[("b", "rejected"), "share"] == 1.0
+
+
+def test_unknown_sessions_leave_the_denominator() -> None:
+    rows = [("a", 1.0, outcome) for outcome in ("unknown", "answered", "rejected", "rejected")]
+    found = summarise(frame(rows, drawn="tool_ms")).set_index("outcome")
+    assert found.loc["rejected", ["count", "sessions", "judged"]].tolist() == [2, 4, 3]
+    assert found.loc["rejected", "share"] == pytest.approx(2 / 3)
+    assert pd.isna(found.loc["unknown", "share"])
+
+
+def test_the_same_draw_twice_is_no_second_draw() -> None:
+    trials = frame([("a", 1.0, "answered"), ("a", 2.0, "answered")], drawn="tool_ms")
+    with pytest.raises(InputError, match="seed twice"):
+        summarise(trials.assign(seed=7))
+
+
+def test_trials_with_different_drawn_times_are_not_mixed() -> None:
+    with pytest.raises(InputError, match="drawn times differ"):
+        summarise(frame([("a", 1, "answered"), ("a", 2, "answered")], drawn=["", "tool_ms"]))
+
+
+def test_times_of_further_calls_are_drawn_with_the_first() -> None:
+    trials = frame([("a", 1.0, "answered")], drawn="tool_ms", tool_ms_2=5.0, gap_ms=3.0)
+    assert cell_columns(trials) == ["release", "gap_ms"]
+
+
+def test_an_optional_time_that_is_missing_does_not_lose_the_cell() -> None:
+    found = summarise(frame([("a", 1, "answered")], item_done_ms=float("nan")))
+    assert found["count"].tolist() == [1]
+
+
+def test_findings_count_what_nobody_should_ship() -> None:
+    trials = frame([("a", 1.0, "answered"), ("a", 2.0, "rejected"), ("a", 3.0, "answered")], drawn="tool_ms")
+    # The third was answered, and the session wedged.
+    found = findings(trials.assign(bad=[False, True, True]))
+    assert found[["count", "judged"]].iloc[0].tolist() == [2, 3]
+    assert found["low"].iloc[0] == pytest.approx(wilson(2, 3)[0])
+
+
+def test_no_trials_give_an_empty_frame_with_the_same_columns() -> None:
+    some = frame([("a", 1, "answered")])
+    assert list(summarise(some.iloc[:0]).columns) == list(summarise(some).columns)
+    with pytest.raises(InputError, match="outcome"):
+        summarise(pd.DataFrame({"x": [1]}))
+
+
+def test_ties_are_counted_with_both_of_their_outcomes() -> None:
+    found = summarise(frame([("a", 1, "answered"), ("a", 2, "rejected")], tie_outcome=["rejected", None]))
+    assert found.set_index(["tool_ms", "outcome"])["ties"].to_dict() == {
+        (1, "answered"): 1, (1, "rejected"): 1, (2, "answered"): 0, (2, "rejected"): 0,
+    }  # fmt: skip
+
+
+# -- flips -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_flip_is_between_two_neighbours() -> None:
+    found = flips(frame([("a", 30, "answered"), ("a", 10, "lost"), ("a", 20, "lost"), ("b", 10, "lost"), ("b", 30, "lost")]))
+    assert found.drop(columns="at_ms").to_dict("records") == [
+        {"release": "a", "from_ms": 20, "to_ms": 30, "before": "lost", "after": "answered"}
+    ]
+    assert found["at_ms"].isna().all()
+
+
+@pytest.mark.parametrize("ties", [[None, "lost"], ["answered", None]])
+def test_a_tie_makes_the_flip_exact(ties: list[str | None]) -> None:
+    found = flips(frame([("a", 20, "lost"), ("a", 30, "answered")], tie_outcome=ties))
+    assert found["at_ms"].tolist() == [30 if ties[1] else 20]
+
+
+def test_whatever_else_differs_is_kept_apart() -> None:
+    rows = [("a", 1.0, "lost"), ("a", 2.0, "answered"), ("a", 1.0, "answered"), ("a", 2.0, "answered")]
+    found = flips(frame(rows, handler=["void_ref", "void_ref", "return", "return"]))
+    assert found[["release", "handler"]].to_numpy().tolist() == [["a", "void_ref"]]
+
+
+def test_drawn_times_have_no_flips() -> None:
+    with pytest.raises(InputError, match="tool_ms is drawn"):
+        flips(frame([("a", 1, "lost")], drawn="tool_ms"))
+    with pytest.raises(InputError, match="'gap_ms' is no column"):
+        outcomes_at(frame([("a", 1, "lost")]), "gap_ms")
+
+
+def test_two_outcomes_of_one_cell_are_refused() -> None:
+    with pytest.raises(InputError, match="two outcomes"):
+        flips(frame([("a", 1, "lost"), ("a", 1, "answered")]))
+
+
+def test_the_flips_of_the_generations_are_where_the_closed_forms_have_them() -> None:
+    """G 300, h 20, u 60, ack 35: A refuses below 220, B stalls from 280, D refuses below 125."""
+    times = {"gap_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "ack_ms": 35, "tool_ms": "110:290:15"}
+    found = flips(trials_of({"releases": "0.9.1,0.9.4,0.11.1", "times": times})).set_index("release")
+    assert found.loc["0.9.1", ["from_ms", "to_ms", "before", "after"]].tolist() == [215, 230, "rejected", "answered"]
+    assert found.loc["0.9.4", ["from_ms", "to_ms", "before", "after"]].tolist() == [275, 290, "answered", "stalled"]
+    assert found.loc["0.11.1", ["to_ms", "at_ms", "before", "after"]].tolist() == [125, 125, "lost", "answered"]

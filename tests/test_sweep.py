@@ -1,0 +1,320 @@
+"""Does a sweep ask for what was meant, give the same bytes twice, and leave a folder that can be trusted?"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from voicerace.errors import InputError
+from voicerace.recording import Recording
+from voicerace.sweep import Run, SweepSpec, sweep, trials_of
+from voicerace.sweep_folder import commit, new_folder
+from voicerace.sweep_spec import sessions
+from voicerace.verdict import judge
+
+# The package's public name `sweep` is the function; the module is behind it.
+module = importlib.import_module("voicerace.sweep")
+
+SMALL: dict[str, Any] = {"releases": ["0.9.1", "0.11.1"], "times": {"tool_ms": "50:250:100"}}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return sweep(SMALL, out=tmp_path / "run", progress=False)
+
+
+# -- the spec --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"release": ["0.9.1"]}, "release"),
+        ({"releases": ["9.9.9"]}, "releases"),
+        ({"releases": []}, "releases"),
+        ({"releases": "0.2.8"}, "releases"),
+        ({"scenarios": ["singel"]}, "scenarios"),
+        ({"handlers": ["returns"]}, "handlers"),
+        ({"modalities": ["video"]}, "modalities"),
+        ({"component": "1.0"}, "component"),
+        ({"profile": "lan"}, "profile"),
+        ({"knobs": {"gravity": "off"}}, "knob"),
+        ({"calls": [9], "scenarios": ["parallel"]}, "calls"),
+        ({"calls": [2]}, "calls"),
+        ({"times": {"tool": 5}}, "tool"),
+        ({"times": {"tool_ms": "fast"}}, "tool_ms"),
+        ({"times": {"tool_ms": True}}, "times.tool_ms"),
+        ({"times": {"gap_ms": "5,6"}}, "gap_ms"),
+        ({"times": ["tool_ms"]}, "times"),
+        ({"trials": 0}, "trials"),
+        ({"seed": "one"}, "seed"),
+        ({"keep": -1}, "keep"),
+    ],
+)
+def test_a_wrong_parameter_is_named(given: dict[str, Any], named: str) -> None:
+    with pytest.raises(InputError) as caught:
+        SweepSpec(**given)
+    assert caught.value.where == named
+
+
+def test_times_that_do_not_fit_each_other_are_found_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="item_done_ms"):
+        sweep({"times": {"gap_ms": "0:100:50", "item_done_ms": 80}}, out=tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_too_many_trials_are_refused() -> None:
+    with pytest.raises(InputError, match="251001 trials"):
+        next(sessions(SweepSpec(times={"tool_ms": "0:500:1", "gap_ms": "0:500:1"})))
+
+
+def test_names_may_be_text_with_commas_and_are_taken_once() -> None:
+    spec = SweepSpec(releases="v0.9.1, 0.9.1,0.9.4", handlers="all", calls="2,3", scenarios="parallel", trials="4")
+    assert spec.releases == ("0.9.1", "0.9.4")
+    assert len(spec.handlers) == 6
+    assert (spec.calls, spec.trials) == ((2, 3), 4)
+
+
+def test_every_grid_is_an_axis_of_one_product() -> None:
+    spec = SweepSpec(
+        releases="0.9.1,0.9.4", scenarios="single,parallel", calls=(2, 3), times={"tool_ms": "0:20:10", "gap_ms": "5:6:1"}
+    )
+    cells = [session for _, session in sessions(spec)]
+    # A scenario with its own number of calls has one cell, the open one has one per number.
+    assert len(cells) == 2 * (1 + 2) * 3 * 2
+    assert len({(c.release.tag, c.scenario.name, c.calls, *c.times.to_json().items()) for c in cells}) == len(cells)
+
+
+def test_a_profile_with_an_axis_of_its_own_keeps_it() -> None:
+    spec = SweepSpec(profile="observed-2025", times={"tool_ms": "0:100:50"}, trials=3)
+    assert [trial for trial, _ in sessions(spec)] == [0, 1, 2] * 3  # first_item_ms of the profile is drawn
+
+
+def test_with_fixed_times_one_session_per_cell_is_run() -> None:
+    assert len(list(sessions(SweepSpec(trials=50)))) == 1
+
+
+# -- seeds -----------------------------------------------------------------------------------------------------------
+
+
+def test_releases_and_handlers_meet_the_same_draws() -> None:
+    trials = trials_of({"releases": "0.9.1,0.9.4", "times": {"tool_ms": "uniform(0,300)"}, "trials": 4, "ties": False})
+    by_release = [list(group["tool_ms"]) for _, group in trials.groupby("release")]
+    assert by_release[0] == by_release[1]
+    assert len(set(by_release[0])) == 4
+    assert list(trials["drawn"].unique()) == ["tool_ms"]
+
+
+def test_neighbouring_seeds_share_no_draws() -> None:
+    seeds = [{s.seed for _, s in sessions(SweepSpec(times={"gap_ms": "uniform(0,1)"}, trials=50, seed=n))} for n in (0, 1)]
+    assert not seeds[0] & seeds[1]
+    assert all(seed < 2**53 for seed in seeds[0])
+
+
+def test_a_row_can_be_played_again_from_its_columns(run: Run) -> None:
+    row = run.trials.iloc[0]
+    again = trials_of({"releases": row["release"], "times": {"tool_ms": row["tool_ms"]}})
+    assert again.iloc[0]["outcome"] == row["outcome"]
+
+
+# -- rows ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_row_says_what_was_played_and_what_came_of_it(run: Run) -> None:
+    row = run.trials.set_index(["release", "tool_ms"]).loc[("0.9.1", 50.0)]
+    assert row["outcome"] == "rejected"
+    assert row["tie_outcome"] != row["outcome"]
+    assert (row["refusals"], row["host_errors"], row["response_creates"], row["replies"]) == (1, 1, 1, 0)
+    assert (row["margin_ms"], row["lead_ms"]) == (-100.0, -100.0)
+    assert pd.isna(row["dead_air_ms"])
+    assert row["bad"]
+    assert (row["gap_ms"], row["component"], row["calls"]) == (150.0, "0.9.1", 1)
+
+
+def test_a_tie_is_in_the_row_of_its_own_value(run: Run) -> None:
+    ties = run.trials.dropna(subset=["tie_outcome"])
+    assert set(zip(ties["release"], ties["tool_ms"], ties["outcome"], ties["tie_outcome"], strict=True)) == {
+        ("0.9.1", 150.0, "answered", "rejected"),
+        ("0.11.1", 150.0, "answered", "lost"),
+    }
+    assert trials_of(SMALL | {"ties": False})["tie_outcome"].isna().all()
+
+
+def test_times_of_further_calls_have_their_own_columns() -> None:
+    trials = trials_of({"scenarios": "parallel", "calls": 3, "times": {"tool_ms": "50,80", "gap_ms": 10}, "ties": False})
+    assert trials.iloc[0][["tool_ms", "tool_ms_2", "tool_ms_3"]].tolist() == [50.0, 80.0, 80.0]
+    assert "gap_ms_2" not in trials
+    assert "arguments_ms_2" not in trials
+
+
+def test_an_optional_time_that_is_not_set_is_missing_not_zero() -> None:
+    assert trials_of({"ties": False})["item_done_ms"].isna().all()
+
+
+def test_columns_and_types_do_not_depend_on_what_was_found() -> None:
+    some = trials_of({"ties": False})
+    assert list(module._frame([]).dtypes) == list(some.dtypes)
+    assert list(module._frame([]).columns) == list(some.columns)
+
+
+# -- the folder ------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_written_reads_back_the_same(run: Run) -> None:
+    again = Run.open(run.folder)
+    pd.testing.assert_frame_equal(again.trials, run.trials)
+    assert again.info == json.loads((run.folder / "run.json").read_text())
+    assert again.complete
+
+
+def test_further_columns_and_missing_values_read_back_too(tmp_path: Path) -> None:
+    spec = {"scenarios": "parallel", "times": {"tool_ms": "uniform(20,80)"}, "trials": 2, "knobs": {"item_before_output": "no"}}
+    run = sweep(spec, out=tmp_path / "run", progress=False)
+    pd.testing.assert_frame_equal(Run.open(run.folder).trials, run.trials)
+    assert run.trials["knobs"].unique().tolist() == ["item_before_output=no"]
+
+
+def test_the_same_spec_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:
+    other = sweep(SMALL, out=tmp_path / "other", progress=False)
+    names = sorted(path.name for path in (run.folder / "recordings").iterdir())
+    assert (run.folder / "trials.csv").read_bytes() == (other.folder / "trials.csv").read_bytes()
+    for name in names:
+        assert (run.folder / "recordings" / name).read_bytes() == (other.folder / "recordings" / name).read_bytes()
+
+
+def test_run_json_says_what_ran_without_a_path(run: Run, tmp_path: Path) -> None:
+    values = tmp_path / "measured.csv"
+    values.write_text("ms\n10\n20\n")
+    drawn = sweep({"times": {"gap_ms": f"@{values}"}, "trials": 2}, out=tmp_path / "drawn", progress=False)
+    text = (drawn.folder / "run.json").read_text() + (run.folder / "run.json").read_text()
+    assert str(tmp_path) not in text
+    assert drawn.info["parameters"]["times"]["gap_ms"].startswith("@measured.csv (SHA-256 ")
+    assert run.info["targets"]["proxy"][0] == {"name": "model:0.9.1", "source": "c19f51aae23f"}
+    assert run.info["clock"] == "virtual"
+    assert run.info["start"] <= run.info["end"]
+    assert run.info["versions"]["python"]
+    assert run.info["commit"] == commit()
+
+
+def test_a_small_sweep_keeps_every_recording(run: Run) -> None:
+    assert run.info["recordings"] == {"rule": "all", "kept": 6}
+    row = run.trials.iloc[0]
+    recording = run.recording(row["recording"])
+    assert isinstance(recording, Recording)
+    assert judge(recording).outcome == row["outcome"]
+
+
+def test_a_large_sweep_keeps_the_first_of_each_outcome(tmp_path: Path) -> None:
+    spec = {"times": {"tool_ms": "0:300:20"}, "keep": 5, "ties": False}
+    run = sweep(spec, out=tmp_path / "run", progress=False)
+    kept = run.trials[run.trials["recording"].notna() & (run.trials["recording"] != "")]
+    assert kept.groupby("outcome").size().to_dict() == {"answered": 3, "rejected": 3}
+    assert run.info["recordings"]["rule"] == "the first 3 of each outcome of each story"
+    assert len(list((run.folder / "recordings").iterdir())) == run.info["recordings"]["kept"] == 6
+    with pytest.raises(InputError, match="not kept"):
+        run.recording("")
+    with pytest.raises(InputError, match="not kept"):
+        run.recording("../run.json")
+
+
+def test_latest_points_to_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = sweep({}, progress=False)
+    second = sweep({}, progress=False)
+    assert first.folder != second.folder
+    assert (tmp_path / "runs" / "latest").resolve() == second.folder.resolve()
+    assert not os.path.isabs(os.readlink(tmp_path / "runs" / "latest"))
+    assert Run.open("runs/latest").trials.equals(second.trials)
+
+
+def test_a_chosen_folder_gets_nothing_beside_it(run: Run) -> None:
+    assert [path.name for path in run.folder.parent.iterdir()] == [run.folder.name]
+    assert not list(run.folder.rglob("*.part"))
+
+
+def test_a_second_sweep_in_a_folder_is_refused(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds a run already"):
+        sweep(SMALL, out=run.folder, progress=False)
+    with new_folder(tmp_path / "busy", {}), pytest.raises(InputError, match="being written"):
+        sweep(SMALL, out=tmp_path / "busy", progress=False)
+
+
+def test_the_folder_is_locked_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(*_: Any) -> Any:
+        with (tmp_path / "run" / ".lock").open("a") as file, pytest.raises(OSError, match="unavailable"):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        raise RuntimeError("seen")
+
+    monkeypatch.setattr(module, "_row", locked)
+    with pytest.raises(RuntimeError, match="seen"):
+        sweep(SMALL, out=tmp_path / "run", progress=False)
+
+
+def test_a_file_where_the_folder_should_be_is_bad_input(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="out"):
+        sweep(SMALL, out=tmp_path / "file", progress=False)
+
+
+# -- ends ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_interrupted_sweep_leaves_what_was_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    row, count = module._row, iter(range(100))
+
+    def interrupted(*words: Any) -> dict[str, Any]:
+        if next(count) == 2:
+            raise KeyboardInterrupt
+        return row(*words)
+
+    monkeypatch.setattr(module, "_row", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(SMALL, out=tmp_path / "run", progress=False)
+    run = Run.open(tmp_path / "run")
+    assert not run.complete
+    assert len(run.trials) == 2
+    assert run.info["trials"] == {"planned": 6, "done": 2}
+    assert all(run.recording(name) for name in run.trials["recording"])
+
+
+@pytest.mark.parametrize(
+    "break_", ["gone", "no run.json", "no end", "no table", "cut table", "no column", "schema", "other json"]
+)
+def test_a_folder_that_is_no_run_is_bad_input(run: Run, break_: str) -> None:
+    info, table = run.folder / "run.json", run.folder / "trials.csv"
+    match break_:
+        case "gone":
+            run = Run(run.folder / "nowhere", {}, run.trials)
+        case "no run.json":
+            info.unlink()
+        case "no end":
+            info.write_text(json.dumps({**run.info, "end": None}))
+        case "no table":
+            table.unlink()
+        case "cut table":
+            table.write_text("".join(table.read_text().splitlines(keepends=True)[:-1]))
+        case "no column":
+            table.write_text(table.read_text().replace("outcome", "result", 1))
+        case "schema":
+            info.write_text(json.dumps({**run.info, "voicerace_run": 99}))
+        case "other json":
+            info.write_text("[]")
+    with pytest.raises(InputError) as caught:
+        Run.open(run.folder)
+    assert str(run.folder) in caught.value.where
+
+
+def test_the_bar_is_on_standard_error_only(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    sweep({}, out=tmp_path / "run")
+    seen = capfd.readouterr()
+    assert seen.out == ""
+    assert "sweep" in seen.err
+    sweep({}, out=tmp_path / "quiet", progress=False)
+    assert capfd.readouterr().err == ""

@@ -1,0 +1,582 @@
+"""The mock upstream: is it as strict as the evidence, and does each knob change the one answer it is for?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.bench import Bench, mock
+
+from voicerace.parties.upstream import Knobs
+from voicerace.tables.slot import SLOT, Occurrence, State
+from voicerace.wire import realtime
+
+CREATE = realtime.create_response()
+CANCEL = {"type": "response.cancel"}
+OUT_OF_BAND = realtime.create_response(response={"conversation": "none"})
+QUESTION = realtime.create_item(realtime.user_item("What is the weather?"))
+RESULT = realtime.create_item(realtime.output_item("call_0001", '{"temperature_c":21}'))
+UPDATE = realtime.update_session({"type": "realtime", "instructions": "Be brief."})
+VOICE = realtime.update_session({"type": "realtime", "audio": {"output": {"voice": "cedar"}}})
+
+Scene = Callable[[], Bench]
+
+
+def idle(**given_words: Any) -> Bench:
+    return mock(**given_words)
+
+
+def taken(**given_words: Any) -> Bench:
+    """A response was accepted and not announced yet."""
+    return idle(**given_words).tell(QUESTION, CREATE)
+
+
+def active(**given_words: Any) -> Bench:
+    """A response was announced."""
+    return taken(**given_words).until("response.created")
+
+
+def draining(**given_words: Any) -> Bench:
+    """response.done has left, and the slot is not free yet."""
+    return taken(slot_lag_ms=20, **given_words).until("response.done")
+
+
+def reply(**given_words: Any) -> Bench:
+    """A reply was asked for: the model has nothing to call."""
+    return idle(**given_words).tell(CREATE)
+
+
+def state_of(bench: Bench) -> State:
+    state: State = bench.party.state.slot  # type: ignore[attr-defined]
+    return state
+
+
+# -- the slot --------------------------------------------------------------------------------------------------------
+
+#: Every row of the table that this upstream can meet: how it comes to the state, and what makes the event happen.
+SCENES: dict[tuple[State, Occurrence], tuple[Scene, Callable[[Bench], object]]] = {
+    ("free", "create"): (idle, lambda bench: bench.tell(CREATE)),
+    ("free", "cancel"): (idle, lambda bench: bench.tell(CANCEL)),
+    ("taken", "create"): (taken, lambda bench: bench.tell(CREATE)),
+    ("taken", "created"): (taken, lambda bench: bench.until("response.created")),
+    ("active", "create"): (active, lambda bench: bench.tell(CREATE)),
+    ("active", "done"): (active, lambda bench: bench.until("response.done")),
+    ("active", "done_lagging"): (lambda: active(slot_lag_ms=20), lambda bench: bench.until("response.done")),
+    ("draining", "create"): (draining, lambda bench: bench.tell(CREATE)),
+    ("draining", "lag_over"): (draining, lambda bench: bench.wait(20)),
+    ("draining", "cancel"): (draining, lambda bench: bench.tell(CANCEL)),
+}
+#: Rows that nothing this upstream is sent can bring about: it has no server VAD and no idle timeout.
+NOT_PLAYED = {("free", "server_begins")}
+
+
+def test_every_row_of_the_table_is_played_or_named_as_not() -> None:
+    assert set(SCENES) | NOT_PLAYED == set(SLOT)
+
+
+@pytest.mark.parametrize(("state", "event"), SCENES)
+def test_a_row_of_the_table_is_what_happens(state: State, event: Occurrence) -> None:
+    scene, happens = SCENES[state, event]
+    row = SLOT[state, event]
+    bench = scene()
+    assert state_of(bench) == state
+    errors = len(bench.messages("error"))
+    happens(bench)
+    assert state_of(bench) == row.next
+    assert len(bench.messages("error")) - errors == row.refused
+
+
+@pytest.mark.parametrize(("key", "row"), SLOT.items())
+def test_a_row_has_evidence_and_a_refusal_changes_nothing(key: tuple[State, Occurrence], row: Any) -> None:
+    assert row.evidence
+    assert row.mark in ("doc", "trace", "claim", "open")
+    assert not row.refused or row.next == key[0]
+
+
+@pytest.mark.parametrize("scene", [taken, active, draining])
+@pytest.mark.parametrize("event_id", [None, "evt_mine"])
+def test_the_refusal_is_the_traces_word_for_word(scene: Scene, event_id: str | None) -> None:
+    bench = scene()
+    bench.tell(realtime.create_response(event_id))
+    (refusal,) = bench.messages("error")
+    assert refusal == {
+        "type": "error",
+        "event_id": refusal["event_id"],
+        "error": {
+            "type": "invalid_request_error",
+            "code": "conversation_already_has_active_response",
+            "message": "Conversation already has an active response in progress: resp_0001. "
+            "Wait until the response is finished before creating a new one.",
+            "param": None,
+            "event_id": event_id,
+        },
+    }
+    assert refusal["event_id"].startswith("event_")
+
+
+def test_a_refusal_is_followed_by_no_response_of_its_own() -> None:
+    bench = active().tell(CREATE, CREATE).settle()
+    assert bench.codes() == [realtime.ACTIVE_RESPONSE] * 2
+    assert bench.types().count("response.created") == bench.types().count("response.done") == 1
+
+
+def test_a_refusal_leaves_the_session_open() -> None:
+    bench = active().tell(CREATE).settle().tell(RESULT, CREATE).settle()
+    assert [each["response"]["id"] for each in bench.messages("response.done")] == ["resp_0001", "resp_0002"]
+
+
+@pytest.mark.parametrize("lag_ms", [0, 20])
+def test_the_slot_is_free_when_response_done_has_left_and_the_lag_is_over(lag_ms: int) -> None:
+    def asked_after(wait_ms: float) -> list[str | None]:
+        return active(slot_lag_ms=lag_ms).until("response.done").wait(wait_ms).tell(CREATE).codes()
+
+    assert asked_after(lag_ms) == []
+    if lag_ms:
+        assert asked_after(lag_ms - 0.001) == [realtime.ACTIVE_RESPONSE]
+
+
+def test_the_slot_is_taken_at_acceptance_not_at_response_created() -> None:
+    bench = taken(create_ms=100).wait(50).tell(CREATE)
+    assert bench.codes() == [realtime.ACTIVE_RESPONSE]
+    assert "response.created" not in bench.types()
+
+
+# -- the order of events ---------------------------------------------------------------------------------------------
+
+CALL = [
+    "response.output_item.added",
+    "conversation.item.added",
+    "response.function_call_arguments.delta",
+    "response.function_call_arguments.done",
+]
+CALL_DONE = ["conversation.item.done", "response.output_item.done"]
+TEXT = [
+    "response.output_item.added",
+    "conversation.item.added",
+    "response.content_part.added",
+    "response.output_text.delta",
+    "response.output_text.delta",
+    "response.output_text.done",
+    "response.content_part.done",
+    "conversation.item.done",
+    "response.output_item.done",
+]
+AUDIO = [
+    "response.output_item.added",
+    "conversation.item.added",
+    "response.content_part.added",
+    "response.output_audio.delta",
+    "response.output_audio_transcript.delta",
+    "response.output_audio.delta",
+    "response.output_audio_transcript.delta",
+    "response.output_audio.done",
+    "response.output_audio_transcript.done",
+    "response.content_part.done",
+    "conversation.item.done",
+    "response.output_item.done",
+]
+END = ["response.done", "rate_limits.updated"]
+
+
+def from_created(bench: Bench) -> list[str]:
+    types = bench.settle().types()
+    return types[types.index("response.created") + 1 :]
+
+
+def test_in_which_order_does_a_call_come() -> None:
+    assert from_created(active()) == [*CALL, *CALL_DONE, *END]
+
+
+def test_in_which_order_does_a_text_come() -> None:
+    assert from_created(reply()) == [*TEXT, *END]
+
+
+def test_in_which_order_does_speech_come() -> None:
+    assert from_created(reply(modality="audio")) == [*AUDIO, *END]
+
+
+def test_speech_has_no_text_done() -> None:
+    bench = active(modality="audio").settle().tell(RESULT, CREATE).settle()
+    assert "response.output_text.done" not in bench.types()
+
+
+@pytest.mark.parametrize("calls", [1, 2, 3, 4])
+def test_calls_of_one_response_follow_each_other_and_are_done_together(calls: int) -> None:
+    bench = active(calls=calls)
+    assert from_created(bench) == [*CALL * calls, *CALL_DONE * calls, *END]
+    done = bench.messages("response.function_call_arguments.done")
+    assert [each["output_index"] for each in done] == list(range(calls))
+    assert len({each["call_id"] for each in done}) == len({each["item_id"] for each in done}) == calls
+    assert {each["response_id"] for each in done} == {"resp_0001"}
+
+
+@pytest.mark.parametrize(("modality", "spoken"), [("text", TEXT), ("audio", AUDIO)])
+def test_a_preamble_is_an_item_of_its_own_before_the_call(modality: str, spoken: list[str]) -> None:
+    bench = active(preamble=True, modality=modality)
+    assert from_created(bench) == [*spoken, *CALL, *CALL_DONE, *END]
+    assert [each["output_index"] for each in bench.messages("response.output_item.added")] == [0, 1]
+
+
+def test_after_the_output_nothing_comes_until_somebody_asks() -> None:
+    bench = active().settle()
+    before = len(bench.sent)
+    bench.tell(RESULT).settle().wait(60_000)
+    assert bench.types()[before:] == ["conversation.item.added", "conversation.item.done"]
+
+
+@pytest.mark.parametrize("item", [QUESTION, RESULT], ids=["user", "output"])
+def test_an_item_is_confirmed_twice_after_its_time(item: dict[str, Any]) -> None:
+    bench = active(ack_ms=35).settle()
+    at = bench.now_ns / 1e6
+    bench.tell(item).settle()
+    added, done = bench.messages("conversation.item.added")[-1], bench.messages("conversation.item.done")[-1]
+    assert (bench.when("conversation.item.added")[-1], bench.when("conversation.item.done")[-1]) == (at + 35, at + 35)
+    assert added["item"] == done["item"]
+    assert item["item"].items() <= done["item"].items()
+
+
+def test_an_item_names_the_one_before_it_in_both_its_events() -> None:
+    bench = active(calls=2).settle().tell(RESULT, QUESTION).settle()
+    before = {each["item"]["id"]: each["previous_item_id"] for each in bench.messages("conversation.item.added")}
+    assert before == {each["item"]["id"]: each["previous_item_id"] for each in bench.messages("conversation.item.done")}
+    assert list(before.values()) == [None, *list(before)[:-1]]
+
+
+def test_deltas_add_up_to_what_is_done() -> None:
+    bench = active(modality="text", preamble=True).settle()
+    (text,) = bench.messages("response.output_text.done")
+    assert "".join(each["delta"] for each in bench.messages("response.output_text.delta")) == text["text"]
+    (arguments,) = bench.messages("response.function_call_arguments.done")
+    deltas = bench.messages("response.function_call_arguments.delta")
+    assert "".join(each["delta"] for each in deltas) == arguments["arguments"]
+    assert json.loads(arguments["arguments"]) == {"city": "Lisbon"}
+
+
+def test_response_done_holds_every_item_as_it_was_last_sent() -> None:
+    bench = active(preamble=True, calls=2).settle()
+    (done,) = bench.messages("response.done")
+    assert done["response"]["output"] == [each["item"] for each in bench.messages("response.output_item.done")]
+    assert {item["status"] for item in done["response"]["output"]} == {"completed"}
+
+
+def test_a_reply_speaks_of_the_results_it_knew() -> None:
+    def said(*before: dict[str, Any]) -> str:
+        bench = active().settle().tell(*before, CREATE).settle()
+        text: str = bench.messages("response.output_text.done")[-1]["text"]
+        return text
+
+    assert said() == "I have no result yet."
+    assert said(RESULT) == 'The tool says: {"temperature_c":21}'
+    assert "sunny" in said(RESULT, realtime.create_item(realtime.output_item("call_0001", "sunny")))
+
+
+# -- times -----------------------------------------------------------------------------------------------------------
+
+
+def test_when_does_each_stage_of_a_call_happen() -> None:
+    times = {"create_ms": 1, "first_item_ms": 10, "arguments_ms": "100,200", "call_gap_ms": 1000, "gap_ms": 10_000}
+    bench = taken(calls=2, **times).settle()
+    assert bench.when("response.created") == [1]
+    assert bench.when("response.output_item.added") == [11, 1111]
+    assert bench.when("response.function_call_arguments.done") == [111, 1311]
+    assert bench.when("response.done") == bench.when("rate_limits.updated") == [11_311]
+    assert bench.when("conversation.item.done")[1:] == [11_311, 11_311]
+
+
+def test_when_does_each_stage_of_a_reply_happen() -> None:
+    bench = reply(create_ms=1, first_item_ms=10, reply_ms=100, reply_gap_ms=1000).settle()
+    assert bench.when("response.output_item.added") == [11]
+    assert bench.when("response.output_text.delta") == [11, 111]
+    assert bench.when("response.output_text.done") == [111]
+    assert bench.when("response.done") == [1111]
+
+
+@given(st.integers(0, 300), st.integers(0, 300))
+def test_the_call_items_are_done_where_in_the_gap_it_is_said(gap_ms: int, within: int) -> None:
+    item_done_ms = min(within, gap_ms)
+    bench = active(calls=2, gap_ms=gap_ms, item_done_ms=item_done_ms).settle()
+    last = bench.when("response.function_call_arguments.done")[-1]
+    assert bench.when("response.output_item.done") == [last + item_done_ms] * 2
+    assert bench.when("response.done") == [last + gap_ms]
+    assert bench.types().count("conversation.item.done") == 3
+
+
+def test_without_it_the_call_items_are_done_at_the_gaps_end() -> None:
+    bench = active(gap_ms=150).settle()
+    assert bench.when("response.output_item.done") == bench.when("response.done")
+
+
+# -- cancel ----------------------------------------------------------------------------------------------------------
+
+
+def ending(bench: Bench) -> dict[str, Any]:
+    response: dict[str, Any] = bench.messages("response.done")[-1]["response"]
+    return response
+
+
+@pytest.mark.parametrize("stop_at", ["response.created", "response.output_item.added", "response.output_text.delta"])
+def test_cancel_ends_the_active_response_at_once(stop_at: str) -> None:
+    bench = reply().until(stop_at).tell(CANCEL)
+    assert ending(bench)["status"] == "cancelled"
+    assert ending(bench)["status_details"] == {"type": "cancelled", "reason": "client_cancelled"}
+    assert state_of(bench) == "free"
+    assert bench.settle().types().count("response.done") == 1
+
+
+def test_a_response_that_is_cancelled_before_it_was_announced_is_announced_and_ended() -> None:
+    bench = taken(create_ms=100).tell(CANCEL).settle()
+    assert [kind for kind in bench.types() if kind.startswith("response.")] == ["response.created", "response.done"]
+    assert ending(bench)["status"] == "cancelled"
+
+
+def test_content_that_was_begun_is_ended_before_a_cancelled_response_is() -> None:
+    bench = active(first_item_ms=0, arguments_ms=50).until("conversation.item.added").wait(1)
+    before = len(bench.types())
+    bench.tell(CANCEL)
+    kinds = ["response.function_call_arguments.done", *CALL_DONE, *END]
+    assert bench.types()[before:] == kinds
+    assert ending(bench)["output"][0]["status"] == "incomplete"
+
+
+def test_the_slot_can_be_taken_right_behind_a_cancel() -> None:
+    bench = active().tell(CANCEL, CREATE).settle()
+    assert bench.codes() == []
+    assert [each["response"]["status"] for each in bench.messages("response.done")] == ["cancelled", "completed"]
+
+
+@pytest.mark.parametrize("scene", [idle, draining, lambda: active().settle()], ids=["idle", "draining", "done"])
+def test_cancel_with_nothing_active_is_an_error_and_harms_nothing(scene: Scene) -> None:
+    bench = scene().tell(CANCEL, {**CANCEL, "event_id": "evt_1"})
+    assert bench.codes() == ["response_cancel_not_active"] * 2
+    assert bench.messages("error")[1]["error"]["event_id"] == "evt_1"
+    bench.settle().tell(CREATE).settle()
+    assert ending(bench)["status"] == "completed"
+
+
+def test_there_is_no_response_cancelled_event() -> None:
+    assert "response.cancelled" not in active().tell(CANCEL).settle().types()
+
+
+# -- out of band -----------------------------------------------------------------------------------------------------
+
+
+def test_a_response_out_of_band_runs_beside_an_active_one() -> None:
+    bench = active(gap_ms=10_000).tell(OUT_OF_BAND, OUT_OF_BAND).wait(5000)
+    ended = [each["response"] for each in bench.messages("response.done")]
+    assert [response["id"] for response in ended] == ["resp_0002", "resp_0003"]
+    assert {response["conversation_id"] for response in ended} == {None}
+    assert (bench.codes(), state_of(bench)) == ([], "active")
+
+
+def test_a_response_out_of_band_neither_takes_nor_frees_the_slot() -> None:
+    bench = idle(reply_ms=20).tell(OUT_OF_BAND).until("response.created")
+    assert state_of(bench) == "free"
+    bench.tell(QUESTION, CREATE).until("response.done")
+    assert state_of(bench) == "active"
+    assert bench.settle().codes() == []
+
+
+def test_a_response_out_of_band_adds_no_item_to_the_conversation() -> None:
+    bench = idle().tell(OUT_OF_BAND).settle()
+    assert [kind for kind in bench.types() if kind.startswith("conversation.")] == []
+    assert "response.output_item.done" in bench.types()
+
+
+def test_a_cancel_that_names_a_response_out_of_band_ends_that_one() -> None:
+    bench = active().tell(OUT_OF_BAND, {**CANCEL, "response_id": "resp_0002"})
+    assert ending(bench)["id"] == "resp_0002"
+    assert state_of(bench) == "active"
+
+
+# -- what else a client may send -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scene", [idle, taken, active, draining])
+def test_session_update_is_accepted_at_any_time(scene: Scene) -> None:
+    bench = scene().tell(UPDATE)
+    assert bench.messages("session.updated")[-1]["session"]["instructions"] == "Be brief."
+    assert bench.codes() == []
+
+
+def test_the_voice_cannot_change_once_audio_was_output() -> None:
+    bench = reply(modality="audio").tell(VOICE)
+    assert bench.codes() == []
+    other = realtime.update_session({"type": "realtime", "audio": {"output": {"voice": "marin"}}})
+    bench.settle().tell(other)
+    assert bench.codes() == ["cannot_update_voice"]
+    bench.tell(VOICE)
+    assert bench.codes() == ["cannot_update_voice"], "the same voice is no change"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "7", b"\xff", None])
+def test_what_is_no_event_is_an_error(text: Any) -> None:
+    bench = idle().tell(text)
+    assert bench.codes() == ["invalid_json"]
+    assert bench.tell(CREATE).settle().types().count("response.done") == 1
+
+
+def test_an_unknown_event_is_an_error_that_names_it() -> None:
+    bench = idle().tell({"type": "KeepAlive", "event_id": "evt_1"})
+    (error,) = bench.messages("error")
+    assert (error["error"]["code"], error["error"]["event_id"]) == ("invalid_value", "evt_1")
+    assert "KeepAlive" in error["error"]["message"]
+
+
+def test_an_output_for_a_call_that_never_was_is_an_error() -> None:
+    bench = idle().tell(RESULT).settle()
+    assert bench.codes() == ["invalid_tool_call_id"]
+    assert "conversation.item.added" not in bench.types()
+
+
+def test_the_same_output_twice_is_accepted_twice() -> None:
+    bench = active().until("response.function_call_arguments.done").tell(RESULT, RESULT).settle()
+    assert bench.codes() == []
+    outputs = [each for each in bench.messages("conversation.item.done") if each["item"]["type"] == "function_call_output"]
+    assert len({each["item"]["id"] for each in outputs}) == 2
+
+
+# -- the knobs -------------------------------------------------------------------------------------------------------
+
+
+def talk(knobs: Knobs | None = None, **given_words: Any) -> list[dict[str, Any]]:
+    """One conversation that meets every knob: results early and late, updates, binary frames, replies."""
+    bench = active(knobs=knobs, gap_ms=100, item_done_ms=50, **given_words)
+    bench.tell(UPDATE).until("response.function_call_arguments.done").tell(RESULT)
+    bench.until("response.output_item.done").wait(1).tell(RESULT)
+    bench.until("response.done").wait(1).tell(RESULT, UPDATE, json.dumps(UPDATE).encode())
+    return bench.tell(CREATE).settle().messages()
+
+
+def shape(messages: list[dict[str, Any]]) -> list[str]:
+    """Every message by its type and what it decides; ids and wording do not count."""
+    return [
+        " ".join(
+            str(word)
+            for word in (
+                each["type"],
+                realtime.error_of(each).get("code", ""),
+                realtime.response_of(each).get("status", ""),
+                realtime.item_of(each).get("type", ""),
+            )
+            if word
+        )
+        for each in messages
+    ]
+
+
+def changes(knobs: Knobs) -> tuple[list[str], list[str]]:
+    """What a knob takes away from the conversation, and what it adds."""
+    usual, turned = shape(talk()), shape(talk(knobs))
+    gone, come = list(usual), []
+    for each in turned:
+        if each in gone:
+            gone.remove(each)
+        else:
+            come.append(each)
+    return gone, come
+
+
+CONFIRMED = ["conversation.item.added function_call_output", "conversation.item.done function_call_output"]
+NOT_FOUND = "error invalid_tool_call_id"
+
+
+@pytest.mark.parametrize(
+    ("knobs", "gone", "come"),
+    [
+        (Knobs(), [], []),
+        (Knobs(function_output="item_done"), CONFIRMED, [NOT_FOUND]),
+        (Knobs(function_output="response_done"), CONFIRMED * 2, [NOT_FOUND] * 2),
+        (Knobs(session_update_active="refuse"), ["session.updated"], ["error conversation_already_has_active_response"]),
+        (Knobs(item_before_output="no"), [], []),
+        (Knobs(binary_frames="refuse"), ["session.updated"], ["error invalid_request"]),
+    ],
+    ids=["none", "output at item", "output at done", "update refused", "item behind output", "binary refused"],
+)
+def test_a_knob_changes_the_answer_it_is_for_and_no_other(knobs: Knobs, gone: list[str], come: list[str]) -> None:
+    taken_away, added = changes(knobs)
+    assert (sorted(taken_away), sorted(added)) == (sorted(gone), sorted(come))
+
+
+def test_the_item_comes_before_or_behind_the_output() -> None:
+    assert from_created(active(knobs=Knobs(item_before_output="no"))) == [*CALL, *CALL_DONE[::-1], *END]
+
+
+@pytest.mark.parametrize(
+    ("status", "kinds", "reason"),
+    [
+        ("completed", TEXT, None),
+        ("failed", [], None),
+        ("incomplete", [*TEXT[:4], *TEXT[5:]], "max_output_tokens"),
+    ],
+)
+def test_how_a_reply_ends(status: Any, kinds: list[str], reason: str | None) -> None:
+    bench = reply(knobs=Knobs(reply_status=status))
+    assert from_created(bench) == [*kinds, *END]
+    details = ending(bench)["status_details"] or {}
+    assert (ending(bench)["status"], details.get("reason")) == (status, reason)
+    assert (details.get("error") is not None) == (status == "failed")
+    assert state_of(bench) == "free"
+
+
+def test_the_knob_for_replies_leaves_calls_alone() -> None:
+    assert from_created(active(knobs=Knobs(reply_status="failed"))) == [*CALL, *CALL_DONE, *END]
+
+
+def test_a_create_can_be_answered_by_another_error() -> None:
+    bench = reply(knobs=Knobs(error_after_create="server_error")).settle()
+    assert bench.codes() == ["server_error"]
+    assert "response.created" not in bench.types()
+    assert state_of(bench) == "free"
+
+
+@pytest.mark.parametrize("scene", [taken, active, draining])
+def test_an_update_during_a_response_is_refused_like_a_create_if_the_knob_says_so(scene: Scene) -> None:
+    bench = scene(knobs=Knobs(session_update_active="refuse")).tell({**UPDATE, "event_id": "evt_1"})  # type: ignore[call-arg]
+    assert bench.messages("error") == [realtime.refusal(bench.messages("error")[0]["event_id"], "resp_0001", "evt_1")]
+    assert "session.updated" not in bench.types()
+    assert bench.settle().tell(UPDATE).types()[-1] == "session.updated"
+
+
+# -- all of it -------------------------------------------------------------------------------------------------------
+
+MESSAGES = st.sampled_from([CREATE, CANCEL, OUT_OF_BAND, QUESTION, RESULT, UPDATE, VOICE, b"{}", "x", {"type": "?"}])
+
+
+@given(
+    st.lists(st.tuples(MESSAGES, st.integers(0, 60)), max_size=12), st.sampled_from([0, 3]), st.sampled_from(["text", "audio"])
+)
+def test_whatever_a_client_sends_the_books_balance(sent: list[tuple[Any, int]], lag_ms: int, modality: str) -> None:
+    words: dict[str, Any] = {"slot_lag_ms": lag_ms} if lag_ms else {}
+    bench = idle(modality=modality, reply_ms=30, gap_ms=30, **words)
+    for message, wait_ms in sent:
+        bench.tell(message).wait(wait_ms)
+    bench.settle()
+    created = [each["response"]["id"] for each in bench.messages("response.created")]
+    done = [each["response"]["id"] for each in bench.messages("response.done")]
+    assert sorted(created) == sorted(done)
+    assert len(set(created)) == len(created)
+    asked = sum(message in (CREATE, OUT_OF_BAND) for message, _ in sent)
+    refused = bench.codes().count(realtime.ACTIVE_RESPONSE)
+    assert len(created) + refused == asked
+    assert state_of(bench) == "free"
+    event_ids = [each["event_id"] for each in bench.messages()]
+    assert len(set(event_ids)) == len(event_ids)
+
+
+@given(st.lists(st.tuples(st.sampled_from([CREATE, CANCEL, QUESTION, RESULT]), st.integers(0, 60)), max_size=12))
+def test_never_two_responses_in_the_conversation_at_once(sent: list[tuple[Any, int]]) -> None:
+    bench = idle(reply_ms=30, gap_ms=30)
+    for message, wait_ms in sent:
+        bench.tell(message).wait(wait_ms)
+    open_now: set[str] = set()
+    for each in bench.settle().messages():
+        if each["type"] == "response.created":
+            assert not open_now
+            open_now.add(each["response"]["id"])
+        elif each["type"] == "response.done":
+            open_now.remove(each["response"]["id"])
+    assert not open_now

@@ -1,0 +1,592 @@
+"""What happened in a turn: every outcome from a recording written by hand, and what holds for all recordings."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.played import play, refusals, said, tool_turn, verdict
+from support.tape import Tape, asked
+from test_virtual import SESSIONS
+
+from voicerace.recording import LINKS, Event, Link, Recording
+from voicerace.tables.releases import PROXIES
+from voicerace.units import ns
+from voicerace.verdict import BAD, OUTCOMES, Turn, judge
+from voicerace.wire import agent, realtime
+
+UPSTREAM_LINK = (Link("proxy", "upstream"), Link("upstream", "proxy"))
+HOST_LINK = (Link("component", "proxy"), Link("proxy", "component"))
+
+
+def called() -> Tape:
+    """The call at 0 ms, its response done at 8 ms."""
+    return asked().done(8, "resp_1")
+
+
+def replies(tape: Tape, at_ms: float, response: str = "resp_2", status: str = "completed") -> Tape:
+    """A create, its reply 500 ms later, and its end."""
+    return tape.creates(at_ms).says(at_ms + 500, response).done(at_ms + 505, response, status)
+
+
+def thanks(tape: Tape, at_ms: float) -> Tape:
+    """One more input of the user, answered."""
+    return replies(tape.asks(at_ms, "Thank you."), at_ms, "resp_last")
+
+
+def turn_of(tape: Tape, **words: Any) -> Turn:
+    return tool_turn(tape.recording(**words))
+
+
+# -- every outcome, by hand ------------------------------------------------------------------------------------------
+
+HAND_MADE: dict[str, list[Tape]] = {
+    "answered": [
+        replies(called().result(50), 50).close(1000),
+        thanks(replies(called().result(50), 50), 2000),
+        # Two calls, both results there when the reply is asked for.
+        replies(asked().calls(2, call="call_2", begin=False).done(8, "resp_1").result(20).result(30, "call_2"), 30).close(900),
+        # Server VAD: the server's own response, begun behind the result.
+        called().result(50).says(500, "resp_vad").done(505, "resp_vad").close(1000),
+        # An extra reply nobody heard is none: it was empty.
+        replies(called().result(50), 50).creates(600).created(605, "resp_3").done(610, "resp_3").close(1000),
+    ],
+    "noisy": [
+        replies(asked().result(4).creates(4).refuses(4, told=True).done(8, "resp_1").result(20), 20).close(1000),
+        replies(called().result(50), 50).creates(600).created(601, "resp_3").creates(602).refuses(602, "resp_3").done(
+            603, "resp_3"
+        ).close(1000),
+    ],
+    "late": [
+        replies(called().result(50), 5050.000001).close(9000),
+        replies(called().result(50, confirm=False).confirmed(70), 5071).close(9000),
+    ],
+    "interrupted": [
+        replies(called().result(50), 50, status="cancelled").close(1000),
+        replies(called().result(50), 50, status="incomplete").close(1000),
+        called().result(50).creates(50).says(300).close(400),
+    ],
+    "duplicated": [
+        replies(replies(called().result(50), 50).result(900), 900, "resp_3").close(2000),
+        replies(replies(called().default_error(8), 8).result(900), 900, "resp_3").close(2000),
+    ],
+    "stale": [
+        replies(called().default_error(8), 8).result(600).close(1000),
+        called().default_error(8).creates(8).created(10, "resp_2").result(50).creates(50).refuses(50, "resp_2", told=True)
+        .says(500, begin=False).done(505, "resp_2").close(1000),
+        # Two replies, and both of them know nothing but the component's error.
+        replies(replies(called().default_error(8), 8), 600, "resp_3").result(1200).close(2000),
+        # Two calls, one result there.
+        replies(asked().calls(2, call="call_2", begin=False).done(8, "resp_1").result(20), 20).result(700, "call_2").close(900),
+    ],
+    "rejected": [
+        asked().result(4).creates(4).refuses(4, told=True).done(8, "resp_1").close(40_000),
+        asked().result(4).creates(4).refuses(4, told=True).close(5),
+        thanks(asked().result(4).creates(4).refuses(4, told=True).done(8, "resp_1"), 30_004),
+    ],
+    "lost": [
+        asked().result(4).creates(4).refuses(4).done(8, "resp_1").close(40_000),
+        thanks(asked().result(4).creates(4).refuses(4).done(8, "resp_1"), 30_004),
+    ],
+    "failed": [
+        called().result(50).creates(50).close(40_000),
+        called().result(50).creates(50).fails(51).close(40_000),
+        called().result(50).creates(50).created(60, "resp_2").done(70, "resp_2").close(40_000),
+        called().result(50).creates(50).created(60, "resp_2").done(70, "resp_2", "failed").close(40_000),
+        called().result(50).creates(50).created(60, "resp_2").close(40_000),
+    ],
+    "stalled": [
+        called().result(50).close(40_000),
+        called().result(50).asks(30_050, "Hello?").close(61_000),
+        thanks(called().result(50), 30_050),
+    ],
+    "no_result": [
+        called().close(40_000),
+        called().default_error(0).close(40_000),
+        thanks(called(), 30_000).close(60_000),
+        thanks(asked().default_error(4).creates(4).refuses(4, told=True).done(8, "resp_1"), 30_000),
+    ],
+    "abandoned": [
+        called().result(50).close(51),
+        called().result(50).creates(50).close(60),
+        called().result(50).creates(50).created(60, "resp_2").close(70, "upstream>proxy"),
+        called().close(20),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("outcome", "tape"), [(name, tape) for name, tapes in HAND_MADE.items() for tape in tapes],
+    ids=[f"{name}-{index}" for name, tapes in HAND_MADE.items() for index in range(len(tapes))],
+)  # fmt: skip
+def test_a_recording_by_hand_has_the_outcome_it_was_written_for(outcome: str, tape: Tape) -> None:
+    turn = turn_of(tape)
+    assert turn.outcome == outcome, turn.why
+    assert turn.why
+
+
+CUT = {
+    "before the result": called(),
+    "before the call is over": asked(),
+    "behind the result": called().result(50),
+    "behind the create": called().result(50).creates(50),
+    "inside the reply": called().result(50).creates(50).says(300),
+    "behind the default error": called().default_error(8),
+    "in the reply to the default error": called().default_error(8).creates(8).says(300),
+    "at the refusal": asked().result(4).creates(4).refuses(4),
+    "behind an informed reply that may not be the last": replies(called().result(50), 50),
+}
+
+
+@pytest.mark.parametrize("where", CUT)
+def test_a_recording_that_stops_too_early_is_unknown(where: str) -> None:
+    turn = turn_of(CUT[where], complete=False)
+    assert turn.outcome == "unknown", turn.why
+
+
+def test_a_refusal_the_host_was_told_of_is_known_even_if_the_recording_stops() -> None:
+    assert turn_of(asked().result(4).creates(4).refuses(4, told=True), complete=False).outcome == "rejected"
+
+
+def test_a_host_that_was_told_nothing_for_a_while_is_known_even_if_the_recording_stops() -> None:
+    assert turn_of(asked().result(4).creates(4).refuses(4).done(8, "resp_1"), complete=False).outcome == "lost"
+
+
+def test_a_turn_that_another_one_followed_is_known_even_if_the_recording_stops() -> None:
+    assert turn_of(thanks(replies(called().result(50), 50), 2000), complete=False).outcome == "answered"
+
+
+def test_a_session_without_a_call_is_unknown() -> None:
+    no_call = judge(replies(Tape().asks(0), 0).close(1000).recording())
+    assert (no_call.outcome, no_call.turns, no_call.turn) == ("unknown", (), None)
+    assert judge(Recording(())).outcome == "unknown"
+
+
+def test_without_the_upstream_link_nothing_is_known() -> None:
+    assert judge(HAND_MADE["answered"][0].recording(observed=HOST_LINK)).outcome == "unknown"
+
+
+def test_without_the_host_link_a_refusal_is_unknown_and_a_reply_is_not() -> None:
+    assert turn_of(HAND_MADE["rejected"][0], observed=UPSTREAM_LINK).outcome == "unknown"
+    assert turn_of(HAND_MADE["lost"][0], observed=UPSTREAM_LINK).outcome == "unknown"
+    turn = turn_of(HAND_MADE["answered"][0], observed=UPSTREAM_LINK)
+    assert (turn.outcome, turn.host_errors, turn.dead_air_ms) == ("answered", None, None)
+
+
+def test_the_hand_made_recordings_meet_every_outcome() -> None:
+    assert {*HAND_MADE, "unknown"} == set(OUTCOMES)
+    assert len(OUTCOMES) == 13
+
+
+# -- the rules, one by one -------------------------------------------------------------------------------------------
+
+
+def test_five_seconds_are_not_late_yet() -> None:
+    assert turn_of(replies(called().result(50), 5050).close(9000)).outcome == "answered"
+
+
+def test_a_slow_tool_is_not_late() -> None:
+    """The result itself releases the create, also where its confirmation comes behind it."""
+    tape = called().result(10_000, confirm=False).creates(10_000).confirmed(10_035).says(10_500).done(10_505, "resp_2")
+    assert turn_of(tape.close(11_000)).outcome == "answered"
+    assert verdict(release="0.9.1", tool_ms=10_000, ack_ms=35).outcome == "answered"
+
+
+def test_a_user_input_while_the_turn_is_open_joins_it() -> None:
+    tape = called().result(50).creates(50).asks(60, "And in Porto?").says(500).done(505, "resp_2")
+    turn = turn_of(replies(tape, 600, "resp_3").close(2000))
+    assert (turn.user_inputs, turn.replies, turn.outcome) == (2, 2, "answered")
+
+
+@pytest.mark.parametrize(
+    "tape",
+    [
+        asked().asks(1, "Hello?").done(8, "resp_1"),  # a response is active
+        called().asks(20, "Hello?"),  # no result yet
+        called().result(50, confirm=False).asks(51, "Hello?").confirmed(60),  # not confirmed yet
+        called().result(50).creates(50).asks(51, "Hello?"),  # a create unanswered
+        replies(called().result(50), 50).asks(700, "Hello?").result(900),  # the same result comes again
+    ],
+    ids=["active", "no result", "unconfirmed", "unanswered", "again"],
+)
+def test_when_does_an_input_join_the_turn(tape: Tape) -> None:
+    assert turn_of(tape.close(50_000)).user_inputs == 2
+
+
+def test_an_input_behind_a_settled_turn_begins_another() -> None:
+    assert turn_of(thanks(replies(called().result(50), 50), 2000)).user_inputs == 1
+
+
+def test_a_second_reply_behind_the_next_input_is_a_duplicate_all_the_same() -> None:
+    tape = thanks(replies(called().result(50), 50), 700).result(2000)
+    assert turn_of(replies(tape, 2000, "resp_4").close(4000)).outcome == "duplicated"
+
+
+def test_each_tool_turn_is_judged_for_itself_and_the_worst_is_on_top() -> None:
+    tape = replies(called().result(50), 50).asks(1000, "And in Porto?").creates(1000)
+    tape.calls(1100, "resp_3", "call_2").result(1102, "call_2").creates(1102).refuses(1102, "resp_3").done(1108, "resp_3")
+    judged = judge(tape.close(40_000).recording())
+    assert [turn.outcome for turn in judged.turns] == ["answered", "lost"]
+    assert judged.outcome == "lost"
+    assert judged.turn is judged.turns[1]
+    assert judged.bad
+
+
+def test_a_reply_that_calls_again_is_no_reply() -> None:
+    tape = called().result(50).creates(50).calls(60, "resp_2", "call_2").done(70, "resp_2").result(80, "call_2")
+    turn = turn_of(replies(tape, 80, "resp_3").close(1000))
+    assert (turn.calls, turn.replies, turn.outcome) == (("call_1", "call_2"), 1, "answered")
+
+
+def test_a_spoken_preamble_is_no_reply() -> None:
+    turn = tool_turn(play(release="0.9.1", preamble=True, tool_ms=300))
+    assert (turn.outcome, turn.replies) == ("answered", 1)
+
+
+def test_the_components_error_is_a_submission_and_not_the_apps() -> None:
+    turn = turn_of(HAND_MADE["duplicated"][1])
+    assert (turn.submissions, turn.own_submissions, turn.response_creates, turn.replies) == (2, 1, 2, 2)
+
+
+def test_a_result_that_the_api_did_not_take_was_given_all_the_same() -> None:
+    turn = tool_turn(play(release="0.9.4", tool_ms=50, knobs_given={"function_output": "response_done"}))
+    assert turn.outcome == "stale"
+
+
+def test_errors_of_the_host_are_counted_where_they_were_seen() -> None:
+    assert turn_of(HAND_MADE["rejected"][0]).host_errors == 1
+    assert turn_of(HAND_MADE["lost"][0]).host_errors == 0
+    assert turn_of(HAND_MADE["answered"][0], observed=UPSTREAM_LINK).host_errors is None
+
+
+def test_another_error_to_the_host_does_not_count() -> None:
+    tape = asked().result(4).creates(4).refuses(4).put("proxy>component", 5, agent.error("no", "server_error"))
+    assert turn_of(tape.done(8, "resp_1").close(40_000)).outcome == "lost"
+
+
+def test_what_an_outcome_rests_on_are_events_of_the_recording_in_order() -> None:
+    recording = play(release="0.9.1", tool_ms=50)
+    turn = tool_turn(recording)
+    kinds = [recording.events[seq].type for seq in turn.events]
+    assert list(turn.events) == sorted(turn.events)
+    assert kinds == ["response.function_call_arguments.done", "conversation.item.create", "response.create", "error"]
+
+
+@pytest.mark.parametrize(
+    ("tape", "wedged"), [(HAND_MADE["stalled"][1], True), (HAND_MADE["stalled"][2], False), (called(), None)]
+)
+def test_does_the_session_still_answer(tape: Tape, wedged: bool | None) -> None:
+    assert judge(tape.recording()).wedged is wedged
+
+
+def test_a_recording_that_stops_says_of_no_session_that_it_is_stuck() -> None:
+    assert judge(HAND_MADE["stalled"][1].recording(complete=False)).wedged is None
+
+
+def test_no_cut_of_a_session_that_still_answers_is_stuck() -> None:
+    whole = play(release="0.9.1", tool_ms=300, host_rtt_ms=20)
+    assert judge(whole).wedged is False
+    for cut in range(len(whole.events)):
+        assert judge(replace(whole, events=whole.events[:cut], complete=False)).wedged is not True, cut
+
+
+def test_user_text_that_never_reached_the_upstream_is_stuck() -> None:
+    tape = called().result(50).put("component>proxy", 30_050, agent.inject_user_message("Hello?")).close(61_000)
+    assert judge(tape.recording()).wedged is True
+
+
+def test_the_worst_outcomes_are_bad_and_the_good_one_is_not() -> None:
+    assert "answered" not in BAD
+    assert set(OUTCOMES) - BAD == {"answered", "unknown", "no_result", "abandoned", "failed"}
+    assert judge(HAND_MADE["stalled"][0].recording()).bad
+    assert not judge(HAND_MADE["answered"][0].recording()).bad
+
+
+# -- how sure it is --------------------------------------------------------------------------------------------------
+
+
+def test_how_sure_is_each_count() -> None:
+    tape = HAND_MADE["rejected"][0]
+    assert set(judge(tape.recording()).kinds.values()) == {"observed"}
+    assert set(judge(tape.recording(complete=False)).kinds.values()) == {"at least"}
+    without_host = judge(tape.recording(observed=UPSTREAM_LINK)).kinds
+    assert (without_host["host_errors"], without_host["refusals"]) == ("unknown", "observed")
+    without_upstream = judge(tape.recording(observed=HOST_LINK)).kinds
+    assert (without_upstream["host_errors"], without_upstream["refusals"]) == ("observed", "unknown")
+
+
+def test_a_count_with_derived_events_is_derived() -> None:
+    recording = HAND_MADE["rejected"][0].recording()
+    events = tuple(
+        replace(each, observed_at="derived") if each.type == "response.create" else each for each in recording.events
+    )
+    assert judge(replace(recording, events=events)).kinds["response_creates"] == "derived"
+
+
+def test_session_updates_are_counted_where_they_can_be_seen() -> None:
+    tape = called().client(60, realtime.update_session({}))
+    assert judge(tape.recording()).session_updates == 1
+    assert judge(tape.recording(observed=HOST_LINK)).session_updates is None
+
+
+# -- times, computed by hand -----------------------------------------------------------------------------------------
+
+
+def over_wires(result_ms: float) -> Tape:
+    """Call at 0, response.done at 300; wires of 10 and 30 ms one way; a proxy that creates at once; a reply of 455 ms."""
+    tape = Tape(host_ms=10, upstream_ms=30)
+    tape.client(-130, realtime.create_item(realtime.user_item("?"))).client(-130, realtime.create_response()).calls(0)
+    at_proxy, at_upstream = result_ms + 10, result_ms + 40
+    tape.put("component>proxy", result_ms, agent.function_call_response("call_1", "get_weather", "{}"))
+    early = at_upstream < 300
+    if not early:
+        tape.done(300, "resp_1")
+    tape.client(at_proxy, realtime.create_item(realtime.output_item("call_1", "{}"))).creates(at_proxy)
+    if early:
+        return tape.refuses(at_upstream).done(300, "resp_1").close(40_000)
+    item = realtime.reply_item("item_2", "in_progress", [])
+    tape.created(at_upstream + 5, "resp_2")
+    tape.server(at_upstream + 10, realtime.output_event("response.output_item.added", "event_a", "resp_2", 0, item))
+    tape.server(at_upstream + 460, realtime.content_event(realtime.TEXT_DONE, "event_b", "resp_2", "item_2", 0, text="21."))
+    tape.put("proxy>component", at_upstream + 490, agent.conversation_text("assistant", "21."))
+    return tape.done(at_upstream + 470, "resp_2").close(5000)
+
+
+def test_margin_lead_and_dead_air_of_an_answered_turn() -> None:
+    """Result at the app 400: at the proxy 410, its create at the upstream 440; text leaves at 900, heard at 940."""
+    turn = turn_of(over_wires(400))
+    assert turn.outcome == "answered"
+    assert turn.margin_ms == 440 - 300
+    assert turn.lead_ms == 410 - 330
+    assert turn.dead_air_ms == 940 - 300
+
+
+def test_margin_and_lead_of_a_refused_turn() -> None:
+    turn = turn_of(over_wires(100))
+    assert turn.outcome == "lost"
+    assert turn.margin_ms == 140 - 300
+    assert turn.lead_ms == 110 - 330
+    assert turn.dead_air_ms is None
+
+
+def test_without_a_create_there_is_a_lead_and_no_margin() -> None:
+    turn = turn_of(called().result(50).close(40_000))
+    assert (turn.margin_ms, turn.lead_ms) == (None, 42)
+
+
+@pytest.mark.parametrize(("lag", "margin"), [("20", -10), ("0", 10), ("uniform(5,5)", None)])
+def test_the_slot_is_free_when_its_lag_is_over(lag: str, margin: float | None) -> None:
+    """Result 160, response.done 150. How long a drawn lag was, nobody can tell from outside."""
+    turn = tool_turn(play(release="0.9.1", tool_ms=160, gap_ms=150, slot_lag_ms=lag))
+    assert turn.margin_ms == margin
+    assert turn.lead_ms == 10
+
+
+# -- the closed forms ------------------------------------------------------------------------------------------------
+
+NS = st.integers(0, 1_000_000_000)
+WAY = st.integers(0, 200_000_000)
+
+
+def in_ms(nanoseconds: int) -> str:
+    return f"{nanoseconds // 1_000_000}.{nanoseconds % 1_000_000:06d}"
+
+
+def tool_turn_at(release: str, t: int, g: int, h: int, u: int, ack: int) -> Turn:
+    """The tool turn of a session with these times in ns."""
+    times = {"tool_ms": t, "gap_ms": g, "host_rtt_ms": h, "upstream_rtt_ms": u, "ack_ms": ack}
+    return tool_turn(play(release=release, **{name: in_ms(value) for name, value in times.items()}))
+
+
+@given(st.sampled_from(["0.9.1", "0.9.0", "0.9.3", "0.10.0"]), NS, NS, WAY, WAY, WAY)
+def test_a_create_at_once_is_refused_iff_it_meets_the_response(release: str, t: int, g: int, h: int, u: int, ack: int) -> None:
+    turn = tool_turn_at(release, t, g, h, u, ack)
+    assert turn.outcome == ("rejected" if t + h + u < g else "answered")
+    assert ns(turn.margin_ms or 0) == t + h + u - g
+    assert ns(turn.lead_ms or 0) == t + h - g
+
+
+@given(st.sampled_from(["0.9.4", "0.9.8", "50420ee"]), NS, NS, WAY, WAY, WAY)
+def test_a_create_at_response_done_is_never_sent_iff_that_has_passed(
+    release: str, t: int, g: int, h: int, u: int, ack: int
+) -> None:
+    turn = tool_turn_at(release, t, g, h, u, ack)
+    # At the tie itself, without an upstream wire, response.done is one round behind a result that came by a wire.
+    stalled = t + h > g or (t + h == g and not (u == 0 and h >= 2))
+    assert turn.outcome == ("stalled" if stalled else "answered")
+    assert (turn.margin_ms is None) == stalled
+    assert ns(turn.lead_ms or 0) == t + h - g
+
+
+@given(st.sampled_from(["0.11.1", "0.10.3", "0.10.5"]), NS, NS, WAY, WAY, WAY)
+def test_a_create_at_the_confirmation_or_response_done_is_refused_iff_the_confirmation_is_early_enough(
+    release: str, t: int, g: int, h: int, u: int, ack: int
+) -> None:
+    turn = tool_turn_at(release, t, g, h, u, ack)
+    confirmed = t + h + 2 * u + ack
+    assert turn.outcome == ("lost" if confirmed < g else "answered")
+    released_by_done = t + h < g <= t + h + u + ack
+    assert ns(turn.margin_ms or 0) == (u if released_by_done else confirmed - g)
+    assert ns(turn.lead_ms or 0) == t + h - g
+
+
+# -- all recordings --------------------------------------------------------------------------------------------------
+
+#: Sessions whose outcome is to be told a second way, from what the mock's replies say of the results they knew.
+TOLD = st.fixed_dictionaries(
+    {
+        "release": st.sampled_from(sorted(PROXIES)),
+        "handler": st.sampled_from(["return", "async_send", "void_ref", "void_send"]),
+        "tool_ms": st.sampled_from([0, 40, 149, 150, 151, 300, 700, 3000]),
+        "gap_ms": st.sampled_from([0, 8, 150, 400]),
+        "host_rtt_ms": st.sampled_from([0, 10]),
+        "upstream_rtt_ms": st.sampled_from([0, 30, 70]),
+        "create_ms": st.sampled_from([0, 5, 90]),
+        "ack_ms": st.sampled_from([0, 35]),
+    }
+)
+
+
+def told_by_texts(recording: Recording) -> str:
+    """The outcome by the words of the replies, for one call and a default error that never comes behind the result."""
+    texts = [each["text"] for each in said(recording, "upstream>proxy", "response.output_text.done")]
+    about_the_call = [text for text in texts if text != "You are welcome."]
+    informed = [text for text in about_the_call if "temperature_c" in text]
+    refused = refusals(recording)
+    told = [each for each in said(recording, "proxy>component", "Error") if each["code"] == realtime.ACTIVE_RESPONSE]
+    if len(about_the_call) > 1 and informed:
+        return "duplicated"
+    if about_the_call and not informed:
+        return "stale"
+    if informed:
+        return "noisy" if refused else "answered"
+    if refused:
+        return "rejected" if told else "lost"
+    return "stalled"
+
+
+@settings(max_examples=400)
+@given(TOLD)
+def test_the_outcome_agrees_with_what_the_replies_say(words: dict[str, Any]) -> None:
+    recording = play(**words)
+    assert judge(recording).outcome == told_by_texts(recording)
+
+
+@settings(max_examples=200)
+@given(SESSIONS)
+def test_a_session_has_one_outcome_per_tool_turn_and_one_on_top(words: dict[str, Any]) -> None:
+    judged = judge(play(**words))
+    assert judged.outcome in OUTCOMES
+    assert judged.turns
+    assert all(turn.outcome in OUTCOMES for turn in judged.turns)
+    assert judged.turn is not None
+    assert judged.outcome in {turn.outcome for turn in judged.turns}
+    json.dumps([turn.to_json() for turn in judged.turns])
+
+
+@settings(max_examples=200)
+@given(SESSIONS, st.data())
+def test_a_recording_that_was_cut_is_never_better_than_the_whole(words: dict[str, Any], data: st.DataObject) -> None:
+    whole = play(**words)
+    cut = data.draw(st.integers(0, len(whole.events) - 1), label="cut")
+    full, left = judge(whole), judge(replace(whole, events=whole.events[:cut], complete=False))
+    if left.outcome == "answered":
+        assert full.outcome == "answered"
+    if full.outcome == "rejected":
+        assert left.outcome != "lost"
+    assert left.wedged is not True
+    if left.turn is not None and full.turn is not None and len(full.turns) == len(left.turns) == 1:
+        assert left.turn.refusals <= full.turn.refusals
+        assert left.turn.replies <= full.turn.replies
+        assert left.turn.submissions <= full.turn.submissions
+
+
+def test_every_cut_of_a_session_that_is_answered_twice() -> None:
+    whole = play(release="0.9.1", scenario="double", tool_ms=300, repeat_ms=5000)
+    assert judge(whole).outcome == "duplicated"
+    for cut in range(len(whole.events)):
+        assert judge(replace(whole, events=whole.events[:cut], complete=False)).outcome != "answered", cut
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["type", "id", "item", "code"]), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+TIME = st.none() | st.integers(-(10**9), 10**11)
+
+
+@st.composite
+def spoilt(draw: st.DrawFn, payload: Any) -> Any:
+    """A payload with one field, at some depth, replaced or gone."""
+    if not isinstance(payload, dict) or not payload or draw(st.booleans()):
+        return draw(JSON | st.binary(max_size=2))
+    name = draw(st.sampled_from(sorted(payload)))
+    if draw(st.booleans()):
+        return {key: value for key, value in payload.items() if key != name}
+    return {**payload, name: draw(spoilt(payload[name]))}
+
+
+@st.composite
+def edited(draw: st.DrawFn) -> Recording:
+    """A recording that somebody lost events of, doubled, moved, blanked or wrote nonsense into."""
+    recording = play(**draw(SESSIONS))
+    events = list(recording.events)
+    for _ in range(draw(st.integers(1, 6))):
+        at = draw(st.integers(0, len(events) - 1))
+        event = events[at]
+        match draw(st.sampled_from(["lose", "double", "move", "time", "payload", "link", "kind", "place"])):
+            case "lose" if len(events) > 1:
+                del events[at]
+            case "double":
+                events.insert(at, event)
+            case "move":
+                events.insert(draw(st.integers(0, len(events) - 1)), events.pop(at))
+            case "time":
+                events[at] = replace(event, sent_ns=draw(TIME), received_ns=draw(TIME))
+            case "payload":
+                payload = draw(spoilt(event.payload))
+                events[at] = replace(event, payload=payload if isinstance(payload, (dict, bytes, str)) else None)
+            case "link":
+                events[at] = replace(event, link=draw(st.sampled_from(LINKS)))
+            case "kind":
+                events[at] = replace(event, kind="close", payload={"code": 1006})
+            case "place":
+                events[at] = replace(event, observed_at="log")
+    if draw(st.booleans()):
+        events = [Event(seq, *_fields(event)) for seq, event in enumerate(events)]
+    observed = draw(st.just(LINKS) | st.lists(st.sampled_from(LINKS), unique=True).map(tuple))
+    return replace(recording, events=tuple(events), observed=observed, complete=draw(st.booleans()))
+
+
+def _fields(event: Event) -> tuple[Any, ...]:
+    return event.link, event.kind, event.sent_ns, event.received_ns, event.payload, event.observed_at
+
+
+@settings(max_examples=400)
+@given(edited())
+def test_no_recording_crashes_the_verdict(recording: Recording) -> None:
+    judged = judge(recording)
+    assert judged.outcome in OUTCOMES
+    assert all(turn.outcome in OUTCOMES and turn.why for turn in judged.turns)
+
+
+@given(st.sampled_from(sorted(HAND_MADE)), st.permutations(range(4)))
+def test_links_written_one_behind_the_other_change_nothing(outcome: str, order: list[int]) -> None:
+    """A log can hold one link after the other; times tell the order, as long as no two are the same."""
+    links = [*UPSTREAM_LINK, *HOST_LINK]
+    tape = HAND_MADE[outcome][0]
+    spread = [
+        replace(each, sent_ns=each.sent_ns * 1000 + each.seq, received_ns=each.received_ns * 1000 + each.seq)
+        for each in tape.events
+    ]
+    sorted_by_link = [each for index in order for each in spread if each.link == links[index]]
+    events = tuple(replace(each, seq=seq) for seq, each in enumerate(sorted_by_link))
+    usual, shuffled = judge(Recording(tuple(spread))), judge(Recording(events))
+    assert usual.outcome == shuffled.outcome

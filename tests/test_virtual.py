@@ -1,0 +1,268 @@
+"""Virtual time: is a session repeatable, in order, and honest about what happened in one nanosecond?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.played import on_wire, outcome, play, session, with_tie
+
+from voicerace.engines.virtual import VirtualEngine, _candidates, simulate, ties
+from voicerace.parties.party import Send
+from voicerace.recording import LINKS, Recording, link
+from voicerace.tables.handlers import HANDLERS
+from voicerace.tables.releases import PROXIES
+from voicerace.units import ns
+from voicerace.verdict import judge
+
+MS = st.integers(0, 400)
+#: Any session of the models, drawn times and coincidences included.
+SESSIONS = st.fixed_dictionaries(
+    {
+        "release": st.sampled_from(sorted(PROXIES)),
+        "handler": st.sampled_from(sorted(HANDLERS)),
+        "modality": st.sampled_from(["text", "audio"]),
+        "preamble": st.booleans(),
+        "tool_end": st.sampled_from(["result", "result", "error", "reject", "none"]),
+        "seed": st.integers(0, 3),
+        "times": st.fixed_dictionaries(
+            {
+                "tool_ms": MS | st.just("uniform(0,400)") | st.just("10,200,30"),
+                "gap_ms": MS | st.just("uniform(0,400)"),
+                "host_rtt_ms": st.sampled_from([0, 1, 20, "uniform(0,40)"]),
+                "upstream_rtt_ms": st.sampled_from([0, 1, 60, "uniform(0,60)"]),
+                "create_ms": st.sampled_from([0, 5, 50]),
+                "ack_ms": st.sampled_from([0, 1, 35, "uniform(0,200)"]),
+                "slot_lag_ms": st.sampled_from([0, 0, 3]),
+                "reply_ms": st.sampled_from([0, 100, 1500]),
+            }
+        ),
+    }
+) | st.fixed_dictionaries(
+    {
+        "release": st.sampled_from(sorted(PROXIES)),
+        "scenario": st.just("parallel"),
+        "calls": st.integers(1, 4),
+        "handler": st.sampled_from(sorted(HANDLERS)),
+        "times": st.fixed_dictionaries({"tool_ms": st.sampled_from(["5,10", "0", "400,50,200"]), "gap_ms": MS}),
+    }
+)
+
+
+def jsonl(recording: Recording) -> bytes:
+    return "\n".join(recording.lines()).encode("ascii")
+
+
+# -- the same bytes --------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=60)
+@given(SESSIONS)
+def test_same_session_same_bytes(given_session: dict[str, Any]) -> None:
+    assert jsonl(play(**given_session)) == jsonl(play(**given_session))
+
+
+def test_without_drawn_times_a_seed_changes_nothing_but_its_own_name() -> None:
+    first, second = play(seed=1), play(seed=2)
+    assert first.events == second.events
+    assert (first.provenance["seed"], second.provenance["seed"]) == (1, 2)
+
+
+def test_drawn_times_differ_by_seed() -> None:
+    drawn = {str(play(profile="observed-2025", seed=seed).events) for seed in range(5)}
+    assert len(drawn) == 5
+
+
+def test_drawn_times_do_not_differ_by_release() -> None:
+    def first_items(release: str) -> list[int]:
+        """ns from each response.created to its first item."""
+        events = on_wire(play(release=release, tool_ms=500, profile="observed-2025", seed=3), "upstream>proxy")
+        created = [each.sent_ns for each in events if each.type == "response.created"]
+        added = [each.sent_ns for each in events if each.type == "response.output_item.added"]
+        return [item - start for start, item in zip(created, added, strict=True)]  # type: ignore[operator]
+
+    assert first_items("0.9.1") == first_items("0.11.1") == first_items("0.10.0")
+    assert len(set(first_items("0.9.1"))) == 3
+
+
+# -- order -----------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=150)
+@given(SESSIONS)
+def test_every_link_keeps_its_order_and_no_message_arrives_before_it_left(given_session: dict[str, Any]) -> None:
+    recording = play(**given_session)
+    for each in LINKS:
+        events = recording.on(each)
+        sent = [event.sent_ns for event in events]
+        received = [event.received_ns for event in events if event.received_ns is not None]
+        assert sent == sorted(sent)  # type: ignore[type-var]
+        assert received == sorted(received)
+        assert all(event.sent_ns <= event.received_ns for event in events if event.received_ns is not None)  # type: ignore[operator]
+        assert "close" not in [event.kind for event in events[:-1]], "something was sent behind a close"
+    assert [event.seq for event in recording.events] == list(range(len(recording.events)))
+
+
+@settings(max_examples=60)
+@given(SESSIONS, st.data())
+def test_swapping_a_tie_keeps_the_order_of_links_too(given_session: dict[str, Any], data: st.DataObject) -> None:
+    played = session(**given_session)
+    engine = VirtualEngine(played)
+    engine.run()
+    candidates = _candidates(engine.steps)
+    if not candidates:
+        return
+    swapped = VirtualEngine(played, swap=data.draw(st.sampled_from(candidates)))
+    recording = swapped.run()
+    order: dict[str, list[int]] = defaultdict(list)
+    for number, _, _, source, _ in swapped.steps:
+        if ">" in source:
+            order[source].append(number)
+    assert all(numbers == sorted(numbers) for numbers in order.values())
+    assert recording.complete
+
+
+@settings(max_examples=60)
+@given(SESSIONS)
+def test_calls_inside_the_host_take_no_time_and_wires_take_half_a_round_trip(given_session: dict[str, Any]) -> None:
+    played = session(**given_session)
+    host, upstream = (played.times.ns(name, 0, played.seed) for name in ("host_rtt_ms", "upstream_rtt_ms"))
+    took: dict[str, set[int]] = defaultdict(set)
+    for event in simulate(played).events:
+        if event.received_ns is not None and event.sent_ns is not None:
+            took[str(event.link)].add(event.received_ns - event.sent_ns)
+    assert took["component>proxy"] | took["proxy>component"] <= {host // 2, host - host // 2}
+    assert took["proxy>upstream"] | took["upstream>proxy"] <= {upstream // 2, upstream - upstream // 2}
+    assert all(took[name] <= {0} for name in ("app>component", "component>app", "user>app"))
+
+
+@settings(max_examples=60)
+@given(SESSIONS)
+def test_every_session_ends_with_one_more_user_input_and_closed_connections(given_session: dict[str, Any]) -> None:
+    recording = play(**given_session)
+    assert len(on_wire(recording, "component>proxy", "InjectUserMessage")) == 2
+    assert {"component>proxy", "proxy>upstream"} <= {str(event.link) for event in recording.events if event.kind == "close"}
+    assert recording.complete
+
+
+# -- one nanosecond --------------------------------------------------------------------------------------------------
+
+NETWORK = {"gap_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "ack_ms": 35}
+
+
+def at_the_flip(release: str, flip_ms: int) -> Recording:
+    return play(release=release, tool_ms=flip_ms, **NETWORK)
+
+
+def test_a_create_that_arrives_as_the_slot_becomes_free_is_accepted() -> None:
+    recording = at_the_flip("0.9.1", 220)
+    done, *_ = on_wire(recording, "upstream>proxy", "response.done")
+    second = on_wire(recording, "proxy>upstream", "response.create")[1]
+    assert done.sent_ns == second.received_ns
+    assert not on_wire(recording, "upstream>proxy", "error")
+
+
+def test_a_result_that_arrives_together_with_response_done_comes_after_it() -> None:
+    recording = at_the_flip("0.9.4", 280)
+    done, *_ = on_wire(recording, "upstream>proxy", "response.done")
+    (result,) = on_wire(recording, "component>proxy", "FunctionCallResponse")
+    assert done.received_ns == result.received_ns
+    assert judge(recording).outcome == "stalled"
+
+
+def test_an_effect_without_delay_belongs_to_the_next_round() -> None:
+    """With no network at all, a result at response.done comes from the app two calls later than the event itself."""
+    recording = play(release="0.9.4", gap_ms=0, tool_ms=0)
+    done, *_ = on_wire(recording, "upstream>proxy", "response.done")
+    (result,) = on_wire(recording, "component>proxy", "FunctionCallResponse")
+    assert done.received_ns == result.received_ns
+    assert judge(recording).outcome == "stalled"
+
+
+@pytest.mark.parametrize(
+    ("release", "flip_ms", "expected"),
+    [
+        ("0.9.1", 220, ("answered", "rejected")),
+        ("0.9.4", 280, ("stalled", "answered")),
+        ("0.10.0", 220, ("answered", "rejected")),
+        ("50420ee", 280, ("stalled", "answered")),
+        ("0.11.1", 125, ("answered", "lost")),
+    ],
+)
+def test_a_tie_tells_the_other_outcome(release: str, flip_ms: int, expected: tuple[str, str]) -> None:
+    assert with_tie(release=release, tool_ms=flip_ms, **NETWORK) == expected
+
+
+@pytest.mark.parametrize(("release", "flip_ms"), [("0.9.1", 220), ("0.9.4", 280), ("0.11.1", 125)])
+@pytest.mark.parametrize("off", ["-0.000001", "+0.000001", "-50", "+50"])
+def test_away_from_it_there_is_no_other_outcome(release: str, flip_ms: int, off: str) -> None:
+    assert with_tie(release=release, tool_ms=f"{flip_ms + float(off):.6f}", **NETWORK)[1] is None
+
+
+@pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.11.1"])
+def test_without_a_network_every_flip_is_the_gap(release: str) -> None:
+    usual, other = with_tie(release=release, tool_ms=150, gap_ms=150)
+    assert {usual, other} == {outcome(release=release, tool_ms=tool_ms, gap_ms=150) for tool_ms in (149, 151)}
+
+
+def test_the_usual_recording_of_a_tie_is_the_one_that_is_played() -> None:
+    played = session(release="0.9.1", tool_ms=220, **NETWORK)
+    assert ties(played, lambda each: judge(each).outcome)[0] == simulate(played)
+
+
+@settings(max_examples=40)
+@given(SESSIONS)
+def test_only_a_pair_of_one_party_and_one_moment_is_a_candidate(given_session: dict[str, Any]) -> None:
+    engine = VirtualEngine(session(**given_session))
+    engine.run()
+    steps = {number: (time, party, source) for number, time, party, source, _ in engine.steps}
+    for tie in _candidates(engine.steps):
+        (time, party, source), (other_time, other_party, other_source) = steps[tie.first], steps[tie.second]
+        assert (time, party) == (other_time, other_party)
+        assert source != other_source
+
+
+# -- ends ------------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_leaves_the_host_behind_its_close() -> None:
+    recording = play(release="0.9.1", tool_ms=50, host_rtt_ms=200, upstream_rtt_ms=200)
+    from_host = recording.on(link("component>proxy"))
+    assert [event.kind for event in from_host].index("close") == len(from_host) - 1
+
+
+class Parrot:
+    """A party that says the same thing whenever it hears anything, and has the first word."""
+
+    def __init__(self, to: str) -> None:
+        self.again = [Send(to, {"type": "KeepAlive"})]
+
+    def start(self) -> list[Send]:
+        return self.again
+
+    def message(self, sender: str, payload: object) -> list[Send]:
+        return self.again
+
+    def closed(self, sender: str, code: int | None) -> list[Send]:
+        return []
+
+    def timer(self, name: str) -> list[Send]:
+        return []
+
+
+def test_a_session_that_does_not_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicerace.engines.virtual._MAX_STEPS", 1000)
+    played = session()
+    parrots = {"proxy": Parrot("component"), "component": Parrot("proxy")}
+    with pytest.raises(RuntimeError, match="does not end"):
+        VirtualEngine(played, {**played.parties(), **parrots}).run()
+
+
+def test_the_deadline_ends_a_turn_that_will_not_settle() -> None:
+    recording = play(release="0.9.4", tool_ms=300, gap_ms=150, deadline_ms=7000)
+    (result,) = on_wire(recording, "component>proxy", "FunctionCallResponse")
+    last = on_wire(recording, "component>proxy", "InjectUserMessage")[1]
+    assert last.sent_ns - result.sent_ns == ns(7000)  # type: ignore[operator]
