@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
-from voicerace.ledger import Create, Ledger, Output, Response
-from voicerace.recording import Event, Recording
+from voicerace.ledger import Create, Output, Response
+from voicerace.margins import dead_air_ms, lead_ms, margin_ms, waited_ns
+from voicerace.passage import Passage, time_of
+from voicerace.recording import Recording
 from voicerace.units import ms, ns
 from voicerace.wire import agent, realtime
 
@@ -109,22 +111,8 @@ def judge(recording: Recording) -> Verdict:
     return _Judge(recording).verdict()
 
 
-class _Judge:
-    """The recording sorted as it passed the upstream, with the books and the times at hand."""
-
-    def __init__(self, recording: Recording) -> None:
-        self.recording = recording
-        self.by_seq = {event.seq: event for event in recording.events}
-        self.host_seen = recording.observes("proxy", "component") and recording.observes("component", "proxy")
-        self.upstream_seen = recording.observes("proxy", "upstream") and recording.observes("upstream", "proxy")
-        self.ledger = Ledger()
-        self.order: dict[int, int] = {}
-        wire = [e for e in recording.events if "upstream" in e.link and e.kind == "message" and e.arrived]
-        for position, event in enumerate(sorted(wire, key=lambda e: (_time(e, "upstream"), e.seq))):
-            self.order[event.seq] = position
-            self.ledger.feed(event.link.sender, event.payload, event.seq)
-        self.end = len(self.order)
-        self.closes = [e for e in recording.events if e.kind == "close"]
+class _Judge(Passage):
+    """The rules, over a recording as it passed the upstream."""
 
     # -- the whole ---------------------------------------------------------------------------------------------------
 
@@ -195,11 +183,6 @@ class _Judge:
 
     # -- one turn ----------------------------------------------------------------------------------------------------
 
-    def begun(self, response: Response) -> int:
-        """Where a response began, in the order at the upstream: at its create, for the server's own at its news."""
-        key = response.created if response.create is None else self.ledger.creates[response.create].key
-        return self.order[key]
-
     def turn(self, first: int, end: int, inputs: int) -> Turn | None:
         """The turn between two positions, or None when it has no function call."""
         ledger = self.ledger
@@ -234,9 +217,9 @@ class _Judge:
             refusals=len(refusals),
             host_errors=told if self.host_seen else None,
             replies=len(heard),
-            margin_ms=self._margin(create),
-            lead_ms=self._lead(result, create),
-            dead_air_ms=self._dead_air(calling[-1], informed),
+            margin_ms=margin_ms(self, create),
+            lead_ms=lead_ms(self, result, create),
+            dead_air_ms=dead_air_ms(self, calling[-1], informed),
             events=tuple(sorted(rests_on)),
         )
 
@@ -283,9 +266,9 @@ class _Judge:
             return "interrupted", "the reply never ended"
         if reply.status != "completed":
             return "interrupted", f"the reply ended as {reply.status}"
-        waited_ns = self._waited_ns(facts, reply)
-        if waited_ns > _LATE_NS:
-            return "late", f"the reply was asked for {ms(waited_ns):.0f} ms after the last event that could have released it"
+        waited = waited_ns(self, facts.own, reply)
+        if waited > _LATE_NS:
+            return "late", f"the reply was asked for {ms(waited):.0f} ms after the last event that could have released it"
         if facts.refusals:
             return "noisy", "answered, beside a refusal"
         if not settled:
@@ -303,12 +286,12 @@ class _Judge:
         if not self.host_seen:
             return 0
         keys = sorted(self.order, key=self.order.__getitem__)
-        since = _time(self.by_seq[keys[first]], "proxy") if first else None
-        until = _time(self.by_seq[keys[end]], "proxy") if end < len(keys) else None
+        since = time_of(self.by_seq[keys[first]], "proxy") if first else None
+        until = time_of(self.by_seq[keys[end]], "proxy") if end < len(keys) else None
         count = 0
         for event in self.recording.events:
             if event.link.sender == "proxy" and event.link.receiver == "component" and event.type == "Error":
-                at = _time(event, "proxy")
+                at = time_of(event, "proxy")
                 payload = event.payload
                 code = payload.get("code") if isinstance(payload, Mapping) else None
                 if code == realtime.ACTIVE_RESPONSE and (since is None or at >= since) and (until is None or at < until):
@@ -325,103 +308,18 @@ class _Judge:
         """Whether a connection closed in the turn while there was time left for it, with nothing refused or heard."""
         if end != self.end or facts.heard or facts.refusals:
             return False
-        call = _time(self.by_seq[facts.calling.calls_done[0]], "upstream")
-        last = max(_time(self.by_seq[key], "upstream") for key in (*facts.calling.calls_done, *(o.key for o in facts.own)))
-        deadline_ns = self._named_ns("deadline_ms", _DEADLINE_MS) or ns(_DEADLINE_MS)
-        return any(call <= _time(event, "proxy") < last + deadline_ns for event in self.closes)
+        call = time_of(self.by_seq[facts.calling.calls_done[0]], "upstream")
+        last = max(time_of(self.by_seq[key], "upstream") for key in (*facts.calling.calls_done, *(o.key for o in facts.own)))
+        deadline_ns = self.named_ns("deadline_ms", _DEADLINE_MS) or ns(_DEADLINE_MS)
+        return any(call <= time_of(event, "proxy") < last + deadline_ns for event in self.closes)
 
     def _goes_on_after(self, key: int) -> bool:
         """Whether anything was sent after an event had reached the proxy."""
-        reached = _time(self.by_seq[key], "proxy")
-        return any(_time(event, event.link.sender) > reached for event in self.recording.events)
+        reached = time_of(self.by_seq[key], "proxy")
+        return any(time_of(event, event.link.sender) > reached for event in self.recording.events)
 
     def _closed_after(self, facts: _Facts) -> bool:
-        return any(_time(e, "proxy") >= _time(self.by_seq[facts.calling.calls_done[0]], "upstream") for e in self.closes)
-
-    # -- times -------------------------------------------------------------------------------------------------------
-
-    def _waited_ns(self, facts: _Facts, reply: Response) -> int:
-        """From the last event that could have released the reply's create to its arrival."""
-        began = self.begun(reply)
-        releases = [o.key for o in facts.own]
-        releases += [o.confirmed for o in facts.own if o.confirmed is not None]
-        releases += [r.done for r in self.ledger.responses.values() if r.done is not None]
-        before = [key for key in releases if self.order[key] < began]
-        key = reply.created if reply.create is None else self.ledger.creates[reply.create].key
-        return _time(self.by_seq[key], "upstream") - max((_time(self.by_seq[k], "upstream") for k in before), default=0)
-
-    def _in_the_way(self, position: int, create: Create | None = None) -> Response | None:
-        """The response that holds the slot at a position, or else the last one done before it."""
-        if create is not None and create.answer == "refused" and create.names in self.ledger.responses:
-            return self.ledger.responses[create.names]
-        before = [r for r in self.ledger.responses.values() if self.begun(r) < position]
-        holding = [r for r in before if r.done is None or self.order[r.done] > position]
-        return holding[-1] if holding else before[-1] if before else None
-
-    def _margin(self, create: Create | None) -> float | None:
-        if create is None:
-            return None
-        response = self._in_the_way(self.order[create.key], create)
-        if response is None or response.done is None:
-            return None
-        lag_ns = self._named_ns("slot_lag_ms", 0)
-        if lag_ns is None:
-            return None
-        free = _time(self.by_seq[response.done], "upstream") + lag_ns
-        return ms(_time(self.by_seq[create.key], "upstream") - free)
-
-    def _named_ns(self, name: str, default_ms: int) -> int | None:
-        """A time that the recording's maker gave; None when it was drawn, so that nobody can tell."""
-        times = self.recording.provenance.get("times")
-        given = times.get(name, default_ms) if isinstance(times, Mapping) else default_ms
-        try:
-            return ns(float(given))
-        except (TypeError, ValueError):
-            return None
-
-    def _lead(self, result: Output | None, create: Create | None) -> float | None:
-        if result is None:
-            return None
-        where = create.key if create is not None else result.key
-        response = self._in_the_way(self.order[where], create)
-        if response is None or response.done is None:
-            return None
-        return ms(self._at_proxy(result) - _time(self.by_seq[response.done], "proxy"))
-
-    def _at_proxy(self, output: Output) -> int:
-        """When a result reached the proxy: on the host link if that was seen, else when its item left."""
-        same = [o for o in self.ledger.outputs if o.call_id == output.call_id]
-        rank = [o.key for o in same].index(output.key)
-        sent = [
-            event
-            for event in self.recording.events
-            if event.type == "FunctionCallResponse"
-            and isinstance(event.payload, Mapping)
-            and event.payload.get("id") == output.call_id
-        ]
-        event = sent[rank] if self.host_seen and rank < len(sent) else self.by_seq[output.key]
-        return _time(event, "proxy")
-
-    def _dead_air(self, calling: Response, informed: list[Response]) -> float | None:
-        """From the calls' response.done leaving to the informed reply's first output reaching the host."""
-        if not informed or calling.done is None or not self.host_seen:
-            return None
-        reply = informed[0]
-        heard = self.by_seq[reply.heard] if reply.heard is not None else None
-        if heard is None:
-            return None
-        since = _time(heard, "proxy")
-        outputs = [
-            event
-            for event in self.recording.events
-            if (event.link.sender, event.link.receiver) == ("proxy", "component")
-            and event.seq > heard.seq
-            and _time(event, "proxy") >= since
-            and agent.is_reply_output(event.payload)
-        ]
-        if not outputs:
-            return None
-        return ms(_time(outputs[0], "component") - _time(self.by_seq[calling.done], "upstream"))
+        return any(time_of(e, "proxy") >= time_of(self.by_seq[facts.calling.calls_done[0]], "upstream") for e in self.closes)
 
 
 @dataclass(frozen=True)
@@ -438,8 +336,3 @@ class _Facts:
     heard: list[Response]
     informed: list[Response]
     calling: Response
-
-
-def _time(event: Event, party: str) -> int:
-    """When an event was at a party, as well as anybody knows; 0 when nobody does."""
-    return event.at_ns(party) or 0

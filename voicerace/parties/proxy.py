@@ -11,61 +11,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from voicerace.errors import InputError
 from voicerace.parties import translate
 from voicerace.parties.party import Cancel, Close, Effect, Effects, Send, SetTimer
+from voicerace.parties.proxy_state import ProxyState
 from voicerace.recording import Payload
 from voicerace.tables.releases import A, I, ProxyRelease, R, T
 from voicerace.wire import agent, realtime
 
 __all__ = ["Proxy", "ProxyState"]
-
-
-@dataclass
-class ProxyState:
-    """What one connection of the proxy remembers. Names in brackets are those of its source.
-
-    Attributes:
-        flag: a response is taken to be in progress (`responseInProgress`).
-        mark: a create waits behind a result (`pendingResponseCreateAfterFunctionCallOutput`).
-        text_waits: a create waits behind user text (`pendingItemAddedBeforeResponseCreate`).
-        configured: session.update went out (`hasForwardedSessionUpdate`).
-        ready: session.updated came in (`hasSentSettingsApplied`).
-        host_open, upstream_open: the two connections.
-        greeting: waits for session.updated.
-        context_items: earlier conversation that waits for session.updated.
-        had_context: Settings came with earlier conversation, so no greeting follows.
-        queued_text: user text that waits for session.updated.
-        started, done: AgentStartedSpeaking, AgentDone went out for the response in progress.
-        audio_came: audio of the response in progress went out.
-        text_went: assistant text went out since the last create; `last_text` is that text.
-        deltas: text deltas since the last create.
-        items_sent: items whose text went to the host.
-        waiting_error: an idle_timeout error held back while the flag is set.
-    """
-
-    flag: bool = False
-    mark: bool = False
-    text_waits: bool = False
-    configured: bool = False
-    ready: bool = False
-    host_open: bool = True
-    upstream_open: bool = True
-    greeting: str | None = None
-    context_items: tuple[realtime.Message, ...] = ()
-    had_context: bool = False
-    queued_text: tuple[Mapping[str, Any], ...] = ()
-    started: bool = False
-    done: bool = False
-    audio_came: bool = False
-    text_went: bool = False
-    last_text: str | None = None
-    deltas: str = ""
-    items_sent: set[str] = field(default_factory=set)
-    waiting_error: agent.Message | None = None
 
 
 class Proxy:

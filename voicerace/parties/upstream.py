@@ -10,14 +10,14 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from voicerace.parties.party import Cancel, Effect, Effects, Send, SetTimer
-from voicerace.parties.script import Output, Plan, Stage, Status, stages
+from voicerace.parties.script import Output, Plan, stages
+from voicerace.parties.upstream_state import Knobs, Response, UpstreamState
 from voicerace.recording import Payload
 from voicerace.tables.scenarios import Step
-from voicerace.tables.slot import SLOT, Occurrence, State
+from voicerace.tables.slot import SLOT, Occurrence
 from voicerace.wire import realtime
 
 __all__ = ["Knobs", "Upstream", "UpstreamState"]
@@ -27,79 +27,6 @@ _PCM = base64.b64encode(bytes(96)).decode("ascii")
 #: How far a call is, in order; an output is accepted from the phase on that the knob `function_output` names.
 _PHASES = ("unknown", "at_once", "open", "item_done", "response_done")
 _CITIES = ("Lisbon", "Porto", "Faro", "Coimbra", "Braga", "Evora", "Aveiro", "Sintra")
-
-
-@dataclass(frozen=True)
-class Knobs:
-    """The facts nobody has shown, one knob each; the defaults are what most evidence speaks for (REALTIME).
-
-    Attributes:
-        function_output: when the output of a call is accepted: ``at_once``; after its ``item_done``; after
-            ``response_done``. Before that it is refused with ``invalid_tool_call_id`` (claim).
-        session_update_active: session.update during a response: ``accept`` (doc) or ``refuse`` with the
-            active-response code (what the fix for #459 assumed; no evidence).
-        item_before_output: conversation.item.done comes before response.output_item.done, or behind it (one source
-            each way).
-        binary_frames: JSON in a binary frame is read, or refused with ``invalid_request`` (open).
-        reply_status: how replies end.
-        error_after_create: a create in a free slot is answered with this error code instead of a response.
-    """
-
-    function_output: Literal["at_once", "item_done", "response_done"] = "at_once"
-    session_update_active: Literal["accept", "refuse"] = "accept"
-    item_before_output: Literal["yes", "no"] = "yes"
-    binary_frames: Literal["read", "refuse"] = "read"
-    reply_status: Status = "completed"
-    error_after_create: str = ""
-
-
-@dataclass
-class Response:
-    """A response on its way: its plan, the next stage, its items as last sent, and the item before each of them."""
-
-    id: str
-    number: int
-    plan: Plan
-    line: Sequence[Stage]
-    in_band: bool = True
-    next: int = 0
-    created: bool = False
-    items: list[dict[str, Any]] = field(default_factory=list)
-    before: list[str | None] = field(default_factory=list)
-    finished: set[int] = field(default_factory=set)
-    done_items: set[int] = field(default_factory=set)
-
-
-@dataclass
-class UpstreamState:
-    """One session.
-
-    Attributes:
-        slot: the state of `tables.slot`.
-        responses: those not done yet, by id; at most one of them in band.
-        holder: the id of the one that holds the slot.
-        calls: call id -> whether its item is ``open``, ``item_done``, or its response done (``response_done``).
-        outputs: call id -> results accepted for it, in order.
-        acks: items accepted and not yet confirmed, by id.
-        inputs: user inputs accepted; `steps_taken`: responses begun for the newest of them.
-        counts: how many ids of each kind were given out.
-        last_item: the newest item's id.
-        session: the session object.
-        spoke: audio was output, so the voice is settled.
-    """
-
-    slot: State = "free"
-    responses: dict[str, Response] = field(default_factory=dict)
-    holder: str = ""
-    calls: dict[str, str] = field(default_factory=dict)
-    outputs: dict[str, list[str]] = field(default_factory=dict)
-    acks: dict[str, dict[str, Any]] = field(default_factory=dict)
-    inputs: int = 0
-    steps_taken: int = 0
-    counts: dict[str, int] = field(default_factory=dict)
-    last_item: str | None = None
-    session: dict[str, Any] = field(default_factory=dict)
-    spoke: bool = False
 
 
 class Upstream:

@@ -1,0 +1,103 @@
+"""Does the project hold together: its lists of dependencies, its lock, its documents, its repository?"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from voicerace.cli import main
+from voicerace.conformance.cases import scripts, sessions
+from voicerace.shipped import shipped
+from voicerace.verdict import OUTCOMES
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[<>=!~\[; ]", each, maxsplit=1)[0].lower().replace("_", "-") for each in requirements}
+
+
+def tracked() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
+        pytest.skip("no repository")
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_the_lock_pins_every_dependency_with_hashes_and_no_address() -> None:
+    lock = (ROOT / "requirements.lock").read_text("utf-8")
+    wanted = names(PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["dev"])
+    pinned = set(re.findall(r"^([a-z0-9-]+)==", lock, flags=re.M))
+    assert wanted <= pinned
+    assert "://" not in lock
+    assert "--index-url" not in lock
+    for block in re.split(r"\n(?=[a-z0-9-]+==)", lock):
+        if "==" in block.splitlines()[0]:
+            assert "--hash=sha256:" in block, block.splitlines()[0]
+
+
+def test_the_lock_has_what_the_minimum_versions_ask_for() -> None:
+    pinned = dict(re.findall(r"^([a-z0-9-]+)==([0-9.]+)", (ROOT / "requirements.lock").read_text("utf-8"), flags=re.M))
+
+    def number(text: str) -> tuple[int, ...]:
+        return tuple(int(part) for part in text.split(".") if part.isdigit())
+
+    assert number(pinned["nbconvert"]) >= (7, 17, 1), "older ones have known holes"
+    for requirement in PROJECT["project"]["dependencies"]:
+        name, _, least = requirement.partition(">=")
+        assert number(pinned[name]) >= number(least.split(",")[0]), requirement
+
+
+def test_the_environment_is_thin_and_names_the_same_python() -> None:
+    text = (ROOT / "environment.yml").read_text("utf-8")
+    entries = [line.strip().removeprefix("- ") for line in text.splitlines() if line.strip().startswith("- ")]
+    assert entries == ["conda-forge", f"python{PROJECT['project']['requires-python']}", "pip", "pip:", "-e ."]
+
+
+def test_nothing_names_a_machine_or_an_index() -> None:
+    marks = re.compile(rb"(?<![\w.-])/(?:root|home|work|Users|opt)/|pypi\.org|registry\.npmjs|files\.pythonhosted")
+    for path in tracked():
+        if path.suffix not in (".gz", ".png") and path != Path(__file__):
+            found = marks.search(path.read_bytes())
+            assert found is None, f"{path.relative_to(ROOT)}: {found.group() if found else ''!r}"
+
+
+def test_files_are_small_enough_to_have_one_job() -> None:
+    long = {
+        path.name: n for path in (ROOT / "voicerace").rglob("*.py") if (n := len(path.read_text("utf-8").splitlines())) > 400
+    }
+    assert long == {}
+
+
+@pytest.mark.parametrize("line", [line for line in README.splitlines() if line.startswith("$ .venv/bin/voicerace ")])
+def test_a_command_of_the_readme_prints_what_the_readme_says(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(shlex.split(line.removeprefix("$ .venv/bin/voicerace "))) == 0
+    printed = capsys.readouterr().out
+    block = README.split(line, 1)[1].split("```", 1)[0]
+    expected = [each for each in block.splitlines() if each.strip() not in ("", "…")]
+    assert expected
+    for each in expected:
+        assert each in printed
+
+
+def test_the_readme_knows_every_outcome_and_the_numbers_of_its_table() -> None:
+    for outcome in OUTCOMES:
+        assert f"`{outcome}`" in README
+    for tag in ("0.9.1", "0.9.4", "0.11.1"):
+        rows = shipped(f"data/conformance/{tag}.csv").read_text("utf-8").splitlines()
+        messages = sum(int(row.rsplit(",", 2)[1]) for row in rows[1:])
+        count = len(list(sessions(tag)))
+        assert f"| v{tag} | {count} | {len(list(scripts()))} | {messages:,} | 0 |" in README
+
+
+def test_the_schema_names_every_outcome() -> None:
+    schema = json.loads((ROOT / "docs" / "run.schema.json").read_text("utf-8"))
+    assert schema["properties"]["outcome"]["enum"] == list(OUTCOMES)

@@ -1,0 +1,65 @@
+"""A recording as it passed the upstream: its order there, its books, and the times of its events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from voicerace.ledger import Create, Ledger, Response
+from voicerace.recording import Event, Recording
+from voicerace.units import ns
+
+__all__ = ["Passage", "time_of"]
+
+
+class Passage:
+    """The recording sorted as it passed the upstream, with the books and the times at hand.
+
+    Attributes:
+        recording: all of it.
+        by_seq: its events.
+        host_seen, upstream_seen: whether both directions of that link were watched.
+        ledger: the books of the upstream link; its keys are seqs.
+        order: seq -> position at the upstream, for messages of that link; `end` is the position behind the last.
+        closes: the closings of connections.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self.by_seq = {event.seq: event for event in recording.events}
+        self.host_seen = recording.observes("proxy", "component") and recording.observes("component", "proxy")
+        self.upstream_seen = recording.observes("proxy", "upstream") and recording.observes("upstream", "proxy")
+        self.ledger = Ledger()
+        self.order: dict[int, int] = {}
+        wire = [e for e in recording.events if "upstream" in e.link and e.kind == "message" and e.arrived]
+        for position, event in enumerate(sorted(wire, key=lambda e: (time_of(e, "upstream"), e.seq))):
+            self.order[event.seq] = position
+            self.ledger.feed(event.link.sender, event.payload, event.seq)
+        self.end = len(self.order)
+        self.closes = [e for e in recording.events if e.kind == "close"]
+
+    def begun(self, response: Response) -> int:
+        """Where a response began, in the order at the upstream: at its create, for the server's own at its news."""
+        key = response.created if response.create is None else self.ledger.creates[response.create].key
+        return self.order[key]
+
+    def in_the_way(self, position: int, create: Create | None = None) -> Response | None:
+        """The response that holds the slot at a position, or else the last one done before it."""
+        if create is not None and create.answer == "refused" and create.names in self.ledger.responses:
+            return self.ledger.responses[create.names]
+        before = [r for r in self.ledger.responses.values() if self.begun(r) < position]
+        holding = [r for r in before if r.done is None or self.order[r.done] > position]
+        return holding[-1] if holding else before[-1] if before else None
+
+    def named_ns(self, name: str, default_ms: int) -> int | None:
+        """A time that the recording's maker gave; None when it was drawn, so that nobody can tell."""
+        times = self.recording.provenance.get("times")
+        given = times.get(name, default_ms) if isinstance(times, Mapping) else default_ms
+        try:
+            return ns(float(given))
+        except (TypeError, ValueError):
+            return None
+
+
+def time_of(event: Event, party: str) -> int:
+    """When an event was at a party, as well as anybody knows; 0 when nobody does."""
+    return event.at_ns(party) or 0
