@@ -21,8 +21,10 @@ from voicerace.engines.session import Session
 from voicerace.engines.virtual import simulate, ties
 from voicerace.errors import InputError
 from voicerace.parameters import Fixed
+from voicerace.plots import alt_outcome, plot_outcome, to_image
 from voicerace.recording import Recording, read_recordings
 from voicerace.sweep_folder import (
+    PICTURES,
     RECORDINGS,
     RUN,
     TRIALS,
@@ -157,12 +159,24 @@ def sweep(spec: SweepSpec | Mapping[str, Any], out: Path | str | None = None, pr
         finally:
             trials = _frame(rows)
             write_text(folder / TRIALS, trials.to_csv(index=False, lineterminator="\n"))
+            _draw(folder, trials)
             info["recordings"]["kept"] = sum(bool(row["recording"]) for row in rows)
             info |= {"end": utc_now(), "complete": len(rows) == planned, "trials": {"planned": planned, "done": len(rows)}}
             _write_info(folder, info)
             if out is None:
                 point_latest(folder)
     return Run(folder, info, trials)
+
+
+def _draw(folder: Path, trials: pd.DataFrame) -> None:
+    """The picture of a sweep along one time; a sweep of another shape has none."""
+    axes = [name for name in TIMES if name in trials.columns and trials[name].nunique() > 1]
+    if len(axes) != 1 or (trials["drawn"] != "").any():
+        return
+    kind, image = to_image(plot_outcome(trials, axes[0]), alt_outcome(trials, axes[0]))
+    pictures = folder / PICTURES
+    pictures.mkdir(exist_ok=True)
+    (pictures / f"outcome.{'svg' if 'svg' in kind else 'png'}").write_bytes(image)
 
 
 def _info(spec: SweepSpec, planned: int) -> dict[str, Any]:

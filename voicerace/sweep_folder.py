@@ -21,6 +21,7 @@ from typing import Any, Final
 from voicerace.errors import InputError
 
 __all__ = [
+    "PICTURES",
     "RECORDINGS",
     "RUN",
     "TRIALS",
@@ -35,6 +36,7 @@ __all__ = [
 
 RUN: Final = "run.json"
 TRIALS: Final = "trials.csv"
+PICTURES: Final = "pictures"
 RECORDINGS: Final = "recordings"
 _LOCK: Final = ".lock"
 _VERSIONS_OF: Final = ("voicerace", "matplotlib", "pandas", "pydantic")

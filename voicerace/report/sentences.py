@@ -19,6 +19,7 @@ __all__ = [
     "agreement",
     "answer",
     "capture_facts",
+    "capture_points",
     "capture_rows",
     "handler_rows",
     "limits",
@@ -142,6 +143,16 @@ def capture_rows(capture: Capture) -> pd.DataFrame:
             for number, each in enumerate(capture.sessions, start=1)
         ]
     )
+
+
+def capture_points(capture: Capture) -> pd.DataFrame:
+    """Sessions with one result and one gap, as points on the map: gap_ms, tool_ms, both as seen at the proxy."""
+    rows = [
+        {"gap_ms": each.gap_ms[0], "tool_ms": each.result_delay_ms[0]}
+        for each in capture.sessions
+        if len(each.gap_ms) == len(each.result_delay_ms) == 1 and None not in (each.gap_ms[0], each.result_delay_ms[0])
+    ]
+    return pd.DataFrame(rows, columns=["gap_ms", "tool_ms"])
 
 
 def _numbers(values: object) -> str:
