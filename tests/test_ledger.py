@@ -238,7 +238,22 @@ def test_session_updates_are_counted() -> None:
     assert len(books(tape).session_updates) == 2
 
 
-@pytest.mark.parametrize("payload", [None, b"\0", "text", {}, {"type": None}, {"type": "error"}, {"type": "response.created"}])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        None,
+        b"\0",
+        "text",
+        {},
+        {"type": None},
+        {"type": "error"},
+        {"type": "error", "error": {"code": ["a"]}},
+        {"type": "response.created"},
+        {"type": ["response.output_text.done"], "response_id": "resp_1"},
+        {"type": {}, "response_id": "resp_1", "item": 5},
+        {"type": "conversation.item.create", "item": {"type": ["function_call_output"]}},
+    ],
+)
 @pytest.mark.parametrize("sender", ["proxy", "upstream"])
 def test_nothing_that_passes_upsets_the_books(sender: str, payload: Any) -> None:
     ledger = books(Tape().creates(0).calls(1))

@@ -402,6 +402,15 @@ def tool_turn_at(release: str, t: int, g: int, h: int, u: int, ack: int) -> Turn
     return tool_turn(play(release=release, **{name: in_ms(value) for name, value in times.items()}))
 
 
+def behind_response_done(t: int, g: int, h: int, u: int) -> bool:
+    """Whether the result meets the proxy behind response.done.
+
+    At the tie itself it does, but for one case: without an upstream wire response.done needs a round of its own, and a
+    result that comes by a wire (one way of at least a nanosecond) is there in the round before.
+    """
+    return t + h > g or (t + h == g and not (u == 0 and h >= 2))
+
+
 @given(st.sampled_from(["0.9.1", "0.9.0", "0.9.3", "0.10.0"]), NS, NS, WAY, WAY, WAY)
 def test_a_create_at_once_is_refused_iff_it_meets_the_response(release: str, t: int, g: int, h: int, u: int, ack: int) -> None:
     turn = tool_turn_at(release, t, g, h, u, ack)
@@ -415,8 +424,7 @@ def test_a_create_at_response_done_is_never_sent_iff_that_has_passed(
     release: str, t: int, g: int, h: int, u: int, ack: int
 ) -> None:
     turn = tool_turn_at(release, t, g, h, u, ack)
-    # At the tie itself, without an upstream wire, response.done is one round behind a result that came by a wire.
-    stalled = t + h > g or (t + h == g and not (u == 0 and h >= 2))
+    stalled = behind_response_done(t, g, h, u)
     assert turn.outcome == ("stalled" if stalled else "answered")
     assert (turn.margin_ms is None) == stalled
     assert ns(turn.lead_ms or 0) == t + h - g
@@ -429,7 +437,7 @@ def test_a_create_at_the_confirmation_or_response_done_is_refused_iff_the_confir
     turn = tool_turn_at(release, t, g, h, u, ack)
     confirmed = t + h + 2 * u + ack
     assert turn.outcome == ("lost" if confirmed < g else "answered")
-    released_by_done = t + h < g <= t + h + u + ack
+    released_by_done = not behind_response_done(t, g, h, u) and g <= t + h + u + ack
     assert ns(turn.margin_ms or 0) == (u if released_by_done else confirmed - g)
     assert ns(turn.lead_ms or 0) == t + h - g
 

@@ -238,7 +238,7 @@ class Ledger:
 def _carries_output(event: Mapping[str, Any]) -> bool:
     """Whether an event has some of a reply's text or audio in it."""
     content = event.get("delta") or event.get("text") or event.get("transcript")
-    return event.get("type") in realtime.HEARD and bool(content)
+    return str(event.get("type")) in realtime.HEARD and bool(content)
 
 
 def _may_answer_create(error: Mapping[str, Any]) -> bool:

@@ -1,0 +1,153 @@
+"""Is a real proxy started with nothing of ours, and ended with all it started? A stand-in for Node shows it."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from voicerace.cli import app as cli_app
+from voicerace.cli import main
+from voicerace.conformance.compare import Difference
+from voicerace.conformance.run import Conformance
+from voicerace.engines.backend import Backend
+from voicerace.engines.source import backend_version, package_of, source_hash
+from voicerace.errors import InputError
+from voicerace.tables.releases import PROXIES, proxy_of_source
+
+#: Tells what it was started with, starts a child of its own, and listens.
+NODE = """#!{python}
+import json, os, socket, subprocess, sys, time
+if {dies}:
+    sys.exit("Error: cannot find module 'tsx'")
+child = subprocess.Popen(["sleep", "600"])
+print(json.dumps({{"environment": dict(os.environ), "arguments": sys.argv[1:], "child": child.pid}}), flush=True)
+with socket.socket() as listener:
+    listener.bind(("127.0.0.1", int(os.environ["OPENAI_PROXY_PORT"])))
+    listener.listen()
+    time.sleep(600)
+"""
+
+
+def checkout(folder: Path, source: str = "export {}") -> Path:
+    package = folder / "packages" / "voice-agent-backend"
+    proxy = package / "scripts" / "openai-proxy"
+    proxy.mkdir(parents=True)
+    (proxy / "server.ts").write_text(
+        f"import {{ a }} from './translator';\nconst b = require('./logger');\n{source}\n", "utf-8"
+    )
+    (proxy / "translator.ts").write_text("export const a = 1;\n", "utf-8")
+    (proxy / "logger.ts").write_text("export const b = 1;\n", "utf-8")
+    (proxy / "cli.ts").write_text("not part of the program\n", "utf-8")
+    (package / "package.json").write_text('{"version": "0.2.1"}', "utf-8")
+    (package / "node_modules" / "tsx").mkdir(parents=True)
+    return folder
+
+
+def node(folder: Path, monkeypatch: pytest.MonkeyPatch, *, dies: bool = False) -> None:
+    program = folder / "node"
+    program.write_text(NODE.format(python=sys.executable, dies=dies), "utf-8")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+def alive(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_the_child_gets_a_placeholder_and_a_short_list_of_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-marked-and-secret")
+    monkeypatch.setenv("SOME_TOKEN", "sk-marked-and-secret")
+    monkeypatch.setenv("HTTPS", "1")
+    node(tmp_path, monkeypatch)
+    log = tmp_path / "proxy.log"
+    with Backend(checkout(tmp_path / "repo"), "ws://127.0.0.1:1/v1", log) as backend:
+        assert backend.url.startswith("ws://127.0.0.1:")
+        told = json.loads(log.read_text("utf-8").splitlines()[0])
+    assert "marked" not in json.dumps(told)
+    assert told["environment"]["OPENAI_API_KEY"] == "placeholder-not-a-key"
+    assert told["environment"]["OPENAI_REALTIME_URL"] == "ws://127.0.0.1:1/v1"
+    # Set and empty: a stray .env cannot fill them in.
+    assert told["environment"]["HTTPS"] == ""
+    assert told["arguments"] == ["--import", "tsx", "scripts/openai-proxy/run.ts"]
+
+
+def test_everything_it_started_ends_with_it_even_when_something_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node(tmp_path, monkeypatch)
+    log = tmp_path / "proxy.log"
+    children: list[int] = []
+
+    def fail_in_between() -> None:
+        with Backend(checkout(tmp_path / "repo"), "ws://127.0.0.1:1", log):
+            children.append(json.loads(log.read_text("utf-8").splitlines()[0])["child"])
+            assert alive(children[0])
+            raise RuntimeError("in between")
+
+    with pytest.raises(RuntimeError, match="in between"):
+        fail_in_between()
+    deadline = time.monotonic() + 5
+    while alive(children[0]) and time.monotonic() < deadline:
+        os.sched_yield()
+    assert not alive(children[0])
+
+
+def test_one_that_does_not_come_up_says_its_last_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node(tmp_path, monkeypatch, dies=True)
+    with pytest.raises(InputError, match="cannot find module 'tsx'"), Backend(checkout(tmp_path / "repo"), "ws://127.0.0.1:1"):
+        pass
+
+
+def test_no_node_and_no_dependencies_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repo = checkout(tmp_path / "repo")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match=r"no node on the PATH"), Backend(repo, "ws://127.0.0.1:1"):
+        pass
+    node(tmp_path, monkeypatch)
+    (package_of(repo) / "node_modules" / "tsx").rmdir()
+    with pytest.raises(InputError, match="npm ci"), Backend(repo, "ws://127.0.0.1:1"):
+        pass
+
+
+def test_the_source_hash_is_of_the_program_alone(tmp_path: Path) -> None:
+    repo = checkout(tmp_path / "repo")
+    usual = source_hash(repo)
+    assert source_hash(package_of(repo)) == usual
+    proxy = package_of(repo) / "scripts" / "openai-proxy"
+    (proxy / "cli.ts").write_text("something else", "utf-8")
+    assert source_hash(repo) == usual
+    server = proxy / "server.ts"
+    server.write_bytes(server.read_bytes().replace(b"\n", b"\r\n"))
+    assert source_hash(repo) == usual
+    (proxy / "logger.ts").write_text("export const b = 2;\n", "utf-8")
+    assert source_hash(repo) != usual
+
+
+def test_a_program_is_named_by_its_hash_and_told_apart_by_its_version(tmp_path: Path) -> None:
+    assert backend_version(checkout(tmp_path / "repo")) == "0.2.1"
+    by_version = {row.backend: proxy_of_source(row.source, row.backend) for row in PROXIES.values() if row.generation in "BD"}
+    assert by_version["0.2.13"] is PROXIES["0.11.1"]
+    assert by_version["0.2.4"] is PROXIES["0.9.4"]
+    assert proxy_of_source("nobody knows") is None
+
+
+def test_an_unknown_program_needs_a_row_to_be_compared_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["conformance", "--proxy", f"backend:{checkout(tmp_path / 'repo')}", "--out", str(tmp_path / "out")]) == 2
+    assert "--release" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("differs", [True, False])
+def test_a_difference_is_a_finding(differs: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = Conformance(PROXIES["0.9.1"], "abc")
+    if differs:
+        result.found["session-000"] = [
+            Difference(3, "component: FunctionCallResponse", "proxy>upstream", (), (("response.create",),))
+        ]
+    monkeypatch.setattr(cli_app, "conform", lambda *_, **__: result)
+    assert main(["conformance", "--proxy", "backend:x", "--out", str(tmp_path)]) == int(differs)
