@@ -81,6 +81,12 @@ def test_are_the_bytes_the_same_each_time(file: Path, recording: Recording, name
     assert path.read_bytes() == first
 
 
+def test_a_compressed_file_holds_no_time_of_its_own(file: Path) -> None:
+    path = file.with_name("one.jsonl.gz")
+    play(tool_ms=50).write(path)
+    assert path.read_bytes()[4:8] == bytes(4)
+
+
 def test_does_a_played_session_survive_both(file: Path) -> None:
     recording = play(release="0.9.1", modality="audio", tool_ms=50)
     recording.write(file)

@@ -9,9 +9,10 @@ import nbformat
 import nbformat.v4 as new
 import pytest
 
+from voicerace.captures import read_capture
 from voicerace.cli import main
 from voicerace.errors import InputError
-from voicerace.report import Report, build, faults
+from voicerace.report import Report, build, faults, sentences
 from voicerace.report.exporter import PageExporter
 from voicerace.sweep import Run
 
@@ -97,6 +98,24 @@ def test_the_old_page_stays_when_a_new_one_fails(tmp_path: Path) -> None:
 def test_a_taken_run_folder_is_refused(small_report: Report, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["report", "--run", str(small_report.run), "--out", str(tmp_path / "x.html")]) == 2
     assert "holds a run already" in capsys.readouterr().err
+
+
+def test_what_could_not_be_read_of_a_capture_is_located(tmp_path: Path) -> None:
+    lines = CONSOLE.read_text("utf-8").split("\n")
+    place = next(number for number, line in enumerate(lines) if "severityText" in line)
+    capture = tmp_path / "cut.log"
+    capture.write_text("\n".join([*lines[:place], "  severityText: 'INFO", *lines[place + 1 :]]), "utf-8")
+    words = sentences.capture_facts(read_capture(capture))
+    assert "Not read:" in words
+    assert "lines " in words.split("Not read:")[1]
+
+
+def test_the_code_comes_folded_when_it_is_asked_for() -> None:
+    notebook = new.new_notebook(cells=[new.new_code_cell("x < 1")], metadata={"title": "A title", "voicerace": {"code": True}})
+    html, _ = PageExporter().from_notebook_node(notebook)
+    assert "<details>" in html
+    assert "x &lt; 1" in html
+    assert faults(html) == []
 
 
 def test_a_failing_cell_and_printed_text_never_reach_a_page() -> None:

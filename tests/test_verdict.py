@@ -257,6 +257,13 @@ def test_a_result_that_the_api_did_not_take_was_given_all_the_same() -> None:
     assert turn.outcome == "stale"
 
 
+def test_a_result_that_never_left_the_proxy_was_given_all_the_same() -> None:
+    result = agent.function_call_response("call_1", "get_weather", "{}")
+    assert turn_of(called().put("component>proxy", 50, result).close(40_000)).outcome == "stalled"
+    error = agent.function_call_response("call_1", "get_weather", agent.DEFAULT_ERROR_CONTENT)
+    assert turn_of(called().put("component>proxy", 50, error).close(40_000)).outcome == "no_result"
+
+
 def test_errors_of_the_host_are_counted_where_they_were_seen() -> None:
     assert turn_of(HAND_MADE["rejected"][0]).host_errors == 1
     assert turn_of(HAND_MADE["lost"][0]).host_errors == 0

@@ -243,13 +243,14 @@ def report(
     capture: Annotated[Path | None, typer.Option(metavar="FILE", help="Show its sessions.")] = None,
     to: Annotated[str, typer.Option(help="Whom it is for.")] = "voice-commerce",
     sender: Annotated[str, typer.Option("--from", help="Whom it is from.")] = "the dg_react_agent team",
+    code: Annotated[bool, typer.Option("--code", help="Add the code of the notebook, folded.")] = False,
 ) -> int:
     """Run the delay sweep and render it as one HTML file; its path is printed last."""
     parameters: dict[str, Any] = {"releases": releases, "step_ms": step_ms, "map_step_ms": map_step_ms}
     if capture is not None:
         read_capture(capture)  # refuse a bad one before anything runs
         parameters["capture"] = str(capture.resolve())
-    done = build(out, run or fresh_folder(Path("runs"), parameters), parameters, to=to, sender=sender)
+    done = build(out, run or fresh_folder(Path("runs"), parameters), parameters, to=to, sender=sender, code=code)
     _print([str(done.page)])
     return 0
 

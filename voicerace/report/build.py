@@ -47,6 +47,7 @@ def build(
     *,
     to: str = "voice-commerce",
     sender: str = "the dg_react_agent team",
+    code: bool = False,
 ) -> Report:
     """Run the notebook into the folder `run` and write the page.
 
@@ -55,6 +56,7 @@ def build(
         run: a folder that does not exist yet, for the run's data.
         parameters: of the notebook.
         to, sender: whom the page is for and from.
+        code: add the cells' code, folded, as an appendix.
 
     Raises:
         InputError: a parameter was refused, a cell failed, or the page has a fault; no page is written then.
@@ -62,7 +64,7 @@ def build(
     ran = _run(shipped(_NOTEBOOK), {**parameters, "out": str(run.resolve())})
     facts = json.loads((run / "run.json").read_text("utf-8"))
     ran.metadata["title"] = "When does the function-call race occur?"
-    ran.metadata["voicerace"] = {"facts": _facts(facts, to, sender)}
+    ran.metadata["voicerace"] = {"facts": _facts(facts, to, sender), "code": code}
     html, _ = PageExporter().from_notebook_node(ran)  # type: ignore[no-untyped-call]
     if wrong := faults(html):
         raise InputError("report", f"{len(wrong)} fault(s) in the page: {wrong[0]}", "no page was written")

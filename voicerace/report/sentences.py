@@ -27,6 +27,8 @@ __all__ = [
     "run_rows",
 ]
 
+#: Unread places of a capture that a page lists one by one.
+_PLACES: Final = 20
 #: What an outcome means to somebody who did not write the proxy.
 MEANING: Final = {
     "answered": "the user hears one reply that knows the result",
@@ -119,6 +121,10 @@ def capture_facts(capture: Capture) -> str:
         f"The capture `{escape(_plain(capture.name))}` ({capture.format}) holds {capture.records} records of "
         f"{len(capture.sessions)} sessions with {refusals} refusals; {capture.unread_records} records could not be read."
     ]
+    places = [f"lines {each.line_first}–{each.line_last}: {escape(_plain(each.reason))}" for each in capture.unread]
+    if places:
+        more = [f"- and {len(places) - _PLACES} more places"] if len(places) > _PLACES else []
+        lines += ["", "Not read:", "", *(f"- {place}" for place in places[:_PLACES]), *more]
     if cannot:
         lines += ["", "What it cannot say:", "", *(f"- {escape(sentence)}" for sentence in cannot)]
     return "\n".join(lines)
