@@ -1,4 +1,4 @@
-"""Every property test draws the same examples on every machine; `HYPOTHESIS_PROFILE=explore` looks for new ones."""
+"""Every property test draws the same examples each time; `HYPOTHESIS_PROFILE=explore` looks for new ones."""
 
 from __future__ import annotations
 

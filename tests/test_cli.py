@@ -12,7 +12,9 @@ import jsonschema
 import pytest
 
 from voicerace.cli import main
+from voicerace.engines.virtual import ties
 from voicerace.recording import Recording
+from voicerace.sweep import Run
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "docs" / "run.schema.json").read_text("utf-8"))
 
@@ -70,6 +72,9 @@ def test_every_scenario_handler_profile_and_modality_fits_the_schema(capsys: pyt
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["sweep", "--out", "."], ["out", "folder of its own"]),
+        (["report", "--step-ms", "0"], ["step_ms", "greater than 0"]),
+        (["run", "--tool-ms", "nan"], ["tool_ms", "nan"]),
         (["run", "--tool-ms", "-5"], ["tool_ms", "-5", "0 ms or more"]),
         (["run", "--release", "0.9.99"], ["release", "'0.9.99'", "0.9.1", "0.11.1"]),
         (["run", "--release", "0.2.8"], ["0.2.8", "50420ee", "0.10.3", "0.10.4"]),
@@ -123,7 +128,7 @@ def test_fail_on_turns_an_outcome_into_status_1(outcome: str, status: int, capsy
 
 def test_releases_marks_what_changed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["releases"]) == 0
-    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line.strip()}
     assert "T R*" in lines["0.9.4"]
     assert "*" not in lines["0.9.3"]
     assert main(["releases", "--json"]) == 0
@@ -140,6 +145,30 @@ def test_sweep_writes_a_folder_and_counts(capsys: pytest.CaptureFixture[str], tm
     }  # fmt: skip
     assert main(arguments) == 2
     assert "holds a run already" in capsys.readouterr().err
+
+
+def test_an_interrupted_sweep_says_what_is_kept(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    judged = []
+
+    def interrupt(*arguments: Any) -> Any:
+        judged.append(arguments)
+        if len(judged) > 3:
+            raise KeyboardInterrupt
+        return ties(*arguments)
+
+    monkeypatch.setattr("voicerace.sweep.ties", interrupt)
+    assert main(["sweep", "--tool-ms", "0:300:10", "--out", str(tmp_path / "run")]) == 130
+    assert f"3 of 31 trials are kept in {tmp_path / 'run'}" in capsys.readouterr().err
+    run = Run.open(tmp_path / "run")
+    assert len(run.trials) == 3
+    assert not run.complete
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("voicerace ")
 
 
 def test_the_module_runs_and_a_closed_pipe_is_no_error() -> None:

@@ -261,6 +261,12 @@ def test_a_session_that_does_not_end_is_stopped(monkeypatch: pytest.MonkeyPatch)
         VirtualEngine(played, {**played.parties(), **parrots}).run()
 
 
+@pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.11.1"])
+def test_the_user_leaves_once_and_a_deadline_that_was_called_off_never_comes(release: str) -> None:
+    recording = play(release=release, tool_ms=300, gap_ms=150)
+    assert [event.type for event in recording.on(link("user>app"))] == ["say", "say", "leave"]
+
+
 def test_the_deadline_ends_a_turn_that_will_not_settle() -> None:
     recording = play(release="0.9.4", tool_ms=300, gap_ms=150, deadline_ms=7000)
     (result,) = on_wire(recording, "component>proxy", "FunctionCallResponse")

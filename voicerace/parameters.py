@@ -136,7 +136,9 @@ def _number(name: str, text: str, least: int | None = 0) -> Decimal:
         number = Decimal(text.strip())
     except InvalidOperation:
         raise InputError(name, f"{text.strip()!r} is no number", f"allowed is {GRAMMAR}") from None
-    if not number.is_finite() or abs(number) > _MAX_MS:
+    if not number.is_finite():
+        raise InputError(name, f"{text.strip()} is no number of ms", f"allowed is {GRAMMAR}")
+    if abs(number) > _MAX_MS:
         raise InputError(name, f"{text.strip()} is too long", f"at most {_MAX_MS} ms, one day")
     if least is not None and number < least:
         raise InputError(name, f"{text.strip()} is negative", "a time is 0 ms or more")

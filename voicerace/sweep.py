@@ -156,6 +156,8 @@ def sweep(spec: SweepSpec | Mapping[str, Any], out: Path | str | None = None, pr
                     text = "".join(line + "\n" for line in recording.lines())
                     write_text(folder / RECORDINGS / row["recording"], text)
                 rows.append(row)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"{len(rows)} of {planned} trials are kept in {folder}") from None
         finally:
             trials = _frame(rows)
             write_text(folder / TRIALS, trials.to_csv(index=False, lineterminator="\n"))

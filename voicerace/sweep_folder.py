@@ -64,6 +64,8 @@ def new_folder(out: Path | str | None, parameters: Mapping[str, Any], root: Path
     Raises:
         InputError: `out` holds a run already, somebody writes one there, or it cannot be made.
     """
+    if out is not None and not str(out).strip("."):
+        raise InputError("out", f"{str(out)!r} is no folder of its own", "the name of a folder")
     folder = Path(out) if out is not None else fresh_folder(Path(root), parameters)
     try:
         (folder / RECORDINGS).mkdir(parents=True, exist_ok=True)
@@ -77,6 +79,8 @@ def new_folder(out: Path | str | None, parameters: Mapping[str, Any], root: Path
             raise InputError("out", f"{folder} is being written by another run", "another folder") from None
         if (folder / RUN).exists():
             raise InputError("out", f"{folder} holds a run already", "another folder: what a run recorded never changes")
+        if foreign := sorted({each.name for each in folder.iterdir()} - {_LOCK, RECORDINGS}):
+            raise InputError("out", f"{folder} holds {foreign[0]!r} and is no run's", "a new or an empty folder")
         yield folder
 
 

@@ -253,7 +253,8 @@ class _Judge(Passage):
             return "lost", "the create was refused, the host was told nothing, no reply followed"
         if not settled:
             return "unknown", "the recording stops before the turn is over"
-        last = max(self.order[output.key] for output in facts.own) if facts.own else first
+        # Without a result at the upstream no create is behind it, not even the one that began the calls.
+        last = max((self.order[output.key] for output in facts.outputs if output.own), default=end)
         asked = [create for create in facts.creates if self.order[create.key] > last]
         if asked:
             return "failed", f"a create after the last result had this answer: {self._answer(asked[-1])}"

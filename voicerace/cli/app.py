@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,7 +31,6 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="voicerace",
-    help="When does a Realtime API refuse a response around a function call?",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -50,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         described = getattr(error, "format_message", None)
         return _fail(described() if described is not None else str(error))
     except (KeyboardInterrupt, typer.Abort):
+        print("voicerace: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # Whoever read the output has gone (`| head`); the interpreter must not complain about it on its way out.
@@ -61,6 +62,20 @@ def _fail(message: str) -> int:
     line = " ".join(message.split())
     print(f"voicerace: error: {line}", file=sys.stderr)
     return 2
+
+
+@app.callback(invoke_without_command=True)
+def voicerace(
+    context: typer.Context,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """When does a Realtime API refuse a response around a function call?"""
+    if show_version:
+        print(f"voicerace {version('voicerace')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        verbs = sorted(each.name or each.callback.__name__ for each in app.registered_commands if each.callback)
+        raise InputError("command", "is missing", f"allowed are {', '.join(verbs)}; see --help")
 
 
 @app.command()
@@ -108,7 +123,7 @@ def run(
     if as_json:
         _print_json(summary(recording, verdict, tie_outcome))
     else:
-        _print(text.timeline(recording))
+        _print([text.TIMELINE_HEAD, *text.timeline(recording)])
         _print(["", *text.verdict_lines(verdict)])
         if tie_outcome is not None:
             _print([f"tie            two things meet in one instant; in the other order: {tie_outcome}"])
@@ -122,7 +137,7 @@ def releases(as_json: options.Json = False) -> int:
         rows = [dataclasses.asdict(row) for row in PROXIES.values()]
         _print_json({"schema": 1, "releases": [_plain(row) for row in rows]})
     else:
-        _print(text.release_lines())
+        _print([*text.release_lines(), "", *text.RELEASE_LEGEND])
     return 0
 
 
@@ -208,7 +223,11 @@ def sweep(
         "seed": seed,
         "keep": keep,
     }
-    done = _writing(out or Path("runs"), lambda: run_sweep(spec, out=out))
+    try:
+        done = _writing(out or Path("runs"), lambda: run_sweep(spec, out=out))
+    except KeyboardInterrupt as stopped:
+        print(f"\nvoicerace: interrupted: {stopped}", file=sys.stderr)
+        return 130
     counts = done.trials.groupby(["release", "outcome"], sort=False).size()
     if as_json:
         found = [{"release": tag, "outcome": outcome, "trials": int(n)} for (tag, outcome), n in counts.items()]

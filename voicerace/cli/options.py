@@ -49,14 +49,20 @@ def takes_times(verb: _Verb) -> _Verb:
             name,
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
-            annotation=Annotated[str | None, typer.Option(metavar="MS", help=time.meaning, rich_help_panel="Times")],
+            annotation=Annotated[str | None, typer.Option(metavar="MS", help=_help(name), rich_help_panel="Times")],
         )
-        for name, time in TIMES.items()
+        for name in TIMES
     ]
     parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own] + added
     wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
     wrapped.__annotations__ = {each.name: each.annotation for each in parameters}
     return wrapped  # type: ignore[return-value]  # the same verb to typer, with more options
+
+
+def _help(name: str) -> str:
+    """What a time is, and its value in the default profile."""
+    default = PROFILES["loopback"].values.get(name)
+    return f"{TIMES[name].meaning} [{'not set' if default is None else default}]"
 
 
 def knob_words(given: list[str] | None) -> Mapping[str, str]:

@@ -10,7 +10,7 @@ from voicerace.units import ms
 from voicerace.verdict import Verdict
 from voicerace.wire import agent, realtime
 
-__all__ = ["release_lines", "timeline", "verdict_lines"]
+__all__ = ["RELEASE_LEGEND", "TIMELINE_HEAD", "release_lines", "timeline", "verdict_lines"]
 
 #: What decides a race; everything else is left out of a printed timeline.
 _SHOWN = frozenset(
@@ -20,6 +20,20 @@ _SHOWN = frozenset(
         realtime.AUDIO_DONE, "InjectUserMessage", "FunctionCallRequest", "FunctionCallResponse", "Error", "(close)",
     }
 )  # fmt: skip
+
+
+TIMELINE_HEAD = f"{'sent ms':>10}{'arrived':>10}  {'link':<19}message"
+
+#: What the letters of the table stand for.
+RELEASE_LEGEND = (
+    "create on    when the response behind a result is asked for: result = at once, or at the next of the events",
+    "flag         the proxy's own `response in progress`: which creates set it, which events clear it",
+    "events       T response.output_text.done, R response.done, A response.output_audio.done, I the result confirmed,",
+    "             20s without any of them",
+    "refusal      the active-response error is told to the host, or hidden from it",
+    "unknown      an upstream event that the proxy does not know goes on raw, as an Error, or into its log",
+    "*            changed against the row before",
+)
 
 
 def verdict_lines(verdict: Verdict) -> Iterator[str]:

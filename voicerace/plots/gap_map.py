@@ -54,8 +54,9 @@ def plot_map(
             style = STYLES[row["outcome"]]
             box = (row["left"], row["low"]), row["right"] - row["left"], row["high"] - row["low"]
             ax.add_patch(Rectangle(*box, facecolor=style.colour, hatch=style.hatch, edgecolor=INK, linewidth=0, zorder=2))
-        ax.set_xlim(cells["left"].min(), cells["right"].max())
-        ax.set_ylim(cells["low"].min(), cells["high"].max())
+        # No time is below zero, though the first field reaches half a step further.
+        ax.set_xlim(max(0.0, cells["left"].min()), cells["right"].max())
+        ax.set_ylim(max(0.0, cells["low"].min()), cells["high"].max())
         ties = cells[cells["tie_outcome"].notna()]
         ax.plot(ties[x], ties[y], linestyle="none", marker=".", markersize=3, color="black", zorder=4)
         if observed:

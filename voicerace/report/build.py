@@ -17,6 +17,7 @@ import papermill
 from papermill.exceptions import PapermillExecutionError
 
 from voicerace.errors import InputError
+from voicerace.notebook_parameters import DelaySweepParameters
 from voicerace.report.check import faults
 from voicerace.report.exporter import PageExporter
 from voicerace.shipped import shipped
@@ -61,6 +62,7 @@ def build(
     Raises:
         InputError: a parameter was refused, a cell failed, or the page has a fault; no page is written then.
     """
+    DelaySweepParameters.from_namespace(parameters)
     ran = _run(shipped(_NOTEBOOK), {**parameters, "out": str(run.resolve())})
     facts = json.loads((run / "run.json").read_text("utf-8"))
     ran.metadata["title"] = "When does the function-call race occur?"

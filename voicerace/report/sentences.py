@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 
-from voicerace.captures import Capture
+from voicerace.captures import Capture, CapturedSession
+from voicerace.notebook_parameters import DelaySweepParameters
+from voicerace.plots import release_table
 from voicerace.plots.style import glyph
 from voicerace.statistics import outcomes_at
 from voicerace.sweep import Run
 from voicerace.tables.handlers import HANDLERS
 from voicerace.tables.releases import PROXIES
+from voicerace.verdict import OUTCOMES
 
 __all__ = [
     "MEANING",
     "agreement",
     "answer",
+    "assumption",
     "capture_facts",
     "capture_points",
     "capture_rows",
+    "command",
     "handler_rows",
     "limits",
+    "meanings",
     "one_of_each",
+    "releases",
     "run_rows",
 ]
 
@@ -47,24 +54,51 @@ MEANING: Final = {
 }
 
 
+def assumption(trials: pd.DataFrame) -> str:
+    """What the numbers of the answer hang on: the gap and the network of the run, said before any of them."""
+    gaps = sorted(trials["gap_ms"].unique())
+    gap = f"{gaps[0]:g} ms" if len(gaps) == 1 else f"{gaps[0]:g} to {gaps[-1]:g} ms"
+    host, upstream = trials[["host_rtt_ms", "upstream_rtt_ms"]].max()
+    network = (
+        f"round trips of {host:g} ms to the host and {upstream:g} ms to the API" if host or upstream else "no network delay"
+    )
+    return (
+        "**What decides is on which side of `response.done` the request for the next response falls.** The numbers here "
+        f"hold for one assumption: `response.done` comes {gap} after the call's arguments, with {network}. Nobody has "
+        "published that gap for today's API; with another gap the boundary moves with it, as the map below shows."
+    )
+
+
 def answer(trials: pd.DataFrame, axis: str = "tool_ms") -> str:
     """One sentence per release, as a Markdown list: what happens on each side of every change."""
     lines = []
     frame = outcomes_at(trials, axis)
     for release, group in frame.groupby("release", sort=False):
-        runs: list[tuple[str, float, float]] = []
-        for outcome, value in zip(group["outcome"], group[axis], strict=True):
-            if runs and runs[-1][0] == outcome:
-                runs[-1] = (outcome, runs[-1][1], value)
+        rows = group.to_dict("records")
+        runs = [[rows[0]]]
+        for row in rows[1:]:
+            if row["outcome"] == runs[-1][0]["outcome"]:
+                runs[-1].append(row)
             else:
-                runs.append((outcome, value, value))
+                runs.append([row])
         parts = []
-        for outcome, low, high in runs:
-            after = f"{low:g}" if low == high else f"{low:g}–{high:g}"
-            parts.append(f"a result after {after} ms is **{glyph(outcome)} {outcome}** ({MEANING[outcome]})")
+        for place, run in enumerate(runs):
+            outcome = run[0]["outcome"]
+            after = _range(run, runs[place + 1] if place + 1 < len(runs) else None, axis, first=place == 0)
+            parts.append(f"a result {after} is **{glyph(outcome)} {outcome}** ({MEANING[outcome]})")
         gone = ", and the session is stuck for good" if _wedged(trials, str(release)) else ""
-        lines.append(f"- **{release}**: " + "; ".join(parts) + f"{gone}.")
+        lines.append(f"- **{release}** (voice-agent-backend {PROXIES[str(release)].backend}): " + "; ".join(parts) + f"{gone}.")
     return "\n".join(lines)
+
+
+def _range(run: list[dict[Any, Any]], following: list[dict[Any, Any]] | None, axis: str, *, first: bool) -> str:
+    """Where on the axis a run of one outcome lies; exact where a tie shows that the change is exactly there."""
+    low, high = run[0][axis], run[-1][axis]
+    if following is None:
+        return f"at every delay from {low:g} to {high:g} ms" if first else f"after {low:g} ms or more"
+    exact = following[0]["tie_outcome"] == run[-1]["outcome"]
+    end = f"less than {following[0][axis]:g} ms" if exact else f"up to {high:g} ms"
+    return f"after {end}" if first else f"after {low:g} ms or more, but {end}"
 
 
 def _wedged(trials: pd.DataFrame, release: str) -> bool:
@@ -114,34 +148,67 @@ def handler_rows(trials: pd.DataFrame, real: pd.DataFrame) -> pd.DataFrame:
 
 
 def capture_facts(capture: Capture) -> str:
-    """A capture in a paragraph: what was read, what not, what it cannot say."""
+    """A capture in a paragraph: what was read, what it shows of the race, what not, what it cannot say."""
     refusals = sum(each.refusals.value or 0 for each in capture.sessions)
-    cannot = list(dict.fromkeys(sentence for each in capture.sessions for sentence in each.cannot_say))
     lines = [
         f"The capture `{escape(_plain(capture.name))}` ({capture.format}) holds {capture.records} records of "
-        f"{len(capture.sessions)} sessions with {refusals} refusals; {capture.unread_records} records could not be read."
+        f"{len(capture.sessions)} sessions with {refusals} refusals; {capture.unread_records} records could not be read.",
+        "",
+        _sides(capture),
     ]
     places = [f"lines {each.line_first}–{each.line_last}: {escape(_plain(each.reason))}" for each in capture.unread]
     if places:
         more = [f"- and {len(places) - _PLACES} more places"] if len(places) > _PLACES else []
         lines += ["", "Not read:", "", *(f"- {place}" for place in places[:_PLACES]), *more]
-    if cannot:
-        lines += ["", "What it cannot say:", "", *(f"- {escape(sentence)}" for sentence in cannot)]
+    if cannot := _cannot_say(capture):
+        lines += ["", "What it cannot say:", "", *(f"- {sentence}" for sentence in cannot)]
     return "\n".join(lines)
 
 
+def _sides(capture: Capture) -> str:
+    """On which side of response.done the results came, in refused sessions and in the others."""
+    found: dict[tuple[bool, bool], list[str]] = {}
+    for each in capture.sessions:
+        if (pair := _pair(each)) is not None:
+            gap, delay = pair
+            place = (bool(each.refusals.value), delay < gap)
+            found.setdefault(place, []).append(f"{delay:g} {'<' if delay < gap else '≥'} {gap:g} ms")
+    words = []
+    for (refused, before), pairs in sorted(found.items(), reverse=True):
+        side = "before" if before else "at or after"
+        what = "a refusal" if refused else "no refusal"
+        came = f"the result came {side} `response.done` ({', '.join(pairs)})"
+        words.append(f"{len(pairs)} sessions with {what} in which {came}")
+    if not words:
+        return "No session of it has one result and one gap to compare."
+    return "As the proxy saw it: " + "; ".join(words) + "."
+
+
+def _cannot_say(capture: Capture) -> list[str]:
+    """What no session says, once; what some do not say, with their numbers."""
+    said: dict[str, list[int]] = {}
+    for number, each in enumerate(capture.sessions, start=1):
+        for sentence in each.cannot_say:
+            said.setdefault(sentence, []).append(number)
+    return [
+        escape(sentence) if len(those) == len(capture.sessions) else f"Session {', '.join(map(str, those))}: {escape(sentence)}"
+        for sentence, those in said.items()
+    ]
+
+
 def capture_rows(capture: Capture) -> pd.DataFrame:
-    """One row per session of a capture. No text of the capture is in it: connections are numbered, not named."""
-    return pd.DataFrame(
+    """One row per session of a capture, without columns that say nothing of any. No text of the capture is in it:
+    connections are numbered, not named."""
+    frame = pd.DataFrame(
         [
             {
                 "session": number,
-                "started": each.start or "unknown",
-                "result after (ms)": _numbers(each.result_delay_ms),
-                "gap (ms)": _numbers(each.gap_ms),
+                "started": (each.start or "unknown").removesuffix("Z").rpartition("T")[2],
+                "call to result (ms)": _numbers(each.result_delay_ms),
+                "call to response.done (ms)": _numbers(each.gap_ms),
                 "results": _count(each.submissions),
                 "refusals": _count(each.refusals),
-                "refused at (ms)": _numbers(each.refused_at_ms),
+                "refused, ms from the session's start": _numbers(each.refused_at_ms),
                 "session.update": _count(each.session_updates),
                 "response.create": _count(each.response_creates),
                 "outcome": each.outcome,
@@ -149,16 +216,20 @@ def capture_rows(capture: Capture) -> pd.DataFrame:
             for number, each in enumerate(capture.sessions, start=1)
         ]
     )
+    return frame.loc[:, [name for name in frame.columns if not (frame[name] == "unknown").all()]]
+
+
+def _pair(session: CapturedSession) -> tuple[float, float] | None:
+    """Gap and result delay of a session that has one of each."""
+    gaps, delays = session.gap_ms, session.result_delay_ms
+    if len(gaps) != 1 or len(delays) != 1 or gaps[0] is None or delays[0] is None:
+        return None
+    return gaps[0], delays[0]
 
 
 def capture_points(capture: Capture) -> pd.DataFrame:
     """Sessions with one result and one gap, as points on the map: gap_ms, tool_ms, both as seen at the proxy."""
-    rows = [
-        {"gap_ms": each.gap_ms[0], "tool_ms": each.result_delay_ms[0]}
-        for each in capture.sessions
-        if len(each.gap_ms) == len(each.result_delay_ms) == 1 and None not in (each.gap_ms[0], each.result_delay_ms[0])
-    ]
-    return pd.DataFrame(rows, columns=["gap_ms", "tool_ms"])
+    return pd.DataFrame([pair for each in capture.sessions if (pair := _pair(each))], columns=["gap_ms", "tool_ms"])
 
 
 def _numbers(values: object) -> str:
@@ -176,6 +247,43 @@ def _plain(text: str) -> str:
     return "".join(char if char.isprintable() and char not in "`" else "?" for char in text)
 
 
+def releases(trials: pd.DataFrame) -> pd.DataFrame:
+    """The releases of a run in the words of somebody who uses them."""
+    return release_table(trials).rename(
+        columns={
+            "release": "voice-agent-react",
+            "backend": "voice-agent-backend (published)",
+            "create": "asks for the next response",
+            "refusal": "a refusal is",
+            "outcome over tool_ms": "result after (ms): outcome",
+        }
+    ).drop(columns="generation")  # fmt: skip
+
+
+def meanings(*frames: pd.DataFrame) -> pd.DataFrame:
+    """What the outcomes of these trials mean, in the order of the verdict's list."""
+    seen = set().union(*(set(frame["outcome"]) for frame in frames))
+    rows = [(f"{glyph(outcome)} {outcome}", MEANING[outcome]) for outcome in OUTCOMES if outcome in seen]
+    return pd.DataFrame(rows, columns=["outcome", "what it means to the user"])
+
+
+def command(parameters: DelaySweepParameters) -> str:
+    """The one command that makes this report again; settings that only the notebook takes are said as such."""
+    words = [
+        "voicerace report",
+        f"--releases {','.join(parameters.releases)}",
+        f"--step-ms {parameters.step_ms:g}",
+        f"--map-step-ms {parameters.map_step_ms:g}",
+    ]
+    if parameters.capture:
+        words.append("--capture FILE")
+    usual = DelaySweepParameters()
+    shown = ("releases", "step_ms", "map_step_ms", "capture", "out")
+    other = {name: value for name, value in parameters if name not in shown and value != getattr(usual, name)}
+    more = "".join(f"\n# and in the notebook: {name} = {value!r}" for name, value in other.items())
+    return f"```\n{' '.join(words)}{more}\n```"
+
+
 def limits() -> str:
     """What this report does not show, as a Markdown list."""
     return "\n".join(
@@ -184,7 +292,7 @@ def limits() -> str:
             "**The Realtime API is a mock.** It follows the API's reference and published traces; where nobody has shown a "
             "fact it is a setting. No session of this report met the real API.",
             "**The gap is chosen, not measured.** How long after a call's arguments the real API sends `response.done` is "
-            "published once (8 ms, beta API, January 2025). The map shows every gap for that reason.",
+            "published once (8 ms, beta API, January 2025). The map shows many gaps for that reason.",
             "**The running proxies ran in virtual time**: real programs, real sockets, every message in the order of the "
             "schedule. What a busy event loop or a bad network adds is not in it.",
             "**The component is modelled from its source** and from one observation of the running component; spoken user "

@@ -35,7 +35,7 @@ TIMES: Final[dict[str, Time]] = {
     "reply_gap_ms": Time("from there to response.done"),
     "ack_ms": Time("an item created -> confirmed"),
     "repeat_ms": Time("scenario double: a result -> the same result again"),
-    "deadline_ms": Time("from the app's last result (without one, from the last call) to the end of waiting"),
+    "deadline_ms": Time("the end of waiting: from the last result, else from the last call, else from the user's words"),
 }
 
 #: Times written into the proxy's source: named like the others, but nobody's to choose.

@@ -175,9 +175,7 @@ def proxy_release(name: str, where: str = "release") -> ProxyRelease:
         return candidates[0]
     if candidates:
         names = ", ".join(row.tag for row in candidates)
-        raise InputError(
-            where, f"backend {wanted} names {len({row.source for row in candidates})} programs", f"say which: {names}"
-        )
+        raise InputError(where, f"backend {wanted} names several programs", f"say which tag: {names}")
     raise InputError(where, f"{name!r} is unknown", f"allowed are {', '.join(PROXIES)}, or a backend version")
 
 

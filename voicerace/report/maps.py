@@ -1,0 +1,30 @@
+"""The trials of the map of delay against gap: a grid, and a column of its own for the one published gap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from voicerace.notebook_parameters import DelaySweepParameters
+from voicerace.sweep import trials_of
+from voicerace.tables.profiles import PROFILES
+
+__all__ = ["map_trials"]
+
+
+def map_trials(parameters: DelaySweepParameters, story: Mapping[str, Any]) -> pd.DataFrame:
+    """One session per release, gap and delay.
+
+    Args:
+        parameters: of the notebook; releases and `map_times` are used.
+        story: what else a `SweepSpec` takes.
+    """
+    spec = {"releases": parameters.releases, "ties": False, **story}
+    grid = trials_of({**spec, "times": parameters.map_times})
+    published = PROFILES["observed-2025"].values["gap_ms"] or ""
+    if float(published) in set(grid["gap_ms"]):
+        return grid
+    column = trials_of({**spec, "times": {**parameters.map_times, "gap_ms": published}})
+    return pd.concat([grid, column], ignore_index=True)
