@@ -169,6 +169,11 @@ def test_pictures_do_not_use_pyplot() -> None:
 # -- the swimlane's rows ---------------------------------------------------------------------------------------------
 
 
+def test_the_last_words_of_the_user_say_whether_the_session_still_works(recordings: Mapping[str, Recording]) -> None:
+    assert rows(recordings["stalled"])[-1].label == "user speaks again, in vain"
+    assert rows(recordings["lost"])[-1].label == "user speaks again, and is answered"
+
+
 def test_the_rows_tell_the_race_and_nothing_else(recordings: Mapping[str, Recording]) -> None:
     assert [(row.sender, row.label) for row in rows(recordings["rejected"])] == [
         ("host", "user message"),
@@ -184,7 +189,7 @@ def test_the_rows_tell_the_race_and_nothing_else(recordings: Mapping[str, Record
         ("upstream", "result confirmed"),
         ("proxy", "✗ Error: active response"),
         ("upstream", "response.done"),
-        ("host", "user speaks again"),
+        ("host", "user speaks again, and is answered"),
     ]
 
 

@@ -132,7 +132,7 @@ def lanes_of(recording: Recording, window: Window = "turn") -> Lanes:
             heard[fold] = len(rows)
         rows.append(_row(event, label, kind, origin_ns, rows))
     rows.sort(key=lambda row: (row.sent_ns, row.seq))
-    rows = _noted(rows, turn, recording, bool(closing))
+    rows = _noted(rows, turn, verdict.wedged, recording, bool(closing))
     inside = {row.seq for row in rows}
     return Lanes(
         tuple(rows),
@@ -317,14 +317,16 @@ class _Words:
         return f"{'result' if own else 'default error'}{self._number(call_id)}"
 
 
-def _noted(rows: list[Row], turn: Turn | None, recording: Recording, closing: bool) -> list[Row]:
+def _noted(rows: list[Row], turn: Turn | None, wedged: bool | None, recording: Recording, closing: bool) -> list[Row]:
     """Silence put into words, where it is what matters."""
     if turn is None:
         return rows
     if turn.outcome == "lost" and recording.observes("proxy", "component"):
         rows = [replace(row, note=_SILENT_HOST) if row.kind == "refusal" else row for row in rows]
     if closing:
-        rows[-1] = replace(rows[-1], label="user speaks again", note=_NO_CREATE if turn.outcome == "stalled" else "")
+        answered = {False: ", and is answered", True: ", in vain", None: ""}[wedged]
+        note = _NO_CREATE if turn.outcome == "stalled" else ""
+        rows[-1] = replace(rows[-1], label=f"user speaks again{answered}", note=note)
     return rows
 
 
