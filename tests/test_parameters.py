@@ -58,8 +58,8 @@ def test_what_does_a_text_mean(text: object, expected: object) -> None:
         ("50ms", "'50ms' is no number"),
         ("-1", "-1 is negative"),
         ("50,-80", "-80 is negative"),
-        ("nan", "nan is too long"),
-        ("inf", "inf is too long"),
+        ("nan", "nan is no number of ms"),
+        ("inf", "inf is no number of ms"),
         ("86400001", "86400001 is too long"),
         ("1e99", "1e99 is too long"),
         ("0:400", "'0:400' is no grid"),
@@ -213,7 +213,7 @@ def test_a_wrong_word_for_a_session_is_named(words: dict[str, object], where: st
 
 
 def test_a_backend_version_that_names_several_programs_lists_them() -> None:
-    with pytest.raises(InputError, match="names 3 programs") as caught:
+    with pytest.raises(InputError, match="names several programs") as caught:
         Session.of(release="0.2.8")
     assert all(tag in caught.value.allowed for tag in ("50420ee", "0.10.3", "0.10.4"))
 
