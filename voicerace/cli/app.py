@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
@@ -20,7 +21,6 @@ from voicerace.conformance import conform
 from voicerace.engines.session import Session
 from voicerace.engines.virtual import ties
 from voicerace.errors import InputError
-from voicerace.report import build
 from voicerace.summary import summary
 from voicerace.sweep import sweep as run_sweep
 from voicerace.sweep_folder import fresh_folder
@@ -223,11 +223,15 @@ def sweep(
         "seed": seed,
         "keep": keep,
     }
+    # A scheduler ends a job with SIGTERM: what was done is kept then, as after Ctrl-C.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         done = _writing(out or Path("runs"), lambda: run_sweep(spec, out=out))
     except KeyboardInterrupt as stopped:
         print(f"\nvoicerace: interrupted: {stopped}", file=sys.stderr)
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
     counts = done.trials.groupby(["release", "outcome"], sort=False).size()
     if as_json:
         found = [{"release": tag, "outcome": outcome, "trials": int(n)} for (tag, outcome), n in counts.items()]
@@ -265,6 +269,9 @@ def report(
     code: Annotated[bool, typer.Option("--code", help="Add the code of the notebook, folded.")] = False,
 ) -> int:
     """Run the delay sweep and render it as one HTML file; its path is printed last."""
+    # The notebook machinery takes longer to load than any other verb takes to run.
+    from voicerace.report import build
+
     parameters: dict[str, Any] = {"releases": releases, "step_ms": step_ms, "map_step_ms": map_step_ms}
     if capture is not None:
         read_capture(capture)  # refuse a bad one before anything runs
