@@ -19,7 +19,7 @@ class Passage:
         by_seq: its events.
         host_seen, upstream_seen: whether both directions of that link were watched.
         ledger: the books of the upstream link; its keys are seqs.
-        order: seq -> position at the upstream, for messages of that link; `end` is the position behind the last.
+        order: seq -> position at the upstream, for messages of that link, in that order; `end` is behind the last.
         closes: the closings of connections.
     """
 

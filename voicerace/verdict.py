@@ -286,7 +286,7 @@ class _Judge(Passage):
         """Errors with the active-response code sent to the host while the turn ran."""
         if not self.host_seen:
             return 0
-        keys = sorted(self.order, key=self.order.__getitem__)
+        keys = list(self.order)
         since = time_of(self.by_seq[keys[first]], "proxy") if first else None
         until = time_of(self.by_seq[keys[end]], "proxy") if end < len(keys) else None
         count = 0

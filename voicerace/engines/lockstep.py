@@ -93,7 +93,7 @@ class RunningProxy:
     Args:
         url: where it listens.
         upstream: what it takes for its Realtime API.
-        wait_for_timer: how a timer of the proxy's own is waited for: called when one is due in virtual time.
+        reachable: False lets the upstream refuse the proxy's connection.
     """
 
     def __init__(self, url: str, upstream: UpstreamSocket, *, reachable: bool = True) -> None:

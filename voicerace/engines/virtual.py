@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from voicerace.engines.session import Session
@@ -221,7 +221,7 @@ def ties(session: Session, judge: Callable[[Recording], str]) -> tuple[Recording
     recording = engine.run()
     usual = judge(recording)
     for tie in _candidates(engine.steps):
-        other = judge(VirtualEngine(replace(session), swap=tie).run())
+        other = judge(VirtualEngine(session, swap=tie).run())
         if other != usual:
             return recording, other
     return recording, None

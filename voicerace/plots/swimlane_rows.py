@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
 
 from voicerace.ledger import Ledger, Response
+from voicerace.passage import Passage
 from voicerace.recording import Event, Recording
 from voicerace.verdict import Turn, Verdict, judge
 from voicerace.wire import agent, realtime
@@ -110,7 +111,7 @@ def lanes_of(recording: Recording, window: Window = "turn") -> Lanes:
     """The picture of a recording: its worst tool turn, or everything."""
     verdict = judge(recording)
     turn = verdict.turn if window == "turn" else None
-    ledger = _books(recording)
+    ledger = Passage(recording).ledger
     start, end, closing = _window(recording, ledger, turn)
     shown = [event for event in recording.events if start <= event.seq < end]
     origin_ns, origin = _origin(shown or recording.events)
@@ -146,15 +147,6 @@ def lanes_of(recording: Recording, window: Window = "turn") -> Lanes:
 
 
 # -- which part ------------------------------------------------------------------------------------------------------
-
-
-def _books(recording: Recording) -> Ledger:
-    """The upstream link's books, keyed by seq."""
-    ledger = Ledger()
-    wire = [e for e in recording.events if "upstream" in e.link and e.kind == "message" and e.arrived]
-    for event in sorted(wire, key=lambda each: (each.at_ns("upstream") or 0, each.seq)):
-        ledger.feed(event.link.sender, event.payload, event.seq)
-    return ledger
 
 
 def _inputs(recording: Recording, ledger: Ledger) -> list[Event]:

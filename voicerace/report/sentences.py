@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from html import escape
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 import pandas as pd
@@ -74,13 +76,7 @@ def answer(trials: pd.DataFrame, axis: str = "tool_ms") -> str:
     lines = []
     frame = outcomes_at(trials, axis)
     for release, group in frame.groupby("release", sort=False):
-        rows = group.to_dict("records")
-        runs = [[rows[0]]]
-        for row in rows[1:]:
-            if row["outcome"] == runs[-1][0]["outcome"]:
-                runs[-1].append(row)
-            else:
-                runs.append([row])
+        runs = [list(run) for _, run in groupby(group.to_dict("records"), key=itemgetter("outcome"))]
         parts = []
         for place, run in enumerate(runs):
             outcome = run[0]["outcome"]
