@@ -221,12 +221,22 @@ class Times:
             return value.draw_ns(index, _NO_RANDOM)
         return value.draw_ns(index, random.Random(f"{seed}:{name}:{index}"))
 
+    def longest_ns(self, seed: int) -> int:
+        """The longest of a session's durations: nothing of ours leaves it silent for longer."""
+        own = (self.ns(name, index, seed) for name in self.values for index in range(_CALLS))
+        return max(*own, *(ns(each) for each in PROXY_TIMES_MS.values()))
+
+    def with_ns(self, name: str, value_ns: int) -> Times:
+        """The same times, one of them fixed otherwise."""
+        return Times({**self.values, name: Fixed((value_ns,))})
+
     def to_json(self) -> dict[str, str]:
         """Time name -> its text in the grammar."""
         return {name: str(value) for name, value in self.values.items()}
 
 
 _NO_RANDOM = random.Random(0)
+_CALLS = 8
 
 
 def parse_times(given: Mapping[str, object], profile: str) -> dict[str, Value]:

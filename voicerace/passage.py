@@ -20,7 +20,8 @@ class Passage:
         host_seen, upstream_seen: whether both directions of that link were watched.
         ledger: the books of the upstream link; its keys are seqs.
         order: seq -> position at the upstream, for messages of that link, in that order; `end` is behind the last.
-        closes: the closings of connections.
+        closes: the closings of connections, up to the first fault: what is closed after one is its consequence.
+        fault: the first fault's reason, or None.
     """
 
     def __init__(self, recording: Recording) -> None:
@@ -35,7 +36,9 @@ class Passage:
             self.order[event.seq] = position
             self.ledger.feed(event.link.sender, event.payload, event.seq)
         self.end = len(self.order)
-        self.closes = [e for e in recording.events if e.kind == "close"]
+        fault = next((e for e in recording.events if e.kind == "fault"), None)
+        self.closes = [e for e in recording.events if e.kind == "close" and (fault is None or e.seq < fault.seq)]
+        self.fault = str(fault.payload.get("reason")) if fault is not None and isinstance(fault.payload, Mapping) else None
 
     def begun(self, response: Response) -> int:
         """Where a response began, in the order at the upstream: at its create, for the server's own at its news."""

@@ -67,21 +67,24 @@ def link(name: str) -> Link:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One message, or the closing of a connection, on one link.
+    """One message, the closing of a connection, or a fault, on one link.
 
     Attributes:
         seq: position in the recording; events of one link stand in the order they were sent.
         link: who sent it to whom.
-        kind: ``message`` or ``close``.
+        kind: ``message``; ``close``, a connection closed by one of its ends; ``fault``, what no party did on purpose: a
+            connection that did not open or was dropped, silence.
         sent_ns: when it left the sender, or None when nobody saw that.
         received_ns: when it reached the receiver, or None when nobody saw that or it never did.
-        payload: the message; for a close ``{"code": int | None}``.
-        observed_at: where the times were read: ``engine`` (both ends), ``relay``, ``log``, ...
+        payload: the message; for a close ``{"code": int | None}``; for a fault ``{"reason": str}``.
+        observed_at: where the times were read: ``engine`` (both ends), ``socket`` (our end of a connection with a
+            running program; an emulated network delay lies between the two times), ``relay`` (when it came there and
+            when it went on), ``log``, ...
     """
 
     seq: int
     link: Link
-    kind: Literal["message", "close"]
+    kind: Literal["message", "close", "fault"]
     sent_ns: int | None
     received_ns: int | None
     payload: Payload
@@ -90,8 +93,8 @@ class Event:
     @property
     def type(self) -> str:
         """The message's type, ``(binary)`` for an audio frame, ``(text)`` for text that is no JSON object."""
-        if self.kind == "close":
-            return "(close)"
+        if self.kind != "message":
+            return f"({self.kind})"
         if isinstance(self.payload, bytes):
             return "(binary)"
         if isinstance(self.payload, Mapping):
@@ -100,13 +103,17 @@ class Event:
 
     @property
     def arrived(self) -> bool:
-        """False when both ends were watched and nothing came: the connection was closed before."""
-        return self.received_ns is not None or self.observed_at != "engine"
+        """False when the far end was watched and nothing came: the connection was closed before."""
+        return self.received_ns is not None or self.observed_at not in ("engine", "socket", "relay")
 
     def at_ns(self, party: str) -> int | None:
         """When the event was at `party`, the nearest known time when that one is missing; None without any."""
         own, other = (self.sent_ns, self.received_ns) if self.link.sender == party else (self.received_ns, self.sent_ns)
         return own if own is not None else other
+
+    def line(self) -> str:
+        """The event as one line of JSONL, without its end."""
+        return _dump(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """The event as one JSON object, keys in a fixed order."""
@@ -135,8 +142,8 @@ class Event:
         """
         try:
             kind = record["kind"]
-            if kind not in ("message", "close"):
-                raise InputError("kind", f"{kind!r} is unknown", "allowed are message, close")
+            if kind not in ("message", "close", "fault"):
+                raise InputError("kind", f"{kind!r} is unknown", "allowed are message, close, fault")
             if "binary" in record:
                 payload: Payload = base64.b64decode(record["binary"], validate=True)
             elif "text" in record:
@@ -207,7 +214,7 @@ class Recording:
             header["notes"] = self.notes
         yield _dump(header)
         for event in self.events:
-            yield _dump(event.to_json())
+            yield event.line()
         if self.complete:
             yield _dump({"end": len(self.events)})
 

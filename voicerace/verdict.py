@@ -86,6 +86,8 @@ class Verdict:
         wedged: the last user input got no reply; None when there was no further input to tell by.
         session_updates: of the whole session.
         turns: the tool turns, in order.
+        why: the outcome in one sentence: that of the worst turn; without a turn, why there is none to judge.
+        fault: what went wrong that no party did on purpose (a connection that did not open, silence), or None.
         kinds: how sure each count is.
     """
 
@@ -93,6 +95,8 @@ class Verdict:
     wedged: bool | None
     session_updates: int | None
     turns: tuple[Turn, ...]
+    why: str = ""
+    fault: str | None = None
     kinds: Mapping[str, Kind] = field(default_factory=dict)
 
     @property
@@ -128,6 +132,8 @@ class _Judge(Passage):
             self.wedged(),
             len(self.ledger.session_updates) if self.recording.observes("proxy", "upstream") else None,
             turns,
+            next((turn.why for turn in turns if turn.outcome == outcome), self._no_turn()),
+            self.fault,
             {
                 "response_creates": upstream,
                 "refusals": upstream,
@@ -136,6 +142,18 @@ class _Judge(Passage):
                 "host_errors": sure if self.host_seen else "unknown",
             },
         )
+
+    def _no_turn(self) -> str:
+        """Why there is no tool turn."""
+        if self.fault is not None:
+            return f"no function call: {self.fault}"
+        if not self.upstream_seen:
+            return "the link between proxy and upstream was not observed"
+        for event in self.closes:
+            code = event.payload.get("code") if isinstance(event.payload, Mapping) else None
+            if (event.link.sender, event.link.receiver) == ("upstream", "proxy"):
+                return f"no function call: the upstream closed the connection ({'no code' if code is None else code})"
+        return "no function call"
 
     def windows(self) -> list[tuple[int, int, int]]:
         """Turns as (first position, position behind the last, user inputs), in the order at the upstream."""
@@ -202,6 +220,8 @@ class _Judge(Passage):
         told = self._host_errors(first, end)
         facts = _Facts(calls, inputs, outputs, own, creates, refusals, told, heard, informed, calling[-1])
         outcome, why = self._outcome(facts, first, end)
+        if outcome == "unknown" and self.fault is not None:
+            why = f"{why}: {self.fault}"
         result = own[0] if own else None
         create = next((c for c in creates if result and self.order[c.key] > self.order[result.key]), None)
         rests_on = [calling[0].calls_done[0], *(o.key for o in outputs), *(c.key for c in from_result), *refusals]

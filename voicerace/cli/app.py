@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import signal
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +16,7 @@ from tqdm import tqdm
 
 from voicerace.captures import inspect_json, inspect_lines, read_capture
 from voicerace.cli import options, text
+from voicerace.cli.printing import known_outcomes, plain, print_json, print_lines, writing
 from voicerace.conformance import conform
 from voicerace.engines.session import Session
 from voicerace.engines.virtual import ties
@@ -25,7 +25,7 @@ from voicerace.summary import summary
 from voicerace.sweep import sweep as run_sweep
 from voicerace.sweep_folder import fresh_folder
 from voicerace.tables.releases import PROXIES
-from voicerace.verdict import OUTCOMES, judge
+from voicerace.verdict import judge
 
 __all__ = ["app", "main"]
 
@@ -101,7 +101,7 @@ def run(
 
     A time is 50, one value per call 50,80, or a draw: uniform(20,80), lognormal(4,0.5), @file.csv.
     """
-    _known_outcomes(fail_on)
+    known_outcomes(fail_on)
     session = Session.of(
         release=release,
         component_tag=component,
@@ -119,14 +119,14 @@ def run(
     recording, tie_outcome = ties(session, lambda each: judge(each).outcome)
     verdict = judge(recording)
     if out is not None:
-        _writing(out, lambda: recording.write(out))
+        writing(out, lambda: recording.write(out))
     if as_json:
-        _print_json(summary(recording, verdict, tie_outcome))
+        print_json(summary(recording, verdict, tie_outcome))
     else:
-        _print([text.TIMELINE_HEAD, *text.timeline(recording)])
-        _print(["", *text.verdict_lines(verdict)])
+        print_lines([text.TIMELINE_HEAD, *text.timeline(recording)])
+        print_lines(["", *text.verdict_lines(verdict)])
         if tie_outcome is not None:
-            _print([f"tie            two things meet in one instant; in the other order: {tie_outcome}"])
+            print_lines([f"tie            two things meet in one instant; in the other order: {tie_outcome}"])
     return int(verdict.outcome in (fail_on or ()))
 
 
@@ -135,9 +135,9 @@ def releases(as_json: options.Json = False) -> int:
     """Show what each release of the proxy does; * marks what changed against the row before."""
     if as_json:
         rows = [dataclasses.asdict(row) for row in PROXIES.values()]
-        _print_json({"schema": 1, "releases": [_plain(row) for row in rows]})
+        print_json({"schema": 1, "releases": [plain(row) for row in rows]})
     else:
-        _print([*text.release_lines(), "", *text.RELEASE_LEGEND])
+        print_lines([*text.release_lines(), "", *text.RELEASE_LEGEND])
     return 0
 
 
@@ -157,10 +157,10 @@ def conformance(
             bar.update(done - bar.n)
 
         result = conform(options.backend_directory(proxy), release, log=log, progress=progress)
-    files = _writing(out, lambda: result.write(out))
+    files = writing(out, lambda: result.write(out))
     sessions = sum(row["scenario"] != "script" for row in result.rows)
     if as_json:
-        _print_json(
+        print_json(
             {
                 "schema": 1,
                 "release": result.release.tag,
@@ -175,8 +175,8 @@ def conformance(
         )
     else:
         for name, found in result.found.items():
-            _print(f"{name}: {each}" for each in found)
-        _print(
+            print_lines(f"{name}: {each}" for each in found)
+        print_lines(
             [
                 f"release        {result.release.tag} (program {result.source})",
                 f"sessions       {sessions}, and {len(result.rows) - sessions} scripted exchanges",
@@ -208,7 +208,7 @@ def sweep(
     as_json: options.Json = False,
 ) -> int:
     """Play a grid of sessions, write the run folder, print the outcomes. Any time may be a grid: 0:400:10."""
-    _known_outcomes(fail_on)
+    known_outcomes(fail_on)
     spec = {
         "releases": release,
         "component": component,
@@ -226,7 +226,7 @@ def sweep(
     # A scheduler ends a job with SIGTERM: what was done is kept then, as after Ctrl-C.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        done = _writing(out or Path("runs"), lambda: run_sweep(spec, out=out))
+        done = writing(out or Path("runs"), lambda: run_sweep(spec, out=out))
     except KeyboardInterrupt as stopped:
         print(f"\nvoicerace: interrupted: {stopped}", file=sys.stderr)
         return 130
@@ -235,10 +235,10 @@ def sweep(
     counts = done.trials.groupby(["release", "outcome"], sort=False).size()
     if as_json:
         found = [{"release": tag, "outcome": outcome, "trials": int(n)} for (tag, outcome), n in counts.items()]
-        _print_json({"schema": 1, "run": str(done.folder), "trials": len(done.trials), "outcomes": found})
+        print_json({"schema": 1, "run": str(done.folder), "trials": len(done.trials), "outcomes": found})
     else:
-        _print(f"{tag:<18}{outcome:<13}{n:>8}" for (tag, outcome), n in counts.items())
-        _print([f"{len(done.trials)} trials in {done.folder}"])
+        print_lines(f"{tag:<18}{outcome:<13}{n:>8}" for (tag, outcome), n in counts.items())
+        print_lines([f"{len(done.trials)} trials in {done.folder}"])
     return int(done.trials["outcome"].isin(fail_on or ()).any())
 
 
@@ -250,9 +250,9 @@ def inspect(
     """Say what a capture shows, session by session, and what it cannot say."""
     capture = read_capture(file)
     if as_json:
-        _print_json(inspect_json(capture))
+        print_json(inspect_json(capture))
     else:
-        _print(inspect_lines(capture))
+        print_lines(inspect_lines(capture))
     return 0
 
 
@@ -277,40 +277,5 @@ def report(
         read_capture(capture)  # refuse a bad one before anything runs
         parameters["capture"] = str(capture.resolve())
     done = build(out, run or fresh_folder(Path("runs"), parameters), parameters, to=to, sender=sender, code=code)
-    _print([str(done.page)])
+    print_lines([str(done.page)])
     return 0
-
-
-# -- printing ------------------------------------------------------------------------------------------------------
-
-
-def _print(lines: Iterable[str]) -> None:
-    for line in lines:
-        print(line)
-
-
-def _print_json(value: Mapping[str, Any]) -> None:
-    print(json.dumps(value, indent=2))
-
-
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Sets as sorted lists, so that the same table is the same text."""
-    return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in row.items()}
-
-
-def _writing(path: Path, write: Any) -> Any:
-    """Write a file the user named.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    try:
-        return write()
-    except OSError as error:
-        raise InputError(str(path), error.strerror or "cannot be written") from None
-
-
-def _known_outcomes(names: Iterable[str] | None) -> None:
-    for name in names or ():
-        if name not in OUTCOMES:
-            raise InputError("fail_on", f"{name!r} is unknown", f"allowed are {', '.join(OUTCOMES)}")

@@ -69,6 +69,11 @@ class Backend:
         """Where a host connects."""
         return f"ws://127.0.0.1:{self.port}/openai"
 
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs."""
+        return self._child is not None and self._child.poll() is None
+
     def __enter__(self) -> Self:
         node = shutil.which("node")
         if node is None:
@@ -76,7 +81,7 @@ class Backend:
         if not (self.package / "node_modules" / "tsx").exists():
             raise InputError("proxy", "the checkout's dependencies are not installed", "npm ci in its voice-agent-backend")
         self.port = _free_port()
-        self._log = self._log_path.open("wb") if self._log_path else tempfile.TemporaryFile()
+        self._log = self._log_path.open("ab") if self._log_path else tempfile.TemporaryFile()
         environment = {name: os.environ[name] for name in _ALLOWED if name in os.environ}
         environment |= dict.fromkeys(_SHUT, "")
         environment |= {

@@ -10,14 +10,13 @@ timing: that is the live engine's work.
 from __future__ import annotations
 
 import contextlib
-import json
 import queue
 import threading
 import time
 from collections.abc import Sequence
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
@@ -28,6 +27,7 @@ from websockets.sync.server import Server, ServerConnection, serve
 from voicerace.errors import InputError
 from voicerace.parties.party import Close, Effect, Effects, Send
 from voicerace.recording import Payload
+from voicerace.wire.frames import frame_of, payload_of
 
 __all__ = ["RunningProxy", "UpstreamSocket"]
 
@@ -119,7 +119,7 @@ class RunningProxy:
         if near is None or sender in self._closed:
             return ()
         with contextlib.suppress(ConnectionClosed):
-            near.send(payload if isinstance(payload, (bytes, str)) else json.dumps(payload, separators=(",", ":")))
+            near.send(frame_of(payload))
             _barrier(near)
         return self._collect()
 
@@ -176,21 +176,10 @@ class RunningProxy:
                 self._closed.add(party)
                 code = closed.rcvd.code if closed.rcvd else 1006
                 return [*effects, Close(party, None if code == 1005 else code)]
-            effects.append(Send(party, _payload(raw)))
+            effects.append(Send(party, payload_of(raw)))
 
 
 def _barrier(socket: Connection) -> None:
     """Return when the other side has handled everything sent to it before, and all it sent has come in."""
     if not socket.ping().wait(_PATIENCE_S):
         raise InputError("proxy", f"no answer to a ping within {_PATIENCE_S:g} s")
-
-
-def _payload(raw: str | bytes) -> Payload:
-    """A text frame as its JSON object where it is one; a binary frame as it is."""
-    if isinstance(raw, bytes):
-        return raw
-    try:
-        value: Any = json.loads(raw)
-    except ValueError:
-        return raw
-    return value if isinstance(value, dict) else raw

@@ -38,6 +38,21 @@ TIMES: Final[dict[str, Time]] = {
     "deadline_ms": Time("the end of waiting: from the last result, else from the last call, else from the user's words"),
 }
 
+#: Decided by the upstream; a real one has its own.
+SERVER_TIMES: Final = (
+    "create_ms",
+    "first_item_ms",
+    "preamble_ms",
+    "arguments_ms",
+    "call_gap_ms",
+    "gap_ms",
+    "item_done_ms",
+    "slot_lag_ms",
+    "reply_ms",
+    "reply_gap_ms",
+    "ack_ms",
+)
+
 #: Times written into the proxy's source: named like the others, but nobody's to choose.
 PROXY_TIMES_MS: Final[dict[str, int]] = {
     # DEFERRED_RESPONSE_CREATE_TIMEOUT_MS of the proxy's server.ts, 0.10.3 on.

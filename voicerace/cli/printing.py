@@ -1,0 +1,45 @@
+"""How verbs print, and how they write what the user named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from voicerace.errors import InputError
+from voicerace.verdict import OUTCOMES
+
+__all__ = ["known_outcomes", "plain", "print_json", "print_lines", "writing"]
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    print(json.dumps(value, indent=2))
+
+
+def plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Sets as sorted lists, so that the same table is the same text."""
+    return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in row.items()}
+
+
+def writing(path: Path, write: Any) -> Any:
+    """Write a file the user named.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        return write()
+    except OSError as error:
+        raise InputError(str(path), error.strerror or "cannot be written") from None
+
+
+def known_outcomes(names: Iterable[str] | None) -> None:
+    for name in names or ():
+        if name not in OUTCOMES:
+            raise InputError("fail_on", f"{name!r} is unknown", f"allowed are {', '.join(OUTCOMES)}")

@@ -1,0 +1,144 @@
+"""A WebSocket server that many sessions share: who waits for a visitor gets it, anybody else meets the host of the house.
+
+A visitor is told by the path it asks for (a token of ours), or, where a running program decides the path, by its turn:
+one session at a time connects that program and takes the connection it opens next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from http import HTTPStatus
+from types import TracebackType
+from typing import Protocol, Self
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import WebSocketException
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from voicerace.engines.line import CLOSE_TIMEOUT_S, MAX_FRAME
+from voicerace.errors import InputError
+
+__all__ = ["Door", "Visitor"]
+
+# What goes wrong with a peer is recorded as a fault of its session, not logged.
+_QUIET = logging.getLogger("voicerace.websockets")
+_QUIET.addHandler(logging.NullHandler())
+_QUIET.propagate = False
+
+
+class Visitor(Protocol):
+    """One expected connection."""
+
+    async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Before the handshake is answered; a response refuses it."""
+
+    def subprotocol(self, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        """The subprotocol to answer with."""
+
+    async def serve(self, connection: ServerConnection) -> None:
+        """The open connection, until it is over."""
+
+
+class Door:
+    """The server.
+
+    Args:
+        host, port: where it listens; port 0 takes a free one.
+        otherwise: makes the visitor for a connection that nobody waits for; without it such a connection gets a 404.
+        tls: serve ``wss://``.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        otherwise: Callable[[Request], Visitor] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.host, self.port = host, port
+        self.otherwise = otherwise
+        self.tls = tls
+        self._tokens: dict[str, Visitor] = {}
+        self._next: tuple[Visitor, asyncio.Event] | None = None
+        self._turn = asyncio.Lock()
+        self._at_door: dict[ServerConnection, Visitor] = {}
+        self._server: Server | None = None
+
+    async def __aenter__(self) -> Self:
+        try:
+            self._server = await serve(
+                self._serve,
+                self.host,
+                self.port,
+                process_request=self._admit,
+                select_subprotocol=lambda connection, offered: self._at_door[connection].subprotocol(offered),
+                compression=None,
+                ping_interval=None,
+                close_timeout=CLOSE_TIMEOUT_S,
+                max_size=MAX_FRAME,
+                max_queue=None,
+                logger=_QUIET,
+                ssl=self.tls,
+            )
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise InputError("listen", f"{self.host}:{self.port}: {reason}", "a free port of this machine") from None
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    @property
+    def address(self) -> str:
+        """``ws://host:port``, without a path."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'wss' if self.tls else 'ws'}://{host}:{self.port}"
+
+    def expect(self, visitor: Visitor) -> str:
+        """Wait for a visitor that we send ourselves; gives the path it has to ask for."""
+        token = secrets.token_hex(8)
+        self._tokens[token] = visitor
+        return f"/session/{token}"
+
+    @contextlib.asynccontextmanager
+    async def turn(self, visitor: Visitor) -> AsyncIterator[asyncio.Event]:
+        """While this is open, the next connection is the visitor's; gives what is set when it has come."""
+        async with self._turn:
+            came = asyncio.Event()
+            self._next = (visitor, came)
+            try:
+                yield came
+            finally:
+                self._next = None
+
+    async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        token = request.path.partition("?")[0].rpartition("/")[2]
+        visitor = self._tokens.pop(token, None)
+        if visitor is None and self._next is not None:
+            (visitor, came), self._next = self._next, None
+            came.set()
+        if visitor is None and self.otherwise is not None:
+            visitor = self.otherwise(request)
+        if visitor is None:
+            return connection.respond(HTTPStatus.NOT_FOUND, "no session is waiting for you\n")
+        self._at_door[connection] = visitor
+        response = await visitor.admit(connection, request)
+        if response is not None:
+            del self._at_door[connection]
+        return response
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        visitor = self._at_door.pop(connection)
+        with contextlib.suppress(WebSocketException):
+            await visitor.serve(connection)

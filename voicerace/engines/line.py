@@ -1,0 +1,201 @@
+"""One end of a WebSocket connection as a party uses it: messages in order, each behind the link's delay.
+
+The delay of a link is spent where its sender is ours, before the message goes into the socket; where only the receiver
+is ours, after it came out. So the emulated network always lies between the two ends that the recording names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Protocol
+
+from websockets.asyncio.connection import Connection
+from websockets.exceptions import ConnectionClosed
+
+from voicerace.engines.place import Place
+from voicerace.recording import Link, Payload
+from voicerace.wire.frames import frame_of, payload_of
+
+__all__ = ["CLOSE_TIMEOUT_S", "MAX_FRAME", "Line", "Tamper", "why_closed"]
+
+#: The API takes events of up to 15 MiB (its reference); more than that is a fault, not a message.
+MAX_FRAME: Final = 16 * 2**20
+CLOSE_TIMEOUT_S: Final = 2.0
+_Item = tuple[float, int, Payload, bool]
+
+
+class Tamper(Protocol):
+    """Spoils what is sent, on purpose (`serve --fault`)."""
+
+    def __call__(self, payload: Payload) -> Sequence[tuple[float, Payload]] | None:
+        """What to send instead, each with a further delay in seconds; None to drop the connection."""
+
+
+class Line:
+    """A connection of a party at a place to one neighbour.
+
+    Args:
+        place: where the party is.
+        outgoing, incoming: the two links.
+        connection: the open WebSocket.
+        out_ns, in_ns: delays of the two links.
+        both_ours: the neighbour is another place of this process and records its own end.
+        tamper: spoils what is sent.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        outgoing: Link,
+        connection: Connection,
+        *,
+        out_ns: int = 0,
+        in_ns: int = 0,
+        both_ours: bool = False,
+        tamper: Tamper | None = None,
+    ) -> None:
+        self.place = place
+        self.outgoing = outgoing
+        self.incoming = Link(outgoing.receiver, outgoing.sender)
+        self.connection = connection
+        self.both_ours = both_ours
+        self._out_s = out_ns / 1e9
+        self._in_s = in_ns / 1e9
+        self._tamper = tamper
+        self._queue: asyncio.Queue[_Item | asyncio.Event] = asyncio.Queue()
+        self._closing = False
+        place.lines[outgoing] = self
+
+    # -- out ---------------------------------------------------------------------------------------------------------
+
+    def send(self, payload: Payload) -> Iterable[tuple[int, Payload]]:
+        """Put a message on its way; gives the numbers it has in the recording."""
+        replaced = self._tamper(payload) if self._tamper is not None else ((0.0, payload),)
+        if replaced is None:
+            self._drop()
+            return ()
+        sent = []
+        for further_s, each in replaced:
+            # A message that a fault holds back leaves its sender later: it is recorded when it does.
+            if further_s:
+                asyncio.get_running_loop().call_later(further_s, self._send_late, each)
+            else:
+                sent.append((self._put(each, "message"), each))
+        return sent
+
+    def close(self, code: int | None) -> None:
+        """Close behind everything that is on its way."""
+        if not self._closing:
+            self._put({"code": code}, "close")
+            self._closing = True
+
+    async def barrier(self, patience_s: float = 1.0) -> None:
+        """Return when the neighbour has handled all that was sent to it: `ws` answers a ping after that."""
+        reached = asyncio.Event()
+        self._queue.put_nowait(reached)
+        with contextlib.suppress(TimeoutError, ConnectionClosed):
+            async with asyncio.timeout(patience_s):
+                await reached.wait()
+                await (await self.connection.ping())
+
+    def _send_late(self, payload: Payload) -> None:
+        self.place.show(self.outgoing, payload, self._put(payload, "message"))
+
+    def _put(self, payload: Payload, kind: Any) -> int:
+        seq = self.place.recorder.sent(self.outgoing, kind, payload, "engine" if self.both_ours else "socket")
+        if not self._closing:
+            due = time.monotonic() + self._out_s if self._out_s else 0.0
+            self._queue.put_nowait((due, seq, payload, kind == "close"))
+        return seq
+
+    def _drop(self) -> None:
+        """Lose the connection without a word."""
+        self._closing = True
+        self.place.recorder.fault(self.outgoing, f"{self.outgoing.sender} dropped the connection on purpose (--fault)")
+        self.connection.transport.abort()
+
+    async def _write(self) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                item = await self._queue.get()
+                if isinstance(item, asyncio.Event):
+                    item.set()
+                    continue
+                due, seq, payload, closes = item
+                if due > (now := time.monotonic()):
+                    await asyncio.sleep(due - now)
+                if closes:
+                    code = payload["code"] if isinstance(payload, dict) else None
+                    if not self.both_ours:
+                        self.place.recorder.arrived(seq)
+                    # None sends a close frame without a code, as the parties mean it.
+                    await self.connection.close(code)  # type: ignore[arg-type]
+                    return
+                await self.connection.send(frame_of(payload))
+                if not self.both_ours:
+                    self.place.recorder.arrived(seq)
+
+    # -- in ----------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Carry messages both ways until the connection is closed; the place is told."""
+        writer = asyncio.ensure_future(self._write())
+        try:
+            while True:
+                raw = await self.connection.recv()
+                if self._in_s:
+                    self._later(raw)
+                else:
+                    self._take(raw, None)
+        except ConnectionClosed as closed:
+            if self._in_s and not self._closing:
+                await asyncio.sleep(self._in_s)
+            self._over(closed)
+        finally:
+            if not self._closing:
+                writer.cancel()
+            with contextlib.suppress(asyncio.CancelledError, TimeoutError):
+                await asyncio.wait_for(writer, CLOSE_TIMEOUT_S)
+
+    def _later(self, raw: str | bytes) -> None:
+        now = self.place.recorder.now_ns()
+        asyncio.get_running_loop().call_later(self._in_s, self._take, raw, now)
+
+    def _take(self, raw: str | bytes, read_ns: int | None) -> None:
+        recorder = self.place.recorder
+        payload = payload_of(raw)
+        if self.both_ours:
+            seq = recorder.received(self.incoming, "message")
+            if seq is None:
+                raise RuntimeError(f"a message on {self.incoming} that nobody sent")
+        else:
+            seq = recorder.seen(self.incoming, "message", payload, "socket", read_ns)
+            recorder.arrived(seq)
+        self.place.message(self.incoming, payload, seq)
+
+    def _over(self, closed: ConnectionClosed) -> None:
+        """The connection has ended: by us, by the neighbour, or by accident."""
+        recorder = self.place.recorder
+        if self._closing:
+            return
+        if closed.rcvd is None or (closed.sent is not None and not closed.rcvd_then_sent):
+            recorder.fault(self.incoming, why_closed(closed, self.incoming.sender))
+            self.place.closed(self.incoming, 1006)
+            return
+        code = None if closed.rcvd.code == 1005 else int(closed.rcvd.code)
+        if not self.both_ours or recorder.received(self.incoming, "close") is None:
+            recorder.arrived(recorder.seen(self.incoming, "close", {"code": code}, "socket"))
+        self.place.closed(self.incoming, code)
+
+
+def why_closed(closed: ConnectionClosed, neighbour: str) -> str:
+    """In words, why a connection ended that nobody closed properly."""
+    sent = closed.sent
+    if sent is not None and sent.code == 1009:
+        return f"{neighbour} sent a frame of more than {MAX_FRAME // 2**20} MiB"
+    if sent is not None and sent.code in (1002, 1007):
+        return f"{neighbour} broke the WebSocket protocol: {sent.reason}"
+    return f"{neighbour} dropped the connection without closing it (1006)"

@@ -1,0 +1,333 @@
+"""The live engine: sessions on real WebSockets and the real clock, each party ours or the real thing.
+
+`Live` holds what outlives a session: the servers our parties sit at, and the child process of a checkout's proxy. Every
+session gets fresh parties, sockets and a recording of its own, so many can run at once on one event loop. What ends a
+session by accident is in its recording as a fault; the sessions beside it go on.
+
+What this cannot show: a program whose upstream connection nobody watches (`unseen`) is judged by its host side alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from websockets.asyncio.client import ClientConnection
+
+from voicerace.engines.backend import Backend
+from voicerace.engines.connecting import NotConnectedError, open_connection
+from voicerace.engines.door import Door
+from voicerace.engines.line import Line
+from voicerace.engines.place import Place
+from voicerace.engines.recorder import Recorder
+from voicerace.engines.relay import Relay
+from voicerace.engines.seats import ProxySeat, UpstreamSeat
+from voicerace.engines.session import Session
+from voicerace.engines.targets import ProxyTarget, UpstreamTarget, address
+from voicerace.errors import InputError
+from voicerace.parties.party import Effects
+from voicerace.parties.user import User
+from voicerace.recording import LINKS, Link, Payload, Recording
+from voicerace.secrets import Scrubber
+from voicerace.tables.profiles import SERVER_TIMES
+
+__all__ = ["Live", "play"]
+
+#: A session in which nobody has said anything yet waits this long for its connections and Settings.
+_OPENING_S: Final = 10.0
+#: Above the longest time in which a session may rightly be silent.
+_SILENCE_MARGIN_S: Final = 5.0
+_UPSTREAM_PATH: Final = "/v1/realtime?model=gpt-realtime"
+_UPSTREAM_LINKS: Final = (Link("proxy", "upstream"), Link("upstream", "proxy"))
+
+
+class Live:
+    """Plays sessions against one proxy and one upstream, while the context is open.
+
+    Args:
+        proxy, upstream: the targets.
+        log: takes the output of a checkout's proxy.
+        listen: (host, port) where a proxy that runs elsewhere is configured to find its upstream; what connects there
+            is ours to answer or to relay.
+        silence_s: a session in which nothing passes for so long is ended; without it, what its own times allow, and
+            10 s before the first words.
+        scrub: takes secrets out of what is recorded; without it, every key of the environment.
+
+    Raises (on entering):
+        InputError: the checkout's proxy does not start, or a port is taken.
+    """
+
+    def __init__(
+        self,
+        proxy: ProxyTarget,
+        upstream: UpstreamTarget | None = None,
+        *,
+        log: Path | None = None,
+        listen: tuple[str, int] | None = None,
+        silence_s: float | None = None,
+        scrub: Scrubber | None = None,
+    ) -> None:
+        self.proxy = proxy
+        self.upstream = upstream or UpstreamTarget("unseen" if proxy.kind == "url" else "mock")
+        if proxy.kind == "url" and self.upstream.kind != "unseen" and listen is None:
+            raise InputError(
+                "upstream", f"{self.upstream.name} behind a running proxy", "with --listen, where that proxy finds it"
+            )
+        if proxy.kind != "url" and (self.upstream.kind == "unseen" or listen is not None):
+            raise InputError("listen", f"given with {proxy.name}", "only with a proxy at ws://... and an upstream")
+        keys = [self.upstream.key_from] if self.upstream.key_from else []
+        self.scrub = scrub or Scrubber.of_environment(names=keys)
+        self.silence_s = silence_s
+        self._log = log
+        self.upstream_door = Door(*(listen or ("127.0.0.1", 0)))
+        self.proxy_door = Door()
+        self.backend: Backend | None = None
+        self._stack = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(self.upstream_door)
+            if self.proxy.kind == "model":
+                await stack.enter_async_context(self.proxy_door)
+            if self.proxy.kind == "backend":
+                await self._start_backend()
+                stack.push_async_callback(self._end_backend)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def _start_backend(self) -> None:
+        url = self.upstream_door.address + _UPSTREAM_PATH
+        self.backend = Backend(self.proxy.directory or Path(), url, log=self._log)
+        await asyncio.to_thread(self.backend.__enter__)
+
+    async def _end_backend(self) -> None:
+        if self.backend is not None:
+            await asyncio.to_thread(self.backend.__exit__, None, None, None)
+
+    async def _revive_backend(self) -> None:
+        """Start the proxy again when a session has ended its process (RELEASES 6: one frame can)."""
+        if self.backend is not None and not self.backend.alive:
+            await self._end_backend()
+            await self._start_backend()
+
+    async def play(self, session: Session) -> Recording:
+        """One session, to its end.
+
+        Raises:
+            InputError: the checkout's proxy could not be started again.
+        """
+        await self._revive_backend()
+        return await _Play(self, session).run()
+
+    def provenance(self, session: Session) -> dict[str, Any]:
+        """What a recording says of itself; times that a real server decides are left out."""
+        found = session.provenance()
+        left_out = set() if self.upstream.kind == "mock" else {*SERVER_TIMES, "upstream_rtt_ms"}
+        found["times"] = {name: value for name, value in found["times"].items() if name not in left_out}
+        found["release"] = self.proxy.release.tag if self.proxy.release else None
+        found |= {"proxy": self.proxy.name, "source": self.proxy.source, "upstream": self.upstream.name}
+        return found | {"engine": "live", "start": datetime.now(UTC).isoformat(timespec="milliseconds")}
+
+
+class _Play:
+    """One session: its places, and how they find each other."""
+
+    def __init__(self, live: Live, session: Session) -> None:
+        self.live = live
+        # A real upstream has a network of its own: none is emulated on the way to it.
+        remote = live.upstream.url is not None
+        self.session = replace(session, times=session.times.with_ns("upstream_rtt_ms", 0)) if remote else session
+        unseen = live.upstream.kind == "unseen"
+        observed = tuple(each for each in LINKS if not (unseen and each in _UPSTREAM_LINKS))
+        self.recorder = Recorder(live.provenance(session), observed, live.scrub)
+        parties = session.parties()
+        self.user = parties["user"]
+        here = {name: parties[name] for name in ("user", "app", "component")}
+        self.host = Place(here, session.times, session.seed, self.recorder, self._host_passed)
+        self.proxy_ours = live.proxy.kind == "model"
+        self.seats: list[UpstreamSeat | ProxySeat | Relay] = []
+        self._barred = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> Recording:
+        talk = asyncio.ensure_future(self._talk())
+        try:
+            await self._patiently(talk)
+        finally:
+            self.recorder.stopped = not talk.done()
+            talk.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await talk
+            await self._end()
+        broken = [place.broken for place in (self.host, *(getattr(seat, "place", None) for seat in self.seats)) if place]
+        for error in broken:
+            if error is not None:
+                raise error
+        return self.recorder.close()
+
+    async def _patiently(self, talk: asyncio.Future[None]) -> None:
+        """Wait until the host's connection has ended, or nothing has passed for too long."""
+        while not talk.done():
+            allowed = self._allowed_s()
+            left = allowed - (self._clock_ns() - self.recorder.last_ns) / 1e9
+            if left <= 0:
+                self.recorder.fault(Link("proxy", "component"), f"silence: nothing passed for {allowed:g} s")
+                return
+            await asyncio.wait({talk}, timeout=left)
+        error = talk.exception()
+        if error is not None:
+            raise error
+
+    def _clock_ns(self) -> int:
+        return int(asyncio.get_running_loop().time() * 1e9)
+
+    def _allowed_s(self) -> float:
+        if self.live.silence_s is not None:
+            return self.live.silence_s
+        if isinstance(self.user, User) and self.user.state.said == 0:
+            return _OPENING_S
+        return self.session.times.longest_ns(self.session.seed) / 1e9 + _SILENCE_MARGIN_S
+
+    async def _talk(self) -> None:
+        """Connect the host and take part until its connection ends."""
+        try:
+            connection = await self._connect()
+        except NotConnectedError as error:
+            if not self.recorder.faults:
+                self.recorder.fault(Link("proxy", "component"), f"proxy: {error.reason}")
+            return
+        whole = self.session.times.ns("host_rtt_ms", 0, self.session.seed)
+        line = Line(
+            self.host,
+            Link("component", "proxy"),
+            connection,
+            out_ns=whole // 2,
+            in_ns=0 if self.proxy_ours else whole - whole // 2,
+            both_ours=self.proxy_ours,
+        )
+        self.host.start()
+        await line.run()
+
+    async def _connect(self) -> ClientConnection:
+        """The host's connection to the proxy, with the proxy's own upstream connection made ours where it can be."""
+        live = self.live
+        if live.proxy.kind == "model":
+            visitor = ProxySeat(
+                self.session,
+                self.recorder,
+                self._dial,
+                both_ours=True,
+                upstream_ours=live.upstream.kind == "mock",
+                watch=self._proxy_passed,
+            )
+            self.seats.append(visitor)
+            door = live.proxy_door
+            return await open_connection(door.address + door.expect(visitor))
+        url = live.proxy.url or (live.backend.url if live.backend else "")
+        if live.upstream.kind == "unseen":
+            return await open_connection(url)
+        upstream = self._upstream_visitor()
+        self.seats.append(upstream)
+        async with live.upstream_door.turn(upstream) as came:
+            connection = await open_connection(url)
+            # One upstream connection per host connection: the next session waits until this one has come.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_OPENING_S):
+                    await came.wait()
+        return connection
+
+    def _upstream_visitor(self) -> UpstreamSeat | Relay:
+        """What the upstream connection of a running proxy meets: the mock, or a relay to the real one."""
+        upstream = self.live.upstream
+        if upstream.kind == "mock":
+            return UpstreamSeat(self.session, self.recorder, watch=self._upstream_passed)
+        return Relay(
+            "proxy",
+            "upstream",
+            address(upstream.url or ""),
+            self.recorder,
+            path=(upstream.url or "")[len(address(upstream.url or "")) :],
+            headers=upstream.headers(),
+            shield=self.live.scrub,
+            watch=self._upstream_passed,
+        )
+
+    async def _dial(self) -> ClientConnection:
+        """The model proxy's connection to its upstream."""
+        upstream = self.live.upstream
+        if upstream.url is not None:
+            return await open_connection(upstream.url, [*upstream.headers().items()])
+        seat = UpstreamSeat(self.session, self.recorder, both_ours=True)
+        self.seats.append(seat)
+        door = self.live.upstream_door
+        return await open_connection(door.address + door.expect(seat))
+
+    # -- the user watches --------------------------------------------------------------------------------------------
+
+    def _host_passed(self, link: Link, payload: Payload, seq: int) -> None:
+        if link == ("component", "proxy") or link.receiver == "app":
+            self._act(self._observe(link, payload, seq))
+
+    def _proxy_passed(self, link: Link, payload: Payload, seq: int) -> None:
+        if link in _UPSTREAM_LINKS:
+            self._act(self._observe(link, payload, seq))
+
+    def _upstream_passed(self, link: Link, payload: Payload, seq: int) -> None:
+        """Seen at the upstream's end: what the user makes of it waits until the running proxy has seen it too."""
+        effects = self._observe(link, payload, seq)
+        if effects:
+            self._later(self._act_behind(effects))
+
+    def _observe(self, link: Link, payload: Payload, seq: int) -> Effects:
+        if isinstance(self.user, User):
+            return self.user.observe(link.sender, link.receiver, payload, seq)
+        return ()
+
+    def _act(self, effects: Effects) -> None:
+        if effects:
+            self.host.act("user", effects)
+
+    async def _act_behind(self, effects: Effects) -> None:
+        async with self._barred:
+            seat = self.seats[0]
+            if not isinstance(seat, ProxySeat):
+                await seat.barrier()
+            self._act(effects)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _end(self) -> None:
+        """Wait a little for the connections behind the proxy, then end what is left."""
+        for task in (*self._tasks,):
+            task.cancel()
+        self.host.end()
+        still = [seat.over for seat in self.seats if not seat.over.done()]
+        if still:
+            await asyncio.wait(still, timeout=_SILENCE_MARGIN_S)
+        for seat in self.seats:
+            if not seat.over.done():
+                seat.hang_up()
+
+
+def play(session: Session, proxy: ProxyTarget, upstream: UpstreamTarget | None = None, **options: Any) -> Recording:
+    """One live session, from ordinary code; in a notebook, where a loop runs already, call it in a thread."""
+
+    async def once() -> Recording:
+        async with Live(proxy, upstream, **options) as live:
+            return await live.play(session)
+
+    return asyncio.run(once())

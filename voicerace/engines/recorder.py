@@ -1,0 +1,142 @@
+"""What passes in one live session, written down as it is seen, on one monotonic clock.
+
+Three ways to see a message: both its ends are ours (``engine``); our end only, the other being a running program
+(``socket``: the emulated network lies on our side, so the far time is the moment at the socket); or in passing
+(``relay``). A fault is an event like the others, because it is what was seen: it says on which link, and why.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from voicerace.recording import LINKS, Event, Link, Payload, Recording
+from voicerace.secrets import Scrubber
+from voicerace.wire.frames import payload_of
+
+__all__ = ["Recorder"]
+
+
+@dataclass(slots=True)
+class _Entry:
+    link: Link
+    kind: Literal["message", "close", "fault"]
+    sent_ns: int | None
+    received_ns: int | None
+    payload: Payload
+    observed_at: str
+
+
+class Recorder:
+    """The events of one session.
+
+    Args:
+        provenance: what the recording says of itself.
+        observed: the links that are watched.
+        scrub: takes secrets out of payloads and reasons before they are kept.
+        sink: a file that gets every event as soon as nothing more is to be learned of it, so that a killed process
+            loses nothing; only for sessions seen from one place, whose events have all their times at once.
+    """
+
+    def __init__(
+        self,
+        provenance: Mapping[str, Any],
+        observed: tuple[Link, ...] = LINKS,
+        scrub: Scrubber | None = None,
+        sink: Path | None = None,
+    ) -> None:
+        self.provenance = dict(provenance)
+        self.observed = observed
+        self.origin_ns = self.last_ns = time.monotonic_ns()
+        self.faults: list[str] = []
+        self.stopped = False
+        self._scrub = scrub or Scrubber(())
+        self._log: list[_Entry] = []
+        self._pending: dict[Link, deque[int]] = {}
+        self._written = 0
+        self._sink: IO[str] | None = None
+        if sink is not None:
+            self._sink = sink.open("w", encoding="ascii", buffering=1)
+            self._sink.write(next(self._recording(complete=False).lines()) + "\n")
+
+    def now_ns(self) -> int:
+        """Nanoseconds since the session began."""
+        self.last_ns = time.monotonic_ns()
+        return self.last_ns - self.origin_ns
+
+    def sent(self, link: Link, kind: Literal["message", "close"], payload: Payload, observed_at: str) -> int:
+        """A message leaves its sender; gives its number."""
+        self._log.append(_Entry(link, kind, self.now_ns(), None, payload, observed_at))
+        seq = len(self._log) - 1
+        if observed_at == "engine":
+            self._pending.setdefault(link, deque()).append(seq)
+        return seq
+
+    def arrived(self, seq: int) -> None:
+        """A message sent earlier has reached the other end."""
+        self._log[seq].received_ns = self.now_ns()
+
+    def received(self, link: Link, kind: Literal["message", "close"]) -> int | None:
+        """The oldest message on the way on a link whose ends are both ours has arrived; None when there is none."""
+        waiting = self._pending.get(link)
+        while waiting:
+            seq = waiting.popleft()
+            if self._log[seq].kind == kind:
+                self.arrived(seq)
+                return seq
+        return None
+
+    def seen(
+        self, link: Link, kind: Literal["message", "close"], payload: Payload, observed_at: str, sent_ns: int | None = None
+    ) -> int:
+        """A message of somebody else's, seen when it came in; `arrived` says when it went on."""
+        entry = _Entry(link, kind, self.now_ns() if sent_ns is None else sent_ns, None, payload, observed_at)
+        self._log.append(entry)
+        return len(self._log) - 1
+
+    def fault(self, link: Link, reason: str) -> None:
+        """Something went wrong on a link that no party did on purpose."""
+        reason = self._scrub.text(reason)
+        self.faults.append(reason)
+        now = self.now_ns()
+        self._log.append(_Entry(link, "fault", now, now, {"reason": reason}, "engine"))
+        self.flush()
+
+    def flush(self) -> None:
+        """Write to the sink what has come since the last time."""
+        if self._sink is not None:
+            for seq in range(self._written, len(self._log)):
+                self._sink.write(self._event(seq).line() + "\n")
+            self._written = len(self._log)
+
+    def close(self) -> Recording:
+        """The session is over, or is no longer watched; gives what was recorded."""
+        recording = self._recording(complete=not self.stopped and not self.faults)
+        if self._sink is not None:
+            self.flush()
+            if recording.complete:
+                self._sink.write(f'{{"end":{len(self._log)}}}\n')
+            self._sink.close()
+            self._sink = None
+        return recording
+
+    def _recording(self, *, complete: bool) -> Recording:
+        return Recording(
+            events=tuple(self._event(seq) for seq in range(len(self._log))),
+            provenance=self.provenance,
+            clock="monotonic",
+            observed=self.observed,
+            complete=complete,
+        )
+
+    def _event(self, seq: int) -> Event:
+        entry = self._log[seq]
+        payload = entry.payload
+        if isinstance(payload, str) and entry.observed_at == "relay":
+            payload = payload_of(payload)
+        payload = self._scrub.payload(payload)
+        return Event(seq, entry.link, entry.kind, entry.sent_ns, entry.received_ns, payload, entry.observed_at)

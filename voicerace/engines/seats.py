@@ -1,0 +1,189 @@
+"""Where our parties sit when others come to them over a WebSocket: the mock upstream, and the model of the proxy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.server import ServerConnection
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from voicerace.engines.connecting import NotConnectedError
+from voicerace.engines.line import Line, Tamper
+from voicerace.engines.place import Place
+from voicerace.engines.recorder import Recorder
+from voicerace.engines.session import Session
+from voicerace.recording import Link, Payload
+
+__all__ = ["ProxySeat", "Seat", "UpstreamSeat"]
+
+Watch = Callable[[Link, Payload, int], None]
+
+
+class Seat:
+    """What the seats have in common: one session, one connection that comes in.
+
+    Args:
+        session: whose parties and times.
+        recorder: takes down what passes.
+        both_ours: the one who comes is another place of this process and records its own end.
+        watch: sees what passes here.
+
+    Attributes:
+        over: done when the connection has ended.
+    """
+
+    def __init__(self, session: Session, recorder: Recorder, *, both_ours: bool = False, watch: Watch | None = None) -> None:
+        self.session = session
+        self.recorder = recorder
+        self.both_ours = both_ours
+        self.watch = watch
+        self.place: Place | None = None
+        self.connection: ServerConnection | None = None
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        return None
+
+    def subprotocol(self, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        """The proxies and the API answer a browser's offer with its first."""
+        return offered[0] if offered else None
+
+    async def serve(self, connection: ServerConnection) -> None:
+        self.connection = connection
+        try:
+            await self.sit(connection)
+        finally:
+            if self.place is not None:
+                self.place.end()
+            if not self.over.done():
+                self.over.set_result(None)
+
+    def hang_up(self) -> None:
+        """Drop the connection."""
+        if self.connection is not None:
+            self.connection.transport.abort()
+
+    async def sit(self, connection: ServerConnection) -> None:
+        """Take part until the connection ends."""
+        raise NotImplementedError
+
+    def _place(self, name: str) -> Place:
+        party = self.session.parties()[name]
+        self.place = Place({name: party}, self.session.times, self.session.seed, self.recorder, self.watch)
+        return self.place
+
+    def _delays(self, rtt: str, *, towards_upstream: bool) -> tuple[int, int]:
+        """(out, in) of one of the two network links, in nanoseconds."""
+        whole = self.session.times.ns(rtt, 0, self.session.seed)
+        up, down = whole // 2, whole - whole // 2
+        return (up, down) if towards_upstream else (down, up)
+
+
+class UpstreamSeat(Seat):
+    """The mock upstream, for one connection.
+
+    Args (beside those of `Seat`):
+        tamper: spoils what it sends.
+        refuse: answer the handshake with this HTTP status.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        recorder: Recorder,
+        *,
+        both_ours: bool = False,
+        watch: Watch | None = None,
+        tamper: Tamper | None = None,
+        refuse: int | None = None,
+    ) -> None:
+        super().__init__(session, recorder, both_ours=both_ours, watch=watch)
+        self.tamper = tamper
+        self.refuse = refuse
+        self.line: Line | None = None
+
+    async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        if self.refuse is None:
+            return None
+        self.recorder.fault(Link("upstream", "proxy"), f"the handshake was refused with HTTP {self.refuse} (--fault)")
+        self.over.set_result(None)
+        return connection.respond(self.refuse, "refused on purpose\n")
+
+    async def sit(self, connection: ServerConnection) -> None:
+        place = self._place("upstream")
+        out_ns, in_ns = self._delays("upstream_rtt_ms", towards_upstream=False)
+        self.line = Line(
+            place,
+            Link("upstream", "proxy"),
+            connection,
+            out_ns=out_ns,
+            in_ns=0 if self.both_ours else in_ns,
+            both_ours=self.both_ours,
+            tamper=self.tamper,
+        )
+        place.start()
+        await self.line.run()
+
+    async def barrier(self) -> None:
+        """Return when the proxy has handled all that was sent to it."""
+        if self.line is not None:
+            await self.line.barrier()
+
+
+class ProxySeat(Seat):
+    """The model of a proxy, for one host.
+
+    Args (beside those of `Seat`):
+        dial: opens its connection to the upstream; gets the host's request, or None.
+        upstream_ours: the upstream is another place of this process.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        recorder: Recorder,
+        dial: Callable[[], Awaitable[ClientConnection]],
+        *,
+        both_ours: bool = False,
+        upstream_ours: bool = False,
+        watch: Watch | None = None,
+    ) -> None:
+        super().__init__(session, recorder, both_ours=both_ours, watch=watch)
+        self.dial = dial
+        self.upstream_ours = upstream_ours
+
+    async def sit(self, connection: ServerConnection) -> None:
+        place = self._place("proxy")
+        out_ns, in_ns = self._delays("host_rtt_ms", towards_upstream=False)
+        host = Line(
+            place,
+            Link("proxy", "component"),
+            connection,
+            out_ns=out_ns,
+            in_ns=0 if self.both_ours else in_ns,
+            both_ours=self.both_ours,
+        )
+        upstream = None
+        try:
+            far = await self.dial()
+        except NotConnectedError as error:
+            self.recorder.fault(Link("upstream", "proxy"), f"upstream: {error.reason}")
+        else:
+            out_ns, in_ns = self._delays("upstream_rtt_ms", towards_upstream=True)
+            upstream = Line(
+                place,
+                Link("proxy", "upstream"),
+                far,
+                out_ns=out_ns,
+                in_ns=0 if self.upstream_ours else in_ns,
+                both_ours=self.upstream_ours,
+            )
+        place.start()
+        if upstream is None:
+            place.closed(Link("upstream", "proxy"), None)
+            await host.run()
+        else:
+            await asyncio.gather(host.run(), upstream.run())
