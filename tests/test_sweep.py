@@ -160,8 +160,8 @@ def test_an_optional_time_that_is_not_set_is_missing_not_zero() -> None:
 
 def test_columns_and_types_do_not_depend_on_what_was_found() -> None:
     some = trials_of({"ties": False})
-    assert list(module._frame([]).dtypes) == list(some.dtypes)
-    assert list(module._frame([]).columns) == list(some.columns)
+    assert list(module.frame_of([]).dtypes) == list(some.dtypes)
+    assert list(module.frame_of([]).columns) == list(some.columns)
 
 
 # -- the folder ------------------------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ def test_run_json_says_what_ran_without_a_path(run: Run, tmp_path: Path) -> None
     text = (drawn.folder / "run.json").read_text() + (run.folder / "run.json").read_text()
     assert str(tmp_path) not in text
     assert drawn.info["parameters"]["times"]["gap_ms"].startswith("@measured.csv (SHA-256 ")
-    assert run.info["targets"]["proxy"][0] == {"name": "model:0.9.1", "source": "c19f51aae23f"}
+    assert run.info["targets"]["proxy"][0] == {"name": "model:0.9.1", "source": "c19f51aae23f", "release": "0.9.1"}
     assert run.info["clock"] == "virtual"
     assert run.info["start"] <= run.info["end"]
     assert run.info["versions"]["python"]
@@ -252,7 +252,7 @@ def test_the_folder_is_locked_while_it_is_written(tmp_path: Path, monkeypatch: p
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         raise RuntimeError("seen")
 
-    monkeypatch.setattr(module, "_row", locked)
+    monkeypatch.setattr(module, "row_of", locked)
     with pytest.raises(RuntimeError, match="seen"):
         sweep(SMALL, out=tmp_path / "run", progress=False)
 
@@ -267,14 +267,14 @@ def test_a_file_where_the_folder_should_be_is_bad_input(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_sweep_leaves_what_was_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    row, count = module._row, iter(range(100))
+    row, count = module.row_of, iter(range(100))
 
     def interrupted(*words: Any) -> dict[str, Any]:
         if next(count) == 2:
             raise KeyboardInterrupt
         return row(*words)
 
-    monkeypatch.setattr(module, "_row", interrupted)
+    monkeypatch.setattr(module, "row_of", interrupted)
     with pytest.raises(KeyboardInterrupt):
         sweep(SMALL, out=tmp_path / "run", progress=False)
     run = Run.open(tmp_path / "run")

@@ -1,7 +1,7 @@
-"""Many trials: every session of a grid simulated, judged and written down, one row each.
+"""Many trials: every session of a grid played, judged and written down, one row each.
 
-The folder is the artefact: recordings and `run.json` first, then `trials.csv`. The same spec gives the same bytes of
-trials. What a sweep cannot show is what the virtual engine cannot show.
+The folder is the artefact: recordings and `run.json` first, then `trials.csv`. In virtual time the same spec gives the
+same bytes of trials; live, a trial also says what its delays came to. What a sweep cannot show is what its engine cannot.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +21,6 @@ from tqdm import tqdm
 from voicerace.engines.session import Session
 from voicerace.engines.virtual import simulate, ties
 from voicerace.errors import InputError
-from voicerace.parameters import Fixed
 from voicerace.plots import alt_outcome, plot_outcome, to_image
 from voicerace.recording import Recording, read_recordings
 from voicerace.sweep_folder import (
@@ -30,16 +30,19 @@ from voicerace.sweep_folder import (
     TRIALS,
     commit,
     new_folder,
+    old_folder,
     point_latest,
     read_run,
+    resumed,
     utc_now,
     versions,
     write_text,
 )
+from voicerace.sweep_live import LiveSweep
 from voicerace.sweep_spec import SweepSpec, sessions
 from voicerace.tables.profiles import TIMES
 from voicerace.tables.releases import PROXIES
-from voicerace.units import ms
+from voicerace.trials import ACHIEVED, frame_of, read_trials, row_of
 from voicerace.verdict import judge
 
 __all__ = ["Run", "SweepSpec", "sweep", "trials_of"]
@@ -47,22 +50,7 @@ __all__ = ["Run", "SweepSpec", "sweep", "trials_of"]
 _SCHEMA: Final = 1
 #: In a sweep of more trials than `keep`: recordings kept of each story and outcome.
 _PER_OUTCOME: Final = 3
-_WORDS: Final = ("release", "component", "scenario", "handler", "modality", "profile", "knobs", "drawn")
-_FOUND: Final = {
-    "outcome": "str",
-    "tie_outcome": "str",
-    "bad": "bool",
-    "wedged": "boolean",
-    "response_creates": "Int64",
-    "refusals": "Int64",
-    "host_errors": "Int64",
-    "replies": "Int64",
-    "session_updates": "Int64",
-    "margin_ms": "float64",
-    "lead_ms": "float64",
-    "dead_air_ms": "float64",
-    "recording": "str",
-}
+_STORY: Final = ("release", "scenario", "handler", "modality", "calls", "outcome", "tie_outcome")
 
 
 @dataclass(frozen=True)
@@ -99,7 +87,7 @@ class Run:
         if info.get("end") is None:
             raise InputError(str(folder), "the sweep has not ended", "a run with its table")
         try:
-            trials = _read_trials(folder / TRIALS)
+            trials = read_trials(folder / TRIALS)
         except OSError as error:
             raise InputError(str(folder), f"{TRIALS}: {error.strerror}", "a run with its table") from None
         except (KeyError, ValueError) as error:
@@ -120,83 +108,139 @@ class Run:
 
 
 def trials_of(spec: SweepSpec | Mapping[str, Any], progress: bool = False) -> pd.DataFrame:
-    """The trials of a sweep without a folder: for a slider, a test, a quick look. See `Run.trials`."""
+    """The trials of a sweep in virtual time without a folder: for a slider, a test, a quick look. See `Run.trials`."""
     spec = spec if isinstance(spec, SweepSpec) else SweepSpec(**spec)
-    return _frame([row for row, _ in _trials(spec, progress)])
+    planned = list(sessions(spec))
+    played = _simulated(list(enumerate(planned)), spec.ties)
+    bar = _with_bar(played, len(planned), 0, progress)
+    return frame_of([row_of(*planned[number], recording, tie) for number, recording, tie in bar])
 
 
-def sweep(spec: SweepSpec | Mapping[str, Any], out: Path | str | None = None, progress: bool = True) -> Run:
+def sweep(
+    spec: SweepSpec | Mapping[str, Any],
+    out: Path | str | None = None,
+    progress: bool = True,
+    live: LiveSweep | None = None,
+    resume: bool = False,
+) -> Run:
     """Run a grid of sessions and write it down.
 
-    Recordings: all, when there are at most `spec.keep` trials; else, of every outcome of every story (release,
-    scenario, handler, modality, calls), the first three, a tie being an outcome of its own. `run.json` says which.
+    Recordings: of a live sweep all. In virtual time all, when there are at most `spec.keep` trials; else, of every
+    outcome of every story (release, scenario, handler, modality, calls), the first three, a tie being an outcome of its
+    own. `run.json` says which.
 
     Args:
-        spec: a `SweepSpec`, or its fields.
+        spec: a `SweepSpec`, or its fields. A live sweep takes its releases from its targets.
         out: the folder; without one ``runs/<UTC time>-<hash>``, and ``runs/latest`` points to it afterwards.
         progress: a bar on standard error.
+        live: play on real sockets against these targets, instead of in virtual time.
+        resume: go on with the sweep in `out` that was stopped; the spec and the targets have to be the same.
 
     Raises:
-        InputError: the spec does not fit, or the folder is taken.
+        InputError: the spec does not fit, the folder is taken, or holds nothing to go on with.
         KeyboardInterrupt: passed on, after what was done has been written.
     """
     spec = spec if isinstance(spec, SweepSpec) else SweepSpec(**spec)
-    planned = sum(1 for _ in sessions(spec))
-    with new_folder(out, spec.to_json()) as folder:
-        info = _info(spec, planned)
+    planned = live.planned(spec) if live is not None else list(sessions(spec))
+    if live is not None and not resume:
+        live.check(len(planned))
+    keep_all = live is not None or len(planned) <= spec.keep
+    info = _info(spec, len(planned), live, keep_all)
+    with old_folder(out, info) if resume else new_folder(out, spec.to_json()) as folder:
+        rows = _rows_of(folder, planned, live) if resume else {}
+        left = [(number, each) for number, each in enumerate(planned) if number not in rows]
+        if live is not None and resume:
+            live.check(len(left))
+        if resume:
+            info |= resumed(folder)
+        kept = Counter(tuple(row[name] for name in _STORY) for row in rows.values())
         _write_info(folder, info)
-        rows: list[dict[str, Any]] = []
-        kept: Counter[tuple[Any, ...]] = Counter()
+        played = live.played(left, len(planned), folder) if live is not None else _simulated(left, spec.ties)
         try:
-            for row, recording in _trials(spec, progress):
-                story = tuple(row[name] for name in ("release", "scenario", "handler", "modality", "calls", "outcome"))
-                kept[story, row["tie_outcome"]] += 1
-                if planned <= spec.keep or kept[story, row["tie_outcome"]] <= _PER_OUTCOME:
-                    row["recording"] = f"{len(rows):06d}-{row['release']}-{row['outcome']}.jsonl"
-                    text = "".join(line + "\n" for line in recording.lines())
-                    write_text(folder / RECORDINGS / row["recording"], text)
-                rows.append(row)
+            with closing(played):
+                for number, recording, tie in _with_bar(played, len(planned), len(rows), progress):
+                    row = rows[number] = row_of(*planned[number], recording, tie)
+                    story = tuple(row[name] for name in _STORY)
+                    kept[story] += 1
+                    if keep_all or kept[story] <= _PER_OUTCOME:
+                        row["recording"] = f"{number:06d}-{_file_word(row['release'])}-{row['outcome']}.jsonl"
+                        text = "".join(line + "\n" for line in recording.lines())
+                        write_text(folder / RECORDINGS / row["recording"], text)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"{len(rows)} of {planned} trials are kept in {folder}") from None
+            raise KeyboardInterrupt(f"{len(rows)} of {len(planned)} trials are kept in {folder}") from None
         finally:
-            trials = _frame(rows)
+            trials = frame_of([rows[number] for number in sorted(rows)])
             write_text(folder / TRIALS, trials.to_csv(index=False, lineterminator="\n"))
-            _draw(folder, trials)
-            info["recordings"]["kept"] = sum(bool(row["recording"]) for row in rows)
-            info |= {"end": utc_now(), "complete": len(rows) == planned, "trials": {"planned": planned, "done": len(rows)}}
+            _draw(folder, trials, spec, live)
+            info["recordings"]["kept"] = sum(bool(row["recording"]) for row in rows.values())
+            counts = {"planned": len(planned), "done": len(rows)}
+            info |= {"end": utc_now(), "complete": len(rows) == len(planned), "trials": counts}
             _write_info(folder, info)
             if out is None:
                 point_latest(folder)
     return Run(folder, info, trials)
 
 
-def _draw(folder: Path, trials: pd.DataFrame) -> None:
-    """The picture of a sweep along one time; a sweep of another shape has none."""
+def _rows_of(folder: Path, planned: Sequence[tuple[int, Session]], live: LiveSweep | None) -> dict[int, dict[str, Any]]:
+    """The trials that a stopped sweep has done, by number.
+
+    A killed live sweep has no table, but every session that ended has its recording, which is judged again.
+    """
+    try:
+        done = read_trials(folder / TRIALS).to_dict("records")
+    except FileNotFoundError:
+        done = []
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(str(folder), f"{TRIALS}: {error}", "the table as the sweep wrote it") from None
+    named = [{str(name): value for name, value in row.items()} for row in done]
+    if live is None:
+        return dict(enumerate(named))
+    rows = {int(row["recording"].partition("-")[0]): row for row in named}
+    for path in sorted((folder / RECORDINGS).glob("[0-9]*-*.jsonl")):
+        number = int(path.name.partition("-")[0])
+        if number not in rows and number < len(planned):
+            rows[number] = row_of(*planned[number], Recording.read(path), None) | {"recording": path.name}
+    return rows
+
+
+def _file_word(release: str) -> str:
+    return "".join(char if char.isalnum() or char in ".-" else "-" for char in release)
+
+
+def _draw(folder: Path, trials: pd.DataFrame, spec: SweepSpec, live: LiveSweep | None) -> None:
+    """The picture of a sweep along one time; a sweep of another shape has none.
+
+    Live sessions stand where their delay came to, on what the models compute for the same grid.
+    """
     axes = [name for name in TIMES if name in trials.columns and trials[name].nunique() > 1]
     if len(axes) != 1 or (trials["drawn"] != "").any():
         return
-    kind, image = to_image(plot_outcome(trials, axes[0]), alt_outcome(trials, axes[0]))
+    axis, real = axes[0], None
+    if live is not None and live.computable:
+        real = trials.assign(**{axis: trials[f"{axis}_achieved"].fillna(trials[axis])}) if axis in ACHIEVED else trials
+        trials = trials_of(spec.model_copy(update={"releases": tuple(dict.fromkeys(real["release"])), "ties": False}))
+    kind, image = to_image(plot_outcome(trials, axis, real), alt_outcome(trials, axis, real))
     pictures = folder / PICTURES
     pictures.mkdir(exist_ok=True)
     (pictures / f"outcome.{'svg' if 'svg' in kind else 'png'}").write_bytes(image)
 
 
-def _info(spec: SweepSpec, planned: int) -> dict[str, Any]:
-    every = planned <= spec.keep
+def _info(spec: SweepSpec, planned: int, live: LiveSweep | None, keep_all: bool) -> dict[str, Any]:
+    targets = {
+        "proxy": [{"name": f"model:{tag}", "source": PROXIES[tag].source, "release": tag} for tag in spec.releases],
+        "component": [{"name": spec.component or "each proxy's own"}],
+        "upstream": [{"name": "mock"}],
+    }
     return {
         "voicerace_run": _SCHEMA,
         "parameters": spec.to_json(),
         "versions": versions(),
         "commit": commit(),
         "seed": spec.seed,
-        "clock": "virtual",
-        "targets": {
-            "proxy": [{"name": f"model:{tag}", "source": PROXIES[tag].source} for tag in spec.releases],
-            "component": [{"name": spec.component or "each proxy's own"}],
-            "upstream": [{"name": "mock"}],
-        },
+        "clock": "virtual" if live is None else "monotonic",
+        "targets": targets if live is None else targets | live.to_json(),
         "recordings": {
-            "rule": "all" if every else f"the first {_PER_OUTCOME} of each outcome of each story",
+            "rule": "all" if keep_all else f"the first {_PER_OUTCOME} of each outcome of each story",
             "kept": 0,
         },
         "trials": {"planned": planned, "done": 0},
@@ -210,88 +254,21 @@ def _write_info(folder: Path, info: Mapping[str, Any]) -> None:
     write_text(folder / RUN, json.dumps(info, indent=2, ensure_ascii=False) + "\n")
 
 
-# -- trials ----------------------------------------------------------------------------------------------------------
+_Played = Iterator[tuple[int, Recording, str | None]]
 
 
-def _trials(spec: SweepSpec, progress: bool) -> Iterator[tuple[dict[str, Any], Recording]]:
-    planned = list(sessions(spec))
-    with tqdm(planned, desc="sweep", unit="trial", file=sys.stderr, disable=not progress) as bar:
-        for trial, session in bar:
-            if spec.ties:
-                recording, tie = ties(session, lambda each: judge(each).outcome)
-            else:
-                recording, tie = simulate(session), None
-            yield _row(trial, session, recording, tie), recording
+def _simulated(
+    left: Sequence[tuple[int, tuple[int, Session]]], with_ties: bool
+) -> Generator[tuple[int, Recording, str | None]]:
+    for number, (_, session) in left:
+        if with_ties:
+            yield number, *ties(session, lambda each: judge(each).outcome)
+        else:
+            yield number, simulate(session), None
 
 
-def _row(trial: int, session: Session, recording: Recording, tie: str | None) -> dict[str, Any]:
-    verdict = judge(recording)
-    turn = verdict.turn
-    provenance = session.provenance()
-    drawn = [name for name, value in session.times.values.items() if not isinstance(value, Fixed)]
-    row: dict[str, Any] = {name: provenance[name] for name in ("release", "component", "scenario", "handler", "modality")}
-    row |= {
-        "calls": session.calls,
-        "profile": session.profile,
-        "knobs": ",".join(f"{name}={value}" for name, value in sorted(provenance["knobs"].items())),
-    }
-    for name in TIMES:
-        has = session.times.has(name)
-        row[name] = ms(session.times.ns(name, 0, session.seed)) if has else float("nan")
-    row |= _further_calls(session)
-    row |= {
-        "drawn": ",".join(drawn),
-        "trial": trial,
-        "seed": session.seed,
-        "outcome": verdict.outcome,
-        "tie_outcome": tie,
-        "bad": verdict.bad,
-        "wedged": verdict.wedged,
-        "session_updates": verdict.session_updates,
-        "recording": "",
-    }
-    for name in ("response_creates", "refusals", "host_errors", "replies", "margin_ms", "lead_ms", "dead_air_ms"):
-        row[name] = getattr(turn, name) if turn is not None else None
-    return row
-
-
-def _further_calls(session: Session) -> dict[str, float]:
-    """Per-call times of the second call on, where they can differ from the first's: ``tool_ms_2`` and so on."""
-    found = {}
-    for name, value in session.times.values.items():
-        if TIMES[name].per_call and not (isinstance(value, Fixed) and len(value.values_ns) == 1):
-            for index in range(1, session.calls):
-                found[f"{name}_{index + 1}"] = ms(session.times.ns(name, index, session.seed))
-    return found
-
-
-def _frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Rows as a frame whose columns and types do not depend on what was found."""
-    extra = sorted({name for row in rows for name in row if name.rpartition("_")[2].isdigit()})
-    types = _types(extra)
-    columns: dict[str, pd.Series[Any]] = {
-        name: pd.Series([row.get(name) for row in rows], dtype=kind) for name, kind in types.items()
-    }
-    return pd.DataFrame(columns)
-
-
-def _types(extra: Sequence[str] = ()) -> dict[str, str]:
-    """Column -> pandas type, in the order of the columns."""
-    before = ("release", "component", "scenario", "handler", "modality")
-    types = dict.fromkeys(before, "str") | {"calls": "int64", "profile": "str", "knobs": "str"}
-    types |= dict.fromkeys(TIMES, "float64") | dict.fromkeys(extra, "float64")
-    return types | {"drawn": "str", "trial": "int64", "seed": "int64"} | _FOUND
-
-
-def _read_trials(path: Path) -> pd.DataFrame:
-    with path.open(encoding="utf-8", newline="") as file:
-        header = file.readline().rstrip("\n").split(",")
-        extra = [name for name in header if name.rpartition("_")[2].isdigit()]
-        types = _types(extra)
-        if missing := set(types) - set(header):
-            raise KeyError(f"no column {', '.join(sorted(missing))}")
-        file.seek(0)
-        frame = pd.read_csv(file, dtype=types, keep_default_na=False, na_values=[""])
-    for name in ("knobs", "drawn", "recording"):
-        frame[name] = frame[name].fillna("")
-    return pd.DataFrame(frame[list(types)])
+def _with_bar(played: _Played, total: int, done: int, progress: bool) -> _Played:
+    with tqdm(total=total, initial=done, desc="sweep", unit="trial", file=sys.stderr, disable=not progress) as bar:
+        for each in played:
+            yield each
+            bar.update()

@@ -27,8 +27,10 @@ __all__ = [
     "TRIALS",
     "commit",
     "new_folder",
+    "old_folder",
     "point_latest",
     "read_run",
+    "resumed",
     "utc_now",
     "versions",
     "write_text",
@@ -69,19 +71,58 @@ def new_folder(out: Path | str | None, parameters: Mapping[str, Any], root: Path
     folder = Path(out) if out is not None else fresh_folder(Path(root), parameters)
     try:
         (folder / RECORDINGS).mkdir(parents=True, exist_ok=True)
-        lock = (folder / _LOCK).open("a", encoding="utf-8")
     except OSError as error:
         raise InputError("out", f"{folder}: {error.strerror}", "a folder that can be made") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError("out", f"{folder} is being written by another run", "another folder") from None
+    with _locked(folder):
         if (folder / RUN).exists():
             raise InputError("out", f"{folder} holds a run already", "another folder: what a run recorded never changes")
         if foreign := sorted({each.name for each in folder.iterdir()} - {_LOCK, RECORDINGS}):
             raise InputError("out", f"{folder} holds {foreign[0]!r} and is no run's", "a new or an empty folder")
         yield folder
+
+
+@contextmanager
+def old_folder(out: Path | str | None, info: Mapping[str, Any]) -> Iterator[Path]:
+    """The locked folder of a sweep that was stopped, to go on with.
+
+    Args:
+        out: the folder.
+        info: `run.json` as the sweep would begin it now; parameters, clock and targets have to be the same.
+
+    Raises:
+        InputError: no folder, no run in it, one that is complete, being written, or of something else.
+    """
+    if out is None:
+        raise InputError("resume", "no folder", "--out with the folder of the sweep that was stopped")
+    folder = Path(out)
+    before = read_run(folder)
+    with _locked(folder):
+        if before.get("complete"):
+            raise InputError(str(folder), "the sweep is complete", "one that was stopped")
+        for name in ("voicerace_run", "clock", "parameters", "targets"):
+            if before.get(name) != json.loads(json.dumps(info[name])):
+                raise InputError(str(folder), f"{name} differ from those of the sweep there", "the same command as before")
+        yield folder
+
+
+def resumed(folder: Path) -> dict[str, Any]:
+    """What a sweep that goes on keeps of its `run.json`: when it began, and every time it went on."""
+    before = read_run(folder)
+    return {"start": before["start"], "resumed": [*before.get("resumed", ()), utc_now()]}
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    try:
+        lock = (folder / _LOCK).open("a", encoding="utf-8")
+    except OSError as error:
+        raise InputError("out", f"{folder}: {error.strerror}", "a folder that can be written") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError("out", f"{folder} is being written by another run", "another folder") from None
+        yield
 
 
 def fresh_folder(root: Path, parameters: Mapping[str, Any]) -> Path:

@@ -161,8 +161,11 @@ def _input_error(error: ValidationError, model: type[BaseModel]) -> InputError:
     return InputError(where, f"{first['input']!r}", first["msg"][0].lower() + first["msg"][1:])
 
 
-def sessions(spec: SweepSpec) -> Iterator[tuple[int, Session]]:
+def sessions(spec: SweepSpec, repeat: bool = False) -> Iterator[tuple[int, Session]]:
     """Every trial as (its number in its cell, its session), cells in the order of the spec's fields.
+
+    With fixed times every session of a cell would be the same in virtual time, and one is enough; `repeat` asks for all
+    `spec.trials` of them, which differ on a real clock.
 
     Raises:
         InputError: too many trials, or times that do not fit each other.
@@ -174,7 +177,7 @@ def sessions(spec: SweepSpec) -> Iterator[tuple[int, Session]]:
         for release, scenario, handler, modality in product(spec.releases, spec.scenarios, spec.handlers, spec.modalities)
         for calls in (spec.calls or (None,) if SCENARIOS[scenario].calls is None else (None,))
     ]
-    per_cell = spec.trials if any(_drawn(value) for value in values.values()) else 1
+    per_cell = spec.trials if repeat or any(_drawn(value) for value in values.values()) else 1
     total = len(stories) * math.prod(len(axis) for axis in axes) * per_cell
     if total > MAX_TRIALS:
         raise InputError("times", f"{total} trials", f"at most {MAX_TRIALS}: coarser grids or fewer trials")

@@ -15,15 +15,19 @@ import typer
 from tqdm import tqdm
 
 from voicerace.captures import inspect_json, inspect_lines, read_capture
-from voicerace.cli import options, text
+from voicerace.cli import options, serve, text
+from voicerace.cli import repro as repro_verb
 from voicerace.cli.printing import known_outcomes, plain, print_json, print_lines, writing
+from voicerace.cli.targets import Targets, played_as, takes_targets
 from voicerace.conformance import conform
+from voicerace.engines.background import play
 from voicerace.engines.session import Session
 from voicerace.engines.virtual import ties
 from voicerace.errors import InputError
 from voicerace.summary import summary
 from voicerace.sweep import sweep as run_sweep
 from voicerace.sweep_folder import fresh_folder
+from voicerace.sweep_live import LiveSweep
 from voicerace.tables.releases import PROXIES
 from voicerace.verdict import judge
 
@@ -80,9 +84,11 @@ def voicerace(
 
 @app.command()
 @options.takes_times
+@takes_targets
 def run(
     times: Mapping[str, object],
-    release: options.Release = "0.9.1",
+    targets: Targets,
+    release: options.Release = None,
     component: options.ComponentTag = None,
     scenario: options.ScenarioName = "single",
     handler: options.Handler = "return",
@@ -95,15 +101,18 @@ def run(
     seed: options.Seed = 0,
     out: options.Out = None,
     as_json: options.Json = False,
-    fail_on: Annotated[list[str] | None, typer.Option(metavar="OUTCOME", help="Exit 1 on it; may be repeated.")] = None,
+    fail_on: options.FailOn = None,
 ) -> int:
-    """Play one session of the models in virtual time and judge it.
+    """Play one session and judge it: of the models in virtual time, or with --live on real sockets.
 
     A time is 50, one value per call 50,80, or a draw: uniform(20,80), lognormal(4,0.5), @file.csv.
     """
     known_outcomes(fail_on)
+    proxy = targets.one_proxy(release) if targets.live else None
+    if proxy is None:
+        targets.refuse_in_virtual_time()
     session = Session.of(
-        release=release,
+        release=played_as(proxy, release),
         component_tag=component,
         scenario=scenario,
         handler=handler,
@@ -116,7 +125,11 @@ def run(
         knobs_given=options.knob_words(knob),
         seed=seed,
     )
-    recording, tie_outcome = ties(session, lambda each: judge(each).outcome)
+    tie_outcome = None
+    if proxy is not None:
+        recording = play(lambda: targets.engine(proxy), session)
+    else:
+        recording, tie_outcome = ties(session, lambda each: judge(each).outcome)
     verdict = judge(recording)
     if out is not None:
         writing(out, lambda: recording.write(out))
@@ -190,9 +203,11 @@ def conformance(
 
 @app.command()
 @options.takes_times
+@takes_targets
 def sweep(
     times: Mapping[str, object],
-    release: Annotated[str, typer.Option("--releases", metavar="TAGS", help="Tags with commas, or all.")] = "0.9.1",
+    targets: Targets,
+    release: Annotated[str | None, typer.Option("--releases", metavar="TAGS", help="Tags with commas, or all. [0.9.1]")] = None,
     component: options.ComponentTag = None,
     scenarios: Annotated[str, typer.Option(help="With commas, or all.")] = "single",
     handlers: Annotated[str, typer.Option(help="With commas, or all.")] = "return",
@@ -200,17 +215,29 @@ def sweep(
     calls: Annotated[str, typer.Option(metavar="N,N", help="Function calls in one response (parallel).")] = "",
     profile: options.Profile = "loopback",
     knob: options.Knob = None,
-    trials: Annotated[int, typer.Option(metavar="N", help="Sessions per cell when a time is drawn.")] = 1,
+    trials: Annotated[int, typer.Option(metavar="N", help="Sessions per cell, when a time is drawn or with --live.")] = 1,
     seed: options.Seed = 0,
-    keep: Annotated[int, typer.Option(metavar="N", help="Keep all recordings up to N trials.")] = 200,
+    keep: Annotated[int, typer.Option(metavar="N", help="Keep all recordings up to N trials; live, all.")] = 200,
+    at_once: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="Live sessions side by side.")] = 1,
+    max_sessions: options.MaxSessions = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the stopped sweep in --out.")] = False,
     out: options.Out = None,
-    fail_on: Annotated[list[str] | None, typer.Option(metavar="OUTCOME", help="Exit 1 on it; may be repeated.")] = None,
+    fail_on: options.FailOn = None,
     as_json: options.Json = False,
 ) -> int:
     """Play a grid of sessions, write the run folder, print the outcomes. Any time may be a grid: 0:400:10."""
     known_outcomes(fail_on)
+    live = None
+    if targets.live:
+        upstream = targets.upstream_target()
+        proxies = targets.proxies(release)
+        live = LiveSweep(proxies, upstream, at_once, max_sessions, targets.address(), targets.silence_s)
+        if targets.log is not None:
+            raise InputError("log", "given to a sweep", "nothing: the run's folder takes it")
+    else:
+        targets.refuse_in_virtual_time()
     spec = {
-        "releases": release,
+        "releases": release or "0.9.1",
         "component": component,
         "scenarios": scenarios,
         "handlers": handlers,
@@ -226,18 +253,21 @@ def sweep(
     # A scheduler ends a job with SIGTERM: what was done is kept then, as after Ctrl-C.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        done = writing(out or Path("runs"), lambda: run_sweep(spec, out=out))
+        done = writing(out or Path("runs"), lambda: run_sweep(spec, out=out, live=live, resume=resume))
     except KeyboardInterrupt as stopped:
         print(f"\nvoicerace: interrupted: {stopped}", file=sys.stderr)
         return 130
     finally:
         signal.signal(signal.SIGTERM, before)
-    counts = done.trials.groupby(["release", "outcome"], sort=False).size()
+    who = "release" if live is None else "proxy"
+    counts = done.trials.groupby([who, "outcome"], sort=False).size()
     if as_json:
-        found = [{"release": tag, "outcome": outcome, "trials": int(n)} for (tag, outcome), n in counts.items()]
+        found = [{who: name, "outcome": outcome, "trials": int(n)} for (name, outcome), n in counts.items()]
         print_json({"schema": 1, "run": str(done.folder), "trials": len(done.trials), "outcomes": found})
     else:
-        print_lines(f"{tag:<18}{outcome:<13}{n:>8}" for (tag, outcome), n in counts.items())
+        print_lines(f"{name:<18}{outcome:<13}{n:>8}" for (name, outcome), n in counts.items())
+        faults = done.trials["fault"][done.trials["fault"] != ""].value_counts()
+        print_lines(f"fault, {n} times: {text.printable(reason)}" for reason, n in faults.items())
         print_lines([f"{len(done.trials)} trials in {done.folder}"])
     return int(done.trials["outcome"].isin(fail_on or ()).any())
 
@@ -279,3 +309,8 @@ def report(
     done = build(out, run or fresh_folder(Path("runs"), parameters), parameters, to=to, sender=sender, code=code)
     print_lines([str(done.page)])
     return 0
+
+
+# Verbs with a file of their own.
+app.command("repro")(repro_verb.repro)
+app.add_typer(serve.app, name="serve")

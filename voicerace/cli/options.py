@@ -15,10 +15,30 @@ from voicerace.tables.handlers import HANDLERS
 from voicerace.tables.profiles import PROFILES, TIMES
 from voicerace.tables.scenarios import SCENARIOS
 
-__all__ = ["Calls", "ComponentTag", "Handler", "Json", "Knob", "Modality", "Out", "Preamble", "Profile", "Release",
-           "ScenarioName", "Seed", "ToolEnd", "backend_directory", "knob_words", "takes_times"]  # fmt: skip
+__all__ = [
+    "Calls",
+    "ComponentTag",
+    "FailOn",
+    "Handler",
+    "Json",
+    "Knob",
+    "MaxSessions",
+    "Modality",
+    "Out",
+    "Preamble",
+    "Profile",
+    "Release",
+    "ScenarioName",
+    "Seed",
+    "ToolEnd",
+    "added_option",
+    "backend_directory",
+    "knob_words",
+    "takes_times",
+    "with_options",
+]
 
-Release = Annotated[str, typer.Option(metavar="TAG", help="The proxy's release, or a backend version that is unique.")]
+Release = Annotated[str | None, typer.Option(metavar="TAG", help="The proxy's release, or a unique backend version. [0.9.1]")]
 ComponentTag = Annotated[str | None, typer.Option("--component", metavar="TAG", help="The component. [the proxy's tag]")]
 ScenarioName = Annotated[str, typer.Option("--scenario", help=" | ".join(SCENARIOS))]
 Handler = Annotated[str, typer.Option(help="How the app answers a call: " + " | ".join(HANDLERS))]
@@ -32,28 +52,35 @@ Seed = Annotated[int, typer.Option(metavar="N", help="Of drawn times.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Out = Annotated[Path | None, typer.Option(metavar="PATH", help="Where to write.")]
 
+FailOn = Annotated[list[str] | None, typer.Option(metavar="OUTCOME", help="Exit 1 on it; may be repeated.")]
+MaxSessions = Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many; required on a real API.")]
+
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 
 
 def takes_times(verb: _Verb) -> _Verb:
     """Give a verb one option per named time; it gets them as the mapping `times`, those that were given only."""
+    added = [
+        added_option(name, str | None, typer.Option(metavar="MS", help=_help(name), rich_help_panel="Times")) for name in TIMES
+    ]
+    return with_options(verb, "times", added, lambda given: {name: text for name, text in given.items() if text is not None})
+
+
+def added_option(name: str, kind: Any, option: Any, default: Any = None) -> inspect.Parameter:
+    """A further option of a verb, for `with_options`."""
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
+
+
+def with_options(verb: _Verb, argument: str, added: list[inspect.Parameter], make: Callable[[dict[str, Any]], Any]) -> _Verb:
+    """The verb with more options, which it gets together, as the one argument that `make` makes of them."""
 
     @functools.wraps(verb)
     def wrapped(**given: Any) -> Any:
-        times = {name: given.pop(name) for name in TIMES}
-        return verb(**given, times={name: text for name, text in times.items() if text is not None})
+        own = {each.name: given.pop(each.name) for each in added}
+        return verb(**given, **{argument: make(own)})
 
-    own = [each for each in inspect.signature(verb, eval_str=True).parameters.values() if each.name != "times"]
-    added = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=Annotated[str | None, typer.Option(metavar="MS", help=_help(name), rich_help_panel="Times")],
-        )
-        for name in TIMES
-    ]
-    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own] + added
+    known = [each for each in inspect.signature(verb, eval_str=True).parameters.values() if each.name != argument]
+    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in known] + added
     wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
     wrapped.__annotations__ = {each.name: each.annotation for each in parameters}
     return wrapped  # type: ignore[return-value]  # the same verb to typer, with more options

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from voicerace.recording import Event, Recording
 from voicerace.tables.releases import PROXIES, ProxyRelease
@@ -10,14 +11,14 @@ from voicerace.units import ms
 from voicerace.verdict import Verdict
 from voicerace.wire import agent, realtime
 
-__all__ = ["RELEASE_LEGEND", "TIMELINE_HEAD", "release_lines", "timeline", "verdict_lines"]
+__all__ = ["RELEASE_LEGEND", "TIMELINE_HEAD", "release_lines", "session_line", "timeline", "verdict_lines"]
 
 #: What decides a race; everything else is left out of a printed timeline.
 _SHOWN = frozenset(
     {
         realtime.SESSION_UPDATE, realtime.SESSION_UPDATED, realtime.RESPONSE_CREATE, realtime.RESPONSE_CREATED,
         realtime.RESPONSE_DONE, realtime.ARGUMENTS_DONE, realtime.ITEM_CREATE, realtime.ERROR, realtime.TEXT_DONE,
-        realtime.AUDIO_DONE, "InjectUserMessage", "FunctionCallRequest", "FunctionCallResponse", "Error", "(close)",
+        realtime.AUDIO_DONE, "InjectUserMessage", "FunctionCallRequest", "FunctionCallResponse", "Error", "(close)", "(fault)",
     }
 )  # fmt: skip
 
@@ -39,8 +40,10 @@ RELEASE_LEGEND = (
 def verdict_lines(verdict: Verdict) -> Iterator[str]:
     """The outcome first, then what it rests on."""
     yield f"outcome        {verdict.outcome}" + (" (and the session is wedged)" if verdict.wedged else "")
+    if not verdict.turns:
+        yield f"why            {printable(verdict.why)}"
     for turn in verdict.turns:
-        yield f"why            {turn.why}"
+        yield f"why            {printable(turn.why)}"
         yield f"results        {turn.submissions}, {turn.own_submissions} of them the app's own"
         yield f"creates        {turn.response_creates} from the first result on, {turn.refusals} refused"
         yield f"host errors    {'unknown' if turn.host_errors is None else turn.host_errors}"
@@ -48,6 +51,18 @@ def verdict_lines(verdict: Verdict) -> Iterator[str]:
         for name in ("margin_ms", "lead_ms", "dead_air_ms"):
             value = getattr(turn, name)
             yield f"{name:<15}{'-' if value is None else f'{value:g}'}"
+
+
+def session_line(number: int, recording: Recording, verdict: Verdict, file: Path) -> str:
+    """One session of many, in one line."""
+    refused = "" if verdict.turn is None or not verdict.turn.refusals else f", {verdict.turn.refusals} refused"
+    wedged = ", wedged" if verdict.wedged else ""
+    return f"{number:>4}  {verdict.outcome}{wedged}: {printable(verdict.why)} ({len(recording.events)} events{refused}; {file.name})"
+
+
+def printable(text: str) -> str:
+    """Text of somebody else's, on one line, without what could move a terminal's cursor."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def timeline(recording: Recording) -> Iterator[str]:
@@ -66,6 +81,8 @@ def _is_output(event: Event) -> bool:
 def _what(event: Event) -> str:
     payload = event.payload if isinstance(event.payload, Mapping) else {}
     words = [event.type]
+    if event.kind == "fault":
+        words.append(str(payload.get("reason")))
     item = realtime.item_of(payload)
     if item:
         words.append(str(item.get("type")))
@@ -74,7 +91,7 @@ def _what(event: Event) -> str:
     for code in (payload.get("code"), realtime.error_of(payload).get("code"), realtime.response_of(payload).get("id")):
         if code is not None:
             words.append(str(code))
-    return "".join(char if char.isprintable() else "?" for char in " ".join(words))
+    return printable(" ".join(words))
 
 
 def release_lines() -> Iterator[str]:

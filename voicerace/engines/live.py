@@ -37,7 +37,7 @@ from voicerace.recording import LINKS, Link, Payload, Recording
 from voicerace.secrets import Scrubber
 from voicerace.tables.profiles import SERVER_TIMES
 
-__all__ = ["Live", "play"]
+__all__ = ["Live", "upstream_of"]
 
 #: A session in which nobody has said anything yet waits this long for its connections and Settings.
 _OPENING_S: Final = 10.0
@@ -74,7 +74,7 @@ class Live:
         scrub: Scrubber | None = None,
     ) -> None:
         self.proxy = proxy
-        self.upstream = upstream or UpstreamTarget("unseen" if proxy.kind == "url" else "mock")
+        self.upstream = upstream_of(proxy, upstream)
         if proxy.kind == "url" and self.upstream.kind != "unseen" and listen is None:
             raise InputError(
                 "upstream", f"{self.upstream.name} behind a running proxy", "with --listen, where that proxy finds it"
@@ -138,6 +138,11 @@ class Live:
         found["release"] = self.proxy.release.tag if self.proxy.release else None
         found |= {"proxy": self.proxy.name, "source": self.proxy.source, "upstream": self.upstream.name}
         return found | {"engine": "live", "start": datetime.now(UTC).isoformat(timespec="milliseconds")}
+
+
+def upstream_of(proxy: ProxyTarget, upstream: UpstreamTarget | None) -> UpstreamTarget:
+    """The upstream that a proxy meets: the mock unless another is named; a running proxy has its own."""
+    return upstream or UpstreamTarget("unseen" if proxy.kind == "url" else "mock")
 
 
 class _Play:
@@ -321,13 +326,3 @@ class _Play:
         for seat in self.seats:
             if not seat.over.done():
                 seat.hang_up()
-
-
-def play(session: Session, proxy: ProxyTarget, upstream: UpstreamTarget | None = None, **options: Any) -> Recording:
-    """One live session, from ordinary code; in a notebook, where a loop runs already, call it in a thread."""
-
-    async def once() -> Recording:
-        async with Live(proxy, upstream, **options) as live:
-            return await live.play(session)
-
-    return asyncio.run(once())

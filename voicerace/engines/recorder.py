@@ -29,6 +29,7 @@ class _Entry:
     received_ns: int | None
     payload: Payload
     observed_at: str
+    settled: bool = False
 
 
 class Recorder:
@@ -38,8 +39,9 @@ class Recorder:
         provenance: what the recording says of itself.
         observed: the links that are watched.
         scrub: takes secrets out of payloads and reasons before they are kept.
-        sink: a file that gets every event as soon as nothing more is to be learned of it, so that a killed process
-            loses nothing; only for sessions seen from one place, whose events have all their times at once.
+        sink: a file that gets an event at the first `flush` after nothing more is to be learned of it, so that a
+            killed process loses only what was on its way. Until `close`, an event that took long stands behind later
+            ones of other links.
     """
 
     def __init__(
@@ -57,11 +59,14 @@ class Recorder:
         self._scrub = scrub or Scrubber(())
         self._log: list[_Entry] = []
         self._pending: dict[Link, deque[int]] = {}
-        self._written = 0
+        self._unwritten: list[int] = []
+        self._last_written = -1
+        self._in_order = True
+        self._path = sink
         self._sink: IO[str] | None = None
         if sink is not None:
             self._sink = sink.open("w", encoding="ascii", buffering=1)
-            self._sink.write(next(self._recording(complete=False).lines()) + "\n")
+            self._write(next(self._recording(complete=False).lines()))
 
     def now_ns(self) -> int:
         """Nanoseconds since the session began."""
@@ -70,8 +75,7 @@ class Recorder:
 
     def sent(self, link: Link, kind: Literal["message", "close"], payload: Payload, observed_at: str) -> int:
         """A message leaves its sender; gives its number."""
-        self._log.append(_Entry(link, kind, self.now_ns(), None, payload, observed_at))
-        seq = len(self._log) - 1
+        seq = self._enter(_Entry(link, kind, self.now_ns(), None, payload, observed_at))
         if observed_at == "engine":
             self._pending.setdefault(link, deque()).append(seq)
         return seq
@@ -79,6 +83,11 @@ class Recorder:
     def arrived(self, seq: int) -> None:
         """A message sent earlier has reached the other end."""
         self._log[seq].received_ns = self.now_ns()
+        self._log[seq].settled = True
+
+    def lost(self, seq: int) -> None:
+        """A message sent earlier will not reach the other end any more."""
+        self._log[seq].settled = True
 
     def received(self, link: Link, kind: Literal["message", "close"]) -> int | None:
         """The oldest message on the way on a link whose ends are both ours has arrived; None when there is none."""
@@ -94,35 +103,68 @@ class Recorder:
         self, link: Link, kind: Literal["message", "close"], payload: Payload, observed_at: str, sent_ns: int | None = None
     ) -> int:
         """A message of somebody else's, seen when it came in; `arrived` says when it went on."""
-        entry = _Entry(link, kind, self.now_ns() if sent_ns is None else sent_ns, None, payload, observed_at)
-        self._log.append(entry)
-        return len(self._log) - 1
+        return self._enter(_Entry(link, kind, self.now_ns() if sent_ns is None else sent_ns, None, payload, observed_at))
 
     def fault(self, link: Link, reason: str) -> None:
         """Something went wrong on a link that no party did on purpose."""
         reason = self._scrub.text(reason)
         self.faults.append(reason)
         now = self.now_ns()
-        self._log.append(_Entry(link, "fault", now, now, {"reason": reason}, "engine"))
+        self._enter(_Entry(link, "fault", now, now, {"reason": reason}, "engine", settled=True))
         self.flush()
 
     def flush(self) -> None:
-        """Write to the sink what has come since the last time."""
-        if self._sink is not None:
-            for seq in range(self._written, len(self._log)):
-                self._sink.write(self._event(seq).line() + "\n")
-            self._written = len(self._log)
+        """Write to the sink what was settled since the last time."""
+        if self._sink is not None and self._unwritten:
+            self._write_out([seq for seq in self._unwritten if self._log[seq].settled])
 
-    def close(self) -> Recording:
-        """The session is over, or is no longer watched; gives what was recorded."""
-        recording = self._recording(complete=not self.stopped and not self.faults)
+    def finish(self) -> None:
+        """The session is over, or is no longer watched: write the rest and close the sink."""
         if self._sink is not None:
-            self.flush()
-            if recording.complete:
-                self._sink.write(f'{{"end":{len(self._log)}}}\n')
+            self._write_out(self._unwritten)
+            if self._complete:
+                self._write(f'{{"end":{len(self._log)}}}')
+        if self._sink is not None:
             self._sink.close()
             self._sink = None
+
+    def close(self) -> Recording:
+        """As `finish`, with the sink's events in order; gives what was recorded."""
+        self.finish()
+        recording = self._recording(complete=self._complete)
+        if self._path is not None and not self._in_order:
+            ordered = self._path.with_name(f".{self._path.name}.part")
+            recording.write(ordered)
+            ordered.replace(self._path)
         return recording
+
+    @property
+    def _complete(self) -> bool:
+        return not self.stopped and not self.faults
+
+    def _enter(self, entry: _Entry) -> int:
+        self._log.append(entry)
+        seq = len(self._log) - 1
+        if self._sink is not None:
+            self._unwritten.append(seq)
+        return seq
+
+    def _write_out(self, seqs: list[int]) -> None:
+        for seq in seqs:
+            self._write(self._event(seq).line())
+            self._in_order &= seq > self._last_written
+            self._last_written = max(seq, self._last_written)
+        written = set(seqs)
+        self._unwritten = [seq for seq in self._unwritten if seq not in written]
+
+    def _write(self, line: str) -> None:
+        """To the sink. A full disk must not end the session: what cannot be written is a fault of the recording."""
+        try:
+            if self._sink is not None:
+                self._sink.write(line + "\n")
+        except OSError as error:
+            self._sink = None
+            self.faults.append(f"the recording cannot be written: {error.strerror}")
 
     def _recording(self, *, complete: bool) -> Recording:
         return Recording(

@@ -79,3 +79,12 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         ),
     )
 }
+
+#: What `voicerace repro` plays. It ends with the turn, so it cannot tell a lost reply from a session that is stuck.
+REPRO: Final = Scenario(
+    "repro",
+    "connect, Settings, one user message, one function call, one result, and no word more",
+    "tool_ms",
+    "the brief's third request, to the letter",
+    (_QUESTION,),
+)

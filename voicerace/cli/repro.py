@@ -1,0 +1,70 @@
+"""`voicerace repro`: the smallest session that can show the fault, on any target, with its recording kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from voicerace.cli import options, text
+from voicerace.cli.printing import known_outcomes, print_json, print_lines, writing
+from voicerace.cli.targets import Targets, played_as, takes_targets
+from voicerace.engines.background import play
+from voicerace.engines.session import Session
+from voicerace.summary import summary
+from voicerace.tables.scenarios import REPRO
+from voicerace.verdict import judge
+
+__all__ = ["repro"]
+
+
+@options.takes_times
+@takes_targets
+def repro(
+    times: Mapping[str, object],
+    targets: Targets,
+    release: options.Release = None,
+    component: options.ComponentTag = None,
+    handler: options.Handler = "return",
+    modality: options.Modality = "text",
+    profile: options.Profile = "loopback",
+    knob: options.Knob = None,
+    seed: options.Seed = 0,
+    out: options.Out = None,
+    as_json: options.Json = False,
+    fail_on: options.FailOn = None,
+) -> int:
+    """Connect, Settings, one user message, one function call, one result; on real sockets, whatever the target.
+
+    The brief's minimal reproduction. The recording is kept: `runs/repro-TIME.jsonl`, or --out.
+    """
+    known_outcomes(fail_on)
+    proxy = targets.one_proxy(release)
+    session = Session.of(
+        release=played_as(proxy, release),
+        component_tag=component,
+        handler=handler,
+        times=times,
+        profile=profile,
+        modality=modality,
+        knobs_given=options.knob_words(knob),
+        seed=seed,
+    )
+    file = out or Path("runs") / f"repro-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}.jsonl"
+    # Before the session, which may be one that costs: a recording that cannot be kept is not worth having.
+    writing(file, lambda: _touch(file))
+    recording = play(lambda: targets.engine(proxy), replace(session, scenario=REPRO))
+    writing(file, lambda: recording.write(file))
+    verdict = judge(recording)
+    if as_json:
+        print_json(summary(recording, verdict) | {"recording": str(file)})
+    else:
+        print_lines([text.TIMELINE_HEAD, *text.timeline(recording), "", *text.verdict_lines(verdict)])
+        print_lines([f"proxy          {proxy.name}", f"recording      {file}"])
+    return int(verdict.outcome in (fail_on or ()))
+
+
+def _touch(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()

@@ -1,0 +1,136 @@
+"""Our parties as servers for anybody's app, SDK or proxy: every connection is a session with a recording of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from websockets.asyncio.client import ClientConnection
+from websockets.http11 import Request
+
+from voicerace.engines.connecting import open_connection
+from voicerace.engines.door import Door, Visitor
+from voicerace.engines.faults import Fault, Tampering
+from voicerace.engines.recorder import Recorder
+from voicerace.engines.seats import ProxySeat, UpstreamSeat
+from voicerace.engines.session import Session
+from voicerace.engines.targets import UpstreamTarget
+from voicerace.recording import Link, Recording
+from voicerace.secrets import Scrubber
+
+__all__ = ["Server", "proxy_visitors", "upstream_visitors"]
+
+_UPSTREAM: Final = (Link("proxy", "upstream"), Link("upstream", "proxy"))
+_HOST: Final = (Link("component", "proxy"), Link("proxy", "component"))
+
+
+class Sitting(Visitor, Protocol):
+    """A visitor that says when it has gone, and what was recorded of it."""
+
+    over: asyncio.Future[None]
+    recorder: Recorder
+
+
+#: Makes the visitor of session `number`, whose recording goes to a file as it comes.
+Make = Callable[[Path], Sitting]
+
+
+class Server:
+    """Serves until it is stopped.
+
+    Args:
+        door: where; its visitors become ours.
+        make: the visitor of a new connection.
+        folder: takes a recording per session.
+        ended: called with (file, recording) when a session is over.
+        most: stop after that many sessions; None for never.
+    """
+
+    def __init__(
+        self,
+        door: Door,
+        make: Make,
+        folder: Path,
+        ended: Callable[[Path, Recording], None],
+        most: int | None = None,
+    ) -> None:
+        self.door = door
+        self.make = make
+        self.folder = folder
+        self.ended = ended
+        self.most = most
+        self.stop = asyncio.Event()
+        self._begun = 0
+        self._ended = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        door.otherwise = self._visitor
+
+    async def run(self) -> None:
+        """Until `stop` is set, or enough sessions have ended; what is open then is recorded as far as it came."""
+        try:
+            await self.stop.wait()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _visitor(self, request: Request) -> Visitor:
+        self._begun += 1
+        path = self.folder / f"{self._begun:06d}.jsonl"
+        visitor = self.make(path)
+        task = asyncio.ensure_future(self._attend(visitor, path))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return visitor
+
+    async def _attend(self, visitor: Sitting, path: Path) -> None:
+        recorder = visitor.recorder
+        try:
+            while not visitor.over.done():
+                # What has come so far is on the disk when the process is killed.
+                await asyncio.wait({visitor.over}, timeout=0.2)
+                recorder.flush()
+        except asyncio.CancelledError:
+            recorder.stopped = True
+        self.ended(path, recorder.close())
+        self._ended += 1
+        if self._ended == self.most:
+            self.stop.set()
+
+
+def upstream_visitors(session: Session, faults: tuple[Fault, ...] = ()) -> Make:
+    """The mock upstream, with a session's plan, times and knobs; every user input gets the steps of the first."""
+    refuse = next((int(fault.value) for fault in faults if fault.kind == "refuse"), None)
+
+    def make(path: Path) -> Sitting:
+        recorder = Recorder(_provenance(session, upstream="mock"), _UPSTREAM, Scrubber.of_environment(), path)
+        return UpstreamSeat(session, recorder, tamper=Tampering(faults), refuse=refuse)
+
+    return make
+
+
+def proxy_visitors(session: Session, upstream: UpstreamTarget) -> Make:
+    """The model of a proxy, in front of an upstream at an address."""
+
+    async def dial() -> ClientConnection:
+        return await open_connection(upstream.url or "", [*upstream.headers().items()])
+
+    def make(path: Path) -> Sitting:
+        proxy = {"proxy": f"model:{session.release.tag}", "source": session.release.source}
+        found = _provenance(session, upstream=upstream.name) | proxy | {"release": session.release.tag}
+        keys = [upstream.key_from] if upstream.key_from else []
+        recorder = Recorder(found, (*_HOST, *_UPSTREAM), Scrubber.of_environment(names=keys), path)
+        return ProxySeat(session, recorder, dial)
+
+    return make
+
+
+def _provenance(session: Session, upstream: str) -> dict[str, Any]:
+    """Only what this side decides: app, component and the other program are somebody else's."""
+    known = session.provenance()
+    kept = ("modality", "calls", "preamble", "profile", "times", "knobs", "seed") if upstream == "mock" else ("seed",)
+    found: dict[str, Any] = {name: known[name] for name in kept}
+    return found | {"upstream": upstream, "engine": "serve", "start": datetime.now(UTC).isoformat(timespec="milliseconds")}

@@ -1,0 +1,92 @@
+"""The live part of a sweep: its targets one after another, every session of the grid against each."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from voicerace.engines.background import play_all
+from voicerace.engines.live import Live, upstream_of
+from voicerace.engines.session import Session
+from voicerace.engines.targets import ProxyTarget, UpstreamTarget
+from voicerace.errors import InputError
+from voicerace.recording import Recording
+from voicerace.sweep_spec import SweepSpec, sessions
+from voicerace.tables.releases import PROXIES
+
+__all__ = ["LiveSweep"]
+
+
+@dataclass(frozen=True)
+class LiveSweep:
+    """What a live sweep meets.
+
+    Attributes:
+        proxies: one or more, in order.
+        upstream: the same for all; None for a mock (for a running proxy: its own, unseen).
+        at_once: sessions side by side; sessions of one process delay each other, which shows in their achieved times.
+        max_sessions: an API that somebody pays for is met at most this often; required there.
+        listen, silence_s: see `voicerace.engines.live.Live`.
+    """
+
+    proxies: Sequence[ProxyTarget]
+    upstream: UpstreamTarget | None = None
+    at_once: int = 1
+    max_sessions: int | None = None
+    listen: tuple[str, int] | None = None
+    silence_s: float | None = None
+
+    @property
+    def computable(self) -> bool:
+        """Whether the models can play the same grid: a known program in front of the mock."""
+        mock = self.upstream is None or self.upstream.kind == "mock"
+        return mock and all(proxy.release is not None and proxy.kind != "url" for proxy in self.proxies)
+
+    def to_json(self) -> dict[str, Any]:
+        """The targets as `run.json` has them: programs by hash, addresses without a path."""
+        names = [upstream_of(proxy, self.upstream).name for proxy in self.proxies]
+        return {
+            "proxy": [each.to_json() for each in self.proxies],
+            "upstream": [{"name": name} for name in dict.fromkeys(names)],
+            "at_once": self.at_once,
+        }
+
+    def planned(self, spec: SweepSpec) -> list[tuple[int, Session]]:
+        """Every trial, (number in its cell, session), target by target."""
+        # A program that no row describes has a component too: the newest, unless the sweep names one.
+        newest = next(reversed(PROXIES.values()))
+        releases = [(proxy.release or newest).tag for proxy in self.proxies]
+        return [each for tag in releases for each in sessions(spec.model_copy(update={"releases": (tag,)}), repeat=True)]
+
+    def check(self, left: int) -> None:
+        """Refuse to spend what nobody allowed.
+
+        Raises:
+            InputError: the upstream costs and there is no limit, or `left` sessions are more than it.
+        """
+        if self.upstream is not None and self.upstream.costs and self.max_sessions is None:
+            raise InputError("max_sessions", "is missing", f"a limit; {left} sessions would meet {self.upstream.name}")
+        if self.max_sessions is not None and left > self.max_sessions:
+            raise InputError("max_sessions", str(self.max_sessions), f"at least {left}, or a smaller grid")
+
+    def played(
+        self, left: Sequence[tuple[int, tuple[int, Session]]], planned: int, folder: Path
+    ) -> Generator[tuple[int, Recording, str | None]]:
+        """Play what is left of a plan of `planned` trials; yields (number, recording, None) as sessions end.
+
+        The output of a checkout's proxy goes to ``proxy-NAME.log`` in the folder.
+        """
+        size = planned // len(self.proxies)
+        for position, proxy in enumerate(self.proxies):
+            own = [(number, session) for number, (_, session) in left if number // size == position]
+            if own:
+                log = folder / f"proxy-{proxy.name.partition(':')[2]}.log" if proxy.kind == "backend" else None
+                engine = partial(self._engine, proxy, log)
+                for number, recording in play_all(engine, own, self.at_once):
+                    yield number, recording, None
+
+    def _engine(self, proxy: ProxyTarget, log: Path | None) -> Live:
+        return Live(proxy, self.upstream, log=log, listen=self.listen, silence_s=self.silence_s)

@@ -1,0 +1,129 @@
+"""A trial as a row: what was asked, what came out; and the table of such rows, written and read with fixed types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from voicerace.engines.session import Session
+from voicerace.measures import measured
+from voicerace.parameters import Fixed
+from voicerace.recording import Recording
+from voicerace.tables.profiles import TIMES
+from voicerace.units import ms
+from voicerace.verdict import judge
+
+__all__ = ["ACHIEVED", "frame_of", "read_trials", "row_of"]
+
+#: Times of which a live trial says what they came to, beside what was asked (columns ``tool_ms_achieved``, ...): the
+#: first of the session. In virtual time the two are the same, and the columns stay empty.
+ACHIEVED: Final = ("tool_ms", "gap_ms", "create_ms", "ack_ms")
+_BEFORE: Final = ("release", "component", "scenario", "handler", "modality", "proxy", "upstream")
+_FOUND: Final = {
+    "outcome": "str",
+    "tie_outcome": "str",
+    "bad": "bool",
+    "wedged": "boolean",
+    "response_creates": "Int64",
+    "refusals": "Int64",
+    "host_errors": "Int64",
+    "replies": "Int64",
+    "session_updates": "Int64",
+    "margin_ms": "float64",
+    "lead_ms": "float64",
+    "dead_air_ms": "float64",
+    **{f"{name}_achieved": "float64" for name in ACHIEVED},
+    "fault": "str",
+    "recording": "str",
+}
+
+
+def row_of(trial: int, session: Session, recording: Recording, tie: str | None) -> dict[str, Any]:
+    """The row of one trial, number `trial` of its cell; of a live one with what its delays came to.
+
+    A program that no row of the releases describes goes by its target's name in the column ``release``.
+    """
+    verdict = judge(recording)
+    turn = verdict.turn
+    provenance = recording.provenance
+    times = session.times.values.items()
+    drawn = [name for name, value in times if not isinstance(value, Fixed) and name in provenance["times"]]
+    row: dict[str, Any] = {name: provenance[name] for name in _BEFORE}
+    row["release"] = row["release"] or provenance["proxy"]
+    row |= {
+        "calls": session.calls,
+        "profile": session.profile,
+        "knobs": ",".join(f"{name}={value}" for name, value in sorted(provenance["knobs"].items())),
+    }
+    for name in TIMES:
+        # A real upstream decides its own times: they were not asked for.
+        has = session.times.has(name) and name in provenance["times"]
+        row[name] = ms(session.times.ns(name, 0, session.seed)) if has else float("nan")
+    row |= _further_calls(session)
+    row |= {
+        "drawn": ",".join(drawn),
+        "trial": trial,
+        "seed": session.seed,
+        "outcome": verdict.outcome,
+        "tie_outcome": tie,
+        "bad": verdict.bad,
+        "wedged": verdict.wedged,
+        "session_updates": verdict.session_updates,
+        "fault": verdict.fault or "",
+        "recording": "",
+    }
+    if recording.clock == "monotonic":
+        achieved = measured(recording)
+        row |= {f"{name}_achieved": achieved[name][0] for name in ACHIEVED if achieved.get(name)}
+    for name in ("response_creates", "refusals", "host_errors", "replies", "margin_ms", "lead_ms", "dead_air_ms"):
+        row[name] = getattr(turn, name) if turn is not None else None
+    return row
+
+
+def _further_calls(session: Session) -> dict[str, float]:
+    """Per-call times of the second call on, where they can differ from the first's: ``tool_ms_2`` and so on."""
+    found = {}
+    for name, value in session.times.values.items():
+        if TIMES[name].per_call and not (isinstance(value, Fixed) and len(value.values_ns) == 1):
+            for index in range(1, session.calls):
+                found[f"{name}_{index + 1}"] = ms(session.times.ns(name, index, session.seed))
+    return found
+
+
+def frame_of(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows as a frame whose columns and types do not depend on what was found."""
+    extra = sorted({name for row in rows for name in row if name.rpartition("_")[2].isdigit()})
+    types = _types(extra)
+    columns: dict[str, pd.Series[Any]] = {
+        name: pd.Series([row.get(name) for row in rows], dtype=kind) for name, kind in types.items()
+    }
+    return pd.DataFrame(columns)
+
+
+def _types(extra: Sequence[str] = ()) -> dict[str, str]:
+    """Column -> pandas type, in the order of the columns."""
+    types = dict.fromkeys(_BEFORE, "str") | {"calls": "int64", "profile": "str", "knobs": "str"}
+    types |= dict.fromkeys(TIMES, "float64") | dict.fromkeys(extra, "float64")
+    return types | {"drawn": "str", "trial": "int64", "seed": "int64"} | _FOUND
+
+
+def read_trials(path: Path) -> pd.DataFrame:
+    """The table that `frame_of` made, as it was written.
+
+    Raises:
+        OSError, KeyError, ValueError: it cannot be read, lacks a column, or holds what does not fit one.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        header = file.readline().rstrip("\n").split(",")
+        extra = [name for name in header if name.rpartition("_")[2].isdigit()]
+        types = _types(extra)
+        if missing := set(types) - set(header):
+            raise KeyError(f"no column {', '.join(sorted(missing))}")
+        file.seek(0)
+        frame = pd.read_csv(file, dtype=types, keep_default_na=False, na_values=[""])
+    for name in ("knobs", "drawn", "fault", "recording"):
+        frame[name] = frame[name].fillna("")
+    return pd.DataFrame(frame[list(types)])
