@@ -30,6 +30,7 @@ __all__ = ["app"]
 
 app = typer.Typer(help="A server for anybody's app, SDK or proxy; every session is recorded and judged.", no_args_is_help=True)
 
+_REALTIME = "/v1/realtime?model=gpt-realtime"
 _Listen = Annotated[str, typer.Option(metavar="[HOST:]PORT", help="Where to listen; port 0 takes a free one.")]
 _Sessions = Annotated[int | None, typer.Option("--sessions", metavar="N", min=1, help="Stop after N sessions. [never]")]
 _FailOn = Annotated[list[str] | None, typer.Option(metavar="OUTCOME", help="Exit 1 on it; may be repeated.")]
@@ -73,9 +74,7 @@ def upstream(
     every = replace(session, scenario=replace(session.scenario, inputs=session.scenario.inputs[:1]))
     faults = tuple(Fault.of(word) for word in fault or ())
     tls = _tls(certificate, certificate_key)
-    return _serve(
-        listen, tls, "/v1/realtime?model=gpt-realtime", lambda: upstream_visitors(every, faults), sessions, out, fail_on
-    )
+    return _serve(listen, tls, _REALTIME, lambda: upstream_visitors(every, faults), sessions, out, fail_on)
 
 
 @app.command()

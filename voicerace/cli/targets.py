@@ -112,14 +112,14 @@ def takes_targets(verb: _Verb) -> _Verb:
         return added_option(name, kind, typer.Option(metavar=metavar, help=help_, rich_help_panel=_PANEL), default)
 
     added = [
-        added_option("live", bool, typer.Option("--live", help="On real sockets and the real clock.", rich_help_panel=_PANEL), False),
-        option("proxy", list[str] | None, "model:TAG | backend:DIR (a checkout) | ws(s)://...; may be repeated. [model:RELEASE]"),
+        added_option("live", bool, typer.Option("--live", help="On real sockets.", rich_help_panel=_PANEL), False),
+        option("proxy", list[str] | None, "model:TAG | backend:DIR (a checkout) | ws(s)://... [model:RELEASE]"),
         option("upstream", str | None, "mock | openai (OPENAI_API_KEY) | ws(s)://... [mock]"),
         option("model", str, "The model asked for at --upstream openai.", "gpt-realtime"),
         option("key_from", str | None, "The variable whose value is the upstream's Bearer token.", metavar="VARIABLE"),
         option("listen", str | None, "Where a proxy at ws://... is configured to find its upstream.", metavar="[HOST:]PORT"),
         option("log", Path | None, "Takes the output of a checkout's proxy.", metavar="FILE"),
-        option("silence_s", float | None, "End a session in which nothing passes. [by its times; 10 before the first words]", metavar="S"),
+        option("silence_s", float | None, "End a session in which nothing passes. [by its times]", metavar="S"),
     ]  # fmt: skip
     return with_options(verb, "targets", added, _targets)
 

@@ -57,7 +57,8 @@ def session_line(number: int, recording: Recording, verdict: Verdict, file: Path
     """One session of many, in one line."""
     refused = "" if verdict.turn is None or not verdict.turn.refusals else f", {verdict.turn.refusals} refused"
     wedged = ", wedged" if verdict.wedged else ""
-    return f"{number:>4}  {verdict.outcome}{wedged}: {printable(verdict.why)} ({len(recording.events)} events{refused}; {file.name})"
+    found = f"{len(recording.events)} events{refused}; {file.name}"
+    return f"{number:>4}  {verdict.outcome}{wedged}: {printable(verdict.why)} ({found})"
 
 
 def printable(text: str) -> str:
