@@ -70,6 +70,8 @@ def _run(loop: asyncio.AbstractEventLoop, work: asyncio.Task[None], put: Callabl
         loop.run_until_complete(work)
     except asyncio.CancelledError:
         put(None)
+    except BaseExceptionGroup as group:
+        put(group.exceptions[0])  # of the session that failed first; the others were ended for it
     except BaseException as error:  # handed to the caller, who is in another thread
         put(error)
     else:

@@ -321,7 +321,7 @@ class _Play:
             task.cancel()
         self.host.end()
         still = [seat.over for seat in self.seats if not seat.over.done()]
-        if still:
+        if still and not self.recorder.stopped:
             await asyncio.wait(still, timeout=_SILENCE_MARGIN_S)
         for seat in self.seats:
             if not seat.over.done():

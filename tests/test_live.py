@@ -1,0 +1,299 @@
+"""Do sessions on real sockets come out as in virtual time? Outcomes, counts, and what passed on every link, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.played import session as made
+from voicerace.engines.background import play, play_all
+from voicerace.engines.connecting import open_connection
+from voicerace.engines.door import Door
+from voicerace.engines.live import Live
+from voicerace.engines.recorder import Recorder
+from voicerace.engines.seats import ProxySeat, UpstreamSeat
+from voicerace.engines.session import Session
+from voicerace.engines.targets import ProxyTarget, UpstreamTarget, address, is_loopback
+from voicerace.engines.virtual import simulate
+from voicerace.errors import InputError
+from voicerace.measures import measured
+from voicerace.parties.party import Effects
+from voicerace.parties.proxy import Proxy
+from voicerace.recording import LINKS, Link, Payload, Recording, read_recordings
+from voicerace.tables.scenarios import REPRO
+from voicerace.verdict import judge
+
+RELEASES = ("0.9.1", "0.9.4", "0.11.1")
+QUICK = {"reply_ms": 60, "deadline_ms": 700}
+
+
+def live(release: str) -> Live:
+    return Live(ProxyTarget.of(f"model:{release}"))
+
+
+def played(release: str, sessions: Sequence[Session]) -> list[Recording]:
+    """All of them at once, in their order."""
+    found = dict(play_all(lambda: live(release), list(enumerate(sessions)), at_once=len(sessions)))
+    return [found[number] for number in range(len(sessions))]
+
+
+def passed(recording: Recording) -> dict[Link, list[str]]:
+    """What passed on each link, in order."""
+    found = defaultdict(list)
+    for event in recording.events:
+        found[event.link].append(f"{event.kind} {event.type}")
+    return dict(found)
+
+
+def facts(recording: Recording) -> dict[str, Any]:
+    verdict = judge(recording)
+    turn = verdict.turn
+    names = ("response_creates", "refusals", "host_errors", "replies", "submissions", "own_submissions")
+    counts = {name: getattr(turn, name, None) for name in names}
+    return {"outcome": verdict.outcome, "wedged": verdict.wedged, "fault": verdict.fault, **counts}
+
+
+def assert_as_computed(release: str, sessions: Sequence[Session]) -> None:
+    for session, recording in zip(sessions, played(release, sessions), strict=True):
+        computed = simulate(session)
+        assert facts(recording) == facts(computed), session.times.to_json()
+        assert passed(recording) == passed(computed), session.times.to_json()
+        assert recording.complete
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_the_core_outcomes(release: str) -> None:
+    assert_as_computed(release, [made(release=release, gap_ms=150, tool_ms=tool, **QUICK) for tool in (0, 50, 120, 190, 300)])
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_every_handler_style_and_scenario(release: str) -> None:
+    assert_as_computed(
+        release,
+        [
+            made(release=release, gap_ms=100, tool_ms=40, handler=handler, **QUICK)
+            for handler in ("void_ref", "void_send", "async_send", "return")
+        ]
+        + [
+            made(release=release, gap_ms=100, tool_ms="30,180", scenario="parallel", **QUICK),
+            made(release=release, gap_ms=80, tool_ms=200, repeat_ms=40, scenario="double", **QUICK),
+            made(release=release, gap_ms=60, tool_ms=150, modality="audio", preamble=True, **QUICK),
+            made(release=release, gap_ms=60, tool_ms=30, tool_end="none", **QUICK),
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    ("release", "flip"), [("0.9.1", 220), ("0.9.4", 280), ("0.11.1", 125)], ids=["create at once", "at done", "at item done"]
+)
+def test_the_flips_stand_where_the_network_puts_them(release: str, flip: int) -> None:
+    """REALTIME's example, 20 ms to either side: G 300, h 20, u 60, ack 35."""
+    times = {"gap_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "ack_ms": 35, "reply_ms": 60, "deadline_ms": 900}
+    before, after = (made(release=release, tool_ms=tool, **times) for tool in (flip - 20, flip + 20))
+    found = [judge(recording).outcome for recording in played(release, [before, after])]
+    assert found == [judge(simulate(each)).outcome for each in (before, after)]
+    assert found[0] != found[1]
+
+
+def test_delays_are_never_shorter_than_asked_and_are_recorded() -> None:
+    session = made(gap_ms=120, tool_ms=70, host_rtt_ms=30, upstream_rtt_ms=50, **QUICK)
+    recording = play(lambda: live("0.9.1"), session)
+    found = measured(recording)
+    for name, asked in (("tool_ms", 70), ("gap_ms", 120), ("reply_ms", 60), ("host_rtt_ms", 30), ("upstream_rtt_ms", 50)):
+        assert found[name][0] >= asked, name
+    # Generous: what is to be noticed is a delay spent twice, not a busy machine.
+    assert found["host_rtt_ms"][0] < 55
+    assert found["upstream_rtt_ms"][0] < 95
+
+
+def test_a_live_recording_is_one_like_the_others(tmp_path: Path) -> None:
+    recording = play(lambda: live("0.9.1"), made(gap_ms=50, tool_ms=10, **QUICK))
+    recording.write(tmp_path / "live.jsonl")
+    [read] = read_recordings(tmp_path / "live.jsonl")
+    assert read == recording
+    assert read.clock == "monotonic"
+    assert read.observed == LINKS
+    assert read.provenance["proxy"] == "model:0.9.1"
+    assert read.provenance["engine"] == "live"
+    ends = [(event.sent_ns, event.received_ns) for event in read.events]
+    assert all(sent is not None and received is not None and sent <= received for sent, received in ends)
+
+
+def test_repro_says_one_thing_and_leaves() -> None:
+    session = replace(made(gap_ms=50, tool_ms=80, **QUICK), scenario=REPRO)
+    recording = play(lambda: live("0.9.1"), session)
+    assert [event.type for event in recording.events].count("InjectUserMessage") == 1
+    verdict = judge(recording)
+    assert (verdict.outcome, verdict.wedged) == ("answered", None)
+
+
+def test_fifty_sessions_at_once_do_not_mix() -> None:
+    sessions = [made(gap_ms=60, tool_ms=tool, handler=handler, **QUICK)
+                for tool in range(0, 125, 5) for handler in ("return", "void_send")]  # fmt: skip
+    for session, recording in zip(sessions, played("0.9.1", sessions), strict=True):
+        assert recording.provenance["times"] == session.times.to_json()
+        assert recording.provenance["handler"] == session.handler
+        assert recording.complete
+        calls = {e.payload["id"] for e in recording.events if e.type == "FunctionCallResponse"}  # type: ignore[index,call-overload]
+        assert calls == {"call_0001"}
+        # Nearer than that to the gap's end the machine may decide.
+        if abs(session.times.ns("tool_ms", 0, 0) - 60_000_000) > 25_000_000 and session.handler == "return":
+            assert judge(recording).outcome == judge(simulate(session)).outcome
+
+
+def test_a_notebook_with_a_running_loop_can_play() -> None:
+    async def cell() -> Recording:
+        return play(lambda: live("0.9.1"), made(gap_ms=30, tool_ms=60, **QUICK))
+
+    assert judge(asyncio.run(cell())).outcome == "answered"
+
+
+def test_a_caller_who_stops_ends_the_sessions_and_their_thread() -> None:
+    sessions = [(number, made(gap_ms=30, tool_ms=60, reply_ms=20 if number == 0 else 5000)) for number in range(3)]
+    played_ = play_all(lambda: live("0.9.1"), sessions, at_once=3)
+    assert next(played_)[0] == 0
+    played_.close()
+    assert not [each for each in threading.enumerate() if each.name == "live sessions"]
+
+
+def test_a_mistake_in_a_party_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Proxy, sender: str, payload: Payload) -> Effects:
+        raise ZeroDivisionError("of a party")
+
+    monkeypatch.setattr(Proxy, "message", broken)
+    with pytest.raises(ZeroDivisionError, match="of a party"):
+        play(lambda: live("0.9.1"), made(**QUICK))
+
+
+# -- a proxy that we did not start -----------------------------------------------------------------------------------
+
+
+def test_a_proxy_elsewhere_with_its_upstream_at_our_door() -> None:
+    """The model of 0.11.1 stands in for a running proxy: served by one engine, met by the other at its address."""
+
+    async def both() -> Recording:
+        session = made(release="0.11.1", gap_ms=120, tool_ms=20, **QUICK)
+        inner = made(release="0.11.1")
+        async with Door() as probe:
+            free = probe.port
+        async with Door(otherwise=lambda request: ProxySeat(inner, Recorder({}), dial)) as door:
+
+            async def dial() -> Any:
+                return await open_connection(f"ws://127.0.0.1:{free}/v1/realtime")
+
+            target = ProxyTarget.of(f"{door.address}/openai", "0.11.1")
+            async with Live(target, UpstreamTarget("mock"), listen=("127.0.0.1", free)) as engine:
+                return await engine.play(session)
+
+    recording = asyncio.run(both())
+    computed = simulate(made(release="0.11.1", gap_ms=120, tool_ms=20, **QUICK))
+    assert facts(recording) == facts(computed)
+    assert passed(recording) == passed(computed)
+    assert recording.provenance["release"] == "0.11.1"
+
+
+def test_a_proxy_whose_upstream_nobody_sees_is_unknown_and_says_so() -> None:
+    async def both() -> Recording:
+        session = made(gap_ms=120, tool_ms=20, reply_ms=20, deadline_ms=300)
+        async with Door() as upstream:
+
+            async def dial() -> Any:
+                return await open_connection(upstream.address + upstream.expect(UpstreamSeat(session, Recorder({}))))
+
+            async with (
+                Door(otherwise=lambda request: ProxySeat(session, Recorder({}), dial)) as door,
+                Live(ProxyTarget.of(door.address)) as engine,
+            ):
+                return await engine.play(session)
+
+    recording = asyncio.run(both())
+    verdict = judge(recording)
+    assert verdict.outcome == "unknown"
+    assert "not observed" in verdict.why
+    assert recording.provenance["release"] is None
+    told = [event for event in recording.events if event.type == "Error"]
+    assert told, "what the host was told is recorded all the same"
+
+
+# -- real proxies, where their checkouts are -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_running_proxies_are_as_computed(release: str) -> None:
+    """VOICERACE_CHECKOUTS names a folder with a checkout per tag (v0.9.1, ...), dependencies installed."""
+    checkout = Path(os.environ.get("VOICERACE_CHECKOUTS", "/nonexistent")) / f"v{release}"
+    if not checkout.is_dir():
+        pytest.skip("no checkout of the proxy here")
+    target = ProxyTarget.of(f"backend:{checkout}")
+    assert target.release is not None
+    assert target.name == f"backend:{release}"
+    sessions = [made(release=release, gap_ms=150, tool_ms=tool, **QUICK) for tool in (0, 50, 120, 190, 300)]
+    found = dict(play_all(lambda: Live(target), list(enumerate(sessions)), at_once=5))
+    for number, session in enumerate(sessions):
+        computed = simulate(session)
+        assert facts(found[number]) == facts(computed)
+        assert passed(found[number]) == passed(computed)
+
+
+# -- targets ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("", "allowed are model:TAG"),
+        ("model:", "allowed are"),
+        ("model:9.9", "unknown"),
+        ("backend:/nonexistent", "no scripts"),
+        ("http://127.0.0.1", "allowed are"),
+        ("ws://", "no WebSocket address"),
+        ("ws://user:word@127.0.0.1:1", "with a user"),
+        ("ws://127.0.0.1:70000", "ws://HOST"),
+    ],
+)
+def test_a_word_that_is_no_proxy(word: str, said: str) -> None:
+    with pytest.raises(InputError, match=said) as caught:
+        ProxyTarget.of(word)
+    assert "word@" not in str(caught.value)
+
+
+def test_a_release_that_contradicts_the_proxy() -> None:
+    with pytest.raises(InputError, match=r"0\.9\.4"):
+        ProxyTarget.of("model:0.9.1", "0.9.4")
+    assert ProxyTarget.of("model:0.9.1", "v0.9.1").name == "model:0.9.1"
+
+
+def test_upstreams(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(InputError, match="OPENAI_API_KEY: is not in the environment"):
+        UpstreamTarget.of("openai")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
+    target = UpstreamTarget.of("openai", "gpt-realtime-mini")
+    assert target.url == "wss://api.openai.com/v1/realtime?model=gpt-realtime-mini"
+    assert target.costs
+    assert target.headers() == {"Authorization": "Bearer sk-0123456789"}
+    assert "sk-" not in repr(target)
+    assert not UpstreamTarget.of("ws://127.0.0.1:8181/v1/realtime").costs
+    assert UpstreamTarget.of("wss://api.example.com/v1").costs
+    with pytest.raises(InputError, match="in the open"):
+        UpstreamTarget.of("ws://api.example.com/v1", key_from="OPENAI_API_KEY")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-01\n23456789")
+    with pytest.raises(InputError, match="no header can carry") as caught:
+        UpstreamTarget.of("openai")
+    assert "sk-01" not in str(caught.value)
+
+
+def test_an_address_says_nothing_private() -> None:
+    assert address("wss://name:word@api.example.com:8443/path/token?key=1") == "wss://api.example.com:8443"
+    assert address("ws://[::1]:80/x") == "ws://[::1]:80"
+    assert is_loopback("ws://[::1]:80")
+    assert is_loopback("ws://localhost/x")
+    assert not is_loopback("ws://localhost.example.com")

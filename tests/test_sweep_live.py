@@ -1,0 +1,175 @@
+"""A sweep on real sockets: its folder, what it asked and what came of it, stopping and going on, and what it may spend."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from voicerace.cli import main
+from voicerace.engines.targets import ProxyTarget, UpstreamTarget
+from voicerace.errors import InputError
+from voicerace.recording import Recording
+from voicerace.sweep import Run, sweep
+from voicerace.sweep_live import LiveSweep
+from voicerace.verdict import judge
+
+TIMES = {"tool_ms": "0:160:80", "gap_ms": "80", "reply_ms": "30", "deadline_ms": "400"}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    out = tmp_path_factory.mktemp("live") / "run"
+    live = LiveSweep([ProxyTarget.of("model:0.9.1"), ProxyTarget.of("model:0.9.4")], at_once=4)
+    return sweep({"times": TIMES, "trials": 2}, out=out, progress=False, live=live)
+
+
+def test_every_trial_has_a_row_a_recording_and_its_achieved_times(run: Run) -> None:
+    trials = run.trials
+    assert len(trials) == 2 * 3 * 2
+    assert list(trials["proxy"].unique()) == ["model:0.9.1", "model:0.9.4"]
+    assert (trials["tool_ms_achieved"] >= trials["tool_ms"]).all()
+    assert (trials["gap_ms_achieved"] >= trials["gap_ms"]).all()
+    assert trials["tool_ms_achieved"].nunique() == len(trials), "measured, not copied"
+    for row in trials.to_dict("records"):
+        recording = run.recording(row["recording"])
+        assert judge(recording).outcome == row["outcome"]
+        assert recording.provenance["release"] == row["release"]
+    assert trials[trials["tool_ms"] == 0].groupby("release")["outcome"].unique().map(list).to_dict() == {
+        "0.9.1": ["rejected"],
+        "0.9.4": ["answered"],
+    }
+
+
+def test_run_json_says_that_it_was_live(run: Run) -> None:
+    assert run.complete
+    assert run.info["clock"] == "monotonic"
+    assert [each["name"] for each in run.info["targets"]["proxy"]] == ["model:0.9.1", "model:0.9.4"]
+    assert run.info["targets"]["upstream"] == [{"name": "mock"}]
+    pd.testing.assert_frame_equal(Run.open(run.folder).trials, run.trials)
+
+
+def test_the_picture_holds_the_live_sessions_against_the_models(run: Run) -> None:
+    [picture] = (run.folder / "pictures").iterdir()
+    text = picture.read_text("utf-8")
+    assert "12 sessions of running" in text
+
+
+def test_a_complete_sweep_is_not_gone_on_with(run: Run) -> None:
+    live = LiveSweep([ProxyTarget.of("model:0.9.1"), ProxyTarget.of("model:0.9.4")], at_once=4)
+    with pytest.raises(InputError, match="complete"):
+        sweep({"times": TIMES, "trials": 2}, out=run.folder, progress=False, live=live, resume=True)
+
+
+def command(out: Path, *more: str) -> list[str]:
+    words = [sys.executable, "-m", "voicerace", "sweep", "--live", "--out", str(out), "--tool-ms", "0:190:10"]
+    return [*words, "--gap-ms", "80", "--reply-ms", "30", "--deadline-ms", "300", *more]
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_sweep_is_gone_on_with(tmp_path: Path, sign: int) -> None:
+    out = tmp_path / "run"
+    with subprocess.Popen(command(out), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as child:
+        deadline = time.monotonic() + 30
+        while len(list(out.glob("recordings/[0-9]*.jsonl"))) < 3 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        child.send_signal(sign)
+        _, said = child.communicate(timeout=20)
+    assert child.returncode == (-9 if sign == signal.SIGKILL else 130)
+    if sign != signal.SIGKILL:
+        assert "of 20 trials are kept in" in said
+        assert "Traceback" not in said
+        assert not json.loads((out / "run.json").read_text())["complete"]
+    kept = {path.name: path.read_bytes() for path in out.glob("recordings/[0-9]*.jsonl")}
+    assert 3 <= len(kept) < 20
+    for name in kept:
+        assert Recording.read(out / "recordings" / name).complete
+    assert main([*command(out, "--resume")[3:]]) == 0
+    done = Run.open(out)
+    assert done.complete
+    assert len(done.trials) == 20
+    assert list(done.trials["tool_ms"]) == list(range(0, 200, 10))
+    assert len(done.info["resumed"]) == 1
+    for name, content in kept.items():
+        assert (out / "recordings" / name).read_bytes() == content, "what was recorded never changes"
+
+
+def test_going_on_with_something_else_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", "--resume"]) == 2
+    assert "--out with the folder" in capsys.readouterr().err
+    assert main(["sweep", "--resume", "--out", str(tmp_path)]) == 2
+    assert "run.json" in capsys.readouterr().err
+
+
+def test_a_stopped_sweep_in_virtual_time_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import voicerace.sweep as module
+
+    whole = sweep({"times": {"tool_ms": "0:300:50"}, "keep": 2}, out=tmp_path / "whole", progress=False)
+    row, count = module.row_of, iter(range(100))
+
+    def interrupted(*words: object) -> object:
+        if next(count) == 3:
+            raise KeyboardInterrupt
+        return row(*words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "row_of", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sweep({"times": {"tool_ms": "0:300:50"}, "keep": 2}, out=tmp_path / "parts", progress=False)
+    monkeypatch.undo()
+    other = {"times": {"tool_ms": "0:300:60"}, "keep": 2}
+    with pytest.raises(InputError, match="parameters differ"):
+        sweep(other, out=tmp_path / "parts", progress=False, resume=True)
+    parts = sweep({"times": {"tool_ms": "0:300:50"}, "keep": 2}, out=tmp_path / "parts", progress=False, resume=True)
+    assert parts.complete
+    names = ("trials.csv", *(f"recordings/{name}" for name in os.listdir(whole.folder / "recordings")))
+    for name in names:
+        assert (parts.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+
+
+# -- what it may spend -----------------------------------------------------------------------------------------------
+
+
+def test_a_real_api_needs_a_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789abcdef")
+    upstream = UpstreamTarget.of("openai")
+    grid = {"times": {"tool_ms": "0:300:50"}}
+    with pytest.raises(InputError, match="max_sessions: is missing") as caught:
+        sweep(grid, out=tmp_path / "a", progress=False, live=LiveSweep([ProxyTarget.of("model:0.9.1")], upstream))
+    assert "7 sessions would meet openai" in str(caught.value)
+    live = LiveSweep([ProxyTarget.of("model:0.9.1")], upstream, max_sessions=6)
+    with pytest.raises(InputError, match="max_sessions: 6; at least 7"):
+        sweep(grid, out=tmp_path / "b", progress=False, live=live)
+    assert not list(tmp_path.iterdir()), "nothing was begun"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "--proxy", "model:0.9.1"], "with --live"),
+        (["run", "--upstream", "mock"], "with --live"),
+        (["run", "--live", "--proxy", "model:0.9.1", "--proxy", "model:0.9.4"], "a sweep takes several"),
+        (["run", "--live", "--proxy", "model:0.9.1", "--release", "0.9.4"], "one of them"),
+        (["run", "--live", "--proxy", "ws://127.0.0.1:1", "--upstream", "mock"], "--listen"),
+        (["run", "--live", "--listen", "0"], "only with a proxy at"),
+        (["run", "--live", "--key-from", "HOME"], "--upstream"),
+        (["run", "--live", "--silence-s", "0"], "more than 0"),
+        (["sweep", "--live", "--log", "x"], "nothing"),
+        (["sweep", "--live", "--proxy", "model:0.9.1", "--proxy", "model:0.9.4", "--releases", "0.9.1"], "the proxies alone"),
+        (["repro", "--proxy", "backend:/nonexistent"], "no scripts"),
+        (["serve", "upstream", "--listen", "x"], "HOST"),
+        (["serve", "upstream", "--fault", "explode"], "allowed are"),
+        (["serve", "proxy", "--upstream", "mock"], "openai, ws"),
+    ],
+)
+def test_words_that_do_not_fit(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
