@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from voicerace.parties.script import Plan, Stage, Status
 from voicerace.tables.slot import State
 
-__all__ = ["Knobs", "Response", "UpstreamState"]
+__all__ = ["PHASES", "Knobs", "Response", "UpstreamState"]
+
+#: How far a call is, in order; an output is accepted from the phase on that the knob `function_output` names.
+PHASES: Final = ("unknown", "at_once", "open", "item_done", "response_done")
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class UpstreamState:
         last_item: the newest item's id.
         session: the session object.
         spoke: audio was output, so the voice is settled.
+        audio: bytes in the input audio buffer.
     """
 
     slot: State = "free"
@@ -83,3 +87,4 @@ class UpstreamState:
     last_item: str | None = None
     session: dict[str, Any] = field(default_factory=dict)
     spoke: bool = False
+    audio: int = 0

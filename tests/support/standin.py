@@ -1,0 +1,157 @@
+"""A stand-in for the real API: the mock behind TLS, a key, and a gate that knows the reference field by field.
+
+It demands what OpenAI's API demands of a GA client and the mock does not: ``wss://``, ``Authorization: Bearer``, a model
+in the query, ``session.type`` "realtime" in a first `session.update`, and no field that the official models do not have.
+What it cannot show: how the real API words its refusals, and everything else about it; it is the mock that answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import threading
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
+
+import trustme
+from websockets.asyncio.server import ServerConnection
+from websockets.http11 import Request, Response
+
+from support.strictly import CLIENT_EVENTS, SERVER_EVENTS, faults
+from voicerace.contract.apis import AskedSeat
+from voicerace.engines.door import Door
+from voicerace.engines.place import Place
+from voicerace.engines.recorder import Recorder
+from voicerace.engines.session import Session
+from voicerace.parties.party import Effects, Send
+from voicerace.parties.upstream_asked import AskedUpstream
+from voicerace.recording import Payload
+from voicerace.wire.frames import payload_of
+
+__all__ = ["Gate", "StandIn"]
+
+_PATH = "/v1/realtime"
+
+
+class Gate(AskedUpstream):
+    """The mock, for clients that make no mistake in any field.
+
+    Attributes:
+        refused: (type, fault) of what was refused before the mock saw it.
+        unofficial: (type, fault) of what the mock said and the official models do not know; a fault of ours.
+    """
+
+    def __init__(self, **words: Any) -> None:
+        super().__init__(**words)
+        self.configured = False
+        self.refused: list[tuple[str, str]] = []
+        self.unofficial: list[tuple[str, str]] = []
+
+    def start(self) -> Effects:
+        return self._checked(super().start())
+
+    def timer(self, name: str) -> Effects:
+        return self._checked(super().timer(name))
+
+    def message(self, sender: str, payload: Payload) -> Effects:
+        event = payload_of(payload.decode("utf-8", "replace")) if isinstance(payload, bytes) else payload
+        if isinstance(event, Mapping) and (wrong := self._wrong(event)):
+            self.refused.append((str(event.get("type")), wrong))
+            field, _, fault = wrong.partition(": ")
+            code = {"undeclared": "unknown_parameter", "missing": "missing_required_parameter"}.get(fault, "invalid_value")
+            self._error(code, f"{fault}: '{field}'.", event)
+            return self._checked(self._effects())
+        return self._checked(super().message(sender, payload))
+
+    def _wrong(self, event: Mapping[str, Any]) -> str:
+        """What the reference has against an event; empty when nothing."""
+        if found := faults(CLIENT_EVENTS, event):
+            return found[0]
+        if event["type"] == "session.update":
+            if event["session"]["type"] != "realtime":
+                return "session.type: invalid for this endpoint"
+            self.configured = True
+        return "" if self.configured else "type: the first event must be session.update"
+
+    def _checked(self, effects: Effects) -> Effects:
+        for effect in effects:
+            if isinstance(effect, Send) and isinstance(effect.payload, Mapping):
+                kind = str(effect.payload.get("type"))
+                self.unofficial += [(kind, fault) for fault in faults(SERVER_EVENTS, effect.payload)]
+        return effects
+
+
+class _Seat(AskedSeat):
+    """One connection to the stand-in."""
+
+    def __init__(self, session: Session, key: str) -> None:
+        super().__init__(session, Recorder({}))
+        self.key = key
+        self.gate: Gate | None = None
+
+    async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        parts = urlsplit(request.path)
+        if parts.path != _PATH or not parse_qs(parts.query).get("model"):
+            return connection.respond(HTTPStatus.NOT_FOUND, "no such thing here\n")
+        if "OpenAI-Beta" in request.headers:
+            return connection.respond(HTTPStatus.BAD_REQUEST, "the beta has ended\n")
+        if request.headers.get_all("Authorization") != [f"Bearer {self.key}"]:
+            return connection.respond(HTTPStatus.UNAUTHORIZED, "who are you?\n")
+        return None
+
+    def _place(self, name: str) -> Place:
+        self.gate = Gate(knobs=self.session.knobs, item_done_early=self.session.times.has("item_done_ms"))
+        self.place = Place({name: self.gate}, self.session.times, self.session.seed, self.recorder, self.watch)
+        return self.place
+
+
+class StandIn:
+    """The stand-in, serving from a thread of its own while the context is open.
+
+    Args:
+        key: what a client must have.
+        folder: where the certificate of its authority goes, to be trusted through SSL_CERT_FILE.
+        session: the mock's knobs and times.
+    """
+
+    def __init__(self, key: str, folder: Path, session: Session) -> None:
+        authority = trustme.CA()
+        self.certificate = folder / "authority.pem"
+        authority.cert_pem.write_to_path(str(self.certificate))
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("localhost").configure_cert(self._tls)
+        self._key, self._session = key, session
+        self._loop = asyncio.new_event_loop()
+        # TLS that a client breaks off is that client's affair, and no line in a test's output.
+        self._loop.set_exception_handler(lambda loop, context: None)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="stand-in")
+        self._seats: list[_Seat] = []
+        self._door = Door(otherwise=self._visitor, tls=self._tls)
+
+    def _visitor(self, request: Request) -> _Seat:
+        self._seats.append(_Seat(self._session, self._key))
+        return self._seats[-1]
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._door.__aenter__(), self._loop).result(5)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        asyncio.run_coroutine_threadsafe(self._door.__aexit__(kind, error, trace), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    @property
+    def url(self) -> str:
+        return f"wss://localhost:{self._door.port}{_PATH}?model=gpt-realtime"
+
+    @property
+    def gates(self) -> Sequence[Gate]:
+        """One for every connection that was let in."""
+        return [seat.gate for seat in self._seats if seat.gate is not None]

@@ -1,0 +1,625 @@
+"""Does the contract find what an API does, whatever it does? On the mock, on misbehaving mocks, and on a strict stand-in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.bench import mock
+from support.standin import StandIn
+from support.strictly import CLIENT_EVENTS, SERVER_EVENTS, faults
+from websockets.asyncio.server import ServerConnection, serve
+
+from voicerace.cli import main
+from voicerace.contract import FACTS, Contract, apis, check_contract, items, sessions_needed, talk
+from voicerace.contract.client import Client, Patience
+from voicerace.contract.times import Spread, done_before_result
+from voicerace.engines.session import Session
+from voicerace.engines.targets import UpstreamTarget
+from voicerace.errors import InputError
+from voicerace.parties.party import Close, Effect, Send
+from voicerace.parties.upstream_asked import AskedUpstream
+from voicerace.recording import Recording
+from voicerace.wire import input_audio, realtime
+
+#: Long enough for a race on a busy machine to be won, short enough for a whole run in about a second.
+TIMES = {"gap_ms": 120, "first_item_ms": 60, "reply_ms": 50, "reply_gap_ms": 70}
+PATIENCE = Patience(3.0, 0.15)
+UNTRIED = {fact.name for fact in FACTS if fact.untried}
+TRIED = {fact.name for fact in FACTS} - UNTRIED
+
+
+def on_mock(*facts: str, knobs: Mapping[str, str] | None = None, repeats: int = 0, **times: Any) -> Contract:
+    session = Session.of(times=TIMES | times, knobs_given=knobs)
+    return check_contract(UpstreamTarget("mock"), session, facts=facts, repeats=repeats, at_once=40, patience=PATIENCE)
+
+
+def at(url: str, *facts: str, key_from: str | None = None, patience: Patience = PATIENCE) -> Contract:
+    """Some facts, or all, at an address."""
+    return check_contract(UpstreamTarget.of(url, key_from=key_from), facts=facts, repeats=0, at_once=40, patience=patience)
+
+
+@pytest.fixture(scope="module")
+def plain() -> Contract:
+    """The mock without any knob."""
+    return on_mock(repeats=2)
+
+
+def changed(found: Contract, before: Contract) -> dict[str, str]:
+    return {name: state for name, state in found.states.items() if state != before.states[name]}
+
+
+# -- the mock, and its knobs -----------------------------------------------------------------------------------------
+
+
+def test_the_mock_keeps_every_fact_that_is_tried(plain: Contract) -> None:
+    assert {name for name, state in plain.states.items() if state == "held"} == TRIED, [
+        (row.fact.name, row.seen) for row in plain.rows if row.state != "held"
+    ]
+    assert {name for name, state in plain.states.items() if state == "unknown"} == UNTRIED
+    assert plain.sessions == len(plain.recordings) == sessions_needed(2)
+
+
+def test_what_is_not_tried_says_why_and_is_about_speech_an_hour_or_what_nothing_rests_on(plain: Contract) -> None:
+    assert {row.fact.name for row in plain.rows if row.state == "unknown"} == {
+        "server_vad_response", "vad_commit", "barge_in", "idle_timeout", "speed_and_model", "session_expires",
+    }  # fmt: skip
+    assert all(row.seen and row.fact.experiment is None and not row.trace for row in plain.rows if row.fact.untried)
+
+
+NO_RESPONSE = TRIED - {
+    "session_opens", "item_confirmed", "cancel_idle", "binary_frames", "empty_commit", "commit_no_response", "create_free",
+}  # fmt: skip
+
+#: Each knob, and the answers that it changes: no more, no fewer.
+KNOBS: list[tuple[dict[str, str], dict[str, Any], dict[str, str]]] = [
+    ({}, {"item_done_ms": 40}, {}),
+    ({}, {"upstream_rtt_ms": 20, "ack_ms": 10}, {}),
+    ({"function_output": "item_done"}, {"item_done_ms": 40}, {"output_at_arguments_done": "broken"}),
+    ({"function_output": "response_done"}, {"item_done_ms": 40}, {"output_at_arguments_done": "broken"}),
+    ({"session_update_active": "refuse"}, {}, {"session_update_active": "broken"}),
+    ({"item_before_output": "no"}, {}, {"item_before_output": "broken"}),
+    ({"binary_frames": "refuse"}, {}, {"binary_frames": "broken"}),
+    ({}, {"slot_lag_ms": 150}, {"slot_at_response_done": "broken"}),
+    ({}, {"gap_ms": 400}, {"done_before_result": "broken"}),
+    # A create that can only be late tells nothing: no answer may be made of it.
+    ({}, {"gap_ms": 0}, {"slot_at_arguments_done": "unknown", "output_at_arguments_done": "unknown"}),
+    ({}, {"reply_gap_ms": 0}, {"slot_at_text_done": "unknown"}),
+    (
+        {"reply_status": "failed"},
+        {},
+        {"reply_completed": "broken"}
+        | dict.fromkeys(
+            ("slot_at_text_done", "cut_off_text_done", "text_order", "audio_no_text_done", "voice_after_audio"), "unknown"
+        ),
+    ),
+    (
+        {"reply_status": "incomplete"},
+        {},
+        {"reply_completed": "broken"} | dict.fromkeys(("slot_at_text_done", "text_order"), "unknown"),
+    ),
+    (
+        {"error_after_create": "server_error"},
+        {},
+        {"create_free": "broken"} | dict.fromkeys(sorted(NO_RESPONSE), "unknown"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("knobs", "times", "expected"), KNOBS, ids=lambda each: json.dumps(each)[:40])
+def test_a_knob_changes_the_answers_it_is_for_and_no_other(
+    plain: Contract, knobs: dict[str, str], times: dict[str, Any], expected: dict[str, str]
+) -> None:
+    found = on_mock(knobs=knobs, **times)
+    assert changed(found, plain) == expected, [(row.fact.name, row.seen) for row in found.rows if row.state != "held"]
+
+
+@pytest.mark.parametrize(("knob", "moment"), [("item_done", "conversation.item.done"), ("response_done", "response.done")])
+def test_it_finds_from_when_on_a_result_is_accepted(knob: str, moment: str) -> None:
+    (row,) = on_mock("output_at_arguments_done", knobs={"function_output": knob}, item_done_ms=40).rows
+    assert row.seen == f"refused with invalid_tool_call_id; accepted at {moment}"
+
+
+def test_a_broken_fact_shows_the_events_that_break_it() -> None:
+    (row,) = on_mock("session_update_active", knobs={"session_update_active": "refuse"}).rows
+    assert [event.type for event in row.trace] == ["response.created", "session.update", "error"]
+    told = row.to_json()
+    assert [each["sender"] for each in told["trace"]] == ["upstream", "proxy", "upstream"]
+    assert [each["ms"] for each in told["trace"]] == sorted(each["ms"] for each in told["trace"])
+    assert realtime.ACTIVE_RESPONSE in told["trace"][2]["what"]
+
+
+def test_an_answer_without_a_trace_of_its_own_shows_the_last_events() -> None:
+    (row,) = on_mock("reply_completed", knobs={"error_after_create": "server_error"}).rows
+    assert row.seen == "there is no response: response.create was answered by error server_error"
+    assert [event.type for event in row.trace][-3:] == ["response.create", "error", "(close)"]
+
+
+# -- APIs that misbehave ---------------------------------------------------------------------------------------------
+
+
+class Twisted(AskedUpstream):
+    """A mock whose effects are twisted before they are carried out."""
+
+    def twist(self, effects: list[Effect], cause: str) -> list[Effect]:
+        raise NotImplementedError
+
+    def message(self, sender: str, payload: Any) -> list[Effect]:
+        return self.twist([*super().message(sender, payload)], payload["type"] if isinstance(payload, Mapping) else "")
+
+    def timer(self, name: str) -> list[Effect]:
+        return self.twist([*super().timer(name)], "")
+
+
+def types_of(effects: list[Effect]) -> list[str]:
+    return [str(each.payload["type"]) for each in effects if isinstance(each, Send) and isinstance(each.payload, Mapping)]
+
+
+def sends(kind: str, **fields: Any) -> Send:
+    return Send("proxy", {"type": kind, "event_id": "event_x", **fields})
+
+
+def stray(kind: str, status: str) -> Send:
+    return sends(kind, response=realtime.response_object("resp_stray", "conv_0001", "text", status))
+
+
+def add_on(trigger: str, *extra: Effect) -> type[Twisted]:
+    """More comes behind an event of this type."""
+
+    class Added(Twisted):
+        def twist(self, effects: list[Effect], cause: str) -> list[Effect]:
+            return [*effects, *extra] if trigger in types_of(effects) else effects
+
+    return Added
+
+
+def without(kind: str) -> type[Twisted]:
+    """An event of this type never comes."""
+
+    class Without(Twisted):
+        def twist(self, effects: list[Effect], cause: str) -> list[Effect]:
+            return [each for each in effects if not (isinstance(each, Send) and types_of([each]) == [kind])]
+
+    return Without
+
+
+def swapped(first: str, second: str) -> type[Twisted]:
+    """Two neighbours among the events change places."""
+
+    class Swapped(Twisted):
+        def twist(self, effects: list[Effect], cause: str) -> list[Effect]:
+            kinds = [types_of([each]) for each in effects]
+            for at in range(len(effects) - 1):
+                if kinds[at : at + 2] == [[first], [second]]:
+                    effects[at : at + 2] = reversed(effects[at : at + 2])
+                    break
+            return effects
+
+    return Swapped
+
+
+def instead(cause: str, *answer: Effect) -> type[Twisted]:
+    """A client event of this type gets this answer and is otherwise ignored."""
+
+    class Instead(AskedUpstream):
+        def message(self, sender: str, payload: Any) -> Any:
+            asked = payload.get("type") if isinstance(payload, Mapping) else "(binary)"
+            return [*answer] if asked == cause else super().message(sender, payload)
+
+    return Instead
+
+
+class NoSlot(AskedUpstream):
+    """Any number of responses at a time."""
+
+    def _slot(self, event: Any) -> bool:
+        return True
+
+
+class NoIds(AskedUpstream):
+    """Refusals repeat no event_id."""
+
+    def _create_response(self, event: Mapping[str, Any]) -> None:
+        super()._create_response({name: value for name, value in event.items() if name != "event_id"})
+
+
+class Chatty(AskedUpstream):
+    """Answers a result by itself, without being asked."""
+
+    def _accept(self, item_id: str, item: Mapping[str, Any]) -> None:
+        super()._accept(item_id, item)
+        if item["type"] == "function_call_output" or "input_audio" in str(item):
+            self._slot("create")
+            self._begin(self._next_plan({}))
+
+
+class Deaf(AskedUpstream):
+    """Drops binary frames without a word."""
+
+    def message(self, sender: str, payload: Any) -> Any:
+        return () if isinstance(payload, bytes) else super().message(sender, payload)
+
+
+class Alone(AskedUpstream):
+    """While a response is active nothing else is taken."""
+
+    def message(self, sender: str, payload: Any) -> Any:
+        busy = self.state.slot != "free" and payload.get("type") not in ("session.update", "response.cancel")
+        return [ERROR] if busy else super().message(sender, payload)
+
+
+class AnyVoice(AskedUpstream):
+    """The voice can change at any time."""
+
+    def _update_session(self, event: Mapping[str, Any]) -> None:
+        self.state.spoke = False
+        super()._update_session(event)
+
+
+class OtherReason(AskedUpstream):
+    """Cancelled for another reason than the client's."""
+
+    def _cut_off(self, response: Any, status: str, reason: str) -> None:
+        super()._cut_off(response, status, "turn_detected")
+
+
+ERROR = sends(
+    "error", error={"type": "invalid_request_error", "code": "odd", "message": "No.", "param": None, "event_id": None}
+)
+
+MISBEHAVIOURS: list[tuple[type[AskedUpstream], str, str]] = [
+    (NoSlot, "create_active", "a second response began before the first was done"),
+    (NoSlot, "slot_at_text_done", "a second response began before the first was done"),
+    (NoSlot, "slot_at_arguments_done", "a second response began before the first was done"),
+    (add_on("error", stray("response.done", "failed")), "create_active", "response.done of another response followed"),
+    (add_on("error", stray("response.created", "in_progress")), "create_active", "response.created of another response"),
+    (add_on("error", Close("proxy", 1008)), "create_active", "closed the connection with 1008"),
+    (Alone, "create_active", "answered by error odd, not by conversation_already_has_active_response"),
+    (Alone, "out_of_band", "answered by error odd"),
+    (Alone, "item_active", "answered by error odd"),
+    (Alone, "output_at_arguments_done", "refused with odd; accepted at conversation.item.done"),
+    (NoIds, "refusal_event_id", "error.event_id is null"),
+    (instead("response.create", ERROR), "create_free", "answered by error odd"),
+    (without("conversation.item.added"), "item_confirmed", "without conversation.item.added before it"),
+    (swapped("conversation.item.added", "conversation.item.done"), "item_confirmed", "without conversation.item.added"),
+    (instead("conversation.item.create", ERROR), "item_confirmed", "answered by error odd"),
+    (instead("(binary)", Close("proxy", 1003)), "binary_frames", "closed the connection with 1003"),
+    (Deaf, "binary_frames", "nothing came, and a text frame behind it was read"),
+    (instead("response.cancel"), "cancel_idle", "no error came"),
+    (instead("response.cancel", ERROR), "cancel_idle", "answered by error odd"),
+    (add_on("error", Close("proxy", 1011)), "cancel_idle", "closed the connection with 1011"),
+    (instead("response.cancel", ERROR), "cancel_active", "answered by error odd"),
+    (OtherReason, "cancel_active", "reason turn_detected"),
+    (without("response.output_text.done"), "cut_off_text_done", "without response.output_text.done before it"),
+    (Chatty, "output_starts_nothing", "nobody had asked for it"),
+    (Chatty, "commit_no_response", "nobody had asked for it"),
+    (instead("input_audio_buffer.commit", ERROR), "commit_no_response", "answered by error odd"),
+    (instead("input_audio_buffer.commit", ERROR), "empty_commit", "answered by error odd"),
+    (instead("input_audio_buffer.commit", Send("proxy", input_audio.committed("e", None, "i"))), "empty_commit", "committed"),
+    (AnyVoice, "voice_after_audio", "accepted"),
+    (add_on("response.output_audio.done", sends("response.output_text.done", response_id="resp_0001", item_id="item_0001",
+            output_index=0, content_index=0, text="")), "audio_no_text_done", "came in a spoken reply"),
+    (swapped("response.output_item.added", "conversation.item.added"), "call_order", "conversation.item.added where"),
+    (without("response.function_call_arguments.delta"), "call_order", "response.function_call_arguments.done where"),
+    (without("conversation.item.done"), "item_before_output", ""),
+    (without("response.content_part.done"), "text_order", "response.output_item.done where response.content_part.done"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("api", "fact", "seen"), MISBEHAVIOURS)
+def test_an_api_that_misbehaves_is_found_out(
+    monkeypatch: pytest.MonkeyPatch, api: type[AskedUpstream], fact: str, seen: str
+) -> None:
+    monkeypatch.setattr(apis, "AskedUpstream", api)
+    session = Session.of(times={"gap_ms": 60, "first_item_ms": 20, "reply_ms": 50, "reply_gap_ms": 60})
+    found = check_contract(UpstreamTarget("mock"), session, facts=[fact], repeats=0, patience=Patience(0.6, 0.1))
+    (row,) = found.rows
+    # Without item.done the session cannot even be prepared: that is not known to be a fault of this fact.
+    expected = "unknown" if not seen else "broken"
+    assert (row.state, seen in row.seen) == (expected, True), row.seen
+
+
+class Server:
+    """A WebSocket server that does one thing with whoever comes."""
+
+    def __init__(self, serving: Callable[[ServerConnection], Awaitable[None]]) -> None:
+        self.serving = serving
+
+    def contract(self, *facts: str) -> Contract:
+        """Run the contract against it."""
+
+        async def both() -> Contract:
+            async with serve(self.serving, "127.0.0.1", 0) as server:
+                url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+                return await asyncio.to_thread(at, url, *facts, patience=Patience(0.2, 0.1))
+
+        return asyncio.run(both())
+
+
+async def says_nothing(connection: ServerConnection) -> None:
+    await connection.wait_closed()
+
+
+async def hangs_up(connection: ServerConnection) -> None:
+    await connection.close(1013)
+
+
+async def is_gone(connection: ServerConnection) -> None:
+    connection.transport.abort()
+
+
+async def talks_nonsense(connection: ServerConnection) -> None:
+    for frame in ("", "[]", b"\xff", '{"type":7}', '{"type":"session.created","session":3}', '{"type":"error","error":"x"}'):
+        await connection.send(frame)
+    await connection.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("serving", "reason"),
+    [
+        (says_nothing, "no session.created within 0.2 s"),
+        (hangs_up, "the API closed the connection with 1013"),
+        (is_gone, "the API dropped the connection without closing it (1006)"),
+        (talks_nonsense, "no session.updated or error within 0.2 s"),
+    ],
+)
+def test_a_fault_makes_an_answer_unknown_and_the_run_goes_on(
+    serving: Callable[[ServerConnection], Awaitable[None]], reason: str
+) -> None:
+    found = Server(serving).contract("session_opens", "empty_commit")
+    assert {row.seen for row in found.rows} == {reason}
+    assert {row.state for row in found.rows} == {"unknown"}
+    assert found.sessions == len(found.recordings) == 2
+
+
+def test_without_a_first_connection_all_is_unknown_and_no_other_is_tried() -> None:
+    found = at("ws://127.0.0.1:1/")
+    assert {row.seen for row in found.rows if not row.fact.untried} == {
+        "not reachable: Connection refused", "0 gaps were measured, 3 are needed",
+    }  # fmt: skip
+    assert {row.state for row in found.rows} == {"unknown"}
+    assert (found.sessions, [*found.recordings]) == (0, ["session_opens"])
+
+
+# -- the times -------------------------------------------------------------------------------------------------------
+
+
+def test_the_times_are_measured_over_all_sessions_and_say_what_they_contain(plain: Contract) -> None:
+    assert {name for name, spread in plain.times.items() if spread.with_rtt} == {"ack_ms", "create_ms"}
+    gap = plain.times["gap_ms"]
+    assert gap.count >= 5
+    assert gap.median == pytest.approx(TIMES["gap_ms"], abs=30)
+    assert all(spread.count for spread in plain.times.values())
+
+
+def spread(count: int, most: float) -> Spread:
+    return Spread(count, most - 1, most - 0.5, most, False)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "state"),
+    [(spread(3, 299.9), "held"), (spread(3, 300.0), "broken"), (spread(2, 8.0), "unknown")],
+)
+def test_one_gap_above_the_tools_time_shows_that_a_result_can_be_first(gaps: Spread, state: str) -> None:
+    assert done_before_result(gaps).state == state
+    assert str(gaps.count) in done_before_result(gaps).seen
+
+
+# -- what is sent ----------------------------------------------------------------------------------------------------
+
+
+def test_every_event_of_an_experiment_is_one_of_the_reference_field_by_field(plain: Contract) -> None:
+    wrong = set()
+    ours = set()
+    for recording in plain.recordings.values():
+        for event in recording.events:
+            if event.kind == "message":
+                sent = event.link.sender == "proxy"
+                payload = json.loads(event.payload) if isinstance(event.payload, bytes) else event.payload
+                wrong |= {(payload["type"], fault) for fault in faults(CLIENT_EVENTS if sent else SERVER_EVENTS, payload)}
+                ours |= {payload["type"]} if sent else set()
+    assert not wrong
+    assert ours == {
+        "session.update", "conversation.item.create", "response.create", "response.cancel", "input_audio_buffer.append",
+        "input_audio_buffer.commit",
+    }  # fmt: skip
+
+
+COMMIT = {"type": "input_audio_buffer.commit"}
+
+
+def test_the_mocks_buffer_is_that_of_the_reference() -> None:
+    some = input_audio.append(bytes(4))
+    bench = mock().tell(some, {"type": "input_audio_buffer.clear"}, COMMIT)
+    assert bench.types() == ["session.created", "input_audio_buffer.cleared", "error"]
+    bench.tell(
+        some, {"type": "input_audio_buffer.append", "audio": "?"}, COMMIT, COMMIT, {"type": "input_audio_buffer.swallow"}
+    )
+    empty = "input_audio_buffer_commit_empty"
+    assert bench.settle().codes() == [empty, "invalid_value", empty, "invalid_value"]
+    (committed,) = bench.messages("input_audio_buffer.committed")
+    confirmed = [each for each in bench.messages() if each["type"].startswith("conversation.item")]
+    assert [each["item"]["id"] for each in confirmed] == [committed["item_id"]] * 2
+    assert [each["type"] for each in confirmed] == ["conversation.item.added", "conversation.item.done"]
+    assert not [each for each in bench.messages() if faults(SERVER_EVENTS, each)]
+
+
+def test_spoken_words_are_a_users_input_like_written_ones() -> None:
+    bench = mock(("reply",), ("calls",)).tell(realtime.create_item(realtime.user_item("Hello.")))
+    bench.tell(input_audio.append(bytes(4)), COMMIT, realtime.create_response()).settle()
+    assert "response.function_call_arguments.done" in bench.types()
+
+
+# -- the stand-in ----------------------------------------------------------------------------------------------------
+
+KEY = "sk-standin-0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
+    with StandIn(KEY, tmp_path_factory.mktemp("tls"), Session.of(times=TIMES)) as serving:
+        yield serving
+
+
+@pytest.fixture
+def trusted(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """The stand-in, its authority trusted and its key in the environment."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(stand_in.certificate))
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    return stand_in
+
+
+def test_a_strict_api_finds_nothing_to_refuse_in_an_experiment(trusted: StandIn) -> None:
+    before = len(trusted.gates)
+    found = at(trusted.url, key_from="OPENAI_API_KEY")
+    assert {name for name, state in found.states.items() if state != "held"} == UNTRIED, [
+        (row.fact.name, row.seen) for row in found.rows if row.state != "held"
+    ]
+    gates = trusted.gates[before:]
+    assert len(gates) == found.sessions == sessions_needed(0)
+    assert not [each for gate in gates for each in (*gate.refused, *gate.unofficial)]
+    assert not any(KEY in line for recording in found.recordings.values() for line in recording.lines())
+    assert found.upstream.startswith("wss://localhost:")
+    assert "model=" not in json.dumps(found.to_json())
+
+
+@pytest.mark.parametrize("key", ["sk-standin-of-somebody-else", None])
+def test_with_a_wrong_key_or_none_all_is_unknown(trusted: StandIn, monkeypatch: pytest.MonkeyPatch, key: str | None) -> None:
+    if key is not None:
+        monkeypatch.setenv("OPENAI_API_KEY", key)
+    found = at(trusted.url, *sorted(TRIED - {"done_before_result"}), key_from="OPENAI_API_KEY" if key else None)
+    assert {(row.state, row.seen) for row in found.rows} == {("unknown", "the handshake was refused with HTTP 401")}
+    assert found.sessions == 0
+
+
+def test_an_authority_that_nobody_trusts_makes_all_unknown(trusted: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    (row,) = at(trusted.url, "session_opens", key_from="OPENAI_API_KEY").rows
+    assert row.state == "unknown"
+    assert row.seen.startswith("TLS failed: ")
+
+
+def test_without_tls_the_stand_in_is_no_websocket(trusted: StandIn) -> None:
+    (row,) = at(trusted.url.replace("wss:", "ws:"), "session_opens").rows
+    assert row.state == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"type": "realtime", "colour": "red"}, "unknown_parameter"),
+        ({"instructions": "Hello."}, "missing_required_parameter"),
+        ({"type": "transcription"}, "invalid_value"),
+    ],
+)
+def test_the_stand_in_refuses_what_the_reference_does_not_have(
+    trusted: StandIn, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], code: str
+) -> None:
+    monkeypatch.setattr(talk, "update", lambda **_: realtime.update_session(fields))
+    before = len(trusted.gates)
+    (row,) = at(trusted.url, "item_confirmed", key_from="OPENAI_API_KEY").rows
+    assert (row.state, row.seen) == ("unknown", f"session.update was answered by error {code}")
+    assert [kind for gate in trusted.gates[before:] for kind, _ in gate.refused] == ["session.update"]
+
+
+def test_the_stand_in_refuses_what_comes_before_the_session_is_set(trusted: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(client: Client, modality: str = "text") -> None:
+        await client.until("session.created")
+
+    monkeypatch.setattr(items, "set_up", nothing)
+    (row,) = at(trusted.url, "item_confirmed", key_from="OPENAI_API_KEY").rows
+    assert (row.state, row.seen) == ("broken", "answered by error invalid_value")
+
+
+# -- the verb --------------------------------------------------------------------------------------------------------
+
+
+def verb(*arguments: str) -> int:
+    return main(["contract", "--repeats", "0", *arguments])
+
+
+def test_the_verb_prints_a_table_times_and_traces(capsys: pytest.CaptureFixture[str]) -> None:
+    assert verb("--fact", "empty_commit", "--fact", "session_expires", "--trace") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["fact", "mark", "answer", "what", "was", "seen"]
+    column = lines[0].index("answer")
+    assert [line[column:].split()[0] for line in lines[1:3]] == ["held", "unknown"]
+    assert "not tried: takes an hour" in lines[2]
+    assert "1 held, 0 broken, 1 unknown; upstream mock, sessions 1" in lines
+    assert any(line.split()[:2] == ["gap_ms", "0"] for line in lines)
+    assert any("nothing of an API" in line for line in lines)
+    assert "<- error input_audio_buffer_commit_empty" in lines[-1]
+
+
+def test_the_verb_exits_1_for_a_broken_fact_and_prints_one_object(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    out = tmp_path / "found"
+    status = verb("--fact", "binary_frames", "--knob", "binary_frames=refuse", "--ack-ms", "7", "--out", str(out), "--json")
+    assert status == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["schema"], found["upstream"], found["knobs"]) == (1, "mock", {"binary_frames": "refuse"})
+    assert found["times"]["ack_ms"] == "7"
+    assert found["measured"]["ack_ms"] == {"count": 0, "min": None, "median": None, "max": None, "with_rtt": True}
+    assert [each["answer"] for each in found["facts"]] == ["broken"]
+    assert found["files"] == ["binary_frames.jsonl", "contract.json"]
+    recording = Recording.read(out / "binary_frames.jsonl")
+    assert recording.complete
+    assert {event.observed_at for event in recording.events} == {"socket"}
+    assert recording.provenance["times"]["ack_ms"] == "7"
+    kept = json.loads((out / "contract.json").read_text("ascii"))
+    assert kept == {name: value for name, value in found.items() if name != "files"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--upstream", "ws://127.0.0.1:1/", "--knob", "binary_frames=refuse"], "knob: given for ws://127.0.0.1:1"),
+        (["--upstream", "ws://127.0.0.1:1/", "--gap-ms", "8"], "gap_ms: given for ws://127.0.0.1:1"),
+        (["--upstream", "ws://127.0.0.1:1/", "--profile", "loopback"], "profile: given for"),
+        (["--upstream", "wss://api.example/v1/realtime"], "max_sessions: is missing for wss://api.example, which may cost"),
+        (["--upstream", "wss://api.example/v1/realtime", "--max-sessions", "3"], "max_sessions: 3, but 25 are needed"),
+        (["--max-sessions", "2", "--repeats", "2", "--fact", "empty_commit"], "max_sessions: 2, but 3 are needed"),
+        (["--fact", "colour"], "fact: 'colour' is unknown"),
+        (["--tool-ms", "50"], "tool_ms: no upstream has this time"),
+        (["--upstream", "openai"], "OPENAI_API_KEY: is not in the environment"),
+        (["--upstream", "mock", "--key-from", "OPENAI_API_KEY"], "key_from: OPENAI_API_KEY; only for an upstream"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    assert verb(*arguments) == 2
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+    assert said in printed.err
+
+
+def test_a_folder_that_cannot_be_is_refused_before_the_first_session(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert verb("--fact", "session_opens", "--out", str(tmp_path / "file")) == 2
+    assert "session" not in capsys.readouterr().out
+
+
+def test_an_interrupted_run_has_kept_what_it_had(tmp_path: Path) -> None:
+    def interrupt(done: int, of: int) -> None:
+        if done == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        check_contract(UpstreamTarget("mock"), at_once=1, patience=PATIENCE, folder=tmp_path, progress=interrupt)
+    kept = {path.stem: Recording.read(path) for path in tmp_path.iterdir()}
+    assert [*sorted(kept)] == ["item_confirmed", "session_opens"]
+    assert all(recording.complete for recording in kept.values())
+
+
+def test_too_many_sessions_are_refused_before_the_first() -> None:
+    with pytest.raises(InputError) as refused:
+        check_contract(UpstreamTarget("mock"), max_sessions=sessions_needed(5) - 1)
+    assert str(sessions_needed(5)) in str(refused.value)

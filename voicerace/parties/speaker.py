@@ -1,0 +1,273 @@
+"""The half of the mock upstream that speaks: the model's responses, stage by stage, and the slot they hold.
+
+What a response holds is its plan; how long each stage takes is the engine's business. Facts and their marks: REALTIME,
+`tables.slot`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from voicerace.parties.party import Cancel, Effect, Effects, Send, SetTimer
+from voicerace.parties.script import Output, Plan, stages
+from voicerace.parties.upstream_state import Knobs, Response, UpstreamState
+from voicerace.tables.scenarios import Step
+from voicerace.tables.slot import SLOT, Occurrence
+from voicerace.wire import realtime
+
+__all__ = ["Speaker"]
+
+#: 2 ms of silence, 24 kHz 16-bit mono: enough to be audio, small enough for a recording.
+_PCM = base64.b64encode(bytes(96)).decode("ascii")
+_CITIES = ("Lisbon", "Porto", "Faro", "Coimbra", "Braga", "Evora", "Aveiro", "Sintra")
+
+
+class Speaker:
+    """The model at work in one Realtime session.
+
+    Args:
+        plan: what the model does with each user input, response by response; the last step serves the rest.
+        calls: function calls in a response that makes calls.
+        modality: ``text`` or ``audio``.
+        preamble: a spoken message before the calls.
+        knobs: the open facts.
+        item_done_early: `item_done_ms` is set, so call items are done inside the gap, not at its end.
+        slot_lags: `slot_lag_ms` is not 0, so the slot stays taken for a while after response.done.
+    """
+
+    def __init__(
+        self,
+        plan: Sequence[Sequence[Step]],
+        *,
+        calls: int = 1,
+        modality: Literal["text", "audio"] = "text",
+        preamble: bool = False,
+        knobs: Knobs | None = None,
+        item_done_early: bool = False,
+        slot_lags: bool = False,
+    ) -> None:
+        self.plan = tuple(tuple(steps) for steps in plan)
+        self.calls = calls
+        self.modality = modality
+        self.preamble = preamble
+        self.knobs = knobs or Knobs()
+        self.item_done_early = item_done_early
+        self.slot_lags = slot_lags
+        self.state = UpstreamState()
+        self._out: list[Effect] = []
+
+    def _effects(self) -> Effects:
+        out, self._out = self._out, []
+        return out
+
+    def _send(self, message: realtime.Message) -> None:
+        self._out.append(Send("proxy", message))
+
+    def _id(self, kind: str) -> str:
+        self.state.counts[kind] = number = self.state.counts.get(kind, 0) + 1
+        return f"{kind}_{number:04d}"
+
+    def _slot(self, event: Occurrence) -> bool:
+        """Take a transition of the table; False when the table refuses the event."""
+        row = SLOT[self.state.slot, event]
+        self.state.slot = row.next
+        return not row.refused
+
+    # -- responses ---------------------------------------------------------------------------------------------------
+
+    def _step(self, asked: Mapping[str, Any]) -> Step:
+        """Which step of the plan comes next, whatever was `asked` of the response."""
+        steps = self.plan[min(self.state.inputs, len(self.plan)) - 1] if self.state.inputs else ("reply",)
+        step = steps[min(self.state.steps_taken, len(steps) - 1)]
+        self.state.steps_taken += 1
+        return step
+
+    def _next_plan(self, asked: Mapping[str, Any]) -> Plan:
+        """What the model says next: it calls, or it replies from the results that it has at this moment."""
+        if self._step(asked) == "calls":
+            preamble = (Output("message", "One moment, I am looking it up.", preamble=True),) if self.preamble else ()
+            cities = (_CITIES[index % len(_CITIES)] for index in range(self.calls))
+            return Plan((*preamble, *(Output("call", json.dumps({"city": city}), "get_weather") for city in cities)))
+        return Plan((Output("message", self._reply_text()),), self.knobs.reply_status)
+
+    def _reply_text(self) -> str:
+        """The text shows what the model knew: the results accepted so far, or that there are none."""
+        if not self.state.calls or self.state.inputs > 1:
+            return "You are welcome."
+        known = [self.state.outputs[call][-1] for call in self.state.calls if call in self.state.outputs]
+        return "The tool says: " + " and ".join(known) if known else "I have no result yet."
+
+    def _begin(self, plan: Plan, *, in_band: bool = True) -> None:
+        """Accept a response: the slot is taken now, and announced `create_ms` later."""
+        response_id = self._id("resp")
+        number = self.state.counts["resp"] - 1
+        line = stages(plan, number, self.state.counts.get("call", 0), item_done_early=self.item_done_early)
+        for output in plan.outputs:
+            if output.kind == "call":
+                self._id("call")
+        response = Response(response_id, number, plan, line, in_band)
+        self.state.responses[response_id] = response
+        if in_band:
+            self.state.holder = response_id
+        self._arm(response)
+
+    def _arm(self, response: Response) -> None:
+        """Start the next stage's duration, and those that run alongside it."""
+        position = response.next
+        while position < len(response.line) and (position == response.next or response.line[position].alongside):
+            stage = response.line[position]
+            self._out.append(SetTimer(f"stage:{response.id}:{position}", stage.after, stage.number))
+            position += 1
+        response.next = position
+
+    def _stage(self, response: Response, position: int) -> None:
+        stage = response.line[position]
+        match stage.what:
+            case "created":
+                self._announce(response)
+            case "open":
+                self._open(response, stage.output)
+            case "finish":
+                self._finish(response, stage.output)
+            case "items_done":
+                self._items_done(response)
+            case "done":
+                self._done(response, response.plan.status)
+                return
+        if position == response.next - 1:
+            self._arm(response)
+
+    def _announce(self, response: Response) -> None:
+        response.created = True
+        if response.in_band:
+            self._slot("created")
+        body = self._response_object(response, "in_progress")
+        self._send(realtime.response_event(realtime.RESPONSE_CREATED, self._id("event"), body))
+
+    def _response_object(self, response: Response, status: str, reason: str | None = None) -> realtime.Message:
+        details: dict[str, Any] | None = None
+        if status not in ("in_progress", "completed"):
+            details = {"type": status}
+            if status == "failed":
+                details["error"] = {"type": "server_error", "code": "server_error"}
+            else:
+                details["reason"] = reason or "max_output_tokens"
+        conversation = "conv_0001" if response.in_band else None
+        return realtime.response_object(response.id, conversation, self.modality, status, details, response.items)
+
+    def _open(self, response: Response, position: int) -> None:
+        """Add an item; a message starts its content with a first delta."""
+        output = response.plan.outputs[position]
+        item_id = self._id("item")
+        if output.kind == "call":
+            call_id = f"call_{len(self.state.calls) + 1:04d}"
+            self.state.calls[call_id] = "open"
+            item = realtime.call_item(item_id, call_id, output.name, "", "in_progress")
+        else:
+            item = realtime.reply_item(item_id, "in_progress", [])
+        response.items.append(item)
+        response.before.append(self.state.last_item)
+        self._send(realtime.output_event("response.output_item.added", self._id("event"), response.id, position, item))
+        if response.in_band:
+            self._send(realtime.conversation_item(realtime.ITEM_ADDED, self._id("event"), self.state.last_item, item))
+            self.state.last_item = item_id
+        if output.kind == "message":
+            part = realtime.part_content(self.modality, "")
+            self._content("response.content_part.added", response, position, part=part)
+            self._delta(response, position, output.text[: len(output.text) // 2])
+
+    def _content(self, kind: str, response: Response, position: int, **fields: Any) -> None:
+        item_id = response.items[position]["id"]
+        self._send(realtime.content_event(kind, self._id("event"), response.id, item_id, position, **fields))
+
+    def _delta(self, response: Response, position: int, text: str) -> None:
+        if self.modality == "audio":
+            self.state.spoke = True
+            self._content(realtime.AUDIO_DELTA, response, position, delta=_PCM)
+            self._content(realtime.TRANSCRIPT_DELTA, response, position, delta=text)
+        else:
+            self._content(realtime.TEXT_DELTA, response, position, delta=text)
+
+    def _finish(self, response: Response, position: int) -> None:
+        """The content of an item is complete."""
+        output = response.plan.outputs[position]
+        if output.kind == "call":
+            self._arguments(realtime.ARGUMENTS_DELTA, response, position, output.text)
+            self._content_done(response, position, output.text)
+            return
+        self._delta(response, position, output.text[len(output.text) // 2 :])
+        self._content_done(response, position, output.text)
+        self._item_done(response, position, output.text, "completed")
+
+    def _arguments(self, kind: str, response: Response, position: int, text: str) -> None:
+        item = response.items[position]
+        self._send(realtime.arguments_event(kind, self._id("event"), response.id, item, position, text))
+
+    def _content_done(self, response: Response, position: int, text: str) -> None:
+        """The events that end an item's content; they come as well when a response is cut off (doc)."""
+        response.finished.add(position)
+        if response.plan.outputs[position].kind == "call":
+            self._arguments(realtime.ARGUMENTS_DONE, response, position, text)
+            return
+        if self.modality == "audio":
+            self._content(realtime.AUDIO_DONE, response, position)
+            self._content(realtime.TRANSCRIPT_DONE, response, position, transcript=text)
+        else:
+            self._content(realtime.TEXT_DONE, response, position, text=text)
+        self._content("response.content_part.done", response, position, part=realtime.part_content(self.modality, text))
+
+    def _item_done(self, response: Response, position: int, text: str, status: str) -> None:
+        response.done_items.add(position)
+        item = response.items[position] = {**response.items[position], "status": status}
+        if item["type"] == "function_call":
+            item["arguments"] = text
+            self.state.calls[item["call_id"]] = "item_done"
+        else:
+            item["content"] = [realtime.item_content(self.modality, text)]
+        conversation = realtime.conversation_item(realtime.ITEM_DONE, self._id("event"), response.before[position], item)
+        output = realtime.output_event("response.output_item.done", self._id("event"), response.id, position, item)
+        events = [conversation, output] if response.in_band else [output]
+        for event in events if self.knobs.item_before_output == "yes" else reversed(events):
+            self._send(event)
+
+    def _items_done(self, response: Response) -> None:
+        """Confirm the items that are complete and not confirmed yet: the calls."""
+        for position in sorted(response.finished - response.done_items):
+            self._item_done(response, position, response.plan.outputs[position].text, "completed")
+
+    def _cut_off(self, response: Response, status: str, reason: str) -> None:
+        """End a response early; every content that was begun is ended first."""
+        for position in range(len(response.line)):
+            self._out.append(Cancel(f"stage:{response.id}:{position}"))
+        if not response.created:
+            self._announce(response)
+        self._done(response, status, reason)
+
+    def _done(self, response: Response, status: str, reason: str | None = None) -> None:
+        """`response.done`, the only event that frees the slot."""
+        for position in range(len(response.items)):
+            if position not in response.finished:
+                output = response.plan.outputs[position]
+                so_far = "" if output.kind == "call" else output.text[: len(output.text) // 2]
+                self._content_done(response, position, so_far)
+                self._item_done(response, position, so_far, "incomplete")
+        self._items_done(response)
+        for item in response.items:
+            if item["type"] == "function_call":
+                self.state.calls[item["call_id"]] = "response_done"
+        del self.state.responses[response.id]
+        body = self._response_object(response, status, reason)
+        self._send(realtime.response_event(realtime.RESPONSE_DONE, self._id("event"), body))
+        self._send(realtime.rate_limits(self._id("event")))
+        for position in range(len(response.line)):
+            if response.line[position].alongside or response.line[position].what == "items_done":
+                self._out.append(Cancel(f"stage:{response.id}:{position}"))
+        if response.in_band:
+            self._slot("done_lagging" if self.slot_lags else "done")
+            if self.slot_lags:
+                self._out.append(SetTimer("slot", "slot_lag_ms", response.number))
+            else:
+                self.state.holder = ""
