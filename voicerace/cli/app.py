@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -17,10 +16,11 @@ from tqdm import tqdm
 from voicerace.captures import inspect_json, inspect_lines, read_capture
 from voicerace.cli import options, serve, text
 from voicerace.cli import repro as repro_verb
+from voicerace.cli.capture import capture
+from voicerace.cli.contract import contract
 from voicerace.cli.printing import known_outcomes, plain, print_json, print_lines, writing
-from voicerace.cli.targets import Targets, played_as, takes_targets
+from voicerace.cli.targets import Targets, played, played_as, sigterm_interrupts, takes_targets
 from voicerace.conformance import conform
-from voicerace.engines.background import play
 from voicerace.engines.session import Session
 from voicerace.engines.virtual import ties
 from voicerace.errors import InputError
@@ -42,19 +42,23 @@ app = typer.Typer(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit status."""
+    command = typer.main.get_command(app)
     try:
-        status = typer.main.get_command(app).main(
-            args=list(arguments) if arguments is not None else None, prog_name="voicerace", standalone_mode=False
-        )
+        # Not `command.main`: it keeps Ctrl-C and a closed pipe to itself.
+        with command.make_context("voicerace", list(sys.argv[1:] if arguments is None else arguments)) as context:
+            status = command.invoke(context)
         return status if isinstance(status, int) else 0
+    except typer.Exit as done:
+        return done.exit_code
     except InputError as error:
         return _fail(str(error))
     except typer.TyperException as error:
         # Typer's usage errors; `format_message` names the option, `str` only says what is wrong with it.
         described = getattr(error, "format_message", None)
         return _fail(described() if described is not None else str(error))
-    except (KeyboardInterrupt, typer.Abort):
-        print("voicerace: interrupted", file=sys.stderr)
+    except (KeyboardInterrupt, typer.Abort) as stopped:
+        said = f": {stopped}" if str(stopped) else ""
+        print(f"\nvoicerace: interrupted{said}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # Whoever read the output has gone (`| head`); the interpreter must not complain about it on its way out.
@@ -127,7 +131,7 @@ def run(
     )
     tie_outcome = None
     if proxy is not None:
-        recording = play(lambda: targets.engine(proxy), session)
+        recording = played(targets, proxy, session, out)
     else:
         recording, tie_outcome = ties(session, lambda each: judge(each).outcome)
     verdict = judge(recording)
@@ -250,15 +254,8 @@ def sweep(
         "seed": seed,
         "keep": keep,
     }
-    # A scheduler ends a job with SIGTERM: what was done is kept then, as after Ctrl-C.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
+    with sigterm_interrupts():
         done = writing(out or Path("runs"), lambda: run_sweep(spec, out=out, live=live, resume=resume))
-    except KeyboardInterrupt as stopped:
-        print(f"\nvoicerace: interrupted: {stopped}", file=sys.stderr)
-        return 130
-    finally:
-        signal.signal(signal.SIGTERM, before)
     who = "release" if live is None else "proxy"
     counts = done.trials.groupby([who, "outcome"], sort=False).size()
     if as_json:
@@ -314,3 +311,5 @@ def report(
 # Verbs with a file of their own.
 app.command("repro")(repro_verb.repro)
 app.add_typer(serve.app, name="serve")
+app.command()(contract)
+app.command(context_settings={"allow_interspersed_args": False})(capture)

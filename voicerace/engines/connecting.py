@@ -3,34 +3,67 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import ssl
 from collections.abc import Sequence
 from typing import Final
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import (
+    InvalidHandshake,
+    InvalidMessage,
+    InvalidStatus,
+    InvalidUpgrade,
+    InvalidURI,
+    NegotiationError,
+)
+from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
 from voicerace.engines.line import CLOSE_TIMEOUT_S, MAX_FRAME
 
-__all__ = ["NotConnectedError", "open_connection"]
+__all__ = ["OPEN_TIMEOUT_S", "QUIET", "NotConnectedError", "open_connection"]
 
-_OPEN_TIMEOUT_S: Final = 10.0
+#: Of the WebSocket library. What goes wrong with a peer is recorded as a fault of its session, not logged; and at level
+#: DEBUG, which an application may set for everything, it would log the headers of every handshake.
+QUIET: Final = logging.getLogger("voicerace.websockets")
+QUIET.addHandler(logging.NullHandler())
+QUIET.propagate = False
+
+OPEN_TIMEOUT_S: Final = 10.0
+_NO_HANDSHAKE: Final[dict[type[Exception], str]] = {
+    InvalidURI: "the address cannot be asked for",
+    InvalidMessage: "the answer was no HTTP",
+    InvalidUpgrade: "the answer was no upgrade to WebSocket",
+    NegotiationError: "the answer chose what was not offered",
+}
 
 
 class NotConnectedError(Exception):
     """A connection that did not open.
 
     Attributes:
-        reason: why, in one line, without the address.
-        status: the HTTP status of a refused handshake, or None.
+        reason: why, in one line, without the address and without anything of a header.
+        response: the answer of a refused handshake, or None. Its headers and body are for who asked, never recorded.
     """
 
-    def __init__(self, reason: str, status: int | None = None) -> None:
+    def __init__(self, reason: str, response: Response | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.status = status
+        self.response = response
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status of a refused handshake, or None."""
+        return self.response.status_code if self.response is not None else None
+
+
+class _Connect(connect):
+    """Follows no redirect: the one who asks is told, and its headers go to nobody else."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
 
 
 async def open_connection(
@@ -38,15 +71,16 @@ async def open_connection(
     headers: Sequence[tuple[str, str]] = (),
     subprotocols: Sequence[Subprotocol] | None = None,
     *,
-    open_timeout_s: float = _OPEN_TIMEOUT_S,
+    open_timeout_s: float = OPEN_TIMEOUT_S,
 ) -> ClientConnection:
-    """Connect, without a proxy and without compression, which would both change the times.
+    """Connect, without a proxy and without compression, which would both change the times; follows no redirect.
 
     Raises:
         NotConnectedError: refused, not reachable, no TLS, no WebSocket there, or no answer in time.
     """
+    named = any(name.lower() == "user-agent" for name, _ in headers)
     try:
-        return await connect(
+        return await _Connect(
             url,
             additional_headers=list(headers),
             subprotocols=subprotocols,
@@ -57,14 +91,17 @@ async def open_connection(
             max_queue=None,
             open_timeout=open_timeout_s,
             close_timeout=CLOSE_TIMEOUT_S,
-            user_agent_header="voicerace",
+            logger=QUIET,
+            user_agent_header=None if named else "voicerace",
         )
     except InvalidStatus as refused:
         raise NotConnectedError(
-            f"the handshake was refused with HTTP {refused.response.status_code}", refused.response.status_code
+            f"the handshake was refused with HTTP {refused.response.status_code}", refused.response
         ) from None
     except (InvalidURI, InvalidHandshake) as error:
-        raise NotConnectedError(f"no WebSocket handshake: {error}") from None
+        # The library's own words quote addresses and headers, which may hold what is private.
+        why = next((words for kind, words in _NO_HANDSHAKE.items() if isinstance(error, kind)), "a rule was broken")
+        raise NotConnectedError(f"no WebSocket handshake: {why}") from None
     except ssl.SSLError as error:
         # `verify_message` says what is wrong with a certificate; `reason` is OpenSSL's word for the rest.
         why = getattr(error, "verify_message", None) or error.reason or "no TLS there"
@@ -72,7 +109,9 @@ async def open_connection(
     except TimeoutError:
         raise NotConnectedError(f"no answer within {open_timeout_s:g} s") from None
     except OSError as error:
-        why = os.strerror(error.errno) if error.errno and error.errno in errno.errorcode else str(error)
+        if not error.errno and not str(error):  # the other side hung up in the middle of the TLS handshake
+            raise NotConnectedError("TLS failed: the connection was dropped in the handshake") from None
+        why = os.strerror(error.errno) if error.errno and error.errno in errno.errorcode else error.strerror or str(error)
         raise NotConnectedError(f"not reachable: {why}") from None
     except EOFError:
         raise NotConnectedError("the connection was dropped in the handshake") from None

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
+import errno
+import os
 import secrets
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -21,15 +22,11 @@ from websockets.exceptions import WebSocketException
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from voicerace.engines.connecting import OPEN_TIMEOUT_S, QUIET
 from voicerace.engines.line import CLOSE_TIMEOUT_S, MAX_FRAME
 from voicerace.errors import InputError
 
 __all__ = ["Door", "Visitor"]
-
-# What goes wrong with a peer is recorded as a fault of its session, not logged.
-_QUIET = logging.getLogger("voicerace.websockets")
-_QUIET.addHandler(logging.NullHandler())
-_QUIET.propagate = False
 
 
 class Visitor(Protocol):
@@ -43,6 +40,9 @@ class Visitor(Protocol):
 
     async def serve(self, connection: ServerConnection) -> None:
         """The open connection, until it is over."""
+
+    def hang_up(self) -> None:
+        """The one who came has gone again before `serve`."""
 
 
 class Door:
@@ -68,6 +68,7 @@ class Door:
         self._next: tuple[Visitor, asyncio.Event] | None = None
         self._turn = asyncio.Lock()
         self._at_door: dict[ServerConnection, Visitor] = {}
+        self._watching: set[asyncio.Task[None]] = set()
         self._server: Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -80,14 +81,17 @@ class Door:
                 select_subprotocol=lambda connection, offered: self._at_door[connection].subprotocol(offered),
                 compression=None,
                 ping_interval=None,
+                # A visitor may have to open a connection of its own first.
+                open_timeout=OPEN_TIMEOUT_S + 5.0,
                 close_timeout=CLOSE_TIMEOUT_S,
                 max_size=MAX_FRAME,
                 max_queue=None,
-                logger=_QUIET,
+                logger=QUIET,
                 ssl=self.tls,
             )
         except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+            number = getattr(error, "errno", None)
+            reason = os.strerror(number) if isinstance(number, int) and number in errno.errorcode else str(error)
             raise InputError("listen", f"{self.host}:{self.port}: {reason}", "a free port of this machine") from None
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -132,13 +136,31 @@ class Door:
             visitor = self.otherwise(request)
         if visitor is None:
             return connection.respond(HTTPStatus.NOT_FOUND, "no session is waiting for you\n")
-        self._at_door[connection] = visitor
-        response = await visitor.admit(connection, request)
-        if response is not None:
-            del self._at_door[connection]
+        try:
+            response = await visitor.admit(connection, request)
+        except BaseException:
+            visitor.hang_up()
+            raise
+        if response is None:
+            self._at_door[connection] = visitor
+            self._watch(connection)
         return response
 
+    def _watch(self, connection: ServerConnection) -> None:
+        """Tell a visitor that was admitted, and goes before the handshake is answered: nobody else would."""
+
+        async def see_off() -> None:
+            await connection.wait_closed()
+            if (visitor := self._at_door.pop(connection, None)) is not None:
+                visitor.hang_up()
+
+        task = asyncio.ensure_future(see_off())
+        self._watching.add(task)
+        task.add_done_callback(self._watching.discard)
+
     async def _serve(self, connection: ServerConnection) -> None:
-        visitor = self._at_door.pop(connection)
+        visitor = self._at_door.pop(connection, None)
+        if visitor is None:
+            return  # gone already
         with contextlib.suppress(WebSocketException):
             await visitor.serve(connection)

@@ -7,6 +7,7 @@ Three ways to see a message: both its ends are ours (``engine``); our end only, 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -65,7 +66,10 @@ class Recorder:
         self._path = sink
         self._sink: IO[str] | None = None
         if sink is not None:
-            self._sink = sink.open("w", encoding="ascii", buffering=1)
+            try:
+                self._sink = sink.open("w", encoding="ascii", buffering=1)
+            except OSError as error:
+                self._unwritable(error)
             self._write(next(self._recording(complete=False).lines()))
 
     def now_ns(self) -> int:
@@ -120,10 +124,9 @@ class Recorder:
 
     def finish(self) -> None:
         """The session is over, or is no longer watched: write the rest and close the sink."""
-        if self._sink is not None:
-            self._write_out(self._unwritten)
-            if self._complete:
-                self._write(f'{{"end":{len(self._log)}}}')
+        self._write_out(self._unwritten)
+        if self._complete:
+            self._write(f'{{"end":{len(self._log)}}}')
         if self._sink is not None:
             self._sink.close()
             self._sink = None
@@ -134,8 +137,9 @@ class Recorder:
         recording = self._recording(complete=self._complete)
         if self._path is not None and not self._in_order:
             ordered = self._path.with_name(f".{self._path.name}.part")
-            recording.write(ordered)
-            ordered.replace(self._path)
+            with contextlib.suppress(OSError):
+                recording.write(ordered)
+                ordered.replace(self._path)
         return recording
 
     @property
@@ -158,13 +162,19 @@ class Recorder:
         self._unwritten = [seq for seq in self._unwritten if seq not in written]
 
     def _write(self, line: str) -> None:
-        """To the sink. A full disk must not end the session: what cannot be written is a fault of the recording."""
         try:
             if self._sink is not None:
                 self._sink.write(line + "\n")
         except OSError as error:
-            self._sink = None
-            self.faults.append(f"the recording cannot be written: {error.strerror}")
+            self._unwritable(error)
+
+    def _unwritable(self, error: OSError) -> None:
+        """A full disk must not end the session: what cannot be written is a fault of the recording."""
+        with contextlib.suppress(OSError):
+            if self._sink is not None:
+                self._sink.close()
+        self._sink = None
+        self.faults.append(f"the recording cannot be written: {error.strerror}")
 
     def _recording(self, *, complete: bool) -> Recording:
         return Recording(

@@ -2,7 +2,9 @@
 
 It keeps path, query, headers, subprotocol, frame types and close codes, and refuses a handshake as its target does. On
 both sides it reads one monotonic clock, so the delay it adds is in its recording: `received_ns` minus `sent_ns` of every
-event. What it does not pass on: pings (each side has its own), fragmentation, compression.
+event. What it does not pass on: pings (each side has its own), fragmentation, compression, the headers of an accepted
+handshake's answer, plain HTTP. What it cannot show: the way between it and its neighbours, and how long a frame lay in
+the socket before it was read.
 """
 
 from __future__ import annotations
@@ -15,12 +17,14 @@ from typing import Final
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.connection import Connection
 from websockets.asyncio.server import ServerConnection
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 from voicerace.engines.connecting import NotConnectedError, open_connection
-from voicerace.engines.line import why_closed
+from voicerace.engines.line import CLOSE_TIMEOUT_S, why_closed
 from voicerace.engines.recorder import Recorder
 from voicerace.recording import Link, Payload, Recording
 from voicerace.secrets import Scrubber
@@ -28,8 +32,10 @@ from voicerace.wire.frames import payload_of
 
 __all__ = ["Relay", "added_ns"]
 
-#: Of one hop only, or set by the client library itself.
-_NOT_PASSED: Final = frozenset({"host", "connection", "upgrade", "content-length", "transfer-encoding", "user-agent"})
+#: Of one hop only (RFC 9110, 7.6.1).
+_HOP: Final = frozenset(
+    {"connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+)
 
 
 class Relay:
@@ -43,6 +49,8 @@ class Relay:
         headers: set in the far handshake instead of what the near side sent.
         shield: hides these secrets from the near side as well (a child that must never see the real key).
         watch: sees what passes.
+        drop_closes: a connection that is dropped is recorded as closed too (1006), beside the fault: for programs of
+            others, which may rightly end without a word.
 
     Attributes:
         over: done when both connections have ended, or the far one did not open.
@@ -59,6 +67,7 @@ class Relay:
         headers: Mapping[str, str] | None = None,
         shield: Scrubber | None = None,
         watch: Callable[[Link, Payload, int], None] | None = None,
+        drop_closes: bool = False,
     ) -> None:
         self.up, self.down = Link(near, far), Link(far, near)
         self.target = target
@@ -67,22 +76,28 @@ class Relay:
         self.headers = dict(headers or {})
         self.shield = shield
         self.watch = watch
+        self.drop_closes = drop_closes
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._asked = False
         self._near: ServerConnection | None = None
         self._far: ClientConnection | None = None
+        #: Ended by us: how such a connection ends says nothing of its party.
+        self._ended: set[Connection] = set()
 
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Open the far side first: what it refuses is refused here too."""
-        ours = {name.lower() for name in self.headers}
+        self._asked = True
+        left_out = _HOP | {"host"} | {name.lower() for name in self.headers}
         passed = [
             (name, value)
             for name, value in request.headers.raw_items()
-            if name.lower() not in _NOT_PASSED | ours and not name.lower().startswith("sec-websocket-")
+            if name.lower() not in left_out and not name.lower().startswith("sec-websocket-")
         ]
         offered = [
             Subprotocol(word.strip())
             for value in request.headers.get_all("Sec-WebSocket-Protocol")
             for word in value.split(",")
+            if word.strip()
         ]
         try:
             url = self.target + (request.path if self.path is None else self.path)
@@ -90,10 +105,22 @@ class Relay:
         except NotConnectedError as error:
             self.recorder.fault(self.down, f"{self.up.receiver}: {error.reason}")
             self._end()
-            # A number that the library knows no phrase for is passed on as the nearest that it does.
-            known = error.status in {int(each) for each in HTTPStatus}
-            return connection.respond(HTTPStatus(error.status) if known and error.status else HTTPStatus.BAD_GATEWAY, "\n")
+            return self._refusal(connection, error.response)
+        if self.over.done():  # hung up in the meantime
+            _drop(self._far)
         return None
+
+    def _refusal(self, connection: ServerConnection, response: Response | None) -> Response:
+        """The far side's refusal as its own answer."""
+        if response is None:
+            return connection.respond(HTTPStatus.BAD_GATEWAY, "\n")
+        kept = Headers([(name, value) for name, value in response.headers.raw_items() if name.lower() not in _HOP])
+        body = bytes(response.body or b"")
+        if self.shield is not None:
+            # An API that refuses a key quotes it.
+            kept, body = Headers(), b"\n"
+        kept["Connection"], kept["Content-Length"] = "close", str(len(body))
+        return Response(response.status_code, response.reason_phrase, kept, body)
 
     def subprotocol(self, offered: Sequence[Subprotocol]) -> Subprotocol | None:
         return self._far.subprotocol if self._far is not None else None
@@ -107,7 +134,7 @@ class Relay:
                 self._pump(connection, self._far, self.up, None), self._pump(self._far, connection, self.down, self.shield)
             )
         finally:
-            self._end()
+            self.hang_up()
 
     async def barrier(self) -> None:
         """Return when the near side has handled all that was passed to it."""
@@ -118,11 +145,22 @@ class Relay:
             except (TimeoutError, ConnectionClosed):
                 return
 
+    async def leave(self) -> None:
+        """Close both connections as one who goes away (1001), and drop what does not answer."""
+        there = [each for each in (self._near, self._far) if each is not None]
+        self._ended.update(there)
+        await asyncio.gather(*(each.close(1001) for each in there))
+        self.hang_up()
+
     def hang_up(self) -> None:
         """Drop what is still open."""
+        if self._asked and self._near is None and not self.over.done():
+            self.recorder.fault(self.up, f"{self.up.sender} left before the handshake was answered")
         for connection in (self._near, self._far):
             if connection is not None:
-                connection.transport.abort()
+                self._ended.add(connection)
+                _drop(connection)
+        self._end()
 
     def _end(self) -> None:
         if not self.over.done():
@@ -134,7 +172,7 @@ class Relay:
             try:
                 raw = await source.recv()
             except ConnectionClosed as closed:
-                await self._close(closed, sink, link)
+                await self._close(closed, sink, source, link)
                 return
             # Parsing waits until somebody reads the recording: the neighbours wait for the frame.
             seq = recorder.seen(link, "message", raw, "relay")
@@ -144,24 +182,44 @@ class Relay:
             try:
                 await sink.send(raw)
             except ConnectionClosed:
-                continue  # the other direction has it from its own end; what comes is still worth recording
+                # The other direction has it from its own end; what comes is still worth recording.
+                recorder.lost(seq)
+                recorder.flush()
+                continue
             recorder.arrived(seq)
+            recorder.flush()
             if watch is not None:
                 watch(link, payload_of(raw), seq)
 
-    async def _close(self, closed: ConnectionClosed, sink: Connection, link: Link) -> None:
-        """End the other connection as this one ended."""
-        if sink.protocol.close_sent is not None or sink.protocol.close_rcvd is not None:
-            return  # it was this end that answered the other's closing
-        if closed.rcvd is None or (closed.sent is not None and not closed.rcvd_then_sent):
+    async def _close(self, closed: ConnectionClosed, sink: Connection, source: Connection, link: Link) -> None:
+        """One connection has ended: end the other in the same way."""
+        rcvd = closed.rcvd
+        if rcvd is not None and (closed.sent is None or closed.rcvd_then_sent):
+            code = None if rcvd.code == 1005 else int(rcvd.code)
+            seq = self.recorder.seen(link, "close", {"code": code}, "relay")
+            if sink not in self._ended and sink.protocol.close_rcvd is None:
+                self._ended.add(sink)
+                self.recorder.arrived(seq)
+                self.recorder.flush()
+                # None sends a close frame without a code, as it came in.
+                await sink.close(code, rcvd.reason)  # type: ignore[arg-type]
+            else:
+                self.recorder.lost(seq)  # both ends closed at once
+                self.recorder.flush()
+        elif source not in self._ended:
+            if self.drop_closes and closed.sent is None:
+                self.recorder.arrived(self.recorder.seen(link, "close", {"code": 1006}, "relay"))
             self.recorder.fault(link, why_closed(closed, link.sender))
-            sink.transport.abort()
-            return
-        code = None if closed.rcvd.code == 1005 else int(closed.rcvd.code)
-        seq = self.recorder.seen(link, "close", {"code": code}, "relay")
-        # None sends a close frame without a code, as it came in.
-        await sink.close(code, closed.rcvd.reason)  # type: ignore[arg-type]
-        self.recorder.arrived(seq)
+            self._ended.add(sink)
+            # What was passed on before still goes out; then the connection ends without a close frame.
+            sink.transport.close()
+            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, _drop, sink)
+
+
+def _drop(connection: Connection) -> None:
+    # A transport that has gone by itself fails when it is told to go (CPython 3.11).
+    if connection.state is not State.CLOSED:
+        connection.transport.abort()
 
 
 def added_ns(recording: Recording) -> list[int]:

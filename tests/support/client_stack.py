@@ -1,0 +1,81 @@
+"""The model of a proxy and the mock upstream as servers, in a thread of their own, for clients of other processes.
+
+The proxy finds its upstream in the query of whoever connects (``?upstream=ws://…``), so a relay on a free port can stand
+between them. What it cannot show: two processes, since both servers share one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from types import TracebackType
+from typing import Self
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.server import ServerConnection
+from websockets.http11 import Request, Response
+
+from voicerace.engines.connecting import open_connection
+from voicerace.engines.door import Door, Visitor
+from voicerace.engines.recorder import Recorder
+from voicerace.engines.seats import ProxySeat, UpstreamSeat
+from voicerace.engines.session import Session
+
+__all__ = ["Stack"]
+
+
+class _Proxy(ProxySeat):
+    def __init__(self, session: Session, otherwise: str) -> None:
+        super().__init__(session, Recorder({}), self._dial)
+        self._upstream = otherwise
+
+    async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        self._upstream = parse_qs(urlsplit(request.path).query).get("upstream", [self._upstream])[0]
+        return await super().admit(connection, request)
+
+    async def _dial(self) -> ClientConnection:
+        return await open_connection(f"{self._upstream}/v1/realtime?model=mock")
+
+
+class Stack:
+    """Both servers, while the context is open.
+
+    Args:
+        session: its parties and times; every connection is one of it.
+        refuse: the upstream answers handshakes with this HTTP status.
+
+    Attributes:
+        host_url, upstream_url: ``ws://host:port`` of the proxy, and of the upstream.
+    """
+
+    def __init__(self, session: Session, refuse: int | None = None) -> None:
+        self.session = session
+        self.refuse = refuse
+        self.host_url = self.upstream_url = ""
+        self._loop = asyncio.new_event_loop()
+        self._up = threading.Event()
+        self._end = asyncio.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._up.wait(10)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._loop.call_soon_threadsafe(self._end.set)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        async with Door(otherwise=self._upstream) as upstream, Door(otherwise=self._proxy) as proxy:
+            self.host_url, self.upstream_url = proxy.address, upstream.address
+            self._up.set()
+            await self._end.wait()
+
+    def _upstream(self, request: Request) -> Visitor:
+        return UpstreamSeat(self.session, Recorder({}), refuse=self.refuse)
+
+    def _proxy(self, request: Request) -> Visitor:
+        return _Proxy(self.session, self.upstream_url)

@@ -1,0 +1,339 @@
+"""Is somebody's own run recorded, judged and otherwise left alone? Around a client of ours, as a program of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.client_stack import Stack
+from voicerace.captures import inspect_lines, read_capture
+from voicerace.cli import main
+from voicerace.engines.session import Session
+from voicerace.recording import Link, Recording, read_recordings
+
+CLIENT = Path(__file__).parent / "support" / "client.py"
+HOST = (Link("component", "proxy"), Link("proxy", "component"))
+UPSTREAM = (Link("proxy", "upstream"), Link("upstream", "proxy"))
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    with Stack(Session.of(release="0.9.1", times={"gap_ms": 40})) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a run without --out goes; and the programs that are started find the project."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(CLIENT.parents[2]))
+
+
+def relays(stack: Stack, host: bool = True, upstream: bool = True) -> list[str]:
+    words = ["--host", f"0={stack.host_url}"] if host else []
+    return words + (["--upstream", f"0={stack.upstream_url}"] if upstream else [])
+
+
+def client(*arguments: object) -> list[str]:
+    return ["--", sys.executable, str(CLIENT), *map(str, arguments)]
+
+
+def run_json(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "run.json").read_text("utf-8"))
+    return found
+
+
+def recordings(folder: Path) -> list[Recording]:
+    return [Recording.read(path) for path in sorted((folder / "recordings").glob("*.jsonl"))]
+
+
+def said(recording: Recording, *links: Link) -> list[str]:
+    """The user's words on some links."""
+    texts = []
+    for event in recording.on(*links):
+        payload = event.payload if isinstance(event.payload, dict) else {}
+        if payload.get("type") == "InjectUserMessage":
+            texts.append(payload["content"])
+        elif payload.get("type") == "conversation.item.create" and payload["item"].get("role") == "user":
+            texts.append(payload["item"]["content"][0]["text"])
+    return texts
+
+
+# -- what comes out --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tool_ms", "outcome", "heard"),
+    [(0, "rejected", "conversation_already_has_active_response"), (120, "answered", "answered")],
+)
+def test_a_run_is_recorded_on_both_sides_and_judged(
+    stack: Stack, tool_ms: int, outcome: str, heard: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["capture", *relays(stack), "--out", str(tmp_path / "run"), *client("--tool-ms", tool_ms)]) == 0
+    printed = capfd.readouterr()
+    assert printed.out == f"{heard}\n"
+    assert f"session 1: {outcome}: " in printed.err
+    assert "the host relay added 0." in printed.err
+    assert f"1 session in {tmp_path / 'run'}" in printed.err
+
+    info = run_json(tmp_path / "run")
+    (session,) = info["sessions"]
+    assert (session["outcome"], session["recording"], session["notes"]) == (outcome, "session-001.jsonl", [])
+    assert session["session_updates"] == 1
+    assert info["status"] == 0
+    assert info["complete"]
+    assert info["parameters"]["command"] == Path(sys.executable).name
+    assert [info["targets"][name] for name in ("proxy", "upstream")] == [
+        [{"name": stack.host_url}],
+        [{"name": stack.upstream_url}],
+    ]
+    for side in ("host", "upstream"):
+        assert info["added_ms"][side]["messages"] > 5
+        assert 0 < info["added_ms"][side]["median"] <= info["added_ms"][side]["p99"]
+
+    (recording,) = recordings(tmp_path / "run")
+    assert recording.complete
+    assert set(recording.observed) == {*HOST, *UPSTREAM}
+    assert (recording.provenance["engine"], recording.provenance["command"]) == ("relay", Path(sys.executable).name)
+    assert recording.provenance["start"].endswith("+00:00")
+    assert "--tool-ms" not in "".join(recording.lines())
+    assert len(recording.events) == session["events"]
+    times = [event.sent_ns for event in recording.events]
+    assert times == sorted(times, key=lambda each: each or 0)
+    assert f"outcome {outcome}" in "\n".join(inspect_lines(read_capture(tmp_path / "run" / "recordings" / "session-001.jsonl")))
+
+
+@pytest.mark.parametrize(
+    ("side", "why"), [("host", "upstream was not observed"), ("upstream", "the link to the host was not observed")]
+)
+def test_a_side_that_nobody_watched_is_unknown(stack: Stack, side: str, why: str, tmp_path: Path) -> None:
+    words = relays(stack, host=side == "host", upstream=side == "upstream")
+    # Without the host relay the client finds the proxy by itself, and tells it the relay all the same.
+    assert main(["capture", *words, "--out", str(tmp_path / "run"), *client("--url", stack.host_url)]) == 0
+    (session,) = run_json(tmp_path / "run")["sessions"]
+    assert session["outcome"] == "unknown"
+    assert why in session["why"]
+    (recording,) = recordings(tmp_path / "run")
+    assert set(recording.observed) == set(HOST if side == "host" else UPSTREAM)
+
+
+def test_sessions_at_once_are_told_apart(stack: Stack, tmp_path: Path) -> None:
+    arguments = client("--sessions", 12, "--tool-ms", 60)
+    assert main(["capture", *relays(stack), "--out", str(tmp_path / "run"), *arguments]) == 0
+    found = recordings(tmp_path / "run")
+    assert len(found) == 12
+    for recording in found:
+        assert said(recording, *HOST) == said(recording, *UPSTREAM)
+        assert len(said(recording, *HOST)) == 1
+    assert len({said(recording, *HOST)[0] for recording in found}) == 12
+    assert {each["outcome"] for each in run_json(tmp_path / "run")["sessions"]} == {"answered"}
+
+
+def test_without_out_the_folder_is_the_newest_run(stack: Stack, tmp_path: Path) -> None:
+    assert main(["capture", *relays(stack), *client()]) == 0
+    assert run_json(tmp_path / "runs" / "latest")["kind"] == "capture"
+
+
+def test_keys_are_passed_on_and_written_nowhere(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "sk-proj-ThisIsNoKeyAtAll"
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    arguments = client("--subprotocol", f"openai-insecure-api-key.{key}", "--name", key)
+    assert main(["capture", *relays(stack), "--out", str(tmp_path / "run"), *arguments]) == 0
+    (recording,) = recordings(tmp_path / "run")
+    assert said(recording, *HOST) == ["What is the weather in city [key]?"]
+    assert all(key not in path.read_text("utf-8") for path in (tmp_path / "run").rglob("*") if path.is_file())
+
+
+def test_an_upstream_that_refuses_is_the_reason(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with Stack(Session.of(release="0.9.1"), refuse=429) as stack:
+        assert main(["capture", *relays(stack), "--out", str(tmp_path / "run"), *client()]) == 0
+    (session,) = run_json(tmp_path / "run")["sessions"]
+    assert (session["outcome"], session["fault"]) == ("unknown", "upstream: the handshake was refused with HTTP 429")
+    assert "fault: upstream: the handshake was refused with HTTP 429" in capfd.readouterr().err
+
+
+def test_a_target_that_is_not_there_is_a_bad_gateway_and_unknown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["capture", "--host", "0=ws://127.0.0.1:1", "--out", str(tmp_path / "run"), *client()]) == 0
+    assert "HTTP 502" in capfd.readouterr().out
+    (session,) = run_json(tmp_path / "run")["sessions"]
+    assert session["outcome"] == "unknown"
+    assert "not reachable: Connection refused" in session["why"]
+
+
+@pytest.mark.parametrize(("arguments", "outcome"), [(["--tool-ms", 120], "answered"), (["--vanish"], "abandoned")])
+def test_a_client_that_ends_without_a_word_has_closed_its_connection(
+    arguments: list[object], outcome: str, stack: Stack, tmp_path: Path
+) -> None:
+    words = [*relays(stack), "--out", str(tmp_path / "run"), *client("--leave-open", "--status", 4, *arguments)]
+    assert main(["capture", *words]) == 4
+    (session,) = run_json(tmp_path / "run")["sessions"]
+    assert session["outcome"] == outcome
+    assert session["fault"] == "component dropped the connection without closing it (1006)"
+    assert not session["complete"]
+
+
+def test_nothing_that_connects_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["capture", "--host", "0=ws://127.0.0.1:1", "--out", str(tmp_path / "run"), "--", "true"]) == 0
+    assert "nobody connected to the host relay" in capfd.readouterr().err
+    assert run_json(tmp_path / "run")["sessions"] == []
+
+
+# -- the command -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [([], 0), (["--status", 3], 3), (["--kill", signal.SIGKILL], 137), (["--kill", signal.SIGTERM], 143)],
+)
+def test_the_exit_status_is_the_command_s(arguments: Sequence[object], status: int, stack: Stack) -> None:
+    assert main(["capture", *relays(stack), *client(*arguments)]) == status
+
+
+def started(stack: Stack, tmp_path: Path, *command: str, **options: Any) -> subprocess.Popen[str]:
+    words = [sys.executable, "-m", "voicerace", "capture", *relays(stack), "--out", str(tmp_path / "run"), *command]
+    return subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+def test_the_command_has_our_standard_streams_and_its_words_stay_its_own(stack: Stack, tmp_path: Path) -> None:
+    command = ["sh", "-c", 'cat; echo "$1 $2" >&2; echo "$VOICERACE_HOST_URL"', "sh", "--out", "--help"]
+    with started(stack, tmp_path, "--", *command, stdin=subprocess.PIPE) as process:
+        out, err = process.communicate("typed\n", timeout=30)
+    first, second = out.splitlines()
+    assert first == "typed"
+    assert second.startswith("ws://127.0.0.1:")
+    assert "--out --help" in err.splitlines()
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_passed_on_and_nothing_is_lost(sign: signal.Signals, stack: Stack, tmp_path: Path) -> None:
+    with started(stack, tmp_path, *client("--silent"), start_new_session=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "said\n"
+        process.send_signal(sign)
+        process.communicate(timeout=30)
+    assert process.returncode == 128 + sign
+    (recording,) = recordings(tmp_path / "run")
+    assert said(recording, *HOST) == said(recording, *UPSTREAM) == ["What is the weather in city 0?"]
+    info = run_json(tmp_path / "run")
+    assert (info["status"], len(info["sessions"])) == (128 + sign, 1)
+    assert info["end"] is not None
+
+
+def test_what_is_killed_leaves_what_it_saw(stack: Stack, tmp_path: Path) -> None:
+    with started(stack, tmp_path, *client("--silent")) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "said\n"
+        process.kill()
+        process.communicate(timeout=30)
+    files = sorted((tmp_path / "run" / "recordings").iterdir())
+    assert [path.name for path in files] == ["connection-001-host.jsonl", "connection-002-upstream.jsonl"]
+    of_host, of_upstream = (read_recordings(path)[0] for path in files)
+    assert said(of_host, *HOST) == said(of_upstream, *UPSTREAM) == ["What is the weather in city 0?"]
+    assert not of_host.complete
+    assert run_json(tmp_path / "run")["end"] is None
+    assert "1 session" in inspect_lines(read_capture(files[1]))[0]
+
+
+#: Takes the terminal of its standard input as its own, as a shell does, and becomes the program it is told.
+IN_A_TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+#: Counts how often it is interrupted, until a while after the first time.
+COUNTS = """
+import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+print("ready", flush=True)
+signal.sigwait([signal.SIGINT])
+print("twice" if signal.sigtimedwait([signal.SIGINT], 0.5) else "once", flush=True)
+"""
+
+
+def test_an_interrupt_from_the_terminal_comes_once(stack: Stack, tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    words = [sys.executable, "-m", "voicerace", "capture", *relays(stack), "--out", str(tmp_path / "run"), "--"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", IN_A_TERMINAL, *words, sys.executable, "-c", COUNTS],
+        stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
+    )  # fmt: skip
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        os.write(ours, b"\x03")
+        assert process.stdout.readline() == "once\n"
+        assert process.wait(30) == 0
+    os.close(ours)
+    os.close(theirs)
+
+
+# -- bad input -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], ["host, upstream", "neither is given"]),
+        (["--host", "9000"], ["host", "'9000'", "LISTEN=TARGET"]),
+        (["--host", "9000=localhost:1"], ["host", "no WebSocket address"]),
+        (["--host", "9000=http://localhost:1"], ["host", "no WebSocket address"]),
+        (["--host", "9000=ws://localhost:1/openai"], ["host", "ws://localhost:1 with a path or a query"]),
+        (["--upstream", "9000=ws://localhost:1?model=x"], ["upstream", "ws://localhost:1 with a path or a query"]),
+        (["--upstream", "9000=wss://somebody:my-password@example.com"], ["upstream", "wss://example.com with a user"]),
+        (["--upstream", "wss://somebody:my-password@example.com"], ["upstream", "has no ="]),
+        (["--host", "99999=ws://localhost:1"], ["host", "LISTEN", "65535"]),
+        (["--host", "wss://localhost:9000=ws://localhost:1"], ["host", "LISTEN"]),
+        (["--host", "localhost=ws://localhost:1"], ["host", "LISTEN"]),
+        (["--host", "8080=ws://localhost:8080"], ["host", "port 8080 on both sides"]),
+        (["--host", "[::1]:8080=ws://127.0.0.1:8080"], ["host", "port 8080 on both sides"]),
+        (["--host", "0=ws://localhost:1", "--out", "/proc/nope"], ["out", "/proc/nope"]),
+        (["--host", "198.51.100.7:9000=ws://localhost:1"], ["host", "198.51.100.7:9000", "assign requested address"]),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    arguments: list[str], words: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["capture", *arguments, "--", "true"]) == 2
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("voicerace: error: ")
+    assert printed.err.count("\n") == 1
+    assert "my-password" not in printed.err
+    for word in words:
+        assert word in printed.err
+    assert [path for path in tmp_path.rglob("*") if path.name != "runs"] == []
+
+
+@pytest.mark.parametrize(
+    ("command", "word"), [(["--", "no-such-program"], "'no-such-program'"), ([], "is missing"), (["--", "."], "'.'")]
+)
+def test_a_command_that_cannot_be_started_is_bad_input(
+    command: list[str], word: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["capture", "--host", "0=ws://127.0.0.1:1", *command]) == 2
+    assert f"command: {word}" in capfd.readouterr().err
+    assert not list(tmp_path.rglob("run.json"))
+
+
+def test_a_program_that_turns_out_to_be_none_leaves_no_folder(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    program = tmp_path / "program"
+    program.write_bytes(b"\x7fELF and no more")
+    program.chmod(0o755)
+    (tmp_path / "mine").mkdir()
+    for out in ("mine", "new"):
+        assert main(["capture", "--host", "0=ws://127.0.0.1:1", "--out", out, "--", str(program)]) == 2
+        assert "Exec format error" in capfd.readouterr().err
+    assert (tmp_path / "mine").exists()
+    assert not (tmp_path / "new").exists()
+    assert main(["capture", "--host", "0=ws://127.0.0.1:1", "--out", "mine", "--", "true"]) == 0
+
+
+def test_a_port_that_is_taken_is_bad_input(stack: Stack, capfd: pytest.CaptureFixture[str]) -> None:
+    port = stack.host_url.rpartition(":")[2]
+    assert main(["capture", "--host", f"{port}=ws://127.0.0.1:1", "--", "true"]) == 2
+    assert capfd.readouterr().err.startswith(f"voicerace: error: host: 127.0.0.1:{port}: ")

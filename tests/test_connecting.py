@@ -1,0 +1,40 @@
+"""Is it said why a connection did not open, without a word of what may be private?"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.support.relayed import run
+from voicerace.engines.connecting import NotConnectedError, open_connection
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "refused with HTTP 200"),
+        (b"secret-of-mine\r\n\r\n", "no WebSocket handshake: the answer was no HTTP"),
+        (
+            b"HTTP/1.1 101 Switching\r\nUpgrade: secret-of-mine\r\nConnection: Upgrade\r\n\r\n",
+            "no WebSocket handshake: the answer was no upgrade to WebSocket",
+        ),
+        (b"", "no WebSocket handshake: the answer was no HTTP"),
+    ],
+)
+def test_a_target_that_is_no_web_socket_is_named_without_its_words(answer: bytes, why: str) -> None:
+    async def story() -> None:
+        async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_server(speak, "127.0.0.1", 0)
+        async with server:
+            with pytest.raises(NotConnectedError) as refused:
+                await open_connection(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/?secret-of-mine")
+        assert why in refused.value.reason
+        assert "secret" not in refused.value.reason
+
+    run(story())

@@ -1,0 +1,227 @@
+"""Are the connections of one session found, whatever was open at the same time, and is a guess called one?"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from voicerace.capturing.pairing import GUESSED, MISFIT, Sign, Trace, joined, pair, trace
+from voicerace.recording import Event, Link, Recording
+
+HOST = (Link("component", "proxy"), Link("proxy", "component"))
+UPSTREAM = (Link("proxy", "upstream"), Link("upstream", "proxy"))
+
+
+def host(name: str, opened: int, ended: int | None = None, **signs: Any) -> Trace:
+    return made("host", name, opened, ended, signs)
+
+
+def upstream(name: str, opened: int, ended: int | None = None, **signs: Any) -> Trace:
+    return made("upstream", name, opened, ended, signs)
+
+
+def made(side: str, name: str, opened: int, ended: int | None, signs: dict[str, Any]) -> Trace:
+    """A trace with signs as ``text={when: words}``."""
+    found = [(at, Sign(kind, key)) for kind, each in signs.items() for at, key in each.items()]
+    return Trace(Path(name), side, opened, ended, tuple(sorted(found)))
+
+
+def names(*traces: Trace) -> list[str]:
+    """The sessions as ``h1+u1``."""
+    return ["+".join(each.path.name for each in session.traces) for session in pair(traces)]
+
+
+def notes(*traces: Trace) -> list[str | None]:
+    return [session.note for session in pair(traces)]
+
+
+def test_one_after_the_other_needs_no_contents() -> None:
+    found = (host("h1", 0, 10), upstream("u1", 1, 11), host("h2", 20, 30), upstream("u2", 21, 31))
+    assert names(*found) == ["h1+u1", "h2+u2"]
+    assert notes(*found) == [None, None]
+
+
+def test_the_oldest_host_without_one_gets_the_upstream_connection() -> None:
+    found = (host("h1", 0, 50), upstream("u1", 1, 50), host("h2", 10, 60), upstream("u2", 11, 60))
+    assert names(*found) == ["h1+u1", "h2+u2"]
+    assert notes(*found) == [None, None]
+
+
+def test_two_that_waited_at_once_are_a_guess_without_contents() -> None:
+    found = (host("h1", 0), host("h2", 1), upstream("u1", 2), upstream("u2", 3))
+    assert names(*found) == ["h1+u1", "h2+u2"]
+    assert notes(*found) == [GUESSED, GUESSED]
+
+
+@pytest.mark.parametrize("kind", ["text", "result"])
+def test_contents_correct_the_order(kind: str) -> None:
+    found = (
+        host("h1", 0, **{kind: {10: "a"}}),
+        host("h2", 1, **{kind: {11: "b"}}),
+        upstream("u1", 2, **{kind: {12: "b"}}),
+        upstream("u2", 3, **{kind: {13: "a"}}),
+    )
+    assert names(*found) == ["h1+u2", "h2+u1"]
+    assert notes(*found) == [None, None]
+
+
+def test_a_call_goes_the_other_way() -> None:
+    found = (
+        host("h1", 0, call={21: "a"}),
+        host("h2", 1, call={20: "b"}),
+        upstream("u1", 2, call={18: "b"}),
+        upstream("u2", 3, call={19: "a"}),
+    )
+    assert names(*found) == ["h1+u2", "h2+u1"]
+
+
+def test_where_contents_are_the_same_the_effect_follows_its_cause() -> None:
+    # The mock's call ids are the same in every session: only when they passed tells the sessions apart.
+    found = (
+        host("h1", 0, text={10: "x"}, call={31: "call_1"}, result={40: "call_1"}),
+        host("h2", 1, text={20: "x"}, call={26: "call_1"}, result={60: "call_1"}),
+        upstream("u2", 2, text={21: "x"}, call={25: "call_1"}, result={61: "call_1"}),
+        upstream("u1", 3, text={11: "x"}, call={30: "call_1"}, result={41: "call_1"}),
+    )
+    assert names(*found) == ["h1+u1", "h2+u2"]
+    assert notes(*found) == [None, None]
+
+
+def test_where_nothing_contradicts_the_shorter_delay_decides_and_it_is_a_guess() -> None:
+    found = (
+        host("h1", 0, text={10: "x"}),
+        host("h2", 1, text={20: "x"}),
+        upstream("u1", 2, text={21: "x"}),
+        upstream("u2", 3, text={22: "x"}),
+    )
+    assert notes(*found) == [GUESSED, GUESSED]
+
+
+def test_a_proxy_that_connects_late_or_early() -> None:
+    late = (host("h1", 0), host("h2", 1, text={5: "b"}), upstream("u2", 2, text={6: "b"}), upstream("u1", 90))
+    assert names(*late) == ["h1+u1", "h2+u2"]
+    early = (upstream("u1", 0, text={11: "a"}), host("h1", 10, text={10: "a"}))
+    assert names(*early) == ["h1+u1"]
+    assert names(upstream("u1", 0), host("h1", 10)) == ["u1", "h1"]
+
+
+def test_a_proxy_that_connects_again_stays_one_session() -> None:
+    found = (
+        host("h1", 0, 100, text={10: "a", 60: "b"}),
+        host("h2", 1, 100, text={11: "c"}),
+        upstream("u2", 2, 100, text={12: "c"}),
+        upstream("u1", 3, 50, text={11: "a"}),
+        upstream("u3", 55, 100, text={61: "b"}),
+    )
+    assert names(*found) == ["h1+u1+u3", "h2+u2"]
+    empty_first = (host("h1", 0, 100, text={10: "a"}), upstream("u1", 1, 5), upstream("u2", 6, 100, text={11: "a"}))
+    assert names(*empty_first) == ["h1+u1+u2"]
+
+
+def test_a_side_that_nobody_saw_the_other_of_is_a_session() -> None:
+    assert names(host("h1", 0, 10)) == ["h1"]
+    assert names(upstream("u1", 0, 10)) == ["u1"]
+    assert names(host("h1", 0, 10), upstream("u1", 20, 30)) == ["h1", "u1"]
+
+
+def test_contents_that_do_not_fit_are_said() -> None:
+    found = (host("h1", 0, call={9: "a", 10: "b"}), upstream("u1", 1, text={11: "z"}))
+    assert names(*found) == ["h1+u1"]
+    assert notes(*found) == [MISFIT]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_many_at_once_with_texts_of_their_own_are_all_found(seed: int) -> None:
+    draw = random.Random(seed)
+    traces = []
+    for number in range(30):
+        opened, said, connects = draw.randrange(100), 200 + draw.randrange(100), draw.randrange(1, 90)
+        traces.append(host(f"h{number}", opened, 900, text={said: f"words {number}"}))
+        traces.append(upstream(f"u{number}", opened + connects, 901, text={said + draw.randrange(50): f"words {number}"}))
+    draw.shuffle(traces)
+    assert sorted(names(*traces)) == sorted(f"h{number}+u{number}" for number in range(30))
+
+
+def recorded(side: str, opened: int, *messages: tuple[int, Link, Any], complete: bool = True) -> Recording:
+    return Recording(
+        events=tuple(
+            Event(seq, link, "message", at, at + 1, payload, "relay") for seq, (at, link, payload) in enumerate(messages)
+        ),
+        provenance={"side": side, "opened_ns": opened, "connection": side, "engine": "relay", "start": f"at {opened}"},
+        clock="monotonic",
+        observed=HOST if side == "host" else UPSTREAM,
+        complete=complete,
+    )
+
+
+def test_a_trace_has_what_passes_from_one_side_to_the_other() -> None:
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello"}]}
+    output = {"type": "function_call_output", "call_id": "c", "output": "{}"}
+    context = {
+        "agent": {"context": {"messages": [{"role": "user", "content": "before"}, {"role": "assistant", "content": "x"}]}}
+    }
+    of_host = recorded(
+        "host", 1000,
+        (1, HOST[0], {"type": "Settings", **context}),
+        (3, HOST[0], {"type": "InjectUserMessage", "content": "Hello"}),
+        (5, HOST[1], {"type": "FunctionCallRequest", "functions": [{"id": "c", "name": "f"}]}),
+        (7, HOST[0], {"type": "FunctionCallResponse", "id": "c", "content": "{}"}),
+        (8, HOST[0], b"audio"),
+    )  # fmt: skip
+    of_upstream = recorded(
+        "upstream", 1000,
+        (3, UPSTREAM[0], {"type": "conversation.item.create", "item": {**item, "content": [{"text": "before"}]}}),
+        (4, UPSTREAM[0], {"type": "conversation.item.create", "item": item}),
+        (4, UPSTREAM[1], {"type": "response.function_call_arguments.done", "call_id": "c"}),
+        (8, UPSTREAM[0], {"type": "conversation.item.create", "item": output}),
+    )  # fmt: skip
+    expected = [("text", "before"), ("text", "Hello"), ("call", "c"), ("result", "c")]
+    assert [sign for _, sign in trace(Path("h"), of_host).signs] == expected
+    assert [sign for _, sign in trace(Path("u"), of_upstream).signs] == expected
+    # Times are those at the proxy: what goes there when it went on, what comes from there when it came.
+    assert [at for at, _ in trace(Path("h"), of_host).signs] == [1002, 1004, 1005, 1008]
+    assert trace(Path("h"), of_host).ended_ns is None
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"type": "Settings", "agent": {"context": {"messages": ["x", 3]}}},
+        {"type": "Settings", "agent": []},
+        {"type": "FunctionCallRequest", "functions": [None, {"id": []}]},
+        {"type": "conversation.item.create", "item": {"role": "user", "content": [None]}},
+        {"type": "conversation.item.create", "item": []},
+        {"type": ["x"]},
+    ],
+)
+def test_messages_of_a_wrong_shape_are_no_signs_and_no_end(payload: Any) -> None:
+    for each in (*HOST, *UPSTREAM):
+        trace(Path("x"), recorded("host", 0, (1, each, payload)))
+
+
+def test_a_joined_recording_is_on_one_time_axis_and_keeps_the_order_of_every_link() -> None:
+    of_host = recorded("host", 5_000, (0, HOST[0], {"type": "a"}), (100, HOST[1], {"type": "d"}))
+    of_upstream = recorded("upstream", 5_040, (10, UPSTREAM[0], {"type": "b"}), (20, UPSTREAM[1], {"type": "c"}))
+    recording = joined([of_host, of_upstream], 7, "a guess")
+    assert [(event.seq, event.type, event.sent_ns, event.received_ns) for event in recording.events] == [
+        (0, "a", 0, 1), (1, "b", 50, 51), (2, "c", 60, 61), (3, "d", 100, 101),
+    ]  # fmt: skip
+    assert set(recording.observed) == {*HOST, *UPSTREAM}
+    assert recording.complete
+    assert recording.notes == ("a guess",)
+    assert recording.provenance == {
+        "engine": "relay",
+        "start": "at 5000",
+        "connection": "session 7",
+        "connections": [{"side": "host", "opened_ns": 0}, {"side": "upstream", "opened_ns": 40}],
+    }
+    cut = recorded("upstream", 5_000, complete=False)
+    assert not joined([of_host, cut], 1).complete
+
+
+def test_what_was_written_late_is_back_in_its_place() -> None:
+    out_of_order = recorded("host", 0, (50, HOST[0], {"type": "b"}), (10, HOST[1], {"type": "a"}))
+    assert [event.type for event in joined([out_of_order], 1).events] == ["a", "b"]

@@ -1,0 +1,202 @@
+"""A place to listen in: every connection that comes is relayed to one target and recorded in a file of its own.
+
+A file is written as the frames pass, so a killed process leaves what it saw. Which connections belong to one session is
+not known here: a connection on one side says nothing of the other side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Literal, Self, TypeAlias
+from urllib.parse import urlsplit
+
+from websockets.asyncio.server import ServerConnection
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from voicerace.engines.door import Door, Visitor
+from voicerace.engines.recorder import Recorder
+from voicerace.engines.relay import Relay
+from voicerace.engines.targets import address, is_loopback, web_socket_url
+from voicerace.errors import InputError
+from voicerace.recording import Link
+from voicerace.secrets import Scrubber
+
+__all__ = ["Side", "Tap", "TapSpec"]
+
+Side: TypeAlias = Literal["host", "upstream"]
+#: Who comes to a relay of each side, and whom it connects them to.
+_PARTIES: Final[dict[Side, tuple[str, str]]] = {"host": ("component", "proxy"), "upstream": ("proxy", "upstream")}
+_ALLOWED: Final = "LISTEN=TARGET: PORT, HOST:PORT or ws://HOST:PORT = ws(s)://HOST:PORT"
+
+
+@dataclass(frozen=True)
+class TapSpec:
+    """Where a tap listens, and where it passes things on to.
+
+    Attributes:
+        side: of the proxy.
+        host, port: where it listens; port 0 takes a free one.
+        target: ``ws(s)://host:port``, without a path.
+    """
+
+    side: Side
+    host: str
+    port: int
+    target: str
+
+    @classmethod
+    def of(cls, side: Side, word: str) -> Self:
+        """The spec of a word ``LISTEN=TARGET``.
+
+        Raises:
+            InputError: it is none, the target has a path (path and query are those that the client asks for), or what
+                is passed on would come back.
+        """
+        listen, equals, target = word.partition("=")
+        if not equals:
+            found = repr(listen) if not set("/@?") & set(listen) else "what was given"  # it may hold what is private
+            raise InputError(side, f"{found} has no =", _ALLOWED)
+        host, port = _listen(side, listen.strip())
+        parts = urlsplit(web_socket_url(side, target.strip()))
+        target = address(target.strip())
+        if parts.path not in ("", "/") or parts.query:
+            raise InputError(side, f"{target} with a path or a query", "ws(s)://HOST:PORT: path and query are the client's")
+        if port and port == (parts.port or (443 if parts.scheme == "wss" else 80)) and _same_host(host, target):
+            raise InputError(side, f"port {port} on both sides of the =", "LISTEN on another port than TARGET's")
+        return cls(side, host, port, target)
+
+
+class Tap:
+    """One listening place.
+
+    Args:
+        spec: where, and to whom.
+        folder: takes a recording per connection.
+        number: gives the next connection's number.
+        provenance: what every recording says of itself.
+        origin_ns: when the capture began, on the monotonic clock; every recording says how long after that it did.
+        scrub: takes secrets out of what is recorded.
+
+    Attributes:
+        open: connections that have not ended, in the order they came.
+    """
+
+    def __init__(
+        self,
+        spec: TapSpec,
+        folder: Path,
+        provenance: Mapping[str, Any],
+        number: Callable[[], int],
+        origin_ns: int,
+        scrub: Scrubber,
+    ) -> None:
+        self.spec = spec
+        self.folder = folder
+        self.provenance = dict(provenance)
+        self.open: list[Relay] = []
+        self._number = number
+        self._origin_ns = origin_ns
+        self._scrub = scrub
+        self.door = Door(spec.host, spec.port, self._visitor)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.door.__aenter__()
+        except InputError as error:
+            raise InputError(self.spec.side, error.found, error.allowed) from None
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.door.__aexit__(kind, error, trace)
+
+    @property
+    def url(self) -> str:
+        """Where a client of this machine connects."""
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  # read, not bound
+        host = everywhere.get(self.spec.host, self.spec.host)
+        return f"ws://{f'[{host}]' if ':' in host else host}:{self.door.port}"
+
+    async def cut(self) -> None:
+        """End what is still open; its recordings say that they were cut."""
+        for relay in self.open:
+            relay.recorder.stopped = True
+            relay.recorder.finish()
+        await asyncio.gather(*(relay.leave() for relay in self.open))
+
+    def _recorder(self, number: int) -> Recorder:
+        side = self.spec.side
+        now = time.monotonic_ns()
+        origin = {
+            **self.provenance,
+            "connection": f"connection {number} ({side})",
+            "side": side,
+            "opened_ns": now - self._origin_ns,
+            "start": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        }
+        near, far = _PARTIES[side]
+        links = (Link(near, far), Link(far, near))
+        recorder = Recorder(origin, links, self._scrub, self.folder / f"connection-{number:03d}-{side}.jsonl")
+        recorder.origin_ns = now
+        return recorder
+
+    def _visitor(self, request: Request) -> Visitor:
+        if not any("websocket" in value.lower() for value in request.headers.get_all("Upgrade")):
+            return _Probe()
+        number = self._number()
+        near, far = _PARTIES[self.spec.side]
+        relay = Relay(near, far, self.spec.target, self._recorder(number), drop_closes=True)
+        self.open.append(relay)
+        relay.over.add_done_callback(lambda _: self._ended(relay))
+        return relay
+
+    def _ended(self, relay: Relay) -> None:
+        relay.recorder.finish()
+        self.open.remove(relay)
+
+
+class _Probe:
+    """Somebody who looks whether anything listens here, by plain HTTP: no session, and the target never hears of it."""
+
+    async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        return connection.respond(HTTPStatus.UPGRADE_REQUIRED, "a WebSocket relay\n")
+
+    def subprotocol(self, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        return None
+
+    async def serve(self, connection: ServerConnection) -> None:
+        return
+
+    def hang_up(self) -> None:
+        return
+
+
+def _listen(side: Side, text: str) -> tuple[str, int]:
+    """Host and port of ``PORT``, ``HOST:PORT`` or ``ws://HOST:PORT``."""
+    if text.isascii() and text.isdigit():
+        text = f"127.0.0.1:{text}"
+    try:
+        parts = urlsplit(text if "://" in text else f"ws://{text}")
+        port = parts.port
+    except ValueError as error:
+        raise InputError(side, f"LISTEN: {error}", _ALLOWED) from None
+    plain = parts.path in ("", "/") and not parts.query and not parts.fragment and parts.username is None
+    if parts.scheme != "ws" or not parts.hostname or port is None or not plain:
+        raise InputError(side, "LISTEN is no host and port", _ALLOWED)
+    # A name may stand for two addresses: with a free port, each would get another one.
+    return ("127.0.0.1" if parts.hostname == "localhost" and port == 0 else parts.hostname), port
+
+
+def _same_host(host: str, target: str) -> bool:
+    """Whether what listens at `host` would answer at the target's address."""
+    here = host in ("0.0.0.0", "::") or is_loopback(f"ws://{f'[{host}]' if ':' in host else host}")  # noqa: S104  # read
+    return host == urlsplit(target).hostname or (here and is_loopback(target))
