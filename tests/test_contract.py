@@ -586,7 +586,7 @@ def test_the_verb_exits_1_for_a_broken_fact_and_prints_one_object(capsys: pytest
         (["--fact", "colour"], "fact: 'colour' is unknown"),
         (["--tool-ms", "50"], "tool_ms: no upstream has this time"),
         (["--upstream", "openai"], "OPENAI_API_KEY: is not in the environment"),
-        (["--upstream", "mock", "--key-from", "OPENAI_API_KEY"], "key_from: OPENAI_API_KEY; only for an upstream"),
+        (["--upstream", "mock", "--key-from", "OPENAI_API_KEY"], "key_from: given for the mock; only for an upstream"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(

@@ -243,7 +243,8 @@ def test_the_text_of_a_time_says_it_again() -> None:
 
 
 def test_the_proxys_own_times_are_nobodys_to_choose() -> None:
-    assert {name: Times.of().ns(name, 0, 0) for name in PROXY_TIMES_MS} == {"recovery_ms": 20_000 * MS}
+    expected = {"recovery_ms": 20_000 * MS, "audio_quiet_ms": 400 * MS, "audio_most_ms": 600 * MS}
+    assert {name: Times.of().ns(name, 0, 0) for name in PROXY_TIMES_MS} == expected
 
 
 # -- draws -----------------------------------------------------------------------------------------------------------
@@ -325,7 +326,7 @@ def test_without_draws_seeds_change_nothing_and_with_them_they_do() -> None:
 
 def test_every_time_but_the_optional_has_a_value_in_a_session() -> None:
     times = Times.of()
-    assert [name for name in TIMES if not times.has(name)] == ["item_done_ms"]
+    assert [name for name in TIMES if not times.has(name)] == ["item_done_ms", "idle_timeout_ms"]
     assert Times.of({"item_done_ms": 3}).has("item_done_ms")
 
 

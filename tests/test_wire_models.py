@@ -88,7 +88,7 @@ def proxied(release: str, *from_host: Any, events: tuple[Mapping[str, Any], ...]
 
 def settings(**words: Any) -> Mapping[str, Any]:
     """`Settings` as the component sends it, with a greeting or earlier conversation."""
-    (sent,) = Component(COMPONENTS["0.9.1"], **words).start()
+    sent, *_ = Component(COMPONENTS["0.9.1"], **words).start()
     assert isinstance(sent, Send)
     assert isinstance(sent.payload, Mapping)
     return sent.payload

@@ -6,6 +6,7 @@ with its answer from the wire alone, because a customer's log has nothing else. 
 - accepted creates are announced in the order they were sent, and so are refusals;
 - a refusal names the response in the way. If that one is announced already, the oldest unanswered create was refused.
   If not, the oldest unanswered create began it, and the next one was refused;
+- an event that comes twice says what it says once;
 - a refusal that finds no unanswered create, and names a response that was paired with one, shows that this response
   was the server's own (server VAD) and the create in question is the refused one.
 
@@ -54,6 +55,7 @@ class Create:
         answer: what became of it; ``none`` until something did.
         answered: the event that answered it.
         names: the response that it began, or that was in its way.
+        error_type: of another error that answered it: ``invalid_request_error`` is the client's own doing.
     """
 
     key: int
@@ -61,6 +63,7 @@ class Create:
     answer: Literal["none", "response", "refused", "error"] = "none"
     answered: int | None = None
     names: str | None = None
+    error_type: str | None = None
 
 
 @dataclass
@@ -75,7 +78,8 @@ class Response:
         calls: ids of its function calls, in order; `calls_done` those whose arguments are complete.
         message: it has a message item.
         heard: the first event with any of its text or audio.
-        done: the event that ended it; `status` is the final one.
+        done: the event that ended it; `status` is the final one, `reason` what its details say (``turn_detected``,
+            ``client_cancelled``, an error's code, ...).
     """
 
     id: str
@@ -88,6 +92,7 @@ class Response:
     heard: int | None = None
     done: int | None = None
     status: str | None = None
+    reason: str | None = None
 
 
 @dataclass
@@ -109,6 +114,7 @@ class Ledger:
     session_updates: list[int] = field(default_factory=list)
     refusals: list[int] = field(default_factory=list)
     _confirming: set[str] = field(default_factory=set)
+    _errors: set[str] = field(default_factory=set)
 
     def feed(self, sender: str, payload: Payload, key: int) -> None:
         """Take in one message of the upstream link."""
@@ -161,9 +167,11 @@ class Ledger:
             self._created(realtime.response_of(event), key)
         elif kind == realtime.RESPONSE_DONE:
             body = realtime.response_of(event)
-            if ended := self.responses.get(str(body.get("id"))):
+            ended = self.responses.get(str(body.get("id")))
+            if ended is not None and ended.done is None:
                 ended.done = key
                 ended.status = str(body.get("status"))
+                ended.reason = _reason(body.get("status_details"))
         elif kind == realtime.ERROR:
             self._error(event, key)
         elif kind in (realtime.ITEM_ADDED, realtime.ITEM_DONE, realtime.ITEM_CREATED):
@@ -173,7 +181,8 @@ class Ledger:
         elif response is not None and kind == "response.output_item.added":
             item = realtime.item_of(event)
             if item.get("type") == "function_call":
-                response.calls.append(str(item.get("call_id")))
+                if str(item.get("call_id")) not in response.calls:
+                    response.calls.append(str(item.get("call_id")))
             elif item.get("type") == "message":
                 response.message = True
         elif response is not None and kind == realtime.ARGUMENTS_DONE:
@@ -185,6 +194,8 @@ class Ledger:
         if body.get("conversation_id", "") is None:
             return  # out of band
         response_id = str(body.get("id"))
+        if response_id in self.responses:
+            return
         index = next((i for i, create in enumerate(self.creates) if create.answer == "none"), None)
         if index is None:
             self.responses[response_id] = Response(response_id, key, None, len(self.outputs))
@@ -195,6 +206,11 @@ class Ledger:
 
     def _error(self, event: Mapping[str, Any], key: int) -> None:
         error = realtime.error_of(event)
+        event_id = event.get("event_id")
+        if isinstance(event_id, str):
+            if event_id in self._errors:
+                return
+            self._errors.add(event_id)
         if realtime.is_refusal(event):
             self.refusals.append(key)
             if (create := self._refused(realtime.response_named_by(event))) is not None:
@@ -207,7 +223,7 @@ class Ledger:
                 output.refused = True
         elif self.unanswered and _may_answer_create(error):
             create = self.unanswered[0]
-            create.answer, create.answered = "error", key
+            create.answer, create.answered, create.error_type = "error", key, str(error.get("type"))
 
     def _refused(self, in_the_way: str | None) -> Create | None:
         """The create that a refusal answers, by the rules of the module's text."""
@@ -233,6 +249,15 @@ class Ledger:
             if output.call_id == item.get("call_id") and output.confirmed is None and not output.refused:
                 output.confirmed = key
                 return
+
+
+def _reason(details: object) -> str | None:
+    """What `status_details` of a response says of its end."""
+    if not isinstance(details, Mapping):
+        return None
+    error = details.get("error")
+    found = details.get("reason") or (error.get("code") if isinstance(error, Mapping) else None)
+    return None if found is None else str(found)
 
 
 def _carries_output(event: Mapping[str, Any]) -> bool:

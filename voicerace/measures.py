@@ -101,7 +101,8 @@ def _requested(message: Mapping[str, Any]) -> Iterable[str]:
             return (str(message.get("id")),)
         case "FunctionCallRequest":
             functions = message.get("functions")
-            return [str(call.get("id")) for call in functions or () if isinstance(call, Mapping)]
+            calls = functions if isinstance(functions, list) else ()
+            return [str(call.get("id")) for call in calls if isinstance(call, Mapping)]
     return ()
 
 
@@ -190,7 +191,7 @@ def _ended(passage: Passage, response: Response, number: int, events: list[Event
 def _acks(passage: Passage) -> Iterator[Measured]:
     """From an item of the client's to its confirmation; equal items are taken to be confirmed in order."""
     refused = {output.key for output in passage.ledger.outputs if output.refused}
-    waiting: dict[tuple[object, ...], list[tuple[int, Event]]] = defaultdict(list)
+    waiting: dict[tuple[str, ...], list[tuple[int, Event]]] = defaultdict(list)
     confirming: set[str] = set()
     index = 0
     for seq in passage.order:
@@ -205,12 +206,14 @@ def _acks(passage: Passage) -> Iterator[Measured]:
             yield from _between("ack_ms", number, create, event)
 
 
-def _same(event: Event) -> tuple[object, ...]:
+def _same(event: Event) -> tuple[str, ...]:
     """What an item of the client's and its confirmation have in common: the server may have given it its id."""
     item = realtime.item_of(event.payload) if isinstance(event.payload, Mapping) else {}
     content = item.get("content")
     parts = [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
-    return (item.get("type"), item.get("role"), item.get("call_id"), item.get("output"), *(part.get("text") for part in parts))
+    names = ("type", "role", "call_id", "output")
+    # As text: somebody else's values may be of any kind.
+    return (*(repr(item.get(name)) for name in names), *(repr(part.get("text")) for part in parts))
 
 
 # -- moments ---------------------------------------------------------------------------------------------------------

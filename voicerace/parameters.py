@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from voicerace.errors import InputError
-from voicerace.tables.profiles import PROFILES, PROXY_TIMES_MS, TIMES
+from voicerace.tables.profiles import COMPONENT_TIMES_MS, PROFILES, PROXY_TIMES_MS, TIMES
 from voicerace.units import ns
 
 __all__ = ["Fixed", "Grid", "LogNormal", "Sampled", "Times", "Uniform", "Value", "parse"]
@@ -214,8 +214,8 @@ class Times:
 
         A draw depends on the seed, the name and the index only: releases that are compared meet the same draws.
         """
-        if name in PROXY_TIMES_MS:
-            return ns(PROXY_TIMES_MS[name])
+        if name in _WRITTEN_MS:
+            return ns(_WRITTEN_MS[name])
         value = self.values[name]
         if isinstance(value, Fixed):
             return value.draw_ns(index, _NO_RANDOM)
@@ -224,7 +224,7 @@ class Times:
     def longest_ns(self, seed: int) -> int:
         """The longest of a session's durations: nothing of ours leaves it silent for longer."""
         own = (self.ns(name, index, seed) for name in self.values for index in range(_CALLS))
-        return max(*own, *(ns(each) for each in PROXY_TIMES_MS.values()))
+        return max(*own, *(ns(each) for each in _WRITTEN_MS.values()))
 
     def with_ns(self, name: str, value_ns: int) -> Times:
         """The same times, one of them fixed otherwise."""
@@ -236,6 +236,7 @@ class Times:
 
 
 _NO_RANDOM = random.Random(0)
+_WRITTEN_MS = {**PROXY_TIMES_MS, **COMPONENT_TIMES_MS}
 _CALLS = 8
 
 

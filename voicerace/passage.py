@@ -21,7 +21,7 @@ class Passage:
         ledger: the books of the upstream link; its keys are seqs.
         order: seq -> position at the upstream, for messages of that link, in that order; `end` is behind the last.
         closes: the closings of connections, up to the first fault: what is closed after one is its consequence.
-        fault: the first fault's reason, or None.
+        fault: the first fault's reason, or None; `fault_on` its link, and `before_fault` the events that it did not follow.
     """
 
     def __init__(self, recording: Recording) -> None:
@@ -37,7 +37,9 @@ class Passage:
             self.ledger.feed(event.link.sender, event.payload, event.seq)
         self.end = len(self.order)
         fault = next((e for e in recording.events if e.kind == "fault"), None)
-        self.closes = [e for e in recording.events if e.kind == "close" and (fault is None or e.seq < fault.seq)]
+        self.fault_on = fault.link if fault is not None else None
+        self.before_fault = [e for e in recording.events if fault is None or e.seq < fault.seq]
+        self.closes = [e for e in self.before_fault if e.kind == "close"]
         self.fault = str(fault.payload.get("reason")) if fault is not None and isinstance(fault.payload, Mapping) else None
 
     def begun(self, response: Response) -> int:

@@ -21,9 +21,10 @@ import pandas as pd
 
 from voicerace.errors import InputError
 
-__all__ = ["LINKS", "SCHEMA", "Event", "Link", "Payload", "Recording", "link", "read_recordings", "write_recordings"]
+__all__ = ["CUT", "LINKS", "SCHEMA", "Event", "Link", "Payload", "Recording", "link", "read_recordings", "write_recordings"]
 
 SCHEMA = 1
+CUT = "was cut after"  # in the note of a reader that dropped a file's last line
 
 #: JSON messages are mappings, audio frames are bytes, text that is no JSON object stays text.
 Payload = Mapping[str, Any] | bytes | str | None
@@ -72,8 +73,7 @@ class Event:
     Attributes:
         seq: position in the recording; events of one link stand in the order they were sent.
         link: who sent it to whom.
-        kind: ``message``; ``close``, a connection closed by one of its ends; ``fault``, what no party did on purpose: a
-            connection that did not open or was dropped, silence.
+        kind: ``message``; ``close`` by one of the ends; ``fault``: a connection not opened, or dropped, or silence.
         sent_ns: when it left the sender, or None when nobody saw that.
         received_ns: when it reached the receiver, or None when nobody saw that or it never did.
         payload: the message; for a close ``{"code": int | None}``; for a fault ``{"reason": str}``.
@@ -108,8 +108,8 @@ class Event:
 
     def at_ns(self, party: str) -> int | None:
         """When the event was at `party`, the nearest known time when that one is missing; None without any."""
-        own, other = (self.sent_ns, self.received_ns) if self.link.sender == party else (self.received_ns, self.sent_ns)
-        return own if own is not None else other
+        times = (self.sent_ns, self.received_ns) if self.link.sender == party else (self.received_ns, self.sent_ns)
+        return times[0] if times[0] is not None else times[1]
 
     def line(self) -> str:
         """The event as one line of JSONL, without its end."""
@@ -343,7 +343,7 @@ def read_recordings(path: Path | str) -> list[Recording]:
         except (ValueError, RecursionError) as error:
             if number == len(lines) and recordings and not isinstance(error, InputError):
                 _close(recordings, events)
-                note = f"line {number} was cut after {len(line)} characters and is dropped"
+                note = f"line {number} {CUT} {len(line)} characters and is dropped"
                 # Behind a closing line it was the header of one more recording that was cut.
                 recordings[-1] = replace(recordings[-1], complete=ended, notes=(*recordings[-1].notes, note))
                 return recordings

@@ -7,11 +7,12 @@ function below. A verdict reads recordings of every origin alike, and says of ev
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Final, Literal
 
 from voicerace.ledger import Create, Output, Response
 from voicerace.margins import dead_air_ms, lead_ms, margin_ms, waited_ns
+from voicerace.outcomes import BAD, OUTCOMES, Kind, Turn, Verdict
 from voicerace.passage import Passage, time_of
 from voicerace.recording import Recording
 from voicerace.units import ms, ns
@@ -19,13 +20,6 @@ from voicerace.wire import agent, realtime
 
 __all__ = ["BAD", "OUTCOMES", "Kind", "Turn", "Verdict", "judge"]
 
-#: In the order of the design: the first that matches is the outcome.
-OUTCOMES: Final = (
-    "unknown", "no_result", "abandoned", "duplicated", "stale", "interrupted", "late", "noisy", "answered",
-    "rejected", "lost", "failed", "stalled",
-)  # fmt: skip
-#: What a user of the app would call a fault; `failed` counts only when the API did not cause it.
-BAD: Final = frozenset({"duplicated", "stale", "interrupted", "late", "noisy", "rejected", "lost", "stalled"})
 #: From best to worst: a session is as good as its worst tool turn.
 _WORSE: Final = (
     "answered", "noisy", "late", "interrupted", "no_result", "abandoned", "duplicated", "failed", "stale", "rejected",
@@ -33,81 +27,6 @@ _WORSE: Final = (
 )  # fmt: skip
 _LATE_NS: Final = 5_000_000_000
 _DEADLINE_MS: Final = 30_000
-
-Kind: TypeAlias = Literal["observed", "derived", "at least", "unknown"]
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One tool turn: from a user input to the next, with at least one function call.
-
-    Attributes:
-        outcome: one of `OUTCOMES`.
-        why: the outcome in one sentence.
-        calls: function calls, by id.
-        user_inputs: inputs that belong to the turn.
-        submissions: results that reached the upstream link; `own_submissions` those of the app itself.
-        response_creates: creates from the first result on.
-        refusals: refusals with the active-response code.
-        host_errors: Errors with that code that the host was sent; None when the host link was not observed.
-        replies: replies heard.
-        margin_ms: the first create behind the app's first own result, reaching the upstream, minus the slot being
-            free; None without a create or a response to hold it against.
-        lead_ms: that result reaching the proxy minus response.done reaching it.
-        dead_air_ms: from the calls' response.done to the informed reply's first output at the host; None without one.
-        events: seqs of what the outcome rests on, in order.
-    """
-
-    outcome: str
-    why: str
-    calls: tuple[str, ...]
-    user_inputs: int
-    submissions: int
-    own_submissions: int
-    response_creates: int
-    refusals: int
-    host_errors: int | None
-    replies: int
-    margin_ms: float | None
-    lead_ms: float | None
-    dead_air_ms: float | None
-    events: tuple[int, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A session's judgement: its tool turns, and the worst of them on top.
-
-    Attributes:
-        outcome: the worst outcome of a tool turn; ``unknown`` without one.
-        wedged: the last user input got no reply; None when there was no further input to tell by.
-        session_updates: of the whole session.
-        turns: the tool turns, in order.
-        why: the outcome in one sentence: that of the worst turn; without a turn, why there is none to judge.
-        fault: what went wrong that no party did on purpose (a connection that did not open, silence), or None.
-        kinds: how sure each count is.
-    """
-
-    outcome: str
-    wedged: bool | None
-    session_updates: int | None
-    turns: tuple[Turn, ...]
-    why: str = ""
-    fault: str | None = None
-    kinds: Mapping[str, Kind] = field(default_factory=dict)
-
-    @property
-    def turn(self) -> Turn | None:
-        """The worst tool turn: the one the flat counts are of."""
-        return next((turn for turn in self.turns if turn.outcome == self.outcome), None)
-
-    @property
-    def bad(self) -> bool:
-        """Whether anything happened that nobody should ship."""
-        return bool(self.wedged) or any(turn.outcome in BAD for turn in self.turns)
 
 
 def judge(recording: Recording) -> Verdict:
@@ -151,8 +70,9 @@ class _Judge(Passage):
             return "the link between proxy and upstream was not observed"
         for event in self.closes:
             code = event.payload.get("code") if isinstance(event.payload, Mapping) else None
-            if (event.link.sender, event.link.receiver) == ("upstream", "proxy"):
-                return f"no function call: the upstream closed the connection ({'no code' if code is None else code})"
+            if event.link in (("upstream", "proxy"), ("proxy", "component")):
+                closed = "no code" if code is None else code
+                return f"no function call: the {event.link.sender} closed the connection ({closed})"
         return "no function call"
 
     def windows(self) -> list[tuple[int, int, int]]:
@@ -187,17 +107,22 @@ class _Judge(Passage):
 
     def wedged(self) -> bool | None:
         """Whether the last user input was answered by nothing the user could hear."""
-        said = [e for e in self.recording.events if e.type == "InjectUserMessage"] if self.host_seen else []
+        said = self._said() if self.host_seen else 0
         inputs = self.ledger.inputs
-        if max(len(said), len(inputs)) < 2 or not self.upstream_seen:
+        if max(said, len(inputs)) < 2 or not self.upstream_seen:
             return None
-        if len(said) > len(inputs):
+        if said > len(inputs):
             return True if self.recording.complete else None
         last = self.order[inputs[-1].key]
         heard = [r for r in self.ledger.responses.values() if r.message and r.heard is not None]
         if any(self.begun(response) > last for response in heard):
             return False
         return True if self.recording.complete else None
+
+    def _said(self) -> int:
+        """How often the user said something, by text or voice, as near to the user as anybody watched."""
+        words = sum(e.link.sender == "user" and e.type in ("say", "speak") for e in self.recording.events)
+        return max(words, sum(e.type == "InjectUserMessage" for e in self.recording.events))
 
     # -- one turn ----------------------------------------------------------------------------------------------------
 
@@ -240,6 +165,7 @@ class _Judge(Passage):
             margin_ms=margin_ms(self, create),
             lead_ms=lead_ms(self, result, create),
             dead_air_ms=dead_air_ms(self, calling[-1], informed),
+            by=self._by(outcome, facts),
             events=tuple(sorted(rests_on)),
         )
 
@@ -248,6 +174,8 @@ class _Judge(Passage):
         if not self.upstream_seen:
             return "unknown", "the link between proxy and upstream was not observed"
         settled = self.recording.complete or end < self.end or self._closed_after(facts)
+        if self._answer_unread(facts):
+            return "unknown", "a frame that cannot be read came while a create waited for its answer"
         given = self._given(facts)
         missing = [call for call in facts.calls if call not in given]
         abandoned = self._abandoned(facts, end)
@@ -296,6 +224,19 @@ class _Judge(Passage):
             return "unknown", "one informed reply so far; the recording stops before the turn is over"
         return "answered", "one informed reply, nothing refused"
 
+    def _by(self, outcome: str, facts: _Facts) -> Literal["user", "client", "api"] | None:
+        """Who ended the reply or kept it from coming, where that was not the proxy."""
+        if outcome == "interrupted":
+            return _ended_by(facts.informed[0])
+        if outcome != "failed":
+            return None
+        create = [each for each in facts.creates if facts.outputs and self.order[each.key] > self.order[facts.outputs[-1].key]][
+            -1
+        ]
+        if create.answer == "response":
+            return _ended_by(self.ledger.responses[create.names or ""])
+        return "client" if create.error_type == "invalid_request_error" else "api"
+
     def _answer(self, create: Create) -> str:
         if create.answer == "response":
             response = self.ledger.responses[create.names or ""]
@@ -335,12 +276,26 @@ class _Judge(Passage):
         return any(call <= time_of(event, "proxy") < last + deadline_ns for event in self.closes)
 
     def _goes_on_after(self, key: int) -> bool:
-        """Whether anything was sent after an event had reached the proxy."""
+        """Whether anything was sent after an event had reached the proxy; where the host was lost, anything to the host."""
         reached = time_of(self.by_seq[key], "proxy")
-        return any(time_of(event, event.link.sender) > reached for event in self.recording.events)
+        told = self.fault_on is not None and "component" in self.fault_on
+        later = (e for e in self.before_fault if not told or e.link == ("proxy", "component"))
+        return any(time_of(event, event.link.sender) > reached for event in later)
+
+    def _answer_unread(self, facts: _Facts) -> bool:
+        """Whether the answer to a create may be in a frame of the upstream's that is no JSON object."""
+        events = ((position, self.by_seq[seq]) for seq, position in self.order.items())
+        unread = [at for at, event in events if event.link.sender == "upstream" and not isinstance(event.payload, Mapping)]
+        spans = [(self.order[c.key], self.end if c.answered is None else self.order[c.answered]) for c in facts.creates]
+        return any(asked < at < answered for at in unread for asked, answered in spans)
 
     def _closed_after(self, facts: _Facts) -> bool:
         return any(time_of(e, "proxy") >= time_of(self.by_seq[facts.calling.calls_done[0]], "upstream") for e in self.closes)
+
+
+def _ended_by(response: Response) -> Literal["user", "client", "api"]:
+    """Who ended a response: its details say; what they do not say is the API's."""
+    return {"turn_detected": "user", "client_cancelled": "client"}.get(response.reason or "", "api")  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)

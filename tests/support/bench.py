@@ -109,5 +109,9 @@ def mock(
         knobs=knobs,
         item_done_early="item_done_ms" in times_ms,
         slot_lags="slot_lag_ms" in times_ms,
+        idles="idle_timeout_ms" in times_ms,
     )
-    return Bench(party, "proxy", **times_ms)
+    bench = Bench(party, "proxy", **times_ms)
+    # As if session.update had brought it: a model without tools calls none.
+    party.state.session["tools"] = [{"type": "function", "name": "get_weather"}]
+    return bench

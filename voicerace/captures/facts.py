@@ -295,7 +295,7 @@ def _outcome(seen: _Seen) -> tuple[str, str]:
         # Somebody else's file: a payload of a shape that no proxy sends must not end the reading of the rest.
         return "unknown", f"the recording holds messages that cannot be judged ({type(error).__name__})"
     if verdict.turn is None:
-        return verdict.outcome, "no function call was seen"
+        return verdict.outcome, "no function call was seen" if verdict.fault is None else printable(verdict.why, 300)
     return verdict.outcome, verdict.turn.why
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,13 +16,14 @@ from voicerace.captures.console import Record, Unread, read_lines, scan
 from voicerace.captures.facts import CapturedSession, capture_session, printable
 from voicerace.captures.proxy_log import LoggedSession, ProxyLog
 from voicerace.errors import InputError
-from voicerace.recording import read_recordings
+from voicerace.recording import CUT, read_recordings
 
 __all__ = ["CONSOLE", "JSONL", "Capture", "read_capture"]
 
 CONSOLE: Final = "console log"
 JSONL: Final = "jsonl recording"
-_ALLOWED: Final = "the proxy's console log, or a recording (JSONL)"
+_RECORDINGS: Final = "recordings"
+_ALLOWED: Final = "the proxy's console log, a recording (JSONL), or a run's folder"
 _HEAD: Final = 1 << 16
 _LONGEST_NS: Final = 1 << 63
 
@@ -51,12 +52,14 @@ class Capture:
 
 
 def read_capture(path: Path | str) -> Capture:
-    """Read a capture, whatever made it.
+    """Read a capture, whatever made it; of a run's folder, all its recordings.
 
     Raises:
         InputError: there is no such file, it is empty or binary, or it holds nothing of either format.
     """
     where = printable(str(path), 200)
+    if Path(path).is_dir():
+        return _folder(Path(path))
     try:
         with io.BufferedReader(io.FileIO(path), _HEAD) as file:
             head = file.peek(_HEAD)[:_HEAD]
@@ -125,6 +128,24 @@ def _unsaid(of: LoggedSession) -> list[str]:
     return unsaid
 
 
+def _folder(path: Path) -> Capture:
+    """The recordings of a run's folder, in the order of their names, as one capture."""
+    inside = path / _RECORDINGS if (path / _RECORDINGS).is_dir() else path
+    files = sorted(each for each in inside.iterdir() if each.name.endswith((".jsonl", ".jsonl.gz")))
+    if not files:
+        raise InputError(printable(str(path), 200), "a folder without recordings", _ALLOWED)
+    each = [_recordings(file) for file in files]
+    names = _unique([f"{file.name}: {of.connection}" for file, found in zip(files, each, strict=True) for of in found.sessions])
+    sessions = [of for found in each for of in found.sessions]
+    return Capture(
+        printable(path.name, 200),
+        JSONL,
+        sum(found.records for found in each),
+        tuple(replace(of, connection=name) for of, name in zip(sessions, names, strict=True)),
+        tuple(cut for found in each for cut in found.unread),
+    )
+
+
 def _recordings(path: Path) -> Capture:
     """The sessions of a JSONL file of ours."""
     try:
@@ -138,12 +159,18 @@ def _recordings(path: Path) -> Capture:
         raise InputError(printable(str(path), 200), "a number beyond all bounds", "times are nanoseconds") from None
     given = [each.provenance.get("connection") for each in recordings]
     names = [each if isinstance(each, str) else f"recording {i}" for i, each in enumerate(given, start=1)]
+    cut = any(CUT in note for note in recordings[-1].notes)
     sessions = tuple(
-        capture_session(name, each, unread_records=len(each.notes))
+        capture_session(
+            name,
+            each,
+            cannot_say=[printable(note, 300) for note in each.notes if CUT not in note],
+            unread_records=sum(CUT in note for note in each.notes),
+        )
         for name, each in zip(_unique(names), recordings, strict=True)
     )
     unread: tuple[Unread, ...] = ()
-    if recordings[-1].notes:  # the one thing that is dropped is a last line that was cut
+    if cut:
         with path.open("rb") as file:
             last = sum(1 for _ in file)
         unread = (Unread(last, last, "a line that is cut before its end"),)

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from voicerace.cli import options, text
 from voicerace.cli.printing import known_outcomes, print_json, print_lines, writing
-from voicerace.cli.targets import Targets, played_as, takes_targets
-from voicerace.engines.background import play
+from voicerace.cli.targets import Targets, played, played_as, takes_targets
 from voicerace.engines.session import Session
 from voicerace.summary import summary
 from voicerace.tables.scenarios import REPRO
@@ -52,9 +51,7 @@ def repro(
         seed=seed,
     )
     file = out or Path("runs") / f"repro-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}.jsonl"
-    # Before the session, which may be one that costs: a recording that cannot be kept is not worth having.
-    writing(file, lambda: _touch(file))
-    recording = play(lambda: targets.engine(proxy), replace(session, scenario=REPRO))
+    recording = played(targets, proxy, replace(session, scenario=REPRO), file)
     writing(file, lambda: recording.write(file))
     verdict = judge(recording)
     if as_json:
@@ -63,8 +60,3 @@ def repro(
         print_lines([text.TIMELINE_HEAD, *text.timeline(recording), "", *text.verdict_lines(verdict)])
         print_lines([f"proxy          {proxy.name}", f"recording      {file}"])
     return int(verdict.outcome in (fail_on or ()))
-
-
-def _touch(file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.touch()

@@ -3,39 +3,51 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import ssl
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from voicerace.cli import options
-from voicerace.cli.printing import known_outcomes, print_lines
+from voicerace.cli.printing import known_outcomes
 from voicerace.cli.targets import listen_address
 from voicerace.cli.text import session_line
 from voicerace.engines.door import Door
 from voicerace.engines.faults import Fault
 from voicerace.engines.serving import Make, Server, proxy_visitors, upstream_visitors
 from voicerace.engines.session import Session
-from voicerace.engines.targets import UpstreamTarget, address
+from voicerace.engines.targets import UpstreamTarget
 from voicerace.errors import InputError
 from voicerace.recording import Recording
-from voicerace.sweep_folder import RECORDINGS, new_folder
+from voicerace.sweep_folder import RECORDINGS, RUN, commit, new_folder, point_latest, utc_now, versions, write_text
 from voicerace.verdict import judge
 
 __all__ = ["app"]
 
-app = typer.Typer(help="A server for anybody's app, SDK or proxy; every session is recorded and judged.", no_args_is_help=True)
+app = typer.Typer()
 
 _REALTIME = "/v1/realtime?model=gpt-realtime"
 _Listen = Annotated[str, typer.Option(metavar="[HOST:]PORT", help="Where to listen; port 0 takes a free one.")]
-_Sessions = Annotated[int | None, typer.Option("--sessions", metavar="N", min=1, help="Stop after N sessions. [never]")]
+_Sessions = Annotated[
+    int | None,
+    typer.Option("--sessions", metavar="N", min=1, help="Take N sessions, then stop; required on a real API. [no end]"),
+]
 _FailOn = Annotated[list[str] | None, typer.Option(metavar="OUTCOME", help="Exit 1 on it; may be repeated.")]
 _Certificate = Annotated[Path | None, typer.Option(metavar="FILE", help="Serve wss:// with this certificate chain (PEM).")]
 _Key = Annotated[Path | None, typer.Option("--certificate-key", metavar="FILE", help="Its private key. [in the same file]")]
+
+
+@app.callback(invoke_without_command=True)
+def serve(context: typer.Context) -> None:
+    """A server for anybody's app, SDK or proxy; every session is recorded and judged."""
+    if context.invoked_subcommand is None:
+        raise InputError("command", "is missing", "serve upstream or serve proxy; see --help")
 
 
 @app.command()
@@ -74,7 +86,10 @@ def upstream(
     every = replace(session, scenario=replace(session.scenario, inputs=session.scenario.inputs[:1]))
     faults = tuple(Fault.of(word) for word in fault or ())
     tls = _tls(certificate, certificate_key)
-    return _serve(listen, tls, _REALTIME, lambda: upstream_visitors(every, faults), sessions, out, fail_on)
+    parameters = {"faults": fault or [], **_known(every, "modality", "calls", "preamble", "profile", "times", "knobs", "seed")}
+    targets = {"upstream": [{"name": "mock"}]}
+    serving = Serving("serve upstream", listen, _REALTIME, parameters, targets, tls, sessions, out, fail_on or [])
+    return _serve(serving, lambda: upstream_visitors(every, faults))
 
 
 @app.command()
@@ -99,40 +114,110 @@ def proxy(
     target = UpstreamTarget.of(upstream, model, key_from)
     if target.url is None:
         raise InputError("upstream", upstream, "openai, ws://... or wss://...; for a mock: voicerace serve upstream")
+    if target.costs and sessions is None:
+        raise InputError("sessions", "is missing", f"a limit; every session would meet {target.name}")
     session = Session.of(release=release, times=times, profile=profile, seed=seed)
-    return _serve(listen, None, "/openai", lambda: proxy_visitors(session, target), sessions, out, fail_on)
+    targets = {
+        "proxy": [{"name": f"model:{session.release.tag}", "source": session.release.source, "release": session.release.tag}],
+        "upstream": [target.to_json()],
+    }
+    parameters = _known(session, "release", "profile", "times", "seed")
+    serving = Serving("serve proxy", listen, "/openai", parameters, targets, None, sessions, out, fail_on or [])
+    return _serve(serving, lambda: proxy_visitors(session, target))
 
 
-def _serve(
-    listen: str,
-    tls: ssl.SSLContext | None,
-    path: str,
-    make: Callable[[], Make],
-    sessions: int | None,
-    out: Path | None,
-    fail_on: list[str] | None,
-) -> int:
+@dataclass(frozen=True)
+class Serving:
+    """What the two verbs have in common.
+
+    Attributes:
+        kind: the verb.
+        listen: ``[HOST:]PORT``.
+        path: where clients are told to connect.
+        parameters, targets: for `run.json`.
+        tls: to serve ``wss://``.
+        sessions: how many; None for no end.
+        out: the folder; None for a new one in ``runs``.
+        fail_on: outcomes.
+    """
+
+    kind: str
+    listen: str
+    path: str
+    parameters: Mapping[str, Any]
+    targets: Mapping[str, Any]
+    tls: ssl.SSLContext | None
+    sessions: int | None
+    out: Path | None
+    fail_on: Sequence[str]
+
+
+def _serve(serving: Serving, make: Callable[[], Make]) -> int:
     """Serve until Ctrl-C, SIGTERM or the last session; exit 1 when a session ended as `fail_on` says."""
-    host, port = listen_address("listen", listen)
-    found = []
+    host, port = listen_address("listen", serving.listen)
+    found: Counter[str] = Counter()
 
     def ended(file: Path, recording: Recording) -> None:
         verdict = judge(recording)
-        found.append(verdict.outcome)
-        print_lines([session_line(len(found), recording, verdict, file)])
+        found[verdict.outcome] += 1
+        _say(session_line(found.total(), recording, verdict, file))
 
-    async def serve(folder: Path) -> None:
-        async with Door(host, port, tls=tls) as door:
-            server = Server(door, make(), folder, ended, sessions)
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, server.stop.set)
-            print_lines([f"listening on {door.address}{path}, recordings in {folder}"])
-            await server.run()
+    async def serve(door: Door, folder: Path) -> None:
+        server = Server(door, make(), folder / RECORDINGS, ended, serving.sessions)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, server.stop.set)
+        _say(f"listening on {door.address}{serving.path}, recordings in {folder / RECORDINGS}")
+        await server.run()
 
-    with new_folder(out, {"listen": address(f"ws://{host}:{port}")}) as folder:
-        asyncio.run(serve(folder / RECORDINGS))
-    return int(any(outcome in (fail_on or ()) for outcome in found))
+    async def recorded() -> None:
+        # The port first: a server that cannot be leaves no folder.
+        async with Door(host, port, tls=serving.tls) as door:
+            info = _info(serving, door.address)
+            with new_folder(serving.out, info["parameters"]) as folder:
+                _write_info(folder, info)
+                try:
+                    await serve(door, folder)
+                finally:
+                    info |= {"end": utc_now(), "complete": True, "sessions": dict(found)}
+                    _write_info(folder, info)
+                    if serving.out is None:
+                        point_latest(folder)
+
+    asyncio.run(recorded())
+    return int(any(outcome in serving.fail_on for outcome in found))
+
+
+def _say(line: str) -> None:
+    """To whoever waits for it: another program reads the address from here."""
+    print(line, flush=True)
+
+
+def _known(session: Session, *names: str) -> dict[str, Any]:
+    """What decides a session, of what it says of itself."""
+    return {name: value for name, value in session.provenance().items() if name in names}
+
+
+def _info(serving: Serving, listen: str) -> dict[str, Any]:
+    """`run.json`, before anybody has come."""
+    return {
+        "voicerace_run": 1,
+        "kind": serving.kind,
+        "parameters": {**serving.parameters, "listen": listen, "sessions": serving.sessions},
+        "versions": versions(),
+        "commit": commit(),
+        "seed": serving.parameters["seed"],
+        "clock": "monotonic",
+        "targets": dict(serving.targets),
+        "sessions": {},
+        "start": utc_now(),
+        "end": None,
+        "complete": False,
+    }
+
+
+def _write_info(folder: Path, info: Mapping[str, Any]) -> None:
+    write_text(folder / RUN, json.dumps(info, indent=2, ensure_ascii=False) + "\n")
 
 
 def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:

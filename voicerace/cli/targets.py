@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,13 +13,17 @@ from typing import Any, TypeVar
 import typer
 
 from voicerace.cli.options import added_option, with_options
+from voicerace.cli.printing import writing
+from voicerace.engines.background import play
 from voicerace.engines.live import Live
+from voicerace.engines.session import Session
 from voicerace.engines.targets import ProxyTarget, UpstreamTarget
 from voicerace.errors import InputError
+from voicerace.recording import Recording
 from voicerace.sweep_spec import SweepSpec
 from voicerace.tables.releases import PROXIES
 
-__all__ = ["Targets", "listen_address", "played_as", "takes_targets"]
+__all__ = ["Targets", "listen_address", "played", "played_as", "sigterm_interrupts", "takes_targets"]
 
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 _PANEL = "Live"
@@ -74,7 +81,7 @@ class Targets:
         """The upstream named, or None."""
         if self.upstream is None:
             if self.key_from is not None:
-                raise InputError("key_from", self.key_from, "with --upstream openai, ws://... or wss://...")
+                raise InputError("key_from", "given without an upstream", "with --upstream openai, ws://... or wss://...")
             return None
         return UpstreamTarget.of(self.upstream, self.model, self.key_from)
 
@@ -91,6 +98,46 @@ def played_as(proxy: ProxyTarget | None, release: str | None) -> str:
     if proxy is None:
         return release or _DEFAULT
     return proxy.release.tag if proxy.release is not None else next(reversed(PROXIES))
+
+
+@contextlib.contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """A scheduler ends a job with SIGTERM: what was done is kept then, and what was started ended, as after Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread can be told
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def played(targets: Targets, proxy: ProxyTarget, session: Session, file: Path | None) -> Recording:
+    """Play one live session; what a stopped one recorded is written too, to the file that the verb writes.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    if file is None:
+        with sigterm_interrupts():
+            return play(lambda: targets.engine(proxy), session)
+    # Before the session, which may be one that costs: a recording that cannot be kept is not worth having.
+    writing(file, lambda: _touch(file))
+    try:
+        with sigterm_interrupts():
+            return play(lambda: targets.engine(proxy), session, lambda recording: recording.write(file))
+    except KeyboardInterrupt:
+        kept = file.stat().st_size > 0
+        raise KeyboardInterrupt(f"what was recorded is in {file}" if kept else "nothing was recorded") from None
+    finally:
+        if file.stat().st_size == 0:
+            file.unlink()
+
+
+def _touch(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.open("ab").close()
 
 
 def listen_address(where: str, text: str) -> tuple[str, int]:

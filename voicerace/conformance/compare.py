@@ -1,4 +1,4 @@
-"""When are two messages of a proxy the same? Order, type, item type, call, role, text and error code; no ids, no wording.
+"""When are two messages of a proxy the same? Order, type, item type, call, role, text, audio and error code; no ids or wording.
 
 A call is named by the place in which its id was first seen, so that ids that were given out differently do not count.
 Messages that the proxy passes on unchanged are compared whole.
@@ -6,14 +6,16 @@ Messages that the proxy passes on unchanged are compared whole.
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from voicerace.parties.party import Close, Effects, Send
 from voicerace.recording import Payload
-from voicerace.wire import realtime
+from voicerace.wire import input_audio, realtime
 
 __all__ = ["Difference", "Signatures", "differences"]
 
@@ -22,9 +24,11 @@ Signature: TypeAlias = tuple[Any, ...]
 _AGENT_TYPES = frozenset(
     {
         "SettingsApplied", "ConversationText", "FunctionCallRequest", "Error", "AgentThinking", "AgentStartedSpeaking",
-        "AgentDone", "AgentAudioDone", "UserStartedSpeaking", "UtteranceEnd", "Transcript",
+        "AgentDone", "AgentAudioDone",
     }
 )  # fmt: skip
+#: Of the user's speech: compared whole.
+_SPEECH_TYPES = frozenset({"UserStartedSpeaking", "UtteranceEnd", "Transcript"})
 
 
 @dataclass(frozen=True)
@@ -84,10 +88,15 @@ class Signatures:
             item = realtime.item_of(event)
             call = self._call(item["call_id"]) if "call_id" in item else None
             return (kind, item.get("type"), item.get("role"), call, item.get("output"), _dump(item.get("content")))
+        if kind == input_audio.APPEND:
+            pcm = base64.b64decode(str(event.get("audio")))
+            return (kind, len(pcm), zlib.crc32(pcm))
         return (kind, _dump(event.get("response")))
 
     def _to_host(self, message: Mapping[str, Any]) -> Signature:
         kind = message.get("type")
+        if kind in _SPEECH_TYPES:
+            return (kind, _dump(message))
         if kind not in _AGENT_TYPES:
             return (kind, "passed on", _dump(message))
         calls = tuple((self._call(call["id"]), call["name"], call["arguments"]) for call in message.get("functions", ()))

@@ -6,14 +6,18 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from voicerace.conformance.compare import Difference, Signatures, differences
-from voicerace.parties.party import Cancel, Close, Effect, Effects, Send, SetTimer
+from voicerace.conformance.timers import Timers
+from voicerace.parties.party import Close, Effect, Effects, Send
 from voicerace.parties.proxy import Proxy
 from voicerace.recording import Event, Recording
-from voicerace.tables.profiles import PROXY_TIMES_MS
 from voicerace.tables.releases import ProxyRelease
 from voicerace.units import ns
 
 __all__ = ["replay"]
+
+
+#: How long after its timer a proxy was seen to speak, at most.
+_LATE_NS = ns(200)
 
 
 class _Step(NamedTuple):
@@ -35,40 +39,37 @@ def replay(recording: Recording, release: ProxyRelease) -> list[Difference]:
     model_words, real_words = Signatures(), Signatures()
     found: list[Difference] = []
     for number, step in enumerate(_steps(recording)):
+        found += differences(number, "a timer, before its time", model_words.of(model.too_early(step)), real_words.of(()))
         cause, expected = model.take(step)
         found += differences(number, cause, model_words.of(expected), real_words.of(step.sent))
     return found
 
 
 class _TimedModel:
-    """A model whose one timer runs on the recording's clock."""
+    """A model whose timers run on the recording's clock."""
 
     def __init__(self, release: ProxyRelease) -> None:
         self.proxy = Proxy(release)
-        self.due_ns: int | None = None
+        self.timers = Timers()
+
+    def too_early(self, step: _Step) -> Effects:
+        """What the model says by itself long before the proxy does: its timer is shorter."""
+        return self.timers.until(step.at_ns - _LATE_NS, self.proxy) if step.given is None else ()
 
     def take(self, step: _Step) -> tuple[str, Effects]:
         """What the model sends in a step, and the step's name."""
-        overdue: Effects = ()
-        if self.due_ns is not None and step.at_ns >= self.due_ns:
-            overdue = self._run(step.at_ns, self.proxy.timer("recovery"))
+        overdue = self.timers.until(step.at_ns, self.proxy)
         given = step.given
         if given is None:
-            return "timer recovery", overdue
+            return "a timer", overdue
         sender = given.link.sender
         if given.kind == "close":
             code = given.payload.get("code") if isinstance(given.payload, Mapping) else None
-            return f"{sender} closes", [*overdue, *self._run(step.at_ns, self.proxy.closed(sender, code))]
-        effects = self._run(step.at_ns, self.proxy.message(sender, given.payload))
-        return f"{sender}: {given.type}", [*overdue, *effects]
-
-    def _run(self, now_ns: int, effects: Effects) -> Effects:
-        for effect in effects:
-            if isinstance(effect, SetTimer):
-                self.due_ns = now_ns + ns(PROXY_TIMES_MS[effect.after])
-            elif isinstance(effect, Cancel):
-                self.due_ns = None
-        return effects
+            cause, effects = f"{sender} closes", self.proxy.closed(sender, code)
+        else:
+            cause, effects = f"{sender}: {given.type}", self.proxy.message(sender, given.payload)
+        self.timers.note(step.at_ns, effects)
+        return cause, [*overdue, *effects]
 
 
 def _steps(recording: Recording) -> Iterator[_Step]:

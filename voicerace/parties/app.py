@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
-from voicerace.parties.party import Effect, Effects, Send, SetTimer
+from voicerace.parties.party import Cancel, Effect, Effects, Send, SetTimer
 from voicerace.recording import Payload
 from voicerace.tables.handlers import Handler
 
@@ -20,11 +20,17 @@ __all__ = ["App", "AppState", "ToolEnd"]
 ToolEnd: TypeAlias = Literal["result", "error", "reject", "none"]
 
 
+#: A frame of the microphone: 100 ms at 16 kHz, 16 bits, mono; a loud tone, and nothing.
+_SPEECH: Final = (b"\x40\x1f" * 8 + b"\xc0\xe0" * 8) * 100
+_SILENCE: Final = bytes(len(_SPEECH))
+
+
 @dataclass
 class AppState:
-    """The calls asked for, in order: id -> (name, arguments)."""
+    """The calls asked for, in order: id -> (name, arguments); and what the microphone hears, or that it is off."""
 
     calls: dict[str, tuple[str, str]] = field(default_factory=dict)
+    microphone: Literal["off", "speech", "silence"] = "off"
 
 
 class App:
@@ -51,6 +57,11 @@ class App:
         match payload["type"]:
             case "say":
                 return (Send("component", {"type": "injectUserMessage", "content": payload["text"]}),)
+            case "speak":
+                began = self.state.microphone != "off"
+                self.state.microphone = "speech"
+                speech = (SetTimer("microphone:silence", "speech_ms"), Cancel("microphone:off"))
+                return speech if began else (Send("component", _SPEECH), SetTimer("frame", "frame_ms"), *speech)
             case "leave":
                 return (Send("component", {"type": "stop"}),)
             case "onFunctionCallRequest":
@@ -61,10 +72,21 @@ class App:
         return ()
 
     def timer(self, name: str) -> Effects:
+        if name == "frame":
+            return self._frame()
+        if name.startswith("microphone"):
+            self.state.microphone = "silence" if name == "microphone:silence" else "off"
+            return (SetTimer("microphone:off", "mic_tail_ms"),) if name == "microphone:silence" else ()
         kind, call_id, count = name.split(":")
         if kind == "tool":
             return (*self._answer(call_id), *self._repeat(call_id, 1))
         return (self._by_ref(call_id), *self._repeat(call_id, int(count) + 1))
+
+    def _frame(self) -> Effects:
+        """One more frame, as long as the microphone is on."""
+        if self.state.microphone == "off":
+            return ()
+        return (Send("component", _SPEECH if self.state.microphone == "speech" else _SILENCE), SetTimer("frame", "frame_ms"))
 
     def _called(self, call: dict[str, Any]) -> Effects:
         """The handler runs until it gives back a promise or nothing."""

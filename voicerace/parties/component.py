@@ -2,19 +2,28 @@
 
 Its rule since #355: a call must always be answered. When the handler returns nothing without having called the
 `sendResponse` it was given, or its promise resolves to nothing, the component at once sends its default error as the
-result. `sendFunctionCallResponse` of its ref does not count as an answer. Source: see `tables.handlers`.
+result. `sendFunctionCallResponse` of its ref does not count as an answer. What it tells the app of the proxy's messages
+is the table `tables.callbacks`; what differs between releases, `tables.components`. Both are held against the running
+component: `voicerace.conformance.component`.
+
+What is not modelled: Settings go out 50 ms after the connection opens, here at once; `stop()` closes it after a second,
+here at once; a closed connection is not opened again, as the real one does when the app says or starts something.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
-from voicerace.parties.party import Close, Effects, Send
+from voicerace.parties.component_idle import Idle
+from voicerace.parties.component_values import content_of, json_of, named, values
+from voicerace.parties.party import Cancel, Close, Effect, Effects, Send, SetTimer
 from voicerace.recording import Payload
-from voicerace.tables import releases
+from voicerace.tables import components
+from voicerace.tables.callbacks import Agent, Row, Sound, Step, Tell, TextEnd, User, rows_of
 from voicerace.wire import agent
 
 __all__ = ["Component", "ComponentState"]
@@ -25,13 +34,40 @@ WEATHER = {
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
 
+#: Messages of the proxy that count as the agent's doings for the idle timeout; AgentDone from 0.10.0, where it is shown.
+_ACTIVITY = frozenset({"AgentThinking", "AgentStartedSpeaking", "AgentDone", "AgentAudioDone"})
+_TIMERS = ("settings", "settings again", "microphone", "playback", "text_done", "text_counts", "idle", "awaits")
+
+
+@dataclass
+class _Shown:
+    """What the app has been told of the agent, the playback and the user, or is about to be."""
+
+    agent: str = "idle"
+    playing: bool = False
+    user_speaks: bool = False
+
 
 @dataclass
 class ComponentState:
-    """The calls handed to the app: id -> name; and the calls the component takes as answered."""
+    """Attributes:
+    calls: the calls handed to the app: id -> name.
+    answered: the calls the component takes as answered.
+    shown: what the app knows.
+    voice: what the component made of the user's voice: idle, listening, or thinking, which it never leaves.
+    sounds: the device plays.
+    announced: "speaking" was told for this playback.
+    hears: user audio may follow Settings.
+    closed: the connection is gone.
+    """
 
     calls: dict[str, str] = field(default_factory=dict)
     answered: set[str] = field(default_factory=set)
+    shown: _Shown = field(default_factory=_Shown)
+    voice: str = "idle"
+    sounds: bool = False
+    announced: bool = False
+    hears: bool = False
     closed: bool = False
 
 
@@ -42,18 +78,38 @@ class Component:
         release: its row.
         greeting: `agentOptions.greeting`.
         context: earlier conversation, ``{"role", "content"}`` each.
+        idle_timeout: the component closes the connection when nothing happens for `component_idle_ms`.
+        late_settings: Settings is sent `settings_ms` late, and once more as much later. No component of itself does
+            either (data/README.md); a host of one's own may.
     """
 
     def __init__(
-        self, release: releases.Component, greeting: str | None = None, context: Sequence[Mapping[str, str]] = ()
+        self,
+        release: components.Component,
+        greeting: str | None = None,
+        context: Sequence[Mapping[str, str]] = (),
+        *,
+        idle_timeout: bool = False,
+        late_settings: bool = False,
     ) -> None:
         self.release = release
         self.greeting = greeting
         self.context = tuple(context)
+        self.late_settings = late_settings
         self.state = ComponentState()
+        self.idle = Idle(release) if idle_timeout else None
+        self._rows = rows_of(release.tag)
+        self._out: list[Effect] = []
+
+    # -- the party ---------------------------------------------------------------------------------------------------
 
     def start(self) -> Effects:
         """Settings goes out as soon as the connection is open."""
+        if self.late_settings:
+            return (SetTimer("settings", "settings_ms"),)
+        return (self._settings(), SetTimer("microphone", "settings_wait_ms"))
+
+    def _settings(self) -> Send:
         settings = agent.settings(
             prompt="You are a helpful voice assistant.",
             model="gpt-realtime",
@@ -61,88 +117,235 @@ class Component:
             greeting=self.greeting,
             context=self.context,
         )
-        return (Send("proxy", settings),)
+        return Send("proxy", settings)
 
     def message(self, sender: str, payload: Payload) -> Effects:
         if self.state.closed:
             return ()
+        before = copy(self.state.shown)
         if sender == "app":
-            return self._from_app(payload) if isinstance(payload, dict) else ()
-        return self._from_proxy(payload)
+            if isinstance(payload, bytes):
+                self._from_app({"type": "microphone", "pcm": payload})
+            elif isinstance(payload, dict):
+                self._from_app(payload)
+        else:
+            self._from_proxy(payload)
+        return self._committed(before)
 
     def closed(self, sender: str, code: int | None) -> Effects:
         if self.state.closed:
             return ()
         self.state.closed = True
-        return (Send("app", {"type": "onConnectionStateChange", "state": "closed", "code": code}),)
+        self._steps(self._rows["(close)"], {"service": "agent", "state": "closed"})
+        return (*self._take(), *map(Cancel, _TIMERS))
 
     def timer(self, name: str) -> Effects:
-        return ()
+        if self.state.closed:
+            return ()
+        before = copy(self.state.shown)
+        match name:
+            case "settings":
+                again = SetTimer("settings again", "settings_ms")
+                return (self._settings(), again, SetTimer("microphone", "settings_wait_ms"))
+            case "settings again":
+                return (self._settings(),)
+            case "microphone":
+                self.state.hears = True
+            case "playback":
+                self._steps(self._rows["(played)"], {})
+            case "text_done":
+                self._text_done()
+            case "text_counts" if self.idle:
+                self.idle.activity(rests=self._rests())
+            case "awaits" if self.idle:
+                self.idle.waited(rests=self._rests())
+            case "idle":
+                return (Close("proxy", 1000), *self.closed("proxy", 1000))
+        return self._committed(before)
 
-    def _from_proxy(self, payload: Payload) -> Effects:
+    # -- the proxy's messages ----------------------------------------------------------------------------------------
+
+    def _from_proxy(self, payload: Payload) -> None:
         """What the app gets to see of a message from the proxy."""
         if isinstance(payload, bytes):
-            return (Send("app", {"type": "onAgentAudio", "bytes": len(payload)}),)
+            self._steps(self._rows["(binary)"], {"bytes": len(payload)})
+            return
         if not isinstance(payload, Mapping):
-            return ()
-        match payload.get("type"):
-            case "SettingsApplied":
-                return (Send("app", {"type": "onSettingsApplied"}),)
-            case "Error":
-                return (Send("app", {"type": "onError", "code": payload.get("code")}),)
-            case "ConversationText":
-                role, content = payload.get("role"), payload.get("content")
-                return (Send("app", {"type": "onAgentUtterance" if role == "assistant" else "onUserMessage", "text": content}),)
-            case "FunctionCallRequest":
-                requests = []
-                for call in payload.get("functions") or ():
-                    if call.get("client_side"):
-                        self.state.calls[call["id"]] = call["name"]
-                        requests.append(Send("app", {"type": "onFunctionCallRequest", **call}))
-                return requests
-        return ()
+            self._no_object(payload)
+            return
+        kind = str(payload.get("type"))
+        if self.idle and self._counts(kind):
+            self.idle.activity(rests=self._rests())
+        if self.idle:
+            self.idle.message(rests=self._rests())
+        if kind == "FunctionCallRequest":
+            self._calls(payload)
+        elif (row := self._rows.get(named(kind, payload))) is not None:
+            self._steps(row, values(kind, payload))
+        if kind == "SettingsApplied" and self.release.microphone_opens == "applied":
+            self.state.hears = True
 
-    def _from_app(self, call: dict[str, Any]) -> Effects:
+    def _no_object(self, text: str | None) -> None:
+        """Text without an object in it: `null` is no better than no JSON, anything else is not looked at."""
+        try:
+            nothing = json.loads(text or "") is None
+        except ValueError:
+            nothing = True
+        if nothing:
+            error = {"service": "agent", "code": "parse_error", "message": "Failed to parse WebSocket message"}
+            self._steps(self._rows["(no JSON)"], error)
+
+    def _calls(self, request: Mapping[str, Any]) -> None:
+        for call in request.get("functions") or ():
+            if call.get("client_side"):
+                self.state.calls[call["id"]] = call["name"]
+                if self.idle:
+                    self.idle.call_started(call["id"])
+                self._steps(self._rows["FunctionCallRequest"], call)
+
+    def _counts(self, kind: str) -> bool:
+        return kind in _ACTIVITY and (kind != "AgentDone" or bool(self._rows["AgentDone"].steps))
+
+    def _text_done(self) -> None:
+        if self.state.shown.agent != "speaking":
+            self._steps(self._rows["(text done)"], {})
+            if self.idle:
+                self._out.append(SetTimer("text_counts", "text_counts_ms"))
+
+    # -- a row of the table ------------------------------------------------------------------------------------------
+
+    def _steps(self, row: Row, values: Mapping[str, Any]) -> None:
+        for step in row.steps:
+            self._step(step, values)
+
+    def _step(self, step: Step, values: Mapping[str, Any]) -> None:
+        shown = self.state.shown
+        match step:
+            case Tell(callback, names):
+                self._tell(callback, **{name: values.get(name) for name in names})
+            case Agent():
+                playing = step.unless_playing and shown.agent == "speaking" and self.state.sounds
+                if not playing and (not step.only_from or shown.agent in step.only_from):
+                    if step.playback_ends and shown.agent != "idle":
+                        shown.playing = False
+                    self._agent(step.state)
+            case User():
+                self._user(step)
+            case Sound():
+                self._sound(plays=step.plays)
+            case TextEnd(expected=True):
+                self._out.append(SetTimer("text_done", "text_done_ms"))
+            case TextEnd():
+                self._out.append(Cancel("text_done"))
+
+    def _agent(self, state: str) -> None:
+        self.state.shown.agent = state
+        if state == "thinking" and self.state.voice != "thinking":
+            self.state.voice = "thinking"
+
+    def _user(self, step: User) -> None:
+        shown, voice = self.state.shown, self.state.voice
+        if shown.user_speaks and not step.speaks:
+            self._tell("onUserStoppedSpeaking")
+        shown.user_speaks = step.speaks
+        if step.by_voice:
+            if self.idle:
+                self.idle.user_spoke()
+            if step.speaks and voice == "idle":
+                self.state.voice = shown.agent = "listening"
+            elif not step.speaks and voice == "listening":
+                self.state.voice = shown.agent = "thinking"
+
+    def _sound(self, *, plays: bool) -> None:
+        state, shown = self.state, self.state.shown
+        if plays:
+            self._out.append(SetTimer("playback", "playback_ms"))
+        elif state.sounds:
+            self._out.append(Cancel("playback"))
+        if plays == state.sounds:
+            return
+        state.sounds = shown.playing = plays
+        if not plays:
+            state.announced = False
+            if shown.agent == "speaking":
+                shown.agent = "idle"
+            return
+        if not state.announced:
+            state.announced = True
+            self._tell("onAgentStateChange", state="speaking")
+        shown.agent = "speaking"
+
+    # -- the app's calls ---------------------------------------------------------------------------------------------
+
+    def _from_app(self, call: dict[str, Any]) -> None:
         """The handler's side: the passed `sendResponse`, the promise, the return; and the ref, which is not tracked."""
         match call["type"]:
             case "injectUserMessage":
-                return (Send("proxy", agent.inject_user_message(call["content"])),)
+                self._out.append(Send("proxy", agent.inject_user_message(call["content"])))
+                if self.idle:
+                    self.idle.activity(rests=self._rests())
+                self._agent("thinking")
+            case "microphone" if self.state.hears:
+                self._out.append(Send("proxy", bytes(call["pcm"])))
             case "sendFunctionCallResponse":
-                return (Send("proxy", agent.function_call_response(call["id"], call["name"], call["content"])),)
+                self._out.append(Send("proxy", agent.function_call_response(call["id"], call["name"], call["content"])))
             case "sendResponse":
-                self.state.answered.add(call["id"])
-                return (self._result(call["id"], _content(call["response"])),)
+                response = call["response"]
+                self._answer(call["id"], content_of(response) if "result" in response or response.get("error") else None)
             case "returned" if call["value"] == "nothing":
-                return self._settle(call["id"], agent.DEFAULT_ERROR_CONTENT, default=True)
+                self._settle(call["id"], agent.DEFAULT_ERROR_CONTENT, default=True)
             case "resolved":
                 value = call["value"]
                 if isinstance(value, Mapping) and "id" in value:
-                    return self._settle(call["id"], _content(value))
-                return self._settle(call["id"], agent.DEFAULT_ERROR_CONTENT, default=True)
+                    self._settle(call["id"], content_of(value))
+                else:
+                    self._settle(call["id"], agent.DEFAULT_ERROR_CONTENT, default=True)
             case "rejected":
-                return self._settle(call["id"], _dump({"error": call["message"] or "Unknown error"}))
+                self._settle(call["id"], json_of({"error": call["message"] or "Unknown error"}))
             case "stop":
-                self.state.closed = True
-                return (Close("proxy", 1000),)
-        return ()
+                self._out = [Close("proxy", 1000), *self.closed("proxy", 1000)]
 
-    def _settle(self, call_id: str, content: str, *, default: bool = False) -> Effects:
+    def _settle(self, call_id: str, content: str, *, default: bool = False) -> None:
         """Answer for a call that has no answer yet."""
-        if call_id in self.state.answered or (default and not self.release.default_error):
-            return ()
+        if call_id not in self.state.answered and (not default or self.release.default_error):
+            self._answer(call_id, content)
+
+    def _answer(self, call_id: str, content: str | None) -> None:
+        """A response with neither result nor error has no content at all."""
         self.state.answered.add(call_id)
-        return (self._result(call_id, content),)
+        result = agent.function_call_response(call_id, self.state.calls[call_id], content or "")
+        self._out.append(Send("proxy", result if content is not None else {k: v for k, v in result.items() if k != "content"}))
+        if self.idle:
+            self.idle.call_answered(call_id, rests=self._rests())
 
-    def _result(self, call_id: str, content: str) -> Send:
-        return Send("proxy", agent.function_call_response(call_id, self.state.calls[call_id], content))
+    # -- to the app --------------------------------------------------------------------------------------------------
 
+    def _tell(self, callback: str, **values: Any) -> None:
+        self._out.append(Send("app", {"type": callback, **values}))
 
-def _content(response: Mapping[str, Any]) -> str:
-    """A response object as the text of a result: its error, else its result, else itself."""
-    if response.get("error"):
-        return _dump({"error": response["error"]})
-    return _dump(response.get("result", response))
+    def _rests(self) -> bool:
+        shown = self.state.shown
+        return shown.agent in ("idle", "listening") and not shown.playing and not shown.user_speaks
 
+    def _committed(self, before: _Shown) -> list[Effect]:
+        """The changed states are told behind everything else of one message."""
+        shown = self.state.shown
+        if shown.agent != before.agent:
+            self._tell("onAgentStateChange", state=shown.agent)
+            if shown.agent == "speaking":
+                self.state.announced = True
+        if shown.playing != before.playing:
+            self._tell("onPlaybackStateChange", playing=shown.playing)
+        if self.idle and shown != before:
+            if shown.user_speaks != before.user_speaks:
+                self.idle.user_spoke()
+            self.idle.changed(
+                agent_rests=shown.agent in ("idle", "listening"),
+                silent=not shown.playing and not shown.user_speaks,
+                agent_acts=shown.agent != before.agent and shown.agent in ("thinking", "speaking"),
+            )
+        return self._take()
 
-def _dump(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
+    def _take(self) -> list[Effect]:
+        out, self._out = self._out, []
+        return [*out, *(self.idle.effects() if self.idle else ())]

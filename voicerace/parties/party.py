@@ -10,11 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from voicerace.recording import Payload
 
-__all__ = ["Cancel", "Close", "Effect", "Effects", "Party", "Send", "SetTimer"]
+__all__ = ["ABNORMAL", "Cancel", "Close", "Effect", "Effects", "Party", "Send", "SetTimer"]
+
+
+#: The code of a connection that ended without a close frame (RFC 6455, 7.4.1). It never travels: who carries out a
+#: `Close` with it drops the connection.
+ABNORMAL: Final = 1006
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,10 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Close the connection to a neighbour. `code` None: without a status code (WebSocket 1005 at the other end)."""
+    """Close the connection to a neighbour.
+
+    `code` None: without a status code (WebSocket 1005 at the other end). `ABNORMAL`: without a close frame.
+    """
 
     to: str
     code: int | None = None

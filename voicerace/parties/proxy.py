@@ -1,36 +1,34 @@
 """The proxy, voice-agent-backend: every release of it, as one machine that reads a row of `tables.releases`.
 
 The machine follows the running proxy, in the order of its sends on each link: `voicerace conformance` compares them
-message by message. One method per event, one branch per knob; nothing here knows a release by name. User audio
-(binary frames from the host, the upstream's input_audio events) is not modelled yet and is refused, not guessed.
+message by message. One method per event, one branch per knob; nothing here knows a release by name. What it does with
+the user's audio is in `proxy_audio`, what it tells the host of the agent's words in `proxy_voice`.
 
 Facts: RELEASES knobs 1-9; `server.ts` and `translator.ts` of each tag.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from voicerace.errors import InputError
-from voicerace.parties import translate
-from voicerace.parties.party import Cancel, Close, Effect, Effects, Send, SetTimer
+from voicerace.parties import proxy_audio, translate
+from voicerace.parties.party import ABNORMAL, Cancel, Close, Effects, SetTimer
 from voicerace.parties.proxy_state import ProxyState
+from voicerace.parties.proxy_voice import Voice
 from voicerace.recording import Payload
 from voicerace.tables.releases import A, I, ProxyRelease, R, T
-from voicerace.wire import agent, realtime
+from voicerace.wire import agent, input_audio, realtime, speech
+from voicerace.wire.frames import frame_of
 
 __all__ = ["Proxy", "ProxyState"]
 
 
-class Proxy:
+class Proxy(Voice):
     """One host connection with its one upstream connection, in the release of `release`."""
 
     def __init__(self, release: ProxyRelease) -> None:
-        self.release = release
-        self.state = ProxyState()
-        self._out: list[Effect] = []
+        super().__init__(release)
         self._upstream_events: dict[str, Callable[[Mapping[str, Any]], None]] = {
             realtime.SESSION_UPDATED: self._session_updated,
             realtime.TEXT_DONE: self._text_done,
@@ -43,6 +41,10 @@ class Proxy:
             realtime.ITEM_CREATED: self._item,
             realtime.ITEM_ADDED: self._item,
             realtime.ITEM_DONE: self._item,
+            input_audio.SPEECH_STARTED: self._speech,
+            input_audio.SPEECH_STOPPED: self._speech,
+            speech.PIECE: self._words,
+            speech.TRANSCRIBED: self._words,
         }
 
     # -- the party ---------------------------------------------------------------------------------------------------
@@ -62,34 +64,43 @@ class Proxy:
         state = self.state
         if sender == "component":
             state.host_open = False
-            self._out += [Cancel("recovery"), Close("upstream", None)]
-        else:
+            if state.upstream_open:
+                self._out += proxy_audio.close(state.audio, self.release, flag=state.flag)
+                if "close" in self.release.commit_on:
+                    self._commit_audio()
+                self._stop_waiting()
+                self._out.append(Close("upstream", None))
             state.upstream_open = False
-            self._out.append(Cancel("recovery"))
+        elif state.upstream_open:
+            state.upstream_open = False
+            self._stop_waiting()
             if code is not None:
                 self._flush_waiting_error()
                 if not state.ready:
                     self._host(agent.error(translate.closed_early(code), "upstream_closed_before_session_ready"))
-            self._out.append(Close("component", None))
+            if state.host_open:
+                self._out.append(Close("component", None))
         return self._effects()
 
     def timer(self, name: str) -> Effects:
-        # The only timer: 20 s after the last result without an event that releases the create.
-        if self.state.mark and self.state.upstream_open:
-            self._release_create()
+        state = self.state
+        if name == "recovery":
+            # 20 s after the last result without an event that releases the create.
+            if state.mark and state.upstream_open:
+                self._release_create()
+        elif state.upstream_open:
+            proxy_audio.rang(state.audio, name)
+            self._commit_audio()
         return self._effects()
 
-    def _effects(self) -> Effects:
-        out, self._out = self._out, []
-        return out
+    def _stop_waiting(self) -> None:
+        self._out += [Cancel("recovery"), *proxy_audio.stop(self.state.audio)]
 
-    def _host(self, payload: Payload) -> None:
-        if self.state.host_open:
-            self._out.append(Send("component", payload))
-
-    def _upstream(self, payload: Payload) -> None:
-        if self.state.upstream_open:
-            self._out.append(Send("upstream", payload))
+    def _process_ends(self) -> None:
+        """Nothing catches a throw here: the proxy's process ends, and with it every other session that it serves."""
+        self.state.host_open = self.state.upstream_open = False
+        self._stop_waiting()
+        self._out += [Close("upstream", ABNORMAL), Close("component", ABNORMAL)]
 
     # -- creates and the flag ----------------------------------------------------------------------------------------
 
@@ -107,8 +118,9 @@ class Proxy:
         state.deltas = ""
 
     def _response_ended(self) -> None:
-        self.state.flag = False
-        self.state.started = self.state.done = False
+        state = self.state
+        state.flag = state.started = state.done = False
+        self._out += proxy_audio.freed(state.audio, self.release)
 
     def _release_create(self) -> None:
         """The event that the create behind a result waited for has come."""
@@ -124,20 +136,21 @@ class Proxy:
     # -- from the host -----------------------------------------------------------------------------------------------
 
     def _from_host(self, payload: Payload) -> None:
-        if isinstance(payload, str):
-            payload = _parsed(payload)
-        if not isinstance(payload, Mapping):
-            raise InputError("user audio", "a binary frame from the host", "this model takes JSON messages only so far")
-        match payload.get("type"):
+        message = payload if isinstance(payload, Mapping) else translate.json_of(_raw(payload))
+        if message is None:
+            self._user_audio(_raw(payload))
+            return
+        fields = message if isinstance(message, Mapping) else {}
+        match fields.get("type"):
             case "Settings":
-                self._settings(payload)
+                self._settings(fields)
             case "FunctionCallResponse":
-                self._result(payload)
+                self._result(fields)
             case "InjectUserMessage":
-                self._user_text(payload)
+                self._user_text(fields)
             case _ if self.release.other_json_raw:
                 # As a binary frame: the proxy hands its Buffer to `ws`.
-                self._upstream(json.dumps(payload, separators=(",", ":")).encode())
+                self._upstream(_raw(payload))
             case "KeepAlive":
                 pass
             case kind:
@@ -150,6 +163,7 @@ class Proxy:
             self._host(agent.settings_applied())
             return
         state.configured = True
+        state.audio.vad = translate.server_vad(settings, self.release)
         self._upstream(realtime.update_session(translate.session(settings, self.release)))
         messages = translate.context_messages(settings)
         if self.release.context_in == "items":
@@ -182,19 +196,36 @@ class Proxy:
         state.text_waits = True
         self._host(agent.conversation_text("user", text))
 
+    def _user_audio(self, frame: bytes) -> None:
+        """Knob 6: every frame that is no JSON, in whatever kind of frame it comes."""
+        state = self.state
+        if not frame:
+            return
+        if not state.ready:
+            state.audio.kept += (frame,)
+        else:
+            try:
+                self._out += proxy_audio.receive(state.audio, self.release, frame, flag=state.flag)
+            except proxy_audio.CannotAppendError:
+                self._process_ends()
+
+    def _commit_audio(self) -> None:
+        """Commit what is pending, if it is enough and the flag is not set: the mark is not looked at."""
+        if proxy_audio.due(self.state.audio, self.release, flag=self.state.flag):
+            self._out += proxy_audio.commit(self.state.audio)
+            self._create("audio")
+
     # -- from the upstream -------------------------------------------------------------------------------------------
 
     def _from_upstream(self, payload: Payload) -> None:
-        if isinstance(payload, (bytes, str)):
-            payload = _parsed(payload) or payload
-        if not isinstance(payload, Mapping):
+        event = payload if isinstance(payload, Mapping) else translate.json_of(_raw(payload))
+        if event is None or (self.release.unknown_event == "raw" and not isinstance(event, Mapping)):
             self._no_json(payload)
             return
+        payload = event if isinstance(event, Mapping) else {}
         kind = str(payload.get("type"))
         if kind == realtime.SESSION_CREATED:
             return
-        if "input_audio" in kind:
-            raise InputError("user audio", f"{kind} from the upstream", "this model has no user audio so far")
         if handler := self._upstream_events.get(kind):
             handler(payload)
         elif self.release.unknown_event == "raw":
@@ -205,8 +236,7 @@ class Proxy:
     def _known_or_not(self, kind: str, event: Mapping[str, Any]) -> None:
         """Releases that drop what they know: is this event one of those?"""
         if kind == realtime.RESPONSE_CREATED:
-            # Server VAD is on once session.update asked for it.
-            if "server" in self.release.flag_set_by and self.state.configured and not self.state.flag:
+            if "server" in self.release.flag_set_by and self.state.audio.vad and not self.state.flag:
                 self._response_started("server")
         elif kind == realtime.TEXT_DELTA and self.release.text_delta_known:
             delta = event.get("delta")
@@ -236,6 +266,13 @@ class Proxy:
         queued, state.queued_text = state.queued_text, ()
         for message in queued:
             self._user_text(message)
+        try:
+            # One by one: what went out before a frame that cannot is sent.
+            for effect in proxy_audio.flush(state.audio, self.release, flag=state.flag):
+                self._out.append(effect)
+        except proxy_audio.CannotAppendError:
+            # Thrown while this event is handled, and taken for a fault of it.
+            self._no_json(event)
 
     def _text_done(self, event: Mapping[str, Any]) -> None:
         """T. In the releases that take text from it, that happens before the flag is cleared."""
@@ -318,6 +355,16 @@ class Proxy:
         elif not (self.release.refusal_hidden and error["code"] == realtime.ACTIVE_RESPONSE):
             self._host(error)
 
+    def _speech(self, event: Mapping[str, Any]) -> None:
+        """The user's, as server VAD hears it."""
+        started = event["type"] == input_audio.SPEECH_STARTED
+        self._host(speech.user_started_speaking() if started else translate.utterance_end(event, self.release))
+
+    def _words(self, event: Mapping[str, Any]) -> None:
+        """The user's, as the API transcribes them."""
+        text = proxy_audio.words(self.state.audio, self.release, event)
+        self._host(translate.transcript(event, text, self.release, final=event["type"] == speech.TRANSCRIBED))
+
     def _item(self, event: Mapping[str, Any]) -> None:
         """An item was added or confirmed: I, the event that user text waits for, and text of the assistant's."""
         item = realtime.item_of(event)
@@ -331,49 +378,8 @@ class Proxy:
         elif text := translate.text_of_item(item):
             self._item_text(str(item.get("id") or ""), text)
 
-    # -- to the host -------------------------------------------------------------------------------------------------
 
-    def _item_text(self, item_id: str, text: str) -> None:
-        """Assistant text of an item goes out once per item, and not again when T, S or R brought it."""
-        state = self.state
-        if item_id in state.items_sent:
-            return
-        if item_id:
-            state.items_sent.add(item_id)
-        if self.release.reply_text == "any":
-            if state.last_text is not None and text.strip() == state.last_text:
-                return
-            state.text_went = True
-            state.last_text = text.strip()
-        self._host(agent.conversation_text("assistant", text))
-
-    def _reply_text(self, text: str | None, *, trimmed: str | None) -> None:
-        if text and not self.state.text_went:
-            self._host(agent.conversation_text("assistant", text))
-            self.state.text_went = True
-            self.state.last_text = trimmed
-
-    def _agent_started(self) -> None:
-        if self.release.agent != "none" and not self.state.started:
-            self._host({"type": "AgentStartedSpeaking"})
-            self.state.started = True
-
-    def _agent_done(self) -> None:
-        if self.release.agent not in ("none", "some") and not self.state.done:
-            self._host({"type": "AgentDone"})
-            self._host({"type": "AgentAudioDone"})
-            self.state.done = True
-
-    def _flush_waiting_error(self) -> None:
-        if self.state.waiting_error is not None:
-            self._host(self.state.waiting_error)
-            self.state.waiting_error = None
-
-
-def _parsed(text: str | bytes) -> Mapping[str, Any] | None:
-    """A JSON object, or None."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
+def _raw(payload: Payload) -> bytes:
+    """A message as the bytes that came in, which is all that the proxy looks at."""
+    frame = frame_of(payload)
+    return frame if isinstance(frame, bytes) else frame.encode()

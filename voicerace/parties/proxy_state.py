@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from voicerace.parties.proxy_audio import AudioState
 from voicerace.wire import agent, realtime
 
 __all__ = ["ProxyState"]
@@ -32,6 +33,7 @@ class ProxyState:
         deltas: text deltas since the last create.
         items_sent: items whose text went to the host.
         waiting_error: an idle_timeout error held back while the flag is set.
+        audio: what it remembers of the user's audio.
     """
 
     flag: bool = False
@@ -53,3 +55,4 @@ class ProxyState:
     deltas: str = ""
     items_sent: set[str] = field(default_factory=set)
     waiting_error: agent.Message | None = None
+    audio: AudioState = field(default_factory=AudioState)

@@ -6,11 +6,12 @@ Stages hold no time, so that a response can be cut off between any two of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
-__all__ = ["Output", "Plan", "Stage", "Status", "stages"]
+__all__ = ["Output", "Plan", "Stage", "Status", "call_of", "stages"]
 
 Status: TypeAlias = Literal["completed", "failed", "incomplete"]
 
@@ -83,3 +84,34 @@ def stages(plan: Plan, number: int, first_call: int, *, item_done_early: bool) -
             line.append(Stage("items_done", "item_done_ms", number))
         return [*line, Stage("done", "gap_ms", number, alongside=item_done_early)]
     return [*line, Stage("done", "reply_gap_ms", number)]
+
+
+_WEATHER = "get_weather"
+_FILLED = {"string": "Lisbon", "number": 1, "integer": 1, "boolean": True, "array": [], "object": {}, "null": None}
+
+
+def call_of(tools: Sequence[Mapping[str, Any]], city: str) -> Output:
+    """A call of one of a session's tools: the weather in `city` where there is such a tool, else the first function.
+
+    The arguments of a tool that is somebody else's are what its schema requires, filled with the first thing that fits.
+    """
+    functions = [tool for tool in tools if isinstance(tool, Mapping) and tool.get("type") == "function"]
+    names = [str(tool.get("name")) for tool in functions]
+    if not functions or _WEATHER in names:
+        return Output("call", json.dumps({"city": city}), _WEATHER)
+    schema = functions[0].get("parameters")
+    known = schema if isinstance(schema, Mapping) else {}
+    properties = known.get("properties") if isinstance(known.get("properties"), Mapping) else {}
+    required = known.get("required") if isinstance(known.get("required"), list) else []
+    arguments = {str(name): _fitting((properties or {}).get(name)) for name in required or ()}
+    return Output("call", json.dumps(arguments), names[0])
+
+
+def _fitting(schema: object) -> Any:
+    """Something that fits a property's schema, as far as its enum or its type says."""
+    if not isinstance(schema, Mapping):
+        return _FILLED["string"]
+    enum = schema.get("enum")
+    if isinstance(enum, list) and enum:
+        return enum[0]
+    return _FILLED.get(str(schema.get("type")), _FILLED["string"])

@@ -7,12 +7,11 @@ What a response holds is its plan; how long each stage takes is the engine's bus
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from voicerace.parties.party import Cancel, Effect, Effects, Send, SetTimer
-from voicerace.parties.script import Output, Plan, stages
+from voicerace.parties.script import Output, Plan, call_of, stages
 from voicerace.parties.upstream_state import Knobs, Response, UpstreamState
 from voicerace.tables.scenarios import Step
 from voicerace.tables.slot import SLOT, Occurrence
@@ -36,6 +35,7 @@ class Speaker:
         knobs: the open facts.
         item_done_early: `item_done_ms` is set, so call items are done inside the gap, not at its end.
         slot_lags: `slot_lag_ms` is not 0, so the slot stays taken for a while after response.done.
+        idles: `idle_timeout_ms` is set, so that the server speaks when nobody does, where the session asks for it.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class Speaker:
         knobs: Knobs | None = None,
         item_done_early: bool = False,
         slot_lags: bool = False,
+        idles: bool = False,
     ) -> None:
         self.plan = tuple(tuple(steps) for steps in plan)
         self.calls = calls
@@ -56,6 +57,7 @@ class Speaker:
         self.knobs = knobs or Knobs()
         self.item_done_early = item_done_early
         self.slot_lags = slot_lags
+        self.idles = idles
         self.state = UpstreamState()
         self._out: list[Effect] = []
 
@@ -83,14 +85,16 @@ class Speaker:
         steps = self.plan[min(self.state.inputs, len(self.plan)) - 1] if self.state.inputs else ("reply",)
         step = steps[min(self.state.steps_taken, len(steps) - 1)]
         self.state.steps_taken += 1
-        return step
+        # Without a tool in its session a model has nothing to call.
+        return step if self.state.session.get("tools") else "reply"
 
     def _next_plan(self, asked: Mapping[str, Any]) -> Plan:
         """What the model says next: it calls, or it replies from the results that it has at this moment."""
         if self._step(asked) == "calls":
             preamble = (Output("message", "One moment, I am looking it up.", preamble=True),) if self.preamble else ()
             cities = (_CITIES[index % len(_CITIES)] for index in range(self.calls))
-            return Plan((*preamble, *(Output("call", json.dumps({"city": city}), "get_weather") for city in cities)))
+            tools = self.state.session.get("tools") or ()
+            return Plan((*preamble, *(call_of(tools, city) for city in cities)))
         return Plan((Output("message", self._reply_text()),), self.knobs.reply_status)
 
     def _reply_text(self) -> str:

@@ -7,11 +7,12 @@ wording of instructions and descriptions is our own: nothing decides on it.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeGuard
 
 from voicerace.tables.releases import ProxyRelease
-from voicerace.wire import agent, realtime
+from voicerace.wire import agent, input_audio, realtime, speech
 
 #: Upstream events that the releases with a closed list know and drop (0.10.0's list; text deltas are a knob).
 KNOWN_EVENTS: Final = frozenset(
@@ -24,6 +25,9 @@ KNOWN_EVENTS: Final = frozenset(
         "response.output_audio_transcript.delta",
         "response.output_text.added",
         "rate_limits.updated",
+        input_audio.COMMITTED,
+        input_audio.CLEARED,
+        input_audio.TIMEOUT_TRIGGERED,
     }
 )
 
@@ -33,10 +37,24 @@ _IDLE_TEXT: Final = "The server had an error while processing your request"
 _TOOL_INSTRUCTION: Final = "Use the results of tool calls in the reply."
 
 
+def json_of(text: str | bytes) -> Any:
+    """A frame's JSON as JavaScript reads it: UTF-8 whatever it is, and no NaN. None where it is none, and for null.
+
+    The proxies ask what they parsed for its type, so null fails there and counts as no JSON; any other value has none.
+    """
+    try:
+        return json.loads(text if isinstance(text, str) else text.decode("utf-8", "replace"), parse_constant=_no_json)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _no_json(word: str) -> None:
+    raise ValueError(f"{word} is no JSON")
+
+
 def session(settings: Mapping[str, Any], release: ProxyRelease) -> dict[str, Any]:
     """`Settings` as the session of `session.update` (knob 4)."""
-    spoken = settings.get("agent", {})
-    think = spoken.get("think", {})
+    think = settings.get("agent", {}).get("think", {})
     functions = think.get("functions") or []
     instructions = think.get("prompt") or ""
     if release.context_in == "instructions":
@@ -51,7 +69,7 @@ def session(settings: Mapping[str, Any], release: ProxyRelease) -> dict[str, Any
         "instructions": instructions,
         "audio": {
             "input": {
-                "turn_detection": _turn_detection(spoken, release),
+                "turn_detection": _turn_detection(settings, release),
                 "format": {"type": "audio/pcm", "rate": 24000},
                 "transcription": {"model": "gpt-4o-transcribe", "language": "en", "prompt": ""},
             }
@@ -70,17 +88,22 @@ def session(settings: Mapping[str, Any], release: ProxyRelease) -> dict[str, Any
     return body
 
 
-def _turn_detection(spoken: Mapping[str, Any], release: ProxyRelease) -> dict[str, Any] | None:
+def server_vad(settings: Mapping[str, Any], release: ProxyRelease) -> bool:
+    """Whether `session` asks the server to listen for the end of speech (knob 6)."""
+    return release.audio == "vad" and settings.get("agent", {}).get("useOpenAIManualAudioCommit") is not True
+
+
+def _turn_detection(settings: Mapping[str, Any], release: ProxyRelease) -> dict[str, Any] | None:
     """Server VAD from 0.11 on, its idle timeout held to the API's 5-30 s."""
-    if release.audio == "quiet" or spoken.get("useOpenAIManualAudioCommit") is True:
+    if not server_vad(settings, release):
         return None
-    idle = spoken.get("idleTimeoutMs")
+    idle = settings.get("agent", {}).get("idleTimeoutMs")
     return {
         "type": "server_vad",
         "threshold": 0.5,
         "prefix_padding_ms": 300,
         "silence_duration_ms": 200,
-        "idle_timeout_ms": min(30_000, max(5_000, round(idle))) if isinstance(idle, (int, float)) and idle >= 0 else None,
+        "idle_timeout_ms": min(30_000, max(5_000, math.floor(idle + 0.5))) if _is_number(idle) and idle >= 0 else None,
         "create_response": True,
         "interrupt_response": True,
     }
@@ -134,6 +157,44 @@ def is_idle_timeout(event: Mapping[str, Any], code_from: Literal["message", "api
     if code_from == "api":
         return error.get("code") == "idle_timeout"
     return _IDLE_TEXT in str(error.get("message"))
+
+
+def utterance_end(event: Mapping[str, Any], release: ProxyRelease) -> agent.Message:
+    """`input_audio_buffer.speech_stopped` as UtteranceEnd."""
+    if release.transcripts == "pieces":
+        return speech.utterance_end()
+    channel, end = event.get("channel"), event.get("last_word_end")
+    return speech.utterance_end(channel if isinstance(channel, list) and channel else (0, 1), end if _is_number(end) else 0)
+
+
+def transcript(event: Mapping[str, Any], text: str, release: ProxyRelease, *, final: bool) -> agent.Message:
+    """`conversation.item.input_audio_transcription.delta` or `….completed` as Transcript."""
+    if release.transcripts == "pieces":
+        return speech.transcript(text, final=final)
+    channel, index = event.get("channel"), event.get("channel_index")
+    if not (isinstance(index, list) and index):
+        index = [channel] if _is_number(channel) else [0]
+    start, duration, others = event.get("start"), event.get("duration"), event.get("alternatives")
+    return speech.transcript(
+        text,
+        final=final,
+        channel=channel if _is_number(channel) else index[0],
+        channel_index=index,
+        start=start if _is_number(start) else 0,
+        duration=duration if _is_number(duration) else 0,
+        alternatives=[_alternative(each, text) for each in others] if final and isinstance(others, list) and others else None,
+    )
+
+
+def _alternative(given: Mapping[str, Any], text: str) -> agent.Message:
+    confidence, words, own = given.get("confidence"), given.get("words"), given.get("transcript")
+    return speech.alternative(
+        text if own is None else own, confidence if _is_number(confidence) else 1, words if isinstance(words, list) else ()
+    )
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def text_of_item(item: Mapping[str, Any]) -> str | None:

@@ -11,18 +11,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from voicerace.parties.party import Effects, SetTimer
+from voicerace.parties.listener import Listener
+from voicerace.parties.party import Cancel, Effects
 from voicerace.parties.script import Output, Plan
-from voicerace.parties.speaker import Speaker
-from voicerace.parties.upstream_audio import Refused, buffered
 from voicerace.parties.upstream_state import PHASES, Knobs, UpstreamState
 from voicerace.recording import Payload
-from voicerace.wire import input_audio, realtime
+from voicerace.wire import realtime
 
 __all__ = ["Knobs", "Upstream", "UpstreamState"]
 
 
-class Upstream(Speaker):
+class Upstream(Listener):
     """One Realtime session: what a client may send it, and what that does. Args: those of `Speaker`."""
 
     # -- the party ---------------------------------------------------------------------------------------------------
@@ -68,13 +67,15 @@ class Upstream(Speaker):
             self._confirm(rest)
         elif kind == "slot":
             self._slot("lag_over")
+            self._slot_is_free()
+        elif kind == "vad":
+            self._speech_over()
+        elif kind == "idle":
+            self._idle()
         else:
             response_id, _, position = rest.partition(":")
             self._stage(self.state.responses[response_id], int(position))
         return self._effects()
-
-    def _error(self, code: str | None, message: str, cause: Mapping[str, Any]) -> None:
-        self._send(realtime.error_event(self._id("event"), code, message, client_event_id=cause.get("event_id")))
 
     # -- client events -----------------------------------------------------------------------------------------------
 
@@ -102,32 +103,6 @@ class Upstream(Speaker):
             self.state.outputs.setdefault(call_id, []).append(str(item.get("output")))
         self._accept(item.get("id") or self._id("item"), item)
 
-    def _accept(self, item_id: str, item: Mapping[str, Any]) -> None:
-        """An item is in the conversation; it is confirmed `ack_ms` later."""
-        if item.get("role") == "user":
-            self.state.inputs += 1
-            self.state.steps_taken = 0
-        self.state.acks[item_id] = {"id": item_id, "object": "realtime.item", "status": "completed", **item}
-        self._out.append(SetTimer(f"ack:{item_id}", "ack_ms", self.state.counts.get("ack", 0)))
-        self._id("ack")
-
-    def _input_audio(self, event: Mapping[str, Any]) -> None:
-        self.state.audio, answer = buffered(self.state.audio, event)
-        if isinstance(answer, Refused):
-            self._error(answer.code, answer.text, event)
-        elif answer == "cleared":
-            self._send(input_audio.cleared(self._id("event")))
-        elif answer == "committed":
-            item_id = self._id("item")
-            self._send(input_audio.committed(self._id("event"), self.state.last_item, item_id))
-            self._accept(item_id, input_audio.audio_item())
-
-    def _confirm(self, item_id: str) -> None:
-        item = self.state.acks.pop(item_id)
-        for kind in (realtime.ITEM_ADDED, realtime.ITEM_DONE):
-            self._send(realtime.conversation_item(kind, self._id("event"), self.state.last_item, item))
-        self.state.last_item = item_id
-
     def _create_response(self, event: Mapping[str, Any]) -> None:
         asked = event.get("response") or {}
         if asked.get("conversation") == "none":
@@ -136,6 +111,7 @@ class Upstream(Speaker):
         if self.state.slot == "free" and self.knobs.error_after_create:
             self._error(self.knobs.error_after_create, "The request could not be served.", event)
             return
+        self._out.append(Cancel("idle"))
         if not self._slot("create"):
             self._send(realtime.refusal(self._id("event"), self.state.holder, event.get("event_id")))
             return

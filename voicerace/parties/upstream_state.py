@@ -28,6 +28,8 @@ class Knobs:
             each way).
         binary_frames: JSON in a binary frame is read, or refused with ``invalid_request`` (open).
         reply_status: how replies end.
+        server_turn_taken: server VAD's turn ends while a client's response has the slot: its own response is
+            ``dropped``, or ``waits`` for response.done (open).
         error_after_create: a create in a free slot is answered with this error code instead of a response.
     """
 
@@ -36,6 +38,7 @@ class Knobs:
     item_before_output: Literal["yes", "no"] = "yes"
     binary_frames: Literal["read", "refuse"] = "read"
     reply_status: Status = "completed"
+    server_turn_taken: Literal["dropped", "waits"] = "dropped"
     error_after_create: str = ""
 
 
@@ -72,7 +75,9 @@ class UpstreamState:
         last_item: the newest item's id.
         session: the session object.
         spoke: audio was output, so the voice is settled.
-        audio: bytes in the input audio buffer.
+        audio: bytes in the input audio buffer; `appended`: bytes of the whole session.
+        speech: the user item that the speech being heard will become, or empty; `pausing`: silence has begun in it.
+        server_waits: a response of the server's own follows when the slot is free.
     """
 
     slot: State = "free"
@@ -88,3 +93,7 @@ class UpstreamState:
     session: dict[str, Any] = field(default_factory=dict)
     spoke: bool = False
     audio: int = 0
+    appended: int = 0
+    speech: str = ""
+    pausing: bool = False
+    server_waits: bool = False

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from voicerace.ledger import Ledger
 from voicerace.parties.party import Cancel, Effect, Effects, Send, SetTimer
 from voicerace.recording import Payload
-from voicerace.tables.scenarios import UserInput
+from voicerace.tables.scenarios import UserInput, When
 from voicerace.wire import agent
 
 __all__ = ["User", "UserState"]
@@ -28,7 +28,8 @@ class UserState:
         left: the session is over.
         ledger: the books of the upstream link.
         own_results: call id -> results of the app's own that were sent.
-        inputs_seen: user items that reached the upstream link when the newest input was said.
+        responses_before: responses that had been announced when the newest input was said, and then had arrived.
+        about_to_say: the next input follows after `inject_ms`.
     """
 
     said: int = 0
@@ -36,6 +37,7 @@ class UserState:
     ledger: Ledger = field(default_factory=Ledger)
     own_results: dict[str, int] = field(default_factory=dict)
     responses_before: int = 0
+    about_to_say: bool = False
 
 
 class User:
@@ -52,7 +54,7 @@ class User:
         self.state = UserState()
 
     def start(self) -> Effects:
-        return ()
+        return self._next() if self.inputs[0].when == "connected" else ()
 
     def message(self, sender: str, payload: Payload) -> Effects:
         return ()
@@ -61,7 +63,8 @@ class User:
         return ()
 
     def timer(self, name: str) -> Effects:
-        """`deadline`: the turn will not settle any more."""
+        """`deadline`: the turn will not settle any more. `say`: the moment for further words has come."""
+        self.state.about_to_say = False
         return self._next()
 
     def observe(self, sender: str, receiver: str, payload: Payload, seq: int) -> Effects:
@@ -72,21 +75,41 @@ class User:
             return self._app_sees(payload)
         if receiver == "proxy" and sender == "component":
             return self._result(payload)
+        heard, inputs = self._heard(), len(self.state.ledger.inputs)
         self.state.ledger.feed(sender, payload, seq)
-        if isinstance(payload, Mapping) and sender == "upstream":
-            if payload.get("type") == "response.function_call_arguments.done" and not self.state.own_results:
-                return (SetTimer("deadline", "deadline_ms"),)
-            if self._settled():
-                return self._next()
+        if len(self.state.ledger.inputs) > inputs:
+            # Speech reaches the model when it is committed: what was said of it before is no reply to it.
+            self.state.responses_before = len(self.state.ledger.responses)
+        if not isinstance(payload, Mapping) or sender != "upstream":
+            return ()
+        called = payload.get("type") == "response.function_call_arguments.done"
+        if (called and self._next_when() == "call") or (self._heard() > heard and self._next_when() == "reply"):
+            self.state.about_to_say = True
+            return (SetTimer("say", "inject_ms", self.state.said - 1), SetTimer("deadline", "deadline_ms"))
+        if called and not self.state.own_results:
+            return (SetTimer("deadline", "deadline_ms"),)
+        if self._settled() and not self.state.about_to_say:
+            return self._next()
         return ()
+
+    def _next_when(self) -> When | None:
+        """What the next input waits for; None when it is about to be said, or there is none."""
+        if self.state.about_to_say or self.state.said == len(self.inputs):
+            return None
+        return self.inputs[self.state.said].when
+
+    def _heard(self) -> int:
+        """Replies to the newest input of which something was heard."""
+        since = list(self.state.ledger.responses.values())[self.state.responses_before :]
+        return sum(response.message and not response.calls and response.heard is not None for response in since)
 
     def _app_sees(self, payload: Payload) -> Effects:
         kind = payload.get("type") if isinstance(payload, Mapping) else None
         if kind == "onSettingsApplied" and self.state.said == 0:
             return self._next()
-        if kind == "onConnectionStateChange":
+        if kind == "onConnectionStateChange" and isinstance(payload, Mapping) and payload.get("state") == "closed":
             self.state.left = True
-            return (Cancel("deadline"),)
+            return (Cancel("deadline"), Cancel("say"))
         return ()
 
     def _result(self, payload: Payload) -> Effects:
@@ -99,9 +122,10 @@ class User:
         return (SetTimer("deadline", "deadline_ms"),)
 
     def _settled(self) -> bool:
-        """An informed reply to the newest input is done, no result is pending, no response is active or asked for."""
+        """An informed reply to the newest input is done, no result or input is pending, no response active or asked for."""
         ledger = self.state.ledger
-        if ledger.active or ledger.unanswered:
+        # Speech has reached the model once it is committed; until then the user is still speaking.
+        if ledger.active or ledger.unanswered or len(ledger.inputs) < self.state.said:
             return False
         if any(output.confirmed is None and not output.refused for output in ledger.outputs):
             return False
@@ -117,8 +141,9 @@ class User:
         if state.said == len(self.inputs):
             state.left = True
             return (Send("app", {"type": "leave"}), Cancel("deadline"))
-        text = self.inputs[state.said].text
+        words = self.inputs[state.said]
         state.said += 1
         state.responses_before = len(state.ledger.responses)
-        effects: list[Effect] = [Send("app", {"type": "say", "text": text}), SetTimer("deadline", "deadline_ms")]
+        verb = "speak" if words.by == "voice" else "say"
+        effects: list[Effect] = [Send("app", {"type": verb, "text": words.text}), SetTimer("deadline", "deadline_ms")]
         return effects

@@ -35,6 +35,17 @@ TIMES: Final[dict[str, Time]] = {
     "reply_gap_ms": Time("from there to response.done"),
     "ack_ms": Time("an item created -> confirmed"),
     "repeat_ms": Time("scenario double: a result -> the same result again"),
+    "inject_ms": Time(
+        "from the call, or the reply's first output, to the user's further words (scenarios inject, barge-in, voice)"
+    ),
+    "settings_ms": Time("scenario late-settings: the connection open -> Settings, and Settings -> Settings again"),
+    "speech_ms": Time("how long the user speaks"),
+    "frame_ms": Time("between two frames of the microphone"),
+    "mic_tail_ms": Time("how long the microphone stays open behind the speech"),
+    "vad_ms": Time("server VAD: silence begins -> the speech is over"),
+    "idle_timeout_ms": Time(
+        "server VAD: a response done and nobody speaks -> the server does, if Settings asks for it", optional=True
+    ),
     "deadline_ms": Time("the end of waiting: from the last result, else from the last call, else from the user's words"),
 }
 
@@ -57,6 +68,26 @@ SERVER_TIMES: Final = (
 PROXY_TIMES_MS: Final[dict[str, int]] = {
     # DEFERRED_RESPONSE_CREATE_TIMEOUT_MS of the proxy's server.ts, 0.10.3 on.
     "recovery_ms": 20_000,
+    # INPUT_AUDIO_COMMIT_DEBOUNCE_MS, every release: from the user's last audio frame to its commit.
+    "audio_quiet_ms": 400,
+    # INPUT_AUDIO_COMMIT_MAX_COALESCE_MS, 0.11 on: from the first moment in which a commit is possible.
+    "audio_most_ms": 600,
+}
+
+#: Times written into the component's source (`src/` of each tag), named like the others.
+COMPONENT_TIMES_MS: Final[dict[str, int]] = {
+    # sendAudioData: user audio is dropped for so long after Settings were sent.
+    "settings_wait_ms": 500,
+    # TEXT_ONLY_AGENT_DONE_DEFER_MS, 0.10.0 on: from the agent's last text to its being taken as done.
+    "text_done_ms": 200,
+    # From there to the idle timeout's beginning anew.
+    "text_counts_ms": 50,
+    # DEFAULT_MAX_WAIT_FOR_AGENT_REPLY_MS, 0.10.0 on: behind a result, how long the idle timeout waits for a message.
+    "agent_reply_wait_ms": 500,
+    # DEFAULT_IDLE_TIMEOUT_MS; `agentOptions.idleTimeoutMs` is the app's to set.
+    "component_idle_ms": 10_000,
+    # Chosen: from the agent's last audio frame to the end of its playback, as if it came no faster than it is spoken.
+    "playback_ms": 100,
 }
 
 
@@ -80,6 +111,13 @@ _FIXED: Final[dict[str, str | None]] = {
     "item_done_ms": None,
     "slot_lag_ms": "0",
     "repeat_ms": "0",
+    "inject_ms": "20",
+    "settings_ms": "200",
+    "speech_ms": "1500",
+    "frame_ms": "100",
+    "mic_tail_ms": "700",
+    "vad_ms": "500",
+    "idle_timeout_ms": None,
     "deadline_ms": "30000",
 }
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from voicerace.errors import InputError
+from voicerace.tables.components import COMPONENTS, Component, component
 
 __all__ = ["COMPONENTS", "PROXIES", "Component", "ProxyRelease", "component", "proxy_of_source", "proxy_release"]
 
@@ -31,12 +32,20 @@ class ProxyRelease:
         create_on: when the create behind a result is sent: ``result`` at once, or at the next of these events
             (T text done, R response done, I a function_call_output confirmed).
         recovery: a waiting create is sent after 20 s without such an event.
-        flag_set_by: which creates set the flag `responseInProgress`: audio, result, text; ``server`` a response of
-            the server's own, too.
+        flag_set_by: which creates set the flag `responseInProgress`: audio, result, text; ``server`` under server VAD
+            a response of the server's own, too.
         flag_cleared_by: the events that clear it.
         settings_wait: the flag or a waiting create keeps the first Settings from becoming session.update.
         text_queued: user text before session.updated waits for it.
-        audio: user audio: ``quiet`` commits after a pause, ``vad`` leaves it to the server.
+        audio: who ends the user's turn: the proxy when it is ``quiet``, or the server's ``vad`` (then the proxy only
+            where Settings asked for it with `agent.useOpenAIManualAudioCommit`).
+        resampled: the host's 16 kHz become 24 kHz; without it they are appended as they come.
+        commit_on: when the proxy commits user audio: ``quiet`` 400 ms after the last frame; ``most`` 600 ms after the
+            first that made it enough; ``flag`` the wait begins anew when the flag is cleared, the audio padded;
+            ``close`` when the host leaves, padded.
+        first_commit_bytes: what the first commit needs; later ones need 4,800.
+        transcripts: the user's words go to the host in ``pieces`` as they come, or each time in ``whole``, with the
+            times and channels that the event has.
         refusal_hidden: the active-response error is kept from the host.
         unknown_event: an event the proxy does not know goes to the host raw, as an Error, or into its log only.
         text_delta_known: response.output_text.delta is one of the events it knows.
@@ -62,6 +71,10 @@ class ProxyRelease:
     settings_wait: bool = False
     text_queued: bool = False
     audio: Literal["quiet", "vad"] = "quiet"
+    resampled: bool = False
+    commit_on: frozenset[str] = frozenset({"quiet"})
+    first_commit_bytes: int = 4_800
+    transcripts: Literal["pieces", "whole"] = "pieces"
     refusal_hidden: bool = False
     unknown_event: Literal["raw", "error", "log"] = "raw"
     text_delta_known: bool = False
@@ -95,7 +108,7 @@ def _rows() -> tuple[ProxyRelease, ...]:
     a3 = replace(
         b_agent, tag="0.10.0", backend="0.2.6", generation="A3", source="c373a455d34b",
         create_on=frozenset({"result"}), unknown_event="error", agent="all", reply_text="item",
-        context_in="instructions", error_code_from="api",
+        context_in="instructions", error_code_from="api", transcripts="whole",
     )  # fmt: skip
     a3_log = replace(a3, tag="0.10.2-published", backend="0.2.7", source="f1420fcdc318", unknown_event="log")
     c = replace(
@@ -112,8 +125,9 @@ def _rows() -> tuple[ProxyRelease, ...]:
         d5, tag="0.10.6", backend="0.2.11", published=None, source="9315553fbfe0", reply_text="any", text_delta_known=True
     )
     d11 = replace(
-        d6, tag="0.11.0", published="0.2.12", source="e27cfa81bef0", audio="vad",
+        d6, tag="0.11.0", published="0.2.12", source="e27cfa81bef0", audio="vad", resampled=True,
         flag_set_by=frozenset({"audio", "result", "text", "server"}),
+        commit_on=frozenset({"quiet", "most", "flag", "close"}), first_commit_bytes=48_000,
     )  # fmt: skip
     return (
         a0,
@@ -140,25 +154,6 @@ def _rows() -> tuple[ProxyRelease, ...]:
 
 
 PROXIES: Final[dict[str, ProxyRelease]] = {row.tag: row for row in _rows()}
-
-
-@dataclass(frozen=True)
-class Component:
-    """One release of voice-agent-react, as far as it decides a race.
-
-    Attributes:
-        tag: the repository's tag.
-        default_error: a handler that answered nothing is answered for by the component (its #355).
-    """
-
-    tag: str
-    default_error: bool = True
-
-
-#: The branch that sends the default error is the same text at every one of these tags.
-COMPONENTS: Final[dict[str, Component]] = {
-    tag: Component(tag) for tag in PROXIES if not tag.endswith("-published") and tag[0].isdigit() and "." in tag
-}
 
 
 def proxy_release(name: str, where: str = "release") -> ProxyRelease:
@@ -188,19 +183,10 @@ def proxy_of_source(source: str, backend: str | None = None) -> ProxyRelease | N
     return next((row for row in same if row.backend == backend), same[0] if same else None)
 
 
-def component(name: str, where: str = "component") -> Component:
-    """The component's row called `name`.
-
-    Raises:
-        InputError: the name is unknown.
-    """
-    wanted = name.strip().removeprefix("v")
-    if wanted not in COMPONENTS:
-        raise InputError(where, f"{name!r} is unknown", f"allowed are {', '.join(COMPONENTS)}")
-    return COMPONENTS[wanted]
+#: Programs that were published beside the tags, and the tag whose component is theirs (`src/` is the same).
+_COMPONENT_OF: Final = {"0.10.2-published": "0.10.3", "50420ee": "0.10.3"}
 
 
 def component_for(release: ProxyRelease) -> Component:
-    """The component of the proxy's own tag; for a program without a tag, of the last tag before it."""
-    tag = release.tag.removesuffix("-published")
-    return COMPONENTS.get(tag, COMPONENTS["0.10.2"])
+    """The component that was published with a proxy."""
+    return component(_COMPONENT_OF.get(release.tag, release.tag))

@@ -6,23 +6,26 @@ a session which is stuck for good is told apart from one lost reply.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 #: What the model does with one user input, response by response; the last entry serves every response after it.
 Step: TypeAlias = Literal["calls", "reply"]
+#: When the user says it: once the turn before is ``settled`` (an informed reply is done, no result is pending, no
+#: response is active), or at `deadline_ms`; as soon as the connection is open, before Settings (``connected``);
+#: `inject_ms` after the function call (``call``), or after the first output of a reply (``reply``).
+When: TypeAlias = Literal["settled", "connected", "call", "reply"]
 
 
 @dataclass(frozen=True)
 class UserInput:
-    """One thing the user says, and the responses the model gives to it.
-
-    The next input follows when the turn is settled (an informed reply is done, no result is pending, no response is
-    active), or at `deadline_ms`.
-    """
+    """One thing the user says, how and when, and the responses the model gives to it."""
 
     text: str
     steps: tuple[Step, ...]
+    when: When = "settled"
+    by: Literal["text", "voice"] = "text"
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,11 @@ class Scenario:
         time_axis: the time that a sweep of this scenario is about.
         origin: why it is here.
         inputs: what the user says, in order.
-        calls: function calls in the model's first response; None when `--calls` sets it.
+        calls: function calls in a response that makes calls; None when `--calls` sets it.
         repeats: how often the app sends each result again through the ref, `repeat_ms` apart.
+        tool_end: how the tool ends, unless the session says otherwise.
+        late_settings: Settings is sent `settings_ms` after the connection is open, and once more as much later.
+        times: times that make the story, unless the session gives others.
     """
 
     name: str
@@ -46,6 +52,9 @@ class Scenario:
     inputs: tuple[UserInput, ...]
     calls: int | None = 1
     repeats: int = 0
+    tool_end: str = "result"
+    late_settings: bool = False
+    times: Mapping[str, str] = field(default_factory=dict)
 
 
 _QUESTION = UserInput("What is the weather in Lisbon?", ("calls", "reply"))
@@ -76,6 +85,67 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             "the brief's second request: could sendFunctionCallResponse be called twice?",
             (_QUESTION, _LAST),
             repeats=1,
+        ),
+        Scenario(
+            "chained",
+            "the result makes the model call again; then it replies",
+            "tool_ms",
+            "an agent's usual turn: look up, then act; every step is a race of its own",
+            (UserInput(_QUESTION.text, ("calls", "calls", "reply")), _LAST),
+        ),
+        Scenario(
+            "late-settings",
+            "the user writes before Settings; Settings comes late, and a second time",
+            "settings_ms",
+            "the brief's suspicion of a second session.update; RELEASES 4: a text before Settings can leave a session unconfigured",
+            (UserInput(_QUESTION.text, ("calls", "reply"), when="connected"), _QUESTION, _LAST),
+            late_settings=True,
+        ),
+        Scenario(
+            "inject",
+            "the user writes again while the tool runs, and again while the reply is spoken",
+            "inject_ms",
+            "RELEASES 5: no release checks its flag before a text's response.create",
+            (
+                _QUESTION,
+                UserInput("And in Porto?", ("reply",), when="call"),
+                UserInput("And in Faro?", ("reply",), when="reply"),
+                _LAST,
+            ),
+        ),
+        Scenario(
+            "barge-in",
+            "the user writes the question, then speaks into the reply",
+            "inject_ms",
+            "REALTIME: under server VAD speech cancels the reply and begins a response of the server's own",
+            (_QUESTION, UserInput("No, in Porto.", ("reply",), when="reply", by="voice"), _LAST),
+        ),
+        Scenario(
+            "voice",
+            "the user asks by voice, and speaks on while the tool runs",
+            "tool_ms",
+            "two writers are the root of most field reports (REALTIME): the client's create and the server's own",
+            (
+                UserInput(_QUESTION.text, ("calls", "reply"), by="voice"),
+                UserInput("Hurry up, please.", ("reply",), when="call", by="voice"),
+                _LAST,
+            ),
+        ),
+        Scenario(
+            "slow-tool",
+            "the tool takes 25 s, longer than the proxy's 20 s timer",
+            "tool_ms",
+            "RELEASES: from 0.10.3 a waiting create is sent after 20 s",
+            (_QUESTION, _LAST),
+            times={"tool_ms": "25000"},
+        ),
+        Scenario(
+            "failing-tool",
+            "the tool fails, and the app says so",
+            "tool_ms",
+            "an error is a result too; it is told apart from the component's default error",
+            (_QUESTION, _LAST),
+            tool_end="error",
         ),
     )
 }

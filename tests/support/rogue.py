@@ -1,0 +1,276 @@
+"""Programs that go wrong: a relay before a good one that does something else in place of one message, and worse.
+
+What these cannot show is how a real network fails: all of it is on one machine, and nothing is ever slow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from typing import Any
+
+from websockets.asyncio.client import connect
+from websockets.asyncio.connection import Connection
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from tests.support.played import session as made
+from voicerace.engines.connecting import QUIET, open_connection
+from voicerace.engines.door import Door
+from voicerace.engines.faults import Fault, Tampering
+from voicerace.engines.live import Live
+from voicerace.engines.recorder import Recorder
+from voicerace.engines.seats import ProxySeat, UpstreamSeat, refusal
+from voicerace.engines.session import Session
+from voicerace.engines.targets import ProxyTarget, UpstreamTarget
+from voicerace.recording import Recording
+from voicerace.verdict import Verdict, judge
+
+__all__ = [
+    "CLEAN", "Act", "abort", "api", "close", "free_port", "judged", "mute", "nobody", "own_tasks", "play_live", "proxy",
+    "proxy_fails", "raw", "refusing", "rogue", "say", "session", "still",
+]  # fmt: skip
+
+#: What a rogue does to who came to it, in place of a message.
+Act = Callable[[ServerConnection], Awaitable[None]]
+#: No limits of their own, which would hide those of the engine.
+_PLAIN: Any = {
+    "compression": None, "ping_interval": None, "max_size": None, "max_queue": None, "close_timeout": 0.3, "logger": QUIET,
+}  # fmt: skip
+QUICK = {"gap_ms": 60, "reply_ms": 40, "deadline_ms": 250}
+
+
+def session(**given: Any) -> Session:
+    """A session whose tool turn takes about 0.1 s and which is refused, unless told otherwise."""
+    return made(**{**QUICK, "tool_ms": 10, **given})
+
+
+# -- what goes wrong -------------------------------------------------------------------------------------------------
+
+
+def close(code: int | None, reason: str = "") -> Act:
+    """Close properly."""
+
+    async def act(connection: ServerConnection) -> None:
+        await connection.close(code, reason)  # type: ignore[arg-type]  # None: without a code
+
+    return act
+
+
+async def abort(connection: ServerConnection) -> None:
+    """Lose the TCP connection, once what was said before has been read."""
+    await asyncio.sleep(0.02)
+    connection.transport.abort()
+
+
+def raw(octets: bytes) -> Act:
+    """Write bytes that are no proper frame."""
+
+    async def act(connection: ServerConnection) -> None:
+        connection.transport.write(octets)
+
+    return act
+
+
+def say(*frames: str | bytes | dict[str, Any]) -> Act:
+    """Say something else instead."""
+
+    async def act(connection: ServerConnection) -> None:
+        for frame in frames:
+            await connection.send(json.dumps(frame) if isinstance(frame, dict) else frame)
+
+    return act
+
+
+async def still(connection: ServerConnection) -> None:
+    """Say nothing any more, and keep the connection open."""
+    await connection.wait_closed()
+
+
+# -- who goes wrong --------------------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def rogue(target: str, kind: str, act: Act, nth: int = 1, every: int = 1) -> AsyncIterator[str]:
+    """A server before `target` that acts in place of the n-th message of a type; every so many-th connection does."""
+    count = 0
+
+    async def relay(near: ServerConnection) -> None:
+        nonlocal count
+        count += 1
+        spoils = count % every == 0
+        async with connect(target, **_PLAIN) as far:
+            up = asyncio.ensure_future(_pass(near, far))
+            down = asyncio.ensure_future(_pass(far, near, kind if spoils else None, act, nth))
+            await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
+            if down.done() and not up.done():
+                await near.close()
+            up.cancel()
+            down.cancel()
+            await asyncio.wait({up, down})
+
+    async with serve(relay, "127.0.0.1", 0, **_PLAIN) as server:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def _pass(source: Connection, sink: Any, kind: str | None = None, act: Act | None = None, nth: int = 1) -> None:
+    seen = 0
+    with contextlib.suppress(ConnectionClosed):
+        async for frame in source:
+            if kind is not None and act is not None and _kind(frame) == kind:
+                seen += 1
+                if seen == nth:
+                    await act(sink)
+                    continue
+            await sink.send(frame)
+        return
+    await asyncio.sleep(0)
+
+
+def _kind(frame: str | bytes) -> str:
+    try:
+        value = json.loads(frame)
+    except ValueError:
+        return ""
+    return str(value.get("type")) if isinstance(value, dict) else ""
+
+
+@contextlib.asynccontextmanager
+async def refusing(status: int, body: str = "") -> AsyncIterator[str]:
+    """A server that refuses every handshake."""
+
+    async def refuse(connection: ServerConnection, request: Request) -> Response:
+        return refusal(status, body)
+
+    async with serve(still, "127.0.0.1", 0, process_request=refuse, logger=QUIET) as server:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@contextlib.asynccontextmanager
+async def nobody() -> AsyncIterator[str]:
+    """An address where nothing listens."""
+    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    yield f"ws://127.0.0.1:{port}"
+
+
+@contextlib.asynccontextmanager
+async def mute() -> AsyncIterator[str]:
+    """A TCP server that accepts and never says a word."""
+    open_: set[asyncio.StreamWriter] = set()
+    server = await asyncio.start_server(lambda reader, writer: open_.add(writer), "127.0.0.1", 0)
+    try:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        for writer in open_:
+            writer.transport.abort()
+        server.close()
+        await server.wait_closed()
+
+
+# -- who does not ----------------------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def api(played: Session, faults: Sequence[str] = (), tls: Any = None) -> AsyncIterator[str]:
+    """The mock API as somebody else's server."""
+    spoilt = tuple(Fault.of(word) for word in faults)
+    door = Door(otherwise=lambda request: UpstreamSeat(played, Recorder({}), tamper=Tampering(spoilt)), tls=tls)
+    async with door:
+        yield door.address
+
+
+@contextlib.asynccontextmanager
+async def proxy(played: Session, upstream: str) -> AsyncIterator[str]:
+    """The model of a proxy as somebody else's server, configured to find its upstream at an address."""
+    door = Door(otherwise=lambda request: ProxySeat(played, Recorder({}), lambda: open_connection(upstream)))
+    async with door:
+        yield door.address
+
+
+# -- a session against them ------------------------------------------------------------------------------------------
+
+
+async def play_live(
+    proxy: str = "model:0.9.1",
+    upstream: str | None = None,
+    played: Session | None = None,
+    *,
+    within_s: float = 2.5,
+    silence_s: float = 1.0,
+    **more: Any,
+) -> Recording:
+    """One session, which has to end in time and leave no task behind."""
+    target = UpstreamTarget.of(upstream) if upstream is not None else None
+    before = asyncio.all_tasks()
+    async with Live(ProxyTarget.of(proxy), target, silence_s=silence_s, **more) as live:
+        async with asyncio.timeout(within_s):
+            recording = await live.play(played or session())
+        # The servers of the test are ours too: they need a moment to see that everybody has left.
+        for _ in range(50):
+            if own_tasks(before):
+                await asyncio.sleep(0.01)
+        assert not own_tasks(before), f"left behind: {own_tasks(before)}"
+    return recording
+
+
+def own_tasks(before: Collection[asyncio.Task[Any]] = ()) -> list[str]:
+    """The tasks of our engines that run, and did not before."""
+    names = []
+    for task in asyncio.all_tasks() - {*before}:
+        code = getattr(task.get_coro(), "cr_code", None)
+        if code is not None and "voicerace/engines" in code.co_filename:
+            names.append(code.co_qualname)
+    return names
+
+
+def judged(recording: Recording) -> Verdict:
+    """The verdict; a fault and a complete recording exclude each other."""
+    verdict = judge(recording)
+    assert recording.complete == (verdict.fault is None)
+    return verdict
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def proxy_fails(act: Act, kind: str) -> Verdict:
+    """The verdict on a session whose proxy, a program of somebody else's, does something else in place of a message."""
+
+    async def failing() -> Recording:
+        port, played = free_port(), session()
+        async with proxy(played, f"ws://127.0.0.1:{port}") as good, rogue(good, kind, act) as url:
+            return await play_live(url, "mock", played, listen=("127.0.0.1", port))
+
+    return judged(CLEAN(failing()))
+
+
+class _Clean:
+    """Runs a test's coroutine, and finds what asyncio would only have logged."""
+
+    def __call__(self, work: Awaitable[Any]) -> Any:
+        complaints: list[str] = []
+
+        async def main() -> Any:
+            asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(str(context)))
+            result = await work
+            await asyncio.sleep(0)
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            assert not left, f"left behind: {left}"
+            return result
+
+        result = asyncio.run(main())
+        assert not complaints, complaints
+        return result
+
+
+CLEAN = _Clean()

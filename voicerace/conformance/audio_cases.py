@@ -1,0 +1,220 @@
+"""Scripted exchanges with user audio: what is appended, when it is committed, what the host hears of the user's speech.
+
+Under `MANUAL` settings every release commits by itself; under the usual ones those with server VAD leave it to the
+server. Where a commit is due, or must not be, the script waits in real time for the proxy's own 400 and 600 ms; a wait
+is over as soon as the proxy speaks. Sizes: 4,800 bytes are the least that is committed, 48,000 for the first commit from
+0.11 on, which makes three bytes of every two.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Final
+
+from voicerace.conformance.steps import (
+    CALLED,
+    CREATED,
+    DONE,
+    LEAVE,
+    READY,
+    REFUSED,
+    SETTINGS,
+    TEXT_DONE,
+    UPDATED,
+    Step,
+    closes,
+    content,
+    error,
+    host,
+    item,
+    output,
+    response,
+    result,
+    text,
+    up,
+    user,
+    wait,
+)
+from voicerace.wire import input_audio, realtime, speech
+
+__all__ = ["AUDIO_SCRIPTS"]
+
+#: Server VAD off, where there is one.
+MANUAL: Final = {**SETTINGS, "agent": {**SETTINGS["agent"], "useOpenAIManualAudioCommit": True}}
+#: A second of 16 kHz and a bit: enough for any commit.
+ENOUGH: Final = 40_000
+
+
+def frame(size: int) -> Step:
+    """Audio of that many bytes; every sample differs from its neighbours, so a resampler shows what it does."""
+    # It repeats itself before long, so that a recording of it is small.
+    samples = [number * 7 % 40 * 50 - 1_001 for number in range(size // 2 + 1)]
+    return host(struct.pack(f"<{len(samples)}h", *samples)[:size])
+
+
+def idle(turn: object) -> Step:
+    """Settings with this `idleTimeoutMs`."""
+    return host({**SETTINGS, "agent": {**SETTINGS["agent"], "idleTimeoutMs": turn}})
+
+
+def words(kind: str, item_id: str | None = "item_u", **fields: Any) -> Step:
+    """An event of the transcription."""
+    return up({"type": kind, "event_id": "event_x", **({"item_id": item_id} if item_id else {}), "content_index": 0, **fields})
+
+
+_READY: Final = (CREATED, host(MANUAL), UPDATED)
+#: A create of user text, which sets the flag from 0.9.1 on.
+_ASKED: Final = (text("hi"), item(realtime.ITEM_DONE, user("item_1")))
+_IDLE: Final = error("idle_timeout", "The server had an error while processing your request")
+_AUDIO_DONE: Final = content(realtime.AUDIO_DONE)
+_STARTED: Final = up(input_audio.speech_started("event_x", "item_u", 100))
+_STOPPED: Final = up(input_audio.speech_stopped("event_x", "item_u", 900))
+_COMMITTED: Final = up(input_audio.committed("event_x", None, "item_u"))
+_SPOKEN: Final = {"id": "item_u", "object": "realtime.item", "status": "completed", **input_audio.audio_item()}
+#: Server VAD ends the user's turn, and begins a response of its own.
+_TURN: Final = (
+    _STARTED,
+    _STOPPED,
+    _COMMITTED,
+    item(realtime.ITEM_ADDED, _SPOKEN),
+    item(realtime.ITEM_DONE, _SPOKEN),
+)
+_OWN: Final = response(realtime.RESPONSE_CREATED, "resp_2", "in_progress")
+_OUTPUT_DONE: Final = item(realtime.ITEM_DONE, output("item_o", "call_1"))
+
+#: How long a script waits where nothing may come; a commit that is due comes earlier, and ends the wait.
+_QUIET: Final = wait(550)
+#: Far from the 400 ms on both sides.
+_BEFORE: Final = wait(250)
+_WITHIN: Final = wait(300)
+
+AUDIO_SCRIPTS: Final[dict[str, tuple[Step, ...]]] = {
+    # -- when it is committed
+    "audio-exactly-enough": (*_READY, frame(4_800), _BEFORE, _WITHIN, DONE),
+    "audio-too-little": (*_READY, frame(4_798), _QUIET, frame(2), _QUIET),
+    "audio-first-needs-more": (
+        *_READY, frame(32_000), _QUIET, frame(2), frame(2), _QUIET, TEXT_DONE, frame(3_200), _QUIET, DONE,
+    ),
+    "audio-every-frame-waits-anew": (
+        *_READY, frame(ENOUGH), wait(200), frame(3_200), wait(200), frame(3_200), wait(250), wait(300),
+    ),
+    "audio-longest-wait-is-set-once": (
+        *_READY, frame(4_000), wait(250), frame(ENOUGH), wait(250), frame(3_200), _BEFORE, _WITHIN, DONE, frame(3_200), _QUIET,
+    ),
+    "audio-longest-wait-after-a-commit": (
+        *_READY, frame(ENOUGH), _QUIET, TEXT_DONE, frame(ENOUGH), wait(200), frame(4_800), wait(200), frame(4_800), _BEFORE, _WITHIN,
+    ),
+    # -- the flag
+    "audio-sets-the-flag": (
+        *_READY, frame(ENOUGH), _QUIET, _IDLE, host(MANUAL), frame(ENOUGH), _QUIET, TEXT_DONE, frame(2), _QUIET, DONE,
+    ),
+    "audio-while-the-flag-is-set": (*_READY, *_ASKED, frame(ENOUGH), _QUIET, TEXT_DONE, _BEFORE, _WITHIN, frame(4_800), _QUIET),
+    "audio-longest-wait-runs-out-under-the-flag": (
+        *_READY, frame(ENOUGH), *_ASKED, wait(750), TEXT_DONE, wait(200), frame(3_200), wait(200), frame(3_200), wait(250), wait(300),
+    ),
+    "audio-flag-set-within-the-wait": (*_READY, frame(ENOUGH), _BEFORE, *_ASKED, _WITHIN, TEXT_DONE, _QUIET),
+    "audio-flag-cleared-by-audio": (*_READY, *_ASKED, frame(ENOUGH), _AUDIO_DONE, frame(4_800), _QUIET),
+    "audio-flag-cleared-by-done": (*_READY, *_ASKED, frame(ENOUGH), DONE, _QUIET, frame(4_800), _QUIET),
+    "audio-flag-cleared-pads": (*_READY, frame(ENOUGH), _QUIET, frame(1_000), TEXT_DONE, _QUIET),
+    "audio-flag-cleared-pads-before-the-first": (*_READY, frame(1_000), TEXT_DONE, DONE, _QUIET),
+    "audio-flag-cleared-waits-anew": (*_READY, frame(4_800), _BEFORE, TEXT_DONE, _BEFORE, _WITHIN),
+    # -- results and texts beside it
+    "audio-and-mark": (*_READY, *CALLED, result("call_1"), frame(ENOUGH), _QUIET, _OUTPUT_DONE, REFUSED, DONE),
+    "audio-and-mark-of-two-results": (
+        *_READY, *CALLED, result("call_1"), result("call_2"), frame(ENOUGH), _QUIET, DONE, frame(4_800), _QUIET, TEXT_DONE,
+    ),
+    "audio-and-text": (*_READY, text("hi"), frame(ENOUGH), _QUIET, item(realtime.ITEM_ADDED, user("item_1")), REFUSED, DONE),
+    "audio-item-frees-text": (*_READY, text("hi"), frame(ENOUGH), _QUIET, _COMMITTED, item(realtime.ITEM_ADDED, _SPOKEN)),
+    "audio-settings-never-applied": (
+        CREATED, result("call_1"), host(SETTINGS), UPDATED, frame(ENOUGH), DONE, _QUIET, TEXT_DONE, _QUIET,
+    ),
+    # -- before session.updated
+    "audio-before-settings": (CREATED, frame(3_200), frame(4_800), host(MANUAL), UPDATED, _BEFORE, _WITHIN),
+    "audio-before-updated": (CREATED, host(MANUAL), frame(ENOUGH), text("hi"), frame(3_200), UPDATED, _BEFORE, _WITHIN),
+    "audio-updated-without-settings": (CREATED, frame(3_200), UPDATED, frame(ENOUGH), _QUIET, host(SETTINGS), frame(3_200), _QUIET),
+    "audio-pending-when-vad-comes-on": (CREATED, UPDATED, frame(ENOUGH), host(SETTINGS), _QUIET, TEXT_DONE, _QUIET),
+    "audio-little-pending-when-vad-comes-on": (CREATED, UPDATED, frame(640), host(SETTINGS), TEXT_DONE, frame(640), LEAVE),
+    "audio-updated-again-waits-anew": (*_READY, frame(4_800), _BEFORE, UPDATED, _BEFORE, _WITHIN, UPDATED, _QUIET),
+    "audio-before-updated-of-odd-length": (
+        CREATED, host(MANUAL), frame(ENOUGH), frame(3), frame(4_800), UPDATED, _QUIET, UPDATED, _QUIET,
+    ),
+    "audio-vad-before-updated-of-odd-length": (CREATED, frame(640), host(SETTINGS), frame(5), frame(640), UPDATED, frame(640), UPDATED),
+    "audio-never-ready": (CREATED, host(MANUAL), frame(ENOUGH), closes(1011)),
+    # -- what counts as audio
+    "audio-empty": (*_READY, host(b""), host(""), frame(ENOUGH), _BEFORE, host(b""), host(""), _WITHIN),
+    "audio-of-one-sample": (*_READY, frame(2), frame(2), frame(2), host(b""), frame(4)),
+    "audio-in-text-frames": (*_READY, host("no JSON!"), host("NaN "), host('{"type":'), host("null"), host('{"a":"\x01"}.')),
+    "audio-that-is-json": (
+        *_READY, host("5"), host("[1]"), host("true"), host('"text"'), host(" {} "), host(b'{"type":"KeepAlive"}'), host(b"7"),
+        host(b'{"type":"InjectUserMessage","content":"in a binary frame"}'),
+    ),
+    "audio-that-looks-like-json": (*_READY, host(b"\xef\xbb\xbf{}."), host(b"1\x00"), host(b"\xff\xfe1\x00"), host(b"-Infinity ")),
+    "audio-of-odd-length": (*READY, frame(640), frame(3)),
+    "audio-of-odd-length-in-a-text-frame": (*READY, host("hello")),
+    "audio-frame-sizes": (
+        *READY, *(frame(2 * samples) for samples in (1_024, 4_096, 512, 2_048, 775, 1, 2, 3, 160, 320, 341, 512, 2_048, 3, 480)),
+    ),
+    # -- server VAD
+    "vad-appends-only": (*READY, frame(ENOUGH), _QUIET, *_TURN, _OWN, frame(ENOUGH), TEXT_DONE, DONE, _QUIET, frame(4_800), _QUIET),
+    "vad-own-response": (*READY, *_TURN, _OWN, _IDLE, TEXT_DONE, DONE),
+    "vad-own-response-without-vad": (*_READY, *_TURN, _OWN, _IDLE, TEXT_DONE, DONE),
+    "vad-own-response-after-done": (*READY, *_TURN, _OWN, TEXT_DONE, DONE, _IDLE, _OWN, DONE, _IDLE),
+    "vad-own-response-behind-a-create": (
+        *READY, *_ASKED, content(realtime.AUDIO_DELTA, delta="AAAA"), _OWN, content(realtime.AUDIO_DELTA, delta="AAAA"), TEXT_DONE, DONE,
+    ),
+    "vad-own-response-before-the-result": (*READY, *CALLED, DONE, *_TURN, _OWN, result("call_1"), _OUTPUT_DONE, REFUSED, TEXT_DONE, DONE),
+    "vad-own-response-before-confirmed": (*READY, *CALLED, DONE, result("call_1"), *_TURN, _OWN, _OUTPUT_DONE, REFUSED, TEXT_DONE, DONE),
+    "vad-barge-in-during-the-call": (
+        *READY, *CALLED, _STARTED, response(realtime.RESPONSE_DONE, "resp_1", "cancelled"), _STOPPED, _COMMITTED, result("call_1"),
+        item(realtime.ITEM_ADDED, _SPOKEN), _OWN, _OUTPUT_DONE, REFUSED, DONE,
+    ),
+    "vad-barge-in-during-a-spoken-reply": (
+        *READY, _OWN, content(realtime.AUDIO_DELTA, delta="AAAA"), _STARTED, _AUDIO_DONE,
+        response(realtime.RESPONSE_DONE, "resp_2", "cancelled"), _STOPPED, _COMMITTED, _OWN, content(realtime.AUDIO_DELTA, delta="AAAA"), DONE,
+    ),
+    "vad-idle-timeout": (
+        *READY, _OWN, DONE, up(input_audio.timeout_triggered("event_x", "item_u", 0, 5_000)), _COMMITTED, _OWN, _IDLE, DONE, _AUDIO_DONE, TEXT_DONE,
+    ),
+    "vad-idle-timeout-error-then-close": (*READY, *_TURN, _OWN, _IDLE, closes(1000)),
+    "vad-idle-of-one-second": (CREATED, idle(1_000), UPDATED),
+    "vad-idle-of-a-minute": (CREATED, idle(60_000), UPDATED),
+    "vad-idle-of-a-fraction": (CREATED, idle(7_500.5), UPDATED),
+    "vad-idle-off": (CREATED, idle(-1), UPDATED),
+    "vad-idle-no-number": (CREATED, idle(True), UPDATED),
+    # -- what the host hears of it
+    "speech-events": (
+        *READY, _STARTED, _STOPPED, up({"type": input_audio.SPEECH_STOPPED, "channel": [1], "last_word_end": 2.5}),
+        up({"type": input_audio.SPEECH_STOPPED, "channel": [], "last_word_end": "2"}), _COMMITTED, up(input_audio.cleared("event_x")),
+        up(input_audio.timeout_triggered("event_x", "item_u", 0, 5_000)),
+        up({"type": "input_audio_buffer.dtmf_event_received", "event": "1", "received_at": 1}),
+    ),
+    "speech-transcribed": (
+        *READY, words(speech.PIECE, delta="I "), words(speech.PIECE, "item_v", delta="other"), words(speech.PIECE, delta="would"),
+        words(speech.PIECE), words(speech.TRANSCRIBED, transcript="I would."), words(speech.PIECE, delta=" like"),
+        words(speech.TRANSCRIBED, "item_v"), words(speech.PIECE, "item_v", delta="more"),
+    ),
+    "speech-transcribed-without-an-item": (
+        *READY, words(speech.PIECE, None, delta="a"), words(speech.TRANSCRIBED, None, transcript="ab"), words(speech.PIECE, None, delta="c"),
+    ),
+    "speech-transcribed-with-times": (
+        *READY, words(speech.PIECE, delta="a", channel=1, start=0.5, duration=2), words(speech.PIECE, delta="b", channel_index=[2, 3]),
+        words(speech.TRANSCRIBED, transcript="ab", channel_index=[1], channel=0, start="0", alternatives=[
+            {"transcript": "ab", "confidence": 0.5, "words": [{"word": "ab"}]}, {"confidence": "high"},
+        ]),
+        words(speech.TRANSCRIBED, transcript="c", alternatives=[], channel_index=[]),
+    ),
+    "speech-not-transcribed": (
+        *READY, words(speech.PIECE, delta="a"), words(speech.FAILED, error={"code": "c", "message": "m"}),
+        words(speech.SEGMENT, text="a", id="seg_1", speaker="A", start=0.0, end=1.0), words(speech.PIECE, delta="b"),
+    ),
+    # -- ends
+    "host-leaves-with-little-audio": (*_READY, frame(1_000), LEAVE),
+    "host-leaves-with-enough-audio": (*_READY, frame(ENOUGH), LEAVE),
+    "host-leaves-with-little-audio-after-a-commit": (*_READY, frame(ENOUGH), _QUIET, TEXT_DONE, frame(1_000), LEAVE),
+    "host-leaves-with-audio-and-flag": (*_READY, *_ASKED, frame(ENOUGH), LEAVE),
+    "host-leaves-with-little-audio-and-flag": (*_READY, *_ASKED, frame(1_000), LEAVE),
+    "host-leaves-with-audio-and-mark": (*_READY, *CALLED, result("call_1"), frame(ENOUGH), LEAVE),
+    "host-leaves-with-audio-under-vad": (*READY, frame(ENOUGH), LEAVE),
+    "host-leaves-before-ready-with-audio": (CREATED, host(MANUAL), frame(ENOUGH), LEAVE),
+    "upstream-closes-with-audio": (*_READY, frame(ENOUGH), closes(1011)),
+}  # fmt: skip

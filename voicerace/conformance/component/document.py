@@ -1,0 +1,164 @@
+"""docs/component.md, written from the tables: what the component does with a call, and what of a message the app is told."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Final
+
+from voicerace.tables.callbacks import ROWS, Agent, Row, Sound, Step, Tell, TextEnd, User, rows_of
+from voicerace.tables.components import TAGS
+from voicerace.tables.handlers import HANDLERS
+from voicerace.tables.releases import PROXIES
+
+__all__ = ["page"]
+
+_HEAD: Final = """\
+# What the app sees of a session, and what it sends
+
+Between a customer's app and the proxy stands the component, voice-agent-react. This page says what it does with a
+function call and which of its callbacks a message of the proxy leads to, for every release from 0.9.0 to 0.11.1. It is
+written from the tables that the model runs by (`voicerace/tables/callbacks.py`, `components.py`, `handlers.py`); the
+tables were read from the component's source and are held against the running component, case by case
+(`data/README.md`).
+
+## Could a result ever be sent twice?
+
+Yes: by the component itself. A call must be answered, and the ref's `sendFunctionCallResponse` does not count. When
+the handler returns nothing, or its promise resolves to nothing, and the passed `sendResponse` was not called, the
+component sends `{"error":"Handler completed without sending a response"}` for the same call. Whatever set of ids the
+app keeps, it cannot see this. The rule is the same in every release.
+
+| the handler | its name here | results for one call |
+|---|---|---|
+"""
+
+_CURE: Final = """
+The cure needs no new release: return `{id, result}`, or await the tool and call the `sendResponse` you were given.
+
+## Message and callback
+
+A callback that reports a state (`onAgentStateChange`, `onPlaybackStateChange`, `onUserStoppedSpeaking`) comes only when
+the state changes, and behind the message's other callbacks.
+
+| message of the proxy | releases | the app is told |
+|---|---|---|
+"""
+
+_END: Final = """
+An Error leads to `onError` with its code and its description, and to nothing else: the component does not close the
+connection, connects to nothing and repeats nothing; no code is "recoverable". Whether the refusal is told is the
+proxy's choice: up to 0.10.2 it is, later it is hidden.
+
+## Can an app wait for the end of a response?
+
+A workaround that holds a result back until the response with the call is over needs a callback for that moment.
+
+| releases | what the proxy sends when a response is done | what the app is told |
+|---|---|---|
+"""
+
+_REST: Final = """
+So with callbacks alone no such workaround can be written for 0.9.0 to 0.9.8. From 0.10.0 one can wait for
+`onAgentStateChange("idle")` behind `onFunctionCallRequest`, but only where the model says nothing before it calls: text
+of a preamble brings "idle" 200 ms later, before the response is over, or takes the place of the one at its end. Whether
+waiting helps is the proxy's affair: 0.9.4 to 0.9.8 never answer a result that comes after the end.
+
+One way past the callbacks exists in every release, outside the published types: the object that the ref's
+`getAgentManager()` gives has an `addEventListener`, whose listener hears every JSON message as it came; on 0.9.0 to 0.9.3
+`response.done` too.
+
+## Settings, connections, silence
+
+- Settings go out once per connection, 50 ms after it opens. Changed `agentOptions`, another `start()`, another
+  SettingsApplied lead to no second Settings. A second component on the same page sends none at all while the first is
+  connected, because they share a mark on the window, and its user's text goes out all the same.
+- Nothing connects again by itself. The next text of the user does; then Settings are sent anew: up to 0.9.8 with the
+  greeting and without the conversation, unless the app put it into `agentOptions.context` (from 0.9.7
+  `onContextWarning` says so); from 0.10.0 with the conversation, where the component was given a `conversationStorage`.
+- A result for a connection that is gone is dropped without a word, by the ref and by the component alike; behind `stop()`
+  the ref throws. A result that is late for one connection goes out on the next.
+- The user's text goes out at once, also while a tool runs or a response is active.
+- User audio is dropped for 500 ms behind Settings; from 0.11.0 only until SettingsApplied.
+- No option asks for `useOpenAIManualAudioCommit`.
+- After ten seconds in which nothing happens (`agentOptions.idleTimeoutMs`) the component closes the connection, code
+  1000. A call that is not answered keeps it open, for 25 s too. But a call that the component answered with its own
+  error does not: of a handler that returns nothing and a tool of 25 s **the result is never sent**, in any release,
+  once the reply about that error is over. Up to 0.9.7 the ten seconds run from the result whatever the agent does, on
+  0.9.8 from the first message behind it, so a reply in text that takes longer is cut off; from 0.9.8 to 0.10.3 they
+  also cut off an agent that has not said a word for ten seconds.
+"""
+
+
+def page() -> str:
+    """The page."""
+    handlers = "".join(f"| {each.sentence} | `{name}` | {each.submissions} |\n" for name, each in HANDLERS.items())
+    callbacks = "".join(f"| {_code(row.message)} | {_span(row.since, row.until)} | {_told(row)} |\n" for row in ROWS)
+    return f"{_HEAD}{handlers}{_CURE}{callbacks}{_END}{_ends()}{_REST}"
+
+
+def _ends() -> str:
+    """The end of a response, as the proxy of the same tag tells it and the component passes it on."""
+    lines = ""
+    for (sent, told), tags in groupby(TAGS, lambda tag: (_sent_at_end(tag), _told_at_end(tag))):
+        span = list(tags)
+        lines += f"| {_span(span[0], span[-1])} | {sent} | {told} |\n"
+    return lines
+
+
+def _sent_at_end(tag: str) -> str:
+    proxy = PROXIES[tag]
+    if proxy.done_raw:
+        return "`response.done`, raw"
+    if proxy.agent in ("none", "some"):
+        return "nothing"
+    return "`AgentDone`, `AgentAudioDone`, unless its text or audio brought them before"
+
+
+def _told_at_end(tag: str) -> str:
+    proxy, rows = PROXIES[tag], rows_of(tag)
+    sent = ("response.done",) if proxy.done_raw else () if proxy.agent in ("none", "some") else ("AgentDone", "AgentAudioDone")
+    steps = [step for message in sent for step in rows[message].steps if isinstance(step, (Tell, Agent))]
+    if not steps:
+        return "nothing"
+    waits = any(isinstance(step, Agent) and step.unless_playing for step in steps)
+    return '`onAgentStateChange("idle")`' + (", or when its audio has been played" if waits else "")
+
+
+def _span(since: str, until: str) -> str:
+    if (since, until) == (TAGS[0], TAGS[-1]):
+        return "all"
+    return since if since == until else f"{since} to {until}"
+
+
+def _code(message: str) -> str:
+    if message.startswith("("):
+        return message[1:-1]
+    head, _, rest = message.partition(" ")
+    return f"`{head}` {rest}".rstrip()
+
+
+def _told(row: Row) -> str:
+    told = "; ".join(filter(None, map(_step, row.steps))) or "nothing"
+    return f"{told} ({row.note})" if row.note else told
+
+
+def _step(step: Step) -> str:
+    match step:
+        case Tell(callback, values):
+            return f"`{callback}({', '.join(values)})`"
+        case Agent():
+            when = f" from {' or '.join(step.only_from)}" if step.only_from else ""
+            when += ", not while its audio plays" if step.unless_playing else ""
+            ends = ", `onPlaybackStateChange(false)`" if step.playback_ends else ""
+            return f'`onAgentStateChange("{step.state}")`{when}{ends}'
+        case User(True):
+            return '`onAgentStateChange("listening")`, until the agent has once been thinking'
+        case User(False, by_voice):
+            return "`onUserStoppedSpeaking()`" + (", then thinking if it was listening" if by_voice else "")
+        case Sound(True):
+            return '`onAgentStateChange("speaking")`, `onPlaybackStateChange(true)` as its playback begins'
+        case Sound():
+            return '`onPlaybackStateChange(false)`, `onAgentStateChange("idle")` from speaking'
+        case TextEnd(True):
+            return "200 ms later: see text done"
+    return ""

@@ -1,0 +1,147 @@
+"""A script played to the model: the parties of a session, `App` and `Component`, and a clock.
+
+What is compared is each side for itself, in order, with its times: what the component sends to the proxy, and the
+callbacks the app sees. Between the sides one instant has no order: the real component calls the handler in the middle
+of its work and reports changed states when React has committed them, about a millisecond of Jest's clock later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from voicerace.conformance.component.cases import Case
+from voicerace.parties.app import App
+from voicerace.parties.component import Component
+from voicerace.parties.party import Cancel, Close, Effects, Party, Send, SetTimer
+from voicerace.tables.components import component
+from voicerace.tables.handlers import HANDLERS
+from voicerace.tables.profiles import COMPONENT_TIMES_MS
+
+__all__ = ["NOT_COMPARED", "SETTINGS_MS", "differences", "play"]
+
+Seen = dict[str, Any]
+
+#: The real component waits for a moment before Settings; the model sends them at once.
+SETTINGS_MS: Final = 50
+#: `stop()` closes the connection after a second; the model's does at once.
+STOP_MS: Final = 1000
+#: Callbacks that the model leaves out: about the connection's beginning, or about other things than the conversation.
+NOT_COMPARED: Final = frozenset({"onReady", "onIdleTimeoutActiveChange", "onAgentOptionsUsedForSettings"})
+
+
+class _Player:
+    def __init__(self, tag: str, case: Case) -> None:
+        self.case = case
+        context = case.options.get("context", {}).get("messages", ())
+        self.component = Component(component(tag), case.options.get("greeting"), context, idle_timeout=True)
+        self.parties: dict[str, Party] = {
+            "app": App(HANDLERS[case.handler], case.tool_end, case.repeats),  # type: ignore[arg-type]  # of a case
+            "component": self.component,
+        }
+        self.now = 0
+        self.seen: list[Seen] = []
+        self.timers: dict[tuple[str, str], tuple[int, int]] = {}
+        self.set = 0
+
+    def run(self) -> list[Seen]:
+        self.now = SETTINGS_MS
+        self.do("component", self.component.start())
+        for step in self.case.steps:
+            at = step["at"] + (STOP_MS if step["do"] == "stop" else 0)
+            self.until(at)
+            self.step(step)
+        self.until(self.case.until)
+        return self.seen
+
+    def until(self, at: int) -> None:
+        while self.timers and min(self.timers.values())[0] <= at:
+            (self.now, _), (party, name) = min((due, key) for key, due in self.timers.items())
+            del self.timers[party, name]
+            self.do(party, self.parties[party].timer(name))
+        self.now = max(self.now, at)
+
+    def step(self, step: Mapping[str, Any]) -> None:
+        machine = self.component
+        match step["do"]:
+            case "proxy":
+                self.do("component", machine.message("proxy", step["message"]))
+            case "proxy_text":
+                self.do("component", machine.message("proxy", step["text"]))
+            case "proxy_binary":
+                self.do("component", machine.message("proxy", bytes(step["bytes"])))
+            case "proxy_close":
+                self.do("component", machine.closed("proxy", step["code"]))
+            case "played":
+                self.do("component", machine.timer("playback"))
+            case "inject":
+                self.do("component", machine.message("app", {"type": "injectUserMessage", "content": step["text"]}))
+            case "ref":
+                answer = {"type": "sendFunctionCallResponse", **{name: step[name] for name in ("id", "name", "content")}}
+                self.do("component", machine.message("app", answer))
+            case "microphone":
+                self.do("component", machine.message("app", {"type": "microphone", "pcm": bytes(step["bytes"])}))
+            case "stop":
+                self.do("component", machine.message("app", {"type": "stop"}))
+            case "start" | "options":
+                pass  # Settings go out once per connection
+            case other:
+                raise ValueError(f"no model of {other}")
+
+    def do(self, party: str, effects: Effects) -> None:
+        for effect in effects:
+            match effect:
+                case Send(to, payload):
+                    if party == "component":
+                        what = {"bytes": len(payload)} if isinstance(payload, bytes) else dict(payload)  # type: ignore[arg-type]
+                        self.seen.append({"at": self.now, "to": to, **what})
+                    if to in self.parties:
+                        self.do(to, self.parties[to].message(party, payload))
+                case Close(to, code):
+                    self.seen.append({"at": self.now, "to": to, "type": "(close)", "code": code})
+                case SetTimer(name, after, index):
+                    if after != "playback_ms":  # the script says when the audio ends
+                        self.set += 1
+                        self.timers[party, name] = (self.now + self.lasts(after, index), self.set)
+                case Cancel(name):
+                    self.timers.pop((party, name), None)
+
+    def lasts(self, after: str, index: int) -> int:
+        if after == "tool_ms":
+            return self.case.tool_ms[min(index, len(self.case.tool_ms) - 1)]
+        return self.case.repeat_ms if after == "repeat_ms" else COMPONENT_TIMES_MS[after]
+
+
+def play(tag: str, case: Case) -> list[Seen]:
+    """What the model of a release does in a case: ``{"at", "to", "type", …}``, in order."""
+    return _Player(tag, case).run()
+
+
+def differences(real: list[Seen], model: list[Seen]) -> list[str]:
+    """Where two runs of a case differ, side by side; empty when they do not."""
+    found = []
+    for side in ("proxy", "app"):
+        ours, theirs = ([each for each in seen if each["to"] == side and _counts(each)] for seen in (model, real))
+        for index in range(max(len(ours), len(theirs))):
+            one = theirs[index] if index < len(theirs) else None
+            two = ours[index] if index < len(ours) else None
+            if one is None or two is None or _bare(one) != _bare(two) or abs(one["at"] - two["at"]) > 1:
+                found.append(f"to the {side}: real {_line(one)}, model {_line(two)}")
+    return found
+
+
+def _counts(seen: Seen) -> bool:
+    opening = seen.get("type") == "onConnectionStateChange" and seen["state"] in ("connecting", "connected")
+    return seen.get("type") not in NOT_COMPARED and not opening
+
+
+def _bare(seen: Seen) -> Seen:
+    return {name: value for name, value in seen.items() if name not in ("at", "to")}
+
+
+def _line(seen: Seen | None) -> str:
+    if seen is None:
+        return "nothing"
+    return f"{seen['at']} ms {seen.get('type', 'audio')} " + " ".join(
+        f"{v!r:.60}" for k, v in _bare(seen).items() if k != "type"
+    )

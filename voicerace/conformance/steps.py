@@ -1,0 +1,113 @@
+"""What the scripted exchanges are made of: their steps, and the messages that many of them begin or end with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from voicerace.recording import Payload
+from voicerace.wire import agent, realtime
+
+
+@dataclass(frozen=True)
+class Step:
+    """One input of a script: a message, a close, or that nobody says anything for `wait_ms`, for the proxy's own timers."""
+
+    sender: Literal["component", "upstream"]
+    payload: Payload = None
+    closes: bool = False
+    code: int | None = None
+    wait_ms: int = 0
+
+
+@dataclass(frozen=True)
+class Script:
+    """A named exchange. `reachable` False: the upstream refuses the connection."""
+
+    name: str
+    steps: tuple[Step, ...]
+    reachable: bool = True
+
+
+SETTINGS = agent.settings(
+    prompt="Be brief.", model="gpt-realtime", functions=[{"name": "f", "description": "d", "parameters": {"type": "object"}}]
+)
+GREETED = agent.settings(prompt="Be brief.", model="gpt-realtime", greeting="Hello.")
+CONTEXT = agent.settings(
+    prompt="Be brief.",
+    model="gpt-realtime",
+    greeting="Hello.",
+    context=[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello again"}],
+)
+
+
+def host(payload: Payload) -> Step:
+    return Step("component", payload)
+
+
+def up(payload: Payload) -> Step:
+    return Step("upstream", payload)
+
+
+def wait(span_ms: int) -> Step:
+    """Nobody says anything for that long."""
+    return Step("upstream", wait_ms=span_ms)
+
+
+def text(words: str) -> Step:
+    return host(agent.inject_user_message(words))
+
+
+def result(call: str, body: str = '{"ok":true}') -> Step:
+    return host(agent.function_call_response(call, "f", body))
+
+
+def item(kind: str, body: Mapping[str, Any]) -> Step:
+    return up(realtime.conversation_item(kind, "event_x", None, body))
+
+
+def closes(code: int) -> Step:
+    """The upstream closes."""
+    return Step("upstream", closes=True, code=code)
+
+
+def user(item_id: str) -> dict[str, Any]:
+    return {"id": item_id, "object": "realtime.item", "status": "completed", **realtime.user_item("hi")}
+
+
+def output(item_id: str, call: str) -> dict[str, Any]:
+    return {"id": item_id, "object": "realtime.item", "status": "completed", **realtime.output_item(call, "{}")}
+
+
+def reply(item_id: str, words: str) -> dict[str, Any]:
+    return realtime.reply_item(item_id, "completed", [realtime.item_content("text", words)])
+
+
+def response(kind: str, response_id: str, status: str = "completed", items: tuple[dict[str, Any], ...] = ()) -> Step:
+    return up(
+        realtime.response_event(kind, "event_x", realtime.response_object(response_id, "conv_1", "text", status, None, items))
+    )
+
+
+def content(kind: str, **fields: Any) -> Step:
+    return up(realtime.content_event(kind, "event_x", "resp_1", "item_1", 0, **fields))
+
+
+def error(code: str | None, message: str) -> Step:
+    return up(realtime.error_event("event_x", code, message))
+
+
+_SESSION: dict[str, Any] = {"type": "realtime", "model": "gpt-realtime"}
+CREATED = up(realtime.session_event(realtime.SESSION_CREATED, "event_1", _SESSION))
+UPDATED = up(realtime.session_event(realtime.SESSION_UPDATED, "event_2", _SESSION))
+READY = (CREATED, host(SETTINGS), UPDATED)
+LEAVE = Step("component", closes=True, code=1000)
+_CALL_ITEM = realtime.call_item("item_c", "call_1", "f", "{}", "in_progress")
+CALLED = (
+    response(realtime.RESPONSE_CREATED, "resp_1", "in_progress"),
+    up(realtime.arguments_event(realtime.ARGUMENTS_DONE, "event_x", "resp_1", _CALL_ITEM, 0, ' {"a": 1} ')),
+)
+TEXT_DONE = content(realtime.TEXT_DONE, text="A reply.")
+DONE = response(realtime.RESPONSE_DONE, "resp_1")
+REFUSED = up(realtime.refusal("event_x", "resp_1", None))
