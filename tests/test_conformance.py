@@ -15,6 +15,7 @@ from voicerace.conformance.run import COLUMNS
 from voicerace.recording import Recording, read_recordings
 from voicerace.shipped import shipped
 from voicerace.sweep import trials_of
+from voicerace.tables.profiles import PROXY_TIMES_MS
 from voicerace.tables.releases import PROXIES, ProxyRelease
 
 TAGS = ("0.9.1", "0.9.4", "0.11.1")
@@ -28,6 +29,22 @@ FLIPS: dict[str, tuple[object, ...]] = {
     "settings_wait": (True, False),
     "text_queued": (True, False),
     "audio": ("quiet", "vad"),
+    "resampled": (True, False),
+    "commit_on": tuple(
+        frozenset(each)
+        for each in (
+            (),
+            ("quiet",),
+            ("most",),
+            ("quiet", "most"),
+            ("quiet", "flag"),
+            ("quiet", "close"),
+            ("most", "flag", "close"),
+        )
+    )
+    + tuple(frozenset({"quiet", "most", "flag", "close"} - {each}) for each in ("", "quiet", "most", "flag", "close")),
+    "first_commit_bytes": (4_800, 4_802, 32_000, 48_000, 48_002),
+    "transcripts": ("pieces", "whole"),
     "refusal_hidden": (True, False),
     "unknown_event": ("raw", "error", "log"),
     "text_delta_known": (True, False),
@@ -41,11 +58,8 @@ FLIPS: dict[str, tuple[object, ...]] = {
 }
 
 #: (tag, knob, value) that change nothing that a proxy of this tag can be seen to do, with the reason.
-_NO_AUDIO = "no user audio in these exchanges, so no create of the audio path sets the flag"
 WITHOUT_EFFECT: dict[tuple[str, str, object], str] = {
     ("0.9.1", "recovery", True): "nothing waits behind a result, so there is nothing to recover",
-    ("0.9.1", "flag_set_by", frozenset({"result", "text"})): _NO_AUDIO,
-    ("0.9.4", "flag_set_by", frozenset({"result", "text"})): _NO_AUDIO,
     ("0.9.1", "text_delta_known", True): "what is not known goes to the host raw, known or not",
     ("0.9.4", "text_delta_known", True): "what is not known goes to the host raw, known or not",
 }
@@ -91,6 +105,26 @@ def test_every_knob_of_the_table_is_flipped() -> None:
         if name not in ("tag", "backend", "published", "generation", "source")
     }
     assert names == set(FLIPS)
+
+
+@pytest.mark.parametrize(
+    ("tag", "name", "value"),
+    [
+        ("0.9.1", "audio_quiet_ms", 200),
+        ("0.9.1", "audio_quiet_ms", 550),
+        ("0.11.1", "audio_quiet_ms", 200),
+        ("0.11.1", "audio_quiet_ms", 550),
+        ("0.11.1", "audio_most_ms", 390),
+        ("0.11.1", "audio_most_ms", 850),
+        ("0.11.1", "recovery_ms", 19_000),
+        ("0.11.1", "recovery_ms", 21_000),
+    ],
+)
+def test_the_proxys_own_times_are_noticed_to_a_fraction_of_a_second(
+    tag: str, name: str, value: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PROXY_TIMES_MS, name, value)
+    assert caught(tag, PROXIES[tag])
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from voicerace.units import ns
 __all__ = ["replay"]
 
 
-#: How long after its timer a proxy was seen to speak, at most.
-_LATE_NS = ns(200)
+#: How far from the model's timer a proxy was seen to speak, at most: its own ran in real time (`ComparedProxy.silence`), and
+#: began while the script's clock stood still.
+_LATE_NS, _EARLY_NS = ns(200), ns(100)
 
 
 class _Step(NamedTuple):
@@ -58,10 +59,10 @@ class _TimedModel:
 
     def take(self, step: _Step) -> tuple[str, Effects]:
         """What the model sends in a step, and the step's name."""
-        overdue = self.timers.until(step.at_ns, self.proxy)
         given = step.given
         if given is None:
-            return "a timer", overdue
+            return "a timer", self.timers.until(step.at_ns + _EARLY_NS, self.proxy)
+        overdue = self.timers.until(step.at_ns, self.proxy)
         sender = given.link.sender
         if given.kind == "close":
             code = given.payload.get("code") if isinstance(given.payload, Mapping) else None

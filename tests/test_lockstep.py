@@ -1,0 +1,112 @@
+"""Does the lockstep engine see what a proxy does by itself? Against a proxy of a few lines, in place of the real one."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+from websockets.sync.server import ServerConnection, serve
+
+from voicerace.conformance.compared import ComparedProxy
+from voicerace.conformance.steps import SETTINGS, UPDATED
+from voicerace.engines.lockstep import RunningProxy, UpstreamSocket
+from voicerace.parties.party import ABNORMAL, Close, Effects, Send, SetTimer
+from voicerace.parties.proxy import Proxy
+from voicerace.tables.releases import PROXIES
+
+
+@pytest.fixture
+def upstream() -> Iterator[UpstreamSocket]:
+    with UpstreamSocket() as socket_:
+        yield socket_
+
+
+@pytest.fixture
+def proxy_url(upstream: UpstreamSocket) -> Iterator[str]:
+    """A proxy that passes text on; ``later`` after 150 ms; ``die`` ends it as a process ends."""
+
+    def attend(host: ServerConnection) -> None:
+        with contextlib.suppress(ConnectionClosed, OSError), connect(upstream.url, proxy=None, compression=None) as far:
+            for message in host:
+                if message == "die":
+                    for each in (host, far):
+                        each.socket.shutdown(socket.SHUT_RDWR)
+                    return
+                if message == "later":
+                    time.sleep(0.15)
+                far.send(message)
+
+    with serve(attend, "127.0.0.1", 0, compression=None) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}/openai"
+        server.shutdown()
+
+
+@pytest.fixture
+def running(upstream: UpstreamSocket, proxy_url: str) -> Iterator[RunningProxy]:
+    proxy = RunningProxy(proxy_url, upstream)
+    yield proxy
+    proxy.end()
+
+
+def until_something(proxy: RunningProxy, effects: Effects) -> Effects:
+    """A thread of the proxy's may be behind the pong, unlike `ws`."""
+    return effects or proxy.await_message(5)
+
+
+def test_what_the_proxy_sends_by_itself_is_awaited_in_real_time(running: RunningProxy) -> None:
+    begun = time.monotonic()
+    assert until_something(running, running.message("component", "later")) == [Send("upstream", "later")]
+    assert 0.1 < time.monotonic() - begun < 4
+    assert running.await_message(0.05) == ()
+
+
+def test_a_process_that_ends_drops_both_connections_and_nobody_waits_for_it(running: RunningProxy) -> None:
+    begun = time.monotonic()
+    found = [*running.message("component", "die")]
+    while len(found) < 2 and time.monotonic() - begun < 5:
+        found += running.await_message(0.1)
+    assert sorted(found, key=lambda effect: effect.to) == [Close("component", ABNORMAL), Close("upstream", ABNORMAL)]  # type: ignore[union-attr]
+    assert running.message("component", "hello?") == ()
+    assert time.monotonic() - begun < 5
+
+
+class Ahead(ComparedProxy):
+    """A comparison whose real clock is ahead of the session's by `by_s`."""
+
+    by_s = 0.0
+
+    def _real_s(self) -> float:
+        return time.monotonic() + self.by_s
+
+
+@pytest.mark.parametrize(("by_s", "late"), [(0.0, False), (0.3, True)])
+def test_a_machine_that_was_too_busy_for_the_proxys_own_timers_is_noticed(
+    running: RunningProxy, by_s: float, late: bool
+) -> None:
+    party = Ahead(running, Proxy(PROXIES["0.9.1"]))
+    party.message("component", SETTINGS)
+    party.message("upstream", UPDATED.payload)
+    assert any(isinstance(effect, SetTimer) for effect in party.message("component", bytes(4_800)))
+    party.by_s = by_s
+    party.message("component", bytes(4_800))
+    assert party.late is late
+
+
+def test_a_proxy_that_never_speaks_is_a_difference_not_a_delay(running: RunningProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicerace.conformance.compared._PATIENCE_S", 0.05)
+    party = ComparedProxy(running, Proxy(PROXIES["0.9.1"]))
+    party.message("component", SETTINGS)
+    party.message("upstream", UPDATED.payload)
+    party.message("component", bytes(4_800))
+    party.differences.clear()
+    party.now_ns = lambda: 450_000_000
+    party.silence(450)
+    assert [difference.link for difference in party.differences] == ["proxy>upstream"]
+    assert not party.late
