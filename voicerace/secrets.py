@@ -1,7 +1,11 @@
-"""Keeps keys out of everything that is written: finds them as they are, and in the forms in which text carries them.
+"""Keys, kept out of everything we write: taken out of text as they are, escaped, quoted, in base64, and in pieces.
 
 A key gets into a recording when somebody else repeats it: an API that quotes the header it refused, an app that sends
 it on. So whatever is kept or printed passes through here.
+
+What it cannot find: pieces of fewer than `PIECE` characters (a key spelt out over many messages), other encodings
+(hexadecimal, compressed, encrypted), and values of fewer than `SHORTEST` characters, which would take ordinary words out
+of recordings. Where a key of ours would be so short, it is refused instead (`engines.targets`).
 """
 
 from __future__ import annotations
@@ -11,72 +15,130 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 from typing import Any, Final, Self
-from urllib.parse import quote, quote_plus
 
-__all__ = ["Scrubber"]
+__all__ = ["PIECE", "SHORTEST", "Scrubber", "is_named_like_a_key"]
 
 _HIDDEN: Final = "[key]"
-#: Variables whose values are secrets wherever they turn up.
-_KEY_NAME: Final = re.compile(r"(?:^|_)(?:API_?KEY|ACCESS_?KEY|TOKEN|SECRET)$", re.IGNORECASE)
-#: Shorter values would take ordinary words out of recordings.
-_SHORTEST: Final = 12
+#: Names of variables, and of a URL's parameters, whose values are secrets wherever they turn up.
+_KEY_NAME: Final = re.compile(
+    r"(?:^|_)(?:(?:API|ACCESS|SECRET|PRIVATE)?KEY|\w*TOKEN|SECRET|PASSWORD|PASSWD)(?:_?\d+)?$", re.IGNORECASE
+)
+SHORTEST: Final = 12
+#: So many characters in a row of a secret are hidden where the rest of it is missing: cut off, or in another string.
+PIECE: Final = 16
+#: Every piece of that length holds one whole block of this one.
+_BLOCK: Final = 8
+#: What no encoder escapes.
+_SAFE: Final = re.compile(r"[A-Za-z0-9_.~-]")
 
 
 class Scrubber:
     """Takes secrets out of text.
 
     Args:
-        secrets: the values themselves; those under 12 characters are left alone.
+        secrets: the values themselves; those under `SHORTEST` characters are left alone.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        forms = {form for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret)}
-        # The longest first: a form that holds another one goes as a whole.
-        longest = sorted(forms, key=lambda form: (-len(form), form))
-        self._pattern = re.compile("|".join(re.escape(form) for form in longest)) if longest else None
+        # The longest first: one that holds another one goes as a whole.
+        self._secrets = sorted({each for each in secrets if len(each) >= SHORTEST}, key=lambda each: (-len(each), each))
+        forms = dict.fromkeys(form for secret in self._secrets for form in _forms(secret))
+        self._plain = tuple(forms)
+        self._pattern = re.compile("|".join(map(_escaped, forms)) or r"(?!)")
+        self._blocks = {
+            (secret, start): secret[start : start + _BLOCK]
+            for secret in self._secrets
+            for start in range(0, len(secret) - _BLOCK + 1, _BLOCK)
+        }
 
     @classmethod
-    def of_environment(cls, environment: Mapping[str, str] | None = None, names: Iterable[str] = ()) -> Self:
-        """One for every variable that is named like a key (``…API_KEY``, ``…TOKEN``, ``…SECRET``), and for `names`."""
+    def of_environment(
+        cls, environment: Mapping[str, str] | None = None, names: Iterable[str] = (), values: Iterable[str] = ()
+    ) -> Self:
+        """One for every variable that is named like a key (``…API_KEY``, ``…TOKEN``, ``…SECRET``), for `names` and `values`."""
         environment = os.environ if environment is None else environment
-        wanted = [name for name in environment if _KEY_NAME.search(name)] + [name for name in names if name in environment]
-        return cls(environment[name].strip() for name in wanted)
+        wanted = [name for name in environment if is_named_like_a_key(name)] + [name for name in names if name in environment]
+        return cls([*(environment[name].strip() for name in wanted), *values])
 
     def text(self, text: str) -> str:
-        return self._pattern.sub(_HIDDEN, text) if self._pattern else text
+        if not self._in(text):
+            return text
+        return self._without_pieces(self._pattern.sub(_HIDDEN, text))
 
     def payload(self, payload: Mapping[str, Any] | bytes | str | None) -> Mapping[str, Any] | bytes | str | None:
-        """A message without secrets; the same object when it holds none."""
-        if self._pattern is None or payload is None:
+        """A message without secrets; the same object when it holds none. An object that is none any more becomes text."""
+        if not self._secrets or payload is None:
             return payload
         if isinstance(payload, str):
             return self.text(payload)
         if isinstance(payload, bytes):
             text = payload.decode("latin-1")
-            return self.text(text).encode("latin-1") if self._pattern.search(text) else payload
-        cleaned = {self.text(str(name)): self._value(value) for name, value in payload.items()}
-        return payload if cleaned == payload else cleaned
+            return self.text(text).encode("latin-1") if self._in(text) else payload
+        # As text: it has any depth, and a secret in it may be escaped more than once.
+        text = json.dumps(dict(payload), ensure_ascii=False)
+        if not self._in(text) or (cleaned := self.text(text)) == text:
+            return payload
+        try:
+            value = json.loads(cleaned)
+        except ValueError:
+            return cleaned
+        return value if isinstance(value, dict) else cleaned
 
-    def _value(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, Mapping):
-            return self.payload(value)
-        if isinstance(value, list):
-            return [self._value(each) for each in value]
-        return value
+    def _in(self, text: str) -> bool:
+        """Whether a secret may be in a text: looking for fixed strings is many times faster than the pattern."""
+        if any(form in text for form in self._plain) or any(block in text for block in self._blocks.values()):
+            return True
+        return ("\\" in text or "%" in text) and self._pattern.search(text) is not None
+
+    def _without_pieces(self, text: str) -> str:
+        for (secret, start), block in self._blocks.items():
+            at = text.find(block)
+            while at >= 0:
+                before = _alike(text[max(0, at - start) : at][::-1], secret[:start][::-1])
+                after = _alike(text[at : at + len(secret)], secret[start:])
+                if before + after >= PIECE:
+                    text = text[: at - before] + _HIDDEN + text[at + after :]
+                    at -= before
+                at = text.find(block, at + 1)
+        return text
+
+
+def is_named_like_a_key(name: str) -> bool:
+    """Whether a variable, or a parameter of a URL, holds a secret by its name."""
+    return _KEY_NAME.search(name.replace("-", "_")) is not None
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters two texts begin with that are the same."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _forms(secret: str) -> Iterable[str]:
-    """The secret, escaped in JSON (either way to write a slash), quoted in a URL, and inside base64 at any offset."""
-    escaped = json.dumps(secret)[1:-1]
-    yield from (secret, escaped, escaped.replace("/", "\\/"), quote(secret), quote(secret, safe=""), quote_plus(secret))
-    yield json.dumps(escaped)[1:-1]
+    """The secret itself, its bytes read as Latin-1 (as frames of bytes are searched), and inside base64 at any offset."""
+    yield secret
+    yield secret.encode("utf-8", "surrogateescape").decode("latin-1")
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for offset in range(3):
             # What stands before the secret, and behind it, changes only the characters that are cut off here.
-            code = encode(bytes(offset) + secret.encode()).decode("ascii").rstrip("=")
-            start = (0, 2, 3)[offset]
-            tail = (offset + len(secret.encode())) % 3
-            yield code[start : len(code) - (1 if tail else 0)]
+            raw = bytes(offset) + secret.encode("utf-8", "surrogateescape")
+            code = encode(raw).decode("ascii").rstrip("=")
+            yield code[(0, 2, 3)[offset] : len(code) - (1 if len(raw) % 3 else 0)]
+
+
+def _escaped(form: str) -> str:
+    """A pattern of a form, however often it was escaped in JSON or quoted in a URL; each encoder escapes as it likes."""
+    return "".join(char if _SAFE.match(char) else _escapes(char) for char in form)
+
+
+def _escapes(char: str) -> str:
+    units = char.encode("utf-16-be", "surrogatepass")
+    codes = [units[at : at + 2].hex() for at in range(0, len(units), 2)]
+    json_ways = ["".join(rf"\\+u{code}" for code in codes)]
+    if ord(char) < 0x100:
+        json_ways.append(rf"\\+x{ord(char):02x}")
+    url_way = "".join(f"%(?:25)*{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
+    as_it_is = r"\\+" if char == "\\" else rf"\\*{re.escape(char)}"
+    plus = r"|\+" if char == " " else ""
+    return f"(?:(?i:{'|'.join([*json_ways, url_way])})|{as_it_is}{plus})"

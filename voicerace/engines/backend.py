@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
@@ -60,6 +61,7 @@ class Backend:
         self.upstream_url = upstream_url
         self.patience_s = patience_s
         self.port = 0
+        self._given_up = threading.Event()
         self._log_path = log
         self._log: IO[bytes] | None = None
         self._child: subprocess.Popen[bytes] | None = None
@@ -73,6 +75,10 @@ class Backend:
     def alive(self) -> bool:
         """Whether its process runs."""
         return self._child is not None and self._child.poll() is None
+
+    def give_up(self) -> None:
+        """Wait no longer for it to listen; from another thread than the one that waits."""
+        self._given_up.set()
 
     def __enter__(self) -> Self:
         node = shutil.which("node")
@@ -112,7 +118,7 @@ class Backend:
     def _await_listening(self) -> None:
         child = self._child
         deadline = time.monotonic() + self.patience_s
-        while child is not None and child.poll() is None and time.monotonic() < deadline:
+        while child is not None and child.poll() is None and time.monotonic() < deadline and not self._given_up.is_set():
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
                 return
             time.sleep(0.05)

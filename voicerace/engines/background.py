@@ -11,9 +11,10 @@ import contextlib
 import queue
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import Final, TypeVar
 
+from voicerace.engines.clock import new_loop
 from voicerace.engines.live import Live
 from voicerace.engines.session import Session
 from voicerace.recording import Recording
@@ -23,18 +24,23 @@ __all__ = ["play", "play_all"]
 _Key = TypeVar("_Key")
 #: Seconds for which Python lets one thread keep the interpreter: the default, 5 ms, is a delay one could measure.
 _SWITCH_S: Final = 0.0005
-#: Sessions that start together would send their messages together; the starts are this far apart.
-_APART_S: Final = 0.005
+#: Sessions that start together would send their messages together, and a session takes some 10 ms of the processor: the
+#: starts are this far apart.
+_APART_S: Final = 0.02
 
 
-def play(live: Callable[[], Live], session: Session) -> Recording:
+def play(live: Callable[[], Live], session: Session, unfinished: Callable[[Recording], None] | None = None) -> Recording:
     """One session; see `play_all`."""
-    return next(iter(play_all(live, [(0, session)])))[1]
+    with contextlib.closing(play_all(live, [(0, session)], unfinished=unfinished)) as played:
+        return next(played)[1]
 
 
 def play_all(
-    live: Callable[[], Live], sessions: Iterable[tuple[_Key, Session]], at_once: int = 1
-) -> Iterator[tuple[_Key, Recording]]:
+    live: Callable[[], Live],
+    sessions: Iterable[tuple[_Key, Session]],
+    at_once: int = 1,
+    unfinished: Callable[[Recording], None] | None = None,
+) -> Generator[tuple[_Key, Recording]]:
     """Play sessions, up to `at_once` of them side by side; yields (key, recording) in the order in which they end.
 
     Closing the generator, or an exception in the caller (Ctrl-C), ends what still runs; those are not yielded.
@@ -42,13 +48,14 @@ def play_all(
     Args:
         live: makes the engine; called in the thread that runs it.
         sessions: what is played, each with a key of the caller's.
+        unfinished: gets the recordings of what was ended, in the engine's thread.
 
     Raises:
         InputError: the engine could not start, or go on.
     """
     found: queue.Queue[tuple[_Key, Recording] | BaseException | None] = queue.Queue()
-    loop = asyncio.new_event_loop()
-    work = loop.create_task(_work(live, list(sessions), at_once, found.put))
+    loop = new_loop()
+    work = loop.create_task(_work(live, list(sessions), at_once, found.put, unfinished))
     thread = threading.Thread(target=_run, args=(loop, work, found.put), name="live sessions", daemon=True)
     before = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_S)
@@ -77,9 +84,18 @@ def _run(loop: asyncio.AbstractEventLoop, work: asyncio.Task[None], put: Callabl
     else:
         put(None)
     finally:
+        _end_tasks(loop)
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+
+
+def _end_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """As `asyncio.run` does it: nothing is left half-way when the loop is closed."""
+    if left := asyncio.all_tasks(loop):
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.wait(left))
 
 
 async def _work(
@@ -87,6 +103,7 @@ async def _work(
     sessions: list[tuple[_Key, Session]],
     at_once: int,
     put: Callable[[tuple[_Key, Recording]], None],
+    unfinished: Callable[[Recording], None] | None,
 ) -> None:
     async with live() as engine:
         waiting = iter(sessions)
@@ -94,8 +111,12 @@ async def _work(
         async def one_after_another(number: int) -> None:
             await asyncio.sleep(number * _APART_S)
             for key, session in waiting:
-                put((key, await engine.play(session)))
+                put((key, await engine.play(session, unfinished)))
 
-        async with asyncio.TaskGroup() as group:
-            for number in range(min(at_once, len(sessions))):
-                group.create_task(one_after_another(number))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(min(at_once, len(sessions))):
+                    group.create_task(one_after_another(number))
+        except ExceptionGroup as failed:
+            # The first is what happened; the callers know it, and no groups.
+            raise failed.exceptions[0] from None

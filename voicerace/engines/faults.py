@@ -54,7 +54,8 @@ class Fault:
         if found is None:
             raise InputError("fault", repr(word), f"allowed are {_GRAMMAR}")
         kind, value, type_, number = found.groups()
-        if (kind in ("delay", "refuse")) != (value is not None) or (kind == "refuse" and (type_ or number)):
+        unfit = (kind in ("delay", "refuse")) != (value is not None) or (kind == "refuse" and (type_ or number))
+        if unfit or (number is not None and number.isdigit() and int(number) == 0):
             raise InputError("fault", repr(word), f"allowed are {_GRAMMAR}")
         default = "response.output_item.added" if kind == "drop" else realtime.RESPONSE_DONE
         return cls(kind, _value(word, kind, value), type_ or default, None if number == "all" else int(number or 1))
@@ -67,9 +68,9 @@ def _value(word: str, kind: str, text: str | None) -> float:
         number = float(text)
     except ValueError:
         number = -1.0
-    low, high = (400, 599) if kind == "refuse" else (0, 86_400_000)
-    if not low <= number <= high:
-        raise InputError("fault", repr(word), f"{kind} takes {low} to {high}")
+    low, high, unit = (400, 599, "a status of") if kind == "refuse" else (0, 86_400_000, "ms,")
+    if not low <= number <= high or (kind == "refuse" and number != int(number)):
+        raise InputError("fault", repr(word), f"{kind} takes {unit} {low} to {high}")
     return number
 
 

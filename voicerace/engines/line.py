@@ -14,12 +14,14 @@ from typing import Any, Final, Protocol
 
 from websockets.asyncio.connection import Connection
 from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
 
 from voicerace.engines.place import Place
+from voicerace.parties.party import ABNORMAL
 from voicerace.recording import Link, Payload
 from voicerace.wire.frames import frame_of, payload_of
 
-__all__ = ["CLOSE_TIMEOUT_S", "MAX_FRAME", "Line", "Tamper", "why_closed"]
+__all__ = ["CLOSE_TIMEOUT_S", "MAX_FRAME", "Line", "Tamper", "drop", "why_closed"]
 
 #: The API takes events of up to 15 MiB (its reference); more than that is a fault, not a message.
 MAX_FRAME: Final = 16 * 2**20
@@ -65,7 +67,8 @@ class Line:
         self._out_s = out_ns / 1e9
         self._in_s = in_ns / 1e9
         self._tamper = tamper
-        self._queue: asyncio.Queue[_Item | asyncio.Event] = asyncio.Queue()
+        self._queue: asyncio.Queue[_Item | asyncio.Event | None] = asyncio.Queue()
+        self._held_back: set[asyncio.TimerHandle] = set()
         self._closing = False
         place.lines[outgoing] = self
 
@@ -81,7 +84,7 @@ class Line:
         for further_s, each in replaced:
             # A message that a fault holds back leaves its sender later: it is recorded when it does.
             if further_s:
-                asyncio.get_running_loop().call_later(further_s, self._send_late, each)
+                self._held_back.add(asyncio.get_running_loop().call_later(further_s, self._send_late, each))
             else:
                 sent.append((self._put(each, "message"), each))
         return sent
@@ -112,15 +115,20 @@ class Line:
         return seq
 
     def _drop(self) -> None:
-        """Lose the connection without a word."""
+        """Lose the connection without a word; the party goes with it."""
         self._closing = True
         self.place.recorder.fault(self.outgoing, f"{self.outgoing.sender} dropped the connection on purpose (--fault)")
-        self.connection.transport.abort()
+        self.place.end()
+        self._queue.put_nowait(None)
 
     async def _write(self) -> None:
         with contextlib.suppress(ConnectionClosed):
             while True:
                 item = await self._queue.get()
+                if item is None:
+                    # What was said before still goes out, so that a session with this fault is the same every time.
+                    self.connection.transport.close()
+                    return
                 if isinstance(item, asyncio.Event):
                     item.set()
                     continue
@@ -131,6 +139,9 @@ class Line:
                     code = payload["code"] if isinstance(payload, dict) else None
                     if not self.both_ours:
                         self.place.recorder.arrived(seq)
+                    if code == ABNORMAL:
+                        self.connection.transport.close()
+                        return
                     # None sends a close frame without a code, as the parties mean it.
                     await self.connection.close(code)  # type: ignore[arg-type]
                     return
@@ -141,8 +152,9 @@ class Line:
     # -- in ----------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Carry messages both ways until the connection is closed; the place is told."""
+        """Carry messages both ways until the connection is closed; the place is told. Cancelled, it drops the connection."""
         writer = asyncio.ensure_future(self._write())
+        cancelled = False
         try:
             while True:
                 raw = await self.connection.recv()
@@ -154,11 +166,19 @@ class Line:
             if self._in_s and not self._closing:
                 await asyncio.sleep(self._in_s)
             self._over(closed)
+        except BaseException:
+            cancelled = True
+            raise
         finally:
-            if not self._closing:
+            for handle in self._held_back:
+                handle.cancel()
+            if cancelled or not self._closing:
                 writer.cancel()
             with contextlib.suppress(asyncio.CancelledError, TimeoutError):
                 await asyncio.wait_for(writer, CLOSE_TIMEOUT_S)
+            # Nothing is left of it when this returns, however it ended.
+            drop(self.connection)
+            await self.connection.wait_closed()
 
     def _later(self, raw: str | bytes) -> None:
         now = self.place.recorder.now_ns()
@@ -174,7 +194,7 @@ class Line:
         else:
             seq = recorder.seen(self.incoming, "message", payload, "socket", read_ns)
             recorder.arrived(seq)
-        self.place.message(self.incoming, payload, seq)
+        self.place.message(self.incoming, payload, seq, foreign=not self.both_ours)
 
     def _over(self, closed: ConnectionClosed) -> None:
         """The connection has ended: by us, by the neighbour, or by accident."""
@@ -182,13 +202,20 @@ class Line:
         if self._closing:
             return
         if closed.rcvd is None or (closed.sent is not None and not closed.rcvd_then_sent):
-            recorder.fault(self.incoming, why_closed(closed, self.incoming.sender))
-            self.place.closed(self.incoming, 1006)
+            if not recorder.stopped:  # else it is ours, who ended the session
+                recorder.fault(self.incoming, why_closed(closed, self.incoming.sender))
+            self.place.closed(self.incoming, ABNORMAL)
             return
         code = None if closed.rcvd.code == 1005 else int(closed.rcvd.code)
         if not self.both_ours or recorder.received(self.incoming, "close") is None:
             recorder.arrived(recorder.seen(self.incoming, "close", {"code": code}, "socket"))
         self.place.closed(self.incoming, code)
+
+
+def drop(connection: Connection) -> None:
+    """End a connection without a close frame. A transport that has gone by itself fails when told to go (CPython 3.11)."""
+    if connection.state is not State.CLOSED:
+        connection.transport.abort()
 
 
 def why_closed(closed: ConnectionClosed, neighbour: str) -> str:

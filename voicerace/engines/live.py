@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,15 +21,16 @@ from typing import Any, Final, Self
 from websockets.asyncio.client import ClientConnection
 
 from voicerace.engines.backend import Backend
+from voicerace.engines.clock import Collecting
 from voicerace.engines.connecting import NotConnectedError, open_connection
 from voicerace.engines.door import Door
-from voicerace.engines.line import Line
+from voicerace.engines.line import Line, drop
 from voicerace.engines.place import Place
 from voicerace.engines.recorder import Recorder
 from voicerace.engines.relay import Relay
 from voicerace.engines.seats import ProxySeat, UpstreamSeat
 from voicerace.engines.session import Session
-from voicerace.engines.targets import ProxyTarget, UpstreamTarget, address
+from voicerace.engines.targets import ProxyTarget, UpstreamTarget, address, scrubber
 from voicerace.errors import InputError
 from voicerace.parties.party import Effects
 from voicerace.parties.user import User
@@ -43,6 +44,8 @@ __all__ = ["Live", "upstream_of"]
 _OPENING_S: Final = 10.0
 #: Above the longest time in which a session may rightly be silent.
 _SILENCE_MARGIN_S: Final = 5.0
+#: What is left of a session that was stopped has so long to end by itself.
+_STOPPED_S: Final = 1.0
 _UPSTREAM_PATH: Final = "/v1/realtime?model=gpt-realtime"
 _UPSTREAM_LINKS: Final = (Link("proxy", "upstream"), Link("upstream", "proxy"))
 
@@ -81,23 +84,25 @@ class Live:
             )
         if proxy.kind != "url" and (self.upstream.kind == "unseen" or listen is not None):
             raise InputError("listen", f"given with {proxy.name}", "only with a proxy at ws://... and an upstream")
-        keys = [self.upstream.key_from] if self.upstream.key_from else []
-        self.scrub = scrub or Scrubber.of_environment(names=keys)
+        self.scrub = scrub or scrubber(proxy, self.upstream)
         self.silence_s = silence_s
         self._log = log
         self.upstream_door = Door(*(listen or ("127.0.0.1", 0)))
         self.proxy_door = Door()
         self.backend: Backend | None = None
+        self._reviving = asyncio.Lock()
+        self._collecting = Collecting()
         self._stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(self._collecting)
             await stack.enter_async_context(self.upstream_door)
             if self.proxy.kind == "model":
                 await stack.enter_async_context(self.proxy_door)
             if self.proxy.kind == "backend":
-                await self._start_backend()
                 stack.push_async_callback(self._end_backend)
+                await self._start_backend()
             self._stack = stack.pop_all()
         return self
 
@@ -109,7 +114,14 @@ class Live:
     async def _start_backend(self) -> None:
         url = self.upstream_door.address + _UPSTREAM_PATH
         self.backend = Backend(self.proxy.directory or Path(), url, log=self._log)
-        await asyncio.to_thread(self.backend.__enter__)
+        starting = asyncio.ensure_future(asyncio.to_thread(self.backend.__enter__))
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # The thread goes on by itself: what it has started must not outlive us.
+            self.backend.give_up()
+            await asyncio.wait({starting})
+            raise
 
     async def _end_backend(self) -> None:
         if self.backend is not None:
@@ -117,18 +129,29 @@ class Live:
 
     async def _revive_backend(self) -> None:
         """Start the proxy again when a session has ended its process (RELEASES 6: one frame can)."""
-        if self.backend is not None and not self.backend.alive:
-            await self._end_backend()
-            await self._start_backend()
+        async with self._reviving:
+            if self.backend is not None and not self.backend.alive:
+                await self._end_backend()
+                await self._start_backend()
 
-    async def play(self, session: Session) -> Recording:
+    async def play(self, session: Session, unfinished: Callable[[Recording], None] | None = None) -> Recording:
         """One session, to its end.
+
+        Args:
+            unfinished: gets the recording of a session that is cancelled.
 
         Raises:
             InputError: the checkout's proxy could not be started again.
         """
         await self._revive_backend()
-        return await _Play(self, session).run()
+        with self._collecting.session():
+            playing = _Play(self, session)
+            try:
+                return await playing.run()
+            except asyncio.CancelledError:
+                if unfinished is not None:
+                    unfinished(playing.recorder.close())
+                raise
 
     def provenance(self, session: Session) -> dict[str, Any]:
         """What a recording says of itself; times that a real server decides are left out."""
@@ -162,6 +185,8 @@ class _Play:
         self.host = Place(here, session.times, session.seed, self.recorder, self._host_passed)
         self.proxy_ours = live.proxy.kind == "model"
         self.seats: list[UpstreamSeat | ProxySeat | Relay] = []
+        #: What the session waits for before anybody can say anything, for the reason when it does not come.
+        self._missing = ""
         self._barred = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -172,13 +197,15 @@ class _Play:
         finally:
             self.recorder.stopped = not talk.done()
             talk.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await talk
+            await asyncio.wait({talk})
             await self._end()
+        if not talk.cancelled() and (error := talk.exception()) is not None:
+            raise error
         broken = [place.broken for place in (self.host, *(getattr(seat, "place", None) for seat in self.seats)) if place]
         for error in broken:
             if error is not None:
                 raise error
+        self.seats.clear()  # they know us: nobody has to collect what is cut loose
         return self.recorder.close()
 
     async def _patiently(self, talk: asyncio.Future[None]) -> None:
@@ -187,12 +214,10 @@ class _Play:
             allowed = self._allowed_s()
             left = allowed - (self._clock_ns() - self.recorder.last_ns) / 1e9
             if left <= 0:
-                self.recorder.fault(Link("proxy", "component"), f"silence: nothing passed for {allowed:g} s")
+                why = f"silence: nothing passed for {allowed:g} s{self._missing}"
+                self.recorder.fault(Link("proxy", "component"), why)
                 return
             await asyncio.wait({talk}, timeout=left)
-        error = talk.exception()
-        if error is not None:
-            raise error
 
     def _clock_ns(self) -> int:
         return int(asyncio.get_running_loop().time() * 1e9)
@@ -236,21 +261,37 @@ class _Play:
                 upstream_ours=live.upstream.kind == "mock",
                 watch=self._proxy_passed,
             )
-            self.seats.append(visitor)
-            door = live.proxy_door
-            return await open_connection(door.address + door.expect(visitor))
+            return await self._open_at(live.proxy_door, visitor)
         url = live.proxy.url or (live.backend.url if live.backend else "")
         if live.upstream.kind == "unseen":
             return await open_connection(url)
         upstream = self._upstream_visitor()
         self.seats.append(upstream)
         async with live.upstream_door.turn(upstream) as came:
-            connection = await open_connection(url)
-            # One upstream connection per host connection: the next session waits until this one has come.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_OPENING_S):
-                    await came.wait()
+            connection = None
+            try:
+                connection = await open_connection(url)
+                # One upstream connection per host connection: the next session waits until this one has come.
+                self._missing = ", and the proxy opened no connection to its upstream"
+                await came.wait()
+                self._missing = ""
+            except BaseException:
+                if connection is not None:
+                    drop(connection)
+                raise
+            finally:
+                if not came.is_set():
+                    self.seats.remove(upstream)
         return connection
+
+    async def _open_at(self, door: Door, visitor: UpstreamSeat | ProxySeat) -> ClientConnection:
+        """A connection to a party of ours, at its door."""
+        self.seats.append(visitor)
+        try:
+            return await open_connection(door.address + door.expect(visitor))
+        except BaseException:
+            self.seats.remove(visitor)
+            raise
 
     def _upstream_visitor(self) -> UpstreamSeat | Relay:
         """What the upstream connection of a running proxy meets: the mock, or a relay to the real one."""
@@ -273,10 +314,7 @@ class _Play:
         upstream = self.live.upstream
         if upstream.url is not None:
             return await open_connection(upstream.url, [*upstream.headers().items()])
-        seat = UpstreamSeat(self.session, self.recorder, both_ours=True)
-        self.seats.append(seat)
-        door = self.live.upstream_door
-        return await open_connection(door.address + door.expect(seat))
+        return await self._open_at(self.live.upstream_door, UpstreamSeat(self.session, self.recorder, both_ours=True))
 
     # -- the user watches --------------------------------------------------------------------------------------------
 
@@ -317,12 +355,18 @@ class _Play:
 
     async def _end(self) -> None:
         """Wait a little for the connections behind the proxy, then end what is left."""
-        for task in (*self._tasks,):
+        for task in self._tasks:
             task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         self.host.end()
-        still = [seat.over for seat in self.seats if not seat.over.done()]
-        if still and not self.recorder.stopped:
-            await asyncio.wait(still, timeout=_SILENCE_MARGIN_S)
+        await self._until_over(_STOPPED_S if self.recorder.stopped else _SILENCE_MARGIN_S)
         for seat in self.seats:
             if not seat.over.done():
                 seat.hang_up()
+        await self._until_over(_STOPPED_S)
+
+    async def _until_over(self, patience_s: float) -> None:
+        still = [seat.over for seat in self.seats if not seat.over.done()]
+        if still:
+            await asyncio.wait(still, timeout=patience_s)

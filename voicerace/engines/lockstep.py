@@ -3,8 +3,9 @@
 Each input goes to the running proxy over its WebSocket, followed by a ping; `ws` answers a ping after it has handled
 the messages before it, so the pong says that the proxy has reacted, and a ping on the other socket brings out all it
 sent there. Nothing sleeps and no scheduling decides: a session of 30 virtual seconds takes milliseconds, and what the
-proxy sends is compared with its model message by message. What this cannot show is the proxy's behaviour under real
-timing: that is the live engine's work.
+proxy sends is compared with its model message by message. The proxy's own timers know no virtual time: who wants to see
+one waits for it (`await_message`), and has to be quick where it must not run out. What this cannot show is the proxy's
+behaviour under real timing: that is the live engine's work.
 """
 
 from __future__ import annotations
@@ -20,18 +21,21 @@ from typing import Self
 
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 from websockets.sync.client import ClientConnection, connect
 from websockets.sync.connection import Connection
 from websockets.sync.server import Server, ServerConnection, serve
 
 from voicerace.errors import InputError
-from voicerace.parties.party import Close, Effect, Effects, Send
+from voicerace.parties.party import ABNORMAL, Close, Effect, Effects, Send
 from voicerace.recording import Payload
 from voicerace.wire.frames import frame_of, payload_of
 
 __all__ = ["RunningProxy", "UpstreamSocket"]
 
 _PATIENCE_S = 10.0
+#: Between two looks at what the proxy did by itself.
+_LOOK_S = 0.02
 
 
 class UpstreamSocket:
@@ -99,8 +103,11 @@ class RunningProxy:
     def __init__(self, url: str, upstream: UpstreamSocket, *, reachable: bool = True) -> None:
         self._upstream_socket = upstream
         upstream.refuse_next = not reachable
-        self._host: ClientConnection = connect(
-            url, proxy=None, compression=None, ping_interval=None, max_size=None, max_queue=None, close_timeout=_PATIENCE_S
+        self._open = contextlib.ExitStack()
+        self._host: ClientConnection = self._open.enter_context(
+            connect(
+                url, proxy=None, compression=None, ping_interval=None, max_size=None, max_queue=None, close_timeout=_PATIENCE_S
+            )
         )
         self._upstream: ServerConnection | None = None
         if reachable:
@@ -134,17 +141,19 @@ class RunningProxy:
         return ()
 
     def await_message(self, seconds: float) -> Effects:
-        """Wait in real time for something the proxy sends by itself (its 20 s timer)."""
+        """Wait in real time for what the proxy sends by itself when one of its timers runs out; at most `seconds`."""
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+        while True:
             if effects := self._collect():
                 return effects
-            time.sleep(0.05)
-        return ()
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return ()
+            time.sleep(min(left, _LOOK_S))
 
     def end(self) -> None:
         """Close what is still open."""
-        self._host.close()
+        self._open.close()
         if self._upstream is not None:
             self._upstream.close()
             self._upstream_socket.release(self._upstream)
@@ -174,12 +183,17 @@ class RunningProxy:
                 return effects
             except ConnectionClosed as closed:
                 self._closed.add(party)
-                code = closed.rcvd.code if closed.rcvd else 1006
+                code = closed.rcvd.code if closed.rcvd else ABNORMAL
                 return [*effects, Close(party, None if code == 1005 else code)]
             effects.append(Send(party, payload_of(raw)))
 
 
 def _barrier(socket: Connection) -> None:
-    """Return when the other side has handled everything sent to it before, and all it sent has come in."""
-    if not socket.ping().wait(_PATIENCE_S):
-        raise InputError("proxy", f"no answer to a ping within {_PATIENCE_S:g} s")
+    """Return when the other side has handled everything sent to it before, and all it sent has come in, or it is gone."""
+    answered = socket.ping()
+    deadline = time.monotonic() + _PATIENCE_S
+    while not answered.wait(_LOOK_S):
+        if socket.protocol.state is State.CLOSED:
+            return
+        if time.monotonic() > deadline:
+            raise InputError("proxy", f"no answer to a ping within {_PATIENCE_S:g} s")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voicerace.engines.recorder import Recorder
 from voicerace.errors import InputError
@@ -24,6 +24,16 @@ if TYPE_CHECKING:
 __all__ = ["Place"]
 
 _LINK = {(each.sender, each.receiver): each for each in LINKS}
+
+
+class _Call(NamedTuple):
+    """A call of a party that waits for its turn; `said` is the foreign program whose message it is."""
+
+    party: str
+    call: Callable[..., Effects]
+    arguments: tuple[Any, ...]
+    then: Callable[[], None] | None
+    said: str | None
 
 
 class Place:
@@ -53,8 +63,9 @@ class Place:
         self.lines: dict[tuple[str, str], Line] = {}
         self.broken: BaseException | None = None
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
-        self._waiting: deque[tuple[Callable[..., Effects], tuple[Any, ...], str, Callable[[], None] | None]] = deque()
+        self._waiting: deque[_Call] = deque()
         self._running = False
+        self._ended = False
         self._closed: set[Link] = set()
 
     def start(self) -> None:
@@ -62,10 +73,11 @@ class Place:
         for name, party in self.parties.items():
             self._call(name, party.start)
 
-    def message(self, link: Link, payload: Payload, seq: int) -> None:
-        """A message reached a party here."""
+    def message(self, link: Link, payload: Payload, seq: int, *, foreign: bool = False) -> None:
+        """A message reached a party here; a foreign one is from a program that is none of ours, and may say anything."""
         party = self.parties[link.receiver]
-        self._call(link.receiver, party.message, link.sender, payload, then=lambda: self.show(link, payload, seq))
+        said = link.sender if foreign else None
+        self._call(link.receiver, party.message, link.sender, payload, then=lambda: self.show(link, payload, seq), said=said)
 
     def closed(self, link: Link, code: int | None) -> None:
         """The neighbour `link.sender` has closed, or was never there."""
@@ -79,42 +91,66 @@ class Place:
         self._call(party, lambda: effects)
 
     def end(self) -> None:
-        """Nobody is called any more."""
+        """Nobody is called any more, and nothing more is sent."""
+        self._ended = True
         for handle in self._timers.values():
             handle.cancel()
         self._timers.clear()
         self._waiting.clear()
+        # Cut loose from what knows it, so that no collection is needed to free it.
+        self.lines.clear()
+        self.watch = None
+
+    def fail(self, error: Exception, party: str | None = None) -> None:
+        """What nobody expected: it ends the session, and surfaces behind it."""
+        self.broken = self.broken or error
+        self._break(party or next(iter(self.parties)), f"{type(error).__name__}: {error}")
 
     # -- calls, one at a time ----------------------------------------------------------------------------------------
 
-    def _call(self, party: str, call: Callable[..., Effects], *arguments: Any, then: Callable[[], None] | None = None) -> None:
-        self._waiting.append((call, arguments, party, then))
+    def _call(
+        self,
+        party: str,
+        call: Callable[..., Effects],
+        *arguments: Any,
+        then: Callable[[], None] | None = None,
+        said: str | None = None,
+    ) -> None:
+        if self._ended:
+            return
+        self._waiting.append(_Call(party, call, arguments, then, said))
         if self._running:
             return
         self._running = True
         try:
             while self._waiting:
-                call, arguments, party, then = self._waiting.popleft()
-                self._apply(party, call(*arguments))
-                if then is not None:
-                    then()
-        except InputError as error:
-            self._break(party, error)
-        except Exception as error:  # a party's own fault must end the session, not only this callback
-            self.broken = error
-            self._break(party, error)
+                each = self._waiting.popleft()
+                try:
+                    self._apply(each.party, each.call(*each.arguments))
+                    if each.then is not None:
+                        each.then()
+                except InputError as error:
+                    self._break(each.party, str(error))
+                except Exception as error:  # it must end the session, not only this callback
+                    if each.said is None:
+                        self.fail(error, each.party)
+                    else:
+                        # Somebody else's message of a shape that no release sends ends its own session, not a sweep.
+                        self._break(each.party, f"what {each.said} said cannot be read ({type(error).__name__}: {error})")
         finally:
             self._running = False
 
-    def _break(self, party: str, error: Exception) -> None:
+    def _break(self, party: str, why: str) -> None:
+        lines = [*self.lines.values()]
         self.end()
-        line = next(iter(self.lines.values()), None)
-        self.recorder.fault(line.incoming if line is not None else Link("user", "app"), f"{party}: {error}")
-        for line in self.lines.values():
+        self.recorder.fault(lines[0].incoming if lines else Link("user", "app"), f"{party}: {why}")
+        for line in lines:
             line.close(1011)
 
     def _apply(self, party: str, effects: Effects) -> None:
         for effect in effects:
+            if self._ended:
+                return
             if isinstance(effect, Send):
                 self._send(_LINK[party, effect.to], effect.payload)
             elif isinstance(effect, SetTimer):

@@ -116,11 +116,12 @@ class Relay:
             return connection.respond(HTTPStatus.BAD_GATEWAY, "\n")
         kept = Headers([(name, value) for name, value in response.headers.raw_items() if name.lower() not in _HOP])
         body = bytes(response.body or b"")
+        phrase = response.reason_phrase
         if self.shield is not None:
             # An API that refuses a key quotes it.
-            kept, body = Headers(), b"\n"
+            kept, body, phrase = Headers(), b"\n", self.shield.text(phrase)
         kept["Connection"], kept["Content-Length"] = "close", str(len(body))
-        return Response(response.status_code, response.reason_phrase, kept, body)
+        return Response(response.status_code, phrase, kept, body)
 
     def subprotocol(self, offered: Sequence[Subprotocol]) -> Subprotocol | None:
         return self._far.subprotocol if self._far is not None else None
@@ -202,7 +203,8 @@ class Relay:
                 self.recorder.arrived(seq)
                 self.recorder.flush()
                 # None sends a close frame without a code, as it came in.
-                await sink.close(code, rcvd.reason)  # type: ignore[arg-type]
+                reason = rcvd.reason if self.shield is None else self.shield.text(rcvd.reason)
+                await sink.close(code, reason)  # type: ignore[arg-type]
             else:
                 self.recorder.lost(seq)  # both ends closed at once
                 self.recorder.flush()

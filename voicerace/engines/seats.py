@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from http.client import responses
+from typing import Any
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection
+from websockets.datastructures import Headers
+from websockets.exceptions import WebSocketException
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from voicerace.engines.connecting import NotConnectedError
-from voicerace.engines.line import Line, Tamper
+from voicerace.engines.line import Line, Tamper, drop
 from voicerace.engines.place import Place
 from voicerace.engines.recorder import Recorder
 from voicerace.engines.session import Session
 from voicerace.recording import Link, Payload
 
-__all__ = ["ProxySeat", "Seat", "UpstreamSeat"]
+__all__ = ["ProxySeat", "Seat", "UpstreamSeat", "refusal"]
 
 Watch = Callable[[Link, Payload, int], None]
 
@@ -32,8 +36,11 @@ class Seat:
         watch: sees what passes here.
 
     Attributes:
+        comes: the link of those who come.
         over: done when the connection has ended.
     """
+
+    comes: Link
 
     def __init__(self, session: Session, recorder: Recorder, *, both_ours: bool = False, watch: Watch | None = None) -> None:
         self.session = session
@@ -55,16 +62,28 @@ class Seat:
         self.connection = connection
         try:
             await self.sit(connection)
+        except WebSocketException:
+            raise
+        except Exception as error:  # the server would only log it
+            if self.place is None:
+                raise
+            self.place.fail(error)
         finally:
             if self.place is not None:
                 self.place.end()
-            if not self.over.done():
-                self.over.set_result(None)
+            self._end()
 
     def hang_up(self) -> None:
         """Drop the connection."""
         if self.connection is not None:
-            self.connection.transport.abort()
+            drop(self.connection)
+        elif not self.over.done():
+            self.recorder.fault(self.comes, f"{self.comes.sender} left before the handshake was answered")
+            self._end()
+
+    def _end(self) -> None:
+        if not self.over.done():
+            self.over.set_result(None)
 
     async def sit(self, connection: ServerConnection) -> None:
         """Take part until the connection ends."""
@@ -90,6 +109,8 @@ class UpstreamSeat(Seat):
         refuse: answer the handshake with this HTTP status.
     """
 
+    comes = Link("proxy", "upstream")
+
     def __init__(
         self,
         session: Session,
@@ -109,8 +130,8 @@ class UpstreamSeat(Seat):
         if self.refuse is None:
             return None
         self.recorder.fault(Link("upstream", "proxy"), f"the handshake was refused with HTTP {self.refuse} (--fault)")
-        self.over.set_result(None)
-        return connection.respond(self.refuse, "refused on purpose\n")
+        self._end()
+        return refusal(self.refuse, "refused on purpose")
 
     async def sit(self, connection: ServerConnection) -> None:
         place = self._place("upstream")
@@ -137,15 +158,17 @@ class ProxySeat(Seat):
     """The model of a proxy, for one host.
 
     Args (beside those of `Seat`):
-        dial: opens its connection to the upstream; gets the host's request, or None.
+        dial: opens its connection to the upstream.
         upstream_ours: the upstream is another place of this process.
     """
+
+    comes = Link("component", "proxy")
 
     def __init__(
         self,
         session: Session,
         recorder: Recorder,
-        dial: Callable[[], Awaitable[ClientConnection]],
+        dial: Callable[[], Coroutine[Any, Any, ClientConnection]],
         *,
         both_ours: bool = False,
         upstream_ours: bool = False,
@@ -166,24 +189,54 @@ class ProxySeat(Seat):
             in_ns=0 if self.both_ours else in_ns,
             both_ours=self.both_ours,
         )
-        upstream = None
+        far = await self._dialled(connection)
+        place.start()
+        if far is None:
+            if self.recorder.faults:
+                place.closed(Link("upstream", "proxy"), None)
+            await host.run()
+            return
+        out_ns, in_ns = self._delays("upstream_rtt_ms", towards_upstream=True)
+        upstream = Line(
+            place,
+            Link("proxy", "upstream"),
+            far,
+            out_ns=out_ns,
+            in_ns=0 if self.upstream_ours else in_ns,
+            both_ours=self.upstream_ours,
+        )
+        await _both(host.run(), upstream.run())
+
+    async def _dialled(self, connection: ServerConnection) -> ClientConnection | None:
+        """The connection to the upstream; None when it did not open, or the host left before it did."""
+        dialling = asyncio.ensure_future(self.dial())
+        leaving = asyncio.ensure_future(connection.wait_closed())
         try:
-            far = await self.dial()
+            await asyncio.wait({dialling, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            return dialling.result() if dialling.done() else None
         except NotConnectedError as error:
             self.recorder.fault(Link("upstream", "proxy"), f"upstream: {error.reason}")
-        else:
-            out_ns, in_ns = self._delays("upstream_rtt_ms", towards_upstream=True)
-            upstream = Line(
-                place,
-                Link("proxy", "upstream"),
-                far,
-                out_ns=out_ns,
-                in_ns=0 if self.upstream_ours else in_ns,
-                both_ours=self.upstream_ours,
-            )
-        place.start()
-        if upstream is None:
-            place.closed(Link("upstream", "proxy"), None)
-            await host.run()
-        else:
-            await asyncio.gather(host.run(), upstream.run())
+            return None
+        finally:
+            dialling.cancel()
+            leaving.cancel()
+            await asyncio.wait({dialling, leaving})
+
+
+async def _both(*lines: Coroutine[Any, Any, None]) -> None:
+    """Two lines until both have ended; neither outlives the other's failure."""
+    tasks = [asyncio.ensure_future(line) for line in lines]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+def refusal(status: int, why: str) -> Response:
+    """The answer to a handshake, with any status: the library knows the registered ones only."""
+    reason = responses.get(status, "Refused")
+    body = f"{why}\n".encode()
+    headers = Headers([("Content-Type", "text/plain"), ("Content-Length", str(len(body))), ("Connection", "close")])
+    return Response(status, reason, headers, body)

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from websockets.asyncio.client import ClientConnection
-from websockets.http11 import Request
+from websockets.asyncio.server import ServerConnection
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
 
 from voicerace.engines.connecting import open_connection
 from voicerace.engines.door import Door, Visitor
 from voicerace.engines.faults import Fault, Tampering
 from voicerace.engines.recorder import Recorder
-from voicerace.engines.seats import ProxySeat, UpstreamSeat
+from voicerace.engines.seats import ProxySeat, UpstreamSeat, refusal
 from voicerace.engines.session import Session
-from voicerace.engines.targets import UpstreamTarget
+from voicerace.engines.targets import UpstreamTarget, scrubber
 from voicerace.recording import Link, Recording
-from voicerace.secrets import Scrubber
 
 __all__ = ["Server", "proxy_visitors", "upstream_visitors"]
 
@@ -46,7 +47,7 @@ class Server:
         make: the visitor of a new connection.
         folder: takes a recording per session.
         ended: called with (file, recording) when a session is over.
-        most: stop after that many sessions; None for never.
+        most: take that many sessions, and stop when they have ended; None for never.
     """
 
     def __init__(
@@ -65,19 +66,30 @@ class Server:
         self.stop = asyncio.Event()
         self._begun = 0
         self._ended = 0
+        self._failed: Exception | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         door.otherwise = self._visitor
 
     async def run(self) -> None:
-        """Until `stop` is set, or enough sessions have ended; what is open then is recorded as far as it came."""
+        """Until `stop` is set, or enough sessions have ended; what is open then is recorded as far as it came.
+
+        Raises: what `ended` raised, which ends the serving too.
+        """
         try:
             await self.stop.wait()
         finally:
+            self.stop.set()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._failed is not None:
+            raise self._failed
 
     def _visitor(self, request: Request) -> Visitor:
+        if not any("websocket" in value.lower() for value in request.headers.get_all("Upgrade")):
+            return _SentAway(426, "a WebSocket server")  # a probe for whether something listens is no session
+        if self.stop.is_set() or self._begun == self.most:
+            return _SentAway(503, "no more sessions here")
         self._begun += 1
         path = self.folder / f"{self._begun:06d}.jsonl"
         visitor = self.make(path)
@@ -95,18 +107,42 @@ class Server:
                 recorder.flush()
         except asyncio.CancelledError:
             recorder.stopped = True
-        self.ended(path, recorder.close())
+        try:
+            self.ended(path, recorder.close())
+        except Exception as error:
+            self._failed = self._failed or error
+            self.stop.set()
         self._ended += 1
         if self._ended == self.most:
             self.stop.set()
 
 
+class _SentAway:
+    """Somebody who gets an answer and no session."""
+
+    def __init__(self, status: int, why: str) -> None:
+        self.status, self.why = status, why
+
+    async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        return refusal(self.status, self.why)
+
+    def subprotocol(self, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        return None
+
+    async def serve(self, connection: ServerConnection) -> None:
+        return
+
+    def hang_up(self) -> None:
+        return
+
+
 def upstream_visitors(session: Session, faults: tuple[Fault, ...] = ()) -> Make:
     """The mock upstream, with a session's plan, times and knobs; every user input gets the steps of the first."""
     refuse = next((int(fault.value) for fault in faults if fault.kind == "refuse"), None)
+    scrub = scrubber(None, None)
 
     def make(path: Path) -> Sitting:
-        recorder = Recorder(_provenance(session, upstream="mock"), _UPSTREAM, Scrubber.of_environment(), path)
+        recorder = Recorder(_provenance(session, upstream="mock"), _UPSTREAM, scrub, path)
         return UpstreamSeat(session, recorder, tamper=Tampering(faults), refuse=refuse)
 
     return make
@@ -114,6 +150,7 @@ def upstream_visitors(session: Session, faults: tuple[Fault, ...] = ()) -> Make:
 
 def proxy_visitors(session: Session, upstream: UpstreamTarget) -> Make:
     """The model of a proxy, in front of an upstream at an address."""
+    scrub = scrubber(None, upstream)
 
     async def dial() -> ClientConnection:
         return await open_connection(upstream.url or "", [*upstream.headers().items()])
@@ -121,8 +158,7 @@ def proxy_visitors(session: Session, upstream: UpstreamTarget) -> Make:
     def make(path: Path) -> Sitting:
         proxy = {"proxy": f"model:{session.release.tag}", "source": session.release.source}
         found = _provenance(session, upstream=upstream.name) | proxy | {"release": session.release.tag}
-        keys = [upstream.key_from] if upstream.key_from else []
-        recorder = Recorder(found, (*_HOST, *_UPSTREAM), Scrubber.of_environment(names=keys), path)
+        recorder = Recorder(found, (*_HOST, *_UPSTREAM), scrub, path)
         return ProxySeat(session, recorder, dial)
 
     return make
@@ -131,6 +167,9 @@ def proxy_visitors(session: Session, upstream: UpstreamTarget) -> Make:
 def _provenance(session: Session, upstream: str) -> dict[str, Any]:
     """Only what this side decides: app, component and the other program are somebody else's."""
     known = session.provenance()
-    kept = ("modality", "calls", "preamble", "profile", "times", "knobs", "seed") if upstream == "mock" else ("seed",)
-    found: dict[str, Any] = {name: known[name] for name in kept}
+    ours: tuple[str, ...] = ("modality", "calls", "preamble", "profile", "times", "knobs", "seed")
+    if upstream != "mock":
+        ours = ("profile", "times", "seed")
+        known["times"] = {name: known["times"][name] for name in ("host_rtt_ms", "upstream_rtt_ms")}
+    found: dict[str, Any] = {name: known[name] for name in ours}
     return found | {"upstream": upstream, "engine": "serve", "start": datetime.now(UTC).isoformat(timespec="milliseconds")}

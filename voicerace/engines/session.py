@@ -67,7 +67,7 @@ class Session:
         modality: str = "text",
         calls: int | None = None,
         preamble: bool = False,
-        tool_end: str = "result",
+        tool_end: str | None = None,
         knobs_given: Mapping[str, str] | None = None,
         seed: int = 0,
     ) -> Session:
@@ -81,8 +81,9 @@ class Session:
         _one_of("handler", handler, HANDLERS)
         _one_of("profile", profile, PROFILES)
         _one_of("modality", modality, ("text", "audio"))
-        _one_of("tool_end", tool_end, get_args(ToolEnd))
         story = SCENARIOS[scenario]
+        tool_end = tool_end or story.tool_end
+        _one_of("tool_end", tool_end, get_args(ToolEnd))
         if calls is not None and story.calls is not None and calls != story.calls:
             raise InputError(
                 "calls", f"{calls} with scenario {scenario}", f"{scenario} has {story.calls}; parallel takes 1 to 8"
@@ -90,7 +91,7 @@ class Session:
         count = story.calls or (2 if calls is None else calls)
         if not 1 <= count <= 8:
             raise InputError("calls", str(count), "allowed are 1 to 8")
-        values = Times.of(times, profile)
+        values = Times.of({**story.times, **(times or {})}, profile)
         gap, item_done = values.values["gap_ms"], values.values.get("item_done_ms")
         if isinstance(gap, Fixed) and isinstance(item_done, Fixed) and item_done.values_ns > gap.values_ns:
             raise InputError("item_done_ms", f"{item_done} is behind the gap's end", f"at most gap_ms, {gap}")
@@ -114,7 +115,7 @@ class Session:
         return {
             "user": self.user(),
             "app": App(HANDLERS[self.handler], self.tool_end, self.scenario.repeats),
-            "component": Component(component(self.component)),
+            "component": Component(component(self.component), late_settings=self.scenario.late_settings),
             "proxy": Proxy(self.release),
             "upstream": Upstream(
                 [each.steps for each in self.scenario.inputs],
@@ -124,6 +125,7 @@ class Session:
                 knobs=self.knobs,
                 item_done_early=self.times.has("item_done_ms"),
                 slot_lags=not self.times.never_positive("slot_lag_ms"),
+                idles=self.times.has("idle_timeout_ms"),
             ),
         }
 

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, Self
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from voicerace.engines.source import backend_version, source_hash
 from voicerace.errors import InputError
+from voicerace.secrets import SHORTEST, Scrubber, is_named_like_a_key
 from voicerace.tables.releases import ProxyRelease, proxy_of_source, proxy_release
 
-__all__ = ["OPENAI_URL", "ProxyTarget", "UpstreamTarget", "address", "is_loopback", "web_socket_url"]
+__all__ = ["OPENAI_URL", "ProxyTarget", "UpstreamTarget", "address", "is_loopback", "scrubber", "web_socket_url"]
 
 OPENAI_URL: Final = "wss://api.openai.com/v1/realtime"
 OPENAI_KEY: Final = "OPENAI_API_KEY"
 _PROXIES: Final = "model:TAG, backend:DIR, ws://... or wss://..."
+#: A name that is safe to repeat.
+_VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 _UPSTREAMS: Final = "mock, openai, ws://... or wss://..."
 
 
@@ -102,7 +106,7 @@ class UpstreamTarget:
         """
         if word == "mock":
             if key_from is not None:
-                raise InputError("key_from", key_from, "only for an upstream that is no mock")
+                raise InputError("key_from", "given for the mock", "only for an upstream that is no mock")
             return cls("mock")
         if word == "openai":
             url, key_from = f"{OPENAI_URL}?model={model}", key_from or OPENAI_KEY
@@ -138,14 +142,28 @@ def _usable_key(variable: str, environment: Mapping[str, str] | None = None) -> 
     """The key in a variable of the environment.
 
     Raises:
-        InputError: there is none, or it can be no header. The value is not repeated.
+        InputError: there is none, it can be no header, or it is too short to be kept out of recordings. The value is
+            not repeated; nor is a name that may be a value, given by mistake.
     """
-    value = (os.environ if environment is None else environment).get(variable, "").strip()
+    environment = os.environ if environment is None else environment
+    if variable not in environment and not _VARIABLE.fullmatch(variable):
+        raise InputError("key_from", "is no variable of the environment", "the name of the one that holds the key")
+    value = environment.get(variable, "").strip()
     if not value:
         raise InputError(variable, "is not in the environment", "the key of the API")
+    if len(value) < SHORTEST:
+        raise InputError(variable, f"has fewer than {SHORTEST} characters", "a key that can be told from ordinary words")
     if not value.isascii() or not value.isprintable() or " " in value:
         raise InputError(variable, "holds characters that no header can carry", "printable ASCII")
     return value
+
+
+def scrubber(proxy: ProxyTarget | None, upstream: UpstreamTarget | None) -> Scrubber:
+    """One for the keys of the environment, the upstream's, and what stands in the URLs under a key's name."""
+    names = [upstream.key_from] if upstream is not None and upstream.key_from else []
+    urls = [target.url for target in (proxy, upstream) if target is not None and target.url is not None]
+    values = [value for url in urls for name, value in parse_qsl(urlsplit(url).query) if is_named_like_a_key(name)]
+    return Scrubber.of_environment(names=names, values=values)
 
 
 def web_socket_url(where: str, text: str) -> str:
@@ -157,6 +175,7 @@ def web_socket_url(where: str, text: str) -> str:
     try:
         parts = urlsplit(text)
         port = parts.port
+        (parts.hostname or "").encode("idna")
     except ValueError as error:
         raise InputError(where, str(error), "ws://HOST:PORT/PATH or wss://...") from None
     if parts.scheme not in ("ws", "wss") or not parts.hostname or port == 0 or any(char.isspace() for char in text):
