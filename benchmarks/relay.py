@@ -37,7 +37,7 @@ from voicerace.engines.recorder import Recorder
 from voicerace.engines.relay import Relay
 
 AT_ONCE = (1, 50, 200)
-ROUNDS = 9
+ROUNDS = 7
 GOAL = 1.3
 PER_MESSAGE = ("cpu", "wall", "trip p50", "trip p99")
 

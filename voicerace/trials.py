@@ -9,7 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from voicerace.engines.session import Session
-from voicerace.measures import measured
+from voicerace.measures import measurements
 from voicerace.parameters import Fixed
 from voicerace.recording import Recording
 from voicerace.tables.profiles import TIMES
@@ -76,8 +76,8 @@ def row_of(trial: int, session: Session, recording: Recording, tie: str | None) 
         "recording": "",
     }
     if recording.clock == "monotonic":
-        achieved = measured(recording)
-        row |= {f"{name}_achieved": achieved[name][0] for name in ACHIEVED if achieved.get(name)}
+        first = {each.name: each.ns for each in measurements(recording) if each.index == 0}
+        row |= {f"{name}_achieved": first[name] / 1_000_000 for name in ACHIEVED if name in first}
     for name in ("response_creates", "refusals", "host_errors", "replies", "margin_ms", "lead_ms", "dead_air_ms"):
         row[name] = getattr(turn, name) if turn is not None else None
     return row

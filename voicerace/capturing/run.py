@@ -23,6 +23,7 @@ from statistics import median
 from typing import Any, Final
 
 from voicerace.capturing.pairing import Trace, Traces, joined, pair, trace
+from voicerace.engines import clock
 from voicerace.engines.command import Signals, check_command
 from voicerace.engines.relay import added_ns
 from voicerace.engines.tap import Tap, TapSpec
@@ -112,7 +113,7 @@ def capture(
     with _folder(out, info) as folder:
         origin = {"engine": "relay", "command": Path(command[0]).name}
         origin |= {"proxy" if each.side == "host" else "upstream": each.target for each in specs}
-        info["status"] = asyncio.run(_watch(folder, specs, command, origin, listening))
+        info["status"] = clock.run(_watch(folder, specs, command, origin, listening))
         try:
             done = _finish(folder, info)
         except OSError as error:  # a full disk: the command has ended as it has all the same

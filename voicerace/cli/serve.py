@@ -18,6 +18,7 @@ from voicerace.cli import options
 from voicerace.cli.printing import known_outcomes
 from voicerace.cli.targets import listen_address
 from voicerace.cli.text import session_line
+from voicerace.engines import clock
 from voicerace.engines.door import Door
 from voicerace.engines.faults import Fault
 from voicerace.engines.serving import Make, Server, proxy_visitors, upstream_visitors
@@ -184,7 +185,7 @@ def _serve(serving: Serving, make: Callable[[], Make]) -> int:
                     if serving.out is None:
                         point_latest(folder)
 
-    asyncio.run(recorded())
+    clock.run(recorded())
     return int(any(outcome in serving.fail_on for outcome in found))
 
 

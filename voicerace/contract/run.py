@@ -19,6 +19,7 @@ from voicerace.contract.result import Contract, Row, keep
 from voicerace.contract.table import DONE_BEFORE_RESULT, FACTS
 from voicerace.contract.talk import CALL, begin, finish, first_call, reply, send_result, set_up
 from voicerace.contract.times import done_before_result, spreads
+from voicerace.engines import clock
 from voicerace.engines.connecting import NotConnectedError
 from voicerace.engines.recorder import Recorder
 from voicerace.engines.session import Session
@@ -94,7 +95,7 @@ def check_contract(
         raise InputError("max_sessions", f"{max_sessions}, but {needed} are needed", f"{alone}, and one for each of --repeats")
     run = _Run(target, session or Session.of(), chosen, count, at_once or _AT_ONCE.get(target.kind, 1), patience)
     run.folder, run.progress = folder, progress
-    return asyncio.run(run.all())
+    return clock.run(run.all())
 
 
 class _Run:

@@ -13,11 +13,13 @@ import gc
 import select
 import selectors
 import sys
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self, TypeVar
 
-__all__ = ["Collecting", "new_loop"]
+__all__ = ["Collecting", "new_loop", "run"]
+
+_Result = TypeVar("_Result")
 
 #: Sessions that may leave their cycles behind (some 100 kB each) before a collection holds up those that run.
 _MOST_ENDED: Final = 256
@@ -35,6 +37,12 @@ def new_loop() -> asyncio.AbstractEventLoop:
             return asyncio.SelectorEventLoop(selector)
         selector.close()
     return asyncio.new_event_loop()
+
+
+def run(main: Coroutine[Any, Any, _Result]) -> _Result:
+    """`asyncio.run` on such a loop."""
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(main)
 
 
 if sys.platform == "linux":
