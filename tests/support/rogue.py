@@ -41,11 +41,11 @@ Act = Callable[[ServerConnection], Awaitable[None]]
 _PLAIN: Any = {
     "compression": None, "ping_interval": None, "max_size": None, "max_queue": None, "close_timeout": 0.3, "logger": QUIET,
 }  # fmt: skip
-QUICK = {"gap_ms": 60, "reply_ms": 40, "deadline_ms": 250}
+QUICK = {"gap_ms": 100, "reply_ms": 40, "deadline_ms": 300}
 
 
 def session(**given: Any) -> Session:
-    """A session whose tool turn takes about 0.1 s and which is refused, unless told otherwise."""
+    """A session whose tool turn takes about 0.2 s and which is refused, unless told otherwise."""
     return made(**{**QUICK, "tool_ms": 10, **given})
 
 

@@ -1,0 +1,241 @@
+"""Does one failure stay one session's? Sessions beside it, a proxy whose process dies, a party that raises, a whole sweep."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.rogue import CLEAN, abort, api, free_port, judged, own_tasks, proxy, proxy_fails, rogue, say, session
+from voicerace.cli import main
+from voicerace.engines import live as live_module
+from voicerace.engines.background import play_all
+from voicerace.engines.live import Live
+from voicerace.engines.targets import ProxyTarget, UpstreamTarget
+from voicerace.errors import InputError
+from voicerace.parties.component import Component
+from voicerace.parties.party import Effects
+from voicerace.parties.proxy import Proxy
+from voicerace.parties.upstream import Upstream
+from voicerace.recording import Payload, Recording
+
+# -- sessions beside it ----------------------------------------------------------------------------------------------
+
+
+def test_fifty_sessions_of_which_every_third_is_dropped() -> None:
+    async def crowd() -> list[Recording]:
+        played = session(tool_ms=170, deadline_ms=3000)
+        async with (
+            api(played) as good,
+            rogue(good, "response.function_call_arguments.done", abort, every=3) as url,
+            Live(ProxyTarget.of("model:0.9.1"), UpstreamTarget.of(url), silence_s=3.0) as live,
+        ):
+            return [*await asyncio.gather(*(live.play(played) for _ in range(50)))]
+
+    found = [judged(recording) for recording in CLEAN(crowd())]
+    dropped = [each for each in found if each.fault is not None]
+    assert len(dropped) == 16
+    assert {(each.outcome, each.fault) for each in dropped} == {
+        ("unknown", "upstream dropped the connection without closing it (1006)")
+    }
+    assert {each.outcome for each in found if each.fault is None} == {"answered"}
+
+
+class Dying:
+    """A checkout's proxy whose process ends at the second session: the model, in a thread's loop, behind `Backend`'s names."""
+
+    started = 0
+    running = 0
+
+    def __init__(self, directory: Path, upstream_url: str, log: Path | None = None) -> None:
+        self.upstream_url = upstream_url
+        self.alive = False
+        self.url = ""
+        self._stop: Any = None
+
+    def __enter__(self) -> Dying:
+        type(self).started += 1
+        ready = threading.Event()
+        threading.Thread(target=lambda: asyncio.run(self._serve(ready)), daemon=True).start()
+        ready.wait(5)
+        return self
+
+    async def _serve(self, ready: threading.Event) -> None:
+        type(self).running += 1
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        self._stop = lambda: loop.call_soon_threadsafe(stop.set)
+        async with proxy(session(), self.upstream_url) as url:
+            self.url, self.alive = url, True
+            ready.set()
+            await stop.wait()
+        type(self).running -= 1
+
+    def give_up(self) -> None:
+        return
+
+    def die(self) -> None:
+        self.alive = False
+        self._stop()
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(RuntimeError):
+            if self._stop is not None:
+                self._stop()
+
+
+@pytest.fixture
+def dying(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ProxyTarget:
+    monkeypatch.setattr(live_module, "Backend", Dying)
+    Dying.started = Dying.running = 0
+    return ProxyTarget("backend", directory=tmp_path, source="0" * 12)
+
+
+def test_a_proxy_whose_process_dies_is_started_again_once(dying: Any) -> None:
+    async def sweep() -> list[Recording]:
+        played = session()
+        async with Live(dying, silence_s=1.0) as live:
+            found = [await live.play(played)]
+            live.backend.die()  # type: ignore[union-attr]
+            # Several sessions find it dead at the same moment.
+            found += await asyncio.gather(*(live.play(played) for _ in range(4)))
+        return found
+
+    assert [judged(each).outcome for each in CLEAN(sweep())] == ["rejected"] * 5
+    assert Dying.started == 2
+    deadline = time.monotonic() + 2
+    while Dying.running and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert Dying.running == 0, "what was started has ended"
+
+
+def test_a_proxy_that_dies_under_a_session_is_a_fault_of_that_session(dying: Any) -> None:
+    async def sweep() -> list[Recording]:
+        played = session(tool_ms=200)
+        async with Live(dying, silence_s=1.0) as live:
+            first = asyncio.ensure_future(live.play(played))
+            await asyncio.sleep(0.15)
+            live.backend.die()  # type: ignore[union-attr]
+            return [await first, await live.play(session())]
+
+    first, second = (judged(each) for each in CLEAN(sweep()))
+    assert first.outcome in ("unknown", "abandoned")
+    assert second.outcome == "rejected"
+
+
+def test_a_proxy_that_cannot_be_started_again_ends_the_sweep_in_one_line(dying: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Dying) -> Dying:
+        raise InputError("proxy", "it did not listen", "nothing")
+
+    def first_only(self: Dying) -> Dying:
+        monkeypatch.setattr(Dying, "__enter__", refuse)
+        return enter(self)
+
+    enter = Dying.__enter__
+    monkeypatch.setattr(Dying, "__enter__", first_only)
+    engines: list[Live] = []
+
+    def live() -> Live:
+        engines.append(Live(dying, silence_s=1.0))
+        return engines[0]
+
+    played = play_all(live, [(number, session()) for number in range(4)])
+    next(played)
+    engines[0].backend.die()  # type: ignore[union-attr]
+    with pytest.raises(InputError, match="it did not listen"):
+        list(played)
+
+
+# -- a party that fails ----------------------------------------------------------------------------------------------
+
+
+class UnexpectedError(Exception):
+    """What nobody expected."""
+
+
+def breaks(monkeypatch: pytest.MonkeyPatch, party: type, error: Exception, after: int = 2) -> None:
+    """Let a party raise at its n-th message."""
+    message = party.message  # type: ignore[attr-defined]
+    seen = 0
+
+    def broken(self: Any, sender: str, payload: Payload) -> Effects:
+        nonlocal seen
+        seen += 1
+        if seen == after:
+            raise error
+        return message(self, sender, payload)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(party, "message", broken)
+
+
+@pytest.mark.parametrize("party", [Component, Proxy, Upstream])
+def test_an_unexpected_exception_surfaces_and_leaves_nothing_behind(party: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    breaks(monkeypatch, party, UnexpectedError("of ours"))
+
+    async def failing() -> None:
+        async with Live(ProxyTarget.of("model:0.9.1"), silence_s=1.0) as live:
+            async with asyncio.timeout(2):
+                with pytest.raises(UnexpectedError, match="of ours"):
+                    await live.play(session())
+            assert not own_tasks()
+
+    CLEAN(failing())
+
+
+@pytest.mark.parametrize("words", [["run"], ["sweep", "--at-once", "3", "--trials", "5"]])
+def test_an_unexpected_exception_surfaces_from_a_verb(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    breaks(monkeypatch, Upstream, UnexpectedError("of ours"), after=5)
+    with pytest.raises(UnexpectedError, match="of ours"):
+        main([*words, "--live", "--deadline-ms", "300", "--out", str(tmp_path / "out")])
+
+
+def test_what_a_model_does_not_do_is_a_fault_of_that_session_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    breaks(monkeypatch, Proxy, InputError("user audio", "a binary frame", "none so far"), after=3)
+    played = play_all(lambda: Live(ProxyTarget.of("model:0.9.1"), silence_s=1.0), [(n, session()) for n in range(2)])
+    first, second = (judged(recording) for _, recording in played)
+    assert (first.outcome, first.fault) == ("unknown", "proxy: user audio: a binary frame; none so far")
+    assert second.outcome == "rejected"
+
+
+def test_what_cannot_be_read_of_another_program_is_a_fault_of_that_session_only() -> None:
+    """A message of a shape that no release sends must not end a sweep that somebody pays for."""
+    found = proxy_fails(say({"type": "FunctionCallRequest", "functions": [{"client_side": True}]}), "FunctionCallRequest")
+    assert found.outcome == "unknown"
+    assert str(found.fault).startswith("component: what proxy said cannot be read (KeyError")
+
+
+# -- the command line ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", ["--upstream", "--proxy"])
+def test_a_fault_is_no_bad_input(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"ws://127.0.0.1:{free_port()}/v1"
+    assert main(["run", "--live", option, url]) == 0
+    printed = capsys.readouterr()
+    assert "outcome        unknown" in printed.out
+    assert "not reachable: Connection refused" in printed.out
+    assert printed.err == ""
+    assert main(["run", "--live", option, url, "--fail-on", "unknown"]) == 1
+
+
+@pytest.mark.parametrize("url", ["ws://a..b/", f"ws://{'a' * 64}.example/", "ws://127.0.0.1:99999", "ws://"])
+def test_an_address_that_nobody_could_ask_for_is_bad_input(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--live", "--upstream", url]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_sweep_goes_on_over_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"ws://127.0.0.1:{free_port()}/v1"
+    out = tmp_path / "run"
+    assert main(["sweep", "--live", "--upstream", url, "--tool-ms", "0:40:20", "--trials", "2", "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "fault, 6 times: upstream: not reachable: Connection refused" in printed
+    assert "6 trials in" in printed
+    assert all(Recording.read(file).events for file in out.glob("recordings/[0-9]*"))

@@ -1,0 +1,339 @@
+"""Can anybody's app, SDK or proxy use our servers, is every session of theirs recorded and judged, and what do faults do?"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai import AsyncOpenAI
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from tests.support.rogue import CLEAN, api, mute, play_live, proxy, session
+from voicerace.engines.connecting import QUIET
+from voicerace.engines.door import Door
+from voicerace.engines.faults import Fault, Tampering
+from voicerace.engines.serving import Make, Server, proxy_visitors, upstream_visitors
+from voicerace.engines.targets import UpstreamTarget
+from voicerace.errors import InputError
+from voicerace.recording import Recording
+from voicerace.verdict import judge
+from voicerace.wire import agent, realtime
+
+TOOL = {"type": "function", "name": "get_weather", "description": "The weather.", "parameters": {"type": "object"}}
+SESSION = {"type": "realtime", "output_modalities": ["text"], "tools": [TOOL]}
+USER = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "What is the weather?"}]}
+
+
+class Ended(list[Recording]):
+    """The recordings of sessions that ended, each read back from its file."""
+
+    def __call__(self, file: Path, recording: Recording) -> None:
+        self.append(Recording.read(file))
+
+    async def first(self, count: int) -> Ended:
+        async with asyncio.timeout(3):
+            while len(self) < count:
+                await asyncio.sleep(0.01)
+        return self
+
+
+@contextlib.asynccontextmanager
+async def serving(make: Make, folder: Path, most: int | None = None) -> AsyncIterator[tuple[str, Ended, asyncio.Task[None]]]:
+    """A server of ours; gives its address, what ended there, and its run."""
+    ended = Ended()
+    async with Door() as door:
+        server = Server(door, make, folder, ended, most)
+        running = asyncio.ensure_future(server.run())
+        yield door.address, ended, running
+        server.stop.set()
+        await running
+
+
+def upstream(*faults: str, **given: Any) -> Make:
+    return upstream_visitors(session(**given), tuple(Fault.of(word) for word in faults))
+
+
+# -- the official client ---------------------------------------------------------------------------------------------
+
+
+def test_the_official_client_completes_a_turn_and_gets_the_refusal_with_its_own_event_id(tmp_path: Path) -> None:
+    async def turn(url: str) -> tuple[list[Any], str]:
+        client = AsyncOpenAI(api_key="sk-not-a-key-0123456789", websocket_base_url=f"{url}/v1")
+        errors, text = [], ""
+        async with client, client.realtime.connect(model="gpt-realtime") as connection:
+            await connection.session.update(session=SESSION)  # type: ignore[arg-type]
+            await connection.conversation.item.create(item=USER)  # type: ignore[arg-type]
+            await connection.response.create()
+            async for event in connection:
+                if event.type == "response.function_call_arguments.done":
+                    output = {"type": "function_call_output", "call_id": event.call_id, "output": '{"temperature_c":21}'}
+                    await connection.conversation.item.create(item=output)  # type: ignore[arg-type]
+                    # The response that holds the call is still active.
+                    await connection.response.create(event_id="asked-too-early")
+                elif event.type == "error":
+                    errors.append(event.error)
+                elif event.type == "response.done" and event.response.output[0].type == "function_call":
+                    await connection.response.create(event_id="asked-in-time")
+                elif event.type == "response.output_text.done":
+                    text = event.text
+                elif event.type == "response.done":
+                    break
+        return errors, text
+
+    async def served() -> tuple[list[Any], str, Recording]:
+        async with serving(upstream(gap_ms=100), tmp_path) as (url, ended, _):
+            errors, text = await turn(url)
+            [recording] = await ended.first(1)
+        return errors, text, recording
+
+    errors, text, recording = CLEAN(served())
+    assert [(each.code, each.event_id) for each in errors] == [(realtime.ACTIVE_RESPONSE, "asked-too-early")]
+    assert "21" in text
+    verdict = judge(recording)
+    assert (verdict.outcome, verdict.fault) == ("noisy", None)
+    assert recording.complete
+    assert (recording.provenance["engine"], recording.provenance["upstream"]) == ("serve", "mock")
+    assert "sk-not" not in json.dumps([event.to_json() for event in recording.events])
+
+
+# -- the model of a proxy as a server --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("release", "outcome"), [("0.9.1", "rejected"), ("0.11.1", "lost")])
+def test_a_host_of_anybodys_meets_a_release(release: str, outcome: str, tmp_path: Path) -> None:
+    async def served() -> tuple[Recording, Recording, Recording]:
+        (tmp_path / "upstream").mkdir()
+        (tmp_path / "proxy").mkdir()
+        played = session(release=release)
+        async with serving(upstream(), tmp_path / "upstream") as (api_url, api_ended, _):
+            make = proxy_visitors(played, UpstreamTarget.of(api_url))
+            async with serving(make, tmp_path / "proxy") as (url, ended, _):
+                host = await play_live(url, None, played)
+                return host, (await ended.first(1))[0], (await api_ended.first(1))[0]
+
+    host, at_proxy, at_upstream = CLEAN(served())
+    assert judge(at_proxy).outcome == outcome
+    assert (at_proxy.provenance["release"], at_proxy.provenance["proxy"]) == (release, f"model:{release}")
+    # Each end sees its own links: alone they cannot say it.
+    assert judge(host).outcome == judge(at_upstream).outcome == "unknown"
+
+
+def test_what_a_client_says_that_nobody_can_read_ends_its_session_and_no_other(tmp_path: Path) -> None:
+    async def served() -> list[Recording]:
+        async with api(session()) as api_url:
+            make = proxy_visitors(session(), UpstreamTarget.of(api_url))
+            async with serving(make, tmp_path) as (url, ended, _):
+                async with connect(url, logger=QUIET) as client:
+                    await client.send(json.dumps({"type": "Settings", "agent": ["no object"]}))
+                    with contextlib.suppress(ConnectionClosed):
+                        await client.recv()
+                    assert client.close_code == 1011
+                await play_live(url)
+                return await ended.first(2)
+
+    first, second = (judge(each) for each in CLEAN(served()))
+    assert first.outcome == "unknown"
+    assert "proxy: what component said cannot be read" in first.why
+    assert second.outcome == "rejected"
+
+
+# -- faults on purpose -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "release", "tool_ms", "outcome", "facts"),
+    [
+        ("drop", "0.9.1", 10, "unknown", {}),
+        ("drop@response.output_item.added#2", "0.9.1", 170, "unknown", {"replies": 0}),
+        ("drop@response.done#1", "0.9.1", 10, "rejected", {"refusals": 1}),
+        # The slot is free when the mock has said so, whenever that arrives; a proxy that waits for it waits longer.
+        ("delay=150", "0.9.1", 170, "answered", {}),
+        ("delay=150", "0.9.4", 170, "answered", {}),
+        ("withhold", "0.9.4", 10, "stalled", {"response_creates": 0}),
+        ("withhold@response.done#2", "0.9.1", 170, "interrupted", {"refusals": 0}),
+        ("duplicate", "0.9.1", 170, "answered", {"replies": 1, "response_creates": 1}),
+        ("duplicate@response.done#all", "0.9.4", 10, "answered", {"replies": 1, "response_creates": 1}),
+        ("duplicate@response.created#all", "0.9.1", 10, "rejected", {"response_creates": 1, "refusals": 1}),
+        ("duplicate@error", "0.9.1", 10, "rejected", {"refusals": 1, "host_errors": 2}),
+        ("duplicate@response.output_item.added#all", "0.9.1", 170, "answered", {"calls": ("call_0001",)}),
+        ("duplicate@response.function_call_arguments.done", "0.9.1", 170, "answered", {"calls": ("call_0001",)}),
+        ("garble@response.done", "0.9.4", 10, "stalled", {"response_creates": 0}),
+        ("garble@error", "0.9.1", 10, "unknown", {}),
+        ("garble@response.function_call_arguments.done", "0.9.1", 10, "unknown", {}),
+    ],
+)  # fmt: skip
+def test_a_fault_and_what_is_made_of_it(fault: str, release: str, tool_ms: int, outcome: str, facts: dict[str, Any]) -> None:
+    async def spoilt() -> Recording:
+        played = session(release=release, tool_ms=tool_ms)
+        async with api(played, [fault]) as url:
+            return await play_live(f"model:{release}", url, played)
+
+    verdict = judge(CLEAN(spoilt()))
+    assert verdict.outcome == outcome
+    found = {name: getattr(verdict.turn, name, None) for name in facts}
+    assert found == facts
+    dropped = "upstream dropped the connection without closing it (1006)"
+    assert verdict.fault == (dropped if fault.startswith("drop") else None)
+
+
+def test_what_a_fault_did_is_in_the_servers_recording(tmp_path: Path) -> None:
+    async def served(fault: str, number: int) -> Recording:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        async with serving(upstream(fault, tool_ms=170), folder) as (url, ended, _):
+            await play_live(upstream=url, played=session(tool_ms=170))
+            return (await ended.first(1))[0]
+
+    dropped = CLEAN(served("drop", 1))
+    assert judge(dropped).fault == "upstream dropped the connection on purpose (--fault)"
+    assert [event.kind for event in dropped.events][-1] == "fault", "and nothing was sent behind it"
+    twice = CLEAN(served("duplicate", 2))
+    done = [event.payload for event in twice.events if event.type == "response.done"]
+    assert len(done) == 4  # three responses
+    assert done[0] == done[1]
+    delayed = CLEAN(served("delay=90", 3))
+    at = {event.type: event.sent_ns for event in reversed(delayed.events) if event.sent_ns is not None}
+    assert at["response.done"] - at["response.function_call_arguments.done"] >= 190_000_000, "recorded when it left"
+    garbled = CLEAN(served("garble@response.created", 4))
+    [text] = [event.payload for event in garbled.events if event.type == "(text)"]
+    assert isinstance(text, str)
+    assert text.startswith('{"type":"response.created"')
+    assert not text.endswith("}")
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 500, 499, 599])
+def test_a_handshake_refused_on_purpose(status: int, tmp_path: Path) -> None:
+    async def served() -> tuple[int, Recording]:
+        async with serving(upstream(f"refuse={status}"), tmp_path) as (url, ended, _):
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(url, logger=QUIET)
+            return refused.value.response.status_code, (await ended.first(1))[0]
+
+    found, recording = CLEAN(served())
+    assert found == status
+    assert judge(recording).why == f"no function call: the handshake was refused with HTTP {status} (--fault)"
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["", "explode", "drop=1", "delay", "delay=", "delay=nan", "delay=-1", "delay=inf", "refuse", "refuse=200", "refuse=429.5",
+     "refuse=401@error", "withhold#0", "withhold#-1", "drop@", "garble@response.done#", "drop drop"],
+)  # fmt: skip
+def test_a_word_that_is_no_fault(word: str) -> None:
+    with pytest.raises(InputError, match=r"^fault: "):
+        Fault.of(word)
+
+
+def test_each_connection_has_its_own_faults_and_counts_its_own_messages() -> None:
+    faults = [Fault.of("withhold@a#2"), Fault.of("duplicate@a#all"), Fault.of("delay=250@b")]
+    one, other = Tampering(faults), Tampering(faults)
+    a, b = {"type": "a"}, {"type": "b"}
+    assert [one(each) for each in (a, a, a, b, b)] == [
+        ((0.0, a), (0.0, a)), (), ((0.0, a), (0.0, a)), ((0.25, b),), ((0.0, b),),
+    ]  # fmt: skip
+    assert other(a) == ((0.0, a), (0.0, a))
+    assert one(b"audio") == ((0.0, b"audio"),)
+
+
+# -- who comes, and how many -----------------------------------------------------------------------------------------
+
+
+async def answer(url: str, request: str) -> str:
+    """The status line of an answer to a plain request."""
+    host, _, port = url.removeprefix("ws://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(request.encode())
+    line = await reader.readline()
+    writer.close()
+    return line.decode()
+
+
+def test_a_probe_is_no_session_and_one_too_many_is_turned_away(tmp_path: Path) -> None:
+    async def served() -> None:
+        async with serving(upstream(), tmp_path, most=1) as (url, ended, running):
+            assert " 426 " in await answer(url, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert not list(tmp_path.iterdir())
+            async with connect(url, logger=QUIET) as client:
+                await client.recv()
+                with pytest.raises(InvalidStatus) as refused:
+                    await connect(url, logger=QUIET)
+                assert refused.value.response.status_code == 503
+            async with asyncio.timeout(2):
+                await running
+        assert len(ended) == 1
+
+    CLEAN(served())
+
+
+def test_who_leaves_before_the_handshake_is_answered_is_a_session_that_ended(tmp_path: Path) -> None:
+    """It asks for a WebSocket in a way that is none: nobody will ever serve it."""
+
+    async def served() -> Recording:
+        async with serving(upstream(), tmp_path) as (url, ended, _):
+            words = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+            assert " 400 " in await answer(url, words)
+            return (await ended.first(1))[0]
+
+    assert judge(CLEAN(served())).fault == "proxy left before the handshake was answered"
+
+
+@pytest.mark.parametrize("hangs", ["open", "dialling"])
+def test_stopping_ends_what_is_open_in_time_and_keeps_what_was_recorded(hangs: str, tmp_path: Path) -> None:
+    async def served() -> Recording:
+        async with contextlib.AsyncExitStack() as stack:
+            if hangs == "open":
+                make = upstream()
+            else:
+                make = proxy_visitors(session(), UpstreamTarget.of(await stack.enter_async_context(mute())))
+            url, ended, _ = await stack.enter_async_context(serving(make, tmp_path))
+            client = await stack.enter_async_context(connect(url, logger=QUIET))
+            await client.send(json.dumps({"type": "Settings"}))
+            await asyncio.sleep(0.1)
+            began = time.monotonic()
+            await stack.aclose()
+            assert time.monotonic() - began < 1.0
+        return ended[0]
+
+    recording = CLEAN(served())
+    assert not recording.complete
+    assert judge(recording).outcome == "unknown"
+    assert bool(recording.events) == (hangs == "open")
+
+
+def test_what_cannot_be_handed_over_ends_the_serving(tmp_path: Path) -> None:
+    """Standard output has gone, say."""
+
+    async def served() -> None:
+        async with Door() as door:
+
+            def gone(file: Path, recording: Recording) -> None:
+                raise BrokenPipeError
+
+            server = Server(door, upstream(), tmp_path, gone)
+            running = asyncio.ensure_future(server.run())
+            async with connect(door.address, logger=QUIET):
+                pass
+            with pytest.raises(BrokenPipeError):
+                async with asyncio.timeout(2):
+                    await running
+
+    CLEAN(served())
+
+
+def test_settings_reach_the_upstream_of_a_served_proxy() -> None:
+    """As any Voice Agent client says them, without our component."""
+
+    async def served() -> list[str]:
+        async with api(session()) as api_url, proxy(session(), api_url) as url, connect(url, logger=QUIET) as client:
+            settings = agent.settings(prompt="Be brief.", model="gpt-realtime", functions=())
+            await client.send(json.dumps(settings))
+            return [json.loads(await client.recv())["type"]]
+
+    assert CLEAN(served()) == ["SettingsApplied"]

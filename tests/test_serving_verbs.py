@@ -1,0 +1,164 @@
+"""`voicerace serve` as a program: bad words, its port and folder, signals, and what is left when it or a session is ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.support.rogue import api, play_live, proxy, session
+from voicerace.cli import main
+from voicerace.engines.connecting import QUIET
+from voicerace.recording import Recording
+from voicerace.verdict import judge
+from voicerace.wire import realtime
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["upstream", "--fault", "withhold#0"], "allowed are"),
+        (["upstream", "--listen", "127.0.0.1:99999"], "PORT"),
+        (["upstream", "--certificate", "/nonexistent.pem"], "/nonexistent.pem"),
+        (["upstream", "--certificate-key", "/nonexistent.pem"], "--certificate"),
+        (["upstream", "--fail-on", "nope"], "rejected"),
+        (["upstream", "--calls", "9"], "1 to 8"),
+        ([], "command: is missing"),
+        (["proxy", "--upstream", "wss://api.example.com/v1"], "sessions: is missing; a limit"),
+        (["proxy", "--upstream", "ws://127.0.0.1:1", "--release", "9.9"], "9.9"),
+    ],
+)
+def test_words_that_do_not_fit(words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", *words, *(["--out", str(tmp_path / "out")] if words else [])]) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert printed.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_port_that_is_taken_and_a_folder_that_holds_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert main(["serve", "upstream", "--listen", listen, "--out", str(tmp_path / "out")]) == 2
+    assert "Address already in use" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "run.json").write_text("{}")
+    assert main(["serve", "upstream", "--listen", "0", "--out", str(tmp_path / "out")]) == 2
+    assert "holds a run already" in capsys.readouterr().err
+
+
+@contextlib.contextmanager
+def child(words: Sequence[str], **more: Any) -> Any:
+    """A verb in a process of its own."""
+    command = [sys.executable, "-W", "error", "-m", "voicerace", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_server_that_is_told_to_end(sign: int, tmp_path: Path) -> None:
+    """One session has ended by then, another is open."""
+
+    async def two_sessions(url: str) -> None:
+        await play_live(upstream=url)
+        async with connect(url, logger=QUIET) as client:
+            await client.recv()
+            await client.send(json.dumps(realtime.update_session({"type": "realtime"})))
+            await client.recv()
+            await asyncio.sleep(0.3)
+            os.kill(process.pid, sign)
+            with contextlib.suppress(ConnectionClosed):
+                await client.recv()
+
+    out = tmp_path / "run"
+    words = ["serve", "upstream", "--listen", "0", "--out", str(out), "--gap-ms", "100", "--reply-ms", "40"]
+    with child(words) as process:
+        # Before anybody has come: whoever starts it needs the port.
+        url = process.stdout.readline().split()[2].rstrip(",")
+        assert url.endswith("/v1/realtime?model=gpt-realtime")
+        asyncio.run(two_sessions(url))
+        said, complained = process.communicate(timeout=5)
+    assert complained == ""
+    assert process.returncode == (-sign if sign == signal.SIGKILL else 0)
+    first, second = (Recording.read(out / "recordings" / f"00000{number}.jsonl") for number in (1, 2))
+    assert first.complete
+    assert judge(first).turns
+    assert [event.type for event in second.events] == ["session.created", "session.update", "session.updated"]
+    assert not second.complete
+    info = json.loads((out / "run.json").read_text("utf-8"))
+    assert info["kind"] == "serve upstream"
+    assert info["parameters"]["times"]["gap_ms"] == "100"
+    assert info["complete"] == (sign != signal.SIGKILL)
+    if sign != signal.SIGKILL:
+        assert [line.split()[0] for line in said.splitlines()] == ["1", "2"]
+        assert sum(info["sessions"].values()) == 2
+
+
+def test_a_server_whose_reader_has_gone_ends_without_a_word(tmp_path: Path) -> None:
+    async def one_session(url: str) -> None:
+        async with connect(url, logger=QUIET) as client:
+            await client.recv()
+
+    with child(["serve", "upstream", "--listen", "0", "--out", str(tmp_path / "run")]) as process:
+        url = process.stdout.readline().split()[2].rstrip(",")
+        process.stdout.close()
+        asyncio.run(one_session(url))
+        assert process.wait(timeout=5) == 0
+        assert process.stderr.read() == ""
+    assert Recording.read(tmp_path / "run" / "recordings" / "000001.jsonl").complete
+
+
+@pytest.mark.parametrize(("verb", "sign"), [(["run", "--live"], signal.SIGTERM), (["repro"], signal.SIGINT)])
+def test_a_session_that_is_told_to_end_leaves_what_it_recorded(verb: list[str], sign: int, tmp_path: Path) -> None:
+    file = tmp_path / "session.jsonl"
+
+    async def stopped() -> tuple[str, str]:
+        async with api(session(gap_ms=5000)) as api_url, proxy(session(), api_url) as url:
+            with child([*verb, "--proxy", url, "--out", str(file)]) as process:
+                deadline = time.monotonic() + 10
+                while not file.exists() and time.monotonic() < deadline:
+                    await asyncio.sleep(0.02)
+                await asyncio.sleep(0.3)
+                process.send_signal(sign)
+                done = await asyncio.to_thread(process.communicate, timeout=5)
+                assert process.returncode == 130
+                return done  # type: ignore[no-any-return]
+
+    _, complained = asyncio.run(stopped())
+    assert complained == f"\nvoicerace: interrupted: what was recorded is in {file}\n"
+    recording = Recording.read(file)
+    assert not recording.complete
+    assert "FunctionCallRequest" in [event.type for event in recording.events]
+    assert judge(recording).outcome == "unknown"
+
+
+def test_a_session_that_ends_before_it_began_leaves_no_empty_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*words: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("voicerace.cli.targets.play", interrupted)
+    assert main(["repro", "--out", str(tmp_path / "r.jsonl")]) == 130
+    assert capsys.readouterr().err == "\nvoicerace: interrupted: nothing was recorded\n"
+    assert not list(tmp_path.iterdir())
+    assert main(["run", "--live", "--out", str(tmp_path)]) == 2, "a folder is no file, and nothing was played"
