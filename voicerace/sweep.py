@@ -167,7 +167,8 @@ def sweep(
                         text = "".join(line + "\n" for line in recording.lines())
                         write_text(folder / RECORDINGS / row["recording"], text)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"{len(rows)} of {len(planned)} trials are kept in {folder}") from None
+            kept_in = f"{len(rows)} of {len(planned)} trials are kept in {folder}"
+            raise KeyboardInterrupt(f"{kept_in}; the same command goes on with --resume --out {folder}") from None
         finally:
             trials = frame_of([rows[number] for number in sorted(rows)])
             write_text(folder / TRIALS, trials.to_csv(index=False, lineterminator="\n"))

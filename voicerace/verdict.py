@@ -67,7 +67,9 @@ class _Judge(Passage):
         if self.fault is not None:
             return f"no function call: {self.fault}"
         if not self.upstream_seen:
-            return "the link between proxy and upstream was not observed"
+            gone = any((e.link.sender, e.link.receiver) == ("proxy", "component") for e in self.closes)
+            told = "the proxy closed the connection, and " if gone else ""
+            return f"{told}the link between proxy and upstream was not observed"
         for event in self.closes:
             code = event.payload.get("code") if isinstance(event.payload, Mapping) else None
             if event.link in (("upstream", "proxy"), ("proxy", "component")):

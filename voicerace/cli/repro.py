@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -36,7 +37,7 @@ def repro(
 ) -> int:
     """Connect, Settings, one user message, one function call, one result; on real sockets, whatever the target.
 
-    The brief's minimal reproduction. The recording is kept: `runs/repro-TIME.jsonl`, or --out.
+    The recording is kept: `runs/repro-TIME.jsonl`, or --out.
     """
     known_outcomes(fail_on)
     proxy = targets.one_proxy(release)
@@ -51,6 +52,8 @@ def repro(
         seed=seed,
     )
     file = out or Path("runs") / f"repro-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}.jsonl"
+    patience_s = session.times.ns("deadline_ms", 0, seed) / 1e9
+    print(f"voicerace: meeting {proxy.name}; a turn without a reply is waited for {patience_s:g} s", file=sys.stderr)
     recording = played(targets, proxy, replace(session, scenario=REPRO), file)
     writing(file, lambda: recording.write(file))
     verdict = judge(recording)

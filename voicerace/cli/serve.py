@@ -58,7 +58,10 @@ def upstream(
     listen: _Listen = "127.0.0.1:8181",
     fault: Annotated[
         list[str] | None,
-        typer.Option(metavar="KIND", help="drop | delay=MS | withhold | duplicate | garble, each [@TYPE][#N] | refuse=STATUS"),
+        typer.Option(
+            metavar="KIND",
+            help="drop | delay=MS | withhold | duplicate | garble, each with @TYPE and #N if wanted | refuse=STATUS",
+        ),
     ] = None,
     modality: options.Modality = "text",
     calls: Annotated[int, typer.Option(metavar="N", help="Function calls in one response: 1 to 8.")] = 1,

@@ -117,12 +117,14 @@ def played(targets: Targets, proxy: ProxyTarget, session: Session, file: Path | 
     """Play one live session; what a stopped one recorded is written too, to the file that the verb writes.
 
     Raises:
-        InputError: the file cannot be written.
+        InputError: the file cannot be written, or holds something.
     """
     if file is None:
         with sigterm_interrupts():
             return play(lambda: targets.engine(proxy), session)
     # Before the session, which may be one that costs: a recording that cannot be kept is not worth having.
+    if file.is_file() and file.stat().st_size > 0:
+        raise InputError("out", f"{file} holds something already", "a new file: a live session cannot be played again")
     writing(file, lambda: _touch(file))
     try:
         with sigterm_interrupts():

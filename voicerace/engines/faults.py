@@ -36,12 +36,14 @@ class Fault:
         value: ms of a delay, or the HTTP status of a refusal; 0 for the others.
         type: of the messages it is about.
         number: which of them, from 1; None for all.
+        word: as it was given.
     """
 
     kind: str
     value: float
     type: str
     number: int | None
+    word: str = ""
 
     @classmethod
     def of(cls, word: str) -> Self:
@@ -58,7 +60,8 @@ class Fault:
         if unfit or (number is not None and number.isdigit() and int(number) == 0):
             raise InputError("fault", repr(word), f"allowed are {_GRAMMAR}")
         default = "response.output_item.added" if kind == "drop" else realtime.RESPONSE_DONE
-        return cls(kind, _value(word, kind, value), type_ or default, None if number == "all" else int(number or 1))
+        count = None if number == "all" else int(number or 1)
+        return cls(kind, _value(word, kind, value), type_ or default, count, word)
 
 
 def _value(word: str, kind: str, text: str | None) -> float:

@@ -140,9 +140,10 @@ def upstream_visitors(session: Session, faults: tuple[Fault, ...] = ()) -> Make:
     """The mock upstream, with a session's plan, times and knobs; every user input gets the steps of the first."""
     refuse = next((int(fault.value) for fault in faults if fault.kind == "refuse"), None)
     scrub = scrubber(None, None)
+    spoilt = {"faults": [fault.word for fault in faults]} if faults else {}
 
     def make(path: Path) -> Sitting:
-        recorder = Recorder(_provenance(session, upstream="mock"), _UPSTREAM, scrub, path)
+        recorder = Recorder(_provenance(session, upstream="mock") | spoilt, _UPSTREAM, scrub, path)
         return UpstreamSeat(session, recorder, tamper=Tampering(faults), refuse=refuse)
 
     return make
