@@ -17,13 +17,15 @@ from voicerace.cli import main
 from voicerace.engines import live as live_module
 from voicerace.engines.background import play_all
 from voicerace.engines.live import Live
+from voicerace.engines.place import Place
+from voicerace.engines.recorder import Recorder
 from voicerace.engines.targets import ProxyTarget, UpstreamTarget
 from voicerace.errors import InputError
 from voicerace.parties.component import Component
-from voicerace.parties.party import Effects
+from voicerace.parties.party import Effects, SetTimer
 from voicerace.parties.proxy import Proxy
 from voicerace.parties.upstream import Upstream
-from voicerace.recording import Payload, Recording
+from voicerace.recording import Link, Payload, Recording
 
 # -- sessions beside it ----------------------------------------------------------------------------------------------
 
@@ -187,6 +189,25 @@ def test_an_unexpected_exception_surfaces_and_leaves_nothing_behind(party: type,
             assert not own_tasks()
 
     CLEAN(failing())
+
+
+def test_after_its_end_a_place_calls_nobody() -> None:
+    """A message may still be on its way through the emulated network."""
+
+    async def late() -> tuple[Upstream, Recorder]:
+        party = session().parties()["upstream"]
+        recorder = Recorder({})
+        place = Place({"upstream": party}, session().times, 0, recorder)
+        place.end()
+        place.message(Link("proxy", "upstream"), {"type": "response.create"}, 0)
+        place.act("upstream", [SetTimer("ack:1", "ack_ms")])
+        await asyncio.sleep(0.02)
+        assert isinstance(party, Upstream)
+        return party, recorder
+
+    party, recorder = CLEAN(late())
+    assert party.state.slot == "free"
+    assert recorder.close().events == ()
 
 
 @pytest.mark.parametrize("words", [["run"], ["sweep", "--at-once", "3", "--trials", "5"]])

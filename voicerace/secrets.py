@@ -30,6 +30,8 @@ SHORTEST: Final = 12
 PIECE: Final = 16
 #: Every piece of that length holds one whole block of this one.
 _BLOCK: Final = 8
+#: One, itself quoted or not.
+_BACKSLASH: Final = r"(?:\\|%(?:25)*5c)"
 #: What no encoder escapes.
 _SAFE: Final = re.compile(r"[A-Za-z0-9_.~-]")
 
@@ -63,28 +65,49 @@ class Scrubber:
         return cls([*(environment[name].strip() for name in wanted), *values])
 
     def text(self, text: str) -> str:
+        """A text without secrets; what is JSON stays JSON."""
         if not self._in(text):
             return text
+        if text.lstrip()[:1] in ("{", "["):
+            try:
+                return json.dumps(self._inside(json.loads(text)), separators=(",", ":"))
+            except (ValueError, RecursionError):
+                pass  # no JSON, or one that nobody can read
         return self._without_pieces(self._pattern.sub(_HIDDEN, text))
 
     def payload(self, payload: Mapping[str, Any] | bytes | str | None) -> Mapping[str, Any] | bytes | str | None:
-        """A message without secrets; the same object when it holds none. An object that is none any more becomes text."""
+        """A message without secrets; the same object when it holds none."""
         if not self._secrets or payload is None:
             return payload
         if isinstance(payload, str):
             return self.text(payload)
         if isinstance(payload, bytes):
             text = payload.decode("latin-1")
-            return self.text(text).encode("latin-1") if self._in(text) else payload
-        # As text: it has any depth, and a secret in it may be escaped more than once.
-        text = json.dumps(dict(payload), ensure_ascii=False)
-        if not self._in(text) or (cleaned := self.text(text)) == text:
+            return payload if (cleaned := self.text(text)) == text else cleaned.encode("latin-1", "backslashreplace")
+        message = dict(payload)
+        if not self._in(json.dumps(message, ensure_ascii=False)):
             return payload
-        try:
-            value = json.loads(cleaned)
-        except ValueError:
-            return cleaned
-        return value if isinstance(value, dict) else cleaned
+        cleaned_message: dict[str, Any] = self._inside(message)
+        return payload if cleaned_message == message else cleaned_message
+
+    def _inside(self, value: Any) -> Any:
+        """A JSON value without secrets, whatever its depth."""
+        top = [value]
+        waiting: list[tuple[Any, Any]] = [(top, 0)]
+        while waiting:
+            holder, at = waiting.pop()
+            each = holder[at]
+            if isinstance(each, str):
+                holder[at] = self.text(each)
+            elif isinstance(each, Mapping):
+                holder[at] = copy = {self.text(str(name)): inner for name, inner in each.items()}
+                waiting += [(copy, name) for name in copy]
+            elif isinstance(each, list):
+                holder[at] = row = [*each]
+                waiting += [(row, number) for number in range(len(row))]
+            elif (shown := str(each)) and self._in(shown):  # a number
+                holder[at] = self.text(shown)
+        return top[0]
 
     def _in(self, text: str) -> bool:
         """Whether a secret may be in a text: looking for fixed strings is many times faster than the pattern."""
@@ -100,7 +123,7 @@ class Scrubber:
                 after = _alike(text[at : at + len(secret)], secret[start:])
                 if before + after >= PIECE:
                     text = text[: at - before] + _HIDDEN + text[at + after :]
-                    at -= before
+                    at += len(_HIDDEN) - before - 1
                 at = text.find(block, at + 1)
         return text
 
@@ -118,6 +141,7 @@ def _alike(one: str, other: str) -> int:
 def _forms(secret: str) -> Iterable[str]:
     """The secret itself, its bytes read as Latin-1 (as frames of bytes are searched), and inside base64 at any offset."""
     yield secret
+    yield secret.replace(" ", "+")
     yield secret.encode("utf-8", "surrogateescape").decode("latin-1")
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for offset in range(3):
@@ -134,11 +158,10 @@ def _escaped(form: str) -> str:
 
 def _escapes(char: str) -> str:
     units = char.encode("utf-16-be", "surrogatepass")
-    codes = [units[at : at + 2].hex() for at in range(0, len(units), 2)]
-    json_ways = ["".join(rf"\\+u{code}" for code in codes)]
+    codes = [f"u{units[at : at + 2].hex()}" for at in range(0, len(units), 2)]
+    ways = [f"{_BACKSLASH}+".join(["", *codes])]
     if ord(char) < 0x100:
-        json_ways.append(rf"\\+x{ord(char):02x}")
-    url_way = "".join(f"%(?:25)*{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
-    as_it_is = r"\\+" if char == "\\" else rf"\\*{re.escape(char)}"
-    plus = r"|\+" if char == " " else ""
-    return f"(?:(?i:{'|'.join([*json_ways, url_way])})|{as_it_is}{plus})"
+        ways.append(rf"{_BACKSLASH}+x{ord(char):02x}")
+    quoted = "".join(f"%(?:25)*{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
+    ways.append(f"{_BACKSLASH}+" if char == "\\" else f"{_BACKSLASH}*(?:{quoted}|{re.escape(char)})")
+    return f"(?i:{'|'.join(ways)}{'|[+]' if char == ' ' else ''})"

@@ -52,6 +52,7 @@ def repro(
         seed=seed,
     )
     file = out or Path("runs") / f"repro-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}.jsonl"
+    targets.engine(proxy)  # what does not fit is refused before anything is said
     patience_s = session.times.ns("deadline_ms", 0, seed) / 1e9
     print(f"voicerace: meeting {proxy.name}; a turn without a reply is waited for {patience_s:g} s", file=sys.stderr)
     recording = played(targets, proxy, replace(session, scenario=REPRO), file)

@@ -53,7 +53,7 @@ _EXAMPLE: dict[str, object] = {"gap_ms": 300, "host_rtt_ms": 20, "upstream_rtt_m
 
 
 def sessions(release: str) -> Iterator[Session]:
-    """The sessions that every release is tried with, in a fixed order; more than 200."""
+    """The sessions that every release is tried with, in a fixed order; more than 500."""
     for settings in _SETTINGS:
         yield Session.of(release=release, **settings)
 
@@ -100,9 +100,30 @@ def _settings() -> Iterator[dict[str, Any]]:
             yield {"times": {**_LOOPBACK, **extra, "tool_ms": tool}}
     for scenario, handler, tool in product(("chained", "inject", "late-settings"), ("return", "void_ref"), (50, 300)):
         yield {"scenario": scenario, "handler": handler, "times": {**_LOOPBACK, "tool_ms": tool}}
+    yield from _finer()
     # With user audio: few, for where the proxy commits it, its 400 ms are awaited in real time.
     for scenario, modality, tool in product(("voice", "barge-in"), ("text", "audio"), (50, 500)):
         yield {"scenario": scenario, "modality": modality, "times": {**_LOOPBACK, "tool_ms": tool}}
+
+
+def _finer() -> Iterator[dict[str, Any]]:
+    """More delays, above all of the scenarios in which a second writer takes part."""
+    for handler, times, tool in product(HANDLERS, (_LOOPBACK, _EXAMPLE), (25, 75, 100, 151, 175, 210, 250, 1000)):
+        yield {"handler": handler, "times": {**times, "tool_ms": tool}}
+    for handler, tool in product(HANDLERS, (25, 100, 140, 150, 160, 250, 600)):
+        yield {"scenario": "double", "handler": handler, "times": {**_LOOPBACK, "tool_ms": tool}}
+    for handler, tool in product(("return", "async_ref", "void_ref"), (0, 25, 75, 100, 125, 149, 151, 190, 250, 400)):
+        yield {"scenario": "chained", "handler": handler, "times": {**_LOOPBACK, "tool_ms": tool}}
+    for handler, inject, tool in product(("return", "async_ref", "void_ref"), (0, 50, 149, 151, 200, 400), (50, 300)):
+        yield {"scenario": "inject", "handler": handler, "times": {**_LOOPBACK, "inject_ms": inject, "tool_ms": tool}}
+    for settings, tool in product((0, 5, 11, 50, 300, 700), (50, 300)):
+        yield {"scenario": "late-settings", "times": {**_LOOPBACK, "settings_ms": settings, "tool_ms": tool}}
+    for handler, tool in product(HANDLERS, (50, 300)):
+        yield {"scenario": "failing-tool", "handler": handler, "times": {**_LOOPBACK, "tool_ms": tool}}
+    for handler, calls, per_call in product(
+        ("return", "async_ref"), (2, 4), ("0", "100", "0,300", "150,151", "400,10", "1000,0")
+    ):
+        yield {"scenario": "parallel", "handler": handler, "calls": calls, "times": {**_LOOPBACK, "tool_ms": per_call}}
 
 
 _SETTINGS = tuple(_settings())

@@ -110,6 +110,9 @@ class Live:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.aclose()
+        # A connection that was dropped lets its socket go in the loop's next rounds: the loop must not end before.
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     async def _start_backend(self) -> None:
         url = self.upstream_door.address + _UPSTREAM_PATH
