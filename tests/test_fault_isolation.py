@@ -32,7 +32,7 @@ from voicerace.recording import Link, Payload, Recording
 
 def test_fifty_sessions_of_which_every_third_is_dropped() -> None:
     async def crowd() -> list[Recording]:
-        played = session(tool_ms=170, deadline_ms=3000)
+        played = session(tool_ms=140, deadline_ms=3000)
         async with (
             api(played) as good,
             rogue(good, "response.function_call_arguments.done", abort, every=3) as url,

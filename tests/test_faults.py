@@ -158,9 +158,9 @@ CALL = "response.function_call_arguments.done"
 DONE = "response.done"
 DELTA = "response.output_text.delta"
 BEFORE = ("session.updated", 1, 10)
-AFTER_CALL = (DONE, 1, 170)
+AFTER_CALL = (DONE, 1, 140)
 AFTER_REFUSAL = (DONE, 1, 10)
-IN_REPLY = (DONE, 2, 170)
+IN_REPLY = (DONE, 2, 140)
 
 
 def upstream_fails(act: Act, kind: str, nth: int, tool_ms: int, **words: Any) -> Verdict:
@@ -222,10 +222,10 @@ def test_an_upstream_that_closes(code: int | None, where: tuple[str, int, int], 
 
 @pytest.mark.parametrize(
     "frame",
-    ["no json", '"a word"', '{"type":"x","a":' + '{"a":' * 900 + "1" + "}" * 901, b"\x00\xff\xfe", b"{}", ""],
+    ["no json", '{"type":"x","a":' + '{"a":' * 900 + "1" + "}" * 901, b"\x00\xff\xfe", ""],
 )
 def test_garbage_is_carried_like_anything_else(frame: str | bytes) -> None:
-    found = upstream_fails(say(frame), DELTA, 1, 170)
+    found = upstream_fails(say(frame), DELTA, 1, 140)
     assert (found.outcome, found.fault) == ("answered", None)
 
 

@@ -64,10 +64,12 @@ def test_a_port_that_is_taken_and_a_folder_that_holds_a_run(tmp_path: Path, caps
 
 
 @contextlib.contextmanager
-def child(words: Sequence[str], **more: Any) -> Any:
+def child(words: Sequence[str]) -> Any:
     """A verb in a process of its own."""
     command = [sys.executable, "-W", "error", "-m", "voicerace", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more) as process:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=environment, **pipes) as process:
         try:
             yield process
         finally:

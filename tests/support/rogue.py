@@ -41,7 +41,7 @@ Act = Callable[[ServerConnection], Awaitable[None]]
 _PLAIN: Any = {
     "compression": None, "ping_interval": None, "max_size": None, "max_queue": None, "close_timeout": 0.3, "logger": QUIET,
 }  # fmt: skip
-QUICK = {"gap_ms": 100, "reply_ms": 40, "deadline_ms": 300}
+QUICK = {"gap_ms": 80, "reply_ms": 30, "deadline_ms": 260}
 
 
 def session(**given: Any) -> Session:

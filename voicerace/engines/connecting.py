@@ -29,6 +29,7 @@ __all__ = ["OPEN_TIMEOUT_S", "QUIET", "NotConnectedError", "open_connection"]
 #: DEBUG, which an application may set for everything, it would log the headers of every handshake.
 QUIET: Final = logging.getLogger("voicerace.websockets")
 QUIET.addHandler(logging.NullHandler())
+QUIET.setLevel(logging.CRITICAL + 1)
 QUIET.propagate = False
 
 OPEN_TIMEOUT_S: Final = 10.0

@@ -1,0 +1,182 @@
+"""An API that repeats the key it was sent, wherever it can; and a search for the key in whatever was written.
+
+The search knows nothing of how we hide a key. It looks for the key as it is, escaped, quoted and in base64, and for
+every piece of it of 16 characters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+from urllib.parse import quote, quote_plus
+
+from websockets.asyncio.client import connect
+from websockets.asyncio.connection import Connection
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from tests.support.rogue import api
+from voicerace.engines.connecting import QUIET
+from voicerace.engines.session import Session
+
+__all__ = ["Leaky", "leaks", "spellings", "written"]
+
+How = Literal["refuse", "redirect", "say", "close", "drop", "garble"]
+
+
+def spellings(key: str) -> Iterator[str]:
+    """The key as others may write it."""
+    once = json.dumps(key)[1:-1]
+    twice = json.dumps(once)[1:-1]
+    yield from (key, once, twice, json.dumps(twice)[1:-1], once.replace("/", "\\/"), twice.replace("/", "\\\\\\/"))
+    yield from (quote(key), quote(key, safe=""), quote_plus(key), quote(quote(key, safe=""), safe=""), quote(once, safe=""))
+    yield once.replace('\\"', "\\u0022").replace("+", "\\u002B").replace("/", "\\u002F").replace("&", "\\u0026")
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for before in ("", ":", "me:", "Bearer ", "Authorization: Bearer "):
+            yield encode(f"{before}{key}".encode()).decode()
+            yield encode(f"{before}{key}, you said".encode()).decode().rstrip("=")
+
+
+def _needles(key: str) -> set[str]:
+    """What must be found nowhere."""
+    found = {key, *(key[at : at + 16] for at in range(len(key) - 15))}
+    found |= {json.dumps(key)[1:-1], quote(key, safe=""), quote_plus(key), json.dumps(key)[1:-1].replace("/", "\\/")}
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for shift in range(3):
+            # Whole groups of three bytes, wherever the key begins.
+            body = key.encode()[(3 - shift) % 3 :]
+            found.add(encode(body[: len(body) // 3 * 3]).decode())
+    return found
+
+
+def leaks(key: str, contents: Iterable[tuple[str, bytes]]) -> list[str]:
+    """Where the key, or a piece of it, can be read: ``name: what``."""
+    needles = sorted(_needles(key))
+    return [f"{name}: {needle}" for name, content in contents for needle in needles if needle.encode() in content]
+
+
+def written(*folders: Path) -> Iterator[tuple[str, bytes]]:
+    """Every file below folders."""
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                yield str(path), path.read_bytes()
+
+
+class Leaky:
+    """The mock API, in a thread, in front of which somebody spoils the answers; while the context is open.
+
+    Args:
+        played: what the mock plays.
+        how: refuse the handshake, or redirect it, with the key in status line, headers and body; or say the key in every
+            event, and further ones; or close with it as the reason; or cut a frame in the middle of it, or the
+            connection behind it.
+
+    Attributes:
+        keys: the bearer tokens that came.
+    """
+
+    def __init__(self, played: Session, how: How) -> None:
+        self.played = played
+        self.how = how
+        self.keys: list[str] = []
+        self.url = ""
+        self._said = 0
+        self._ready = threading.Event()
+        self._stop: Any = None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="leaky API")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(5)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop()
+        self._thread.join(5)
+
+    async def _main(self) -> None:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        self._stop = lambda: loop.call_soon_threadsafe(stop.set)
+        plain: Any = {"compression": None, "ping_interval": None, "logger": QUIET, "close_timeout": 0.3}
+        async with (
+            api(self.played) as self._mock,
+            serve(self._serve, "127.0.0.1", 0, process_request=self._admit, **plain) as server,
+        ):
+            self.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/realtime?model=m"
+            self._ready.set()
+            await stop.wait()
+        await asyncio.sleep(0.02)
+
+    async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        key = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        self.keys.append(key)
+        if self.how not in ("refuse", "redirect"):
+            return None
+        body = "\n".join(["Incorrect API key provided:", *spellings(key)]).encode()
+        told = [("X-Your-Key", key), ("WWW-Authenticate", f'Bearer realm="{quote(key)}"'), ("Content-Length", str(len(body)))]
+        if self.how == "redirect":
+            return Response(307, key, Headers([*told, ("Location", f"{self.url}&key={quote(key, safe='')}")]), body)
+        return Response(401, f"Unknown key {key}", Headers(told), body)
+
+    async def _serve(self, near: ServerConnection) -> None:
+        key = self.keys[-1]
+        async with connect(self._mock, compression=None, ping_interval=None, logger=QUIET, close_timeout=0.3) as far:
+            up = asyncio.ensure_future(self._up(near, far))
+            with contextlib.suppress(ConnectionClosed):
+                async for frame in far:
+                    if not await self._answer(near, key, json.loads(frame)):
+                        break
+            up.cancel()
+            await asyncio.wait({up})
+
+    async def _up(self, near: Connection, far: Connection) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            async for frame in near:
+                await far.send(frame)
+            await far.close()
+
+    async def _answer(self, near: ServerConnection, key: str, event: dict[str, Any]) -> bool:
+        """Say an event, with the key in it; False when that was the last."""
+        self._said += 1
+        begun = self._said == 3
+        if self.how == "close" and begun:
+            await near.close(1008, f"bad key: {key}"[:120])
+            return False
+        if self.how in ("drop", "garble") and begun:
+            text = json.dumps({"type": "error", "error": {"message": f"Incorrect API key provided: {key}"}})
+            await near.send(text[: text.index(json.dumps(key)[1:-1]) + len(key) * 2 // 3])
+            if self.how == "drop":
+                await asyncio.sleep(0.05)
+                near.transport.abort()
+                return False
+        if self.how == "say":
+            await self._say(near, key, event)
+        await near.send(json.dumps(event))
+        return True
+
+    async def _say(self, near: ServerConnection, key: str, event: dict[str, Any]) -> None:
+        spelt = [*spellings(key)]
+        half = len(key) // 2
+        nested = json.dumps({"headers": json.dumps({"authorization": f"Bearer {key}", "parts": [key[:half], key[half:]]})})
+        event["echo"] = {"of": spelt, key: nested, "deep": {"deeper": [{"deepest": nested}]}}
+        if event["type"].endswith("arguments.done"):
+            event["arguments"] = json.dumps({"city": "Lisbon", "auth": nested})
+        for name in ("text", "delta"):
+            if isinstance(event.get(name), str):
+                event[name] += f" Your key is {key}."
+        if event["type"] == "session.updated":
+            error = {"code": key, "message": f"Incorrect API key: {key}", "param": nested}
+            await near.send(json.dumps({"type": "error", "event_id": key, "error": error}))
+            await near.send(json.dumps({"type": f"unheard.{key}", "event_id": nested}))
+            await near.send("no JSON: " + nested)
+            await near.send("\n".join(spelt).encode())

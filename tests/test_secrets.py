@@ -1,0 +1,394 @@
+"""Can a key be read anywhere in what we write, when everything fails in turn and the API repeats the key it was sent?"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.leaky import How, Leaky, leaks, spellings, written
+from tests.support.rogue import free_port, session
+from voicerace.cli import main
+from voicerace.engines.targets import ProxyTarget, UpstreamTarget, scrubber
+from voicerace.recording import read_recordings
+from voicerace.secrets import PIECE, SHORTEST, Scrubber, is_named_like_a_key
+
+MARKED = "sk-Marked/slash+plus\"quote%percent\\back&and=equals'tick-0123456789"
+QUICK = ["--gap-ms", "60", "--reply-ms", "30", "--deadline-ms", "200", "--silence-s", "2"]
+HOWS: tuple[How, ...] = ("refuse", "redirect", "say", "close", "drop", "garble")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where everything is written, with a marked key in the environment, under a name of no key and with spaces around."""
+    monkeypatch.setenv("MARKED_ONE", f"  {MARKED} ")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def assert_hidden(home: Path, *printed: str) -> None:
+    """Nothing of the key in any file, nor in what was printed; but where it was."""
+    contents = [*written(home), *((f"printed {number}", text.encode()) for number, text in enumerate(printed))]
+    assert leaks(MARKED, contents) == []
+
+
+def repeated(home: Path) -> int:
+    """How often recordings say that a key was there."""
+    return sum(content.count(b"[key]") for name, content in written(home) if name.endswith(".jsonl"))
+
+
+# -- everything fails in turn ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_a_session_with_an_api_that_repeats_the_key(how: How, home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with Leaky(session(), how) as leaky:
+        words = ["--upstream", leaky.url, "--key-from", "MARKED_ONE", *QUICK]
+        assert main(["run", "--live", "--release", "0.9.1", "--out", "run.jsonl", *words]) == 0
+        assert main(["run", "--live", "--release", "0.11.1", "--json", *words]) == 0
+        assert leaky.keys == [MARKED, MARKED], "it was sent"
+    printed = capfd.readouterr()
+    assert_hidden(home, printed.out, printed.err)
+    assert "MARKED" not in (home / "run.jsonl").read_text("ascii"), "nor the variable's name"
+    if how == "say":
+        assert "outcome        rejected" in printed.out, "and the session is what it would have been"
+    if how in ("say", "drop", "garble"):
+        assert repeated(home) > 0
+
+
+def test_nothing_is_logged_of_a_handshake(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An application, or a notebook, may log everything at level DEBUG."""
+    caplog.set_level(logging.DEBUG)
+    with Leaky(session(), "close") as leaky:
+        assert main(["run", "--live", "--upstream", leaky.url, "--key-from", "MARKED_ONE", *QUICK]) == 0
+    assert leaks(MARKED, [("log", caplog.text.encode())]) == []
+
+
+@pytest.mark.parametrize("how", ["refuse", "say"])
+def test_a_sweep_and_a_repro(how: How, home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with Leaky(session(), how) as leaky:
+        words = ["--upstream", leaky.url, "--key-from", "MARKED_ONE", *QUICK]
+        assert main(["sweep", "--live", "--tool-ms", "5,120", "--trials", "2", "--at-once", "2", *words]) == 0
+        assert main(["repro", *words]) == 0
+        assert set(leaky.keys) == {MARKED}
+    printed = capfd.readouterr()
+    names = {path.name for path in home.rglob("*") if path.is_file()}
+    assert {"run.json", "trials.csv"} <= names
+    assert_hidden(home, printed.out, printed.err)
+
+
+@pytest.mark.parametrize("how", ["refuse", "say"])
+def test_a_served_proxy(how: How, home: Path) -> None:
+    """Its client is a process of ours without the key."""
+    command = [
+        sys.executable,
+        "-m",
+        "voicerace",
+        "serve",
+        "proxy",
+        "--key-from",
+        "MARKED_ONE",
+        "--sessions",
+        "1",
+        "--listen",
+        "0",
+    ]
+    with Leaky(session(), how) as leaky:
+        command += ["--upstream", leaky.url]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+            assert server.stdout is not None
+            first = server.stdout.readline()
+            assert main(["run", "--live", "--proxy", first.split()[2].rstrip(","), *QUICK]) == 0
+            said, complained = server.communicate(timeout=5)
+        assert leaky.keys == [MARKED]
+    assert complained == ""
+    assert_hidden(home, first, said)
+    assert len([*home.glob("runs/latest/recordings/*.jsonl")]) == 1
+
+
+#: A proxy that passes everything on and logs all it meets, as a checkout's would be started.
+NODE = """#!{python}
+import asyncio, os, sys
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import serve
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+print(dict(os.environ), flush=True)
+async def pump(source, sink, name):
+    try:
+        async for frame in source:
+            print(name, repr(frame), flush=True)
+            await sink.send(frame)
+    except ConnectionClosed:
+        pass
+    print(name, "closed", source.close_code, source.close_reason, flush=True)
+    await sink.close()
+async def proxy(near):
+    headers = {{"Authorization": "Bearer " + os.environ["OPENAI_API_KEY"]}}
+    try:
+        far = await connect(os.environ["OPENAI_REALTIME_URL"], additional_headers=headers, compression=None)
+    except InvalidStatus as refused:
+        answer = refused.response
+        print(answer.status_code, answer.reason_phrase, answer.headers, answer.body, flush=True)
+        return
+    await asyncio.gather(pump(near, far, "up"), pump(far, near, "down"))
+async def main():
+    async with serve(proxy, "127.0.0.1", int(os.environ["OPENAI_PROXY_PORT"]), compression=None):
+        await asyncio.sleep(600)
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path_factory.mktemp("checkout")
+    package = folder / "packages" / "voice-agent-backend"
+    (package / "scripts" / "openai-proxy").mkdir(parents=True)
+    (package / "scripts" / "openai-proxy" / "server.ts").write_text("export {}\n")
+    (package / "node_modules" / "tsx").mkdir(parents=True)
+    node = folder / "bin" / "node"
+    node.parent.mkdir()
+    node.write_text(NODE.format(python=sys.executable))
+    node.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{node.parent}{os.pathsep}{os.environ['PATH']}")
+    return folder
+
+
+@pytest.mark.parametrize("how", ["refuse", "say", "close", "garble"])
+def test_a_checkouts_proxy_never_sees_the_key(how: How, home: Path, checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with Leaky(session(), how) as leaky:
+        words = ["--proxy", f"backend:{checkout}", "--upstream", leaky.url, "--key-from", "MARKED_ONE", *QUICK]
+        assert main(["sweep", "--live", "--silence-s", "0.4", "--out", "run", *words]) == 0
+        assert leaky.keys == [MARKED], "the relay sent it in place of the child's"
+    printed = capfd.readouterr()
+    [log] = (home / "run").glob("proxy-*.log")
+    text = log.read_text("utf-8")
+    assert "placeholder-not-a-key" in text
+    assert {"refuse": "401", "say": "[key]", "close": "bad key: [key]", "garble": "provided: [key]"}[how] in text
+    assert_hidden(home, printed.out, printed.err)
+
+
+def test_a_real_checkouts_proxy(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Runs where VOICERACE_CHECKOUTS names a folder with a checkout per tag."""
+    checkout = Path(os.environ.get("VOICERACE_CHECKOUTS", "/nonexistent")) / "v0.9.1"
+    if not checkout.is_dir():
+        pytest.skip("no checkout of the proxy here")
+    with Leaky(session(), "say") as leaky:
+        words = ["--proxy", f"backend:{checkout}", "--upstream", leaky.url, "--key-from", "MARKED_ONE", *QUICK]
+        assert main(["sweep", "--live", "--out", "run", *words]) == 0
+    printed = capfd.readouterr()
+    assert_hidden(home, printed.out, printed.err)
+
+
+def test_a_captured_command_that_has_the_key_itself(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARKED_API_KEY", MARKED)
+    program = (
+        "import asyncio, os\n"
+        "from websockets.asyncio.client import connect\n"
+        "async def main():\n"
+        "    headers = {'Authorization': 'Bearer ' + os.environ['MARKED_API_KEY']}\n"
+        "    async with connect(os.environ['VOICERACE_UPSTREAM_URL'], additional_headers=headers) as connection:\n"
+        '        await connection.send(\'{"type":"session.update","session":{}}\')\n'
+        "        for _ in range(6):\n"
+        "            await connection.recv()\n"
+        "asyncio.run(main())\n"
+    )
+    with Leaky(session(), "say") as leaky:
+        target = leaky.url.partition("/v1")[0]
+        words = ["capture", "--upstream", f"0={target}", "--out", "run", "--", sys.executable, "-c", program]
+        done = subprocess.run([sys.executable, "-m", "voicerace", *words], capture_output=True, text=True, check=False)
+        assert (done.returncode, leaky.keys) == (0, [MARKED]), done.stderr
+    assert_hidden(home, done.stdout, done.stderr)
+    assert repeated(home) > 0
+
+
+def test_a_key_in_a_url_is_one_too(home: Path) -> None:
+    target = UpstreamTarget.of(f"ws://127.0.0.1:1/v1?api-key={quote(MARKED, safe='')}&model=gpt-realtime")
+    proxy = ProxyTarget.of("ws://127.0.0.1:1/x?access_token=0123456789abcdef")
+    assert scrubber(proxy, target).text(f"{MARKED} 0123456789abcdef gpt-realtime") == "[key] [key] gpt-realtime"
+    assert target.name == "ws://127.0.0.1:1"
+
+
+# -- keys that are refused -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("MARKED_ONE", "sk-tooshort", "MARKED_ONE: has fewer than 12 characters"),
+        ("MARKED_ONE", "   ", "MARKED_ONE: is not in the environment"),
+        ("MARKED_ONE", "sk-with a space-in-it", "MARKED_ONE: holds characters that no header can carry"),
+        ("MARKED_ONE", "sk-with-an-ümlaut-in-it", "MARKED_ONE: holds characters that no header can carry"),
+        ("sk-given-by-mistake-0123", None, "key_from: is no variable of the environment"),
+    ],
+)
+@pytest.mark.parametrize("verb", [["run", "--live"], ["sweep", "--live"], ["repro"], ["serve", "proxy"]])
+def test_a_key_that_cannot_be_used(
+    verb: list[str], variable: str, value: str | None, said: str, home: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """One that is too short could not be told from ordinary words in a recording."""
+    if value is not None:
+        monkeypatch.setenv(variable, value)
+    assert main([*verb, "--upstream", f"ws://127.0.0.1:{free_port()}", "--key-from", variable]) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert printed.err.count("\n") == 1
+    assert (value or variable).strip() not in printed.err or not (value or variable).strip()
+    assert not [*home.iterdir()]
+
+
+# -- the scrubber ----------------------------------------------------------------------------------------------------
+
+KEYS = [
+    MARKED,
+    "sk-proj-" + "aB3_-" * 30,
+    "0123456789ab",
+    "/+/+/+/+/+/+/+==",
+    '"quoted at both ends"',
+    "ends with a backslash\\",
+    "%41%42%43%44%45%46",
+    "schlüssel-mit-ümlaut",
+    "\U0001f511-astral-key",
+    "one two  three four",
+]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_way_to_write_a_key_is_found(key: str) -> None:
+    scrub = Scrubber([key])
+    for spelt in spellings(key):
+        text = f"before {spelt} behind"
+        assert leaks(key, [("text", scrub.text(text).encode())]) == []
+        assert scrub.text(text).startswith("before "), spelt
+        payload: Any = {"type": "error", "error": {"message": text, "list": [{spelt: [text]}]}}
+        cleaned = scrub.payload(payload)
+        assert leaks(key, [("payload", json.dumps(cleaned).encode())]) == []
+        assert isinstance(cleaned, dict)
+        assert cleaned["type"] == "error"
+        octets = scrub.payload(text.encode())
+        assert isinstance(octets, bytes)
+        assert leaks(key, [("bytes", octets)]) == []
+        frame = scrub.payload(json.dumps({"a": text}))
+        assert leaks(key, [("frame", str(frame).encode())]) == []
+
+
+@given(
+    key=st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=SHORTEST, max_size=60),
+    before=st.text(max_size=8),
+    behind=st.text(max_size=8),
+    ways=st.lists(st.sampled_from(["json", "slash", "url", "base64"]), max_size=3),
+)
+def test_any_key_in_any_text_is_found(key: str, before: str, behind: str, ways: list[str]) -> None:
+    """Base64 last: what was escaped or encoded after it, or twice, is another encoding."""
+    text = before + key + behind
+    for way in sorted(ways, key=["json", "slash", "url", "base64"].index):
+        if way == "json":
+            text = json.dumps(text)
+        elif way == "slash":
+            text = json.dumps(text).replace("/", "\\/")
+        elif way == "url":
+            text = quote(text, safe="")
+    if ways == ["base64"]:
+        text = base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
+    cleaned = Scrubber([key]).text(text)
+    assert "[key]" in cleaned
+    assert leaks(key, [("text", cleaned.encode("utf-8", "surrogatepass"))]) == []
+
+
+def test_what_holds_no_key_stays_as_it_is() -> None:
+    scrub = Scrubber([MARKED, "sk-proj-0123456789"])
+    for payload in (
+        {"type": "error", "error": {"message": 'sk-proj-… is short; 100 % of \\"it\\"', "n": [1, 2.5, None, True]}},
+        "text with \\ and %41",
+        bytes(range(256)),
+        None,
+        {},
+    ):
+        assert scrub.payload(payload) is payload
+    nothing = Scrubber([])
+    assert nothing.text(MARKED) == MARKED
+    assert nothing.payload({"a": MARKED}) == {"a": MARKED}
+
+
+def test_values_too_short_to_be_told_from_words_are_left_alone() -> None:
+    """Of variables that are only named like a key; one that we would send is refused."""
+    assert Scrubber(["response"]).text("response.done") == "response.done"
+    assert Scrubber(["a" * SHORTEST]).text("a" * SHORTEST) == "[key]"
+
+
+def test_a_piece_of_a_key_is_hidden_where_the_rest_is_missing() -> None:
+    letters = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", k=80))
+    scrub = Scrubber([letters])
+    for start in range(len(letters)):
+        for end in range(start + 1, len(letters) + 1):
+            hidden = scrub.text(f"<{letters[start:end]}>") == "<[key]>"
+            assert hidden == (end - start >= PIECE), (start, end)
+    halves = {"parts": [letters[:40], letters[40:]], "again": letters[:20] + "…" + letters[-20:]}
+    assert scrub.payload(halves) == {"parts": ["[key]", "[key]"], "again": "[key]…[key]"}
+
+
+def test_of_two_keys_the_longer_one_goes_as_a_whole() -> None:
+    assert Scrubber(["0123456789ab", "0123456789abcdef"]).text("0123456789abcdef 0123456789ab") == "[key] [key]"
+
+
+def test_a_message_of_any_depth() -> None:
+    deep: Any = MARKED
+    for _ in range(400):
+        deep = {"a": [deep]}
+    cleaned = Scrubber([MARKED]).payload(deep)
+    assert leaks(MARKED, [("deep", json.dumps(cleaned).encode())]) == []
+
+
+def test_what_is_json_stays_json() -> None:
+    scrub = Scrubber(["123456789012", 'back\\slash"quote\\'])
+    assert scrub.payload({"n": 123456789012, "x": 1234567890123, "y": 12}) == {"n": "[key]", "x": "[key]3", "y": 12}
+    spoken = {"say": 'back\\slash"quote\\"\\n', "arguments": json.dumps({"auth": ['back\\slash"quote\\', "\n"]})}
+    cleaned = scrub.payload(spoken)
+    assert cleaned == {"say": '[key]"\\n', "arguments": '{"auth":["[key]","\\n"]}'}
+    assert json.loads(scrub.text(json.dumps(spoken))) == cleaned
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("OPENAI_API_KEY", True), ("OPENAI_APIKEY", True), ("API_KEY", True), ("key", True), ("api-key", True),
+        ("AWS_SECRET_ACCESS_KEY", True), ("GITHUB_TOKEN", True), ("access_token", True), ("DB_PASSWORD", True),
+        ("OPENAI_API_KEY_2", True), ("CLIENT_SECRET", True), ("DEEPGRAM_KEY", True),
+        ("MONKEY", False), ("KEYBOARD", False), ("TOKENIZERS_PARALLELISM", False), ("model", False), ("PATH", False),
+    ],
+)  # fmt: skip
+def test_what_is_named_like_a_key(name: str, is_one: bool) -> None:
+    assert is_named_like_a_key(name) == is_one
+
+
+def test_the_environment_and_what_is_named_beside_it() -> None:
+    environment = {
+        "MY_API_KEY": " 0123456789abcdef ",
+        "PLAIN": "ordinary words here",
+        "OTHER": "fedcba9876543210",
+        "SHORT_TOKEN": "x",
+    }
+    scrub = Scrubber.of_environment(environment, names=["OTHER", "ABSENT"], values=["of-a-url-0123"])
+    text = "0123456789abcdef, ordinary words here, fedcba9876543210, of-a-url-0123, x"
+    assert scrub.text(text) == "[key], ordinary words here, [key], [key], x"
+
+
+def test_recordings_of_a_folder_read_back(home: Path) -> None:
+    """What was taken out leaves a recording that everything else can read."""
+    with Leaky(session(), "say") as leaky:
+        assert main(["repro", "--upstream", leaky.url, "--key-from", "MARKED_ONE", *QUICK, "--out", "r.jsonl"]) == 0
+    [recording] = read_recordings(home / "r.jsonl")
+    assert recording.complete
+    assert "error" in [event.type for event in recording.events]
