@@ -7,6 +7,8 @@ with its answer from the wire alone, because a customer's log has nothing else. 
 - a refusal names the response in the way. If that one is announced already, the oldest unanswered create was refused.
   If not, the oldest unanswered create began it, and the next one was refused;
 - an event that comes twice says what it says once;
+- a second `session.created` is another connection's: what was not answered on the one before never is, and the new
+  session knows none of its calls and results;
 - a refusal that finds no unanswered create, and names a response that was paired with one, shows that this response
   was the server's own (server VAD) and the create in question is the refused one.
 
@@ -35,7 +37,7 @@ class Output:
         call_id: whose result it is.
         own: it is the app's, not the component's default error.
         confirmed: the event that confirmed it, or None.
-        refused: the upstream did not accept it.
+        refused: the upstream did not accept it, or its connection went before anybody knew.
     """
 
     key: int
@@ -52,7 +54,7 @@ class Create:
     Attributes:
         key: the event that carried it.
         outputs_before: how many outputs had passed before it.
-        answer: what became of it; ``none`` until something did.
+        answer: what became of it; ``none`` until something did; ``closed`` when its connection went before.
         answered: the event that answered it.
         names: the response that it began, or that was in its way.
         error_type: of another error that answered it: ``invalid_request_error`` is the client's own doing.
@@ -60,7 +62,7 @@ class Create:
 
     key: int
     outputs_before: int
-    answer: Literal["none", "response", "refused", "error"] = "none"
+    answer: Literal["none", "response", "refused", "error", "closed"] = "none"
     answered: int | None = None
     names: str | None = None
     error_type: str | None = None
@@ -74,18 +76,19 @@ class Response:
         id: its id.
         created: the event that announced it.
         create: the create that began it, as an index into `Ledger.creates`; None for the server's own.
-        outputs_before: outputs that had passed before it began.
+        outputs_before: outputs that had passed before it began; `known_from`: of these, the first of its connection.
         calls: ids of its function calls, in order; `calls_done` those whose arguments are complete.
         message: it has a message item.
         heard: the first event with any of its text or audio.
         done: the event that ended it; `status` is the final one, `reason` what its details say (``turn_detected``,
-            ``client_cancelled``, an error's code, ...).
+            ``client_cancelled``, an error's code, ...; ``connection_closed`` when its connection went before it ended).
     """
 
     id: str
     created: int
     create: int | None
     outputs_before: int
+    known_from: int = 0
     calls: list[str] = field(default_factory=list)
     calls_done: list[int] = field(default_factory=list)
     message: bool = False
@@ -113,6 +116,9 @@ class Ledger:
     inputs: list[UserInput] = field(default_factory=list)
     session_updates: list[int] = field(default_factory=list)
     refusals: list[int] = field(default_factory=list)
+    connections: int = 0
+    _known_from: int = 0
+    _calls_from: int = 0
     _confirming: set[str] = field(default_factory=set)
     _errors: set[str] = field(default_factory=set)
 
@@ -136,9 +142,15 @@ class Ledger:
     def unanswered(self) -> list[Create]:
         return [create for create in self.creates if create.answer == "none"]
 
+    @property
+    def calls(self) -> list[str]:
+        """Function calls of the newest connection, by id."""
+        responses = [*self.responses.values()][self._calls_from :]
+        return [call for response in responses for call in response.calls]
+
     def informed(self, response: Response, calls: list[str]) -> bool:
         """Whether the app's own result of every one of `calls` was accepted before the response began."""
-        before = self.outputs[: response.outputs_before]
+        before = self.outputs[response.known_from : response.outputs_before]
         known = {output.call_id for output in before if output.own and not output.refused}
         return known.issuperset(calls)
 
@@ -163,7 +175,9 @@ class Ledger:
     def _server(self, event: Mapping[str, Any], key: int) -> None:
         kind = event.get("type")
         response = self.responses.get(str(event.get("response_id")))
-        if kind == realtime.RESPONSE_CREATED:
+        if kind == realtime.SESSION_CREATED:
+            self._connected(key)
+        elif kind == realtime.RESPONSE_CREATED:
             self._created(realtime.response_of(event), key)
         elif kind == realtime.RESPONSE_DONE:
             body = realtime.response_of(event)
@@ -190,6 +204,19 @@ class Ledger:
         elif response is not None and response.heard is None and _carries_output(event):
             response.heard = key
 
+    def _connected(self, key: int) -> None:
+        """A connection has begun; what the one before left open stays so."""
+        self.connections += 1
+        if self.connections == 1:
+            return
+        for response in self.active:
+            response.done, response.status, response.reason = key, "incomplete", "connection_closed"
+        for create in self.unanswered:
+            create.answer, create.answered = "closed", key
+        for output in self.outputs:
+            output.refused |= output.confirmed is None
+        self._known_from, self._calls_from = len(self.outputs), len(self.responses)
+
     def _created(self, body: Mapping[str, Any], key: int) -> None:
         if body.get("conversation_id", "") is None:
             return  # out of band
@@ -198,11 +225,11 @@ class Ledger:
             return
         index = next((i for i, create in enumerate(self.creates) if create.answer == "none"), None)
         if index is None:
-            self.responses[response_id] = Response(response_id, key, None, len(self.outputs))
+            self.responses[response_id] = Response(response_id, key, None, len(self.outputs), self._known_from)
             return
         create = self.creates[index]
         create.answer, create.answered, create.names = "response", key, response_id
-        self.responses[response_id] = Response(response_id, key, index, create.outputs_before)
+        self.responses[response_id] = Response(response_id, key, index, create.outputs_before, self._known_from)
 
     def _error(self, event: Mapping[str, Any], key: int) -> None:
         error = realtime.error_of(event)

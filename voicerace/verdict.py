@@ -14,7 +14,7 @@ from voicerace.ledger import Create, Output, Response
 from voicerace.margins import dead_air_ms, lead_ms, margin_ms, waited_ns
 from voicerace.outcomes import BAD, OUTCOMES, Kind, Turn, Verdict
 from voicerace.passage import Passage, time_of
-from voicerace.recording import Recording
+from voicerace.recording import Event, Recording
 from voicerace.units import ms, ns
 from voicerace.wire import agent, realtime
 
@@ -27,6 +27,7 @@ _WORSE: Final = (
 )  # fmt: skip
 _LATE_NS: Final = 5_000_000_000
 _DEADLINE_MS: Final = 30_000
+_NEVER: Final = 2**63
 
 
 def judge(recording: Recording) -> Verdict:
@@ -145,7 +146,9 @@ class _Judge(Passage):
         informed = [r for r in heard if ledger.informed(r, list(calls))]
         own = [o for o in outputs if o.own and not o.refused]
         told = self._host_errors(first, end)
-        facts = _Facts(calls, inputs, outputs, own, creates, refusals, told, heard, informed, calling[-1])
+        facts = _Facts(
+            calls, inputs, outputs, own, creates, refusals, told, heard, informed, calling[-1], calling[0].calls_done[0]
+        )
         outcome, why = self._outcome(facts, first, end)
         if outcome == "unknown" and self.fault is not None:
             why = f"{why}: {self.fault}"
@@ -243,7 +246,8 @@ class _Judge(Passage):
         if create.answer == "response":
             response = self.ledger.responses[create.names or ""]
             return f"{response.id}, {response.status or 'unfinished'}, nothing heard of it"
-        return {"none": "none", "refused": "refused", "error": "another error"}[create.answer]
+        words = {"none": "none", "refused": "refused", "error": "another error", "closed": "none, its connection went"}
+        return words[create.answer]
 
     def _host_errors(self, first: int, end: int) -> int:
         """Errors with the active-response code sent to the host while the turn ran."""
@@ -266,16 +270,18 @@ class _Judge(Passage):
         """Calls that the app gave a result of its own for, whether or not the upstream got it and took it."""
         sent = [e.payload for e in self.recording.events if e.type == "FunctionCallResponse" and isinstance(e.payload, Mapping)]
         by_host = {str(each.get("id")) for each in sent if not agent.is_default_error(each.get("content"))}
+        # Without a connection the component drops it; the app has given it all the same.
+        by_host |= {given for event in self.recording.events if (given := _given_by_app(event)) is not None}
         return by_host | {output.call_id for output in facts.outputs if output.own}
 
     def _abandoned(self, facts: _Facts, end: int) -> bool:
         """Whether a connection closed in the turn while there was time left for it, with nothing refused or heard."""
-        if end != self.end or facts.heard or facts.refusals:
-            return False
-        call = time_of(self.by_seq[facts.calling.calls_done[0]], "upstream")
+        call = time_of(self.by_seq[facts.first_call], "upstream")
         last = max(time_of(self.by_seq[key], "upstream") for key in (*facts.calling.calls_done, *(o.key for o in facts.own)))
         deadline_ns = self.named_ns("deadline_ms", _DEADLINE_MS) or ns(_DEADLINE_MS)
-        return any(call <= time_of(event, "proxy") < last + deadline_ns for event in self.closes)
+        settling = [*facts.refusals, *(r.heard for r in facts.heard if r.heard is not None), *[*self.order][end : end + 1]]
+        until = min(last + deadline_ns, *(time_of(self.by_seq[key], "upstream") for key in settling), _NEVER)
+        return any(call <= time_of(event, "proxy") < until for event in self.closes)
 
     def _goes_on_after(self, key: int) -> bool:
         """Whether anything was sent after an event had reached the proxy; where the host was lost, anything to the host."""
@@ -295,9 +301,19 @@ class _Judge(Passage):
         return any(time_of(e, "proxy") >= time_of(self.by_seq[facts.calling.calls_done[0]], "upstream") for e in self.closes)
 
 
+def _given_by_app(event: Event) -> str | None:
+    """The call for which the app hands a result, or an error of its own, to the component."""
+    if event.link.sender != "app" or not isinstance(event.payload, Mapping):
+        return None
+    resolved = event.type == "resolved" and isinstance(event.payload.get("value"), Mapping)
+    handed = resolved or event.type in ("sendFunctionCallResponse", "sendResponse", "rejected")
+    return str(event.payload.get("id")) if handed else None
+
+
 def _ended_by(response: Response) -> Literal["user", "client", "api"]:
     """Who ended a response: its details say; what they do not say is the API's."""
-    return {"turn_detected": "user", "client_cancelled": "client"}.get(response.reason or "", "api")  # type: ignore[return-value]
+    causes = {"turn_detected": "user", "client_cancelled": "client", "connection_closed": "client"}
+    return causes.get(response.reason or "", "api")  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -314,3 +330,4 @@ class _Facts:
     heard: list[Response]
     informed: list[Response]
     calling: Response
+    first_call: int

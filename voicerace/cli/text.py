@@ -18,7 +18,8 @@ _SHOWN = frozenset(
     {
         realtime.SESSION_UPDATE, realtime.SESSION_UPDATED, realtime.RESPONSE_CREATE, realtime.RESPONSE_CREATED,
         realtime.RESPONSE_DONE, realtime.ARGUMENTS_DONE, realtime.ITEM_CREATE, realtime.ERROR, realtime.TEXT_DONE,
-        realtime.AUDIO_DONE, "InjectUserMessage", "FunctionCallRequest", "FunctionCallResponse", "Error", "(close)", "(fault)",
+        realtime.AUDIO_DONE, "InjectUserMessage", "FunctionCallRequest", "FunctionCallResponse", "Error", "(close)", "(open)",
+        "(fault)",
     }
 )  # fmt: skip
 

@@ -124,6 +124,10 @@ def _finer() -> Iterator[dict[str, Any]]:
         ("return", "async_ref"), (2, 4), ("0", "100", "0,300", "150,151", "400,10", "1000,0")
     ):
         yield {"scenario": "parallel", "handler": handler, "calls": calls, "times": {**_LOOPBACK, "tool_ms": per_call}}
+    # A result before the loss, without a connection, on the new one before the user's words and behind them.
+    for handler, inject, tool in product(("return", "async_ref", "void_ref"), (20, 60, 200), (50, 150, 350, 400, 2000)):
+        times = {**_LOOPBACK, "inject_ms": inject, "tool_ms": tool}
+        yield {"scenario": "reconnect", "handler": handler, "times": times}
 
 
 _SETTINGS = tuple(_settings())

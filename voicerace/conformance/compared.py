@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 from voicerace.conformance.compare import Difference, Signatures, differences
 from voicerace.conformance.timers import Timers
@@ -64,6 +64,13 @@ class ComparedProxy:
         self._running: dict[str, _Running] = {}
         self._overrun_s = 0.0
         self._model_words, self._real_words = Signatures(), Signatures()
+
+    def again(self) -> Self:
+        """Both on another connection of the host's; the books go on."""
+        self._keep(Link("component", "proxy"), "open", {}, received=True)
+        self.real, self.model = self.real.again(), self.model.again()
+        self._timers, self._running = Timers(), {}
+        return self
 
     def start(self) -> Effects:
         return ()
@@ -139,7 +146,13 @@ class ComparedProxy:
                 self._running[effect.name] = _Running(self._real_s(), self.now_ns(), span_ms)
 
     def _keep(
-        self, link: Link, kind: Literal["message", "close"], payload: Payload, *, received: bool, at_ns: int | None = None
+        self,
+        link: Link,
+        kind: Literal["message", "close", "open"],
+        payload: Payload,
+        *,
+        received: bool,
+        at_ns: int | None = None,
     ) -> None:
         now = self.now_ns() if at_ns is None else at_ns
         sent_ns, received_ns = (None, now) if received else (now, None)

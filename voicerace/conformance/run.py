@@ -175,7 +175,7 @@ def _in_time(
         try:
             played = play(party)
         finally:
-            real.end()
+            party.real.end()
         if not party.late:
             return party, played
     raise InputError("conformance", f"{name}: the machine was too busy {_TRIES} times", "a machine that is less busy")

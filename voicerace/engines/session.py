@@ -118,7 +118,7 @@ class Session:
             "component": Component(component(self.component), late_settings=self.scenario.late_settings),
             "proxy": Proxy(self.release),
             "upstream": Upstream(
-                [each.steps for each in self.scenario.inputs],
+                [each.steps for each in self.scenario.inputs if each.by != "loss"],
                 calls=self.calls,
                 modality=self.modality,
                 preamble=self.preamble,

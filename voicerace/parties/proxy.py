@@ -49,6 +49,9 @@ class Proxy(Voice):
 
     # -- the party ---------------------------------------------------------------------------------------------------
 
+    def again(self) -> Proxy:
+        return Proxy(self.release)
+
     def start(self) -> Effects:
         return ()
 

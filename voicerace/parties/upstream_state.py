@@ -70,7 +70,7 @@ class UpstreamState:
         calls: call id -> whether its item is ``open``, ``item_done``, or its response done (``response_done``).
         outputs: call id -> results accepted for it, in order.
         acks: items accepted and not yet confirmed, by id.
-        inputs: user inputs accepted; `steps_taken`: responses begun for the newest of them.
+        inputs: user inputs accepted; `earlier`: those of the sessions before; `steps_taken`: responses begun for the newest.
         counts: how many ids of each kind were given out.
         last_item: the newest item's id.
         session: the session object.
@@ -87,6 +87,7 @@ class UpstreamState:
     outputs: dict[str, list[str]] = field(default_factory=dict)
     acks: dict[str, dict[str, Any]] = field(default_factory=dict)
     inputs: int = 0
+    earlier: int = 0
     steps_taken: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     last_item: str | None = None
