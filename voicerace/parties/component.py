@@ -6,7 +6,7 @@ result. `sendFunctionCallResponse` of its ref does not count as an answer. What 
 is the table `tables.callbacks`; what differs between releases, `tables.components`. Both are held against the running
 component: `voicerace.conformance.component`.
 
-What is not modelled: Settings go out 50 ms after the connection opens, here at once; `stop()` closes it after a second,
+What is not modelled: Settings go out 50 ms after the first connection opens, here at once; `stop()` closes it after a second,
 here at once; and `start()`, which opens a closed connection again as the user's next text does.
 """
 
@@ -36,7 +36,9 @@ WEATHER = {
 
 #: Messages of the proxy that count as the agent's doings for the idle timeout; AgentDone from 0.10.0, where it is shown.
 _ACTIVITY = frozenset({"AgentThinking", "AgentStartedSpeaking", "AgentDone", "AgentAudioDone"})
-_TIMERS = ("settings", "settings again", "microphone", "playback", "text_done", "text_counts", "idle", "awaits", "text")
+_TIMERS = (
+    "settings", "settings again", "opened", "microphone", "playback", "text_done", "text_counts", "idle", "awaits", "text",
+)  # fmt: skip
 
 
 @dataclass
@@ -59,8 +61,7 @@ class ComponentState:
     announced: "speaking" was told for this playback.
     hears: user audio may follow Settings.
     closed: the connection is gone.
-    applied: SettingsApplied has come on this connection.
-    text: what waits for that, having opened the connection; and whether it has waited as long as it does.
+    text: what has opened the connection again, and waits for Settings to be sent.
     """
 
     calls: dict[str, str] = field(default_factory=dict)
@@ -71,9 +72,7 @@ class ComponentState:
     announced: bool = False
     hears: bool = False
     closed: bool = False
-    applied: bool = False
     text: str | None = None
-    waited: bool = False
 
 
 class Component:
@@ -158,8 +157,11 @@ class Component:
                 self.state.hears = True
             case "playback":
                 self._steps(self._rows["(played)"], {})
-            case "text":
-                self._text_waits()
+            case "opened":
+                self._opened()
+            case "text" if self.state.text is not None:
+                text, self.state.text = self.state.text, None
+                self._inject(text)
             case "text_done":
                 self._text_done()
             case "text_counts" if self.idle:
@@ -189,7 +191,6 @@ class Component:
             self._calls(payload)
         elif (row := self._rows.get(named(kind, payload))) is not None:
             self._steps(row, values(kind, payload))
-        self.state.applied |= kind == "SettingsApplied"
         if kind == "SettingsApplied" and self.release.microphone_opens == "applied":
             self.state.hears = True
 
@@ -327,21 +328,17 @@ class Component:
         if call["type"] != "injectUserMessage":
             self._from_app(call)
             return [effect for effect in self._committed(before) if getattr(effect, "to", "") != "proxy"]
-        self.state.closed = self.state.applied = self.state.waited = False
+        self.state.closed = False
         self.state.text = call["content"]
         for state in ("connecting", "connected"):
             self._tell("onConnectionStateChange", service="agent", state=state)
-        told = self._take()
-        return [Open("proxy"), *told, *self.start(), SetTimer("text", "settings_poll_ms")]
+        return [Open("proxy"), *self._take(), SetTimer("opened", "settings_open_ms"), SetTimer("text", "settings_poll_ms")]
 
-    def _text_waits(self) -> None:
-        """`waitForSettings`: the text goes out once they were applied, else a while after they were sent."""
-        if not (self.state.applied or self.state.waited):
-            self.state.waited = True
-            self._out.append(SetTimer("text", "settings_grace_ms"))
-        elif self.state.text is not None:
-            text, self.state.text = self.state.text, None
-            self._inject(text)
+    def _opened(self) -> None:
+        """Settings of a further connection, with what the app gave them: it keeps no conversation of its own here."""
+        if self.release.warns_of_context and not self.context:
+            self._tell("onContextWarning")
+        self._out += (self._settings(), SetTimer("microphone", "settings_wait_ms"))
 
     def _settle(self, call_id: str, content: str, *, default: bool = False) -> None:
         """Answer for a call that has no answer yet."""

@@ -77,10 +77,10 @@ PROXY_TIMES_MS: Final[dict[str, int]] = {
 COMPONENT_TIMES_MS: Final[dict[str, int]] = {
     # sendAudioData: user audio is dropped for so long after Settings were sent.
     "settings_wait_ms": 500,
-    # waitForSettings: how often a text that has opened the connection looks whether Settings were applied, and how long
-    # it waits for that when they were only sent.
+    # checkAndSend: from the opening of a connection to its Settings (of the first one they go out at once here).
+    "settings_open_ms": 50,
+    # waitForSettings: a text that has opened the connection looks so often whether they were sent.
     "settings_poll_ms": 100,
-    "settings_grace_ms": 500,
     # TEXT_ONLY_AGENT_DONE_DEFER_MS, 0.10.0 on: from the agent's last text to its being taken as done.
     "text_done_ms": 200,
     # From there to the idle timeout's beginning anew.

@@ -146,7 +146,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
                 UserInput("Are you still there?", ("reply",), when="offline"),
                 _LAST,
             ),
-            times={"tool_ms": "350"},
+            times={"tool_ms": "400"},
         ),
         Scenario(
             "slow-tool",
