@@ -119,8 +119,20 @@ def test_the_books_of_two_connections() -> None:
     assert books.active == []
     assert books.unanswered == []
     assert books.creates[1].answer == "closed"
-    assert books.outputs[0].refused
+    assert (books.outputs[0].lost, books.outputs[0].refused) == (6, False)
     assert (books.responses["resp_1"].done, books.responses["resp_1"].reason) == (6, "connection_closed")
     books.feed("proxy", realtime.create_response(), 7)
     books.feed("upstream", realtime.response_event(realtime.RESPONSE_CREATED, "e4", {**body, "id": "resp_2"}), 8)
     assert not books.informed(books.responses["resp_2"], ["call_1"]), "the result belongs to the other session"
+
+
+def test_an_idle_close_takes_a_late_result_with_it() -> None:
+    """The handler returns nothing, so the component's error is the answer; 10 s behind its reply nobody is connected."""
+    slow = {"release": "0.9.1", "handler": "void_ref", "times": {"tool_ms": 12_000, "gap_ms": 150}}
+    kept, closed = simulate(Session.of(**slow)), simulate(Session.of(**slow, idle_close=True))
+    assert types(kept, "component", "proxy").count("FunctionCallResponse") == 2
+    assert types(closed, "component", "proxy").count("FunctionCallResponse") == 1
+    assert types(closed, "component", "proxy").count("(open)") >= 1, "the user's next words open another"
+    assert (judge(kept).outcome, judge(closed).outcome) == ("noisy", "stale")
+    awaited = Session.of(release="0.9.1", handler="return", times={"tool_ms": 12_000}, idle_close=True)
+    assert judge(simulate(awaited)).outcome == "answered", "a call that the component waits for keeps it open"

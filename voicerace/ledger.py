@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from voicerace.recording import Payload
-from voicerace.wire import agent, realtime
+from voicerace.wire import agent, input_audio, realtime
 
 __all__ = ["Create", "Ledger", "Output", "Response", "UserInput"]
 
@@ -37,7 +37,8 @@ class Output:
         call_id: whose result it is.
         own: it is the app's, not the component's default error.
         confirmed: the event that confirmed it, or None.
-        refused: the upstream did not accept it, or its connection went before anybody knew.
+        refused: the upstream did not accept it.
+        lost: the event that began the next connection, when nothing had confirmed it until then.
     """
 
     key: int
@@ -45,6 +46,7 @@ class Output:
     own: bool
     confirmed: int | None = None
     refused: bool = False
+    lost: int | None = None
 
 
 @dataclass
@@ -100,10 +102,17 @@ class Response:
 
 @dataclass
 class UserInput:
-    """Something the user said, as the upstream got it."""
+    """Something the user said, as the upstream got it.
+
+    Attributes:
+        key: the event with which it was complete.
+        text: None where it was spoken.
+        began: the event with which the server heard it begin; `key` for what it did not hear itself.
+    """
 
     key: int
     text: str | None
+    began: int
 
 
 @dataclass
@@ -119,6 +128,7 @@ class Ledger:
     connections: int = 0
     _known_from: int = 0
     _calls_from: int = 0
+    _speech: int | None = None
     _confirming: set[str] = field(default_factory=set)
     _errors: set[str] = field(default_factory=set)
 
@@ -166,7 +176,7 @@ class Ledger:
                     own = not agent.is_default_error(item.get("output"))
                     self.outputs.append(Output(key, str(item.get("call_id")), own))
                 elif item.get("role") == "user":
-                    self.inputs.append(UserInput(key, _text(item)))
+                    self.inputs.append(UserInput(key, _text(item), key))
             case realtime.RESPONSE_CREATE:
                 asked = event.get("response")
                 if not (isinstance(asked, Mapping) and asked.get("conversation") == "none"):
@@ -190,8 +200,11 @@ class Ledger:
             self._error(event, key)
         elif kind in (realtime.ITEM_ADDED, realtime.ITEM_DONE, realtime.ITEM_CREATED):
             self._confirmed(realtime.item_of(event), key)
-        elif kind == "input_audio_buffer.committed":
-            self.inputs.append(UserInput(key, None))
+        elif kind == input_audio.SPEECH_STARTED:
+            self._speech = key
+        elif kind == input_audio.COMMITTED:
+            self.inputs.append(UserInput(key, None, key if self._speech is None else self._speech))
+            self._speech = None
         elif response is not None and kind == "response.output_item.added":
             item = realtime.item_of(event)
             if item.get("type") == "function_call":
@@ -214,7 +227,8 @@ class Ledger:
         for create in self.unanswered:
             create.answer, create.answered = "closed", key
         for output in self.outputs:
-            output.refused |= output.confirmed is None
+            if output.confirmed is None and not output.refused and output.lost is None:
+                output.lost = key
         self._known_from, self._calls_from = len(self.outputs), len(self.responses)
 
     def _created(self, body: Mapping[str, Any], key: int) -> None:

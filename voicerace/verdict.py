@@ -6,11 +6,12 @@ function below. A verdict reads recordings of every origin alike, and says of ev
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from voicerace.ledger import Create, Output, Response
+from voicerace.ledger import Create, Output, Response, UserInput
 from voicerace.margins import dead_air_ms, lead_ms, margin_ms, waited_ns
 from voicerace.outcomes import BAD, OUTCOMES, Kind, Turn, Verdict
 from voicerace.passage import Passage, time_of
@@ -84,18 +85,27 @@ class _Judge(Passage):
         for user_input in self.ledger.inputs:
             position = self.order[user_input.key]
             first, count = starts[-1]
-            if count == 0 or self._joins(position, first):
+            if count == 0 or any(self._joins(each, first) for each in (position, self._said_at(user_input))):
                 starts[-1] = (first, count + 1)
             else:
                 starts.append((position, 1))
         ends = [first for first, _ in starts[1:]] + [self.end]
         return [(first, end, count) for (first, count), end in zip(starts, ends, strict=True)]
 
+    def _said_at(self, user_input: UserInput) -> int:
+        """Where the user began to say it, in the order at the upstream: speech is complete later, a text is on its way."""
+        began = self.order[user_input.began]
+        same = [each for each in self.ledger.inputs if each.text is not None and each.text == user_input.text]
+        said = self.said_ns.get(user_input.text or "", [])
+        rank = next((number for number, each in enumerate(same) if each is user_input), len(said))
+        # What passed in the same nanosecond had passed before: the user may have waited for it.
+        return began if rank >= len(said) else min(began, bisect_right(self.upstream_ns, said[rank]))
+
     def _joins(self, position: int, first: int) -> bool:
-        """Whether an input at `position` belongs to the turn that began at `first`."""
+        """Whether what was said in front of `position` belongs to the turn that began at `first`."""
 
         def open_at(begun: int | None, ended: int | None) -> bool:
-            return begun is not None and self.order[begun] < position and (ended is None or self.order[ended] > position)
+            return begun is not None and self.order[begun] < position and (ended is None or self.order[ended] >= position)
 
         ledger = self.ledger
         if any(open_at(create.key, create.answered) for create in ledger.creates):
@@ -103,10 +113,11 @@ class _Judge(Passage):
         if any(open_at(response.created, response.done) for response in ledger.responses.values()):
             return True
         calls = [call for r in ledger.responses.values() if first <= self.order[r.created] < position for call in r.calls]
-        confirmed = {o.call_id for o in ledger.outputs if o.own and o.confirmed and self.order[o.confirmed] < position}
-        waiting = any(open_at(o.key, o.confirmed) for o in ledger.outputs if not o.refused)
-        to_come = any(self.order[o.key] > position for o in ledger.outputs if o.call_id in calls and not o.refused)
-        return waiting or to_come or not confirmed.issuperset(calls)
+        settled = [(o.call_id, o.lost if o.confirmed is None else o.confirmed) for o in ledger.outputs if o.own]
+        known = {call for call, key in settled if key is not None and self.order[key] < position}
+        waiting = any(open_at(o.key, o.confirmed) for o in ledger.outputs if not o.refused and o.lost is None)
+        to_come = any(self.order[o.key] >= position for o in ledger.outputs if o.call_id in calls and not o.refused)
+        return waiting or to_come or not known.issuperset(calls)
 
     def wedged(self) -> bool | None:
         """Whether the last user input was answered by nothing the user could hear."""
@@ -206,9 +217,7 @@ class _Judge(Passage):
             return "lost", "the create was refused, the host was told nothing, no reply followed"
         if not settled:
             return "unknown", "the recording stops before the turn is over"
-        # Without a result at the upstream no create is behind it, not even the one that began the calls.
-        last = max((self.order[output.key] for output in facts.outputs if output.own), default=end)
-        asked = [create for create in facts.creates if self.order[create.key] > last]
+        asked = self._asked(facts)
         if asked:
             return "failed", f"a create after the last result had this answer: {self._answer(asked[-1])}"
         return "stalled", "no create was ever sent for the result"
@@ -235,12 +244,15 @@ class _Judge(Passage):
             return _ended_by(facts.informed[0])
         if outcome != "failed":
             return None
-        create = [each for each in facts.creates if facts.outputs and self.order[each.key] > self.order[facts.outputs[-1].key]][
-            -1
-        ]
+        create = self._asked(facts)[-1]
         if create.answer == "response":
             return _ended_by(self.ledger.responses[create.names or ""])
         return "client" if create.error_type == "invalid_request_error" else "api"
+
+    def _asked(self, facts: _Facts) -> list[Create]:
+        """The creates behind the app's last result; without one there are none, not even the one that began the calls."""
+        last = max((self.order[output.key] for output in facts.outputs if output.own), default=self.end)
+        return [create for create in facts.creates if self.order[create.key] > last]
 
     def _answer(self, create: Create) -> str:
         if create.answer == "response":
@@ -312,7 +324,7 @@ def _given_by_app(event: Event) -> str | None:
 
 def _ended_by(response: Response) -> Literal["user", "client", "api"]:
     """Who ended a response: its details say; what they do not say is the API's."""
-    causes = {"turn_detected": "user", "client_cancelled": "client", "connection_closed": "client"}
+    causes = {"turn_detected": "user", "client_cancelled": "client", "connection_closed": "user"}
     return causes.get(response.reason or "", "api")  # type: ignore[return-value]
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from voicerace.parties import proxy_audio, translate
+from voicerace.parties.gate import Gate
 from voicerace.parties.party import ABNORMAL, Cancel, Close, Effects, SetTimer
 from voicerace.parties.proxy_state import ProxyState
 from voicerace.parties.proxy_voice import Voice
@@ -109,8 +110,18 @@ class Proxy(Voice):
 
     def _create(self, writer: str) -> None:
         """Send `response.create` for `writer`; the flag follows where the release sets it by that writer."""
+        if self.release.gate is not None:
+            self._gated(lambda gate: gate.words(writer))
+            return
         self._upstream(realtime.create_response())
         self._response_started(writer)
+
+    def _gated(self, tell: Callable[[Gate], int]) -> None:
+        """Tell the reference gate what happened, and send the creates that it lets through."""
+        if self.release.gate is not None:
+            for _ in range(tell(Gate(self.release.gate, self.state.gate))):
+                self._upstream(realtime.create_response(realtime.CREATE_ID))
+                self._response_started("result")
 
     def _response_started(self, writer: str) -> None:
         state = self.state
@@ -179,7 +190,9 @@ class Proxy(Voice):
     def _result(self, response: Mapping[str, Any]) -> None:
         """Knob 1: the output item at once; its create at once, or behind one mark for however many results."""
         self._upstream(realtime.create_item(translate.output_item(response, self.release)))
-        if self.release.defers:
+        if self.release.gate is not None:
+            self._gated(lambda gate: gate.result(str(response.get("id"))))
+        elif self.release.defers:
             self.state.mark = True
             if self.release.recovery:
                 self._out.append(SetTimer("recovery", "recovery_ms"))
@@ -196,8 +209,10 @@ class Proxy(Voice):
             return
         text = message.get("content") or ""
         self._upstream(realtime.create_item(realtime.user_item(text)))
-        state.text_waits = True
+        state.text_waits = self.release.gate is None
         self._host(agent.conversation_text("user", text))
+        if self.release.gate is not None:
+            self._create("text")
 
     def _user_audio(self, frame: bytes) -> None:
         """Knob 6: every frame that is no JSON, in whatever kind of frame it comes."""
@@ -229,6 +244,10 @@ class Proxy(Voice):
         kind = str(payload.get("type"))
         if kind == realtime.SESSION_CREATED:
             return
+        self._event(kind, payload)
+        self._gated(lambda gate: gate.event(payload))
+
+    def _event(self, kind: str, payload: Mapping[str, Any]) -> None:
         if handler := self._upstream_events.get(kind):
             handler(payload)
         elif self.release.unknown_event == "raw":

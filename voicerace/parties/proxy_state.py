@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from voicerace.parties.gate import GateState
 from voicerace.parties.proxy_audio import AudioState
 from voicerace.wire import agent, realtime
 
@@ -34,6 +35,7 @@ class ProxyState:
         items_sent: items whose text went to the host.
         waiting_error: an idle_timeout error held back while the flag is set.
         audio: what it remembers of the user's audio.
+        gate: what the reference gate remembers; no other release has one.
     """
 
     flag: bool = False
@@ -56,3 +58,4 @@ class ProxyState:
     items_sent: set[str] = field(default_factory=set)
     waiting_error: agent.Message | None = None
     audio: AudioState = field(default_factory=AudioState)
+    gate: GateState = field(default_factory=GateState)

@@ -49,11 +49,13 @@ class User:
     Args:
         inputs: what they say, in order; the last is the one that shows whether the session still works.
         results_per_call: how many results of its own the app sends for a call.
+        comes_back: a connection that was closed does not end the session: the next words open it again, at the deadline.
     """
 
-    def __init__(self, inputs: Sequence[UserInput], results_per_call: int = 1) -> None:
+    def __init__(self, inputs: Sequence[UserInput], results_per_call: int = 1, *, comes_back: bool = False) -> None:
         self.inputs = tuple(inputs)
         self.results_per_call = results_per_call
+        self.comes_back = comes_back
         self.state = UserState()
 
     def start(self) -> Effects:
@@ -114,6 +116,9 @@ class User:
             if self.state.offline:
                 self.state.about_to_say = True
                 return (SetTimer("say", "offline_ms"), Cancel("deadline"))
+            if self.comes_back and not self.state.left:
+                self.state.offline = True
+                return ()
             self.state.left = True
             return (Cancel("deadline"), Cancel("say"))
         return ()
@@ -133,7 +138,7 @@ class User:
         # Speech has reached the model once it is committed; until then the user is still speaking.
         if ledger.active or ledger.unanswered or len(ledger.inputs) < self.state.words:
             return False
-        if any(output.confirmed is None and not output.refused for output in ledger.outputs):
+        if any(output.confirmed is None and output.lost is None and not output.refused for output in ledger.outputs):
             return False
         calls = ledger.calls
         if any(self.state.own_results.get(call, 0) < self.results_per_call for call in calls):
