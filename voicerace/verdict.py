@@ -6,8 +6,7 @@ function below. A verdict reads recordings of every origin alike, and says of ev
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -83,40 +82,47 @@ class _Judge(Passage):
         """Turns as (first position, position behind the last, user inputs), in the order at the upstream."""
         starts = [(0, 0)]
         for user_input in self.ledger.inputs:
-            position = self.order[user_input.key]
             first, count = starts[-1]
-            if count == 0 or any(self._joins(each, first) for each in (position, self._said_at(user_input))):
+            if count == 0 or any(self._joins(first, before) for before in self._moments(user_input)):
                 starts[-1] = (first, count + 1)
             else:
-                starts.append((position, 1))
+                starts.append((self.order[user_input.key], 1))
         ends = [first for first, _ in starts[1:]] + [self.end]
         return [(first, end, count) for (first, count), end in zip(starts, ends, strict=True)]
 
-    def _said_at(self, user_input: UserInput) -> int:
-        """Where the user began to say it, in the order at the upstream: speech is complete later, a text is on its way."""
-        began = self.order[user_input.began]
+    def _moments(self, user_input: UserInput) -> Iterator[Callable[[int], bool]]:
+        """When the user said it, each as what had passed before: at the upstream, and for a text also at the proxy.
+
+        Speech counts from where the server heard it begin. A text is said to what the user has heard by then: a reply
+        whose end is still on its way is not over for them.
+        """
+        yield lambda other: self.order[other] < self.order[user_input.key]
+        yield lambda other: self.order[other] < self.order[user_input.began]
         same = [each for each in self.ledger.inputs if each.text is not None and each.text == user_input.text]
         said = self.said_ns.get(user_input.text or "", [])
         rank = next((number for number, each in enumerate(same) if each is user_input), len(said))
-        # What passed in the same nanosecond had passed before: the user may have waited for it.
-        return began if rank >= len(said) else min(began, bisect_right(self.upstream_ns, said[rank]))
+        if rank < len(said):
+            # Of what passed in the same nanosecond, all in front of its item: the user may have waited for it.
+            said_at = (said[rank], user_input.key)
+            yield lambda other: (time_of(self.by_seq[other], "proxy"), other) < said_at
 
-    def _joins(self, position: int, first: int) -> bool:
-        """Whether what was said in front of `position` belongs to the turn that began at `first`."""
+    def _joins(self, first: int, before: Callable[[int], bool]) -> bool:
+        """Whether what was said when `before` tells what had passed belongs to the turn that began at `first`."""
 
         def open_at(begun: int | None, ended: int | None) -> bool:
-            return begun is not None and self.order[begun] < position and (ended is None or self.order[ended] >= position)
+            return begun is not None and before(begun) and (ended is None or not before(ended))
 
         ledger = self.ledger
         if any(open_at(create.key, create.answered) for create in ledger.creates):
             return True
         if any(open_at(response.created, response.done) for response in ledger.responses.values()):
             return True
-        calls = [call for r in ledger.responses.values() if first <= self.order[r.created] < position for call in r.calls]
+        begun = [r for r in ledger.responses.values() if first <= self.order[r.created] and before(r.created)]
+        calls = [call for response in begun for call in response.calls]
         settled = [(o.call_id, o.lost if o.confirmed is None else o.confirmed) for o in ledger.outputs if o.own]
-        known = {call for call, key in settled if key is not None and self.order[key] < position}
+        known = {call for call, key in settled if key is not None and before(key)}
         waiting = any(open_at(o.key, o.confirmed) for o in ledger.outputs if not o.refused and o.lost is None)
-        to_come = any(self.order[o.key] >= position for o in ledger.outputs if o.call_id in calls and not o.refused)
+        to_come = any(not before(o.key) for o in ledger.outputs if o.call_id in calls and not o.refused)
         return waiting or to_come or not known.issuperset(calls)
 
     def wedged(self) -> bool | None:
