@@ -73,14 +73,14 @@ class Gate:
             state.given += (state.answered[call_id],)
         elif call_id in state.answered and "once" not in self.rules:
             state.given += (state.answered[call_id],)
-        return self._due()
+        return self._due() if "at_once" in self.rules else 0
 
     def words(self, by: str) -> int:
         """The user's ``text`` or ``audio`` was passed on."""
         if by == "text":
             self.state.unconfirmed.add(_TEXT)
         self.state.wishes += (by,)
-        return self._due()
+        return self._due() if "at_once" in self.rules else 0
 
     # -- from the server ---------------------------------------------------------------------------------------------
 
