@@ -146,7 +146,7 @@ _OTHER: Final = st.one_of(
     ),
     _WRONG.map(lambda kind: {"type": kind}),
     # JSON that is no object, text that looks like JSON, numbers that another language writes in another way.
-    st.sampled_from(("null", "7", "[1]", "true", '"text"', "NaN", "-Infinity", '{"type":', " {} ", '{"type":"KeepAlive"} ')),
+    st.sampled_from(("null", "7", "[1]", "true", '"text"', "NaN ", "-Infinity ", '{"type":', " {} ", '{"type":"KeepAlive"} ')),
     st.sampled_from((b"null", b"[1]", b'{"type":"KeepAlive"}', b'{"type":"InjectUserMessage","content":1.0}', b"\xff\xfe{}")),
     st.sampled_from(
         (

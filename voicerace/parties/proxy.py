@@ -193,7 +193,7 @@ class Proxy(Voice):
         """Knob 5: the item, an echo, and a create at the next event of any item."""
         state = self.state
         if self.release.text_queued and not state.ready:
-            state.queued_text = (*state.queued_text, message)
+            state.queued_text += (message,)
             return
         text = or_else(at(message, "content"), "")
         self._upstream(realtime.create_item(realtime.user_item(text)))
@@ -254,7 +254,7 @@ class Proxy(Voice):
 
     def _pass_on(self, payload: Payload) -> None:
         """An event of the upstream as it came, but always as text."""
-        self._host(payload_of(payload.decode("utf-8", "replace")) if isinstance(payload, bytes) else payload)
+        self._host(payload if isinstance(payload, Mapping) else payload_of(_raw(payload).decode("utf-8", "replace")))
 
     def _no_json(self, payload: Payload) -> None:
         if self.release.unknown_event == "raw":

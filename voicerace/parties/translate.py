@@ -170,7 +170,8 @@ def _text_of_part(part: Mapping[str, Any]) -> str | None:
 def call_text(name: Any, arguments: Any) -> str:
     """The line of the transcript that announces a function call."""
     words = "" if arguments is UNDEFINED or arguments is None else trimmed(arguments)
-    return agent.call_text(string(name), words)
+    # `agent.call_text` would trim as Python does.
+    return f"{agent.CALL_TEXT_PREFIX}{string(name)}({words})"
 
 
 def closed_early(code: int) -> str:
