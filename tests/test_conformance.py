@@ -53,6 +53,7 @@ FLIPS: dict[str, tuple[object, ...]] = {
     "reply_text": ("done", "item", "any"),
     "other_json_raw": (True, False),
     "context_in": ("items", "instructions"),
+    "session_options": (True, False),
     "error_code_from": ("message", "api"),
     "idle_timeout_waits": (True, False),
 }
@@ -67,7 +68,8 @@ WITHOUT_EFFECT: dict[tuple[str, str, object], str] = {
 
 @cache
 def recordings(tag: str) -> tuple[Recording, ...]:
-    return tuple(read_recordings(shipped(f"data/conformance/{tag}.jsonl.gz")))
+    names = (f"{tag}.jsonl.gz", f"{tag}-drawn.jsonl.gz")
+    return tuple(each for name in names for each in read_recordings(shipped(f"data/conformance/{name}")))
 
 
 @cache

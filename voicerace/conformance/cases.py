@@ -18,6 +18,10 @@ from voicerace.conformance.steps import (
     DONE,
     GREETED,
     LEAVE,
+    NO_OPTIONS,
+    NO_OUTPUT,
+    OPTIONS,
+    OUTPUT,
     READY,
     REFUSED,
     SETTINGS,
@@ -144,6 +148,12 @@ def scripts() -> Iterator[Script]:
     yield Script("upstream-unreachable", (), reachable=False)
 
 
+def _with_options(think: dict[str, Any], output: object) -> dict[str, Any]:
+    """Settings with session options, which later releases read."""
+    asked = {**SETTINGS["agent"], "think": {**SETTINGS["agent"]["think"], **think}, "sessionAudioOutput": output}
+    return {**SETTINGS, "agent": asked}
+
+
 _SCRIPTS: dict[str, tuple[Step, ...]] = {
     "greeting": (CREATED, host(GREETED), UPDATED),
     "context": (CREATED, host(CONTEXT), UPDATED),
@@ -211,6 +221,8 @@ _SCRIPTS: dict[str, tuple[Step, ...]] = {
     "error-session-length": (*READY, error("session_expired", "Your session hit the maximum duration of 60 minutes.")),
     "error-without-code": (*READY, error(None, "Something."), error("", "Something."), up({"type": "error", "event_id": "e"})),
     "error-without-message": (*READY, up({"type": "error", "event_id": "e", "error": {"code": "c"}})),
+    "settings-options": (CREATED, host(_with_options(OPTIONS, OUTPUT)), UPDATED),
+    "settings-options-of-no-use": (CREATED, host(_with_options(NO_OPTIONS, NO_OUTPUT)), UPDATED),
     "keepalive": (*READY, host({"type": "KeepAlive"})),
     "other-json": (*READY, host({"type": "UpdatePrompt", "prompt": "x"}), host({"type": realtime.RESPONSE_CREATE}), host({"no": "type"})),
     "upstream-text": (*READY, up("this is no JSON")),

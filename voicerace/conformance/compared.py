@@ -107,6 +107,10 @@ class ComparedProxy:
         left_ns = ns(span_ms) - min(ns(span_ms), ns(int(passed_s * 1e3)))
         self._compare(f"{span_ms} ms of silence", found, expected, self.now_ns() - left_ns)
 
+    def look_at_the_clock(self) -> None:
+        """The exchange is over: see whether one of the timers that still run may have run out."""
+        self._look_at_the_clock(tuple(self._running))
+
     def _real_s(self) -> float:
         return time.monotonic() - self._overrun_s
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,7 +55,7 @@ class ProxyState:
     text_went: bool = False
     last_text: str | None = None
     deltas: str = ""
-    items_sent: set[str] = field(default_factory=set)
+    items_sent: set[Hashable] = field(default_factory=set)
     waiting_error: agent.Message | None = None
     audio: AudioState = field(default_factory=AudioState)
     gate: GateState = field(default_factory=GateState)

@@ -59,6 +59,8 @@ class ProxyRelease:
             whatever comes first (``any``).
         other_json_raw: other JSON of the host goes upstream as it is, else it is answered with an Error.
         context_in: earlier conversation is sent as items or inside the instructions.
+        session_options: tool choice, modalities, tokens, managed prompt and the output's format, speed and voice go from
+            Settings into the session.
         error_code_from: the host's error code: from the ``message`` for two known texts, or as the ``api`` has it.
         idle_timeout_waits: an idle_timeout error waits while the flag is set.
         gate: the rules of the reference gate; None for the gates of the releases, which are the knobs above.
@@ -88,6 +90,7 @@ class ProxyRelease:
     reply_text: Literal["done", "item", "any"] = "done"
     other_json_raw: bool = True
     context_in: Literal["items", "instructions"] = "items"
+    session_options: bool = False
     error_code_from: Literal["message", "api"] = "message"
     idle_timeout_waits: bool = False
     gate: frozenset[Rule] | None = None
@@ -125,7 +128,7 @@ def _rows() -> tuple[ProxyRelease, ...]:
     d4 = replace(d, tag="0.10.4", published="0.2.9", source="7e74d8fc9b60", agent="all_but_text_after_audio")
     d5 = replace(
         d4, tag="0.10.5", backend="0.2.9", published="0.2.10", source="760e91c05c1f",
-        text_queued=True, other_json_raw=False,
+        text_queued=True, other_json_raw=False, session_options=True,
     )  # fmt: skip
     d6 = replace(
         d5, tag="0.10.6", backend="0.2.11", published=None, source="9315553fbfe0", reply_text="any", text_delta_known=True
