@@ -131,6 +131,7 @@ class Ledger:
     session_updates: list[int] = field(default_factory=list)
     refusals: list[int] = field(default_factory=list)
     connections: int = 0
+    _opened_by: str | None = None
     _known_from: int = 0
     _calls_from: int = 0
     _speech: int | None = None
@@ -191,7 +192,7 @@ class Ledger:
         kind = event.get("type")
         response = self.responses.get(str(event.get("response_id")))
         if kind == realtime.SESSION_CREATED:
-            self._connected(key)
+            self._connected(event.get("event_id"), key)
         elif kind == realtime.RESPONSE_CREATED:
             self._created(realtime.response_of(event), key)
         elif kind == realtime.RESPONSE_DONE:
@@ -222,8 +223,11 @@ class Ledger:
         elif response is not None and response.heard is None and _carries_output(event):
             response.heard = key
 
-    def _connected(self, key: int) -> None:
+    def _connected(self, event_id: object, key: int) -> None:
         """A connection has begun; what the one before left open stays so."""
+        if isinstance(event_id, str) and event_id == self._opened_by:
+            return
+        self._opened_by = event_id if isinstance(event_id, str) else None
         self.connections += 1
         if self.connections == 1:
             return
