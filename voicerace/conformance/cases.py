@@ -132,6 +132,8 @@ def _finer() -> Iterator[dict[str, Any]]:
     for handler, inject, tool in product(("return", "async_ref", "void_ref"), (20, 60, 200), (50, 150, 350, 400, 2000)):
         times = {**_LOOPBACK, "inject_ms": inject, "tool_ms": tool}
         yield {"scenario": "reconnect", "handler": handler, "times": times}
+    for handler, tool in product(("return", "async_ref", "void_ref"), (19_000, 25_000)):
+        yield {"scenario": "slow-tool", "handler": handler, "times": {**_LOOPBACK, "tool_ms": tool}}
 
 
 _SETTINGS = tuple(_settings())
