@@ -33,8 +33,8 @@ _RANK = {"upstream": 0, "proxy": 1, "component": 2, "app": 3, "user": 4}
 _HOST = ("component", "app", "user")
 #: The user's patience. It is longer than everything else, so it is kept out of the zone: see `Search`.
 PATIENCE = ("user", "deadline")
-#: Kinds that count as minded from the start: a response that is announced is what words said later are no reply to.
-_ALWAYS = {(Link("upstream", "proxy"), realtime.RESPONSE_CREATED)}
+#: A response that is announced: words said later are not what it replies to. Minded where the user does not wait.
+_ANNOUNCED = {(Link("upstream", "proxy"), realtime.RESPONSE_CREATED)}
 
 
 class Minded(Exception):  # noqa: N818  # no error: what was taken for granted is learnt to be otherwise
@@ -52,8 +52,12 @@ class Carrier:
     def __init__(self, session: Session, minded: set[tuple[Link, str]] | None = None) -> None:
         self.session = session
         self.parties: dict[str, Any] = dict(session.parties())
-        self.minded = _ALWAYS.copy() if minded is None else minded
-        self.minded |= _ALWAYS
+        self.minded = set() if minded is None else minded
+        spoken = any(each.by == "voice" for each in session.scenario.inputs)
+        #: Timers that decide nothing here.
+        self._idle = SHOWN_TIMERS if spoken else SHOWN_TIMERS | {"microphone"}
+        if any(each.when != "settled" or each.by == "voice" for each in session.scenario.inputs):
+            self.minded |= _ANNOUNCED
         self.sent: dict[Link, int] = {}
         self.rung: dict[tuple[str, str], int] = {}
         self._numbers: dict[Hashable, int] = {}
@@ -110,17 +114,20 @@ class Carrier:
     def _end(self, at: Situation) -> Situation:
         for party in self._touched:
             if party == "history":
-                at.history_key = self.number(("history", at.history.key(at.base)))
+                at.history_key = self._history_key(at)
             else:
                 at.keys[party] = self._key(party)
         if len(at.keys) < len(at.states):
             at.keys = {party: self._key(party) for party in at.states}
-            at.history_key = self.number(("history", at.history.key(at.base)))
+            at.history_key = self._history_key(at)
         if Link("upstream", "proxy") in at.closed:
             at.timers = {which: timer for which, timer in at.timers.items() if which[0] != "upstream"}
         if at.states["component"].closed:
             at.timers = {which: timer for which, timer in at.timers.items() if which[0] not in _HOST}
         return at
+
+    def _history_key(self, at: Situation) -> int:
+        return self.number(("history", at.history.key(at.base, defers=self.session.release.defers)))
 
     def number(self, key: Hashable) -> int:
         """A small number for a key, the same for the same key."""
@@ -230,7 +237,7 @@ class Carrier:
         which = (party, effect.name)
         number = self.rung.get(which, 0)
         self.rung[which] = number + 1
-        if party == "component" and effect.name in SHOWN_TIMERS:
+        if party == "component" and effect.name in self._idle:
             return
         self._stirred = True
         self._at.timers[which] = Timer(effect.after, NEW, number)

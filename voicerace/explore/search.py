@@ -23,7 +23,7 @@ from voicerace.explore.bounds import Bounds
 from voicerace.explore.carrier import PATIENCE, Carrier
 from voicerace.explore.keys import timer_key
 from voicerace.explore.situation import WIRES, Choice, Situation
-from voicerace.explore.zone import NEW, START, Advance, Matrix, advance, at_most, included, less_than, picked, tightened
+from voicerace.explore.zone import NEW, START, Advance, Matrix, advance, at_most, covered, less_than, picked, tightened
 from voicerace.ledger import Ledger
 from voicerace.recording import Link
 
@@ -57,12 +57,15 @@ class Reached:
     Attributes:
         states: nodes kept; `met` counts those that were made, seen before or not.
         complete: every order was explored; False when the limit stopped it.
+        stuck: nodes from which time allows nothing: two exact durations that can only end in the same instant. Bounds that
+            leave no order to it say nothing of what comes after.
         endings: in the order of their length.
     """
 
     states: int = 0
     met: int = 0
     complete: bool = True
+    stuck: int = 0
     endings: list[Ending] = field(default_factory=list)
 
 
@@ -140,11 +143,15 @@ class Search:
             if (flight := at.next_of(wire)) is not None and flight.moment is not None:
                 due.append((flight.moment, self.bounds.wire(*wire)[1]))
         self._probe(at)
+        moved = False
         for choice, moment, least in self._choices(at, alone=not due):
             apart = choice != node.follows and not _at_now(node.zone, moment)
             step = advance(node.zone, due, moment, least, apart=apart)
             if step is not None:
+                moved = True
                 self._go(node, at, choice, step)
+        if not moved:
+            self.reached.stuck += 1
 
     def _probe(self, at: Situation) -> None:
         """Deliver what nobody minds, where nothing that somebody does comes behind it: it must change nothing."""
@@ -209,11 +216,12 @@ class Search:
         self.reached.met += 1
         nodes = self._seen.setdefault(key, [])
         waited = at.waited_us or 0
+        least, most = self._spans(at, order)
         for each in nodes:
-            if each.waited_us >= waited and included(zone, each.zone):
+            if each.waited_us >= waited and covered(zone, each.zone, least, most):
                 return
         for each in nodes:
-            if waited >= each.waited_us and included(each.zone, zone):
+            if waited >= each.waited_us and covered(each.zone, zone, least, most):
                 each.dead = True
         nodes[:] = [each for each in nodes if not each.dead]
         number = len(self.ways)
@@ -224,7 +232,20 @@ class Search:
         if at.timers or any(at.next_of(wire) is not None for wire in WIRES):
             self._queue.append(node)
         else:
+            self._probe(at)
             self._end(number, depth, at.history_key, last=True)
+
+    def _spans(self, at: Situation, order: list[int]) -> tuple[list[int], list[int]]:
+        """By moment, now first: the longest least and the longest most of all that was set in it."""
+        least, most = dict.fromkeys(order, 0), dict.fromkeys(order, 0)
+        pending = [(f.moment, self.bounds.wire(*wire)) for wire in WIRES for f in at.queues[wire] if f.moment is not None]
+        pending += [(timer.moment, self.bounds.timer(timer.after)) for which, timer in at.timers.items() if which != PATIENCE]
+        if at.watch is not None:
+            pending.append((at.watch, (LATE_US, LATE_US)))
+        for moment, (low, high) in pending:
+            least[moment] = max(least[moment], low)
+            most[moment] = max(most[moment], high)
+        return [0, *least.values()], [0, *most.values()]
 
     def _end(self, node: int, depth: int, key: int, *, last: bool) -> None:
         if (key, last) not in self._ended:

@@ -9,7 +9,6 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from voicerace.explore.copies import clone
 from voicerace.explore.gate import Asked, Gate
 from voicerace.explore.keys import Base, ledger_key
 from voicerace.ledger import Ledger
@@ -74,11 +73,17 @@ class History:
     told: int = 0
     gate: Gate = field(default_factory=Gate)
 
-    def key(self, base: Base) -> Hashable:
+    def key(self, base: Base, *, defers: bool) -> Hashable:
+        """What a verdict, and what tells findings apart, can read off the books.
+
+        Args:
+            defers: results may wait for their create, so that it matters which event came before them.
+        """
         gate = self.gate
-        asked = tuple(each for each, create in zip(self.asked, self.ledger.creates, strict=True) if create)
-        books = ledger_key(self.ledger, base)
-        return books, asked, self.late, self.told > 0, gate.waiting, gate.texts > 0, gate.passed, gate.missed, gate.result
+        missing = (gate.waiting, gate.missed, gate.result) if gate.waiting else ()
+        passed = gate.passed if defers else ""
+        told = self.told > 0
+        return ledger_key(self.ledger, base), tuple(self.asked), self.late, told, gate.texts > 0, passed, missing
 
 
 @dataclass
@@ -124,7 +129,3 @@ class Situation:
         """The moments that anything pending was set in."""
         found = [f.moment for wire in WIRES for f in self.queues[wire] if f.moment is not None]
         return found + [timer.moment for timer in self.timers.values()]
-
-
-def clone_history(history: History) -> History:
-    return clone(history)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeAlias
 
-__all__ = ["FREE", "NEW", "START", "Advance", "Matrix", "advance", "at_most", "included", "less_than", "picked", "plus", "tightened"]
+__all__ = ["FREE", "NEW", "START", "Advance", "Matrix", "advance", "at_most", "covered", "included", "less_than", "picked", "plus", "tightened"]
 
 #: Row by row: bound on (moment of the row minus moment of the column).
 Matrix: TypeAlias = tuple[tuple[int, ...], ...]
@@ -124,5 +124,25 @@ def included(inner: Matrix, outer: Matrix) -> bool:
     for row, other in zip(inner, outer, strict=True):
         for bound, limit in zip(row, other, strict=True):
             if bound > limit:
+                return False
+    return True
+
+
+def covered(inner: Matrix, outer: Matrix, least: Sequence[int], most: Sequence[int]) -> bool:
+    """Whether all that can follow from `inner` can follow from `outer`: `included`, as far as anything depends on it.
+
+    How long ago something was set matters only until it may happen (`least`), and until it must (`most`), both in µs by
+    moment, 0 for now. Once more time has passed than that, more makes no difference. This is the inclusion in the abstraction
+    a≼LU, which is exact for automata that compare clocks with constants only (Herbreteau, Srivathsan, Walukiewicz, "Better
+    abstractions for timed automata", 2012, theorem 3), as these do.
+    """
+    size = range(len(inner))
+    for first in size:
+        row, other, passed = inner[first], outer[first], inner[first][0]
+        if passed < -2 * most[first]:
+            continue
+        for second in size:
+            limit = other[second]
+            if limit < row[second] and limit - 2 * least[second] - 1 + (limit & 1) < passed:
                 return False
     return True
