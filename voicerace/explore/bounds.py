@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from voicerace.errors import InputError
-from voicerace.parameters import Times, parse
+from voicerace.parameters import Fixed, Times, parse
 from voicerace.tables.profiles import COMPONENT_TIMES_MS, PROXY_TIMES_MS, TIMES
 
 __all__ = ["BOUNDS_MS", "LINKS_MS", "Bounds"]
@@ -71,11 +71,10 @@ class Bounds:
                 fixed = " is fixed in a program's source" if name in _WRITTEN else " is no known time"
                 raise InputError("bounds", f"{name}{fixed}", f"allowed are {', '.join(found)}")
             low, colon, high = value.partition(":")
-            ends = [parse(f"bounds {name}", each) for each in ((low, high) if colon else (low, low))]
-            numbers = [getattr(each, "values_ns", ()) for each in ends]
-            if any(len(each) != 1 for each in numbers) or numbers[0][0] > numbers[1][0]:
+            least, most = _end(name, low), _end(name, high if colon else low)
+            if least > most:
                 raise InputError("bounds", f"{name}={value} is no interval", "name=low:high, in ms, low first")
-            found[name] = (numbers[0][0] // 1000, numbers[1][0] // 1000)
+            found[name] = (least, most)
         return cls({**found, **{name: _us(value, value) for name, value in _WRITTEN.items()}})
 
     def timer(self, after: str) -> Interval:
@@ -95,6 +94,14 @@ class Bounds:
     def to_json(self) -> dict[str, list[float]]:
         """Name -> [least, most] in ms."""
         return {name: [low / 1000, high / 1000] for name, (low, high) in self.by_name.items()}
+
+
+def _end(name: str, text: str) -> int:
+    """One end of an interval, in µs."""
+    value = parse(f"bounds {name}", text)
+    if not isinstance(value, Fixed) or len(value.values_ns) != 1:
+        raise InputError("bounds", f"{name}={text} is no number of ms", "name=low:high, in ms, low first")
+    return value.values_ns[0] // 1000
 
 
 def _us(low: float, high: float) -> Interval:

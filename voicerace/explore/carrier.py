@@ -75,7 +75,7 @@ class Carrier:
     def start(self) -> Situation:
         """The connections are open."""
         self.sent, self.rung = dict.fromkeys(WIRES, 0), {}
-        at = Situation({}, {}, {wire: () for wire in WIRES}, {})
+        at = Situation({}, {}, dict.fromkeys(WIRES, ()), {})
         at.states = {name: clone(state) for name, state in self._fresh.items()}
         self._begin(at)
         for name in ("upstream", "proxy", "component", "app", "user"):
@@ -278,9 +278,7 @@ class Carrier:
             self._stirred = True
             self._fly(over, -1 if code is None else code, "(close)", code, None, minded=True)
 
-    def _fly(
-        self, over: Link, payload: Payload | int, kind: str, key: Hashable, asked: Asked | None, *, minded: bool
-    ) -> None:
+    def _fly(self, over: Link, payload: Payload | int, kind: str, key: Hashable, asked: Asked | None, *, minded: bool) -> None:
         number = self.sent[over] = self.sent[over] + 1
         flight = Flight(payload, kind, key, NEW if minded else None, asked, number - 1)
         self._at.queues[over] = (*self._at.queues[over], flight)

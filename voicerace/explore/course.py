@@ -69,7 +69,8 @@ def retraced(carrier: Carrier, way: Sequence[Way], bounds: Bounds) -> Course:
     last_at: dict[str, int] = {}
     for moment, each in enumerate(way, start=1):
         choice = each.choice
-        assert choice is not None  # noqa: S101  # only the start has none
+        if choice is None:
+            continue  # the start
         before, at = at, carrier.step(at, choice)
         item: Flight | Timer | None
         if isinstance(choice, Link):
@@ -78,8 +79,9 @@ def retraced(carrier: Carrier, way: Sequence[Way], bounds: Bounds) -> Course:
         else:
             item, interval = before.timers[choice[0], choice[1]], bounds.timer(choice[2])
             party, what = choice[0], f"{choice[2].removesuffix('_ms')} is over ({choice[1]})"
-        assert item is not None and item.moment is not None  # noqa: S101  # it was a choice
-        set_in = item.moment
+        set_in = item.moment if item is not None else None
+        if item is None or set_in is None:
+            raise RuntimeError(f"{choice} is not what could happen next")
         course.steps.append(Step(party, what, choice, set_in, item.number))
         add = course.constraints.append
         add(_Constraint(moment, set_in, interval[1]))

@@ -131,8 +131,9 @@ def _tell(
                 names = (session.release.tag, session.component, story, session.handler)
                 new[sign] = Finding(sign, *names, trace, room / 1000, plan, texts)
     found.findings |= new
+    seconds, complete = round(time.monotonic() - began, 1), reached.complete and any(each.last for each in reached.endings)
     found.told.append(
-        Told(story, session.handler, reached.states, reached.met, round(time.monotonic() - began, 1), reached.complete and not reached.stuck,
+        Told(story, session.handler, reached.states, reached.met, seconds, complete,
              reached.stuck, len(reached.endings), unconfirmed, len(new), bounds.to_json())
     )  # fmt: skip
 
@@ -146,5 +147,6 @@ def _replayed(carrier: Carrier, search: Search, ending: Ending, session: Session
     times, room = solution
     plan = schedule(course, times, bounds)
     recording = VirtualEngine(session, schedule=plan).run()
-    return course, times, room, signatures(recording, session.release), plan
-
+    # Behind a turn that is over the session goes on by its usual times: that is no part of this way.
+    signs = signatures(recording, session.release, before_ns=None if ending.last else times[-1] * 1000)
+    return course, times, room, signs, plan

@@ -75,7 +75,7 @@ def _component(state: ComponentState, base: Base) -> Hashable:
     return state.hears, state.closed, tuple(_number(each, base) for each in sorted(state.answered) if _new(each, base))
 
 
-def _proxy(state: ProxyState, base: Base) -> Hashable:
+def _proxy(state: ProxyState, _base: Base) -> Hashable:
     audio = state.audio
     return (
         state.flag, state.mark, state.text_waits, state.configured, state.ready, state.host_open, state.upstream_open,
@@ -93,7 +93,7 @@ def _upstream(state: UpstreamState, base: Base) -> Hashable:
              tuple(sorted(r.finished)), tuple(sorted(r.done_items)), len(r.items))
             for r in state.responses.values()
         ),
-        tuple((_number(call, base), phase) for call, phase in state.calls.items() if phase != "response_done" or _new(call, base)),
+        tuple((_number(call, base), how) for call, how in state.calls.items() if how != "response_done" or _new(call, base)),
         tuple((_number(call, base), len(given)) for call, given in state.outputs.items() if _new(call, base)),
         tuple(_item_key(item, base) for item in state.acks.values()),
         state.inputs,
@@ -175,6 +175,6 @@ def _item_key(item: Any, base: Base) -> Hashable:
     return item.get("type"), item.get("role"), _number(call, base) if call else "", default
 
 
-def timer_key(name: str, base: Base) -> Hashable:
+def timer_key(name: str, base: Base) -> tuple[Hashable, ...]:
     """A timer's name, with its ids counted as everywhere."""
     return tuple(_number(part, base) if part.startswith(("resp_", "call_")) else part for part in name.split(":"))

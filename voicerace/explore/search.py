@@ -57,8 +57,8 @@ class Reached:
     Attributes:
         states: nodes kept; `met` counts those that were made, seen before or not.
         complete: every order was explored; False when the limit stopped it.
-        stuck: nodes from which time allows nothing: two exact durations that can only end in the same instant. Bounds that
-            leave no order to it say nothing of what comes after.
+        stuck: nodes that are a coincidence and nothing else: what is due must happen in the very instant of what has just
+            happened. Both orders of it were explored beside them, where the bounds leave any.
         endings: in the order of their length.
     """
 
@@ -209,9 +209,7 @@ class Search:
         if matrix is not None:
             self._add(at, matrix, parent.depth + 1, way, follows, order, key)
 
-    def _add(
-        self, at: Situation, zone: Matrix, depth: int, way: Way, follows: Link | None, order: list[int], key: int
-    ) -> None:
+    def _add(self, at: Situation, zone: Matrix, depth: int, way: Way, follows: Link | None, order: list[int], key: int) -> None:
         """Keep a node unless it has nothing new."""
         self.reached.met += 1
         nodes = self._seen.setdefault(key, [])

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from voicerace.explore.gate import Asked, Gate
 from voicerace.ledger import Create, Response
 from voicerace.outcomes import Turn, Verdict
-from voicerace.passage import Passage
+from voicerace.passage import Passage, time_of
 from voicerace.recording import Event, Recording
 from voicerace.tables.releases import ProxyRelease
 from voicerace.verdict import judge
@@ -39,11 +39,21 @@ class Signature(NamedTuple):
     results: int
 
 
-def signatures(recording: Recording, release: ProxyRelease, verdict: Verdict | None = None) -> tuple[Signature, ...]:
-    """The bad paths in a recording of one session, in the order of its turns; none when all is well."""
+def signatures(
+    recording: Recording, release: ProxyRelease, verdict: Verdict | None = None, *, before_ns: int | None = None
+) -> tuple[Signature, ...]:
+    """The bad paths in a recording of one session, in the order of its turns; none when all is well.
+
+    Args:
+        before_ns: only of the tool turns whose first call came before; nothing of the session as a whole.
+    """
     reader = _Reader(recording, release)
     verdict = verdict or judge(recording)
-    found = [reader.turn(turn) for turn in verdict.turns if turn.bad]
+    bad = [turn for turn in verdict.turns if turn.bad]
+    if before_ns is not None:
+        bad = [turn for turn in bad if time_of(reader.passage.by_seq[turn.events[0]], "upstream") < before_ns]
+        return tuple(dict.fromkeys(map(reader.turn, bad)))
+    found = [reader.turn(turn) for turn in bad]
     if verdict.session_updates == 0 and reader.passage.ledger.inputs:
         found.append(Signature("unconfigured", "", "Settings", "", 0))
     if verdict.wedged:
@@ -157,5 +167,3 @@ class _Reader:
             return "calls"
         writer = self._began(response).writer
         return "server" if writer == "server" else f"reply to {writer}"
-
-

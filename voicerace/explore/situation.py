@@ -110,7 +110,7 @@ class Situation:
     closed: frozenset[Link] = frozenset()
     history: History = field(default_factory=History)
     history_key: int = -1
-    base: Base = Base()
+    base: Base = field(default_factory=Base)
     watch: int | None = None
     waited_us: int | None = None
 

@@ -14,7 +14,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeAlias
 
-__all__ = ["FREE", "NEW", "START", "Advance", "Matrix", "advance", "at_most", "covered", "included", "less_than", "picked", "plus", "tightened"]
+__all__ = [
+    "FREE",
+    "NEW",
+    "START",
+    "Advance",
+    "Matrix",
+    "advance",
+    "at_most",
+    "covered",
+    "included",
+    "less_than",
+    "picked",
+    "plus",
+    "tightened",
+]
 
 #: Row by row: bound on (moment of the row minus moment of the column).
 Matrix: TypeAlias = tuple[tuple[int, ...], ...]
@@ -114,9 +128,7 @@ def tightened(zone: Matrix, first: int, second: int, bound: int) -> Matrix | Non
     if zone[first][second] <= bound:
         return zone
     size = range(len(zone))
-    return tuple(
-        tuple(min(zone[i][k], plus(plus(zone[i][first], bound), zone[second][k])) for k in size) for i in size
-    )
+    return tuple(tuple(min(zone[i][k], plus(plus(zone[i][first], bound), zone[second][k])) for k in size) for i in size)
 
 
 def included(inner: Matrix, outer: Matrix) -> bool:
