@@ -80,6 +80,7 @@ class Carrier:
         self._begin(at)
         for name in ("upstream", "proxy", "component", "app", "user"):
             self._apply(name, self._call(name, self.parties[name].start))
+        self._settle_host()
         return self._end(at)
 
     def step(self, before: Situation, choice: Choice) -> Situation:
@@ -142,8 +143,9 @@ class Carrier:
         at.base = at.base._replace(responses=counts.get("resp", 0), calls=counts.get("call", 0))
         gate = clone(at.history.gate)
         gate.next_turn()
+        configured = at.history.ledger.session_updates[-1:]
         at.history = History(gate=gate)
-        at.history.ledger.session_updates = at.history.ledger.session_updates[-1:]
+        at.history.ledger.session_updates = configured
         self._at, self._touched = at, {*at.states, "history"}
         at.watch = None
         self._end(at)

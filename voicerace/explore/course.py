@@ -87,10 +87,9 @@ def retraced(carrier: Carrier, way: Sequence[Way], bounds: Bounds) -> Course:
         add(_Constraint(moment, set_in, interval[1]))
         add(_Constraint(set_in, moment, -interval[0]))
         place = "host" if party in _HOST else party
-        same_batch = isinstance(choice, Link) and course.steps[-2:-1] and course.steps[-2].choice == choice
-        add(_Constraint(moment - 1, moment, 0 if set_in == moment - 1 or same_batch else -1))
-        if (met := last_at.get(place)) is not None and met != set_in and not same_batch:
-            add(_Constraint(met, moment, -1, 1))
+        add(_Constraint(moment - 1, moment, -1 if each.apart else 0))
+        if (met := last_at.get(place)) is not None and met != set_in and each.apart:
+            add(_Constraint(met, moment, 0, 1))
         last_at[place] = moment
         if each.late is not None and before.watch is not None:
             watch = before.watch

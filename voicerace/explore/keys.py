@@ -7,6 +7,7 @@ state) is left out: nobody here acts on it (tests/test_explore_keys.py delivers 
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Hashable
 from typing import Any, Final, NamedTuple
 
@@ -17,7 +18,7 @@ from voicerace.parties.proxy_state import ProxyState
 from voicerace.parties.upstream_state import UpstreamState
 from voicerace.parties.user import UserState
 from voicerace.recording import Payload
-from voicerace.wire import agent, realtime
+from voicerace.wire import agent, input_audio, realtime
 
 __all__ = ["KEYS", "SHOWN_TIMERS", "Base", "kind_of", "ledger_key", "message_key", "timer_key"]
 
@@ -80,7 +81,7 @@ def _proxy(state: ProxyState, _base: Base) -> Hashable:
     return (
         state.flag, state.mark, state.text_waits, state.configured, state.ready, state.host_open, state.upstream_open,
         len(state.context_items), len(state.queued_text), state.waiting_error is None,
-        len(audio.kept), audio.vad, audio.pending, audio.committed, audio.most_set,
+        len(audio.kept), audio.vad, 0 if audio.vad else audio.pending, audio.committed, audio.most_set,
     )  # fmt: skip
 
 
@@ -100,7 +101,7 @@ def _upstream(state: UpstreamState, base: Base) -> Hashable:
         state.steps_taken,
         bool(state.session.get("tools")),
         state.spoke,
-        state.audio,
+        state.audio > 0,
         bool(state.speech),
         state.pausing,
         state.server_waits,
@@ -165,7 +166,7 @@ def message_key(payload: Payload, base: Base) -> Hashable:
         error = realtime.error_of(payload)
         return kind, error.get("code"), _number(realtime.response_named_by(payload) or "", base)
     if kind == "input_audio_buffer.append":
-        return kind, payload["audio"]
+        return kind, input_audio.is_loud(base64.b64decode(payload["audio"])), len(payload["audio"])
     return kind, _number(str(payload.get("response_id", "")), base), payload.get("content_index"), payload.get("output_index")
 
 

@@ -34,11 +34,19 @@ LATE_US: Final = 5_000_000
 
 
 class Way(NamedTuple):
-    """How a node was reached: from which, by what, and whether a reply was then asked for late (None: no matter)."""
+    """How a node was reached.
+
+    Attributes:
+        parent: from which node.
+        choice: by what; None for the start.
+        apart: strictly later than what had happened before.
+        late: a reply was asked for late then, or not; None where no reply was.
+    """
 
     parent: int
     choice: Choice | None
-    late: bool | None
+    apart: bool = False
+    late: bool | None = None
 
 
 class Ending(NamedTuple):
@@ -112,7 +120,7 @@ class Search:
         """
         first = self.carrier.start()
         order, key = self._named(first)
-        self._add(first, picked(START, Advance((0,), (0,)), [NEW, *order]), 0, Way(-1, None, None), None, order, key)
+        self._add(first, picked(START, Advance((0,), (0,)), [NEW, *order]), 0, Way(-1, None), None, order, key)
         while self._queue:
             node = self._queue.popleft()
             at, node.at = node.at, None
@@ -149,7 +157,7 @@ class Search:
             step = advance(node.zone, due, moment, least, apart=apart)
             if step is not None:
                 moved = True
-                self._go(node, at, choice, step)
+                self._go(node, at, Way(node.number, choice, apart), step)
         if not moved:
             self.reached.stuck += 1
 
@@ -174,7 +182,10 @@ class Search:
             elif alone or (at.waited_us or 0) >= least:
                 yield (party, name, timer.after), 0, 0
 
-    def _go(self, node: _Node, before: Situation, choice: Choice, step: Advance) -> None:
+    def _go(self, node: _Node, before: Situation, way: Way, step: Advance) -> None:
+        choice = way.choice
+        if choice is None:
+            return
         at = self.carrier.step(before, choice)
         patience = at.timers.get(PATIENCE)
         if patience is not None and patience.moment != NEW:
@@ -183,16 +194,16 @@ class Search:
         if isinstance(choice, Link):
             gone, next_ = before.next_of(choice), at.next_of(choice)
             follows = choice if gone and next_ and next_.moment == gone.moment else None
-        self._turn_may_end(node, before, at, choice)
+        self._turn_may_end(node, before, at, way)
         watch = before.watch
         if not _taken(before, at) or watch is None or at.watch == NEW:
-            self._keep(at, node, step, Way(node.number, choice, None), follows)
+            self._keep(at, node, step, way, follows)
             return
         # A response begins: late after what could have released it, or not.
         if _informed(at.history.ledger):
             at.watch = None
-        self._keep(self.carrier.late(at), node, step, Way(node.number, choice, True), follows, watch)
-        self._keep(at, node, step, Way(node.number, choice, False), follows, watch)
+        self._keep(self.carrier.late(at), node, step, way._replace(late=True), follows, watch)
+        self._keep(at, node, step, way._replace(late=False), follows, watch)
 
     # -- keeping -----------------------------------------------------------------------------------------------------
 
@@ -250,7 +261,7 @@ class Search:
             self._ended.add((key, last))
             self.reached.endings.append(Ending(node, depth, key, last))
 
-    def _turn_may_end(self, node: _Node, before: Situation, at: Situation, choice: Choice) -> None:
+    def _turn_may_end(self, node: _Node, before: Situation, at: Situation, way: Way) -> None:
         """The user has just said something: if nothing of the turn before is left, that turn is over."""
         said = at.states["user"].said
         if said < 2 or said == before.states["user"].said or not _settled(at.history.ledger):
@@ -264,7 +275,7 @@ class Search:
         books = at.history_key
         self.carrier.new_turn(at)
         if (books, False) not in self._ended:
-            self.ways.append(Way(node.number, choice, None))
+            self.ways.append(way)
             self._end(len(self.ways) - 1, node.depth + 1, books, last=False)
 
     def _named(self, at: Situation) -> tuple[list[int], int]:

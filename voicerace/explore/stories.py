@@ -46,12 +46,17 @@ def _like(name: str, **changed: object) -> Scenario:
     return replace(SCENARIOS[name], **changed)  # type: ignore[arg-type]
 
 
-#: Speech long enough for a commit once the component lets audio through (500 ms behind Settings), in few frames.
-_SPEECH: Final = {"speech_ms": "900", "frame_ms": "200", "mic_tail_ms": "250"}
+#: Speech long enough for a commit once the component lets audio through (500 ms behind Settings), in few frames; two silent
+#: ones behind it, because the resampler draws the last loud sample into the first.
+_SPEECH: Final = {"speech_ms": "950", "frame_ms": "300", "mic_tail_ms": "650", "host_ms": "0:40", "upstream_ms": "0:40"}
 #: One text in the middle of things, instead of two.
 _TEXT_AT_CALL: Final = _like("inject", inputs=(_QUESTION, UserInput("And in Porto?", ("reply",), when="call"), _LAST))
 _TEXT_AT_REPLY: Final = _like("inject", inputs=(_QUESTION, UserInput("And in Faro?", ("reply",), when="reply"), _LAST))
 _TWO_TOOL_TURNS: Final = _like("single", inputs=(_QUESTION, UserInput("And in Porto?", ("calls", "reply")), _LAST))
+_SPOKEN_FIRST: Final = _like("voice", inputs=(replace(_QUESTION, by="voice"), _LAST))
+_VOICE_AT_CALL: Final = _like(
+    "voice", inputs=(_QUESTION, UserInput("Hurry up, please.", ("reply",), when="call", by="voice"), _LAST)
+)
 _SPOKEN_LAST: Final = _like("single", inputs=(_QUESTION, replace(_LAST, by="voice")))
 _QUICK: Final = {"tool_ms": "0:2000", "reply_ms": "50:1500"}
 
@@ -67,7 +72,8 @@ STORIES: Final[dict[str, Story]] = {
     "text-at-call": Story("the user writes while the tool runs", _TEXT_AT_CALL, bounds=_QUICK),
     "text-at-reply": Story("the user writes into the reply", _TEXT_AT_REPLY, bounds=_QUICK),
     "late-settings": Story("a text before Settings, and Settings twice", SCENARIOS["late-settings"]),
-    "voice": Story("the user asks by voice, and speaks on while the tool runs", SCENARIOS["voice"], bounds=_SPEECH),
+    "voice": Story("the user asks by voice", _SPOKEN_FIRST, bounds=_SPEECH),
+    "voice-at-call": Story("the user speaks while the tool runs", _VOICE_AT_CALL, bounds={**_SPEECH, **_QUICK}),
     "barge-in": Story("the user speaks into the reply", SCENARIOS["barge-in"], bounds={**_SPEECH, **_QUICK}),
     "spoken-last": Story(
         "a written turn with a spoken reply, then a spoken one", _SPOKEN_LAST, modality="audio", bounds=_SPEECH
