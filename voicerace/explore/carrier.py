@@ -143,8 +143,8 @@ class Carrier:
         at.base = at.base._replace(responses=counts.get("resp", 0), calls=counts.get("call", 0))
         gate = clone(at.history.gate)
         gate.next_turn()
-        configured = at.history.ledger.session_updates[-1:]
-        at.history = History(gate=gate)
+        configured, applied = at.history.ledger.session_updates[-1:], at.history.applied
+        at.history = History(gate=gate, applied=applied)
         at.history.ledger.session_updates = configured
         self._at, self._touched = at, {*at.states, "history"}
         at.watch = None
@@ -259,8 +259,11 @@ class Carrier:
             asked = self._books().gate.sends(payload, self.session.release.create_on)
         elif sender == "upstream":
             self._feed("upstream", payload, None)
-        elif over.receiver == "component" and isinstance(payload, dict) and payload.get("code") == realtime.ACTIVE_RESPONSE:
-            self._books().told += 1
+        elif over.receiver == "component" and isinstance(payload, dict):
+            if payload.get("code") == realtime.ACTIVE_RESPONSE:
+                self._books().told += 1
+            elif payload.get("type") == "SettingsApplied":
+                self._books().applied = True
         kind = kind_of(payload)
         minded = over.receiver == "upstream" or over.sender == "component" or (over, kind) in self.minded
         self._stirred |= minded

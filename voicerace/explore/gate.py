@@ -87,7 +87,7 @@ class Gate:
         self.reasons, self.sent = (timer,), ""
 
     def sends(self, payload: Payload, releasing: frozenset[str]) -> Asked | None:
-        """Something went upstream; a create is named. `releasing`: the letters that this proxy waits for behind a result."""
+        """Something went upstream; a create is named. `releasing`: what this proxy waits for behind a result (`create_on`)."""
         kind = payload.get("type") if isinstance(payload, dict) else None
         if kind != realtime.RESPONSE_CREATE:
             output = kind == realtime.ITEM_CREATE and isinstance(payload, dict)
@@ -95,7 +95,7 @@ class Gate:
             self.sent = str(item.get("type")) if output else "commit" if kind == input_audio.COMMIT else "other"
             return None
         before, self.sent = self.sent, "create"
-        if before == "function_call_output":
+        if before == "function_call_output" and "result" in releasing:
             self.waiting = ()
             return Asked(self.result, "result")
         if before == "commit":

@@ -129,7 +129,20 @@ def ledger_key(ledger: Ledger, base: Base) -> Hashable:
             for r in ledger.responses.values()
         ),
         len(ledger.session_updates) > 0,
+        tuple(_passed(ledger, each.key) for each in ledger.inputs),
     )  # fmt: skip
+
+
+def _passed(ledger: Ledger, key: int) -> Hashable:
+    """How much of the books had passed before a user's input: it decides whether that joins the turn."""
+    return (
+        sum(output.key < key for output in ledger.outputs),
+        sum(output.confirmed is not None and output.confirmed < key for output in ledger.outputs),
+        sum(create.key < key for create in ledger.creates),
+        sum(create.answered is not None and create.answered < key for create in ledger.creates),
+        sum(response.created < key for response in ledger.responses.values()),
+        sum(response.done is not None and response.done < key for response in ledger.responses.values()),
+    )
 
 
 # -- messages --------------------------------------------------------------------------------------------------------

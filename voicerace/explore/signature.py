@@ -2,7 +2,7 @@
 
 The same function names what the explorer found, what a replay showed and what was recorded at real sockets. It adds two
 things to the verdict's outcomes, because both are told of and neither is a tool turn's: ``wedged``, a session whose last
-user input gets no reply, and ``unconfigured``, a session that never became one: no session.update was sent.
+user input gets no reply, and ``unconfigured``, a session whose Settings look applied while no session.update was ever sent.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def signatures(
         bad = [turn for turn in bad if time_of(reader.passage.by_seq[turn.events[0]], "upstream") < before_ns]
         return tuple(dict.fromkeys(map(reader.turn, bad)))
     found = [reader.turn(turn) for turn in bad]
-    if verdict.session_updates == 0 and reader.passage.ledger.inputs:
+    applied = any(e.link.sender == "proxy" and e.type == "SettingsApplied" for e in recording.events)
+    if verdict.session_updates == 0 and applied:
         found.append(Signature("unconfigured", "", "Settings", "", 0))
     if verdict.wedged:
         found.append(reader.wedged())

@@ -64,6 +64,7 @@ class History:
         ledger: creates, responses, results.
         asked: for each create of the ledger who wanted it; `late` its indices that came long after what released them.
         told: refusals that the host was told of.
+        applied: the host was told that its Settings are applied.
         gate: the proxy's creates.
     """
 
@@ -71,6 +72,7 @@ class History:
     asked: list[Asked | None] = field(default_factory=list)
     late: tuple[int, ...] = ()
     told: int = 0
+    applied: bool = False
     gate: Gate = field(default_factory=Gate)
 
     def key(self, base: Base, *, defers: bool) -> Hashable:
@@ -82,7 +84,7 @@ class History:
         gate = self.gate
         missing = (gate.waiting, gate.missed, gate.result) if gate.waiting else ()
         passed = gate.passed if defers else ""
-        told = self.told > 0
+        told = self.told > 0, self.applied
         return ledger_key(self.ledger, base), tuple(self.asked), self.late, told, gate.texts > 0, passed, missing
 
 
