@@ -74,8 +74,9 @@ def test_what_each_generation_is_known_for_is_found_unaided() -> None:
 
 
 def test_a_text_before_settings_leaves_the_session_unconfigured_from_a1_on() -> None:
-    assert "unconfigured" not in outcomes("0.9.0", "late-settings")
-    assert "unconfigured" in outcomes("0.9.1", "late-settings")
+    near = ("host_ms=0:10", "upstream_ms=0:10", "settings_ms=200:400", "gap_ms=0:50", "tool_ms=100:200", "ack_ms=0:10")
+    assert "unconfigured" not in outcomes("0.9.0", "late-settings", bounds=near)
+    assert "unconfigured" in outcomes("0.9.1", "late-settings", bounds=near)
 
 
 def test_without_a_gap_nothing_is_refused() -> None:
@@ -85,7 +86,7 @@ def test_without_a_gap_nothing_is_refused() -> None:
 # -- no ghosts -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("release", "story"), [("0.9.1", "single"), ("0.9.4", "two-turns"), ("0.11.1", "text-at-reply")])
+@pytest.mark.parametrize(("release", "story"), [("0.9.1", "single"), ("0.9.4", "two-turns"), ("0.9.1", "spoken-last")])
 def test_a_finding_replays_to_itself_after_a_round_trip_through_json(release: str, story: str) -> None:
     findings = found(release, story).findings
     assert findings
@@ -144,7 +145,6 @@ def drawn(release: str, story: str, handler: str, seed: int) -> tuple[Signature,
             ("0.9.4", "single", "return"),
             ("0.9.4", "single", "void_ref"),
             ("0.11.1", "single", "return"),
-            ("0.11.1", "late-settings", "return"),
             ("0.9.1", "spoken-last", "return"),
         ]
     ),
@@ -166,7 +166,7 @@ def test_a_schedule_never_lets_messages_of_a_link_overtake_each_other() -> None:
     over = Link("upstream", "proxy")
     recording = VirtualEngine(session, schedule=Schedule({}, {over: {0: 90_000_000, 1: 5, 3: 40_000_000}})).run()
     times = [event.received_ns for event in recording.on(over)]
-    assert times == sorted(times)
+    assert times == sorted(set(times))
     assert times[0] == 90_000_000
 
 

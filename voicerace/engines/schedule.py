@@ -82,10 +82,13 @@ class Playing:
         return otherwise if found is None else found
 
     def travel_ns(self, over: Link, now_ns: int) -> int:
-        """How long the message that is sent now travels; never past the one before it."""
+        """How long the message that is sent now travels; never past the one before it, nor in one nanosecond with it.
+
+        Of what comes in one instant a recording cannot tell which came first, and what the receiver did in between.
+        """
         number = self._sent.get(over, 0)
         self._sent[over] = number + 1
         asked = self.schedule.messages.get(over, {}).get(number, 0)
-        arrives = max(now_ns + asked, self._arrived.get(over, 0))
+        arrives = max(now_ns + asked, self._arrived.get(over, -1) + 1)
         self._arrived[over] = arrives
         return arrives - now_ns

@@ -88,8 +88,10 @@ def retraced(carrier: Carrier, way: Sequence[Way], bounds: Bounds) -> Course:
         add(_Constraint(set_in, moment, -interval[0]))
         place = "host" if party in _HOST else party
         add(_Constraint(moment - 1, moment, -1 if each.apart else 0))
-        same_batch = course.steps[-2:-1] and course.steps[-2].set_in == set_in and course.steps[-2].choice == choice
-        if (met := last_at.get(place)) is not None and met != set_in and not same_batch:
+        # On a link of one exact delay a batch arrives at once.
+        before_it = course.steps[-2] if len(course.steps) > 1 else None
+        together = before_it is not None and before_it[2:4] == (choice, set_in) and interval[0] == interval[1]
+        if (met := last_at.get(place)) is not None and met != set_in and not together:
             add(_Constraint(met, moment, 0, 1))
         last_at[place] = moment
         if each.late is not None and before.watch is not None:

@@ -99,7 +99,7 @@ class Gate:
             self.waiting = ()
             return Asked(self.result, "result")
         if before == "commit":
-            return Asked("user audio", next((each for each in self.reasons if "audio" in each), self.reasons[-1]))
+            return Asked("user audio", "audio_quiet")
         released = next((each for each in self.reasons if each in releasing or each == "recovery"), None)
         if self.waiting and released is not None and not (before == "create" and released == I):
             writer, self.waiting = "+".join(sorted(set(self.waiting))), ()

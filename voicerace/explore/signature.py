@@ -45,13 +45,13 @@ def signatures(
     """The bad paths in a recording of one session, in the order of its turns; none when all is well.
 
     Args:
-        before_ns: only of the tool turns whose first call came before; nothing of the session as a whole.
+        before_ns: only of the tool turns that were decided before; nothing of the session as a whole.
     """
     reader = _Reader(recording, release)
     verdict = verdict or judge(recording)
     bad = [turn for turn in verdict.turns if turn.bad]
     if before_ns is not None:
-        bad = [turn for turn in bad if time_of(reader.passage.by_seq[turn.events[0]], "upstream") < before_ns]
+        bad = [t for t in bad if all(time_of(reader.passage.by_seq[seq], "upstream") <= before_ns for seq in t.events)]
         return tuple(dict.fromkeys(map(reader.turn, bad)))
     found = [reader.turn(turn) for turn in bad]
     applied = any(e.link.sender == "proxy" and e.type == "SettingsApplied" for e in recording.events)
