@@ -19,6 +19,7 @@ from voicerace.cli import options, serve, text
 from voicerace.cli import repro as repro_verb
 from voicerace.cli.capture import capture
 from voicerace.cli.contract import contract
+from voicerace.cli.explore import explore, replay
 from voicerace.cli.printing import known_outcomes, plain, print_json, print_lines, writing
 from voicerace.cli.targets import Targets, played, played_as, sigterm_interrupts, takes_targets
 from voicerace.conformance import conform
@@ -333,4 +334,6 @@ def report(
 app.command("repro")(repro_verb.repro)
 app.add_typer(serve.app, name="serve")
 app.command()(contract)
+app.command()(explore)
+app.command()(replay)
 app.command(context_settings={"allow_interspersed_args": False})(capture)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from voicerace.engines.schedule import Playing, Schedule
 from voicerace.engines.session import Session
 from voicerace.parties.party import Cancel, Close, Effects, Open, Party, Renewable, Send, SetTimer
 from voicerace.parties.user import User
@@ -48,6 +49,7 @@ class VirtualEngine:
         parties: fresh parties by name; any can be replaced by an adapter of a real one.
         provenance: what the recording says of itself.
         swap: process the first of a tie after the second instead of before.
+        schedule: a duration for single timers and messages, instead of the session's times.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class VirtualEngine:
         parties: Mapping[str, Party] | None = None,
         provenance: Mapping[str, Any] | None = None,
         swap: Tie | None = None,
+        schedule: Schedule | None = None,
     ) -> None:
         self.session = session
         self.parties = dict(parties or session.parties())
@@ -76,6 +79,7 @@ class VirtualEngine:
         self._held: list[tuple[_Key, tuple[Any, ...]]] = []
         self._seen: set[int] = set()
         self._delay_ns = self._link_delays()
+        self._playing = Playing(schedule) if schedule is not None else None
 
     def _link_delays(self) -> dict[tuple[str, str], int]:
         times, seed = self.session.times, self.session.seed
@@ -157,6 +161,8 @@ class VirtualEngine:
                 self._send(party, effect.to, "message", effect.payload)
             elif isinstance(effect, SetTimer):
                 after = self.session.times.ns(effect.after, effect.index, self.session.seed)
+                if self._playing is not None:
+                    after = self._playing.timer_ns(party, effect.name, after)
                 self._timers[party, effect.name] = self._number
                 self._push(after, party, 0, _RANK[party], ("timer", party, effect.name, self._cause))
             elif isinstance(effect, Cancel):
@@ -187,6 +193,8 @@ class VirtualEngine:
         seq = len(self._log)
         self._log.append([link, kind, self.now_ns, None, payload])
         delay = self._delay_ns.get((sender, receiver), 0)
+        if self._playing is not None and (sender, receiver) in self._delay_ns:
+            delay = self._playing.travel_ns(link, self.now_ns)
         self._push(delay, receiver, 1, _RANK[sender], ("message", link, seq, self._cause))
         if kind == "message" and receiver in ("upstream", "proxy") and sender in ("proxy", "component"):
             self._show(link, seq)

@@ -1,0 +1,241 @@
+"""Exploration: does it find what must be there, only what is there, and all that is there?"""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voicerace.cli import main
+from voicerace.engines.schedule import Schedule
+from voicerace.engines.virtual import VirtualEngine
+from voicerace.errors import InputError
+from voicerace.explore.bounds import Bounds
+from voicerace.explore.explorer import Explored, explore
+from voicerace.explore.finding import Finding
+from voicerace.explore.replay import replayed
+from voicerace.explore.signature import Signature, signatures
+from voicerace.explore.situation import WIRES
+from voicerace.explore.stories import STORIES, session_of, stories
+from voicerace.parameters import Times
+from voicerace.recording import Link
+
+
+@cache
+def found(release: str, story: str, handler: str = "return", bounds: tuple[str, ...] = ()) -> Explored:
+    return explore(release, [(story, handler)], bounds)
+
+
+def outcomes(release: str, story: str, handler: str = "return", bounds: tuple[str, ...] = ()) -> set[str]:
+    explored = found(release, story, handler, bounds)
+    assert explored.told[0].complete
+    assert explored.told[0].unconfirmed == 0
+    return {each.outcome for each in explored.findings}
+
+
+def exactly(tool: float, gap: float, host: float = 10, upstream: float = 20, ack: float = 35) -> tuple[str, ...]:
+    """Bounds with one value each where the race turns on it: one way on each wire, tool, gap and confirmation."""
+    given = {"tool_ms": tool, "gap_ms": gap, "host_ms": host, "upstream_ms": upstream, "ack_ms": ack}
+    return tuple(f"{name}={value}:{value}" for name, value in given.items())
+
+
+# -- the closed forms of REALTIME ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("tool", "refused"), [(239.9, True), (240.1, False)])
+def test_at_once_is_refused_iff_the_create_is_there_before_the_slot_is_free(tool: float, refused: bool) -> None:
+    # T + h + u < G, round trips: 240 + 20 + 40 = 300
+    assert outcomes("0.9.1", "single", bounds=exactly(tool, 300)) == ({"rejected"} if refused else set())
+
+
+@pytest.mark.parametrize(("tool", "stalled"), [(279.9, False), (280.1, True)])
+def test_at_response_done_stalls_iff_the_result_comes_behind_it(tool: float, stalled: bool) -> None:
+    # T + h >= G: 280 + 20 = 300
+    assert outcomes("0.9.4", "single", bounds=exactly(tool, 300)) == ({"stalled", "wedged"} if stalled else set())
+
+
+@pytest.mark.parametrize(("tool", "refused"), [(164.9, True), (165.1, False)])
+def test_at_the_confirmation_is_refused_iff_that_comes_before_the_slot_is_free(tool: float, refused: bool) -> None:
+    # T + h + 2u + ack < G: 165 + 20 + 80 + 35 = 300
+    assert outcomes("0.11.1", "single", bounds=exactly(tool, 300)) == ({"lost"} if refused else set())
+
+
+def test_what_each_generation_is_known_for_is_found_unaided() -> None:
+    assert Signature("rejected", "calls", "result", "result", 1) in found("0.9.1", "single").findings
+    assert Signature("stalled", "", "result", "R", 1) in found("0.9.4", "single").findings
+    assert Signature("rejected", "calls", "result", "result", 1) in found("0.10.2", "single").findings
+    assert Signature("lost", "calls", "result", "I", 1) in found("0.11.1", "single").findings
+
+
+def test_a_text_before_settings_leaves_the_session_unconfigured_from_a1_on() -> None:
+    near = ("host_ms=0:10", "upstream_ms=0:10", "settings_ms=200:400", "gap_ms=0:50", "tool_ms=100:200", "ack_ms=0:10")
+    assert "unconfigured" not in outcomes("0.9.0", "late-settings", bounds=near)
+    assert "unconfigured" in outcomes("0.9.1", "late-settings", bounds=near)
+
+
+def test_without_a_gap_nothing_is_refused() -> None:
+    assert outcomes("0.9.1", "single", bounds=("gap_ms=0:0",)) == set()
+
+
+# -- no ghosts -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("release", "story"), [("0.9.1", "single"), ("0.9.4", "two-turns"), ("0.9.1", "spoken-last")])
+def test_a_finding_replays_to_itself_after_a_round_trip_through_json(release: str, story: str) -> None:
+    findings = found(release, story).findings
+    assert findings
+    for signature, finding in findings.items():
+        again = Finding.from_json(json.loads(json.dumps(finding.to_json())))
+        assert again == replace(finding, trace=again.trace)
+        recording, signs = replayed(again)
+        assert signature in signs
+        assert recording.complete
+
+
+def test_the_trace_is_what_the_replay_does() -> None:
+    """Times of the trace are those of the recording: where a create reaches the upstream, and where its answer leaves."""
+    finding = found("0.9.1", "single").findings[Signature("rejected", "calls", "result", "result", 1)]
+    recording, _ = replayed(finding)
+    arrived = [e.received_ns for e in recording.on(Link("proxy", "upstream")) if e.type == "response.create"]
+    traced = [step["ms"] * 1e6 for step in finding.trace if step["what"] == "response.create from proxy"]
+    assert arrived[: len(traced)] == pytest.approx(traced)
+    assert [step["ms"] for step in finding.trace] == sorted(step["ms"] for step in finding.trace)
+
+
+def test_the_room_is_kept_between_steps_that_meet() -> None:
+    for finding in found("0.9.1", "single").findings.values():
+        assert finding.room_ms >= 1
+
+
+# -- nothing missing -------------------------------------------------------------------------------------------------
+
+
+def drawn(release: str, story: str, handler: str, seed: int) -> tuple[Signature, ...]:
+    """What one random session inside the bounds comes to: every duration and every message's delay drawn by itself."""
+    rng = random.Random(seed)
+    bounds = Bounds.of((), STORIES[story].bounds)
+    session = session_of(story, handler, release)
+    texts = {}
+    for name in session.times.values:
+        if name in bounds.by_name:
+            low, high = bounds.by_name[name]
+            top = low + (high - low) * rng.choice([1, 1, 0.3, 0.1, 0.03, 0.01])
+            texts[name] = f"uniform({low / 1000},{top / 1000})" if high > low else f"{low / 1000}"
+    messages = {}
+    for wire in WIRES:
+        low, high = bounds.wire(*wire)
+        top = low + (high - low) * rng.choice([1, 1, 0.3, 0.05])
+        messages[wire] = {number: int(rng.uniform(low, top) * 1000) for number in range(400)}
+    session = replace(session, times=Times.of(texts), seed=seed)
+    recording = VirtualEngine(session, schedule=Schedule({}, messages)).run()
+    return signatures(recording, session.release)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(
+        [
+            ("0.9.1", "single", "return"),
+            ("0.9.4", "single", "return"),
+            ("0.9.4", "single", "void_ref"),
+            ("0.11.1", "single", "return"),
+            ("0.9.1", "spoken-last", "return"),
+        ]
+    ),
+    st.integers(0, 10**9),
+)
+def test_no_random_session_comes_to_anything_that_was_not_found(which: tuple[str, str, str], seed: int) -> None:
+    assert set(drawn(*which, seed)) <= set(found(*which).findings)
+
+
+def test_a_limit_makes_it_incomplete() -> None:
+    assert not explore("0.9.1", [("single", "return")], limit=50).told[0].complete
+
+
+# -- schedules -------------------------------------------------------------------------------------------------------
+
+
+def test_a_schedule_never_lets_messages_of_a_link_overtake_each_other() -> None:
+    session = session_of("single", "return", "0.9.1")
+    over = Link("upstream", "proxy")
+    recording = VirtualEngine(session, schedule=Schedule({}, {over: {0: 90_000_000, 1: 5, 3: 40_000_000}})).run()
+    times = [event.received_ns for event in recording.on(over)]
+    assert times == sorted(set(times))
+    assert times[0] == 90_000_000
+
+
+def test_a_schedule_names_single_settings_of_a_timer() -> None:
+    session = session_of("single", "return", "0.9.1")
+    ordinary = VirtualEngine(session).run()
+    timers = {("app", "tool:call_0001:0"): (777_000_000,)}
+    recording = VirtualEngine(session, schedule=Schedule(timers)).run()
+
+    def result_ns(of: object) -> int:
+        events = [e for e in of.events if e.type in ("FunctionCallRequest", "FunctionCallResponse")]  # type: ignore[attr-defined]
+        return events[1].sent_ns - events[0].received_ns
+
+    assert result_ns(recording) == 777_000_000 != result_ns(ordinary)
+
+
+@pytest.mark.parametrize("record", [None, {}, {"timers": [], "messages": {"nowhere": {}}}, {"timers": [{"party": "app"}]}])
+def test_a_broken_schedule_is_bad_input(record: object) -> None:
+    with pytest.raises(InputError):
+        Schedule.from_json(record)
+
+
+# -- the command line ------------------------------------------------------------------------------------------------
+
+
+def test_the_verb_prints_what_it_found_and_replay_confirms_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "found.json"
+    assert main(["explore", "--release", "0.9.1", "--story", "single", "--handler", "return", "--out", str(out), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record == json.loads(out.read_text("utf-8"))
+    assert record["complete"]
+    assert record["unconfirmed"] == 0
+    assert record["states"] > 100
+    assert record["bounds"]["recovery_ms"] == [20_000, 20_000]
+    (finding,) = record["findings"]
+    assert {"outcome", "name", "writers", "cleared_by", "trace", "times_ms", "sentence", "holder", "results"} <= set(finding)
+    assert main(["replay", str(out)]) == 0
+    assert main(["replay", str(out), "--name", finding["name"], "--json"]) == 0
+    capsys.readouterr()
+    finding["outcome"] = "lost"
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(finding), "utf-8")
+    assert main(["replay", str(other)]) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["explore", "--story", "nobody"],
+        ["explore", "--handler", "nobody"],
+        ["explore", "--bounds", "gap_ms"],
+        ["explore", "--bounds", "gap_ms=9:1"],
+        ["explore", "--bounds", "recovery_ms=1:2"],
+        ["explore", "--release", "7"],
+        ["replay", "nowhere.json"],
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_every_handler_style_and_every_freedom_has_a_story() -> None:
+    told = stories()
+    assert {handler for _, handler in told} >= {"return", "async_send", "async_ref", "void_ref", "void_send", "ref_now"}
+    scenarios = [STORIES[name].scenario for name, _ in told]
+    assert any(each.repeats for each in scenarios)
+    assert any(each.late_settings for each in scenarios)
+    assert any(words.by == "voice" for each in scenarios for words in each.inputs)
+    assert any(words.when == "call" for each in scenarios for words in each.inputs)
+    assert any(STORIES[name].calls == 2 for name, _ in told)
+    assert all(len(each.inputs) >= 2 for each in scenarios)

@@ -1,0 +1,104 @@
+"""What an exploration leaves out: is it really nobody's business? And does a copy of a state stand by itself?"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voicerace.engines.session import Session
+from voicerace.engines.virtual import VirtualEngine
+from voicerace.explore.copies import clone
+from voicerace.explore.keys import KEYS, SHOWN_TIMERS, Base
+from voicerace.explore.stories import STORIES, session_of
+from voicerace.parties.party import Effects, SetTimer
+from voicerace.recording import Link, Payload, Recording
+from voicerace.tables.releases import PROXIES
+
+WHICH = st.tuples(st.sampled_from(sorted(STORIES)), st.sampled_from(sorted(PROXIES)), st.sampled_from(["return", "void_ref"]))
+
+
+class Watched:
+    """A party whose state is copied before every call: the copy must not change with it."""
+
+    def __init__(self, party: object, name: str) -> None:
+        self.party = party
+        self.name = name
+
+    def _called(self, method: str, *arguments: object) -> Effects:
+        state = self.party.state  # type: ignore[attr-defined]
+        copy, before = clone(state), deepcopy(state)
+        key = KEYS[self.name](copy, Base())
+        effects: Effects = getattr(self.party, method)(*arguments)
+        assert copy == before, f"{self.name}.{method} writes into a copy of its state"
+        assert KEYS[self.name](copy, Base()) == key
+        return effects
+
+    def start(self) -> Effects:
+        return self._called("start")
+
+    def message(self, sender: str, payload: Payload) -> Effects:
+        return self._called("message", sender, payload)
+
+    def closed(self, sender: str, code: int | None) -> Effects:
+        return self._called("closed", sender, code)
+
+    def timer(self, name: str) -> Effects:
+        return self._called("timer", name)
+
+
+@settings(max_examples=25, deadline=None)
+@given(WHICH)
+def test_a_copied_state_never_changes_with_the_original(which: tuple[str, str, str]) -> None:
+    story, release, handler = which
+    session = session_of(story, handler, release)
+    parties = {name: party if name == "user" else Watched(party, name) for name, party in session.parties().items()}
+    VirtualEngine(session, parties).run()  # type: ignore[arg-type]  # they are parties
+
+
+class Unshown:
+    """The component without the timers that only change what the app is shown."""
+
+    def __init__(self, component: object) -> None:
+        self.component = component
+
+    def _kept(self, effects: Effects) -> Effects:
+        return [each for each in effects if not (isinstance(each, SetTimer) and each.name in SHOWN_TIMERS)]
+
+    def start(self) -> Effects:
+        return self._kept(self.component.start())  # type: ignore[attr-defined]
+
+    def message(self, sender: str, payload: Payload) -> Effects:
+        return self._kept(self.component.message(sender, payload))  # type: ignore[attr-defined]
+
+    def closed(self, sender: str, code: int | None) -> Effects:
+        return self._kept(self.component.closed(sender, code))  # type: ignore[attr-defined]
+
+    def timer(self, name: str) -> Effects:
+        return self._kept(self.component.timer(name))  # type: ignore[attr-defined]
+
+
+def wires(recording: Recording) -> list[tuple[object, ...]]:
+    """What passed on the wires, with times."""
+    two = (Link("component", "proxy"), Link("proxy", "component"), Link("proxy", "upstream"), Link("upstream", "proxy"))
+    return [(e.link, e.sent_ns, e.received_ns, e.payload) for e in recording.on(*two)]
+
+
+@settings(max_examples=25, deadline=None)
+@given(WHICH)
+def test_what_the_app_is_shown_later_changes_nothing_on_the_wires(which: tuple[str, str, str]) -> None:
+    story, release, handler = which
+    session = session_of(story, handler, release)
+    parties = session.parties()
+    without = VirtualEngine(session, {**parties, "component": Unshown(parties["component"])})  # type: ignore[dict-item]
+    assert wires(without.run()) == wires(VirtualEngine(session).run())
+
+
+@pytest.mark.parametrize("flag", ["flag", "mark", "text_waits", "configured", "ready"])
+def test_what_a_proxy_decides_by_is_in_its_key(flag: str) -> None:
+    state = Session.of().parties()["proxy"].state  # type: ignore[attr-defined]
+    other = replace(state, **{flag: not getattr(state, flag)})
+    assert KEYS["proxy"](other, Base()) != KEYS["proxy"](state, Base())

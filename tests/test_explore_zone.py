@@ -1,0 +1,148 @@
+"""Zones: are they canonical, exact, and is what they leave out really nobody's business?"""
+
+from __future__ import annotations
+
+from itertools import product
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicerace.explore.zone import (
+    FREE,
+    NEW,
+    START,
+    Advance,
+    Matrix,
+    advance,
+    at_most,
+    covered,
+    included,
+    less_than,
+    picked,
+    plus,
+    tightened,
+)
+
+#: A walk: each event was set at the n-th newest moment, lasts (least, least + more), and is apart from the one before.
+EVENTS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 4), st.booleans()), min_size=1, max_size=5)
+
+
+def walked(events: list[tuple[int, int, int, bool]]) -> tuple[Matrix, list[tuple[int, int, int, bool]]] | None:
+    """The zone behind events, over now and all their moments; None when they cannot happen. Everything else is free."""
+    zone = picked(START, Advance((0,), (0,)), [NEW, NEW])
+    taken = []
+    for back, least, more, apart in events:
+        moments = len(zone) - 1
+        moment = moments - min(back, moments - 1)
+        step = advance(zone, [(moment, least + more)], moment, least, apart=apart)
+        if step is None:
+            return None
+        taken.append((moment, least, least + more, apart))
+        zone = picked(zone, step, [NEW, *range(1, moments + 1), NEW])
+    return zone, taken
+
+
+def times_of(taken: list[tuple[int, int, int, bool]], most: int) -> set[tuple[int, ...]]:
+    """All integer times of a walk's moments, from what its events say, by trying them."""
+    found = set()
+    for rest in product(range(most + 1), repeat=len(taken)):
+        times = (0, *rest)
+        if all(
+            low <= times[n + 1] - times[moment - 1] <= high and times[n + 1] >= times[n] + apart
+            for n, (moment, low, high, apart) in enumerate(taken)
+        ):
+            found.add(times)
+    return found
+
+
+def holds(zone: Matrix, times: tuple[int, ...]) -> bool:
+    """Whether a zone has these times of its moments; now is the last of them."""
+    moments = (times[-1], *times)
+    pairs = product(range(len(zone)), repeat=2)
+    return all(zone[i][k] >= FREE or 2 * (moments[i] - moments[k]) <= zone[i][k] for i, k in pairs)
+
+
+@given(EVENTS.filter(lambda events: len(events) <= 3))
+def test_a_zone_has_the_times_that_its_events_allow_and_no_others(events: list[tuple[int, int, int, bool]]) -> None:
+    found = walked(events)
+    if found is None:
+        return
+    zone, taken = found
+    allowed = times_of(taken, 12)
+    for rest in product(range(9), repeat=len(taken)):
+        assert holds(zone, (0, *rest)) == ((0, *rest) in allowed)
+
+
+@given(EVENTS)
+def test_a_zone_is_canonical(events: list[tuple[int, int, int, bool]]) -> None:
+    found = walked(events)
+    if found is not None:
+        zone = found[0]
+        for i, j, k in product(range(len(zone)), repeat=3):
+            assert zone[i][k] <= plus(zone[i][j], zone[j][k])
+        assert all(zone[i][i] == 0 for i in range(len(zone)))
+
+
+@given(EVENTS, st.integers(0, 5), st.integers(0, 5), st.integers(-9, 9), st.booleans())
+def test_a_tightened_zone_is_the_part_that_keeps_the_bound(
+    events: list[tuple[int, int, int, bool]], first: int, second: int, bound: int, strict: bool
+) -> None:
+    found = walked(events)
+    if found is None:
+        return
+    zone = found[0]
+    first, second = first % len(zone), second % len(zone)
+    limit = less_than(bound) if strict else at_most(bound)
+    part = tightened(zone, first, second, limit) if first != second else zone
+    if part is None:
+        assert plus(zone[second][first], limit) < 0
+        return
+    assert included(part, zone)
+    for i, j, k in product(range(len(part)), repeat=3):
+        assert part[i][k] <= plus(part[i][j], part[j][k])
+    if first != second:
+        assert part[first][second] <= limit
+
+
+def test_less_than_and_less_than_is_less_than() -> None:
+    assert plus(less_than(2), less_than(3)) == less_than(5)
+    assert plus(less_than(2), at_most(3)) == less_than(5)
+    assert plus(at_most(-2), at_most(3)) == at_most(1)
+    assert plus(FREE, less_than(-7)) == FREE
+
+
+def test_an_event_cannot_wait_for_what_is_overdue() -> None:
+    zone = picked(START, Advance((0,), (0,)), [NEW, NEW])
+    assert advance(zone, [(1, 5), (1, 3)], 1, 4, apart=False) is None
+    assert advance(zone, [(1, 5), (1, 3)], 1, 3, apart=False) is not None
+
+
+def test_two_that_end_at_the_same_instant_only_are_kept_apart() -> None:
+    zone = picked(START, Advance((0,), (0,)), [NEW, NEW])
+    first = advance(zone, [(1, 4)], 1, 4, apart=True)
+    assert first is not None
+    then = picked(zone, first, [NEW, 1])
+    assert advance(then, [(1, 4)], 1, 4, apart=True) is None
+    assert advance(then, [(1, 4)], 1, 4, apart=False) is not None
+
+
+@given(EVENTS, EVENTS, st.lists(st.integers(0, 6), min_size=6, max_size=6), st.lists(st.integers(0, 6), min_size=6, max_size=6))
+def test_what_is_covered_can_do_nothing_more(
+    one: list[tuple[int, int, int, bool]], other: list[tuple[int, int, int, bool]], leasts: list[int], mores: list[int]
+) -> None:
+    """Whatever single event the covered zone allows next, by these constants, the covering one allows too."""
+    found, wider = walked(one), walked(other)
+    if found is None or wider is None or len(found[0]) != len(wider[0]):
+        return
+    inner, outer = found[0], wider[0]
+    size = len(inner)
+    least, most = [0, *leasts[: size - 1]], [0, *(a + b for a, b in zip(leasts, mores, strict=True))][:size]
+    if included(inner, outer):
+        assert covered(inner, outer, least, most)
+    if not covered(inner, outer, least, most):
+        return
+    due = [(moment, most[moment]) for moment in range(1, size)]
+    for moment in range(1, size):
+        for apart in (False, True):
+            if advance(inner, due, moment, least[moment], apart=apart) is not None:
+                assert advance(outer, due, moment, least[moment], apart=apart) is not None

@@ -1,0 +1,94 @@
+"""A schedule: how long each single timer runs and each single message travels, for whoever replays a session.
+
+It gives a value to every setting of a party's timer, in order, and to every message of a link, in order. What it does
+not name lasts as long as the session's times say, or crosses a link as fast as the link can. The virtual engine plays
+it exactly; a live engine can ask it the same questions for the parties and links that are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from voicerace.errors import InputError
+from voicerace.recording import Link, link
+
+__all__ = ["Playing", "Schedule"]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Attributes:
+    timers: (party, name of the timer) -> ns of its first setting, its second, ...; None: not named.
+    messages: link -> number of the message on it, from 0 -> ns that it travels. A link keeps its order whatever this says.
+    """
+
+    timers: Mapping[tuple[str, str], tuple[int | None, ...]] = field(default_factory=dict)
+    messages: Mapping[Link, Mapping[int, int]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, in ns."""
+        return {
+            "timers": [{"party": p, "name": name, "ns": list(values)} for (p, name), values in self.timers.items()],
+            "messages": {str(each): {str(n): ns for n, ns in values.items()} for each, values in self.messages.items()},
+        }
+
+    @classmethod
+    def from_json(cls, record: object) -> Schedule:
+        """The schedule of `to_json`.
+
+        Raises:
+            InputError: a field is missing or is of the wrong type.
+        """
+        try:
+            if not isinstance(record, Mapping):
+                raise TypeError("no object")
+            timers = {(str(t["party"]), str(t["name"])): tuple(map(_duration, t["ns"])) for t in record["timers"]}
+            messages = {
+                link(str(name)): {int(number): _delay(ns) for number, ns in values.items()}
+                for name, values in record["messages"].items()
+            }
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError("schedule", f"{type(error).__name__} ({error})", "timers and messages, in ns") from None
+        return cls(timers, messages)
+
+
+def _duration(value: object) -> int | None:
+    return None if value is None else _delay(value)
+
+
+def _delay(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is no time in ns")
+    return value
+
+
+class Playing:
+    """A schedule as one session comes along it: it counts what was set and sent."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+        self._set: dict[tuple[str, str], int] = {}
+        self._sent: dict[Link, int] = {}
+        self._arrived: dict[Link, int] = {}
+
+    def timer_ns(self, party: str, name: str, otherwise: int) -> int:
+        """The duration of the setting of a timer that happens now."""
+        number = self._set.get((party, name), 0)
+        self._set[party, name] = number + 1
+        values = self.schedule.timers.get((party, name), ())
+        found = values[number] if number < len(values) else None
+        return otherwise if found is None else found
+
+    def travel_ns(self, over: Link, now_ns: int) -> int:
+        """How long the message that is sent now travels; never past the one before it, nor in one nanosecond with it.
+
+        Of what comes in one instant a recording cannot tell which came first, and what the receiver did in between.
+        """
+        number = self._sent.get(over, 0)
+        self._sent[over] = number + 1
+        asked = self.schedule.messages.get(over, {}).get(number, 0)
+        arrives = max(now_ns + asked, self._arrived.get(over, -1) + 1)
+        self._arrived[over] = arrives
+        return arrives - now_ns

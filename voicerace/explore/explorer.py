@@ -1,0 +1,152 @@
+"""Explore one release: story by story, every order, and from each ending what a verdict says of it."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from voicerace.engines.session import Session
+from voicerace.engines.virtual import VirtualEngine
+from voicerace.explore.bounds import Bounds
+from voicerace.explore.carrier import Carrier, Minded
+from voicerace.explore.course import Course, retraced, schedule, solved
+from voicerace.explore.finding import Finding
+from voicerace.explore.search import Ending, Search
+from voicerace.explore.signature import Signature, signatures
+from voicerace.explore.stories import STORIES, session_of
+from voicerace.recording import Link
+
+__all__ = ["Explored", "Told", "explore", "peak_rss_mb"]
+
+
+@dataclass
+class Told:
+    """One story explored: its size, and how many endings had no times (`unconfirmed`: a fault of the exploration)."""
+
+    story: str
+    handler: str
+    states: int
+    met: int
+    seconds: float
+    complete: bool
+    stuck: int
+    endings: int
+    unconfirmed: int
+    findings: int
+    bounds: Mapping[str, Any]
+
+
+@dataclass
+class Explored:
+    """All stories of one release; of each finding the shortest way."""
+
+    release: str
+    findings: dict[Signature, Finding] = field(default_factory=dict)
+    told: list[Told] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema": 1,
+            "release": self.release,
+            "findings": [each.to_json() for each in self.findings.values()],
+            "states": sum(each.states for each in self.told),
+            "complete": all(each.complete for each in self.told),
+            "stuck": sum(each.stuck for each in self.told),
+            "unconfirmed": sum(each.unconfirmed for each in self.told),
+            "seconds": round(sum(each.seconds for each in self.told), 1),
+            "peak_rss_mb": peak_rss_mb(),
+            "stories": [vars(each) for each in self.told],
+            "bounds": Bounds.of().to_json() if not self.told else self.told[0].bounds,
+        }
+
+
+def peak_rss_mb() -> int:
+    """The most memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def explore(
+    release: str,
+    wanted: Sequence[tuple[str, str]],
+    bounds: Sequence[str] = (),
+    limit: int = 200_000,
+    component: str | None = None,
+    tick: Callable[[str, int], None] | None = None,
+) -> Explored:
+    """Explore stories, each a pair of names: story and handler style.
+
+    Args:
+        bounds: intervals given otherwise, ``name=low:high`` in ms.
+        limit: states per story at most.
+        tick: called now and then with the story and its number of states.
+    """
+    session = session_of(*wanted[0], release, component) if wanted else None
+    found = Explored(session.release.tag if session else release)
+    minded: set[tuple[Link, str]] = set()
+    for story, handler in wanted:
+        session = session_of(story, handler, release, component)
+        limits = Bounds.of(bounds, STORIES[story].bounds)
+        session = replace(session, times=limits.within(session.times))
+        _tell(found, story, session, limits, limit, minded.copy(), tick)
+    return found
+
+
+def _tell(
+    found: Explored,
+    story: str,
+    session: Session,
+    bounds: Bounds,
+    limit: int,
+    minded: set[tuple[Link, str]],
+    tick: Callable[[str, int], None] | None,
+) -> None:
+    began = time.monotonic()
+    while True:
+        carrier = Carrier(session, minded)
+        search = Search(carrier, bounds, limit, tick and (lambda states: tick(f"{story} {session.handler}", states)))
+        try:
+            reached = search.run()
+            break
+        except Minded:
+            continue  # with one more kind of message that somebody minds
+    unconfirmed = 0
+    new: dict[Signature, Finding] = {}
+    for ending in reached.endings:
+        replayed = _replayed(carrier, search, ending, session, bounds)
+        if replayed is None:
+            unconfirmed += 1
+            continue
+        course, times, room, signs, plan = replayed
+        for sign in signs:
+            known = new.get(sign) or found.findings.get(sign)
+            if known is None or len(known.trace) > len(course.steps):
+                trace = tuple(
+                    {"ms": at / 1000, "party": step.party, "what": step.what}
+                    for at, step in zip(times[1:], course.steps, strict=True)
+                )
+                texts = session.times.to_json()
+                names = (session.release.tag, session.component, story, session.handler)
+                new[sign] = Finding(sign, *names, trace, room / 1000, plan, texts)
+    found.findings |= new
+    seconds, complete = round(time.monotonic() - began, 1), reached.complete and any(each.last for each in reached.endings)
+    found.told.append(
+        Told(story, session.handler, reached.states, reached.met, seconds, complete,
+             reached.stuck, len(reached.endings), unconfirmed, len(new), bounds.to_json())
+    )  # fmt: skip
+
+
+def _replayed(carrier: Carrier, search: Search, ending: Ending, session: Session, bounds: Bounds) -> Any:
+    """An ending in virtual time: its course, times, room, what is bad in it, and the schedule. None: there are no times."""
+    course: Course = retraced(carrier, search.way(ending.node), bounds)
+    solution = solved(course)
+    if solution is None:
+        return None
+    times, room = solution
+    plan = schedule(course, times, bounds)
+    recording = VirtualEngine(session, schedule=plan).run()
+    # Behind a turn that is over the session goes on by its usual times: that is no part of this way.
+    signs = signatures(recording, session.release, before_ns=None if ending.last else times[-1] * 1000)
+    return course, times, room, signs, plan

@@ -1,0 +1,145 @@
+"""A finding: a path to a bad outcome, with its name, its sentence, its trace and the times that make it happen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from voicerace.engines.schedule import Schedule
+from voicerace.errors import InputError
+from voicerace.explore.signature import Signature
+
+__all__ = ["Finding", "name_of", "sentence_of"]
+
+_EVENTS: Final = {
+    "T": "response.output_text.done",
+    "R": "response.done",
+    "A": "response.output_audio.done",
+    "I": "the output's conversation.item.done",
+    "item": "the next item event",
+    "result": "the result itself",
+    "recovery": "the 20 s timer",
+    "audio_quiet": "400 ms of silence",
+    "server": "the end of speech",
+}
+_ENDS: Final = {
+    "rejected": "the host is told, and no reply follows",
+    "lost": "the host is told nothing, and no reply follows",
+    "noisy": "a reply comes all the same",
+    "duplicated": "more replies are heard than the user asked for",
+    "stale": "the reply does not know the result",
+    "late": "the reply was asked for more than 5 s late",
+    "stalled": "no create is ever sent",
+    "interrupted": "the reply never ends",
+    "failed": "no reply is heard",
+    "wedged": "the session answers nothing any more",
+    "unconfigured": "no session.update is ever sent",
+}
+
+
+def name_of(signature: Signature) -> str:
+    """A stable name, made of what tells the finding apart."""
+    parts = [signature.outcome, signature.writer, signature.cleared_by, signature.holder and f"in {signature.holder}"]
+    if signature.results:
+        parts.append(f"{signature.results} results" if signature.results > 1 else "1 result")
+    return re.sub(r"[^a-z0-9]+", "-", " ".join(filter(None, parts)).lower()).strip("-")
+
+
+def sentence_of(signature: Signature) -> str:
+    """The finding in one sentence."""
+    event = _EVENTS.get(signature.cleared_by, signature.cleared_by)
+    count = f" ({signature.results} results)" if signature.results > 1 else ""
+    end = _ENDS.get(signature.outcome, signature.outcome)
+    if signature.outcome == "stalled":
+        passed = f"{event} had passed" if event else "nothing that it waits for came"
+        return f"The {signature.writer} waits for its create, {passed}: {end}{count}."
+    if signature.outcome in ("wedged", "unconfigured") and not signature.holder:
+        return f"The {signature.writer}: {event or 'nothing follows'}; {end}."
+    if signature.holder:
+        return (
+            f"The create for the {signature.writer}, sent at {event}, meets an active response ({signature.holder}): "
+            f"refused, {end}{count}."
+        )
+    return f"The create for the {signature.writer}, sent at {event}: {end}{count}."
+
+
+@dataclass(frozen=True)
+class Finding:
+    """See the module's text.
+
+    Attributes:
+        signature: what tells it apart.
+        release, component, story, handler: of the session.
+        trace: the shortest way to it: ``ms``, ``party``, ``what`` of each step.
+        room_ms: how far steps that meet are apart in it.
+        schedule: what every timer and message lasts.
+        times: the session's other times, as text.
+    """
+
+    signature: Signature
+    release: str
+    component: str
+    story: str
+    handler: str
+    trace: tuple[Mapping[str, Any], ...]
+    room_ms: float
+    schedule: Schedule
+    times: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        return name_of(self.signature)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values; `from_json` reads what a replay needs."""
+        signature = self.signature
+        return {
+            "name": self.name,
+            "outcome": signature.outcome,
+            "sentence": sentence_of(signature),
+            "writers": signature.writer.split("+"),
+            "cleared_by": signature.cleared_by,
+            "holder": signature.holder,
+            "results": signature.results,
+            "release": self.release,
+            "component": self.component,
+            "story": self.story,
+            "handler": self.handler,
+            "room_ms": self.room_ms,
+            "times_ms": [step["ms"] for step in self.trace],
+            "trace": [dict(step) for step in self.trace],
+            "schedule": self.schedule.to_json(),
+            "times": dict(self.times),
+        }
+
+    @classmethod
+    def from_json(cls, record: object) -> Finding:
+        """The finding of `to_json`.
+
+        Raises:
+            InputError: a field is missing or of the wrong type.
+        """
+        try:
+            if not isinstance(record, Mapping):
+                raise TypeError("no object")
+            signature = Signature(
+                str(record["outcome"]), str(record["holder"]), "+".join(record["writers"]), str(record["cleared_by"]),
+                int(record["results"]),
+            )  # fmt: skip
+            return cls(
+                signature,
+                str(record["release"]),
+                str(record["component"]),
+                str(record["story"]),
+                str(record["handler"]),
+                tuple(record["trace"]),
+                float(record["room_ms"]),
+                Schedule.from_json(record["schedule"]),
+                {str(name): str(text) for name, text in record["times"].items()},
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError("finding", f"{type(error).__name__} ({error})", "one of `voicerace explore --json`") from None

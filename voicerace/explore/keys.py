@@ -1,0 +1,194 @@
+"""What of a state decides what follows: two states with the same key have the same future and the same verdict.
+
+Ids count up in the order in which things happen, so the same state has other numbers on other ways to it; here numbers
+count from the turn's beginning. What only changes what the host is shown (the agent's words, the agent's and the playback's
+state) is left out: nobody here acts on it (tests/test_explore_keys.py delivers it all the same).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Hashable
+from typing import Any, Final, NamedTuple
+
+from voicerace.ledger import Ledger
+from voicerace.parties.app import AppState
+from voicerace.parties.component import ComponentState
+from voicerace.parties.proxy_state import ProxyState
+from voicerace.parties.upstream_state import UpstreamState
+from voicerace.parties.user import UserState
+from voicerace.recording import Payload
+from voicerace.wire import agent, input_audio, realtime
+
+__all__ = ["KEYS", "SHOWN_TIMERS", "Base", "kind_of", "ledger_key", "message_key", "timer_key"]
+
+#: Timers of the component that only change what the app is shown, without an idle timeout.
+SHOWN_TIMERS: Final = frozenset({"playback", "text_done", "text_counts", "awaits"})
+
+
+class Base(NamedTuple):
+    """How many ids had been given out when the turn began."""
+
+    responses: int = 0
+    calls: int = 0
+
+
+def _number(identity: str, base: Base) -> Hashable:
+    """A response's or call's id, counted from the turn's beginning; any other as it is."""
+    kind, _, number = identity.rpartition("_")
+    if kind == "resp":
+        return int(number) - base.responses
+    if kind == "call":
+        return int(number) - base.calls
+    return identity
+
+
+def _user(state: UserState, base: Base) -> Hashable:
+    ledger = state.ledger
+    calls = [call for response in ledger.responses.values() for call in response.calls]
+    since = list(ledger.responses.values())[state.responses_before :]
+    return (
+        state.said,
+        state.left,
+        state.about_to_say,
+        len(ledger.inputs),
+        tuple((_number(call, base), count) for call, count in state.own_results.items() if count and _new(call, base)),
+        tuple((_number(o.call_id, base), o.own, o.refused) for o in ledger.outputs if o.confirmed is None and not o.refused),
+        tuple((c.outputs_before - len(ledger.outputs)) for c in ledger.unanswered),
+        tuple(_number(r.id, base) for r in ledger.active),
+        tuple(_number(call, base) for call in calls if _new(call, base) or call not in state.own_results),
+        tuple(
+            (r.message, bool(r.calls), r.heard is not None, r.done is None, ledger.informed(r, calls), _number(r.id, base))
+            for r in since
+        ),
+    )
+
+
+def _new(call_id: str, base: Base) -> bool:
+    return int(call_id.rpartition("_")[2]) > base.calls
+
+
+def _app(state: AppState, base: Base) -> Hashable:
+    return state.microphone, len(state.calls) - base.calls
+
+
+def _component(state: ComponentState, base: Base) -> Hashable:
+    return state.hears, state.closed, tuple(_number(each, base) for each in sorted(state.answered) if _new(each, base))
+
+
+def _proxy(state: ProxyState, _base: Base) -> Hashable:
+    audio = state.audio
+    return (
+        state.flag, state.mark, state.text_waits, state.configured, state.ready, state.host_open, state.upstream_open,
+        len(state.context_items), len(state.queued_text), state.waiting_error is None,
+        len(audio.kept), audio.vad, 0 if audio.vad else audio.pending, audio.committed, audio.most_set,
+    )  # fmt: skip
+
+
+def _upstream(state: UpstreamState, base: Base) -> Hashable:
+    return (
+        state.slot,
+        _number(state.holder, base) if state.holder else "",
+        tuple(
+            (_number(r.id, base), tuple(o.kind for o in r.plan.outputs), r.plan.status, r.in_band, r.next, r.created,
+             tuple(sorted(r.finished)), tuple(sorted(r.done_items)), len(r.items))
+            for r in state.responses.values()
+        ),
+        tuple((_number(call, base), how) for call, how in state.calls.items() if how != "response_done" or _new(call, base)),
+        tuple((_number(call, base), len(given)) for call, given in state.outputs.items() if _new(call, base)),
+        tuple(_item_key(item, base) for item in state.acks.values()),
+        state.inputs,
+        state.steps_taken,
+        bool(state.session.get("tools")),
+        state.spoke,
+        state.audio > 0,
+        bool(state.speech),
+        state.pausing,
+        state.server_waits,
+    )  # fmt: skip
+
+
+#: Party -> its state's key.
+KEYS: Final[dict[str, Callable[[Any, Base], Hashable]]] = {
+    "user": _user,
+    "app": _app,
+    "component": _component,
+    "proxy": _proxy,
+    "upstream": _upstream,
+}
+
+
+def ledger_key(ledger: Ledger, base: Base) -> Hashable:
+    """What a verdict can read off the books of one turn."""
+    return (
+        tuple((_number(o.call_id, base), o.own, o.confirmed is None, o.refused) for o in ledger.outputs),
+        tuple((c.outputs_before, c.answer, _number(c.names or "", base)) for c in ledger.creates),
+        tuple(
+            (_number(r.id, base), r.create, r.outputs_before, tuple(_number(call, base) for call in r.calls), len(r.calls_done),
+             r.message, r.heard is None, r.done is None, r.status, r.reason)
+            for r in ledger.responses.values()
+        ),
+        len(ledger.session_updates) > 0,
+        tuple(_passed(ledger, each.key) for each in ledger.inputs),
+    )  # fmt: skip
+
+
+def _passed(ledger: Ledger, key: int) -> Hashable:
+    """How much of the books had passed before a user's input: it decides whether that joins the turn."""
+    return (
+        sum(output.key < key for output in ledger.outputs),
+        sum(output.confirmed is not None and output.confirmed < key for output in ledger.outputs),
+        sum(create.key < key for create in ledger.creates),
+        sum(create.answered is not None and create.answered < key for create in ledger.creates),
+        sum(response.created < key for response in ledger.responses.values()),
+        sum(response.done is not None and response.done < key for response in ledger.responses.values()),
+    )
+
+
+# -- messages --------------------------------------------------------------------------------------------------------
+
+
+def kind_of(payload: Payload) -> str:
+    """A message's kind: its type, and for an item what sort of item it is."""
+    if isinstance(payload, bytes):
+        return "(audio)"
+    if not isinstance(payload, dict):
+        return "(text)"
+    kind = str(payload.get("type"))
+    item = payload.get("item")
+    if isinstance(item, dict):
+        kind = f"{kind} {item.get('role') or item.get('type')}"
+    return kind
+
+
+def message_key(payload: Payload, base: Base) -> Hashable:
+    """What of a message matters to its receiver, without the numbers of events and items."""
+    if isinstance(payload, (bytes, str)) or not isinstance(payload, dict):
+        return payload
+    kind = kind_of(payload)
+    if kind == "FunctionCallResponse":
+        return kind, _number(str(payload["id"]), base), agent.is_default_error(payload.get("content"))
+    if kind == "FunctionCallRequest":
+        return kind, tuple(_number(call["id"], base) for call in payload["functions"])
+    if "item" in payload:
+        return kind, _number(str(payload.get("response_id", "")), base), _item_key(payload["item"], base)
+    if "response" in payload:
+        body = realtime.response_of(payload)
+        return kind, _number(str(body.get("id", "")), base), body.get("status")
+    if kind == realtime.ERROR:
+        error = realtime.error_of(payload)
+        return kind, error.get("code"), _number(realtime.response_named_by(payload) or "", base)
+    if kind == "input_audio_buffer.append":
+        return kind, input_audio.is_loud(base64.b64decode(payload["audio"])), len(payload["audio"])
+    return kind, _number(str(payload.get("response_id", "")), base), payload.get("content_index"), payload.get("output_index")
+
+
+def _item_key(item: Any, base: Base) -> Hashable:
+    call = str(item.get("call_id") or "")
+    default = agent.is_default_error(item.get("output"))
+    return item.get("type"), item.get("role"), _number(call, base) if call else "", default
+
+
+def timer_key(name: str, base: Base) -> tuple[Hashable, ...]:
+    """A timer's name, with its ids counted as everywhere."""
+    return tuple(_number(part, base) if part.startswith(("resp_", "call_")) else part for part in name.split(":"))
