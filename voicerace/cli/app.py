@@ -18,6 +18,7 @@ from voicerace.captures import inspect_json, inspect_lines, read_capture
 from voicerace.cli import options, serve, text
 from voicerace.cli import repro as repro_verb
 from voicerace.cli.capture import capture
+from voicerace.cli.check import check
 from voicerace.cli.contract import contract
 from voicerace.cli.explore import explore, replay
 from voicerace.cli.printing import known_outcomes, plain, print_json, print_lines, writing
@@ -334,6 +335,7 @@ def report(
 app.command("repro")(repro_verb.repro)
 app.add_typer(serve.app, name="serve")
 app.command()(contract)
+app.command()(check)
 app.command()(explore)
 app.command()(replay)
 app.command(context_settings={"allow_interspersed_args": False})(capture)

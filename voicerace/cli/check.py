@@ -1,0 +1,106 @@
+"""`voicerace check`: does a proxy pass? For a fix before its release, and for CI."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from voicerace.check import Report, check_live, check_virtual, junit
+from voicerace.cli import options, text
+from voicerace.cli.printing import known_outcomes, print_json, print_lines, writing
+from voicerace.cli.targets import Targets, played_as, sigterm_interrupts, takes_targets
+from voicerace.errors import InputError
+from voicerace.recording import write_recordings
+from voicerace.tables.checks import CASES
+
+__all__ = ["check"]
+
+
+@takes_targets
+def check(
+    targets: Targets,
+    release: options.Release = None,
+    allow: Annotated[
+        list[str] | None, typer.Option(metavar="OUTCOME", help="Let an outcome through, or `wedged`; may be repeated.")
+    ] = None,
+    at_once: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Live sessions side by side.")] = 8,
+    junit_file: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Where to write JUnit XML.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.jsonl", help="Keeps the recordings of what failed.")] = None,
+    as_json: options.Json = False,
+) -> int:
+    """Let a proxy pass sessions of every kind; exit 1 with the shortest trace when one comes to a bad end.
+
+    A model:TAG is checked in virtual time, anything else on real sockets with the mock API. What no proxy can avoid is
+    let through: `stale` where the component's own error is the first result, `noisy` where the server asks as well.
+    """
+    allowed = tuple(allow or ())
+    known_outcomes([each for each in allowed if each != "wedged"])
+    proxy = targets.one_proxy(release)
+    upstream = targets.upstream_target()
+    if upstream is not None and upstream.costs:
+        raise InputError("upstream", upstream.name, "the mock: a check plays many sessions, whose times it must know")
+    if proxy.kind == "url" and targets.listen is None:
+        raise InputError("listen", "is missing", "where the running proxy finds its upstream, with --upstream mock")
+    tag = played_as(proxy, release)
+    if proxy.kind == "model" and not targets.live:
+        report = check_virtual(proxy.name, tag, allowed)
+    else:
+        watched = replace(targets, upstream=targets.upstream or "mock") if proxy.kind == "url" else targets
+        with tqdm(total=len(CASES), unit="session", file=sys.stderr, disable=None) as bar, sigterm_interrupts():
+            report = check_live(proxy.name, tag, lambda: watched.engine(proxy), allowed, at_once, lambda: _tick(bar))
+    if junit_file is not None:
+        writing(junit_file, lambda: junit_file.write_text(junit(report), "utf-8"))
+    if out is not None:
+        writing(out, lambda: write_recordings(out, [each.recording for each in report.failed]))
+    if as_json:
+        print_json(_record(report))
+    else:
+        _show(report)
+    return int(bool(report.failed))
+
+
+def _tick(bar: tqdm[Any]) -> None:
+    bar.update()
+
+
+def _record(report: Report) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "target": report.target,
+        "sessions": len(report.checked),
+        "failed": len(report.failed),
+        "cases": [
+            {
+                "name": each.case.name,
+                "outcome": each.verdict.outcome,
+                "wedged": each.verdict.wedged,
+                "wrong": list(each.wrong),
+                "allowed": sorted(each.case.allowed),
+                "why": each.verdict.why,
+            }
+            for each in report.checked
+        ],
+        "shortest": report.shortest.case.name if report.shortest else None,
+    }
+
+
+def _show(report: Report) -> None:
+    if report.failed:
+        table = Table(title=f"{report.target}: what did not pass", title_justify="left")
+        for name in ("session", "wrong", "why"):
+            table.add_column(name, overflow="fold")
+        for each in report.failed:
+            table.add_row(each.case.name, ", ".join(each.wrong), text.printable(each.verdict.why))
+        Console().print(table)
+    if (shortest := report.shortest) is not None:
+        print_lines([f"the shortest, {shortest.case.name}:", text.TIMELINE_HEAD, *text.timeline(shortest.recording), ""])
+        print_lines(text.verdict_lines(shortest.verdict))
+    passed = len(report.checked) - len(report.failed)
+    print_lines([f"{report.target}: {passed} of {len(report.checked)} sessions passed"])

@@ -1,0 +1,79 @@
+"""What a proxy has to pass: sessions over the scenarios, handlers and delays at which the releases fail, as data.
+
+The gap is 300 ms and the network 20 and 60 ms, so that each delay below is clearly on one side of every boundary: a
+busy machine moves a live session by a few milliseconds. Every path of RELEASES, COMPONENT and the exploration
+(`voicerace explore`) whose time does not need a coincidence is among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Final
+
+__all__ = ["CASES", "Case"]
+
+#: With these the component's own error is the first result of a call: what is asked for then knows no better, whatever
+#: the proxy does (`parties.gate`).
+ERROR_FIRST: Final = ("void_ref", "void_send")
+#: 6 s are more than the 5 s after which a reply is `late`, and keep a check short.
+_TIMES: Final[dict[str, Any]] = {
+    "gap_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "reply_ms": 300, "deadline_ms": 6000,
+}  # fmt: skip
+_SPEECH: Final[dict[str, Any]] = {"speech_ms": 800, "vad_ms": 300, "mic_tail_ms": 500}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One session of a check.
+
+    Attributes:
+        name: scenario, handler and what is particular, for a report.
+        settings: of `Session.of`.
+        allowed: outcomes that no proxy can avoid there.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    allowed: frozenset[str] = frozenset()
+
+
+def _case(scenario: str, handler: str = "return", allowed: tuple[str, ...] = (), **times: Any) -> Case:
+    stale = ("stale",) if handler in ERROR_FIRST else ()
+    words = " ".join(f"{name.removesuffix('_ms')}={value}" for name, value in times.items() if name in _NAMED)
+    settings: dict[str, Any] = {"scenario": scenario, "handler": handler, "times": {**_TIMES, **times}}
+    if scenario == "parallel":
+        settings["calls"] = 2
+    return Case(f"{scenario} {handler} {words}".strip(), settings, frozenset((*stale, *allowed)))
+
+
+_NAMED: Final = ("tool_ms", "inject_ms", "repeat_ms", "settings_ms")
+
+
+def _cases() -> Iterator[Case]:
+    for handler, tool in product(
+        ("return", "async_send", "async_ref", "void_ref", "void_send", "ref_now"), (10, 80, 400, 1500)
+    ):
+        yield _case("single", handler, tool_ms=tool)
+    for handler, tools in product(("return", "async_ref"), ("10,20", "10,900", "900,10", "600,700")):
+        yield _case("parallel", handler, tool_ms=tools)
+    for tool, repeat in product((10, 600), (30, 900)):
+        yield _case("double", tool_ms=tool, repeat_ms=repeat)
+    for handler, tool in product(("return", "void_ref"), (10, 600)):
+        yield _case("chained", handler, tool_ms=tool)
+    for tool, inject in product((10, 600), (60, 200, 900)):
+        yield _case("inject", tool_ms=tool, inject_ms=inject)
+    for settings in (10, 300):
+        yield _case("late-settings", settings_ms=settings, tool_ms=10)
+    for tool in (10, 600):
+        yield _case("failing-tool", tool_ms=tool)
+        yield _case("reconnect", tool_ms=tool)
+    # The server asks as well: a create that is on its way then is refused, whatever the proxy does.
+    for tool in (10, 600, 1500):
+        yield _case("voice", tool_ms=tool, inject_ms=100, allowed=("noisy",), **_SPEECH)
+    for inject in (60, 250):
+        yield _case("barge-in", tool_ms=400, inject_ms=inject, allowed=("noisy",), **_SPEECH)
+
+
+CASES: Final = tuple(_cases())
