@@ -7,6 +7,7 @@ with its answer from the wire alone, because a customer's log has nothing else. 
 - a refusal names the response in the way. If that one is announced already, the oldest unanswered create was refused.
   If not, the oldest unanswered create began it, and the next one was refused;
 - an event that comes twice says what it says once;
+- what the user said by voice came in with the client's own commit, where there was one: its news may pass behind a create;
 - a refusal that finds no unanswered create, and names a response that was paired with one, shows that this response
   was the server's own (server VAD) and the create in question is the refused one.
 
@@ -21,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from voicerace.recording import Payload
-from voicerace.wire import agent, realtime
+from voicerace.wire import agent, input_audio, realtime
 
 __all__ = ["Create", "Ledger", "Output", "Response", "UserInput"]
 
@@ -115,6 +116,7 @@ class Ledger:
     refusals: list[int] = field(default_factory=list)
     _confirming: set[str] = field(default_factory=set)
     _errors: set[str] = field(default_factory=set)
+    _commits: list[int] = field(default_factory=list)
 
     def feed(self, sender: str, payload: Payload, key: int) -> None:
         """Take in one message of the upstream link."""
@@ -155,6 +157,8 @@ class Ledger:
                     self.outputs.append(Output(key, str(item.get("call_id")), own))
                 elif item.get("role") == "user":
                     self.inputs.append(UserInput(key, _text(item)))
+            case input_audio.COMMIT:
+                self._commits.append(key)
             case realtime.RESPONSE_CREATE:
                 asked = event.get("response")
                 if not (isinstance(asked, Mapping) and asked.get("conversation") == "none"):
@@ -176,8 +180,8 @@ class Ledger:
             self._error(event, key)
         elif kind in (realtime.ITEM_ADDED, realtime.ITEM_DONE, realtime.ITEM_CREATED):
             self._confirmed(realtime.item_of(event), key)
-        elif kind == "input_audio_buffer.committed":
-            self.inputs.append(UserInput(key, None))
+        elif kind == input_audio.COMMITTED:
+            self.inputs.append(UserInput(self._commits.pop(0) if self._commits else key, None))
         elif response is not None and kind == "response.output_item.added":
             item = realtime.item_of(event)
             if item.get("type") == "function_call":
@@ -216,6 +220,8 @@ class Ledger:
             if (create := self._refused(realtime.response_named_by(event))) is not None:
                 create.answer, create.answered = "refused", key
                 create.names = realtime.response_named_by(event)
+        elif error.get("code") == input_audio.COMMIT_EMPTY:
+            del self._commits[:1]
         elif error.get("code") == "invalid_tool_call_id":
             text = str(error.get("message"))
             waiting = (output for output in self.outputs if output.confirmed is None and not output.refused)

@@ -209,6 +209,13 @@ class Proxy(Voice):
             except proxy_audio.CannotAppendError:
                 self._process_ends()
 
+    def committed(self) -> Effects:
+        """The audio was committed, as somebody saw who has no audio to give: the create behind it is out."""
+        self.state.audio.pending = 0
+        self.state.audio.committed = True
+        self._response_started("audio")
+        return [*self._effects(), *proxy_audio.stop(self.state.audio)]
+
     def _commit_audio(self) -> None:
         """Commit what is pending, if it is enough and the flag is not set: the mark is not looked at."""
         if proxy_audio.due(self.state.audio, self.release, flag=self.state.flag):
