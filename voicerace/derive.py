@@ -27,7 +27,7 @@ from voicerace.timers import Timers
 from voicerace.units import ns
 from voicerace.wire import input_audio, realtime
 
-__all__ = ["Contradiction", "Derived", "FlagCleared", "derive", "derive_all"]
+__all__ = ["Contradiction", "Derived", "FlagCleared", "derive", "derive_all", "flag_cleared"]
 
 _HOST: Final = Link("component", "proxy")
 _CAME: Final = Link("upstream", "proxy")
@@ -35,8 +35,8 @@ _SENT: Final = Link("proxy", "upstream")
 _TOLD: Final = Link("proxy", "component")
 #: A timer's own lateness, in a busy process, and the log's whole milliseconds.
 _LATE_NS: Final = ns(500)
-#: The API answers a create in far less; what is older than this at the log's end was not answered.
-_ANSWERED_NS: Final = ns(5_000)
+#: The API answered a create within 96 ms (REALTIME, with rtt); what is older than this at the log's end was not answered.
+_ANSWERED_NS: Final = ns(1_000)
 #: Sends that releases with `context_in` instructions (0.10.0 on) log whenever they happen.
 _LOGGED_LATER: Final = (realtime.SESSION_UPDATE, realtime.ITEM_CREATE)
 _AUDIO: Final = (input_audio.APPEND, input_audio.COMMIT)
@@ -116,6 +116,14 @@ def derive_all(recording: Recording, release: ProxyRelease) -> list[Derived]:
     return [derive(recording, release, each) for each in readings(fill(recording))]
 
 
+def flag_cleared(recording: Recording, release: ProxyRelease) -> tuple[FlagCleared, ...]:
+    """Where the flag of `release` was cleared early, in a recording that has all that came in at the proxy."""
+    came = [each for each in recording.events if each.link.receiver == "proxy" and each.arrived]
+    came.sort(key=lambda each: (each.at_ns("proxy") or 0, each.seq))
+    replay = _Replay(replace(recording, events=tuple(came)), release, (), Reading())
+    return replay.run().cleared_early
+
+
 class _Replay:
     """The model beside the log."""
 
@@ -152,6 +160,7 @@ class _Replay:
         self._settle()
         if last is not None:
             self._unanswered(last)
+            self._accepted()
         made = replace(
             self.recording,
             events=tuple(self.events),
@@ -304,6 +313,37 @@ class _Replay:
             if event.observed_at == "derived" and (event.sent_ns or 0) < end - _ANSWERED_NS:
                 at = self.origin[create.key]
                 self.found.append(Contradiction(at, f"{self.release.tag} sends a create here, and nothing ever answers it"))
+
+    def _accepted(self) -> None:
+        """A create that met an active response, well before its end, is refused: one that was not was not sent."""
+        rtt = self._round_trip()
+        if rtt is None:
+            return
+        for create in self.ledger.creates:
+            event = self.events[create.key]
+            if create.answer not in ("response", "none") or event.observed_at != "derived":
+                continue
+            for response in self.ledger.responses.values():
+                if response.done is None or not response.created < create.key < response.done:
+                    continue
+                done = self.events[response.done].at_ns("proxy") or 0
+                if done - (event.sent_ns or 0) > 2 * rtt:
+                    what = f"{self.release.tag} sends a create here, while a response is active, and it is not refused"
+                    self.found.append(Contradiction(self.origin[create.key], what))
+
+    def _round_trip(self) -> int | None:
+        """At most how long the way to the upstream and back is: by the slowest news of an item that the proxy sent."""
+        sent: int | None = None
+        found: list[int] = []
+        for event in self.events:
+            at = event.at_ns("proxy")
+            if event.link == _SENT and event.type == realtime.ITEM_CREATE:
+                sent = at if sent is None else sent
+            elif event.type in (realtime.ITEM_ADDED, realtime.ITEM_CREATED) and sent is not None and at is not None:
+                # A millisecond for the log's own steps.
+                found.append(at - sent + ns(1))
+                sent = None
+        return max(found, default=None)
 
     def _contradict(self, event: Event, what: str) -> None:
         self.found.append(Contradiction(event.seq, what))

@@ -76,7 +76,6 @@ class Connection:
     marks: dict[str, int] = field(default_factory=dict)
     doubts: dict[str, int] = field(default_factory=dict)
     trace: Value = None
-    repeated_deltas: bool = False
     before: tuple[int, str, Mapping[str, Value]] | None = None
 
 

@@ -42,6 +42,7 @@ _NOTED: Final = 20
 _YEAR_2100_US: Final = 4_102_444_800_000_000
 _KEYS: Final = frozenset({"resource", "timestamp", "severityText", "severityNumber", "body", "attributes"})
 
+_TWICE_SENT: Final = "two records in a row are the same host message, and the API did not confirm as many"
 _NOT_OF_THE_HOST: Final = frozenset(
     {realtime.ERROR, realtime.SESSION_UPDATED, realtime.SESSION_CREATED, realtime.RESPONSE_DONE}
 )
@@ -238,6 +239,8 @@ class ProxyLog:
     # -- one session ---------------------------------------------------------------------------------------------------
 
     def _session(self, of: Connection, places: Mapping[str | None, Places], last: int) -> LoggedSession:
+        if _TWICE_SENT in of.doubts and _all_confirmed(of.events):
+            del of.doubts[_TWICE_SENT]
         # An open connection's records could stand anywhere behind its first.
         last = of.last_line if of.closed else max(of.last_line, last)
         nearby = [places[name] for name in (None, of.name) if name in places]
@@ -290,6 +293,13 @@ def _head(fields: Mapping[str, Value]) -> _Head | str:
     return _Head(name, time_us, body, attributes)
 
 
+def _all_confirmed(events: list[Event]) -> bool:
+    """Whether the API announced an item for every one of the host's: then none of them is a record that came twice."""
+    sent = sum(e.link == _HOST and e.type in ("FunctionCallResponse", "InjectUserMessage") for e in events)
+    own = sum(e.type == "response.output_item.added" for e in events)
+    return sum(e.type in (realtime.ITEM_ADDED, realtime.ITEM_CREATED) for e in events) >= sent + own
+
+
 def _doubts(of: Connection, head: _Head, events: list[Event]) -> Iterator[str]:
     """What no proxy writes, in a record that can be read: damage that leaves it readable shows itself so."""
     attributes = head.attributes
@@ -309,11 +319,9 @@ def _doubts(of: Connection, head: _Head, events: list[Event]) -> Iterator[str]:
     message, code = attributes.get("error.message"), attributes.get("error.code")
     if isinstance(message, str) and ("already has an active response" in message) != (code == realtime.ACTIVE_RESPONSE):
         yield "an error whose code and text do not agree"
-    same = of.before == (head.time_us, head.body, attributes)
-    if same and not str(attributes.get("message_type")).endswith((".delta", ".append")):
-        yield "two records in a row are the same: one message twice, or one record"
-    elif same:
-        of.repeated_deltas = True
+    deltas = str(attributes.get("message_type")).endswith((".delta", ".append"))
+    if not deltas and of.before == (head.time_us, head.body, attributes):
+        yield _TWICE_SENT if head.body == "client → upstream" else "two records in a row are the same"
 
 
 def _sends(body: str) -> list[Mapping[str, Any]] | None:
