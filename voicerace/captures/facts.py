@@ -169,6 +169,8 @@ def _counts(seen: Seen, hidden: frozenset[int] | None, updates_logged: bool) -> 
     """The counts of `capture_session`."""
     host, came, sent = seen.sure("component", "proxy"), seen.sure("upstream", "proxy"), seen.sure("proxy", "upstream")
     told = seen.sure("proxy", "component")
+    if seen.host_only:
+        came = "at least"  # what the proxy kept to itself is not seen
     types = Counter(event.type for event in seen.sent)
     outputs, results, calls = seen.outputs(), len(seen.results), len(seen.calls)
     if hidden is not None:

@@ -21,18 +21,21 @@ from typing import Any, Final, TypeAlias
 
 from voicerace.captures.console import Record, Unread, read_lines, scan
 from voicerace.captures.facts import CapturedSession, capture_session, printable
+from voicerace.captures.har import is_har, read_har
 from voicerace.captures.proxy_log import LoggedSession, ProxyLog
 from voicerace.captures.release_of import Told, told
 from voicerace.errors import InputError
 from voicerace.recording import CUT, read_recordings
 from voicerace.tables.releases import ProxyRelease, proxy_release
 
-__all__ = ["CONSOLE", "JSONL", "Capture", "read_capture"]
+__all__ = ["CONSOLE", "HAR", "JSONL", "Capture", "read_capture"]
 
 CONSOLE: Final = "console log"
 JSONL: Final = "jsonl recording"
+HAR: Final = "har"
+_HAR_LIMIT: Final = 512 << 20
 _RECORDINGS: Final = "recordings"
-_ALLOWED: Final = "the proxy's console log, a recording (JSONL), or a run's folder"
+_ALLOWED: Final = "the proxy's console log, a HAR file, a recording (JSONL), or a run's folder"
 _HEAD: Final = 1 << 16
 #: Bytes read, and bytes of the file.
 Progress: TypeAlias = Callable[[int, int], None]
@@ -84,6 +87,8 @@ def read_capture(path: Path | str, release: str | None = None, progress: Progres
                 raise InputError(where, "empty", _ALLOWED)
             if head.lstrip().startswith(b'{"voicerace_recording"'):
                 return _recordings(Path(path), row)
+            if is_har(head):
+                return _har(printable(Path(path).name, 200), file.read(_HAR_LIMIT + 1), where)
             encoding = _encoding(head)
             if _is_binary(head, encoding):
                 raise InputError(where, "a binary file", _ALLOWED)
@@ -184,6 +189,31 @@ def _unsaid(of: LoggedSession, said: Told) -> list[str]:
     if of.unread:
         unsaid.append(f"{of.unread} unread records are, or may be, this connection's: what is not seen may have happened.")
     return unsaid
+
+
+def _har(name: str, data: bytes, where: str) -> Capture:
+    """The sessions of a browser's HAR file."""
+    if len(data) > _HAR_LIMIT:
+        raise InputError(where, f"a HAR of more than {_HAR_LIMIT >> 20} MB", "an export of the WebSocket connection alone")
+    found, others = read_har(data, where)
+    unsaid = [
+        "The browser does not see what passes between proxy and upstream: creates, session.update and the outcome are unknown.",
+        "A refusal shows only where the proxy tells the host; from 50420ee on it does not.",
+    ]
+    if others:
+        unsaid.append(f"{others} other WebSocket connections of the file were left out.")
+    sessions = tuple(
+        capture_session(
+            unique,
+            each.recording,
+            cannot_say=[*unsaid, *each.recording.notes],
+            unread_records=each.unread,
+            line=partial(_line_of, each.first - 1),
+        )
+        for unique, each in zip(_unique([each.name for each in found]), found, strict=True)
+    )
+    unread = tuple(Unread(each.first, each.first, "frames that cannot be read", each.unread) for each in found if each.unread)
+    return Capture(name, HAR, sum(len(each.recording.events) for each in found), sessions, unread)
 
 
 def _folder(path: Path, release: ProxyRelease | None) -> Capture:

@@ -34,6 +34,12 @@ class Seen:
         self.results = [event for event in self.host if event.type == "FunctionCallResponse"]
         self.errors = [event for event in self.came if event.type == realtime.ERROR]
         self.refusals = [event for event in self.errors if realtime.is_refusal(fields_of(event))]
+        self.host_only = not self.came and bool(self.told)
+        if self.host_only:
+            # Seen in the browser: calls as they were asked for, refusals as they were told.
+            self.calls = [event for event in self.told if event.type == "FunctionCallRequest"]
+            self.errors = [event for event in self.told if event.type == "Error"]
+            self.refusals = [event for event in self.errors if fields_of(event).get("code") == realtime.ACTIVE_RESPONSE]
 
     def _on(self, sender: str, receiver: str) -> list[Event]:
         return [
@@ -76,13 +82,12 @@ class Seen:
             fields = fields_of(event)
             if event.type == realtime.RESPONSE_DONE:
                 fresh = 0
-            elif event.type == realtime.ARGUMENTS_DONE:
+            elif event.type in (realtime.ARGUMENTS_DONE, "FunctionCallRequest"):
                 if fresh == 0 and given >= len(open_calls):
                     open_calls, given = [], 0
                 open_calls.append(event)
                 fresh += 1
-                if isinstance(fields.get("call_id"), str):
-                    by_id[fields["call_id"]] = event  # type: ignore[index]
+                by_id |= dict.fromkeys(_call_ids(fields), event)
             else:
                 given += 1
                 call_id = fields.get("id")
@@ -123,6 +128,13 @@ class Seen:
                 if item.get("type") == "function_call_output" and isinstance(item.get("id"), str):
                     items[str(item["id"])] = item
         return list(items.values()) if len(items) == len(self.results) else None
+
+
+def _call_ids(fields: Mapping[str, object]) -> list[str]:
+    """The ids of the calls in an event of the API's, or in a request to the host."""
+    functions = fields.get("functions")
+    each = [call.get("id") for call in functions if isinstance(call, Mapping)] if isinstance(functions, list) else []
+    return [call_id for call_id in (fields.get("call_id"), *each) if isinstance(call_id, str)]
 
 
 def fields_of(event: Event) -> Mapping[str, object]:
