@@ -28,7 +28,7 @@ from voicerace.errors import InputError
 from voicerace.recording import CUT, read_recordings
 from voicerace.tables.releases import ProxyRelease, proxy_release
 
-__all__ = ["CONSOLE", "HAR", "JSONL", "Capture", "read_capture"]
+__all__ = ["CONSOLE", "HAR", "JSONL", "Capture", "opened", "read_capture"]
 
 CONSOLE: Final = "console log"
 JSONL: Final = "jsonl recording"
@@ -52,6 +52,7 @@ class Capture:
         records: log records that were read, or events of the recordings.
         sessions: in the order of their first records.
         unread: what could not be read, and where.
+        encoding: of the file's text.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Capture:
     records: int
     sessions: tuple[CapturedSession, ...]
     unread: tuple[Unread, ...]
+    encoding: str = "utf-8-sig"
 
     @property
     def unread_records(self) -> int:
@@ -81,7 +83,7 @@ def read_capture(path: Path | str, release: str | None = None, progress: Progres
     if Path(path).is_dir():
         return _folder(Path(path), row)
     try:
-        with _opened(Path(path), progress) as file:
+        with opened(Path(path), progress) as file:
             head = file.peek(_HEAD)[:_HEAD]
             if not head.strip():
                 raise InputError(where, "empty", _ALLOWED)
@@ -94,7 +96,7 @@ def read_capture(path: Path | str, release: str | None = None, progress: Progres
                 raise InputError(where, "a binary file", _ALLOWED)
             # Lines end at \n only: a text may hold any other separator unescaped.
             with io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="\n") as stream:
-                capture = _log(printable(Path(path).name, 200), stream, row)
+                capture = replace(_log(printable(Path(path).name, 200), stream, row), encoding=encoding)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(where, getattr(error, "strerror", None) or "cannot be read", _ALLOWED) from None
     except ValueError as error:
@@ -124,7 +126,7 @@ class _Counted(io.FileIO):
 
 
 @contextmanager
-def _opened(path: Path, progress: Progress | None) -> Iterator[io.BufferedReader[Any]]:
+def opened(path: Path, progress: Progress | None = None) -> Iterator[io.BufferedReader[Any]]:
     """A file's bytes, unpacked when it is compressed."""
     raw: io.RawIOBase = _Counted(path, progress)
     with io.BufferedReader(raw, _HEAD) as file:

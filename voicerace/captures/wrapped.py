@@ -112,8 +112,8 @@ def _otlp(value: object) -> Value:
 
 
 def _marked(value: Mapping[str, Any]) -> dict[str, Value]:
-    """A record's own JSON: JSON leaves `undefined` out, so a missing trace id says nothing."""
-    return dict(value)
+    """A record's own JSON: JSON leaves `undefined` out, so a missing trace id says nothing. `redact` writes null for it."""
+    return {name: Mark.UNDEFINED if each is None else each for name, each in value.items()}
 
 
 def _number(value: object) -> Value:

@@ -295,7 +295,8 @@ def report(
 
 
 # Verbs with a file of their own.
-app.command()(captures.inspect)
+for verb in (captures.inspect, captures.redact, captures.export, captures.compare):
+    app.command()(verb)
 app.command("repro")(repro_verb.repro)
 app.add_typer(serve.app, name="serve")
 app.command()(contract)
