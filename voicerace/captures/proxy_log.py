@@ -88,6 +88,7 @@ class ProxyLog:
         self._start_us: int | None = None
         self._current: dict[str, Connection] = {}
         self._all: list[Connection] = []
+        self._owners: dict[str, Connection] = {}
 
     def miss(self, unread: Unread) -> None:
         """Note what could not be read. Neighbours with one reason become one note."""
@@ -119,6 +120,12 @@ class ProxyLog:
             connection.marks.setdefault(mark, record.line_first)
         for doubt in _doubts(connection, head, connection.events[known:]):
             connection.doubts.setdefault(doubt, record.line_first)
+        if isinstance(trace := head.attributes.get("trace_id"), str):
+            owner = self._owners.setdefault(trace, connection)
+            if owner is not connection and not connection.begun:
+                # Its name may be damaged: then this record is the other's.
+                for each in (owner, connection):
+                    each.doubts.setdefault("a record of a connection without a beginning has its trace id", record.line_first)
         connection.before = (head.time_us, head.body, head.attributes)
 
     def sessions(self) -> tuple[LoggedSession, ...]:
