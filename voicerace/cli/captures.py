@@ -12,8 +12,10 @@ import typer
 from tqdm import tqdm
 
 from voicerace.captures import Capture, inspect_json, inspect_lines, read_capture
+from voicerace.captures.align import pairs_of
 from voicerace.captures.compare import compare_captures, compare_lines
 from voicerace.captures.copies import FORMATS, exported, redacted
+from voicerace.captures.facts import printable
 from voicerace.cli import options
 from voicerace.cli.printing import print_json, print_lines, writing
 from voicerace.errors import InputError
@@ -41,13 +43,23 @@ def reading(file: Path, release: str | None = None) -> Capture:
         return read_capture(file, release, progress)
 
 
-def inspect(file: File, release: GivenRelease = None, as_json: options.Json = False) -> int:
-    """Say what a capture shows, session by session, with the lines it rests on, and what it cannot say."""
+def inspect(
+    file: File,
+    release: GivenRelease = None,
+    host: Annotated[Path | None, typer.Option("--with", metavar="HAR", help="The same sessions, seen by the host.")] = None,
+    as_json: options.Json = False,
+) -> int:
+    """Say what a capture shows, session by session, with the lines it rests on, and what it cannot say.
+
+    With --with, sessions that both files have are put on the proxy's clock; its offset is given with its uncertainty.
+    """
     capture = reading(file, release)
+    found = [] if host is None else pairs_of(reading(host), capture)
     if as_json:
-        print_json(inspect_json(capture))
+        aligned = {} if host is None else {"aligned": [each.to_json() for each in found]}
+        print_json({**inspect_json(capture), **aligned})
     else:
-        print_lines(inspect_lines(capture))
+        print_lines([*inspect_lines(capture), *(printable(each.line(), 400) for each in found)])
     return 0
 
 
