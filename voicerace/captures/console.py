@@ -117,7 +117,8 @@ class _Scan:
     def line(self, number: int, source: str, text: str, depth: int = 0) -> Iterator[Record | Unread]:
         """One more line; JSON around it is taken off, and JSON that is a record is one."""
         value = json_object(text) if depth < _WRAPPED else None
-        if value is not None and source not in self.blocks:
+        # Inside a record every line is indented: what is not is a line of its own.
+        if value is not None and (source not in self.blocks or text.startswith("{")):
             found = otlp_records(value)
             if found is not None:
                 yield from (Record(number, number, fields) for fields in found)
