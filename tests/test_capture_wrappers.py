@@ -125,6 +125,12 @@ def test_is_nothing_claimed_of_a_log_that_was_kept_at_a_higher_level(tmp_path: P
         assert {count.kind for count in of.counts.values()} <= {"at least", "unknown"}
 
 
+def test_is_a_docker_log_whose_first_line_is_long_no_har(tmp_path: Path) -> None:
+    path = tmp_path / "proxy.log"
+    path.write_text("".join(docker(line) + "\n" for line in ["x" * 500, *lines_of("0.9.4")]))
+    assert read_capture(path).format == "console log"
+
+
 def test_is_a_line_of_other_json_nobodys_record() -> None:
     lines = [
         '{"level":"info","msg":"up"}',

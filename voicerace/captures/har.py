@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +31,8 @@ _RECEIVE: Final = Link("proxy", "component")
 _OURS: Final = frozenset(
     {"Settings", "SettingsApplied", "InjectUserMessage", "FunctionCallRequest", "FunctionCallResponse", "ConversationText"}
 )  # fmt: skip
+#: Docker's json-file has a text under the same key.
+_BEGIN: Final = re.compile(rb"\s*\{\s*\"log\"\s*:\s*\{")
 #: Above it a number is milliseconds: as seconds it is the year 5138.
 _SECONDS: Final = 1e11
 _LAST_MS: Final = 4_102_444_800_000
@@ -55,8 +58,7 @@ class HarSession:
 
 def is_har(head: bytes) -> bool:
     """Whether a file's beginning is that of a HAR."""
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:200]
-    return text.startswith(b"{") and b'"log"' in text and b'"voicerace_recording"' not in text and b'"stream"' not in text
+    return _BEGIN.match(head.removeprefix(b"\xef\xbb\xbf")) is not None
 
 
 def read_har(data: bytes, where: str) -> tuple[list[HarSession], int]:
