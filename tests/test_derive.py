@@ -92,3 +92,14 @@ def test_is_a_release_that_is_no_release_bad_input(tmp_path: Path) -> None:
     plain = tmp_path / "plain.log"
     plain.write_bytes(gzip.decompress((LOGS / "0.9.1.log.gz").read_bytes()))
     assert len(read_capture(plain).sessions) == 3
+
+
+def test_is_the_flag_cleared_before_the_end_of_a_text_reply_where_the_release_says_so() -> None:
+    """T clears it, and R comes behind: no session.update falls between. 0.9.0 never sets it for text: it depends on which."""
+    path = LOGS / "0.9.1.log.gz"
+    assert {of.answers.cleared for of in read_capture(path).sessions} == {None}
+    for tag, by in (("0.9.0", set()), ("0.9.1", {"response.output_text.done"})):
+        found = [each for of in read_capture(path, tag).sessions for each in of.answers.cleared or ()]
+        assert {each.by for each in found} == by
+        assert all(each.done_line is not None and each.line < each.done_line for each in found)
+        assert sum(each.updates for each in found) == 0

@@ -125,7 +125,9 @@ def capture_session(
     if derived is not None:
         said, given = told.release if told is not None else None, told.given if told is not None else False
         found = answers(completed, verdict, lambda seq: line(derived.origin.get(seq, 0)), derived.cleared_early)
-        found = replace(found, cleared=cleared(derived.cleared_early, completed, derived.origin, line))
+        agreed = told is not None and told.flag_agreed
+        early_on = cleared(derived.cleared_early, completed, derived.origin, line)
+        found = replace(found, cleared=early_on if agreed else None)
     else:
         said, given, early = _flag(recording, release)
         found = answers(completed, verdict, line, early)

@@ -177,6 +177,8 @@ def _unsaid(of: LoggedSession, said: Told) -> list[str]:
         unsaid.append("No release's model fits this log: nothing is derived from one.")
     elif len(said.candidates) > 1:
         unsaid.append(f"The log does not name the release: {', '.join(said.candidates)} would have written the same.")
+    if not said.flag_agreed:
+        unsaid.append("Whether the flag was cleared before response.done depends on which of these it is: give --release.")
     if said.derived:
         unsaid += [f"Taken for granted: {each}." for each in said.derived[0].assumed]
     if not of.updates_logged:

@@ -45,6 +45,7 @@ class Told:
         creates: `response.create` on which candidates and readings agree; None when they do not.
         updates: the same of `session.update`.
         outcomes: outcome -> why, of every candidate and reading.
+        flag_agreed: the candidates agree on where the flag was cleared.
     """
 
     release: str | None
@@ -56,6 +57,7 @@ class Told:
     creates: int | None
     updates: int | None
     outcomes: dict[str, str]
+    flag_agreed: bool = True
 
 
 def told(sessions: Sequence[LoggedSession], given: ProxyRelease | None) -> list[Told]:
@@ -121,6 +123,7 @@ def _told(session: LoggedSession, rows: list[ProxyRelease], given: ProxyRelease 
         creates.pop() if len(creates) == 1 else None,
         updates.pop() if len(updates) == 1 else None,
         outcomes,
+        len({one[0].cleared_early for one in every}) == 1,
     )
 
 
