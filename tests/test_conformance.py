@@ -15,6 +15,7 @@ from voicerace.conformance.run import COLUMNS
 from voicerace.recording import Recording, read_recordings
 from voicerace.shipped import shipped
 from voicerace.sweep import trials_of
+from voicerace.tables.gate import RULES
 from voicerace.tables.profiles import PROXY_TIMES_MS
 from voicerace.tables.releases import PROXIES, ProxyRelease
 
@@ -53,6 +54,8 @@ FLIPS: dict[str, tuple[object, ...]] = {
     "reply_text": ("done", "item", "any"),
     "other_json_raw": (True, False),
     "context_in": ("items", "instructions"),
+    "session_options": (True, False),
+    "gate": (None, frozenset(RULES)),
     "error_code_from": ("message", "api"),
     "idle_timeout_waits": (True, False),
 }
@@ -67,7 +70,8 @@ WITHOUT_EFFECT: dict[tuple[str, str, object], str] = {
 
 @cache
 def recordings(tag: str) -> tuple[Recording, ...]:
-    return tuple(read_recordings(shipped(f"data/conformance/{tag}.jsonl.gz")))
+    names = (f"{tag}.jsonl.gz", f"{tag}-drawn.jsonl.gz")
+    return tuple(each for name in names for each in read_recordings(shipped(f"data/conformance/{name}")))
 
 
 @cache

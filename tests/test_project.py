@@ -13,7 +13,9 @@ import pytest
 
 from voicerace.cli import main
 from voicerace.conformance.cases import scripts, sessions
+from voicerace.report.sentences import limits
 from voicerace.shipped import shipped
+from voicerace.tables.left_out import LEFT_OUT
 from voicerace.verdict import OUTCOMES
 
 ROOT = Path(__file__).parents[1]
@@ -101,3 +103,10 @@ def test_the_readme_knows_every_outcome_and_the_numbers_of_its_table() -> None:
 def test_the_schema_names_every_outcome() -> None:
     schema = json.loads((ROOT / "docs" / "run.schema.json").read_text("utf-8"))
     assert schema["properties"]["outcome"]["enum"] == list(OUTCOMES)
+
+
+def test_what_the_models_leave_out_is_said_in_the_docs_and_in_the_report() -> None:
+    page, report = (ROOT / "docs/limits.md").read_text("utf-8"), limits()
+    for each in LEFT_OUT:
+        assert f"| {each.party} | {each.what} | {each.matters} |" in page
+        assert each.what in report

@@ -24,7 +24,9 @@ from voicerace.engines.targets import UpstreamTarget
 from voicerace.engines.virtual import simulate
 from voicerace.errors import InputError
 from voicerace.ledger import Ledger
-from voicerace.recording import Recording
+from voicerace.parties.party import Effects
+from voicerace.parties.proxy import Proxy
+from voicerace.recording import Payload, Recording
 from voicerace.verdict import judge
 from voicerace.wire import agent, realtime
 
@@ -127,13 +129,25 @@ def test_a_host_of_anybodys_meets_a_release(release: str, outcome: str, tmp_path
     assert judge(host).outcome == judge(at_upstream).outcome == "unknown"
 
 
-def test_what_a_client_says_that_nobody_can_read_ends_its_session_and_no_other(tmp_path: Path) -> None:
+def test_what_a_client_says_that_nobody_can_read_ends_its_session_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model reads anything as the proxies do; if one day it does not, that is one session's end."""
+    usual = Proxy.message
+
+    def fragile(self: Proxy, sender: str, payload: Payload) -> Effects:
+        if isinstance(payload, dict) and payload.get("agent") == "no object":
+            raise TypeError("agent")
+        return usual(self, sender, payload)
+
+    monkeypatch.setattr(Proxy, "message", fragile)
+
     async def served() -> list[Recording]:
         async with api(session()) as api_url:
             make = proxy_visitors(session(), UpstreamTarget.of(api_url))
             async with serving(make, tmp_path) as (url, ended, _):
                 async with connect(url, logger=QUIET) as client:
-                    await client.send(json.dumps({"type": "Settings", "agent": ["no object"]}))
+                    await client.send(json.dumps({"type": "Settings", "agent": "no object"}))
                     with contextlib.suppress(ConnectionClosed):
                         await client.recv()
                     assert client.close_code == 1011

@@ -18,9 +18,9 @@ from typing import Any, Final
 
 from voicerace.filling import Reading, fill, readings
 from voicerace.ledger import Ledger
+from voicerace.parties import javascript
 from voicerace.parties.party import Effects, Send
 from voicerace.parties.proxy import Proxy
-from voicerace.parties.translate import json_of
 from voicerace.recording import LINKS, Event, Link, Payload, Recording
 from voicerace.tables.releases import ProxyRelease
 from voicerace.timers import Timers
@@ -218,8 +218,7 @@ class _Replay:
             payload = effect.payload
             if link == _SENT and isinstance(payload, bytes):
                 # The proxy hands the host's JSON on in a binary frame.
-                value = json_of(payload)
-                payload = value if isinstance(value, Mapping) else payload
+                payload = _object(payload)
             if link == _SENT and (self.expected or self._may_be_logged(payload)):
                 self.expected.append((payload, cause))
             else:
@@ -366,3 +365,12 @@ def _fields(event: Event) -> Mapping[str, Any]:
     """A logged send's own fields; its item's kind is all that is logged of an item, so the model's stands."""
     own = event.payload if isinstance(event.payload, Mapping) else {}
     return {name: value for name, value in own.items() if name != "item"}
+
+
+def _object(frame: bytes) -> Payload:
+    """A frame's JSON object, or the frame."""
+    try:
+        value = javascript.parse(frame)
+    except javascript.ThrownError:
+        return frame
+    return value if isinstance(value, Mapping) else frame

@@ -8,6 +8,8 @@ with its answer from the wire alone, because a customer's log has nothing else. 
   If not, the oldest unanswered create began it, and the next one was refused;
 - an event that comes twice says what it says once;
 - what the user said by voice came in with the client's own commit, where there was one: its news may pass behind a create;
+- a second `session.created` is another connection's: what was not answered on the one before never is, and the new
+  session knows none of its calls and results;
 - a refusal that finds no unanswered create, and names a response that was paired with one, shows that this response
   was the server's own (server VAD) and the create in question is the refused one.
 
@@ -37,6 +39,7 @@ class Output:
         own: it is the app's, not the component's default error.
         confirmed: the event that confirmed it, or None.
         refused: the upstream did not accept it.
+        lost: the event that began the next connection, when nothing had confirmed it until then.
     """
 
     key: int
@@ -44,6 +47,12 @@ class Output:
     own: bool
     confirmed: int | None = None
     refused: bool = False
+    lost: int | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Nothing has been heard of it yet."""
+        return self.confirmed is None and not self.refused and self.lost is None
 
 
 @dataclass
@@ -53,7 +62,7 @@ class Create:
     Attributes:
         key: the event that carried it.
         outputs_before: how many outputs had passed before it.
-        answer: what became of it; ``none`` until something did.
+        answer: what became of it; ``none`` until something did; ``closed`` when its connection went before.
         answered: the event that answered it.
         names: the response that it began, or that was in its way.
         error_type: of another error that answered it: ``invalid_request_error`` is the client's own doing.
@@ -61,7 +70,7 @@ class Create:
 
     key: int
     outputs_before: int
-    answer: Literal["none", "response", "refused", "error"] = "none"
+    answer: Literal["none", "response", "refused", "error", "closed"] = "none"
     answered: int | None = None
     names: str | None = None
     error_type: str | None = None
@@ -75,18 +84,19 @@ class Response:
         id: its id.
         created: the event that announced it.
         create: the create that began it, as an index into `Ledger.creates`; None for the server's own.
-        outputs_before: outputs that had passed before it began.
+        outputs_before: outputs that had passed before it began; `known_from`: of these, the first of its connection.
         calls: ids of its function calls, in order; `calls_done` those whose arguments are complete.
         message: it has a message item.
         heard: the first event with any of its text or audio.
         done: the event that ended it; `status` is the final one, `reason` what its details say (``turn_detected``,
-            ``client_cancelled``, an error's code, ...).
+            ``client_cancelled``, an error's code, ...; ``connection_closed`` when its connection went before it ended).
     """
 
     id: str
     created: int
     create: int | None
     outputs_before: int
+    known_from: int = 0
     calls: list[str] = field(default_factory=list)
     calls_done: list[int] = field(default_factory=list)
     message: bool = False
@@ -98,10 +108,17 @@ class Response:
 
 @dataclass
 class UserInput:
-    """Something the user said, as the upstream got it."""
+    """Something the user said, as the upstream got it.
+
+    Attributes:
+        key: the event with which it was complete.
+        text: None where it was spoken.
+        began: the event with which the server heard it begin; `key` for what it did not hear itself.
+    """
 
     key: int
     text: str | None
+    began: int
 
 
 @dataclass
@@ -114,6 +131,11 @@ class Ledger:
     inputs: list[UserInput] = field(default_factory=list)
     session_updates: list[int] = field(default_factory=list)
     refusals: list[int] = field(default_factory=list)
+    connections: int = 0
+    _opened_by: str | None = None
+    _known_from: int = 0
+    _calls_from: int = 0
+    _speech: int | None = None
     _confirming: set[str] = field(default_factory=set)
     _errors: set[str] = field(default_factory=set)
     _commits: list[int] = field(default_factory=list)
@@ -138,9 +160,15 @@ class Ledger:
     def unanswered(self) -> list[Create]:
         return [create for create in self.creates if create.answer == "none"]
 
+    @property
+    def calls(self) -> list[str]:
+        """Function calls of the newest connection, by id."""
+        responses = [*self.responses.values()][self._calls_from :]
+        return [call for response in responses for call in response.calls]
+
     def informed(self, response: Response, calls: list[str]) -> bool:
         """Whether the app's own result of every one of `calls` was accepted before the response began."""
-        before = self.outputs[: response.outputs_before]
+        before = self.outputs[response.known_from : response.outputs_before]
         known = {output.call_id for output in before if output.own and not output.refused}
         return known.issuperset(calls)
 
@@ -156,7 +184,7 @@ class Ledger:
                     own = not agent.is_default_error(item.get("output"))
                     self.outputs.append(Output(key, str(item.get("call_id")), own))
                 elif item.get("role") == "user":
-                    self.inputs.append(UserInput(key, _text(item)))
+                    self.inputs.append(UserInput(key, _text(item), key))
             case input_audio.COMMIT:
                 self._commits.append(key)
             case realtime.RESPONSE_CREATE:
@@ -167,7 +195,9 @@ class Ledger:
     def _server(self, event: Mapping[str, Any], key: int) -> None:
         kind = event.get("type")
         response = self.responses.get(str(event.get("response_id")))
-        if kind == realtime.RESPONSE_CREATED:
+        if kind == realtime.SESSION_CREATED:
+            self._connected(event.get("event_id"), key)
+        elif kind == realtime.RESPONSE_CREATED:
             self._created(realtime.response_of(event), key)
         elif kind == realtime.RESPONSE_DONE:
             body = realtime.response_of(event)
@@ -180,8 +210,12 @@ class Ledger:
             self._error(event, key)
         elif kind in (realtime.ITEM_ADDED, realtime.ITEM_DONE, realtime.ITEM_CREATED):
             self._confirmed(realtime.item_of(event), key)
+        elif kind == input_audio.SPEECH_STARTED:
+            self._speech = key
         elif kind == input_audio.COMMITTED:
-            self.inputs.append(UserInput(self._commits.pop(0) if self._commits else key, None))
+            came_in = self._commits.pop(0) if self._commits else key
+            self.inputs.append(UserInput(came_in, None, came_in if self._speech is None else self._speech))
+            self._speech = None
         elif response is not None and kind == "response.output_item.added":
             item = realtime.item_of(event)
             if item.get("type") == "function_call":
@@ -194,6 +228,23 @@ class Ledger:
         elif response is not None and response.heard is None and _carries_output(event):
             response.heard = key
 
+    def _connected(self, event_id: object, key: int) -> None:
+        """A connection has begun; what the one before left open stays so."""
+        if isinstance(event_id, str) and event_id == self._opened_by:
+            return
+        self._opened_by = event_id if isinstance(event_id, str) else None
+        self.connections += 1
+        if self.connections == 1:
+            return
+        for response in self.active:
+            response.done, response.status, response.reason = key, "incomplete", "connection_closed"
+        for create in self.unanswered:
+            create.answer, create.answered = "closed", key
+        for output in self.outputs:
+            if output.waits:
+                output.lost = key
+        self._known_from, self._calls_from = len(self.outputs), len(self.responses)
+
     def _created(self, body: Mapping[str, Any], key: int) -> None:
         if body.get("conversation_id", "") is None:
             return  # out of band
@@ -202,11 +253,11 @@ class Ledger:
             return
         index = next((i for i, create in enumerate(self.creates) if create.answer == "none"), None)
         if index is None:
-            self.responses[response_id] = Response(response_id, key, None, len(self.outputs))
+            self.responses[response_id] = Response(response_id, key, None, len(self.outputs), self._known_from)
             return
         create = self.creates[index]
         create.answer, create.answered, create.names = "response", key, response_id
-        self.responses[response_id] = Response(response_id, key, index, create.outputs_before)
+        self.responses[response_id] = Response(response_id, key, index, create.outputs_before, self._known_from)
 
     def _error(self, event: Mapping[str, Any], key: int) -> None:
         error = realtime.error_of(event)
@@ -224,7 +275,7 @@ class Ledger:
             del self._commits[:1]
         elif error.get("code") == "invalid_tool_call_id":
             text = str(error.get("message"))
-            waiting = (output for output in self.outputs if output.confirmed is None and not output.refused)
+            waiting = (output for output in self.outputs if output.waits)
             if (output := next((each for each in waiting if f"'{each.call_id}'" in text), None)) is not None:
                 output.refused = True
         elif self.unanswered and _may_answer_create(error):
@@ -252,7 +303,7 @@ class Ledger:
             return
         self._confirming.add(item_id)
         for output in self.outputs:
-            if output.call_id == item.get("call_id") and output.confirmed is None and not output.refused:
+            if output.call_id == item.get("call_id") and output.waits:
                 output.confirmed = key
                 return
 

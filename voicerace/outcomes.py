@@ -37,8 +37,8 @@ class Turn:
             free; None without a create or a response to hold it against.
         lead_ms: that result reaching the proxy minus response.done reaching it.
         dead_air_ms: from the calls' response.done to the informed reply's first output at the host; None without one.
-        by: who ended the reply, or kept it from coming, when the proxy did not: ``user`` (spoke into it), ``client``
-            (cancelled it, or asked for it wrongly), ``api``; None otherwise.
+        by: who ended the reply, or kept it from coming, when the proxy did not: ``user`` (spoke into it, or lost the
+            connection), ``client`` (cancelled it, or asked for it wrongly), ``api``; None otherwise.
         events: seqs of what the outcome rests on, in order.
     """
 

@@ -20,6 +20,7 @@ class Passage:
         host_seen, upstream_seen: whether both directions of that link were watched.
         ledger: the books of the upstream link; its keys are seqs.
         order: seq -> position at the upstream, for messages of that link, in that order; `end` is behind the last.
+        said_ns: text of the user's -> when it reached the proxy, each time; empty where that link was not watched.
         closes: the closings of connections, up to the first fault: what is closed after one is its consequence.
         fault: the first fault's reason, or None; `fault_on` its link, and `before_fault` the events that it did not follow.
     """
@@ -36,6 +37,10 @@ class Passage:
             self.order[event.seq] = position
             self.ledger.feed(event.link.sender, event.payload, event.seq)
         self.end = len(self.order)
+        self.said_ns: dict[str, list[int]] = {}
+        for event in recording.events if self.host_seen else ():
+            if event.type == "InjectUserMessage" and isinstance(event.payload, Mapping):
+                self.said_ns.setdefault(str(event.payload.get("content")), []).append(time_of(event, "proxy"))
         fault = next((e for e in recording.events if e.kind == "fault"), None)
         self.fault_on = fault.link if fault is not None else None
         self.before_fault = [e for e in recording.events if fault is None or e.seq < fault.seq]

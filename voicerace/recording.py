@@ -73,7 +73,7 @@ class Event:
     Attributes:
         seq: position in the recording; events of one link stand in the order they were sent.
         link: who sent it to whom.
-        kind: ``message``; ``close`` by one of the ends; ``fault``: a connection not opened, or dropped, or silence.
+        kind: ``message``; ``close`` by one of the ends; ``open``: after that, again; ``fault``: not opened, dropped, silence.
         sent_ns: when it left the sender, or None when nobody saw that.
         received_ns: when it reached the receiver, or None when nobody saw that or it never did.
         payload: the message; for a close ``{"code": int | None}``; for a fault ``{"reason": str}``.
@@ -84,7 +84,7 @@ class Event:
 
     seq: int
     link: Link
-    kind: Literal["message", "close", "fault"]
+    kind: Literal["message", "close", "open", "fault"]
     sent_ns: int | None
     received_ns: int | None
     payload: Payload
@@ -142,8 +142,8 @@ class Event:
         """
         try:
             kind = record["kind"]
-            if kind not in ("message", "close", "fault"):
-                raise InputError("kind", f"{kind!r} is unknown", "allowed are message, close, fault")
+            if kind not in ("message", "close", "open", "fault"):
+                raise InputError("kind", f"{kind!r} is unknown", "allowed are message, close, open, fault")
             if "binary" in record:
                 payload: Payload = base64.b64decode(record["binary"], validate=True)
             elif "text" in record:

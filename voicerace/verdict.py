@@ -6,15 +6,15 @@ function below. A verdict reads recordings of every origin alike, and says of ev
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from voicerace.ledger import Create, Output, Response
+from voicerace.ledger import Create, Output, Response, UserInput
 from voicerace.margins import dead_air_ms, lead_ms, margin_ms, waited_ns
 from voicerace.outcomes import BAD, OUTCOMES, Kind, Turn, Verdict
 from voicerace.passage import Passage, time_of
-from voicerace.recording import Recording
+from voicerace.recording import Event, Recording
 from voicerace.units import ms, ns
 from voicerace.wire import agent, realtime
 
@@ -27,6 +27,7 @@ _WORSE: Final = (
 )  # fmt: skip
 _LATE_NS: Final = 5_000_000_000
 _DEADLINE_MS: Final = 30_000
+_NEVER: Final = 2**63
 
 
 def judge(recording: Recording) -> Verdict:
@@ -81,31 +82,48 @@ class _Judge(Passage):
         """Turns as (first position, position behind the last, user inputs), in the order at the upstream."""
         starts = [(0, 0)]
         for user_input in self.ledger.inputs:
-            position = self.order[user_input.key]
             first, count = starts[-1]
-            if count == 0 or self._joins(position, first):
+            if count == 0 or any(self._joins(first, before) for before in self._moments(user_input)):
                 starts[-1] = (first, count + 1)
             else:
-                starts.append((position, 1))
+                starts.append((self.order[user_input.key], 1))
         ends = [first for first, _ in starts[1:]] + [self.end]
         return [(first, end, count) for (first, count), end in zip(starts, ends, strict=True)]
 
-    def _joins(self, position: int, first: int) -> bool:
-        """Whether an input at `position` belongs to the turn that began at `first`."""
+    def _moments(self, user_input: UserInput) -> Iterator[Callable[[int], bool]]:
+        """When the user said it, each as what had passed before: at the upstream, and for a text also at the proxy.
+
+        Speech counts from where the server heard it begin. A text is said to what the user has heard by then: a reply
+        whose end is still on its way is not over for them.
+        """
+        yield lambda other: self.order[other] < self.order[user_input.key]
+        yield lambda other: self.order[other] < self.order[user_input.began]
+        same = [each for each in self.ledger.inputs if each.text is not None and each.text == user_input.text]
+        said = self.said_ns.get(user_input.text or "", [])
+        rank = next((number for number, each in enumerate(same) if each is user_input), len(said))
+        if rank < len(said):
+            # Of what passed in the same nanosecond, all in front of its item: the user may have waited for it.
+            said_at = (said[rank], user_input.key)
+            yield lambda other: (time_of(self.by_seq[other], "proxy"), other) < said_at
+
+    def _joins(self, first: int, before: Callable[[int], bool]) -> bool:
+        """Whether what was said when `before` tells what had passed belongs to the turn that began at `first`."""
 
         def open_at(begun: int | None, ended: int | None) -> bool:
-            return begun is not None and self.order[begun] < position and (ended is None or self.order[ended] > position)
+            return begun is not None and before(begun) and (ended is None or not before(ended))
 
         ledger = self.ledger
         if any(open_at(create.key, create.answered) for create in ledger.creates):
             return True
         if any(open_at(response.created, response.done) for response in ledger.responses.values()):
             return True
-        calls = [call for r in ledger.responses.values() if first <= self.order[r.created] < position for call in r.calls]
-        confirmed = {o.call_id for o in ledger.outputs if o.own and o.confirmed and self.order[o.confirmed] < position}
-        waiting = any(open_at(o.key, o.confirmed) for o in ledger.outputs if not o.refused)
-        to_come = any(self.order[o.key] > position for o in ledger.outputs if o.call_id in calls and not o.refused)
-        return waiting or to_come or not confirmed.issuperset(calls)
+        begun = [r for r in ledger.responses.values() if first <= self.order[r.created] and before(r.created)]
+        calls = [call for response in begun for call in response.calls]
+        settled = [(o.call_id, o.lost if o.confirmed is None else o.confirmed) for o in ledger.outputs if o.own]
+        known = {call for call, key in settled if key is not None and before(key)}
+        waiting = any(open_at(o.key, o.confirmed) for o in ledger.outputs if not o.refused and o.lost is None)
+        to_come = any(not before(o.key) for o in ledger.outputs if o.call_id in calls and not o.refused)
+        return waiting or to_come or not known.issuperset(calls)
 
     def wedged(self) -> bool | None:
         """Whether the last user input was answered by nothing the user could hear."""
@@ -145,7 +163,9 @@ class _Judge(Passage):
         informed = [r for r in heard if ledger.informed(r, list(calls))]
         own = [o for o in outputs if o.own and not o.refused]
         told = self._host_errors(first, end)
-        facts = _Facts(calls, inputs, outputs, own, creates, refusals, told, heard, informed, calling[-1])
+        facts = _Facts(
+            calls, inputs, outputs, own, creates, refusals, told, heard, informed, calling[-1], calling[0].calls_done[0]
+        )
         outcome, why = self._outcome(facts, first, end)
         if outcome == "unknown" and self.fault is not None:
             why = f"{why}: {self.fault}"
@@ -203,9 +223,7 @@ class _Judge(Passage):
             return "lost", "the create was refused, the host was told nothing, no reply followed"
         if not settled:
             return "unknown", "the recording stops before the turn is over"
-        # Without a result at the upstream no create is behind it, not even the one that began the calls.
-        last = max((self.order[output.key] for output in facts.outputs if output.own), default=end)
-        asked = [create for create in facts.creates if self.order[create.key] > last]
+        asked = self._asked(facts)
         if asked:
             return "failed", f"a create after the last result had this answer: {self._answer(asked[-1])}"
         return "stalled", "no create was ever sent for the result"
@@ -232,18 +250,22 @@ class _Judge(Passage):
             return _ended_by(facts.informed[0])
         if outcome != "failed":
             return None
-        create = [each for each in facts.creates if facts.outputs and self.order[each.key] > self.order[facts.outputs[-1].key]][
-            -1
-        ]
+        create = self._asked(facts)[-1]
         if create.answer == "response":
             return _ended_by(self.ledger.responses[create.names or ""])
         return "client" if create.error_type == "invalid_request_error" else "api"
+
+    def _asked(self, facts: _Facts) -> list[Create]:
+        """The creates behind the app's last result; without one there are none, not even the one that began the calls."""
+        last = max((self.order[output.key] for output in facts.outputs if output.own), default=self.end)
+        return [create for create in facts.creates if self.order[create.key] > last]
 
     def _answer(self, create: Create) -> str:
         if create.answer == "response":
             response = self.ledger.responses[create.names or ""]
             return f"{response.id}, {response.status or 'unfinished'}, nothing heard of it"
-        return {"none": "none", "refused": "refused", "error": "another error"}[create.answer]
+        words = {"none": "none", "refused": "refused", "error": "another error", "closed": "none, its connection went"}
+        return words[create.answer]
 
     def _host_errors(self, first: int, end: int) -> int:
         """Errors with the active-response code sent to the host while the turn ran."""
@@ -266,16 +288,18 @@ class _Judge(Passage):
         """Calls that the app gave a result of its own for, whether or not the upstream got it and took it."""
         sent = [e.payload for e in self.recording.events if e.type == "FunctionCallResponse" and isinstance(e.payload, Mapping)]
         by_host = {str(each.get("id")) for each in sent if not agent.is_default_error(each.get("content"))}
+        # Without a connection the component drops it; the app has given it all the same.
+        by_host |= {given for event in self.recording.events if (given := _given_by_app(event)) is not None}
         return by_host | {output.call_id for output in facts.outputs if output.own}
 
     def _abandoned(self, facts: _Facts, end: int) -> bool:
         """Whether a connection closed in the turn while there was time left for it, with nothing refused or heard."""
-        if end != self.end or facts.heard or facts.refusals:
-            return False
-        call = time_of(self.by_seq[facts.calling.calls_done[0]], "upstream")
+        call = time_of(self.by_seq[facts.first_call], "upstream")
         last = max(time_of(self.by_seq[key], "upstream") for key in (*facts.calling.calls_done, *(o.key for o in facts.own)))
         deadline_ns = self.named_ns("deadline_ms", _DEADLINE_MS) or ns(_DEADLINE_MS)
-        return any(call <= time_of(event, "proxy") < last + deadline_ns for event in self.closes)
+        settling = [*facts.refusals, *(r.heard for r in facts.heard if r.heard is not None), *[*self.order][end : end + 1]]
+        until = min(last + deadline_ns, *(time_of(self.by_seq[key], "upstream") for key in settling), _NEVER)
+        return any(call <= time_of(event, "proxy") < until for event in self.closes)
 
     def _goes_on_after(self, key: int) -> bool:
         """Whether anything was sent after an event had reached the proxy; where the host was lost, anything to the host."""
@@ -295,9 +319,19 @@ class _Judge(Passage):
         return any(time_of(e, "proxy") >= time_of(self.by_seq[facts.calling.calls_done[0]], "upstream") for e in self.closes)
 
 
+def _given_by_app(event: Event) -> str | None:
+    """The call for which the app hands a result, or an error of its own, to the component."""
+    if event.link.sender != "app" or not isinstance(event.payload, Mapping):
+        return None
+    resolved = event.type == "resolved" and isinstance(event.payload.get("value"), Mapping)
+    handed = resolved or event.type in ("sendFunctionCallResponse", "sendResponse", "rejected")
+    return str(event.payload.get("id")) if handed else None
+
+
 def _ended_by(response: Response) -> Literal["user", "client", "api"]:
     """Who ended a response: its details say; what they do not say is the API's."""
-    return {"turn_detected": "user", "client_cancelled": "client"}.get(response.reason or "", "api")  # type: ignore[return-value]
+    causes = {"turn_detected": "user", "client_cancelled": "client", "connection_closed": "user"}
+    return causes.get(response.reason or "", "api")  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -314,3 +348,4 @@ class _Facts:
     heard: list[Response]
     informed: list[Response]
     calling: Response
+    first_call: int

@@ -27,7 +27,7 @@ from voicerace.engines.door import Door
 from voicerace.engines.place import Place
 from voicerace.engines.recorder import Recorder
 from voicerace.engines.session import Session
-from voicerace.parties.party import Effects, Send
+from voicerace.parties.party import Effects, Party, Send
 from voicerace.parties.upstream_asked import AskedUpstream
 from voicerace.recording import Payload
 from voicerace.wire.frames import payload_of
@@ -103,7 +103,7 @@ class _Seat(AskedSeat):
             return connection.respond(HTTPStatus.UNAUTHORIZED, "who are you?\n")
         return None
 
-    def _place(self, name: str) -> Place:
+    def _place(self, name: str, party: Party) -> Place:
         self.gate = Gate(knobs=self.session.knobs, item_done_early=self.session.times.has("item_done_ms"))
         self.place = Place({name: self.gate}, self.session.times, self.session.seed, self.recorder, self.watch)
         return self.place

@@ -44,6 +44,9 @@ ScenarioName = Annotated[str, typer.Option("--scenario", help=" | ".join(SCENARI
 Handler = Annotated[str, typer.Option(help="How the app answers a call: " + " | ".join(HANDLERS))]
 Modality = Annotated[str, typer.Option(help="What the model replies in: text | audio")]
 Calls = Annotated[int | None, typer.Option(metavar="N", help="Function calls in one response (scenario parallel): 1 to 8.")]
+IdleClose = Annotated[
+    bool, typer.Option("--idle-close", help="The component closes an idle connection after 10 s, as it does by default.")
+]
 Preamble = Annotated[bool, typer.Option("--preamble", help="The model speaks before it calls.")]
 ToolEnd = Annotated[str, typer.Option(help="How the tool ends: result | error | reject | none")]
 Profile = Annotated[str, typer.Option(help="Times that are not given: " + " | ".join(PROFILES))]

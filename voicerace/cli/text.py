@@ -18,7 +18,8 @@ _SHOWN = frozenset(
     {
         realtime.SESSION_UPDATE, realtime.SESSION_UPDATED, realtime.RESPONSE_CREATE, realtime.RESPONSE_CREATED,
         realtime.RESPONSE_DONE, realtime.ARGUMENTS_DONE, realtime.ITEM_CREATE, realtime.ERROR, realtime.TEXT_DONE,
-        realtime.AUDIO_DONE, "InjectUserMessage", "FunctionCallRequest", "FunctionCallResponse", "Error", "(close)", "(fault)",
+        realtime.AUDIO_DONE, "InjectUserMessage", "FunctionCallRequest", "FunctionCallResponse", "Error", "(close)", "(open)",
+        "(fault)",
     }
 )  # fmt: skip
 
@@ -33,6 +34,7 @@ RELEASE_LEGEND = (
     "             20s without any of them",
     "refusal      the active-response error is told to the host, or hidden from it",
     "unknown      an upstream event that the proxy does not know goes on raw, as an Error, or into its log",
+    "options      tool choice, modalities, tokens, managed prompt, output voice: sent on into the session, or dropped",
     "*            changed against the row before",
 )
 
@@ -97,8 +99,11 @@ def _what(event: Event) -> str:
 
 def release_lines() -> Iterator[str]:
     """The table of releases; a column that changed against the row before is marked with *."""
-    columns = ("tag", "backend", "published", "gen", "create on", "flag set by", "cleared by", "refusal", "unknown", "source")
-    widths = (18, 9, 11, 5, 13, 27, 12, 9, 9, 12)
+    columns = (
+        "tag", "backend", "published", "gen", "create on", "flag set by", "cleared by", "refusal", "unknown", "options",
+        "source",
+    )  # fmt: skip
+    widths = (18, 9, 11, 5, 13, 27, 12, 9, 9, 9, 14)
     yield "".join(f"{name:<{width}}" for name, width in zip(columns, widths, strict=True)).rstrip()
     before: tuple[str, ...] | None = None
     for row in PROXIES.values():
@@ -123,5 +128,6 @@ def _cells(row: ProxyRelease) -> tuple[str, ...]:
         " ".join(sorted(row.flag_cleared_by, reverse=True)),
         "hidden" if row.refusal_hidden else "told",
         row.unknown_event,
+        "sent" if row.session_options else "dropped",
         row.source,
     )

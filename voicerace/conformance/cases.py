@@ -18,6 +18,10 @@ from voicerace.conformance.steps import (
     DONE,
     GREETED,
     LEAVE,
+    NO_OPTIONS,
+    NO_OUTPUT,
+    OPTIONS,
+    OUTPUT,
     READY,
     REFUSED,
     SETTINGS,
@@ -124,6 +128,12 @@ def _finer() -> Iterator[dict[str, Any]]:
         ("return", "async_ref"), (2, 4), ("0", "100", "0,300", "150,151", "400,10", "1000,0")
     ):
         yield {"scenario": "parallel", "handler": handler, "calls": calls, "times": {**_LOOPBACK, "tool_ms": per_call}}
+    # A result before the loss, without a connection, on the new one before the user's words and behind them.
+    for handler, inject, tool in product(("return", "async_ref", "void_ref"), (20, 60, 200), (50, 150, 350, 400, 2000)):
+        times = {**_LOOPBACK, "inject_ms": inject, "tool_ms": tool}
+        yield {"scenario": "reconnect", "handler": handler, "times": times}
+    for handler, tool in product(("return", "async_ref", "void_ref"), (19_000, 25_000)):
+        yield {"scenario": "slow-tool", "handler": handler, "times": {**_LOOPBACK, "tool_ms": tool}}
 
 
 _SETTINGS = tuple(_settings())
@@ -138,6 +148,12 @@ def scripts() -> Iterator[Script]:
         ends = any(step.closes for step in steps)
         yield Script(name, steps if ends else (*steps, LEAVE))
     yield Script("upstream-unreachable", (), reachable=False)
+
+
+def _with_options(think: dict[str, Any], output: object) -> dict[str, Any]:
+    """Settings with session options, which later releases read."""
+    asked = {**SETTINGS["agent"], "think": {**SETTINGS["agent"]["think"], **think}, "sessionAudioOutput": output}
+    return {**SETTINGS, "agent": asked}
 
 
 _SCRIPTS: dict[str, tuple[Step, ...]] = {
@@ -207,6 +223,8 @@ _SCRIPTS: dict[str, tuple[Step, ...]] = {
     "error-session-length": (*READY, error("session_expired", "Your session hit the maximum duration of 60 minutes.")),
     "error-without-code": (*READY, error(None, "Something."), error("", "Something."), up({"type": "error", "event_id": "e"})),
     "error-without-message": (*READY, up({"type": "error", "event_id": "e", "error": {"code": "c"}})),
+    "settings-options": (CREATED, host(_with_options(OPTIONS, OUTPUT)), UPDATED),
+    "settings-options-of-no-use": (CREATED, host(_with_options(NO_OPTIONS, NO_OUTPUT)), UPDATED),
     "keepalive": (*READY, host({"type": "KeepAlive"})),
     "other-json": (*READY, host({"type": "UpdatePrompt", "prompt": "x"}), host({"type": realtime.RESPONSE_CREATE}), host({"no": "type"})),
     "upstream-text": (*READY, up("this is no JSON")),

@@ -95,8 +95,8 @@ class Signatures:
 
     def _to_host(self, message: Mapping[str, Any]) -> Signature:
         kind = message.get("type")
-        if kind in _SPEECH_TYPES:
-            return (kind, _dump(message))
+        if not isinstance(kind, str) or kind in _SPEECH_TYPES:
+            return (_dump(kind), _dump(message))
         if kind not in _AGENT_TYPES:
             return (kind, "passed on", _dump(message))
         calls = tuple((self._call(call["id"]), call["name"], call["arguments"]) for call in message.get("functions", ()))

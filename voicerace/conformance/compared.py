@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 from voicerace.conformance.compare import Difference, Signatures, differences
 from voicerace.engines.lockstep import RunningProxy
@@ -65,6 +65,13 @@ class ComparedProxy:
         self._overrun_s = 0.0
         self._model_words, self._real_words = Signatures(), Signatures()
 
+    def again(self) -> Self:
+        """Both on another connection of the host's; the books go on."""
+        self._keep(Link("component", "proxy"), "open", {}, received=True)
+        self.real, self.model = self.real.again(), self.model.again()
+        self._timers, self._running = Timers(), {}
+        return self
+
     def start(self) -> Effects:
         return ()
 
@@ -99,6 +106,10 @@ class ComparedProxy:
         # When it spoke, to the millisecond: a recording of it shows how long its wait was.
         left_ns = ns(span_ms) - min(ns(span_ms), ns(int(passed_s * 1e3)))
         self._compare(f"{span_ms} ms of silence", found, expected, self.now_ns() - left_ns)
+
+    def look_at_the_clock(self) -> None:
+        """The exchange is over: see whether one of the timers that still run may have run out."""
+        self._look_at_the_clock(tuple(self._running))
 
     def _real_s(self) -> float:
         return time.monotonic() - self._overrun_s
@@ -139,7 +150,13 @@ class ComparedProxy:
                 self._running[effect.name] = _Running(self._real_s(), self.now_ns(), span_ms)
 
     def _keep(
-        self, link: Link, kind: Literal["message", "close"], payload: Payload, *, received: bool, at_ns: int | None = None
+        self,
+        link: Link,
+        kind: Literal["message", "close", "open"],
+        payload: Payload,
+        *,
+        received: bool,
+        at_ns: int | None = None,
     ) -> None:
         now = self.now_ns() if at_ns is None else at_ns
         sent_ns, received_ns = (None, now) if received else (now, None)

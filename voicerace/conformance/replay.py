@@ -64,6 +64,9 @@ class _TimedModel:
             return "a timer", self.timers.until(step.at_ns + _EARLY_NS, self.proxy)
         overdue = self.timers.until(step.at_ns, self.proxy)
         sender = given.link.sender
+        if given.kind == "open":
+            self.proxy, self.timers = self.proxy.again(), Timers()
+            return "the host connects again", overdue
         if given.kind == "close":
             code = given.payload.get("code") if isinstance(given.payload, Mapping) else None
             cause, effects = f"{sender} closes", self.proxy.closed(sender, code)

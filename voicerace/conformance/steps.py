@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -40,6 +41,22 @@ CONTEXT = agent.settings(
     greeting="Hello.",
     context=[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello again"}],
 )
+#: What goes from Settings into the session, in the releases that read it.
+OPTIONS: dict[str, Any] = {
+    "toolChoice": {"type": "function", "name": "f"},
+    "outputModalities": ["audio", "video", "text"],
+    "maxOutputTokens": 4096,
+    "managedPrompt": {"id": " prompt_1 ", "version": " 2 ", "variables": {"city": "Rome"}, "other": 1},
+}
+OUTPUT = {"format": {"type": " audio/pcm ", "rate": 24000}, "speed": 1.5, "voice": {"id": " voice_1 "}}
+#: What does not, but for the tool choice: null is one.
+NO_OPTIONS: dict[str, Any] = {
+    "toolChoice": None,
+    "outputModalities": ["video"],
+    "maxOutputTokens": 0.5,
+    "managedPrompt": {"id": " ", "version": "2"},
+}
+NO_OUTPUT = {"format": {"type": "audio/mp3"}, "speed": 1.6, "voice": " "}
 
 
 def host(payload: Payload) -> Step:
@@ -111,3 +128,15 @@ CALLED = (
 TEXT_DONE = content(realtime.TEXT_DONE, text="A reply.")
 DONE = response(realtime.RESPONSE_DONE, "resp_1")
 REFUSED = up(realtime.refusal("event_x", "resp_1", None))
+
+
+def shown(step: Step) -> str:
+    """A step in one line."""
+    if step.wait_ms:
+        return f"nobody says anything for {step.wait_ms} ms"
+    if step.closes:
+        return f"{step.sender} closes" + ("" if step.code is None else f" with {step.code}")
+    payload = step.payload
+    if isinstance(payload, bytes):
+        return f"{step.sender} sends {len(payload)} bytes" + (f" {payload!r}" if len(payload) < 100 else "")
+    return f"{step.sender} sends " + (json.dumps(payload) if isinstance(payload, Mapping) else f"the text {payload!r}")

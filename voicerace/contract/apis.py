@@ -15,6 +15,7 @@ from voicerace.engines.recorder import Recorder
 from voicerace.engines.seats import UpstreamSeat
 from voicerace.engines.session import Session
 from voicerace.engines.targets import UpstreamTarget
+from voicerace.parties.party import Party
 from voicerace.parties.upstream_asked import AskedUpstream
 from voicerace.tables.profiles import SERVER_TIMES
 
@@ -31,14 +32,14 @@ _DRAWS: Final = 20
 class AskedSeat(UpstreamSeat):
     """The mock upstream, for one connection, doing what its client asks of it."""
 
-    def _place(self, name: str) -> Place:
+    def _place(self, name: str, party: Party) -> Place:
         times = self.session.times
-        party = AskedUpstream(
+        asked = AskedUpstream(
             knobs=self.session.knobs,
             item_done_early=times.has("item_done_ms"),
             slot_lags=not times.never_positive("slot_lag_ms"),
         )
-        self.place = Place({name: party}, times, self.session.seed, self.recorder, self.watch)
+        self.place = Place({name: asked}, times, self.session.seed, self.recorder, self.watch)
         return self.place
 
 

@@ -70,7 +70,9 @@ class Line:
         self._queue: asyncio.Queue[_Item | asyncio.Event | None] = asyncio.Queue()
         self._held_back: set[asyncio.TimerHandle] = set()
         self._closing = False
-        place.lines[outgoing] = self
+        #: Another connection has taken its place.
+        self.gone = False
+        place.connected(self)
 
     # -- out ---------------------------------------------------------------------------------------------------------
 
@@ -185,6 +187,8 @@ class Line:
         asyncio.get_running_loop().call_later(self._in_s, self._take, raw, now)
 
     def _take(self, raw: str | bytes, read_ns: int | None) -> None:
+        if self.gone:
+            return
         recorder = self.place.recorder
         payload = payload_of(raw)
         if self.both_ours:
@@ -202,7 +206,9 @@ class Line:
         if self._closing:
             return
         if closed.rcvd is None or (closed.sent is not None and not closed.rcvd_then_sent):
-            if not recorder.stopped:  # else it is ours, who ended the session
+            # Where both ends are ours, a loss that a party meant is on its way like any closing.
+            meant = self.both_ours and recorder.received(self.incoming, "close") is not None
+            if not (meant or recorder.stopped):  # else it is ours, who ended the session
                 recorder.fault(self.incoming, why_closed(closed, self.incoming.sender))
             self.place.closed(self.incoming, ABNORMAL)
             return

@@ -32,7 +32,7 @@ from voicerace.engines.seats import ProxySeat, UpstreamSeat
 from voicerace.engines.session import Session
 from voicerace.engines.targets import ProxyTarget, UpstreamTarget, address, scrubber
 from voicerace.errors import InputError
-from voicerace.parties.party import Effects
+from voicerace.parties.party import Effects, Party, Renewable
 from voicerace.parties.user import User
 from voicerace.recording import LINKS, Link, Payload, Recording
 from voicerace.secrets import Scrubber
@@ -185,7 +185,10 @@ class _Play:
         parties = session.parties()
         self.user = parties["user"]
         here = {name: parties[name] for name in ("user", "app", "component")}
-        self.host = Place(here, session.times, session.seed, self.recorder, self._host_passed)
+        self.host = Place(here, session.times, session.seed, self.recorder, self._host_passed, self._wanted)
+        #: Set while the host wants a connection that it does not have.
+        self._unconnected = asyncio.Event()
+        self._mock: Party | None = None
         self.proxy_ours = live.proxy.kind == "model"
         self.seats: list[UpstreamSeat | ProxySeat | Relay] = []
         #: What the session waits for before anybody can say anything, for the reason when it does not come.
@@ -233,13 +236,24 @@ class _Play:
         return self.session.times.longest_ns(self.session.seed) / 1e9 + _SILENCE_MARGIN_S
 
     async def _talk(self) -> None:
-        """Connect the host and take part until its connection ends."""
+        """Connect the host and take part until its last connection ends."""
+        first = True
+        while await self._connection(first=first) and isinstance(self.user, User) and self.user.state.offline:
+            first = False
+            await self._unconnected.wait()
+            self._unconnected.clear()
+
+    def _wanted(self) -> None:
+        self._unconnected.set()
+
+    async def _connection(self, *, first: bool) -> bool:
+        """One connection of the host's, to its end; False when there was none."""
         try:
             connection = await self._connect()
         except NotConnectedError as error:
             if not self.recorder.faults:
                 self.recorder.fault(Link("proxy", "component"), f"proxy: {error.reason}")
-            return
+            return False
         whole = self.session.times.ns("host_rtt_ms", 0, self.session.seed)
         line = Line(
             self.host,
@@ -249,8 +263,10 @@ class _Play:
             in_ns=0 if self.proxy_ours else whole - whole // 2,
             both_ours=self.proxy_ours,
         )
-        self.host.start()
+        if first:
+            self.host.start()
         await line.run()
+        return True
 
     async def _connect(self) -> ClientConnection:
         """The host's connection to the proxy, with the proxy's own upstream connection made ours where it can be."""
@@ -300,7 +316,7 @@ class _Play:
         """What the upstream connection of a running proxy meets: the mock, or a relay to the real one."""
         upstream = self.live.upstream
         if upstream.kind == "mock":
-            return UpstreamSeat(self.session, self.recorder, watch=self._upstream_passed)
+            return UpstreamSeat(self.session, self.recorder, watch=self._upstream_passed, party=self._next_mock())
         return Relay(
             "proxy",
             "upstream",
@@ -317,7 +333,14 @@ class _Play:
         upstream = self.live.upstream
         if upstream.url is not None:
             return await open_connection(upstream.url, [*upstream.headers().items()])
-        return await self._open_at(self.live.upstream_door, UpstreamSeat(self.session, self.recorder, both_ours=True))
+        seat = UpstreamSeat(self.session, self.recorder, both_ours=True, party=self._next_mock())
+        return await self._open_at(self.live.upstream_door, seat)
+
+    def _next_mock(self) -> Party:
+        """The mock upstream of the next connection."""
+        known = self._mock
+        self._mock = known.again() if isinstance(known, Renewable) else self.session.parties()["upstream"]
+        return self._mock
 
     # -- the user watches --------------------------------------------------------------------------------------------
 
@@ -346,7 +369,7 @@ class _Play:
 
     async def _act_behind(self, effects: Effects) -> None:
         async with self._barred:
-            seat = self.seats[0]
+            seat = self.seats[-1]
             if not isinstance(seat, ProxySeat):
                 await seat.barrier()
             self._act(effects)

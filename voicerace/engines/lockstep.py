@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Sequence
 from http import HTTPStatus
+from socket import SHUT_RDWR
 from types import TracebackType
 from typing import Self
 
@@ -101,6 +102,7 @@ class RunningProxy:
     """
 
     def __init__(self, url: str, upstream: UpstreamSocket, *, reachable: bool = True) -> None:
+        self._url = url
         self._upstream_socket = upstream
         upstream.refuse_next = not reachable
         self._open = contextlib.ExitStack()
@@ -118,6 +120,11 @@ class RunningProxy:
             _barrier(self._upstream)
         self._closed: set[str] = set()
 
+    def again(self) -> Self:
+        """The proxy on another connection of the host's."""
+        self.end()
+        return type(self)(self._url, self._upstream_socket)
+
     def start(self) -> Effects:
         return ()
 
@@ -133,7 +140,9 @@ class RunningProxy:
     def closed(self, sender: str, code: int | None) -> Effects:
         near = self._socket(sender)
         self._closed.add(sender)
-        if near is not None:
+        if near is not None and code == ABNORMAL:
+            near.socket.shutdown(SHUT_RDWR)
+        elif near is not None:
             near.close(code if code is not None else 1000)
         return self._collect(await_close=True)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from voicerace.engines.recorder import Recorder
 from voicerace.errors import InputError
 from voicerace.parameters import Times
-from voicerace.parties.party import Cancel, Close, Effects, Party, Send, SetTimer
+from voicerace.parties.party import Cancel, Close, Effects, Open, Party, Send, SetTimer
 from voicerace.recording import LINKS, Link, Payload
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Place:
         seed: of the draws.
         recorder: takes down what passes.
         watch: called with (link, payload, number) when a message was handled here, and when one was sent from here.
+        connect: called when a party opens a connection again that was closed.
     """
 
     def __init__(
@@ -54,12 +55,16 @@ class Place:
         seed: int,
         recorder: Recorder,
         watch: Callable[[Link, Payload, int], None] | None = None,
+        connect: Callable[[], None] | None = None,
     ) -> None:
         self.parties = dict(parties)
         self.times = times
         self.seed = seed
         self.recorder = recorder
         self.watch = watch
+        self.connect = connect
+        #: What was said on a connection that is being opened.
+        self._early: dict[Link, list[Payload]] = {}
         self.lines: dict[tuple[str, str], Line] = {}
         self.broken: BaseException | None = None
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
@@ -72,6 +77,12 @@ class Place:
         """The connections are open."""
         for name, party in self.parties.items():
             self._call(name, party.start)
+
+    def connected(self, line: Line) -> None:
+        """The connection that `line` is an end of is there."""
+        self.lines[line.outgoing] = line
+        for payload in self._early.pop(line.outgoing, ()):
+            self._send(line.outgoing, payload)
 
     def message(self, link: Link, payload: Payload, seq: int, *, foreign: bool = False) -> None:
         """A message reached a party here; a foreign one is from a program that is none of ours, and may say anything."""
@@ -99,7 +110,7 @@ class Place:
         self._waiting.clear()
         # Cut loose from what knows it, so that no collection is needed to free it.
         self.lines.clear()
-        self.watch = None
+        self.watch = self.connect = None
 
     def fail(self, error: Exception, party: str | None = None) -> None:
         """What nobody expected: it ends the session, and surfaces behind it."""
@@ -163,6 +174,8 @@ class Place:
                 self._cancel(party, effect.name)
             elif isinstance(effect, Close):
                 self._close(_LINK[party, effect.to], effect.code)
+            elif isinstance(effect, Open):
+                self._open(_LINK[party, effect.to])
 
     def _ring(self, party: str, name: str) -> None:
         del self._timers[party, name]
@@ -176,7 +189,9 @@ class Place:
     def _send(self, link: Link, payload: Payload) -> None:
         if link in self._closed:
             return
-        if line := self.lines.get(link):
+        if link in self._early:
+            self._early[link].append(payload)
+        elif line := self.lines.get(link):
             for number, each in line.send(payload):
                 self.show(link, each, number)
         elif link.receiver in self.parties:
@@ -189,6 +204,15 @@ class Place:
             self._closed.add(link)
             if line := self.lines.get(link):
                 line.close(code)
+
+    def _open(self, link: Link) -> None:
+        if self.connect is not None:
+            self._closed -= {link, Link(link.receiver, link.sender)}
+            if (line := self.lines.pop(link, None)) is not None:
+                line.gone = True
+            self._early[link] = []
+            self.recorder.opened(link)
+            self.connect()
 
     def show(self, link: Link, payload: Payload, seq: int) -> None:
         """Let whoever watches see a message."""

@@ -25,7 +25,7 @@ __all__ = ["Recorder"]
 @dataclass(slots=True)
 class _Entry:
     link: Link
-    kind: Literal["message", "close", "fault"]
+    kind: Literal["message", "close", "open", "fault"]
     sent_ns: int | None
     received_ns: int | None
     payload: Payload
@@ -83,6 +83,14 @@ class Recorder:
         if observed_at == "engine":
             self._pending.setdefault(link, deque()).append(seq)
         return seq
+
+    def opened(self, link: Link) -> None:
+        """A connection is opened again: what was on its way on the one before, and behind it, is lost."""
+        now = self.now_ns()
+        self._enter(_Entry(link, "open", now, now, {}, "engine", settled=True))
+        for each, waiting in self._pending.items():
+            if "proxy" in each:
+                waiting.clear()
 
     def arrived(self, seq: int) -> None:
         """A message sent earlier has reached the other end."""

@@ -19,6 +19,7 @@ from voicerace.engines.line import Line, Tamper, drop
 from voicerace.engines.place import Place
 from voicerace.engines.recorder import Recorder
 from voicerace.engines.session import Session
+from voicerace.parties.party import Party
 from voicerace.recording import Link, Payload
 
 __all__ = ["ProxySeat", "Seat", "UpstreamSeat", "refusal"]
@@ -89,8 +90,7 @@ class Seat:
         """Take part until the connection ends."""
         raise NotImplementedError
 
-    def _place(self, name: str) -> Place:
-        party = self.session.parties()[name]
+    def _place(self, name: str, party: Party) -> Place:
         self.place = Place({name: party}, self.session.times, self.session.seed, self.recorder, self.watch)
         return self.place
 
@@ -107,6 +107,7 @@ class UpstreamSeat(Seat):
     Args (beside those of `Seat`):
         tamper: spoils what it sends.
         refuse: answer the handshake with this HTTP status.
+        party: who sits here, when it is not the session's first.
     """
 
     comes = Link("proxy", "upstream")
@@ -120,8 +121,10 @@ class UpstreamSeat(Seat):
         watch: Watch | None = None,
         tamper: Tamper | None = None,
         refuse: int | None = None,
+        party: Party | None = None,
     ) -> None:
         super().__init__(session, recorder, both_ours=both_ours, watch=watch)
+        self.party = party or session.parties()["upstream"]
         self.tamper = tamper
         self.refuse = refuse
         self.line: Line | None = None
@@ -134,7 +137,7 @@ class UpstreamSeat(Seat):
         return refusal(self.refuse, "refused on purpose")
 
     async def sit(self, connection: ServerConnection) -> None:
-        place = self._place("upstream")
+        place = self._place("upstream", self.party)
         out_ns, in_ns = self._delays("upstream_rtt_ms", towards_upstream=False)
         self.line = Line(
             place,
@@ -179,7 +182,7 @@ class ProxySeat(Seat):
         self.upstream_ours = upstream_ours
 
     async def sit(self, connection: ServerConnection) -> None:
-        place = self._place("proxy")
+        place = self._place("proxy", self.session.parties()["proxy"])
         out_ns, in_ns = self._delays("host_rtt_ms", towards_upstream=False)
         host = Line(
             place,

@@ -36,6 +36,8 @@ class Session:
         modality: of the model's replies.
         calls: function calls in the response that makes them.
         preamble: a spoken message before the calls.
+        idle_close: the component closes a connection on which nothing happens for 10 s, as it does unless the app sets
+            `idleTimeoutMs`; the user's next words open another.
         tool_end: how the app's tool ends.
         knobs: the upstream's open facts.
         seed: of all draws; without drawn times it changes nothing.
@@ -50,6 +52,7 @@ class Session:
     modality: Literal["text", "audio"] = "text"
     calls: int = 1
     preamble: bool = False
+    idle_close: bool = False
     tool_end: ToolEnd = "result"
     knobs: Knobs = field(default_factory=Knobs)
     seed: int = 0
@@ -67,6 +70,7 @@ class Session:
         modality: str = "text",
         calls: int | None = None,
         preamble: bool = False,
+        idle_close: bool = False,
         tool_end: str | None = None,
         knobs_given: Mapping[str, str] | None = None,
         seed: int = 0,
@@ -105,6 +109,7 @@ class Session:
             modality="audio" if modality == "audio" else "text",
             calls=count,
             preamble=preamble,
+            idle_close=idle_close,
             tool_end=tool_end,  # type: ignore[arg-type]  # checked above against the same Literal
             knobs=knobs(knobs_given or {}),
             seed=seed,
@@ -115,10 +120,12 @@ class Session:
         return {
             "user": self.user(),
             "app": App(HANDLERS[self.handler], self.tool_end, self.scenario.repeats),
-            "component": Component(component(self.component), late_settings=self.scenario.late_settings),
+            "component": Component(
+                component(self.component), idle_timeout=self.idle_close, late_settings=self.scenario.late_settings
+            ),
             "proxy": Proxy(self.release),
             "upstream": Upstream(
-                [each.steps for each in self.scenario.inputs],
+                [each.steps for each in self.scenario.inputs if each.by != "loss"],
                 calls=self.calls,
                 modality=self.modality,
                 preamble=self.preamble,
@@ -132,7 +139,7 @@ class Session:
     def user(self) -> User:
         """The user, who knows how many results the app will send."""
         results = 0 if self.tool_end == "none" else 1 + self.scenario.repeats
-        return User(self.scenario.inputs, results)
+        return User(self.scenario.inputs, results, comes_back=self.idle_close)
 
     def provenance(self) -> dict[str, Any]:
         """What a recording says of where it comes from."""
@@ -144,6 +151,7 @@ class Session:
             "modality": self.modality,
             "calls": self.calls,
             "preamble": self.preamble,
+            **({"idle_close": True} if self.idle_close else {}),
             "tool_end": self.tool_end,
             "profile": self.profile,
             "times": self.times.to_json(),

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from voicerace.engines.session import Session
-from voicerace.parties.party import Cancel, Close, Effects, Party, Send, SetTimer
+from voicerace.parties.party import Cancel, Close, Effects, Open, Party, Renewable, Send, SetTimer
 from voicerace.parties.user import User
 from voicerace.recording import LINKS, Event, Link, Payload, Recording
 
@@ -70,6 +70,8 @@ class VirtualEngine:
         self._cause = -1
         self._timers: dict[tuple[str, str], int] = {}
         self._closed: set[Link] = set()
+        #: Messages of a link with lower numbers belong to a connection that is gone.
+        self._since: dict[Link, int] = {}
         self._log: list[list[Any]] = []
         self._held: list[tuple[_Key, tuple[Any, ...]]] = []
         self._seen: set[int] = set()
@@ -121,6 +123,8 @@ class VirtualEngine:
                 del self._timers[party, name]
                 self._note(number, party, f"timer {name.partition(':')[0]}", cause)
                 self._apply(party, self.parties[party].timer(name))
+            case ("message", link, seq, _) if seq < self._since.get(link, 0):
+                return
             case ("message", link, seq, cause):
                 entry = self._log[seq]
                 entry[3] = self.now_ns
@@ -160,6 +164,21 @@ class VirtualEngine:
             elif isinstance(effect, Close):
                 self._send(party, effect.to, "close", {"code": effect.code})
                 self._closed.add(_LINK[party, effect.to])
+            elif isinstance(effect, Open):
+                self._open_again(_LINK[party, effect.to])
+
+    def _open_again(self, link: Link) -> None:
+        """The proxy and the upstream begin anew; the connection opens in no time (the real one takes a round trip)."""
+        self._log.append([link, "open", self.now_ns, self.now_ns, {}])
+        renewed = {name: party for name in ("upstream", "proxy") if isinstance(party := self.parties[name], Renewable)}
+        links = {each for each in LINKS if "proxy" in each}
+        self._closed -= links
+        self._since |= dict.fromkeys(links, len(self._log))
+        self._timers = {key: number for key, number in self._timers.items() if key[0] not in renewed}
+        for name, party in renewed.items():
+            self.parties[name] = party.again()
+        for name in renewed:
+            self._apply(name, self.parties[name].start())
 
     def _send(self, sender: str, receiver: str, kind: str, payload: Payload) -> None:
         link = _LINK[sender, receiver]

@@ -64,6 +64,9 @@ class App:
                 return speech if began else (Send("component", _SPEECH), SetTimer("frame", "frame_ms"), *speech)
             case "leave":
                 return (Send("component", {"type": "stop"}),)
+            case "lose":
+                self.state.microphone = "off"
+                return (Send("component", {"type": "offline"}),)
             case "onFunctionCallRequest":
                 return self._called(payload)
         return ()

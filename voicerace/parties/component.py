@@ -6,8 +6,8 @@ result. `sendFunctionCallResponse` of its ref does not count as an answer. What 
 is the table `tables.callbacks`; what differs between releases, `tables.components`. Both are held against the running
 component: `voicerace.conformance.component`.
 
-What is not modelled: Settings go out 50 ms after the connection opens, here at once; `stop()` closes it after a second,
-here at once; a closed connection is not opened again, as the real one does when the app says or starts something.
+What is not modelled: Settings go out 50 ms after the first connection opens, here at once; `stop()` closes it after a second,
+here at once; and `start()`, which opens a closed connection again as the user's next text does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 from voicerace.parties.component_idle import Idle
 from voicerace.parties.component_values import content_of, json_of, named, values
-from voicerace.parties.party import Cancel, Close, Effect, Effects, Send, SetTimer
+from voicerace.parties.party import ABNORMAL, Cancel, Close, Effect, Effects, Open, Send, SetTimer
 from voicerace.recording import Payload
 from voicerace.tables import components
 from voicerace.tables.callbacks import Agent, Row, Sound, Step, Tell, TextEnd, User, rows_of
@@ -36,7 +36,9 @@ WEATHER = {
 
 #: Messages of the proxy that count as the agent's doings for the idle timeout; AgentDone from 0.10.0, where it is shown.
 _ACTIVITY = frozenset({"AgentThinking", "AgentStartedSpeaking", "AgentDone", "AgentAudioDone"})
-_TIMERS = ("settings", "settings again", "microphone", "playback", "text_done", "text_counts", "idle", "awaits")
+_TIMERS = (
+    "settings", "settings again", "opened", "microphone", "playback", "text_done", "text_counts", "idle", "awaits", "text",
+)  # fmt: skip
 
 
 @dataclass
@@ -59,6 +61,7 @@ class ComponentState:
     announced: "speaking" was told for this playback.
     hears: user audio may follow Settings.
     closed: the connection is gone.
+    text: what has opened the connection again, and waits for Settings to be sent.
     """
 
     calls: dict[str, str] = field(default_factory=dict)
@@ -69,6 +72,7 @@ class ComponentState:
     announced: bool = False
     hears: bool = False
     closed: bool = False
+    text: str | None = None
 
 
 class Component:
@@ -121,7 +125,7 @@ class Component:
 
     def message(self, sender: str, payload: Payload) -> Effects:
         if self.state.closed:
-            return ()
+            return self._while_closed(payload) if sender == "app" and isinstance(payload, dict) else ()
         before = copy(self.state.shown)
         if sender == "app":
             if isinstance(payload, bytes):
@@ -153,6 +157,11 @@ class Component:
                 self.state.hears = True
             case "playback":
                 self._steps(self._rows["(played)"], {})
+            case "opened":
+                self._opened()
+            case "text" if self.state.text is not None:
+                text, self.state.text = self.state.text, None
+                self._inject(text)
             case "text_done":
                 self._text_done()
             case "text_counts" if self.idle:
@@ -281,10 +290,7 @@ class Component:
         """The handler's side: the passed `sendResponse`, the promise, the return; and the ref, which is not tracked."""
         match call["type"]:
             case "injectUserMessage":
-                self._out.append(Send("proxy", agent.inject_user_message(call["content"])))
-                if self.idle:
-                    self.idle.activity(rests=self._rests())
-                self._agent("thinking")
+                self._inject(call["content"])
             case "microphone" if self.state.hears:
                 self._out.append(Send("proxy", bytes(call["pcm"])))
             case "sendFunctionCallResponse":
@@ -304,6 +310,35 @@ class Component:
                 self._settle(call["id"], json_of({"error": call["message"] or "Unknown error"}))
             case "stop":
                 self._out = [Close("proxy", 1000), *self.closed("proxy", 1000)]
+            case "offline":
+                # Not a call of the app's: the browser has lost its network.
+                self._out = [Close("proxy", ABNORMAL), *self.closed("proxy", ABNORMAL)]
+
+    def _inject(self, text: str) -> None:
+        self._out.append(Send("proxy", agent.inject_user_message(text)))
+        if self.idle:
+            self.idle.activity(rests=self._rests())
+        self._agent("thinking")
+
+    # -- without a connection ----------------------------------------------------------------------------------------
+
+    def _while_closed(self, call: dict[str, Any]) -> Effects:
+        """A text opens the connection again (`injectUserMessage`); all else that would be sent is dropped (`sendJSON`)."""
+        before = copy(self.state.shown)
+        if call["type"] != "injectUserMessage":
+            self._from_app(call)
+            return [effect for effect in self._committed(before) if getattr(effect, "to", "") != "proxy"]
+        self.state.closed = False
+        self.state.text = call["content"]
+        for state in ("connecting", "connected"):
+            self._tell("onConnectionStateChange", service="agent", state=state)
+        return [Open("proxy"), *self._take(), SetTimer("opened", "settings_open_ms"), SetTimer("text", "settings_poll_ms")]
+
+    def _opened(self) -> None:
+        """Settings of a further connection, with what the app gave them: it keeps no conversation of its own here."""
+        if self.release.warns_of_context and not self.context:
+            self._tell("onContextWarning")
+        self._out += (self._settings(), SetTimer("microphone", "settings_wait_ms"))
 
     def _settle(self, call_id: str, content: str, *, default: bool = False) -> None:
         """Answer for a call that has no answer yet."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 from voicerace.recording import Payload
 
-__all__ = ["ABNORMAL", "Cancel", "Close", "Effect", "Effects", "Party", "Send", "SetTimer"]
+__all__ = ["ABNORMAL", "Cancel", "Close", "Effect", "Effects", "Open", "Party", "Renewable", "Send", "SetTimer"]
 
 
 #: The code of a connection that ended without a close frame (RFC 6455, 7.4.1). It never travels: who carries out a
@@ -42,6 +42,17 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
+class Open:
+    """Open the connection to a neighbour again, after it was closed.
+
+    One host connection is one session of the proxy's, with an upstream connection of its own: everybody behind the link
+    begins again (`Renewable`), and what was on its way on the old connections is lost.
+    """
+
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetTimer:
     """Call `timer(name)` after the duration called `after`; `index` tells apart the values of one name."""
 
@@ -57,7 +68,7 @@ class Cancel:
     name: str
 
 
-Effect: TypeAlias = Send | Close | SetTimer | Cancel
+Effect: TypeAlias = Send | Close | Open | SetTimer | Cancel
 Effects: TypeAlias = Sequence[Effect]
 
 
@@ -75,3 +86,11 @@ class Party(Protocol):
 
     def timer(self, name: str) -> Effects:
         """A timer set earlier ran out."""
+
+
+@runtime_checkable
+class Renewable(Party, Protocol):
+    """A party that takes part in a connection, and in the next one as another."""
+
+    def again(self) -> Renewable:
+        """The party for the next connection."""

@@ -2,7 +2,8 @@
 
 The machine follows the running proxy, in the order of its sends on each link: `voicerace conformance` compares them
 message by message. One method per event, one branch per knob; nothing here knows a release by name. What it does with
-the user's audio is in `proxy_audio`, what it tells the host of the agent's words in `proxy_voice`.
+the user's audio is in `proxy_audio`, when it asks for responses in `proxy_creates`, what it tells the host of the agent's
+words in `proxy_voice`.
 
 Facts: RELEASES knobs 1-9; `server.ts` and `translator.ts` of each tag.
 """
@@ -12,19 +13,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from voicerace.parties import proxy_audio, translate
+from voicerace.parties import javascript, proxy_audio, translate, translate_session
+from voicerace.parties.javascript import ThrownError, at, or_else, trim
 from voicerace.parties.party import ABNORMAL, Cancel, Close, Effects, SetTimer
+from voicerace.parties.proxy_creates import Creates
 from voicerace.parties.proxy_state import ProxyState
-from voicerace.parties.proxy_voice import Voice
 from voicerace.recording import Payload
 from voicerace.tables.releases import A, I, ProxyRelease, R, T
 from voicerace.wire import agent, input_audio, realtime, speech
-from voicerace.wire.frames import frame_of
+from voicerace.wire.frames import frame_of, payload_of
 
 __all__ = ["Proxy", "ProxyState"]
 
 
-class Proxy(Voice):
+class Proxy(Creates):
     """One host connection with its one upstream connection, in the release of `release`."""
 
     def __init__(self, release: ProxyRelease) -> None:
@@ -48,6 +50,9 @@ class Proxy(Voice):
         }
 
     # -- the party ---------------------------------------------------------------------------------------------------
+
+    def again(self) -> Proxy:
+        return Proxy(self.release)
 
     def start(self) -> Effects:
         return ()
@@ -102,46 +107,18 @@ class Proxy(Voice):
         self._stop_waiting()
         self._out += [Close("upstream", ABNORMAL), Close("component", ABNORMAL)]
 
-    # -- creates and the flag ----------------------------------------------------------------------------------------
-
-    def _create(self, writer: str) -> None:
-        """Send `response.create` for `writer`; the flag follows where the release sets it by that writer."""
-        self._upstream(realtime.create_response())
-        self._response_started(writer)
-
-    def _response_started(self, writer: str) -> None:
-        state = self.state
-        if writer in self.release.flag_set_by:
-            state.flag = True
-        state.started = state.done = state.audio_came = state.text_went = False
-        state.last_text = None
-        state.deltas = ""
-
-    def _response_ended(self) -> None:
-        state = self.state
-        state.flag = state.started = state.done = False
-        self._out += proxy_audio.freed(state.audio, self.release)
-
-    def _release_create(self) -> None:
-        """The event that the create behind a result waited for has come."""
-        if self.release.recovery:
-            self._out.append(Cancel("recovery"))
-        self.state.mark = False
-        self._create("result")
-
-    def _release_event(self, event: str) -> None:
-        if self.state.mark and event in self.release.create_on:
-            self._release_create()
-
     # -- from the host -----------------------------------------------------------------------------------------------
 
     def _from_host(self, payload: Payload) -> None:
-        message = payload if isinstance(payload, Mapping) else translate.json_of(_raw(payload))
-        if message is None:
+        try:
+            message = payload if isinstance(payload, Mapping) else javascript.parse(_raw(payload))
+            self._host_message(javascript.field(message, "type"), message if isinstance(message, Mapping) else {}, payload)
+        except ThrownError:
+            # Whatever goes wrong with a message, also halfway through it: the proxy takes it for audio.
             self._user_audio(_raw(payload))
-            return
-        fields = message if isinstance(message, Mapping) else {}
-        match fields.get("type"):
+
+    def _host_message(self, kind: Any, fields: Mapping[str, Any], payload: Payload) -> None:
+        match kind:
             case "Settings":
                 self._settings(fields)
             case "FunctionCallResponse":
@@ -153,7 +130,7 @@ class Proxy(Voice):
                 self._upstream(_raw(payload))
             case "KeepAlive":
                 pass
-            case kind:
+            case _:
                 self._host(agent.error(translate.disallowed(kind), "disallowed_client_message_type"))
 
     def _settings(self, settings: Mapping[str, Any]) -> None:
@@ -163,20 +140,22 @@ class Proxy(Voice):
             self._host(agent.settings_applied())
             return
         state.configured = True
-        state.audio.vad = translate.server_vad(settings, self.release)
-        self._upstream(realtime.update_session(translate.session(settings, self.release)))
-        messages = translate.context_messages(settings)
+        session = translate_session.session(settings, self.release)
+        state.audio.vad = translate_session.server_vad(settings, self.release)
+        self._upstream(realtime.update_session(session))
         if self.release.context_in == "items":
-            state.context_items = tuple(realtime.create_item(translate.context_item(each)) for each in messages)
-        elif messages:
+            for each in translate_session.context_items(settings):
+                state.context_items += (each,)
+        elif translate_session.has_context(settings):
             state.had_context = True
-        greeting = settings.get("agent", {}).get("greeting")
-        state.greeting = greeting if isinstance(greeting, str) and greeting.strip() else None
+        state.greeting = translate_session.greeting(settings)
 
     def _result(self, response: Mapping[str, Any]) -> None:
         """Knob 1: the output item at once; its create at once, or behind one mark for however many results."""
         self._upstream(realtime.create_item(translate.output_item(response, self.release)))
-        if self.release.defers:
+        if self.release.gate is not None:
+            self._gated(lambda gate: gate.result(str(response.get("id"))))
+        elif self.release.defers:
             self.state.mark = True
             if self.release.recovery:
                 self._out.append(SetTimer("recovery", "recovery_ms"))
@@ -189,23 +168,23 @@ class Proxy(Voice):
         """Knob 5: the item, an echo, and a create at the next event of any item."""
         state = self.state
         if self.release.text_queued and not state.ready:
-            state.queued_text = (*state.queued_text, message)
+            state.queued_text += (message,)
             return
-        text = message.get("content") or ""
+        text = or_else(at(message, "content"), "")
         self._upstream(realtime.create_item(realtime.user_item(text)))
-        state.text_waits = True
+        state.text_waits = self.release.gate is None
         self._host(agent.conversation_text("user", text))
+        if self.release.gate is not None:
+            self._create("text")
 
     def _user_audio(self, frame: bytes) -> None:
         """Knob 6: every frame that is no JSON, in whatever kind of frame it comes."""
-        state = self.state
-        if not frame:
-            return
-        if not state.ready:
-            state.audio.kept += (frame,)
-        else:
+        audio = self.state.audio
+        if frame and not self.state.ready:
+            audio.kept += (frame,)
+        elif frame:
             try:
-                self._out += proxy_audio.receive(state.audio, self.release, frame, flag=state.flag)
+                self._out += proxy_audio.receive(audio, self.release, frame, flag=self.state.flag)
             except proxy_audio.CannotAppendError:
                 self._process_ends()
 
@@ -216,44 +195,50 @@ class Proxy(Voice):
         self._response_started("audio")
         return [*self._effects(), *proxy_audio.stop(self.state.audio)]
 
-    def _commit_audio(self) -> None:
-        """Commit what is pending, if it is enough and the flag is not set: the mark is not looked at."""
-        if proxy_audio.due(self.state.audio, self.release, flag=self.state.flag):
-            self._out += proxy_audio.commit(self.state.audio)
-            self._create("audio")
-
     # -- from the upstream -------------------------------------------------------------------------------------------
 
     def _from_upstream(self, payload: Payload) -> None:
-        event = payload if isinstance(payload, Mapping) else translate.json_of(_raw(payload))
-        if event is None or (self.release.unknown_event == "raw" and not isinstance(event, Mapping)):
+        try:
+            event = payload if isinstance(payload, Mapping) else javascript.parse(_raw(payload))
+            fields = event if isinstance(event, Mapping) else {}
+            self._event(javascript.field(event, "type"), fields, payload)
+            self._gated(lambda gate: gate.event(fields))
+        except ThrownError:
+            # No JSON, or something went wrong while it was handled: what was done before stays done.
             self._no_json(payload)
-            return
-        payload = event if isinstance(event, Mapping) else {}
-        kind = str(payload.get("type"))
+
+    def _event(self, kind: Any, event: Mapping[str, Any], payload: Payload) -> None:
         if kind == realtime.SESSION_CREATED:
             return
-        if handler := self._upstream_events.get(kind):
-            handler(payload)
-        elif self.release.unknown_event == "raw":
-            self._host(payload)
-        else:
-            self._known_or_not(kind, payload)
+        handler = self._upstream_events.get(kind) if isinstance(kind, str) else None
+        handler = None if kind == realtime.RESPONSE_DONE and self.release.done_raw else handler
+        if handler:
+            handler(event)
+        if self.release.unknown_event == "raw":
+            if handler is None or handler == self._item:
+                self._pass_on(payload)
+        elif handler is None:
+            self._known_or_not(kind, event)
 
-    def _known_or_not(self, kind: str, event: Mapping[str, Any]) -> None:
+    def _known_or_not(self, kind: Any, event: Mapping[str, Any]) -> None:
         """Releases that drop what they know: is this event one of those?"""
         if kind == realtime.RESPONSE_CREATED:
             if "server" in self.release.flag_set_by and self.state.audio.vad and not self.state.flag:
                 self._response_started("server")
         elif kind == realtime.TEXT_DELTA and self.release.text_delta_known:
-            delta = event.get("delta")
-            self.state.deltas += delta if isinstance(delta, str) else ""
-        elif kind not in translate.KNOWN_EVENTS and self.release.unknown_event == "error":
-            self._host(agent.error(translate.unmapped(kind), "unmapped_upstream_event"))
+            self.state.deltas += translate.text_of_delta(event)
+        elif not isinstance(kind, str) or kind not in translate.KNOWN_EVENTS:
+            description = translate.unmapped(or_else(kind, "(unknown)"))
+            if self.release.unknown_event == "error":
+                self._host(agent.error(description, "unmapped_upstream_event"))
+
+    def _pass_on(self, payload: Payload) -> None:
+        """An event of the upstream as it came, but always as text."""
+        self._host(payload if isinstance(payload, Mapping) else payload_of(_raw(payload).decode("utf-8", "replace")))
 
     def _no_json(self, payload: Payload) -> None:
         if self.release.unknown_event == "raw":
-            self._host(payload.decode("utf-8", "replace") if isinstance(payload, bytes) else payload)
+            self._pass_on(payload)
         else:
             self._host(agent.error(translate.UNPARSED, "unmapped_upstream_event"))
 
@@ -277,25 +262,25 @@ class Proxy(Voice):
             # One by one: what went out before a frame that cannot is sent.
             for effect in proxy_audio.flush(state.audio, self.release, flag=state.flag):
                 self._out.append(effect)
-        except proxy_audio.CannotAppendError:
-            # Thrown while this event is handled, and taken for a fault of it.
-            self._no_json(event)
+        except proxy_audio.CannotAppendError as error:
+            raise ThrownError("while this event is handled, and taken for a fault of it") from error
 
     def _text_done(self, event: Mapping[str, Any]) -> None:
         """T. In the releases that take text from it, that happens before the flag is cleared."""
         state = self.state
         if self.release.reply_text == "any":
             self._agent_started()
-            text = translate.text_of_done(event) or state.deltas.strip() or None
+            text = translate.text_of_done(event) or trim(state.deltas) or None
             state.deltas = ""
-            self._reply_text(text, trimmed=text)
+            self._reply_text(text)
         if T in self.release.flag_cleared_by:
             self._response_ended()
         self._release_event(T)
+        done_text = self._text_in_log(event, "text") if self.release.reply_text == "done" else None
         if self.release.reply_text != "any":
             self._agent_started()
-        if self.release.reply_text == "done":
-            self._host(agent.conversation_text("assistant", event.get("text") or ""))
+        if done_text is not None:
+            self._host(agent.conversation_text("assistant", done_text))
         if self.release.agent == "some":
             self._host({"type": "AgentAudioDone"})
         elif self.release.agent == "all" or not state.audio_came:
@@ -304,23 +289,28 @@ class Proxy(Voice):
 
     def _transcript_done(self, event: Mapping[str, Any]) -> None:
         """S."""
-        text = event.get("transcript") or ""
         if self.release.reply_text == "done":
-            self._agent_started()
-            self._host(agent.conversation_text("assistant", text))
-        elif self.release.reply_text == "any" and text.strip() and not self.state.text_went:
-            self._agent_started()
-            self._reply_text(text, trimmed=text.strip())
+            self._host(agent.conversation_text("assistant", self._text_in_log(event, "transcript")))
+        elif self.release.reply_text == "any":
+            text = or_else(at(event, "transcript"), "")
+            if javascript.trimmed(text) and not self.state.text_went:
+                self._agent_started()
+                self._reply_text(text)
+
+    def _text_in_log(self, event: Mapping[str, Any], name: str) -> str:
+        """Words that these releases look at for their log first, and so survive as text only."""
+        return javascript.text(or_else(at(event, name), ""))
 
     def _arguments_done(self, event: Mapping[str, Any]) -> None:
-        name, arguments = event.get("name") or "function", event.get("arguments") or ""
+        name, arguments = or_else(at(event, "name"), "function"), or_else(at(event, "arguments"), "")
         self._agent_started()
-        self._host(agent.function_call_request(event.get("call_id") or "", name, arguments))
+        self._host(agent.function_call_request(or_else(at(event, "call_id"), ""), name, arguments))
         if self.release.reply_text == "done":
-            self._host(agent.conversation_text("assistant", agent.call_text(name, arguments)))
+            self._host(agent.conversation_text("assistant", translate.call_text(name, arguments)))
 
     def _audio_delta(self, event: Mapping[str, Any]) -> None:
-        pcm = realtime.pcm_of(event)
+        delta = at(event, "delta")
+        pcm = javascript.base64_bytes(delta) if isinstance(delta, str) else b""
         if not pcm:
             return
         self.state.audio_came = True
@@ -338,15 +328,12 @@ class Proxy(Voice):
 
     def _response_done(self, event: Mapping[str, Any]) -> None:
         """R."""
-        if self.release.done_raw:
-            self._host(event)
-            return
         if self.release.reply_text == "any":
-            text = self.state.deltas.strip() or translate.text_of_output(realtime.response_of(event))
+            text = trim(self.state.deltas) or translate.text_of_output(event)
             self.state.deltas = ""
             if text and not self.state.text_went:
                 self._agent_started()
-                self._reply_text(text, trimmed=text.strip())
+                self._reply_text(text)
         if self.release.agent not in ("none", "some"):
             self._agent_done()
         if R in self.release.flag_cleared_by:
@@ -374,16 +361,17 @@ class Proxy(Voice):
 
     def _item(self, event: Mapping[str, Any]) -> None:
         """An item was added or confirmed: I, the event that user text waits for, and text of the assistant's."""
-        item = realtime.item_of(event)
-        if event["type"] == realtime.ITEM_DONE and item.get("type") == "function_call_output":
+        item = at(event, "item")
+        if self.release.unknown_event != "raw":
+            # Its log has the item's id.
+            javascript.string(at(item, "id"))
+        if event["type"] == realtime.ITEM_DONE and at(item, "type") == "function_call_output":
             self._release_event(I)
         if self.state.text_waits and not self.state.mark:
             self.state.text_waits = False
             self._create("text")
-        if self.release.unknown_event == "raw":
-            self._host(event)
-        elif text := translate.text_of_item(item):
-            self._item_text(str(item.get("id") or ""), text)
+        if self.release.unknown_event != "raw" and (words := translate.text_of_item(item)):
+            self._item_text(at(item, "id"), words)
 
 
 def _raw(payload: Payload) -> bytes:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from voicerace.parties.javascript import at, key, or_else, string, text, truthy
 from voicerace.parties.party import Cancel, Effect, Send, SetTimer
 from voicerace.tables.releases import ProxyRelease
 from voicerace.wire import input_audio
@@ -25,6 +26,8 @@ COMMIT_BYTES: Final = 4_800
 APPEND_MAX: Final = 15 * 2**20
 #: 16 kHz in, 24 kHz out: how far one sample of the output is from the next, in samples of the input.
 _STEP: Final = 16_000 / 24_000
+#: So much of a transcript goes into the log.
+_LOGGED: Final = 60
 
 
 class CannotAppendError(Exception):
@@ -57,7 +60,7 @@ class AudioState:
     most_set: bool = False
     sample: int | None = None
     position: float = 0.0
-    words: dict[str, str] = field(default_factory=dict)
+    words: dict[Hashable, str] = field(default_factory=dict)
 
 
 def receive(state: AudioState, release: ProxyRelease, frame: bytes, *, flag: bool) -> Iterator[Effect]:
@@ -127,17 +130,28 @@ def stop(state: AudioState) -> Iterator[Effect]:
     yield Cancel("audio_most")
 
 
-def words(state: AudioState, release: ProxyRelease, event: Mapping[str, Any]) -> str:
-    """The user's words in an event of the transcription: the piece, or all of the item's so far."""
-    item = event.get("item_id") or ""
+def words(state: AudioState, release: ProxyRelease, event: Mapping[str, Any]) -> Any:
+    """The user's words in an event of the transcription: the piece, or all of the item's so far.
+
+    Raises:
+        ThrownError: what is said to be all the words is neither text nor an array.
+    """
+    item = key(or_else(at(event, "item_id"), ""))
     if event["type"] == input_audio.TRANSCRIBED:
-        if item:
+        if truthy(at(event, "item_id")):
             state.words.pop(item, None)
-        return event.get("transcript") or ""
+        whole = or_else(at(event, "transcript"), "")
+        if isinstance(whole, list):
+            string(whole[:_LOGGED])
+            return whole
+        return text(whole)
+    piece = string(or_else(at(event, "delta"), ""))
     if release.transcripts == "pieces":
-        return event.get("delta") or ""
-    state.words[item] = text = state.words.get(item, "") + (event.get("delta") or "")
-    return text
+        return piece
+    all_words = state.words.get(item, "") + piece
+    if item is not None:
+        state.words[item] = all_words
+    return all_words
 
 
 # -- the rules' parts ------------------------------------------------------------------------------------------------

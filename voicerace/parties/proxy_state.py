@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from voicerace.parties.gate import GateState
 from voicerace.parties.proxy_audio import AudioState
 from voicerace.wire import agent, realtime
 
@@ -34,6 +35,7 @@ class ProxyState:
         items_sent: items whose text went to the host.
         waiting_error: an idle_timeout error held back while the flag is set.
         audio: what it remembers of the user's audio.
+        gate: what the reference gate remembers; no other release has one.
     """
 
     flag: bool = False
@@ -53,6 +55,7 @@ class ProxyState:
     text_went: bool = False
     last_text: str | None = None
     deltas: str = ""
-    items_sent: set[str] = field(default_factory=set)
+    items_sent: set[Hashable] = field(default_factory=set)
     waiting_error: agent.Message | None = None
     audio: AudioState = field(default_factory=AudioState)
+    gate: GateState = field(default_factory=GateState)

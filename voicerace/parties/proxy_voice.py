@@ -6,6 +6,9 @@ Facts: RELEASES 8, "Reply text" and "Agent".
 
 from __future__ import annotations
 
+from typing import Any
+
+from voicerace.parties.javascript import key, trim, truthy
 from voicerace.parties.party import Effect, Effects, Send
 from voicerace.parties.proxy_state import ProxyState
 from voicerace.recording import Payload
@@ -37,25 +40,25 @@ class Voice:
 
     # -- the agent ----------------------------------------------------------------------------------------------------
 
-    def _item_text(self, item_id: str, text: str) -> None:
+    def _item_text(self, item_id: Any, text: str) -> None:
         """Assistant text of an item goes out once per item, and not again when T, S or R brought it."""
-        state = self.state
-        if item_id in state.items_sent:
-            return
-        if item_id:
-            state.items_sent.add(item_id)
+        state, known = self.state, key(item_id) if truthy(item_id) else None
+        if known is not None:
+            if known in state.items_sent:
+                return
+            state.items_sent.add(known)
         if self.release.reply_text == "any":
-            if state.last_text is not None and text.strip() == state.last_text:
+            if state.last_text is not None and trim(text) == state.last_text:
                 return
             state.text_went = True
-            state.last_text = text.strip()
+            state.last_text = trim(text)
         self._host(agent.conversation_text("assistant", text))
 
-    def _reply_text(self, text: str | None, *, trimmed: str | None) -> None:
+    def _reply_text(self, text: str | None) -> None:
         if text and not self.state.text_went:
             self._host(agent.conversation_text("assistant", text))
             self.state.text_went = True
-            self.state.last_text = trimmed
+            self.state.last_text = trim(text)
 
     def _agent_started(self) -> None:
         if self.release.agent != "none" and not self.state.started:

@@ -82,7 +82,8 @@ class Speaker:
 
     def _step(self, asked: Mapping[str, Any]) -> Step:
         """Which step of the plan comes next, whatever was `asked` of the response."""
-        steps = self.plan[min(self.state.inputs, len(self.plan)) - 1] if self.state.inputs else ("reply",)
+        said = self.state.earlier + self.state.inputs
+        steps = self.plan[min(said, len(self.plan)) - 1] if self.state.inputs else ("reply",)
         step = steps[min(self.state.steps_taken, len(steps) - 1)]
         self.state.steps_taken += 1
         # Without a tool in its session a model has nothing to call.
@@ -99,7 +100,7 @@ class Speaker:
 
     def _reply_text(self) -> str:
         """The text shows what the model knew: the results accepted so far, or that there are none."""
-        if not self.state.calls or self.state.inputs > 1:
+        if not self.state.calls or self.state.earlier + self.state.inputs > 1:
             return "You are welcome."
         known = [self.state.outputs[call][-1] for call in self.state.calls if call in self.state.outputs]
         return "The tool says: " + " and ".join(known) if known else "I have no result yet."

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 from voicerace.parties.listener import Listener
 from voicerace.parties.party import Cancel, Effects
@@ -25,6 +26,14 @@ class Upstream(Listener):
     """One Realtime session: what a client may send it, and what that does. Args: those of `Speaker`."""
 
     # -- the party ---------------------------------------------------------------------------------------------------
+
+    def again(self) -> Self:
+        """A session of its own: it knows none of the calls before, and gives ids that nobody had."""
+        fresh, known = copy(self), self.state
+        calls = dict.fromkeys(known.calls, PHASES[0])
+        state = UpstreamState(counts=dict(known.counts), earlier=known.earlier + known.inputs, calls=calls)
+        vars(fresh).update(state=state, _out=[])
+        return fresh
 
     def start(self) -> Effects:
         self.state.session = {"type": "realtime", "model": "gpt-realtime", "output_modalities": [self.modality]}
@@ -59,9 +68,13 @@ class Upstream(Listener):
         return self._effects()
 
     def closed(self, sender: str, code: int | None) -> Effects:
+        """The session ends with its connection: what it would have said by itself is not said any more."""
+        self.state.ended = True
         return ()
 
     def timer(self, name: str) -> Effects:
+        if self.state.ended:
+            return ()
         kind, _, rest = name.partition(":")
         if kind == "ack":
             self._confirm(rest)

@@ -70,7 +70,7 @@ class UpstreamState:
         calls: call id -> whether its item is ``open``, ``item_done``, or its response done (``response_done``).
         outputs: call id -> results accepted for it, in order.
         acks: items accepted and not yet confirmed, by id.
-        inputs: user inputs accepted; `steps_taken`: responses begun for the newest of them.
+        inputs: user inputs accepted; `earlier`: those of the sessions before; `steps_taken`: responses begun for the newest.
         counts: how many ids of each kind were given out.
         last_item: the newest item's id.
         session: the session object.
@@ -78,6 +78,7 @@ class UpstreamState:
         audio: bytes in the input audio buffer; `appended`: bytes of the whole session.
         speech: the user item that the speech being heard will become, or empty; `pausing`: silence has begun in it.
         server_waits: a response of the server's own follows when the slot is free.
+        ended: the connection is closed.
     """
 
     slot: State = "free"
@@ -87,6 +88,7 @@ class UpstreamState:
     outputs: dict[str, list[str]] = field(default_factory=dict)
     acks: dict[str, dict[str, Any]] = field(default_factory=dict)
     inputs: int = 0
+    earlier: int = 0
     steps_taken: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     last_item: str | None = None
@@ -97,3 +99,4 @@ class UpstreamState:
     speech: str = ""
     pausing: bool = False
     server_waits: bool = False
+    ended: bool = False

@@ -24,12 +24,13 @@ class UserState:
     """What the user has seen.
 
     Attributes:
-        said: inputs said so far.
+        said: inputs said so far; `words` those of them that say something.
         left: the session is over.
         ledger: the books of the upstream link.
         own_results: call id -> results of the app's own that were sent.
         responses_before: responses that had been announced when the newest input was said, and then had arrived.
-        about_to_say: the next input follows after `inject_ms`.
+        about_to_say: the next input follows after `inject_ms`, or `offline_ms`.
+        offline: the connection is lost, and the next input opens it again.
     """
 
     said: int = 0
@@ -38,6 +39,8 @@ class UserState:
     own_results: dict[str, int] = field(default_factory=dict)
     responses_before: int = 0
     about_to_say: bool = False
+    offline: bool = False
+    words: int = 0
 
 
 class User:
@@ -46,11 +49,13 @@ class User:
     Args:
         inputs: what they say, in order; the last is the one that shows whether the session still works.
         results_per_call: how many results of its own the app sends for a call.
+        comes_back: a connection that was closed does not end the session: the next words open it again, at the deadline.
     """
 
-    def __init__(self, inputs: Sequence[UserInput], results_per_call: int = 1) -> None:
+    def __init__(self, inputs: Sequence[UserInput], results_per_call: int = 1, *, comes_back: bool = False) -> None:
         self.inputs = tuple(inputs)
         self.results_per_call = results_per_call
+        self.comes_back = comes_back
         self.state = UserState()
 
     def start(self) -> Effects:
@@ -108,6 +113,12 @@ class User:
         if kind == "onSettingsApplied" and self.state.said == 0:
             return self._next()
         if kind == "onConnectionStateChange" and isinstance(payload, Mapping) and payload.get("state") == "closed":
+            if self.state.offline:
+                self.state.about_to_say = True
+                return (SetTimer("say", "offline_ms"), Cancel("deadline"))
+            if self.comes_back and not self.state.left:
+                self.state.offline = True
+                return ()
             self.state.left = True
             return (Cancel("deadline"), Cancel("say"))
         return ()
@@ -125,11 +136,11 @@ class User:
         """An informed reply to the newest input is done, no result or input is pending, no response active or asked for."""
         ledger = self.state.ledger
         # Speech has reached the model once it is committed; until then the user is still speaking.
-        if ledger.active or ledger.unanswered or len(ledger.inputs) < self.state.said:
+        if ledger.active or ledger.unanswered or len(ledger.inputs) < self.state.words:
             return False
-        if any(output.confirmed is None and not output.refused for output in ledger.outputs):
+        if any(output.waits for output in ledger.outputs):
             return False
-        calls = [call for response in ledger.responses.values() for call in response.calls]
+        calls = ledger.calls
         if any(self.state.own_results.get(call, 0) < self.results_per_call for call in calls):
             return False
         since = list(ledger.responses.values())[self.state.responses_before :]
@@ -143,6 +154,10 @@ class User:
             return (Send("app", {"type": "leave"}), Cancel("deadline"))
         words = self.inputs[state.said]
         state.said += 1
+        state.offline = words.by == "loss"
+        if state.offline:
+            return (Send("app", {"type": "lose"}), Cancel("deadline"))
+        state.words += 1
         state.responses_before = len(state.ledger.responses)
         verb = "speak" if words.by == "voice" else "say"
         effects: list[Effect] = [Send("app", {"type": verb, "text": words.text}), SetTimer("deadline", "deadline_ms")]

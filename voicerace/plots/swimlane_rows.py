@@ -207,6 +207,8 @@ class _Words:
         """Label, kind, and the name under which it is folded with its like (or nothing)."""
         if event.kind == "close":
             return "connection closed", "plain", ""
+        if event.kind == "open":
+            return "connection opened again", "plain", ""
         if isinstance(event.payload, bytes):
             return ("audio", "plain", f"audio {event.link}")
         if not isinstance(event.payload, Mapping):

@@ -16,6 +16,7 @@ from voicerace.plots.style import glyph
 from voicerace.statistics import outcomes_at
 from voicerace.sweep import Run
 from voicerace.tables.handlers import HANDLERS
+from voicerace.tables.left_out import LEFT_OUT
 from voicerace.tables.releases import PROXIES
 from voicerace.verdict import OUTCOMES
 
@@ -291,8 +292,9 @@ def limits() -> str:
             "published once (8 ms, beta API, January 2025). The map shows many gaps for that reason.",
             "**The running proxies ran in virtual time**: real programs, real sockets, every message in the order of the "
             "schedule. What a busy event loop or a bad network adds is not in it.",
-            "**The component is modelled from its source** and from one observation of the running component; spoken user "
-            "input and server voice detection are not in these sessions.",
+            "**The component is a model**, held against the running component under its own tests (docs/component.md); spoken "
+            "user input and server voice detection are not in these sessions.",
+            *(f"**Left out of the {each.party}'s model:** {each.what} *It can change:* {each.matters}" for each in LEFT_OUT),
         )
     )
 

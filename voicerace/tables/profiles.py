@@ -35,9 +35,8 @@ TIMES: Final[dict[str, Time]] = {
     "reply_gap_ms": Time("from there to response.done"),
     "ack_ms": Time("an item created -> confirmed"),
     "repeat_ms": Time("scenario double: a result -> the same result again"),
-    "inject_ms": Time(
-        "from the call, or the reply's first output, to the user's further words (scenarios inject, barge-in, voice)"
-    ),
+    "inject_ms": Time("from the call, or the reply's first output, to the user's further words, or to the connection's loss"),
+    "offline_ms": Time("scenario reconnect: the connection is lost -> the user's next words, which open it again"),
     "settings_ms": Time("scenario late-settings: the connection open -> Settings, and Settings -> Settings again"),
     "speech_ms": Time("how long the user speaks"),
     "frame_ms": Time("between two frames of the microphone"),
@@ -78,6 +77,10 @@ PROXY_TIMES_MS: Final[dict[str, int]] = {
 COMPONENT_TIMES_MS: Final[dict[str, int]] = {
     # sendAudioData: user audio is dropped for so long after Settings were sent.
     "settings_wait_ms": 500,
+    # checkAndSend: from the opening of a connection to its Settings (of the first one they go out at once here).
+    "settings_open_ms": 50,
+    # waitForSettings: a text that has opened the connection looks so often whether they were sent.
+    "settings_poll_ms": 100,
     # TEXT_ONLY_AGENT_DONE_DEFER_MS, 0.10.0 on: from the agent's last text to its being taken as done.
     "text_done_ms": 200,
     # From there to the idle timeout's beginning anew.
@@ -112,6 +115,7 @@ _FIXED: Final[dict[str, str | None]] = {
     "slot_lag_ms": "0",
     "repeat_ms": "0",
     "inject_ms": "20",
+    "offline_ms": "300",
     "settings_ms": "200",
     "speech_ms": "1500",
     "frame_ms": "100",

@@ -12,8 +12,12 @@ from typing import Final, Literal
 
 from voicerace.errors import InputError
 from voicerace.tables.components import COMPONENTS, Component, component
+from voicerace.tables.gate import RULES, Rule
 
-__all__ = ["COMPONENTS", "PROXIES", "Component", "ProxyRelease", "component", "proxy_of_source", "proxy_release"]
+__all__ = [
+    "COMPONENTS", "PROXIES", "REFERENCE", "Component", "ProxyRelease", "component", "component_for", "proxy_of_source",
+    "proxy_release", "reference_without",
+]  # fmt: skip
 
 #: Upstream events by the letters of the release table. `result` is no event: the tool result itself.
 T, R, A, I = "T", "R", "A", "I"  # noqa: E741
@@ -55,8 +59,11 @@ class ProxyRelease:
             whatever comes first (``any``).
         other_json_raw: other JSON of the host goes upstream as it is, else it is answered with an Error.
         context_in: earlier conversation is sent as items or inside the instructions.
+        session_options: tool choice, modalities, tokens, managed prompt and the output's format, speed and voice go from
+            Settings into the session.
         error_code_from: the host's error code: from the ``message`` for two known texts, or as the ``api`` has it.
         idle_timeout_waits: an idle_timeout error waits while the flag is set.
+        gate: the rules of the reference gate; None for the gates of the releases, which are the knobs above.
     """
 
     tag: str
@@ -83,8 +90,10 @@ class ProxyRelease:
     reply_text: Literal["done", "item", "any"] = "done"
     other_json_raw: bool = True
     context_in: Literal["items", "instructions"] = "items"
+    session_options: bool = False
     error_code_from: Literal["message", "api"] = "message"
     idle_timeout_waits: bool = False
+    gate: frozenset[Rule] | None = None
 
     @property
     def defers(self) -> bool:
@@ -119,7 +128,7 @@ def _rows() -> tuple[ProxyRelease, ...]:
     d4 = replace(d, tag="0.10.4", published="0.2.9", source="7e74d8fc9b60", agent="all_but_text_after_audio")
     d5 = replace(
         d4, tag="0.10.5", backend="0.2.9", published="0.2.10", source="760e91c05c1f",
-        text_queued=True, other_json_raw=False,
+        text_queued=True, other_json_raw=False, session_options=True,
     )  # fmt: skip
     d6 = replace(
         d5, tag="0.10.6", backend="0.2.11", published=None, source="9315553fbfe0", reply_text="any", text_delta_known=True
@@ -155,6 +164,17 @@ def _rows() -> tuple[ProxyRelease, ...]:
 
 PROXIES: Final[dict[str, ProxyRelease]] = {row.tag: row for row in _rows()}
 
+#: No release: the newest, with a gate that is as safe as a gate can be (`parties.gate`).
+REFERENCE: Final = replace(
+    PROXIES["0.11.1"], tag="reference", backend="", generation="G", source="", create_on=frozenset({"result"}), recovery=False,
+    gate=frozenset(RULES),
+)  # fmt: skip
+
+
+def reference_without(rule: Rule) -> ProxyRelease:
+    """The reference gate with one of its rules taken away."""
+    return replace(REFERENCE, tag=f"reference-without-{rule}", gate=frozenset(RULES) - {rule})
+
 
 def proxy_release(name: str, where: str = "release") -> ProxyRelease:
     """The row called `name`: a tag (``0.9.1`` or ``v0.9.1``) or a backend version that names one program only.
@@ -165,13 +185,18 @@ def proxy_release(name: str, where: str = "release") -> ProxyRelease:
     wanted = name.strip().removeprefix("v")
     if wanted in PROXIES:
         return PROXIES[wanted]
+    if wanted == REFERENCE.tag:
+        return REFERENCE
+    for rule in RULES:
+        if wanted == f"{REFERENCE.tag}-without-{rule}":
+            return reference_without(rule)
     candidates = [row for row in PROXIES.values() if wanted in (row.backend, row.published)]
     if len({row.source for row in candidates}) == 1:
         return candidates[0]
     if candidates:
         names = ", ".join(row.tag for row in candidates)
         raise InputError(where, f"backend {wanted} names several programs", f"say which tag: {names}")
-    raise InputError(where, f"{name!r} is unknown", f"allowed are {', '.join(PROXIES)}, or a backend version")
+    raise InputError(where, f"{name!r} is unknown", f"allowed are {', '.join((*PROXIES, REFERENCE.tag))}, or a backend version")
 
 
 def proxy_of_source(source: str, backend: str | None = None) -> ProxyRelease | None:
@@ -189,4 +214,5 @@ _COMPONENT_OF: Final = {"0.10.2-published": "0.10.3", "50420ee": "0.10.3"}
 
 def component_for(release: ProxyRelease) -> Component:
     """The component that was published with a proxy."""
-    return component(_COMPONENT_OF.get(release.tag, release.tag))
+    tag = "0.11.1" if release.gate is not None else release.tag
+    return component(_COMPONENT_OF.get(tag, tag))

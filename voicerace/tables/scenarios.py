@@ -14,18 +14,22 @@ from typing import Final, Literal, TypeAlias
 Step: TypeAlias = Literal["calls", "reply"]
 #: When the user says it: once the turn before is ``settled`` (an informed reply is done, no result is pending, no
 #: response is active), or at `deadline_ms`; as soon as the connection is open, before Settings (``connected``);
-#: `inject_ms` after the function call (``call``), or after the first output of a reply (``reply``).
-When: TypeAlias = Literal["settled", "connected", "call", "reply"]
+#: `inject_ms` after the function call (``call``), or after the first output of a reply (``reply``); `offline_ms` after the
+#: connection was lost (``offline``).
+When: TypeAlias = Literal["settled", "connected", "call", "reply", "offline"]
 
 
 @dataclass(frozen=True)
 class UserInput:
-    """One thing the user says, how and when, and the responses the model gives to it."""
+    """One thing the user says, how and when, and the responses the model gives to it.
+
+    `by` ``loss`` says nothing: the host loses its network, and the connection with it, without a close frame.
+    """
 
     text: str
     steps: tuple[Step, ...]
     when: When = "settled"
-    by: Literal["text", "voice"] = "text"
+    by: Literal["text", "voice", "loss"] = "text"
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,19 @@ SCENARIOS: Final[dict[str, Scenario]] = {
                 UserInput("Hurry up, please.", ("reply",), when="call", by="voice"),
                 _LAST,
             ),
+        ),
+        Scenario(
+            "reconnect",
+            "the host's connection is lost while the tool runs; the user's next words open another",
+            "tool_ms",
+            "the component opens a lost connection at the next text, never for a result (`injectUserMessage`, `sendJSON`)",
+            (
+                _QUESTION,
+                UserInput("", (), when="call", by="loss"),
+                UserInput("Are you still there?", ("reply",), when="offline"),
+                _LAST,
+            ),
+            times={"tool_ms": "400"},
         ),
         Scenario(
             "slow-tool",

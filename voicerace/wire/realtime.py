@@ -21,6 +21,7 @@ TRANSCRIPT_DONE: Final = "response.output_audio_transcript.done"
 ARGUMENTS_DONE: Final = "response.function_call_arguments.done"
 RESPONSE_CREATED: Final = "response.created"
 RESPONSE_DONE: Final = "response.done"
+OUTPUT_ADDED: Final = "response.output_item.added"
 ITEM_ADDED: Final = "conversation.item.added"
 ITEM_DONE: Final = "conversation.item.done"
 #: Beta name of `conversation.item.added`; the proxies still accept it.
@@ -105,6 +106,10 @@ def part_content(modality: str, text: str) -> Message:
 
 def create_item(item: Mapping[str, Any]) -> Message:
     return {"type": ITEM_CREATE, "item": dict(item)}
+
+
+#: The client's id of a create of the reference gate: an error says by it what it answers.
+CREATE_ID: Final = "create"
 
 
 def create_response(event_id: str | None = None, response: Mapping[str, Any] | None = None) -> Message:

@@ -1,0 +1,138 @@
+"""A connection that is lost while the tool runs: what the next one knows, and what a late result does to it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from voicerace.engines.live import Live
+from voicerace.engines.session import Session
+from voicerace.engines.targets import ProxyTarget
+from voicerace.engines.virtual import simulate
+from voicerace.ledger import Ledger
+from voicerace.parties.component import Component
+from voicerace.parties.party import Close, Open, Send, SetTimer
+from voicerace.recording import Recording, read_recordings
+from voicerace.tables.releases import component
+from voicerace.verdict import judge
+from voicerace.wire import realtime
+
+#: The loss is 20 ms behind the call, the next words 300 ms later: Settings go out 50 ms behind, the text 100 ms.
+BEFORE_THE_LOSS, WITHOUT_CONNECTION, BEFORE_THE_TEXT, BEHIND_THE_TEXT = 10, 200, 395, 600
+
+
+def session(tool_ms: int, release: str = "0.9.4", handler: str = "return", **times: int) -> Session:
+    given = {"gap_ms": 150, "inject_ms": 20, "offline_ms": 300, "deadline_ms": 3000, **times, "tool_ms": tool_ms}
+    return Session.of(release=release, scenario="reconnect", handler=handler, times=given)
+
+
+def types(recording: Recording, sender: str, receiver: str) -> list[str]:
+    return [event.type for event in recording.events if event.link == (sender, receiver)]
+
+
+def test_one_connection_after_the_other() -> None:
+    recording = simulate(session(WITHOUT_CONNECTION))
+    assert types(recording, "component", "proxy") == [
+        "Settings", "InjectUserMessage", "(close)", "(open)", "Settings", "InjectUserMessage", "InjectUserMessage", "(close)",
+    ]  # fmt: skip
+    assert types(recording, "upstream", "proxy").count("session.created") == 2
+    assert types(recording, "proxy", "upstream").count("session.update") == 2
+    ids = [e.payload["response"]["id"] for e in recording.events if e.type == "response.created" and "upstream" in e.link]
+    assert len(ids) == len(set(ids)) == 3, "a new session gives no id twice"
+
+
+@pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.10.2", "0.10.3", "0.11.1"])
+@pytest.mark.parametrize("tool_ms", [BEFORE_THE_LOSS, WITHOUT_CONNECTION, BEFORE_THE_TEXT, BEHIND_THE_TEXT])
+def test_the_turn_is_abandoned_when_nothing_was_heard_before(release: str, tool_ms: int) -> None:
+    recording = simulate(session(tool_ms, release))
+    verdict = judge(recording)
+    late = tool_ms in (BEFORE_THE_TEXT, BEHIND_THE_TEXT)
+    told = [e.payload["error"]["code"] for e in recording.events if e.type == "error" and e.link.sender == "upstream"]
+    assert told.count("invalid_tool_call_id") == late, "the new session knows none of the old one's calls"
+    # But on 0.9.4, the result's create is sent before the loss, and refused: that stands.
+    refused = (
+        {"0.9.1": "rejected", "0.10.2": "rejected", "0.10.3": "lost", "0.11.1": "lost"} if tool_ms == BEFORE_THE_LOSS else {}
+    )
+    assert verdict.outcome == refused.get(release, "abandoned")
+
+
+def test_a_late_result_stops_0_9_4_for_good() -> None:
+    """Its item is refused, so no event ever releases the create that waits behind it; and the text's waits for that."""
+    assert judge(simulate(session(BEFORE_THE_TEXT))).wedged is True
+    assert judge(simulate(session(WITHOUT_CONNECTION))).wedged is False
+    assert judge(simulate(session(BEFORE_THE_TEXT, "0.10.3", deadline_ms=30_000))).wedged is False, "20 s later it is sent"
+
+
+def test_what_is_on_its_way_is_lost() -> None:
+    far = session(BEHIND_THE_TEXT, upstream_rtt_ms=2000, host_rtt_ms=0, offline_ms=10, first_item_ms=1)
+    recording = simulate(far)
+    lost = [e for e in recording.events if e.link == ("upstream", "proxy") and e.kind == "message" and e.received_ns is None]
+    opened = next(e.seq for e in recording.events if e.kind == "open")
+    assert lost
+    assert all(e.seq < opened for e in lost)
+
+
+@pytest.mark.parametrize("tool_ms", [WITHOUT_CONNECTION, BEFORE_THE_TEXT])
+def test_on_real_sockets_it_is_the_same(tool_ms: int, tmp_path: Path) -> None:
+    played = session(tool_ms, deadline_ms=600)
+
+    async def play() -> Recording:
+        async with Live(ProxyTarget.of("model:0.9.4")) as live:
+            return await live.play(played)
+
+    recording = asyncio.run(play())
+    recording.write(tmp_path / "r.jsonl")
+    [read] = read_recordings(tmp_path / "r.jsonl")
+    expected = judge(simulate(played))
+    assert read.complete
+    assert (judge(read).outcome, judge(read).wedged) == (expected.outcome, expected.wedged)
+    assert types(read, "component", "proxy") == types(simulate(played), "component", "proxy")
+
+
+def test_a_text_opens_the_connection_and_waits_for_settings() -> None:
+    """Against the running component: `tests/test_component_conformance.py`, the case "a second connection"."""
+    party = Component(component("0.11.1"))
+    party.start()
+    lost = party.message("app", {"type": "offline"})
+    assert lost[0] == Close("proxy", 1006)
+    result = {"type": "sendFunctionCallResponse", "id": "call_1", "name": "f", "content": "1"}
+    assert party.message("app", result) == [], "without a connection sendJSON sends nothing"
+    opened = party.message("app", {"type": "injectUserMessage", "content": "hello"})
+    assert opened[0] == Open("proxy")
+    assert SetTimer("opened", "settings_open_ms") in opened
+    assert SetTimer("text", "settings_poll_ms") in opened
+    said = [e.payload for name in ("opened", "text") for e in party.timer(name) if isinstance(e, Send) and e.to == "proxy"]
+    assert [each["type"] for each in said] == ["Settings", "InjectUserMessage"]
+
+
+def test_the_books_of_two_connections() -> None:
+    books = Ledger()
+    books.feed("upstream", realtime.session_event(realtime.SESSION_CREATED, "e1", {}), 1)
+    books.feed("proxy", realtime.create_response(), 2)
+    body = realtime.response_object("resp_1", "conv_1", "text", "in_progress", None, [])
+    books.feed("upstream", realtime.response_event(realtime.RESPONSE_CREATED, "e2", body), 3)
+    books.feed("proxy", realtime.create_item(realtime.output_item("call_1", "{}")), 4)
+    books.feed("proxy", realtime.create_response(), 5)
+    books.feed("upstream", realtime.session_event(realtime.SESSION_CREATED, "e3", {}), 6)
+    assert books.active == []
+    assert books.unanswered == []
+    assert books.creates[1].answer == "closed"
+    assert (books.outputs[0].lost, books.outputs[0].refused) == (6, False)
+    assert (books.responses["resp_1"].done, books.responses["resp_1"].reason) == (6, "connection_closed")
+    books.feed("proxy", realtime.create_response(), 7)
+    books.feed("upstream", realtime.response_event(realtime.RESPONSE_CREATED, "e4", {**body, "id": "resp_2"}), 8)
+    assert not books.informed(books.responses["resp_2"], ["call_1"]), "the result belongs to the other session"
+
+
+def test_an_idle_close_takes_a_late_result_with_it() -> None:
+    """The handler returns nothing, so the component's error is the answer; 10 s behind its reply nobody is connected."""
+    slow = {"release": "0.9.1", "handler": "void_ref", "times": {"tool_ms": 12_000, "gap_ms": 150}}
+    kept, closed = simulate(Session.of(**slow)), simulate(Session.of(**slow, idle_close=True))
+    assert types(kept, "component", "proxy").count("FunctionCallResponse") == 2
+    assert types(closed, "component", "proxy").count("FunctionCallResponse") == 1
+    assert types(closed, "component", "proxy").count("(open)") >= 1, "the user's next words open another"
+    assert (judge(kept).outcome, judge(closed).outcome) == ("noisy", "stale")
+    awaited = Session.of(release="0.9.1", handler="return", times={"tool_ms": 12_000}, idle_close=True)
+    assert judge(simulate(awaited)).outcome == "answered", "a call that the component waits for keeps it open"
