@@ -111,3 +111,12 @@ def test_what_ipython_and_imports_leave_in_a_namespace_is_no_parameter() -> None
 def test_lists_come_as_lists_as_json_and_with_commas() -> None:
     for words in (["0.9.1", "v0.11.1"], '["0.9.1", "0.11.1"]', "0.9.1, 0.11.1"):
         assert DelaySweepParameters.from_namespace({"releases": words}).releases == ("0.9.1", "0.11.1")
+
+
+def test_somebodys_sessions_show_their_answers_on_the_map_of_their_release(tmp_path: Path) -> None:
+    log = Path(__file__).parents[1] / "data" / "logs" / "0.9.1.log.gz"
+    notebook = run("5", {"capture": str(log), "trials": 5}, tmp_path)
+    assert len(images(notebook)) == 1
+    shown = "".join(output.data.get("text/html", "") for cell in notebook.cells for output in cell.get("outputs", []))
+    for words in ("0.9.0, 0.9.1, 0.9.2, 0.9.3", "submitted twice", "rejected", "0.11.0"):
+        assert words in shown

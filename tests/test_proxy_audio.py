@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from voicerace.conformance.audio_cases import ENOUGH, MANUAL
 from voicerace.conformance.steps import CALLED, DONE, READY, SETTINGS, TEXT_DONE, UPDATED
-from voicerace.conformance.timers import Timers
 from voicerace.parties.party import ABNORMAL, Close, Effects, Send
 from voicerace.parties.proxy import Proxy
 from voicerace.parties.proxy_audio import APPEND_MAX, AudioState, receive
 from voicerace.recording import Payload
 from voicerace.tables.releases import PROXIES
+from voicerace.timers import Timers
 from voicerace.wire import agent, input_audio, realtime, speech
 
 QUIET = [tag for tag, row in PROXIES.items() if row.audio == "quiet"]

@@ -7,6 +7,7 @@ with its answer from the wire alone, because a customer's log has nothing else. 
 - a refusal names the response in the way. If that one is announced already, the oldest unanswered create was refused.
   If not, the oldest unanswered create began it, and the next one was refused;
 - an event that comes twice says what it says once;
+- what the user said by voice came in with the client's own commit, where there was one: its news may pass behind a create;
 - a second `session.created` is another connection's: what was not answered on the one before never is, and the new
   session knows none of its calls and results;
 - a refusal that finds no unanswered create, and names a response that was paired with one, shows that this response
@@ -137,6 +138,7 @@ class Ledger:
     _speech: int | None = None
     _confirming: set[str] = field(default_factory=set)
     _errors: set[str] = field(default_factory=set)
+    _commits: list[int] = field(default_factory=list)
 
     def feed(self, sender: str, payload: Payload, key: int) -> None:
         """Take in one message of the upstream link."""
@@ -183,6 +185,8 @@ class Ledger:
                     self.outputs.append(Output(key, str(item.get("call_id")), own))
                 elif item.get("role") == "user":
                     self.inputs.append(UserInput(key, _text(item), key))
+            case input_audio.COMMIT:
+                self._commits.append(key)
             case realtime.RESPONSE_CREATE:
                 asked = event.get("response")
                 if not (isinstance(asked, Mapping) and asked.get("conversation") == "none"):
@@ -209,7 +213,8 @@ class Ledger:
         elif kind == input_audio.SPEECH_STARTED:
             self._speech = key
         elif kind == input_audio.COMMITTED:
-            self.inputs.append(UserInput(key, None, key if self._speech is None else self._speech))
+            came_in = self._commits.pop(0) if self._commits else key
+            self.inputs.append(UserInput(came_in, None, came_in if self._speech is None else self._speech))
             self._speech = None
         elif response is not None and kind == "response.output_item.added":
             item = realtime.item_of(event)
@@ -266,6 +271,8 @@ class Ledger:
             if (create := self._refused(realtime.response_named_by(event))) is not None:
                 create.answer, create.answered = "refused", key
                 create.names = realtime.response_named_by(event)
+        elif error.get("code") == input_audio.COMMIT_EMPTY:
+            del self._commits[:1]
         elif error.get("code") == "invalid_tool_call_id":
             text = str(error.get("message"))
             waiting = (output for output in self.outputs if output.waits)

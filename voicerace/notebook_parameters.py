@@ -20,7 +20,7 @@ from voicerace.tables.profiles import TIMES
 from voicerace.tables.releases import proxy_release
 from voicerace.tables.scenarios import SCENARIOS
 
-__all__ = ["DelaySweepParameters", "NotebookParameters", "OneSessionParameters"]
+__all__ = ["DelaySweepParameters", "NotebookParameters", "OneSessionParameters", "YourSessionsParameters"]
 
 #: What IPython puts into every namespace.
 _IPYTHON = frozenset({"In", "Out", "exit", "quit", "open", "get_ipython"})
@@ -140,3 +140,23 @@ class DelaySweepParameters(_Shared):
         """The map's times: delay and gap as grids."""
         grid = f"{self.start_ms:g}:{self.stop_ms:g}:{self.map_step_ms:g}"
         return {**self.times, "tool_ms": grid, "gap_ms": grid}
+
+
+class YourSessionsParameters(NotebookParameters):
+    """Of ``5-your-sessions.ipynb``.
+
+    Attributes:
+        capture: the file, or a run's folder; empty for none.
+        release: the proxy's, where it is known; empty for what the capture says.
+        trials: sessions drawn for each release.
+    """
+
+    capture: str = ""
+    release: str = ""
+    trials: int = Field(default=100, ge=1, le=100_000)
+    seed: int = 0
+
+    @field_validator("release")
+    @classmethod
+    def _release(cls, value: str) -> str:
+        return proxy_release(value).tag if value else ""

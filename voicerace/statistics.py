@@ -19,7 +19,7 @@ from voicerace.errors import InputError
 from voicerace.tables.profiles import TIMES
 from voicerace.verdict import OUTCOMES
 
-__all__ = ["cell_columns", "differing", "findings", "flips", "outcomes_at", "summarise", "time_columns", "wilson"]
+__all__ = ["cell_columns", "differing", "findings", "flips", "newcombe", "outcomes_at", "summarise", "time_columns", "wilson"]
 
 _STORY: Final = ("release", "component", "scenario", "handler", "modality", "calls", "profile", "knobs")
 _FURTHER_CALL: Final = re.compile(r"^(\w+_ms)_\d+$")
@@ -42,6 +42,13 @@ def wilson(count: int, of: int, level: float = 0.95) -> tuple[float, float]:
     low = 0.0 if count == 0 else (middle - half) / scale
     high = 1.0 if count == of else (middle + half) / scale
     return low, high
+
+
+def newcombe(count_a: int, of_a: int, count_b: int, of_b: int, level: float = 0.95) -> tuple[float, float]:
+    """The interval of the difference of two shares, B less A, from independent draws (Newcombe 1998, method 10)."""
+    a, b = count_a / of_a, count_b / of_b
+    (low_a, high_a), (low_b, high_b) = wilson(count_a, of_a, level), wilson(count_b, of_b, level)
+    return b - a - math.hypot(b - low_b, high_a - a), b - a + math.hypot(high_b - b, a - low_a)
 
 
 def time_columns(trials: pd.DataFrame) -> list[str]:

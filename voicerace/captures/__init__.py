@@ -1,8 +1,9 @@
 """What others recorded -> `Recording`: the proxy's console log, and recordings of our own."""
 
 from voicerace.captures.console import Unread
-from voicerace.captures.facts import CapturedSession, Count
+from voicerace.captures.facts import CapturedSession
 from voicerace.captures.reader import Capture, read_capture
+from voicerace.captures.seen import Count
 from voicerace.captures.show import inspect_json, inspect_lines
 
 __all__ = ["Capture", "CapturedSession", "Count", "Unread", "inspect_json", "inspect_lines", "read_capture"]

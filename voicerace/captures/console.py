@@ -5,8 +5,8 @@ A record stands between a line that is only ``{`` and the line that is only ``}`
 output. A record that cannot be read is reported with its lines and never repaired. Memory is bounded: one record per
 source of lines, each up to `RECORD_LIMIT` characters.
 
-Terminal colours are dropped, and so are the prefixes that docker compose (``name-1  | ``), concurrently (``[0] ``)
-and time-stamping loggers put before each line; lines of different prefixes do not disturb each other.
+What collectors put before or around a line is taken off (`captures.wrapped`); lines of different sources do not disturb
+each other.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from dataclasses import dataclass, field
 from typing import Final, TextIO
 
 from voicerace.captures.literal import LiteralError, Value, parse_literal
+from voicerace.captures.wrapped import json_object, otlp_records, plain, unwrapped
 
 __all__ = ["LINE_LIMIT", "RECORD_LIMIT", "Record", "Unread", "read_lines", "scan"]
 
-#: A text of 10,000 characters on one line, all escaped as \\uXXXX, has 60,000.
-LINE_LIMIT: Final = 1 << 17
+#: A console's line has up to 60,000 characters (10,000, all escaped as \\uXXXX), a batch of OTLP some hundred kB.
+LINE_LIMIT: Final = 1 << 22
 RECORD_LIMIT: Final = 1 << 20
 _SOURCES: Final = 64
+#: A line of JSON in a line of JSON in ...
+_WRAPPED: Final = 3
 #: After other output inside a record, so many lines may pass before its end is given up.
 _PATIENCE: Final = 200
 
-_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
-_CLOCK: Final = re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.,]{8,}(?:Z|[+-]\d\d:?\d\d)? ")
-_SOURCE: Final = re.compile(r"[\w.@/-]{1,80} *\| ?|\[[\w.@: /-]{1,80}\] ")
 _PIECE: Final = re.compile(
     r"\s+(?:resource: \{|timestamp: \d|severity(?:Text|Number): |traceId: |spanId: |traceFlags: |body: ['\"`]"
     r"|attributes: \{|'(?:service|telemetry)\.|connection_id: |trace_id: |direction: |message_type: )"
@@ -90,43 +90,88 @@ def read_lines(stream: TextIO) -> Iterator[str | None]:
 
 def scan(lines: Iterable[str | None]) -> Iterator[Record | Unread]:
     """The records among the lines, and what looks like one and cannot be read, in the order in which they end."""
-    blocks: dict[str, _Block] = {}
-    stray: Unread | None = None
+    scanning = _Scan()
     for number, raw in enumerate(lines, start=1):
         if raw is None:
-            for each in blocks.values():
-                yield Unread(each.first, number, "a line that is too long")
-            if not blocks:
-                yield Unread(number, number, "a line that is too long")
-            blocks.clear()
-            continue
-        source, text = _plain(raw)
-        block = blocks.get(source)
+            yield from scanning.too_long(number)
+        else:
+            yield from scanning.line(number, *plain(raw))
+    yield from scanning.end()
+
+
+class _Scan:
+    """The records that are being collected, one per source of lines."""
+
+    def __init__(self) -> None:
+        self.blocks: dict[str, _Block] = {}
+        self.stray: Unread | None = None
+
+    def too_long(self, number: int) -> Iterator[Unread]:
+        """A line that was left out: what it was part of is lost."""
+        for each in self.blocks.values():
+            yield Unread(each.first, number, "a line that is too long")
+        if not self.blocks:
+            yield Unread(number, number, "a line that is too long")
+        self.blocks.clear()
+
+    def line(self, number: int, source: str, text: str, depth: int = 0) -> Iterator[Record | Unread]:
+        """One more line; JSON around it is taken off, and JSON that is a record is one."""
+        value = json_object(text) if depth < _WRAPPED else None
+        # Inside a record every line is indented: what is not is a line of its own.
+        if value is not None and (source not in self.blocks or text.startswith("{")):
+            found = otlp_records(value)
+            if found is not None:
+                yield from (Record(number, number, fields) for fields in found)
+                return
+            inner = unwrapped(value)
+            if inner is not None:
+                name, lines = inner
+                for each in lines.rstrip("\r\n").split("\n"):
+                    who, bare = plain(each)
+                    yield from self.line(number, f"{source}{name}{who}", bare, depth + 1)
+                return
+        yield from self._plain_line(number, source, text)
+
+    def _plain_line(self, number: int, source: str, text: str) -> Iterator[Record | Unread]:
+        block = self.blocks.get(source)
         if block is not None:
             ended = _add(block, text, number)
             if ended is None:
-                continue
-            del blocks[source]
-            yield ended
+                return
+            del self.blocks[source]
+            yield from _expanded(ended)
             if text.strip() != "{":
-                continue
-        if text.strip() == "{" and (source in blocks or len(blocks) < _SOURCES):
-            blocks[source] = _Block(_indent(text), number, number, [text], len(text))
+                return
+        stray = self.stray
+        if text.strip() == "{" and (source in self.blocks or len(self.blocks) < _SOURCES):
+            self.blocks[source] = _Block(_indent(text), number, number, [text], len(text))
         elif stray is not None and stray.line_last == number - 1 and (_PIECE.match(text) or _REST.fullmatch(text)):
-            stray = Unread(stray.line_first, number, stray.reason)
-            continue
+            self.stray = Unread(stray.line_first, number, stray.reason)
+            return
         elif _PIECE.match(text):
+            self.stray = Unread(number, number, "a piece of a record without its beginning")
             if stray is not None:
                 yield stray
-            stray = Unread(number, number, "a piece of a record without its beginning")
-            continue
+            return
         if stray is not None:
             yield stray
-            stray = None
-    if stray is not None:
-        yield stray
-    for each in blocks.values():
-        yield Unread(each.first, each.last, "a record that is cut before its end")
+            self.stray = None
+
+    def end(self) -> Iterator[Unread]:
+        """The lines are over."""
+        if self.stray is not None:
+            yield self.stray
+        for each in self.blocks.values():
+            yield Unread(each.first, each.last, "a record that is cut before its end")
+
+
+def _expanded(ended: Record | Unread) -> Iterator[Record | Unread]:
+    """OTLP written over several lines holds many records."""
+    found = otlp_records(ended.fields) if isinstance(ended, Record) and "resourceLogs" in ended.fields else None
+    if found is None or isinstance(ended, Unread):
+        yield ended
+    else:
+        yield from (Record(ended.line_first, ended.line_last, fields) for fields in found)
 
 
 def _add(block: _Block, text: str, number: int) -> Record | Unread | None:
@@ -165,21 +210,6 @@ def _read(block: _Block, number: int) -> Record | Unread:
     if not isinstance(value, dict):
         return Unread(block.first, number, "no object")
     return Record(block.first, number, value)
-
-
-def _plain(raw: str) -> tuple[str, str]:
-    """Who printed a line, and the line without colours and prefixes. The time before a line is nobody's name."""
-    text = _COLOUR.sub("", raw) if "\x1b" in raw else raw
-    source = ""
-    if text[:1].isspace() or text[:1] in "{}":
-        return source, text
-    for pattern in (_CLOCK, _SOURCE, _CLOCK):
-        found = pattern.match(text)
-        if found is not None:
-            if pattern is _SOURCE:
-                source = found[0].rstrip()
-            text = text[found.end() :]
-    return source, text
 
 
 def _indent(text: str) -> int:

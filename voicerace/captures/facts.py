@@ -8,26 +8,23 @@ it follows from others, ``unknown`` when nothing can be said. Nobody's texts are
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final, TypeGuard
 
-from voicerace.recording import Event, Recording
+from voicerace.captures.questions import Answers, answers, cleared
+from voicerace.captures.release_of import Told
+from voicerace.captures.seen import Count, Seen, fields_of, text_of
+from voicerace.derive import FlagCleared, flag_cleared
+from voicerace.recording import Recording
+from voicerace.tables.releases import PROXIES, ProxyRelease
 from voicerace.units import ms
-from voicerace.verdict import Kind, judge
+from voicerace.verdict import Kind, Verdict, judge
 from voicerace.wire import agent, realtime
 
 __all__ = ["CapturedSession", "Count", "capture_session", "printable"]
 
 _NAME_LIMIT: Final = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """A number and how sure it is; no number when it is unknown."""
-
-    value: int | None
-    kind: Kind
 
 
 @dataclass(frozen=True)
@@ -48,6 +45,11 @@ class CapturedSession:
         gap_ms: per response with calls, from its last call's arguments to its response.done, both at the proxy.
         unread_records: unread records that are, or may be, this session's.
         cannot_say: what the capture does not show, one sentence each.
+        told: what follows from the release's model; None for a recording that has what was sent.
+        release: the release, if it is one program; of several tags of one program the first.
+        release_given: the user named it.
+        answers: to the brief's questions.
+        completed: the recording with what was derived; `recording` itself when nothing was.
     """
 
     connection: str
@@ -62,6 +64,11 @@ class CapturedSession:
     gap_ms: tuple[float, ...]
     unread_records: int
     cannot_say: tuple[str, ...]
+    told: Told | None
+    release: str | None
+    release_given: bool
+    answers: Answers
+    completed: Recording
 
     @property
     def refusals(self) -> Count:
@@ -90,6 +97,9 @@ def capture_session(
     unread_records: int = 0,
     hidden: frozenset[int] | None = None,
     updates_logged: bool = False,
+    told: Told | None = None,
+    line: Callable[[int], int] | None = None,
+    release: ProxyRelease | None = None,
 ) -> CapturedSession:
     """All that can be said of one recording.
 
@@ -104,9 +114,24 @@ def capture_session(
         unread_records: what it could not read of this session.
         hidden: seqs of refusals that the capture says were kept from the host; None when it says nothing of that.
         updates_logged: session.update is there whenever one was sent, though its link is not observed.
+        told: of a log, what its release's model says.
+        line: where an event of the recording stands in its file.
+        release: of a recording that needs no model, the one that the user names.
     """
-    seen = _Seen(recording)
-    outcome, why = _outcome(seen)
+    seen = Seen(recording)
+    line = line or _nowhere
+    outcome, why, verdict, completed = _outcome(seen) if told is None else _told(told, recording)
+    derived = told.derived[0] if told is not None and told.derived else None
+    if derived is not None:
+        said, given = told.release if told is not None else None, told.given if told is not None else False
+        found = answers(completed, verdict, lambda seq: line(derived.origin.get(seq, 0)), derived.cleared_early)
+        agreed = told is not None and told.flag_agreed
+        early_on = cleared(derived.cleared_early, completed, derived.origin, line)
+        found = replace(found, cleared=early_on if agreed else None)
+    else:
+        said, given, early = _flag(recording, release)
+        found = answers(completed, verdict, line, early)
+    counts = _counts(seen, hidden, updates_logged)
     provenance = recording.provenance
     times = [at for event in recording.events if (at := event.at_ns("proxy")) is not None]
     zero_us, start_us, end_us = (provenance.get(name) for name in ("file_start_us", "start_us", "end_us"))
@@ -122,12 +147,17 @@ def capture_session(
         duration_ms=None if first is None else ms(max(times) - first),
         outcome=outcome,
         why=printable(why, 300),  # it may name calls, by ids of the capture
-        counts=_counts(seen, hidden, updates_logged),
+        counts=counts if told is None else counts | _derived_counts(told, seen, counts),
         refused_at_ms=tuple(ms(at - first) for e in seen.refusals if first is not None and (at := seen.at(e)) is not None),
         result_delay_ms=tuple(seen.delays()),
         gap_ms=tuple(seen.gaps()),
         unread_records=unread_records,
         cannot_say=(*cannot_say, *_unsaid(seen)),
+        told=told,
+        release=said,
+        release_given=given,
+        answers=found,
+        completed=completed,
     )
 
 
@@ -137,125 +167,23 @@ def printable(text: str, limit: int = _NAME_LIMIT) -> str:
     return shown + ("…" if len(text) > limit else "")
 
 
-class _Seen:
-    """The messages of a recording by their link, and the questions asked of them."""
-
-    def __init__(self, recording: Recording) -> None:
-        self.recording = recording
-        self.host = self._on("component", "proxy")
-        self.told = self._on("proxy", "component")
-        self.sent = self._on("proxy", "upstream")
-        self.came = self._on("upstream", "proxy")
-        self.calls = [event for event in self.came if event.type == realtime.ARGUMENTS_DONE]
-        self.results = [event for event in self.host if event.type == "FunctionCallResponse"]
-        self.errors = [event for event in self.came if event.type == realtime.ERROR]
-        self.refusals = [event for event in self.errors if realtime.is_refusal(_fields(event))]
-
-    def _on(self, sender: str, receiver: str) -> list[Event]:
-        return [
-            event for event in self.recording.events
-            if event.link == (sender, receiver) and event.kind == "message" and event.arrived
-        ]  # fmt: skip
-
-    def sure(self, sender: str, receiver: str) -> Kind:
-        """How sure the number of messages on a link is."""
-        if not (self.recording.observes(sender, receiver) and self.recording.complete):
-            return "at least"
-        return "derived" if any(event.observed_at == "derived" for event in self.recording.events) else "observed"
-
-    @staticmethod
-    def at(event: Event) -> int | None:
-        return event.at_ns("proxy")
-
-    def between(self, first: Event, last: Event) -> float | None:
-        """Milliseconds at the proxy from one event to another."""
-        since, until = self.at(first), self.at(last)
-        return None if since is None or until is None else ms(until - since)
-
-    def at_proxy(self, events: Iterable[Event]) -> list[Event]:
-        """Events of several links as they passed the proxy: a log has them in this order, whatever its clock did."""
-        if self.recording.clock == "log":
-            return sorted(events, key=lambda event: event.seq)
-        return sorted(events, key=lambda event: (self.at(event) or 0, event.seq))
-
-    def delays(self) -> list[float | None]:
-        """Per result, the time since its call was complete.
-
-        By call id where both ids were captured. Without them a result answers the call before it, if that is the only
-        one it can answer: the last response had one call, and every call before that has its result.
-        """
-        delays: list[float | None] = []
-        by_id: dict[str, Event] = {}
-        open_calls: list[Event] = []
-        given = fresh = 0
-        for event in self.at_proxy([*self.calls, *self.results, *self.dones()]):
-            fields = _fields(event)
-            if event.type == realtime.RESPONSE_DONE:
-                fresh = 0
-            elif event.type == realtime.ARGUMENTS_DONE:
-                if fresh == 0 and given >= len(open_calls):
-                    open_calls, given = [], 0
-                open_calls.append(event)
-                fresh += 1
-                if isinstance(fields.get("call_id"), str):
-                    by_id[fields["call_id"]] = event  # type: ignore[index]
-            else:
-                given += 1
-                call_id = fields.get("id")
-                only = open_calls[0] if len(open_calls) == 1 else None
-                call = by_id.get(call_id) if isinstance(call_id, str) else only
-                delays.append(None if call is None else self.between(call, event))
-        return delays
-
-    def gaps(self) -> list[float]:
-        """Per response with calls, from its last call to its end; by response id where both were captured."""
-        gaps: list[float] = []
-        last: dict[str, Event] = {}
-        for event in self.at_proxy([*self.calls, *self.dones()]):
-            fields = _fields(event)
-            if event.type == realtime.ARGUMENTS_DONE:
-                last[_text(fields.get("response_id"))] = event
-            else:
-                call = last.pop(_text(realtime.response_of(fields).get("id")), None) or last.pop("", None)
-                gap = None if call is None else self.between(call, event)
-                if gap is not None:
-                    gaps.append(gap)
-        return gaps
-
-    def dones(self) -> list[Event]:
-        return [event for event in self.came if event.type == realtime.RESPONSE_DONE]
-
-    def outputs(self) -> list[Mapping[str, object]] | None:
-        """The results with their ids and contents, as the host sent or the upstream confirmed them; None if not captured."""
-        sent = [{"call_id": f.get("id"), "output": f.get("content")} for e in self.results if "id" in (f := _fields(e))]
-        if len(sent) == len(self.results) and sent:
-            return list(sent)
-        items: dict[str, Mapping[str, object]] = {}
-        for event in self.came:
-            item = realtime.item_of(_fields(event))
-            if event.type in (realtime.ITEM_ADDED, realtime.ITEM_DONE, realtime.ITEM_CREATED):
-                if not item:
-                    return None
-                if item.get("type") == "function_call_output" and isinstance(item.get("id"), str):
-                    items[str(item["id"])] = item
-        return list(items.values()) if len(items) == len(self.results) else None
-
-
-def _counts(seen: _Seen, hidden: frozenset[int] | None, updates_logged: bool) -> dict[str, Count]:
+def _counts(seen: Seen, hidden: frozenset[int] | None, updates_logged: bool) -> dict[str, Count]:
     """The counts of `capture_session`."""
     host, came, sent = seen.sure("component", "proxy"), seen.sure("upstream", "proxy"), seen.sure("proxy", "upstream")
     told = seen.sure("proxy", "component")
+    if seen.host_only:
+        came = "at least"  # what the proxy kept to itself is not seen
     types = Counter(event.type for event in seen.sent)
     outputs, results, calls = seen.outputs(), len(seen.results), len(seen.calls)
     if hidden is not None:
         kept = Count(len(hidden), came)
     elif seen.recording.observes("proxy", "component"):
-        errors = [e for e in seen.told if e.type == "Error" and _fields(e).get("code") == realtime.ACTIVE_RESPONSE]
+        errors = [e for e in seen.told if e.type == "Error" and fields_of(e).get("code") == realtime.ACTIVE_RESPONSE]
         kept = Count(max(0, len(seen.refusals) - len(errors)), "derived" if told == "observed" else told)
     else:
         kept = Count(None, "unknown")
     if outputs is not None:
-        repeated = Count(results - len({_text(each.get("call_id")) for each in outputs}), host)
+        repeated = Count(results - len({text_of(each.get("call_id")) for each in outputs}), host)
     elif calls and results:
         # One call: whatever comes beyond its first result repeats it. More: at least so many.
         repeated = Count(max(0, results - calls), "derived" if calls == 1 and host == came == "observed" else "at least")
@@ -284,27 +212,74 @@ def _counts(seen: _Seen, hidden: frozenset[int] | None, updates_logged: bool) ->
     }
 
 
-def _outcome(seen: _Seen) -> tuple[str, str]:
+def _nowhere(_: int) -> int:
+    return 0
+
+
+def _outcome(seen: Seen) -> tuple[str, str, Verdict | None, Recording]:
     """The verdict's outcome, where the capture shows what it needs."""
     recording = seen.recording
     if not recording.observes("proxy", "upstream"):
-        return "unknown", "the capture does not show what the proxy sent upstream"
+        return "unknown", "the capture does not show what the proxy sent upstream", None, recording
     try:
         verdict = judge(recording)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # Somebody else's file: a payload of a shape that no proxy sends must not end the reading of the rest.
-        return "unknown", f"the recording holds messages that cannot be judged ({type(error).__name__})"
+        return "unknown", f"the recording holds messages that cannot be judged ({type(error).__name__})", None, recording
     if verdict.turn is None:
-        return verdict.outcome, "no function call was seen" if verdict.fault is None else printable(verdict.why, 300)
-    return verdict.outcome, verdict.turn.why
+        return verdict.outcome, verdict.why if verdict.fault is not None else "no function call was seen", verdict, recording
+    return verdict.outcome, verdict.turn.why, verdict, recording
 
 
-def _unsaid(seen: _Seen) -> list[str]:
+def _told(told: Told, recording: Recording) -> tuple[str, str, Verdict | None, Recording]:
+    """What a log's outcome is: that on which every candidate's model and every reading agree."""
+    if not told.derived:
+        return "unknown", "no release's model fits this log", None, recording
+    completed = told.derived[0].recording
+    verdict = judge(completed)
+    if told.contradictions:
+        return "unknown", f"the log contradicts the model of {told.candidates[0]}", verdict, completed
+    if not recording.observed:
+        return "unknown", "the log is not whole: what it lacks may decide", verdict, completed
+    if len(told.outcomes) > 1:
+        either = " or ".join(f"{outcome} ({why})" for outcome, why in told.outcomes.items())
+        return "unknown", f"the log allows several: {either}", verdict, completed
+    ((outcome, why),) = told.outcomes.items()
+    return outcome, "no function call was seen" if not verdict.turns else why, verdict, completed
+
+
+def _derived_counts(told: Told, seen: Seen, before: Mapping[str, Count]) -> dict[str, Count]:
+    """The counts that rest on the model; unsure where log and model differ, or the log is not whole."""
+    sure = bool(told.derived) and not told.contradictions and bool(seen.recording.observed)
+    kind: Kind = ("derived" if seen.recording.complete else "at least") if sure else "unknown"
+    found = {}
+    if told.derived:
+        found["response_creates"] = Count(told.creates, kind if told.creates is not None else "unknown")
+        if told.updates is not None and before["session_updates"] != Count(told.updates, "observed"):
+            found["session_updates"] = Count(told.updates, kind)
+        commits = sum(event.type == "input_audio_buffer.commit" for event in seen.sent)
+        found["commits"] = Count(commits, "observed" if kind == "derived" else kind)
+    return found
+
+
+def _flag(recording: Recording, release: ProxyRelease | None) -> tuple[str | None, bool, tuple[FlagCleared, ...] | None]:
+    """Of a recording that has all that passed: its release, and where that release's flag was cleared early."""
+    said = recording.provenance.get("release")
+    row = release or (PROXIES.get(said) if isinstance(said, str) else None)
+    if row is None:
+        return None, False, None
+    try:
+        return row.tag, release is not None, tuple(flag_cleared(recording, row))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return row.tag, release is not None, None
+
+
+def _unsaid(seen: Seen) -> list[str]:
     """What this recording leaves open, beyond what its reader knows."""
     unsaid = []
     if seen.calls and not seen.dones():
         unsaid.append("No response.done was seen after a function call: the gap is unknown.")
-    if len(seen.calls) > 1 and seen.results and not any("id" in _fields(event) for event in seen.results):
+    if len(seen.calls) > 1 and seen.results and not any("id" in fields_of(event) for event in seen.results):
         unsaid.append("Which call a result answers is not captured: each is taken to answer the call before it.")
     if any(delay is None for delay in seen.delays()):
         unsaid.append("Some results could answer one of several calls, and their ids are not there: those delays are unknown.")
@@ -316,11 +291,3 @@ def _unsaid(seen: _Seen) -> list[str]:
 def _is_time(value: object) -> TypeGuard[int]:
     """Whether a provenance's value is a time in microseconds: a file can say anything."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 53
-
-
-def _fields(event: Event) -> Mapping[str, object]:
-    return event.payload if isinstance(event.payload, Mapping) else {}
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""

@@ -17,15 +17,18 @@ record's body, so attributes are looked at first.
 from __future__ import annotations
 
 import json
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import accumulate
 from typing import Any, Final, Literal
+
+from pydantic_core import from_json
 
 from voicerace.captures.console import Record, Unread
 from voicerace.captures.literal import CutText, Value
+from voicerace.captures.logged import Connection, LoggedSession, Places
+from voicerace.captures.marks import marks_of
 from voicerace.recording import Event, Link, Recording
 from voicerace.wire import realtime
 
@@ -39,6 +42,24 @@ _NOTED: Final = 20
 _YEAR_2100_US: Final = 4_102_444_800_000_000
 _KEYS: Final = frozenset({"resource", "timestamp", "severityText", "severityNumber", "body", "attributes"})
 
+_TWICE_SENT: Final = "two records in a row are the same host message, and the API did not confirm as many"
+_NOT_OF_THE_HOST: Final = frozenset(
+    {realtime.ERROR, realtime.SESSION_UPDATED, realtime.SESSION_CREATED, realtime.RESPONSE_DONE}
+)
+#: Names of server events, by their families (openai 3.54, `RealtimeServerEvent`), and the beta names of the same.
+KNOWN: Final = re.compile(
+    r"error|session\.(?:created|updated)|rate_limits\.updated|output_audio_buffer\.(?:started|stopped|cleared)"
+    r"|conversation\.(?:created|item\.(?:added|created|done|deleted|retrieved|truncated"
+    r"|input_audio_transcription\.(?:completed|delta|failed|segment)))"
+    r"|input_audio_buffer\.(?:committed|cleared|speech_started|speech_stopped|timeout_triggered|dtmf_event_received)"
+    r"|response\.(?:created|done|(?:output_item|content_part|output_text)\.(?:added|done)"
+    r"|(?:output_text|output_audio|output_audio_transcript|function_call_arguments|mcp_call_arguments|audio"
+    r"|audio_transcript|text)\.(?:delta|done)|mcp_call\.(?:in_progress|completed|failed))"
+    r"|mcp_list_tools\.(?:in_progress|completed|failed)|\(no type\)"
+)
+
+#: The end of a text may be the beginning of a number only.
+_NUMBER: Final = re.compile(r"[-+.\deE]+$")
 #: Records that repeat what another says, or say what the proxy did inside or towards the host. By their beginnings.
 _ASIDE: Final = (
     "session.created received (", "greeting ", "upstream→client: ", "upstream: ", "response.output_text.done → ",
@@ -46,57 +67,6 @@ _ASIDE: Final = (
     "TTS ", "Upstream closed before session ready", "Disallowed client message type ", "client KeepAlive ignored",
     "input_audio_buffer.append deferred",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class LoggedSession:
-    """One connection of a log.
-
-    Attributes:
-        connection: its name in the log. Untrusted text.
-        recording: what passed; its provenance has the absolute start and the lines.
-        begun: the log has the connection's beginning; without it the first messages may be missing.
-        quiet: no INFO record was seen: the log was kept at a higher level and shows errors only.
-        updates_logged: the release is one that logs session.update.
-        elided: item events whose payload was cut.
-        hidden: seqs of the refusals that the log says were kept from the host.
-        unread: unread records that are, or may be, this connection's.
-    """
-
-    connection: str
-    recording: Recording
-    begun: bool
-    quiet: bool
-    updates_logged: bool
-    elided: int
-    hidden: frozenset[int]
-    unread: int
-
-
-@dataclass
-class _Connection:
-    """A connection while it is read.
-
-    `open_detail` is the position of the event that the next record may say more about, or None.
-    """
-
-    name: str
-    first_line: int
-    first_us: int
-    last_line: int = 0
-    last_us: int = 0
-    backwards: int = 0
-    events: list[Event] = field(default_factory=list)
-    open_detail: int | None = None
-    begun: bool = False
-    closed: bool = False
-    info: bool = False
-    audio: bool = False
-    updates_logged: bool = False
-    configured: bool = False
-    waiting_texts: int = 0
-    elided: int = 0
-    hidden: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +86,9 @@ class ProxyLog:
         self.records = 0
         self.unread: list[Unread] = []
         self._start_us: int | None = None
-        self._current: dict[str, _Connection] = {}
-        self._all: list[_Connection] = []
+        self._current: dict[str, Connection] = {}
+        self._all: list[Connection] = []
+        self._owners: dict[str, Connection] = {}
 
     def miss(self, unread: Unread) -> None:
         """Note what could not be read. Neighbours with one reason become one note."""
@@ -138,38 +109,52 @@ class ProxyLog:
             return
         self._start_us = head.time_us if self._start_us is None else self._start_us
         connection = self._connection(head, record)
+        known = len(connection.events)
         reason = self._take(connection, head, (head.time_us - self._start_us) * 1000)
+        connection.places += [(record.line_first, record.line_last)] * (len(connection.events) - known)
         if reason is not None:
             self.miss(Unread(record.line_first, record.line_last, reason, 1, connection.name))
-        else:
-            self.records += 1
+            return
+        self.records += 1
+        for mark in marks_of(record.fields, head.body, head.attributes):
+            connection.marks.setdefault(mark, record.line_first)
+        for doubt in _doubts(connection, head, connection.events[known:]):
+            connection.doubts.setdefault(doubt, record.line_first)
+        if isinstance(trace := head.attributes.get("trace_id"), str):
+            owner = self._owners.setdefault(trace, connection)
+            if owner is not connection and not connection.begun:
+                # Its name may be damaged: then this record is the other's.
+                for each in (owner, connection):
+                    each.doubts.setdefault("a record of a connection without a beginning has its trace id", record.line_first)
+        connection.before = (head.time_us, head.body, head.attributes)
 
     def sessions(self) -> tuple[LoggedSession, ...]:
         """The connections in the order of their first records."""
         unread: dict[str | None, list[Unread]] = {}
         for each in self.unread:
             unread.setdefault(each.connection, []).append(each)
-        places = {name: _Places(of) for name, of in unread.items()}
+        places = {name: Places(of) for name, of in unread.items()}
         last = max((each.line_last for each in self.unread), default=0)
         return tuple(self._session(connection, places, last) for connection in self._all)
 
     # -- one record ----------------------------------------------------------------------------------------------------
 
-    def _connection(self, head: _Head, record: Record) -> _Connection:
+    def _connection(self, head: _Head, record: Record) -> Connection:
         """Whose record it is. A name begins anew with every ``client connected``: a restarted proxy counts from c1."""
         begins = head.body == "client connected" and head.attributes.get("direction") == "client"
         connection = self._current.get(head.name)
         if connection is None or begins:
-            connection = _Connection(head.name, record.line_first, head.time_us, begun=begins, last_us=head.time_us)
+            connection = Connection(head.name, record.line_first, head.time_us, begun=begins, last_us=head.time_us)
             self._current[head.name] = connection
             self._all.append(connection)
-        connection.backwards += head.time_us < connection.last_us
+        if head.time_us < connection.last_us:
+            connection.doubts.setdefault("the time runs backwards", record.line_first)
         connection.last_line, connection.last_us = record.line_last, head.time_us
         severity = record.fields.get("severityNumber")
         connection.info = connection.info or (isinstance(severity, int) and severity < 13)
         return connection
 
-    def _take(self, to: _Connection, head: _Head, at_ns: int) -> str | None:
+    def _take(self, to: Connection, head: _Head, at_ns: int) -> str | None:
         """Add what one record says; why it says nothing that can be used, or None."""
         body, attributes = head.body, head.attributes
         direction, kind = attributes.get("direction"), attributes.get("message_type")
@@ -204,7 +189,7 @@ class ProxyLog:
             return "a kind of record this reader does not know"
         return None
 
-    def _message(self, to: _Connection, from_host: bool, kind: str, at_ns: int) -> None:
+    def _message(self, to: Connection, from_host: bool, kind: str, at_ns: int) -> None:
         """A host message or an upstream event, of which the log has the type."""
         # "(binary)" is what the proxy writes for JSON without a type; audio frames are logged as their append.
         payload = {} if kind == "(binary)" else {"type": kind}
@@ -218,7 +203,7 @@ class ProxyLog:
         to.open_detail = len(to.events)
         _add(to, _CAME, at_ns, payload)
 
-    def _error(self, to: _Connection, head: _Head, detail: int | None, at_ns: int) -> str | None:
+    def _error(self, to: Connection, head: _Head, detail: int | None, at_ns: int) -> str | None:
         """The text of an upstream error: more about the event before it, or, with that not logged, the event."""
         direction = head.attributes.get("direction")
         if direction == "upstream":
@@ -241,7 +226,7 @@ class ProxyLog:
             to.hidden.add(detail)
         return None
 
-    def _payload(self, to: _Connection, body: str, kind: str, detail: int | None, at_ns: int) -> None:
+    def _payload(self, to: Connection, body: str, kind: str, detail: int | None, at_ns: int) -> None:
         """The payload of an upstream event, when it was logged whole."""
         to.updates_logged = True
         if detail is None or to.events[detail].type != kind:
@@ -251,28 +236,31 @@ class ProxyLog:
         marker = " payload=" if kind in _ITEMS else "Full payload (truncated): "
         _, found, text = body.partition(marker)
         payload = None if not found or isinstance(body, CutText) else _json(text)
+        whole = payload is not None
+        if payload is None and found:
+            payload = _beginning(text)
         if payload is not None and payload.get("type") == kind:
             to.events[detail] = replace(to.events[detail], payload=payload)
-        else:
-            to.elided += 1
+        to.elided += not whole
 
     # -- one session ---------------------------------------------------------------------------------------------------
 
-    def _session(self, of: _Connection, places: Mapping[str | None, _Places], last: int) -> LoggedSession:
+    def _session(self, of: Connection, places: Mapping[str | None, Places], last: int) -> LoggedSession:
+        if _TWICE_SENT in of.doubts and _all_confirmed(of.events):
+            del of.doubts[_TWICE_SENT]
         # An open connection's records could stand anywhere behind its first.
         last = of.last_line if of.closed else max(of.last_line, last)
         nearby = [places[name] for name in (None, of.name) if name in places]
         unread = sum(each.records(of.first_line, last) for each in nearby)
         doubtful = [place for each in nearby for place in each.first(_NOTED, of.first_line, last)]
-        whole = of.begun and of.info and not unread
+        whole = of.begun and of.info and not unread and not of.doubts
         observed = (*((_HOST,) if whole and not of.audio else ()), *((_CAME,) if whole else ()))
         notes = [f"lines {each.line_first} to {each.line_last} not read: {each.reason}" for each in doubtful]
         if (more := unread - sum(each.records for each in doubtful)) > 0:
             notes.append(f"{more} more records not read")
         if of.elided:
             notes.append(f"{of.elided} payloads were cut in the log")
-        if of.backwards:
-            notes.append(f"the time ran backwards {of.backwards} times")
+        notes += [f"line {line}: {doubt}" for doubt, line in of.doubts.items()]
         provenance = {
             "made_by": "console log",
             "connection": of.name,
@@ -291,28 +279,10 @@ class ProxyLog:
             elided=of.elided,
             hidden=frozenset(of.hidden),
             unread=unread,
+            places=tuple(of.places),
+            marks=dict(of.marks),
+            doubts=tuple(f"line {line}: {doubt}" for doubt, line in of.doubts.items()),
         )
-
-
-class _Places:
-    """Unread places by their lines: a damaged log can have as many of them as it has connections."""
-
-    def __init__(self, places: list[Unread]) -> None:
-        self.by_last = sorted(places, key=lambda each: each.line_last)
-        by_first = sorted(places, key=lambda each: each.line_first)
-        self.lasts = [each.line_last for each in self.by_last]
-        self.firsts = [each.line_first for each in by_first]
-        self.ended = [0, *accumulate(each.records for each in self.by_last)]
-        self.begun = [0, *accumulate(each.records for each in by_first)]
-
-    def records(self, first: int, last: int) -> int:
-        """How many unread records have a line among these: those begun by the last, less those ended before the first."""
-        return self.begun[bisect_right(self.firsts, last)] - self.ended[bisect_left(self.lasts, first)]
-
-    def first(self, number: int, first: int, last: int) -> list[Unread]:
-        """Some of them, in the order of their ends."""
-        start = bisect_left(self.lasts, first)
-        return [each for each in self.by_last[start : start + number] if each.line_first <= last]
 
 
 def _head(fields: Mapping[str, Value]) -> _Head | str:
@@ -328,6 +298,37 @@ def _head(fields: Mapping[str, Value]) -> _Head | str:
     if not isinstance(attributes, dict) or not isinstance(name, str) or isinstance(name, CutText) or not name:
         return "a log record without a connection"
     return _Head(name, time_us, body, attributes)
+
+
+def _all_confirmed(events: list[Event]) -> bool:
+    """Whether the API announced an item for every one of the host's: then none of them is a record that came twice."""
+    sent = sum(e.link == _HOST and e.type in ("FunctionCallResponse", "InjectUserMessage") for e in events)
+    own = sum(e.type == "response.output_item.added" for e in events)
+    return sum(e.type in (realtime.ITEM_ADDED, realtime.ITEM_CREATED) for e in events) >= sent + own
+
+
+def _doubts(of: Connection, head: _Head, events: list[Event]) -> Iterator[str]:
+    """What no proxy writes, in a record that can be read: damage that leaves it readable shows itself so."""
+    attributes = head.attributes
+    trace = attributes.get("trace_id")
+    if of.trace is None:
+        of.trace = trace
+    if trace is not None and trace != of.trace:
+        yield "a record with another trace id than its connection's"
+    arrow = {"client → upstream": "client→upstream", "upstream → client": "upstream→client"}.get(head.body)
+    if arrow is not None and attributes.get("direction") != arrow:
+        yield "a record whose text and direction do not agree"
+    for event in events:
+        if event.kind == "message" and event.link == _CAME and not KNOWN.fullmatch(event.type):
+            yield "an event of a type that the Realtime API does not have"
+        if event.link == _HOST and event.kind == "message" and event.type in _NOT_OF_THE_HOST:
+            yield "a host message of a type that only the other side sends"
+    message, code = attributes.get("error.message"), attributes.get("error.code")
+    if isinstance(message, str) and ("already has an active response" in message) != (code == realtime.ACTIVE_RESPONSE):
+        yield "an error whose code and text do not agree"
+    deltas = str(attributes.get("message_type")).endswith((".delta", ".append"))
+    if not deltas and of.before == (head.time_us, head.body, attributes):
+        yield _TWICE_SENT if head.body == "client → upstream" else "two records in a row are the same"
 
 
 def _sends(body: str) -> list[Mapping[str, Any]] | None:
@@ -351,7 +352,7 @@ _SENDS: Final[Mapping[str, Callable[[], list[Mapping[str, Any]]]]] = {
 
 
 def _add(
-    to: _Connection, link: Link, at_ns: int, payload: Mapping[str, Any], kind: Literal["message", "close"] = "message"
+    to: Connection, link: Link, at_ns: int, payload: Mapping[str, Any], kind: Literal["message", "close"] = "message"
 ) -> None:
     """One more event. The log stands at the proxy: it sees what the proxy sends leave, and the rest arrive."""
     sent, received = (at_ns, None) if link is _SENT else (None, at_ns)
@@ -372,6 +373,17 @@ def _json(text: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _beginning(text: str) -> dict[str, Any] | None:
+    """What a payload that was cut has before the cut: values that are whole, never the one that was cut."""
+    try:
+        value = from_json(_NUMBER.sub("", text.rstrip("…")), allow_partial=True)
+    except ValueError:
+        return None
+    if not isinstance(value, dict):
+        return None
+    return {name: each for name, each in value.items() if each != {}}
 
 
 def _iso(time_us: int) -> str:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from dataclasses import asdict
+from typing import Any, Final, Literal
 
-from voicerace.captures.facts import CapturedSession, Count
+import numpy as np
+
+from voicerace.captures.facts import CapturedSession
+from voicerace.captures.questions import Answers
 from voicerace.captures.reader import Capture
+from voicerace.captures.seen import Count
 
-__all__ = ["SCHEMA", "inspect_json", "inspect_lines"]
+__all__ = ["SCHEMA", "inspect_json", "inspect_lines", "quantiles", "times_of"]
 
 SCHEMA: Final = 1
 _LISTED: Final = 20
+_TIMES: Final[dict[Literal["result_delay_ms", "gap_ms"], str]] = {
+    "result_delay_ms": "A result after its call, at the proxy",
+    "gap_ms": "response.done after the last call, at the proxy",
+}
+_QUANTILES: Final = {"min": 0.0, "p10": 0.1, "median": 0.5, "p90": 0.9, "max": 1.0}
 _WORDS: Final = {"observed": "", "derived": "derived ", "at least": "at least ", "unknown": "perhaps "}
 
 
@@ -27,7 +37,21 @@ def inspect_json(capture: Capture) -> dict[str, Any]:
             {"first_line": each.line_first, "last_line": each.line_last, "reason": each.reason, "records": each.records}
             for each in capture.unread
         ],
+        "times": {name: quantiles(times_of(capture, name)) for name in ("result_delay_ms", "gap_ms")},
     }
+
+
+def times_of(capture: Capture, name: Literal["result_delay_ms", "gap_ms"]) -> list[float]:
+    """All known values of one of the times of a session, as seen at the proxy."""
+    return [each for session in capture.sessions for each in getattr(session, name) if each is not None]
+
+
+def quantiles(values: Sequence[float]) -> dict[str, float | int | None]:
+    """How many values, and which of them stand at the quantiles: values that were seen, nothing in between."""
+    found: dict[str, float | int | None] = {"count": len(values)}
+    for name, share in _QUANTILES.items():
+        found[name] = float(np.quantile(values, share, method="inverted_cdf")) if values else None
+    return found
 
 
 def inspect_lines(capture: Capture) -> list[str]:
@@ -40,6 +64,10 @@ def inspect_lines(capture: Capture) -> list[str]:
     common = _common(capture.sessions)
     for session in capture.sessions:
         lines += _lines_of(session, common)
+    for name, what in _TIMES.items():
+        if values := times_of(capture, name):
+            found = quantiles(values)
+            lines.append(f"{what}: {len(values)} times, " + ", ".join(f"{key} {_ms(found[key] or 0)}" for key in _QUANTILES))
     if common:
         lines.append("What this capture cannot say, of every session:" if len(capture.sessions) > 1 else "What it cannot say:")
         lines += [f"  - {each}" for each in common]
@@ -58,8 +86,8 @@ def inspect_lines(capture: Capture) -> list[str]:
 def _session(session: CapturedSession) -> dict[str, Any]:
     return {
         "connection": session.connection,
-        "release": None,
-        "release_given": False,
+        "release": session.release,
+        "release_given": session.release_given,
         "outcome": session.outcome,
         "why": session.why,
         "start": session.start,
@@ -74,6 +102,31 @@ def _session(session: CapturedSession) -> dict[str, Any]:
         "unread_records": session.unread_records,
         "cannot_say": list(session.cannot_say),
         "refused_at_ms": list(session.refused_at_ms),
+        **_released(session),
+        **_answered(session.answers),
+    }
+
+
+def _released(session: CapturedSession) -> dict[str, Any]:
+    """Which release, why, and what speaks against it."""
+    said = session.told
+    if said is None:
+        return {"release_candidates": [session.release] if session.release else [], "evidence": [], "contradictions": []}
+    return {
+        "release_candidates": list(said.candidates),
+        "evidence": [{"line": each.line, "what": each.what} for each in said.evidence],
+        "contradictions": [{"line": each.line, "what": each.what} for each in said.contradictions],
+    }
+
+
+def _answered(found: Answers) -> dict[str, Any]:
+    """The brief's questions; every place is a line of the file, of a derived message its cause's."""
+    return {
+        "session_update_lines": list(found.update_lines),
+        "turns": [asdict(each) for each in found.turns],
+        "submitted_twice": [asdict(each) for each in found.submissions],
+        "flag_cleared_early": None if found.cleared is None else [asdict(each) for each in found.cleared],
+        "order": [{"at_ms": at, "line": line, "what": what, "derived": derived} for at, line, what, derived in found.order],
     }
 
 
@@ -105,7 +158,44 @@ def _lines_of(session: CapturedSession, common: Sequence[str]) -> list[str]:
         f"  session.update: {_plain(session.session_updates)}; response.create: {_plain(session.response_creates)}; "
         f"responses begun: {_plain(counts['responses'])}; other errors: {_plain(counts['other_errors'])}"
     )
+    lines += _release_lines(session)
+    lines += _answer_lines(session.answers)
     lines += [f"  cannot say: {each}" for each in session.cannot_say if each not in common]
+    return lines
+
+
+def _release_lines(session: CapturedSession) -> list[str]:
+    said = session.told
+    if said is None:
+        return [] if session.release is None else [f"  release: {session.release}"]
+    if not said.candidates:
+        lines = ["  release: no model fits"]
+    else:
+        name = "given" if said.given else "from the log" if said.release else "from the log, one of"
+        lines = [f"  release ({name}): {', '.join(said.candidates)}"]
+    lines += [f"    line {each.line}: {each.what}" for each in said.evidence if each.line]
+    lines += [f"  CONTRADICTION at line {each.line}: {each.what}" for each in said.contradictions[:_LISTED]]
+    return lines
+
+
+def _answer_lines(found: Answers) -> list[str]:
+    """The brief's questions, one line per answer."""
+    lines = [
+        f"  turn {number}: {turn.outcome}; {_many(turn.results, 'result')}, {_many(turn.response_creates, 'response.create')} "
+        f"from the first result on, {_many(turn.refusals, 'refusal')} (lines {', '.join(map(str, turn.lines))})"
+        for number, turn in enumerate(found.turns, start=1)
+    ]
+    lines += [
+        f"  call {each.call} has {each.results} results (lines {', '.join(map(str, each.lines))}), the further ones after "
+        f"{_times(each.delays_ms)}; by {each.by}"
+        for each in found.submissions
+    ]
+    lines += [
+        f"  the flag was cleared by {each.by} (line {each.line}) before response.done "
+        f"({'none came' if each.done_line is None else f'line {each.done_line}'}); "
+        f"{_many(each.updates, 'session.update')} in between"
+        for each in found.cleared or ()
+    ]
     return lines
 
 

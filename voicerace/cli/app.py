@@ -14,8 +14,8 @@ from typing import Annotated, Any
 import typer
 from tqdm import tqdm
 
-from voicerace.captures import inspect_json, inspect_lines, read_capture
-from voicerace.cli import options, serve, text
+from voicerace.captures import read_capture
+from voicerace.cli import captures, options, serve, text
 from voicerace.cli import repro as repro_verb
 from voicerace.cli.capture import capture
 from voicerace.cli.check import check
@@ -293,20 +293,6 @@ def sweep(
 
 
 @app.command()
-def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A proxy's console log, or a recording of ours.")],
-    as_json: options.Json = False,
-) -> int:
-    """Say what a capture shows, session by session, and what it cannot say."""
-    capture = read_capture(file)
-    if as_json:
-        print_json(inspect_json(capture))
-    else:
-        print_lines(inspect_lines(capture))
-    return 0
-
-
-@app.command()
 def report(
     out: Annotated[Path, typer.Option(metavar="FILE", help="The page.")] = Path("reports/report.html"),
     run: Annotated[Path | None, typer.Option(metavar="DIR", help="A new folder for the run. [runs/...]")] = None,
@@ -332,6 +318,8 @@ def report(
 
 
 # Verbs with a file of their own.
+for verb in (captures.inspect, captures.redact, captures.export, captures.compare):
+    app.command()(verb)
 app.command("repro")(repro_verb.repro)
 app.add_typer(serve.app, name="serve")
 app.command()(contract)

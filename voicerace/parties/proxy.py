@@ -188,6 +188,13 @@ class Proxy(Creates):
             except proxy_audio.CannotAppendError:
                 self._process_ends()
 
+    def committed(self) -> Effects:
+        """The audio was committed, as somebody saw who has no audio to give: the create behind it is out."""
+        self.state.audio.pending = 0
+        self.state.audio.committed = True
+        self._response_started("audio")
+        return [*self._effects(), *proxy_audio.stop(self.state.audio)]
+
     # -- from the upstream -------------------------------------------------------------------------------------------
 
     def _from_upstream(self, payload: Payload) -> None:

@@ -1,0 +1,55 @@
+"""Are two files of one session put on one clock, and does the truth lie within the uncertainty that is given?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from test_har import frames, har
+
+from voicerace.captures import read_capture
+from voicerace.captures.align import pairs_of
+from voicerace.errors import InputError
+from voicerace.recording import read_recordings
+
+LOGS = Path(__file__).parents[1] / "data" / "logs"
+#: The browser's clock against the machine's, in these tests.
+AHEAD_NS = 123_456_789
+
+
+@pytest.mark.parametrize("tag", ["0.9.1", "0.9.4", "0.10.5", "0.11.1"])
+def test_does_the_true_offset_lie_within_the_uncertainty(tmp_path: Path, tag: str) -> None:
+    log = read_capture(LOGS / f"{tag}.log.gz")
+    wire = read_recordings(LOGS / f"{tag}.jsonl.gz")[0]
+    ahead = [
+        replace(e, sent_ns=e.sent_ns and e.sent_ns + AHEAD_NS, received_ns=e.received_ns and e.received_ns + AHEAD_NS)
+        for e in wire.events
+    ]
+    browser = read_capture(har(tmp_path / "a.har", frames(replace(wire, events=tuple(ahead)), "s")))
+    (found,) = pairs_of(browser, log)
+    assert found.consistent
+    assert found.shared >= 5
+    assert found.offset_ms is not None
+    assert found.uncertainty_ms is not None
+    assert 0 <= found.uncertainty_ms < 12  # the emulated round trip is 10 ms
+    # The truth: the same Settings at the proxy, by the log's clock and by the wire's.
+    settings = next(e for e in wire.events if e.type == "Settings")
+    logged = next(e for e in found.proxy.recording.events if e.type == "Settings")
+    first = min(
+        e.at_ns("component") or 0 for e in wire.events if e.kind == "message" and "component" in e.link and "proxy" in e.link
+    )
+    true_ms = ((logged.received_ns or 0) - ((settings.received_ns or 0) - first)) / 1e6
+    # The log's own moment is up to 2 ms behind the wire's: its step, and its whole milliseconds.
+    assert found.low_ms is not None
+    assert found.high_ms is not None
+    assert found.low_ms - 2 <= true_ms <= found.high_ms + 2
+    results = [e for e in found.recording.events if e.type == "FunctionCallResponse"]
+    assert all(e.sent_ns is not None and e.received_ns is not None and "id" in e.payload for e in results)  # type: ignore[operator]
+
+
+def test_are_files_of_two_sessions_refused(tmp_path: Path) -> None:
+    wire = read_recordings(LOGS / "0.9.1.jsonl.gz")[0]
+    other = [each for each in frames(wire, "s") if '"InjectUserMessage"' not in each["data"]]
+    with pytest.raises(InputError, match="no session"):
+        pairs_of(read_capture(har(tmp_path / "a.har", other)), read_capture(LOGS / "0.9.1.log.gz"))

@@ -1,0 +1,147 @@
+"""Is a redacted copy safe to send and does it still tell the same? Do exports and comparisons hold what they claim?"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.played import play
+from test_har import frames, har
+
+from voicerace.captures import Capture, read_capture
+from voicerace.captures.compare import compare_captures
+from voicerace.captures.copies import exported, redacted
+from voicerace.captures.redact import Redactor
+from voicerace.cli import main
+from voicerace.errors import InputError
+from voicerace.recording import read_recordings, write_recordings
+from voicerace.statistics import newcombe, wilson
+
+LOGS = Path(__file__).parents[1] / "data" / "logs"
+#: Protocol words and the run's own settings: what a copy may keep of a session.
+TAGS = ("0.9.1", "0.10.5", "0.11.1")
+
+
+def strings(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for each in value.values():
+            yield from strings(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from strings(each)
+    elif isinstance(value, str):
+        yield value
+        try:
+            inner = json.loads(value)
+        except ValueError:
+            return
+        if isinstance(inner, (dict, list)):
+            yield from strings(inner)
+
+
+def said(tag: str) -> set[str]:
+    """Every text and id of the sessions: what must not be in a copy."""
+    private: set[str] = set()
+    for recording in read_recordings(LOGS / f"{tag}.jsonl.gz"):
+        for event in recording.events:
+            if isinstance(event.payload, dict):
+                private |= {text for text in strings(event.payload) if " " in text or "_0" in text}
+    return {text for text in private if len(text) >= 6 and "active response" not in text}
+
+
+def facts(capture: Capture) -> list[Any]:
+    names = ("refusals", "response_creates", "session_updates", "default_errors", "repeated_results")
+    return [
+        (
+            of.outcome,
+            [of.counts[name] for name in names],
+            (of.result_delay_ms, of.gap_ms, of.release),
+            [(each.results, each.by) for each in of.answers.submissions],
+        )
+        for of in capture.sessions
+    ]
+
+
+@pytest.mark.parametrize("name", [f"{tag}{end}" for tag in TAGS for end in (".log.gz", ".jsonl.gz")])
+def test_does_a_redacted_copy_tell_the_same_and_hold_no_text(tmp_path: Path, name: str) -> None:
+    copy = tmp_path / "copy.txt"
+    copy.write_text("".join(f"{line}\n" for line in redacted(LOGS / name)), "utf-8")
+    assert facts(read_capture(copy)) == facts(read_capture(LOGS / name))
+    text = copy.read_text("utf-8")
+    private = said(name.split(".log")[0].split(".jsonl")[0])
+    assert len(private) > 20
+    # A name that stands for an id may begin as one does: it goes on in hexadecimal.
+    assert [each for each in private if re.search(re.escape(each) + "(?![0-9a-f])", text)] == []
+
+
+def test_is_a_redacted_har_its_frames_and_nothing_else(tmp_path: Path) -> None:
+    played = play(release="0.9.1", handler="async_ref", tool_ms=50)
+    path = har(tmp_path / "a.har", frames(played, "s"))
+    copy = tmp_path / "b.har"
+    copy.write_text("\n".join(redacted(path)))
+    assert facts(read_capture(copy)) == facts(read_capture(path))
+    text = copy.read_text()
+    assert not [word for word in ("s3cret", "Cookie", "proxy.example", "Lisbon", "call_0001") if word in text]
+    assert "Lisbon" in "\n".join(redacted(path, keep_text=True))
+    assert "s3cret" not in "\n".join(redacted(path, keep_text=True))
+
+
+def test_are_names_the_same_within_a_file_and_never_between_two() -> None:
+    one, other = Redactor(), Redactor()
+    assert one.name("call_1") == one.name("call_1") != one.name("call_2")
+    assert one.name("call_1") != other.name("call_1")
+    assert one.text("hello there") == one.text("hello there") != other.text("hello there")
+    schema = {"functions": [{"name": "pay", "parameters": {"type": "object", "properties": {"card_no": {"type": "string"}}}}]}
+    assert not [word for word in ("pay", "card_no") if word in json.dumps(one.value(schema))]
+    assert one.value({"type": "my dog's name"})["type"] != "my dog's name"
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_is_an_exported_session_whole_and_without_texts(tag: str) -> None:
+    capture = read_capture(LOGS / f"{tag}.log.gz")
+    trace = json.loads(exported(capture, "perfetto"))["traceEvents"]
+    messages = [each for each in trace if each["ph"] == "X" and "cat" in each]
+    assert len(messages) == sum(e.arrived for e in capture.sessions[0].completed.events)
+    slots = [each for each in trace if each["ph"] == "X" and "cat" not in each]
+    assert len(slots) == capture.sessions[0].counts["responses"].value
+    assert all(each["ts"] >= 0 and each["dur"] >= 0 for each in messages + slots)
+    diagram = exported(capture, "mermaid")
+    assert diagram.startswith("sequenceDiagram\n")
+    assert diagram.count("response.create\n") == capture.sessions[0].response_creates.value
+    assert "Lisbon" not in diagram + json.dumps(trace)
+
+
+def test_do_exports_and_copies_refuse_what_they_cannot_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capture = read_capture(LOGS / "0.9.1.log.gz")
+    for to, session in (("svg", 1), ("mermaid", 4), ("mermaid", 0)):
+        with pytest.raises(InputError):
+            exported(capture, to, session)
+    there = tmp_path / "there"
+    there.write_text("x")
+    for words in (["redact", str(there)], ["redact", str(LOGS / "0.9.1.log.gz"), "--out", str(there)], ["compare", "x", "y"]):
+        assert main(words) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    assert there.read_text() == "x"
+
+
+def test_does_a_comparison_count_what_changed_with_its_interval(tmp_path: Path) -> None:
+    for name, tool_ms in (("a", 50), ("b", 250)):
+        write_recordings(tmp_path / f"{name}.jsonl", [play(release="0.9.1", tool_ms=tool_ms) for _ in range(10)])
+    found = compare_captures(read_capture(tmp_path / "a.jsonl"), read_capture(tmp_path / "b.jsonl"))
+    rows = {row["what"]: row for row in found["shares"]}
+    assert (rows["outcome rejected"]["a"], rows["outcome rejected"]["b"]) == (10, 0)
+    assert (rows["a refusal"]["difference"], rows["a refusal"]["high"] < 0) == (-1.0, True)
+    assert found["times"]["result_delay_ms"]["a"]["median"] == 50
+    same = compare_captures(read_capture(tmp_path / "a.jsonl"), read_capture(tmp_path / "a.jsonl"))
+    assert all(row["low"] <= 0 <= row["high"] for row in same["shares"])
+
+
+def test_is_newcombes_interval_that_of_his_paper() -> None:
+    """Newcombe 1998, Table II, method 10: 56/70 - 48/80 is 0.0524 to 0.3339."""
+    low, high = newcombe(48, 80, 56, 70)
+    assert (round(low, 4), round(high, 4)) == (0.0524, 0.3339)
+    assert newcombe(0, 10, 0, 10) == pytest.approx((-wilson(0, 10)[1], wilson(0, 10)[1]))

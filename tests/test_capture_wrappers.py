@@ -1,0 +1,145 @@
+"""Is a proxy's log the same behind every collector, at every level, and as JSON?"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from voicerace.captures import Capture, read_capture
+from voicerace.captures.console import Record, scan
+from voicerace.captures.literal import Mark
+
+LOGS = Path(__file__).parents[1] / "data" / "logs"
+TAGS = ("0.9.4", "0.11.1")
+TIME = "2026-11-22T16:35:41.6420000Z"
+
+
+def lines_of(tag: str) -> list[str]:
+    return gzip.decompress((LOGS / f"{tag}.log.gz").read_bytes()).decode().splitlines()
+
+
+def records_of(lines: Iterable[str]) -> list[Record]:
+    return [each for each in scan(lines) if isinstance(each, Record)]
+
+
+def told(capture: Capture) -> list[Any]:
+    return [
+        (of.connection, of.outcome, of.told.candidates if of.told else (), of.response_creates, of.refusals, of.gap_ms)
+        for of in capture.sessions
+    ]
+
+
+def docker(line: str) -> str:
+    return json.dumps({"log": line + "\n", "stream": "stdout", "time": TIME})
+
+
+def journald(line: str) -> str:
+    return json.dumps({"__REALTIME_TIMESTAMP": "1", "_PID": "42", "_SYSTEMD_UNIT": "proxy.service", "MESSAGE": line})
+
+
+def journald_bytes(line: str) -> str:
+    return json.dumps({"_PID": "42", "MESSAGE": list(line.encode())})
+
+
+WRAPPERS: dict[str, Callable[[str], str]] = {
+    "docker json-file": docker,
+    "docker in journald": lambda line: journald(docker(line)),
+    "journald": journald,
+    "journald bytes": journald_bytes,
+    "journalctl": lambda line: f"Nov 22 16:35:41 host node[42]: {line}",
+    "docker compose": lambda line: f"proxy-1  | {line}",
+    "docker compose with times": lambda line: f"proxy-1  | {TIME} {line}",
+    "kubernetes": lambda line: f"{TIME} stdout F {line}",
+    "cloud": lambda line: json.dumps({"textPayload": line, "severity": "DEFAULT"}),
+}
+
+
+@pytest.mark.parametrize("tag", TAGS)
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_does_a_log_tell_the_same_behind_a_collector(tmp_path: Path, tag: str, name: str) -> None:
+    path = tmp_path / "proxy.log"
+    # Another container's line after each: its braces must not disturb.
+    other = WRAPPERS[name]("x").replace("proxy-1", "web-1").replace('"42"', '"7"')
+    path.write_text("".join(f"{WRAPPERS[name](line)}\n{other if 'web-1' in other else ''}\n" for line in lines_of(tag)))
+    capture = read_capture(path)
+    assert capture.unread == ()
+    assert told(capture) == told(read_capture(LOGS / f"{tag}.log.gz"))
+
+
+def any_value(value: Any) -> dict[str, Any]:
+    if isinstance(value, bool):
+        return {"boolValue": value}
+    return {"intValue": str(value)} if isinstance(value, int) else {"stringValue": str(value)}
+
+
+def otlp(record: Record, name: bool = False) -> dict[str, Any]:
+    fields: Any = record.fields
+    attributes = [{"key": k, "value": any_value(v)} for k, v in fields["attributes"].items() if not isinstance(v, Mark)]
+    trace = {} if isinstance(fields.get("traceId"), Mark) else {"traceId": fields["traceId"]}
+    severity = f"SEVERITY_NUMBER_{fields['severityText']}" if name else fields["severityNumber"]
+    return {
+        "timeUnixNano": str(fields["timestamp"] * 1000),
+        "severityNumber": severity,
+        "body": {"stringValue": fields["body"]},
+        "attributes": attributes,
+        **trace,
+    }
+
+
+@pytest.mark.parametrize("tag", TAGS)
+@pytest.mark.parametrize("shape", ["batches", "one a line", "one pretty file"])
+def test_does_otlp_tell_the_same(tmp_path: Path, tag: str, shape: str) -> None:
+    records = [otlp(each, name=shape == "batches") for each in records_of(lines_of(tag))]
+    size = {"batches": 50, "one a line": 1, "one pretty file": len(records)}[shape]
+    batches = [records[at : at + size] for at in range(0, len(records), size)]
+    documents = [{"resourceLogs": [{"resource": {}, "scopeLogs": [{"scope": {}, "logRecords": each}]}]} for each in batches]
+    path = tmp_path / "logs.json"
+    path.write_text("\n".join(json.dumps(each, indent=1 if shape == "one pretty file" else None) for each in documents))
+    capture = read_capture(path)
+    assert (capture.records, capture.unread) == (len(records), ())
+    expected = told(read_capture(LOGS / f"{tag}.log.gz"))
+    # OTLP leaves undefined trace ids out: no evidence, so as many candidates or more.
+    for ours, theirs in zip(told(capture), expected, strict=True):
+        assert (ours[0], ours[1], *ours[3:]) == (theirs[0], theirs[1], *theirs[3:])
+        assert set(ours[2]) >= set(theirs[2])
+
+
+@pytest.mark.parametrize("tag", ["0.9.1", "0.10.5", "0.11.1"])
+@pytest.mark.parametrize("least", [13, 17])
+def test_is_nothing_claimed_of_a_log_that_was_kept_at_a_higher_level(tmp_path: Path, tag: str, least: int) -> None:
+    lines = lines_of(tag)
+    kept = [each for each in records_of(lines) if int(str(each.fields["severityNumber"])) >= least]
+    path = tmp_path / "proxy.log"
+    path.write_text("quiet\n" + "".join("\n".join(lines[e.line_first - 1 : e.line_last]) + "\n" for e in kept))
+    if not kept:
+        with pytest.raises(ValueError, match="no log record"):
+            read_capture(path)
+        return
+    for of in read_capture(path).sessions:
+        assert of.outcome == "unknown"
+        assert {count.kind for count in of.counts.values()} <= {"at least", "unknown"}
+
+
+def test_is_a_docker_log_whose_first_line_is_long_no_har(tmp_path: Path) -> None:
+    path = tmp_path / "proxy.log"
+    path.write_text("".join(docker(line) + "\n" for line in ["x" * 500, *lines_of("0.9.4")]))
+    assert read_capture(path).format == "console log"
+
+
+def test_is_a_line_of_other_json_nobodys_record() -> None:
+    lines = [
+        '{"level":"info","msg":"up"}',
+        '{"a":1}',
+        "{}",
+        '{"message":"{"}',
+        '{"message":"}"}',
+        '{"log":{"x":1}}',
+        "{broken",
+        "[1]",
+    ]
+    assert [each for each in scan(lines) if isinstance(each, Record) and each.fields] == []

@@ -1,0 +1,105 @@
+"""Is what follows from a log what really passed? Real proxies of every generation, their logs beside the wire (data/logs)."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from voicerace.captures import Capture, read_capture
+from voicerace.derive import derive
+from voicerace.recording import Link, Recording, read_recordings
+from voicerace.tables.releases import PROXIES
+from voicerace.verdict import judge
+
+LOGS = Path(__file__).parents[1] / "data" / "logs"
+TAGS = sorted(path.name.removesuffix(".log.gz") for path in LOGS.glob("*.log.gz"))
+SENT, CAME = Link("proxy", "upstream"), Link("upstream", "proxy")
+
+
+def types(recording: Recording, link: Link) -> list[str]:
+    events = [e for e in recording.on(link) if e.kind == "message" and e.arrived]
+    return [e.type for e in sorted(events, key=lambda e: (e.at_ns("proxy") or 0, e.seq))]
+
+
+def pairs(tag: str) -> tuple[Capture, list[Recording]]:
+    """The log's sessions and the wire's recordings, each log session beside the wire session that got the same events."""
+    capture = read_capture(LOGS / f"{tag}.log.gz")
+    wire = read_recordings(LOGS / f"{tag}.jsonl.gz")
+    found = [next(each for each in wire if types(each, CAME) == types(of.recording, CAME)) for of in capture.sessions]
+    assert len({id(each) for each in found}) == len(wire)
+    return capture, found
+
+
+def test_is_there_a_log_of_every_generation() -> None:
+    assert {PROXIES[tag].generation for tag in TAGS} == {row.generation for row in PROXIES.values()}
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_does_a_log_have_the_sessions_refusals_and_sends_that_passed(tag: str) -> None:
+    capture, wire = pairs(tag)
+    assert (len(capture.sessions), capture.unread) == (3, ())
+    for session, passed in zip(capture.sessions, wire, strict=True):
+        assert session.told is not None
+        assert session.told.contradictions == ()
+        assert tag in session.told.candidates
+        assert types(session.completed, SENT) == types(passed, SENT)
+        assert session.response_creates.value == types(passed, SENT).count("response.create")
+        assert session.response_creates.kind == "derived"
+        assert session.session_updates.value == 1
+        truth = judge(passed)
+        assert session.refusals.value == sum(turn.refusals for turn in truth.turns)
+        # Where a log allows several outcomes, it says so; the true one is among them.
+        assert truth.outcome in session.told.outcomes
+        assert session.outcome == truth.outcome or (session.outcome == "unknown" and len(session.told.outcomes) > 1)
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_does_the_model_of_another_gate_contradict_the_log(tag: str) -> None:
+    """A log says of a release with another gate that it is not it, and gives the line."""
+    gate = PROXIES[tag].create_on
+    other = next(row for row in PROXIES.values() if row.create_on != gate and row.defers != PROXIES[tag].defers)
+    capture = read_capture(LOGS / f"{tag}.log.gz", other.tag)
+    found = [each for session in capture.sessions if session.told for each in session.told.contradictions]
+    assert found
+    assert all(each.line > 0 for each in found)
+    for session in capture.sessions:
+        assert session.told is not None
+        assert session.release_given
+        if session.told.contradictions:
+            assert (session.outcome, session.response_creates.kind) == ("unknown", "unknown")
+
+
+def test_are_derived_messages_marked_and_is_nothing_that_was_logged_changed() -> None:
+    capture, _ = pairs("0.9.1")
+    for session in capture.sessions:
+        derived = derive(session.recording, PROXIES["0.9.1"])
+        kept = [e for e in derived.recording.events if e.observed_at == "log"]
+        assert [(e.link, e.type, e.at_ns("proxy")) for e in kept] == [
+            (e.link, e.type, e.at_ns("proxy")) for e in session.recording.events
+        ]
+        assert {e.observed_at for e in derived.recording.on(SENT)} == {"derived"}
+
+
+def test_is_a_release_that_is_no_release_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"0\.9\.99"):
+        read_capture(LOGS / "0.9.1.log.gz", "0.9.99")
+    cut = tmp_path / "cut.log.gz"
+    cut.write_bytes((LOGS / "0.9.1.log.gz").read_bytes()[:900])
+    with pytest.raises(ValueError, match="cut"):
+        read_capture(cut)
+    plain = tmp_path / "plain.log"
+    plain.write_bytes(gzip.decompress((LOGS / "0.9.1.log.gz").read_bytes()))
+    assert len(read_capture(plain).sessions) == 3
+
+
+def test_is_the_flag_cleared_before_the_end_of_a_text_reply_where_the_release_says_so() -> None:
+    """T clears it, and R comes behind: no session.update falls between. 0.9.0 never sets it for text: it depends on which."""
+    path = LOGS / "0.9.1.log.gz"
+    assert {of.answers.cleared for of in read_capture(path).sessions} == {None}
+    for tag, by in (("0.9.0", set()), ("0.9.1", {"response.output_text.done"})):
+        found = [each for of in read_capture(path, tag).sessions for each in of.answers.cleared or ()]
+        assert {each.by for each in found} == by
+        assert all(each.done_line is not None and each.line < each.done_line for each in found)
+        assert sum(each.updates for each in found) == 0

@@ -1,0 +1,91 @@
+"""What does a browser's HAR file show of a session, and is a file without frames told apart?"""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.played import play
+
+from voicerace.captures import Capture, inspect_json, read_capture
+from voicerace.errors import InputError
+from voicerace.recording import Link, Recording
+
+HOST_LINKS = (Link("component", "proxy"), Link("proxy", "component"))
+START_S = 1_800_000_000
+
+
+def frames(recording: Recording, unit: str) -> list[dict[str, Any]]:
+    """The host link of a recording as a browser writes it down."""
+    found = []
+    for event in sorted(recording.on(*HOST_LINKS), key=lambda e: (e.at_ns("component") or 0, e.seq)):
+        if event.kind != "message":
+            continue
+        binary = isinstance(event.payload, bytes)
+        data = base64.b64encode(event.payload).decode() if isinstance(event.payload, bytes) else json.dumps(event.payload)
+        seconds = START_S + (event.at_ns("component") or 0) / 1e9
+        time = {"s": seconds, "ms": seconds * 1000, "none": -1}[unit]
+        kind = "send" if event.link == HOST_LINKS[0] else "receive"
+        found.append({"type": kind, "time": time, "opcode": 2 if binary else 1, "data": data})
+    return found
+
+
+def har(path: Path, *messages: list[dict[str, Any]] | None) -> Path:
+    entries: list[dict[str, Any]] = [{"request": {"url": "https://shop.example/", "headers": []}, "_resourceType": "document"}]
+    for each in messages:
+        request = {"url": "wss://proxy.example/openai?token=s3cret", "headers": [{"name": "Cookie", "value": "s3cret"}]}
+        entries.append(
+            {"request": request, "_resourceType": "websocket"} | ({} if each is None else {"_webSocketMessages": each})
+        )
+    path.write_text(json.dumps({"log": {"version": "1.2", "creator": {"name": "x"}, "entries": entries}}))
+    return path
+
+
+@pytest.mark.parametrize(("unit", "clock"), [("s", True), ("ms", True), ("none", False)])
+def test_does_it_read_the_frames_of_chrome_and_of_playwright(tmp_path: Path, unit: str, clock: bool) -> None:
+    played = play(release="0.9.1", handler="async_ref", times={"tool_ms": "50"})
+    other = [{"type": "send", "time": 1, "opcode": 1, "data": "{}"}]
+    capture: Capture = read_capture(har(tmp_path / "a.har", frames(played, unit), other))
+    (session,) = capture.sessions
+    assert capture.format == "har"
+    passed = [e.type for e in session.recording.on(HOST_LINKS[0])]
+    assert passed == [e.type for e in played.on(HOST_LINKS[0]) if e.kind == "message"]
+    told = [e for e in played.on(HOST_LINKS[1]) if e.type == "Error"]
+    assert (session.refusals.value, session.refusals.kind) == (len(told), "at least")
+    assert session.counts["default_errors"].value == 1
+    (twice,) = session.answers.submissions
+    assert (twice.results, twice.by.split(":")[0]) == (2, "the component")
+    assert session.outcome == "unknown"
+    assert session.result_delay_ms[0] == (pytest.approx(50, abs=0.01) if clock else None)
+    assert "s3cret" not in json.dumps(inspect_json(capture))
+    assert any("1 other WebSocket" in each for each in session.cannot_say)
+
+
+@pytest.mark.parametrize(("messages", "words"), [
+    ((), "no frames in this file"), ((None,), "1 WebSocket connections, but no frames in this file"),
+    (([{"type": "send", "time": 1, "opcode": 1, "data": "{}"}],), "none of them a voice agent's"),
+])  # fmt: skip
+def test_is_a_har_without_frames_of_ours_said_plainly(tmp_path: Path, messages: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        read_capture(har(tmp_path / "a.har", *messages))
+
+
+@pytest.mark.parametrize("broken", [
+    {}, 5, {"type": "send", "opcode": 2, "data": "*", "time": 1}, {"type": "x", "opcode": 1, "data": "{}", "time": 1},
+    {"type": "send", "opcode": 1, "time": 1}, {"type": "send", "opcode": 9, "data": "", "time": 1},
+])  # fmt: skip
+def test_is_a_frame_that_cannot_be_read_counted_and_nothing_certain(tmp_path: Path, broken: Any) -> None:
+    capture = read_capture(har(tmp_path / "a.har", [*frames(play(), "s"), broken]))
+    (session,) = capture.sessions
+    assert (capture.unread_records, session.unread_records) == (1, 1)
+    assert {count.kind for count in session.counts.values()} <= {"at least", "unknown"}
+
+
+def test_is_a_har_that_is_cut_bad_input_in_one_line(tmp_path: Path) -> None:
+    path = har(tmp_path / "a.har", frames(play(), "s"))
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(InputError, match="cut or damaged"):
+        read_capture(path)

@@ -1,0 +1,165 @@
+"""Two files of one session on one clock: the browser's HAR and the proxy's log, or any two that saw the host link.
+
+A message cannot arrive before it was sent. So every message from the host bounds the offset of the two clocks from one
+side, every message to the host from the other; the truth lies between, and half of what is left is the uncertainty. With
+no message in one direction the offset is bounded on one side only, and that is said instead of a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from voicerace.captures.facts import CapturedSession
+from voicerace.captures.reader import Capture
+from voicerace.errors import InputError
+from voicerace.recording import Event, Link, Recording
+from voicerace.units import ms
+
+__all__ = ["Aligned", "aligned", "pairs_of"]
+
+_TO_PROXY: Final = Link("component", "proxy")
+_TO_HOST: Final = Link("proxy", "component")
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """One session seen at the host and at the proxy.
+
+    Attributes:
+        host, proxy: the two views.
+        recording: on the proxy's clock; messages of the host link that both saw have both times and the host's contents.
+        offset_ms: the proxy's clock less the host's; the middle of what is possible, None when one side is open.
+        low_ms, high_ms: its bounds; None where no message gives one.
+        shared: messages that both saw.
+        consistent: False when the bounds contradict each other: not one session, or a clock that was set meanwhile.
+    """
+
+    host: CapturedSession
+    proxy: CapturedSession
+    recording: Recording
+    offset_ms: float | None
+    low_ms: float | None
+    high_ms: float | None
+    shared: int
+    consistent: bool
+
+    @property
+    def uncertainty_ms(self) -> float | None:
+        """How far the truth can be from `offset_ms`, to either side."""
+        return None if self.low_ms is None or self.high_ms is None else (self.high_ms - self.low_ms) / 2
+
+    def to_json(self) -> dict[str, Any]:
+        """The offset and its bounds."""
+        return {
+            "host_session": self.host.connection,
+            "proxy_session": self.proxy.connection,
+            "offset_ms": self.offset_ms,
+            "uncertainty_ms": self.uncertainty_ms,
+            "low_ms": self.low_ms,
+            "high_ms": self.high_ms,
+            "shared_messages": self.shared,
+            "consistent": self.consistent,
+        }
+
+    def line(self) -> str:
+        """The same in a line."""
+        names = f"{self.host.connection} is {self.proxy.connection}"
+        if self.offset_ms is None or self.uncertainty_ms is None:
+            return f"{names}: {self.shared} shared messages, all of one direction: the offset is bounded on one side only"
+        if not self.consistent:
+            return f"{names}: the bounds contradict each other: not one session, or a clock was set meanwhile"
+        return (
+            f"{names}: the proxy's clock is {self.offset_ms:.3f} ms ahead, within {self.uncertainty_ms:.3f} ms "
+            f"({self.shared} shared messages)"
+        )
+
+
+def pairs_of(host: Capture, proxy: Capture) -> list[Aligned]:
+    """The sessions of a host's capture with those of a proxy's that have the same messages from the host, in order.
+
+    Raises:
+        InputError: no session is in both.
+    """
+    left = list(proxy.sessions)
+    found = []
+    for each in host.sessions:
+        own = _types(each.recording)
+        other = next((of for of in left if own and _types(of.recording) == own), None)
+        if other is not None:
+            left = [of for of in left if of is not other]
+            found.append(aligned(each, other))
+    if not found:
+        raise InputError(proxy.name, f"no session of {host.name} in it", "two files of the same session")
+    return found
+
+
+def aligned(host: CapturedSession, proxy: CapturedSession) -> Aligned:
+    """Two views of one session on the proxy's clock.
+
+    What the proxy sent to the host is in a log only as far as it is derived: its times are the log's, to a millisecond.
+    """
+    highs: list[int] = []
+    lows: list[int] = []
+    shared = dict(_shared(host.recording, proxy.completed))
+    for seq, other in shared.items():
+        at_proxy = _by_seq(proxy.completed)[seq].at_ns("proxy")
+        at_host = other.at_ns("component")
+        if at_proxy is None or at_host is None:
+            continue
+        # Sent at the host, handled at the proxy: the proxy's reading is not earlier than the offset allows.
+        (highs if other.link == _TO_PROXY else lows).append(at_proxy - at_host)
+    # A log's time is cut to its millisecond: the truth may be so much later.
+    slack = 1_000_000 if proxy.recording.clock == "log" else 0
+    high = min(highs) + slack if highs else None
+    low = max(lows) if lows else None
+    middle = None if low is None or high is None else (low + high) // 2
+    events = [_merged(event, shared.get(event.seq), middle) for event in proxy.completed.events]
+    return Aligned(
+        host,
+        proxy,
+        replace(proxy.completed, events=tuple(events)),
+        None if middle is None else ms(middle),
+        None if low is None else ms(low),
+        None if high is None else ms(high),
+        len(shared),
+        low is None or high is None or low <= high,
+    )
+
+
+def _merged(event: Event, other: Event | None, offset: int | None) -> Event:
+    """An event of the proxy's view with the host's time and content."""
+    if other is None:
+        return event
+    payload = other.payload if isinstance(other.payload, Mapping) else event.payload
+    at = other.at_ns("component")
+    there = None if offset is None or at is None else at + offset
+    here = event.at_ns("proxy")
+    sent, received = (there, here) if event.link == _TO_PROXY else (here, there)
+    return replace(event, sent_ns=sent, received_ns=received, payload=payload)
+
+
+def _shared(host: Recording, proxy: Recording) -> Iterator[tuple[int, Event]]:
+    """seq at the proxy -> the same message at the host: of each type, the n-th is the n-th, where both have as many."""
+    for link in (_TO_PROXY, _TO_HOST):
+        ours, theirs = _of_types(host, link), _of_types(proxy, link)
+        for kind, events in ours.items():
+            if len(theirs.get(kind, ())) == len(events):
+                yield from ((theirs[kind][at].seq, event) for at, event in enumerate(events))
+
+
+def _of_types(recording: Recording, link: Link) -> dict[str, list[Event]]:
+    found: dict[str, list[Event]] = {}
+    for event in recording.on(link):
+        if event.kind == "message" and isinstance(event.payload, Mapping):
+            found.setdefault(event.type, []).append(event)
+    return found
+
+
+def _types(recording: Recording) -> list[str]:
+    return [event.type for event in recording.on(_TO_PROXY) if event.kind == "message" and isinstance(event.payload, Mapping)]
+
+
+def _by_seq(recording: Recording) -> dict[int, Event]:
+    return {event.seq: event for event in recording.events}

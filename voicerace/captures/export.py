@@ -1,0 +1,85 @@
+"""A session for other tools: Chrome's trace format, which Perfetto opens, and a Mermaid sequence diagram. Types only.
+
+No payload is written, so there is nothing to redact. The trace format: "Trace Event Format", complete (X) and instant (i)
+events, microseconds. Mermaid: https://mermaid.js.org/syntax/sequenceDiagram.html.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from voicerace.ledger import Ledger
+from voicerace.recording import Event, Recording
+from voicerace.wire import realtime
+
+__all__ = ["mermaid", "perfetto"]
+
+_PARTIES: Final = ("user", "app", "component", "proxy", "upstream")
+_SLOT: Final = len(_PARTIES) + 1
+_STREAMED: Final = (".delta", ".append", "(binary)")
+_WORD: Final = re.compile(r"[^\w.() -]")
+
+
+def perfetto(recording: Recording) -> dict[str, Any]:
+    """A recording as a Chrome trace: a row per party, a message as an event there, the active response as slices."""
+    events: list[dict[str, Any]] = [
+        {"ph": "M", "name": "thread_name", "pid": 1, "tid": number, "args": {"name": name}}
+        for number, name in enumerate((*_PARTIES, "active response"), start=1)
+    ]
+    ledger = Ledger()
+    for event in _ordered(recording):
+        at = event.at_ns("proxy")
+        if at is None:
+            continue
+        end = event.received_ns if event.sent_ns is not None and event.received_ns is not None else at
+        start = event.sent_ns if event.sent_ns is not None else at
+        events.append(
+            {
+                "ph": "X",
+                "name": _name(event),
+                "cat": str(event.link),
+                "pid": 1,
+                "tid": _PARTIES.index(event.link.sender) + 1,
+                "ts": start / 1000,
+                "dur": max(0, end - start) / 1000,
+                "args": {"to": event.link.receiver, "observed_at": event.observed_at},
+            }
+        )
+        if "upstream" in event.link and event.kind == "message":
+            ledger.feed(event.link.sender, event.payload, event.seq)
+    by_seq = {event.seq: event for event in recording.events}
+    last = max((at for e in recording.events if (at := e.at_ns("proxy")) is not None), default=0)
+    for number, response in enumerate(ledger.responses.values(), start=1):
+        began = by_seq[response.created].at_ns("proxy") or 0
+        ended = last if response.done is None else by_seq[response.done].at_ns("proxy") or 0
+        slice_ = {"ph": "X", "name": f"response {number}", "pid": 1, "tid": _SLOT, "ts": began / 1000}
+        events.append({**slice_, "dur": (ended - began) / 1000, "args": {"done": response.done is not None}})
+    return {"traceEvents": events, "displayTimeUnit": "ms"}
+
+
+def mermaid(recording: Recording) -> Iterator[str]:
+    """A recording as the lines of a sequence diagram; streamed pieces are left out, derived messages are dashed."""
+    yield "sequenceDiagram"
+    yield "  participant component as host"
+    yield "  participant proxy"
+    yield "  participant upstream"
+    for event in _ordered(recording):
+        if "proxy" not in event.link or event.type.endswith(_STREAMED):
+            continue
+        arrow = "--)" if event.observed_at == "derived" else "-)"
+        at = event.at_ns("proxy")
+        when = "" if at is None else f"{at / 1e6:.1f} ms "
+        yield f"  {event.link.sender}{arrow}{event.link.receiver}: {when}{_name(event)}"
+
+
+def _ordered(recording: Recording) -> list[Event]:
+    return sorted((e for e in recording.events if e.arrived), key=lambda e: (e.at_ns("proxy") or 0, e.seq))
+
+
+def _name(event: Event) -> str:
+    """A type in letters that no diagram reads as its own; the refusal by its name."""
+    if isinstance(event.payload, Mapping) and realtime.is_refusal(event.payload):
+        return "error (active response)"
+    return _WORD.sub("_", event.type)[:80]

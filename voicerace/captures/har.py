@@ -1,0 +1,162 @@
+"""A browser's HAR file -> one `Recording` per WebSocket connection: what passed between component and proxy.
+
+`_webSocketMessages` of an entry, as Chrome's DevTools introduced it (``type`` send or receive, ``time``, ``opcode`` 1 text
+or 2 binary in base64, ``data``). Chrome and Edge write seconds since 1970, Playwright milliseconds, or -1 without times,
+and only when it embeds contents. Firefox and Safari write no frames. Headers, cookies and queries are never read; of the
+address the host stays.
+
+A browser that talks to the Realtime API itself has no proxy: such connections are left out, and counted.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from voicerace.errors import InputError
+from voicerace.recording import Event, Link, Payload, Recording
+from voicerace.wire.frames import payload_of
+
+__all__ = ["HarSession", "is_har", "read_har"]
+
+_SEND: Final = Link("component", "proxy")
+_RECEIVE: Final = Link("proxy", "component")
+_OURS: Final = frozenset(
+    {"Settings", "SettingsApplied", "InjectUserMessage", "FunctionCallRequest", "FunctionCallResponse", "ConversationText"}
+)  # fmt: skip
+#: Docker's json-file has a text under the same key.
+_BEGIN: Final = re.compile(rb"\s*\{\s*\"log\"\s*:\s*\{")
+#: Above it a number is milliseconds: as seconds it is the year 5138.
+_SECONDS: Final = 1e11
+_LAST_MS: Final = 4_102_444_800_000
+_ALLOWED: Final = "a HAR of Chrome, Edge (DevTools, Network) or Playwright (record_har_content embed)"
+
+
+@dataclass(frozen=True)
+class HarSession:
+    """One connection.
+
+    Attributes:
+        name: the host it went to, and its number in the file.
+        recording: what passed, seen in the browser.
+        unread: frames that could not be read.
+        first: the number of its first frame in the file, counted over all entries from 1.
+    """
+
+    name: str
+    recording: Recording
+    unread: int
+    first: int
+
+
+def is_har(head: bytes) -> bool:
+    """Whether a file's beginning is that of a HAR."""
+    return _BEGIN.match(head.removeprefix(b"\xef\xbb\xbf")) is not None
+
+
+def read_har(data: bytes, where: str) -> tuple[list[HarSession], int]:
+    """The sessions of a HAR, and how many other WebSocket connections were left out.
+
+    Raises:
+        InputError: it is no HAR, or has no frames.
+    """
+    try:
+        entries = json.loads(data.decode("utf-8-sig", "replace"))["log"]["entries"]
+    except (ValueError, RecursionError):
+        raise InputError(where, "a HAR that is cut or damaged: it is no JSON", _ALLOWED) from None
+    except (KeyError, TypeError):
+        raise InputError(where, "no HAR: log.entries is missing", _ALLOWED) from None
+    found: list[HarSession] = []
+    others = sockets = frames = 0
+    for entry in entries if isinstance(entries, list) else ():
+        if not isinstance(entry, dict):
+            continue
+        sockets += entry.get("_resourceType") == "websocket" or str(_get(entry, "request", "url")).startswith("ws")
+        messages = entry.get("_webSocketMessages")
+        if not isinstance(messages, list) or not messages:
+            continue
+        session = _session(entry, messages, frames + 1, len(found) + 1)
+        frames += len(messages)
+        if any(event.type in _OURS for event in session.recording.events):
+            found.append(session)
+        else:
+            others += 1
+    if not frames:
+        what = f"{sockets} WebSocket connections, but no frames in this file" if sockets else "no frames in this file"
+        raise InputError(where, what, _ALLOWED)
+    if not found:
+        raise InputError(where, f"{others} WebSocket connections, none of them a voice agent's", "one to the proxy")
+    return found, others
+
+
+def _session(entry: Mapping[str, Any], messages: list[Any], first: int, number: int) -> HarSession:
+    times = [at for each in messages if (at := _time_ns(each)) is not None]
+    zero = min(times, default=None)
+    events: list[Event] = []
+    unread = 0
+    for each in messages:
+        link = {"send": _SEND, "receive": _RECEIVE}.get(each.get("type") if isinstance(each, dict) else None)  # type: ignore[arg-type]
+        payload = _payload(each)
+        if link is None or payload is None:
+            unread += 1
+            continue
+        at = _time_ns(each)
+        at = None if at is None or zero is None else at - zero
+        kind: Literal["message", "close"] = "close" if each.get("opcode") == 8 else "message"
+        body: Payload = (
+            {"code": each.get("code") if isinstance(each.get("code"), int) else None} if kind == "close" else payload
+        )
+        sent, received = (at, None) if link is _SEND else (None, at)
+        events.append(Event(len(events), link, kind, sent, received, body, "har"))
+    host = urlsplit(str(_get(entry, "request", "url"))).hostname or "a WebSocket"
+    closed = any(event.kind == "close" for event in events)
+    provenance: dict[str, Any] = {"made_by": "har", "connection": f"{host} {number}"}
+    if zero is not None:
+        start = datetime.fromtimestamp(zero / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        # The file's clock begins with this connection.
+        provenance |= {"file_start_us": zero // 1000, "start_us": zero // 1000, "end_us": max(times) // 1000, "start": start}
+    notes = [f"{unread} frames not read"] if unread else []
+    notes += [] if times else ["the frames have no times"]
+    observed = () if unread else (_SEND, _RECEIVE)
+    return HarSession(
+        f"{host} {number}", Recording(tuple(events), provenance, "log", observed, closed, tuple(notes)), unread, first
+    )
+
+
+def _payload(message: object) -> Payload:
+    """A frame's payload; None when it is not there or of no known kind."""
+    if not isinstance(message, dict) or not isinstance(data := message.get("data"), str):
+        return None
+    match message.get("opcode"):
+        case 1:
+            return payload_of(data)
+        case 2:
+            try:
+                return base64.b64decode(data, validate=True)
+            except (binascii.Error, ValueError):
+                return None
+        case 8:
+            return ""
+    return None
+
+
+def _time_ns(message: object) -> int | None:
+    """Nanoseconds since 1970, to the microsecond; None without a usable time."""
+    at = message.get("time") if isinstance(message, dict) else None
+    if isinstance(at, bool) or not isinstance(at, (int, float)) or not 0 < at < _LAST_MS:
+        return None
+    return round(at * 1e6 if at < _SECONDS else at * 1e3) * 1000
+
+
+def _get(value: Mapping[str, Any], *names: str) -> Any:
+    found: Any = value
+    for name in names:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found

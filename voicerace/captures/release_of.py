@@ -1,0 +1,149 @@
+"""Which release wrote a log, told by its marks and by which model's creates fit the API's answers; and what follows.
+
+The release is given, or every program that the releases name is tried: those that a mark excludes fall out, then those
+whose model contradicts the log. What is left are the candidates; they are the same program, or programs that no log of
+this kind can tell apart. What all of them agree on, in every reading of the log, is derived; the rest is left open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from voicerace.captures.logged import LoggedSession
+from voicerace.captures.marks import MARKS
+from voicerace.derive import Contradiction, Derived, derive, derive_all
+from voicerace.tables.releases import PROXIES, ProxyRelease
+from voicerace.verdict import judge
+
+__all__ = ["Evidence", "Told", "told"]
+
+#: So many sessions decide about the release; the others are only completed by it.
+_ENOUGH: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Why a release is, or is not, that of a log: what was seen, and the line of the file."""
+
+    what: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a log tells through the model of its release.
+
+    Attributes:
+        release: the tag of the program; None when several programs are left, or none.
+        given: the release was named by the user.
+        candidates: tags that are left; those of one program stand for each other.
+        evidence: what speaks for it.
+        contradictions: where log and model differ, with the line; of the release given, else of the nearest.
+        derived: the recording completed, in each reading, by the first candidate's model; empty without a candidate.
+        creates: `response.create` on which candidates and readings agree; None when they do not.
+        updates: the same of `session.update`.
+        outcomes: outcome -> why, of every candidate and reading.
+        flag_agreed: the candidates agree on where the flag was cleared.
+    """
+
+    release: str | None
+    given: bool
+    candidates: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+    contradictions: tuple[Evidence, ...]
+    derived: tuple[Derived, ...]
+    creates: int | None
+    updates: int | None
+    outcomes: dict[str, str]
+    flag_agreed: bool = True
+
+
+def told(sessions: Sequence[LoggedSession], given: ProxyRelease | None) -> list[Told]:
+    """What each session of one log tells; the release is one for all of them, if one can be.
+
+    Args:
+        sessions: of one file.
+        given: the release that the user names; then only its model is asked.
+    """
+    rows = [given] if given is not None else _fitting(sessions, _programs())
+    found = []
+    for session in sessions:
+        own = rows if rows else _fitting([session], _programs())
+        found.append(_told(session, own, given, alone=not rows))
+    return found
+
+
+def _programs() -> list[ProxyRelease]:
+    """One row per program, in the order of the releases."""
+    return list({row.source: row for row in reversed(PROXIES.values())}.values())[::-1]
+
+
+def _fitting(sessions: Sequence[LoggedSession], rows: Iterable[ProxyRelease]) -> list[ProxyRelease]:
+    """The rows that no mark and no session excludes; damaged sessions exclude none."""
+    marks = {mark for session in sessions for mark in session.marks}
+    left = [row for row in rows if all(MARKS[mark].fits(row) for mark in marks)]
+    for session in [each for each in sessions if each.recording.observed][:_ENOUGH]:
+        left = [row for row in left if not derive(session.recording, row).contradictions]
+    return left
+
+
+def _told(session: LoggedSession, rows: list[ProxyRelease], given: ProxyRelease | None, *, alone: bool) -> Told:
+    marks = [Evidence(MARKS[mark].what, line) for mark, line in sorted(session.marks.items(), key=lambda each: each[1])]
+    if not rows:
+        return _without(session, marks)
+    every = [derive_all(session.recording, row) for row in rows]
+    first = every[0]
+    against = [Evidence(each.what, _line(session, each.seq)) for each in first[0].contradictions]
+    if given is not None:
+        against += [
+            Evidence(f"{MARKS[mark].what}: not {given.tag}", line)
+            for mark, line in session.marks.items()
+            if not MARKS[mark].fits(given)
+        ]
+    evidence = marks
+    if given is None:
+        tried = "this session alone" if alone else "the file's sessions"
+        evidence = [*marks, Evidence(f"of the programs that leave these marks, {tried} contradict all but these", 0)]
+    readings = [each for one in every for each in one]
+    creates = {len(each.creates) for each in readings}
+    updates = {sum(e.type == "session.update" for e in each.recording.events) for each in readings}
+    outcomes: dict[str, str] = {}
+    for each in readings:
+        verdict = judge(each.recording)
+        outcomes.setdefault(verdict.outcome, verdict.why)
+    return Told(
+        rows[0].tag if len(rows) == 1 else None,
+        given is not None,
+        (given.tag,) if given is not None else _tags(rows),
+        tuple(evidence),
+        tuple(against),
+        tuple(first),
+        creates.pop() if len(creates) == 1 else None,
+        updates.pop() if len(updates) == 1 else None,
+        outcomes,
+        len({one[0].cleared_early for one in every}) == 1,
+    )
+
+
+def _without(session: LoggedSession, marks: list[Evidence]) -> Told:
+    """No program fits: what speaks against the nearest is the result."""
+    found: list[tuple[int, str, list[Evidence]]] = []
+    for row in _programs():
+        against = [Evidence(f"{MARKS[m].what}: not {row.tag}", at) for m, at in session.marks.items() if not MARKS[m].fits(row)]
+        if len(against) <= 1:
+            differs: tuple[Contradiction, ...] = derive(session.recording, row).contradictions
+            against += [Evidence(each.what, _line(session, each.seq)) for each in differs]
+        found.append((len(against), row.tag, against))
+    nearest = min(found, key=lambda each: each[0])
+    return Told(None, False, (), tuple(marks), tuple(nearest[2]), (), None, None, {})
+
+
+def _tags(rows: Sequence[ProxyRelease]) -> tuple[str, ...]:
+    sources = {row.source for row in rows}
+    return tuple(tag for tag, row in PROXIES.items() if row.source in sources)
+
+
+def _line(session: LoggedSession, seq: int) -> int:
+    return session.places[seq][0] if seq < len(session.places) else 0

@@ -1,0 +1,145 @@
+"""The messages of a capture by their link, and the questions asked of them: counts, delays, gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from voicerace.recording import Event, Recording
+from voicerace.units import ms
+from voicerace.verdict import Kind
+from voicerace.wire import realtime
+
+__all__ = ["Count", "Seen", "fields_of", "text_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A number and how sure it is; no number when it is unknown."""
+
+    value: int | None
+    kind: Kind
+
+
+class Seen:
+    """The messages of a recording by their link, and the questions asked of them."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self.host = self._on("component", "proxy")
+        self.told = self._on("proxy", "component")
+        self.sent = self._on("proxy", "upstream")
+        self.came = self._on("upstream", "proxy")
+        self.calls = [event for event in self.came if event.type == realtime.ARGUMENTS_DONE]
+        self.results = [event for event in self.host if event.type == "FunctionCallResponse"]
+        self.errors = [event for event in self.came if event.type == realtime.ERROR]
+        self.refusals = [event for event in self.errors if realtime.is_refusal(fields_of(event))]
+        self.host_only = not self.came and bool(self.told)
+        if self.host_only:
+            # Seen in the browser: calls as they were asked for, refusals as they were told.
+            self.calls = [event for event in self.told if event.type == "FunctionCallRequest"]
+            self.errors = [event for event in self.told if event.type == "Error"]
+            self.refusals = [event for event in self.errors if fields_of(event).get("code") == realtime.ACTIVE_RESPONSE]
+
+    def _on(self, sender: str, receiver: str) -> list[Event]:
+        return [
+            event for event in self.recording.events
+            if event.link == (sender, receiver) and event.kind == "message" and event.arrived
+        ]  # fmt: skip
+
+    def sure(self, sender: str, receiver: str) -> Kind:
+        """How sure the number of messages on a link is."""
+        if not (self.recording.observes(sender, receiver) and self.recording.complete):
+            return "at least"
+        return "derived" if any(event.observed_at == "derived" for event in self.recording.events) else "observed"
+
+    @staticmethod
+    def at(event: Event) -> int | None:
+        return event.at_ns("proxy")
+
+    def between(self, first: Event, last: Event) -> float | None:
+        """Milliseconds at the proxy from one event to another."""
+        since, until = self.at(first), self.at(last)
+        return None if since is None or until is None else ms(until - since)
+
+    def at_proxy(self, events: Iterable[Event]) -> list[Event]:
+        """Events of several links as they passed the proxy: a log has them in this order, whatever its clock did."""
+        if self.recording.clock == "log":
+            return sorted(events, key=lambda event: event.seq)
+        return sorted(events, key=lambda event: (self.at(event) or 0, event.seq))
+
+    def delays(self) -> list[float | None]:
+        """Per result, the time since its call was complete.
+
+        By call id where both ids were captured. Without them a result answers the call before it, if that is the only
+        one it can answer: the last response had one call, and every call before that has its result.
+        """
+        delays: list[float | None] = []
+        by_id: dict[str, Event] = {}
+        open_calls: list[Event] = []
+        given = fresh = 0
+        for event in self.at_proxy([*self.calls, *self.results, *self.dones()]):
+            fields = fields_of(event)
+            if event.type == realtime.RESPONSE_DONE:
+                fresh = 0
+            elif event.type in (realtime.ARGUMENTS_DONE, "FunctionCallRequest"):
+                if fresh == 0 and given >= len(open_calls):
+                    open_calls, given = [], 0
+                open_calls.append(event)
+                fresh += 1
+                by_id |= dict.fromkeys(_call_ids(fields), event)
+            else:
+                given += 1
+                call_id = fields.get("id")
+                only = open_calls[0] if len(open_calls) == 1 else None
+                call = by_id.get(call_id) if isinstance(call_id, str) else only
+                delays.append(None if call is None else self.between(call, event))
+        return delays
+
+    def gaps(self) -> list[float]:
+        """Per response with calls, from its last call to its end; by response id where both were captured."""
+        gaps: list[float] = []
+        last: dict[str, Event] = {}
+        for event in self.at_proxy([*self.calls, *self.dones()]):
+            fields = fields_of(event)
+            if event.type == realtime.ARGUMENTS_DONE:
+                last[text_of(fields.get("response_id"))] = event
+            else:
+                call = last.pop(text_of(realtime.response_of(fields).get("id")), None) or last.pop("", None)
+                gap = None if call is None else self.between(call, event)
+                if gap is not None:
+                    gaps.append(gap)
+        return gaps
+
+    def dones(self) -> list[Event]:
+        return [event for event in self.came if event.type == realtime.RESPONSE_DONE]
+
+    def outputs(self) -> list[Mapping[str, object]] | None:
+        """The results with their ids and contents, as the host sent or the upstream confirmed them; None if not captured."""
+        sent = [{"call_id": f.get("id"), "output": f.get("content")} for e in self.results if "id" in (f := fields_of(e))]
+        if len(sent) == len(self.results) and sent:
+            return list(sent)
+        items: dict[str, Mapping[str, object]] = {}
+        for event in self.came:
+            item = realtime.item_of(fields_of(event))
+            if event.type in (realtime.ITEM_ADDED, realtime.ITEM_DONE, realtime.ITEM_CREATED):
+                if not item:
+                    return None
+                if item.get("type") == "function_call_output" and isinstance(item.get("id"), str):
+                    items[str(item["id"])] = item
+        return list(items.values()) if len(items) == len(self.results) else None
+
+
+def _call_ids(fields: Mapping[str, object]) -> list[str]:
+    """The ids of the calls in an event of the API's, or in a request to the host."""
+    functions = fields.get("functions")
+    each = [call.get("id") for call in functions if isinstance(call, Mapping)] if isinstance(functions, list) else []
+    return [call_id for call_id in (fields.get("call_id"), *each) if isinstance(call_id, str)]
+
+
+def fields_of(event: Event) -> Mapping[str, object]:
+    return event.payload if isinstance(event.payload, Mapping) else {}
+
+
+def text_of(value: object) -> str:
+    return value if isinstance(value, str) else ""

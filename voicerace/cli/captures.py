@@ -1,0 +1,116 @@
+"""The verbs that read what others recorded."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from tqdm import tqdm
+
+from voicerace.captures import Capture, inspect_json, inspect_lines, read_capture
+from voicerace.captures.align import pairs_of
+from voicerace.captures.compare import compare_captures, compare_lines
+from voicerace.captures.copies import FORMATS, exported, redacted
+from voicerace.captures.facts import printable
+from voicerace.cli import options
+from voicerace.cli.printing import print_json, print_lines, writing
+from voicerace.errors import InputError
+
+__all__ = ["compare", "export", "inspect", "reading", "redact"]
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A proxy's console log, a HAR file, or a recording of ours.")]
+GivenRelease = Annotated[str | None, typer.Option("--release", metavar="TAG", help="The proxy's. [from the capture]")]
+
+
+@contextmanager
+def _bar() -> Iterator[tqdm]:  # type: ignore[type-arg]
+    with tqdm(file=sys.stderr, unit="B", unit_scale=True, disable=None, leave=False) as bar:
+        yield bar
+
+
+def reading(file: Path, release: str | None = None) -> Capture:
+    """Read a capture, with a bar on standard error when that is a terminal."""
+    with _bar() as bar:
+
+        def progress(done: int, of: int) -> None:
+            bar.total = of
+            bar.update(done - bar.n)
+
+        return read_capture(file, release, progress)
+
+
+def inspect(
+    file: File,
+    release: GivenRelease = None,
+    host: Annotated[Path | None, typer.Option("--with", metavar="HAR", help="The same sessions, seen by the host.")] = None,
+    as_json: options.Json = False,
+) -> int:
+    """Say what a capture shows, session by session, with the lines it rests on, and what it cannot say.
+
+    With --with, sessions that both files have are put on the proxy's clock; its offset is given with its uncertainty.
+    """
+    capture = reading(file, release)
+    found = [] if host is None else pairs_of(reading(host), capture)
+    if as_json:
+        aligned = {} if host is None else {"aligned": [each.to_json() for each in found]}
+        print_json({**inspect_json(capture), **aligned})
+    else:
+        print_lines([*inspect_lines(capture), *(printable(each.line(), 400) for each in found)])
+    return 0
+
+
+def redact(
+    file: File,
+    out: options.Out = None,
+    keep_text: Annotated[bool, typer.Option("--keep-text", help="Keep texts; headers, cookies and queries still go.")] = False,
+) -> int:
+    """Write a copy of a capture that is safe to send: texts, arguments, results, ids, headers and cookies replaced.
+
+    Equal things stay equal within the file; nothing compares between two files. Without --out it is printed.
+    """
+    lines = redacted(file, keep_text=keep_text)
+    _put(lines, out)
+    return 0
+
+
+def export(
+    file: File,
+    to: Annotated[str, typer.Option("--to", help=" | ".join(FORMATS))] = "perfetto",
+    session: Annotated[int, typer.Option(metavar="N", min=1, help="Which session of the file.")] = 1,
+    release: GivenRelease = None,
+    out: options.Out = None,
+) -> int:
+    """Write one session for another tool: Chrome trace JSON for ui.perfetto.dev, or a Mermaid diagram. Types only."""
+    _put([exported(reading(file, release), to, session)], out)
+    return 0
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A", help="A capture, or a run's folder.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="The one to compare with it.")],
+    release_a: Annotated[str | None, typer.Option(metavar="TAG", help="The proxy's of A.")] = None,
+    release_b: Annotated[str | None, typer.Option(metavar="TAG", help="The proxy's of B.")] = None,
+    as_json: options.Json = False,
+) -> int:
+    """Say what changed between two captures or runs: shares of sessions with intervals, and times."""
+    found = compare_captures(reading(a, release_a), reading(b, release_b))
+    if as_json:
+        print_json(found)
+    else:
+        print_lines(compare_lines(found))
+    return 0
+
+
+def _put(lines: Iterable[str], out: Path | None) -> None:
+    """Print lines, or write them to a new file: a capture must not be written over by its own copy."""
+    if out is None:
+        print_lines(lines)
+        return
+    if out.exists():
+        raise InputError("out", f"{out} is there already", "a new file")
+    text = "".join(line + "\n" for line in lines)
+    writing(out, lambda: out.write_text(text, encoding="utf-8"))
