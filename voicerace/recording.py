@@ -12,7 +12,7 @@ import binascii
 import gzip
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple
 import pandas as pd
 
 from voicerace.errors import InputError
+from voicerace.values import value
 
 __all__ = ["CUT", "LINKS", "SCHEMA", "Event", "Link", "Payload", "Recording", "link", "read_recordings", "write_recordings"]
 
@@ -66,7 +67,7 @@ def link(name: str) -> Link:
         raise InputError("link", f"{name!r} is unknown", f"allowed are {', '.join(_LINK_OF_NAME)}") from None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Event:
     """One message, the closing of a connection, or a fault, on one link.
 
@@ -95,11 +96,9 @@ class Event:
         """The message's type, ``(binary)`` for an audio frame, ``(text)`` for text that is no JSON object."""
         if self.kind != "message":
             return f"({self.kind})"
-        if isinstance(self.payload, bytes):
-            return "(binary)"
-        if isinstance(self.payload, Mapping):
+        if isinstance(self.payload, (dict, Mapping)):
             return str(self.payload.get("type", "(no type)"))
-        return "(text)"
+        return "(binary)" if isinstance(self.payload, bytes) else "(text)"
 
     @property
     def arrived(self) -> bool:
@@ -395,6 +394,5 @@ def _close(recordings: list[Recording], events: list[Event]) -> None:
     events.clear()
 
 
-def _dump(record: Mapping[str, Any] | Sequence[Any]) -> str:
-    # ASCII only: a lone surrogate in somebody's text must not make a file that cannot be written or read.
-    return json.dumps(record, ensure_ascii=True, separators=(",", ":"))
+# ASCII only: a lone surrogate in somebody's text must not make a file that cannot be written or read.
+_dump = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
