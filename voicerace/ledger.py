@@ -151,8 +151,11 @@ class Ledger:
     @property
     def busy(self) -> bool:
         """Whether a response is active or a create unanswered."""
-        # The newest first: it is the one.
-        return any(each.done is None for each in reversed(self.responses.values())) or bool(self.unanswered)
+        # Asked at every event: the newest first, because it is the one, and no generator.
+        for response in reversed(self.responses.values()):
+            if response.done is None:
+                return True
+        return bool(self.unanswered)
 
     @property
     def unanswered(self) -> list[Create]:

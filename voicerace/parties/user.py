@@ -94,7 +94,7 @@ class User:
             return (SetTimer("say", "inject_ms", self.state.said - 1), SetTimer("deadline", "deadline_ms"))
         if called and not self.state.own_results:
             return (SetTimer("deadline", "deadline_ms"),)
-        if not self.state.about_to_say and self._settled():
+        if not self.state.about_to_say and not self.state.ledger.busy and self._settled():
             return self._next()
         return ()
 
@@ -136,10 +136,10 @@ class User:
         return (SetTimer("deadline", "deadline_ms"),)
 
     def _settled(self) -> bool:
-        """An informed reply to the newest input is done, no result or input is pending, no response active or asked for."""
+        """Where nothing is active or asked for: an informed reply to the newest input is done, no result or input pending."""
         ledger = self.state.ledger
         # Speech has reached the model once it is committed; until then the user is still speaking.
-        if ledger.busy or len(ledger.inputs) < self.state.words:
+        if len(ledger.inputs) < self.state.words:
             return False
         if any(output.confirmed is None and output.lost is None and not output.refused for output in ledger.outputs):
             return False
