@@ -242,10 +242,11 @@ class Recording:
                 "sender": pd.array([event.link.sender for event in self.events], dtype="str"),
                 "receiver": pd.array([event.link.receiver for event in self.events], dtype="str"),
                 "kind": pd.array([event.kind for event in self.events], dtype="str"),
-                "type": pd.array([event.type for event in self.events], dtype="str"),
+                # Not Arrow's text, which has no place for half a surrogate pair in somebody's message.
+                "type": pd.array([event.type for event in self.events], dtype=pd.StringDtype("python")),
                 "sent_ns": pd.array([event.sent_ns for event in self.events], dtype="Int64"),
                 "received_ns": pd.array([event.received_ns for event in self.events], dtype="Int64"),
-                "observed_at": pd.array([event.observed_at for event in self.events], dtype="str"),
+                "observed_at": pd.array([event.observed_at for event in self.events], dtype=pd.StringDtype("python")),
                 "payload": pd.array(
                     [_dump({key: record[key] for key in ("json", "binary", "text") if key in record})
                      for record in records],
