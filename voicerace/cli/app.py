@@ -17,6 +17,7 @@ from tqdm import tqdm
 from voicerace.captures import inspect_json, inspect_lines, read_capture
 from voicerace.cli import options, serve, text
 from voicerace.cli import repro as repro_verb
+from voicerace.cli.boundary import boundary
 from voicerace.cli.capture import capture
 from voicerace.cli.contract import contract
 from voicerace.cli.printing import known_outcomes, plain, print_json, print_lines, writing
@@ -357,4 +358,5 @@ def report(
 app.command("repro")(repro_verb.repro)
 app.add_typer(serve.app, name="serve")
 app.command()(contract)
+app.command()(boundary)
 app.command(context_settings={"allow_interspersed_args": False})(capture)
