@@ -15,6 +15,7 @@ from voicerace.conformance.run import COLUMNS
 from voicerace.recording import Recording, read_recordings
 from voicerace.shipped import shipped
 from voicerace.sweep import trials_of
+from voicerace.tables.gate import RULES
 from voicerace.tables.profiles import PROXY_TIMES_MS
 from voicerace.tables.releases import PROXIES, ProxyRelease
 
@@ -54,6 +55,7 @@ FLIPS: dict[str, tuple[object, ...]] = {
     "other_json_raw": (True, False),
     "context_in": ("items", "instructions"),
     "session_options": (True, False),
+    "gate": (None, frozenset(RULES)),
     "error_code_from": ("message", "api"),
     "idle_timeout_waits": (True, False),
 }

@@ -48,6 +48,11 @@ class Output:
     refused: bool = False
     lost: int | None = None
 
+    @property
+    def waits(self) -> bool:
+        """Nothing has been heard of it yet."""
+        return self.confirmed is None and not self.refused and self.lost is None
+
 
 @dataclass
 class Create:
@@ -237,7 +242,7 @@ class Ledger:
         for create in self.unanswered:
             create.answer, create.answered = "closed", key
         for output in self.outputs:
-            if output.confirmed is None and not output.refused and output.lost is None:
+            if output.waits:
                 output.lost = key
         self._known_from, self._calls_from = len(self.outputs), len(self.responses)
 
@@ -270,7 +275,7 @@ class Ledger:
                 create.names = realtime.response_named_by(event)
         elif error.get("code") == "invalid_tool_call_id":
             text = str(error.get("message"))
-            waiting = (output for output in self.outputs if output.confirmed is None and not output.refused)
+            waiting = (output for output in self.outputs if output.waits)
             if (output := next((each for each in waiting if f"'{each.call_id}'" in text), None)) is not None:
                 output.refused = True
         elif self.unanswered and _may_answer_create(error):
@@ -299,7 +304,7 @@ class Ledger:
             return
         self._confirming.add(item_id)
         for output in self.outputs:
-            if output.call_id == item.get("call_id") and output.confirmed is None and not output.refused:
+            if output.call_id == item.get("call_id") and output.waits:
                 output.confirmed = key
                 return
 

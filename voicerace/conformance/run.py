@@ -16,6 +16,7 @@ import pandas as pd
 from voicerace.conformance.cases import Script, scripts, sessions
 from voicerace.conformance.compare import Difference
 from voicerace.conformance.compared import ComparedProxy
+from voicerace.conformance.replay import replay
 from voicerace.engines.backend import Backend
 from voicerace.engines.lockstep import RunningProxy, UpstreamSocket
 from voicerace.engines.session import Session
@@ -217,7 +218,8 @@ def _in_time(
             played = play(party)
         finally:
             party.real.end()
-        if not party.late:
+        # A recording that its own model cannot follow, where the two agreed, has a timer that was seen too late.
+        if not party.late and (party.differences or not replay(party.recording({}), release)):
             return party, played
     raise TooBusyError("conformance", f"{name}: the machine was too busy {_TRIES} times", "a machine that is less busy")
 

@@ -29,8 +29,9 @@ class GateState:
 
     Attributes:
         active: the response that holds the slot as far as the server has said; empty when it is free.
-        knows: all that was sent had been confirmed when `active` was announced.
+        knows: all that was sent until now had been confirmed when `active` was announced.
         over: the last response that is done: a refusal may still name it, where the slot is free later than that.
+        refused: a create was refused, and what was in its way is not done yet.
         asked: a create is on its way, unanswered; `asked_for` is what it was for, `wishes` and `given`.
         wishes: the user's words that want a response: ``text``, ``audio``.
         given: the response of each call whose result wants one.
@@ -41,6 +42,7 @@ class GateState:
     active: str = ""
     knows: bool = False
     over: str = ""
+    refused: bool = False
     asked: bool = False
     asked_for: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
     wishes: tuple[str, ...] = ()
@@ -68,6 +70,7 @@ class Gate:
         """The result of a call was passed on. One of a call that nobody made, or a second one, wants no response."""
         state = self.state
         state.unconfirmed.add(call_id)
+        state.knows = False
         if call_id in state.open:
             state.answered[call_id] = state.open.pop(call_id)
             state.given += (state.answered[call_id],)
@@ -77,10 +80,11 @@ class Gate:
 
     def words(self, by: str) -> int:
         """The user's ``text`` or ``audio`` was passed on."""
+        self.state.knows = False
         if by == "text":
             self.state.unconfirmed.add(_TEXT)
         self.state.wishes += (by,)
-        return self._due() if "at_once" in self.rules else 0
+        return self._due()
 
     # -- from the server ---------------------------------------------------------------------------------------------
 
@@ -125,7 +129,7 @@ class Gate:
         state = self.state
         state.over = response_id
         if state.active == response_id:
-            state.active = ""
+            state.active, state.refused = "", False
 
     def _error(self, event: Mapping[str, Any]) -> None:
         """The answer to a create may be an error: a refusal is asked again, unless what was in the way knows already."""
@@ -140,7 +144,7 @@ class Gate:
         in_the_way = realtime.response_named_by(event)
         announced = in_the_way is None or state.active == in_the_way
         if in_the_way is not None and in_the_way != state.over:
-            state.active = in_the_way
+            state.active, state.refused = in_the_way, True
         known = announced and state.knows and "unless_known" in self.rules
         if "retry" in self.rules and not known:
             state.wishes, state.given = wishes + state.wishes, given + state.given
@@ -150,7 +154,8 @@ class Gate:
     def _due(self) -> int:
         """How many creates go out at this moment."""
         state = self.state
-        if "when_free" in self.rules and (state.active or state.asked):
+        busy = state.active or state.asked if "when_free" in self.rules else state.refused
+        if busy:
             return 0
         waiting = set(state.open.values()) if "every_call" in self.rules else set()
         ready = tuple(each for each in state.given if each not in waiting)

@@ -68,9 +68,13 @@ class Upstream(Listener):
         return self._effects()
 
     def closed(self, sender: str, code: int | None) -> Effects:
+        """The session ends with its connection: what it would have said by itself is not said any more."""
+        self.state.ended = True
         return ()
 
     def timer(self, name: str) -> Effects:
+        if self.state.ended:
+            return ()
         kind, _, rest = name.partition(":")
         if kind == "ack":
             self._confirm(rest)

@@ -78,6 +78,7 @@ class UpstreamState:
         audio: bytes in the input audio buffer; `appended`: bytes of the whole session.
         speech: the user item that the speech being heard will become, or empty; `pausing`: silence has begun in it.
         server_waits: a response of the server's own follows when the slot is free.
+        ended: the connection is closed.
     """
 
     slot: State = "free"
@@ -98,3 +99,4 @@ class UpstreamState:
     speech: str = ""
     pausing: bool = False
     server_waits: bool = False
+    ended: bool = False

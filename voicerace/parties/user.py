@@ -141,7 +141,7 @@ class User:
         # Speech has reached the model once it is committed; until then the user is still speaking.
         if len(ledger.inputs) < self.state.words:
             return False
-        if any(output.confirmed is None and output.lost is None and not output.refused for output in ledger.outputs):
+        if any(output.waits for output in ledger.outputs):
             return False
         calls = ledger.calls
         if any(self.state.own_results.get(call, 0) < self.results_per_call for call in calls):

@@ -12,7 +12,7 @@ Rule: TypeAlias = Literal["server_events", "when_free", "at_once", "coalesce", "
 RULES: Final[dict[Rule, str]] = {
     "server_events": "the slot is free when response.done of the response that held it has come, not when its text is done",
     "when_free": "a create waits until the slot is free and no other create is unanswered",
-    "at_once": "a create whose slot is free goes out at once: it waits for no event, which may have passed already",
+    "at_once": "the create behind a result goes out at once where the slot is free: an event it waited for may have passed",
     "coalesce": "the results of one response, and the user's words beside them, are one request",
     "every_call": "a result's request waits for the results of all calls of its response",
     "once": "a second result for a call is passed on, and is no second request",
