@@ -29,19 +29,24 @@ class Executor:
     Attributes:
         jobs: processes on this machine; -1 for one per core.
         dask: the address of a dask scheduler, ``tcp://HOST:PORT``; it needs the extra ``cluster``, here and at its workers.
+
+    Raises (on making one):
+        InputError: no such number of processes.
     """
 
     jobs: int = 1
     dask: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.jobs == 0 or self.jobs < -1:
+            raise InputError("jobs", str(self.jobs), "1 or more, or -1 for one per core")
+
     def map(self, work: Callable[[int], _Result], numbers: Iterable[int]) -> Generator[_Result]:
         """`work` of every number, in whatever order they end.
 
         Raises:
-            InputError: no such number of processes, or no scheduler at the address.
+            InputError: no scheduler at the address.
         """
-        if self.jobs == 0 or self.jobs < -1:
-            raise InputError("jobs", str(self.jobs), "1 or more, or -1 for one per core")
         if self.dask is not None:
             yield from self._on_cluster(work, list(numbers), self.dask)
         elif self.jobs == 1:
