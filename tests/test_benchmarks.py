@@ -33,13 +33,25 @@ def relay() -> ModuleType:
     return script("relay")
 
 
-def test_sessions_are_held_against_a_bare_relay(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sessions_are_held_against_simpy(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     sessions = script("sessions")
     monkeypatch.setattr(sessions, "ROUNDS", 1)
     monkeypatch.setattr(sessions, "SESSIONS", 2)
-    sessions.main()
+    sessions.main(["40", "20"])
     lines = capsys.readouterr().out.splitlines()
-    assert [line.rpartition("  ")[0].strip() for line in lines[1:]] == ["bare heap relay", "sessions", "sessions and verdicts"]
+    names = [line[:30].strip() for line in lines]
+    assert names[2:6] == [
+        "SimPy, a process per message", "SimPy, as little as it takes", "sessions", "sessions and verdicts",
+    ]  # fmt: skip
+    assert lines[2].split()[-2] == lines[3].split()[-1] == "1.00"
+    assert [line.split()[0] for line in lines[-2:]] == ["40", "20"]
+    assert lines[-2].split()[3] == "1.00"
+
+
+def test_simpy_moves_as_many_messages_as_it_is_asked_to() -> None:
+    sessions = script("sessions")
+    for link in (sessions.Cable, sessions.Bare):
+        assert sessions.relay(link, 40) == 40
 
 
 def test_delays_are_held_against_sleeps_in_the_same_loop_and_in_an_idle_process(live: ModuleType) -> None:

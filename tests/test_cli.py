@@ -154,15 +154,15 @@ def test_an_interrupted_sweep_says_what_is_kept(
 
     def interrupt(*arguments: Any) -> Any:
         judged.append(arguments)
-        if len(judged) > 3:
+        if len(judged) > 23:
             raise KeyboardInterrupt
         return ties(*arguments)
 
-    monkeypatch.setattr("voicerace.sweep.ties", interrupt)
+    monkeypatch.setattr("voicerace.chunks.ties", interrupt)
     assert main(["sweep", "--tool-ms", "0:300:10", "--out", str(tmp_path / "run")]) == 130
-    assert f"3 of 31 trials are kept in {tmp_path / 'run'}" in capsys.readouterr().err
+    assert f"20 of 31 trials are kept in {tmp_path / 'run'}" in capsys.readouterr().err
     run = Run.open(tmp_path / "run")
-    assert len(run.trials) == 3
+    assert len(run.trials) == 20, "the chunk that was done"
     assert not run.complete
 
 

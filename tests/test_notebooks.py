@@ -55,7 +55,7 @@ def test_the_delay_sweep_runs_by_papermill_and_shows_every_picture_with_words(tm
     for output in shown:
         (kind,) = (kind for kind in output.data if kind.startswith("image/"))
         assert len(output.metadata[kind]["alt"]) > 40
-    assert (tmp_path / "run" / "trials.csv").is_file()
+    assert (tmp_path / "run" / "summary.csv").is_file()
 
 
 def test_one_session_shows_itself_as_its_swimlane_and_verdict(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_a_sweep_and_a_repro(how: How, home: Path, capfd: pytest.CaptureFixture[
         assert set(leaky.keys) == {MARKED}
     printed = capfd.readouterr()
     names = {path.name for path in home.rglob("*") if path.is_file()}
-    assert {"run.json", "trials.csv"} <= names
+    assert {"run.json", "summary.csv"} <= names
     assert_hidden(home, printed.out, printed.err)
 
 

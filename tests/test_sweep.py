@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import fcntl
-import importlib
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from voicerace.errors import InputError
+from voicerace.executors import Executor
 from voicerace.recording import Recording
 from voicerace.sweep import Run, SweepSpec, sweep, trials_of
 from voicerace.sweep_folder import commit, new_folder
 from voicerace.sweep_spec import sessions
+from voicerace.trials import frame_of
 from voicerace.verdict import judge
-
-# The package's public name `sweep` is the function; the module is behind it.
-module = importlib.import_module("voicerace.sweep")
 
 SMALL: dict[str, Any] = {"releases": ["0.9.1", "0.11.1"], "times": {"tool_ms": "50:250:100"}}
 
@@ -71,8 +70,10 @@ def test_times_that_do_not_fit_each_other_are_found_before_anything_runs(tmp_pat
 
 
 def test_too_many_trials_are_refused() -> None:
-    with pytest.raises(InputError, match="251001 trials"):
-        next(sessions(SweepSpec(times={"tool_ms": "0:500:1", "gap_ms": "0:500:1"})))
+    with pytest.raises(InputError, match="251001 trials; at most 200000 at once"):
+        trials_of({"times": {"tool_ms": "0:500:1", "gap_ms": "0:500:1"}})
+    with pytest.raises(InputError, match="25010001 trials"):
+        next(sessions(SweepSpec(times={"tool_ms": "0:5000:1", "gap_ms": "0:500:0.1"})))
 
 
 def test_names_may_be_text_with_commas_and_are_taken_once() -> None:
@@ -160,8 +161,8 @@ def test_an_optional_time_that_is_not_set_is_missing_not_zero() -> None:
 
 def test_columns_and_types_do_not_depend_on_what_was_found() -> None:
     some = trials_of({"ties": False})
-    assert list(module.frame_of([]).dtypes) == list(some.dtypes)
-    assert list(module.frame_of([]).columns) == list(some.columns)
+    assert list(frame_of([]).dtypes) == list(some.dtypes)
+    assert list(frame_of([]).columns) == list(some.columns)
 
 
 # -- the folder ------------------------------------------------------------------------------------------------------
@@ -184,7 +185,8 @@ def test_further_columns_and_missing_values_read_back_too(tmp_path: Path) -> Non
 def test_the_same_spec_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:
     other = sweep(SMALL, out=tmp_path / "other", progress=False)
     names = sorted(path.name for path in (run.folder / "recordings").iterdir())
-    assert (run.folder / "trials.csv").read_bytes() == (other.folder / "trials.csv").read_bytes()
+    for name in ("table/000000.parquet", "summary.csv"):
+        assert (run.folder / name).read_bytes() == (other.folder / name).read_bytes()
     for name in names:
         assert (run.folder / "recordings" / name).read_bytes() == (other.folder / "recordings" / name).read_bytes()
 
@@ -211,17 +213,50 @@ def test_a_small_sweep_keeps_every_recording(run: Run) -> None:
     assert judge(recording).outcome == row["outcome"]
 
 
-def test_a_large_sweep_keeps_the_first_of_each_outcome(tmp_path: Path) -> None:
-    spec = {"times": {"tool_ms": "0:300:20"}, "keep": 5, "ties": False}
+def test_a_large_sweep_keeps_every_finding_and_a_sample_of_the_rest(tmp_path: Path) -> None:
+    spec = {"times": {"tool_ms": "0:300:1"}, "keep": 5, "ties": False}
     run = sweep(spec, out=tmp_path / "run", progress=False)
-    kept = run.trials[run.trials["recording"].notna() & (run.trials["recording"] != "")]
-    assert kept.groupby("outcome").size().to_dict() == {"answered": 3, "rejected": 3}
-    assert run.info["recordings"]["rule"] == "the first 3 of each outcome of each story"
-    assert len(list((run.folder / "recordings").iterdir())) == run.info["recordings"]["kept"] == 6
-    with pytest.raises(InputError, match="not kept"):
-        run.recording("")
-    with pytest.raises(InputError, match="not kept"):
-        run.recording("../run.json")
+    kept = run.trials["recording"] != ""
+    assert kept[run.trials["bad"]].all()
+    rest = kept[~run.trials["bad"]]
+    assert 0 < rest.sum() < len(rest) / 4
+    assert run.info["recordings"] == {"rule": "every finding, and about one in 64 of the rest", "kept": int(kept.sum())}
+    for number, row in run.trials[kept].sample(5, random_state=1).iterrows():
+        recording = run.recording(row["recording"])
+        assert recording.provenance["times"]["tool_ms"] == f"{row['tool_ms']:g}"
+        assert judge(recording).outcome == row["outcome"]
+        assert recording == run.again(int(number))  # type: ignore[call-overload]
+    for name in ("", "../run.json", "000000.jsonl.gz:x"):
+        with pytest.raises(InputError, match="not kept"):
+            run.recording(name)
+    with pytest.raises(InputError, match="holds"):
+        run.recording("000000.jsonl.gz:999")
+
+
+def test_any_trial_is_made_again_from_its_seed(tmp_path: Path) -> None:
+    spec = {"releases": "0.9.1,0.11.1", "times": {"tool_ms": "uniform(0,300)"}, "trials": 12, "keep": 500}
+    run = sweep(spec, out=tmp_path / "run", progress=False)
+    for number, row in run.trials.iterrows():
+        assert list(run.again(int(number)).lines()) == list(run.recording(row["recording"]).lines())  # type: ignore[call-overload]
+        assert run.recording_of(int(number)) == run.recording(row["recording"])  # type: ignore[call-overload]
+    with pytest.raises(InputError, match="0 to 23"):
+        run.again(24)
+
+
+def test_values_of_a_file_are_not_made_again(tmp_path: Path) -> None:
+    (tmp_path / "measured.csv").write_text("10\n20\n")
+    run = sweep({"times": {"gap_ms": f"@{tmp_path}/measured.csv"}, "trials": 2}, out=tmp_path / "run", progress=False)
+    with pytest.raises(InputError, match="drawn from a file"):
+        run.again(0)
+
+
+def test_the_summary_counts_every_trial(run: Run) -> None:
+    summary = pd.read_csv(run.folder / "summary.csv", keep_default_na=False)
+    assert summary["trials"].sum() == len(run.trials)
+    found = summary.set_index(["release", "outcome"])["trials"].to_dict()
+    assert found == run.trials.groupby(["release", "outcome"]).size().to_dict()
+    assert summary["ties"].sum() == run.trials["tie_outcome"].notna().sum()
+    assert (summary["of"] == 3).all()
 
 
 def test_latest_points_to_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,15 +281,18 @@ def test_a_second_sweep_in_a_folder_is_refused(run: Run, tmp_path: Path) -> None
         sweep(SMALL, out=tmp_path / "busy", progress=False)
 
 
-def test_the_folder_is_locked_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def locked(*_: Any) -> Any:
-        with (tmp_path / "run" / ".lock").open("a") as file, pytest.raises(OSError, match="unavailable"):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        raise RuntimeError("seen")
+def test_the_folder_is_locked_while_it_is_written(tmp_path: Path) -> None:
+    class Locked(Executor):
+        def map(self, work: Any, numbers: Any) -> Any:
+            with (tmp_path / "run" / ".lock").open("a") as file, pytest.raises(OSError, match="unavailable"):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with pytest.raises(InputError, match="being written"):
+                sweep(SMALL, out=tmp_path / "run", progress=False, resume=True)
+            yield from ()
+            raise RuntimeError("seen")
 
-    monkeypatch.setattr(module, "row_of", locked)
     with pytest.raises(RuntimeError, match="seen"):
-        sweep(SMALL, out=tmp_path / "run", progress=False)
+        sweep(SMALL, out=tmp_path / "run", progress=False, executor=Locked())
 
 
 def test_a_file_where_the_folder_should_be_is_bad_input(tmp_path: Path) -> None:
@@ -266,32 +304,30 @@ def test_a_file_where_the_folder_should_be_is_bad_input(tmp_path: Path) -> None:
 # -- ends ------------------------------------------------------------------------------------------------------------
 
 
-def test_an_interrupted_sweep_leaves_what_was_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    row, count = module.row_of, iter(range(100))
-
-    def interrupted(*words: Any) -> dict[str, Any]:
-        if next(count) == 2:
+def test_an_interrupted_sweep_leaves_the_chunks_that_were_done(tmp_path: Path) -> None:
+    class Interrupted(Executor):
+        def map(self, work: Any, numbers: Any) -> Any:
+            yield work(next(iter(numbers)))
             raise KeyboardInterrupt
-        return row(*words)
 
-    monkeypatch.setattr(module, "row_of", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        sweep(SMALL, out=tmp_path / "run", progress=False)
+    spec = {"times": {"tool_ms": "0:300:10"}, "keep": 500}
+    with pytest.raises(KeyboardInterrupt, match=r"20 of 31 trials are kept in .* --resume --out"):
+        sweep(spec, out=tmp_path / "run", progress=False, executor=Interrupted())
     run = Run.open(tmp_path / "run")
     assert not run.complete
-    assert len(run.trials) == 2
-    assert run.info["trials"] == {"planned": 6, "done": 2}
+    assert list(run.trials["tool_ms"]) == list(range(0, 200, 10))
+    assert run.info["trials"] == {"planned": 31, "done": 20}
     assert all(run.recording(name) for name in run.trials["recording"])
 
 
 @pytest.mark.parametrize(
-    "break_", ["gone", "no run.json", "no end", "no table", "cut table", "no column", "schema", "other json"]
+    "break_", ["gone", "no run.json", "no end", "no table", "cut table", "no column", "no parquet", "schema", "other json"]
 )
 def test_a_folder_that_is_no_run_is_bad_input(run: Run, break_: str) -> None:
-    info, table = run.folder / "run.json", run.folder / "trials.csv"
+    info, table = run.folder / "run.json", run.folder / "table" / "000000.parquet"
     match break_:
         case "gone":
-            run = Run(run.folder / "nowhere", {}, run.trials)
+            run = Run(run.folder / "nowhere", {})
         case "no run.json":
             info.unlink()
         case "no end":
@@ -299,9 +335,11 @@ def test_a_folder_that_is_no_run_is_bad_input(run: Run, break_: str) -> None:
         case "no table":
             table.unlink()
         case "cut table":
-            table.write_text("".join(table.read_text().splitlines(keepends=True)[:-1]))
+            pq.write_table(pq.read_table(table).slice(1), table)
         case "no column":
-            table.write_text(table.read_text().replace("outcome", "result", 1))
+            pq.write_table(pq.read_table(table).drop_columns("outcome"), table)
+        case "no parquet":
+            table.write_bytes(table.read_bytes()[:-10])
         case "schema":
             info.write_text(json.dumps({**run.info, "voicerace_run": 99}))
         case "other json":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -106,31 +105,6 @@ def test_going_on_with_something_else_is_refused(tmp_path: Path, capsys: pytest.
     assert "--out with the folder" in capsys.readouterr().err
     assert main(["sweep", "--resume", "--out", str(tmp_path)]) == 2
     assert "run.json" in capsys.readouterr().err
-
-
-def test_a_stopped_sweep_in_virtual_time_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import voicerace.sweep as module
-
-    whole = sweep({"times": {"tool_ms": "0:300:50"}, "keep": 2}, out=tmp_path / "whole", progress=False)
-    row, count = module.row_of, iter(range(100))
-
-    def interrupted(*words: object) -> object:
-        if next(count) == 3:
-            raise KeyboardInterrupt
-        return row(*words)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(module, "row_of", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        sweep({"times": {"tool_ms": "0:300:50"}, "keep": 2}, out=tmp_path / "parts", progress=False)
-    monkeypatch.undo()
-    other = {"times": {"tool_ms": "0:300:60"}, "keep": 2}
-    with pytest.raises(InputError, match="parameters differ"):
-        sweep(other, out=tmp_path / "parts", progress=False, resume=True)
-    parts = sweep({"times": {"tool_ms": "0:300:50"}, "keep": 2}, out=tmp_path / "parts", progress=False, resume=True)
-    assert parts.complete
-    names = ("trials.csv", *(f"recordings/{name}" for name in os.listdir(whole.folder / "recordings")))
-    for name in names:
-        assert (parts.folder / name).read_bytes() == (whole.folder / name).read_bytes()
 
 
 # -- what it may spend -----------------------------------------------------------------------------------------------

@@ -19,9 +19,9 @@ copied and compared; keys are whatever the feeder calls its events.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from voicerace.recording import Payload
 from voicerace.wire import agent, input_audio, realtime
@@ -142,7 +142,7 @@ class Ledger:
 
     def feed(self, sender: str, payload: Payload, key: int) -> None:
         """Take in one message of the upstream link."""
-        if not isinstance(payload, Mapping):
+        if not isinstance(payload, (dict, Mapping)):
             return
         if sender == "proxy":
             self._client(payload, key)
@@ -155,6 +155,15 @@ class Ledger:
     def active(self) -> list[Response]:
         """Responses announced and not done."""
         return [response for response in self.responses.values() if response.done is None]
+
+    @property
+    def busy(self) -> bool:
+        """Whether a response is active or a create unanswered."""
+        # Asked at every event: the newest first, because it is the one, and no generator.
+        for response in reversed(self.responses.values()):
+            if response.done is None:
+                return True
+        return bool(self.unanswered)
 
     @property
     def unanswered(self) -> list[Create]:
@@ -194,42 +203,44 @@ class Ledger:
 
     def _server(self, event: Mapping[str, Any], key: int) -> None:
         kind = event.get("type")
+        rule = self._rules.get(kind) if isinstance(kind, str) else None
+        if rule is not None:
+            rule(self, event, key)
+            return
         response = self.responses.get(str(event.get("response_id")))
-        if kind == realtime.SESSION_CREATED:
-            self._connected(event.get("event_id"), key)
-        elif kind == realtime.RESPONSE_CREATED:
-            self._created(realtime.response_of(event), key)
-        elif kind == realtime.RESPONSE_DONE:
-            body = realtime.response_of(event)
-            ended = self.responses.get(str(body.get("id")))
-            if ended is not None and ended.done is None:
-                ended.done = key
-                ended.status = str(body.get("status"))
-                ended.reason = _reason(body.get("status_details"))
-        elif kind == realtime.ERROR:
-            self._error(event, key)
-        elif kind in (realtime.ITEM_ADDED, realtime.ITEM_DONE, realtime.ITEM_CREATED):
-            self._confirmed(realtime.item_of(event), key)
-        elif kind == input_audio.SPEECH_STARTED:
-            self._speech = key
-        elif kind == input_audio.COMMITTED:
-            came_in = self._commits.pop(0) if self._commits else key
-            self.inputs.append(UserInput(came_in, None, came_in if self._speech is None else self._speech))
-            self._speech = None
-        elif response is not None and kind == "response.output_item.added":
+        if response is None:
+            return
+        if kind == "response.output_item.added":
             item = realtime.item_of(event)
             if item.get("type") == "function_call":
                 if str(item.get("call_id")) not in response.calls:
                     response.calls.append(str(item.get("call_id")))
             elif item.get("type") == "message":
                 response.message = True
-        elif response is not None and kind == realtime.ARGUMENTS_DONE:
+        elif kind == realtime.ARGUMENTS_DONE:
             response.calls_done.append(key)
-        elif response is not None and response.heard is None and _carries_output(event):
+        elif response.heard is None and _carries_output(event):
             response.heard = key
 
-    def _connected(self, event_id: object, key: int) -> None:
+    def _ended(self, event: Mapping[str, Any], key: int) -> None:
+        body = realtime.response_of(event)
+        ended = self.responses.get(str(body.get("id")))
+        if ended is not None and ended.done is None:
+            ended.done = key
+            ended.status = str(body.get("status"))
+            ended.reason = _reason(body.get("status_details"))
+
+    def _heard_speech(self, event: Mapping[str, Any], key: int) -> None:
+        if event["type"] == input_audio.SPEECH_STARTED:
+            self._speech = key
+            return
+        came_in = self._commits.pop(0) if self._commits else key
+        self.inputs.append(UserInput(came_in, None, came_in if self._speech is None else self._speech))
+        self._speech = None
+
+    def _connected(self, event: Mapping[str, Any], key: int) -> None:
         """A connection has begun; what the one before left open stays so."""
+        event_id = event.get("event_id")
         if isinstance(event_id, str) and event_id == self._opened_by:
             return
         self._opened_by = event_id if isinstance(event_id, str) else None
@@ -245,7 +256,8 @@ class Ledger:
                 output.lost = key
         self._known_from, self._calls_from = len(self.outputs), len(self.responses)
 
-    def _created(self, body: Mapping[str, Any], key: int) -> None:
+    def _created(self, event: Mapping[str, Any], key: int) -> None:
+        body = realtime.response_of(event)
         if body.get("conversation_id", "") is None:
             return  # out of band
         response_id = str(body.get("id"))
@@ -296,7 +308,8 @@ class Ledger:
             return waiting[1]
         return waiting[0]
 
-    def _confirmed(self, item: Mapping[str, Any], key: int) -> None:
+    def _confirmed(self, event: Mapping[str, Any], key: int) -> None:
+        item = realtime.item_of(event)
         # Added and done name the same item: it confirms one output, once.
         item_id = str(item.get("id"))
         if item.get("type") != "function_call_output" or item_id in self._confirming:
@@ -306,6 +319,19 @@ class Ledger:
             if output.call_id == item.get("call_id") and output.waits:
                 output.confirmed = key
                 return
+
+    #: What an event of the server's does to the books; those of a response's content are in `_server`.
+    _rules: ClassVar[Mapping[str, Callable[[Ledger, Mapping[str, Any], int], None]]] = {
+        realtime.SESSION_CREATED: _connected,
+        realtime.RESPONSE_CREATED: _created,
+        realtime.RESPONSE_DONE: _ended,
+        realtime.ERROR: _error,
+        realtime.ITEM_ADDED: _confirmed,
+        realtime.ITEM_DONE: _confirmed,
+        realtime.ITEM_CREATED: _confirmed,
+        input_audio.SPEECH_STARTED: _heard_speech,
+        input_audio.COMMITTED: _heard_speech,
+    }
 
 
 def _reason(details: object) -> str | None:
@@ -319,8 +345,9 @@ def _reason(details: object) -> str | None:
 
 def _carries_output(event: Mapping[str, Any]) -> bool:
     """Whether an event has some of a reply's text or audio in it."""
-    content = event.get("delta") or event.get("text") or event.get("transcript")
-    return str(event.get("type")) in realtime.HEARD and bool(content)
+    if str(event.get("type")) not in realtime.HEARD:
+        return False
+    return bool(event.get("delta") or event.get("text") or event.get("transcript"))
 
 
 def _may_answer_create(error: Mapping[str, Any]) -> bool:

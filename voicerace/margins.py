@@ -54,10 +54,8 @@ def _at_proxy(passage: Passage, output: Output) -> int:
     rank = [o.key for o in same].index(output.key)
     sent = [
         event
-        for event in passage.recording.events
-        if event.type == "FunctionCallResponse"
-        and isinstance(event.payload, Mapping)
-        and event.payload.get("id") == output.call_id
+        for event in passage.of_type("FunctionCallResponse")
+        if isinstance(event.payload, Mapping) and event.payload.get("id") == output.call_id
     ]
     event = sent[rank] if passage.host_seen and rank < len(sent) else passage.by_seq[output.key]
     return time_of(event, "proxy")

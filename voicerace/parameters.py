@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -40,7 +41,12 @@ class Fixed:
         return self.values_ns[min(index, len(self.values_ns) - 1)]
 
     def __str__(self) -> str:
-        return ",".join(f"{Decimal(value).scaleb(-6).normalize():f}" for value in self.values_ns)
+        return _fixed_text(self.values_ns)
+
+
+@lru_cache(maxsize=65536)
+def _fixed_text(values_ns: tuple[int, ...]) -> str:
+    return ",".join(f"{Decimal(value).scaleb(-6).normalize():f}" for value in values_ns)
 
 
 @dataclass(frozen=True)
@@ -214,8 +220,9 @@ class Times:
 
         A draw depends on the seed, the name and the index only: releases that are compared meet the same draws.
         """
-        if name in _WRITTEN_MS:
-            return ns(_WRITTEN_MS[name])
+        written = _WRITTEN_NS.get(name)
+        if written is not None:
+            return written
         value = self.values[name]
         if isinstance(value, Fixed):
             return value.draw_ns(index, _NO_RANDOM)
@@ -224,7 +231,7 @@ class Times:
     def longest_ns(self, seed: int) -> int:
         """The longest of a session's durations: nothing of ours leaves it silent for longer."""
         own = (self.ns(name, index, seed) for name in self.values for index in range(_CALLS))
-        return max(*own, *(ns(each) for each in _WRITTEN_MS.values()))
+        return max(*own, *_WRITTEN_NS.values())
 
     def with_ns(self, name: str, value_ns: int) -> Times:
         """The same times, one of them fixed otherwise."""
@@ -236,7 +243,7 @@ class Times:
 
 
 _NO_RANDOM = random.Random(0)
-_WRITTEN_MS = {**PROXY_TIMES_MS, **COMPONENT_TIMES_MS}
+_WRITTEN_NS = {name: ns(value) for name, value in {**PROXY_TIMES_MS, **COMPONENT_TIMES_MS}.items()}
 _CALLS = 8
 
 

@@ -17,6 +17,7 @@ class Passage:
     Attributes:
         recording: all of it.
         by_seq: its events.
+        by_type: its events by their type, in order; see `of_type`.
         host_seen, upstream_seen: whether both directions of that link were watched.
         ledger: the books of the upstream link; its keys are seqs.
         order: seq -> position at the upstream, for messages of that link, in that order; `end` is behind the last.
@@ -28,6 +29,9 @@ class Passage:
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
         self.by_seq = {event.seq: event for event in recording.events}
+        self.by_type: dict[str, list[Event]] = {}
+        for event in recording.events:
+            self.by_type.setdefault(event.type, []).append(event)
         self.host_seen = recording.observes("proxy", "component") and recording.observes("component", "proxy")
         self.upstream_seen = recording.observes("proxy", "upstream") and recording.observes("upstream", "proxy")
         self.ledger = Ledger()
@@ -38,14 +42,18 @@ class Passage:
             self.ledger.feed(event.link.sender, event.payload, event.seq)
         self.end = len(self.order)
         self.said_ns: dict[str, list[int]] = {}
-        for event in recording.events if self.host_seen else ():
-            if event.type == "InjectUserMessage" and isinstance(event.payload, Mapping):
+        for event in self.of_type("InjectUserMessage") if self.host_seen else ():
+            if isinstance(event.payload, Mapping):
                 self.said_ns.setdefault(str(event.payload.get("content")), []).append(time_of(event, "proxy"))
         fault = next((e for e in recording.events if e.kind == "fault"), None)
         self.fault_on = fault.link if fault is not None else None
         self.before_fault = [e for e in recording.events if fault is None or e.seq < fault.seq]
         self.closes = [e for e in self.before_fault if e.kind == "close"]
         self.fault = str(fault.payload.get("reason")) if fault is not None and isinstance(fault.payload, Mapping) else None
+
+    def of_type(self, *names: str) -> list[Event]:
+        """The events of some types, type by type, each in order."""
+        return [event for name in names for event in self.by_type.get(name, ())]
 
     def begun(self, response: Response) -> int:
         """Where a response began, in the order at the upstream: at its create, for the server's own at its news."""

@@ -1,119 +1,75 @@
 """Many trials: every session of a grid played, judged and written down, one row each.
 
-The folder is the artefact: recordings and `run.json` first, then `trials.csv`. In virtual time the same spec gives the
-same bytes of trials; live, a trial also says what its delays came to. What a sweep cannot show is what its engine cannot.
+The folder is the artefact: `run.json` first, then chunk after chunk: its recordings, then its part of the table. A killed
+sweep goes on where its table ends. In virtual time the same spec gives the same bytes, whoever played which chunk; live, a
+trial also says what its delays came to. What a sweep cannot show is what its engine cannot.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 from tqdm import tqdm
 
+from voicerace.chunks import SAMPLE, Work, chunk_count, chunk_size, file_word, played
 from voicerace.engines.session import Session
-from voicerace.engines.virtual import simulate, ties
 from voicerace.errors import InputError
+from voicerace.executors import Executor
 from voicerace.plots import alt_outcome, plot_outcome, to_image
-from voicerace.recording import Recording, read_recordings
+from voicerace.recording import Recording
+from voicerace.run import SCHEMA, Run
 from voicerace.sweep_folder import (
     PICTURES,
     RECORDINGS,
     RUN,
-    TRIALS,
+    TABLE,
     commit,
     new_folder,
     old_folder,
     point_latest,
-    read_run,
     resumed,
+    untouched,
     utc_now,
     versions,
+    write_bytes,
     write_text,
 )
 from voicerace.sweep_live import LiveSweep
-from voicerace.sweep_spec import SweepSpec, sessions
+from voicerace.sweep_spec import Plan, SweepSpec
+from voicerace.sweep_table import SUMMARY, checked_rows, counted, part_bytes, parts, read_trials
 from voicerace.tables.profiles import TIMES
 from voicerace.tables.releases import PROXIES
-from voicerace.trials import ACHIEVED, frame_of, read_trials, row_of
-from voicerace.verdict import judge
+from voicerace.trials import ACHIEVED, frame_of, row_of
 
 __all__ = ["Run", "SweepSpec", "sweep", "trials_of"]
 
-_SCHEMA: Final = 1
-#: In a sweep of more trials than `keep`: recordings kept of each story and outcome.
-_PER_OUTCOME: Final = 3
-_STORY: Final = ("release", "scenario", "handler", "modality", "calls", "outcome", "tie_outcome")
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished, or interrupted, run.
-
-    Attributes:
-        folder: where it is.
-        info: `run.json`: parameters, versions, commit, seed, clock, targets, start, end, how many trials of how many.
-        trials: one row per trial; times in ms. A drawn time's column is the session's first draw of it, and the time
-            is named in ``drawn``. A per-call time that differs from call to call has further columns, ``tool_ms_2``...
-    """
-
-    folder: Path
-    info: Mapping[str, Any]
-    trials: pd.DataFrame
-
-    @property
-    def complete(self) -> bool:
-        """False when the sweep was stopped before its last trial."""
-        return bool(self.info["complete"])
-
-    @classmethod
-    def open(cls, path: Path | str) -> Run:
-        """Read a run folder.
-
-        Raises:
-            InputError: `path` is no run folder, its sweep never ended, or its table does not fit its `run.json`.
-        """
-        folder = Path(path)
-        info = read_run(folder)
-        if info["voicerace_run"] != _SCHEMA:
-            raise InputError(str(folder), f"run schema {info['voicerace_run']!r}", f"this version reads {_SCHEMA}")
-        if info.get("end") is None:
-            raise InputError(str(folder), "the sweep has not ended", "a run with its table")
-        try:
-            trials = read_trials(folder / TRIALS)
-        except OSError as error:
-            raise InputError(str(folder), f"{TRIALS}: {error.strerror}", "a run with its table") from None
-        except (KeyError, ValueError) as error:
-            raise InputError(str(folder), f"{TRIALS}: {error}", "the table as the sweep wrote it") from None
-        if len(trials) != info["trials"]["done"]:
-            raise InputError(str(folder), f"{len(trials)} trials, {info['trials']['done']} were done", "the table as written")
-        return cls(folder, info, trials)
-
-    def recording(self, name: str) -> Recording:
-        """The recording that a row names in its column ``recording``.
-
-        Raises:
-            InputError: no such recording was kept.
-        """
-        if not name or Path(name).name != name:
-            raise InputError("recording", f"{name!r} was not kept", "a name of the column recording")
-        return read_recordings(self.folder / RECORDINGS / name)[0]
+#: Trials that `trials_of` keeps in memory, and that a picture is drawn of.
+_IN_MEMORY: Final = 200_000
+_DRAWN: Final = 20_000
 
 
 def trials_of(spec: SweepSpec | Mapping[str, Any], progress: bool = False) -> pd.DataFrame:
-    """The trials of a sweep in virtual time without a folder: for a slider, a test, a quick look. See `Run.trials`."""
+    """The trials of a sweep in virtual time without a folder: for a slider, a test, a quick look. See `Run.trials`.
+
+    Raises:
+        InputError: the spec does not fit, or is more than fits into memory.
+    """
     spec = spec if isinstance(spec, SweepSpec) else SweepSpec(**spec)
-    planned = list(sessions(spec))
-    played = _simulated(list(enumerate(planned)), spec.ties)
-    bar = _with_bar(played, len(planned), 0, progress)
-    return frame_of([row_of(*planned[number], recording, tie) for number, recording, tie in bar])
+    plan = Plan.of(spec)
+    if len(plan) > _IN_MEMORY:
+        raise InputError("times", f"{len(plan)} trials", f"at most {_IN_MEMORY} at once; a sweep writes more into a folder")
+    rows = []
+    with _bar(len(plan), 0, progress) as bar:
+        for trial, session in plan:
+            rows.append(row_of(trial, session, *played(session, with_ties=spec.ties)))
+            bar.update()
+    return frame_of(rows, plan.further_columns)
 
 
 def sweep(
@@ -122,81 +78,107 @@ def sweep(
     progress: bool = True,
     live: LiveSweep | None = None,
     resume: bool = False,
+    executor: Executor | None = None,
 ) -> Run:
     """Run a grid of sessions and write it down.
 
-    Recordings: of a live sweep all. In virtual time all, when there are at most `spec.keep` trials; else, of every
-    outcome of every story (release, scenario, handler, modality, calls), the first three, a tie being an outcome of its
-    own. `run.json` says which.
+    Recordings: of a live sweep all. In virtual time all, when there are at most `spec.keep` trials; else every finding
+    (`Verdict.bad`) and a sample of the rest, which does not depend on anything else; any other is made again from its seed
+    (`Run.again`). `run.json` says which.
 
     Args:
         spec: a `SweepSpec`, or its fields. A live sweep takes its releases from its targets.
         out: the folder; without one ``runs/<UTC time>-<hash>``, and ``runs/latest`` points to it afterwards.
         progress: a bar on standard error.
         live: play on real sockets against these targets, instead of in virtual time.
-        resume: go on with the sweep in `out` that was stopped; the spec and the targets have to be the same.
+        resume: go on with the sweep in `out` that was stopped or killed; the spec and the targets have to be the same.
+        executor: who plays it, in virtual time; without one, this process. It changes nothing in the folder.
 
     Raises:
         InputError: the spec does not fit, the folder is taken, or holds nothing to go on with.
-        KeyboardInterrupt: passed on, after what was done has been written.
+        KeyboardInterrupt: passed on; the chunks that were done are kept.
     """
     spec = spec if isinstance(spec, SweepSpec) else SweepSpec(**spec)
-    planned = live.planned(spec) if live is not None else list(sessions(spec))
+    if live is not None:
+        planned: Sequence[tuple[int, Session]] | Plan = live.planned(spec)
+    else:
+        planned = Plan.of(spec)
     if live is not None and not resume:
         live.check(len(planned))
     keep_all = live is not None or len(planned) <= spec.keep
     info = _info(spec, len(planned), live, keep_all)
-    with old_folder(out, info) if resume else new_folder(out, spec.to_json()) as folder:
-        rows = _rows_of(folder, planned, live) if resume else {}
-        left = [(number, each) for number, each in enumerate(planned) if number not in rows]
-        if live is not None and resume:
-            live.check(len(left))
-        if resume:
+    goes_on = resume and not (out is not None and untouched(Path(out)))
+    with old_folder(out, info) if goes_on else new_folder(out, spec.to_json()) as folder:
+        if goes_on:
             info |= resumed(folder)
-        kept = Counter(tuple(row[name] for name in _STORY) for row in rows.values())
-        _write_info(folder, info)
-        played = live.played(left, len(planned), folder) if live is not None else _simulated(left, spec.ties)
         try:
-            with closing(played):
-                for number, recording, tie in _with_bar(played, len(planned), len(rows), progress):
-                    row = rows[number] = row_of(*planned[number], recording, tie)
-                    story = tuple(row[name] for name in _STORY)
-                    kept[story] += 1
-                    if keep_all or kept[story] <= _PER_OUTCOME:
-                        row["recording"] = f"{number:06d}-{_file_word(row['release'])}-{row['outcome']}.jsonl"
-                        text = "".join(line + "\n" for line in recording.lines())
-                        write_text(folder / RECORDINGS / row["recording"], text)
+            if isinstance(planned, Plan):
+                _write_info(folder, info)
+                _virtual(folder, Work(planned, keep_all), executor or Executor(), progress)
+            else:
+                assert live is not None  # noqa: S101  # what was planned is a list
+                _live(folder, planned, live, info, progress, goes_on=goes_on)
         except KeyboardInterrupt:
-            kept_in = f"{len(rows)} of {len(planned)} trials are kept in {folder}"
+            kept_in = f"{checked_rows(folder)} of {len(planned)} trials are kept in {folder}"
             raise KeyboardInterrupt(f"{kept_in}; the same command goes on with --resume --out {folder}") from None
         finally:
-            trials = frame_of([rows[number] for number in sorted(rows)])
-            write_text(folder / TRIALS, trials.to_csv(index=False, lineterminator="\n"))
-            _draw(folder, trials, spec, live)
-            info["recordings"]["kept"] = sum(bool(row["recording"]) for row in rows.values())
-            counts = {"planned": len(planned), "done": len(rows)}
-            info |= {"end": utc_now(), "complete": len(rows) == len(planned), "trials": counts}
-            _write_info(folder, info)
+            run = _finished(folder, info, len(planned), spec, live)
             if out is None:
                 point_latest(folder)
-    return Run(folder, info, trials)
+    return run
 
 
-def _rows_of(folder: Path, planned: Sequence[tuple[int, Session]], live: LiveSweep | None) -> dict[int, dict[str, Any]]:
-    """The trials that a stopped sweep has done, by number.
+def _virtual(folder: Path, work: Work, executor: Executor, progress: bool) -> None:
+    """Play the chunks that the table lacks."""
+    trials = len(work.plan)
+    size = chunk_size(trials)
+    done = {int(file.stem) for file in parts(folder)}
+    left = [number for number in range(chunk_count(trials)) if number not in done]
+    before = trials - sum(min(size, trials - number * size) for number in left)
+    with closing(executor.map(work, left)) as chunks, _bar(trials, before, progress) as bar:
+        for chunk in chunks:
+            for name, content in chunk.recordings.items():
+                write_bytes(folder / RECORDINGS / name, content)
+            # Last, because it says that the chunk is done.
+            write_bytes(folder / TABLE / f"{chunk.number:06d}.parquet", chunk.part)
+            bar.update(chunk.trials)
 
-    A killed live sweep has no table, but every session that ended has its recording, which is judged again.
-    """
+
+def _live(
+    folder: Path,
+    planned: Sequence[tuple[int, Session]],
+    live: LiveSweep,
+    info: dict[str, Any],
+    progress: bool,
+    *,
+    goes_on: bool,
+) -> None:
+    """Play the sessions that have no recording yet; the table is one part, written at the end."""
+    rows = _rows_of(folder, planned) if goes_on else {}
+    left = [(number, each) for number, each in enumerate(planned) if number not in rows]
+    if goes_on:
+        live.check(len(left))
+    _write_info(folder, info)
+    sessions: Generator[tuple[int, Recording, str | None]] = live.played(left, len(planned), folder)
     try:
-        done = read_trials(folder / TRIALS).to_dict("records")
-    except FileNotFoundError:
-        done = []
-    except (OSError, KeyError, ValueError) as error:
-        raise InputError(str(folder), f"{TRIALS}: {error}", "the table as the sweep wrote it") from None
-    named = [{str(name): value for name, value in row.items()} for row in done]
-    if live is None:
-        return dict(enumerate(named))
-    rows = {int(row["recording"].partition("-")[0]): row for row in named}
+        with closing(sessions), _bar(len(planned), len(rows), progress) as bar:
+            for number, recording, tie in sessions:
+                row = rows[number] = row_of(*planned[number], recording, tie)
+                row["recording"] = f"{number:06d}-{file_word(row['release'])}-{row['outcome']}.jsonl"
+                write_text(folder / RECORDINGS / row["recording"], "".join(line + "\n" for line in recording.lines()))
+                bar.update()
+    finally:
+        write_bytes(folder / TABLE / "000000.parquet", part_bytes([rows[number] for number in sorted(rows)]))
+
+
+def _rows_of(folder: Path, planned: Sequence[tuple[int, Session]]) -> dict[int, dict[str, Any]]:
+    """The trials that a stopped live sweep has done, by number.
+
+    A killed one has no table, but every session that ended has its recording, which is judged again.
+    """
+    rows = {}
+    for row in read_trials(folder).to_dict("records"):
+        rows[int(row["recording"].partition("-")[0])] = {str(name): value for name, value in row.items()}
     for path in sorted((folder / RECORDINGS).glob("[0-9]*-*.jsonl")):
         number = int(path.name.partition("-")[0])
         if number not in rows and number < len(planned):
@@ -204,8 +186,17 @@ def _rows_of(folder: Path, planned: Sequence[tuple[int, Session]], live: LiveSwe
     return rows
 
 
-def _file_word(release: str) -> str:
-    return "".join(char if char.isalnum() or char in ".-" else "-" for char in release)
+def _finished(folder: Path, info: dict[str, Any], planned: int, spec: SweepSpec, live: LiveSweep | None) -> Run:
+    """The summary, the picture and the end of `run.json`: of a sweep that is complete, or was stopped."""
+    done = checked_rows(folder)
+    info["recordings"]["kept"] = sum(counted(folder, "recording").values())
+    info |= {"end": utc_now(), "complete": done == planned, "trials": {"planned": planned, "done": done}}
+    run = Run(folder, info)
+    write_text(folder / SUMMARY, run.outcomes.to_csv(index=False, lineterminator="\n"))
+    if 0 < done <= _DRAWN:
+        _draw(folder, run.trials, spec, live)
+    _write_info(folder, info)
+    return run
 
 
 def _draw(folder: Path, trials: pd.DataFrame, spec: SweepSpec, live: LiveSweep | None) -> None:
@@ -233,7 +224,7 @@ def _info(spec: SweepSpec, planned: int, live: LiveSweep | None, keep_all: bool)
         "upstream": [{"name": "mock"}],
     }
     return {
-        "voicerace_run": _SCHEMA,
+        "voicerace_run": SCHEMA,
         "parameters": spec.to_json(),
         "versions": versions(),
         "commit": commit(),
@@ -241,7 +232,7 @@ def _info(spec: SweepSpec, planned: int, live: LiveSweep | None, keep_all: bool)
         "clock": "virtual" if live is None else "monotonic",
         "targets": targets if live is None else targets | live.to_json(),
         "recordings": {
-            "rule": "all" if keep_all else f"the first {_PER_OUTCOME} of each outcome of each story",
+            "rule": "all" if keep_all else f"every finding, and about one in {SAMPLE} of the rest",
             "kept": 0,
         },
         "trials": {"planned": planned, "done": 0},
@@ -255,21 +246,5 @@ def _write_info(folder: Path, info: Mapping[str, Any]) -> None:
     write_text(folder / RUN, json.dumps(info, indent=2, ensure_ascii=False) + "\n")
 
 
-_Played = Iterator[tuple[int, Recording, str | None]]
-
-
-def _simulated(
-    left: Sequence[tuple[int, tuple[int, Session]]], with_ties: bool
-) -> Generator[tuple[int, Recording, str | None]]:
-    for number, (_, session) in left:
-        if with_ties:
-            yield number, *ties(session, lambda each: judge(each).outcome)
-        else:
-            yield number, simulate(session), None
-
-
-def _with_bar(played: _Played, total: int, done: int, progress: bool) -> _Played:
-    with tqdm(total=total, initial=done, desc="sweep", unit="trial", file=sys.stderr, disable=not progress) as bar:
-        for each in played:
-            yield each
-            bar.update()
+def _bar(total: int, done: int, progress: bool) -> Any:
+    return tqdm(total=total, initial=done, desc="sweep", unit="trial", file=sys.stderr, disable=not progress)

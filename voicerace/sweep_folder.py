@@ -24,24 +24,26 @@ __all__ = [
     "PICTURES",
     "RECORDINGS",
     "RUN",
-    "TRIALS",
+    "TABLE",
     "commit",
     "new_folder",
     "old_folder",
     "point_latest",
     "read_run",
     "resumed",
+    "untouched",
     "utc_now",
     "versions",
+    "write_bytes",
     "write_text",
 ]
 
 RUN: Final = "run.json"
-TRIALS: Final = "trials.csv"
 PICTURES: Final = "pictures"
 RECORDINGS: Final = "recordings"
+TABLE: Final = "table"
 _LOCK: Final = ".lock"
-_VERSIONS_OF: Final = ("voicerace", "matplotlib", "pandas", "pydantic")
+_VERSIONS_OF: Final = ("voicerace", "matplotlib", "pandas", "pyarrow", "pydantic")
 
 
 def utc_now() -> str:
@@ -51,9 +53,14 @@ def utc_now() -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file that is there in full or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """As `write_text`."""
     temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
+    with temporary.open("wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
@@ -70,13 +77,14 @@ def new_folder(out: Path | str | None, parameters: Mapping[str, Any], root: Path
         raise InputError("out", f"{str(out)!r} is no folder of its own", "the name of a folder")
     folder = Path(out) if out is not None else fresh_folder(Path(root), parameters)
     try:
-        (folder / RECORDINGS).mkdir(parents=True, exist_ok=True)
+        for name in (RECORDINGS, TABLE):
+            (folder / name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError("out", f"{folder}: {error.strerror}", "a folder that can be made") from None
     with _locked(folder):
         if (folder / RUN).exists():
             raise InputError("out", f"{folder} holds a run already", "another folder: what a run recorded never changes")
-        if foreign := sorted({each.name for each in folder.iterdir()} - {_LOCK, RECORDINGS}):
+        if foreign := sorted({each.name for each in folder.iterdir()} - {_LOCK, RECORDINGS, TABLE, f".{RUN}.part"}):
             raise InputError("out", f"{folder} holds {foreign[0]!r} and is no run's", "a new or an empty folder")
         yield folder
 
@@ -109,6 +117,11 @@ def resumed(folder: Path) -> dict[str, Any]:
     """What a sweep that goes on keeps of its `run.json`: when it began, and every time it went on."""
     before = read_run(folder)
     return {"start": before["start"], "resumed": [*before.get("resumed", ()), utc_now()]}
+
+
+def untouched(folder: Path) -> bool:
+    """Whether a sweep was killed in the folder before it had written anything: going on is to begin."""
+    return (folder / _LOCK).exists() and not (folder / RUN).exists()
 
 
 @contextmanager

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any, Final, Self
@@ -17,13 +18,13 @@ from voicerace.engines.session import Session, knobs
 from voicerace.errors import InputError
 from voicerace.parameters import Fixed, Grid, Sampled, Times, Value, parse_times
 from voicerace.tables.handlers import HANDLERS
-from voicerace.tables.profiles import PROFILES
+from voicerace.tables.profiles import PROFILES, TIMES
 from voicerace.tables.releases import PROXIES, component, proxy_release
 from voicerace.tables.scenarios import SCENARIOS
 
-__all__ = ["SweepSpec", "sessions"]
+__all__ = ["Plan", "SweepSpec", "sessions"]
 
-MAX_TRIALS: Final = 200_000
+MAX_TRIALS: Final = 10_000_000
 _ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "scenarios": tuple(SCENARIOS),
     "handlers": tuple(HANDLERS),
@@ -161,43 +162,114 @@ def _input_error(error: ValidationError, model: type[BaseModel]) -> InputError:
     return InputError(where, f"{first['input']!r}", first["msg"][0].lower() + first["msg"][1:])
 
 
-def sessions(spec: SweepSpec, repeat: bool = False) -> Iterator[tuple[int, Session]]:
-    """Every trial as (its number in its cell, its session), cells in the order of the spec's fields.
+@dataclass(frozen=True)
+class Plan:
+    """The trials of a sweep by number, each made when it is asked for: a million of them cost nothing until then.
 
-    With fixed times every session of a cell would be the same in virtual time, and one is enough; `repeat` asks for all
-    `spec.trials` of them, which differ on a real clock.
+    A cell is a story (release, scenario, handler, modality, calls) at one point of every grid; its trials stand together.
+    It can be pickled, values of files included, so that whoever gets it needs nothing else.
 
-    Raises:
-        InputError: too many trials, or times that do not fit each other.
+    Attributes:
+        spec: what was asked for.
+        values: every time of the profile, with the given ones in place.
+        stories: in the order of the spec's fields.
+        per_cell: trials of each cell.
     """
-    values = parse_times(spec.times, spec.profile)
-    axes = [_cells_of(value) for value in values.values()]
-    stories = [
-        (release, scenario, handler, modality, calls)
-        for release, scenario, handler, modality in product(spec.releases, spec.scenarios, spec.handlers, spec.modalities)
-        for calls in (spec.calls or (None,) if SCENARIOS[scenario].calls is None else (None,))
-    ]
-    per_cell = spec.trials if repeat or any(_drawn(value) for value in values.values()) else 1
-    total = len(stories) * math.prod(len(axis) for axis in axes) * per_cell
-    if total > MAX_TRIALS:
-        raise InputError("times", f"{total} trials", f"at most {MAX_TRIALS}: coarser grids or fewer trials")
-    for release, scenario, handler, modality, calls in stories:
-        for combination in product(*axes):
-            times = Times(dict(zip(values, combination, strict=True)))
-            session = Session.of(
-                release=release,
-                component_tag=spec.component,
-                scenario=scenario,
-                handler=handler,
-                # Only for the checks; a file of values is not read again for every cell.
-                times={name: _word(value) for name, value in times.values.items()},
-                profile=spec.profile,
-                modality=modality,
-                calls=calls,
-                knobs_given=spec.knobs,
-            )
-            for trial in range(per_cell):
-                yield trial, replace(session, times=times, seed=_seed(spec.seed, trial))
+
+    spec: SweepSpec
+    values: Mapping[str, Value]
+    stories: tuple[tuple[str, str, str, str, int | None], ...]
+    per_cell: int
+
+    @classmethod
+    def of(cls, spec: SweepSpec, repeat: bool = False) -> Self:
+        """The plan of a spec.
+
+        With fixed times every session of a cell would be the same in virtual time, and one is enough; `repeat` asks for
+        all `spec.trials` of them, which differ on a real clock.
+
+        Raises:
+            InputError: too many trials, or times that do not fit each other.
+        """
+        values = parse_times(spec.times, spec.profile)
+        stories = tuple(
+            (release, scenario, handler, modality, calls)
+            for release, scenario, handler, modality in product(spec.releases, spec.scenarios, spec.handlers, spec.modalities)
+            for calls in (spec.calls or (None,) if SCENARIOS[scenario].calls is None else (None,))
+        )
+        per_cell = spec.trials if repeat or any(_drawn(value) for value in values.values()) else 1
+        plan = cls(spec, values, stories, per_cell)
+        if len(plan) > MAX_TRIALS:
+            raise InputError("times", f"{len(plan)} trials", f"at most {MAX_TRIALS}: coarser grids or fewer trials")
+        # What does not fit does so at a corner of the grids: gap_ms and item_done_ms are held against each other.
+        for story in range(len(stories)):
+            for corner in product(*({0, len(axis) - 1} for axis in plan.axes)):
+                plan._cell(story, corner)
+        return plan
+
+    @cached_property
+    def axes(self) -> list[list[Any]]:
+        """The values of each time along the cells."""
+        return [_cells_of(value) for value in self.values.values()]
+
+    def __len__(self) -> int:
+        return len(self.stories) * math.prod(len(axis) for axis in self.axes) * self.per_cell
+
+    def __iter__(self) -> Iterator[tuple[int, Session]]:
+        return self.part(0, len(self))
+
+    def part(self, start: int, stop: int) -> Iterator[tuple[int, Session]]:
+        """Trials `start` to `stop`, without it, as (number in its cell, session)."""
+        cell, session = -1, None
+        for number in range(start, min(stop, len(self))):
+            if session is None or number // self.per_cell != cell:
+                cell = number // self.per_cell
+                session = self._cell(*self._place(cell))
+            trial = number % self.per_cell
+            yield trial, replace(session, seed=_seed(self.spec.seed, trial))
+
+    @property
+    def further_columns(self) -> list[str]:
+        """The columns of per-call times of the second call on: the same for every part (see `trials.frame_of`)."""
+        most = max((SCENARIOS[scenario].calls or calls or 2 for _, scenario, _, _, calls in self.stories), default=1)
+        several = [
+            name
+            for name, value in self.values.items()
+            if TIMES[name].per_call
+            and not (isinstance(value, Grid) or (isinstance(value, Fixed) and len(value.values_ns) == 1))
+        ]
+        return sorted(f"{name}_{call}" for name in several for call in range(2, most + 1))
+
+    def _place(self, cell: int) -> tuple[int, tuple[int, ...]]:
+        """A cell's story, and where it is on each axis; the last axis runs fastest."""
+        places = []
+        for axis in reversed(self.axes):
+            cell, place = divmod(cell, len(axis))
+            places.append(place)
+        return cell, tuple(reversed(places))
+
+    def _cell(self, story: int, places: tuple[int, ...]) -> Session:
+        release, scenario, handler, modality, calls = self.stories[story]
+        chosen = [axis[place] for axis, place in zip(self.axes, places, strict=True)]
+        times = Times(dict(zip(self.values, chosen, strict=True)))
+        session = Session.of(
+            release=release,
+            component_tag=self.spec.component,
+            scenario=scenario,
+            handler=handler,
+            # Only for the checks; a file of values is not read again for every cell.
+            times={name: _word(value) for name, value in times.values.items()},
+            profile=self.spec.profile,
+            modality=modality,
+            calls=calls,
+            knobs_given=self.spec.knobs,
+        )
+        return replace(session, times=times)
+
+
+def sessions(spec: SweepSpec, repeat: bool = False) -> Iterator[tuple[int, Session]]:
+    """Every trial of `Plan.of` as (its number in its cell, its session), cells in the order of the spec's fields."""
+    yield from Plan.of(spec, repeat)
 
 
 def _seed(seed: int, trial: int) -> int:

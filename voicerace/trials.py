@@ -1,9 +1,8 @@
-"""A trial as a row: what was asked, what came out; and the table of such rows, written and read with fixed types."""
+"""A trial as a row: what was asked, what came out; and the frame of such rows, whose columns have fixed types."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import pandas as pd
@@ -16,7 +15,7 @@ from voicerace.tables.profiles import TIMES
 from voicerace.units import ms
 from voicerace.verdict import judge
 
-__all__ = ["ACHIEVED", "frame_of", "read_trials", "row_of"]
+__all__ = ["ACHIEVED", "frame_of", "row_of", "typed"]
 
 #: Times of which a live trial says what they came to, beside what was asked (columns ``tool_ms_achieved``, ...): the
 #: first of the session. In virtual time the two are the same, and the columns stay empty.
@@ -72,7 +71,8 @@ def row_of(trial: int, session: Session, recording: Recording, tie: str | None) 
         "bad": verdict.bad,
         "wedged": verdict.wedged,
         "session_updates": verdict.session_updates,
-        "fault": verdict.fault or "",
+        # What somebody else said may hold half a surrogate pair, which no table takes.
+        "fault": (verdict.fault or "").encode(errors="backslashreplace").decode(),
         "recording": "",
     }
     if recording.clock == "monotonic":
@@ -93,9 +93,14 @@ def _further_calls(session: Session) -> dict[str, float]:
     return found
 
 
-def frame_of(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Rows as a frame whose columns and types do not depend on what was found."""
-    extra = sorted({name for row in rows for name in row if name.rpartition("_")[2].isdigit()})
+def frame_of(rows: Sequence[Mapping[str, Any]], further: Iterable[str] = ()) -> pd.DataFrame:
+    """Rows as a frame whose columns and types do not depend on what was found.
+
+    Args:
+        rows: see `row_of`.
+        further: columns of further calls, besides those that a row has.
+    """
+    extra = sorted({*further, *(name for row in rows for name in row if _is_further(name))})
     types = _types(extra)
     columns: dict[str, pd.Series[Any]] = {
         name: pd.Series([row.get(name) for row in rows], dtype=kind) for name, kind in types.items()
@@ -103,27 +108,25 @@ def frame_of(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+def typed(frame: pd.DataFrame, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """A table that was read as the one that `frame_of` made, or some columns of it.
+
+    Raises:
+        KeyError, ValueError: it lacks a column, or holds what does not fit one.
+    """
+    types = _types([str(name) for name in frame.columns if _is_further(str(name))])
+    wanted = list(types) if columns is None else list(columns)
+    if missing := set(wanted) - set(frame.columns):
+        raise KeyError(f"no column {', '.join(sorted(missing))}")
+    return frame[wanted].astype({name: types[name] for name in wanted})
+
+
+def _is_further(name: str) -> bool:
+    return name.rpartition("_")[2].isdigit()
+
+
 def _types(extra: Sequence[str] = ()) -> dict[str, str]:
     """Column -> pandas type, in the order of the columns."""
     types = dict.fromkeys(_BEFORE, "str") | {"calls": "int64", "profile": "str", "knobs": "str"}
     types |= dict.fromkeys(TIMES, "float64") | dict.fromkeys(extra, "float64")
     return types | {"drawn": "str", "trial": "int64", "seed": "int64"} | _FOUND
-
-
-def read_trials(path: Path) -> pd.DataFrame:
-    """The table that `frame_of` made, as it was written.
-
-    Raises:
-        OSError, KeyError, ValueError: it cannot be read, lacks a column, or holds what does not fit one.
-    """
-    with path.open(encoding="utf-8", newline="") as file:
-        header = file.readline().rstrip("\n").split(",")
-        extra = [name for name in header if name.rpartition("_")[2].isdigit()]
-        types = _types(extra)
-        if missing := set(types) - set(header):
-            raise KeyError(f"no column {', '.join(sorted(missing))}")
-        file.seek(0)
-        frame = pd.read_csv(file, dtype=types, keep_default_na=False, na_values=[""])
-    for name in ("knobs", "drawn", "fault", "recording"):
-        frame[name] = frame[name].fillna("")
-    return pd.DataFrame(frame[list(types)])

@@ -25,6 +25,8 @@ _WORSE: Final = (
     "answered", "noisy", "late", "interrupted", "no_result", "abandoned", "duplicated", "failed", "stale", "rejected",
     "stalled", "lost", "unknown",
 )  # fmt: skip
+#: With these the app gives a result; a promise may also resolve to nothing.
+_GIVES: Final = ("resolved", "sendFunctionCallResponse", "sendResponse", "rejected")
 _LATE_NS: Final = 5_000_000_000
 _DEADLINE_MS: Final = 30_000
 _NEVER: Final = 2**63
@@ -141,8 +143,8 @@ class _Judge(Passage):
 
     def _said(self) -> int:
         """How often the user said something, by text or voice, as near to the user as anybody watched."""
-        words = sum(e.link.sender == "user" and e.type in ("say", "speak") for e in self.recording.events)
-        return max(words, sum(e.type == "InjectUserMessage" for e in self.recording.events))
+        words = sum(event.link.sender == "user" for event in self.of_type("say", "speak"))
+        return max(words, len(self.of_type("InjectUserMessage")))
 
     # -- one turn ----------------------------------------------------------------------------------------------------
 
@@ -275,8 +277,8 @@ class _Judge(Passage):
         since = time_of(self.by_seq[keys[first]], "proxy") if first else None
         until = time_of(self.by_seq[keys[end]], "proxy") if end < len(keys) else None
         count = 0
-        for event in self.recording.events:
-            if event.link.sender == "proxy" and event.link.receiver == "component" and event.type == "Error":
+        for event in self.of_type("Error"):
+            if event.link == ("proxy", "component"):
                 at = time_of(event, "proxy")
                 payload = event.payload
                 code = payload.get("code") if isinstance(payload, Mapping) else None
@@ -286,10 +288,10 @@ class _Judge(Passage):
 
     def _given(self, facts: _Facts) -> set[str]:
         """Calls that the app gave a result of its own for, whether or not the upstream got it and took it."""
-        sent = [e.payload for e in self.recording.events if e.type == "FunctionCallResponse" and isinstance(e.payload, Mapping)]
+        sent = [event.payload for event in self.of_type("FunctionCallResponse") if isinstance(event.payload, Mapping)]
         by_host = {str(each.get("id")) for each in sent if not agent.is_default_error(each.get("content"))}
         # Without a connection the component drops it; the app has given it all the same.
-        by_host |= {given for event in self.recording.events if (given := _given_by_app(event)) is not None}
+        by_host |= {given for event in self.of_type(*_GIVES) if (given := _given_by_app(event)) is not None}
         return by_host | {output.call_id for output in facts.outputs if output.own}
 
     def _abandoned(self, facts: _Facts, end: int) -> bool:
@@ -320,11 +322,10 @@ class _Judge(Passage):
 
 
 def _given_by_app(event: Event) -> str | None:
-    """The call for which the app hands a result, or an error of its own, to the component."""
+    """The call for which the app hands a result, or an error of its own, to the component: in an event of `_GIVES`."""
     if event.link.sender != "app" or not isinstance(event.payload, Mapping):
         return None
-    resolved = event.type == "resolved" and isinstance(event.payload.get("value"), Mapping)
-    handed = resolved or event.type in ("sendFunctionCallResponse", "sendResponse", "rejected")
+    handed = event.type != "resolved" or isinstance(event.payload.get("value"), Mapping)
     return str(event.payload.get("id")) if handed else None
 
 

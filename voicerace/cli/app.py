@@ -17,6 +17,7 @@ from tqdm import tqdm
 from voicerace.captures import read_capture
 from voicerace.cli import captures, options, serve, text
 from voicerace.cli import repro as repro_verb
+from voicerace.cli.boundary import boundary
 from voicerace.cli.capture import capture
 from voicerace.cli.check import check
 from voicerace.cli.contract import contract
@@ -27,10 +28,13 @@ from voicerace.conformance import conform
 from voicerace.engines.session import Session
 from voicerace.engines.virtual import ties
 from voicerace.errors import InputError
+from voicerace.executors import Executor
+from voicerace.run import Run
 from voicerace.summary import summary
 from voicerace.sweep import sweep as run_sweep
 from voicerace.sweep_folder import fresh_folder
 from voicerace.sweep_live import LiveSweep
+from voicerace.sweep_table import counted
 from voicerace.tables.releases import PROXIES
 from voicerace.verdict import judge
 
@@ -244,10 +248,13 @@ def sweep(
     knob: options.Knob = None,
     trials: Annotated[int, typer.Option(metavar="N", help="Sessions per cell, when a time is drawn or with --live.")] = 1,
     seed: options.Seed = 0,
+    ties: Annotated[bool, typer.Option("--ties/--no-ties", help="Look for ties: several sessions per trial.")] = True,
     keep: Annotated[int, typer.Option(metavar="N", help="Keep all recordings up to N trials; live, all.")] = 200,
     at_once: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="Live sessions side by side.")] = 1,
     max_sessions: options.MaxSessions = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the stopped sweep in --out.")] = False,
+    jobs: Annotated[int, typer.Option(metavar="N", help="Processes, in virtual time; -1: one per core.")] = 1,
+    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A dask scheduler plays it: tcp://HOST:PORT.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the stopped or killed sweep in --out.")] = False,
     out: options.Out = None,
     fail_on: options.FailOn = None,
     as_json: options.Json = False,
@@ -261,6 +268,8 @@ def sweep(
         live = LiveSweep(proxies, upstream, at_once, max_sessions, targets.address(), targets.silence_s)
         if targets.log is not None:
             raise InputError("log", "given to a sweep", "nothing: the run's folder takes it")
+        if jobs != 1 or dask is not None:
+            raise InputError("jobs" if dask is None else "dask", "given to a live sweep", "--at-once: one clock measures it")
     else:
         targets.refuse_in_virtual_time()
     spec = {
@@ -275,21 +284,37 @@ def sweep(
         "knobs": dict(options.knob_words(knob)),
         "trials": trials,
         "seed": seed,
+        "ties": ties,
         "keep": keep,
     }
     with sigterm_interrupts():
-        done = writing(out or Path("runs"), lambda: run_sweep(spec, out=out, live=live, resume=resume))
-    who = "release" if live is None else "proxy"
-    counts = done.trials.groupby([who, "outcome"], sort=False).size()
+        executor = Executor(jobs, dask)
+        done = writing(out or Path("runs"), lambda: run_sweep(spec, out=out, live=live, resume=resume, executor=executor))
+    who, trials = "release" if live is None else "proxy", done.info["trials"]["done"]
+    counts = done.outcomes.groupby([who, "outcome"], sort=False)["trials"].sum()
     if as_json:
         found = [{who: name, "outcome": outcome, "trials": int(n)} for (name, outcome), n in counts.items()]
-        print_json({"schema": 1, "run": str(done.folder), "trials": len(done.trials), "outcomes": found})
+        print_json({"schema": 1, "run": str(done.folder), "trials": trials, "outcomes": found})
     else:
         print_lines(f"{name:<18}{outcome:<13}{n:>8}" for (name, outcome), n in counts.items())
-        faults = done.trials["fault"][done.trials["fault"] != ""].value_counts()
-        print_lines(f"fault, {n} times: {text.printable(reason)}" for reason, n in faults.items())
-        print_lines([f"{len(done.trials)} trials in {done.folder}"])
-    return int(done.trials["outcome"].isin(fail_on or ()).any())
+        faults = sorted(counted(done.folder, "fault").items(), key=lambda each: -each[1])
+        print_lines(f"fault, {n} times: {text.printable(reason)}" for reason, n in faults)
+        print_lines([f"{trials} trials in {done.folder}"])
+    return int(done.outcomes["outcome"].isin(fail_on or ()).any())
+
+
+@app.command()
+def again(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a sweep in virtual time.")],
+    trial: Annotated[int, typer.Argument(metavar="TRIAL", help="Its row in the table, from 0.")],
+    out: options.Out = None,
+) -> int:
+    """Make the recording of a sweep's trial again from its seed: the same bytes as when it was played."""
+    recording = Run.open(run).again(trial)
+    if out is not None:
+        writing(out, lambda: recording.write(out))
+    print_lines([text.TIMELINE_HEAD, *text.timeline(recording), "", *text.verdict_lines(judge(recording))])
+    return 0
 
 
 @app.command()
@@ -326,4 +351,5 @@ app.command()(contract)
 app.command()(check)
 app.command()(explore)
 app.command()(replay)
+app.command()(boundary)
 app.command(context_settings={"allow_interspersed_args": False})(capture)

@@ -26,11 +26,15 @@ __all__ = ["Tie", "VirtualEngine", "simulate", "ties"]
 
 _RANK = {"upstream": 0, "proxy": 1, "component": 2, "app": 3, "user": 4}
 _LINK = {(each.sender, each.receiver): each for each in LINKS}
+_NAME = {each: str(each) for each in LINKS}
+#: What the user sees as it is sent, at its sender.
+_SEEN_LEAVING = frozenset({Link("component", "proxy"), Link("proxy", "upstream")})
 #: More than any session of these scenarios needs; a model that loops ends here instead of running for ever.
 _MAX_STEPS = 200_000
 
-#: (time_ns, round, receiver rank, timer before message, sender rank, number): the order of processing.
-_Key = tuple[int, int, int, int, int, int]
+#: (time_ns, round, receiver rank, timer before message, sender rank, number): the order of processing; and what happens.
+#: No two have one number, so that nothing behind it is ever compared.
+_Due = tuple[int, int, int, int, int, int, tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -63,12 +67,13 @@ class VirtualEngine:
         self.session = session
         self.parties = dict(parties or session.parties())
         self.user = self.parties["user"]
+        self._observe = self.user.observe if isinstance(self.user, User) else None
         self.provenance = dict(provenance or session.provenance())
         self.swap = swap
         self.now_ns = 0
         self.steps: list[tuple[int, int, str, str, int]] = []
         self._round = 0
-        self._heap: list[tuple[_Key, tuple[Any, ...]]] = []
+        self._heap: list[_Due] = []
         self._number = 0
         self._cause = -1
         self._timers: dict[tuple[str, str], int] = {}
@@ -76,7 +81,7 @@ class VirtualEngine:
         #: Messages of a link with lower numbers belong to a connection that is gone.
         self._since: dict[Link, int] = {}
         self._log: list[list[Any]] = []
-        self._held: list[tuple[_Key, tuple[Any, ...]]] = []
+        self._held: list[_Due] = []
         self._seen: set[int] = set()
         self._delay_ns = self._link_delays()
         self._playing = Playing(schedule) if schedule is not None else None
@@ -98,18 +103,14 @@ class VirtualEngine:
         while self._heap or self._held:
             if not self._heap:
                 self._release_held()
-            key, item = heapq.heappop(self._heap)
-            if self._hold(key, item):
+            due = heapq.heappop(self._heap)
+            if self.swap is not None and self._hold(due):
                 continue
-            self.now_ns, self._round = key[0], key[1]
-            self._process(key, item)
+            self._process(due)
             if len(self.steps) > _MAX_STEPS:
                 raise RuntimeError(f"session does not end: {_MAX_STEPS} steps at {self.now_ns} ns")
         return Recording(
-            events=tuple(
-                Event(seq, link, kind, sent, received, payload)
-                for seq, (link, kind, sent, received, payload) in enumerate(self._log)
-            ),
+            events=tuple([Event(seq, *entry) for seq, entry in enumerate(self._log)]),
             provenance=self.provenance,
             clock="virtual",
             observed=LINKS,
@@ -118,40 +119,43 @@ class VirtualEngine:
 
     # -- one step ----------------------------------------------------------------------------------------------------
 
-    def _process(self, key: _Key, item: tuple[Any, ...]) -> None:
-        number = key[5]
-        match item:
-            case ("timer", party, name, cause):
-                if self._timers.get((party, name)) != number:
-                    return
-                del self._timers[party, name]
-                self._note(number, party, f"timer {name.partition(':')[0]}", cause)
-                self._apply(party, self.parties[party].timer(name))
-            case ("message", link, seq, _) if seq < self._since.get(link, 0):
+    def _process(self, due: _Due) -> None:
+        self.now_ns, self._round, _, _, _, number, (kind, what, which, cause) = due
+        if kind == "timer":
+            party, name = what, which
+            if self._timers.get((party, name)) != number:
                 return
-            case ("message", link, seq, cause):
-                entry = self._log[seq]
-                entry[3] = self.now_ns
-                self._note(number, link.receiver, str(link), cause)
-                if entry[1] == "close":
-                    self._closed.add(Link(link.receiver, link.sender))
-                    self._apply(link.receiver, self.parties[link.receiver].closed(link.sender, entry[4]["code"]))
-                else:
-                    self._apply(link.receiver, self.parties[link.receiver].message(link.sender, entry[4]))
-                    if link.sender == "upstream" or link.receiver == "app":
-                        self._show(link, seq)
-        self._seen.add(number)
-        if self._held and self.swap is not None and self.swap.second == number:
-            self._release_held()
-
-    def _note(self, number: int, party: str, source: str, cause: int) -> None:
-        self.steps.append((number, self.now_ns, party, source, cause))
-        self._cause = number
+            del self._timers[party, name]
+            self.steps.append((number, self.now_ns, party, f"timer {name.partition(':')[0]}", cause))
+            self._cause = number
+            self._apply(party, self.parties[party].timer(name))
+        else:
+            link, seq = what, which
+            if self._since and seq < self._since.get(link, 0):
+                return
+            entry = self._log[seq]
+            entry[3] = self.now_ns
+            sender, receiver = link
+            self.steps.append((number, self.now_ns, receiver, _NAME[link], cause))
+            self._cause = number
+            if entry[1] == "close":
+                self._closed.add(Link(receiver, sender))
+                self._apply(receiver, self.parties[receiver].closed(sender, entry[4]["code"]))
+            else:
+                effects = self.parties[receiver].message(sender, entry[4])
+                if effects:
+                    self._apply(receiver, effects)
+                if sender == "upstream" or receiver == "app":
+                    self._show(link, seq)
+        if self.swap is not None:
+            self._seen.add(number)
+            if self._held and self.swap.second == number:
+                self._release_held()
 
     def _show(self, link: Link, seq: int) -> None:
         """Let the user see what passed between others."""
-        if isinstance(self.user, User):
-            effects = self.user.observe(link.sender, link.receiver, self._log[seq][4], seq)
+        if self._observe is not None:
+            effects = self._observe(link.sender, link.receiver, self._log[seq][4], seq)
             if effects:
                 self._apply("user", effects)
 
@@ -188,48 +192,52 @@ class VirtualEngine:
 
     def _send(self, sender: str, receiver: str, kind: str, payload: Payload) -> None:
         link = _LINK[sender, receiver]
-        if link in self._closed:
+        if self._closed and link in self._closed:
             return
         seq = len(self._log)
         self._log.append([link, kind, self.now_ns, None, payload])
         delay = self._delay_ns.get((sender, receiver), 0)
         if self._playing is not None and (sender, receiver) in self._delay_ns:
             delay = self._playing.travel_ns(link, self.now_ns)
-        self._push(delay, receiver, 1, _RANK[sender], ("message", link, seq, self._cause))
-        if kind == "message" and receiver in ("upstream", "proxy") and sender in ("proxy", "component"):
+        # As `_push` does: one call less for every message.
+        number = self._number
+        self._number = number + 1
+        round_, item = 0 if delay else self._round + 1, ("message", link, seq, self._cause)
+        heapq.heappush(self._heap, (self.now_ns + delay, round_, _RANK[receiver], 1, _RANK[sender], number, item))
+        if kind == "message" and link in _SEEN_LEAVING:
             self._show(link, seq)
 
     def _push(self, delay_ns: int, receiver: str, order: int, sender_rank: int, item: tuple[Any, ...]) -> None:
-        round_ = self._round + 1 if delay_ns == 0 else 0
-        key = (self.now_ns + delay_ns, round_, _RANK[receiver], order, sender_rank, self._number)
-        self._number += 1
-        heapq.heappush(self._heap, (key, item))
+        number = self._number
+        self._number = number + 1
+        round_ = 0 if delay_ns else self._round + 1
+        heapq.heappush(self._heap, (self.now_ns + delay_ns, round_, _RANK[receiver], order, sender_rank, number, item))
 
     # -- ties --------------------------------------------------------------------------------------------------------
 
-    def _hold(self, key: _Key, item: tuple[Any, ...]) -> bool:
+    def _hold(self, due: _Due) -> bool:
         """Keep back the first of the tie, and what its link sends behind it, until the second was processed."""
         if self.swap is None or self.swap.second in self._seen:
             return False
-        if key[5] == self.swap.first and not self._held:
-            self._held.append((key, item))
+        if due[5] == self.swap.first and not self._held:
+            self._held.append(due)
             return True
         if self._held:
-            first_key, first = self._held[0]
-            if key[0] > first_key[0]:
-                heapq.heappush(self._heap, (key, item))
+            first, item, first_item = self._held[0], due[6], self._held[0][6]
+            if due[0] > first[0]:
+                heapq.heappush(self._heap, due)
                 self._release_held()
                 return True
-            if item[0] == "message" and first[0] == "message" and item[1] == first[1]:
-                self._held.append((key, item))
+            if item[0] == "message" and first_item[0] == "message" and item[1] == first_item[1]:
+                self._held.append(due)
                 return True
         return False
 
     def _release_held(self) -> None:
         """Let go what was kept back, ahead of everything else of this nanosecond."""
         self._seen.add(self.swap.second if self.swap else -1)
-        for key, item in self._held:
-            heapq.heappush(self._heap, ((key[0], self._round, -1, key[3], key[4], key[5]), item))
+        for time, _, _, order, sender_rank, number, item in self._held:
+            heapq.heappush(self._heap, (time, self._round, -1, order, sender_rank, number, item))
         self._held.clear()
 
 

@@ -23,6 +23,7 @@ ToolEnd: TypeAlias = Literal["result", "error", "reject", "none"]
 #: A frame of the microphone: 100 ms at 16 kHz, 16 bits, mono; a loud tone, and nothing.
 _SPEECH: Final = (b"\x40\x1f" * 8 + b"\xc0\xe0" * 8) * 100
 _SILENCE: Final = bytes(len(_SPEECH))
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
 @dataclass
@@ -122,7 +123,7 @@ class App:
     def _by_ref(self, call_id: str) -> Send:
         """`ref.sendFunctionCallResponse(id, name, content)`."""
         body = self._body()
-        content = json.dumps(body if "error" in body else body["result"], separators=(",", ":"))
+        content = _ENCODER.encode(body if "error" in body else body["result"])
         name = self.state.calls[call_id][0]
         return Send("component", {"type": "sendFunctionCallResponse", "id": call_id, "name": name, "content": content})
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,13 +40,17 @@ _TIMERS = (
 )  # fmt: skip
 
 
-@dataclass
+@dataclass(slots=True)
 class _Shown:
     """What the app has been told of the agent, the playback and the user, or is about to be."""
 
     agent: str = "idle"
     playing: bool = False
     user_speaks: bool = False
+
+    def copied(self) -> _Shown:
+        """As `copy.copy`, which takes as long as the rest of a message."""
+        return _Shown(self.agent, self.playing, self.user_speaks)
 
 
 @dataclass
@@ -126,7 +129,7 @@ class Component:
     def message(self, sender: str, payload: Payload) -> Effects:
         if self.state.closed:
             return self._while_closed(payload) if sender == "app" and isinstance(payload, dict) else ()
-        before = copy(self.state.shown)
+        before = self.state.shown.copied()
         if sender == "app":
             if isinstance(payload, bytes):
                 self._from_app({"type": "microphone", "pcm": payload})
@@ -146,7 +149,7 @@ class Component:
     def timer(self, name: str) -> Effects:
         if self.state.closed:
             return ()
-        before = copy(self.state.shown)
+        before = self.state.shown.copied()
         match name:
             case "settings":
                 again = SetTimer("settings again", "settings_ms")
@@ -179,7 +182,7 @@ class Component:
         if isinstance(payload, bytes):
             self._steps(self._rows["(binary)"], {"bytes": len(payload)})
             return
-        if not isinstance(payload, Mapping):
+        if not isinstance(payload, (dict, Mapping)):
             self._no_object(payload)
             return
         kind = str(payload.get("type"))
@@ -189,7 +192,7 @@ class Component:
             self.idle.message(rests=self._rests())
         if kind == "FunctionCallRequest":
             self._calls(payload)
-        elif (row := self._rows.get(named(kind, payload))) is not None:
+        elif (row := self._rows.get(named(kind, payload))) is not None and row.steps:
             self._steps(row, values(kind, payload))
         if kind == "SettingsApplied" and self.release.microphone_opens == "applied":
             self.state.hears = True
@@ -324,7 +327,7 @@ class Component:
 
     def _while_closed(self, call: dict[str, Any]) -> Effects:
         """A text opens the connection again (`injectUserMessage`); all else that would be sent is dropped (`sendJSON`)."""
-        before = copy(self.state.shown)
+        before = self.state.shown.copied()
         if call["type"] != "injectUserMessage":
             self._from_app(call)
             return [effect for effect in self._committed(before) if getattr(effect, "to", "") != "proxy"]
@@ -383,4 +386,4 @@ class Component:
 
     def _take(self) -> list[Effect]:
         out, self._out = self._out, []
-        return [*out, *(self.idle.effects() if self.idle else ())]
+        return [*out, *self.idle.effects()] if self.idle else out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from voicerace.tables.callbacks import QUIET_CODES, QUIET_TEXT
 
@@ -15,8 +15,9 @@ def named(kind: str, payload: Mapping[str, Any]) -> str:
     """The table's name for a message."""
     if kind == "ConversationText":
         return f"{kind} {payload.get('role')}"
-    quiet = payload.get("code") in QUIET_CODES or QUIET_TEXT in str(payload.get("description", ""))
-    return "Error of an expected end" if kind == "Error" and quiet else kind
+    if kind == "Error" and (payload.get("code") in QUIET_CODES or QUIET_TEXT in str(payload.get("description", ""))):
+        return "Error of an expected end"
+    return kind
 
 
 def values(kind: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -60,5 +61,8 @@ def content_of(response: Mapping[str, Any]) -> str:
     return json_of(response.get("result", response))
 
 
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+
+
 def json_of(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODER.encode(value)

@@ -62,7 +62,8 @@ _INDEX_MAX: Final = 2**32 - 2
 def at(value: Any, *names: str) -> Any:
     """`value?.a?.b`."""
     for name in names:
-        value = value.get(name, UNDEFINED) if isinstance(value, Mapping) else UNDEFINED
+        # What JSON gives is a dict; asking the abstract class takes ten times as long.
+        value = value.get(name, UNDEFINED) if isinstance(value, (dict, Mapping)) else UNDEFINED
     return value
 
 

@@ -9,10 +9,10 @@ A party's state is a small dataclass that can be copied and compared and holds n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 from voicerace.recording import Payload
+from voicerace.values import value
 
 __all__ = ["ABNORMAL", "Cancel", "Close", "Effect", "Effects", "Open", "Party", "Renewable", "Send", "SetTimer"]
 
@@ -22,7 +22,7 @@ __all__ = ["ABNORMAL", "Cancel", "Close", "Effect", "Effects", "Open", "Party", 
 ABNORMAL: Final = 1006
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Send:
     """Send a message to a neighbour."""
 
@@ -30,7 +30,7 @@ class Send:
     payload: Payload
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Close:
     """Close the connection to a neighbour.
 
@@ -41,7 +41,7 @@ class Close:
     code: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Open:
     """Open the connection to a neighbour again, after it was closed.
 
@@ -52,7 +52,7 @@ class Open:
     to: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SetTimer:
     """Call `timer(name)` after the duration called `after`; `index` tells apart the values of one name."""
 
@@ -61,7 +61,7 @@ class SetTimer:
     index: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cancel:
     """Drop a timer; one that is not set is no error."""
 

@@ -11,15 +11,15 @@ Facts: RELEASES knobs 1-9; `server.ts` and `translator.ts` of each tag.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from voicerace.parties import javascript, proxy_audio, translate, translate_session
-from voicerace.parties.javascript import ThrownError, at, or_else, trim
+from voicerace.parties.javascript import UNDEFINED, ThrownError, at, or_else, trim
 from voicerace.parties.party import ABNORMAL, Cancel, Close, Effects, SetTimer
 from voicerace.parties.proxy_creates import Creates
 from voicerace.parties.proxy_state import ProxyState
 from voicerace.recording import Payload
-from voicerace.tables.releases import A, I, ProxyRelease, R, T
+from voicerace.tables.releases import A, I, R, T
 from voicerace.wire import agent, input_audio, realtime, speech
 from voicerace.wire.frames import frame_of, payload_of
 
@@ -28,26 +28,6 @@ __all__ = ["Proxy", "ProxyState"]
 
 class Proxy(Creates):
     """One host connection with its one upstream connection, in the release of `release`."""
-
-    def __init__(self, release: ProxyRelease) -> None:
-        super().__init__(release)
-        self._upstream_events: dict[str, Callable[[Mapping[str, Any]], None]] = {
-            realtime.SESSION_UPDATED: self._session_updated,
-            realtime.TEXT_DONE: self._text_done,
-            realtime.TRANSCRIPT_DONE: self._transcript_done,
-            realtime.ARGUMENTS_DONE: self._arguments_done,
-            realtime.AUDIO_DELTA: self._audio_delta,
-            realtime.AUDIO_DONE: self._audio_done,
-            realtime.RESPONSE_DONE: self._response_done,
-            realtime.ERROR: self._error,
-            realtime.ITEM_CREATED: self._item,
-            realtime.ITEM_ADDED: self._item,
-            realtime.ITEM_DONE: self._item,
-            input_audio.SPEECH_STARTED: self._speech,
-            input_audio.SPEECH_STOPPED: self._speech,
-            speech.PIECE: self._words,
-            speech.TRANSCRIBED: self._words,
-        }
 
     # -- the party ---------------------------------------------------------------------------------------------------
 
@@ -199,10 +179,16 @@ class Proxy(Creates):
 
     def _from_upstream(self, payload: Payload) -> None:
         try:
-            event = payload if isinstance(payload, Mapping) else javascript.parse(_raw(payload))
-            fields = event if isinstance(event, Mapping) else {}
-            self._event(javascript.field(event, "type"), fields, payload)
-            self._gated(lambda gate: gate.event(fields))
+            if isinstance(payload, dict):
+                fields: Mapping[str, Any] = payload
+                kind = payload.get("type", UNDEFINED)
+            else:
+                event = payload if isinstance(payload, Mapping) else javascript.parse(_raw(payload))
+                fields = event if isinstance(event, Mapping) else {}
+                kind = javascript.field(event, "type")
+            self._event(kind, fields, payload)
+            if self.release.gate is not None:
+                self._gated(lambda gate: gate.event(fields))
         except ThrownError:
             # No JSON, or something went wrong while it was handled: what was done before stays done.
             self._no_json(payload)
@@ -213,9 +199,9 @@ class Proxy(Creates):
         handler = self._upstream_events.get(kind) if isinstance(kind, str) else None
         handler = None if kind == realtime.RESPONSE_DONE and self.release.done_raw else handler
         if handler:
-            handler(event)
+            handler(self, event)
         if self.release.unknown_event == "raw":
-            if handler is None or handler == self._item:
+            if handler is None or handler is self._upstream_events[realtime.ITEM_ADDED]:
                 self._pass_on(payload)
         elif handler is None:
             self._known_or_not(kind, event)
@@ -234,7 +220,7 @@ class Proxy(Creates):
 
     def _pass_on(self, payload: Payload) -> None:
         """An event of the upstream as it came, but always as text."""
-        self._host(payload if isinstance(payload, Mapping) else payload_of(_raw(payload).decode("utf-8", "replace")))
+        self._host(payload if isinstance(payload, (dict, Mapping)) else payload_of(_raw(payload).decode("utf-8", "replace")))
 
     def _no_json(self, payload: Payload) -> None:
         if self.release.unknown_event == "raw":
@@ -372,6 +358,25 @@ class Proxy(Creates):
             self._create("text")
         if self.release.unknown_event != "raw" and (words := translate.text_of_item(item)):
             self._item_text(at(item, "id"), words)
+
+    #: What is done with an event of the upstream's, besides passing it on.
+    _upstream_events: ClassVar[Mapping[str, Callable[[Proxy, Mapping[str, Any]], None]]] = {
+        realtime.SESSION_UPDATED: _session_updated,
+        realtime.TEXT_DONE: _text_done,
+        realtime.TRANSCRIPT_DONE: _transcript_done,
+        realtime.ARGUMENTS_DONE: _arguments_done,
+        realtime.AUDIO_DELTA: _audio_delta,
+        realtime.AUDIO_DONE: _audio_done,
+        realtime.RESPONSE_DONE: _response_done,
+        realtime.ERROR: _error,
+        realtime.ITEM_CREATED: _item,
+        realtime.ITEM_ADDED: _item,
+        realtime.ITEM_DONE: _item,
+        input_audio.SPEECH_STARTED: _speech,
+        input_audio.SPEECH_STOPPED: _speech,
+        speech.PIECE: _words,
+        speech.TRANSCRIBED: _words,
+    }
 
 
 def _raw(payload: Payload) -> bytes:

@@ -80,20 +80,21 @@ class User:
             return self._app_sees(payload)
         if receiver == "proxy" and sender == "component":
             return self._result(payload)
-        heard, inputs = self._heard(), len(self.state.ledger.inputs)
+        waits_for, inputs = self._next_when(), len(self.state.ledger.inputs)
+        heard = self._heard() if waits_for == "reply" else 0
         self.state.ledger.feed(sender, payload, seq)
         if len(self.state.ledger.inputs) > inputs:
             # Speech reaches the model when it is committed: what was said of it before is no reply to it.
             self.state.responses_before = len(self.state.ledger.responses)
-        if not isinstance(payload, Mapping) or sender != "upstream":
+        if sender != "upstream" or not isinstance(payload, (dict, Mapping)):
             return ()
         called = payload.get("type") == "response.function_call_arguments.done"
-        if (called and self._next_when() == "call") or (self._heard() > heard and self._next_when() == "reply"):
+        if (called and waits_for == "call") or (waits_for == "reply" and self._heard() > heard):
             self.state.about_to_say = True
             return (SetTimer("say", "inject_ms", self.state.said - 1), SetTimer("deadline", "deadline_ms"))
         if called and not self.state.own_results:
             return (SetTimer("deadline", "deadline_ms"),)
-        if self._settled() and not self.state.about_to_say:
+        if not self.state.about_to_say and not self.state.ledger.busy and self._settled():
             return self._next()
         return ()
 
@@ -109,10 +110,12 @@ class User:
         return sum(response.message and not response.calls and response.heard is not None for response in since)
 
     def _app_sees(self, payload: Payload) -> Effects:
-        kind = payload.get("type") if isinstance(payload, Mapping) else None
+        if not isinstance(payload, (dict, Mapping)):
+            return ()
+        kind = payload.get("type")
         if kind == "onSettingsApplied" and self.state.said == 0:
             return self._next()
-        if kind == "onConnectionStateChange" and isinstance(payload, Mapping) and payload.get("state") == "closed":
+        if kind == "onConnectionStateChange" and payload.get("state") == "closed":
             if self.state.offline:
                 self.state.about_to_say = True
                 return (SetTimer("say", "offline_ms"), Cancel("deadline"))
@@ -133,10 +136,10 @@ class User:
         return (SetTimer("deadline", "deadline_ms"),)
 
     def _settled(self) -> bool:
-        """An informed reply to the newest input is done, no result or input is pending, no response active or asked for."""
+        """Where nothing is active or asked for: an informed reply to the newest input is done, no result or input pending."""
         ledger = self.state.ledger
         # Speech has reached the model once it is committed; until then the user is still speaking.
-        if ledger.active or ledger.unanswered or len(ledger.inputs) < self.state.words:
+        if len(ledger.inputs) < self.state.words:
             return False
         if any(output.waits for output in ledger.outputs):
             return False

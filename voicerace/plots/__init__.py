@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from voicerace.plots.collapse import alt_collapse, plot_collapse
 from voicerace.plots.gap_map import alt_map, plot_map
 from voicerace.plots.outcome import alt_outcome, plot_outcome
 from voicerace.plots.release_table import release_table
@@ -11,11 +12,13 @@ from voicerace.plots.swimlane import alt_swimlane, plot_swimlane
 
 __all__ = [
     "STYLES",
+    "alt_collapse",
     "alt_map",
     "alt_outcome",
     "alt_slot",
     "alt_swimlane",
     "glyph",
+    "plot_collapse",
     "plot_map",
     "plot_outcome",
     "plot_slot",

@@ -119,9 +119,9 @@ def agreement(trials: pd.DataFrame, real: pd.DataFrame, axis: str = "tool_ms") -
 
 
 def one_of_each(run: Run, axis: str = "tool_ms") -> pd.DataFrame:
-    """For every release and outcome, the recorded trial in the middle of its range: far from any tie."""
-    kept = run.trials[run.trials["recording"] != ""]
-    rows = [group.iloc[len(group) // 2] for _, group in kept.sort_values(axis).groupby(["release", "outcome"], sort=False)]
+    """For every release and outcome, the trial in the middle of its range: far from any tie. The index is its number."""
+    trials = run.trials.sort_values(axis)
+    rows = [group.iloc[len(group) // 2] for _, group in trials.groupby(["release", "outcome"], sort=False)]
     order = {tag: place for place, tag in enumerate(PROXIES)}
     frame = pd.DataFrame(rows)
     return frame.sort_values(["release", axis], key=lambda column: column.map(order) if column.name == "release" else column)

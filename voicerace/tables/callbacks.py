@@ -10,7 +10,9 @@ commits the changes of one message together. So a message that changes nothing i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from voicerace.tables.components import COMPONENTS
@@ -174,8 +176,9 @@ ROWS: Final[tuple[Row, ...]] = (
 )  # fmt: skip
 
 
-def rows_of(tag: str) -> dict[str, Row]:
-    """The rows that hold at a tag, by message.
+@cache
+def rows_of(tag: str) -> Mapping[str, Row]:
+    """The rows that hold at a tag, by message; not to be changed.
 
     Raises:
         ValueError: two rows claim one message.

@@ -237,7 +237,7 @@ def is_refusal(message: Mapping[str, Any]) -> bool:
 def error_of(message: Mapping[str, Any]) -> Mapping[str, Any]:
     """The `error` object of an event, empty when it has none."""
     error = message.get("error")
-    return error if isinstance(error, Mapping) else {}
+    return error if isinstance(error, (dict, Mapping)) else {}
 
 
 def response_named_by(message: Mapping[str, Any]) -> str | None:
@@ -253,13 +253,13 @@ def response_named_by(message: Mapping[str, Any]) -> str | None:
 def response_of(message: Mapping[str, Any]) -> Mapping[str, Any]:
     """The `response` object of an event, empty when it has none."""
     response = message.get("response")
-    return response if isinstance(response, Mapping) else {}
+    return response if isinstance(response, (dict, Mapping)) else {}
 
 
 def item_of(message: Mapping[str, Any]) -> Mapping[str, Any]:
     """The `item` object of an event, empty when it has none."""
     item = message.get("item")
-    return item if isinstance(item, Mapping) else {}
+    return item if isinstance(item, (dict, Mapping)) else {}
 
 
 def pcm_of(message: Mapping[str, Any]) -> bytes:

@@ -1,0 +1,108 @@
+"""Are flips found where the closed forms say, with fewer sessions than a grid, and is a drawn boundary where it must be?"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from voicerace.boundary import RESOLUTION_MS, boundaries
+from voicerace.cli import main
+from voicerace.errors import InputError
+from voicerace.statistics import flips
+from voicerace.sweep import trials_of
+from voicerace.sweep_spec import SweepSpec
+
+NETWORK = {"gap_ms": "300", "host_rtt_ms": "20", "upstream_rtt_ms": "60", "ack_ms": "35"}
+
+
+def spec(**given: Any) -> SweepSpec:
+    times = {"tool_ms": "0:400:50", **NETWORK, **given.pop("times", {})}
+    return SweepSpec(**{"releases": "0.9.1,0.9.4,0.11.1", "times": times, **given})
+
+
+@pytest.mark.parametrize(("gap", "host", "upstream", "ack"), [(300, 20, 60, 35), (211.3, 7.7, 31.1, 12.9), (350, 0, 40, 0)])
+def test_fixed_times_flip_where_the_closed_forms_say(gap: float, host: float, upstream: float, ack: float) -> None:
+    """REALTIME, "Times": A at G - h - u, B at G - h, D at G - h - 2u - ack."""
+    times = {"gap_ms": f"{gap}", "host_rtt_ms": f"{host}", "upstream_rtt_ms": f"{upstream}", "ack_ms": f"{ack}"}
+    found = boundaries(spec(times=times))
+    rows = {row["release"]: row for row in found.frame.to_dict("records")}
+    expected = {"0.9.1": gap - host - upstream, "0.9.4": gap - host, "0.11.1": gap - host - 2 * upstream - ack}
+    assert len(found.frame) == 3
+    for release, at in expected.items():
+        row = rows[release]
+        assert row["from_ms"] - 1e-9 <= at <= row["to_ms"] + 1e-9
+        assert row["to_ms"] - row["from_ms"] == pytest.approx(RESOLUTION_MS)
+        assert row["before"] != row["after"]
+    if at == round(at, 1):
+        assert rows[release]["at_ms"] == pytest.approx(at), "both happen there"
+
+
+def test_a_grid_finds_the_same_flips_with_more_sessions() -> None:
+    times = {"tool_ms": "0:60:20", "gap_ms": "40", "host_rtt_ms": "0", "upstream_rtt_ms": "4", "ack_ms": "1"}
+    found = boundaries(spec(times=times))
+    grid = trials_of(spec(times={**times, "tool_ms": "0:60:0.1"}, ties=False))
+    assert found.trials < len(grid) / 5
+    assert found.grid_trials == len(grid)
+    by_grid = [(row["release"], row["before"], row["after"], row["to_ms"]) for row in flips(grid).to_dict("records")]
+    by_bisection = [(row["release"], row["before"], row["after"], row["to_ms"]) for row in found.frame.to_dict("records")]
+    assert by_bisection == by_grid
+
+
+def test_a_third_outcome_between_two_is_found() -> None:
+    """0.11.1 with a slow reply behind the component's error: the outcomes along the delay are more than two."""
+    given = {
+        "handlers": "void_ref",
+        "releases": "0.11.1",
+        "times": {"tool_ms": "0:4000:500", "gap_ms": "8", "reply_ms": "1500"},
+    }
+    found = boundaries(spec(**given)).frame
+    assert len(found) > 1
+    for before, after in pairwise(found.to_dict("records")):
+        assert before["after"] == after["before"]
+        assert before["to_ms"] <= after["from_ms"]
+
+
+def test_further_grids_are_further_rows() -> None:
+    found = boundaries(spec(releases="0.9.1", times={"gap_ms": "150:350:100"})).frame
+    assert list(found["gap_ms"]) == [150, 250, 350]
+    assert list(found["to_ms"]) == [70, 170, 270]
+
+
+def test_a_drawn_boundary_is_where_half_of_the_draws_flip() -> None:
+    """A flips at G - h - u: with G uniform over 150 to 250 half of the draws have flipped 80 ms below 200."""
+    drawn = spec(releases="0.9.1,0.9.4", times={"tool_ms": "0:300:100", "gap_ms": "uniform(150,250)"}, ties=False)
+    found = boundaries(drawn, most=200)
+    rows = {row["release"]: row for row in found.frame.to_dict("records")}
+    for release, at in (("0.9.1", 120), ("0.9.4", 180)):
+        row = rows[release]
+        assert row["from_ms"] < at < row["to_ms"]
+        assert row["to_ms"] - row["from_ms"] < 40
+        assert row["low"] <= 0.5 <= row["high"]
+        assert row["draws"] == 200
+    assert (rows["0.9.1"]["before"], rows["0.9.4"]["before"]) == ("most", "few")
+    assert found.trials < found.grid_trials / 50
+
+
+def test_a_clear_value_takes_few_draws() -> None:
+    drawn = spec(releases="0.9.1", times={"tool_ms": "0:300:300", "gap_ms": "uniform(150,250)"}, ties=False)
+    nowhere = boundaries(drawn.model_copy(update={"times": {**drawn.times, "tool_ms": "0:10:10"}}), most=6400)
+    assert len(nowhere.frame) == 0
+    assert nowhere.trials == 100, "one stage for each of the two"
+
+
+def test_words_that_do_not_fit() -> None:
+    with pytest.raises(InputError, match="no grid"):
+        boundaries(spec(times={"tool_ms": "50"}))
+    with pytest.raises(InputError, match="level"):
+        boundaries(spec(), level=1)
+
+
+def test_the_verb_says_what_it_took(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["boundary", "--releases", "0.9.1", "--tool-ms", "0:400:50", "--gap-ms", "300"]
+    assert main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert " ".join(lines[0].split()) == "0.9.1 tool_ms 299.9 to 300 ms (a tie at 300): rejected before, answered behind"
+    assert lines[1].startswith("1 found with ")
+    assert lines[1].endswith("a grid of 0.1 ms has 4001")

@@ -1,0 +1,165 @@
+"""Are releases compared draw by draw, with intervals others computed too, and does each generation turn on its measure?"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicerace.comparison import differences, paired_interval, shares_along
+from voicerace.errors import InputError
+from voicerace.plots import alt_collapse, plot_collapse
+from voicerace.statistics import wilson
+from voicerace.sweep import trials_of
+
+DRAWN: dict[str, Any] = {
+    "releases": "0.9.1,0.11.1,0.9.4,50420ee",
+    "times": {
+        "tool_ms": "uniform(0,500)", "gap_ms": "uniform(100,350)", "host_rtt_ms": "uniform(5,60)",
+        "upstream_rtt_ms": "uniform(20,120)", "ack_ms": "uniform(5,60)",
+    },
+    "trials": 80,
+    "ties": False,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def drawn() -> pd.DataFrame:
+    return trials_of(DRAWN)
+
+
+def pairs(first: str, second: str) -> pd.DataFrame:
+    """Two releases on the same draws, ``x`` where one is a finding and ``?`` where it is unknown."""
+    rows = [
+        {"release": name, "tool_ms": 1.0, "drawn": "tool_ms", "seed": seed, "bad": letter == "x"}
+        | {"outcome": {"x": "lost", "?": "unknown"}.get(letter, "answered")}
+        for name, letters in (("0.9.1", first), ("0.9.4", second))
+        for seed, letter in enumerate(letters)
+    ]
+    return pd.DataFrame(rows)
+
+
+# -- the interval ------------------------------------------------------------------------------------------------------
+
+
+def test_the_interval_is_newcombes() -> None:
+    # Airway hyper-responsiveness before and after stem cell transplantation (Bentur et al. 2009), as worked by Fagerland,
+    # Lydersen and Laake, Statistics in Medicine 33 (2014) 2850-2875: -0.286, Newcombe's interval -0.507 to -0.026.
+    low, high = paired_interval(1, 1, 7, 12)
+    assert (round(low, 3), round(high, 3)) == (-0.507, -0.026)
+
+
+@given(*[st.integers(0, 60)] * 4)
+def test_the_interval_holds_its_difference_and_turns_with_it(both: int, first: int, second: int, neither: int) -> None:
+    of = both + first + second + neither
+    if of == 0:
+        return
+    low, high = paired_interval(both, first, second, neither)
+    assert -1 - 1e-9 <= low <= (first - second) / of + 1e-9
+    assert (first - second) / of - 1e-9 <= high <= 1 + 1e-9
+    assert paired_interval(both, second, first, neither) == (pytest.approx(-high), pytest.approx(-low))
+
+
+def test_common_draws_tell_more_than_separate_ones() -> None:
+    """Two releases that mostly fail together: the paired interval leaves 0 out, that of independent shares does not."""
+    low, _ = paired_interval(40, 6, 0, 54)
+    assert low > 0
+    (_, high_other), (low_one, _) = wilson(40, 100), wilson(46, 100)
+    assert low_one < high_other
+
+
+# -- differences -------------------------------------------------------------------------------------------------------
+
+
+def test_draws_are_paired_by_their_seed() -> None:
+    (row,) = differences(pairs("xxx..?", "x.x.xx")).to_dict("records")
+    assert (row["release"], row["other"], row["pairs"]) == ("0.9.1", "0.9.4", 5)
+    assert (row["both"], row["only"], row["only_other"], row["neither"]) == (2, 1, 1, 1)
+    assert (row["difference"], row["p"], row["kind"]) == (0.0, 1.0, "estimated")
+    shuffled = pairs("xxx..?", "x.x.xx").sample(frac=1, random_state=2)
+    (again,) = differences(shuffled.sort_values("release")).to_dict("records")
+    assert again == row
+
+
+def test_mcnemar_is_exact() -> None:
+    (row,) = differences(pairs("xxxxxx....", "......x...")).to_dict("records")
+    # 6 against 1: both tails of a coin thrown 7 times, 2 * (1 + 7) / 128.
+    assert row["p"] == pytest.approx(16 / 128)
+
+
+def test_another_outcome_can_be_asked_for() -> None:
+    (row,) = differences(pairs("xx..", "...."), of="answered").to_dict("records")
+    assert row["difference"] == -0.5
+
+
+def test_fixed_times_are_computed_and_have_no_interval() -> None:
+    trials = trials_of({"releases": "0.9.1,0.9.4", "times": {"tool_ms": "50:250:200"}, "ties": False})
+    found = differences(trials)
+    assert list(found["difference"]) == [1.0, -1.0]
+    assert found["low"].isna().all()
+    assert set(found["kind"]) == {"computed"}
+
+
+def test_one_draw_twice_is_refused() -> None:
+    trials = pairs("xx", "..")
+    with pytest.raises(InputError, match="twice"):
+        differences(pd.concat([trials, trials]))
+
+
+def test_releases_of_a_sweep_are_compared_draw_by_draw(drawn: pd.DataFrame) -> None:
+    found = differences(drawn).set_index(["release", "other"])
+    assert len(found) == 6
+    assert (found["pairs"] == 80).all()
+    # B and C have the same rule for the create: on the same draws not one differs.
+    assert found.loc[("0.9.4", "50420ee"), ["only", "only_other"]].tolist() == [0, 0]
+    assert found.loc[("0.9.1", "0.9.4"), "p"] < 0.05
+
+
+# -- along a measure -----------------------------------------------------------------------------------------------------
+
+
+def test_bins_hold_every_judged_draw_once_and_none_has_both_signs(drawn: pd.DataFrame) -> None:
+    found = shares_along(drawn, "margin_ms", 25)
+    assert found["draws"].sum() == drawn["margin_ms"].notna().sum()
+    assert not ((found["from_ms"] < 0) & (found["to_ms"] > 0)).any()
+    assert found["share"].between(found["low"], found["high"]).all()
+    with pytest.raises(InputError, match="no column"):
+        shares_along(drawn, "margin")
+    with pytest.raises(InputError, match="width_ms"):
+        shares_along(drawn, "margin_ms", math.nan)
+
+
+@pytest.mark.parametrize(
+    ("release", "measure", "bad_below"),
+    [("0.9.1", "margin_ms", True), ("0.11.1", "margin_ms", True), ("0.9.4", "lead_ms", False), ("50420ee", "lead_ms", False)],
+)
+def test_each_generation_turns_on_its_measure(drawn: pd.DataFrame, release: str, measure: str, bad_below: bool) -> None:
+    own = drawn[drawn["release"] == release]
+    below = own[measure] < 0
+    assert own[below]["bad"].eq(bad_below).all()
+    assert own[~below]["bad"].ne(bad_below).all()
+    assert 5 < below.sum() < 75
+    # The tool's time alone does not tell: findings and answers overlap along it.
+    bad, good = own[own["bad"]]["tool_ms"], own[~own["bad"]]["tool_ms"]
+    assert max(bad.min(), good.min()) < min(bad.max(), good.max())
+
+
+def test_the_picture_has_a_row_for_each_measure_and_says_what_it_shows(drawn: pd.DataFrame) -> None:
+    figure = plot_collapse(drawn)
+    assert len(figure.axes) == 4
+    labels = [[line.get_label() for line in axes.lines if not line.get_label().startswith("_")] for axes in figure.axes]
+    assert labels[0] == labels[1] == ["0.9.1 (A1)", "0.11.1 (D)"]
+    assert labels[2] == labels[3] == ["0.9.4 (B)", "50420ee (C)"]
+    for line in figure.axes[1].lines[:2]:
+        assert {(x < 0, y) for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)} == {(True, 1.0), (False, 0.0)}
+    words = alt_collapse(drawn)
+    assert "0.9.1 (generation A1) by margin_ms: findings in " in words
+    assert ", 0 of " in words
+    only = plot_collapse(drawn[drawn["release"] == "0.9.4"])
+    assert len(only.axes) == 2
+    with pytest.raises(InputError, match="no release"):
+        plot_collapse(drawn.assign(release="somebody's own"))

@@ -1,0 +1,197 @@
+"""Is the table the same whoever plays it, and is a sweep that was killed gone on with, nothing lost and nothing doubled?"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from voicerace.chunks import chunk_count, chunk_size
+from voicerace.cli import main
+from voicerace.errors import InputError
+from voicerace.executors import Executor
+from voicerace.sweep import Run, sweep
+from voicerace.sweep_spec import Plan, SweepSpec, sessions
+
+SPEC: dict[str, Any] = {
+    "releases": "0.9.1,0.9.4",
+    "scenarios": "single,parallel",
+    "times": {"tool_ms": "uniform(0,300)", "gap_ms": "40:140:100"},
+    "trials": 12,
+    "ties": False,
+    "keep": 10,
+}
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Everything of a run that may not depend on who played it."""
+    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {name: data for name, data in found.items() if name not in ("run.json", ".lock")}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return sweep(SPEC, out=tmp_path_factory.mktemp("whole") / "run", progress=False).folder
+
+
+# -- the plan --------------------------------------------------------------------------------------------------------
+
+
+def test_a_part_of_a_plan_is_what_stands_there_in_the_whole() -> None:
+    spec = SweepSpec(**SPEC)
+    plan, everything = Plan.of(spec), list(sessions(spec))
+    assert len(plan) == len(everything) == 96
+    for start, stop in ((0, 1), (11, 14), (40, 96), (95, 200), (96, 99)):
+        assert list(plan.part(start, stop)) == everything[start:stop]
+
+
+def test_chunks_cover_a_plan_once() -> None:
+    for trials in (1, 19, 20, 21, 1280, 1281, 63_999, 64_001, 1_000_000):
+        size, count = chunk_size(trials), chunk_count(trials)
+        assert (count - 1) * size < trials <= count * size
+        assert size <= 1000
+
+
+def test_every_part_has_the_same_columns(whole: Path) -> None:
+    import pyarrow.parquet as pq
+
+    schemas = {tuple(pq.read_schema(path).names) for path in (whole / "table").iterdir()}
+    assert len(schemas) == 1
+    assert "tool_ms_2" in schemas.pop()
+
+
+# -- who plays it ------------------------------------------------------------------------------------------------------
+
+
+class Shuffled(Executor):
+    def map(self, work: Any, numbers: Any) -> Any:
+        yield from super().map(work, random.Random(3).sample(list(numbers), len(list(numbers))))
+
+
+@pytest.mark.parametrize("executor", [Executor(jobs=2), Shuffled()], ids=["two processes", "another order"])
+def test_the_folder_is_the_same_whoever_plays(whole: Path, tmp_path: Path, executor: Executor) -> None:
+    other = sweep(SPEC, out=tmp_path / "run", progress=False, executor=executor).folder
+    assert content(other) == content(whole)
+    assert len(content(whole)) > 5
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--jobs", "0"], "jobs: 0"),
+        (["--jobs", "-3"], "jobs: -3"),
+        (["--dask", "nowhere"], "dask: nowhere"),
+        (["--live", "--jobs", "2"], "jobs: given to a live sweep"),
+        (["--live", "--dask", "tcp://127.0.0.1:1"], "dask: given to a live sweep"),
+    ],
+)
+def test_an_executor_that_cannot_be_is_bad_input(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sweep", "--out", str(tmp_path / "run"), *words]) == 2
+    err = capsys.readouterr().err
+    assert said in err.splitlines()[-1]
+
+
+@contextmanager
+def process(*words: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen([sys.executable, *words], stderr=subprocess.PIPE, text=True) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
+def test_a_cluster_of_which_one_worker_is_killed_gives_the_same_rows(whole: Path, tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    scheduler = ["-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    with ExitStack() as stack:
+        address_file = tmp_path / "scheduler.json"
+        stack.enter_context(process(*scheduler, "--scheduler-file", str(address_file)))
+        wait_for(lambda: address_file.exists() and '"address"' in address_file.read_text())
+        import json
+
+        address = json.loads(address_file.read_text())["address"]
+        worker = ["-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard", "--no-nanny"]
+        first, _ = (
+            stack.enter_context(process(*worker, "--local-directory", str(tmp_path / name))) for name in ("first", "second")
+        )
+        import distributed
+
+        with distributed.Client(address, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=60)
+
+        class Killing(Executor):
+            """Kills the first worker as soon as a chunk has come back."""
+
+            def map(self, work: Any, numbers: Any) -> Any:
+                for number, chunk in enumerate(super().map(work, numbers)):
+                    if number == 0:
+                        first.kill()
+                    yield chunk
+
+        run = sweep(SPEC, out=tmp_path / "run", progress=False, executor=Killing(dask=address))
+        assert first.wait(10) == -signal.SIGKILL
+    assert run.complete
+    assert content(run.folder) == content(whole)
+
+
+def wait_for(condition: Any, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+# -- going on ----------------------------------------------------------------------------------------------------------
+
+COMMAND = [
+    "sweep", "--releases", "0.9.1,0.9.4", "--scenarios", "single,parallel", "--tool-ms", "uniform(0,300)",
+    "--gap-ms", "40:140:100", "--trials", "12", "--no-ties", "--keep", "10",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("after", [0, 1, 3])
+def test_a_killed_sweep_goes_on_where_its_table_ends(whole: Path, tmp_path: Path, after: int) -> None:
+    """Killed when it has as many parts as `after` says: with 0, somewhere on its way to the first."""
+    out = tmp_path / "run"
+    with process("-m", "voicerace", *COMMAND, "--out", str(out)) as child:
+        wait_for((lambda: (out / ".lock").exists()) if after == 0 else lambda: len(list_parts(out)) >= after)
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait(10)
+    before = {path.name: path.stat().st_mtime_ns for path in list_parts(out)}
+    assert main([*COMMAND, "--out", str(out), "--resume"]) == 0
+    assert content(out) == content(whole)
+    for path in list_parts(out):
+        assert before.get(path.name, path.stat().st_mtime_ns) == path.stat().st_mtime_ns, "what is done is not done again"
+    assert Run.open(out).complete
+
+
+def list_parts(folder: Path) -> list[Path]:
+    return sorted((folder / "table").glob("[0-9]*.parquet"))
+
+
+def test_a_stopped_sweep_goes_on_with_the_same_words_only(whole: Path, tmp_path: Path) -> None:
+    class Stopped(Executor):
+        def map(self, work: Any, numbers: Any) -> Any:
+            yield work(3)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(SPEC, out=tmp_path / "run", progress=False, executor=Stopped())
+    with pytest.raises(InputError, match="parameters differ"):
+        sweep(SPEC | {"trials": 11}, out=tmp_path / "run", progress=False, resume=True)
+    run = sweep(SPEC, out=tmp_path / "run", progress=False, resume=True)
+    assert content(run.folder) == content(whole)
+    assert len(run.info["resumed"]) == 1
+    with pytest.raises(InputError, match="complete"):
+        sweep(SPEC, out=tmp_path / "run", progress=False, resume=True)

@@ -1,0 +1,67 @@
+"""`voicerace boundary`: where the outcome flips, and what finding it took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from voicerace.boundary import boundaries
+from voicerace.cli import options
+from voicerace.cli.printing import print_json, print_lines
+from voicerace.sweep_spec import SweepSpec
+
+__all__ = ["boundary"]
+
+
+@options.takes_times
+def boundary(
+    times: Mapping[str, object],
+    release: Annotated[str, typer.Option("--releases", metavar="TAGS", help="Tags with commas, or all.")] = "0.9.1",
+    component: options.ComponentTag = None,
+    scenarios: Annotated[str, typer.Option(help="With commas, or all.")] = "single",
+    handlers: Annotated[str, typer.Option(help="With commas, or all.")] = "return",
+    modalities: Annotated[str, typer.Option(help="With commas, or all.")] = "text",
+    calls: Annotated[str, typer.Option(metavar="N,N", help="Function calls in one response (parallel).")] = "",
+    profile: options.Profile = "loopback",
+    knob: options.Knob = None,
+    level: Annotated[float, typer.Option(help="Drawn times: the share of findings to look for.")] = 0.5,
+    most: Annotated[int, typer.Option(metavar="N", min=50, help="Drawn times: draws at one value, at most.")] = 6400,
+    seed: options.Seed = 0,
+    as_json: options.Json = False,
+) -> int:
+    """Find where the outcome flips along the first time that is a grid (0:400:20: the first, coarse look), to 0.1 ms."""
+    spec = SweepSpec(
+        releases=release,
+        component=component,
+        scenarios=scenarios,
+        handlers=handlers,
+        modalities=modalities,
+        calls=calls or (),
+        times=dict(times),
+        profile=profile,
+        knobs=dict(options.knob_words(knob)),
+        seed=seed,
+    )
+    found = boundaries(spec, level=level, most=most)
+    rows = found.frame.astype(object).where(found.frame.notna(), None).to_dict("records")
+    if as_json:
+        print_json({"schema": 1, "boundaries": rows, "trials": found.trials, "grid_trials": found.grid_trials})
+        return 0
+    several = [name for name in found.frame.columns[: found.frame.columns.get_loc("axis")] if found.frame[name].nunique() > 1]
+    for row in rows:
+        print_lines([_line({str(name): value for name, value in row.items()}, [*dict.fromkeys(["release", *several])])])
+    print_lines([f"{len(rows)} found with {found.trials} sessions; a grid of 0.1 ms has {found.grid_trials}"])
+    return 0
+
+
+def _line(row: Mapping[str, Any], names: list[str]) -> str:
+    story = " ".join(f"{row[name]:<12}" if name == "release" else f"{name} {row[name]}" for name in names)
+    where = f"{row['from_ms']:g} to {row['to_ms']:g} ms"
+    if row.get("at_ms") is not None:
+        where += f" (a tie at {row['at_ms']:g})"
+    if "share" in row:
+        seen = f"findings {row['share']:.1%} [{row['low']:.1%}, {row['high']:.1%}] of {row['draws']}"
+        return f"{story} {row['axis']} {where}: {row['before']} before, {row['after']} behind; {seen}"
+    return f"{story} {row['axis']} {where}: {row['before']} before, {row['after']} behind"

@@ -1,0 +1,111 @@
+"""A run's folder as it is read: what ran, the table, and any trial's recording, kept or made again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from voicerace.engines.virtual import simulate
+from voicerace.errors import InputError
+from voicerace.recording import Recording, read_recordings
+from voicerace.sweep_folder import RECORDINGS, read_run
+from voicerace.sweep_spec import Plan, SweepSpec
+from voicerace.sweep_table import checked_rows, outcome_counts, read_trials
+
+__all__ = ["SCHEMA", "Run"]
+
+SCHEMA: Final = 2
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished, or interrupted, run.
+
+    Attributes:
+        folder: where it is.
+        info: `run.json`: parameters, versions, commit, seed, clock, targets, start, end, how many trials of how many.
+    """
+
+    folder: Path
+    info: Mapping[str, Any]
+
+    @property
+    def complete(self) -> bool:
+        """False when the sweep was stopped before its last trial."""
+        return bool(self.info["complete"])
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """One row per trial; times in ms. Read when first asked for; of a very large run see `columns`.
+
+        A drawn time's column is the session's first draw of it, and the time is named in ``drawn``. A per-call time that
+        differs from call to call has further columns, ``tool_ms_2``...
+        """
+        return read_trials(self.folder)
+
+    @cached_property
+    def outcomes(self) -> pd.DataFrame:
+        """See `sweep_table.outcome_counts`; read part by part."""
+        return outcome_counts(self.folder)
+
+    def columns(self, *names: str) -> pd.DataFrame:
+        """Some columns of `trials`."""
+        return read_trials(self.folder, names)
+
+    @classmethod
+    def open(cls, path: Path | str) -> Run:
+        """Read a run folder.
+
+        Raises:
+            InputError: `path` is no run folder, its sweep never ended, or its table does not fit its `run.json`.
+        """
+        folder = Path(path)
+        info = read_run(folder)
+        if info["voicerace_run"] != SCHEMA:
+            raise InputError(str(folder), f"run schema {info['voicerace_run']!r}", f"this version reads {SCHEMA}")
+        if info.get("end") is None:
+            raise InputError(str(folder), "the sweep has not ended", "a run with its table")
+        if (rows := checked_rows(folder)) != info["trials"]["done"]:
+            raise InputError(str(folder), f"{rows} trials, {info['trials']['done']} were done", "the table as written")
+        return cls(folder, info)
+
+    def recording(self, name: str) -> Recording:
+        """The recording that a row names in its column ``recording``: a file, or ``FILE:PLACE`` in one of several.
+
+        Raises:
+            InputError: no such recording was kept.
+        """
+        file, _, place = name.partition(":")
+        if not file or Path(file).name != file or not (place.isdigit() or place == ""):
+            raise InputError("recording", f"{name!r} was not kept", "a name of the column recording, or `again`")
+        found = read_recordings(self.folder / RECORDINGS / file)
+        if int(place or 0) >= len(found):
+            raise InputError("recording", f"{name!r}: {file} holds {len(found)}", "a name of the column recording")
+        return found[int(place or 0)]
+
+    def recording_of(self, number: int) -> Recording:
+        """The recording of trial `number`, which is its row in a complete run: the one that was kept, else made again."""
+        name = str(self.columns("recording")["recording"].iloc[number])
+        return self.recording(name) if name else self.again(number)
+
+    def again(self, number: int) -> Recording:
+        """The recording of trial `number` (its row, in a complete run) made again: the same bytes as when it was played.
+
+        Raises:
+            InputError: no such trial, a live run, or one whose values came from a file, which nobody kept.
+        """
+        if self.info["clock"] != "virtual":
+            raise InputError("again", f"{self.folder} is live", "a sweep in virtual time; a live one keeps every recording")
+        parameters = self.info["parameters"]
+        if kept := [name for name, text in parameters["times"].items() if text.startswith("@")]:
+            raise InputError("again", f"{kept[0]} was drawn from a file", "a sweep without values from a file")
+        plan = Plan.of(SweepSpec(**parameters))
+        if not 0 <= number < len(plan):
+            raise InputError("trial", str(number), f"0 to {len(plan) - 1}")
+        ((_, session),) = plan.part(number, number + 1)
+        return simulate(session)

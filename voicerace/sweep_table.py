@@ -1,0 +1,112 @@
+"""The table of a run: parquet in parts, each written in full or not at all, and read a few columns at a time.
+
+A part is one chunk of the plan, ``table/000012.parquet``; a part that is there is done. So a killed sweep loses what it had
+in hand and nothing else, and nobody ever holds the whole table who does not ask for it. What people read first is
+``summary.csv``: how often each outcome happened, per story.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from voicerace.errors import InputError
+from voicerace.sweep_folder import TABLE
+from voicerace.trials import frame_of, typed
+
+__all__ = ["STORY", "SUMMARY", "checked_rows", "counted", "outcome_counts", "part_bytes", "parts", "read_trials"]
+
+SUMMARY: Final = "summary.csv"
+#: What the summary tells apart, besides the outcome.
+STORY: Final = ("release", "proxy", "component", "scenario", "handler", "modality", "calls", "profile", "knobs", "drawn")
+
+
+def part_bytes(rows: Sequence[Mapping[str, Any]], further: Iterable[str] = ()) -> bytes:
+    """Rows as a parquet file; the same bytes for the same rows.
+
+    Args:
+        rows: see `trials.row_of`.
+        further: columns of further calls that other parts may have; see `Plan.further_columns`.
+    """
+    table = pa.Table.from_pandas(frame_of(rows, further), preserve_index=False)
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd", row_group_size=max(1, len(rows)))
+    return sink.getvalue()
+
+
+def parts(folder: Path) -> list[Path]:
+    """The parts of a run's table, in the order of the plan."""
+    return sorted((folder / TABLE).glob("[0-9]*.parquet"))
+
+
+def read_trials(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """The table of a run, or some columns of it, with the types of `frame_of`.
+
+    Raises:
+        InputError: a part cannot be read, or lacks a column.
+    """
+    files = parts(folder)
+    if not files:
+        return frame_of([]) if columns is None else frame_of([])[list(columns)]
+    try:
+        found = ds.dataset([str(file) for file in files], format="parquet").to_table(None if columns is None else list(columns))
+        return typed(found.to_pandas(), columns)
+    except (OSError, KeyError, ValueError) as error:  # pyarrow's own are kinds of these
+        raise InputError(str(folder), f"{TABLE}: {str(error).splitlines()[0]}", "the table as the sweep wrote it") from None
+
+
+def checked_rows(folder: Path) -> int:
+    """How many rows the table has, every part looked at.
+
+    Raises:
+        InputError: a part cannot be read, or lacks a column.
+    """
+    rows, wanted = 0, set(frame_of([]).columns)
+    for file in parts(folder):
+        try:
+            found = pq.ParquetFile(file)
+            rows += found.metadata.num_rows
+            if missing := sorted(wanted - set(found.schema_arrow.names)):
+                raise KeyError(f"no column {', '.join(missing)}")
+        except (OSError, KeyError, ValueError) as error:
+            raise InputError(str(folder), f"{TABLE}: {str(error).splitlines()[0]}", "the table as the sweep wrote it") from None
+    return rows
+
+
+def outcome_counts(folder: Path) -> pd.DataFrame:
+    """How many trials had each outcome, per story: what `summary.csv` holds. Reads part by part.
+
+    Returns:
+        The columns of `STORY`, ``outcome``, ``trials``, ``of`` (trials of the story), ``bad`` and ``ties``; in the order in
+        which the plan meets them.
+    """
+    keys = [*STORY, "outcome"]
+    found: dict[tuple[Any, ...], list[int]] = {}
+    for file in parts(folder):
+        rows = pq.read_table(file, columns=[*keys, "bad", "tie_outcome"]).to_pylist()
+        for row in rows:
+            counts = found.setdefault(tuple(row[key] for key in keys), [0, 0, 0])
+            counts[0] += 1
+            counts[1] += bool(row["bad"])
+            counts[2] += row["tie_outcome"] is not None
+    frame = pd.DataFrame([[*key, *counts] for key, counts in found.items()], columns=[*keys, "trials", "bad", "ties"])
+    total = frame.groupby(list(STORY), sort=False, dropna=False)["trials"].transform("sum")
+    frame.insert(len(keys) + 1, "of", total)
+    return frame
+
+
+def counted(folder: Path, column: str) -> dict[str, int]:
+    """How often each value of a column of text is in the table; empty text is left out."""
+    found: dict[str, int] = {}
+    for file in parts(folder):
+        for value in pq.read_table(file, columns=[column])[column].to_pylist():
+            if value:
+                found[value] = found.get(value, 0) + 1
+    return found
