@@ -22,7 +22,8 @@ def _written(kind: type) -> tuple[str, ...] | None:
         return _fields[kind]
     except KeyError:
         parameters = getattr(kind, "__dataclass_params__", None)
-        if not is_dataclass(kind) or parameters is None or parameters.frozen:
+        # A value (`values.value`) is not written into either, and has slots.
+        if not is_dataclass(kind) or parameters is None or parameters.frozen or hasattr(kind, "__slots__"):
             _fields[kind] = None
         else:
             _fields[kind] = tuple(each.name for each in fields(kind) if each.default_factory is not MISSING)

@@ -40,7 +40,7 @@ _TIMERS = (
 )  # fmt: skip
 
 
-@dataclass(slots=True)
+@dataclass
 class _Shown:
     """What the app has been told of the agent, the playback and the user, or is about to be."""
 

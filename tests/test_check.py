@@ -1,0 +1,75 @@
+"""The acceptance test: what passes, what does not, and what a CI job reads of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from voicerace.check import check_virtual, junit, sessions
+from voicerace.cli import main
+from voicerace.tables.checks import CASES
+from voicerace.tables.gate import RULES
+from voicerace.tables.handlers import HANDLERS
+from voicerace.tables.releases import PROXIES
+
+#: A rule that only tells in coincidences (`tests/test_gate.py`), which a check on real sockets cannot time.
+NEEDS_A_COINCIDENCE = {"retry", "unless_known", "server_events"}
+
+
+def test_the_reference_gate_passes_and_no_release_does(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--proxy", "model:reference"]) == 0
+    assert f"{len(CASES)} of {len(CASES)} sessions passed" in capsys.readouterr().out
+    for release in PROXIES:
+        report = check_virtual(release, release)
+        assert report.failed, release
+        assert report.shortest in report.failed
+
+
+@pytest.mark.parametrize("rule", sorted(set(RULES) - NEEDS_A_COINCIDENCE))
+def test_a_gate_that_lacks_a_rule_fails(rule: str) -> None:
+    assert check_virtual(rule, f"reference-without-{rule}").failed
+
+
+def test_a_failed_check_shows_the_shortest_trace_and_exits_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["check", "--proxy", "model:0.9.1", "--junit", str(tmp_path / "j.xml"), "--out", str(tmp_path / "f.jsonl")]
+    assert main(words) == 1
+    printed = capsys.readouterr().out
+    assert "conversation_already_has_active_response" in printed
+    report = check_virtual("model:0.9.1", "0.9.1")
+    suite = ET.fromstring((tmp_path / "j.xml").read_text("utf-8"))
+    assert (int(suite.attrib["tests"]), int(suite.attrib["failures"])) == (len(CASES), len(report.failed))
+    assert len(suite.findall("testcase/failure")) == len(report.failed)
+    assert main(["check", "--proxy", "model:0.9.1", "--json"]) == 1
+    record = json.loads(capsys.readouterr().out)
+    assert record["failed"] == len(report.failed)
+    assert report.shortest is not None
+    assert record["shortest"] == report.shortest.case.name
+
+
+def test_what_is_allowed_passes(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {each for one in check_virtual("0.9.1", "0.9.1").checked for each in one.wrong}
+    words = [word for outcome in found for word in ("--allow", outcome)]
+    assert main(["check", "--proxy", "model:0.9.1", *words]) == 0
+    assert main(["check", "--proxy", "model:0.9.1", *words[2:]]) == 1, "any of them alone is enough to fail"
+    capsys.readouterr()
+
+
+def test_the_cases_know_every_handler_and_stay_apart() -> None:
+    names = [case.name for case in CASES]
+    assert len(names) == len(set(names))
+    assert {case.settings["handler"] for case in CASES} == set(HANDLERS)
+    assert len(sessions("0.9.1")) == len(CASES)
+
+
+def test_what_makes_no_sense_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["--allow", "nonsense"], ["--proxy", "ws://127.0.0.1:1"], ["--upstream", "openai"]):
+        assert main(["check", *words]) == 2
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_junit_is_xml_whatever_a_proxy_says() -> None:
+    report = check_virtual('model:"<&>', "0.9.4")
+    assert ET.fromstring(junit(report)).attrib["name"] == 'voicerace check model:"<&>'
