@@ -1,7 +1,8 @@
 """One end of a WebSocket connection as a party uses it: messages in order, each behind the link's delay.
 
 The delay of a link is spent where its sender is ours, before the message goes into the socket; where only the receiver
-is ours, after it came out. So the emulated network always lies between the two ends that the recording names.
+is ours, after it came out. So the emulated network always lies between the two ends that the recording names. With a
+schedule every message has a delay of its own.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Line:
         place: where the party is.
         outgoing, incoming: the two links.
         connection: the open WebSocket.
-        out_ns, in_ns: delays of the two links.
+        out_ns, in_ns: delays of the two links, where the place has no schedule that says otherwise.
         both_ours: the neighbour is another place of this process and records its own end.
         tamper: spoils what is sent.
     """
@@ -106,13 +107,20 @@ class Line:
                 await reached.wait()
                 await (await self.connection.ping())
 
+    def _due(self, over: Link, delay_s: float) -> float | None:
+        """When what is said now on a link is at its other end, on the loop's clock; None: at once."""
+        now_ns = time.monotonic_ns()
+        if self.place.playing is not None:
+            return (now_ns + self.place.playing.travel_ns(over, now_ns)) / 1e9
+        return now_ns / 1e9 + delay_s if delay_s else None
+
     def _send_late(self, payload: Payload) -> None:
         self.place.show(self.outgoing, payload, self._put(payload, "message"))
 
     def _put(self, payload: Payload, kind: Any) -> int:
         seq = self.place.recorder.sent(self.outgoing, kind, payload, "engine" if self.both_ours else "socket")
         if not self._closing:
-            due = time.monotonic() + self._out_s if self._out_s else 0.0
+            due = self._due(self.outgoing, self._out_s) or 0.0
             self._queue.put_nowait((due, seq, payload, kind == "close"))
         return seq
 
@@ -160,13 +168,15 @@ class Line:
         try:
             while True:
                 raw = await self.connection.recv()
-                if self._in_s:
-                    self._later(raw)
+                due = None if self.both_ours else self._due(self.incoming, self._in_s)
+                if due is not None:
+                    asyncio.get_running_loop().call_at(due, self._take, raw, self.place.recorder.now_ns())
                 else:
                     self._take(raw, None)
         except ConnectionClosed as closed:
-            if self._in_s and not self._closing:
-                await asyncio.sleep(self._in_s)
+            due = None if self.both_ours or self._closing else self._due(self.incoming, self._in_s)
+            if due is not None:
+                await asyncio.sleep(due - time.monotonic())
             self._over(closed)
         except BaseException:
             cancelled = True
@@ -181,10 +191,6 @@ class Line:
             # Nothing is left of it when this returns, however it ended.
             drop(self.connection)
             await self.connection.wait_closed()
-
-    def _later(self, raw: str | bytes) -> None:
-        now = self.place.recorder.now_ns()
-        asyncio.get_running_loop().call_later(self._in_s, self._take, raw, now)
 
     def _take(self, raw: str | bytes, read_ns: int | None) -> None:
         if self.gone:

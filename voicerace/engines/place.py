@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voicerace.engines.recorder import Recorder
+from voicerace.engines.schedule import Playing
 from voicerace.errors import InputError
 from voicerace.parameters import Times
 from voicerace.parties.party import Cancel, Close, Effects, Open, Party, Send, SetTimer
@@ -46,6 +47,7 @@ class Place:
         recorder: takes down what passes.
         watch: called with (link, payload, number) when a message was handled here, and when one was sent from here.
         connect: called when a party opens a connection again that was closed.
+        playing: the schedule that gives timers and messages their durations before `times` does. A proxy has its own.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Place:
         recorder: Recorder,
         watch: Callable[[Link, Payload, int], None] | None = None,
         connect: Callable[[], None] | None = None,
+        playing: Playing | None = None,
     ) -> None:
         self.parties = dict(parties)
         self.times = times
@@ -63,6 +66,7 @@ class Place:
         self.recorder = recorder
         self.watch = watch
         self.connect = connect
+        self.playing = playing
         #: What was said on a connection that is being opened.
         self._early: dict[Link, list[Payload]] = {}
         self.lines: dict[tuple[str, str], Line] = {}
@@ -167,6 +171,8 @@ class Place:
             elif isinstance(effect, SetTimer):
                 self._cancel(party, effect.name)
                 after = self.times.ns(effect.after, effect.index, self.seed)
+                if self.playing is not None and party != "proxy":
+                    after = self.playing.timer_ns(party, effect.name, after)
                 due = (self.recorder.last_ns + after) / 1e9
                 handle = asyncio.get_running_loop().call_at(due, self._ring, party, effect.name)
                 self._timers[party, effect.name] = handle
