@@ -65,6 +65,8 @@ class Line:
         self.incoming = Link(outgoing.receiver, outgoing.sender)
         self.connection = connection
         self.both_ours = both_ours
+        #: What passes between a running proxy and our upstream is shown when it is at the proxy, as the virtual engine does.
+        self._shown_there = not both_ours and outgoing.sender == "upstream"
         self._out_s = out_ns / 1e9
         self._in_s = in_ns / 1e9
         self._tamper = tamper
@@ -90,7 +92,7 @@ class Line:
                 self._held_back.add(asyncio.get_running_loop().call_later(further_s, self._send_late, each))
             else:
                 sent.append((self._put(each, "message"), each))
-        return sent
+        return () if self._shown_there else sent
 
     def close(self, code: int | None) -> None:
         """Close behind everything that is on its way."""
@@ -115,7 +117,9 @@ class Line:
         return now_ns / 1e9 + delay_s if delay_s else None
 
     def _send_late(self, payload: Payload) -> None:
-        self.place.show(self.outgoing, payload, self._put(payload, "message"))
+        seq = self._put(payload, "message")
+        if not self._shown_there:
+            self.place.show(self.outgoing, payload, seq)
 
     def _put(self, payload: Payload, kind: Any) -> int:
         seq = self.place.recorder.sent(self.outgoing, kind, payload, "engine" if self.both_ours else "socket")
@@ -158,6 +162,8 @@ class Line:
                 await self.connection.send(frame_of(payload))
                 if not self.both_ours:
                     self.place.recorder.arrived(seq)
+                if self._shown_there:
+                    self.place.show(self.outgoing, payload, seq)
 
     # -- in ----------------------------------------------------------------------------------------------------------
 
@@ -169,10 +175,12 @@ class Line:
             while True:
                 raw = await self.connection.recv()
                 due = None if self.both_ours else self._due(self.incoming, self._in_s)
+                payload = payload_of(raw)
+                seq = self._seen(payload)
                 if due is not None:
-                    asyncio.get_running_loop().call_at(due, self._take, raw, self.place.recorder.now_ns())
+                    asyncio.get_running_loop().call_at(due, self._take, payload, seq)
                 else:
-                    self._take(raw, None)
+                    self._take(payload, seq)
         except ConnectionClosed as closed:
             due = None if self.both_ours or self._closing else self._due(self.incoming, self._in_s)
             if due is not None:
@@ -192,18 +200,23 @@ class Line:
             drop(self.connection)
             await self.connection.wait_closed()
 
-    def _take(self, raw: str | bytes, read_ns: int | None) -> None:
+    def _seen(self, payload: Payload) -> int | None:
+        """A message is out of the socket; the number of one that a running program sent, which may still be on its way."""
+        if self.both_ours or self.gone:
+            return None
+        seq = self.place.recorder.seen(self.incoming, "message", payload, "socket")
+        if self._shown_there:
+            self.place.leaves(self.incoming, payload, seq)
+        return seq
+
+    def _take(self, payload: Payload, seq: int | None) -> None:
         if self.gone:
             return
         recorder = self.place.recorder
-        payload = payload_of(raw)
-        if self.both_ours:
-            seq = recorder.received(self.incoming, "message")
-            if seq is None:
-                raise RuntimeError(f"a message on {self.incoming} that nobody sent")
-        else:
-            seq = recorder.seen(self.incoming, "message", payload, "socket", read_ns)
+        if seq is not None:
             recorder.arrived(seq)
+        elif (seq := recorder.received(self.incoming, "message")) is None:
+            raise RuntimeError(f"a message on {self.incoming} that nobody sent")
         self.place.message(self.incoming, payload, seq, foreign=not self.both_ours)
 
     def _over(self, closed: ConnectionClosed) -> None:

@@ -92,7 +92,12 @@ class Place:
         """A message reached a party here; a foreign one is from a program that is none of ours, and may say anything."""
         party = self.parties[link.receiver]
         said = link.sender if foreign else None
-        self._call(link.receiver, party.message, link.sender, payload, then=lambda: self.show(link, payload, seq), said=said)
+        then = None if foreign and link.receiver == "upstream" else lambda: self.show(link, payload, seq)
+        self._call(link.receiver, party.message, link.sender, payload, then=then, said=said)
+
+    def leaves(self, link: Link, payload: Payload, seq: int) -> None:
+        """A running proxy has said something to the upstream here, and it is on its way: seen where the proxy is."""
+        self._call(link.receiver, tuple, then=lambda: self.show(link, payload, seq), said=link.sender)
 
     def closed(self, link: Link, code: int | None) -> None:
         """The neighbour `link.sender` has closed, or was never there."""
