@@ -93,15 +93,16 @@ def test_a_finding_replays_to_itself_after_a_round_trip_through_json(release: st
     for signature, finding in findings.items():
         again = Finding.from_json(json.loads(json.dumps(finding.to_json())))
         assert again == replace(finding, trace=again.trace)
-        recording, signs = replayed(again)
-        assert signature in signs
-        assert recording.complete
+        replay = replayed(again)
+        assert replay.confirmed
+        assert signature in replay.signatures
+        assert replay.recording.complete
 
 
 def test_the_trace_is_what_the_replay_does() -> None:
     """Times of the trace are those of the recording: where a create reaches the upstream, and where its answer leaves."""
     finding = found("0.9.1", "single").findings[Signature("rejected", "calls", "result", "result", 1)]
-    recording, _ = replayed(finding)
+    recording = replayed(finding).recording
     arrived = [e.received_ns for e in recording.on(Link("proxy", "upstream")) if e.type == "response.create"]
     traced = [step["ms"] * 1e6 for step in finding.trace if step["what"] == "response.create from proxy"]
     assert arrived[: len(traced)] == pytest.approx(traced)

@@ -21,8 +21,9 @@ from voicerace.cli.boundary import boundary
 from voicerace.cli.capture import capture
 from voicerace.cli.check import check
 from voicerace.cli.contract import contract
-from voicerace.cli.explore import explore, replay
+from voicerace.cli.explore import explore
 from voicerace.cli.printing import known_outcomes, plain, print_json, print_lines, writing
+from voicerace.cli.replay import replay
 from voicerace.cli.targets import Targets, played, played_as, sigterm_interrupts, takes_targets
 from voicerace.conformance import conform
 from voicerace.engines.session import Session

@@ -1,4 +1,4 @@
-"""`voicerace explore` and `voicerace replay`: every order that times allow, and a finding of it once more."""
+"""`voicerace explore`: every order that times allow."""
 
 from __future__ import annotations
 
@@ -12,19 +12,16 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from voicerace.cli import options, text
+from voicerace.cli import options
 from voicerace.cli.printing import print_json, print_lines, writing
-from voicerace.errors import InputError
 from voicerace.explore.bounds import Bounds
 from voicerace.explore.explorer import Explored
 from voicerace.explore.explorer import explore as run_explore
-from voicerace.explore.finding import Finding, sentence_of
-from voicerace.explore.replay import replayed
+from voicerace.explore.finding import sentence_of
 from voicerace.explore.stories import STORIES, stories
 from voicerace.tables.handlers import HANDLERS
-from voicerace.verdict import judge
 
-__all__ = ["explore", "replay"]
+__all__ = ["explore"]
 
 
 def explore(
@@ -83,57 +80,3 @@ def _show(found: Explored, record: dict[str, Any]) -> None:
             "bounds         " + ", ".join(f"{n} {record['bounds'][n][0]:g}-{record['bounds'][n][1]:g}" for n in unlike) + " ms",
         ]
     )
-
-
-def replay(
-    finding: Annotated[
-        Path, typer.Argument(metavar="FINDING.json", help="A file of `voicerace explore --out`, or one finding.")
-    ],
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="Which of the file's findings. [all]")] = None,
-    as_json: options.Json = False,
-) -> int:
-    """Play findings once more by their schedules, in virtual time. Exit 1 when one does not come to what it says."""
-    rows = []
-    for each in _read(finding, name):
-        recording, found = replayed(each)
-        verdict = judge(recording)
-        rows.append((each, verdict, each.signature in found))
-    if as_json:
-        print_json(
-            {
-                "schema": 1,
-                "replays": [
-                    {"name": f.name, "confirmed": ok, "outcome": v.outcome, "wedged": v.wedged, "why": v.why}
-                    for f, v, ok in rows
-                ],
-            }
-        )
-    else:
-        for each, verdict, same in rows:
-            print_lines(
-                [f"finding        {each.name}: {'confirmed' if same else 'NOT CONFIRMED'}", *text.verdict_lines(verdict), ""]
-            )
-    return int(not all(same for _, _, same in rows))
-
-
-def _read(path: Path, name: str | None) -> list[Finding]:
-    """The findings of a file, or the one with a name.
-
-    Raises:
-        InputError: the file is none, or holds none of this name.
-    """
-    try:
-        record = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise InputError(str(path), error.strerror or "cannot be read") from None
-    except ValueError as error:
-        raise InputError(str(path), f"no JSON ({error})", "a file of `voicerace explore --out`") from None
-    listed = record.get("findings") if isinstance(record, dict) else None
-    records = listed if isinstance(listed, list) else [record]
-    found = [Finding.from_json(each) for each in records]
-    if name is not None:
-        names = [each.name for each in found]
-        found = [each for each in found if each.name == name]
-        if not found:
-            raise InputError("name", f"{name!r} is not in {path}", f"allowed are {', '.join(names) or 'none'}")
-    return found

@@ -1,7 +1,8 @@
 """One end of a WebSocket connection as a party uses it: messages in order, each behind the link's delay.
 
 The delay of a link is spent where its sender is ours, before the message goes into the socket; where only the receiver
-is ours, after it came out. So the emulated network always lies between the two ends that the recording names.
+is ours, after it came out. So the emulated network always lies between the two ends that the recording names. With a
+schedule every message has a delay of its own.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Line:
         place: where the party is.
         outgoing, incoming: the two links.
         connection: the open WebSocket.
-        out_ns, in_ns: delays of the two links.
+        out_ns, in_ns: delays of the two links, where the place has no schedule that says otherwise.
         both_ours: the neighbour is another place of this process and records its own end.
         tamper: spoils what is sent.
     """
@@ -64,6 +65,8 @@ class Line:
         self.incoming = Link(outgoing.receiver, outgoing.sender)
         self.connection = connection
         self.both_ours = both_ours
+        #: What passes between a running proxy and our upstream is shown when it is at the proxy, as the virtual engine does.
+        self._shown_there = not both_ours and outgoing.sender == "upstream"
         self._out_s = out_ns / 1e9
         self._in_s = in_ns / 1e9
         self._tamper = tamper
@@ -89,7 +92,7 @@ class Line:
                 self._held_back.add(asyncio.get_running_loop().call_later(further_s, self._send_late, each))
             else:
                 sent.append((self._put(each, "message"), each))
-        return sent
+        return () if self._shown_there else sent
 
     def close(self, code: int | None) -> None:
         """Close behind everything that is on its way."""
@@ -106,13 +109,22 @@ class Line:
                 await reached.wait()
                 await (await self.connection.ping())
 
+    def _due(self, over: Link, delay_s: float) -> float | None:
+        """When what is said now on a link is at its other end, on the loop's clock; None: at once."""
+        now_ns = time.monotonic_ns()
+        if self.place.playing is not None:
+            return (now_ns + self.place.playing.travel_ns(over, now_ns)) / 1e9
+        return now_ns / 1e9 + delay_s if delay_s else None
+
     def _send_late(self, payload: Payload) -> None:
-        self.place.show(self.outgoing, payload, self._put(payload, "message"))
+        seq = self._put(payload, "message")
+        if not self._shown_there:
+            self.place.show(self.outgoing, payload, seq)
 
     def _put(self, payload: Payload, kind: Any) -> int:
         seq = self.place.recorder.sent(self.outgoing, kind, payload, "engine" if self.both_ours else "socket")
         if not self._closing:
-            due = time.monotonic() + self._out_s if self._out_s else 0.0
+            due = self._due(self.outgoing, self._out_s) or 0.0
             self._queue.put_nowait((due, seq, payload, kind == "close"))
         return seq
 
@@ -150,6 +162,8 @@ class Line:
                 await self.connection.send(frame_of(payload))
                 if not self.both_ours:
                     self.place.recorder.arrived(seq)
+                if self._shown_there:
+                    self.place.show(self.outgoing, payload, seq)
 
     # -- in ----------------------------------------------------------------------------------------------------------
 
@@ -160,13 +174,17 @@ class Line:
         try:
             while True:
                 raw = await self.connection.recv()
-                if self._in_s:
-                    self._later(raw)
+                due = None if self.both_ours else self._due(self.incoming, self._in_s)
+                payload = payload_of(raw)
+                seq = self._seen(payload)
+                if due is not None:
+                    asyncio.get_running_loop().call_at(due, self._take, payload, seq)
                 else:
-                    self._take(raw, None)
+                    self._take(payload, seq)
         except ConnectionClosed as closed:
-            if self._in_s and not self._closing:
-                await asyncio.sleep(self._in_s)
+            due = None if self.both_ours or self._closing else self._due(self.incoming, self._in_s)
+            if due is not None:
+                await asyncio.sleep(due - time.monotonic())
             self._over(closed)
         except BaseException:
             cancelled = True
@@ -182,22 +200,23 @@ class Line:
             drop(self.connection)
             await self.connection.wait_closed()
 
-    def _later(self, raw: str | bytes) -> None:
-        now = self.place.recorder.now_ns()
-        asyncio.get_running_loop().call_later(self._in_s, self._take, raw, now)
+    def _seen(self, payload: Payload) -> int | None:
+        """A message is out of the socket; the number of one that a running program sent, which may still be on its way."""
+        if self.both_ours or self.gone:
+            return None
+        seq = self.place.recorder.seen(self.incoming, "message", payload, "socket")
+        if self._shown_there:
+            self.place.leaves(self.incoming, payload, seq)
+        return seq
 
-    def _take(self, raw: str | bytes, read_ns: int | None) -> None:
+    def _take(self, payload: Payload, seq: int | None) -> None:
         if self.gone:
             return
         recorder = self.place.recorder
-        payload = payload_of(raw)
-        if self.both_ours:
-            seq = recorder.received(self.incoming, "message")
-            if seq is None:
-                raise RuntimeError(f"a message on {self.incoming} that nobody sent")
-        else:
-            seq = recorder.seen(self.incoming, "message", payload, "socket", read_ns)
+        if seq is not None:
             recorder.arrived(seq)
+        elif (seq := recorder.received(self.incoming, "message")) is None:
+            raise RuntimeError(f"a message on {self.incoming} that nobody sent")
         self.place.message(self.incoming, payload, seq, foreign=not self.both_ours)
 
     def _over(self, closed: ConnectionClosed) -> None:

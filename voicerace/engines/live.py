@@ -178,14 +178,15 @@ class _Play:
         self.live = live
         # A real upstream has a network of its own: none is emulated on the way to it.
         remote = live.upstream.url is not None
-        self.session = replace(session, times=session.times.with_ns("upstream_rtt_ms", 0)) if remote else session
+        session = replace(session, times=session.times.with_ns("upstream_rtt_ms", 0)) if remote else session
+        self.session = session = session.begun()
         unseen = live.upstream.kind == "unseen"
         observed = tuple(each for each in LINKS if not (unseen and each in _UPSTREAM_LINKS))
         self.recorder = Recorder(live.provenance(session), observed, live.scrub)
         parties = session.parties()
         self.user = parties["user"]
         here = {name: parties[name] for name in ("user", "app", "component")}
-        self.host = Place(here, session.times, session.seed, self.recorder, self._host_passed, self._wanted)
+        self.host = Place(here, session.times, session.seed, self.recorder, self._host_passed, self._wanted, session.playing)
         #: Set while the host wants a connection that it does not have.
         self._unconnected = asyncio.Event()
         self._mock: Party | None = None
@@ -233,7 +234,7 @@ class _Play:
             return self.live.silence_s
         if isinstance(self.user, User) and self.user.state.said == 0:
             return _OPENING_S
-        return self.session.times.longest_ns(self.session.seed) / 1e9 + _SILENCE_MARGIN_S
+        return self.session.longest_ns() / 1e9 + _SILENCE_MARGIN_S
 
     async def _talk(self) -> None:
         """Connect the host and take part until its last connection ends."""

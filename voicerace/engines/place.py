@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voicerace.engines.recorder import Recorder
+from voicerace.engines.schedule import Playing
 from voicerace.errors import InputError
 from voicerace.parameters import Times
 from voicerace.parties.party import Cancel, Close, Effects, Open, Party, Send, SetTimer
@@ -46,6 +47,7 @@ class Place:
         recorder: takes down what passes.
         watch: called with (link, payload, number) when a message was handled here, and when one was sent from here.
         connect: called when a party opens a connection again that was closed.
+        playing: the schedule that gives timers and messages their durations before `times` does. A proxy has its own.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Place:
         recorder: Recorder,
         watch: Callable[[Link, Payload, int], None] | None = None,
         connect: Callable[[], None] | None = None,
+        playing: Playing | None = None,
     ) -> None:
         self.parties = dict(parties)
         self.times = times
@@ -63,6 +66,7 @@ class Place:
         self.recorder = recorder
         self.watch = watch
         self.connect = connect
+        self.playing = playing
         #: What was said on a connection that is being opened.
         self._early: dict[Link, list[Payload]] = {}
         self.lines: dict[tuple[str, str], Line] = {}
@@ -88,7 +92,12 @@ class Place:
         """A message reached a party here; a foreign one is from a program that is none of ours, and may say anything."""
         party = self.parties[link.receiver]
         said = link.sender if foreign else None
-        self._call(link.receiver, party.message, link.sender, payload, then=lambda: self.show(link, payload, seq), said=said)
+        then = None if foreign and link.receiver == "upstream" else lambda: self.show(link, payload, seq)
+        self._call(link.receiver, party.message, link.sender, payload, then=then, said=said)
+
+    def leaves(self, link: Link, payload: Payload, seq: int) -> None:
+        """A running proxy has said something to the upstream here, and it is on its way: seen where the proxy is."""
+        self._call(link.receiver, tuple, then=lambda: self.show(link, payload, seq), said=link.sender)
 
     def closed(self, link: Link, code: int | None) -> None:
         """The neighbour `link.sender` has closed, or was never there."""
@@ -167,6 +176,8 @@ class Place:
             elif isinstance(effect, SetTimer):
                 self._cancel(party, effect.name)
                 after = self.times.ns(effect.after, effect.index, self.seed)
+                if self.playing is not None and party != "proxy":
+                    after = self.playing.timer_ns(party, effect.name, after)
                 due = (self.recorder.last_ns + after) / 1e9
                 handle = asyncio.get_running_loop().call_at(due, self._ring, party, effect.name)
                 self._timers[party, effect.name] = handle

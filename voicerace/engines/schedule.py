@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from voicerace.errors import InputError
 from voicerace.recording import Link, link
 
-__all__ = ["Playing", "Schedule"]
+__all__ = ["AT_SOCKETS_NS", "Playing", "Schedule"]
+
+#: So far apart messages of a link arrive at sockets: a running proxy has answered the one before the next comes.
+AT_SOCKETS_NS: Final = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,10 @@ class Schedule:
             "timers": [{"party": p, "name": name, "ns": list(values)} for (p, name), values in self.timers.items()],
             "messages": {str(each): {str(n): ns for n, ns in values.items()} for each, values in self.messages.items()},
         }
+
+    def longest_ns(self) -> int:
+        """The longest that a timer of it runs."""
+        return max((value or 0 for values in self.timers.values() for value in values), default=0)
 
     @classmethod
     def from_json(cls, record: object) -> Schedule:
@@ -65,10 +72,17 @@ def _delay(value: object) -> int:
 
 
 class Playing:
-    """A schedule as one session comes along it: it counts what was set and sent."""
+    """A schedule as one session comes along it: it counts what was set and sent.
 
-    def __init__(self, schedule: Schedule) -> None:
+    Args:
+        apart_ns: so far apart the messages of a link arrive at least. Of what comes in one instant a recording cannot
+            tell which came first, and what the receiver did in between; at sockets an instant is as long as a program
+            takes to answer.
+    """
+
+    def __init__(self, schedule: Schedule, apart_ns: int = 1) -> None:
         self.schedule = schedule
+        self.apart_ns = apart_ns
         self._set: dict[tuple[str, str], int] = {}
         self._sent: dict[Link, int] = {}
         self._arrived: dict[Link, int] = {}
@@ -82,13 +96,10 @@ class Playing:
         return otherwise if found is None else found
 
     def travel_ns(self, over: Link, now_ns: int) -> int:
-        """How long the message that is sent now travels; never past the one before it, nor in one nanosecond with it.
-
-        Of what comes in one instant a recording cannot tell which came first, and what the receiver did in between.
-        """
+        """How long the message that is sent now travels; never past the one before it, nor in one instant with it."""
         number = self._sent.get(over, 0)
         self._sent[over] = number + 1
         asked = self.schedule.messages.get(over, {}).get(number, 0)
-        arrives = max(now_ns + asked, self._arrived.get(over, -1) + 1)
+        arrives = max(now_ns + asked, self._arrived.get(over, -self.apart_ns) + self.apart_ns)
         self._arrived[over] = arrives
         return arrives - now_ns

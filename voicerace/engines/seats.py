@@ -91,7 +91,8 @@ class Seat:
         raise NotImplementedError
 
     def _place(self, name: str, party: Party) -> Place:
-        self.place = Place({name: party}, self.session.times, self.session.seed, self.recorder, self.watch)
+        session = self.session
+        self.place = Place({name: party}, session.times, session.seed, self.recorder, self.watch, playing=session.playing)
         return self.place
 
     def _delays(self, rtt: str, *, towards_upstream: bool) -> tuple[int, int]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args, get_type_hints
 
+from voicerace.engines.schedule import AT_SOCKETS_NS, Playing, Schedule
 from voicerace.errors import InputError
 from voicerace.parameters import Fixed, Times
 from voicerace.parties.app import App, ToolEnd
@@ -41,6 +42,8 @@ class Session:
         tool_end: how the app's tool ends.
         knobs: the upstream's open facts.
         seed: of all draws; without drawn times it changes nothing.
+        schedule: a duration for single timers and messages, instead of what the times say.
+        playing: how far one play of it has come along the schedule; see `begun`.
     """
 
     release: ProxyRelease
@@ -56,6 +59,8 @@ class Session:
     tool_end: ToolEnd = "result"
     knobs: Knobs = field(default_factory=Knobs)
     seed: int = 0
+    schedule: Schedule | None = None
+    playing: Playing | None = field(default=None, compare=False)
 
     @classmethod
     def of(
@@ -114,6 +119,15 @@ class Session:
             knobs=knobs(knobs_given or {}),
             seed=seed,
         )
+
+    def begun(self) -> Session:
+        """The session for one play of it at sockets."""
+        return self if self.schedule is None else replace(self, playing=Playing(self.schedule, AT_SOCKETS_NS))
+
+    def longest_ns(self) -> int:
+        """The longest for which nothing may pass of a session that goes on."""
+        scheduled = self.schedule.longest_ns() if self.schedule is not None else 0
+        return max(self.times.longest_ns(self.seed), scheduled)
 
     def parties(self) -> dict[str, Party]:
         """Fresh parties, by name."""

@@ -53,7 +53,7 @@ class VirtualEngine:
         parties: fresh parties by name; any can be replaced by an adapter of a real one.
         provenance: what the recording says of itself.
         swap: process the first of a tie after the second instead of before.
-        schedule: a duration for single timers and messages, instead of the session's times.
+        schedule: a duration for single timers and messages, instead of the session's own, and of its times.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class VirtualEngine:
         self._held: list[_Due] = []
         self._seen: set[int] = set()
         self._delay_ns = self._link_delays()
+        schedule = schedule or session.schedule
         self._playing = Playing(schedule) if schedule is not None else None
 
     def _link_delays(self) -> dict[tuple[str, str], int]:

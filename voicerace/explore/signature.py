@@ -7,7 +7,9 @@ user input gets no reply, and ``unconfigured``, a session whose Settings look ap
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from voicerace.explore.gate import Asked, Gate
 from voicerace.ledger import Create, Response
@@ -19,6 +21,9 @@ from voicerace.verdict import judge
 from voicerace.wire import input_audio
 
 __all__ = ["Signature", "signatures"]
+
+#: A running proxy has handled what came, and what it sends then has come, within this time.
+_HANDLING_NS: Final = 50_000_000
 
 
 class Signature(NamedTuple):
@@ -62,6 +67,12 @@ def signatures(
     return tuple(dict.fromkeys(found))
 
 
+def _handled(sent_ns: int, arrivals: Sequence[int]) -> int:
+    """When there came what a proxy on a real clock was handling when it sent something; without one, when it sent it."""
+    before = bisect_right(arrivals, sent_ns)
+    return arrivals[before - 1] if before and sent_ns - arrivals[before - 1] <= _HANDLING_NS else sent_ns
+
+
 class _Reader:
     """The creates of a recording, each with who wanted it."""
 
@@ -77,13 +88,17 @@ class _Reader:
         gate = Gate()
         came: dict[int, list[Event]] = {}
         went: dict[int, list[Event]] = {}
+        out: list[tuple[int, Event]] = []
         for event in recording.events:
             if event.kind != "message":
                 continue
             if event.link.receiver == "proxy" and event.received_ns is not None:
                 came.setdefault(event.received_ns, []).append(event)
             elif event.link == ("proxy", "upstream") and event.sent_ns is not None:
-                went.setdefault(event.sent_ns, []).append(event)
+                out.append((event.sent_ns, event))
+        arrivals = sorted(came)
+        for at, event in sorted(out, key=lambda each: each[0]):
+            went.setdefault(_handled(at, arrivals) if recording.clock == "monotonic" else at, []).append(event)
         for now in sorted({*came, *went}):
             arrived = came.get(now, [])
             for index, event in enumerate(arrived):

@@ -1,0 +1,136 @@
+"""Findings at sockets: our parties keep the schedule there too, and a proxy does what the exploration says of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import closing
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from voicerace.cli import main
+from voicerace.engines.live import Live
+from voicerace.engines.schedule import AT_SOCKETS_NS, Playing, Schedule
+from voicerace.engines.targets import ProxyTarget
+from voicerace.explore.explorer import explore
+from voicerace.explore.finding import Finding
+from voicerace.explore.replay import Replay, replayed, replays
+from voicerace.recording import Link
+
+RELEASES = ("0.9.1", "0.9.4")
+MS = 1_000_000
+#: The user gives up sooner than he does by default: these tests have nothing else to wait for.
+SOON = ("deadline_ms=1500:1500", "tool_ms=0:300", "gap_ms=0:300", "reply_ms=50:300")
+
+
+@cache
+def findings(release: str) -> tuple[Finding, ...]:
+    """Every finding of the simplest story that ends within seconds."""
+    return tuple(explore(release, [("single", "return")], SOON).findings.values())
+
+
+def checkout(release: str) -> Path:
+    """VOICERACE_CHECKOUTS names a folder with a checkout per tag (v0.9.1, ...), dependencies installed."""
+    found = Path(os.environ.get("VOICERACE_CHECKOUTS", "/nonexistent")) / f"v{release}"
+    if not found.is_dir():
+        pytest.skip("no checkout of the proxy here")
+    return found
+
+
+def played(found: list[Finding], word: str, tries: int = 3) -> list[Replay]:
+    target = ProxyTarget.of(word)
+    with closing(replays(found, lambda: Live(target), target.release, tries)) as each:
+        return [done for _, done in sorted(each, key=lambda pair: pair[0])]
+
+
+def confirmed(found: list[Finding], word: str) -> None:
+    assert found
+    for done in played(found, word):
+        assert done.confirmed, (done.finding.name, done.signatures)
+        assert done.verdict.outcome == replayed(done.finding).verdict.outcome
+        assert done.recording.complete
+        assert done.recording.clock == "monotonic"
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_findings_are_confirmed_at_the_sockets_of_the_model(release: str) -> None:
+    confirmed(list(findings(release)), f"model:{release}")
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_findings_are_confirmed_at_the_sockets_of_the_program(release: str) -> None:
+    confirmed(list(findings(release)), f"backend:{checkout(release)}")
+
+
+def mended(release: str) -> Finding:
+    """A finding whose tool ends where it does no harm: behind the gap at once, before it where the gate waits for its end."""
+    finding = next(each for each in findings(release) if each.signature.results == 1)
+    timers = dict(finding.schedule.timers)
+    named = [which for which in timers if which[0] == "app"]
+    assert named
+    timers |= dict.fromkeys(named, (900 * MS,) if release == "0.9.1" else (0,))
+    messages = dict(finding.schedule.messages)
+    if release == "0.9.4":
+        # No time on the links to the host, and the rest of the gap at least 47 ms long.
+        messages |= {each: {} for each in messages if "component" in each}
+        gap = [which for which in timers if which[1] == "stage:resp_0001:3"]
+        timers |= dict.fromkeys(gap, (290 * MS,))
+        assert gap
+    return replace(finding, schedule=Schedule(timers, messages))
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_another_schedule_is_not_confirmed(release: str) -> None:
+    other = mended(release)
+    assert not replayed(other).confirmed
+    done = played([other], f"model:{release}", tries=1)[0]
+    assert (done.confirmed, done.signatures) == (0, replayed(other).signatures)
+
+
+def test_the_proxy_that_a_finding_is_not_about_does_not_confirm_it() -> None:
+    done = played([next(iter(findings("0.9.1")))], "model:0.9.4", tries=2)[0]
+    assert (done.confirmed, done.tries) == (0, 2)
+
+
+def test_messages_keep_the_schedule_their_order_and_a_distance() -> None:
+    over = Link("upstream", "proxy")
+    playing = Playing(Schedule({}, {over: {0: 90 * MS, 1: 5}}), AT_SOCKETS_NS)
+    assert playing.travel_ns(over, 10) == 90 * MS
+    assert playing.travel_ns(over, 20) == 90 * MS - 10 + AT_SOCKETS_NS
+    assert playing.travel_ns(over, 95 * MS) == 0
+    assert playing.travel_ns(Link("component", "proxy"), 20) == 0
+
+
+def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = next(iter(findings("0.9.1"))), mended("0.9.1")
+    file = tmp_path / "findings.json"
+    file.write_text(json.dumps(good.to_json()))
+    assert main(["replay", str(file), "--live"]) == 0
+    out, err = capsys.readouterr()
+    assert "confirmed, in 1 of" in out
+    assert "model:0.9.1" in out
+    assert "confirmed in try" in err
+    file.write_text(json.dumps({"findings": [good.to_json(), bad.to_json()]}))
+    assert main(["replay", str(file), "--live", "--proxy", "model:0.9.1", "--tries", "1", "--json"]) == 1
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["proxy"] == "model:0.9.1"
+    assert [each["confirmed"] for each in printed["replays"]] == [True, False]
+    assert printed["replays"][0]["expected"] in printed["replays"][0]["found"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--proxy", "model:0.9.1"], "with --live"),
+        (["--live", "--proxy", "ws://127.0.0.1:1"], "keeps no schedule"),
+        (["--live", "--proxy", "model:0.9.1", "--upstream", "ws://127.0.0.1:1"], "keeps no schedule"),
+    ],
+)
+def test_what_a_replay_cannot_be(words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "finding.json"
+    file.write_text(json.dumps(next(iter(findings("0.9.1"))).to_json()))
+    assert main(["replay", str(file), *words]) == 2
+    assert said in capsys.readouterr().err
