@@ -7,8 +7,9 @@ the result is heard come from the virtual engine over a small grid of times.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import median
 from typing import Any, Final
 
@@ -30,8 +31,9 @@ BASELINE: Final = "await-and-return"
 #: What the cure is held against: the component sends a second result.
 _UNCURED: Final = ("async_ref", "void_ref")
 STORIES: Final = ("single", "parallel", "double", "chained")
+#: The host's wire has a little room: an app that acts on callbacks acts in the instant of other messages.
 BOUNDS: Final = (
-    "host_ms=10:10", "upstream_ms=20:20", "tool_ms=0:5000", "create_ms=40:40", "first_item_ms=240:240", "arguments_ms=50:50",
+    "host_ms=8:12", "upstream_ms=20:20", "tool_ms=0:5000", "create_ms=40:40", "first_item_ms=240:240", "arguments_ms=50:50",
     "call_gap_ms=5:200", "gap_ms=5:1000", "item_done_ms=5:5", "reply_ms=500:500", "reply_gap_ms=8:8", "ack_ms=35:35",
     "repeat_ms=0:2000",
 )  # fmt: skip
@@ -52,7 +54,8 @@ class Effect:
         why_not: why it cannot be written there; then nothing else is known.
         removed, left, new: findings, each as (story, name). Of a story whose orders were not all explored nothing is
             said to be removed: what was not met there is in `not_met`.
-        incomplete: those stories.
+            Of the cure everything that is met with it is left: the component's second result has hidden it before.
+        incomplete: stories of which not every order was explored, with it or without; of these a new finding may be old.
         states: explored, with it and without.
         air_ms, air_without_ms: the median time from the calls' response.done until the user hears a reply that knows the
             result, of the sessions in which that comes before the user's own next words; None where there is none.
@@ -87,7 +90,6 @@ def effect_of(
     stories: Sequence[str] = STORIES,
     times: Sequence[str] = (),
     limit: int = 20_000,
-    tick: Callable[[str, int], None] | None = None,
 ) -> Effect:
     """What the workaround `name` does to `release`.
 
@@ -103,21 +105,16 @@ def effect_of(
         return Effect(row.tag, name, reason)
 
     def explored(handler: str, workaround: str | None) -> tuple[set[Met], set[str], int]:
-        met: set[Met] = set()
-        cut: set[str] = set()
-        states = 0
-        for story in stories:
-            found = explore(release, [(story, handler)], (*BOUNDS, *times), limit, None, tick, workaround)
-            met |= {(story, each.name) for each in found.findings.values()}
-            if not all(each.complete and not each.unconfirmed for each in found.told):
-                cut.add(story)
-            states += sum(each.states for each in found.told)
-        return met, cut, states
+        told = {story: _explored(row.tag, story, handler, workaround, tuple(times), limit) for story in stories}
+        met = {(story, each) for story, (names, _, _) in told.items() for each in names}
+        return met, {story for story, each in told.items() if not each[1]}, sum(each[2] for each in told.values())
 
     without = [explored(handler, None) for handler in (_UNCURED if name == BASELINE else ("return",))]
     before = {met for found, _, _ in without for met in found}
     after, cut, states = explored("return", name)
     gone = before - after
+    if name == BASELINE:
+        before = before | after
     given = {
         key: value.partition(":")[0] for key, _, value in (each.partition("=") for each in times) if key in WORKAROUND_TIMES
     }
@@ -142,6 +139,16 @@ def effect_of(
     )
 
 
+@lru_cache(maxsize=64)
+def _explored(
+    release: str, story: str, handler: str, workaround: str | None, times: tuple[str, ...], limit: int
+) -> tuple[frozenset[str], bool, int]:
+    """Names of what was met, whether every order was explored, and how many states."""
+    found = explore(release, [(story, handler)], (*BOUNDS, *times), limit, None, None, workaround)
+    complete = all(each.complete and not each.unconfirmed for each in found.told)
+    return frozenset(each.name for each in found.findings.values()), complete, sum(each.states for each in found.told)
+
+
 def air_of(release: str, name: str | None, given: dict[str, str], handler: str = "return") -> Iterator[float | None]:
     """`until_heard_ms` of every session of the grid: both profiles, tools from 50 ms to 3 s, five draws of what is drawn."""
     for profile, seeds in (("loopback", range(1)), ("observed-2025", _SEEDS)):
@@ -157,7 +164,8 @@ def air_of(release: str, name: str | None, given: dict[str, str], handler: str =
 def until_heard_ms(recording: Recording) -> float | None:
     """Dead air until a reply that knows what the tool gave, unless the user spoke first; None when there is none.
 
-    A placeholder is no knowledge: where the app says the tool's result in the user's name, the reply to that counts.
+    A placeholder is no knowledge: where the app says the tool's result in the user's name, the next reply behind that
+    counts, whoever's words it is to, because behind the reply to the placeholder the user's next words come at once.
     """
     passage = Passage(recording)
     ledger, order = passage.ledger, passage.order
@@ -172,8 +180,12 @@ def until_heard_ms(recording: Recording) -> float | None:
     said = [order[each.key] for each in ledger.inputs if (each.text or "").startswith(DATA)]
     knowing = [
         each for each in ledger.responses.values()
-        if each.message and not each.calls and each.heard is not None and passage.begun(each) < until
-        and (any(passage.begun(each) > at for at in said) if data else ledger.informed(each, calling.calls))
+        if each.message and not each.calls and each.heard is not None
+        and (
+            any(passage.begun(each) > at for at in said)
+            if data
+            else passage.begun(each) < until and ledger.informed(each, calling.calls)
+        )
     ]  # fmt: skip
     return dead_air_ms(passage, calling, knowing)
 

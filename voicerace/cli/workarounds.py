@@ -63,19 +63,19 @@ def workarounds(
 
 def _show(tag: str, effects: list[Effect]) -> None:
     table = Table(title=f"{tag}: findings by story", title_justify="left")
-    for column in ("workaround", "removed", "left", "new", "not met", "dead air ms", "heard"):
+    for column in ("workaround", "removed", "left", "new", "not met", "air ms", "heard"):
         table.add_column(column, overflow="fold")
     for each in effects:
         if each.why_not is not None:
             table.add_row(each.workaround, "not possible", *[""] * 5)
             continue
         air, bare = ("none" if value is None else f"{value:.0f}" for value in (each.air_ms, each.air_without_ms))
-        cut = f" ({', '.join(each.incomplete)} not all explored)" if each.incomplete else ""
-        counts = [str(len(pairs)) for pairs in (each.removed, each.left, each.new)]
-        heard = f"{each.heard} of {each.sessions}, without {each.heard_without}"
-        table.add_row(each.workaround, *counts, f"{len(each.not_met)}{cut}", f"{air}, without {bare}", heard)
+        counts = [str(len(pairs)) for pairs in (each.removed, each.left, each.new, each.not_met)]
+        heard = f"{each.heard_without} -> {each.heard}/{each.sessions}"
+        table.add_row(each.workaround, *counts, f"{bare} -> {air}", heard)
     Console().print(table)
     print_lines([f"{each.workaround}: {each.why_not}" for each in effects if each.why_not is not None])
+    print_lines([f"{each.workaround}: not all explored: {', '.join(each.incomplete)}" for each in effects if each.incomplete])
     for each in effects:
         for word, pairs in (("left", each.left), ("new", each.new)):
             print_lines(f"{each.workaround}: {word}: {story}: {name}" for story, name in pairs)
