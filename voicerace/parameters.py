@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from voicerace.errors import InputError
-from voicerace.tables.profiles import COMPONENT_TIMES_MS, PROFILES, PROXY_TIMES_MS, TIMES
+from voicerace.tables.profiles import COMPONENT_TIMES_MS, PROFILES, PROXY_TIMES_MS, TIMES, WORKAROUND_TIMES
 from voicerace.units import ns
 
 __all__ = ["Fixed", "Grid", "LogNormal", "Sampled", "Times", "Uniform", "Value", "parse"]
@@ -257,13 +257,13 @@ def parse_times(given: Mapping[str, object], profile: str) -> dict[str, Value]:
         raise InputError("profile", f"{profile!r} is unknown", f"allowed are {', '.join(PROFILES)}")
     texts: dict[str, object] = {name: text for name, text in PROFILES[profile].values.items() if text is not None}
     for name, text in given.items():
-        if name not in TIMES:
+        if name not in TIMES and name not in WORKAROUND_TIMES:
             raise InputError(name, "is no known time", f"allowed are {', '.join(TIMES)}")
         if text is not None:
             texts[name] = text
-    values = {name: parse(name, texts[name]) for name in TIMES if name in texts}
+    values = {name: parse(name, texts[name]) for name in (*TIMES, *WORKAROUND_TIMES) if name in texts}
     for name, value in values.items():
-        if isinstance(value, Fixed) and len(value.values_ns) > 1 and not TIMES[name].per_call:
+        if isinstance(value, Fixed) and len(value.values_ns) > 1 and not (name in TIMES and TIMES[name].per_call):
             per_call = ", ".join(each for each, time in TIMES.items() if time.per_call)
             raise InputError(name, f"{value} is one value per call", f"one value; per call are {per_call}")
     return values

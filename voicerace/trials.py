@@ -87,7 +87,7 @@ def _further_calls(session: Session) -> dict[str, float]:
     """Per-call times of the second call on, where they can differ from the first's: ``tool_ms_2`` and so on."""
     found = {}
     for name, value in session.times.values.items():
-        if TIMES[name].per_call and not (isinstance(value, Fixed) and len(value.values_ns) == 1):
+        if name in TIMES and TIMES[name].per_call and not (isinstance(value, Fixed) and len(value.values_ns) == 1):
             for index in range(1, session.calls):
                 found[f"{name}_{index + 1}"] = ms(session.times.ns(name, index, session.seed))
     return found

@@ -25,6 +25,7 @@ from voicerace.cli.explore import explore
 from voicerace.cli.printing import known_outcomes, plain, print_json, print_lines, writing
 from voicerace.cli.replay import replay
 from voicerace.cli.targets import Targets, played, played_as, sigterm_interrupts, takes_targets
+from voicerace.cli.workarounds import workarounds
 from voicerace.conformance import conform
 from voicerace.engines.session import Session
 from voicerace.engines.virtual import ties
@@ -109,6 +110,9 @@ def run(
     preamble: options.Preamble = False,
     idle_close: options.IdleClose = False,
     tool_end: options.ToolEnd = "result",
+    workaround: options.Workaround = None,
+    hold_ms: options.HoldMs = None,
+    fallback_ms: options.FallbackMs = None,
     profile: options.Profile = "loopback",
     knob: options.Knob = None,
     seed: options.Seed = 0,
@@ -129,13 +133,14 @@ def run(
         component_tag=component,
         scenario=scenario,
         handler=handler,
-        times=times,
+        times=options.with_workaround_times(times, workaround, hold_ms, fallback_ms),
         profile=profile,
         modality=modality,
         calls=calls,
         preamble=preamble,
         idle_close=idle_close,
         tool_end=tool_end,
+        workaround=workaround,
         knobs_given=options.knob_words(knob),
         seed=seed,
     )
@@ -353,4 +358,5 @@ app.command()(check)
 app.command()(explore)
 app.command()(replay)
 app.command()(boundary)
+app.command()(workarounds)
 app.command(context_settings={"allow_interspersed_args": False})(capture)

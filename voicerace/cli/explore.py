@@ -36,6 +36,7 @@ def explore(
     bounds: Annotated[
         list[str] | None, typer.Option(metavar="NAME=LOW:HIGH", help="A duration's interval in ms; may be repeated.")
     ] = None,
+    workaround: options.Workaround = None,
     max_states: Annotated[int, typer.Option(metavar="N", min=1, help="States per story and handler at most.")] = 200_000,
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Where to write all of it.")] = None,
     as_json: options.Json = False,
@@ -50,7 +51,7 @@ def explore(
             bar.n = states
             bar.refresh()
 
-        found = run_explore(release or "0.9.1", wanted, bounds or (), max_states, component, tick)
+        found = run_explore(release or "0.9.1", wanted, bounds or (), max_states, component, tick, workaround)
     record = found.to_json()
     if out is not None:
         writing(out, lambda: out.write_text(json.dumps(record, indent=1) + "\n", "utf-8"))

@@ -14,12 +14,15 @@ from voicerace.errors import InputError
 from voicerace.tables.handlers import HANDLERS
 from voicerace.tables.profiles import PROFILES, TIMES
 from voicerace.tables.scenarios import SCENARIOS
+from voicerace.tables.workarounds import WORKAROUNDS
 
 __all__ = [
     "Calls",
     "ComponentTag",
     "FailOn",
+    "FallbackMs",
     "Handler",
+    "HoldMs",
     "Json",
     "Knob",
     "MaxSessions",
@@ -31,11 +34,13 @@ __all__ = [
     "ScenarioName",
     "Seed",
     "ToolEnd",
+    "Workaround",
     "added_option",
     "backend_directory",
     "knob_words",
     "takes_times",
     "with_options",
+    "with_workaround_times",
 ]
 
 Release = Annotated[str | None, typer.Option(metavar="TAG", help="The proxy's release, or a unique backend version. [0.9.1]")]
@@ -49,6 +54,13 @@ IdleClose = Annotated[
 ]
 Preamble = Annotated[bool, typer.Option("--preamble", help="The model speaks before it calls.")]
 ToolEnd = Annotated[str, typer.Option(help="How the tool ends: result | error | reject | none")]
+Workaround = Annotated[
+    str | None, typer.Option(metavar="NAME", help="What the app does against the race: " + " | ".join(WORKAROUNDS))
+]
+HoldMs = Annotated[
+    str | None, typer.Option(metavar="MS", help="With --workaround: the earliest result behind a request. [2000]")
+]
+FallbackMs = Annotated[str | None, typer.Option(metavar="MS", help="With --workaround: the app waits no longer. [4000]")]
 Profile = Annotated[str, typer.Option(help="Times that are not given: " + " | ".join(PROFILES))]
 Knob = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="An open fact of the API; may be repeated.")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Of drawn times.")]
@@ -93,6 +105,20 @@ def _help(name: str) -> str:
     """What a time is, and its value in the default profile."""
     default = PROFILES["loopback"].values.get(name)
     return f"{TIMES[name].meaning} [{'not set' if default is None else default}]"
+
+
+def with_workaround_times(
+    times: Mapping[str, object], workaround: str | None, hold_ms: str | None, fallback_ms: str | None
+) -> Mapping[str, object]:
+    """The times with those that only a workaround has.
+
+    Raises:
+        InputError: such a time is given without a workaround.
+    """
+    given = {name: text for name, text in (("hold_ms", hold_ms), ("fallback_ms", fallback_ms)) if text is not None}
+    if given and workaround is None:
+        raise InputError(next(iter(given)), "given without a workaround", "--workaround NAME beside it")
+    return {**times, **given}
 
 
 def knob_words(given: list[str] | None) -> Mapping[str, str]:

@@ -16,9 +16,10 @@ from voicerace.parties.proxy import Proxy
 from voicerace.parties.upstream import Knobs, Upstream
 from voicerace.parties.user import User
 from voicerace.tables.handlers import HANDLERS
-from voicerace.tables.profiles import PROFILES
+from voicerace.tables.profiles import PROFILES, WORKAROUND_TIMES
 from voicerace.tables.releases import ProxyRelease, component, component_for, proxy_release
 from voicerace.tables.scenarios import SCENARIOS, Scenario
+from voicerace.tables.workarounds import WORKAROUNDS, why_not
 
 __all__ = ["Session", "knobs"]
 
@@ -40,6 +41,7 @@ class Session:
         idle_close: the component closes a connection on which nothing happens for 10 s, as it does unless the app sets
             `idleTimeoutMs`; the user's next words open another.
         tool_end: how the app's tool ends.
+        workaround: a name of `tables.workarounds`, which the app has; or None.
         knobs: the upstream's open facts.
         seed: of all draws; without drawn times it changes nothing.
         schedule: a duration for single timers and messages, instead of what the times say.
@@ -57,6 +59,7 @@ class Session:
     preamble: bool = False
     idle_close: bool = False
     tool_end: ToolEnd = "result"
+    workaround: str | None = None
     knobs: Knobs = field(default_factory=Knobs)
     seed: int = 0
     schedule: Schedule | None = None
@@ -77,6 +80,7 @@ class Session:
         preamble: bool = False,
         idle_close: bool = False,
         tool_end: str | None = None,
+        workaround: str | None = None,
         knobs_given: Mapping[str, str] | None = None,
         seed: int = 0,
     ) -> Session:
@@ -100,13 +104,19 @@ class Session:
         count = story.calls or (2 if calls is None else calls)
         if not 1 <= count <= 8:
             raise InputError("calls", str(count), "allowed are 1 to 8")
-        values = Times.of({**story.times, **(times or {})}, profile)
+        tag = component(component_tag).tag if component_tag else component_for(row).tag
+        if workaround is not None:
+            _one_of("workaround", workaround, WORKAROUNDS)
+            if reason := why_not(workaround, row, tag, handler):
+                raise InputError("workaround", f"{workaround} is not possible", reason)
+        own = WORKAROUND_TIMES if workaround is not None else {}
+        values = Times.of({**own, **story.times, **(times or {})}, profile)
         gap, item_done = values.values["gap_ms"], values.values.get("item_done_ms")
         if isinstance(gap, Fixed) and isinstance(item_done, Fixed) and item_done.values_ns > gap.values_ns:
             raise InputError("item_done_ms", f"{item_done} is behind the gap's end", f"at most gap_ms, {gap}")
         return cls(
             release=row,
-            component=component(component_tag).tag if component_tag else component_for(row).tag,
+            component=tag,
             scenario=story,
             handler=handler,
             times=values,
@@ -116,6 +126,7 @@ class Session:
             preamble=preamble,
             idle_close=idle_close,
             tool_end=tool_end,  # type: ignore[arg-type]  # checked above against the same Literal
+            workaround=workaround,
             knobs=knobs(knobs_given or {}),
             seed=seed,
         )
@@ -133,7 +144,12 @@ class Session:
         """Fresh parties, by name."""
         return {
             "user": self.user(),
-            "app": App(HANDLERS[self.handler], self.tool_end, self.scenario.repeats),
+            "app": App(
+                HANDLERS[self.handler],
+                self.tool_end,
+                self.scenario.repeats,
+                WORKAROUNDS[self.workaround] if self.workaround else None,
+            ),
             "component": Component(
                 component(self.component), idle_timeout=self.idle_close, late_settings=self.scenario.late_settings
             ),
@@ -167,6 +183,7 @@ class Session:
             "preamble": self.preamble,
             **({"idle_close": True} if self.idle_close else {}),
             "tool_end": self.tool_end,
+            **({"workaround": self.workaround} if self.workaround else {}),
             "profile": self.profile,
             "times": self.times.to_json(),
             "knobs": {name: value for name, value in vars(self.knobs).items() if value != getattr(Knobs(), name)},

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 from voicerace.errors import InputError
 from voicerace.parameters import Fixed, Times, parse
-from voicerace.tables.profiles import COMPONENT_TIMES_MS, PROXY_TIMES_MS, TIMES
+from voicerace.tables.profiles import COMPONENT_TIMES_MS, PROXY_TIMES_MS, TIMES, WORKAROUND_TIMES
 
 __all__ = ["BOUNDS_MS", "LINKS_MS", "Bounds"]
 
@@ -59,13 +59,14 @@ class Bounds:
         Raises:
             InputError: an unknown name, or what is no interval.
         """
-        words = dict(story or {})
+        words = {**WORKAROUND_TIMES, **(story or {})}
         for word in [f"{name}={value}" for name, value in given.items()] if isinstance(given, Mapping) else given:
             name, equals, value = word.partition("=")
             if not equals:
                 raise InputError("bounds", f"{word!r} has no interval", "name=low:high, in ms")
             words[name] = value
-        found = {name: _us(*each) for name, each in {**LINKS_MS, **BOUNDS_MS}.items()}
+        own = dict.fromkeys(WORKAROUND_TIMES, (0, 0))
+        found = {name: _us(*each) for name, each in {**LINKS_MS, **BOUNDS_MS, **own}.items()}
         for name, value in words.items():
             if name not in found:
                 fixed = " is fixed in a program's source" if name in _WRITTEN else " is no known time"
@@ -86,7 +87,7 @@ class Bounds:
     def within(self, times: Times) -> Times:
         """The session's times, those outside of the bounds brought to the nearest end: what plays behind a schedule."""
         for name in times.values:
-            if name in self.by_name and name in TIMES:
+            if name in self.by_name and (name in TIMES or name in WORKAROUND_TIMES):
                 low, high = self.by_name[name]
                 times = times.with_ns(name, min(max(times.ns(name, 0, 0), low * 1000), high * 1000))
         return times

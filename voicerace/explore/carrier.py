@@ -19,12 +19,13 @@ from typing import Any
 from voicerace.engines.session import Session
 from voicerace.explore.copies import clone
 from voicerace.explore.gate import Asked
-from voicerace.explore.keys import KEYS, SHOWN_TIMERS, kind_of, message_key
+from voicerace.explore.keys import KEYS, SHOWN_TIMERS, kind_of, message_key, shown_key
 from voicerace.explore.situation import WIRES, Choice, Flight, History, Situation, Timer
 from voicerace.explore.zone import NEW
 from voicerace.ledger import Ledger
 from voicerace.parties.party import Cancel, Close, Effects, Send, SetTimer
 from voicerace.recording import Link, Payload
+from voicerace.tables.workarounds import WORKAROUNDS
 from voicerace.wire import realtime
 
 __all__ = ["Carrier", "Minded"]
@@ -56,6 +57,10 @@ class Carrier:
         spoken = any(each.by == "voice" for each in session.scenario.inputs)
         #: Timers that decide nothing here.
         self._idle = SHOWN_TIMERS if spoken else SHOWN_TIMERS | {"microphone"}
+        self._keys = dict(KEYS)
+        if session.workaround is not None and WORKAROUNDS[session.workaround].listens:
+            self._idle = self._idle - {"playback", "text_done"}
+            self._keys["component"] = shown_key
         if any(each.when != "settled" or each.by == "voice" for each in session.scenario.inputs):
             self.minded |= _ANNOUNCED
         self.sent: dict[Link, int] = {}
@@ -135,7 +140,7 @@ class Carrier:
         return self._numbers.setdefault(key, len(self._numbers))
 
     def _key(self, party: str) -> int:
-        return self.number((party, KEYS[party](self._at.states[party], self._at.base)))
+        return self.number((party, self._keys[party](self._at.states[party], self._at.base)))
 
     def new_turn(self, at: Situation) -> None:
         """What came before is over, and is nobody's business any more but by the parties' states."""

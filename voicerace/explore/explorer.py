@@ -75,6 +75,7 @@ def explore(
     limit: int = 200_000,
     component: str | None = None,
     tick: Callable[[str, int], None] | None = None,
+    workaround: str | None = None,
 ) -> Explored:
     """Explore stories, each a pair of names: story and handler style.
 
@@ -82,12 +83,13 @@ def explore(
         bounds: intervals given otherwise, ``name=low:high`` in ms.
         limit: states per story at most.
         tick: called now and then with the story and its number of states.
+        workaround: what the app does against the race, a name of `tables.workarounds`.
     """
-    session = session_of(*wanted[0], release, component) if wanted else None
+    session = session_of(*wanted[0], release, component, workaround) if wanted else None
     found = Explored(session.release.tag if session else release)
     minded: set[tuple[Link, str]] = set()
     for story, handler in wanted:
-        session = session_of(story, handler, release, component)
+        session = session_of(story, handler, release, component, workaround)
         limits = Bounds.of(bounds, STORIES[story].bounds)
         session = replace(session, times=limits.within(session.times))
         _tell(found, story, session, limits, limit, minded.copy(), tick)
@@ -129,7 +131,7 @@ def _tell(
                 )
                 texts = session.times.to_json()
                 names = (session.release.tag, session.component, story, session.handler)
-                new[sign] = Finding(sign, *names, trace, room / 1000, plan, texts)
+                new[sign] = Finding(sign, *names, trace, room / 1000, plan, texts, session.workaround)
     found.findings |= new
     seconds, complete = round(time.monotonic() - began, 1), reached.complete and any(each.last for each in reached.endings)
     found.told.append(

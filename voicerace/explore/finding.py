@@ -76,6 +76,7 @@ class Finding:
         room_ms: how far steps that meet are apart in it.
         schedule: what every timer and message lasts.
         times: the session's other times, as text.
+        workaround: what the app does against the race.
     """
 
     signature: Signature
@@ -87,6 +88,7 @@ class Finding:
     room_ms: float
     schedule: Schedule
     times: Mapping[str, str]
+    workaround: str | None = None
 
     @property
     def name(self) -> str:
@@ -107,6 +109,7 @@ class Finding:
             "component": self.component,
             "story": self.story,
             "handler": self.handler,
+            **({"workaround": self.workaround} if self.workaround else {}),
             "room_ms": self.room_ms,
             "times_ms": [step["ms"] for step in self.trace],
             "trace": [dict(step) for step in self.trace],
@@ -138,6 +141,7 @@ class Finding:
                 float(record["room_ms"]),
                 Schedule.from_json(record["schedule"]),
                 {str(name): str(text) for name, text in record["times"].items()},
+                str(record["workaround"]) if record.get("workaround") else None,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, InputError):

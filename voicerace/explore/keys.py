@@ -20,7 +20,7 @@ from voicerace.parties.user import UserState
 from voicerace.recording import Payload
 from voicerace.wire import agent, input_audio, realtime
 
-__all__ = ["KEYS", "SHOWN_TIMERS", "Base", "kind_of", "ledger_key", "message_key", "timer_key"]
+__all__ = ["KEYS", "SHOWN_TIMERS", "Base", "kind_of", "ledger_key", "message_key", "shown_key", "timer_key"]
 
 #: Timers of the component that only change what the app is shown, without an idle timeout.
 SHOWN_TIMERS: Final = frozenset({"playback", "text_done", "text_counts", "awaits"})
@@ -69,11 +69,19 @@ def _new(call_id: str, base: Base) -> bool:
 
 
 def _app(state: AppState, base: Base) -> Hashable:
-    return state.microphone, len(state.calls) - base.calls
+    held = tuple((_number(call, base), ended) for call, ended in state.held.items())
+    return state.microphone, len(state.calls) - base.calls, held, state.listens_for_words
 
 
 def _component(state: ComponentState, base: Base) -> Hashable:
     return state.hears, state.closed, tuple(_number(each, base) for each in sorted(state.answered) if _new(each, base))
+
+
+def shown_key(state: ComponentState, base: Base) -> Hashable:
+    """As `_component`, where the app acts on what it is shown."""
+    shown = state.shown
+    told = shown.agent, shown.playing, shown.user_speaks, state.voice, state.sounds, state.announced
+    return _component(state, base), told
 
 
 def _proxy(state: ProxyState, _base: Base) -> Hashable:

@@ -71,7 +71,7 @@ def session_for(finding: Finding) -> Session:
     if finding.story not in STORIES:
         raise InputError("story", f"{finding.story!r} is unknown", f"allowed are {', '.join(STORIES)}")
     stories([finding.story], [finding.handler])
-    session = session_of(finding.story, finding.handler, finding.release, finding.component)
+    session = session_of(finding.story, finding.handler, finding.release, finding.component, finding.workaround)
     return replace(session, times=Times.of(finding.times), schedule=finding.schedule)
 
 

@@ -160,9 +160,12 @@ class _Reader:
         return Signature("wedged", "", writer, "no create" if not creates else "no reply", 0)
 
     def _lost_input(self) -> bool:
-        """Whether something the user said never became an item."""
-        said = sum(e.link.sender == "user" and e.type in ("say", "speak") for e in self.passage.recording.events)
-        return said > len(self.passage.ledger.inputs)
+        """Whether something the user said, or the app in the user's name, never became an item."""
+        events = self.passage.recording.events
+        said = sum(e.link.sender == "user" and e.type in ("say", "speak") for e in events)
+        written = sum(e.link.sender == "user" and e.type == "say" for e in events)
+        by_app = sum(e.link == ("app", "component") and e.type == "injectUserMessage" for e in events) - written
+        return said + max(by_app, 0) > len(self.passage.ledger.inputs)
 
     def _spoke(self) -> bool:
         words = [e.type for e in self.passage.recording.events if e.link.sender == "user" and e.type in ("say", "speak")]

@@ -81,7 +81,7 @@ STORIES: Final[dict[str, Story]] = {
 }
 
 
-def session_of(name: str, handler: str, release: str, component: str | None = None) -> Session:
+def session_of(name: str, handler: str, release: str, component: str | None = None, workaround: str | None = None) -> Session:
     """The session of a story."""
     story = STORIES[name]
     session = Session.of(
@@ -91,6 +91,7 @@ def session_of(name: str, handler: str, release: str, component: str | None = No
         modality=story.modality,
         preamble=story.preamble,
         tool_end=story.scenario.tool_end,
+        workaround=workaround,
     )
     return replace(session, scenario=story.scenario, calls=story.calls)
 

@@ -48,6 +48,14 @@ TIMES: Final[dict[str, Time]] = {
     "deadline_ms": Time("the end of waiting: from the last result, else from the last call, else from the user's words"),
 }
 
+#: Times that only an app with a workaround has (`tables.workarounds`), and what they are without a word.
+WORKAROUND_TIMES: Final[dict[str, str]] = {
+    # From the request to the earliest result; chosen: longer than any gap and any two wires in the bounds of exploration.
+    "hold_ms": "2000",
+    # How long an app waits for a callback that may never come; chosen: longer than hold_ms, and short of a late reply.
+    "fallback_ms": "4000",
+}
+
 #: Decided by the upstream; a real one has its own.
 SERVER_TIMES: Final = (
     "create_ms",

@@ -1,0 +1,188 @@
+"""Workarounds of an app's: do they do what their rows claim, on the releases they can be written for, and hide nothing?"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+
+import pytest
+
+from voicerace.cli import main
+from voicerace.engines.session import Session
+from voicerace.engines.virtual import simulate
+from voicerace.errors import InputError
+from voicerace.explore.explorer import explore
+from voicerace.explore.finding import Finding
+from voicerace.explore.replay import replayed
+from voicerace.recording import Recording
+from voicerace.tables.components import TAGS
+from voicerace.tables.releases import component_for, proxy_release
+from voicerace.tables.workarounds import PUBLIC_API, WORKAROUNDS, why_not
+from voicerace.verdict import judge
+from voicerace.workarounds import BOUNDS, Effect, effect_of, until_heard_ms
+
+
+def played(release: str, workaround: str | None, **times: float) -> Recording:
+    return simulate(Session.of(release=release, workaround=workaround, times={k: str(v) for k, v in times.items()}))
+
+
+def outcome(release: str, workaround: str | None, **times: float) -> str:
+    return judge(played(release, workaround, **times)).outcome
+
+
+@cache
+def effect(release: str, name: str, *stories: str) -> Effect:
+    found = effect_of(release, name, stories=stories or ("single",), limit=6_000)
+    assert found.why_not is None
+    return found
+
+
+# -- what each one removes -------------------------------------------------------------------------------------------
+
+
+def test_the_cure_removes_every_result_of_the_components_own() -> None:
+    found = effect("0.9.1", "await-and-return")
+    assert any("default-error" in name for _, name in found.removed)
+    assert not any("default-error" in name for _, name in (*found.left, *found.new))
+    # The race itself stays, and it says so.
+    assert ("single", "rejected-result-result-in-calls-1-result") in found.left
+
+
+@pytest.mark.parametrize("release", ["0.9.1", "0.10.2", "0.11.1"])
+def test_a_fixed_wait_longer_than_every_gap_removes_the_race_of_one_call(release: str) -> None:
+    found = effect(release, "wait-fixed")
+    assert found.removed
+    assert not found.incomplete
+    assert found.left == found.new == ()
+    assert found.air_ms is not None
+    assert found.air_without_ms is not None
+    assert found.air_ms > found.air_without_ms
+
+
+def test_a_fixed_wait_shorter_than_the_gap_hides_nothing() -> None:
+    found = effect_of("0.9.1", "wait-fixed", stories=("single",), times=("hold_ms=200:200",))
+    assert found.left
+
+
+def test_a_fixed_wait_does_not_remove_what_a_second_result_does() -> None:
+    found = effect("0.9.1", "wait-fixed", "double")
+    assert any(name.startswith("duplicated") for _, name in found.left)
+
+
+@pytest.mark.parametrize("release", ["0.9.4", "0.9.8"])
+def test_a_fixed_wait_loses_the_session_where_the_result_has_to_come_before_the_end(release: str) -> None:
+    assert outcome(release, None) == "answered"
+    assert outcome(release, "wait-fixed") == "stalled"
+
+
+@pytest.mark.parametrize("release", ["0.10.2", "0.11.1"])
+def test_waiting_for_idle_removes_the_race_at_no_dead_air_of_its_own(release: str) -> None:
+    found = effect(release, "wait-for-done")
+    assert found.removed
+    assert not any(name.startswith(("rejected", "lost")) for _, name in (*found.left, *found.new))
+    assert outcome(release, None) in ("rejected", "lost")
+    with_it = judge(played(release, "wait-for-done")).turns[0]
+    assert with_it.outcome == "answered"
+    # The result goes when the response is done: what is left is the reply's own time.
+    assert with_it.dead_air_ms == 510
+
+
+def test_a_placeholder_answers_where_a_late_result_stalls_and_the_reply_to_the_words_knows_the_result() -> None:
+    assert judge(played("0.9.4", None, tool_ms=3000)).wedged
+    recording = played("0.9.4", "answer-at-once", tool_ms=3000)
+    assert not judge(recording).wedged
+    heard = until_heard_ms(recording)
+    # Formally answered 0.5 s behind the calls' end; the user knows nothing before the tool is done.
+    assert heard is None or heard > 2800
+
+
+def test_a_placeholder_makes_the_race_certain_where_the_create_follows_at_once() -> None:
+    assert outcome("0.9.1", None, tool_ms=3000) == "answered"
+    assert outcome("0.9.1", "answer-at-once", tool_ms=3000) == "rejected"
+
+
+@pytest.mark.parametrize("release", ["0.9.1", "0.11.1"])
+def test_asking_again_heals_a_lost_reply_and_the_verdict_still_tells_of_the_refusal(release: str) -> None:
+    assert until_heard_ms(played(release, None)) is None
+    recording = played(release, "ask-again")
+    assert until_heard_ms(recording) is not None
+    assert judge(recording).turns[0].outcome in ("rejected", "lost")
+
+
+# -- what is not possible --------------------------------------------------------------------------------------------
+
+
+def test_waiting_for_the_end_is_possible_where_the_tables_show_it_and_refused_elsewhere() -> None:
+    for tag in TAGS:
+        row = proxy_release(tag)
+        possible = why_not("wait-for-done", row, component_for(row).tag, "return") is None
+        assert possible == (tag.startswith(("0.10", "0.11"))), tag
+    with pytest.raises(InputError, match=r"no callback of the component 0\.9\.1 shows a response's end.*response\.done"):
+        Session.of(release="0.9.1", workaround="wait-for-done")
+
+
+@pytest.mark.parametrize("name", WORKAROUNDS)
+def test_a_handler_that_makes_the_component_answer_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="the component itself sends a second result"):
+        Session.of(release="0.11.1", workaround=name, handler="void_ref")
+
+
+def test_an_unknown_name_is_refused_and_a_time_without_a_workaround() -> None:
+    with pytest.raises(InputError, match="allowed are await-and-return"):
+        Session.of(workaround="hope")
+    assert main(["run", "--hold-ms", "5"]) == 2
+
+
+# -- TypeScript ------------------------------------------------------------------------------------------------------
+
+#: The language's own, and what the app brings along.
+_WORDS = """
+const let as void return new status id result name code message async await type then if e go ms state number typeof
+Promise ReturnType JSON stringify all push forEach setTimeout clearTimeout undefined
+call tool ref current sleep HOLD_MS FALLBACK_MS waiting idle silence askIn
+"""
+_KNOWN = set(_WORDS.split())
+
+
+@pytest.mark.parametrize("name", WORKAROUNDS)
+def test_the_typescript_is_at_most_ten_lines_and_uses_the_public_api_only(name: str) -> None:
+    text = WORKAROUNDS[name].typescript
+    assert len(text.splitlines()) <= 10
+    code = re.sub(r"'[^']*'|(?<=`)[^`$]*", "", text)
+    code = re.sub(r", tell me: ", "", code)
+    words = set(re.findall(r"[A-Za-z_]\w*", code))
+    assert words - _KNOWN <= set(PUBLIC_API), words - _KNOWN - set(PUBLIC_API)
+
+
+# -- a session, a finding, the verb ----------------------------------------------------------------------------------
+
+
+def test_provenance_names_a_workaround_only_where_there_is_one() -> None:
+    assert "workaround" not in Session.of().provenance()
+    assert "hold_ms" not in Session.of().provenance()["times"]
+    told = Session.of(workaround="wait-fixed", times={"hold_ms": "300"}).provenance()
+    assert told["workaround"] == "wait-fixed"
+    assert told["times"]["hold_ms"] == "300"
+
+
+def test_a_finding_with_a_workaround_is_played_again_with_it() -> None:
+    found = explore("0.9.1", [("double", "return")], BOUNDS, 6_000, None, None, "wait-fixed")
+    for each in found.findings.values():
+        again = Finding.from_json(json.loads(json.dumps(each.to_json())))
+        assert again.workaround == "wait-fixed"
+        assert each.signature in replayed(again)[1]
+
+
+def test_the_verb_prints_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["workarounds", "--release", "0.9.4", "--workaround", "wait-for-done", "--workaround", "ask-again"]
+    assert main([*given, "--max-states", "300", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    not_possible, other = told["effects"]
+    assert "no callback" in not_possible["why_not"]
+    assert other["why_not"] is None
+    assert other["sessions"] == 24
+    assert main([*given, "--max-states", "300"]) == 0
+    printed = capsys.readouterr().out
+    assert "wait-for-done: no callback of the component 0.9.4" in printed
+    assert WORKAROUNDS["ask-again"].typescript in printed
