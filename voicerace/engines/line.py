@@ -71,6 +71,7 @@ class Line:
         self._in_s = in_ns / 1e9
         self._tamper = tamper
         self._queue: asyncio.Queue[_Item | asyncio.Event | None] = asyncio.Queue()
+        self._went_s = 0.0
         self._held_back: set[asyncio.TimerHandle] = set()
         self._closing = False
         #: Another connection has taken its place.
@@ -147,6 +148,9 @@ class Line:
                     item.set()
                     continue
                 due, seq, payload, closes = item
+                if self.place.playing is not None:
+                    # A message that was late is no reason for the next to come in one instant with it.
+                    due = max(due, self._went_s + self.place.playing.apart_ns / 1e9)
                 if due > (now := time.monotonic()):
                     await asyncio.sleep(due - now)
                 if closes:
@@ -160,6 +164,7 @@ class Line:
                     await self.connection.close(code)  # type: ignore[arg-type]
                     return
                 await self.connection.send(frame_of(payload))
+                self._went_s = time.monotonic()
                 if not self.both_ours:
                     self.place.recorder.arrived(seq)
                 if self._shown_there:
