@@ -171,7 +171,7 @@ def test_a_finding_with_a_workaround_is_played_again_with_it() -> None:
     for each in found.findings.values():
         again = Finding.from_json(json.loads(json.dumps(each.to_json())))
         assert again.workaround == "wait-fixed"
-        assert each.signature in replayed(again)[1]
+        assert each.signature in replayed(again).signatures
 
 
 def test_the_verb_prints_one_object(capsys: pytest.CaptureFixture[str]) -> None:
