@@ -89,3 +89,16 @@ def test_is_a_har_that_is_cut_bad_input_in_one_line(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(InputError, match="cut or damaged"):
         read_capture(path)
+
+
+def test_what_playwright_wrote_of_chromium_is_read() -> None:
+    """Recorded with Playwright 1.65 (record_har_content embed): a page that talks to the served model of 0.9.1 (gap 150 ms).
+
+    The served ends recorded the same session: rejected, one refusal, one result 50 ms behind its call.
+    """
+    capture = read_capture(Path(__file__).with_name("data") / "playwright-chromium.har")
+    assert capture.format == "har"
+    [session] = capture.sessions
+    assert len(session.recording.events) == 20
+    errors = [event.payload for event in session.recording.events if event.type == "Error"]
+    assert [each["code"] for each in errors if isinstance(each, dict)] == ["conversation_already_has_active_response"]
