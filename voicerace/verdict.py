@@ -218,6 +218,8 @@ class _Judge(Passage):
         if facts.refusals:
             if not self.host_seen:
                 return "unknown", "refused, but the link to the host was not observed"
+            if not settled and (missing or not self._answered(facts)):
+                return "unknown", "refused, but the recording stops while the app's own result may still be answered"
             if facts.host_errors:
                 return "rejected", "the create was refused, the host was told, no reply followed"
             if not settled and not self._goes_on_after(facts.refusals[-1]):
@@ -261,6 +263,11 @@ class _Judge(Passage):
         """The creates behind the app's last result; without one there are none, not even the one that began the calls."""
         last = max((self.order[output.key] for output in facts.outputs if output.own), default=self.end)
         return [create for create in facts.creates if self.order[create.key] > last]
+
+    def _answered(self, facts: _Facts) -> bool:
+        """Whether the last result was asked about, and every create has its answer."""
+        asked = self._asked(facts)
+        return bool(asked) and all(create.answer != "none" for create in facts.creates)
 
     def _answer(self, create: Create) -> str:
         if create.answer == "response":
