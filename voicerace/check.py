@@ -70,7 +70,7 @@ def check_live(
     engine: Callable[[], Live],
     allowed: Iterable[str] = (),
     at_once: int = 8,
-    tick: Callable[[], None] = lambda: None,
+    tick: Callable[[], object] = lambda: None,
 ) -> Report:
     """Check what is behind a live engine, on real sockets.
 

@@ -29,7 +29,6 @@ _WORSE: Final = (
 _GIVES: Final = ("resolved", "sendFunctionCallResponse", "sendResponse", "rejected")
 _LATE_NS: Final = 5_000_000_000
 _DEADLINE_MS: Final = 30_000
-_NEVER: Final = 2**63
 
 
 def judge(recording: Recording) -> Verdict:
@@ -307,7 +306,7 @@ class _Judge(Passage):
         last = max(time_of(self.by_seq[key], "upstream") for key in (*facts.calling.calls_done, *(o.key for o in facts.own)))
         deadline_ns = self.named_ns("deadline_ms", _DEADLINE_MS) or ns(_DEADLINE_MS)
         settling = [*facts.refusals, *(r.heard for r in facts.heard if r.heard is not None), *[*self.order][end : end + 1]]
-        until = min(last + deadline_ns, *(time_of(self.by_seq[key], "upstream") for key in settling), _NEVER)
+        until = min([last + deadline_ns, *(time_of(self.by_seq[key], "upstream") for key in settling)])
         return any(call <= time_of(event, "proxy") < until for event in self.closes)
 
     def _goes_on_after(self, key: int) -> bool:

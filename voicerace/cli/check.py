@@ -54,7 +54,7 @@ def check(
     else:
         watched = replace(targets, upstream=targets.upstream or "mock") if proxy.kind == "url" else targets
         with tqdm(total=len(CASES), unit="session", file=sys.stderr, disable=None) as bar, sigterm_interrupts():
-            report = check_live(proxy.name, tag, lambda: watched.engine(proxy), allowed, at_once, lambda: _tick(bar))
+            report = check_live(proxy.name, tag, lambda: watched.engine(proxy), allowed, at_once, bar.update)
     if junit_file is not None:
         writing(junit_file, lambda: junit_file.write_text(junit(report), "utf-8"))
     if out is not None:
@@ -64,10 +64,6 @@ def check(
     else:
         _show(report)
     return int(bool(report.failed))
-
-
-def _tick(bar: tqdm[Any]) -> None:
-    bar.update()
 
 
 def _record(report: Report) -> dict[str, Any]:
