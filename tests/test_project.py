@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from voicerace.cli import main
 from voicerace.conformance.cases import scripts, sessions
 from voicerace.report.sentences import limits
 from voicerace.shipped import shipped
@@ -20,7 +18,6 @@ from voicerace.verdict import OUTCOMES
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-README = (ROOT / "README.md").read_text("utf-8")
 
 
 def names(requirements: list[str]) -> set[str]:
@@ -79,25 +76,15 @@ def test_files_are_small_enough_to_have_one_job() -> None:
     assert long == {}
 
 
-@pytest.mark.parametrize("line", [line for line in README.splitlines() if line.startswith("$ .venv/bin/voicerace ")])
-def test_a_command_of_the_readme_prints_what_the_readme_says(line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(shlex.split(line.removeprefix("$ .venv/bin/voicerace "))) == 0
-    printed = capsys.readouterr().out
-    block = README.split(line, 1)[1].split("```", 1)[0]
-    expected = [each for each in block.splitlines() if each.strip() not in ("", "…")]
-    assert expected
-    for each in expected:
-        assert each in printed
-
-
-def test_the_readme_knows_every_outcome_and_the_numbers_of_its_table() -> None:
+def test_the_docs_know_every_outcome_and_the_numbers_of_their_table() -> None:
+    words, table = ((ROOT / "docs" / name).read_text("utf-8") for name in ("outcomes.md", "conformance.md"))
     for outcome in OUTCOMES:
-        assert f"`{outcome}`" in README
+        assert f"`{outcome}`" in words
     for tag in ("0.9.1", "0.9.4", "0.11.1"):
         rows = shipped(f"data/conformance/{tag}.csv").read_text("utf-8").splitlines()
         messages = sum(int(row.rsplit(",", 2)[1]) for row in rows[1:])
         count = len(list(sessions(tag)))
-        assert f"| v{tag} | {count} | {len(list(scripts()))} | {messages:,} | 0 |" in README
+        assert f"| v{tag} | {count} | {len(list(scripts()))} | {messages:,} | 0 |" in table
 
 
 def test_the_schema_names_every_outcome() -> None:
