@@ -1,0 +1,200 @@
+"""Is each of the brief's suspicions told from the messages alone, and does another proxy get another answer?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from voicerace import Event, InputError, Recording, Session, simulate
+from voicerace.derive import flag_cleared
+from voicerace.recording import Link
+from voicerace.sightings import acts, sightings
+from voicerace.suspicions import Answer, Suspicions, answers_from, real_recordings, suspicions
+from voicerace.tables.releases import PROXIES, ProxyRelease, R, proxy_release
+from voicerace.tables.suspicions import PROBES, SUSPICIONS
+from voicerace.wire import realtime
+
+LATE = [each for each in PROBES if each.get("scenario") == "late-settings" and each["times"].get("reply_gap_ms") == 300]
+SPOKEN = [each for each in PROBES if each.get("scenario") == "barge-in" and each["times"].get("reply_gap_ms") == 3000]
+EARLY = {"times": {"gap_ms": 300, "tool_ms": 50}}
+TWICE = {"handler": "async_ref", "times": {"gap_ms": 300, "tool_ms": 50}}
+AGAIN = {"scenario": "double", "times": {"gap_ms": 300, "tool_ms": 50, "repeat_ms": 30}}
+PARALLEL = {"scenario": "parallel", "calls": 2, "times": {"gap_ms": 300, "tool_ms": "10,900"}}
+
+
+def played(release: ProxyRelease | str, probes: Iterable[Any]) -> list[Recording]:
+    row = proxy_release(release) if isinstance(release, str) else release
+    base = row.tag if row.tag in PROXIES else "0.11.1"
+    return [simulate(replace(Session.of(release=base, **each), release=row)) for each in probes]
+
+
+def asked(release: ProxyRelease | str, probes: Iterable[Any]) -> dict[str, Answer]:
+    return {each.suspicion: each for each in answers_from("any", played(release, probes))}
+
+
+@pytest.mark.parametrize(
+    ("release", "yes"),
+    [
+        ("0.9.0", {"update-while-active", "commit-while-active"}),
+        ("0.9.1", {"flag-early", "update-while-active", "commit-while-active"}),
+        ("0.9.4", {"flag-early", "update-while-active", "commit-while-active"}),
+        ("0.10.5", {"flag-early", "commit-while-active"}),
+        ("0.11.1", set()),
+        ("reference", set()),
+    ],
+)
+def test_what_a_flag_holds_back_and_when_it_lets_go(release: str, yes: set[str]) -> None:
+    answers = asked(release, [*LATE, *SPOKEN])
+    flagged = ("flag-early", "update-while-active", "commit-while-active", "second-update")
+    assert {name for name in flagged if answers[name].yes} == yes
+
+
+def test_a_flag_that_waits_for_response_done_is_not_cleared_early() -> None:
+    waits = replace(PROXIES["0.9.4"], flag_cleared_by=frozenset({R}))
+    answers = asked(waits, [*LATE, *SPOKEN])
+    assert not any(answers[name].yes for name in ("flag-early", "update-while-active", "commit-while-active"))
+    assert answers["flag-early"].model.held is None
+
+
+def test_what_is_never_held_back_is_no_flag_cleared_early() -> None:
+    looks_away = replace(PROXIES["0.9.1"], settings_wait=False)
+    answers = asked(looks_away, LATE)
+    assert not answers["flag-early"].yes
+    assert "in the midst of it, before response.done" in answers["update-while-active"].ways
+
+
+def test_the_flag_is_shown_by_two_sessions_and_the_brief_s_update_is_between_them() -> None:
+    answer = asked("0.9.1", LATE)["flag-early"]
+    held, through = answer.model.held, answer.model.shortest
+    assert held is not None
+    assert through is not None
+    assert list(held.rows()["message"])[:2] == ["response.created", "Settings"]
+    assert list(through.rows()["message"]) == [
+        "response.created",
+        "response.output_text.done",
+        "session.update",
+        "response.done",
+    ]
+
+
+@pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.10.5", "0.11.1"])
+def test_it_lets_go_where_the_model_clears_its_flag(release: str) -> None:
+    for recording in played(release, [*LATE, *SPOKEN]):
+        early = {event.by for event in flag_cleared(recording, PROXIES[release])}
+        for act in acts(recording):
+            if act.sent and act.span == "behind":
+                assert early & {realtime.TEXT_DONE, realtime.AUDIO_DONE}
+            if not act.sent and act.what == "session.update":
+                assert act.span == "before"
+
+
+def test_an_audio_commit_into_a_reply_is_refused_and_an_update_is_not() -> None:
+    answers = asked("0.9.1", [*LATE, *SPOKEN])
+    assert answers["commit-while-active"].model.refused == answers["commit-while-active"].model.seen
+    assert answers["update-while-active"].model.refused == 0
+    refusing = [{**each, "knobs_given": {"session_update_active": "refuse"}} for each in LATE]
+    assert asked("0.9.1", refusing)["update-while-active"].model.refused == 5
+
+
+@pytest.mark.parametrize(
+    ("release", "probe", "how"),
+    [
+        ("0.9.1", EARLY, None),
+        ("0.9.1", TWICE, "two results for one call"),
+        ("0.9.1", AGAIN, "two results for one call"),
+        ("0.9.1", PARALLEL, "several calls, one result each"),
+        ("0.9.4", TWICE, None),
+        ("0.9.4", PARALLEL, None),
+        ("0.10.3", PARALLEL, "several calls, one result each"),
+        ("reference", PARALLEL, None),
+        ("reference", AGAIN, None),
+        ("0.9.1", {"scenario": "chained", "times": {"gap_ms": 300, "tool_ms": 600}}, None),
+        ("0.9.1", {"scenario": "inject", "times": {"gap_ms": 300, "tool_ms": 600, "inject_ms": 60}}, None),
+    ],
+)
+def test_a_second_create_for_a_turn_and_why(release: str, probe: Any, how: str | None) -> None:
+    answer = asked(release, [probe])["second-create"]
+    assert list(answer.ways) == ([] if how is None else [how])
+
+
+@pytest.mark.parametrize(
+    ("handler", "scenario", "by"),
+    [
+        ("return", "single", None),
+        ("async_send", "single", None),
+        ("async_ref", "single", "by the component"),
+        ("void_ref", "single", "by the component"),
+        ("void_send", "single", "by the component"),
+        ("ref_now", "single", "by the component"),
+        ("return", "double", "by the app"),
+        ("async_ref", "double", "by the component and the app"),
+    ],
+)
+def test_a_result_sent_twice_and_by_whom(handler: str, scenario: str, by: str | None) -> None:
+    times = {"gap_ms": 300, "tool_ms": 50, "repeat_ms": 30}
+    answer = asked("0.9.1", [{"handler": handler, "scenario": scenario, "times": times}])["double-result"]
+    assert list(answer.ways) == ([] if by is None else [by])
+    if by == "by the component":
+        assert answer.trace is not None
+        assert any("own error" in message for message in answer.trace.rows()["message"])
+
+
+def test_a_second_session_update_is_one_on_the_same_connection() -> None:
+    (reconnected,) = played("0.9.1", [{"scenario": "reconnect"}])
+    updates = [event for event in reconnected.events if event.type == realtime.SESSION_UPDATE]
+    assert len(updates) == 2
+    assert not [each for each in sightings(reconnected) if each.suspicion == "second-update"]
+    (single,) = played("0.9.1", [{"times": {"tool_ms": 400}}])
+    first = next(event for event in single.events if event.type == realtime.SESSION_UPDATE)
+    last = single.events[-1]
+    again = Event(
+        last.seq + 1, Link("proxy", "upstream"), "message", last.received_ns, last.received_ns, first.payload, first.observed_at
+    )
+    (found,) = sightings(replace(single, events=(*single.events, again)))
+    assert (found.suspicion, found.events[:2]) == ("second-update", (first.seq, again.seq))
+
+
+def test_a_refusal_with_one_of_everything_is_another_path() -> None:
+    (answer,) = [each for each in asked("0.9.1", [EARLY]).values() if each.yes]
+    assert (answer.suspicion, answer.ways, answer.model.refused) == ("another-path", {"rejected": 1}, 1)
+    assert not [each for each in asked("reference", [EARLY]).values() if each.yes]
+
+
+def test_recordings_of_a_program_speak_for_every_tag_that_holds_it() -> None:
+    of_a_row, of_its_twin = real_recordings(PROXIES["0.9.4"]), real_recordings(PROXIES["0.9.5"])
+    assert of_a_row
+    assert of_a_row == of_its_twin
+    assert {each.provenance["release"] for each in of_its_twin} == {"0.9.4"}
+    assert not any(each.provenance["knobs"] for each in of_a_row)
+    assert not real_recordings(proxy_release("reference"))
+
+
+def test_the_running_proxies_show_what_their_models_show() -> None:
+    for tag in ("0.9.1", "0.9.4", "0.11.1"):
+        found = Suspicions(answers_from(tag, [], real_recordings(PROXIES[tag])))
+        assert found.answer(tag, "double-result").target == "real proxy"
+        assert found.answer(tag, "another-path").yes
+        assert not found.answer(tag, "second-update").yes
+
+
+def test_the_frame_has_a_row_per_release_and_suspicion_and_a_no_says_how_much_was_seen() -> None:
+    found = suspicions(["reference", "0.9.1"], [EARLY])
+    assert found.releases == ("reference", "0.9.1")
+    assert len(found.frame) == 2 * len(SUSPICIONS)
+    assert found.answer("reference", "another-path").sentence == (
+        "No: seen in 0 of 1 sessions of the model and no recording of the running proxy."
+    )
+    assert list(found.table.columns) == ["release", *SUSPICIONS]
+
+
+def test_what_is_unknown_is_refused_by_name() -> None:
+    found = Suspicions(answers_from("0.9.1", []))
+    with pytest.raises(InputError, match="second-create"):
+        found.answer("0.9.1", "third-create")
+    with pytest.raises(InputError, match=r"0\.9\.2 was not asked"):
+        found.answer("0.9.2", "second-create")
+    with pytest.raises(InputError, match="releases"):
+        suspicions(["0.9.99"], [])
