@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from voicerace.check import check_virtual, junit, sessions
+from tests.support.odd_proxies import odd_proxy
+from voicerace.check import Wrong, check_virtual, junit, sessions
 from voicerace.cli import main
 from voicerace.tables.checks import CASES
 from voicerace.tables.gate import RULES
@@ -39,7 +42,7 @@ def test_a_failed_check_shows_the_shortest_trace_and_exits_with_1(tmp_path: Path
     printed = capsys.readouterr().out
     assert "conversation_already_has_active_response" in printed
     report = check_virtual("model:0.9.1", "0.9.1")
-    suite = ET.fromstring((tmp_path / "j.xml").read_text("utf-8"))
+    [suite] = ET.fromstring((tmp_path / "j.xml").read_text("utf-8"))
     assert (int(suite.attrib["tests"]), int(suite.attrib["failures"])) == (len(CASES), len(report.failed))
     assert len(suite.findall("testcase/failure")) == len(report.failed)
     assert main(["check", "--proxy", "model:0.9.1", "--json"]) == 1
@@ -50,6 +53,7 @@ def test_a_failed_check_shows_the_shortest_trace_and_exits_with_1(tmp_path: Path
 
 
 def test_what_is_allowed_passes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "unconfigured" in {each for one in check_virtual("0.9.1", "0.9.1").checked for each in one.wrong}
     found = {each for one in check_virtual("0.9.1", "0.9.1").checked for each in one.wrong}
     words = [word for outcome in found for word in ("--allow", outcome)]
     assert main(["check", "--proxy", "model:0.9.1", *words]) == 0
@@ -65,11 +69,65 @@ def test_the_cases_know_every_handler_and_stay_apart() -> None:
 
 
 def test_what_makes_no_sense_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (["--allow", "nonsense"], ["--proxy", "ws://127.0.0.1:1"], ["--upstream", "openai"]):
+    for words in (
+        ["--allow", "nonsense"], ["--allow", "unknown"], ["--allow", "answered"], ["--proxy", "ws://127.0.0.1:1"],
+        ["--upstream", "openai"],
+    ):  # fmt: skip
         assert main(["check", *words]) == 2
         assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
 def test_junit_is_xml_whatever_a_proxy_says() -> None:
-    report = check_virtual('model:"<&>', "0.9.4")
-    assert ET.fromstring(junit(report)).attrib["name"] == 'voicerace check model:"<&>'
+    report = check_virtual('model:"<&>\x1b[31m\x00', "0.9.4")
+    case = report.failed[0]
+    report.checked = [replace(case, faults=(Wrong("unknown", "it said \x00\x1b]<![CDATA[\ud800 ]]>"),))]
+    suites = ET.fromstring(junit(report))
+    [suite] = suites
+    assert suite.attrib["name"] == 'voicerace check model:"<&>?[31m?'
+    [failure] = suite.findall("testcase/failure")
+    assert failure.attrib["type"] == "unknown"
+    assert failure.text == "unknown: it said ??]<![CDATA[? ]]>"
+    for each in (suites, suite):
+        assert [each.attrib[name] for name in ("tests", "failures", "errors")] == ["1", "1", "0"]
+
+
+# -- proxies that a sceptic would try --------------------------------------------------------------------------------
+
+
+def checked(spoil: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    """Exit status, what was wrong and why, of one quick session with a spoilt reference gate."""
+    [case] = [each for each in CASES if each.name == "single return tool=10"]
+    times = {**case.settings["times"], "gap_ms": 100, "deadline_ms": 400}
+    monkeypatch.setattr("voicerace.check.CASES", (replace(case, settings={**case.settings, "times": times}),))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with odd_proxy(port, spoil) as url:
+        words = ["--proxy", url, "--listen", str(port), "--release", "reference", "--silence-s", "1", "--json"]
+        status = main(["check", *words])
+    [one] = json.loads(capsys.readouterr().out)["cases"]
+    return status, " ".join(one["wrong"]), one["why"]
+
+
+def test_the_same_gate_unspoilt_passes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert checked("none", monkeypatch, capsys)[:2] == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "wrong", "why"),
+    [
+        ("silent", "unknown", "silence: nothing passed"),
+        ("settled", "unknown", "silence: nothing passed"),
+        ("mute", "unheard", "nothing of the reply"),
+        ("inventive", "stalled wedged", "no create was ever sent"),
+        ("forgetful", "stale", "before the app's own result"),
+        ("crashing", "unknown", "dropped the connection"),
+        ("leaving", "abandoned unknown", "a connection closed after the call"),
+    ],
+)
+def test_a_proxy_that_only_looks_well_fails_and_is_told_why(
+    spoil: str, wrong: str, why: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, words, said = checked(spoil, monkeypatch, capsys)
+    assert (status, words) == (1, wrong), said
+    assert why in said

@@ -1,9 +1,15 @@
-"""The acceptance test for a proxy: the sessions of `tables.checks`, and what came of each. For a fix, and for CI."""
+"""The acceptance test for a proxy: the sessions of `tables.checks`, and what came of each. For a fix, and for CI.
+
+A session passes when every tool turn in it was shown to come to a good end; what was not shown is no success. Beside the
+outcomes of a verdict it may fail as ``wedged``; as ``unconfigured``: the app was told that its Settings are applied, and no
+session.update was ever sent; as ``unheard``: the proxy passed nothing of the reply on to the host.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 from xml.etree import ElementTree as ET
 
 from voicerace.engines.background import play_all
@@ -14,7 +20,18 @@ from voicerace.recording import Recording
 from voicerace.tables.checks import CASES, Case
 from voicerace.verdict import Verdict, judge
 
-__all__ = ["Checked", "Report", "check_live", "check_virtual", "junit"]
+__all__ = ["WORDS", "Checked", "Report", "Wrong", "check_live", "check_virtual", "junit"]
+
+
+#: What a check may find wrong with a session, beside a verdict's outcomes.
+WORDS: Final = ("wedged", "unconfigured", "unheard")
+
+
+class Wrong(NamedTuple):
+    """One thing that is wrong with a session: an outcome or one of `WORDS`, and why."""
+
+    word: str
+    why: str
 
 
 @dataclass(frozen=True)
@@ -24,12 +41,29 @@ class Checked:
     case: Case
     recording: Recording
     verdict: Verdict
-    wrong: tuple[str, ...]
+    faults: tuple[Wrong, ...]
+
+    @property
+    def wrong(self) -> tuple[str, ...]:
+        """What is wrong, in words."""
+        return tuple(dict.fromkeys(each.word for each in self.faults))
+
+    @property
+    def why(self) -> str:
+        """What is wrong, in sentences."""
+        said = dict.fromkeys(each.why for each in self.faults)
+        return "; ".join(why for why in said if not any(why in other for other in said if other != why))
 
     @property
     def steps(self) -> int:
         """Messages until the session ended."""
         return len(self.recording.events)
+
+    @property
+    def lasted_s(self) -> float:
+        """From the session's start to its last message."""
+        times = (event.received_ns or event.sent_ns or 0 for event in self.recording.events)
+        return max(times, default=0) / 1e9
 
 
 @dataclass
@@ -96,29 +130,53 @@ def check_live(
 
 def _checked(case: Case, recording: Recording, allowed: Iterable[str]) -> Checked:
     verdict = judge(recording)
-    return Checked(case, recording, verdict, tuple(dict.fromkeys(_wrong(verdict, {*allowed, *case.allowed}))))
+    return Checked(case, recording, verdict, tuple(_wrong(case, recording, verdict, {*allowed, *case.allowed})))
 
 
-def _wrong(verdict: Verdict, allowed: set[str]) -> Iterator[str]:
-    """Bad outcomes that are not allowed; what was not shown is no success."""
+def _wrong(case: Case, recording: Recording, verdict: Verdict, allowed: set[str]) -> Iterator[Wrong]:
+    """What is wrong and not allowed; what was not shown is no success."""
+    if verdict.session_updates == 0 and any(each.type == "SettingsApplied" for each in recording.events):
+        # A session that the API knows nothing of: what else it shows follows from that.
+        if "unconfigured" not in allowed:
+            yield Wrong("unconfigured", "SettingsApplied was sent to the host, session.update was never sent")
+        return
+    if verdict.fault is not None:
+        yield Wrong("unknown", verdict.fault)
     for turn in verdict.turns:
-        if (turn.bad or turn.outcome == "unknown") and turn.outcome not in allowed:
-            yield turn.outcome
-    if not verdict.turns and "unknown" not in allowed:
-        yield "unknown"
+        ended_by_user = turn.outcome in ("interrupted", "failed") and turn.by == "user"
+        if turn.outcome != "answered" and not ended_by_user and turn.outcome not in allowed:
+            yield Wrong(turn.outcome, turn.why)
+        elif turn.outcome == "answered" and turn.dead_air_ms is None and "unheard" not in allowed:
+            yield Wrong("unheard", "the proxy passed nothing of the reply on to the host")
+    if len(verdict.turns) < case.turns:
+        why = verdict.why if not verdict.turns else f"{len(verdict.turns)} of {case.turns} turns made their function call"
+        yield Wrong("unknown", why)
+    elif verdict.wedged is None and verdict.fault is None:
+        yield Wrong("unknown", "the session ended before the user's last words")
     if verdict.wedged and "wedged" not in allowed:
-        yield "wedged"
+        yield Wrong("wedged", "the user's last words got no reply")
 
 
 def junit(report: Report) -> str:
-    """The report as JUnit XML: one test case for each session. What a proxy said in it is not repeated."""
-    suite = ET.Element(
-        "testsuite", name=f"voicerace check {report.target}", tests=str(len(report.checked)), failures=str(len(report.failed))
-    )
+    """The report as JUnit XML: one test case for each session, with the seconds that it lasted.
+
+    Elements and attributes are those that the schema of Jenkins' xUnit plugin (junit-10.xsd) knows.
+    """
+    seconds = sum(each.lasted_s for each in report.checked)
+    counts = {"tests": str(len(report.checked)), "failures": str(len(report.failed)), "errors": "0"}
+    suites = ET.Element("testsuites", name="voicerace check", time=f"{seconds:.3f}", **counts)
+    suite = ET.SubElement(suites, "testsuite", name=_plain(f"voicerace check {report.target}"), time=f"{seconds:.3f}", **counts)
     for each in report.checked:
-        one = ET.SubElement(suite, "testcase", classname=f"voicerace.{each.case.settings['scenario']}", name=each.case.name)
+        name = f"voicerace.{each.case.settings['scenario']}"
+        one = ET.SubElement(suite, "testcase", classname=name, name=each.case.name, time=f"{each.lasted_s:.3f}")
         if each.wrong:
-            failure = ET.SubElement(one, "failure", message=", ".join(each.wrong))
-            failure.text = each.verdict.why
-    ET.indent(suite)
-    return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+            words = ", ".join(each.wrong)
+            failure = ET.SubElement(one, "failure", type=each.wrong[0], message=_plain(f"{words}: {each.why}"))
+            failure.text = _plain("\n".join(f"{fault.word}: {fault.why}" for fault in each.faults))
+    ET.indent(suites)
+    return ET.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _plain(text: str) -> str:
+    """Text that may be a proxy's own, without what no XML can hold."""
+    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,11 +13,12 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from voicerace.check import Report, check_live, check_virtual, junit
+from voicerace.check import WORDS, Report, check_live, check_virtual, junit
 from voicerace.cli import options, text
-from voicerace.cli.printing import known_outcomes, print_json, print_lines, writing
+from voicerace.cli.printing import print_json, print_lines, writing
 from voicerace.cli.targets import Targets, played_as, sigterm_interrupts, takes_targets
 from voicerace.errors import InputError
+from voicerace.outcomes import OUTCOMES
 from voicerace.recording import write_recordings
 from voicerace.tables.checks import CASES
 
@@ -28,7 +30,8 @@ def check(
     targets: Targets,
     release: options.Release = None,
     allow: Annotated[
-        list[str] | None, typer.Option(metavar="OUTCOME", help="Let an outcome through, or `wedged`; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="OUTCOME", help="Let an outcome through, or " + " | ".join(WORDS) + "; may be repeated."),
     ] = None,
     at_once: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Live sessions side by side.")] = 8,
     junit_file: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Where to write JUnit XML.")] = None,
@@ -41,7 +44,7 @@ def check(
     let through: `stale` where the component's own error is the first result, `noisy` where the server asks as well.
     """
     allowed = tuple(allow or ())
-    known_outcomes([each for each in allowed if each != "wedged"])
+    _allowed(allowed)
     proxy = targets.one_proxy(release)
     upstream = targets.upstream_target()
     if upstream is not None and upstream.costs:
@@ -66,6 +69,20 @@ def check(
     return int(bool(report.failed))
 
 
+def _allowed(words: Sequence[str]) -> None:
+    """What may be let through.
+
+    Raises:
+        InputError: none of what a check may find, or what was not shown at all.
+    """
+    known = [each for each in (*OUTCOMES, *WORDS) if each not in ("answered", "unknown")]
+    for word in words:
+        if word == "unknown":
+            raise InputError("allow", "unknown", "what was not shown is no success, and cannot be let through")
+        if word not in known:
+            raise InputError("allow", f"{word!r} is unknown", f"allowed are {', '.join(known)}")
+
+
 def _record(report: Report) -> dict[str, Any]:
     return {
         "schema": 1,
@@ -79,7 +96,7 @@ def _record(report: Report) -> dict[str, Any]:
                 "wedged": each.verdict.wedged,
                 "wrong": list(each.wrong),
                 "allowed": sorted(each.case.allowed),
-                "why": each.verdict.why,
+                "why": each.why or each.verdict.why,
             }
             for each in report.checked
         ],
@@ -93,7 +110,7 @@ def _show(report: Report) -> None:
         for name in ("session", "wrong", "why"):
             table.add_column(name, overflow="fold")
         for each in report.failed:
-            table.add_row(each.case.name, ", ".join(each.wrong), text.printable(each.verdict.why))
+            table.add_row(each.case.name, ", ".join(each.wrong), text.printable(each.why))
         Console().print(table)
     if (shortest := report.shortest) is not None:
         print_lines([f"the shortest, {shortest.case.name}:", text.TIMELINE_HEAD, *text.timeline(shortest.recording), ""])

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
+import csv
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
 
 from voicerace.cli import options, text
-from voicerace.cli.printing import print_json, print_lines
+from voicerace.cli.printing import print_json, print_lines, writing
 from voicerace.cli.targets import Targets, sigterm_interrupts, takes_targets
 from voicerace.engines.live import upstream_of
 from voicerace.engines.targets import ProxyTarget
@@ -24,52 +28,59 @@ from voicerace.explore.signature import Signature
 __all__ = ["replay"]
 
 
+#: Of --out, a row per finding; `proxy_hash` is the hash of the proxy's source, `seen` what the last try came to instead.
+_COLUMNS = ("name", "outcome", "story", "handler", "confirmed", "came_to", "tries", "room_ms", "seen", "proxy", "proxy_hash")
+
+
 @takes_targets
 def replay(
     targets: Targets,
     finding: Annotated[
-        Path, typer.Argument(metavar="FINDING.json", help="A file of `voicerace explore --out`, or one finding.")
+        Path, typer.Argument(metavar="FINDINGS.json", help="A file of `voicerace explore --out`, or one finding.")
     ],
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Which of the file's findings. [all]")] = None,
     tries: Annotated[
         int, typer.Option(metavar="N", min=1, max=100, help="Live: play a finding so often, until it is confirmed.")
     ] = 3,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Where to write a row per finding.")] = None,
     as_json: options.Json = False,
 ) -> int:
-    """Play findings once more by their schedules, in virtual time or --live. Exit 1 when one does not come to what it says."""
+    """Play findings once more by their schedules, in virtual time or --live. Exit 1 when one does not come to what it says.
+
+    `order not kept`: the machine was too busy for the room that a finding leaves, which says nothing of the finding.
+    """
     findings = _read(finding, name)
-    proxy = None
-    if targets.live:
-        proxy = targets.one_proxy(findings[0].release)
-        played = _played_live(findings, targets, proxy, tries)
-    else:
+    if not findings:
+        raise InputError(str(finding), "no findings in it", "a file of `voicerace explore --out` with findings")
+    proxy = targets.one_proxy(findings[0].release) if targets.live else None
+    if proxy is None:
         targets.refuse_in_virtual_time()
-        played = [replayed(each) for each in findings]
+        playing: Iterator[tuple[int, Replay]] = enumerate(map(replayed, findings))
+    else:
+        playing = _live(findings, targets, proxy, tries)
+    if out is not None:
+        writing(out, lambda: out.open("a", encoding="utf-8").close())
+    done: dict[int, Replay] = {}
+    try:
+        with tqdm(total=len(findings), unit="finding", file=sys.stderr, disable=None) as bar:
+            for number, each in playing:
+                done[number] = each
+                bar.set_postfix_str(each.finding.name)
+                bar.update()
+    finally:
+        # Also of a replay that was stopped: what was played is kept.
+        played = [done[number] for number in sorted(done)]
+        if out is not None:
+            writing(out, lambda: _write(out, played, proxy))
     if as_json:
         print_json({"schema": 1, "proxy": proxy and proxy.name, "replays": [each.to_json() for each in played]})
-        return int(not all(each.confirmed for each in played))
-    for each in played:
-        said = f"{each.confirmed} of {each.tries} tries" if targets.live else "confirmed" if each.confirmed else "NOT CONFIRMED"
-        if targets.live:
-            said = f"{'confirmed' if each.confirmed else 'NOT CONFIRMED'}, in {said}"
-        print_lines(
-            [
-                f"finding        {each.finding.name}: {said}",
-                f"expected       {_words(each.finding.signature)}",
-                *(f"found          {_words(sign)}" for sign in each.signatures or [None]),
-                *text.verdict_lines(each.verdict),
-                "",
-            ]
-        )
-    if proxy is not None:
-        print_lines(
-            [f"proxy          {proxy.name}", f"confirmed      {sum(map(bool, (e.confirmed for e in played)))} of {len(played)}"]
-        )
+    else:
+        _show(played, proxy)
     return int(not all(each.confirmed for each in played))
 
 
-def _played_live(findings: Sequence[Finding], targets: Targets, proxy: ProxyTarget, tries: int) -> list[Replay]:
-    """The findings at sockets, in their order.
+def _live(findings: Sequence[Finding], targets: Targets, proxy: ProxyTarget, tries: int) -> Iterator[tuple[int, Replay]]:
+    """The findings at sockets, as they are done.
 
     Raises:
         InputError: the upstream is not ours: nobody tells it when to say what.
@@ -77,16 +88,52 @@ def _played_live(findings: Sequence[Finding], targets: Targets, proxy: ProxyTarg
     upstream = upstream_of(proxy, targets.upstream_target())
     if upstream.kind != "mock":
         raise InputError("upstream", f"{upstream.name} keeps no schedule", "mock; with a proxy at ws://..., beside --listen")
-    found: dict[int, Replay] = {}
-    with (
-        sigterm_interrupts(),
-        contextlib.closing(replays(findings, lambda: targets.engine(proxy), proxy.release, tries)) as each,
-    ):
-        for number, done in each:
-            said = "confirmed" if done.confirmed else "not confirmed"
-            print(f"voicerace: {done.finding.name}: {said} in try {done.tries}", file=sys.stderr)
-            found[number] = done
-    return [found[number] for number in sorted(found)]
+    with sigterm_interrupts(), closing(replays(findings, lambda: targets.engine(proxy), proxy.release, tries)) as each:
+        yield from each
+
+
+def _show(played: Sequence[Replay], proxy: ProxyTarget | None) -> None:
+    table = Table(title=proxy.name if proxy else "in virtual time", title_justify="left")
+    for column in ("finding", "story", "handler", "room", "came to", "tries", "seen instead"):
+        table.add_column(column, overflow="fold")
+    for each in played:
+        found = each.finding
+        names = (found.name, found.story, found.handler, f"{found.room_ms:g} ms")
+        table.add_row(*names, each.came_to, str(each.tries), text.printable(_seen(each)))
+    Console().print(table)
+    for each in played if len(played) == 1 else [each for each in played if not each.confirmed]:
+        print_lines(
+            [
+                f"finding        {each.finding.name}: {each.came_to}",
+                f"expected       {_words(each.finding.signature)}",
+                *(f"found          {_words(sign)}" for sign in each.signatures or [None]),
+                *([f"left the plan  at the {each.slip.place}: {text.printable(each.slip.said)}"] if each.slip else []),
+                *text.verdict_lines(each.verdict),
+                "",
+            ]
+        )
+    print_lines([f"confirmed      {sum(bool(each.confirmed) for each in played)} of {len(played)}"])
+
+
+def _seen(each: Replay) -> str:
+    """What there was instead of what was expected; empty when it was confirmed."""
+    if each.confirmed:
+        return ""
+    found = "; ".join(map(_words, each.signatures)) or _words(None)
+    return f"{found} ({each.slip.said})" if each.slip is not None else found
+
+
+def _write(path: Path, played: Sequence[Replay], proxy: ProxyTarget | None) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(_COLUMNS)
+        for each in played:
+            found = each.finding
+            rows.writerow(
+                [found.name, found.signature.outcome, found.story, found.handler, str(each.confirmed > 0).lower(),
+                 each.came_to, each.tries, f"{found.room_ms:g}", _seen(each), proxy.name if proxy else "virtual",
+                 (proxy and proxy.source) or ""]
+            )  # fmt: skip
 
 
 def _words(sign: Signature | None) -> str:

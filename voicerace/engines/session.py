@@ -45,6 +45,7 @@ class Session:
         knobs: the upstream's open facts.
         seed: of all draws; without drawn times it changes nothing.
         schedule: a duration for single timers and messages, instead of what the times say.
+        apart_ns: so far apart messages of a link arrive at sockets, when there is a schedule.
         playing: how far one play of it has come along the schedule; see `begun`.
     """
 
@@ -63,6 +64,7 @@ class Session:
     knobs: Knobs = field(default_factory=Knobs)
     seed: int = 0
     schedule: Schedule | None = None
+    apart_ns: int = AT_SOCKETS_NS
     playing: Playing | None = field(default=None, compare=False)
 
     @classmethod
@@ -133,7 +135,7 @@ class Session:
 
     def begun(self) -> Session:
         """The session for one play of it at sockets."""
-        return self if self.schedule is None else replace(self, playing=Playing(self.schedule, AT_SOCKETS_NS))
+        return self if self.schedule is None else replace(self, playing=Playing(self.schedule, self.apart_ns))
 
     def longest_ns(self) -> int:
         """The longest for which nothing may pass of a session that goes on."""

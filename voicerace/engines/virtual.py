@@ -49,7 +49,7 @@ class VirtualEngine:
     """Runs one session to its end.
 
     Args:
-        session: what is played; its `Times` give every named duration.
+        session: what is played; its `Times` give every named duration. One that has `begun` keeps the distances of sockets.
         parties: fresh parties by name; any can be replaced by an adapter of a real one.
         provenance: what the recording says of itself.
         swap: process the first of a tie after the second instead of before.
@@ -84,8 +84,11 @@ class VirtualEngine:
         self._held: list[_Due] = []
         self._seen: set[int] = set()
         self._delay_ns = self._link_delays()
-        schedule = schedule or session.schedule
-        self._playing = Playing(schedule) if schedule is not None else None
+        if schedule is None and session.playing is not None:
+            self._playing: Playing | None = session.playing
+        else:
+            schedule = schedule or session.schedule
+            self._playing = Playing(schedule) if schedule is not None else None
 
     def _link_delays(self) -> dict[tuple[str, str], int]:
         times, seed = self.session.times, self.session.seed

@@ -1,7 +1,8 @@
 """A finding once more, by its schedule, in virtual time or at sockets: the same verdict, or the exploration is wrong.
 
 At sockets our parties keep the schedule: the user, the app, the component, the upstream, and the links to the proxy. The
-proxy has its own times. A real clock disturbs what was planned to the microsecond, so a finding has more than one try.
+proxy has its own times. A real clock disturbs what was planned to the microsecond, so a finding has more than one try; a
+try in which the messages came in another order than planned is told from one in which the proxy did something else.
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from voicerace.engines.background import play_all
 from voicerace.engines.live import Live
+from voicerace.engines.schedule import AT_SOCKETS_NS
 from voicerace.engines.session import Session
 from voicerace.engines.virtual import VirtualEngine
 from voicerace.errors import InputError
 from voicerace.explore.finding import Finding
+from voicerace.explore.kept import Slip, slip_of
 from voicerace.explore.signature import Signature, signatures
 from voicerace.explore.stories import STORIES, session_of, stories
 from voicerace.outcomes import Verdict
@@ -27,8 +30,11 @@ from voicerace.verdict import judge
 
 __all__ = ["Replay", "replayed", "replays", "session_for"]
 
-#: Side by side at sockets: more of them would disturb each other.
-_AT_ONCE: Final = 6
+#: Side by side at sockets, in the first try and the later ones: sessions disturb each other.
+_AT_ONCE: Final = (6, 3, 1)
+#: Messages of a link are kept apart at sockets, so that a program has answered one before the next comes; where a finding
+#: leaves no room for that, by less.
+_APART_NS: Final = (AT_SOCKETS_NS, 1_000_000, 500_000, 200_000)
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,7 @@ class Replay:
     Attributes:
         recording, verdict, signatures: of the last try; the bad paths in it.
         tries, confirmed: so many, and how many of them came to what the finding says.
+        slip: of a last try that did not: where it first left the schedule.
     """
 
     finding: Finding
@@ -46,16 +53,26 @@ class Replay:
     signatures: tuple[Signature, ...]
     tries: int
     confirmed: int
+    slip: Slip | None = None
+
+    @property
+    def came_to(self) -> Literal["confirmed", "not confirmed", "order not kept"]:
+        """In a word; the last says nothing of the finding: the machine was too busy for the room that it leaves."""
+        if self.confirmed:
+            return "confirmed"
+        return "order not kept" if self.slip is not None and self.slip.order else "not confirmed"
 
     def to_json(self) -> dict[str, Any]:
         verdict = self.verdict
         return {
             "name": self.finding.name,
             "confirmed": self.confirmed > 0,
+            "came_to": self.came_to,
             "tries": self.tries,
             "tries_confirmed": self.confirmed,
             "expected": self.finding.signature._asdict(),
             "found": [each._asdict() for each in self.signatures],
+            "slip": self.slip.to_json() if self.slip is not None else None,
             "outcome": verdict.outcome,
             "wedged": verdict.wedged,
             "why": verdict.why,
@@ -94,13 +111,13 @@ def replays(
     Raises:
         InputError: a finding is about nothing we know, or the proxy does not start.
     """
-    sessions = [session_for(each) for each in findings]
-    sessions = [replace(each, release=release or each.release) for each in sessions]
-    left = dict(enumerate(sessions))
+    planned = [_planned(each) for each in findings]
+    left = {number: replace(each, release=release or each.release) for number, (each, _) in enumerate(planned)}
     for number in range(1, tries + 1):
-        with closing(play_all(live, list(left.items()), min(_AT_ONCE, len(left)))) as played:
+        at_once = _AT_ONCE[min(number, len(_AT_ONCE)) - 1]
+        with closing(play_all(live, list(left.items()), min(at_once, len(left)))) as played:
             for which, recording in played:
-                done = _judged(findings[which], recording, sessions[which].release, number)
+                done = _judged(findings[which], recording, left[which].release, number, planned[which][1])
                 if done.confirmed or number == tries:
                     del left[which]
                     yield which, done
@@ -108,7 +125,22 @@ def replays(
             return
 
 
-def _judged(finding: Finding, recording: Recording, release: ProxyRelease, tries: int) -> Replay:
+def _planned(finding: Finding) -> tuple[Session, Recording]:
+    """The session as it is played at sockets, and what it gives in virtual time with messages as far apart as there."""
+    session = session_for(finding)
+    plans = []
+    for apart in _APART_NS:
+        at_sockets = replace(session, apart_ns=apart)
+        plan = VirtualEngine(at_sockets.begun()).run()
+        if finding.signature in signatures(plan, session.release):
+            return at_sockets, plan
+        plans.append((at_sockets, plan))
+    return plans[0]
+
+
+def _judged(finding: Finding, recording: Recording, release: ProxyRelease, tries: int, plan: Recording | None = None) -> Replay:
     verdict = judge(recording)
     found = signatures(recording, release, verdict)
-    return Replay(finding, recording, verdict, found, tries, int(finding.signature in found))
+    confirmed = finding.signature in found
+    slip = slip_of(recording, plan) if plan is not None and not confirmed else None
+    return Replay(finding, recording, verdict, found, tries, int(confirmed), slip)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, Final
 
+from voicerace.tables.scenarios import SCENARIOS
+
 __all__ = ["CASES", "Case"]
 
 #: With these the component's own error is the first result of a call: what is asked for then knows no better, whatever
@@ -32,11 +34,13 @@ class Case:
         name: scenario, handler and what is particular, for a report.
         settings: of `Session.of`.
         allowed: outcomes that no proxy can avoid there.
+        turns: of the user's, in which the model makes function calls.
     """
 
     name: str
     settings: Mapping[str, Any]
     allowed: frozenset[str] = frozenset()
+    turns: int = 1
 
 
 def _case(scenario: str, handler: str = "return", allowed: tuple[str, ...] = (), **times: Any) -> Case:
@@ -45,7 +49,8 @@ def _case(scenario: str, handler: str = "return", allowed: tuple[str, ...] = (),
     settings: dict[str, Any] = {"scenario": scenario, "handler": handler, "times": {**_TIMES, **times}}
     if scenario == "parallel":
         settings["calls"] = 2
-    return Case(f"{scenario} {handler} {words}".strip(), settings, frozenset((*stale, *allowed)))
+    turns = sum("calls" in each.steps for each in SCENARIOS[scenario].inputs)
+    return Case(f"{scenario} {handler} {words}".strip(), settings, frozenset((*stale, *allowed)), turns)
 
 
 _NAMED: Final = ("tool_ms", "inject_ms", "repeat_ms", "settings_ms")
@@ -68,7 +73,8 @@ def _cases() -> Iterator[Case]:
         yield _case("late-settings", settings_ms=settings, tool_ms=10)
     for tool in (10, 600):
         yield _case("failing-tool", tool_ms=tool)
-        yield _case("reconnect", tool_ms=tool)
+        # The connection is lost with the call in hand: nobody can answer that turn, only the words behind it.
+        yield _case("reconnect", tool_ms=tool, allowed=("abandoned",))
     # The server asks as well: a create that is on its way then is refused, whatever the proxy does.
     for tool in (10, 600, 1500):
         yield _case("voice", tool_ms=tool, inject_ms=100, allowed=("noisy",), **_SPEECH)
