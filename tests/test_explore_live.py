@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from contextlib import closing
@@ -17,8 +18,9 @@ from voicerace.engines.schedule import AT_SOCKETS_NS, Playing, Schedule
 from voicerace.engines.targets import ProxyTarget
 from voicerace.explore.explorer import explore
 from voicerace.explore.finding import Finding
-from voicerace.explore.replay import Replay, replayed, replays
+from voicerace.explore.replay import Replay, judged, replayed, replays
 from voicerace.recording import Link
+from voicerace.tables.releases import proxy_release
 
 RELEASES = ("0.9.1", "0.9.4")
 MS = 1_000_000
@@ -108,17 +110,34 @@ def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good, bad = next(iter(findings("0.9.1"))), mended("0.9.1")
     file = tmp_path / "findings.json"
     file.write_text(json.dumps(good.to_json()))
+    table = tmp_path / "findings.csv"
     assert main(["replay", str(file), "--live"]) == 0
-    out, err = capsys.readouterr()
-    assert "confirmed, in 1 of" in out
+    out = capsys.readouterr().out
+    assert "confirmed      1 of 1" in out
     assert "model:0.9.1" in out
-    assert "confirmed in try" in err
     file.write_text(json.dumps({"findings": [good.to_json(), bad.to_json()]}))
-    assert main(["replay", str(file), "--live", "--proxy", "model:0.9.1", "--tries", "1", "--json"]) == 1
+    assert main(["replay", str(file), "--live", "--proxy", "model:0.9.1", "--tries", "1", "--json", "--out", str(table)]) == 1
     printed = json.loads(capsys.readouterr().out)
     assert printed["proxy"] == "model:0.9.1"
     assert [each["confirmed"] for each in printed["replays"]] == [True, False]
     assert printed["replays"][0]["expected"] in printed["replays"][0]["found"]
+    first, second = csv.DictReader(table.read_text().splitlines())
+    assert (first["name"], first["confirmed"], first["came_to"], first["seen"]) == (good.name, "true", "confirmed", "")
+    assert (second["confirmed"], second["proxy"], second["outcome"]) == ("false", "model:0.9.1", bad.signature.outcome)
+    assert second["seen"].startswith("nothing bad")
+    assert len(second["proxy_hash"]) == 12
+
+
+def test_a_machine_too_busy_for_a_finding_is_told_from_a_proxy_that_does_something_else() -> None:
+    """The result is planned a moment ahead of response.done, and comes behind it: another order, so nothing is said."""
+    finding = next(each for each in findings("0.9.1") if each.signature.results == 1)
+    plan = replayed(finding).recording
+    done = judged(finding, plan, proxy_release("0.9.1"), 1, plan)
+    assert done.came_to == "confirmed"
+    other = replace(finding, signature=finding.signature._replace(outcome="lost"))
+    assert judged(other, plan, proxy_release("0.9.1"), 1, plan).came_to == "not confirmed"
+    late = replayed(mended("0.9.1")).recording
+    assert judged(finding, late, proxy_release("0.9.1"), 1, plan).came_to == "order not kept"
 
 
 @pytest.mark.parametrize(

@@ -164,8 +164,9 @@ def junit(report: Report) -> str:
     """
     seconds = sum(each.lasted_s for each in report.checked)
     counts = {"tests": str(len(report.checked)), "failures": str(len(report.failed)), "errors": "0"}
-    suites = ET.Element("testsuites", name="voicerace check", time=f"{seconds:.3f}", **counts)
-    suite = ET.SubElement(suites, "testsuite", name=_plain(f"voicerace check {report.target}"), time=f"{seconds:.3f}", **counts)
+    counts["time"] = f"{seconds:.3f}"
+    suites = ET.Element("testsuites", {"name": "voicerace check", **counts})
+    suite = ET.SubElement(suites, "testsuite", {"name": _plain(f"voicerace check {report.target}"), **counts})
     for each in report.checked:
         name = f"voicerace.{each.case.settings['scenario']}"
         one = ET.SubElement(suite, "testcase", classname=name, name=each.case.name, time=f"{each.lasted_s:.3f}")

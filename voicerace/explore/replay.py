@@ -28,7 +28,7 @@ from voicerace.recording import Recording
 from voicerace.tables.releases import ProxyRelease
 from voicerace.verdict import judge
 
-__all__ = ["Replay", "replayed", "replays", "session_for"]
+__all__ = ["Replay", "judged", "replayed", "replays", "session_for"]
 
 #: Side by side at sockets, in the first try and the later ones: sessions disturb each other.
 _AT_ONCE: Final = (6, 3, 1)
@@ -95,7 +95,7 @@ def session_for(finding: Finding) -> Session:
 def replayed(finding: Finding) -> Replay:
     """What its schedule gives in virtual time."""
     session = session_for(finding)
-    return _judged(finding, VirtualEngine(session).run(), session.release, 1)
+    return judged(finding, VirtualEngine(session).run(), session.release, 1)
 
 
 def replays(
@@ -117,7 +117,7 @@ def replays(
         at_once = _AT_ONCE[min(number, len(_AT_ONCE)) - 1]
         with closing(play_all(live, list(left.items()), min(at_once, len(left)))) as played:
             for which, recording in played:
-                done = _judged(findings[which], recording, left[which].release, number, planned[which][1])
+                done = judged(findings[which], recording, left[which].release, number, planned[which][1])
                 if done.confirmed or number == tries:
                     del left[which]
                     yield which, done
@@ -138,7 +138,8 @@ def _planned(finding: Finding) -> tuple[Session, Recording]:
     return plans[0]
 
 
-def _judged(finding: Finding, recording: Recording, release: ProxyRelease, tries: int, plan: Recording | None = None) -> Replay:
+def judged(finding: Finding, recording: Recording, release: ProxyRelease, tries: int, plan: Recording | None = None) -> Replay:
+    """What a recording says of the finding that was played; `plan` is the same session in virtual time."""
     verdict = judge(recording)
     found = signatures(recording, release, verdict)
     confirmed = finding.signature in found

@@ -1,0 +1,77 @@
+"""Did a session at sockets go in the order of its schedule? What was late is told from what a proxy did otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import pytest
+
+from voicerace.engines.session import Session
+from voicerace.engines.virtual import simulate
+from voicerace.explore.kept import slip_of
+from voicerace.recording import Event, Link, Recording
+
+MS = 1_000_000
+
+
+@cache
+def plan(release: str = "0.9.1", tool_ms: int = 50) -> Recording:
+    times = {"tool_ms": tool_ms, "gap_ms": 150, "host_rtt_ms": 10, "upstream_rtt_ms": 10}
+    return simulate(Session.of(release=release, times=times))
+
+
+def moved(recording: Recording, wanted: str, over: Link, by_ms: float) -> Recording:
+    """The same, one message on a link later."""
+    events = list(recording.events)
+    [index] = [number for number, e in enumerate(events) if e.type == wanted and e.link == over][:1]
+    at = events[index].received_ns
+    assert at is not None
+    events[index] = replace(events[index], received_ns=at + int(by_ms * MS))
+    return replace(recording, events=tuple(events))
+
+
+def shifted(recording: Recording, by_ms: float) -> Recording:
+    def late(event: Event) -> Event:
+        times = {
+            name: None if at is None else at + int(by_ms * MS)
+            for name in ("sent_ns", "received_ns")
+            for at in [getattr(event, name)]
+        }
+        return replace(event, **times)
+
+    return replace(recording, events=tuple(map(late, recording.events)))
+
+
+def test_the_same_order_is_no_slip_however_late() -> None:
+    assert slip_of(plan(), plan()) is None
+    assert slip_of(shifted(plan(), 40), plan()) is None
+
+
+def test_a_message_behind_one_that_it_was_planned_before_is_late_by_so_much() -> None:
+    # The result reaches the proxy 95 ms before response.done does; here it comes 20 ms behind it.
+    late = moved(plan(), "FunctionCallResponse", Link("component", "proxy"), 115)
+    slip = slip_of(late, plan())
+    assert slip is not None
+    assert slip.order
+    assert slip.place == "proxy"
+    assert slip.late_ms == pytest.approx(115, abs=2)
+    assert "FunctionCallResponse from component came behind" in slip.said
+
+
+def test_a_proxy_that_does_something_else_in_the_same_order_is_no_slip_of_the_order() -> None:
+    slip = slip_of(plan("0.9.4"), plan("0.9.1"))
+    assert slip is not None
+    assert not slip.order
+    assert slip.late_ms == 0
+
+
+def test_a_session_that_stops_is_told_where() -> None:
+    cut = replace(plan(), events=plan().events[:40])
+    slip = slip_of(cut, plan())
+    assert slip is not None
+    assert not slip.order
+    assert slip.said.startswith("nothing, where")
+    more = slip_of(plan(), cut)
+    assert more is not None
+    assert "nothing was expected" in more.said
