@@ -57,7 +57,7 @@ def sample(request: pytest.FixtureRequest) -> tuple[bytes, Capture]:
 def test_is_every_count_of_a_whole_log_certain_or_said_to_be_unknown(sample: tuple[bytes, Capture]) -> None:
     for each in counts(sample[1]).values():
         assert {kind for _, kind in each.values()} <= {*CERTAIN, "unknown", "at least"}
-        sure = ("refusals", "results", "calls", "responses", "session_updates", "response_creates", "user_texts")
+        sure = ("refusals", "submissions", "calls", "responses", "session_updates", "response_creates", "user_texts")
         assert all(each[name][1] in CERTAIN for name in sure)
 
 

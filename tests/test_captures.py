@@ -175,7 +175,7 @@ def test_does_the_log_under_jest_show_one_session_and_what_it_cannot_say() -> No
     assert (capture.records, capture.unread, session.recording.complete) == (10, (), True)
     assert session.start == "2026-02-16T05:55:48.510Z"
     assert_count(session, "calls", 1, "observed")
-    assert_count(session, "results", 1, "observed")
+    assert_count(session, "submissions", 1, "observed")
     assert_count(session, "refusals", 0, "observed")
     assert_count(session, "response_creates", 1, "derived")
     assert (session.result_delay_ms, session.gap_ms) == ((2.0,), ())
@@ -518,8 +518,13 @@ def test_has_the_json_the_promised_shape() -> None:
         "refused_at_ms", "release_candidates", "evidence", "contradictions", "session_update_lines", "turns",
         "submitted_twice", "flag_cleared_early", "order",
     ]  # fmt: skip
-    assert (session["refusals"], session["submissions"]) == ({"value": 1, "kind": "observed"},) * 2
-    assert (session["release"], session["response_creates"]) == (None, {"value": 2, "kind": "derived"})
+    for name, value, kind in (
+        ("refusals", 1, "observed"), ("submissions", 1, "observed"), ("response_creates", 2, "derived"),
+        ("session_updates", 1, "derived"),
+    ):  # fmt: skip
+        assert session[name] == value
+        assert session["counts"][name] == {"value": value, "kind": kind}
+    assert (session["release"], session["release_given"]) == (None, False)
     assert session["release_candidates"] == ["0.9.0", "0.9.1", "0.9.2", "0.9.3"]
     assert [(each["outcome"], each["response_creates"], each["lines"]) for each in session["turns"]] == [
         ("rejected", 1, (263, 309, 378))

@@ -148,12 +148,12 @@ class YourSessionsParameters(NotebookParameters):
     Attributes:
         capture: the file, or a run's folder; empty for none.
         release: the proxy's, where it is known; empty for what the capture says.
-        trials: sessions drawn for each release.
+        most: races that are played on every release; of more, so many are drawn by `seed`.
     """
 
     capture: str = ""
     release: str = ""
-    trials: int = Field(default=100, ge=1, le=100_000)
+    most: int = Field(default=200, ge=1, le=100_000)
     seed: int = 0
 
     @field_validator("release")

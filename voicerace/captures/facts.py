@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeGuard
 
 from voicerace.captures.questions import Answers, answers, cleared
+from voicerace.captures.races import Race, races_of
 from voicerace.captures.release_of import Told
 from voicerace.captures.seen import Count, Seen, fields_of, text_of
 from voicerace.derive import FlagCleared, flag_cleared
@@ -50,6 +51,7 @@ class CapturedSession:
         release_given: the user named it.
         answers: to the brief's questions.
         completed: the recording with what was derived; `recording` itself when nothing was.
+        races: see `captures.races`; `races_left_out` is how many responses with calls are none, by reason.
     """
 
     connection: str
@@ -69,6 +71,8 @@ class CapturedSession:
     release_given: bool
     answers: Answers
     completed: Recording
+    races: tuple[Race, ...]
+    races_left_out: Mapping[str, int]
 
     @property
     def refusals(self) -> Count:
@@ -86,7 +90,7 @@ class CapturedSession:
     @property
     def submissions(self) -> Count:
         """Results the host sent, whoever in the host sent them."""
-        return self.counts["results"]
+        return self.counts["submissions"]
 
 
 def capture_session(
@@ -103,7 +107,8 @@ def capture_session(
 ) -> CapturedSession:
     """All that can be said of one recording.
 
-    The counts: host_messages, upstream_events, user_texts, calls, results, repeated_results (beyond one per call),
+    The counts: host_messages, upstream_events, user_texts, calls, submissions (results, whoever in the host sent them),
+    repeated_results (beyond one per call),
     default_errors (results that are the component's own error), responses (response.created), refusals,
     refusals_hidden (kept from the host), other_errors, session_updates, response_creates, commits.
 
@@ -121,7 +126,7 @@ def capture_session(
     seen = Seen(recording)
     line = line or _nowhere
     outcome, why, verdict, completed = _outcome(seen) if told is None else _told(told, recording)
-    derived = told.derived[0] if told is not None and told.derived else None
+    derived = told.derived if told is not None else None
     if derived is not None:
         said, given = told.release if told is not None else None, told.given if told is not None else False
         found = answers(completed, verdict, lambda seq: line(derived.origin.get(seq, 0)), derived.cleared_early)
@@ -132,6 +137,10 @@ def capture_session(
         said, given, early = _flag(recording, release)
         found = answers(completed, verdict, line, early)
     counts = _counts(seen, hidden, updates_logged)
+    turns = verdict.turns if verdict is not None else ()
+    # Readings may share the session's outcome and not each turn's.
+    agreed_on = outcome != "unknown" and (len(turns) == 1 or told is None or told.readings == 1)
+    races, left_out = races_of(completed, turns, sure=agreed_on)
     provenance = recording.provenance
     times = [at for event in recording.events if (at := event.at_ns("proxy")) is not None]
     zero_us, start_us, end_us = (provenance.get(name) for name in ("file_start_us", "start_us", "end_us"))
@@ -158,6 +167,8 @@ def capture_session(
         release_given=given,
         answers=found,
         completed=completed,
+        races=races,
+        races_left_out=left_out,
     )
 
 
@@ -199,7 +210,7 @@ def _counts(seen: Seen, hidden: frozenset[int] | None, updates_logged: bool) -> 
         "upstream_events": Count(len(seen.came), came),
         "user_texts": Count(sum(event.type == "InjectUserMessage" for event in seen.host), host),
         "calls": Count(calls, came),
-        "results": Count(results, host),
+        "submissions": Count(results, host),
         "repeated_results": repeated,
         "default_errors": Count(own, "unknown" if own is None else host),
         "responses": Count(sum(event.type == realtime.RESPONSE_CREATED for event in seen.came), came),
@@ -233,9 +244,9 @@ def _outcome(seen: Seen) -> tuple[str, str, Verdict | None, Recording]:
 
 def _told(told: Told, recording: Recording) -> tuple[str, str, Verdict | None, Recording]:
     """What a log's outcome is: that on which every candidate's model and every reading agree."""
-    if not told.derived:
+    if told.derived is None:
         return "unknown", "no release's model fits this log", None, recording
-    completed = told.derived[0].recording
+    completed = told.derived.recording
     verdict = judge(completed)
     if told.contradictions:
         return "unknown", f"the log contradicts the model of {told.candidates[0]}", verdict, completed
@@ -250,10 +261,10 @@ def _told(told: Told, recording: Recording) -> tuple[str, str, Verdict | None, R
 
 def _derived_counts(told: Told, seen: Seen, before: Mapping[str, Count]) -> dict[str, Count]:
     """The counts that rest on the model; unsure where log and model differ, or the log is not whole."""
-    sure = bool(told.derived) and not told.contradictions and bool(seen.recording.observed)
+    sure = told.derived is not None and not told.contradictions and bool(seen.recording.observed)
     kind: Kind = ("derived" if seen.recording.complete else "at least") if sure else "unknown"
     found = {}
-    if told.derived:
+    if told.derived is not None:
         found["response_creates"] = Count(told.creates, kind if told.creates is not None else "unknown")
         if told.updates is not None and before["session_updates"] != Count(told.updates, "observed"):
             found["session_updates"] = Count(told.updates, kind)

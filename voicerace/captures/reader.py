@@ -179,8 +179,8 @@ def _unsaid(of: LoggedSession, said: Told) -> list[str]:
         unsaid.append(f"The log does not name the release: {', '.join(said.candidates)} would have written the same.")
     if not said.flag_agreed:
         unsaid.append("Whether the flag was cleared before response.done depends on which of these it is: give --release.")
-    if said.derived:
-        unsaid += [f"Taken for granted: {each}." for each in said.derived[0].assumed]
+    if said.derived is not None:
+        unsaid += [f"Taken for granted: {each}." for each in said.derived.assumed]
     if not of.updates_logged:
         unsaid.append("Call ids and results are not logged: a result sent twice shows only where there are more than calls.")
     if of.elided:

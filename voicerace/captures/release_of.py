@@ -41,7 +41,8 @@ class Told:
         candidates: tags that are left; those of one program stand for each other.
         evidence: what speaks for it.
         contradictions: where log and model differ, with the line; of the release given, else of the nearest.
-        derived: the recording completed, in each reading, by the first candidate's model; empty without a candidate.
+        derived: the recording completed, in the plainest reading, by the first candidate's model; None without one.
+        readings: in how many ways that model can read the log; they differ in what is not logged.
         creates: `response.create` on which candidates and readings agree; None when they do not.
         updates: the same of `session.update`.
         outcomes: outcome -> why, of every candidate and reading.
@@ -53,7 +54,8 @@ class Told:
     candidates: tuple[str, ...]
     evidence: tuple[Evidence, ...]
     contradictions: tuple[Evidence, ...]
-    derived: tuple[Derived, ...]
+    derived: Derived | None
+    readings: int
     creates: int | None
     updates: int | None
     outcomes: dict[str, str]
@@ -119,7 +121,8 @@ def _told(session: LoggedSession, rows: list[ProxyRelease], given: ProxyRelease 
         (given.tag,) if given is not None else _tags(rows),
         tuple(evidence),
         tuple(against),
-        tuple(first),
+        first[0],
+        len(first),
         creates.pop() if len(creates) == 1 else None,
         updates.pop() if len(updates) == 1 else None,
         outcomes,
@@ -137,7 +140,7 @@ def _without(session: LoggedSession, marks: list[Evidence]) -> Told:
             against += [Evidence(each.what, _line(session, each.seq)) for each in differs]
         found.append((len(against), row.tag, against))
     nearest = min(found, key=lambda each: each[0])
-    return Told(None, False, (), tuple(marks), tuple(nearest[2]), (), None, None, {})
+    return Told(None, False, (), tuple(marks), tuple(nearest[2]), None, 0, None, None, {})
 
 
 def _tags(rows: Sequence[ProxyRelease]) -> tuple[str, ...]:

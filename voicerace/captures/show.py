@@ -15,7 +15,8 @@ from voicerace.captures.seen import Count
 
 __all__ = ["SCHEMA", "inspect_json", "inspect_lines", "quantiles", "times_of"]
 
-SCHEMA: Final = 1
+#: 2: the counts of a session are numbers, and under ``counts`` with how sure they are.
+SCHEMA: Final = 2
 _LISTED: Final = 20
 _TIMES: Final[dict[Literal["result_delay_ms", "gap_ms"], str]] = {
     "result_delay_ms": "A result after its call, at the proxy",
@@ -92,13 +93,13 @@ def _session(session: CapturedSession) -> dict[str, Any]:
         "why": session.why,
         "start": session.start,
         "duration_ms": session.duration_ms,
-        "refusals": _count(session.refusals),
-        "session_updates": _count(session.session_updates),
-        "response_creates": _count(session.response_creates),
+        "refusals": session.refusals.value,
+        "session_updates": session.session_updates.value,
+        "response_creates": session.response_creates.value,
         "counts": {name: _count(count) for name, count in session.counts.items()},
         "result_delay_ms": list(session.result_delay_ms),
         "gap_ms": list(session.gap_ms),
-        "submissions": _count(session.submissions),
+        "submissions": session.submissions.value,
         "unread_records": session.unread_records,
         "cannot_say": list(session.cannot_say),
         "refused_at_ms": list(session.refused_at_ms),

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from voicerace.captures import Capture, inspect_json, inspect_lines, read_capture
+from voicerace.captures import Capture, TimeProfile, inspect_json, inspect_lines, read_capture
 from voicerace.captures.align import pairs_of
 from voicerace.captures.compare import compare_captures, compare_lines
 from voicerace.captures.copies import FORMATS, exported, redacted
@@ -47,19 +47,27 @@ def inspect(
     file: File,
     release: GivenRelease = None,
     host: Annotated[Path | None, typer.Option("--with", metavar="HAR", help="The same sessions, seen by the host.")] = None,
+    times: Annotated[Path | None, typer.Option(metavar="DIR", help="Write the measured times there, for a sweep.")] = None,
     as_json: options.Json = False,
 ) -> int:
     """Say what a capture shows, session by session, with the lines it rests on, and what it cannot say.
 
     With --with, sessions that both files have are put on the proxy's clock; its offset is given with its uncertainty.
+    With --times, each measured time becomes a CSV file, and the options that let a sweep draw from them are printed.
     """
     capture = reading(file, release)
     found = [] if host is None else pairs_of(reading(host), capture)
+    profile = TimeProfile.of(capture) if times is not None else None
+    given = profile.write(times) if profile is not None and times is not None else {}
+    words = " ".join(f"--{name.replace('_', '-')} {text}" for name, text in given.items())
     if as_json:
         aligned = {} if host is None else {"aligned": [each.to_json() for each in found]}
-        print_json({**inspect_json(capture), **aligned})
+        sweep = {} if profile is None else {"sweep_times": given, "sweep_notes": list(profile.notes)}
+        print_json({**inspect_json(capture), **aligned, **sweep})
     else:
         print_lines([*inspect_lines(capture), *(printable(each.line(), 400) for each in found)])
+        if profile is not None:
+            print_lines([f"For a sweep: --trials 100 {words}", *(f"  {each}" for each in profile.notes)])
     return 0
 
 

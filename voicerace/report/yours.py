@@ -1,49 +1,87 @@
-"""A capture's sessions in tables, and what their times would mean on every release of the proxy.
+"""A capture's sessions for a page or a notebook: frames and texts, none of which holds a text of the capture.
 
-The expected shares are computed by drawing a delay and a gap, each from all that were measured, and playing a session of
-the models with them: `ASSUMPTIONS` says what that takes for granted.
+The calls that a page needs, all taking a `Capture` of `voicerace.captures.read_capture(path, release)`:
+
+- `session_rows`: a row per session: release, outcome, the counts and how sure each is.
+- `evidence_rows`: a row per session: which releases fit, with the lines that say so, and contradictions.
+- `answer_rows`: a row per session: the brief's questions, each with the lines it rests on.
+- `order_rows`: of one session, what decides, in the order at the proxy.
+- `time_rows`: the measured delay and gap, with counts and quantiles.
+- `map_points`, `map_trials`: the races as points, and the release's map behind them, with the capture's own network.
+- `expected`, `back_test`, `left_out`, `ASSUMPTIONS` (`report.expected`): the rate of each outcome on every release.
+- `notes`: what the file cannot say, once.
+
+Places are lines of the file (of a HAR: frames, counted over the file); of a derived message, its cause's.
 """
 
 from __future__ import annotations
 
-import csv
 import math
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import pandas as pd
 
-from voicerace.captures import Capture
-from voicerace.captures.show import times_of
-from voicerace.errors import InputError
-from voicerace.measures import measured
-from voicerace.statistics import summarise
+from voicerace.captures import Capture, CapturedSession, Count
+from voicerace.captures.show import quantiles, times_of
+from voicerace.captures.times import network_of
+from voicerace.report.expected import ASSUMPTIONS, back_test, expected, left_out
 from voicerace.sweep import trials_of
-from voicerace.tables.releases import PROXIES
 
-__all__ = ["ASSUMPTIONS", "answer_rows", "capture_map", "evidence_rows", "expected", "write_times"]
+__all__ = [
+    "ASSUMPTIONS",
+    "answer_rows",
+    "back_test",
+    "evidence_rows",
+    "expected",
+    "left_out",
+    "map_points",
+    "map_trials",
+    "notes",
+    "order_rows",
+    "session_rows",
+    "time_rows",
+]
 
-ASSUMPTIONS: Final = (
-    "Delay and gap are drawn independently of each other, each from all that the capture has.",
-    "Both are as seen at the proxy, so the delay contains the host's round trip: that is 0 in these sessions.",
-    "The quickest confirmation of an item is taken to be the upstream's round trip, and all of it network; "
-    "without one, the round trip is taken to be 0.",
-    "One call and one result per session, sent once: a second submission is not in these shares.",
-    "The intervals (Wilson, 95 %) are those of the draws; that the capture stands for all sessions is not in them.",
-)
+_COUNTED: Final = (
+    "calls", "submissions", "repeated_results", "default_errors", "responses", "refusals", "refusals_hidden",
+    "session_updates", "response_creates",
+)  # fmt: skip
+_WORDS: Final = {"observed": "", "derived": " (derived)", "at least": " at least", "unknown": " perhaps"}
+#: Beyond the farthest point, so that it does not lie on the map's edge.
+_BEYOND: Final = 1.2
+
+
+def session_rows(capture: Capture) -> pd.DataFrame:
+    """A row per session: ``session`` (its number), ``release``, ``given``, ``outcome``, ``why``, ``started``, and each
+    count as a number (``refusals``, Int64, missing where unknown) with its kind beside it (``refusals_kind``)."""
+    rows = []
+    for number, of in enumerate(capture.sessions, start=1):
+        row: dict[str, object] = {
+            "session": number,
+            "release": _release(of),
+            "given": of.release_given,
+            "outcome": of.outcome,
+            "why": of.why,
+            "started": of.start,
+        }
+        for name in _COUNTED:
+            count = of.counts[name]
+            row |= {name: count.value, f"{name}_kind": count.kind}
+        rows.append(row)
+    frame = pd.DataFrame(rows)
+    return frame.astype(dict.fromkeys(_COUNTED, "Int64")) if len(frame) else frame
 
 
 def evidence_rows(capture: Capture) -> pd.DataFrame:
-    """Per session: which releases fit, and the lines that say so, or that contradict."""
+    """A row per session: ``release`` (those that fit), ``given``, ``evidence``, ``contradictions``, with their lines."""
     rows = []
     for number, of in enumerate(capture.sessions, start=1):
         said = of.told
         rows.append(
             {
                 "session": number,
-                "release": ", ".join(said.candidates) if said is not None else of.release or "unknown",
+                "release": _release(of),
                 "given": of.release_given,
                 "evidence": "; ".join(f"line {e.line}: {e.what}" for e in (said.evidence if said else ()) if e.line),
                 "contradictions": "; ".join(f"line {e.line}: {e.what}" for e in (said.contradictions if said else ())),
@@ -53,77 +91,116 @@ def evidence_rows(capture: Capture) -> pd.DataFrame:
 
 
 def answer_rows(capture: Capture) -> pd.DataFrame:
-    """The brief's questions, a row per session, each number with the lines of the file that it rests on."""
+    """The brief's questions, a row per session, each number with its kind and the lines of the file that it rests on."""
     rows = []
     for number, of in enumerate(capture.sessions, start=1):
         found = of.answers
-        twice = [f"call {s.call}: {_with_lines(s.results, s.lines)}, by {s.by}" for s in found.submissions]
+        twice = [f"call {s.call}: {s.results} results{_lines(s.lines)}, by {s.by}" for s in found.submissions]
         cleared = [f"by {c.by} (line {c.line}), {c.updates} session.update before the end" for c in found.cleared or ()]
+        turns = [f"{turn.response_creates}{_lines(turn.lines)}" for turn in found.turns]
+        sure = _WORDS[of.response_creates.kind]
         rows.append(
             {
                 "session": number,
-                "session.update": _with_lines(of.session_updates.value, found.update_lines),
-                "response.create from the first result on, per turn": "; ".join(
-                    _with_lines(turn.response_creates, turn.lines) for turn in found.turns
-                ),
-                "submitted twice": "; ".join(twice) or "none seen",
+                "session.update": _count(of.session_updates) + _lines(found.update_lines),
+                "response.create from the first result on, per turn": "; ".join(f"{each}{sure}" for each in turns)
+                if of.response_creates.value is not None
+                else "unknown",
+                "submitted twice": "; ".join(twice) or _none_twice(of),
                 "flag cleared before response.done": "unknown" if found.cleared is None else "; ".join(cleared) or "no",
             }
         )
     return pd.DataFrame(rows)
 
 
-def write_times(capture: Capture, folder: Path) -> dict[str, str]:
-    """Write the measured times as CSV files, for a sweep or a session: time name -> ``@file.csv`` of the grammar.
+def order_rows(capture: Capture, session: int = 1) -> pd.DataFrame:
+    """What decides in one session, numbered from 1: ``at_ms`` since the first, ``line``, ``what``, ``derived``."""
+    order = capture.sessions[session - 1].answers.order
+    return pd.DataFrame(order, columns=["at_ms", "line", "what", "derived"])
 
-    Raises:
-        InputError: the capture has no delay or no gap.
+
+def time_rows(capture: Capture) -> pd.DataFrame:
+    """The measured times, in ms, at the proxy: ``time``, ``from``, ``count`` and quantiles (values that were seen)."""
+    what = {
+        "result_delay_ms": "a call's arguments complete -> its result",
+        "gap_ms": "the last call's arguments complete -> response.done",
+    }
+    rows = [{"time": name, "from": words, **quantiles(times_of(capture, name))} for name, words in what.items()]  # type: ignore[arg-type]
+    return pd.DataFrame(rows)
+
+
+def map_points(capture: Capture) -> pd.DataFrame:
+    """The races as points: ``session``, ``release``, ``gap_ms``, ``tool_ms`` (the first result's delay), ``outcome``."""
+    rows = [
+        (number, of.release or _release(of), race.gap_ms, race.result_delay_ms, race.outcome)
+        for number, of in enumerate(capture.sessions, start=1)
+        for race in of.races
+    ]
+    return pd.DataFrame(rows, columns=["session", "release", "gap_ms", "tool_ms", "outcome"])
+
+
+def map_trials(capture: Capture, steps: int = 20, release: str | None = None) -> pd.DataFrame:
+    """The trials of the map that lies behind `map_points`; `steps` cells a side, reaching beyond every point.
+
+    The upstream's round trip is the longest that the capture allows, and items are confirmed as late as they mostly were:
+    with none of it, points would lie beside the border that they were really on.
+
+    Args:
+        release: whose map; without one, that of the first session whose release is known, else 0.9.1.
     """
-    found: dict[str, str] = {}
-    for name, values in (("tool_ms", times_of(capture, "result_delay_ms")), ("gap_ms", times_of(capture, "gap_ms"))):
-        if not values:
-            raise InputError("capture", f"has no {name.removesuffix('_ms')} of a session", "one with a call and its result")
-        path = folder / f"{name}.csv"
-        with path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([[name], *([max(0.0, each)] for each in values)])
-        found[name] = f"@{path}"
-    return found
+    races = [race for of in capture.sessions for race in of.races]
+    rtt = network_of(capture.sessions).rtt_ms
+    acks = sorted(race.ack_ms for race in races if race.ack_ms is not None)
+    ack = max(0.0, acks[len(acks) // 2] - rtt) if acks else 0.0
+    times: dict[str, str] = {"host_rtt_ms": "0", "upstream_rtt_ms": f"{rtt:g}", "ack_ms": f"{ack:g}"}
+    for name, values in (
+        ("tool_ms", [race.result_delay_ms for race in races]),
+        ("gap_ms", [race.gap_ms for race in races]),
+    ):
+        step = math.ceil(max([50.0, *values]) * _BEYOND / steps)
+        times[name] = f"0:{step * steps}:{step}"
+    tag = release or next((each for of in capture.sessions if (each := _first(of)) is not None), "0.9.1")
+    return trials_of({"releases": (tag,), "times": times, "ties": False})
 
 
-def expected(capture: Capture, trials: int = 100, seed: int = 0, releases: Sequence[str] = ()) -> pd.DataFrame:
-    """How often each outcome is to be expected on every release with the capture's times.
-
-    Returns:
-        As `statistics.summarise`, one row per release and outcome: ``count`` of ``judged``, ``share``, ``low``, ``high``.
-
-    Raises:
-        InputError: the capture has no delay or no gap.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        times: dict[str, object] = {**write_times(capture, Path(folder)), "host_rtt_ms": "0", "ack_ms": "0"}
-        times["upstream_rtt_ms"] = f"{_upstream_rtt_ms(capture):g}"
-        tags = tuple(releases) or tuple({row.source: tag for tag, row in reversed(PROXIES.items())}.values())[::-1]
-        spec = {"releases": tags, "times": times, "trials": trials, "seed": seed, "ties": False}
-        return summarise(trials_of(spec))
+def notes(capture: Capture) -> list[str]:
+    """What the capture cannot say: what is true of every session once, of others with their numbers."""
+    said: dict[str, list[int]] = {}
+    for number, of in enumerate(capture.sessions, start=1):
+        for sentence in of.cannot_say:
+            said.setdefault(sentence, []).append(number)
+    every = len(capture.sessions)
+    return [
+        sentence if len(those) == every else f"Session {', '.join(map(str, those))}: {sentence}"
+        for sentence, those in said.items()
+    ]
 
 
-def capture_map(capture: Capture, steps: int = 20) -> pd.DataFrame:
-    """The trials of the map for the capture's release, reaching beyond its delays and gaps; `steps` cells a side."""
-    named = [of.release or (of.told.candidates[0] if of.told and of.told.candidates else None) for of in capture.sessions]
-    grids = {}
-    for name, values in (("tool_ms", times_of(capture, "result_delay_ms")), ("gap_ms", times_of(capture, "gap_ms"))):
-        step = math.ceil(max([50.0, *values]) * 1.2 / steps)
-        grids[name] = f"0:{step * steps}:{step}"
-    release = next((tag for tag in named if tag is not None), "0.9.1")
-    return trials_of({"releases": (release,), "times": grids, "ties": False})
+def _release(of: CapturedSession) -> str:
+    """Every release that fits, or unknown."""
+    if of.told is not None and of.told.candidates:
+        return ", ".join(of.told.candidates)
+    return of.release or "unknown"
 
 
-def _upstream_rtt_ms(capture: Capture) -> float:
-    found = [each for of in capture.sessions for each in measured(of.completed).get("ack_ms", ()) if each >= 0]
-    return min(found, default=0.0)
+def _first(of: CapturedSession) -> str | None:
+    return of.release or (of.told.candidates[0] if of.told is not None and of.told.candidates else None)
 
 
-def _with_lines(value: int | None, lines: Sequence[int]) -> str:
-    shown = "unknown" if value is None else str(value)
+def _none_twice(of: CapturedSession) -> str:
+    """What can be said where no call was seen with two results."""
+    repeated = of.counts["repeated_results"]
+    if repeated.value is None:
+        return "unknown: ids are not logged"
+    if repeated.value:
+        return f"{_count(repeated)} beyond one per call; ids are not logged"
+    return "no" if repeated.kind in ("observed", "derived") else "none seen"
+
+
+def _count(count: Count) -> str:
+    return "unknown" if count.value is None else f"{count.value}{_WORDS[count.kind]}"
+
+
+def _lines(lines: Sequence[int]) -> str:
     known = [str(line) for line in lines if line]
-    return f"{shown} (lines {', '.join(known)})" if known else shown
+    return f" (line{'s' if len(known) > 1 else ''} {', '.join(known)})" if known else ""

@@ -1,0 +1,168 @@
+"""Where do a capture's own sessions lie, and is what is expected of other releases what these releases really do?"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.played import play
+from test_har import frames, har
+
+from voicerace.captures import Capture, TimeProfile, read_capture
+from voicerace.cli import main
+from voicerace.engines.session import Session
+from voicerace.errors import InputError
+from voicerace.plots import plot_map
+from voicerace.recording import Recording, write_recordings
+from voicerace.report import yours
+from voicerace.report.expected import programs
+from voicerace.sweep import trials_of
+from voicerace.verdict import judge
+
+LOGS = Path(__file__).parents[1] / "data" / "logs"
+TAGS = sorted(path.name.removesuffix(".log.gz") for path in LOGS.glob("*.log.gz"))
+NETWORK = {"upstream_rtt_ms": "60", "ack_ms": "35", "gap_ms": "300"}
+
+
+def at_proxy(recording: Recording) -> Recording:
+    """What of a recording one saw who stood at the proxy: its links, and one time of each message."""
+    seen = [
+        replace(e, observed_at="tap", **{"sent_ns" if e.link.receiver == "proxy" else "received_ns": None})
+        for e in recording.events
+        if "proxy" in e.link
+    ]
+    observed = tuple(link for link in recording.observed if "proxy" in link)
+    return replace(recording, events=tuple(seen), observed=observed)
+
+
+def captured(path: Path, *asked: dict[str, object]) -> Capture:
+    """A capture of sessions with some network, by somebody at the proxy."""
+    write_recordings(path, [at_proxy(play(**{"release": "0.9.1", **each})) for each in asked])  # type: ignore[arg-type]
+    return read_capture(path)
+
+
+def outcomes(capture: Capture, release: str, column: str = "count") -> dict[str, int]:
+    rows = yours.expected(capture, [release])
+    return {row["outcome"]: row[column] for row in rows.to_dict("records") if row[column]}
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_do_the_races_of_a_real_log_come_out_as_recorded_when_played_again(tag: str) -> None:
+    """A log has when the proxy handled a message: one just started handles its first up to 40 ms behind the wire."""
+    capture, wire = read_capture(LOGS / f"{tag}.log.gz"), read_capture(LOGS / f"{tag}.jsonl.gz")
+    logged, passed = (yours.map_points(each).sort_values(["gap_ms", "tool_ms"]) for each in (capture, wire))
+    assert len(logged) == len(passed) >= 2
+    for name in ("gap_ms", "tool_ms"):
+        assert list(logged[name].sort_values()) == pytest.approx(list(passed[name].sort_values()), abs=45)
+    assert yours.left_out(capture) == {"the user spoke or wrote meanwhile": 1}
+    agreed, known = yours.back_test(capture)
+    assert agreed == known >= 1
+
+
+@pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.10.2", "0.11.1"])
+@pytest.mark.parametrize("handler", ["return", "void_ref", "async_ref"])
+def test_is_what_is_expected_of_a_release_what_it_does(tmp_path: Path, release: str, handler: str) -> None:
+    """The truth: the same sessions, played on that release. The capture is of 0.9.1 and sees neither network nor tool."""
+    tools = (60, 100, 150, 190, 210, 230, 270, 290, 320)
+    asked = [{"handler": handler, "times": {**NETWORK, "host_rtt_ms": "20", "tool_ms": str(tool)}} for tool in tools]
+    capture = captured(tmp_path / "a.jsonl", *asked)
+    truth = Counter(judge(play(release=release, **each)).outcome for each in asked)  # type: ignore[arg-type]
+    assert outcomes(capture, release) == dict(truth)
+
+
+def test_says_the_interval_that_the_network_is_not_known(tmp_path: Path) -> None:
+    """A result at 270 ms with a gap of 300: with 60 ms of network its create comes behind the end, with none before."""
+    capture = captured(tmp_path / "a.jsonl", {"times": {**NETWORK, "tool_ms": "270"}})
+    (row,) = [each for each in yours.expected(capture, ["0.9.1"]).to_dict("records") if each["outcome"] == "answered"]
+    assert (row["count"], row["count_no_network"], row["judged"], row["share"]) == (1, 0, 1, 1.0)
+    assert (row["low"], row["high"]) == (0.0, 1.0)
+
+
+def test_is_the_interval_that_of_the_sessions_not_of_the_draws(tmp_path: Path) -> None:
+    few = captured(tmp_path / "a.jsonl", *[{"tool_ms": 50}] * 5)
+    rows = yours.expected(few, ["0.9.1"]).to_dict("records")
+    assert [(row["outcome"], row["count"], row["judged"]) for row in rows] == [("rejected", 5, 5)]
+    assert rows[0]["low"] == pytest.approx(0.566, abs=0.001)
+
+
+def test_are_all_programs_asked_and_is_a_sample_drawn_by_its_seed(tmp_path: Path) -> None:
+    capture = captured(tmp_path / "a.jsonl", *[{"tool_ms": tool} for tool in range(0, 300, 15)])
+    assert set(yours.expected(capture)["release"]) == set(programs())
+    one, same, other = (yours.expected(capture, ["0.9.1"], most=7, seed=seed) for seed in (1, 1, 2))
+    assert one.equals(same)
+    assert set(one["judged"]) == {7}
+    assert not one.equals(other)
+
+
+def test_is_what_is_no_race_left_out_with_its_reason(tmp_path: Path) -> None:
+    asked: list[dict[str, object]] = [{}, {"scenario": "parallel"}, {"handler": "void_ref", "tool_end": "none"}]
+    capture = captured(tmp_path / "a.jsonl", *asked)
+    assert yours.left_out(capture) == {"several calls in one response": 1, "only the component's error": 1}
+    assert list(yours.map_points(capture)["session"]) == [1]
+    browser = read_capture(har(tmp_path / "a.har", frames(play(), "s")))
+    assert yours.map_points(browser).empty
+    for ask in (yours.expected, TimeProfile.of):
+        with pytest.raises(InputError, match="capture"):
+            ask(browser)
+
+
+def test_which_of_two_results_is_the_components(tmp_path: Path) -> None:
+    styles = {"void_ref": "error first", "async_ref": "error last", "return": "none"}
+    for handler, further in styles.items():
+        capture = captured(tmp_path / f"{handler}.jsonl", {"handler": handler, "tool_ms": 70})
+        assert [race.further for of in capture.sessions for race in of.races] == [further]
+    twice = captured(tmp_path / "twice.jsonl", {"scenario": "double", "repeat_ms": 30})
+    assert [(race.further, race.further_ms) for of in twice.sessions for race in of.races] == [("app twice", 30.0)]
+    assert [race.further for of in read_capture(LOGS / "0.9.1.log.gz").sessions for race in of.races].count("unknown") == 1
+
+
+def test_lies_every_point_on_its_own_outcome_of_the_map(tmp_path: Path) -> None:
+    """With a network of 60 ms the border is 60 ms below the gap: the map behind the points has it too."""
+    asked = [{"times": {**NETWORK, "tool_ms": str(tool)}} for tool in range(200, 300, 10)]
+    capture = captured(tmp_path / "a.jsonl", *asked)
+    points, cells = yours.map_points(capture), yours.map_trials(capture, steps=18)
+    for point in points.to_dict("records"):
+        near = cells.iloc[((cells["gap_ms"] - point["gap_ms"]) ** 2 + (cells["tool_ms"] - point["tool_ms"]) ** 2).argmin()]
+        if abs(point["tool_ms"] - 240) > 20:
+            assert near["outcome"] == point["outcome"]
+    assert plot_map(cells, points=points).get_title("left").startswith("Proxy 0.9.1")
+
+
+def test_do_the_tables_say_how_sure_each_number_is_and_where_it_stands() -> None:
+    capture = read_capture(LOGS / "0.9.1.log.gz")
+    rows = yours.session_rows(capture)
+    assert list(rows["response_creates_kind"]) == ["derived"] * 3
+    assert all("0.9.1" in each for each in rows["release"])
+    answers = yours.answer_rows(capture).to_dict("records")
+    assert all("(derived)" in row["session.update"] and "line" in row["session.update"] for row in answers)
+    assert any("2 results (lines " in row["submitted twice"] for row in answers)
+    order = yours.order_rows(capture, 1)
+    assert list(order["what"])[:2] == ["Settings", "session.update"]
+    assert list(order["derived"])[:2] == [False, True]
+    times = yours.time_rows(capture).set_index("time")
+    assert (times.loc["gap_ms", "count"], times.loc["result_delay_ms", "count"]) == (3, 4)
+    assert any("not logged" in each for each in yours.notes(capture))
+
+
+def test_do_measured_times_drive_a_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = [{"times": {**NETWORK, "tool_ms": str(tool)}} for tool in (50, 90, 260)]
+    capture = captured(tmp_path / "a.jsonl", *asked)
+    profile = TimeProfile.of(capture)
+    assert profile.values["tool_ms"] == (50.0, 90.0, 260.0)
+    assert profile.values["gap_ms"] == (300.0,) * 3
+    assert profile.fixed["upstream_rtt_ms"] == 60.0  # a refusal is the quickest answer of all
+    trials = trials_of({"releases": ("0.9.1",), "times": profile.write(tmp_path / "times"), "trials": 30, "ties": False})
+    assert set(trials["tool_ms"]) == {50.0, 90.0, 260.0}
+    assert Counter(trials["outcome"]).keys() == {"rejected", "answered"}
+    with (tmp_path / "times" / "tool_ms.csv").open() as file:
+        assert list(csv.reader(file)) == [["tool_ms"], ["50"], ["90"], ["260"]]
+    with pytest.raises(InputError, match="there already"):
+        profile.write(tmp_path / "times")
+
+    assert main(["inspect", str(tmp_path / "a.jsonl"), "--times", str(tmp_path / "more"), "--json"]) == 0
+    given = json.loads(capsys.readouterr().out)["sweep_times"]
+    assert Session.of(times=given).times.ns("gap_ms", 0, 0) == 300_000_000
