@@ -102,7 +102,7 @@ def _session(entry: Mapping[str, Any], messages: list[Any], first: int, number: 
     events: list[Event] = []
     unread = 0
     for each in messages:
-        link = {"send": _SEND, "receive": _RECEIVE}.get(each.get("type") if isinstance(each, dict) else None)  # type: ignore[arg-type]
+        link = {"send": _SEND, "receive": _RECEIVE}.get(str(_get(each, "type")))
         payload = _payload(each)
         if link is None or payload is None:
             unread += 1

@@ -18,6 +18,7 @@ from voicerace.parties.script import Output, Plan
 from voicerace.parties.upstream_state import PHASES, Knobs, UpstreamState
 from voicerace.recording import Payload
 from voicerace.wire import realtime
+from voicerace.wire.kinds import misplaced
 
 __all__ = ["Knobs", "Upstream", "UpstreamState"]
 
@@ -47,10 +48,14 @@ class Upstream(Listener):
                 return self._effects()
             try:
                 payload = json.loads(payload)
-            except ValueError:
+            except (ValueError, RecursionError):
                 payload = None
         if not isinstance(payload, Mapping):
             self._error("invalid_json", "The event is no JSON object.", {})
+            return self._effects()
+        if (wrong := misplaced(payload)) is not None:
+            event_id = payload.get("event_id")
+            self._error("invalid_type", wrong, {"event_id": event_id} if isinstance(event_id, str) else {})
             return self._effects()
         match payload.get("type"):
             case realtime.SESSION_UPDATE:

@@ -1,0 +1,44 @@
+"""`python -m tests.faults`: every target, each in a process of its own; prints counts, exits 1 when something was found."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from tests.faults.run import TARGETS, Result, play
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--inputs", type=int, default=10_000, help="per target [10000]")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--first", type=int, default=0, help="the number of the first input")
+    parser.add_argument("--only", action="append", choices=[*TARGETS], help="may be repeated [all]")
+    parser.add_argument("--jobs", type=int, default=1, help="targets at a time")
+    given = parser.parse_args()
+    good = True
+    # A fresh process each, so that the peak of memory is its own.
+    with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+        waiting = [pool.submit(play, name, given.inputs, given.seed, given.first) for name in given.only or TARGETS]
+        for each in waiting:
+            result = each.result()
+            good &= result.good
+            show(result)
+    return 0 if good else 1
+
+
+def show(result: Result) -> None:
+    total = result.counts.total() + len(result.found)
+    said = ", ".join(f"{count} {name}" for name, count in sorted(result.counts.items()))
+    print(f"{result.target:<10}{total:>7} inputs  {len(result.found)} crashes or hangs  {said}")
+    print(f"{'':<10}slowest {result.slowest_s:.2f} s, memory +{result.grown_mib:.0f} MiB, {result.seconds:.0f} s in all", flush=True)
+    for (where, what), count in Counter((each.where, each.what.partition(":")[0]) for each in result.found).most_common():
+        first = next(each for each in result.found if each.where == where and each.what.startswith(what))
+        print(f"{'':<10}{count} times at {where or '?'}: {first.what!r}; first --only {result.target} --first {first.number} --inputs 1")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""The mock upstream and the model of every release's proxy, over sessions in which messages are damaged.
+
+A session is one that really passed at a running proxy (data/conformance), with some of its messages mutated, lost, doubled,
+or sent in a frame of the other kind; timers that the party sets ring in between, in any order.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from tests.faults.mutate import binary_for_text, deep, mutated_json
+from voicerace.engines.session import Session
+from voicerace.errors import InputError
+from voicerace.parties.party import Cancel, Close, Effects, Open, Party, Send, SetTimer
+from voicerace.recording import Payload, read_recordings
+from voicerace.tables.releases import PROXIES
+from voicerace.wire.frames import frame_of, payload_of
+
+__all__ = ["proxy", "upstream"]
+
+ROOT = Path(__file__).parents[2]
+_TAGS: Final = ("0.9.1", "0.9.4", "0.11.1")
+#: Codes that a close frame may have, and the two that stand for none.
+_CODES: Final = {None, 1000, 1001, 1002, 1003, 1006, 1007, 1008, 1009, 1011}
+_KNOBS: Final[tuple[dict[str, str], ...]] = (
+    {},
+    {"function_output": "item_done"},
+    {"function_output": "response_done", "session_update_active": "refuse"},
+    {"binary_frames": "refuse", "item_before_output": "no", "server_turn_taken": "waits"},
+    {"reply_status": "failed"},
+    {"error_after_create": "server_error"},
+)
+
+
+@cache
+def sessions() -> tuple[tuple[tuple[str, str, Payload], ...], ...]:
+    """(sender, receiver, payload) of all that passed in each of the kept cases."""
+    found = []
+    for tag in _TAGS:
+        for recording in read_recordings(ROOT / "data" / "conformance" / f"{tag}.jsonl.gz"):
+            passed = [(*_ends(event.link), event.payload) for event in recording.events if event.kind == "message"]
+            found.append(tuple(passed))
+    return tuple(found)
+
+
+def _ends(link: Any) -> tuple[str, str]:
+    return link.sender, link.receiver
+
+
+@cache
+def said() -> tuple[Any, ...]:
+    """Messages of every kind, for pieces that belong elsewhere."""
+    kinds = {(sender, str(payload.get("type"))): payload for each in sessions() for sender, _, payload in each
+             if isinstance(payload, dict)}  # fmt: skip
+    return tuple(kinds.values())
+
+
+class Table:
+    """A party on its own: what it does is checked and kept to its timers; nobody else is there.
+
+    Args:
+        session: whose times.
+        party: who sits there.
+    """
+
+    def __init__(self, session: Session, party: Party) -> None:
+        self.session = session
+        self.party = party
+        self.timers: set[str] = set()
+        self.counts: Counter[str] = Counter()
+        self.closed = False
+
+    def do(self, effects: Effects) -> None:
+        """Whatever a party decides can be carried out: it goes through a socket, and lasts a time that there is."""
+        for effect in effects:
+            if isinstance(effect, Send):
+                frame = frame_of(effect.payload)
+                frame.encode("utf-8", "surrogatepass") if isinstance(frame, str) else frame
+                kind = effect.payload.get("type") if isinstance(effect.payload, dict) else None
+                self.counts["error" if kind in ("error", "Error") else "sent"] += 1
+            elif isinstance(effect, SetTimer):
+                assert self.session.times.ns(effect.after, effect.index, 0) >= 0
+                self.timers.add(effect.name)
+            elif isinstance(effect, Cancel):
+                self.timers.discard(effect.name)
+            elif isinstance(effect, Close):
+                assert effect.code in _CODES, f"close code {effect.code}"
+                self.closed = True
+            else:
+                assert isinstance(effect, Open)
+
+    def ring(self, rng: random.Random) -> None:
+        name = rng.choice(sorted(self.timers))
+        self.timers.discard(name)
+        self.do(self.party.timer(name))
+
+
+def damaged(payload: Payload, rng: random.Random) -> list[Payload]:
+    """What arrives in place of a message, as an engine hands it over."""
+    turn = rng.randrange(100)
+    if turn < 50:
+        return [payload]
+    if turn < 53:
+        return []
+    if turn < 56:
+        return [payload] * rng.choice((2, 3))
+    if turn < 57:
+        return [payload_of(deep(rng))]
+    if turn < 60:
+        return [rng.randbytes(rng.choice((0, 1, 2, 3, 4_801, 9_600, 70_000)))]
+    if not isinstance(payload, dict):
+        return [payload_of(rng.choice(("", "[1]", "null", '"x"', "7", "{}", "NaN", '{"type":{}}', "\x00")))]
+    if turn < 72:
+        return [payload_of(binary_for_text(payload, rng))]
+    # As it would come out of a socket: NaN and half pairs survive Python's own JSON.
+    return [payload_of(json.dumps(mutated_json(payload, rng, said())))]
+
+
+def _play(rng: random.Random, name: str, session: Session) -> str:
+    table = Table(session, session.parties()[name])
+    table.do(table.party.start())
+    try:
+        for sender, receiver, payload in rng.choice(sessions()):
+            while table.timers and rng.random() < 0.4:
+                table.ring(rng)
+            if receiver == name:
+                for each in damaged(payload, rng):
+                    table.do(table.party.message(sender, each))
+            if table.closed:
+                return "closed by it"
+        for _ in range(100):
+            if not table.timers or table.closed:
+                break
+            table.ring(rng)
+        neighbours = {"upstream": ("proxy",), "proxy": ("component", "upstream")}[name]
+        table.do(table.party.closed(rng.choice(neighbours), rng.choice((None, 1000, 1006, 1011))))
+    except InputError as error:
+        # What a model does not do ends its session, with one line that says so.
+        assert "\n" not in str(error)
+        return "ended by it, with a reason"
+    return "played, errors sent" if table.counts["error"] else "played"
+
+
+def upstream(rng: random.Random, folder: Path) -> str:
+    return _play(rng, "upstream", Session.of(modality=rng.choice(("text", "audio")), knobs_given=rng.choice(_KNOBS)))
+
+
+def proxy(rng: random.Random, folder: Path) -> str:
+    return _play(rng, "proxy", Session.of(release=rng.choice([*PROXIES])))

@@ -1,0 +1,160 @@
+"""The three readers of captures, over files that are damaged: a console log, a HAR file, a recording."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tests.faults.mutate import deep, mutated_bytes, mutated_json
+from voicerace.captures import inspect_json, inspect_lines, read_capture
+from voicerace.captures.compare import compare_captures, compare_lines
+from voicerace.captures.copies import FORMATS, exported, redacted
+from voicerace.errors import InputError
+from voicerace.recording import Link, read_recordings
+
+__all__ = ["har", "jsonl", "log"]
+
+ROOT = Path(__file__).parents[2]
+#: A reader's error is one line for a terminal.
+_LONGEST = 1_500
+
+
+@cache
+def logs() -> tuple[bytes, ...]:
+    """One connection of every sample log: the records in which its name stands."""
+    found = []
+    for path in sorted((ROOT / "data" / "logs").glob("*.log.gz")):
+        records = gzip.decompress(path.read_bytes()).split(b"\n{\n")
+        own = [each for each in records[1:] if b"'c1'" in each]
+        found.append(b"{\n" + b"\n{\n".join(own or records[1:40]))
+    return (*found, (ROOT / "tests" / "data" / "console-0.9.1-refused.log").read_bytes())
+
+
+@cache
+def recordings() -> tuple[bytes, ...]:
+    """One recording of each of the sample logs' wires, and some of the conformance cases."""
+    found = []
+    for path in sorted((ROOT / "data").glob("*/*[0-9].jsonl.gz")):
+        each = read_recordings(path)
+        found += ["".join(line + "\n" for line in one.lines()).encode() for one in each[:: max(1, len(each) // 4)][:4]]
+    return tuple(found)
+
+
+@cache
+def hars() -> tuple[Any, ...]:
+    """The HAR file that Playwright wrote, and recordings of the host's side in that form."""
+    found = [json.loads((ROOT / "tests" / "data" / "playwright-chromium.har").read_bytes())]
+    host = {Link("component", "proxy"): "send", Link("proxy", "component"): "receive"}
+    for path in sorted((ROOT / "data" / "logs").glob("*.jsonl.gz"))[::3]:
+        one = read_recordings(path)[0]
+        messages = [
+            {"type": host[event.link], "time": 1.7e9 + (event.at_ns("proxy") or 0) / 1e9, "opcode": 1,
+             "data": json.dumps(event.payload)}
+            for event in one.on(*host)
+            if isinstance(event.payload, dict) and event.kind == "message"
+        ]  # fmt: skip
+        entry = {"_resourceType": "websocket", "request": {"url": "ws://localhost:8080/openai"}, "_webSocketMessages": messages}
+        found.append({"log": {"version": "1.2", "entries": [entry]}})
+    return tuple(found)
+
+
+def shown(path: Path, rng: random.Random) -> str:
+    """Read it and show it in every way; what became of it. Anything but an `InputError` is a finding of the caller's."""
+    try:
+        capture = read_capture(path)
+        json.dumps(inspect_json(capture), allow_nan=False)
+        lines = [*inspect_lines(capture)]
+        if rng.random() < 0.2:
+            lines += compare_lines(compare_captures(capture, capture))
+        assert all(line.isprintable() for line in lines), "a line that does not print"
+        if rng.random() < 0.2:
+            for line in redacted(path):
+                line.encode()
+        if rng.random() < 0.2 and capture.sessions:
+            exported(capture, rng.choice(FORMATS), rng.randint(1, len(capture.sessions))).encode()
+    except InputError as error:
+        said = str(error)
+        assert said.isprintable(), f"an error that does not print: {said!r}"
+        assert len(said) <= _LONGEST, f"an error of {len(said)} characters"
+        return "refused"
+    return "read, with gaps" if capture.unread else "read"
+
+
+def _reading(name: str, make: Callable[[random.Random], bytes]) -> Callable[[random.Random, Path], str]:
+    def one(rng: random.Random, folder: Path) -> str:
+        path = folder / name
+        data = make(rng)
+        # Compressed now and then, and cut behind that.
+        if rng.random() < 0.05:
+            data, path = gzip.compress(data, 1), folder / f"{name}.gz"
+            data = data if rng.random() < 0.5 else mutated_bytes(data, rng, most=1)
+        path.write_bytes(data)
+        return shown(path, rng)
+
+    return one
+
+
+def _log(rng: random.Random) -> bytes:
+    return mutated_bytes(rng.choice(logs()), rng, logs())
+
+
+def _jsonl(rng: random.Random) -> bytes:
+    data = rng.choice(recordings())
+    if rng.random() < 0.4:
+        return mutated_bytes(data, rng, recordings())
+    lines = data.splitlines()
+    for _ in range(rng.randint(1, 3)):
+        at = rng.randrange(len(lines))
+        record = json.loads(lines[at])
+        if rng.random() < 0.02:
+            lines[at] = deep(rng).encode()
+            break
+        if isinstance(inner := record.get("json", record.get("provenance")), dict) and rng.random() < 0.7:
+            # Within a message, where every line is still an event.
+            inner = mutated_json(inner, rng)
+            record["json" if "json" in record else "provenance"] = inner if isinstance(inner, dict) else {}
+        else:
+            record = mutated_json(record, rng)
+        lines[at] = _dumped(record)
+        if not isinstance(record, dict):
+            break
+    return b"\n".join(lines) + b"\n"
+
+
+def _har(rng: random.Random) -> bytes:
+    value = rng.choice(hars())
+    if rng.random() < 0.3:
+        return mutated_bytes(json.dumps(value).encode(), rng, [json.dumps(each).encode() for each in hars()])
+    if rng.random() < 0.02:
+        return b'{"log":{"entries":' + deep(rng).encode() + b"}}"
+    changed = mutated_json(value, rng, hars(), most=6)
+    messages = _messages(changed)
+    if messages and rng.random() < 0.5:
+        each = rng.choice(messages)
+        if isinstance(each.get("data"), str) and each["data"].startswith("{"):
+            try:
+                each["data"] = json.dumps(mutated_json(json.loads(each["data"]), rng))
+            except ValueError:
+                each["data"] = deep(rng)
+    return _dumped(changed)
+
+
+def _messages(value: Any) -> list[dict[str, Any]]:
+    try:
+        return [each for entry in value["log"]["entries"] for each in entry["_webSocketMessages"] if isinstance(each, dict)]
+    except (KeyError, TypeError):
+        return []
+
+
+def _dumped(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+log = _reading("a.log", _log)
+jsonl = _reading("a.jsonl", _jsonl)
+har = _reading("a.har", _har)

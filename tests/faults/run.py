@@ -1,0 +1,112 @@
+"""Plays a number of inputs of one target, each within a time and all within a memory, and counts what became of them."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from types import FrameType
+from typing import Final
+
+from tests.faults import parties, readers
+
+__all__ = ["TARGETS", "Found", "Result", "play"]
+
+TARGETS: Final[dict[str, Callable[[Random, Path], str]]] = {
+    "log": readers.log,
+    "har": readers.har,
+    "jsonl": readers.jsonl,
+    "upstream": parties.upstream,
+    "proxy": parties.proxy,
+}
+#: No input here is more than a few hundred kB: what takes longer hangs.
+LONGEST_S: Final = 20
+#: What all inputs of a target together may add to the process's memory.
+MOST_MIB: Final = 400
+
+
+@dataclass(frozen=True)
+class Found:
+    """An input that something could not stand."""
+
+    number: int
+    what: str
+    where: str
+
+
+@dataclass
+class Result:
+    """What became of a target's inputs.
+
+    Attributes:
+        counts: how many inputs ended how.
+        found: those that crashed or hung.
+        slowest_s: the longest that one took.
+        grown_mib: what the peak of the process's memory grew by.
+        seconds: for all of them.
+    """
+
+    target: str
+    counts: Counter[str] = field(default_factory=Counter)
+    found: list[Found] = field(default_factory=list)
+    slowest_s: float = 0.0
+    grown_mib: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def good(self) -> bool:
+        return not self.found and self.grown_mib <= MOST_MIB
+
+
+class HungError(BaseException):
+    """An input took too long; nobody catches it by accident."""
+
+
+@contextmanager
+def within(seconds: int) -> Iterator[None]:
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise HungError
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def play(target: str, inputs: int, seed: int, first: int = 0) -> Result:
+    """Inputs `first` and on of a target: the same for the same seed."""
+    result = Result(target)
+    one, began = TARGETS[target], time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        one(Random(f"{target} {seed} warm"), Path(folder))  # noqa: S311
+        before = _peak_mib()
+        for number in range(first, first + inputs):
+            start = time.monotonic()
+            try:
+                with within(LONGEST_S):
+                    result.counts[one(Random(f"{target} {seed} {number}"), Path(folder))] += 1
+            except HungError:
+                result.found.append(Found(number, f"hangs: more than {LONGEST_S} s", ""))
+            except Exception as error:
+                last = traceback.extract_tb(error.__traceback__)[-1]
+                said = f"{type(error).__name__}: {error}"[:200]
+                result.found.append(Found(number, said, f"{Path(last.filename).name}:{last.lineno} {last.name}"))
+            result.slowest_s = max(result.slowest_s, time.monotonic() - start)
+        result.grown_mib = _peak_mib() - before
+    result.seconds = time.monotonic() - began
+    return result
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
