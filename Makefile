@@ -6,13 +6,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: report test lab lint types bench clean lock
+.PHONY: report test faults lab lint types bench clean lock
 
 report: $(STAMP)
 	@$(BIN)/voicerace report
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest
+
+# Damaged files, messages and frames: 10,000 each; `make faults INPUTS=500` takes fewer.
+faults: $(STAMP)
+	@$(BIN)/python -m tests.faults --inputs $(or $(INPUTS),10000)
 
 lab: $(STAMP)
 	@$(BIN)/jupyter lab notebooks

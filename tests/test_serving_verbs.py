@@ -136,7 +136,7 @@ def test_a_session_that_is_told_to_end_leaves_what_it_recorded(verb: list[str], 
     async def stopped() -> tuple[str, str]:
         async with api(session(gap_ms=5000)) as api_url, proxy(session(), api_url) as url:
             with child([*verb, "--proxy", url, "--out", str(file)]) as process:
-                deadline = time.monotonic() + 10
+                deadline = time.monotonic() + 60  # a busy machine takes long to start a program
                 while not file.exists() and time.monotonic() < deadline:
                     await asyncio.sleep(0.02)
                 await asyncio.sleep(0.3)

@@ -34,10 +34,14 @@ def show(result: Result) -> None:
     total = result.counts.total() + len(result.found)
     said = ", ".join(f"{count} {name}" for name, count in sorted(result.counts.items()))
     print(f"{result.target:<10}{total:>7} inputs  {len(result.found)} crashes or hangs  {said}")
-    print(f"{'':<10}slowest {result.slowest_s:.2f} s, memory +{result.grown_mib:.0f} MiB, {result.seconds:.0f} s in all", flush=True)
+    print(
+        f"{'':<10}slowest {result.slowest_s:.2f} s, memory +{result.grown_mib:.0f} MiB, {result.seconds:.0f} s in all",
+        flush=True,
+    )
     for (where, what), count in Counter((each.where, each.what.partition(":")[0]) for each in result.found).most_common():
         first = next(each for each in result.found if each.where == where and each.what.startswith(what))
-        print(f"{'':<10}{count} times at {where or '?'}: {first.what!r}; first --only {result.target} --first {first.number} --inputs 1")
+        again = f"--only {result.target} --first {first.number} --inputs 1"
+        print(f"{'':<10}{count} times at {where or '?'}: {first.what!r}; one of them: {again}")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ _TOKENS: Final = (
     b"{", b"}", b"[", b"]", b'"', b"'", b"`", b"\\", b"\\u", b"\\x", b",", b":", b"null", b"NaN", b"-Infinity", b"1e999",
     b"9" * 5_000, b"0x1n", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\r", b"\r\n", b"\n\n", b"\x1b[31m", b"{\n",
     b"}\n", b"<ref *1> [Circular *1]", b"[Object: null prototype]", b"... 7 more items", b"Symbol(x)", b"\n  at f (x.js:1:1)",
-    b'{"voicerace_recording":1}\n', b'{"end":0}\n', b'{"log":{"entries":[]}}', b"\x1f\x8b\x08", b"data:;base64,", b"-1", b"1e-9",
+    b'{"voicerace_recording":1}\n', b'{"end":0}\n', b'{"log":{"entries":[]}}', b"\x1f\x8b\x08", b"data:;base64,", b"-1",
 )  # fmt: skip
 
 

@@ -155,7 +155,7 @@ def redacted_jsonl(lines: Iterable[str], by: Redactor) -> Iterator[str]:
     for line in lines:
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(record, dict):
             for name in ("text",):
@@ -169,7 +169,7 @@ def redacted_har(entries: Iterable[Mapping[str, Any]], by: Redactor) -> str:
     """A HAR with its frames and nothing else: no header, no cookie, no query, no name of a host."""
     found = []
     for entry in entries:
-        frames = entry.get("_webSocketMessages")
+        frames = entry.get("_webSocketMessages") if isinstance(entry, dict) else None
         if isinstance(frames, list):
             found.append(
                 {
@@ -182,7 +182,9 @@ def redacted_har(entries: Iterable[Mapping[str, Any]], by: Redactor) -> str:
 
 
 def _frame(frame: Mapping[str, Any], by: Redactor) -> dict[str, Any]:
-    kept = {name: frame[name] for name in ("type", "time", "opcode", "code") if name in frame}
+    # Nothing but what they are there for: a text in one of these fields is somebody's.
+    kept = {name: frame[name] for name in ("time", "opcode", "code") if isinstance(frame.get(name), (int, float))}
+    kept |= {"type": frame["type"]} if frame.get("type") in ("send", "receive") else {}
     data = frame.get("data")
     if not isinstance(data, str):
         return kept

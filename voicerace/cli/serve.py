@@ -21,6 +21,7 @@ from voicerace.cli.text import session_line
 from voicerace.engines import clock
 from voicerace.engines.door import Door
 from voicerace.engines.faults import Fault
+from voicerace.engines.limits import Limits
 from voicerace.engines.serving import Make, Server, proxy_visitors, upstream_visitors
 from voicerace.engines.session import Session
 from voicerace.engines.targets import UpstreamTarget
@@ -38,6 +39,17 @@ _Listen = Annotated[str, typer.Option(metavar="[HOST:]PORT", help="Where to list
 _Sessions = Annotated[
     int | None,
     typer.Option("--sessions", metavar="N", min=1, help="Take N sessions, then stop; required on a real API. [no end]"),
+]
+_AtOnce = Annotated[
+    int,
+    typer.Option(metavar="N", min=1, max=4000, help="Sessions at a time; another one gets a 503.", rich_help_panel="Limits"),
+]
+_LifetimeS = Annotated[
+    float, typer.Option(metavar="S", min=0.1, max=86_400, help="A session is ended after so long.", rich_help_panel="Limits")
+]
+_SessionMib = Annotated[
+    float,
+    typer.Option(metavar="MIB", min=0.001, max=4096, help="A session that sends more is ended.", rich_help_panel="Limits"),
 ]
 _FailOn = Annotated[list[str] | None, typer.Option(metavar="OUTCOME", help="Exit 1 on it; may be repeated.")]
 _Certificate = Annotated[Path | None, typer.Option(metavar="FILE", help="Serve wss:// with this certificate chain (PEM).")]
@@ -72,6 +84,9 @@ def upstream(
     certificate: _Certificate = None,
     certificate_key: _Key = None,
     sessions: _Sessions = None,
+    at_once: _AtOnce = 200,
+    lifetime_s: _LifetimeS = Limits.lifetime_s,
+    session_mib: _SessionMib = 64.0,
     out: options.Out = None,
     fail_on: _FailOn = None,
 ) -> int:
@@ -92,7 +107,8 @@ def upstream(
     tls = _tls(certificate, certificate_key)
     parameters = {"faults": fault or [], **_known(every, "modality", "calls", "preamble", "profile", "times", "knobs", "seed")}
     targets = {"upstream": [{"name": "mock"}]}
-    serving = Serving("serve upstream", listen, _REALTIME, parameters, targets, tls, sessions, out, fail_on or [])
+    limits = Limits(at_once, lifetime_s, session_mib)
+    serving = Serving("serve upstream", listen, _REALTIME, parameters, targets, tls, limits, sessions, out, fail_on or [])
     return _serve(serving, lambda: upstream_visitors(every, faults))
 
 
@@ -110,6 +126,9 @@ def proxy(
     profile: options.Profile = "loopback",
     seed: options.Seed = 0,
     sessions: _Sessions = None,
+    at_once: _AtOnce = 200,
+    lifetime_s: _LifetimeS = Limits.lifetime_s,
+    session_mib: _SessionMib = 64.0,
     out: options.Out = None,
     fail_on: _FailOn = None,
 ) -> int:
@@ -126,7 +145,8 @@ def proxy(
         "upstream": [target.to_json()],
     }
     parameters = _known(session, "release", "profile", "times", "seed")
-    serving = Serving("serve proxy", listen, "/openai", parameters, targets, None, sessions, out, fail_on or [])
+    limits = Limits(at_once, lifetime_s, session_mib)
+    serving = Serving("serve proxy", listen, "/openai", parameters, targets, None, limits, sessions, out, fail_on or [])
     return _serve(serving, lambda: proxy_visitors(session, target))
 
 
@@ -140,6 +160,7 @@ class Serving:
         path: where clients are told to connect.
         parameters, targets: for `run.json`.
         tls: to serve ``wss://``.
+        limits: of what it takes.
         sessions: how many; None for no end.
         out: the folder; None for a new one in ``runs``.
         fail_on: outcomes.
@@ -151,6 +172,7 @@ class Serving:
     parameters: Mapping[str, Any]
     targets: Mapping[str, Any]
     tls: ssl.SSLContext | None
+    limits: Limits
     sessions: int | None
     out: Path | None
     fail_on: Sequence[str]
@@ -176,7 +198,7 @@ def _serve(serving: Serving, make: Callable[[], Make]) -> int:
 
     async def recorded() -> None:
         # The port first: a server that cannot be leaves no folder.
-        async with Door(host, port, tls=serving.tls) as door:
+        async with Door(host, port, tls=serving.tls, limits=serving.limits) as door:
             info = _info(serving, door.address)
             with new_folder(serving.out, info["parameters"]) as folder:
                 _write_info(folder, info)

@@ -23,6 +23,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from voicerace.engines.connecting import OPEN_TIMEOUT_S, QUIET
+from voicerace.engines.limits import Limited, Limits
 from voicerace.engines.line import CLOSE_TIMEOUT_S, MAX_FRAME
 from voicerace.errors import InputError
 
@@ -52,6 +53,7 @@ class Door:
         host, port: where it listens; port 0 takes a free one.
         otherwise: makes the visitor for a connection that nobody waits for; without it such a connection gets a 404.
         tls: serve ``wss://``.
+        limits: of what it takes.
     """
 
     def __init__(
@@ -60,14 +62,17 @@ class Door:
         port: int = 0,
         otherwise: Callable[[Request], Visitor] | None = None,
         tls: ssl.SSLContext | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.host, self.port = host, port
+        self.limits = limits or Limits()
         self.otherwise = otherwise
         self.tls = tls
         self._tokens: dict[str, Visitor] = {}
         self._next: tuple[Visitor, asyncio.Event] | None = None
         self._turn = asyncio.Lock()
         self._at_door: dict[ServerConnection, Visitor] = {}
+        self._inside: set[ServerConnection] = set()
         self._watching: set[asyncio.Task[None]] = set()
         self._server: Server | None = None
 
@@ -88,6 +93,7 @@ class Door:
                 max_queue=None,
                 logger=QUIET,
                 ssl=self.tls,
+                create_connection=type("Connection", (Limited,), {"limits": self.limits}),
             )
         except (OSError, OverflowError) as error:
             number = getattr(error, "errno", None)
@@ -127,6 +133,17 @@ class Door:
                 self._next = None
 
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        if len(self._inside) >= self.limits.at_once:
+            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, f"{self.limits.at_once} sessions are open already\n")
+        # Before anything is awaited: of two at one moment, the second is counted with the first.
+        self._inside.add(connection)
+        try:
+            return await self._shown_in(connection, request)
+        finally:
+            if connection not in self._at_door:
+                self._inside.discard(connection)
+
+    async def _shown_in(self, connection: ServerConnection, request: Request) -> Response | None:
         token = request.path.partition("?")[0].rpartition("/")[2]
         visitor = self._tokens.pop(token, None)
         if visitor is None and self._next is not None:
@@ -151,6 +168,7 @@ class Door:
 
         async def see_off() -> None:
             await connection.wait_closed()
+            self._inside.discard(connection)
             if (visitor := self._at_door.pop(connection, None)) is not None:
                 visitor.hang_up()
 
@@ -162,5 +180,15 @@ class Door:
         visitor = self._at_door.pop(connection, None)
         if visitor is None:
             return  # gone already
-        with contextlib.suppress(WebSocketException):
-            await visitor.serve(connection)
+        lifetime_s = self.limits.lifetime_s
+        over = connection.loop.call_later(lifetime_s, _end, connection, f"open for more than {lifetime_s:g} s")
+        try:
+            with contextlib.suppress(WebSocketException):
+                await visitor.serve(connection)
+        finally:
+            over.cancel()
+
+
+def _end(connection: ServerConnection, reason: str) -> None:
+    if isinstance(connection, Limited):
+        connection.end(reason)

@@ -17,6 +17,7 @@ from websockets.asyncio.connection import Connection
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
+from voicerace.engines.limits import POLICY
 from voicerace.engines.place import Place
 from voicerace.parties.party import ABNORMAL
 from voicerace.recording import Link, Payload
@@ -251,6 +252,8 @@ def drop(connection: Connection) -> None:
 def why_closed(closed: ConnectionClosed, neighbour: str) -> str:
     """In words, why a connection ended that nobody closed properly."""
     sent = closed.sent
+    if sent is not None and sent.code == POLICY:
+        return f"the connection of {neighbour} was ended here: {sent.reason}"
     if sent is not None and sent.code == 1009:
         return f"{neighbour} sent a frame of more than {MAX_FRAME // 2**20} MiB"
     if sent is not None and sent.code in (1002, 1007):

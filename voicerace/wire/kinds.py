@@ -13,7 +13,11 @@ from voicerace.wire import input_audio, realtime
 __all__ = ["misplaced"]
 
 #: A kind of JSON value, and what the error calls it.
-_KINDS: Final[Mapping[str, tuple[Any, str]]] = {"object": (Mapping, "an object"), "list": (list, "an array"), "text": (str, "a string")}
+_KINDS: Final[Mapping[str, tuple[Any, str]]] = {
+    "object": (Mapping, "an object"),
+    "list": (list, "an array"),
+    "text": (str, "a string"),
+}
 _CLIENT: Final = (("event_id", "text"),)
 _FIELDS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     realtime.SESSION_UPDATE: (

@@ -1,0 +1,35 @@
+"""A small share of the faults suite (`make faults`): damaged files and messages; each is read or refused, in time."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.run import TARGETS, play
+
+
+@pytest.mark.parametrize(("target", "inputs"), [("log", 30), ("har", 150), ("jsonl", 60), ("upstream", 150), ("proxy", 150)])
+def test_no_crash_and_no_hang(target: str, inputs: int) -> None:
+    result = play(target, inputs, seed=7)
+    assert result.found == []
+    assert result.good
+    # The inputs get behind the first check: of each target some are read, and some are not whole.
+    assert len(result.counts) > 1
+
+
+def test_a_crash_a_hang_and_an_unprintable_error_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def crashes(rng: object, folder: object) -> str:
+        raise KeyError("x")
+
+    def hangs(rng: object, folder: object) -> str:
+        while True:
+            pass
+
+    monkeypatch.setitem(TARGETS, "crashes", lambda rng, folder: crashes(rng, folder) if rng.random() < 0.5 else "read")
+    monkeypatch.setitem(TARGETS, "hangs", hangs)
+    monkeypatch.setattr("tests.faults.run.LONGEST_S", 1)
+    monkeypatch.setattr("tests.faults.run._warm", lambda *_: None)
+    found = play("crashes", 30, seed=1)
+    assert found.found
+    assert found.found[0].where.endswith("crashes")
+    assert len(found.found) + found.counts.total() == 30
+    assert [each.what for each in play("hangs", 1, seed=1).found] == ["hangs: more than 1 s"]

@@ -1,0 +1,208 @@
+"""Do our servers hold their limits, and go on for everybody else? Whoever breaks one is told, and the recording says so."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.relayed import echo, target, url_of
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from tests.support.rogue import CLEAN, session
+from voicerace.cli import main
+from voicerace.engines.connecting import QUIET
+from voicerace.engines.door import Door
+from voicerace.engines.limits import Limits
+from voicerace.engines.line import MAX_FRAME
+from voicerace.engines.recorder import Recorder
+from voicerace.engines.relay import Relay
+from voicerace.engines.serving import Server, upstream_visitors
+from voicerace.recording import Link, Recording
+from voicerace.wire import realtime
+
+UP, DOWN = Link("component", "proxy"), Link("proxy", "component")
+
+
+@contextlib.asynccontextmanager
+async def serving(folder: Path, **limits: Any) -> AsyncIterator[tuple[str, list[Recording]]]:
+    """The mock upstream with limits; gives its address, and the sessions that ended."""
+    ended: list[Recording] = []
+    async with Door(limits=Limits(**limits)) as door:
+        server = Server(door, upstream_visitors(session()), folder, lambda _, recording: ended.append(recording))
+        running = asyncio.ensure_future(server.run())
+        yield door.address, ended
+        server.stop.set()
+        await running
+
+
+def dial(url: str) -> connect:
+    return connect(url, proxy=None, compression=None, logger=QUIET, max_size=None)
+
+
+async def works(url: str) -> None:
+    """A session as it should be, from its beginning to an answer."""
+    async with dial(url) as client:
+        await client.recv()
+        await client.send(json.dumps(realtime.update_session({"type": "realtime"})))
+        assert json.loads(await client.recv())["type"] == "session.updated"
+
+
+async def ended_with(client: ClientConnection) -> tuple[int | None, str]:
+    """The code and the reason that a server ends a connection with."""
+    async with asyncio.timeout(10):
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await client.recv()
+    return client.close_code, client.close_reason or ""
+
+
+async def gone(ended: list[Recording], count: int) -> None:
+    async with asyncio.timeout(10):
+        while len(ended) < count:
+            await asyncio.sleep(0.01)
+
+
+def faults(recording: Recording) -> list[str]:
+    return [str(each.payload["reason"]) for each in recording.events if each.kind == "fault" and isinstance(each.payload, dict)]
+
+
+def test_no_more_sessions_at_a_time_than_it_says(tmp_path: Path) -> None:
+    async def crowded() -> None:
+        async with serving(tmp_path, at_once=2) as (url, _):
+            async with dial(url) as one, dial(url):
+                with pytest.raises(InvalidStatus, match="503"):
+                    await dial(url)
+                await one.close()
+                await asyncio.sleep(0.05)
+                await works(url)  # whoever leaves makes room
+            # Ten at one moment are counted one behind the other.
+            came = await asyncio.gather(*(dial(url).__aenter__() for _ in range(10)), return_exceptions=True)
+            inside = [each for each in came if isinstance(each, ClientConnection)]
+            assert len(inside) == 2
+            await asyncio.gather(*(each.close() for each in inside))
+
+    CLEAN(crowded())
+
+
+def test_a_session_ends_after_its_time(tmp_path: Path) -> None:
+    async def long() -> list[Recording]:
+        async with serving(tmp_path, lifetime_s=0.2) as (url, ended):
+            async with dial(url) as client:
+                assert await ended_with(client) == (1008, "open for more than 0.2 s")
+            await gone(ended, 1)
+            await works(url)
+            return ended
+
+    assert faults(CLEAN(long())[0]) == ["the connection of proxy was ended here: open for more than 0.2 s"]
+
+
+def test_a_session_that_sends_too_much_is_ended_and_what_came_before_is_kept(tmp_path: Path) -> None:
+    async def flood() -> list[Recording]:
+        async with serving(tmp_path, session_mib=0.1) as (url, ended):
+            async with dial(url) as client:
+                with contextlib.suppress(ConnectionClosed):
+                    for _ in range(200):
+                        await client.send(json.dumps({"type": "x", "padding": "y" * 1_000}))
+                assert (await ended_with(client))[0] in (1008, 1006)
+            await gone(ended, 1)
+            await works(url)
+            return ended
+
+    first = CLEAN(flood())[0]
+    assert faults(first) == ["the connection of proxy was ended here: more than 0.1 MiB in one session"]
+    assert 0 < sum(event.link.sender == "proxy" for event in first.events) < 110
+
+
+def test_a_frame_that_is_too_big_is_not_taken(tmp_path: Path) -> None:
+    async def big() -> list[Recording]:
+        async with serving(tmp_path) as (url, ended):
+            async with dial(url) as client:
+                # The header is enough: nobody waits for the rest.
+                client.transport.write(b"\x81\xff" + (MAX_FRAME + 1).to_bytes(8, "big") + b"mask")
+                assert (await ended_with(client))[0] == 1009
+            await gone(ended, 1)
+            await works(url)
+            return ended
+
+    assert faults(CLEAN(big())[0]) == ["proxy sent a frame of more than 16 MiB"]
+
+
+def test_a_handshake_that_is_none_or_never_ends_keeps_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicerace.engines.door.OPEN_TIMEOUT_S", -4.7)  # 0.3 s with the door's own five
+
+    async def rude() -> None:
+        async with serving(tmp_path) as (url, ended):
+            host, port = url.removeprefix("ws://").split(":")
+            said = [
+                b"", b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/1.1\r\n", b"\x00" * 70_000, b"GET /" + b"a" * 100_000,
+                b"GET / HTTP/1.1\r\n" + b"X-A: b\r\n" * 5_000, b"POST / HTTP/1.1\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
+            ]  # fmt: skip
+            for each in said:
+                reader, writer = await asyncio.open_connection(host, int(port))
+                writer.write(each)
+                async with asyncio.timeout(5):  # it is the server who ends it
+                    with contextlib.suppress(ConnectionError):
+                        await reader.read()
+                writer.close()
+            await works(url)
+            await gone(ended, 1)
+
+    CLEAN(rude())
+
+
+def test_the_relay_holds_the_same_limits() -> None:
+    async def relayed() -> list[Recording]:
+        relays: list[Relay] = []
+
+        def visitor(_: Any) -> Relay:
+            relays.append(Relay("component", "proxy", url_of(server), Recorder({}, (UP, DOWN))))
+            return relays[-1]
+
+        async with target(echo) as server, Door(otherwise=visitor, limits=Limits(1, 0.3)) as door:
+            async with dial(door.address) as client:
+                await client.send("one")
+                assert await client.recv() == "one"
+                with pytest.raises(InvalidStatus, match="503"):
+                    await dial(door.address)
+                assert (await ended_with(client))[0] == 1008
+            await asyncio.wait_for(relays[0].over, 5)
+        return [each.recorder.close() for each in relays]
+
+    (recording,) = asyncio.run(relayed())
+    assert [event.payload for event in recording.events if event.kind == "message"] == ["one", "one"]
+    assert "the connection of component was ended here: open for more than 0.3 s" in faults(recording)
+
+
+def listening(words: list[str], monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The addresses that a verb binds."""
+    bound: set[str] = set()
+    real = socket.socket.bind
+
+    def bind(self: socket.socket, address: Any) -> None:
+        if self.type == socket.SOCK_STREAM and not isinstance(address, str):
+            bound.add(address[0])
+        real(self, address)
+
+    monkeypatch.setattr(socket.socket, "bind", bind)
+    main(words)
+    return bound
+
+
+def test_a_relay_binds_to_this_machine_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["capture", "--host", "0=ws://127.0.0.1:9", "--upstream", "0=ws://127.0.0.1:9", "--out", str(tmp_path / "run")]
+    assert listening([*words, "--", "true"], monkeypatch) == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("verb", ["upstream", "proxy"])
+def test_a_server_says_that_it_listens_on_this_machine_only(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", verb, "--help"]) == 0
+    assert re.search(r"127\.0\.0\.1:818\d", capsys.readouterr().out)
+    assert Door().host == "127.0.0.1"
