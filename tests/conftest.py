@@ -19,6 +19,37 @@ settings.register_profile(
 settings.register_profile("explore", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
+#: Files whose sessions run on the real clock: beside another process that computes they come late, and fail for it.
+REAL_CLOCK = frozenset(
+    {
+        "test_capture_verb",
+        "test_clock",
+        "test_connecting",
+        "test_contract",
+        "test_explore_live",
+        "test_fault_isolation",
+        "test_faults",
+        "test_live",
+        "test_reconnect",
+        "test_relay",
+        "test_serving",
+        "test_serving_verbs",
+        "test_sweep_live",
+        "test_tap",
+    }
+)
+#: Files that share what takes long to make.
+TOGETHER = {"test_browser": "test_report"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several processes one plays a file, because its fixtures are made once (`pytest -n 2 --dist loadgroup`)."""
+    for item in items:
+        name = item.path.stem
+        item.add_marker(pytest.mark.xdist_group(TOGETHER.get(name, name)))
+        if name in REAL_CLOCK:
+            item.add_marker("real_clock")
+
 
 @pytest.fixture(scope="session")
 def small_report(tmp_path_factory: pytest.TempPathFactory) -> Report:

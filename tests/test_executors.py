@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from voicerace.chunks import chunk_count, chunk_size
@@ -174,6 +175,23 @@ def test_a_killed_sweep_goes_on_where_its_table_ends(whole: Path, tmp_path: Path
     for path in list_parts(out):
         assert before.get(path.name, path.stat().st_mtime_ns) == path.stat().st_mtime_ns, "what is done is not done again"
     assert Run.open(out).complete
+
+
+def test_no_worker_outlives_a_sweep_that_was_killed(tmp_path: Path) -> None:
+    """And what they had in hand is written by nobody: the folder belongs to whoever goes on."""
+    out = tmp_path / "run"
+    words = ["--tool-ms", "uniform(0,300)", "--trials", "100000", "--no-ties", "--jobs", "2", "--out", str(out)]
+    with process("-m", "voicerace", "sweep", "--releases", "0.9.1", *words) as child:
+        wait_for(lambda: len(list_parts(out)) >= 1, 120)
+        workers = psutil.Process(child.pid).children(recursive=True)
+        assert len(workers) >= 2
+        child.kill()
+        child.wait(10)
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    assert not alive
+    there = [path.name for path in list_parts(out)]
+    time.sleep(0.1)
+    assert [path.name for path in list_parts(out)] == there
 
 
 def list_parts(folder: Path) -> list[Path]:

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
 from voicerace.errors import InputError
 from voicerace.statistics import cell_columns, wilson
@@ -110,6 +109,9 @@ def _difference(both: int, only: int, only_other: int, neither: int, *, level: f
     difference = (only - only_other) / (both + only + only_other + neither)
     if not estimated:
         return {"difference": difference, "low": math.nan, "high": math.nan, "p": math.nan, "kind": "computed"}
+    # Here, because loading it takes a third of the time in which the program starts.
+    from scipy.stats import binomtest
+
     low, high = paired_interval(both, only, only_other, neither, level)
     p = float(binomtest(only, only + only_other).pvalue) if only + only_other else 1.0
     return {"difference": difference, "low": low, "high": high, "p": p, "kind": "estimated"}

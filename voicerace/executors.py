@@ -7,8 +7,12 @@ error, which goes on with ``--resume``; dask gives the chunk to another worker.
 from __future__ import annotations
 
 import importlib
+import os
+import threading
+import time
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, TypeVar
 
 from joblib import Parallel, delayed
@@ -20,6 +24,8 @@ __all__ = ["Executor"]
 _Result = TypeVar("_Result")
 #: Chunks that a cluster has in hand for each of its threads: enough that none waits, few enough for its memory.
 _AHEAD: Final = 4
+#: How often a worker looks whether the process that it works for is still there.
+_LOOK_S: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,8 @@ class Executor:
         elif self.jobs == 1:
             yield from map(work, numbers)
         else:
-            yield from Parallel(n_jobs=self.jobs, return_as="generator_unordered")(delayed(work)(each) for each in numbers)
+            calls = (delayed(_on_behalf)(os.getpid(), work, each) for each in numbers)
+            yield from Parallel(n_jobs=self.jobs, return_as="generator_unordered")(calls)
 
     def _on_cluster(self, work: Callable[[int], _Result], numbers: list[int], address: str) -> Generator[_Result]:
         distributed = _distributed()
@@ -76,6 +83,24 @@ class Executor:
                 if (following := submit()) is not None:
                     done.add(following)
                 yield result
+
+
+def _on_behalf(parent: int, work: Callable[[int], _Result], number: int) -> _Result:
+    """In one of joblib's workers: `work` of `number`, and no more than that when `parent` is gone."""
+    _ends_with(parent)
+    return work(number)
+
+
+@cache
+def _ends_with(parent: int) -> None:
+    """End this process when its parent has: joblib's workers wait for minutes for one that was killed."""
+
+    def look() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK_S)
+        os._exit(1)
+
+    threading.Thread(target=look, name="end with the parent", daemon=True).start()
 
 
 def _distributed() -> Any:

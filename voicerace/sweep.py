@@ -21,7 +21,6 @@ from voicerace.chunks import SAMPLE, Work, chunk_count, chunk_size, file_word, p
 from voicerace.engines.session import Session
 from voicerace.errors import InputError
 from voicerace.executors import Executor
-from voicerace.plots import alt_outcome, plot_outcome, to_image
 from voicerace.recording import Recording
 from voicerace.run import SCHEMA, Run
 from voicerace.sweep_folder import (
@@ -211,6 +210,9 @@ def _draw(folder: Path, trials: pd.DataFrame, spec: SweepSpec, live: LiveSweep |
     if live is not None and live.computable:
         real = trials.assign(**{axis: trials[f"{axis}_achieved"].fillna(trials[axis])}) if axis in ACHIEVED else trials
         trials = trials_of(spec.model_copy(update={"releases": tuple(dict.fromkeys(real["release"])), "ties": False}))
+    # Here, because most sweeps have no picture, and a worker never: loading it takes a third of the time of a start.
+    from voicerace.plots import alt_outcome, plot_outcome, to_image
+
     kind, image = to_image(plot_outcome(trials, axis, real), alt_outcome(trials, axis, real))
     pictures = folder / PICTURES
     pictures.mkdir(exist_ok=True)

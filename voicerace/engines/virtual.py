@@ -14,7 +14,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from voicerace.engines.schedule import Playing, Schedule
 from voicerace.engines.session import Session
@@ -25,16 +25,46 @@ from voicerace.recording import LINKS, Event, Link, Payload, Recording
 __all__ = ["Tie", "VirtualEngine", "simulate", "ties"]
 
 _RANK = {"upstream": 0, "proxy": 1, "component": 2, "app": 3, "user": 4}
-_LINK = {(each.sender, each.receiver): each for each in LINKS}
-_NAME = {each: str(each) for each in LINKS}
-#: What the user sees as it is sent, at its sender.
+#: What the user sees as it is sent, at its sender; all else that it sees, it sees as it arrives.
 _SEEN_LEAVING = frozenset({Link("component", "proxy"), Link("proxy", "upstream")})
+_SEEN_ARRIVING = frozenset({Link("component", "app"), Link("upstream", "proxy")})
 #: More than any session of these scenarios needs; a model that loops ends here instead of running for ever.
 _MAX_STEPS = 200_000
 
-#: (time_ns, round, receiver rank, timer before message, sender rank, number): the order of processing; and what happens.
-#: No two have one number, so that nothing behind it is ever compared.
-_Due = tuple[int, int, int, int, int, int, tuple[Any, ...]]
+
+@dataclass(slots=True)
+class _Way:
+    """A link as the engine uses it.
+
+    Attributes:
+        link: its name.
+        delay_ns: how long a message takes; `wire`: it is a wire, and a schedule may say otherwise.
+        place: see `_place`.
+        deliver: what the receiver does with a message.
+        open: nothing is closed.
+    """
+
+    link: Link
+    delay_ns: int
+    wire: bool
+    place: int
+    deliver: Callable[[str, Payload], Effects]
+    seen_leaving: bool
+    seen_arriving: bool
+    open: bool = True
+
+
+#: (time_ns, round, place, number, cause, way, seq, kind, payload, sent_ns): the order of processing, and what happens. No two
+#: have one number, so that nothing behind it is ever compared. A timer has no way; its payload is (party, name).
+_Due: TypeAlias = tuple[int, int, int, int, int, "_Way | None", int, Literal["message", "close"], Any, int]
+
+
+def _place(receiver: str, sender: str | None) -> int:
+    """Where something stands in its round: by who gets it; a party's timers first (no sender), then by who sent it."""
+    return 100 * _RANK[receiver] + (0 if sender is None else 10 + _RANK[sender])
+
+
+_TIMERS_PLACE = {name: _place(name, None) for name in _RANK}
 
 
 @dataclass(frozen=True)
@@ -71,38 +101,53 @@ class VirtualEngine:
         self.provenance = dict(provenance or session.provenance())
         self.swap = swap
         self.now_ns = 0
-        self.steps: list[tuple[int, int, str, str, int]] = []
         self._round = 0
         self._heap: list[_Due] = []
         self._number = 0
         self._cause = -1
         self._timers: dict[tuple[str, str], int] = {}
-        self._closed: set[Link] = set()
         #: Messages of a link with lower numbers belong to a connection that is gone.
         self._since: dict[Link, int] = {}
-        self._log: list[list[Any]] = []
+        #: What was sent; an event of the recording once it arrived.
+        self._log: list[Event | _Due] = []
+        self._done: list[_Due] = []
         self._held: list[_Due] = []
         self._seen: set[int] = set()
-        self._delay_ns = self._link_delays()
+        self._ways = self._all_ways()
         if schedule is None and session.playing is not None:
             self._playing: Playing | None = session.playing
         else:
             schedule = schedule or session.schedule
             self._playing = Playing(schedule) if schedule is not None else None
 
-    def _link_delays(self) -> dict[tuple[str, str], int]:
+    def _all_ways(self) -> dict[str, dict[str, _Way]]:
+        """Every link by its sender and its receiver."""
         times, seed = self.session.times, self.session.seed
         host, upstream = times.ns("host_rtt_ms", 0, seed), times.ns("upstream_rtt_ms", 0, seed)
-        return {
+        delays_ns = {
             ("component", "proxy"): host // 2,
             ("proxy", "component"): host - host // 2,
             ("proxy", "upstream"): upstream // 2,
             ("upstream", "proxy"): upstream - upstream // 2,
         }
+        ways: dict[str, dict[str, _Way]] = {name: {} for name in _RANK}
+        watched = self._observe is not None
+        for link in LINKS:
+            sender, receiver = link
+            ways[sender][receiver] = _Way(
+                link,
+                delays_ns.get(link, 0),
+                link in delays_ns,
+                _place(receiver, sender),
+                self.parties[receiver].message,
+                watched and link in _SEEN_LEAVING,
+                watched and link in _SEEN_ARRIVING,
+            )
+        return ways
 
     def run(self) -> Recording:
         """Play the session and give back what passed."""
-        for name in ("upstream", "proxy", "component", "app", "user"):
+        for name in _RANK:
             self._apply(name, self.parties[name].start())
         while self._heap or self._held:
             if not self._heap:
@@ -111,111 +156,119 @@ class VirtualEngine:
             if self.swap is not None and self._hold(due):
                 continue
             self._process(due)
-            if len(self.steps) > _MAX_STEPS:
+            if len(self._done) > _MAX_STEPS:
                 raise RuntimeError(f"session does not end: {_MAX_STEPS} steps at {self.now_ns} ns")
         return Recording(
-            events=tuple([Event(seq, *entry) for seq, entry in enumerate(self._log)]),
+            events=tuple([each if isinstance(each, Event) else _never_arrived(each) for each in self._log]),
             provenance=self.provenance,
             clock="virtual",
             observed=LINKS,
             complete=True,
         )
 
+    @property
+    def steps(self) -> list[tuple[int, int, str, str, int]]:
+        """What was processed, in order: (number, time_ns, party, link or timer, number of its cause)."""
+        found = []
+        for time, _, _, number, cause, way, _, _, what, _ in self._done:
+            if way is not None:
+                found.append((number, time, way.link.receiver, str(way.link), cause))
+            else:
+                found.append((number, time, what[0], f"timer {what[1].partition(':')[0]}", cause))
+        return found
+
     # -- one step ----------------------------------------------------------------------------------------------------
 
     def _process(self, due: _Due) -> None:
-        self.now_ns, self._round, _, _, _, number, (kind, what, which, cause) = due
-        if kind == "timer":
-            party, name = what, which
-            if self._timers.get((party, name)) != number:
+        self.now_ns, self._round, _, number, _, way, seq, kind, payload, sent_ns = due
+        if way is None:
+            if self._timers.get(payload) != number:
                 return
-            del self._timers[party, name]
-            self.steps.append((number, self.now_ns, party, f"timer {name.partition(':')[0]}", cause))
+            del self._timers[payload]
+            party, name = payload
+            self._done.append(due)
             self._cause = number
             self._apply(party, self.parties[party].timer(name))
         else:
-            link, seq = what, which
-            if self._since and seq < self._since.get(link, 0):
+            if self._since and seq < self._since.get(way.link, 0):
                 return
-            entry = self._log[seq]
-            entry[3] = self.now_ns
-            sender, receiver = link
-            self.steps.append((number, self.now_ns, receiver, _NAME[link], cause))
+            sender, receiver = way.link
+            self._log[seq] = Event(seq, way.link, kind, sent_ns, self.now_ns, payload)
+            self._done.append(due)
             self._cause = number
-            if entry[1] == "close":
-                self._closed.add(Link(receiver, sender))
-                self._apply(receiver, self.parties[receiver].closed(sender, entry[4]["code"]))
+            if kind == "close":
+                self._ways[receiver][sender].open = False
+                self._apply(receiver, self.parties[receiver].closed(sender, payload["code"]))
             else:
-                effects = self.parties[receiver].message(sender, entry[4])
+                effects = way.deliver(sender, payload)
                 if effects:
                     self._apply(receiver, effects)
-                if sender == "upstream" or receiver == "app":
-                    self._show(link, seq)
+                if way.seen_arriving:
+                    self._show(way.link, payload, seq)
         if self.swap is not None:
             self._seen.add(number)
             if self._held and self.swap.second == number:
                 self._release_held()
 
-    def _show(self, link: Link, seq: int) -> None:
+    def _show(self, link: Link, payload: Payload, seq: int) -> None:
         """Let the user see what passed between others."""
         if self._observe is not None:
-            effects = self._observe(link.sender, link.receiver, self._log[seq][4], seq)
+            effects = self._observe(link.sender, link.receiver, payload, seq)
             if effects:
                 self._apply("user", effects)
 
     def _apply(self, party: str, effects: Effects) -> None:
+        ways = self._ways[party]
         for effect in effects:
             if isinstance(effect, Send):
-                self._send(party, effect.to, "message", effect.payload)
+                self._send(ways[effect.to], "message", effect.payload)
             elif isinstance(effect, SetTimer):
                 after = self.session.times.ns(effect.after, effect.index, self.session.seed)
                 if self._playing is not None:
                     after = self._playing.timer_ns(party, effect.name, after)
-                self._timers[party, effect.name] = self._number
-                self._push(after, party, 0, _RANK[party], ("timer", party, effect.name, self._cause))
+                timer = (party, effect.name)
+                self._timers[timer] = number = self._number
+                self._number = number + 1
+                now, round_ = self.now_ns, 0 if after else self._round + 1
+                due: _Due = (now + after, round_, _TIMERS_PLACE[party], number, self._cause, None, -1, "message", timer, now)
+                heapq.heappush(self._heap, due)
             elif isinstance(effect, Cancel):
                 self._timers.pop((party, effect.name), None)
             elif isinstance(effect, Close):
-                self._send(party, effect.to, "close", {"code": effect.code})
-                self._closed.add(_LINK[party, effect.to])
+                self._send(ways[effect.to], "close", {"code": effect.code})
+                ways[effect.to].open = False
             elif isinstance(effect, Open):
-                self._open_again(_LINK[party, effect.to])
+                self._open_again(ways[effect.to].link)
+
+    def _send(self, way: _Way, kind: Literal["message", "close"], payload: Payload) -> None:
+        if not way.open:
+            return
+        now, log = self.now_ns, self._log
+        delay = way.delay_ns
+        if self._playing is not None and way.wire:
+            delay = self._playing.travel_ns(way.link, now)
+        number, seq = self._number, len(log)
+        self._number = number + 1
+        round_ = 0 if delay else self._round + 1
+        due: _Due = (now + delay, round_, way.place, number, self._cause, way, seq, kind, payload, now)
+        log.append(due)
+        heapq.heappush(self._heap, due)
+        if way.seen_leaving and kind == "message":
+            self._show(way.link, payload, seq)
 
     def _open_again(self, link: Link) -> None:
         """The proxy and the upstream begin anew; the connection opens in no time (the real one takes a round trip)."""
-        self._log.append([link, "open", self.now_ns, self.now_ns, {}])
+        self._log.append(Event(len(self._log), link, "open", self.now_ns, self.now_ns, {}))
         renewed = {name: party for name in ("upstream", "proxy") if isinstance(party := self.parties[name], Renewable)}
-        links = {each for each in LINKS if "proxy" in each}
-        self._closed -= links
-        self._since |= dict.fromkeys(links, len(self._log))
+        self._since |= dict.fromkeys((each for each in LINKS if "proxy" in each), len(self._log))
         self._timers = {key: number for key, number in self._timers.items() if key[0] not in renewed}
         for name, party in renewed.items():
             self.parties[name] = party.again()
+        for sender, receiver in self._since:
+            way = self._ways[sender][receiver]
+            way.open, way.deliver = True, self.parties[receiver].message
         for name in renewed:
             self._apply(name, self.parties[name].start())
-
-    def _send(self, sender: str, receiver: str, kind: str, payload: Payload) -> None:
-        link = _LINK[sender, receiver]
-        if self._closed and link in self._closed:
-            return
-        seq = len(self._log)
-        self._log.append([link, kind, self.now_ns, None, payload])
-        delay = self._delay_ns.get((sender, receiver), 0)
-        if self._playing is not None and (sender, receiver) in self._delay_ns:
-            delay = self._playing.travel_ns(link, self.now_ns)
-        # As `_push` does: one call less for every message.
-        number = self._number
-        self._number = number + 1
-        round_, item = 0 if delay else self._round + 1, ("message", link, seq, self._cause)
-        heapq.heappush(self._heap, (self.now_ns + delay, round_, _RANK[receiver], 1, _RANK[sender], number, item))
-        if kind == "message" and link in _SEEN_LEAVING:
-            self._show(link, seq)
-
-    def _push(self, delay_ns: int, receiver: str, order: int, sender_rank: int, item: tuple[Any, ...]) -> None:
-        number = self._number
-        self._number = number + 1
-        round_ = 0 if delay_ns else self._round + 1
-        heapq.heappush(self._heap, (self.now_ns + delay_ns, round_, _RANK[receiver], order, sender_rank, number, item))
 
     # -- ties --------------------------------------------------------------------------------------------------------
 
@@ -223,16 +276,16 @@ class VirtualEngine:
         """Keep back the first of the tie, and what its link sends behind it, until the second was processed."""
         if self.swap is None or self.swap.second in self._seen:
             return False
-        if due[5] == self.swap.first and not self._held:
+        if due[3] == self.swap.first and not self._held:
             self._held.append(due)
             return True
         if self._held:
-            first, item, first_item = self._held[0], due[6], self._held[0][6]
+            first, way, first_way = self._held[0], due[5], self._held[0][5]
             if due[0] > first[0]:
                 heapq.heappush(self._heap, due)
                 self._release_held()
                 return True
-            if item[0] == "message" and first_item[0] == "message" and item[1] == first_item[1]:
+            if way is not None and way is first_way:
                 self._held.append(due)
                 return True
         return False
@@ -240,9 +293,16 @@ class VirtualEngine:
     def _release_held(self) -> None:
         """Let go what was kept back, ahead of everything else of this nanosecond."""
         self._seen.add(self.swap.second if self.swap else -1)
-        for time, _, _, order, sender_rank, number, item in self._held:
-            heapq.heappush(self._heap, (time, self._round, -1, order, sender_rank, number, item))
+        for time, _, place, *rest in self._held:
+            # In their own order, before whoever else is in the round.
+            heapq.heappush(self._heap, (time, self._round, place % 100 - 100, *rest))
         self._held.clear()
+
+
+def _never_arrived(due: _Due) -> Event:
+    _, _, _, _, _, way, seq, kind, payload, sent_ns = due
+    assert way is not None  # noqa: S101  # no timer is sent
+    return Event(seq, way.link, kind, sent_ns, None, payload)
 
 
 def simulate(session: Session) -> Recording:

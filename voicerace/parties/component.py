@@ -22,7 +22,7 @@ from voicerace.parties.component_values import content_of, json_of, named, value
 from voicerace.parties.party import ABNORMAL, Cancel, Close, Effect, Effects, Open, Send, SetTimer
 from voicerace.recording import Payload
 from voicerace.tables import components
-from voicerace.tables.callbacks import Agent, Row, Sound, Step, Tell, TextEnd, User, rows_of
+from voicerace.tables.callbacks import Agent, Row, Sound, Step, Tell, TextEnd, User, noticed_types, rows_of
 from voicerace.wire import agent
 
 __all__ = ["Component", "ComponentState"]
@@ -106,6 +106,7 @@ class Component:
         self.state = ComponentState()
         self.idle = Idle(release) if idle_timeout else None
         self._rows = rows_of(release.tag)
+        self._noticed = noticed_types(release.tag)
         self._out: list[Effect] = []
 
     # -- the party ---------------------------------------------------------------------------------------------------
@@ -129,6 +130,11 @@ class Component:
     def message(self, sender: str, payload: Payload) -> Effects:
         if self.state.closed:
             return self._while_closed(payload) if sender == "app" and isinstance(payload, dict) else ()
+        if sender == "proxy" and self.idle is None and isinstance(payload, dict):
+            kind = payload.get("type")
+            if isinstance(kind, str) and kind not in self._noticed:
+                # Most of what a proxy passes on; nothing of it is left for what follows.
+                return ()
         before = self.state.shown.copied()
         if sender == "app":
             if isinstance(payload, bytes):

@@ -29,6 +29,7 @@ __all__ = [
     "Tell",
     "TextEnd",
     "User",
+    "noticed_types",
     "rows_of",
 ]
 
@@ -191,3 +192,9 @@ def rows_of(tag: str) -> Mapping[str, Row]:
                 raise ValueError(f"{tag}: two rows for {row.message}")
             rows[row.message] = row
     return rows
+
+
+@cache
+def noticed_types(tag: str) -> frozenset[str]:
+    """The types of the messages of which the app may be told something: all others change nothing."""
+    return frozenset(name.partition(" ")[0] for name, row in rows_of(tag).items() if row.steps)
