@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 from voicerace.engines.schedule import Schedule
 from voicerace.explore.bounds import Bounds
 from voicerace.explore.carrier import PATIENCE, Carrier
-from voicerace.explore.search import LATE_US, Way
+from voicerace.explore.places import LATE_US, actual, turned
+from voicerace.explore.search import Way
 from voicerace.explore.situation import WIRES, Choice, Flight, Situation, Timer
 from voicerace.explore.zone import NEW
 from voicerace.recording import Link
@@ -68,9 +69,9 @@ def retraced(carrier: Carrier, way: Sequence[Way], bounds: Bounds) -> Course:
     at = _dated(carrier.start(), 0)
     last_at: dict[str, int] = {}
     for moment, each in enumerate(way, start=1):
-        choice = each.choice
-        if choice is None:
+        if each.choice is None:
             continue  # the start
+        choice = actual(at, each.choice)
         before, at = at, carrier.step(at, choice)
         item: Flight | Timer | None
         if isinstance(choice, Link):
@@ -100,6 +101,7 @@ def retraced(carrier: Carrier, way: Sequence[Way], bounds: Bounds) -> Course:
         _dropped(course, before, at, choice, moment, bounds)
         for wire in WIRES:
             course.unminded += [(wire, f.number) for f in at.queues[wire] if f.moment is None]
+        turned(carrier, before, at)
         at = _dated(at, moment)
     for (party, name), timer in at.timers.items():
         most = bounds.timer(timer.after)[1]
