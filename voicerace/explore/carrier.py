@@ -4,22 +4,30 @@ A step is the arrival of a link's next message or the end of one timer, with all
 inside the host (user, app and component are one place; their order is the virtual engine's). What a party sends over a
 wire is on its way then, and what it sets runs.
 
-Messages that nobody minds. Many events change nothing but what a user is shown. Such a kind of message is not given a
-time: it arrives together with the next one of its link that somebody minds. Nothing says beforehand which kinds these
-are: each is taken for one until a delivery shows otherwise (a state's key changes, something that matters is sent, set or
-said); then `Minded` is raised, and the exploration begins anew with that kind among those that somebody minds.
+Messages that nobody minds. Many events change nothing but what a user is shown, or what only a later event asks about.
+Such a message is not given a time: it arrives together with the next one of its link that somebody minds. Nothing says
+beforehand which messages these are: each is taken for one until a step shows otherwise; then `Minded` is raised, and the
+exploration begins anew with that message among those that somebody minds. What shows it:
+
+- its delivery sends something that matters, or sets or drops a timer;
+- on the way to the host: it changes what a state's key holds;
+- from the upstream to the proxy: it may change states, but not so that its place among other events matters. Whatever else
+  happens at the proxy or in the host while it is on its way is tried before it and behind it (`Places`), and must come to
+  the same. Then every run is as good as one in which it arrives with the next that somebody minds: put it behind one event
+  after the other until it does (the argument of partial-order reduction: Godefroid, LNCS 1032, 1996).
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any
 
 from voicerace.engines.session import Session
 from voicerace.explore.copies import clone
 from voicerace.explore.gate import Asked
-from voicerace.explore.keys import KEYS, SHOWN_TIMERS, kind_of, message_key, shown_key
+from voicerace.explore.keys import KEYS, SHOWN_TIMERS, Base, kind_of, message_key, proxy_key, shown_key
 from voicerace.explore.situation import WIRES, Choice, Flight, History, Situation, Timer
 from voicerace.explore.zone import NEW
 from voicerace.ledger import Ledger
@@ -34,12 +42,11 @@ _RANK = {"upstream": 0, "proxy": 1, "component": 2, "app": 3, "user": 4}
 _HOST = ("component", "app", "user")
 #: The user's patience. It is longer than everything else, so it is kept out of the zone: see `Search`.
 PATIENCE = ("user", "deadline")
-#: A response that is announced: words said later are not what it replies to. Minded where the user does not wait.
-_ANNOUNCED = {(Link("upstream", "proxy"), realtime.RESPONSE_CREATED)}
+_FROM_UPSTREAM = Link("upstream", "proxy")
 
 
 class Minded(Exception):  # noqa: N818  # no error: what was taken for granted is learnt to be otherwise
-    """A kind of message matters after all."""
+    """A message matters after all."""
 
 
 class Carrier:
@@ -47,22 +54,21 @@ class Carrier:
 
     Args:
         session: whose parties.
-        minded: kinds of messages, by link, that somebody minds; grows.
+        minded: messages, by link and key, that somebody minds; grows.
     """
 
-    def __init__(self, session: Session, minded: set[tuple[Link, str]] | None = None) -> None:
+    def __init__(self, session: Session, minded: set[tuple[Link, Hashable]] | None = None) -> None:
         self.session = session
         self.parties: dict[str, Any] = dict(session.parties())
         self.minded = set() if minded is None else minded
         spoken = any(each.by == "voice" for each in session.scenario.inputs)
         #: Timers that decide nothing here.
         self._idle = SHOWN_TIMERS if spoken else SHOWN_TIMERS | {"microphone"}
-        self._keys = dict(KEYS)
+        self._keys: dict[str, Callable[[Any, Base], Hashable]] = {**KEYS, "proxy": partial(proxy_key, flag=spoken)}
         if session.workaround is not None and WORKAROUNDS[session.workaround].listens:
             self._idle = self._idle - {"playback", "text_done"}
             self._keys["component"] = shown_key
-        if any(each.when != "settled" or each.by == "voice" for each in session.scenario.inputs):
-            self.minded |= _ANNOUNCED
+            self._keys["proxy"] = partial(proxy_key, flag=spoken, shown=True)
         self.sent: dict[Link, int] = {}
         self.rung: dict[tuple[str, str], int] = {}
         self._numbers: dict[Hashable, int] = {}
@@ -88,8 +94,11 @@ class Carrier:
         self._settle_host()
         return self._end(at)
 
-    def step(self, before: Situation, choice: Choice) -> Situation:
+    def step(self, before: Situation, choice: Choice, *, one: bool = False) -> Situation:
         """What `before` becomes.
+
+        Args:
+            one: of a link, only its very next message arrives, whether anybody minds it or not.
 
         Raises:
             Minded: a message that nobody was thought to mind did something.
@@ -101,7 +110,7 @@ class Carrier:
             for position, flight in enumerate(queue):
                 at.queues[choice] = queue[position + 1 :]
                 self._arrive(choice, flight)
-                if flight.moment is not None:
+                if one or flight.moment is not None:
                     break
         else:
             party, name, _ = choice
@@ -184,13 +193,21 @@ class Carrier:
         self._deliver(over, payload)
         self._settle_host()
         if flight.moment is None and self._did(over):
-            self.minded.add((over, flight.kind))
-            raise Minded
+            self.mind(over, flight)
+
+    def mind(self, over: Link, flight: Flight) -> None:
+        """Somebody minds such a message.
+
+        Raises:
+            Minded: always.
+        """
+        self.minded.add((over, flight.key))
+        raise Minded
 
     def _did(self, over: Link) -> bool:
-        """Whether the message that nobody minds did something."""
-        parties = _HOST[:2] if over.receiver == "component" else (over.receiver,)
-        return self._stirred or any(self._key(party) != self._at.keys[party] for party in parties)
+        """Whether the message that nobody minds did something by itself."""
+        host = over.receiver == "component"
+        return self._stirred or (host and any(self._key(party) != self._at.keys[party] for party in _HOST[:2]))
 
     def _deliver(self, over: Link, payload: Payload) -> None:
         self._apply(over.receiver, self._call(over.receiver, self.parties[over.receiver].message, over.sender, payload))
@@ -270,9 +287,11 @@ class Carrier:
             elif payload.get("type") == "SettingsApplied":
                 self._books().applied = True
         kind = kind_of(payload)
-        minded = over.receiver == "upstream" or over.sender == "component" or (over, kind) in self.minded
+        sure = over.receiver == "upstream" or over.sender == "component"
+        key = message_key(payload, self._at.base) if sure or over == _FROM_UPSTREAM else kind
+        minded = sure or (over, key) in self.minded
         self._stirred |= minded
-        self._fly(over, payload, kind, message_key(payload, self._at.base) if minded else kind, asked, minded=minded)
+        self._fly(over, payload, kind, key, asked, minded=minded)
         if over.receiver in ("upstream", "proxy") and over.sender in ("proxy", "component"):
             self._show(over, payload)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from voicerace.engines.session import Session
 from voicerace.engines.virtual import VirtualEngine
@@ -37,6 +37,10 @@ class Told:
     unconfirmed: int
     findings: int
     bounds: Mapping[str, Any]
+
+
+#: Ways drawn at random that look for messages that somebody minds.
+_SCOUTS: Final = 100
 
 
 @dataclass
@@ -87,7 +91,7 @@ def explore(
     """
     session = session_of(*wanted[0], release, component, workaround) if wanted else None
     found = Explored(session.release.tag if session else release)
-    minded: set[tuple[Link, str]] = set()
+    minded: set[tuple[Link, Hashable]] = set()
     for story, handler in wanted:
         session = session_of(story, handler, release, component, workaround)
         limits = Bounds.of(bounds, STORIES[story].bounds)
@@ -102,18 +106,23 @@ def _tell(
     session: Session,
     bounds: Bounds,
     limit: int,
-    minded: set[tuple[Link, str]],
+    minded: set[tuple[Link, Hashable]],
     tick: Callable[[str, int], None] | None,
 ) -> None:
     began = time.monotonic()
+    scouts = False
     while True:
         carrier = Carrier(session, minded)
         search = Search(carrier, bounds, limit, tick and (lambda states: tick(f"{story} {session.handler}", states)))
         try:
+            if scouts:
+                Search(carrier, bounds, limit).scout(_SCOUTS)
+            scouts = False
             reached = search.run()
             break
         except Minded:
-            continue  # with one more kind of message that somebody minds
+            # Again, with one more message that somebody minds. Before much is made in vain the rest is looked for.
+            scouts = scouts or len(search.ways) > _SCOUTS
     unconfirmed = 0
     new: dict[Signature, Finding] = {}
     for ending in reached.endings:

@@ -8,19 +8,20 @@ state) is left out: nobody here acts on it (tests/test_explore_keys.py delivers 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Final, NamedTuple
 
 from voicerace.ledger import Ledger
 from voicerace.parties.app import AppState
 from voicerace.parties.component import ComponentState
+from voicerace.parties.gate import GateState
 from voicerace.parties.proxy_state import ProxyState
 from voicerace.parties.upstream_state import UpstreamState
 from voicerace.parties.user import UserState
 from voicerace.recording import Payload
 from voicerace.wire import agent, input_audio, realtime
 
-__all__ = ["KEYS", "SHOWN_TIMERS", "Base", "kind_of", "ledger_key", "message_key", "shown_key", "timer_key"]
+__all__ = ["KEYS", "SHOWN_TIMERS", "Base", "kind_of", "ledger_key", "message_key", "proxy_key", "shown_key", "timer_key"]
 
 #: Timers of the component that only change what the app is shown, without an idle timeout.
 SHOWN_TIMERS: Final = frozenset({"playback", "text_done", "text_counts", "awaits"})
@@ -84,12 +85,34 @@ def shown_key(state: ComponentState, base: Base) -> Hashable:
     return _component(state, base), told
 
 
-def _proxy(state: ProxyState, _base: Base) -> Hashable:
-    audio = state.audio
+def proxy_key(state: ProxyState, base: Base, *, flag: bool = True, shown: bool = False) -> Hashable:
+    """A proxy's key.
+
+    Args:
+        flag: somebody may yet look at `responseInProgress`; audio, Settings and an idle timeout do (RELEASES 3).
+        shown: what the host is shown matters too.
+    """
+    audio, gate = state.audio, state.gate
+    told = (state.started, state.done, state.audio_came, state.text_went) if shown else ()
     return (
-        state.flag, state.mark, state.text_waits, state.configured, state.ready, state.host_open, state.upstream_open,
+        told, _gate(gate, base), state.flag and (flag or not state.configured), state.mark,
+        state.text_waits, state.configured, state.ready, state.host_open, state.upstream_open,
         len(state.context_items), len(state.queued_text), state.waiting_error is None,
         len(audio.kept), audio.vad, 0 if audio.vad else audio.pending, audio.committed, audio.most_set,
+    )  # fmt: skip
+
+
+def _gate(gate: GateState, base: Base) -> Hashable:
+    def calls(names: Iterable[str]) -> tuple[Hashable, ...]:
+        return tuple(_number(each, base) for each in names)
+
+    def wanted(wishes: tuple[str, ...], given: tuple[str, ...]) -> Hashable:
+        return wishes, calls(given)
+
+    return (
+        calls((gate.active, gate.over)), gate.knows, gate.refused, gate.asked, wanted(*gate.asked_for),
+        wanted(gate.wishes, gate.given), tuple((_number(call, base), _number(r, base)) for call, r in gate.open.items()),
+        calls(call for call in gate.answered if _new(call, base)), tuple(sorted(map(str, calls(gate.unconfirmed)))),
     )  # fmt: skip
 
 
@@ -121,7 +144,7 @@ KEYS: Final[dict[str, Callable[[Any, Base], Hashable]]] = {
     "user": _user,
     "app": _app,
     "component": _component,
-    "proxy": _proxy,
+    "proxy": proxy_key,
     "upstream": _upstream,
 }
 

@@ -27,6 +27,9 @@ LATE_US = 5_000_000
 
 #: A choice by a name that is the same on every way to a place: a link, or a timer's party, key and duration.
 Named: TypeAlias = Link | tuple[str, tuple[Hashable, ...], str]
+_FROM_UPSTREAM = Link("upstream", "proxy")
+#: Whoever a message from the upstream may concern at its arrival: the user looks on from there.
+_NEAR = ("proxy", "component", "app", "user")
 _PATIENCE: Named = (PATIENCE[0], (PATIENCE[1],), "deadline_ms")
 
 
@@ -101,6 +104,7 @@ class Places:
         self.bounds = bounds
         self.known: dict[int, Place] = {}
         self._probed: set[tuple[object, ...]] = set()
+        self._tried: set[tuple[object, ...]] = set()
 
     def start(self) -> Move:
         """Where a session begins.
@@ -138,7 +142,9 @@ class Places:
         self._probe(before)
         if before.waited_us is not None:
             before.waited_us = 1  # a mark: a step that leaves it leaves the patience as it is
-        at = self.carrier.step(before, actual(before, choice))
+        what = actual(before, choice)
+        self._in_any_order(before, what)
+        at = self.carrier.step(before, what)
         patience: Literal["kept", "begun", "over"] = "over"
         if (running := at.timers.get(PATIENCE)) is not None:
             patience = "begun" if running.moment == NEW else "kept"
@@ -156,15 +162,45 @@ class Places:
         late = self.carrier.late(at)
         return Step((self._move(late, True), self._move(at, False)), watch, follows, patience, books)
 
+    def _in_any_order(self, before: Situation, choice: Choice) -> None:
+        """Try what happens at the proxy or in the host before and behind each message of the upstream that nobody minds.
+
+        Raises:
+            Minded: it matters which comes first.
+        """
+        if choice == _FROM_UPSTREAM or _at_upstream(choice):
+            return
+        carrier, at = self.carrier, before
+        for flight in before.queues[_FROM_UPSTREAM]:
+            if flight.moment is not None:
+                break
+            happens: tuple[object, ...] = (choice,)
+            if isinstance(choice, Link):
+                head = at.next_of(choice)
+                happens = (choice, head and (head.key, head.asked), len(at.queues[choice]))
+            pair = (*(at.keys[each] for each in _NEAR), at.history_key, flight.key, happens)
+            behind = carrier.step(at, _FROM_UPSTREAM, one=True)
+            if pair not in self._tried:
+                first = carrier.step(behind, choice)
+                second = carrier.step(carrier.step(at, choice), _FROM_UPSTREAM, one=True)
+                if self._named(first) != self._named(second):
+                    carrier.mind(_FROM_UPSTREAM, flight)
+                self._tried.add(pair)
+            at = behind
+
     def _probe(self, at: Situation) -> None:
-        """Deliver what nobody minds, where nothing that somebody does comes behind it: it must change nothing."""
-        for wire in WIRES:
-            flights = at.queues[wire]
-            if flights and all(flight.moment is None for flight in flights):
-                key = (wire, *at.keys.values(), *(flight.kind for flight in flights))
-                if key not in self._probed:
+        """Deliver what nobody minds, where nothing that somebody does comes behind it: nothing may come of it."""
+        moved = True
+        while moved:
+            moved = False
+            for wire in WIRES:
+                flights = at.queues[wire]
+                if flights and all(flight.moment is None for flight in flights):
+                    key = (wire, *at.keys.values(), at.history_key, *(flight.key for flight in flights))
+                    if key in self._probed:
+                        continue
                     self._probed.add(key)
-                    self.carrier.step(at, wire)
+                    at, moved = self.carrier.step(at, wire), True
 
     # -- a place -----------------------------------------------------------------------------------------------------
 
@@ -283,6 +319,10 @@ def _turn_is_over(before: Situation, at: Situation) -> bool:
             if flight.moment is not None and flight.kind not in ("InjectUserMessage", "(audio)"):
                 return False
     return all(which == PATIENCE or which[1].startswith(("frame", "microphone")) for which in at.timers)
+
+
+def _at_upstream(choice: Choice) -> bool:
+    return choice.receiver == "upstream" if isinstance(choice, Link) else choice[0] == "upstream"
 
 
 def _taken(before: Situation, at: Situation) -> bool:

@@ -14,8 +14,9 @@ finding are solved exactly in any case.
 
 from __future__ import annotations
 
+import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -137,24 +138,55 @@ class Search:
             node = self.ways[node].parent
         return found[::-1]
 
+    def scout(self, walks: int, seed: int = 0) -> None:
+        """Go to the end by `walks` ways drawn at random: most of what somebody minds is met by them, long before `run` does.
+
+        Raises:
+            Minded: begin anew.
+        """
+        draws = random.Random(seed)
+        for _ in range(walks):
+            first = self.places.start()
+            node = _Node(first.to, picked(START, Advance((0,), (0,)), first.kept), 0, 0, 0, None)
+            while not node.place.ended:
+                ahead = [
+                    _Node(move.to, zone, self._waited(node, step, put), 0, 0, step.follows)
+                    for _, step, put in self._steps(node)
+                    for move in step.moves
+                    if (zone := self._zone(node.zone, put, step, move)) is not None
+                ]
+                if not ahead:
+                    break
+                node = draws.choice(ahead)
+
     # -- one node ----------------------------------------------------------------------------------------------------
 
     def _expand(self, node: _Node) -> None:
-        place, zone = node.place, node.zone
         moved = False
+        for way, step, put in self._steps(node):
+            moved = True
+            self._go(node, step, way, put)
+        if not moved:
+            self.reached.stuck += 1
+
+    def _steps(self, node: _Node) -> Iterator[tuple[Way, Step, Advance]]:
+        """What can happen next."""
+        place, zone = node.place, node.zone
         for choice, moment, least in self.places.options(place, node.waited_us):
             apart = choice != node.follows and not _at_now(zone, moment)
             put = advance(zone, place.due, moment, least, apart=apart)
             if put is not None:
-                moved = True
-                self._go(node, self.places.step(place, choice), Way(node.number, choice, apart), put)
-        if not moved:
-            self.reached.stuck += 1
+                yield Way(node.number, choice, apart), self.places.step(place, choice), put
+
+    @staticmethod
+    def _waited(node: _Node, step: Step, put: Advance) -> int:
+        """How long the user has waited then, at most, µs."""
+        if step.patience != "kept" or node.place.patience_us is None:
+            return 0
+        return min(node.waited_us + (put.after[0] >> 1), node.place.patience_us[1])
 
     def _go(self, node: _Node, step: Step, way: Way, put: Advance) -> None:
-        waited_us = 0
-        if step.patience == "kept" and node.place.patience_us is not None:
-            waited_us = min(node.waited_us + (put.after[0] >> 1), node.place.patience_us[1])
+        waited_us = self._waited(node, step, put)
         if step.books is not None and (step.books, False) not in self._ended:
             self.ways.append(way)
             self._end(len(self.ways) - 1, node.depth + 1, step.books, last=False)
