@@ -31,7 +31,7 @@ from voicerace.explore.keys import KEYS, SHOWN_TIMERS, Base, kind_of, message_ke
 from voicerace.explore.situation import WIRES, Choice, Flight, History, Situation, Timer
 from voicerace.explore.zone import NEW
 from voicerace.ledger import Ledger
-from voicerace.parties.party import Cancel, Close, Effects, Send, SetTimer
+from voicerace.parties.party import Cancel, Close, Effects, Open, Send, SetTimer
 from voicerace.recording import Link, Payload
 from voicerace.tables.workarounds import WORKAROUNDS
 from voicerace.wire import realtime
@@ -40,6 +40,7 @@ __all__ = ["Carrier", "Minded"]
 
 _RANK = {"upstream": 0, "proxy": 1, "component": 2, "app": 3, "user": 4}
 _HOST = ("component", "app", "user")
+_RENEWED = ("upstream", "proxy")
 #: The user's patience. It is longer than everything else, so it is kept out of the zone: see `Search`.
 PATIENCE = ("user", "deadline")
 _FROM_UPSTREAM = Link("upstream", "proxy")
@@ -137,7 +138,7 @@ class Carrier:
             at.history_key = self._history_key(at)
         if Link("upstream", "proxy") in at.closed:
             at.timers = {which: timer for which, timer in at.timers.items() if which[0] != "upstream"}
-        if at.states["component"].closed:
+        if at.states["component"].closed and at.states["user"].left:
             at.timers = {which: timer for which, timer in at.timers.items() if which[0] not in _HOST}
         return at
 
@@ -256,6 +257,23 @@ class Carrier:
                         at.waited_us = None
             elif isinstance(effect, Close):
                 self._close(Link(party, effect.to), effect.code)
+            elif isinstance(effect, Open):
+                self._open_again()
+
+    def _open_again(self) -> None:
+        """As `VirtualEngine` has it: proxy and upstream begin anew, and what was on its way is lost."""
+        at = self._at
+        self._stirred = True
+        at.queues = dict.fromkeys(WIRES, ())
+        at.closed = at.closed - {link for link in at.closed if "proxy" in link}
+        at.timers = {which: timer for which, timer in at.timers.items() if which[0] not in _RENEWED}
+        for name in _RENEWED:
+            machine = self.parties[name]
+            machine.state = at.states[name]
+            at.states[name] = machine.again().state
+            self._touched.add(name)
+        for name in _RENEWED:
+            self._apply(name, self._call(name, self.parties[name].start))
 
     def _set(self, party: str, effect: SetTimer) -> None:
         which = (party, effect.name)

@@ -52,7 +52,9 @@ def _user(state: UserState, base: Base) -> Hashable:
         state.said,
         state.left,
         state.about_to_say,
+        state.offline,
         len(ledger.inputs),
+        _connection(ledger),
         tuple((_number(call, base), count) for call, count in state.own_results.items() if count and _new(call, base)),
         tuple((_number(o.call_id, base), o.own, o.refused) for o in ledger.outputs if o.confirmed is None and not o.refused),
         tuple((c.outputs_before - len(ledger.outputs)) for c in ledger.unanswered),
@@ -75,7 +77,7 @@ def _app(state: AppState, base: Base) -> Hashable:
 
 
 def _component(state: ComponentState, base: Base) -> Hashable:
-    return state.hears, state.closed, tuple(_number(each, base) for each in sorted(state.answered) if _new(each, base))
+    return state.hears, state.closed, state.text is not None, tuple(_number(each, base) for each in sorted(state.answered) if _new(each, base))
 
 
 def shown_key(state: ComponentState, base: Base) -> Hashable:
@@ -160,8 +162,17 @@ def ledger_key(ledger: Ledger, base: Base) -> Hashable:
             for r in ledger.responses.values()
         ),
         len(ledger.session_updates) > 0,
+        _connection(ledger),
         tuple(_passed(ledger, each.key) for each in ledger.inputs),
     )  # fmt: skip
+
+
+def _connection(ledger: Ledger) -> Hashable:
+    """What of the books belongs to an earlier connection."""
+    if ledger.connections < 2:
+        return ()
+    lost = tuple(output.lost is not None for output in ledger.outputs)
+    return lost, tuple(response.known_from for response in ledger.responses.values()), len(ledger.calls)
 
 
 def _passed(ledger: Ledger, key: int) -> Hashable:

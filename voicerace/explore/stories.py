@@ -58,7 +58,7 @@ _VOICE_AT_CALL: Final = _like(
     "voice", inputs=(_QUESTION, UserInput("Hurry up, please.", ("reply",), when="call", by="voice"), _LAST)
 )
 _SPOKEN_LAST: Final = _like("single", inputs=(_QUESTION, replace(_LAST, by="voice")))
-_QUICK: Final = {"tool_ms": "0:2000", "reply_ms": "50:1500"}
+_QUICK: Final = {"tool_ms": "0:2000", "reply_ms": "200:1500"}
 
 STORIES: Final[dict[str, Story]] = {
     "single": Story("one call, one result, whatever the handler", SCENARIOS["single"], _ALL),
@@ -72,6 +72,7 @@ STORIES: Final[dict[str, Story]] = {
     "text-at-call": Story("the user writes while the tool runs", _TEXT_AT_CALL, bounds=_QUICK),
     "text-at-reply": Story("the user writes into the reply", _TEXT_AT_REPLY, bounds=_QUICK),
     "late-settings": Story("a text before Settings, and Settings twice", SCENARIOS["late-settings"]),
+    "reconnect": Story("the connection is lost while the tool runs; the user's words open another", SCENARIOS["reconnect"]),
     "voice": Story("the user asks by voice", _SPOKEN_FIRST, bounds=_SPEECH),
     "voice-at-call": Story("the user speaks while the tool runs", _VOICE_AT_CALL, bounds={**_SPEECH, **_QUICK}),
     "barge-in": Story("the user speaks into the reply", SCENARIOS["barge-in"], bounds={**_SPEECH, **_QUICK}),
