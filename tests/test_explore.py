@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Hashable
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,9 +19,11 @@ from voicerace.engines.schedule import Schedule
 from voicerace.engines.virtual import VirtualEngine
 from voicerace.errors import InputError
 from voicerace.explore.bounds import Bounds
-from voicerace.explore.explorer import Explored, explore
+from voicerace.explore.carrier import Carrier, Minded
+from voicerace.explore.explorer import Explored, confirmed, explore
 from voicerace.explore.finding import Finding
 from voicerace.explore.replay import replayed
+from voicerace.explore.search import Search
 from voicerace.explore.signature import Signature, signatures
 from voicerace.explore.situation import WIRES
 from voicerace.explore.stories import STORIES, session_of, stories
@@ -153,6 +157,41 @@ def drawn(release: str, story: str, handler: str, seed: int) -> tuple[Signature,
 )
 def test_no_random_session_comes_to_anything_that_was_not_found(which: tuple[str, str, str], seed: int) -> None:
     assert set(drawn(*which, seed)) <= set(found(*which).findings)
+
+
+class Everything(set[tuple[Link, Hashable]]):
+    """Somebody minds every message that the upstream sends."""
+
+    def __contains__(self, message: object) -> bool:
+        return isinstance(message, tuple) and (message[0] == Link("upstream", "proxy") or super().__contains__(message))
+
+
+SMALL = ("host_ms=0:30", "upstream_ms=0:30", "tool_ms=0:400", "gap_ms=0:300")
+
+
+@pytest.mark.parametrize(
+    ("release", "story", "handler"),
+    [("0.9.1", "single", "return"), ("0.11.1", "single", "void_ref"), ("0.9.4", "text-at-reply", "return")],
+)
+def test_messages_without_a_time_of_their_own_hide_nothing(release: str, story: str, handler: str) -> None:
+    """The same findings as with a time for every single message, from fewer states."""
+    bounds = Bounds.of(SMALL, STORIES[story].bounds)
+    session = session_of(story, handler, release)
+    session = replace(session, times=bounds.within(session.times))
+    minded, reached = Everything(), None
+    while reached is None:
+        search = Search(Carrier(session, minded), bounds, 60_000)
+        with suppress(Minded):
+            reached = search.run()
+    assert reached.complete
+    reduced = found(release, story, handler, SMALL)
+    assert reduced.told[0].complete
+    assert reduced.told[0].states < reached.states
+    every = set()
+    for ending in reached.endings:
+        replay = confirmed(search.places.carrier, search, ending, session, bounds)
+        every |= set() if replay is None else set(replay[3])
+    assert every == set(reduced.findings)
 
 
 def test_a_limit_makes_it_incomplete() -> None:

@@ -38,6 +38,7 @@ def explore(
     ] = None,
     workaround: options.Workaround = None,
     max_states: Annotated[int, typer.Option(metavar="N", min=1, help="States per story and handler at most.")] = 200_000,
+    jobs: Annotated[int, typer.Option(metavar="N", help="Stories side by side, each in a process; -1: one per core.")] = 1,
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Where to write all of it.")] = None,
     as_json: options.Json = False,
 ) -> int:
@@ -51,7 +52,7 @@ def explore(
             bar.n = states
             bar.refresh()
 
-        found = run_explore(release or "0.9.1", wanted, bounds or (), max_states, component, tick, workaround)
+        found = run_explore(release or "0.9.1", wanted, bounds or (), max_states, component, tick, workaround, jobs)
     record = found.to_json()
     if out is not None:
         writing(out, lambda: out.write_text(json.dumps(record, indent=1) + "\n", "utf-8"))

@@ -6,36 +6,43 @@ import resource
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 from voicerace.engines.session import Session
 from voicerace.engines.virtual import VirtualEngine
+from voicerace.executors import Executor
 from voicerace.explore.bounds import Bounds
 from voicerace.explore.carrier import Carrier, Minded
 from voicerace.explore.course import Course, retraced, schedule, solved
 from voicerace.explore.finding import Finding
-from voicerace.explore.search import Ending, Search
+from voicerace.explore.search import Ending, Reached, Search
 from voicerace.explore.signature import Signature, signatures
 from voicerace.explore.stories import STORIES, session_of
 from voicerace.recording import Link
 
-__all__ = ["Explored", "Told", "explore", "peak_rss_mb"]
+__all__ = ["Explored", "Told", "confirmed", "explore", "peak_rss_mb"]
 
 
 @dataclass
 class Told:
-    """One story explored: its size, and how many endings had no times (`unconfirmed`: a fault of the exploration)."""
+    """One story explored: its size, and how many endings had no times (`unconfirmed`: a fault of the exploration).
+
+    `states` are situations with their times, `places` without them; `peak_rss_mb` is the process's, stories before included.
+    """
 
     story: str
     handler: str
     states: int
     met: int
+    places: int
     seconds: float
     complete: bool
     stuck: int
     endings: int
     unconfirmed: int
     findings: int
+    peak_rss_mb: int
     bounds: Mapping[str, Any]
 
 
@@ -61,7 +68,7 @@ class Explored:
             "stuck": sum(each.stuck for each in self.told),
             "unconfirmed": sum(each.unconfirmed for each in self.told),
             "seconds": round(sum(each.seconds for each in self.told), 1),
-            "peak_rss_mb": peak_rss_mb(),
+            "peak_rss_mb": max((each.peak_rss_mb for each in self.told), default=peak_rss_mb()),
             "stories": [vars(each) for each in self.told],
             "bounds": Bounds.of().to_json() if not self.told else self.told[0].bounds,
         }
@@ -80,59 +87,58 @@ def explore(
     component: str | None = None,
     tick: Callable[[str, int], None] | None = None,
     workaround: str | None = None,
+    jobs: int = 1,
 ) -> Explored:
     """Explore stories, each a pair of names: story and handler style.
 
     Args:
         bounds: intervals given otherwise, ``name=low:high`` in ms.
         limit: states per story at most.
-        tick: called now and then with the story and its number of states.
+        tick: called now and then with the story and its number of states; with several jobs, when a story is done.
         workaround: what the app does against the race, a name of `tables.workarounds`.
+        jobs: stories explored side by side, each in a process of its own; -1: one per core. The result is the same.
     """
-    session = session_of(*wanted[0], release, component, workaround) if wanted else None
-    found = Explored(session.release.tag if session else release)
-    minded: set[tuple[Link, Hashable]] = set()
-    for story, handler in wanted:
-        session = session_of(story, handler, release, component, workaround)
-        limits = Bounds.of(bounds, STORIES[story].bounds)
-        session = replace(session, times=limits.within(session.times))
-        _tell(found, story, session, limits, limit, minded.copy(), tick)
+    sessions = [session_of(story, handler, release, component, workaround) for story, handler in wanted]
+    tell = partial(_tell, sessions, [story for story, _ in wanted], bounds, limit, tick if jobs == 1 else None)
+    told: dict[int, tuple[Told, dict[Signature, Finding]]] = {}
+    for number, row, new in Executor(jobs).map(tell, range(len(wanted))):
+        told[number] = row, new
+        if tick is not None and jobs != 1:
+            tick(f"{row.story} {row.handler}", row.states)
+    found = Explored(sessions[0].release.tag if sessions else release)
+    for number in sorted(told):
+        row, new = told[number]
+        found.told.append(row)
+        for sign, finding in new.items():
+            known = found.findings.get(sign)
+            if known is None or len(known.trace) > len(finding.trace):
+                found.findings[sign] = finding
     return found
 
 
 def _tell(
-    found: Explored,
-    story: str,
-    session: Session,
-    bounds: Bounds,
+    sessions: Sequence[Session],
+    stories: Sequence[str],
+    bounds: Sequence[str],
     limit: int,
-    minded: set[tuple[Link, Hashable]],
     tick: Callable[[str, int], None] | None,
-) -> None:
-    began = time.monotonic()
-    scouts = False
-    while True:
-        carrier = Carrier(session, minded)
-        search = Search(carrier, bounds, limit, tick and (lambda states: tick(f"{story} {session.handler}", states)))
-        try:
-            if scouts:
-                Search(carrier, bounds, limit).scout(_SCOUTS)
-            scouts = False
-            reached = search.run()
-            break
-        except Minded:
-            # Again, with one more message that somebody minds. Before much is made in vain the rest is looked for.
-            scouts = scouts or len(search.ways) > _SCOUTS
-    unconfirmed = 0
+    number: int,
+) -> tuple[int, Told, dict[Signature, Finding]]:
+    """One story; with its number, because several are explored at once."""
+    began, story = time.monotonic(), stories[number]
+    limits = Bounds.of(bounds, STORIES[story].bounds)
+    session = replace(sessions[number], times=limits.within(sessions[number].times))
+    carrier, search, reached = _explored(session, limits, limit, tick and partial(tick, f"{story} {session.handler}"))
+    real: set[tuple[int, bool]] = set()
     new: dict[Signature, Finding] = {}
     for ending in reached.endings:
-        replayed = _replayed(carrier, search, ending, session, bounds)
-        if replayed is None:
-            unconfirmed += 1
+        books = ending.key, ending.last
+        if books in real or (replayed := confirmed(carrier, search, ending, session, limits)) is None:
             continue
+        real.add(books)
         course, times, room, signs, plan = replayed
         for sign in signs:
-            known = new.get(sign) or found.findings.get(sign)
+            known = new.get(sign)
             if known is None or len(known.trace) > len(course.steps):
                 trace = tuple(
                     {"ms": at / 1000, "party": step.party, "what": step.what}
@@ -141,15 +147,35 @@ def _tell(
                 texts = session.times.to_json()
                 names = (session.release.tag, session.component, story, session.handler)
                 new[sign] = Finding(sign, *names, trace, room / 1000, plan, texts, session.workaround)
-    found.findings |= new
-    seconds, complete = round(time.monotonic() - began, 1), reached.complete and any(each.last for each in reached.endings)
-    found.told.append(
-        Told(story, session.handler, reached.states, reached.met, seconds, complete,
-             reached.stuck, len(reached.endings), unconfirmed, len(new), bounds.to_json())
+    every = {(ending.key, ending.last) for ending in reached.endings}
+    seconds, complete = round(time.monotonic() - began, 1), reached.complete and any(last for _, last in every)
+    told = Told(
+        story, session.handler, reached.states, reached.met, reached.places, seconds, complete, reached.stuck,
+        len(every), len(every - real), len(new), peak_rss_mb(), limits.to_json(),
     )  # fmt: skip
+    return number, told, new
 
 
-def _replayed(carrier: Carrier, search: Search, ending: Ending, session: Session, bounds: Bounds) -> Any:
+def _explored(
+    session: Session, bounds: Bounds, limit: int, tick: Callable[[int], None] | None
+) -> tuple[Carrier, Search, Reached]:
+    """Explore until nobody minds more than was taken for granted."""
+    minded: set[tuple[Link, Hashable]] = set()
+    scouts = False
+    while True:
+        carrier = Carrier(session, minded)
+        search = Search(carrier, bounds, limit, tick)
+        try:
+            if scouts:
+                Search(carrier, bounds, limit).scout(_SCOUTS)
+            scouts = False
+            return carrier, search, search.run()
+        except Minded:
+            # Again, with one more message that somebody minds. Before much is made in vain the rest is looked for.
+            scouts = scouts or len(search.ways) > _SCOUTS
+
+
+def confirmed(carrier: Carrier, search: Search, ending: Ending, session: Session, bounds: Bounds) -> Any:
     """An ending in virtual time: its course, times, room, what is bad in it, and the schedule. None: there are no times."""
     course: Course = retraced(carrier, search.way(ending.node), bounds)
     solution = solved(course)

@@ -77,7 +77,12 @@ def _app(state: AppState, base: Base) -> Hashable:
 
 
 def _component(state: ComponentState, base: Base) -> Hashable:
-    return state.hears, state.closed, state.text is not None, tuple(_number(each, base) for each in sorted(state.answered) if _new(each, base))
+    return (
+        state.hears,
+        state.closed,
+        state.text is not None,
+        tuple(_number(each, base) for each in sorted(state.answered) if _new(each, base)),
+    )
 
 
 def shown_key(state: ComponentState, base: Base) -> Hashable:
