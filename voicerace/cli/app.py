@@ -21,6 +21,7 @@ from voicerace.cli.boundary import boundary
 from voicerace.cli.capture import capture
 from voicerace.cli.check import check
 from voicerace.cli.contract import contract
+from voicerace.cli.doctor import doctor
 from voicerace.cli.explore import explore
 from voicerace.cli.printing import known_outcomes, plain, print_json, print_lines, writing
 from voicerace.cli.replay import replay
@@ -359,4 +360,5 @@ app.command()(explore)
 app.command()(replay)
 app.command()(boundary)
 app.command()(workarounds)
+app.command()(doctor)
 app.command(context_settings={"allow_interspersed_args": False})(capture)

@@ -1,0 +1,107 @@
+"""Does `voicerace doctor` say what is there and what is not, and never show a key or change anything?"""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from voicerace import doctor
+from voicerace.cli import main
+from voicerace.doctor import Finding, examine
+
+KEY = "sk-doctor-0123456789abcdef"
+
+
+def of(name: str, found: list[Finding]) -> Finding:
+    return next(each for each in found if each.name == name)
+
+
+def test_it_prints_a_line_for_each_thing_and_exits_0(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["doctor", "--out", str(tmp_path / "runs")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name in ("Python", "packages", "data and notebooks", "write access", "port 8181", "Node", "Chromium", "OPENAI_API_KEY"):
+        assert any(name in line for line in lines), name
+    assert all(line.split()[0] in ("good", "missing", "wrong") for line in lines)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_in_this_environment_what_everything_needs_is_good() -> None:
+    for name in ("Python", "packages", "data and notebooks"):
+        assert of(name, examine()).state == "good", of(name, examine())
+
+
+@pytest.mark.parametrize(("value", "said"), [(None, "not set"), ("  ", "set, and empty"), (KEY, "set")])
+def test_a_key_is_there_or_not_and_is_never_shown(
+    value: str | None, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    if value is not None:
+        monkeypatch.setenv("OPENAI_API_KEY", value)
+    assert main(["doctor", "--json"]) == 0
+    printed = capsys.readouterr().out
+    row = next(each for each in json.loads(printed)["findings"] if each["name"] == "OPENAI_API_KEY")
+    assert (row["found"], row["state"]) == (said, "good" if said == "set" else "missing")
+    for part in range(len(KEY) - 6):
+        assert KEY[part : part + 6] not in printed
+
+
+def test_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        monkeypatch.setattr(doctor, "_PORTS", (number, number))
+        row = of(f"port {number}", examine())
+    assert (row.state, row.found) == ("wrong", "Address already in use")
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert of("write access", examine(out=tmp_path / "file" / "runs")).state == "wrong"
+
+
+def test_a_program_that_is_not_there_or_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert of("Node", examine()).state == of("Chromium", examine()).state == "missing"
+    (tmp_path / "node").write_text("#!/bin/sh\necho v18.1.0\n")
+    (tmp_path / "node").chmod(0o755)
+    assert (of("Node", examine()).state, of("Node", examine()).found) == ("wrong", "v18.1.0")
+
+
+def test_a_package_of_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        doctor,
+        "_version",
+        lambda name: {"numpy": "0.1", "pandas": None}.get(name, doctor.version(name) if name == "typer" else None),
+    )
+    row = of("packages", examine())
+    assert row.state == "wrong"
+    assert "is not installed" in row.found
+
+
+def checkout(folder: Path, source: str) -> Path:
+    entry = folder / "packages" / "voice-agent-backend" / "scripts" / "openai-proxy"
+    entry.mkdir(parents=True)
+    (entry / "server.ts").write_text(source)
+    return folder
+
+
+def test_a_checkout_is_known_by_the_hash_of_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = checkout(tmp_path / "there", "// nobody's")
+    row = of("backend:there", examine([there]))
+    assert row.state == "wrong"
+    assert "no release of the table" in row.found
+    assert "its dependencies are not installed" in row.found
+    (there / "node_modules").mkdir()
+    assert of("backend:there", examine([there])).state == "good"
+    monkeypatch.setattr(doctor, "source_hash", lambda _: "c19f51aae23f")
+    assert of("backend:there", examine([there])).found == "c19f51aae23f: release 0.9.1"
+    assert of("backend:none", examine([tmp_path / "none"])).state == "wrong"
+
+
+def test_what_is_no_checkout_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--proxy", "model:0.9.1"]) == 2
+    assert "backend:DIR" in capsys.readouterr().err

@@ -1,0 +1,33 @@
+"""`voicerace doctor`: what is there of all that the other verbs can use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from voicerace.captures.facts import printable
+from voicerace.cli import options
+from voicerace.cli.printing import print_json, print_lines
+from voicerace.doctor import examine
+
+__all__ = ["doctor"]
+
+
+def doctor(
+    proxy: Annotated[list[str] | None, typer.Option(metavar="backend:DIR", help="A checkout; may be repeated.")] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where runs are to be written.")] = Path("runs"),
+    as_json: options.Json = False,
+) -> int:
+    """Look at Python, packages, Node, Chromium, ports, the key (never shown), write access, and checkouts. Exit 0."""
+    found = examine([options.backend_directory(each) for each in proxy or ()], out)
+    if as_json:
+        print_json({"schema": 1, "findings": [each.to_json() for each in found]})
+    else:
+        width = max(len(each.name) for each in found)
+        print_lines(
+            f"{each.state:<8} {printable(each.name, 60):<{width}}  {printable(each.found, 300)}  ({each.needed_for})"
+            for each in found
+        )
+    return 0
