@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import typer
 
 from voicerace.cli import main
 from voicerace.cli.app import app
+from voicerace.contract import FACTS, sessions_needed
+from voicerace.parties.upstream_state import Knobs
+from voicerace.tables.profiles import PROFILES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("C*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -24,6 +29,8 @@ _PROMPT = "$ .venv/bin/voicerace "
 NOT_RUN = {
     "make report": "`.ci/run` does, and looks at the page",
     "make test": "runs this test",
+    "make lint types": "`.ci/run` does",
+    ".ci/run": "runs this test",
     "make lab": "serves until it is stopped",
     ".venv/bin/papermill notebooks/": "`.ci/run` runs every notebook so, and tests/test_notebooks.py",
     ".venv/bin/voicerace explore ": "a minute; tests/test_explore.py runs smaller ones",
@@ -75,7 +82,7 @@ def test_every_command_without_a_prompt_says_why_it_is_not_run() -> None:
     met = set()
     for page, text in blocks(""):
         for line in text.splitlines():
-            if re.match(r"(make|voicerace|python\d?|pip|\.venv/bin/\S+) ", line):
+            if re.match(r"(make|voicerace|python\d?|pip|\.venv/bin/\S+) |\.ci/run", line):
                 why = [start for start in NOT_RUN if line.startswith(start)]
                 assert why, f"{page}: {line!r} is neither run nor excused"
                 met.update(why)
@@ -106,6 +113,60 @@ def test_every_verb_and_option_that_a_page_names_exists() -> None:
                     assert word.partition("=")[0] in options, f"{page.name}: voicerace {code}: {word}"
             seen += 1
     assert seen > 30
+
+
+def test_the_architecture_lists_the_layers_that_are_held() -> None:
+    text = (ROOT / "docs/architecture.md").read_text("utf-8")
+    told = next(found for language, found in _BLOCK.findall(text) if language == "layers").splitlines()
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"][0]
+    held = {name.strip().removeprefix("voicerace."): n for n, row in enumerate(contract["layers"]) for name in row.split(" : ")}
+    levels = [{held[name] for name in line.split(", ")} for line in told]
+    assert all(len(level) == 1 for level in levels), "names of one line that are not of one layer"
+    order = [min(level) for level in levels]
+    assert order == sorted(set(order))
+
+
+# -- open facts ------------------------------------------------------------------------------------------------------
+
+OPEN = ROOT / "docs" / "open-facts"
+#: How the mock is told to misbehave; no fact about the API.
+STAGED = {"reply_status", "error_after_create"}
+
+
+def fact_pages() -> dict[str, str]:
+    return {page.name: page.read_text("utf-8") for page in sorted(OPEN.glob("*.md")) if page.name != "README.md"}
+
+
+@pytest.mark.parametrize("page", fact_pages())
+def test_an_open_fact_is_tied_to_its_knob_and_its_experiment(page: str) -> None:
+    text, facts = fact_pages()[page], {fact.name: fact for fact in FACTS}
+    rows = dict(re.findall(r"^\| (the mock|the experiment|mark) \| (.*) \|$", text, flags=re.M))
+    if knob := re.match(r"`--knob (\w+)=(\w+)`", rows["the mock"]):
+        name, allowed = knob.group(1), set(get_args(get_type_hints(Knobs)[knob.group(1)]))
+        assert {knob.group(2), *re.findall(r" `(\w+)`", rows["the mock"])} == allowed
+        assert knob.group(2) == getattr(Knobs(), name), "the default comes first"
+    else:
+        time = re.fullmatch(r"`--([a-z-]+) (\d+)`", rows["the mock"])
+        assert time is not None
+        assert PROFILES["loopback"].values[time.group(1).replace("-", "_")] == time.group(2)
+    if rows["the experiment"] == "none":
+        assert "No experiment:" in text
+        return
+    asked = re.fullmatch(
+        r"`voicerace contract --upstream openai --fact (\w+) --repeats (\d+) --max-sessions (\d+)`", rows["the experiment"]
+    )
+    assert asked is not None
+    assert facts[asked.group(1)].mark == rows["mark"]
+    assert sessions_needed(int(asked.group(2)), [facts[asked.group(1)]]) == int(asked.group(3))
+
+
+def test_every_open_fact_and_every_knob_has_its_page() -> None:
+    pages, index = " ".join(fact_pages().values()), (OPEN / "README.md").read_text("utf-8")
+    told = set(re.findall(r"--fact (\w+)", pages))
+    assert told == {fact.name for fact in FACTS if fact.mark in ("open", "claim")}
+    assert set(re.findall(r"--knob (\w+)=\w+`", pages)) == {each.name for each in dataclasses.fields(Knobs)} - STAGED
+    assert all(f"`{name}`" in index for name in told)
+    assert f"--max-sessions {sessions_needed(3)} " in index
 
 
 @pytest.mark.parametrize(("page", "code"), blocks("python"))
