@@ -7,10 +7,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: report test faults lab lint types bench clean lock
+.PHONY: report sample test faults lab lint types bench clean lock
 
 report: $(STAMP)
 	@$(BIN)/voicerace report
+
+# What is committed of the report: the sample page of data/sample-run, and the README's picture.
+sample: $(STAMP)
+	@$(BIN)/voicerace report --run data/sample-run --out reports/sample.html
+	@$(BIN)/python -m voicerace.report.race docs/race.svg
 
 # First what only computes, in two processes; then what keeps the real clock, alone on the machine.
 test: $(STAMP)

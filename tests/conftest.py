@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from voicerace.report import Report, build
+
+SAMPLE_RUN = Path(__file__).parents[1] / "data" / "sample-run"
 
 settings.register_profile(
     "repeatable",
@@ -53,6 +56,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def small_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """A report on a small grid, with all three releases; built once."""
+    """The letter of the committed run, with all its sections; built once."""
     folder = tmp_path_factory.mktemp("report")
-    return build(folder / "page.html", folder / "run", {"step_ms": 100, "map_step_ms": 100})
+    return build(folder / "sample.html", {"run": str(SAMPLE_RUN)})

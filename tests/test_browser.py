@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from voicerace.cli import main
 from voicerace.report import Report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -60,15 +62,55 @@ def test_axe_finds_nothing(browser: Browser, small_report: Report, width: int) -
     assert policy in html
     free = small_report.page.with_name("free.html")
     free.write_text(html.replace(policy, "script-src 'unsafe-inline' 'unsafe-eval'"), "utf-8")
-    page, _ = opened(browser, Report(free, small_report.run), width)
+    page, _ = opened(browser, replace(small_report, page=free), width)
     found = Axe().run(page)
     assert found.response["passes"], "axe looked at nothing"
     assert [(fault["id"], [node["html"] for node in fault["nodes"]]) for fault in found.response["violations"]] == []
 
 
-def test_no_figure_is_cut_in_print(browser: Browser, small_report: Report, tmp_path: Path) -> None:
-    page, _ = opened(browser, small_report, 1280)
+#: A4 less Chromium's margins of 1 cm, in CSS pixels.
+PAPER = (718, 1047)
+
+
+def test_no_figure_is_cut_in_print(browser: Browser, small_report: Report) -> None:
+    """A figure that may not be broken is cut only where it is higher than a page, or wider."""
+    page = browser.new_context(viewport={"width": PAPER[0], "height": PAPER[1]}, offline=True).new_page()
     page.emulate_media(media="print")
-    assert page.pdf(path=str(tmp_path / "page.pdf"), format="A4")
-    for style in page.eval_on_selector_all("figure", "all => all.map(each => getComputedStyle(each).breakInside)"):
-        assert style == "avoid"
+    page.goto(small_report.page.as_uri())
+    page.wait_for_load_state("networkidle")
+    figures = page.eval_on_selector_all(
+        "figure",
+        """all => all.map(each => {
+            const image = each.querySelector('img').getBoundingClientRect();
+            const overflow = getComputedStyle(each.querySelector('.picture')).overflow;
+            const height = each.getBoundingClientRect().height;
+            return [getComputedStyle(each).breakInside, height, image.right, image.left, overflow];
+        })""",
+    )
+    assert len(figures) >= 8
+    for inside, height, right, left, overflow in figures:
+        assert inside == "avoid"
+        assert height < PAPER[1]
+        assert left >= 0
+        assert right <= PAPER[0]
+        assert overflow == "visible"
+
+
+def test_it_prints_itself(small_report: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pdf = tmp_path / "paper" / "page.pdf"
+    words = ["report", "--run", str(small_report.run), "--out", str(tmp_path / "page.html"), "--pdf", str(pdf)]
+    assert main(words) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == [str(pdf), str(tmp_path / "page.html")]
+    content = pdf.read_bytes()
+    assert content.startswith(b"%PDF")
+    assert [each.name for each in pdf.parent.iterdir()] == ["page.pdf"]
+
+
+def test_pictures_can_be_reached_by_keyboard_where_they_scroll(browser: Browser, small_report: Report) -> None:
+    page, _ = opened(browser, small_report, 360)
+    wide = page.eval_on_selector_all(
+        "main *", "all => all.filter(e => e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX == 'auto')"
+        ".map(e => [e.className, e.tabIndex])",
+    )  # fmt: skip
+    assert wide
+    assert all(index == 0 for _, index in wide), wide

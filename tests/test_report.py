@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
+import warnings
 from pathlib import Path
 
 import nbformat
 import nbformat.v4 as new
+import pandas as pd
+import papermill
 import pytest
+from bs4 import BeautifulSoup
+from nbconvert.exporters import get_exporter
 
 from voicerace.captures import read_capture
 from voicerace.cli import main
@@ -16,8 +23,10 @@ from voicerace.report import Report, build, faults, sentences
 from voicerace.report.exporter import PageExporter
 from voicerace.sweep import Run
 
-COARSE = {"step_ms": 200, "map_step_ms": 200}
 CONSOLE = Path(__file__).parent / "data" / "console-0.9.1-refused.log"
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "data" / "sample-run"
+TINY = {"releases": '["0.9.1"]', "step_ms": 200, "map_step_ms": 200, "draws": 1}
 
 
 def page_of(*outputs: nbformat.NotebookNode, text: str = "## A heading") -> str:
@@ -26,49 +35,93 @@ def page_of(*outputs: nbformat.NotebookNode, text: str = "## A heading") -> str:
     return html
 
 
-def test_the_page_keeps_every_promise(small_report: Report) -> None:
+def test_the_page_keeps_every_promise_in_the_order_of_a_letter(small_report: Report) -> None:
     html = small_report.page.read_text("utf-8")
     assert faults(html) == []
-    assert "voice-commerce" in html
     assert "from_namespace" not in html
-    for word in ("The answer", "0.9.1", "rejected", "0.9.4", "stalled", "0.11.1", "lost", "What this does not show"):
-        assert word in html
+    soup = BeautifulSoup(html, "html.parser")
+    headings = [heading.get_text() for heading in soup.main.find_all("h2")]
+    order = (
+        "The answer", "What to do today", "What was asked", "How it was tested", "Finding 1", "Finding 2", "Finding 3",
+        "Where your own sessions lie", "What this does not show", "How to run it again", "Appendix",
+    )  # fmt: skip
+    assert len(headings) == len(order)
+    for heading, begin in zip(headings, order, strict=True):
+        assert heading.startswith(begin)
+    assert "voice-commerce" in soup.header.get_text()
+    assert "0.9.1 / 0.2.1" in soup.header.get_text()
 
 
-def test_the_page_says_what_the_run_found(small_report: Report) -> None:
-    html = small_report.page.read_text("utf-8")
+def test_the_sample_is_what_the_code_makes_of_its_run(small_report: Report) -> None:
+    for made in (small_report.page, small_report.claims):
+        committed = ROOT / "reports" / made.name
+        assert made.read_bytes() == committed.read_bytes(), f"{made.name} is made otherwise now: `make sample`"
+
+
+def test_the_claims_beside_the_page_have_counts_and_targets(small_report: Report) -> None:
+    record = json.loads(small_report.claims.read_text("utf-8"))
+    claims = {claim["name"]: claim for claim in record["claims"]}
+    assert {"component-submits-twice", "cure-return", "gate-0.9.1", "today-0.9.1", "upgrade"} <= set(claims)
+    targets = {seen["target"] for claim in record["claims"] for seen in claim["seen"]}
+    assert {"model", "real proxy", "real component", "real API"} == targets
+    for claim in record["claims"]:
+        for seen in claim["seen"]:
+            assert 0 <= seen["count"] <= seen["of"]
+            # An interval only where sessions were drawn: what was computed has none.
+            assert (seen["interval_95"] is not None) == (seen["kind"] == "estimated" and seen["of"] > 0)
+            if seen["kind"] == "estimated":
+                low, high = seen["interval_95"]
+                assert low <= seen["count"] / seen["of"] <= high
+
+
+def test_alt_texts_hold_the_numbers_of_the_tables_beside_them(small_report: Report) -> None:
+    soup = BeautifulSoup(small_report.page.read_text("utf-8"), "html.parser")
+    alts = [str(image["alt"]) for image in soup.find_all("img")]
     trials = Run.open(small_report.run).trials
+    bands = next(alt for alt in alts if alt.startswith("Outcome over tool_ms"))
     for row in trials[["release", "outcome"]].drop_duplicates().itertuples():
-        assert f"{row.release}</strong>" in html
-        assert str(row.outcome) in html
+        assert re.search(rf"{re.escape(row.release)}: [^;]*{row.outcome}", bands)
+    maps = pd.read_parquet(small_report.run / "letter" / "map.parquet")
+    told = next(alt for alt in alts if alt.startswith("Maps of the outcome"))
+    for (release, outcome), group in maps.groupby(["release", "outcome"]):
+        part = told[told.index(f"Proxy {release},") :]
+        assert f"{len(group)} {outcome}" in part[: part.index(". ")]
 
 
-def test_the_same_run_gives_the_same_bytes(small_report: Report) -> None:
-    notebook = nbformat.read(small_report.run / "notebook.ipynb", as_version=4)
-    twice = {hashlib.sha256(PageExporter().from_notebook_node(notebook)[0].encode()).hexdigest() for _ in range(2)}
-    assert twice == {hashlib.sha256(small_report.page.read_bytes()).hexdigest()}
+def test_the_same_run_gives_the_same_bytes_by_nbconvert_too(small_report: Report, tmp_path: Path) -> None:
+    ran = tmp_path / "ran.ipynb"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        papermill.execute_notebook(
+            str(ROOT / "notebooks" / "6-the-letter.ipynb"), str(ran), parameters={"run": str(small_report.run.resolve())},
+            kernel_name="python3", progress_bar=False,
+        )  # fmt: skip
+    html, _ = get_exporter("voicerace")().from_filename(str(ran))
+    assert hashlib.sha256(html.encode()).hexdigest() == hashlib.sha256(small_report.page.read_bytes()).hexdigest()
 
 
 def test_no_path_of_the_machine_is_in_the_page(small_report: Report) -> None:
-    html = small_report.page.read_text("utf-8")
-    for path in (Path.cwd(), Path.home(), small_report.page.parent):
-        assert str(path) not in html
+    for file in (small_report.page, small_report.claims):
+        text = file.read_text("utf-8")
+        for path in (Path.cwd(), Path.home(), small_report.page.parent):
+            assert str(path) not in text
 
 
 def test_a_capture_is_shown_in_numbers_and_never_in_its_own_words(tmp_path: Path) -> None:
     text = CONSOLE.read_text("utf-8").replace("connection_id: 'c", "connection_id: '<script>alert(1)</script>c")
+    text = text.replace("What is the weather", "<script>alert(1)</script> sk-abcdefghijklmnopqrstuv What is the weather")
     capture = tmp_path / "proxy<b>.log"
     capture.write_text(text, "utf-8")
-    done = build(
-        tmp_path / "page.html",
-        tmp_path / "run",
-        {"releases": '["0.9.1"]', **COARSE, "capture": str(capture)},
-    )
+    done = build(tmp_path / "page.html", {**TINY, "out": str(tmp_path / "run"), "capture": str(capture), "code": True})
     html = done.page.read_text("utf-8")
-    assert "1 refusal" in html or "with 1 refusals" in html
+    assert "1 session of 1 in your capture had a refusal" in html
     assert "<script" not in html
     assert "<b>" not in html
-    assert "alert(1)" not in html
+    for word in ("alert(1)", "sk-abcdef", "weather", str(tmp_path)):
+        assert word not in html
+    assert "What is here of it, and what not" in html
+    assert (done.run / "letter" / "map.parquet").is_file()
+    assert "from_namespace" in html  # the code was asked for
 
 
 @pytest.mark.parametrize(
@@ -76,28 +129,57 @@ def test_a_capture_is_shown_in_numbers_and_never_in_its_own_words(tmp_path: Path
     [
         ({"step_m": 1}, "step_m"),
         ({"releases": '["9.9.9"]'}, "9.9.9"),
+        ({"release": "0.2.8"}, "50420ee"),
         ({"capture": "/proc/nope"}, "/proc/nope"),
-        ({"gap_ms": "x"}, "gap_ms"),
+        ({"draws": "x"}, "draws"),
+        ({"run": "/proc/nope"}, "/proc/nope"),
     ],
 )
 def test_a_report_that_fails_says_why_and_leaves_no_page(parameters: dict[str, object], word: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
-        build(tmp_path / "page.html", tmp_path / "run", {**COARSE, **parameters})
+        build(tmp_path / "page.html", {**TINY, "out": str(tmp_path / "run"), **parameters})
     assert word in str(caught.value)
-    assert not [path for path in tmp_path.iterdir() if path.is_file()]
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_old_page_stays_when_a_new_one_fails(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text("the old page", "utf-8")
     with pytest.raises(InputError):
-        build(page, tmp_path / "run", {"releases": '["9.9.9"]'})
+        build(page, {"releases": '["9.9.9"]'})
     assert page.read_text("utf-8") == "the old page"
 
 
-def test_a_taken_run_folder_is_refused(small_report: Report, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert main(["report", "--run", str(small_report.run), "--out", str(tmp_path / "x.html")]) == 2
-    assert "holds a run already" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--into", str(SAMPLE)], "holds a run already"),
+        (["--run", str(SAMPLE), "--draws", "5"], "given with --run"),
+        (["--run", str(ROOT / "docs")], "run.json"),
+        (["--out", "page.txt"], "does not end in .html"),
+        (["--release", "9.9.9"], "9.9.9"),
+        (["--capture", str(ROOT / "README.md")], "README.md"),
+        (["--step-ms", "0"], "step_ms"),
+    ],
+)
+def test_bad_input_ends_in_one_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    if "--out" not in words:
+        words = [*words, "--out", str(tmp_path / "x.html")]
+    assert main(["report", *words]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_browser_there_is_no_pdf_and_no_page(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    words = ["report", "--run", str(SAMPLE), "--out", str(tmp_path / "x.html"), "--pdf", str(tmp_path / "x.pdf")]
+    assert main(words) == 2
+    assert "no Chromium" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_could_not_be_read_of_a_capture_is_located(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from typing import Annotated, Any
 import typer
 from tqdm import tqdm
 
-from voicerace.captures import read_capture
 from voicerace.cli import captures, options, serve, text
 from voicerace.cli import repro as repro_verb
 from voicerace.cli.boundary import boundary
@@ -25,6 +24,7 @@ from voicerace.cli.doctor import doctor
 from voicerace.cli.explore import explore
 from voicerace.cli.printing import known_outcomes, plain, print_json, print_lines, writing
 from voicerace.cli.replay import replay
+from voicerace.cli.report import report
 from voicerace.cli.targets import Targets, played, played_as, sigterm_interrupts, takes_targets
 from voicerace.cli.workarounds import workarounds
 from voicerace.conformance import conform
@@ -35,7 +35,6 @@ from voicerace.executors import Executor
 from voicerace.run import Run
 from voicerace.summary import summary
 from voicerace.sweep import sweep as run_sweep
-from voicerace.sweep_folder import fresh_folder
 from voicerace.sweep_live import LiveSweep
 from voicerace.sweep_table import counted
 from voicerace.tables.releases import PROXIES
@@ -324,31 +323,6 @@ def again(
     return 0
 
 
-@app.command()
-def report(
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The page.")] = Path("reports/report.html"),
-    run: Annotated[Path | None, typer.Option(metavar="DIR", help="A new folder for the run. [runs/...]")] = None,
-    releases: Annotated[str, typer.Option(metavar="TAGS", help="Tags with commas.")] = "0.9.1,0.9.4,0.11.1",
-    step_ms: Annotated[float, typer.Option(metavar="MS", help="Between the delays.")] = 10.0,
-    map_step_ms: Annotated[float, typer.Option(metavar="MS", help="Of the map of delay against gap.")] = 20.0,
-    capture: Annotated[Path | None, typer.Option(metavar="FILE", help="Show its sessions.")] = None,
-    to: Annotated[str, typer.Option(help="Whom it is for.")] = "voice-commerce",
-    sender: Annotated[str, typer.Option("--from", help="Whom it is from.")] = "the dg_react_agent team",
-    code: Annotated[bool, typer.Option("--code", help="Add the code of the notebook, folded.")] = False,
-) -> int:
-    """Run the delay sweep and render it as one HTML file; its path is printed last."""
-    # The notebook machinery takes longer to load than any other verb takes to run.
-    from voicerace.report import build
-
-    parameters: dict[str, Any] = {"releases": releases, "step_ms": step_ms, "map_step_ms": map_step_ms}
-    if capture is not None:
-        read_capture(capture)  # refuse a bad one before anything runs
-        parameters["capture"] = str(capture.resolve())
-    done = build(out, run or fresh_folder(Path("runs"), parameters), parameters, to=to, sender=sender, code=code)
-    print_lines([str(done.page)])
-    return 0
-
-
 # Verbs with a file of their own.
 for verb in (captures.inspect, captures.redact, captures.export, captures.compare):
     app.command()(verb)
@@ -358,6 +332,7 @@ app.command()(contract)
 app.command()(check)
 app.command()(explore)
 app.command()(replay)
+app.command()(report)
 app.command()(boundary)
 app.command()(workarounds)
 app.command()(doctor)

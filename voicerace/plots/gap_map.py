@@ -19,7 +19,7 @@ from voicerace.plots.style import INK, STYLES, legend, new_axes, rc
 from voicerace.statistics import outcomes_at
 from voicerace.tables.profiles import PROFILES
 
-__all__ = ["alt_map", "cells_of", "plot_map"]
+__all__ = ["alt_map", "cells_of", "merged_cells", "plot_map"]
 
 #: What REALTIME calls measured: the one published trace with milliseconds.
 _OBSERVED: Final = "observed-2025"
@@ -50,7 +50,7 @@ def plot_map(
     own = ax is None
     with rc():
         ax = new_axes(5.0, ax)
-        for row in _merged(cells):
+        for row in merged_cells(cells):
             style = STYLES[row["outcome"]]
             box = (row["left"], row["low"]), row["right"] - row["left"], row["high"] - row["low"]
             ax.add_patch(Rectangle(*box, facecolor=style.colour, hatch=style.hatch, edgecolor=INK, linewidth=0, zorder=2))
@@ -140,7 +140,7 @@ def _observed_gap() -> tuple[float, str]:
 # -- ink -------------------------------------------------------------------------------------------------------------
 
 
-def _merged(cells: pd.DataFrame) -> list[dict[Any, Any]]:
+def merged_cells(cells: pd.DataFrame) -> list[dict[Any, Any]]:
     """Runs of one outcome in a column as one area; then columns with the same run as one area."""
     runs: list[dict[Any, Any]] = []
     for row in cells.to_dict("records"):

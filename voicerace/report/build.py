@@ -1,4 +1,4 @@
-"""Run the report's notebook and write its page, or fail with the reason and leave nothing half-written."""
+"""Run the letter's notebook and write its page, or fail with the reason and leave nothing half-written."""
 
 from __future__ import annotations
 
@@ -8,24 +8,27 @@ import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
+from voicerace.captures import read_capture
 from voicerace.errors import InputError
-from voicerace.notebook_parameters import DelaySweepParameters
 from voicerace.report.check import faults
-from voicerace.report.exporter import PageExporter
+from voicerace.report.exporter import PageExporter, claims_of, head_of
+from voicerace.report.parameters import LetterParameters
+from voicerace.report.pdf import browser, print_pdf
+from voicerace.run import Run
 from voicerace.shipped import shipped
-from voicerace.sweep_folder import point_latest
+from voicerace.sweep_folder import fresh_folder, point_latest
 
 __all__ = ["Report", "build"]
 
-_NOTEBOOK = "notebooks/2-delay-sweep.ipynb"
+_NOTEBOOK: Final = "notebooks/6-the-letter.ipynb"
+SCHEMA: Final = 1
 
 
 @dataclass(frozen=True)
@@ -33,47 +36,64 @@ class Report:
     """What was built.
 
     Attributes:
-        page: the HTML file.
-        run: the folder with the run's raw data, tables and the notebook as it ran.
+        page: the HTML file; `claims`, beside it, every claim with its counts and targets, for programs.
+        run: the folder with the run's raw data and tables.
+        pdf: the page on paper, where it was asked for.
     """
 
     page: Path
+    claims: Path
     run: Path
+    pdf: Path | None = None
 
 
-def build(
-    page: Path,
-    run: Path,
-    parameters: Mapping[str, Any],
-    *,
-    to: str = "voice-commerce",
-    sender: str = "the dg_react_agent team",
-    code: bool = False,
-) -> Report:
-    """Run the notebook into the folder `run` and write the page.
+def build(page: Path, parameters: Mapping[str, Any], pdf: Path | None = None) -> Report:
+    """Run the notebook and write the page.
 
     Args:
-        page: the HTML file; its folder is made.
-        run: a folder that does not exist yet, for the run's data.
-        parameters: of the notebook.
-        to, sender: whom the page is for and from.
-        code: add the cells' code, folded, as an appendix.
+        page: the HTML file; its folder is made. Beside it goes a file of the same name that ends in ``.json``.
+        parameters: of the notebook: `LetterParameters`. Without `run` the letter plays a run of its own, into `out`.
+        pdf: print the page into this file, too.
 
     Raises:
-        InputError: a parameter was refused, a cell failed, or the page has a fault; no page is written then.
+        InputError: a parameter was refused, a cell failed, or the page has a fault; nothing is written then.
     """
-    DelaySweepParameters.from_namespace(parameters)
-    ran = _run(shipped(_NOTEBOOK), {**parameters, "out": str(run.resolve())})
-    facts = json.loads((run / "run.json").read_text("utf-8"))
-    ran.metadata["title"] = "When does the function-call race occur?"
-    ran.metadata["voicerace"] = {"facts": _facts(facts, to, sender), "code": code}
+    params = LetterParameters.from_namespace(parameters)
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise InputError("out", f"{page} does not end in .html", "an HTML file; its claims go beside it, ending in .json")
+    chromium = browser() if pdf is not None else None
+    if params.capture:
+        read_capture(params.capture)  # refuse a bad one before anything runs
+    if params.run:
+        folder = Path(params.run)
+        Run.open(folder)
+    else:
+        folder = Path(params.out) if params.out else fresh_folder(Path("runs"), params.model_dump(mode="json"))
+    given = {
+        **parameters,
+        "run": str(folder.resolve()) if params.run else "",
+        "out": "" if params.run else str(folder.resolve()),
+    }
+    if params.capture:
+        given["capture"] = str(Path(params.capture).resolve())
+    ran = _run(shipped(_NOTEBOOK), given)
     html, _ = PageExporter().from_notebook_node(ran)  # type: ignore[no-untyped-call]
     if wrong := faults(html):
         raise InputError("report", f"{len(wrong)} fault(s) in the page: {wrong[0]}", "no page was written")
-    (run / "notebook.ipynb").write_text(nbformat.writes(ran), "utf-8")  # type: ignore[no-untyped-call]
-    _write(page, html)
-    point_latest(run)
-    return Report(page, run)
+    if not params.run:
+        (folder / "notebook.ipynb").write_text(nbformat.writes(ran), "utf-8")  # type: ignore[no-untyped-call]
+    head = head_of(ran)
+    record = {
+        "schema": SCHEMA, "title": head.get("title"), "facts": dict(head.get("facts", [])), "page": page.name,
+        "claims": claims_of(ran),
+    }  # fmt: skip
+    files = {page: html, page.with_suffix(".json"): json.dumps(record, indent=1, ensure_ascii=False) + "\n"}
+    _write(files)
+    if not params.run and not params.out:
+        point_latest(folder)
+    if pdf is not None and chromium is not None:
+        print_pdf(chromium, page, pdf)
+    return Report(page, page.with_suffix(".json"), folder, pdf)
 
 
 def _run(notebook: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookNode:
@@ -98,27 +118,20 @@ def _run(notebook: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookNode
             raise InputError(f"cell {error.exec_count}", f"{error.ename}: {error.evalue}", "no page was written") from None
 
 
-def _facts(run: Mapping[str, Any], to: str, sender: str) -> list[list[str]]:
-    """The lines under the title, all of the run itself; pairs, because a notebook sorts the keys of its metadata."""
-    facts = {
-        "To": to,
-        "From": sender,
-        "Date": str(run.get("start", ""))[:10],
-        "Made by": f"voicerace {version('voicerace')}" + (f", commit {str(run['commit'])[:12]}" if run.get("commit") else ""),
-    }
-    releases = run.get("parameters", {}).get("releases")
-    if releases:
-        facts["Proxy releases"] = ", ".join(map(str, releases))
-    return [[name, value] for name, value in facts.items()]
-
-
-def _write(page: Path, html: str) -> None:
-    """Write beside the target, then put it in place: never half a page."""
+def _write(files: Mapping[Path, str]) -> None:
+    """Write beside the targets, then put all in place: never half a page."""
+    written: dict[Path, Path] = {}
     try:
-        page.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=page.parent, suffix=".tmp", delete=False) as file:
-            file.write(html)
-        Path(file.name).chmod(0o644)
-        os.replace(file.name, page)
+        for target, content in files.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=target.parent, suffix=".tmp", delete=False) as file:
+                written[target] = Path(file.name)
+                file.write(content)
+            written[target].chmod(0o644)
+        for target, temporary in written.items():
+            os.replace(temporary, target)
     except OSError as error:
-        raise InputError(str(page), error.strerror or "cannot be written") from None
+        raise InputError(str(next(iter(files))), error.strerror or "cannot be written") from None
+    finally:
+        for temporary in written.values():
+            temporary.unlink(missing_ok=True)

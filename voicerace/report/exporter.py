@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from nbformat import NotebookNode
 from traitlets import default
 
 from voicerace.errors import InputError
+from voicerace.report.blocks import CLAIMS, HEAD
 
-__all__ = ["PageExporter"]
+__all__ = ["PageExporter", "claims_of", "head_of"]
 
 _TEMPLATES = Path(__file__).parent / "template"
 
@@ -44,15 +46,34 @@ class PageExporter(HTMLExporter):
         """
         for number, cell in enumerate(nb.cells, start=1):
             _refuse_what_no_customer_should_see(number, cell)
-        page = dict(nb.metadata.get("voicerace", {}))
         resources = dict(resources or {})
-        resources["page"] = {"title": nb.metadata.get("title", "voicerace"), **page}
+        resources["page"] = {"title": nb.metadata.get("title", "voicerace"), **nb.metadata.get("voicerace", {}), **head_of(nb)}
         html, resources = super().from_notebook_node(nb, resources, **kw)
         return _finish(html), resources
 
     def default_filters(self) -> Any:
         yield from super().default_filters()  # type: ignore[no-untyped-call]
         yield "base64", lambda text: base64.b64encode(text.encode()).decode("ascii")
+
+
+def head_of(notebook: NotebookNode) -> dict[str, Any]:
+    """Title and facts that a notebook displays of itself; empty where it does not."""
+    found: dict[str, Any] = {}
+    for data in _data_of(notebook):
+        if HEAD in data:
+            found |= data[HEAD]
+    return found
+
+
+def claims_of(notebook: NotebookNode) -> list[dict[str, Any]]:
+    """All claims that a notebook displays, in order."""
+    return [dict(claim) for data in _data_of(notebook) for claim in data.get(CLAIMS, ())]
+
+
+def _data_of(notebook: NotebookNode) -> Iterator[Any]:
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            yield output.get("data", {})
 
 
 def _refuse_what_no_customer_should_see(number: int, cell: NotebookNode) -> None:

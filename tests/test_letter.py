@@ -1,0 +1,288 @@
+"""Does every sentence of the letter follow the data? With other data it must claim, advise and draw something else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from voicerace.engines.session import Session
+from voicerace.engines.virtual import simulate
+from voicerace.errors import InputError
+from voicerace.plots.glance import Glance, alt_glance, plot_glance, strip_of
+from voicerace.plots.map_grid import alt_maps
+from voicerace.report.blocks import Claim, Picture, Seen, Table, claims_of, quoted, words_of
+from voicerace.report.evidence import DEFAULT_ERROR, Evidence
+from voicerace.report.letter import SECTIONS, again, answer, gate, paths, section, submitted_twice, today
+from voicerace.report.letter.cures import best_cure
+from voicerace.report.material import Material
+from voicerace.report.parameters import LetterParameters
+from voicerace.report.parts import NETWORK, make
+from voicerace.report.race import race_alt, race_lines, race_svg
+from voicerace.report.telling import sides
+from voicerace.sweep import sweep
+from voicerace.tables.releases import PROXIES, REFERENCE
+from voicerace.verdict import judge
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "data" / "sample-run"
+
+
+@pytest.fixture(scope="module")
+def sample() -> Material:
+    return Material.of(LetterParameters(run=str(SAMPLE), release="0.9.4"))
+
+
+def claim(blocks: Any, name: str) -> str:
+    return next(block.sentence for block in blocks if isinstance(block, Claim) and block.name == name)
+
+
+def picture(blocks: Any) -> str:
+    return next(block.alt for block in blocks if isinstance(block, Picture))
+
+
+def test_a_run_in_which_a_release_never_stalls_changes_claim_advice_and_picture(
+    sample: Material, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def told(material: Material) -> dict[str, str]:
+        first, advice, second = answer.blocks(material), today.blocks(material), gate.blocks(material)
+        maps = material.part("map")
+        assert maps is not None
+        return {
+            "answer": claim(first, "answer-second"), "picture": picture(first), "today": claim(advice, "today-0.9.4"),
+            "upgrade": claim(advice, "upgrade"), "heading": gate.heading(material), "gate": claim(second, "gate-0.9.4"),
+            "bands": picture(second), "map": alt_maps(maps, ["0.9.4"]),
+        }  # fmt: skip
+
+    before = told(sample)
+    assert "0.9.4 fails with a tool of 300 ms or more (stalled" in before["answer"]
+    assert "no release is right for every delay" in before["answer"]
+    for name in ("picture", "today", "gate", "bands", "map"):
+        assert "stalled" in before[name], name
+    assert "timing still fails on 0.9.4" in before["today"]
+    assert "prefer it" not in before["upgrade"]
+    assert "every release fails" in before["heading"]
+
+    # The same release with the knobs of the reference gate: it asks at the right moment.
+    monkeypatch.setitem(PROXIES, "0.9.4", replace(REFERENCE, tag="0.9.4", backend="0.2.4"))
+    parameters = {"out": str(tmp_path / "run"), "release": "0.9.4", "releases": "0.9.4,0.9.1"}
+    healed = Material.of(LetterParameters(**parameters, step_ms=200, map_step_ms=200, draws=2))
+    after = told(replace(healed, evidence=Evidence(root=tmp_path)))
+    assert "0.9.4 fails at none of 3 computed delays" in after["answer"]
+    assert "0.9.1 is not right for every delay" in after["answer"]
+    for name, words in after.items():
+        assert "stalled" not in words, name
+    assert "nothing more to change" in after["today"]
+    assert "**0.9.4 had no failure on the map: prefer it.**" in after["upgrade"]
+    assert after["heading"] == "Finding 2: even with one result, 0.9.1 fails at some delays"
+    assert after["gate"].endswith("Nothing went wrong.")
+
+    # What the running 0.9.4 was recorded to do does not go away with a model that is better than it.
+    torn = told(healed)
+    assert "0.9.4 at 500 ms was stalled" in torn["bands"]
+    assert "the running proxy does**: 6 of 24 recorded sessions" in torn["today"]
+    assert "The running proxy was recorded otherwise" in torn["gate"]
+
+
+def test_a_doctored_table_changes_the_counts(sample: Material) -> None:
+    delay = sample.delay.copy()
+    mine = delay["release"] == "0.11.1"
+    delay.loc[mine, ["outcome", "bad"]] = ["answered", False]
+    delay.loc[mine, "tie_outcome"] = None
+    doctored = replace(sample, delay=delay)
+    assert [side.outcome for side in sides(delay, "0.11.1")] == ["answered"]
+    assert "0.11.1 fails at none of 6 computed delays" in claim(answer.blocks(doctored), "answer-second")
+    assert "0 of 6 computed delays" in words_of(gate.blocks(doctored)).split("**0.11.1 / 0.2.13**")[1].split("real proxy")[0]
+
+
+def test_without_evidence_and_parts_every_section_says_so(tmp_path: Path) -> None:
+    sweep({"times": {"tool_ms": "0:400:200", "gap_ms": "300", **NETWORK}}, out=tmp_path / "run", progress=False)
+    bare = replace(Material.of(LetterParameters(run=str(tmp_path / "run"))), evidence=Evidence(root=tmp_path / "nothing"))
+    told = {name: words_of(section(name, bare)) for name in SECTIONS if name != "asked"}
+    for name, words in (
+        ("submitted_twice", "No recording of the running component is at hand"),
+        ("submitted_twice", "no sessions with other handlers"),
+        ("gate", "no map of other gaps"),
+        ("gate", "No recording of a running proxy"),
+        ("paths", "No exploration is at hand"),
+        ("paths", "no other stories"),
+        ("today", "tried no workarounds"),
+        ("how_tested", "No comparison of models with running programs"),
+        ("yours", "No capture was given"),
+        ("again", "--run FOLDER"),
+    ):
+        assert words in told[name], (name, words)
+    assert "of 8 recorded cases" not in told["answer"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "word"),
+    [
+        ({"times": {"tool_ms": "50", "gap_ms": "300"}}, "one tool_ms only"),
+        ({"times": {"tool_ms": "0:100:50", "gap_ms": "100:300:100"}}, "gap_ms differs"),
+        ({"times": {"tool_ms": "0:100:50"}, "handlers": "all"}, "handler differs"),
+        ({"times": {"tool_ms": "0:100:50", "reply_ms": "uniform(100,200)"}}, "reply_ms is drawn"),
+    ],
+)
+def test_a_sweep_that_no_letter_can_be_written_of_is_refused(spec: dict[str, Any], word: str, tmp_path: Path) -> None:
+    sweep(spec, out=tmp_path / "run", progress=False)
+    with pytest.raises(InputError) as caught:
+        Material.of(LetterParameters(run=str(tmp_path / "run")))
+    assert word in str(caught.value)
+
+
+def test_the_second_result_is_counted_on_the_running_component(tmp_path: Path) -> None:
+    """The claim stands on the records: a component that sends one result loses it."""
+    folder = tmp_path / "conformance"
+    folder.mkdir()
+    result = {"at": 1050, "to": "proxy", "type": "FunctionCallResponse", "content": "{}"}
+    cases = {f"{style}, result, one call": [result] for style in ("return", "async_ref", "void_ref")}
+    (folder / "component-0.9.1.json").write_text(json.dumps({"tag": "0.9.1", "cases": cases}), "utf-8")
+    material = replace(Material.of(LetterParameters(run=str(SAMPLE))), evidence=Evidence(root=tmp_path))
+    assert "one result for one call in every recorded case" in claim(
+        submitted_twice.blocks(material), "component-submits-twice"
+    )
+    assert submitted_twice.heading(material) == "Finding 1: who sends a second result"
+    cases["async_ref, result, one call"] = [result, {**result, "content": json.dumps({"error": DEFAULT_ERROR})}]
+    (folder / "component-0.9.1.json").write_text(json.dumps({"tag": "0.9.1", "cases": cases}), "utf-8")
+    material = replace(material, evidence=Evidence(root=tmp_path))
+    assert "with 1 style of handler out of 3" in claim(submitted_twice.blocks(material), "component-submits-twice")
+    assert submitted_twice.seen_twice(material)[0].words.startswith("1 of 2 ")
+
+
+def finding(name: str, release: str, **more: Any) -> dict[str, Any]:
+    trace = [{"ms": 0.0, "party": "proxy", "what": "FunctionCallResponse from component"}]
+    return {
+        "name": name, "outcome": "stalled", "sentence": f"What {name} is.", "release": release, "story": "parallel",
+        "handler": "return", "trace": trace, **more,
+    }  # fmt: skip
+
+
+def test_explorations_and_live_confirmations_are_told_where_they_are(tmp_path: Path, sample: Material) -> None:
+    folder = tmp_path / "explore"
+    folder.mkdir()
+    stories = [
+        {"story": "parallel", "handler": "return", "complete": True},
+        {"story": "voice", "handler": "return", "complete": False},
+    ]
+    for release, names in (("0.9.4", ("first", "second")), ("0.11.1", ("first",))):
+        record = {
+            "release": release, "findings": [finding(name, release) for name in names], "stories": stories, "states": 12_345,
+            "bounds": {"tool_ms": [0, 10_000], "reply_ms": [5, 5]},
+        }  # fmt: skip
+        (folder / f"{release}.json").write_text(json.dumps(record), "utf-8")
+    (folder / "0.9.4-live.csv").write_text(
+        "name,outcome,story,handler,confirmed,tries,proxy_hash\nfirst,stalled,parallel,return,True,1,x\n"
+        "second,stalled,parallel,return,False,3,x\n", "utf-8",
+    )  # fmt: skip
+    material = replace(sample, evidence=Evidence(root=tmp_path))
+    found = paths.blocks(material)
+    words = words_of(found)
+    assert paths.heading(material) == "Finding 3: the other ways: 2 of them were found"
+    assert "2 ways into it, met on 0.9.4 and 0.11.1" in words
+    assert "tool_ms 0 to 10000" in words
+    assert "not of voice/return" in words
+    assert "1 of 2 of them that were tried on the running proxy were confirmed" in words
+    table = next(block.frame for block in found if isinstance(block, Table) and "what happens" in block.frame)
+    assert list(table["releases"]) == ["0.9.4*, 0.11.1", "0.9.4"]
+    assert "Not explored: 0.9.1 and 0.10.2." in words
+    assert {"explore/0.9.4.json", "explore/0.11.1.json", "explore/0.9.4-live.csv"} <= set(material.evidence.hashes)
+
+
+def test_a_broken_piece_of_evidence_is_named(tmp_path: Path, sample: Material) -> None:
+    (tmp_path / "explore").mkdir()
+    (tmp_path / "explore" / "0.9.4.json").write_text("{", "utf-8")
+    with pytest.raises(InputError, match=r"0\.9\.4\.json"):
+        paths.blocks(replace(sample, evidence=Evidence(root=tmp_path)))
+
+
+def test_the_best_workaround_is_the_one_of_the_table(sample: Material) -> None:
+    frame = sample.part("cures")
+    assert frame is not None
+    best = best_cure(sample, "0.9.4")
+    for cure in frame["workaround"].unique():
+        own = frame[(frame["release"] == "0.9.4") & (frame["workaround"] == cure) & frame["possible"]]
+        if best is not None and len(own):
+            assert int(own["bad"].sum()) >= best.bad
+    spoiled = frame.assign(bad=True)
+    assert best_cure(replace(sample, parts={**sample.parts, "cures": spoiled}), "0.9.4") is None
+    told = words_of(today.blocks(replace(sample, parts={**sample.parts, "cures": spoiled})))
+    assert "No workaround made 0.9.4 better" in told
+
+
+def test_a_count_carries_an_interval_only_over_draws() -> None:
+    assert "interval" not in Seen("model", 3, 10, "computed sessions").words
+    assert Seen("model", 3, 10, "sessions", drawn=True).words == "3 of 10 sessions (30%, 95 % interval 11% to 60%)"
+    assert Seen("real API", 0, 0, "nothing met it").words == "none: nothing met it"
+    assert claims_of([Claim("a", "**A** b.", (Seen("model", 1, 2, "x"),))])[0]["claim"] == "A b."
+
+
+def test_somebody_elses_words_are_only_words() -> None:
+    assert quoted("<script>*a*</script>\n[x](y) `z`") == "&lt;script&gt;\\*a\\*&lt;/script&gt; \\[x\\](y) \\`z\\`"
+    assert len(quoted("x" * 500)) == 80
+
+
+def test_the_command_makes_the_same_run_again(sample: Material) -> None:
+    said = again.command(sample)
+    assert said == "voicerace report --release 0.9.4 --step-ms 100 --map-step-ms 100 --draws 10"
+
+
+def test_the_parts_of_a_run_are_the_same_when_made_again(tmp_path: Path) -> None:
+    parameters = LetterParameters(releases="0.9.1", step_ms=200, map_step_ms=200, draws=2)
+    one, two = (make(parameters.model_copy(update={"out": str(tmp_path / name)})) for name in ("one", "two"))
+    for name in ("map", "reference", "styles", "drawn", "cures"):
+        assert (one / "letter" / f"{name}.parquet").read_bytes() == (two / "letter" / f"{name}.parquet").read_bytes()
+    frame = pd.read_parquet(one / "letter" / "styles.parquet")
+    material = Material.of(LetterParameters(run=str(one)))
+    for row in (0, len(frame) - 1):
+        recording = material.played_again("styles", row)
+        assert judge(recording).outcome == frame["outcome"].iloc[row]
+        assert recording.provenance["handler"] == frame["handler"].iloc[row]
+
+
+# -- pictures --------------------------------------------------------------------------------------------------------
+
+
+def test_a_line_at_a_glance_has_the_times_of_its_session() -> None:
+    times: dict[str, object] = {**NETWORK, "gap_ms": "300", "tool_ms": "100"}
+    strip = strip_of(simulate(Session.of(release="0.9.1", times=times)))
+    assert strip.outcome == "rejected"
+    assert strip.results == ((150.0, True),)  # the call goes 30 + 10 ms, the result 10 ms back
+    assert strip.asks == ((180.0, True),)  # 30 ms to the API, which is busy until 300
+    ((_, until, reply),) = strip.busy
+    assert (until, reply) == (300.0, False)
+    late = strip_of(simulate(Session.of(release="0.9.4", times={**times, "tool_ms": "350"})))
+    assert (late.outcome, late.asks) == ("stalled", ())
+    twice = strip_of(simulate(Session.of(release="0.9.1", handler="async_ref", times={**times, "tool_ms": "350"})))
+    assert [own for _, own in twice.results] == [True, False]
+    assert [refused for _, refused in twice.asks] == [False, True]
+
+
+def test_a_glance_says_in_words_what_it_draws() -> None:
+    lines = race_lines()
+    alt = alt_glance(lines)
+    for line in lines:
+        strip = strip_of(line.recording)
+        assert f"{line.title}:" in alt
+        assert f"{strip.outcome}, {' '.join(line.means.split())}." in alt
+    ax = plot_glance(lines).axes[0]
+    drawn = {text.get_text() for text in ax.texts}
+    assert {line.title for line in lines} <= drawn
+    assert "✗ refused" in drawn
+    assert any(text.startswith("no request is ever sent") for text in drawn)
+
+
+def test_a_session_without_a_result_is_drawn_as_what_it_is() -> None:
+    recording = simulate(Session.of(release="0.9.1", tool_end="none"))
+    assert "no request" in alt_glance([Glance("none", recording, "nothing")])
+    assert not any("waits for an end" in text.get_text() for text in plot_glance([Glance("none", recording, "")]).axes[0].texts)
+
+
+def test_the_picture_of_the_readme_is_what_the_code_draws() -> None:
+    assert (ROOT / "docs" / "race.svg").read_bytes() == race_svg(), "drawn otherwise now: `make sample`"
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert f"![{race_alt()}](docs/race.svg)" in readme

@@ -1,0 +1,184 @@
+"""What lies in data/ of running programs and of long computations: read, with the hash of every file that was used.
+
+A file that is not there is no error: the letter says what it lacks. A broken one is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import pandas as pd
+
+from voicerace.errors import InputError
+from voicerace.recording import Recording, read_recordings
+from voicerace.shipped import shipped
+from voicerace.tables.profiles import TIMES
+from voicerace.tables.releases import PROXIES, proxy_release
+from voicerace.verdict import judge
+
+__all__ = ["DEFAULT_ERROR", "Evidence", "Real"]
+
+#: What the component sends by itself; the fingerprint of the second result.
+DEFAULT_ERROR: Final = "Handler completed without sending a response"
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Real:
+    """A session of a running proxy.
+
+    Attributes:
+        recording: as it passed at the proxy.
+        release: the first tag of its program.
+        outcome: of the verdict.
+        source: the file it lies in.
+    """
+
+    recording: Recording
+    release: str
+    outcome: str
+    source: str
+
+    def had(self, **given: object) -> bool:
+        """Whether its settings, and the times among them, are these (times as text)."""
+        provenance = self.recording.provenance
+        times = provenance.get("times", {})
+        return all(str(times.get(name) if name in TIMES else provenance.get(name)) == str(each) for name, each in given.items())
+
+
+@dataclass
+class Evidence:
+    """The folder, read as far as it is asked for.
+
+    Attributes:
+        root: the folder; the project's own `data` unless given.
+        hashes: of the files that were read, by name, the first 12 digits of SHA-256.
+    """
+
+    root: Path | None = None
+    hashes: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row per case of the comparison of running proxies with their models (data/conformance/TAG.csv)."""
+        frames = [
+            self._read(path, lambda p: pd.read_csv(p, dtype=dict.fromkeys(TIMES, "str"))).assign(
+                file=f"conformance/{path.name}"
+            )
+            for path in self._files("conformance", "*.csv")
+            if not path.stem.endswith("-drawn")
+        ]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+    @cached_property
+    def real(self) -> tuple[Real, ...]:
+        """Recorded sessions of running proxies, with an API that does nothing unusual; scripts and drawn exchanges left out."""
+        return tuple(
+            found
+            for name, pattern in (("conformance", "*.jsonl.gz"), ("logs", "*.jsonl.gz"))
+            for path in self._files(name, pattern)
+            if not path.name.endswith("-drawn.jsonl.gz")
+            for found in self._real(path, f"{name}/{path.name}")
+        )
+
+    def _real(self, path: Path, source: str) -> Iterator[Real]:
+        for recording in self._read(path, read_recordings):
+            provenance = recording.provenance
+            if provenance.get("scenario") in (None, "script", "drawn") or provenance.get("knobs") or provenance.get("preamble"):
+                continue
+            tag = str(provenance.get("release"))
+            if tag in PROXIES:
+                yield Real(recording, tag, judge(recording).outcome, source)
+
+    def of_program(self, release: str) -> tuple[Real, ...]:
+        """Recorded sessions of a release's program, under whatever tag."""
+        source = proxy_release(release).source
+        return tuple(each for each in self.real if source and PROXIES[each.release].source == source)
+
+    @cached_property
+    def components(self) -> dict[str, dict[str, Any]]:
+        """Tag -> what the running component did, case by case (data/conformance/component-TAG.json)."""
+        found = {}
+        for path in self._files("conformance", "component-*.json"):
+            if path.stem != "component-programs":
+                record = self._read(path, _json)
+                found[str(record["tag"])] = record["cases"]
+        return found
+
+    @cached_property
+    def component_programs(self) -> dict[str, Any]:
+        """Tag -> cases, how many were compared with the model, differences."""
+        for path in self._files("conformance", "component-programs.json"):
+            return dict(self._read(path, _json)["programs"])
+        return {}
+
+    @cached_property
+    def explored(self) -> dict[str, dict[str, Any]]:
+        """Release -> its exploration (data/explore/RELEASE.json)."""
+        found = {}
+        for path in self._files("explore", "*.json"):
+            record = self._read(path, _json)
+            if isinstance(record, dict) and "findings" in record and "release" in record:
+                found[str(record["release"])] = record
+        return found
+
+    @cached_property
+    def confirmed(self) -> pd.DataFrame:
+        """Findings that were played against running proxies: release, name, outcome, story, handler, confirmed, tries, file."""
+        frames = []
+        for path in self._files("explore", "*-live.csv"):
+            frame = self._read(path, lambda p: pd.read_csv(p, dtype=str, keep_default_na=False))
+            if missing := {"name", "confirmed"} - set(frame.columns):
+                raise InputError(str(path), f"no column {', '.join(sorted(missing))}", "a table of live confirmations")
+            yes = frame["confirmed"].str.lower().isin(("true", "yes", "1"))
+            release = path.name.removesuffix("-live.csv")
+            frames.append(frame.assign(release=release, confirmed=yes, file=f"explore/{path.name}"))
+        columns = ["release", "name", "outcome", "story", "handler", "confirmed", "tries", "file"]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+
+    @cached_property
+    def workarounds(self) -> list[Mapping[str, Any]]:
+        """What exploration says of each workaround and release (data/workarounds.json); empty where it is not there."""
+        for path in self._files("", "workarounds.json"):
+            record = self._read(path, _json)
+            if not isinstance(record, dict) or not isinstance(record.get("effects"), list):
+                raise InputError(str(path), "no effects", "the output of `voicerace workarounds --json`")
+            return list(record["effects"])
+        return []
+
+    def _files(self, name: str, pattern: str) -> list[Path]:
+        try:
+            root = self.root or shipped("data")
+        except InputError:
+            return []
+        folder = root / name if name else root
+        return sorted(folder.glob(pattern), key=_place) if folder.is_dir() else []
+
+    def _read(self, path: Path, reader: Callable[[Path], _T]) -> _T:
+        try:
+            content = path.read_bytes()
+            found = reader(path)
+        except (OSError, ValueError, KeyError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(str(path), str(error).splitlines()[0], "as the command in data/README.md writes it") from None
+        self.hashes[f"{path.parent.name}/{path.name}"] = hashlib.sha256(content).hexdigest()[:12]
+        return found
+
+
+def _place(path: Path) -> tuple[int, str]:
+    """Files in the order of the releases that they are named after."""
+    tags = list(PROXIES)
+    name = path.name.removeprefix("component-")
+    fits = [tag for tag in tags if name.startswith(tag)]
+    return (tags.index(max(fits, key=len)) if fits else len(tags), path.name)
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"))

@@ -1,0 +1,54 @@
+"""The letter, a file per section: each takes the material and gives blocks. The notebook shows them in this order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from voicerace.report.blocks import Block, Text
+from voicerace.report.letter import (
+    again,
+    answer,
+    appendix,
+    asked,
+    gate,
+    head,
+    how_tested,
+    limits,
+    paths,
+    submitted_twice,
+    today,
+    yours,
+)
+from voicerace.report.material import Material
+
+__all__ = ["SECTIONS", "letter", "section"]
+
+_Made = Callable[[Material], list[Block]]
+#: Section -> its heading, which may state a result and is then made from the data, and what makes it.
+SECTIONS: Final[dict[str, tuple[str | Callable[[Material], str], _Made]]] = {
+    "head": ("", head.blocks),
+    "answer": ("The answer", answer.blocks),
+    "today": ("What to do today", today.blocks),
+    "asked": ("What was asked, and the answers", asked.blocks),
+    "how_tested": ("How it was tested", how_tested.blocks),
+    "submitted_twice": (submitted_twice.heading, submitted_twice.blocks),
+    "gate": (gate.heading, gate.blocks),
+    "paths": (paths.heading, paths.blocks),
+    "yours": ("Where your own sessions lie", yours.blocks),
+    "limits": ("What this does not show", limits.blocks),
+    "again": ("How to run it again", again.blocks),
+    "appendix": ("Appendix", appendix.blocks),
+}
+
+
+def section(name: str, material: Material) -> list[Block]:
+    """A section's blocks, its heading first."""
+    heading, made = SECTIONS[name]
+    words = heading if isinstance(heading, str) else heading(material)
+    return [*([Text(f"## {words}")] if words else []), *made(material)]
+
+
+def letter(material: Material) -> dict[str, list[Block]]:
+    """All of it."""
+    return {name: section(name, material) for name in SECTIONS}

@@ -1,0 +1,108 @@
+"""Words, outcomes, the table of releases, parameters, versions, hashes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pandas as pd
+
+from voicerace.plots.release_table import release_table
+from voicerace.plots.style import glyph
+from voicerace.report.blocks import Block, Table, Text
+from voicerace.report.material import Material
+from voicerace.report.sentences import MEANING
+from voicerace.tables.releases import PROXIES
+from voicerace.verdict import OUTCOMES
+
+__all__ = ["blocks"]
+
+_WORDS: Final = (
+    ("app", "your code: the handler of function calls, and the tool behind it"),
+    ("component", "voice-agent-react, in the browser; with the app it is called the host"),
+    ("proxy", "voice-agent-backend; one connection to the API per browser"),
+    ("API, upstream", "OpenAI's Realtime API; here a mock of it"),
+    ("response", "what the API works on: it ends with response.done, and there is one at a time (the slot)"),
+    ("result", "what your tool gave, sent for the id of a call (FunctionCallResponse)"),
+    ("request, ask", "response.create: the proxy asks for the next response"),
+    ("refusal", "the API's error conversation_already_has_active_response"),
+    ("gap", "gap_ms: from the last function call's arguments to its response.done"),
+    ("margin", "the request reaching the API minus the API being free; below 0 it is refused"),
+    ("computed session", "models in virtual time with fixed times: the same settings give the same session"),
+    ("turn", "from the user's words to the next"),
+)
+
+
+def blocks(material: Material) -> list[Block]:
+    frames = [material.delay, *material.parts.values()]
+    seen = set().union(*(set(frame["outcome"].dropna()) for frame in frames if "outcome" in frame.columns))
+    outcomes = [(f"{glyph(name)} {name}", MEANING[name]) for name in OUTCOMES if name in seen]
+    return [
+        Text("### Words"),
+        Table(pd.DataFrame(_WORDS, columns=["word", "what it means here"]), "Words of this page."),
+        Table(pd.DataFrame(outcomes, columns=["outcome", "what it means to the user"]), "Outcomes of a turn; the first that fits."),
+        Text("### Releases"),
+        Table(_releases(material), "Every release: when it asks for the response behind a result, whether the app is told of a refusal, and "
+              "what came of it in this run (result after, ms: outcome)."),
+        Text("### This run"),
+        Table(_run(material), "Parameters, versions and data of this page."),
+    ]  # fmt: skip
+
+
+def _releases(material: Material) -> pd.DataFrame:
+    every = release_table()
+    mine = release_table(material.delay)
+    found = mine.columns[-1]
+    along = dict(zip(mine["release"], mine[found], strict=True))
+    frame = every.assign(**{"in this run": [along.get(tag, _alike(along, str(tag))) for tag in every["release"]]})
+    return frame.rename(
+        columns={
+            "release": "react",
+            "backend": "backend (published)",
+            "generation": "kind",
+            "create": "asks",
+            "refusal": "a refusal is",
+        }
+    )
+
+
+def _alike(along: dict[str, str], tag: str) -> str:
+    """Of a release that was not played: the one whose program, or whose gate, it shares."""
+    for other in along:
+        if PROXIES[other].source == PROXIES[tag].source:
+            return f"the program of {other}"
+    for other in along:
+        one, two = PROXIES[other], PROXIES[tag]
+        if (one.create_on, one.recovery, one.refusal_hidden) == (two.create_on, two.recovery, two.refusal_hidden):
+            return f"asks as {other}"
+    return "not played"
+
+
+def _run(material: Material) -> pd.DataFrame:
+    info = material.info
+    rows = [
+        (f"parameter {name}", _text(value)) for name, value in info["parameters"].items() if value not in ((), [], {}, None)
+    ]
+    rows += [(f"part {name}", f"{len(frame):,} rows") for name, frame in material.parts.items()]
+    rows += [(f"version of {name}", value) for name, value in info["versions"].items()]
+    rows += [
+        (f"{part} {each['name']}", str(each.get("source", ""))) for part, those in info["targets"].items() for each in those
+    ]
+    rows += [
+        ("commit", str(info.get("commit") or "not in a repository")),
+        ("seed", str(info["seed"])),
+        ("clock", str(info["clock"])),
+    ]
+    if material.capture is not None:
+        rows.append(
+            (f"capture {material.capture.name}", f"SHA-256 {material.capture_hash}…" if material.capture_hash else "a folder")
+        )
+    rows += [(f"data/{name}", f"SHA-256 {digest}…") for name, digest in sorted(material.evidence.hashes.items())]
+    return pd.DataFrame(rows, columns=["what", "value"])
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {each}" for name, each in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return str(value)

@@ -1,0 +1,107 @@
+"""The brief's suspicions and requests, one by one, each with its answer."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from voicerace.report.blocks import Block, Claim, Seen, Table, Text, joined
+from voicerace.report.material import Material
+from voicerace.suspicions import Answer
+from voicerace.tables.suspicions import SUSPICIONS
+
+__all__ = ["blocks"]
+
+_REQUESTS = (
+    ("Proxy logs of one run, with the number of `session.update` and `response.create`, and their order",
+     "`voicerace inspect proxy.log`", "reads the log (0.9.0 to 0.11.1), counts both per session and turn with the lines they rest on; "
+     "the `response.create` behind a result is in no log and is derived, and marked so"),
+    ("Could `sendFunctionCallResponse` be called twice for one call?",
+     "`voicerace inspect FILE`", "names every call with more than one result and who sent the further ones (finding 1)"),
+    ("A minimal reproduction",
+     "`voicerace repro --proxy backend:DIR`", "connect, one message, one call, one result, on real sockets, against your checkout of the proxy"),
+    ("Your end-to-end test, with debug logs",
+     "`voicerace capture --host … --upstream … -- npm run e2e`", "records both sides of the proxy while your test runs, and judges every session"),
+)  # fmt: skip
+
+
+def blocks(material: Material) -> list[Block]:
+    found: list[Block] = [
+        Text(
+            "Our last letter named four suspicions and left room for a fifth. Each was asked of every release here, in sessions of its "
+            "model and in recorded sessions of the running program. A *no* says how many sessions were looked at, and no more than that."
+        ),
+        Table(
+            _table(material), "The suspicions: yes or no per release, with sessions in which it was seen, of those looked at."
+        ),
+    ]
+    for name in SUSPICIONS:
+        found += _suspicion(material, name)
+    found.append(Text("### What we asked you for"))
+    rows = [{"we asked for": asked.replace("`", ""), "one command": command.strip("`"), "what it does": what.replace("`", "")}
+            for asked, command, what in _REQUESTS]  # fmt: skip
+    found.append(Table(pd.DataFrame(rows), "The four requests of the last letter, each now a command."))
+    return found
+
+
+def _table(material: Material) -> pd.DataFrame:
+    rows = []
+    for name, suspicion in SUSPICIONS.items():
+        row: dict[str, object] = {"suspicion": suspicion.question}
+        for release in material.releases:
+            each = material.suspicions.answer(release, name)
+            seen, looked = each.model.seen + each.real.seen, each.model.sessions + each.real.sessions
+            row[release] = f"{'yes' if each.yes else 'no'}, {seen} of {looked}"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _suspicion(material: Material, name: str) -> list[Block]:
+    answers = [material.suspicions.answer(release, name) for release in material.releases]
+    yes = [each.release for each in answers if each.yes]
+    no = [each.release for each in answers if not each.yes]
+    said = f"**Yes**, on {joined(yes)}" if yes else "**No**"
+    rest = f"; not seen on {joined(no)}" if yes and no else f", not seen on {joined(no)}" if no else ""
+    mine = [each for each in answers if each.release in material.in_use] or answers
+    ways = list(dict.fromkeys(way for each in mine for way in each.ways))[:3]
+    how = f" How: {joined(ways)}." if ways else ""
+    seen = tuple(one for each in mine for one in _seen(each))
+    suspicion = SUSPICIONS[name]
+    quote = " ".join(suspicion.words.split())
+    found: list[Block] = [
+        Text(f"### {suspicion.question}"),
+        Claim(f"suspicion-{name}", f"We wrote: “{quote}” {said}{rest}.{how}", seen, material.releases),
+    ]
+    traced = next(
+        (each for each in mine if each.trace is not None), next((each for each in answers if each.trace is not None), None)
+    )
+    if traced is not None and traced.trace is not None and name != "another-path":
+        rows = traced.trace.rows()
+        where = "the running proxy" if traced.real.shortest is not None else "the model"
+        if len(rows):
+            shown = rows.assign(ms=[f"{value:g}" for value in rows["ms"]])
+            found.append(
+                Table(
+                    shown,
+                    f"The messages that show it, shortest session, {where} of {traced.release} (ms since the session's start).",
+                )
+            )
+    return found
+
+
+def _seen(each: Answer) -> list[Seen]:
+    found = [
+        Seen(
+            "model",
+            each.model.seen,
+            each.model.sessions,
+            f"sessions ({each.release}) show it",
+            source="voicerace/tables/suspicions.py",
+        )
+    ]
+    if each.real.sessions:
+        found.append(
+            Seen(
+                "real proxy", each.real.seen, each.real.sessions, f"recorded sessions ({each.release}) show it", source="data/"
+            )
+        )
+    return found

@@ -1,0 +1,156 @@
+"""Finding 2: when each release asks, on which side of which time it fails, on the map with what was observed."""
+
+from __future__ import annotations
+
+from voicerace.plots.map_grid import CLAIMED_MS, alt_maps, observed_gap_ms, plot_maps
+from voicerace.plots.outcome import alt_outcome, plot_outcome
+from voicerace.plots.swimlane import alt_swimlane, plot_swimlane
+from voicerace.report.blocks import Block, Claim, Picture, Seen, Text, joined
+from voicerace.report.material import Material
+from voicerace.report.telling import asks, bad_of, bad_sides, gap_words, means, name_of, phrase, sides
+
+__all__ = ["blocks", "heading"]
+
+
+def heading(material: Material) -> str:
+    failing = [release for release in material.releases if bad_sides(material.delay, release)]
+    right = [release for release in material.releases if release not in failing]
+    if not failing:
+        return "Finding 2: with one result, every release asks at a right moment"
+    if not right:
+        return "Finding 2: even with one result, every release fails at some delays"
+    return f"Finding 2: even with one result, {joined(failing)} fail{'s' if len(failing) == 1 else ''} at some delays"
+
+
+def blocks(material: Material) -> list[Block]:
+    found: list[Block] = [
+        Text(
+            "Here the handler is the cured one: one call, one result. What is left is the moment at which the proxy asks. Two times "
+            "decide: how long your tool takes (`tool_ms`), and the gap (`gap_ms`), the time the API stays busy after the call."
+        )
+    ]
+    for release in material.releases:
+        found.append(_claim(material, release))
+    found += [Text("### One gap, every tool time"), _bands(material), Text("### Every gap, every tool time"), *_map(material)]
+    found.append(_reference(material))
+    found.append(Text("### The shortest recorded session of each failure"))
+    traces = [trace for release in material.releases for trace in _trace(material, release)]
+    found += traces or [Text("No recording of a running proxy shows a failure of these releases.")]
+    return found
+
+
+def _claim(material: Material, release: str) -> Claim:
+    own = material.delay[material.delay["release"] == release]
+    wrong = bad_sides(material.delay, release)
+    bad, of = bad_of(own)
+    told = phrase(sides(material.delay, release))
+    if wrong:
+        stuck = bool(own.loc[own["bad"].astype(bool), "wedged"].fillna(False).all())
+        user = joined(list(dict.fromkeys(means(side.outcome) for side in wrong)))
+        end = f" To the user: {user}." + (" The session answers nothing any more, not even the next words." if stuck else "")
+    else:
+        real, recorded = material.real_bad(release)
+        end = (
+            f" Nothing went wrong in the model. **The running proxy was recorded otherwise**: {real} of {recorded} sessions went wrong."
+            if real
+            else " Nothing went wrong."
+        )
+    sentence = f"**{name_of(release)}** {asks(release)}. At {gap_words(material.delay)}, {told}.{end}"
+    return Claim(f"gate-{release}", sentence, _seen(material, release, bad, of), (release,))
+
+
+def _seen(material: Material, release: str, bad: int, of: int) -> tuple[Seen, ...]:
+    found = [Seen("model", bad, of, "computed delays at this gap go wrong", source="the run")]
+    maps = material.part("map")
+    if maps is not None and release in set(maps["release"]):
+        cells = maps[maps["release"] == release]
+        high = cells["gap_ms"].max()
+        found.append(Seen("model", *bad_of(cells), f"cells of the map go wrong (gaps and tools of 0 to {high:g} ms)",
+                          source="the run, part map"))  # fmt: skip
+    real = material.real[material.real["release"] == release]
+    if len(real):
+        wrong, _ = material.real_bad(release)
+        same = int((real["outcome"] == real["model_outcome"]).sum())
+        what = f"recorded sessions of the running proxy at this gap go wrong; {same} of {len(real)} are as the model has them"
+        found.append(Seen("real proxy", wrong, len(real), what, source=f"conformance/{release}.csv"))
+    elif mine := [
+        each for each in material.evidence.of_program(release) if each.recording.provenance.get("handler") == "return"
+    ]:
+        wrong = sum(each.outcome not in ("answered", "abandoned", "unknown") for each in mine)
+        found.append(Seen("real proxy", wrong, len(mine), "recorded sessions of the running program, at other times, go wrong",
+                          source=mine[0].source))  # fmt: skip
+    else:
+        found.append(Seen("real proxy", 0, 0, "no session of the running program was recorded at these times"))
+    return tuple(found)
+
+
+def _bands(material: Material) -> Picture:
+    real = material.real if len(material.real) else None
+    words = "No session of a running proxy was recorded at these times."
+    if real is not None:
+        inside = real[real["tool_ms"].between(material.delay["tool_ms"].min(), material.delay["tool_ms"].max())]
+        same = int((inside["outcome"] == inside["model_outcome"]).sum())
+        words = f"Points are {len(inside)} recorded sessions of the running proxies, {same} of them as computed."
+    return Picture(
+        plot_outcome(material.delay, real=real),
+        alt_outcome(material.delay, real=real),
+        f"What a result after so many ms comes to, at {gap_words(material.delay)}; computed, so without an error bar. {words} The upper "
+        "axis is the margin: how long after the API became free the request reached it; below 0 it is refused.",
+    )
+
+
+def _map(material: Material) -> list[Block]:
+    maps = material.part("map")
+    if maps is None:
+        return [Text("This run has no map of other gaps: `voicerace report` without `--run` plays one.")]
+    tags = [tag for tag in material.releases if tag in set(maps["release"])]
+    real = material.real if len(material.real) else None
+    words = Text(
+        "**Nobody has published the gap of today's API**, so one number would be invented. The maps show them all. Two marks are "
+        f"known: the dashed line is the only gap ever published ({observed_gap_ms():g} ms, livekit/agents #1056, January 2025, beta "
+        f"API); the dotted lines are tools of {CLAIMED_MS[0]:g} to {CLAIMED_MS[1]:g} ms, which an integrator says still came before "
+        "`response.done`, so that the gap was longer than that. They contradict each other: the gap is not one number. Several "
+        "function calls in one response lengthen it. Your own log shows yours (see below)."
+    )
+    caption = (
+        f"Each field is one computed session, the network as above. Points are recorded sessions of the running proxies at the gap "
+        f"of {material.gap_ms:g} ms."
+    )
+    return [words, Picture(plot_maps(maps, tags, real), alt_maps(maps, tags, real), caption)]
+
+
+def _reference(material: Material) -> Claim:
+    frame = material.part("reference")
+    if frame is None:
+        return Claim("gate-reference", "This run has no sessions with a gate that follows the API's own events.")
+    bad, of = bad_of(frame)
+    verdict = (
+        "**A proxy can ask at the right moment**" if not bad else "**Even a gate that follows the API's own events fails**"
+    )
+    sentence = (
+        f"{verdict}: one that counts the API as free at `response.done` of the response that held it, asks at once when it is free, "
+        f"and asks again after a refusal, went wrong in {bad} of {of} cells of the same map. It is a model, no release; `voicerace "
+        "check --proxy …` tells whether a proxy does as well."
+    )
+    return Claim("gate-reference", sentence, (Seen("model", bad, of, "cells of the map go wrong", source="the run, part reference"),),
+                 ("reference",), quiet=True)  # fmt: skip
+
+
+def _trace(material: Material, release: str) -> list[Block]:
+    """The shortest recorded session of the running program with one of its failures."""
+    found: list[Block] = []
+    for outcome in dict.fromkeys(side.outcome for side in bad_sides(material.delay, release)):
+        fits = [
+            each
+            for each in material.evidence.of_program(release)
+            if each.outcome == outcome and each.had(scenario="single", handler="return", tool_end="result", modality="text")
+        ]
+        if fits:
+            best = min(fits, key=lambda each: (len(each.recording.events), each.source))
+            times = best.recording.provenance["times"]
+            caption = (
+                f"The running proxy {release}, a tool of {times['tool_ms']} ms, a gap of {times['gap_ms']} ms "
+                f"({best.source}): {means(outcome)}."
+            )
+            found.append(Picture(plot_swimlane(best.recording), alt_swimlane(best.recording), caption))
+    return found

@@ -1,0 +1,81 @@
+"""Where the customer's own sessions lie, when a capture is given: what was read of it, what it says, what was left out."""
+
+from __future__ import annotations
+
+from voicerace.captures.show import times_of
+from voicerace.plots.gap_map import alt_map, plot_map
+from voicerace.report import sentences
+from voicerace.report import yours as measured
+from voicerace.report.blocks import Block, Claim, Picture, Seen, Table, Text, many
+from voicerace.report.material import Material
+
+__all__ = ["blocks"]
+
+
+def blocks(material: Material) -> list[Block]:
+    capture = material.capture
+    if capture is None:
+        return [
+            Text(
+                "**No capture was given with this page.** Send us a log of the proxy (`LOG_LEVEL=debug`), a HAR file of the browser, or a "
+                "recording by `voicerace capture`; `voicerace redact FILE` makes a copy that is safe to send: texts, results, ids, "
+                "headers and cookies replaced. With `voicerace report --capture FILE` your sessions stand here, on the map."
+            )
+        ]
+    sessions = capture.sessions
+    refused = sum(bool(each.refusals.value) for each in sessions)
+    found: list[Block] = [
+        Claim("capture", f"**{many(refused, 'session')} of {len(sessions)} in your capture had a refusal.**",
+              (Seen("real proxy", refused, len(sessions), "sessions of the capture have a refusal", source=capture.name),), ()),
+        Text(sentences.capture_facts(capture)),
+        Text(_left_out(material)),
+        Table(sentences.capture_rows(capture), "The sessions of the capture, as seen at the proxy."),
+        Table(measured.time_rows(capture), "The measured times in ms: values that were seen, nothing in between."),
+        Table(measured.evidence_rows(capture), "Which release wrote it, and what says so; a contradiction is a result."),
+        Table(measured.answer_rows(capture), "The last letter's questions, session by session, with the lines of the file they rest on."),
+    ]  # fmt: skip
+    return found + _map(material)
+
+
+def _left_out(material: Material) -> str:
+    assert material.capture is not None  # noqa: S101  # a section without a capture ends before
+    unread = material.capture.unread_records
+    return (
+        "**What is here of it, and what not**: times, types of messages, counts and line numbers. Left out are all texts, function "
+        "arguments and results, ids, names of connections, headers and cookies"
+        + (f"; {many(unread, 'record')} could not be read and {'is' if unread == 1 else 'are'} in no count." if unread else ".")
+    )
+
+
+def _map(material: Material) -> list[Block]:
+    capture = material.capture
+    assert capture is not None  # noqa: S101  # as above
+    points = measured.map_points(capture)
+    if points.empty:
+        return [
+            Text("No session of the capture has one call, its result and its `response.done`: none can be placed on the map.")
+        ]
+    maps = measured.map_trials(capture)
+    same, known = measured.back_test(capture)
+    gaps = times_of(capture, "gap_ms")
+    shares = measured.expected(capture, releases=material.releases)
+    columns = ["release", "outcome", "count", "judged", "share", "low", "high"]
+    shown = shares[columns].assign(**{name: [f"{value:.0%}" for value in shares[name]] for name in ("share", "low", "high")})
+    left = [
+        f"Left out: {many(count, 'response')} with calls ({reason})." for reason, count in measured.left_out(capture).items()
+    ]
+    return [
+        Text(
+            f"**Your gaps**: {len(gaps)}, from {min(gaps):g} to {max(gaps):g} ms, as the proxy saw them; hold them against the one that was "
+            "ever published (8 ms)."
+        ),
+        Picture(
+            plot_map(maps, points=points), alt_map(maps, points=points),
+            "Your sessions on the map of their release, with your own network; delay and gap as the proxy saw them, so the browser's round "
+            "trip is in the delay.",
+        ),
+        Claim("capture-played-again", f"Played again with their measured times, **{same} of {known}** of your races come out as they were recorded.",
+              (Seen("model", same, known, "races of the capture come out as recorded", source=capture.name),), (), quiet=True),
+        Table(shown, "What to expect of each release with your times: each race played once; Wilson's 95 % interval over your races."),
+        Text("\n".join(f"- {each}" for each in (*measured.ASSUMPTIONS, *left))),
+    ]  # fmt: skip

@@ -1,0 +1,140 @@
+"""All that a letter may tell of: the run, the evidence in data/, the customer's capture. Sections take nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from voicerace.captures import Capture, read_capture
+from voicerace.conformance.evidence import real_sessions
+from voicerace.errors import InputError
+from voicerace.recording import Recording
+from voicerace.report.evidence import Evidence
+from voicerace.report.parameters import LetterParameters
+from voicerace.report.parts import PARTS, again, make, read_part, read_record
+from voicerace.run import Run
+from voicerace.statistics import outcomes_at
+from voicerace.suspicions import Suspicions, suspicions
+from voicerace.tables.releases import REFERENCE
+
+__all__ = ["Material"]
+
+
+@dataclass(frozen=True)
+class Material:
+    """See the module's text.
+
+    Attributes:
+        parameters: of the notebook.
+        info: of the run: `run.json`.
+        delay: trials of the delay sweep: releases over tool times, everything else fixed.
+        parts: name of `parts.PARTS` -> its trials; a part that the run does not have is missing.
+        record: `letter.json`: the parts' parameters.
+        run: the folder, for recordings.
+        evidence: what lies in data/.
+        capture: the customer's, or None; `capture_hash` of its file.
+    """
+
+    parameters: LetterParameters
+    info: Mapping[str, Any]
+    delay: pd.DataFrame
+    parts: Mapping[str, pd.DataFrame]
+    record: Mapping[str, Any]
+    run: Run
+    evidence: Evidence = field(default_factory=Evidence)
+    capture: Capture | None = None
+    capture_hash: str = ""
+
+    @classmethod
+    def of(cls, parameters: LetterParameters, tick: Callable[[str], object] = lambda _: None) -> Material:
+        """Play the run, or open the one that is named, and read what belongs to it.
+
+        Raises:
+            InputError: no such run, one that no letter can be written of, or a capture that cannot be read.
+        """
+        capture, capture_hash = None, ""
+        if parameters.capture:
+            capture = read_capture(parameters.capture)  # refused before anything runs
+            capture_hash = _hash_of(Path(parameters.capture))
+        folder = Path(parameters.run) if parameters.run else make(parameters, tick)
+        run = Run.open(folder)
+        parts = {name: frame for name in PARTS if (frame := read_part(folder, name)) is not None}
+        return cls(parameters, run.info, _delay(run), parts, read_record(folder), run, Evidence(), capture, capture_hash)
+
+    @property
+    def releases(self) -> tuple[str, ...]:
+        """Of the delay sweep, in its order."""
+        return tuple(dict.fromkeys(str(tag) for tag in self.delay["release"]))
+
+    @property
+    def in_use(self) -> tuple[str, ...]:
+        return self.parameters.release
+
+    @property
+    def gap_ms(self) -> float:
+        """Of the delay sweep."""
+        return float(self.delay["gap_ms"].iloc[0])
+
+    @cached_property
+    def real(self) -> pd.DataFrame:
+        """Sessions of running proxies at the delay sweep's settings; see `conformance.evidence.real_sessions`."""
+        root = self.evidence.root
+        found = real_sessions(self.delay, folder=None if root is None else root / "conformance")
+        return found.assign(gap_ms=self.gap_ms)
+
+    def real_bad(self, release: str) -> tuple[int, int]:
+        """Of those, how many of a release were not plainly answered, of how many."""
+        own = self.real[self.real["release"] == release]
+        return int((own["outcome"] != "answered").sum()), len(own)
+
+    @cached_property
+    def suspicions(self) -> Suspicions:
+        """The brief's, asked of every release of the run."""
+        return suspicions(self.releases)
+
+    def part(self, name: str) -> pd.DataFrame | None:
+        return self.parts.get(name)
+
+    def played_again(self, name: str, row: int) -> Recording:
+        """The recording of a part's trial."""
+        return again(self.record, name, row)
+
+    def delay_recording(self, release: str, outcome: str) -> tuple[pd.Series[Any], Recording] | None:
+        """The delay sweep's trial in the middle of those with an outcome, and its recording; None without one."""
+        own = self.delay[(self.delay["release"] == release) & (self.delay["outcome"] == outcome)].sort_values("tool_ms")
+        if own.empty:
+            return None
+        row = own.iloc[len(own) // 2]
+        return row, self.run.recording_of(int(str(row.name)))
+
+
+def _delay(run: Run) -> pd.DataFrame:
+    """The run's trials, when a letter can tell of them."""
+    allowed = "a run of `voicerace report`, or a sweep over --tool-ms with all other times fixed"
+    trials = run.trials
+    if trials.empty or not run.complete:
+        raise InputError(str(run.folder), "the run is not complete", allowed)
+    for name in ("scenario", "handler", "modality", "gap_ms"):
+        if trials[name].nunique(dropna=False) > 1:
+            raise InputError(str(run.folder), f"{name} differs between its trials", allowed)
+    if trials["tool_ms"].nunique() < 2:
+        raise InputError(str(run.folder), "it has one tool_ms only", allowed)
+    if REFERENCE.tag in set(trials["release"]):
+        trials = trials[trials["release"] != REFERENCE.tag]
+    outcomes_at(trials)  # refuses drawn times
+    return trials
+
+
+def _hash_of(path: Path) -> str:
+    if path.is_dir():
+        return ""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    except OSError as error:
+        raise InputError(str(path), error.strerror or "cannot be read", "a capture") from None

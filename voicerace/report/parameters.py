@@ -1,0 +1,64 @@
+"""The parameters of the letter's notebook."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from pydantic import Field, field_validator
+
+from voicerace.errors import InputError
+from voicerace.notebook_parameters import NotebookParameters
+from voicerace.tables.releases import proxy_release
+
+__all__ = ["LetterParameters"]
+
+#: One release of every kind of gate that was published: the brief's, and what came after it.
+_RELEASES: Final = ("0.9.1", "0.9.4", "0.10.2", "0.11.1")
+
+
+class LetterParameters(NotebookParameters):
+    """Of ``6-the-letter.ipynb``.
+
+    Attributes:
+        run: the folder of a run, to write the letter of it; empty for a run of its own.
+        out: where a run of its own goes; empty for ``runs/…``.
+        capture: a file to show sessions of; empty for none.
+        release: the customer's, one or more tags, as a list, a JSON list in text, or text with commas.
+        to, sender: whom it is for and from.
+        releases: that a run of its own plays; those in use are added.
+        step_ms: between the delays of the sweep; `map_step_ms` of the map of gap and delay.
+        draws: sessions per story and release with drawn times.
+        code: the notebook's code in the appendix, folded.
+    """
+
+    run: str = ""
+    out: str = ""
+    capture: str = ""
+    release: tuple[str, ...] = ("0.9.1",)
+    to: str = "voice-commerce"
+    sender: str = "the dg_react_agent team"
+    releases: tuple[str, ...] = _RELEASES
+    step_ms: float = Field(default=20, gt=0, le=200)
+    map_step_ms: float = Field(default=40, gt=0, le=200)
+    draws: int = Field(default=40, ge=1, le=10_000)
+    seed: int = Field(default=0, ge=0)
+    code: bool = False
+
+    @field_validator("release", "releases", mode="before")
+    @classmethod
+    def _tags(cls, value: object, info: Any) -> tuple[str, ...]:
+        name = str(info.field_name)
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                value = [part.strip() for part in str(value).split(",")]
+        if isinstance(value, (list, tuple)) and value and all(isinstance(each, str) for each in value):
+            return tuple(dict.fromkeys(proxy_release(each, name).tag for each in value))
+        raise InputError(name, f"{value!r} is no list of tags", 'as ["0.9.1", "0.11.1"]')
+
+    @property
+    def played(self) -> tuple[str, ...]:
+        """The releases of a run of its own: those in use first."""
+        return tuple(dict.fromkeys((*self.release, *self.releases)))

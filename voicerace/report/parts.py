@@ -1,0 +1,184 @@
+"""The run of a letter: a sweep's folder as any other, and beside it the further tables that the letter tells of.
+
+The folder holds the delay sweep (`run.json`, its table, recordings) and in `letter/` one table per part, made in the same way
+in virtual time, each with its parameters in `letter.json`; so every row can be played again. A folder of a plain sweep has
+no parts, and the letter says so where it would tell of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from voicerace.engines.session import Session
+from voicerace.engines.virtual import simulate
+from voicerace.errors import InputError
+from voicerace.plots.map_grid import observed_gap_ms
+from voicerace.recording import Recording
+from voicerace.report.parameters import LetterParameters
+from voicerace.sweep import sweep, trials_of
+from voicerace.sweep_folder import fresh_folder, write_bytes, write_text
+from voicerace.sweep_spec import Plan, SweepSpec
+from voicerace.tables.handlers import HANDLERS
+from voicerace.tables.releases import REFERENCE, component_for, proxy_release
+from voicerace.tables.workarounds import WORKAROUNDS, why_not
+from voicerace.verdict import judge
+from voicerace.workarounds import until_heard_ms
+
+__all__ = ["GAP_MS", "NETWORK", "PARTS", "again", "cures", "delay_spec", "make", "read_part", "read_record", "specs_of"]
+
+#: A network as REALTIME's example has it: the flips of the generations lie apart, and real proxies were recorded with it.
+NETWORK: Final = {"host_rtt_ms": "20", "upstream_rtt_ms": "60", "ack_ms": "35"}
+#: The gap of the delay sweep; the map shows the others.
+GAP_MS: Final = 300
+_MOST_MS: Final = 600
+#: As the running proxies were recorded: the published gap, and a reply that a tool can outlast.
+_STYLES: Final = {"tool_ms": "0:3000:500", "gap_ms": "8", "upstream_rtt_ms": "70", "reply_ms": "1500"}
+#: Stories without the user's voice; drawn evenly from ranges that hold all that was ever said of these times.
+_STORIES: Final = ("single", "parallel", "double", "chained", "inject")
+_DRAWN: Final = {"tool_ms": "uniform(0,1000)", "gap_ms": "uniform(0,600)"}
+_TOOLS_MS: Final = (50, 150, 300, 1000)
+_GAPS_MS: Final = (8, 150, 300, 600)
+#: Name -> what it is for.
+PARTS: Final = {
+    "map": "the outcome over gap and tool time",
+    "reference": "the same with the reference gate",
+    "styles": "handler styles, and how often the result is sent",
+    "drawn": "other stories, their times drawn",
+    "cures": "workarounds in the app",
+}
+_LETTER: Final = "letter.json"
+_FOLDER: Final = "letter"
+
+
+def specs_of(parameters: LetterParameters) -> dict[str, list[dict[str, Any]]]:
+    """Part -> the sweeps it is made of; `cures` is played session by session and has none."""
+    releases = parameters.played
+    grid = f"0:{_MOST_MS}:{parameters.map_step_ms:g}"
+    maps = [{"tool_ms": grid, "gap_ms": grid, **NETWORK}]
+    if observed_gap_ms() % parameters.map_step_ms:
+        maps.append({"tool_ms": grid, "gap_ms": f"{observed_gap_ms():g}", **NETWORK})
+    every = {"ties": False, "seed": parameters.seed}
+    drawn = {"scenarios": _STORIES, "profile": "observed-2025", "times": _DRAWN, "trials": parameters.draws}
+    return {
+        "map": [{**every, "releases": releases, "times": times} for times in maps],
+        "reference": [{**every, "releases": (REFERENCE.tag,), "times": times} for times in maps],
+        "styles": [{**every, "releases": releases, "handlers": tuple(HANDLERS), "times": _STYLES}],
+        "drawn": [{**every, "releases": (*releases, REFERENCE.tag), **drawn}],
+    }
+
+
+def delay_spec(parameters: LetterParameters) -> dict[str, Any]:
+    """The delay sweep: one gap, the network, ties looked for."""
+    times = {"tool_ms": f"0:{_MOST_MS - 100}:{parameters.step_ms:g}", "gap_ms": f"{GAP_MS}", **NETWORK}
+    return {"releases": parameters.played, "times": times, "seed": parameters.seed}
+
+
+def make(parameters: LetterParameters, tick: Callable[[str], object] = lambda _: None) -> Path:
+    """Play all of it into a new folder.
+
+    Args:
+        parameters: `out` says where.
+        tick: called with the name of each part before it is played.
+
+    Raises:
+        InputError: the folder is taken, or a parameter does not fit.
+    """
+    folder = Path(parameters.out) if parameters.out else fresh_folder(Path("runs"), parameters.model_dump(mode="json"))
+    tick("delay")
+    sweep(delay_spec(parameters), out=folder, progress=False)
+    (folder / _FOLDER).mkdir()
+    specs = specs_of(parameters)
+    for name, those in specs.items():
+        tick(name)
+        _write(folder, name, pd.concat([trials_of(spec) for spec in those], ignore_index=True))
+    tick("cures")
+    _write(folder, "cures", cures(parameters.played))
+    record = {
+        "schema": 1,
+        "parameters": parameters.model_dump(mode="json", exclude={"run", "out", "capture", "to", "sender", "code"}),
+        "parts": {name: [SweepSpec(**spec).to_json() for spec in those] for name, those in specs.items()},
+    }
+    write_text(folder / _LETTER, json.dumps(record, indent=2) + "\n")
+    return folder
+
+
+def read_part(folder: Path, name: str) -> pd.DataFrame | None:
+    """The table of a part; None where the run has none.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    path = folder / _FOLDER / f"{name}.parquet"
+    if not path.is_file():
+        return None
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(str(path), str(error).splitlines()[0], "a table as `voicerace report` writes it") from None
+
+
+def again(record: Mapping[str, Any], part: str, row: int) -> Recording:
+    """The recording of a part's row, played again from its parameters."""
+    for spec in record["parts"][part]:
+        plan = Plan.of(SweepSpec(**spec))
+        if row < len(plan):
+            ((_, session),) = plan.part(row, row + 1)
+            return simulate(session)
+        row -= len(plan)
+    raise InputError("trial", f"row {row} of {part}", "a row of its table")
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """What `letter.json` says; empty of a plain sweep.
+
+    Raises:
+        InputError: it is broken.
+    """
+    path = folder / _LETTER
+    if not path.is_file():
+        return {}
+    try:
+        record = json.loads(path.read_text("utf-8"))
+        if record["schema"] != 1 or not isinstance(record["parts"], dict):
+            raise ValueError("another schema")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(str(path), str(error), "as `voicerace report` writes it") from None
+    return dict(record)
+
+
+def cures(releases: tuple[str, ...]) -> pd.DataFrame:
+    """What an app can do, over a small grid of gaps and tools, with the network.
+
+    Returns:
+        release, workaround (``none`` without one), possible, gap_ms, tool_ms, outcome, bad, heard_ms (until the user hears a
+        reply that knows the result; missing where that never comes). One row without an outcome where it cannot be written.
+    """
+    rows: list[dict[str, Any]] = []
+    for release in releases:
+        row = proxy_release(release)
+        for name in (None, *WORKAROUNDS):
+            told = {"release": release, "workaround": name or "none"}
+            if name == "await-and-return":
+                continue  # the handler that all of these are built on
+            if name and why_not(name, row, component_for(row).tag, "return"):
+                rows.append({**told, "possible": False})
+                continue
+            for gap in _GAPS_MS:
+                for tool in _TOOLS_MS:
+                    times: dict[str, object] = {**NETWORK, "gap_ms": str(gap), "tool_ms": str(tool)}
+                    recording = simulate(Session.of(release=release, times=times, workaround=name))
+                    verdict = judge(recording)
+                    found = {"outcome": verdict.outcome, "bad": verdict.bad, "heard_ms": until_heard_ms(recording)}
+                    rows.append({**told, "possible": True, "gap_ms": float(gap), "tool_ms": float(tool), **found})
+    columns = ["release", "workaround", "possible", "gap_ms", "tool_ms", "outcome", "bad", "heard_ms"]
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.astype({"gap_ms": "float64", "tool_ms": "float64", "heard_ms": "float64", "bad": "boolean", "outcome": "str"})
+
+
+def _write(folder: Path, name: str, frame: pd.DataFrame) -> None:
+    write_bytes(folder / _FOLDER / f"{name}.parquet", frame.to_parquet(index=False))

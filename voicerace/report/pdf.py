@@ -1,0 +1,54 @@
+"""The page on paper: printed by a Chromium that is on the machine, without a window and without the network."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from voicerace.errors import InputError
+
+__all__ = ["browser", "print_pdf"]
+
+_NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+_TIMEOUT_S: Final = 120
+
+
+def browser() -> str:
+    """The command of a Chromium.
+
+    Raises:
+        InputError: there is none.
+    """
+    for name in _NAMES:
+        if (found := shutil.which(name)) is not None:
+            return found
+    raise InputError(
+        "pdf", "no Chromium on this machine", f"one of {', '.join(_NAMES)} on the PATH; or print the page from a browser"
+    )
+
+
+def print_pdf(chromium: str, page: Path, pdf: Path) -> None:
+    """Print the page into a file, in full or not at all.
+
+    Raises:
+        InputError: the browser failed; its last line is told.
+    """
+    try:
+        pdf.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="voicerace-", dir=pdf.parent) as folder:
+            made = Path(folder) / "page.pdf"
+            words = [
+                chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+                "--no-pdf-header-footer",
+                f"--user-data-dir={folder}/profile", f"--print-to-pdf={made}", page.resolve().as_uri(),
+            ]  # fmt: skip
+            done = subprocess.run(words, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603  # no shell
+            if done.returncode or not made.is_file():
+                last = (done.stderr.strip().splitlines() or ["it wrote nothing"])[-1]
+                raise InputError("pdf", f"{Path(chromium).name} failed: {last[:200]}", "print the page from a browser")
+            made.replace(pdf)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InputError("pdf", f"{pdf}: {error}", "a file that can be written") from None
