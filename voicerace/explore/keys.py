@@ -106,6 +106,8 @@ def proxy_key(state: ProxyState, base: Base, *, flag: bool = True, shown: bool =
         state.text_waits, state.configured, state.ready, state.host_open, state.upstream_open,
         len(state.context_items), len(state.queued_text), state.waiting_error is None,
         len(audio.kept), audio.vad, 0 if audio.vad else audio.pending, audio.committed, audio.most_set,
+        # The next frame begins with what the resampler keeps of this one: speech is heard a frame longer.
+        audio.sample, audio.position,
     )  # fmt: skip
 
 
