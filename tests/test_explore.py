@@ -18,9 +18,10 @@ from voicerace.cli import main
 from voicerace.engines.schedule import Schedule
 from voicerace.engines.virtual import VirtualEngine
 from voicerace.errors import InputError
+from voicerace.explore import course, places
 from voicerace.explore.bounds import Bounds
 from voicerace.explore.carrier import Carrier, Minded
-from voicerace.explore.explorer import Explored, confirmed, explore
+from voicerace.explore.explorer import Explored, confirmed, explore, explored
 from voicerace.explore.finding import Finding
 from voicerace.explore.replay import replayed
 from voicerace.explore.search import Search
@@ -164,6 +165,28 @@ class Everything(set[tuple[Link, Hashable]]):
 
     def __contains__(self, message: object) -> bool:
         return isinstance(message, tuple) and (message[0] == Link("upstream", "proxy") or super().__contains__(message))
+
+
+@pytest.mark.parametrize(
+    ("release", "story", "handler"),
+    [("0.11.1", "voice", "return"), ("0.9.4", "two-turns", "return"), ("0.11.1", "single", "void_ref")],
+)
+def test_a_place_stands_for_every_situation_of_its_key(release: str, story: str, handler: str) -> None:
+    """The way to each ending again, by situations of its own: at every step they have the key of the place that was reached."""
+    bounds = Bounds.of((), STORIES[story].bounds)
+    session = session_of(story, handler, release)
+    carrier, search, reached = explored(replace(session, times=bounds.within(session.times)), bounds, 60_000)
+    for ending in reached.endings:
+        at, move = course.dated(carrier.start(), 0), search.places.start()
+        for moment, way in enumerate(search.way(ending.node), start=1):
+            assert way.choice is not None
+            before, at = at, carrier.step(at, places.actual(at, way.choice))
+            places.turned(carrier, before, at)
+            if way.late is not None:
+                at = places.settled(carrier, at, late=way.late)
+            at = course.dated(at, moment)
+            move = next(each for each in search.places.step(move.to, way.choice).moves if each.late == way.late)
+            assert search.places.known[search.places.named(at)[1]] is move.to
 
 
 SMALL = ("host_ms=0:30", "upstream_ms=0:30", "tool_ms=0:400", "gap_ms=0:300")

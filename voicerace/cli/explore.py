@@ -55,7 +55,7 @@ def explore(
         found = run_explore(release or "0.9.1", wanted, bounds or (), max_states, component, tick, workaround, jobs)
     record = found.to_json()
     if out is not None:
-        writing(out, lambda: out.write_text(json.dumps(record, indent=1) + "\n", "utf-8"))
+        writing(out, lambda: out.write_text(json.dumps(record, separators=(",", ":")) + "\n", "utf-8"))
     if as_json:
         print_json(record)
     else:

@@ -20,7 +20,7 @@ from voicerace.explore.situation import WIRES, Choice, Flight, Situation, Timer
 from voicerace.explore.zone import NEW
 from voicerace.recording import Link
 
-__all__ = ["Course", "Step", "retraced", "schedule", "solved"]
+__all__ = ["Course", "Step", "dated", "retraced", "schedule", "solved"]
 
 #: Room beyond which nothing is gained, µs.
 _ROOM_US: Final = 50_000
@@ -66,7 +66,7 @@ class Course:
 def retraced(carrier: Carrier, way: Sequence[Way], bounds: Bounds) -> Course:
     """The steps of a way once more, with what lies between them."""
     course = Course()
-    at = _dated(carrier.start(), 0)
+    at = dated(carrier.start(), 0)
     last_at: dict[str, int] = {}
     for moment, each in enumerate(way, start=1):
         if each.choice is None:
@@ -102,7 +102,7 @@ def retraced(carrier: Carrier, way: Sequence[Way], bounds: Bounds) -> Course:
         for wire in WIRES:
             course.unminded += [(wire, f.number) for f in at.queues[wire] if f.moment is None]
         turned(carrier, before, at)
-        at = _dated(at, moment)
+        at = dated(at, moment)
     for (party, name), timer in at.timers.items():
         most = bounds.timer(timer.after)[1]
         course.left[party, name, timer.number] = most
@@ -124,7 +124,7 @@ def _dropped(course: Course, before: Situation, at: Situation, choice: Choice, m
                 course.constraints.append(_Constraint(moment, timer.moment, most))
 
 
-def _dated(at: Situation, moment: int) -> Situation:
+def dated(at: Situation, moment: int) -> Situation:
     """What was set in this step gets its number."""
     at.queues = {
         wire: tuple(f._replace(moment=moment) if f.moment == NEW else f for f in flights) for wire, flights in at.queues.items()

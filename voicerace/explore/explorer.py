@@ -21,7 +21,7 @@ from voicerace.explore.signature import Signature, signatures
 from voicerace.explore.stories import STORIES, session_of
 from voicerace.recording import Link
 
-__all__ = ["Explored", "Told", "confirmed", "explore", "peak_rss_mb"]
+__all__ = ["Explored", "Told", "confirmed", "explore", "explored", "peak_rss_mb"]
 
 
 @dataclass
@@ -128,7 +128,7 @@ def _tell(
     began, story = time.monotonic(), stories[number]
     limits = Bounds.of(bounds, STORIES[story].bounds)
     session = replace(sessions[number], times=limits.within(sessions[number].times))
-    carrier, search, reached = _explored(session, limits, limit, tick and partial(tick, f"{story} {session.handler}"))
+    carrier, search, reached = explored(session, limits, limit, tick and partial(tick, f"{story} {session.handler}"))
     real: set[tuple[int, bool]] = set()
     new: dict[Signature, Finding] = {}
     for ending in reached.endings:
@@ -156,8 +156,8 @@ def _tell(
     return number, told, new
 
 
-def _explored(
-    session: Session, bounds: Bounds, limit: int, tick: Callable[[int], None] | None
+def explored(
+    session: Session, bounds: Bounds, limit: int, tick: Callable[[int], None] | None = None
 ) -> tuple[Carrier, Search, Reached]:
     """Explore until nobody minds more than was taken for granted."""
     minded: set[tuple[Link, Hashable]] = set()

@@ -20,7 +20,7 @@ from voicerace.explore.zone import NEW
 from voicerace.ledger import Ledger
 from voicerace.recording import Link
 
-__all__ = ["LATE_US", "Move", "Named", "Place", "Places", "Step", "actual", "turned"]
+__all__ = ["LATE_US", "Move", "Named", "Place", "Places", "Step", "actual", "settled", "turned"]
 
 #: As `verdict` has it: later than this after all that could have released it, a reply is late.
 LATE_US = 5_000_000
@@ -157,10 +157,10 @@ class Places:
         if not _taken(before, at) or watch is None or at.watch == NEW:
             return Step((self._move(at, None),), None, follows, patience, books)
         # A response begins: late after what could have released it, or not.
-        if _informed(at.history.ledger):
-            at.watch = None
-        late = self.carrier.late(at)
-        return Step((self._move(late, True), self._move(at, False)), watch, follows, patience, books)
+        late = settled(self.carrier, at.copy(), late=True)
+        return Step(
+            (self._move(late, True), self._move(settled(self.carrier, at, late=False), False)), watch, follows, patience, books
+        )
 
     def _in_any_order(self, before: Situation, choice: Choice) -> None:
         """Try what happens at the proxy or in the host before and behind each message of the upstream that nobody minds.
@@ -183,7 +183,7 @@ class Places:
             if pair not in self._tried:
                 first = carrier.step(behind, choice)
                 second = carrier.step(carrier.step(at, choice), _FROM_UPSTREAM, one=True)
-                if self._named(first) != self._named(second):
+                if self.named(first) != self.named(second):
                     carrier.mind(_FROM_UPSTREAM, flight)
                 self._tried.add(pair)
             at = behind
@@ -205,7 +205,7 @@ class Places:
     # -- a place -----------------------------------------------------------------------------------------------------
 
     def _move(self, at: Situation, late: bool | None) -> Move:
-        order, key = self._named(at)
+        order, key = self.named(at)
         place = self.known.get(key)
         if place is None:
             _rename(at, {each: index + 1 for index, each in enumerate(order)})
@@ -248,7 +248,7 @@ class Places:
             None if ended else at, tuple(choices), tuple(due), tuple(least), tuple(most), patience_us, history_key, ended
         )
 
-    def _named(self, at: Situation) -> tuple[list[int], int]:
+    def named(self, at: Situation) -> tuple[list[int], int]:
         """The pending moments in an order of their own, and the situation's key."""
         order: dict[int, int] = {}
         parts: list[object] = [*at.keys.values(), at.history_key]
@@ -307,6 +307,13 @@ def turned(carrier: Carrier, before: Situation, at: Situation) -> int | None:
     books = at.history_key
     carrier.new_turn(at)
     return books
+
+
+def settled(carrier: Carrier, at: Situation, *, late: bool) -> Situation:
+    """A response has begun, late or not: one that knows the results ends the wait for it."""
+    if _informed(at.history.ledger):
+        at.watch = None
+    return carrier.late(at) if late else at
 
 
 def _turn_is_over(before: Situation, at: Situation) -> bool:

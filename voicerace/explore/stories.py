@@ -58,6 +58,10 @@ _VOICE_AT_CALL: Final = _like(
     "voice", inputs=(_QUESTION, UserInput("Hurry up, please.", ("reply",), when="call", by="voice"), _LAST)
 )
 _SPOKEN_LAST: Final = _like("single", inputs=(_QUESTION, replace(_LAST, by="voice")))
+#: The user comes back at once, so that what was under way on the old connection meets the new one.
+_ANEW: Final = {
+    "host_ms": "0:60", "upstream_ms": "0:60", "tool_ms": "0:2000", "inject_ms": "0:500", "offline_ms": "100:600",
+}  # fmt: skip
 _QUICK: Final = {"tool_ms": "0:2000", "reply_ms": "200:1500"}
 
 STORIES: Final[dict[str, Story]] = {
@@ -72,7 +76,12 @@ STORIES: Final[dict[str, Story]] = {
     "text-at-call": Story("the user writes while the tool runs", _TEXT_AT_CALL, bounds=_QUICK),
     "text-at-reply": Story("the user writes into the reply", _TEXT_AT_REPLY, bounds=_QUICK),
     "late-settings": Story("a text before Settings, and Settings twice", SCENARIOS["late-settings"]),
-    "reconnect": Story("the connection is lost while the tool runs; the user's words open another", SCENARIOS["reconnect"]),
+    "reconnect": Story(
+        "the connection is lost while the tool runs; the user's words open another", SCENARIOS["reconnect"], bounds=_ANEW
+    ),
+    "slow-confirmation": Story(
+        "one call, and an API that takes its time to confirm what it got", SCENARIOS["single"], bounds={"ack_ms": "10:25000"}
+    ),
     "voice": Story("the user asks by voice", _SPOKEN_FIRST, bounds=_SPEECH),
     "voice-at-call": Story("the user speaks while the tool runs", _VOICE_AT_CALL, bounds={**_SPEECH, **_QUICK}),
     "barge-in": Story("the user speaks into the reply", SCENARIOS["barge-in"], bounds={**_SPEECH, **_QUICK}),
