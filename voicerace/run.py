@@ -53,6 +53,13 @@ class Run:
         """See `sweep_table.outcome_counts`; read part by part."""
         return outcome_counts(self.folder)
 
+    @property
+    def all_alike(self) -> str | None:
+        """The one outcome of every trial of a sweep with more than one cell; None where they differ."""
+        found, per_cell = self.outcomes, int(self.info["parameters"].get("trials", 1))
+        several = self.info["trials"]["done"] > per_cell
+        return str(found["outcome"].iloc[0]) if several and found["outcome"].nunique() == 1 else None
+
     def columns(self, *names: str) -> pd.DataFrame:
         """Some columns of `trials`."""
         return read_trials(self.folder, names)

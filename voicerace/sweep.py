@@ -102,8 +102,10 @@ def sweep(
         planned: Sequence[tuple[int, Session]] | Plan = live.planned(spec)
     else:
         planned = Plan.of(spec)
-    if live is not None and not resume:
-        live.check(len(planned))
+    if live is not None:
+        if not resume:
+            live.check(len(planned))
+        live.sing()
     keep_all = live is not None or len(planned) <= spec.keep
     info = _info(spec, len(planned), live, keep_all)
     goes_on = resume and not (out is not None and untouched(Path(out)))

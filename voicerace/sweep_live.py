@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from voicerace.canary import canary
 from voicerace.engines.background import play_all
 from voicerace.engines.live import Live, upstream_of
 from voicerace.engines.session import Session
@@ -30,6 +31,7 @@ class LiveSweep:
         at_once: sessions side by side; sessions of one process delay each other, which shows in their achieved times.
         max_sessions: an API that somebody pays for is met at most this often; required there.
         listen, silence_s: see `voicerace.engines.live.Live`.
+        canary: before the first trial, play a session whose end is known against each target (`voicerace.canary`).
     """
 
     proxies: Sequence[ProxyTarget]
@@ -38,6 +40,7 @@ class LiveSweep:
     max_sessions: int | None = None
     listen: tuple[str, int] | None = None
     silence_s: float | None = None
+    canary: bool = True
 
     @property
     def computable(self) -> bool:
@@ -71,6 +74,27 @@ class LiveSweep:
             raise InputError("max_sessions", "is missing", f"a limit; {left} sessions would meet {self.upstream.name}")
         if self.max_sessions is not None and left > self.max_sessions:
             raise InputError("max_sessions", str(self.max_sessions), f"at least {left}, or a smaller grid")
+
+    def sing(self) -> None:
+        """Play the canary against every target; it meets our mock where the upstream costs.
+
+        Raises:
+            InputError: it came out as it cannot; nothing of the sweep was played.
+        """
+        for proxy in self.proxies if self.canary else ():
+            if proxy.kind == "url" and self.listen is None:
+                continue  # it talks to an upstream that nobody sees: no end of its sessions is known
+            mock = self.upstream is None or self.upstream.kind == "mock" or self.upstream.costs
+            upstream = UpstreamTarget("mock") if mock and self.listen is not None else None if mock else self.upstream
+            release = (proxy.release or next(reversed(PROXIES.values()))).tag
+
+            def engine(proxy: ProxyTarget = proxy, upstream: UpstreamTarget | None = upstream) -> Live:
+                return Live(proxy, upstream, listen=self.listen, silence_s=self.silence_s)
+
+            found = canary(engine, release, ours=mock, known=proxy.release is not None)
+            if found is not None:
+                allowed = "a set-up in which a known session ends as it must; --no-canary goes on all the same"
+                raise InputError("canary", f"{proxy.name}: {found}", allowed)
 
     def played(
         self, left: Sequence[tuple[int, tuple[int, Session]]], planned: int, folder: Path

@@ -258,6 +258,7 @@ def sweep(
     keep: Annotated[int, typer.Option(metavar="N", help="Keep all recordings up to N trials; live, all.")] = 200,
     at_once: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="Live sessions side by side.")] = 1,
     max_sessions: options.MaxSessions = None,
+    canary: Annotated[bool, typer.Option("--canary/--no-canary", help="Live: first a session whose end is known.")] = True,
     jobs: Annotated[int, typer.Option(metavar="N", help="Processes, in virtual time; -1: one per core.")] = 1,
     dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A dask scheduler plays it: tcp://HOST:PORT.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the stopped or killed sweep in --out.")] = False,
@@ -271,7 +272,7 @@ def sweep(
     if targets.live:
         upstream = targets.upstream_target()
         proxies = targets.proxies(release)
-        live = LiveSweep(proxies, upstream, at_once, max_sessions, targets.address(), targets.silence_s)
+        live = LiveSweep(proxies, upstream, at_once, max_sessions, targets.address(), targets.silence_s, canary)
         if targets.log is not None:
             raise InputError("log", "given to a sweep", "nothing: the run's folder takes it")
         if jobs != 1 or dask is not None:
@@ -300,11 +301,13 @@ def sweep(
     counts = done.outcomes.groupby([who, "outcome"], sort=False)["trials"].sum()
     if as_json:
         found = [{who: name, "outcome": outcome, "trials": int(n)} for (name, outcome), n in counts.items()]
-        print_json({"schema": 1, "run": str(done.folder), "trials": trials, "outcomes": found})
+        print_json({"schema": 1, "run": str(done.folder), "trials": trials, "outcomes": found, "all_alike": done.all_alike})
     else:
         print_lines(f"{name:<18}{outcome:<13}{n:>8}" for (name, outcome), n in counts.items())
         faults = sorted(counted(done.folder, "fault").items(), key=lambda each: -each[1])
         print_lines(f"fault, {n} times: {text.printable(reason)}" for reason, n in faults)
+        if done.all_alike is not None:
+            print_lines([text.all_alike(done.all_alike)])
         print_lines([f"{trials} trials in {done.folder}"])
     return int(done.outcomes["outcome"].isin(fail_on or ()).any())
 

@@ -11,7 +11,7 @@ from voicerace.units import ms
 from voicerace.verdict import Verdict
 from voicerace.wire import agent, realtime
 
-__all__ = ["RELEASE_LEGEND", "TIMELINE_HEAD", "release_lines", "session_line", "timeline", "verdict_lines"]
+__all__ = ["RELEASE_LEGEND", "TIMELINE_HEAD", "all_alike", "release_lines", "session_line", "timeline", "verdict_lines"]
 
 #: What decides a race; everything else is left out of a printed timeline.
 _SHOWN = frozenset(
@@ -131,3 +131,8 @@ def _cells(row: ProxyRelease) -> tuple[str, ...]:
         "sent" if row.session_options else "dropped",
         row.source,
     )
+
+
+def all_alike(outcome: str) -> str:
+    """What a sweep shows whose cells all came out in one way."""
+    return f"every cell is {outcome}: nothing that was varied made a difference, or the set-up does not let it"

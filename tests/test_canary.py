@@ -1,0 +1,99 @@
+"""Does a live sweep stop when its set-up lies, and go on when it does not, or when nothing came about?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.rogue import free_port
+from voicerace import canary as module
+from voicerace.canary import lies
+from voicerace.cli import main
+from voicerace.engines.session import Session
+from voicerace.engines.virtual import simulate
+from voicerace.recording import Event, Link, Recording
+from voicerace.wire import realtime
+
+UP, DOWN = Link("proxy", "upstream"), Link("upstream", "proxy")
+
+
+def session(release: str = "0.9.1", **times: Any) -> Session:
+    return Session.of(release=release, times={**module._TIMES, **times})
+
+
+def changed(recording: Recording, change: Callable[[Event], Event | None]) -> Recording:
+    kept = [each for event in recording.events if (each := change(event)) is not None]
+    return replace(recording, events=tuple(replace(event, seq=n) for n, event in enumerate(kept)))
+
+
+def found(recording: Recording, **words: bool) -> str | None:
+    return lies(recording, session(), **{"ours": True, "known": True} | words)
+
+
+@pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.11.1", "reference"])
+def test_a_set_up_that_is_as_it_should_be_tells_no_lie(release: str) -> None:
+    assert lies(simulate(session(release)), session(release), ours=True, known=True) is None
+
+
+def test_a_late_clock_and_a_relay_that_delays() -> None:
+    assert found(simulate(session(gap_ms=520))) == "gap_ms is 520, asked for were 400"
+    assert found(simulate(session(tool_ms=150))) == "tool_ms is 150, asked for were 0"
+    assert found(simulate(session(gap_ms=520)), ours=False) is None, "an API has its own gap"
+
+
+def test_a_message_that_arrives_before_it_was_sent() -> None:
+    def early(event: Event) -> Event:
+        return replace(event, received_ns=(event.sent_ns or 0) - 5_000_000) if event.type == "FunctionCallRequest" else event
+
+    assert found(changed(simulate(session()), early)) == "FunctionCallRequest arrived 5.0 ms before it was sent"
+
+
+def test_a_mock_that_is_kinder_than_the_contract() -> None:
+    def kind(event: Event) -> Event | None:
+        return None if event.type == realtime.ERROR else event
+
+    said = "1 response.create came inside an active response and 0 were refused: kinder than the contract"
+    assert found(changed(simulate(session()), kind)) == said
+    assert found(changed(simulate(session()), kind), ours=False, known=False) == said, "whatever the proxy and the upstream"
+
+
+def test_an_outcome_that_cannot_be() -> None:
+    other = simulate(session("0.11.1"))
+    assert found(other) == "the outcome is lost, by the models it is rejected"
+    assert found(other, known=False) is None, "of a program that no row describes nothing is known"
+
+
+def test_a_session_that_did_not_come_about_says_nothing() -> None:
+    assert found(changed(simulate(session()), lambda event: event if event.link not in (UP, DOWN) else None)) is None
+
+
+def test_a_sweep_is_stopped_before_its_first_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every create is accepted: a mock that is kinder."""
+    monkeypatch.setattr("voicerace.parties.upstream.Upstream._slot", lambda self, event: True)
+    words = ["sweep", "--live", "--tool-ms", "0", "--deadline-ms", "500", "--out", str(tmp_path / "run")]
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert "canary: model:0.9.1: " in error
+    assert "kinder than the contract" in error
+    assert not (tmp_path / "run").exists()
+    assert main([*words, "--no-canary"]) == 0
+
+
+def test_an_upstream_that_is_not_there_is_for_the_sweep_to_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["sweep", "--live", "--upstream", f"ws://127.0.0.1:{free_port()}/v1", "--out", str(tmp_path / "run")]
+    assert main(words) == 0
+    assert "unknown" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("grid", "said"), [("160:300:70", True), ("0:300:150", False), ("200", False)])
+def test_a_sweep_whose_cells_are_all_alike_says_so(
+    grid: str, said: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sweep", "--tool-ms", grid, "--gap-ms", "150", "--out", str(tmp_path / "run")]) == 0
+    assert ("every cell is answered" in capsys.readouterr().out) is said
