@@ -12,7 +12,13 @@ import pytest
 from papermill.exceptions import PapermillExecutionError
 
 from voicerace.errors import InputError
-from voicerace.notebook_parameters import DelaySweepParameters, OneSessionParameters
+from voicerace.notebook_parameters import (
+    DelaySweepParameters,
+    EveryPathParameters,
+    NotebookParameters,
+    OneSessionParameters,
+    SuspicionsParameters,
+)
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 SMALL = {"releases": '["0.9.1"]', "step_ms": 100, "map_step_ms": 200}
@@ -58,10 +64,37 @@ def test_the_delay_sweep_runs_by_papermill_and_shows_every_picture_with_words(tm
     assert (tmp_path / "run" / "summary.csv").is_file()
 
 
+def shown_in(notebook: nbformat.NotebookNode, cell_id: str) -> str:
+    (cell,) = [cell for cell in notebook.cells if cell.id == cell_id]
+    return "".join(output.get("data", {}).get("text/html", "") for output in cell.outputs)
+
+
 def test_one_session_shows_itself_as_its_swimlane_and_verdict(tmp_path: Path) -> None:
-    notebook = run("1", {"release": "0.11.1", "tool_ms": "50"}, tmp_path)
+    notebook = run("1", {"release": "0.11.1", "tool_ms": "170"}, tmp_path)
     assert len(images(notebook)) == 1
-    assert any("lost" in output.data.get("text/html", "") for cell in notebook.cells for output in cell.get("outputs", []))
+    assert "answered" in shown_in(notebook, "verdict")
+    assert "lost" in shown_in(notebook, "earlier")
+    assert "Swimlane of proxy 0.11.1" in shown_in(notebook, "sliders")
+
+
+def test_the_suspicions_are_answered_with_what_shows_them(tmp_path: Path) -> None:
+    notebook = run("3", {"releases": '["0.9.1"]'}, tmp_path)
+    assert "no, 0 of" in shown_in(notebook, "answers")
+    shown = shown_in(notebook, "each")
+    for words in ("the component&#x27;s own error", "input_audio_buffer.commit", "session.update"):
+        assert words in shown
+    assert "SettingsApplied" not in shown
+    assert shown_in(notebook, "flag").count("<caption>") == 2
+    assert len(images(notebook)) == 1
+
+
+def test_every_path_of_a_release_of_the_gate_and_with_a_workaround(tmp_path: Path) -> None:
+    small = {"stories": '["single"]', "release": "0.9.4", "pictures": 1, "max_states": 500}
+    notebook = run("4", small, tmp_path)
+    assert "stalled-result-r-1-result" in shown_in(notebook, "paths")
+    assert "0 paths of the reference gate" in shown_in(notebook, "gate")
+    assert "not possible" in shown_in(notebook, "workarounds")
+    assert len(images(notebook)) == 1
 
 
 @pytest.mark.parametrize(
@@ -101,6 +134,35 @@ def test_parameters_are_refused_by_name(given: dict[str, Any], words: list[str])
         DelaySweepParameters.from_namespace(given)
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "words"),
+    [
+        (SuspicionsParameters, {"release": ["0.9.1"]}, ["release", "is no parameter", "releases"]),
+        (SuspicionsParameters, {"releases": '["0.9.99"]'}, ["0.9.99"]),
+        (SuspicionsParameters, {"releases": []}, ["releases"]),
+        (EveryPathParameters, {"stories": ["x"]}, ["stories", "'x'", "single"]),
+        (EveryPathParameters, {"handlers": "x"}, ["handlers", "async_ref"]),
+        (EveryPathParameters, {"workaround_stories": 3}, ["workaround_stories"]),
+        (EveryPathParameters, {"bounds": ["tool_ms=9:1"]}, ["tool_ms"]),
+        (EveryPathParameters, {"bounds": ["tol_ms=0:1"]}, ["tol_ms"]),
+        (EveryPathParameters, {"max_states": 0}, ["max_states"]),
+        (EveryPathParameters, {"release": "0.2.8"}, ["0.2.8", "50420ee"]),
+        (OneSessionParameters, {"tool_ms": 30, "earlier_ms": 40}, ["earlier_ms", "30"]),
+    ],
+)
+def test_other_notebooks_refuse_by_name_too(kind: type[NotebookParameters], given: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        kind.from_namespace(given)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_the_result_comes_earlier_by_what_the_tool_takes_at_most() -> None:
+    given = {"50": 40.0, "30": 30.0, "80,10": 10.0, "uniform(20,80)": 20.0, "lognormal(4,0.5)": 0.0}
+    assert {tool: OneSessionParameters(tool_ms=tool).earlier for tool in given} == given
+    assert OneSessionParameters(tool_ms=50, earlier_ms=5).earlier == 5
 
 
 def test_what_ipython_and_imports_leave_in_a_namespace_is_no_parameter() -> None:

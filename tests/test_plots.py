@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import matplotlib as mpl
 import pandas as pd
@@ -36,6 +37,7 @@ from voicerace.plots import (
     plot_slot,
     plot_swimlane,
     release_table,
+    svg_swimlane,
     to_image,
 )
 from voicerace.plots.gap_map import cells_of
@@ -44,8 +46,9 @@ from voicerace.plots.slot import arrows
 from voicerace.plots.style import figure_of
 from voicerace.plots.swimlane_rows import Row, lanes_of
 from voicerace.recording import Event, Link, Recording
-from voicerace.sweep import trials_of
-from voicerace.tables.releases import PROXIES
+from voicerace.suspicions import suspicions
+from voicerace.sweep import sweep, trials_of
+from voicerace.tables.releases import PROXIES, REFERENCE
 from voicerace.tables.slot import SLOT
 from voicerace.verdict import OUTCOMES, judge
 from voicerace.wire import agent, realtime
@@ -568,6 +571,35 @@ def test_a_verdict_is_a_small_table(shell: InteractiveShell, recordings: Mapping
     assert '<th scope="col">turn 1</th>' in data["text/html"]
 
 
+def test_a_release_is_a_table_of_its_rules_and_two_that_differ_show_it(shell: InteractiveShell) -> None:
+    shown = {tag: shell.display_formatter.format(PROXIES[tag])[0]["text/html"] for tag in ("0.9.1", "0.9.4", "0.11.1")}
+    assert "0.9.1: voice-agent-backend 0.2.1, generation A1" in shown["0.9.1"]
+    assert '<th scope="row">response.create behind a result</th><td>at once</td>' in shown["0.9.1"]
+    assert "<td>at text done or response.done</td>" in shown["0.9.4"]
+    assert "or after 20 s" in shown["0.11.1"]
+    assert "hidden from the host" in shown["0.11.1"]
+    assert "no release" in shell.display_formatter.format(REFERENCE)[0]["text/html"]
+
+
+def test_a_run_shows_what_came_of_it_and_no_path(shell: InteractiveShell, tmp_path: Path) -> None:
+    run = sweep({"releases": ["0.9.1"], "times": {"tool_ms": "0:200:100"}}, out=tmp_path / "<b>", progress=False)
+    data, _ = shell.display_formatter.format(run)
+    assert "3 of 3 trials; virtual time; model:0.9.1" in data["text/html"]
+    assert "<td>✗ rejected</td><td>2</td><td>3</td>" in data["text/html"]
+    assert "tool_ms 0:200:100" in data["text/html"]
+    assert "Run &lt;b&gt;" in data["text/html"]
+    assert str(tmp_path) not in data["text/html"] + data["text/plain"]
+
+
+def test_a_suspicion_seen_shows_its_messages_and_the_answers_their_counts(shell: InteractiveShell) -> None:
+    found = suspicions(["0.9.1"], [{"handler": "async_ref", "times": {"tool_ms": 50}}])
+    data, _ = shell.display_formatter.format(found)
+    assert "<td>no, 0 of " in data["text/html"]
+    data, _ = shell.display_formatter.format(found.answer("0.9.1", "double-result").model.shortest)
+    assert "by the component: model:0.9.1, single, async_ref" in data["text/html"]
+    assert "FunctionCallResponse (the component&#x27;s own error)" in data["text/html"]
+
+
 def test_text_of_a_recording_is_escaped() -> None:
     verdict = judge(simulate(Session.of()))
     turn = replace(verdict.turns[0], why="<script>alert(1)</script>", calls=("<b>",))
@@ -603,3 +635,24 @@ def test_a_table_names_what_its_headers_head(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_outside_of_a_notebook_registering_does_nothing() -> None:
     notebook.register()
+
+
+# -- the swimlane straight as SVG ------------------------------------------------------------------------------------
+
+
+def test_the_svg_has_the_words_and_places_of_the_picture(recordings: Mapping[str, Recording]) -> None:
+    for recording in recordings.values():
+        root = ElementTree.fromstring(svg_swimlane(recording))
+        written = ["".join(each.itertext()) for each in root.iter("{http://www.w3.org/2000/svg}text")]
+        drawn = [text.replace("\n", "") for text in texts(plot_swimlane(recording))]
+        assert sorted(written) == sorted(drawn)
+        assert root.get("aria-label") == alt_swimlane(recording)
+
+
+def test_what_a_capture_says_is_text_in_the_svg_and_no_markup() -> None:
+    payload = {"type": '<script>alert(1)</script>\x00"&'}
+    event = Event(0, Link("component", "proxy"), "message", 0, 0, payload, "engine")
+    svg = svg_swimlane(Recording((event,), {"release": "<b>\x1b"}, complete=False), window="all")
+    ElementTree.fromstring(svg)
+    assert "<script" not in svg
+    assert "<b>" not in svg

@@ -180,6 +180,24 @@ def test_the_running_proxies_show_what_their_models_show() -> None:
         assert not found.answer(tag, "second-update").yes
 
 
+@pytest.mark.parametrize(
+    ("release", "yes"),
+    [
+        ("0.9.0", {"update-while-active", "commit-while-active"}),
+        ("0.9.1", {"flag-early", "update-while-active", "commit-while-active"}),
+        ("0.9.4", {"flag-early", "update-while-active", "commit-while-active"}),
+        ("0.10.5", {"flag-early", "commit-while-active"}),
+        ("0.11.1", set()),
+    ],
+)
+def test_running_proxies_hold_back_and_let_go_as_their_models(release: str, yes: set[str]) -> None:
+    flagged = ("flag-early", "update-while-active", "commit-while-active")
+    answers = {each.suspicion: each for each in answers_from(release, [], real_recordings(PROXIES[release]))}
+    assert {name for name in flagged if answers[name].yes} == yes
+    if "commit-while-active" in yes:
+        assert answers["commit-while-active"].real.refused
+
+
 def test_the_frame_has_a_row_per_release_and_suspicion_and_a_no_says_how_much_was_seen() -> None:
     found = suspicions(["reference", "0.9.1"], [EARLY])
     assert found.releases == ("reference", "0.9.1")

@@ -1,7 +1,7 @@
-"""How things show themselves in a notebook: a recording as its swimlane, a verdict as a table, a picture with its words.
+"""How things show themselves in a notebook: a recording as its swimlane, a picture with its words, the rest as tables.
 
-Registered from above, so that recordings and verdicts know nothing of notebooks. Nothing here needs pyplot: a picture
-is an image in the cell that shows it, once. Every text from a recording is escaped.
+Registered from above, so that recordings, verdicts, releases and runs know nothing of notebooks. Nothing here needs pyplot:
+a picture is an image in the cell that shows it, once. Every text from a recording is escaped.
 """
 
 from __future__ import annotations
@@ -18,9 +18,15 @@ from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from voicerace.plots.style import STYLES, figure_of, to_image
+from voicerace.plots.release_table import release_rows
+from voicerace.plots.style import STYLES, figure_of, glyph, to_image
 from voicerace.plots.swimlane import alt_swimlane, plot_swimlane
 from voicerace.recording import Recording
+from voicerace.run import Run
+from voicerace.suspicions import Seen, Suspicions
+from voicerace.sweep_table import STORY
+from voicerace.tables.releases import ProxyRelease
+from voicerace.tables.suspicions import SUSPICIONS
 from voicerace.verdict import Turn, Verdict
 
 __all__ = ["load_ipython_extension", "register", "show", "show_table", "table_html", "verdict_html"]
@@ -32,13 +38,21 @@ Bundle = tuple[dict[str, Any], dict[str, Any]]
 
 
 def register(shell: Any = None) -> None:
-    """Let recordings and verdicts show themselves in the running notebook, or in `shell`. Outside of one, nothing."""
+    """Let recordings, verdicts, releases, runs and findings of suspicions show themselves in the running notebook.
+
+    Args:
+        shell: instead of the running one. Outside of one, nothing happens.
+    """
     shell = shell if shell is not None else get_ipython()
     if shell is None:
         return
-    formatter = shell.display_formatter
-    formatter.mimebundle_formatter.for_type(Recording, _recording)
-    formatter.mimebundle_formatter.for_type(Verdict, _verdict)
+    formatter = shell.display_formatter.mimebundle_formatter
+    formatter.for_type(Recording, _recording)
+    formatter.for_type(Verdict, _verdict)
+    formatter.for_type(ProxyRelease, _release)
+    formatter.for_type(Run, _run)
+    formatter.for_type(Seen, _seen)
+    formatter.for_type(Suspicions, _suspicions)
 
 
 def load_ipython_extension(shell: Any) -> None:
@@ -66,8 +80,7 @@ def show(picture: Axes | Figure, alt: str, caption: str = "") -> None:
 
 def show_table(frame: pd.DataFrame, caption: str) -> None:
     """Show a frame as a table with a caption and header cells that say what they head."""
-    data = {"text/html": table_html(list(map(str, frame.columns)), frame.itertuples(index=False), caption)}
-    data["text/plain"] = f"{caption}\n{frame.to_string(index=False)}"
+    data, _ = _table(frame, caption)
     display(data, raw=True)  # type: ignore[no-untyped-call]
 
 
@@ -78,7 +91,8 @@ def table_html(columns: Sequence[str], rows: Any, caption: str) -> str:
     for row in rows:
         first, *rest = (_cell(value) for value in row)
         body.append(f'<tr><th scope="row">{first}</th>' + "".join(f"<td>{value}</td>" for value in rest) + "</tr>")
-    return f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    says = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return f"<table>{says}<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 
 
 def verdict_html(verdict: Verdict) -> str:
@@ -127,3 +141,49 @@ def _verdict(verdict: Verdict, **_: Any) -> Bundle:
     plain = f"{verdict.outcome}: {verdict.turn.why if verdict.turn is not None else 'no function call'}"
     data: Mapping[str, str] = {"text/html": verdict_html(verdict), "text/plain": plain}
     return dict(data), {}
+
+
+def _release(release: ProxyRelease, **_: Any) -> Bundle:
+    published = f", published as {release.published}" if release.published else ""
+    number = f"voice-agent-backend {release.backend}{published}, " if release.backend else "no release: "
+    caption = f"{release.tag}: {number}generation {release.generation}"
+    rows = release_rows(release)
+    plain = "\n".join([caption, *(f"{name}: {words}" for name, words in rows)])
+    return {"text/html": table_html(["what", "how"], rows, caption), "text/plain": plain}, {}
+
+
+def _run(run: Run, **_: Any) -> Bundle:
+    """What ran, what came of it, and where it lies: the folder's name, never its path."""
+    done, planned = run.info["trials"]["done"], run.info["trials"]["planned"]
+    stopped = "" if run.complete else ", stopped before its end"
+    clock = "virtual time" if run.info["clock"] == "virtual" else "real sockets"
+    targets = ", ".join(str(each["name"]) for each in run.info["targets"]["proxy"])
+    parameters = run.info["parameters"]
+    swept = ", ".join(f"{name} {text}" for name, text in parameters["times"].items())
+    caption = f"Run {run.folder.name}: {done:,} of {planned:,} trials{stopped}; {clock}; {targets}"
+    outcomes = run.outcomes.assign(outcome=[f"{glyph(name)} {name}" for name in run.outcomes["outcome"]])
+    story = [name for name in STORY if name != "release" and outcomes[name].nunique() < 2]
+    facts = f"times: {swept or 'as in the profile'}; profile {parameters['profile']}; seed {run.info['seed']}"
+    data, _ = _table(outcomes.drop(columns=story), caption)
+    return {
+        "text/html": f"{data['text/html']}<p>{escape(facts)}; begun {escape(str(run.info['start']))}</p>",
+        "text/plain": f"{data['text/plain']}\n{facts}",
+    }, {}
+
+
+def _seen(seen: Seen, **_: Any) -> Bundle:
+    provenance = seen.recording.provenance
+    names = [str(provenance[name]) for name in ("proxy", "scenario", "handler") if provenance.get(name)]
+    caption = f"{seen.how}: {', '.join(names)}; the session is {seen.verdict.outcome}"
+    return _table(seen.rows(), caption)
+
+
+def _suspicions(found: Suspicions, **_: Any) -> Bundle:
+    looked = sum(each.model.sessions for each in found.answers[:: len(SUSPICIONS)])
+    real = sum(each.real.sessions for each in found.answers[:: len(SUSPICIONS)])
+    return _table(found.table, f"Seen in how many sessions: {looked:,} of models, {real:,} recorded of running proxies")
+
+
+def _table(frame: pd.DataFrame, caption: str) -> Bundle:
+    html = table_html(list(map(str, frame.columns)), frame.itertuples(index=False), caption)
+    return {"text/html": html, "text/plain": f"{caption}\n{frame.to_string(index=False)}"}, {}

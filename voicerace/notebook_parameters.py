@@ -11,17 +11,24 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from voicerace.errors import InputError
-from voicerace.parameters import parse
+from voicerace.explore.bounds import Bounds
+from voicerace.explore.stories import STORIES
+from voicerace.parameters import Fixed, Uniform, parse
 from voicerace.tables.handlers import HANDLERS
 from voicerace.tables.profiles import TIMES
 from voicerace.tables.releases import proxy_release
 from voicerace.tables.scenarios import SCENARIOS
+from voicerace.units import ms
 
-__all__ = ["DelaySweepParameters", "NotebookParameters", "OneSessionParameters", "YourSessionsParameters"]
+__all__ = [
+    "DelaySweepParameters", "EveryPathParameters", "NotebookParameters", "OneSessionParameters", "SuspicionsParameters",
+    "YourSessionsParameters",
+]  # fmt: skip
 
+_EARLIER_MS = 40.0
 #: What IPython puts into every namespace.
 _IPYTHON = frozenset({"In", "Out", "exit", "quit", "open", "get_ipython"})
 
@@ -55,6 +62,18 @@ class NotebookParameters(BaseModel):
             raise InputError(name, f"{first['input']!r}: {first['msg']}", "see the parameters cell") from None
 
 
+def _names(where: str, value: object, allowed: str) -> tuple[str, ...]:
+    """Names as a list, a JSON list in text, or text with commas: papermill passes lists as text."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = [part.strip() for part in str(value).split(",")]
+    if isinstance(value, (list, tuple)) and value and all(isinstance(each, str) for each in value):
+        return tuple(value)
+    raise InputError(where, f"{value!r} is no list of names", allowed)
+
+
 class _Shared(NotebookParameters):
     """Times are ms in the parameters' grammar, as text or number."""
 
@@ -82,16 +101,42 @@ class _Shared(NotebookParameters):
 
 
 class OneSessionParameters(_Shared):
-    """Of ``1-one-session.ipynb``."""
+    """Of ``1-one-session.ipynb``.
+
+    Attributes:
+        earlier_ms: how much earlier the result comes in the second session, at most what the tool takes at least; without
+            one 40, or all of that.
+    """
 
     release: str = "0.9.1"
     tool_ms: str = "50"
     calls: int | None = Field(default=None, ge=1, le=8)
+    earlier_ms: float | None = Field(default=None, ge=0)
 
     @field_validator("release")
     @classmethod
     def _release(cls, value: str) -> str:
         return proxy_release(value).tag
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.earlier_ms is not None and self.earlier_ms > (least := self._least_tool_ms):
+            raise InputError(
+                "earlier_ms", f"{self.earlier_ms:g} is more than tool_ms, {least:g}", "at most what the tool takes"
+            )
+        return self
+
+    @property
+    def _least_tool_ms(self) -> float:
+        tool = parse("tool_ms", self.tool_ms)
+        if isinstance(tool, Fixed):
+            return ms(min(tool.values_ns))
+        return tool.low if isinstance(tool, Uniform) else 0.0
+
+    @property
+    def earlier(self) -> float:
+        """`earlier_ms`, resolved."""
+        return min(_EARLIER_MS, self._least_tool_ms) if self.earlier_ms is None else self.earlier_ms
 
     @property
     def times(self) -> dict[str, object]:
@@ -120,14 +165,8 @@ class DelaySweepParameters(_Shared):
     @field_validator("releases", mode="before")
     @classmethod
     def _releases(cls, value: object) -> tuple[str, ...]:
-        if isinstance(value, str):
-            try:
-                value = json.loads(value)
-            except ValueError:
-                value = [part.strip() for part in str(value).split(",")]
-        if isinstance(value, (list, tuple)) and value and all(isinstance(each, str) for each in value):
-            return tuple(proxy_release(each, "releases").tag for each in value)
-        raise InputError("releases", f"{value!r} is no list of tags", 'as ["0.9.1", "0.11.1"]')
+        names = _names("releases", value, 'as ["0.9.1", "0.11.1"]')
+        return tuple(proxy_release(each, "releases").tag for each in names)
 
     @property
     def times(self) -> dict[str, str]:
@@ -160,3 +199,63 @@ class YourSessionsParameters(NotebookParameters):
     @classmethod
     def _release(cls, value: str) -> str:
         return proxy_release(value).tag if value else ""
+
+
+class SuspicionsParameters(NotebookParameters):
+    """Of ``3-suspicions.ipynb``.
+
+    Attributes:
+        releases: tags, as a list, a JSON list in text, or text with commas; ``all`` stands for every row of the table.
+    """
+
+    releases: tuple[str, ...] = ("all",)
+
+    @field_validator("releases", mode="before")
+    @classmethod
+    def _releases(cls, value: object) -> tuple[str, ...]:
+        names = _names("releases", value, 'as ["0.9.1", "0.11.1"], or ["all"]')
+        return tuple(each if each == "all" else proxy_release(each, "releases").tag for each in names)
+
+
+class EveryPathParameters(NotebookParameters):
+    """Of ``4-every-path.ipynb``.
+
+    Attributes:
+        release: the one that is explored; beside it the reference gate is.
+        stories: of `explore.stories`; lists as a list, a JSON list in text, or text with commas.
+        handlers: of `tables.handlers`.
+        bounds: intervals given otherwise, ``name=low:high`` in ms; the others are those of `workarounds.BOUNDS`.
+        max_states: per story.
+        workaround_stories: the stories that the workarounds are tried with; each is explored several times.
+        pictures: of so many findings, the shortest first, a session is shown.
+    """
+
+    release: str = "0.9.1"
+    stories: tuple[str, ...] = ("single", "parallel", "double", "chained")
+    handlers: tuple[str, ...] = ("return",)
+    bounds: tuple[str, ...] = ()
+    max_states: int = Field(default=5_000, ge=1, le=10_000_000)
+    workaround_stories: tuple[str, ...] = ("single",)
+    pictures: int = Field(default=2, ge=0, le=20)
+
+    @field_validator("release")
+    @classmethod
+    def _release(cls, value: str) -> str:
+        return proxy_release(value).tag
+
+    @field_validator("stories", "handlers", "workaround_stories", mode="before")
+    @classmethod
+    def _lists(cls, value: object, info: Any) -> tuple[str, ...]:
+        known = HANDLERS if info.field_name == "handlers" else STORIES
+        names = _names(info.field_name, value, f"some of {', '.join(known)}")
+        for each in names:
+            if each not in known:
+                raise InputError(info.field_name, f"{each!r} is unknown", f"allowed are {', '.join(known)}")
+        return names
+
+    @field_validator("bounds", mode="before")
+    @classmethod
+    def _bounds(cls, value: object) -> tuple[str, ...]:
+        names = () if value in ((), [], "") else _names("bounds", value, 'as ["tool_ms=0:2000"]')
+        Bounds.of(names)
+        return names

@@ -30,6 +30,8 @@ __all__ = ["Act", "Sighting", "acts", "sightings"]
 _ENOUGH_BYTES: Final = 4_800
 _QUIET_NS: Final = ns(450)
 _COUNT: Final = re.compile(r" \([^)]*\)")
+#: A running proxy has handled what came, and what it sends then has come, within this time.
+_HANDLING_NS: Final = ns(50)
 _ENDS: Final = (realtime.TEXT_DONE, realtime.AUDIO_DONE)
 
 
@@ -221,11 +223,11 @@ class _Watch:
         """Settings of a connection without session.update, to which the proxy answers with none."""
         if event.type != "Settings" or self.updated:
             return
-        reaction = []
-        for later in self.events[number + 1 :]:
-            if later.link.receiver == "proxy" and later.at_ns("proxy") != event.at_ns("proxy"):
-                break
-            reaction.append(later.type if later.link.sender == "proxy" else "")
+        now = event.at_ns("proxy") or 0
+        later = (
+            e for e in self.events[number + 1 :] if e.link.sender == "proxy" and (e.at_ns("proxy") or 0) - now <= _HANDLING_NS
+        )
+        reaction = {each.type for each in later}
         if realtime.SESSION_UPDATE not in reaction and "SettingsApplied" in reaction:
             yield from self._act("session.update", False, event)
 

@@ -106,9 +106,14 @@ class Answer:
         return "model" if self.model.seen else "real proxy" if self.real.seen else ""
 
     @property
+    def evidence(self) -> Evidence:
+        """That of the real proxy where it was seen there, else the model's."""
+        return self.real if self.real.seen else self.model
+
+    @property
     def trace(self) -> Seen | None:
         """The shortest recording that shows it: of the real proxy where there is one. None for a no."""
-        return self.real.shortest or self.model.shortest
+        return self.evidence.shortest
 
     @property
     def ways(self) -> dict[str, int]:
@@ -147,6 +152,34 @@ class Suspicions:
             if (each.release, each.suspicion) == (tag, suspicion):
                 return each
         raise InputError("release", f"{tag} was not asked", f"allowed are {', '.join(dict.fromkeys(self.releases))}")
+
+    def asked(self, suspicion: str) -> pd.DataFrame:
+        """One suspicion, a row per release: release, answer, how, and of each target the sessions in which it was seen."""
+        rows = []
+        for tag in self.releases:
+            each = self.answer(tag, suspicion)
+            rows.append(
+                {
+                    "release": tag,
+                    "answer": "yes" if each.yes else "no",
+                    "how": "; ".join(each.ways),
+                    "model": f"{each.model.seen} of {each.model.sessions}",
+                    "running proxy": f"{each.real.seen} of {each.real.sessions}" if each.real.sessions else "not recorded",
+                    "refused": each.model.refused + each.real.refused,
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def shown_by(self, suspicion: str) -> Evidence | None:
+        """The evidence with the shortest recording that shows a suspicion, a running proxy's before a model's; None if nothing
+        does."""
+        found = [each for tag in self.releases if (each := self.answer(tag, suspicion).evidence).shortest is not None]
+        return min(found, key=_rank, default=None)
+
+    def example(self, suspicion: str) -> Seen | None:
+        """That recording."""
+        evidence = self.shown_by(suspicion)
+        return None if evidence is None else evidence.shortest
 
     @property
     def releases(self) -> tuple[str, ...]:
@@ -282,6 +315,11 @@ def _shortest(seen: Iterable[Seen]) -> Seen | None:
     found = list(seen)
     ways = Counter(each.how for each in found)
     return min(found, key=lambda each: (-ways[each.how], len(each.recording.events)), default=None)
+
+
+def _rank(evidence: Evidence) -> tuple[bool, int]:
+    recording = evidence.shortest.recording if evidence.shortest is not None else Recording(())
+    return str(recording.provenance.get("proxy")).startswith("model"), len(recording.events)
 
 
 # -- rows ------------------------------------------------------------------------------------------------------------

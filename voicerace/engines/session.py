@@ -16,10 +16,11 @@ from voicerace.parties.proxy import Proxy
 from voicerace.parties.upstream import Knobs, Upstream
 from voicerace.parties.user import User
 from voicerace.tables.handlers import HANDLERS
-from voicerace.tables.profiles import PROFILES, WORKAROUND_TIMES
+from voicerace.tables.profiles import PROFILES, TIMES, WORKAROUND_TIMES
 from voicerace.tables.releases import ProxyRelease, component, component_for, proxy_release
 from voicerace.tables.scenarios import SCENARIOS, Scenario
 from voicerace.tables.workarounds import WORKAROUNDS, why_not
+from voicerace.units import ns
 
 __all__ = ["Session", "knobs"]
 
@@ -113,9 +114,7 @@ class Session:
                 raise InputError("workaround", f"{workaround} is not possible", reason)
         own = WORKAROUND_TIMES if workaround is not None else {}
         values = Times.of({**own, **story.times, **(times or {})}, profile)
-        gap, item_done = values.values["gap_ms"], values.values.get("item_done_ms")
-        if isinstance(gap, Fixed) and isinstance(item_done, Fixed) and item_done.values_ns > gap.values_ns:
-            raise InputError("item_done_ms", f"{item_done} is behind the gap's end", f"at most gap_ms, {gap}")
+        _item_done_fits(values.values)
         return cls(
             release=row,
             component=tag,
@@ -132,6 +131,31 @@ class Session:
             knobs=knobs(knobs_given or {}),
             seed=seed,
         )
+
+    def shifted(self, **by_ms: float) -> Session:
+        """The same session with some of its times moved: ``shifted(tool_ms=-40)``, the result comes 40 ms earlier.
+
+        Args:
+            by_ms: name of a time -> ms to add; of one that has a value per function call, to each; of one that is drawn, to
+                what this session draws.
+
+        Raises:
+            InputError: an unknown time, one that is not set, or one that would end below 0.
+        """
+        values = dict(self.times.values)
+        for name, by in by_ms.items():
+            _one_of("time", name, TIMES)
+            value = values.get(name)
+            if value is None:
+                raise InputError(name, "is not set", "a time that this session has")
+            several = self.calls if TIMES[name].per_call else 1
+            drawn = tuple(self.times.ns(name, index, self.seed) for index in range(several))
+            moved = tuple(each + ns(by) for each in (value.values_ns if isinstance(value, Fixed) else drawn))
+            if min(moved) < 0:
+                raise InputError(name, f"{value} ms moved by {by:g} ms is negative", "a time is 0 ms or more")
+            values[name] = Fixed(moved)
+        _item_done_fits(values)
+        return replace(self, times=Times(values))
 
     def begun(self) -> Session:
         """The session for one play of it at sockets."""
@@ -207,6 +231,12 @@ def knobs(given: Mapping[str, str]) -> Knobs:
         if allowed[name]:
             _one_of(f"knob {name}", value, allowed[name])
     return Knobs(**given)  # type: ignore[arg-type]  # checked above against the same Literals
+
+
+def _item_done_fits(values: Mapping[str, object]) -> None:
+    gap, item_done = values["gap_ms"], values.get("item_done_ms")
+    if isinstance(gap, Fixed) and isinstance(item_done, Fixed) and item_done.values_ns > gap.values_ns:
+        raise InputError("item_done_ms", f"{item_done} is behind the gap's end", f"at most gap_ms, {gap}")
 
 
 def _one_of(name: str, value: str, allowed: Any) -> None:

@@ -11,6 +11,7 @@ import math
 import struct
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 from voicerace.parties.javascript import at, key, or_else, string, text, truthy
@@ -26,6 +27,8 @@ COMMIT_BYTES: Final = 4_800
 APPEND_MAX: Final = 15 * 2**20
 #: 16 kHz in, 24 kHz out: how far one sample of the output is from the next, in samples of the input.
 _STEP: Final = 16_000 / 24_000
+#: Frames of up to so many samples (0.5 s) are kept with what became of them.
+_SHORT: Final = 8_000
 #: So much of a transcript goes into the log.
 _LOGGED: Final = 60
 
@@ -203,12 +206,21 @@ def _resampled(state: AudioState, frame: bytes) -> bytes:
     samples = struct.unpack(f"<{len(frame) // 2}h", frame)
     if state.sample is not None:
         samples = (state.sample, *samples)
-    position, last = state.position, len(samples) - 1
+    between = _known_between if len(samples) <= _SHORT else _between
+    pcm, state.sample, state.position = between(samples, state.position)
+    return pcm
+
+
+def _between(samples: tuple[int, ...], position: float) -> tuple[bytes, int, float]:
+    """Samples on the straight line from `position` on; the one that waits, and where the next begins from there."""
+    last = len(samples) - 1
     found: list[int] = []
     while (left := int(position)) < last:
         share = position - left
         found.append(math.floor(samples[left] * (1 - share) + samples[left + 1] * share + 0.5))
         position += _STEP
-    state.sample = samples[left]
-    state.position = position - left
-    return struct.pack(f"<{len(found)}h", *found)
+    return struct.pack(f"<{len(found)}h", *found), samples[left], position - left
+
+
+#: Every session of a sweep, and every move of a slider, has the same few frames.
+_known_between = lru_cache(maxsize=256)(_between)

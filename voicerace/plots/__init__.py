@@ -8,7 +8,7 @@ from voicerace.plots.outcome import alt_outcome, plot_outcome
 from voicerace.plots.release_table import release_table
 from voicerace.plots.slot import alt_slot, plot_slot
 from voicerace.plots.style import STYLES, glyph, to_image
-from voicerace.plots.swimlane import alt_swimlane, plot_swimlane
+from voicerace.plots.swimlane import alt_swimlane, plot_swimlane, svg_swimlane
 
 __all__ = [
     "STYLES",
@@ -24,5 +24,6 @@ __all__ = [
     "plot_slot",
     "plot_swimlane",
     "release_table",
+    "svg_swimlane",
     "to_image",
 ]

@@ -10,7 +10,7 @@ from voicerace.plots.style import glyph
 from voicerace.statistics import outcomes_at
 from voicerace.tables.releases import PROXIES, ProxyRelease
 
-__all__ = ["glyphs_along", "release_table"]
+__all__ = ["glyphs_along", "release_rows", "release_table"]
 
 _EVENTS: Final = (
     ("T", "text done"),
@@ -72,6 +72,24 @@ def _along(group: pd.DataFrame, axis: str) -> str:
             words.append(f"{glyph(outcome)} {outcome}")
         before = (outcome, at, tie)
     return " | ".join(words)
+
+
+def release_rows(row: ProxyRelease) -> list[tuple[str, str]]:
+    """What one release does, as rule and words."""
+    reaction = {"raw": "passed on as it is", "error": "an Error", "log": "in the proxy's log only"}
+    ends = {"quiet": "by the proxy, after 400 ms of silence", "vad": "by the server's voice detection"}
+    held = "held back while the flag is set" + (" or a create waits" if row.defers else "")
+    return [
+        ("response.create behind a result", "by the gate's rules" if row.gate is not None else _create(row)),
+        ("a refusal", "hidden from the host" if row.refusal_hidden else "told to the host as an Error"),
+        ("the flag is set by", ", ".join(sorted(row.flag_set_by)) + " creates"),
+        ("the flag is cleared at", ", ".join(words for letter, words in _EVENTS if letter in row.flag_cleared_by)),
+        ("the first Settings", held if row.settings_wait else "become session.update at once"),
+        ("user text before session.updated", "waits for it" if row.text_queued else "goes out at once"),
+        ("the user's spoken turn is ended", ends[row.audio]),
+        ("response.done to the host", "raw" if row.done_raw else "never"),
+        ("an event that the proxy does not know", reaction[row.unknown_event]),
+    ]
 
 
 def _create(row: ProxyRelease) -> str:

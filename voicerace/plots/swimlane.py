@@ -12,14 +12,14 @@ from typing import Any, Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, Rectangle
 
+from voicerace.plots.sheet import AxesSheet, Sheet, SvgSheet
 from voicerace.plots.style import FAINT, GREY, INK, STYLES, WARN, WIDTH, rc
 from voicerace.plots.swimlane_rows import Lanes, Row, Window, lanes_of
 from voicerace.recording import Recording
 from voicerace.units import ms
 
-__all__ = ["alt_swimlane", "plot_swimlane"]
+__all__ = ["alt_swimlane", "plot_swimlane", "svg_swimlane"]
 
 # Places across, in inches from the left.
 _X: Final = {"host": 0.9, "proxy": 3.38, "upstream": 5.86}
@@ -73,19 +73,26 @@ def plot_swimlane(recording: Recording, ax: Axes | None = None, window: Window =
         ax.set_xlim(0, WIDTH)
         ax.set_ylim(height, 0)
         ax.axis("off")
-        pen = _Pen(ax, places, height)
-        pen.head(lanes)
-        pen.instants()
-        pen.bars(lanes)
-        for row in lanes.rows:
-            pen.row(row)
-        pen.silences()
+        _Pen(AxesSheet(ax), places, height).draw(lanes)
     return ax
+
+
+def svg_swimlane(recording: Recording, window: Window = "turn") -> str:
+    """The same picture straight as SVG, in a few milliseconds: for a slider. Its letters are the reader's."""
+    lanes = lanes_of(recording, window)
+    places = _places(lanes)
+    height = _HEAD + _FOOT + places.height * _PITCH
+    sheet = SvgSheet(WIDTH, height)
+    _Pen(sheet, places, height).draw(lanes)
+    return sheet.svg(_alt(lanes))
 
 
 def alt_swimlane(recording: Recording, window: Window = "turn") -> str:
     """The picture in words: what happened when, who held the slot, and what came of it."""
-    lanes = lanes_of(recording, window)
+    return _alt(lanes_of(recording, window))
+
+
+def _alt(lanes: Lanes) -> str:
     told = [
         f"{_clock(row.sent_ns)} {row.sender} to {row.receiver}: {row.label.replace(' ✗', ' (refused)').removeprefix('✗ ')}"
         + (f" ({row.note})" if row.note else "")
@@ -178,10 +185,18 @@ def _places(lanes: Lanes) -> _Places:
 
 
 class _Pen:
-    def __init__(self, ax: Axes, places: _Places, height: float) -> None:
-        self.ax = ax
+    def __init__(self, sheet: Sheet, places: _Places, height: float) -> None:
+        self.sheet = sheet
         self.places = places
         self.height = height
+
+    def draw(self, lanes: Lanes) -> None:
+        self.head(lanes)
+        self.instants()
+        self.bars(lanes)
+        for row in lanes.rows:
+            self.row(row)
+        self.silences()
 
     def y(self, row: float) -> float:
         return _HEAD + (row + 0.15) * _PITCH
@@ -190,19 +205,21 @@ class _Pen:
         turn = lanes.turn or lanes.verdict.turn
         outcome = turn.outcome if turn is not None else "unknown"
         style = STYLES[outcome]
-        self.ax.text(
+        self.sheet.text(
             0.1, 0.2, f"{style.glyph} {outcome}", fontsize=10.5, fontweight="bold", va="center", color=style.text,
             bbox={"boxstyle": "round,pad=0.3", "facecolor": style.colour, "edgecolor": INK, "linewidth": 0.6},
         )  # fmt: skip
-        self.ax.text(1.25, 0.2, _clip(lanes.names, 70), fontsize=10, fontweight="bold", va="center", parse_math=False)
+        self.sheet.text(1.25, 0.2, _clip(lanes.names, 70), fontsize=10, fontweight="bold", va="center")
         why = _headline(lanes).partition(": ")[2]
-        self.ax.text(0.1, 0.5, _clip("; ".join([why, *lanes.unseen]), 104), fontsize=_LABEL_PT, va="center", parse_math=False)
-        self.ax.text(_TIME_X - 0.15, 0.84, "ms", fontsize=_LABEL_PT, ha="right", va="center", color=GREY)
+        self.sheet.text(0.1, 0.5, _clip("; ".join([why, *lanes.unseen]), 104), fontsize=_LABEL_PT, va="center")
+        self.sheet.text(_TIME_X - 0.15, 0.84, "ms", fontsize=_LABEL_PT, ha="right", va="center", color=GREY)
         for name, x in _X.items():
-            self.ax.text(x, 0.84, name, fontsize=9.5, fontweight="bold", ha="center", va="center")
-            self.ax.plot([x, x], [_HEAD, self.height - _FOOT], color=GREY, linewidth=1.0, zorder=1)
-        self.ax.text(_X["upstream"] + 0.45, 0.84, "slot", fontsize=9.5, fontweight="bold", ha="left", va="center", color=_SLOT)
-        self.ax.text(
+            self.sheet.text(x, 0.84, name, fontsize=9.5, fontweight="bold", ha="center", va="center")
+            self.sheet.line([x, x], [_HEAD, self.height - _FOOT], color=GREY, linewidth=1.0, zorder=1)
+        self.sheet.text(
+            _X["upstream"] + 0.45, 0.84, "slot", fontsize=9.5, fontweight="bold", ha="left", va="center", color=_SLOT
+        )
+        self.sheet.text(
             0.1, self.height - 0.22,
             f"Time runs down, in order and not to scale; 0 is {lanes.origin}. The host is the app and the component.\n"
             "Bar: the response that holds the slot, hatched until response.created.",
@@ -212,15 +229,12 @@ class _Pen:
     def instants(self) -> None:
         """The clock at the left, and a band behind what happens at one instant."""
         for number, (time, first, last) in enumerate(self.places.instants):
-            self.ax.text(_TIME_X, self.y(first), _clock(time), fontsize=_LABEL_PT, ha="right", va="center", color=INK)
+            self.sheet.text(_TIME_X, self.y(first), _clock(time), fontsize=_LABEL_PT, ha="right", va="center", color=INK)
             if last > first:
                 top, bottom = self.y(first - 0.72), self.y(last + 0.2)
                 shade = "#F1F3F5" if number % 2 else "#F7F8F9"
-                self.ax.add_patch(
-                    Rectangle(
-                        (_X["host"], top), _X["upstream"] - _X["host"], bottom - top, facecolor=shade, zorder=0, linewidth=0
-                    )
-                )
+                width = _X["upstream"] - _X["host"]
+                self.sheet.box((_X["host"], top), width, bottom - top, facecolor=shade, zorder=0, linewidth=0)
 
     def bars(self, lanes: Lanes) -> None:
         """The slot: pale and hatched from acceptance to `response.created`, full until `response.done`."""
@@ -232,16 +246,16 @@ class _Pen:
             done = self.y(self.places.sent[bar.done]) if bar.done is not None else self.height - _FOOT
             if taken < created:
                 pale: dict[str, Any] = {"facecolor": "#CFE0EC", "edgecolor": _SLOT, "hatch": "////", "linewidth": 0.8}
-                self.ax.add_patch(Rectangle((x, taken), _BAR, created - taken, zorder=3, **pale))
-            self.ax.add_patch(Rectangle((x, created), _BAR, done - created, facecolor=_SLOT, edgecolor=_SLOT, zorder=3))
+                self.sheet.box((x, taken), _BAR, created - taken, zorder=3, **pale)
+            self.sheet.box((x, created), _BAR, done - created, facecolor=_SLOT, edgecolor=_SLOT, zorder=3)
             held = "" if bar.held_ns is None else f"\nheld {_clock(bar.held_ns)} ms"
             if bar.open:
                 held = "\nnot done"
             tall = done - taken > 0.3
-            self.ax.text(
+            self.sheet.text(
                 x + _BAR + 0.05, max((taken + done) / 2 if done - taken < 1 else taken + 0.3, taken),
                 bar.response_id + (held if tall else ""),
-                fontsize=8, va="center", ha="left", color=_SLOT, linespacing=1.25, parse_math=False,
+                fontsize=8, va="center", ha="left", color=_SLOT, linespacing=1.25,
             )  # fmt: skip
 
     def row(self, row: Row) -> None:
@@ -249,33 +263,29 @@ class _Pen:
         start, stop = _X[row.sender], _X[row.receiver]
         top, bottom = self.y(self.places.sent[row.seq]), self.y(self.places.received[row.seq])
         if row.sender == "upstream" and row.kind == "refusal":
-            self.ax.plot([start + _BAR / 2], [top], marker="X", markersize=9, color=WARN, markeredgecolor="white", zorder=6)
+            self.sheet.line([start + _BAR / 2], [top], marker="X", markersize=9, color=WARN, markeredgecolor="white", zorder=6)
         if not row.arrived:
             stop = start + (stop - start) * 0.55
-            self.ax.text(stop, bottom, "✗ not delivered", fontsize=8, color=GREY, va="center", ha="center", zorder=6)
-        self.ax.add_patch(
-            FancyArrowPatch(
-                (start, top), (stop, bottom), arrowstyle="-|>", mutation_scale=9, shrinkA=0, shrinkB=0, color=colour,
-                linewidth=width, linestyle="--" if row.kind == "default_error" else "-", zorder=4,
-            )
-        )  # fmt: skip
+            self.sheet.text(stop, bottom, "✗ not delivered", fontsize=8, color=GREY, va="center", ha="center", zorder=6)
+        style = "--" if row.kind == "default_error" else "-"
+        self.sheet.arrow((start, top), (stop, bottom), color=colour, linewidth=width, linestyle=style, zorder=4)
         slanted = bottom > top
         to_right = stop > start
         x = (start + stop) / 2 if not slanted else start + (0.09 if to_right else -0.09)
         loud = row.kind in ("refusal", "told", "refused")
         folded = f" (×{row.folded})" if row.folded > 1 and row.kind != "reply" else ""
-        self.ax.text(
+        self.sheet.text(
             x, top - 0.03, _SIGNS.get(row.kind, "") + _clip(row.label + folded, 34),
             fontsize=_LABEL_PT, color=colour if row.kind != "plain" else INK, va="bottom",
             ha="center" if not slanted else "left" if to_right else "right",
             fontweight="bold" if loud or row.kind in ("result", "default_error") else "normal",
             bbox={"boxstyle": "square,pad=0.06", "facecolor": "#FFF1E8" if loud else "white", "linewidth": 0.8 if loud else 0,
                   "edgecolor": WARN if loud else "none"},
-            zorder=5, parse_math=False,
+            zorder=5,
         )  # fmt: skip
         if row.note:
             left, right = ("host", "proxy") if _column(row) == "upstream" else ("proxy", "upstream")
-            self.ax.text(
+            self.sheet.text(
                 (_X[left] + _X[right]) / 2, top - 0.03, row.note, fontsize=_LABEL_PT, fontstyle="italic", color=WARN,
                 ha="center", va="bottom", zorder=5, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
             )  # fmt: skip
@@ -284,9 +294,9 @@ class _Pen:
         for place, lasting_ns in self.places.silences:
             y = self.y(place)
             for x in _X.values():
-                self.ax.plot([x, x], [y - 0.12, y + 0.12], color="white", linewidth=3, zorder=2)
-                self.ax.plot([x, x], [y - 0.1, y + 0.1], color=GREY, linewidth=1.4, linestyle=":", zorder=2)
-            self.ax.text(
+                self.sheet.line([x, x], [y - 0.12, y + 0.12], color="white", linewidth=3, zorder=2)
+                self.sheet.line([x, x], [y - 0.1, y + 0.1], color=GREY, linewidth=1.4, linestyle=":", zorder=2)
+            self.sheet.text(
                 _X["proxy"], y, f"nothing for {lasting_ns / 1e9:,.1f} s", fontsize=_LABEL_PT, fontstyle="italic", color=INK,
                 ha="center", va="center", zorder=5, bbox={"facecolor": "white", "edgecolor": FAINT, "pad": 2},
             )  # fmt: skip

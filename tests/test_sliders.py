@@ -1,0 +1,129 @@
+"""Does a move of a slider play the session again, and say what cannot be played instead of failing?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from voicerace import InputError, Session, judge, simulate
+from voicerace.sliders import Sliders
+from voicerace.tables.scenarios import SCENARIOS
+
+
+def says(sliders: Sliders) -> str:
+    return str(sliders.says.value)
+
+
+def picture(sliders: Sliders) -> str:
+    return str(sliders.picture.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "outcome"),
+    [
+        ("tool_ms", 200, "answered"),
+        ("gap_ms", 20, "answered"),
+        ("host_rtt_ms", 110, "answered"),
+        ("upstream_rtt_ms", 110, "answered"),
+        ("release", "0.11.1", "lost"),
+        ("release", "0.9.4", "answered"),
+        ("release", "reference", "answered"),
+        ("handler", "async_ref", "rejected"),
+        ("scenario", "slow-tool", "answered"),
+    ],
+)
+def test_every_choice_moves_the_session(name: str, value: Any, outcome: str) -> None:
+    sliders = Sliders(release="0.9.1", times={"tool_ms": 50, "gap_ms": 150})
+    assert "rejected" in says(sliders)
+    before = picture(sliders)
+    sliders.choices[name].value = value
+    assert sliders.verdict is not None
+    assert sliders.verdict.outcome == outcome
+    assert f"{outcome}: {sliders.verdict.why}".split(";")[0] in says(sliders)
+    assert picture(sliders) != before
+    assert sliders.verdict == judge(simulate(sliders.session))
+
+
+def test_what_cannot_be_played_is_said_and_the_next_move_plays_again() -> None:
+    sliders = Sliders(times={"gap_ms": 150, "item_done_ms": 100})
+    sliders.choices["gap_ms"].value = 50
+    assert sliders.recording is None
+    assert "item_done_ms" in says(sliders)
+    assert 'role="alert"' in says(sliders)
+    assert picture(sliders) == ""
+    sliders.choices["gap_ms"].value = 300
+    assert sliders.error is None
+    assert "<svg" in picture(sliders)
+
+
+def test_every_story_can_be_chosen_from_every_other() -> None:
+    sliders = Sliders(scenario="parallel", calls=3)
+    for name in SCENARIOS:
+        sliders.choices["scenario"].value = name
+        assert sliders.error is None
+    assert sliders.choices["tool_ms"].value == 25_000  # the slow tool's, kept by the stories behind it
+
+
+def test_they_begin_at_a_session_whatever_its_times() -> None:
+    session = Session.of(
+        release="0.10.5",
+        scenario="parallel",
+        calls=3,
+        handler="async_ref",
+        times={"tool_ms": "70,400,20", "gap_ms": "uniform(8,300)", "host_rtt_ms": 2000, "reply_ms": 77},
+        seed=5,
+        knobs_given={"function_output": "item_done"},
+        modality="audio",
+    )
+    sliders = Sliders.of(session)
+    assert sliders.error is None
+    assert (sliders.choices["tool_ms"].value, sliders.choices["host_rtt_ms"].value) == (70, 2000)
+    again = sliders.session
+    assert (again.release, again.calls, again.knobs, again.modality) == (
+        session.release,
+        session.calls,
+        session.knobs,
+        session.modality,
+    )
+    assert again.times.ns("gap_ms", 0, 0) == session.times.ns("gap_ms", 0, session.seed)
+    assert again.times.to_json()["reply_ms"] == "77"
+
+
+def test_whoever_has_no_widgets_sees_the_session_as_it_stands() -> None:
+    bundle = Sliders(release="0.11.1")._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert "lost" in bundle["text/plain"]
+    assert "lost" in bundle["text/html"]
+    assert 'role="img" aria-label="Swimlane of proxy 0.11.1' in bundle["text/html"]
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        ({"release": "0.9.99"}, "release"),
+        ({"scenario": "x"}, "scenario"),
+        ({"handler": "x"}, "handler"),
+        ({"times": {"tool_ms": "soon"}}, "tool_ms"),
+        ({"times": {"tool_ms": -1}}, "tool_ms"),
+    ],
+)
+def test_a_start_that_is_none_is_refused_by_name(given: dict[str, Any], word: str) -> None:
+    with pytest.raises(InputError, match=word):
+        Sliders(**given)
+
+
+def test_a_session_is_shifted_by_name() -> None:
+    session = Session.of(scenario="parallel", times={"tool_ms": "50,90", "gap_ms": "uniform(8,300)"}, seed=3)
+    assert session.shifted(tool_ms=-40).times.to_json()["tool_ms"] == "10,50"
+    drawn = session.times.ns("gap_ms", 0, 3)
+    assert session.shifted(gap_ms=1.5).times.ns("gap_ms", 0, 0) == drawn + 1_500_000
+    assert session.shifted() == session
+    late = Session.of(times={"tool_ms": 170, "gap_ms": 150})
+    assert judge(simulate(late)).outcome == "answered"
+    assert judge(simulate(late.shifted(tool_ms=-40))).outcome == "rejected"
+    for given, word in (({"tool_ms": -60}, "negative"), ({"tool": 1}, "unknown"), ({"item_done_ms": 1}, "not set")):
+        with pytest.raises(InputError, match=word):
+            session.shifted(**given)
+    with pytest.raises(InputError, match="item_done_ms"):
+        Session.of(times={"item_done_ms": 140}).shifted(gap_ms=-20)

@@ -1,0 +1,92 @@
+"""What an exploration, the gate and the workarounds came to, as the tables of the notebook about every path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from voicerace.errors import InputError
+from voicerace.explore.explorer import Explored
+from voicerace.explore.finding import Finding, sentence_of
+from voicerace.shipped import shipped
+from voicerace.workarounds import Effect
+
+__all__ = ["at_length", "effects", "findings", "shortest", "stories"]
+
+_FINDINGS = ["path", "what happens", "outcome", "story", "handler", "steps", "room_ms"]
+
+
+def findings(found: Iterable[Finding]) -> pd.DataFrame:
+    """Paths to a bad outcome, one row each, the shortest first.
+
+    Columns: path, what happens, outcome, story, handler, steps, room_ms (how far steps that meet are apart).
+    """
+    rows = [
+        [
+            each.name,
+            sentence_of(each.signature),
+            each.signature.outcome,
+            each.story,
+            each.handler,
+            len(each.trace),
+            each.room_ms,
+        ]
+        for each in shortest(found)
+    ]
+    return pd.DataFrame(rows, columns=_FINDINGS)
+
+
+def shortest(found: Iterable[Finding], most: int | None = None) -> list[Finding]:
+    """The findings with the fewest steps, `most` of them at most."""
+    return sorted(found, key=lambda each: (len(each.trace), each.name))[:most]
+
+
+def stories(*explored: Explored) -> pd.DataFrame:
+    """What was explored, one row per story: release, story, handler, states, whether every order was met, findings."""
+    rows: list[dict[str, Any]] = [
+        {
+            "release": each.release,
+            "story": told.story,
+            "handler": told.handler,
+            "states": told.states,
+            "every order": "yes" if told.complete else "no",
+            "paths": told.findings,
+        }
+        for each in explored
+        for told in each.told
+    ]
+    return pd.DataFrame(rows)
+
+
+def effects(found: Sequence[Effect]) -> pd.DataFrame:
+    """What workarounds do to a release; dead air is from the calls' response.done to the reply's first output."""
+    rows = []
+    for each in found:
+        if each.why_not is not None:
+            rows.append([each.workaround, f"not possible: {each.why_not}", "", "", "", ""])
+            continue
+        pairs = [", ".join(sorted({name for _, name in pairs})) for pairs in (each.removed, each.left, each.new)]
+        air, bare = ("none" if ms is None else f"{ms:.0f} ms" for ms in (each.air_ms, each.air_without_ms))
+        heard = f"{each.heard_without} to {each.heard} of {each.sessions}"
+        rows.append([each.workaround, *pairs, f"{bare} to {air}", heard])
+    return pd.DataFrame(rows, columns=["workaround", "removed", "left", "new", "dead air, median", "results heard"])
+
+
+def at_length(release: str) -> list[Finding]:
+    """The findings of a longer exploration with wider bounds, where one is kept in data/explore; else none.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        path = shipped(f"data/explore/{release}.json")
+    except InputError:
+        return []
+    try:
+        record = json.loads(path.read_text("utf-8"))
+        return [Finding.from_json(each) for each in record["findings"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(path.name, str(error), "as `voicerace explore --out` writes it") from None
