@@ -27,7 +27,7 @@ from typing import Any
 from voicerace.engines.session import Session
 from voicerace.explore.copies import clone
 from voicerace.explore.gate import Asked
-from voicerace.explore.keys import KEYS, SHOWN_TIMERS, Base, kind_of, message_key, proxy_key, shown_key
+from voicerace.explore.keys import KEYS, SHOWN_TIMERS, Base, kind_of, message_key, open_key, proxy_key, shown_key
 from voicerace.explore.situation import WIRES, Choice, Flight, History, Situation, Timer
 from voicerace.explore.zone import NEW
 from voicerace.ledger import Ledger
@@ -190,7 +190,11 @@ class Carrier:
         if over.receiver == "upstream":
             self._feed("proxy", payload, flight.asked)
         elif over.receiver == "proxy":
-            self._books().gate.handles(over.sender, payload)
+            books = self._books()
+            books.gate.handles(over.sender, payload)
+            if over.sender == "component" and flight.kind == "InjectUserMessage":
+                # The user looks on from here: their books are the proxy's.
+                books.said = (*books.said, open_key(at.states["user"].ledger, at.base))
         self._deliver(over, payload)
         self._settle_host()
         if flight.moment is None and self._did(over):

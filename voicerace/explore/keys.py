@@ -21,7 +21,18 @@ from voicerace.parties.user import UserState
 from voicerace.recording import Payload
 from voicerace.wire import agent, input_audio, realtime
 
-__all__ = ["KEYS", "SHOWN_TIMERS", "Base", "kind_of", "ledger_key", "message_key", "proxy_key", "shown_key", "timer_key"]
+__all__ = [
+    "KEYS",
+    "SHOWN_TIMERS",
+    "Base",
+    "kind_of",
+    "ledger_key",
+    "message_key",
+    "open_key",
+    "proxy_key",
+    "shown_key",
+    "timer_key",
+]
 
 #: Timers of the component that only change what the app is shown, without an idle timeout.
 SHOWN_TIMERS: Final = frozenset({"playback", "text_done", "text_counts", "awaits"})
@@ -172,6 +183,21 @@ def ledger_key(ledger: Ledger, base: Base) -> Hashable:
         _connection(ledger),
         tuple(_passed(ledger, each.key) for each in ledger.inputs),
     )  # fmt: skip
+
+
+def open_key(ledger: Ledger, base: Base) -> Hashable:
+    """What is open in the books at one moment, by which a verdict tells whether words said then join the turn."""
+    own = [output for output in ledger.outputs if output.own and _new(output.call_id, base)]
+    calls = sorted({call for response in ledger.responses.values() for call in response.calls if _new(call, base)})
+    return (
+        sum(output.waits for output in ledger.outputs),
+        len(ledger.unanswered),
+        len(ledger.active),
+        tuple(
+            (_number(call, base), tuple(output.confirmed is not None for output in own if output.call_id == call))
+            for call in calls
+        ),
+    )
 
 
 def _connection(ledger: Ledger) -> Hashable:

@@ -65,6 +65,8 @@ class History:
         asked: for each create of the ledger who wanted it; `late` its indices that came long after what released them.
         told: refusals that the host was told of.
         applied: the host was told that its Settings are applied.
+        said: for each text of the user's what was open at the proxy when it came there (`keys.open_key`): a verdict asks
+            that whether the text joins the turn.
         gate: the proxy's creates.
     """
 
@@ -73,6 +75,7 @@ class History:
     late: tuple[int, ...] = ()
     told: int = 0
     applied: bool = False
+    said: tuple[Hashable, ...] = ()
     gate: Gate = field(default_factory=Gate)
 
     def key(self, base: Base, *, defers: bool) -> Hashable:
@@ -84,7 +87,7 @@ class History:
         gate = self.gate
         missing = (gate.waiting, gate.missed, gate.result) if gate.waiting else ()
         passed = gate.passed if defers else ""
-        told = self.told > 0, self.applied
+        told = self.told > 0, self.applied, self.said
         return ledger_key(self.ledger, base), tuple(self.asked), self.late, told, gate.texts > 0, passed, missing
 
 
