@@ -12,7 +12,7 @@ import pytest
 from support.played import play
 from test_har import frames, har
 
-from voicerace.captures import Capture, read_capture
+from voicerace.captures import Capture, inspect_json, read_capture
 from voicerace.captures.compare import compare_captures
 from voicerace.captures.copies import exported, redacted
 from voicerace.captures.redact import Redactor
@@ -145,3 +145,21 @@ def test_is_newcombes_interval_that_of_his_paper() -> None:
     low, high = newcombe(48, 80, 56, 70)
     assert (round(low, 4), round(high, 4)) == (0.0524, 0.3339)
     assert newcombe(0, 10, 0, 10) == pytest.approx((-wilson(0, 10)[1], wilson(0, 10)[1]))
+
+
+def test_a_compressed_recording_that_is_cut_gives_a_copy_of_what_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl.gz"
+    whole = (LOGS / "0.9.1.jsonl.gz").read_bytes()
+    path.write_bytes(whole[: len(whole) * 4 // 5])
+    assert sum(1 for _ in redacted(path)) > 10
+
+
+def test_a_call_id_that_is_no_text_is_counted_like_any(tmp_path: Path) -> None:
+    recording = play(scenario="double")
+    lines = [
+        line.replace('"call_id":"call_0001"', '"call_id":["x"]') if "arguments.done" in line else line
+        for line in recording.lines()
+    ]
+    assert any('"call_id":["x"]' in line for line in lines)
+    (tmp_path / "a.jsonl").write_text("\n".join(lines) + "\n")
+    assert inspect_json(read_capture(tmp_path / "a.jsonl"))["sessions"]

@@ -28,8 +28,10 @@ TARGETS: Final[dict[str, Callable[[Random, Path], str]]] = {
     "upstream": parties.upstream,
     "proxy": parties.proxy,
 }
-#: No input here is more than a few hundred kB: what takes longer hangs.
+#: Of the processor, which a busy machine does not shorten: no input is more than a few hundred kB, what takes longer hangs.
 LONGEST_S: Final = 20
+#: By the clock, for what waits.
+PATIENCE_S: Final = 300
 #: What all inputs of a target together may add to the process's memory.
 MOST_MIB: Final = 400
 
@@ -76,13 +78,16 @@ def within(seconds: int) -> Iterator[None]:
     def ring(number: int, frame: FrameType | None) -> None:
         raise HungError
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(seconds)
+    timers = ((signal.ITIMER_PROF, signal.SIGPROF, seconds), (signal.ITIMER_REAL, signal.SIGALRM, PATIENCE_S))
+    before = {number: signal.signal(number, ring) for _, number, _ in timers}
+    for timer, _, after in timers:
+        signal.setitimer(timer, after)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        for timer, number, _ in timers:
+            signal.setitimer(timer, 0)
+            signal.signal(number, before[number])
 
 
 def play(target: str, inputs: int, seed: int, first: int = 0) -> Result:

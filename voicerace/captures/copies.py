@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
@@ -29,6 +30,14 @@ def redacted(path: Path, *, keep_text: bool = False) -> Iterator[str]:
         raise InputError(str(path), "a folder", "one file at a time")
     capture = read_capture(path)  # refuses what is none
     by = Redactor(keep_text=keep_text)
+    try:
+        yield from _redacted(path, capture, by)
+    except (EOFError, OSError, zlib.error):
+        # A compressed file that is cut: `read_capture` gave what can be had of it, and so does the copy.
+        return
+
+
+def _redacted(path: Path, capture: Capture, by: Redactor) -> Iterator[str]:
     with opened(path) as file:
         if capture.format == HAR:
             yield redacted_har(json.loads(file.read().decode("utf-8-sig", "replace"))["log"]["entries"], by)

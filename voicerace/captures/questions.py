@@ -160,8 +160,8 @@ def _submissions(recording: Recording, line: Place) -> Iterable[Submission]:
         if event.link == ("component", "proxy") and event.type == "FunctionCallResponse" and isinstance(event.payload, Mapping):
             found.setdefault(str(event.payload.get("id")), []).append((event, event.payload))
     done = [e.payload for e in recording.events if e.type == realtime.ARGUMENTS_DONE and isinstance(e.payload, Mapping)]
-    calls = [payload.get("call_id") for payload in done]
-    numbers = {str(call_id): number for number, call_id in enumerate(dict.fromkeys(calls), start=1)}
+    calls = [str(payload.get("call_id")) for payload in done]
+    numbers = {call_id: number for number, call_id in enumerate(dict.fromkeys(calls), start=1)}
     for call_id, results in found.items():
         if len(results) < 2:
             continue
