@@ -14,6 +14,7 @@ from voicerace.errors import InputError
 from voicerace.recording import read_recordings
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
+DATA = Path(__file__).with_name("data")
 #: The browser's clock against the machine's, in these tests.
 AHEAD_NS = 123_456_789
 
@@ -33,19 +34,33 @@ def test_does_the_true_offset_lie_within_the_uncertainty(tmp_path: Path, tag: st
     assert found.offset_ms is not None
     assert found.uncertainty_ms is not None
     assert 0 <= found.uncertainty_ms < 12  # the emulated round trip is 10 ms
-    # The truth: the same Settings at the proxy, by the log's clock and by the wire's.
+    # The truth: the same Settings at the proxy, by the log's clock and by the wire's, each on its file's own.
     settings = next(e for e in wire.events if e.type == "Settings")
     logged = next(e for e in found.proxy.recording.events if e.type == "Settings")
     first = min(
         e.at_ns("component") or 0 for e in wire.events if e.kind == "message" and "component" in e.link and "proxy" in e.link
     )
-    true_ms = ((logged.received_ns or 0) - ((settings.received_ns or 0) - first)) / 1e6
+    zeros = [each.provenance["file_start_us"] for each in (found.proxy.recording, found.host.recording)]
+    true_ms = ((logged.received_ns or 0) - ((settings.received_ns or 0) - first)) / 1e6 + (zeros[0] - zeros[1]) / 1e3
     # The log's own moment is up to 2 ms behind the wire's: its step, and its whole milliseconds.
     assert found.low_ms is not None
     assert found.high_ms is not None
     assert found.low_ms - 2 <= true_ms <= found.high_ms + 2
     results = [e for e in found.recording.events if e.type == "FunctionCallResponse"]
     assert all(e.sent_ns is not None and e.received_ns is not None and "id" in e.payload for e in results)  # type: ignore[operator]
+
+
+def test_does_the_true_offset_of_one_machine_lie_within_what_two_real_files_say() -> None:
+    """DevTools' own export of a page, and the log of the proxy 0.9.1 that it talked to: one machine, so the clocks agree."""
+    browser, log = (read_capture(DATA / f"devtools-chromium.{end}") for end in ("har", "proxy.log"))
+    (found,) = pairs_of(browser, log)
+    assert found.consistent
+    assert found.low_ms is not None
+    assert found.high_ms is not None
+    assert found.low_ms <= 0 <= found.high_ms
+    assert found.high_ms - found.low_ms < 10
+    assert "0.9.1" in found.proxy.told.candidates  # type: ignore[union-attr]
+    assert found.proxy.outcome == "rejected"
 
 
 def test_are_files_of_two_sessions_refused(tmp_path: Path) -> None:

@@ -6,12 +6,16 @@ import gzip
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.played import play
 
 from voicerace.captures import Capture, inspect_json, inspect_lines, read_capture
 from voicerace.errors import InputError
+from voicerace.recording import write_recordings
+from voicerace.verdict import judge
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
 TAGS = ("0.9.1", "0.9.4", "0.10.0", "0.10.5", "0.11.1")
@@ -114,3 +118,17 @@ def test_does_no_text_of_a_log_reach_what_is_shown(sample: tuple[bytes, Capture]
     shown = json.dumps(inspect_json(capture)) + "\n".join(inspect_lines(capture))
     assert "\x1b" not in shown
     assert "Lisbon" not in shown
+
+
+@pytest.mark.parametrize("tag", ["0.9.1", "0.10.2", "0.11.1"])
+def test_is_a_refused_session_that_stops_before_its_result_comes_again_not_called_rejected(tag: str, tmp_path: Path) -> None:
+    """Behind a refusal, with the connection open, a repeated result may still make the turn noisy: nobody knows yet."""
+    whole = play(release=tag, scenario="double", times={"tool_ms": "50", "repeat_ms": "400"})
+    assert judge(whole).outcome == "noisy"
+    path, seen = tmp_path / "a.jsonl", set()
+    for events in range(1, len(whole.events)):
+        write_recordings(path, [replace(whole, events=whole.events[:events], complete=False)])
+        (session,) = read_capture(path).sessions
+        assert session.outcome in ("unknown", "noisy")
+        seen.add(session.why)
+    assert any("so far; the recording stops" in why for why in seen)

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
-from voicerace.captures import Capture, read_capture
+from voicerace.captures import Capture, inspect_json, read_capture
 from voicerace.captures.console import Record, scan
 from voicerace.captures.literal import Mark
+from voicerace.errors import InputError
+from voicerace.recording import Link, read_recordings
+from voicerace.verdict import judge
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
 TAGS = ("0.9.4", "0.11.1")
@@ -143,3 +146,40 @@ def test_is_a_line_of_other_json_nobodys_record() -> None:
         "[1]",
     ]
     assert [each for each in scan(lines) if isinstance(each, Record) and each.fields] == []
+
+
+LEVELS = sorted(path.name.removesuffix(".log.gz") for path in (LOGS / "levels").glob("*.log.gz"))
+
+
+@pytest.mark.parametrize("name", [each for each in LEVELS if each.endswith("-info")])
+def test_does_a_real_log_at_level_info_tell_what_passed(name: str) -> None:
+    """Two sessions side by side, a result once and twice, recorded from the running proxies; the wire beside it."""
+    sent, came = Link("proxy", "upstream"), Link("upstream", "proxy")
+    capture, wire = read_capture(LOGS / "levels" / f"{name}.log.gz"), read_recordings(LOGS / "levels" / f"{name}.jsonl.gz")
+    assert len(capture.sessions) == len(wire) == 2
+    for session in capture.sessions:
+        types = [event.type for event in session.recording.on(came) if event.kind == "message"]
+        passed = next(each for each in wire if types == [e.type for e in each.on(came) if e.kind == "message" and e.arrived])
+        creates = [e for e in passed.on(sent) if e.type == "response.create" and e.arrived]
+        assert (session.response_creates.value, session.response_creates.kind) == (len(creates), "derived")
+        assert (session.refusals.value, session.refusals.kind) == (sum(t.refusals for t in judge(passed).turns), "observed")
+        assert session.session_updates.value == 1
+        assert session.outcome == judge(passed).outcome
+
+
+@pytest.mark.parametrize(("name", "refusals"), [
+    ("0.9.1-error", [1, 2]), ("0.10.2-warn", [1, 2]), ("0.11.1-warn", [0, 0]), ("0.9.1-unset", None), ("0.11.1-error", None),
+])  # fmt: skip
+def test_is_a_real_log_at_a_higher_level_said_to_show_what_it_shows(name: str, refusals: list[int] | None) -> None:
+    """The same sessions: their refusals are errors to the log up to 0.10.2, and from 0.10.3 on nothing. No level: silence."""
+    path = LOGS / "levels" / f"{name}.log.gz"
+    if refusals is None:
+        with pytest.raises(InputError, match="LOG_LEVEL was not set"):
+            read_capture(path)
+        return
+    capture = read_capture(path)
+    assert [(of.refusals.value, of.refusals.kind) for of in capture.sessions] == [(each, "at least") for each in refusals]
+    for of, shown in zip(capture.sessions, inspect_json(capture)["sessions"], strict=True):
+        assert of.outcome == "unknown"
+        assert shown["response_creates"] is None
+        assert any("Only errors are logged" in each for each in of.cannot_say)

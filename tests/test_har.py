@@ -75,7 +75,7 @@ def test_is_a_har_without_frames_of_ours_said_plainly(tmp_path: Path, messages: 
 
 @pytest.mark.parametrize("broken", [
     {}, 5, {"type": "send", "opcode": 2, "data": "*", "time": 1}, {"type": "x", "opcode": 1, "data": "{}", "time": 1},
-    {"type": "send", "opcode": 1, "time": 1}, {"type": "send", "opcode": 9, "data": "", "time": 1},
+    {"type": "send", "opcode": 1, "time": 1}, {"type": "send", "opcode": 3, "data": "", "time": 1},
 ])  # fmt: skip
 def test_is_a_frame_that_cannot_be_read_counted_and_nothing_certain(tmp_path: Path, broken: Any) -> None:
     capture = read_capture(har(tmp_path / "a.har", [*frames(play(), "s"), broken]))
@@ -102,3 +102,36 @@ def test_what_playwright_wrote_of_chromium_is_read() -> None:
     assert len(session.recording.events) == 20
     errors = [event.payload for event in session.recording.events if event.type == "Error"]
     assert [each["code"] for each in errors if isinstance(each, dict)] == ["conversation_already_has_active_response"]
+
+
+def test_what_devtools_itself_exported_is_read() -> None:
+    """Written by the exporter in the DevTools of Chromium 156, of a page that talks to the real proxy 0.9.1.
+
+    The mock API behind it had a gap of 300 ms, which 0.9.1 lets the browser see; the result came before its end.
+    """
+    capture = read_capture(Path(__file__).with_name("data") / "devtools-chromium.har")
+    [session] = capture.sessions
+    assert (capture.unread, len(session.recording.events)) == ((), 21)
+    assert [event.type for event in session.recording.on(HOST_LINKS[0])] == [
+        "Settings", "InjectUserMessage", "FunctionCallResponse", "(binary)",
+    ]  # fmt: skip
+    assert session.gap_ms == (pytest.approx(300, abs=10),)
+    assert session.result_delay_ms[0] is not None
+    assert session.result_delay_ms[0] < session.gap_ms[0]
+    assert (session.refusals.value, session.refusals.kind) == (1, "at least")  # DevTools does not write the close
+
+
+@pytest.mark.parametrize("added", [
+    {"type": "receive", "opcode": 9, "data": "", "time": 1}, {"type": "send", "opcode": 10, "data": "", "time": 1},
+    {"type": "error", "opcode": -1, "data": "net::ERR_CONNECTION_REFUSED", "time": 1},
+])  # fmt: skip
+def test_is_what_carries_no_message_no_unread_frame(tmp_path: Path, added: Any) -> None:
+    (session,) = read_capture(har(tmp_path / "a.har", [*frames(play(), "s"), added])).sessions
+    assert session.unread_records == 0
+    assert any("errors of the connection" in each for each in session.cannot_say) == (added["type"] == "error")
+
+
+def test_is_nothing_certain_of_a_connection_whose_beginning_is_missing(tmp_path: Path) -> None:
+    (session,) = read_capture(har(tmp_path / "a.har", frames(play(), "s")[3:])).sessions
+    assert {count.kind for count in session.counts.values()} <= {"at least", "unknown"}
+    assert any("beginning is not in the file" in each for each in session.cannot_say)

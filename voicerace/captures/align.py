@@ -30,7 +30,8 @@ class Aligned:
     Attributes:
         host, proxy: the two views.
         recording: on the proxy's clock; messages of the host link that both saw have both times and the host's contents.
-        offset_ms: the proxy's clock less the host's; the middle of what is possible, None when one side is open.
+        offset_ms: the proxy's clock less the host's; the middle of what is possible, None when one side is open. Of the
+            two machines' clocks where both files have absolute times, else of the files' own.
         low_ms, high_ms: its bounds; None where no message gives one.
         shared: messages that both saw.
         consistent: False when the bounds contradict each other: not one session, or a clock that was set meanwhile.
@@ -71,7 +72,7 @@ class Aligned:
         if not self.consistent:
             return f"{names}: the bounds contradict each other: not one session, or a clock was set meanwhile"
         return (
-            f"{names}: the proxy's clock is {self.offset_ms:.3f} ms ahead, within {self.uncertainty_ms:.3f} ms "
+            f"{names}: the proxy's clock less the host's is {self.offset_ms:.3f} ms, give or take {self.uncertainty_ms:.3f} ms "
             f"({self.shared} shared messages)"
         )
 
@@ -115,17 +116,28 @@ def aligned(host: CapturedSession, proxy: CapturedSession) -> Aligned:
     high = min(highs) + slack if highs else None
     low = max(lows) if lows else None
     middle = None if low is None or high is None else (low + high) // 2
+    between = _between_ns(host.recording, proxy.recording)
     events = [_merged(event, shared.get(event.seq), middle) for event in proxy.completed.events]
     return Aligned(
         host,
         proxy,
         replace(proxy.completed, events=tuple(events)),
-        None if middle is None else ms(middle),
-        None if low is None else ms(low),
-        None if high is None else ms(high),
+        _ms(middle, between),
+        _ms(low, between),
+        _ms(high, between),
         len(shared),
         low is None or high is None or low <= high,
     )
+
+
+def _ms(bound: int | None, between: int) -> float | None:
+    return None if bound is None else ms(bound + between)
+
+
+def _between_ns(host: Recording, proxy: Recording) -> int:
+    """From the host's file's zero to the proxy's, by their own clocks; 0 where a file has no absolute times."""
+    first, second = (each.provenance.get("file_start_us") for each in (host, proxy))
+    return (second - first) * 1000 if isinstance(first, int) and isinstance(second, int) else 0
 
 
 def _merged(event: Event, other: Event | None, offset: int | None) -> Event:

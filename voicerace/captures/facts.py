@@ -26,6 +26,8 @@ from voicerace.wire import agent, realtime
 __all__ = ["CapturedSession", "Count", "capture_session", "printable"]
 
 _NAME_LIMIT: Final = 60
+#: DESIGN's deadline: so long after the last result nobody waits any more.
+_GIVES_UP_NS: Final = 30_000_000_000
 
 
 @dataclass(frozen=True)
@@ -237,6 +239,8 @@ def _outcome(seen: Seen) -> tuple[str, str, Verdict | None, Recording]:
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # Somebody else's file: a payload of a shape that no proxy sends must not end the reading of the rest.
         return "unknown", f"the recording holds messages that cannot be judged ({type(error).__name__})", None, recording
+    if _unsettled(verdict, recording):
+        return "unknown", f"{verdict.outcome} so far; the recording stops before the session's end", verdict, recording
     if verdict.turn is None:
         return verdict.outcome, verdict.why if verdict.fault is not None else "no function call was seen", verdict, recording
     return verdict.outcome, verdict.turn.why, verdict, recording
@@ -252,11 +256,29 @@ def _told(told: Told, recording: Recording) -> tuple[str, str, Verdict | None, R
         return "unknown", f"the log contradicts the model of {told.candidates[0]}", verdict, completed
     if not recording.observed:
         return "unknown", "the log is not whole: what it lacks may decide", verdict, completed
+    if _unsettled(verdict, completed):
+        return "unknown", f"{verdict.outcome} so far; the log stops before the session's end", verdict, completed
     if len(told.outcomes) > 1:
         either = " or ".join(f"{outcome} ({why})" for outcome, why in told.outcomes.items())
         return "unknown", f"the log allows several: {either}", verdict, completed
     ((outcome, why),) = told.outcomes.items()
     return outcome, "no function call was seen" if not verdict.turns else why, verdict, completed
+
+
+def _unsettled(verdict: Verdict, recording: Recording) -> bool:
+    """Whether a turn that was refused may still become another one: no close was seen, nobody gave up, nobody went on.
+
+    A result that is sent again asks again, and its reply makes a turn `noisy` that is rejected or lost without it.
+    """
+    turn = verdict.turn
+    if recording.complete or turn is None or turn.outcome not in ("rejected", "lost"):
+        return False
+    last = max(turn.events, default=0)
+    if any(event.seq > last and event.type == "InjectUserMessage" for event in recording.events):
+        return False
+    times = [at for event in recording.events if (at := event.at_ns("proxy")) is not None]
+    results = [at for e in recording.events if e.type == "FunctionCallResponse" and (at := e.at_ns("proxy")) is not None]
+    return not times or not results or max(times) - max(results) < _GIVES_UP_NS
 
 
 def _derived_counts(told: Told, seen: Seen, before: Mapping[str, Count]) -> dict[str, Count]:

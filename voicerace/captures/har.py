@@ -5,6 +5,10 @@ or 2 binary in base64, ``data``). Chrome and Edge write seconds since 1970, Play
 and only when it embeds contents. Firefox and Safari write no frames. Headers, cookies and queries are never read; of the
 address the host stays.
 
+Seen in exports of DevTools (Chromium 156): no frame tells of the close, so the end is never certain; ``sanitized`` takes
+cookies and headers away and leaves every frame with its text; a connection that was made before DevTools was open is not
+in the file at all. A connection whose Settings are not in the file was joined midway: nothing of it is certain.
+
 A browser that talks to the Realtime API itself has no proxy: such connections are left out, and counted.
 """
 
@@ -36,7 +40,11 @@ _BEGIN: Final = re.compile(rb"\s*\{\s*\"log\"\s*:\s*\{")
 #: Above it a number is milliseconds: as seconds it is the year 5138.
 _SECONDS: Final = 1e11
 _LAST_MS: Final = 4_102_444_800_000
-_ALLOWED: Final = "a HAR of Chrome, Edge (DevTools, Network) or Playwright (record_har_content embed)"
+_ALLOWED: Final = (
+    "a HAR of Chrome or Edge, with DevTools open before the connection is made, or of Playwright (record_har_content embed)"
+)
+#: Ping and pong: they carry no message.
+_CONTROL: Final = (9, 10)
 
 
 @dataclass(frozen=True)
@@ -101,7 +109,11 @@ def _session(entry: Mapping[str, Any], messages: list[Any], first: int, number: 
     zero = min(times, default=None)
     events: list[Event] = []
     unread = 0
+    errors = 0
     for each in messages:
+        if isinstance(each, dict) and (each.get("opcode") in _CONTROL or each.get("type") == "error"):
+            errors += each.get("type") == "error"  # DevTools' own words for a connection that failed
+            continue
         link = {"send": _SEND, "receive": _RECEIVE}.get(str(_get(each, "type")))
         payload = _payload(each)
         if link is None or payload is None:
@@ -124,7 +136,10 @@ def _session(entry: Mapping[str, Any], messages: list[Any], first: int, number: 
         provenance |= {"file_start_us": zero // 1000, "start_us": zero // 1000, "end_us": max(times) // 1000, "start": start}
     notes = [f"{unread} frames not read"] if unread else []
     notes += [] if times else ["the frames have no times"]
-    observed = () if unread else (_SEND, _RECEIVE)
+    notes += [f"the browser reports {errors} errors of the connection"] if errors else []
+    begun = any(event.type == "Settings" for event in events)
+    notes += [] if begun else ["the connection's beginning is not in the file: no Settings was sent"]
+    observed = (_SEND, _RECEIVE) if begun and not unread else ()
     return HarSession(
         f"{host} {number}", Recording(tuple(events), provenance, "log", observed, closed, tuple(notes)), unread, first
     )

@@ -36,6 +36,9 @@ HAR: Final = "har"
 _HAR_LIMIT: Final = 512 << 20
 _RECORDINGS: Final = "recordings"
 _ALLOWED: Final = "the proxy's console log, a HAR file, a recording (JSONL), or a run's folder"
+_NOTHING: Final = "no log record and no recording in it"
+#: What every release prints when it is up, whatever the level.
+_LISTENS: Final = b"OpenAI proxy listening"
 _HEAD: Final = 1 << 16
 #: Bytes read, and bytes of the file.
 Progress: TypeAlias = Callable[[int, int], None]
@@ -104,7 +107,9 @@ def read_capture(path: Path | str, release: str | None = None, progress: Progres
             raise
         raise InputError(where, "no name of a file", _ALLOWED) from None
     if not capture.sessions and not capture.unread:
-        raise InputError(where, "no log record and no recording in it", _ALLOWED)
+        silent = _LISTENS in head
+        found = "the proxy's output without a log record: LOG_LEVEL was not set, or let nothing through" if silent else _NOTHING
+        raise InputError(where, found, "LOG_LEVEL=info or debug" if silent else _ALLOWED)
     return capture
 
 
@@ -203,6 +208,7 @@ def _har(name: str, data: bytes, where: str) -> Capture:
     unsaid = [
         "The browser does not see what passes between proxy and upstream: creates, session.update and the outcome are unknown.",
         "A refusal shows only where the proxy tells the host; from 50420ee on it does not.",
+        "Times are the browser's: a delay has no network in it, and a gap shows only where response.done is handed on.",
     ]
     if others:
         unsaid.append(f"{others} other WebSocket connections of the file were left out.")

@@ -102,7 +102,7 @@ class Seen:
         last: dict[str, Event] = {}
         for event in self.at_proxy([*self.calls, *self.dones()]):
             fields = fields_of(event)
-            if event.type == realtime.ARGUMENTS_DONE:
+            if event.type in (realtime.ARGUMENTS_DONE, "FunctionCallRequest"):
                 last[text_of(fields.get("response_id"))] = event
             else:
                 call = last.pop(text_of(realtime.response_of(fields).get("id")), None) or last.pop("", None)
@@ -112,7 +112,8 @@ class Seen:
         return gaps
 
     def dones(self) -> list[Event]:
-        return [event for event in self.came if event.type == realtime.RESPONSE_DONE]
+        """Every response.done; in a browser those that the proxy handed on, as it does before 0.10.0."""
+        return [event for event in (self.told if self.host_only else self.came) if event.type == realtime.RESPONSE_DONE]
 
     def outputs(self) -> list[Mapping[str, object]] | None:
         """The results with their ids and contents, as the host sent or the upstream confirmed them; None if not captured."""

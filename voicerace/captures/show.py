@@ -93,13 +93,13 @@ def _session(session: CapturedSession) -> dict[str, Any]:
         "why": session.why,
         "start": session.start,
         "duration_ms": session.duration_ms,
-        "refusals": session.refusals.value,
-        "session_updates": session.session_updates.value,
-        "response_creates": session.response_creates.value,
+        "refusals": _number_of(session.refusals),
+        "session_updates": _number_of(session.session_updates),
+        "response_creates": _number_of(session.response_creates),
         "counts": {name: _count(count) for name, count in session.counts.items()},
         "result_delay_ms": list(session.result_delay_ms),
         "gap_ms": list(session.gap_ms),
-        "submissions": session.submissions.value,
+        "submissions": _number_of(session.submissions),
         "unread_records": session.unread_records,
         "cannot_say": list(session.cannot_say),
         "refused_at_ms": list(session.refused_at_ms),
@@ -129,6 +129,11 @@ def _answered(found: Answers) -> dict[str, Any]:
         "flag_cleared_early": None if found.cleared is None else [asdict(each) for each in found.cleared],
         "order": [{"at_ms": at, "line": line, "what": what, "derived": derived} for at, line, what, derived in found.order],
     }
+
+
+def _number_of(count: Count) -> int | None:
+    """A count without how sure it is: what is only perhaps so is no number."""
+    return None if count.kind == "unknown" else count.value
 
 
 def _count(count: Count) -> dict[str, Any]:
