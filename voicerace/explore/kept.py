@@ -8,7 +8,7 @@ and the upstream. Until the order differs, what a running proxy says otherwise i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -62,27 +62,44 @@ def slip_of(live: Recording, plan: Recording) -> Slip | None:
 
 def _slip(place: str, live: Recording, plan: Recording) -> Slip | None:
     real, planned = list(_passed(place, live)), list(_passed(place, plan))
-    for is_, should in zip(real, planned, strict=False):
-        if is_[:3] == should[:3]:
-            continue
-        later, before = _by_name(real).get(should[:2]), _by_name(planned).get(is_[:2])
-        if later is not None and before is not None and later.type == should.type and before.type == is_.type:
-            late = (later.at_ns - is_.at_ns) + (before.at_ns - should.at_ns)
-            room = (before.at_ns - should.at_ns) / _MS
-            said = f"{should} came behind {is_}, before which it was planned by {room:.3g} ms: {late / _MS:.3g} ms too late"
+    found = [slip for slip in (_turned(place, real, planned), _other(place, real, planned)) if slip is not None]
+    return min(found, key=lambda each: each.at_ns, default=None)
+
+
+def _turned(place: str, real: list[_Passed], planned: list[_Passed]) -> Slip | None:
+    """The first message that came behind one before which it was planned; what was planned for one instant may turn."""
+    due = {each[:3]: each.at_ns for each in planned}
+    for number, is_ in enumerate(real):
+        ahead = [each for each in real[:number] if due.get(each[:3], -1) > due.get(is_[:3], 1 << 62)]
+        if ahead:
+            first = ahead[0]
+            room = due[first[:3]] - due[is_[:3]]
+            late = room + is_.at_ns - first.at_ns
+            said = (
+                f"{is_} came behind {first}, before which it was planned by {room / _MS:.3g} ms: {late / _MS:.3g} ms too late"
+            )
             return Slip(place, True, said, late / _MS, is_.at_ns)
-        return Slip(place, False, f"{is_}, where {should} was expected", 0.0, is_.at_ns)
-    if len(real) == len(planned):
-        return None
-    if len(real) > len(planned):
-        extra = real[len(planned)]
-        return Slip(place, False, f"{extra}, where nothing was expected", 0.0, extra.at_ns)
-    last = real[-1].at_ns if real else 0
-    return Slip(place, False, f"nothing, where {planned[len(real)]} was expected", 0.0, last)
+    return None
 
 
-def _by_name(passed: list[_Passed]) -> Mapping[tuple[Link, int], _Passed]:
-    return {(each.link, each.number): each for each in passed}
+def _other(place: str, real: list[_Passed], planned: list[_Passed]) -> Slip | None:
+    """The first message on a link that is another than was planned, one too many, or missing."""
+    found: list[Slip] = []
+    for over in {each.link for each in (*real, *planned)}:
+        are, should = ([each for each in passed if each.link == over] for passed in (real, planned))
+        number = next((n for n, (a, b) in enumerate(zip(are, should, strict=False)) if a.type != b.type), None)
+        if number is not None:
+            found.append(Slip(place, False, f"{are[number]}, where {should[number]} was expected", 0.0, are[number].at_ns))
+        elif len(are) > len(should):
+            more = are[len(should)]
+            found.append(Slip(place, False, f"{more}, where nothing was expected", 0.0, more.at_ns))
+        elif len(are) < len(should):
+            # It shows when the next that was planned behind it is there, at the latest at the end.
+            missing = should[len(are)]
+            behind = {each[:3] for each in planned if each.at_ns > missing.at_ns}
+            shows = next((each.at_ns for each in real if each[:3] in behind), real[-1].at_ns if real else 0)
+            found.append(Slip(place, False, f"nothing, where {missing} was expected", 0.0, shows))
+    return min(found, key=lambda each: each.at_ns, default=None)
 
 
 def _passed(place: str, recording: Recording) -> Iterator[_Passed]:
