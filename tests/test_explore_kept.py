@@ -74,4 +74,4 @@ def test_a_session_that_stops_is_told_where() -> None:
     assert slip.said.startswith("nothing, where")
     more = slip_of(plan(), cut)
     assert more is not None
-    assert "nothing was expected" in more.said
+    assert "which was not expected" in more.said

@@ -21,11 +21,11 @@ _MS: Final = 1_000_000
 
 
 class _Passed(NamedTuple):
-    """A message at one end of its link: which link, its number on it, its type, and when it was there."""
+    """A message at one end of its link: which link, its type, its number among those of its type, and when it was there."""
 
     link: Link
-    number: int
     type: str
+    number: int
     at_ns: int
 
     def __str__(self) -> str:
@@ -83,40 +83,33 @@ def _turned(place: str, real: list[_Passed], planned: list[_Passed]) -> Slip | N
 
 
 def _other(place: str, real: list[_Passed], planned: list[_Passed]) -> Slip | None:
-    """The first message on a link that is another than was planned, one too many, or missing."""
-    found: list[Slip] = []
-    for over in {each.link for each in (*real, *planned)}:
-        are, should = ([each for each in passed if each.link == over] for passed in (real, planned))
-        number = next((n for n, (a, b) in enumerate(zip(are, should, strict=False)) if a.type != b.type), None)
-        if number is not None:
-            found.append(Slip(place, False, f"{are[number]}, where {should[number]} was expected", 0.0, are[number].at_ns))
-        elif len(are) > len(should):
-            more = are[len(should)]
-            found.append(Slip(place, False, f"{more}, where nothing was expected", 0.0, more.at_ns))
-        elif len(are) < len(should):
-            # It shows when the next that was planned behind it is there, at the latest at the end.
-            missing = should[len(are)]
-            behind = {each[:3] for each in planned if each.at_ns > missing.at_ns}
-            shows = next((each.at_ns for each in real if each[:3] in behind), real[-1].at_ns if real else 0)
-            found.append(Slip(place, False, f"nothing, where {missing} was expected", 0.0, shows))
+    """The first message that was not planned, or the first that was and did not come."""
+    due, came = {each[:3] for each in planned}, {each[:3] for each in real}
+    found = [Slip(place, False, f"{each}, which was not expected", 0.0, each.at_ns) for each in real if each[:3] not in due][:1]
+    missing = next((each for each in planned if each[:3] not in came), None)
+    if missing is not None:
+        # It shows when the next that was planned behind it is there, at the latest at the end.
+        behind = {each[:3] for each in planned if each.at_ns > missing.at_ns}
+        shows = next((each.at_ns for each in real if each[:3] in behind), real[-1].at_ns if real else 0)
+        found.append(Slip(place, False, f"nothing, where {missing} was expected", 0.0, shows))
     return min(found, key=lambda each: each.at_ns, default=None)
 
 
 def _passed(place: str, recording: Recording) -> Iterator[_Passed]:
     """What passed at a place, in order: what came, and of our own parties what they sent. What a proxy sends follows."""
     inside = _HOST if place == "host" else (place,)
-    numbers: dict[Link, int] = {}
+    numbers: dict[tuple[Link, str], int] = {}
     found: list[tuple[int, int, _Passed]] = []
     for event in recording.events:
         if event.kind != "message":
             continue
-        number = numbers.get(event.link, 0)
-        numbers[event.link] = number + 1
+        kind = (event.link, event.type)
+        number = numbers[kind] = numbers.get(kind, -1) + 1
         here = (event.link.receiver in inside, event.link.sender in inside)
         at = event.received_ns if here[0] else event.sent_ns
         if here[0] == here[1] or (here[1] and place == "proxy") or at is None:
             continue
         # In one instant what came is the cause of what was sent.
-        found.append((at, int(here[1]), _Passed(event.link, number, event.type, at)))
+        found.append((at, int(here[1]), _Passed(*kind, number, at)))
     for _, _, each in sorted(found, key=lambda one: one[:2]):
         yield each
