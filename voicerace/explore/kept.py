@@ -63,12 +63,14 @@ def slip_of(live: Recording, plan: Recording) -> Slip | None:
 def _slip(place: str, live: Recording, plan: Recording) -> Slip | None:
     real, planned = list(_passed(place, live)), list(_passed(place, plan))
     found = [slip for slip in (_turned(place, real, planned), _other(place, real, planned)) if slip is not None]
+    # Of one moment the order comes first: what is missing may be what is late.
     return min(found, key=lambda each: each.at_ns, default=None)
 
 
 def _turned(place: str, real: list[_Passed], planned: list[_Passed]) -> Slip | None:
     """The first message that came behind one before which it was planned; what was planned for one instant may turn."""
     due = {each[:3]: each.at_ns for each in planned}
+    found: list[Slip] = []
     for number, is_ in enumerate(real):
         ahead = [each for each in real[:number] if due.get(each[:3], -1) > due.get(is_[:3], 1 << 62)]
         if ahead:
@@ -78,8 +80,9 @@ def _turned(place: str, real: list[_Passed], planned: list[_Passed]) -> Slip | N
             said = (
                 f"{is_} came behind {first}, before which it was planned by {room / _MS:.3g} ms: {late / _MS:.3g} ms too late"
             )
-            return Slip(place, True, said, late / _MS, is_.at_ns)
-    return None
+            # It shows where the other came and this one was not there.
+            found.append(Slip(place, True, said, late / _MS, first.at_ns))
+    return min(found, key=lambda each: each.at_ns, default=None)
 
 
 def _other(place: str, real: list[_Passed], planned: list[_Passed]) -> Slip | None:
