@@ -3,7 +3,8 @@
 A busy machine delivers a message a few milliseconds late. Where the schedule leaves less room than that, another order
 comes about than the one that a finding is about, and what follows says nothing of the finding. So a try that did not come
 to the finding is held against the same session in virtual time, message by message, at each place: the host, the proxy
-and the upstream. Until the order differs, what a running proxy says otherwise is its own doing.
+and the upstream. Until the order differs, what a running proxy says otherwise is its own doing. A proxy that says the same
+later than its model cannot be told from a busy machine in one try: the message and how late it was are said.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Slip:
         place: ``host``, ``proxy`` or ``upstream``.
         order: True: the same messages in another order, so the schedule was not kept; False: another message, or none.
         said: it in words.
-        late_ms: how much further apart the two messages were than planned; 0 where the order was kept.
+        late_ms: how much further apart the two messages were than planned; 0 where one is missing or was not planned.
         at_ns: when it showed.
     """
 
