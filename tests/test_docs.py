@@ -34,6 +34,8 @@ NOT_RUN = {
     "make lab": "serves until it is stopped",
     ".venv/bin/papermill notebooks/": "`.ci/run` runs every notebook so, and tests/test_notebooks.py",
     ".venv/bin/voicerace explore ": "a minute; tests/test_explore.py runs smaller ones",
+    ".venv/bin/voicerace replay ": "needs what explore found; tests/test_explore_live.py and tests/test_explore_data.py",
+    ".venv/bin/voicerace workarounds ": "minutes; tests/test_workarounds.py runs smaller ones",
     ".venv/bin/voicerace capture ": "the reader's own command; tests/test_capture_verb.py runs it around a client",
 }
 

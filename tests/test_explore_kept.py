@@ -43,6 +43,11 @@ def shifted(recording: Recording, by_ms: float) -> Recording:
     return replace(recording, events=tuple(map(late, recording.events)))
 
 
+def without(recording: Recording, kind: str) -> Recording:
+    """The same, messages of a type left out."""
+    return replace(recording, events=tuple(e for e in recording.events if e.type != kind))
+
+
 def test_the_same_order_is_no_slip_however_late() -> None:
     assert slip_of(plan(), plan()) is None
     assert slip_of(shifted(plan(), 40), plan()) is None
@@ -60,10 +65,17 @@ def test_a_message_behind_one_that_it_was_planned_before_is_late_by_so_much() ->
 
 
 def test_a_proxy_that_does_something_else_in_the_same_order_is_no_slip_of_the_order() -> None:
+    told = slip_of(without(plan(), "Error"), plan())
+    assert told is not None
+    assert not told.order
+    assert told.late_ms == 0
+    assert "Error from proxy was expected" in told.said
+
+
+def test_a_proxy_that_asks_later_than_its_model_is_named() -> None:
     slip = slip_of(plan("0.9.4"), plan("0.9.1"))
     assert slip is not None
-    assert not slip.order
-    assert slip.late_ms == 0
+    assert slip.said.startswith("response.create from proxy came behind")
 
 
 def test_a_session_that_stops_is_told_where() -> None:
@@ -74,4 +86,4 @@ def test_a_session_that_stops_is_told_where() -> None:
     assert slip.said.startswith("nothing, where")
     more = slip_of(plan(), cut)
     assert more is not None
-    assert "nothing was expected" in more.said
+    assert "which was not expected" in more.said

@@ -106,6 +106,22 @@ def test_messages_keep_the_schedule_their_order_and_a_distance() -> None:
     assert playing.travel_ns(Link("component", "proxy"), 20) == 0
 
 
+def test_what_was_late_does_not_make_the_next_late() -> None:
+    over, said = Link("proxy", "upstream"), Schedule({("app", "tool"): (30 * MS,)}, {Link("proxy", "upstream"): {0: 50 * MS}})
+    planned = Playing(said)
+    assert planned.timer_ns("app", "tool", 0, 0) == 30 * MS
+    assert planned.travel_ns(over, 30 * MS) == 50 * MS
+    at_sockets = Playing(said, plan=planned.moments)
+    # The session begins at 100 ms on this clock; the proxy says its word 20 ms late, and it arrives in time.
+    assert at_sockets.timer_ns("app", "tool", 0, 100 * MS) == 30 * MS
+    assert at_sockets.travel_ns(over, 150 * MS) == 30 * MS
+    # Later than that it goes at once; what is early takes no longer than it should.
+    for at, lasts in ((190 * MS, 0), (110 * MS, 50 * MS)):
+        other = Playing(said, plan=planned.moments)
+        other.timer_ns("app", "tool", 0, 100 * MS)
+        assert other.travel_ns(over, at) == lasts
+
+
 def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good, bad = next(iter(findings("0.9.1"))), mended("0.9.1")
     file = tmp_path / "findings.json"

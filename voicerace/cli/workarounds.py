@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import sys
-from typing import Annotated
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -11,12 +15,16 @@ from rich.table import Table
 from tqdm import tqdm
 
 from voicerace.cli import options
-from voicerace.cli.printing import print_json, print_lines
+from voicerace.cli.printing import print_json, print_lines, writing
+from voicerace.cli.targets import Targets, sigterm_interrupts, takes_targets
+from voicerace.engines.live import upstream_of
+from voicerace.errors import InputError
 from voicerace.explore.bounds import Bounds
 from voicerace.tables.releases import proxy_release
 from voicerace.tables.workarounds import WORKAROUNDS
 from voicerace.tables.workarounds import workaround as row_of
 from voicerace.workarounds import BOUNDS, Effect, effect_of
+from voicerace.workarounds_live import COLUMNS, Tried, cells_of, tried
 
 __all__ = ["workarounds"]
 
@@ -24,7 +32,9 @@ __all__ = ["workarounds"]
 _RELEASES = ("0.9.1", "0.9.4", "0.10.2", "0.11.1")
 
 
+@takes_targets
 def workarounds(
+    targets: Targets,
     release: Annotated[
         list[str] | None, typer.Option(metavar="TAG", help="May be repeated. [" + ", ".join(_RELEASES) + "]")
     ] = None,
@@ -35,23 +45,45 @@ def workarounds(
         list[str] | None, typer.Option(metavar="NAME=LOW:HIGH", help="A duration's interval in ms; may be repeated.")
     ] = None,
     max_states: Annotated[int, typer.Option(metavar="N", min=1, help="States per story at most.")] = 20_000,
+    tries: Annotated[
+        int, typer.Option(metavar="N", min=1, max=100, help="Live: play a session so often, until it is as in the model.")
+    ] = 3,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to write all of it: JSON; of --live, CSV, a row per session.")
+    ] = None,
     as_json: options.Json = False,
 ) -> int:
-    """Explore what an app can do about the race with the component's public API: what it removes, leaves, brings, costs."""
-    tags = [proxy_release(each).tag for each in release or _RELEASES]
+    """Explore what an app can do about the race with the component's public API: what it removes, leaves, brings, costs.
+
+    With --live each workaround is tried: sessions with a proxy on real sockets, in which the plain app may fail, beside
+    what the models say of them. --proxy may be repeated.
+    """
     names = list(workaround or WORKAROUNDS)
     for name in names:
         row_of(name)
+    if targets.live:
+        if bounds or as_json:
+            raise InputError("bounds" if bounds else "json", "given with --live", "for an exploration, without --live")
+        return _tried(targets, release, names, tries, out)
+    targets.refuse_in_virtual_time()
+    tags = [proxy_release(each).tag for each in release or _RELEASES]
     Bounds.of((*BOUNDS, *(bounds or ())))
-    effects = []
+    if out is not None:
+        writing(out, lambda: out.open("a", encoding="utf-8").close())
+    effects: list[Effect] = []
+    record: dict[str, Any] = {"schema": 1, "max_states": max_states, "bounds": [*BOUNDS, *(bounds or ())]}
     with tqdm(total=len(tags) * len(names), file=sys.stderr, disable=None) as bar:
         for tag in tags:
             for name in names:
                 bar.set_description(f"{tag} {name}")
                 effects.append(effect_of(tag, name, times=bounds or (), limit=max_states))
                 bar.update()
+                if out is not None:
+                    # Row by row: what was explored is kept when the rest is stopped.
+                    told = {**record, "effects": [each.to_json() for each in effects]}
+                    writing(out, lambda: out.write_text(json.dumps(told, indent=1) + "\n", "utf-8"))  # noqa: B023
     if as_json:
-        print_json({"schema": 1, "bounds": [*BOUNDS, *(bounds or ())], "effects": [each.to_json() for each in effects]})
+        print_json({**record, "effects": [each.to_json() for each in effects]})
         return 0
     for tag in tags:
         _show(tag, [each for each in effects if each.release == tag])
@@ -61,18 +93,77 @@ def workarounds(
     return 0
 
 
+def _tried(targets: Targets, release: list[str] | None, names: list[str], tries: int, out: Path | None) -> int:
+    """Try them at proxies, one after the other.
+
+    Raises:
+        InputError: a proxy that no row describes, or an upstream that is not ours.
+    """
+    if release and len(release) > 1:
+        raise InputError("release", f"{len(release)} given with --live", "--proxy, which may be repeated")
+    proxies = targets.proxies(release[0] if release else None)
+    rows: list[dict[str, Any]] = []
+    for proxy in proxies:
+        if upstream_of(proxy, targets.upstream_target()).kind != "mock":
+            raise InputError("upstream", "not ours", "the mock; with a proxy at ws://..., beside --listen")
+        if proxy.release is None:
+            raise InputError("release", f"{proxy.name} is no program that a row describes", "--release TAG says which")
+        tag, source = proxy.release.tag, proxy.source
+        cells = cells_of(tag, names)
+        done: dict[int, Tried] = {}
+        try:
+            with (
+                tqdm(total=len(cells), unit="session", desc=proxy.name, file=sys.stderr, disable=None) as bar,
+                sigterm_interrupts(),
+                closing(tried(cells, lambda: targets.engine(proxy), tries)) as playing,  # noqa: B023  # used in this round
+            ):
+                for number, each in playing:
+                    done[number] = each
+                    bar.update()
+        finally:
+            rows += [done[number].row(tag, source) for number in sorted(done)]
+            if out is not None:
+                writing(out, lambda: _write(out, rows))  # noqa: B023  # used in this round
+        _show_tried(proxy.name, [done[number].row(tag, source) for number in sorted(done)])
+    return 0
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        table.writeheader()
+        table.writerows({k: str(v).lower() if isinstance(v, bool) else v for k, v in row.items()} for row in rows)
+
+
+def _show_tried(name: str, rows: list[dict[str, Any]]) -> None:
+    table = Table(title=f"{name}: sessions on real sockets", title_justify="left")
+    for column in ("workaround", "scenario", "handler", "tool ms", "model", "seen", "result heard after ms"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        words = (
+            f"{row[outcome]}{', wedged' if row[wedged] else ''}"
+            for outcome, wedged in (("model_outcome", "model_wedged"), ("outcome", "wedged"))
+        )
+        heard = "never" if row["heard_ms"] is None else str(row["heard_ms"])
+        table.add_row(row["workaround"], row["scenario"], row["handler"], row["tool_ms"], *words, heard)
+    Console().print(table)
+    print_lines([f"{sum(row['as_the_model'] for row in rows)} of {len(rows)} sessions as the model says", ""])
+
+
 def _show(tag: str, effects: list[Effect]) -> None:
     table = Table(title=f"{tag}: findings by story", title_justify="left")
-    for column in ("workaround", "removed", "left", "new", "not met", "air ms", "heard"):
+    for column in ("workaround", "removed", "left", "new", "not met", "air ms", "added ms", "heard"):
         table.add_column(column, overflow="fold")
     for each in effects:
         if each.why_not is not None:
-            table.add_row(each.workaround, "not possible", *[""] * 5)
+            table.add_row(each.workaround, "not possible", *[""] * 6)
             continue
         air, bare = ("none" if value is None else f"{value:.0f}" for value in (each.air_ms, each.air_without_ms))
         counts = [str(len(pairs)) for pairs in (each.removed, each.left, each.new, each.not_met)]
         heard = f"{each.heard_without} -> {each.heard}/{each.sessions}"
-        table.add_row(each.workaround, *counts, f"{bare} -> {air}", heard)
+        added = each.added_ms
+        more = f"{added['median']:.0f}, at most {added['max']:.0f}" if added.get("pairs") else "-"
+        table.add_row(each.workaround, *counts, f"{bare} -> {air}", more, heard)
     Console().print(table)
     print_lines([f"{each.workaround}: {each.why_not}" for each in effects if each.why_not is not None])
     print_lines([f"{each.workaround}: not all explored: {', '.join(each.incomplete)}" for each in effects if each.incomplete])

@@ -177,7 +177,7 @@ class Place:
                 self._cancel(party, effect.name)
                 after = self.times.ns(effect.after, effect.index, self.seed)
                 if self.playing is not None and party != "proxy":
-                    after = self.playing.timer_ns(party, effect.name, after)
+                    after = self.playing.timer_ns(party, effect.name, after, self.recorder.last_ns)
                 due = (self.recorder.last_ns + after) / 1e9
                 handle = asyncio.get_running_loop().call_at(due, self._ring, party, effect.name)
                 self._timers[party, effect.name] = handle

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from voicerace.errors import InputError
 from voicerace.recording import Link, link
 
-__all__ = ["AT_SOCKETS_NS", "Playing", "Schedule"]
+__all__ = ["AT_SOCKETS_NS", "Moments", "Playing", "Schedule"]
+
+#: A party and its timer, or a link's two ends; and the how-manieth of it.
+_Key: TypeAlias = tuple[str, str, int]
+Moments: TypeAlias = Mapping[_Key, tuple[int, int]]
 
 #: So far apart messages of a link arrive at sockets: a running proxy has answered the one before the next comes.
 AT_SOCKETS_NS: Final = 2_000_000
@@ -78,28 +82,47 @@ class Playing:
         apart_ns: so far apart the messages of a link arrive at least. Of what comes in one instant a recording cannot
             tell which came first, and what the receiver did in between; at sockets an instant is as long as a program
             takes to answer.
+        plan: the moments of the same session in virtual time. What was set or sent late is then shorter by as much, so
+            that delays of a busy machine do not add up along the way.
+
+    Attributes:
+        moments: when what was set or sent, and when it was over, in ns on the engine's clock.
     """
 
-    def __init__(self, schedule: Schedule, apart_ns: int = 1) -> None:
+    def __init__(self, schedule: Schedule, apart_ns: int = 1, plan: Moments | None = None) -> None:
         self.schedule = schedule
         self.apart_ns = apart_ns
+        self.moments: dict[_Key, tuple[int, int]] = {}
+        self._plan = plan or {}
+        #: When the plan's moment 0 was.
+        self._origin_ns: int | None = None
         self._set: dict[tuple[str, str], int] = {}
         self._sent: dict[Link, int] = {}
         self._arrived: dict[Link, int] = {}
 
-    def timer_ns(self, party: str, name: str, otherwise: int) -> int:
+    def timer_ns(self, party: str, name: str, otherwise: int, now_ns: int) -> int:
         """The duration of the setting of a timer that happens now."""
         number = self._set.get((party, name), 0)
         self._set[party, name] = number + 1
         values = self.schedule.timers.get((party, name), ())
         found = values[number] if number < len(values) else None
-        return otherwise if found is None else found
+        return self._lasts((party, name, number), now_ns, otherwise if found is None else found)
 
     def travel_ns(self, over: Link, now_ns: int) -> int:
         """How long the message that is sent now travels; never past the one before it, nor in one instant with it."""
         number = self._sent.get(over, 0)
         self._sent[over] = number + 1
-        asked = self.schedule.messages.get(over, {}).get(number, 0)
+        asked = self._lasts((over.sender, over.receiver, number), now_ns, self.schedule.messages.get(over, {}).get(number, 0))
         arrives = max(now_ns + asked, self._arrived.get(over, -self.apart_ns) + self.apart_ns)
         self._arrived[over] = arrives
+        self.moments[over.sender, over.receiver, number] = (now_ns, arrives)
         return arrives - now_ns
+
+    def _lasts(self, key: _Key, now_ns: int, asked_ns: int) -> int:
+        """What something lasts that should last `asked_ns`, with the time that was lost before it taken off."""
+        if (planned := self._plan.get(key)) is not None:
+            if self._origin_ns is None:
+                self._origin_ns = now_ns - planned[0]
+            asked_ns = max(0, min(asked_ns, self._origin_ns + planned[1] - now_ns))
+        self.moments[key] = (now_ns, now_ns + asked_ns)
+        return asked_ns

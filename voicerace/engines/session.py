@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args, get_type_hints
 
-from voicerace.engines.schedule import AT_SOCKETS_NS, Playing, Schedule
+from voicerace.engines.schedule import AT_SOCKETS_NS, Moments, Playing, Schedule
 from voicerace.errors import InputError
 from voicerace.parameters import Fixed, Times
 from voicerace.parties.app import App, ToolEnd
@@ -47,6 +47,7 @@ class Session:
         seed: of all draws; without drawn times it changes nothing.
         schedule: a duration for single timers and messages, instead of what the times say.
         apart_ns: so far apart messages of a link arrive at sockets, when there is a schedule.
+        plan: the moments of it in virtual time, which a play at sockets keeps to.
         playing: how far one play of it has come along the schedule; see `begun`.
     """
 
@@ -66,6 +67,7 @@ class Session:
     seed: int = 0
     schedule: Schedule | None = None
     apart_ns: int = AT_SOCKETS_NS
+    plan: Moments | None = field(default=None, compare=False)
     playing: Playing | None = field(default=None, compare=False)
 
     @classmethod
@@ -159,7 +161,7 @@ class Session:
 
     def begun(self) -> Session:
         """The session for one play of it at sockets."""
-        return self if self.schedule is None else replace(self, playing=Playing(self.schedule, self.apart_ns))
+        return self if self.schedule is None else replace(self, playing=Playing(self.schedule, self.apart_ns, self.plan))
 
     def longest_ns(self) -> int:
         """The longest for which nothing may pass of a session that goes on."""

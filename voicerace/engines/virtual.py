@@ -225,7 +225,7 @@ class VirtualEngine:
             elif isinstance(effect, SetTimer):
                 after = self.session.times.ns(effect.after, effect.index, self.session.seed)
                 if self._playing is not None:
-                    after = self._playing.timer_ns(party, effect.name, after)
+                    after = self._playing.timer_ns(party, effect.name, after, self.now_ns)
                 timer = (party, effect.name)
                 self._timers[timer] = number = self._number
                 self._number = number + 1

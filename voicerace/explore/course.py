@@ -95,6 +95,12 @@ def retraced(carrier: Carrier, way: Sequence[Way], bounds: Bounds) -> Course:
         if (met := last_at.get(place)) is not None and met != set_in and not together:
             add(_Constraint(met, moment, 0, 1))
         last_at[place] = moment
+        # The user hears of what passes at the proxy: what he says is before or behind it.
+        if party in ("user", "proxy"):
+            other = last_at.get("proxy" if party == "user" else "user")
+            if other is not None and other != set_in:
+                add(_Constraint(other, moment, 0, 1))
+            last_at[party] = moment
         if each.late is not None and before.watch is not None:
             watch = before.watch
             add(_Constraint(watch, moment, -LATE_US - 1) if each.late else _Constraint(moment, watch, LATE_US))

@@ -130,8 +130,9 @@ def _planned(finding: Finding) -> tuple[Session, Recording]:
     session = session_for(finding)
     plans = []
     for apart in _APART_NS:
-        at_sockets = replace(session, apart_ns=apart)
-        plan = VirtualEngine(at_sockets.begun()).run()
+        begun = replace(session, apart_ns=apart).begun()
+        plan = VirtualEngine(begun).run()
+        at_sockets = replace(session, apart_ns=apart, plan=begun.playing.moments if begun.playing is not None else None)
         if finding.signature in signatures(plan, session.release):
             return at_sockets, plan
         plans.append((at_sockets, plan))

@@ -1,0 +1,47 @@
+"""The findings that are kept in data/explore: does each still come to what it says, and was each taken to the real proxy?"""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from voicerace.explore.finding import Finding
+from voicerace.explore.replay import replayed
+from voicerace.tables.releases import proxy_release
+
+DATA = Path(__file__).parents[1] / "data" / "explore"
+RELEASES = ("0.9.1", "0.9.4", "0.10.2", "0.11.1")
+#: Of each release so many are played again, spread over the file; `voicerace replay FILE` plays all of them.
+SAMPLE = 3
+
+
+def findings(release: str) -> list[Finding]:
+    return [Finding.from_json(each) for each in json.loads((DATA / f"{release}.json").read_text("utf-8"))["findings"]]
+
+
+def rows(release: str) -> list[dict[str, str]]:
+    return list(csv.DictReader((DATA / f"{release}-live.csv").read_text("utf-8").splitlines()))
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_each_finding_was_taken_to_the_real_proxy(release: str) -> None:
+    found = {each.name: each for each in findings(release)}
+    assert found
+    told = {row["name"]: row for row in rows(release)}
+    assert set(told) == set(found)
+    for name, row in told.items():
+        one = found[name]
+        assert (row["outcome"], row["story"], row["handler"]) == (one.signature.outcome, one.story, one.handler)
+        assert row["proxy_hash"] == proxy_release(release).source
+        assert (row["confirmed"] == "true") == (row["came_to"] == "confirmed") == (row["seen"] == "")
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_the_times_of_a_finding_give_the_same_in_virtual_time(release: str) -> None:
+    found = findings(release)
+    for finding in found[:: max(1, len(found) // SAMPLE)]:
+        assert finding.release == release
+        assert replayed(finding).confirmed, finding.name

@@ -1,0 +1,89 @@
+"""Does the TypeScript of each workaround fit the component's public types? Needs checkouts with a TypeScript compiler."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from voicerace.tables.workarounds import PUBLIC_API, WORKAROUNDS
+
+RELEASES = ("0.9.1", "0.11.1")
+#: The component's types, what the app brings along, the workaround, and the props that it gives to the component.
+FRAME = """\
+import type {{
+  AgentState, DeepgramError, DeepgramVoiceInteractionHandle, DeepgramVoiceInteractionProps, FunctionCallRequest,
+  FunctionCallResponse,
+}} from '{types}';
+declare const ref: {{ current: DeepgramVoiceInteractionHandle | null }};
+declare const tool: (call: FunctionCallRequest) => Promise<unknown>;
+declare const sleep: (ms: number) => Promise<void>;
+declare const HOLD_MS: number, FALLBACK_MS: number;
+{code}
+export const props: Partial<DeepgramVoiceInteractionProps> = {{ {props} }};
+"""
+
+
+def checkout(release: str) -> Path:
+    """VOICERACE_CHECKOUTS names a folder with a checkout per tag (v0.9.1, ...), dependencies installed."""
+    found = Path(os.environ.get("VOICERACE_CHECKOUTS", "/nonexistent")) / f"v{release}"
+    if compiler(found) is None or shutil.which("node") is None:
+        pytest.skip("no checkout of the component with a TypeScript compiler here")
+    return found
+
+
+def compiler(root: Path) -> Path | None:
+    places = (root / "node_modules", root / "packages/voice-agent-backend/node_modules")
+    return next((place / "typescript/bin/tsc" for place in places if (place / "typescript/bin/tsc").is_file()), None)
+
+
+def handed_over(code: str) -> str:
+    """The props that a workaround names."""
+    return ", ".join(name for name in PUBLIC_API if name.startswith("on") and re.search(rf"\bconst {name}\b", code))
+
+
+@cache
+def complaints(root: Path, folder: Path) -> str:
+    """What the compiler says of the workarounds, and of three that do not fit: one line each."""
+    tsc = compiler(root)
+    assert tsc is not None
+    good = {name: row.typescript for name, row in WORKAROUNDS.items()}
+    cure = good["await-and-return"]
+    bad = {
+        "bad-result": cure.replace("result: await", "reslt: await"),
+        "bad-call": cure.replace("call.id", "call.call_id"),
+        "bad-ref": cure + "\nvoid ref.current?.sendResult();",
+    }
+    files = []
+    for name, code in {**good, **bad}.items():
+        file = folder / f"{name}.ts"
+        file.write_text(FRAME.format(types=(root / "src/types").as_posix(), code=code, props=handed_over(code)), "utf-8")
+        files.append(str(file))
+    options = ["--noEmit", "--strict", "--skipLibCheck", "--target", "es2020", "--lib", "es2020,dom"]
+    words = ["node", str(tsc), *options, "--module", "esnext", "--moduleResolution", "node", *files]
+    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=300, cwd=folder).stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("types")
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("name", WORKAROUNDS)
+def test_a_workaround_fits_the_components_types(release: str, name: str, folder: Path) -> None:
+    assert handed_over(WORKAROUNDS[name].typescript)
+    said = [line for line in complaints(checkout(release), folder).splitlines() if f"{name}.ts" in line]
+    assert not said
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_the_compiler_notices_what_does_not_fit(release: str, folder: Path) -> None:
+    said = complaints(checkout(release), folder)
+    for name in ("bad-result", "bad-call", "bad-ref"):
+        assert f"{name}.ts" in said, name
