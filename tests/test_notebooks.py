@@ -119,7 +119,7 @@ def test_the_first_working_cell_refuses_and_names_it(given: dict[str, Any], name
         ({"step_ms": "x"}, ["step_ms", "'x'"]),
         ({"step_ms": 0}, ["step_ms"]),
         ({"stop_ms": float("inf")}, ["stop_ms"]),
-        ({"releases": 5}, ["releases", "list of tags"]),
+        ({"releases": 5}, ["releases", "list of names"]),
         ({"releases": "[]"}, ["releases"]),
         ({"releases": ["0.2.8"]}, ["0.2.8", "50420ee"]),
         ({"gap_ms": "soon"}, ["gap_ms", "'soon'"]),
@@ -177,7 +177,7 @@ def test_lists_come_as_lists_as_json_and_with_commas() -> None:
 
 def test_somebodys_sessions_show_their_answers_on_the_map_of_their_release(tmp_path: Path) -> None:
     log = Path(__file__).parents[1] / "data" / "logs" / "0.9.1.log.gz"
-    notebook = run("5", {"capture": str(log), "trials": 5}, tmp_path)
+    notebook = run("5", {"capture": str(log), "most": 5}, tmp_path)
     assert len(images(notebook)) == 1
     shown = "".join(output.data.get("text/html", "") for cell in notebook.cells for output in cell.get("outputs", []))
     for words in ("0.9.0, 0.9.1, 0.9.2, 0.9.3", "submitted twice", "rejected", "0.11.0"):
