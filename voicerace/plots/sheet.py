@@ -23,7 +23,7 @@ _PX: Final = 100
 _PT_PX: Final = _PX / 72
 #: DejaVu's letters are this wide on average, in parts of their height; boxes behind words are made for it.
 _LETTER: Final = 0.54
-_BOLD: Final = 0.62
+_BOLD: Final = 0.67
 _ANCHOR: Final = {"left": "start", "center": "middle", "right": "end"}
 #: From where the words stand to their baseline, in parts of their height.
 _DOWN: Final = {"center": 0.36, "bottom": -0.22}
