@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from voicerace.captures.facts import CapturedSession
-from voicerace.captures.reader import Capture
+from voicerace.captures.reader import HAR, Capture
 from voicerace.captures.show import quantiles, times_of
 from voicerace.errors import InputError
 from voicerace.ledger import Ledger
@@ -72,6 +72,8 @@ class TimeProfile:
             if found := [each for of in every for each in of.get(name, ())]:
                 values[name] = _positive(found)
         delay = "tool_ms is the delay as the proxy saw it: it contains the host's round trip, which is 0 here."
+        if any(each.format == HAR for each in captures):
+            delay = "tool_ms is the delay as the browser saw it: the host's round trip is not in it, and taken to be 0."
         return cls(values, {"host_rtt_ms": 0.0, "upstream_rtt_ms": network.rtt_ms}, (delay, network.sentence))
 
     def rows(self) -> list[dict[str, Any]]:
