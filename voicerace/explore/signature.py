@@ -18,7 +18,7 @@ from voicerace.passage import Passage, time_of
 from voicerace.recording import Event, Recording
 from voicerace.tables.releases import ProxyRelease
 from voicerace.verdict import judge
-from voicerace.wire import input_audio
+from voicerace.wire import input_audio, realtime
 
 __all__ = ["Signature", "signatures"]
 
@@ -97,8 +97,13 @@ class _Reader:
             elif event.link == ("proxy", "upstream") and event.sent_ns is not None:
                 out.append((event.sent_ns, event))
         arrivals = sorted(came)
+        handled, before = 0, ""
         for at, event in sorted(out, key=lambda each: each[0]):
-            went.setdefault(_handled(at, arrivals) if recording.clock == "monotonic" else at, []).append(event)
+            # A commit and its create are sent in one go (RELEASES 6), whatever comes in between on a real clock.
+            if not (before == input_audio.COMMIT and event.type == realtime.RESPONSE_CREATE):
+                handled = _handled(at, arrivals) if recording.clock == "monotonic" else at
+            went.setdefault(handled, []).append(event)
+            before = event.type
         for now in sorted({*came, *went}):
             arrived = came.get(now, [])
             for index, event in enumerate(arrived):
