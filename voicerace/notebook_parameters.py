@@ -24,9 +24,14 @@ from voicerace.tables.scenarios import SCENARIOS
 from voicerace.units import ms
 
 __all__ = [
-    "DelaySweepParameters", "EveryPathParameters", "NotebookParameters", "OneSessionParameters", "SuspicionsParameters",
+    "DelaySweepParameters",
+    "EveryPathParameters",
+    "NotebookParameters",
+    "OneSessionParameters",
+    "SuspicionsParameters",
     "YourSessionsParameters",
-]  # fmt: skip
+    "names_in",
+]
 
 _EARLIER_MS = 40.0
 #: What IPython puts into every namespace.
@@ -62,7 +67,7 @@ class NotebookParameters(BaseModel):
             raise InputError(name, f"{first['input']!r}: {first['msg']}", "see the parameters cell") from None
 
 
-def _names(where: str, value: object, allowed: str) -> tuple[str, ...]:
+def names_in(where: str, value: object, allowed: str) -> tuple[str, ...]:
     """Names as a list, a JSON list in text, or text with commas: papermill passes lists as text."""
     if isinstance(value, str):
         try:
@@ -165,7 +170,7 @@ class DelaySweepParameters(_Shared):
     @field_validator("releases", mode="before")
     @classmethod
     def _releases(cls, value: object) -> tuple[str, ...]:
-        names = _names("releases", value, 'as ["0.9.1", "0.11.1"]')
+        names = names_in("releases", value, 'as ["0.9.1", "0.11.1"]')
         return tuple(proxy_release(each, "releases").tag for each in names)
 
     @property
@@ -213,7 +218,7 @@ class SuspicionsParameters(NotebookParameters):
     @field_validator("releases", mode="before")
     @classmethod
     def _releases(cls, value: object) -> tuple[str, ...]:
-        names = _names("releases", value, 'as ["0.9.1", "0.11.1"], or ["all"]')
+        names = names_in("releases", value, 'as ["0.9.1", "0.11.1"], or ["all"]')
         return tuple(each if each == "all" else proxy_release(each, "releases").tag for each in names)
 
 
@@ -247,7 +252,7 @@ class EveryPathParameters(NotebookParameters):
     @classmethod
     def _lists(cls, value: object, info: Any) -> tuple[str, ...]:
         known = HANDLERS if info.field_name == "handlers" else STORIES
-        names = _names(info.field_name, value, f"some of {', '.join(known)}")
+        names = names_in(info.field_name, value, f"some of {', '.join(known)}")
         for each in names:
             if each not in known:
                 raise InputError(info.field_name, f"{each!r} is unknown", f"allowed are {', '.join(known)}")
@@ -256,6 +261,6 @@ class EveryPathParameters(NotebookParameters):
     @field_validator("bounds", mode="before")
     @classmethod
     def _bounds(cls, value: object) -> tuple[str, ...]:
-        names = () if value in ((), [], "") else _names("bounds", value, 'as ["tool_ms=0:2000"]')
+        names = () if value in ((), [], "") else names_in("bounds", value, 'as ["tool_ms=0:2000"]')
         Bounds.of(names)
         return names

@@ -19,7 +19,7 @@ from voicerace.plots.style import INK, STYLES, legend, new_axes, rc
 from voicerace.statistics import outcomes_at
 from voicerace.tables.profiles import PROFILES
 
-__all__ = ["alt_map", "cells_of", "merged_cells", "plot_map"]
+__all__ = ["alt_map", "cells_of", "draw_fields", "merged_cells", "plot_map"]
 
 #: What REALTIME calls measured: the one published trace with milliseconds.
 _OBSERVED: Final = "observed-2025"
@@ -50,13 +50,7 @@ def plot_map(
     own = ax is None
     with rc():
         ax = new_axes(5.0, ax)
-        for row in merged_cells(cells):
-            style = STYLES[row["outcome"]]
-            box = (row["left"], row["low"]), row["right"] - row["left"], row["high"] - row["low"]
-            ax.add_patch(Rectangle(*box, facecolor=style.colour, hatch=style.hatch, edgecolor=INK, linewidth=0, zorder=2))
-        # No time is below zero, though the first field reaches half a step further.
-        ax.set_xlim(max(0.0, cells["left"].min()), cells["right"].max())
-        ax.set_ylim(max(0.0, cells["low"].min()), cells["high"].max())
+        draw_fields(ax, cells)
         ties = cells[cells["tie_outcome"].notna()]
         ax.plot(ties[x], ties[y], linestyle="none", marker=".", markersize=3, color="black", zorder=4)
         if observed:
@@ -157,6 +151,17 @@ def merged_cells(cells: pd.DataFrame) -> list[dict[Any, Any]]:
         else:
             wide.append(run)
     return wide
+
+
+def draw_fields(ax: Axes, cells: pd.DataFrame) -> None:
+    """The map's fields, by their outcome's colour and hatching, and the axes around them."""
+    for row in merged_cells(cells):
+        style = STYLES[row["outcome"]]
+        box = (row["left"], row["low"]), row["right"] - row["left"], row["high"] - row["low"]
+        ax.add_patch(Rectangle(*box, facecolor=style.colour, hatch=style.hatch, edgecolor=INK, linewidth=0, zorder=2))
+    # No time is below zero, though the first field reaches half a step further.
+    ax.set_xlim(max(0.0, cells["left"].min()), cells["right"].max())
+    ax.set_ylim(max(0.0, cells["low"].min()), cells["high"].max())
 
 
 def _names(ax: Axes, cells: pd.DataFrame) -> None:

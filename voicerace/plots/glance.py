@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from voicerace.plots.style import GREY, INK, STYLES, WARN, WIDTH, rc
+from voicerace.plots.style import DEFAULT_ERROR, GREY, INK, REPLY, RESULT, STYLES, TAKEN, WARN, WIDTH, rc
 from voicerace.plots.swimlane_rows import Lanes, lanes_of
 from voicerace.recording import Recording
 from voicerace.units import ms
@@ -28,10 +28,6 @@ _FOOT: Final = 0.5
 _LEFT: Final = 0.12
 _RIGHT: Final = 5.35
 _BAR: Final = 0.2
-_CALLS: Final = "#33658A"
-_REPLY: Final = "#0F6B4F"
-_RESULT: Final = "#0B5C8A"
-_ERROR: Final = "#8A4B00"
 #: Marks nearer to each other than this, in inches, share their words.
 _NEAR: Final = 0.16
 
@@ -151,11 +147,11 @@ def _until(strips: Sequence[Strip]) -> float:
 
 def _legend(ax: Axes) -> None:
     y = 0.2
-    ax.add_patch(Rectangle((_LEFT, y - 0.08), 0.34, 0.16, facecolor=_CALLS, linewidth=0))
+    ax.add_patch(Rectangle((_LEFT, y - 0.08), 0.34, 0.16, facecolor=TAKEN, linewidth=0))
     ax.text(_LEFT + 0.42, y, "the API is busy", fontsize=8.5, va="center")
-    ax.plot([1.72], [y], marker="o", markersize=7, color=_RESULT)
+    ax.plot([1.72], [y], marker="o", markersize=7, color=RESULT)
     ax.text(1.83, y, "result", fontsize=8.5, va="center")
-    ax.plot([2.42], [y], marker="^", markersize=7, color=_ERROR)
+    ax.plot([2.42], [y], marker="^", markersize=7, color=DEFAULT_ERROR)
     ax.text(2.53, y, "the component's own error", fontsize=8.5, va="center")
     ax.text(4.32, y, "↑", fontsize=11, va="center", fontweight="bold")
     ax.text(4.46, y, "request for the next response", fontsize=8.5, va="center")
@@ -194,7 +190,7 @@ class _Pen:
         left, right = self.x(low), self.x(self.until if high is None else high)
         if right - left < 0.01:
             return
-        colour = _REPLY if reply else _CALLS
+        colour = REPLY if reply else TAKEN
         look: dict[str, Any] = {"hatch": "//", "edgecolor": "#3F8F74"} if reply else {"edgecolor": colour}
         self.ax.add_patch(Rectangle((left, y), right - left, _BAR, facecolor=colour, linewidth=0, zorder=2, **look))
         words = "replies" if reply else "calls the function"
@@ -217,7 +213,7 @@ class _Pen:
             for number, own in enumerate(those):
                 self.ax.plot(
                     [x + _NEAR * number], [bar - 0.12], marker="o" if own else "^", markersize=7,
-                    color=_RESULT if own else _ERROR, zorder=4,
+                    color=RESULT if own else DEFAULT_ERROR, zorder=4,
                 )  # fmt: skip
             words = ", then ".join("result" if own else "component's error" for own in those)
             self.words(x, _NEAR * (len(those) - 1) + 0.1, bar - 0.12, words, INK, "normal")

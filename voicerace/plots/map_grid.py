@@ -15,9 +15,8 @@ from typing import Final
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
-from voicerace.plots.gap_map import cells_of, merged_cells
+from voicerace.plots.gap_map import cells_of, draw_fields
 from voicerace.plots.style import INK, STYLES, WARN, WIDTH, patch_of, rc
 from voicerace.tables.profiles import PROFILES
 from voicerace.verdict import OUTCOMES
@@ -112,12 +111,7 @@ def alt_maps(
 
 
 def _map(ax: Axes, cells: pd.DataFrame, claimed: bool) -> None:
-    for row in merged_cells(cells):
-        style = STYLES[row["outcome"]]
-        box = (row["left"], row["low"]), row["right"] - row["left"], row["high"] - row["low"]
-        ax.add_patch(Rectangle(*box, facecolor=style.colour, hatch=style.hatch, edgecolor=INK, linewidth=0, zorder=2))
-    ax.set_xlim(max(0.0, cells["left"].min()), cells["right"].max())
-    ax.set_ylim(max(0.0, cells["low"].min()), cells["high"].max())
+    draw_fields(ax, cells)
     ax.axvline(observed_gap_ms(), color="black", linewidth=1.8, linestyle=(0, (4, 2)), zorder=5)
     if claimed and cells[_Y].max() >= CLAIMED_MS[1]:
         for at in CLAIMED_MS:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from voicerace.plots.style import GREY, INK, WIDTH, rc
+from voicerace.plots.style import GREY, INK, RESULT, WIDTH, rc
 
 __all__ = ["PARTIES", "alt_setup", "plot_setup"]
 
@@ -89,7 +89,7 @@ def _party(ax: Axes, x: float, name: str, what: str, time: str) -> None:
             fontfamily="DejaVu Sans Mono",
             ha="center",
             va="center",
-            color="#0B5C8A",
+            color=RESULT,
         )
 
 
@@ -106,4 +106,4 @@ def _between(ax: Axes, start: float, stop: float, right: str, left: str, time: s
         away = -0.05 if beside == "bottom" else 0.06
         ax.text(middle, y + away, words, fontsize=7, ha="center", va=beside, linespacing=1.15)
     if time:
-        ax.text(middle, _TOP - 0.1, time, fontsize=8, fontfamily="DejaVu Sans Mono", ha="center", va="center", color="#0B5C8A")
+        ax.text(middle, _TOP - 0.1, time, fontsize=8, fontfamily="DejaVu Sans Mono", ha="center", va="center", color=RESULT)

@@ -7,7 +7,7 @@ from typing import Final
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, FancyArrowPatch
 
-from voicerace.plots.style import GREY, INK, WARN, new_axes, rc
+from voicerace.plots.style import GREY, INK, TAKEN, WARN, new_axes, rc
 from voicerace.tables.slot import SLOT, Occurrence, State
 
 __all__ = ["alt_slot", "arrows", "plot_slot"]
@@ -63,7 +63,7 @@ def plot_slot(ax: Axes | None = None) -> Axes:
         ax.axis("off")
         for state, (x, y) in _PLACES.items():
             holds = state in ("taken", "active")
-            look = {"facecolor": "#33658A" if holds else "white", "edgecolor": INK, "linewidth": 1.5, "zorder": 3}
+            look = {"facecolor": TAKEN if holds else "white", "edgecolor": INK, "linewidth": 1.5, "zorder": 3}
             ax.add_patch(Circle((x, y), _RADIUS, **look))
             ax.text(x, y, state, ha="center", va="center", fontweight="bold", color="white" if holds else INK, zorder=4)
         for (state, to, refused), events in arrows().items():

@@ -19,13 +19,34 @@ from matplotlib.patches import Patch
 from voicerace.errors import InputError
 from voicerace.verdict import OUTCOMES
 
-__all__ = ["GREY", "INK", "STYLES", "WARN", "OutcomeStyle", "figure_of", "glyph", "legend", "new_axes", "rc", "to_image"]
+__all__ = [
+    "DEFAULT_ERROR",
+    "GREY",
+    "INK",
+    "REPLY",
+    "RESULT",
+    "STYLES",
+    "TAKEN",
+    "WARN",
+    "OutcomeStyle",
+    "figure_of",
+    "glyph",
+    "legend",
+    "new_axes",
+    "rc",
+    "to_image",
+]
 
 INK: Final = "#1A1A1A"
 GREY: Final = "#595959"
 FAINT: Final = "#D9D9D9"
 #: The refusal, and everything else that should stop the eye.
 WARN: Final = "#B03A00"
+#: What holds the slot; a result, the component's own error, and a reply on their way.
+TAKEN: Final = "#33658A"
+RESULT: Final = "#0B5C8A"
+DEFAULT_ERROR: Final = "#8A4B00"
+REPLY: Final = "#0F6B4F"
 #: Width of a picture at column width, in inches; at 100 dots per inch that is about 700 pixels.
 WIDTH: Final = 7.1
 #: An SVG larger than this becomes a PNG.

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from voicerace.plots.sheet import AxesSheet, Sheet, SvgSheet
-from voicerace.plots.style import FAINT, GREY, INK, STYLES, WARN, WIDTH, rc
+from voicerace.plots.style import DEFAULT_ERROR, FAINT, GREY, INK, REPLY, RESULT, STYLES, TAKEN, WARN, WIDTH, rc
 from voicerace.plots.swimlane_rows import Lanes, Row, Window, lanes_of
 from voicerace.recording import Recording
 from voicerace.units import ms
@@ -30,17 +30,16 @@ _HEAD: Final = 1.02
 _FOOT: Final = 0.48
 _LABEL_PT: Final = 8.5
 _SILENCE_NS: Final = 1_000_000_000
-_SLOT: Final = "#33658A"
 _INKS: Final = {
     "plain": (GREY, 1.0),
     "call": (INK, 1.2),
-    "result": ("#0B5C8A", 1.8),
-    "default_error": ("#8A4B00", 1.8),
+    "result": (RESULT, 1.8),
+    "default_error": (DEFAULT_ERROR, 1.8),
     "create": (INK, 1.6),
     "refused": (WARN, 1.8),
     "refusal": (WARN, 2.0),
     "told": (WARN, 2.0),
-    "reply": ("#0F6B4F", 1.6),
+    "reply": (REPLY, 1.6),
 }
 _SIGNS: Final = {"result": "● ", "default_error": "▲ "}
 
@@ -217,7 +216,7 @@ class _Pen:
             self.sheet.text(x, 0.84, name, fontsize=9.5, fontweight="bold", ha="center", va="center")
             self.sheet.line([x, x], [_HEAD, self.height - _FOOT], color=GREY, linewidth=1.0, zorder=1)
         self.sheet.text(
-            _X["upstream"] + 0.45, 0.84, "slot", fontsize=9.5, fontweight="bold", ha="left", va="center", color=_SLOT
+            _X["upstream"] + 0.45, 0.84, "slot", fontsize=9.5, fontweight="bold", ha="left", va="center", color=TAKEN
         )
         self.sheet.text(
             0.1, self.height - 0.22,
@@ -245,9 +244,9 @@ class _Pen:
             taken = self.y(self.places.received[bar.create]) if bar.create is not None else created
             done = self.y(self.places.sent[bar.done]) if bar.done is not None else self.height - _FOOT
             if taken < created:
-                pale: dict[str, Any] = {"facecolor": "#CFE0EC", "edgecolor": _SLOT, "hatch": "////", "linewidth": 0.8}
+                pale: dict[str, Any] = {"facecolor": "#CFE0EC", "edgecolor": TAKEN, "hatch": "////", "linewidth": 0.8}
                 self.sheet.box((x, taken), _BAR, created - taken, zorder=3, **pale)
-            self.sheet.box((x, created), _BAR, done - created, facecolor=_SLOT, edgecolor=_SLOT, zorder=3)
+            self.sheet.box((x, created), _BAR, done - created, facecolor=TAKEN, edgecolor=TAKEN, zorder=3)
             held = "" if bar.held_ns is None else f"\nheld {_clock(bar.held_ns)} ms"
             if bar.open:
                 held = "\nnot done"
@@ -255,7 +254,7 @@ class _Pen:
             self.sheet.text(
                 x + _BAR + 0.05, max((taken + done) / 2 if done - taken < 1 else taken + 0.3, taken),
                 bar.response_id + (held if tall else ""),
-                fontsize=8, va="center", ha="left", color=_SLOT, linespacing=1.25,
+                fontsize=8, va="center", ha="left", color=TAKEN, linespacing=1.25,
             )  # fmt: skip
 
     def row(self, row: Row) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 from pydantic import Field, field_validator
 
-from voicerace.errors import InputError
-from voicerace.notebook_parameters import NotebookParameters
+from voicerace.notebook_parameters import NotebookParameters, names_in
 from voicerace.tables.releases import proxy_release
 
 __all__ = ["LetterParameters"]
@@ -49,14 +47,8 @@ class LetterParameters(NotebookParameters):
     @classmethod
     def _tags(cls, value: object, info: Any) -> tuple[str, ...]:
         name = str(info.field_name)
-        if isinstance(value, str):
-            try:
-                value = json.loads(value)
-            except ValueError:
-                value = [part.strip() for part in str(value).split(",")]
-        if isinstance(value, (list, tuple)) and value and all(isinstance(each, str) for each in value):
-            return tuple(dict.fromkeys(proxy_release(each, name).tag for each in value))
-        raise InputError(name, f"{value!r} is no list of tags", 'as ["0.9.1", "0.11.1"]')
+        tags = names_in(name, value, 'as ["0.9.1", "0.11.1"]')
+        return tuple(dict.fromkeys(proxy_release(each, name).tag for each in tags))
 
     @property
     def played(self) -> tuple[str, ...]:

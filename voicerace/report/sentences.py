@@ -35,6 +35,7 @@ __all__ = [
     "one_of_each",
     "releases",
     "run_rows",
+    "text_of",
 ]
 
 #: Unread places of a capture that a page lists one by one.
@@ -306,10 +307,11 @@ def run_rows(run: Run) -> pd.DataFrame:
     rows += [(f"version of {name}", value) for name, value in info["versions"].items()]
     rows += [(f"{part} {each['name']}", each.get("source", "")) for part, those in info["targets"].items() for each in those]
     rows += [("commit", info.get("commit") or "not in a repository"), ("seed", info["seed"]), ("clock", info["clock"])]
-    return pd.DataFrame([(name, _text(value)) for name, value in rows], columns=["what", "value"])
+    return pd.DataFrame([(name, text_of(value)) for name, value in rows], columns=["what", "value"])
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """A parameter's value in words."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {each}" for name, each in value.items())
     if isinstance(value, (list, tuple)):

@@ -10,7 +10,7 @@ from voicerace.plots.release_table import release_table
 from voicerace.plots.style import glyph
 from voicerace.report.blocks import Block, Table, Text
 from voicerace.report.material import Material
-from voicerace.report.sentences import MEANING
+from voicerace.report.sentences import MEANING, text_of
 from voicerace.tables.releases import PROXIES
 from voicerace.verdict import OUTCOMES
 
@@ -80,7 +80,7 @@ def _alike(along: dict[str, str], tag: str) -> str:
 def _run(material: Material) -> pd.DataFrame:
     info = material.info
     rows = [
-        (f"parameter {name}", _text(value)) for name, value in info["parameters"].items() if value not in ((), [], {}, None)
+        (f"parameter {name}", text_of(value)) for name, value in info["parameters"].items() if value not in ((), [], {}, None)
     ]
     rows += [(f"part {name}", f"{len(frame):,} rows") for name, frame in material.parts.items()]
     rows += [(f"version of {name}", value) for name, value in info["versions"].items()]
@@ -98,11 +98,3 @@ def _run(material: Material) -> pd.DataFrame:
         )
     rows += [(f"data/{name}", f"SHA-256 {digest}…") for name, digest in sorted(material.evidence.hashes.items())]
     return pd.DataFrame(rows, columns=["what", "value"])
-
-
-def _text(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {each}" for name, each in value.items())
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value))
-    return str(value)
