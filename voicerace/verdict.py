@@ -305,8 +305,11 @@ class _Judge(Passage):
         call = time_of(self.by_seq[facts.first_call], "upstream")
         last = max(time_of(self.by_seq[key], "upstream") for key in (*facts.calling.calls_done, *(o.key for o in facts.own)))
         deadline_ns = self.named_ns("deadline_ms", _DEADLINE_MS) or ns(_DEADLINE_MS)
-        settling = [*facts.refusals, *(r.heard for r in facts.heard if r.heard is not None), *[*self.order][end : end + 1]]
-        until = min([last + deadline_ns, *(time_of(self.by_seq[key], "upstream") for key in settling)])
+        # A refusal that comes to the proxy behind the close can be told to nobody: what counts is the proxy's order.
+        settling = [*facts.refusals, *(r.heard for r in facts.heard if r.heard is not None)]
+        reached = [time_of(self.by_seq[key], "proxy") or time_of(self.by_seq[key], "upstream") for key in settling]
+        ends = [time_of(self.by_seq[key], "upstream") for key in [*self.order][end : end + 1]]
+        until = min([last + deadline_ns, *reached, *ends])
         return any(call <= time_of(event, "proxy") < until for event in self.closes)
 
     def _goes_on_after(self, key: int) -> bool:

@@ -41,7 +41,7 @@ __all__ = ["Carrier", "Minded"]
 _RANK = {"upstream": 0, "proxy": 1, "component": 2, "app": 3, "user": 4}
 _HOST = ("component", "app", "user")
 _RENEWED = ("upstream", "proxy")
-#: The user's patience. It is longer than everything else, so it is kept out of the zone: see `Search`.
+#: The user's patience: it runs from turn to turn.
 PATIENCE = ("user", "deadline")
 _FROM_UPSTREAM = Link("upstream", "proxy")
 
@@ -116,8 +116,6 @@ class Carrier:
         else:
             party, name, _ = choice
             del at.timers[party, name]
-            if (party, name) == PATIENCE:
-                at.waited_us = None
             if party == "proxy":
                 self._books().gate.rings(name)
             self._apply(party, self._call(party, self.parties[party].timer, name))
@@ -257,8 +255,6 @@ class Carrier:
             elif isinstance(effect, Cancel):
                 if at.timers.pop((party, effect.name), None) is not None:
                     self._stirred = True
-                    if (party, effect.name) == PATIENCE:
-                        at.waited_us = None
             elif isinstance(effect, Close):
                 self._close(Link(party, effect.to), effect.code)
             elif isinstance(effect, Open):
@@ -287,8 +283,6 @@ class Carrier:
             return
         self._stirred = True
         self._at.timers[which] = Timer(effect.after, NEW, number)
-        if which == PATIENCE:
-            self._at.waited_us = 0
 
     def _send(self, sender: str, effect: Send) -> None:
         over = Link(sender, effect.to)

@@ -8,9 +8,9 @@ them, because ids differ from way to way (`Named`, `actual`).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from voicerace.explore.bounds import Bounds, Interval
 from voicerace.explore.carrier import PATIENCE, Carrier
@@ -30,7 +30,6 @@ Named: TypeAlias = Link | tuple[str, tuple[Hashable, ...], str]
 _FROM_UPSTREAM = Link("upstream", "proxy")
 #: Whoever a message from the upstream may concern at its arrival: the user looks on from there.
 _NEAR = ("proxy", "component", "app", "user")
-_PATIENCE: Named = (PATIENCE[0], (PATIENCE[1],), "deadline_ms")
 
 
 class Move(NamedTuple):
@@ -54,14 +53,12 @@ class Step(NamedTuple):
         moves: where it leads: one place, or two where it matters how late a response begins.
         watch: then the moment that says how late.
         follows: the link whose next message was sent together with the one that has just come.
-        patience: the user's patience is what it was (``kept``), begins now (``begun``) or is not tried (``over``).
         books: of a turn that is over with this step, the key of its books.
     """
 
     moves: tuple[Move, ...]
     watch: int | None
     follows: Link | None
-    patience: Literal["kept", "begun", "over"]
     books: int | None
 
 
@@ -74,7 +71,6 @@ class Place:
         choices: what may happen next: its name, the moment in which it was set, the least that it lasts, µs.
         due: moment and most, µs, of all that is pending.
         least, most: by moment, the longest least and the longest most of all that was set in it.
-        patience_us: the user's patience, which is running; None when it is not.
         steps: by choice, what it does.
         history_key: key of the turn's books.
         ended: nothing is pending at all.
@@ -85,15 +81,9 @@ class Place:
     due: tuple[tuple[int, int], ...]
     least: tuple[int, ...]
     most: tuple[int, ...]
-    patience_us: Interval | None
     history_key: int
     ended: bool
     steps: dict[Named, Step] = field(default_factory=dict)
-
-    @property
-    def quiet(self) -> bool:
-        """Nothing but the user's patience is pending."""
-        return not self.due
 
 
 class Places:
@@ -123,15 +113,9 @@ class Places:
         found = place.steps.get(choice)
         if found is None:
             found = place.steps[choice] = self._step(place, choice)
-            if len(place.steps) == len(place.choices) + (place.patience_us is not None):
+            if len(place.steps) == len(place.choices):
                 place.at = None
         return found
-
-    def options(self, place: Place, waited_us: int) -> Iterator[tuple[Named, int, int]]:
-        """What may happen next where the user has waited so long at most."""
-        yield from place.choices
-        if place.patience_us is not None and (place.quiet or waited_us >= place.patience_us[0]):
-            yield _PATIENCE, 0, 0
 
     # -- a step ------------------------------------------------------------------------------------------------------
 
@@ -140,14 +124,9 @@ class Places:
         if before is None:
             raise RuntimeError(f"{choice} is a choice that was not there when the place was met")
         self._probe(before)
-        if before.waited_us is not None:
-            before.waited_us = 1  # a mark: a step that leaves it leaves the patience as it is
         what = actual(before, choice)
         self._in_any_order(before, what)
         at = self.carrier.step(before, what)
-        patience: Literal["kept", "begun", "over"] = "over"
-        if (running := at.timers.get(PATIENCE)) is not None:
-            patience = "begun" if running.moment == NEW else "kept"
         follows = None
         if isinstance(choice, Link):
             gone, next_ = before.next_of(choice), at.next_of(choice)
@@ -155,12 +134,11 @@ class Places:
         books = turned(self.carrier, before, at)
         watch = before.watch
         if not _taken(before, at) or watch is None or at.watch == NEW:
-            return Step((self._move(at, None),), None, follows, patience, books)
+            return Step((self._move(at, None),), None, follows, books)
         # A response begins: late after what could have released it, or not.
         late = settled(self.carrier, at.copy(), late=True)
-        return Step(
-            (self._move(late, True), self._move(settled(self.carrier, at, late=False), False)), watch, follows, patience, books
-        )
+        moves = self._move(late, True), self._move(settled(self.carrier, at, late=False), False)
+        return Step(moves, watch, follows, books)
 
     def _in_any_order(self, before: Situation, choice: Choice) -> None:
         """Try what happens at the proxy or in the host before and behind each message of the upstream that nobody minds.
@@ -216,7 +194,6 @@ class Places:
         choices: list[tuple[Named, int, int]] = []
         due: list[tuple[int, int]] = []
         least, most = [0] * size, [0] * size
-        patience_us = None
 
         def spans(moment: int, interval: Interval) -> None:
             least[moment] = max(least[moment], interval[0])
@@ -232,9 +209,6 @@ class Places:
                     spans(flight.moment, interval)
         for (party, name), timer in at.timers.items():
             interval = self.bounds.timer(timer.after)
-            if (party, name) == PATIENCE:
-                patience_us = interval
-                continue
             choices.append(((party, _key_of(at, name), timer.after), timer.moment, interval[0]))
             due.append((timer.moment, interval[1]))
             spans(timer.moment, interval)
@@ -244,9 +218,7 @@ class Places:
         if ended:
             self._probe(at)
         history_key = at.history_key
-        return Place(
-            None if ended else at, tuple(choices), tuple(due), tuple(least), tuple(most), patience_us, history_key, ended
-        )
+        return Place(None if ended else at, tuple(choices), tuple(due), tuple(least), tuple(most), history_key, ended)
 
     def named(self, at: Situation) -> tuple[list[int], int]:
         """The pending moments in an order of their own, and the situation's key."""
@@ -261,8 +233,7 @@ class Places:
             parts.append(len(parts))
         named = [(party, tuple(map(str, _key_of(at, name))), timer) for (party, name), timer in at.timers.items()]
         for party, key, timer in sorted(named, key=lambda each: each[:2]):
-            patient = (party, *key) == PATIENCE
-            parts.append((party, key, timer.after, -1 if patient else order.setdefault(timer.moment, len(order))))
+            parts.append((party, key, timer.after, order.setdefault(timer.moment, len(order))))
         if at.watch is not None:
             parts.append(("watch", order.setdefault(at.watch, len(order))))
         parts.append(at.closed)
@@ -288,12 +259,12 @@ def _key_of(at: Situation, name: str) -> tuple[Hashable, ...]:
 
 
 def _rename(at: Situation, names: dict[int, int]) -> None:
-    """The situation with its moments under new names; the user's patience has none."""
+    """The situation with its moments under new names."""
     at.queues = {
         wire: tuple(f if f.moment is None else f._replace(moment=names[f.moment]) for f in flights)
         for wire, flights in at.queues.items()
     }
-    at.timers = {which: timer._replace(moment=names.get(timer.moment, 0)) for which, timer in at.timers.items()}
+    at.timers = {which: timer._replace(moment=names[timer.moment]) for which, timer in at.timers.items()}
     at.watch = None if at.watch is None else names[at.watch]
 
 

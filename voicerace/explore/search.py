@@ -6,10 +6,6 @@ the shortest way to it comes first, because every step is one event.
 
 Two things at the same instant: an event is strictly later than the one before, unless it was set by it, or follows it in
 one batch. So whatever is found does not rest on a coincidence, and both orders of a coincidence are explored.
-
-The user's patience (`deadline_ms`) is longer than anything else. It is kept out of the zones, as an upper bound on how
-long it has run; it may end when nothing else is pending, or when that bound says that it could. The times of the way to a
-finding are solved exactly in any case.
 """
 
 from __future__ import annotations
@@ -18,7 +14,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from voicerace.explore.bounds import Bounds
 from voicerace.explore.carrier import Carrier
@@ -27,10 +23,6 @@ from voicerace.explore.zone import START, Advance, Matrix, advance, at_most, cov
 from voicerace.recording import Link
 
 __all__ = ["Ending", "Reached", "Search", "Way"]
-
-
-#: Ways kept to an ending of the same books: the user's patience is not in the zones, so the shortest may have no times.
-_WAYS: Final = 8
 
 
 class Way(NamedTuple):
@@ -81,12 +73,11 @@ class Reached:
 class _Node:
     """A place in a zone."""
 
-    __slots__ = ("dead", "depth", "follows", "number", "place", "waited_us", "zone")
+    __slots__ = ("dead", "depth", "follows", "number", "place", "zone")
 
-    def __init__(self, place: Place, zone: Matrix, waited_us: int, depth: int, number: int, follows: Link | None) -> None:
+    def __init__(self, place: Place, zone: Matrix, depth: int, number: int, follows: Link | None) -> None:
         self.place = place
         self.zone = zone
-        self.waited_us = waited_us
         self.depth = depth
         self.number = number
         self.follows = follows
@@ -111,7 +102,7 @@ class Search:
         self.reached = Reached()
         self._seen: dict[Place, list[_Node]] = {}
         self._queue: deque[_Node] = deque()
-        self._ended: dict[tuple[int, bool], int] = {}
+        self._ended: set[tuple[int, bool]] = set()
 
     def run(self) -> Reached:
         """Explore.
@@ -120,7 +111,7 @@ class Search:
             Minded: begin anew.
         """
         first = self.places.start()
-        self._add(first.to, picked(START, Advance((0,), (0,)), first.kept), 0, 0, Way(-1, None), None)
+        self._add(first.to, picked(START, Advance((0,), (0,)), first.kept), 0, Way(-1, None), None)
         while self._queue:
             node = self._queue.popleft()
             if node.dead:
@@ -151,10 +142,10 @@ class Search:
         draws = random.Random(seed)
         for _ in range(walks):
             first = self.places.start()
-            node = _Node(first.to, picked(START, Advance((0,), (0,)), first.kept), 0, 0, 0, None)
+            node = _Node(first.to, picked(START, Advance((0,), (0,)), first.kept), 0, 0, None)
             while not node.place.ended:
                 ahead = [
-                    _Node(move.to, zone, self._waited(node, step, put), 0, 0, step.follows)
+                    _Node(move.to, zone, 0, 0, step.follows)
                     for _, step, put in self._steps(node)
                     for move in step.moves
                     if (zone := self._zone(node.zone, put, step, move)) is not None
@@ -176,28 +167,20 @@ class Search:
     def _steps(self, node: _Node) -> Iterator[tuple[Way, Step, Advance]]:
         """What can happen next."""
         place, zone = node.place, node.zone
-        for choice, moment, least in self.places.options(place, node.waited_us):
+        for choice, moment, least in place.choices:
             apart = choice != node.follows and not _at_now(zone, moment)
             put = advance(zone, place.due, moment, least, apart=apart)
             if put is not None:
                 yield Way(node.number, choice, apart), self.places.step(place, choice), put
 
-    @staticmethod
-    def _waited(node: _Node, step: Step, put: Advance) -> int:
-        """How long the user has waited then, at most, µs."""
-        if step.patience != "kept" or node.place.patience_us is None:
-            return 0
-        return min(node.waited_us + (put.after[0] >> 1), node.place.patience_us[1])
-
     def _go(self, node: _Node, step: Step, way: Way, put: Advance) -> None:
-        waited_us = self._waited(node, step, put)
-        if step.books is not None and self._ended.get((step.books, False), 0) < _WAYS:
+        if step.books is not None and (step.books, False) not in self._ended:
             self.ways.append(way)
             self._end(len(self.ways) - 1, node.depth + 1, step.books, last=False)
         for move in step.moves:
             zone = self._zone(node.zone, put, step, move)
             if zone is not None:
-                self._add(move.to, zone, waited_us, node.depth + 1, way._replace(late=move.late), step.follows)
+                self._add(move.to, zone, node.depth + 1, way._replace(late=move.late), step.follows)
 
     @staticmethod
     def _zone(before: Matrix, put: Advance, step: Step, move: Move) -> Matrix | None:
@@ -212,21 +195,21 @@ class Search:
 
     # -- keeping -----------------------------------------------------------------------------------------------------
 
-    def _add(self, place: Place, zone: Matrix, waited_us: int, depth: int, way: Way, follows: Link | None) -> None:
+    def _add(self, place: Place, zone: Matrix, depth: int, way: Way, follows: Link | None) -> None:
         """Keep a node unless it has nothing new."""
         self.reached.met += 1
         nodes = self._seen.setdefault(place, [])
         least, most = place.least, place.most
         for each in nodes:
-            if each.waited_us >= waited_us and covered(zone, each.zone, least, most):
+            if covered(zone, each.zone, least, most):
                 return
         for each in nodes:
-            if waited_us >= each.waited_us and covered(each.zone, zone, least, most):
+            if covered(each.zone, zone, least, most):
                 each.dead = True
         nodes[:] = [each for each in nodes if not each.dead]
         number = len(self.ways)
         self.ways.append(way)
-        node = _Node(place, zone, waited_us, depth, number, follows)
+        node = _Node(place, zone, depth, number, follows)
         nodes.append(node)
         if place.ended:
             self._end(number, depth, place.history_key, last=True)
@@ -234,9 +217,8 @@ class Search:
             self._queue.append(node)
 
     def _end(self, node: int, depth: int, key: int, *, last: bool) -> None:
-        ways = self._ended.get((key, last), 0)
-        if ways < _WAYS:
-            self._ended[key, last] = ways + 1
+        if (key, last) not in self._ended:
+            self._ended.add((key, last))
             self.reached.endings.append(Ending(node, depth, key, last))
 
 

@@ -105,7 +105,6 @@ class Situation:
         history_key: its key, as a number.
         base: ids given out before the turn.
         watch: the last moment that could have released the create of a result which has no reply yet.
-        waited_us: since the user's patience began, at most; None while nobody waits.
     """
 
     states: dict[str, Any]
@@ -117,13 +116,12 @@ class Situation:
     history_key: int = -1
     base: Base = field(default_factory=Base)
     watch: int | None = None
-    waited_us: int | None = None
 
     def copy(self) -> Situation:
         """A situation that the next step may change; states and books are cloned by whoever changes them."""
         return Situation(
             dict(self.states), dict(self.keys), dict(self.queues), dict(self.timers), self.closed,
-            self.history, self.history_key, self.base, self.watch, self.waited_us,
+            self.history, self.history_key, self.base, self.watch,
         )  # fmt: skip
 
     def next_of(self, wire: Link) -> Flight | None:
