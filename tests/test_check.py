@@ -13,6 +13,7 @@ import pytest
 from tests.support.odd_proxies import odd_proxy
 from voicerace.check import Wrong, check_virtual, junit, sessions
 from voicerace.cli import main
+from voicerace.explore.finding import read_findings
 from voicerace.tables.checks import CASES
 from voicerace.tables.gate import RULES
 from voicerace.tables.handlers import HANDLERS
@@ -131,3 +132,30 @@ def test_a_proxy_that_only_looks_well_fails_and_is_told_why(
     status, words, said = checked(spoil, monkeypatch, capsys)
     assert (status, words) == (1, wrong), said
     assert why in said
+
+
+FINDINGS = Path(__file__).parents[1] / "data" / "explore"
+
+
+@pytest.mark.parametrize("release", ["0.9.4", "0.11.1"])
+def test_the_ways_in_which_a_release_failed_are_played_too(release: str, capsys: pytest.CaptureFixture[str]) -> None:
+    file = FINDINGS / f"{release}.json"
+    findings = read_findings(file)
+    assert main(["check", "--proxy", "model:reference", "--findings", str(file)]) == 0
+    assert f"{len(CASES) + len(findings)} of {len(CASES) + len(findings)} sessions passed" in capsys.readouterr().out
+    report = check_virtual(release, release, findings=findings)
+    ways = report.checked[len(CASES) :]
+    assert len(ways) == len(findings) > 0
+    for finding, each in zip(findings, ways, strict=True):
+        assert finding.name in each.case.name
+        # `noisy` by speech alone is what no gate can avoid.
+        assert each.wrong or each.case.allowed & {finding.signature.outcome}, each.case.name
+
+
+def test_findings_that_are_none_are_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = json.loads((FINDINGS / "0.9.4.json").read_text("utf-8"))["findings"][0]
+    (tmp_path / "no.json").write_text("{}")
+    (tmp_path / "story.json").write_text(json.dumps(record | {"story": "another"}))
+    for file in ("no.json", "story.json", "missing.json"):
+        assert main(["check", "--findings", str(tmp_path / file)]) == 2
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1

@@ -1,5 +1,8 @@
 """The acceptance test for a proxy: the sessions of `tables.checks`, and what came of each. For a fix, and for CI.
 
+To these come, where they are given, the sessions of findings: ways in which some release failed, each with its own time for
+every timer and message, whoever is the proxy now.
+
 A session passes when every tool turn in it was shown to come to a good end; what was not shown is no success. Beside the
 outcomes of a verdict it may fail as ``wedged``; as ``unconfigured``: the app was told that its Settings are applied, and no
 session.update was ever sent; as ``unheard``: the proxy passed nothing of the reply on to the host.
@@ -7,8 +10,8 @@ session.update was ever sent; as ``unheard``: the proxy passed nothing of the re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 from xml.etree import ElementTree as ET
 
@@ -16,8 +19,12 @@ from voicerace.engines.background import play_all
 from voicerace.engines.live import Live
 from voicerace.engines.session import Session
 from voicerace.engines.virtual import simulate
+from voicerace.explore.finding import Finding
+from voicerace.explore.replay import session_for
+from voicerace.explore.stories import STORIES
 from voicerace.recording import Recording
-from voicerace.tables.checks import CASES, Case
+from voicerace.tables.checks import CASES, ERROR_FIRST, Case
+from voicerace.tables.releases import ProxyRelease, proxy_release
 from voicerace.verdict import Verdict, judge
 
 __all__ = ["WORDS", "Checked", "Report", "Wrong", "check_live", "check_virtual", "junit"]
@@ -88,14 +95,45 @@ class Report:
         return min(self.failed, key=lambda each: ("unknown" in each.wrong, each.steps), default=None)
 
 
-def sessions(release: str) -> list[tuple[Case, Session]]:
-    """The cases as sessions with the component of `release`."""
-    return [(case, Session.of(release=release, **case.settings)) for case in CASES]
+def sessions(release: str, findings: Sequence[Finding] = ()) -> list[tuple[Case, Session]]:
+    """The cases as sessions with the component of `release`, then those of findings, with the component of each.
+
+    Raises:
+        InputError: a finding is about nothing we know.
+    """
+    ours = [(case, Session.of(release=release, **case.settings)) for case in CASES]
+    proxy = proxy_release(release)
+    return [*ours, *(_played_by(proxy, each) for each in findings)]
 
 
-def check_virtual(target: str, release: str, allowed: Iterable[str] = ()) -> Report:
-    """Check the model of a release, in virtual time."""
-    return Report(target, [_checked(case, simulate(session), allowed) for case, session in sessions(release)])
+def _played_by(proxy: ProxyRelease, finding: Finding) -> tuple[Case, Session]:
+    """A finding's session with another proxy, as a case; allowed is what the reference gate cannot avoid either.
+
+    Raises:
+        InputError: it is about nothing we know.
+    """
+    session = replace(session_for(finding), release=proxy)
+    scenario = STORIES[finding.story].scenario
+    by = {each.by for each in scenario.inputs}
+    unavoidable = {
+        "stale": finding.handler in ERROR_FIRST,
+        "noisy": "voice" in by,
+        "abandoned": "loss" in by,
+        "no_result": scenario.tool_end == "none",
+    }
+    name = f"{finding.release} {finding.name} ({finding.story} {finding.handler})"
+    allowed = frozenset(word for word, holds in unavoidable.items() if holds)
+    case = Case(name, {"scenario": finding.story, "handler": finding.handler}, allowed)
+    return case, session
+
+
+def check_virtual(target: str, release: str, allowed: Iterable[str] = (), findings: Sequence[Finding] = ()) -> Report:
+    """Check the model of a release, in virtual time.
+
+    Raises:
+        InputError: a finding is about nothing we know.
+    """
+    return Report(target, [_checked(case, simulate(session), allowed) for case, session in sessions(release, findings)])
 
 
 def check_live(
@@ -105,6 +143,7 @@ def check_live(
     allowed: Iterable[str] = (),
     at_once: int = 8,
     tick: Callable[[], object] = lambda: None,
+    findings: Sequence[Finding] = (),
 ) -> Report:
     """Check what is behind a live engine, on real sockets.
 
@@ -115,11 +154,12 @@ def check_live(
         allowed: outcomes that are let through everywhere.
         at_once: sessions side by side; they delay each other by milliseconds, which the cases leave room for.
         tick: called for every session that has ended.
+        findings: whose sessions are played too.
 
     Raises:
-        InputError: the target does not start.
+        InputError: the target does not start, or a finding is about nothing we know.
     """
-    planned = sessions(release)
+    planned = sessions(release, findings)
     found: dict[int, Checked] = {}
     waiting = [(number, session) for number, (_, session) in enumerate(planned)]
     for number, recording in play_all(engine, waiting, at_once):

@@ -18,6 +18,7 @@ from voicerace.cli import options, text
 from voicerace.cli.printing import print_json, print_lines, writing
 from voicerace.cli.targets import Targets, played_as, sigterm_interrupts, takes_targets
 from voicerace.errors import InputError
+from voicerace.explore.finding import read_findings
 from voicerace.outcomes import OUTCOMES
 from voicerace.recording import write_recordings
 from voicerace.tables.checks import CASES
@@ -33,6 +34,13 @@ def check(
         list[str] | None,
         typer.Option(metavar="OUTCOME", help="Let an outcome through, or " + " | ".join(WORDS) + "; may be repeated."),
     ] = None,
+    findings: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE.json",
+            help="Plays the findings of `voicerace explore --out` too, each by its times; may be repeated.",
+        ),
+    ] = None,
     at_once: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Live sessions side by side.")] = 8,
     junit_file: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Where to write JUnit XML.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE.jsonl", help="Keeps the recordings of what failed.")] = None,
@@ -42,6 +50,7 @@ def check(
 
     A model:TAG is checked in virtual time, anything else on real sockets with the mock API. What no proxy can avoid is
     let through: `stale` where the component's own error is the first result, `noisy` where the server asks as well.
+    With --findings the proxy also passes the ways in which another failed, down to the single message.
     """
     allowed = tuple(allow or ())
     _allowed(allowed)
@@ -52,12 +61,13 @@ def check(
     if proxy.kind == "url" and targets.listen is None:
         raise InputError("listen", "is missing", "where the running proxy finds its upstream, with --upstream mock")
     tag = played_as(proxy, release)
+    known = [each for path in findings or () for each in read_findings(path)]
     if proxy.kind == "model" and not targets.live:
-        report = check_virtual(proxy.name, tag, allowed)
+        report = check_virtual(proxy.name, tag, allowed, known)
     else:
         watched = replace(targets, upstream=targets.upstream or "mock") if proxy.kind == "url" else targets
-        with tqdm(total=len(CASES), unit="session", file=sys.stderr, disable=None) as bar, sigterm_interrupts():
-            report = check_live(proxy.name, tag, lambda: watched.engine(proxy), allowed, at_once, bar.update)
+        with tqdm(total=len(CASES) + len(known), unit="session", file=sys.stderr, disable=None) as bar, sigterm_interrupts():
+            report = check_live(proxy.name, tag, lambda: watched.engine(proxy), allowed, at_once, bar.update, known)
     if junit_file is not None:
         writing(junit_file, lambda: junit_file.write_text(junit(report), "utf-8"))
     if out is not None:

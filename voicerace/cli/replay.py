@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -21,7 +20,7 @@ from voicerace.cli.targets import Targets, sigterm_interrupts, takes_targets
 from voicerace.engines.live import upstream_of
 from voicerace.engines.targets import ProxyTarget
 from voicerace.errors import InputError
-from voicerace.explore.finding import Finding
+from voicerace.explore.finding import Finding, read_findings
 from voicerace.explore.replay import Replay, replayed, replays
 from voicerace.explore.signature import Signature
 
@@ -49,7 +48,7 @@ def replay(
 
     `order not kept`: the machine was too busy for the room that a finding leaves, which says nothing of the finding.
     """
-    findings = _read(finding, name)
+    findings = read_findings(finding, name)
     if not findings:
         raise InputError(str(finding), "no findings in it", "a file of `voicerace explore --out` with findings")
     proxy = targets.one_proxy(findings[0].release) if targets.live else None
@@ -143,26 +142,3 @@ def _words(sign: Signature | None) -> str:
     count = f"{sign.results} result{'' if sign.results == 1 else 's'}"
     held = f", in {sign.holder}" if sign.holder else ""
     return f"{sign.outcome}: create for {sign.writer}, by {sign.cleared_by or 'nothing'}{held}, {count}"
-
-
-def _read(path: Path, name: str | None) -> list[Finding]:
-    """The findings of a file, or the one with a name.
-
-    Raises:
-        InputError: the file is none, or holds none of this name.
-    """
-    try:
-        record = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise InputError(str(path), error.strerror or "cannot be read") from None
-    except ValueError as error:
-        raise InputError(str(path), f"no JSON ({error})", "a file of `voicerace explore --out`") from None
-    listed = record.get("findings") if isinstance(record, dict) else None
-    records = listed if isinstance(listed, list) else [record]
-    found = [Finding.from_json(each) for each in records]
-    if name is not None:
-        names = [each.name for each in found]
-        found = [each for each in found if each.name == name]
-        if not found:
-            raise InputError("name", f"{name!r} is not in {path}", f"allowed are {', '.join(names) or 'none'}")
-    return found

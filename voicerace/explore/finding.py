@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from voicerace.engines.schedule import Schedule
 from voicerace.errors import InputError
 from voicerace.explore.signature import Signature
 
-__all__ = ["Finding", "name_of", "sentence_of"]
+__all__ = ["Finding", "name_of", "read_findings", "sentence_of"]
 
 _EVENTS: Final = {
     "T": "response.output_text.done",
@@ -147,3 +149,26 @@ class Finding:
             if isinstance(error, InputError):
                 raise
             raise InputError("finding", f"{type(error).__name__} ({error})", "one of `voicerace explore --json`") from None
+
+
+def read_findings(path: Path, name: str | None = None) -> list[Finding]:
+    """The findings of a file of `voicerace explore --out`, or the one with a name.
+
+    Raises:
+        InputError: the file is none, or holds none of this name.
+    """
+    try:
+        record = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise InputError(str(path), error.strerror or "cannot be read") from None
+    except ValueError as error:
+        raise InputError(str(path), f"no JSON ({error})", "a file of `voicerace explore --out`") from None
+    listed = record.get("findings") if isinstance(record, dict) else None
+    records = listed if isinstance(listed, list) else [record]
+    found = [Finding.from_json(each) for each in records]
+    if name is not None:
+        names = [each.name for each in found]
+        found = [each for each in found if each.name == name]
+        if not found:
+            raise InputError("name", f"{name!r} is not in {path}", f"allowed are {', '.join(names) or 'none'}")
+    return found

@@ -8,7 +8,7 @@ __all__ = ["RULES", "Rule"]
 
 Rule: TypeAlias = Literal["server_events", "when_free", "at_once", "coalesce", "every_call", "once", "retry", "unless_known"]
 
-#: Rule -> what it says. `voicerace explore --without RULE` shows what each is for.
+#: Rule -> what it says. `--release reference-without-RULE` is the gate that lacks one.
 RULES: Final[dict[Rule, str]] = {
     "server_events": "the slot is free when response.done of the response that held it has come, not when its text is done",
     "when_free": "a create waits until the slot is free and no other create is unanswered",
