@@ -10,7 +10,9 @@ import pytest
 
 from voicerace.explore.finding import Finding
 from voicerace.explore.replay import replayed
-from voicerace.tables.releases import proxy_release
+from voicerace.tables.releases import component_for, proxy_release
+from voicerace.tables.workarounds import WORKAROUNDS, why_not
+from voicerace.workarounds import BOUNDS
 
 DATA = Path(__file__).parents[1] / "data" / "explore"
 RELEASES = ("0.9.1", "0.9.4", "0.10.2", "0.11.1")
@@ -45,3 +47,14 @@ def test_the_times_of_a_finding_give_the_same_in_virtual_time(release: str) -> N
     for finding in found[:: max(1, len(found) // SAMPLE)]:
         assert finding.release == release
         assert replayed(finding).confirmed, finding.name
+
+
+def test_the_workarounds_are_those_of_the_tables() -> None:
+    record = json.loads((DATA.parent / "workarounds.json").read_text("utf-8"))
+    assert record["bounds"] == list(BOUNDS)
+    told = {(each["release"], each["workaround"]): each for each in record["effects"]}
+    assert set(told) == {(release, name) for release in RELEASES for name in WORKAROUNDS}
+    for (release, name), each in told.items():
+        row = proxy_release(release)
+        assert each["why_not"] == why_not(name, row, component_for(row).tag, "return")
+        assert each["typescript"] == WORKAROUNDS[name].typescript

@@ -25,6 +25,8 @@ __all__ = ["Course", "Step", "dated", "retraced", "schedule", "solved"]
 #: Room beyond which nothing is gained, µs.
 _ROOM_US: Final = 50_000
 _HOST: Final = ("component", "app", "user")
+#: Each of its messages may be what the user waits for.
+_SHOWN: Final = Link("upstream", "proxy")
 
 
 class _Constraint(NamedTuple):
@@ -95,6 +97,11 @@ def retraced(carrier: Carrier, way: Sequence[Way], bounds: Bounds) -> Course:
         if (met := last_at.get(place)) is not None and met != set_in and not together:
             add(_Constraint(met, moment, 0, 1))
         last_at[place] = moment
+        # What the user looks at comes to him one by one, wherever it happens: his next words hang on the order.
+        if choice == _SHOWN or _changes_the_user(before, at):
+            if (seen := last_at.get("seen")) is not None and seen != set_in and not together:
+                add(_Constraint(seen, moment, 0, 1))
+            last_at["seen"] = moment
         # The user hears of what passes at the proxy: what he says is before or behind it.
         if party in ("user", "proxy"):
             other = last_at.get("proxy" if party == "user" else "user")
@@ -118,6 +125,12 @@ def retraced(carrier: Carrier, way: Sequence[Way], bounds: Bounds) -> Course:
         if flight is not None and flight.moment is not None:
             course.constraints.append(_Constraint(len(way), flight.moment, bounds.wire(*wire)[1]))
     return course
+
+
+def _changes_the_user(before: Situation, at: Situation) -> bool:
+    """Whether a step changes what the user knows, or when he will say something."""
+    own = ({which: each for which, each in one.timers.items() if which[0] == "user"} for one in (before, at))
+    return before.keys["user"] != at.keys["user"] or next(own) != next(own)
 
 
 def _dropped(course: Course, before: Situation, at: Situation, choice: Choice, moment: int, bounds: Bounds) -> None:
