@@ -91,7 +91,8 @@ def test_the_folder_is_the_same_whoever_plays(whole: Path, tmp_path: Path, execu
         (["--jobs", "0"], "jobs: 0"),
         (["--jobs", "-3"], "jobs: -3"),
         (["--dask", "nowhere"], "dask: nowhere"),
-        (["--live", "--jobs", "2"], "jobs: given to a live sweep"),
+        (["--live", "--jobs", "-1"], "jobs: -1 in a live sweep"),
+        (["--live", "--jobs", "2", "--proxy", "ws://127.0.0.1:1"], "jobs: 2 with a proxy at an address"),
         (["--live", "--dask", "tcp://127.0.0.1:1"], "dask: given to a live sweep"),
     ],
 )

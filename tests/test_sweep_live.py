@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pandas as pd
 import pytest
 
 from voicerace.cli import main
+from voicerace.engines.live import Live
 from voicerace.engines.targets import ProxyTarget, UpstreamTarget
 from voicerace.errors import InputError
 from voicerace.recording import Recording
@@ -65,6 +67,30 @@ def test_a_complete_sweep_is_not_gone_on_with(run: Run) -> None:
     live = LiveSweep([ProxyTarget.of("model:0.9.1"), ProxyTarget.of("model:0.9.4")], at_once=4)
     with pytest.raises(InputError, match="complete"):
         sweep({"times": TIMES, "trials": 2}, out=run.folder, progress=False, live=live, resume=True)
+
+
+@pytest.mark.parametrize("jobs", [2, 3])
+def test_proxies_side_by_side_give_the_same_rows(run: Run, tmp_path: Path, jobs: int) -> None:
+    """Two targets at once, or two proxies of the first and one of the second: nothing shows but in what was measured."""
+    live = LiveSweep([ProxyTarget.of("model:0.9.1"), ProxyTarget.of("model:0.9.4")], at_once=2, canary=False, jobs=jobs)
+    other = sweep({"times": TIMES, "trials": 2}, out=tmp_path / "run", progress=False, live=live)
+    assert other.info["targets"]["side_by_side"] == jobs
+    measured = [name for name in run.trials.columns if name.endswith(("_achieved", "margin_ms", "lead_ms", "dead_air_ms"))]
+    pd.testing.assert_frame_equal(other.trials.drop(columns=measured), run.trials.drop(columns=measured))
+
+
+def test_a_proxy_that_does_not_start_ends_those_beside_it(tmp_path: Path) -> None:
+    class Broken(LiveSweep):
+        def _engine(self, proxy: ProxyTarget, log: Path | None) -> Live:
+            if proxy.name == "model:0.9.4":
+                raise InputError("proxy", "does not start")
+            return super()._engine(proxy, log)
+
+    live = Broken([ProxyTarget.of("model:0.9.1"), ProxyTarget.of("model:0.9.4")], canary=False, jobs=2)
+    with pytest.raises(InputError, match="does not start"):
+        sweep({"times": TIMES}, out=tmp_path / "run", progress=False, live=live)
+    assert not Run.open(tmp_path / "run").complete
+    assert "live sessions" not in {each.name for each in threading.enumerate()}
 
 
 def command(out: Path, *more: str) -> list[str]:

@@ -146,8 +146,11 @@ class Ledger:
             return
         if sender == "proxy":
             self._client(payload, key)
-        else:
-            self._server(payload, key)
+            return
+        kind = payload.get("type")
+        rule = self._rules.get(kind) if isinstance(kind, str) else None
+        if rule is not None:
+            rule(self, payload, key)
 
     # -- questions ---------------------------------------------------------------------------------------------------
 
@@ -201,25 +204,32 @@ class Ledger:
                 if not (isinstance(asked, Mapping) and asked.get("conversation") == "none"):
                     self.creates.append(Create(key, len(self.outputs)))
 
-    def _server(self, event: Mapping[str, Any], key: int) -> None:
-        kind = event.get("type")
-        rule = self._rules.get(kind) if isinstance(kind, str) else None
-        if rule is not None:
-            rule(self, event, key)
-            return
-        response = self.responses.get(str(event.get("response_id")))
+    def _response(self, event: Mapping[str, Any]) -> Response | None:
+        """The response of whose content an event tells."""
+        return self.responses.get(str(event.get("response_id")))
+
+    def _item_added(self, event: Mapping[str, Any], key: int) -> None:
+        response = self._response(event)
         if response is None:
             return
-        if kind == "response.output_item.added":
-            item = realtime.item_of(event)
-            if item.get("type") == "function_call":
-                if str(item.get("call_id")) not in response.calls:
-                    response.calls.append(str(item.get("call_id")))
-            elif item.get("type") == "message":
-                response.message = True
-        elif kind == realtime.ARGUMENTS_DONE:
+        item = realtime.item_of(event)
+        if item.get("type") == "function_call":
+            if str(item.get("call_id")) not in response.calls:
+                response.calls.append(str(item.get("call_id")))
+        elif item.get("type") == "message":
+            response.message = True
+
+    def _call_complete(self, event: Mapping[str, Any], key: int) -> None:
+        response = self._response(event)
+        if response is not None:
             response.calls_done.append(key)
-        elif response.heard is None and _carries_output(event):
+
+    def _heard(self, event: Mapping[str, Any], key: int) -> None:
+        """Some of a reply's text or audio."""
+        response = self._response(event)
+        if response is None or response.heard is not None:
+            return
+        if event.get("delta") or event.get("text") or event.get("transcript"):
             response.heard = key
 
     def _ended(self, event: Mapping[str, Any], key: int) -> None:
@@ -310,9 +320,11 @@ class Ledger:
 
     def _confirmed(self, event: Mapping[str, Any], key: int) -> None:
         item = realtime.item_of(event)
+        if item.get("type") != "function_call_output":
+            return
         # Added and done name the same item: it confirms one output, once.
         item_id = str(item.get("id"))
-        if item.get("type") != "function_call_output" or item_id in self._confirming:
+        if item_id in self._confirming:
             return
         self._confirming.add(item_id)
         for output in self.outputs:
@@ -320,7 +332,7 @@ class Ledger:
                 output.confirmed = key
                 return
 
-    #: What an event of the server's does to the books; those of a response's content are in `_server`.
+    #: What an event of the server's does to the books; all others do nothing to them.
     _rules: ClassVar[Mapping[str, Callable[[Ledger, Mapping[str, Any], int], None]]] = {
         realtime.SESSION_CREATED: _connected,
         realtime.RESPONSE_CREATED: _created,
@@ -331,6 +343,9 @@ class Ledger:
         realtime.ITEM_CREATED: _confirmed,
         input_audio.SPEECH_STARTED: _heard_speech,
         input_audio.COMMITTED: _heard_speech,
+        realtime.OUTPUT_ADDED: _item_added,
+        realtime.ARGUMENTS_DONE: _call_complete,
+        **dict.fromkeys(realtime.HEARD, _heard),
     }
 
 
@@ -341,13 +356,6 @@ def _reason(details: object) -> str | None:
     error = details.get("error")
     found = details.get("reason") or (error.get("code") if isinstance(error, Mapping) else None)
     return None if found is None else str(found)
-
-
-def _carries_output(event: Mapping[str, Any]) -> bool:
-    """Whether an event has some of a reply's text or audio in it."""
-    if str(event.get("type")) not in realtime.HEARD:
-        return False
-    return bool(event.get("delta") or event.get("text") or event.get("transcript"))
 
 
 def _may_answer_create(error: Mapping[str, Any]) -> bool:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -38,7 +38,8 @@ class Fixed:
     values_ns: tuple[int, ...]
 
     def draw_ns(self, index: int, rng: random.Random) -> int:
-        return self.values_ns[min(index, len(self.values_ns) - 1)]
+        values = self.values_ns
+        return values[index] if index < len(values) else values[-1]
 
     def __str__(self) -> str:
         return _fixed_text(self.values_ns)
@@ -239,6 +240,11 @@ class Times:
 
     def to_json(self) -> dict[str, str]:
         """Time name -> its text in the grammar."""
+        return dict(self._texts)
+
+    @cached_property
+    def _texts(self) -> Mapping[str, str]:
+        """Written into the recording of every session of a sweep."""
         return {name: str(value) for name, value in self.values.items()}
 
 

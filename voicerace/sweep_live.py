@@ -1,4 +1,4 @@
-"""The live part of a sweep: its targets one after another, every session of the grid against each."""
+"""The live part of a sweep: every session of the grid against each target, by one proxy or by several side by side."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from voicerace.canary import canary
-from voicerace.engines.background import play_all
+from voicerace.engines.background import Share, play_shares
 from voicerace.engines.live import Live, upstream_of
 from voicerace.engines.session import Session
 from voicerace.engines.targets import ProxyTarget, UpstreamTarget
@@ -28,7 +28,10 @@ class LiveSweep:
     Attributes:
         proxies: one or more, in order.
         upstream: the same for all; None for a mock (for a running proxy: its own, unseen).
-        at_once: sessions side by side; sessions of one process delay each other, which shows in their achieved times.
+        at_once: sessions side by side at each proxy; sessions of one process delay each other, which shows in their achieved
+            times.
+        jobs: proxies side by side, each a process of its own where it is a checkout's; more than there are targets, and
+            each target gets several. The rows are the same, in the same order.
         max_sessions: an API that somebody pays for is met at most this often; required there.
         listen, silence_s: see `voicerace.engines.live.Live`.
         canary: before the first trial, play a session whose end is known against each target (`voicerace.canary`).
@@ -41,6 +44,13 @@ class LiveSweep:
     listen: tuple[str, int] | None = None
     silence_s: float | None = None
     canary: bool = True
+    jobs: int = 1
+
+    def __post_init__(self) -> None:
+        if self.jobs < 1:
+            raise InputError("jobs", f"{self.jobs} in a live sweep", "1 or more proxies side by side")
+        if self.jobs > 1 and (self.listen is not None or any(proxy.kind == "url" for proxy in self.proxies)):
+            raise InputError("jobs", f"{self.jobs} with a proxy at an address", "--at-once: nobody here starts another of it")
 
     @property
     def computable(self) -> bool:
@@ -55,6 +65,7 @@ class LiveSweep:
             "proxy": [each.to_json() for each in self.proxies],
             "upstream": [{"name": name} for name in dict.fromkeys(names)],
             "at_once": self.at_once,
+            "side_by_side": self.jobs,
         }
 
     def planned(self, spec: SweepSpec) -> list[tuple[int, Session]]:
@@ -101,16 +112,20 @@ class LiveSweep:
     ) -> Generator[tuple[int, Recording, str | None]]:
         """Play what is left of a plan of `planned` trials; yields (number, recording, None) as sessions end.
 
-        The output of a checkout's proxy goes to ``proxy-NAME.log`` in the folder.
+        The output of a checkout's proxy goes to ``proxy-NAME.log`` in the folder, of a second one of it to
+        ``proxy-NAME-2.log``.
         """
         size = planned // len(self.proxies)
+        each_has = -(-self.jobs // len(self.proxies))
+        shares: list[Share[int]] = []
         for position, proxy in enumerate(self.proxies):
             own = [(number, session) for number, (_, session) in left if number // size == position]
-            if own:
-                log = folder / f"proxy-{proxy.name.partition(':')[2]}.log" if proxy.kind == "backend" else None
-                engine = partial(self._engine, proxy, log)
-                for number, recording in play_all(engine, own, self.at_once):
-                    yield number, recording, None
+            for first in range(min(each_has, len(own))):
+                name = f"proxy-{proxy.name.partition(':')[2]}{f'-{first + 1}' if first else ''}.log"
+                log = folder / name if proxy.kind == "backend" else None
+                shares.append((partial(self._engine, proxy, log), own[first::each_has]))
+        for number, recording in play_shares(shares, self.jobs, self.at_once):
+            yield number, recording, None
 
     def _engine(self, proxy: ProxyTarget, log: Path | None) -> Live:
         return Live(proxy, self.upstream, log=log, listen=self.listen, silence_s=self.silence_s)

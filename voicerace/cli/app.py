@@ -256,10 +256,10 @@ def sweep(
     seed: options.Seed = 0,
     ties: Annotated[bool, typer.Option("--ties/--no-ties", help="Look for ties: several sessions per trial.")] = True,
     keep: Annotated[int, typer.Option(metavar="N", help="Keep all recordings up to N trials; live, all.")] = 200,
-    at_once: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="Live sessions side by side.")] = 1,
+    at_once: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="Live sessions side by side, at each proxy.")] = 1,
     max_sessions: options.MaxSessions = None,
     canary: Annotated[bool, typer.Option("--canary/--no-canary", help="Live: first a session whose end is known.")] = True,
-    jobs: Annotated[int, typer.Option(metavar="N", help="Processes, in virtual time; -1: one per core.")] = 1,
+    jobs: Annotated[int, typer.Option(metavar="N", help="Processes, -1: one per core. Live: proxies side by side.")] = 1,
     dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A dask scheduler plays it: tcp://HOST:PORT.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the stopped or killed sweep in --out.")] = False,
     out: options.Out = None,
@@ -272,11 +272,11 @@ def sweep(
     if targets.live:
         upstream = targets.upstream_target()
         proxies = targets.proxies(release)
-        live = LiveSweep(proxies, upstream, at_once, max_sessions, targets.address(), targets.silence_s, canary)
+        live = LiveSweep(proxies, upstream, at_once, max_sessions, targets.address(), targets.silence_s, canary, jobs)
         if targets.log is not None:
             raise InputError("log", "given to a sweep", "nothing: the run's folder takes it")
-        if jobs != 1 or dask is not None:
-            raise InputError("jobs" if dask is None else "dask", "given to a live sweep", "--at-once: one clock measures it")
+        if dask is not None:
+            raise InputError("dask", "given to a live sweep", "--jobs, --at-once: one clock measures it")
     else:
         targets.refuse_in_virtual_time()
     spec = {
@@ -295,7 +295,7 @@ def sweep(
         "keep": keep,
     }
     with sigterm_interrupts():
-        executor = Executor(jobs, dask)
+        executor = Executor(1 if live is not None else jobs, dask)
         done = writing(out or Path("runs"), lambda: run_sweep(spec, out=out, live=live, resume=resume, executor=executor))
     who, trials = "release" if live is None else "proxy", done.info["trials"]["done"]
     counts = done.outcomes.groupby([who, "outcome"], sort=False)["trials"].sum()

@@ -11,17 +11,19 @@ import contextlib
 import queue
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterable
-from typing import Final, TypeVar
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import Final, TypeAlias, TypeVar
 
 from voicerace.engines.clock import new_loop
 from voicerace.engines.live import Live
 from voicerace.engines.session import Session
 from voicerace.recording import Recording
 
-__all__ = ["play", "play_all"]
+__all__ = ["Share", "play", "play_all", "play_shares"]
 
 _Key = TypeVar("_Key")
+#: What one engine plays: what makes it, and its sessions, each with a key of the caller's.
+Share: TypeAlias = tuple[Callable[[], Live], Sequence[tuple[_Key, Session]]]
 #: Seconds for which Python lets one thread keep the interpreter: the default, 5 ms, is a delay one could measure.
 _SWITCH_S: Final = 0.0005
 #: Sessions that start together would send their messages together, and a session takes some 10 ms of the processor: the
@@ -53,9 +55,23 @@ def play_all(
     Raises:
         InputError: the engine could not start, or go on.
     """
+    yield from play_shares([(live, list(sessions))], at_once=at_once, unfinished=unfinished)
+
+
+def play_shares(
+    shares: Sequence[Share[_Key]],
+    engines: int = 1,
+    at_once: int = 1,
+    unfinished: Callable[[Recording], None] | None = None,
+) -> Generator[tuple[_Key, Recording]]:
+    """As `play_all`, with up to `engines` engines side by side, each with its own share; one loop keeps the clock of all.
+
+    Args:
+        shares: in the order in which they begin; `at_once` sessions of each side by side.
+    """
     found: queue.Queue[tuple[_Key, Recording] | BaseException | None] = queue.Queue()
     loop = new_loop()
-    work = loop.create_task(_work(live, list(sessions), at_once, found.put, unfinished))
+    work = loop.create_task(_shares(shares, engines, at_once, found.put, unfinished))
     thread = threading.Thread(target=_run, args=(loop, work, found.put), name="live sessions", daemon=True)
     before = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_S)
@@ -98,9 +114,30 @@ def _end_tasks(loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(asyncio.wait(left))
 
 
+async def _shares(
+    shares: Sequence[Share[_Key]],
+    engines: int,
+    at_once: int,
+    put: Callable[[tuple[_Key, Recording]], None],
+    unfinished: Callable[[Recording], None] | None,
+) -> None:
+    waiting = iter(shares)
+
+    async def one_after_another() -> None:
+        for live, sessions in waiting:
+            await _work(live, sessions, at_once, put, unfinished)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(engines, len(shares))):
+                group.create_task(one_after_another())
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+
+
 async def _work(
     live: Callable[[], Live],
-    sessions: list[tuple[_Key, Session]],
+    sessions: Sequence[tuple[_Key, Session]],
     at_once: int,
     put: Callable[[tuple[_Key, Recording]], None],
     unfinished: Callable[[Recording], None] | None,

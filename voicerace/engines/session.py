@@ -24,6 +24,8 @@ from voicerace.units import ns
 
 __all__ = ["Session", "knobs"]
 
+_KNOBS = Knobs()
+
 
 @dataclass(frozen=True)
 class Session:
@@ -214,7 +216,7 @@ class Session:
             **({"workaround": self.workaround} if self.workaround else {}),
             "profile": self.profile,
             "times": self.times.to_json(),
-            "knobs": {name: value for name, value in vars(self.knobs).items() if value != getattr(Knobs(), name)},
+            "knobs": {name: value for name, value in vars(self.knobs).items() if value != getattr(_KNOBS, name)},
             "seed": self.seed,
             "proxy": f"model:{self.release.tag}",
             "upstream": "mock",

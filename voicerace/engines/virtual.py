@@ -37,14 +37,17 @@ class _Way:
     """A link as the engine uses it.
 
     Attributes:
-        link: its name.
+        link: its name; `sender`, `receiver`: its ends.
         delay_ns: how long a message takes; `wire`: it is a wire, and a schedule may say otherwise.
         place: see `_place`.
         deliver: what the receiver does with a message.
+        seen_leaving, seen_arriving: where the user sees what passes.
         open: nothing is closed.
     """
 
     link: Link
+    sender: str
+    receiver: str
     delay_ns: int
     wire: bool
     place: int
@@ -54,9 +57,9 @@ class _Way:
     open: bool = True
 
 
-#: (time_ns, round, place, number, cause, way, seq, kind, payload, sent_ns): the order of processing, and what happens. No two
-#: have one number, so that nothing behind it is ever compared. A timer has no way; its payload is (party, name).
-_Due: TypeAlias = tuple[int, int, int, int, int, "_Way | None", int, Literal["message", "close"], Any, int]
+#: (time_ns, round, place, number, cause, way, what): the order of processing, and what happens. No two have one number, so
+#: that nothing behind it is ever compared. With a way, an event that is on it; without, a timer as (party, name).
+_Due: TypeAlias = tuple[int, int, int, int, int, "_Way | None", Any]
 
 
 def _place(receiver: str, sender: str | None) -> int:
@@ -108,8 +111,8 @@ class VirtualEngine:
         self._timers: dict[tuple[str, str], int] = {}
         #: Messages of a link with lower numbers belong to a connection that is gone.
         self._since: dict[Link, int] = {}
-        #: What was sent; an event of the recording once it arrived.
-        self._log: list[Event | _Due] = []
+        #: What was sent, in its order; what arrived has the time of it.
+        self._log: list[Event] = []
         self._done: list[_Due] = []
         self._held: list[_Due] = []
         self._seen: set[int] = set()
@@ -136,6 +139,8 @@ class VirtualEngine:
             sender, receiver = link
             ways[sender][receiver] = _Way(
                 link,
+                sender,
+                receiver,
                 delays_ns.get(link, 0),
                 link in delays_ns,
                 _place(receiver, sender),
@@ -149,17 +154,18 @@ class VirtualEngine:
         """Play the session and give back what passed."""
         for name in _RANK:
             self._apply(name, self.parties[name].start())
-        while self._heap or self._held:
-            if not self._heap:
+        heap, done = self._heap, self._done
+        while heap or self._held:
+            if not heap:
                 self._release_held()
-            due = heapq.heappop(self._heap)
+            due = heapq.heappop(heap)
             if self.swap is not None and self._hold(due):
                 continue
             self._process(due)
-            if len(self._done) > _MAX_STEPS:
+            if len(done) > _MAX_STEPS:
                 raise RuntimeError(f"session does not end: {_MAX_STEPS} steps at {self.now_ns} ns")
         return Recording(
-            events=tuple([each if isinstance(each, Event) else _never_arrived(each) for each in self._log]),
+            events=tuple(self._log),
             provenance=self.provenance,
             clock="virtual",
             observed=LINKS,
@@ -170,7 +176,7 @@ class VirtualEngine:
     def steps(self) -> list[tuple[int, int, str, str, int]]:
         """What was processed, in order: (number, time_ns, party, link or timer, number of its cause)."""
         found = []
-        for time, _, _, number, cause, way, _, _, what, _ in self._done:
+        for time, _, _, number, cause, way, what in self._done:
             if way is not None:
                 found.append((number, time, way.link.receiver, str(way.link), cause))
             else:
@@ -180,40 +186,40 @@ class VirtualEngine:
     # -- one step ----------------------------------------------------------------------------------------------------
 
     def _process(self, due: _Due) -> None:
-        self.now_ns, self._round, _, number, _, way, seq, kind, payload, sent_ns = due
+        now, self._round, _, number, _, way, what = due
+        self.now_ns = now
         if way is None:
-            if self._timers.get(payload) != number:
+            if self._timers.get(what) != number:
                 return
-            del self._timers[payload]
-            party, name = payload
+            del self._timers[what]
+            party, name = what
             self._done.append(due)
             self._cause = number
             self._apply(party, self.parties[party].timer(name))
         else:
-            if self._since and seq < self._since.get(way.link, 0):
+            if self._since and what.seq < self._since.get(way.link, 0):
                 return
-            sender, receiver = way.link
-            self._log[seq] = Event(seq, way.link, kind, sent_ns, self.now_ns, payload)
+            what.received_ns = now
             self._done.append(due)
             self._cause = number
-            if kind == "close":
-                self._ways[receiver][sender].open = False
-                self._apply(receiver, self.parties[receiver].closed(sender, payload["code"]))
+            if what.kind == "close":
+                self._ways[way.receiver][way.sender].open = False
+                self._apply(way.receiver, self.parties[way.receiver].closed(way.sender, what.payload["code"]))
             else:
-                effects = way.deliver(sender, payload)
+                effects = way.deliver(way.sender, what.payload)
                 if effects:
-                    self._apply(receiver, effects)
+                    self._apply(way.receiver, effects)
                 if way.seen_arriving:
-                    self._show(way.link, payload, seq)
+                    self._show(way, what)
         if self.swap is not None:
             self._seen.add(number)
             if self._held and self.swap.second == number:
                 self._release_held()
 
-    def _show(self, link: Link, payload: Payload, seq: int) -> None:
+    def _show(self, way: _Way, event: Event) -> None:
         """Let the user see what passed between others."""
         if self._observe is not None:
-            effects = self._observe(link.sender, link.receiver, payload, seq)
+            effects = self._observe(way.sender, way.receiver, event.payload, event.seq)
             if effects:
                 self._apply("user", effects)
 
@@ -221,7 +227,9 @@ class VirtualEngine:
         ways = self._ways[party]
         for effect in effects:
             if isinstance(effect, Send):
-                self._send(ways[effect.to], "message", effect.payload)
+                way = ways[effect.to]
+                if way.open:
+                    self._send(way, "message", effect.payload)
             elif isinstance(effect, SetTimer):
                 after = self.session.times.ns(effect.after, effect.index, self.session.seed)
                 if self._playing is not None:
@@ -230,31 +238,29 @@ class VirtualEngine:
                 self._timers[timer] = number = self._number
                 self._number = number + 1
                 now, round_ = self.now_ns, 0 if after else self._round + 1
-                due: _Due = (now + after, round_, _TIMERS_PLACE[party], number, self._cause, None, -1, "message", timer, now)
-                heapq.heappush(self._heap, due)
+                heapq.heappush(self._heap, (now + after, round_, _TIMERS_PLACE[party], number, self._cause, None, timer))
             elif isinstance(effect, Cancel):
                 self._timers.pop((party, effect.name), None)
             elif isinstance(effect, Close):
-                self._send(ways[effect.to], "close", {"code": effect.code})
-                ways[effect.to].open = False
+                way = ways[effect.to]
+                if way.open:
+                    self._send(way, "close", {"code": effect.code})
+                way.open = False
             elif isinstance(effect, Open):
                 self._open_again(ways[effect.to].link)
 
     def _send(self, way: _Way, kind: Literal["message", "close"], payload: Payload) -> None:
-        if not way.open:
-            return
-        now, log = self.now_ns, self._log
-        delay = way.delay_ns
+        now, log, delay = self.now_ns, self._log, way.delay_ns
         if self._playing is not None and way.wire:
             delay = self._playing.travel_ns(way.link, now)
-        number, seq = self._number, len(log)
+        number = self._number
         self._number = number + 1
+        event = Event(len(log), way.link, kind, now, None, payload)
+        log.append(event)
         round_ = 0 if delay else self._round + 1
-        due: _Due = (now + delay, round_, way.place, number, self._cause, way, seq, kind, payload, now)
-        log.append(due)
-        heapq.heappush(self._heap, due)
+        heapq.heappush(self._heap, (now + delay, round_, way.place, number, self._cause, way, event))
         if way.seen_leaving and kind == "message":
-            self._show(way.link, payload, seq)
+            self._show(way, event)
 
     def _open_again(self, link: Link) -> None:
         """The proxy and the upstream begin anew; the connection opens in no time (the real one takes a round trip)."""
@@ -297,12 +303,6 @@ class VirtualEngine:
             # In their own order, before whoever else is in the round.
             heapq.heappush(self._heap, (time, self._round, place % 100 - 100, *rest))
         self._held.clear()
-
-
-def _never_arrived(due: _Due) -> Event:
-    _, _, _, _, _, way, seq, kind, payload, sent_ns = due
-    assert way is not None  # noqa: S101  # no timer is sent
-    return Event(seq, way.link, kind, sent_ns, None, payload)
 
 
 def simulate(session: Session) -> Recording:

@@ -239,8 +239,8 @@ class Component:
     def _step(self, step: Step, values: Mapping[str, Any]) -> None:
         shown = self.state.shown
         match step:
-            case Tell(callback, names):
-                self._tell(callback, **{name: values.get(name) for name in names})
+            case Tell():
+                self._out.append(Send("app", {"type": step.callback, **{name: values.get(name) for name in step.values}}))
             case Agent():
                 playing = step.unless_playing and shown.agent == "speaking" and self.state.sounds
                 if not playing and (not step.only_from or shown.agent in step.only_from):

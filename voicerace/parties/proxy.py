@@ -15,11 +15,11 @@ from typing import Any, ClassVar
 
 from voicerace.parties import javascript, proxy_audio, translate, translate_session
 from voicerace.parties.javascript import UNDEFINED, ThrownError, at, or_else, trim
-from voicerace.parties.party import ABNORMAL, Cancel, Close, Effects, SetTimer
+from voicerace.parties.party import ABNORMAL, Cancel, Close, Effects, Send, SetTimer
 from voicerace.parties.proxy_creates import Creates
 from voicerace.parties.proxy_state import ProxyState
 from voicerace.recording import Payload
-from voicerace.tables.releases import A, I, R, T
+from voicerace.tables.releases import A, I, ProxyRelease, R, T
 from voicerace.wire import agent, input_audio, realtime, speech
 from voicerace.wire.frames import frame_of, payload_of
 
@@ -28,6 +28,10 @@ __all__ = ["Proxy", "ProxyState"]
 
 class Proxy(Creates):
     """One host connection with its one upstream connection, in the release of `release`."""
+
+    def __init__(self, release: ProxyRelease) -> None:
+        super().__init__(release)
+        self._passes_unknown = release.unknown_event == "raw" and release.gate is None
 
     # -- the party ---------------------------------------------------------------------------------------------------
 
@@ -40,6 +44,11 @@ class Proxy(Creates):
     def message(self, sender: str, payload: Payload) -> Effects:
         if sender == "upstream":
             if self.state.host_open:
+                if self._passes_unknown and isinstance(payload, dict):
+                    kind = payload.get("type")
+                    if isinstance(kind, str) and kind not in self._looked_at:
+                        # Most of what an API says: what `_event` comes to, without its questions.
+                        return (Send("component", payload),)
                 self._from_upstream(payload)
         elif self.state.upstream_open:
             self._from_host(payload)
@@ -377,6 +386,8 @@ class Proxy(Creates):
         speech.PIECE: _words,
         speech.TRANSCRIBED: _words,
     }
+    #: Of every other type, nothing but what the release does with the unknown.
+    _looked_at: ClassVar[frozenset[str]] = frozenset({realtime.SESSION_CREATED, *_upstream_events})
 
 
 def _raw(payload: Payload) -> bytes:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any, Literal, NamedTuple, TypeAlias
+
+from voicerace.values import value
 
 __all__ = ["Output", "Plan", "Stage", "Status", "call_of", "stages"]
 
 Status: TypeAlias = Literal["completed", "failed", "incomplete"]
 
 
-@dataclass(frozen=True)
+@value
 class Output:
     """One item of a response.
 
@@ -33,7 +35,7 @@ class Output:
     preamble: bool = False
 
 
-@dataclass(frozen=True)
+@value
 class Plan:
     """What one response will hold, and how it ends."""
 
@@ -60,6 +62,7 @@ class Stage(NamedTuple):
     alongside: bool = False
 
 
+@lru_cache(maxsize=1024)
 def stages(plan: Plan, number: int, first_call: int, *, item_done_early: bool) -> Sequence[Stage]:
     """The stages of response `number` (from 0) of the session, whose first call is call `first_call` of the session.
 
@@ -67,7 +70,7 @@ def stages(plan: Plan, number: int, first_call: int, *, item_done_early: bool) -
     """
     line = [Stage("created", "create_ms", number)]
     if plan.status == "failed":
-        return [*line, Stage("done", "first_item_ms", number)]
+        return (*line, Stage("done", "first_item_ms", number))
     call = first_call
     for position, output in enumerate(plan.outputs):
         between = ("first_item_ms", number) if position == 0 else ("call_gap_ms", call)
@@ -82,8 +85,8 @@ def stages(plan: Plan, number: int, first_call: int, *, item_done_early: bool) -
     if call > first_call:
         if item_done_early:
             line.append(Stage("items_done", "item_done_ms", number))
-        return [*line, Stage("done", "gap_ms", number, alongside=item_done_early)]
-    return [*line, Stage("done", "reply_gap_ms", number)]
+        return (*line, Stage("done", "gap_ms", number, alongside=item_done_early))
+    return (*line, Stage("done", "reply_gap_ms", number))
 
 
 _WEATHER = "get_weather"
@@ -98,13 +101,18 @@ def call_of(tools: Sequence[Mapping[str, Any]], city: str) -> Output:
     functions = [tool for tool in tools if isinstance(tool, Mapping) and tool.get("type") == "function"]
     names = [str(tool.get("name")) for tool in functions]
     if not functions or _WEATHER in names:
-        return Output("call", json.dumps({"city": city}), _WEATHER)
+        return _weather_in(city)
     schema = functions[0].get("parameters")
     known = schema if isinstance(schema, Mapping) else {}
     properties = known.get("properties") if isinstance(known.get("properties"), Mapping) else {}
     required = known.get("required") if isinstance(known.get("required"), list) else []
     arguments = {str(name): _fitting((properties or {}).get(name)) for name in required or ()}
     return Output("call", json.dumps(arguments), names[0])
+
+
+@cache
+def _weather_in(city: str) -> Output:
+    return Output("call", json.dumps({"city": city}), _WEATHER)
 
 
 def _fitting(schema: object) -> Any:

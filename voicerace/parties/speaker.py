@@ -69,7 +69,8 @@ class Speaker:
         self._out.append(Send("proxy", message))
 
     def _id(self, kind: str) -> str:
-        self.state.counts[kind] = number = self.state.counts.get(kind, 0) + 1
+        counts = self.state.counts
+        counts[kind] = number = counts.get(kind, 0) + 1
         return f"{kind}_{number:04d}"
 
     def _slot(self, event: Occurrence) -> bool:
@@ -181,20 +182,20 @@ class Speaker:
             self.state.last_item = item_id
         if output.kind == "message":
             part = realtime.part_content(self.modality, "")
-            self._content("response.content_part.added", response, position, part=part)
+            self._content("response.content_part.added", response, position, {"part": part})
             self._delta(response, position, output.text[: len(output.text) // 2])
 
-    def _content(self, kind: str, response: Response, position: int, **fields: Any) -> None:
+    def _content(self, kind: str, response: Response, position: int, own: Mapping[str, Any]) -> None:
         item_id = response.items[position]["id"]
-        self._send(realtime.content_event(kind, self._id("event"), response.id, item_id, position, **fields))
+        self._send(realtime.content_event(kind, self._id("event"), response.id, item_id, position, **own))
 
     def _delta(self, response: Response, position: int, text: str) -> None:
         if self.modality == "audio":
             self.state.spoke = True
-            self._content(realtime.AUDIO_DELTA, response, position, delta=_PCM)
-            self._content(realtime.TRANSCRIPT_DELTA, response, position, delta=text)
+            self._content(realtime.AUDIO_DELTA, response, position, {"delta": _PCM})
+            self._content(realtime.TRANSCRIPT_DELTA, response, position, {"delta": text})
         else:
-            self._content(realtime.TEXT_DELTA, response, position, delta=text)
+            self._content(realtime.TEXT_DELTA, response, position, {"delta": text})
 
     def _finish(self, response: Response, position: int) -> None:
         """The content of an item is complete."""
@@ -218,11 +219,12 @@ class Speaker:
             self._arguments(realtime.ARGUMENTS_DONE, response, position, text)
             return
         if self.modality == "audio":
-            self._content(realtime.AUDIO_DONE, response, position)
-            self._content(realtime.TRANSCRIPT_DONE, response, position, transcript=text)
+            self._content(realtime.AUDIO_DONE, response, position, {})
+            self._content(realtime.TRANSCRIPT_DONE, response, position, {"transcript": text})
         else:
-            self._content(realtime.TEXT_DONE, response, position, text=text)
-        self._content("response.content_part.done", response, position, part=realtime.part_content(self.modality, text))
+            self._content(realtime.TEXT_DONE, response, position, {"text": text})
+        part = realtime.part_content(self.modality, text)
+        self._content("response.content_part.done", response, position, {"part": part})
 
     def _item_done(self, response: Response, position: int, text: str, status: str) -> None:
         response.done_items.add(position)

@@ -81,7 +81,10 @@ class Upstream(Listener):
         if self.state.ended:
             return ()
         kind, _, rest = name.partition(":")
-        if kind == "ack":
+        if kind == "stage":
+            response_id, _, position = rest.partition(":")
+            self._stage(self.state.responses[response_id], int(position))
+        elif kind == "ack":
             self._confirm(rest)
         elif kind == "slot":
             self._slot("lag_over")
@@ -90,9 +93,6 @@ class Upstream(Listener):
             self._speech_over()
         elif kind == "idle":
             self._idle()
-        else:
-            response_id, _, position = rest.partition(":")
-            self._stage(self.state.responses[response_id], int(position))
         return self._effects()
 
     # -- client events -----------------------------------------------------------------------------------------------

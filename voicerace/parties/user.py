@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from voicerace.ledger import Ledger
 from voicerace.parties.party import Cancel, Effect, Effects, Send, SetTimer
 from voicerace.recording import Payload
-from voicerace.tables.scenarios import UserInput, When
-from voicerace.wire import agent
+from voicerace.tables.scenarios import UserInput
+from voicerace.wire import agent, realtime
 
 __all__ = ["User", "UserState"]
 
@@ -74,35 +74,32 @@ class User:
 
     def observe(self, sender: str, receiver: str, payload: Payload, seq: int) -> Effects:
         """Something passed between others, seen at the proxy (upstream link) or at the component (host link)."""
-        if self.state.left:
+        state = self.state
+        if state.left:
             return ()
         if receiver == "app":
             return self._app_sees(payload)
-        if receiver == "proxy" and sender == "component":
+        if sender == "component":
             return self._result(payload)
-        waits_for, inputs = self._next_when(), len(self.state.ledger.inputs)
+        ledger = state.ledger
+        inputs = len(ledger.inputs)
+        waits_for = None if state.about_to_say or state.said == len(self.inputs) else self.inputs[state.said].when
         heard = self._heard() if waits_for == "reply" else 0
-        self.state.ledger.feed(sender, payload, seq)
-        if len(self.state.ledger.inputs) > inputs:
+        ledger.feed(sender, payload, seq)
+        if len(ledger.inputs) > inputs:
             # Speech reaches the model when it is committed: what was said of it before is no reply to it.
-            self.state.responses_before = len(self.state.ledger.responses)
+            state.responses_before = len(ledger.responses)
         if sender != "upstream" or not isinstance(payload, (dict, Mapping)):
             return ()
-        called = payload.get("type") == "response.function_call_arguments.done"
+        called = payload.get("type") == realtime.ARGUMENTS_DONE
         if (called and waits_for == "call") or (waits_for == "reply" and self._heard() > heard):
-            self.state.about_to_say = True
-            return (SetTimer("say", "inject_ms", self.state.said - 1), SetTimer("deadline", "deadline_ms"))
-        if called and not self.state.own_results:
+            state.about_to_say = True
+            return (SetTimer("say", "inject_ms", state.said - 1), SetTimer("deadline", "deadline_ms"))
+        if called and not state.own_results:
             return (SetTimer("deadline", "deadline_ms"),)
-        if not self.state.about_to_say and not self.state.ledger.busy and self._settled():
+        if not state.about_to_say and not ledger.busy and self._settled():
             return self._next()
         return ()
-
-    def _next_when(self) -> When | None:
-        """What the next input waits for; None when it is about to be said, or there is none."""
-        if self.state.about_to_say or self.state.said == len(self.inputs):
-            return None
-        return self.inputs[self.state.said].when
 
     def _heard(self) -> int:
         """Replies to the newest input of which something was heard."""
@@ -127,7 +124,7 @@ class User:
         return ()
 
     def _result(self, payload: Payload) -> Effects:
-        if not isinstance(payload, Mapping) or payload.get("type") != "FunctionCallResponse":
+        if not isinstance(payload, (dict, Mapping)) or payload.get("type") != "FunctionCallResponse":
             return ()
         if agent.is_default_error(payload.get("content")):
             return ()
@@ -138,11 +135,14 @@ class User:
     def _settled(self) -> bool:
         """Where nothing is active or asked for: an informed reply to the newest input is done, no result or input pending."""
         ledger = self.state.ledger
+        if len(ledger.responses) == self.state.responses_before:
+            return False
         # Speech has reached the model once it is committed; until then the user is still speaking.
         if len(ledger.inputs) < self.state.words:
             return False
-        if any(output.waits for output in ledger.outputs):
-            return False
+        for output in ledger.outputs:
+            if output.waits:
+                return False
         calls = ledger.calls
         if any(self.state.own_results.get(call, 0) < self.results_per_call for call in calls):
             return False

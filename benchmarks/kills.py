@@ -1,0 +1,155 @@
+"""Does a sweep survive `kill -9`? So often killed at a random moment and gone on with, and compared row by row.
+
+`kills.py 20` plays a sweep undisturbed, then 20 times anew: killed when a random number of its parts is written and a little
+later, by one process and by two in turn; the same command with ``--resume``; and the two tables are compared. What was played
+twice is counted by the chunks that workers began. A second sweep in the folder, meanwhile and afterwards, has to be refused.
+Exit status 1 when anything is lost, doubled or different.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voicerace.chunks import chunk_count
+from voicerace.errors import InputError
+from voicerace.executors import Executor
+from voicerace.run import Run
+from voicerace.sweep import sweep
+
+TRIALS = 2_000
+SPEC: dict[str, Any] = {
+    "releases": "0.9.1,0.11.1",
+    "times": {"tool_ms": "uniform(0,300)", "gap_ms": "uniform(10,250)"},
+    "trials": TRIALS // 2,
+    "ties": False,
+}
+#: Later than the newest part by at most so long: a chunk takes about as much.
+LATER_S = 0.3
+PATIENCE_S = 300.0
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Work that writes down each chunk it begins."""
+
+    work: Callable[[int], Any]
+    file: str
+
+    def __call__(self, number: int) -> Any:
+        with open(self.file, "a", encoding="utf-8") as file:  # one append is one write, also of several processes
+            file.write(f"{number}\n")
+        return self.work(number)
+
+
+@dataclass(frozen=True)
+class Noting(Executor):
+    """An executor whose chunks are written down in `file`."""
+
+    file: str = ""
+
+    def map(self, work: Callable[[int], Any], numbers: Iterable[int]) -> Generator[Any]:
+        yield from super().map(Noted(work, self.file), numbers)
+
+
+def play(folder: str, began: str, jobs: str, *more: str) -> int:
+    """The sweep, in a process that may be killed; status 2 when it is refused."""
+    try:
+        sweep(SPEC, out=folder, progress=False, resume="resume" in more, executor=Noting(int(jobs), file=began))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def command(folder: Path, began: Path, jobs: int, *more: str) -> list[str]:
+    return [sys.executable, __file__, "--play", str(folder), str(began), str(jobs), *more]
+
+
+def refused(folder: Path, began: Path, saying: str) -> bool:
+    """Whether one more sweep in the folder is bad input."""
+    done = subprocess.run(command(folder, began, 1), capture_output=True, text=True, check=False)
+    return done.returncode == 2 and saying in done.stderr
+
+
+def parts(folder: Path) -> dict[str, tuple[int, int]]:
+    """The written parts: name -> (inode, time)."""
+    return {each.name: (each.stat().st_ino, each.stat().st_mtime_ns) for each in (folder / "table").glob("[0-9]*.parquet")}
+
+
+def killed(folder: Path, began: Path, jobs: int, after: int, later_s: float) -> bool:
+    """Begin the sweep and kill it when it has so many parts; False when it was done before."""
+    with subprocess.Popen(command(folder, began, jobs)) as child:
+        until = time.monotonic() + PATIENCE_S
+        while child.poll() is None and len(parts(folder)) < after and time.monotonic() < until:
+            time.sleep(0.002)
+        time.sleep(later_s)
+        os.kill(child.pid, signal.SIGKILL)
+        return child.wait() == -signal.SIGKILL
+
+
+def one(place: Path, whole: Run, jobs: int, after: int, later_s: float, *, second: bool) -> dict[str, Any]:
+    """Kill, go on, compare. `second`: try a second sweep in the folder as well."""
+    folder, began = place / "run", place / "began"
+    was_killed = killed(folder, began, jobs, after, later_s)
+    before = parts(folder)
+    subprocess.run(command(folder, began, jobs, "resume"), check=True)
+    run = Run.open(folder)
+    rows, expected = run.trials, whole.trials
+    numbers = list(zip(rows["release"], rows["trial"], strict=True))
+    return {
+        "jobs": jobs,
+        "killed": was_killed,
+        "parts": len(before),
+        "again": sum(count > 1 for count in Counter(_numbers(began)).values()),
+        "lost": len(set(zip(expected["release"], expected["trial"], strict=True)) - set(numbers)),
+        "doubled": len(numbers) - len(set(numbers)),
+        "same": run.complete and rows.equals(expected) and _bytes(folder) == _bytes(whole.folder),
+        "kept": all(parts(folder)[name] == known for name, known in before.items()),
+        "refused": not second or refused(folder, began, "holds a run already"),
+    }
+
+
+def _numbers(began: Path) -> list[int]:
+    return [int(line) for line in began.read_text(encoding="utf-8").split()] if began.exists() else []
+
+
+def _bytes(folder: Path) -> dict[str, bytes]:
+    """All of a run that may not depend on how it came about."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in ("run.json", ".lock"))
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def main(words: Sequence[str]) -> int:
+    if words[:1] == ["--play"]:
+        return play(*words[1:])
+    kills, chance = int(words[0]) if words else 20, random.Random(int(words[1]) if words[1:] else 0)
+    with tempfile.TemporaryDirectory() as place:
+        whole = sweep(SPEC, out=Path(place) / "whole", progress=False)
+        chunks = chunk_count(TRIALS)
+        print(f"{TRIALS} trials in {chunks} chunks; each line a sweep that was killed and gone on with")
+        good = True
+        for number in range(kills):
+            here = Path(place) / str(number)
+            here.mkdir()
+            after, later_s = chance.randrange(chunks - 1), chance.uniform(0, LATER_S)
+            row = one(here, whole, 1 + number % 2, after, later_s, second=number < 2)
+            clean = row["lost"] == row["doubled"] == 0 and row["again"] <= row["jobs"]
+            good &= bool(clean and row["killed"] and row["same"] and row["kept"] and row["refused"])
+            print(f"{number + 1:>3}  " + "  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
+    print("every table is the same, nothing doubled, at most one chunk per process played again" if good else "NOT the same")
+    return int(not good)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,55 @@
+"""`python -m tests.support.digests`: writes anew what tests/test_unchanged.py holds the recordings of the models against.
+
+A digest per release and scenario: of the recordings of sessions with drawn times, with text and with audio; of the scenario
+`single` with every handler, of others with two.
+Run it after a change that is meant to change what the models do, and say in the commit what that is and for which rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from voicerace import Session, simulate
+from voicerace.tables.handlers import HANDLERS
+from voicerace.tables.releases import PROXIES, REFERENCE
+from voicerace.tables.scenarios import SCENARIOS
+
+FILE = Path(__file__).parents[1] / "data" / "digests.json"
+RELEASES = (*PROXIES, REFERENCE.tag)
+TIMES = {
+    "tool_ms": "uniform(0,400)",
+    "gap_ms": "uniform(8,300)",
+    "host_rtt_ms": "uniform(0,40)",
+    "upstream_rtt_ms": "uniform(0,120)",
+    "ack_ms": "uniform(0,60)",
+    "deadline_ms": 4000,
+}
+
+
+def sessions(release: str, scenario: str) -> Iterator[Session]:
+    """What one digest is of."""
+    for seed, handler in enumerate(HANDLERS if scenario == "single" else ("return", "void_ref")):
+        modality = "audio" if seed % 2 else "text"
+        yield Session.of(release=release, scenario=scenario, handler=handler, times=TIMES, modality=modality, seed=seed)
+
+
+def digest(release: str, scenario: str) -> str:
+    """Of the recordings as they are written to a file."""
+    found = hashlib.sha256()
+    for session in sessions(release, scenario):
+        for line in simulate(session).lines():
+            found.update(line.encode())
+    return found.hexdigest()[:16]
+
+
+def digests() -> dict[str, dict[str, str]]:
+    """Release -> scenario -> digest."""
+    return {release: {scenario: digest(release, scenario) for scenario in SCENARIOS} for release in RELEASES}
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(digests(), indent=1) + "\n", encoding="utf-8")
+    print(f"{FILE.name}: {len(RELEASES) * len(SCENARIOS)} digests")
