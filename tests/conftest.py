@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from voicerace.report import Report, build
+from voicerace.report.build import Report, build
 
 SAMPLE_RUN = Path(__file__).parents[1] / "data" / "sample-run"
 

@@ -420,6 +420,11 @@ def test_real_sessions_agree_or_do_not_at_a_glance(trials: pd.DataFrame) -> None
     assert [tuple(line.get_xdata()) for line in rings] == [(200,)]
     assert ax.get_title(loc="left") == "Points: 3 sessions of the running proxies, 2 as computed, 1 not (ringed)"
     assert "0.11.1 at 200 ms was stalled" in alt_outcome(trials, real=real)
+    # Between two computed values nothing was computed of the border's place: either side agrees, a third outcome does not.
+    between = pd.DataFrame({"release": "0.9.4", "tool_ms": [151, 174, 174], "outcome": ["answered", "stalled", "lost"]})
+    coarse = trials[trials["tool_ms"].isin((125, 175))].assign(tie_outcome=None)
+    assert compared(between, coarse)["agrees"].tolist() == [True, True, False]
+    assert compared(between.assign(tool_ms=176), coarse).empty
 
 
 def test_real_sessions_must_say_of_which_band_they_are() -> None:

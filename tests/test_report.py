@@ -19,7 +19,9 @@ from nbconvert.exporters import get_exporter
 from voicerace.captures import read_capture
 from voicerace.cli import main
 from voicerace.errors import InputError
-from voicerace.report import Report, build, faults, sentences
+from voicerace.report import sentences
+from voicerace.report.build import Report, build
+from voicerace.report.check import faults
 from voicerace.report.exporter import PageExporter
 from voicerace.sweep import Run
 

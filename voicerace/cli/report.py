@@ -48,7 +48,7 @@ def report(
     for tag in release or ():
         proxy_release(tag)
     # The notebook machinery takes longer to load than any other verb takes to run.
-    from voicerace.report import build
+    from voicerace.report.build import build
 
     parameters: dict[str, Any] = {name: value for name, value in played.items() if value is not None and name != "out"}
     parameters |= {"to": to, "sender": sender, "code": code}

@@ -166,11 +166,14 @@ def _band(row: dict[Any, Any], names: Sequence[str]) -> str:
 
 
 def compared(real: pd.DataFrame, trials: pd.DataFrame, axis: str = "tool_ms") -> pd.DataFrame:
-    """Each real session beside the model's cell that it falls into.
+    """Each real session beside what was computed at its value; between two computed values, beside both.
+
+    Where the outcome changes between two computed values, nothing was computed of the border's exact place, and so
+    either outcome agrees.
 
     Returns:
         Columns: band, at, outcome, computed (the model's outcomes there, both of a tie), agrees. Sessions of bands
-        that were not computed are left out.
+        that were not computed, or beyond their ends, are left out.
 
     Raises:
         InputError: `real` lacks a column by which the bands differ.
@@ -181,11 +184,13 @@ def compared(real: pd.DataFrame, trials: pd.DataFrame, axis: str = "tool_ms") ->
         raise InputError("real", f"no column {', '.join(sorted(missing))}", "a column for all that the bands differ by")
     rows = []
     for row in real.to_dict("records"):
-        own = cells[(cells["low"] <= row[axis]) & (row[axis] <= cells["high"])]
+        own = cells
         for name in names:
             own = own[own[name] == row[name]]
-        if own.empty:
+        before, behind = own[own["at"] <= row[axis]], own[own["at"] >= row[axis]]
+        if before.empty or behind.empty:
             continue
+        own = own[own["at"].isin((before["at"].max(), behind["at"].min()))]
         computed = sorted(set(own["outcome"]))
         agrees = row["outcome"] in computed
         found = {"band": own["band"].iloc[0], "at": float(row[axis]), "outcome": row["outcome"]}

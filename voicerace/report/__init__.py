@@ -1,6 +1,4 @@
-"""The report: a notebook that ran through, as one HTML file that a customer opens."""
+"""The report: a notebook that ran through, as one HTML file that a customer opens: `build`, and what checks the file: `check`.
 
-from voicerace.report.build import Report, build
-from voicerace.report.check import faults
-
-__all__ = ["Report", "build", "faults"]
+Nothing is imported here: the notebook's own kernel needs the sections, and neither papermill nor nbconvert.
+"""

@@ -197,9 +197,9 @@ def quoted(text: str, length: int = 80) -> str:
     return escape("".join(f"\\{char}" if char in "\\`*_[]#|~$" else char for char in plain), quote=False)
 
 
-def many(number: int, what: str) -> str:
-    """``1 session``, ``2 sessions``."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def many(number: int, what: str, more: str = "") -> str:
+    """``1 session``, ``2 sessions``; `more` is the plural where it takes more than an s."""
+    return f"{number:,} {what if number == 1 else more or what + 's'}"
 
 
 def joined(words: Sequence[str], last: str = "and") -> str:

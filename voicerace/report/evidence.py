@@ -101,6 +101,10 @@ class Evidence:
         source = proxy_release(release).source
         return tuple(each for each in self.real if source and PROXIES[each.release].source == source)
 
+    def recorded_as(self, release: str) -> tuple[str, ...]:
+        """The tags under which sessions of a release's program were recorded; empty where none was."""
+        return tuple(dict.fromkeys(each.release for each in self.of_program(release)))
+
     @cached_property
     def components(self) -> dict[str, dict[str, Any]]:
         """Tag -> what the running component did, case by case (data/conformance/component-TAG.json)."""

@@ -8,7 +8,7 @@ no parts, and the letter says so where it would tell of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,6 +43,8 @@ _STORIES: Final = ("single", "parallel", "double", "chained", "inject")
 _DRAWN: Final = {"tool_ms": "uniform(0,1000)", "gap_ms": "uniform(0,600)"}
 _TOOLS_MS: Final = (50, 150, 300, 1000)
 _GAPS_MS: Final = (8, 150, 300, 600)
+#: Longer than any workaround waits: what it cannot outlast must be seen, too.
+_LONG_GAP_MS: Final = 5_000
 #: Name -> what it is for.
 PARTS: Final = {
     "map": "the outcome over gap and tool time",
@@ -152,11 +154,12 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def cures(releases: tuple[str, ...]) -> pd.DataFrame:
-    """What an app can do, over a small grid of gaps and tools, with the network.
+    """What an app can do, over a small grid of gaps and tools, with the network; in every story of the drawn sessions.
 
     Returns:
-        release, workaround (``none`` without one), possible, gap_ms, tool_ms, outcome, bad, heard_ms (until the user hears a
-        reply that knows the result; missing where that never comes). One row without an outcome where it cannot be written.
+        release, workaround (``none`` without one), possible, scenario, gap_ms (in `single` one more, longer than any wait),
+        tool_ms, outcome, bad, heard_ms (until the user hears a reply that knows the result; missing where that never comes).
+        One row without an outcome where it cannot be written.
     """
     rows: list[dict[str, Any]] = []
     for release in releases:
@@ -168,16 +171,27 @@ def cures(releases: tuple[str, ...]) -> pd.DataFrame:
             if name and why_not(name, row, component_for(row).tag, "return"):
                 rows.append({**told, "possible": False})
                 continue
-            for gap in _GAPS_MS:
-                for tool in _TOOLS_MS:
-                    times: dict[str, object] = {**NETWORK, "gap_ms": str(gap), "tool_ms": str(tool)}
-                    recording = simulate(Session.of(release=release, times=times, workaround=name))
-                    verdict = judge(recording)
-                    found = {"outcome": verdict.outcome, "bad": verdict.bad, "heard_ms": until_heard_ms(recording)}
-                    rows.append({**told, "possible": True, "gap_ms": float(gap), "tool_ms": float(tool), **found})
-    columns = ["release", "workaround", "possible", "gap_ms", "tool_ms", "outcome", "bad", "heard_ms"]
+            for story, gap, tool in _cells():
+                times: dict[str, object] = {**NETWORK, "gap_ms": str(gap), "tool_ms": str(tool)}
+                recording = simulate(Session.of(release=release, scenario=story, times=times, workaround=name))
+                verdict = judge(recording)
+                found = {"outcome": verdict.outcome, "bad": verdict.bad, "heard_ms": until_heard_ms(recording)}
+                rows.append(
+                    {**told, "possible": True, "scenario": story, "gap_ms": float(gap), "tool_ms": float(tool), **found}
+                )
+    columns = ["release", "workaround", "possible", "scenario", "gap_ms", "tool_ms", "outcome", "bad", "heard_ms"]
     frame = pd.DataFrame(rows, columns=columns)
-    return frame.astype({"gap_ms": "float64", "tool_ms": "float64", "heard_ms": "float64", "bad": "boolean", "outcome": "str"})
+    return frame.astype({
+        "scenario": "str", "gap_ms": "float64", "tool_ms": "float64", "heard_ms": "float64", "bad": "boolean", "outcome": "str",
+    })  # fmt: skip
+
+
+def _cells() -> Iterator[tuple[str, int, int]]:
+    """Story, gap and tool of every session that a workaround is tried in."""
+    for story in _STORIES:
+        for gap in (*_GAPS_MS, _LONG_GAP_MS) if story == "single" else _GAPS_MS:
+            for tool in _TOOLS_MS:
+                yield story, gap, tool
 
 
 def _write(folder: Path, name: str, frame: pd.DataFrame) -> None:

@@ -17,7 +17,21 @@ from voicerace.report.blocks import joined
 from voicerace.statistics import outcomes_at
 from voicerace.tables.releases import proxy_release
 
-__all__ = ["HEARS", "Side", "asks", "backend_of", "bad_of", "bad_sides", "gap_words", "means", "name_of", "phrase", "sides"]
+__all__ = [
+    "HEARS",
+    "Side",
+    "asks",
+    "backend_of",
+    "bad_of",
+    "bad_sides",
+    "gap_words",
+    "how",
+    "means",
+    "name_of",
+    "phrase",
+    "range_of",
+]
+__all__ += ["same_program", "sides"]
 
 #: Outcome -> what the user gets, in a few words for the side of a picture.
 HEARS: Final = {
@@ -130,6 +144,23 @@ def backend_of(release: str) -> str:
 def name_of(release: str) -> str:
     """A release by both its numbers."""
     return f"{release} / {backend_of(release)}"
+
+
+def same_program(release: str, recorded: Sequence[str]) -> str:
+    """Under which other tag a release's program was recorded; empty where it was recorded under its own, or not at all."""
+    return f"recorded under the tag {recorded[0]}, the same program" if recorded and release not in recorded else ""
+
+
+def range_of(values: pd.Series[float], unit: str = "ms") -> str:
+    """The smallest and the largest of some values, in words."""
+    low, high = float(values.min()), float(values.max())
+    return f"{low:,g} {unit}" if low == high else f"{low:,g} to {high:,g} {unit}"
+
+
+def how(trials: pd.DataFrame) -> str:
+    """The outcomes of sessions with their counts, and what each means, the most frequent first."""
+    counts = trials["outcome"].value_counts()
+    return joined([f"{count} {name} ({means(str(name))})" for name, count in counts.items()])
 
 
 def gap_words(trials: pd.DataFrame) -> str:

@@ -7,7 +7,7 @@ from voicerace.report.blocks import Block, Claim, Picture, Text, joined
 from voicerace.report.letter import submitted_twice as twice
 from voicerace.report.letter.cures import best_cure
 from voicerace.report.material import Material
-from voicerace.report.telling import HEARS, Side, bad_of, bad_sides, gap_words, means, sides
+from voicerace.report.telling import HEARS, Side, bad_of, bad_sides, gap_words, how, means, range_of, sides
 
 __all__ = ["blocks", "lines"]
 
@@ -28,6 +28,12 @@ def blocks(material: Material) -> list[Block]:
         Claim("answer-second", _second(material), (), material.releases, quiet=True),
         Claim("answer-third", _third(material), (), material.in_use, quiet=True),
     ]
+    found.append(
+        Text(
+            "**How sure this is**: counts are of computed sessions, with models that were held against the running programs (see *How it was "
+            "tested*). None met the real API, so which of the two you are in, and how often, your own log must tell."
+        )
+    )
     if shown:
         found.append(Picture(plot_glance(shown), alt_glance(shown), _caption(material)))
     return found
@@ -47,15 +53,18 @@ def _first(material: Material) -> str:
     text = (
         "**First, your own handler may make the component answer one call twice**: when the handler sends its result through "
         "`ref.sendFunctionCallResponse`, or returns before it has one, the component adds a result of its own, an error, and "
-        f"the second of the two results is asked about while the API is busy with the first;{seen}"
+        f"the proxy then asks for two replies to one call, and the second request may meet the reply to the first;{seen}"
     )
     if styles is not None and release in set(styles["release"]):
         own = styles[styles["release"] == release]
         bad, judged = bad_of(own[own["handler"].isin(twice.UNCURED)])
         well, well_of = bad_of(own[own["handler"].isin(twice.CURED)])
+        wrong = own[own["handler"].isin(twice.UNCURED)]
+        refused = int((wrong["refusals"].fillna(0) > 0).sum())
         text += (
-            f", and on {release} {bad} of {judged} computed sessions with them went wrong, against {well} of {well_of} with a "
-            "handler that returns its result"
+            f". On {release}, at {range_of(own['gap_ms'])} for the gap and tools of {range_of(own['tool_ms'])}, {bad} of {judged} computed "
+            f"sessions with them went wrong: {refused} of {judged} with a refusal, and {how(wrong)}. With a handler that returns its result "
+            f"{well} of {well_of} went wrong at these times"
         )
     return text + "."
 
@@ -94,9 +103,12 @@ def _third(material: Material) -> str:
         elif cure is None:
             parts.append(f"on {release} the proxy's own timing stays as it is")
         elif cure.bad == 0:
+            beyond = "" if cure.holds_ms is None else f", all shorter than the {cure.holds_ms / 1000:g} s that it waits"
+            left = sum(bool(each.bad) for each in cure.stories.values())
+            rest = f"; of {len(cure.stories)} other stories {left} still went wrong with it (below)" if left else ""
             parts.append(
-                f"then, on {release}, `{cure.name}` (below) took the rest away: {cure.bad} of {cure.of} computed sessions went "
-                f"wrong with it, {cure.without} of {cure.of} without"
+                f"then, on {release}, `{cure.name}` (below): of {cure.of} computed sessions with one call and one result {cure.bad} went "
+                f"wrong with it and {cure.without} without, at gaps of {cure.gaps_ms[0]:g} to {cure.gaps_ms[1]:g} ms{beyond}{rest}"
             )
         else:
             parts.append(f"on {release} no workaround took the rest away: with the best, `{cure.name}`, {cure.bad} of {cure.of} "

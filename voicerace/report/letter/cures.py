@@ -1,15 +1,27 @@
-"""Which workaround in the app helps on a release: read off the run's own sessions."""
+"""Which workaround in the app helps on a release, with which story, and which it makes worse: read off the run's own sessions."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from voicerace.report.material import Material
+from voicerace.tables.profiles import WORKAROUND_TIMES
 from voicerace.tables.workarounds import WORKAROUNDS
 
-__all__ = ["Cure", "best_cure", "cures_of"]
+__all__ = ["Cure", "Tally", "best_cure", "cures_of", "longest_wait_ms", "worsened"]
+
+_STORY = "single"
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Sessions that went wrong with a workaround, and at the same times without it, of how many."""
+
+    bad: int
+    without: int
+    of: int
 
 
 @dataclass(frozen=True)
@@ -18,9 +30,13 @@ class Cure:
 
     Attributes:
         name: of `tables.workarounds`.
-        bad, of: sessions that went wrong with it, of how many; `without`: of the same times without it.
+        bad, of: sessions with one call and one result that went wrong with it, of how many; `without`: of the same times
+            without it. Only gaps that are shorter than what any workaround waits.
         heard, heard_without: sessions in which the user hears a reply that knows the result.
         air_ms, air_without_ms: the median time until then; None where that never comes.
+        gaps_ms, tools_ms: the shortest and the longest that were tried.
+        beyond: the same at gaps that are longer than that, `beyond_ms` the shortest of them; None where none was tried.
+        stories: of the other stories, by name.
     """
 
     name: str
@@ -31,6 +47,21 @@ class Cure:
     heard_without: int
     air_ms: float | None
     air_without_ms: float | None
+    gaps_ms: tuple[float, float] = (0, 0)
+    tools_ms: tuple[float, float] = (0, 0)
+    beyond: Tally | None = None
+    beyond_ms: float | None = None
+    stories: dict[str, Tally] = field(default_factory=dict)
+
+    @property
+    def holds_ms(self) -> float | None:
+        """How long it holds a result back, where that is one time; it outlasts every gap below it by its making."""
+        return float(WORKAROUND_TIMES["hold_ms"]) if WORKAROUNDS[self.name].holds == "time" else None
+
+
+def longest_wait_ms() -> float:
+    """The longest that any workaround waits."""
+    return max(float(value) for value in WORKAROUND_TIMES.values())
 
 
 def cures_of(material: Material, release: str) -> list[Cure]:
@@ -38,20 +69,47 @@ def cures_of(material: Material, release: str) -> list[Cure]:
     frame = material.part("cures")
     if frame is None:
         return []
+    if "scenario" not in frame.columns:  # a run of an earlier version has this story alone
+        frame = frame.assign(scenario=_STORY)
     own = frame[(frame["release"] == release) & frame["possible"]]
     bare = own[own["workaround"] == "none"]
-    found = []
-    for name in WORKAROUNDS:
-        rows = own[own["workaround"] == name]
-        if len(rows):
-            found.append(Cure(name, _bad(rows), len(rows), _bad(bare), _heard(rows), _heard(bare), _air(rows), _air(bare)))
-    return found
+    return [_cure(name, rows, bare) for name in WORKAROUNDS if len(rows := own[own["workaround"] == name])]
 
 
 def best_cure(material: Material, release: str) -> Cure | None:
     """The one with the fewest sessions that went wrong, then with the shortest silence, where it is better than none."""
     better = [cure for cure in cures_of(material, release) if cure.bad < cure.without]
     return min(better, key=lambda cure: (cure.bad, cure.air_ms if cure.air_ms is not None else 1e9), default=None)
+
+
+def worsened(material: Material, name: str) -> dict[str, Tally]:
+    """Releases of the run on which more sessions go wrong with a workaround than without it."""
+    found = {}
+    for release in material.releases:
+        for cure in cures_of(material, release):
+            if cure.name == name and cure.bad > cure.without:
+                found[release] = Tally(cure.bad, cure.without, cure.of)
+    return found
+
+
+def _cure(name: str, rows: pd.DataFrame, bare: pd.DataFrame) -> Cure:
+    near, far = (_of(rows, _STORY, beyond=each) for each in (False, True))
+    near_bare, far_bare = (_of(bare, _STORY, beyond=each) for each in (False, True))
+    stories = {
+        str(story): Tally(_bad(_of(rows, str(story))), _bad(_of(bare, str(story))), len(_of(rows, str(story))))
+        for story in rows["scenario"].unique()
+        if story != _STORY
+    }
+    return Cure(
+        name, _bad(near), len(near), _bad(near_bare), _heard(near), _heard(near_bare), _air(near), _air(near_bare),
+        (float(near["gap_ms"].min()), float(near["gap_ms"].max())), (float(near["tool_ms"].min()), float(near["tool_ms"].max())),
+        Tally(_bad(far), _bad(far_bare), len(far)) if len(far) else None, float(far["gap_ms"].min()) if len(far) else None, stories,
+    )  # fmt: skip
+
+
+def _of(rows: pd.DataFrame, story: str, *, beyond: bool = False) -> pd.DataFrame:
+    long = rows["gap_ms"] > longest_wait_ms()
+    return rows[(rows["scenario"] == story) & (long if beyond else ~long)]
 
 
 def _bad(rows: pd.DataFrame) -> int:

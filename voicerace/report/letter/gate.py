@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import pandas as pd
+
 from voicerace.plots.map_grid import CLAIMED_MS, alt_maps, observed_gap_ms, plot_maps
 from voicerace.plots.outcome import alt_outcome, plot_outcome
 from voicerace.plots.swimlane import alt_swimlane, plot_swimlane
-from voicerace.report.blocks import Block, Claim, Picture, Seen, Text, joined
+from voicerace.report.blocks import Block, Claim, Picture, Seen, Text, joined, many
+from voicerace.report.evidence import Real
+from voicerace.report.letter.submitted_twice import LANES
 from voicerace.report.material import Material
-from voicerace.report.telling import asks, bad_of, bad_sides, gap_words, means, name_of, phrase, sides
+from voicerace.report.telling import asks, bad_of, bad_sides, gap_words, means, name_of, phrase, range_of, same_program, sides
+from voicerace.tables.releases import REFERENCE
 
 __all__ = ["blocks", "heading"]
+
+#: One call, one result, the cured handler, nothing unusual.
+_PLAIN: Final = {"scenario": "single", "handler": "return", "tool_end": "result", "modality": "text"}
 
 
 def heading(material: Material) -> str:
@@ -35,6 +45,8 @@ def blocks(material: Material) -> list[Block]:
     found.append(_reference(material))
     found.append(Text("### The shortest recorded session of each failure"))
     traces = [trace for release in material.releases for trace in _trace(material, release)]
+    if traces:
+        found.append(Text(LANES))
     found += traces or [Text("No recording of a running proxy shows a failure of these releases.")]
     return found
 
@@ -71,14 +83,18 @@ def _seen(material: Material, release: str, bad: int, of: int) -> tuple[Seen, ..
     if len(real):
         wrong, _ = material.real_bad(release)
         same = int((real["outcome"] == real["model_outcome"]).sum())
-        what = f"recorded sessions of the running proxy at this gap go wrong; {same} of {len(real)} are as the model has them"
+        what = (
+            f"recorded sessions of the running proxy at this gap go wrong (other tools than those computed: of {range_of(real['tool_ms'])}, "
+            f"not evenly, so their share says nothing); at the same times the model has {same} of {len(real)} the same"
+        )
         found.append(Seen("real proxy", wrong, len(real), what, source=f"conformance/{release}.csv"))
-    elif mine := [
-        each for each in material.evidence.of_program(release) if each.recording.provenance.get("handler") == "return"
-    ]:
+    elif mine := [each for each in material.evidence.of_program(release) if each.had(**_PLAIN)]:
         wrong = sum(each.outcome not in ("answered", "abandoned", "unknown") for each in mine)
-        found.append(Seen("real proxy", wrong, len(mine), "recorded sessions of the running program, at other times, go wrong",
-                          source=mine[0].source))  # fmt: skip
+        times = joined(list(dict.fromkeys(_times(each) for each in mine)))
+        under = same_program(release, material.evidence.recorded_as(release))
+        go = "session goes" if len(mine) == 1 else "sessions go"
+        what = f"recorded {go} wrong with the running proxy, at other times ({times})"
+        found.append(Seen("real proxy", wrong, len(mine), f"{what}; {under}" if under else what, source=mine[0].source))
     else:
         found.append(Seen("real proxy", 0, 0, "no session of the running program was recorded at these times"))
     return tuple(found)
@@ -88,9 +104,10 @@ def _bands(material: Material) -> Picture:
     real = material.real if len(material.real) else None
     words = "No session of a running proxy was recorded at these times."
     if real is not None:
-        inside = real[real["tool_ms"].between(material.delay["tool_ms"].min(), material.delay["tool_ms"].max())]
+        inside = _within(real, material.delay)
         same = int((inside["outcome"] == inside["model_outcome"]).sum())
-        words = f"Points are {len(inside)} recorded sessions of the running proxies, {same} of them as computed."
+        words = f"Points are {len(inside)} recorded sessions of the running proxies, {same} of them as the model has them"
+        words += "." if len(inside) == len(real) else f"; {_beyond(real, inside)} not in the picture."
     return Picture(
         plot_outcome(material.delay, real=real),
         alt_outcome(material.delay, real=real),
@@ -104,7 +121,7 @@ def _map(material: Material) -> list[Block]:
     if maps is None:
         return [Text("This run has no map of other gaps: `voicerace report` without `--run` plays one.")]
     tags = [tag for tag in material.releases if tag in set(maps["release"])]
-    real = material.real if len(material.real) else None
+    real = _within(material.real, maps) if len(material.real) else None
     words = Text(
         "**Nobody has published the gap of today's API**, so one number would be invented. The maps show them all. Two marks are "
         f"known: the dashed line is the only gap ever published ({observed_gap_ms():g} ms, livekit/agents #1056, January 2025, beta "
@@ -113,10 +130,37 @@ def _map(material: Material) -> list[Block]:
         "function calls in one response lengthen it. Your own log shows yours (see below)."
     )
     caption = (
-        f"Each field is one computed session, the network as above. Points are recorded sessions of the running proxies at the gap "
-        f"of {material.gap_ms:g} ms."
+        "Each field is one computed session, the network as above."
+        + (
+            ""
+            if real is None
+            else f" Points are {len(real)} recorded sessions of the running proxies at the gap of {material.gap_ms:g} ms"
+        )
+        + (
+            ""
+            if real is None
+            else "."
+            if len(real) == len(material.real)
+            else f"; {_beyond(material.real, real)} not in the picture."
+        )
     )
     return [words, Picture(plot_maps(maps, tags, real), alt_maps(maps, tags, real), caption)]
+
+
+def _within(real: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
+    """The sessions that lie in a picture of these trials."""
+    return real[real["tool_ms"].between(trials["tool_ms"].min(), trials["tool_ms"].max())]
+
+
+def _beyond(real: pd.DataFrame, inside: pd.DataFrame) -> str:
+    """How many recorded sessions a picture has no place for, and why."""
+    out = real.drop(inside.index)
+    return f"{len(out)} more, with tools of {range_of(out['tool_ms'])}, {'is' if len(out) == 1 else 'are'}"
+
+
+def _times(real: Real) -> str:
+    times = real.recording.provenance["times"]
+    return f"a tool of {times['tool_ms']} ms, a gap of {times['gap_ms']} ms"
 
 
 def _reference(material: Material) -> Claim:
@@ -127,10 +171,16 @@ def _reference(material: Material) -> Claim:
     verdict = (
         "**A proxy can ask at the right moment**" if not bad else "**Even a gate that follows the API's own events fails**"
     )
+    left = len(material.evidence.explored.get(REFERENCE.tag, {}).get("findings", ()))
+    more = (
+        f" In stories with more than one call and one result it is not free of failures: {many(left, 'way')} to one remain (finding 3)."
+        if left
+        else ""
+    )
     sentence = (
         f"{verdict}: one that counts the API as free at `response.done` of the response that held it, asks at once when it is free, "
-        f"and asks again after a refusal, went wrong in {bad} of {of} cells of the same map. It is a model, no release; `voicerace "
-        "check --proxy …` tells whether a proxy does as well."
+        f"and asks again after a refusal, went wrong in {bad} of {of} cells of the same map (one call, one "
+        f"result).{more} It is a model, no release; `voicerace check --proxy …` tells whether a proxy does as well."
     )
     return Claim("gate-reference", sentence, (Seen("model", bad, of, "cells of the map go wrong", source="the run, part reference"),),
                  ("reference",), quiet=True)  # fmt: skip
@@ -140,17 +190,10 @@ def _trace(material: Material, release: str) -> list[Block]:
     """The shortest recorded session of the running program with one of its failures."""
     found: list[Block] = []
     for outcome in dict.fromkeys(side.outcome for side in bad_sides(material.delay, release)):
-        fits = [
-            each
-            for each in material.evidence.of_program(release)
-            if each.outcome == outcome and each.had(scenario="single", handler="return", tool_end="result", modality="text")
-        ]
+        fits = [each for each in material.evidence.of_program(release) if each.outcome == outcome and each.had(**_PLAIN)]
         if fits:
             best = min(fits, key=lambda each: (len(each.recording.events), each.source))
-            times = best.recording.provenance["times"]
-            caption = (
-                f"The running proxy {release}, a tool of {times['tool_ms']} ms, a gap of {times['gap_ms']} ms "
-                f"({best.source}): {means(outcome)}."
-            )
+            under = same_program(release, (best.release,))
+            caption = f"The running proxy {release}{f' ({under})' if under else ''}, {_times(best)} ({best.source}): {means(outcome)}."
             found.append(Picture(plot_swimlane(best.recording), alt_swimlane(best.recording), caption))
     return found

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from voicerace.report.blocks import Block, Head, Text, joined
 from voicerace.report.material import Material
-from voicerace.report.telling import name_of
+from voicerace.report.telling import name_of, same_program
+from voicerace.tables.releases import PROXIES
 
 __all__ = ["blocks"]
 
@@ -19,8 +20,8 @@ def blocks(material: Material) -> list[Block]:
         ("To", parameters.to),
         ("From", parameters.sender),
         ("Date", str(info.get("start", ""))[:10]),
-        ("Releases in use (react / backend)", joined([name_of(tag) for tag in material.in_use])),
-        ("Also tested", joined([name_of(tag) for tag in material.releases if tag not in material.in_use])),
+        ("Releases in use (react / backend)", joined([_named(material, tag) for tag in material.in_use])),
+        ("Also tested", joined([_named(material, tag) for tag in material.releases if tag not in material.in_use])),
         ("Made by", made),
     )
     words = (
@@ -29,4 +30,29 @@ def blocks(material: Material) -> list[Block]:
         "have since answered these ourselves: by tests of the programs you run, and of every release after them. This page is "
         "that answer. It needs no knowledge of the proxy's code."
     )
-    return [Head(_TITLE, tuple((name, value) for name, value in facts if value), parameters.code), Text(words)]
+    shown = tuple((name, value) for name, value in facts if value)
+    return [
+        Head(_TITLE, shown, parameters.code),
+        Text(words),
+        Text(_numbers(tuple(dict.fromkeys((*material.in_use, *material.releases))))),
+    ]
+
+
+def _named(material: Material, tag: str) -> str:
+    other = same_program(tag, material.evidence.recorded_as(tag))
+    return f"{name_of(tag)} ({other})" if other else name_of(tag)
+
+
+def _numbers(tags: tuple[str, ...]) -> str:
+    """What the two numbers of a release are: neither is a key by itself."""
+    published = [tag for tag in tags if PROXIES[tag].published]
+    words = "A release is named by the tag of voice-agent-react and by the number that voice-agent-backend has in that tag"
+    words += f" ({joined(published)}: the number it was published with)." if published else "."
+    for tag in tags:
+        other = PROXIES.get(f"{tag}-published")
+        if other is not None:
+            words += (
+                f" {tag} is the program of the tag; what was published as {tag} is another one, with backend {other.backend}"
+                + ("." if other.tag in tags else ", and was not played for this page.")
+            )
+    return words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -9,37 +10,22 @@ import pandas as pd
 
 from voicerace.plots.style import STYLES
 from voicerace.report.blocks import Block, Claim, Fold, Seen, Table, Text, joined, many
+from voicerace.report.letter import ways
+from voicerace.report.letter.submitted_twice import UNCURED
 from voicerace.report.material import Material
-from voicerace.report.telling import bad_of, means
+from voicerace.report.telling import bad_of
 from voicerace.statistics import wilson
-from voicerace.tables.handlers import HANDLERS
 from voicerace.tables.releases import REFERENCE
-from voicerace.tables.scenarios import SCENARIOS
 
-__all__ = ["blocks", "family", "heading"]
-
-#: Endings of an exploration that are no outcome of a turn.
-_ENDINGS: Final = {
-    "wedged": "the session answers nothing any more",
-    "unconfigured": "the session is never set up: no `session.update` is ever sent",
-}
-_STORIES: Final = {
-    "two-turns": "two questions, one after the other",
-    "preamble": "the model speaks before it calls",
-    "audio": "replies are spoken",
-    "no-result": "the app gives no result",
-    "text-at-call": "the user writes while the tool runs",
-    "text-at-reply": "the user writes into the reply",
-    "voice-at-call": "the user speaks while the tool runs",
-    "spoken-last": "the user's last words are spoken",
-}
+__all__ = ["blocks", "heading"]
 
 
 def heading(material: Material) -> str:
     names = {
         (str(each["outcome"]), str(each["name"]))
-        for record in material.evidence.explored.values()
+        for tag, record in material.evidence.explored.items()
         for each in record["findings"]
+        if tag != REFERENCE.tag
     }
     frame = material.part("drawn")
     if names:
@@ -66,9 +52,9 @@ def _drawn(material: Material) -> list[Block]:
     claims: list[Block] = []
     for story in dict.fromkeys(frame["scenario"]):
         own = frame[frame["scenario"] == story]
-        row: dict[str, object] = {"story": SCENARIOS[str(story)].sentence}
+        row: dict[str, object] = {"story": ways.story_words(str(story))}
         for release in releases:
-            row[_column(release)] = _share(own[own["release"] == release])
+            row[ways.called(release)] = _share(own[own["release"] == release])
         rows.append(row)
         seen = tuple(
             Seen(
@@ -76,17 +62,17 @@ def _drawn(material: Material) -> list[Block]:
             )
             for release in releases
         )
-        claims.append(Claim(f"story-{story}", SCENARIOS[str(story)].sentence, seen, tuple(releases), quiet=True))
+        claims.append(Claim(f"story-{story}", ways.story_words(str(story)), seen, tuple(releases), quiet=True))
     first = frame.iloc[0]
     sessions = len(frame) // (len(releases) * frame["scenario"].nunique())
     words = (
-        f"The handler is the cured one. In each story {sessions} sessions per release, the same draws for all: tools of 0 to 1,000 ms, "
-        f"gaps of 0 to 600 ms, evenly; the rest as in the published trace (profile {first['profile']}). **The shares are those of "
+        f"The handler is the cured one. In each story {sessions} sessions per release, the same draws for all: {_drawn_from(material)}; the "
+        f"rest as in the published trace (profile {first['profile']}). **The shares are those of "
         "these ranges and not of your traffic**; what they show is that a story goes wrong, and on which release it does so less. "
         "Intervals are Wilson's, 95 %."
     )
     table = Table(pd.DataFrame(rows), "Sessions that go wrong, of those drawn, with their intervals, and how.")
-    worst = _worst(frame, releases)
+    worst = _worst(material, frame, releases)
     return [heading, Text(words), table, worst, *_json_only(claims)]
 
 
@@ -95,16 +81,35 @@ def _json_only(claims: list[Block]) -> list[Block]:
     return [Claim(each.name, "", each.seen, each.releases, quiet=True) for each in claims if isinstance(each, Claim)]
 
 
-def _worst(frame: pd.DataFrame, releases: list[str]) -> Claim:
+def _drawn_from(material: Material) -> str:
+    """The ranges of the draws, as the run's own parameters have them."""
+    spec: Mapping[str, Any] = next(iter(material.record.get("parts", {}).get("drawn", [])), {})
     told = []
-    for release in releases:
-        bad, of = bad_of(frame[frame["release"] == release])
-        told.append((bad / of if of else 0.0, bad, of, release))
-    clean = [release for share, _, _, release in told if share == 0]
-    words = "; ".join(f"{_column(release)} {bad} of {of}" for _, bad, of, release in told)
-    end = f" Nothing went wrong with {joined([_column(each) for each in clean])}." if clean else " None was free of it."
+    for name, what in (("tool_ms", "tools"), ("gap_ms", "gaps")):
+        found = re.fullmatch(r"uniform\(([\d.]+),\s*([\d.]+)\)", str(spec.get("times", {}).get(name, "")))
+        told.append(f"{what} of {float(found[1]):,g} to {float(found[2]):,g} ms, evenly" if found else f"{what} drawn")
+    return ", ".join(told)
+
+
+def _worst(material: Material, frame: pd.DataFrame, releases: list[str]) -> Claim:
+    told = [(*bad_of(frame[frame["release"] == release]), release) for release in releases]
+    clean = [release for bad, _, release in told if not bad]
+    words = "; ".join(f"{ways.called(release)} {bad} of {of}" for bad, of, release in told)
+    end = (
+        f" None of these drawn sessions went wrong with {joined([ways.called(each) for each in clean])}."
+        if clean
+        else " None was free of it."
+    )
+    left = {
+        tag: len(record["findings"])
+        for tag, record in material.evidence.explored.items()
+        if tag in clean and record["findings"]
+    }
+    if left:
+        more = joined([f"{many(count, 'way')} to a failure with {ways.called(tag)}" for tag, count in left.items()])
+        end += f" That holds for these draws of these stories and for no more: **exploring every order found {more}** (below)."
     return Claim("stories", f"**Over all these stories** the sessions that go wrong are: {words}.{end}",
-                 tuple(Seen("model", bad, of, f"drawn sessions ({release}) go wrong", True) for _, bad, of, release in told),
+                 tuple(Seen("model", bad, of, f"drawn sessions ({release}) go wrong", True) for bad, of, release in told),
                  tuple(releases), quiet=True)  # fmt: skip
 
 
@@ -120,10 +125,6 @@ def _share(own: pd.DataFrame) -> str:
     return f"{bad} of {of} ({low:.0%} to {high:.0%})" + (f": {how}" if how else "") + left
 
 
-def _column(release: str) -> str:
-    return "the reference gate" if release == REFERENCE.tag else release
-
-
 # -- explored --------------------------------------------------------------------------------------------------------
 
 
@@ -135,8 +136,9 @@ def _explored(material: Material) -> list[Block]:
                               "exist. `voicerace explore --release TAG --out data/explore/TAG.json` finds them.")]  # fmt: skip
     wanted = [tag for tag in dict.fromkeys((*material.in_use, *material.releases, *explored)) if tag in explored]
     found: list[Block] = [heading, Text(_how(explored, wanted)), Table(_sizes(material, explored, wanted), _SIZES)]
+    found += _of_reference(explored)
     findings = [finding for tag in wanted for finding in explored[tag]["findings"]]
-    for outcome, those in family(findings).items():
+    for outcome, those in ways.family(findings).items():
         found += _family(material, outcome, those)
     missing = [tag for tag in material.releases if tag not in explored]
     if missing:
@@ -145,22 +147,26 @@ def _explored(material: Material) -> list[Block]:
 
 
 _SIZES = (
-    "What was explored. A way is a path to a failure that differs from the others in who asked, what released the request, or who "
-    "was in its way; confirmed means played once more against the running proxy, with the same failure."
+    "What was explored. A story is what user, model and app do, with one style of handler; a state is a moment at which something may "
+    "happen in more than one order. A way is a path to a failure that differs from the others in who asked, what released the request, "
+    "or who was in its way. Confirmed: played once more against the running proxy, with the same failure."
 )
+_BOUNDS_SHOWN: Final = {
+    "tool_ms": "tools of", "gap_ms": "gaps of", "host_ms": "each way between browser and proxy", "upstream_ms": "each way between proxy "
+    "and API", "reply_ms": "replies of", "ack_ms": "confirmations within",
+}  # fmt: skip
 
 
 def _how(explored: Mapping[str, Any], wanted: list[str]) -> str:
     bounds = explored[wanted[0]].get("bounds", {})
-    told = [f"{name} {low:g} to {high:g}" for name, (low, high) in bounds.items() if low != high and name in _BOUNDS_SHOWN]
+    told = [f"{words} {low:,g} to {high:,g} ms" for name, words in _BOUNDS_SHOWN.items()
+            if name in bounds and (low := bounds[name][0]) != (high := bounds[name][1])]  # fmt: skip
     return (
         "Sessions by chance find what is frequent. Here the models were driven through **every order** of messages, tools and timers "
-        f"that these times allow ({', '.join(told)}, in ms), and every failure is a way into it, with its shortest trace and concrete "
-        "times, played again before it is listed. Handlers that make the component answer twice are among them; the table says which."
+        f"that these times allow ({', '.join(told)}), and every failure is a way into it, with its shortest trace and concrete "
+        "times, played again before it is listed. How likely a way is in your traffic this does not say. Handlers that make the "
+        "component answer twice are among them; the tables say which."
     )
-
-
-_BOUNDS_SHOWN: Final = ("host_ms", "upstream_ms", "tool_ms", "gap_ms", "reply_ms", "ack_ms")
 
 
 def _sizes(material: Material, explored: Mapping[str, Any], wanted: list[str]) -> pd.DataFrame:
@@ -170,30 +176,49 @@ def _sizes(material: Material, explored: Mapping[str, Any], wanted: list[str]) -
         record = explored[tag]
         mine = live[live["release"] == tag]
         cut = [f"{each['story']}/{each['handler']}" for each in record.get("stories", ()) if not each.get("complete")]
+        tried = f"{int(mine['confirmed'].sum())} of {len(mine)}" if len(mine) else "none tried"
+        if tag == REFERENCE.tag:
+            tried = "no such program"
         rows.append(
             {
-                "release": _column(tag),
+                "release": ways.called(tag),
                 "stories": len(record.get("stories", ())),
                 "states": f"{record.get('states', 0):,}",
                 "ways to a failure": len(record["findings"]),
-                "confirmed on the running proxy": f"{int(mine['confirmed'].sum())} of {len(mine)} tried"
-                if len(mine)
-                else "none tried",
+                "confirmed on the running proxy": tried,
                 "every order explored": "yes" if not cut else f"not of {', '.join(cut)}",
             }
         )
     return pd.DataFrame(rows)
 
 
-def family(findings: list[Mapping[str, Any]]) -> dict[str, list[list[Mapping[str, Any]]]]:
-    """Findings by outcome, and in it by name; within a name, a finding per release."""
-    found: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
-    for each in findings:
-        found.setdefault(str(each["outcome"]), {}).setdefault(str(each["name"]), []).append(each)
-    return {
-        outcome: sorted(names.values(), key=lambda those: (-len(those), len(those[0]["trace"])))
-        for outcome, names in found.items()
-    }
+def _of_reference(explored: Mapping[str, Any]) -> list[Block]:
+    """What is left with a proxy that asks at the right moment."""
+    if REFERENCE.tag not in explored:
+        return []
+    record = explored[REFERENCE.tag]
+    left = record["findings"]
+    stories = len(record.get("stories", ()))
+    if not left:
+        words = f"**The reference gate has no way to a failure** in any order of its {many(stories, 'story', 'stories')}."
+        return [Claim("reference-explored", words, (), (REFERENCE.tag,), quiet=True)]
+    told = "".join(
+        f"\n- {ways.ends(str(each['outcome']))}: {ways.story_words(str(each['story']))}; the handler: "
+        f"{ways.handler_words(str(each['handler']))}. {ways.sentence(each)}"
+        for each in left
+    )
+    twice = sum(str(each["handler"]) in UNCURED for each in left)
+    cured = (
+        f" {twice} of them {'needs' if twice == 1 else 'need'} a handler that makes the component answer twice (finding 1)."
+        if twice
+        else ""
+    )
+    words = (
+        f"**A gate that asks at the right moment leaves {many(len(left), 'way')} to a failure**, in {many(stories, 'story', 'stories')}."
+        f"{cured} They are:\n{told}"
+    )
+    seen = (Seen("model", len(left), len(left), "ways of the reference gate", source=f"explore/{REFERENCE.tag}.json"),)
+    return [Claim("reference-explored", words, seen, (REFERENCE.tag,), quiet=True)]
 
 
 def _family(material: Material, outcome: str, groups: list[list[Mapping[str, Any]]]) -> list[Block]:
@@ -201,13 +226,17 @@ def _family(material: Material, outcome: str, groups: list[list[Mapping[str, Any
     live = material.evidence.confirmed
     names = {str(those[0]["name"]) for those in groups}
     tried = live[live["name"].isin(names) & live["release"].isin(releases)]
-    user = _ENDINGS.get(outcome) or (means(outcome) if outcome in STYLES else outcome)
+    user = ways.ends(outcome)
     mark = f"{STYLES[outcome].glyph} " if outcome in STYLES else ""
-    sentence = (
-        f"**{mark}{outcome}: {user}.** {many(len(groups), 'way')} into it, met on {joined([_column(tag) for tag in releases])}."
-    )
+    shown = ways.best_of(material, groups)
     count = sum(len(those) for those in groups)
-    seen = [Seen("model", count, count, "ways found (release by release) were played again with their times, with the same failure",
+    more = f" ({count}, counted release by release)" if count != len(groups) else ""
+    sentence = (
+        f"**{mark}{many(len(groups), 'way')} into it**{more}, met on {joined([ways.called(tag) for tag in releases])}. "
+        f"{'It' if len(groups) == 1 else 'One of them'}, on {ways.called(str(shown['release']))}, in the story “"
+        f"{ways.story_words(str(shown['story']))}” (the handler: {ways.handler_words(str(shown['handler']))}): {ways.sentence(shown)}"
+    )
+    seen = [Seen("model", count, count, "of these were played again with their times, with the same failure",
                  source="explore/RELEASE.json")]  # fmt: skip
     if len(tried):
         seen.append(Seen("real proxy", int(tried["confirmed"].sum()), len(tried), "of them that were tried on the running proxy were "
@@ -215,40 +244,21 @@ def _family(material: Material, outcome: str, groups: list[list[Mapping[str, Any
     else:
         seen.append(Seen("real proxy", 0, 0, "these were not yet tried on a running proxy"))
     rows = [_way(material, those) for those in groups]
-    shortest = min((each for those in groups for each in those), key=lambda each: len(each["trace"]))
+    caption = f"The ways to {outcome}; releases with * were confirmed on the running proxy."
     return [
-        Text(f"#### {outcome[0].upper() + outcome[1:]}: {user.replace('`', '')}"),
+        Text(f"#### {outcome[0].upper() + outcome[1:]}: {user}"),
         Claim(f"explored-{outcome}", sentence, tuple(seen), tuple(releases)),
-        Table(pd.DataFrame(rows), f"The ways to {outcome}; releases with * were confirmed on the running proxy."),
-        Fold(f"The shortest trace of these: {_column(str(shortest['release']))}, {_story(shortest)}", (_trace(shortest),)),
+        Fold(f"Every way to {outcome}, and one of them step by step", (Table(pd.DataFrame(rows), caption), ways.trace(shown))),
     ]
 
 
 def _way(material: Material, those: list[Mapping[str, Any]]) -> dict[str, object]:
     live = material.evidence.confirmed
     yes = set(live[live["confirmed"] & (live["name"] == those[0]["name"])]["release"])
-    tags = [f"{_column(str(each['release']))}{'*' if each['release'] in yes else ''}" for each in those]
-    handlers = list(dict.fromkeys(str(each["handler"]) for each in those))
+    tags = [f"{ways.called(str(each['release']))}{'*' if each['release'] in yes else ''}" for each in those]
     return {
-        "what happens": str(those[0]["sentence"]),
+        "what happens": ways.sentence(those[0]),
         "releases": ", ".join(tags),
-        "story": joined(list(dict.fromkeys(_story(each) for each in those)), "or"),
-        "the handler": joined([HANDLERS[name].sentence if name in HANDLERS else name for name in handlers], "or"),
-        "steps": min(len(each["trace"]) for each in those),
+        "shortest when": joined(list(dict.fromkeys(ways.story_words(str(each["story"])) for each in those)), "or"),
+        "the handler": joined(list(dict.fromkeys(ways.handler_words(str(each["handler"])) for each in those)), "or"),
     }
-
-
-def _story(finding: Mapping[str, Any]) -> str:
-    name = str(finding["story"])
-    return _STORIES.get(name) or (SCENARIOS[name].sentence if name in SCENARIOS else name)
-
-
-def _trace(finding: Mapping[str, Any]) -> Table:
-    steps = [
-        {"ms": f"{step['ms']:g}", "at": str(step["party"]), "what": str(step["what"])}
-        for step in finding["trace"]
-        if not str(step["what"]).startswith("Settings")
-    ]
-    return Table(
-        pd.DataFrame(steps, columns=["ms", "at", "what"]), f"Step by step, model of {finding['release']}: {finding['sentence']}"
-    )

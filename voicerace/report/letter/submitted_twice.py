@@ -12,10 +12,10 @@ from voicerace.plots.swimlane import alt_swimlane, plot_swimlane
 from voicerace.report.blocks import Block, Claim, Code, Picture, Seen, Table, Text, joined, many
 from voicerace.report.evidence import DEFAULT_ERROR, Real
 from voicerace.report.material import Material
-from voicerace.report.telling import HEARS, bad_of
+from voicerace.report.telling import HEARS, bad_of, range_of
 from voicerace.tables.handlers import HANDLERS
 
-__all__ = ["CURE", "CURED", "UNCURED", "Row", "blocks", "component_counts", "glances", "heading", "seen_twice"]
+__all__ = ["CURE", "CURED", "LANES", "UNCURED", "Row", "blocks", "component_counts", "glances", "heading", "seen_twice"]
 
 UNCURED: Final = tuple(name for name, row in HANDLERS.items() if row.submissions > 1)
 CURED: Final = tuple(name for name, row in HANDLERS.items() if row.submissions == 1)
@@ -40,6 +40,11 @@ const onFunctionCallRequest = async (
 #: As the running proxies were recorded with handler styles: see `parts`.
 _TIMES: Final = {"scenario": "single", "gap_ms": "8", "upstream_rtt_ms": "70", "reply_ms": "1500"}
 _SHOWN_MS: Final = 500.0
+#: How to read a picture of messages.
+LANES: Final = (
+    "How to read it: time runs down. The *host* is your browser, app and component together; *upstream* is the API; the bar at its side, the "
+    "*slot*, shows from when to when a response is active. A `response.create` that meets the bar is refused."
+)
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,8 @@ def seen_twice(material: Material) -> tuple[Seen, ...]:
     styles = material.part("styles")
     if styles is not None:
         bad, of = bad_of(styles[styles["handler"].isin(UNCURED)])
-        what = f"computed sessions with such a handler go wrong (releases {joined(_tags(styles))}, gap 8 ms, tools of 0 to 3 s)"
+        gap, tools = range_of(styles["gap_ms"]), range_of(styles["tool_ms"])
+        what = f"computed sessions with such a handler go wrong (releases {joined(_tags(styles))}, a gap of {gap}, tools of {tools})"
         found.append(Seen("model", bad, of, what, source="the run, part styles"))
     real = _real_styles(material)
     if len(real):
@@ -131,12 +137,17 @@ def blocks(material: Material) -> list[Block]:
         shown = [glance for release in _shown(material, styles) for glance in glances(material, release)]
         if shown:
             caption = (
-                f"Computed sessions, a tool of {_SHOWN_MS:g} ms, a gap of 8 ms, 70 ms to the API and back. The first two are "
+                f"Computed sessions, a tool of {_SHOWN_MS:g} ms, a gap of {range_of(styles['gap_ms'])}, {range_of(styles['upstream_rtt_ms'])} "
+                "to the API and back. The first two are "
                 "handlers that do not answer the component; the last returns its result."
             )
             found.append(Picture(plot_glance(shown), alt_glance(shown), caption))
         found.append(
-            Table(_table(material, styles), "Handler styles: what the component sends for one call, and what comes of it.")
+            Table(
+                _table(material, styles),
+                f"Handler styles: what the component sends for one call, and what comes of it with each proxy at a gap of "
+                f"{range_of(styles['gap_ms'])}, as the tool takes {range_of(styles['tool_ms'])}.",
+            )
         )
     else:
         found.append(Text("This run has no sessions with other handlers: `voicerace report` without `--run` plays them."))
@@ -275,6 +286,7 @@ def _trace(material: Material) -> list[Block]:
             )
             return [
                 Text("### The shortest recorded session that shows it"),
+                Text(LANES),
                 Picture(plot_swimlane(best.recording), alt_swimlane(best.recording), caption),
             ]
     return [Text("No recording of a running proxy shows it for these releases.")]

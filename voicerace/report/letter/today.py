@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Final
+
 import pandas as pd
 
-from voicerace.report.blocks import Block, Claim, Code, Fold, Seen, Table, Text, joined
-from voicerace.report.letter.cures import best_cure, cures_of
+from voicerace.report.blocks import Block, Claim, Code, Fold, Seen, Table, Text, joined, many
+from voicerace.report.letter.cures import Cure, best_cure, cures_of, worsened
 from voicerace.report.letter.submitted_twice import CURE
+from voicerace.report.letter.ways import story_words
 from voicerace.report.material import Material
 from voicerace.report.telling import bad_of, bad_sides, gap_words, means, name_of, phrase, sides
 from voicerace.tables.profiles import WORKAROUND_TIMES
@@ -73,45 +77,136 @@ def _cures(material: Material, release: str) -> list[Block]:
     best = best_cure(material, release)
     row = proxy_release(release)
     impossible = {name: reason for name in WORKAROUNDS if (reason := why_not(name, row, component_for(row).tag, "return"))}
-    rows = [
-        {
+    effects = _effects(material, release)
+    rows = []
+    for cure in tried:
+        told = {
             "workaround": cure.name + (" (best of these)" if best is not None and cure.name == best.name else ""),
             "what the app does": _plain(WORKAROUNDS[cure.name].sentence),
             "goes wrong": f"{cure.bad} of {cure.of} (without: {cure.without})",
             "answer heard": f"{cure.heard} of {cure.of} (without: {cure.heard_without})",
             "silence, median": f"{_seconds(cure.air_ms)} (without: {_seconds(cure.air_without_ms)})",
-            "explored": _explored(material, release, cure.name),
-            "costs": _plain(WORKAROUNDS[cure.name].costs),
         }
-        for cure in tried
-    ]
+        if effects:
+            told["every order explored"] = _explored(effects.get(cure.name))
+        rows.append({**told, "costs": _plain(WORKAROUNDS[cure.name].costs)})
     found: list[Block] = []
     if best is None:
         words = f"**No workaround made {release} better** in the sessions computed here ({tried[0].without} of {tried[0].of} go wrong without)."
         found.append(Claim(f"cure-{release}", words, (), (release,), quiet=True))
     else:
-        words = (
-            f"**{'Do' if best.bad == 0 else 'The best there is'}: {_plain(WORKAROUNDS[best.name].sentence)}** (`{best.name}`). It went wrong in "
-            f"{best.bad} of {best.of} computed sessions, against {best.without} of {best.of} without it; the user waits "
-            f"{_seconds(best.air_ms)} for the answer (median), against {_seconds(best.air_without_ms)} where it comes at all without. "
-            f"Its cost: {_plain(WORKAROUNDS[best.name].costs)}. These times are ours; your own log has the gap they must outlast."
-        )
-        seen = (
-            Seen("model", best.bad, best.of, "computed sessions go wrong with it", source="the run, part cures"),
-            Seen("model", best.without, best.of, "computed sessions go wrong without it", source="the run, part cures"),
-        )
-        found += [Claim(f"cure-{release}", words, seen, (release,), quiet=True), Code(_typescript(best.name))]
-    found.append(
-        Table(
-            pd.DataFrame(rows),
-            f"Workarounds on {release}: gaps of 8 to 600 ms, tools of 50 to 1,000 ms, the network as above; computed.",
-        )
+        found += _best(material, release, best, effects.get(best.name))
+    caption = (
+        f"Workarounds on {release}, one call with one result: gaps of {_span(tried[0].gaps_ms)}, tools of {_span(tried[0].tools_ms)}, the "
+        "network as above; computed." + (_EXPLORED if effects else "")
     )
+    found.append(Table(pd.DataFrame(rows), caption))
+    found += _stories(release, tried)
     others = [cure.name for cure in tried if best is None or cure.name != best.name]
     codes = tuple(Code(_typescript(name), f"{name}: {_plain(WORKAROUNDS[name].sentence)}") for name in others)
     found.append(Fold(f"TypeScript of the others ({', '.join(others)})", codes))
     found += [Text(f"Not possible on {release}: `{name}` ({reason}).") for name, reason in impossible.items()]
     return found
+
+
+_EXPLORED: Final = (
+    " Every order explored: of the ways into a failure that the release has in a few stories, how many the workaround removes, leaves and "
+    "brings (`data/workarounds.json`)."
+)
+
+
+def _best(material: Material, release: str, best: Cure, effect: Mapping[str, Any] | None) -> list[Block]:
+    """The workaround to take: what it did, what that rests on, what it does not cure, where it does harm."""
+    words = (
+        f"**{'Do' if best.bad == 0 else 'The best there is'}: {_plain(WORKAROUNDS[best.name].sentence)}** (`{best.name}`). With one call "
+        f"and one result it went wrong in {best.bad} of {best.of} computed sessions, against {best.without} of {best.of} without it; the "
+        f"user waits {_seconds(best.air_ms)} for the answer (median), against {_seconds(best.air_without_ms)} where it comes at all "
+        f"without. Its cost: {_plain(WORKAROUNDS[best.name].costs)}."
+    )
+    seen = [
+        Seen("model", best.bad, best.of, "computed sessions go wrong with it", source="the run, part cures"),
+        Seen("model", best.without, best.of, "computed sessions go wrong without it", source="the run, part cures"),
+    ]
+    found: list[Block] = [Claim(f"cure-{release}", words, tuple(seen), (release,), quiet=True), Code(_typescript(best.name))]
+    told: list[str] = []
+    if best.holds_ms is not None and best.gaps_ms[1] < best.holds_ms:
+        told.append(
+            f"**That count is so by construction**: the gaps tried were of {_span(best.gaps_ms)}, all shorter than the "
+            f"{_seconds(best.holds_ms)} that it waits. It is no evidence that your gap is shorter."
+        )
+    if best.beyond is not None and best.beyond_ms is not None:
+        told.append(
+            f"At a gap of {best.beyond_ms:,g} ms it went wrong in {best.beyond.bad} of {best.beyond.of} sessions "
+            f"(without it {best.beyond.without}). Your own log has the gap that the time must outlast."
+        )
+    left = {story: each for story, each in best.stories.items() if each.bad}
+    if left:
+        lines = "; ".join(
+            f"{story_words(story)}: {each.bad} of {each.of} ({each.without} without)" for story, each in left.items()
+        )
+        told.append(f"**It does not cure every story.** What still goes wrong with it, at the same gaps and tools: {lines}.")
+    harmed = {tag: each for tag, each in worsened(material, best.name).items() if tag != release}
+    if harmed:
+        lines = joined(
+            [f"{tag} ({each.bad} of {each.of} go wrong with it, {each.without} without)" for tag, each in harmed.items()]
+        )
+        told.append(f"**It does harm on {lines}**: take it out before you change to such a release.")
+    if effect is not None:
+        told.append(_of_effect(effect))
+    seen = [
+        Seen("model", each.bad, each.of, f"computed sessions with {best.name} go wrong: {name}", source="the run, part cures")
+        for name, each in (*left.items(), *harmed.items())
+    ]
+    if told:
+        found.append(
+            Claim(f"cure-limits-{release}", "\n".join(f"- {each}" for each in told), tuple(seen), (release,), quiet=True)
+        )
+    return found
+
+
+def _stories(release: str, tried: list[Cure]) -> list[Block]:
+    """The same workarounds in the other stories."""
+    names = list(dict.fromkeys(story for cure in tried for story in cure.stories))
+    if not names:
+        return []
+    rows = []
+    for story in names:
+        first = tried[0].stories[story]
+        row: dict[str, object] = {"story": story_words(story), "without": f"{first.without} of {first.of}"}
+        rows.append(row | {cure.name: f"{cure.stories[story].bad} of {cure.stories[story].of}" for cure in tried})
+    caption = (
+        f"The same workarounds on {release} in other stories, at the same gaps and tools: sessions that go wrong; computed."
+    )
+    return [Table(pd.DataFrame(rows), caption)]
+
+
+def _effects(material: Material, release: str) -> dict[str, Mapping[str, Any]]:
+    """What exploration says of a release's workarounds, by name; empty where it is not at hand."""
+    return {str(each.get("workaround")): each for each in material.evidence.workarounds if each.get("release") == release}
+
+
+def _explored(effect: Mapping[str, Any] | None) -> str:
+    """What exploration says of a workaround."""
+    if effect is None:
+        return "not explored"
+    words = [f"removes {len(effect['removed'])}, leaves {len(effect['left'])}, brings {len(effect['new'])}"]
+    if effect.get("incomplete"):
+        words.append(f"not every order of {', '.join(effect['incomplete'])}")
+    return "; ".join(words)
+
+
+def _of_effect(effect: Mapping[str, Any]) -> str:
+    """The ways that a workaround leaves or brings, in words."""
+    removed, left, new = (list(effect[name]) for name in ("removed", "left", "new"))
+    words = f"**In every order of a few stories** it removes {many(len(removed), 'way')} into a failure, leaves {len(left)} and brings {len(new)}"
+    if effect.get("incomplete"):
+        words += f" (not every order of {joined(list(effect['incomplete']))} was explored)"
+    words += "."
+    for name, those in (("Left", left), ("New", new)):
+        stories = list(dict.fromkeys(str(each["story"]) for each in those))
+        told = [f"{story_words(story)} ({sum(each['story'] == story for each in those)})" for story in stories]
+        words += f" {name}: {'; '.join(told)}." if told else ""
+    return words
 
 
 def _typescript(name: str) -> str:
@@ -131,15 +226,8 @@ def _plain(words: str) -> str:
     return words
 
 
-def _explored(material: Material, release: str, name: str) -> str:
-    """What exploration says of a workaround."""
-    for each in material.evidence.workarounds:
-        if (each.get("release"), each.get("workaround")) == (release, name):
-            words = [f"removes {len(each['removed'])}, leaves {len(each['left'])}, brings {len(each['new'])} ways"]
-            if each.get("incomplete"):
-                words.append(f"not every order of {', '.join(each['incomplete'])}")
-            return "; ".join(words)
-    return "not at hand"
+def _span(values: tuple[float, float]) -> str:
+    return f"{values[0]:,g} to {values[1]:,g} ms"
 
 
 def _upgrade(material: Material) -> Claim:
@@ -172,18 +260,48 @@ def _sanitised(material: Material) -> Claim:
     """What hiding the error in a log hides."""
     maps = material.part("map")
     frame = maps if maps is not None else material.delay
-    own = frame[(frame["release"].isin(material.in_use)) & (frame["refusals"].fillna(0) > 0)]
-    silent = int((own["replies"].fillna(0) == 0).sum())
+    own = _refused(material, frame)
+    silent = _silent(own)
+    seen = [
+        Seen(
+            "model",
+            silent,
+            len(own),
+            "sessions (one message, one call, one result) with a refusal have no reply",
+            source="the run",
+        )
+    ]
+    drawn = material.part("drawn")
+    others = None if drawn is None else _refused(material, drawn[drawn["scenario"] != "single"])
+    if others is not None and len(others):
+        what = "drawn sessions of the other stories with a refusal have no reply"
+        seen.append(Seen("model", _silent(others), len(others), what, True, source="the run, part drawn"))
     if not len(own):
-        sentence = "**Your log sanitization**: no refusal was seen in these sessions."
+        sentence = "**Your log sanitization**: no refusal was seen in sessions of one message, one call and one result."
     else:
         sentence = (
-            "**Your log sanitization** (the error written as `active_response_state_conflict`) hides more than noise: with one result, in "
-            f"{silent} of {len(own)} computed sessions with a refusal the user heard no reply. Keep the count of these lines; each may "
-            "be a question that got no answer."
+            "**Your log sanitization** (the error written as `active_response_state_conflict`) hides more than noise. In sessions of one "
+            f"message, one call and one result on {joined(material.in_use)} (every gap and tool of finding 2), the user heard no reply in "
+            f"{silent} of {len(own)} computed sessions with a refusal."
         )
-    seen = (Seen("model", silent, len(own), "sessions with a refusal have no reply", source="the run"),)
-    return Claim("sanitised-log", sentence, seen, material.in_use, quiet=True)
+        if others is not None and len(others):
+            sentence += (
+                f" In the other stories of finding 3 (several calls, further words, a second result) it was {_silent(others)} of {len(others)}: "
+                "there a reply mostly comes all the same."
+                if 2 * _silent(others) < len(others)
+                else f" In the other stories of finding 3 it was {_silent(others)} of {len(others)}."
+            )
+        sentence += " Keep the count of these lines; each may be a question that got no answer."
+    return Claim("sanitised-log", sentence, tuple(seen), material.in_use, quiet=True)
+
+
+def _refused(material: Material, frame: pd.DataFrame) -> pd.DataFrame:
+    """Sessions of a release in use in which a request was refused."""
+    return frame[(frame["release"].isin(material.in_use)) & (frame["refusals"].fillna(0) > 0)]
+
+
+def _silent(frame: pd.DataFrame) -> int:
+    return int((frame["replies"].fillna(0) == 0).sum())
 
 
 def _seconds(value: float | None) -> str:
