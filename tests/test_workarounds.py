@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from functools import cache
+from pathlib import Path
 
 import pytest
 
+from voicerace import path_tables
 from voicerace.cli import main
 from voicerace.engines.session import Session
 from voicerace.engines.virtual import simulate
@@ -172,6 +174,19 @@ def test_a_finding_with_a_workaround_is_played_again_with_it() -> None:
         again = Finding.from_json(json.loads(json.dumps(each.to_json())))
         assert again.workaround == "wait-fixed"
         assert each.signature in replayed(again).signatures
+
+
+def test_a_longer_exploration_is_read_where_it_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Effect("0.9.1", "wait-fixed", removed=(("single", "a"),), left=(("double", "b"),), incomplete=("double",), states=7)
+    other = Effect("0.9.4", "wait-for-done", "no callback")
+    path = tmp_path / "workarounds.json"
+    path.write_text(json.dumps({"effects": [kept.to_json(), other.to_json()]}), "utf-8")
+    monkeypatch.setattr(path_tables, "shipped", lambda _: path)
+    assert path_tables.effects_at_length("0.9.1") == [kept]
+    assert path_tables.effects_at_length("0.9.4") == [other]
+    path.write_text("{}", "utf-8")
+    with pytest.raises(InputError, match=r"workarounds\.json.*effects"):
+        path_tables.effects_at_length("0.9.1")
 
 
 def test_the_verb_prints_one_object(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -14,8 +14,9 @@ from voicerace.explore.finding import Finding, sentence_of
 from voicerace.shipped import shipped
 from voicerace.workarounds import Effect
 
-__all__ = ["at_length", "effects", "findings", "shortest", "stories"]
+__all__ = ["at_length", "effects", "effects_at_length", "findings", "shortest", "stories"]
 
+_T = TypeVar("_T")
 _FINDINGS = ["path", "what happens", "outcome", "story", "handler", "steps", "room_ms"]
 
 
@@ -81,12 +82,27 @@ def at_length(release: str) -> list[Finding]:
     Raises:
         InputError: the file cannot be read.
     """
+    return _kept(f"explore/{release}.json", "explore", lambda told: [Finding.from_json(each) for each in told["findings"]])
+
+
+def effects_at_length(release: str) -> list[Effect]:
+    """What workarounds do to a release in a longer exploration, of more stories, where data/workarounds.json has it; else none.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    return _kept(
+        "workarounds.json", "workarounds",
+        lambda told: [Effect.from_json(each) for each in told["effects"] if each["release"] == release],
+    )  # fmt: skip
+
+
+def _kept(name: str, verb: str, reader: Callable[[Any], list[_T]]) -> list[_T]:
     try:
-        path = shipped(f"data/explore/{release}.json")
+        path = shipped(f"data/{name}")
     except InputError:
         return []
     try:
-        record = json.loads(path.read_text("utf-8"))
-        return [Finding.from_json(each) for each in record["findings"]]
+        return reader(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(path.name, str(error), "as `voicerace explore --out` writes it") from None
+        raise InputError(path.name, str(error), f"as `voicerace {verb} --out` writes it") from None

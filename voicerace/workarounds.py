@@ -8,7 +8,7 @@ the result is heard come from the virtual engine over a small grid of times.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from math import ceil
 from statistics import median
@@ -91,6 +91,17 @@ class Effect:
         pairs = {name: [{"story": s, "finding": f} for s, f in getattr(self, name)] for name in _PAIRS}
         told = {**vars(self), "complete": self.complete, **pairs}
         return {**told, "sentence": row.sentence, "costs": row.costs, "typescript": row.typescript}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Effect:
+        """What `to_json` told.
+
+        Raises:
+            KeyError, TypeError: it is no such record.
+        """
+        given = {each.name: record[each.name] for each in fields(cls) if each.name in record}
+        given |= {name: tuple((str(met["story"]), str(met["finding"])) for met in record[name]) for name in _PAIRS}
+        return cls(**{**given, "incomplete": tuple(record["incomplete"])})
 
 
 def effect_of(

@@ -23,6 +23,8 @@ from voicerace.report.blocks import CLAIMS, HEAD
 __all__ = ["PageExporter", "claims_of", "head_of"]
 
 _TEMPLATES = Path(__file__).parent / "template"
+#: Characters of a row, on average, that no telephone shows side by side.
+_LONG_ROW = 80
 
 
 class PageExporter(HTMLExporter):
@@ -103,11 +105,25 @@ def _finish(html: str) -> str:
             contents.append(entry)
     for number, table in enumerate(soup.find_all("table"), start=1):
         caption = table.find("caption")
+        _as_cards(table)
         label = f"table {number}: {caption.get_text(' ', strip=True) if caption is not None else ''}"
         table.wrap(soup.new_tag("div", attrs={"class": "scroll", "role": "region", "tabindex": "0", "aria-label": label[:120]}))
     for number, picture in enumerate(soup.find_all(class_="picture"), start=1):
         picture["aria-label"] = f"picture {number}"
     return str(soup)
+
+
+def _as_cards(table: Tag) -> None:
+    """Mark a table whose rows are too long for a phone: there a row is a block of lines, each with its column's name."""
+    columns = [each.get_text(" ", strip=True) for each in table.select("thead th")]
+    rows = table.select("tbody tr")
+    if len(columns) < 3 or sum(len(row.get_text()) for row in rows) < _LONG_ROW * len(rows):
+        return
+    table["class"] = "cards"
+    for row in rows:
+        for column, cell in zip(columns, row.find_all(["th", "td"]), strict=True):
+            if cell.name == "td":
+                cell["data-column"] = column
 
 
 def _fresh(text: str, taken: set[str]) -> str:

@@ -42,7 +42,8 @@ def blocks(material: Material) -> list[Block]:
         Table(pd.DataFrame(outcomes, columns=["outcome", "what it means to the user"]), "Outcomes of a turn; the first that fits."),
         Text("### Releases"),
         Table(_releases(material), "Every release: when it asks for the response behind a result, whether the app is told of a refusal, and "
-              "what came of it in this run (result after, ms: outcome)."),
+              "what came of it in this run (with one call and one result, at the gap of finding 2; numbers are the tool's ms at which it "
+              "changes). Backend: the number in the tag; in brackets the published one, where that differs."),
         Text("### This run"),
         Table(_run(material), "Parameters, versions and data of this page."),
     ]  # fmt: skip
@@ -54,11 +55,10 @@ def _releases(material: Material) -> pd.DataFrame:
     found = mine.columns[-1]
     along = dict(zip(mine["release"], mine[found], strict=True))
     frame = every.assign(**{"in this run": [along.get(tag, _alike(along, str(tag))) for tag in every["release"]]})
-    return frame.rename(
+    return frame.drop(columns="generation").rename(
         columns={
             "release": "react",
             "backend": "backend (published)",
-            "generation": "kind",
             "create": "asks",
             "refusal": "a refusal is",
         }

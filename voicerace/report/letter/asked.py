@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from voicerace.report.blocks import Block, Claim, Seen, Table, Text, joined
+from voicerace.report.letter.ways import ends
 from voicerace.report.material import Material
 from voicerace.suspicions import Answer
 from voicerace.tables.suspicions import SUSPICIONS
@@ -63,6 +64,8 @@ def _suspicion(material: Material, name: str) -> list[Block]:
     rest = f"; not seen on {joined(no)}" if yes and no else f", not seen on {joined(no)}" if no else ""
     mine = [each for each in answers if each.release in material.in_use] or answers
     ways = list(dict.fromkeys(way for each in mine for way in each.ways))[:3]
+    if name == "another-path":
+        ways = [f"{way} ({ends(way)})" for way in ways]
     how = f" How: {joined(ways)}." if ways else ""
     seen = tuple(one for each in mine for one in _seen(each))
     suspicion = SUSPICIONS[name]

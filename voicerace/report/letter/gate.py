@@ -173,7 +173,7 @@ def _reference(material: Material) -> Claim:
     )
     left = len(material.evidence.explored.get(REFERENCE.tag, {}).get("findings", ()))
     more = (
-        f" In stories with more than one call and one result it is not free of failures: {many(left, 'way')} to one remain (finding 3)."
+        f" Beyond one call and one result it is not free of failures: {many(left, 'way')} to one remain (finding 3)."
         if left
         else ""
     )

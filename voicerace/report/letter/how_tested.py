@@ -100,6 +100,9 @@ def _models(material: Material) -> list[Block]:
         if not differing and not int(table["differences"].sum())
         else "**The models were held against the running programs**; where they differ is counted below."
     )
+    if other := [tag for tag, program in programs.items() if program["differences"]]:
+        where = list(dict.fromkeys(f"“{case}”" for program in programs.values() for case in program["differences"]))
+        sentence += f" The component's model differs from {joined(other)} in {joined(where)}."
     if least:
         sentence += f" Of {joined(least)} no session of the running program is at hand."
     return [
