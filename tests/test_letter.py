@@ -244,7 +244,8 @@ def test_what_a_workaround_does_not_do_stands_beside_it(tmp_path: Path, sample: 
     (tmp_path / "workarounds.json").write_text(json.dumps({"effects": [effect]}), "utf-8")
     words = words_of(today.blocks(replace(material, evidence=Evidence(tmp_path))))
     assert (
-        "removes 3 ways into a failure, leaves 1 and brings 0 (not every order of double was explored). Left: several" in words
+        "removes 3 ways into a failure, leaves 1 and brings 0 (not every order of double was explored). Left (ways): several"
+        in words
     )
     assert "removes 3, leaves 1, brings 0; not every order of double" in words
 

@@ -12,6 +12,7 @@ from html import escape
 from typing import Any, Final
 
 import ipywidgets as widgets
+from IPython.display import HTML, display
 
 from voicerace.engines.session import Session
 from voicerace.engines.virtual import simulate
@@ -157,6 +158,17 @@ class Sliders:
         self.recording, self.verdict, self.error = recording, verdict, None
         self.says.value = f'<div aria-live="polite">{_verdict(verdict)}</div>'
         self.picture.value = svg_swimlane(recording)
+
+    def _ipython_display_(self) -> None:
+        """The widgets; and below them, as an output of its own, the session as it stood when the cell ran.
+
+        A page made by nbconvert takes the widgets before any other form of the same output, and then shows nothing.
+        """
+        bundle = self._repr_mimebundle_()
+        still = bundle.pop("text/html")
+        display(bundle, raw=True)  # type: ignore[no-untyped-call]
+        words = f"Where no sliders are shown: as they stood when this ran, {escape(bundle['text/plain'])}"
+        display(HTML(f"<details><summary>{words}</summary>{still}</details>"))  # type: ignore[no-untyped-call]
 
     def _repr_mimebundle_(self, **wanted: Any) -> dict[str, Any]:
         """The widgets, and for whoever has none the session as it stands."""

@@ -205,7 +205,7 @@ def _of_effect(effect: Mapping[str, Any]) -> str:
     for name, those in (("Left", left), ("New", new)):
         stories = list(dict.fromkeys(str(each["story"]) for each in those))
         told = [f"{story_words(story)} ({sum(each['story'] == story for each in those)})" for story in stories]
-        words += f" {name}: {'; '.join(told)}." if told else ""
+        words += f" {name} (ways): {'; '.join(told)}." if told else ""
     return words
 
 
