@@ -15,7 +15,7 @@ from voicerace.engines.virtual import simulate
 from voicerace.errors import InputError
 from voicerace.plots.glance import Glance, alt_glance, plot_glance, strip_of
 from voicerace.plots.map_grid import alt_maps
-from voicerace.report.blocks import Claim, Picture, Seen, Table, claims_of, quoted, words_of
+from voicerace.report.blocks import Claim, Fold, Picture, Seen, Table, claims_of, quoted, words_of
 from voicerace.report.evidence import DEFAULT_ERROR, Evidence
 from voicerace.report.letter import SECTIONS, again, answer, gate, paths, section, submitted_twice, today
 from voicerace.report.letter.cures import best_cure
@@ -187,7 +187,8 @@ def test_explorations_and_live_confirmations_are_told_where_they_are(tmp_path: P
     assert "tools of 0 to 10,000 ms" in words
     assert "not of voice/return" in words
     assert "1 of 2 of them that were tried on the running proxy were confirmed" in words
-    table = next(block.frame for block in found if isinstance(block, Table) and "what happens" in block.frame)
+    folded = [inner for block in found if isinstance(block, Fold) for inner in block.blocks if isinstance(inner, Table)]
+    table = next(each.frame for each in folded if "what happens" in each.frame)
     assert list(table["releases"]) == ["0.9.4*, 0.11.1", "0.9.4"]
     assert "Not explored: 0.9.1 and 0.10.2." in words
     assert {"explore/0.9.4.json", "explore/0.11.1.json", "explore/0.9.4-live.csv"} <= set(material.evidence.hashes)

@@ -139,7 +139,7 @@ def best_of(material: Material, groups: Sequence[Sequence[Mapping[str, Any]]]) -
     """The way to show of a family: confirmed on a running proxy, of a release in use, with the cured handler, the shortest."""
     every = [each for those in groups for each in those]
     live = material.evidence.confirmed
-    yes = set(live[live["confirmed"]][["release", "name"]].itertuples(index=False, name=None))
+    yes = set(live.loc[live["confirmed"].astype(bool), ["release", "name"]].itertuples(index=False, name=None))
     return min(
         every,
         key=lambda each: (
