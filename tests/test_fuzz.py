@@ -16,6 +16,15 @@ def test_no_crash_and_no_hang(target: str, inputs: int) -> None:
     assert len(result.counts) > 1
 
 
+@pytest.mark.real_clock
+def test_raw_bytes_and_odd_frames_at_servers_that_run() -> None:
+    """A good session before and behind them is whole, every connection ends, and so do both servers."""
+    result = play("serve-proxy", 40, seed=7)
+    assert result.found == []
+    assert result.good
+    assert len(result.counts) > 4
+
+
 def test_a_crash_a_hang_and_an_unprintable_error_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def crashes(rng: object, folder: object) -> str:
         raise KeyError("x")

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,11 +20,11 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.support.rogue import api, play_live, proxy, session
+from tests.support.rogue import api, free_port, play_live, proxy, session
 from voicerace.cli import main
 from voicerace.engines.connecting import QUIET
 from voicerace.recording import Recording
-from voicerace.verdict import judge
+from voicerace.verdict import Verdict, judge
 from voicerace.wire import realtime
 
 
@@ -173,3 +174,39 @@ def test_a_live_recording_is_not_written_over(tmp_path: Path, capsys: pytest.Cap
     assert main(["repro", "--out", str(file)]) == 2
     assert "holds something already" in capsys.readouterr().err
     assert file.read_text() == "somebody's\n"
+
+
+def test_a_session_that_cannot_be_judged_is_kept_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fragile(recording: Recording) -> Verdict:
+        if len(recording.events) > 2:
+            raise KeyError("\x1b[2J")
+        return judge(recording)
+
+    async def two_sessions() -> None:
+        for said in ({"type": "session.update", "session": {"type": "realtime"}}, None):
+            async with connect(f"ws://127.0.0.1:{port}", logger=QUIET) as client:
+                await client.recv()
+                if said is not None:
+                    await client.send(json.dumps(said))
+                    await client.recv()
+
+    def visit() -> None:
+        while not (tmp_path / "run" / "run.json").exists():
+            time.sleep(0.01)
+        asyncio.run(two_sessions())
+
+    port = free_port()
+    monkeypatch.setattr("voicerace.cli.serve.judge", fragile)
+    visitor = threading.Thread(target=visit)
+    visitor.start()
+    words = ["--listen", str(port), "--sessions", "2", "--out", str(tmp_path / "run")]
+    assert main(["serve", "upstream", *words]) == 0
+    visitor.join()
+    said = capsys.readouterr()
+    assert [line.split()[:2] for line in said.out.splitlines()[1:]] == [["1", "unknown:"], ["2", "unknown:"]]
+    file = tmp_path / "run" / "recordings" / "000001.jsonl"
+    assert said.err == f"voicerace: {file} is kept and could not be judged (KeyError: '\\x1b[2J')\n"
+    assert Recording.read(file).complete
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["sessions"] == {"unknown": 2}

@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple
 import pandas as pd
 
 from voicerace.errors import InputError
+from voicerace.files import write_bytes
 from voicerace.values import value
 
 __all__ = ["CUT", "LINKS", "SCHEMA", "Event", "Link", "Payload", "Recording", "link", "read_recordings", "write_recordings"]
@@ -303,7 +304,7 @@ def write_recordings(path: Path | str, recordings: Iterable[Recording]) -> None:
     """Write recordings one behind the other into one JSONL file, compressed when its name ends in ``.gz``."""
     text = "".join(line + "\n" for recording in recordings for line in recording.lines()).encode("ascii")
     # No time stamp in a compressed file: the same recordings are the same bytes.
-    Path(path).write_bytes(gzip.compress(text, mtime=0) if Path(path).suffix == ".gz" else text)
+    write_bytes(Path(path), gzip.compress(text, mtime=0) if Path(path).suffix == ".gz" else text)
 
 
 def read_recordings(path: Path | str) -> list[Recording]:

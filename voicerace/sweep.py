@@ -21,6 +21,7 @@ from voicerace.chunks import SAMPLE, Work, chunk_count, chunk_size, file_word, p
 from voicerace.engines.session import Session
 from voicerace.errors import InputError
 from voicerace.executors import Executor
+from voicerace.files import write_bytes, write_text
 from voicerace.recording import Recording
 from voicerace.run import SCHEMA, Run
 from voicerace.sweep_folder import (
@@ -36,8 +37,6 @@ from voicerace.sweep_folder import (
     untouched,
     utc_now,
     versions,
-    write_bytes,
-    write_text,
 )
 from voicerace.sweep_live import LiveSweep
 from voicerace.sweep_spec import Plan, SweepSpec
@@ -218,7 +217,7 @@ def _draw(folder: Path, trials: pd.DataFrame, spec: SweepSpec, live: LiveSweep |
     kind, image = to_image(plot_outcome(trials, axis, real), alt_outcome(trials, axis, real))
     pictures = folder / PICTURES
     pictures.mkdir(exist_ok=True)
-    (pictures / f"outcome.{'svg' if 'svg' in kind else 'png'}").write_bytes(image)
+    write_bytes(pictures / f"outcome.{'svg' if 'svg' in kind else 'png'}", image)
 
 
 def _info(spec: SweepSpec, planned: int, live: LiveSweep | None, keep_all: bool) -> dict[str, Any]:

@@ -34,8 +34,6 @@ __all__ = [
     "untouched",
     "utc_now",
     "versions",
-    "write_bytes",
-    "write_text",
 ]
 
 RUN: Final = "run.json"
@@ -49,21 +47,6 @@ _VERSIONS_OF: Final = ("voicerace", "matplotlib", "pandas", "pyarrow", "pydantic
 def utc_now() -> str:
     """The time, UTC, to the second, as ISO 8601."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file that is there in full or not at all."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """As `write_text`."""
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 @contextmanager

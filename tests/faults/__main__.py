@@ -8,7 +8,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-from tests.faults.run import TARGETS, Result, play
+from tests.faults.run import SERVERS, TARGETS, Result, play
 
 
 def main() -> int:
@@ -16,13 +16,15 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=10_000, help="per target [10000]")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="the number of the first input")
-    parser.add_argument("--only", action="append", choices=[*TARGETS], help="may be repeated [all]")
+    parser.add_argument("--only", action="append", choices=[*TARGETS, *SERVERS], help="may be repeated [all]")
     parser.add_argument("--jobs", type=int, default=1, help="targets at a time")
     given = parser.parse_args()
     good = True
     # A fresh process each, so that the peak of memory is its own.
     with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        waiting = [pool.submit(play, name, given.inputs, given.seed, given.first) for name in given.only or TARGETS]
+        waiting = [
+            pool.submit(play, name, given.inputs, given.seed, given.first) for name in given.only or [*TARGETS, *SERVERS]
+        ]
         for each in waiting:
             result = each.result()
             good &= result.good
@@ -33,15 +35,15 @@ def main() -> int:
 def show(result: Result) -> None:
     total = result.counts.total() + len(result.found)
     said = ", ".join(f"{count} {name}" for name, count in sorted(result.counts.items()))
-    print(f"{result.target:<10}{total:>7} inputs  {len(result.found)} crashes or hangs  {said}")
+    print(f"{result.target:<15}{total:>7} inputs  {len(result.found)} crashes or hangs  {said}")
     print(
-        f"{'':<10}slowest {result.slowest_s:.2f} s, memory +{result.grown_mib:.0f} MiB, {result.seconds:.0f} s in all",
+        f"{'':<15}slowest {result.slowest_s:.2f} s, memory +{result.grown_mib:.0f} MiB, {result.seconds:.0f} s in all",
         flush=True,
     )
     for (where, what), count in Counter((each.where, each.what.partition(":")[0]) for each in result.found).most_common():
         first = next(each for each in result.found if each.where == where and each.what.startswith(what))
         again = f"--only {result.target} --first {first.number} --inputs 1"
-        print(f"{'':<10}{count} times at {where or '?'}: {first.what!r}; one of them: {again}")
+        print(f"{'':<15}{count} times at {where or '?'}: {first.what!r}; one of them: {again}")
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ from types import FrameType
 from typing import Final
 
 from tests.faults import parties, readers
+from tests.faults.frames import SERVERS
 
-__all__ = ["TARGETS", "Found", "Result", "play"]
+__all__ = ["SERVERS", "TARGETS", "Found", "Result", "play"]
 
 TARGETS: Final[dict[str, Callable[[Random, Path], str]]] = {
     "log": readers.log,
@@ -93,25 +94,39 @@ def within(seconds: int) -> Iterator[None]:
 def play(target: str, inputs: int, seed: int, first: int = 0) -> Result:
     """Inputs `first` and on of a target: the same for the same seed."""
     result = Result(target)
-    one, began = TARGETS[target], time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        _warm(one, Path(folder))
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        servers = stack.enter_context(SERVERS[target](Path(folder))) if target in SERVERS else None
+        one = TARGETS[target] if servers is None else servers.input
+        if servers is None:
+            _warm(one, Path(folder))
         before = _peak_mib()
         for number in range(first, first + inputs):
             start = time.monotonic()
-            try:
-                with within(LONGEST_S):
-                    result.counts[one(Random(f"{target} {seed} {number}"), Path(folder))] += 1
-            except HungError:
-                result.found.append(Found(number, f"hangs: more than {LONGEST_S} s", ""))
-            except Exception as error:
-                last = traceback.extract_tb(error.__traceback__)[-1]
-                said = f"{type(error).__name__}: {error}"[:200]
-                result.found.append(Found(number, said, f"{Path(last.filename).name}:{last.lineno} {last.name}"))
+            with noted(number, result.found), within(LONGEST_S):
+                result.counts[one(Random(f"{target} {seed} {number}"), Path(folder))] += 1
             result.slowest_s = max(result.slowest_s, time.monotonic() - start)
-        result.grown_mib = _peak_mib() - before
+        if servers is None:
+            result.grown_mib = _peak_mib() - before
+        else:
+            with noted(first + inputs - 1, result.found):
+                servers.stop()
+            result.grown_mib = servers.grown_mib
     result.seconds = time.monotonic() - began
     return result
+
+
+@contextmanager
+def noted(number: int, found: list[Found]) -> Iterator[None]:
+    """What an input could not be stood by is found, and the next one is tried."""
+    try:
+        yield
+    except HungError:
+        found.append(Found(number, f"hangs: more than {LONGEST_S} s", ""))
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        said = f"{type(error).__name__}: {error}"[:200]
+        found.append(Found(number, said, f"{Path(last.filename).name}:{last.lineno} {last.name}"))
 
 
 def _warm(one: Callable[[Random, Path], str], folder: Path) -> None:

@@ -8,7 +8,6 @@ one clock, and elsewhere at most the quickest answer to anything the proxy sent.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from voicerace.captures.facts import CapturedSession
 from voicerace.captures.reader import HAR, Capture
 from voicerace.captures.show import quantiles, times_of
 from voicerace.errors import InputError
+from voicerace.files import write_text
 from voicerace.ledger import Ledger
 from voicerace.measures import measured
 from voicerace.recording import Recording
@@ -92,11 +92,10 @@ class TimeProfile:
             folder.mkdir(parents=True, exist_ok=True)
             for name, found in self.values.items():
                 path = folder / f"{name}.csv"
-                with path.open("x", newline="", encoding="utf-8") as file:
-                    csv.writer(file).writerows([[name], *([f"{each:g}"] for each in found)])
+                if path.exists():
+                    raise InputError("times", f"{path} is there already", "a new folder")
+                write_text(path, "".join(f"{each}\r\n" for each in (name, *(f"{each:g}" for each in found))))
                 times[name] = f"@{path}"
-        except FileExistsError:
-            raise InputError("times", f"{path} is there already", "a new folder") from None
         except OSError as error:
             raise InputError("times", f"{folder}: {error.strerror or 'cannot be written'}", "a folder") from None
         return times

@@ -28,10 +28,11 @@ from voicerace.engines.command import Signals, check_command
 from voicerace.engines.relay import added_ns
 from voicerace.engines.tap import Tap, TapSpec
 from voicerace.errors import InputError
+from voicerace.files import write_text
 from voicerace.recording import Recording
 from voicerace.secrets import Scrubber
 from voicerace.summary import summary
-from voicerace.sweep_folder import RECORDINGS, RUN, commit, new_folder, point_latest, utc_now, versions, write_text
+from voicerace.sweep_folder import RECORDINGS, RUN, commit, new_folder, point_latest, utc_now, versions
 from voicerace.units import ms
 from voicerace.verdict import Verdict, judge
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import os
@@ -56,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Not `command.main`: it keeps Ctrl-C and a closed pipe to itself.
         with command.make_context("voicerace", list(sys.argv[1:] if arguments is None else arguments)) as context:
             status = command.invoke(context)
+        # Here, where it can be told: on the way out the interpreter could only complain.
+        sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except typer.Exit as done:
         return done.exit_code
@@ -70,15 +73,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\nvoicerace: interrupted{said}", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # Whoever read the output has gone (`| head`); the interpreter must not complain about it on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read the output has gone (`| head`).
+        _give_up_output()
         return 0
+    except OSError as error:
+        # A full disk, a folder that is read-only, a file that went away: also where no verb thought of it.
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _give_up_output()
+        return _fail(f"{error.filename or 'output'}: {error.strerror or error}")
 
 
 def _fail(message: str) -> int:
     line = " ".join(message.split())
-    print(f"voicerace: error: {line}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # standard error may be on the same full disk
+        print(f"voicerace: error: {line}", file=sys.stderr)
     return 2
+
+
+def _give_up_output() -> None:
+    """Nobody takes what is still to be printed; the interpreter must not complain about it on its way out."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @app.callback(invoke_without_command=True)

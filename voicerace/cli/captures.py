@@ -19,6 +19,7 @@ from voicerace.captures.facts import printable
 from voicerace.cli import options
 from voicerace.cli.printing import print_json, print_lines, writing
 from voicerace.errors import InputError
+from voicerace.files import write_text
 
 __all__ = ["compare", "export", "inspect", "reading", "redact"]
 
@@ -121,4 +122,4 @@ def _put(lines: Iterable[str], out: Path | None) -> None:
     if out.exists():
         raise InputError("out", f"{out} is there already", "a new file")
     text = "".join(line + "\n" for line in lines)
-    writing(out, lambda: out.write_text(text, encoding="utf-8"))
+    writing(out, lambda: write_text(out, text))

@@ -15,10 +15,11 @@ from tqdm import tqdm
 
 from voicerace.check import WORDS, Report, check_live, check_virtual, junit
 from voicerace.cli import options, text
-from voicerace.cli.printing import print_json, print_lines, writing
+from voicerace.cli.printing import print_json, print_lines, writable, writing
 from voicerace.cli.targets import Targets, played_as, sigterm_interrupts, takes_targets
 from voicerace.errors import InputError
 from voicerace.explore.finding import read_findings
+from voicerace.files import write_text
 from voicerace.outcomes import OUTCOMES
 from voicerace.recording import write_recordings
 from voicerace.tables.checks import CASES
@@ -61,6 +62,7 @@ def check(
     if proxy.kind == "url" and targets.listen is None:
         raise InputError("listen", "is missing", "where the running proxy finds its upstream, with --upstream mock")
     tag = played_as(proxy, release)
+    writable(junit_file, out)
     known = [each for path in findings or () for each in read_findings(path)]
     if proxy.kind == "model" and not targets.live:
         report = check_virtual(proxy.name, tag, allowed, known)
@@ -68,14 +70,15 @@ def check(
         watched = replace(targets, upstream=targets.upstream or "mock") if proxy.kind == "url" else targets
         with tqdm(total=len(CASES) + len(known), unit="session", file=sys.stderr, disable=None) as bar, sigterm_interrupts():
             report = check_live(proxy.name, tag, lambda: watched.engine(proxy), allowed, at_once, bar.update, known)
-    if junit_file is not None:
-        writing(junit_file, lambda: junit_file.write_text(junit(report), "utf-8"))
-    if out is not None:
-        writing(out, lambda: write_recordings(out, [each.recording for each in report.failed]))
+    # First, so that a full disk does not take what was found with it.
     if as_json:
         print_json(_record(report))
     else:
         _show(report)
+    if junit_file is not None:
+        writing(junit_file, lambda: write_text(junit_file, junit(report)))
+    if out is not None:
+        writing(out, lambda: write_recordings(out, [each.recording for each in report.failed]))
     return int(bool(report.failed))
 
 

@@ -13,12 +13,13 @@ from rich.table import Table
 from tqdm import tqdm
 
 from voicerace.cli import options
-from voicerace.cli.printing import print_json, print_lines, writing
+from voicerace.cli.printing import print_json, print_lines, writable, writing
 from voicerace.explore.bounds import Bounds
 from voicerace.explore.explorer import Explored
 from voicerace.explore.explorer import explore as run_explore
 from voicerace.explore.finding import sentence_of
 from voicerace.explore.stories import STORIES, stories
+from voicerace.files import write_text
 from voicerace.tables.handlers import HANDLERS
 
 __all__ = ["explore"]
@@ -45,6 +46,7 @@ def explore(
     """Find every path to a bad outcome: every order of deliveries, tools, upstream progress and timers that times allow."""
     wanted = stories(story or (), handler or ())
     Bounds.of(bounds or ())
+    writable(out)
     with tqdm(file=sys.stderr, unit="state", disable=None) as bar:
 
         def tick(name: str, states: int) -> None:
@@ -54,13 +56,14 @@ def explore(
 
         found = run_explore(release or "0.9.1", wanted, bounds or (), max_states, component, tick, workaround, jobs)
     record = found.to_json()
-    if out is not None:
-        writing(out, lambda: out.write_text(json.dumps(record, separators=(",", ":")) + "\n", "utf-8"))
+    # First, so that a full disk does not take what was found with it.
     if as_json:
         print_json(record)
     else:
         _show(found, record)
-        if out is not None:
+    if out is not None:
+        writing(out, lambda: write_text(out, json.dumps(record, separators=(",", ":")) + "\n"))
+        if not as_json:
             print_lines([f"written        {out}"])
     return 0
 

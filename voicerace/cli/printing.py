@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from voicerace.errors import InputError
+from voicerace.files import try_to_write
 from voicerace.verdict import OUTCOMES
 
-__all__ = ["known_outcomes", "plain", "print_json", "print_lines", "writing"]
+__all__ = ["known_outcomes", "plain", "print_json", "print_lines", "writable", "writing"]
 
 
 def print_lines(lines: Iterable[str]) -> None:
@@ -37,6 +38,17 @@ def writing(path: Path, write: Any) -> Any:
         return write()
     except OSError as error:
         raise InputError(str(path), error.strerror or "cannot be written") from None
+
+
+def writable(*paths: Path | None) -> None:
+    """Find out whether files the user named can be written, before what takes long is done for them.
+
+    Raises:
+        InputError: one cannot.
+    """
+    for path in paths:
+        if path is not None:
+            writing(path, lambda: try_to_write(path))  # noqa: B023  # called at once
 
 
 def known_outcomes(names: Iterable[str] | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -15,7 +16,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from voicerace.cli import options, text
-from voicerace.cli.printing import print_json, print_lines, writing
+from voicerace.cli.printing import print_json, print_lines, writable, writing
 from voicerace.cli.targets import Targets, sigterm_interrupts, takes_targets
 from voicerace.engines.live import upstream_of
 from voicerace.engines.targets import ProxyTarget
@@ -23,6 +24,7 @@ from voicerace.errors import InputError
 from voicerace.explore.finding import Finding, read_findings
 from voicerace.explore.replay import Replay, replayed, replays
 from voicerace.explore.signature import Signature
+from voicerace.files import write_text
 
 __all__ = ["replay"]
 
@@ -57,8 +59,7 @@ def replay(
         playing: Iterator[tuple[int, Replay]] = enumerate(map(replayed, findings))
     else:
         playing = _live(findings, targets, proxy, tries)
-    if out is not None:
-        writing(out, lambda: out.open("a", encoding="utf-8").close())
+    writable(out)
     done: dict[int, Replay] = {}
     try:
         with tqdm(total=len(findings), unit="finding", file=sys.stderr, disable=None) as bar:
@@ -123,16 +124,17 @@ def _seen(each: Replay) -> str:
 
 
 def _write(path: Path, played: Sequence[Replay], proxy: ProxyTarget | None) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(_COLUMNS)
-        for each in played:
-            found = each.finding
-            rows.writerow(
-                [found.name, found.signature.outcome, found.story, found.handler, str(each.confirmed > 0).lower(),
-                 each.came_to, each.tries, f"{found.room_ms:g}", _seen(each), proxy.name if proxy else "virtual",
-                 (proxy and proxy.source) or ""]
-            )  # fmt: skip
+    file = io.StringIO()
+    rows = csv.writer(file, lineterminator="\n")
+    rows.writerow(_COLUMNS)
+    for each in played:
+        found = each.finding
+        rows.writerow(
+            [found.name, found.signature.outcome, found.story, found.handler, str(each.confirmed > 0).lower(),
+             each.came_to, each.tries, f"{found.room_ms:g}", _seen(each), proxy.name if proxy else "virtual",
+             (proxy and proxy.source) or ""]
+        )  # fmt: skip
+    write_text(path, file.getvalue())
 
 
 def _words(sign: Signature | None) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import ssl
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ import typer
 from voicerace.cli import options
 from voicerace.cli.printing import known_outcomes
 from voicerace.cli.targets import listen_address
-from voicerace.cli.text import session_line
+from voicerace.cli.text import printable, session_line
 from voicerace.engines import clock
 from voicerace.engines.door import Door
 from voicerace.engines.faults import Fault
@@ -26,8 +27,9 @@ from voicerace.engines.serving import Make, Server, proxy_visitors, upstream_vis
 from voicerace.engines.session import Session
 from voicerace.engines.targets import UpstreamTarget
 from voicerace.errors import InputError
+from voicerace.files import write_text
 from voicerace.recording import Recording
-from voicerace.sweep_folder import RECORDINGS, RUN, commit, new_folder, point_latest, utc_now, versions, write_text
+from voicerace.sweep_folder import RECORDINGS, RUN, commit, new_folder, point_latest, utc_now, versions
 from voicerace.verdict import judge
 
 __all__ = ["app"]
@@ -184,9 +186,17 @@ def _serve(serving: Serving, make: Callable[[], Make]) -> int:
     found: Counter[str] = Counter()
 
     def ended(file: Path, recording: Recording) -> None:
-        verdict = judge(recording)
-        found[verdict.outcome] += 1
-        _say(session_line(found.total(), recording, verdict, file))
+        number = found.total() + 1
+        try:
+            verdict = judge(recording)
+            found[verdict.outcome] += 1
+            line = session_line(number, recording, verdict, file)
+        except Exception as error:  # what nobody thought of in one session must not end those of others
+            found.update({"unknown": number - found.total()})
+            line = f"{number:>4}  unknown: not judged; {file.name}"
+            said = printable(f"{type(error).__name__}: {error}")
+            print(f"voicerace: {file} is kept and could not be judged ({said})", file=sys.stderr, flush=True)
+        _say(line)
 
     async def serve(door: Door, folder: Path) -> None:
         server = Server(door, make(), folder / RECORDINGS, ended, serving.sessions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 from contextlib import closing
@@ -15,11 +16,12 @@ from rich.table import Table
 from tqdm import tqdm
 
 from voicerace.cli import options
-from voicerace.cli.printing import print_json, print_lines, writing
+from voicerace.cli.printing import print_json, print_lines, writable, writing
 from voicerace.cli.targets import Targets, sigterm_interrupts, takes_targets
 from voicerace.engines.live import upstream_of
 from voicerace.errors import InputError
 from voicerace.explore.bounds import Bounds
+from voicerace.files import write_text
 from voicerace.tables.releases import proxy_release
 from voicerace.tables.workarounds import WORKAROUNDS
 from voicerace.tables.workarounds import workaround as row_of
@@ -68,8 +70,7 @@ def workarounds(
     targets.refuse_in_virtual_time()
     tags = [proxy_release(each).tag for each in release or _RELEASES]
     Bounds.of((*BOUNDS, *(bounds or ())))
-    if out is not None:
-        writing(out, lambda: out.open("a", encoding="utf-8").close())
+    writable(out)
     effects: list[Effect] = []
     record: dict[str, Any] = {"schema": 1, "max_states": max_states, "bounds": [*BOUNDS, *(bounds or ())]}
     with tqdm(total=len(tags) * len(names), file=sys.stderr, disable=None) as bar:
@@ -81,7 +82,7 @@ def workarounds(
                 if out is not None:
                     # Row by row: what was explored is kept when the rest is stopped.
                     told = {**record, "effects": [each.to_json() for each in effects]}
-                    writing(out, lambda: out.write_text(json.dumps(told, indent=1) + "\n", "utf-8"))  # noqa: B023
+                    writing(out, lambda: write_text(out, json.dumps(told, indent=1) + "\n"))  # noqa: B023
     if as_json:
         print_json({**record, "effects": [each.to_json() for each in effects]})
         return 0
@@ -129,10 +130,11 @@ def _tried(targets: Targets, release: list[str] | None, names: list[str], tries:
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        table.writeheader()
-        table.writerows({k: str(v).lower() if isinstance(v, bool) else v for k, v in row.items()} for row in rows)
+    file = io.StringIO()
+    table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    table.writeheader()
+    table.writerows({k: str(v).lower() if isinstance(v, bool) else v for k, v in row.items()} for row in rows)
+    write_text(path, file.getvalue())
 
 
 def _show_tried(name: str, rows: list[dict[str, Any]]) -> None:

@@ -23,6 +23,7 @@ from voicerace.engines.session import Session
 from voicerace.engines.source import backend_version, source_hash
 from voicerace.engines.virtual import VirtualEngine, simulate
 from voicerace.errors import InputError
+from voicerace.files import write_text
 from voicerace.parties.proxy import Proxy
 from voicerace.recording import Recording, write_recordings
 from voicerace.tables.profiles import TIMES
@@ -82,7 +83,7 @@ class Conformance:
         name = self.release.tag + ("-drawn" if self.drawn else "")
         table, kept = folder / f"{name}.csv", folder / f"{name}.jsonl.gz"
         frame = pd.DataFrame(self.rows, columns=list(COLUMNS))
-        frame.to_csv(table, index=False, lineterminator="\n")
+        write_text(table, frame.to_csv(index=False, lineterminator="\n"))
         write_recordings(kept, (self.recordings[name] for name in self._chosen()))
         return [table, kept]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from voicerace.contract.facts import Fact, State
 from voicerace.contract.times import Spread
+from voicerace.files import write_text
 from voicerace.recording import Event, Recording
 from voicerace.units import ms
 from voicerace.wire import realtime
@@ -86,7 +87,7 @@ class Contract:
         folder.mkdir(parents=True, exist_ok=True)
         files = [keep(folder, name, recording) for name, recording in self.recordings.items()]
         files.append(folder / "contract.json")
-        files[-1].write_text(json.dumps(self.to_json(), indent=2) + "\n", encoding="ascii")
+        write_text(files[-1], json.dumps(self.to_json(), indent=2) + "\n")
         return files
 
 

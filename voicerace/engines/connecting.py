@@ -31,6 +31,9 @@ QUIET: Final = logging.getLogger("voicerace.websockets")
 QUIET.addHandler(logging.NullHandler())
 QUIET.setLevel(logging.CRITICAL + 1)
 QUIET.propagate = False
+# asyncio warns once for every write to a connection that was lost, thousands of times for one client that left behind a
+# flood of pings. The loss itself is in the recording.
+logging.getLogger("asyncio").addFilter(lambda record: record.msg != "socket.send() raised exception.")
 
 OPEN_TIMEOUT_S: Final = 10.0
 _NO_HANDSHAKE: Final[dict[type[Exception], str]] = {

@@ -144,10 +144,8 @@ class Recorder:
         self.finish()
         recording = self._recording(complete=self._complete)
         if self._path is not None and not self._in_order:
-            ordered = self._path.with_name(f".{self._path.name}.part")
             with contextlib.suppress(OSError):
-                recording.write(ordered)
-                ordered.replace(self._path)
+                recording.write(self._path)
         return recording
 
     @property
@@ -182,6 +180,7 @@ class Recorder:
             if self._sink is not None:
                 self._sink.close()
         self._sink = None
+        self._in_order = False  # there may be room again when the session has ended
         self.faults.append(f"the recording cannot be written: {error.strerror}")
 
     def _recording(self, *, complete: bool) -> Recording:

@@ -17,6 +17,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from voicerace.captures import read_capture
 from voicerace.errors import InputError
+from voicerace.files import write_text
 from voicerace.report.check import faults
 from voicerace.report.exporter import PageExporter, claims_of, head_of
 from voicerace.report.parameters import LetterParameters
@@ -81,7 +82,7 @@ def build(page: Path, parameters: Mapping[str, Any], pdf: Path | None = None) ->
     if wrong := faults(html):
         raise InputError("report", f"{len(wrong)} fault(s) in the page: {wrong[0]}", "no page was written")
     if not params.run:
-        (folder / "notebook.ipynb").write_text(nbformat.writes(ran), "utf-8")  # type: ignore[no-untyped-call]
+        write_text(folder / "notebook.ipynb", nbformat.writes(ran))  # type: ignore[no-untyped-call]
     head = head_of(ran)
     record = {
         "schema": SCHEMA, "title": head.get("title"), "facts": dict(head.get("facts", [])), "page": page.name,

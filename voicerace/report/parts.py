@@ -17,11 +17,12 @@ import pandas as pd
 from voicerace.engines.session import Session
 from voicerace.engines.virtual import simulate
 from voicerace.errors import InputError
+from voicerace.files import write_bytes, write_text
 from voicerace.plots.map_grid import observed_gap_ms
 from voicerace.recording import Recording
 from voicerace.report.parameters import LetterParameters
 from voicerace.sweep import sweep, trials_of
-from voicerace.sweep_folder import fresh_folder, write_bytes, write_text
+from voicerace.sweep_folder import fresh_folder
 from voicerace.sweep_spec import Plan, SweepSpec
 from voicerace.tables.handlers import HANDLERS
 from voicerace.tables.releases import REFERENCE, component_for, proxy_release

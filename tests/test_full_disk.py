@@ -1,0 +1,117 @@
+"""What becomes of a file when the disk is full or the folder read-only: one line, exit 2, and never half a file."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from voicerace import files
+from voicerace.cli import main
+from voicerace.engines.recorder import Recorder
+from voicerace.recording import Link, Recording
+
+ROOT = Path(__file__).parents[1]
+LOG = str(ROOT / "data" / "logs" / "levels" / "0.9.1-info.log.gz")
+WIRE = str(ROOT / "data" / "logs" / "levels" / "0.9.1-info.jsonl.gz")
+SAMPLE = str(ROOT / "data" / "sample-run")
+#: A verb that writes, without the name of what it writes.
+VERBS = {
+    "run": ["run", "--out"],
+    "again": ["again", SAMPLE, "3", "--out"],
+    "redact": ["redact", WIRE, "--out"],
+    "redact a log": ["redact", LOG, "--out"],
+    "export": ["export", WIRE, "--to", "perfetto", "--out"],
+    "explore": ["explore", "--story", "single", "--handler", "return", "--max-states", "20", "--out"],
+    "sweep": ["sweep", "--tool-ms", "10", "--out"],
+    "times": ["inspect", WIRE, "--times"],
+    "serve": ["serve", "upstream", "--listen", "0", "--out"],
+}
+FOLDERS = ("sweep", "times", "serve")
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_full_disk(verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("voicerace.files.os.fsync", full)
+    out = tmp_path / "out.jsonl"
+    assert main([*VERBS[verb], str(out)]) == 2
+    [line] = [each for each in capsys.readouterr().err.splitlines() if each.startswith("voicerace: error")]
+    assert "No space left on device" in line
+    left = [each for each in tmp_path.rglob("*") if each.is_file() and each.name != ".lock"]
+    assert not left, "no half file, and nothing that was meant to be renamed"
+
+
+@pytest.mark.parametrize("verb", sorted({*VERBS} - {*FOLDERS}))
+def test_a_disk_that_is_full_takes_nothing_of_the_file_before(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voicerace.files.os.fsync", full)
+    out = tmp_path / "out.jsonl"
+    out.write_text("before\n")
+    assert main([*VERBS[verb], str(out)]) == 2
+    assert out.read_text() == "before\n"
+    assert [*tmp_path.iterdir()] == [out]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_place_where_no_file_can_be(verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file where a folder should be: as good as read-only, and root may not write there either."""
+    (tmp_path / "file").write_text("")
+    assert main([*VERBS[verb], str(tmp_path / "file" / "out.jsonl")]) == 2
+    assert "Not a directory" in capsys.readouterr().err
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_a_full_disk_behind_standard_output() -> None:
+    with Path("/dev/full").open("w") as full_disk:
+        command = [sys.executable, "-m", "voicerace", "releases"]
+        done = subprocess.run(command, stdout=full_disk, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "voicerace: error: output: No space left on device\n")
+
+
+def test_a_session_whose_recording_cannot_be_written_goes_on_and_is_written_when_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, link = tmp_path / "r.jsonl", Link("proxy", "upstream")
+    recorder = Recorder({}, (link,), sink=file)
+    with monkeypatch.context() as patched:
+        patched.setattr(recorder, "_sink", open("/dev/full", "w", buffering=1) if Path("/dev/full").exists() else None)  # noqa: SIM115
+        recorder.fault(link, "one")
+    recorder.fault(link, "two")
+    recording = recorder.close()
+    assert [event.kind for event in recording.events] == ["fault", "fault"]
+    assert not recording.complete
+    assert Recording.read(file).events == recording.events
+
+
+def test_a_device_is_written_to_and_stays_what_it_is(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    files.write_text(pipe, "said")
+    files.try_to_write(pipe)
+    assert os.read(reader, 9) == b"said"
+    os.close(reader)
+    assert pipe.is_fifo()
+
+
+def test_behind_a_link_the_file_is_written_and_the_link_stays(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    for said in ("one", "two"):
+        files.write_text(tmp_path / "link", said)
+        assert (tmp_path / "file").read_text() == said
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_a_name_as_long_as_a_name_may_be(tmp_path: Path) -> None:
+    files.write_text(tmp_path / ("x" * 255), "x")
+    assert [len(each.name) for each in tmp_path.iterdir()] == [255]
