@@ -152,7 +152,7 @@ class _Serve:
         command = [sys.executable, "-m", "voicerace", "serve", *words, "--listen", "127.0.0.1:0", "--out", str(folder)]
         with self.errors.open("wb") as errors, self.lines.open("wb") as lines:
             self.process = subprocess.Popen(command, stdout=lines, stderr=errors)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180  # a busy machine takes long to start a program
         while "listening on" not in (said := self.lines.read_text()):
             assert self.process.poll() is None, self.errors.read_text()
             assert time.monotonic() < deadline, "does not begin to listen"
