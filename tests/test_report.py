@@ -7,6 +7,7 @@ import json
 import re
 import warnings
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import nbformat.v4 as new
@@ -207,6 +208,19 @@ def test_a_failing_cell_and_printed_text_never_reach_a_page() -> None:
         page_of(new.new_output("error", ename="ValueError", evalue="no", traceback=[]))
     with pytest.raises(InputError, match="printed to stderr"):
         page_of(new.new_output("stream", name="stderr", text="UserWarning: x"))
+
+
+def test_a_cell_that_fails_while_the_page_is_made_is_seen_too() -> None:
+    """`nbconvert --execute --allow-errors` runs the cells as a preprocessor: behind any look at the file."""
+
+    def run(notebook: Any, resources: Any) -> tuple[Any, Any]:
+        notebook.cells[0].outputs = [new.new_output("error", ename="ValueError", evalue="late", traceback=[])]
+        return notebook, resources
+
+    exporter = PageExporter()
+    exporter.register_preprocessor(run, enabled=True)
+    with pytest.raises(InputError, match="ValueError: late"):
+        exporter.from_notebook_node(new.new_notebook(cells=[new.new_code_cell("x")]))
 
 
 def test_text_of_a_cell_is_escaped() -> None:

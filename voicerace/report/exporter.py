@@ -46,12 +46,16 @@ class PageExporter(HTMLExporter):
         Raises:
             InputError: a cell failed, or printed something that is no display.
         """
+        html, resources = super().from_notebook_node(nb, dict(resources or {}), **kw)
+        return _finish(html), resources
+
+    def _preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        """What the page is made of is looked at when it is there: behind `nbconvert --execute`, and not before it."""
+        nb, resources = super()._preprocess(nb, resources)  # type: ignore[no-untyped-call]
         for number, cell in enumerate(nb.cells, start=1):
             _refuse_what_no_customer_should_see(number, cell)
-        resources = dict(resources or {})
         resources["page"] = {"title": nb.metadata.get("title", "voicerace"), **nb.metadata.get("voicerace", {}), **head_of(nb)}
-        html, resources = super().from_notebook_node(nb, resources, **kw)
-        return _finish(html), resources
+        return nb, resources
 
     def default_filters(self) -> Any:
         yield from super().default_filters()  # type: ignore[no-untyped-call]
