@@ -38,7 +38,19 @@ def test_each_finding_was_taken_to_the_real_proxy(release: str) -> None:
         one = found[name]
         assert (row["outcome"], row["story"], row["handler"]) == (one.signature.outcome, one.story, one.handler)
         assert row["proxy_hash"] == proxy_release(release).source
-        assert (row["confirmed"] == "true") == (row["came_to"] == "confirmed") == (row["seen"] == "")
+        assert (row["confirmed"], row["came_to"], row["seen"]) == ("true", "confirmed", "")
+
+
+def test_the_page_about_exploring_has_the_numbers_of_the_files() -> None:
+    page = (DATA.parents[1] / "docs" / "explore.md").read_text("utf-8")
+    for release in (*RELEASES, "reference"):
+        record = json.loads((DATA / f"{release}.json").read_text("utf-8"))
+        assert record["complete"], release
+        assert record["unconfirmed"] == 0, release
+        found, memory = len(record["findings"]), f"{record['peak_rss_mb']} MB"
+        [line] = [line for line in page.splitlines() if line.startswith(f"| {release} | {record['states']:,} | {found}")]
+        assert line.endswith(f"| {memory} |")
+    assert f"all {sum(len(findings(release)) for release in RELEASES)} findings" in page
 
 
 @pytest.mark.parametrize("release", RELEASES)
