@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["try_to_write", "write_bytes", "write_text"]
+__all__ = ["try_to_write", "write_bytes", "write_pieces", "write_text"]
 
 
 def write_text(path: Path, text: str) -> None:
@@ -19,14 +20,20 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """As `write_text`."""
+    write_pieces(path, (content,))
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
+    """As `write_text`, of what is made piece by piece; what making them raises leaves no file either."""
     if path.exists() and not path.is_file():
-        path.write_bytes(content)  # a device or a pipe takes what it gets, and must not be replaced by a file
+        with path.open("wb") as file:  # a device or a pipe takes what it gets, and must not be replaced by a file
+            file.writelines(pieces)
         return
     path = path.resolve()  # behind a link, the file it points to
     temporary = _beside(path)
     try:
         with temporary.open("wb") as file:
-            file.write(content)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

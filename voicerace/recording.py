@@ -11,7 +11,6 @@ import base64
 import binascii
 import gzip
 import json
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,9 +20,22 @@ import pandas as pd
 
 from voicerace.errors import InputError
 from voicerace.files import write_bytes
+from voicerace.packed import UNPACKED_LIMIT, Progress, Unpacked
 from voicerace.values import value
 
-__all__ = ["CUT", "LINKS", "SCHEMA", "Event", "Link", "Payload", "Recording", "link", "read_recordings", "write_recordings"]
+__all__ = [
+    "CUT",
+    "LINKS",
+    "SCHEMA",
+    "Event",
+    "Link",
+    "Payload",
+    "Recording",
+    "iter_recordings",
+    "link",
+    "read_recordings",
+    "write_recordings",
+]
 
 SCHEMA = 1
 CUT = "was cut after"  # in the note of a reader that dropped a file's last line
@@ -110,6 +122,12 @@ class Event:
         """When the event was at `party`, the nearest known time when that one is missing; None without any."""
         times = (self.sent_ns, self.received_ns) if self.link.sender == party else (self.received_ns, self.sent_ns)
         return times[0] if times[0] is not None else times[1]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Events are pickled by the hundred thousand: without the dataclass's own, slower way."""
+        return Event, (
+            self.seq, self.link, self.kind, self.sent_ns, self.received_ns, self.payload, self.observed_at,
+        )  # fmt: skip
 
     def line(self) -> str:
         """The event as one line of JSONL, without its end."""
@@ -308,66 +326,98 @@ def write_recordings(path: Path | str, recordings: Iterable[Recording]) -> None:
 
 
 def read_recordings(path: Path | str) -> list[Recording]:
-    """All recordings of a JSONL file, in order.
+    """All recordings of a JSONL file, in order; see `iter_recordings`."""
+    return list(iter_recordings(path))
+
+
+def iter_recordings(path: Path | str, progress: Progress | None = None) -> Iterator[Recording]:
+    """The recordings of a JSONL file, compressed or not, in order, one at a time.
 
     A last line that was cut is dropped and reported in `Recording.notes`; the rest is kept and `complete` is False.
 
+    Args:
+        path: the file.
+        progress: is told how many of the file's bytes were read, and of how many.
+
     Raises:
-        InputError: the file cannot be read, does not begin with a header, or a line before the last is broken.
+        InputError: the file cannot be read, does not begin with a header, a line before the last is broken, or it is a
+            compressed file of more than `packed.UNPACKED_LIMIT` bytes.
     """
-    lines = _text(Path(path)).split("\n")
-    if lines and lines[-1] == "":
-        lines.pop()
-    recordings: list[Recording] = []
-    events: list[Event] = []
-    ended = True  # no recording is open: none began, or the last one had its closing line
-    for number, line in enumerate(lines, start=1):
-        where = f"{path}:{number}"
+    reading = _Reading()
+    ahead: tuple[int, str] | None = None
+    for number, line in enumerate(_lines(Path(path), progress), start=1):
+        if ahead is not None:
+            yield from reading.line(*ahead, f"{path}:{ahead[0]}", last=False)
+        ahead = number, line
+    if ahead is not None:
+        yield from reading.line(*ahead, f"{path}:{ahead[0]}", last=True)
+    if reading.open is None:
+        raise InputError(str(path), "empty", "a recording begins with a header line")
+    yield from reading.close()
+
+
+class _Reading:
+    """The recording whose lines are being read."""
+
+    def __init__(self) -> None:
+        self.open: Recording | None = None
+        self.events: list[Event] = []
+        self.ended = True  # no recording is open: none began, or the last one had its closing line
+
+    def close(self) -> Iterator[Recording]:
+        """The recording read so far, with its events."""
+        if self.open is not None:
+            yield replace(self.open, events=tuple(self.events), complete=self.ended)
+        self.open = None
+        self.events.clear()
+
+    def line(self, number: int, line: str, where: str, *, last: bool) -> Iterator[Recording]:
+        """One more line; a recording that it ends."""
         try:
             record = json.loads(line)
             if not isinstance(record, dict):
                 raise InputError(where, f"a {type(record).__name__}", "every line is a JSON object")
             if "voicerace_recording" in record:
-                _close(recordings, events)
-                recordings.append(_header(record, where))
-                ended = False
-                continue
-            if ended:
+                header = _header(record, where)
+                yield from self.close()
+                self.open, self.ended = header, False
+            elif self.ended:
                 raise InputError(where, "no header", "a recording begins with a line that has voicerace_recording")
-            if "end" in record:
-                if record["end"] != len(events):
-                    raise InputError(where, f"{record['end']!r} events announced, {len(events)} found")
-                recordings[-1] = replace(recordings[-1], complete=True)
-                ended = True
-                continue
-            events.append(Event.from_json(record))
+            elif "end" in record:
+                if record["end"] != len(self.events):
+                    raise InputError(where, f"{record['end']!r} events announced, {len(self.events)} found")
+                self.ended = True
+            else:
+                self.events.append(Event.from_json(record))
         except (ValueError, RecursionError) as error:
-            if number == len(lines) and recordings and not isinstance(error, InputError):
-                _close(recordings, events)
-                note = f"line {number} {CUT} {len(line)} characters and is dropped"
+            if last and self.open is not None and not isinstance(error, InputError):
                 # Behind a closing line it was the header of one more recording that was cut.
-                recordings[-1] = replace(recordings[-1], complete=ended, notes=(*recordings[-1].notes, note))
-                return recordings
-            if isinstance(error, InputError):
-                if error.where.startswith(where):
-                    raise
+                note = f"line {number} {CUT} {len(line)} characters and is dropped"
+                self.open = replace(self.open, notes=(*self.open.notes, note))
+            elif not isinstance(error, InputError):
+                raise InputError(where, f"no JSON ({error})", "a recording is JSONL") from None
+            elif error.where.startswith(where):
+                raise
+            else:
                 raise InputError(where, f"{error.where}: {error.found}", error.allowed) from None
-            raise InputError(where, f"no JSON ({error})", "a recording is JSONL") from None
-    _close(recordings, events)
-    if not recordings:
-        raise InputError(str(path), "empty", "a recording begins with a header line")
-    return recordings
 
 
-def _text(path: Path) -> str:
-    """The file's text; a compressed file that was cut gives what can be had of it."""
+def _lines(path: Path, progress: Progress | None = None) -> Iterator[str]:
+    """The file's lines without their ends; a compressed file that was cut gives what can be had of it."""
+    rest: list[bytes] = []
     try:
-        data = path.read_bytes()
-        if path.suffix == ".gz":
-            data = zlib.decompressobj(wbits=31).decompress(data)
-    except (OSError, zlib.error) as error:
-        raise InputError(str(path), getattr(error, "strerror", None) or "cannot be read") from None
-    return data.decode("utf-8", "replace")
+        with Unpacked(path, progress, UNPACKED_LIMIT) as file:
+            for piece in file.pieces():
+                *whole, last = piece.split(b"\n")
+                for each in whole:
+                    rest.append(each)
+                    yield b"".join(rest).decode("utf-8", "replace")
+                    rest.clear()
+                rest.append(last)
+    except OSError as error:
+        raise InputError(str(path), error.strerror or "cannot be read") from None
+    if left := b"".join(rest):
+        yield left.decode("utf-8", "replace")
 
 
 def _header(record: Mapping[str, Any], where: str) -> Recording:
@@ -387,13 +437,6 @@ def _header(record: Mapping[str, Any], where: str) -> Recording:
         if isinstance(error, InputError):
             raise
         raise InputError(where, f"header: {error} is missing or wrong") from None
-
-
-def _close(recordings: list[Recording], events: list[Event]) -> None:
-    """Hand the events read so far to the recording they belong to."""
-    if recordings:
-        recordings[-1] = replace(recordings[-1], events=tuple(events))
-    events.clear()
 
 
 # ASCII only: a lone surrogate in somebody's text must not make a file that cannot be written or read.

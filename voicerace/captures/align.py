@@ -83,14 +83,14 @@ def pairs_of(host: Capture, proxy: Capture) -> list[Aligned]:
     Raises:
         InputError: no session is in both.
     """
-    left = list(proxy.sessions)
+    left = {number: _types(of.recording) for number, of in enumerate(proxy.sessions)}
     found = []
     for each in host.sessions:
         own = _types(each.recording)
-        other = next((of for of in left if own and _types(of.recording) == own), None)
+        other = next((number for number, types in left.items() if own and types == own), None)
         if other is not None:
-            left = [of for of in left if of is not other]
-            found.append(aligned(each, other))
+            del left[other]
+            found.append(aligned(each, proxy.sessions[other]))
     if not found:
         raise InputError(proxy.name, f"no session of {host.name} in it", "two files of the same session")
     return found

@@ -6,6 +6,7 @@ Where that is not so (a log of one user's day), it is too narrow; that is said w
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -30,19 +31,18 @@ _HAVING: Final[dict[str, Callable[[CapturedSession], bool | None]]] = {
 def compare_captures(a: Capture, b: Capture) -> dict[str, Any]:
     """The two side by side: per row the counts, denominators, shares, their difference and its interval."""
     rows = []
-    judged = [[of for of in each.sessions if of.outcome != "unknown"] for each in (a, b)]
+    before, after = _Tally(a), _Tally(b)
     for outcome in OUTCOMES:
-        counts = [sum(of.outcome == outcome for of in each) for each in judged]
+        counts = before.outcomes[outcome], after.outcomes[outcome]
         if any(counts) and outcome != "unknown":
-            rows.append(_row(f"outcome {outcome}", counts[0], len(judged[0]), counts[1], len(judged[1])))
-    for name, has in _HAVING.items():
-        known = [[found for of in each.sessions if (found := has(of)) is not None] for each in (a, b)]
-        if any(map(any, known)):
-            rows.append(_row(name, sum(known[0]), len(known[0]), sum(known[1]), len(known[1])))
+            rows.append(_row(f"outcome {outcome}", counts[0], before.judged, counts[1], after.judged))
+    for name in _HAVING:
+        if before.having[name] or after.having[name]:
+            rows.append(_row(name, before.having[name], before.known[name], after.having[name], after.known[name]))
     return {
         "schema": 1,
-        "a": {"file": a.name, "sessions": len(a.sessions), "judged": len(judged[0]), "releases": _releases(a)},
-        "b": {"file": b.name, "sessions": len(b.sessions), "judged": len(judged[1]), "releases": _releases(b)},
+        "a": before.told(),
+        "b": after.told(),
         "shares": rows,
         "times": {
             name: {"a": quantiles(times_of(a, name)), "b": quantiles(times_of(b, name))}
@@ -50,6 +50,39 @@ def compare_captures(a: Capture, b: Capture) -> dict[str, Any]:
         },
         "assumption": ASSUMPTION,
     }
+
+
+class _Tally:
+    """What is counted of one side.
+
+    Attributes:
+        outcomes: how many sessions came to each.
+        having: name of `_HAVING` -> how many sessions have it, of `known` of which that can be said.
+    """
+
+    def __init__(self, capture: Capture) -> None:
+        self.name = capture.name
+        self.outcomes: Counter[str] = Counter()
+        self.having: Counter[str] = Counter()
+        self.known: Counter[str] = Counter()
+        self.releases: set[str] = set()
+        for each in capture.sessions:
+            self.outcomes[each.outcome] += 1
+            if each.release is not None:
+                self.releases.add(each.release)
+            for name, has in _HAVING.items():
+                found = has(each)
+                self.having[name] += found is True
+                self.known[name] += found is not None
+
+    @property
+    def judged(self) -> int:
+        """How many sessions have an outcome."""
+        return self.outcomes.total() - self.outcomes["unknown"]
+
+    def told(self) -> dict[str, Any]:
+        sessions = self.outcomes.total()
+        return {"file": self.name, "sessions": sessions, "judged": self.judged, "releases": sorted(self.releases)}
 
 
 def compare_lines(found: dict[str, Any]) -> list[str]:
@@ -89,7 +122,3 @@ def _positive(of: CapturedSession, name: str, least: int = 1) -> bool | None:
         return None
     # "At least none" says nothing; "at least one" does.
     return True if count.value >= least else None if count.kind == "at least" else False
-
-
-def _releases(of: Capture) -> list[str]:
-    return sorted({each.release for each in of.sessions if each.release is not None})

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
 
 from voicerace.captures.console import Record, read_lines, scan
 from voicerace.captures.export import mermaid, perfetto
-from voicerace.captures.reader import CONSOLE, HAR, Capture, opened, read_capture
+from voicerace.captures.facts import printable
+from voicerace.captures.har import read_har
+from voicerace.captures.reader import CONSOLE, HAR, Capture, nothing_in, recognised
 from voicerace.captures.redact import Redactor, redacted_har, redacted_jsonl, redacted_log
 from voicerace.errors import InputError
 
@@ -21,32 +22,34 @@ FORMATS: Final = ("perfetto", "mermaid")
 
 
 def redacted(path: Path, *, keep_text: bool = False) -> Iterator[str]:
-    """The lines of a copy of a capture that is safe to send.
+    """The lines of a copy of a capture that is safe to send. A compressed file that is cut gives what can be had of it.
 
     Raises:
         InputError: it is no capture, or a folder.
     """
+    where = printable(str(path), 200)
     if path.is_dir():
-        raise InputError(str(path), "a folder", "one file at a time")
-    capture = read_capture(path)  # refuses what is none
+        raise InputError(where, "a folder", "one file at a time")
     by = Redactor(keep_text=keep_text)
-    try:
-        yield from _redacted(path, capture, by)
-    except (EOFError, OSError, zlib.error):
-        # A compressed file that is cut: `read_capture` gave what can be had of it, and so does the copy.
-        return
-
-
-def _redacted(path: Path, capture: Capture, by: Redactor) -> Iterator[str]:
-    with opened(path) as file:
-        if capture.format == HAR:
-            yield redacted_har(json.loads(file.read().decode("utf-8-sig", "replace"))["log"]["entries"], by)
+    lines = 0
+    with recognised(path) as (kind, encoding, file):
+        if kind == HAR:
+            data = file.read()
+            read_har(data, where)  # refuses what is none
+            yield redacted_har(json.loads(data.decode("utf-8-sig", "replace"))["log"]["entries"], by)
             return
-        with io.TextIOWrapper(file, encoding=capture.encoding, errors="replace", newline="\n") as stream:
-            if capture.format == CONSOLE:
-                yield from redacted_log((each for each in scan(read_lines(stream)) if isinstance(each, Record)), by)
-            else:
-                yield from redacted_jsonl(stream, by)
+        with io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="\n") as stream:
+            for line in _redacted(kind, stream, by):
+                lines += 1
+                yield line
+    if not lines:
+        raise nothing_in(path)
+
+
+def _redacted(kind: str, stream: io.TextIOWrapper, by: Redactor) -> Iterator[str]:
+    if kind == CONSOLE:
+        return redacted_log((each for each in scan(read_lines(stream)) if isinstance(each, Record)), by)
+    return redacted_jsonl(stream, by)
 
 
 def exported(capture: Capture, to: str, session: int = 1) -> str:

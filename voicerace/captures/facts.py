@@ -23,7 +23,7 @@ from voicerace.units import ms
 from voicerace.verdict import Kind, Verdict, judge
 from voicerace.wire import agent, realtime
 
-__all__ = ["CapturedSession", "Count", "capture_session", "printable"]
+__all__ = ["CapturedSession", "Count", "Names", "capture_session", "printable"]
 
 _NAME_LIMIT: Final = 60
 #: DESIGN's deadline: so long after the last result nobody waits any more.
@@ -178,6 +178,19 @@ def printable(text: str, limit: int = _NAME_LIMIT) -> str:
     """A text for a terminal: whatever does not print (controls, bidirectional marks, surrogates) escaped, cut to `limit`."""
     shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text[:limit])
     return shown + ("…" if len(text) > limit else "")
+
+
+class Names:
+    """Names for people: printable, and numbered where a file has one name twice."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+
+    def unique(self, given: str) -> str:
+        """The next name."""
+        name = printable(given)
+        self._seen[name] += 1
+        return name if self._seen[name] == 1 else f"{name} ({self._seen[name]})"
 
 
 def _counts(seen: Seen, hidden: frozenset[int] | None, updates_logged: bool) -> dict[str, Count]:

@@ -41,6 +41,9 @@ class CutText(str):
         self.missing = missing
         return self
 
+    def __reduce__(self) -> tuple[type[CutText], tuple[str, int]]:
+        return CutText, (str(self), self.missing)
+
 
 Value: TypeAlias = Union["dict[str, Value]", "list[Value]", str, int, float, bool, Mark, None]
 

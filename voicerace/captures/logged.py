@@ -1,17 +1,25 @@
-"""A connection of a proxy's log: while it is read, and when it is done; and where the unread places are."""
+"""A connection of a proxy's log: while it is read, and when it is done; many of them; and where the unread places are."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import Final
 
 from voicerace.captures.console import Unread
 from voicerace.captures.literal import Value
+from voicerace.captures.spool import Spool
 from voicerace.recording import Event, Recording
 
-__all__ = ["Connection", "LoggedSession", "Places"]
+__all__ = ["Connection", "Connections", "LoggedSession", "Places"]
+
+#: Events that are kept in memory, of all connections together: some 50 MB.
+_IN_MEMORY: Final = 100_000
+#: What a connection takes beside its events, in events.
+_OWN: Final = 10
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,62 @@ class Connection:
     doubts: dict[str, int] = field(default_factory=dict)
     trace: Value = None
     before: tuple[int, str, Mapping[str, Value]] | None = None
+
+
+class Connections:
+    """Every connection of a log, by number; those that were not used for the longest time wait on disk.
+
+    A connection is changed only between `use` (or `add`) and the next `put_away`.
+    """
+
+    def __init__(self) -> None:
+        self._near: OrderedDict[int, Connection] = OrderedDict()
+        self._far: Spool[Connection] = Spool()
+        self._places: dict[int, int] = {}
+        self._sizes: dict[int, int] = {}
+        self._used: set[int] = set()
+        self._held = 0
+        self._number = 0
+
+    def __len__(self) -> int:
+        return self._number
+
+    def add(self, connection: Connection) -> int:
+        """One more; gives its number."""
+        self._number += 1
+        return self._bring(self._number - 1, connection)
+
+    def use(self, number: int) -> Connection:
+        """The connection of a number."""
+        if (near := self._near.get(number)) is not None:
+            self._bring(number, near)
+            return near
+        found = self._far[self._places[number]]
+        self._bring(number, found)
+        return found
+
+    def put_away(self) -> None:
+        """Make room, where there are too many."""
+        for number in self._used:
+            size = len(self._near[number].events) + _OWN
+            self._held += size - self._sizes.get(number, 0)
+            self._sizes[number] = size
+        self._used.clear()
+        while self._held > _IN_MEMORY and len(self._near) > 1:
+            number, connection = self._near.popitem(last=False)
+            self._held -= self._sizes.pop(number)
+            self._places[number] = self._far.append(connection)
+
+    def __iter__(self) -> Iterator[Connection]:
+        """All of them in the order of their numbers, to be read only."""
+        for number in range(self._number):
+            yield self._near[number] if number in self._near else self._far[self._places[number]]
+
+    def _bring(self, number: int, connection: Connection) -> int:
+        self._near[number] = connection
+        self._near.move_to_end(number)
+        self._used.add(number)
+        return number
 
 
 class Places:

@@ -27,7 +27,7 @@ from pydantic_core import from_json
 
 from voicerace.captures.console import Record, Unread
 from voicerace.captures.literal import CutText, Value
-from voicerace.captures.logged import Connection, LoggedSession, Places
+from voicerace.captures.logged import Connection, Connections, LoggedSession, Places
 from voicerace.captures.marks import marks_of
 from voicerace.recording import Event, Link, Recording
 from voicerace.wire import realtime
@@ -84,14 +84,17 @@ class ProxyLog:
 
     def __init__(self) -> None:
         self.records = 0
+        self.last_line = 0
         self.unread: list[Unread] = []
+        self.marks: set[str] = set()
         self._start_us: int | None = None
-        self._current: dict[str, Connection] = {}
-        self._all: list[Connection] = []
-        self._owners: dict[str, Connection] = {}
+        self._connections = Connections()
+        self._current: dict[str, int] = {}
+        self._owners: dict[str, int] = {}
 
     def miss(self, unread: Unread) -> None:
         """Note what could not be read. Neighbours with one reason become one note."""
+        self.last_line = max(self.last_line, unread.line_last)
         last = self.unread[-1] if self.unread else None
         if last is not None and (last.reason, last.connection, last.line_last + 1) == (
             unread.reason, unread.connection, unread.line_first,
@@ -103,12 +106,13 @@ class ProxyLog:
 
     def feed(self, record: Record) -> None:
         """Take in the next record."""
+        self.last_line = record.line_last
         head = _head(record.fields)
         if isinstance(head, str):
             self.miss(Unread(record.line_first, record.line_last, head))
             return
         self._start_us = head.time_us if self._start_us is None else self._start_us
-        connection = self._connection(head, record)
+        number, connection = self._connection(head, record)
         known = len(connection.events)
         reason = self._take(connection, head, (head.time_us - self._start_us) * 1000)
         connection.places += [(record.line_first, record.line_last)] * (len(connection.events) - known)
@@ -118,41 +122,49 @@ class ProxyLog:
         self.records += 1
         for mark in marks_of(record.fields, head.body, head.attributes):
             connection.marks.setdefault(mark, record.line_first)
+        self.marks.update(connection.marks)
         for doubt in _doubts(connection, head, connection.events[known:]):
             connection.doubts.setdefault(doubt, record.line_first)
         if isinstance(trace := head.attributes.get("trace_id"), str):
-            owner = self._owners.setdefault(trace, connection)
-            if owner is not connection and not connection.begun:
+            owner = self._owners.setdefault(trace, number)
+            if owner != number and not connection.begun:
                 # Its name may be damaged: then this record is the other's.
-                for each in (owner, connection):
+                for each in (self._connections.use(owner), connection):
                     each.doubts.setdefault("a record of a connection without a beginning has its trace id", record.line_first)
         connection.before = (head.time_us, head.body, head.attributes)
+        self._connections.put_away()
 
-    def sessions(self) -> tuple[LoggedSession, ...]:
-        """The connections in the order of their first records."""
+    def __len__(self) -> int:
+        """How many connections there were."""
+        return len(self._connections)
+
+    def sessions(self) -> Iterator[LoggedSession]:
+        """The connections in the order of their first records, one at a time."""
         unread: dict[str | None, list[Unread]] = {}
         for each in self.unread:
             unread.setdefault(each.connection, []).append(each)
         places = {name: Places(of) for name, of in unread.items()}
         last = max((each.line_last for each in self.unread), default=0)
-        return tuple(self._session(connection, places, last) for connection in self._all)
+        for connection in self._connections:
+            yield self._session(connection, places, last)
 
     # -- one record ----------------------------------------------------------------------------------------------------
 
-    def _connection(self, head: _Head, record: Record) -> Connection:
+    def _connection(self, head: _Head, record: Record) -> tuple[int, Connection]:
         """Whose record it is. A name begins anew with every ``client connected``: a restarted proxy counts from c1."""
         begins = head.body == "client connected" and head.attributes.get("direction") == "client"
-        connection = self._current.get(head.name)
-        if connection is None or begins:
+        number = self._current.get(head.name)
+        if number is None or begins:
             connection = Connection(head.name, record.line_first, head.time_us, begun=begins, last_us=head.time_us)
-            self._current[head.name] = connection
-            self._all.append(connection)
+            number = self._current[head.name] = self._connections.add(connection)
+        else:
+            connection = self._connections.use(number)
         if head.time_us < connection.last_us:
             connection.doubts.setdefault("the time runs backwards", record.line_first)
         connection.last_line, connection.last_us = record.line_last, head.time_us
         severity = record.fields.get("severityNumber")
         connection.info = connection.info or (isinstance(severity, int) and severity < 13)
-        return connection
+        return number, connection
 
     def _take(self, to: Connection, head: _Head, at_ns: int) -> str | None:
         """Add what one record says; why it says nothing that can be used, or None."""

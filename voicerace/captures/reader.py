@@ -1,34 +1,30 @@
-"""A file somebody recorded -> `Capture`: the proxy's console log, or a recording of our own.
+"""A file somebody recorded -> `Capture`: the proxy's console log, a browser's HAR, or recordings of our own.
 
-A file that holds neither is bad input and ends in one line. A damaged one is read as far as it goes, and what could
-not be read is counted and located.
+A file that holds none of these is bad input and ends in one line. A damaged one is read as far as it goes, and what could
+not be read is counted and located. Sessions are read one by one and lie on disk, so memory does not grow with the file.
 """
 
 from __future__ import annotations
 
-import gzip
 import io
-import os
-import zlib
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import accumulate
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
-from voicerace.captures.console import Record, Unread, read_lines, scan
-from voicerace.captures.facts import CapturedSession, capture_session, printable
+from voicerace.captures.console import Unread
+from voicerace.captures.facts import CapturedSession, Names, capture_session, printable
 from voicerace.captures.har import is_har, read_har
-from voicerace.captures.proxy_log import LoggedSession, ProxyLog
-from voicerace.captures.release_of import Told, told
+from voicerace.captures.log_sessions import log_sessions, read_log
+from voicerace.captures.spool import Spool
 from voicerace.errors import InputError
-from voicerace.recording import CUT, read_recordings
+from voicerace.packed import UNPACKED_LIMIT, Unpacked
+from voicerace.recording import CUT, Recording, iter_recordings
 from voicerace.tables.releases import ProxyRelease, proxy_release
 
-__all__ = ["CONSOLE", "HAR", "JSONL", "Capture", "opened", "read_capture"]
+__all__ = ["CONSOLE", "HAR", "JSONL", "Capture", "Progress", "nothing_in", "read_capture", "recognised"]
 
 CONSOLE: Final = "console log"
 JSONL: Final = "jsonl recording"
@@ -36,12 +32,11 @@ HAR: Final = "har"
 _HAR_LIMIT: Final = 512 << 20
 _RECORDINGS: Final = "recordings"
 _ALLOWED: Final = "the proxy's console log, a HAR file, a recording (JSONL), or a run's folder"
-_NOTHING: Final = "no log record and no recording in it"
 #: What every release prints when it is up, whatever the level.
 _LISTENS: Final = b"OpenAI proxy listening"
 _HEAD: Final = 1 << 16
-#: Bytes read, and bytes of the file.
-Progress: TypeAlias = Callable[[int, int], None]
+#: What is done ("reading", in bytes of the file; "deriving", in sessions), how much of it, and of how much.
+Progress: TypeAlias = Callable[[str, int, int], object]
 _LONGEST_NS: Final = 1 << 63
 
 
@@ -53,7 +48,7 @@ class Capture:
         name: the file's name, without its folder, printable.
         format: `CONSOLE` or `JSONL`.
         records: log records that were read, or events of the recordings.
-        sessions: in the order of their first records.
+        sessions: in the order of their first records. Each access makes one anew, from disk where they are many.
         unread: what could not be read, and where.
         encoding: of the file's text.
     """
@@ -61,7 +56,7 @@ class Capture:
     name: str
     format: str
     records: int
-    sessions: tuple[CapturedSession, ...]
+    sessions: Sequence[CapturedSession]
     unread: tuple[Unread, ...]
     encoding: str = "utf-8-sig"
 
@@ -76,128 +71,81 @@ def read_capture(path: Path | str, release: str | None = None, progress: Progres
     Args:
         path: the file or folder.
         release: the proxy's release, where the user knows it; without it, it follows from the capture.
-        progress: is told how many bytes of a log were read, and of how many.
+        progress: is told how far it is.
 
     Raises:
-        InputError: there is no such file, it is empty or binary, or it holds nothing of either format.
+        InputError: there is no such file, it is empty or binary, or it holds nothing of any format.
     """
-    where = printable(str(path), 200)
+    where, path = printable(str(path), 200), Path(path)
     row = None if release is None else proxy_release(release)
-    if Path(path).is_dir():
-        return _folder(Path(path), row)
-    try:
-        with opened(Path(path), progress) as file:
-            head = file.peek(_HEAD)[:_HEAD]
-            if not head.strip():
-                raise InputError(where, "empty", _ALLOWED)
-            if head.lstrip().startswith(b'{"voicerace_recording"'):
-                return _recordings(Path(path), row)
-            if is_har(head):
-                return _har(printable(Path(path).name, 200), file.read(_HAR_LIMIT + 1), where)
-            encoding = _encoding(head)
-            if _is_binary(head, encoding):
-                raise InputError(where, "a binary file", _ALLOWED)
-            # Lines end at \n only: a text may hold any other separator unescaped.
-            with io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="\n") as stream:
-                capture = replace(_log(printable(Path(path).name, 200), stream, row), encoding=encoding)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(where, getattr(error, "strerror", None) or "cannot be read", _ALLOWED) from None
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(where, "no name of a file", _ALLOWED) from None
-    if not capture.sessions and not capture.unread:
-        silent = _LISTENS in head
-        found = "the proxy's output without a log record: LOG_LEVEL was not set, or let nothing through" if silent else _NOTHING
-        raise InputError(where, found, "LOG_LEVEL=info or debug" if silent else _ALLOWED)
-    return capture
-
-
-class _Counted(io.FileIO):
-    """A file that tells how far it was read."""
-
-    def __init__(self, path: Path, progress: Progress | None) -> None:
-        super().__init__(path)
-        self._progress = progress
-        self._size = os.fstat(self.fileno()).st_size
-        self._done = 0
-
-    def readinto(self, buffer: Any) -> int | None:
-        found = super().readinto(buffer)
-        self._done += found or 0
-        if self._progress is not None:
-            self._progress(self._done, self._size)
-        return found
+    if _is_folder(path):
+        return _folder(path, row, progress)
+    name = printable(path.name, 200)
+    with recognised(path, progress) as (kind, encoding, file):
+        if kind == JSONL:
+            return _recordings(path, row, progress)
+        if kind == HAR:
+            return _har(name, file.read(_HAR_LIMIT + 1), where)
+        silent = _LISTENS in file.peek(_HEAD)
+        # Lines end at \n only: a text may hold any other separator unescaped.
+        with io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="\n") as stream:
+            log = read_log(stream)
+        if isinstance(file.raw, Unpacked) and file.raw.cut:
+            log.miss(Unread(log.last_line + 1, log.last_line + 1, "the compressed file is cut or damaged here"))
+    if not log and not log.unread:
+        raise nothing_in(path, silent=silent)
+    sessions = log_sessions(log, row, None if progress is None else partial(progress, "deriving"))
+    return Capture(name, CONSOLE, log.records, sessions, tuple(log.unread), encoding)
 
 
 @contextmanager
-def opened(path: Path, progress: Progress | None = None) -> Iterator[io.BufferedReader[Any]]:
-    """A file's bytes, unpacked when it is compressed."""
-    raw: io.RawIOBase = _Counted(path, progress)
-    with io.BufferedReader(raw, _HEAD) as file:
-        if file.peek(2)[:2] != b"\x1f\x8b":
-            yield file
-            return
-        with gzip.GzipFile(fileobj=file) as unpacked, io.BufferedReader(unpacked, _HEAD) as inner:
-            yield inner
+def recognised(path: Path, progress: Progress | None = None) -> Iterator[tuple[str, str, io.BufferedReader[Unpacked]]]:
+    """A capture's format, its text's encoding, and its bytes from the beginning, unpacked when it is compressed.
+
+    Raises:
+        InputError: it cannot be read, or is of no format.
+    """
+    where = printable(str(path), 200)
+    try:
+        raw = Unpacked(path, None if progress is None else partial(progress, "reading"))
+    except ValueError:
+        raise InputError(where, "no name of a file", _ALLOWED) from None
+    except OSError as error:
+        raise InputError(where, error.strerror or "cannot be read", _ALLOWED) from None
+    try:
+        with io.BufferedReader(raw, _HEAD) as file:
+            head = file.peek(_HEAD)[:_HEAD]
+            encoding = _encoding(head)
+            if not head.strip():
+                raise InputError(where, "empty", _ALLOWED)
+            if head.lstrip().startswith(b'{"voicerace_recording"'):
+                raw.limit = UNPACKED_LIMIT
+                yield JSONL, encoding, file
+            elif is_har(head):
+                yield HAR, encoding, file
+            elif _is_binary(head, encoding):
+                raise InputError(where, "a binary file", _ALLOWED)
+            else:
+                yield CONSOLE, encoding, file
+    except InputError as error:  # it may quote the path
+        raise InputError(printable(error.where, 300), printable(error.found, 300), error.allowed) from None
+    except OSError as error:
+        raise InputError(where, error.strerror or "cannot be read", _ALLOWED) from None
 
 
-def _log(name: str, stream: io.TextIOWrapper, release: ProxyRelease | None) -> Capture:
-    """The sessions of a console log."""
-    log = ProxyLog()
-    for each in scan(read_lines(stream)):
-        if isinstance(each, Record):
-            log.feed(each)
-        else:
-            log.miss(each)
-    logged = log.sessions()
-    names = _unique([each.connection for each in logged])
-    sessions = tuple(
-        capture_session(
-            name_of,
-            each.recording,
-            cannot_say=_unsaid(each, said),
-            unread_records=each.unread,
-            hidden=each.hidden,
-            updates_logged=each.updates_logged,
-            told=said,
-            line=partial(_line, each.places),
-        )
-        for name_of, each, said in zip(names, logged, told(logged, release), strict=True)
-    )
-    return Capture(name, CONSOLE, log.records, sessions, tuple(log.unread))
+def nothing_in(path: Path, *, silent: bool = False) -> InputError:
+    """The error for a text without a record; `silent`, when it is a proxy's output all the same."""
+    if silent:
+        found = "the proxy's output without a log record: LOG_LEVEL was not set, or let nothing through"
+        return InputError(printable(str(path), 200), found, "LOG_LEVEL=info or debug")
+    return InputError(printable(str(path), 200), "no log record and no recording in it", _ALLOWED)
 
 
-def _line(places: Sequence[tuple[int, int]], seq: int) -> int:
-    return places[seq][0] if 0 <= seq < len(places) else 0
-
-
-def _unsaid(of: LoggedSession, said: Told) -> list[str]:
-    """What the proxy's log never shows, and what this one does not."""
-    unsaid = [
-        "The response.create behind results and user texts is not logged: their number is derived from the release's model.",
-        "What the proxy sends to the host is not logged: what the host was told is derived from the release's model.",
-    ]
-    if not said.candidates:
-        unsaid.append("No release's model fits this log: nothing is derived from one.")
-    elif len(said.candidates) > 1:
-        unsaid.append(f"The log does not name the release: {', '.join(said.candidates)} would have written the same.")
-    if not said.flag_agreed:
-        unsaid.append("Whether the flag was cleared before response.done depends on which of these it is: give --release.")
-    if said.derived is not None:
-        unsaid += [f"Taken for granted: {each}." for each in said.derived.assumed]
-    if not of.updates_logged:
-        unsaid.append("Call ids and results are not logged: a result sent twice shows only where there are more than calls.")
-    if of.elided:
-        unsaid.append(f"{of.elided} payloads were cut in the log.")
-    if not of.begun:
-        unsaid.append("The log does not have the connection's beginning.")
-    if of.quiet:
-        unsaid.append("Only errors are logged: messages are not, and from 0.10.3 on a refusal is no error to the log.")
-    unsaid += [f"Damaged, or mixed up: {each}. No count is certain." for each in of.doubts]
-    if of.unread:
-        unsaid.append(f"{of.unread} unread records are, or may be, this connection's: what is not seen may have happened.")
-    return unsaid
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except ValueError:  # a name that cannot be one
+        return False
 
 
 def _har(name: str, data: bytes, where: str) -> Capture:
@@ -212,86 +160,84 @@ def _har(name: str, data: bytes, where: str) -> Capture:
     ]
     if others:
         unsaid.append(f"{others} other WebSocket connections of the file were left out.")
+    names = Names()
     sessions = tuple(
         capture_session(
-            unique,
+            names.unique(each.name),
             each.recording,
             cannot_say=[*unsaid, *each.recording.notes],
             unread_records=each.unread,
             line=partial(_line_of, each.first - 1),
         )
-        for unique, each in zip(_unique([each.name for each in found]), found, strict=True)
+        for each in found
     )
     unread = tuple(Unread(each.first, each.first, "frames that cannot be read", each.unread) for each in found if each.unread)
     return Capture(name, HAR, sum(len(each.recording.events) for each in found), sessions, unread)
 
 
-def _folder(path: Path, release: ProxyRelease | None) -> Capture:
-    """The recordings of a run's folder, in the order of their names, as one capture."""
+def _folder(path: Path, release: ProxyRelease | None, progress: Progress | None) -> Capture:
+    """The recordings of a run's folder, in the order of their names, as one capture; a file that cannot be read is told."""
     inside = path / _RECORDINGS if (path / _RECORDINGS).is_dir() else path
     files = sorted(each for each in inside.iterdir() if each.name.endswith((".jsonl", ".jsonl.gz")))
     if not files:
         raise InputError(printable(str(path), 200), "a folder without recordings", _ALLOWED)
-    each = [_recordings(file, release) for file in files]
-    names = _unique([f"{file.name}: {of.connection}" for file, found in zip(files, each, strict=True) for of in found.sessions])
-    sessions = [of for found in each for of in found.sessions]
-    return Capture(
-        printable(path.name, 200),
-        JSONL,
-        sum(found.records for found in each),
-        tuple(replace(of, connection=name) for of, name in zip(sessions, names, strict=True)),
-        tuple(cut for found in each for cut in found.unread),
-    )
+    names = Names()
+    sessions: Spool[CapturedSession] = Spool()
+    records, unread, refused = 0, [], []
+    for number, file in enumerate(files, start=1):
+        try:
+            found = _recordings(file, release)
+        except InputError as error:
+            refused.append(error)
+            unread.append(Unread(0, 0, printable(f"{file.name}: {error.found}", 300)))
+            continue
+        for of in found.sessions:
+            sessions.append(replace(of, connection=names.unique(f"{file.name}: {of.connection}")))
+        records += found.records
+        unread += found.unread
+        if progress is not None:
+            progress("reading", number, len(files))
+    if len(refused) == len(files):
+        raise refused[0]
+    return Capture(printable(path.name, 200), JSONL, records, sessions, tuple(unread))
 
 
-def _recordings(path: Path, release: ProxyRelease | None) -> Capture:
+def _recordings(path: Path, release: ProxyRelease | None, progress: Progress | None = None) -> Capture:
     """The sessions of a JSONL file of ours."""
+    names = Names()
+    sessions: Spool[CapturedSession] = Spool()
+    records, header = 0, 1
+    unread: tuple[Unread, ...] = ()
     try:
-        recordings = read_recordings(path)
-        times = [time for each in recordings for event in each.events for time in (event.sent_ns, event.received_ns)]
-        if any(time is not None and abs(time) > _LONGEST_NS for time in times):
-            raise OverflowError
+        for each in iter_recordings(path, None if progress is None else partial(progress, "reading")):
+            if any(abs(at) > _LONGEST_NS for e in each.events for at in (e.sent_ns, e.received_ns) if at is not None):
+                raise InputError(str(path), "a number beyond all bounds", "times are nanoseconds")
+            sessions.append(_recording(names, len(sessions) + 1, each, header, release))
+            records += len(each.events)
+            # A header, a line per event, a closing line unless it was cut.
+            header += 1 + len(each.events) + each.complete
+            if any(CUT in note for note in each.notes):
+                unread = (Unread(header, header, "a line that is cut before its end"),)
     except InputError as error:  # it may quote the file
         raise InputError(printable(error.where, 300), printable(error.found, 300), error.allowed) from None
-    except OverflowError:
-        raise InputError(printable(str(path), 200), "a number beyond all bounds", "times are nanoseconds") from None
-    given = [each.provenance.get("connection") for each in recordings]
-    names = [each if isinstance(each, str) else f"recording {i}" for i, each in enumerate(given, start=1)]
-    cut = any(CUT in note for note in recordings[-1].notes)
-    # A header, a line per event, a closing line unless it was cut.
-    begins = [1, *accumulate((2 + len(each.events) - (not each.complete) for each in recordings), initial=1)][1:]
-    sessions = tuple(
-        capture_session(
-            name,
-            each,
-            cannot_say=[printable(note, 300) for note in each.notes if CUT not in note],
-            unread_records=sum(CUT in note for note in each.notes),
-            line=partial(_line_of, first),
-            release=release,
-        )
-        for name, each, first in zip(_unique(names), recordings, begins, strict=False)
+    return Capture(printable(path.name, 200), JSONL, records, sessions, unread)
+
+
+def _recording(names: Names, number: int, of: Recording, header: int, release: ProxyRelease | None) -> CapturedSession:
+    """The session of one recording, whose header stands in that line."""
+    given = of.provenance.get("connection")
+    return capture_session(
+        names.unique(given if isinstance(given, str) else f"recording {number}"),
+        of,
+        cannot_say=[printable(note, 300) for note in of.notes if CUT not in note],
+        unread_records=sum(CUT in note for note in of.notes),
+        line=partial(_line_of, header),
+        release=release,
     )
-    unread: tuple[Unread, ...] = ()
-    if cut:
-        with path.open("rb") as file:
-            last = sum(1 for _ in file)
-        unread = (Unread(last, last, "a line that is cut before its end"),)
-    events = sum(len(each.events) for each in recordings)
-    return Capture(printable(path.name, 200), JSONL, events, sessions, unread)
 
 
 def _line_of(header: int, seq: int) -> int:
     return header + 1 + seq
-
-
-def _unique(names: list[str]) -> list[str]:
-    """Names for people: printable, and numbered where a file has one name twice."""
-    seen: Counter[str] = Counter()
-    unique = []
-    for name in map(printable, names):
-        seen[name] += 1
-        unique.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return unique
 
 
 def _encoding(head: bytes) -> str:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from voicerace.captures.logged import LoggedSession
 from voicerace.captures.marks import MARKS
 from voicerace.derive import Contradiction, Derived, derive, derive_all
+from voicerace.recording import Recording
 from voicerace.tables.releases import PROXIES, ProxyRelease
 from voicerace.verdict import judge
 
-__all__ = ["Evidence", "Told", "told"]
+__all__ = ["Evidence", "Told", "fitting", "told"]
 
 #: So many sessions decide about the release; the others are only completed by it.
 _ENOUGH: Final = 40
@@ -62,33 +64,35 @@ class Told:
     flag_agreed: bool = True
 
 
-def told(sessions: Sequence[LoggedSession], given: ProxyRelease | None) -> list[Told]:
-    """What each session of one log tells; the release is one for all of them, if one can be.
+def fitting(marks: Iterable[str], sessions: Iterable[LoggedSession]) -> list[ProxyRelease]:
+    """The releases, one per program, that no mark and no session excludes; damaged sessions exclude none.
 
     Args:
-        sessions: of one file.
+        marks: of all sessions of one file.
+        sessions: of the file; some of them decide.
+    """
+    left = [row for row in _programs() if all(MARKS[mark].fits(row) for mark in marks)]
+    for session in islice((each for each in sessions if each.recording.observed), _ENOUGH):
+        left = [row for row in left if not derive(session.recording, row).contradictions]
+    return left
+
+
+def told(session: LoggedSession, rows: list[ProxyRelease], given: ProxyRelease | None) -> Told:
+    """What one session of a log tells.
+
+    Args:
+        session: of one file.
+        rows: those of `fitting` for the whole file; none of them: the session is asked alone.
         given: the release that the user names; then only its model is asked.
     """
-    rows = [given] if given is not None else _fitting(sessions, _programs())
-    found = []
-    for session in sessions:
-        own = rows if rows else _fitting([session], _programs())
-        found.append(_told(session, own, given, alone=not rows))
-    return found
+    if given is not None:
+        return _told(session, [given], given, alone=False)
+    return _told(session, rows or fitting(session.marks, [session]), None, alone=not rows)
 
 
 def _programs() -> list[ProxyRelease]:
     """One row per program, in the order of the releases."""
     return list({row.source: row for row in reversed(PROXIES.values())}.values())[::-1]
-
-
-def _fitting(sessions: Sequence[LoggedSession], rows: Iterable[ProxyRelease]) -> list[ProxyRelease]:
-    """The rows that no mark and no session excludes; damaged sessions exclude none."""
-    marks = {mark for session in sessions for mark in session.marks}
-    left = [row for row in rows if all(MARKS[mark].fits(row) for mark in marks)]
-    for session in [each for each in sessions if each.recording.observed][:_ENOUGH]:
-        left = [row for row in left if not derive(session.recording, row).contradictions]
-    return left
 
 
 def _told(session: LoggedSession, rows: list[ProxyRelease], given: ProxyRelease | None, *, alone: bool) -> Told:
@@ -111,10 +115,7 @@ def _told(session: LoggedSession, rows: list[ProxyRelease], given: ProxyRelease 
     readings = [each for one in every for each in one]
     creates = {len(each.creates) for each in readings}
     updates = {sum(e.type == "session.update" for e in each.recording.events) for each in readings}
-    outcomes: dict[str, str] = {}
-    for each in readings:
-        verdict = judge(each.recording)
-        outcomes.setdefault(verdict.outcome, verdict.why)
+    outcomes = _outcomes(readings)
     return Told(
         rows[0].tag if len(rows) == 1 else None,
         given is not None,
@@ -128,6 +129,19 @@ def _told(session: LoggedSession, rows: list[ProxyRelease], given: ProxyRelease 
         outcomes,
         len({one[0].cleared_early for one in every}) == 1,
     )
+
+
+def _outcomes(readings: Sequence[Derived]) -> dict[str, str]:
+    """Outcome -> why. Programs that do the same in a session have the same events: judged once."""
+    judged: list[Recording] = []
+    found: dict[str, str] = {}
+    for each in readings:
+        own = each.recording
+        if not any(own.events == other.events and own.observed == other.observed for other in judged):
+            judged.append(own)
+            verdict = judge(own)
+            found.setdefault(verdict.outcome, verdict.why)
+    return found
 
 
 def _without(session: LoggedSession, marks: list[Evidence]) -> Told:

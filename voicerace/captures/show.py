@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Final, Literal
+from textwrap import indent
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
+from voicerace.captures.console import Unread
 from voicerace.captures.facts import CapturedSession
 from voicerace.captures.questions import Answers
 from voicerace.captures.reader import Capture
 from voicerace.captures.seen import Count
 
-__all__ = ["SCHEMA", "inspect_json", "inspect_lines", "quantiles", "times_of"]
+__all__ = ["SCHEMA", "inspect_json", "inspect_json_text", "inspect_lines", "quantiles", "times_of"]
 
 #: 2: the counts of a session are numbers, and under ``counts`` with how sure they are.
 SCHEMA: Final = 2
 _LISTED: Final = 20
-_TIMES: Final[dict[Literal["result_delay_ms", "gap_ms"], str]] = {
+_Time: TypeAlias = Literal["result_delay_ms", "gap_ms"]
+_TIMES: Final[dict[_Time, str]] = {
     "result_delay_ms": "A result after its call, at the proxy",
     "gap_ms": "response.done after the last call, at the proxy",
 }
@@ -29,22 +33,47 @@ _WORDS: Final = {"observed": "", "derived": "derived ", "at least": "at least ",
 def inspect_json(capture: Capture) -> dict[str, Any]:
     """A capture as one JSON object; times in ms since the session's start, the start itself in ISO 8601 UTC."""
     return {
-        "schema": SCHEMA,
-        "file": capture.name,
-        "format": capture.format,
-        "records": capture.records,
+        **_head(capture),
         "sessions": [_session(each) for each in capture.sessions],
+        **_tail(capture, {name: times_of(capture, name) for name in _TIMES}),
+    }
+
+
+def inspect_json_text(capture: Capture, more: Mapping[str, Any] | None = None) -> Iterator[str]:
+    """The text of `inspect_json`, with `more` behind it, in pieces: session by session, however many there are."""
+    times: dict[_Time, list[float]] = {name: [] for name in _TIMES}
+    yield json.dumps(_head(capture), indent=2)[: -len("\n}")] + ',\n  "sessions": ['
+    between = "\n"
+    for each in capture.sessions:
+        for name, found in times.items():
+            found += _known(each, name)
+        yield between + indent(json.dumps(_session(each), indent=2), "    ")
+        between = ",\n"
+    yield "]" if between == "\n" else "\n  ]"
+    yield ",\n" + json.dumps({**_tail(capture, times), **(more or {})}, indent=2)[len("{\n") :] + "\n"
+
+
+def _head(capture: Capture) -> dict[str, Any]:
+    return {"schema": SCHEMA, "file": capture.name, "format": capture.format, "records": capture.records}
+
+
+def _tail(capture: Capture, times: Mapping[_Time, Sequence[float]]) -> dict[str, Any]:
+    return {
         "unread": [
             {"first_line": each.line_first, "last_line": each.line_last, "reason": each.reason, "records": each.records}
             for each in capture.unread
         ],
-        "times": {name: quantiles(times_of(capture, name)) for name in ("result_delay_ms", "gap_ms")},
+        "times": {name: quantiles(found) for name, found in times.items()},
     }
 
 
-def times_of(capture: Capture, name: Literal["result_delay_ms", "gap_ms"]) -> list[float]:
+def times_of(capture: Capture, name: _Time) -> list[float]:
     """All known values of one of the times of a session, as seen at the proxy."""
-    return [each for session in capture.sessions for each in getattr(session, name) if each is not None]
+    return [each for session in capture.sessions for each in _known(session, name)]
+
+
+def _known(session: CapturedSession, name: _Time) -> list[float]:
+    return [each for each in getattr(session, name) if each is not None]
 
 
 def quantiles(values: Sequence[float]) -> dict[str, float | int | None]:
@@ -55,33 +84,48 @@ def quantiles(values: Sequence[float]) -> dict[str, float | int | None]:
     return found
 
 
-def inspect_lines(capture: Capture) -> list[str]:
+def inspect_lines(capture: Capture) -> Iterator[str]:
     """A capture as lines of plain text: each session with its times, what cannot be said, what was not read."""
-    refusals = sum(each.refusals.value or 0 for each in capture.sessions)
-    lines = [
+    refusals, common, times = _overview(capture)
+    yield (
         f"{capture.name}: {capture.format}, {_many(capture.records, 'record')}, {_many(len(capture.sessions), 'session')}, "
         f"{_many(refusals, 'refusal')}, {_many(capture.unread_records, 'record')} not read"
-    ]
-    common = _common(capture.sessions)
+    )
     for session in capture.sessions:
-        lines += _lines_of(session, common)
+        yield from _lines_of(session, common)
     for name, what in _TIMES.items():
-        if values := times_of(capture, name):
+        if values := times[name]:
             found = quantiles(values)
-            lines.append(f"{what}: {len(values)} times, " + ", ".join(f"{key} {_ms(found[key] or 0)}" for key in _QUANTILES))
+            yield f"{what}: {len(values)} times, " + ", ".join(f"{key} {_ms(found[key] or 0)}" for key in _QUANTILES)
     if common:
-        lines.append("What this capture cannot say, of every session:" if len(capture.sessions) > 1 else "What it cannot say:")
-        lines += [f"  - {each}" for each in common]
+        yield "What this capture cannot say, of every session:" if len(capture.sessions) > 1 else "What it cannot say:"
+        yield from (f"  - {each}" for each in common)
     if capture.unread:
-        lines.append(f"Not read: {_many(capture.unread_records, 'record')} or pieces of one")
-        lines += [
-            f"  lines {each.line_first} to {each.line_last}: {each.reason}"
-            + (f" ({each.records} times)" if each.records > 1 else "")
-            for each in capture.unread[:_LISTED]
-        ]
+        yield f"Not read: {_many(capture.unread_records, 'record')} or pieces of one"
+        for each in capture.unread[:_LISTED]:
+            times_over = f" ({each.records} times)" if each.records > 1 else ""
+            yield f"  {_place(each)}{each.reason}{times_over}"
         if len(capture.unread) > _LISTED:
-            lines.append(f"  and {_many(len(capture.unread) - _LISTED, 'place')} more")
-    return lines
+            yield f"  and {_many(len(capture.unread) - _LISTED, 'place')} more"
+
+
+def _overview(capture: Capture) -> tuple[int, list[str], dict[_Time, list[float]]]:
+    """The refusals, what no session can say (in the order of the first), and the times of all sessions."""
+    refusals = 0
+    common: list[str] | None = None
+    times: dict[_Time, list[float]] = {name: [] for name in _TIMES}
+    for session in capture.sessions:
+        refusals += session.refusals.value or 0
+        said = set(session.cannot_say)
+        common = [*session.cannot_say] if common is None else [each for each in common if each in said]
+        for name, found in times.items():
+            found += _known(session, name)
+    return refusals, common or [], times
+
+
+def _place(of: Unread) -> str:
+    """The lines of what was not read; none of them for a whole file."""
+    return f"lines {of.line_first} to {of.line_last}: " if of.line_last else ""
 
 
 def _session(session: CapturedSession) -> dict[str, Any]:
@@ -203,14 +247,6 @@ def _answer_lines(found: Answers) -> list[str]:
         for each in found.cleared or ()
     ]
     return lines
-
-
-def _common(sessions: Sequence[CapturedSession]) -> list[str]:
-    """What no session can say, in its order: said once."""
-    if not sessions:
-        return []
-    others = [set(each.cannot_say) for each in sessions[1:]]
-    return [each for each in sessions[0].cannot_say if all(each in other for other in others)]
 
 
 def _plain(count: Count) -> str:

@@ -8,7 +8,7 @@ one clock, and elsewhere at most the quickest answer to anything the proxy sent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -57,20 +57,18 @@ class TimeProfile:
                 raise InputError(
                     "capture", f"no time from a call to {name}", "a capture of the proxy, with a call and its result"
                 )
-        sessions = [of for each in captures for of in each.sessions]
-        network = network_of(sessions)
         values = {"tool_ms": _positive(delays), "gap_ms": _positive(gaps)}
-        across = {
-            "create_ms": [time for of in sessions for time in _created(of.completed)],
-            "ack_ms": [race.ack_ms for of in sessions for race in of.races if race.ack_ms is not None],
-        }
-        for name, found in across.items():
-            if found:
-                values[name] = _positive(each - network.rtt_ms for each in found)
-        every = [measured(of.completed) for of in sessions]
-        for name in _SERVER:
-            if found := [each for of in every for each in of.get(name, ())]:
-                values[name] = _positive(found)
+        across: dict[str, list[float]] = {"create_ms": [], "ack_ms": []}
+        server: dict[str, list[float]] = {name: [] for name in _SERVER}
+        for of in _sessions(captures):
+            across["create_ms"] += _created(of.completed)
+            across["ack_ms"] += [race.ack_ms for race in of.races if race.ack_ms is not None]
+            own = measured(of.completed)
+            for name, times in server.items():
+                times += own.get(name, ())
+        network = network_of(_sessions(captures))
+        values |= {name: _positive(each - network.rtt_ms for each in found) for name, found in across.items() if found}
+        values |= {name: _positive(found) for name, found in server.items() if found}
         delay = "tool_ms is the delay as the proxy saw it: it contains the host's round trip, which is 0 here."
         if any(each.format == HAR for each in captures):
             delay = "tool_ms is the delay as the browser saw it: the host's round trip is not in it, and taken to be 0."
@@ -99,6 +97,10 @@ class TimeProfile:
         except OSError as error:
             raise InputError("times", f"{folder}: {error.strerror or 'cannot be written'}", "a folder") from None
         return times
+
+
+def _sessions(captures: Iterable[Capture]) -> Iterator[CapturedSession]:
+    return (of for each in captures for of in each.sessions)
 
 
 @dataclass(frozen=True)

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from tqdm import tqdm
 
-from voicerace.captures import Capture, TimeProfile, inspect_json, inspect_lines, read_capture
+from voicerace.captures import Capture, TimeProfile, inspect_lines, read_capture
 from voicerace.captures.align import pairs_of
 from voicerace.captures.compare import compare_captures, compare_lines
 from voicerace.captures.copies import FORMATS, exported, redacted
 from voicerace.captures.facts import printable
+from voicerace.captures.show import inspect_json_text
 from voicerace.cli import options
 from voicerace.cli.printing import print_json, print_lines, writing
 from voicerace.errors import InputError
-from voicerace.files import write_text
+from voicerace.files import write_pieces
 
 __all__ = ["compare", "export", "inspect", "reading", "redact"]
 
@@ -27,19 +28,22 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="A proxy's console lo
 GivenRelease = Annotated[str | None, typer.Option("--release", metavar="TAG", help="The proxy's. [from the capture]")]
 
 
-@contextmanager
-def _bar() -> Iterator[tqdm]:  # type: ignore[type-arg]
-    with tqdm(file=sys.stderr, unit="B", unit_scale=True, disable=None, leave=False) as bar:
-        yield bar
+#: What is done -> what it is counted in.
+_UNITS: Final = {"reading": "B", "deriving": " sessions"}
 
 
 def reading(file: Path, release: str | None = None) -> Capture:
-    """Read a capture, with a bar on standard error when that is a terminal."""
-    with _bar() as bar:
+    """Read a capture, with a bar on standard error when that is a terminal; another one for the sessions' derivation."""
+    with ExitStack() as open_now:
+        bars: dict[str, tqdm] = {}  # type: ignore[type-arg]
 
-        def progress(done: int, of: int) -> None:
-            bar.total = of
-            bar.update(done - bar.n)
+        def progress(what: str, done: int, of: int) -> None:
+            if what not in bars:
+                open_now.close()
+                unit = _UNITS[what]
+                made = tqdm(desc=what, total=of, file=sys.stderr, unit=unit, unit_scale=unit == "B", disable=None, leave=False)
+                bars[what] = open_now.enter_context(made)
+            bars[what].update(done - bars[what].n)
 
         return read_capture(file, release, progress)
 
@@ -64,9 +68,11 @@ def inspect(
     if as_json:
         aligned = {} if host is None else {"aligned": [each.to_json() for each in found]}
         sweep = {} if profile is None else {"sweep_times": given, "sweep_notes": list(profile.notes)}
-        print_json({**inspect_json(capture), **aligned, **sweep})
+        for piece in inspect_json_text(capture, {**aligned, **sweep}):
+            print(piece, end="")
     else:
-        print_lines([*inspect_lines(capture), *(printable(each.line(), 400) for each in found)])
+        print_lines(inspect_lines(capture))
+        print_lines(printable(each.line(), 400) for each in found)
         if profile is not None:
             print_lines([f"For a sweep: --trials 100 {words}", *(f"  {each}" for each in profile.notes)])
     return 0
@@ -121,5 +127,4 @@ def _put(lines: Iterable[str], out: Path | None) -> None:
         return
     if out.exists():
         raise InputError("out", f"{out} is there already", "a new file")
-    text = "".join(line + "\n" for line in lines)
-    writing(out, lambda: write_text(out, text))
+    writing(out, lambda: write_pieces(out, (f"{line}\n".encode() for line in lines)))

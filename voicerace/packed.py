@@ -1,0 +1,118 @@
+"""A file's bytes in pieces, unpacked when it is compressed (gzip, by its first bytes and not by its name).
+
+A compressed file that is cut or damaged gives what can be had of it, and says so. A few bytes can stand for all memory
+there is: who keeps what he reads names a limit.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from voicerace.errors import InputError
+
+__all__ = ["UNPACKED_LIMIT", "Progress", "Unpacked"]
+
+#: For readers that keep what they read.
+UNPACKED_LIMIT: Final = 512 << 20
+#: Bytes read, and bytes of the file.
+Progress: TypeAlias = Callable[[int, int], object]
+_PIECE: Final = 1 << 16
+_GZIP: Final = b"\x1f\x8b"
+_WBITS: Final = 31  # gzip, its header and checksum too
+
+
+class Unpacked(io.RawIOBase):
+    """A file to be read from its beginning.
+
+    Args:
+        path: the file.
+        progress: is told how much of the file was read, before unpacking.
+        limit: of bytes, for a compressed file; None for readers that keep little of it.
+
+    Attributes:
+        limit: see above.
+        cut: the compressed file ended before its end, or was damaged there.
+
+    Raises:
+        InputError: while reading: it holds more than the limit, or nothing of it can be unpacked.
+        OSError: it cannot be opened or read.
+    """
+
+    def __init__(self, path: Path, progress: Progress | None = None, limit: int | None = None) -> None:
+        super().__init__()
+        self.cut = False
+        self.limit = limit
+        self._path, self._progress = path, progress
+        self._file = path.open("rb")
+        self._pieces = self._unpacked()
+        self._rest = memoryview(b"")
+
+    def pieces(self) -> Iterator[bytes]:
+        """All that is left, in pieces."""
+        return self._pieces
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._rest = memoryview(piece)
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def _read(self) -> Iterator[bytes]:
+        size, read = self._path.stat().st_size, 0
+        while data := self._file.read(_PIECE):
+            read += len(data)
+            if self._progress is not None:
+                self._progress(read, size)
+            yield data
+
+    def _unpacked(self) -> Iterator[bytes]:
+        made = 0
+        compressed, packed = False, None
+        for number, whole in enumerate(self._read()):
+            data = whole
+            compressed = compressed or (number == 0 and data.startswith(_GZIP))
+            if not compressed:
+                yield data
+                continue
+            while data:
+                if packed is None:
+                    # The first, or another one behind it, as `cat a.gz b.gz` makes them; zeros may fill a block.
+                    data = data.lstrip(b"\0") if made else data
+                    if not data:
+                        break
+                    packed = zlib.decompressobj(_WBITS)
+                try:
+                    piece = packed.decompress(data, _PIECE)
+                except zlib.error:
+                    if not made:
+                        raise InputError(str(self._path), "a compressed file that cannot be unpacked") from None
+                    self.cut = True
+                    return
+                made += len(piece)
+                if self.limit is not None and made > self.limit:
+                    most = f"{self.limit >> 20} MB"
+                    allowed = f"a compressed file of at most {most}, or one that is not compressed"
+                    raise InputError(str(self._path), f"more than {most} when it is unpacked", allowed)
+                yield piece
+                data = packed.unconsumed_tail
+                if packed.eof:
+                    data, packed = packed.unused_data, None
+        if packed is not None:
+            self.cut = True
+            yield packed.flush()
