@@ -33,6 +33,7 @@ REAL_CLOCK = frozenset(
         "test_fault_isolation",
         "test_faults",
         "test_live",
+        "test_logs_live",
         "test_reconnect",
         "test_relay",
         "test_serving",

@@ -6,21 +6,16 @@ import gzip
 from pathlib import Path
 
 import pytest
+from support.wire import CAME, SENT, types
 
 from voicerace.captures import Capture, read_capture
 from voicerace.derive import derive
-from voicerace.recording import Link, Recording, read_recordings
+from voicerace.recording import Recording, read_recordings
 from voicerace.tables.releases import PROXIES
 from voicerace.verdict import judge
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
 TAGS = sorted(path.name.removesuffix(".log.gz") for path in LOGS.glob("*.log.gz"))
-SENT, CAME = Link("proxy", "upstream"), Link("upstream", "proxy")
-
-
-def types(recording: Recording, link: Link) -> list[str]:
-    events = [e for e in recording.on(link) if e.kind == "message" and e.arrived]
-    return [e.type for e in sorted(events, key=lambda e: (e.at_ns("proxy") or 0, e.seq))]
 
 
 def pairs(tag: str) -> tuple[Capture, list[Recording]]:

@@ -284,7 +284,9 @@ class _Replay:
     def _keep(self, event: Event, origin: int | None = None) -> None:
         seq = len(self.events)
         self.origin[seq] = event.seq if origin is None else origin
-        self.events.append(replace(event, seq=seq))
+        self.events.append(
+            Event(seq, event.link, event.kind, event.sent_ns, event.received_ns, event.payload, event.observed_at)
+        )
         if event.kind == "message" and "upstream" in event.link:
             if event.link == _CAME:
                 self._answer(event)

@@ -125,6 +125,8 @@ class _Filling:
             if kind == input_audio.SPEECH_STARTED:
                 for each in open_now:
                     each.spoken_into = True
+            if realtime.is_refusal(payload) and len(open_now) == 1:
+                self._in_the_way(open_now[0], realtime.response_named_by(payload))
             if not kind.startswith("response."):
                 continue
             own = next((each for each in self.found if named is not None and each.name == named), None)
@@ -142,6 +144,11 @@ class _Filling:
                 open_now = [each for each in open_now if each is not own]
         for each in self.found:
             self._response(each)
+
+    def _in_the_way(self, of: _Response, name: str | None) -> None:
+        """A refusal names the response in its way: the active one, whose end would have come before the refusal."""
+        if of.name is None and name is not None and all(each.name != name for each in self.found):
+            of.name = name
 
     def _response(self, of: _Response) -> None:
         name = of.name or f"derived_resp_{of.number}"

@@ -21,6 +21,8 @@ UNPACKED_LIMIT: Final = 512 << 20
 #: Bytes read, and bytes of the file.
 Progress: TypeAlias = Callable[[int, int], object]
 _PIECE: Final = 1 << 16
+#: Compressed bytes at a time: with a damaged place goes what is unpacked with it.
+_FED: Final = 1 << 9
 _GZIP: Final = b"\x1f\x8b"
 _WBITS: Final = 31  # gzip, its header and checksum too
 
@@ -85,17 +87,19 @@ class Unpacked(io.RawIOBase):
         made = 0
         compressed, packed = False, None
         for number, whole in enumerate(self._read()):
-            data = whole
-            compressed = compressed or (number == 0 and data.startswith(_GZIP))
+            compressed = compressed or (number == 0 and whole.startswith(_GZIP))
             if not compressed:
-                yield data
+                yield whole
                 continue
-            while data:
+            begin, data = 0, b""
+            while data or begin < len(whole):
+                if not data:
+                    data, begin = whole[begin : begin + _FED], begin + _FED
                 if packed is None:
                     # The first, or another one behind it, as `cat a.gz b.gz` makes them; zeros may fill a block.
                     data = data.lstrip(b"\0") if made else data
                     if not data:
-                        break
+                        continue
                     packed = zlib.decompressobj(_WBITS)
                 try:
                     piece = packed.decompress(data, _PIECE)

@@ -14,9 +14,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, TextIO
 
-from voicerace.captures.literal import LiteralError, Value, parse_literal
+from voicerace.captures.literal import LiteralError, Mark, Value, parse_literal
 from voicerace.captures.wrapped import json_object, otlp_records, plain, unwrapped
 
 __all__ = ["LINE_LIMIT", "RECORD_LIMIT", "Record", "Unread", "read_lines", "scan"]
@@ -29,6 +30,8 @@ _SOURCES: Final = 64
 _WRAPPED: Final = 3
 #: After other output inside a record, so many lines may pass before its end is given up.
 _PATIENCE: Final = 200
+#: Lines of a record's resource, at most.
+_RESOURCE: Final = 30
 
 _PIECE: Final = re.compile(
     r"\s+(?:resource: \{|timestamp: \d|severity(?:Text|Number): |traceId: |spanId: |traceFlags: |body: ['\"`]"
@@ -94,7 +97,7 @@ def scan(lines: Iterable[str | None]) -> Iterator[Record | Unread]:
     for number, raw in enumerate(lines, start=1):
         if raw is None:
             yield from scanning.too_long(number)
-        else:
+        elif not scanning.inside(number, raw):
             yield from scanning.line(number, *plain(raw))
     yield from scanning.end()
 
@@ -113,6 +116,14 @@ class _Scan:
         if not self.blocks:
             yield Unread(number, number, "a line that is too long")
         self.blocks.clear()
+
+    def inside(self, number: int, raw: str) -> bool:
+        """Take a line that can only be one more of the record that nobody's prefix stands before: most of a log's are."""
+        block = self.blocks.get("")
+        if block is None or block.foreign or not raw[: block.indent + 1].isspace() or "\x1b" in raw:
+            return False
+        _keep(block, raw, number)
+        return True
 
     def line(self, number: int, source: str, text: str, depth: int = 0) -> Iterator[Record | Unread]:
         """One more line; JSON around it is taken off, and JSON that is a record is one."""
@@ -184,17 +195,22 @@ def _add(block: _Block, text: str, number: int) -> Record | Unread | None:
         return _read(block, number)
     if block.foreign or (word and not deeper):
         block.foreign += 1
-    else:
-        block.last = number
+        number = block.last
     if block.foreign > _PATIENCE:
         return Unread(block.first, block.last, "a record that is cut before its end")
+    _keep(block, text, number)
+    return None
+
+
+def _keep(block: _Block, text: str, number: int) -> None:
+    """A record's next line."""
+    block.last = number
     if block.size + len(text) > RECORD_LIMIT:
         block.too_big = True
         block.parts.clear()
     elif not block.too_big:
         block.parts.append(text)
         block.size += len(text) + 1
-    return None
 
 
 def _read(block: _Block, number: int) -> Record | Unread:
@@ -204,12 +220,38 @@ def _read(block: _Block, number: int) -> Record | Unread:
     if block.foreign:
         return Unread(block.first, number, "other output inside a record")
     try:
-        value = parse_literal("\n".join(block.parts))
+        value = _parsed(block.parts)
     except LiteralError as error:
         return Unread(block.first, number, error.reason)
     if not isinstance(value, dict):
         return Unread(block.first, number, "no object")
     return Record(block.first, number, value)
+
+
+def _parsed(parts: list[str]) -> Value:
+    """The literal in some lines. Half of a record is its `resource`, the same in all: read once, and put where it stood."""
+    whole = "\n".join(parts)
+    first = next((at for at, line in enumerate(parts[:3]) if line.strip() == "resource: {"), None)
+    if first is None:
+        return parse_literal(whole)
+    end = parts[first][: _indent(parts[first])] + "},"
+    last = next((at for at in range(first, min(len(parts), first + _RESOURCE)) if parts[at] == end), None)
+    if last is None:
+        return parse_literal(whole)
+    try:
+        resource = _resource("{\n" + "\n".join(parts[first + 1 : last]) + "\n}")
+    except LiteralError:
+        return parse_literal(whole)
+    value = parse_literal("\n".join([*parts[:first], "resource: undefined,", *parts[last + 1 :]]))
+    if not isinstance(value, dict) or value.get("resource") is not Mark.UNDEFINED:
+        return parse_literal(whole)
+    value["resource"] = resource
+    return value
+
+
+@lru_cache(maxsize=64)
+def _resource(text: str) -> Value:
+    return parse_literal(text)
 
 
 def _indent(text: str) -> int:

@@ -16,8 +16,8 @@ from voicerace.recording import Event, Recording
 
 __all__ = ["Connection", "Connections", "LoggedSession", "Places"]
 
-#: Events that are kept in memory, of all connections together: some 50 MB.
-_IN_MEMORY: Final = 100_000
+#: Events that are kept in memory, of all connections together: some 15 MB.
+_IN_MEMORY: Final = 30_000
 #: What a connection takes beside its events, in events.
 _OWN: Final = 10
 

@@ -26,6 +26,7 @@ from typing import Any, Final, Literal
 from pydantic_core import from_json
 
 from voicerace.captures.console import Record, Unread
+from voicerace.captures.doubts import dispel, doubts_of
 from voicerace.captures.literal import CutText, Value
 from voicerace.captures.logged import Connection, Connections, LoggedSession, Places
 from voicerace.captures.marks import marks_of
@@ -41,22 +42,6 @@ _ITEMS: Final = frozenset({realtime.ITEM_CREATED, realtime.ITEM_ADDED, realtime.
 _NOTED: Final = 20
 _YEAR_2100_US: Final = 4_102_444_800_000_000
 _KEYS: Final = frozenset({"resource", "timestamp", "severityText", "severityNumber", "body", "attributes"})
-
-_TWICE_SENT: Final = "two records in a row are the same host message, and the API did not confirm as many"
-_NOT_OF_THE_HOST: Final = frozenset(
-    {realtime.ERROR, realtime.SESSION_UPDATED, realtime.SESSION_CREATED, realtime.RESPONSE_DONE}
-)
-#: Names of server events, by their families (openai 3.54, `RealtimeServerEvent`), and the beta names of the same.
-KNOWN: Final = re.compile(
-    r"error|session\.(?:created|updated)|rate_limits\.updated|output_audio_buffer\.(?:started|stopped|cleared)"
-    r"|conversation\.(?:created|item\.(?:added|created|done|deleted|retrieved|truncated"
-    r"|input_audio_transcription\.(?:completed|delta|failed|segment)))"
-    r"|input_audio_buffer\.(?:committed|cleared|speech_started|speech_stopped|timeout_triggered|dtmf_event_received)"
-    r"|response\.(?:created|done|(?:output_item|content_part|output_text)\.(?:added|done)"
-    r"|(?:output_text|output_audio|output_audio_transcript|function_call_arguments|mcp_call_arguments|audio"
-    r"|audio_transcript|text)\.(?:delta|done)|mcp_call\.(?:in_progress|completed|failed))"
-    r"|mcp_list_tools\.(?:in_progress|completed|failed)|\(no type\)"
-)
 
 #: The end of a text may be the beginning of a number only.
 _NUMBER: Final = re.compile(r"[-+.\deE]+$")
@@ -123,7 +108,7 @@ class ProxyLog:
         for mark in marks_of(record.fields, head.body, head.attributes):
             connection.marks.setdefault(mark, record.line_first)
         self.marks.update(connection.marks)
-        for doubt in _doubts(connection, head, connection.events[known:]):
+        for doubt in doubts_of(connection, head.time_us, head.body, head.attributes, connection.events[known:]):
             connection.doubts.setdefault(doubt, record.line_first)
         if isinstance(trace := head.attributes.get("trace_id"), str):
             owner = self._owners.setdefault(trace, number)
@@ -258,8 +243,7 @@ class ProxyLog:
     # -- one session ---------------------------------------------------------------------------------------------------
 
     def _session(self, of: Connection, places: Mapping[str | None, Places], last: int) -> LoggedSession:
-        if _TWICE_SENT in of.doubts and _all_confirmed(of.events):
-            del of.doubts[_TWICE_SENT]
+        dispel(of)
         # An open connection's records could stand anywhere behind its first.
         last = of.last_line if of.closed else max(of.last_line, last)
         nearby = [places[name] for name in (None, of.name) if name in places]
@@ -310,37 +294,6 @@ def _head(fields: Mapping[str, Value]) -> _Head | str:
     if not isinstance(attributes, dict) or not isinstance(name, str) or isinstance(name, CutText) or not name:
         return "a log record without a connection"
     return _Head(name, time_us, body, attributes)
-
-
-def _all_confirmed(events: list[Event]) -> bool:
-    """Whether the API announced an item for every one of the host's: then none of them is a record that came twice."""
-    sent = sum(e.link == _HOST and e.type in ("FunctionCallResponse", "InjectUserMessage") for e in events)
-    own = sum(e.type == "response.output_item.added" for e in events)
-    return sum(e.type in (realtime.ITEM_ADDED, realtime.ITEM_CREATED) for e in events) >= sent + own
-
-
-def _doubts(of: Connection, head: _Head, events: list[Event]) -> Iterator[str]:
-    """What no proxy writes, in a record that can be read: damage that leaves it readable shows itself so."""
-    attributes = head.attributes
-    trace = attributes.get("trace_id")
-    if of.trace is None:
-        of.trace = trace
-    if trace is not None and trace != of.trace:
-        yield "a record with another trace id than its connection's"
-    arrow = {"client → upstream": "client→upstream", "upstream → client": "upstream→client"}.get(head.body)
-    if arrow is not None and attributes.get("direction") != arrow:
-        yield "a record whose text and direction do not agree"
-    for event in events:
-        if event.kind == "message" and event.link == _CAME and not KNOWN.fullmatch(event.type):
-            yield "an event of a type that the Realtime API does not have"
-        if event.link == _HOST and event.kind == "message" and event.type in _NOT_OF_THE_HOST:
-            yield "a host message of a type that only the other side sends"
-    message, code = attributes.get("error.message"), attributes.get("error.code")
-    if isinstance(message, str) and ("already has an active response" in message) != (code == realtime.ACTIVE_RESPONSE):
-        yield "an error whose code and text do not agree"
-    deltas = str(attributes.get("message_type")).endswith((".delta", ".append"))
-    if not deltas and of.before == (head.time_us, head.body, attributes):
-        yield _TWICE_SENT if head.body == "client → upstream" else "two records in a row are the same"
 
 
 def _sends(body: str) -> list[Mapping[str, Any]] | None:

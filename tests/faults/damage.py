@@ -1,0 +1,215 @@
+"""Is anything called certain that a damaged capture no longer shows? `python -m tests.faults.damage` for every sample.
+
+Each is cut at 200 places, has lines dropped, doubled and moved, bytes flipped, and `<script>` and terminal escapes for
+names and texts. What is left must be read or refused in one line, every count and outcome called certain must be that of
+the whole file, and what could not be read must be reported. `make faults` runs it whole; `tests/test_capture_damage.py`
+a share of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import random
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from voicerace.captures import Capture, inspect_json, inspect_lines, read_capture
+from voicerace.captures.reader import CONSOLE
+from voicerace.errors import InputError
+
+__all__ = ["DAMAGES", "EVIL", "Sample", "damaged", "read", "samples", "wrong"]
+
+ROOT: Final = Path(__file__).parents[2]
+CERTAIN: Final = ("observed", "derived")
+EVIL: Final = ("<script>alert(1)</script>", "\\x1B[2J\\x1B]0;x\\x07", "\u202e", "{", "}", "'")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A whole capture: its bytes, unpacked, and what is read of it."""
+
+    name: str
+    data: bytes
+    truth: Capture
+
+    @classmethod
+    def of(cls, path: Path) -> Sample:
+        data = path.read_bytes()
+        return cls(path.name, gzip.decompress(data) if path.suffix == ".gz" else data, read_capture(path))
+
+
+def samples() -> Iterator[Path]:
+    """Every capture that is kept, and those of the folder of shared ones, where it is."""
+    yield from sorted((ROOT / "data" / "logs").glob("**/*.gz"))
+    yield from sorted(each for each in (ROOT / "tests" / "data").iterdir() if each.suffix in (".log", ".har"))
+    yield from sorted((ROOT.parent / "shared" / "captures").glob("*.log"))
+
+
+# -- damage ------------------------------------------------------------------------------------------------------------
+
+
+def dropped(data: bytes, rng: random.Random) -> bytes:
+    lines = data.split(b"\n")
+    gone = set(rng.sample(range(len(lines)), min(3, len(lines))))
+    return b"\n".join(line for at, line in enumerate(lines) if at not in gone)
+
+
+def doubled(data: bytes, rng: random.Random) -> bytes:
+    lines = data.split(b"\n")
+    twice = set(rng.sample(range(len(lines)), min(3, len(lines))))
+    return b"\n".join(each for at, line in enumerate(lines) for each in [line] * (1 + (at in twice)))
+
+
+def reordered(data: bytes, rng: random.Random) -> bytes:
+    lines = data.split(b"\n")
+    a, b = rng.randrange(len(lines)), rng.randrange(len(lines))
+    lines.insert(b, lines.pop(a))
+    return b"\n".join(lines)
+
+
+def flipped(data: bytes, rng: random.Random) -> bytes:
+    changed = bytearray(data)
+    for _ in range(3):
+        changed[rng.randrange(len(changed))] = rng.randrange(256)
+    return bytes(changed)
+
+
+DAMAGES: Final[dict[str, Callable[[bytes, random.Random], bytes]]] = {
+    "dropped": dropped, "doubled": doubled, "reordered": reordered, "flipped": flipped,
+}  # fmt: skip
+
+
+def evil(data: bytes, word: str) -> bytes:
+    """Names of connections and what was said, replaced."""
+    text = data.decode()
+    for name in ("c1", "c2", "c3"):
+        text = text.replace(f"connection_id: '{name}'", f"connection_id: `{name}{word}`")
+    quoted = json.dumps(word)[1:-1] if text.startswith('{"') else word
+    return text.replace("Lisbon", quoted).replace("weather", quoted).encode()
+
+
+def damaged(sample: Sample, cuts: int, others: int) -> Iterator[tuple[str, bytes]]:
+    """(kind of damage, what is left) of one sample; the same each time."""
+    rng = random.Random(sample.name)
+    for number in range(cuts):
+        yield "cut", sample.data[: len(sample.data) * (number + 1) // (cuts + 1)]
+    # A flipped byte in a recording of ours or in a HAR is another message: nothing could show it.
+    kinds = [name for name in DAMAGES if name != "flipped" or sample.truth.format == CONSOLE]
+    for name in kinds:
+        for _ in range(others):
+            yield name, DAMAGES[name](sample.data, rng)
+    for word in EVIL if others else ():
+        yield "evil", evil(sample.data, word)
+
+
+# -- what is left ------------------------------------------------------------------------------------------------------
+
+
+def read(path: Path, data: bytes) -> Capture | None:
+    """What is left; nothing when that is no capture. It can be shown either way."""
+    path.write_bytes(data)
+    try:
+        capture = read_capture(path)
+    except InputError as error:
+        if not str(error).isprintable():
+            raise AssertionError("an error that does not print") from None
+        return None
+    shown = json.dumps(inspect_json(capture), allow_nan=False)
+    assert all(line.isprintable() for line in inspect_lines(capture)), "a line that does not print"
+    assert "\x1b" not in shown
+    return capture
+
+
+def counts(capture: Capture) -> dict[str, dict[str, tuple[int | None, str]]]:
+    return {of.connection: {name: (c.value, c.kind) for name, c in of.counts.items()} for of in capture.sessions}
+
+
+def wrong(capture: Capture, truth: Capture) -> list[str]:
+    """Counts and outcomes that are called certain and are not those of the whole file."""
+    true, found = counts(truth), []
+    outcomes = {of.connection: of.outcome for of in truth.sessions}
+    for of in capture.sessions:
+        for name, count in of.counts.items():
+            expected = true.get(of.connection, {}).get(name)
+            if count.kind in CERTAIN and (expected is None or count.value != expected[0]):
+                found.append(f"{of.connection} {name}: {count.kind} {count.value}, but {expected}")
+        if of.outcome not in ("unknown", outcomes.get(of.connection)):
+            found.append(f"{of.connection}: {of.outcome}, but {outcomes.get(of.connection)}")
+    return found
+
+
+def silent(capture: Capture, sample: Sample, kind: str, data: bytes) -> list[str]:
+    """Records that are gone without a word."""
+    if sample.truth.format != CONSOLE or capture.unread_records:
+        return []
+    if kind == "cut":
+        begun = b"\n{\n" in data.rpartition(b"\n}\n")[2] and not data.endswith(b"\n}")
+        return ["a record that is cut is not reported"] if begun else []
+    gone = sample.truth.records - capture.records
+    return [f"{gone} records are gone without a word"] if gone > 0 else []
+
+
+@dataclass
+class Came:
+    """What became of a sample's damages."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    found: list[str] = field(default_factory=list)
+
+
+def try_all(sample: Sample, cuts: int, others: int, folder: Path) -> Came:
+    """Damage one sample in every way."""
+    came = Came()
+    path = folder / sample.name.removesuffix(".gz")
+    for number, (kind, data) in enumerate(damaged(sample, cuts, others)):
+        try:
+            capture = read(path, data)
+            said = [] if capture is None else silent(capture, sample, kind, data)
+            # Evil names are other names.
+            said += [] if capture is None or kind == "evil" else wrong(capture, sample.truth)
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            capture, said = None, [f"{type(error).__name__}: {error} at {Path(where.filename).name}:{where.lineno}"]
+        came.counts[kind] += 1
+        came.counts["refused" if capture is None else "with gaps" if capture.unread else "read"] += 1
+        came.found += [f"{sample.name} {kind} {number}: {each}" for each in said]
+    return came
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.damage", description=__doc__)
+    parser.add_argument("--cuts", type=int, default=200, help="places, per sample [200]")
+    parser.add_argument("--others", type=int, default=15, help="of each other kind, per sample [15]")
+    parser.add_argument("--only", action="append", help="samples with this in their name; may be repeated [all]")
+    given = parser.parse_args()
+    total, bad, began = 0, 0, time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        for path in samples():
+            if given.only and not any(each in path.name for each in given.only):
+                continue
+            try:
+                sample = Sample.of(path)
+            except InputError:
+                continue  # a log without a record: that it is refused is tested elsewhere
+            came = try_all(sample, given.cuts, given.others, Path(folder))
+            kinds = sum(came.counts[each] for each in ("cut", "evil", *DAMAGES))
+            total, bad = total + kinds, bad + len(came.found)
+            said = ", ".join(f"{count} {name}" for name, count in came.counts.items())
+            print(f"{path.name:<28}{kinds:>5} damages  {len(came.found)} wrong  {said}", flush=True)
+            for each in came.found[:10]:
+                print(f"  {each}", flush=True)
+    print(f"{total} damages, {bad} wrong, {time.monotonic() - began:.0f} s")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""Does every output of `voicerace inspect --json` fit docs/inspect.schema.json, and would one that does not be found?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from support.played import play
+from test_har import frames, har
+
+from voicerace.captures import inspect_json, read_capture
+from voicerace.captures.show import SCHEMA
+from voicerace.cli import main
+from voicerace.outcomes import OUTCOMES
+from voicerace.recording import write_recordings
+
+ROOT = Path(__file__).parents[1]
+LOGS = ROOT / "data" / "logs"
+DATA = ROOT / "tests" / "data"
+DOCUMENT = json.loads((ROOT / "docs" / "inspect.schema.json").read_text("utf-8"))
+VALIDATOR = jsonschema.Draft202012Validator(DOCUMENT)
+
+
+def fits(shown: Any) -> None:
+    VALIDATOR.validate(json.loads(json.dumps(shown, allow_nan=False)))
+
+
+def test_is_the_schema_one_and_of_this_version() -> None:
+    jsonschema.Draft202012Validator.check_schema(DOCUMENT)
+    session = DOCUMENT["$defs"]["session"]
+    assert DOCUMENT["properties"]["schema"] == {"const": SCHEMA}
+    assert set(session["properties"]["outcome"]["enum"]) == set(OUTCOMES)
+    # Nothing may be missing, nothing may be there unsaid.
+    assert set(session["required"]) == set(session["properties"])
+    assert {
+        "release", "release_given", "outcome", "refusals", "session_updates", "response_creates", "counts", "result_delay_ms",
+        "gap_ms", "submissions", "unread_records",
+    } <= set(session["required"])  # fmt: skip
+    for name in ("refusals", "session_updates", "response_creates", "submissions"):
+        assert name in session["properties"]["counts"]["required"]
+
+
+@pytest.mark.parametrize(
+    "path", [*sorted(LOGS.glob("*.log.gz"))[::3], *sorted(LOGS.glob("levels/*warn*.gz"))], ids=lambda p: p.name
+)
+def test_does_what_is_said_of_a_log_fit(path: Path) -> None:
+    fits(inspect_json(read_capture(path)))
+
+
+def test_does_what_is_said_of_recordings_fit(tmp_path: Path) -> None:
+    fits(inspect_json(read_capture(LOGS / "0.9.4.jsonl.gz")))
+    path = tmp_path / "a.jsonl"
+    write_recordings(path, [play(release="0.9.1", scenario="double"), play(handler="async_ref"), play(scenario="parallel")])
+    path.write_text(path.read_text()[:-200])
+    shown = inspect_json(read_capture(path))
+    assert any(of["submitted_twice"] for of in shown["sessions"])
+    assert shown["unread"]
+    fits(shown)
+
+
+def test_does_what_is_said_of_a_har_fit(tmp_path: Path) -> None:
+    for path in (DATA / "devtools-chromium.har", har(tmp_path / "a.har", frames(play(), "none"))):
+        fits(inspect_json(read_capture(path)))
+
+
+def test_does_the_commands_output_fit_with_all_its_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log, browser = (str(DATA / f"devtools-chromium.{end}") for end in ("proxy.log", "har"))
+    assert main(["inspect", log, "--with", browser, "--times", str(tmp_path / "times"), "--release", "0.9.1", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["aligned"]
+    assert shown["sweep_times"]
+    assert shown["sessions"][0]["release_given"]
+    fits(shown)
+
+
+@pytest.mark.parametrize("change", [
+    {"refusals": "1"}, {"release": 9}, {"outcome": "fine"}, {"gap_ms": [None]}, {"unread_records": -1}, {"other": 1},
+    {"counts": {}}, {"submissions": 1.5},
+])  # fmt: skip
+def test_is_an_output_that_does_not_fit_found(change: dict[str, Any]) -> None:
+    shown = inspect_json(read_capture(DATA / "console-0.9.1-refused.log"))
+    fits(shown)
+    shown["sessions"][0] |= change
+    assert not VALIDATOR.is_valid(shown)

@@ -1,0 +1,42 @@
+"""Is what is read of a running proxy's log what passed on its sockets at that time? For every checkout that is at hand.
+
+    VOICERACE_CHECKOUTS=DIR .venv/bin/python -m pytest tests/test_logs_live.py -s
+
+DIR holds a checkout per tag (v0.9.1, ...), dependencies installed. Each proxy plays the same sessions on real sockets,
+some at once; its console is the log. Printed: what was counted on the wire, all of which the log has to tell as well.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from support.wire import held_against
+
+from voicerace.cli import main
+from voicerace.recording import read_recordings
+
+CHECKOUTS = Path(os.environ.get("VOICERACE_CHECKOUTS", "/nonexistent"))
+TAGS = sorted(each.name for each in CHECKOUTS.glob("v*") if (each / "packages" / "voice-agent-backend").is_dir())
+#: Results before, at and behind response.done, once, twice and by every handler style; a user who goes on writing.
+SWEEPS = {
+    "scenarios": "--scenarios single,double,inject,parallel --tool-ms 0:240:60",
+    "handlers": "--handlers async_ref,void_ref,return --tool-ms 40:240:200",
+}
+
+
+@pytest.mark.skipif(not TAGS, reason="VOICERACE_CHECKOUTS names a folder with a checkout per tag, dependencies installed")
+@pytest.mark.parametrize("name", SWEEPS)
+@pytest.mark.parametrize("tag", TAGS or ["none"])
+def test_does_a_running_proxys_log_tell_what_passed(tag: str, name: str, tmp_path: Path) -> None:
+    words = "--gap-ms 150 --upstream-rtt-ms 20 --host-rtt-ms 10 --reply-ms 100 --deadline-ms 1000 --at-once 6 --json"
+    out = tmp_path / "run"
+    proxy = ["--proxy", f"backend:{CHECKOUTS / tag}", "--out", str(out)]
+    assert main(["sweep", "--live", *SWEEPS[name].split(), *words.split(), *proxy]) == 0
+    (log,) = out.glob("proxy-*.log")
+    wire = [each for path in sorted(out.glob("recordings/*.jsonl")) for each in read_recordings(path)]
+    counts, wrong = held_against(log, wire)
+    print(f"\n{tag} {name}: " + ", ".join(f"{number} {what}" for what, number in counts.items()))
+    assert counts["sessions"] == len(wire)
+    assert wrong == []
