@@ -22,9 +22,11 @@ test: $(STAMP)
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup -m "not real_clock"
 	@$(BIN)/python -m pytest -m real_clock
 
-# Damaged files, messages and frames: 10,000 each; `make faults INPUTS=500` takes fewer.
+# Damaged files, messages and frames: 10,000 each; `make faults INPUTS=500 CUTS=20` takes fewer. Then every kept capture, cut
+# at 200 places and damaged otherwise, held against the whole one.
 faults: $(STAMP)
 	@$(BIN)/python -m tests.faults --inputs $(or $(INPUTS),10000)
+	@$(BIN)/python -m tests.faults.damage --cuts $(or $(CUTS),200)
 
 lab: $(STAMP)
 	@$(BIN)/jupyter lab notebooks

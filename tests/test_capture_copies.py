@@ -100,6 +100,34 @@ def test_are_names_the_same_within_a_file_and_never_between_two() -> None:
     assert one.value({"type": "my dog's name"})["type"] != "my dog's name"
 
 
+def test_is_nothing_of_a_result_that_is_an_object_left_its_keys_and_numbers_neither() -> None:
+    by = Redactor()
+    result = {"type": "resolved", "id": "call_1", "value": {"id": "call_1", "result": {"balance_eur": 4711, "open": True}}}
+    copied = by.value(result)
+    assert (copied["id"], copied["value"]["id"]) == (by.name("call_1"), by.name("call_1"))
+    for given in (result, {"arguments": {"iban": [12345678]}}, {"metadata": {"customer": 99}}, {"result": [4711]}):
+        assert not re.search(r"4711|balance|iban|12345678|customer|99\b", json.dumps(by.value(given)))
+    assert by.value({"result": {"a": 1}}) == by.value({"result": {"a": 1}}) != by.value({"result": {"a": 2}})
+    own = {"value": {"id": "call_1", "result": {"error": "Handler completed without sending a response"}}}
+    assert by.value(own)["value"]["result"] == own["value"]["result"]
+
+
+def test_are_paths_addresses_and_a_customers_model_no_words_of_the_protocol() -> None:
+    by = Redactor()
+    given = {
+        "service.name": "unknown_service:/home/alice/bin/node", "proxy": "ws://10.0.0.7:8080", "model": "ft:gpt-4o:acme::9x",
+        "source": "C:\\Users\\alice/x", "upstream": "wss://eu.acme.example/v1",
+    }  # fmt: skip
+    assert not re.search(r"alice|10\.0|acme|8080", json.dumps(by.value(given)))
+    kept = {"service.name": "dg-openai-proxy", "proxy": "backend:0.9.1", "model": "gpt-realtime", "upstream": "mock"}
+    assert by.value(kept) == kept
+    # What a verdict needs of a run's settings; a file's name is none.
+    times = {"times": {"deadline_ms": "1000", "tool_ms": "uniform(20, 80)", "gap_ms": "@/home/alice/gap.csv"}}
+    copied = by.value(times)["times"]
+    assert (copied["deadline_ms"], copied["tool_ms"]) == ("1000", "uniform(20, 80)")
+    assert "alice" not in copied["gap_ms"]
+
+
 @pytest.mark.parametrize("tag", TAGS)
 def test_is_an_exported_session_whole_and_without_texts(tag: str) -> None:
     capture = read_capture(LOGS / f"{tag}.log.gz")

@@ -5,51 +5,19 @@ from __future__ import annotations
 import gzip
 import json
 import random
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.played import play
 
+from tests.faults.damage import CERTAIN, DAMAGES, Sample, counts, read, silent, try_all, wrong
 from voicerace.captures import Capture, inspect_json, inspect_lines, read_capture
-from voicerace.errors import InputError
 from voicerace.recording import write_recordings
 from voicerace.verdict import judge
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
 TAGS = ("0.9.1", "0.9.4", "0.10.0", "0.10.5", "0.11.1")
-CERTAIN = ("observed", "derived")
-
-
-def read(path: Path, data: bytes) -> Capture | None:
-    """What is left; nothing when that is no capture. It can be shown either way."""
-    path.write_bytes(data)
-    try:
-        capture = read_capture(path)
-    except InputError as error:
-        return None if str(error).isprintable() else pytest.fail("an error that does not print")
-    json.dumps(inspect_json(capture), allow_nan=False)
-    assert all(line.isprintable() for line in inspect_lines(capture))
-    return capture
-
-
-def counts(capture: Capture) -> dict[str, dict[str, tuple[int | None, str]]]:
-    return {of.connection: {name: (c.value, c.kind) for name, c in of.counts.items()} for of in capture.sessions}
-
-
-def wrong(capture: Capture, truth: Capture) -> list[str]:
-    """Counts and outcomes that are called certain and are not those of the whole log."""
-    true, found = counts(truth), []
-    outcomes = {of.connection: of.outcome for of in truth.sessions}
-    for of in capture.sessions:
-        for name, (value, kind) in counts(capture)[of.connection].items():
-            expected = true.get(of.connection, {}).get(name)
-            if kind in CERTAIN and (expected is None or value != expected[0]):
-                found.append(f"{of.connection} {name}: {kind} {value}, but {expected}")
-        if of.outcome not in ("unknown", outcomes.get(of.connection)):
-            found.append(f"{of.connection}: {of.outcome}, but {outcomes.get(of.connection)}")
-    return found
 
 
 @pytest.fixture(scope="module", params=TAGS)
@@ -73,40 +41,37 @@ def test_is_nothing_wrong_called_certain_in_a_log_that_is_cut(sample: tuple[byte
             assert wrong(capture, truth) == []
 
 
-def dropped(lines: list[bytes], rng: random.Random) -> list[bytes]:
-    gone = set(rng.sample(range(len(lines)), 3))
-    return [line for at, line in enumerate(lines) if at not in gone]
-
-
-def doubled(lines: list[bytes], rng: random.Random) -> list[bytes]:
-    twice = set(rng.sample(range(len(lines)), 3))
-    return [each for at, line in enumerate(lines) for each in [line] * (1 + (at in twice))]
-
-
-def reordered(lines: list[bytes], rng: random.Random) -> list[bytes]:
-    a, b = rng.sample(range(len(lines)), 2)
-    moved = [*lines]
-    moved.insert(b, moved.pop(a))
-    return moved
-
-
-def flipped(lines: list[bytes], rng: random.Random) -> list[bytes]:
-    data = bytearray(b"\n".join(lines))
-    for _ in range(3):
-        data[rng.randrange(len(data))] = rng.randrange(256)
-    return bytes(data).split(b"\n")
-
-
-@pytest.mark.parametrize("damage", [dropped, doubled, reordered, flipped])
-def test_is_nothing_wrong_called_certain_in_a_damaged_log(
-    sample: tuple[bytes, Capture], tmp_path: Path, damage: Callable[[list[bytes], random.Random], list[bytes]]
-) -> None:
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_is_nothing_wrong_called_certain_in_a_damaged_log(sample: tuple[bytes, Capture], tmp_path: Path, damage: str) -> None:
     data, truth = sample
     rng = random.Random(7)
     for _ in range(10):
-        capture = read(tmp_path / "a.log", b"\n".join(damage(data.split(b"\n"), rng)))
+        left = DAMAGES[damage](data, rng)
+        capture = read(tmp_path / "a.log", left)
         assert capture is not None
         assert wrong(capture, truth) == []
+        assert silent(capture, Sample("a", data, truth), damage, left) == []
+
+
+@pytest.mark.parametrize("name", ["0.9.7.jsonl.gz", "levels/0.10.2-info.log.gz", "0.10.2-published.log.gz"])
+def test_does_a_share_of_the_campaign_find_nothing(name: str, tmp_path: Path) -> None:
+    """`python -m tests.faults.damage` tries every sample at 200 places."""
+    came = try_all(Sample.of(LOGS / name), cuts=12, others=2, folder=tmp_path)
+    assert came.found == []
+    assert (came.counts["cut"], came.counts["evil"], came.counts["reordered"]) == (12, 6, 2)
+    assert came.counts["with gaps"] + came.counts["read"] > 8
+
+
+def test_would_the_campaign_find_a_count_that_is_wrong_and_a_record_that_is_gone(tmp_path: Path) -> None:
+    whole = Sample.of(LOGS / "0.9.1.log.gz")
+    true = counts(whole.truth)
+    # A whole record taken out: the time between its neighbours does not tell.
+    block = next(each for each in whole.data.split(b"\n{\n") if b"'FunctionCallResponse'" in each and b"'c1'" in each)
+    capture = read(tmp_path / "a.log", whole.data.replace(b"\n{\n" + block, b"", 1))
+    assert capture is not None
+    assert silent(capture, whole, "dropped", b"") == ["1 records are gone without a word"]
+    assert counts(capture) != true
+    assert wrong(capture, whole.truth)
 
 
 @pytest.mark.parametrize("evil", ["<script>alert(1)</script>", "\\x1B[2J\\x1B]0;x\\x07", "\u202e", "{", "}", "'"])

@@ -35,6 +35,13 @@ _PLAIN: Final = frozenset(
     }
 )  # fmt: skip
 _WORD: Final = re.compile(r"[A-Za-z0-9_.:>→+/-]{1,60}|the proxy|console log")
+#: A word of the protocols that is somebody's all the same: a path, an address, a model that was made for one customer.
+_PRIVATE: Final = re.compile(r".*//.*|.*[\\/].*/.*|ft:.*|unknown_service:.*/.*")
+#: What the tool was asked and what it answered, when it is no text: all of it is somebody's, its keys and numbers too.
+_OPAQUE: Final = frozenset({"result", "arguments", "metadata", "value", "variables", "default", "examples"})
+#: Settings of a run: times and knobs as numbers, and distributions of them.
+_SETTINGS: Final = frozenset({"times", "knobs"})
+_SETTING: Final = re.compile(r"[\w.,:() +-]{1,80}")
 _ID: Final = re.compile(r"(?:^|_|\.)ids?$|^connection$|Id$")
 _PREFIX: Final = re.compile(r"^(?:(?:resp|item|call|event|sess|conv|derived)_|c(?=\d+$))")
 _NAMED: Final = re.compile(r"(in progress: )(\S+?)(\.(?:\s|$))")
@@ -87,8 +94,12 @@ class Redactor:
 
     def value(self, value: Any, key: str = "", kind: str = "") -> Any:
         """Any JSON value under a key."""
+        if key in _OPAQUE and not isinstance(value, str):
+            return self._opaque(value)
         if isinstance(value, Mapping):
             own = str(value.get("type", kind))
+            if key in _SETTINGS:
+                return {str(name): self._setting(each) for name, each in value.items()}
             if key == "properties":  # of a tool's schema: the keys are the tool's words
                 return {self._hash(str(name)): self.value(each, "", kind) for name, each in value.items()}
             return {self._key_name(name): self.value(each, str(name), own) for name, each in value.items()}
@@ -96,11 +107,25 @@ class Redactor:
             return [self.value(each, key, kind) for each in value]
         if not isinstance(value, str) or value == "":
             return value
-        if key in _PLAIN and _WORD.fullmatch(value):
+        if key in _PLAIN and _WORD.fullmatch(value) and not _PRIVATE.fullmatch(value):
             return value
         if key == "binary" or (key in ("delta", "audio") and kind in _AUDIO):
             return self._silence(value)
         return self.name(value) if _ID.search(key) else self.text(value)
+
+    def _opaque(self, value: Any) -> Any:
+        """A result or arguments as JSON: `null` and truth stay, and who a result answers."""
+        if self.keep_text or value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, Mapping) and isinstance(value.get("id"), str) and "result" in value:
+            return {"id": self.name(value["id"]), "result": self._opaque(value["result"])}
+        if agent.is_default_error(json.dumps(value)):
+            return value
+        return {"redacted": f"[{type(value).__name__} #{self._hash(json.dumps(value, sort_keys=True))}]"}
+
+    def _setting(self, value: Any) -> Any:
+        known = isinstance(value, (bool, int, float)) or (isinstance(value, str) and _SETTING.fullmatch(value))
+        return value if known else self.value(value)
 
     def body(self, body: str) -> str:
         """A log record's body."""
