@@ -11,9 +11,13 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.support.odd_proxies import odd_proxy
-from voicerace.check import Wrong, check_virtual, junit, sessions
+from voicerace.check import Wrong, check_live, check_virtual, junit, off_time, sessions
 from voicerace.cli import main
+from voicerace.engines.live import Live
+from voicerace.engines.targets import ProxyTarget
+from voicerace.engines.virtual import simulate
 from voicerace.explore.finding import read_findings
+from voicerace.parameters import Times
 from voicerace.tables.checks import CASES
 from voicerace.tables.gate import RULES
 from voicerace.tables.handlers import HANDLERS
@@ -156,6 +160,41 @@ def test_findings_that_are_none_are_refused_in_one_line(tmp_path: Path, capsys: 
     record = json.loads((FINDINGS / "0.9.4.json").read_text("utf-8"))["findings"][0]
     (tmp_path / "no.json").write_text("{}")
     (tmp_path / "story.json").write_text(json.dumps(record | {"story": "another"}))
-    for file in ("no.json", "story.json", "missing.json"):
+    (tmp_path / "empty.json").write_text('{"findings": []}')
+    (tmp_path / "outcome.json").write_text(json.dumps(record | {"outcome": "nope"}))
+    for file, word in (
+        ("no.json", "'outcome' is missing"), ("story.json", "allowed are single"), ("missing.json", "No such file"),
+        ("empty.json", "no findings"), ("outcome.json", "allowed are rejected"),
+    ):  # fmt: skip
         assert main(["check", "--findings", str(tmp_path / file)]) == 2
-        assert len(capsys.readouterr().err.strip().splitlines()) == 1
+        said = capsys.readouterr().err.strip()
+        assert len(said.splitlines()) == 1
+        assert word in said
+    assert main(["check", "--proxy", "model:reference", "--live", "--log", str(tmp_path)]) == 2
+    assert "Is a directory" in capsys.readouterr().err
+
+
+def test_a_delay_that_a_busy_machine_stretched_is_told() -> None:
+    [(_, asked)] = [each for each in sessions("0.9.4") if each[0].name == "single async_ref tool=400"]
+    recording = simulate(asked)
+    assert off_time(asked, recording) is None
+    assert off_time(replace(asked, times=Times.of({"tool_ms": 430, "gap_ms": 300})), recording) is None, "less than a boundary"
+    said = off_time(replace(asked, times=Times.of({"tool_ms": 400, "gap_ms": 190})), recording)
+    assert said == "the machine was too busy: gap_ms was 300, asked for were 190"
+    assert off_time(replace(asked, times=Times.of({"tool_ms": 300, "gap_ms": 300})), recording) is not None
+
+
+@pytest.mark.real_clock
+@pytest.mark.parametrize(("late", "times", "wrong"), [(1, 2, ()), (9, 3, ("unknown",))])
+def test_a_session_off_its_times_is_played_again_and_never_passes(
+    late: int, times: int, wrong: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = ProxyTarget.of("model:reference")
+    [case] = [each for each in sessions("reference") if each[0].name == "single return tool=10"]
+    asked = []
+    monkeypatch.setattr("voicerace.check.sessions", lambda *given: [case])
+    monkeypatch.setattr(
+        "voicerace.check.off_time", lambda *given: asked.append(given) or ("late" if len(asked) <= late else None)
+    )
+    report = check_live("model:reference", "reference", lambda: Live(target))
+    assert (len(asked), report.checked[0].wrong) == (times, wrong)

@@ -51,8 +51,6 @@ def replay(
     `order not kept`: the machine was too busy for the room that a finding leaves, which says nothing of the finding.
     """
     findings = read_findings(finding, name)
-    if not findings:
-        raise InputError(str(finding), "no findings in it", "a file of `voicerace explore --out` with findings")
     proxy = targets.one_proxy(findings[0].release) if targets.live else None
     if proxy is None:
         targets.refuse_in_virtual_time()

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import typer
 
 from voicerace.cli.options import added_option, with_options
-from voicerace.cli.printing import writing
+from voicerace.cli.printing import writable, writing
 from voicerace.engines.background import play
 from voicerace.engines.live import Live
 from voicerace.engines.session import Session
@@ -89,7 +89,12 @@ class Targets:
         return None if self.listen is None else listen_address("listen", self.listen)
 
     def engine(self, proxy: ProxyTarget) -> Live:
-        """The live engine for one proxy."""
+        """The live engine for one proxy.
+
+        Raises:
+            InputError: its log cannot be written.
+        """
+        writable(self.log)
         return Live(proxy, self.upstream_target(), log=self.log, listen=self.address(), silence_s=self.silence_s)
 
 

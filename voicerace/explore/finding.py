@@ -129,6 +129,8 @@ class Finding:
         try:
             if not isinstance(record, Mapping):
                 raise TypeError("no object")
+            if record["outcome"] not in _ENDS:
+                raise ValueError(f"outcome {record['outcome']!r}, allowed are {', '.join(_ENDS)}")
             signature = Signature(
                 str(record["outcome"]), str(record["holder"]), "+".join(record["writers"]), str(record["cleared_by"]),
                 int(record["results"]),
@@ -148,7 +150,8 @@ class Finding:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError("finding", f"{type(error).__name__} ({error})", "one of `voicerace explore --json`") from None
+            said = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+            raise InputError("finding", said, "one of `voicerace explore --json`") from None
 
 
 def read_findings(path: Path, name: str | None = None) -> list[Finding]:
@@ -165,7 +168,12 @@ def read_findings(path: Path, name: str | None = None) -> list[Finding]:
         raise InputError(str(path), f"no JSON ({error})", "a file of `voicerace explore --out`") from None
     listed = record.get("findings") if isinstance(record, dict) else None
     records = listed if isinstance(listed, list) else [record]
-    found = [Finding.from_json(each) for each in records]
+    try:
+        found = [Finding.from_json(each) for each in records]
+    except InputError as error:
+        raise InputError(str(path), error.found, "a file of `voicerace explore --out`") from None
+    if not found:
+        raise InputError(str(path), "no findings in it", "a file of `voicerace explore --out` with findings")
     if name is not None:
         names = [each.name for each in found]
         found = [each for each in found if each.name == name]
