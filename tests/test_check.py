@@ -182,6 +182,8 @@ def test_a_delay_that_a_busy_machine_stretched_is_told() -> None:
     said = off_time(replace(asked, times=Times.of({"tool_ms": 400, "gap_ms": 190})), recording)
     assert said == "the machine was too busy: gap_ms was 300, asked for were 190"
     assert off_time(replace(asked, times=Times.of({"tool_ms": 300, "gap_ms": 300})), recording) is not None
+    for release in ("0.9.1", "0.11.1", "reference"):
+        assert [off_time(session, simulate(session)) for _, session in sessions(release)] == [None] * len(CASES)
 
 
 @pytest.mark.real_clock

@@ -67,13 +67,15 @@ def effects(found: Sequence[Effect]) -> pd.DataFrame:
     rows = []
     for each in found:
         if each.why_not is not None:
-            rows.append([each.workaround, f"not possible: {each.why_not}", "", "", "", ""])
+            rows.append([each.workaround, f"not possible: {each.why_not}", *[""] * 5])
             continue
         pairs = [", ".join(sorted({name for _, name in pairs})) for pairs in (each.removed, each.left, each.new)]
         air, bare = ("none" if ms is None else f"{ms:.0f} ms" for ms in (each.air_ms, each.air_without_ms))
         heard = f"{each.heard_without} to {each.heard} of {each.sessions}"
-        rows.append([each.workaround, *pairs, f"{bare} to {air}", heard])
-    return pd.DataFrame(rows, columns=["workaround", "removed", "left", "new", "dead air, median", "results heard"])
+        open_ = ", ".join(each.incomplete)
+        rows.append([each.workaround, *pairs, open_, f"{bare} to {air}", heard])
+    columns = ["workaround", "removed", "left", "new", "not all orders of", "dead air, median", "results heard"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def at_length(release: str) -> list[Finding]:

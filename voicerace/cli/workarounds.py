@@ -139,15 +139,16 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def _show_tried(name: str, rows: list[dict[str, Any]]) -> None:
     table = Table(title=f"{name}: sessions on real sockets", title_justify="left")
-    for column in ("workaround", "scenario", "handler", "tool ms", "model", "seen", "result heard after ms"):
+    for column in ("workaround", "scenario", "handler", "tool ms", "model", "seen", "result heard after ms", "as the model"):
         table.add_column(column, overflow="fold")
     for row in rows:
         words = (
             f"{row[outcome]}{', wedged' if row[wedged] else ''}"
             for outcome, wedged in (("model_outcome", "model_wedged"), ("outcome", "wedged"))
         )
-        heard = "never" if row["heard_ms"] is None else str(row["heard_ms"])
-        table.add_row(row["workaround"], row["scenario"], row["handler"], row["tool_ms"], *words, heard)
+        heard, model = ("never" if row[ms] is None else str(row[ms]) for ms in ("heard_ms", "model_heard_ms"))
+        alike = "yes" if row["as_the_model"] else f"no: there {model}"
+        table.add_row(row["workaround"], row["scenario"], row["handler"], row["tool_ms"], *words, heard, alike)
     Console().print(table)
     print_lines([f"{sum(row['as_the_model'] for row in rows)} of {len(rows)} sessions as the model says", ""])
 
