@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: report sample test faults lab lint types bench clean lock
+.PHONY: report sample test faults lab lint types bench bench-live clean lock
 
 report: $(STAMP)
 	@$(BIN)/voicerace report
@@ -39,8 +39,14 @@ lint: $(STAMP)
 types: $(STAMP)
 	@$(BIN)/mypy
 
+# How fast, and what it costs; `make bench TRIALS=1000000` goes on to sweeps of that size.
 bench: $(STAMP)
-	@for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+	@$(BIN)/python benchmarks/sessions.py $(TRIALS)
+
+# The real clock: how late delays end, and what a relay costs. Only on a machine that does nothing else.
+bench-live: $(STAMP)
+	@$(BIN)/python benchmarks/live.py
+	@$(BIN)/python benchmarks/relay.py
 
 # The project itself goes in last and without dependencies: hash mode refuses a local project.
 $(STAMP): requirements.lock pyproject.toml

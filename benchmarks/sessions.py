@@ -1,20 +1,28 @@
-"""How fast is virtual time? Messages and sessions per second against SimPy, the cost of a session as sweeps grow, and memory.
+"""How fast is virtual time, and what does it cost? One table: `make bench`; its sizes go up to ``make bench TRIALS=1000000``.
 
-SimPy moves as many bare numbers through the same relay of three parties, four links with a delay each: as its own
-documentation models a cable (a process for each message on its way), and with as little as SimPy allows (the receiver waits
-the delay). Ours carries the protocol, records every message and keeps what the user knows. All in this process, by turns;
-the medians of the rounds are held against each other.
+Against SimPy: as many bare numbers through the same relay of three parties, four links with a delay each, in this process, by
+turns. The quickest round of each is held against that of the other, because whatever disturbs a round makes it longer;
+garbage is not collected meanwhile, as in the chunks of a sweep. The fair form is the one in which SimPy's own documentation
+models a link with latency ("Event Latency", a process for each message on its way): several messages can be on their way at
+once, as they are here. As little as SimPy allows stands beside it (the receiver waits the delay), though it is no such link:
+of two messages sent together the second arrives a delay behind the first. Ours carries the protocol, records every message
+and keeps what the user knows.
+
+The rest: a trial of a sweep as sweeps grow, and the peak of memory; the same cells on real sockets, with real proxies where
+``VOICERACE_CHECKOUTS`` names a folder of checkouts; the explorer. Figures are of the machine and its day, ratios of one run.
 """
 
 from __future__ import annotations
 
+import gc
+import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -24,14 +32,22 @@ import simpy
 
 from voicerace import Session, judge, simulate
 from voicerace.engines.targets import ProxyTarget
+from voicerace.explore.explorer import explore
+from voicerace.explore.stories import stories
 from voicerace.sweep import sweep
 from voicerace.sweep_live import LiveSweep
 from voicerace.sweep_spec import SweepSpec, sessions
 
-ROUNDS = 9
-SESSIONS = 100
-#: Trials of the sweeps. 10^6 takes half an hour, and a real proxy a checkout: ``sessions.py 1000000 backend:DIR``.
-SWEEPS = (100, 1_000, 10_000)
+ROUNDS = 50
+TURNS = 10
+#: Of one round: as few as can be, so that some rounds are not disturbed on a busy machine either.
+SESSIONS = 1
+#: Trials of the smallest sweep; each next one has ten times as many.
+FIRST = 100
+MOST = 10_000
+#: States after which an exploration is ended.
+STATES = 4_000
+RELEASES = ("0.9.1", "0.11.1")
 LINKS = 4
 DELAY = 10
 
@@ -107,43 +123,101 @@ def repeat(work: Callable[[], object]) -> None:
         work()
 
 
-def against_simpy() -> list[tuple[str, float, float]]:
-    """(what, messages per second over those of SimPy's cables, over those of its bare stores); medians of the rounds."""
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: what, how much of it here, and the ratio to what."""
+
+    what: str
+    here: str = ""
+    ratio: float | None = None
+    against: str = ""
+
+
+def against_simpy() -> list[Row]:
+    """Messages and sessions per second, over SimPy's; of the quickest round each."""
     session = Session.of(release="0.9.1", times={"tool_ms": 300})
-    messages = len(simulate(session).events) * SESSIONS
-    rows: dict[str, Callable[[], object]] = {
-        "SimPy, a process per message": lambda: relay(Cable, messages),
-        "SimPy, as little as it takes": lambda: relay(Bare, messages),
+    each = len(simulate(session).events)
+    messages = each * SESSIONS
+    work: dict[str, Callable[[], object]] = {
+        "cable": lambda: relay(Cable, messages),
+        "bare": lambda: relay(Bare, messages),
         "sessions": lambda: repeat(lambda: simulate(session)),
-        "sessions and verdicts": lambda: repeat(lambda: judge(simulate(session))),
+        "judged": lambda: repeat(lambda: judge(simulate(session))),
     }
-    found: dict[str, list[float]] = {name: [] for name in rows}
-    for _ in range(ROUNDS):
-        for name, work in rows.items():
-            found[name].append(seconds(work))
-    cable, bare, *_ = found.values()
+    took: dict[str, list[float]] = {name: [] for name in work}
+    gc.disable()
+    for _ in range(TURNS):
+        for name, one in work.items():
+            took[name] += [seconds(one) for _ in range(ROUNDS)]
+    gc.enable()
+    least_s = {name: min(found) for name, found in took.items()}
+    per_second = {name: messages / found for name, found in least_s.items()}
 
-    def ratio(base: Sequence[float], own: Sequence[float]) -> float:
-        return statistics.median(theirs / ours for theirs, ours in zip(base, own, strict=True))
+    def ratio(own: str, base: str) -> float:
+        return least_s[base] / least_s[own]
 
-    return [(name, ratio(cable, own), ratio(bare, own)) for name, own in found.items()]
+    usual, least = "SimPy, a process per message", "SimPy, as little as it takes"
+    played, judged = (f"{per_second[name] / each:,.0f}/s" for name in ("sessions", "judged"))
+    return [
+        Row("messages, of sessions", f"{per_second['sessions']:,.0f}/s", ratio("sessions", "cable"), usual),
+        Row("", "", ratio("sessions", "bare"), least),
+        Row(f"sessions, {each} messages each", played, ratio("sessions", "cable"), usual),
+        Row("sessions and verdicts", judged, ratio("judged", "cable"), usual),
+        Row("", "", ratio("judged", "bare"), least),
+    ]
 
 
-def against_live(proxies: Sequence[str]) -> list[tuple[str, float, float]]:
-    """The same cells on real sockets, one session after the other: (proxy, s per session, over virtual time's)."""
-    times = {"tool_ms": "0:150:50", "gap_ms": 80, "reply_ms": 30, "deadline_ms": 300}
-    rows = []
-    for name in proxies:
-        target = ProxyTarget.of(name)
-        spec = {"releases": target.release.tag if target.release else "0.9.1", "times": times, "ties": False}
-        with tempfile.TemporaryDirectory() as folder:
-            before = time.perf_counter()
-            live = sweep(spec, Path(folder) / "live", progress=False, live=LiveSweep([target]))
-            took = (time.perf_counter() - before) / len(live.trials)
-        cells = [session for _, session in sessions(SweepSpec(**spec))]
-        virtual = statistics.median(seconds(partial(_judged, cells)) for _ in range(ROUNDS)) / len(cells)
-        rows.append((name, took, took / virtual))
+def sweeps(most: int, place: Path) -> list[Row]:
+    """What a trial costs as sweeps grow, drawn times, every finding kept; and the peak of memory, each in its own process."""
+    rows, first = [], None
+    trials = FIRST
+    while trials <= most:
+        cost_ms, peak_mb = alone("--sweep", trials, place / str(trials))
+        first = first or (cost_ms, peak_mb)
+        against = f"one of {FIRST}"
+        rows.append(Row(f"a trial of a sweep of {trials:,}", f"{cost_ms:.2f} ms", cost_ms / first[0], against))
+        rows.append(Row("  its peak of memory", f"{peak_mb:.0f} MB", peak_mb / first[1], against))
+        trials *= 10
     return rows
+
+
+def on_sockets() -> list[Row]:
+    """The same cells on real sockets, one session after the other, against virtual time."""
+    folder = os.environ.get("VOICERACE_CHECKOUTS")
+    rows = [against_virtual(f"model:{tag}", tag) for tag in RELEASES]
+    for tag in RELEASES:
+        checkout = Path(folder or ".") / f"v{tag}"
+        if folder and checkout.is_dir():
+            rows.append(against_virtual(f"backend:{checkout}", tag))
+        else:
+            rows.append(Row(f"a session with the running {tag}", "absent: VOICERACE_CHECKOUTS names no checkout of it"))
+    return rows
+
+
+def against_virtual(target: str, tag: str) -> Row:
+    times = {"tool_ms": "0:150:50", "gap_ms": 80, "reply_ms": 30, "deadline_ms": 300}
+    spec = {"times": times, "ties": False}
+    cells = [session for _, session in sessions(SweepSpec(**spec, releases=tag))]
+    virtual = min(seconds(partial(_judged, cells)) for _ in range(ROUNDS)) / len(cells)
+    with tempfile.TemporaryDirectory() as folder:
+        live = LiveSweep([ProxyTarget.of(target)], canary=False)
+        before = time.perf_counter()
+        run = sweep(spec, Path(folder), progress=False, live=live)
+        took = (time.perf_counter() - before) / len(run.trials)
+    what = "running" if target.startswith("backend:") else "model of"
+    return Row(f"a session with the {what} {tag}", f"{took:.2f} s", took / virtual, "the same in virtual time, judged")
+
+
+def exploring() -> list[Row]:
+    """States per second of an exploration, against messages per second of sessions."""
+    session = Session.of(release="0.9.1", times={"tool_ms": 300})
+    messages = len(simulate(session).events)
+    a_message = min(seconds(lambda: simulate(session)) for _ in range(ROUNDS)) / messages
+    a_state_ms, peak_mb = alone("--explore", STATES)
+    return [
+        Row("states of an exploration", f"{1e3 / a_state_ms:,.0f}/s", a_message / (a_state_ms / 1e3), "messages of sessions"),
+        Row("  its peak of memory", f"{peak_mb:.0f} MB"),
+    ]
 
 
 def _judged(cells: Sequence[Session]) -> None:
@@ -151,43 +225,54 @@ def _judged(cells: Sequence[Session]) -> None:
         judge(simulate(session))
 
 
-def one_sweep(trials: int, folder: Path) -> tuple[float, float]:
-    """Processor time per trial in ms, and the peak of memory in MB, of a sweep in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--one", str(trials), str(folder)], check=True, capture_output=True, text=True
-    )
-    per_trial, peak = done.stdout.split()
-    return float(per_trial), float(peak)
+# -- in a process of its own, so that the peak of memory is its own ------------------------------------------------------
 
 
-def _one(trials: int, folder: Path) -> None:
+def alone(*words: object) -> tuple[float, float]:
+    """Processor time of a trial or a state, in ms, and the peak of memory in MB."""
+    done = subprocess.run([sys.executable, __file__, *map(str, words)], check=True, capture_output=True, text=True)
+    cost_ms, peak_mb = done.stdout.split()
+    return float(cost_ms), float(peak_mb)
+
+
+def _sweep(trials: int, folder: Path) -> float:
     draws = {"tool_ms": "uniform(0,300)", "gap_ms": "uniform(10,250)"}
-    spec = {"releases": "0.9.1,0.11.1", "times": draws, "trials": trials // 2, "ties": False}
-    took = seconds(lambda: sweep(spec, out=folder, progress=False))
-    print(took / trials * 1e3, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    spec = {"releases": RELEASES, "times": draws, "trials": trials // len(RELEASES), "ties": False}
+    return seconds(lambda: sweep(spec, out=folder, progress=False)) / trials * 1e3
+
+
+def _explore(states: int) -> float:
+    before = time.process_time()
+    found = explore("0.9.1", stories(["single"], ["return"]), (), states)
+    return (time.process_time() - before) / found.to_json()["states"] * 1e3
+
+
+def _tell(cost_ms: float) -> None:
+    print(cost_ms, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+# -- the table -----------------------------------------------------------------------------------------------------------
+
+
+def line(row: Row) -> str:
+    ratio = "" if row.ratio is None else f"{row.ratio:.2g}" if row.ratio < 1 else f"{row.ratio:.{2 if row.ratio < 10 else 0}f}"
+    return f"{row.what:<34}{row.here:>12}{ratio:>9}  {row.against}".rstrip()
 
 
 def main(words: Sequence[str]) -> None:
     match words:
-        case ["--one", trials, folder]:
-            _one(int(trials), Path(folder))
+        case ["--sweep", trials, folder]:
+            _tell(_sweep(int(trials), Path(folder)))
             return
-    print(f"messages per second, medians of {ROUNDS} rounds; goal: sessions at 1 against a process per message")
-    print(f"{'':<30}{'against it':>12}{'against as little as it takes':>32}")
-    for name, cable, bare in against_simpy():
-        print(f"{name:<30}{cable:>12.2f}{bare:>32.2f}")
-    sizes = [int(word) for word in words if word.isdigit()] or SWEEPS
-    print("the same cells on real sockets, one after the other, against virtual time")
-    for name, took, ratio in against_live(["model:0.9.1", *(word for word in words if word.startswith("backend:"))]):
-        print(f"{name:<30}{took:>10.2f} s a session{ratio:>12.0f}")
-    print("a trial's cost as sweeps grow, drawn times, every finding kept; and the peak of memory")
-    print(f"{'trials':<12}{'time per trial':>16}{'against the first':>20}{'peak MB':>10}")
-    first = None
-    with tempfile.TemporaryDirectory() as folder:
-        for trials in sizes:
-            cost, peak = one_sweep(trials, Path(folder) / str(trials))
-            first = first or cost
-            print(f"{trials:<12}{cost:>13.2f} ms{cost / first:>20.2f}{peak:>10.0f}")
+        case ["--explore", states]:
+            _tell(_explore(int(states)))
+            return
+    most = int(words[0]) if words else MOST
+    print(f"{'one core':<34}{'here':>12}{'ratio':>9}  to")
+    with tempfile.TemporaryDirectory() as place:
+        for part in (against_simpy, partial(sweeps, most, Path(place)), on_sockets, exploring):
+            for row in part():
+                print(line(row), flush=True)
 
 
 if __name__ == "__main__":

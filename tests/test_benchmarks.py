@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from voicerace import simulate
+from voicerace.sweep import trials_of
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -18,7 +20,7 @@ def script(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"benchmark_{name}", FOLDER / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
@@ -33,19 +35,45 @@ def relay() -> ModuleType:
     return script("relay")
 
 
-def test_sessions_are_held_against_simpy(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_has_a_line_for_each_question(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     sessions = script("sessions")
-    monkeypatch.setattr(sessions, "ROUNDS", 1)
-    monkeypatch.setattr(sessions, "SESSIONS", 2)
-    sessions.main(["40", "20"])
+    for name, value in {"ROUNDS": 1, "SESSIONS": 2, "FIRST": 20, "STATES": 60, "RELEASES": ("0.9.1",)}.items():
+        monkeypatch.setattr(sessions, name, value)
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr(sessions, "alone", lambda *words: asked.append(words) or (2.0, 100.0))
+    monkeypatch.delenv("VOICERACE_CHECKOUTS", raising=False)
+    sessions.main(["200"])
     lines = capsys.readouterr().out.splitlines()
-    names = [line[:30].strip() for line in lines]
-    assert names[2:6] == [
-        "SimPy, a process per message", "SimPy, as little as it takes", "sessions", "sessions and verdicts",
+    assert [each[:34].strip() for each in lines] == [
+        "one core",
+        "messages, of sessions", "", "sessions, 114 messages each", "sessions and verdicts", "",
+        "a trial of a sweep of 20", "its peak of memory", "a trial of a sweep of 200", "its peak of memory",
+        "a session with the model of 0.9.1", "a session with the running 0.9.1",
+        "states of an exploration", "its peak of memory",
     ]  # fmt: skip
-    assert lines[2].split()[-2] == lines[3].split()[-1] == "1.00"
-    assert [line.split()[0] for line in lines[-2:]] == ["40", "20"]
-    assert lines[-2].split()[3] == "1.00"
+    assert "absent: VOICERACE_CHECKOUTS" in lines[11]
+    assert lines[8].split()[-6:] == ["2.00", "ms", "1.00", "one", "of", "20"]
+    assert [words[:2] for words in asked] == [("--sweep", 20), ("--sweep", 200), ("--explore", 60)]
+
+
+@pytest.mark.parametrize("words", [["--sweep", "40"], ["--explore", "60"]])
+def test_a_process_tells_its_cost_and_its_peak(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script("sessions").main([*words, str(tmp_path / "run")] if words[0] == "--sweep" else words)
+    cost_ms, peak_mb = map(float, capsys.readouterr().out.split())
+    assert 0 < cost_ms < 1000
+    assert 20 < peak_mb < 5000
+
+
+def test_a_lost_a_doubled_and_another_row_are_seen() -> None:
+    """What `benchmarks/kills.py` compares its tables with."""
+    compared = script("kills").compared
+    whole = trials_of({"releases": "0.9.1,0.9.4", "times": {"tool_ms": "uniform(0,300)"}, "trials": 3, "ties": False})
+    assert compared(whole, whole) == {"lost": 0, "doubled": 0, "other": 0}
+    assert compared(whole.drop(index=4), whole) == {"lost": 1, "doubled": 0, "other": 0}
+    assert compared(whole.loc[[0, 1, 2, 2, 3, 4, 5]], whole) == {"lost": 0, "doubled": 1, "other": 0}
+    assert compared(whole.assign(tool_ms=whole["tool_ms"].where(whole.index != 1, 5)), whole)["other"] == 1
 
 
 def test_simpy_moves_as_many_messages_as_it_is_asked_to() -> None:

@@ -6,6 +6,8 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from voicerace.boundary import RESOLUTION_MS, boundaries
 from voicerace.cli import main
@@ -37,6 +39,31 @@ def test_fixed_times_flip_where_the_closed_forms_say(gap: float, host: float, up
         assert row["before"] != row["after"]
     if at == round(at, 1):
         assert rows[release]["at_ms"] == pytest.approx(at), "both happen there"
+
+
+@given(
+    release=st.sampled_from(["0.9.1", "0.9.4", "0.11.1"]),
+    gap=st.integers(0, 400_000),
+    host=st.integers(0, 60_000),
+    upstream=st.integers(0, 90_000),
+    ack=st.integers(0, 50_000),
+)
+@settings(max_examples=25)
+def test_bisection_is_the_closed_form_to_a_tenth_of_a_millisecond(
+    release: str, gap: int, host: int, upstream: int, ack: int
+) -> None:
+    """Whatever the times, in µs: one flip where the closed form says, and none where it says below 0."""
+    closed = {"0.9.1": gap - host - upstream, "0.9.4": gap - host, "0.11.1": gap - host - 2 * upstream - ack}[release] / 1e3
+    assume(abs(closed) > 0.2)
+    given_us = {"gap_ms": gap, "host_rtt_ms": host, "upstream_rtt_ms": upstream, "ack_ms": ack}
+    times = {"tool_ms": "0:450:50", **{name: f"{value / 1e3}" for name, value in given_us.items()}}
+    rows = boundaries(spec(releases=release, times=times)).frame.to_dict("records")
+    if closed < 0:
+        assert not rows
+        return
+    [row] = rows
+    assert row["from_ms"] - 1e-9 <= closed <= row["to_ms"] + 1e-9
+    assert row["to_ms"] - row["from_ms"] == pytest.approx(RESOLUTION_MS)
 
 
 def test_a_grid_finds_the_same_flips_with_more_sessions() -> None:

@@ -1,7 +1,8 @@
 """Who plays the chunks of a sweep: this process, all cores of the machine, or a cluster. Results come as they are done.
 
-What is played does not depend on it, only when. A worker that dies takes no result with it: joblib ends the sweep with an
-error, which goes on with ``--resume``; dask gives the chunk to another worker.
+What is played does not depend on it, only when. A worker that dies takes no result with it: on this machine the sweep ends
+with an error, and goes on with ``--resume``; dask gives the chunk to another worker. A process here begins its next chunk when
+the one before was handed over, and so was written: of a killed sweep no process has more than one chunk to play again.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ import importlib
 import os
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from typing import Any, Final, TypeVar
 
-from joblib import Parallel, delayed
+from joblib import cpu_count
+from joblib.externals.loky import ProcessPoolExecutor
 
 from voicerace.errors import InputError
 
@@ -58,8 +62,25 @@ class Executor:
         elif self.jobs == 1:
             yield from map(work, numbers)
         else:
-            calls = (delayed(_on_behalf)(os.getpid(), work, each) for each in numbers)
-            yield from Parallel(n_jobs=self.jobs, return_as="generator_unordered")(calls)
+            yield from self._on_cores(work, iter(numbers))
+
+    def _on_cores(self, work: Callable[[int], _Result], waiting: Iterator[int]) -> Generator[_Result]:
+        # joblib's own `Parallel` would begin further chunks while finished ones wait for their reader.
+        count = cpu_count() if self.jobs == -1 else self.jobs
+        pool = ProcessPoolExecutor(count)
+
+        def begun(most: int) -> set[Future[_Result]]:
+            return {pool.submit(_on_behalf, os.getpid(), work, each) for each in islice(waiting, most)}
+
+        try:
+            in_hand = begun(count)
+            while in_hand:
+                done, in_hand = wait(in_hand, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+                    in_hand |= begun(1)
+        finally:
+            pool.shutdown(kill_workers=True)
 
     def _on_cluster(self, work: Callable[[int], _Result], numbers: list[int], address: str) -> Generator[_Result]:
         distributed = _distributed()

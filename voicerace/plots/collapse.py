@@ -19,17 +19,17 @@ from voicerace.tables.releases import PROXIES
 
 __all__ = ["MEASURES", "alt_collapse", "plot_collapse"]
 
-#: Which measure the generations turn on, and what it says.
+#: Which measure the generations turn on, what it says, and what stands on both sides of 0.
 MEASURES: Final = {
-    "margin_ms": (("A", "D"), "create at the API minus slot free"),
-    "lead_ms": (("B", "C"), "result at the proxy minus response.done"),
+    "margin_ms": (("A", "D"), "create at the API minus slot free, ms", ("create too early", "slot is free")),
+    "lead_ms": (("B", "C"), "result minus response.done at the proxy, ms", ("result before it", "behind it")),
 }
 _LINES: Final = ((INK, "-", "o"), (WARN, "--", "s"), ("#0072B2", "-.", "^"), (GREY, ":", "D"))
 _DPI: Final = 100
 
 
 def plot_collapse(trials: pd.DataFrame, width_ms: float = 10.0, reach_ms: float = 200.0) -> Figure:
-    """Two rows, a measure each: the releases that turn on it, along the tool's time and along the measure.
+    """Two rows, a measure each: the releases that turn on it, along the tool's time and along the measure; shaded: 95 %.
 
     Args:
         trials: of a sweep with drawn times, among them the tool's.
@@ -43,15 +43,19 @@ def plot_collapse(trials: pd.DataFrame, width_ms: float = 10.0, reach_ms: float 
     if not rows:
         raise InputError("trials", "no release of the table", f"some of {', '.join(PROXIES)}")
     with rc():
-        figure = Figure(figsize=(WIDTH, 2.3 * len(rows) + 0.3), dpi=_DPI, layout="constrained")
+        figure = Figure(figsize=(WIDTH, 2.6 * len(rows) + 0.3), dpi=_DPI, layout="constrained")
         axes = figure.subplots(len(rows), 2, squeeze=False, sharey=True)
         for (measure, tags), (left, right) in zip(rows, axes, strict=True):
             own = trials[trials["release"].isin(tags)]
             _curves(left, shares_along(own, "tool_ms", width_ms), tags)
-            left.set(xlabel="tool_ms", ylabel="findings")
+            left.set(xlabel="tool_ms", ylabel="share that goes wrong")
+            left.set_title("the tool's time decides nothing alone", fontsize="medium")
             _curves(right, shares_along(own[own[measure].abs() <= reach_ms], measure, width_ms), tags)
-            right.set(xlabel=f"{measure} ({MEASURES[measure][1]})")
+            right.set(xlabel=MEASURES[measure][1])
+            right.set_title(f"the same sessions: {measure.removesuffix('_ms')} decides", fontsize="medium")
             right.axvline(0, color=GREY, linewidth=0.8)
+            for words, beside, side in zip(MEASURES[measure][2], (-8, 8), ("right", "left"), strict=True):
+                right.text(beside, 0.5, words, ha=side, va="center", color=GREY)
             left.legend(frameon=False, loc="center right")
     return figure
 
