@@ -7,6 +7,7 @@ import os
 import threading
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.played import session as made
+from voicerace.engines.backend import Backend
 from voicerace.engines.background import play, play_all
 from voicerace.engines.connecting import open_connection
 from voicerace.engines.door import Door
@@ -313,3 +315,30 @@ def test_an_address_says_nothing_private() -> None:
     assert is_loopback("ws://[::1]:80")
     assert is_loopback("ws://localhost/x")
     assert not is_loopback("ws://localhost.example.com")
+
+
+def test_a_checkouts_process_is_ended_whoever_is_cancelled_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every thread is busy when the engine ends, so that the work of ending is still to begin when it is cancelled."""
+    ended: list[bool] = []
+    busy = threading.Event()
+    backend = Backend.__new__(Backend)
+    monkeypatch.setattr(backend, "_end", lambda: ended.append(True))
+    live = Live(ProxyTarget.of("model:0.9.1"))
+    live.backend = backend
+
+    async def cancelled() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        loop.run_in_executor(None, busy.wait)
+        ending = asyncio.ensure_future(live._end_backend())
+        for _ in range(2):
+            await asyncio.sleep(0)
+            ending.cancel()
+        await asyncio.sleep(0)
+        assert not ended
+        busy.set()
+        with pytest.raises(asyncio.CancelledError):
+            await ending
+        assert ended
+
+    asyncio.run(cancelled())

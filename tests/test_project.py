@@ -61,6 +61,14 @@ def test_the_environment_is_thin_and_names_the_same_python() -> None:
     assert entries == ["conda-forge", f"python{PROJECT['project']['requires-python']}", "pip", "pip:", "-e ."]
 
 
+def test_a_wheel_brings_all_of_the_evidence() -> None:
+    """Without it the page of an installed voicerace would say less than that of a checkout, and nobody would know why."""
+    brought = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    there = {f"data/{each.name}" for each in (ROOT / "data").iterdir()} - {"data/README.md", "data/sample-run"}
+    assert {*brought} == there | {"notebooks"}
+    assert brought == {name: f"voicerace/_shipped/{name}" for name in brought}
+
+
 def test_nothing_names_a_machine_or_an_index() -> None:
     marks = re.compile(rb"(?<![\w.-])/(?:root|home|work|Users|opt)/|pypi\.org|registry\.npmjs|files\.pythonhosted")
     for path in tracked():

@@ -6,6 +6,7 @@ neither a real key nor a setting in them. Facts: RELEASES, "Running the real one
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -114,6 +115,22 @@ class Backend:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._end()
+
+    async def end(self) -> None:
+        """Leave the context from an event loop; whoever is cancelled meanwhile, the process is ended first.
+
+        Work that no thread has begun would be cancelled with the one who waits for it, and the process left running.
+        """
+        ending = asyncio.get_running_loop().run_in_executor(None, self._end)
+        cancelled: asyncio.CancelledError | None = None
+        while not ending.done():
+            try:
+                await asyncio.wait({ending})
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+        ending.result()
 
     def _await_listening(self) -> None:
         child = self._child

@@ -128,7 +128,7 @@ class Live:
 
     async def _end_backend(self) -> None:
         if self.backend is not None:
-            await asyncio.to_thread(self.backend.__exit__, None, None, None)
+            await self.backend.end()
 
     async def _revive_backend(self) -> None:
         """Start the proxy again when a session has ended its process (RELEASES 6: one frame can)."""
