@@ -115,14 +115,14 @@ def test_is_nothing_of_a_result_that_is_an_object_left_its_keys_and_numbers_neit
 def test_are_paths_addresses_and_a_customers_model_no_words_of_the_protocol() -> None:
     by = Redactor()
     given = {
-        "service.name": "unknown_service:/home/alice/bin/node", "proxy": "ws://10.0.0.7:8080", "model": "ft:gpt-4o:acme::9x",
+        "service.name": "unknown_service:/srv/alice/bin/node", "proxy": "ws://10.0.0.7:8080", "model": "ft:gpt-4o:acme::9x",
         "source": "C:\\Users\\alice/x", "upstream": "wss://eu.acme.example/v1",
     }  # fmt: skip
     assert not re.search(r"alice|10\.0|acme|8080", json.dumps(by.value(given)))
     kept = {"service.name": "dg-openai-proxy", "proxy": "backend:0.9.1", "model": "gpt-realtime", "upstream": "mock"}
     assert by.value(kept) == kept
     # What a verdict needs of a run's settings; a file's name is none.
-    times = {"times": {"deadline_ms": "1000", "tool_ms": "uniform(20, 80)", "gap_ms": "@/home/alice/gap.csv"}}
+    times = {"times": {"deadline_ms": "1000", "tool_ms": "uniform(20, 80)", "gap_ms": "@/srv/alice/gap.csv"}}
     copied = by.value(times)["times"]
     assert (copied["deadline_ms"], copied["tool_ms"]) == ("1000", "uniform(20, 80)")
     assert "alice" not in copied["gap_ms"]
