@@ -284,7 +284,14 @@ def test_what_an_outcome_rests_on_are_events_of_the_recording_in_order() -> None
 
 
 @pytest.mark.parametrize(
-    ("tape", "wedged"), [(HAND_MADE["stalled"][1], True), (HAND_MADE["stalled"][2], False), (called(), None)]
+    ("tape", "wedged"),
+    [
+        (HAND_MADE["stalled"][1], True),
+        (HAND_MADE["stalled"][2], False),
+        (called(), None),
+        # A turn that went well says nothing of the words behind it.
+        (replies(called().result(50), 60).asks(2_000, "Thank you.").close(60_000), True),
+    ],
 )
 def test_does_the_session_still_answer(tape: Tape, wedged: bool | None) -> None:
     assert judge(tape.recording()).wedged is wedged
@@ -605,3 +612,12 @@ def test_links_written_one_behind_the_other_change_nothing(outcome: str, order: 
     events = tuple(replace(each, seq=seq) for seq, each in enumerate(sorted_by_link))
     usual, shuffled = judge(Recording(tuple(spread))), judge(Recording(events))
     assert usual.outcome == shuffled.outcome
+
+
+def test_a_result_that_the_api_did_not_take_is_not_the_one_that_delays_are_counted_from() -> None:
+    """A first submission is refused, a second taken: margin and lead are the second's."""
+    refused = realtime.error_event("event_9", "invalid_tool_call_id", "Tool call ID 'call_1' not found in conversation.")
+    tape = called().result(200, confirm=False).server(210, refused).result(400)
+    turn = turn_of(replies(tape, 450).close(20_000))
+    assert (turn.outcome, turn.submissions) == ("answered", 2)
+    assert turn.lead_ms == 400 - 8
