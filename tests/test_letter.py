@@ -182,7 +182,8 @@ def test_explorations_and_live_confirmations_are_told_where_they_are(tmp_path: P
     material = replace(sample, evidence=Evidence(root=tmp_path))
     found = paths.blocks(material)
     words = words_of(found)
-    assert paths.heading(material) == "Finding 3: the other ways: 2 of them were found"
+    assert paths.heading(material) == "Finding 3: the other ways: 2 of them were found in the releases"
+    assert "By outcome, 2 ways follow: 2 found in the releases." in words
     assert "2 ways into it** (3, counted release by release), met on 0.9.4 and 0.11.1" in words
     assert "tools of 0 to 10,000 ms" in words
     assert "not of voice/return" in words
@@ -359,3 +360,42 @@ def test_the_picture_of_the_readme_is_what_the_code_draws() -> None:
     assert (ROOT / "docs" / "race.svg").read_bytes() == race_svg(), "drawn otherwise now: `make sample`"
     readme = (ROOT / "README.md").read_text("utf-8")
     assert f"![{race_alt()}](docs/race.svg)" in readme
+
+
+def test_ways_of_the_reference_gate_alone_are_counted_apart_and_late_says_how_late(tmp_path: Path, sample: Material) -> None:
+    (tmp_path / "explore").mkdir()
+    late = {
+        "outcome": "late", "writers": ["result"], "cleared_by": "recovery", "holder": "", "results": 1,
+        "trace": [
+            {"ms": 325.0, "party": "proxy", "what": "FunctionCallResponse from component"},
+            {"ms": 20_325.0, "party": "upstream", "what": "response.create from proxy"},
+        ],
+    }  # fmt: skip
+    for release, names in (("0.9.4", ("first",)), ("reference", ("first", "second"))):
+        record = {
+            "release": release,
+            "findings": [finding(name, release, **late) for name in names],
+            "stories": [],
+            "bounds": {},
+        }
+        (tmp_path / "explore" / f"{release}.json").write_text(json.dumps(record), "utf-8")
+    material = replace(sample, evidence=Evidence(root=tmp_path))
+    words = words_of(paths.blocks(material))
+    assert paths.heading(material) == "Finding 3: the other ways: 1 of them were found in the releases"
+    assert "By outcome, 2 ways follow: 1 found in the releases, and 1 met only with the reference gate" in words
+    assert "more than 5 s late; here it is asked for after 20 s." in words
+
+
+def test_what_goes_into_result_is_read_off_the_running_component(tmp_path: Path, sample: Material) -> None:
+    object_goes, throws = submitted_twice.result_words(sample)
+    assert "seen on 0.9.1 and 0.11.1" in object_goes
+    assert "in 4 of 4 recorded cases" in throws
+    assert not submitted_twice.result_words(replace(sample, evidence=Evidence(root=tmp_path)))
+
+
+def test_every_line_of_the_picture_has_its_own_times_in_the_caption(sample: Material) -> None:
+    caption = next(block.caption for block in answer.blocks(sample) if isinstance(block, Picture))
+    styles = sample.part("styles")
+    assert styles is not None
+    assert f"line 3 at a gap of {styles['gap_ms'].iloc[0]:g} ms" in caption
+    assert f"at a gap of {sample.gap_ms:g} ms" in caption

@@ -42,7 +42,7 @@ HEARS: Final = {
     "stale": "the reply does not\nknow the result",
     "duplicated": "the user hears\ntwo replies",
     "noisy": "a reply, and\na refusal beside it",
-    "late": "the reply comes\n5 s too late",
+    "late": "the reply comes\nmore than 5 s late",
     "interrupted": "the reply\nbreaks off",
     "failed": "no reply",
     "no_result": "no result",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from voicerace.plots.glance import Glance, alt_glance, plot_glance
 from voicerace.report.blocks import Block, Claim, Picture, Text, joined
 from voicerace.report.letter import submitted_twice as twice
@@ -35,7 +37,7 @@ def blocks(material: Material) -> list[Block]:
         )
     )
     if shown:
-        found.append(Picture(plot_glance(shown), alt_glance(shown), _caption(material)))
+        found.append(Picture(plot_glance(shown), alt_glance(shown), _caption(shown)))
     return found
 
 
@@ -142,8 +144,14 @@ def _title(side: Side) -> str:
     return side.words.removeprefix("a ")
 
 
-def _caption(material: Material) -> str:
+def _caption(shown: list[Glance]) -> str:
+    times: dict[str, list[str]] = {}
+    for number, line in enumerate(shown, start=1):
+        own = line.recording.provenance["times"]
+        words = gap_words(pd.DataFrame([{name: float(own[name]) for name in ("gap_ms", "host_rtt_ms", "upstream_rtt_ms")}]))
+        times.setdefault(words, []).append(str(number))
+    told = "; ".join(f"{'line' if len(those) == 1 else 'lines'} {joined(those)} at {words}" for words, those in times.items())
     return (
-        f"One line is one computed session, true to scale, at {gap_words(material.delay)}. A request that meets a bar is refused. "
+        f"One line is one computed session, true to scale: {told}. A request that meets a bar is refused. "
         "Where the same thing happens in two releases it is drawn once."
     )

@@ -9,6 +9,7 @@ import pandas as pd
 from voicerace.plots.release_table import release_table
 from voicerace.plots.style import glyph
 from voicerace.report.blocks import Block, Table, Text
+from voicerace.report.letter.ways import ends
 from voicerace.report.material import Material
 from voicerace.report.sentences import MEANING, text_of
 from voicerace.tables.releases import PROXIES
@@ -29,6 +30,13 @@ _WORDS: Final = (
     ("margin", "the request reaching the API minus the API being free; below 0 it is refused"),
     ("computed session", "models in virtual time with fixed times: the same settings give the same session"),
     ("turn", "from the user's words to the next"),
+    (
+        "reference gate",
+        "a model of a proxy, no release: it asks when the API's own events say that the API is free, and again after a refusal",
+    ),
+    ("wedged", f"{ends('wedged')}: the user's last words got no reply, whatever became of the call"),
+    ("unconfigured", ends("unconfigured")),
+    ("late", MEANING["late"]),
 )
 
 

@@ -11,7 +11,7 @@ from voicerace.plots.outcome import alt_outcome, plot_outcome
 from voicerace.plots.swimlane import alt_swimlane, plot_swimlane
 from voicerace.report.blocks import Block, Claim, Picture, Seen, Text, joined, many
 from voicerace.report.evidence import Real
-from voicerace.report.letter.submitted_twice import LANES
+from voicerace.report.letter.submitted_twice import LANES, bar_begins
 from voicerace.report.material import Material
 from voicerace.report.telling import asks, bad_of, bad_sides, gap_words, means, name_of, phrase, range_of, same_program, sides
 from voicerace.tables.releases import REFERENCE
@@ -57,9 +57,8 @@ def _claim(material: Material, release: str) -> Claim:
     bad, of = bad_of(own)
     told = phrase(sides(material.delay, release))
     if wrong:
-        stuck = bool(own.loc[own["bad"].astype(bool), "wedged"].fillna(False).all())
         user = joined(list(dict.fromkeys(means(side.outcome) for side in wrong)))
-        end = f" To the user: {user}." + (" The session answers nothing any more, not even the next words." if stuck else "")
+        end = f" To the user: {user}." + _behind(own)
     else:
         real, recorded = material.real_bad(release)
         end = (
@@ -69,6 +68,18 @@ def _claim(material: Material, release: str) -> Claim:
         )
     sentence = f"**{name_of(release)}** {asks(release)}. At {gap_words(material.delay)}, {told}.{end}"
     return Claim(f"gate-{release}", sentence, _seen(material, release, bad, of), (release,))
+
+
+def _behind(own: pd.DataFrame) -> str:
+    """What becomes of a result that is never asked for, and of the user's next words behind a failure."""
+    wrong = own[own["bad"].astype(bool)]
+    words = ""
+    if (wrong["outcome"] == "stalled").any():
+        words += " Stalled: no `response.create` is ever sent for the result, so no reply to it ever comes."
+    silent = int(wrong["wedged"].fillna(False).sum())
+    if silent:
+        words += f" The user's next words got no reply either in {silent} of these {len(wrong)}."
+    return words
 
 
 def _seen(material: Material, release: str, bad: int, of: int) -> tuple[Seen, ...]:
@@ -194,6 +205,9 @@ def _trace(material: Material, release: str) -> list[Block]:
         if fits:
             best = min(fits, key=lambda each: (len(each.recording.events), each.source))
             under = same_program(release, (best.release,))
-            caption = f"The running proxy {release}{f' ({under})' if under else ''}, {_times(best)} ({best.source}): {means(outcome)}."
+            caption = (
+                f"The running proxy {release}{f' ({under})' if under else ''}, {_times(best)} ({best.source}): {means(outcome)}. "
+                f"{bar_begins(best.recording)}"
+            )
             found.append(Picture(plot_swimlane(best.recording), alt_swimlane(best.recording), caption))
     return found

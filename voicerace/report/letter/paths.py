@@ -21,18 +21,23 @@ __all__ = ["blocks", "heading"]
 
 
 def heading(material: Material) -> str:
-    names = {
-        (str(each["outcome"]), str(each["name"]))
-        for tag, record in material.evidence.explored.items()
-        for each in record["findings"]
-        if tag != REFERENCE.tag
-    }
+    names = _names(material, reference=False)
     frame = material.part("drawn")
     if names:
-        return f"Finding 3: the other ways: {len(names)} of them were found"
+        return f"Finding 3: the other ways: {len(names)} of them were found in the releases"
     if frame is not None and bad_of(frame)[0]:
         return "Finding 3: other stories fail too"
     return "Finding 3: other ways into it"
+
+
+def _names(material: Material, *, reference: bool) -> set[tuple[str, str]]:
+    """The ways that were found: in the releases, or with the reference gate."""
+    return {
+        (str(each["outcome"]), str(each["name"]))
+        for tag, record in material.evidence.explored.items()
+        for each in record.get("findings") or ()
+        if (tag == REFERENCE.tag) == reference
+    }
 
 
 def blocks(material: Material) -> list[Block]:
@@ -138,12 +143,26 @@ def _explored(material: Material) -> list[Block]:
     found: list[Block] = [heading, Text(_how(explored, wanted)), Table(_sizes(material, explored, wanted), _SIZES)]
     found += _of_reference(explored)
     findings = [finding for tag in wanted for finding in explored[tag]["findings"]]
+    if findings:
+        found.append(Text(_count(material)))
     for outcome, those in ways.family(findings).items():
         found += _family(material, outcome, those)
     missing = [tag for tag in material.releases if tag not in explored]
     if missing:
         found.append(Text(f"Not explored: {joined(missing)}."))
     return found
+
+
+def _count(material: Material) -> str:
+    """How the counts of the outcomes below add up."""
+    mine, other = _names(material, reference=False), _names(material, reference=True)
+    alone = len(other - mine)
+    words = f"By outcome, {many(len(mine | other), 'way')} follow: {len(mine)} found in the releases"
+    if other:
+        words += (
+            f", and {alone} met only with {ways.called(REFERENCE.tag)}, which is no release and is not in the heading's count"
+        )
+    return f"{words}."
 
 
 _SIZES = (

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 
 from voicerace.plots.glance import Glance, alt_glance, plot_glance
 from voicerace.plots.swimlane import alt_swimlane, plot_swimlane
+from voicerace.plots.swimlane_rows import lanes_of
+from voicerace.recording import Recording
 from voicerace.report.blocks import Block, Claim, Code, Picture, Seen, Table, Text, joined, many
 from voicerace.report.evidence import DEFAULT_ERROR, Real
 from voicerace.report.material import Material
-from voicerace.report.telling import HEARS, bad_of, range_of
+from voicerace.report.telling import HEARS, bad_of, gap_words, range_of
 from voicerace.tables.handlers import HANDLERS
 
-__all__ = ["CURE", "CURED", "LANES", "UNCURED", "Row", "blocks", "component_counts", "glances", "heading", "seen_twice"]
+__all__ = [
+    "CURE",
+    "CURED",
+    "LANES",
+    "UNCURED",
+    "Row",
+    "bar_begins",
+    "blocks",
+    "component_counts",
+    "glances",
+    "heading",
+    "result_words",
+    "seen_twice",
+]
 
 UNCURED: Final = tuple(name for name, row in HANDLERS.items() if row.submissions > 1)
 CURED: Final = tuple(name for name, row in HANDLERS.items() if row.submissions == 1)
@@ -43,7 +59,7 @@ _SHOWN_MS: Final = 500.0
 #: How to read a picture of messages.
 LANES: Final = (
     "How to read it: time runs down. The *host* is your browser, app and component together; *upstream* is the API; the bar at its side, the "
-    "*slot*, shows from when to when a response is active. A `response.create` that meets the bar is refused."
+    "*slot*, shows from when to when a response is active (from its request on: see each caption). A `response.create` that meets the bar is refused."
 )
 
 
@@ -123,6 +139,45 @@ def _seen_cured(material: Material) -> tuple[Seen, ...]:
     return tuple(found)
 
 
+def result_words(material: Material) -> list[str]:
+    """What goes into `result`, and what a tool that throws comes to, as the running components did it; empty without recordings."""
+    cases = material.evidence.components
+    own = {tag: (_contents(each, "return", "result"), _contents(each, "async_ref", "result")) for tag, each in cases.items()}
+    same = [tag for tag, (returned, sent) in own.items() if returned and sent and returned[0] == sent[0]]
+    words = []
+    if same:
+        words.append(
+            f"**In `result` goes the object, not its `JSON.stringify`**: the component (seen on {joined(same)}) writes it as JSON "
+            "itself, and what it sends is then the same text as with the string through the ref; a string there would be quoted once more."
+        )
+    thrown = [_contents(each, style, "reject") for each in cases.values() for style in CURED]
+    thrown = [each for each in thrown if each]
+    if thrown:
+        once = [each[0] for each in thrown if len(each) == 1 and DEFAULT_ERROR not in each[0] and "error" in each[0]]
+        words.append(
+            f"If the tool throws, let the handler's promise reject: in {len(once)} of {len(thrown)} recorded cases the component then sent one "
+            'result, `{"error": …}` with the error\'s message.'
+        )
+    return words
+
+
+def _contents(cases: Mapping[str, Any], style: str, tool_end: str) -> list[str]:
+    """The results that a running component sent for one call."""
+    told = cases.get(f"{style}, {tool_end}, one call") or ()
+    return [str(each.get("content")) for each in told if each.get("type") == "FunctionCallResponse"]
+
+
+def bar_begins(recording: Recording) -> str:
+    """Where a bar of the picture begins: what is recorded of a request's way decides."""
+    asks = [row for row in lanes_of(recording).rows if row.kind in ("create", "refused") and row.receiver == "upstream"]
+    if all(row.sent_ns == row.received_ns for row in asks):
+        return (
+            "This recording has of every message the one time at which it passed the proxy, so a response's bar begins when its request "
+            "leaves the proxy, and what goes to the API and back stands on the way back."
+        )
+    return "This recording has both ends of every message: a response's bar begins when its request reaches the API."
+
+
 def heading(material: Material) -> str:
     rows = component_counts(material)
     if any(row.results > 1 and row.errors for row in rows):
@@ -145,14 +200,16 @@ def blocks(material: Material) -> list[Block]:
         found.append(
             Table(
                 _table(material, styles),
-                f"Handler styles: what the component sends for one call, and what comes of it with each proxy at a gap of "
-                f"{range_of(styles['gap_ms'])}, as the tool takes {range_of(styles['tool_ms'])}.",
+                f"Handler styles: what the component sends for one call, and what comes of it with each proxy at {gap_words(styles)}, as the "
+                f"tool takes {joined([f'{each:,g}' for each in sorted(styles['tool_ms'].unique())])} ms (a change lies between two of these). "
+                f"These are not the times of finding 2 (there: {gap_words(material.delay)}; the map has other gaps with that network), so "
+                "an outcome may begin at another tool time there.",
             )
         )
     else:
         found.append(Text("This run has no sessions with other handlers: `voicerace report` without `--run` plays them."))
     found.append(Text("### The cure, two lines"))
-    found += [Code(_BEFORE), Code(CURE)]
+    found += [Code(_BEFORE), Code(CURE), *(Text(words) for words in result_words(material))]
     found.append(Claim("cure-return", _cured_sentence(material), _seen_cured(material), material.releases))
     found += _trace(material)
     found.append(
@@ -282,7 +339,7 @@ def _trace(material: Material) -> list[Block]:
             style = HANDLERS[str(best.recording.provenance["handler"])].sentence
             caption = (
                 f"Every message that decides, as the running proxy {release} passed it on (handler: {style}; {best.source}). "
-                "The dashed arrows are the component's own error."
+                f"The dashed arrows are the component's own error. {bar_begins(best.recording)}"
             )
             return [
                 Text("### The shortest recorded session that shows it"),

@@ -9,7 +9,7 @@ import pandas as pd
 
 from voicerace.report.blocks import Block, Claim, Code, Fold, Seen, Table, Text, joined, many
 from voicerace.report.letter.cures import Cure, best_cure, cures_of, worsened
-from voicerace.report.letter.submitted_twice import CURE
+from voicerace.report.letter.submitted_twice import CURE, result_words
 from voicerace.report.letter.ways import story_words
 from voicerace.report.material import Material
 from voicerace.report.telling import bad_of, bad_sides, gap_words, means, name_of, phrase, sides
@@ -28,6 +28,7 @@ def blocks(material: Material) -> list[Block]:
             "Use one of the two; let no other code of yours send a result for the same call."
         ),
         Code(CURE),
+        *(Text(words) for words in result_words(material)),
     ]
     for number, release in enumerate(material.in_use, start=2):
         found += _release(material, release, number)
@@ -110,7 +111,7 @@ def _cures(material: Material, release: str) -> list[Block]:
 
 
 _EXPLORED: Final = (
-    " Every order explored: of the ways into a failure that the release has in a few stories, how many the workaround removes, leaves and "
+    " Every order explored: of the ways into a failure that the release has in the stories explored (named above), how many the workaround removes, leaves and "
     "brings (`data/workarounds.json`)."
 )
 
@@ -132,12 +133,19 @@ def _best(material: Material, release: str, best: Cure, effect: Mapping[str, Any
     if best.holds_ms is not None and best.gaps_ms[1] < best.holds_ms:
         told.append(
             f"**That count is so by construction**: the gaps tried were of {_span(best.gaps_ms)}, all shorter than the "
-            f"{_seconds(best.holds_ms)} that it waits. It is no evidence that your gap is shorter."
+            f"{_seconds(best.holds_ms)} that it waits. These {best.holds_ms:,g} ms (`hold_ms`) were chosen by us and are not derived from your "
+            "gap: it is no evidence that your gap is shorter."
         )
     if best.beyond is not None and best.beyond_ms is not None:
         told.append(
             f"At a gap of {best.beyond_ms:,g} ms it went wrong in {best.beyond.bad} of {best.beyond.of} sessions "
-            f"(without it {best.beyond.without}). Your own log has the gap that the time must outlast."
+            f"(without it {best.beyond.without})."
+        )
+    if best.holds_ms is not None:
+        told.append(
+            "**Choose the time by your own gap**: in the proxy's log (`LOG_LEVEL=debug`) it lies between two `upstream → client` lines of one "
+            "response, that of the call (`response.function_call_arguments.done`; of several calls the last) and that of its "
+            "`response.done`: the difference of their `timestamp` (µs). `voicerace inspect proxy.log` computes it. Wait longer than the longest you find."
         )
     left = {story: each for story, each in best.stories.items() if each.bad}
     if left:
@@ -152,7 +160,7 @@ def _best(material: Material, release: str, best: Cure, effect: Mapping[str, Any
         )
         told.append(f"**It does harm on {lines}**: take it out before you change to such a release.")
     if effect is not None:
-        told.append(_of_effect(effect))
+        told.append(_of_effect(effect, _told_stories(material), best))
     seen = [
         Seen("model", each.bad, each.of, f"computed sessions with {best.name} go wrong: {name}", source="the run, part cures")
         for name, each in (*left.items(), *harmed.items())
@@ -195,10 +203,19 @@ def _explored(effect: Mapping[str, Any] | None) -> str:
     return "; ".join(words)
 
 
-def _of_effect(effect: Mapping[str, Any]) -> str:
+def _told_stories(material: Material) -> list[str]:
+    """The stories in which the explorations of workarounds met anything."""
+    lists = [each.get(name) for each in material.evidence.workarounds for name in ("removed", "left", "new", "not_met")]
+    return list(dict.fromkeys(str(way["story"]) for ways in lists for way in ways or ()))
+
+
+def _of_effect(effect: Mapping[str, Any], explored: list[str], best: Cure) -> str:
     """The ways that a workaround leaves or brings, in words."""
     removed, left, new = (list(effect[name]) for name in ("removed", "left", "new"))
-    words = f"**In every order of a few stories** it removes {many(len(removed), 'way')} into a failure, leaves {len(left)} and brings {len(new)}"
+    words = (
+        f"**In every order of {many(len(explored), 'story', 'stories')}** (`data/workarounds.json`: {'; '.join(map(story_words, explored))}) "
+        f"it removes {many(len(removed), 'way')} into a failure, leaves {len(left)} and brings {len(new)}"
+    )
     if effect.get("incomplete"):
         words += f" (not every order of {joined(list(effect['incomplete']))} was explored)"
     words += "."
@@ -206,6 +223,8 @@ def _of_effect(effect: Mapping[str, Any]) -> str:
         stories = list(dict.fromkeys(str(each["story"]) for each in those))
         told = [f"{story_words(story)} ({sum(each['story'] == story for each in those)})" for story in stories]
         words += f" {name} (ways): {'; '.join(told)}." if told else ""
+    if others := [story for story in best.stories if story not in explored]:
+        words += f" Computed above, but not explored and so in none of these counts: {'; '.join(map(story_words, others))}."
     return words
 
 

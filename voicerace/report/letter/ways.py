@@ -103,6 +103,8 @@ def sentence(finding: Mapping[str, Any]) -> str:
     what = joined([_WHAT.get(each, each) for each in writers])
     outcome = str(finding["outcome"])
     end = "a reply comes all the same" if outcome == "noisy" else ends(outcome).removeprefix("refused, ")
+    if outcome == "late" and (seconds := _waited_s(finding["trace"])) is not None:
+        end += f"; here it is asked for after {seconds:g} s"
     results = int(finding["results"])
     count = f" ({results} results)" if results > 1 else ""
     if outcome == "unconfigured":
@@ -167,6 +169,19 @@ def steps_of(finding: Mapping[str, Any]) -> pd.DataFrame:
 def trace(finding: Mapping[str, Any]) -> Table:
     words = f"Step by step, the model of {called(str(finding['release']))}: {sentence(finding)} Messages where they arrive; what is only the "
     return Table(steps_of(finding), f"{words}API's own pace is left out.")
+
+
+def _waited_s(steps: Sequence[Mapping[str, Any]]) -> float | None:
+    """From the last result at the proxy to the request behind it at the API; None where there is no such pair."""
+    came: float | None = None
+    waited = None
+    for step in steps:
+        what = str(step["what"])
+        if what.startswith("FunctionCallResponse"):
+            came, waited = float(step["ms"]), None
+        elif what.startswith("response.create ") and came is not None and waited is None:
+            waited = round((float(step["ms"]) - came) / 1000, 1)
+    return waited
 
 
 def _upper(words: str) -> str:
