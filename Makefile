@@ -17,9 +17,9 @@ sample: $(STAMP)
 	@$(BIN)/voicerace report --run data/sample-run --out reports/sample.html
 	@$(BIN)/python -m voicerace.report.race docs/race.svg
 
-# First what only computes, in two processes; then what keeps the real clock, alone on the machine.
+# First what only computes, in two processes, a file in one of them because its fixtures are made once; then what keeps the real clock, alone on the machine.
 test: $(STAMP)
-	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup -m "not real_clock"
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m "not real_clock"
 	@$(BIN)/python -m pytest -m real_clock
 
 # Damaged files, messages and frames: 10,000 each; `make faults INPUTS=500 CUTS=20` takes fewer. Then every kept capture, cut

@@ -42,16 +42,12 @@ REAL_CLOCK = frozenset(
         "test_tap",
     }
 )
-#: Files that share what takes long to make.
-TOGETHER = {"test_browser": "test_report"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of several processes one plays a file, because its fixtures are made once (`pytest -n 2 --dist loadgroup`)."""
+    """What keeps the real clock is played alone (`make test`)."""
     for item in items:
-        name = item.path.stem
-        item.add_marker(pytest.mark.xdist_group(TOGETHER.get(name, name)))
-        if name in REAL_CLOCK:
+        if item.path.stem in REAL_CLOCK:
             item.add_marker("real_clock")
 
 
