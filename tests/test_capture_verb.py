@@ -240,7 +240,7 @@ def test_what_is_killed_leaves_what_it_saw(stack: Stack, tmp_path: Path) -> None
     assert said(of_host, *HOST) == said(of_upstream, *UPSTREAM) == ["What is the weather in city 0?"]
     assert not of_host.complete
     assert run_json(tmp_path / "run")["end"] is None
-    assert "1 session" in inspect_lines(read_capture(files[1]))[0]
+    assert "1 session" in next(inspect_lines(read_capture(files[1])))
 
 
 #: Takes the terminal of its standard input as its own, as a shell does, and becomes the program it is told.

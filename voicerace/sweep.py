@@ -210,7 +210,12 @@ def _draw(folder: Path, trials: pd.DataFrame, spec: SweepSpec, live: LiveSweep |
     axis, real = axes[0], None
     if live is not None and live.computable:
         real = trials.assign(**{axis: trials[f"{axis}_achieved"].fillna(trials[axis])}) if axis in ACHIEVED else trials
-        trials = trials_of(spec.model_copy(update={"releases": tuple(dict.fromkeys(real["release"])), "ties": False}))
+        # One step further: what is asked for at the last value comes a little later.
+        values = sorted(trials[axis].unique())
+        step = values[1] - values[0]
+        times = spec.times | {axis: f"{values[0]}:{values[-1] + step}:{step}"}
+        releases = tuple(dict.fromkeys(real["release"]))
+        trials = trials_of(spec.model_copy(update={"releases": releases, "times": times, "ties": False}))
     # Here, because most sweeps have no picture, and a worker never: loading it takes a third of the time of a start.
     from voicerace.plots import alt_outcome, plot_outcome, to_image
 
