@@ -195,6 +195,12 @@ def test_explorations_and_live_confirmations_are_told_where_they_are(tmp_path: P
     assert {"explore/0.9.4.json", "explore/0.11.1.json", "explore/0.9.4-live.csv"} <= set(material.evidence.hashes)
 
 
+def test_what_a_page_was_made_from_is_named_by_its_place_under_data() -> None:
+    evidence = Evidence()
+    assert evidence.workarounds
+    assert set(evidence.hashes) == {"workarounds.json"}
+
+
 def test_a_gate_without_a_bad_draw_is_not_called_free_of_failures(tmp_path: Path, sample: Material) -> None:
     told = claim(paths.blocks(replace(sample, evidence=Evidence(root=tmp_path))), "stories")
     assert told.endswith("None of these drawn sessions went wrong with the reference gate.")

@@ -172,7 +172,7 @@ class Evidence:
             if isinstance(error, InputError):
                 raise
             raise InputError(str(path), str(error).splitlines()[0], "as the command in data/README.md writes it") from None
-        self.hashes[f"{path.parent.name}/{path.name}"] = hashlib.sha256(content).hexdigest()[:12]
+        self.hashes[path.relative_to(self.root or shipped("data")).as_posix()] = hashlib.sha256(content).hexdigest()[:12]
         return found
 
 

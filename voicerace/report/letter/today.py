@@ -112,7 +112,7 @@ def _cures(material: Material, release: str) -> list[Block]:
 
 _EXPLORED: Final = (
     " Every order explored: of the ways into a failure that the release has in the stories explored (named above), how many the workaround removes, leaves and "
-    "brings (`data/workarounds.json`)."
+    "brings (data/workarounds.json)."
 )
 
 
