@@ -313,6 +313,8 @@ def test_an_interrupted_sweep_leaves_the_chunks_that_were_done(tmp_path: Path) -
     spec = {"times": {"tool_ms": "0:300:10"}, "keep": 500}
     with pytest.raises(KeyboardInterrupt, match=r"20 of 31 trials are kept in .* --resume --out"):
         sweep(spec, out=tmp_path / "run", progress=False, executor=Interrupted())
+    with pytest.raises(InputError, match=r"holds a run that was stopped; .*--resume"):
+        sweep(spec, out=tmp_path / "run", progress=False)
     run = Run.open(tmp_path / "run")
     assert not run.complete
     assert list(run.trials["tool_ms"]) == list(range(0, 200, 10))

@@ -108,7 +108,7 @@ def sweep(
     keep_all = live is not None or len(planned) <= spec.keep
     info = _info(spec, len(planned), live, keep_all)
     goes_on = resume and not (out is not None and untouched(Path(out)))
-    with old_folder(out, info) if goes_on else new_folder(out, spec.to_json()) as folder:
+    with old_folder(out, info) if goes_on else new_folder(out, spec.to_json(), resumable=True) as folder:
         if goes_on:
             info |= resumed(folder)
         try:

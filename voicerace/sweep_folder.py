@@ -50,8 +50,13 @@ def utc_now() -> str:
 
 
 @contextmanager
-def new_folder(out: Path | str | None, parameters: Mapping[str, Any], root: Path | str = "runs") -> Iterator[Path]:
+def new_folder(
+    out: Path | str | None, parameters: Mapping[str, Any], root: Path | str = "runs", *, resumable: bool = False
+) -> Iterator[Path]:
     """A locked, empty run folder: `out`, or ``<root>/<UTC time>-<hash of the parameters>``.
+
+    Args:
+        resumable: the caller can go on with what was stopped, and the error says so.
 
     Raises:
         InputError: `out` holds a run already, somebody writes one there, or it cannot be made.
@@ -66,6 +71,9 @@ def new_folder(out: Path | str | None, parameters: Mapping[str, Any], root: Path
         raise InputError("out", f"{folder}: {error.strerror}", "a folder that can be made") from None
     with _locked(folder):
         if (folder / RUN).exists():
+            if resumable and not read_run(folder).get("complete"):
+                allowed = "the same command with --resume, which goes on with it, or another folder"
+                raise InputError("out", f"{folder} holds a run that was stopped", allowed)
             raise InputError("out", f"{folder} holds a run already", "another folder: what a run recorded never changes")
         if foreign := sorted({each.name for each in folder.iterdir()} - {_LOCK, RECORDINGS, TABLE, f".{RUN}.part"}):
             raise InputError("out", f"{folder} holds {foreign[0]!r} and is no run's", "a new or an empty folder")
