@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_har import frames, har
+from test_har import START_S, frames, har
 
 from voicerace.captures import read_capture
 from voicerace.captures.align import pairs_of
 from voicerace.errors import InputError
-from voicerace.recording import read_recordings
+from voicerace.recording import Event, read_recordings, write_recordings
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
 DATA = Path(__file__).with_name("data")
@@ -61,6 +61,54 @@ def test_does_the_true_offset_of_one_machine_lie_within_what_two_real_files_say(
     assert found.high_ms - found.low_ms < 10
     assert "0.9.1" in found.proxy.told.candidates  # type: ignore[union-attr]
     assert found.proxy.outcome == "rejected"
+
+
+@pytest.mark.parametrize("step_ns", [1, 1_000_000])
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("tag", ["0.9.1", "0.10.5", "0.11.1"])
+def test_does_the_offset_of_a_har_and_a_recording_of_ours_hold_the_true_one(
+    tmp_path: Path, tag: str, number: int, step_ns: int
+) -> None:
+    """Both from one recording, so the offset is known: the HAR's zero is its first message. `step_ns` is the browser's."""
+    wire = read_recordings(LOGS / f"{tag}.jsonl.gz")[number]
+    write_recordings(tmp_path / "a.jsonl", [wire])
+    seen = frames(wire, "s")
+    for each in seen:
+        each["time"] = round(each["time"] * 1e9) // step_ns * step_ns / 1e9
+    (found,) = pairs_of(read_capture(har(tmp_path / "a.har", seen)), read_capture(tmp_path / "a.jsonl"))
+    zero_s = min(each["time"] for each in seen) - START_S
+    assert found.consistent
+    assert not found.of_machines
+    assert found.low_ms is not None
+    assert found.high_ms is not None
+    assert found.low_ms <= zero_s * 1000 <= found.high_ms
+    assert found.high_ms - found.low_ms < 14 + 2 * step_ns / 1e6  # the emulated round trip is 10 ms, and what the machine took
+    assert "0 ms of the host's file is" in found.line()
+
+
+def test_is_the_right_one_of_sessions_that_look_alike_taken_and_are_the_others_named(tmp_path: Path) -> None:
+    """Two tabs of one app: the same messages, at other times. And one session twice: nothing tells them apart."""
+    first, _, _ = read_recordings(LOGS / "0.9.1.jsonl.gz")
+    slow = replace(first, events=tuple(_later(each, first.events, 40_000_000) for each in first.events))
+    browser = read_capture(har(tmp_path / "a.har", frames(slow, "s")))
+    write_recordings(tmp_path / "a.jsonl", [first, slow])
+    (found,) = pairs_of(browser, read_capture(tmp_path / "a.jsonl"))
+    assert (found.consistent, found.proxy.connection, found.could_be) == (True, "recording 2", ())
+    write_recordings(tmp_path / "b.jsonl", [slow, slow])
+    (found,) = pairs_of(browser, read_capture(tmp_path / "b.jsonl"))
+    assert found.could_be == ("recording 2",)
+    assert found.line().endswith("it could be recording 2 as well")
+
+
+def _later(event: Event, events: tuple[Event, ...], by_ns: int) -> Event:
+    """The event, later by that where it comes behind the first result: a slower tool."""
+    result = next(each for each in events if each.type == "FunctionCallResponse")
+    behind = (event.at_ns("proxy") or 0) >= (result.at_ns("proxy") or 0)
+    return event if not behind else replace(
+        event,
+        sent_ns=None if event.sent_ns is None else event.sent_ns + by_ns,
+        received_ns=None if event.received_ns is None else event.received_ns + by_ns,
+    )  # fmt: skip
 
 
 def test_are_files_of_two_sessions_refused(tmp_path: Path) -> None:

@@ -65,13 +65,29 @@ def test_does_a_share_of_the_campaign_find_nothing(name: str, tmp_path: Path) ->
 def test_would_the_campaign_find_a_count_that_is_wrong_and_a_record_that_is_gone(tmp_path: Path) -> None:
     whole = Sample.of(LOGS / "0.9.1.log.gz")
     true = counts(whole.truth)
-    # A whole record taken out: the time between its neighbours does not tell.
-    block = next(each for each in whole.data.split(b"\n{\n") if b"'FunctionCallResponse'" in each and b"'c1'" in each)
+    # A whole record taken out of which nothing else tells.
+    block = next(each for each in whole.data.split(b"\n{\n") if b"'rate_limits.updated'" in each and b"'c1'" in each)
     capture = read(tmp_path / "a.log", whole.data.replace(b"\n{\n" + block, b"", 1))
     assert capture is not None
     assert silent(capture, whole, "dropped", b"") == ["1 records are gone without a word"]
     assert counts(capture) != true
     assert wrong(capture, whole.truth)
+
+
+@pytest.mark.parametrize(
+    "gone",
+    ["'Settings'", "'InjectUserMessage'", "'FunctionCallResponse'", "'response.created'", "'response.done'", "error.code",
+     "'response.function_call_arguments.done'", "'session.updated'", "'error'"],
+)  # fmt: skip
+def test_is_a_whole_record_missed_that_decides(sample: tuple[bytes, Capture], tmp_path: Path, gone: str) -> None:
+    """A log counts nothing; but what a session comes to, and what is counted of it, rests on records that others rest on."""
+    data, truth = sample
+    block = next((each for each in data.split(b"\n{\n") if gone.encode() in each and b"'c1'" in each), None)
+    if block is None:
+        pytest.skip("no such record in this log")
+    capture = read(tmp_path / "a.log", data.replace(b"\n{\n" + block, b"", 1))
+    assert capture is not None
+    assert [each for each in wrong(capture, truth) if "host_messages" not in each and "upstream_events" not in each] == []
 
 
 @pytest.mark.parametrize("evil", ["<script>alert(1)</script>", "\\x1B[2J\\x1B]0;x\\x07", "\u202e", "{", "}", "'"])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
+import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,8 @@ from voicerace.errors import InputError
 from voicerace.recording import Link, Recording, write_recordings
 from voicerace.verdict import judge
 
+DATA = Path(__file__).with_name("data")
+LOGS = Path(__file__).parents[1] / "data" / "logs"
 #: One session of the real proxy 0.9.1 against a mock upstream: one call, its create refused.
 REFUSED = Path(__file__).parent / "data" / "console-0.9.1-refused.log"
 SAMPLES = Path(__file__).parents[2] / "shared" / "captures"
@@ -252,7 +257,7 @@ def test_which_sends_does_a_log_show(path: Path) -> None:
         "conversation.item.create", "response.create",
     ]  # fmt: skip
     assert_count(session, "response_creates", 2, "at least")
-    assert_count(session, "session_updates", 1, "observed")
+    assert_count(session, "session_updates", 1, "at least")  # without Settings no release sends one: something is missing
     assert session.recording.observed == (CAME,)  # audio frames of the host are not in the log as messages
 
 
@@ -277,8 +282,9 @@ def test_is_the_components_own_error_recognised(path: Path) -> None:
         host(51, "FunctionCallResponse"), *item(52, result("b", "{}")), came(60, "response.done"), closed(70),
     ]))  # fmt: skip
     assert session.result_delay_ms == (0.0, 50.0)
-    assert_count(session, "repeated_results", 1, "observed")
-    assert_count(session, "default_errors", 1, "observed")
+    # A response ends that never began: something is missing.
+    assert_count(session, "repeated_results", 1, "at least")
+    assert_count(session, "default_errors", 1, "at least")
     assert any("component's own error" in line for line in inspect_lines(capture))
 
 
@@ -306,7 +312,7 @@ def test_can_the_text_of_an_error_pass_for_another_record(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("broken", "reason"), [
-    ({"a": 1}, "an object that is no log record"),
+    ({"spanId": "1"}, "a log record without a usable time"),
     ({**opened(), "timestamp": -5}, "a log record without a usable time"),
     ({**opened(), "body": None}, "a log record without a body"),
     ({**opened(), "attributes": {}}, "a log record without a connection"),
@@ -321,6 +327,83 @@ def test_is_a_record_it_does_not_understand_counted_and_located(path: Path, brok
         (first, first + literal(broken).count("\n"), reason)
     ]
     assert (capture.records, only(capture).unread_records, only(capture).recording.observed) == (2, 1, ())
+
+
+def test_is_what_a_gap_of_the_log_explains_no_contradiction(path: Path) -> None:
+    """Other output stands in the record of the Settings: that the model does not know of them is not the release's doing."""
+    settings = log_text([host(1, "Settings")])
+    rest = log_text([record(2, "session.update sent to upstream (tools=1)"), came(3, "session.updated"), closed(9)])
+    whole = only(read(path, log_text([opened()]) + settings + rest))
+    gap = only(read(path, log_text([opened()]) + settings.replace("\n", "\nGET /health\n", 2) + rest))
+    none = only(read(path, log_text([opened()]) + rest))
+    assert whole.told is not None
+    assert gap.told is not None
+    assert none.told is not None
+    assert (whole.told.contradictions, whole.told.missed) == ((), False)
+    assert_count(whole, "session_updates", 1, "observed")
+    assert (gap.told.contradictions, bool(gap.told.lost)) == ((), True)
+    assert any("cannot follow the log at line" in each for each in gap.cannot_say)
+    # Without a gap that is known it is a contradiction, and nothing is certain.
+    assert (bool(none.told.contradictions), none.told.missed) == (True, True)
+    for session in (gap, none):
+        assert_count(session, "session_updates", 1, "at least")
+        assert_count(session, "calls", 0, "at least")
+
+
+def test_is_the_nearest_release_one_that_the_records_allow() -> None:
+    """A result is missing in a log of 0.11: what does not follow is told of a release that has trace ids."""
+    lines = gzip.decompress((LOGS / "0.11.1.log.gz").read_bytes()).decode().split("\n{\n")
+    gone = next(each for each in lines if "'FunctionCallResponse'" in each and "'c1'" in each)
+    lines.remove(gone)
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "a.log").write_text("\n{\n".join(lines))
+        told = read_capture(Path(folder) / "a.log").sessions[0].told
+    assert told is not None
+    assert told.contradictions
+    assert not any(": not 0." in each.what for each in told.contradictions)
+
+
+def test_are_times_told_as_exact_as_they_are_and_where_they_were_seen(path: Path) -> None:
+    call = [came(10, "response.function_call_arguments.done"), host(30, "FunctionCallResponse")]
+    lines = [*inspect_lines(read(path, [opened(), *call, closed(99)]))]
+    assert "outcome unknown: a function call was seen, but no response that holds it" in lines[1]
+    assert "A result after its call, at the proxy: once, 20 ms" in lines
+    browser = [*inspect_lines(read_capture(DATA / "devtools-chromium.har"))]
+    assert any(each.startswith("A result after its call, in the browser: once, ") for each in browser)
+    ours = "\n".join(inspect_lines(read_capture(LOGS / "0.9.1.jsonl.gz")))
+    assert " ms" in ours
+    assert re.search(r"\.\d{4,} ms", ours) is None  # no clock of a capture tells nanoseconds
+
+
+def test_is_an_object_that_somebody_else_printed_other_output(path: Path) -> None:
+    """Under Jest and in one container an app prints objects of its own; one with nothing in it may be a record's rest."""
+    capture = read(path, log_text([opened(), {"user": "x", "tags": ["a"]}, {"a": {"body": 1}}, closed(9)]))
+    assert (capture.records, capture.unread, only(capture).recording.observed) == (2, (), (HOST, CAME))
+    capture = read(path, log_text([opened()]) + "{\n}\n" + log_text([closed(9)]))
+    assert [each.reason for each in capture.unread] == ["an object with nothing in it"]
+    assert only(capture).recording.observed == ()
+
+
+@pytest.mark.parametrize(
+    ("records", "doubt"),
+    [
+        ([came(1, "error")], "an error whose text is not in the record behind it"),
+        ([came(1, "response.done")], "a response.done more than there are beginnings of one"),
+        ([came(1, "conversation.item.done")], "a conversation.item.done more than"),
+        (
+            [record(1, "upstream→client: response.function_call_arguments.done → FunctionCallRequest only",
+                    to="response.function_call_arguments.done")],
+            "a record about a message that is not there",
+        ),
+    ],
+)  # fmt: skip
+def test_is_a_record_missed_that_every_proxy_writes_beside_another(
+    path: Path, records: list[dict[str, Any]], doubt: str
+) -> None:
+    session = only(read(path, [opened(), *records, closed(9)]))
+    assert session.recording.observed == ()
+    assert any(doubt in each for each in session.cannot_say)
+    assert_count(session, "refusals", 0, "at least")
 
 
 def test_does_damage_behind_a_closed_connection_leave_it_whole(path: Path) -> None:

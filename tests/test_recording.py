@@ -223,6 +223,8 @@ def test_a_broken_line_in_the_middle_is_named(file: Path) -> None:
         ("json", 5, "int"),
         ("binary", "a", "event"),
         ("seq", "first", "first"),
+        ("seq", float("inf"), "seq"),
+        ("seq", 1.5, "seq"),
         ("observed_at", ..., "observed_at"),
         ("sent_ns", ..., "sent_ns"),
         ("json", ..., "json"),

@@ -145,6 +145,7 @@ class _Replay:
         self.sent_ns = 0
         #: The response for which the flag stands, as far as the order tells: announced and not done.
         self.active = 0
+        self.updated = 0
 
     def run(self) -> Derived:
         last: Event | None = None
@@ -293,7 +294,11 @@ class _Replay:
             self.ledger.feed(event.link.sender, event.payload, seq)
 
     def _answer(self, event: Event) -> None:
-        """An answer of the API's needs a create that it can answer."""
+        """An answer of the API's needs a create, or a session.update, that it can answer."""
+        if event.type == realtime.SESSION_UPDATED:
+            self.updated += 1
+            if self.updated > sum(e.link == _SENT and e.type == realtime.SESSION_UPDATE for e in self.events):
+                self._contradict(event, f"a session.update is confirmed, and {self.release.tag} has sent none that was open")
         if self.ledger.unanswered:
             return
         if event.type == realtime.RESPONSE_CREATED and not self._of_the_server():

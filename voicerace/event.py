@@ -148,10 +148,13 @@ class Event:
             times = (record["sent_ns"], record["received_ns"])
             if any(time is not None and (not isinstance(time, int) or isinstance(time, bool)) for time in times):
                 raise InputError("sent_ns, received_ns", f"{times} are no integers", "nanoseconds or null")
+            seq = record["seq"]
+            if not isinstance(seq, int) or isinstance(seq, bool):  # a JSON number may be an infinity
+                raise InputError("seq", f"{seq!r:.40} is no integer", "the event's number in its recording, from 0")
             if payload is not None and not isinstance(payload, (dict, bytes, str)):
                 raise InputError("json", f"a {type(payload).__name__}", "an object or null")
             return cls(
-                seq=int(record["seq"]),
+                seq=seq,
                 link=link(record["link"]),
                 kind=kind,
                 sent_ns=times[0],

@@ -3,6 +3,9 @@
 A message cannot arrive before it was sent. So every message from the host bounds the offset of the two clocks from one
 side, every message to the host from the other; the truth lies between, and half of what is left is the uncertainty. With
 no message in one direction the offset is bounded on one side only, and that is said instead of a number.
+
+Sessions of one app look alike. Of those that have the same messages from the host, one whose times contradict the host's is
+not it; of the others the nearest by the two clocks is taken, and those that it could be as well are named.
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ __all__ = ["Aligned", "aligned", "pairs_of"]
 
 _TO_PROXY: Final = Link("component", "proxy")
 _TO_HOST: Final = Link("proxy", "component")
+_MS_NS: Final = 1_000_000
+#: Of sessions that look alike, so many are tried.
+_TRIED: Final = 50
 
 
 @dataclass(frozen=True)
@@ -30,11 +36,13 @@ class Aligned:
     Attributes:
         host, proxy: the two views.
         recording: on the proxy's clock; messages of the host link that both saw have both times and the host's contents.
-        offset_ms: the proxy's clock less the host's; the middle of what is possible, None when one side is open. Of the
-            two machines' clocks where both files have absolute times, else of the files' own.
+        offset_ms: the proxy's clock less the host's; the middle of what is possible, None when one side is open.
+        of_machines: of the two machines' clocks, for both files have absolute times; else each file's time counts from its
+            own zero.
         low_ms, high_ms: its bounds; None where no message gives one.
         shared: messages that both saw.
         consistent: False when the bounds contradict each other: not one session, or a clock that was set meanwhile.
+        could_be: other sessions of the proxy that it could be as well.
     """
 
     host: CapturedSession
@@ -45,6 +53,8 @@ class Aligned:
     high_ms: float | None
     shared: int
     consistent: bool
+    of_machines: bool
+    could_be: tuple[str, ...] = ()
 
     @property
     def uncertainty_ms(self) -> float | None:
@@ -62,6 +72,8 @@ class Aligned:
             "high_ms": self.high_ms,
             "shared_messages": self.shared,
             "consistent": self.consistent,
+            "of_machines": self.of_machines,
+            "could_be": list(self.could_be),
         }
 
     def line(self) -> str:
@@ -71,9 +83,11 @@ class Aligned:
             return f"{names}: {self.shared} shared messages, all of one direction: the offset is bounded on one side only"
         if not self.consistent:
             return f"{names}: the bounds contradict each other: not one session, or a clock was set meanwhile"
+        what = "the proxy's clock less the host's is" if self.of_machines else "0 ms of the host's file is, in the proxy's, at"
+        others = f"; it could be {', '.join(self.could_be)} as well" if self.could_be else ""
         return (
-            f"{names}: the proxy's clock less the host's is {self.offset_ms:.3f} ms, give or take {self.uncertainty_ms:.3f} ms "
-            f"({self.shared} shared messages)"
+            f"{names}: {what} {self.offset_ms:.3f} ms, give or take {self.uncertainty_ms:.3f} ms "
+            f"({self.shared} shared messages){others}"
         )
 
 
@@ -87,10 +101,14 @@ def pairs_of(host: Capture, proxy: Capture) -> list[Aligned]:
     found = []
     for each in host.sessions:
         own = _types(each.recording)
-        other = next((number for number, types in left.items() if own and types == own), None)
-        if other is not None:
-            del left[other]
-            found.append(aligned(each, proxy.sessions[other]))
+        alike = {number: proxy.sessions[number] for number, types in left.items() if own and types == own}
+        nearest = sorted(alike, key=lambda number: abs(_between_ns(each.recording, alike[number].recording)))[:_TRIED]
+        made = {number: aligned(each, alike[number]) for number in nearest}
+        fits = [number for number, of in made.items() if of.consistent] or nearest
+        if fits:
+            fits.sort(key=lambda number: abs(made[number].offset_ms or 0) if made[number].of_machines else number)
+            del left[fits[0]]
+            found.append(replace(made[fits[0]], could_be=tuple(alike[number].connection for number in fits[1:])))
     if not found:
         raise InputError(proxy.name, f"no session of {host.name} in it", "two files of the same session")
     return found
@@ -111,10 +129,11 @@ def aligned(host: CapturedSession, proxy: CapturedSession) -> Aligned:
             continue
         # Sent at the host, handled at the proxy: the proxy's reading is not earlier than the offset allows.
         (highs if other.link == _TO_PROXY else lows).append(at_proxy - at_host)
-    # A log's time is cut to its millisecond: the truth may be so much later.
-    slack = 1_000_000 if proxy.recording.clock == "log" else 0
-    high = min(highs) + slack if highs else None
-    low = max(lows) if lows else None
+    # A log's time is cut to its millisecond: the truth may be so much later. A browser's that has no finer one is cut or
+    # rounded: the truth may lie to either side.
+    step = _step_ns(host.recording, "component")
+    high = min(highs) + _step_ns(proxy.recording, "proxy") + step if highs else None
+    low = max(lows) - step if lows else None
     middle = None if low is None or high is None else (low + high) // 2
     between = _between_ns(host.recording, proxy.recording)
     events = [_merged(event, shared.get(event.seq), middle) for event in proxy.completed.events]
@@ -127,7 +146,18 @@ def aligned(host: CapturedSession, proxy: CapturedSession) -> Aligned:
         _ms(high, between),
         len(shared),
         low is None or high is None or low <= high,
+        _has_clock(host.recording) and _has_clock(proxy.recording),
     )
+
+
+def _step_ns(of: Recording, party: str) -> int:
+    """How far from what it says a time of this file may be: a millisecond where it has whole ones only."""
+    times = [at for event in of.events if (at := event.at_ns(party)) is not None]
+    return _MS_NS if of.clock == "log" and all(at % _MS_NS == 0 for at in times) else 0
+
+
+def _has_clock(of: Recording) -> bool:
+    return isinstance(of.provenance.get("file_start_us"), int)
 
 
 def _ms(bound: int | None, between: int) -> float | None:

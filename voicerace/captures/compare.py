@@ -68,8 +68,7 @@ class _Tally:
         self.releases: set[str] = set()
         for each in capture.sessions:
             self.outcomes[each.outcome] += 1
-            if each.release is not None:
-                self.releases.add(each.release)
+            self.releases.add(_proxy(each))
             for name, has in _HAVING.items():
                 found = has(each)
                 self.having[name] += found is True
@@ -82,7 +81,12 @@ class _Tally:
 
     def told(self) -> dict[str, Any]:
         sessions = self.outcomes.total()
-        return {"file": self.name, "sessions": sessions, "judged": self.judged, "releases": sorted(self.releases)}
+        return {"file": self.name, "sessions": sessions, "judged": self.judged, "releases": sorted(filter(None, self.releases))}
+
+
+def _proxy(of: CapturedSession) -> str:
+    """Its release; the tags that a log allows are told together, those of one program among them."""
+    return " or ".join(of.told.candidates) if of.told is not None else of.release or ""
 
 
 def compare_lines(found: dict[str, Any]) -> list[str]:

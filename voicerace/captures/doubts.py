@@ -1,7 +1,8 @@
 """What makes records doubtful that can be read: damage that leaves them readable shows itself so.
 
 Each doubt is a sentence, and no count of its connection is certain. Two of them can be wrong, which only the whole
-connection shows: then they are dispelled.
+connection shows: then they are dispelled. Others show only in the whole connection: a record that is missing behind, or
+before, another one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from voicerace.captures.logged import Connection
 from voicerace.recording import Event, Link
 from voicerace.wire import realtime
 
-__all__ = ["dispel", "doubts_of"]
+__all__ = ["dispel", "doubts_of", "missing"]
 
 _HOST: Final = Link("component", "proxy")
 _CAME: Final = Link("upstream", "proxy")
@@ -25,6 +26,13 @@ _TWICE_ITEM: Final = "two records in a row are the same news of an item, and not
 #: News of an item's beginning -> of its end: two items of one millisecond leave two records that are the same.
 _ENDS: Final = {realtime.ITEM_ADDED: realtime.ITEM_DONE, "response.output_item.added": "response.output_item.done"}
 _BALANCED: Final = frozenset({*_ENDS, *_ENDS.values()})
+#: What ends -> what it began with, at most as often.
+_BEGINS: Final = {
+    realtime.RESPONSE_DONE: (realtime.RESPONSE_CREATED,),
+    "response.output_item.done": ("response.output_item.added",),
+    "response.content_part.done": ("response.content_part.added",),
+    realtime.ITEM_DONE: (realtime.ITEM_ADDED, realtime.ITEM_CREATED),
+}
 _NOT_OF_THE_HOST: Final = frozenset(
     {realtime.ERROR, realtime.SESSION_UPDATED, realtime.SESSION_CREATED, realtime.RESPONSE_DONE}
 )
@@ -47,6 +55,26 @@ def dispel(of: Connection) -> None:
         del of.doubts[_TWICE_SENT]
     if _TWICE_ITEM in of.doubts and _all_ended(of.events):
         del of.doubts[_TWICE_ITEM]
+
+
+def missing(of: Connection) -> Iterator[tuple[str, int]]:
+    """What a connection lacks that no proxy leaves out, with the first line that shows it."""
+    seen: Counter[str] = Counter()
+    said: set[str] = set()
+    for event, (line, _) in zip(of.events, of.places, strict=True):
+        if event.link != _CAME or event.kind != "message":
+            continue
+        seen[event.type] += 1
+        begins = _BEGINS.get(event.type)
+        what = None
+        if event.type == realtime.ERROR and isinstance(event.payload, Mapping) and "error" not in event.payload:
+            # Every release writes both, and the text says which error it was: a refusal may be lost here.
+            what = "an error whose text is not in the record behind it"
+        elif of.begun and begins is not None and seen[event.type] > sum(seen[each] for each in begins):
+            what = f"a {event.type} more than there are beginnings of one"
+        if what is not None and what not in said:
+            said.add(what)
+            yield what, line
 
 
 def doubts_of(

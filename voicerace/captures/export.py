@@ -17,17 +17,20 @@ from voicerace.wire import realtime
 __all__ = ["mermaid", "perfetto"]
 
 _PARTIES: Final = ("user", "app", "component", "proxy", "upstream")
-_SLOT: Final = len(_PARTIES) + 1
+#: Rows that a party can have.
+_LANES: Final = 1000
+_SLOT: Final = (len(_PARTIES) + 1) * _LANES
 _STREAMED: Final = (".delta", ".append", "(binary)")
 _WORD: Final = re.compile(r"[^\w.() -]")
 
 
 def perfetto(recording: Recording) -> dict[str, Any]:
-    """A recording as a Chrome trace: a row per party, a message as an event there, the active response as slices."""
-    events: list[dict[str, Any]] = [
-        {"ph": "M", "name": "thread_name", "pid": 1, "tid": number, "args": {"name": name}}
-        for number, name in enumerate((*_PARTIES, "active response"), start=1)
-    ]
+    """A recording as a Chrome trace: a row per party, a message as a slice there, the active response as slices.
+
+    Slices of one row that overlap must lie in each other, or Perfetto drops them: messages that are on their way at the
+    same time stand in further rows of their party.
+    """
+    events: list[dict[str, Any]] = []
     ledger = Ledger()
     for event in _ordered(recording):
         at = event.at_ns("proxy")
@@ -41,7 +44,7 @@ def perfetto(recording: Recording) -> dict[str, Any]:
                 "name": _name(event),
                 "cat": str(event.link),
                 "pid": 1,
-                "tid": _PARTIES.index(event.link.sender) + 1,
+                "tid": (_PARTIES.index(event.link.sender) + 1) * _LANES,
                 "ts": start / 1000,
                 "dur": max(0, end - start) / 1000,
                 "args": {"to": event.link.receiver, "observed_at": event.observed_at},
@@ -55,8 +58,27 @@ def perfetto(recording: Recording) -> dict[str, Any]:
         began = by_seq[response.created].at_ns("proxy") or 0
         ended = last if response.done is None else by_seq[response.done].at_ns("proxy") or 0
         slice_ = {"ph": "X", "name": f"response {number}", "pid": 1, "tid": _SLOT, "ts": began / 1000}
-        events.append({**slice_, "dur": (ended - began) / 1000, "args": {"done": response.done is not None}})
-    return {"traceEvents": events, "displayTimeUnit": "ms"}
+        events.append({**slice_, "dur": max(0, ended - began) / 1000, "args": {"done": response.done is not None}})
+    return {"traceEvents": [*_in_lanes(events), *events], "displayTimeUnit": "ms"}
+
+
+def _in_lanes(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put each slice into the first row of its party that is free; the names of all rows."""
+    ends: dict[int, float] = {}
+    names = {(at + 1) * _LANES: name for at, name in enumerate((*_PARTIES, "active response"))}
+    rows = dict(names)
+    for each in sorted(events, key=lambda each: each["ts"]):
+        first = each["tid"]
+        # As Perfetto reads them: in whole nanoseconds.
+        start, end = round(each["ts"] * 1000), round(each["ts"] * 1000) + round(each["dur"] * 1000)
+        while ends.get(each["tid"], 0) > start and each["tid"] < first + _LANES - 1:
+            each["tid"] += 1
+        ends[each["tid"]] = end
+        if each["tid"] != first:
+            rows[each["tid"]] = f"{names[first]} ({each['tid'] - first + 1})"
+    return [
+        {"ph": "M", "name": "thread_name", "pid": 1, "tid": tid, "args": {"name": name}} for tid, name in sorted(rows.items())
+    ]
 
 
 def mermaid(recording: Recording) -> Iterator[str]:
@@ -65,6 +87,12 @@ def mermaid(recording: Recording) -> Iterator[str]:
     yield "  participant component as host"
     yield "  participant proxy"
     yield "  participant upstream"
+    said = ["streamed pieces are left out"] if any(e.type.endswith(_STREAMED) for e in recording.events) else []
+    said += (
+        ["dashed - derived by the model of the release"] if any(e.observed_at == "derived" for e in recording.events) else []
+    )
+    if said:
+        yield f"  Note over component,upstream: {', '.join(said)}"
     for event in _ordered(recording):
         if "proxy" not in event.link or event.type.endswith(_STREAMED):
             continue

@@ -139,6 +139,8 @@ def capture_session(
         said, given, early = _flag(recording, release)
         found = answers(completed, verdict, line, early)
     counts = _counts(seen, hidden, updates_logged)
+    if told is not None and told.missed:
+        counts = {name: _at_least(count) for name, count in counts.items()}
     turns = verdict.turns if verdict is not None else ()
     # Readings may share the session's outcome and not each turn's.
     agreed_on = outcome != "unknown" and (len(turns) == 1 or told is None or told.readings == 1)
@@ -238,6 +240,10 @@ def _counts(seen: Seen, hidden: frozenset[int] | None, updates_logged: bool) -> 
     }
 
 
+def _at_least(count: Count) -> Count:
+    return count if count.kind == "unknown" else Count(count.value, "at least")
+
+
 def _nowhere(_: int) -> int:
     return 0
 
@@ -255,7 +261,7 @@ def _outcome(seen: Seen) -> tuple[str, str, Verdict | None, Recording]:
     if _unsettled(verdict, recording):
         return "unknown", f"{verdict.outcome} so far; the recording stops before the session's end", verdict, recording
     if verdict.turn is None:
-        return verdict.outcome, verdict.why if verdict.fault is not None else "no function call was seen", verdict, recording
+        return verdict.outcome, verdict.why if verdict.fault is not None else _no_turn(seen), verdict, recording
     return verdict.outcome, verdict.turn.why, verdict, recording
 
 
@@ -275,7 +281,11 @@ def _told(told: Told, recording: Recording) -> tuple[str, str, Verdict | None, R
         either = " or ".join(f"{outcome} ({why})" for outcome, why in told.outcomes.items())
         return "unknown", f"the log allows several: {either}", verdict, completed
     ((outcome, why),) = told.outcomes.items()
-    return outcome, "no function call was seen" if not verdict.turns else why, verdict, completed
+    return outcome, why if verdict.turns else _no_turn(Seen(recording)), verdict, completed
+
+
+def _no_turn(seen: Seen) -> str:
+    return "a function call was seen, but no response that holds it" if seen.calls else "no function call was seen"
 
 
 def _unsettled(verdict: Verdict, recording: Recording) -> bool:
@@ -301,6 +311,7 @@ def _derived_counts(told: Told, seen: Seen, before: Mapping[str, Count]) -> dict
     found = {}
     if told.derived is not None:
         found["response_creates"] = Count(told.creates, kind if told.creates is not None else "unknown")
+    if sure:  # else what was logged of them stands, at least so many
         if told.updates is not None and before["session_updates"] != Count(told.updates, "observed"):
             found["session_updates"] = Count(told.updates, kind)
         commits = sum(event.type == "input_audio_buffer.commit" for event in seen.sent)

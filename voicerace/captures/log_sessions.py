@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TextIO
+from typing import Final, TextIO
 
 from voicerace.captures.console import Record, read_lines, scan
 from voicerace.captures.facts import CapturedSession, Names, capture_session
@@ -19,6 +19,8 @@ from voicerace.captures.spool import Spool
 from voicerace.tables.releases import ProxyRelease
 
 __all__ = ["log_sessions", "read_log"]
+
+_LISTED: Final = 5
 
 
 def read_log(stream: TextIO) -> ProxyLog:
@@ -88,6 +90,12 @@ def _unsaid(of: LoggedSession, said: Told) -> list[str]:
         unsaid.append(f"{of.elided} payloads were cut in the log.")
     if not of.begun:
         unsaid.append("The log does not have the connection's beginning.")
+    if said.lost and of.begun and not of.quiet:
+        lines = ", ".join(str(each.line) for each in said.lost[:_LISTED]) + (", ..." if len(said.lost) > _LISTED else "")
+        word = "line" if len(said.lost) == 1 else "lines"
+        unsaid.append(f"The model cannot follow the log at {word} {lines}: what the log lacks may be why.")
+    if said.missed:
+        unsaid.append("No release's model can follow the log: a record may be missing, and no count is certain.")
     if of.quiet:
         unsaid.append("Only errors are logged: messages are not, and from 0.10.3 on a refusal is no error to the log.")
     unsaid += [f"Damaged, or mixed up: {each}. No count is certain." for each in of.doubts]

@@ -26,7 +26,7 @@ from typing import Any, Final, Literal
 from pydantic_core import from_json
 
 from voicerace.captures.console import Record, Unread
-from voicerace.captures.doubts import dispel, doubts_of
+from voicerace.captures.doubts import dispel, doubts_of, missing
 from voicerace.captures.literal import CutText, Value
 from voicerace.captures.logged import Connection, Connections, LoggedSession, Places
 from voicerace.captures.marks import marks_of
@@ -41,7 +41,12 @@ _CAME: Final = Link("upstream", "proxy")
 _ITEMS: Final = frozenset({realtime.ITEM_CREATED, realtime.ITEM_ADDED, realtime.ITEM_DONE})
 _NOTED: Final = 20
 _YEAR_2100_US: Final = 4_102_444_800_000_000
-_KEYS: Final = frozenset({"resource", "timestamp", "severityText", "severityNumber", "body", "attributes"})
+_KEYS: Final = frozenset(
+    {
+        "resource", "timestamp", "severityText", "severityNumber", "body", "attributes", "instrumentationScope", "traceId",
+        "spanId", "traceFlags",
+    }
+)  # fmt: skip
 
 #: The end of a text may be the beginning of a number only.
 _NUMBER: Final = re.compile(r"[-+.\deE]+$")
@@ -92,6 +97,8 @@ class ProxyLog:
     def feed(self, record: Record) -> None:
         """Take in the next record."""
         self.last_line = record.line_last
+        if record.fields and not _KEYS.intersection(record.fields):
+            return  # an object that somebody else printed: other output, like any line between records
         head = _head(record.fields)
         if isinstance(head, str):
             self.miss(Unread(record.line_first, record.line_last, head))
@@ -177,6 +184,8 @@ class ProxyLog:
         elif body.startswith(_ASIDE):
             to.audio |= body.startswith("input_audio_buffer.append")
             to.open_detail = detail
+            if body.startswith("upstream→client: ") and (detail is None or to.events[detail].type != kind):
+                to.doubts.setdefault("a record about a message that is not there", self.last_line)
         elif (sends := _sends(body)) is not None:
             to.updates_logged |= body.startswith(("session.update ", "FunctionCallResponse "))
             to.audio |= body.startswith("input_audio_buffer.append")
@@ -244,6 +253,8 @@ class ProxyLog:
 
     def _session(self, of: Connection, places: Mapping[str | None, Places], last: int) -> LoggedSession:
         dispel(of)
+        for doubt, line in missing(of):
+            of.doubts.setdefault(doubt, line)
         # An open connection's records could stand anywhere behind its first.
         last = of.last_line if of.closed else max(of.last_line, last)
         nearby = [places[name] for name in (None, of.name) if name in places]
@@ -285,7 +296,7 @@ def _head(fields: Mapping[str, Value]) -> _Head | str:
     """What every record of the proxy has, or why this is none."""
     time_us, body, attributes = fields.get("timestamp"), fields.get("body"), fields.get("attributes")
     if not _KEYS.intersection(fields):
-        return "an object that is no log record"
+        return "an object with nothing in it"
     if not isinstance(time_us, int) or isinstance(time_us, bool) or not 0 < time_us < _YEAR_2100_US:
         return "a log record without a usable time"
     if not isinstance(body, str):

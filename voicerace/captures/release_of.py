@@ -8,7 +8,7 @@ this kind can tell apart. What all of them agree on, in every reading of the log
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 
@@ -42,7 +42,9 @@ class Told:
         given: the release was named by the user.
         candidates: tags that are left; those of one program stand for each other.
         evidence: what speaks for it.
-        contradictions: where log and model differ, with the line; of the release given, else of the nearest.
+        contradictions: where a whole log and the model differ, with the line; of the release given, else of the nearest.
+        lost: where the model cannot follow a log that is not whole: what the log lacks may be why.
+        missed: a log that looks whole and that no release's model can follow: a record may be missing.
         derived: the recording completed, in the plainest reading, by the first candidate's model; None without one.
         readings: in how many ways that model can read the log; they differ in what is not logged.
         creates: `response.create` on which candidates and readings agree; None when they do not.
@@ -62,6 +64,8 @@ class Told:
     updates: int | None
     outcomes: dict[str, str]
     flag_agreed: bool = True
+    lost: tuple[Evidence, ...] = ()
+    missed: bool = False
 
 
 def fitting(marks: Iterable[str], sessions: Iterable[LoggedSession]) -> list[ProxyRelease]:
@@ -85,9 +89,12 @@ def told(session: LoggedSession, rows: list[ProxyRelease], given: ProxyRelease |
         rows: those of `fitting` for the whole file; none of them: the session is asked alone.
         given: the release that the user names; then only its model is asked.
     """
-    if given is not None:
-        return _told(session, [given], given, alone=False)
-    return _told(session, rows or fitting(session.marks, [session]), None, alone=not rows)
+    if given is None:
+        said = _told(session, rows or fitting(session.marks, [session]), None, alone=not rows)
+        return replace(said, missed=bool(said.contradictions))
+    said = _told(session, [given], given, alone=False)
+    # Where another release fits, it is the one given that is wrong, and not the log.
+    return replace(said, missed=bool(said.contradictions) and not fitting(session.marks, [session]))
 
 
 def _programs() -> list[ProxyRelease]:
@@ -101,7 +108,9 @@ def _told(session: LoggedSession, rows: list[ProxyRelease], given: ProxyRelease 
         return _without(session, marks)
     every = [derive_all(session.recording, row) for row in rows]
     first = every[0]
-    against = [Evidence(each.what, _line(session, each.seq)) for each in first[0].contradictions]
+    differs = [Evidence(each.what, _line(session, each.seq)) for each in first[0].contradictions]
+    whole = bool(session.recording.observed)
+    against = differs if whole else []
     if given is not None:
         against += [
             Evidence(f"{MARKS[mark].what}: not {given.tag}", line)
@@ -128,6 +137,7 @@ def _told(session: LoggedSession, rows: list[ProxyRelease], given: ProxyRelease 
         updates.pop() if len(updates) == 1 else None,
         outcomes,
         len({one[0].cleared_early for one in every}) == 1,
+        () if whole else tuple(differs),
     )
 
 
@@ -146,15 +156,18 @@ def _outcomes(readings: Sequence[Derived]) -> dict[str, str]:
 
 def _without(session: LoggedSession, marks: list[Evidence]) -> Told:
     """No program fits: what speaks against the nearest is the result."""
-    found: list[tuple[int, str, list[Evidence]]] = []
-    for row in _programs():
-        against = [Evidence(f"{MARKS[m].what}: not {row.tag}", at) for m, at in session.marks.items() if not MARKS[m].fits(row)]
-        if len(against) <= 1:
-            differs: tuple[Contradiction, ...] = derive(session.recording, row).contradictions
-            against += [Evidence(each.what, _line(session, each.seq)) for each in differs]
-        found.append((len(against), row.tag, against))
-    nearest = min(found, key=lambda each: each[0])
-    return Told(None, False, (), tuple(marks), tuple(nearest[2]), None, 0, None, None, {})
+    marked = {
+        row.tag: [Evidence(f"{MARKS[m].what}: not {row.tag}", at) for m, at in session.marks.items() if not MARKS[m].fits(row)]
+        for row in _programs()
+    }
+    fewest = min(map(len, marked.values()))
+    found: list[tuple[Evidence, ...]] = []
+    for tag, against in marked.items():
+        # What a record says of its program outweighs what does not follow.
+        if len(against) == fewest:
+            differs: tuple[Contradiction, ...] = derive(session.recording, PROXIES[tag]).contradictions
+            found.append((*against, *(Evidence(each.what, _line(session, each.seq)) for each in differs)))
+    return Told(None, False, (), tuple(marks), min(found, key=len), None, 0, None, None, {})
 
 
 def _tags(rows: Sequence[ProxyRelease]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 from voicerace.captures.console import Unread
 from voicerace.captures.facts import CapturedSession
 from voicerace.captures.questions import Answers
-from voicerace.captures.reader import Capture
+from voicerace.captures.reader import HAR, Capture
 from voicerace.captures.seen import Count
 
 __all__ = ["SCHEMA", "inspect_json", "inspect_json_text", "inspect_lines", "quantiles", "times_of"]
@@ -23,8 +23,8 @@ SCHEMA: Final = 2
 _LISTED: Final = 20
 _Time: TypeAlias = Literal["result_delay_ms", "gap_ms"]
 _TIMES: Final[dict[_Time, str]] = {
-    "result_delay_ms": "A result after its call, at the proxy",
-    "gap_ms": "response.done after the last call, at the proxy",
+    "result_delay_ms": "A result after its call",
+    "gap_ms": "response.done after the last call",
 }
 _QUANTILES: Final = {"min": 0.0, "p10": 0.1, "median": 0.5, "p90": 0.9, "max": 1.0}
 _WORDS: Final = {"observed": "", "derived": "derived ", "at least": "at least ", "unknown": "perhaps "}
@@ -96,7 +96,9 @@ def inspect_lines(capture: Capture) -> Iterator[str]:
     for name, what in _TIMES.items():
         if values := times[name]:
             found = quantiles(values)
-            yield f"{what}: {len(values)} times, " + ", ".join(f"{key} {_ms(found[key] or 0)}" for key in _QUANTILES)
+            seen = ", ".join(f"{key} {_ms(found[key] or 0)}" for key in _QUANTILES)
+            where = "in the browser" if capture.format == HAR else "at the proxy"
+            yield f"{what}, {where}: " + (f"{len(values)} times, {seen}" if len(values) > 1 else f"once, {_ms(values[0])}")
     if common:
         yield "What this capture cannot say, of every session:" if len(capture.sessions) > 1 else "What it cannot say:"
         yield from (f"  - {each}" for each in common)
@@ -271,4 +273,5 @@ def _times(times: Iterable[float | None]) -> str:
 
 
 def _ms(time: float) -> str:
-    return f"{time:.10g} ms"
+    """A time as exact as any clock of a capture is: to the microsecond."""
+    return f"{round(time, 3):.10g} ms"
