@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,23 @@ def test_does_the_model_of_another_gate_contradict_the_log(tag: str) -> None:
         assert session.release_given
         if session.told.contradictions:
             assert (session.outcome, session.response_creates.kind) == ("unknown", "unknown")
+
+
+def test_does_a_create_behind_a_result_leave_before_the_hosts_next_frame() -> None:
+    """The user's microphone is open: the log's next record behind a result is not an event of the API's, but audio."""
+    recording = pairs("0.10.0")[0].sessions[0].recording
+    events = list(recording.events)
+    at = next(n for n, each in enumerate(events) if each.link == SENT and each.type == "conversation.item.create")
+    frame = replace(events[at], sent_ns=(events[at].sent_ns or 0) + 7_000_000, payload={"type": "input_audio_buffer.append"})
+    events[at + 1 : at + 1] = [frame]
+    open_ = replace(recording, events=tuple(replace(each, seq=seq) for seq, each in enumerate(events)))
+    sent = derive(open_, PROXIES["0.10.0"]).recording.on(SENT)
+    behind = [(e.type, e.observed_at, e.sent_ns) for e in sent if (e.sent_ns or 0) >= (events[at].sent_ns or 0)][:3]
+    assert behind == [
+        ("conversation.item.create", "log", events[at].sent_ns),
+        ("response.create", "derived", events[at].sent_ns),
+        ("input_audio_buffer.append", "log", frame.sent_ns),
+    ]
 
 
 def test_are_derived_messages_marked_and_is_nothing_that_was_logged_changed() -> None:

@@ -235,6 +235,8 @@ class _Replay:
 
     def _logged(self, event: Event) -> None:
         """A send that the log has."""
+        if event.type in _AUDIO:
+            self._settle()  # the host's next frame, or a timer, caused it: all that was sent before it is sent
         self.sent_ns = max(self.sent_ns, event.sent_ns or 0)
         place = next((at for at, each in enumerate(self.expected) if _type(each[0]) == event.type), None)
         if place is not None and self._may_be_logged(self.expected[place][0]):
