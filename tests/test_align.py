@@ -10,6 +10,7 @@ from test_har import START_S, frames, har
 
 from voicerace.captures import read_capture
 from voicerace.captures.align import pairs_of
+from voicerace.cli import main
 from voicerace.errors import InputError
 from voicerace.recording import Event, read_recordings, write_recordings
 
@@ -109,6 +110,16 @@ def _later(event: Event, events: tuple[Event, ...], by_ns: int) -> Event:
         sent_ns=None if event.sent_ns is None else event.sent_ns + by_ns,
         received_ns=None if event.received_ns is None else event.received_ns + by_ns,
     )  # fmt: skip
+
+
+def test_does_it_not_matter_which_of_the_two_files_is_named_first(capsys: pytest.CaptureFixture[str]) -> None:
+    browser, log = (str(DATA / f"devtools-chromium.{end}") for end in ("har", "proxy.log"))
+    said = []
+    for first, second in ((browser, log), (log, browser)):
+        assert main(["inspect", first, "--with", second]) == 0
+        said.append(capsys.readouterr().out.splitlines()[-1])
+    assert said[0] == said[1]
+    assert "the proxy's clock less the host's" in said[0]
 
 
 def test_are_files_of_two_sessions_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from voicerace.captures import Capture, inspect_json, read_capture
 from voicerace.captures.console import Record, scan
+from voicerace.captures.copies import redacted
 from voicerace.captures.literal import Mark
 from voicerace.errors import InputError
 from voicerace.recording import Link, read_recordings
@@ -110,6 +111,41 @@ def test_does_otlp_tell_the_same(tmp_path: Path, tag: str, shape: str) -> None:
     for ours, theirs in zip(told(capture), expected, strict=True):
         assert (ours[0], ours[1], *ours[3:]) == (theirs[0], theirs[1], *theirs[3:])
         assert set(ours[2]) >= set(theirs[2])
+
+
+def one_a_line(tag: str) -> list[str]:
+    records = [otlp(each) for each in records_of(lines_of(tag))]
+    return [json.dumps({"resourceLogs": [{"resource": {}, "scopeLogs": [{"scope": {}, "logRecords": [e]}]}]}) for e in records]
+
+
+def test_is_a_record_of_another_program_in_a_collectors_file_other_output(tmp_path: Path) -> None:
+    other = {"timeUnixNano": "1795563808934026000", "severityNumber": 9, "body": {"stringValue": "up"}}
+    more = {**other, "attributes": [{"key": "http.route", "value": {"stringValue": "/"}}]}
+    line = json.dumps({"resourceLogs": [{"resource": {}, "scopeLogs": [{"scope": {}, "logRecords": [other, more]}]}]})
+    path = tmp_path / "logs.json"
+    path.write_text("".join(f"{each}\n{line}\nGET / 200\n" for each in one_a_line("0.11.1")))
+    capture = read_capture(path)
+    assert capture.unread == ()
+    assert [each[:2] for each in told(capture)] == [each[:2] for each in told(read_capture(LOGS / "0.11.1.log.gz"))]
+
+
+@pytest.mark.parametrize("shape", ["otlp", "docker", "redacted"])
+def test_is_a_line_of_json_that_is_cut_or_damaged_reported(tmp_path: Path, shape: str) -> None:
+    """Cut at the file's end, and one in the middle that lost its beginning's other half."""
+    lines = {
+        "otlp": lambda: one_a_line("0.9.4"),
+        "docker": lambda: [docker(each) for each in lines_of("0.9.4")],
+        "redacted": lambda: [*redacted(LOGS / "0.9.4.log.gz")],
+    }[shape]()
+    path = tmp_path / "logs.json"
+    for number in (len(lines) // 2, len(lines) - 1):
+        left = [*lines[:number], lines[number][: len(lines[number]) * 2 // 3], *lines[number + 1 :]]
+        path.write_text("\n".join(left))
+        capture = read_capture(path)
+        reasons = [(each.line_first, each.reason) for each in capture.unread]
+        assert (number + 1, "a line of JSON that is cut or damaged") in reasons
+        if number < len(lines) - 1:
+            assert all(count.kind in ("at least", "unknown") for of in capture.sessions for count in of.counts.values())
 
 
 @pytest.mark.parametrize("tag", ["0.9.1", "0.10.5", "0.11.1"])

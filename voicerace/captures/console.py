@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import Final, TextIO
 
 from voicerace.captures.literal import LiteralError, Mark, Value, parse_literal
-from voicerace.captures.wrapped import json_object, otlp_records, plain, unwrapped
+from voicerace.captures.wrapped import broken_json, json_object, otlp_records, plain, unwrapped
 
 __all__ = ["LINE_LIMIT", "RECORD_LIMIT", "Record", "Unread", "read_lines", "scan"]
 
@@ -141,6 +141,9 @@ class _Scan:
                     who, bare = plain(each)
                     yield from self.line(number, f"{source}{name}{who}", bare, depth + 1)
                 return
+        elif text.startswith('{"') and broken_json(text):
+            yield Unread(number, number, "a line of JSON that is cut or damaged")
+            return
         yield from self._plain_line(number, source, text)
 
     def _plain_line(self, number: int, source: str, text: str) -> Iterator[Record | Unread]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from voicerace.captures.literal import Mark, Value
 
-__all__ = ["json_object", "otlp_records", "plain", "unwrapped"]
+__all__ = ["broken_json", "json_object", "otlp_records", "plain", "unwrapped"]
 
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _CLOCK: Final = re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.,]{8,}(?:Z|[+-]\d\d:?\d\d)? ")
@@ -25,6 +25,12 @@ _KUBERNETES: Final = re.compile(r"(?:stdout|stderr) [FP] ")
 _TEXTS: Final = ("log", "MESSAGE", "message", "msg", "textPayload", "@message")
 _NAMES: Final = ("CONTAINER_NAME", "container_name", "_SYSTEMD_UNIT", "SYSLOG_IDENTIFIER", "_PID", "stream", "pod")
 _KEYS: Final = frozenset({"body", "attributes"})
+#: What a line of JSON that may hold a record, or a piece of one, has in it.
+_OURS: Final = re.compile(
+    r'"(?:resourceLogs|timeUnixNano|timestamp|body|attributes|log|MESSAGE|message|msg|textPayload|@message)"\s*:'
+)
+#: Attributes that every record of the proxy has some of: JSON that could be read and has none is another program's.
+_PROXYS: Final = frozenset({"connection_id", "direction", "message_type"})
 
 
 def plain(raw: str) -> tuple[str, str]:
@@ -56,6 +62,18 @@ def json_object(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def broken_json(text: str) -> bool:
+    """Whether a line is the beginning of a collector's JSON, or one of its lines damaged, for it cannot be read."""
+    stripped = text.strip()
+    if not stripped.startswith('{"') or _OURS.search(stripped) is None:
+        return False
+    try:
+        json.loads(stripped)
+    except (ValueError, RecursionError):
+        return True
+    return False
+
+
 def unwrapped(value: Mapping[str, Any]) -> tuple[str, str] | None:
     """The name and the text that a collector wrapped; None when this wraps no line."""
     if value.keys() >= _KEYS or "resourceLogs" in value:
@@ -73,7 +91,9 @@ def otlp_records(value: Mapping[str, Any]) -> Iterator[dict[str, Value]] | None:
     """The records of one JSON object, each with the fields that `console.dir` prints; None when it holds none."""
     if isinstance(value.get("resourceLogs"), list):
         return _of_otlp(value["resourceLogs"])
-    return iter([_marked(value)]) if value.keys() >= _KEYS and "timestamp" in value else None
+    if not (value.keys() >= _KEYS and "timestamp" in value):
+        return None
+    return iter([_marked(value)] if _is_proxys(value["attributes"]) else [])
 
 
 def _of_otlp(resources: list[Any]) -> Iterator[dict[str, Value]]:
@@ -90,7 +110,13 @@ def _of_otlp(resources: list[Any]) -> Iterator[dict[str, Value]]:
                 }
                 if record.get("traceId"):
                     fields["traceId"] = str(record["traceId"])
-                yield fields
+                if _is_proxys(fields["attributes"]):
+                    yield fields
+
+
+def _is_proxys(attributes: object) -> bool:
+    """Whether a record can be the proxy's: a collector's file holds those of other programs, too."""
+    return not isinstance(attributes, Mapping) or not _PROXYS.isdisjoint(attributes)
 
 
 def _attributes(pairs: list[Any]) -> Value:

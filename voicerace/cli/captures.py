@@ -12,10 +12,11 @@ import typer
 from tqdm import tqdm
 
 from voicerace.captures import Capture, TimeProfile, inspect_lines, read_capture
-from voicerace.captures.align import pairs_of
+from voicerace.captures.align import Aligned, pairs_of
 from voicerace.captures.compare import compare_captures, compare_lines
 from voicerace.captures.copies import FORMATS, exported, redacted
 from voicerace.captures.facts import printable
+from voicerace.captures.reader import HAR
 from voicerace.captures.show import inspect_json_text
 from voicerace.cli import options
 from voicerace.cli.printing import print_json, print_lines, writing
@@ -61,7 +62,7 @@ def inspect(
     With --times, each measured time becomes a CSV file, and the options that let a sweep draw from them are printed.
     """
     capture = reading(file, release)
-    found = [] if host is None else pairs_of(reading(host), capture)
+    found = [] if host is None else _pairs(capture, reading(host))
     profile = TimeProfile.of(capture) if times is not None else None
     given = profile.write(times) if profile is not None and times is not None else {}
     words = " ".join(f"--{name.replace('_', '-')} {text}" for name, text in given.items())
@@ -76,6 +77,12 @@ def inspect(
         if profile is not None:
             print_lines([f"For a sweep: --trials 100 {words}", *(f"  {each}" for each in profile.notes)])
     return 0
+
+
+def _pairs(capture: Capture, other: Capture) -> list[Aligned]:
+    """The sessions of both; the browser's file is the host's, whichever is named first."""
+    swapped = capture.format == HAR and other.format != HAR
+    return pairs_of(capture, other) if swapped else pairs_of(other, capture)
 
 
 def redact(
