@@ -329,6 +329,14 @@ def test_is_a_record_it_does_not_understand_counted_and_located(path: Path, brok
     assert (capture.records, only(capture).unread_records, only(capture).recording.observed) == (2, 1, ())
 
 
+def test_is_no_gap_measured_to_the_end_of_another_response(path: Path) -> None:
+    """The end of the response with the call is missing in the log: the next one is that of the response behind it."""
+    call, end = came(10, "response.function_call_arguments.done"), came(60, "response.done")
+    more = [came(100, "response.created"), came(900, "response.done"), closed(999)]
+    assert only(read(path, [opened(), came(1, "response.created"), call, end, *more])).gap_ms == (50.0,)
+    assert only(read(path, [opened(), came(1, "response.created"), call, *more])).gap_ms == ()
+
+
 def test_is_what_a_gap_of_the_log_explains_no_contradiction(path: Path) -> None:
     """Other output stands in the record of the Settings: that the model does not know of them is not the release's doing."""
     settings = log_text([host(1, "Settings")])

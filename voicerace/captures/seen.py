@@ -97,12 +97,18 @@ class Seen:
         return delays
 
     def gaps(self) -> list[float]:
-        """Per response with calls, from its last call to its end; by response id where both were captured."""
+        """Per response with calls, from its last call to its end; by response id where both were captured.
+
+        Without ids an end is that of the response before it: where another one began meanwhile, an end is missing.
+        """
         gaps: list[float] = []
         last: dict[str, Event] = {}
-        for event in self.at_proxy([*self.calls, *self.dones()]):
+        begun = [event for event in self.came if event.type == realtime.RESPONSE_CREATED]
+        for event in self.at_proxy([*self.calls, *self.dones(), *begun]):
             fields = fields_of(event)
-            if event.type in (realtime.ARGUMENTS_DONE, "FunctionCallRequest"):
+            if event.type == realtime.RESPONSE_CREATED:
+                last.pop("", None)
+            elif event.type in (realtime.ARGUMENTS_DONE, "FunctionCallRequest"):
                 last[text_of(fields.get("response_id"))] = event
             else:
                 call = last.pop(text_of(realtime.response_of(fields).get("id")), None) or last.pop("", None)
