@@ -13,7 +13,7 @@ from support.played import play
 from test_har import frames, har
 
 from voicerace.captures import Capture, inspect_json, read_capture
-from voicerace.captures.compare import compare_captures
+from voicerace.captures.compare import compare_captures, partly_kept
 from voicerace.captures.copies import exported, redacted
 from voicerace.captures.redact import Redactor
 from voicerace.cli import main
@@ -184,6 +184,26 @@ def test_does_a_comparison_count_what_changed_with_its_interval(tmp_path: Path) 
     assert found["times"]["result_delay_ms"]["a"]["median"] == 50
     same = compare_captures(read_capture(tmp_path / "a.jsonl"), read_capture(tmp_path / "a.jsonl"))
     assert all(row["low"] <= 0 <= row["high"] for row in same["shares"])
+
+
+def test_is_a_run_that_kept_some_recordings_counted_from_its_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Bad sessions are kept before others: shares of what was kept are not those of the run."""
+    for name, keep in (("all", 200), ("some", 5)):
+        words = ["sweep", "--releases", "0.9.1", "--tool-ms", "0:300:20", "--gap-ms", "150", "--keep", str(keep)]
+        assert main([*words, "--out", str(tmp_path / name)]) == 0
+    assert partly_kept(tmp_path / "all") is None
+    assert len([*(tmp_path / "some" / "recordings").iterdir()]) < 16
+    capsys.readouterr()
+    assert main(["compare", str(tmp_path / "all"), str(tmp_path / "some"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["a"]["sessions"] == found["b"]["sessions"] == 16
+    assert found["shares"]
+    for row in found["shares"]:
+        assert (row["a"], row["of_a"]) == (row["b"], row["of_b"])
+    assert {row["what"] for row in found["shares"]} >= {"outcome rejected", "outcome answered", "a refusal"}
+    assert found["times"]["gap_ms"]["b"]["count"] == 0
+    assert main(["inspect", str(tmp_path / "some")]) == 0
+    assert " of 16 trials: bad sessions are kept before others" in capsys.readouterr().out
 
 
 def test_does_a_comparison_name_every_release_that_a_log_allows() -> None:

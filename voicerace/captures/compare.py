@@ -2,23 +2,31 @@
 
 A share's difference has Newcombe's interval (hybrid score, his method 10): sessions are taken as independent draws.
 Where that is not so (a log of one user's day), it is too narrow; that is said with it.
+
+A sweep keeps a choice of its recordings, those of bad sessions before others: such a run is counted from its table.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
-from voicerace.captures.facts import CapturedSession
+import pandas as pd
+
+from voicerace.captures.facts import CapturedSession, printable
 from voicerace.captures.reader import Capture
 from voicerace.captures.show import quantiles, times_of
+from voicerace.run import Run
 from voicerace.statistics import newcombe, wilson
 from voicerace.verdict import OUTCOMES
 
-__all__ = ["ASSUMPTION", "compare_captures", "compare_lines"]
+__all__ = ["ASSUMPTION", "Trials", "compare_captures", "compare_lines", "partly_kept"]
 
 ASSUMPTION: Final = "intervals (95 %) take sessions as independent draws; with a few users or one load they are too narrow"
+_TIMES: Final = ("result_delay_ms", "gap_ms")
 #: What a session can have; None where the capture does not say, which leaves the session out of the share.
 _HAVING: Final[dict[str, Callable[[CapturedSession], bool | None]]] = {
     "a refusal": lambda of: _positive(of, "refusals"),
@@ -28,7 +36,36 @@ _HAVING: Final[dict[str, Callable[[CapturedSession], bool | None]]] = {
 }
 
 
-def compare_captures(a: Capture, b: Capture) -> dict[str, Any]:
+#: Of `_HAVING`, what a run's table has: its column, and from how many on.
+_COLUMNS: Final = {"a refusal": ("refusals", 1), "a second session.update": ("session_updates", 2)}
+
+
+@dataclass(frozen=True)
+class Trials:
+    """A run of which only some recordings were kept.
+
+    Attributes:
+        name: its folder's, printable.
+        table: a row per trial: ``release``, ``outcome``, ``refusals``, ``session_updates``.
+    """
+
+    name: str
+    table: pd.DataFrame
+
+
+def partly_kept(path: Path) -> Trials | None:
+    """The table of a run's folder that lacks some of its recordings; None for anything else.
+
+    Raises:
+        InputError: the run did not end, or its table is damaged.
+    """
+    if not (path / "table").is_dir() or not (path / "run.json").is_file():
+        return None
+    table = Run.open(path).columns("release", "outcome", "refusals", "session_updates", "recording")
+    return Trials(printable(path.name, 200), table) if (table["recording"].fillna("") == "").any() else None
+
+
+def compare_captures(a: Capture | Trials, b: Capture | Trials) -> dict[str, Any]:
     """The two side by side: per row the counts, denominators, shares, their difference and its interval."""
     rows = []
     before, after = _Tally(a), _Tally(b)
@@ -44,10 +81,7 @@ def compare_captures(a: Capture, b: Capture) -> dict[str, Any]:
         "a": before.told(),
         "b": after.told(),
         "shares": rows,
-        "times": {
-            name: {"a": quantiles(times_of(a, name)), "b": quantiles(times_of(b, name))}
-            for name in ("result_delay_ms", "gap_ms")
-        },
+        "times": {name: {"a": quantiles(before.times[name]), "b": quantiles(after.times[name])} for name in _TIMES},
         "assumption": ASSUMPTION,
     }
 
@@ -58,14 +92,20 @@ class _Tally:
     Attributes:
         outcomes: how many sessions came to each.
         having: name of `_HAVING` -> how many sessions have it, of `known` of which that can be said.
+        times: none of a run whose recordings are a choice.
     """
 
-    def __init__(self, capture: Capture) -> None:
+    def __init__(self, capture: Capture | Trials) -> None:
         self.name = capture.name
         self.outcomes: Counter[str] = Counter()
         self.having: Counter[str] = Counter()
         self.known: Counter[str] = Counter()
         self.releases: set[str] = set()
+        self.times: dict[str, list[float]] = {name: [] for name in _TIMES}
+        if isinstance(capture, Trials):
+            self._count(capture.table)
+            return
+        self.times = {name: times_of(capture, name) for name in _TIMES}
         for each in capture.sessions:
             self.outcomes[each.outcome] += 1
             self.releases.add(_proxy(each))
@@ -73,6 +113,13 @@ class _Tally:
                 found = has(each)
                 self.having[name] += found is True
                 self.known[name] += found is not None
+
+    def _count(self, table: pd.DataFrame) -> None:
+        self.outcomes.update(table["outcome"].dropna().astype(str))
+        self.releases.update(table["release"].dropna().astype(str))
+        for name, (column, least) in _COLUMNS.items():
+            known = table[column].dropna()
+            self.having[name], self.known[name] = int((known >= least).sum()), len(known)
 
     @property
     def judged(self) -> int:

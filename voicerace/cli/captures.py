@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from voicerace.captures import Capture, TimeProfile, inspect_lines, read_capture
 from voicerace.captures.align import Aligned, pairs_of
-from voicerace.captures.compare import compare_captures, compare_lines
+from voicerace.captures.compare import compare_captures, compare_lines, partly_kept
 from voicerace.captures.copies import FORMATS, exported, redacted
 from voicerace.captures.facts import printable
 from voicerace.captures.reader import HAR
@@ -73,6 +73,9 @@ def inspect(
             print(piece, end="")
     else:
         print_lines(inspect_lines(capture))
+        if (run := partly_kept(file)) is not None:
+            kept = f"{len(capture.sessions)} of {len(run.table)} trials"
+            print_lines([f"Recordings of {kept}: bad sessions are kept before others, so shares are in the run's table."])
         print_lines(printable(each.line(), 400) for each in found)
         if profile is not None:
             print_lines([f"For a sweep: --trials 100 {words}", *(f"  {each}" for each in profile.notes)])
@@ -119,7 +122,7 @@ def compare(
     as_json: options.Json = False,
 ) -> int:
     """Say what changed between two captures or runs: shares of sessions with intervals, and times."""
-    found = compare_captures(reading(a, release_a), reading(b, release_b))
+    found = compare_captures(partly_kept(a) or reading(a, release_a), partly_kept(b) or reading(b, release_b))
     if as_json:
         print_json(found)
     else:
