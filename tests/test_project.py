@@ -69,6 +69,17 @@ def test_a_wheel_brings_all_of_the_evidence() -> None:
     assert brought == {name: f"voicerace/_shipped/{name}" for name in brought}
 
 
+def test_a_source_distribution_has_all_that_is_kept_and_nothing_that_lies_around() -> None:
+    listed = PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["only-include"]
+    assert sorted(listed) == sorted({path.relative_to(ROOT).parts[0] for path in tracked()})
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    """PEP 561: without the marker a type checker takes nothing from an installed package."""
+    assert "Typing :: Typed" in PROJECT["project"]["classifiers"]
+    assert shipped("voicerace/py.typed").is_file()
+
+
 def test_nothing_names_a_machine_or_an_index() -> None:
     marks = re.compile(rb"(?<![\w.-])/(?:root|home|work|Users|opt)/|pypi\.org|registry\.npmjs|files\.pythonhosted")
     for path in tracked():
