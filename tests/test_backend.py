@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import sys
 import time
@@ -15,6 +16,7 @@ from voicerace.cli import app as cli_app
 from voicerace.cli import main
 from voicerace.conformance.compare import Difference
 from voicerace.conformance.run import Conformance
+from voicerace.conformance.running import running
 from voicerace.engines.backend import Backend
 from voicerace.engines.source import backend_version, package_of, source_hash
 from voicerace.errors import InputError
@@ -101,6 +103,27 @@ def test_one_that_does_not_come_up_says_its_last_word(tmp_path: Path, monkeypatc
     node(tmp_path, monkeypatch, dies=True)
     with pytest.raises(InputError, match="cannot find module 'tsx'"), Backend(checkout(tmp_path / "repo"), "ws://127.0.0.1:1"):
         pass
+
+
+def test_a_proxy_that_an_exchange_has_ended_is_started_again_and_all_end_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node(tmp_path, monkeypatch)
+    log = tmp_path / "proxy.log"
+    with running(checkout(tmp_path / "repo"), log) as proxy:
+        first = proxy.backend()
+        assert proxy.backend() is first, "while it lives it is not started again"
+        first._child.send_signal(signal.SIGKILL)
+        first._child.wait(timeout=5)
+        second = proxy.backend()
+        assert second.alive
+        assert second.upstream_url == first.upstream_url == proxy.upstream.url
+    children = [json.loads(line)["child"] for line in log.read_text("utf-8").splitlines()]
+    assert len(children) == 2
+    deadline = time.monotonic() + 5
+    while any(map(alive, children)) and time.monotonic() < deadline:
+        os.sched_yield()
+    assert not any(map(alive, children))
 
 
 def test_no_node_and_no_dependencies_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

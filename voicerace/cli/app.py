@@ -189,10 +189,10 @@ def releases(as_json: options.Json = False) -> int:
     return 0
 
 
-def _explorer() -> Any:
+def _drawer() -> Any:
     """What draws and shrinks exchanges; it needs hypothesis, which is there for development only."""
     try:
-        return importlib.import_module("voicerace.conformance.explore")
+        return importlib.import_module("voicerace.conformance.run_drawn")
     except ModuleNotFoundError as missing:
         raise InputError("drawn", f"{missing.name} is not installed", "the project with its extra `dev`") from None
 
@@ -217,8 +217,8 @@ def conformance(
             bar.update(done - bar.n)
 
         if drawn:
-            explored = _explorer().conform_drawn(directory, release, count=drawn, number=seed, log=log, progress=progress)
-            result, findings = explored.result, [line for each in explored.findings for line in each.lines()]
+            done = _drawer().conform_drawn(directory, release, count=drawn, number=seed, log=log, progress=progress)
+            result, findings = done.result, [line for each in done.findings for line in each.lines()]
         else:
             result = conform(directory, release, log=log, progress=progress)
     files = writing(out, lambda: result.write(out))

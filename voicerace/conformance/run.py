@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,8 +16,9 @@ from voicerace.conformance.cases import Script, scripts, sessions
 from voicerace.conformance.compare import Difference
 from voicerace.conformance.compared import ComparedProxy
 from voicerace.conformance.replay import replay
+from voicerace.conformance.running import Running, running
 from voicerace.engines.backend import Backend
-from voicerace.engines.lockstep import RunningProxy, UpstreamSocket
+from voicerace.engines.lockstep import RunningProxy
 from voicerace.engines.session import Session
 from voicerace.engines.source import backend_version, source_hash
 from voicerace.engines.virtual import VirtualEngine, simulate
@@ -139,16 +139,12 @@ def conform(
     """
     result = Conformance(*row_of(directory, release))
     cases: list[Session | Script] = [*sessions(result.release.tag), *scripts()]
-    with UpstreamSocket() as upstream, ExitStack() as running:
-        backend = running.enter_context(Backend(directory, upstream.url, log))
+    with running(directory, log) as proxy:
         for number, case in enumerate(cases):
-            if not backend.alive:
-                # The case before has ended the whole process.
-                backend = running.enter_context(Backend(directory, upstream.url, log))
             if isinstance(case, Session):
-                _session(result, f"session-{number:03d}", case, backend, upstream)
+                _session(result, f"session-{number:03d}", case, proxy)
             else:
-                run_script(result, case, backend, upstream)
+                run_script(result, case, proxy)
             if progress is not None:
                 progress(number + 1, len(cases))
     return result
@@ -167,7 +163,7 @@ def row_of(directory: Path | str, release: str | None) -> tuple[ProxyRelease, st
     return row, source
 
 
-def _session(result: Conformance, name: str, session: Session, backend: Backend, upstream: UpstreamSocket) -> None:
+def _session(result: Conformance, name: str, session: Session, proxy: Running) -> None:
     """Closed loop: the session goes on with what the proxy sends."""
 
     def play(party: ComparedProxy) -> Recording:
@@ -175,21 +171,21 @@ def _session(result: Conformance, name: str, session: Session, backend: Backend,
         party.now_ns = lambda: engine.now_ns
         return engine.run()
 
-    party, recording = _in_time(name, lambda: RunningProxy(backend.url, upstream), result.release, play)
+    url = proxy.backend().url
+    party, recording = _in_time(name, lambda: RunningProxy(url, proxy.upstream), result.release, play)
     provenance = {**session.provenance(), "proxy": f"backend:{result.source}", "case": name}
     model = judge(simulate(session))
     _note(result, name, party, provenance, judge(recording), model)
 
 
-def run_script(
-    result: Conformance, script: Script, backend: Backend, upstream: UpstreamSocket, *, scenario: str = "script"
-) -> ComparedProxy:
+def run_script(result: Conformance, script: Script, proxy: Running, *, scenario: str = "script") -> ComparedProxy:
     """Open loop: one input after the other, a millisecond apart; what came of it is noted in `result`.
 
     Raises:
         TooBusyError: the machine never was quick enough for the proxy's own timers.
     """
-    connect = partial(RunningProxy, backend.url, upstream, reachable=script.reachable)
+    backend = proxy.backend()
+    connect = partial(RunningProxy, backend.url, proxy.upstream, reachable=script.reachable)
     party, _ = _in_time(script.name, connect, result.release, partial(_play, script))
     if party.ended:
         _await_death(backend)

@@ -80,7 +80,6 @@ class _Reader:
         self.passage = Passage(recording)
         self.asked: dict[int, Asked] = {}
         self.missed: dict[int, tuple[str, str]] = {}
-        self.texts_waiting = False
         self._read(recording, release)
 
     def _read(self, recording: Recording, release: ProxyRelease) -> None:
@@ -117,7 +116,6 @@ class _Reader:
                     self.asked[event.seq] = asked
                 elif gate.sent == "function_call_output":
                     self.missed[event.seq] = (gate.result, gate.missed)
-        self.texts_waiting = gate.texts > 0
 
     # -- one finding -------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ Shapes follow `openai.types.realtime` (openai 3.54); tests validate every event 
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -260,9 +259,3 @@ def item_of(message: Mapping[str, Any]) -> Mapping[str, Any]:
     """The `item` object of an event, empty when it has none."""
     item = message.get("item")
     return item if isinstance(item, (dict, Mapping)) else {}
-
-
-def pcm_of(message: Mapping[str, Any]) -> bytes:
-    """The audio of a `response.output_audio.delta`; empty when there is none to read."""
-    delta = message.get("delta")
-    return base64.b64decode(delta) if isinstance(delta, str) else b""

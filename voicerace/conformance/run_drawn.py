@@ -1,13 +1,12 @@
 """Drawn exchanges through a checkout's proxy and its model; what differs is shrunk to the least that does.
 
-hypothesis draws and shrinks. It is a dependency of development only, so this module is imported by who explores.
+hypothesis draws and shrinks. It is a dependency of development only, so this module is imported by those who draw.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,11 +16,10 @@ from hypothesis.errors import Flaky
 from voicerace.conformance.compare import Difference
 from voicerace.conformance.drawn import drawn_scripts
 from voicerace.conformance.run import Conformance, TooBusyError, row_of, run_script
+from voicerace.conformance.running import running
 from voicerace.conformance.steps import Script, shown
-from voicerace.engines.backend import Backend
-from voicerace.engines.lockstep import UpstreamSocket
 
-__all__ = ["Explored", "Finding", "conform_drawn"]
+__all__ = ["Drawn", "Least", "conform_drawn"]
 
 #: What two differences have in common that are taken for one: the input, the link, the types on both sides.
 Kind = tuple[object, ...]
@@ -30,7 +28,7 @@ _SHRINKS = 250
 
 
 @dataclass
-class Finding:
+class Least:
     """A kind of difference: the least exchange that shows it, and what differs there."""
 
     script: Script
@@ -46,17 +44,17 @@ class Finding:
 
 
 @dataclass
-class Explored:
-    """The result of an exploration.
+class Drawn:
+    """The result of drawn exchanges.
 
     Attributes:
         result: a row per exchange, and the recordings.
-        findings: one per kind of difference.
+        findings: the least exchange of each kind of difference.
         skipped: exchanges that the machine was too busy for.
     """
 
     result: Conformance
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Least] = field(default_factory=list)
     skipped: int = 0
 
     @property
@@ -76,7 +74,7 @@ def conform_drawn(
     number: int = 0,
     log: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Explored:
+) -> Drawn:
     """Compare the proxy of a checkout with a row of the table, in `count` drawn exchanges.
 
     Args:
@@ -90,48 +88,44 @@ def conform_drawn(
     Raises:
         InputError: no proxy there, or a program that no row knows and none was named.
     """
-    explored = Explored(Conformance(*row_of(directory, release), drawn=True))
-    with UpstreamSocket() as upstream, ExitStack() as running:
-        backend = running.enter_context(Backend(directory, upstream.url, log))
+    drawn = Drawn(Conformance(*row_of(directory, release), drawn=True))
+    with running(directory, log) as proxy:
 
         def run(result: Conformance, script: Script) -> list[Difference]:
-            nonlocal backend
-            if not backend.alive:
-                backend = running.enter_context(Backend(directory, upstream.url, log))
             if progress is not None:
-                progress(explored.done, count)
-            return run_script(result, script, backend, upstream, scenario="drawn").differences
+                progress(drawn.done, count)
+            return run_script(result, script, proxy, scenario="drawn").differences
 
         known: set[Kind] = set()
-        while explored.done < count:
+        while drawn.done < count:
             # Each kind of difference ends a round of hypothesis, shrunk.
-            before = explored.done
-            found = _round(explored, run, count, number, known)
+            before = drawn.done
+            found = _round(drawn, run, count, number, known)
             number += 1
             if found is not None:
-                explored.findings.append(found)
+                drawn.findings.append(found)
                 known |= {_kind(each) for each in found.differences}
-            if explored.done == before:
+            if drawn.done == before:
                 break
-    return explored
+    return drawn
 
 
 def _round(
-    explored: Explored,
+    drawn: Drawn,
     run: Callable[[Conformance, Script], list[Difference]],
     count: int,
     number: int,
     known: set[Kind],
-) -> Finding | None:
+) -> Least | None:
     """Draw until `count` exchanges are done or one differs in a way that is not known; that one is shrunk."""
-    result = explored.result
-    least: Finding | None = None
+    result = drawn.result
+    least: Least | None = None
     wanted: Kind | None = None
     tries = 0
 
     @seed(number)
     @settings(
-        max_examples=count - explored.done,
+        max_examples=count - drawn.done,
         database=None,
         deadline=None,
         derandomize=False,
@@ -152,13 +146,13 @@ def _round(
         try:
             differences = run(into, named)
         except TooBusyError:
-            explored.skipped += wanted is None
+            drawn.skipped += wanted is None
             return
         kinds = [_kind(each) for each in differences]
         if wanted is None:
             wanted = next((kind for kind in kinds if kind not in known), None)
         if wanted is not None and wanted in kinds:
-            least = Finding(named, differences)
+            least = Least(named, differences)
             raise _DiffersError
 
     with contextlib.suppress(_DiffersError, Flaky):
