@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from support.played import play
 
 from voicerace.errors import InputError
+from voicerace.packed import Unpacked
 from voicerace.recording import LINKS, Event, Link, Recording, link, read_recordings, write_recordings
 
 TEXT = st.text(st.characters())  # lone surrogates, too: somebody's log can hold them
@@ -331,6 +332,15 @@ def test_a_missing_file_is_bad_input(tmp_path: Path) -> None:
 def test_a_folder_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=tmp_path.name):
         Recording.read(tmp_path)
+
+
+def test_what_could_not_be_opened_can_be_thrown_away(tmp_path: Path) -> None:
+    """Whoever throws it away closes it; since Python 3.13 what fails then is printed, behind the one line about the file."""
+    made = Unpacked.__new__(Unpacked)
+    with pytest.raises(FileNotFoundError):
+        made.__init__(tmp_path / "none")  # type: ignore[misc]
+    made.close()
+    assert made.closed
 
 
 def test_a_line_nested_without_end_is_bad_input(file: Path) -> None:

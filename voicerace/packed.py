@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -46,10 +47,11 @@ class Unpacked(io.RawIOBase):
 
     def __init__(self, path: Path, progress: Progress | None = None, limit: int | None = None) -> None:
         super().__init__()
+        self._opened = ExitStack()  # first: also what could not be opened is closed, when it is thrown away
         self.cut = False
         self.limit = limit
         self._path, self._progress = path, progress
-        self._file = path.open("rb")
+        self._file = self._opened.enter_context(path.open("rb"))
         self._pieces = self._unpacked()
         self._rest = memoryview(b"")
 
@@ -72,7 +74,7 @@ class Unpacked(io.RawIOBase):
         return size
 
     def close(self) -> None:
-        self._file.close()
+        self._opened.close()
         super().close()
 
     def _read(self) -> Iterator[bytes]:
