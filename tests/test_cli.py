@@ -176,3 +176,42 @@ def test_the_module_runs_and_a_closed_pipe_is_no_error() -> None:
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
     assert done.stdout.startswith("tag")
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "--release", "0.9.1", "--release", "0.9.4"], "--release: given 2 times"),
+        (["check", "--proxy", "model:0.9.1", "--junit", "a", "--junit", "b", "--junit", "c"], "--junit: given 3 times"),
+        (["serve", "proxy", "--upstream", "ws://a", "--upstream", "ws://b"], "--upstream: given 2 times"),
+    ],
+)
+def test_an_option_of_one_value_given_twice_is_not_silently_its_last(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().err == f"voicerace: error: {said}; allowed is once\n"
+
+
+def test_an_option_that_may_be_repeated_still_may(capsys: pytest.CaptureFixture[str]) -> None:
+    knobs = ["--knob", "function_output=at_once", "--knob", "binary_frames=read"]
+    assert run_json(capsys, *knobs)["outcome"]
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["check", "--proxy", "model:0.9.1", "--at-once", "2"], "at_once"),
+        (["check", "--proxy", "model:0.9.1", "--silence-s", "2"], "silence_s"),
+        (["replay", str(Path(__file__).parents[1] / "data" / "explore" / "0.9.1.json"), "--tries", "2"], "tries"),
+        (["workarounds", "--tries", "2"], "tries"),
+        (["sweep", "--tool-ms", "10", "--max-sessions", "3"], "max_sessions"),
+        (["sweep", "--tool-ms", "10", "--at-once", "3"], "at_once"),
+        (["sweep", "--tool-ms", "10", "--no-canary"], "no_canary"),
+    ],
+)
+def test_what_is_about_live_sessions_is_not_ignored_in_virtual_time(
+    words: list[str], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().err == f"voicerace: error: {name}: given for a session in virtual time; with --live\n"

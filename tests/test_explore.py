@@ -217,6 +217,10 @@ def test_messages_without_a_time_of_their_own_hide_nothing(release: str, story: 
     assert every == set(reduced.findings)
 
 
+def test_a_bound_of_one_value_is_just_that() -> None:
+    assert Bounds.of(["tool_ms=5"]).by_name["tool_ms"] == Bounds.of(["tool_ms=5:5"]).by_name["tool_ms"] == (5000, 5000)
+
+
 def test_a_limit_makes_it_incomplete() -> None:
     assert not explore("0.9.1", [("single", "return")], limit=50).told[0].complete
 

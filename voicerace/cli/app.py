@@ -23,6 +23,7 @@ from voicerace.cli.check import check
 from voicerace.cli.contract import contract
 from voicerace.cli.doctor import doctor
 from voicerace.cli.explore import explore
+from voicerace.cli.once import Verbs
 from voicerace.cli.printing import known_outcomes, plain, print_json, print_lines, writing
 from voicerace.cli.replay import replay
 from voicerace.cli.report import report
@@ -43,7 +44,7 @@ from voicerace.verdict import judge
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(
+app = Verbs(
     name="voicerace",
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -272,7 +273,9 @@ def sweep(
     seed: options.Seed = 0,
     ties: Annotated[bool, typer.Option("--ties/--no-ties", help="Look for ties: several sessions per trial.")] = True,
     keep: Annotated[int, typer.Option(metavar="N", help="Keep all recordings up to N trials; live, all.")] = 200,
-    at_once: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="Live sessions side by side, at each proxy.")] = 1,
+    at_once: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=1000, help="Live sessions side by side, at each proxy. [1]")
+    ] = None,
     max_sessions: options.MaxSessions = None,
     canary: Annotated[bool, typer.Option("--canary/--no-canary", help="Live: first a session whose end is known.")] = True,
     jobs: Annotated[int, typer.Option(metavar="N", help="Processes, -1: one per core. Live: proxies side by side.")] = 1,
@@ -288,13 +291,13 @@ def sweep(
     if targets.live:
         upstream = targets.upstream_target()
         proxies = targets.proxies(release)
-        live = LiveSweep(proxies, upstream, at_once, max_sessions, targets.address(), targets.silence_s, canary, jobs)
+        live = LiveSweep(proxies, upstream, at_once or 1, max_sessions, targets.address(), targets.silence_s, canary, jobs)
         if targets.log is not None:
             raise InputError("log", "given to a sweep", "nothing: the run's folder takes it")
         if dask is not None:
             raise InputError("dask", "given to a live sweep", "--jobs, --at-once: one clock measures it")
     else:
-        targets.refuse_in_virtual_time()
+        targets.refuse_in_virtual_time(at_once=at_once, max_sessions=max_sessions, no_canary=not canary)
     spec = {
         "releases": release or "0.9.1",
         "component": component,

@@ -42,7 +42,7 @@ def check(
             help="Plays the findings of `voicerace explore --out` too, each by its times; may be repeated.",
         ),
     ] = None,
-    at_once: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Live sessions side by side.")] = 8,
+    at_once: Annotated[int | None, typer.Option(metavar="N", min=1, max=64, help="Live sessions side by side. [8]")] = None,
     junit_file: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Where to write JUnit XML.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE.jsonl", help="Keeps the recordings of what failed.")] = None,
     as_json: options.Json = False,
@@ -65,11 +65,12 @@ def check(
     writable(junit_file, out)
     known = [each for path in findings or () for each in read_findings(path)]
     if proxy.kind == "model" and not targets.live:
+        replace(targets, proxy=()).refuse_in_virtual_time(at_once=at_once)
         report = check_virtual(proxy.name, tag, allowed, known)
     else:
         watched = replace(targets, upstream=targets.upstream or "mock") if proxy.kind == "url" else targets
         with tqdm(total=len(CASES) + len(known), unit="session", file=sys.stderr, disable=None) as bar, sigterm_interrupts():
-            report = check_live(proxy.name, tag, lambda: watched.engine(proxy), allowed, at_once, bar.update, known)
+            report = check_live(proxy.name, tag, lambda: watched.engine(proxy), allowed, at_once or 8, bar.update, known)
     # First, so that a full disk does not take what was found with it.
     if as_json:
         print_json(_record(report))

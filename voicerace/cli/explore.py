@@ -34,9 +34,7 @@ def explore(
     handler: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help=" | ".join(HANDLERS) + "; may be repeated. [the story's]")
     ] = None,
-    bounds: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=LOW:HIGH", help="A duration's interval in ms; may be repeated.")
-    ] = None,
+    bounds: options.BoundsOption = None,
     workaround: options.Workaround = None,
     max_states: Annotated[int, typer.Option(metavar="N", min=1, help="States per story and handler at most.")] = 200_000,
     jobs: Annotated[int, typer.Option(metavar="N", help="Stories side by side, each in a process; -1: one per core.")] = 1,

@@ -17,6 +17,7 @@ from voicerace.tables.scenarios import SCENARIOS
 from voicerace.tables.workarounds import WORKAROUNDS
 
 __all__ = [
+    "BoundsOption",
     "Calls",
     "ComponentTag",
     "FailOn",
@@ -67,6 +68,10 @@ Seed = Annotated[int, typer.Option(metavar="N", help="Of drawn times.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Out = Annotated[Path | None, typer.Option(metavar="PATH", help="Where to write.")]
 
+BoundsOption = Annotated[
+    list[str] | None,
+    typer.Option("--bounds", metavar="NAME=LOW:HIGH", help="A duration's interval in ms, NAME=MS: just that; may be repeated."),
+]
 FailOn = Annotated[list[str] | None, typer.Option(metavar="OUTCOME", help="Exit 1 on it; may be repeated.")]
 MaxSessions = Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many; required on a real API.")]
 

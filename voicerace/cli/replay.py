@@ -41,8 +41,8 @@ def replay(
     ],
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Which of the file's findings. [all]")] = None,
     tries: Annotated[
-        int, typer.Option(metavar="N", min=1, max=100, help="Live: play a finding so often, until it is confirmed.")
-    ] = 3,
+        int | None, typer.Option(metavar="N", min=1, max=100, help="Live: play a finding so often, until it is confirmed. [3]")
+    ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Where to write a row per finding.")] = None,
     as_json: options.Json = False,
 ) -> int:
@@ -53,10 +53,10 @@ def replay(
     findings = read_findings(finding, name)
     proxy = targets.one_proxy(findings[0].release) if targets.live else None
     if proxy is None:
-        targets.refuse_in_virtual_time()
+        targets.refuse_in_virtual_time(tries=tries)
         playing: Iterator[tuple[int, Replay]] = enumerate(map(replayed, findings))
     else:
-        playing = _live(findings, targets, proxy, tries)
+        playing = _live(findings, targets, proxy, tries or 3)
     writable(out)
     done: dict[int, Replay] = {}
     try:

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from voicerace.cli import options
+from voicerace.cli.once import Verbs
 from voicerace.cli.printing import known_outcomes
 from voicerace.cli.targets import listen_address
 from voicerace.cli.text import printable, session_line
@@ -34,7 +35,7 @@ from voicerace.verdict import judge
 
 __all__ = ["app"]
 
-app = typer.Typer()
+app = Verbs()
 
 _REALTIME = "/v1/realtime?model=gpt-realtime"
 _Listen = Annotated[str, typer.Option(metavar="[HOST:]PORT", help="Where to listen; port 0 takes a free one.")]

@@ -48,15 +48,20 @@ class Targets:
     log: Path | None
     silence_s: float | None
 
-    def refuse_in_virtual_time(self) -> None:
+    def refuse_in_virtual_time(self, **of_the_verb: object) -> None:
         """Without --live nothing else of these makes sense.
+
+        Args:
+            of_the_verb: its own options that are about live sessions only; None or False: not given.
 
         Raises:
             InputError: one of them was given.
         """
-        for name in ("proxy", "upstream", "key_from", "listen", "log", "silence_s"):
-            if getattr(self, name):
-                raise InputError(name, "given for a session in virtual time", "with --live; without it, --release alone")
+        own = {name: getattr(self, name) for name in ("proxy", "upstream", "key_from", "listen", "log", "silence_s")}
+        for name, value in {**own, **of_the_verb}.items():
+            if value:
+                alone = "; without it, --release alone" if name == "proxy" else ""
+                raise InputError(name, "given for a session in virtual time", f"with --live{alone}")
 
     def proxies(self, releases: str | None) -> list[ProxyTarget]:
         """The proxies named, else the model of every release.

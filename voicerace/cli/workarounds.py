@@ -43,13 +43,12 @@ def workarounds(
     workaround: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help=" | ".join(WORKAROUNDS) + "; may be repeated. [all]")
     ] = None,
-    bounds: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=LOW:HIGH", help="A duration's interval in ms; may be repeated.")
-    ] = None,
+    bounds: options.BoundsOption = None,
     max_states: Annotated[int, typer.Option(metavar="N", min=1, help="States per story at most.")] = 20_000,
     tries: Annotated[
-        int, typer.Option(metavar="N", min=1, max=100, help="Live: play a session so often, until it is as in the model.")
-    ] = 3,
+        int | None,
+        typer.Option(metavar="N", min=1, max=100, help="Live: play a session so often, until it is as in the model. [3]"),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where to write all of it: JSON; of --live, CSV, a row per session.")
     ] = None,
@@ -66,8 +65,8 @@ def workarounds(
     if targets.live:
         if bounds or as_json:
             raise InputError("bounds" if bounds else "json", "given with --live", "for an exploration, without --live")
-        return _tried(targets, release, names, tries, out)
-    targets.refuse_in_virtual_time()
+        return _tried(targets, release, names, tries or 3, out)
+    targets.refuse_in_virtual_time(tries=tries)
     tags = [proxy_release(each).tag for each in release or _RELEASES]
     Bounds.of((*BOUNDS, *(bounds or ())))
     writable(out)
