@@ -51,6 +51,9 @@ def test_the_interval_is_newcombes() -> None:
     # Lydersen and Laake, Statistics in Medicine 33 (2014) 2850-2875: -0.286, Newcombe's interval -0.507 to -0.026.
     low, high = paired_interval(1, 1, 7, 12)
     assert (round(low, 3), round(high, 3)) == (-0.507, -0.026)
+    # Where the two go together, half a draw in each cell is taken off what they have in common: by hand, phi is
+    # (40 * 54 - 6 * 0 - 100 / 2) / sqrt(46 * 54 * 40 * 60) = 0.864174.
+    assert paired_interval(40, 6, 0, 54) == pytest.approx((0.009742355, 0.109412051), abs=1e-8)
 
 
 @given(*[st.integers(0, 60)] * 4)

@@ -26,7 +26,7 @@ from voicerace.explore.finding import Finding
 from voicerace.explore.replay import replayed
 from voicerace.explore.search import Search
 from voicerace.explore.signature import Signature, signatures
-from voicerace.explore.situation import WIRES
+from voicerace.explore.situation import WIRES, Situation
 from voicerace.explore.stories import STORIES, session_of, stories
 from voicerace.parameters import Times
 from voicerace.recording import Link
@@ -187,6 +187,38 @@ def test_a_place_stands_for_every_situation_of_its_key(release: str, story: str,
             at = course.dated(at, moment)
             move = next(each for each in search.places.step(move.to, way.choice).moves if each.late == way.late)
             assert search.places.known[search.places.named(at)[1]] is move.to
+
+
+def reached(story: str, release: str, limit: int) -> Search:
+    """An exploration of a story's first situations."""
+    bounds = Bounds.of((), STORIES[story].bounds)
+    session = session_of(story, "return", release)
+    return explored(replace(session, times=bounds.within(session.times)), bounds, limit)[1]
+
+
+def test_a_moment_matters_until_the_last_of_all_that_was_set_in_it_must_have_happened() -> None:
+    """What `covered` forgets by: with less, times in which something can still happen would be taken for the same."""
+    for place in reached("double", "0.9.1", 1_500).places.known.values():
+        for moment, most in place.due:
+            assert place.most[moment] >= most
+        for _, moment, least in place.choices:
+            assert place.least[moment] >= least
+
+
+def test_no_turn_is_over_while_something_of_it_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its books are closed then: what came later would be the next turn's."""
+    left, turned = [], places.turned
+
+    def watching(carrier: Carrier, before: Situation, at: Situation) -> int | None:
+        books = turned(carrier, before, at)
+        if books is not None:
+            left.append({flight.kind for wire in WIRES for flight in at.queues[wire] if flight.moment is not None})
+        return books
+
+    monkeypatch.setattr(places, "turned", watching)
+    reached("text-at-call", "0.9.1", 1_500)
+    assert left
+    assert set().union(*left) <= {"InjectUserMessage", "(audio)"}
 
 
 SMALL = ("host_ms=0:30", "upstream_ms=0:30", "tool_ms=0:400", "gap_ms=0:300")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import combinations_with_replacement, product
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voicerace.explore.places import LATE_US, Move, Step
+from voicerace.explore.search import Search
 from voicerace.explore.zone import (
     FREE,
     NEW,
@@ -16,7 +19,6 @@ from voicerace.explore.zone import (
     advance,
     at_most,
     covered,
-    included,
     less_than,
     picked,
     plus,
@@ -60,6 +62,11 @@ def holds(zone: Matrix, times: tuple[int, ...]) -> bool:
     moments = (times[-1], *times)
     pairs = product(range(len(zone)), repeat=2)
     return all(zone[i][k] >= FREE or 2 * (moments[i] - moments[k]) <= zone[i][k] for i, k in pairs)
+
+
+def included(inner: Matrix, outer: Matrix) -> bool:
+    """Whether every time of one is one of the other; both canonical, over the same moments."""
+    return all(bound <= limit for row, other in zip(inner, outer, strict=True) for bound, limit in zip(row, other, strict=True))
 
 
 @given(EVENTS.filter(lambda events: len(events) <= 3))
@@ -146,3 +153,43 @@ def test_what_is_covered_can_do_nothing_more(
         for apart in (False, True):
             if advance(inner, due, moment, least[moment], apart=apart) is not None:
                 assert advance(outer, due, moment, least[moment], apart=apart) is not None
+
+
+#: Ages of one moment, in quarters, and the constants that are compared with.
+AGES = [each / 4 for each in range(17)]
+#: An interval of ages: from, to, and which of its ends are left out.
+SPANS = [
+    (low, high, above, below)
+    for low, high in combinations_with_replacement(range(4), 2)
+    for above, below in product((False, True), repeat=2)
+    if low < high or not (above or below)
+]
+
+
+def aged(span: tuple[int, int, bool, bool]) -> tuple[Matrix, list[float]]:
+    """One moment of such an age, and the ages themselves."""
+    low, high, above, below = span
+    zone = ((0, less_than(high) if below else at_most(high)), (less_than(-low) if above else at_most(-low), 0))
+    return zone, [age for age in AGES if (low < age if above else low <= age) and (age < high if below else age <= high)]
+
+
+@pytest.mark.parametrize(("least", "most"), [*combinations_with_replacement(range(4), 2)])
+def test_covered_is_what_the_theorem_says_of_one_moment(least: int, most: int) -> None:
+    """Every age of the one has an age of the other that is the same; or younger, when it may happen at both anyway; or older,
+    when it must have happened by both anyway (a≼LU, word for word)."""
+    for one, other in product(SPANS, repeat=2):
+        (inner, ages), (outer, others) = aged(one), aged(other)
+        expected = all(any(each == age or least < each < age or most < age < each for each in others) for age in ages)
+        assert covered(inner, outer, (0, least), (0, most)) == expected, (one, other)
+
+
+def test_a_reply_after_just_5_s_is_not_late_yet() -> None:
+    """As the verdict has it: later than that. The two places that a response may lead to share no time, and leave none out."""
+    wait = 9_000_000
+    before = ((0, at_most(wait)), (0, 0))
+    put = advance(before, [(1, wait)], 1, 0, apart=False)
+    assert put is not None
+    step = Step((), 1, None, None)
+    late, timely = (Search._zone(before, put, step, Move(None, (NEW, 1), late)) for late in (True, False))  # type: ignore[arg-type]
+    assert late == ((0, at_most(wait)), (less_than(-LATE_US), 0))
+    assert timely == ((0, at_most(LATE_US)), (0, 0))

@@ -73,6 +73,7 @@ def test_unknown_sessions_leave_the_denominator() -> None:
     found = summarise(frame(rows, drawn="tool_ms")).set_index("outcome")
     assert found.loc["rejected", ["count", "sessions", "judged"]].tolist() == [2, 4, 3]
     assert found.loc["rejected", "share"] == pytest.approx(2 / 3)
+    assert found.loc["rejected", ["low", "high"]].tolist() == pytest.approx(wilson(2, 3))
     assert pd.isna(found.loc["unknown", "share"])
 
 

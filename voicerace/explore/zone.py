@@ -23,7 +23,6 @@ __all__ = [
     "advance",
     "at_most",
     "covered",
-    "included",
     "less_than",
     "picked",
     "plus",
@@ -131,17 +130,8 @@ def tightened(zone: Matrix, first: int, second: int, bound: int) -> Matrix | Non
     return tuple(tuple(min(zone[i][k], plus(plus(zone[i][first], bound), zone[second][k])) for k in size) for i in size)
 
 
-def included(inner: Matrix, outer: Matrix) -> bool:
-    """Whether every time of `inner` is one of `outer`; both canonical, over the same moments."""
-    for row, other in zip(inner, outer, strict=True):
-        for bound, limit in zip(row, other, strict=True):
-            if bound > limit:
-                return False
-    return True
-
-
 def covered(inner: Matrix, outer: Matrix, least: Sequence[int], most: Sequence[int]) -> bool:
-    """Whether all that can follow from `inner` can follow from `outer`: `included`, as far as anything depends on it.
+    """Whether all that can follow from `inner` can follow from `outer`: inclusion, as far as anything depends on it.
 
     How long ago something was set matters only until it may happen (`least`), and until it must (`most`), both in µs by
     moment, 0 for now. Once more time has passed than that, more makes no difference. This is the inclusion in the abstraction
