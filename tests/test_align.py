@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from test_har import START_S, frames, har
 
 from voicerace.captures import read_capture
-from voicerace.captures.align import pairs_of
+from voicerace.captures.align import aligned, pairs_of
+from voicerace.captures.facts import CapturedSession
 from voicerace.cli import main
 from voicerace.errors import InputError
-from voicerace.recording import Event, read_recordings, write_recordings
+from voicerace.recording import Event, Link, Recording, read_recordings, write_recordings
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
 DATA = Path(__file__).with_name("data")
@@ -127,3 +129,46 @@ def test_are_files_of_two_sessions_refused(tmp_path: Path) -> None:
     other = [each for each in frames(wire, "s") if '"InjectUserMessage"' not in each["data"]]
     with pytest.raises(InputError, match="no session"):
         pairs_of(read_capture(har(tmp_path / "a.har", other)), read_capture(LOGS / "0.9.1.log.gz"))
+
+
+def view(clock: str, *events: Event) -> CapturedSession:
+    """As much of a captured session as is put on one clock."""
+    recording = Recording(events, clock=clock)
+    return SimpleNamespace(connection="c1", recording=recording, completed=recording)  # type: ignore[return-value]
+
+
+def test_are_bounds_and_times_just_what_the_messages_say() -> None:
+    """By hand: the proxy's clock is 1000 ms ahead, 10 ms to the proxy, or 2 more, and 5 to the host."""
+    up, down = Link("component", "proxy"), Link("proxy", "component")
+
+    def at(seq: int, link: Link, kind: str, sent_ms: int | None, received_ms: int | None) -> Event:
+        times = [None if each is None else each * 1_000_000 for each in (sent_ms, received_ms)]
+        return Event(seq, link, "message", times[0], times[1], {"type": kind})
+
+    host = view(
+        "monotonic",
+        at(0, up, "Settings", 0, None),
+        at(1, down, "SettingsApplied", None, 27),
+        at(2, up, "FunctionCallResponse", 50, None),
+        at(3, up, "KeepAlive", 60, None),
+    )
+    proxy = view(
+        "log",
+        at(0, up, "Settings", None, 1012),
+        at(1, down, "SettingsApplied", 1022, None),
+        at(2, up, "FunctionCallResponse", None, 1060),
+        at(3, up, "KeepAlive", None, 1061),
+        at(4, up, "KeepAlive", None, 1062),
+    )
+    found = aligned(host, proxy)
+    assert found.shared == 3, "one KeepAlive of two: nobody knows which"
+    # The quickest way up bounds it from above, and a log's whole millisecond may hide another; the way down from below.
+    assert (found.low_ms, found.high_ms, found.offset_ms, found.uncertainty_ms) == (995, 1011, 1003, 8)
+    sent = {event.type: (event.sent_ns, event.received_ns) for event in found.recording.events[:3]}
+    assert sent["FunctionCallResponse"] == (1_053_000_000, 1_060_000_000)
+    assert sent["SettingsApplied"] == (1_022_000_000, 1_030_000_000)
+    exact = aligned(host, view("monotonic", *proxy.recording.events))
+    assert (exact.low_ms, exact.high_ms) == (995, 1010)
+    # A browser's whole millisecond may be off to either side.
+    coarse = aligned(view("log", *host.recording.events), proxy)
+    assert (coarse.low_ms, coarse.high_ms) == (994, 1012)

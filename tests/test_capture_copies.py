@@ -234,3 +234,10 @@ def test_a_call_id_that_is_no_text_is_counted_like_any(tmp_path: Path) -> None:
     assert any('"call_id":["x"]' in line for line in lines)
     (tmp_path / "a.jsonl").write_text("\n".join(lines) + "\n")
     assert inspect_json(read_capture(tmp_path / "a.jsonl"))["sessions"]
+
+
+def test_is_a_key_that_is_no_word_of_a_protocol_somebodys_data() -> None:
+    copied = Redactor().value({"type": "Welcome", "Jane Roe, account 4711": {"jane@example.org": True}})
+    assert copied["type"] == "Welcome"
+    assert len(copied) == 2
+    assert not {"Jane", "4711", "example"} & set(re.split(r"\W", json.dumps(copied)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+import voicerace
 from voicerace.cli import main
 from voicerace.engines.virtual import ties
 from voicerace.recording import Recording
@@ -215,3 +217,19 @@ def test_what_is_about_live_sessions_is_not_ignored_in_virtual_time(
 ) -> None:
     assert main(words) == 2
     assert capsys.readouterr().err == f"voicerace: error: {name}: given for a session in virtual time; with --live\n"
+
+
+def test_an_interruption_while_the_libraries_load_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "pandas.py").write_text("raise KeyboardInterrupt\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    for program in (["-m", "voicerace"], ["-c", "import sys; from voicerace.__main__ import main; sys.exit(main())"]):
+        command = [sys.executable, *program, "releases"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nvoicerace: interrupted\n")
+
+
+def test_all_public_names_are_there_and_no_others() -> None:
+    assert all(getattr(voicerace, name).__module__.startswith("voicerace.") for name in voicerace.__all__)
+    assert {*voicerace.__all__} <= {*dir(voicerace)}
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = voicerace.nothing

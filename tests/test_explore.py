@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -23,9 +24,10 @@ from voicerace.explore.bounds import Bounds
 from voicerace.explore.carrier import Carrier, Minded
 from voicerace.explore.explorer import Explored, confirmed, explore, explored
 from voicerace.explore.finding import Finding
+from voicerace.explore.gate import Asked
 from voicerace.explore.replay import replayed
 from voicerace.explore.search import Search
-from voicerace.explore.signature import Signature, signatures
+from voicerace.explore.signature import Signature, _Reader, signatures
 from voicerace.explore.situation import WIRES, Situation
 from voicerace.explore.stories import STORIES, session_of, stories
 from voicerace.parameters import Times
@@ -251,6 +253,16 @@ def test_messages_without_a_time_of_their_own_hide_nothing(release: str, story: 
 
 def test_a_bound_of_one_value_is_just_that() -> None:
     assert Bounds.of(["tool_ms=5"]).by_name["tool_ms"] == Bounds.of(["tool_ms=5:5"]).by_name["tool_ms"] == (5000, 5000)
+
+
+def test_a_refusal_is_named_by_the_result_that_met_it_and_not_by_a_text_beside_it() -> None:
+    reader = _Reader.__new__(_Reader)
+    creates = [SimpleNamespace(key=key, answer="refused", answered=10 + key, names=None) for key in (1, 2)]
+    reader.passage = SimpleNamespace(ledger=SimpleNamespace(creates=creates, responses={}))  # type: ignore[assignment]
+    reader.asked = {1: Asked("user text", "item"), 2: Asked("result", "response.done")}
+    both, alone = (SimpleNamespace(outcome="rejected", events=events, submissions=1) for events in ((11, 12), (11,)))
+    assert reader.turn(both) == Signature("rejected", "unknown", "result", "response.done", 1)  # type: ignore[arg-type]
+    assert reader.turn(alone).writer == "user text"  # type: ignore[arg-type]
 
 
 def test_a_limit_makes_it_incomplete() -> None:
