@@ -15,7 +15,7 @@ from test_har import frames, har
 from voicerace.captures import Capture, inspect_json, read_capture
 from voicerace.captures.compare import compare_captures, partly_kept
 from voicerace.captures.copies import exported, redacted
-from voicerace.captures.redact import Redactor
+from voicerace.captures.redact import Redactor, redacted_har
 from voicerace.cli import main
 from voicerace.errors import InputError
 from voicerace.recording import read_recordings, write_recordings
@@ -241,3 +241,8 @@ def test_is_a_key_that_is_no_word_of_a_protocol_somebodys_data() -> None:
     assert copied["type"] == "Welcome"
     assert len(copied) == 2
     assert not {"Jane", "4711", "example"} & set(re.split(r"\W", json.dumps(copied)))
+
+
+def test_is_nothing_of_a_har_kept_that_is_somebodys_in_a_field_of_the_protocol() -> None:
+    frame = {"type": "Jane Roe", "time": "Jane Roe", "opcode": 1, "data": "{}"}
+    assert "Jane" not in redacted_har([{"_webSocketMessages": [frame]}], Redactor())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ import pytest
 
 from tests.support.client_stack import Stack
 from voicerace.captures import inspect_lines, read_capture
+from voicerace.capturing import run as capturing
 from voicerace.cli import main
 from voicerace.engines.session import Session
 from voicerace.recording import Link, Recording, read_recordings
@@ -337,3 +339,26 @@ def test_a_port_that_is_taken_is_bad_input(stack: Stack, capfd: pytest.CaptureFi
     port = stack.host_url.rpartition(":")[2]
     assert main(["capture", "--host", f"{port}=ws://127.0.0.1:1", "--", "true"]) == 2
     assert capfd.readouterr().err.startswith(f"voicerace: error: host: 127.0.0.1:{port}: ")
+
+
+@pytest.mark.parametrize(("own", "status"), [("0", 2), ("3", 3)])
+def test_a_disk_that_is_full_at_the_end_is_told_and_takes_nothing_of_what_was_recorded(
+    own: str, status: int, stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def full(path: Path, text: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    told = capturing.write_text
+
+    def until_it_is_over(path: Path, text: str) -> None:
+        (full if path.suffix == ".jsonl" else told)(path, text)
+
+    monkeypatch.setattr(capturing, "write_text", until_it_is_over)
+    out = tmp_path / "run"
+    words = client("--tool-ms", "0")
+    program = ["--", "sh", "-c", f'"$@"; exit {own}', "sh", *words[1:]]
+    assert main(["capture", *relays(stack), "--out", str(out), *program]) == status
+    assert "the sessions cannot be written: No space left on device" in capfd.readouterr().err
+    kept = [recording for path in (out / "recordings").iterdir() for recording in read_recordings(path)]
+    assert {link for each in kept for link in each.observed} == {*HOST, *UPSTREAM}
+    assert all(len(each.events) > 5 for each in kept)

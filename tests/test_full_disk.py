@@ -18,6 +18,7 @@ from voicerace.recording import Link, Recording
 ROOT = Path(__file__).parents[1]
 LOG = str(ROOT / "data" / "logs" / "levels" / "0.9.1-info.log.gz")
 WIRE = str(ROOT / "data" / "logs" / "levels" / "0.9.1-info.jsonl.gz")
+FINDINGS = str(ROOT / "data" / "explore" / "0.9.4.json")
 SAMPLE = str(ROOT / "data" / "sample-run")
 #: A verb that writes, without the name of what it writes.
 VERBS = {
@@ -30,8 +31,14 @@ VERBS = {
     "sweep": ["sweep", "--tool-ms", "10", "--out"],
     "times": ["inspect", WIRE, "--times"],
     "serve": ["serve", "upstream", "--listen", "0", "--out"],
+    "sweep live": ["sweep", "--live", "--no-canary", "--tool-ms", "10", "--gap-ms", "10", "--out"],
+    "capture": ["capture", "--host", "0=ws://127.0.0.1:9", "--out"],
+    "check": ["check", "--proxy", "model:0.9.1", "--junit"],
+    "replay": ["replay", FINDINGS, "--out"],
 }
-FOLDERS = ("sweep", "times", "serve")
+#: What stands behind the name.
+BEHIND = {"capture": ["--", "true"]}
+FOLDERS = ("sweep", "times", "serve", "sweep live", "capture")
 
 
 def full(*_: object) -> None:
@@ -42,7 +49,7 @@ def full(*_: object) -> None:
 def test_a_full_disk(verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("voicerace.files.os.fsync", full)
     out = tmp_path / "out.jsonl"
-    assert main([*VERBS[verb], str(out)]) == 2
+    assert main([*VERBS[verb], str(out), *BEHIND.get(verb, ())]) == 2
     [line] = [each for each in capsys.readouterr().err.splitlines() if each.startswith("voicerace: error")]
     assert "No space left on device" in line
     left = [each for each in tmp_path.rglob("*") if each.is_file() and each.name != ".lock"]
@@ -56,7 +63,7 @@ def test_a_disk_that_is_full_takes_nothing_of_the_file_before(
     monkeypatch.setattr("voicerace.files.os.fsync", full)
     out = tmp_path / "out.jsonl"
     out.write_text("before\n")
-    assert main([*VERBS[verb], str(out)]) == 2
+    assert main([*VERBS[verb], str(out), *BEHIND.get(verb, ())]) == 2
     assert out.read_text() == "before\n"
     assert [*tmp_path.iterdir()] == [out]
 
@@ -65,7 +72,7 @@ def test_a_disk_that_is_full_takes_nothing_of_the_file_before(
 def test_a_place_where_no_file_can_be(verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file where a folder should be: as good as read-only, and root may not write there either."""
     (tmp_path / "file").write_text("")
-    assert main([*VERBS[verb], str(tmp_path / "file" / "out.jsonl")]) == 2
+    assert main([*VERBS[verb], str(tmp_path / "file" / "out.jsonl"), *BEHIND.get(verb, ())]) == 2
     assert "Not a directory" in capsys.readouterr().err
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 

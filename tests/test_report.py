@@ -24,6 +24,7 @@ from voicerace.report import sentences
 from voicerace.report.build import Report, build
 from voicerace.report.check import faults
 from voicerace.report.exporter import PageExporter
+from voicerace.report.pdf import print_pdf
 from voicerace.sweep import Run
 
 CONSOLE = Path(__file__).parent / "data" / "console-0.9.1-refused.log"
@@ -183,6 +184,19 @@ def test_without_a_browser_there_is_no_pdf_and_no_page(
     assert main(words) == 2
     assert "no Chromium" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("printed", ["", "%PDF-1.4 half of it"])
+def test_a_browser_that_met_a_full_disk_is_not_believed(printed: str, tmp_path: Path) -> None:
+    """Chromium's exit status is 0 then, and its file empty."""
+    program, pdf = tmp_path / "chromium", tmp_path / "x.pdf"
+    program.write_text(f"""#!/bin/sh
+for word; do case $word in --print-to-pdf=*) printf '%s' '{printed}' >"${{word#--print-to-pdf=}}";; esac; done
+""")
+    program.chmod(0o755)
+    with pytest.raises(InputError, match=f"x.pdf: cut off after {len(printed)} bytes"):
+        print_pdf(str(program), tmp_path / "page.html", pdf)
+    assert [each.name for each in tmp_path.iterdir()] == ["chromium"]
 
 
 def test_what_could_not_be_read_of_a_capture_is_located(tmp_path: Path) -> None:

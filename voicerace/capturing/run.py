@@ -41,6 +41,8 @@ __all__ = ["Captured", "WatchedSession", "capture"]
 _SCHEMA: Final = 1
 #: What a command's end sets off (its sockets close, the proxy closes its own) has this long to pass.
 _GRACE_S: Final = 2.0
+#: The status of a command that ended well, when what was recorded of it cannot be written.
+_NOT_WRITTEN: Final = 2
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Captured:
 
     Attributes:
         folder: where it is.
-        status: the command's exit status; 128 + N when signal N ended it.
+        status: the command's exit status, 128 + N when signal N ended it; 2 for 0 when the sessions cannot be written.
         sessions: in the order they began.
         added_ms: what each relay added to the way of a message, by side: ``median`` and ``p99``, of how many
             ``messages`` on how many ``connections``.
@@ -117,8 +119,9 @@ def capture(
         info["status"] = clock.run(_watch(folder, specs, command, origin, listening))
         try:
             done = _finish(folder, info)
-        except OSError as error:  # a full disk: the command has ended as it has all the same
-            done = Captured(folder, info["status"], (), {}, (f"the sessions cannot be written: {error.strerror}",))
+        except OSError as error:  # a full disk: a command that failed has failed all the same
+            status = info["status"] or _NOT_WRITTEN
+            done = Captured(folder, status, (), {}, (f"the sessions cannot be written: {error.strerror}",))
         if out is None:
             point_latest(folder)
     return done

@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str) -> int:
-    line = " ".join(message.split())
+    line = text.printable(" ".join(message.split()))
     with contextlib.suppress(OSError):  # standard error may be on the same full disk
         print(f"voicerace: error: {line}", file=sys.stderr)
     return 2

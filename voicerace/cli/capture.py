@@ -30,7 +30,8 @@ def capture(
     """Run a command with relays around its proxy, record and judge every session, and exit as the command did.
 
     LISTEN is PORT (0: a free one), HOST:PORT or ws://HOST:PORT; TARGET is ws://HOST:PORT or wss://... The command finds
-    the relays in VOICERACE_HOST_URL and VOICERACE_UPSTREAM_URL. What was found goes to standard error and run.json.
+    the relays in VOICERACE_HOST_URL and VOICERACE_UPSTREAM_URL. What was found goes to standard error and run.json. Where
+    the command ended well and its sessions cannot be written, the status is 2.
     """
     from voicerace.capturing import capture as run_capture
 

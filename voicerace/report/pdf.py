@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from voicerace.errors import InputError
+from voicerace.files import write_bytes
 
 __all__ = ["browser", "print_pdf"]
 
@@ -49,6 +50,10 @@ def print_pdf(chromium: str, page: Path, pdf: Path) -> None:
             if done.returncode or not made.is_file():
                 last = (done.stderr.strip().splitlines() or ["it wrote nothing"])[-1]
                 raise InputError("pdf", f"{Path(chromium).name} failed: {last[:200]}", "print the page from a browser")
-            made.replace(pdf)
+            content = made.read_bytes()
+            # On a full disk it ends as if all were well, with an empty file or half of one.
+            if not (content.startswith(b"%PDF-") and content.rstrip().endswith(b"%%EOF")):
+                raise InputError("pdf", f"{pdf}: cut off after {len(content)} bytes", "a folder on a disk with room for it")
+            write_bytes(pdf, content)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise InputError("pdf", f"{pdf}: {error}", "a file that can be written") from None
