@@ -171,6 +171,11 @@ def test_every_open_fact_and_every_knob_has_its_page() -> None:
     assert f"--max-sessions {sessions_needed(3)} " in index
 
 
+def test_every_fact_that_no_experiment_tries_says_how_somebody_could() -> None:
+    rows = re.findall(r"^\| `(\w+)`: [^|]+ \| [^|]+ \| [^|]+ \|$", (OPEN / "README.md").read_text("utf-8"), flags=re.M)
+    assert sorted(rows) == sorted(fact.name for fact in FACTS if fact.untried)
+
+
 @pytest.mark.parametrize(("page", "code"), blocks("python"))
 def test_the_python_of_a_page_runs(page: str, code: str, elsewhere: Path) -> None:
     exec(compile(code, page, "exec"), {})
