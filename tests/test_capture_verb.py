@@ -294,7 +294,7 @@ def test_an_interrupt_from_the_terminal_comes_once(stack: Stack, tmp_path: Path)
         (["--host", "8080=ws://localhost:8080"], ["host", "port 8080 on both sides"]),
         (["--host", "[::1]:8080=ws://127.0.0.1:8080"], ["host", "port 8080 on both sides"]),
         (["--host", "0=ws://localhost:1", "--out", "/proc/nope"], ["out", "/proc/nope"]),
-        (["--host", "198.51.100.7:9000=ws://localhost:1"], ["host", "198.51.100.7:9000", "assign requested address"]),
+        (["--host", "198.51.100.7:9000=ws://localhost:1"], ["host", "198.51.100.7:9000", "a free port of this machine"]),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(
