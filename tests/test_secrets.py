@@ -169,8 +169,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 def test_a_checkouts_proxy_never_sees_the_key(how: How, home: Path, checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with Leaky(session(), how) as leaky:
         # The API misbehaves once, so the session must be the first to meet it.
-        words = ["--no-canary", "--proxy", f"backend:{checkout}", "--upstream", leaky.url, "--key-from", "MARKED_ONE", *QUICK]
-        assert main(["sweep", "--live", "--silence-s", "0.4", "--out", "run", *words]) == 0
+        words = ["--no-canary", "--proxy", f"backend:{checkout}", "--upstream", leaky.url, "--key-from", "MARKED_ONE"]
+        assert main(["sweep", "--live", "--out", "run", *words, *QUICK]) == 0
         assert leaky.keys == [MARKED], "the relay sent it in place of the child's"
     printed = capfd.readouterr()
     [log] = (home / "run").glob("proxy-*.log")
