@@ -142,7 +142,7 @@ def test_an_unknown_name_is_refused_and_a_time_without_a_workaround() -> None:
 _WORDS = """
 const let as void return new status id result name code message async await type then if e go ms state number typeof
 Promise ReturnType JSON stringify all push forEach setTimeout clearTimeout undefined
-call tool ref current sleep HOLD_MS FALLBACK_MS waiting idle silence askIn
+call tool ref current sleep HOLD_MS FALLBACK_MS waiting idle silence askIn held try finally
 """
 _KNOWN = set(_WORDS.split())
 
@@ -151,7 +151,7 @@ _KNOWN = set(_WORDS.split())
 def test_the_typescript_is_at_most_ten_lines_and_uses_the_public_api_only(name: str) -> None:
     text = WORKAROUNDS[name].typescript
     assert len(text.splitlines()) <= 10
-    code = re.sub(r"'[^']*'|(?<=`)[^`$]*", "", text)
+    code = re.sub(r"//.*|'[^']*'|(?<=`)[^`$]*", "", text)
     code = re.sub(r", tell me: ", "", code)
     words = set(re.findall(r"[A-Za-z_]\w*", code))
     assert words - _KNOWN <= set(PUBLIC_API), words - _KNOWN - set(PUBLIC_API)

@@ -70,11 +70,12 @@ const onFunctionCallRequest = async (call: FunctionCallRequest): Promise<Functio
   ({ id: call.id, result: await tool(call) });""",
     ),
     "wait-fixed": Workaround(
-        "give no result before hold_ms have passed since the request",
+        "give no result before hold_ms have passed since the function call",
         """\
 const onFunctionCallRequest = async (call: FunctionCallRequest): Promise<FunctionCallResponse> => {
-  const [result] = await Promise.all([tool(call), sleep(HOLD_MS)]);
-  return { id: call.id, result };
+  const held = sleep(HOLD_MS);
+  // A tool that throws waits, too: its error is a result like any other.
+  try { return { id: call.id, result: await tool(call) }; } finally { await held; }
 };""",
         holds="time",
         costs="every tool that is faster than hold_ms takes hold_ms; a gap longer than that is a race again",
@@ -88,8 +89,8 @@ const onAgentStateChange = (state: AgentState) => {
   if (state === 'idle') { waiting.forEach((go) => go()); waiting = []; }
 };
 const onFunctionCallRequest = async (call: FunctionCallRequest): Promise<FunctionCallResponse> => {
-  const [result] = await Promise.all([tool(call), idle(FALLBACK_MS)]);
-  return { id: call.id, result };
+  const held = idle(FALLBACK_MS);
+  try { return { id: call.id, result: await tool(call) }; } finally { await held; }
 };""",
         holds="idle",
         costs="behind a spoken or written preamble idle comes too early, or not before fallback_ms",
