@@ -31,7 +31,7 @@ SUSPICIONS: Final[dict[str, Suspicion]] = {
         "A second `response.create` for the same turn.",
     ),
     "flag-early": Suspicion(
-        "Does the proxy stop holding back before response.done, at the event that it takes for the end of the response?",
+        "Does the proxy stop holding back session.update or the user's audio before response.done, at what it takes for the end?",
         "Any timing where we clear `responseInProgress` too early",
     ),
     "update-while-active": Suspicion(

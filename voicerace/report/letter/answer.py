@@ -65,7 +65,7 @@ def _first(material: Material) -> str:
         refused = int((wrong["refusals"].fillna(0) > 0).sum())
         text += (
             f". On {release}, at {range_of(own['gap_ms'])} for the gap and tools of {range_of(own['tool_ms'])}, {bad} of {judged} computed "
-            f"sessions with them went wrong: {refused} of {judged} with a refusal, and {how(wrong)}. With a handler that returns its result "
+            f"sessions with them went wrong: {how(wrong)}; {refused} of them had a refusal. With a handler that returns its result "
             f"{well} of {well_of} went wrong at these times"
         )
     return text + "."
@@ -153,5 +153,5 @@ def _caption(shown: list[Glance]) -> str:
     told = "; ".join(f"{'line' if len(those) == 1 else 'lines'} {joined(those)} at {words}" for words, those in times.items())
     return (
         f"One line is one computed session, true to scale: {told}. A request that meets a bar is refused. "
-        "Where the same thing happens in two releases it is drawn once."
+        "Of a range of tools one is drawn. Where the same thing happens in two releases it is drawn once."
     )

@@ -102,7 +102,8 @@ def _models(material: Material) -> list[Block]:
     )
     if other := [tag for tag, program in programs.items() if program["differences"]]:
         where = list(dict.fromkeys(f"“{case}”" for program in programs.values() for case in program["differences"]))
-        sentence += f" The component's model differs from {joined(other)} in {joined(where)}."
+        case = "case called" if len(where) == 1 else "cases called"
+        sentence += f" The component's model differs from {joined(other)} in the scripted {case} {joined(where)}."
     if least:
         sentence += f" Of {joined(least)} no session of the running program is at hand."
     return [

@@ -89,17 +89,18 @@ def _cures(material: Material, release: str) -> list[Block]:
             "silence, median": f"{_seconds(cure.air_ms)} (without: {_seconds(cure.air_without_ms)})",
         }
         if effects:
-            told["every order explored"] = _explored(effects.get(cure.name))
+            told["by exploration"] = _explored(effects.get(cure.name))
         rows.append({**told, "costs": _plain(WORKAROUNDS[cure.name].costs)})
     found: list[Block] = []
     if best is None:
         words = f"**No workaround made {release} better** in the sessions computed here ({tried[0].without} of {tried[0].of} go wrong without)."
         found.append(Claim(f"cure-{release}", words, (), (release,), quiet=True))
     else:
-        found += _best(material, release, best, effects.get(best.name))
+        found += _best(material, release, best, tried, effects.get(best.name))
     caption = (
         f"Workarounds on {release}, one call with one result: gaps of {_span(tried[0].gaps_ms)}, tools of {_span(tried[0].tools_ms)}, the "
-        "network as above; computed." + (_EXPLORED if effects else "")
+        "network as above; computed. An answer can be heard in a session that goes wrong: beside a refusal, or late."
+        + (_EXPLORED if effects else "")
     )
     found.append(Table(pd.DataFrame(rows), caption))
     found += _stories(release, tried)
@@ -111,12 +112,12 @@ def _cures(material: Material, release: str) -> list[Block]:
 
 
 _EXPLORED: Final = (
-    " Every order explored: of the ways into a failure that the release has in the stories explored (named above), how many the workaround removes, leaves and "
+    " By exploration: of the ways into a failure that the release has in the stories explored (named above), how many the workaround removes, leaves and "
     "brings (data/workarounds.json)."
 )
 
 
-def _best(material: Material, release: str, best: Cure, effect: Mapping[str, Any] | None) -> list[Block]:
+def _best(material: Material, release: str, best: Cure, tried: list[Cure], effect: Mapping[str, Any] | None) -> list[Block]:
     """The workaround to take: what it did, what that rests on, what it does not cure, where it does harm."""
     words = (
         f"**{'Do' if best.bad == 0 else 'The best there is'}: {_plain(WORKAROUNDS[best.name].sentence)}** (`{best.name}`). With one call "
@@ -153,6 +154,11 @@ def _best(material: Material, release: str, best: Cure, effect: Mapping[str, Any
             f"{story_words(story)}: {each.bad} of {each.of} ({each.without} without)" for story, each in left.items()
         )
         told.append(f"**It does not cure every story.** What still goes wrong with it, at the same gaps and tools: {lines}.")
+        if helpless := [story for story in left if all(cure.stories[story].bad for cure in tried if story in cure.stories)]:
+            told.append(
+                f"None of the workarounds of this page cures {joined([story_words(story) for story in helpless])}: where it is "
+                "yours to choose, avoid it; else the proxy has to change."
+            )
     harmed = {tag: each for tag, each in worsened(material, best.name).items() if tag != release}
     if harmed:
         lines = joined(
