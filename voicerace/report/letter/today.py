@@ -156,8 +156,8 @@ def _best(material: Material, release: str, best: Cure, tried: list[Cure], effec
         told.append(f"**It does not cure every story.** What still goes wrong with it, at the same gaps and tools: {lines}.")
         if helpless := [story for story in left if all(cure.stories[story].bad for cure in tried if story in cure.stories)]:
             told.append(
-                f"None of the workarounds of this page cures {joined([story_words(story) for story in helpless])}: where it is "
-                "yours to choose, avoid it; else the proxy has to change."
+                f"**No workaround of this page cures {'this' if len(helpless) == 1 else 'these'}**: {'; '.join(map(story_words, helpless))}. "
+                "Where it is yours to choose, avoid it; else the proxy has to change."
             )
     harmed = {tag: each for tag, each in worsened(material, best.name).items() if tag != release}
     if harmed:
