@@ -204,6 +204,10 @@ def test_is_a_run_that_kept_some_recordings_counted_from_its_table(tmp_path: Pat
     assert found["times"]["gap_ms"]["b"]["count"] == 0
     assert main(["inspect", str(tmp_path / "some")]) == 0
     assert " of 16 trials: bad sessions are kept before others" in capsys.readouterr().out
+    told = tmp_path / "some" / "run.json"
+    told.write_text(json.dumps(json.loads(told.read_text("utf-8")) | {"end": None, "complete": False}), "utf-8")
+    assert main(["inspect", str(tmp_path / "some")]) == 0, "as a killed sweep leaves it"
+    assert "The run has not ended" in capsys.readouterr().out
 
 
 def test_does_a_comparison_name_every_release_that_a_log_allows() -> None:

@@ -304,7 +304,7 @@ def test_a_file_where_the_folder_should_be_is_bad_input(tmp_path: Path) -> None:
 # -- ends ------------------------------------------------------------------------------------------------------------
 
 
-def test_an_interrupted_sweep_leaves_the_chunks_that_were_done(tmp_path: Path) -> None:
+def test_an_interrupted_sweep_leaves_the_chunks_that_were_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Interrupted(Executor):
         def map(self, work: Any, numbers: Any) -> Any:
             yield work(next(iter(numbers)))
@@ -315,6 +315,12 @@ def test_an_interrupted_sweep_leaves_the_chunks_that_were_done(tmp_path: Path) -
         sweep(spec, out=tmp_path / "run", progress=False, executor=Interrupted())
     with pytest.raises(InputError, match=r"holds a run that was stopped; .*--resume"):
         sweep(spec, out=tmp_path / "run", progress=False)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "run").rename(tmp_path / "runs" / "20261130T000000Z-1")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"was stopped \(runs/20261130T000000Z-1 is one\)"):
+        sweep(spec, progress=False, resume=True)
+    (tmp_path / "runs" / "20261130T000000Z-1").rename(tmp_path / "run")
     run = Run.open(tmp_path / "run")
     assert not run.complete
     assert list(run.trials["tool_ms"]) == list(range(0, 200, 10))

@@ -92,7 +92,8 @@ def old_folder(out: Path | str | None, info: Mapping[str, Any]) -> Iterator[Path
         InputError: no folder, no run in it, one that is complete, being written, or of something else.
     """
     if out is None:
-        raise InputError("resume", "no folder", "--out with the folder of the sweep that was stopped")
+        newest = next((f" ({each} is one)" for each in sorted(Path("runs").glob("[0-9]*"), reverse=True) if _stopped(each)), "")
+        raise InputError("resume", "no folder", f"--out with the folder of the sweep that was stopped{newest}")
     folder = Path(out)
     before = read_run(folder)
     with _locked(folder):
@@ -102,6 +103,14 @@ def old_folder(out: Path | str | None, info: Mapping[str, Any]) -> Iterator[Path
             if before.get(name) != json.loads(json.dumps(info[name])):
                 raise InputError(str(folder), f"{name} differ from those of the sweep there", "the same command as before")
         yield folder
+
+
+def _stopped(folder: Path) -> bool:
+    try:
+        info = read_run(folder)
+    except InputError:
+        return False
+    return "trials" in info and not info.get("complete")
 
 
 def resumed(folder: Path) -> dict[str, Any]:

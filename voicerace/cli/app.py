@@ -108,7 +108,10 @@ def voicerace(
         print(f"voicerace {version('voicerace')}")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        verbs = sorted(each.name or each.callback.__name__ for each in app.registered_commands if each.callback)
+        verbs = sorted(
+            [each.name or each.callback.__name__ for each in app.registered_commands if each.callback]
+            + [each.name for each in app.registered_groups if each.name]
+        )
         raise InputError("command", "is missing", f"allowed are {', '.join(verbs)}; see --help")
 
 

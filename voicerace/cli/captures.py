@@ -22,6 +22,7 @@ from voicerace.cli import options
 from voicerace.cli.printing import print_json, print_lines, writing
 from voicerace.errors import InputError
 from voicerace.files import write_pieces
+from voicerace.sweep_folder import RUN, read_run
 
 __all__ = ["compare", "export", "inspect", "reading", "redact"]
 
@@ -73,13 +74,21 @@ def inspect(
             print(piece, end="")
     else:
         print_lines(inspect_lines(capture))
-        if (run := partly_kept(file)) is not None:
-            kept = f"{len(capture.sessions)} of {len(run.table)} trials"
-            print_lines([f"Recordings of {kept}: bad sessions are kept before others, so shares are in the run's table."])
+        print_lines(_choice(file, capture))
         print_lines(printable(each.line(), 400) for each in found)
         if profile is not None:
             print_lines([f"For a sweep: --trials 100 {words}", *(f"  {each}" for each in profile.notes)])
     return 0
+
+
+def _choice(file: Path, capture: Capture) -> list[str]:
+    """What the sessions of a run's folder are no fair sample of."""
+    if (file / RUN).is_file() and read_run(file).get("end") is None:
+        return ["The run has not ended: these are the recordings written so far; of a sweep, bad sessions before others."]
+    if (run := partly_kept(file)) is None:
+        return []
+    kept = f"{len(capture.sessions)} of {len(run.table)} trials"
+    return [f"Recordings of {kept}: bad sessions are kept before others, so shares are in the run's table."]
 
 
 def _pairs(capture: Capture, other: Capture) -> list[Aligned]:
