@@ -21,6 +21,7 @@ from voicerace.captures.reader import Capture
 from voicerace.captures.show import quantiles, times_of
 from voicerace.run import Run
 from voicerace.statistics import newcombe, wilson
+from voicerace.sweep_folder import RUN, TABLE
 from voicerace.verdict import OUTCOMES
 
 __all__ = ["ASSUMPTION", "Trials", "compare_captures", "compare_lines", "partly_kept"]
@@ -59,7 +60,7 @@ def partly_kept(path: Path) -> Trials | None:
     Raises:
         InputError: the run did not end, or its table is damaged.
     """
-    if not (path / "table").is_dir() or not (path / "run.json").is_file():
+    if not (path / TABLE).is_dir() or not (path / RUN).is_file():
         return None
     table = Run.open(path).columns("release", "outcome", "refusals", "session_updates", "recording")
     return Trials(printable(path.name, 200), table) if (table["recording"].fillna("") == "").any() else None

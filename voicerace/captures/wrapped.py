@@ -63,15 +63,8 @@ def json_object(text: str) -> dict[str, Any] | None:
 
 
 def broken_json(text: str) -> bool:
-    """Whether a line is the beginning of a collector's JSON, or one of its lines damaged, for it cannot be read."""
-    stripped = text.strip()
-    if not stripped.startswith('{"') or _OURS.search(stripped) is None:
-        return False
-    try:
-        json.loads(stripped)
-    except (ValueError, RecursionError):
-        return True
-    return False
+    """Whether a line that begins as JSON is the beginning of a collector's, or one of its lines damaged: it cannot be read."""
+    return _OURS.search(text) is not None and json_object(text) is None
 
 
 def unwrapped(value: Mapping[str, Any]) -> tuple[str, str] | None:
