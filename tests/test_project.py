@@ -31,34 +31,52 @@ def tracked() -> list[Path]:
     return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
 
 
-def test_the_lock_pins_every_dependency_with_hashes_and_no_address() -> None:
-    lock = (ROOT / "requirements.lock").read_text("utf-8")
-    wanted = names(PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["dev"])
-    pinned = set(re.findall(r"^([a-z0-9-]+)==", lock, flags=re.M))
-    assert wanted <= pinned
-    assert "://" not in lock
-    assert "--index-url" not in lock
-    for block in re.split(r"\n(?=[a-z0-9-]+==)", lock):
-        if "==" in block.splitlines()[0]:
+def pinned(lock: str) -> dict[str, set[str]]:
+    """Package name -> the versions that a lock of requirements/ pins (several where Pythons differ)."""
+    text = (ROOT / "requirements" / f"{lock}.lock").read_text("utf-8")
+    found: dict[str, set[str]] = {}
+    for name, version in re.findall(r"^([a-z0-9-]+)==([^ ;\\]+)", text, flags=re.M):
+        found.setdefault(name, set()).add(version)
+    return found
+
+
+def test_each_lock_pins_its_dependencies_with_hashes_and_no_address() -> None:
+    runtime = names(PROJECT["project"]["dependencies"])
+    extras = names([each for some in PROJECT["project"]["optional-dependencies"].values() for each in some]) - {"voicerace"}
+    for lock, wanted in {"installer": {"uv"}, "runtime": runtime, "dev": runtime | extras}.items():
+        text = (ROOT / "requirements" / f"{lock}.lock").read_text("utf-8")
+        assert wanted <= pinned(lock).keys()
+        assert "://" not in text
+        assert "--index-url" not in text
+        for block in re.split(r"\n(?=[a-z0-9-]+==)", text):
             assert "--hash=sha256:" in block, block.splitlines()[0]
 
 
+def test_the_runtime_lock_leaves_out_what_only_developers_need() -> None:
+    assert not pinned("runtime").keys() & {"mypy", "playwright", "openai", "dask", "distributed", "hypothesis", "jupyterlab"}
+
+
+def test_both_locks_agree_so_that_the_tests_run_what_the_report_ran() -> None:
+    dev = pinned("dev")
+    assert {name: versions for name, versions in pinned("runtime").items() if dev.get(name) != versions} == {}
+
+
 def test_the_lock_has_what_the_minimum_versions_ask_for() -> None:
-    pinned = dict(re.findall(r"^([a-z0-9-]+)==([0-9.]+)", (ROOT / "requirements.lock").read_text("utf-8"), flags=re.M))
+    locked = {name: min(versions) for name, versions in pinned("runtime").items()}
 
     def number(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(".") if part.isdigit())
 
-    assert number(pinned["nbconvert"]) >= (7, 17, 1), "older ones have known holes"
+    assert number(locked["nbconvert"]) >= (7, 17, 1), "older ones have known holes"
     for requirement in PROJECT["project"]["dependencies"]:
         name, _, least = requirement.partition(">=")
-        assert number(pinned[name]) >= number(least.split(",")[0]), requirement
+        assert number(locked[name]) >= number(least.split(",")[0]), requirement
 
 
 def test_the_environment_is_thin_and_names_the_same_python() -> None:
     text = (ROOT / "environment.yml").read_text("utf-8")
     entries = [line.strip().removeprefix("- ") for line in text.splitlines() if line.strip().startswith("- ")]
-    assert entries == ["conda-forge", f"python{PROJECT['project']['requires-python']}", "pip", "pip:", "-e ."]
+    assert entries == ["conda-forge", f"python{PROJECT['project']['requires-python']}", "pip", "pip:", "-e .[lab]"]
 
 
 def test_a_wheel_brings_all_of_the_evidence() -> None:

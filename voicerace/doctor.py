@@ -92,7 +92,7 @@ def _python() -> Finding:
 
 def _packages() -> Finding:
     """The packages of the lock where there is one (a clone), else what the project asks for at least (a wheel)."""
-    lock = Path(__file__).parents[1] / "requirements.lock"
+    lock = Path(__file__).parents[1] / "requirements" / "runtime.lock"
     if lock.is_file():
         # One lock for every Python: a package may stand there with several versions.
         pinned: dict[str, list[str]] = {}
