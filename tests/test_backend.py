@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from voicerace.cli import app as cli_app
+from voicerace.cli import conformance as conformance_verb
 from voicerace.cli import main
 from voicerace.conformance.compare import Difference
 from voicerace.conformance.run import Conformance
@@ -172,5 +172,5 @@ def test_a_difference_is_a_finding(differs: bool, tmp_path: Path, monkeypatch: p
         result.found["session-000"] = [
             Difference(3, "component: FunctionCallResponse", "proxy>upstream", (), (("response.create",),))
         ]
-    monkeypatch.setattr(cli_app, "conform", lambda *_, **__: result)
+    monkeypatch.setattr(conformance_verb, "conform", lambda *_, **__: result)
     assert main(["conformance", "--proxy", "backend:x", "--out", str(tmp_path)]) == int(differs)

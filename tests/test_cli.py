@@ -96,7 +96,6 @@ def test_every_scenario_handler_profile_and_modality_fits_the_schema(capsys: pyt
         (["run", "--seed", "x"], ["--seed"]),
         (["run", "--out", "/proc/nope/x.jsonl"], ["/proc/nope/x.jsonl"]),
         (["nope"], ["nope"]),
-        ([], ["command"]),
         (["conformance", "--proxy", "nope"], ["proxy", "backend:DIR"]),
         (["conformance", "--proxy", "backend:/proc"], ["/proc", "server.ts"]),
         (["inspect", "/proc/nope"], ["/proc/nope"]),
@@ -223,7 +222,7 @@ def test_an_interruption_while_the_libraries_load_is_one_line(tmp_path: Path) ->
     (tmp_path / "pandas.py").write_text("raise KeyboardInterrupt\n")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     for program in (["-m", "voicerace"], ["-c", "import sys; from voicerace.__main__ import main; sys.exit(main())"]):
-        command = [sys.executable, *program, "releases"]
+        command = [sys.executable, *program, "sweep"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nvoicerace: interrupted\n")
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
-import typer
 
 from voicerace.cli import main
-from voicerace.cli.app import app
+from voicerace.cli.app import VERBS
+from voicerace.cli.verbs import load
 from voicerace.contract import FACTS, sessions_needed
 from voicerace.parties.upstream_state import Knobs
 from voicerace.tables.profiles import PROFILES
@@ -22,7 +22,7 @@ from voicerace.tables.profiles import PROFILES
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("C*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.M | re.S)
-COMMANDS: Any = typer.main.get_command(app)
+COMMANDS: dict[str, Any] = {name: load(VERBS, name) for name in VERBS}
 _PROMPT = "$ .venv/bin/voicerace "
 
 #: What a command begins with, and why this test does not run it.
@@ -92,12 +92,13 @@ def test_every_command_without_a_prompt_says_why_it_is_not_run() -> None:
 
 
 def verb_of(words: list[str]) -> tuple[Any, list[str]] | None:
-    """The verb that words of a command line name, and what is behind it; None when they name none."""
-    command = COMMANDS
-    while words and hasattr(command, "commands"):
-        if words[0] not in command.commands:
+    """The verb that words of a command line name, and the words after it; None when they name none."""
+    command, commands = None, COMMANDS
+    while words and commands:
+        if words[0] not in commands:
             return None
-        command, words = command.commands[words[0]], words[1:]
+        command, words = commands[words[0]], words[1:]
+        commands = getattr(command, "commands", {})
     return command, words
 
 
@@ -189,7 +190,7 @@ def test_every_link_leads_to_a_file() -> None:
 
 def test_every_verb_is_in_the_readme_and_every_page_can_be_reached_from_it() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
-    for verb in COMMANDS.commands:
+    for verb in COMMANDS:
         assert f"`voicerace {verb}" in readme, verb
     reached = {
         (page.parent / target).resolve() for page in PAGES for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8"))

@@ -12,11 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from xml.etree import ElementTree as ET
 
-from voicerace.engines.background import play_all
-from voicerace.engines.live import Live
 from voicerace.engines.session import Session
 from voicerace.engines.virtual import simulate
 from voicerace.explore.finding import Finding
@@ -27,6 +25,9 @@ from voicerace.recording import Recording
 from voicerace.tables.checks import CASES, ERROR_FIRST, Case
 from voicerace.tables.releases import ProxyRelease, proxy_release
 from voicerace.verdict import Verdict, judge
+
+if TYPE_CHECKING:
+    from voicerace.engines.live import Live
 
 __all__ = ["WORDS", "Checked", "Report", "Wrong", "check_live", "check_virtual", "junit", "off_time"]
 
@@ -168,6 +169,8 @@ def check_live(
     Raises:
         InputError: the target does not start, or a finding is about nothing we know.
     """
+    from voicerace.engines.background import play_all  # imports websockets, which a check of a model does not need
+
     planned = sessions(release, findings)
     found: dict[int, Checked] = {}
     waiting = {number: session for number, (_, session) in enumerate(planned)}

@@ -11,14 +11,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from voicerace.errors import InputError
 from voicerace.event import LINKS, Event, Link, Payload, dump, link
 from voicerace.files import write_bytes
 from voicerace.packed import UNPACKED_LIMIT, Progress, Unpacked
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "CUT",
@@ -103,6 +104,8 @@ class Recording:
         Times are nullable Int64 nanoseconds. What is not in a row (provenance, clock, ...) travels in ``attrs``.
         """
         records = [event.to_json() for event in self.events]
+        import pandas as pd  # slow to import, and only frames need it
+
         frame = pd.DataFrame(
             {
                 "seq": pd.array([event.seq for event in self.events], dtype="Int64"),
@@ -137,6 +140,8 @@ class Recording:
         Raises:
             InputError: a column or the frame's attrs are missing.
         """
+        import pandas as pd
+
         try:
             attrs = frame.attrs["voicerace"]
             rows: list[dict[str, Any]] = frame.astype(object).to_dict("records")  # type: ignore[assignment]

@@ -31,7 +31,10 @@ def boundary(
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> int:
-    """Find where the outcome flips along the first time that is a grid (0:400:20: the first, coarse look), to 0.1 ms."""
+    """Find where the outcome changes along one time, to 0.1 ms.
+
+    The first time that is a grid (0:400:20) is searched: the grid is the first, coarse look.
+    """
     spec = SweepSpec(
         releases=release,
         component=component,

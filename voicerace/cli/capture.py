@@ -27,7 +27,9 @@ def capture(
     upstream: Annotated[str | None, typer.Option(metavar=_RELAY, help="A relay between proxy and upstream.")] = None,
     out: options.Out = None,
 ) -> int:
-    """Run a command with relays around its proxy, record and judge every session, and exit as the command did.
+    """Run a command with relays around its proxy; record and judge.
+
+    Exits with the status of the command.
 
     LISTEN is PORT (0: a free one), HOST:PORT or ws://HOST:PORT; TARGET is ws://HOST:PORT or wss://... The command finds
     the relays in VOICERACE_HOST_URL and VOICERACE_UPSTREAM_URL. What was found goes to standard error and run.json. Where

@@ -57,7 +57,7 @@ def inspect(
     times: Annotated[Path | None, typer.Option(metavar="DIR", help="Write the measured times there, for a sweep.")] = None,
     as_json: options.Json = False,
 ) -> int:
-    """Say what a capture shows, session by session, with the lines it rests on, and what it cannot say.
+    """Show what a capture contains, session by session.
 
     With --with, sessions that both files have are put on the proxy's clock; its offset is given with its uncertainty.
     With --times, each measured time becomes a CSV file, and the options that let a sweep draw from them are printed.
@@ -102,7 +102,9 @@ def redact(
     out: options.Out = None,
     keep_text: Annotated[bool, typer.Option("--keep-text", help="Keep texts; headers, cookies and queries still go.")] = False,
 ) -> int:
-    """Write a copy of a capture that is safe to send: texts, arguments, results, ids, headers and cookies replaced.
+    """Write a copy of a capture that is safe to share.
+
+    Texts, arguments, results, ids, headers and cookies are replaced.
 
     Equal things stay equal within the file; nothing compares between two files. Without --out it is printed.
     """
@@ -118,7 +120,10 @@ def export(
     release: GivenRelease = None,
     out: options.Out = None,
 ) -> int:
-    """Write one session for another tool: Chrome trace JSON for ui.perfetto.dev, or a Mermaid diagram. Types only."""
+    """Convert one session to a Chrome trace or a Mermaid diagram.
+
+    Chrome trace JSON is for ui.perfetto.dev. Only types of messages are written, no texts.
+    """
     _put([exported(reading(file, release), to, session)], out)
     return 0
 
@@ -130,7 +135,10 @@ def compare(
     release_b: Annotated[str | None, typer.Option(metavar="TAG", help="The proxy's of B.")] = None,
     as_json: options.Json = False,
 ) -> int:
-    """Say what changed between two captures or runs: shares of sessions with intervals, and times."""
+    """Compare two captures or runs: outcomes and times.
+
+    Shares of sessions have intervals.
+    """
     found = compare_captures(partly_kept(a) or reading(a, release_a), partly_kept(b) or reading(b, release_b))
     if as_json:
         print_json(found)

@@ -47,7 +47,7 @@ def check(
     out: Annotated[Path | None, typer.Option(metavar="FILE.jsonl", help="Keeps the recordings of what failed.")] = None,
     as_json: options.Json = False,
 ) -> int:
-    """Let a proxy pass sessions of every kind; exit 1 with the shortest trace when one comes to a bad end.
+    """Test a proxy for the race; exit 1 with the shortest trace.
 
     A model:TAG is checked in virtual time, anything else on real sockets with the mock API. What no proxy can avoid is
     let through: `stale` where the component's own error is the first result, `noisy` where the server asks as well.

@@ -47,7 +47,9 @@ def contract(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the recordings and contract.json there.")] = None,
     as_json: options.Json = False,
 ) -> int:
-    """Try every fact that the models rest on, one small experiment each. Exit 1 when one is broken.
+    """Test an API for the facts that the models rest on.
+
+    One small experiment per fact. Exit 1 when one is broken.
 
     Times and --knob are the mock's; an API has its own.
     """

@@ -20,7 +20,10 @@ def doctor(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where runs are to be written.")] = Path("runs"),
     as_json: options.Json = False,
 ) -> int:
-    """Look at Python, packages, Node, Chromium, ports, the key (never shown), write access, and checkouts. Exit 0."""
+    """Check Python, packages, Node, Chromium, ports and keys.
+
+    Keys are never shown.
+    """
     found = examine([options.backend_directory(each) for each in proxy or ()], out)
     if as_json:
         print_json({"schema": 1, "findings": [each.to_json() for each in found]})

@@ -41,7 +41,10 @@ def explore(
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Where to write all of it.")] = None,
     as_json: options.Json = False,
 ) -> int:
-    """Find every path to a bad outcome: every order of deliveries, tools, upstream progress and timers that times allow."""
+    """Find every order of events that leads to a bad outcome.
+
+    Orders of deliveries, tools, stages of the API and timers, within the bounds of each time.
+    """
     wanted = stories(story or (), handler or ())
     Bounds.of(bounds or ())
     writable(out)

@@ -46,7 +46,9 @@ def replay(
     out: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Where to write a row per finding.")] = None,
     as_json: options.Json = False,
 ) -> int:
-    """Play findings once more by their schedules, in virtual time or --live. Exit 1 when one does not come to what it says.
+    """Play findings of explore again, in virtual time or live.
+
+    Exit 1 when one does not come to the outcome that the file says.
 
     `order not kept`: the machine was too busy for the room that a finding leaves, which says nothing of the finding.
     """

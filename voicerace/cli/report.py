@@ -40,7 +40,10 @@ def report(
     pdf: Annotated[Path | None, typer.Option(metavar="FILE", help="Print it, too; needs a Chromium on this machine.")] = None,
     code: Annotated[bool, typer.Option("--code", help="Add the code of the notebook, folded.")] = False,
 ) -> int:
-    """Play the sessions, write the letter as one HTML file; its path is printed last."""
+    """Write the report for a customer as one HTML file.
+
+    The path of the page is printed last.
+    """
     played = {"releases": releases, "step_ms": step_ms, "map_step_ms": map_step_ms, "draws": draws, "seed": seed, "out": into}
     if run is not None and (given := [name for name, value in played.items() if value is not None]):
         name = "into" if given[0] == "out" else given[0]

@@ -35,7 +35,7 @@ def repro(
     as_json: options.Json = False,
     fail_on: options.FailOn = None,
 ) -> int:
-    """Connect, Settings, one user message, one function call, one result; on real sockets, whatever the target.
+    """Play the smallest session that can show the fault, on real sockets.
 
     The recording is kept: `runs/repro-TIME.jsonl`, or --out.
     """

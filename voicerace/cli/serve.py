@@ -16,10 +16,10 @@ from typing import Annotated, Any
 import typer
 
 from voicerace.cli import options
-from voicerace.cli.once import Verbs
 from voicerace.cli.printing import known_outcomes
 from voicerace.cli.targets import listen_address
 from voicerace.cli.text import printable, session_line
+from voicerace.cli.verbs import Verbs
 from voicerace.engines import clock
 from voicerace.engines.door import Door
 from voicerace.engines.faults import Fault
@@ -61,7 +61,10 @@ _Key = Annotated[Path | None, typer.Option("--certificate-key", metavar="FILE", 
 
 @app.callback(invoke_without_command=True)
 def serve(context: typer.Context) -> None:
-    """A server for anybody's app, SDK or proxy; every session is recorded and judged."""
+    """Run a mock Realtime API or the model of a proxy as a server.
+
+    Every session is recorded and judged.
+    """
     if context.invoked_subcommand is None:
         raise InputError("command", "is missing", "serve upstream or serve proxy; see --help")
 

@@ -8,20 +8,20 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 from voicerace.cli.options import added_option, with_options
 from voicerace.cli.printing import writable, writing
-from voicerace.engines.background import play
-from voicerace.engines.live import Live
 from voicerace.engines.session import Session
 from voicerace.engines.targets import ProxyTarget, UpstreamTarget
 from voicerace.errors import InputError
 from voicerace.recording import Recording
-from voicerace.sweep_spec import SweepSpec
 from voicerace.tables.releases import PROXIES
+
+if TYPE_CHECKING:
+    from voicerace.engines.live import Live
 
 __all__ = ["Targets", "listen_address", "played", "played_as", "sigterm_interrupts", "takes_targets"]
 
@@ -70,6 +70,8 @@ class Targets:
             releases: of the option --release or --releases; beside one running proxy it says which program that is.
         """
         if not self.proxy:
+            from voicerace.sweep_spec import SweepSpec  # imports pydantic; few verbs come here
+
             tags = SweepSpec(releases=releases or _DEFAULT).releases
             return [ProxyTarget.of(f"model:{tag}") for tag in tags]
         if releases is not None and len(self.proxy) > 1:
@@ -99,6 +101,8 @@ class Targets:
         Raises:
             InputError: its log cannot be written.
         """
+        from voicerace.engines.live import Live  # imports websockets
+
         writable(self.log)
         return Live(proxy, self.upstream_target(), log=self.log, listen=self.address(), silence_s=self.silence_s)
 
@@ -129,6 +133,8 @@ def played(targets: Targets, proxy: ProxyTarget, session: Session, file: Path | 
     Raises:
         InputError: the file cannot be written, or holds something.
     """
+    from voicerace.engines.background import play  # imports websockets
+
     if file is None:
         with sigterm_interrupts():
             return play(lambda: targets.engine(proxy), session)

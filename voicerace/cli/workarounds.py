@@ -54,7 +54,9 @@ def workarounds(
     ] = None,
     as_json: options.Json = False,
 ) -> int:
-    """Explore what an app can do about the race with the component's public API: what it removes, leaves, brings, costs.
+    """Show what an app can do today, per release, and what it costs.
+
+    Only workarounds that the public API of the component allows.
 
     With --live each workaround is tried: sessions with a proxy on real sockets, in which the plain app may fail, beside
     what the models say of them. --proxy may be repeated.

@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from voicerace.engines.background import play_all
-from voicerace.engines.live import Live
 from voicerace.engines.schedule import AT_SOCKETS_NS
 from voicerace.engines.session import Session
 from voicerace.engines.virtual import VirtualEngine
@@ -27,6 +25,9 @@ from voicerace.parameters import Times
 from voicerace.recording import Recording
 from voicerace.tables.releases import ProxyRelease
 from voicerace.verdict import judge
+
+if TYPE_CHECKING:
+    from voicerace.engines.live import Live
 
 __all__ = ["Replay", "judged", "replayed", "replays", "session_for"]
 
@@ -111,6 +112,8 @@ def replays(
     Raises:
         InputError: a finding is about nothing we know, or the proxy does not start.
     """
+    from voicerace.engines.background import play_all  # imports websockets, which a replay in virtual time does not need
+
     planned = [_planned(each) for each in findings]
     left = {number: replace(each, release=release or each.release) for number, (each, _) in enumerate(planned)}
     for number in range(1, tries + 1):

@@ -1,0 +1,85 @@
+"""The verb `conformance`: a running proxy against its model."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from tqdm import tqdm
+
+from voicerace.cli import options
+from voicerace.cli.printing import print_json, print_lines, writing
+from voicerace.conformance import conform
+from voicerace.errors import InputError
+
+__all__ = ["conformance"]
+
+
+def _drawer() -> Any:
+    """What draws and shrinks exchanges; it needs hypothesis, which is there for development only."""
+    try:
+        return importlib.import_module("voicerace.conformance.run_drawn")
+    except ModuleNotFoundError as missing:
+        raise InputError("drawn", f"{missing.name} is not installed", "the project with its extra `dev`") from None
+
+
+def conformance(
+    proxy: Annotated[str, typer.Option(metavar="backend:DIR", help="A checkout whose proxy has its dependencies.")],
+    release: Annotated[str | None, typer.Option(metavar="TAG", help="The row to compare with. [by the source's hash]")] = None,
+    drawn: Annotated[int, typer.Option(min=0, metavar="N", help="Instead of the cases: N exchanges drawn by chance.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="S", help="Where drawing begins; with --drawn.")] = 0,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where table and recordings go.")] = Path("data/conformance"),
+    log: Annotated[Path | None, typer.Option(metavar="FILE", help="Takes the proxy's output.")] = None,
+    as_json: options.Json = False,
+) -> int:
+    """Compare a running proxy with its model, message by message.
+
+    Exit 1 when they differ.
+    """
+    directory = options.backend_directory(proxy)
+    findings: list[str] = []
+    with tqdm(file=sys.stderr, unit="case", disable=None) as bar:
+
+        def progress(done: int, of: int) -> None:
+            bar.total = of
+            bar.update(done - bar.n)
+
+        if drawn:
+            done = _drawer().conform_drawn(directory, release, count=drawn, number=seed, log=log, progress=progress)
+            result, findings = done.result, [line for each in done.findings for line in each.lines()]
+        else:
+            result = conform(directory, release, log=log, progress=progress)
+    files = writing(out, lambda: result.write(out))
+    sessions = sum(row["scenario"] not in ("script", "drawn") for row in result.rows)
+    if as_json:
+        print_json(
+            {
+                "schema": 1,
+                "release": result.release.tag,
+                "source": result.source,
+                "sessions": sessions,
+                "scripts": len(result.rows) - sessions,
+                "messages": sum(row["messages"] for row in result.rows),
+                "differences": result.differences,
+                "least": findings,
+                "found": {name: [str(each) for each in found] for name, found in result.found.items()},
+                "files": [file.name for file in files],
+            }
+        )
+    else:
+        for name, found in result.found.items():
+            print_lines(f"{name}: {each}" for each in found)
+        print_lines(findings)
+        print_lines(
+            [
+                f"release        {result.release.tag} (program {result.source})",
+                f"sessions       {sessions}, and {len(result.rows) - sessions} {'drawn' if drawn else 'scripted'} exchanges",
+                f"messages       {sum(row['messages'] for row in result.rows)} of the proxy compared",
+                f"differences    {result.differences}",
+                *(f"written        {file}" for file in files),
+            ]
+        )
+    return int(result.differences > 0)

@@ -1,0 +1,81 @@
+"""The verb `run`: one session, its timeline and its verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from voicerace.cli import options, text
+from voicerace.cli.printing import known_outcomes, print_json, print_lines, writing
+from voicerace.cli.targets import Targets, played, played_as, takes_targets
+from voicerace.engines.session import Session
+from voicerace.engines.virtual import ties
+from voicerace.summary import summary
+from voicerace.verdict import judge
+
+__all__ = ["run"]
+
+
+@options.takes_times
+@takes_targets
+def run(
+    times: Mapping[str, object],
+    targets: Targets,
+    release: options.Release = None,
+    component: options.ComponentTag = None,
+    scenario: options.ScenarioName = "single",
+    handler: options.Handler = "return",
+    modality: options.Modality = "text",
+    calls: options.Calls = None,
+    preamble: options.Preamble = False,
+    idle_close: options.IdleClose = False,
+    tool_end: options.ToolEnd = "result",
+    workaround: options.Workaround = None,
+    hold_ms: options.HoldMs = None,
+    fallback_ms: options.FallbackMs = None,
+    profile: options.Profile = "loopback",
+    knob: options.Knob = None,
+    seed: options.Seed = 0,
+    out: options.Out = None,
+    as_json: options.Json = False,
+    fail_on: options.FailOn = None,
+) -> int:
+    """Play one session and judge it; --live plays it on real sockets.
+
+    A time is 50, one value per call 50,80, or a draw: uniform(20,80), lognormal(4,0.5), @file.csv.
+    """
+    known_outcomes(fail_on)
+    proxy = targets.one_proxy(release) if targets.live else None
+    if proxy is None:
+        targets.refuse_in_virtual_time()
+    session = Session.of(
+        release=played_as(proxy, release),
+        component_tag=component,
+        scenario=scenario,
+        handler=handler,
+        times=options.with_workaround_times(times, workaround, hold_ms, fallback_ms),
+        profile=profile,
+        modality=modality,
+        calls=calls,
+        preamble=preamble,
+        idle_close=idle_close,
+        tool_end=tool_end,
+        workaround=workaround,
+        knobs_given=options.knob_words(knob),
+        seed=seed,
+    )
+    tie_outcome = None
+    if proxy is not None:
+        recording = played(targets, proxy, session, out)
+    else:
+        recording, tie_outcome = ties(session, lambda each: judge(each).outcome)
+    verdict = judge(recording)
+    if out is not None:
+        writing(out, lambda: recording.write(out))
+    if as_json:
+        print_json(summary(recording, verdict, tie_outcome))
+    else:
+        print_lines([text.TIMELINE_HEAD, *text.timeline(recording)])
+        print_lines(["", *text.verdict_lines(verdict)])
+        if tie_outcome is not None:
+            print_lines([f"tie            two things meet in one instant; in the other order: {tie_outcome}"])
+    return int(verdict.outcome in (fail_on or ()))

@@ -1,0 +1,98 @@
+"""The verb `sweep`: a grid of sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from voicerace.cli import options, text
+from voicerace.cli.printing import known_outcomes, print_json, print_lines, writing
+from voicerace.cli.targets import Targets, sigterm_interrupts, takes_targets
+from voicerace.errors import InputError
+from voicerace.executors import Executor
+from voicerace.sweep import sweep as run_sweep
+from voicerace.sweep_live import LiveSweep
+from voicerace.sweep_table import counted
+
+__all__ = ["sweep"]
+
+
+@options.takes_times
+@takes_targets
+def sweep(
+    times: Mapping[str, object],
+    targets: Targets,
+    release: Annotated[str | None, typer.Option("--releases", metavar="TAGS", help="Tags with commas, or all. [0.9.1]")] = None,
+    component: options.ComponentTag = None,
+    scenarios: Annotated[str, typer.Option(help="With commas, or all.")] = "single",
+    handlers: Annotated[str, typer.Option(help="With commas, or all.")] = "return",
+    modalities: Annotated[str, typer.Option(help="With commas, or all.")] = "text",
+    calls: Annotated[str, typer.Option(metavar="N,N", help="Function calls in one response (parallel).")] = "",
+    profile: options.Profile = "loopback",
+    knob: options.Knob = None,
+    trials: Annotated[int, typer.Option(metavar="N", help="Sessions per cell, when a time is drawn or with --live.")] = 1,
+    seed: options.Seed = 0,
+    ties: Annotated[bool, typer.Option("--ties/--no-ties", help="Look for ties: several sessions per trial.")] = True,
+    keep: Annotated[int, typer.Option(metavar="N", help="Keep all recordings up to N trials; live, all.")] = 200,
+    at_once: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=1000, help="Live sessions side by side, at each proxy. [1]")
+    ] = None,
+    max_sessions: options.MaxSessions = None,
+    canary: Annotated[bool, typer.Option("--canary/--no-canary", help="Live: first a session whose end is known.")] = True,
+    jobs: Annotated[int, typer.Option(metavar="N", help="Processes, -1: one per core. Live: proxies side by side.")] = 1,
+    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A dask scheduler plays it: tcp://HOST:PORT.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the stopped or killed sweep in --out.")] = False,
+    out: options.Out = None,
+    fail_on: options.FailOn = None,
+    as_json: options.Json = False,
+) -> int:
+    """Play a grid of sessions and summarise the outcomes.
+
+    Any time may be a grid: 0:400:10. Writes the run folder.
+    """
+    known_outcomes(fail_on)
+    live = None
+    if targets.live:
+        upstream = targets.upstream_target()
+        proxies = targets.proxies(release)
+        live = LiveSweep(proxies, upstream, at_once or 1, max_sessions, targets.address(), targets.silence_s, canary, jobs)
+        if targets.log is not None:
+            raise InputError("log", "given to a sweep", "nothing: the run's folder takes it")
+        if dask is not None:
+            raise InputError("dask", "given to a live sweep", "--jobs, --at-once: one clock measures it")
+    else:
+        targets.refuse_in_virtual_time(at_once=at_once, max_sessions=max_sessions, no_canary=not canary)
+    spec = {
+        "releases": release or "0.9.1",
+        "component": component,
+        "scenarios": scenarios,
+        "handlers": handlers,
+        "modalities": modalities,
+        "calls": calls or (),
+        "times": dict(times),
+        "profile": profile,
+        "knobs": dict(options.knob_words(knob)),
+        "trials": trials,
+        "seed": seed,
+        "ties": ties,
+        "keep": keep,
+    }
+    with sigterm_interrupts():
+        executor = Executor(1 if live is not None else jobs, dask)
+        done = writing(out or Path("runs"), lambda: run_sweep(spec, out=out, live=live, resume=resume, executor=executor))
+    who, trials = "release" if live is None else "proxy", done.info["trials"]["done"]
+    counts = done.outcomes.groupby([who, "outcome"], sort=False)["trials"].sum()
+    if as_json:
+        found = [{who: name, "outcome": outcome, "trials": int(n)} for (name, outcome), n in counts.items()]
+        print_json({"schema": 1, "run": str(done.folder), "trials": trials, "outcomes": found, "all_alike": done.all_alike})
+    else:
+        print_lines(f"{name:<18}{outcome:<13}{n:>8}" for (name, outcome), n in counts.items())
+        faults = sorted(counted(done.folder, "fault").items(), key=lambda each: -each[1])
+        print_lines(f"fault, {n} times: {text.printable(reason)}" for reason, n in faults)
+        if done.all_alike is not None:
+            print_lines([text.all_alike(done.all_alike)])
+        print_lines([f"{trials} trials in {done.folder}"])
+    return int(done.outcomes["outcome"].isin(fail_on or ()).any())

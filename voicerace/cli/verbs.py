@@ -1,0 +1,96 @@
+"""How verbs become commands: each in a module of its own, which is imported when the verb is called.
+
+`voicerace --help` imports no verb: it prints the summaries of the table that `group` was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, Final, NamedTuple, TypeVar
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from voicerace.errors import InputError
+
+__all__ = ["Verb", "Verbs", "group", "load"]
+
+_Of = TypeVar("_Of", bound=Callable[..., Any])
+
+
+#: `capture` passes the words after its own options on to the command that it runs.
+_SETTINGS: Final[dict[str, dict[str, Any]]] = {"capture": {"context_settings": {"allow_interspersed_args": False}}}
+
+
+class Verb(NamedTuple):
+    """Where a verb is defined, and what it does.
+
+    Attributes:
+        place: ``module:name`` below `voicerace.cli`; the name of a function, or of a `typer.Typer` with verbs of its own.
+        summary: one sentence for the list of verbs; the first sentence of the function's docstring.
+        panel: the heading under which the list shows it.
+    """
+
+    place: str
+    summary: str
+    panel: str
+
+
+class _Command(TyperCommand):
+    """A command that refuses a single-value option that is given twice, of which the last would silently count."""
+
+    def make_parser(self, ctx: Any) -> Any:
+        parser = super().make_parser(ctx)
+        parse = parser.parse_args
+
+        def parse_args(args: list[str]) -> Any:
+            options, rest, order = parse(args)
+            for each in order:
+                times = order.count(each)
+                if times > 1 and not getattr(each, "multiple", True):
+                    raise InputError(max(each.opts, key=len), f"given {times} times", "allowed is once")
+            return options, rest, order
+
+        parser.parse_args = parse_args  # type: ignore[method-assign]  # the parser's class is private to typer
+        return parser
+
+
+class Verbs(typer.Typer):
+    """A group of verbs in one module, whose commands are of the same kind."""
+
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[_Of], _Of]:
+        return super().command(name, **{"cls": _Command, **settings})
+
+
+def load(verbs: Mapping[str, Verb], name: str) -> Any:
+    """Import a verb and make its command."""
+    module, _, attribute = verbs[name].place.partition(":")
+    found = getattr(import_module(f"voicerace.cli.{module}"), attribute)
+    if not isinstance(found, typer.Typer):
+        app = Verbs(add_completion=False)
+        app.command(name, **_SETTINGS.get(name, {}))(found)
+        found = app
+    command = typer.main.get_command(found)
+    command.name = name
+    return command
+
+
+def group(verbs: Mapping[str, Verb]) -> type[TyperGroup]:
+    """A class of command groups whose commands are `verbs`; each is imported when it is called or asked for its options."""
+
+    class Lazy(TyperGroup):
+        def list_commands(self, ctx: Any) -> list[str]:
+            return list(verbs)
+
+        def get_command(self, ctx: Any, name: str) -> Any:
+            if name not in verbs:
+                return None
+            verb = verbs[name]
+            return TyperCommand(name, help=verb.summary, rich_help_panel=verb.panel)
+
+        def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+            name, stub, rest = super().resolve_command(ctx, args)
+            return (name, stub, rest) if stub is None else (name, load(verbs, str(name)), rest)
+
+    return Lazy
