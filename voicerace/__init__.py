@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from voicerace.sweep import Run
     from voicerace.verdict import Turn, Verdict, judge
 
+#: Read by the build, so that it stands once.
+__version__ = "0.1.0"
+
 __all__ = [
     "Event",
     "InputError",
@@ -23,6 +26,7 @@ __all__ = [
     "Session",
     "Turn",
     "Verdict",
+    "__version__",
     "judge",
     "read_recordings",
     "simulate",

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from voicerace import __version__
 from voicerace.cli.verbs import Verb, group
 from voicerace.errors import InputError
 
@@ -45,17 +46,24 @@ VERBS: Final[dict[str, Verb]] = {
     "doctor": Verb("doctor:doctor", "Check Python, packages, Node, Chromium, ports and keys.", _SETUP),
 }
 
-app = typer.Typer(name="voicerace", cls=group(VERBS), pretty_exceptions_enable=False)
+#: rich formats help for people; importing it costs as much as all of typer, which a pipe need not pay.
+_MARKUP: Final = "rich" if sys.stdout.isatty() or "FORCE_COLOR" in os.environ else None
+
+app = typer.Typer(name="voicerace", cls=group(VERBS), rich_markup_mode=_MARKUP, pretty_exceptions_enable=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words == ["--version"]:  # here, because typer imports pydantic to read any option
+        print(f"voicerace {__version__}")
+        return 0
     command = typer.main.get_command(app)
     if arguments is None and "_VOICERACE_COMPLETE" in os.environ:
         command(prog_name="voicerace")  # answers the shell's completion and exits
     try:
         # Not `command.main`: it keeps Ctrl-C and a closed pipe to itself.
-        with command.make_context("voicerace", list(sys.argv[1:] if arguments is None else arguments)) as context:
+        with command.make_context("voicerace", words) as context:
             status = command.invoke(context)
         # Here, where it can be reported: on the way out the interpreter could only complain.
         sys.stdout.flush()
@@ -106,9 +114,7 @@ def voicerace(
 ) -> Any:
     """When does a Realtime API refuse a response around a function call?"""
     if show_version:
-        from importlib.metadata import version
-
-        print(f"voicerace {version('voicerace')}")
+        print(f"voicerace {__version__}")
         raise typer.Exit
     if context.invoked_subcommand is None:
         print(context.get_help())

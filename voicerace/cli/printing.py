@@ -9,7 +9,7 @@ from typing import Any
 
 from voicerace.errors import InputError
 from voicerace.files import try_to_write
-from voicerace.verdict import OUTCOMES
+from voicerace.outcomes import OUTCOMES
 
 __all__ = ["known_outcomes", "plain", "print_json", "print_lines", "writable", "writing"]
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from voicerace.recording import Event, Recording
-from voicerace.tables.releases import PROXIES, ProxyRelease
 from voicerace.units import ms
-from voicerace.verdict import Verdict
 from voicerace.wire import agent, realtime
 
-__all__ = ["RELEASE_LEGEND", "TIMELINE_HEAD", "all_alike", "release_lines", "session_line", "timeline", "verdict_lines"]
+if TYPE_CHECKING:
+    from voicerace.recording import Event, Recording
+    from voicerace.verdict import Verdict
+
+__all__ = ["TIMELINE_HEAD", "all_alike", "session_line", "timeline", "verdict_lines"]
 
 #: What decides a race; everything else is left out of a printed timeline.
 _SHOWN = frozenset(
@@ -25,18 +27,6 @@ _SHOWN = frozenset(
 
 
 TIMELINE_HEAD = f"{'sent ms':>10}{'arrived':>10}  {'link':<19}message"
-
-#: What the letters of the table stand for.
-RELEASE_LEGEND = (
-    "create on    when the response behind a result is asked for: result = at once, or at the next of the events",
-    "flag         the proxy's own `response in progress`: which creates set it, which events clear it",
-    "events       T response.output_text.done, R response.done, A response.output_audio.done, I the result confirmed,",
-    "             20s without any of them",
-    "refusal      the active-response error is told to the host, or hidden from it",
-    "unknown      an upstream event that the proxy does not know goes on raw, as an Error, or into its log",
-    "options      tool choice, modalities, tokens, managed prompt, output voice: sent on into the session, or dropped",
-    "*            changed against the row before",
-)
 
 
 def verdict_lines(verdict: Verdict) -> Iterator[str]:
@@ -95,42 +85,6 @@ def _what(event: Event) -> str:
         if code is not None:
             words.append(str(code))
     return printable(" ".join(words))
-
-
-def release_lines() -> Iterator[str]:
-    """The table of releases; a column that changed against the row before is marked with *."""
-    columns = (
-        "tag", "backend", "published", "gen", "create on", "flag set by", "cleared by", "refusal", "unknown", "options",
-        "source",
-    )  # fmt: skip
-    widths = (18, 9, 11, 5, 13, 27, 12, 9, 9, 9, 14)
-    yield "".join(f"{name:<{width}}" for name, width in zip(columns, widths, strict=True)).rstrip()
-    before: tuple[str, ...] | None = None
-    for row in PROXIES.values():
-        cells = _cells(row)
-        marked = [
-            cell + ("*" if before is not None and number > 2 and cell != before[number] else "")
-            for number, cell in enumerate(cells)
-        ]
-        yield "".join(f"{cell:<{width}}" for cell, width in zip(marked, widths, strict=True)).rstrip()
-        before = cells
-
-
-def _cells(row: ProxyRelease) -> tuple[str, ...]:
-    recovery = ["20s"] if row.recovery else []
-    return (
-        row.tag,
-        row.backend,
-        row.published or "-",
-        row.generation,
-        " ".join([*sorted(row.create_on, reverse=True), *recovery]),
-        " ".join(sorted(row.flag_set_by)),
-        " ".join(sorted(row.flag_cleared_by, reverse=True)),
-        "hidden" if row.refusal_hidden else "told",
-        row.unknown_event,
-        "sent" if row.session_options else "dropped",
-        row.source,
-    )
 
 
 def all_alike(outcome: str) -> str:

@@ -87,7 +87,7 @@ def group(verbs: Mapping[str, Verb]) -> type[TyperGroup]:
             if name not in verbs:
                 return None
             verb = verbs[name]
-            return TyperCommand(name, help=verb.summary, rich_help_panel=verb.panel)
+            return TyperCommand(name, help=verb.summary, short_help=verb.summary, rich_help_panel=verb.panel)
 
         def resolve_command(self, ctx: Any, args: list[str]) -> Any:
             name, stub, rest = super().resolve_command(ctx, args)
