@@ -24,7 +24,7 @@ from voicerace.cli.contract import contract
 from voicerace.cli.doctor import doctor
 from voicerace.cli.explore import explore
 from voicerace.cli.once import Verbs
-from voicerace.cli.printing import known_outcomes, plain, print_json, print_lines, writing
+from voicerace.cli.printing import known_outcomes, new_file, plain, print_json, print_lines, writing
 from voicerace.cli.replay import replay
 from voicerace.cli.report import report
 from voicerace.cli.targets import Targets, played, played_as, sigterm_interrupts, takes_targets
@@ -137,6 +137,7 @@ def run(
     knob: options.Knob = None,
     seed: options.Seed = 0,
     out: options.Out = None,
+    force: options.Force = False,
     as_json: options.Json = False,
     fail_on: options.FailOn = None,
 ) -> int:
@@ -145,6 +146,7 @@ def run(
     A time is 50, one value per call 50,80, or a draw: uniform(20,80), lognormal(4,0.5), @file.csv.
     """
     known_outcomes(fail_on)
+    new_file(out, force=force)
     proxy = targets.one_proxy(release) if targets.live else None
     if proxy is None:
         targets.refuse_in_virtual_time()
@@ -339,8 +341,10 @@ def again(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a sweep in virtual time.")],
     trial: Annotated[int, typer.Argument(metavar="TRIAL", help="Its row in the table, from 0.")],
     out: options.Out = None,
+    force: options.Force = False,
 ) -> int:
     """Make the recording of a sweep's trial again from its seed: the same bytes as when it was played."""
+    new_file(out, force=force)
     recording = Run.open(run).again(trial)
     if out is not None:
         writing(out, lambda: recording.write(out))

@@ -19,6 +19,7 @@ from voicerace.engines.live import Live
 from voicerace.engines.session import Session
 from voicerace.engines.targets import ProxyTarget, UpstreamTarget
 from voicerace.errors import InputError
+from voicerace.files import takes_a_file
 from voicerace.recording import Recording
 from voicerace.sweep_spec import SweepSpec
 from voicerace.tables.releases import PROXIES
@@ -127,23 +128,23 @@ def played(targets: Targets, proxy: ProxyTarget, session: Session, file: Path | 
     """Play one live session; what a stopped one recorded is written too, to the file that the verb writes.
 
     Raises:
-        InputError: the file cannot be written, or holds something.
+        InputError: the file cannot be written.
     """
     if file is None:
         with sigterm_interrupts():
             return play(lambda: targets.engine(proxy), session)
     # Before the session, which may be one that costs: a recording that cannot be kept is not worth having.
-    if file.is_file() and file.stat().st_size > 0:
-        raise InputError("out", f"{file} holds something already", "a new file: a live session cannot be played again")
-    writing(file, lambda: _touch(file))
+    if takes_a_file(file):
+        writing(file, lambda: _touch(file))
     try:
         with sigterm_interrupts():
             return play(lambda: targets.engine(proxy), session, lambda recording: recording.write(file))
     except KeyboardInterrupt:
-        kept = file.stat().st_size > 0
+        kept = not takes_a_file(file) or file.stat().st_size > 0
         raise KeyboardInterrupt(f"what was recorded is in {file}" if kept else "nothing was recorded") from None
     finally:
-        if file.stat().st_size == 0:
+        # An empty one is what `_touch` made; a device or a pipe is always empty, and not ours.
+        if takes_a_file(file) and file.stat().st_size == 0:
             file.unlink()
 
 
