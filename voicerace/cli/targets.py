@@ -134,7 +134,7 @@ def played(targets: Targets, proxy: ProxyTarget, session: Session, file: Path | 
         with sigterm_interrupts():
             return play(lambda: targets.engine(proxy), session)
     # Before the session, which may be one that costs: a recording that cannot be kept is not worth having.
-    if takes_a_file(file):
+    if takes_a_file(file) or file.is_dir():  # a folder is refused, in the system's words
         writing(file, lambda: _touch(file))
     try:
         with sigterm_interrupts():
