@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.collectors import WRAPPERS, docker, otlp, otlp_document
 
 from voicerace.captures import Capture, inspect_json, read_capture
 from voicerace.captures.console import Record, scan
 from voicerace.captures.copies import redacted
-from voicerace.captures.literal import Mark
 from voicerace.errors import InputError
 from voicerace.recording import Link, read_recordings
 from voicerace.verdict import judge
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
 TAGS = ("0.9.4", "0.11.1")
-TIME = "2026-11-22T16:35:41.6420000Z"
 
 
 def lines_of(tag: str) -> list[str]:
@@ -38,31 +37,6 @@ def told(capture: Capture) -> list[Any]:
     ]
 
 
-def docker(line: str) -> str:
-    return json.dumps({"log": line + "\n", "stream": "stdout", "time": TIME})
-
-
-def journald(line: str) -> str:
-    return json.dumps({"__REALTIME_TIMESTAMP": "1", "_PID": "42", "_SYSTEMD_UNIT": "proxy.service", "MESSAGE": line})
-
-
-def journald_bytes(line: str) -> str:
-    return json.dumps({"_PID": "42", "MESSAGE": list(line.encode())})
-
-
-WRAPPERS: dict[str, Callable[[str], str]] = {
-    "docker json-file": docker,
-    "docker in journald": lambda line: journald(docker(line)),
-    "journald": journald,
-    "journald bytes": journald_bytes,
-    "journalctl": lambda line: f"Nov 22 16:35:41 host node[42]: {line}",
-    "docker compose": lambda line: f"proxy-1  | {line}",
-    "docker compose with times": lambda line: f"proxy-1  | {TIME} {line}",
-    "kubernetes": lambda line: f"{TIME} stdout F {line}",
-    "cloud": lambda line: json.dumps({"textPayload": line, "severity": "DEFAULT"}),
-}
-
-
 @pytest.mark.parametrize("tag", TAGS)
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_does_a_log_tell_the_same_behind_a_collector(tmp_path: Path, tag: str, name: str) -> None:
@@ -75,33 +49,13 @@ def test_does_a_log_tell_the_same_behind_a_collector(tmp_path: Path, tag: str, n
     assert told(capture) == told(read_capture(LOGS / f"{tag}.log.gz"))
 
 
-def any_value(value: Any) -> dict[str, Any]:
-    if isinstance(value, bool):
-        return {"boolValue": value}
-    return {"intValue": str(value)} if isinstance(value, int) else {"stringValue": str(value)}
-
-
-def otlp(record: Record, name: bool = False) -> dict[str, Any]:
-    fields: Any = record.fields
-    attributes = [{"key": k, "value": any_value(v)} for k, v in fields["attributes"].items() if not isinstance(v, Mark)]
-    trace = {} if isinstance(fields.get("traceId"), Mark) else {"traceId": fields["traceId"]}
-    severity = f"SEVERITY_NUMBER_{fields['severityText']}" if name else fields["severityNumber"]
-    return {
-        "timeUnixNano": str(fields["timestamp"] * 1000),
-        "severityNumber": severity,
-        "body": {"stringValue": fields["body"]},
-        "attributes": attributes,
-        **trace,
-    }
-
-
 @pytest.mark.parametrize("tag", TAGS)
 @pytest.mark.parametrize("shape", ["batches", "one a line", "one pretty file"])
 def test_does_otlp_tell_the_same(tmp_path: Path, tag: str, shape: str) -> None:
     records = [otlp(each, name=shape == "batches") for each in records_of(lines_of(tag))]
     size = {"batches": 50, "one a line": 1, "one pretty file": len(records)}[shape]
     batches = [records[at : at + size] for at in range(0, len(records), size)]
-    documents = [{"resourceLogs": [{"resource": {}, "scopeLogs": [{"scope": {}, "logRecords": each}]}]} for each in batches]
+    documents = [otlp_document(each) for each in batches]
     path = tmp_path / "logs.json"
     path.write_text("\n".join(json.dumps(each, indent=1 if shape == "one pretty file" else None) for each in documents))
     capture = read_capture(path)
@@ -115,13 +69,13 @@ def test_does_otlp_tell_the_same(tmp_path: Path, tag: str, shape: str) -> None:
 
 def one_a_line(tag: str) -> list[str]:
     records = [otlp(each) for each in records_of(lines_of(tag))]
-    return [json.dumps({"resourceLogs": [{"resource": {}, "scopeLogs": [{"scope": {}, "logRecords": [e]}]}]}) for e in records]
+    return [json.dumps(otlp_document([each])) for each in records]
 
 
 def test_is_a_record_of_another_program_in_a_collectors_file_other_output(tmp_path: Path) -> None:
     other = {"timeUnixNano": "1795563808934026000", "severityNumber": 9, "body": {"stringValue": "up"}}
     more = {**other, "attributes": [{"key": "http.route", "value": {"stringValue": "/"}}]}
-    line = json.dumps({"resourceLogs": [{"resource": {}, "scopeLogs": [{"scope": {}, "logRecords": [other, more]}]}]})
+    line = json.dumps(otlp_document([other, more]))
     path = tmp_path / "logs.json"
     path.write_text("".join(f"{each}\n{line}\nGET / 200\n" for each in one_a_line("0.11.1")))
     capture = read_capture(path)
@@ -220,3 +174,19 @@ def test_is_a_real_log_at_a_higher_level_said_to_show_what_it_shows(name: str, r
         assert shown["contradictions"] == []  # what the level leaves out is no contradiction
         assert shown["response_creates"] is None
         assert any("Only errors are logged" in each for each in of.cannot_say)
+
+
+@pytest.mark.parametrize("value", ["--5", "\u00b2", "9" * 5_000, "-", "", "5.0", "\u0663", None, True, [], 10**30])
+@pytest.mark.parametrize("where", ["intValue", "timeUnixNano", "severityNumber"])
+def test_a_value_of_otlp_that_is_no_integer_does_not_end_the_reading(tmp_path: Path, where: str, value: Any) -> None:
+    records = [otlp(each) for each in records_of(lines_of("0.9.4"))]
+    if where == "intValue":
+        records[5]["attributes"].append({"key": "x", "value": {"intValue": value}})
+    else:
+        records[5][where] = value
+    path = tmp_path / "logs.json"
+    path.write_text("".join(json.dumps(otlp_document([each])) + "\n" for each in records), "utf-8")
+    capture = read_capture(path)
+    # The attribute is no one's business; a record without its time is counted and located.
+    assert [each.line_first for each in capture.unread] == ([6] if where == "timeUnixNano" else [])
+    assert capture.records == len(records) - len(capture.unread)

@@ -38,6 +38,8 @@ VERBS = {
 }
 #: What stands behind the name.
 BEHIND = {"capture": ["--", "true"]}
+#: These write over a file only when they are asked to.
+FORCED = ("run", "again", "redact", "redact a log", "export")
 FOLDERS = ("sweep", "times", "serve", "sweep live", "capture")
 
 
@@ -63,7 +65,7 @@ def test_a_disk_that_is_full_takes_nothing_of_the_file_before(
     monkeypatch.setattr("voicerace.files.os.fsync", full)
     out = tmp_path / "out.jsonl"
     out.write_text("before\n")
-    assert main([*VERBS[verb], str(out), *BEHIND.get(verb, ())]) == 2
+    assert main([*VERBS[verb], str(out), *BEHIND.get(verb, ()), *(["--force"] if verb in FORCED else [])]) == 2
     assert out.read_text() == "before\n"
     assert [*tmp_path.iterdir()] == [out]
 

@@ -118,8 +118,7 @@ def derive_all(recording: Recording, release: ProxyRelease) -> list[Derived]:
 
 def flag_cleared(recording: Recording, release: ProxyRelease) -> tuple[FlagCleared, ...]:
     """Where the flag of `release` was cleared early, in a recording that has all that came in at the proxy."""
-    came = [each for each in recording.events if each.link.receiver == "proxy" and each.arrived]
-    came.sort(key=lambda each: (each.at_ns("proxy") or 0, each.seq))
+    came = [each for each in recording.ordered("proxy") if each.link.receiver == "proxy" and each.arrived]
     replay = _Replay(replace(recording, events=tuple(came)), release, (), Reading())
     return replay.run().cleared_early
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
-__all__ = ["try_to_write", "write_bytes", "write_pieces", "write_text"]
+__all__ = ["takes_a_file", "try_to_write", "write_bytes", "write_pieces", "write_text"]
+
+#: Folders in which the system shows a process its own open files.
+_DESCRIPTORS: Final = (Path("/dev/fd"), Path("/proc/self/fd"))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -25,11 +31,16 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
     """As `write_text`, of what is made piece by piece; what making them raises leaves no file either."""
+    if (descriptor := _own_descriptor(path)) is not None:
+        sys.stdout.flush()  # what was printed before stands before it
+        with os.fdopen(os.dup(descriptor), "wb") as file:
+            file.writelines(pieces)
+        return
     if path.exists() and not path.is_file():
         with path.open("wb") as file:  # a device or a pipe takes what it gets, and must not be replaced by a file
             file.writelines(pieces)
         return
-    path = path.resolve()  # behind a link, the file it points to
+    path = _target(path)
     temporary = _beside(path)
     try:
         with temporary.open("wb") as file:
@@ -50,10 +61,41 @@ def try_to_write(path: Path) -> None:
     """
     if path.is_dir():
         path.write_bytes(b"")  # says so, in the system's words
-    if not path.exists() or path.is_file():
-        temporary = _beside(path.resolve())
+    if takes_a_file(path):
+        temporary = _beside(_target(path))
         temporary.touch()
         temporary.unlink()
+
+
+def takes_a_file(path: Path) -> bool:
+    """Whether a file is there, or a new one would be: not a device, a pipe, or an open output of this process."""
+    return _own_descriptor(path) is None and (not path.exists() or path.is_file())
+
+
+def _own_descriptor(path: Path) -> int | None:
+    """Which open output of this process a path names, as `/dev/stdout` does; None for any other path.
+
+    Where the output is sent to a file, the path leads to that file: replacing it would lose what is printed after.
+    """
+    try:
+        there = path.stat()
+        if path.parent in _DESCRIPTORS and path.name.isdecimal():
+            return int(path.name)
+        return next((each for each in (1, 2) if os.path.samestat(there, os.fstat(each))), None)
+    except (OSError, ValueError):
+        return None
+
+
+def _target(path: Path) -> Path:
+    """The file that a path leads to, through links.
+
+    Raises:
+        OSError: links lead in a circle.
+    """
+    try:
+        return path.resolve()
+    except RuntimeError:  # how pathlib says it before Python 3.13
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from None
 
 
 def _beside(path: Path) -> Path:

@@ -216,10 +216,11 @@ class _Filling:
         for at in of.events:
             payload = self.payloads[at]
             if payload["type"] == "response.output_item.added":
-                item = payload.get("item") or {}
-                waiting = item if item.get("type") == "function_call" and "call_id" not in item else None
+                item = realtime.item_of(payload)
+                waiting = payload if item.get("type") == "function_call" and "call_id" not in item else None
             elif payload["type"] == realtime.ARGUMENTS_DONE and waiting is not None:
-                waiting["call_id"] = payload["call_id"]
+                # A new item: the one that was logged is the caller's.
+                waiting["item"] = {**realtime.item_of(waiting), "call_id": payload["call_id"]}
                 waiting = None
 
     # -- results -------------------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ class Passage:
         self.ledger = Ledger()
         self.order: dict[int, int] = {}
         wire = [e for e in recording.events if "upstream" in e.link and e.kind == "message" and e.arrived]
-        for position, event in enumerate(sorted(wire, key=lambda e: (time_of(e, "upstream"), e.seq))):
+        for position, event in enumerate(recording.ordered("upstream", wire)):
             self.order[event.seq] = position
             self.ledger.feed(event.link.sender, event.payload, event.seq)
         self.end = len(self.order)

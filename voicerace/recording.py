@@ -63,6 +63,21 @@ class Recording:
         """The events of some links, in order."""
         return tuple(event for event in self.events if event.link in links)
 
+    def ordered(self, party: str, events: Iterable[Event] | None = None) -> list[Event]:
+        """Events in the order in which they passed a party.
+
+        A log's records stand in the order in which the proxy handled them, whatever its clock did meanwhile; all other
+        recordings are in the order of the times at the party, and of `Event.seq` within one nanosecond.
+
+        Args:
+            party: for example ``proxy``.
+            events: some of the recording's events; None for all of them.
+        """
+        given = self.events if events is None else events
+        if self.clock == "log":
+            return sorted(given, key=lambda event: event.seq)
+        return sorted(given, key=lambda event: (event.at_ns(party) or 0, event.seq))
+
     def observes(self, sender: str, receiver: str) -> bool:
         """Whether somebody watched the link from `sender` to `receiver`."""
         return Link(sender, receiver) in self.observed

@@ -80,8 +80,7 @@ def sightings(recording: Recording, verdict: Verdict | None = None) -> tuple[Sig
 
 def _at_proxy(recording: Recording) -> list[Event]:
     """The messages of the proxy's links that arrived, and new connections, in the order at the proxy."""
-    seen = [e for e in recording.events if "proxy" in e.link and e.kind in ("message", "open") and e.arrived]
-    return sorted(seen, key=lambda event: (event.at_ns("proxy") or 0, event.seq))
+    return [e for e in recording.ordered("proxy") if "proxy" in e.link and e.kind in ("message", "open") and e.arrived]
 
 
 def _updates(recording: Recording) -> Iterator[Sighting]:

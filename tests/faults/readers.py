@@ -1,4 +1,4 @@
-"""The three readers of captures, over files that are damaged: a console log, a HAR file, a recording."""
+"""The readers of captures, over files that are damaged: a console log, as a collector wrote it, a HAR file, a recording."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.mutate import deep, mutated_bytes, mutated_json
+from tests.support.collectors import JSON_WRAPPERS, WRAPPERS, otlp, otlp_document
 from voicerace.captures import inspect_json, inspect_lines, read_capture
 from voicerace.captures.compare import compare_captures, compare_lines
+from voicerace.captures.console import Record, scan
 from voicerace.captures.copies import FORMATS, exported, redacted
 from voicerace.errors import InputError
 from voicerace.recording import Link, read_recordings
 
-__all__ = ["har", "jsonl", "log"]
+__all__ = ["collected", "har", "jsonl", "log"]
 
 ROOT = Path(__file__).parents[2]
 #: A reader's error is one line for a terminal.
@@ -103,6 +105,77 @@ def _log(rng: random.Random) -> bytes:
     return mutated_bytes(rng.choice(logs()), rng, logs())
 
 
+@cache
+def records() -> tuple[tuple[dict[str, Any], ...], ...]:
+    """The records of the sample logs, as OTLP has them."""
+    lines = (each.decode().split("\n") for each in logs())
+    return tuple(tuple(otlp(record) for record in scan(of) if isinstance(record, Record)) for of in lines)
+
+
+#: What stands for a number in JSON of other programs.
+_NUMBERS = ("--5", "\u00b2", "9" * 5_000, "-", "1e5", "0x10", " 7", "NaN", 1.5, -1, 2**64, True, None, [], {})
+
+
+def _collected(rng: random.Random) -> bytes:
+    """A console log as a collector wrote it, or OTLP, damaged in the log, in the collector's JSON, or in the bytes."""
+    name = rng.choice(("otlp", "otlp", "one a line", *WRAPPERS))
+    if name in ("otlp", "one a line"):
+        lines = _documents(rng, name)
+    else:
+        wrap = WRAPPERS[name]
+        data = rng.choice(logs())
+        data = mutated_bytes(data, rng, logs()) if rng.random() < 0.3 else data
+        lines = [wrap(line) for line in data.decode("utf-8", "replace").split("\n")]
+        if name in JSON_WRAPPERS:
+            for _ in range(rng.randint(1, 3)):
+                at = rng.randrange(len(lines))
+                lines[at] = deep(rng) if rng.random() < 0.02 else json.dumps(mutated_json(json.loads(lines[at]), rng))
+    made = "\n".join(lines).encode("utf-8", "surrogatepass")
+    return mutated_bytes(made, rng, logs()) if rng.random() < 0.3 else made
+
+
+def _documents(rng: random.Random, name: str) -> list[str]:
+    """OTLP in batches, over several lines or not, or one JSON record a line; some of the records are damaged."""
+    own: list[Any] = [*rng.choice(records())]
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(len(own))
+        if rng.random() < 0.4:
+            number, where = rng.choice(_NUMBERS), rng.choice(("timeUnixNano", "severityNumber", "attributes", "body"))
+            wrong = {"attributes": [{"key": "connection_id", "value": {"intValue": number}}], "body": {"intValue": number}}
+            own[at] = {**own[at], where: wrong.get(where, number)}
+        else:
+            own[at] = mutated_json(own[at], rng, records()[0])
+            own[at] = own[at] if isinstance(own[at], dict) else {}
+    if name == "one a line":
+        return [json.dumps(_plain_record(each)) for each in own]
+    size = rng.choice((1, 20, len(own)))
+    documents = [otlp_document(own[at : at + size]) for at in range(0, len(own), size)]
+    if rng.random() < 0.3:
+        at = rng.randrange(len(documents))
+        documents[at] = mutated_json(documents[at], rng)
+    return [json.dumps(each, indent=rng.choice((None, None, 1))) for each in documents]
+
+
+def _bare(value: Any) -> Any:
+    return next(iter(value.values())) if isinstance(value, dict) and len(value) == 1 else value
+
+
+def _micros(time_ns: Any) -> Any:
+    return int(time_ns) // 1000 if isinstance(time_ns, str) and time_ns.isdecimal() and len(time_ns) < 25 else time_ns
+
+
+def _plain_record(record: Any) -> Any:
+    """A record of OTLP with the names that the console has."""
+    attributes, body = record.get("attributes"), record.get("body")
+    pairs = attributes if isinstance(attributes, list) else []
+    return {
+        "timestamp": _micros(record.get("timeUnixNano")),
+        "body": body.get("stringValue") if isinstance(body, dict) else body,
+        "attributes": {str(each.get("key")): _bare(each.get("value")) for each in pairs if isinstance(each, dict)},
+        "severityNumber": record.get("severityNumber"),
+    }
+
+
 def _jsonl(rng: random.Random) -> bytes:
     data = rng.choice(recordings())
     if rng.random() < 0.4:
@@ -156,5 +229,6 @@ def _dumped(value: Any) -> bytes:
 
 
 log = _reading("a.log", _log)
+collected = _reading("a.json", _collected)
 jsonl = _reading("a.jsonl", _jsonl)
 har = _reading("a.har", _har)

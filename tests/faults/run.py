@@ -24,6 +24,7 @@ __all__ = ["SERVERS", "TARGETS", "Found", "Result", "play"]
 
 TARGETS: Final[dict[str, Callable[[Random, Path], str]]] = {
     "log": readers.log,
+    "collected": readers.collected,
     "har": readers.har,
     "jsonl": readers.jsonl,
     "upstream": parties.upstream,

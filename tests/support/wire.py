@@ -17,7 +17,7 @@ SENT, CAME = Link("proxy", "upstream"), Link("upstream", "proxy")
 def types(recording: Recording, link: Link) -> list[str]:
     """The types of what arrived on a link, in the order at the proxy."""
     events = [e for e in recording.on(link) if e.kind == "message" and e.arrived]
-    return [e.type for e in sorted(events, key=lambda e: (e.at_ns("proxy") or 0, e.seq))]
+    return [e.type for e in recording.ordered("proxy", events)]
 
 
 def held_against(log: Path, wire: list[Recording], release: str | None = None) -> tuple[Counter[str], list[str]]:

@@ -12,7 +12,7 @@ from voicerace.captures.console import Record, read_lines, scan
 from voicerace.captures.export import mermaid, perfetto
 from voicerace.captures.facts import printable
 from voicerace.captures.har import read_har
-from voicerace.captures.reader import CONSOLE, HAR, Capture, nothing_in, recognised
+from voicerace.captures.reader import CONSOLE, HAR, Capture, har_bytes, nothing_in, recognised
 from voicerace.captures.redact import Redactor, redacted_har, redacted_jsonl, redacted_log
 from voicerace.errors import InputError
 
@@ -34,7 +34,7 @@ def redacted(path: Path, *, keep_text: bool = False) -> Iterator[str]:
     lines = 0
     with recognised(path) as (kind, encoding, file):
         if kind == HAR:
-            data = file.read()
+            data = har_bytes(path, file)
             read_har(data, where)  # refuses what is none
             yield redacted_har(json.loads(data.decode("utf-8-sig", "replace"))["log"]["entries"], by)
             return

@@ -103,7 +103,7 @@ def mermaid(recording: Recording) -> Iterator[str]:
 
 
 def _ordered(recording: Recording) -> list[Event]:
-    return sorted((e for e in recording.events if e.arrived), key=lambda e: (e.at_ns("proxy") or 0, e.seq))
+    return [event for event in recording.ordered("proxy") if event.arrived]
 
 
 def _name(event: Event) -> str:

@@ -15,7 +15,7 @@ from typing import Final, TypeGuard
 from voicerace.captures.questions import Answers, answers, cleared
 from voicerace.captures.races import Race, races_of
 from voicerace.captures.release_of import Told
-from voicerace.captures.seen import Count, Seen, fields_of, text_of
+from voicerace.captures.seen import Count, Seen, fields_of, result_of, text_of
 from voicerace.derive import FlagCleared, flag_cleared
 from voicerace.recording import Recording
 from voicerace.tables.releases import PROXIES, ProxyRelease
@@ -320,11 +320,16 @@ def _derived_counts(told: Told, seen: Seen, before: Mapping[str, Count]) -> dict
 
 
 def _flag(recording: Recording, release: ProxyRelease | None) -> tuple[str | None, bool, tuple[FlagCleared, ...] | None]:
-    """Of a recording that has all that passed: its release, and where that release's flag was cleared early."""
+    """Of a recording as an engine or a relay made it: its release, and where that release's flag was cleared early.
+
+    The flag follows from what came to the proxy: where one of its two links was not captured, nothing is said of it.
+    """
     said = recording.provenance.get("release")
     row = release or (PROXIES.get(said) if isinstance(said, str) else None)
     if row is None:
         return None, False, None
+    if not (recording.observes("component", "proxy") and recording.observes("upstream", "proxy")):
+        return row.tag, release is not None, None
     try:
         return row.tag, release is not None, tuple(flag_cleared(recording, row))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
@@ -334,9 +339,13 @@ def _flag(recording: Recording, release: ProxyRelease | None) -> tuple[str | Non
 def _unsaid(seen: Seen) -> list[str]:
     """What this recording leaves open, beyond what its reader knows."""
     unsaid = []
+    if seen.recording.clock != "log" and not seen.recording.observes("component", "proxy"):
+        unsaid.append(
+            "What the host sent was not captured: the results are those that the proxy passed on, its flag is unknown."
+        )
     if seen.calls and not seen.dones():
         unsaid.append("No response.done was seen after a function call: the gap is unknown.")
-    if len(seen.calls) > 1 and seen.results and not any("id" in fields_of(event) for event in seen.results):
+    if len(seen.calls) > 1 and seen.results and all(result_of(event) is None for event in seen.results):
         unsaid.append("Which call a result answers is not captured: each is taken to answer the call before it.")
     if any(delay is None for delay in seen.delays()):
         unsaid.append("Some results could answer one of several calls, and their ids are not there: those delays are unknown.")

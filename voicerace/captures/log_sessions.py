@@ -79,7 +79,9 @@ def _unsaid(of: LoggedSession, said: Told) -> list[str]:
     if not said.candidates:
         unsaid.append("No release's model fits this log: nothing is derived from one.")
     elif len(said.candidates) > 1:
-        unsaid.append(f"The log does not name the release: {', '.join(said.candidates)} would have written the same.")
+        named = ", ".join(said.candidates)
+        same = f"The log does not name the release: {named} would have written the same."
+        unsaid.append(f"{named} are the same program: no log tells them apart." if said.release is not None else same)
     if not said.flag_agreed:
         unsaid.append("Whether the flag was cleared before response.done depends on which of these it is: give --release.")
     if said.derived is not None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
+from voicerace.captures.seen import Seen, call_ids, content_of, result_of
 from voicerace.derive import FlagCleared
 from voicerace.filling import NOT_LOGGED
 from voicerace.outcomes import Turn
@@ -39,7 +40,7 @@ class Submission:
     """All results for one call.
 
     Attributes:
-        call: its number in the session, from 1: ids are somebody else's.
+        call: its number in the session, from 1: ids are somebody else's; 0 when the call itself was not captured.
         results: how many.
         by: who sent those beyond the first, in words.
         lines: where they stand.
@@ -87,7 +88,8 @@ class Answers:
         update_lines: where each session.update was sent; of a derived one, its cause.
         turns: the tool turns.
         submissions: calls with more results than one.
-        cleared: see `Cleared`; None when no release is known whose flag it could be.
+        cleared: see `Cleared`; None when no release is known whose flag it could be, or what came to the proxy was not
+            captured in full.
         order: (ms since the first, line, what, derived) of what decides, in the order at the proxy.
     """
 
@@ -107,9 +109,8 @@ def answers(recording: Recording, verdict: Verdict | None, line: Place, cleared:
         line: where an event, by its seq, stands in the file; 0 when nobody knows.
         cleared: of its replay; its seqs are those that `line` takes.
     """
-    shown = [event for event in recording.events if event.type in _ORDER and "proxy" in event.link and event.arrived]
+    shown = [e for e in recording.ordered("proxy") if e.type in _ORDER and "proxy" in e.link and e.arrived]
     shown = [event for event in shown if event.link != ("proxy", "component")]
-    shown.sort(key=lambda event: (event.at_ns("proxy") or 0, event.seq))
     start = next((at for event in shown if (at := event.at_ns("proxy")) is not None), 0)
     updates = [event for event in shown if event.type == realtime.SESSION_UPDATE]
     return Answers(
@@ -155,23 +156,22 @@ def _cleared(each: FlagCleared, updates: list[Event], line: Place) -> Cleared:
 
 def _submissions(recording: Recording, line: Place) -> Iterable[Submission]:
     """Calls with more results than one."""
-    found: dict[str, list[tuple[Event, Mapping[str, Any]]]] = {}
-    for event in recording.events:
-        if event.link == ("component", "proxy") and event.type == "FunctionCallResponse" and isinstance(event.payload, Mapping):
-            found.setdefault(str(event.payload.get("id")), []).append((event, event.payload))
-    done = [e.payload for e in recording.events if e.type == realtime.ARGUMENTS_DONE and isinstance(e.payload, Mapping)]
-    calls = [str(payload.get("call_id")) for payload in done]
-    numbers = {call_id: number for number, call_id in enumerate(dict.fromkeys(calls), start=1)}
+    seen = Seen(recording)
+    found: dict[str | None, list[Event]] = {}
+    for event in seen.results:
+        found.setdefault(result_of(event), []).append(event)
+    called = dict.fromkeys(call_id for call in seen.calls for call_id in call_ids(call))
+    numbers = {call_id: number for number, call_id in enumerate(called, start=1)}
     for call_id, results in found.items():
-        if len(results) < 2:
+        if call_id is None or len(results) < 2:
             continue
-        times = [event.at_ns("proxy") for event, _ in results]
+        times = [event.at_ns("proxy") for event in results]
         first = times[0]
         yield Submission(
             numbers.get(call_id, 0),
             len(results),
-            _by([payload.get("content", NOT_LOGGED) for _, payload in results]),
-            tuple(line(event.seq) for event, _ in results),
+            _by([content_of(event) for event in results]),
+            tuple(line(event.seq) for event in results),
             tuple(ms(at - first) for at in times[1:] if at is not None and first is not None),
         )
 

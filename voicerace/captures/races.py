@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 from voicerace.filling import NOT_LOGGED
 from voicerace.outcomes import Turn
-from voicerace.recording import Event, Recording
+from voicerace.recording import Recording
 from voicerace.units import ms
 from voicerace.wire import agent, realtime
 
@@ -58,7 +58,7 @@ def races_of(recording: Recording, turns: tuple[Turn, ...], *, sure: bool) -> tu
     done: dict[str, int] = {}
     results: dict[str, list[tuple[int, object]]] = {}
     left_out: Counter[str] = Counter()
-    for event in recording.events:
+    for event in recording.ordered("proxy"):
         at = event.at_ns("proxy")
         fields: Mapping[str, Any] = event.payload if isinstance(event.payload, Mapping) else {}
         if event.kind != "message" or not event.arrived:
@@ -77,7 +77,7 @@ def races_of(recording: Recording, turns: tuple[Turn, ...], *, sure: bool) -> tu
     races = []
     for response, own in calls.items():
         call_id, asked = own[0]
-        answered = sorted(results.get(call_id, ()), key=lambda each: each[0])
+        answered = results.get(call_id, [])
         contents = [content for _, content in answered]
         turn = turn_of.get(call_id)
         inputs = 1 if turn is None else turn.user_inputs
@@ -126,7 +126,7 @@ def _acks(recording: Recording) -> dict[str, float]:
     """By call: how long its first output's item took to be confirmed."""
     sent: dict[str, int] = {}
     found: dict[str, float] = {}
-    for event in sorted(recording.events, key=_at_proxy):
+    for event in recording.ordered("proxy"):
         item = realtime.item_of(event.payload) if isinstance(event.payload, Mapping) else {}
         at = event.at_ns("proxy")
         if event.kind != "message" or at is None or item.get("type") != "function_call_output":
@@ -137,7 +137,3 @@ def _acks(recording: Recording) -> dict[str, float]:
         elif event.link == ("upstream", "proxy") and event.type == realtime.ITEM_DONE and call_id in sent:
             found.setdefault(call_id, ms(at - sent[call_id]))
     return found
-
-
-def _at_proxy(event: Event) -> tuple[int, int]:
-    return (event.at_ns("proxy") or 0, event.seq)

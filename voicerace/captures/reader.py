@@ -24,7 +24,7 @@ from voicerace.packed import UNPACKED_LIMIT, Unpacked
 from voicerace.recording import CUT, Recording, iter_recordings
 from voicerace.tables.releases import ProxyRelease, proxy_release
 
-__all__ = ["CONSOLE", "HAR", "JSONL", "Capture", "Progress", "nothing_in", "read_capture", "recognised"]
+__all__ = ["CONSOLE", "HAR", "JSONL", "Capture", "Progress", "har_bytes", "nothing_in", "read_capture", "recognised"]
 
 CONSOLE: Final = "console log"
 JSONL: Final = "jsonl recording"
@@ -85,7 +85,7 @@ def read_capture(path: Path | str, release: str | None = None, progress: Progres
         if kind == JSONL:
             return _recordings(path, row, progress)
         if kind == HAR:
-            return _har(name, file.read(_HAR_LIMIT + 1), where)
+            return _har(name, har_bytes(path, file), where)
         silent = _LISTENS in file.peek(_HEAD)
         # Lines end at \n only: a text may hold any other separator unescaped.
         with io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="\n") as stream:
@@ -133,6 +133,28 @@ def recognised(path: Path, progress: Progress | None = None) -> Iterator[tuple[s
         raise InputError(where, error.strerror or "cannot be read", _ALLOWED) from None
 
 
+def har_bytes(path: Path, file: io.BufferedReader[Unpacked]) -> bytes:
+    """All bytes of a HAR, which is parsed at once and so has a limit.
+
+    A few bytes unpack to all memory there is: how many there are is counted first, and none of them is kept meanwhile.
+
+    Raises:
+        InputError: there are more than the limit.
+    """
+    size = 0
+    if path.is_file():  # a pipe can be read once only
+        with Unpacked(path) as counted:
+            for piece in counted.pieces():
+                size += len(piece)
+                if size > _HAR_LIMIT:
+                    break
+    data = b"" if size > _HAR_LIMIT else file.read(_HAR_LIMIT + 1)
+    if max(size, len(data)) > _HAR_LIMIT:
+        found = f"a HAR of more than {_HAR_LIMIT >> 20} MB"
+        raise InputError(printable(str(path), 200), found, "an export of the WebSocket connection alone")
+    return data
+
+
 def nothing_in(path: Path, *, silent: bool = False) -> InputError:
     """The error for a text without a record; `silent`, when it is a proxy's output all the same."""
     if silent:
@@ -150,8 +172,6 @@ def _is_folder(path: Path) -> bool:
 
 def _har(name: str, data: bytes, where: str) -> Capture:
     """The sessions of a browser's HAR file."""
-    if len(data) > _HAR_LIMIT:
-        raise InputError(where, f"a HAR of more than {_HAR_LIMIT >> 20} MB", "an export of the WebSocket connection alone")
     found, others = read_har(data, where)
     unsaid = [
         "The browser does not see what passes between proxy and upstream: creates, session.update and the outcome are unknown.",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
+from voicerace.filling import NOT_LOGGED
 from voicerace.recording import Event, Recording
 from voicerace.units import ms
 from voicerace.verdict import Kind
 from voicerace.wire import realtime
 
-__all__ = ["Count", "Seen", "fields_of", "text_of"]
+__all__ = ["Count", "Seen", "call_ids", "content_of", "fields_of", "result_of", "text_of"]
+
+_OUTPUT: Final = "function_call_output"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,9 @@ class Seen:
         self.results = [event for event in self.host if event.type == "FunctionCallResponse"]
         self.errors = [event for event in self.came if event.type == realtime.ERROR]
         self.refusals = [event for event in self.errors if realtime.is_refusal(fields_of(event))]
+        if not self.results and not recording.observes("component", "proxy"):
+            # Seen behind the proxy only: the results that it passed on.
+            self.results = [event for event in self.sent if realtime.item_of(fields_of(event)).get("type") == _OUTPUT]
         self.host_only = not self.came and bool(self.told)
         if self.host_only:
             # Seen in the browser: calls as they were asked for, refusals as they were told.
@@ -62,12 +69,6 @@ class Seen:
         since, until = self.at(first), self.at(last)
         return None if since is None or until is None else ms(until - since)
 
-    def at_proxy(self, events: Iterable[Event]) -> list[Event]:
-        """Events of several links as they passed the proxy: a log has them in this order, whatever its clock did."""
-        if self.recording.clock == "log":
-            return sorted(events, key=lambda event: event.seq)
-        return sorted(events, key=lambda event: (self.at(event) or 0, event.seq))
-
     def delays(self) -> list[float | None]:
         """Per result, the time since its call was complete.
 
@@ -78,8 +79,7 @@ class Seen:
         by_id: dict[str, Event] = {}
         open_calls: list[Event] = []
         given = fresh = 0
-        for event in self.at_proxy([*self.calls, *self.results, *self.dones()]):
-            fields = fields_of(event)
+        for event in self.recording.ordered("proxy", [*self.calls, *self.results, *self.dones()]):
             if event.type == realtime.RESPONSE_DONE:
                 fresh = 0
             elif event.type in (realtime.ARGUMENTS_DONE, "FunctionCallRequest"):
@@ -87,12 +87,12 @@ class Seen:
                     open_calls, given = [], 0
                 open_calls.append(event)
                 fresh += 1
-                by_id |= dict.fromkeys(_call_ids(fields), event)
+                by_id |= dict.fromkeys(call_ids(event), event)
             else:
                 given += 1
-                call_id = fields.get("id")
+                call_id = result_of(event)
                 only = open_calls[0] if len(open_calls) == 1 else None
-                call = by_id.get(call_id) if isinstance(call_id, str) else only
+                call = only if call_id is None else by_id.get(call_id)
                 delays.append(None if call is None else self.between(call, event))
         return delays
 
@@ -104,7 +104,7 @@ class Seen:
         gaps: list[float] = []
         last: dict[str, Event] = {}
         begun = [event for event in self.came if event.type == realtime.RESPONSE_CREATED]
-        for event in self.at_proxy([*self.calls, *self.dones(), *begun]):
+        for event in self.recording.ordered("proxy", [*self.calls, *self.dones(), *begun]):
             fields = fields_of(event)
             if event.type == realtime.RESPONSE_CREATED:
                 last.pop("", None)
@@ -123,7 +123,7 @@ class Seen:
 
     def outputs(self) -> list[Mapping[str, object]] | None:
         """The results with their ids and contents, as the host sent or the upstream confirmed them; None if not captured."""
-        sent = [{"call_id": f.get("id"), "output": f.get("content")} for e in self.results if "id" in (f := fields_of(e))]
+        sent = [{"call_id": of, "output": content_of(e)} for e in self.results if (of := result_of(e)) is not None]
         if len(sent) == len(self.results) and sent:
             return list(sent)
         items: dict[str, Mapping[str, object]] = {}
@@ -132,16 +132,30 @@ class Seen:
             if event.type in (realtime.ITEM_ADDED, realtime.ITEM_DONE, realtime.ITEM_CREATED):
                 if not item:
                     return None
-                if item.get("type") == "function_call_output" and isinstance(item.get("id"), str):
+                if item.get("type") == _OUTPUT and isinstance(item.get("id"), str):
                     items[str(item["id"])] = item
         return list(items.values()) if len(items) == len(self.results) else None
 
 
-def _call_ids(fields: Mapping[str, object]) -> list[str]:
+def call_ids(call: Event) -> list[str]:
     """The ids of the calls in an event of the API's, or in a request to the host."""
+    fields = fields_of(call)
     functions = fields.get("functions")
     each = [call.get("id") for call in functions if isinstance(call, Mapping)] if isinstance(functions, list) else []
     return [call_id for call_id in (fields.get("call_id"), *each) if isinstance(call_id, str)]
+
+
+def result_of(result: Event) -> str | None:
+    """The id of the call that a result answers, from the host or as the proxy passed it on; None if not captured."""
+    fields = fields_of(result)
+    call_id = fields["id"] if "id" in fields else realtime.item_of(fields).get("call_id")
+    return call_id if isinstance(call_id, str) else None
+
+
+def content_of(result: Event) -> object:
+    """What a result says, from the host or as the proxy passed it on; `NOT_LOGGED` if not captured."""
+    fields = fields_of(result)
+    return fields["content"] if "content" in fields else realtime.item_of(fields).get("output", NOT_LOGGED)
 
 
 def fields_of(event: Event) -> Mapping[str, object]:

@@ -15,6 +15,7 @@ from voicerace.captures.facts import CapturedSession
 from voicerace.captures.questions import Answers
 from voicerace.captures.reader import HAR, Capture
 from voicerace.captures.seen import Count
+from voicerace.verdict import Kind
 
 __all__ = ["SCHEMA", "inspect_json", "inspect_json_text", "inspect_lines", "quantiles", "times_of"]
 
@@ -27,6 +28,8 @@ _TIMES: Final[dict[_Time, str]] = {
     "gap_ms": "response.done after the last call",
 }
 _QUANTILES: Final = {"min": 0.0, "p10": 0.1, "median": 0.5, "p90": 0.9, "max": 1.0}
+#: From the surest on: a sum is as sure as the least sure of its parts.
+_KINDS: Final[tuple[Kind, ...]] = ("observed", "derived", "at least", "unknown")
 _WORDS: Final = {"observed": "", "derived": "derived ", "at least": "at least ", "unknown": "perhaps "}
 
 
@@ -89,7 +92,7 @@ def inspect_lines(capture: Capture) -> Iterator[str]:
     refusals, common, times = _overview(capture)
     yield (
         f"{capture.name}: {capture.format}, {_many(capture.records, 'record')}, {_many(len(capture.sessions), 'session')}, "
-        f"{_many(refusals, 'refusal')}, {_many(capture.unread_records, 'record')} not read"
+        f"{_number(refusals, 'refusal')}, {_many(capture.unread_records, 'record')} not read"
     )
     for session in capture.sessions:
         yield from _lines_of(session, common)
@@ -111,18 +114,20 @@ def inspect_lines(capture: Capture) -> Iterator[str]:
             yield f"  and {_many(len(capture.unread) - _LISTED, 'place')} more"
 
 
-def _overview(capture: Capture) -> tuple[int, list[str], dict[_Time, list[float]]]:
+def _overview(capture: Capture) -> tuple[Count, list[str], dict[_Time, list[float]]]:
     """The refusals, what no session can say (in the order of the first), and the times of all sessions."""
     refusals = 0
+    sure: Kind = "observed"
     common: list[str] | None = None
     times: dict[_Time, list[float]] = {name: [] for name in _TIMES}
     for session in capture.sessions:
         refusals += session.refusals.value or 0
+        sure = max(sure, session.refusals.kind, key=_KINDS.index)
         said = set(session.cannot_say)
         common = [*session.cannot_say] if common is None else [each for each in common if each in said]
         for name, found in times.items():
             found += _known(session, name)
-    return refusals, common or [], times
+    return Count(refusals, "at least" if sure == "unknown" else sure), common or [], times
 
 
 def _place(of: Unread) -> str:
@@ -211,7 +216,7 @@ def _lines_of(session: CapturedSession, common: Sequence[str]) -> list[str]:
         f"responses begun: {_plain(counts['responses'])}; other errors: {_plain(counts['other_errors'])}"
     )
     lines += _release_lines(session)
-    lines += _answer_lines(session.answers)
+    lines += _answer_lines(session)
     lines += [f"  cannot say: {each}" for each in session.cannot_say if each not in common]
     return lines
 
@@ -230,15 +235,19 @@ def _release_lines(session: CapturedSession) -> list[str]:
     return lines
 
 
-def _answer_lines(found: Answers) -> list[str]:
-    """The brief's questions, one line per answer."""
+def _answer_lines(session: CapturedSession) -> list[str]:
+    """The brief's questions, one line per answer. A turn's counts are as sure as the session's."""
+    found = session.answers
+    results, creates, refusals = session.submissions.kind, session.response_creates.kind, session.refusals.kind
     lines = [
-        f"  turn {number}: {turn.outcome}; {_many(turn.results, 'result')}, {_many(turn.response_creates, 'response.create')} "
-        f"from the first result on, {_many(turn.refusals, 'refusal')} (lines {', '.join(map(str, turn.lines))})"
+        f"  turn {number}: {turn.outcome}; {_number(Count(turn.results, results), 'result')}, "
+        f"{_number(Count(turn.response_creates, creates), 'response.create')} from the first result on, "
+        f"{_number(Count(turn.refusals, refusals), 'refusal')} (lines {', '.join(map(str, turn.lines))})"
         for number, turn in enumerate(found.turns, start=1)
     ]
     lines += [
-        f"  call {each.call} has {each.results} results (lines {', '.join(map(str, each.lines))}), the further ones after "
+        f"  {f'call {each.call}' if each.call else 'a call that was not captured'} has "
+        f"{_number(Count(each.results, results), 'result')} (lines {', '.join(map(str, each.lines))}), the further ones after "
         f"{_times(each.delays_ms)}; by {each.by}"
         for each in found.submissions
     ]

@@ -157,7 +157,7 @@ def _answered(recording: Recording, how: str) -> list[float]:
     """From each create that was answered so to its answer, at the proxy."""
     ledger = Ledger()
     by_seq = {event.seq: event for event in recording.events}
-    for event in sorted(recording.events, key=lambda e: (e.at_ns("proxy") or 0, e.seq)):
+    for event in recording.ordered("proxy"):
         if "upstream" in event.link and event.kind == "message" and event.arrived:
             ledger.feed(event.link.sender, event.payload, event.seq)
     found = []

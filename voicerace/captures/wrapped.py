@@ -29,6 +29,8 @@ _KEYS: Final = frozenset({"body", "attributes"})
 _OURS: Final = re.compile(
     r'"(?:resourceLogs|timeUnixNano|timestamp|body|attributes|log|MESSAGE|message|msg|textPayload|@message)"\s*:'
 )
+#: No more digits than 64 bits have: `int` refuses a text of thousands.
+_INTEGER: Final = re.compile(r"-?[0-9]{1,20}")
 #: Attributes that every record of the proxy has some of: JSON that could be read and has none is another program's.
 _PROXYS: Final = frozenset({"connection_id", "direction", "message_type"})
 
@@ -93,9 +95,9 @@ def _of_otlp(resources: list[Any]) -> Iterator[dict[str, Value]]:
     for resource in filter(_is_object, resources):
         for scope in filter(_is_object, _list(resource.get("scopeLogs"))):
             for record in filter(_is_object, _list(scope.get("logRecords"))):
-                time = record.get("timeUnixNano")
+                time_ns = _integer(record.get("timeUnixNano"))
                 fields: dict[str, Value] = {
-                    "timestamp": int(time) // 1000 if str(time).isascii() and str(time).isdigit() else None,
+                    "timestamp": None if time_ns is None else time_ns // 1000,
                     "severityNumber": _number(record.get("severityNumber")),
                     "severityText": str(record.get("severityText", "")),
                     "body": _otlp(record.get("body")),
@@ -123,8 +125,8 @@ def _otlp(value: object) -> Value:
     (kind, content), *_ = value.items()
     if kind == "stringValue" and isinstance(content, str):
         return content
-    if kind == "intValue" and str(content).lstrip("-").isdigit():
-        return int(content)
+    if kind == "intValue" and (number := _integer(content)) is not None:
+        return number
     if kind in ("boolValue", "doubleValue") and isinstance(content, (bool, int, float)):
         return content
     return Mark.ELIDED
@@ -133,6 +135,11 @@ def _otlp(value: object) -> Value:
 def _marked(value: Mapping[str, Any]) -> dict[str, Value]:
     """A record's own JSON: JSON leaves `undefined` out, so a missing trace id says nothing. `redact` writes null for it."""
     return {name: Mark.UNDEFINED if each is None else each for name, each in value.items()}
+
+
+def _integer(value: object) -> int | None:
+    """A 64-bit integer as protobuf's JSON writes it, as a text or a number; None for anything else."""
+    return int(text) if _INTEGER.fullmatch(text := str(value)) else None
 
 
 def _number(value: object) -> Value:

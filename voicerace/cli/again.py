@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from voicerace.cli import options, text
-from voicerace.cli.printing import print_lines, writing
+from voicerace.cli.printing import new_file, print_lines, writing
 from voicerace.run import Run
 from voicerace.verdict import judge
 
@@ -19,11 +19,13 @@ def again(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a sweep in virtual time.")],
     trial: Annotated[int, typer.Argument(metavar="TRIAL", help="Its row in the table, from 0.")],
     out: options.Out = None,
+    force: options.Force = False,
 ) -> int:
     """Make the recording of one trial of a sweep again.
 
     It has the same bytes as when it was played.
     """
+    new_file(out, force=force)
     recording = Run.open(run).again(trial)
     if out is not None:
         writing(out, lambda: recording.write(out))

@@ -19,7 +19,7 @@ from voicerace.captures.facts import printable
 from voicerace.captures.reader import HAR
 from voicerace.captures.show import inspect_json_text
 from voicerace.cli import options
-from voicerace.cli.printing import print_json, print_lines, writing
+from voicerace.cli.printing import new_file, print_json, print_lines, writing
 from voicerace.errors import InputError
 from voicerace.files import write_pieces
 from voicerace.sweep_folder import RUN, read_run
@@ -100,6 +100,7 @@ def _pairs(capture: Capture, other: Capture) -> list[Aligned]:
 def redact(
     file: File,
     out: options.Out = None,
+    force: options.Force = False,
     keep_text: Annotated[bool, typer.Option("--keep-text", help="Keep texts; headers, cookies and queries still go.")] = False,
 ) -> int:
     """Write a copy of a capture that is safe to share.
@@ -108,8 +109,7 @@ def redact(
 
     Equal things stay equal within the file; nothing compares between two files. Without --out it is printed.
     """
-    lines = redacted(file, keep_text=keep_text)
-    _put(lines, out)
+    _put(redacted(file, keep_text=keep_text), file, out, force=force)
     return 0
 
 
@@ -119,12 +119,13 @@ def export(
     session: Annotated[int, typer.Option(metavar="N", min=1, help="Which session of the file.")] = 1,
     release: GivenRelease = None,
     out: options.Out = None,
+    force: options.Force = False,
 ) -> int:
     """Convert one session to a Chrome trace or a Mermaid diagram.
 
     Chrome trace JSON is for ui.perfetto.dev. Only types of messages are written, no texts.
     """
-    _put([exported(reading(file, release), to, session)], out)
+    _put([exported(reading(file, release), to, session)], file, out, force=force)
     return 0
 
 
@@ -147,11 +148,12 @@ def compare(
     return 0
 
 
-def _put(lines: Iterable[str], out: Path | None) -> None:
-    """Print lines, or write them to a new file: a capture must not be written over by its own copy."""
+def _put(lines: Iterable[str], file: Path, out: Path | None, *, force: bool) -> None:
+    """Print lines, or write them to a file: a capture must not be written over by its own copy, whatever is asked."""
     if out is None:
         print_lines(lines)
         return
-    if out.exists():
-        raise InputError("out", f"{out} is there already", "a new file")
+    if out.is_file() and file.exists() and out.samefile(file):
+        raise InputError("out", f"{out} is the capture itself", "a new file")
+    new_file(out, force=force)
     writing(out, lambda: write_pieces(out, (f"{line}\n".encode() for line in lines)))

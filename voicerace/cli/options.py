@@ -22,6 +22,7 @@ __all__ = [
     "ComponentTag",
     "FailOn",
     "FallbackMs",
+    "Force",
     "Handler",
     "HoldMs",
     "Json",
@@ -67,6 +68,7 @@ Knob = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="An o
 Seed = Annotated[int, typer.Option(metavar="N", help="Of drawn times.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Out = Annotated[Path | None, typer.Option(metavar="PATH", help="Where to write.")]
+Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there already.")]
 
 BoundsOption = Annotated[
     list[str] | None,

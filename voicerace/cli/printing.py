@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from voicerace.errors import InputError
-from voicerace.files import try_to_write
+from voicerace.files import takes_a_file, try_to_write
 from voicerace.outcomes import OUTCOMES
 
-__all__ = ["known_outcomes", "plain", "print_json", "print_lines", "writable", "writing"]
+__all__ = ["known_outcomes", "new_file", "plain", "print_json", "print_lines", "writable", "writing"]
 
 
 def print_lines(lines: Iterable[str]) -> None:
@@ -38,6 +38,16 @@ def writing(path: Path, write: Any) -> Any:
         return write()
     except OSError as error:
         raise InputError(str(path), error.strerror or "cannot be written") from None
+
+
+def new_file(path: Path | None, *, force: bool = False) -> None:
+    """Refuse to write a recording, or a copy of one, over a file. A stream and an empty file hold nothing.
+
+    Raises:
+        InputError: the file holds something, and `force` is not given.
+    """
+    if path is not None and not force and path.is_file() and takes_a_file(path) and path.stat().st_size > 0:
+        raise InputError("out", f"{path} holds something already", "a new file, or --force beside it")
 
 
 def writable(*paths: Path | None) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from voicerace.cli import options, text
-from voicerace.cli.printing import known_outcomes, print_json, print_lines, writing
+from voicerace.cli.printing import known_outcomes, new_file, print_json, print_lines, writing
 from voicerace.cli.targets import Targets, played, played_as, takes_targets
 from voicerace.engines.session import Session
 from voicerace.summary import summary
@@ -32,6 +32,7 @@ def repro(
     knob: options.Knob = None,
     seed: options.Seed = 0,
     out: options.Out = None,
+    force: options.Force = False,
     as_json: options.Json = False,
     fail_on: options.FailOn = None,
 ) -> int:
@@ -40,6 +41,7 @@ def repro(
     The recording is kept: `runs/repro-TIME.jsonl`, or --out.
     """
     known_outcomes(fail_on)
+    new_file(out, force=force)
     proxy = targets.one_proxy(release)
     session = Session.of(
         release=played_as(proxy, release),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from voicerace.cli import options, text
-from voicerace.cli.printing import known_outcomes, print_json, print_lines, writing
+from voicerace.cli.printing import known_outcomes, new_file, print_json, print_lines, writing
 from voicerace.cli.targets import Targets, played, played_as, takes_targets
 from voicerace.engines.session import Session
 from voicerace.engines.virtual import ties
@@ -36,6 +36,7 @@ def run(
     knob: options.Knob = None,
     seed: options.Seed = 0,
     out: options.Out = None,
+    force: options.Force = False,
     as_json: options.Json = False,
     fail_on: options.FailOn = None,
 ) -> int:
@@ -44,6 +45,7 @@ def run(
     A time is 50, one value per call 50,80, or a draw: uniform(20,80), lognormal(4,0.5), @file.csv.
     """
     known_outcomes(fail_on)
+    new_file(out, force=force)
     proxy = targets.one_proxy(release) if targets.live else None
     if proxy is None:
         targets.refuse_in_virtual_time()

@@ -17,6 +17,7 @@ from voicerace.cli.printing import writable, writing
 from voicerace.engines.session import Session
 from voicerace.engines.targets import ProxyTarget, UpstreamTarget
 from voicerace.errors import InputError
+from voicerace.files import takes_a_file
 from voicerace.recording import Recording
 from voicerace.tables.releases import PROXIES
 
@@ -131,7 +132,7 @@ def played(targets: Targets, proxy: ProxyTarget, session: Session, file: Path | 
     """Play one live session; what a stopped one recorded is written too, to the file that the verb writes.
 
     Raises:
-        InputError: the file cannot be written, or holds something.
+        InputError: the file cannot be written.
     """
     from voicerace.engines.background import play  # imports websockets
 
@@ -139,17 +140,17 @@ def played(targets: Targets, proxy: ProxyTarget, session: Session, file: Path | 
         with sigterm_interrupts():
             return play(lambda: targets.engine(proxy), session)
     # Before the session, which may be one that costs: a recording that cannot be kept is not worth having.
-    if file.is_file() and file.stat().st_size > 0:
-        raise InputError("out", f"{file} holds something already", "a new file: a live session cannot be played again")
-    writing(file, lambda: _touch(file))
+    if takes_a_file(file) or file.is_dir():  # a folder is refused, in the system's words
+        writing(file, lambda: _touch(file))
     try:
         with sigterm_interrupts():
             return play(lambda: targets.engine(proxy), session, lambda recording: recording.write(file))
     except KeyboardInterrupt:
-        kept = file.stat().st_size > 0
+        kept = not takes_a_file(file) or file.stat().st_size > 0
         raise KeyboardInterrupt(f"what was recorded is in {file}" if kept else "nothing was recorded") from None
     finally:
-        if file.stat().st_size == 0:
+        # An empty one is what `_touch` made; a device or a pipe is always empty, and not ours.
+        if takes_a_file(file) and file.stat().st_size == 0:
             file.unlink()
 
 

@@ -95,7 +95,10 @@ def answer_rows(capture: Capture) -> pd.DataFrame:
     rows = []
     for number, of in enumerate(capture.sessions, start=1):
         found = of.answers
-        twice = [f"call {s.call}: {s.results} results{_lines(s.lines)}, by {s.by}" for s in found.submissions]
+        twice = [
+            f"{f'call {s.call}' if s.call else 'a call that was not captured'}: {s.results} results{_lines(s.lines)}, by {s.by}"
+            for s in found.submissions
+        ]
         cleared = [f"by {c.by} (line {c.line}), {c.updates} session.update before the end" for c in found.cleared or ()]
         turns = [f"{turn.response_creates}{_lines(turn.lines)}" for turn in found.turns]
         sure = _WORDS[of.response_creates.kind]

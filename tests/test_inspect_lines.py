@@ -1,0 +1,143 @@
+"""Do the lines of `inspect` agree with each other: a count said twice is the same number, and as sure?"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from voicerace.captures import Capture, inspect_lines, read_capture
+from voicerace.captures.export import mermaid
+from voicerace.captures.questions import answers
+from voicerace.captures.show import inspect_json
+from voicerace.derive import flag_cleared
+from voicerace.passage import Passage
+from voicerace.recording import Event, Link, Recording, read_recordings, write_recordings
+from voicerace.tables.releases import PROXIES
+
+ROOT = Path(__file__).parents[1]
+LOGS = ROOT / "data" / "logs"
+HOST = (Link("component", "proxy"), Link("proxy", "component"))
+UPSTREAM = (Link("proxy", "upstream"), Link("upstream", "proxy"))
+SILENT = ("0.11.1-error.log.gz", "0.9.1-unset.log.gz")
+FILES = [
+    *(path for path in sorted(LOGS.glob("**/*.gz")) if path.name not in SILENT),
+    *sorted((ROOT / "tests" / "data").glob("*.log")),
+    *sorted((ROOT / "tests" / "data").glob("*.har")),
+]
+_NUMBER = r"(?:(at least|derived|perhaps) )?(\d+)"
+
+
+def seen_from(recording: Recording, *links: Link) -> Recording:
+    """What a relay on some links alone records."""
+    events = [each for each in recording.events if each.link in links]
+    kept = tuple(replace(each, seq=seq) for seq, each in enumerate(events))
+    return replace(recording, events=kept, observed=links)
+
+
+def disagreements(capture: Capture) -> list[str]:
+    """Sessions whose turns count more than the session, or are surer; and a file that is surer than its sessions."""
+    lines = [*inspect_lines(capture)]
+    found = []
+    for what in ("result", "refusal"):
+        session: tuple[str, int] | None = None
+        for line in lines[1:]:
+            if line[:1] != " ":
+                session = ("", 0)
+            said = re.search(rf"{_NUMBER} {what}s?\b", line)
+            if said is None or session is None:
+                continue
+            one = (said[1] or "", int(said[2]))
+            if line.startswith("  turn "):
+                if one[0] != session[0] or one[1] > session[1]:
+                    found.append(f"{capture.name}: {what}s {session}, but {line}")
+            elif line.startswith("  ") and " beyond one per call" not in line and not line.startswith("  c"):
+                session = one
+    head = re.search(rf"{_NUMBER} refusals?", lines[0])
+    own = {of.refusals.kind for of in capture.sessions}
+    assert head is not None
+    if (head[1] == "at least") != bool(own & {"at least", "unknown"}):
+        found.append(f"{lines[0]}: its sessions' refusals are {own}")
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_count_that_is_said_twice_is_the_same(path: Path) -> None:
+    capture = read_capture(path)
+    if any(of.refusals.value == 0 for of in capture.sessions):
+        # A session without a refusal has no line of it; its turn has none either.
+        assert all(t.refusals == 0 for of in capture.sessions if of.refusals.value == 0 for t in of.answers.turns)
+    assert [each for each in disagreements(capture) if "refusals ('', 0)" not in each] == []
+
+
+@pytest.mark.parametrize("links", [HOST, UPSTREAM], ids=["host", "upstream"])
+def test_a_recording_of_one_side_of_the_proxy_says_what_it_shows(tmp_path: Path, links: tuple[Link, Link]) -> None:
+    whole = read_capture(LOGS / "0.9.1.jsonl.gz")
+    path = tmp_path / "a.jsonl"
+    write_recordings(path, [seen_from(each, *links) for each in read_recordings(LOGS / "0.9.1.jsonl.gz")])
+    capture = read_capture(path)
+    assert disagreements(capture) == []
+    for of, truth in zip(capture.sessions, whole.sessions, strict=True):
+        assert of.submissions.value == truth.submissions.value
+        assert of.submissions.kind == ("observed" if links == HOST else "at least")
+        assert of.counts["repeated_results"].value == truth.counts["repeated_results"].value
+        assert len(of.result_delay_ms) == len(truth.result_delay_ms)
+        assert None not in of.result_delay_ms
+        assert [(s.call, s.results, s.by) for s in of.answers.submissions] == [
+            (s.call, s.results, s.by) for s in truth.answers.submissions
+        ]
+        # The flag follows from what came on both links.
+        assert truth.answers.cleared
+        assert of.answers.cleared is None
+        assert inspect_json(capture)["sessions"][0]["flag_cleared_early"] is None
+    said = "What the host sent was not captured"
+    assert any(said in line for line in inspect_lines(capture)) == (links == UPSTREAM)
+
+
+def test_a_call_that_was_not_captured_has_no_number(tmp_path: Path) -> None:
+    recording = read_recordings(LOGS / "0.9.1.jsonl.gz")[1]
+    gone = tuple(e for e in recording.events if e.type not in ("FunctionCallRequest", "response.function_call_arguments.done"))
+    path = tmp_path / "a.jsonl"
+    replace(recording, events=tuple(replace(e, seq=seq) for seq, e in enumerate(gone))).write(path)
+    text = "\n".join(inspect_lines(read_capture(path)))
+    assert "a call that was not captured has 2 results" in text
+    assert "call 0" not in text
+
+
+def test_a_program_with_several_tags_is_not_called_several_programs() -> None:
+    """0.11.0 and 0.11.1 are one program; 0.9.0 to 0.9.3 are several that would have written this log."""
+    one = "\n".join(inspect_lines(read_capture(LOGS / "0.11.1.log.gz")))
+    assert "0.11.0, 0.11.1 are the same program: no log tells them apart." in one
+    assert "does not name the release" not in one
+    several = "\n".join(inspect_lines(read_capture(LOGS / "0.9.1.log.gz")))
+    assert "The log does not name the release: 0.9.0, 0.9.1, 0.9.2, 0.9.3 would have written the same." in several
+
+
+def test_a_log_is_in_the_order_of_its_records_whatever_its_clock_did() -> None:
+    """A clock that was set back by a second in the middle of a session; every reader of it sees one order."""
+    recording = read_recordings(LOGS / "0.9.1.jsonl.gz")[0]
+    middle = len(recording.events) // 2
+
+    def moved(event: Event) -> Event:
+        back = 1_000_000_000 if event.seq >= middle else 0
+        times = [None if at is None else at - back for at in (event.sent_ns, event.received_ns)]
+        return replace(event, sent_ns=times[0], received_ns=times[1])
+
+    ordered = tuple(replace(e, seq=seq) for seq, e in enumerate(recording.ordered("proxy")))
+    log = replace(recording, events=ordered, clock="log")
+    set_back = replace(log, events=tuple(map(moved, ordered)))
+    assert [e.seq for e in set_back.ordered("proxy")] == [*range(len(ordered))]
+    assert [e.seq for e in replace(set_back, clock="monotonic").ordered("proxy")] != [*range(len(ordered))]
+    row = PROXIES["0.9.1"]
+    assert flag_cleared(set_back, row) == flag_cleared(log, row) != ()
+    assert [_untimed(line) for line in mermaid(set_back)] == [_untimed(line) for line in mermaid(log)]
+    assert [each[2] for each in answers(set_back, None, int, None).order] == [
+        each[2] for each in answers(log, None, int, None).order
+    ]
+    assert [*Passage(set_back).order] == [*Passage(log).order]
+
+
+def _untimed(line: str) -> str:
+    return re.sub(r": -?[\d.]+ ms ", ": ", line)
