@@ -129,6 +129,21 @@ def test_a_recording_by_hand_has_the_outcome_it_was_written_for(outcome: str, ta
     assert turn.why
 
 
+def test_an_informed_reply_whose_end_has_no_status_is_unknown() -> None:
+    body = {"id": "resp_2", "conversation_id": "conv_1"}
+    tape = called().result(50).creates(50).says(300).server(400, realtime.response_event(realtime.RESPONSE_DONE, "e", body))
+    turn = turn_of(tape.close(1000))
+    assert (turn.outcome, turn.why) == ("unknown", "the reply's response.done has no status")
+
+
+def test_a_failed_reply_whose_end_has_no_status_does_not_say_none() -> None:
+    body = {"id": "resp_2", "conversation_id": "conv_1"}
+    tape = called().result(50).creates(50).created(60, "resp_2")
+    turn = turn_of(tape.server(400, realtime.response_event(realtime.RESPONSE_DONE, "e", body)).close(40_000))
+    assert turn.outcome == "failed"
+    assert turn.why.endswith("resp_2, of no known status, nothing heard of it")
+
+
 CUT = {
     "before the result": called(),
     "before the call is over": asked(),
@@ -476,7 +491,7 @@ TOLD = st.fixed_dictionaries(
 def told_by_texts(recording: Recording) -> str:
     """The outcome by the words of the replies, for one call and a default error that never comes behind the result."""
     texts = [each["text"] for each in said(recording, "upstream>proxy", "response.output_text.done")]
-    about_the_call = [text for text in texts if text != "You are welcome."]
+    about_the_call = [text for text in texts if not text.startswith("You are welcome.")]
     informed = [text for text in about_the_call if "temperature_c" in text]
     refused = refusals(recording)
     told = [each for each in said(recording, "proxy>component", "Error") if each["code"] == realtime.ACTIVE_RESPONSE]

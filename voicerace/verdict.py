@@ -116,9 +116,9 @@ class _Judge(Passage):
         ledger = self.ledger
         if any(open_at(create.key, create.answered) for create in ledger.creates):
             return True
-        if any(open_at(response.created, response.done) for response in ledger.responses.values()):
+        if any(open_at(self.beginning(response), response.done) for response in ledger.responses.values()):
             return True
-        begun = [r for r in ledger.responses.values() if first <= self.order[r.created] and before(r.created)]
+        begun = [r for r in ledger.responses.values() if first <= self.begun(r) and before(self.beginning(r))]
         calls = [call for response in begun for call in response.calls]
         settled = [(o.call_id, o.lost if o.confirmed is None else o.confirmed) for o in ledger.outputs if o.own]
         known = {call for call, key in settled if key is not None and before(key)}
@@ -136,7 +136,7 @@ class _Judge(Passage):
             return True if self.recording.complete else None
         last = self.order[inputs[-1].key]
         heard = [r for r in self.ledger.responses.values() if r.message and r.heard is not None]
-        if any(self.begun(response) > last for response in heard):
+        if any(self.begun(response) >= last for response in heard):
             return False
         return True if self.recording.complete else None
 
@@ -236,6 +236,8 @@ class _Judge(Passage):
             if not self.recording.complete:
                 return "unknown", "the recording stops inside the reply"
             return "interrupted", "the reply never ended"
+        if reply.status is None:
+            return "unknown", "the reply's response.done has no status"
         if reply.status != "completed":
             return "interrupted", f"the reply ended as {reply.status}"
         waited = waited_ns(self, facts.own, reply)
@@ -271,7 +273,8 @@ class _Judge(Passage):
     def _answer(self, create: Create) -> str:
         if create.answer == "response":
             response = self.ledger.responses[create.names or ""]
-            return f"{response.id}, {response.status or 'unfinished'}, nothing heard of it"
+            ended = response.status or ("unfinished" if response.done is None else "of no known status")
+            return f"{response.id}, {ended}, nothing heard of it"
         words = {"none": "none", "refused": "refused", "error": "another error", "closed": "none, its connection went"}
         return words[create.answer]
 
