@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 from support.played import on_wire, play
 from support.tape import Tape
 
+from voicerace.explore.places import _settled as settled_for_explorer
 from voicerace.ledger import Create, Ledger
 from voicerace.recording import Recording
 from voicerace.wire import agent, input_audio, realtime
+from voicerace.wire.results import PLACEHOLDERS, placeholder_in
 
 
 def books(tape: Tape) -> Ledger:
@@ -312,6 +315,53 @@ def test_a_call_and_a_result_without_an_id_belong_to_nothing() -> None:
 def test_a_create_knows_the_outputs_before_it_and_none_behind() -> None:
     ledger = books(Tape().creates(0).result(1).creates(2).result(3).result(4).creates(5))
     assert [create.outputs_before for create in ledger.creates] == [0, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("content", "placeholder"),
+    [
+        ('{"temperature_c":21}', None),
+        ('{ "error": "' + agent.DEFAULT_ERROR + '" }', "component"),
+        ('"CANCELLED"', "pipecat"),
+        # What a tool itself says of an order, under pipecat and elsewhere.
+        (json.dumps('"CANCELLED"'), None),
+        ('{"status":"CANCELLED"}', None),
+        ("CANCELLED", None),
+        ('"COMPLETED"', None),
+        ("[" * 100_000 + '"CANCELLED"', None),
+    ],
+)
+def test_a_result_that_stands_in_for_the_apps_informs_no_reply(content: str, placeholder: str | None) -> None:
+    ledger = books(Tape().creates(0).calls(1).done(2, "resp_1").result(3, content=content).creates(4).says(5))
+    assert [(each.placeholder, each.own) for each in ledger.outputs] == [(placeholder, placeholder is None)]
+    assert ledger.informed(ledger.responses["resp_2"], ["call_1"]) is (placeholder is None)
+
+
+def test_every_placeholder_has_a_source_and_is_recognised() -> None:
+    for row in PLACEHOLDERS:
+        assert placeholder_in(json.dumps(row.value, indent=1)) is row
+        assert row.when
+        assert row.source
+
+
+def test_a_result_waits_until_it_is_confirmed_or_refused_or_its_connection_goes() -> None:
+    refused = realtime.error_event("event_9", "invalid_tool_call_id", "Tool call ID 'call_1' not found in conversation.")
+    begun = Tape().server(0, {"type": realtime.SESSION_CREATED, "event_id": "event_a"})
+    lost = begun.result(1, confirm=False).server(2, {"type": realtime.SESSION_CREATED, "event_id": "event_b"})
+    for tape, waits in (
+        (Tape().result(0, confirm=False), True),
+        (Tape().result(0), False),
+        (Tape().result(0, confirm=False).server(1, refused), False),
+        (lost, False),
+    ):
+        assert [each.waits for each in books(tape).outputs] == [waits]
+
+
+def test_a_result_that_went_with_its_connection_leaves_nothing_of_the_turn_open_for_the_explorer() -> None:
+    tape = Tape().server(0, {"type": realtime.SESSION_CREATED, "event_id": "event_a"}).creates(0).calls(1).done(2, "resp_1")
+    tape.result(3, confirm=False)
+    assert not settled_for_explorer(books(tape))
+    assert settled_for_explorer(books(tape.server(4, {"type": realtime.SESSION_CREATED, "event_id": "event_b"})))
 
 
 # -- the rest --------------------------------------------------------------------------------------------------------

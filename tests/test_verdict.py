@@ -80,6 +80,8 @@ HAND_MADE: dict[str, list[Tape]] = {
         .says(500, begin=False).done(505, "resp_2").close(1000),
         # Two replies, and both of them know nothing but the component's error.
         replies(replies(called().default_error(8), 8), 600, "resp_3").result(1200).close(2000),
+        # pipecat's own result for a tool that it cancelled.
+        replies(called().result(8, content='"CANCELLED"'), 8).result(600).close(1000),
         # Two calls, one result there.
         replies(asked().calls(2, call="call_2", begin=False).done(8, "resp_1").result(20), 20).result(700, "call_2").close(900),
     ],
@@ -107,6 +109,7 @@ HAND_MADE: dict[str, list[Tape]] = {
     "no_result": [
         called().close(40_000),
         called().default_error(0).close(40_000),
+        replies(called().result(8, content='"CANCELLED"'), 8).close(40_000),
         thanks(called(), 30_000).close(60_000),
         thanks(asked().default_error(4).creates(4).refuses(4, told=True).done(8, "resp_1"), 30_000),
     ],

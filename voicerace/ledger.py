@@ -28,7 +28,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from voicerace.recording import Payload
-from voicerace.wire import agent, input_audio, realtime
+from voicerace.wire import input_audio, realtime
+from voicerace.wire.results import placeholder_in
 
 __all__ = ["Create", "Decision", "Ledger", "Output", "Response", "UserInput"]
 
@@ -52,7 +53,7 @@ class Output:
     Attributes:
         key: the event that carried it.
         call_id: whose result it is.
-        own: it is the app's, not the component's default error.
+        placeholder: who sent it in the app's place (`wire.results`); None for the app's own.
         confirmed: the event that confirmed it, or None.
         refused: the upstream did not accept it.
         lost: the event that began the next connection, when nothing had confirmed it until then.
@@ -60,15 +61,25 @@ class Output:
 
     key: int
     call_id: str
-    own: bool
+    placeholder: str | None = None
     confirmed: int | None = None
     refused: bool = False
     lost: int | None = None
 
     @property
+    def own(self) -> bool:
+        """It is the app's, not a placeholder."""
+        return self.placeholder is None
+
+    @property
     def waits(self) -> bool:
         """Nothing has been heard of it yet."""
-        return self.confirmed is None and not self.refused and self.lost is None
+        return self.settled is None and not self.refused
+
+    @property
+    def settled(self) -> int | None:
+        """The event that confirmed it, or with which its connection went."""
+        return self.lost if self.confirmed is None else self.confirmed
 
 
 @dataclass
@@ -226,8 +237,9 @@ class Ledger:
             case realtime.ITEM_CREATE:
                 item = realtime.item_of(event)
                 if item.get("type") == "function_call_output":
-                    own = not agent.is_default_error(item.get("output"))
-                    self.outputs.append(Output(key, _name(item.get("call_id")) or "", own))
+                    placeholder = placeholder_in(item.get("output"))
+                    sender = None if placeholder is None else placeholder.sender
+                    self.outputs.append(Output(key, _name(item.get("call_id")) or "", sender))
                 elif item.get("role") == "user":
                     self.inputs.append(UserInput(key, _text(item), key))
             case input_audio.COMMIT:

@@ -16,7 +16,8 @@ from voicerace.outcomes import BAD, OUTCOMES, Kind, Turn, Verdict
 from voicerace.passage import Passage, time_of
 from voicerace.recording import Event, Recording
 from voicerace.units import ms, ns
-from voicerace.wire import agent, realtime
+from voicerace.wire import realtime
+from voicerace.wire.results import placeholder_in
 
 __all__ = ["BAD", "OUTCOMES", "Kind", "Turn", "Verdict", "judge"]
 
@@ -120,9 +121,9 @@ class _Judge(Passage):
             return True
         begun = [r for r in ledger.responses.values() if first <= self.begun(r) and before(self.beginning(r))]
         calls = [call for response in begun for call in response.calls]
-        settled = [(o.call_id, o.lost if o.confirmed is None else o.confirmed) for o in ledger.outputs if o.own]
+        settled = [(o.call_id, o.settled) for o in ledger.outputs if o.own]
         known = {call for call, key in settled if key is not None and before(key)}
-        waiting = any(open_at(o.key, o.confirmed) for o in ledger.outputs if not o.refused and o.lost is None)
+        waiting = any(open_at(o.key, o.settled) for o in ledger.outputs if not o.refused)
         to_come = any(not before(o.key) for o in ledger.outputs if o.call_id in calls and not o.refused)
         return waiting or to_come or not known.issuperset(calls)
 
@@ -298,7 +299,7 @@ class _Judge(Passage):
     def _given(self, facts: _Facts) -> set[str]:
         """Calls that the app gave a result of its own for, whether or not the upstream got it and took it."""
         sent = [event.payload for event in self.of_type("FunctionCallResponse") if isinstance(event.payload, Mapping)]
-        by_host = {str(each.get("id")) for each in sent if not agent.is_default_error(each.get("content"))}
+        by_host = {str(each.get("id")) for each in sent if placeholder_in(each.get("content")) is None}
         # Without a connection the component drops it; the app has given it all the same.
         by_host |= {given for event in self.of_type(*_GIVES) if (given := _given_by_app(event)) is not None}
         return by_host | {output.call_id for output in facts.outputs if output.own}

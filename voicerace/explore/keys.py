@@ -19,7 +19,8 @@ from voicerace.parties.proxy_state import ProxyState
 from voicerace.parties.upstream_state import UpstreamState
 from voicerace.parties.user import UserState
 from voicerace.recording import Payload
-from voicerace.wire import agent, input_audio, realtime
+from voicerace.wire import input_audio, realtime
+from voicerace.wire.results import placeholder_in
 
 __all__ = [
     "KEYS",
@@ -67,7 +68,7 @@ def _user(state: UserState, base: Base) -> Hashable:
         len(ledger.inputs),
         _connection(ledger),
         tuple((_number(call, base), count) for call, count in state.own_results.items() if count and _new(call, base)),
-        tuple((_number(o.call_id, base), o.own, o.refused) for o in ledger.outputs if o.confirmed is None and not o.refused),
+        tuple((_number(o.call_id, base), o.own, o.refused) for o in ledger.outputs if o.waits),
         tuple((c.outputs_before - len(ledger.outputs)) for c in ledger.unanswered),
         _decisions(ledger),
         tuple(_number(r.id, base) for r in ledger.active),
@@ -254,7 +255,7 @@ def message_key(payload: Payload, base: Base) -> Hashable:
         return payload
     kind = kind_of(payload)
     if kind == "FunctionCallResponse":
-        return kind, _number(str(payload["id"]), base), agent.is_default_error(payload.get("content"))
+        return kind, _number(str(payload["id"]), base), placeholder_in(payload.get("content")) is None
     if kind == "FunctionCallRequest":
         return kind, tuple(_number(call["id"], base) for call in payload["functions"])
     if "item" in payload:
@@ -272,8 +273,8 @@ def message_key(payload: Payload, base: Base) -> Hashable:
 
 def _item_key(item: Any, base: Base) -> Hashable:
     call = str(item.get("call_id") or "")
-    default = agent.is_default_error(item.get("output"))
-    return item.get("type"), item.get("role"), _number(call, base) if call else "", default
+    placeholder = placeholder_in(item.get("output")) is not None
+    return item.get("type"), item.get("role"), _number(call, base) if call else "", placeholder
 
 
 def timer_key(name: str, base: Base) -> tuple[Hashable, ...]:

@@ -317,7 +317,7 @@ def _informed(ledger: Ledger) -> bool:
 
 
 def _settled(ledger: Ledger) -> bool:
-    """Whether no later input can join the turn (`verdict`): nothing is open, and every call has its confirmed result."""
-    confirmed = {output.call_id for output in ledger.outputs if output.own and output.confirmed is not None}
-    waiting = any(output.confirmed is None and not output.refused for output in ledger.outputs)
-    return not (ledger.active or ledger.unanswered or waiting) and _calls(ledger) <= confirmed
+    """Whether no later input can join the turn (`verdict`): nothing is open, and every call has its settled result."""
+    results = {output.call_id for output in ledger.outputs if output.own and output.settled is not None}
+    waiting = any(output.waits for output in ledger.outputs)
+    return not (ledger.busy or waiting) and _calls(ledger) <= results
