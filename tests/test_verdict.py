@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.played import play, refusals, said, tool_turn, verdict
+from support.played import play, refusals, said, session, tool_turn, verdict
 from support.tape import Tape, asked
 from test_virtual import SESSIONS
 
+from voicerace.engines.virtual import simulate
 from voicerace.recording import LINKS, Event, Link, Recording
 from voicerace.tables.releases import PROXIES
+from voicerace.tables.scenarios import REPRO
 from voicerace.units import ns
 from voicerace.verdict import BAD, OUTCOMES, Turn, judge
 from voicerace.wire import agent, realtime
@@ -333,9 +335,25 @@ def test_user_text_that_never_reached_the_upstream_is_stuck() -> None:
 
 def test_the_worst_outcomes_are_bad_and_the_good_one_is_not() -> None:
     assert "answered" not in BAD
-    assert set(OUTCOMES) - BAD == {"answered", "unknown", "no_result", "abandoned", "failed"}
+    assert set(OUTCOMES) - BAD == {"answered", "unknown", "no_result", "abandoned"}
+    turn = turn_of(HAND_MADE["failed"][0])
+    assert [replace(turn, by=by).bad for by in (None, "client", "api", "user")] == [True, True, False, False]
+    turn = turn_of(HAND_MADE["interrupted"][0])
+    assert [replace(turn, by=by).bad for by in (None, "client", "api", "user")] == [True, True, True, False]
     assert judge(HAND_MADE["stalled"][0].recording()).bad
     assert not judge(HAND_MADE["answered"][0].recording()).bad
+
+
+@pytest.mark.parametrize("deadline_ms", [2_000, 60_000])
+def test_a_host_that_leaves_after_the_deadline_has_waited_long_enough(deadline_ms: int) -> None:
+    """The minimal reproduction has no further words: the user leaves at the deadline, and the turn is stalled all the same."""
+    waited = replace(session(release="0.9.4", tool_ms=300, deadline_ms=deadline_ms), scenario=REPRO)
+    recording = simulate(waited)
+    assert tool_turn(recording).outcome == "stalled"
+    # The same messages, from a user who was to wait longer.
+    times = {**recording.provenance["times"], "deadline_ms": str(deadline_ms + 1)}
+    left_early = replace(recording, provenance={**recording.provenance, "times": times})
+    assert tool_turn(left_early).outcome == "abandoned"
 
 
 # -- how sure it is --------------------------------------------------------------------------------------------------

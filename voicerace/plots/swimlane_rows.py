@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
 
 from voicerace.ledger import Ledger, Response
+from voicerace.outcomes import TABLE
 from voicerace.passage import Passage
 from voicerace.recording import Event, Recording
 from voicerace.verdict import Turn, Verdict, judge
@@ -27,8 +28,6 @@ _PARTY: Final = {"component": "host", "app": "host", "user": "host"}
 _TARGETS: Final = {"model": "model", "backend": "running", "ws": "running", "wss": "running"}
 _SILENT_HOST: Final = "the host is told nothing"
 _NO_CREATE: Final = "no response.create is sent"
-#: Outcomes after which the session's next user input belongs to the picture: it ends the silence.
-_UNANSWERED: Final = frozenset({"unknown", "no_result", "stale", "rejected", "lost", "failed", "stalled"})
 _LABELS: Final = {
     "session.created": "session.created",
     "session.updated": "session.updated",
@@ -167,7 +166,7 @@ def _window(recording: Recording, ledger: Ledger, turn: Turn | None) -> tuple[in
     following = next((event for event in inputs if event.seq > turn.events[-1]), None)
     if following is None:
         return start, last, []
-    return start, following.seq, [following] if turn.outcome in _UNANSWERED else []
+    return start, following.seq, [following] if TABLE[turn.outcome].silent else []
 
 
 def _origin(events: Sequence[Event]) -> tuple[int, str]:
