@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 
-.PHONY: report sample test faults lab lint types bench bench-live clean lock
+.PHONY: report sample test faults lab lint types bench bench-live clean lock outcomes
 
 report: $(RUNTIME)
 	@$(BIN)/voicerace report
@@ -22,6 +22,10 @@ sample: $(RUNTIME)
 test: $(DEV)
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m "not real_clock"
 	@$(BIN)/python -m pytest -m real_clock
+
+# docs/outcomes.md from the table of outcomes.
+outcomes: $(STAMP)
+	@$(BIN)/python -m voicerace.outcomes
 
 # Damaged files, messages and frames: 10,000 each; `make faults INPUTS=500 CUTS=20` takes fewer. Then every kept capture, cut
 # at 200 places and damaged otherwise, held against the whole one.

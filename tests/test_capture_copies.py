@@ -20,6 +20,7 @@ from voicerace.cli import main
 from voicerace.errors import InputError
 from voicerace.recording import read_recordings, write_recordings
 from voicerace.statistics import newcombe, wilson
+from voicerace.wire.results import PLACEHOLDERS, placeholder_in
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
 #: Protocol words and the run's own settings: what a copy may keep of a session.
@@ -250,3 +251,10 @@ def test_is_a_key_that_is_no_word_of_a_protocol_somebodys_data() -> None:
 def test_is_nothing_of_a_har_kept_that_is_somebodys_in_a_field_of_the_protocol() -> None:
     frame = {"type": "Jane Roe", "time": "Jane Roe", "opcode": 1, "data": "{}"}
     assert "Jane" not in redacted_har([{"_webSocketMessages": [frame]}], Redactor())
+
+
+def test_a_redacted_copy_keeps_a_placeholder_for_a_result_and_no_other_result() -> None:
+    by = Redactor()
+    for row in PLACEHOLDERS:
+        assert placeholder_in(by.value(json.dumps(row.value), "output", "function_call_output")) is row
+    assert by.value('"SHIPPED"', "output", "function_call_output") != '"SHIPPED"'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 from support.played import on_wire, play
 from support.tape import Tape
 
+from voicerace.explore.places import _settled as settled_for_explorer
 from voicerace.ledger import Create, Ledger
 from voicerace.recording import Recording
-from voicerace.wire import agent, realtime
+from voicerace.wire import agent, input_audio, realtime
+from voicerace.wire.results import PLACEHOLDERS, placeholder_in
 
 
 def books(tape: Tape) -> Ledger:
@@ -213,15 +216,152 @@ def test_a_reply_is_informed_if_every_own_result_was_there_before_its_create() -
     assert not informed("call_1", "call_3"), "it came behind the create"
 
 
-def test_the_servers_own_response_knows_what_passed_before_its_announcement() -> None:
+def test_without_audio_events_the_servers_own_response_knows_what_passed_before_its_announcement() -> None:
     ledger = books(Tape().creates(0).calls(1).result(2).done(3, "resp_1").says(6, "resp_vad"))
     assert ledger.responses["resp_vad"].create is None
     assert ledger.informed(ledger.responses["resp_vad"], ["call_1"])
 
 
+def own(tape: Tape, response: str = "resp_vad") -> tuple[bool, str]:
+    """Whether the server's own response knows the result of call_1, and the type of the event at which it was decided."""
+    ledger = books(tape)
+    found = ledger.responses[response]
+    assert found.create is None
+    return ledger.informed(found, ["call_1"]), tape.events[found.decided.key].type
+
+
+COMMITTED = {"type": input_audio.COMMITTED, "item_id": "item_1"}
+TIMEOUT = {"type": input_audio.TIMEOUT_TRIGGERED, "item_id": "item_1"}
+
+
+def called() -> Tape:
+    return Tape().creates(0).calls(1).done(3, "resp_1")
+
+
+def test_a_result_behind_the_servers_commit_does_not_inform_its_own_response() -> None:
+    assert own(called().server(4, COMMITTED).result(5).says(6, "resp_vad")) == (False, input_audio.COMMITTED)
+    assert own(called().result(4).server(5, COMMITTED).says(6, "resp_vad")) == (True, input_audio.COMMITTED)
+
+
+def test_a_result_behind_the_idle_timeout_does_not_inform_the_response_it_begins() -> None:
+    late = called().server(4, TIMEOUT).result(5, confirm=False).server(5, COMMITTED).says(6, "resp_vad")
+    assert own(late) == (False, input_audio.COMMITTED)
+    assert own(called().server(4, TIMEOUT).result(5).says(6, "resp_vad")) == (False, input_audio.TIMEOUT_TRIGGERED)
+    assert own(called().result(4).server(5, TIMEOUT).server(5, COMMITTED).says(6, "resp_vad")) == (True, input_audio.COMMITTED)
+
+
+def test_a_turn_that_waits_for_the_slot_is_decided_at_the_end_of_the_response_in_its_way() -> None:
+    def waits() -> Tape:
+        return Tape().creates(0).calls(1).server(2, COMMITTED)
+
+    assert own(waits().result(3).done(4, "resp_1").says(6, "resp_vad")) == (True, realtime.RESPONSE_DONE)
+    assert own(waits().done(4, "resp_1").result(5).says(6, "resp_vad")) == (False, realtime.RESPONSE_DONE)
+
+
+def test_a_turn_that_the_server_dropped_decides_nothing_about_the_next() -> None:
+    dropped = Tape().creates(0).calls(1).server(2, COMMITTED).done(4, "resp_1").result(5)
+    assert own(dropped.server(6, COMMITTED).says(7, "resp_vad")) == (True, input_audio.COMMITTED)
+    # A create that the server took since then ends the wait as well.
+    dropped = called().server(4, COMMITTED).creates(5).says(6).done(7, "resp_2").result(8).says(9, "resp_vad")
+    assert own(dropped) == (True, realtime.RESPONSE_CREATED)
+
+
+def test_a_commit_of_the_clients_is_no_decision_of_the_servers() -> None:
+    tape = called().client(4, {"type": input_audio.COMMIT}).server(5, COMMITTED).result(6).says(7, "resp_vad")
+    assert own(tape) == (True, realtime.RESPONSE_CREATED)
+
+
+def test_an_empty_commit_of_the_clients_is_none_and_the_servers_next_one_is_its_own() -> None:
+    empty = realtime.error_event("event_9", input_audio.COMMIT_EMPTY, "The buffer is empty.")
+    tape = called().client(4, {"type": input_audio.COMMIT}).server(5, empty).server(6, COMMITTED).result(7).says(8, "resp_vad")
+    assert own(tape) == (False, input_audio.COMMITTED)
+    ledger = books(tape)
+    assert [tape.events[each.key].type for each in ledger.inputs] == [input_audio.COMMITTED]
+
+
+def test_a_refusal_shows_that_the_servers_turn_had_the_slot() -> None:
+    """As a proxy sees it: the create left before the commit was read."""
+    tape = called().creates(4).server(5, COMMITTED).refuses(6, "resp_vad").result(7).says(8, "resp_vad")
+    assert own(tape) == (False, input_audio.COMMITTED)
+
+
+def test_a_response_taken_for_a_creates_keeps_the_decision_until_the_refusal_shows_it() -> None:
+    tape = called().server(4, COMMITTED).result(5).creates(5).says(6, "resp_vad").refuses(7, "resp_vad")
+    assert own(tape) == (False, input_audio.COMMITTED)
+
+
+def test_another_connection_has_its_own_decisions() -> None:
+    tape = Tape().server(0, {"type": realtime.SESSION_CREATED, "event_id": "event_a"}).server(4, COMMITTED)
+    assert books(tape).decision is not None
+    tape.server(5, {"type": realtime.SESSION_CREATED, "event_id": "event_b"}).result(6)
+    assert own(tape.says(7, "resp_vad")) == (True, realtime.RESPONSE_CREATED)
+
+
+def test_an_end_without_a_status_has_none() -> None:
+    body = {"id": "resp_1"}
+    tape = Tape().creates(0).created(1, "resp_1").server(2, realtime.response_event(realtime.RESPONSE_DONE, "event_9", body))
+    response = books(tape).responses["resp_1"]
+    assert (response.status, response.done is None) == (None, False)
+
+
+def test_a_call_and_a_result_without_an_id_belong_to_nothing() -> None:
+    tape = Tape().creates(0).created(1, "resp_1")
+    tape.server(1, realtime.output_event("response.output_item.added", "event_9", "resp_1", 0, {"type": "function_call"}))
+    tape.client(2, {"type": realtime.ITEM_CREATE, "item": {"type": "function_call_output", "output": "{}"}})
+    ledger = books(tape)
+    assert (ledger.responses["resp_1"].calls, [each.call_id for each in ledger.outputs]) == ([], [""])
+
+
 def test_a_create_knows_the_outputs_before_it_and_none_behind() -> None:
     ledger = books(Tape().creates(0).result(1).creates(2).result(3).result(4).creates(5))
     assert [create.outputs_before for create in ledger.creates] == [0, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("content", "placeholder"),
+    [
+        ('{"temperature_c":21}', None),
+        ('{ "error": "' + agent.DEFAULT_ERROR + '" }', "component"),
+        ('"CANCELLED"', "pipecat"),
+        # What a tool itself says of an order, under pipecat and elsewhere.
+        (json.dumps('"CANCELLED"'), None),
+        ('{"status":"CANCELLED"}', None),
+        ("CANCELLED", None),
+        ('"COMPLETED"', None),
+        ("[" * 100_000 + '"CANCELLED"', None),
+    ],
+)
+def test_a_result_that_stands_in_for_the_apps_informs_no_reply(content: str, placeholder: str | None) -> None:
+    ledger = books(Tape().creates(0).calls(1).done(2, "resp_1").result(3, content=content).creates(4).says(5))
+    assert [(each.placeholder, each.own) for each in ledger.outputs] == [(placeholder, placeholder is None)]
+    assert ledger.informed(ledger.responses["resp_2"], ["call_1"]) is (placeholder is None)
+
+
+def test_every_placeholder_has_a_source_and_is_recognised() -> None:
+    for row in PLACEHOLDERS:
+        assert placeholder_in(json.dumps(row.value, indent=1)) is row
+        assert row.when
+        assert row.source
+
+
+def test_a_result_waits_until_it_is_confirmed_or_refused_or_its_connection_goes() -> None:
+    refused = realtime.error_event("event_9", "invalid_tool_call_id", "Tool call ID 'call_1' not found in conversation.")
+    begun = Tape().server(0, {"type": realtime.SESSION_CREATED, "event_id": "event_a"})
+    lost = begun.result(1, confirm=False).server(2, {"type": realtime.SESSION_CREATED, "event_id": "event_b"})
+    for tape, waits in (
+        (Tape().result(0, confirm=False), True),
+        (Tape().result(0), False),
+        (Tape().result(0, confirm=False).server(1, refused), False),
+        (lost, False),
+    ):
+        assert [each.waits for each in books(tape).outputs] == [waits]
+
+
+def test_a_result_that_went_with_its_connection_leaves_nothing_of_the_turn_open_for_the_explorer() -> None:
+    tape = Tape().server(0, {"type": realtime.SESSION_CREATED, "event_id": "event_a"}).creates(0).calls(1).done(2, "resp_1")
+    tape.result(3, confirm=False)
+    assert not settled_for_explorer(books(tape))
+    assert settled_for_explorer(books(tape.server(4, {"type": realtime.SESSION_CREATED, "event_id": "event_b"})))
 
 
 # -- the rest --------------------------------------------------------------------------------------------------------

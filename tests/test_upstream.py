@@ -274,6 +274,14 @@ def test_a_reply_speaks_of_the_results_it_knew() -> None:
     assert "sunny" in said(RESULT, realtime.create_item(realtime.output_item("call_0001", "sunny")))
 
 
+def test_a_reply_to_later_words_names_every_result_call_by_call() -> None:
+    bench = active(calls=2).settle().tell(RESULT, RESULT).settle()
+    bench.tell(realtime.create_item(realtime.user_item("Thank you.")), CREATE).settle()
+    text = bench.messages("response.output_text.done")[-1]["text"]
+    result = '{"temperature_c":21}'
+    assert text == f"You are welcome. The tool says: {result}, then {result} and (no result yet)"
+
+
 # -- times -----------------------------------------------------------------------------------------------------------
 
 

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.played import play, refusals, said, tool_turn, verdict
+from support.played import play, refusals, said, session, tool_turn, verdict
 from support.tape import Tape, asked
 from test_virtual import SESSIONS
 
+from voicerace.engines.virtual import simulate
 from voicerace.recording import LINKS, Event, Link, Recording
 from voicerace.tables.releases import PROXIES
+from voicerace.tables.scenarios import REPRO
 from voicerace.units import ns
 from voicerace.verdict import BAD, OUTCOMES, Turn, judge
 from voicerace.wire import agent, realtime
@@ -80,6 +82,8 @@ HAND_MADE: dict[str, list[Tape]] = {
         .says(500, begin=False).done(505, "resp_2").close(1000),
         # Two replies, and both of them know nothing but the component's error.
         replies(replies(called().default_error(8), 8), 600, "resp_3").result(1200).close(2000),
+        # pipecat's own result for a tool that it cancelled.
+        replies(called().result(8, content='"CANCELLED"'), 8).result(600).close(1000),
         # Two calls, one result there.
         replies(asked().calls(2, call="call_2", begin=False).done(8, "resp_1").result(20), 20).result(700, "call_2").close(900),
     ],
@@ -107,6 +111,7 @@ HAND_MADE: dict[str, list[Tape]] = {
     "no_result": [
         called().close(40_000),
         called().default_error(0).close(40_000),
+        replies(called().result(8, content='"CANCELLED"'), 8).close(40_000),
         thanks(called(), 30_000).close(60_000),
         thanks(asked().default_error(4).creates(4).refuses(4, told=True).done(8, "resp_1"), 30_000),
     ],
@@ -127,6 +132,21 @@ def test_a_recording_by_hand_has_the_outcome_it_was_written_for(outcome: str, ta
     turn = turn_of(tape)
     assert turn.outcome == outcome, turn.why
     assert turn.why
+
+
+def test_an_informed_reply_whose_end_has_no_status_is_unknown() -> None:
+    body = {"id": "resp_2", "conversation_id": "conv_1"}
+    tape = called().result(50).creates(50).says(300).server(400, realtime.response_event(realtime.RESPONSE_DONE, "e", body))
+    turn = turn_of(tape.close(1000))
+    assert (turn.outcome, turn.why) == ("unknown", "the reply's response.done has no status")
+
+
+def test_a_failed_reply_whose_end_has_no_status_does_not_say_none() -> None:
+    body = {"id": "resp_2", "conversation_id": "conv_1"}
+    tape = called().result(50).creates(50).created(60, "resp_2")
+    turn = turn_of(tape.server(400, realtime.response_event(realtime.RESPONSE_DONE, "e", body)).close(40_000))
+    assert turn.outcome == "failed"
+    assert turn.why.endswith("resp_2, of no known status, nothing heard of it")
 
 
 CUT = {
@@ -315,9 +335,25 @@ def test_user_text_that_never_reached_the_upstream_is_stuck() -> None:
 
 def test_the_worst_outcomes_are_bad_and_the_good_one_is_not() -> None:
     assert "answered" not in BAD
-    assert set(OUTCOMES) - BAD == {"answered", "unknown", "no_result", "abandoned", "failed"}
+    assert set(OUTCOMES) - BAD == {"answered", "unknown", "no_result", "abandoned"}
+    turn = turn_of(HAND_MADE["failed"][0])
+    assert [replace(turn, by=by).bad for by in (None, "client", "api", "user")] == [True, True, False, False]
+    turn = turn_of(HAND_MADE["interrupted"][0])
+    assert [replace(turn, by=by).bad for by in (None, "client", "api", "user")] == [True, True, True, False]
     assert judge(HAND_MADE["stalled"][0].recording()).bad
     assert not judge(HAND_MADE["answered"][0].recording()).bad
+
+
+@pytest.mark.parametrize("deadline_ms", [2_000, 60_000])
+def test_a_host_that_leaves_after_the_deadline_has_waited_long_enough(deadline_ms: int) -> None:
+    """The minimal reproduction has no further words: the user leaves at the deadline, and the turn is stalled all the same."""
+    waited = replace(session(release="0.9.4", tool_ms=300, deadline_ms=deadline_ms), scenario=REPRO)
+    recording = simulate(waited)
+    assert tool_turn(recording).outcome == "stalled"
+    # The same messages, from a user who was to wait longer.
+    times = {**recording.provenance["times"], "deadline_ms": str(deadline_ms + 1)}
+    left_early = replace(recording, provenance={**recording.provenance, "times": times})
+    assert tool_turn(left_early).outcome == "abandoned"
 
 
 # -- how sure it is --------------------------------------------------------------------------------------------------
@@ -476,7 +512,7 @@ TOLD = st.fixed_dictionaries(
 def told_by_texts(recording: Recording) -> str:
     """The outcome by the words of the replies, for one call and a default error that never comes behind the result."""
     texts = [each["text"] for each in said(recording, "upstream>proxy", "response.output_text.done")]
-    about_the_call = [text for text in texts if text != "You are welcome."]
+    about_the_call = [text for text in texts if not text.startswith("You are welcome.")]
     informed = [text for text in about_the_call if "temperature_c" in text]
     refused = refusals(recording)
     told = [each for each in said(recording, "proxy>component", "Error") if each["code"] == realtime.ACTIVE_RESPONSE]

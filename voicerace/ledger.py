@@ -11,7 +11,11 @@ with its answer from the wire alone, because a customer's log has nothing else. 
 - a second `session.created` is another connection's: what was not answered on the one before never is, and the new
   session knows none of its calls and results;
 - a refusal that finds no unanswered create, and names a response that was paired with one, shows that this response
-  was the server's own (server VAD) and the create in question is the refused one.
+  was the server's own (server VAD) and the create in question is the refused one;
+- a response of the server's own knows what had been accepted when the server decided on it: at the end of speech
+  (`input_audio_buffer.committed` without a commit of the client's) or at `input_audio_buffer.timeout_triggered`, or, where
+  a response or a create was open then, at the `response.done` that freed the slot. `response.created` is its news only.
+  What stays hidden: a decision after `response.done` because the slot was not free yet (`slot_lag_ms`).
 
 The verdict reads it over a whole recording; the user of a session reads it as the session goes on. Small enough to be
 copied and compared; keys are whatever the feeder calls its events.
@@ -21,109 +25,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
+from voicerace.ledger_entries import Create, Decision, Output, Response, UserInput
 from voicerace.recording import Payload
-from voicerace.wire import agent, input_audio, realtime
+from voicerace.wire import input_audio, realtime
+from voicerace.wire.results import placeholder_in
 
-__all__ = ["Create", "Ledger", "Output", "Response", "UserInput"]
-
-
-@dataclass
-class Output:
-    """A function call's result on its way to the upstream.
-
-    Attributes:
-        key: the event that carried it.
-        call_id: whose result it is.
-        own: it is the app's, not the component's default error.
-        confirmed: the event that confirmed it, or None.
-        refused: the upstream did not accept it.
-        lost: the event that began the next connection, when nothing had confirmed it until then.
-    """
-
-    key: int
-    call_id: str
-    own: bool
-    confirmed: int | None = None
-    refused: bool = False
-    lost: int | None = None
-
-    @property
-    def waits(self) -> bool:
-        """Nothing has been heard of it yet."""
-        return self.confirmed is None and not self.refused and self.lost is None
-
-
-@dataclass
-class Create:
-    """A `response.create`.
-
-    Attributes:
-        key: the event that carried it.
-        outputs_before: how many outputs had passed before it.
-        answer: what became of it; ``none`` until something did; ``closed`` when its connection went before.
-        answered: the event that answered it.
-        names: the response that it began, or that was in its way.
-        error_type: of another error that answered it: ``invalid_request_error`` is the client's own doing.
-    """
-
-    key: int
-    outputs_before: int
-    answer: Literal["none", "response", "refused", "error", "closed"] = "none"
-    answered: int | None = None
-    names: str | None = None
-    error_type: str | None = None
-
-
-@dataclass
-class Response:
-    """A response in the default conversation.
-
-    Attributes:
-        id: its id.
-        created: the event that announced it.
-        create: the create that began it, as an index into `Ledger.creates`; None for the server's own.
-        outputs_before: outputs that had passed before it began; `known_from`: of these, the first of its connection.
-        calls: ids of its function calls, in order; `calls_done` those whose arguments are complete.
-        message: it has a message item.
-        heard: the first event with any of its text or audio.
-        done: the event that ended it; `status` is the final one, `reason` what its details say (``turn_detected``,
-            ``client_cancelled``, an error's code, ...; ``connection_closed`` when its connection went before it ended).
-    """
-
-    id: str
-    created: int
-    create: int | None
-    outputs_before: int
-    known_from: int = 0
-    calls: list[str] = field(default_factory=list)
-    calls_done: list[int] = field(default_factory=list)
-    message: bool = False
-    heard: int | None = None
-    done: int | None = None
-    status: str | None = None
-    reason: str | None = None
-
-
-@dataclass
-class UserInput:
-    """Something the user said, as the upstream got it.
-
-    Attributes:
-        key: the event with which it was complete.
-        text: None where it was spoken.
-        began: the event with which the server heard it begin; `key` for what it did not hear itself.
-    """
-
-    key: int
-    text: str | None
-    began: int
+__all__ = ["Create", "Decision", "Ledger", "Output", "Response", "UserInput"]
 
 
 @dataclass
 class Ledger:
-    """See the module's text. All lists are in the order of passing."""
+    """See the module's text. All lists are in the order of passing.
+
+    Attributes:
+        decision: of the server, on a response that is not announced yet.
+        held: the end of a turn of the user's at which the slot was not free: the server's response waits, or is dropped.
+        idled: `decision` is the idle timeout's, and its commit is still to come.
+    """
 
     outputs: list[Output] = field(default_factory=list)
     creates: list[Create] = field(default_factory=list)
@@ -132,6 +52,9 @@ class Ledger:
     session_updates: list[int] = field(default_factory=list)
     refusals: list[int] = field(default_factory=list)
     connections: int = 0
+    decision: Decision | None = None
+    held: Decision | None = None
+    idled: bool = False
     _opened_by: str | None = None
     _known_from: int = 0
     _calls_from: int = 0
@@ -178,9 +101,13 @@ class Ledger:
         responses = [*self.responses.values()][self._calls_from :]
         return [call for response in responses for call in response.calls]
 
-    def informed(self, response: Response, calls: list[str]) -> bool:
-        """Whether the app's own result of every one of `calls` was accepted before the response began."""
-        before = self.outputs[response.known_from : response.outputs_before]
+    def informed(self, response: Response, calls: list[str], outputs: int | None = None) -> bool:
+        """Whether the app's own result of every one of `calls` was accepted before the response began.
+
+        Args:
+            outputs: how many outputs had passed then, where it is not `Response.outputs_before`.
+        """
+        before = self.outputs[response.known_from : response.outputs_before if outputs is None else outputs]
         known = {output.call_id for output in before if output.own and not output.refused}
         return known.issuperset(calls)
 
@@ -193,8 +120,9 @@ class Ledger:
             case realtime.ITEM_CREATE:
                 item = realtime.item_of(event)
                 if item.get("type") == "function_call_output":
-                    own = not agent.is_default_error(item.get("output"))
-                    self.outputs.append(Output(key, str(item.get("call_id")), own))
+                    placeholder = placeholder_in(item.get("output"))
+                    sender = None if placeholder is None else placeholder.sender
+                    self.outputs.append(Output(key, _name(item.get("call_id")) or "", sender))
                 elif item.get("role") == "user":
                     self.inputs.append(UserInput(key, _text(item), key))
             case input_audio.COMMIT:
@@ -214,8 +142,9 @@ class Ledger:
             return
         item = realtime.item_of(event)
         if item.get("type") == "function_call":
-            if str(item.get("call_id")) not in response.calls:
-                response.calls.append(str(item.get("call_id")))
+            call_id = _name(item.get("call_id"))
+            if call_id is not None and call_id not in response.calls:
+                response.calls.append(call_id)
         elif item.get("type") == "message":
             response.message = True
 
@@ -237,16 +166,38 @@ class Ledger:
         ended = self.responses.get(str(body.get("id")))
         if ended is not None and ended.done is None:
             ended.done = key
-            ended.status = str(body.get("status"))
+            ended.status = _name(body.get("status"))
             ended.reason = _reason(body.get("status_details"))
+            if self.held is not None and not self.busy:
+                self.decision, self.held = Decision(key, len(self.outputs)), None
 
     def _heard_speech(self, event: Mapping[str, Any], key: int) -> None:
         if event["type"] == input_audio.SPEECH_STARTED:
             self._speech = key
             return
-        came_in = self._commits.pop(0) if self._commits else key
+        if self._commits:
+            came_in = self._commits.pop(0)
+        else:
+            came_in = key
+            self._turn_ended(key)
         self.inputs.append(UserInput(came_in, None, came_in if self._speech is None else self._speech))
         self._speech = None
+
+    def _idle(self, event: Mapping[str, Any], key: int) -> None:
+        """Only a free slot runs into the idle timeout; the commit that follows belongs to it."""
+        self.decision, self.held, self.idled = Decision(key, len(self.outputs)), None, True
+
+    def _turn_ended(self, key: int) -> None:
+        """The server has committed the user's audio, and decides on its response."""
+        decision = Decision(key, len(self.outputs))
+        if self.idled and self.decision is not None:
+            # The commit is the input that the response answers: the response begins there, not before it.
+            self.decision, self.idled = Decision(key, self.decision.outputs), False
+        elif self.busy:
+            self.held = decision
+        else:
+            # One that was never announced, the server has dropped: recorded sessions have the news within 2 ms.
+            self.decision = decision
 
     def _connected(self, event: Mapping[str, Any], key: int) -> None:
         """A connection has begun; what the one before left open stays so."""
@@ -265,6 +216,8 @@ class Ledger:
             if output.waits:
                 output.lost = key
         self._known_from, self._calls_from = len(self.outputs), len(self.responses)
+        self.decision = self.held = None
+        self.idled = False
 
     def _created(self, event: Mapping[str, Any], key: int) -> None:
         body = realtime.response_of(event)
@@ -273,13 +226,16 @@ class Ledger:
         response_id = str(body.get("id"))
         if response_id in self.responses:
             return
+        # Where no audio event tells of the decision, its news is all there is.
+        decided = self.decision or Decision(key, len(self.outputs))
+        self.decision, self.idled = None, False
         index = next((i for i, create in enumerate(self.creates) if create.answer == "none"), None)
-        if index is None:
-            self.responses[response_id] = Response(response_id, key, None, len(self.outputs), self._known_from)
-            return
-        create = self.creates[index]
-        create.answer, create.answered, create.names = "response", key, response_id
-        self.responses[response_id] = Response(response_id, key, index, create.outputs_before, self._known_from)
+        before = decided.outputs
+        if index is not None:
+            create = self.creates[index]
+            create.answer, create.answered, create.names = "response", key, response_id
+            before = create.outputs_before
+        self.responses[response_id] = Response(response_id, key, index, before, decided, self._known_from)
 
     def _error(self, event: Mapping[str, Any], key: int) -> None:
         error = realtime.error_of(event)
@@ -293,6 +249,7 @@ class Ledger:
             if (create := self._refused(realtime.response_named_by(event))) is not None:
                 create.answer, create.answered = "refused", key
                 create.names = realtime.response_named_by(event)
+                self._taken_by(create)
         elif error.get("code") == input_audio.COMMIT_EMPTY:
             del self._commits[:1]
         elif error.get("code") == "invalid_tool_call_id":
@@ -302,7 +259,7 @@ class Ledger:
                 output.refused = True
         elif self.unanswered and _may_answer_create(error):
             create = self.unanswered[0]
-            create.answer, create.answered, create.error_type = "error", key, str(error.get("type"))
+            create.answer, create.answered, create.error_type = "error", key, _name(error.get("type"))
 
     def _refused(self, in_the_way: str | None) -> Create | None:
         """The create that a refusal answers, by the rules of the module's text."""
@@ -312,11 +269,16 @@ class Ledger:
             if known is None or known.create is None or known.done is not None:
                 return None
             mistaken = self.creates[known.create]
-            known.create = None
+            known.create, known.outputs_before = None, known.decided.outputs
             return mistaken
         if known is None and in_the_way is not None and len(waiting) > 1:
             return waiting[1]
         return waiting[0]
+
+    def _taken_by(self, refused: Create) -> None:
+        """A refused create shows who had the slot: the server's own turn, where nothing else was open."""
+        if self.held is not None and not self.busy and refused.names not in self.responses:
+            self.decision, self.held = self.held, None
 
     def _confirmed(self, event: Mapping[str, Any], key: int) -> None:
         item = realtime.item_of(event)
@@ -343,10 +305,16 @@ class Ledger:
         realtime.ITEM_CREATED: _confirmed,
         input_audio.SPEECH_STARTED: _heard_speech,
         input_audio.COMMITTED: _heard_speech,
+        input_audio.TIMEOUT_TRIGGERED: _idle,
         realtime.OUTPUT_ADDED: _item_added,
         realtime.ARGUMENTS_DONE: _call_complete,
         **dict.fromkeys(realtime.HEARD, _heard),
     }
+
+
+def _name(value: object) -> str | None:
+    """A field that names something; None where it is absent or no text."""
+    return value if isinstance(value, str) and value else None
 
 
 def _reason(details: object) -> str | None:

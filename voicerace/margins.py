@@ -19,8 +19,8 @@ def waited_ns(passage: Passage, own: Sequence[Output], reply: Response) -> int:
     releases += [o.confirmed for o in own if o.confirmed is not None]
     releases += [r.done for r in passage.ledger.responses.values() if r.done is not None]
     before = [key for key in releases if passage.order[key] < began]
-    key = reply.created if reply.create is None else passage.ledger.creates[reply.create].key
-    return time_of(passage.by_seq[key], "upstream") - max((time_of(passage.by_seq[k], "upstream") for k in before), default=0)
+    last = max((time_of(passage.by_seq[key], "upstream") for key in before), default=0)
+    return time_of(passage.by_seq[passage.beginning(reply)], "upstream") - last
 
 
 def margin_ms(passage: Passage, create: Create | None) -> float | None:

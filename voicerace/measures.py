@@ -26,7 +26,8 @@ from typing import Any, Final
 from voicerace.ledger import Response
 from voicerace.passage import Passage
 from voicerace.recording import Event, Link, Recording
-from voicerace.wire import agent, realtime
+from voicerace.wire import realtime
+from voicerace.wire.results import placeholder_in
 
 __all__ = ["Measured", "measured", "measurements"]
 
@@ -110,7 +111,7 @@ def _result_of(message: Mapping[str, Any]) -> str | None:
     """The id of the call that a message answers on the app's behalf; None when it answers none."""
     kind, value = message.get("type"), message.get("value")
     if kind == "FunctionCallResponse":
-        answers = not agent.is_default_error(message.get("content"))
+        answers = placeholder_in(message.get("content")) is None
     elif kind == "resolved":
         answers = isinstance(value, Mapping) and "id" in value
     else:

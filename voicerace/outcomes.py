@@ -1,22 +1,121 @@
-"""The words of a verdict: the outcomes, and what is said of a turn and of a session. Told by `voicerace.verdict`."""
+"""The outcomes of a tool turn, one row each, and what a verdict says of a turn and of a session.
+
+The order of the rows is the precedence: the outcome is the first row whose rule matches (`voicerace.rules`). `unknown` has
+no rule: it stands for a match that the recording does not settle. ``python -m voicerace.outcomes`` writes docs/outcomes.md.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-__all__ = ["BAD", "OUTCOMES", "Kind", "Turn", "Verdict"]
+__all__ = ["BAD", "OUTCOMES", "TABLE", "Kind", "Outcome", "Turn", "Verdict", "markdown", "worst"]
 
-#: In the order of the design: the first that matches is the outcome.
-OUTCOMES: Final = (
-    "unknown", "no_result", "abandoned", "duplicated", "stale", "interrupted", "late", "noisy", "answered",
-    "rejected", "lost", "failed", "stalled",
-)  # fmt: skip
-#: What a user of the app would call a fault; `interrupted` only when the user did not do it, and `failed` as well only
-#: when the API did not cause it: see `Turn.bad`.
-BAD: Final = frozenset({"duplicated", "stale", "interrupted", "late", "noisy", "rejected", "lost", "stalled"})
 Kind: TypeAlias = Literal["observed", "derived", "at least", "unknown"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One outcome.
+
+    Attributes:
+        name: the word for it.
+        severity: a session has the outcome of its turn with the highest severity.
+        bad: it is a fault of the app's stack.
+        unless_by: whose doing makes it no fault: see `Turn.by`.
+        silent: the user has not heard the answer.
+        meaning: what it means for the user.
+        short: the same in a few words, in two lines at most.
+        ending: how a finding of the explorer ends with it; empty where no finding does.
+        colour, hatch, marker, glyph: how it looks; `light_text`: what is written on the colour is white.
+    """
+
+    name: str
+    severity: int
+    bad: bool
+    meaning: str
+    short: str
+    glyph: str
+    colour: str
+    hatch: str
+    marker: str
+    ending: str = ""
+    unless_by: tuple[str, ...] = ()
+    silent: bool = False
+    light_text: bool = False
+
+
+#: Colours after Okabe and Ito, and Tol; told apart by hatch and marker as well, and in grey print by lightness.
+TABLE: Final[dict[str, Outcome]] = {
+    row.name: row
+    for row in (
+        Outcome(
+            "unknown", 13, False, "what was recorded does not show it", "not to be told",
+            "?", "#FFFFFF", "", "$?$", silent=True,
+        ),
+        Outcome(
+            "abandoned", 6, False, "a connection closed before anything could be heard", "connection closed",
+            "⊣", "#A6A6A6", "|||", "|",
+        ),
+        Outcome(
+            "no_result", 5, False, "the app gave no result", "no result",
+            "–", "#D0D0D0", "---", "_", silent=True,
+        ),
+        Outcome(
+            "duplicated", 7, True, "the user hears two replies to one question", "the user hears\ntwo replies",
+            "‖", "#44AA99", "++", "P", "more replies are heard than the user asked for",
+        ),
+        Outcome(
+            "stale", 9, True, "the user hears a reply that does not know the result", "the reply does not\nknow the result",
+            "≠", "#CC79A7", "oo", "D", "the reply does not know the result", silent=True,
+        ),
+        Outcome(
+            "interrupted", 4, True, "the reply breaks off", "the reply\nbreaks off",
+            "⊘", "#999933", "||", "v", "the reply never ends", unless_by=("user",),
+        ),
+        Outcome(
+            "late", 3, True, "the user hears the reply more than five seconds after it could have come",
+            "the reply comes\nmore than 5 s late", "»", "#DDCC77", "--", ">", "the reply was asked for more than 5 s late",
+        ),
+        Outcome(
+            "noisy", 2, True, "the user hears the reply, and beside it a request was refused",
+            "a reply, and\na refusal beside it", "!", "#F0E442", "..", "h", "a reply comes all the same",
+        ),
+        Outcome(
+            "answered", 1, False, "the user hears one reply that knows the result", "the user hears\nthe answer",
+            "✓", "#7CC7EE", "", "o",
+        ),
+        Outcome(
+            "rejected", 10, True, "the request for the reply is refused, the app sees the error, the user hears nothing",
+            "refused, the app is\ntold; no reply", "✗", "#D55E00", "///", "X", "the host is told, and no reply follows",
+            silent=True,
+        ),
+        Outcome(
+            "lost", 12, True, "the request for the reply is refused, nobody is told, the user hears nothing",
+            "refused, nobody is\ntold; no reply", "∅", "#882255", "xxx", "d",
+            "the host is told nothing, and no reply follows", silent=True, light_text=True,
+        ),
+        Outcome(
+            "failed", 8, True, "the reply was asked for and came to nothing", "no reply",
+            "✶", "#8C6D46", "**", "*", "no reply is heard", unless_by=("user", "api"), silent=True, light_text=True,
+        ),
+        Outcome(
+            "stalled", 11, True, "the proxy never asks for the reply, the user hears nothing", "never asked for;\nno reply",
+            "…", "#E69F00", "\\\\\\", "s", "no create is ever sent", silent=True,
+        ),
+    )
+}  # fmt: skip
+#: By precedence.
+OUTCOMES: Final = tuple(TABLE)
+#: Faults of the app's stack; two of them only by whose doing: see `Turn.bad`.
+BAD: Final = frozenset(name for name, row in TABLE.items() if row.bad)
+
+
+def worst(outcomes: list[str]) -> str:
+    """The outcome of a session whose tool turns have these; ``unknown`` without any."""
+    return max(outcomes, key=lambda name: TABLE[name].severity, default="unknown")
 
 
 @dataclass(frozen=True)
@@ -61,9 +160,8 @@ class Turn:
     @property
     def bad(self) -> bool:
         """Whether anything happened that nobody should ship: neither the user's wish nor the API's failure."""
-        if self.outcome == "interrupted":
-            return self.by != "user"
-        return self.outcome in BAD or (self.outcome == "failed" and self.by not in ("api", "user"))
+        row = TABLE[self.outcome]
+        return row.bad and self.by not in row.unless_by
 
     def to_json(self) -> dict[str, Any]:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
@@ -100,3 +198,35 @@ class Verdict:
     def bad(self) -> bool:
         """Whether anything happened that nobody should ship."""
         return bool(self.wedged) or any(turn.bad for turn in self.turns)
+
+
+_PAGE: Final = """# The words of a verdict
+
+An outcome is of one tool turn: the first row, from the top, whose rule (`voicerace/rules.py`) matches. `unknown` has no
+rule: a turn is unknown when the recording stops, or a link that is needed was not observed, before the match is settled.
+A session has the outcome of its turn with the highest severity.
+
+| outcome | in pictures | severity | bad | meaning |
+|---|---|---|---|---|
+{rows}
+
+`wedged`: the user's next words got no reply either. `margin_ms`: the first create behind the result reaching the server,
+minus the slot being free. `lead_ms`: the result reaching the proxy, minus `response.done` reaching it.
+
+Generated: `make outcomes`.
+"""
+
+
+def markdown() -> str:
+    """docs/outcomes.md."""
+    rows = []
+    for row in TABLE.values():
+        bad = "yes" if row.bad else "no"
+        if row.unless_by:
+            bad += f", unless by the {' or the '.join(row.unless_by)}"
+        rows.append(f"| `{row.name}` | {row.glyph} | {row.severity} | {bad} | {row.meaning} |")
+    return _PAGE.format(rows="\n".join(rows))
+
+
+if __name__ == "__main__":
+    (Path(__file__).parents[1] / "docs" / "outcomes.md").write_text(markdown(), "utf-8")

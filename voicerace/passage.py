@@ -56,9 +56,12 @@ class Passage:
         return [event for name in names for event in self.by_type.get(name, ())]
 
     def begun(self, response: Response) -> int:
-        """Where a response began, in the order at the upstream: at its create, for the server's own at its news."""
-        key = response.created if response.create is None else self.ledger.creates[response.create].key
-        return self.order[key]
+        """Where a response began, in the order at the upstream; see `beginning`."""
+        return self.order[self.beginning(response)]
+
+    def beginning(self, response: Response) -> int:
+        """The event that began a response: its create, for the server's own the one at which the server decided on it."""
+        return response.decided.key if response.create is None else self.ledger.creates[response.create].key
 
     def in_the_way(self, position: int, create: Create | None = None) -> Response | None:
         """The response that holds the slot at a position, or else the last one done before it."""

@@ -1,7 +1,7 @@
 """Recording -> Verdict: what happened in each tool turn, told from the messages alone. Pure.
 
-The words (turn, reply, heard, informed) and the order of the outcomes are those of the design; each rule is one small
-function below. A verdict reads recordings of every origin alike, and says of every count how sure it is.
+This module reads the facts of each tool turn off a recording; `voicerace.rules` makes the outcome of them, by the table of
+`voicerace.outcomes`. A verdict reads recordings of every origin alike, and says of every count how sure it is.
 """
 
 from __future__ import annotations
@@ -12,22 +12,18 @@ from typing import Final, Literal
 
 from voicerace.ledger import Create, Output, Response, UserInput
 from voicerace.margins import dead_air_ms, lead_ms, margin_ms, waited_ns
-from voicerace.outcomes import BAD, OUTCOMES, Kind, Turn, Verdict
+from voicerace.outcomes import BAD, OUTCOMES, Kind, Turn, Verdict, worst
 from voicerace.passage import Passage, time_of
 from voicerace.recording import Event, Recording
-from voicerace.units import ms, ns
-from voicerace.wire import agent, realtime
+from voicerace.rules import TurnFacts, outcome_of
+from voicerace.units import ns
+from voicerace.wire import realtime
+from voicerace.wire.results import placeholder_in
 
 __all__ = ["BAD", "OUTCOMES", "Kind", "Turn", "Verdict", "judge"]
 
-#: From best to worst: a session is as good as its worst tool turn.
-_WORSE: Final = (
-    "answered", "noisy", "late", "interrupted", "no_result", "abandoned", "duplicated", "failed", "stale", "rejected",
-    "stalled", "lost", "unknown",
-)  # fmt: skip
 #: With these the app gives a result; a promise may also resolve to nothing.
 _GIVES: Final = ("resolved", "sendFunctionCallResponse", "sendResponse", "rejected")
-_LATE_NS: Final = 5_000_000_000
 _DEADLINE_MS: Final = 30_000
 
 
@@ -43,7 +39,7 @@ class _Judge(Passage):
 
     def verdict(self) -> Verdict:
         turns = tuple(turn for window in self.windows() if (turn := self.turn(*window)) is not None)
-        outcome = max((turn.outcome for turn in turns), key=_WORSE.index, default="unknown")
+        outcome = worst([turn.outcome for turn in turns])
         sure: Kind = "observed" if self.recording.complete else "at least"
         if any(event.observed_at == "derived" for event in self.recording.events):
             sure = "derived"
@@ -116,13 +112,13 @@ class _Judge(Passage):
         ledger = self.ledger
         if any(open_at(create.key, create.answered) for create in ledger.creates):
             return True
-        if any(open_at(response.created, response.done) for response in ledger.responses.values()):
+        if any(open_at(self.beginning(response), response.done) for response in ledger.responses.values()):
             return True
-        begun = [r for r in ledger.responses.values() if first <= self.order[r.created] and before(r.created)]
+        begun = [r for r in ledger.responses.values() if first <= self.begun(r) and before(self.beginning(r))]
         calls = [call for response in begun for call in response.calls]
-        settled = [(o.call_id, o.lost if o.confirmed is None else o.confirmed) for o in ledger.outputs if o.own]
+        settled = [(o.call_id, o.settled) for o in ledger.outputs if o.own]
         known = {call for call, key in settled if key is not None and before(key)}
-        waiting = any(open_at(o.key, o.confirmed) for o in ledger.outputs if not o.refused and o.lost is None)
+        waiting = any(open_at(o.key, o.settled) for o in ledger.outputs if not o.refused)
         to_come = any(not before(o.key) for o in ledger.outputs if o.call_id in calls and not o.refused)
         return waiting or to_come or not known.issuperset(calls)
 
@@ -136,7 +132,7 @@ class _Judge(Passage):
             return True if self.recording.complete else None
         last = self.order[inputs[-1].key]
         heard = [r for r in self.ledger.responses.values() if r.message and r.heard is not None]
-        if any(self.begun(response) > last for response in heard):
+        if any(self.begun(response) >= last for response in heard):
             return False
         return True if self.recording.complete else None
 
@@ -167,7 +163,7 @@ class _Judge(Passage):
         facts = _Facts(
             calls, inputs, outputs, own, creates, refusals, told, heard, informed, calling[-1], calling[0].calls_done[0]
         )
-        outcome, why = self._outcome(facts, first, end)
+        outcome, why = outcome_of(self._turn_facts(facts, end))
         if outcome == "unknown" and self.fault is not None:
             why = f"{why}: {self.fault}"
         result = own[0] if own else None
@@ -192,60 +188,32 @@ class _Judge(Passage):
             events=tuple(sorted(rests_on)),
         )
 
-    def _outcome(self, facts: _Facts, first: int, end: int) -> tuple[str, str]:
-        """The first outcome of the design's list that matches, and why."""
-        if not self.upstream_seen:
-            return "unknown", "the link between proxy and upstream was not observed"
-        settled = self.recording.complete or end < self.end or self._closed_after(facts)
-        if self._answer_unread(facts):
-            return "unknown", "a frame that cannot be read came while a create waited for its answer"
+    def _turn_facts(self, facts: _Facts, end: int) -> TurnFacts:
+        """What the rules look at."""
         given = self._given(facts)
-        missing = [call for call in facts.calls if call not in given]
-        abandoned = self._abandoned(facts, end)
-        if missing and settled and not abandoned:
-            return "no_result", f"the app gave no result of its own for {', '.join(missing)}"
-        if abandoned:
-            return "abandoned", "a connection closed after the call, before a refusal or a heard reply"
-        if len(facts.heard) > facts.inputs and facts.informed:
-            return "duplicated", f"{len(facts.heard)} replies heard to {facts.inputs} user input(s)"
-        if facts.heard and not facts.informed:
-            if missing and not settled:
-                return "unknown", "the recording stops before the app's result"
-            return "stale", "a reply was heard, but it was asked for before the app's own result was there"
-        if facts.informed:
-            return self._informed(facts, facts.informed[0], settled)
-        if facts.refusals:
-            if not self.host_seen:
-                return "unknown", "refused, but the link to the host was not observed"
-            if not settled and (missing or not self._answered(facts)):
-                return "unknown", "refused, but the recording stops while the app's own result may still be answered"
-            if facts.host_errors:
-                return "rejected", "the create was refused, the host was told, no reply followed"
-            if not settled and not self._goes_on_after(facts.refusals[-1]):
-                return "unknown", "the recording stops at the refusal, before the host could be told"
-            return "lost", "the create was refused, the host was told nothing, no reply followed"
-        if not settled:
-            return "unknown", "the recording stops before the turn is over"
         asked = self._asked(facts)
-        if asked:
-            return "failed", f"a create after the last result had this answer: {self._answer(asked[-1])}"
-        return "stalled", "no create was ever sent for the result"
-
-    def _informed(self, facts: _Facts, reply: Response, settled: bool) -> tuple[str, str]:
-        if reply.done is None:
-            if not self.recording.complete:
-                return "unknown", "the recording stops inside the reply"
-            return "interrupted", "the reply never ended"
-        if reply.status != "completed":
-            return "interrupted", f"the reply ended as {reply.status}"
-        waited = waited_ns(self, facts.own, reply)
-        if waited > _LATE_NS:
-            return "late", f"the reply was asked for {ms(waited):.0f} ms after the last event that could have released it"
-        if facts.refusals:
-            return "noisy", "answered, beside a refusal"
-        if not settled:
-            return "unknown", "one informed reply so far; the recording stops before the turn is over"
-        return "answered", "one informed reply, nothing refused"
+        reply = facts.informed[0] if facts.informed else None
+        settled = self.recording.complete or end < self.end or self._closed_after(facts)
+        return TurnFacts(
+            closed=self._abandoned(facts, end),
+            missing=tuple(call for call in facts.calls if call not in given),
+            inputs=facts.inputs,
+            heard=len(facts.heard),
+            informed=len(facts.informed),
+            ended=reply is not None and reply.done is not None,
+            status=None if reply is None else reply.status,
+            waited_ns=0 if reply is None else waited_ns(self, facts.own, reply),
+            refusals=len(facts.refusals),
+            host_errors=facts.host_errors,
+            asked=self._answer(asked[-1]) if asked else None,
+            upstream_seen=self.upstream_seen,
+            host_seen=self.host_seen,
+            complete=self.recording.complete,
+            settled=settled,
+            unread=self._answer_unread(facts),
+            answered=bool(asked) and all(create.answer != "none" for create in facts.creates),
+            goes_on=settled or (bool(facts.refusals) and self._goes_on_after(facts.refusals[-1])),
+        )
 
     def _by(self, outcome: str, facts: _Facts) -> Literal["user", "client", "api"] | None:
         """Who ended the reply or kept it from coming, where that was not the proxy."""
@@ -263,15 +231,11 @@ class _Judge(Passage):
         last = max((self.order[output.key] for output in facts.outputs if output.own), default=self.end)
         return [create for create in facts.creates if self.order[create.key] > last]
 
-    def _answered(self, facts: _Facts) -> bool:
-        """Whether the last result was asked about, and every create has its answer."""
-        asked = self._asked(facts)
-        return bool(asked) and all(create.answer != "none" for create in facts.creates)
-
     def _answer(self, create: Create) -> str:
         if create.answer == "response":
             response = self.ledger.responses[create.names or ""]
-            return f"{response.id}, {response.status or 'unfinished'}, nothing heard of it"
+            ended = response.status or ("unfinished" if response.done is None else "of no known status")
+            return f"{response.id}, {ended}, nothing heard of it"
         words = {"none": "none", "refused": "refused", "error": "another error", "closed": "none, its connection went"}
         return words[create.answer]
 
@@ -295,7 +259,7 @@ class _Judge(Passage):
     def _given(self, facts: _Facts) -> set[str]:
         """Calls that the app gave a result of its own for, whether or not the upstream got it and took it."""
         sent = [event.payload for event in self.of_type("FunctionCallResponse") if isinstance(event.payload, Mapping)]
-        by_host = {str(each.get("id")) for each in sent if not agent.is_default_error(each.get("content"))}
+        by_host = {str(each.get("id")) for each in sent if placeholder_in(each.get("content")) is None}
         # Without a connection the component drops it; the app has given it all the same.
         by_host |= {given for event in self.of_type(*_GIVES) if (given := _given_by_app(event)) is not None}
         return by_host | {output.call_id for output in facts.outputs if output.own}

@@ -21,7 +21,7 @@ from pydantic_core import from_json
 
 from voicerace.captures.console import Record
 from voicerace.captures.literal import Mark
-from voicerace.wire import agent
+from voicerace.wire.results import placeholder_in
 
 __all__ = ["Redactor", "redacted_har", "redacted_jsonl", "redacted_log"]
 
@@ -84,7 +84,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """What stands for a text: how long it was, and whether it is the same as another."""
-        if self.keep_text or not text or agent.is_default_error(text):
+        if self.keep_text or not text or placeholder_in(text) is not None:
             return text
         if (named := _NAMED.search(text)) is not None and "already has an active response" in text:
             return f"Conversation already has an active response in progress: {self.name(named[2])}. (redacted)"
@@ -119,7 +119,7 @@ class Redactor:
             return value
         if isinstance(value, Mapping) and isinstance(value.get("id"), str) and "result" in value:
             return {"id": self.name(value["id"]), "result": self._opaque(value["result"])}
-        if agent.is_default_error(json.dumps(value)):
+        if placeholder_in(json.dumps(value)) is not None:
             return value
         return {"redacted": f"[{type(value).__name__} #{self._hash(json.dumps(value, sort_keys=True))}]"}
 

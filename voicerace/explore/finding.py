@@ -12,6 +12,7 @@ from typing import Any, Final
 from voicerace.engines.schedule import Schedule
 from voicerace.errors import InputError
 from voicerace.explore.signature import Signature
+from voicerace.outcomes import TABLE
 
 __all__ = ["Finding", "name_of", "read_findings", "sentence_of"]
 
@@ -27,15 +28,7 @@ _EVENTS: Final = {
     "server": "the end of speech",
 }
 _ENDS: Final = {
-    "rejected": "the host is told, and no reply follows",
-    "lost": "the host is told nothing, and no reply follows",
-    "noisy": "a reply comes all the same",
-    "duplicated": "more replies are heard than the user asked for",
-    "stale": "the reply does not know the result",
-    "late": "the reply was asked for more than 5 s late",
-    "stalled": "no create is ever sent",
-    "interrupted": "the reply never ends",
-    "failed": "no reply is heard",
+    **{name: row.ending for name, row in TABLE.items() if row.ending},
     "wedged": "the session answers nothing any more",
     "unconfigured": "no session.update is ever sent",
 }

@@ -19,7 +19,8 @@ from voicerace.parties.proxy_state import ProxyState
 from voicerace.parties.upstream_state import UpstreamState
 from voicerace.parties.user import UserState
 from voicerace.recording import Payload
-from voicerace.wire import agent, input_audio, realtime
+from voicerace.wire import input_audio, realtime
+from voicerace.wire.results import placeholder_in
 
 __all__ = [
     "KEYS",
@@ -67,15 +68,23 @@ def _user(state: UserState, base: Base) -> Hashable:
         len(ledger.inputs),
         _connection(ledger),
         tuple((_number(call, base), count) for call, count in state.own_results.items() if count and _new(call, base)),
-        tuple((_number(o.call_id, base), o.own, o.refused) for o in ledger.outputs if o.confirmed is None and not o.refused),
+        tuple((_number(o.call_id, base), o.own, o.refused) for o in ledger.outputs if o.waits),
         tuple((c.outputs_before - len(ledger.outputs)) for c in ledger.unanswered),
+        _decisions(ledger),
         tuple(_number(r.id, base) for r in ledger.active),
         tuple(_number(call, base) for call in calls if _new(call, base) or call not in state.own_results),
         tuple(
-            (r.message, bool(r.calls), r.heard is not None, r.done is None, ledger.informed(r, calls), _number(r.id, base))
+            (r.message, bool(r.calls), r.heard is not None, r.done is None, ledger.informed(r, calls), _number(r.id, base),
+             r.create is None or ledger.informed(r, calls, r.decided.outputs))
             for r in since
         ),
-    )
+    )  # fmt: skip
+
+
+def _decisions(ledger: Ledger) -> Hashable:
+    """What of the server's own decisions is open: how many outputs each knows less than there are now."""
+    open_ = tuple(each and len(ledger.outputs) - each.outputs for each in (ledger.decision, ledger.held))
+    return (*open_, ledger.idled)
 
 
 def _new(call_id: str, base: Base) -> bool:
@@ -175,11 +184,13 @@ def ledger_key(ledger: Ledger, base: Base) -> Hashable:
         tuple((_number(o.call_id, base), o.own, o.confirmed is None, o.refused) for o in ledger.outputs),
         tuple((c.outputs_before, c.answer, _number(c.names or "", base)) for c in ledger.creates),
         tuple(
-            (_number(r.id, base), r.create, r.outputs_before, tuple(_number(call, base) for call in r.calls), len(r.calls_done),
-             r.message, r.heard is None, r.done is None, r.status, r.reason)
+            (_number(r.id, base), r.create, r.outputs_before, r.decided.outputs,
+             tuple(_number(call, base) for call in r.calls), len(r.calls_done), r.message, r.heard is None, r.done is None,
+             r.status, r.reason)
             for r in ledger.responses.values()
         ),
         len(ledger.session_updates) > 0,
+        _decisions(ledger),
         _connection(ledger),
         tuple(_passed(ledger, each.key) for each in ledger.inputs),
     )  # fmt: skip
@@ -193,6 +204,7 @@ def open_key(ledger: Ledger, base: Base) -> Hashable:
         sum(output.waits for output in ledger.outputs),
         len(ledger.unanswered),
         len(ledger.active),
+        ledger.decision is None,
         tuple(
             (_number(call, base), tuple(output.confirmed is not None for output in own if output.call_id == call))
             for call in calls
@@ -216,6 +228,7 @@ def _passed(ledger: Ledger, key: int) -> Hashable:
         sum(create.key < key for create in ledger.creates),
         sum(create.answered is not None and create.answered < key for create in ledger.creates),
         sum(response.created < key for response in ledger.responses.values()),
+        sum(response.decided.key < key for response in ledger.responses.values()),
         sum(response.done is not None and response.done < key for response in ledger.responses.values()),
     )
 
@@ -242,7 +255,7 @@ def message_key(payload: Payload, base: Base) -> Hashable:
         return payload
     kind = kind_of(payload)
     if kind == "FunctionCallResponse":
-        return kind, _number(str(payload["id"]), base), agent.is_default_error(payload.get("content"))
+        return kind, _number(str(payload["id"]), base), placeholder_in(payload.get("content")) is None
     if kind == "FunctionCallRequest":
         return kind, tuple(_number(call["id"], base) for call in payload["functions"])
     if "item" in payload:
@@ -260,8 +273,8 @@ def message_key(payload: Payload, base: Base) -> Hashable:
 
 def _item_key(item: Any, base: Base) -> Hashable:
     call = str(item.get("call_id") or "")
-    default = agent.is_default_error(item.get("output"))
-    return item.get("type"), item.get("role"), _number(call, base) if call else "", default
+    placeholder = placeholder_in(item.get("output")) is not None
+    return item.get("type"), item.get("role"), _number(call, base) if call else "", placeholder
 
 
 def timer_key(name: str, base: Base) -> tuple[Hashable, ...]:

@@ -19,11 +19,12 @@ from voicerace.explore.situation import WIRES, Choice, Situation
 from voicerace.explore.zone import NEW
 from voicerace.ledger import Ledger
 from voicerace.recording import Link
+from voicerace.rules import LATE_NS
 
 __all__ = ["LATE_US", "Move", "Named", "Place", "Places", "Step", "actual", "settled", "turned"]
 
-#: As `verdict` has it: later than this after all that could have released it, a reply is late.
-LATE_US = 5_000_000
+#: A reply is late when it begins more than this after every event that could have released it.
+LATE_US = LATE_NS // 1000
 
 #: A choice by a name that is the same on every way to a place: a link, or a timer's party, key and duration.
 Named: TypeAlias = Link | tuple[str, tuple[Hashable, ...], str]
@@ -317,7 +318,7 @@ def _informed(ledger: Ledger) -> bool:
 
 
 def _settled(ledger: Ledger) -> bool:
-    """Whether no later input can join the turn (`verdict`): nothing is open, and every call has its confirmed result."""
-    confirmed = {output.call_id for output in ledger.outputs if output.own and output.confirmed is not None}
-    waiting = any(output.confirmed is None and not output.refused for output in ledger.outputs)
-    return not (ledger.active or ledger.unanswered or waiting) and _calls(ledger) <= confirmed
+    """Whether no later input can join the turn (`verdict`): nothing is open, and every call has its settled result."""
+    results = {output.call_id for output in ledger.outputs if output.own and output.settled is not None}
+    waiting = any(output.waits for output in ledger.outputs)
+    return not (ledger.busy or waiting) and _calls(ledger) <= results

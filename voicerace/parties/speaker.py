@@ -12,15 +12,19 @@ from typing import Any, Literal
 
 from voicerace.parties.party import Cancel, Effect, Effects, Send, SetTimer
 from voicerace.parties.script import Output, Plan, call_of, stages
-from voicerace.parties.upstream_state import Knobs, Response, UpstreamState
+from voicerace.parties.upstream_state import PHASES, Knobs, Response, UpstreamState
 from voicerace.tables.scenarios import Step
 from voicerace.tables.slot import SLOT, Occurrence
 from voicerace.wire import realtime
 
-__all__ = ["Speaker"]
+__all__ = ["NO_RESULT", "Speaker"]
 
 #: 2 ms of silence, 24 kHz 16-bit mono: enough to be audio, small enough for a recording.
 _PCM = base64.b64encode(bytes(96)).decode("ascii")
+#: Calls whose results a reply's text names: the newest.
+_TOLD_CALLS = 8
+#: What the text says of a call without a result beside calls with one.
+NO_RESULT = "(no result yet)"
 _CITIES = ("Lisbon", "Porto", "Faro", "Coimbra", "Braga", "Evora", "Aveiro", "Sintra")
 
 
@@ -100,11 +104,16 @@ class Speaker:
         return Plan((Output("message", self._reply_text()),), self.knobs.reply_status)
 
     def _reply_text(self) -> str:
-        """The text shows what the model knew: the results accepted so far, or that there are none."""
-        if not self.state.calls or self.state.earlier + self.state.inputs > 1:
-            return "You are welcome."
-        known = [self.state.outputs[call][-1] for call in self.state.calls if call in self.state.outputs]
-        return "The tool says: " + " and ".join(known) if known else "I have no result yet."
+        """The text shows what the model knew: every result accepted so far, call by call, or that there is none."""
+        polite = "You are welcome." if self.state.earlier + self.state.inputs > 1 else ""
+        calls = [call for call, phase in self.state.calls.items() if phase != PHASES[0]][-_TOLD_CALLS:]
+        results = [", then ".join(self.state.outputs.get(call, ())) for call in calls]
+        if not calls:
+            return polite or "You are welcome."
+        told = (
+            f"The tool says: {' and '.join(each or NO_RESULT for each in results)}" if any(results) else "I have no result yet."
+        )
+        return f"{polite} {told}".lstrip()
 
     def _begin(self, plan: Plan, *, in_band: bool = True) -> None:
         """Accept a response: the slot is taken now, and announced `create_ms` later."""

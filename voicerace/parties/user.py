@@ -14,7 +14,8 @@ from voicerace.ledger import Ledger
 from voicerace.parties.party import Cancel, Effect, Effects, Send, SetTimer
 from voicerace.recording import Payload
 from voicerace.tables.scenarios import UserInput
-from voicerace.wire import agent, realtime
+from voicerace.wire import realtime
+from voicerace.wire.results import placeholder_in
 
 __all__ = ["User", "UserState"]
 
@@ -126,7 +127,7 @@ class User:
     def _result(self, payload: Payload) -> Effects:
         if not isinstance(payload, (dict, Mapping)) or payload.get("type") != "FunctionCallResponse":
             return ()
-        if agent.is_default_error(payload.get("content")):
+        if placeholder_in(payload.get("content")) is not None:
             return ()
         call_id = str(payload.get("id"))
         self.state.own_results[call_id] = self.state.own_results.get(call_id, 0) + 1

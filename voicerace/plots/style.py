@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from voicerace.errors import InputError
-from voicerace.verdict import OUTCOMES
+from voicerace.outcomes import OUTCOMES, TABLE
 
 __all__ = [
     "DEFAULT_ERROR",
@@ -65,21 +65,9 @@ class OutcomeStyle:
     text: str = INK
 
 
-#: Colours after Okabe and Ito, and Tol; told apart by hatch and marker as well, and in grey print by lightness.
 STYLES: Final[dict[str, OutcomeStyle]] = {
-    "unknown": OutcomeStyle("#FFFFFF", "", "$?$", "?"),
-    "no_result": OutcomeStyle("#D0D0D0", "---", "_", "–"),
-    "abandoned": OutcomeStyle("#A6A6A6", "|||", "|", "⊣"),
-    "duplicated": OutcomeStyle("#44AA99", "++", "P", "‖"),
-    "stale": OutcomeStyle("#CC79A7", "oo", "D", "≠"),
-    "interrupted": OutcomeStyle("#999933", "||", "v", "⊘"),
-    "late": OutcomeStyle("#DDCC77", "--", ">", "»"),
-    "noisy": OutcomeStyle("#F0E442", "..", "h", "!"),
-    "answered": OutcomeStyle("#7CC7EE", "", "o", "✓"),
-    "rejected": OutcomeStyle("#D55E00", "///", "X", "✗"),
-    "lost": OutcomeStyle("#882255", "xxx", "d", "∅", "#FFFFFF"),
-    "failed": OutcomeStyle("#8C6D46", "**", "*", "✶", "#FFFFFF"),
-    "stalled": OutcomeStyle("#E69F00", "\\\\\\", "s", "…"),
+    name: OutcomeStyle(row.colour, row.hatch, row.marker, row.glyph, "#FFFFFF" if row.light_text else INK)
+    for name, row in TABLE.items()
 }
 
 _RC: Final[dict[str, Any]] = {

@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
 
 from voicerace.ledger import Ledger, Response
+from voicerace.outcomes import TABLE
 from voicerace.passage import Passage
 from voicerace.recording import Event, Recording
 from voicerace.verdict import Turn, Verdict, judge
 from voicerace.wire import agent, realtime
+from voicerace.wire.results import COMPONENT, placeholder_in
 
 __all__ = ["Bar", "Kind", "Lanes", "Row", "Window", "lanes_of"]
 
@@ -26,8 +28,6 @@ _PARTY: Final = {"component": "host", "app": "host", "user": "host"}
 _TARGETS: Final = {"model": "model", "backend": "running", "ws": "running", "wss": "running"}
 _SILENT_HOST: Final = "the host is told nothing"
 _NO_CREATE: Final = "no response.create is sent"
-#: Outcomes after which the session's next user input belongs to the picture: it ends the silence.
-_UNANSWERED: Final = frozenset({"unknown", "no_result", "stale", "rejected", "lost", "failed", "stalled"})
 _LABELS: Final = {
     "session.created": "session.created",
     "session.updated": "session.updated",
@@ -166,7 +166,7 @@ def _window(recording: Recording, ledger: Ledger, turn: Turn | None) -> tuple[in
     following = next((event for event in inputs if event.seq > turn.events[-1]), None)
     if following is None:
         return start, last, []
-    return start, following.seq, [following] if turn.outcome in _UNANSWERED else []
+    return start, following.seq, [following] if TABLE[turn.outcome].silent else []
 
 
 def _origin(events: Sequence[Event]) -> tuple[int, str]:
@@ -227,7 +227,7 @@ class _Words:
         if kind == realtime.RESPONSE_CREATED:
             return "response.created", "plain", ""
         if kind == realtime.RESPONSE_DONE:
-            status = str(realtime.response_of(payload).get("status"))
+            status = str(realtime.response_of(payload).get("status") or "no status")
             return "response.done" + ("" if status == "completed" else f" ({status})"), "plain", ""
         if kind == realtime.ARGUMENTS_DONE:
             return f"function call{self._number(payload.get('call_id'))}", "call", ""
@@ -236,7 +236,7 @@ class _Words:
                 return f"✗ refused: {_short(realtime.response_named_by(payload) or 'a response')} active", "refusal", ""
             return f"error: {realtime.error_of(payload).get('code')}", "plain", ""
         if (output := self.confirmed.get(event.seq)) is not None:
-            return f"{self._result(output.call_id, output.own)} confirmed", "plain", ""
+            return f"{self._result(output.call_id, output.placeholder)} confirmed", "plain", ""
         if kind in realtime.HEARD and kind not in (realtime.TEXT_DONE, realtime.AUDIO_DONE):
             return self._reply(payload)
         return (_LABELS[kind], "plain", "") if kind in _LABELS else None
@@ -264,8 +264,8 @@ class _Words:
         if kind == realtime.ITEM_CREATE:
             item = realtime.item_of(payload)
             if item.get("type") == "function_call_output":
-                own = not agent.is_default_error(item.get("output"))
-                return f"item: {self._result(item.get('call_id'), own)}", "result" if own else "default_error", ""
+                sender = _sender(item.get("output"))
+                return f"item: {self._result(item.get('call_id'), sender)}", "default_error" if sender else "result", ""
             return ("item: user message" if item.get("role") == "user" else "item: context"), "plain", ""
         if kind == "input_audio_buffer.append":
             return "audio", "plain", "append"
@@ -276,9 +276,9 @@ class _Words:
             case "InjectUserMessage":
                 return "user message", "plain", ""
             case "FunctionCallResponse":
-                own = not agent.is_default_error(payload.get("content"))
-                who = "from the app" if own else "from the component"
-                return f"{self._result(payload.get('id'), own)} {who}", "result" if own else "default_error", ""
+                sender = _sender(payload.get("content"))
+                who = f"from the {sender or 'app'}"
+                return f"{self._result(payload.get('id'), sender)} {who}", "default_error" if sender else "result", ""
             case "KeepAlive":
                 return None
             case str(kind):
@@ -307,8 +307,9 @@ class _Words:
             return ""
         return f" {self.calls.index(str(call_id)) + 1}"
 
-    def _result(self, call_id: object, own: bool) -> str:
-        return f"{'result' if own else 'default error'}{self._number(call_id)}"
+    def _result(self, call_id: object, placeholder: str | None) -> str:
+        words = {None: "result", COMPONENT.sender: "default error"}
+        return f"{words.get(placeholder, 'placeholder')}{self._number(call_id)}"
 
 
 def _noted(rows: list[Row], turn: Turn | None, wedged: bool | None, recording: Recording, closing: bool) -> list[Row]:
@@ -347,6 +348,12 @@ def _bars(recording: Recording, ledger: Ledger, inside: set[int], window: tuple[
             )
         )
     return bars
+
+
+def _sender(content: object) -> str | None:
+    """Who sent a result in the app's place; None for a result of the app."""
+    placeholder = placeholder_in(content)
+    return None if placeholder is None else placeholder.sender
 
 
 def _short(name: str) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from voicerace.captures import Capture, CapturedSession
 from voicerace.notebook_parameters import DelaySweepParameters
+from voicerace.outcomes import OUTCOMES, TABLE
 from voicerace.plots import release_table
 from voicerace.plots.style import glyph
 from voicerace.statistics import outcomes_at
@@ -18,7 +19,6 @@ from voicerace.sweep import Run
 from voicerace.tables.handlers import HANDLERS
 from voicerace.tables.left_out import LEFT_OUT
 from voicerace.tables.releases import PROXIES
-from voicerace.verdict import OUTCOMES
 
 __all__ = [
     "MEANING",
@@ -41,21 +41,7 @@ __all__ = [
 #: Unread places of a capture that a page lists one by one.
 _PLACES: Final = 20
 #: What an outcome means to somebody who did not write the proxy.
-MEANING: Final = {
-    "answered": "the user hears one reply that knows the result",
-    "rejected": "the request for the reply is refused, the app sees the error, the user hears nothing",
-    "lost": "the request for the reply is refused, nobody is told, the user hears nothing",
-    "stalled": "the proxy never asks for the reply, the user hears nothing",
-    "stale": "the user hears a reply that does not know the result",
-    "duplicated": "the user hears two replies to one question",
-    "noisy": "the user hears the reply, and beside it a request was refused",
-    "late": "the user hears the reply more than five seconds after it could have come",
-    "interrupted": "the reply breaks off",
-    "failed": "the reply was asked for and came to nothing",
-    "no_result": "the app gave no result",
-    "abandoned": "a connection closed before anything could be heard",
-    "unknown": "what was recorded does not show it",
-}
+MEANING: Final = {name: row.meaning for name, row in TABLE.items()}
 
 
 def assumption(trials: pd.DataFrame) -> str:

@@ -12,6 +12,7 @@ from typing import Final
 
 import pandas as pd
 
+from voicerace.outcomes import TABLE
 from voicerace.plots.style import glyph
 from voicerace.report.blocks import joined
 from voicerace.statistics import outcomes_at
@@ -34,21 +35,7 @@ __all__ = [
 __all__ += ["same_program", "sides"]
 
 #: Outcome -> what the user gets, in a few words for the side of a picture.
-HEARS: Final = {
-    "answered": "the user hears\nthe answer",
-    "rejected": "refused, the app is\ntold; no reply",
-    "lost": "refused, nobody is\ntold; no reply",
-    "stalled": "never asked for;\nno reply",
-    "stale": "the reply does not\nknow the result",
-    "duplicated": "the user hears\ntwo replies",
-    "noisy": "a reply, and\na refusal beside it",
-    "late": "the reply comes\nmore than 5 s late",
-    "interrupted": "the reply\nbreaks off",
-    "failed": "no reply",
-    "no_result": "no result",
-    "abandoned": "connection closed",
-    "unknown": "not to be told",
-}
+HEARS: Final = {name: row.short for name, row in TABLE.items()}
 _EVENTS: Final = {
     "T": "the end of the text",
     "R": "`response.done`",

@@ -101,13 +101,18 @@ def call_text(name: str, arguments: str) -> str:
 
 def is_default_error(content: object) -> bool:
     """Whether a result is the component's own: its text, whatever the JSON's spacing."""
-    if not isinstance(content, str) or DEFAULT_ERROR not in content:
+    return has_value(content, {"error": DEFAULT_ERROR}, DEFAULT_ERROR)
+
+
+def has_value(content: object, value: Any, mark: str) -> bool:
+    """Whether a result's text is this JSON value. `mark` is a part of every such text: most others need no parsing."""
+    if not isinstance(content, str) or mark not in content:
         return False
     try:
-        value = json.loads(content)
-    except ValueError:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
         return False
-    return isinstance(value, dict) and value == {"error": DEFAULT_ERROR}
+    return type(found) is type(value) and bool(found == value)
 
 
 def is_reply_output(payload: Mapping[str, Any] | bytes | str | None) -> bool:

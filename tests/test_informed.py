@@ -1,0 +1,129 @@
+"""What a response knew: the ledger's answer from the order of events, compared with the text of the mock's replies.
+
+The mock writes into each reply which results it had accepted when it decided on that reply. The verdict reads no text.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from support.played import play, said
+
+from voicerace.parties.speaker import NO_RESULT
+from voicerace.passage import Passage
+from voicerace.recording import Recording
+from voicerace.tables.handlers import HANDLERS
+from voicerace.tables.releases import PROXIES, REFERENCE
+from voicerace.tables.scenarios import SCENARIOS
+from voicerace.verdict import judge
+from voicerace.wire import agent, realtime
+
+_DELAY = st.sampled_from([0, 1, 20, 60, 149, 150, 151, 300, 700])
+#: Sessions of every scenario, release and handler; times around the scenario's own moments.
+PLAYED = st.fixed_dictionaries(
+    {
+        "release": st.sampled_from([*sorted(PROXIES), REFERENCE.tag]),
+        "scenario": st.sampled_from(sorted(SCENARIOS)),
+        "handler": st.sampled_from(sorted(HANDLERS)),
+        "modality": st.sampled_from(["text", "audio"]),
+        "preamble": st.booleans(),
+        "tool_end": st.sampled_from(["result", "result", "error", "reject", "none"]),
+        "knobs_given": st.fixed_dictionaries(
+            {},
+            optional={
+                "server_turn_taken": st.just("waits"),
+                "function_output": st.sampled_from(["item_done", "response_done"]),
+                "reply_status": st.just("incomplete"),
+            },
+        ),
+        "times": st.fixed_dictionaries(
+            {
+                "tool_ms": _DELAY | st.integers(1800, 2700) | st.just("10,200,30"),
+                "gap_ms": _DELAY,
+                "create_ms": st.sampled_from([0, 5, 150, 300]),
+                "host_rtt_ms": st.sampled_from([0, 20]),
+                "upstream_rtt_ms": st.sampled_from([0, 30, 140]),
+                "ack_ms": st.sampled_from([0, 35, 200]),
+                "reply_ms": st.sampled_from([0, 100, 1500]),
+                "inject_ms": _DELAY,
+                "speech_ms": st.sampled_from([100, 1500]),
+                "vad_ms": st.sampled_from([0, 100, 500]),
+                "deadline_ms": st.just(8000),
+            },
+            optional={
+                "idle_timeout_ms": st.sampled_from([50, 500]),
+                "repeat_ms": _DELAY,
+                "slot_lag_ms": st.sampled_from([3, 60]),
+            },
+        ),
+    }
+).filter(
+    # When the server's turn waits for a slot that is free some time after response.done, no message shows the decision.
+    lambda words: not ("slot_lag_ms" in words["times"] and words["knobs_given"].get("server_turn_taken") == "waits")
+)
+#: The issue's own cases: the result arrives after the commit and before the announcement of the server's response.
+LATE_RESULTS = [
+    {"release": "0.11.1", "scenario": "voice", "times": {"create_ms": 150, "gap_ms": 300, "tool_ms": tool}}
+    for tool in (2120, 2140, 2160)
+]
+
+
+def knew(recording: Recording) -> list[tuple[str, list[bool], list[bool]]]:
+    """Per reply with text: its id, and for every call that its text can name whether its own result was known.
+
+    First by its text, then by the ledger.
+    """
+    passage = Passage(recording)
+    texts = {
+        each["response_id"]: each.get("text") or each.get("transcript")
+        for kind in (realtime.TEXT_DONE, realtime.TRANSCRIPT_DONE)
+        for each in said(recording, "upstream>proxy", kind)
+    }
+    found = []
+    calls: list[str] = []
+    first = 0
+    for response in passage.ledger.responses.values():
+        if response.known_from != first:
+            first, calls = response.known_from, []
+        text = texts.get(response.id)
+        if text is not None and response.message and not response.calls and response.status == "completed":
+            told = text.partition("The tool says: ")[2]
+            parts = told.split(" and ") if told else [NO_RESULT] * len(calls)
+            assert len(parts) == len(calls), (text, calls)
+            by_text = [
+                any(not agent.is_default_error(each) for each in part.split(", then ")) and part != NO_RESULT for part in parts
+            ]
+            found.append((response.id, by_text, [passage.ledger.informed(response, [call]) for call in calls]))
+        calls += response.calls
+    return found
+
+
+@settings(max_examples=400, deadline=None)
+@given(PLAYED)
+@example(LATE_RESULTS[0])
+@example({**LATE_RESULTS[0], "knobs_given": {"server_turn_taken": "waits"}})
+def test_the_ledger_and_the_text_agree_on_what_every_reply_knew(words: dict[str, Any]) -> None:
+    for response, by_text, by_ledger in knew(play(**words)):
+        assert by_text == by_ledger, response
+
+
+def test_the_replies_of_drawn_sessions_know_and_do_not_know_results() -> None:
+    """The comparison above sees both answers, from the server's own responses as well."""
+    own: dict[bool, set[bool]] = {True: set(), False: set()}
+    spoken = [play(release="0.11.1", scenario="voice", tool_ms=tool, create_ms=150, gap_ms=300) for tool in range(0, 4000, 200)]
+    for recording in (*spoken, play(release="0.9.1", handler="void_ref", tool_ms=300, gap_ms=0)):
+        ledger = Passage(recording).ledger
+        for response, by_text, _ in knew(recording):
+            own[ledger.responses[response].create is None].update(by_text)
+    assert own == {True: {True, False}, False: {True, False}}
+
+
+@pytest.mark.parametrize("words", LATE_RESULTS, ids=["2120", "2140", "2160"])
+def test_a_result_that_arrives_after_the_servers_decision_does_not_inform_its_response(words: dict[str, Any]) -> None:
+    recording = play(**words)
+    judged = judge(recording)
+    assert "I have no result yet." in said(recording, "upstream>proxy", realtime.TEXT_DONE)[0]["text"]
+    assert judged.outcome == "stale", judged.why

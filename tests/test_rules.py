@@ -1,0 +1,155 @@
+"""The rules of a verdict and the table of outcomes: does exactly one match, in the order that the documentation gives?"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.played import play
+
+from voicerace.outcomes import OUTCOMES, TABLE, markdown, worst
+from voicerace.plots.style import STYLES
+from voicerace.rules import LATE_NS, RULES, TurnFacts, outcome_of, undecided
+from voicerace.verdict import judge
+
+ROOT = Path(__file__).parents[1]
+BOOL = st.booleans()
+
+
+@st.composite
+def facts(draw: st.DrawFn) -> TurnFacts:
+    """Facts of any turn: a reply that is informed is heard, and an error at the host is one of a refusal."""
+    heard = draw(st.integers(0, 3))
+    informed = draw(st.integers(0, heard))
+    ended = informed > 0 and draw(BOOL)
+    refusals = draw(st.integers(0, 2))
+    return TurnFacts(
+        closed=draw(BOOL),
+        missing=draw(st.sampled_from([(), (), ("call_1",)])) if not informed else (),
+        inputs=draw(st.integers(1, 3)),
+        heard=heard,
+        informed=informed,
+        ended=ended,
+        status=draw(st.sampled_from([None, "completed", "completed", "failed", "cancelled"])) if ended else None,
+        waited_ns=draw(st.sampled_from([0, LATE_NS, LATE_NS + 1])),
+        refusals=refusals,
+        host_errors=draw(st.integers(0, 1)) if refusals else 0,
+        asked=draw(st.sampled_from([None, "none", "another error"])),
+        upstream_seen=draw(BOOL),
+        host_seen=draw(BOOL),
+        complete=draw(BOOL),
+        settled=draw(BOOL),
+        unread=draw(BOOL),
+        answered=draw(BOOL),
+        goes_on=draw(BOOL),
+    )
+
+
+def by_hand(of: TurnFacts) -> str:
+    """The definitions again, as a decision by what the user heard, without an order of rules."""
+    if of.closed:
+        return "abandoned"
+    if of.missing:
+        return "no_result"
+    match (of.heard > 0, of.informed > 0, of.refusals > 0):
+        case (True, False, _):
+            return "stale"
+        case (True, True, refused):
+            if of.heard > of.inputs:
+                return "duplicated"
+            if not of.ended or of.status != "completed":
+                return "interrupted"
+            return "late" if of.waited_ns > 5_000_000_000 else "noisy" if refused else "answered"
+        case (False, _, True):
+            return "rejected" if of.host_errors else "lost"
+    return "stalled" if of.asked is None else "failed"
+
+
+@settings(max_examples=1000)
+@given(facts())
+def test_exactly_one_outcome_matches(of: TurnFacts) -> None:
+    matching = [name for name, rule in RULES.items() if rule.applies(of)]
+    first = [name for name in OUTCOMES if name in matching][:1]
+    assert first == [by_hand(of)]
+    outcome, why = outcome_of(of)
+    assert outcome in (*first, "unknown")
+    assert (outcome == "unknown") == (undecided(of, first[0]) is not None)
+    assert why
+
+
+def test_the_rules_have_the_order_of_the_table_and_unknown_has_none() -> None:
+    assert tuple(RULES) == tuple(name for name in OUTCOMES if name != "unknown")
+    assert OUTCOMES[0] == "unknown"
+
+
+@settings(max_examples=300)
+@given(facts())
+def test_a_whole_recording_of_both_links_leaves_nothing_unknown_but_an_end_without_a_status(of: TurnFacts) -> None:
+    seen = replace(of, upstream_seen=True, host_seen=True, complete=True, settled=True, unread=False, goes_on=True)
+    outcome, why = outcome_of(seen)
+    assert (outcome == "unknown") == (by_hand(seen) == "interrupted" and seen.ended and seen.status is None), why
+
+
+@settings(max_examples=300)
+@given(facts())
+def test_more_of_a_recording_never_takes_a_settled_outcome_back(of: TurnFacts) -> None:
+    """`settled`, `complete`, `answered` and `goes_on` come with more of a recording; the facts stay the same."""
+    more = replace(of, complete=True, settled=True, answered=True, goes_on=True)
+    if outcome_of(of)[0] != "unknown":
+        assert outcome_of(more)[0] == outcome_of(of)[0]
+
+
+@pytest.mark.parametrize("name", [each.name for each in fields(TurnFacts)])
+def test_every_fact_decides_something(name: str) -> None:
+    """A field that changes no outcome is none of the facts."""
+    values: dict[str, tuple[Any, ...]] = {
+        "missing": ((), ("call_1",)), "inputs": (1, 2), "heard": (0, 1, 2), "informed": (0, 1), "status": (None, "completed"),
+        "waited_ns": (0, LATE_NS + 1), "refusals": (0, 1), "host_errors": (0, 1), "asked": (None, "none"),
+    }  # fmt: skip
+    base = TurnFacts(False, (), 1, 0, 0, False, None, 0, 0, 0, None, True, True, False, False, False, False, False)
+    bases = [
+        base, replace(base, heard=2, informed=1, ended=True, status="completed"), replace(base, refusals=1, settled=True),
+        replace(base, heard=1, informed=1, ended=True, status="completed"), replace(base, refusals=1, answered=True),
+        replace(base, heard=1, informed=1), replace(base, settled=True),
+    ]  # fmt: skip
+    assert any(
+        len({outcome_of(replace(each, **{name: value})) for value in values.get(name, (False, True))}) > 1 for each in bases
+    )
+
+
+def test_severities_are_an_order() -> None:
+    assert sorted(row.severity for row in TABLE.values()) == [*range(1, len(TABLE) + 1)]
+    assert worst(["answered", "lost", "noisy"]) == "lost"
+    assert worst(["lost", "unknown"]) == worst([]) == "unknown"
+
+
+def test_outcomes_look_different() -> None:
+    for name in ("glyph", "colour", "marker", "meaning", "short"):
+        assert Counter(getattr(row, name) for row in TABLE.values()).most_common(1)[0][1] == 1, name
+    assert Counter(row.hatch for row in TABLE.values() if row.hatch).most_common(1)[0][1] == 1
+    assert list(STYLES) == list(TABLE)
+
+
+def test_the_page_of_outcomes_is_generated() -> None:
+    assert (ROOT / "docs" / "outcomes.md").read_text("utf-8") == markdown(), "make outcomes writes it"
+
+
+def test_the_command_writes_the_page(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "voicerace").mkdir()
+    copy = tmp_path / "voicerace" / "outcomes.py"
+    copy.write_text((ROOT / "voicerace" / "outcomes.py").read_text("utf-8"), "utf-8")
+    subprocess.run([sys.executable, copy], check=True, timeout=60)
+    assert (tmp_path / "docs" / "outcomes.md").read_text("utf-8") == markdown()
+
+
+def test_a_session_is_judged_by_its_worst_turn() -> None:
+    judged = judge(play(release="0.11.1", scenario="voice", tool_ms=2140, create_ms=150, gap_ms=300))
+    assert judged.outcome == worst([turn.outcome for turn in judged.turns])

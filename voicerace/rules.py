@@ -1,0 +1,146 @@
+"""The rules of a verdict: from the frozen facts of a tool turn to its outcome. Pure.
+
+`RULES` has one predicate per outcome, in the order of `outcomes.TABLE`; the first that matches is the outcome.
+`undecided` is the only source of `unknown`: it says why the recording does not settle that match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from voicerace.units import ms
+
+__all__ = ["LATE_NS", "RULES", "TurnFacts", "outcome_of", "undecided"]
+
+#: A reply is late when it was asked for more than this after every event that could have released it.
+LATE_NS: Final = 5_000_000_000
+
+
+@dataclass(frozen=True)
+class TurnFacts:
+    """What the outcome of one tool turn depends on.
+
+    Attributes:
+        closed: a connection closed after the call, before the deadline, a refusal or a heard reply.
+        missing: calls for which the app gave no result of its own.
+        inputs: user inputs.
+        heard: replies heard; `informed`: those that knew every result.
+        ended: the first informed reply has its response.done; `status` is the status there, None without one.
+        waited_ns: from the last event that could have released that reply to its request.
+        refusals: requests refused; `host_errors`: of these, errors that the host was sent.
+        asked: how the last request after the app's last result was answered; None without such a request.
+        upstream_seen, host_seen: both directions of that link were observed.
+        complete: the recording holds the session to its end.
+        settled: nothing can follow in this turn: the recording is complete, another turn follows, or a connection closed.
+        unread: a frame that cannot be read came while a request waited for its answer.
+        answered: the last result was asked about, and every request has its answer.
+        goes_on: something was recorded after the last refusal, so that an error to the host would be there too.
+    """
+
+    closed: bool
+    missing: tuple[str, ...]
+    inputs: int
+    heard: int
+    informed: int
+    ended: bool
+    status: str | None
+    waited_ns: int
+    refusals: int
+    host_errors: int
+    asked: str | None
+    upstream_seen: bool
+    host_seen: bool
+    complete: bool
+    settled: bool
+    unread: bool
+    answered: bool
+    goes_on: bool
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When an outcome matches, and how the reason is worded."""
+
+    applies: Callable[[TurnFacts], bool]
+    why: Callable[[TurnFacts], str]
+
+
+RULES: Final[Mapping[str, Rule]] = {
+    "abandoned": Rule(
+        lambda of: of.closed,
+        lambda _: "a connection closed after the call, before a refusal or a heard reply",
+    ),
+    "no_result": Rule(
+        lambda of: bool(of.missing),
+        lambda of: f"the app gave no result of its own for {', '.join(of.missing)}",
+    ),
+    "duplicated": Rule(
+        lambda of: of.informed > 0 and of.heard > of.inputs,
+        lambda of: f"{of.heard} replies heard to {of.inputs} user input(s)",
+    ),
+    "stale": Rule(
+        lambda of: of.heard > 0 and not of.informed,
+        lambda _: "a reply was heard, but it was asked for before the app's own result was there",
+    ),
+    "interrupted": Rule(
+        lambda of: of.informed > 0 and not (of.ended and of.status == "completed"),
+        lambda of: f"the reply ended as {of.status}" if of.ended else "the reply never ended",
+    ),
+    "late": Rule(
+        lambda of: of.informed > 0 and of.waited_ns > LATE_NS,
+        lambda of: f"the reply was asked for {ms(of.waited_ns):.0f} ms after the last event that could have released it",
+    ),
+    "noisy": Rule(lambda of: of.informed > 0 and of.refusals > 0, lambda _: "answered, beside a refusal"),
+    "answered": Rule(lambda of: of.informed > 0, lambda _: "one informed reply, nothing refused"),
+    "rejected": Rule(
+        lambda of: of.refusals > 0 and of.host_errors > 0,
+        lambda _: "the create was refused, the host was told, no reply followed",
+    ),
+    "lost": Rule(
+        lambda of: of.refusals > 0,
+        lambda _: "the create was refused, the host was told nothing, no reply followed",
+    ),
+    "failed": Rule(
+        lambda of: of.asked is not None,
+        lambda of: f"a create after the last result had this answer: {of.asked}",
+    ),
+    "stalled": Rule(lambda of: of.asked is None, lambda _: "no create was ever sent for the result"),
+}
+
+#: What follows in the turn cannot undo these.
+_EARLY: Final = frozenset({"abandoned", "duplicated", "stale", "interrupted", "late", "noisy"})
+
+
+def outcome_of(facts: TurnFacts) -> tuple[str, str]:
+    """The outcome of a turn, and why."""
+    name, rule = next((name, rule) for name, rule in RULES.items() if rule.applies(facts))
+    unknown = undecided(facts, name)
+    return (name, rule.why(facts)) if unknown is None else ("unknown", unknown)
+
+
+def undecided(facts: TurnFacts, match: str) -> str | None:
+    """Why the recording does not settle that `match` is the outcome; None when it does."""
+    if not facts.upstream_seen:
+        return "the link between proxy and upstream was not observed"
+    if facts.unread:
+        return "a frame that cannot be read came while a create waited for its answer"
+    if match in ("rejected", "lost") and not facts.host_seen:
+        return "refused, but the link to the host was not observed"
+    if match == "interrupted" and not facts.ended and not facts.complete:
+        return "the recording stops inside the reply"
+    if match == "interrupted" and facts.ended and facts.status is None:
+        return "the reply's response.done has no status"
+    if facts.settled or match in _EARLY:
+        return None
+    if match in ("rejected", "lost"):
+        if not facts.answered:
+            return "refused, but the recording stops while the app's own result may still be answered"
+        if match == "lost" and not facts.goes_on:
+            return "the recording stops at the refusal, before the host could be told"
+        return None
+    return {
+        "no_result": "the recording stops before the app's result",
+        "answered": "one informed reply so far; the recording stops before the turn is over",
+    }.get(match, "the recording stops before the turn is over")
