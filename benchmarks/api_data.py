@@ -27,6 +27,7 @@ from voicerace.captures.condense import condensed
 from voicerace.recording import Event, Link, Recording, write_recordings
 
 _SENT, _RECEIVED = Link("proxy", "upstream"), Link("upstream", "proxy")
+_NUMBERS = ("output_index", "content_index", "audio_start_ms", "audio_end_ms")
 _KEPT = ("provider", "protocol", "model", "date", "repository", "path", "commit", "times", "license", "note")
 
 
@@ -68,8 +69,10 @@ def _made(source: Mapping[str, str], clone: Path | None, tables: Path | None) ->
 
 
 def _with_source(recording: Recording, source: Mapping[str, str], more: Mapping[str, Any]) -> Recording:
-    provenance: dict[str, Any] = {"made_by": API, "connection": source["name"], **{key: source[key] or None for key in _KEPT}, **more}
+    provenance: dict[str, Any] = {"made_by": API, "connection": source["name"]}
+    provenance |= {key: source[key] or None for key in _KEPT} | more
     if source["start"]:
+        provenance["start"] = source["start"]
         provenance["file_start_us"] = round(datetime.fromisoformat(source["start"]).timestamp() * 1e6)
     return Recording(recording.events, provenance, "log", recording.observed, recording.complete, recording.notes)
 
@@ -85,12 +88,17 @@ def _of_table(lines: Sequence[str]) -> tuple[list[Event], dict[str, Any]]:
     events: list[Event] = []
     rows: list[int | None] = []
     breaks: list[int] = []
+    shared: tuple[str, ...] = ()
     for line in lines[2:]:
         row = (line.split("\t") + [""] * 12)[:12]
         if row[0] == "#gap":
             breaks.append(len(events))
             continue
         direction, at, kind = row[1:4]
+        if "condensed)" in row[11] or at in shared:
+            at = ""  # one line for many messages: it has no time of one of them
+        elif row[11].endswith("on one line)"):
+            shared = (at,)
         at_ns = round(float(at) * 1e9) if at else None
         if kind == "<close>":
             code = re.search(r"code=(\d+)", row[11])
@@ -116,9 +124,9 @@ def _message(row: Sequence[str]) -> dict[str, Any]:
         message["event_id"] = event_id
     if "prev" in said and kind.startswith(("conversation.item.", "input_audio_buffer.")):
         message["previous_item_id"] = None if said["prev"] == "None" else said["prev"]
-    message |= {key: int(said[key]) for key in ("output_index", "content_index", "audio_start_ms", "audio_end_ms") if key in said}
+    message |= {key: int(said[key]) for key in _NUMBERS if key in said}
     if item_type:
-        own = {"id": item_id, "type": item_type, "status": status, "role": role, "call_id": call_id, "phase": said.get("phase", "")}
+        own = {"id": item_id, "type": item_type, "status": status, "role": role, "call_id": call_id, "phase": said.get("phase")}
         message["item"] = {key: value for key, value in own.items() if value}
         if response_id:
             message["response_id"] = response_id

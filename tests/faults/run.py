@@ -26,6 +26,7 @@ TARGETS: Final[dict[str, Callable[[Random, Path], str]]] = {
     "log": readers.log,
     "har": readers.har,
     "jsonl": readers.jsonl,
+    "cassette": readers.cassette,
     "upstream": parties.upstream,
     "proxy": parties.proxy,
 }

@@ -108,8 +108,9 @@ def _event(seq: int, value: Any) -> Event | None:
     if not isinstance(value, dict):
         return None
     at = value.get("at")
-    known = isinstance(at, (int, float)) and not isinstance(at, bool) and abs(at) < _LONGEST_S
-    at_ns = round(at * 1e9) if known else None
+    at_ns = None
+    if isinstance(at, (int, float)) and not isinstance(at, bool) and abs(at) < _LONGEST_S:
+        at_ns = round(at * 1e9)
     kind, data = value.get("kind", "message"), value.get("data")
     if kind == "close":
         code = value.get("code")
@@ -128,29 +129,29 @@ def _event(seq: int, value: Any) -> Event | None:
 # -- YAML ------------------------------------------------------------------------------------------------------------
 
 
-class _Scalars(yaml.constructor.SafeConstructor, yaml.resolver.Resolver):
-    """What a plain scalar stands for: null, a truth value, a number, or text."""
+_RESOLVER: Final = yaml.resolver.Resolver()
+_CONSTRUCTOR: Final = yaml.constructor.SafeConstructor()
+#: Tags of plain scalars that are no text; what YAML would read as a date, a set or bytes stays text.
+_MADE: Final = {
+    "tag:yaml.org,2002:null": _CONSTRUCTOR.construct_yaml_null,
+    "tag:yaml.org,2002:bool": _CONSTRUCTOR.construct_yaml_bool,
+    "tag:yaml.org,2002:int": _CONSTRUCTOR.construct_yaml_int,
+    "tag:yaml.org,2002:float": _CONSTRUCTOR.construct_yaml_float,
+}
 
-    def __init__(self) -> None:
-        yaml.constructor.SafeConstructor.__init__(self)
-        yaml.resolver.Resolver.__init__(self)
 
-    def value(self, event: yaml.ScalarEvent) -> Any:
-        tag = event.tag or self.resolve(yaml.ScalarNode, event.value, event.implicit)
-        make = {
-            "tag:yaml.org,2002:null": self.construct_yaml_null,
-            "tag:yaml.org,2002:bool": self.construct_yaml_bool,
-            "tag:yaml.org,2002:int": self.construct_yaml_int,
-            "tag:yaml.org,2002:float": self.construct_yaml_float,
-        }.get(tag)
-        if make is None:
-            return event.value
-        try:
-            value = make(yaml.ScalarNode(tag, event.value))
-        except (ArithmeticError, LookupError, ValueError):
-            return event.value
-        # JSON has no infinity; a number beyond all bounds is no number of a protocol.
-        return value if not isinstance(value, (int, float)) or abs(value) < 1 << 63 else event.value
+def _scalar(event: Any) -> Any:
+    """What a scalar stands for: null, a truth value, a number, or text."""
+    tag = event.tag or _RESOLVER.resolve(yaml.ScalarNode, event.value, event.implicit)
+    make = _MADE.get(tag)
+    if make is None:
+        return event.value
+    try:
+        value = make(yaml.ScalarNode(tag, event.value))
+    except (ArithmeticError, LookupError, ValueError):
+        return event.value
+    # JSON has no infinity; a number beyond all bounds is no number of a protocol.
+    return value if not isinstance(value, (int, float)) or abs(value) < 1 << 63 else event.value
 
 
 class _Values:
@@ -158,7 +159,6 @@ class _Values:
 
     def __init__(self, events: Iterator[Any]) -> None:
         self._events = events
-        self._scalars = _Scalars()
         self._anchors: dict[str, tuple[Any, int]] = {}
         self._count = 0
 
@@ -180,7 +180,7 @@ class _Values:
             self._count += size
             return value
         if isinstance(event, yaml.ScalarEvent):
-            value = self._scalars.value(event)
+            value = _scalar(event)
         elif isinstance(event, yaml.SequenceStartEvent):
             value = self._items(depth)
         else:

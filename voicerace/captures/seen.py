@@ -10,7 +10,7 @@ from voicerace.units import ms
 from voicerace.verdict import Kind
 from voicerace.wire import realtime
 
-__all__ = ["Count", "Seen", "fields_of", "text_of"]
+__all__ = ["Count", "Seen", "answer_of", "fields_of", "text_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,11 @@ class Seen:
         self.results = [event for event in self.host if event.type == "FunctionCallResponse"]
         self.errors = [event for event in self.came if event.type == realtime.ERROR]
         self.refusals = [event for event in self.errors if realtime.is_refusal(fields_of(event))]
+        watched = recording.observes("component", "proxy") or recording.observes("proxy", "component")
+        self.api_only = not watched and not self.host and not self.told and bool(self.sent)
+        if self.api_only:
+            # Between a client and the API: its results are items.
+            self.results = [event for event in self.sent if _is_output(event)]
         self.host_only = not self.came and bool(self.told)
         if self.host_only:
             # Seen in the browser: calls as they were asked for, refusals as they were told.
@@ -90,7 +95,7 @@ class Seen:
                 by_id |= dict.fromkeys(_call_ids(fields), event)
             else:
                 given += 1
-                call_id = fields.get("id")
+                call_id, _ = answer_of(event)
                 only = open_calls[0] if len(open_calls) == 1 else None
                 call = by_id.get(call_id) if isinstance(call_id, str) else only
                 delays.append(None if call is None else self.between(call, event))
@@ -123,7 +128,7 @@ class Seen:
 
     def outputs(self) -> list[Mapping[str, object]] | None:
         """The results with their ids and contents, as the host sent or the upstream confirmed them; None if not captured."""
-        sent = [{"call_id": f.get("id"), "output": f.get("content")} for e in self.results if "id" in (f := fields_of(e))]
+        sent = [{"call_id": answer[0], "output": answer[1]} for e in self.results if (answer := answer_of(e))[0] is not None]
         if len(sent) == len(self.results) and sent:
             return list(sent)
         items: dict[str, Mapping[str, object]] = {}
@@ -142,6 +147,19 @@ def _call_ids(fields: Mapping[str, object]) -> list[str]:
     functions = fields.get("functions")
     each = [call.get("id") for call in functions if isinstance(call, Mapping)] if isinstance(functions, list) else []
     return [call_id for call_id in (fields.get("call_id"), *each) if isinstance(call_id, str)]
+
+
+def answer_of(event: Event) -> tuple[object, object]:
+    """The call that a result answers, and its content; of a host's message, or of an item that a client sends."""
+    fields = fields_of(event)
+    if event.type == realtime.ITEM_CREATE:
+        item = realtime.item_of(fields)
+        return item.get("call_id"), item.get("output")
+    return fields.get("id"), fields.get("content")
+
+
+def _is_output(event: Event) -> bool:
+    return event.type == realtime.ITEM_CREATE and realtime.item_of(fields_of(event)).get("type") == "function_call_output"
 
 
 def fields_of(event: Event) -> Mapping[str, object]:
