@@ -1,13 +1,14 @@
 """The second in which the Realtime API made an id, read from the id: undocumented, within one second.
 
 The five characters after ``event_``, ``resp_``, ``item_`` and ``sess_`` in ids of OpenAI and Azure OpenAI are seconds in
-base 62 (digits, capitals, small letters), counted from 2019-12-20. In 25 recorded sessions `session.expires_at` is the
-session id's second plus one hour: equal in 22, one second apart in 3 (``data/api``, ``tests/test_id_clock.py``). OpenAI
+base 62 (digits, capitals, small letters), counted from 2019-12-20. In 29 recorded sessions `session.expires_at` is the
+session id's second plus one hour: exactly in 24, one second more in 5 (``data/api``, ``tests/test_id_clock.py``). OpenAI
 documents nothing of this, so `read_ids` decodes a session only when all its ids agree with each other:
 
 - at least two ids of the server have the form, and each is a plausible date;
 - all lie within `LONGEST_S`, the longest session and some minutes: two random ids do so in one of 60,000 cases;
-- ids of events and responses, in the order in which they first arrive, never go back by more than `SPREAD_S`.
+- ids of events and responses, in the order in which they first arrive, never go back by more than `SPREAD_S`;
+- no id in a message is younger than the message by more than that.
 
 Ids that a client sent are left out: the API echoes them. xAI's ids are UUIDs. Azure Voice Live makes its own random event
 ids beside the OpenAI ids of responses; they disagree, so such a session is not decoded.
@@ -106,19 +107,20 @@ def read_ids(recording: Recording) -> IdClock | None:
     seconds: dict[int, int] = {}
     made: dict[str, int] = {}
     for event in _came(recording):
+        own: int | None = None  # the second of this message
         for key, identifier in _ids_of(event):
             if identifier in made or identifier in theirs or (shape := _ID.fullmatch(identifier)) is None:
                 continue
             at = second_of(identifier)
-            if at is None:
-                return None  # it has the form, and is no date
+            if at is None or (own is not None and at > own + SPREAD_S):
+                return None  # no date, or made after the message that has it
             made[identifier] = at
+            if key == "event_id":
+                own = at
             if shape[1] in ("event", "resp"):
                 if newest is not None and at < newest - SPREAD_S:
                     return None
                 newest = max(at, newest or at)
-            elif newest is not None and at > newest + SPREAD_S:
-                return None  # an item is older than the message that has it
             if key == "event_id" or (key == "response" and event.type == realtime.RESPONSE_CREATED):
                 seconds.setdefault(event.seq, at)
     if len(made) < 2 or not seconds or max(made.values()) - min(made.values()) > LONGEST_S:
