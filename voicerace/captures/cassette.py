@@ -94,7 +94,7 @@ def read_cassette(stream: IO[bytes], where: str) -> Cassette:
     notes = [] if all(timed) else [_NO_TIMES] if not any(timed) else ["Some messages of the cassette have no time."]
     recording = Recording(
         tuple(events),
-        {"made_by": "websocket cassette", "times": "client" if any(timed) else None},
+        {"made_by": "cassette", "times": "client" if any(timed) else None},
         "log",
         () if unread else (_SENT, _RECEIVED),
         any(event.kind == "close" for event in events[-1:]),
