@@ -201,9 +201,8 @@ class _Replay:
         """The time of a message at the proxy; of one without, that of the last id, from the session's first on."""
         if self.ids is None:
             return event.at_ns("proxy") or 0
-        second = self.ids.seconds.get(event.seq)
-        if second is not None:
-            self.now_ns = max(self.now_ns, (second - self.ids.start) * 1_000_000_000)
+        second = self.ids.seconds.get(event.seq, self.ids.start)
+        self.now_ns = max(self.now_ns, ns((second - self.ids.start) * 1000))
         return self.now_ns
 
     def _handled(self, event: Event) -> Effects:
