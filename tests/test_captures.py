@@ -604,9 +604,9 @@ def test_has_the_json_the_promised_shape() -> None:
     assert list(shown) == ["schema", "file", "format", "records", "sessions", "unread", "times"]
     session = shown["sessions"][0]
     assert list(session) == [
-        "connection", "release", "release_given", "outcome", "why", "start", "duration_ms", "refusals", "session_updates",
-        "response_creates", "counts", "result_delay_ms", "gap_ms", "submissions", "unread_records", "cannot_say",
-        "refused_at_ms", "release_candidates", "evidence", "contradictions", "session_update_lines", "turns",
+        "connection", "release", "release_given", "outcome", "why", "start", "duration_ms", "server_time", "refusals",
+        "session_updates", "response_creates", "counts", "result_delay_ms", "gap_ms", "submissions", "unread_records",
+        "cannot_say", "refused_at_ms", "release_candidates", "evidence", "contradictions", "session_update_lines", "turns",
         "submitted_twice", "flag_cleared_early", "order",
     ]  # fmt: skip
     for name, value, kind in (

@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.played import play
 from support.wire import CAME, SENT, types
+from test_id_clock import START, identifier
 
 from voicerace.captures import Capture, read_capture
 from voicerace.derive import derive
-from voicerace.recording import Recording, read_recordings
+from voicerace.recording import Event, Payload, Recording, read_recordings
 from voicerace.tables.releases import PROXIES
 from voicerace.verdict import judge
 
@@ -112,3 +114,33 @@ def test_is_the_flag_cleared_before_the_end_of_a_text_reply_where_the_release_sa
         assert {each.by for each in found} == by
         assert all(each.done_line is not None and each.line < each.done_line for each in found)
         assert sum(each.updates for each in found) == 0
+
+
+@pytest.mark.parametrize("clocked", [True, False])
+def test_without_times_the_timers_run_on_the_seconds_in_ids(clocked: bool) -> None:
+    """0.10.3 asks 20 s after a result that nothing confirms. A capture without times shows that only by the API's ids."""
+    played = play(release="0.10.3", times={"tool_ms": "50", "gap_ms": "300"})
+    came = sorted((e for e in played.events if e.link.receiver == "proxy"), key=lambda e: (e.at_ns("proxy") or 0, e.seq))
+    until = next(at for at, each in enumerate(came) if each.type == "FunctionCallResponse")
+    late = [
+        {"type": "rate_limits.updated"},
+        {"type": "response.created", "response": {"id": "resp_late", "status": "in_progress"}},
+    ]
+    later = [(CAME, each, 26) for each in late]
+    messages = [(each.link, each.payload, 0) for each in came[: until + 1]] + later
+    events = [
+        Event(seq, link, "message", None, None, _clocked(payload, seq, second) if clocked else payload, "log")
+        for seq, (link, payload, second) in enumerate(messages)
+    ]
+    made = derive(replace(played, events=tuple(events), complete=False, clock="log"), PROXIES["0.10.3"])
+    creates = [made.origin[each.seq] for each in made.creates]
+    assert (len(events) - 2 in creates) == clocked
+    assert any("has sent no create" in each.what for each in made.contradictions) != clocked
+    assert any("seconds in the API's ids" in each for each in made.assumed) == clocked
+
+
+def _clocked(payload: Payload, seq: int, second: int) -> Payload:
+    """A message of the API's with an id that was made so many seconds after the first."""
+    if not isinstance(payload, dict) or "." not in str(payload.get("type")):
+        return payload
+    return {**payload, "event_id": identifier("event", START + second, f"{seq:016d}")}

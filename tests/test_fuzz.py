@@ -8,7 +8,8 @@ from tests.faults.run import TARGETS, play
 
 
 @pytest.mark.parametrize(
-    ("target", "inputs"), [("log", 30), ("collected", 60), ("har", 150), ("jsonl", 60), ("upstream", 150), ("proxy", 150)]
+    ("target", "inputs"),
+    [("log", 30), ("collected", 60), ("har", 150), ("jsonl", 60), ("cassette", 150), ("upstream", 150), ("proxy", 150)],
 )
 def test_no_crash_and_no_hang(target: str, inputs: int) -> None:
     result = play(target, inputs, seed=7)

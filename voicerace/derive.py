@@ -7,7 +7,8 @@ stays as it is, and is held against the model: where the two differ, and where t
 model sends, the difference is a `Contradiction`, a result like any other. It is never smoothed over.
 
 The user's audio is not in a log, only that it was committed: that is given to the model as it was logged. Who closed
-first is not derived. Times are the log's: a derived send leaves when its cause was logged, in milliseconds.
+first is not derived. Times are the log's: a derived send leaves when its cause was logged, in milliseconds. Without any, the
+model's timers run on the seconds in the API's ids (`voicerace.id_clock`), where these agree; derived sends have no time then.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from voicerace.filling import Reading, fill, readings
+from voicerace.id_clock import read_ids
 from voicerace.ledger import Ledger
 from voicerace.parties import javascript
 from voicerace.parties.party import Effects, Send
@@ -145,6 +147,11 @@ class _Replay:
         #: The response for which the flag stands, as far as the order tells: announced and not done.
         self.active = 0
         self.updated = 0
+        timed = any(event.at_ns("proxy") is not None for event in recording.events)
+        self.ids = None if timed else read_ids(recording)
+        self.now_ns = 0
+        if self.ids is not None:
+            self.assumed["the proxy's timers ran on the seconds in the API's ids, within 1 s: nothing has a time"] = None
 
     def run(self) -> Derived:
         last: Event | None = None
@@ -173,7 +180,7 @@ class _Replay:
     # -- what came in --------------------------------------------------------------------------------------------------
 
     def _input(self, event: Event) -> None:
-        now = event.at_ns("proxy") or 0
+        now = self._now(event)
         self._sends(self.timers.until(now - _LATE_NS, self.model), event)
         self._keep(event)
         sender = event.link.sender
@@ -188,6 +195,14 @@ class _Replay:
             return
         self.timers.note(now, effects)
         self._sends(effects, event)
+
+    def _now(self, event: Event) -> int:
+        """The time of a message at the proxy; of one without, that of the last id, from the session's first on."""
+        if self.ids is None:
+            return event.at_ns("proxy") or 0
+        second = self.ids.seconds.get(event.seq, self.ids.start)
+        self.now_ns = max(self.now_ns, ns((second - self.ids.start) * 1000))
+        return self.now_ns
 
     def _handled(self, event: Event) -> Effects:
         if event.link == _HOST and not isinstance(event.payload, Mapping):

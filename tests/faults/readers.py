@@ -1,4 +1,4 @@
-"""The readers of captures, over files that are damaged: a console log, as a collector wrote it, a HAR file, a recording."""
+"""The readers of captures, over damaged files: a console log, one as a collector wrote it, a HAR, a recording, a cassette."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from tests.faults.mutate import deep, mutated_bytes, mutated_json
 from tests.support.collectors import JSON_WRAPPERS, WRAPPERS, otlp, otlp_document
 from voicerace.captures import inspect_json, inspect_lines, read_capture
@@ -19,7 +21,7 @@ from voicerace.captures.copies import FORMATS, exported, redacted
 from voicerace.errors import InputError
 from voicerace.recording import Link, read_recordings
 
-__all__ = ["collected", "har", "jsonl", "log"]
+__all__ = ["cassette", "collected", "har", "jsonl", "log"]
 
 ROOT = Path(__file__).parents[2]
 #: A reader's error is one line for a terminal.
@@ -63,6 +65,31 @@ def hars() -> tuple[Any, ...]:
         entry = {"_resourceType": "websocket", "request": {"url": "ws://localhost:8080/openai"}, "_webSocketMessages": messages}
         found.append({"log": {"version": "1.2", "entries": [entry]}})
     return tuple(found)
+
+
+@cache
+def cassettes() -> tuple[Any, ...]:
+    """Sessions of `data/api` in the form of a cassette, without times and with them."""
+    found = []
+    for path in sorted((ROOT / "data" / "api").glob("*.jsonl.gz")):
+        for one in read_recordings(path)[:2]:
+            interactions: list[dict[str, Any]] = []
+            for event in one.events[:40]:
+                if event.kind == "close":
+                    interactions.append({"kind": "close", "code": 1011, "reason": "", "ok": False})
+                    continue
+                direction = "sent" if event.link.receiver == "upstream" else "received"
+                at = event.at_ns("proxy")
+                more = {} if at is None else {"at": at / 1e9}
+                interactions.append({"kind": "message", "direction": direction, **more, "data": dict(event.payload or {})})
+            found.append({"version": 1, "interactions": interactions})
+    return tuple(found)
+
+
+@cache
+def cassette_files() -> tuple[bytes, ...]:
+    """The same as files."""
+    return tuple(_yaml(each) for each in cassettes())
 
 
 def shown(path: Path, rng: random.Random) -> str:
@@ -217,6 +244,36 @@ def _har(rng: random.Random) -> bytes:
     return _dumped(changed)
 
 
+def _cassette(rng: random.Random) -> bytes:
+    files = cassette_files()
+    chosen = rng.randrange(len(files))
+    if rng.random() < 0.02:
+        return b"version: 1\ninteractions:\n- " + deep(rng).encode()
+    if rng.random() < 0.1:
+        return _multiplied(files[chosen], rng)
+    if rng.random() < 0.5:
+        return mutated_bytes(files[chosen], rng, files)
+    changed = mutated_json(cassettes()[chosen], rng, cassettes(), most=6)
+    # JSON is YAML as well; a cassette whose beginning was changed is no longer one.
+    return _yaml(changed) if rng.random() < 0.7 else b"interactions:\n" + _dumped(changed)
+
+
+def _multiplied(data: bytes, rng: random.Random) -> bytes:
+    """Aliases that stand for each other, or for themselves."""
+    levels = rng.randint(1, 40)
+    lines = ["- kind: message", "  direction: received", "  data:", "    type: error", "    a0: &a0 [x, x, x, x]"]
+    lines += [f"    a{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]" for n in range(1, levels)]
+    lines += [f"    last: {rng.choice(['*a0', '*none', '&self [*self]', '{<<: *a0}', '!!python/object:os.system x'])}"]
+    return data + "\n".join(lines).encode() + b"\n"
+
+
+def _yaml(value: Any) -> bytes:
+    try:
+        return yaml.dump(value, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True).encode("utf-8", "replace")
+    except (yaml.YAMLError, RecursionError, UnicodeError):
+        return _dumped(value)
+
+
 def _messages(value: Any) -> list[dict[str, Any]]:
     try:
         return [each for entry in value["log"]["entries"] for each in entry["_webSocketMessages"] if isinstance(each, dict)]
@@ -232,3 +289,4 @@ log = _reading("a.log", _log)
 collected = _reading("a.json", _collected)
 jsonl = _reading("a.jsonl", _jsonl)
 har = _reading("a.har", _har)
+cassette = _reading("a.yaml", _cassette)

@@ -27,6 +27,7 @@ TARGETS: Final[dict[str, Callable[[Random, Path], str]]] = {
     "collected": readers.collected,
     "har": readers.har,
     "jsonl": readers.jsonl,
+    "cassette": readers.cassette,
     "upstream": parties.upstream,
     "proxy": parties.proxy,
 }

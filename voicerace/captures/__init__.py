@@ -1,5 +1,7 @@
-"""What others recorded -> `Recording`: the proxy's log, a browser's HAR, and recordings of our own."""
+"""What others recorded -> `Recording`: the proxy's log, a browser's HAR, WebSocket cassettes, and recordings of our own."""
 
+from voicerace.captures.api import api_recordings
+from voicerace.captures.api_times import ApiTime, api_times, api_times_frame, api_times_summary
 from voicerace.captures.console import Unread
 from voicerace.captures.facts import CapturedSession
 from voicerace.captures.reader import Capture, read_capture
@@ -8,11 +10,16 @@ from voicerace.captures.show import inspect_json, inspect_lines
 from voicerace.captures.times import TimeProfile
 
 __all__ = [
+    "ApiTime",
     "Capture",
     "CapturedSession",
     "Count",
     "TimeProfile",
     "Unread",
+    "api_recordings",
+    "api_times",
+    "api_times_frame",
+    "api_times_summary",
     "inspect_json",
     "inspect_lines",
     "read_capture",

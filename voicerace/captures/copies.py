@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
 
+from voicerace.captures.cassette import read_cassette
 from voicerace.captures.console import Record, read_lines, scan
 from voicerace.captures.export import mermaid, perfetto
 from voicerace.captures.facts import printable
 from voicerace.captures.har import read_har
-from voicerace.captures.reader import CONSOLE, HAR, Capture, har_bytes, nothing_in, recognised
+from voicerace.captures.reader import CASSETTE, CONSOLE, HAR, Capture, har_bytes, nothing_in, recognised
 from voicerace.captures.redact import Redactor, redacted_har, redacted_jsonl, redacted_log
 from voicerace.errors import InputError
 
@@ -37,6 +38,9 @@ def redacted(path: Path, *, keep_text: bool = False) -> Iterator[str]:
             data = har_bytes(path, file)
             read_har(data, where)  # refuses what is none
             yield redacted_har(json.loads(data.decode("utf-8-sig", "replace"))["log"]["entries"], by)
+            return
+        if kind == CASSETTE:  # its copy is a recording of ours: one shape for what passed on a link
+            yield from redacted_jsonl(read_cassette(file, where).recording.lines(), by)
             return
         with io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="\n") as stream:
             for line in _redacted(kind, stream, by):

@@ -16,6 +16,7 @@ from voicerace.captures.questions import Answers, answers, cleared
 from voicerace.captures.races import Race, races_of
 from voicerace.captures.release_of import Told
 from voicerace.captures.seen import Count, Seen, fields_of, result_of, text_of
+from voicerace.captures.server_time import ServerTime, server_time
 from voicerace.derive import FlagCleared, flag_cleared
 from voicerace.recording import Recording
 from voicerace.tables.releases import PROXIES, ProxyRelease
@@ -53,6 +54,7 @@ class CapturedSession:
         release_given: the user named it.
         answers: to the brief's questions.
         completed: the recording with what was derived; `recording` itself when nothing was.
+        server: what the seconds in the API's ids say; None when they say nothing.
         races: see `captures.races`; `races_left_out` is how many responses with calls are none, by reason.
     """
 
@@ -73,6 +75,7 @@ class CapturedSession:
     release_given: bool
     answers: Answers
     completed: Recording
+    server: ServerTime | None
     races: tuple[Race, ...]
     races_left_out: Mapping[str, int]
 
@@ -171,6 +174,7 @@ def capture_session(
         release_given=given,
         answers=found,
         completed=completed,
+        server=server_time(recording, line),
         races=races,
         races_left_out=left_out,
     )
@@ -201,6 +205,8 @@ def _counts(seen: Seen, hidden: frozenset[int] | None, updates_logged: bool) -> 
     told = seen.sure("proxy", "component")
     if seen.host_only:
         came = "at least"  # what the proxy kept to itself is not seen
+    if seen.api_only:
+        host = sent  # a client's results are what it sends upstream
     types = Counter(event.type for event in seen.sent)
     outputs, results, calls = seen.outputs(), len(seen.results), len(seen.calls)
     if hidden is not None:
@@ -347,7 +353,8 @@ def _unsaid(seen: Seen) -> list[str]:
         unsaid.append("No response.done was seen after a function call: the gap is unknown.")
     if len(seen.calls) > 1 and seen.results and all(result_of(event) is None for event in seen.results):
         unsaid.append("Which call a result answers is not captured: each is taken to answer the call before it.")
-    if any(delay is None for delay in seen.delays()):
+    timed = any(seen.at(event) is not None for event in seen.recording.events)
+    if timed and any(delay is None for delay in seen.delays()):
         unsaid.append("Some results could answer one of several calls, and their ids are not there: those delays are unknown.")
     if not seen.recording.complete:
         unsaid.append("No close was seen: the capture may end before the session did.")

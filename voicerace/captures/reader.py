@@ -1,4 +1,4 @@
-"""A file somebody recorded -> `Capture`: the proxy's console log, a browser's HAR, or recordings of our own.
+"""A file somebody recorded -> `Capture`: the proxy's console log, a browser's HAR, a cassette, or recordings of our own.
 
 A file that holds none of these is bad input and ends in one line. A damaged one is read as far as it goes, and what could
 not be read is counted and located. Sessions are read one by one and lie on disk, so memory does not grow with the file.
@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from voicerace.captures.cassette import is_cassette, read_cassette
 from voicerace.captures.console import Unread
 from voicerace.captures.facts import CapturedSession, Names, capture_session, printable
 from voicerace.captures.har import is_har, read_har
@@ -24,14 +25,26 @@ from voicerace.packed import UNPACKED_LIMIT, Unpacked
 from voicerace.recording import CUT, Recording, iter_recordings
 from voicerace.tables.releases import ProxyRelease, proxy_release
 
-__all__ = ["CONSOLE", "HAR", "JSONL", "Capture", "Progress", "har_bytes", "nothing_in", "read_capture", "recognised"]
+__all__ = [
+    "CASSETTE",
+    "CONSOLE",
+    "HAR",
+    "JSONL",
+    "Capture",
+    "Progress",
+    "har_bytes",
+    "nothing_in",
+    "read_capture",
+    "recognised",
+]
 
 CONSOLE: Final = "console log"
 JSONL: Final = "jsonl recording"
 HAR: Final = "har"
+CASSETTE: Final = "websocket cassette"
 _HAR_LIMIT: Final = 512 << 20
 _RECORDINGS: Final = "recordings"
-_ALLOWED: Final = "the proxy's console log, a HAR file, a recording (JSONL), or a run's folder"
+_ALLOWED: Final = "the proxy's console log, a HAR file, a WebSocket cassette (YAML), a recording (JSONL), or a run's folder"
 #: What every release prints when it is up, whatever the level.
 _LISTENS: Final = b"OpenAI proxy listening"
 _HEAD: Final = 1 << 16
@@ -46,7 +59,7 @@ class Capture:
 
     Attributes:
         name: the file's name, without its folder, printable.
-        format: `CONSOLE` or `JSONL`.
+        format: `CONSOLE`, `HAR`, `CASSETTE` or `JSONL`.
         records: log records that were read, or events of the recordings.
         sessions: in the order of their first records. Each access makes one anew, from disk where they are many.
         unread: what could not be read, and where.
@@ -86,6 +99,8 @@ def read_capture(path: Path | str, release: str | None = None, progress: Progres
             return _recordings(path, row, progress)
         if kind == HAR:
             return _har(name, har_bytes(path, file), where)
+        if kind == CASSETTE:
+            return _cassette(name, file, where)
         silent = _LISTENS in file.peek(_HEAD)
         # Lines end at \n only: a text may hold any other separator unescaped.
         with io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="\n") as stream:
@@ -123,6 +138,9 @@ def recognised(path: Path, progress: Progress | None = None) -> Iterator[tuple[s
                 yield JSONL, encoding, file
             elif is_har(head):
                 yield HAR, encoding, file
+            elif is_cassette(head):
+                raw.limit = UNPACKED_LIMIT
+                yield CASSETTE, encoding, file
             elif _is_binary(head, encoding):
                 raise InputError(where, "a binary file", _ALLOWED)
             else:
@@ -193,6 +211,19 @@ def _har(name: str, data: bytes, where: str) -> Capture:
     )
     unread = tuple(Unread(each.first, each.first, "frames that cannot be read", each.unread) for each in found if each.unread)
     return Capture(name, HAR, sum(len(each.recording.events) for each in found), sessions, unread)
+
+
+def _cassette(name: str, file: io.BufferedReader[Unpacked], where: str) -> Capture:
+    """The session of a WebSocket cassette."""
+    found = read_cassette(file, where)
+    session = capture_session(
+        printable(name),
+        found.recording,
+        cannot_say=[*found.unsaid, *found.recording.notes],
+        unread_records=sum(each.records for each in found.unread),
+        line=found.lines.__getitem__,
+    )
+    return Capture(name, CASSETTE, len(found.recording.events), (session,), found.unread)
 
 
 def _folder(path: Path, release: ProxyRelease | None, progress: Progress | None) -> Capture:

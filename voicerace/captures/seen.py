@@ -38,8 +38,11 @@ class Seen:
         self.results = [event for event in self.host if event.type == "FunctionCallResponse"]
         self.errors = [event for event in self.came if event.type == realtime.ERROR]
         self.refusals = [event for event in self.errors if realtime.is_refusal(fields_of(event))]
+        # Only the API's link was captured: the results are those that a proxy passed on, or all of a client's without one.
+        watched = recording.observes("component", "proxy") or recording.observes("proxy", "component")
+        alone = "release" not in recording.provenance
+        self.api_only = alone and not watched and not self.host and not self.told and bool(self.sent)
         if not self.results and not recording.observes("component", "proxy"):
-            # Seen behind the proxy only: the results that it passed on.
             self.results = [event for event in self.sent if realtime.item_of(fields_of(event)).get("type") == _OUTPUT]
         self.host_only = not self.came and bool(self.told)
         if self.host_only:

@@ -13,7 +13,7 @@ import numpy as np
 from voicerace.captures.console import Unread
 from voicerace.captures.facts import CapturedSession
 from voicerace.captures.questions import Answers
-from voicerace.captures.reader import HAR, Capture
+from voicerace.captures.reader import CASSETTE, HAR, Capture
 from voicerace.captures.seen import Count
 from voicerace.verdict import Kind
 
@@ -100,7 +100,7 @@ def inspect_lines(capture: Capture) -> Iterator[str]:
         if values := times[name]:
             found = quantiles(values)
             seen = ", ".join(f"{key} {_ms(found[key] or 0)}" for key in _QUANTILES)
-            where = "in the browser" if capture.format == HAR else "at the proxy"
+            where = {HAR: "in the browser", CASSETTE: "at the client"}.get(capture.format, "at the proxy")
             yield f"{what}, {where}: " + (f"{len(values)} times, {seen}" if len(values) > 1 else f"once, {_ms(values[0])}")
     if common:
         yield "What this capture cannot say, of every session:" if len(capture.sessions) > 1 else "What it cannot say:"
@@ -144,6 +144,7 @@ def _session(session: CapturedSession) -> dict[str, Any]:
         "why": session.why,
         "start": session.start,
         "duration_ms": session.duration_ms,
+        "server_time": None if session.server is None else session.server.to_json(),
         "refusals": _number_of(session.refusals),
         "session_updates": _number_of(session.session_updates),
         "response_creates": _number_of(session.response_creates),
@@ -204,7 +205,7 @@ def _lines_of(session: CapturedSession, common: Sequence[str]) -> list[str]:
         lines.append(f"  {_number(session.refusals, 'refusal')}, without times")
     lines.append(
         f"  {_number(counts['calls'], 'function call')}, {_number(session.submissions, 'result')}"
-        + (f" (after {_times(session.result_delay_ms)})" if session.result_delay_ms else "")
+        + (f" (after {_times(session.result_delay_ms)})" if any(each is not None for each in session.result_delay_ms) else "")
         + (f"; response.done came {_times(session.gap_ms)} after the last call" if session.gap_ms else "")
     )
     if counts["repeated_results"].value:
@@ -215,6 +216,8 @@ def _lines_of(session: CapturedSession, common: Sequence[str]) -> list[str]:
         f"  session.update: {_plain(session.session_updates)}; response.create: {_plain(session.response_creates)}; "
         f"responses begun: {_plain(counts['responses'])}; other errors: {_plain(counts['other_errors'])}"
     )
+    if session.server is not None:
+        lines += [f"  {each}" for each in session.server.lines(timed=session.start is not None)]
     lines += _release_lines(session)
     lines += _answer_lines(session)
     lines += [f"  cannot say: {each}" for each in session.cannot_say if each not in common]

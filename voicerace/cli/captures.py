@@ -26,7 +26,10 @@ from voicerace.sweep_folder import RUN, read_run
 
 __all__ = ["compare", "export", "inspect", "reading", "redact"]
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="A proxy's console log, a HAR file, or a recording of ours.")]
+File = Annotated[
+    Path,
+    typer.Argument(metavar="FILE", help="A proxy's console log, a HAR file, a WebSocket cassette, or a recording of ours."),
+]
 GivenRelease = Annotated[str | None, typer.Option("--release", metavar="TAG", help="The proxy's. [from the capture]")]
 
 

@@ -1,0 +1,229 @@
+"""A WebSocket cassette in YAML -> a `Recording` of the link between a client and the Realtime API.
+
+The form is that of the recorder in pydantic-ai's tests: ``version``, and ``interactions``, a list of
+``{kind: message, direction: sent | received, data: {...}}`` and ``{kind: close, code, reason, ok}``; newer files have
+``at``, seconds on the recorder's clock. ``sent`` is what the client sent to the API.
+
+The client stands where the proxy does in a session with a voice agent, so its messages are those of the link from
+``proxy`` to ``upstream``. The cassette says nothing of an app or a component: only this link is observed.
+
+YAML is read event by event (libyaml): memory does not depend on nesting, and an alias cannot multiply what is in the file
+beyond a bound. Values are JSON's; what YAML would read as a date stays text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any, Final
+
+import yaml
+
+from voicerace.captures.console import Unread
+from voicerace.errors import InputError
+from voicerace.recording import Event, Link, Recording
+
+__all__ = ["ALLOWED", "Cassette", "is_cassette", "read_cassette"]
+
+ALLOWED: Final = "a cassette of WebSocket messages: version, interactions with kind, direction and data"
+_SENT: Final = Link("proxy", "upstream")
+_RECEIVED: Final = Link("upstream", "proxy")
+_BEGIN: Final = re.compile(rb"(?:#[^\n]*\n|---[^\n]*\n|\s)*(?:version:[^\n]*\n\s*)?interactions:")
+#: Values in one interaction, those of its aliases included.
+_MOST_VALUES: Final = 100_000
+_DEEPEST: Final = 100
+#: Seconds: a cassette of more than 30 years has no times.
+_LONGEST_S: Final = 1e9
+_UNSAID: Final = (
+    "The cassette holds the link between a client and the API: what an app, a component or a proxy did is not in it.",
+)
+_NO_TIMES: Final = "The cassette has no times: the order of the messages is known, and nothing of how long anything took."
+
+
+@dataclass(frozen=True)
+class Cassette:
+    """What one cassette holds.
+
+    Attributes:
+        recording: the messages in order, with times where the cassette has them.
+        unread: interactions that could not be read, and where.
+        lines: the line of the file in which each event begins, by its seq.
+        unsaid: what a cassette does not show, in sentences.
+    """
+
+    recording: Recording
+    unread: tuple[Unread, ...]
+    lines: tuple[int, ...]
+    unsaid: tuple[str, ...]
+
+
+def is_cassette(head: bytes) -> bool:
+    """Whether a file's beginning is that of a cassette."""
+    return _BEGIN.match(head.removeprefix(b"\xef\xbb\xbf")) is not None
+
+
+def read_cassette(stream: IO[bytes], where: str) -> Cassette:
+    """The session of a cassette.
+
+    Raises:
+        InputError: it is no YAML, or holds no messages of the Realtime API.
+    """
+    events: list[Event] = []
+    lines: list[int] = []
+    unread: list[Unread] = []
+    others = 0
+    try:
+        for line, value in _interactions(yaml.parse(stream, Loader=yaml.CSafeLoader), where):
+            event = _event(len(events), value)
+            if event is None:
+                others += isinstance(value, dict) and "request" in value
+                unread.append(Unread(line, line, "no WebSocket message: kind, direction or data is missing or unknown"))
+            else:
+                events.append(event)
+                lines.append(line)
+    except yaml.YAMLError as error:
+        line, what = _place(error)
+        if not events:
+            raise InputError(f"{where}:{line}", f"no YAML: {what}", ALLOWED) from None
+        unread.append(Unread(line, line, f"from here on it is no YAML: {what}"))
+    if not any(event.kind == "message" and event.type != "(no type)" for event in events):
+        kind = "HTTP interactions" if others else "no message with a type"
+        raise InputError(where, f"{kind}, no messages of the Realtime API", ALLOWED)
+    timed = [event.at_ns("proxy") is not None for event in events]
+    notes = [] if all(timed) else [_NO_TIMES] if not any(timed) else ["Some messages of the cassette have no time."]
+    recording = Recording(
+        tuple(events),
+        {"made_by": "cassette", "times": "client" if any(timed) else None},
+        "log",
+        () if unread else (_SENT, _RECEIVED),
+        any(event.kind == "close" for event in events[-1:]),
+        tuple(notes),
+    )
+    return Cassette(recording, tuple(unread), tuple(lines), _UNSAID)
+
+
+def _event(seq: int, value: Any) -> Event | None:
+    """One interaction as an event; None when it is none."""
+    if not isinstance(value, dict):
+        return None
+    at = value.get("at")
+    at_ns = None
+    if isinstance(at, (int, float)) and not isinstance(at, bool) and abs(at) < _LONGEST_S:
+        at_ns = round(at * 1e9)
+    kind, data = value.get("kind", "message"), value.get("data")
+    if kind == "close":
+        code = value.get("code")
+        # The recorder notes a close while it receives, whoever closed.
+        return Event(seq, _RECEIVED, "close", None, at_ns, {"code": code if type(code) is int else None}, "cassette")
+    if kind != "message" or not isinstance(data, dict):
+        return None
+    match value.get("direction"):
+        case "sent":
+            return Event(seq, _SENT, "message", at_ns, None, data, "cassette")
+        case "received":
+            return Event(seq, _RECEIVED, "message", None, at_ns, data, "cassette")
+    return None
+
+
+# -- YAML ------------------------------------------------------------------------------------------------------------
+
+
+_RESOLVER: Final = yaml.resolver.Resolver()
+_CONSTRUCTOR: Final = yaml.constructor.SafeConstructor()
+#: Tags of plain scalars that are no text; what YAML would read as a date, a set or bytes stays text.
+_MADE: Final = {
+    "tag:yaml.org,2002:null": _CONSTRUCTOR.construct_yaml_null,
+    "tag:yaml.org,2002:bool": _CONSTRUCTOR.construct_yaml_bool,
+    "tag:yaml.org,2002:int": _CONSTRUCTOR.construct_yaml_int,
+    "tag:yaml.org,2002:float": _CONSTRUCTOR.construct_yaml_float,
+}
+
+
+def _scalar(event: Any) -> Any:
+    """What a scalar stands for: null, a truth value, a number, or text."""
+    tag = event.tag or _RESOLVER.resolve(yaml.ScalarNode, event.value, event.implicit)
+    make = _MADE.get(tag)
+    if make is None:
+        return event.value
+    try:
+        value = make(yaml.ScalarNode(tag, event.value))
+    except (ArithmeticError, LookupError, ValueError):
+        return event.value
+    # JSON has no infinity; a number beyond all bounds is no number of a protocol.
+    return value if not isinstance(value, (int, float)) or abs(value) < 1 << 63 else event.value
+
+
+class _Values:
+    """Values from YAML's events, one at a time."""
+
+    def __init__(self, events: Iterator[Any]) -> None:
+        self._events = events
+        self._anchors: dict[str, tuple[Any, int]] = {}
+        self._count = 0
+
+    def next(self, event: Any) -> Any:
+        """The value that begins with `event`."""
+        self._count = 0
+        return self._value(event, 0)
+
+    def _value(self, event: Any, depth: int) -> Any:
+        before = self._count
+        self._count += 1
+        if self._count > _MOST_VALUES or depth > _DEEPEST:
+            what = f"more than {_MOST_VALUES} values" if depth <= _DEEPEST else f"nested more than {_DEEPEST} deep"
+            raise yaml.constructor.ConstructorError(problem=f"an interaction with {what}", problem_mark=event.start_mark)
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self._anchors:
+                raise yaml.constructor.ConstructorError(problem="an unknown alias", problem_mark=event.start_mark)
+            value, size = self._anchors[event.anchor]
+            self._count += size
+            return value
+        if isinstance(event, yaml.ScalarEvent):
+            value = _scalar(event)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value = self._items(depth)
+        else:
+            value = self._fields(depth)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = value, self._count - before
+        return value
+
+    def _items(self, depth: int) -> list[Any]:
+        found = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            found.append(self._value(event, depth + 1))
+        return found
+
+    def _fields(self, depth: int) -> dict[str, Any]:
+        found = {}
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            key = self._value(event, depth + 1) if not isinstance(event, yaml.ScalarEvent) else event.value
+            found[key if isinstance(key, str) else str(key)[:80]] = self._value(next(self._events), depth + 1)
+        return found
+
+
+def _interactions(events: Iterator[Any], where: str) -> Iterator[tuple[int, Any]]:
+    """The interactions of a cassette, each with the line in which it begins."""
+    values = _Values(events)
+    for event in events:
+        if isinstance(event, yaml.MappingStartEvent):
+            break
+    else:
+        raise InputError(where, "a list or a text, and no cassette", ALLOWED)
+    while isinstance(key := next(events), yaml.ScalarEvent):
+        event = next(events)
+        if key.value != "interactions":
+            values.next(event)
+            continue
+        if not isinstance(event, yaml.SequenceStartEvent):
+            raise InputError(f"{where}:{event.start_mark.line + 1}", "interactions is no list", ALLOWED)
+        while not isinstance(event := next(events), yaml.SequenceEndEvent):
+            yield event.start_mark.line + 1, values.next(event)
+
+
+def _place(error: yaml.YAMLError) -> tuple[int, str]:
+    """The line and the problem of an error of YAML, as one line."""
+    mark = getattr(error, "problem_mark", None)
+    what = str(getattr(error, "problem", None) or getattr(error, "reason", None) or type(error).__name__)
+    return (mark.line + 1 if mark is not None else 1), " ".join(what.split())[:120]

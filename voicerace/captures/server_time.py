@@ -1,0 +1,76 @@
+"""When a session was at the server, from the seconds in the API's ids: for captures without times, or with a wrong clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from voicerace.id_clock import read_ids
+from voicerace.recording import Recording
+
+__all__ = ["BASIS", "ServerTime", "server_time"]
+
+#: What all of it rests on.
+BASIS: Final = "from ids, ±1 s"
+#: Seconds by which a capture's clock may differ from the ids' before it is said: their second, and the network.
+_AGREES_S: Final = 2.0
+
+
+@dataclass(frozen=True)
+class ServerTime:
+    """What the ids of a session say, each value within one second.
+
+    Attributes:
+        start, end: Unix time of the first and the last message with an id, in seconds.
+        ids: how many ids agree.
+        clock_offset_s: the capture's clock minus the ids'; None when the capture has no absolute time.
+        refused: of each refusal that names the response in the way: where it stands, and how old that response was.
+    """
+
+    start: int
+    end: int
+    ids: int
+    clock_offset_s: float | None
+    refused: tuple[tuple[int, int], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in `inspect --json`."""
+        return {
+            "basis": BASIS,
+            "start": _iso(self.start),
+            "end": _iso(self.end),
+            "ids": self.ids,
+            "clock_offset_s": self.clock_offset_s,
+            "refused": [{"line": line, "response_age_s": age} for line, age in self.refused],
+        }
+
+    def lines(self, *, timed: bool) -> Iterator[str]:
+        """What is worth a line; `timed`: the capture has an absolute time of its own."""
+        if not timed:
+            took = f"{self.end - self.start} s" if self.end > self.start else "within one second"
+            yield f"server time: {_iso(self.start)} to {_iso(self.end)}, {took} ({BASIS}; {self.ids} ids agree)"
+        if self.clock_offset_s is not None and not -1 <= self.clock_offset_s <= _AGREES_S:
+            side = "ahead of" if self.clock_offset_s > 0 else "behind"
+            yield f"the capture's clock is {abs(self.clock_offset_s):.0f} s {side} the server's ({BASIS}; {self.ids} ids agree)"
+        for line, age in self.refused:
+            yield f"refusal at line {line}: the response in the way was {age} s old ({BASIS})"
+
+
+def server_time(recording: Recording, line: Callable[[int], int]) -> ServerTime | None:
+    """The server's time of a session; None when its ids do not agree, or have none.
+
+    Args:
+        recording: of the session.
+        line: where an event, by its seq, stands in the file.
+    """
+    clock = read_ids(recording)
+    if clock is None:
+        return None
+    offset = None if clock.offset_s is None else round(clock.offset_s, 3)
+    return ServerTime(clock.start, clock.end, clock.ids, offset, tuple((line(each.seq), each.age_s) for each in clock.refused))
+
+
+def _iso(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
