@@ -290,7 +290,7 @@ async def answer(url: str, request: str) -> str:
 def test_a_probe_is_no_session_and_one_too_many_is_turned_away(tmp_path: Path) -> None:
     async def served() -> None:
         async with serving(upstream(), tmp_path, most=1) as (url, ended, running):
-            assert " 426 " in await answer(url, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert " 426 " in await answer(url, "GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             assert not list(tmp_path.iterdir())
             async with connect(url, logger=QUIET) as client:
                 await client.recv()
@@ -309,7 +309,7 @@ def test_who_leaves_before_the_handshake_is_answered_is_a_session_that_ended(tmp
 
     async def served() -> Recording:
         async with serving(upstream(), tmp_path) as (url, ended, _):
-            words = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+            words = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
             assert " 400 " in await answer(url, words)
             return (await ended.first(1))[0]
 

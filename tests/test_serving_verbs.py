@@ -78,7 +78,7 @@ def child(words: Sequence[str]) -> Any:
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_server_that_is_told_to_end(sign: int, tmp_path: Path) -> None:
+def test_a_server_that_is_told_to_end(sign: signal.Signals, tmp_path: Path) -> None:
     """One session has ended by then, another is open."""
 
     async def two_sessions(url: str) -> None:
@@ -101,7 +101,7 @@ def test_a_server_that_is_told_to_end(sign: int, tmp_path: Path) -> None:
         asyncio.run(two_sessions(url))
         said, complained = process.communicate(timeout=5)
     assert complained == ""
-    assert process.returncode == (-sign if sign == signal.SIGKILL else 0)
+    assert process.returncode == {signal.SIGINT: 0, signal.SIGTERM: 143, signal.SIGKILL: -9}[sign]
     first, second = (Recording.read(out / "recordings" / f"00000{number}.jsonl") for number in (1, 2))
     assert first.complete
     assert judge(first).turns

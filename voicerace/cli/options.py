@@ -17,6 +17,7 @@ from voicerace.tables.scenarios import SCENARIOS
 from voicerace.tables.workarounds import WORKAROUNDS
 
 __all__ = [
+    "AllowOrigin",
     "BoundsOption",
     "Calls",
     "ComponentTag",
@@ -68,6 +69,10 @@ Seed = Annotated[int, typer.Option(metavar="N", help="Of drawn times.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Out = Annotated[Path | None, typer.Option(metavar="PATH", help="Where to write.")]
 
+AllowOrigin = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ORIGIN", help="A web page that may connect, as http://localhost:3000; may be repeated."),
+]
 BoundsOption = Annotated[
     list[str] | None,
     typer.Option("--bounds", metavar="NAME=LOW:HIGH", help="A duration's interval in ms, NAME=MS: just that; may be repeated."),
