@@ -188,7 +188,7 @@ def test_a_session_that_ends_before_it_began_leaves_no_empty_file(
     def interrupted(*words: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("voicerace.cli.targets.play", interrupted)
+    monkeypatch.setattr("voicerace.engines.background.play", interrupted)
     assert main(["repro", "--out", str(tmp_path / "r.jsonl")]) == 130
     assert capsys.readouterr().err.endswith("\nvoicerace: interrupted: nothing was recorded\n")
     assert not list(tmp_path.iterdir())
