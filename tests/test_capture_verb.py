@@ -341,6 +341,39 @@ def test_a_port_that_is_taken_is_bad_input(stack: Stack, capfd: pytest.CaptureFi
     assert capfd.readouterr().err.startswith(f"voicerace: error: host: 127.0.0.1:{port}: ")
 
 
+PAGE = """
+import os, sys
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+for origin in ("http://localhost:3000", "http://app.example", "http://evil.com"):
+    try:
+        connect(os.environ["VOICERACE_HOST_URL"] + "/agent?token=abc", origin=origin, proxy=None).close()
+        print(101)
+    except InvalidStatus as refused:
+        print(refused.response.status_code)
+"""
+
+
+def test_pages_of_this_machine_and_allowed_ones_reach_the_host_relay(
+    stack: Stack, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["capture", *relays(stack, upstream=False), "--allow-origin", "http://app.example", "--out", str(tmp_path / "run")]
+    assert main([*words, "--", sys.executable, "-c", PAGE]) == 0
+    printed = capfd.readouterr()
+    # The relay passes the origin on, and the target refuses the second by its own rules.
+    assert printed.out.split() == ["101", "403", "403"]
+    refused = [line for line in printed.err.splitlines() if "a connection was refused" in line]
+    said = "Origin 'http://evil.com': is of another machine; --allow-origin ORIGIN allows it"
+    assert refused == [f"voicerace: a connection was refused: {said}"]
+    first, second = recordings(tmp_path / "run")
+    assert [event.payload for event in second.events] == [{"reason": "proxy: the handshake was refused with HTTP 403"}]
+    for each in (first, second):
+        (connection,) = each.provenance["connections"]
+        assert connection["client"]["path"] == "/agent"
+        assert connection["client"]["query"] == "token=[key]"
+        assert connection["client"]["user_agent"].startswith("Python/")
+
+
 @pytest.mark.parametrize(("own", "status"), [("0", 2), ("3", 3)])
 def test_a_disk_that_is_full_at_the_end_is_told_and_takes_nothing_of_what_was_recorded(
     own: str, status: int, stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

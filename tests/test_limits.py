@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import re
 import socket
-from collections.abc import AsyncIterator
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +30,7 @@ from voicerace.engines.line import MAX_FRAME
 from voicerace.engines.recorder import Recorder
 from voicerace.engines.relay import Relay
 from voicerace.engines.serving import Server, upstream_visitors
-from voicerace.recording import Link, Recording
+from voicerace.recording import Link, Recording, read_recordings
 from voicerace.wire import realtime
 
 UP, DOWN = Link("component", "proxy"), Link("proxy", "component")
@@ -156,6 +161,120 @@ def test_a_handshake_that_is_none_or_never_ends_keeps_nobody_out(tmp_path: Path,
             await gone(ended, 1)
 
     CLEAN(rude())
+
+
+def flood(client: ClientConnection, opcode: int, seconds: float) -> threading.Thread:
+    """Empty masked frames of one kind as fast as they are taken, for so long, by a client that reads nothing."""
+    client.transport.pause_reading()
+    plain = socket.socket(fileno=os.dup(client.transport.get_extra_info("socket").fileno()))
+
+    def send() -> None:
+        block, until = bytes([0x80 | opcode, 0x80, 0, 0, 0, 0]) * 10_000, time.monotonic() + seconds
+        with plain, contextlib.suppress(OSError):
+            plain.settimeout(0.2)
+            while time.monotonic() < until:
+                with contextlib.suppress(TimeoutError):
+                    plain.send(block)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    return thread
+
+
+async def turns_beside(url: str, opcode: int, seconds: float) -> float:
+    """The longest of the turns of other clients while one floods the server, in seconds."""
+    client = await dial(url)
+    thread = flood(client, opcode, seconds)
+    took = []
+    while thread.is_alive() or len(took) < 3:
+        began = time.monotonic()
+        await works(url)
+        took.append(time.monotonic() - began)
+    thread.join()
+    client.transport.abort()
+    await client.wait_closed()
+    return max(took)
+
+
+@contextlib.contextmanager
+def server_apart(folder: Path) -> Iterator[str]:
+    """A server in a process of its own: what it takes of the processor is not the client's."""
+    words = ["serve", "upstream", "--listen", "0", "--out", str(folder / "run")]
+    command = [sys.executable, "-m", "voicerace", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().split()[2].rstrip(",")
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("opcode", [0x9, 0x1], ids=["pings", "empty messages"])
+def test_a_client_that_floods_and_reads_nothing_does_not_starve_the_others(opcode: int, tmp_path: Path) -> None:
+    """Without a bound a turn beside it takes 4 to 25 s."""
+    with server_apart(tmp_path) as url:
+        assert asyncio.run(turns_beside(url, opcode, 4.0)) < 2.0
+        if opcode == 0x9:
+            asyncio.run(asyncio.sleep(2.5))
+    if opcode == 0x9:
+        recording = read_recordings(tmp_path / "run" / "recordings" / "000001.jsonl")[0]
+        assert faults(recording) == ["the connection of proxy was ended here: more than 1,000 pings in a second"]
+
+
+def test_ordinary_pings_are_answered_and_messages_keep_their_order() -> None:
+    async def story() -> None:
+        relays: list[Relay] = []
+
+        def visitor(_: Any) -> Relay:
+            relays.append(Relay("component", "proxy", url_of(server), Recorder({}, (UP, DOWN))))
+            return relays[-1]
+
+        async with target(echo) as server, Door(otherwise=visitor) as door, dial(door.address) as client:
+            for _ in range(200):
+                await (await client.ping())
+            said = [str(number) * (1 + 40_000 * (number % 100 == 0)) for number in range(3_000)]
+            sending = asyncio.ensure_future(_all(client, said))
+            assert [await client.recv() for _ in said] == said
+            await sending
+
+    asyncio.run(story())
+
+
+async def _all(client: ClientConnection, said: list[str]) -> None:
+    for each in said:
+        await client.send(each)
+
+
+@pytest.mark.parametrize("ends", ["its time is over", "the server stops", "the capture is cut"])
+def test_a_connection_ends_in_time_although_its_client_reads_nothing(ends: str) -> None:
+    """The close frame waits behind unread output; the connection is dropped after the close timeout."""
+
+    async def story() -> None:
+        relays: list[Relay] = []
+
+        def visitor(_: Any) -> Relay:
+            relays.append(Relay("component", "proxy", url_of(server), Recorder({}, (UP, DOWN))))
+            return relays[-1]
+
+        limits = Limits(lifetime_s=0.5 if ends == "its time is over" else 60.0)
+        async with target(echo) as server:
+            door = Door(otherwise=visitor, limits=limits)
+            await door.__aenter__()
+            client = await dial(door.address)
+            client.transport.pause_reading()
+            await client.send("x" * (MAX_FRAME - 1))
+            await asyncio.sleep(0.6)
+            async with asyncio.timeout(8):
+                if ends == "the capture is cut":
+                    await relays[0].leave()
+                elif ends == "the server stops":
+                    await door.__aexit__(None, None, None)
+                await relays[0].over
+            client.transport.abort()
+            await client.wait_closed()
+            await door.__aexit__(None, None, None)
+
+    asyncio.run(story())
 
 
 def test_the_relay_holds_the_same_limits() -> None:

@@ -303,7 +303,7 @@ def test_a_client_that_vanishes_in_the_handshake_leaves_no_far_connection(when: 
             # Without a key the near handshake fails, after the far side has been opened.
             key = b"" if when == "when it is open" else b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
             writer.write(
-                b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 b"Sec-WebSocket-Version: 13\r\n" + key + b"\r\n"
             )
             await asked.wait()

@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 from websockets.asyncio.client import connect
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.http11 import Request
 
 from tests.support.rogue import CLEAN, api, mute, play_live, proxy, session
+from voicerace.engines.client import client_of
 from voicerace.engines.connecting import QUIET
 from voicerace.engines.door import Door
 from voicerace.engines.faults import Fault, Tampering
@@ -27,6 +30,7 @@ from voicerace.ledger import Ledger
 from voicerace.parties.party import Effects
 from voicerace.parties.proxy import Proxy
 from voicerace.recording import Payload, Recording
+from voicerace.secrets import Scrubber
 from voicerace.verdict import judge
 from voicerace.wire import agent, realtime
 
@@ -290,7 +294,7 @@ async def answer(url: str, request: str) -> str:
 def test_a_probe_is_no_session_and_one_too_many_is_turned_away(tmp_path: Path) -> None:
     async def served() -> None:
         async with serving(upstream(), tmp_path, most=1) as (url, ended, running):
-            assert " 426 " in await answer(url, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert " 426 " in await answer(url, "GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             assert not list(tmp_path.iterdir())
             async with connect(url, logger=QUIET) as client:
                 await client.recv()
@@ -304,12 +308,108 @@ def test_a_probe_is_no_session_and_one_too_many_is_turned_away(tmp_path: Path) -
     CLEAN(served())
 
 
+@pytest.mark.parametrize(
+    ("request_", "status", "allow"),
+    [
+        ("GET /health HTTP/1.1\r\nHost: x\r\n\r\n", 426, False),
+        ("GET / HTTP/1.1\r\nHost: x\r\ncontent-length: 2\r\n\r\n{}", 426, False),
+        ("POST /v1/realtime/calls HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nv=0\r\n", 405, True),
+        ("POST /v1/realtime/calls HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nv=0\r\n\r\n0\r\n\r\n", 405, True),
+        ("OPTIONS / HTTP/1.1\r\nOrigin: http://evil.com\r\n\r\n", 405, True),
+        ("DELETE / HTTP/1.0\r\n\r\n", 405, True),
+        ("HEAD / HTTP/1.1\r\n\r\n", 405, True),
+    ],
+)
+@pytest.mark.parametrize("pieces", [1, 1000], ids=["at once", "byte by byte"])
+def test_plain_http_is_answered_by_what_this_is_and_how_to_connect(
+    request_: str, status: int, allow: bool, pieces: int, tmp_path: Path
+) -> None:
+    async def asked() -> tuple[str, str]:
+        async with Door(about="a mock", path="/v1/realtime?model=m") as door:
+            server = Server(door, upstream(), tmp_path, lambda *_: None)
+            running = asyncio.ensure_future(server.run())
+            reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+            head, body = request_.encode().split(b"\r\n\r\n", 1)
+            step = len(head) + 4 if pieces == 1 else 1
+            for at in range(0, len(head) + 4, step):
+                writer.write((head + b"\r\n\r\n")[at : at + step])
+                await asyncio.sleep(0)
+            writer.write(body)
+            async with asyncio.timeout(5):
+                answered = (await reader.read()).decode()
+            writer.close()
+            server.stop.set()
+            await running
+            return answered, door.address
+
+    answered, url = CLEAN(asked())
+    head, _, body = answered.partition("\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ")
+    assert ("\r\nAllow: GET" in head) is allow
+    assert "\r\nUpgrade: websocket" in head
+    if not request_.startswith("HEAD"):
+        assert body.splitlines() == [
+            "This is a mock: a WebSocket server. It answers no other request, so no WebRTC or REST call.",
+            f"Connect a WebSocket client to {url}/v1/realtime?model=m",
+        ]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recording_says_who_connected_without_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "plainwords-of-a-key")
+
+    async def served() -> list[Recording]:
+        (tmp_path / "upstream").mkdir()
+        (tmp_path / "proxy").mkdir()
+        async with serving(upstream(), tmp_path / "upstream") as (api_url, api_ended, _):
+            target = UpstreamTarget.of(f"{api_url}/v1/realtime?model=gpt-realtime")
+            async with serving(proxy_visitors(session(), target), tmp_path / "proxy") as (url, ended, _):
+                asked = "/openai?model=m&token=short&q=plainwords-of-a-key&id=0123456789abcdef0"
+                async with connect(
+                    url + asked, logger=QUIET, user_agent_header="my-app/1.2 sk-abcdef0123", additional_headers={"X-A": "no"}
+                ) as client:
+                    await client.send(json.dumps({"type": "KeepAlive"}))
+                    await asyncio.sleep(0.1)
+                return [*await ended.first(1), *await api_ended.first(1)]
+
+    at_proxy, at_upstream = CLEAN(served())
+    assert at_proxy.provenance["client"] == {
+        "path": "/openai",
+        "query": "model=m&token=[key]&q=[key]&id=[key]",
+        "user_agent": "my-app/1.2 [key]",
+    }
+    assert at_upstream.provenance["client"] == {
+        "path": "/v1/realtime", "query": "model=gpt-realtime", "user_agent": "voicerace"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/", ("/", None)),
+        ("/v1/realtime?model=gpt-4o-realtime-preview-2024-12-17", ("/v1/realtime", "model=gpt-4o-realtime-preview-2024-12-17")),
+        ("/session/0123456789abcdef?a", ("/session/[key]", "a")),
+        ("/a?api-key=x&API_KEY=x&apiKey=x", ("/a", "api-key=[key]&API_KEY=[key]&apiKey=[key]")),
+        ("/a?Authorization=x&sig=x&code=", ("/a", "Authorization=[key]&sig=[key]&code=")),
+        ("/a?x=550e8400-e29b-41d4-a716-446655440000&y=%73k-abcdefghi", ("/a", "x=[key]&y=[key]")),
+        ("/a?sk-abcdefghi", ("/a", "[key]")),
+        ("//[bad?x=1", (None, None)),
+        ("/?" + "ab=cd&" * 1000, ("/", ("ab=cd&" * 100)[:500])),
+        ("http://user:pass@host/b?c=d", ("/b", "c=d")),
+    ],
+)  # fmt: skip
+def test_path_and_query_are_recorded_without_what_looks_like_a_key(path: str, expected: tuple[str | None, str | None]) -> None:
+    found = client_of(Request(path, Headers()), Scrubber(()))
+    assert (found["path"], found["query"]) == expected
+    assert found["user_agent"] is None
+
+
 def test_who_leaves_before_the_handshake_is_answered_is_a_session_that_ended(tmp_path: Path) -> None:
     """It asks for a WebSocket in a way that is none: nobody will ever serve it."""
 
     async def served() -> Recording:
         async with serving(upstream(), tmp_path) as (url, ended, _):
-            words = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+            words = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
             assert " 400 " in await answer(url, words)
             return (await ended.first(1))[0]
 

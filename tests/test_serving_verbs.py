@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.support.rogue import api, free_port, play_live, proxy, session
 from voicerace.cli import main
@@ -78,7 +78,7 @@ def child(words: Sequence[str]) -> Any:
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_server_that_is_told_to_end(sign: int, tmp_path: Path) -> None:
+def test_a_server_that_is_told_to_end(sign: signal.Signals, tmp_path: Path) -> None:
     """One session has ended by then, another is open."""
 
     async def two_sessions(url: str) -> None:
@@ -101,7 +101,7 @@ def test_a_server_that_is_told_to_end(sign: int, tmp_path: Path) -> None:
         asyncio.run(two_sessions(url))
         said, complained = process.communicate(timeout=5)
     assert complained == ""
-    assert process.returncode == (-sign if sign == signal.SIGKILL else 0)
+    assert process.returncode == {signal.SIGINT: 0, signal.SIGTERM: 143, signal.SIGKILL: -9}[sign]
     first, second = (Recording.read(out / "recordings" / f"00000{number}.jsonl") for number in (1, 2))
     assert first.complete
     assert judge(first).turns
@@ -114,6 +114,33 @@ def test_a_server_that_is_told_to_end(sign: int, tmp_path: Path) -> None:
     if sign != signal.SIGKILL:
         assert [line.split()[0] for line in said.splitlines()] == ["1", "2"]
         assert sum(info["sessions"].values()) == 2
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_serve_proxy_with_a_key_accepts_no_page_but_the_allowed(
+    allowed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_KEY", "sk-not-a-key-0123456789")
+    page = "http://localhost:3000"
+
+    async def tried(url: str) -> int:
+        try:
+            async with connect(url, origin=page, logger=QUIET):  # type: ignore[arg-type]
+                return 101
+        except InvalidStatus as refused:
+            return refused.response.status_code
+
+    words = ["serve", "proxy", "--upstream", "ws://127.0.0.1:1", "--key-from", "SOME_KEY", "--listen", "0"]
+    words += ["--out", str(tmp_path / "run"), *(["--allow-origin", page] if allowed else [])]
+    with child(words) as process:
+        url = process.stdout.readline().split()[2].rstrip(",")
+        status = asyncio.run(tried(url))
+        process.send_signal(signal.SIGTERM)
+        _, complained = process.communicate(timeout=10)
+    assert process.returncode == 143
+    assert status == (101 if allowed else 403)
+    assert complained.count("\n") == (0 if allowed else 1)
+    assert allowed or f"a connection was refused: Origin '{page}': this server holds an API key" in complained
 
 
 def test_a_server_whose_reader_has_gone_ends_without_a_word(tmp_path: Path) -> None:
@@ -161,7 +188,7 @@ def test_a_session_that_ends_before_it_began_leaves_no_empty_file(
     def interrupted(*words: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("voicerace.cli.targets.play", interrupted)
+    monkeypatch.setattr("voicerace.engines.background.play", interrupted)
     assert main(["repro", "--out", str(tmp_path / "r.jsonl")]) == 130
     assert capsys.readouterr().err.endswith("\nvoicerace: interrupted: nothing was recorded\n")
     assert not list(tmp_path.iterdir())

@@ -18,9 +18,9 @@ from collections.abc import Iterable, Mapping
 from itertools import takewhile
 from typing import Any, Final, Self
 
-__all__ = ["PIECE", "SHORTEST", "Scrubber", "is_named_like_a_key"]
+__all__ = ["HIDDEN", "PIECE", "SHORTEST", "Scrubber", "is_named_like_a_key"]
 
-_HIDDEN: Final = "[key]"
+HIDDEN: Final = "[key]"
 #: Names of variables, and of a URL's parameters, whose values are secrets wherever they turn up.
 _KEY_NAME: Final = re.compile(
     r"(?:^|_)(?:(?:API|ACCESS|SECRET|PRIVATE)?KEY|\w*TOKEN|SECRET|PASSWORD|PASSWD)(?:_?\d+)?$", re.IGNORECASE
@@ -73,7 +73,7 @@ class Scrubber:
                 return json.dumps(self._inside(json.loads(text)), separators=(",", ":"))
             except (ValueError, RecursionError):
                 pass  # no JSON, or one that nobody can read
-        return self._without_pieces(self._pattern.sub(_HIDDEN, text))
+        return self._without_pieces(self._pattern.sub(HIDDEN, text))
 
     def payload(self, payload: Mapping[str, Any] | bytes | str | None) -> Mapping[str, Any] | bytes | str | None:
         """A message without secrets; the same object when it holds none."""
@@ -122,8 +122,8 @@ class Scrubber:
                 before = _alike(text[max(0, at - start) : at][::-1], secret[:start][::-1])
                 after = _alike(text[at : at + len(secret)], secret[start:])
                 if before + after >= PIECE:
-                    text = text[: at - before] + _HIDDEN + text[at + after :]
-                    at += len(_HIDDEN) - before - 1
+                    text = text[: at - before] + HIDDEN + text[at + after :]
+                    at += len(HIDDEN) - before - 1
                 at = text.find(block, at + 1)
         return text
 

@@ -213,9 +213,10 @@ def joined(recordings: Sequence[Recording], number: int, note: str | None = None
         for seq, (_, _, event, since) in enumerate(sorted(moved, key=lambda each: each[:2]))
     )
     earliest = recordings[opened.index(first)].provenance
-    own = {name: value for name, value in earliest.items() if name not in ("side", "opened_ns", "connection")}
+    own = {name: value for name, value in earliest.items() if name not in ("side", "opened_ns", "connection", "client")}
     connections = [
         {"side": each.provenance.get("side"), "opened_ns": since - first}
+        | {name: value for name, value in each.provenance.items() if name == "client"}
         for each, since in zip(recordings, opened, strict=True)
     ]
     return Recording(

@@ -25,6 +25,7 @@ from typing import Any, Final
 from voicerace.capturing.pairing import Trace, Traces, joined, pair, trace
 from voicerace.engines import clock
 from voicerace.engines.command import Signals, check_command
+from voicerace.engines.origins import Origins
 from voicerace.engines.relay import added_ns
 from voicerace.engines.tap import Tap, TapSpec
 from voicerace.errors import InputError
@@ -94,7 +95,9 @@ def capture(
     host: str | None = None,
     upstream: str | None = None,
     out: Path | None = None,
+    allow_origins: Sequence[str] = (),
     listening: Callable[[Mapping[str, str]], None] = lambda _: None,
+    refused: Callable[[str], None] = lambda _: None,
 ) -> Captured:
     """Run a command, with relays on one or both sides of the proxy that it uses.
 
@@ -102,7 +105,9 @@ def capture(
         command: program and arguments. It finds the relays in VOICERACE_HOST_URL and VOICERACE_UPSTREAM_URL.
         host, upstream: ``LISTEN=TARGET`` of the relay between component and proxy, and between proxy and upstream.
         out: the folder; without one a new one in ``runs``, and ``runs/latest`` points to it.
+        allow_origins: web pages that may connect beside those of this machine.
         listening: called with {side: URL} before the command starts.
+        refused: called with the reason when a web page or a host name is refused.
 
     Raises:
         InputError: a relay that cannot be, no such program, or a folder that is taken.
@@ -112,11 +117,12 @@ def capture(
     if not specs:
         raise InputError("host, upstream", "neither is given", "--host LISTEN=TARGET, --upstream LISTEN=TARGET, or both")
     check_command(command)
+    origins = Origins.of(allow_origins)
     info = _info(specs, command)
     with _folder(out, info) as folder:
         origin = {"engine": "relay", "command": Path(command[0]).name}
         origin |= {"proxy" if each.side == "host" else "upstream": each.target for each in specs}
-        info["status"] = clock.run(_watch(folder, specs, command, origin, listening))
+        info["status"] = clock.run(_watch(folder, specs, command, origin, origins, listening, refused))
         try:
             done = _finish(folder, info)
         except OSError as error:  # a full disk: a command that failed has failed all the same
@@ -178,14 +184,18 @@ async def _watch(
     specs: Sequence[TapSpec],
     command: Sequence[str],
     origin: Mapping[str, Any],
+    origins: Origins,
     listening: Callable[[Mapping[str, str]], None],
+    refused: Callable[[str], None],
 ) -> int:
     """Run the command between its relays; gives its exit status."""
     number = itertools.count(1)
     begin_ns, scrub = time.monotonic_ns(), Scrubber.of_environment()
     async with AsyncExitStack() as stack:
         taps = [
-            await stack.enter_async_context(Tap(each, folder / RECORDINGS, origin, number.__next__, begin_ns, scrub))
+            await stack.enter_async_context(
+                Tap(each, folder / RECORDINGS, origin, number.__next__, begin_ns, scrub, origins, refused)
+            )
             for each in specs
         ]
         listening({tap.spec.side: tap.url for tap in taps})

@@ -11,7 +11,7 @@ import typer
 
 from voicerace.captures.facts import printable
 from voicerace.cli import options
-from voicerace.cli.printing import writing
+from voicerace.cli.printing import tell_refused, writing
 
 if TYPE_CHECKING:
     from voicerace.capturing import Captured
@@ -25,6 +25,7 @@ def capture(
     command: Annotated[list[str] | None, typer.Argument(metavar="-- COMMAND", help="What to run, with its arguments.")] = None,
     host: Annotated[str | None, typer.Option(metavar=_RELAY, help="A relay between component and proxy.")] = None,
     upstream: Annotated[str | None, typer.Option(metavar=_RELAY, help="A relay between proxy and upstream.")] = None,
+    allow_origin: options.AllowOrigin = None,
     out: options.Out = None,
 ) -> int:
     """Run a command with relays around its proxy; record and judge.
@@ -39,7 +40,15 @@ def capture(
 
     done: Captured = writing(
         out or Path("runs"),
-        lambda: run_capture(command or [], host=host, upstream=upstream, out=out, listening=_announce),
+        lambda: run_capture(
+            command or [],
+            host=host,
+            upstream=upstream,
+            out=out,
+            allow_origins=allow_origin or (),
+            listening=_announce,
+            refused=tell_refused,
+        ),
     )
     _say(_lines(done))
     return done.status

@@ -17,6 +17,7 @@ from voicerace.tables.scenarios import SCENARIOS
 from voicerace.tables.workarounds import WORKAROUNDS
 
 __all__ = [
+    "AllowOrigin",
     "BoundsOption",
     "Calls",
     "ComponentTag",
@@ -70,6 +71,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Out = Annotated[Path | None, typer.Option(metavar="PATH", help="Where to write.")]
 Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there already.")]
 
+AllowOrigin = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ORIGIN", help="A web page that may connect, as http://localhost:3000; may be repeated."),
+]
 BoundsOption = Annotated[
     list[str] | None,
     typer.Option("--bounds", metavar="NAME=LOW:HIGH", help="A duration's interval in ms, NAME=MS: just that; may be repeated."),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from voicerace.errors import InputError
 from voicerace.files import takes_a_file, try_to_write
 from voicerace.outcomes import OUTCOMES
 
-__all__ = ["known_outcomes", "new_file", "plain", "print_json", "print_lines", "writable", "writing"]
+__all__ = ["known_outcomes", "new_file", "plain", "print_json", "print_lines", "tell_refused", "writable", "writing"]
 
 
 def print_lines(lines: Iterable[str]) -> None:
@@ -21,6 +23,12 @@ def print_lines(lines: Iterable[str]) -> None:
 
 def print_json(value: Mapping[str, Any]) -> None:
     print(json.dumps(value, indent=2))
+
+
+def tell_refused(reason: str) -> None:
+    """Say on standard error that a server refused a handshake: a browser tells its page nothing of the answer."""
+    with contextlib.suppress(OSError):  # a reader that has gone is no reason to fail the handshake in another way
+        print(f"voicerace: a connection was refused: {reason}", file=sys.stderr, flush=True)
 
 
 def plain(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from voicerace.cli import options
-from voicerace.cli.printing import known_outcomes
+from voicerace.cli.printing import known_outcomes, tell_refused
 from voicerace.cli.targets import listen_address
 from voicerace.cli.text import printable, session_line
 from voicerace.cli.verbs import Verbs
@@ -24,6 +24,7 @@ from voicerace.engines import clock
 from voicerace.engines.door import Door
 from voicerace.engines.faults import Fault
 from voicerace.engines.limits import Limits
+from voicerace.engines.origins import Origins
 from voicerace.engines.serving import Make, Server, proxy_visitors, upstream_visitors
 from voicerace.engines.session import Session
 from voicerace.engines.targets import UpstreamTarget
@@ -89,6 +90,7 @@ def upstream(
     seed: options.Seed = 0,
     certificate: _Certificate = None,
     certificate_key: _Key = None,
+    allow_origin: options.AllowOrigin = None,
     sessions: _Sessions = None,
     at_once: _AtOnce = 200,
     lifetime_s: _LifetimeS = Limits.lifetime_s,
@@ -114,7 +116,9 @@ def upstream(
     parameters = {"faults": fault or [], **_known(every, "modality", "calls", "preamble", "profile", "times", "knobs", "seed")}
     targets = {"upstream": [{"name": "mock"}]}
     limits = Limits(at_once, lifetime_s, session_mib)
-    serving = Serving("serve upstream", listen, _REALTIME, parameters, targets, tls, limits, sessions, out, fail_on or [])
+    origins = Origins.of(allow_origin or ())
+    ends = (tls, limits, origins, sessions, out, fail_on or [])
+    serving = Serving("serve upstream", "a mock of the Realtime API", listen, _REALTIME, parameters, targets, *ends)
     return _serve(serving, lambda: upstream_visitors(every, faults))
 
 
@@ -131,6 +135,7 @@ def proxy(
     listen: _Listen = "127.0.0.1:8182",
     profile: options.Profile = "loopback",
     seed: options.Seed = 0,
+    allow_origin: options.AllowOrigin = None,
     sessions: _Sessions = None,
     at_once: _AtOnce = 200,
     lifetime_s: _LifetimeS = Limits.lifetime_s,
@@ -152,7 +157,10 @@ def proxy(
     }
     parameters = _known(session, "release", "profile", "times", "seed")
     limits = Limits(at_once, lifetime_s, session_mib)
-    serving = Serving("serve proxy", listen, "/openai", parameters, targets, None, limits, sessions, out, fail_on or [])
+    origins = Origins.of(allow_origin or (), holds_key=target.holds_key)
+    ends = (None, limits, origins, sessions, out, fail_on or [])
+    about = f"the model of the proxy {session.release.tag}"
+    serving = Serving("serve proxy", about, listen, "/openai", parameters, targets, *ends)
     return _serve(serving, lambda: proxy_visitors(session, target))
 
 
@@ -162,32 +170,37 @@ class Serving:
 
     Attributes:
         kind: the verb.
+        about: what the server is, for clients that send plain HTTP.
         listen: ``[HOST:]PORT``.
         path: where clients are told to connect.
         parameters, targets: for `run.json`.
         tls: to serve ``wss://``.
         limits: of what it takes.
+        origins: which web pages and host names are accepted.
         sessions: how many; None for no end.
         out: the folder; None for a new one in ``runs``.
         fail_on: outcomes.
     """
 
     kind: str
+    about: str
     listen: str
     path: str
     parameters: Mapping[str, Any]
     targets: Mapping[str, Any]
     tls: ssl.SSLContext | None
     limits: Limits
+    origins: Origins
     sessions: int | None
     out: Path | None
     fail_on: Sequence[str]
 
 
 def _serve(serving: Serving, make: Callable[[], Make]) -> int:
-    """Serve until Ctrl-C, SIGTERM or the last session; exit 1 when a session ended as `fail_on` says."""
+    """Serve until Ctrl-C, SIGTERM or the last session; exit 1 when a session ended as `fail_on` says, 143 after SIGTERM."""
     host, port = listen_address("listen", serving.listen)
     found: Counter[str] = Counter()
+    terminated = False
 
     def ended(file: Path, recording: Recording) -> None:
         number = found.total() + 1
@@ -205,14 +218,29 @@ def _serve(serving: Serving, make: Callable[[], Make]) -> int:
     async def serve(door: Door, folder: Path) -> None:
         server = Server(door, make(), folder / RECORDINGS, ended, serving.sessions)
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, server.stop.set)
+
+        def terminate() -> None:
+            nonlocal terminated
+            terminated = True
+            server.stop.set()
+
+        loop.add_signal_handler(signal.SIGINT, server.stop.set)
+        loop.add_signal_handler(signal.SIGTERM, terminate)
         _say(f"listening on {door.address}{serving.path}, recordings in {folder / RECORDINGS}")
         await server.run()
 
     async def recorded() -> None:
         # The port first: a server that cannot be leaves no folder.
-        async with Door(host, port, tls=serving.tls, limits=serving.limits) as door:
+        async with Door(
+            host,
+            port,
+            tls=serving.tls,
+            limits=serving.limits,
+            origins=serving.origins,
+            about=f"{serving.about} (`voicerace {serving.kind}`)",
+            path=serving.path,
+            refused=tell_refused,
+        ) as door:
             info = _info(serving, door.address)
             with new_folder(serving.out, info["parameters"]) as folder:
                 _write_info(folder, info)
@@ -225,6 +253,8 @@ def _serve(serving: Serving, make: Callable[[], Make]) -> int:
                         point_latest(folder)
 
     clock.run(recorded())
+    if terminated:
+        return 128 + signal.SIGTERM
     return int(any(outcome in serving.fail_on for outcome in found))
 
 

@@ -21,6 +21,7 @@ from websockets.exceptions import (
 from websockets.http11 import Response
 from websockets.typing import Subprotocol
 
+from voicerace.engines.limits import ClosesInTime
 from voicerace.engines.line import CLOSE_TIMEOUT_S, MAX_FRAME
 
 __all__ = ["OPEN_TIMEOUT_S", "QUIET", "NotConnectedError", "open_connection"]
@@ -63,6 +64,10 @@ class NotConnectedError(Exception):
         return self.response.status_code if self.response is not None else None
 
 
+class _Client(ClosesInTime, ClientConnection):
+    """A connection to another program."""
+
+
 class _Connect(connect):
     """Follows no redirect: the one who asks is told, and its headers go to nobody else."""
 
@@ -97,6 +102,7 @@ async def open_connection(
             close_timeout=CLOSE_TIMEOUT_S,
             logger=QUIET,
             user_agent_header=None if named else "voicerace",
+            create_connection=_Client,
         )
     except InvalidStatus as refused:
         raise NotConnectedError(

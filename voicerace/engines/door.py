@@ -1,5 +1,7 @@
 """A WebSocket server that many sessions share: who waits for a visitor gets it, anybody else meets the host of the house.
 
+Plain HTTP, and a web page that has no business here, is answered by the door itself and reaches no visitor.
+
 A visitor is told by the path it asks for (a token of ours), or, where a running program decides the path, by its turn:
 one session at a time connects that program and takes the connection it opens next.
 """
@@ -15,7 +17,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from http import HTTPStatus
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import WebSocketException
@@ -23,11 +25,15 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from voicerace.engines.connecting import OPEN_TIMEOUT_S, QUIET
-from voicerace.engines.limits import Limited, Limits
+from voicerace.engines.limits import Limited, Limits, plain_answer
 from voicerace.engines.line import CLOSE_TIMEOUT_S, MAX_FRAME
+from voicerace.engines.origins import Origins
 from voicerace.errors import InputError
 
 __all__ = ["Door", "Visitor"]
+
+#: A page can make up reasons without end; so many are reported.
+_MOST_REASONS: Final = 20
 
 
 class Visitor(Protocol):
@@ -54,6 +60,10 @@ class Door:
         otherwise: makes the visitor for a connection that nobody waits for; without it such a connection gets a 404.
         tls: serve ``wss://``.
         limits: of what it takes.
+        origins: which web pages and host names are accepted.
+        about: what the server is, for clients that send plain HTTP.
+        path: where clients connect, for the same.
+        refused: called with the reason of a handshake that `origins` refuses, once for every reason.
     """
 
     def __init__(
@@ -63,9 +73,17 @@ class Door:
         otherwise: Callable[[Request], Visitor] | None = None,
         tls: ssl.SSLContext | None = None,
         limits: Limits | None = None,
+        origins: Origins | None = None,
+        about: str = "a party of voicerace",
+        path: str = "",
+        refused: Callable[[str], None] | None = None,
     ) -> None:
         self.host, self.port = host, port
         self.limits = limits or Limits()
+        self.origins = origins or Origins()
+        self.about, self.path = about, path
+        self.refused = refused
+        self._reasons: set[str] = set()
         self.otherwise = otherwise
         self.tls = tls
         self._tokens: dict[str, Visitor] = {}
@@ -93,7 +111,7 @@ class Door:
                 max_queue=None,
                 logger=QUIET,
                 ssl=self.tls,
-                create_connection=type("Connection", (Limited,), {"limits": self.limits}),
+                create_connection=type("Connection", (Limited,), {"limits": self.limits, "door": self}),
             )
         except (OSError, OverflowError) as error:
             number = getattr(error, "errno", None)
@@ -115,6 +133,13 @@ class Door:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'wss' if self.tls else 'ws'}://{host}:{self.port}"
 
+    def describe(self) -> str:
+        """What this server is and how to connect: the answer to plain HTTP."""
+        return (
+            f"This is {self.about}: a WebSocket server. It answers no other request, so no WebRTC or REST call.\n"
+            f"Connect a WebSocket client to {self.address}{self.path}\n"
+        )
+
     def expect(self, visitor: Visitor) -> str:
         """Wait for a visitor that we send ourselves; gives the path it has to ask for."""
         token = secrets.token_hex(8)
@@ -133,6 +158,12 @@ class Door:
                 self._next = None
 
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        if not any("websocket" in value.lower() for value in request.headers.get_all("Upgrade")):
+            return plain_answer(connection, self.describe())  # a probe for whether something listens is no session
+        if (refusal := self.origins.refusal(request.headers, self.host)) is not None:
+            status, reason = refusal
+            self._tell(reason)
+            return connection.respond(status, f"{reason}\n")
         if len(self._inside) >= self.limits.at_once:
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, f"{self.limits.at_once} sessions are open already\n")
         # Before anything is awaited: of two at one moment, the second is counted with the first.
@@ -162,6 +193,11 @@ class Door:
             self._at_door[connection] = visitor
             self._watch(connection)
         return response
+
+    def _tell(self, reason: str) -> None:
+        if self.refused is not None and reason not in self._reasons and len(self._reasons) < _MOST_REASONS:
+            self._reasons.add(reason)
+            self.refused(reason)
 
     def _watch(self, connection: ServerConnection) -> None:
         """Tell a visitor that was admitted, and goes before the handshake is answered: nobody else would."""

@@ -25,6 +25,7 @@ from voicerace.engines.clock import Collecting
 from voicerace.engines.connecting import NotConnectedError, open_connection
 from voicerace.engines.door import Door
 from voicerace.engines.line import Line, drop
+from voicerace.engines.origins import Origins
 from voicerace.engines.place import Place
 from voicerace.engines.recorder import Recorder
 from voicerace.engines.relay import Relay
@@ -87,7 +88,9 @@ class Live:
         self.scrub = scrub or scrubber(proxy, self.upstream)
         self.silence_s = silence_s
         self._log = log
-        self.upstream_door = Door(*(listen or ("127.0.0.1", 0)))
+        # Proxies connect here, under whatever name they find this machine; no web page does.
+        origins = Origins(holds_key=self.upstream.holds_key, any_host=True)
+        self.upstream_door = Door(*(listen or ("127.0.0.1", 0)), origins=origins)
         self.proxy_door = Door()
         self.backend: Backend | None = None
         self._reviving = asyncio.Lock()

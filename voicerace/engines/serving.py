@@ -13,6 +13,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from voicerace.engines.client import client_of
 from voicerace.engines.connecting import open_connection
 from voicerace.engines.door import Door, Visitor
 from voicerace.engines.faults import Fault, Tampering
@@ -35,8 +36,8 @@ class Sitting(Visitor, Protocol):
     recorder: Recorder
 
 
-#: Makes the visitor of session `number`, whose recording goes to a file as it comes.
-Make = Callable[[Path], Sitting]
+#: Makes the visitor of a session from the file that its recording goes to as it comes, and the request that opens it.
+Make = Callable[[Path, Request], Sitting]
 
 
 class Server:
@@ -86,13 +87,11 @@ class Server:
             raise self._failed
 
     def _visitor(self, request: Request) -> Visitor:
-        if not any("websocket" in value.lower() for value in request.headers.get_all("Upgrade")):
-            return _SentAway(426, "a WebSocket server")  # a probe for whether something listens is no session
         if self.stop.is_set() or self._begun == self.most:
-            return _SentAway(503, "no more sessions here")
+            return _SentAway()
         self._begun += 1
         path = self.folder / f"{self._begun:06d}.jsonl"
-        visitor = self.make(path)
+        visitor = self.make(path, request)
         task = asyncio.ensure_future(self._attend(visitor, path))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -118,13 +117,10 @@ class Server:
 
 
 class _SentAway:
-    """Somebody who gets an answer and no session."""
-
-    def __init__(self, status: int, why: str) -> None:
-        self.status, self.why = status, why
+    """A client that comes when no more sessions are taken."""
 
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        return refusal(self.status, self.why)
+        return refusal(503, "no more sessions here")
 
     def subprotocol(self, offered: Sequence[Subprotocol]) -> Subprotocol | None:
         return None
@@ -142,8 +138,9 @@ def upstream_visitors(session: Session, faults: tuple[Fault, ...] = ()) -> Make:
     scrub = scrubber(None, None)
     spoilt = {"faults": [fault.word for fault in faults]} if faults else {}
 
-    def make(path: Path) -> Sitting:
-        recorder = Recorder(_provenance(session, upstream="mock") | spoilt, _UPSTREAM, scrub, path)
+    def make(path: Path, request: Request) -> Sitting:
+        found = _provenance(session, upstream="mock") | {"client": client_of(request, scrub)}
+        recorder = Recorder(found | spoilt, _UPSTREAM, scrub, path)
         return UpstreamSeat(session, recorder, tamper=Tampering(faults), refuse=refuse)
 
     return make
@@ -156,9 +153,10 @@ def proxy_visitors(session: Session, upstream: UpstreamTarget) -> Make:
     async def dial() -> ClientConnection:
         return await open_connection(upstream.url or "", [*upstream.headers().items()])
 
-    def make(path: Path) -> Sitting:
+    def make(path: Path, request: Request) -> Sitting:
         proxy = {"proxy": f"model:{session.release.tag}", "source": session.release.source}
         found = _provenance(session, upstream=upstream.name) | proxy | {"release": session.release.tag}
+        found["client"] = client_of(request, scrub)
         recorder = Recorder(found, (*_HOST, *_UPSTREAM), scrub, path)
         return ProxySeat(session, recorder, dial)
 

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
-from websockets.asyncio.server import ServerConnection
-from websockets.http11 import Request, Response
-from websockets.typing import Subprotocol
+from websockets.http11 import Request
 
+from voicerace.engines.client import client_of
 from voicerace.engines.door import Door, Visitor
+from voicerace.engines.origins import Origins
 from voicerace.engines.recorder import Recorder
 from voicerace.engines.relay import Relay
 from voicerace.engines.targets import address, is_loopback, web_socket_url
@@ -84,6 +83,8 @@ class Tap:
         provenance: what every recording says of itself.
         origin_ns: when the capture began, on the monotonic clock; every recording says how long after that it did.
         scrub: takes secrets out of what is recorded.
+        origins: which web pages and host names are accepted.
+        refused: called with the reason of a handshake that `origins` refuses.
 
     Attributes:
         open: connections that have not ended, in the order they came.
@@ -97,6 +98,8 @@ class Tap:
         number: Callable[[], int],
         origin_ns: int,
         scrub: Scrubber,
+        origins: Origins | None = None,
+        refused: Callable[[str], None] | None = None,
     ) -> None:
         self.spec = spec
         self.folder = folder
@@ -105,7 +108,8 @@ class Tap:
         self._number = number
         self._origin_ns = origin_ns
         self._scrub = scrub
-        self.door = Door(spec.host, spec.port, self._visitor)
+        about = f"a relay of `voicerace capture` to {spec.target}"
+        self.door = Door(spec.host, spec.port, self._visitor, origins=origins, about=about, refused=refused)
 
     async def __aenter__(self) -> Self:
         try:
@@ -133,7 +137,7 @@ class Tap:
             relay.recorder.finish()
         await asyncio.gather(*(relay.leave() for relay in self.open))
 
-    def _recorder(self, number: int) -> Recorder:
+    def _recorder(self, number: int, request: Request) -> Recorder:
         side = self.spec.side
         now = time.monotonic_ns()
         origin = {
@@ -142,6 +146,7 @@ class Tap:
             "side": side,
             "opened_ns": now - self._origin_ns,
             "start": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "client": client_of(request, self._scrub),
         }
         near, far = _PARTIES[side]
         links = (Link(near, far), Link(far, near))
@@ -150,11 +155,9 @@ class Tap:
         return recorder
 
     def _visitor(self, request: Request) -> Visitor:
-        if not any("websocket" in value.lower() for value in request.headers.get_all("Upgrade")):
-            return _Probe()
         number = self._number()
         near, far = _PARTIES[self.spec.side]
-        relay = Relay(near, far, self.spec.target, self._recorder(number), drop_closes=True)
+        relay = Relay(near, far, self.spec.target, self._recorder(number, request), drop_closes=True)
         self.open.append(relay)
         relay.over.add_done_callback(lambda _: self._ended(relay))
         return relay
@@ -162,22 +165,6 @@ class Tap:
     def _ended(self, relay: Relay) -> None:
         relay.recorder.finish()
         self.open.remove(relay)
-
-
-class _Probe:
-    """Somebody who looks whether anything listens here, by plain HTTP: no session, and the target never hears of it."""
-
-    async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        return connection.respond(HTTPStatus.UPGRADE_REQUIRED, "a WebSocket relay\n")
-
-    def subprotocol(self, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-        return None
-
-    async def serve(self, connection: ServerConnection) -> None:
-        return
-
-    def hang_up(self) -> None:
-        return
 
 
 def _listen(side: Side, text: str) -> tuple[str, int]:

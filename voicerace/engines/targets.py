@@ -130,6 +130,11 @@ class UpstreamTarget:
         """Whether sessions meet somebody else's API, and have to be limited."""
         return self.kind == "openai" or (self.url is not None and not is_loopback(self.url))
 
+    @property
+    def holds_key(self) -> bool:
+        """Whether a key goes there: whoever reaches the server before this upstream uses it."""
+        return self.key_from is not None or bool(_keys_of(self.url))
+
     def headers(self) -> dict[str, str]:
         """What the handshake needs. Never recorded."""
         return {} if self.key_from is None else {"Authorization": f"Bearer {_usable_key(self.key_from)}"}
@@ -161,9 +166,13 @@ def _usable_key(variable: str, environment: Mapping[str, str] | None = None) -> 
 def scrubber(proxy: ProxyTarget | None, upstream: UpstreamTarget | None) -> Scrubber:
     """One for the keys of the environment, the upstream's, and what stands in the URLs under a key's name."""
     names = [upstream.key_from] if upstream is not None and upstream.key_from else []
-    urls = [target.url for target in (proxy, upstream) if target is not None and target.url is not None]
-    values = [value for url in urls for name, value in parse_qsl(urlsplit(url).query) if is_named_like_a_key(name)]
+    values = [value for target in (proxy, upstream) if target is not None for value in _keys_of(target.url)]
     return Scrubber.of_environment(names=names, values=values)
+
+
+def _keys_of(url: str | None) -> list[str]:
+    """What stands in a URL's query under a key's name."""
+    return [value for name, value in parse_qsl(urlsplit(url or "").query) if is_named_like_a_key(name)]
 
 
 def web_socket_url(where: str, text: str) -> str:
