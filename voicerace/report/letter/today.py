@@ -12,6 +12,7 @@ from voicerace.report.letter.cures import Cure, best_cure, cures_of, worsened
 from voicerace.report.letter.submitted_twice import CURE, result_words
 from voicerace.report.letter.ways import story_words
 from voicerace.report.material import Material
+from voicerace.report.measured import gap_range_ms
 from voicerace.report.telling import bad_of, bad_sides, gap_words, means, name_of, phrase, sides
 from voicerace.tables.profiles import WORKAROUND_TIMES
 from voicerace.tables.releases import component_for, proxy_release
@@ -31,7 +32,7 @@ def blocks(material: Material) -> list[Block]:
         *(Text(words) for words in result_words(material)),
     ]
     for number, release in enumerate(material.in_use, start=2):
-        found += _release(material, release, number)
+        found += _release(material.at_gap, release, number)
     found.append(_upgrade(material))
     found.append(_sanitised(material))
     return found
@@ -51,7 +52,7 @@ def _release(material: Material, release: str, number: int) -> list[Block]:
             f"**The model of {release} does not fail, and the running proxy does**: {real} of {recorded} recorded sessions at these times went "
             "wrong. Do not rely on the model here; nothing else is advised."
             if real
-            else f"**With the cured handler nothing went wrong** on {release}, in {bad} of {of} computed delays: nothing more to change."
+            else f"**With the cured handler nothing went wrong** on {release} ({bad} of {of} computed delays): nothing more to change."
         )
         seen = (
             Seen("model", bad, of, "computed delays go wrong"),
@@ -94,12 +95,15 @@ def _cures(material: Material, release: str) -> list[Block]:
     found: list[Block] = []
     if best is None:
         words = f"**No workaround made {release} better** in the sessions computed here ({tried[0].without} of {tried[0].of} go wrong without)."
-        found.append(Claim(f"cure-{release}", words, (), (release,), quiet=True))
+        seen = Seen(
+            "model", tried[0].without, tried[0].of, "computed sessions go wrong without one", source="the run, part cures"
+        )
+        found.append(Claim(f"cure-{release}", words, (seen,), (release,), quiet=True))
     else:
         found += _best(material, release, best, tried, effects.get(best.name))
     caption = (
         f"Workarounds on {release}, one call with one result: gaps of {_span(tried[0].gaps_ms)}, tools of {_span(tried[0].tools_ms)}, the "
-        "network as above; computed. An answer can be heard in a session that goes wrong: beside a refusal, or late."
+        "network as above; computed. An answer can be heard in a session that goes wrong: beside a refusal, late, or as the last that the session gives."
         + (_EXPLORED if effects else "")
     )
     found.append(Table(pd.DataFrame(rows), caption))
@@ -142,7 +146,12 @@ def _best(material: Material, release: str, best: Cure, tried: list[Cure], effec
             f"At a gap of {best.beyond_ms:,g} ms it went wrong in {best.beyond.bad} of {best.beyond.of} sessions "
             f"(without it {best.beyond.without})."
         )
-    if best.holds_ms is not None:
+    if best.holds_ms is not None and (gaps := gap_range_ms(material.capture)) is not None:
+        told.append(
+            f"**Choose the time by your own gap**: the longest of the {gaps[0]} in your capture is {gaps[3]:g} ms. Wait longer than the "
+            "longest you expect; `voicerace inspect proxy.log` computes it of further logs."
+        )
+    elif best.holds_ms is not None:
         told.append(
             "**Choose the time by your own gap**: in the proxy's log (`LOG_LEVEL=debug`) it lies between two `upstream → client` lines of one "
             "response, that of the call (`response.function_call_arguments.done`; of several calls the last) and that of its "
@@ -171,6 +180,9 @@ def _best(material: Material, release: str, best: Cure, tried: list[Cure], effec
         Seen("model", each.bad, each.of, f"computed sessions with {best.name} go wrong: {name}", source="the run, part cures")
         for name, each in (*left.items(), *harmed.items())
     ]
+    if best.beyond is not None:
+        seen.append(Seen("model", best.beyond.bad, best.beyond.of, f"computed sessions with {best.name} go wrong at the long gap",
+                         source="the run, part cures"))  # fmt: skip
     if told:
         found.append(
             Claim(f"cure-limits-{release}", "\n".join(f"- {each}" for each in told), tuple(seen), (release,), quiet=True)
@@ -267,13 +279,8 @@ def _upgrade(material: Material) -> Claim:
         f"**{joined(clean)} had no failure on the map: prefer it.**" if clean
         else "**Another release alone is no cure**: it changes which tools fail, and how loudly."
     )  # fmt: skip
-    kinds = joined(
-        [
-            f"{tag} {joined(sorted({side.outcome for side in bad_sides(material.delay, tag)}))}"
-            for tag, _, _ in told
-            if bad_sides(material.delay, tag)
-        ]
-    )
+    failing = {tag: wrong for tag, _, _ in told if (wrong := bad_sides(material.delay, tag))}
+    kinds = joined([f"{tag} {joined(sorted({side.outcome for side in wrong}))}" for tag, wrong in failing.items()])
     sentence = f"{lead} On the map of gaps and tools (finding 2) the cells that fail are: {words}." + (
         f" How they fail: {kinds}." if kinds else ""
     )
@@ -301,11 +308,13 @@ def _sanitised(material: Material) -> Claim:
     if others is not None and len(others):
         what = "drawn sessions of the other stories with a refusal have no reply"
         seen.append(Seen("model", _silent(others), len(others), what, True, source="the run, part drawn"))
+    alias = material.customer.log_alias
+    lead = f"**Your log sanitization** (the error written as `{alias}`)" if alias else "**Hiding this error in a log**"
     if not len(own):
-        sentence = "**Your log sanitization**: no refusal was seen in sessions of one message, one call and one result."
+        sentence = f"{lead}: no refusal was seen in sessions of one message, one call and one result."
     else:
         sentence = (
-            "**Your log sanitization** (the error written as `active_response_state_conflict`) hides more than noise. In sessions of one "
+            f"{lead} hides more than noise. In sessions of one "
             f"message, one call and one result on {joined(material.in_use)} (every gap and tool of finding 2), the user heard no reply in "
             f"{silent} of {len(own)} computed sessions with a refusal."
         )
