@@ -1,25 +1,28 @@
 """Who plays the chunks of a sweep: this process, all cores of the machine, or a cluster. Results come as they are done.
 
 What is played does not depend on it, only when. A worker that dies takes no result with it: on this machine the sweep ends
-with an error, and goes on with ``--resume``; dask gives the chunk to another worker. A process here begins its next chunk when
-the one before was handed over, and so was written: of a killed sweep no process has more than one chunk to play again.
+with an error, and goes on with ``--resume``; dask gives the chunk to another worker, and a lost scheduler ends the sweep in the
+same way. A process here begins its next chunk when the one before was handed over, and so was written: of a killed sweep no
+process has more than one chunk to play again.
 """
 
 from __future__ import annotations
 
 import importlib
+import logging
+import multiprocessing
 import os
+import signal
 import threading
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from itertools import islice
 from typing import Any, Final, TypeVar
 
 from joblib import cpu_count
-from joblib.externals.loky import ProcessPoolExecutor
 
 from voicerace.errors import InputError
 
@@ -28,8 +31,6 @@ __all__ = ["Executor"]
 _Result = TypeVar("_Result")
 #: Chunks that a cluster has in hand for each of its threads: enough that none waits, few enough for its memory.
 _AHEAD: Final = 4
-#: How often a worker looks whether the process that it works for is still there.
-_LOOK_S: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Executor:
     """Where chunks are played.
 
     Attributes:
-        jobs: processes on this machine; -1 for one per core.
+        jobs: processes on this machine; -1 for one per core. As with `multiprocessing`, a script that asks for more than one
+            does so below ``if __name__ == "__main__":``.
         dask: the address of a dask scheduler, ``tcp://HOST:PORT``; it needs the extra ``cluster``, here and at its workers.
 
     Raises (on making one):
@@ -55,7 +57,7 @@ class Executor:
         """`work` of every number, in whatever order they end.
 
         Raises:
-            InputError: no scheduler at the address.
+            InputError: no scheduler at the address, it went away, or a process ended before its work was done.
         """
         if self.dask is not None:
             yield from self._on_cluster(work, list(numbers), self.dask)
@@ -67,10 +69,13 @@ class Executor:
     def _on_cores(self, work: Callable[[int], _Result], waiting: Iterator[int]) -> Generator[_Result]:
         # joblib's own `Parallel` would begin further chunks while finished ones wait for their reader.
         count = cpu_count() if self.jobs == -1 else self.jobs
-        pool = ProcessPoolExecutor(count)
+        others = {each.pid for each in multiprocessing.active_children()}
+        # Not forked: threads of this process (a notebook's, a progress bar's) may hold locks.
+        pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
 
         def begun(most: int) -> set[Future[_Result]]:
-            return {pool.submit(_on_behalf, os.getpid(), work, each) for each in islice(waiting, most)}
+            with _interrupts_blocked():
+                return {pool.submit(work, each) for each in islice(waiting, most)}
 
         try:
             in_hand = begun(count)
@@ -79,8 +84,13 @@ class Executor:
                 for future in done:
                     yield future.result()
                     in_hand |= begun(1)
+        except BrokenProcessPool:
+            raise InputError("jobs", "a worker process ended before its work was done: killed, or out of memory") from None
         finally:
-            pool.shutdown(kill_workers=True)
+            for each in multiprocessing.active_children():
+                if each.pid not in others:
+                    each.kill()
+            pool.shutdown(cancel_futures=True)
 
     def _on_cluster(self, work: Callable[[int], _Result], numbers: list[int], address: str) -> Generator[_Result]:
         distributed = _distributed()
@@ -88,7 +98,7 @@ class Executor:
             client = distributed.Client(address, timeout=10, set_as_default=False)
         except (OSError, ValueError) as error:
             raise InputError("dask", f"{address}: {error}", "the address of a scheduler, tcp://HOST:PORT") from None
-        with client:
+        with client, _silent("distributed.client"):
             waiting = iter(numbers)
 
             def submit() -> Any:
@@ -100,28 +110,46 @@ class Executor:
             first = [each for _ in range(ahead) if (each := submit()) is not None]
             done = distributed.as_completed(first, loop=client.loop, with_results=True)
             for future, result in done:
+                if future.cancelled():  # nothing here cancels; then `result` is the reason
+                    raise InputError("dask", f"{address}: the connection to the scheduler is lost")
                 future.release()
                 if (following := submit()) is not None:
                     done.add(following)
                 yield result
 
 
-def _on_behalf(parent: int, work: Callable[[int], _Result], number: int) -> _Result:
-    """In one of joblib's workers: `work` of `number`, and no more than that when `parent` is gone."""
-    _ends_with(parent)
-    return work(number)
+def _end_with_parent() -> None:
+    """In a worker: end at once when the process that it works for has, which may have been killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # noqa: S101  # this is a child
 
-
-@cache
-def _ends_with(parent: int) -> None:
-    """End this process when its parent has: joblib's workers wait for minutes for one that was killed."""
-
-    def look() -> None:
-        while os.getppid() == parent:
-            time.sleep(_LOOK_S)
+    def wait_for_its_end() -> None:
+        parent.join()
         os._exit(1)
 
-    threading.Thread(target=look, name="end with the parent", daemon=True).start()
+    threading.Thread(target=wait_for_its_end, name="end with the parent", daemon=True).start()
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Processes that are started here never get the terminal's Ctrl-C: it is this process that ends them, in order."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _silent(name: str) -> Iterator[None]:
+    """Without what a library logs of a failure that ends in an error of ours."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _distributed() -> Any:

@@ -10,7 +10,7 @@ import typer
 
 from voicerace.cli import options, text
 from voicerace.cli.printing import known_outcomes, print_json, print_lines, writing
-from voicerace.cli.targets import Targets, sigterm_interrupts, takes_targets
+from voicerace.cli.targets import Targets, takes_targets
 from voicerace.errors import InputError
 from voicerace.executors import Executor
 from voicerace.sweep import sweep as run_sweep
@@ -80,9 +80,8 @@ def sweep(
         "ties": ties,
         "keep": keep,
     }
-    with sigterm_interrupts():
-        executor = Executor(1 if live is not None else jobs, dask)
-        done = writing(out or Path("runs"), lambda: run_sweep(spec, out=out, live=live, resume=resume, executor=executor))
+    executor = Executor(1 if live is not None else jobs, dask)
+    done = writing(out or Path("runs"), lambda: run_sweep(spec, out=out, live=live, resume=resume, executor=executor))
     who, trials = "release" if live is None else "proxy", done.info["trials"]["done"]
     counts = done.outcomes.groupby([who, "outcome"], sort=False)["trials"].sum()
     if as_json:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from voicerace.cli import options
 from voicerace.cli.printing import print_json, print_lines, writable, writing
-from voicerace.cli.targets import Targets, sigterm_interrupts, takes_targets
+from voicerace.cli.targets import Targets, takes_targets
 from voicerace.engines.live import upstream_of
 from voicerace.errors import InputError
 from voicerace.explore.bounds import Bounds
@@ -116,7 +116,6 @@ def _tried(targets: Targets, release: list[str] | None, names: list[str], tries:
         try:
             with (
                 tqdm(total=len(cells), unit="session", desc=proxy.name, file=sys.stderr, disable=None) as bar,
-                sigterm_interrupts(),
                 closing(tried(cells, lambda: targets.engine(proxy), tries)) as playing,  # noqa: B023  # used in this round
             ):
                 for number, each in playing:
