@@ -15,12 +15,11 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, TypeVar
+from multiprocessing.connection import Connection, wait
+from typing import Any, Final, TypeVar, cast
 
 from joblib import cpu_count
 
@@ -67,30 +66,28 @@ class Executor:
             yield from self._on_cores(work, iter(numbers))
 
     def _on_cores(self, work: Callable[[int], _Result], waiting: Iterator[int]) -> Generator[_Result]:
-        # joblib's own `Parallel` would begin further chunks while finished ones wait for their reader.
+        # No pool of a library: joblib's begins further chunks while finished ones wait for their reader, and one of
+        # `concurrent.futures` waits forever for the rest of a result whose worker was killed while it sent it.
         count = cpu_count() if self.jobs == -1 else self.jobs
-        others = {each.pid for each in multiprocessing.active_children()}
-        # Not forked: threads of this process (a notebook's, a progress bar's) may hold locks.
-        pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
-
-        def begun(most: int) -> set[Future[_Result]]:
-            with _interrupts_blocked():
-                return {pool.submit(work, each) for each in islice(waiting, most)}
-
-        try:
-            in_hand = begun(count)
+        with ExitStack() as workers:
+            in_hand: list[Connection] = []
+            for number in islice(waiting, count):
+                in_hand.append(workers.enter_context(_worker(work)))
+                with _alive():
+                    in_hand[-1].send(number)
             while in_hand:
-                done, in_hand = wait(in_hand, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-                    in_hand |= begun(1)
-        except BrokenProcessPool:
-            raise InputError("jobs", "a worker process ended before its work was done: killed, or out of memory") from None
-        finally:
-            for each in multiprocessing.active_children():
-                if each.pid not in others:
-                    each.kill()
-            pool.shutdown(cancel_futures=True)
+                for each in wait(in_hand):
+                    connection = cast("Connection", each)
+                    with _alive():
+                        result = connection.recv()
+                    if isinstance(result, Exception):
+                        raise result
+                    yield result
+                    if (following := next(waiting, None)) is None:
+                        in_hand.remove(connection)
+                    else:
+                        with _alive():
+                            connection.send(following)
 
     def _on_cluster(self, work: Callable[[int], _Result], numbers: list[int], address: str) -> Generator[_Result]:
         distributed = _distributed()
@@ -118,16 +115,56 @@ class Executor:
                 yield result
 
 
+@contextmanager
+def _worker(work: Callable[[int], Any]) -> Iterator[Connection]:
+    """A process that plays the chunks whose numbers it gets; it is killed at the end."""
+    # Not forked: threads of this process (a notebook's, a progress bar's) may hold locks.
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs, work), daemon=True)
+    with _interrupts_blocked():
+        process.start()
+    theirs.close()  # only the worker holds it: its end is the end of the connection
+    try:
+        yield ours
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+
+
+def _serve(numbers: Connection, work: Callable[[int], Any]) -> None:
+    """In a worker."""
+    threading.Thread(target=_end_with_parent, name="end with the parent", daemon=True).start()
+    with suppress(EOFError, ConnectionError):  # until the other end is closed
+        while True:
+            number = numbers.recv()
+            try:
+                result = work(number)
+            except Exception as error:  # raised by the process that waits for the result
+                result = error
+            numbers.send(result)
+
+
 def _end_with_parent() -> None:
-    """In a worker: end at once when the process that it works for has, which may have been killed."""
+    """End this process at once when the one that it works for was killed, whatever it does."""
     parent = multiprocessing.parent_process()
     assert parent is not None  # noqa: S101  # this is a child
+    parent.join()
+    os._exit(1)
 
-    def wait_for_its_end() -> None:
-        parent.join()
-        os._exit(1)
 
-    threading.Thread(target=wait_for_its_end, name="end with the parent", daemon=True).start()
+@contextmanager
+def _alive() -> Iterator[None]:
+    """Around what is sent to a worker or received from one.
+
+    Raises:
+        InputError: the worker is gone.
+    """
+    try:
+        yield
+    except (EOFError, ConnectionError):
+        raise InputError("jobs", "a worker process ended before its work was done: killed, or out of memory") from None
 
 
 @contextmanager

@@ -54,10 +54,12 @@ _LOCK: Final = ".lock"
 _VERSIONS_OF: Final = ("voicerace", "matplotlib", "pandas", "pyarrow", "pydantic")
 
 
-class _RunInfo(BaseModel):
-    """`run.json` of any verb, as far as readers depend on it."""
-
+class _Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow")
+
+
+class _RunInfo(_Strict):
+    """`run.json` of any verb, as far as readers depend on it."""
 
     voicerace_run: int
     start: str | None = None
@@ -65,19 +67,17 @@ class _RunInfo(BaseModel):
     complete: bool = False
 
 
-class _Trials(BaseModel):
+class _Trials(_Strict):
     planned: NonNegativeInt
     done: NonNegativeInt
 
 
-class _Kept(BaseModel):
+class _Kept(_Strict):
     kept: NonNegativeInt
 
 
-class _Parameters(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
-    times: dict[str, str] = Field(default_factory=dict)
+class _Parameters(_Strict):
+    times: dict[str, str]
     trials: NonNegativeInt = 1
 
 
