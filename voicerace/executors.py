@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, Final, TypeVar, cast
 
@@ -95,7 +96,7 @@ class Executor:
             client = distributed.Client(address, timeout=10, set_as_default=False)
         except (OSError, ValueError) as error:
             raise InputError("dask", f"{address}: {error}", "the address of a scheduler, tcp://HOST:PORT") from None
-        with client, _silent("distributed.client"):
+        with _silent("distributed", "distributed.client"), client:
             waiting = iter(numbers)
 
             def submit() -> Any:
@@ -170,6 +171,7 @@ def _alive() -> Iterator[None]:
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
     """Processes that are started here never get the terminal's Ctrl-C: it is this process that ends them, in order."""
+    resource_tracker.ensure_running()  # what the first process would start, and unblock the signal with it
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -178,15 +180,16 @@ def _interrupts_blocked() -> Iterator[None]:
 
 
 @contextmanager
-def _silent(name: str) -> Iterator[None]:
+def _silent(*names: str) -> Iterator[None]:
     """Without what a library logs of a failure that ends in an error of ours."""
-    logger = logging.getLogger(name)
-    before = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    before = {logger: logger.level for logger in map(logging.getLogger, names)}
+    for logger in before:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for logger, level in before.items():
+            logger.setLevel(level)
 
 
 def _distributed() -> Any:
