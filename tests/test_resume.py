@@ -325,7 +325,7 @@ def test_a_signal_ends_a_sweep_in_one_line(sign: int, jobs: str, tmp_path: Path)
     "words",
     [
         ["explore", "--max-states", "1000000"],
-        ["boundary", "--step-ms", "0.1"],
+        ["boundary", "--releases", "all", "--scenarios", "all"],
         ["workarounds"],
         ["run", "--live", "--tool-ms", "60000"],
         ["check", "--live"],
