@@ -167,7 +167,7 @@ def test_a_killed_sweep_goes_on_where_its_table_ends(whole: Path, tmp_path: Path
     """Killed when it has as many parts as `after` says: with 0, somewhere on its way to the first."""
     out = tmp_path / "run"
     with process("-m", "voicerace", *COMMAND, "--out", str(out)) as child:
-        wait_for((lambda: (out / ".lock").exists()) if after == 0 else lambda: len(list_parts(out)) >= after)
+        wait_for((lambda: (out / "recordings").exists()) if after == 0 else lambda: len(list_parts(out)) >= after)
         os.kill(child.pid, signal.SIGKILL)
         child.wait(10)
     before = {path.name: path.stat().st_mtime_ns for path in list_parts(out)}

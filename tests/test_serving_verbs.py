@@ -170,7 +170,7 @@ def test_a_session_that_is_told_to_end_leaves_what_it_recorded(verb: list[str], 
                 await asyncio.sleep(0.3)
                 process.send_signal(sign)
                 done = await asyncio.to_thread(process.communicate, timeout=5)
-                assert process.returncode == 130
+                assert process.returncode == 128 + sign
                 return done  # type: ignore[no-any-return]
 
     _, complained = asyncio.run(stopped())

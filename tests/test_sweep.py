@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from pathlib import Path
@@ -386,8 +385,8 @@ def test_a_second_sweep_in_a_folder_is_refused(run: Run, tmp_path: Path) -> None
 def test_the_folder_is_locked_while_it_is_written(tmp_path: Path) -> None:
     class Locked(Executor):
         def map(self, work: Any, numbers: Any) -> Any:
-            with (tmp_path / "run" / ".lock").open("a") as file, pytest.raises(OSError, match="unavailable"):
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for path in (tmp_path / "run").glob(".*"):
+                path.unlink()  # no file of it is the lock
             with pytest.raises(InputError, match="being written"):
                 sweep(SMALL, out=tmp_path / "run", progress=False, resume=True)
             yield from ()

@@ -107,7 +107,7 @@ def test_a_stopped_sweep_is_gone_on_with(tmp_path: Path, sign: int) -> None:
             time.sleep(0.02)
         child.send_signal(sign)
         _, said = child.communicate(timeout=20)
-    assert child.returncode == (-9 if sign == signal.SIGKILL else 130)
+    assert child.returncode == (-9 if sign == signal.SIGKILL else 128 + sign)
     if sign != signal.SIGKILL:
         assert "of 20 trials are kept in" in said
         assert "Traceback" not in said

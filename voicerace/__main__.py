@@ -1,19 +1,41 @@
-"""The command `voicerace`, and `python -m voicerace`: an interruption while its libraries load is one line, too."""
+"""The command `voicerace`, and `python -m voicerace`: an interruption is one line, also while its libraries load.
 
+SIGTERM interrupts a verb as Ctrl-C does: it keeps what was done and ends what it started. The exit status is 143 then, not 130.
+"""
+
+import signal
 import sys
+import threading
 
 __all__ = ["main"]
+
+_INTERRUPTED = 128 + signal.SIGINT
 
 
 def main() -> int:
     """Run the command line; gives the exit status."""
+    terminated = False
+
+    def terminate(*_: object) -> None:
+        nonlocal terminated
+        # Schedulers and `timeout` send it to the process and to its group: the second one must not end the tidying up.
+        if not terminated:
+            terminated = True
+            if callable(signal.getsignal(signal.SIGINT)):
+                signal.raise_signal(signal.SIGINT)
+            else:  # ignored, as of a shell's job in the background
+                raise KeyboardInterrupt
+
     try:
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, terminate)
         from voicerace.cli import main as run  # not above: this is what takes long
 
-        return run()
+        status = run()
     except KeyboardInterrupt:
         print("\nvoicerace: interrupted", file=sys.stderr)
-        return 130
+        status = _INTERRUPTED
+    return 128 + signal.SIGTERM if terminated and status == _INTERRUPTED else status
 
 
 if __name__ == "__main__":

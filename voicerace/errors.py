@@ -1,10 +1,14 @@
-"""The one error for bad input: what was named, what was found, what is allowed. The command line prints it as one line."""
+"""The one error for bad input: what was named, what was found, what is allowed. The command line prints it as one line.
+
+A sweep that ends before its last trial has errors of its own, which say what was kept and where.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-__all__ = ["InputError"]
+__all__ = ["InputError", "SweepInterrupted", "SweepStoppedError", "stopped"]
 
 
 class InputError(ValueError):
@@ -25,3 +29,41 @@ class InputError(ValueError):
     def __reduce__(self) -> tuple[Any, ...]:
         """Errors cross process borders: rebuild from the fields, not from the sentence."""
         return (type(self), (self.where, self.found, self.allowed))
+
+
+class SweepInterrupted(KeyboardInterrupt):
+    """A sweep was interrupted.
+
+    Attributes:
+        kept: how many trials are kept, and where.
+        folder: of the run.
+    """
+
+    def __init__(self, kept: str, folder: Path) -> None:
+        self.kept, self.folder = kept, folder
+        super().__init__(f"{kept}; {_GOES_ON} {folder}")
+
+
+class SweepStoppedError(InputError):
+    """A sweep could not go on; attributes as of `InputError` and `SweepInterrupted`."""
+
+    def __init__(self, where: str, found: str, kept: str, folder: Path) -> None:
+        self.kept, self.folder = kept, folder
+        super().__init__(where, found, f"{kept}; {_GOES_ON} {folder}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.where, self.found, self.kept, self.folder))
+
+
+_GOES_ON = "the same command goes on with --resume --out"
+
+
+def stopped(error: BaseException, folder: Path, done: int, planned: int) -> SweepInterrupted | SweepStoppedError:
+    """What a sweep in `folder` raises instead of the error that ended it after `done` of `planned` trials."""
+    kept = f"{done} of {planned} trials are kept in {folder}"
+    if isinstance(error, KeyboardInterrupt):
+        return SweepInterrupted(kept, folder)
+    if isinstance(error, InputError):
+        return SweepStoppedError(error.where, error.found, kept, folder)
+    where, found = (error.filename, error.strerror) if isinstance(error, OSError) else (None, None)
+    return SweepStoppedError(str(where or folder), str(found or error), kept, folder)

@@ -11,12 +11,13 @@ from typing import Any, Final
 import pandas as pd
 
 from voicerace.cell_ranges import cell_ranges
+from voicerace.checksums import listed, refuse_damaged
 from voicerace.engines.virtual import simulate
 from voicerace.errors import InputError
 from voicerace.files import path_of
 from voicerace.parameters import whole_number
 from voicerace.recording import Recording, read_recordings
-from voicerace.sweep_folder import RECORDINGS, read_run
+from voicerace.sweep_folder import RECORDINGS, RUN, TABLE, read_run, read_sweep
 from voicerace.sweep_spec import Plan, SweepSpec, axes_of
 from voicerace.sweep_table import checked_rows, outcome_counts, read_trials
 
@@ -79,6 +80,10 @@ class Run:
         several = self.info["trials"]["done"] > per_cell
         return str(found["outcome"].iloc[0]) if several and found["outcome"].nunique() == 1 else None
 
+    @cached_property
+    def _checksums(self) -> dict[str, str] | None:
+        return listed(self.folder)
+
     def columns(self, *names: str) -> pd.DataFrame:
         """Some columns of `trials`."""
         return read_trials(self.folder, names)
@@ -88,14 +93,16 @@ class Run:
         """Read a run folder.
 
         Raises:
-            InputError: `path` is no run folder, its sweep never ended, or its table does not fit its `run.json`.
+            InputError: `path` is no run folder, its sweep never ended, its table does not fit its `run.json`, or a part of
+                the table is damaged (where the run has checksums).
         """
         folder = path_of("run", path)
-        info = read_run(folder)
-        if info["voicerace_run"] != SCHEMA:
-            raise InputError(str(folder), f"run schema {info['voicerace_run']!r}", f"this version reads {SCHEMA}")
+        if (schema := read_run(folder)["voicerace_run"]) != SCHEMA:
+            raise InputError(str(folder), f"run schema {schema!r}", f"this version reads {SCHEMA}")
+        info = read_sweep(folder)
         if info.get("end") is None:
             raise InputError(str(folder), "the sweep has not ended", "a run with its table")
+        refuse_damaged(folder, listed(folder), TABLE)
         if (rows := checked_rows(folder)) != info["trials"]["done"]:
             raise InputError(str(folder), f"{rows} trials, {info['trials']['done']} were done", "the table as written")
         return cls(folder, info)
@@ -104,13 +111,14 @@ class Run:
         """The recording that a row names in its column ``recording``: a file, or ``FILE:PLACE`` in one of several.
 
         Raises:
-            InputError: no such recording was kept.
+            InputError: no such recording was kept, or its file is damaged.
         """
         if not isinstance(name, str):
             raise InputError("recording", f"{name!r:.60} is a {type(name).__name__}", "a name of the column recording")
         file, _, place = name.partition(":")
         if not file or Path(file).name != file or not (place == "" or (place.isascii() and place.isdigit())):
             raise InputError("recording", f"{name!r} was not kept", "a name of the column recording, or `again`")
+        refuse_damaged(self.folder, self._checksums, f"{RECORDINGS}/{file}")
         found = read_recordings(self.folder / RECORDINGS / file)
         if int(place or 0) >= len(found):
             raise InputError("recording", f"{name!r}: {file} holds {len(found)}", "a name of the column recording")
@@ -140,7 +148,10 @@ class Run:
         parameters = self.info["parameters"]
         if kept := [name for name, text in parameters["times"].items() if text.startswith("@")]:
             raise InputError("again", f"{kept[0]} was drawn from a file", "a sweep without values from a file")
-        plan = Plan.of(SweepSpec(**parameters))
+        try:
+            plan = Plan.of(SweepSpec(**parameters))
+        except InputError as error:
+            raise InputError(str(self.folder), f"{RUN}: {error.where}: {error.found}", error.allowed) from None
         number = whole_number("trial", number, 0, len(plan) - 1)
         ((_, session),) = plan.part(number, number + 1)
         return simulate(session)

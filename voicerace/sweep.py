@@ -7,9 +7,10 @@ trial also says what its delays came to. What a sweep cannot show is what its en
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -17,9 +18,10 @@ from typing import Any, Final
 import pandas as pd
 from tqdm import tqdm
 
+from voicerace.checksums import Checksums
 from voicerace.chunks import SAMPLE, Work, chunk_count, chunk_size, file_word, played
 from voicerace.engines.session import Session
-from voicerace.errors import InputError
+from voicerace.errors import InputError, stopped
 from voicerace.executors import Executor
 from voicerace.files import write_bytes, write_text
 from voicerace.recording import Recording
@@ -33,14 +35,16 @@ from voicerace.sweep_folder import (
     new_folder,
     old_folder,
     point_latest,
+    read_sweep,
     resumed,
     untouched,
     utc_now,
     versions,
 )
 from voicerace.sweep_live import LiveSweep
+from voicerace.sweep_resume import done_chunks, done_rows, verified
 from voicerace.sweep_spec import Plan, SweepSpec, assumed_of
-from voicerace.sweep_table import SUMMARY, checked_rows, counted, part_bytes, parts, read_trials
+from voicerace.sweep_table import SUMMARY, checked_rows, counted, part_bytes, parts
 from voicerace.tables.profiles import SERVER_TIMES, TIMES
 from voicerace.tables.releases import PROXIES
 from voicerace.trials import ACHIEVED, frame_of, row_of
@@ -89,105 +93,109 @@ def sweep(
         out: the folder; without one ``runs/<UTC time>-<hash>``, and ``runs/latest`` points to it afterwards.
         progress: a bar on standard error.
         live: play on real sockets against these targets, instead of in virtual time.
-        resume: go on with the sweep in `out` that was stopped or killed; the spec and the targets have to be the same.
+        resume: go on with the sweep in `out` that was stopped or killed; the spec and the targets have to be the same. What
+            is there is verified first; a part or recording that was changed is named on standard error and played again.
         executor: who plays it, in virtual time; without one, this process. It changes nothing in the folder.
 
     Raises:
         InputError: the spec does not fit, the folder is taken, or holds nothing to go on with.
-        KeyboardInterrupt: passed on; the chunks that were done are kept.
+        SweepStoppedError: an InputError; the disk is full, a process was killed, or a target is lost. What was done is kept.
+        SweepInterrupted: a KeyboardInterrupt; what was done is kept.
     """
     spec = SweepSpec.of(spec)
-    if live is not None:
-        planned: Sequence[tuple[int, Session]] | Plan = live.planned(spec)
-    else:
-        planned = Plan.of(spec)
-    if live is not None:
-        if not resume:
-            live.check(len(planned))
-        live.sing()
+    planned: Sequence[tuple[int, Session]] | Plan = Plan.of(spec) if live is None else live.planned(spec)
     keep_all = live is not None or len(planned) <= spec.keep
     info = _info(spec, len(planned), live, keep_all)
     goes_on = resume and not (out is not None and untouched(Path(out)))
+    if live is not None and not goes_on:
+        live.check(len(planned))
+        live.sing()
     with old_folder(out, info) if goes_on else new_folder(out, spec.to_json(), resumable=True) as folder:
+        checksums = verified(folder) if goes_on else Checksums(folder)
+        chunks = done_chunks(folder, planned) if isinstance(planned, Plan) else set()
+        rows = done_rows(folder, planned) if goes_on and not isinstance(planned, Plan) else {}
         if goes_on:
+            left = chunk_count(len(planned)) - len(chunks) if live is None else len(planned) - len(rows)
+            if not left and read_sweep(folder)["complete"] and parts(folder):
+                raise InputError(str(folder), "the sweep is complete", "one that was stopped")
+            if live is not None:
+                live.check(left)
+                live.sing()
             info |= resumed(folder)
         try:
+            _write_info(folder, info)
             if isinstance(planned, Plan):
-                _write_info(folder, info)
-                _virtual(folder, Work(planned, keep_all), executor or Executor(), progress)
+                _virtual(checksums, Work(planned, keep_all), chunks, executor or Executor(), progress)
             else:
                 assert live is not None  # noqa: S101  # what was planned is a list
-                _live(folder, planned, live, info, progress, goes_on=goes_on)
-        except KeyboardInterrupt:
-            kept_in = f"{checked_rows(folder)} of {len(planned)} trials are kept in {folder}"
-            raise KeyboardInterrupt(f"{kept_in}; the same command goes on with --resume --out {folder}") from None
+                _live(folder, checksums, planned, rows, live, progress)
+            run = _finished(folder, checksums, info, len(planned), spec, live)
+        except BaseException as error:
+            # Written as far as that is possible: the disk may be full, or the table what is damaged.
+            with contextlib.suppress(OSError, InputError):
+                _finished(folder, checksums, info, len(planned), spec, live)
+            if isinstance(error, KeyboardInterrupt | InputError | OSError) and not isinstance(error, BrokenPipeError):
+                raise stopped(error, folder, _kept(folder, live), len(planned)) from None
+            raise
         finally:
-            run = _finished(folder, info, len(planned), spec, live)
             if out is None:
                 point_latest(folder)
     return run
 
 
-def _virtual(folder: Path, work: Work, executor: Executor, progress: bool) -> None:
-    """Play the chunks that the table lacks."""
+def _kept(folder: Path, live: LiveSweep | None) -> int:
+    """Trials that ``--resume`` does not play again, as far as one can say without reading the recordings."""
+    if live is not None:
+        return sum(1 for _ in (folder / RECORDINGS).glob("[0-9]*-*.jsonl"))
+    try:
+        return checked_rows(folder)
+    except InputError:
+        return 0
+
+
+def _virtual(checksums: Checksums, work: Work, done: Collection[int], executor: Executor, progress: bool) -> None:
+    """Play the chunks that are not done."""
     trials = len(work.plan)
     size = chunk_size(trials)
-    done = {int(file.stem) for file in parts(folder)}
     left = [number for number in range(chunk_count(trials)) if number not in done]
     before = trials - sum(min(size, trials - number * size) for number in left)
     with closing(executor.map(work, left)) as chunks, _bar(trials, before, progress) as bar:
         for chunk in chunks:
-            for name, content in chunk.recordings.items():
-                write_bytes(folder / RECORDINGS / name, content)
-            # Last, because it says that the chunk is done.
-            write_bytes(folder / TABLE / f"{chunk.number:06d}.parquet", chunk.part)
+            files = {f"{RECORDINGS}/{name}": content for name, content in chunk.recordings.items()}
+            # The part last, because it says that the chunk is done.
+            checksums.write({**files, f"{TABLE}/{chunk.number:06d}.parquet": chunk.part})
             bar.update(chunk.trials)
 
 
 def _live(
     folder: Path,
+    checksums: Checksums,
     planned: Sequence[tuple[int, Session]],
+    rows: dict[int, dict[str, Any]],
     live: LiveSweep,
-    info: dict[str, Any],
     progress: bool,
-    *,
-    goes_on: bool,
 ) -> None:
-    """Play the sessions that have no recording yet; the table is one part, written at the end."""
-    rows = _rows_of(folder, planned) if goes_on else {}
+    """Play the sessions that have no row yet; the table is one part, written at the end."""
     left = [(number, each) for number, each in enumerate(planned) if number not in rows]
-    if goes_on:
-        live.check(len(left))
-    _write_info(folder, info)
     sessions: Generator[tuple[int, Recording, str | None]] = live.played(left, len(planned), folder)
     try:
         with closing(sessions), _bar(len(planned), len(rows), progress) as bar:
             for number, recording, tie in sessions:
-                row = rows[number] = row_of(*planned[number], recording, tie)
+                row = row_of(*planned[number], recording, tie)
                 row["recording"] = f"{number:06d}-{file_word(row['release'])}-{row['outcome']}.jsonl"
-                write_text(folder / RECORDINGS / row["recording"], "".join(line + "\n" for line in recording.lines()))
+                text = "".join(line + "\n" for line in recording.lines())
+                checksums.write({f"{RECORDINGS}/{row['recording']}": text.encode()})
+                rows[number] = row
                 bar.update()
     finally:
-        write_bytes(folder / TABLE / "000000.parquet", part_bytes([rows[number] for number in sorted(rows)]))
+        checksums.write({f"{TABLE}/000000.parquet": part_bytes([rows[number] for number in sorted(rows)])})
 
 
-def _rows_of(folder: Path, planned: Sequence[tuple[int, Session]]) -> dict[int, dict[str, Any]]:
-    """The trials that a stopped live sweep has done, by number.
-
-    A killed one has no table, but every session that ended has its recording, which is judged again.
-    """
-    rows = {}
-    for row in read_trials(folder).to_dict("records"):
-        rows[int(row["recording"].partition("-")[0])] = {str(name): value for name, value in row.items()}
-    for path in sorted((folder / RECORDINGS).glob("[0-9]*-*.jsonl")):
-        number = int(path.name.partition("-")[0])
-        if number not in rows and number < len(planned):
-            rows[number] = row_of(*planned[number], Recording.read(path), None) | {"recording": path.name}
-    return rows
-
-
-def _finished(folder: Path, info: dict[str, Any], planned: int, spec: SweepSpec, live: LiveSweep | None) -> Run:
+def _finished(
+    folder: Path, checksums: Checksums, info: dict[str, Any], planned: int, spec: SweepSpec, live: LiveSweep | None
+) -> Run:
     """The summary, the picture and the end of `run.json`: of a sweep that is complete, or was stopped."""
+    checksums.finish()
     done = checked_rows(folder)
     info["recordings"]["kept"] = sum(counted(folder, "recording").values())
     info |= {"end": utc_now(), "complete": done == planned, "trials": {"planned": planned, "done": done}}

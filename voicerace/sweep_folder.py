@@ -1,5 +1,7 @@
 """A run's folder: locked while it is written, every file complete or absent, the newest run findable.
 
+The lock is on the folder itself, which no second writer can replace while the first one writes into it.
+
 Raw first: recordings, then `run.json`, then tables, then pictures. Nothing here knows what a trial is.
 """
 
@@ -16,7 +18,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
+from pydantic_core import from_json
 
 from voicerace.errors import InputError
 
@@ -30,7 +35,9 @@ __all__ = [
     "old_folder",
     "point_latest",
     "read_run",
+    "read_sweep",
     "resumed",
+    "set_aside",
     "untouched",
     "utc_now",
     "versions",
@@ -40,8 +47,53 @@ RUN: Final = "run.json"
 PICTURES: Final = "pictures"
 RECORDINGS: Final = "recordings"
 TABLE: Final = "table"
+#: Where a file goes that the run did not write, or that was changed since.
+_DAMAGED: Final = "damaged"
+#: The lock of file systems that cannot lock a folder, and of versions before this one.
 _LOCK: Final = ".lock"
 _VERSIONS_OF: Final = ("voicerace", "matplotlib", "pandas", "pyarrow", "pydantic")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow")
+
+
+class _RunInfo(_Strict):
+    """`run.json` of any verb, as far as readers depend on it."""
+
+    voicerace_run: int
+    start: str | None = None
+    end: str | None = None
+    complete: bool = False
+
+
+class _Trials(_Strict):
+    planned: NonNegativeInt
+    done: NonNegativeInt
+
+
+class _Kept(_Strict):
+    kept: NonNegativeInt
+
+
+class _Parameters(_Strict):
+    times: dict[str, str]
+    trials: NonNegativeInt = 1
+
+
+class _SweepInfo(_RunInfo):
+    """`run.json` of a sweep."""
+
+    parameters: _Parameters
+    seed: int
+    clock: Literal["virtual", "monotonic"]
+    targets: dict[str, Any]
+    recordings: _Kept
+    trials: _Trials
+    start: str
+    resumed: list[str] = Field(default_factory=list)
+    versions: dict[str, str] = Field(default_factory=dict)
+    commit: str | None = None
 
 
 def utc_now() -> str:
@@ -89,53 +141,70 @@ def old_folder(out: Path | str | None, info: Mapping[str, Any]) -> Iterator[Path
         info: `run.json` as the sweep would begin it now; parameters, clock and targets have to be the same.
 
     Raises:
-        InputError: no folder, no run in it, one that is complete, being written, or of something else.
+        InputError: no folder, no run in it, one that is being written, or of something else.
     """
     if out is None:
         newest = next((f" ({each} is one)" for each in sorted(Path("runs").glob("[0-9]*"), reverse=True) if _stopped(each)), "")
         raise InputError("resume", "no folder", f"--out with the folder of the sweep that was stopped{newest}")
     folder = Path(out)
-    before = read_run(folder)
     with _locked(folder):
-        if before.get("complete"):
-            raise InputError(str(folder), "the sweep is complete", "one that was stopped")
+        before = read_sweep(folder)
         for name in ("voicerace_run", "clock", "parameters", "targets"):
-            if before.get(name) != json.loads(json.dumps(info[name])):
+            if before[name] != json.loads(json.dumps(info[name])):
                 raise InputError(str(folder), f"{name} differ from those of the sweep there", "the same command as before")
         yield folder
 
 
 def _stopped(folder: Path) -> bool:
     try:
-        info = read_run(folder)
+        return not read_sweep(folder)["complete"]
     except InputError:
         return False
-    return "trials" in info and not info.get("complete")
 
 
 def resumed(folder: Path) -> dict[str, Any]:
     """What a sweep that goes on keeps of its `run.json`: when it began, and every time it went on."""
-    before = read_run(folder)
+    before = read_sweep(folder)
     return {"start": before["start"], "resumed": [*before.get("resumed", ()), utc_now()]}
+
+
+def set_aside(folder: Path, name: str) -> None:
+    """Move a file of a run out of the way of those that read it; nothing is deleted."""
+    to = folder / _DAMAGED / name
+    to.parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).replace(to)
 
 
 def untouched(folder: Path) -> bool:
     """Whether a sweep was killed in the folder before it had written anything: going on is to begin."""
-    return (folder / _LOCK).exists() and not (folder / RUN).exists()
+    return (folder / RECORDINGS).is_dir() and not (folder / RUN).exists()
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
+    descriptors: list[int] = []
     try:
-        lock = (folder / _LOCK).open("a", encoding="utf-8")
+        _lock(folder, descriptors)
+        yield
+    finally:
+        for each in descriptors:
+            os.close(each)
+
+
+def _lock(folder: Path, descriptors: list[int]) -> None:
+    try:
+        descriptors.append(os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
+        try:
+            fcntl.flock(descriptors[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:  # a network's file system that locks files only
+            descriptors.append(os.open(folder / _LOCK, os.O_WRONLY | os.O_CREAT, 0o644))
+            fcntl.flock(descriptors[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError("out", f"{folder} is being written by another run", "another folder") from None
     except OSError as error:
         raise InputError("out", f"{folder}: {error.strerror}", "a folder that can be written") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError("out", f"{folder} is being written by another run", "another folder") from None
-        yield
 
 
 def fresh_folder(root: Path, parameters: Mapping[str, Any]) -> Path:
@@ -174,17 +243,35 @@ def read_run(folder: Path) -> dict[str, Any]:
     """What `run.json` of a folder says.
 
     Raises:
-        InputError: there is none, or it is broken.
+        InputError: there is none, it is broken, or a value has another type than verbs write.
     """
+    return _read(folder, _RunInfo)
+
+
+def read_sweep(folder: Path) -> dict[str, Any]:
+    """As `read_run`, of a sweep.
+
+    Raises:
+        InputError: as there, or it is of another verb.
+    """
+    return _read(folder, _SweepInfo)
+
+
+def _read(folder: Path, of: type[_RunInfo]) -> dict[str, Any]:
     try:
-        info = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        info = from_json((folder / RUN).read_bytes())
+        of.model_validate(info)
     except OSError as error:
-        raise InputError(str(folder), f"{RUN}: {error.strerror}", "a folder made by a sweep") from None
+        found = str(error.strerror)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        value = "" if first["type"] == "missing" else f"{first['input']!r:.60}: "
+        found = f"{'.'.join(map(str, first['loc']))}: {value}{first['msg']}" if first["loc"] else "no JSON object"
     except ValueError as error:
-        raise InputError(str(folder), f"{RUN}: {error}", "a folder made by a sweep") from None
-    if not isinstance(info, dict) or "voicerace_run" not in info:
-        raise InputError(str(folder), f"{RUN} is of something else", "a folder made by a sweep")
-    return info
+        found = str(error)
+    else:
+        return dict(info)
+    raise InputError(str(folder), f"{RUN}: {found}", "a folder made by a sweep")
 
 
 def versions() -> dict[str, str]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +24,17 @@ from voicerace.statistics import wilson
 from voicerace.sweep_folder import TABLE
 from voicerace.trials import frame_of, typed
 
-__all__ = ["STORY", "SUMMARY", "checked_rows", "counted", "outcome_counts", "part_bytes", "parts", "read_trials"]
+__all__ = [
+    "STORY",
+    "SUMMARY",
+    "checked_rows",
+    "counted",
+    "outcome_counts",
+    "part_bytes",
+    "parts",
+    "read_trials",
+    "recordings_of",
+]
 
 SUMMARY: Final = "summary.csv"
 #: What the summary tells apart, besides the grids and the outcome.
@@ -61,11 +72,9 @@ def read_trials(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFr
             raise InputError("columns", f"{name!r:.60} is unknown", f"allowed are {', '.join(there)}")
     if not files:
         return frame_of([]) if columns is None else frame_of([])[list(columns)]
-    try:
+    with _readable(folder):
         found = ds.dataset([str(file) for file in files], format="parquet").to_table(None if columns is None else list(columns))
         return typed(found.to_pandas(), columns)
-    except (OSError, KeyError, ValueError) as error:  # pyarrow's own are kinds of these
-        raise InputError(str(folder), f"{TABLE}: {str(error).splitlines()[0]}", "the table as the sweep wrote it") from None
 
 
 def checked_rows(folder: Path) -> int:
@@ -76,14 +85,33 @@ def checked_rows(folder: Path) -> int:
     """
     rows, wanted = 0, set(frame_of([]).columns)
     for file in parts(folder):
-        try:
+        with _readable(file):
             found = pq.ParquetFile(file)
             rows += found.metadata.num_rows
             if missing := sorted(wanted - set(found.schema_arrow.names)):
                 raise KeyError(f"no column {', '.join(missing)}")
-        except (OSError, KeyError, ValueError) as error:
-            raise InputError(str(folder), f"{TABLE}: {str(error).splitlines()[0]}", "the table as the sweep wrote it") from None
     return rows
+
+
+def recordings_of(file: Path) -> tuple[int, set[str]]:
+    """How many rows a part has, and the files of the recordings that its rows name.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    with _readable(file):
+        names = pq.read_table(file, columns=["recording"])["recording"].to_pylist()
+        return len(names), {name.partition(":")[0] for name in names if name}
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What pyarrow and pandas raise of a damaged part, as one error that names the part, or the folder of them."""
+    try:
+        yield
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, pa.ArrowException) as error:
+        found = next(iter(str(error).splitlines()), type(error).__name__)
+        raise InputError(str(path), f"{TABLE}: {found}", "the table as the sweep wrote it") from None
 
 
 def outcome_counts(folder: Path, axes: Sequence[str] = (), *, live: bool = False) -> pd.DataFrame:
@@ -104,7 +132,8 @@ def outcome_counts(folder: Path, axes: Sequence[str] = (), *, live: bool = False
     keys = [*cell, "outcome"]
     found: list[pa.Table] = []
     for file in parts(folder):
-        rows = pq.read_table(file, columns=[*keys, "bad", "tie_outcome"])
+        with _readable(file):
+            rows = pq.read_table(file, columns=[*keys, "bad", "tie_outcome"])
         counts = rows.group_by(keys, use_threads=False).aggregate([("bad", "sum"), ("tie_outcome", "count"), ([], "count_all")])
         found.append(counts.rename_columns({"count_all": "trials", "bad_sum": "bad", "tie_outcome_count": "ties"}))
     if not found:
@@ -146,7 +175,9 @@ def counted(folder: Path, column: str) -> dict[str, int]:
     """How often each value of a column of text is in the table; empty text is left out."""
     found: dict[str, int] = {}
     for file in parts(folder):
-        for value in pq.read_table(file, columns=[column])[column].to_pylist():
+        with _readable(file):
+            values = pq.read_table(file, columns=[column])[column].to_pylist()
+        for value in values:
             if value:
                 found[value] = found.get(value, 0) + 1
     return found

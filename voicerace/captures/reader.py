@@ -20,6 +20,7 @@ from voicerace.captures.facts import CapturedSession, Names, capture_session, pr
 from voicerace.captures.har import is_har, read_har
 from voicerace.captures.log_sessions import log_sessions, read_log
 from voicerace.captures.spool import Spool
+from voicerace.checksums import listed, refuse_damaged
 from voicerace.errors import InputError
 from voicerace.packed import UNPACKED_LIMIT, Unpacked
 from voicerace.recording import CUT, Recording, iter_recordings
@@ -235,8 +236,11 @@ def _folder(path: Path, release: ProxyRelease | None, progress: Progress | None)
     names = Names()
     sessions: Spool[CapturedSession] = Spool()
     records, unread, refused = 0, [], []
+    known = listed(path)  # after the files: each has its checksum before it is written
     for number, file in enumerate(files, start=1):
         try:
+            if known is not None:
+                refuse_damaged(path, known, f"{_RECORDINGS}/{file.name}")
             found = _recordings(file, release)
         except InputError as error:
             refused.append(error)

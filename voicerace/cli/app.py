@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
@@ -16,7 +17,7 @@ import typer
 
 from voicerace import __version__
 from voicerace.cli.verbs import Verb, group
-from voicerace.errors import InputError
+from voicerace.errors import InputError, SweepInterrupted, SweepStoppedError
 
 __all__ = ["VERBS", "app", "main"]
 
@@ -63,13 +64,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command(prog_name="voicerace")  # answers the shell's completion and exits
     try:
         # Not `command.main`: it keeps Ctrl-C and a closed pipe to itself.
-        with command.make_context("voicerace", words) as context:
+        with command.make_context("voicerace", [*words]) as context:
             status = command.invoke(context)
         # Here, where it can be reported: on the way out the interpreter could only complain.
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except typer.Exit as done:
         return done.exit_code
+    except SweepStoppedError as error:
+        return _fail(f"{error.where}: {error.found}; {_goes_on(error, words)}")
     except InputError as error:
         return _fail(str(error))
     except typer.TyperException as error:
@@ -77,7 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         described = getattr(error, "format_message", None)
         return _fail(described() if described is not None else str(error))
     except (KeyboardInterrupt, typer.Abort) as stopped:
-        said = f": {stopped}" if str(stopped) else ""
+        why = _goes_on(stopped, words) if isinstance(stopped, SweepInterrupted) else str(stopped)
+        said = f": {why}" if why else ""
         print(f"\nvoicerace: interrupted{said}", file=sys.stderr)
         return 130
     except BrokenPipeError:
@@ -91,6 +95,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except OSError:
             _give_up_output()
         return _fail(f"{error.filename or 'output'}: {error.strerror or error}")
+
+
+def _goes_on(ended: SweepInterrupted | SweepStoppedError, words: Sequence[str]) -> str:
+    """What is kept of a sweep, and the command that plays the rest."""
+    more = [] if "--resume" in words else ["--resume"]
+    more += [] if any(each.partition("=")[0] == "--out" for each in words) else ["--out", str(ended.folder)]
+    return f"{ended.kept}; to go on: {shlex.join(['voicerace', *words, *more])}"
 
 
 def _fail(message: str) -> int:

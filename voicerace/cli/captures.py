@@ -18,11 +18,12 @@ from voicerace.captures.copies import FORMATS, exported, redacted
 from voicerace.captures.facts import printable
 from voicerace.captures.reader import HAR
 from voicerace.captures.show import inspect_json_text
+from voicerace.checksums import listed, refuse_damaged
 from voicerace.cli import options
 from voicerace.cli.printing import new_file, print_json, print_lines, writing
 from voicerace.errors import InputError
 from voicerace.files import write_pieces
-from voicerace.sweep_folder import RUN, read_run
+from voicerace.sweep_folder import RECORDINGS, RUN, read_run
 
 __all__ = ["compare", "export", "inspect", "reading", "redact"]
 
@@ -143,6 +144,9 @@ def compare(
 
     Shares of sessions have intervals.
     """
+    for each in (a, b):
+        if (each / RUN).is_file():
+            refuse_damaged(each, listed(each), RECORDINGS)
     found = compare_captures(partly_kept(a) or reading(a, release_a), partly_kept(b) or reading(b, release_b))
     if as_json:
         print_json(found)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from voicerace.check import WORDS, Report, check_live, check_virtual, junit
 from voicerace.cli import options, text
 from voicerace.cli.printing import print_json, print_lines, writable, writing
-from voicerace.cli.targets import Targets, played_as, sigterm_interrupts, takes_targets
+from voicerace.cli.targets import Targets, played_as, takes_targets
 from voicerace.errors import InputError
 from voicerace.explore.finding import read_findings
 from voicerace.files import write_text
@@ -69,7 +69,7 @@ def check(
         report = check_virtual(proxy.name, tag, allowed, known)
     else:
         watched = replace(targets, upstream=targets.upstream or "mock") if proxy.kind == "url" else targets
-        with tqdm(total=len(CASES) + len(known), unit="session", file=sys.stderr, disable=None) as bar, sigterm_interrupts():
+        with tqdm(total=len(CASES) + len(known), unit="session", file=sys.stderr, disable=None) as bar:
             report = check_live(proxy.name, tag, lambda: watched.engine(proxy), allowed, at_once or 8, bar.update, known)
     # First, so that a full disk does not take what was found with it.
     if as_json:

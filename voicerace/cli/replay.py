@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from voicerace.cli import options, text
 from voicerace.cli.printing import print_json, print_lines, writable, writing
-from voicerace.cli.targets import Targets, sigterm_interrupts, takes_targets
+from voicerace.cli.targets import Targets, takes_targets
 from voicerace.engines.live import upstream_of
 from voicerace.engines.targets import ProxyTarget
 from voicerace.errors import InputError
@@ -88,7 +88,7 @@ def _live(findings: Sequence[Finding], targets: Targets, proxy: ProxyTarget, tri
     upstream = upstream_of(proxy, targets.upstream_target())
     if upstream.kind != "mock":
         raise InputError("upstream", f"{upstream.name} keeps no schedule", "mock; with a proxy at ws://..., beside --listen")
-    with sigterm_interrupts(), closing(replays(findings, lambda: targets.engine(proxy), proxy.release, tries)) as each:
+    with closing(replays(findings, lambda: targets.engine(proxy), proxy.release, tries)) as each:
         yield from each
 
 

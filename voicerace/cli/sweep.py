@@ -11,7 +11,7 @@ import typer
 from voicerace.cli import options, text
 from voicerace.cli.printing import known_outcomes, print_json, print_lines, writing
 from voicerace.cli.sweep_summary import cells_json, print_cells
-from voicerace.cli.targets import Targets, sigterm_interrupts, takes_targets
+from voicerace.cli.targets import Targets, takes_targets
 from voicerace.errors import InputError
 from voicerace.executors import Executor
 from voicerace.parameters import parse_times
@@ -86,9 +86,8 @@ def sweep(
         "ties": ties,
         "keep": keep,
     }
-    with sigterm_interrupts():
-        executor = Executor(1 if live is not None else jobs, dask)
-        done = writing(out or Path("runs"), lambda: run_sweep(spec, out=out, live=live, resume=resume, executor=executor))
+    executor = Executor(1 if live is not None else jobs, dask)
+    done = writing(out or Path("runs"), lambda: run_sweep(spec, out=out, live=live, resume=resume, executor=executor))
     trials = done.info["trials"]["done"]
     drawn = live is None and ties is not False and continuous_draws(parse_times(times, profile))
     if as_json:

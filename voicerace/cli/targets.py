@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,7 +21,7 @@ from voicerace.tables.releases import PROXIES
 if TYPE_CHECKING:
     from voicerace.engines.live import Live
 
-__all__ = ["Targets", "listen_address", "played", "played_as", "sigterm_interrupts", "takes_targets"]
+__all__ = ["Targets", "listen_address", "played", "played_as", "takes_targets"]
 
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 _PANEL = "Live"
@@ -115,19 +112,6 @@ def played_as(proxy: ProxyTarget | None, release: str | None) -> str:
     return proxy.release.tag if proxy.release is not None else next(reversed(PROXIES))
 
 
-@contextlib.contextmanager
-def sigterm_interrupts() -> Iterator[None]:
-    """A scheduler ends a job with SIGTERM: what was done is kept then, and what was started ended, as after Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread can be told
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def played(targets: Targets, proxy: ProxyTarget, session: Session, file: Path | None) -> Recording:
     """Play one live session; what a stopped one recorded is written too, to the file that the verb writes.
 
@@ -137,14 +121,12 @@ def played(targets: Targets, proxy: ProxyTarget, session: Session, file: Path | 
     from voicerace.engines.background import play  # imports websockets
 
     if file is None:
-        with sigterm_interrupts():
-            return play(lambda: targets.engine(proxy), session)
+        return play(lambda: targets.engine(proxy), session)
     # Before the session, which may be one that costs: a recording that cannot be kept is not worth having.
     if takes_a_file(file) or file.is_dir():  # a folder is refused, in the system's words
         writing(file, lambda: _touch(file))
     try:
-        with sigterm_interrupts():
-            return play(lambda: targets.engine(proxy), session, lambda recording: recording.write(file))
+        return play(lambda: targets.engine(proxy), session, lambda recording: recording.write(file))
     except KeyboardInterrupt:
         kept = not takes_a_file(file) or file.stat().st_size > 0
         raise KeyboardInterrupt(f"what was recorded is in {file}" if kept else "nothing was recorded") from None

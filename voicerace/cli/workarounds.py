@@ -16,7 +16,7 @@ from rich.table import Table
 
 from voicerace.cli import options
 from voicerace.cli.printing import Steps, print_json, print_lines, writable, writing
-from voicerace.cli.targets import Targets, sigterm_interrupts, takes_targets
+from voicerace.cli.targets import Targets, takes_targets
 from voicerace.engines.live import upstream_of
 from voicerace.errors import InputError
 from voicerace.explore.bounds import Bounds
@@ -167,7 +167,6 @@ def _tried(targets: Targets, release: list[str] | None, names: list[str], tries:
         try:
             with (
                 Steps(len(cells), "session") as steps,
-                sigterm_interrupts(),
                 closing(tried(cells, lambda: targets.engine(proxy), tries)) as playing,  # noqa: B023  # used in this round
             ):
                 for number, each in playing:

@@ -14,7 +14,7 @@ import signal
 import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from voicerace.errors import InputError
 
@@ -48,19 +48,21 @@ class Signals:
     def __init__(self) -> None:
         self.unheard = asyncio.Event()
         self._child: asyncio.subprocess.Process | None = None
-        self._handled: list[signal.Signals] = []
+        self._handled: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
         # Only the main thread can; what was ignored before (nohup) stays ignored, by the command too.
         if threading.current_thread() is threading.main_thread():
-            self._handled = [each for each in _PASSED_ON if signal.getsignal(each) is not signal.SIG_IGN]
+            before = {each: signal.getsignal(each) for each in _PASSED_ON}
+            self._handled = {each: handler for each, handler in before.items() if handler is not signal.SIG_IGN}
         for each in self._handled:
             asyncio.get_running_loop().add_signal_handler(each, self._take, each)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for each in self._handled:
+        for each, before in self._handled.items():
             asyncio.get_running_loop().remove_signal_handler(each)
+            signal.signal(each, before)
 
     def _take(self, sign: signal.Signals) -> None:
         if self._child is None or self._child.returncode is not None:

@@ -1,0 +1,136 @@
+"""SHA-256 checksums of a run's parts and recordings, in a file that `sha256sum --check` reads.
+
+The checksum of a file is on disk before the file is, so every complete file of a killed sweep can be verified. A line whose
+file is absent is of a file that was never written; of several lines of one file the last counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from voicerace.errors import InputError
+from voicerace.files import write_bytes, write_text
+
+__all__ = ["CHECKSUMS", "Checksums", "changed", "existing", "listed", "refuse_damaged"]
+
+CHECKSUMS: Final = "checksums.sha256"
+#: Folders of a run whose files have checksums.
+_FOLDERS: Final = ("recordings", "table")
+_LINE: Final = re.compile(rf"([0-9a-f]{{64}})  ((?:{'|'.join(_FOLDERS)})/[^/]+)")
+
+
+class Checksums:
+    """Writes files of a run, and their checksums.
+
+    Args:
+        folder: of the run.
+        known: path in the folder -> checksum, of files that are there.
+    """
+
+    def __init__(self, folder: Path, known: Mapping[str, str] | None = None) -> None:
+        self._folder = folder
+        self._known = dict(known or {})
+        if known is not None:
+            self.finish()
+
+    def write(self, files: Mapping[str, bytes]) -> None:
+        """Write files in their order, each in full or not at all, after the checksums of all of them.
+
+        Args:
+            files: path in the folder -> content.
+
+        Raises:
+            OSError: one cannot be written; the others after it are not.
+        """
+        found = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        with (self._folder / CHECKSUMS).open("ab") as file:
+            file.write(_text(found).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        self._known |= found
+        for name, content in files.items():
+            write_bytes(self._folder / name, content)
+
+    def finish(self) -> None:
+        """Leave one line for each file that is there, by name: the same files are the same checksums."""
+        there = {*existing(self._folder)}
+        self._known = {name: found for name, found in sorted(self._known.items()) if name in there}
+        if self._known or (self._folder / CHECKSUMS).exists():
+            write_text(self._folder / CHECKSUMS, _text(self._known))
+
+
+def listed(folder: Path) -> dict[str, str] | None:
+    """Path in the folder -> checksum; None of a run that was written without checksums.
+
+    Raises:
+        InputError: the checksums cannot be read.
+    """
+    try:
+        text = (folder / CHECKSUMS).read_text("utf-8", "replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError(str(folder / CHECKSUMS), error.strerror or "cannot be read", "a file as the sweep wrote it") from None
+    # A line that a kill cut short is of a file that was not written.
+    return {found[2]: found[1] for line in text.split("\n") if (found := _LINE.fullmatch(line))}
+
+
+def changed(folder: Path, known: Mapping[str, str], inside: Collection[str] = _FOLDERS) -> Iterator[tuple[str, str]]:
+    """Files that are not as the run wrote them, one by one: (path in the folder, what is wrong). Reads every file.
+
+    Args:
+        folder: of the run.
+        known: see `listed`.
+        inside: the folders that are looked through, or paths of single files.
+    """
+    folders = [each for each in inside if "/" not in each]
+    files = {*existing(folder, folders), *(name for name in known if name.partition("/")[0] in folders)}
+    for name in sorted(files | ({*inside} - {*folders})):
+        wrong = _wrong(folder / name, known[name]) if name in known else "not a file of this run: it has no checksum"
+        if wrong is not None:
+            yield name, wrong
+
+
+def refuse_damaged(folder: Path, known: Mapping[str, str] | None, *inside: str) -> None:
+    """Verify files of a run that has ended.
+
+    Args:
+        folder, inside: see `changed`.
+        known: see `listed`; None of a run without checksums, which cannot be verified.
+
+    Raises:
+        InputError: one was changed, was added or is missing; it names the first.
+    """
+    for name, wrong in changed(folder, known, inside) if known is not None else ():
+        raise InputError(str(folder / name), wrong, "the sweep's command with --resume plays again what is damaged")
+
+
+def _wrong(file: Path, checksum: str) -> str | None:
+    try:
+        with file.open("rb") as opened:
+            found = hashlib.file_digest(opened, "sha256").hexdigest()
+    except FileNotFoundError:
+        return "missing"
+    except OSError as error:
+        return error.strerror or "cannot be read"
+    return None if found == checksum else "damaged: its content is not what the sweep wrote (SHA-256 differs)"
+
+
+def existing(folder: Path, inside: Collection[str] = _FOLDERS) -> list[str]:
+    """Paths of the files that have checksums and are there; a file that is being written has a name with a dot before it."""
+    return sorted(
+        f"{name}/{each.name}"
+        for name in inside
+        if (folder / name).is_dir()
+        for each in (folder / name).iterdir()
+        if not each.name.startswith(".")
+    )
+
+
+def _text(found: Mapping[str, str]) -> str:
+    return "".join(f"{checksum}  {name}\n" for name, checksum in found.items())
