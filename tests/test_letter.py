@@ -235,7 +235,7 @@ def test_what_a_workaround_does_not_do_stands_beside_it(tmp_path: Path, sample: 
     assert f"At a gap of 5,000 ms it went wrong in {cure.beyond.bad} of {cure.beyond.of} sessions" in told
     left = [story for story, each in cure.stories.items() if each.bad]
     assert left
-    assert f"of {len(cure.stories)} other stories {len(left)} still went wrong" in claim(
+    assert f"{len(left)} of {len(cure.stories)} other stories still went wrong" in claim(
         answer.blocks(material), "answer-third"
     )
     stalled = frame[(frame["release"] == "0.9.4") & (frame["workaround"] == "wait-fixed") & (frame["scenario"] == "single")]

@@ -81,7 +81,7 @@ def test_the_suspicions_are_answered_with_what_shows_them(tmp_path: Path) -> Non
     notebook = run("3", {"releases": '["0.9.1"]'}, tmp_path)
     assert "no, 0 of" in shown_in(notebook, "answers")
     shown = shown_in(notebook, "each")
-    for words in ("the component&#x27;s own error", "input_audio_buffer.commit", "session.update"):
+    for words in ("the component's own error", "input_audio_buffer.commit", "session.update"):
         assert words in shown
     assert "SettingsApplied" not in shown
     assert shown_in(notebook, "flag").count("<caption>") == 2

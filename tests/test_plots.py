@@ -602,7 +602,7 @@ def test_a_suspicion_seen_shows_its_messages_and_the_answers_their_counts(shell:
     assert "<td>no, 0 of " in data["text/html"]
     data, _ = shell.display_formatter.format(found.answer("0.9.1", "double-result").model.shortest)
     assert "by the component: model:0.9.1, single, async_ref" in data["text/html"]
-    assert "FunctionCallResponse (the component&#x27;s own error)" in data["text/html"]
+    assert "FunctionCallResponse (the component's own error)" in data["text/html"]
 
 
 def test_text_of_a_recording_is_escaped() -> None:

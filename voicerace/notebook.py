@@ -10,11 +10,12 @@ import base64
 import sys
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 from IPython import get_ipython
 from IPython.display import display
+from markdown_it import MarkdownIt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -29,12 +30,15 @@ from voicerace.tables.releases import ProxyRelease
 from voicerace.tables.suspicions import SUSPICIONS
 from voicerace.verdict import Turn, Verdict
 
-__all__ = ["load_ipython_extension", "register", "show", "show_table", "table_html", "verdict_html"]
+__all__ = ["inline_html", "load_ipython_extension", "register", "show", "show_table", "table_html", "verdict_html"]
 
 _COUNTS = ("user_inputs", "submissions", "own_submissions", "response_creates", "refusals", "host_errors", "replies")
 _TIMES = ("margin_ms", "lead_ms", "dead_air_ms")
 
 Bundle = tuple[dict[str, Any], dict[str, Any]]
+
+#: Code, emphasis and escapes only: no HTML, link or image can come from a cell, whoever wrote its text.
+_INLINE: Final = MarkdownIt("zero").enable(["backticks", "emphasis", "escape"])
 
 
 def register(shell: Any = None) -> None:
@@ -74,7 +78,7 @@ def show(picture: Axes | Figure, alt: str, caption: str = "") -> None:
     data, metadata = _image(picture, alt)
     display(data, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
     if caption:
-        html = {"text/html": f'<p class="caption">{escape(caption)}</p>', "text/plain": caption}
+        html = {"text/html": f'<p class="caption">{inline_html(caption)}</p>', "text/plain": caption}
         display(html, raw=True)  # type: ignore[no-untyped-call]
 
 
@@ -84,14 +88,19 @@ def show_table(frame: pd.DataFrame, caption: str) -> None:
     display(data, raw=True)  # type: ignore[no-untyped-call]
 
 
+def inline_html(text: str) -> str:
+    """One line of Markdown as HTML: code, emphasis and backslash escapes. Everything else is escaped."""
+    return str(_INLINE.renderInline(text))
+
+
 def table_html(columns: Sequence[str], rows: Any, caption: str) -> str:
-    """An HTML table: the first cell of a row is its header; missing values are empty; everything is escaped."""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
+    """An HTML table. The first cell of a row is its header; missing values are empty; cells and caption are inline Markdown."""
+    head = "".join(f'<th scope="col">{inline_html(name)}</th>' for name in columns)
     body = []
     for row in rows:
         first, *rest = (_cell(value) for value in row)
         body.append(f'<tr><th scope="row">{first}</th>' + "".join(f"<td>{value}</td>" for value in rest) + "</tr>")
-    says = f"<caption>{escape(caption)}</caption>" if caption else ""
+    says = f"<caption>{inline_html(caption)}</caption>" if caption else ""
     return f"<table>{says}<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 
 
@@ -121,7 +130,7 @@ def _plain(value: object) -> str:
 
 
 def _cell(value: object) -> str:
-    return escape(_plain(value))
+    return inline_html(_plain(value))
 
 
 def _image(picture: Axes | Figure, alt: str) -> Bundle:

@@ -25,9 +25,16 @@ def report(
     capture: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Show its sessions: a log, a HAR file, a recording.")
     ] = None,
-    release: Annotated[list[str] | None, typer.Option(metavar="TAG", help="In use; may be repeated. [0.9.1]")] = None,
-    to: Annotated[str, typer.Option(help="Whom it is for.")] = "voice-commerce",
-    sender: Annotated[str, typer.Option("--from", help="Whom it is from.")] = "the dg_react_agent team",
+    release: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TAG", help="In use; may be repeated. [from the capture, else as the customer reported]"),
+    ] = None,
+    to: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the customer. [voice-commerce]")] = None,
+    customer: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="TOML file with what the letter says of one customer (reports/README.md)."),
+    ] = None,
+    sender: Annotated[str, typer.Option("--from", help="Author of the letter.")] = "the dg_react_agent team",
     releases: Annotated[
         str | None, typer.Option(metavar="TAGS", help="To play, with commas. [0.9.1,0.9.4,0.10.2,0.11.1]")
     ] = None,
@@ -50,12 +57,14 @@ def report(
         raise InputError(name, "given with --run, whose sessions are played already", "one of the two")
     for tag in release or ():
         proxy_release(tag)
+    if to is not None and not to.strip():
+        raise InputError("to", "empty", "the name of the customer")
     # The notebook machinery takes longer to load than any other verb takes to run.
     from voicerace.report.build import build
 
     parameters: dict[str, Any] = {name: value for name, value in played.items() if value is not None and name != "out"}
-    parameters |= {"to": to, "sender": sender, "code": code}
-    for name, path in (("run", run), ("out", into), ("capture", capture)):
+    parameters |= {"to": to or "", "sender": sender, "code": code}
+    for name, path in (("run", run), ("out", into), ("capture", capture), ("customer", customer)):
         if path is not None:
             parameters[name] = str(path)
     if release:

@@ -17,7 +17,7 @@ from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from voicerace.notebook import table_html
+from voicerace.notebook import inline_html, table_html
 from voicerace.plots.style import to_image
 from voicerace.statistics import wilson
 
@@ -241,7 +241,7 @@ def _table(table: Table) -> str:
 
 
 def _code(code: Code) -> str:
-    title = f"<p>{escape(code.what)}</p>" if code.what else ""
+    title = f"<p>{inline_html(code.what)}</p>" if code.what else ""
     return f'{title}<pre tabindex="0"><code>{escape(code.text)}</code></pre>'
 
 
@@ -250,9 +250,9 @@ def _fold(fold: Fold) -> str:
     for block in fold.blocks:
         match block:
             case Text(markdown):
-                parts += [f"<p>{escape(line)}</p>" for line in markdown.splitlines() if line.strip()]
+                parts += [f"<p>{inline_html(line)}</p>" for line in markdown.splitlines() if line.strip()]
             case Table():
                 parts.append(_table(block))
             case Code():
                 parts.append(_code(block))
-    return f"<details><summary>{escape(fold.summary)}</summary>{''.join(parts)}</details>"
+    return f"<details><summary>{inline_html(fold.summary)}</summary>{''.join(parts)}</details>"

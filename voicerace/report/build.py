@@ -15,11 +15,12 @@ import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
-from voicerace.captures import read_capture
 from voicerace.errors import InputError
 from voicerace.files import write_text
-from voicerace.report.check import faults
+from voicerace.report.check import claim_faults, faults
+from voicerace.report.customer import customer_of
 from voicerace.report.exporter import PageExporter, claims_of, head_of
+from voicerace.report.material import capture_of
 from voicerace.report.parameters import LetterParameters
 from voicerace.report.pdf import browser, print_pdf
 from voicerace.run import Run
@@ -63,8 +64,8 @@ def build(page: Path, parameters: Mapping[str, Any], pdf: Path | None = None) ->
     if page.suffix.lower() not in (".html", ".htm"):
         raise InputError("out", f"{page} does not end in .html", "an HTML file; its claims go beside it, ending in .json")
     chromium = browser() if pdf is not None else None
-    if params.capture:
-        read_capture(params.capture)  # refuse a bad one before anything runs
+    customer_of(params.to, params.customer)  # a bad customer or capture is refused before anything runs
+    capture_of(params)
     if params.run:
         folder = Path(params.run)
         Run.open(folder)
@@ -75,11 +76,12 @@ def build(page: Path, parameters: Mapping[str, Any], pdf: Path | None = None) ->
         "run": str(folder.resolve()) if params.run else "",
         "out": "" if params.run else str(folder.resolve()),
     }
-    if params.capture:
-        given["capture"] = str(Path(params.capture).resolve())
+    for name in ("capture", "customer"):
+        if path := getattr(params, name):
+            given[name] = str(Path(path).resolve())
     ran = _run(shipped(_NOTEBOOK), given)
     html, _ = PageExporter().from_notebook_node(ran)  # type: ignore[no-untyped-call]
-    if wrong := faults(html):
+    if wrong := [*faults(html), *claim_faults(claims_of(ran))]:
         raise InputError("report", f"{len(wrong)} fault(s) in the page: {wrong[0]}", "no page was written")
     if not params.run:
         write_text(folder / "notebook.ipynb", nbformat.writes(ran))  # type: ignore[no-untyped-call]

@@ -8,11 +8,12 @@ overflow, cut figures) is for the browser test.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
 from bs4 import BeautifulSoup, Tag
 
-__all__ = ["faults"]
+__all__ = ["claim_faults", "counts_in", "faults"]
 
 _FORBIDDEN_TAGS = (
     "script", "iframe", "object", "embed", "link", "base", "form", "input", "button", "video", "audio", "svg", "template",
@@ -39,6 +40,32 @@ def faults(html: str) -> list[str]:
         *_tables(soup),
         *_texts(html, soup),
     ]
+
+
+#: A count in a sentence: ``3 of 24``, ``none of 24``.
+_COUNT: Final = re.compile(r"\b(\d[\d,]*|[Nn]one) of (\d[\d,]*)\b")
+
+
+def counts_in(sentence: str) -> list[tuple[int, int]]:
+    """Every ``X of Y`` of a sentence, in order."""
+
+    def number(word: str) -> int:
+        return 0 if word.lower() == "none" else int(word.replace(",", ""))
+
+    return [(number(count), number(of)) for count, of in _COUNT.findall(sentence)]
+
+
+def claim_faults(claims: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Counts in the sentences of claims (as in `report.json`) that are not among what the claim says was seen."""
+    found = []
+    for claim in claims:
+        seen = {(each["count"], each["of"]) for each in claim["seen"]}
+        found += [
+            f"the claim {claim['name']!r} says {count} of {of}, which is not among what was seen"
+            for count, of in counts_in(claim["claim"])
+            if (count, of) not in seen
+        ]
+    return found
 
 
 def _document(soup: BeautifulSoup) -> Iterator[str]:

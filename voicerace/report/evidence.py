@@ -36,13 +36,14 @@ class Real:
     Attributes:
         recording: as it passed at the proxy.
         release: the first tag of its program.
-        outcome: of the verdict.
+        outcome: of the verdict; `bad` as well.
         source: the file it lies in.
     """
 
     recording: Recording
     release: str
     outcome: str
+    bad: bool
     source: str
 
     def had(self, **given: object) -> bool:
@@ -94,7 +95,8 @@ class Evidence:
                 continue
             tag = str(provenance.get("release"))
             if tag in PROXIES:
-                yield Real(recording, tag, judge(recording).outcome, source)
+                verdict = judge(recording)
+                yield Real(recording, tag, verdict.outcome, verdict.bad, source)
 
     def of_program(self, release: str) -> tuple[Real, ...]:
         """Recorded sessions of a release's program, under whatever tag."""

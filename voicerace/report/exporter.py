@@ -18,6 +18,7 @@ from nbformat import NotebookNode
 from traitlets import default
 
 from voicerace.errors import InputError
+from voicerace.notebook import inline_html
 from voicerace.report.blocks import CLAIMS, HEAD
 
 __all__ = ["PageExporter", "claims_of", "head_of"]
@@ -59,6 +60,7 @@ class PageExporter(HTMLExporter):
 
     def default_filters(self) -> Any:
         yield from super().default_filters()  # type: ignore[no-untyped-call]
+        yield "inline", inline_html
         yield "base64", lambda text: base64.b64encode(text.encode()).decode("ascii")
 
 

@@ -15,15 +15,18 @@ from voicerace.captures import Capture, read_capture
 from voicerace.conformance.evidence import real_sessions
 from voicerace.errors import InputError
 from voicerace.recording import Recording
+from voicerace.report.customer import Customer, customer_of
 from voicerace.report.evidence import Evidence
+from voicerace.report.measured import at_capture
 from voicerace.report.parameters import LetterParameters
 from voicerace.report.parts import PARTS, again, make, read_part, read_record
 from voicerace.run import Run
 from voicerace.statistics import outcomes_at
 from voicerace.suspicions import Suspicions, suspicions
-from voicerace.tables.releases import REFERENCE
+from voicerace.tables.releases import PROXIES, REFERENCE
+from voicerace.verdict import BAD
 
-__all__ = ["Material"]
+__all__ = ["Material", "bad_outcomes", "capture_of"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Material:
     """See the module's text.
 
     Attributes:
-        parameters: of the notebook.
+        parameters: of the notebook; `release` has the releases in use, whoever named them.
         info: of the run: `run.json`.
         delay: trials of the delay sweep: releases over tool times, everything else fixed.
         parts: name of `parts.PARTS` -> its trials; a part that the run does not have is missing.
@@ -39,6 +42,7 @@ class Material:
         run: the folder, for recordings.
         evidence: what lies in data/.
         capture: the customer's, or None; `capture_hash` of its file.
+        in_use_known: the releases in use were given, told by the capture, or reported; else they are those of the run.
     """
 
     parameters: LetterParameters
@@ -50,6 +54,7 @@ class Material:
     evidence: Evidence = field(default_factory=Evidence)
     capture: Capture | None = None
     capture_hash: str = ""
+    in_use_known: bool = True
 
     @classmethod
     def of(cls, parameters: LetterParameters, tick: Callable[[str], object] = lambda _: None) -> Material:
@@ -58,14 +63,26 @@ class Material:
         Raises:
             InputError: no such run, one that no letter can be written of, or a capture that cannot be read.
         """
-        capture, capture_hash = None, ""
-        if parameters.capture:
-            capture = read_capture(parameters.capture)  # refused before anything runs
+        customer = customer_of(parameters.to, parameters.customer)
+        capture, capture_hash = capture_of(parameters), ""  # refused before anything runs
+        if capture is not None:
             capture_hash = _hash_of(Path(parameters.capture))
+        in_use = parameters.release or _told(capture, (*customer.reported, *parameters.releases)) or customer.reported
+        parameters = parameters.model_copy(update={"release": in_use})
         folder = Path(parameters.run) if parameters.run else make(parameters, tick)
         run = Run.open(folder)
         parts = {name: frame for name in PARTS if (frame := read_part(folder, name)) is not None}
-        return cls(parameters, run.info, _delay(run), parts, read_record(folder), run, Evidence(), capture, capture_hash)
+        delay = _delay(run)
+        if not in_use:
+            parameters = parameters.model_copy(update={"release": tuple(dict.fromkeys(map(str, delay["release"])))})
+        return cls(
+            parameters, run.info, delay, parts, read_record(folder), run, Evidence(), capture, capture_hash, bool(in_use)
+        )  # fmt: skip
+
+    @cached_property
+    def customer(self) -> Customer:
+        """What the letter says of its reader alone."""
+        return customer_of(self.parameters.to, self.parameters.customer)
 
     @property
     def releases(self) -> tuple[str, ...]:
@@ -89,13 +106,17 @@ class Material:
         return found.assign(gap_ms=self.gap_ms)
 
     def real_bad(self, release: str) -> tuple[int, int]:
-        """Of those, how many of a release were not plainly answered, of how many."""
-        own = self.real[self.real["release"] == release]
-        return int((own["outcome"] != "answered").sum()), len(own)
+        """Of those, how many of a release went wrong, of how many that could be judged."""
+        return bad_outcomes(self.real.loc[self.real["release"] == release, "outcome"])
+
+    @cached_property
+    def at_gap(self) -> Material:
+        """The same at the gap and the network of the capture; see `measured.at_capture`."""
+        return at_capture(self)
 
     @cached_property
     def suspicions(self) -> Suspicions:
-        """The brief's, asked of every release of the run."""
+        """The suspected causes, asked of every release of the run."""
         return suspicions(self.releases)
 
     def part(self, name: str) -> pd.DataFrame | None:
@@ -111,7 +132,33 @@ class Material:
         if own.empty:
             return None
         row = own.iloc[len(own) // 2]
-        return row, self.run.recording_of(int(str(row.name)))
+        number = int(str(row.name))
+        played_here = "delay" in self.record.get("parts", {})
+        return row, self.played_again("delay", number) if played_here else self.run.recording_of(number)
+
+
+def capture_of(parameters: LetterParameters) -> Capture | None:
+    """The capture of a letter, read as one of the release in use where that is one; None without one.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    if not parameters.capture:
+        return None
+    return read_capture(parameters.capture, parameters.release[0] if len(parameters.release) == 1 else None)
+
+
+def bad_outcomes(outcomes: pd.Series[str]) -> tuple[int, int]:
+    """Of recorded sessions, of which the outcome alone is kept: how many went wrong, of how many that could be judged."""
+    judged = outcomes[outcomes != "unknown"]
+    return int(judged.isin((*BAD, "failed")).sum()), len(judged)
+
+
+def _told(capture: Capture | None, preferred: tuple[str, ...]) -> tuple[str, ...]:
+    """The releases that wrote a capture, as far as it tells; of the tags of one program one of `preferred`, if any is."""
+    tags = [of.release for of in (capture.sessions if capture is not None else ()) if of.release in PROXIES]
+    same = [next((tag for tag in preferred if PROXIES[tag].source == PROXIES[each].source), each) for each in tags]
+    return tuple(dict.fromkeys(same))
 
 
 def _delay(run: Run) -> pd.DataFrame:

@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from pydantic import Field, field_validator
 
+from voicerace.errors import InputError
 from voicerace.notebook_parameters import NotebookParameters, names_in
-from voicerace.tables.releases import proxy_release
+from voicerace.tables.releases import PROXIES, proxy_release
 
 __all__ = ["LetterParameters"]
 
@@ -22,8 +23,11 @@ class LetterParameters(NotebookParameters):
         run: the folder of a run, to write the letter of it; empty for a run of its own.
         out: where a run of its own goes; empty for ``runs/…``.
         capture: a file to show sessions of; empty for none.
-        release: the customer's, one or more tags, as a list, a JSON list in text, or text with commas.
-        to, sender: whom it is for and from.
+        release: in use, one or more tags, as a list, a JSON list in text, or text with commas. Empty: what the capture
+            tells, else what the customer reported, else not known.
+        to: the name of the customer; empty for the one of `customer`.
+        customer: a file with what the letter says of one customer alone (`report.customer`); empty for voice-commerce's.
+        sender: the author of the letter.
         releases: that a run of its own plays; those in use are added.
         step_ms: between the delays of the sweep; `map_step_ms` of the map of gap and delay.
         draws: sessions per story and release with drawn times.
@@ -33,8 +37,9 @@ class LetterParameters(NotebookParameters):
     run: str = ""
     out: str = ""
     capture: str = ""
-    release: tuple[str, ...] = ("0.9.1",)
-    to: str = "voice-commerce"
+    release: tuple[str, ...] = ()
+    to: str = ""
+    customer: str = ""
     sender: str = "the dg_react_agent team"
     releases: tuple[str, ...] = _RELEASES
     step_ms: float = Field(default=20, gt=0, le=200)
@@ -47,8 +52,13 @@ class LetterParameters(NotebookParameters):
     @classmethod
     def _tags(cls, value: object, info: Any) -> tuple[str, ...]:
         name = str(info.field_name)
+        if name == "release" and value in ("", "[]", [], ()):
+            return ()
         tags = names_in(name, value, 'as ["0.9.1", "0.11.1"]')
-        return tuple(dict.fromkeys(proxy_release(each, name).tag for each in tags))
+        rows = [proxy_release(each, name) for each in tags]
+        if unpublished := [row.tag for row in rows if row.tag not in PROXIES]:
+            raise InputError(name, f"{unpublished[0]} is no release", f"allowed are {', '.join(PROXIES)}")
+        return tuple(dict.fromkeys(row.tag for row in rows))
 
     @property
     def played(self) -> tuple[str, ...]:

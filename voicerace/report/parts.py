@@ -8,7 +8,7 @@ no parts, and the letter says so where it would tell of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -103,7 +103,7 @@ def make(parameters: LetterParameters, tick: Callable[[str], object] = lambda _:
     _write(folder, "cures", cures(parameters.played))
     record = {
         "schema": 1,
-        "parameters": parameters.model_dump(mode="json", exclude={"run", "out", "capture", "to", "sender", "code"}),
+        "parameters": parameters.model_dump(mode="json", exclude={"run", "out", "capture", "to", "customer", "sender", "code"}),
         "parts": {name: [SweepSpec(**spec).to_json() for spec in those] for name, those in specs.items()},
     }
     write_text(folder / _LETTER, json.dumps(record, indent=2) + "\n")
@@ -154,7 +154,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     return dict(record)
 
 
-def cures(releases: tuple[str, ...]) -> pd.DataFrame:
+def cures(releases: tuple[str, ...], gaps_ms: Sequence[float] = _GAPS_MS, network: Mapping[str, str] = NETWORK) -> pd.DataFrame:
     """What an app can do, over a small grid of gaps and tools, with the network; in every story of the drawn sessions.
 
     Returns:
@@ -172,8 +172,8 @@ def cures(releases: tuple[str, ...]) -> pd.DataFrame:
             if name and why_not(name, row, component_for(row).tag, "return"):
                 rows.append({**told, "possible": False})
                 continue
-            for story, gap, tool in _cells():
-                times: dict[str, object] = {**NETWORK, "gap_ms": str(gap), "tool_ms": str(tool)}
+            for story, gap, tool in _cells(gaps_ms):
+                times: dict[str, object] = {**network, "gap_ms": f"{gap:g}", "tool_ms": str(tool)}
                 recording = simulate(Session.of(release=release, scenario=story, times=times, workaround=name))
                 verdict = judge(recording)
                 found = {"outcome": verdict.outcome, "bad": verdict.bad, "heard_ms": until_heard_ms(recording)}
@@ -187,10 +187,10 @@ def cures(releases: tuple[str, ...]) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def _cells() -> Iterator[tuple[str, int, int]]:
+def _cells(gaps_ms: Sequence[float]) -> Iterator[tuple[str, float, int]]:
     """Story, gap and tool of every session that a workaround is tried in."""
     for story in _STORIES:
-        for gap in (*_GAPS_MS, _LONG_GAP_MS) if story == "single" else _GAPS_MS:
+        for gap in dict.fromkeys((*gaps_ms, _LONG_GAP_MS)) if story == "single" else gaps_ms:
             for tool in _TOOLS_MS:
                 yield story, gap, tool
 

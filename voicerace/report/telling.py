@@ -32,7 +32,7 @@ __all__ = [
     "phrase",
     "range_of",
 ]
-__all__ += ["same_program", "sides"]
+__all__ += ["same_program", "sides", "wrong_of"]
 
 #: Outcome -> what the user gets, in a few words for the side of a picture.
 HEARS: Final = {name: row.short for name, row in TABLE.items()}
@@ -103,6 +103,11 @@ def bad_of(trials: pd.DataFrame) -> tuple[int, int]:
     """How many sessions nobody should ship, of how many that could be judged."""
     judged = trials[trials["outcome"] != "unknown"]
     return int(judged["bad"].astype(bool).sum()), len(judged)
+
+
+def wrong_of(trials: pd.DataFrame) -> pd.DataFrame:
+    """The sessions that `bad_of` counts as bad."""
+    return trials[(trials["outcome"] != "unknown") & trials["bad"].astype(bool)]
 
 
 def asks(release: str) -> str:

@@ -41,6 +41,7 @@ __all__ = [
     "order_rows",
     "session_rows",
     "time_rows",
+    "times_at_proxy",
 ]
 
 _COUNTED: Final = (
@@ -142,6 +143,14 @@ def map_points(capture: Capture) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["session", "release", "gap_ms", "tool_ms", "outcome"])
 
 
+def times_at_proxy(capture: Capture) -> dict[str, str]:
+    """The network's times for sessions as the proxy of a capture saw them: the host's round trip is in the result's delay."""
+    rtt = network_of(capture.sessions).rtt_ms
+    acks = sorted(race.ack_ms for of in capture.sessions for race in of.races if race.ack_ms is not None)
+    ack = max(0.0, acks[len(acks) // 2] - rtt) if acks else 0.0
+    return {"host_rtt_ms": "0", "upstream_rtt_ms": f"{rtt:g}", "ack_ms": f"{ack:g}"}
+
+
 def map_trials(capture: Capture, steps: int = 20, release: str | None = None) -> pd.DataFrame:
     """The trials of the map that lies behind `map_points`; `steps` cells a side, reaching beyond every point.
 
@@ -152,10 +161,7 @@ def map_trials(capture: Capture, steps: int = 20, release: str | None = None) ->
         release: whose map; without one, that of the first session whose release is known, else 0.9.1.
     """
     races = [race for of in capture.sessions for race in of.races]
-    rtt = network_of(capture.sessions).rtt_ms
-    acks = sorted(race.ack_ms for race in races if race.ack_ms is not None)
-    ack = max(0.0, acks[len(acks) // 2] - rtt) if acks else 0.0
-    times: dict[str, str] = {"host_rtt_ms": "0", "upstream_rtt_ms": f"{rtt:g}", "ack_ms": f"{ack:g}"}
+    times = times_at_proxy(capture)
     for name, values in (
         ("tool_ms", [race.result_delay_ms for race in races]),
         ("gap_ms", [race.gap_ms for race in races]),

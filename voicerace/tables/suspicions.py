@@ -1,7 +1,4 @@
-"""What the brief suspects, word by word, and the sessions in which one would see it. Data.
-
-The brief is the maintainers' letter to voice-commerce of 2026-02-16, about 0.9.1 / 0.2.1; `words` are its own.
-"""
+"""The suspected causes of a refusal, each as a question to a release, and the sessions that would show it. Data."""
 
 from __future__ import annotations
 
@@ -15,41 +12,19 @@ __all__ = ["PROBES", "SUSPICIONS", "Suspicion"]
 
 
 class Suspicion(NamedTuple):
-    """One question to a release: in ours, and in the brief's words."""
+    """One question to a release."""
 
     question: str
-    words: str
 
 
 SUSPICIONS: Final[dict[str, Suspicion]] = {
-    "second-update": Suspicion(
-        "Does a connection ever see a second session.update?",
-        "A second `session.update` in the same connection.",
-    ),
-    "second-create": Suspicion(
-        "Does the proxy ever send a second response.create for one turn, behind the same function calls?",
-        "A second `response.create` for the same turn.",
-    ),
-    "flag-early": Suspicion(
-        "Does the proxy stop holding back session.update or the user's audio before response.done, at what it takes for the end?",
-        "Any timing where we clear `responseInProgress` too early",
-    ),
-    "update-while-active": Suspicion(
-        "Is session.update ever sent while a response is active?",
-        "and then send `session.update` before the API considers the response done.",
-    ),
-    "commit-while-active": Suspicion(
-        "Is the user's audio ever committed, with a response.create behind it, while a response is active?",
-        "Audio path (commit + `response.create`)",
-    ),
-    "double-result": Suspicion(
-        "Is the result of one function call ever sent twice, and by whom?",
-        "could ever be called **twice** for the same function call",
-    ),
-    "another-path": Suspicion(
-        "Does a turn go wrong without any of these?",
-        "If the error still appears, we need to find another code path or timing.",
-    ),
+    "second-update": Suspicion("Does a connection ever see a second session.update?"),
+    "second-create": Suspicion("Does the proxy ever send a second response.create for one turn, behind the same function calls?"),
+    "flag-early": Suspicion("Does the proxy stop holding back session.update or the user's audio before response.done, at what it takes for the end?"),
+    "update-while-active": Suspicion("Is session.update ever sent while a response is active?"),
+    "commit-while-active": Suspicion("Is the user's audio ever committed, with a response.create behind it, while a response is active?"),
+    "double-result": Suspicion("Is the result of one function call ever sent twice, and by whom?"),
+    "another-path": Suspicion("Does a turn go wrong without any of these?"),
 }  # fmt: skip
 
 #: A gap behind the text or audio that is wide enough to act in; how wide it is in the real API nobody has published.

@@ -30,7 +30,7 @@ SECTIONS: Final[dict[str, tuple[str | Callable[[Material], str], _Made]]] = {
     "head": ("", head.blocks),
     "answer": ("The answer", answer.blocks),
     "today": ("What to do today", today.blocks),
-    "asked": ("What was asked, and the answers", asked.blocks),
+    "asked": (asked.heading, asked.blocks),
     "how_tested": ("How it was tested", how_tested.blocks),
     "submitted_twice": (submitted_twice.heading, submitted_twice.blocks),
     "gate": (gate.heading, gate.blocks),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from voicerace.report.blocks import Block, Code, Text
 from voicerace.report.material import Material
 from voicerace.report.parameters import LetterParameters
@@ -14,7 +16,14 @@ def command(material: Material) -> str:
     usual = LetterParameters()
     given = {**usual.model_dump(), **material.record.get("parameters", {})}
     words = ["voicerace report"]
-    words += [f"--release {tag}" for tag in material.in_use if material.in_use != usual.release]
+    if material.in_use_known and material.in_use != material.customer.reported:
+        words += [f"--release {tag}" for tag in material.in_use]
+    if material.parameters.customer:
+        words.append("--customer FILE")
+    elif material.parameters.to:
+        words.append(f"--to {shlex.quote(material.parameters.to)}")
+    if material.parameters.sender != usual.sender:
+        words.append(f"--from {shlex.quote(material.parameters.sender)}")
     if tuple(given["releases"]) != usual.releases:
         words.append(f"--releases {','.join(given['releases'])}")
     for name in ("step_ms", "map_step_ms", "draws", "seed"):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pandas as pd
 
+from voicerace.captures.reader import HAR
 from voicerace.plots.glance import Glance, alt_glance, plot_glance
-from voicerace.report.blocks import Block, Claim, Picture, Text, joined
+from voicerace.report.blocks import Block, Claim, Picture, Seen, Text, joined
 from voicerace.report.letter import submitted_twice as twice
 from voicerace.report.letter.cures import best_cure
-from voicerace.report.material import Material
-from voicerace.report.telling import HEARS, Side, bad_of, bad_sides, gap_words, how, means, range_of, sides
+from voicerace.report.material import Material, bad_outcomes
+from voicerace.report.measured import gap_range_ms
+from voicerace.report.telling import HEARS, Side, bad_of, bad_sides, gap_words, how, means, range_of, sides, wrong_of
 
 __all__ = ["blocks", "lines"]
 
@@ -23,99 +25,169 @@ _KNOWS = (
 
 
 def blocks(material: Material) -> list[Block]:
+    own = _of_capture(material)
+    material = material.at_gap
     shown = lines(material)
     found: list[Block] = [
+        *([own] if own else []),
         Text(_KNOWS),
-        Claim("answer-first", _first(material), twice.seen_twice(material), material.in_use, quiet=True),
-        Claim("answer-second", _second(material), (), material.releases, quiet=True),
-        Claim("answer-third", _third(material), (), material.in_use, quiet=True),
+        _first(material),
+        _second(material),
+        _third(material),
+        Text(_how_sure(material)),
     ]
-    found.append(
-        Text(
-            "**How sure this is**: counts are of computed sessions, with models that were held against the running programs (see *How it was "
-            "tested*). None met the real API, so which of the two you are in, and how often, your own log must tell."
-        )
-    )
     if shown:
         found.append(Picture(plot_glance(shown), alt_glance(shown), _caption(shown)))
     return found
 
 
-def _first(material: Material) -> str:
-    rows = twice.component_counts(material)
+def _of_capture(material: Material) -> Claim | None:
+    """What the capture shows of the race, before anything is computed; None without a capture."""
+    capture = material.capture
+    if capture is None:
+        return None
+    refused = sum(bool(each.refusals.value) for each in capture.sessions)
+    seen = [Seen("real proxy", refused, len(capture.sessions), "sessions of the capture have a refusal", source=capture.name)]
+    text = f"**In your capture {refused} of {len(capture.sessions)} sessions had a refusal"
+    gaps = gap_range_ms(material.capture)
+    if gaps is None:
+        text += (
+            ".** It has no gap (no call with its `response.done`, both seen at the proxy), so what follows is computed at gaps "
+            "that we chose."
+        )
+        return Claim("answer-capture", text, tuple(seen), quiet=True)
+    count, least, median, most = gaps
+    where = "browser" if capture.format == HAR else "proxy"
+    span = f"was {median:g} ms" if least == most else f"had a median of {median:g} ms ({count} gaps, {least:g} to {most:g} ms)"
+    text += f", and the gap {span}**, as the {where} saw it."
+    races = [race for of in capture.sessions for race in of.races]
+    for before, words in ((True, "before"), (False, "at or after")):
+        mine = pd.Series([race.outcome for race in races if (race.result_delay_ms < race.gap_ms) == before], dtype="str")
+        if len(mine):
+            bad, judged = bad_outcomes(mine)
+            what = f"races of the capture with a result {words} response.done"
+            seen.append(Seen("real proxy", len(mine), len(races), what, source=capture.name))
+            seen.append(Seen("real proxy", bad, judged, f"{what} went wrong", source=capture.name))
+            text += (
+                f" The result came {words} `response.done` in {len(mine)} of {len(races)} calls with one result; "
+                + (f"{bad} of {judged} of them went wrong." if judged else "what became of them the capture does not show.")
+            )  # fmt: skip
+    text += f" **What follows is computed at this gap{'' if least == most else chr(39) + 's median'} and with your network.**"
+    return Claim("answer-capture", text, tuple(seen), quiet=True)
+
+
+def _how_sure(material: Material) -> str:
+    sure = (
+        "**How sure this is**: counts are of computed sessions, with models that were compared with the running programs (see *How it was "
+        "tested*). None met the real API"
+    )
+    if gap_range_ms(material.capture) is None:
+        return f"{sure}, so which of the two you are in, and how often, your own log must tell."
+    return f"{sure}; gap and network are those of your capture, other times are assumed."
+
+
+def _first(material: Material) -> Claim:
+    twice_sent, cases = twice.twice_counts(material)
     styles = material.part("styles")
-    release = material.in_use[0]
-    sent = sum(row.results == 2 for row in rows if not row.cured)
-    of = sum(not row.cured for row in rows)
-    seen = (
-        f" the running component did so in {sent} of {of} recorded cases with such handlers"
-        if of
+    seen: list[Seen] = []
+    if cases:
+        what = "recorded cases with such a handler: two results for one call"
+        seen.append(Seen("real component", twice_sent, cases, what, source="conformance/component-*.json"))
+    found = (
+        f" the running component did so in {twice_sent} of {cases} recorded cases with such handlers"
+        if cases
         else " no recording of the running component is at hand"
     )
     text = (
         "**First, your own handler may make the component answer one call twice**: when the handler sends its result through "
         "`ref.sendFunctionCallResponse`, or returns before it has one, the component adds a result of its own, an error, and "
-        f"the proxy then asks for two replies to one call, and the second request may meet the reply to the first;{seen}"
+        f"the proxy then asks for two replies to one call, and the second request may meet the reply to the first;{found}"
     )
-    if styles is not None and release in set(styles["release"]):
+    for release in material.in_use:
+        if styles is None or release not in set(styles["release"]):
+            continue
         own = styles[styles["release"] == release]
-        bad, judged = bad_of(own[own["handler"].isin(twice.UNCURED)])
-        well, well_of = bad_of(own[own["handler"].isin(twice.CURED)])
-        wrong = own[own["handler"].isin(twice.UNCURED)]
+        uncured, cured = own[own["handler"].isin(twice.UNCURED)], own[own["handler"].isin(twice.CURED)]
+        (bad, judged), (well, well_of) = bad_of(uncured), bad_of(cured)
+        wrong = wrong_of(uncured)
         refused = int((wrong["refusals"].fillna(0) > 0).sum())
+        kinds = f": {how(wrong)}; in {refused} of {bad} of them a request was refused" if bad else ""
         text += (
             f". On {release}, at {range_of(own['gap_ms'])} for the gap and tools of {range_of(own['tool_ms'])}, {bad} of {judged} computed "
-            f"sessions with them went wrong: {how(wrong)}; {refused} of them had a refusal. With a handler that returns its result "
-            f"{well} of {well_of} went wrong at these times"
+            f"sessions with them went wrong{kinds}. With a handler that returns its result {well} of {well_of} went wrong at these times"
         )
-    return text + "."
+        seen += [
+            Seen("model", bad, judged, f"computed sessions with such a handler go wrong ({release})", source="the run, part styles"),
+            Seen("model", refused, bad, f"of these had a refusal ({release})", source="the run, part styles"),
+            Seen("model", well, well_of, f"computed sessions with the cured handler go wrong ({release})", source="the run, part styles"),
+        ]  # fmt: skip
+    return Claim("answer-first", text + ".", tuple(seen), material.in_use, quiet=True)
 
 
-def _second(material: Material) -> str:
-    told = []
+def _second(material: Material) -> Claim:
+    told, seen = [], []
     for release in material.releases:
         wrong = bad_sides(material.delay, release)
-        if wrong:
-            bad, of = bad_of(material.delay[material.delay["release"] == release])
-            told.append(f"{release} fails with {joined([_short(side) for side in wrong])}, {bad} of {of} computed delays")
-        else:
-            cells = sum(side.cells for side in sides(material.delay, release))
-            told.append(f"{release} fails at none of {cells} computed delays")
+        bad, of = bad_of(material.delay[material.delay["release"] == release])
+        seen.append(Seen("model", bad, of, f"computed delays go wrong ({release})", source="the run"))
+        told.append(
+            f"{release} fails with {joined([_short(side) for side in wrong])}, {bad} of {of} computed delays"
+            if wrong
+            else f"{release} fails at none of {of} computed delays"
+        )
     failing = [release for release in material.releases if bad_sides(material.delay, release)]
     which = "no release is right for every delay" if len(failing) == len(material.releases) else (
         f"{joined(failing)} {'is' if len(failing) == 1 else 'are'} not right for every delay" if failing
         else "no failure was seen at any delay"
     )  # fmt: skip
-    return (
+    text = (
         f"**Second, even with one result the proxy may ask at the wrong moment, and {which}**: at {gap_words(material.delay)}, "
         + "; ".join(told) + "."
     )  # fmt: skip
+    return Claim("answer-second", text, tuple(seen), material.releases, quiet=True)
 
 
 def _short(side: Side) -> str:
     return f"{side.words} ({side.outcome}: {means(side.outcome)})"
 
 
-def _third(material: Material) -> str:
+def _third(material: Material) -> Claim:
     parts = ["**Today: return `{id, result}` from the handler, and nothing else, on every release**"]
+    seen: list[Seen] = []
     for release in material.in_use:
         cure = best_cure(material, release)
-        if not bad_sides(material.delay, release):
+        if release not in material.releases:
+            parts.append(f"this run has no sessions of {release}")
+        elif not bad_sides(material.delay, release):
             parts.append(f"on {release} nothing more is needed for the delays computed here")
         elif cure is None:
             parts.append(f"on {release} the proxy's own timing stays as it is")
-        elif cure.bad == 0:
-            beyond = "" if cure.holds_ms is None else f", all shorter than the {cure.holds_ms / 1000:g} s that it waits"
-            left = sum(bool(each.bad) for each in cure.stories.values())
-            rest = f"; of {len(cure.stories)} other stories {left} still went wrong with it (below)" if left else ""
-            parts.append(
-                f"then, on {release}, `{cure.name}` (below): of {cure.of} computed sessions with one call and one result {cure.bad} went "
-                f"wrong with it and {cure.without} without, at gaps of {cure.gaps_ms[0]:g} to {cure.gaps_ms[1]:g} ms{beyond}{rest}"
-            )
         else:
-            parts.append(f"on {release} no workaround took the rest away: with the best, `{cure.name}`, {cure.bad} of {cure.of} "
-                         f"computed sessions still went wrong, {cure.without} of {cure.of} without")  # fmt: skip
-    return "; ".join(parts) + "."
+            counts = f"{cure.bad} of {cure.of} computed sessions with one call and one result"
+            seen += [
+                Seen(
+                    "model", cure.bad, cure.of, f"sessions go wrong with {cure.name} ({release})", source="the run, part cures"
+                ),
+                Seen("model", cure.without, cure.of, f"sessions go wrong without it ({release})", source="the run, part cures"),
+            ]
+            if cure.bad:
+                parts.append(f"on {release} no workaround took the rest away: with the best, `{cure.name}`, {counts} still went wrong, "
+                             f"without it {cure.without} of {cure.of}")  # fmt: skip
+                continue
+            beyond = (
+                ""
+                if cure.holds_ms is None or cure.holds_ms <= cure.gaps_ms[1]
+                else f", shorter than the {cure.holds_ms / 1000:g} s that it waits"
+            )
+            left = sum(bool(each.bad) for each in cure.stories.values())
+            rest = f"; {left} of {len(cure.stories)} other stories still went wrong with it (below)" if left else ""
+            seen.append(Seen("model", left, len(cure.stories), f"other stories have sessions that go wrong with it ({release})",
+                             source="the run, part cures"))  # fmt: skip
+            parts.append(
+                f"then, on {release}, `{cure.name}` (below): with it {counts} went wrong, without it {cure.without} of {cure.of}, at "
+                f"{range_of(pd.Series(cure.gaps_ms))} for the gap{beyond}{rest}"
+            )
+    return Claim("answer-third", "; ".join(parts) + ".", tuple(seen), material.in_use, quiet=True)
 
 
 def lines(material: Material) -> list[Glance]:

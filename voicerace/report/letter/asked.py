@@ -1,35 +1,62 @@
-"""The brief's suspicions and requests, one by one, each with its answer."""
+"""The suspected causes and what the last letter asked for, one by one, each with its answer."""
 
 from __future__ import annotations
 
+from typing import Final
+
 import pandas as pd
 
-from voicerace.report.blocks import Block, Claim, Seen, Table, Text, joined
+from voicerace.report.blocks import Block, Claim, Seen, Table, Text, joined, many
+from voicerace.report.customer import Request
 from voicerace.report.letter.ways import ends
 from voicerace.report.material import Material
 from voicerace.suspicions import Answer
 from voicerace.tables.suspicions import SUSPICIONS
 
-__all__ = ["blocks"]
+__all__ = ["blocks", "heading"]
 
-_REQUESTS = (
-    ("Proxy logs of one run, with the number of `session.update` and `response.create`, and their order",
-     "`voicerace inspect proxy.log`", "reads the log (0.9.0 to 0.11.1), counts both per session and turn with the lines they rest on; "
-     "the `response.create` behind a result is in no log and is derived, and marked so"),
-    ("Could `sendFunctionCallResponse` be called twice for one call?",
-     "`voicerace inspect FILE`", "names every call with more than one result and who sent the further ones (finding 1)"),
-    ("A minimal reproduction",
-     "`voicerace repro --proxy backend:DIR`", "connect, one message, one call, one result, on real sockets, against your checkout of the proxy"),
-    ("Your end-to-end test, with debug logs",
-     "`voicerace capture --host … --upstream … -- npm run e2e`", "records both sides of the proxy while your test runs, and judges every session"),
-)  # fmt: skip
+#: What a customer may be asked for -> the command that does it, and what that does.
+_COMMANDS: Final[dict[Request, tuple[str, str, str]]] = {
+    "inspect": (
+        "The logs of one run",
+        "`voicerace inspect proxy.log`",
+        "reads the log (0.9.0 to 0.11.1), counts `session.update` and `response.create` per session and turn with the lines they rest "
+        "on; the `response.create` behind a result is in no log and is derived, and marked so",
+    ),
+    "twice": (
+        "Whether a result is sent twice",
+        "`voicerace inspect FILE`",
+        "names every call with more than one result and who sent the further ones (finding 1)",
+    ),
+    "repro": (
+        "A minimal reproduction",
+        "`voicerace repro --proxy backend:DIR`",
+        "connect, one message, one call, one result, on real sockets, against your checkout of the proxy",
+    ),
+    "capture": (
+        "An end-to-end test with a capture",
+        "`voicerace capture --host … --upstream … -- npm run e2e`",
+        "records both sides of the proxy while your test runs, and judges every session",
+    ),
+}
+
+
+def heading(material: Material) -> str:
+    asked = material.customer.suspicions or material.customer.requests
+    return "What was asked, and the answers" if asked else "Suspected causes, and the answers"
 
 
 def blocks(material: Material) -> list[Block]:
+    customer = material.customer
+    lead = (
+        f"Our last letter named {many(len(customer.suspicions), 'suspicion')}. Each"
+        if customer.suspicions
+        else "Each suspected cause"
+    )
     found: list[Block] = [
         Text(
-            "Our last letter named four suspicions and left room for a fifth. Each was asked of every release here, in sessions of its "
-            "model and in recorded sessions of the running program. A *no* says how many sessions were looked at, and no more than that."
+            f"{lead} was asked of every release here, in sessions of its model and in recorded sessions of the running program. A *no* "
+            "says how many sessions were looked at, and no more than that."
         ),
         Table(
             _table(material), "The suspicions: yes or no per release, with sessions in which it was seen, of those looked at."
@@ -37,11 +64,17 @@ def blocks(material: Material) -> list[Block]:
     ]
     for name in SUSPICIONS:
         found += _suspicion(material, name)
-    found.append(Text("### What we asked you for"))
-    rows = [{"we asked for": asked.replace("`", ""), "one command": command.strip("`"), "what it does": what.replace("`", "")}
-            for asked, command, what in _REQUESTS]  # fmt: skip
-    found.append(Table(pd.DataFrame(rows), "The four requests of the last letter, each now a command."))
-    return found
+    first = "we asked for" if customer.requests else "what for"
+    rows = [
+        {first: customer.requests.get(name, purpose), "one command": command, "what it does": what}
+        for name, (purpose, command, what) in _COMMANDS.items()
+        if name in customer.requests or not customer.requests
+    ]
+    if customer.requests:
+        title, caption = "What we asked you for", "The requests of the last letter, each now a command."
+    else:
+        title, caption = "What you can run yourself", "What helps to find the cause in your own sessions, each a command."
+    return [*found, Text(f"### {title}"), Table(pd.DataFrame(rows), caption)]
 
 
 def _table(material: Material) -> pd.DataFrame:
@@ -69,10 +102,11 @@ def _suspicion(material: Material, name: str) -> list[Block]:
     how = f" How: {joined(ways)}." if ways else ""
     seen = tuple(one for each in mine for one in _seen(each))
     suspicion = SUSPICIONS[name]
-    quote = " ".join(suspicion.words.split())
+    quote = material.customer.suspicions.get(name)
+    wrote = f"We wrote: “{quote}” " if quote else ""
     found: list[Block] = [
         Text(f"### {suspicion.question}"),
-        Claim(f"suspicion-{name}", f"We wrote: “{quote}” {said}{rest}.{how}", seen, material.releases),
+        Claim(f"suspicion-{name}", f"{wrote}{said}{rest}.{how}", seen, material.releases),
     ]
     traced = next(
         (each for each in mine if each.trace is not None), next((each for each in answers if each.trace is not None), None)

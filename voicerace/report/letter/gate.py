@@ -13,7 +13,19 @@ from voicerace.report.blocks import Block, Claim, Picture, Seen, Text, joined, m
 from voicerace.report.evidence import Real
 from voicerace.report.letter.submitted_twice import LANES, bar_begins
 from voicerace.report.material import Material
-from voicerace.report.telling import asks, bad_of, bad_sides, gap_words, means, name_of, phrase, range_of, same_program, sides
+from voicerace.report.telling import (
+    asks,
+    bad_of,
+    bad_sides,
+    gap_words,
+    means,
+    name_of,
+    phrase,
+    range_of,
+    same_program,
+    sides,
+    wrong_of,
+)
 from voicerace.tables.releases import REFERENCE
 
 __all__ = ["blocks", "heading"]
@@ -55,10 +67,17 @@ def _claim(material: Material, release: str) -> Claim:
     own = material.delay[material.delay["release"] == release]
     wrong = bad_sides(material.delay, release)
     bad, of = bad_of(own)
+    further: list[Seen] = []
     told = phrase(sides(material.delay, release))
     if wrong:
         user = joined(list(dict.fromkeys(means(side.outcome) for side in wrong)))
-        end = f" To the user: {user}." + _behind(own)
+        silent = int(wrong_of(own)["wedged"].fillna(False).sum())
+        end = f" To the user: {user}." + _behind(own, silent)
+        further = (
+            [Seen("model", silent, bad, "of these leave the user's next words without a reply", source="the run")]
+            if silent
+            else []
+        )
     else:
         real, recorded = material.real_bad(release)
         end = (
@@ -67,18 +86,17 @@ def _claim(material: Material, release: str) -> Claim:
             else " Nothing went wrong."
         )
     sentence = f"**{name_of(release)}** {asks(release)}. At {gap_words(material.delay)}, {told}.{end}"
-    return Claim(f"gate-{release}", sentence, _seen(material, release, bad, of), (release,))
+    return Claim(f"gate-{release}", sentence, (*_seen(material, release, bad, of), *further), (release,))
 
 
-def _behind(own: pd.DataFrame) -> str:
+def _behind(own: pd.DataFrame, silent: int) -> str:
     """What becomes of a result that is never asked for, and of the user's next words behind a failure."""
-    wrong = own[own["bad"].astype(bool)]
+    wrong = wrong_of(own)
     words = ""
     if (wrong["outcome"] == "stalled").any():
         words += " Stalled: no `response.create` is ever sent for the result, so no reply to it ever comes."
-    silent = int(wrong["wedged"].fillna(False).sum())
     if silent:
-        words += f" The user's next words got no reply either in {silent} of these {len(wrong)}."
+        words += f" In {silent} of {len(wrong)} of these the user's next words got no reply either."
     return words
 
 
@@ -92,15 +110,14 @@ def _seen(material: Material, release: str, bad: int, of: int) -> tuple[Seen, ..
                           source="the run, part map"))  # fmt: skip
     real = material.real[material.real["release"] == release]
     if len(real):
-        wrong, _ = material.real_bad(release)
         same = int((real["outcome"] == real["model_outcome"]).sum())
         what = (
             f"recorded sessions of the running proxy at this gap go wrong (other tools than those computed: of {range_of(real['tool_ms'])}, "
             f"not evenly, so their share says nothing); at the same times the model has {same} of {len(real)} the same"
         )
-        found.append(Seen("real proxy", wrong, len(real), what, source=f"conformance/{release}.csv"))
-    elif mine := [each for each in material.evidence.of_program(release) if each.had(**_PLAIN)]:
-        wrong = sum(each.outcome not in ("answered", "abandoned", "unknown") for each in mine)
+        found.append(Seen("real proxy", *material.real_bad(release), what, source=f"conformance/{release}.csv"))
+    elif mine := [each for each in material.evidence.of_program(release) if each.had(**_PLAIN) and each.outcome != "unknown"]:
+        wrong = sum(each.bad for each in mine)
         times = joined(list(dict.fromkeys(_times(each) for each in mine)))
         under = same_program(release, material.evidence.recorded_as(release))
         go = "session goes" if len(mine) == 1 else "sessions go"

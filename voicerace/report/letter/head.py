@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from voicerace.report.blocks import Block, Head, Text, joined
+from voicerace.report.blocks import Block, Head, Text, joined, many, quoted
+from voicerace.report.customer import Customer
 from voicerace.report.material import Material
 from voicerace.report.telling import name_of, same_program
 from voicerace.tables.releases import PROXIES
@@ -16,26 +17,43 @@ def blocks(material: Material) -> list[Block]:
     info, parameters = material.info, material.parameters
     commit = str(info.get("commit") or "")
     made = f"voicerace {info.get('versions', {}).get('voicerace', '')}" + (f", commit {commit}" if commit else "")
+    in_use = material.in_use if material.in_use_known else ()
     facts = (
-        ("To", parameters.to),
+        ("To", material.customer.name),
         ("From", parameters.sender),
         ("Date", str(info.get("start", ""))[:10]),
-        ("Releases in use (react / backend)", joined([_named(material, tag) for tag in material.in_use])),
-        ("Also tested", joined([_named(material, tag) for tag in material.releases if tag not in material.in_use])),
+        ("Releases in use (react / backend)", joined([_named(material, tag) for tag in in_use]) or "not known"),
+        (
+            "Also tested" if in_use else "Tested",
+            joined([_named(material, tag) for tag in material.releases if tag not in in_use]),
+        ),
         ("Made by", made),
-    )
-    words = (
-        "You reported that `conversation_already_has_active_response` still occurs after the upgrade to 0.9.1 / 0.2.1, and our "
-        "last letter (2026-02-16) asked you for logs, for a way to reproduce it, and whether a result could be sent twice. We "
-        "have since answered these ourselves: by tests of the programs you run, and of every release after them. This page is "
-        "that answer. It needs no knowledge of the proxy's code."
     )
     shown = tuple((name, value) for name, value in facts if value)
     return [
         Head(_TITLE, shown, parameters.code),
-        Text(words),
+        Text(_why(material.customer)),
         Text(_numbers(tuple(dict.fromkeys((*material.in_use, *material.releases))))),
     ]
+
+
+def _why(customer: Customer) -> str:
+    """Why the reader gets this page: what they reported and what the last letter left open, where there is any of it."""
+    error = "`conversation_already_has_active_response`"
+    told = []
+    if customer.reported:
+        told.append(f"You reported that {error} still occurs on {joined([name_of(tag) for tag in customer.reported])}.")
+    else:
+        told.append(f"This page is about the error {error}: when it occurs, on which releases, and what to do about it.")
+    if customer.last_letter is not None:
+        asked = f" asked you for {many(len(customer.requests), 'thing')}" if customer.requests else ""
+        told.append(f"Our last letter ({customer.last_letter.isoformat()}){asked or ' left the cause open'}.")
+    told.append(
+        "The answers here come from tests of the published programs: the releases in use, and releases after them. This page needs "
+        "no knowledge of the proxy's code."
+    )
+    links = [f"[{quoted(title)}]({address})" for title, address in customer.links.items()]
+    return " ".join([*told, *([f"See also: {', '.join(links)}."] if links else [])])
 
 
 def _named(material: Material, tag: str) -> str:

@@ -14,7 +14,7 @@ from voicerace.plots.swimlane_rows import lanes_of
 from voicerace.recording import Recording
 from voicerace.report.blocks import Block, Claim, Code, Picture, Seen, Table, Text, joined, many
 from voicerace.report.evidence import DEFAULT_ERROR, Real
-from voicerace.report.material import Material
+from voicerace.report.material import Material, bad_outcomes
 from voicerace.report.telling import HEARS, bad_of, gap_words, range_of
 from voicerace.tables.handlers import HANDLERS
 
@@ -31,11 +31,12 @@ __all__ = [
     "heading",
     "result_words",
     "seen_twice",
+    "twice_counts",
 ]
 
 UNCURED: Final = tuple(name for name, row in HANDLERS.items() if row.submissions > 1)
 CURED: Final = tuple(name for name, row in HANDLERS.items() if row.submissions == 1)
-#: A handler as voice-commerce describes its own, and the two ways to write it instead.
+#: A handler that answers twice, and the two ways to write it instead.
 _BEFORE: Final = """\
 // Before: two results for one call. The component does not count this as an answer.
 const onFunctionCallRequest = async (call: FunctionCallRequest) => {
@@ -94,13 +95,19 @@ def component_counts(material: Material) -> list[Row]:
     return found
 
 
+def twice_counts(material: Material) -> tuple[int, int]:
+    """Recorded cases of the running component with an uncured handler: two results, one its own error; and all of them."""
+    rows = [row for row in component_counts(material) if not row.cured]
+    return sum(row.results == 2 and row.errors == 1 for row in rows), len(rows)
+
+
 def seen_twice(material: Material) -> tuple[Seen, ...]:
     """What each target showed of handlers that are not answered for."""
     rows = [row for row in component_counts(material) if not row.cured]
     found = []
     if rows:
         tags = joined(list(dict.fromkeys(row.tag for row in rows)))
-        twice = sum(row.results == 2 and row.errors == 1 for row in rows)
+        twice, _ = twice_counts(material)
         what = f"cases with such a handler (components {tags}): two results for one call, one of them the component's own error"
         found.append(Seen("real component", twice, len(rows), what, source="conformance/component-*.json"))
     styles = material.part("styles")
@@ -112,9 +119,8 @@ def seen_twice(material: Material) -> tuple[Seen, ...]:
     real = _real_styles(material)
     if len(real):
         mine = real[real["handler"].isin(UNCURED)]
-        wrong = int((mine["outcome"] != "answered").sum())
-        what = f"sessions with such a handler are not plainly answered (running proxies {joined(_tags(mine))}, the same times)"
-        found.append(Seen("real proxy", wrong, len(mine), what, source="conformance/TAG.csv"))
+        what = f"sessions with such a handler go wrong (running proxies {joined(_tags(mine))}, the same times)"
+        found.append(Seen("real proxy", *bad_outcomes(mine["outcome"]), what, source="conformance/TAG.csv"))
     return tuple(found)
 
 
@@ -133,9 +139,14 @@ def _seen_cured(material: Material) -> tuple[Seen, ...]:
     real = _real_styles(material)
     if len(real):
         mine = real[real["handler"].isin(CURED)]
-        wrong = int((mine["outcome"] != "answered").sum())
-        found.append(Seen("real proxy", wrong, len(mine), "sessions are not plainly answered at the same times",
-                          source="conformance/TAG.csv"))  # fmt: skip
+        found.append(
+            Seen(
+                "real proxy",
+                *bad_outcomes(mine["outcome"]),
+                "sessions go wrong at the same times",
+                source="conformance/TAG.csv",
+            )
+        )
     return tuple(found)
 
 
@@ -216,7 +227,7 @@ def blocks(material: Material) -> list[Block]:
         Text(
             "**How to tell it in your own logs.** The second result's content is always "
             f'`{{"error":"{DEFAULT_ERROR}"}}`. Look for it in what your browser sends to the proxy (`FunctionCallResponse`), or '
-            "run `voicerace inspect FILE` on a log, which names who sent what. Your set of ids cannot catch it: the component "
+            "run `voicerace inspect FILE` on a log, which names who sent what. A set of ids in your own code cannot catch it: the component "
             "sends it below your code."
         )
     )
@@ -254,7 +265,7 @@ def _cured_sentence(material: Material) -> str:
 
 
 def glances(material: Material, release: str) -> list[Glance]:
-    """Lines for a picture: the two styles that voice-commerce may have, and the cure."""
+    """Lines for a picture: two styles that answer twice, and the cure."""
     styles = material.part("styles")
     if styles is None:
         return []

@@ -12,6 +12,7 @@ from voicerace.report.letter.cures import Cure, best_cure, cures_of, worsened
 from voicerace.report.letter.submitted_twice import CURE, result_words
 from voicerace.report.letter.ways import story_words
 from voicerace.report.material import Material
+from voicerace.report.measured import gap_range_ms
 from voicerace.report.telling import bad_of, bad_sides, gap_words, means, name_of, phrase, sides
 from voicerace.tables.profiles import WORKAROUND_TIMES
 from voicerace.tables.releases import component_for, proxy_release
@@ -31,7 +32,7 @@ def blocks(material: Material) -> list[Block]:
         *(Text(words) for words in result_words(material)),
     ]
     for number, release in enumerate(material.in_use, start=2):
-        found += _release(material, release, number)
+        found += _release(material.at_gap, release, number)
     found.append(_upgrade(material))
     found.append(_sanitised(material))
     return found
@@ -51,7 +52,7 @@ def _release(material: Material, release: str, number: int) -> list[Block]:
             f"**The model of {release} does not fail, and the running proxy does**: {real} of {recorded} recorded sessions at these times went "
             "wrong. Do not rely on the model here; nothing else is advised."
             if real
-            else f"**With the cured handler nothing went wrong** on {release}, in {bad} of {of} computed delays: nothing more to change."
+            else f"**With the cured handler nothing went wrong** on {release} ({bad} of {of} computed delays): nothing more to change."
         )
         seen = (
             Seen("model", bad, of, "computed delays go wrong"),
@@ -142,7 +143,12 @@ def _best(material: Material, release: str, best: Cure, tried: list[Cure], effec
             f"At a gap of {best.beyond_ms:,g} ms it went wrong in {best.beyond.bad} of {best.beyond.of} sessions "
             f"(without it {best.beyond.without})."
         )
-    if best.holds_ms is not None:
+    if best.holds_ms is not None and (gaps := gap_range_ms(material.capture)) is not None:
+        told.append(
+            f"**Choose the time by your own gap**: the longest of the {gaps[0]} in your capture is {gaps[3]:g} ms. Wait longer than the "
+            "longest you expect; `voicerace inspect proxy.log` computes it of further logs."
+        )
+    elif best.holds_ms is not None:
         told.append(
             "**Choose the time by your own gap**: in the proxy's log (`LOG_LEVEL=debug`) it lies between two `upstream → client` lines of one "
             "response, that of the call (`response.function_call_arguments.done`; of several calls the last) and that of its "
@@ -171,6 +177,9 @@ def _best(material: Material, release: str, best: Cure, tried: list[Cure], effec
         Seen("model", each.bad, each.of, f"computed sessions with {best.name} go wrong: {name}", source="the run, part cures")
         for name, each in (*left.items(), *harmed.items())
     ]
+    if best.beyond is not None:
+        seen.append(Seen("model", best.beyond.bad, best.beyond.of, f"computed sessions with {best.name} go wrong at the long gap",
+                         source="the run, part cures"))  # fmt: skip
     if told:
         found.append(
             Claim(f"cure-limits-{release}", "\n".join(f"- {each}" for each in told), tuple(seen), (release,), quiet=True)
@@ -301,11 +310,13 @@ def _sanitised(material: Material) -> Claim:
     if others is not None and len(others):
         what = "drawn sessions of the other stories with a refusal have no reply"
         seen.append(Seen("model", _silent(others), len(others), what, True, source="the run, part drawn"))
+    alias = material.customer.log_alias
+    lead = f"**Your log sanitization** (the error written as `{alias}`)" if alias else "**Hiding this error in a log**"
     if not len(own):
-        sentence = "**Your log sanitization**: no refusal was seen in sessions of one message, one call and one result."
+        sentence = f"{lead}: no refusal was seen in sessions of one message, one call and one result."
     else:
         sentence = (
-            "**Your log sanitization** (the error written as `active_response_state_conflict`) hides more than noise. In sessions of one "
+            f"{lead} hides more than noise. In sessions of one "
             f"message, one call and one result on {joined(material.in_use)} (every gap and tool of finding 2), the user heard no reply in "
             f"{silent} of {len(own)} computed sessions with a refusal."
         )

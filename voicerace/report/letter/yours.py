@@ -32,7 +32,7 @@ def blocks(material: Material) -> list[Block]:
         Table(sentences.capture_rows(capture), "The sessions of the capture, as seen at the proxy."),
         Table(measured.time_rows(capture), "The measured times in ms: values that were seen, nothing in between."),
         Table(measured.evidence_rows(capture), "Which release wrote it, and what says so; a contradiction is a result."),
-        Table(measured.answer_rows(capture), "The last letter's questions, session by session, with the lines of the file they rest on."),
+        Table(measured.answer_rows(capture), "The suspected causes, session by session, with the lines of the file they rest on."),
     ]  # fmt: skip
     return found + _map(material)
 

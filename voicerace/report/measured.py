@@ -1,0 +1,61 @@
+"""The tables of the answer at the gap and the network that a capture shows, in place of those that a run assumes.
+
+Times are as the proxy saw them, so the host's round trip is inside the tool's time and is 0 here; see `captures.times`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from voicerace.captures import Capture
+from voicerace.captures.show import quantiles, times_of
+from voicerace.report.parts import cures, delay_spec, specs_of
+from voicerace.report.yours import times_at_proxy
+from voicerace.sweep import trials_of
+from voicerace.sweep_spec import SweepSpec
+
+if TYPE_CHECKING:
+    from voicerace.report.material import Material
+
+__all__ = ["at_capture", "gap_range_ms"]
+
+#: Delays that are computed at the least; the gap lies in their first half.
+_LEAST_MS: Final = 500
+_STEPS: Final = 50
+
+
+def gap_range_ms(capture: Capture | None) -> tuple[int, float, float, float] | None:
+    """Count, minimum, median and maximum of a capture's gaps; None where it has none."""
+    if capture is None:
+        return None
+    found = quantiles(times_of(capture, "gap_ms"))
+    if not found["count"]:
+        return None
+    least, median, most = (max(0.0, float(found[name] or 0)) for name in ("min", "median", "max"))
+    return int(found["count"]), least, median, most
+
+
+def at_capture(material: Material) -> Material:
+    """The material with the delay sweep and the handler styles at the capture's median gap, and the workarounds at its
+    shortest, median and longest gap; the material itself where no capture has a gap."""
+    gaps = gap_range_ms(material.capture)
+    if gaps is None or material.capture is None:
+        return material
+    _, least, median, most = gaps
+    parameters = material.parameters.model_copy(update={"release": (), "releases": material.releases})
+    at_gap = {"gap_ms": f"{median:g}", **times_at_proxy(material.capture)}
+    reach_ms = max(_LEAST_MS, 2 * median)
+    step_ms = max(int(parameters.step_ms), math.ceil(reach_ms / _STEPS))
+    tools = {"tool_ms": f"0:{math.ceil(reach_ms / step_ms) * step_ms}:{step_ms}"}
+    delay = SweepSpec(**{**delay_spec(parameters), "times": {**tools, **at_gap}})
+    (own,) = specs_of(parameters)["styles"]
+    styles = SweepSpec(**{**own, "times": {**own["times"], **at_gap}})
+    parts = {
+        **material.parts,
+        "styles": trials_of(styles),
+        "cures": cures(material.releases, tuple(dict.fromkeys((least, median, most))), at_gap),
+    }
+    played = {**material.record.get("parts", {}), "delay": [delay.to_json()], "styles": [styles.to_json()]}
+    return replace(material, delay=trials_of(delay), parts=parts, record={**material.record, "parts": played})
