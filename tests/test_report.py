@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 import warnings
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from nbconvert.exporters import get_exporter
 from voicerace.captures import read_capture
 from voicerace.cli import main
 from voicerace.errors import InputError
+from voicerace.notebook import table_html
+from voicerace.notebook_parameters import DelaySweepParameters
 from voicerace.report import sentences
 from voicerace.report.build import Report, build
 from voicerace.report.check import faults
@@ -102,6 +105,55 @@ def test_the_same_run_gives_the_same_bytes_by_nbconvert_too(small_report: Report
         )  # fmt: skip
     html, _ = get_exporter("voicerace")().from_filename(str(ran))
     assert hashlib.sha256(html.encode()).hexdigest() == hashlib.sha256(small_report.page.read_bytes()).hexdigest()
+
+
+def test_no_cell_caption_or_summary_shows_its_markdown(small_report: Report) -> None:
+    soup = BeautifulSoup(small_report.page.read_text("utf-8"), "html.parser")
+    for code in soup.find_all(["code", "pre", "style"]):
+        code.decompose()
+    for tag in soup.find_all(["td", "th", "caption", "figcaption", "summary", "p", "li", "h2", "h3", "h4"]):
+        assert "`" not in tag.get_text(), tag.get_text()[:200]
+        assert "**" not in tag.get_text(), tag.get_text()[:200]
+
+
+def test_a_cell_has_code_and_emphasis_and_nothing_else_of_markdown() -> None:
+    html = table_html(
+        ["`a`"], [["**b** <i>", "[x](https://example.org) ![y](z.png) 0.9.4*, 0.11.1* a_b_c &amp; `<c>`"]], "of `d`"
+    )
+    assert "<code>a</code>" in html
+    assert "<strong>b</strong> &lt;i&gt;" in html
+    assert "[x](https://example.org) ![y](z.png) 0.9.4*, 0.11.1* a_b_c &amp;amp; <code>&lt;c&gt;</code>" in html
+    assert "<caption>of <code>d</code></caption>" in html
+
+
+def test_the_command_of_the_delay_sweep_makes_the_table_of_its_notebook(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {
+        "releases": '["0.9.1", "0.11.1"]', "handler": "async_ref", "gap_ms": 8, "host_rtt_ms": "20", "upstream_rtt_ms": 70, "stop_ms": 300,
+        "step_ms": 150, "map_step_ms": 300,
+    }  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ran = papermill.execute_notebook(
+            str(ROOT / "notebooks" / "2-delay-sweep.ipynb"), str(tmp_path / "ran.ipynb"), kernel_name="python3",
+            parameters={**given, "out": str(tmp_path / "notebook")}, progress_bar=False,
+        )  # fmt: skip
+    (shown,) = [
+        text
+        for cell in ran.cells
+        for output in cell.get("outputs", [])
+        if "voicerace sweep" in (text := output.get("data", {}).get("text/markdown", ""))
+    ]
+    sweep, notebook = re.findall(r"```\n(.*?)\n```", shown)
+    assert main([*shlex.split(sweep)[1:], "--out", str(tmp_path / "command")]) == 0
+    capsys.readouterr()
+    one, two = (Run.open(tmp_path / name).trials for name in ("notebook", "command"))
+    assert len(one) == 6
+    pd.testing.assert_frame_equal(one, two)
+    words = shlex.split(notebook)
+    told = {words[place + 1]: words[place + 2] for place, word in enumerate(words) if word == "-p"}
+    assert DelaySweepParameters.from_namespace(told) == DelaySweepParameters.from_namespace(given)
 
 
 def test_no_path_of_the_machine_is_in_the_page(small_report: Report) -> None:

@@ -174,6 +174,16 @@ class DelaySweepParameters(_Shared):
         return tuple(proxy_release(each, "releases").tag for each in names)
 
     @property
+    def story(self) -> dict[str, str]:
+        """What a `SweepSpec` takes besides releases and times."""
+        return {"scenarios": self.scenario, "handlers": self.handler, "modalities": self.modality}
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The notebook's sweep, for `SweepSpec`."""
+        return {"releases": self.releases, **self.story, "times": self.times}
+
+    @property
     def times(self) -> dict[str, str]:
         """The sweep's times: the delay as a grid, the others as they are."""
         fixed = {name: getattr(self, name) for name in type(self).model_fields if name in TIMES}

@@ -155,10 +155,14 @@ def bad_outcomes(outcomes: pd.Series[str]) -> tuple[int, int]:
 
 
 def _told(capture: Capture | None, preferred: tuple[str, ...]) -> tuple[str, ...]:
-    """The releases that wrote a capture, as far as it tells; of the tags of one program one of `preferred`, if any is."""
-    tags = [of.release for of in (capture.sessions if capture is not None else ()) if of.release in PROXIES]
-    same = [next((tag for tag in preferred if PROXIES[tag].source == PROXIES[each].source), each) for each in tags]
-    return tuple(dict.fromkeys(same))
+    """The releases that wrote a capture, one per session; of several that may have, one of `preferred`, if any is."""
+    found: dict[str, None] = {}
+    for of in capture.sessions if capture is not None else ():
+        tags = of.told.candidates if of.told is not None else (of.release,)
+        programs = {PROXIES[tag].source for tag in tags if tag in PROXIES}
+        if programs:
+            found[next(tag for tag in (*preferred, *tags) if tag in PROXIES and PROXIES[tag].source in programs)] = None
+    return tuple(found)
 
 
 def _delay(run: Run) -> pd.DataFrame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from html import escape
 from itertools import groupby
 from operator import itemgetter
@@ -14,6 +16,7 @@ from voicerace.notebook_parameters import DelaySweepParameters
 from voicerace.outcomes import OUTCOMES, TABLE
 from voicerace.plots import release_table
 from voicerace.plots.style import glyph
+from voicerace.report.blocks import many
 from voicerace.statistics import outcomes_at
 from voicerace.sweep import Run
 from voicerace.tables.handlers import HANDLERS
@@ -134,9 +137,11 @@ def handler_rows(trials: pd.DataFrame, real: pd.DataFrame) -> pd.DataFrame:
 def capture_facts(capture: Capture) -> str:
     """A capture in a paragraph: what was read, what it shows of the race, what not, what it cannot say."""
     refusals = sum(each.refusals.value or 0 for each in capture.sessions)
+    read, sessions = many(capture.records, "record"), many(len(capture.sessions), "session")
     lines = [
-        f"The capture `{escape(_plain(capture.name))}` ({capture.format}) holds {capture.records} records of "
-        f"{len(capture.sessions)} sessions with {refusals} refusals; {capture.unread_records} records could not be read.",
+        f"The capture `{escape(_plain(capture.name))}` ({capture.format}) holds {read} of {sessions} "
+        f"with {many(refusals, 'refusal')}; "
+        f"{many(capture.unread_records, 'record')} could not be read.",
         "",
         _sides(capture),
     ]
@@ -162,7 +167,7 @@ def _sides(capture: Capture) -> str:
         side = "before" if before else "at or after"
         what = "a refusal" if refused else "no refusal"
         came = f"the result came {side} `response.done` ({', '.join(pairs)})"
-        words.append(f"{len(pairs)} sessions with {what} in which {came}")
+        words.append(f"{many(len(pairs), 'session')} with {what} in which {came}")
     if not words:
         return "No session of it has one result and one gap to compare."
     return "As the proxy saw it: " + "; ".join(words) + "."
@@ -252,20 +257,24 @@ def meanings(*frames: pd.DataFrame) -> pd.DataFrame:
 
 
 def command(parameters: DelaySweepParameters) -> str:
-    """The one command that makes this report again; settings that only the notebook takes are said as such."""
-    words = [
-        "voicerace report",
-        f"--releases {','.join(parameters.releases)}",
-        f"--step-ms {parameters.step_ms:g}",
-        f"--map-step-ms {parameters.map_step_ms:g}",
-    ]
-    if parameters.capture:
-        words.append("--capture FILE")
+    """The commands that make the notebook's table and the notebook itself again, as Markdown."""
+    spec = {**parameters.spec, "releases": ",".join(parameters.releases)}
+    given = {**{name: spec[name] for name in spec if name != "times"}, **spec["times"]}
+    table = ["voicerace sweep", *(f"--{name.replace('_', '-')} {shlex.quote(value)}" for name, value in given.items())]
     usual = DelaySweepParameters()
-    shown = ("releases", "step_ms", "map_step_ms", "capture", "out")
-    other = {name: value for name, value in parameters if name not in shown and value != getattr(usual, name)}
-    more = "".join(f"\n# and in the notebook: {name} = {value!r}" for name, value in other.items())
-    return f"```\n{' '.join(words)}{more}\n```"
+    changed = {
+        name: json.dumps(list(value)) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else value
+        for name, value in parameters
+        if value != getattr(usual, name) and name not in ("capture", "out")
+    }
+    if parameters.capture:
+        changed["capture"] = "FILE"
+    page = [
+        "papermill notebooks/2-delay-sweep.ipynb OUT.ipynb",
+        *(f"-p {name} {shlex.quote(value)}" for name, value in changed.items()),
+    ]
+    fenced = [f"```\n{' '.join(each)}\n```" for each in (table, page)]
+    return f"The table of this notebook:\n\n{fenced[0]}\n\nThe notebook with its pictures:\n\n{fenced[1]}"
 
 
 def limits() -> str:

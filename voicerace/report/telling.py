@@ -20,11 +20,13 @@ from voicerace.tables.releases import proxy_release
 
 __all__ = [
     "HEARS",
+    "WEDGED",
     "Side",
     "asks",
     "backend_of",
     "bad_of",
     "bad_sides",
+    "faults_of",
     "gap_words",
     "how",
     "means",
@@ -36,6 +38,9 @@ __all__ += ["same_program", "sides", "wrong_of"]
 
 #: Outcome -> what the user gets, in a few words for the side of a picture.
 HEARS: Final = {name: row.short for name, row in TABLE.items()}
+#: A session whose turn is answered, and whose next user input is not: no outcome of a turn, and bad all the same.
+WEDGED: Final = "wedged"
+_WEDGED_MEANS: Final = "the reply, and none to the user's next words"
 _EVENTS: Final = {
     "T": "the end of the text",
     "R": "`response.done`",
@@ -90,8 +95,13 @@ def sides(trials: pd.DataFrame, release: str) -> list[Side]:
 
 def bad_sides(trials: pd.DataFrame, release: str) -> list[Side]:
     """Those of them that nobody should ship."""
-    bad = set(trials.loc[(trials["release"] == release) & trials["bad"].astype(bool), "outcome"])
-    return [side for side in sides(trials, release) if side.outcome in bad]
+    bad = wrong_of(trials[trials["release"] == release])
+    found = []
+    for side in sides(trials, release):
+        within = bad["tool_ms"].between(side.low, side.high)
+        if (within & (bad["outcome"] == side.outcome)).any():
+            found.append(side)
+    return found
 
 
 def phrase(found: Sequence[Side]) -> str:
@@ -110,6 +120,11 @@ def wrong_of(trials: pd.DataFrame) -> pd.DataFrame:
     return trials[(trials["outcome"] != "unknown") & trials["bad"].astype(bool)]
 
 
+def faults_of(trials: pd.DataFrame) -> pd.Series[str]:
+    """What went wrong in each session: its outcome; ``wedged`` where the turn was answered and the next words were not."""
+    return trials["outcome"].mask(trials["bad"].astype(bool) & trials["outcome"].isin(["answered", "no_result"]), WEDGED)
+
+
 def asks(release: str) -> str:
     """When a release asks the API for the response behind a result."""
     row = proxy_release(release)
@@ -124,7 +139,7 @@ def asks(release: str) -> str:
 
 def means(outcome: str) -> str:
     """An outcome in one line."""
-    return " ".join(HEARS[outcome].split())
+    return _WEDGED_MEANS if outcome == WEDGED else " ".join(HEARS[outcome].split())
 
 
 def backend_of(release: str) -> str:
@@ -151,7 +166,7 @@ def range_of(values: pd.Series[float], unit: str = "ms") -> str:
 
 def how(trials: pd.DataFrame) -> str:
     """The outcomes of sessions with their counts, and what each means, the most frequent first."""
-    counts = trials["outcome"].value_counts()
+    counts = faults_of(trials).value_counts()
     return joined([f"{count} {name} ({means(str(name))})" for name, count in counts.items()])
 
 

@@ -125,9 +125,10 @@ def _first(material: Material) -> Claim:
 
 
 def _second(material: Material) -> Claim:
-    told, seen = [], []
+    told, seen, failing = [], [], []
     for release in material.releases:
         wrong = bad_sides(material.delay, release)
+        failing += [release] if wrong else []
         bad, of = bad_of(material.delay[material.delay["release"] == release])
         seen.append(Seen("model", bad, of, f"computed delays go wrong ({release})", source="the run"))
         told.append(
@@ -135,7 +136,6 @@ def _second(material: Material) -> Claim:
             if wrong
             else f"{release} fails at none of {of} computed delays"
         )
-    failing = [release for release in material.releases if bad_sides(material.delay, release)]
     which = "no release is right for every delay" if len(failing) == len(material.releases) else (
         f"{joined(failing)} {'is' if len(failing) == 1 else 'are'} not right for every delay" if failing
         else "no failure was seen at any delay"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -64,8 +65,8 @@ def longest_wait_ms() -> float:
     return max(float(value) for value in WORKAROUND_TIMES.values())
 
 
-def cures_of(material: Material, release: str) -> list[Cure]:
-    """Every workaround that can be written for a release; empty where the run did not try any."""
+def cures_of(material: Material, release: str, names: Iterable[str] = WORKAROUNDS) -> list[Cure]:
+    """Those of some workarounds that can be written for a release; empty where the run did not try any."""
     frame = material.part("cures")
     if frame is None:
         return []
@@ -73,7 +74,7 @@ def cures_of(material: Material, release: str) -> list[Cure]:
         frame = frame.assign(scenario=_STORY)
     own = frame[(frame["release"] == release) & frame["possible"]]
     bare = own[own["workaround"] == "none"]
-    return [_cure(name, rows, bare) for name in WORKAROUNDS if len(rows := own[own["workaround"] == name])]
+    return [_cure(name, rows, bare) for name in names if len(rows := own[own["workaround"] == name])]
 
 
 def best_cure(material: Material, release: str) -> Cure | None:
@@ -86,8 +87,8 @@ def worsened(material: Material, name: str) -> dict[str, Tally]:
     """Releases of the run on which more sessions go wrong with a workaround than without it."""
     found = {}
     for release in material.releases:
-        for cure in cures_of(material, release):
-            if cure.name == name and cure.bad > cure.without:
+        for cure in cures_of(material, release, (name,)):
+            if cure.bad > cure.without:
                 found[release] = Tally(cure.bad, cure.without, cure.of)
     return found
 

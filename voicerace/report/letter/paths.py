@@ -8,12 +8,12 @@ from typing import Any, Final
 
 import pandas as pd
 
-from voicerace.plots.style import STYLES
+from voicerace.plots.style import STYLES, glyph
 from voicerace.report.blocks import Block, Claim, Fold, Seen, Table, Text, joined, many
 from voicerace.report.letter import ways
 from voicerace.report.letter.submitted_twice import UNCURED
 from voicerace.report.material import Material
-from voicerace.report.telling import bad_of
+from voicerace.report.telling import bad_of, faults_of, wrong_of
 from voicerace.statistics import wilson
 from voicerace.tables.releases import REFERENCE
 
@@ -124,8 +124,10 @@ def _share(own: pd.DataFrame) -> str:
     if not of:
         return "not to be judged"
     low, high = wilson(bad, of)
-    wrong = own[own["bad"].astype(bool)]["outcome"].value_counts()
-    how = ", ".join(f"{count} {STYLES[str(name)].glyph} {name}" for name, count in wrong.items())
+    wrong = faults_of(wrong_of(own)).value_counts()
+    how = ", ".join(
+        f"{count} {glyph(str(name))} {name}" if name in STYLES else f"{count} {name}" for name, count in wrong.items()
+    )
     left = f"; {unknown} not to be judged" if unknown else ""
     return f"{bad} of {of} ({low:.0%} to {high:.0%})" + (f": {how}" if how else "") + left
 

@@ -95,12 +95,15 @@ def _cures(material: Material, release: str) -> list[Block]:
     found: list[Block] = []
     if best is None:
         words = f"**No workaround made {release} better** in the sessions computed here ({tried[0].without} of {tried[0].of} go wrong without)."
-        found.append(Claim(f"cure-{release}", words, (), (release,), quiet=True))
+        seen = Seen(
+            "model", tried[0].without, tried[0].of, "computed sessions go wrong without one", source="the run, part cures"
+        )
+        found.append(Claim(f"cure-{release}", words, (seen,), (release,), quiet=True))
     else:
         found += _best(material, release, best, tried, effects.get(best.name))
     caption = (
         f"Workarounds on {release}, one call with one result: gaps of {_span(tried[0].gaps_ms)}, tools of {_span(tried[0].tools_ms)}, the "
-        "network as above; computed. An answer can be heard in a session that goes wrong: beside a refusal, or late."
+        "network as above; computed. An answer can be heard in a session that goes wrong: beside a refusal, late, or as the last that the session gives."
         + (_EXPLORED if effects else "")
     )
     found.append(Table(pd.DataFrame(rows), caption))
@@ -276,13 +279,8 @@ def _upgrade(material: Material) -> Claim:
         f"**{joined(clean)} had no failure on the map: prefer it.**" if clean
         else "**Another release alone is no cure**: it changes which tools fail, and how loudly."
     )  # fmt: skip
-    kinds = joined(
-        [
-            f"{tag} {joined(sorted({side.outcome for side in bad_sides(material.delay, tag)}))}"
-            for tag, _, _ in told
-            if bad_sides(material.delay, tag)
-        ]
-    )
+    failing = {tag: wrong for tag, _, _ in told if (wrong := bad_sides(material.delay, tag))}
+    kinds = joined([f"{tag} {joined(sorted({side.outcome for side in wrong}))}" for tag, wrong in failing.items()])
     sentence = f"{lead} On the map of gaps and tools (finding 2) the cells that fail are: {words}." + (
         f" How they fail: {kinds}." if kinds else ""
     )

@@ -47,6 +47,13 @@ def _left_out(material: Material) -> str:
     )
 
 
+def _shown(material: Material) -> str | None:
+    """The release whose map is shown: one in use that may have written the capture; None where none of them may."""
+    sessions = material.capture.sessions if material.capture is not None else ()
+    fits = {tag for of in sessions for tag in (of.told.candidates if of.told is not None else (of.release,))}
+    return next((tag for tag in material.in_use if tag in fits), None)
+
+
 def _map(material: Material) -> list[Block]:
     capture = material.capture
     assert capture is not None  # noqa: S101  # as above
@@ -55,7 +62,7 @@ def _map(material: Material) -> list[Block]:
         return [
             Text("No session of the capture has one call, its result and its `response.done`: none can be placed on the map.")
         ]
-    maps = measured.map_trials(capture)
+    maps = measured.map_trials(capture, release=_shown(material))
     same, known = measured.back_test(capture)
     gaps = times_of(capture, "gap_ms")
     shares = measured.expected(capture, releases=material.releases)

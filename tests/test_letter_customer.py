@@ -1,0 +1,221 @@
+"""What belongs to one customer stands in that customer's letter only; a capture's own release and gap come first."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+
+from voicerace.captures.show import times_of
+from voicerace.cli import main
+from voicerace.errors import InputError
+from voicerace.report.blocks import Claim, Text, claims_of, words_of
+from voicerace.report.build import build
+from voicerace.report.check import claim_faults, counts_in
+from voicerace.report.customer import Customer, customer_of
+from voicerace.report.evidence import Evidence
+from voicerace.report.letter import again, answer, asked, head, section, today
+from voicerace.report.letter.cures import best_cure
+from voicerace.report.material import Material
+from voicerace.report.parameters import LetterParameters
+from voicerace.tables.suspicions import SUSPICIONS
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "data" / "sample-run"
+LOGS = ROOT / "data" / "logs"
+#: Texts of voice-commerce's letter alone.
+THEIRS = (
+    "voice-commerce", "2026-02-16", "last letter", "Our last", "We wrote", "we asked", "You reported", "your log sanitization",
+    "active_response_state_conflict", "Your set of ids",
+)  # fmt: skip
+
+
+def material(**parameters: object) -> Material:
+    return Material.of(LetterParameters(run=str(SAMPLE), **parameters))  # type: ignore[arg-type]
+
+
+def test_the_page_of_another_customer_has_nothing_of_voice_commerce(tmp_path: Path) -> None:
+    words = [
+        "report",
+        "--run",
+        str(SAMPLE),
+        "--to",
+        "Another & Sons",
+        "--release",
+        "0.11.1",
+        "--out",
+        str(tmp_path / "page.html"),
+    ]
+    assert main(words) == 0
+    soup = BeautifulSoup((tmp_path / "page.html").read_text("utf-8"), "html.parser")
+    text = re.sub(r"\s+", " ", f"{soup.get_text(' ')} {' '.join(str(image['alt']) for image in soup.find_all('img'))}")
+    record = (tmp_path / "page.json").read_text("utf-8")
+    for theirs in THEIRS:
+        assert theirs.lower() not in text.lower(), theirs
+        assert theirs.lower() not in record.lower(), theirs
+    header = soup.header.get_text(" ")
+    assert "Another & Sons" in header
+    assert "Releases in use (react / backend) 0.11.1 / 0.2.13" in re.sub(r"\s+", " ", header)
+    assert json.loads(record)["facts"]["To"] == "Another & Sons"
+    assert "--release 0.11.1 --to 'Another & Sons'" in text
+
+
+def test_a_customer_whose_releases_are_not_known_is_told_of_every_release_tested() -> None:
+    other = material(to="Another")
+    words = words_of(section("head", other))
+    assert "Releases in use (react / backend) not known" in words
+    assert "Tested 0.9.1 / 0.2.1" in words
+    assert [
+        block.markdown for block in section("today", other) if isinstance(block, Text) and "If you run" in block.markdown
+    ] == [
+        f"### {number}. If you run {name}"
+        for number, name in enumerate(("0.9.1 / 0.2.1", "0.9.4 / 0.2.4", "0.10.2 / 0.2.6", "0.11.1 / 0.2.13"), start=2)
+    ]
+    assert "--release" not in again.command(other)
+
+
+def test_the_default_is_voice_commerce_with_what_it_reported_and_was_asked() -> None:
+    own = material()
+    assert own.in_use == ("0.9.1",)
+    words = words_of([*section("head", own), *section("asked", own)])
+    for theirs in (
+        "To voice-commerce",
+        "You reported that",
+        "on 0.9.1 / 0.2.1",
+        "(2026-02-16) asked you for 4 things",
+        "We wrote:",
+    ):
+        assert theirs in words
+    assert set(own.customer.suspicions) == set(SUSPICIONS)
+
+
+def test_a_customer_file_makes_its_own_letter(tmp_path: Path) -> None:
+    file = tmp_path / "customer.toml"
+    file.write_text(
+        'name = "Acme"\nreported = ["0.9.4", "v0.11.1"]\nlast_letter = 2026-05-01\n[requests]\nrepro = "A small *repro*"\n'
+        '[suspicions]\ndouble-result = "Is it sent twice?"\n[links]\n"Our [page]" = "https://example.org/a"\n'
+    )
+    own = material(customer=str(file))
+    assert own.in_use == ("0.9.4", "0.11.1")
+    words = words_of([*head.blocks(own), *asked.blocks(own), *today.blocks(own)])
+    for theirs in ("To Acme", "on 0.9.4 / 0.2.4 and 0.11.1 / 0.2.13", "(2026-05-01) asked you for 1 thing", "A small *repro*"):
+        assert theirs in words
+    assert words.count("We wrote:") == 1
+    assert "[Our \\[page\\]](https://example.org/a)" in words
+    assert "Hiding this error in a log" in words
+    assert "--customer FILE" in again.command(own)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('nam = "x"', "nam"),
+        ('name = ""', "name"),
+        ('name = "x"\nreported = ["9.9.9"]', "9.9.9"),
+        ('name = "x"\n[suspicions]\nthird = "y"', "suspicions.third"),
+        ('name = "x"\n[requests]\nthird = "y"', "requests.third"),
+        ('name = "x"\n[links]\na = "javascript:alert(1)"', "links.a"),
+        ("name = ", "Invalid value"),
+    ],
+)
+def test_a_bad_customer_file_ends_in_one_line(text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "customer.toml"
+    file.write_text(text)
+    assert main(["report", "--run", str(SAMPLE), "--customer", str(file), "--out", str(tmp_path / "x.html")]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert "customer.toml" in err
+    assert err.count("\n") == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["customer.toml"]
+
+
+def test_name_and_file_of_a_customer_are_alternatives(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="one of the two"):
+        customer_of("x", str(tmp_path / "x.toml"))
+    with pytest.raises(InputError, match="nothing"):
+        customer_of(file=str(tmp_path / "nothing.toml"))
+    assert customer_of("x") == Customer(name="x")
+
+
+# -- the capture ----------------------------------------------------------------------------------------------------
+
+
+def test_a_release_that_is_given_is_the_one_that_the_capture_is_read_as() -> None:
+    log = str(LOGS / "0.9.1.log.gz")
+    given, told = material(capture=log, release="0.9.2"), material(capture=log)
+    assert given.capture is not None
+    assert told.capture is not None
+    assert {of.release_given for of in given.capture.sessions} == {True}
+    assert {of.release for of in given.capture.sessions} == {"0.9.2"}
+    assert {of.release_given for of in told.capture.sessions} == {False}
+    words = words_of(section("yours", given))
+    assert "give --release" not in words
+    assert "Map of outcomes of proxy 0.9.2 " in words
+    assert "give --release" in words_of(section("yours", told))
+    assert "Map of outcomes of proxy 0.9.1 " in words_of(section("yours", told))
+
+
+@pytest.mark.parametrize("tag", ["0.10.3", "0.11.1"])
+def test_a_capture_tells_the_release_in_use_where_none_is_given(tag: str) -> None:
+    assert material(capture=str(LOGS / f"{tag}.log.gz")).in_use == (tag,)
+
+
+@pytest.mark.parametrize("tag", ["0.9.1", "0.11.1"])
+def test_the_answer_starts_with_the_gap_of_the_capture_and_is_computed_at_it(tag: str) -> None:
+    own = material(capture=str(LOGS / f"{tag}.log.gz"), release=tag)
+    assert own.capture is not None
+    gaps = sorted(times_of(own.capture, "gap_ms"))
+    median = f"{gaps[(len(gaps) - 1) // 2]:g} ms"
+    found = answer.blocks(own)
+    claims = [block for block in found if isinstance(block, Claim)]
+    assert isinstance(found[0], Claim)
+    assert claims[0].name == "answer-capture"
+    assert f"the gap had a median of {median} ({len(gaps)} gaps, {gaps[0]:g} to {gaps[-1]:g} ms)" in claims[0].sentence
+    races = [race for of in own.capture.sessions for race in of.races]
+    early = sum(race.result_delay_ms < race.gap_ms for race in races)
+    assert (early, len(races)) in counts_in(claims[0].sentence)
+    assert claim_faults(claims_of(found)) == []
+    words = words_of(found)
+    assert f"at {median} for the gap and tools of" in words
+    assert f"at a gap of {median} and round trips of 0 ms" in words
+    assert f"at {gaps[0]:g} to {gaps[-1]:g} ms for the gap" in words or "no workaround" in words
+    for assumed in ("gap of 300 ms", "gap of 8 ms", " 8 ms for the gap", " 8 to 600 ms"):
+        assert assumed not in words
+    advice = words_of(today.blocks(own))
+    assert f"at a gap of {median}" in advice
+    cure = best_cure(own.at_gap, tag)
+    told = f"the longest of the {len(gaps)} in your capture is {gaps[-1]:g} ms" in advice
+    assert told == (cure is not None and cure.holds_ms is not None)
+
+
+def test_the_sessions_of_the_answer_are_those_of_its_counts() -> None:
+    own = replace(material(capture=str(LOGS / "0.9.1.log.gz")), evidence=Evidence())
+    at_gap = own.at_gap
+    for outcome in set(at_gap.delay.loc[at_gap.delay["release"] == "0.9.1", "outcome"]):
+        found = at_gap.delay_recording("0.9.1", outcome)
+        assert found is not None
+        row, recording = found
+        times = recording.provenance["times"]
+        assert (float(times["gap_ms"]), float(times["tool_ms"])) == (row["gap_ms"], row["tool_ms"])
+    assert own.delay["gap_ms"].iloc[0] == 300
+
+
+def test_without_a_gap_in_the_capture_the_answer_says_so(tmp_path: Path) -> None:
+    har = str(ROOT / "tests" / "data" / "devtools-chromium.har")
+    own = material(capture=har)
+    first = answer.blocks(own)[0]
+    assert isinstance(first, Claim)
+    assert ("It has no gap" in first.sentence) == (not times_of(own.capture, "gap_ms"))  # type: ignore[arg-type]
+
+
+def test_a_page_with_a_capture_is_built_with_its_release_and_gap(tmp_path: Path) -> None:
+    capture = str(LOGS / "0.9.1.log.gz")
+    done = build(tmp_path / "page.html", {"run": str(SAMPLE), "capture": capture, "release": "0.9.1"})
+    html = done.page.read_text("utf-8")
+    assert "give --release" not in html
+    claims = {claim["name"] for claim in json.loads(done.claims.read_text("utf-8"))["claims"]}
+    assert {"answer-capture", "capture"} <= claims
