@@ -129,10 +129,8 @@ def test_a_cell_has_code_and_emphasis_and_nothing_else_of_markdown() -> None:
 def test_the_command_of_the_delay_sweep_makes_the_table_of_its_notebook(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = {
-        "releases": '["0.9.1", "0.11.1"]', "handler": "async_ref", "gap_ms": 8, "host_rtt_ms": "20", "upstream_rtt_ms": 70, "stop_ms": 300,
-        "step_ms": 150, "map_step_ms": 300,
-    }  # fmt: skip
+    times = {"gap_ms": 8, "host_rtt_ms": "20", "upstream_rtt_ms": 70, "stop_ms": 300, "step_ms": 150, "map_step_ms": 300}
+    given = {"releases": '["0.9.1", "0.11.1"]', "handler": "async_ref", **times}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ran = papermill.execute_notebook(
