@@ -325,18 +325,18 @@ def test_a_signal_ends_a_sweep_in_one_line(sign: int, jobs: str, tmp_path: Path)
     "words",
     [
         ["explore", "--max-states", "1000000"],
-        ["boundary", "--releases", "all", "--scenarios", "all"],
         ["workarounds"],
         ["run", "--live", "--tool-ms", "60000"],
         ["check", "--live"],
-        ["contract"],
+        ["contract", "--repeats", "100"],
     ],
     ids=lambda words: words[0],
 )
 def test_sigterm_ends_a_verb_with_143_in_one_line(words: list[str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "voicerace", *words]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as child:
-        wait_for(lambda: psutil.Process(child.pid).cpu_times().user > 1.5 or child.poll() is not None)
+        wait_for(lambda: psutil.Process(child.pid).cpu_times().user > 0.6)
+        time.sleep(0.4)  # `run` waits for its tool, and takes no more of the processor
         child.terminate()
         _, err = child.communicate(timeout=30)
     assert child.returncode == 143
