@@ -89,8 +89,7 @@ class Live:
         self.silence_s = silence_s
         self._log = log
         # Proxies connect here, under whatever name they find this machine; no web page does.
-        origins = Origins(holds_key=self.upstream.holds_key, any_host=True)
-        self.upstream_door = Door(*(listen or ("127.0.0.1", 0)), origins=origins)
+        self.upstream_door = Door(*(listen or ("127.0.0.1", 0)), origins=Origins(holds_key=self.upstream.holds_key, any_host=True))
         self.proxy_door = Door()
         self.backend: Backend | None = None
         self._reviving = asyncio.Lock()
