@@ -141,9 +141,12 @@ def test_sweep_writes_a_folder_and_counts(capsys: pytest.CaptureFixture[str], tm
     assert main(arguments) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["trials"] == 8
-    assert {(each["release"], each["outcome"]): each["trials"] for each in found["outcomes"]} == {
-        ("0.9.1", "rejected"): 2, ("0.9.1", "answered"): 2, ("0.9.4", "answered"): 2, ("0.9.4", "stalled"): 2,
-    }  # fmt: skip
+    assert [(each["release"], each["tool_ms"], each["outcome"], each["share"]) for each in found["outcomes"]] == [
+        *[("0.9.1", 0, "rejected", 1), ("0.9.1", 100, "rejected", 1), ("0.9.1", 200, "answered", 1), ("0.9.1", 300, "answered", 1)],
+        *[("0.9.4", 0, "answered", 1), ("0.9.4", 100, "answered", 1), ("0.9.4", 200, "stalled", 1), ("0.9.4", 300, "stalled", 1)],
+    ]
+    assert found["assumed"]["gap_ms"] == "150"
+    assert "tool_ms" not in found["assumed"]
     assert main(arguments) == 2
     assert "holds a run already" in capsys.readouterr().err
 

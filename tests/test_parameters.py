@@ -77,7 +77,7 @@ def test_what_does_a_text_mean(text: object, expected: object) -> None:
         ("normal(4,1)", "'normal(4' is no number"),
         (True, "True is a bool"),
         (None, "None is a NoneType"),
-        ([50], "[50] is a list"),
+        ({50}, "{50} is a set"),
     ],
 )
 def test_what_is_a_mistake_told(text: object, said: str) -> None:
@@ -166,6 +166,7 @@ def test_a_file_that_cannot_be_read_is_bad_input(tmp_path: Path, make: str) -> N
         ({"recovery_ms": 5}, "loopback", "recovery_ms", "is no known time"),
         ({}, "moon", "profile", "'moon' is unknown"),
         ({"gap_ms": "50,80"}, "loopback", "gap_ms", "one value per call"),
+        ({"gap_ms": [50, 80]}, "loopback", "gap_ms", "one value per call"),
         ({"host_rtt_ms": "1,2"}, "loopback", "host_rtt_ms", "one value per call"),
         ({"tool_ms": "0:400:10"}, "loopback", "tool_ms", "is a grid"),
         ({"tool_ms": "soon"}, "loopback", "tool_ms", "no number"),

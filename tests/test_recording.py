@@ -215,7 +215,8 @@ def test_a_broken_line_in_the_middle_is_named(file: Path) -> None:
     ("field", "value", "named"),
     [
         ("link", "proxy>moon", "proxy>moon"),
-        ("link", ["proxy"], "event"),
+        ("link", ["proxy"], "link"),
+        ("link", ["proxy", "upstream"], "link"),
         ("kind", "wink", "wink"),
         ("sent_ns", 1.5, "1.5"),
         ("sent_ns", True, "True"),

@@ -18,6 +18,7 @@ from voicerace.explore.explorer import explore
 from voicerace.explore.finding import Finding
 from voicerace.explore.replay import replayed
 from voicerace.recording import Recording
+from voicerace.shipped import shipped
 from voicerace.tables.components import TAGS
 from voicerace.tables.releases import component_for, proxy_release
 from voicerace.tables.workarounds import PUBLIC_API, WORKAROUNDS, why_not
@@ -191,8 +192,11 @@ def test_a_longer_exploration_is_read_where_it_is_kept(tmp_path: Path, monkeypat
 
 def test_the_verb_prints_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     given = ["workarounds", "--release", "0.9.4", "--workaround", "wait-for-done", "--workaround", "ask-again"]
+    given.append("--again")
     assert main([*given, "--max-states", "300", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    caught = capsys.readouterr()
+    told = json.loads(caught.out)
+    assert caught.err.splitlines() == ["workaround 1 of 2: 0.9.4 wait-for-done", "workaround 2 of 2: 0.9.4 ask-again"]
     not_possible, other = told["effects"]
     assert "no callback" in not_possible["why_not"]
     assert other["why_not"] is None
@@ -201,3 +205,29 @@ def test_the_verb_prints_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert "wait-for-done: no callback of the component 0.9.4" in printed
     assert WORKAROUNDS["ask-again"].typescript in printed
+
+
+def test_the_verb_prints_the_kept_result_and_explores_only_again(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def explored(*_: object, **__: object) -> Effect:
+        raise AssertionError
+
+    monkeypatch.setattr("voicerace.cli.workarounds.effect_of", explored)
+    kept = json.loads(shipped("data/workarounds.json").read_text("utf-8"))
+    assert main(["workarounds", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(kept))
+    given = ["workarounds", "--release", "0.9.1", "--workaround", "ask-again"]
+    assert main([*given, "--out", str(tmp_path / "kept.json")]) == 0
+    assert "kept in data/workarounds.json" in capsys.readouterr().out
+    (written,) = json.loads((tmp_path / "kept.json").read_text("utf-8"))["effects"]
+    assert written in kept["effects"]
+    for more, said in (
+        (["--release", "0.10.5"], "no result for 0.10.5"),
+        (["--bounds", "tool_ms=0:10"], "bounds: given without --again"),
+        (["--max-states", "5"], "max_states: given without --again"),
+    ):
+        assert main([*given, *more]) == 2
+        caught = capsys.readouterr()
+        assert said in caught.err
+        assert not caught.out

@@ -20,9 +20,9 @@ import pandas as pd
 from voicerace.engines.session import Session
 from voicerace.engines.virtual import simulate, ties
 from voicerace.errors import InputError
-from voicerace.parameters import Grid
+from voicerace.parameters import Grid, whole_number
 from voicerace.statistics import wilson
-from voicerace.sweep_spec import Plan, SweepSpec
+from voicerace.sweep_spec import MAX_TRIALS, Plan, SweepSpec
 from voicerace.units import ms
 from voicerace.verdict import judge
 
@@ -68,8 +68,10 @@ def boundaries(spec: SweepSpec, *, level: float = 0.5, most: int = 6400) -> Boun
     Raises:
         InputError: no time is a grid, or a number that does not fit.
     """
-    if not 0 < level < 1:
-        raise InputError("level", str(level), "a share between 0 and 1")
+    if isinstance(level, bool) or not isinstance(level, (int, float)) or not 0 < level < 1:
+        raise InputError("level", f"{level!r:.60}", "a share between 0 and 1")
+    most = whole_number("most", most, 1, MAX_TRIALS)
+    spec = SweepSpec.of(spec)
     axis, grid = _axis(Plan.of(spec))
     low, high = grid.values_ns[0], grid.values_ns[-1]
     plan = Plan.of(spec.model_copy(update={"times": {**spec.times, axis: str(ms(low))}, "trials": most}))

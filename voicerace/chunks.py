@@ -76,7 +76,7 @@ class Work:
         kept: dict[str, list[Recording]] = {}
         with _uncollected():
             for trial_number, (trial, session) in enumerate(self.plan.part(number * size, (number + 1) * size), number * size):
-                recording, tie = played(session, with_ties=self.plan.spec.ties)
+                recording, tie = played(session, with_ties=self.plan.ties)
                 row = row_of(trial, session, recording, tie)
                 rows.append(row)
                 if self.keep_all:

@@ -42,19 +42,22 @@ LINKS: tuple[Link, ...] = (
     Link("proxy", "upstream"),
     Link("upstream", "proxy"),
 )
+_PARTIES = tuple(dict.fromkeys(end for each in LINKS for end in each))
 _LINK_OF_NAME = {str(each): each for each in LINKS}
 
 
-def link(name: str) -> Link:
-    """The link called ``sender>receiver``.
+def link(name: object) -> Link:
+    """The link called ``sender>receiver``, or with these two ends.
 
     Raises:
         InputError: there is no such link.
     """
-    try:
-        return _LINK_OF_NAME[name]
-    except KeyError:
-        raise InputError("link", f"{name!r} is unknown", f"allowed are {', '.join(_LINK_OF_NAME)}") from None
+    found = _LINK_OF_NAME.get(name) if isinstance(name, str) else None
+    if found is None and isinstance(name, tuple):
+        found = next((each for each in LINKS if each == name), None)
+    if found is None:
+        raise InputError("link", f"{name!r:.60} is unknown", f"allowed are {', '.join(_LINK_OF_NAME)}")
+    return found
 
 
 @value
@@ -96,7 +99,13 @@ class Event:
         return self.received_ns is not None or self.observed_at not in ("engine", "socket", "relay")
 
     def at_ns(self, party: str) -> int | None:
-        """When the event was at `party`, the nearest known time when that one is missing; None without any."""
+        """When the event was at `party`, the nearest known time when that one is missing; None without any.
+
+        Raises:
+            InputError: there is no such party.
+        """
+        if party not in _PARTIES:
+            raise InputError("party", f"{party!r:.60} is unknown", f"allowed are {', '.join(_PARTIES)}")
         times = (self.sent_ns, self.received_ns) if self.link.sender == party else (self.received_ns, self.sent_ns)
         return times[0] if times[0] is not None else times[1]
 

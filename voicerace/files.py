@@ -9,10 +9,23 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-__all__ = ["takes_a_file", "try_to_write", "write_bytes", "write_pieces", "write_text"]
+from voicerace.errors import InputError
+
+__all__ = ["path_of", "takes_a_file", "try_to_write", "write_bytes", "write_pieces", "write_text"]
 
 #: Folders in which the system shows a process its own open files.
 _DESCRIPTORS: Final = (Path("/dev/fd"), Path("/proc/self/fd"))
+
+
+def path_of(where: str, given: object) -> Path:
+    """A path from a text or a path.
+
+    Raises:
+        InputError: it is neither, or no file system takes it.
+    """
+    if not isinstance(given, (str, os.PathLike)) or isinstance(given, bytes) or "\0" in str(given):
+        raise InputError(where, f"{given!r:.60} is no path", "a path, as text or pathlib.Path")
+    return Path(given)
 
 
 def write_text(path: Path, text: str) -> None:

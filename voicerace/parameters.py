@@ -1,7 +1,8 @@
 """The one grammar of times, grids and distributions, for the command line and the notebooks, and its validation.
 
-``50`` one value · ``50,80`` one per function call · ``0:400:10`` a grid (start, stop, step; the stop is included) ·
-``uniform(20,80)``, ``lognormal(4,0.5)`` a distribution · ``@file.csv`` values drawn from a file's first column.
+``50`` one value · ``50,80`` one per function call; of a time that has no value per call, the values of a sweep ·
+``0:400:10`` a grid (start, stop, step; the stop is included) · ``uniform(20,80)``, ``lognormal(4,0.5)`` a distribution ·
+``@file.csv`` values drawn from a file's first column. In Python also numbers, lists, tuples, NumPy arrays and pandas Series.
 All numbers are milliseconds. Inside, time is integer nanoseconds.
 """
 
@@ -11,23 +12,32 @@ import csv
 import math
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from voicerace.errors import InputError
 from voicerace.tables.profiles import COMPONENT_TIMES_MS, PROFILES, PROXY_TIMES_MS, TIMES, WORKAROUND_TIMES
 from voicerace.units import ns
 
-__all__ = ["Fixed", "Grid", "LogNormal", "Sampled", "Times", "Uniform", "Value", "parse"]
+__all__ = [
+    "MAX_CALLS", "MAX_WHOLE", "Fixed", "Grid", "LogNormal", "Sampled", "Times", "Uniform", "Value", "assumed_times",
+    "continuous", "grammar_text", "number_of", "parse", "parse_times", "plain_value", "whole_number",
+]  # fmt: skip
 
 GRAMMAR = "a number of ms (50), one per call (50,80), a grid (0:400:10), uniform(a,b), lognormal(mu,sigma) or @file.csv"
 #: A day: longer than any session, short enough that nanoseconds stay exact in a float.
 _MAX_MS = 86_400_000
+_LOG_MAX = math.log(_MAX_MS) + 1
 _MAX_GRID = 100_000
+#: Function calls of one response, at most: a list has no use for more values.
+MAX_CALLS = 8
+_LEAST_STEP = Decimal("0.000001")
+#: Whole numbers that a table of 64-bit integers can hold.
+MAX_WHOLE = 2**63 - 1
 _CALL = re.compile(r"(uniform|lognormal)\(\s*([^,()]+)\s*,\s*([^,()]+)\s*\)")
 
 
@@ -83,7 +93,8 @@ class LogNormal:
     sigma: float
 
     def draw_ns(self, index: int, rng: random.Random) -> int:
-        return ns(min(rng.lognormvariate(self.mu, self.sigma), _MAX_MS))
+        # The logarithm is limited first: exp of a large draw overflows.
+        return ns(min(math.exp(min(rng.normalvariate(self.mu, self.sigma), _LOG_MAX)), _MAX_MS))
 
     def __str__(self) -> str:
         return f"lognormal({_shortest(self.mu)},{_shortest(self.sigma)})"
@@ -113,56 +124,120 @@ Value: TypeAlias = Fixed | Grid | Uniform | LogNormal | Sampled
 Duration: TypeAlias = Fixed | Uniform | LogNormal | Sampled
 
 
-def parse(name: str, text: object) -> Value:
-    """The value that `text` says for the time `name`.
+def continuous(value: Value) -> bool:
+    """Whether a value is drawn from a continuous distribution, in which two draws are never equal."""
+    return (isinstance(value, Uniform) and value.low < value.high) or (isinstance(value, LogNormal) and value.sigma > 0)
+
+
+def parse(name: str, given: object) -> Value:
+    """The value that is given for the time `name`: text of the grammar, a number, or a sequence of numbers, one per call.
 
     Raises:
         InputError: it is not in the grammar, negative, or longer than a day.
     """
-    if isinstance(text, bool) or not isinstance(text, (str, int, float)):
-        raise InputError(name, f"{text!r} is a {type(text).__name__}", f"allowed is {GRAMMAR}")
-    words = str(text).strip()
+    words = grammar_text(name, given)
     if words.startswith("@"):
         return _from_file(name, words[1:])
     if call := _CALL.fullmatch(words):
         kind, first, second = call.groups()
         if kind == "uniform":
-            low, high = _number(name, first), _number(name, second)
+            low, high = number_of(name, first), number_of(name, second)
             if high < low:
                 raise InputError(name, f"{words} ends before it begins", "uniform(a,b) with a <= b")
             return Uniform(float(low), float(high))
-        mu, sigma = _number(name, first, least=None), _number(name, second)
+        mu, sigma = number_of(name, first, least=None), number_of(name, second)
         return LogNormal(float(mu), float(sigma))
     if ":" in words:
         return _grid(name, words)
-    return Fixed(tuple(ns(_number(name, each)) for each in words.split(",")))
+    return Fixed(tuple(ns(number_of(name, each)) for each in words.split(",")))
 
 
-def _number(name: str, text: str, least: int | None = 0) -> Decimal:
+def plain_value(value: Any) -> Any:
+    """NumPy scalars and arrays and pandas Series as plain Python values; everything else as it is."""
+    tolist = getattr(value, "tolist", None)
+    return tolist() if callable(tolist) else value
+
+
+def grammar_text(name: str, given: object) -> str:
+    """What is given for the time `name` as text of the grammar.
+
+    Raises:
+        InputError: it is neither text, a number nor a sequence of numbers.
+    """
+    value = plain_value(given)
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, (list, tuple, range)):
+        if not 1 <= len(value) <= (MAX_CALLS if _per_call(name) else _MAX_GRID):
+            allowed = f"1 to {MAX_CALLS} numbers, one per function call; a sweep takes a grid as text, start:stop:step"
+            raise InputError(name, f"{len(value)} values", allowed)
+        return ",".join(_number_text(name, plain_value(each)) for each in value)
+    return _number_text(name, value)
+
+
+def _number_text(name: str, value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        raise InputError(name, f"{value!r:.60} is a {type(value).__name__}", f"allowed is {GRAMMAR}")
+    # An integer of thousands of digits has no text.
+    return f"{Decimal(value):.6e}" if isinstance(value, int) and abs(value) > _MAX_MS else str(value)
+
+
+def number_of(name: str, given: object, least: int | None = 0) -> Decimal:
+    """A number of ms, from text or a number; `least` is the smallest that is allowed.
+
+    Raises:
+        InputError: no number, not finite, too small, or longer than a day.
+    """
+    text = given.strip() if isinstance(given, str) else _number_text(name, plain_value(given))
     try:
-        number = Decimal(text.strip())
+        number = Decimal(text)
     except InvalidOperation:
-        raise InputError(name, f"{text.strip()!r} is no number", f"allowed is {GRAMMAR}") from None
+        raise InputError(name, f"{text[:60]!r} is no number", f"allowed is {GRAMMAR}") from None
     if not number.is_finite():
-        raise InputError(name, f"{text.strip()} is no number of ms", f"allowed is {GRAMMAR}")
+        raise InputError(name, f"{text} is no number of ms", f"allowed is {GRAMMAR}")
     if abs(number) > _MAX_MS:
-        raise InputError(name, f"{text.strip()} is too long", f"at most {_MAX_MS} ms, one day")
+        raise InputError(name, f"{text[:60]} is too long", f"at most {_MAX_MS} ms, one day")
     if least is not None and number < least:
-        raise InputError(name, f"{text.strip()} is negative", "a time is 0 ms or more")
+        raise InputError(name, f"{text[:60]} is negative", "a time is 0 ms or more")
     return number
+
+
+def whole_number(name: str, given: object, least: int, most: int = MAX_WHOLE) -> int:
+    """A whole number between two others, from Python or NumPy.
+
+    Raises:
+        InputError: of another type, or outside.
+    """
+    value = plain_value(given)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InputError(name, f"{value!r:.60} is a {type(value).__name__}", f"a whole number from {least} to {most}")
+    if not least <= value <= most:
+        found = str(value) if abs(value) <= MAX_WHOLE else f"{Decimal(value):.6e}"
+        raise InputError(name, found, f"allowed are {least} to {most}")
+    return value
 
 
 def _grid(name: str, words: str) -> Grid:
     parts = words.split(":")
     if len(parts) != 3:
-        raise InputError(name, f"{words!r} is no grid", "start:stop:step, as 0:400:10")
-    start, stop, step = (_number(name, part) for part in parts)
+        raise InputError(name, f"{words!r:.60} is no grid", "start:stop:step, as 0:400:10")
+    start, stop, step = (number_of(name, part) for part in parts)
     if step <= 0 or stop < start:
         raise InputError(name, f"{words!r} has no values", "start:stop:step with start <= stop and step > 0")
+    if step < _LEAST_STEP:
+        raise InputError(name, f"{words!r:.60} has a step below 1 ns", "a step of 0.000001 ms or more")
     count = math.floor((stop - start) / step) + 1
     if count > _MAX_GRID:
         raise InputError(name, f"{words!r} has {count} values", f"at most {_MAX_GRID}")
-    return Grid(tuple(ns(start + step * index) for index in range(count)), words)
+    return _grid_of(name, [ns(start + step * index) for index in range(count)], words)
+
+
+def _grid_of(name: str, values_ns: Sequence[int], words: str) -> Grid:
+    """A grid of these values, the smallest first."""
+    ordered = tuple(sorted(set(values_ns)))
+    if len(ordered) < len(values_ns):
+        raise InputError(name, f"{words!r:.60} has one value twice", "values at least 1 ns (0.000001 ms) apart")
+    return Grid(ordered, words)
 
 
 def _from_file(name: str, path: str) -> Sampled:
@@ -174,7 +249,7 @@ def _from_file(name: str, path: str) -> Sampled:
     values = []
     for number, cell in rows:
         try:
-            values.append(ns(_number(f"{name}: {path}:{number}", cell)))
+            values.append(ns(number_of(f"{name}: {path}:{number}", cell)))
         except InputError:
             if number == 1:  # a header
                 continue
@@ -193,13 +268,23 @@ class Times:
 
     values: Mapping[str, Duration]
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.values, Mapping):
+            raise InputError("times", f"a {type(self.values).__name__}", "time name -> value; Times.of takes text and numbers")
+        for name, value in self.values.items():
+            _known_time(name)
+            if not isinstance(value, (Fixed, Uniform, LogNormal, Sampled)):
+                raise InputError(name, f"{value!r:.60} is a {type(value).__name__}", "Times.of takes text and numbers")
+            if isinstance(value, Fixed):
+                _fits_calls(name, value)
+
     @classmethod
     def of(cls, given: Mapping[str, object] | None = None, profile: str = "loopback") -> Times:
         """A profile's times, with some of them given otherwise; every value in the grammar, grids excepted."""
         values: dict[str, Duration] = {}
-        for name, value in parse_times(given or {}, profile).items():
+        for name, value in parse_times({} if given is None else given, profile).items():
             if isinstance(value, Grid):
-                raise InputError(name, f"{value} is a grid", "one session takes one value; a sweep takes grids")
+                raise InputError(name, *_no_grid(value))
             values[name] = value
         return cls(values)
 
@@ -231,7 +316,7 @@ class Times:
 
     def longest_ns(self, seed: int) -> int:
         """The longest of a session's durations: nothing of ours leaves it silent for longer."""
-        own = (self.ns(name, index, seed) for name in self.values for index in range(_CALLS))
+        own = (self.ns(name, index, seed) for name in self.values for index in range(MAX_CALLS))
         return max(*own, *_WRITTEN_NS.values())
 
     def with_ns(self, name: str, value_ns: int) -> Times:
@@ -250,7 +335,6 @@ class Times:
 
 _NO_RANDOM = random.Random(0)
 _WRITTEN_NS = {name: ns(value) for name, value in {**PROXY_TIMES_MS, **COMPONENT_TIMES_MS}.items()}
-_CALLS = 8
 
 
 def parse_times(given: Mapping[str, object], profile: str) -> dict[str, Value]:
@@ -259,17 +343,52 @@ def parse_times(given: Mapping[str, object], profile: str) -> dict[str, Value]:
     Raises:
         InputError: an unknown profile or name, or a value that does not fit.
     """
-    if profile not in PROFILES:
-        raise InputError("profile", f"{profile!r} is unknown", f"allowed are {', '.join(PROFILES)}")
-    texts: dict[str, object] = {name: text for name, text in PROFILES[profile].values.items() if text is not None}
+    if not isinstance(profile, str) or profile not in PROFILES:
+        raise InputError("profile", f"{profile!r:.60} is unknown", f"allowed are {', '.join(PROFILES)}")
+    if not isinstance(given, Mapping):
+        raise InputError("times", f"{given!r:.60} is a {type(given).__name__}", "a mapping of time name -> value")
+    values: dict[str, Value] = {name: parse(name, text) for name, text in PROFILES[profile].values.items() if text is not None}
     for name, text in given.items():
-        if name not in TIMES and name not in WORKAROUND_TIMES:
-            raise InputError(name, "is no known time", f"allowed are {', '.join(TIMES)}")
-        if text is not None:
-            texts[name] = text
-    values = {name: parse(name, texts[name]) for name in (*TIMES, *WORKAROUND_TIMES) if name in texts}
-    for name, value in values.items():
-        if isinstance(value, Fixed) and len(value.values_ns) > 1 and not (name in TIMES and TIMES[name].per_call):
-            per_call = ", ".join(each for each, time in TIMES.items() if time.per_call)
-            raise InputError(name, f"{value} is one value per call", f"one value; per call are {per_call}")
-    return values
+        _known_time(name)
+        if text is None:
+            continue
+        value = parse(name, text)
+        if isinstance(value, Fixed) and len(value.values_ns) > 1 and not _per_call(name):
+            value = _grid_of(name, value.values_ns, str(value))
+        values[name] = value
+    return {name: values[name] for name in (*TIMES, *WORKAROUND_TIMES) if name in values}
+
+
+def assumed_times(given: Iterable[str], profile: str) -> dict[str, str]:
+    """The times of a profile that were not given, as text of the grammar: assumptions of what is computed with them."""
+    return {name: text for name in TIMES if name not in given and (text := PROFILES[profile].values.get(name)) is not None}
+
+
+def _known_time(name: object) -> None:
+    if not isinstance(name, str) or (name not in TIMES and name not in WORKAROUND_TIMES):
+        raise InputError(str(name), "is no known time", f"allowed are {', '.join(TIMES)}")
+
+
+def _per_call(name: str) -> bool:
+    return name in TIMES and TIMES[name].per_call
+
+
+def _fits_calls(name: str, value: Fixed) -> None:
+    """Refuse values of a session that its engine could not use."""
+    if len(value.values_ns) != 1 and (not value.values_ns or not _per_call(name)):
+        raise InputError(name, *_several(value))
+    for each in value.values_ns:
+        if isinstance(each, bool) or not isinstance(each, int) or not 0 <= each <= ns(_MAX_MS):
+            raise InputError(name, f"{each!r:.60} ns", f"a whole number of ns from 0 to one day, {ns(_MAX_MS)}")
+
+
+def _no_grid(grid: Grid) -> tuple[str, str]:
+    """Found and allowed of an error: one session takes no grid."""
+    if ":" in grid.text:
+        return f"{grid} is a grid", "one session takes one value; a sweep takes grids"
+    return _several(grid)
+
+
+def _several(value: Fixed | Grid) -> tuple[str, str]:
+    per_call = ", ".join(each for each, time in TIMES.items() if time.per_call)
+    return f"{value} is one value per call", f"one value; per call are {per_call}; a sweep takes several"

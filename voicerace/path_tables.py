@@ -14,7 +14,7 @@ from voicerace.explore.finding import Finding, sentence_of
 from voicerace.shipped import shipped
 from voicerace.workarounds import Effect
 
-__all__ = ["at_length", "effects", "effects_at_length", "findings", "shortest", "stories"]
+__all__ = ["at_length", "effects", "effects_at_length", "findings", "kept_workarounds", "shortest", "stories"]
 
 _T = TypeVar("_T")
 _FINDINGS = ["path", "what happens", "outcome", "story", "handler", "steps", "room_ms"]
@@ -93,9 +93,21 @@ def effects_at_length(release: str) -> list[Effect]:
     Raises:
         InputError: the file cannot be read.
     """
+    return [each for _, found in kept_workarounds() for each in found if each.release == release]
+
+
+def kept_workarounds() -> list[tuple[dict[str, Any], list[Effect]]]:
+    """What data/workarounds.json holds, where it is there: its parameters, and every effect; else an empty list.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
     return _kept(
-        "workarounds.json", "workarounds",
-        lambda told: [Effect.from_json(each) for each in told["effects"] if each["release"] == release],
+        "workarounds.json", "workarounds --again",
+        lambda told: [(
+            {name: value for name, value in told.items() if name != "effects"},
+            [Effect.from_json(each) for each in told["effects"]],
+        )],
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from voicerace.errors import InputError
 from voicerace.event import LINKS, Event, Link, Payload, dump, link
-from voicerace.files import write_bytes
+from voicerace.files import path_of, write_bytes
 from voicerace.packed import UNPACKED_LIMIT, Progress, Unpacked
 
 if TYPE_CHECKING:
@@ -59,9 +59,17 @@ class Recording:
     complete: bool = True
     notes: tuple[str, ...] = ()
 
-    def on(self, *links: Link) -> tuple[Event, ...]:
-        """The events of some links, in order."""
-        return tuple(event for event in self.events if event.link in links)
+    def on(self, *links: Link | str) -> tuple[Event, ...]:
+        """The events of some links, in order.
+
+        Args:
+            links: each as a `Link`, as its name ``proxy>upstream``, or as a pair of names.
+
+        Raises:
+            InputError: there is no such link.
+        """
+        wanted = {link(each) for each in links}
+        return tuple(event for event in self.events if event.link in wanted)
 
     def ordered(self, party: str, events: Iterable[Event] | None = None) -> list[Event]:
         """Events in the order in which they passed a party.
@@ -79,8 +87,12 @@ class Recording:
         return sorted(given, key=lambda event: (event.at_ns(party) or 0, event.seq))
 
     def observes(self, sender: str, receiver: str) -> bool:
-        """Whether somebody watched the link from `sender` to `receiver`."""
-        return Link(sender, receiver) in self.observed
+        """Whether somebody watched the link from `sender` to `receiver`.
+
+        Raises:
+            InputError: there is no such link.
+        """
+        return link((sender, receiver)) in self.observed
 
     # -- JSONL ---------------------------------------------------------------------------------------------------
 
@@ -153,44 +165,64 @@ class Recording:
         """The recording of a frame made by `to_frame`.
 
         Raises:
-            InputError: a column or the frame's attrs are missing.
+            InputError: no frame, or a column, a value or the frame's attrs are missing or wrong.
         """
         import pandas as pd
 
+        if not isinstance(frame, pd.DataFrame):
+            raise InputError("frame", f"{frame!r:.60} is a {type(frame).__name__}", _FRAME)
         try:
             attrs = frame.attrs["voicerace"]
-            rows: list[dict[str, Any]] = frame.astype(object).to_dict("records")  # type: ignore[assignment]
-            events = tuple(
-                Event.from_json(
-                    {
-                        "seq": int(row["seq"]),
-                        "link": f"{row['sender']}>{row['receiver']}",
-                        "kind": row["kind"],
-                        "sent_ns": None if pd.isna(row["sent_ns"]) else int(row["sent_ns"]),
-                        "received_ns": None if pd.isna(row["received_ns"]) else int(row["received_ns"]),
-                        "observed_at": row["observed_at"],
-                        **json.loads(row["payload"]),
-                    }
-                )
-                for row in rows
+            header = cls(
+                events=(),
+                provenance=dict(attrs["provenance"]),
+                clock=str(attrs["clock"]),
+                observed=tuple(link(name) for name in attrs["observed"]),
+                complete=bool(attrs["complete"]),
+                notes=tuple(attrs["notes"]),
             )
-        except KeyError as missing:
-            raise InputError("frame", f"{missing} is missing", "columns and attrs as made by Recording.to_frame") from None
-        return cls(
-            events=events,
-            provenance=attrs["provenance"],
-            clock=attrs["clock"],
-            observed=tuple(link(name) for name in attrs["observed"]),
-            complete=attrs["complete"],
-            notes=tuple(attrs["notes"]),
+        except InputError as error:
+            raise InputError(f"frame: {error.where}", error.found, error.allowed) from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError("frame", f"its attrs: {error} is missing or wrong", _FRAME) from None
+        rows: list[dict[str, Any]] = frame.astype(object).to_dict("records")  # type: ignore[assignment]
+        return replace(header, events=tuple(_event_of(row, number) for number, row in enumerate(rows)))
+
+
+_FRAME = "columns and attrs as made by Recording.to_frame"
+
+
+def _event_of(row: Mapping[str, Any], number: int) -> Event:
+    """The event of a row of `Recording.to_frame`."""
+    import pandas as pd
+
+    where = f"frame, row {number}"
+    try:
+        return Event.from_json(
+            {
+                "seq": int(row["seq"]),
+                "link": f"{row['sender']}>{row['receiver']}",
+                "kind": row["kind"],
+                "sent_ns": None if pd.isna(row["sent_ns"]) else int(row["sent_ns"]),
+                "received_ns": None if pd.isna(row["received_ns"]) else int(row["received_ns"]),
+                "observed_at": row["observed_at"],
+                **json.loads(row["payload"]),
+            }
         )
+    except KeyError as missing:
+        raise InputError(where, f"{missing} is missing", _FRAME) from None
+    except InputError as error:
+        raise InputError(f"{where}: {error.where}", error.found, error.allowed) from None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(where, str(error), _FRAME) from None
 
 
 def write_recordings(path: Path | str, recordings: Iterable[Recording]) -> None:
     """Write recordings one behind the other into one JSONL file, compressed when its name ends in ``.gz``."""
+    path = path_of("path", path)
     text = "".join(line + "\n" for recording in recordings for line in recording.lines()).encode("ascii")
     # No time stamp in a compressed file: the same recordings are the same bytes.
-    write_bytes(Path(path), gzip.compress(text, mtime=0) if Path(path).suffix == ".gz" else text)
+    write_bytes(path, gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
 
 
 def read_recordings(path: Path | str) -> list[Recording]:
@@ -213,7 +245,7 @@ def iter_recordings(path: Path | str, progress: Progress | None = None) -> Itera
     """
     reading = _Reading()
     ahead: tuple[int, str] | None = None
-    for number, line in enumerate(_lines(Path(path), progress), start=1):
+    for number, line in enumerate(_lines(path_of("path", path), progress), start=1):
         if ahead is not None:
             yield from reading.line(*ahead, f"{path}:{ahead[0]}", last=False)
         ahead = number, line

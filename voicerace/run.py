@@ -10,11 +10,14 @@ from typing import Any, Final
 
 import pandas as pd
 
+from voicerace.cell_ranges import cell_ranges
 from voicerace.engines.virtual import simulate
 from voicerace.errors import InputError
+from voicerace.files import path_of
+from voicerace.parameters import whole_number
 from voicerace.recording import Recording, read_recordings
 from voicerace.sweep_folder import RECORDINGS, read_run
-from voicerace.sweep_spec import Plan, SweepSpec
+from voicerace.sweep_spec import Plan, SweepSpec, axes_of
 from voicerace.sweep_table import checked_rows, outcome_counts, read_trials
 
 __all__ = ["SCHEMA", "Run"]
@@ -50,8 +53,24 @@ class Run:
 
     @cached_property
     def outcomes(self) -> pd.DataFrame:
-        """See `sweep_table.outcome_counts`; read part by part."""
-        return outcome_counts(self.folder)
+        """How often each outcome happened, per cell: see `sweep_table.outcome_counts`; read part by part."""
+        return outcome_counts(self.folder, self.axes, live=self.info["clock"] != "virtual")
+
+    @cached_property
+    def axes(self) -> list[str]:
+        """The times that were swept as grids."""
+        parameters = self.info["parameters"]
+        return axes_of(parameters["times"], parameters["profile"])
+
+    @property
+    def assumed(self) -> Mapping[str, str]:
+        """The times that nobody gave: the values of the profile, which the results depend on."""
+        found: Mapping[str, str] = self.info.get("assumed", {})
+        return found
+
+    def ranges(self) -> pd.DataFrame:
+        """The outcomes with equal neighbouring cells as ranges, for people: see `cell_ranges`."""
+        return cell_ranges(self.outcomes, self.axes, by_proxy=self.info["clock"] != "virtual")
 
     @property
     def all_alike(self) -> str | None:
@@ -71,7 +90,7 @@ class Run:
         Raises:
             InputError: `path` is no run folder, its sweep never ended, or its table does not fit its `run.json`.
         """
-        folder = Path(path)
+        folder = path_of("run", path)
         info = read_run(folder)
         if info["voicerace_run"] != SCHEMA:
             raise InputError(str(folder), f"run schema {info['voicerace_run']!r}", f"this version reads {SCHEMA}")
@@ -87,8 +106,10 @@ class Run:
         Raises:
             InputError: no such recording was kept.
         """
+        if not isinstance(name, str):
+            raise InputError("recording", f"{name!r:.60} is a {type(name).__name__}", "a name of the column recording")
         file, _, place = name.partition(":")
-        if not file or Path(file).name != file or not (place.isdigit() or place == ""):
+        if not file or Path(file).name != file or not (place == "" or (place.isascii() and place.isdigit())):
             raise InputError("recording", f"{name!r} was not kept", "a name of the column recording, or `again`")
         found = read_recordings(self.folder / RECORDINGS / file)
         if int(place or 0) >= len(found):
@@ -96,8 +117,16 @@ class Run:
         return found[int(place or 0)]
 
     def recording_of(self, number: int) -> Recording:
-        """The recording of trial `number`, which is its row in a complete run: the one that was kept, else made again."""
-        name = str(self.columns("recording")["recording"].iloc[number])
+        """The recording of trial `number`, which is its row in a complete run: the one that was kept, else made again.
+
+        Raises:
+            InputError: no such row, or as `again`.
+        """
+        names = self.columns("recording")["recording"]
+        if not len(names):
+            raise InputError("trial", f"{number!r:.60}", f"{self.folder} holds no trials")
+        number = whole_number("trial", number, 0, len(names) - 1)
+        name = str(names.iloc[number])
         return self.recording(name) if name else self.again(number)
 
     def again(self, number: int) -> Recording:
@@ -112,7 +141,6 @@ class Run:
         if kept := [name for name, text in parameters["times"].items() if text.startswith("@")]:
             raise InputError("again", f"{kept[0]} was drawn from a file", "a sweep without values from a file")
         plan = Plan.of(SweepSpec(**parameters))
-        if not 0 <= number < len(plan):
-            raise InputError("trial", str(number), f"0 to {len(plan) - 1}")
+        number = whole_number("trial", number, 0, len(plan) - 1)
         ((_, session),) = plan.part(number, number + 1)
         return simulate(session)

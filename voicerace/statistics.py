@@ -32,7 +32,14 @@ def wilson(count: int, of: int, level: float = 0.95) -> tuple[float, float]:
         count: how often it happened, in `of` independent draws.
         of: draws; at least one.
         level: coverage.
+
+    Raises:
+        InputError: numbers of which there is no interval.
     """
+    if not 0 <= count <= of or of < 1:
+        raise InputError("count", f"{count} of {of}", "0 to all of 1 or more draws")
+    if not 0 < level < 1:
+        raise InputError("level", str(level), "a share between 0 and 1")
     z = NormalDist().inv_cdf((1 + level) / 2)
     share = count / of
     middle = share + z * z / (2 * of)

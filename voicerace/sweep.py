@@ -39,9 +39,9 @@ from voicerace.sweep_folder import (
     versions,
 )
 from voicerace.sweep_live import LiveSweep
-from voicerace.sweep_spec import Plan, SweepSpec
+from voicerace.sweep_spec import Plan, SweepSpec, assumed_of
 from voicerace.sweep_table import SUMMARY, checked_rows, counted, part_bytes, parts, read_trials
-from voicerace.tables.profiles import TIMES
+from voicerace.tables.profiles import SERVER_TIMES, TIMES
 from voicerace.tables.releases import PROXIES
 from voicerace.trials import ACHIEVED, frame_of, row_of
 
@@ -58,14 +58,14 @@ def trials_of(spec: SweepSpec | Mapping[str, Any], progress: bool = False) -> pd
     Raises:
         InputError: the spec does not fit, or is more than fits into memory.
     """
-    spec = spec if isinstance(spec, SweepSpec) else SweepSpec(**spec)
+    spec = SweepSpec.of(spec)
     plan = Plan.of(spec)
     if len(plan) > _IN_MEMORY:
         raise InputError("times", f"{len(plan)} trials", f"at most {_IN_MEMORY} at once; a sweep writes more into a folder")
     rows = []
     with _bar(len(plan), 0, progress) as bar:
         for trial, session in plan:
-            rows.append(row_of(trial, session, *played(session, with_ties=spec.ties)))
+            rows.append(row_of(trial, session, *played(session, with_ties=plan.ties)))
             bar.update()
     return frame_of(rows, plan.further_columns)
 
@@ -96,7 +96,7 @@ def sweep(
         InputError: the spec does not fit, the folder is taken, or holds nothing to go on with.
         KeyboardInterrupt: passed on; the chunks that were done are kept.
     """
-    spec = spec if isinstance(spec, SweepSpec) else SweepSpec(**spec)
+    spec = SweepSpec.of(spec)
     if live is not None:
         planned: Sequence[tuple[int, Session]] | Plan = live.planned(spec)
     else:
@@ -210,10 +210,7 @@ def _draw(folder: Path, trials: pd.DataFrame, spec: SweepSpec, live: LiveSweep |
     axis, real = axes[0], None
     if live is not None and live.computable:
         real = trials.assign(**{axis: trials[f"{axis}_achieved"].fillna(trials[axis])}) if axis in ACHIEVED else trials
-        # One step further: what is asked for at the last value comes a little later.
-        values = sorted(trials[axis].unique())
-        step = values[1] - values[0]
-        times = spec.times | {axis: f"{values[0]}:{values[-1] + step}:{step}"}
+        times = spec.times | {axis: _one_further(sorted(trials[axis].unique()), spec.times[axis])}
         releases = tuple(dict.fromkeys(real["release"]))
         trials = trials_of(spec.model_copy(update={"releases": releases, "times": times, "ties": False}))
     # Here, because most sweeps have no picture, and a worker never: loading it takes a third of the time of a start.
@@ -225,15 +222,27 @@ def _draw(folder: Path, trials: pd.DataFrame, spec: SweepSpec, live: LiveSweep |
     write_bytes(pictures / f"outcome.{'svg' if 'svg' in kind else 'png'}", image)
 
 
+def _one_further(values: Sequence[float], text: str) -> str:
+    """The grid and one step beyond it: what is asked for at the last value comes a little later."""
+    step = values[-1] - values[-2]
+    if ":" in text:
+        return f"{values[0]}:{values[-1] + step}:{step}"
+    return ",".join(map(str, [*values, values[-1] + step]))
+
+
 def _info(spec: SweepSpec, planned: int, live: LiveSweep | None, keep_all: bool) -> dict[str, Any]:
     targets = {
         "proxy": [{"name": f"model:{tag}", "source": PROXIES[tag].source, "release": tag} for tag in spec.releases],
         "component": [{"name": spec.component or "each proxy's own"}],
         "upstream": [{"name": "mock"}],
     }
+    assumed = assumed_of(spec)
+    if live is not None and not live.mocked:
+        assumed = {name: text for name, text in assumed.items() if name not in (*SERVER_TIMES, "upstream_rtt_ms")}
     return {
         "voicerace_run": SCHEMA,
         "parameters": spec.to_json(),
+        "assumed": assumed,
         "versions": versions(),
         "commit": commit(),
         "seed": spec.seed,

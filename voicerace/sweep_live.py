@@ -58,6 +58,11 @@ class LiveSweep:
         mock = self.upstream is None or self.upstream.kind == "mock"
         return mock and all(proxy.release is not None and proxy.kind != "url" for proxy in self.proxies)
 
+    @property
+    def mocked(self) -> bool:
+        """Whether a mock decides the times of the API somewhere, so that they are settings."""
+        return any(upstream_of(proxy, self.upstream).kind == "mock" for proxy in self.proxies)
+
     def to_json(self) -> dict[str, Any]:
         """The targets as `run.json` has them: programs by hash, addresses without a path."""
         names = [upstream_of(proxy, self.upstream).name for proxy in self.proxies]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -16,13 +17,28 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from voicerace.engines.session import Session, knobs
 from voicerace.errors import InputError
-from voicerace.parameters import Fixed, Grid, Sampled, Times, Value, parse_times
+from voicerace.parameters import (
+    MAX_CALLS,
+    MAX_WHOLE,
+    Fixed,
+    Grid,
+    Sampled,
+    Times,
+    Value,
+    assumed_times,
+    continuous,
+    grammar_text,
+    parse,
+    parse_times,
+    plain_value,
+    whole_number,
+)
 from voicerace.tables.handlers import HANDLERS
-from voicerace.tables.profiles import PROFILES, TIMES
+from voicerace.tables.profiles import PROFILES, TIMES, WORKAROUND_TIMES
 from voicerace.tables.releases import PROXIES, component, proxy_release
 from voicerace.tables.scenarios import SCENARIOS
 
-__all__ = ["Plan", "SweepSpec", "sessions"]
+__all__ = ["Plan", "SweepSpec", "assumed_of", "axes_of", "continuous_draws", "looks_for_ties", "sessions"]
 
 MAX_TRIALS: Final = 10_000_000
 _ALLOWED: Final[dict[str, tuple[str, ...]]] = {
@@ -30,6 +46,8 @@ _ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "handlers": tuple(HANDLERS),
     "modalities": ("text", "audio"),
 }
+#: Whole number of a spec -> the smallest and the largest that is allowed.
+_WHOLE: Final = {"trials": (1, MAX_TRIALS), "seed": (0, MAX_WHOLE), "keep": (0, MAX_WHOLE)}
 
 
 class SweepSpec(BaseModel):
@@ -42,14 +60,16 @@ class SweepSpec(BaseModel):
         modalities: ``text``, ``audio``.
         calls: function calls per response, for scenarios that leave it open (``parallel``); empty for their default.
         component: the component's tag; without one, each proxy's own.
-        times: time name -> text of the parameters' grammar; every grid in it is an axis of the sweep.
+        times: time name -> text of the parameters' grammar, or numbers as `Session.of` takes them; every grid in it is an
+            axis of the sweep. So is a list of values for a time that has no value per call.
         profile: where the other times come from.
         knobs: the upstream's open facts.
         trials: sessions per cell, when a time is drawn; with fixed times every session of a cell would be the same,
             and one is run.
         seed: of all draws. A trial's seed follows from it and the trial's number in its cell alone, so releases,
             handlers and cells meet the same draws.
-        ties: look for pairs of simultaneous events whose swap changes the outcome (several sessions per trial).
+        ties: look for pairs of simultaneous events whose swap changes the outcome (several sessions per trial). None: only
+            where no time is drawn from a continuous distribution, of which two draws never meet in one instant.
         keep: recordings kept; see `voicerace.sweep.sweep`.
 
     Raises (on making one):
@@ -67,10 +87,10 @@ class SweepSpec(BaseModel):
     times: dict[str, str] = Field(default_factory=dict)
     profile: str = "loopback"
     knobs: dict[str, str] = Field(default_factory=dict)
-    trials: int = Field(default=1, ge=1, le=MAX_TRIALS)
-    seed: int = Field(default=0, ge=0)
-    ties: bool = True
-    keep: int = Field(default=200, ge=0)
+    trials: int = 1
+    seed: int = 0
+    ties: bool | None = None
+    keep: int = 200
 
     def __init__(self, **given: Any) -> None:
         try:
@@ -78,24 +98,45 @@ class SweepSpec(BaseModel):
         except ValidationError as error:
             raise _input_error(error, type(self)) from None
 
+    @classmethod
+    def of(cls, given: SweepSpec | Mapping[str, Any]) -> SweepSpec:
+        """The spec itself, or the one with these fields.
+
+        Raises:
+            InputError: neither, or as on making one.
+        """
+        if isinstance(given, cls):
+            return given
+        if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+            raise InputError("sweep", f"{given!r:.60} is a {type(given).__name__}", "a SweepSpec, or a mapping of its fields")
+        return cls(**given)
+
     @field_validator("releases", "scenarios", "handlers", "modalities", "calls", mode="before")
     @classmethod
-    def _list(cls, value: Any) -> Any:
+    def _list(cls, value: Any, info: ValidationInfo) -> Any:
+        value = plain_value(value)
         if isinstance(value, str):
-            return [word.strip() for word in value.split(",")]
-        return [value] if isinstance(value, int) else value
+            value = [word.strip() for word in value.split(",")]
+            return [_from_text(word) for word in value] if info.field_name == "calls" else value
+        found = [value] if isinstance(value, int) else value
+        return [plain_value(each) for each in found] if isinstance(found, (list, tuple)) else found
+
+    @field_validator("calls", mode="before")
+    @classmethod
+    def _whole_numbers(cls, value: Any) -> Any:
+        return [whole_number("calls", each, 1, MAX_CALLS) for each in value] if isinstance(value, list) else value
+
+    @field_validator("trials", "seed", "keep", mode="before")
+    @classmethod
+    def _whole(cls, value: Any, info: ValidationInfo) -> Any:
+        return whole_number(str(info.field_name), _from_text(value), *_WHOLE[str(info.field_name)])
 
     @field_validator("times", mode="before")
     @classmethod
     def _texts(cls, value: Any) -> Any:
         if not isinstance(value, Mapping):
             return value
-        numbers = (int, float)
-        return {
-            name: str(text) if isinstance(text, numbers) and not isinstance(text, bool) else text
-            for name, text in value.items()
-            if text is not None
-        }
+        return {str(name): grammar_text(str(name), text) for name, text in value.items() if text is not None}
 
     @field_validator("releases")
     @classmethod
@@ -121,19 +162,24 @@ class SweepSpec(BaseModel):
         knobs(self.knobs)
         if self.profile not in PROFILES:
             raise InputError("profile", f"{self.profile!r} is unknown", f"allowed are {', '.join(PROFILES)}")
-        for count in self.calls:
-            if not 1 <= count <= 8:
-                raise InputError("calls", str(count), "allowed are 1 to 8")
         if self.calls and not any(SCENARIOS[name].calls is None for name in self.scenarios):
             raise InputError("calls", f"given, but {', '.join(self.scenarios)} has its own number", "parallel takes 1 to 8")
+        for name in self.times:
+            if name in WORKAROUND_TIMES:
+                raise InputError(name, "given without a workaround", f"a sweep has none; allowed are {', '.join(TIMES)}")
         parse_times(self.times, self.profile)
         return self
 
     def to_json(self) -> dict[str, Any]:
         """The parameters as `run.json` keeps them: a file of values by its name and hash, never by its path."""
-        found = self.model_dump(mode="json")
+        found = self.model_dump(mode="json") | {"ties": looks_for_ties(self, parse_times(self.times, self.profile))}
         found["times"] = {name: _without_path(text) for name, text in self.times.items()}
         return found
+
+
+def _from_text(value: Any) -> Any:
+    """A whole number that is given as text, as papermill and the command line do; everything else as it is."""
+    return int(value) if isinstance(value, str) and re.fullmatch(r" *[0-9]{1,19} *", value) else value
 
 
 def _some(field: str, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -162,6 +208,28 @@ def _input_error(error: ValidationError, model: type[BaseModel]) -> InputError:
     return InputError(where, f"{first['input']!r}", first["msg"][0].lower() + first["msg"][1:])
 
 
+def looks_for_ties(spec: SweepSpec, values: Mapping[str, Value]) -> bool:
+    """Whether ties are looked for: as the spec says, else unless a time is drawn from a continuous distribution."""
+    return not continuous_draws(values) if spec.ties is None else spec.ties
+
+
+def continuous_draws(values: Mapping[str, Value]) -> list[str]:
+    """The times that are drawn from a continuous distribution."""
+    return [name for name, value in values.items() if continuous(value)]
+
+
+def axes_of(times: Mapping[str, str], profile: str) -> list[str]:
+    """The times that are grids, of parameters as `run.json` keeps them."""
+    read = {name: text for name, text in times.items() if not text.startswith("@")}
+    return [name for name, value in parse_times(read, profile).items() if isinstance(value, Grid)]
+
+
+def assumed_of(spec: SweepSpec) -> dict[str, str]:
+    """The times that neither the spec nor all of its scenarios give: those that its profile assumes."""
+    own = set.intersection(*(set(SCENARIOS[name].times) for name in spec.scenarios))
+    return assumed_times({*spec.times, *own}, spec.profile)
+
+
 @dataclass(frozen=True)
 class Plan:
     """The trials of a sweep by number, each made when it is asked for: a million of them cost nothing until then.
@@ -174,12 +242,14 @@ class Plan:
         values: every time of the profile, with the given ones in place.
         stories: in the order of the spec's fields.
         per_cell: trials of each cell.
+        ties: whether ties are looked for.
     """
 
     spec: SweepSpec
     values: Mapping[str, Value]
     stories: tuple[tuple[str, str, str, str, int | None], ...]
     per_cell: int
+    ties: bool
 
     @classmethod
     def of(cls, spec: SweepSpec, repeat: bool = False) -> Self:
@@ -198,7 +268,7 @@ class Plan:
             for calls in (spec.calls or (None,) if SCENARIOS[scenario].calls is None else (None,))
         )
         per_cell = spec.trials if repeat or any(_drawn(value) for value in values.values()) else 1
-        plan = cls(spec, values, stories, per_cell)
+        plan = cls(spec, values, stories, per_cell, looks_for_ties(spec, values))
         if len(plan) > MAX_TRIALS:
             raise InputError("times", f"{len(plan)} trials", f"at most {MAX_TRIALS}: coarser grids or fewer trials")
         # What does not fit does so at a corner of the grids: gap_ms and item_done_ms are held against each other.
@@ -251,7 +321,9 @@ class Plan:
     def _cell(self, story: int, places: tuple[int, ...]) -> Session:
         release, scenario, handler, modality, calls = self.stories[story]
         chosen = [axis[place] for axis, place in zip(self.axes, places, strict=True)]
-        times = Times(dict(zip(self.values, chosen, strict=True)))
+        # A scenario's own times make the scenario, unless others are given.
+        own = {name: parse(name, text) for name, text in SCENARIOS[scenario].times.items() if name not in self.spec.times}
+        times = Times(dict(zip(self.values, chosen, strict=True)) | own)
         session = Session.of(
             release=release,
             component_tag=self.spec.component,

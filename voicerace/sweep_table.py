@@ -2,12 +2,13 @@
 
 A part is one chunk of the plan, ``table/000012.parquet``; a part that is there is done. So a killed sweep loses what it had
 in hand and nothing else, and nobody ever holds the whole table who does not ask for it. What people read first is
-``summary.csv``: how often each outcome happened, per story.
+``summary.csv``: how often each outcome happened, per cell.
 """
 
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -18,13 +19,14 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from voicerace.errors import InputError
+from voicerace.statistics import wilson
 from voicerace.sweep_folder import TABLE
 from voicerace.trials import frame_of, typed
 
 __all__ = ["STORY", "SUMMARY", "checked_rows", "counted", "outcome_counts", "part_bytes", "parts", "read_trials"]
 
 SUMMARY: Final = "summary.csv"
-#: What the summary tells apart, besides the outcome.
+#: What the summary tells apart, besides the grids and the outcome.
 STORY: Final = ("release", "proxy", "component", "scenario", "handler", "modality", "calls", "profile", "knobs", "drawn")
 
 
@@ -50,9 +52,13 @@ def read_trials(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFr
     """The table of a run, or some columns of it, with the types of `frame_of`.
 
     Raises:
-        InputError: a part cannot be read, or lacks a column.
+        InputError: there is no such column, or a part cannot be read, or lacks a column.
     """
     files = parts(folder)
+    there = pq.read_schema(files[0]).names if files else list(frame_of([]).columns)
+    for name in columns or ():
+        if name not in there and name not in frame_of([]).columns:
+            raise InputError("columns", f"{name!r:.60} is unknown", f"allowed are {', '.join(there)}")
     if not files:
         return frame_of([]) if columns is None else frame_of([])[list(columns)]
     try:
@@ -80,26 +86,60 @@ def checked_rows(folder: Path) -> int:
     return rows
 
 
-def outcome_counts(folder: Path) -> pd.DataFrame:
-    """How many trials had each outcome, per story: what `summary.csv` holds. Reads part by part.
+def outcome_counts(folder: Path, axes: Sequence[str] = (), *, live: bool = False) -> pd.DataFrame:
+    """How often each outcome happened, per cell: what `summary.csv` holds. Reads part by part.
+
+    Args:
+        folder: of the run.
+        axes: the times that are grids; a cell is a story at one point of each.
+        live: the sessions were played on a real clock: with fixed times they are observed, not computed.
 
     Returns:
-        The columns of `STORY`, ``outcome``, ``trials``, ``of`` (trials of the story), ``bad`` and ``ties``; in the order in
-        which the plan meets them.
+        One row per cell and outcome, cells in the order of the plan: the columns of `STORY`, the axes, ``outcome``,
+        ``trials``, ``of`` (trials of the cell), ``judged`` (those whose outcome is not unknown), ``share`` of the judged (none
+        for `unknown`), ``low`` and ``high`` (its 95 % interval, where a time is drawn, so that trials are independent draws),
+        ``kind`` (computed, observed, estimated or unknown), ``bad`` and ``ties``.
     """
-    keys = [*STORY, "outcome"]
-    found: dict[tuple[Any, ...], list[int]] = {}
+    cell = [*STORY, *axes]
+    keys = [*cell, "outcome"]
+    found: list[pa.Table] = []
     for file in parts(folder):
-        rows = pq.read_table(file, columns=[*keys, "bad", "tie_outcome"]).to_pylist()
-        for row in rows:
-            counts = found.setdefault(tuple(row[key] for key in keys), [0, 0, 0])
-            counts[0] += 1
-            counts[1] += bool(row["bad"])
-            counts[2] += row["tie_outcome"] is not None
-    frame = pd.DataFrame([[*key, *counts] for key, counts in found.items()], columns=[*keys, "trials", "bad", "ties"])
-    total = frame.groupby(list(STORY), sort=False, dropna=False)["trials"].transform("sum")
-    frame.insert(len(keys) + 1, "of", total)
-    return frame
+        rows = pq.read_table(file, columns=[*keys, "bad", "tie_outcome"])
+        counts = rows.group_by(keys, use_threads=False).aggregate([("bad", "sum"), ("tie_outcome", "count"), ([], "count_all")])
+        found.append(counts.rename_columns({"count_all": "trials", "bad_sum": "bad", "tie_outcome_count": "ties"}))
+    if not found:
+        columns = [*keys, "trials", "of", "judged", "share", "low", "high", "kind", "bad", "ties"]
+        return pd.DataFrame(columns=columns)
+    # A cell may begin in one part and end in the next.
+    counts = pa.concat_tables(found).group_by(keys, use_threads=False)
+    frame = counts.aggregate([(name, "sum") for name in ("trials", "bad", "ties")]).to_pandas()
+    frame = frame.rename(columns=lambda name: name.removesuffix("_sum"))
+    numbers = frame.groupby(cell, sort=False, dropna=False).ngroup()
+    total = frame["trials"].groupby(numbers).transform("sum")
+    known = frame["outcome"] != "unknown"
+    judged = frame["trials"].where(known, 0).groupby(numbers).transform("sum")
+    drawn = frame["drawn"] != ""
+    bounds = [
+        wilson(count, of) if yes else (math.nan, math.nan)
+        for count, of, yes in zip(frame["trials"], judged, known & drawn, strict=True)
+    ]
+    kind = (
+        pd.Series("observed" if live else "computed", index=frame.index).mask(drawn, "estimated").mask(judged == 0, "unknown")
+    )
+    return pd.DataFrame(
+        {
+            **{name: frame[name] for name in keys},
+            "trials": frame["trials"].astype("int64"),
+            "of": total.astype("int64"),
+            "judged": judged.astype("int64"),
+            "share": (frame["trials"] / judged).where(known),
+            "low": [low for low, _ in bounds],
+            "high": [high for _, high in bounds],
+            "kind": kind,
+            "bad": frame["bad"].astype("int64"),
+            "ties": frame["ties"].astype("int64"),
+        }
+    )
 
 
 def counted(folder: Path, column: str) -> dict[str, int]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from voicerace.errors import InputError
 from voicerace.ledger import Create, Output, Response, UserInput
 from voicerace.margins import dead_air_ms, lead_ms, margin_ms, waited_ns
 from voicerace.outcomes import BAD, OUTCOMES, Kind, Turn, Verdict, worst
@@ -28,7 +29,13 @@ _DEADLINE_MS: Final = 30_000
 
 
 def judge(recording: Recording) -> Verdict:
-    """The verdict on one recording."""
+    """The verdict on one recording.
+
+    Raises:
+        InputError: it is no recording.
+    """
+    if not isinstance(recording, Recording):
+        raise InputError("recording", f"{recording!r:.60} is a {type(recording).__name__}", "a Recording, as simulate gives")
     return _Judge(recording).verdict()
 
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from voicerace.boundary import boundaries
-from voicerace.cli import options
+from voicerace.cli import options, text
 from voicerace.cli.printing import print_json, print_lines
-from voicerace.sweep_spec import SweepSpec
+from voicerace.sweep_spec import SweepSpec, assumed_of
 
 __all__ = ["boundary"]
 
@@ -47,14 +47,16 @@ def boundary(
         knobs=dict(options.knob_words(knob)),
         seed=seed,
     )
-    found = boundaries(spec, level=level, most=most)
+    found, assumed = boundaries(spec, level=level, most=most), assumed_of(spec)
     rows = found.frame.astype(object).where(found.frame.notna(), None).to_dict("records")
     if as_json:
-        print_json({"schema": 1, "boundaries": rows, "trials": found.trials, "grid_trials": found.grid_trials})
+        told = {"boundaries": rows, "trials": found.trials, "grid_trials": found.grid_trials, "assumed": assumed}
+        print_json({"schema": 1, **told})
         return 0
     several = [name for name in found.frame.columns[: found.frame.columns.get_loc("axis")] if found.frame[name].nunique() > 1]
     for row in rows:
         print_lines([_line({str(name): value for name, value in row.items()}, [*dict.fromkeys(["release", *several])])])
+    print_lines(text.assumed_lines(assumed, profile))
     print_lines([f"{len(rows)} found with {found.trials} sessions; a grid of 0.1 ms has {found.grid_trials}"])
     return 0
 

@@ -51,6 +51,9 @@ def explore(
     with tqdm(file=sys.stderr, unit="state", disable=None) as bar:
 
         def tick(name: str, states: int) -> None:
+            if bar.disable and name != bar.desc:
+                print(f"exploring {name}", file=sys.stderr, flush=True)
+                bar.desc = name
             bar.set_description(name)
             bar.n = states
             bar.refresh()

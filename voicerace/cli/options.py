@@ -56,7 +56,7 @@ IdleClose = Annotated[
     bool, typer.Option("--idle-close", help="The component closes an idle connection after 10 s, as it does by default.")
 ]
 Preamble = Annotated[bool, typer.Option("--preamble", help="The model speaks before it calls.")]
-ToolEnd = Annotated[str, typer.Option(help="How the tool ends: result | error | reject | none")]
+ToolEnd = Annotated[str | None, typer.Option(help="How the tool ends: result | error | reject | none [the scenario's]")]
 Workaround = Annotated[
     str | None, typer.Option(metavar="NAME", help="What the app does against the race: " + " | ".join(WORKAROUNDS))
 ]

@@ -7,13 +7,46 @@ import json
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from voicerace.errors import InputError
 from voicerace.files import takes_a_file, try_to_write
 from voicerace.outcomes import OUTCOMES
 
-__all__ = ["known_outcomes", "new_file", "plain", "print_json", "print_lines", "tell_refused", "writable", "writing"]
+__all__ = ["Steps", "known_outcomes", "new_file", "plain", "print_json", "print_lines", "tell_refused", "writable", "writing"]
+
+
+class Steps:
+    """Progress of a command on standard error: a bar on a terminal, else one line per step.
+
+    Args:
+        total: steps.
+        unit: what a step is.
+    """
+
+    def __init__(self, total: int, unit: str) -> None:
+        from tqdm import tqdm
+
+        self.total, self.unit = total, unit
+        self._begun = 0
+        self._bar = tqdm(total=total, unit=unit, file=sys.stderr, disable=None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def begin(self, name: str) -> None:
+        """The next step begins."""
+        self._begun += 1
+        self._bar.set_description(name)
+        if self._bar.disable:
+            print(f"{self.unit} {self._begun} of {self.total}: {name}", file=sys.stderr, flush=True)
+
+    def done(self) -> None:
+        """The step that began last is done."""
+        self._bar.update()
 
 
 def print_lines(lines: Iterable[str]) -> None:

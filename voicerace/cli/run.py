@@ -9,6 +9,7 @@ from voicerace.cli.printing import known_outcomes, new_file, print_json, print_l
 from voicerace.cli.targets import Targets, played, played_as, takes_targets
 from voicerace.engines.session import Session
 from voicerace.engines.virtual import ties
+from voicerace.parameters import assumed_times
 from voicerace.summary import summary
 from voicerace.verdict import judge
 
@@ -28,7 +29,7 @@ def run(
     calls: options.Calls = None,
     preamble: options.Preamble = False,
     idle_close: options.IdleClose = False,
-    tool_end: options.ToolEnd = "result",
+    tool_end: options.ToolEnd = None,
     workaround: options.Workaround = None,
     hold_ms: options.HoldMs = None,
     fallback_ms: options.FallbackMs = None,
@@ -80,4 +81,8 @@ def run(
         print_lines(["", *text.verdict_lines(verdict)])
         if tie_outcome is not None:
             print_lines([f"tie            two things meet in one instant; in the other order: {tie_outcome}"])
+        assumed = assumed_times({*times, *session.scenario.times}, profile)
+        # A real upstream has times of its own.
+        had = {name: value for name, value in assumed.items() if name in recording.provenance["times"]}
+        print_lines(text.assumed_lines(had, profile))
     return int(verdict.outcome in (fail_on or ()))

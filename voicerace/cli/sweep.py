@@ -10,11 +10,14 @@ import typer
 
 from voicerace.cli import options, text
 from voicerace.cli.printing import known_outcomes, print_json, print_lines, writing
+from voicerace.cli.sweep_summary import cells_json, print_cells
 from voicerace.cli.targets import Targets, sigterm_interrupts, takes_targets
 from voicerace.errors import InputError
 from voicerace.executors import Executor
+from voicerace.parameters import parse_times
 from voicerace.sweep import sweep as run_sweep
 from voicerace.sweep_live import LiveSweep
+from voicerace.sweep_spec import continuous_draws
 from voicerace.sweep_table import counted
 
 __all__ = ["sweep"]
@@ -35,7 +38,10 @@ def sweep(
     knob: options.Knob = None,
     trials: Annotated[int, typer.Option(metavar="N", help="Sessions per cell, when a time is drawn or with --live.")] = 1,
     seed: options.Seed = 0,
-    ties: Annotated[bool, typer.Option("--ties/--no-ties", help="Look for ties: several sessions per trial.")] = True,
+    ties: Annotated[
+        bool | None,
+        typer.Option("--ties/--no-ties", help="Look for ties: several sessions per trial. [not with uniform, lognormal times]"),
+    ] = None,
     keep: Annotated[int, typer.Option(metavar="N", help="Keep all recordings up to N trials; live, all.")] = 200,
     at_once: Annotated[
         int | None, typer.Option(metavar="N", min=1, max=1000, help="Live sessions side by side, at each proxy. [1]")
@@ -83,16 +89,19 @@ def sweep(
     with sigterm_interrupts():
         executor = Executor(1 if live is not None else jobs, dask)
         done = writing(out or Path("runs"), lambda: run_sweep(spec, out=out, live=live, resume=resume, executor=executor))
-    who, trials = "release" if live is None else "proxy", done.info["trials"]["done"]
-    counts = done.outcomes.groupby([who, "outcome"], sort=False)["trials"].sum()
+    trials = done.info["trials"]["done"]
+    drawn = live is None and ties is not False and continuous_draws(parse_times(times, profile))
     if as_json:
-        found = [{who: name, "outcome": outcome, "trials": int(n)} for (name, outcome), n in counts.items()]
-        print_json({"schema": 1, "run": str(done.folder), "trials": trials, "outcomes": found, "all_alike": done.all_alike})
+        head = {"schema": 2, "run": str(done.folder), "trials": trials, "ties": done.info["parameters"]["ties"]}
+        print_json({**head, "assumed": done.assumed, "outcomes": cells_json(done), "all_alike": done.all_alike})
     else:
-        print_lines(f"{name:<18}{outcome:<13}{n:>8}" for (name, outcome), n in counts.items())
+        print_cells(done)
         faults = sorted(counted(done.folder, "fault").items(), key=lambda each: -each[1])
         print_lines(f"fault, {n} times: {text.printable(reason)}" for reason, n in faults)
         if done.all_alike is not None:
             print_lines([text.all_alike(done.all_alike)])
+        print_lines(text.assumed_lines(done.assumed, profile))
+        if drawn:
+            print_lines([text.ties_with_draws(drawn, looked_for=bool(ties))])
         print_lines([f"{trials} trials in {done.folder}"])
     return int(done.outcomes["outcome"].isin(fail_on or ()).any())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from voicerace.recording import Event, Recording
     from voicerace.verdict import Verdict
 
-__all__ = ["TIMELINE_HEAD", "all_alike", "session_line", "timeline", "verdict_lines"]
+__all__ = [
+    "TIMELINE_HEAD", "all_alike", "assumed_lines", "session_line", "ties_with_draws", "timeline", "verdict_lines",
+]  # fmt: skip
 
 #: What decides a race; everything else is left out of a printed timeline.
 _SHOWN = frozenset(
@@ -90,3 +93,19 @@ def _what(event: Event) -> str:
 def all_alike(outcome: str) -> str:
     """What a sweep shows whose cells all came out in one way."""
     return f"every cell is {outcome}: nothing that was varied made a difference, or the set-up does not let it"
+
+
+def ties_with_draws(names: Sequence[str], *, looked_for: bool) -> str:
+    """Whether a sweep with continuous draws has looked for ties."""
+    draws = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} drawn from a continuous distribution"
+    if looked_for:
+        return f"ties: looked for (--ties), several sessions per trial, although {draws}"
+    return f"ties: not looked for, as {draws}; --ties looks for those of the other times"
+
+
+def assumed_lines(assumed: Mapping[str, str], profile: str) -> Iterator[str]:
+    """The times that nobody gave, which the results depend on."""
+    if assumed:
+        times = ", ".join(f"{name}={text}" for name, text in assumed.items())
+        said = f"assumed times (profile {profile}, in ms; none was given): {times}"
+        yield from textwrap.wrap(said, 100, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
+import textwrap
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,15 +13,15 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
-from tqdm import tqdm
 
 from voicerace.cli import options
-from voicerace.cli.printing import print_json, print_lines, writable, writing
+from voicerace.cli.printing import Steps, print_json, print_lines, writable, writing
 from voicerace.cli.targets import Targets, sigterm_interrupts, takes_targets
 from voicerace.engines.live import upstream_of
 from voicerace.errors import InputError
 from voicerace.explore.bounds import Bounds
 from voicerace.files import write_text
+from voicerace.path_tables import kept_workarounds
 from voicerace.tables.releases import proxy_release
 from voicerace.tables.workarounds import WORKAROUNDS
 from voicerace.tables.workarounds import workaround as row_of
@@ -44,7 +44,12 @@ def workarounds(
         list[str] | None, typer.Option(metavar="NAME", help=" | ".join(WORKAROUNDS) + "; may be repeated. [all]")
     ] = None,
     bounds: options.BoundsOption = None,
-    max_states: Annotated[int, typer.Option(metavar="N", min=1, help="States per story at most.")] = 20_000,
+    max_states: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="With --again: states per story at most. [20000]")
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Explore again, which takes minutes, instead of showing the kept result.")
+    ] = False,
     tries: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, max=100, help="Live: play a session so often, until it is as in the model. [3]"),
@@ -58,6 +63,7 @@ def workarounds(
 
     Only workarounds that the public API of the component allows.
 
+    The result of an exploration is kept in data/workarounds.json; --again explores with other bounds or releases.
     With --live each workaround is tried: sessions with a proxy on real sockets, in which the plain app may fail, beside
     what the models say of them. --proxy may be repeated.
     """
@@ -65,34 +71,79 @@ def workarounds(
     for name in names:
         row_of(name)
     if targets.live:
-        if bounds or as_json:
-            raise InputError("bounds" if bounds else "json", "given with --live", "for an exploration, without --live")
+        for name, given in {"bounds": bounds, "json": as_json, "again": again, "max_states": max_states}.items():
+            if given:
+                raise InputError(name, "given with --live", "for an exploration, without --live")
         return _tried(targets, release, names, tries or 3, out)
     targets.refuse_in_virtual_time(tries=tries)
     tags = [proxy_release(each).tag for each in release or _RELEASES]
     Bounds.of((*BOUNDS, *(bounds or ())))
+    for name, given in {"bounds": bounds, "max_states": max_states}.items():
+        if given and not again:
+            raise InputError(name, "given without --again", "--again beside it, which explores instead of showing what is kept")
     writable(out)
-    effects: list[Effect] = []
-    record: dict[str, Any] = {"schema": 1, "max_states": max_states, "bounds": [*BOUNDS, *(bounds or ())]}
-    with tqdm(total=len(tags) * len(names), file=sys.stderr, disable=None) as bar:
-        for tag in tags:
-            for name in names:
-                bar.set_description(f"{tag} {name}")
-                effects.append(effect_of(tag, name, times=bounds or (), limit=max_states))
-                bar.update()
-                if out is not None:
-                    # Row by row: what was explored is kept when the rest is stopped.
-                    told = {**record, "effects": [each.to_json() for each in effects]}
-                    writing(out, lambda: write_text(out, json.dumps(told, indent=1) + "\n"))  # noqa: B023
+    record, effects = _explored(tags, names, bounds or [], max_states or 20_000, out) if again else _kept(tags, names, out)
     if as_json:
         print_json({**record, "effects": [each.to_json() for each in effects]})
         return 0
+    kept = "explored now" if again else "kept in data/workarounds.json (--again explores anew)"
+    said = f"{kept}: at most {record['max_states']} states per story, bounds {', '.join(record['bounds'])} ms"
+    print_lines(textwrap.wrap(said, 100, subsequent_indent="  "))
+    print_lines([""])
     for tag in tags:
         _show(tag, [each for each in effects if each.release == tag])
     for name in names:
         row = WORKAROUNDS[name]
         print_lines([f"{name}: {row.sentence}", f"costs: {row.costs}", "", row.typescript, ""])
     return 0
+
+
+_Found = tuple[dict[str, Any], list[Effect]]
+
+
+def _kept(tags: list[str], names: list[str], out: Path | None) -> _Found:
+    """The kept effects of these releases and workarounds, and the parameters of their exploration.
+
+    Raises:
+        InputError: one is not kept.
+    """
+    found = kept_workarounds()
+    if not found:
+        raise InputError("data/workarounds.json", "is not part of this installation", "--again, which explores")
+    ((record, effects),) = found
+    there = {(each.release, each.workaround): each for each in effects}
+    for tag in tags:
+        for name in names:
+            if (tag, name) not in there:
+                kept = ", ".join(dict.fromkeys(each.release for each in effects))
+                raise InputError(
+                    "release", f"no result for {tag} with {name} is kept", f"kept are {kept}; --again explores others"
+                )
+    chosen = [there[tag, name] for tag in tags for name in names]
+    if out is not None:
+        _write_json(out, record, chosen)
+    return record, chosen
+
+
+def _explored(tags: list[str], names: list[str], bounds: list[str], max_states: int, out: Path | None) -> _Found:
+    """The effects of these workarounds on these releases, explored now."""
+    effects: list[Effect] = []
+    record: dict[str, Any] = {"schema": 1, "max_states": max_states, "bounds": [*BOUNDS, *bounds]}
+    with Steps(len(tags) * len(names), "workaround") as steps:
+        for tag in tags:
+            for name in names:
+                steps.begin(f"{tag} {name}")
+                effects.append(effect_of(tag, name, times=bounds, limit=max_states))
+                steps.done()
+                if out is not None:
+                    # Row by row: what was explored is kept when the rest is stopped.
+                    _write_json(out, record, effects)
+    return record, effects
+
+
+def _write_json(path: Path, record: dict[str, Any], effects: list[Effect]) -> None:
+    told = {**record, "effects": [each.to_json() for each in effects]}
+    writing(path, lambda: write_text(path, json.dumps(told, indent=1) + "\n"))
 
 
 def _tried(targets: Targets, release: list[str] | None, names: list[str], tries: int, out: Path | None) -> int:
@@ -115,13 +166,14 @@ def _tried(targets: Targets, release: list[str] | None, names: list[str], tries:
         done: dict[int, Tried] = {}
         try:
             with (
-                tqdm(total=len(cells), unit="session", desc=proxy.name, file=sys.stderr, disable=None) as bar,
+                Steps(len(cells), "session") as steps,
                 sigterm_interrupts(),
                 closing(tried(cells, lambda: targets.engine(proxy), tries)) as playing,  # noqa: B023  # used in this round
             ):
                 for number, each in playing:
                     done[number] = each
-                    bar.update()
+                    steps.begin(proxy.name)
+                    steps.done()
         finally:
             rows += [done[number].row(tag, source) for number in sorted(done)]
             if out is not None:
@@ -157,7 +209,7 @@ def _show_tried(name: str, rows: list[dict[str, Any]]) -> None:
 def _show(tag: str, effects: list[Effect]) -> None:
     table = Table(title=f"{tag}: findings by story", title_justify="left")
     for column in ("workaround", "removed", "left", "new", "not met", "air ms", "added ms", "heard"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "workaround")
     for each in effects:
         if each.why_not is not None:
             table.add_row(each.workaround, "not possible", *[""] * 6)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Final, Literal, get_args, get_type_hints
 
 from voicerace.engines.schedule import AT_SOCKETS_NS, Moments, Playing, Schedule
 from voicerace.errors import InputError
-from voicerace.parameters import Fixed, Times
+from voicerace.parameters import MAX_CALLS, MAX_WHOLE, Fixed, Times, number_of, plain_value, whole_number
 from voicerace.parties.app import App, ToolEnd
 from voicerace.parties.component import Component
 from voicerace.parties.party import Party
 from voicerace.parties.proxy import Proxy
 from voicerace.parties.upstream import Knobs, Upstream
 from voicerace.parties.user import User
+from voicerace.tables.components import COMPONENTS
 from voicerace.tables.handlers import HANDLERS
 from voicerace.tables.profiles import PROFILES, TIMES, WORKAROUND_TIMES
 from voicerace.tables.releases import ProxyRelease, component, component_for, proxy_release
@@ -29,7 +30,7 @@ _KNOBS = Knobs()
 
 @dataclass(frozen=True)
 class Session:
-    """Everything that decides one session. Made by `Session.of`, which checks it.
+    """Everything that decides one session. `Session.of` makes one from names and texts; each one made is checked.
 
     Attributes:
         release: the proxy's row.
@@ -72,6 +73,46 @@ class Session:
     plan: Moments | None = field(default=None, compare=False)
     playing: Playing | None = field(default=None, compare=False)
 
+    def __post_init__(self) -> None:
+        """Check every field, however the session was made.
+
+        Raises:
+            InputError: a field is of another type, has an unknown value, or does not fit another field.
+        """
+        for name, kind in _KINDS.items():
+            if not isinstance(given := getattr(self, name), kind):
+                kinds = kind if isinstance(kind, tuple) else (kind,)
+                allowed = " or ".join("None" if each is type(None) else f"a {each.__name__}" for each in kinds)
+                raise InputError(name, f"{given!r:.60} is a {type(given).__name__}", f"{allowed}; Session.of takes names")
+        _one_of("component", self.component, COMPONENTS)
+        _one_of("handler", self.handler, HANDLERS)
+        _one_of("profile", self.profile, PROFILES)
+        _one_of("modality", self.modality, ("text", "audio"))
+        _one_of("tool_end", self.tool_end, get_args(ToolEnd))
+        # Python's integers: a recording's header takes no NumPy's.
+        for name, least, most in (("calls", 1, MAX_CALLS), ("seed", 0, MAX_WHOLE), ("apart_ns", 0, MAX_WHOLE)):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), least, most))
+        if self.scenario.calls not in (None, self.calls):
+            raise InputError("calls", *_other_calls(self.calls, self.scenario))
+        self._times_fit()
+        if self.workaround is not None:
+            _one_of("workaround", self.workaround, WORKAROUNDS)
+            if reason := why_not(self.workaround, self.release, self.component, self.handler):
+                raise InputError("workaround", f"{self.workaround} is not possible", reason)
+        knobs(vars(self.knobs))
+
+    def _times_fit(self) -> None:
+        values = self.times.values
+        if missing := [name for name, time in TIMES.items() if name not in values and not time.optional]:
+            raise InputError(missing[0], "is not set", "a value for every time; Times.of takes the rest from a profile")
+        for name in WORKAROUND_TIMES:
+            if (name in values) is (self.workaround is None):
+                found = "given without a workaround" if self.workaround is None else f"not set with {self.workaround}"
+                raise InputError(name, found, "both or neither; Session.of(workaround=...) sets it")
+        gap, item_done = values["gap_ms"], values.get("item_done_ms")
+        if isinstance(gap, Fixed) and isinstance(item_done, Fixed) and item_done.values_ns > gap.values_ns:
+            raise InputError("item_done_ms", f"{item_done} is behind the gap's end", f"at most gap_ms, {gap}")
+
     @classmethod
     def of(
         cls,
@@ -91,48 +132,37 @@ class Session:
         knobs_given: Mapping[str, str] | None = None,
         seed: int = 0,
     ) -> Session:
-        """A session from words, as they come from a command line or a notebook.
+        """A session from names, texts and numbers, as they come from a command line or a notebook.
+
+        Args:
+            times: time name -> number of ms, text of the grammar (see `voicerace.parameters`), or a list, tuple, NumPy
+                array or Series of one number per function call.
 
         Raises:
             InputError: any of them is not allowed; it names the parameter and what is.
         """
         row = proxy_release(release)
         _one_of("scenario", scenario, SCENARIOS)
-        _one_of("handler", handler, HANDLERS)
         _one_of("profile", profile, PROFILES)
-        _one_of("modality", modality, ("text", "audio"))
         story = SCENARIOS[scenario]
-        tool_end = tool_end or story.tool_end
-        _one_of("tool_end", tool_end, get_args(ToolEnd))
-        if calls is not None and story.calls is not None and calls != story.calls:
-            raise InputError(
-                "calls", f"{calls} with scenario {scenario}", f"{scenario} has {story.calls}; parallel takes 1 to 8"
-            )
-        count = story.calls or (2 if calls is None else calls)
-        if not 1 <= count <= 8:
-            raise InputError("calls", str(count), "allowed are 1 to 8")
-        tag = component(component_tag).tag if component_tag else component_for(row).tag
-        if workaround is not None:
-            _one_of("workaround", workaround, WORKAROUNDS)
-            if reason := why_not(workaround, row, tag, handler):
-                raise InputError("workaround", f"{workaround} is not possible", reason)
+        count = story.calls or 2 if calls is None else whole_number("calls", calls, 1, MAX_CALLS)
+        if story.calls not in (None, count):
+            raise InputError("calls", *_other_calls(count, story))
         own = WORKAROUND_TIMES if workaround is not None else {}
-        values = Times.of({**own, **story.times, **(times or {})}, profile)
-        _item_done_fits(values.values)
         return cls(
             release=row,
-            component=tag,
+            component=(component_for(row) if component_tag is None else component(component_tag)).tag,
             scenario=story,
             handler=handler,
-            times=values,
+            times=Times.of({**own, **story.times, **_mapping("times", times)}, profile),
             profile=profile,
-            modality="audio" if modality == "audio" else "text",
+            modality=modality,  # type: ignore[arg-type]  # checked against the same Literal
             calls=count,
-            preamble=preamble,
-            idle_close=idle_close,
-            tool_end=tool_end,  # type: ignore[arg-type]  # checked above against the same Literal
+            preamble=plain_value(preamble),
+            idle_close=plain_value(idle_close),
+            tool_end=story.tool_end if tool_end is None else tool_end,  # type: ignore[arg-type]  # as modality
             workaround=workaround,
-            knobs=knobs(knobs_given or {}),
+            knobs=knobs(_mapping("knobs", knobs_given)),
             seed=seed,
         )
 
@@ -144,21 +174,21 @@ class Session:
                 what this session draws.
 
         Raises:
-            InputError: an unknown time, one that is not set, or one that would end below 0.
+            InputError: a time that this session does not have, or one that would end below 0 or beyond a day.
         """
         values = dict(self.times.values)
-        for name, by in by_ms.items():
-            _one_of("time", name, TIMES)
+        for name, given in by_ms.items():
+            by = number_of(name, given, least=None)
             value = values.get(name)
             if value is None:
-                raise InputError(name, "is not set", "a time that this session has")
-            several = self.calls if TIMES[name].per_call else 1
+                found = "is not set" if name in TIMES or name in WORKAROUND_TIMES else "is no known time"
+                raise InputError(name, found, f"a time that this session has: {', '.join(values)}")
+            several = self.calls if name in TIMES and TIMES[name].per_call else 1
             drawn = tuple(self.times.ns(name, index, self.seed) for index in range(several))
             moved = tuple(each + ns(by) for each in (value.values_ns if isinstance(value, Fixed) else drawn))
             if min(moved) < 0:
-                raise InputError(name, f"{value} ms moved by {by:g} ms is negative", "a time is 0 ms or more")
+                raise InputError(name, f"{value} ms moved by {by:f} ms is negative", "a time is 0 ms or more")
             values[name] = Fixed(moved)
-        _item_done_fits(values)
         return replace(self, times=Times(values))
 
     def begun(self) -> Session:
@@ -229,20 +259,40 @@ def knobs(given: Mapping[str, str]) -> Knobs:
     Raises:
         InputError: an unknown knob or value.
     """
-    allowed = {name: get_args(hint) for name, hint in get_type_hints(Knobs).items()}
     for name, value in given.items():
-        _one_of("knob", name, allowed)
-        if allowed[name]:
-            _one_of(f"knob {name}", value, allowed[name])
+        _one_of("knob", name, _ALLOWED_KNOBS)
+        if _ALLOWED_KNOBS[name]:
+            _one_of(f"knob {name}", value, _ALLOWED_KNOBS[name])
+        elif not isinstance(value, str):
+            raise InputError(f"knob {name}", f"{value!r:.60} is a {type(value).__name__}", "text")
     return Knobs(**given)  # type: ignore[arg-type]  # checked above against the same Literals
 
 
-def _item_done_fits(values: Mapping[str, object]) -> None:
-    gap, item_done = values["gap_ms"], values.get("item_done_ms")
-    if isinstance(gap, Fixed) and isinstance(item_done, Fixed) and item_done.values_ns > gap.values_ns:
-        raise InputError("item_done_ms", f"{item_done} is behind the gap's end", f"at most gap_ms, {gap}")
+_ALLOWED_KNOBS = {name: get_args(hint) for name, hint in get_type_hints(Knobs).items()}
+#: Field of a session -> what it has to be an instance of; the other fields have values of their own to compare with.
+_KINDS: Final[dict[str, Any]] = {
+    "release": ProxyRelease,
+    "scenario": Scenario,
+    "times": Times,
+    "preamble": bool,
+    "idle_close": bool,
+    "knobs": Knobs,
+    "schedule": (Schedule, type(None)),
+}
 
 
-def _one_of(name: str, value: str, allowed: Any) -> None:
-    if value not in allowed:
-        raise InputError(name, f"{value!r} is unknown", f"allowed are {', '.join(allowed)}")
+def _mapping(name: str, given: object) -> Mapping[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise InputError(name, f"{given!r:.60} is a {type(given).__name__}", "a mapping of name -> value")
+    return given
+
+
+def _other_calls(count: int, story: Scenario) -> tuple[str, str]:
+    return f"{count} with scenario {story.name}", f"{story.name} has {story.calls}; parallel takes 1 to {MAX_CALLS}"
+
+
+def _one_of(name: str, value: object, allowed: Any) -> None:
+    if not isinstance(value, str) or value not in allowed:
+        raise InputError(name, f"{value!r:.60} is unknown", f"allowed are {', '.join(allowed)}")

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeAlias
 
 from voicerace.engines.schedule import Playing, Schedule
 from voicerace.engines.session import Session
+from voicerace.errors import InputError
 from voicerace.parties.party import Cancel, Close, Effects, Open, Party, Renewable, Send, SetTimer
 from voicerace.parties.user import User
 from voicerace.recording import LINKS, Event, Link, Payload, Recording
@@ -306,7 +307,13 @@ class VirtualEngine:
 
 
 def simulate(session: Session) -> Recording:
-    """One session of the models, in virtual time."""
+    """One session of the models, in virtual time.
+
+    Raises:
+        InputError: it is no session.
+    """
+    if not isinstance(session, Session):
+        raise InputError("session", f"{session!r:.60} is a {type(session).__name__}", "a Session, as Session.of gives")
     return VirtualEngine(session).run()
 
 

@@ -98,7 +98,7 @@ def component(name: str, where: str = "component") -> Component:
     Raises:
         InputError: the name is unknown.
     """
-    wanted = name.strip().removeprefix("v")
-    if wanted not in COMPONENTS:
-        raise InputError(where, f"{name!r} is unknown", f"allowed are {', '.join(COMPONENTS)}")
+    wanted = name.strip().removeprefix("v") if isinstance(name, str) else None
+    if wanted is None or wanted not in COMPONENTS:
+        raise InputError(where, f"{name!r:.60} is unknown", f"allowed are {', '.join(COMPONENTS)}")
     return COMPONENTS[wanted]

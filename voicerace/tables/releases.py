@@ -182,6 +182,8 @@ def proxy_release(name: str, where: str = "release") -> ProxyRelease:
     Raises:
         InputError: the name is unknown, or names several programs; then they are listed.
     """
+    if not isinstance(name, str):
+        raise InputError(where, f"{name!r:.60} is a {type(name).__name__}", f"a tag as text, {', '.join(PROXIES)}")
     wanted = name.strip().removeprefix("v")
     if wanted in PROXIES:
         return PROXIES[wanted]

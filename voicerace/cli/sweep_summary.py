@@ -1,0 +1,89 @@
+"""What `voicerace sweep` prints: the outcomes per cell with their shares, and what they depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from voicerace.cell_ranges import share_text
+from voicerace.run import Run
+
+__all__ = ["cells_json", "print_cells"]
+
+#: Rows of the printed table; a summary of more is in the folder.
+_MOST_ROWS: Final = 60
+#: Rows of the summary for which ranges are looked for at all.
+_MOST_CELLS: Final = 200_000
+
+
+def print_cells(run: Run) -> None:
+    """One row per range of equal cells and outcome."""
+    if len(run.outcomes) > _MOST_CELLS:
+        print(f"{len(run.outcomes)} rows, one per cell and outcome, are in {run.folder}/summary.csv")
+        return
+    rows = run.ranges()
+    stories = list(rows.columns[: rows.columns.get_loc("cells")])
+    estimated, tied = bool((rows["kind"] == "estimated").any()), bool(rows["ties"].any())
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in stories:
+        swept = name in run.axes
+        table.add_column(name.replace("_ms", " ms") if swept else name, justify="right" if swept else "left", overflow="fold")
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("share", justify="right", no_wrap=True)
+    if estimated:
+        table.add_column("95 % interval", justify="right", no_wrap=True)
+    table.add_column("trials", justify="right", overflow="fold")
+    if tied:
+        table.add_column("ties", justify="right")
+    before: list[str] = []
+    for row in rows.head(_MOST_ROWS).to_dict("records"):
+        told = [str(row[name]) for name in stories]
+        words = [str(row["outcome"]), share_text(row["share"])]
+        if estimated:
+            words.append("-" if pd.isna(row["low"]) else f"{share_text(row['low'])} to {share_text(row['high'])}")
+        words.append(_trials(row))
+        if tied:
+            words.append(str(row["ties"] or ""))
+        # What a row shares with the one above stands there.
+        table.add_row(*([""] * len(told) if told == before else told), *words)
+        before = told
+    Console(highlight=False).print(table)
+    if len(rows) > _MOST_ROWS:
+        print(f"{len(rows) - _MOST_ROWS} more rows; every cell is in {run.folder}/summary.csv")
+    if estimated:
+        print("The interval is that of one cell, whose trials are independent draws (Wilson).")
+    if tied:
+        print("ties: trials in which two simultaneous events in the other order give another outcome")
+
+
+def _trials(row: Mapping[Any, Any]) -> str:
+    if row["of"] == 1:
+        return f"{row['cells']} of {row['cells']}"
+    each = f" in each of {row['cells']}" if row["cells"] > 1 else ""
+    return f"{row['trials']} of {row['of']}{each}"
+
+
+def cells_json(run: Run) -> list[dict[str, Any]]:
+    """The outcomes of every cell as plain values; None where a share or an interval has no value."""
+    who = "release" if run.info["clock"] == "virtual" else "proxy"
+    names = [
+        who,
+        "scenario",
+        "handler",
+        "modality",
+        "calls",
+        *run.axes,
+        "outcome",
+        "trials",
+        "of",
+        "share",
+        "low",
+        "high",
+        "kind",
+    ]
+    frame = run.outcomes[[*names, "ties"]].astype(object)
+    return [{str(name): value for name, value in row.items()} for row in frame.where(frame.notna(), None).to_dict("records")]
