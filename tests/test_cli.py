@@ -142,13 +142,55 @@ def test_sweep_writes_a_folder_and_counts(capsys: pytest.CaptureFixture[str], tm
     found = json.loads(capsys.readouterr().out)
     assert found["trials"] == 8
     assert [(each["release"], each["tool_ms"], each["outcome"], each["share"]) for each in found["outcomes"]] == [
-        *[("0.9.1", 0, "rejected", 1), ("0.9.1", 100, "rejected", 1), ("0.9.1", 200, "answered", 1), ("0.9.1", 300, "answered", 1)],
-        *[("0.9.4", 0, "answered", 1), ("0.9.4", 100, "answered", 1), ("0.9.4", 200, "stalled", 1), ("0.9.4", 300, "stalled", 1)],
+        *[
+            ("0.9.1", 0, "rejected", 1),
+            ("0.9.1", 100, "rejected", 1),
+            ("0.9.1", 200, "answered", 1),
+            ("0.9.1", 300, "answered", 1),
+        ],
+        *[
+            ("0.9.4", 0, "answered", 1),
+            ("0.9.4", 100, "answered", 1),
+            ("0.9.4", 200, "stalled", 1),
+            ("0.9.4", 300, "stalled", 1),
+        ],
     ]
     assert found["assumed"]["gap_ms"] == "150"
     assert "tool_ms" not in found["assumed"]
     assert main(arguments) == 2
     assert "holds a run already" in capsys.readouterr().err
+
+
+def test_sweep_prints_ranges_of_equal_cells_and_the_assumed_times(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = ["sweep", "--gap-ms", "8,300", "--tool-ms", "50:350:150", "--out", str(tmp_path / "run")]
+    assert main(words) == 0
+    head, *lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert head == ["release", "gap", "ms", "tool", "ms", "outcome", "share", "trials"]
+    assert lines[:3] == [
+        ["0.9.1", "8", "50–350", "answered", "100", "%", "3", "of", "3"],
+        ["0.9.1", "300", "50–200", "rejected", "100", "%", "2", "of", "2"],
+        ["0.9.1", "300", "350", "answered", "100", "%", "1", "of", "1"],
+    ]
+    assert lines[3][:2] == ["assumed", "times"]
+    assert "create_ms=5," in lines[3] + lines[4]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"), [([], "ties: not looked for, as tool_ms is drawn"), (["--ties"], "ties: looked for")]
+)
+def test_sweep_says_whether_it_looks_for_ties_with_drawn_times(
+    more: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["sweep", "--tool-ms", "uniform(0,300)", "--trials", "3", "--out", str(tmp_path / "run"), *more]) == 0
+    out = capsys.readouterr().out
+    assert said in out
+    assert "95 % interval" in out
+
+
+def test_a_scenario_keeps_how_its_tool_ends(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["run", "--scenario", "failing-tool", "--out", str(tmp_path / "r.jsonl")]) == 0
+    assert "assumed times (profile loopback" in capsys.readouterr().out
+    assert Recording.read(tmp_path / "r.jsonl").provenance["tool_end"] == "error"
 
 
 def test_an_interrupted_sweep_says_what_is_kept(

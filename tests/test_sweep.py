@@ -12,12 +12,16 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from voicerace.cell_ranges import cell_ranges, share_text
+from voicerace.engines.virtual import simulate
 from voicerace.errors import InputError
 from voicerace.executors import Executor
 from voicerace.recording import Recording
+from voicerace.statistics import wilson
 from voicerace.sweep import Run, SweepSpec, sweep, trials_of
 from voicerace.sweep_folder import commit, new_folder
 from voicerace.sweep_spec import sessions
+from voicerace.sweep_table import STORY
 from voicerace.trials import frame_of
 from voicerace.verdict import judge
 
@@ -258,6 +262,99 @@ def test_the_summary_counts_every_trial(run: Run) -> None:
     assert found == run.trials.groupby(["release", "outcome"]).size().to_dict()
     assert summary["ties"].sum() == run.trials["tie_outcome"].notna().sum()
     assert (summary["of"] == 1).all()
+
+
+def test_the_summary_has_a_row_per_cell_of_every_grid(tmp_path: Path) -> None:
+    """At a gap of 8 ms and at one of 300 ms the same tool time comes to different outcomes: merged, they would hide it."""
+    run = sweep({"times": {"gap_ms": "300,8", "tool_ms": "50:350:150"}, "ties": False}, out=tmp_path / "run", progress=False)
+    summary = pd.read_csv(run.folder / "summary.csv")
+    found = summary.set_index(["gap_ms", "tool_ms"])
+    assert found["outcome"].to_dict() == {
+        (8, 50): "answered", (8, 200): "answered", (8, 350): "answered",
+        (300, 50): "rejected", (300, 200): "rejected", (300, 350): "answered",
+    }  # fmt: skip
+    assert (summary["share"] == 1).all()
+    assert set(summary["kind"]) == {"computed"}
+    assert summary[["low", "high"]].isna().all().all(), "computed shares have no interval"
+    ranges = run.ranges()
+    columns = ["gap_ms", "tool_ms", "cells", "outcome"]
+    assert ranges[columns].to_numpy().tolist() == [
+        ["8", "50–350", 3, "answered"], ["300", "50–200", 2, "rejected"], ["300", "350", 1, "answered"],
+    ]  # fmt: skip
+
+
+def test_drawn_times_have_an_interval_per_cell(tmp_path: Path) -> None:
+    spec = {"times": {"gap_ms": "0,150", "tool_ms": "uniform(0,300)"}, "trials": 40}
+    run = sweep(spec, out=tmp_path / "run", progress=False)
+    for row in run.outcomes.to_dict("records"):
+        assert (row["of"], row["judged"], row["kind"]) == (40, 40, "estimated")
+        assert (row["low"], row["high"]) == wilson(row["trials"], 40)
+    assert set(run.outcomes["gap_ms"]) == {0, 150}
+    assert run.outcomes.groupby("gap_ms")["share"].sum().eq(1).all()
+    # More than one part of the table: cells that go across them are one.
+    assert len(list((run.folder / "table").iterdir())) > 1
+
+
+def test_run_json_says_which_times_were_assumed(run: Run, tmp_path: Path) -> None:
+    assert run.assumed["gap_ms"] == "150"
+    assert "tool_ms" not in run.assumed
+    assert "item_done_ms" not in run.assumed, "a time that is not set"
+    given = sweep({"scenarios": "slow-tool", "times": {"gap_ms": "8"}}, out=tmp_path / "given", progress=False)
+    assert not {"gap_ms", "tool_ms"} & set(json.loads((given.folder / "run.json").read_text())["assumed"])
+
+
+def test_a_scenario_keeps_its_own_times_in_a_sweep() -> None:
+    """A sweep of slow-tool has played a tool of 50 ms before."""
+    assert list(trials_of({"scenarios": "slow-tool,single", "ties": False})["tool_ms"]) == [25_000, 50]
+    assert list(trials_of({"scenarios": "slow-tool", "times": {"tool_ms": 5}, "ties": False})["tool_ms"]) == [5]
+
+
+def test_a_range_ends_where_a_cell_was_not_played() -> None:
+    trials = {
+        "release": "0.9.1",
+        "proxy": "model:0.9.1",
+        "outcome": "answered",
+        "trials": 1,
+        "of": 1,
+        "judged": 1,
+        "share": 1.0,
+    }
+    rows = [dict.fromkeys(STORY, "") | trials | {"low": None, "high": None, "kind": "computed", "bad": 0, "ties": 0}] * 5
+    outcomes = pd.DataFrame(rows).assign(gap_ms=[1, 1, 1, 2, 2], tool_ms=[0, 10, 20, 0, 20])
+    assert cell_ranges(outcomes, ["tool_ms", "gap_ms"])[["gap_ms", "tool_ms", "cells"]].to_numpy().tolist() == [
+        ["1", "0–20", 3], ["2", "0", 1], ["2", "20", 1],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(1, "100 %"), (0.9996, ">99.9 %"), (0.0004, "<0.1 %"), (0, "0 %"), (0.737, "73.7 %")]
+)
+def test_a_share_is_never_all_or_nothing_by_rounding(share: float, text: str) -> None:
+    assert share_text(share) == text
+
+
+@pytest.mark.parametrize(
+    ("times", "ties", "looked"),
+    [
+        ({"tool_ms": "150"}, None, True),
+        ({"tool_ms": "uniform(0,300)"}, None, False),
+        ({"tool_ms": "lognormal(4,1)"}, None, False),
+        ({"tool_ms": "uniform(150,150)"}, None, True),
+        ({"host_rtt_ms": "uniform(0,300)", "tool_ms": "150"}, True, True),
+        ({"tool_ms": "150"}, False, False),
+    ],
+)
+def test_ties_are_looked_for_where_no_time_is_drawn_from_a_continuous_distribution(
+    times: dict[str, str], ties: bool | None, looked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(
+        "voicerace.sweep.played", lambda session, with_ties: (asked.append(with_ties), (simulate(session), None))[1]
+    )
+    spec = SweepSpec(times=times, ties=ties)
+    trials_of(spec)
+    assert asked == [looked]
+    assert spec.to_json()["ties"] is looked
 
 
 def test_latest_points_to_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,7 +54,8 @@ def cell_ranges(outcomes: pd.DataFrame, axes: Sequence[str], *, by_proxy: bool =
     who = "proxy" if by_proxy else "release"
     keep = [who, *(name for name in STORY if name not in ("release", "proxy") and _varies(outcomes, name, who))]
     # The axis with the most values is the innermost: along it the ranges are longest. Of equal ones the first, as tool_ms.
-    order = sorted(axes[::-1], key=lambda name: outcomes[name].nunique(dropna=False))
+    backwards = [*reversed(axes)]
+    order = sorted(backwards, key=lambda name: outcomes[name].nunique(dropna=False))
     rows: list[dict[str, Any]] = []
     for _, story in outcomes.groupby(list(STORY), sort=False, dropna=False):
         found = [pd.factorize(story[name], sort=True, use_na_sentinel=False) for name in order]

@@ -18,13 +18,13 @@ from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from voicerace.cell_ranges import share_text
 from voicerace.plots.release_table import release_rows
 from voicerace.plots.style import STYLES, figure_of, glyph, to_image
 from voicerace.plots.swimlane import alt_swimlane, plot_swimlane
 from voicerace.recording import Recording
 from voicerace.run import Run
 from voicerace.suspicions import Seen, Suspicions
-from voicerace.sweep_table import STORY
 from voicerace.tables.releases import ProxyRelease
 from voicerace.tables.suspicions import SUSPICIONS
 from voicerace.verdict import Turn, Verdict
@@ -161,14 +161,27 @@ def _run(run: Run, **_: Any) -> Bundle:
     parameters = run.info["parameters"]
     swept = ", ".join(f"{name} {text}" for name, text in parameters["times"].items())
     caption = f"Run {run.folder.name}: {done:,} of {planned:,} trials{stopped}; {clock}; {targets}"
-    outcomes = run.outcomes.assign(outcome=[f"{glyph(name)} {name}" for name in run.outcomes["outcome"]])
-    story = [name for name in STORY if name != "release" and outcomes[name].nunique() < 2]
+    assumed = ", ".join(f"{name}={text}" for name, text in run.assumed.items())
     facts = f"times: {swept or 'as in the profile'}; profile {parameters['profile']}; seed {run.info['seed']}"
-    data, _ = _table(outcomes.drop(columns=story), caption)
+    facts += f"; assumed times in ms, as none was given: {assumed}" if assumed else ""
+    data, _ = _table(_outcomes(run), caption)
     return {
         "text/html": f"{data['text/html']}<p>{escape(facts)}; begun {escape(str(run.info['start']))}</p>",
         "text/plain": f"{data['text/plain']}\n{facts}",
     }, {}
+
+
+def _outcomes(run: Run) -> pd.DataFrame:
+    """Ranges of equal cells, one row per outcome of theirs; intervals only where there are any."""
+    ranges = run.ranges()
+    shares = [share_text(each) for each in ranges["share"]]
+    outcomes = ranges.assign(outcome=[f"{glyph(name)} {name}" for name in ranges["outcome"]], share=shares)
+    if outcomes["low"].isna().all():
+        return outcomes.drop(columns=["judged", "low", "high"])
+    bounds = zip(outcomes["low"], outcomes["high"], strict=True)
+    interval = ["" if pd.isna(low) else f"{share_text(low)} to {share_text(high)}" for low, high in bounds]
+    outcomes.insert(list(outcomes.columns).index("low"), "95 % interval", interval)
+    return outcomes.drop(columns=["judged", "low", "high"])
 
 
 def _seen(seen: Seen, **_: Any) -> Bundle:

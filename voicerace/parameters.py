@@ -179,7 +179,9 @@ def _number_text(name: str, value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         raise InputError(name, f"{value!r:.60} is a {type(value).__name__}", f"allowed is {GRAMMAR}")
     # An integer of thousands of digits has no text.
-    return f"{Decimal(value):.6e}" if isinstance(value, int) and abs(value) > _MAX_MS else str(value)
+    if isinstance(value, int):
+        return str(value) if abs(value) <= MAX_WHOLE else f"{Decimal(value):.6e}"
+    return _shortest(value) if isinstance(value, float) else str(value)
 
 
 def number_of(name: str, given: object, least: int | None = 0) -> Decimal:
@@ -244,7 +246,7 @@ def _from_file(name: str, path: str) -> Sampled:
     try:
         with Path(path).open(newline="", encoding="utf-8") as file:
             rows = [(number, row[0]) for number, row in enumerate(csv.reader(file), start=1) if row and row[0].strip()]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:  # a name with a null byte is a ValueError
         raise InputError(name, f"@{path}: {getattr(error, 'strerror', None) or error}", "a CSV file of ms") from None
     values = []
     for number, cell in rows:
