@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from voicerace.cell_ranges import cell_ranges, share_text
+from voicerace.engines.session import Session
 from voicerace.engines.virtual import simulate
 from voicerace.errors import InputError
 from voicerace.executors import Executor
@@ -348,9 +349,12 @@ def test_ties_are_looked_for_where_no_time_is_drawn_from_a_continuous_distributi
     times: dict[str, str], ties: bool | None, looked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    monkeypatch.setattr(
-        "voicerace.sweep.played", lambda session, with_ties: (asked.append(with_ties), (simulate(session), None))[1]
-    )
+
+    def played(session: Session, *, with_ties: bool) -> tuple[Recording, str | None]:
+        asked.append(with_ties)
+        return simulate(session), None
+
+    monkeypatch.setattr("voicerace.sweep.played", played)
     spec = SweepSpec(times=times, ties=ties)
     trials_of(spec)
     assert asked == [looked]
