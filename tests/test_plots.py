@@ -590,8 +590,10 @@ def test_a_run_shows_what_came_of_it_and_no_path(shell: InteractiveShell, tmp_pa
     run = sweep({"releases": ["0.9.1"], "times": {"tool_ms": "0:200:100"}}, out=tmp_path / "<b>", progress=False)
     data, _ = shell.display_formatter.format(run)
     assert "3 of 3 trials; virtual time; model:0.9.1" in data["text/html"]
-    assert "<td>✗ rejected</td><td>2</td><td>3</td>" in data["text/html"]
+    assert "<td>0–100</td><td>2</td><td>✗ rejected</td><td>1</td><td>1</td><td>100 %</td>" in data["text/html"]
     assert "tool_ms 0:200:100" in data["text/html"]
+    assert "assumed times in ms, as none was given: " in data["text/html"]
+    assert "gap_ms=150" in data["text/html"]
     assert "Run &lt;b&gt;" in data["text/html"]
     assert str(tmp_path) not in data["text/html"] + data["text/plain"]
 

@@ -176,6 +176,7 @@ def _outcomes(run: Run) -> pd.DataFrame:
     ranges = run.ranges()
     shares = [share_text(each) for each in ranges["share"]]
     outcomes = ranges.assign(outcome=[f"{glyph(name)} {name}" for name in ranges["outcome"]], share=shares)
+    outcomes = outcomes.rename(columns={"trials": "count per cell", "of": "trials per cell"})
     if outcomes["low"].isna().all():
         return outcomes.drop(columns=["judged", "low", "high"])
     bounds = zip(outcomes["low"], outcomes["high"], strict=True)
