@@ -89,8 +89,8 @@ class Live:
         self.silence_s = silence_s
         self._log = log
         # Proxies connect here, under whatever name they find this machine; no web page does.
-        self.upstream_door = Door(*(listen or ("127.0.0.1", 0)), origins=Origins(holds_key=self.upstream.holds_key, any_host=True))
-        self.proxy_door = Door()
+        origins = Origins(holds_key=self.upstream.holds_key, any_host=True)
+        self.upstream_door, self.proxy_door = Door(*(listen or ("127.0.0.1", 0)), origins=origins), Door()
         self.backend: Backend | None = None
         self._reviving = asyncio.Lock()
         self._collecting = Collecting()
