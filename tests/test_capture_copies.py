@@ -13,6 +13,7 @@ from support.played import play
 from test_har import frames, har
 
 from voicerace.captures import Capture, inspect_json, read_capture
+from voicerace.captures.allowed import PROVENANCE
 from voicerace.captures.compare import compare_captures, partly_kept
 from voicerace.captures.copies import exported, redacted
 from voicerace.captures.redact import Redactor, redacted_har
@@ -96,35 +97,36 @@ def test_are_names_the_same_within_a_file_and_never_between_two() -> None:
     assert one.name("call_1") == one.name("call_1") != one.name("call_2")
     assert one.name("call_1") != other.name("call_1")
     assert one.text("hello there") == one.text("hello there") != other.text("hello there")
-    schema = {"functions": [{"name": "pay", "parameters": {"type": "object", "properties": {"card_no": {"type": "string"}}}}]}
-    assert not [word for word in ("pay", "card_no") if word in json.dumps(one.value(schema))]
-    assert one.value({"type": "my dog's name"})["type"] != "my dog's name"
+    think = {"functions": [{"name": "pay", "parameters": {"type": "object", "properties": {"card_no": {"type": "string"}}}}]}
+    copied = one.message({"type": "Settings", "agent": {"think": think}})
+    assert not [word for word in ("pay", "card_no") if word in json.dumps(copied)]
+    assert one.message({"type": "my dog's name"})["type"] != "my dog's name"
 
 
 def test_is_nothing_of_a_result_that_is_an_object_left_its_keys_and_numbers_neither() -> None:
     by = Redactor()
     result = {"type": "resolved", "id": "call_1", "value": {"id": "call_1", "result": {"balance_eur": 4711, "open": True}}}
-    copied = by.value(result)
+    copied = by.message(result)
     assert (copied["id"], copied["value"]["id"]) == (by.name("call_1"), by.name("call_1"))
     for given in (result, {"arguments": {"iban": [12345678]}}, {"metadata": {"customer": 99}}, {"result": [4711]}):
-        assert not re.search(r"4711|balance|iban|12345678|customer|99\b", json.dumps(by.value(given)))
-    assert by.value({"result": {"a": 1}}) == by.value({"result": {"a": 1}}) != by.value({"result": {"a": 2}})
-    own = {"value": {"id": "call_1", "result": {"error": "Handler completed without sending a response"}}}
-    assert by.value(own)["value"]["result"] == own["value"]["result"]
+        assert not re.search(r"4711|balance|iban|12345678|customer|99\b|open|rue", json.dumps(by.message(given)))
+    assert by.message({"result": {"a": 1}}) == by.message({"result": {"a": 1}}) != by.message({"result": {"a": 2}})
+    own = {"type": "resolved", "value": {"id": "call_1", "result": {"error": "Handler completed without sending a response"}}}
+    assert by.message(own)["value"]["result"] == own["value"]["result"]
 
 
 def test_are_paths_addresses_and_a_customers_model_no_words_of_the_protocol() -> None:
     by = Redactor()
     given = {
-        "service.name": "unknown_service:/srv/alice/bin/node", "proxy": "ws://10.0.0.7:8080", "model": "ft:gpt-4o:acme::9x",
-        "source": "C:\\Users\\alice/x", "upstream": "wss://eu.acme.example/v1",
+        "profile": "unknown_service:/srv/alice/bin/node", "proxy": "ws://10.0.0.7:8080", "component": "ft:gpt-4o:acme::9x",
+        "source": "C:\\Users\\alice/x", "upstream": "wss://eu.acme.example/v1", "alice": 8080,
     }  # fmt: skip
-    assert not re.search(r"alice|10\.0|acme|8080", json.dumps(by.value(given)))
-    kept = {"service.name": "dg-openai-proxy", "proxy": "backend:0.9.1", "model": "gpt-realtime", "upstream": "mock"}
-    assert by.value(kept) == kept
+    assert not re.search(r"alice|10\.0|acme|8080", json.dumps(by.fields(given, PROVENANCE)))
+    kept = {"profile": "loopback", "proxy": "backend:0.9.1", "upstream": "mock", "release": "0.9.1", "knobs": {}}
+    assert by.fields(kept, PROVENANCE) == kept
     # What a verdict needs of a run's settings; a file's name is none.
     times = {"times": {"deadline_ms": "1000", "tool_ms": "uniform(20, 80)", "gap_ms": "@/srv/alice/gap.csv"}}
-    copied = by.value(times)["times"]
+    copied = by.fields(times, PROVENANCE)["times"]
     assert (copied["deadline_ms"], copied["tool_ms"]) == ("1000", "uniform(20, 80)")
     assert "alice" not in copied["gap_ms"]
 
@@ -242,7 +244,7 @@ def test_a_call_id_that_is_no_text_is_counted_like_any(tmp_path: Path) -> None:
 
 
 def test_is_a_key_that_is_no_word_of_a_protocol_somebodys_data() -> None:
-    copied = Redactor().value({"type": "Welcome", "Jane Roe, account 4711": {"jane@example.org": True}})
+    copied = Redactor().message({"type": "Welcome", "Jane Roe, account 4711": {"jane@example.org": True}})
     assert copied["type"] == "Welcome"
     assert len(copied) == 2
     assert not {"Jane", "4711", "example"} & set(re.split(r"\W", json.dumps(copied)))
@@ -256,5 +258,6 @@ def test_is_nothing_of_a_har_kept_that_is_somebodys_in_a_field_of_the_protocol()
 def test_a_redacted_copy_keeps_a_placeholder_for_a_result_and_no_other_result() -> None:
     by = Redactor()
     for row in PLACEHOLDERS:
-        assert placeholder_in(by.value(json.dumps(row.value), "output", "function_call_output")) is row
-    assert by.value('"SHIPPED"', "output", "function_call_output") != '"SHIPPED"'
+        sent = {"type": "FunctionCallResponse", "id": "call_1", "content": json.dumps(row.value)}
+        assert placeholder_in(by.message(sent)["content"]) is row
+    assert "SHIPPED" not in json.dumps(by.message({"type": "FunctionCallResponse", "content": '"SHIPPED"'}))

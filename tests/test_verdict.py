@@ -146,7 +146,7 @@ def test_a_failed_reply_whose_end_has_no_status_does_not_say_none() -> None:
     tape = called().result(50).creates(50).created(60, "resp_2")
     turn = turn_of(tape.server(400, realtime.response_event(realtime.RESPONSE_DONE, "e", body)).close(40_000))
     assert turn.outcome == "failed"
-    assert turn.why.endswith("resp_2, of no known status, nothing heard of it")
+    assert turn.why.endswith("a response, of no known status, nothing heard of it")
 
 
 CUT = {

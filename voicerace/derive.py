@@ -28,6 +28,7 @@ from voicerace.tables.releases import ProxyRelease
 from voicerace.timers import Timers
 from voicerace.units import ns
 from voicerace.wire import input_audio, realtime
+from voicerace.wire.known import known_type
 
 __all__ = ["Contradiction", "Derived", "FlagCleared", "derive", "derive_all", "flag_cleared"]
 
@@ -211,7 +212,7 @@ class _Replay:
             return self.model.message(event.link.sender, event.payload)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             # Somebody else's file: a message of a shape that no proxy takes.
-            self._contradict(event, f"the model cannot take a {event.type} of this shape ({type(error).__name__})")
+            self._contradict(event, f"the model cannot take a {known_type(event.type)} of this shape ({type(error).__name__})")
             return ()
 
     def _flag(self, event: Event, before: bool) -> None:

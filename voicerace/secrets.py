@@ -18,12 +18,27 @@ from collections.abc import Iterable, Mapping
 from itertools import takewhile
 from typing import Any, Final, Self
 
-__all__ = ["HIDDEN", "PIECE", "SHORTEST", "Scrubber", "is_named_like_a_key"]
+__all__ = ["HIDDEN", "PIECE", "SHORTEST", "Scrubber", "SecondNet", "is_named_like_a_key"]
 
 HIDDEN: Final = "[key]"
 #: Names of variables, and of a URL's parameters, whose values are secrets wherever they turn up.
 _KEY_NAME: Final = re.compile(
     r"(?:^|_)(?:(?:API|ACCESS|SECRET|PRIVATE)?KEY|\w*TOKEN|SECRET|PASSWORD|PASSWD)(?:_?\d+)?$", re.IGNORECASE
+)
+#: The same for a copy that is sent away: any variable whose name has one of these words in it.
+_SECRET_WORD: Final = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
+#: What is a secret or a person's by its form. A match never begins behind a backslash: that would break an escape.
+_FORMS: Final = re.compile(
+    r"(?<!\\)(?:"
+    r"sk-[A-Za-z0-9_-]{8,}|AKIA[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{30,}|gh[pousr]_[A-Za-z0-9]{20,}|xox[a-z]-[A-Za-z0-9-]{10,}"
+    r"|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"  # a JSON web token
+    r"|[Bb]earer [A-Za-z0-9._~+/-]{12,}"
+    r"|[A-Za-z0-9._+-]{1,64}(?:@|%40)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+"  # an e-mail address
+    r"|(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])"  # an IP address
+    r"|(?<![0-9A-Za-z:])(?:[0-9A-Fa-f]{1,4}:){4,7}[0-9A-Fa-f]{1,4}(?![0-9A-Za-z:])"
+    r"|(?<![0-9A-Za-z+/])\+\d[\d ().-]{6,18}\d(?!\d)"  # a telephone number
+    r"|(?<![\d.+-])\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}(?![\d.-])"
+    r")"
 )
 SHORTEST: Final = 12
 #: So many characters in a row of a secret are hidden where the rest of it is missing: cut off, or in another string.
@@ -126,6 +141,46 @@ class Scrubber:
                     at += len(HIDDEN) - before - 1
                 at = text.find(block, at + 1)
         return text
+
+
+class SecondNet:
+    """Takes secrets and what looks like one out of lines of JSON that are to be sent away; the lines stay JSON.
+
+    Args:
+        secrets: the values themselves; those under `SHORTEST` characters are left alone.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._scrub = Scrubber(secrets)
+
+    @classmethod
+    def of_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """One for every variable with KEY, TOKEN, SECRET, PASSW or CREDENTIAL in its name."""
+        environment = os.environ if environment is None else environment
+        return cls(value.strip() for name, value in environment.items() if _SECRET_WORD.search(name))
+
+    def line(self, line: str) -> str:
+        """A line without secrets."""
+        line = self._scrub.text(line)
+        if _FORMS.search(line) is None:
+            return line
+        try:
+            return json.dumps(_without_forms(json.loads(line)))
+        except (ValueError, RecursionError):
+            return _FORMS.sub(HIDDEN, line)
+
+
+def _without_forms(value: Any) -> Any:
+    if isinstance(value, str):
+        if value.startswith(("{", "[")):
+            try:
+                return json.dumps(_without_forms(json.loads(value)))
+            except (ValueError, RecursionError):
+                pass  # no JSON
+        return _FORMS.sub(HIDDEN, value)
+    if isinstance(value, dict):
+        return {_FORMS.sub(HIDDEN, name): _without_forms(each) for name, each in value.items()}
+    return [_without_forms(each) for each in value] if isinstance(value, list) else value
 
 
 def is_named_like_a_key(name: str) -> bool:

@@ -19,6 +19,7 @@ from voicerace.recording import Event, Recording
 from voicerace.rules import TurnFacts, outcome_of
 from voicerace.units import ns
 from voicerace.wire import realtime
+from voicerace.wire.known import is_registered, known_status
 from voicerace.wire.results import placeholder_in
 
 __all__ = ["BAD", "OUTCOMES", "Kind", "Turn", "Verdict", "judge"]
@@ -78,7 +79,7 @@ class _Judge(Passage):
         for event in self.closes:
             code = event.payload.get("code") if isinstance(event.payload, Mapping) else None
             if event.link in (("upstream", "proxy"), ("proxy", "component")):
-                closed = "no code" if code is None else code
+                closed = "no code" if code is None else code if is_registered(code) else "a code that is not registered"
                 return f"no function call: the {event.link.sender} closed the connection ({closed})"
         return "no function call"
 
@@ -203,12 +204,12 @@ class _Judge(Passage):
         settled = self.recording.complete or end < self.end or self._closed_after(facts)
         return TurnFacts(
             closed=self._abandoned(facts, end),
-            missing=tuple(call for call in facts.calls if call not in given),
+            missing=tuple(f"call {number}" for number, call in enumerate(facts.calls, start=1) if call not in given),
             inputs=facts.inputs,
             heard=len(facts.heard),
             informed=len(facts.informed),
             ended=reply is not None and reply.done is not None,
-            status=None if reply is None else reply.status,
+            status=None if reply is None or reply.status is None else known_status(reply.status),
             waited_ns=0 if reply is None else waited_ns(self, facts.own, reply),
             refusals=len(facts.refusals),
             host_errors=facts.host_errors,
@@ -241,8 +242,9 @@ class _Judge(Passage):
     def _answer(self, create: Create) -> str:
         if create.answer == "response":
             response = self.ledger.responses[create.names or ""]
-            ended = response.status or ("unfinished" if response.done is None else "of no known status")
-            return f"{response.id}, {ended}, nothing heard of it"
+            ended = "unfinished" if response.done is None else "of no known status"
+            ended = known_status(response.status) if response.status else ended
+            return f"a response, {ended}, nothing heard of it"
         words = {"none": "none", "refused": "refused", "error": "another error", "closed": "none, its connection went"}
         return words[create.answer]
 

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Final, Literal
 
 from voicerace.captures.cassette import read_cassette
-from voicerace.captures.console import Record, read_lines, scan
+from voicerace.captures.console import read_lines, scan
 from voicerace.captures.export import mermaid, perfetto
 from voicerace.captures.facts import printable
 from voicerace.captures.har import read_har
-from voicerace.captures.reader import CASSETTE, CONSOLE, HAR, Capture, har_bytes, nothing_in, recognised
-from voicerace.captures.redact import Redactor, redacted_har, redacted_jsonl, redacted_log
+from voicerace.captures.reader import CASSETTE, HAR, JSONL, Capture, bounded, har_bytes, nothing_in, recognised
+from voicerace.captures.redact import NOT_READ, Redactor, redacted_har, redacted_log, redacted_recording
 from voicerace.errors import InputError
+from voicerace.packed import Unpacked
+from voicerace.recording import iter_recordings
+from voicerace.secrets import SecondNet
 
 __all__ = ["FORMATS", "exported", "redacted"]
 
@@ -25,35 +28,41 @@ FORMATS: Final = ("perfetto", "mermaid")
 def redacted(path: Path, *, keep_text: bool = False) -> Iterator[str]:
     """The lines of a copy of a capture that is safe to send. A compressed file that is cut gives what can be had of it.
 
+    Whatever the rules of `captures.redact` let through, the environment's secrets and what looks like a key, an address or
+    a telephone number are taken out of each line as well.
+
     Raises:
-        InputError: it is no capture, or a folder.
+        InputError: it is no capture, it is a recording that cannot be read, or a folder.
     """
     where = printable(str(path), 200)
     if path.is_dir():
         raise InputError(where, "a folder", "one file at a time")
-    by = Redactor(keep_text=keep_text)
+    net = SecondNet.of_environment()
     lines = 0
+    for line in _redacted(path, where, Redactor(keep_text=keep_text)):
+        lines += 1
+        yield net.line(line)
+    if not lines:
+        raise nothing_in(path)
+
+
+def _redacted(path: Path, where: str, by: Redactor) -> Iterator[str]:
     with recognised(path) as (kind, encoding, file):
         if kind == HAR:
             data = har_bytes(path, file)
             read_har(data, where)  # refuses what is none
             yield redacted_har(json.loads(data.decode("utf-8-sig", "replace"))["log"]["entries"], by)
-            return
-        if kind == CASSETTE:  # its copy is a recording of ours: one shape for what passed on a link
-            yield from redacted_jsonl(read_cassette(file, where).recording.lines(), by)
-            return
-        with io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="\n") as stream:
-            for line in _redacted(kind, stream, by):
-                lines += 1
-                yield line
-    if not lines:
-        raise nothing_in(path)
-
-
-def _redacted(kind: str, stream: io.TextIOWrapper, by: Redactor) -> Iterator[str]:
-    if kind == CONSOLE:
-        return redacted_log((each for each in scan(read_lines(stream)) if isinstance(each, Record)), by)
-    return redacted_jsonl(stream, by)
+        elif kind == CASSETTE:  # its copy is a recording of ours: one shape for what passed on a link
+            yield from redacted_recording(read_cassette(file, where).recording, by).lines()
+        elif kind == JSONL:
+            for recording in iter_recordings(path):
+                bounded(recording, path)
+                yield from redacted_recording(recording, by).lines()
+        else:
+            with io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="\n") as stream:
+                yield from redacted_log(scan(read_lines(stream)), by)
+            if isinstance(file.raw, Unpacked) and file.raw.cut:
+                yield NOT_READ
 
 
 def exported(capture: Capture, to: str, session: int = 1) -> str:

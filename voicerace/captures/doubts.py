@@ -7,7 +7,6 @@ before, another one.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -15,7 +14,7 @@ from typing import Final
 from voicerace.captures.literal import Value
 from voicerace.captures.logged import Connection
 from voicerace.recording import Event, Link
-from voicerace.wire import realtime
+from voicerace.wire import known, realtime
 
 __all__ = ["dispel", "doubts_of", "missing"]
 
@@ -33,19 +32,9 @@ _BEGINS: Final = {
     "response.content_part.done": ("response.content_part.added",),
     realtime.ITEM_DONE: (realtime.ITEM_ADDED, realtime.ITEM_CREATED),
 }
+_KNOWN: Final = frozenset({*known.SERVER_TYPES, "(no type)"})
 _NOT_OF_THE_HOST: Final = frozenset(
     {realtime.ERROR, realtime.SESSION_UPDATED, realtime.SESSION_CREATED, realtime.RESPONSE_DONE}
-)
-#: Names of server events, by their families (openai 3.54, `RealtimeServerEvent`), and the beta names of the same.
-_KNOWN: Final = re.compile(
-    r"error|session\.(?:created|updated)|rate_limits\.updated|output_audio_buffer\.(?:started|stopped|cleared)"
-    r"|conversation\.(?:created|item\.(?:added|created|done|deleted|retrieved|truncated"
-    r"|input_audio_transcription\.(?:completed|delta|failed|segment)))"
-    r"|input_audio_buffer\.(?:committed|cleared|speech_started|speech_stopped|timeout_triggered|dtmf_event_received)"
-    r"|response\.(?:created|done|(?:output_item|content_part|output_text)\.(?:added|done)"
-    r"|(?:output_text|output_audio|output_audio_transcript|function_call_arguments|mcp_call_arguments|audio"
-    r"|audio_transcript|text)\.(?:delta|done)|mcp_call\.(?:in_progress|completed|failed))"
-    r"|mcp_list_tools\.(?:in_progress|completed|failed)|\(no type\)"
 )
 
 
@@ -90,7 +79,7 @@ def doubts_of(
     if arrow is not None and attributes.get("direction") != arrow:
         yield "a record whose text and direction do not agree"
     for event in events:
-        if event.kind == "message" and event.link == _CAME and not _KNOWN.fullmatch(event.type):
+        if event.kind == "message" and event.link == _CAME and event.type not in _KNOWN:
             yield "an event of a type that the Realtime API does not have"
         if event.link == _HOST and event.kind == "message" and event.type in _NOT_OF_THE_HOST:
             yield "a host message of a type that only the other side sends"

@@ -1,7 +1,8 @@
 """A session for other tools: Chrome's trace format, which Perfetto opens, and a Mermaid sequence diagram. Types only.
 
-No payload is written, so there is nothing to redact. The trace format: "Trace Event Format", complete (X) and instant (i)
-events, microseconds. Mermaid: https://mermaid.js.org/syntax/sequenceDiagram.html.
+No payload is written, and of types and places only those that are known (`voicerace.wire.known`). The trace format:
+"Trace Event Format", complete (X) and instant (i) events, microseconds. Mermaid:
+https://mermaid.js.org/syntax/sequenceDiagram.html.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from voicerace.captures.allowed import known_place
 from voicerace.ledger import Ledger
 from voicerace.recording import Event, Recording
 from voicerace.wire import realtime
+from voicerace.wire.known import known_type
 
 __all__ = ["mermaid", "perfetto"]
 
@@ -47,7 +50,7 @@ def perfetto(recording: Recording) -> dict[str, Any]:
                 "tid": (_PARTIES.index(event.link.sender) + 1) * _LANES,
                 "ts": start / 1000,
                 "dur": max(0, end - start) / 1000,
-                "args": {"to": event.link.receiver, "observed_at": event.observed_at},
+                "args": {"to": event.link.receiver, "observed_at": known_place(event.observed_at)},
             }
         )
         if "upstream" in event.link and event.kind == "message":
@@ -110,4 +113,4 @@ def _name(event: Event) -> str:
     """A type in letters that no diagram reads as its own; the refusal by its name."""
     if isinstance(event.payload, Mapping) and realtime.is_refusal(event.payload):
         return "error (active response)"
-    return _WORD.sub("_", event.type)[:80]
+    return _WORD.sub("_", known_type(event.type))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeGuard
 
+from voicerace.captures.allowed import is_start, without_fault
 from voicerace.captures.questions import Answers, answers, cleared
 from voicerace.captures.races import Race, races_of
 from voicerace.captures.release_of import Told
@@ -159,10 +160,10 @@ def capture_session(
     return CapturedSession(
         connection=connection,
         recording=recording,
-        start=printable(start, 40) if isinstance(start, str) else None,
+        start=start if is_start(start) else None,
         duration_ms=None if first is None else ms(max(times) - first),
         outcome=outcome,
-        why=printable(why, 300),  # it may name calls, by ids of the capture
+        why=printable(without_fault(why, verdict.fault if verdict is not None else None), 300),
         counts=counts if told is None else counts | _derived_counts(told, seen, counts),
         refused_at_ms=tuple(ms(at - first) for e in seen.refusals if first is not None and (at := seen.at(e)) is not None),
         result_delay_ms=tuple(seen.delays()),

@@ -33,7 +33,7 @@ from voicerace.captures.marks import marks_of
 from voicerace.recording import Event, Link, Recording
 from voicerace.wire import realtime
 
-__all__ = ["LoggedSession", "ProxyLog"]
+__all__ = ["LoggedSession", "ProxyLog", "beginning_of", "json_of"]
 
 _HOST: Final = Link("component", "proxy")
 _SENT: Final = Link("proxy", "upstream")
@@ -241,10 +241,10 @@ class ProxyLog:
         to.open_detail = detail
         marker = " payload=" if kind in _ITEMS else "Full payload (truncated): "
         _, found, text = body.partition(marker)
-        payload = None if not found or isinstance(body, CutText) else _json(text)
+        payload = None if not found or isinstance(body, CutText) else json_of(text)
         whole = payload is not None
         if payload is None and found:
-            payload = _beginning(text)
+            payload = beginning_of(text)
         if payload is not None and payload.get("type") == kind:
             to.events[detail] = replace(to.events[detail], payload=payload)
         to.elided += not whole
@@ -342,7 +342,7 @@ def _code(value: Value) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _json(text: str) -> dict[str, Any] | None:
+def json_of(text: str) -> dict[str, Any] | None:
     """A logged payload; None when it is no whole JSON object."""
     try:
         value = json.loads(text)
@@ -351,7 +351,7 @@ def _json(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _beginning(text: str) -> dict[str, Any] | None:
+def beginning_of(text: str) -> dict[str, Any] | None:
     """What a payload that was cut has before the cut: values that are whole, never the one that was cut."""
     try:
         value = from_json(_NUMBER.sub("", text.rstrip("…")), allow_partial=True)

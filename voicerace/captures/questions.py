@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from voicerace.captures.allowed import without_fault
 from voicerace.captures.seen import Seen, call_ids, content_of, result_of
 from voicerace.derive import FlagCleared
 from voicerace.filling import NOT_LOGGED
@@ -19,6 +20,7 @@ from voicerace.recording import Event, Recording
 from voicerace.units import ms
 from voicerace.verdict import Verdict
 from voicerace.wire import agent, input_audio, realtime
+from voicerace.wire.known import known_type
 
 __all__ = ["Answers", "Cleared", "Submission", "TurnFacts", "answers", "cleared"]
 
@@ -115,17 +117,17 @@ def answers(recording: Recording, verdict: Verdict | None, line: Place, cleared:
     updates = [event for event in shown if event.type == realtime.SESSION_UPDATE]
     return Answers(
         tuple(line(event.seq) for event in updates),
-        tuple(_turn(each, line) for each in verdict.turns) if verdict is not None else (),
+        tuple(_turn(each, verdict.fault, line) for each in verdict.turns) if verdict is not None else (),
         tuple(_submissions(recording, line)),
         None if cleared is None else tuple(_cleared(each, updates, line) for each in cleared),
         tuple(_step(event, start, line) for event in shown[:_LISTED]),
     )
 
 
-def _turn(turn: Turn, line: Place) -> TurnFacts:
+def _turn(turn: Turn, fault: str | None, line: Place) -> TurnFacts:
     return TurnFacts(
         turn.outcome,
-        turn.why,
+        without_fault(turn.why, fault),
         len(turn.calls),
         turn.submissions,
         turn.response_creates,
@@ -151,7 +153,7 @@ def cleared(found: Iterable[FlagCleared], recording: Recording, origin: Mapping[
 def _cleared(each: FlagCleared, updates: list[Event], line: Place) -> Cleared:
     until = each.done if each.done is not None else 1 << 62
     between = sum(each.seq < event.seq < until for event in updates)
-    return Cleared(each.by, line(each.seq), None if each.done is None else line(each.done), between)
+    return Cleared(known_type(each.by), line(each.seq), None if each.done is None else line(each.done), between)
 
 
 def _submissions(recording: Recording, line: Place) -> Iterable[Submission]:

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from voicerace.captures.allowed import known_note
 from voicerace.captures.cassette import is_cassette, read_cassette
 from voicerace.captures.console import Unread
 from voicerace.captures.facts import CapturedSession, Names, capture_session, printable
@@ -33,6 +34,7 @@ __all__ = [
     "JSONL",
     "Capture",
     "Progress",
+    "bounded",
     "har_bytes",
     "nothing_in",
     "read_capture",
@@ -244,7 +246,7 @@ def _folder(path: Path, release: ProxyRelease | None, progress: Progress | None)
             found = _recordings(file, release)
         except InputError as error:
             refused.append(error)
-            unread.append(Unread(0, 0, printable(f"{file.name}: {error.found}", 300)))
+            unread.append(Unread(0, 0, printable(f"{file.name}: no recording that can be read", 300)))
             continue
         for of in found.sessions:
             sessions.append(replace(of, connection=names.unique(f"{file.name}: {of.connection}")))
@@ -265,8 +267,7 @@ def _recordings(path: Path, release: ProxyRelease | None, progress: Progress | N
     unread: tuple[Unread, ...] = ()
     try:
         for each in iter_recordings(path, None if progress is None else partial(progress, "reading")):
-            if any(abs(at) > _LONGEST_NS for e in each.events for at in (e.sent_ns, e.received_ns) if at is not None):
-                raise InputError(str(path), "a number beyond all bounds", "times are nanoseconds")
+            bounded(each, path)
             sessions.append(_recording(names, len(sessions) + 1, each, header, release))
             records += len(each.events)
             # A header, a line per event, a closing line unless it was cut.
@@ -278,13 +279,24 @@ def _recordings(path: Path, release: ProxyRelease | None, progress: Progress | N
     return Capture(printable(path.name, 200), JSONL, records, sessions, unread)
 
 
+def bounded(recording: Recording, path: Path) -> None:
+    """Check that a recording's times are times.
+
+    Raises:
+        InputError: one is not.
+    """
+    times = (at for event in recording.events for at in (event.sent_ns, event.received_ns))
+    if any(abs(at) > _LONGEST_NS for at in times if at is not None):
+        raise InputError(str(path), "a number beyond all bounds", "times are nanoseconds")
+
+
 def _recording(names: Names, number: int, of: Recording, header: int, release: ProxyRelease | None) -> CapturedSession:
     """The session of one recording, whose header stands in that line."""
     given = of.provenance.get("connection")
     return capture_session(
         names.unique(given if isinstance(given, str) else f"recording {number}"),
         of,
-        cannot_say=[printable(note, 300) for note in of.notes if CUT not in note],
+        cannot_say=[known_note(note) for note in of.notes if CUT not in note],
         unread_records=sum(CUT in note for note in of.notes),
         line=partial(_line_of, header),
         release=release,

@@ -1,193 +1,315 @@
 """A copy of a capture that is safe to send: what is said, asked and answered is replaced, what decides a race stays.
 
-Every text that is not on a short list of protocol words is replaced by a name made of it and of a key that is drawn per
-file and thrown away: equal things stay equal in one file, nothing compares between two, and nothing can be guessed back.
-Kept: types, roles, states, error codes, times, lengths of audio, and the component's default error, which is a finding
-and nobody's secret. A console log becomes one JSON record a line; output that is no record of the proxy is left out, and
-so is all of a HAR but its frames.
+What stays is on a list (`voicerace.wire.known`, `captures.allowed`): known message types and fields, values of known
+enumerations, small indices, times. All other texts, numbers and keys are replaced by tokens. A token is made of the value
+and a key that is drawn per copy and thrown away: equal values have equal tokens in one copy, tokens of two copies do not
+compare, and no value can be guessed from its token.
+
+The copy is written anew from what the reader understood, so nothing that a format has beside it is in the copy: a console
+log becomes one JSON record per line without its collector's JSON, a HAR keeps its frames, and a record that cannot be read
+becomes a line that cannot be read either, so that counts stay as sure as they were.
 """
 
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 import json
+import math
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
-from pydantic_core import from_json
-
-from voicerace.captures.console import Record
-from voicerace.captures.literal import Mark
+from voicerace.captures import allowed
+from voicerace.captures.console import Record, Unread
+from voicerace.captures.literal import CutText, Mark
+from voicerace.captures.proxy_log import beginning_of, json_of
+from voicerace.recording import Event, Payload, Recording
+from voicerace.wire import agent, known, realtime
+from voicerace.wire.known import Kind
 from voicerace.wire.results import placeholder_in
 
-__all__ = ["Redactor", "redacted_har", "redacted_jsonl", "redacted_log"]
+__all__ = ["NOT_READ", "Redactor", "redacted_har", "redacted_log", "redacted_recording"]
 
-#: Keys whose texts are words of the protocols.
-_PLAIN: Final = frozenset(
+#: A line that the reader counts as one record that it cannot read.
+NOT_READ: Final = '{"body": not read'
+_PREFIX: Final = re.compile(r"(?:(?:resp|item|call|event|sess|conv|msg|derived)_|c(?=\d+$))")
+_QUOTED: Final = re.compile(r"'([^']{1,100})'")
+_IN_PROGRESS: Final = "in progress: "
+_ACTIVE: Final = "Conversation already has an active response"
+_ITEM: Final = "conversation.item.* raw (debug): "
+_UNMAPPED: Final = "Unmapped upstream event: "
+_HIDDEN: Final = "not forwarded to client"
+#: Attributes of which every record of the proxy in JSON has one.
+_PROXYS: Final = frozenset({"connection_id", "direction", "message_type"})
+_FIELDS: Final = frozenset(
     {
-        "type", "role", "object", "status", "link", "kind", "observed_at", "clock", "code", "error.code", "reason",
-        "direction", "message_type", "severityText", "output_modalities", "release", "component", "scenario", "handler",
-        "modality", "engine", "profile", "tool_end", "proxy", "upstream", "source", "observed", "encoding", "language",
-        "model", "start", "made_by", "service.name", "telemetry.sdk.language", "telemetry.sdk.name", "telemetry.sdk.version",
+        "resource", "timestamp", "severityText", "severityNumber", "body", "attributes", "instrumentationScope", "traceId",
+        "spanId", "traceFlags",
     }
 )  # fmt: skip
-_WORD: Final = re.compile(r"[A-Za-z0-9_.:>→+/-]{1,60}|the proxy|console log")
-#: A word of the protocols that is somebody's all the same: a path, an address, a model that was made for one customer.
-_PRIVATE: Final = re.compile(r".*//.*|.*[\\/].*/.*|ft:.*|unknown_service:.*/.*")
-#: What the tool was asked and what it answered, when it is no text: all of it is somebody's, its keys and numbers too.
-_OPAQUE: Final = frozenset({"result", "arguments", "metadata", "value", "variables", "default", "examples"})
-#: Settings of a run: times and knobs as numbers, and distributions of them.
-_SETTINGS: Final = frozenset({"times", "knobs"})
-_SETTING: Final = re.compile(r"[\w.,:() +-]{1,80}")
-_ID: Final = re.compile(r"(?:^|_|\.)ids?$|^connection$|Id$")
-_PREFIX: Final = re.compile(r"^(?:(?:resp|item|call|event|sess|conv|derived)_|c(?=\d+$))")
-_NAMED: Final = re.compile(r"(in progress: )(\S+?)(\.(?:\s|$))")
-_AUDIO: Final = frozenset({"response.output_audio.delta", "input_audio_buffer.append"})
-#: A record's body, as far as it is the proxy's own words.
-_BODY: Final = re.compile(
-    r"client connected|upstream open|upstream closed|client → upstream|upstream → client|client WebSocket closed \(code=\d+"
-    r"|input_audio_buffer\.(?:append|commit \+ response\.create)(?: deferred| \(silence pad| \(flushed)?"
-    r"|session\.created received \(|session\.update sent to upstream \(tools=\d+\)|greeting (?:sent|not sent)"
-    r"|FunctionCallResponse from client → function_call_output sent to upstream"
-    r"|InjectUserMessage deferred \(waiting for session\.updated\)|client KeepAlive ignored|Disallowed client message type "
-    r"|Required upstream contract violated|Received response\.done from upstream|Upstream closed before session ready"
-    r"|upstream→client: [a-z_.]+(?: → (?:sending FunctionCallRequest \+ ConversationText|FunctionCallRequest only))?"
-    r"|upstream: [a-z_.]+ \((?:no client message|accumulate)|response\.output_text\.done → (?:control only|control \+)"
-    r"|input_audio_transcription\.completed → |conversation\.item\.\* assistant |TTS "
-)
-_PAYLOAD: Final = re.compile(r"(conversation\.item\.\* raw \(debug\): type=[a-z_.]+ )item_id=\S+( payload=)(.*)", re.DOTALL)
-_UNMAPPED: Final = re.compile(
-    r"(Unmapped upstream event: [a-z_.]+ (?:— sending Error to client|\(payload length \d+\) — log only))"
-    r".*?(?:(Full payload \(truncated\): )(.*))?",
-    re.DOTALL,
-)
+_YEAR_2100_US: Final = 4_102_444_800_000_000
+_CLOCKS: Final = ("virtual", "monotonic", "log")
+_EVENT_RULES: Final[Mapping[str, Mapping[str, Any]]] = {"close": {"code": Kind.CLOSE}, "open": {}}
 
 
 class Redactor:
-    """Replaces what is somebody's, the same way within one file.
+    """Replaces what no rule allows, the same way within one copy.
 
     Args:
-        keep_text: leave everything as it is but ids of connections, headers, cookies and queries.
+        keep_text: leave messages and bodies of records as they are; frames of audio become silence all the same.
     """
 
     def __init__(self, *, keep_text: bool = False) -> None:
         self.keep_text = keep_text
         self._key = secrets.token_bytes(32)
 
+    # -- tokens --------------------------------------------------------------------------------------------------------
+
     def name(self, text: str) -> str:
-        """What stands for an id: its family stays."""
+        """The token of an id; its family (``resp_``, ``call_``) stays."""
         family = _PREFIX.match(text)
-        return f"{family[0] if family else 'id_'}{self._hash(text)}"
+        return f"{family[0] if family else 'id_'}{self._hash(text)}" if text else text
 
     def text(self, text: str) -> str:
-        """What stands for a text: how long it was, and whether it is the same as another."""
-        if self.keep_text or not text or placeholder_in(text) is not None:
+        """The token of a text: its length in characters, and whether it is the same as another.
+
+        A result in the app's place (`wire.results`) stays, and so does what tells the text of a call from a reply.
+        """
+        if not text:
             return text
-        if (named := _NAMED.search(text)) is not None and "already has an active response" in text:
-            return f"Conversation already has an active response in progress: {self.name(named[2])}. (redacted)"
-        shown = f"[{len(text)} characters #{self._hash(text)}]"
-        # Arguments and results are JSON in a text: who reads them as JSON must find some.
-        return json.dumps({"redacted": shown}) if text.lstrip()[:1] in "{[" else shown
+        if (placeholder := placeholder_in(text)) is not None:
+            return json.dumps(placeholder.value, separators=(",", ":"))  # written anew: a key may stand twice in the text
+        shown = self._shown(text)
+        if text.startswith(agent.CALL_TEXT_PREFIX):
+            return agent.CALL_TEXT_PREFIX + shown
+        # Arguments and results are JSON in a text: a reader that parses them must find some.
+        return json.dumps({"redacted": shown}) if text.lstrip().startswith(("{", "[")) else shown
 
-    def value(self, value: Any, key: str = "", kind: str = "") -> Any:
-        """Any JSON value under a key."""
-        if key in _OPAQUE and not isinstance(value, str):
-            return self._opaque(value)
-        if isinstance(value, Mapping):
-            own = str(value.get("type", kind))
-            if key in _SETTINGS:
-                return {str(name): self._setting(each) for name, each in value.items()}
-            if key == "properties":  # of a tool's schema: the keys are the tool's words
-                return {self._hash(str(name)): self.value(each, "", kind) for name, each in value.items()}
-            return {self._key_name(name): self.value(each, str(name), own) for name, each in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [self.value(each, key, kind) for each in value]
-        if not isinstance(value, str) or value == "":
+    def error_text(self, text: str) -> str:
+        """The token of an error's text, with the tokens of the ids that it names."""
+        if not text:
+            return text
+        named = realtime.response_named_by({"error": {"message": text}})
+        ids = "".join(f" '{self.name(each)}'" for each in _QUOTED.findall(text)[:3])
+        shown = _ACTIVE if _ACTIVE[len("Conversation ") :] in text else self._shown(text)
+        return f"{shown} {_IN_PROGRESS}{self.name(named)}.{ids}" if named else f"{shown}.{ids}"
+
+    def type(self, kind: str) -> str:
+        """A known message type, or the token of another; readers go by how it begins and ends."""
+        if kind in known.TYPES or not kind:
+            return kind
+        begins = "response." if kind.startswith("response.") else ""
+        ends = next((each for each in (".delta", ".append") if kind.endswith(each)), "")
+        return f"{begins}#{self._hash(kind)}{ends}"
+
+    def code(self, code: str) -> str:
+        """A known error code or type, or the token of another; its family stays."""
+        if code in known.CODES or not code:
+            return code
+        family = next((each for each in known.CODE_FAMILIES if code.startswith(each)), "")
+        return f"{family}#{self._hash(code)}"
+
+    def opaque(self, value: Any) -> Any:
+        """The token of any JSON value. Null, zero, false and what is empty stay."""
+        if not value:
             return value
-        if key in _PLAIN and _WORD.fullmatch(value) and not _PRIVATE.fullmatch(value):
-            return value
-        if key == "binary" or (key in ("delta", "audio") and kind in _AUDIO):
-            return self._silence(value)
-        return self.name(value) if _ID.search(key) else self.text(value)
-
-    def _opaque(self, value: Any) -> Any:
-        """A result or arguments as JSON: `null` and truth stay, and who a result answers."""
-        if self.keep_text or value is None or isinstance(value, bool):
-            return value
-        if isinstance(value, Mapping) and isinstance(value.get("id"), str) and "result" in value:
-            return {"id": self.name(value["id"]), "result": self._opaque(value["result"])}
-        if placeholder_in(json.dumps(value)) is not None:
-            return value
-        return {"redacted": f"[{type(value).__name__} #{self._hash(json.dumps(value, sort_keys=True))}]"}
-
-    def _setting(self, value: Any) -> Any:
-        known = isinstance(value, (bool, int, float)) or (isinstance(value, str) and _SETTING.fullmatch(value))
-        return value if known else self.value(value)
-
-    def body(self, body: str) -> str:
-        """A log record's body."""
-        if (found := _PAYLOAD.fullmatch(body)) is not None:
-            return f"{found[1]}item_id=n/a{found[2]}{self._payload(found[3])}"
-        if (found := _UNMAPPED.fullmatch(body)) is not None:
-            return found[1] + (f". {found[2]}{self._payload(found[3])}" if found[2] else "")
-        known = _BODY.match(body)
-        if known is not None:
-            return known[0]
-        told = " — not forwarded to client" if body.endswith("not forwarded to client") else ""
-        return self.text(body) + told
-
-    def _payload(self, text: str) -> str:
+        if isinstance(value, str):
+            return self._shown(value)
         try:
-            return json.dumps(self.value(json.loads(text)))
-        except (ValueError, RecursionError):
-            pass
-        try:
-            return json.dumps(self.value(from_json(text.rstrip("…"), allow_partial=True)))[:-1] + "…"
-        except ValueError:
-            return "…"
+            whole = json.dumps(value, sort_keys=True)
+        except RecursionError:
+            whole = ""
+        return {"redacted": f"[{type(value).__name__} #{self._hash(whole)}]"}
 
-    def _silence(self, value: str) -> str:
-        if self.keep_text:
-            return value
-        return base64.b64encode(bytes(len(value) * 3 // 4 - value[-2:].count("="))).decode("ascii")
-
-    def _key_name(self, name: object) -> str:
-        """A key is the protocol's, unless it is no word: then it is somebody's data."""
-        text = str(name)
-        return text if re.fullmatch(r"[A-Za-z_][\w.]{0,40}", text) else self._hash(text)
+    def _shown(self, text: str) -> str:
+        return f"[{len(text)} characters #{self._hash(text)}]"
 
     def _hash(self, text: str) -> str:
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=self._key, digest_size=5).hexdigest()
 
+    # -- values by their rules -----------------------------------------------------------------------------------------
 
-def redacted_log(records: Iterable[Record], by: Redactor) -> Iterator[str]:
-    """The records of a console log, one JSON object a line."""
-    for record in records:
-        fields: dict[str, Any] = {}
-        for name, value in record.fields.items():
-            if name == "body" and isinstance(value, str):
-                fields[name] = value if by.keep_text else by.body(value)
-            elif name == "traceId" or not isinstance(value, Mark):
-                fields[name] = None if isinstance(value, Mark) else by.value(_jsonable(value), name)
-        yield json.dumps(fields)
+    def message(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """A message of either protocol."""
+        if self.keep_text:
+            return dict(payload)
+        kind = payload.get("type")
+        fields = known.FIELDS.get(kind, {}) if isinstance(kind, str) else {}
+        return self.fields(payload, {**known.COMMON, **fields})
+
+    def fields(self, given: Mapping[str, Any], rules: Mapping[str, Any]) -> dict[str, Any]:
+        """An object: fields that have a rule by it, keys and values of all others as tokens."""
+        return {
+            name if name in rules else f"#{self._hash(str(name))}": self.value(value, rules[name])
+            if name in rules
+            else self.opaque(value)
+            for name, value in given.items()
+        }
+
+    def value(self, value: Any, rule: Any) -> Any:
+        """A value by its rule; where it is of another kind, its token."""
+        if not value:
+            return value
+        if isinstance(rule, Mapping):
+            return self.fields(value, rule) if isinstance(value, Mapping) else self.opaque(value)
+        if isinstance(rule, list):
+            return [self.value(each, rule[0]) for each in value] if isinstance(value, list) else self.opaque(value)
+        if isinstance(rule, frozenset):
+            return value if type(value) in (str, int) and value in rule else self.opaque(value)
+        if isinstance(value, str):
+            return self._text_by(value, rule)
+        if rule is Kind.RESULT:
+            return value if isinstance(value, dict) and placeholder_in(json.dumps(value)) is not None else self.opaque(value)
+        if (rule is Kind.FLAG and value is True) or (rule is allowed.Setting.TIME and allowed.is_time_text(value)):
+            return value
+        if rule is Kind.WAIT_MS and isinstance(value, (int, float)) and value is not True:
+            return min(max(-1, int(value)), known.LONGEST_WAIT_MS) if math.isfinite(value) else self.opaque(value)
+        if type(value) is not int:
+            return self.opaque(value)
+        if rule is Kind.CLOSE:
+            return known.known_close(value)
+        fits = (rule is Kind.INDEX and 0 < value < 1000) or (rule is allowed.Setting.CLOCK_US and 0 < value < _YEAR_2100_US)
+        return value if fits else self.opaque(value)
+
+    def _text_by(self, text: str, rule: Any) -> Any:
+        match rule:
+            case Kind.ID:
+                return self.name(text)
+            case Kind.TEXT | Kind.RESULT:
+                return self.text(text)
+            case Kind.ERROR_TEXT:
+                return self.error_text(text)
+            case Kind.CODE:
+                return self.code(text)
+            case Kind.TYPE:
+                return self.type(text)
+            case Kind.AUDIO:
+                return base64.b64encode(bytes(max(1, len(text) * 3 // 4 - text[-2:].count("=")))).decode("ascii")
+            case Kind.CLOSE if text.isascii() and text.isdigit() and len(text) <= 5:
+                return str(known.known_close(int(text)) or "")
+            case allowed.Setting.START if allowed.is_start(text):
+                return text
+            case allowed.Setting.TIME if allowed.is_time_text(text):
+                return text
+        return self.opaque(text)
+
+    def payload(self, event: Event) -> Payload:
+        """What an event carries."""
+        given = event.payload
+        if isinstance(given, bytes):
+            return bytes(len(given))
+        if self.keep_text or given is None:
+            return given
+        if isinstance(given, str):
+            return self.opaque(given)  # type: ignore[no-any-return]
+        if event.kind == "message":
+            return self.message(given)
+        if event.kind == "fault":
+            return {"reason": allowed.known_reason(given["reason"])} if "reason" in given else {}
+        return self.fields(given, _EVENT_RULES[event.kind])
+
+    # -- records of a log ----------------------------------------------------------------------------------------------
+
+    def body(self, body: str, kind: object = None, *, error: bool = False) -> str:
+        """A record's body: the proxy's own words, a payload by its fields, the rest as a token.
+
+        Args:
+            body: the text.
+            kind: the record's message type, which says what a payload stands behind.
+            error: the body is an error's text.
+        """
+        if self.keep_text:
+            return str(body)
+        told = f" — {_HIDDEN}" if body.endswith(_HIDDEN) else ""
+        if error:
+            return self.error_text(body) + told
+        if body.startswith((_ITEM, _UNMAPPED)):
+            return self._with_payload(body, kind)
+        return allowed.known_body(body) or self._shown(body) + told
+
+    def _with_payload(self, body: str, kind: object) -> str:
+        unmapped = body.startswith(_UNMAPPED)
+        does = next((each for each in ("sending Error to client", "log only") if unmapped and each in body[:200]), "")
+        items = (realtime.ITEM_CREATED, realtime.ITEM_ADDED, realtime.ITEM_DONE)
+        marker = " payload=" if kind in items else "Full payload (truncated): "
+        _, found, text = body.partition(marker)
+        return f"{_UNMAPPED if unmapped else _ITEM}{does}{marker + self._logged(text, body) if found else ''}"
+
+    def _logged(self, text: str, body: str) -> str:
+        whole = None if isinstance(body, CutText) else json_of(text)
+        if whole is not None:
+            return json.dumps(self.message(whole))
+        # Cut: what is whole before the cut stays, and the copy is cut, too. The comma keeps a number at its end.
+        left = beginning_of(text)
+        return json.dumps(self.message(left))[:-1] + ",…" if left else "…"
 
 
-def redacted_jsonl(lines: Iterable[str], by: Redactor) -> Iterator[str]:
-    """Our own recording, line by line; a line that is cut is left out."""
-    for line in lines:
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
+def redacted_recording(recording: Recording, by: Redactor) -> Recording:
+    """One of our own recordings."""
+    seqs = {seq: number for number, seq in enumerate(sorted({event.seq for event in recording.events}))}
+    return Recording(
+        tuple(
+            replace(
+                event,
+                seq=seqs[event.seq],
+                payload=by.payload(event),
+                observed_at=allowed.known_place(event.observed_at),
+            )
+            for event in recording.events
+        ),
+        by.fields(recording.provenance, allowed.PROVENANCE),
+        recording.clock if recording.clock in _CLOCKS else "other",
+        recording.observed,
+        recording.complete,
+        tuple(allowed.known_note(note) for note in recording.notes),
+    )
+
+
+def redacted_log(found: Iterable[Record | Unread], by: Redactor) -> Iterator[str]:
+    """The records of a console log, one JSON object per line; of what could not be read, `NOT_READ`."""
+    for each in found:
+        if isinstance(each, Unread):
+            yield from [NOT_READ] * each.records
             continue
-        if isinstance(record, dict):
-            for name in ("text",):
-                if isinstance(record.get(name), str):
-                    record[name] = by.text(record[name])
-            kept = {name: record[name] for name in ("voicerace_recording", "times", "knobs") if name in record}
-            yield json.dumps({**by.value(record), **kept})
+        if each.fields and not _FIELDS.intersection(each.fields):
+            continue  # other output
+        attributes = each.fields.get("attributes")
+        if isinstance(attributes, Mapping) and _PROXYS.isdisjoint(attributes):
+            yield NOT_READ
+        else:
+            yield json.dumps(_record(each.fields, by))
+
+
+def _record(fields: Mapping[str, Any], by: Redactor) -> dict[str, Any]:
+    """One record; what the reader needs and does not find there is null."""
+    given = fields.get("attributes")
+    attributes: dict[str, Any] | None = None
+    if isinstance(given, Mapping):
+        plain = {name: _jsonable(value) for name, value in given.items()}
+        attributes = by.fields(plain, allowed.ATTRIBUTES) if not by.keep_text else plain
+        for name in ("message_type", "connection_id"):
+            if isinstance(given.get(name), CutText):
+                attributes[name] = None
+    body, time_us = fields.get("body"), fields.get("timestamp")
+    kind = given.get("message_type") if isinstance(given, Mapping) else None
+    error = isinstance(given, Mapping) and "error.message" in given
+    record: dict[str, Any] = {
+        "timestamp": time_us if type(time_us) is int and 0 < time_us < _YEAR_2100_US else None,
+        "body": by.body(body, kind, error=error) if isinstance(body, str) else None,
+        "attributes": attributes,
+    }
+    severity, trace = fields.get("severityNumber"), fields.get("traceId")
+    if isinstance(severity, int):
+        record["severityNumber"] = min(max(int(severity), 1), 24)
+    if trace is Mark.UNDEFINED:
+        record["traceId"] = None  # before 0.11: what JSON cannot say, the reader takes null for
+    elif isinstance(trace, str) and trace:
+        record["traceId"] = by.name(trace)
+    return record
 
 
 def redacted_har(entries: Iterable[Mapping[str, Any]], by: Redactor) -> str:
@@ -200,31 +322,43 @@ def redacted_har(entries: Iterable[Mapping[str, Any]], by: Redactor) -> str:
                 {
                     "request": {"url": "wss://redacted.invalid/"},
                     "_resourceType": "websocket",
-                    "_webSocketMessages": [_frame(each, by) for each in frames if isinstance(each, dict)],
+                    "_webSocketMessages": [_frame(each, by) if isinstance(each, dict) else None for each in frames],
                 }
             )
     return json.dumps({"log": {"version": "1.2", "creator": {"name": "voicerace redact"}, "entries": found}})
 
 
 def _frame(frame: Mapping[str, Any], by: Redactor) -> dict[str, Any]:
-    # Nothing but what they are there for: a text in one of these fields is somebody's.
-    kept = {name: frame[name] for name in ("time", "opcode", "code") if isinstance(frame.get(name), (int, float))}
-    kept |= {"type": frame["type"]} if frame.get("type") in ("send", "receive") else {}
-    data = frame.get("data")
+    kept: dict[str, Any] = {}
+    at, opcode, kind, data = (frame.get(name) for name in ("time", "opcode", "type", "data"))
+    if isinstance(at, (int, float)) and not isinstance(at, bool) and 0 < at < _YEAR_2100_US / 1000:
+        kept["time"] = at
+    if type(opcode) is int and 0 <= opcode <= 15:
+        kept["opcode"] = opcode
+    if kind in ("send", "receive", "error"):
+        kept["type"] = kind
+    if "code" in frame:
+        kept["code"] = known.known_close(frame["code"])
     if not isinstance(data, str):
         return kept
-    if frame.get("opcode") != 1:
-        return {**kept, "data": by.value(data, "binary")}
-    try:
-        return {**kept, "data": json.dumps(by.value(json.loads(data)))}
-    except (ValueError, RecursionError):
-        return {**kept, "data": by.text(data)}
+    if opcode == 1:
+        whole = json_of(data)
+        kept["data"] = json.dumps(by.message(whole)) if whole is not None else data if by.keep_text else by.opaque(data)
+    elif opcode == 2:
+        try:
+            sound = base64.b64decode(data, validate=True)
+        except (binascii.Error, ValueError):
+            return kept  # as unreadable as it was
+        kept["data"] = base64.b64encode(bytes(len(sound))).decode("ascii")
+    elif opcode == 8:
+        kept["data"] = ""
+    return kept
 
 
 def _jsonable(value: Any) -> Any:
-    """A literal's value as JSON: what was not printed is left out."""
+    """A literal's value as JSON: what was not printed is null."""
     if isinstance(value, dict):
-        return {name: _jsonable(each) for name, each in value.items() if not isinstance(each, Mark)}
+        return {name: _jsonable(each) for name, each in value.items()}
     if isinstance(value, list):
-        return [_jsonable(each) for each in value if not isinstance(each, Mark)]
-    return value
+        return [_jsonable(each) for each in value]
+    return None if isinstance(value, Mark) else value

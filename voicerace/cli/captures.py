@@ -105,13 +105,16 @@ def redact(
     file: File,
     out: options.Out = None,
     force: options.Force = False,
-    keep_text: Annotated[bool, typer.Option("--keep-text", help="Keep texts; headers, cookies and queries still go.")] = False,
+    keep_text: Annotated[
+        bool, typer.Option("--keep-text", help="Keep messages as they are; secrets, headers, cookies and queries still go.")
+    ] = False,
 ) -> int:
     """Write a copy of a capture that is safe to share.
 
-    Texts, arguments, results, ids, headers and cookies are replaced.
+    Only known message types, fields and values, and times, stay.
 
-    Equal things stay equal within the file; nothing compares between two files. Without --out it is printed.
+    All other texts, numbers and keys become tokens, the same for the same value within the copy; docs/capture-formats.md
+    has the list. Without --out it is printed.
     """
     _put(redacted(file, keep_text=keep_text), file, out, force=force)
     return 0

@@ -1,0 +1,178 @@
+"""What may be shown of a recording or a log beside its messages (`voicerace.wire.known`): the one list for `redact`,
+`export`, `inspect` and the report.
+
+It names the settings of a recording's header with their values, the records of the proxy's log with their attributes, and
+the sentences that notes and faults of ours consist of. Everything else is somebody's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Final, get_args, get_type_hints
+
+from voicerace.parties.upstream_state import Knobs
+from voicerace.recording import CUT
+from voicerace.tables.components import COMPONENTS
+from voicerace.tables.handlers import HANDLERS
+from voicerace.tables.profiles import PROFILES, TIMES, WORKAROUND_TIMES
+from voicerace.tables.releases import PROXIES
+from voicerace.tables.scenarios import SCENARIOS
+from voicerace.tables.workarounds import WORKAROUNDS
+from voicerace.wire.known import LONGEST_WAIT_MS, ROLES, Kind, Rule
+
+__all__ = [
+    "ATTRIBUTES", "BEGINNINGS", "BODIES", "PROVENANCE", "UNKNOWN_NOTE", "UNKNOWN_REASON", "Setting", "is_start",
+    "is_time_text", "known_body", "known_note", "known_place", "known_reason", "without_fault",
+]  # fmt: skip
+
+
+class Setting(Enum):
+    """What a header's setting holds, where it is no enumeration."""
+
+    TIME = "time"  # a time in the grammar of `voicerace.parameters`, of at most ten minutes
+    START = "start"  # a moment in ISO 8601
+    CLOCK_US = "clock_us"  # a moment in microseconds since 1970
+
+
+_FLAG: Final = Kind.FLAG
+_SOURCES: Final = frozenset(row.source for row in PROXIES.values())
+_KNOBS: Final[dict[str, Any]] = {
+    name: frozenset(get_args(hint)) if get_args(hint) else Kind.CODE for name, hint in get_type_hints(Knobs).items()
+}
+#: Setting of a recording's provenance -> its rule.
+PROVENANCE: Final[Mapping[str, Any]] = {
+    "release": frozenset(PROXIES),
+    "component": frozenset(COMPONENTS),
+    "scenario": frozenset({*SCENARIOS, "script", "drawn"}),
+    "handler": frozenset(HANDLERS),
+    "modality": frozenset({"text", "audio"}),
+    "calls": Kind.INDEX,
+    "preamble": _FLAG,
+    "idle_close": _FLAG,
+    "derived": _FLAG,
+    "tool_end": frozenset({"result", "error", "none", "reject"}),
+    "workaround": frozenset(WORKAROUNDS),
+    "profile": frozenset(PROFILES),
+    "times": dict.fromkeys((*TIMES, *WORKAROUND_TIMES), Setting.TIME),
+    "knobs": _KNOBS,
+    "proxy": frozenset({f"{kind}:{name}" for kind in ("model", "backend") for name in (*PROXIES, *_SOURCES)}),
+    "upstream": frozenset({"mock", "openai", "unseen", "script"}),
+    "source": _SOURCES,
+    "engine": frozenset({"live", "virtual", "serve", "relay", "contract"}),
+    "made_by": frozenset({"console log", "har", "cassette"}),
+    "side": frozenset({"host", "upstream"}),
+    "connection": Kind.ID,
+    "start": Setting.START,
+    "file_start_us": Setting.CLOCK_US,
+    "start_us": Setting.CLOCK_US,
+    "end_us": Setting.CLOCK_US,
+}
+
+_DIRECTIONS: Final = frozenset({"client", "upstream", "proxy", "client→upstream", "upstream→client"})
+_TRUTH: Final = frozenset({"true", "false"})
+#: Attribute of a log record -> its rule.
+ATTRIBUTES: Final[Mapping[str, Rule]] = {
+    "connection_id": Kind.ID,
+    "trace_id": Kind.ID,
+    "direction": _DIRECTIONS,
+    "message_type": Kind.TYPE,
+    "error.code": Kind.CODE,
+    "error.message": Kind.ERROR_TEXT,
+    "upstream.close_code": Kind.CLOSE,
+    "client.close_code": Kind.CLOSE,
+    "itemId": Kind.ID,
+    "itemRole": ROLES,
+    "mapped": _TRUTH,
+    "sent": _TRUTH,
+}
+#: Bodies of log records that are known as a whole.
+BODIES: Final = frozenset(
+    {
+        "client connected", "upstream open", "upstream closed", "client → upstream", "upstream → client",
+        "InjectUserMessage deferred (waiting for session.updated)",
+    }
+)  # fmt: skip
+#: Beginnings of bodies; what follows may be somebody's. Longer ones stand before those that they begin with.
+BEGINNINGS: Final = (
+    "client WebSocket closed (", "input_audio_buffer.commit + response.create", "input_audio_buffer.append deferred",
+    "input_audio_buffer.append", "session.created received (", "session.update sent to upstream", "greeting ",
+    "FunctionCallResponse from client → function_call_output sent", "client KeepAlive ignored",
+    "Disallowed client message type ", "Required upstream contract violated", "Received response.done from upstream",
+    "Upstream closed before session ready", "upstream→client: response.function_call_arguments.done", "upstream→client: ",
+    "upstream: response.output_text.delta (accumulate", "upstream: ", "response.output_text.done → control only",
+    "response.output_text.done → ", "input_audio_transcription.completed → ", "conversation.item.* assistant ", "TTS ",
+)  # fmt: skip
+_CALL_DONE: Final = "upstream→client: response.function_call_arguments.done"
+
+UNKNOWN_NOTE: Final = "a note of the recording is not shown"
+UNKNOWN_REASON: Final = "a fault whose reason is not shown"
+#: Notes of `capturing.run` and of the readers of HAR files and cassettes.
+_NOTES: Final = re.compile(
+    r"no connection to the (?:upstream|host) relay belongs to this session"
+    r"|the connection's beginning is not in the file: no Settings was sent|the frames have no times"
+    r"|The cassette has no times: the order of the messages is known, and nothing of how long anything took\."
+    r"|Some messages of the cassette have no time\."
+)
+_PARTY: Final = "(?:user|app|component|proxy|upstream)"
+_REASONS: Final = re.compile(
+    rf"{_PARTY} dropped the connection (?:on purpose \(--fault\)|without closing it \(1006\))"
+    rf"|{_PARTY} left before the handshake was answered|{_PARTY} sent a frame of more than 16 MiB"
+    rf"|the handshake was refused with HTTP [45]\d\d \(--fault\)"
+)
+#: Places at which times are read (`Event.observed_at`).
+_PLACES: Final = frozenset({"engine", "socket", "relay", "log", "har", "cassette", "derived", "proxy"})
+_START: Final = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+_NUMBER: Final = re.compile(r"\d{1,6}(?:\.\d{1,3})?", re.ASCII)
+_TIME: Final = re.compile(
+    r"(?:uniform|lognormal)\({0}, ?{0}\)|{0}(?:[,:] ?{0}){0,19}".replace("{0}", _NUMBER.pattern), re.ASCII
+)
+
+
+def known_place(observed_at: str) -> str:
+    """Where an event's times were read, if that is a place of ours."""
+    return observed_at if observed_at in _PLACES else "other"
+
+
+def known_reason(reason: object) -> str:
+    """The reason of a fault, if it is a sentence of ours without a text of others."""
+    return reason if isinstance(reason, str) and _REASONS.fullmatch(reason) else UNKNOWN_REASON
+
+
+def known_note(note: str) -> str:
+    """A recording's note, if it is a sentence of ours; what a reader says of a line that was cut stays told."""
+    if CUT in note:
+        return f"a line {CUT} its beginning and is dropped"
+    return note if _NOTES.fullmatch(note) else UNKNOWN_NOTE
+
+
+def without_fault(why: str, fault: str | None) -> str:
+    """A verdict's sentence, whose end may be a fault's reason, with that reason as `known_reason` says it."""
+    return why if fault is None else f"{why.removesuffix(fault)}{known_reason(fault)}" if why.endswith(f": {fault}") else why
+
+
+def is_start(value: object) -> bool:
+    """Whether a value is a moment in ISO 8601, of this century."""
+    return isinstance(value, str) and _START.fullmatch(value) is not None
+
+
+def is_time_text(value: object) -> bool:
+    """Whether a value is a time, a grid or a distribution whose numbers are all at most ten minutes."""
+    text = str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not _TIME.fullmatch(text):
+        return False
+    return all(float(each) <= LONGEST_WAIT_MS for each in _NUMBER.findall(text))
+
+
+def known_body(body: str) -> str | None:
+    """The part of a log record's body that is the proxy's own words; None when it begins with none of them.
+
+    A body that holds a payload is none of these: see `captures.redact`.
+    """
+    if body in BODIES:
+        return body
+    found = next((each for each in BEGINNINGS if body.startswith(each)), None)
+    if found == _CALL_DONE:
+        return found + (" → ConversationText" if "ConversationText" in body and "only" not in body else "")
+    return found
