@@ -80,9 +80,7 @@ class Live:
         self.proxy = proxy
         self.upstream = upstream_of(proxy, upstream)
         if proxy.kind == "url" and self.upstream.kind != "unseen" and listen is None:
-            raise InputError(
-                "upstream", f"{self.upstream.name} behind a proxy at ws://...", "with --listen: the proxy's upstream"
-            )
+            raise InputError("upstream", f"{self.upstream.name} behind a running proxy", "with --listen, the address it uses")
         if proxy.kind != "url" and (self.upstream.kind == "unseen" or listen is not None):
             raise InputError("listen", f"given with {proxy.name}", "only with a proxy at ws://... and an upstream")
         self.scrub = scrub or scrubber(proxy, self.upstream)
