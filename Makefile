@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 
-.PHONY: report sample test faults lab lint types bench bench-live clean lock outcomes
+.PHONY: report sample test test-all faults lab lint types bench bench-live clean lock outcomes
 
 report: $(RUNTIME)
 	@$(BIN)/voicerace report
@@ -18,14 +18,15 @@ sample: $(RUNTIME)
 	@$(BIN)/voicerace report --run data/sample-run --out reports/sample.html
 	@$(BIN)/python -m voicerace.report.race docs/race.svg
 
-# First what only computes, in two processes, a file in one of them because its fixtures are made once; then what keeps the real clock, alone on the machine.
+# The proof that a stranger wants, in minutes: unit and property tests, replays of the running proxies, the page, one live session.
 test: $(DEV)
-	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m "not real_clock"
-	@$(BIN)/python -m pytest -m real_clock
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal -m "not long" --durations=5
 
-# docs/outcomes.md from the table of outcomes.
-outcomes: $(STAMP)
-	@$(BIN)/python -m voicerace.outcomes
+# And the long ones: first what only computes, in two processes, a file in one of them because its fixtures are made once;
+# then what keeps the real clock, alone on the machine.
+test-all: test
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m "long and not real_clock" --durations=10
+	@$(BIN)/python -m pytest -m "long and real_clock" --durations=10
 
 # Damaged files, messages and frames: 10,000 each; `make faults INPUTS=500 CUTS=20` takes fewer. Then every kept capture, cut
 # at 200 places and damaged otherwise, held against the whole one.

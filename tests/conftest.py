@@ -45,10 +45,12 @@ REAL_CLOCK = frozenset(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What keeps the real clock is played alone (`make test`)."""
+    """Tests on the real clock are long ones and run alone (`make test-all`), unless they are marked `quick`."""
     for item in items:
         if item.path.stem in REAL_CLOCK:
             item.add_marker("real_clock")
+            if not item.get_closest_marker("quick"):
+                item.add_marker("long")
 
 
 @pytest.fixture(scope="session")

@@ -141,6 +141,7 @@ def test_a_live_recording_is_one_like_the_others(tmp_path: Path) -> None:
     assert all(sent is not None and received is not None and sent <= received for sent, received in ends)
 
 
+@pytest.mark.quick
 def test_repro_says_one_thing_and_leaves() -> None:
     session = replace(made(gap_ms=50, tool_ms=80, **QUICK), scenario=REPRO)
     recording = play(lambda: live("0.9.1"), session)
