@@ -182,7 +182,7 @@ DROPPED = "upstream dropped the connection without closing it (1006)"
     [
         (abort, DROPPED, BEFORE, "unknown", "no function call"),
         (abort, DROPPED, (CALL, 1, 10), "unknown", "no function call"),
-        (abort, DROPPED, AFTER_CALL, "unknown", "the recording stops before the turn is over"),
+        (abort, DROPPED, AFTER_CALL, "unknown", "the recording stops before the app's result"),
         (abort, DROPPED, ("error", 1, 10), "unknown", "the recording stops before the turn is over"),
         (abort, DROPPED, AFTER_REFUSAL, "rejected", "the create was refused, the host was told"),
         (abort, DROPPED, IN_REPLY, "unknown", "the recording stops inside the reply"),
@@ -193,7 +193,7 @@ DROPPED = "upstream dropped the connection without closing it (1006)"
                 (NO_UTF8, "upstream broke the WebSocket protocol: invalid start byte at position 0"),
                 (NO_FRAME, "upstream broke the WebSocket protocol: reserved bits must be 0"),
             )
-            for where, why in ((BEFORE, "no function call"), (AFTER_CALL, "the recording stops before the turn is over"))
+            for where, why in ((BEFORE, "no function call"), (AFTER_CALL, "the recording stops before the app's result"))
         ),
     ],
 )

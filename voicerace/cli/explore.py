@@ -48,12 +48,14 @@ def explore(
     wanted = stories(story or (), handler or ())
     Bounds.of(bounds or ())
     writable(out)
+    begun = ""
     with tqdm(file=sys.stderr, unit="state", disable=None) as bar:
 
         def tick(name: str, states: int) -> None:
-            if bar.disable and name != bar.desc:
+            nonlocal begun
+            if bar.disable and name != begun:
                 print(f"exploring {name}", file=sys.stderr, flush=True)
-                bar.desc = name
+            begun = name
             bar.set_description(name)
             bar.n = states
             bar.refresh()
