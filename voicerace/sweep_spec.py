@@ -19,6 +19,7 @@ from voicerace.errors import InputError
 from voicerace.parameters import Fixed, Grid, Sampled, Times, Value, parse_times
 from voicerace.tables.handlers import HANDLERS
 from voicerace.tables.profiles import PROFILES, TIMES
+from voicerace.tables.providers import DEFAULT_PROVIDER, PROVIDERS
 from voicerace.tables.releases import PROXIES, component, proxy_release
 from voicerace.tables.scenarios import SCENARIOS
 
@@ -45,6 +46,7 @@ class SweepSpec(BaseModel):
         times: time name -> text of the parameters' grammar; every grid in it is an axis of the sweep.
         profile: where the other times come from.
         knobs: the upstream's open facts.
+        provider: whose API the mock is (`tables.providers`).
         trials: sessions per cell, when a time is drawn; with fixed times every session of a cell would be the same,
             and one is run.
         seed: of all draws. A trial's seed follows from it and the trial's number in its cell alone, so releases,
@@ -67,6 +69,7 @@ class SweepSpec(BaseModel):
     times: dict[str, str] = Field(default_factory=dict)
     profile: str = "loopback"
     knobs: dict[str, str] = Field(default_factory=dict)
+    provider: str = DEFAULT_PROVIDER
     trials: int = Field(default=1, ge=1, le=MAX_TRIALS)
     seed: int = Field(default=0, ge=0)
     ties: bool = True
@@ -121,6 +124,8 @@ class SweepSpec(BaseModel):
         knobs(self.knobs)
         if self.profile not in PROFILES:
             raise InputError("profile", f"{self.profile!r} is unknown", f"allowed are {', '.join(PROFILES)}")
+        if self.provider not in PROVIDERS:
+            raise InputError("provider", f"{self.provider!r} is unknown", f"allowed are {', '.join(PROVIDERS)}")
         for count in self.calls:
             if not 1 <= count <= 8:
                 raise InputError("calls", str(count), "allowed are 1 to 8")
@@ -131,7 +136,7 @@ class SweepSpec(BaseModel):
 
     def to_json(self) -> dict[str, Any]:
         """The parameters as `run.json` keeps them: a file of values by its name and hash, never by its path."""
-        found = self.model_dump(mode="json")
+        found = self.model_dump(mode="json", exclude={"provider"} if self.provider == DEFAULT_PROVIDER else None)
         found["times"] = {name: _without_path(text) for name, text in self.times.items()}
         return found
 
@@ -263,6 +268,7 @@ class Plan:
             modality=modality,
             calls=calls,
             knobs_given=self.spec.knobs,
+            provider=self.spec.provider,
         )
         return replace(session, times=times)
 

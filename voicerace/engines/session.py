@@ -17,6 +17,7 @@ from voicerace.parties.upstream import Knobs, Upstream
 from voicerace.parties.user import User
 from voicerace.tables.handlers import HANDLERS
 from voicerace.tables.profiles import PROFILES, TIMES, WORKAROUND_TIMES
+from voicerace.tables.providers import DEFAULT_PROVIDER, PROVIDERS
 from voicerace.tables.releases import ProxyRelease, component, component_for, proxy_release
 from voicerace.tables.scenarios import SCENARIOS, Scenario
 from voicerace.tables.workarounds import WORKAROUNDS, why_not
@@ -46,6 +47,7 @@ class Session:
         tool_end: how the app's tool ends.
         workaround: a name of `tables.workarounds`, which the app has; or None.
         knobs: the upstream's open facts.
+        provider: a row of `tables.providers`, whose API the upstream is.
         seed: of all draws; without drawn times it changes nothing.
         schedule: a duration for single timers and messages, instead of what the times say.
         apart_ns: so far apart messages of a link arrive at sockets, when there is a schedule.
@@ -66,6 +68,7 @@ class Session:
     tool_end: ToolEnd = "result"
     workaround: str | None = None
     knobs: Knobs = field(default_factory=Knobs)
+    provider: str = DEFAULT_PROVIDER
     seed: int = 0
     schedule: Schedule | None = None
     apart_ns: int = AT_SOCKETS_NS
@@ -89,6 +92,7 @@ class Session:
         tool_end: str | None = None,
         workaround: str | None = None,
         knobs_given: Mapping[str, str] | None = None,
+        provider: str = DEFAULT_PROVIDER,
         seed: int = 0,
     ) -> Session:
         """A session from words, as they come from a command line or a notebook.
@@ -101,6 +105,7 @@ class Session:
         _one_of("handler", handler, HANDLERS)
         _one_of("profile", profile, PROFILES)
         _one_of("modality", modality, ("text", "audio"))
+        _one_of("provider", provider, PROVIDERS)
         story = SCENARIOS[scenario]
         tool_end = tool_end or story.tool_end
         _one_of("tool_end", tool_end, get_args(ToolEnd))
@@ -133,6 +138,7 @@ class Session:
             tool_end=tool_end,  # type: ignore[arg-type]  # checked above against the same Literal
             workaround=workaround,
             knobs=knobs(knobs_given or {}),
+            provider=provider,
             seed=seed,
         )
 
@@ -193,6 +199,7 @@ class Session:
                 item_done_early=self.times.has("item_done_ms"),
                 slot_lags=not self.times.never_positive("slot_lag_ms"),
                 idles=self.times.has("idle_timeout_ms"),
+                provider=self.provider,
             ),
         }
 
@@ -214,6 +221,7 @@ class Session:
             **({"idle_close": True} if self.idle_close else {}),
             "tool_end": self.tool_end,
             **({"workaround": self.workaround} if self.workaround else {}),
+            **({"provider": self.provider} if self.provider != DEFAULT_PROVIDER else {}),
             "profile": self.profile,
             "times": self.times.to_json(),
             "knobs": {name: value for name, value in vars(self.knobs).items() if value != getattr(_KNOBS, name)},
