@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Final, Literal, get_args, get_type_hints
 
 from voicerace.engines.schedule import AT_SOCKETS_NS, Moments, Playing, Schedule
 from voicerace.errors import InputError
@@ -23,9 +23,10 @@ from voicerace.tables.scenarios import SCENARIOS, Scenario
 from voicerace.tables.workarounds import WORKAROUNDS, why_not
 from voicerace.units import ns
 
-__all__ = ["Session", "knobs"]
+__all__ = ["MODALITIES", "Session", "knobs"]
 
 _KNOBS = Knobs()
+MODALITIES: Final = ("session", "text", "audio")
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Session:
         handler: a name of `tables.handlers`.
         times: a value for every named duration.
         profile: where the times that were not given came from.
-        modality: of the model's replies.
+        modality: of the model's responses, ``text`` or ``audio``; ``session``: what the proxy's session.update asks for, and
+            audio where it asks for nothing (all releases up to 0.10.4).
         calls: function calls in the response that makes them.
         preamble: a spoken message before the calls.
         idle_close: the component closes a connection on which nothing happens for 10 s, as it does unless the app sets
@@ -61,7 +63,7 @@ class Session:
     handler: str = "return"
     times: Times = field(default_factory=Times.of)
     profile: str = "loopback"
-    modality: Literal["text", "audio"] = "text"
+    modality: Literal["session", "text", "audio"] = "text"
     calls: int = 1
     preamble: bool = False
     idle_close: bool = False
@@ -104,7 +106,7 @@ class Session:
         _one_of("scenario", scenario, SCENARIOS)
         _one_of("handler", handler, HANDLERS)
         _one_of("profile", profile, PROFILES)
-        _one_of("modality", modality, ("text", "audio"))
+        _one_of("modality", modality, MODALITIES)
         _one_of("provider", provider, PROVIDERS)
         story = SCENARIOS[scenario]
         tool_end = tool_end or story.tool_end
@@ -131,7 +133,7 @@ class Session:
             handler=handler,
             times=values,
             profile=profile,
-            modality="audio" if modality == "audio" else "text",
+            modality=modality,  # type: ignore[arg-type]  # checked above against the same Literal
             calls=count,
             preamble=preamble,
             idle_close=idle_close,
@@ -193,7 +195,7 @@ class Session:
             "upstream": Upstream(
                 [each.steps for each in self.scenario.inputs if each.by != "loss"],
                 calls=self.calls,
-                modality=self.modality,
+                modality=None if self.modality == "session" else self.modality,
                 preamble=self.preamble,
                 knobs=self.knobs,
                 item_done_early=self.times.has("item_done_ms"),
