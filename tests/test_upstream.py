@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.bench import Bench, mock
 
-from voicerace.parties.upstream import Knobs
+from voicerace.parties.party import Send
+from voicerace.parties.upstream import Knobs, Upstream
+from voicerace.tables.providers import SESSION
 from voicerace.tables.slot import SLOT, Occurrence, State
 from voicerace.wire import realtime
 
@@ -169,10 +171,10 @@ AUDIO = [
     "response.output_item.added",
     "conversation.item.added",
     "response.content_part.added",
-    "response.output_audio.delta",
     "response.output_audio_transcript.delta",
     "response.output_audio.delta",
     "response.output_audio_transcript.delta",
+    "response.output_audio.delta",
     "response.output_audio.done",
     "response.output_audio_transcript.done",
     "response.content_part.done",
@@ -221,6 +223,22 @@ def test_a_preamble_is_an_item_of_its_own_before_the_call(modality: str, spoken:
     assert [each["output_index"] for each in bench.messages("response.output_item.added")] == [0, 1]
 
 
+@pytest.mark.parametrize(("modality", "spoken"), [("text", TEXT), ("audio", AUDIO)])
+def test_items_close_together_if_the_knob_says_so(modality: str, spoken: list[str]) -> None:
+    bench = active(preamble=True, modality=modality, calls=2, knobs=Knobs(items_close="together"))
+    ends = next(index for index, kind in enumerate(spoken) if kind.endswith(".done"))
+    begun, ended = CALL[:-1], CALL[-1:]
+    assert from_created(bench) == [*spoken[:ends], *begun * 2, *spoken[ends:], *ended * 2, *CALL_DONE * 2, *END]
+
+
+def test_an_item_whose_deltas_are_complete_is_cut_off_with_all_of_them() -> None:
+    bench = active(preamble=True, knobs=Knobs(items_close="together"), preamble_ms=50, call_gap_ms=20, arguments_ms=50)
+    bench.until("response.output_item.added").until("response.output_item.added")
+    bench.tell({"type": "response.cancel"})
+    said = "".join(each["delta"] for each in bench.messages("response.output_text.delta"))
+    assert [each["text"] for each in bench.messages("response.output_text.done")] == [said]
+
+
 def test_after_the_output_nothing_comes_until_somebody_asks() -> None:
     bench = active().settle()
     before = len(bench.sent)
@@ -242,8 +260,12 @@ def test_an_item_is_confirmed_twice_after_its_time(item: dict[str, Any]) -> None
 def test_an_item_names_the_one_before_it_in_both_its_events() -> None:
     bench = active(calls=2).settle().tell(RESULT, QUESTION).settle()
     before = {each["item"]["id"]: each["previous_item_id"] for each in bench.messages("conversation.item.added")}
-    assert before == {each["item"]["id"]: each["previous_item_id"] for each in bench.messages("conversation.item.done")}
+    done = {each["item"]["id"]: each["previous_item_id"] for each in bench.messages("conversation.item.done")}
     assert list(before.values()) == [None, *list(before)[:-1]]
+    first, second = list(before)[:2]
+    # As recorded: null for what the model says behind the conversation's first item.
+    assert done == {**before, second: None}
+    assert before[second] == first
 
 
 def test_deltas_add_up_to_what_is_done() -> None:
@@ -588,3 +610,88 @@ def test_never_two_responses_in_the_conversation_at_once(sent: list[tuple[Any, i
         elif each["type"] == "response.done":
             open_now.remove(each["response"]["id"])
     assert not open_now
+
+
+# -- what recordings of the real API show, and its reference says ------------------------------------------------------
+
+
+def test_the_metadata_of_a_create_comes_back_with_its_response() -> None:
+    bench = idle().tell(realtime.create_response(response={"metadata": {"topic": "weather"}})).settle()
+    bench.tell(realtime.create_response()).settle()
+    seen = [each["response"]["metadata"] for each in bench.messages() if "response" in each]
+    assert seen == [{"topic": "weather"}] * 2 + [None] * 2
+
+
+def test_an_assistant_item_with_a_part_that_is_no_output_is_an_error_before_earlier_confirmations() -> None:
+    wrong = {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "Hello."}]}
+    bench = idle().tell(QUESTION, realtime.create_item(wrong), QUESTION).settle()
+    kinds = [each["type"] for each in bench.messages()][-5:]
+    assert kinds == ["error"] + ["conversation.item.added", "conversation.item.done"] * 2
+    error = realtime.error_of(bench.messages("error")[0])
+    assert (error["code"], error["param"]) == ("invalid_value", "item.content[0].type")
+
+
+def test_an_item_can_be_retrieved_truncated_and_deleted() -> None:
+    bench = active(modality="audio").settle()
+    bench.tell(realtime.create_item({"id": "mine", **realtime.user_item("Hello.")}), realtime.create_response()).settle()
+    bench.tell({"type": "conversation.item.retrieve", "item_id": "mine"})
+    assert bench.messages()[-1]["item"]["role"] == "user"
+    reply = [each["item"]["id"] for each in bench.messages("response.output_item.done")][-1]
+    bench.tell({"type": "conversation.item.truncate", "item_id": reply, "content_index": 0, "audio_end_ms": 120})
+    assert {**bench.messages()[-1], "event_id": ""} == {
+        "type": "conversation.item.truncated", "event_id": "", "item_id": reply, "content_index": 0, "audio_end_ms": 120,
+    }  # fmt: skip
+    bench.tell({"type": "conversation.item.delete", "item_id": "mine"})
+    assert bench.types()[-1] == "conversation.item.deleted"
+    for what in ("retrieve", "truncate", "delete"):
+        bench.tell({"type": f"conversation.item.{what}", "item_id": "mine", "event_id": "evt_1"})
+    assert bench.codes() == [f"item_{what}_invalid_item_id" for what in ("retrieve", "truncate", "delete")]
+
+
+def test_a_new_session_has_audio_server_vad_and_no_tools_as_recorded() -> None:
+    party = Upstream((("reply",),))
+    (sent,) = party.start()
+    assert isinstance(sent, Send)
+    assert isinstance(sent.payload, dict)
+    session = sent.payload["session"]
+    assert session == SESSION
+    detection = session["audio"]["input"]["turn_detection"]
+    assert (session["output_modalities"], session["tools"]) == (["audio"], [])
+    assert [detection[key] for key in ("type", "create_response", "interrupt_response")] == ["server_vad", True, True]
+
+
+def test_an_update_is_merged_into_the_session_and_null_turns_server_vad_off() -> None:
+    bench = idle()
+    for update in (
+        {"turn_detection": {"type": "semantic_vad"}},
+        {"transcription": {"model": "whisper-1"}},
+        {"turn_detection": None},
+    ):
+        bench.tell(realtime.update_session({"type": "realtime", "audio": {"input": update}}))
+    first, second, third = (each["session"]["audio"]["input"] for each in bench.messages("session.updated"))
+    assert first["turn_detection"]["type"] == "semantic_vad"
+    assert first["turn_detection"]["create_response"] is True
+    assert second["transcription"] == {"model": "whisper-1", "language": None, "prompt": None}
+    assert third["turn_detection"] is None
+    assert third["transcription"] == second["transcription"]
+    assert SESSION["audio"]["input"]["transcription"] is None, "no session changes another's"
+
+
+@pytest.mark.parametrize(
+    ("fixed", "asked", "wished", "seen"),
+    [
+        (None, None, None, "audio"),
+        (None, ["text"], None, "text"),
+        (None, ["audio"], ["text"], "text"),
+        ("text", ["audio"], ["audio"], "text"),
+        ("audio", ["text"], None, "audio"),
+    ],
+)
+def test_replies_are_in_the_modality_that_is_fixed_or_else_asked_for(fixed: Any, asked: Any, wished: Any, seen: str) -> None:
+    bench = mock(("reply",), modality=fixed).tell(QUESTION)
+    if asked:
+        bench.tell(realtime.update_session({"type": "realtime", "output_modalities": asked}))
+    bench.tell(realtime.create_response(response={"output_modalities": wished} if wished else None)).settle()
+    done = bench.messages("response.done")[0]["response"]
+    assert done["output_modalities"] == [seen]
+    assert ("response.output_text.done" in bench.types()) == (seen == "text")

@@ -18,14 +18,16 @@ from voicerace.parties.user import User
 from voicerace.tables.components import COMPONENTS
 from voicerace.tables.handlers import HANDLERS
 from voicerace.tables.profiles import PROFILES, TIMES, WORKAROUND_TIMES
+from voicerace.tables.providers import DEFAULT_PROVIDER, PROVIDERS
 from voicerace.tables.releases import ProxyRelease, component, component_for, proxy_release
 from voicerace.tables.scenarios import SCENARIOS, Scenario
 from voicerace.tables.workarounds import WORKAROUNDS, why_not
 from voicerace.units import ns
 
-__all__ = ["Session", "knobs"]
+__all__ = ["MODALITIES", "Session", "knobs"]
 
 _KNOBS = Knobs()
+MODALITIES: Final = ("session", "text", "audio")
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Session:
         handler: a name of `tables.handlers`.
         times: a value for every named duration.
         profile: where the times that were not given came from.
-        modality: of the model's replies.
+        modality: of the model's responses, ``text`` or ``audio``; ``session``: what the proxy's session.update asks for, and
+            audio where it asks for nothing (all releases up to 0.10.4).
         calls: function calls in the response that makes them.
         preamble: a spoken message before the calls.
         idle_close: the component closes a connection on which nothing happens for 10 s, as it does unless the app sets
@@ -47,6 +50,7 @@ class Session:
         tool_end: how the app's tool ends.
         workaround: a name of `tables.workarounds`, which the app has; or None.
         knobs: the upstream's open facts.
+        provider: a row of `tables.providers`, whose API the upstream is.
         seed: of all draws; without drawn times it changes nothing.
         schedule: a duration for single timers and messages, instead of what the times say.
         apart_ns: so far apart messages of a link arrive at sockets, when there is a schedule.
@@ -60,13 +64,14 @@ class Session:
     handler: str = "return"
     times: Times = field(default_factory=Times.of)
     profile: str = "loopback"
-    modality: Literal["text", "audio"] = "text"
+    modality: Literal["session", "text", "audio"] = "text"
     calls: int = 1
     preamble: bool = False
     idle_close: bool = False
     tool_end: ToolEnd = "result"
     workaround: str | None = None
     knobs: Knobs = field(default_factory=Knobs)
+    provider: str = DEFAULT_PROVIDER
     seed: int = 0
     schedule: Schedule | None = None
     apart_ns: int = AT_SOCKETS_NS
@@ -87,7 +92,8 @@ class Session:
         _one_of("component", self.component, COMPONENTS)
         _one_of("handler", self.handler, HANDLERS)
         _one_of("profile", self.profile, PROFILES)
-        _one_of("modality", self.modality, ("text", "audio"))
+        _one_of("modality", self.modality, MODALITIES)
+        _one_of("provider", self.provider, PROVIDERS)
         _one_of("tool_end", self.tool_end, get_args(ToolEnd))
         # Python's integers: a recording's header takes no NumPy's.
         for name, least, most in (("calls", 1, MAX_CALLS), ("seed", 0, MAX_WHOLE), ("apart_ns", 0, MAX_WHOLE)):
@@ -130,6 +136,7 @@ class Session:
         tool_end: str | None = None,
         workaround: str | None = None,
         knobs_given: Mapping[str, str] | None = None,
+        provider: str = DEFAULT_PROVIDER,
         seed: int = 0,
     ) -> Session:
         """A session from names, texts and numbers, as they come from a command line or a notebook.
@@ -163,6 +170,7 @@ class Session:
             tool_end=story.tool_end if tool_end is None else tool_end,  # type: ignore[arg-type]  # as modality
             workaround=workaround,
             knobs=knobs(_mapping("knobs", knobs_given)),
+            provider=provider,
             seed=seed,
         )
 
@@ -217,12 +225,13 @@ class Session:
             "upstream": Upstream(
                 [each.steps for each in self.scenario.inputs if each.by != "loss"],
                 calls=self.calls,
-                modality=self.modality,
+                modality=None if self.modality == "session" else self.modality,
                 preamble=self.preamble,
                 knobs=self.knobs,
                 item_done_early=self.times.has("item_done_ms"),
                 slot_lags=not self.times.never_positive("slot_lag_ms"),
                 idles=self.times.has("idle_timeout_ms"),
+                provider=self.provider,
             ),
         }
 
@@ -244,6 +253,7 @@ class Session:
             **({"idle_close": True} if self.idle_close else {}),
             "tool_end": self.tool_end,
             **({"workaround": self.workaround} if self.workaround else {}),
+            **({"provider": self.provider} if self.provider != DEFAULT_PROVIDER else {}),
             "profile": self.profile,
             "times": self.times.to_json(),
             "knobs": {name: value for name, value in vars(self.knobs).items() if value != getattr(_KNOBS, name)},

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from voicerace.parties.party import Cancel, Effect, Effects, Send, SetTimer
 from voicerace.parties.script import Output, Plan, call_of, stages
 from voicerace.parties.upstream_state import PHASES, Knobs, Response, UpstreamState
+from voicerace.tables.providers import DEFAULT_PROVIDER, PROVIDERS
 from voicerace.tables.scenarios import Step
 from voicerace.tables.slot import SLOT, Occurrence
 from voicerace.wire import realtime
@@ -34,12 +35,14 @@ class Speaker:
     Args:
         plan: what the model does with each user input, response by response; the last step serves the rest.
         calls: function calls in a response that makes calls.
-        modality: ``text`` or ``audio``.
+        modality: of every response, ``text`` or ``audio``; None: what the client asks for, in its session or for the one
+            response, and audio where it asks for nothing.
         preamble: a spoken message before the calls.
         knobs: the open facts.
         item_done_early: `item_done_ms` is set, so call items are done inside the gap, not at its end.
         slot_lags: `slot_lag_ms` is not 0, so the slot stays taken for a while after response.done.
         idles: `idle_timeout_ms` is set, so that the server speaks when nobody does, where the session asks for it.
+        provider: a row of `tables.providers`.
     """
 
     def __init__(
@@ -47,12 +50,13 @@ class Speaker:
         plan: Sequence[Sequence[Step]],
         *,
         calls: int = 1,
-        modality: Literal["text", "audio"] = "text",
+        modality: Literal["text", "audio"] | None = None,
         preamble: bool = False,
         knobs: Knobs | None = None,
         item_done_early: bool = False,
         slot_lags: bool = False,
         idles: bool = False,
+        provider: str = DEFAULT_PROVIDER,
     ) -> None:
         self.plan = tuple(tuple(steps) for steps in plan)
         self.calls = calls
@@ -62,6 +66,7 @@ class Speaker:
         self.item_done_early = item_done_early
         self.slot_lags = slot_lags
         self.idles = idles
+        self.provider = PROVIDERS[provider]
         self.state = UpstreamState()
         self._out: list[Effect] = []
 
@@ -115,19 +120,26 @@ class Speaker:
         )
         return f"{polite} {told}".lstrip()
 
-    def _begin(self, plan: Plan, *, in_band: bool = True) -> None:
-        """Accept a response: the slot is taken now, and announced `create_ms` later."""
+    def _begin(self, plan: Plan, asked: Mapping[str, Any] | None = None, *, in_band: bool = True) -> None:
+        """Accept a response, with what was `asked` of it: the slot is taken now, and announced `create_ms` later."""
         response_id = self._id("resp")
         number = self.state.counts["resp"] - 1
         line = stages(plan, number, self.state.counts.get("call", 0), item_done_early=self.item_done_early)
         for output in plan.outputs:
             if output.kind == "call":
                 self._id("call")
-        response = Response(response_id, number, plan, line, in_band)
+        wished = asked or {}
+        modality = self._modality(wished)
+        response = Response(response_id, number, plan, line, modality, in_band, wished.get("metadata"))
         self.state.responses[response_id] = response
         if in_band:
             self.state.holder = response_id
         self._arm(response)
+
+    def _modality(self, asked: Mapping[str, Any]) -> Literal["text", "audio"]:
+        wished = asked.get("output_modalities", self.state.session.get("output_modalities"))
+        heard = not isinstance(wished, list) or "audio" in wished
+        return self.modality or ("audio" if heard else "text")
 
     def _arm(self, response: Response) -> None:
         """Start the next stage's duration, and those that run alongside it."""
@@ -171,7 +183,9 @@ class Speaker:
             else:
                 details["reason"] = reason or "max_output_tokens"
         conversation = "conv_0001" if response.in_band else None
-        return realtime.response_object(response.id, conversation, self.modality, status, details, response.items)
+        return realtime.response_object(
+            response.id, conversation, response.modality, status, details, response.items, response.metadata
+        )
 
     def _open(self, response: Response, position: int) -> None:
         """Add an item; a message starts its content with a first delta."""
@@ -188,34 +202,56 @@ class Speaker:
         self._send(realtime.output_event("response.output_item.added", self._id("event"), response.id, position, item))
         if response.in_band:
             self._send(realtime.conversation_item(realtime.ITEM_ADDED, self._id("event"), self.state.last_item, item))
-            self.state.last_item = item_id
+            self._append(item_id)
         if output.kind == "message":
-            part = realtime.part_content(self.modality, "")
-            self._content("response.content_part.added", response, position, {"part": part})
+            self._part("response.content_part.added", response, position, "")
             self._delta(response, position, output.text[: len(output.text) // 2])
+
+    def _append(self, item_id: str) -> None:
+        """The conversation's newest item."""
+        self.state.last_item = item_id
+        if self.state.first_item is None:
+            self.state.first_item = item_id
 
     def _content(self, kind: str, response: Response, position: int, own: Mapping[str, Any]) -> None:
         item_id = response.items[position]["id"]
         self._send(realtime.content_event(kind, self._id("event"), response.id, item_id, position, **own))
 
+    def _part(self, kind: str, response: Response, position: int, text: str) -> None:
+        part = realtime.part_content(response.modality, text)
+        own = {"part": part, "content": part} if self.provider.content_copied else {"part": part}
+        self._content(kind, response, position, own)
+
     def _delta(self, response: Response, position: int, text: str) -> None:
-        if self.modality == "audio":
+        written = {"delta": text, "obfuscation": realtime.OBFUSCATION}
+        if response.modality == "audio":
             self.state.spoke = True
+            # As recorded: the transcript's first pieces come before the first audio.
+            self._content(realtime.TRANSCRIPT_DELTA, response, position, written)
             self._content(realtime.AUDIO_DELTA, response, position, {"delta": _PCM})
-            self._content(realtime.TRANSCRIPT_DELTA, response, position, {"delta": text})
         else:
-            self._content(realtime.TEXT_DELTA, response, position, {"delta": text})
+            self._content(realtime.TEXT_DELTA, response, position, written)
 
     def _finish(self, response: Response, position: int) -> None:
-        """The content of an item is complete."""
+        """The deltas of an item are complete; it ends now, or with the last item of its response."""
         output = response.plan.outputs[position]
+        response.streamed.add(position)
         if output.kind == "call":
             self._arguments(realtime.ARGUMENTS_DELTA, response, position, output.text)
-            self._content_done(response, position, output.text)
-            return
-        self._delta(response, position, output.text[len(output.text) // 2 :])
+        else:
+            self._delta(response, position, output.text[len(output.text) // 2 :])
+        if self.knobs.items_close == "singly":
+            self._close(response, position)
+        elif position == len(response.plan.outputs) - 1:
+            for each in range(position + 1):
+                self._close(response, each)
+
+    def _close(self, response: Response, position: int) -> None:
+        """End the content of an item, and a message; calls are confirmed later, inside the gap or at its end."""
+        output = response.plan.outputs[position]
         self._content_done(response, position, output.text)
-        self._item_done(response, position, output.text, "completed")
+        if output.kind == "message":
+            self._item_done(response, position, output.text, "completed")
 
     def _arguments(self, kind: str, response: Response, position: int, text: str) -> None:
         item = response.items[position]
@@ -227,13 +263,12 @@ class Speaker:
         if response.plan.outputs[position].kind == "call":
             self._arguments(realtime.ARGUMENTS_DONE, response, position, text)
             return
-        if self.modality == "audio":
+        if response.modality == "audio":
             self._content(realtime.AUDIO_DONE, response, position, {})
             self._content(realtime.TRANSCRIPT_DONE, response, position, {"transcript": text})
         else:
             self._content(realtime.TEXT_DONE, response, position, {"text": text})
-        part = realtime.part_content(self.modality, text)
-        self._content("response.content_part.done", response, position, {"part": part})
+        self._part("response.content_part.done", response, position, text)
 
     def _item_done(self, response: Response, position: int, text: str, status: str) -> None:
         response.done_items.add(position)
@@ -242,9 +277,14 @@ class Speaker:
             item["arguments"] = text
             self.state.calls[item["call_id"]] = "item_done"
         else:
-            item["content"] = [realtime.item_content(self.modality, text)]
-        conversation = realtime.conversation_item(realtime.ITEM_DONE, self._id("event"), response.before[position], item)
+            item["content"] = [realtime.item_content(response.modality, text)]
+        before = response.before[position]
+        # As recorded: null behind the conversation's first item, where conversation.item.added names it.
+        named = None if before == self.state.first_item else before
+        conversation = realtime.conversation_item(realtime.ITEM_DONE, self._id("event"), named, item)
         output = realtime.output_event("response.output_item.done", self._id("event"), response.id, position, item)
+        if response.in_band:
+            self.state.items[item["id"]] = item
         events = [conversation, output] if response.in_band else [output]
         for event in events if self.knobs.item_before_output == "yes" else reversed(events):
             self._send(event)
@@ -267,7 +307,8 @@ class Speaker:
         for position in range(len(response.items)):
             if position not in response.finished:
                 output = response.plan.outputs[position]
-                so_far = "" if output.kind == "call" else output.text[: len(output.text) // 2]
+                whole = position in response.streamed
+                so_far = output.text if whole else "" if output.kind == "call" else output.text[: len(output.text) // 2]
                 self._content_done(response, position, so_far)
                 self._item_done(response, position, so_far, "incomplete")
         self._items_done(response)
@@ -277,7 +318,8 @@ class Speaker:
         del self.state.responses[response.id]
         body = self._response_object(response, status, reason)
         self._send(realtime.response_event(realtime.RESPONSE_DONE, self._id("event"), body))
-        self._send(realtime.rate_limits(self._id("event")))
+        if self.provider.rate_limits:
+            self._send(realtime.rate_limits(self._id("event")))
         for position in range(len(response.line)):
             if response.line[position].alongside or response.line[position].what == "items_done":
                 self._out.append(Cancel(f"stage:{response.id}:{position}"))

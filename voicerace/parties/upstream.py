@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from copy import copy
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from voicerace.parties.listener import Listener
 from voicerace.parties.party import Cancel, Effects
 from voicerace.parties.script import Output, Plan
 from voicerace.parties.upstream_state import PHASES, Knobs, UpstreamState
 from voicerace.recording import Payload
+from voicerace.tables.providers import SESSION
 from voicerace.wire import realtime
 from voicerace.wire.kinds import misplaced
 
@@ -37,7 +38,9 @@ class Upstream(Listener):
         return fresh
 
     def start(self) -> Effects:
-        self.state.session = {"type": "realtime", "model": "gpt-realtime", "output_modalities": [self.modality]}
+        self.state.session = dict(SESSION)
+        if self.modality is not None:
+            self.state.session["output_modalities"] = [self.modality]
         self._send(realtime.session_event(realtime.SESSION_CREATED, self._id("event"), self.state.session))
         return self._effects()
 
@@ -62,6 +65,8 @@ class Upstream(Listener):
                 self._update_session(payload)
             case realtime.ITEM_CREATE:
                 self._create_item(payload)
+            case realtime.ITEM_RETRIEVE | realtime.ITEM_TRUNCATE | realtime.ITEM_DELETE as kind:
+                self._item(kind.rsplit(".", 1)[-1], payload)
             case realtime.RESPONSE_CREATE:
                 self._create_response(payload)
             case realtime.RESPONSE_CANCEL:
@@ -107,11 +112,37 @@ class Upstream(Listener):
         if self.state.spoke and voice is not None and voice != known:
             self._error("cannot_update_voice", "Cannot update a conversation's voice if assistant audio is present.", event)
             return
-        self.state.session = {**self.state.session, **session}
+        self.state.session = _merged(self.state.session, session)
         self._send(realtime.session_event(realtime.SESSION_UPDATED, self._id("event"), self.state.session))
+
+    def _item(self, what: str, event: Mapping[str, Any]) -> None:
+        """Retrieve, truncate or delete an item (doc); of audio only the length is known, so any `audio_end_ms` fits."""
+        item_id = event.get("item_id")
+        item = self.state.items.get(item_id) if isinstance(item_id, str) else None
+        spoken = item is not None and (item.get("content") or [{}])[0].get("type") == "output_audio"
+        if item is None or (what == "truncate" and not spoken):
+            self._error(f"item_{what}_invalid_item_id", f"Error: cannot {what} item '{item_id}'.", event)
+            return
+        answer: realtime.Message = {"type": f"conversation.item.{what.rstrip('e')}ed", "event_id": self._id("event")}
+        if what == "retrieve":
+            answer["item"] = item
+        else:
+            answer["item_id"] = item_id
+        if what == "truncate":
+            answer |= {key: event.get(key, 0) for key in ("content_index", "audio_end_ms")}
+        elif what == "delete":
+            del self.state.items[item["id"]]
+        self._send(answer)
 
     def _create_item(self, event: Mapping[str, Any]) -> None:
         item = dict(event.get("item") or {})
+        if item.get("role") == "assistant":
+            for index, part in enumerate(item.get("content") or ()):
+                if (kind := part.get("type")) not in ("output_text", "output_audio"):
+                    # As recorded; it comes before the confirmations of items that were accepted earlier.
+                    text = f"Invalid value: '{kind}'. Value must be 'output_text'."
+                    self._error("invalid_value", text, event, param=f"item.content[{index}].type")
+                    return
         if item.get("type") == "function_call_output":
             call_id = str(item.get("call_id"))
             reached = PHASES.index(self.state.calls.get(call_id, "unknown"))
@@ -124,7 +155,7 @@ class Upstream(Listener):
     def _create_response(self, event: Mapping[str, Any]) -> None:
         asked = event.get("response") or {}
         if asked.get("conversation") == "none":
-            self._begin(Plan((Output("message", "Out of band."),)), in_band=False)
+            self._begin(Plan((Output("message", "Out of band."),)), asked, in_band=False)
             return
         if self.state.slot == "free" and self.knobs.error_after_create:
             self._error(self.knobs.error_after_create, "The request could not be served.", event)
@@ -133,7 +164,7 @@ class Upstream(Listener):
         if not self._slot("create"):
             self._send(realtime.refusal(self._id("event"), self.state.holder, event.get("event_id")))
             return
-        self._begin(self._next_plan(asked))
+        self._begin(self._next_plan(asked), asked)
 
     def _cancel(self, event: Mapping[str, Any]) -> None:
         wanted = event.get("response_id") or self.state.holder
@@ -142,3 +173,22 @@ class Upstream(Listener):
             self._error("response_cancel_not_active", "Cancellation failed: no active response found.", event)
             return
         self._cut_off(response, "cancelled", "client_cancelled")
+
+
+#: What a session says of settings that an update names and leaves open, by their key.
+_FILLED: Final[Mapping[str, Mapping[str, Any]]] = {
+    "transcription": {"model": None, "language": None, "prompt": None},
+    "turn_detection": SESSION["audio"]["input"]["turn_detection"],
+}
+
+
+def _merged(known: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
+    """A session after an update: objects are merged, everything else is replaced; null turns a setting off."""
+    merged = dict(known)
+    for name, value in update.items():
+        before = known.get(name)
+        if isinstance(value, Mapping):
+            merged[name] = _merged(before if isinstance(before, Mapping) else _FILLED.get(name, {}), value)
+        else:
+            merged[name] = value
+    return merged

@@ -30,6 +30,8 @@ class Knobs:
         reply_status: how replies end.
         server_turn_taken: server VAD's turn ends while a client's response has the slot: its own response is
             ``dropped``, or ``waits`` for response.done (open).
+        items_close: the items of one response end each by itself as it is complete (``singly``), or ``together``, in
+            their order, when the last of them is complete (recorded once: a message and a call).
         error_after_create: a create in a free slot is answered with this error code instead of a response.
     """
 
@@ -39,22 +41,30 @@ class Knobs:
     binary_frames: Literal["read", "refuse"] = "read"
     reply_status: Status = "completed"
     server_turn_taken: Literal["dropped", "waits"] = "dropped"
+    items_close: Literal["together", "singly"] = "singly"
     error_after_create: str = ""
 
 
 @dataclass
 class Response:
-    """A response on its way: its plan, the next stage, its items as last sent, and the item before each of them."""
+    """A response on its way: its plan, the next stage, its items as last sent, and the item before each of them.
+
+    `streamed`: those whose deltas are complete; `finished`: whose content is; `done_items`: that are confirmed.
+    `metadata` is what the client gave with its response.create; response.created and response.done repeat it.
+    """
 
     id: str
     number: int
     plan: Plan
     line: Sequence[Stage]
+    modality: Literal["text", "audio"]
     in_band: bool = True
+    metadata: Any = None
     next: int = 0
     created: bool = False
     items: list[dict[str, Any]] = field(default_factory=list)
     before: list[str | None] = field(default_factory=list)
+    streamed: set[int] = field(default_factory=set)
     finished: set[int] = field(default_factory=set)
     done_items: set[int] = field(default_factory=set)
 
@@ -69,10 +79,10 @@ class UpstreamState:
         holder: the id of the one that holds the slot.
         calls: call id -> whether its item is ``open``, ``item_done``, or its response done (``response_done``).
         outputs: call id -> results accepted for it, in order.
-        acks: items accepted and not yet confirmed, by id.
+        acks: items accepted and not yet confirmed, by id; `items`: those that are done.
         inputs: user inputs accepted; `earlier`: those of the sessions before; `steps_taken`: responses begun for the newest.
         counts: how many ids of each kind were given out.
-        last_item: the newest item's id.
+        last_item: the newest item's id; `first_item`: the first's.
         session: the session object.
         spoke: audio was output, so the voice is settled.
         audio: bytes in the input audio buffer; `appended`: bytes of the whole session.
@@ -87,11 +97,13 @@ class UpstreamState:
     calls: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, list[str]] = field(default_factory=dict)
     acks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    items: dict[str, dict[str, Any]] = field(default_factory=dict)
     inputs: int = 0
     earlier: int = 0
     steps_taken: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     last_item: str | None = None
+    first_item: str | None = None
     session: dict[str, Any] = field(default_factory=dict)
     spoke: bool = False
     audio: int = 0

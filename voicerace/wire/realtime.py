@@ -38,6 +38,9 @@ RESPONSE_CREATE: Final = "response.create"
 RESPONSE_CANCEL: Final = "response.cancel"
 SESSION_UPDATE: Final = "session.update"
 ITEM_CREATE: Final = "conversation.item.create"
+ITEM_RETRIEVE: Final = "conversation.item.retrieve"
+ITEM_TRUNCATE: Final = "conversation.item.truncate"
+ITEM_DELETE: Final = "conversation.item.delete"
 
 #: Events in which any of a reply's text or audio is sent: the reply is heard from the first of them on.
 HEARD: Final = frozenset({TEXT_DELTA, AUDIO_DELTA, TRANSCRIPT_DELTA, TEXT_DONE, TRANSCRIPT_DONE})
@@ -56,6 +59,11 @@ def assistant_item(text: str) -> Message:
     return {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}
 
 
+def system_item(text: str) -> Message:
+    """A system message."""
+    return {"type": "message", "role": "system", "content": [{"type": "input_text", "text": text}]}
+
+
 def output_item(call_id: str, output: str) -> Message:
     """The result of a function call as a client sends it."""
     return {"type": "function_call_output", "call_id": call_id, "output": output}
@@ -65,7 +73,6 @@ def call_item(item_id: str, call_id: str, name: str, arguments: str, status: str
     """A function call made by the model; `arguments` is JSON text."""
     return {
         "id": item_id,
-        "object": "realtime.item",
         "type": "function_call",
         "status": status,
         "call_id": call_id,
@@ -78,7 +85,6 @@ def reply_item(item_id: str, status: str, content: Sequence[Mapping[str, Any]]) 
     """An assistant message made by the model."""
     return {
         "id": item_id,
-        "object": "realtime.item",
         "type": "message",
         "status": status,
         "role": "assistant",
@@ -124,6 +130,9 @@ def update_session(session: Mapping[str, Any]) -> Message:
     return {"type": SESSION_UPDATE, "session": dict(session)}
 
 
+#: What deltas but those of audio carry beside their text, so that their length tells nothing.
+OBFUSCATION: Final = "0000000000000000"
+
 # -- server events -------------------------------------------------------------------------------------------------
 
 
@@ -139,8 +148,9 @@ def response_object(
     status: str,
     details: Mapping[str, Any] | None = None,
     output: Iterable[Mapping[str, Any]] = (),
+    metadata: object = None,
 ) -> Message:
-    """The `response` of `response.created` and `response.done`."""
+    """The `response` of `response.created` and `response.done`; `metadata` is the client's, as it sent it."""
     return {
         "object": "realtime.response",
         "id": response_id,
@@ -149,7 +159,27 @@ def response_object(
         "output": list(output),
         "conversation_id": conversation_id,
         "output_modalities": [modality],
+        "max_output_tokens": "inf",
+        "audio": {"output": {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "marin"}},
+        "usage": None if status == "in_progress" else _USAGE,
+        "metadata": metadata,
     }
+
+
+#: The mock counts no tokens.
+_USAGE: Final[Mapping[str, Any]] = {
+    "total_tokens": 0,
+    "input_tokens": 0,
+    "output_tokens": 0,
+    "input_token_details": {
+        "text_tokens": 0,
+        "audio_tokens": 0,
+        "image_tokens": 0,
+        "cached_tokens": 0,
+        "cached_tokens_details": {"text_tokens": 0, "audio_tokens": 0, "image_tokens": 0},
+    },
+    "output_token_details": {"text_tokens": 0, "audio_tokens": 0},
+}
 
 
 def response_event(kind: str, event_id: str, response: Mapping[str, Any]) -> Message:
@@ -191,18 +221,24 @@ def arguments_event(kind: str, event_id: str, response_id: str, item: Mapping[st
         "call_id": item["call_id"],
     }
     if kind == ARGUMENTS_DELTA:
-        return {**event, "delta": text}
+        return {**event, "delta": text, "obfuscation": OBFUSCATION}
     return {**event, "name": item["name"], "arguments": text}
 
 
 def error_event(
-    event_id: str, code: str | None, message: str, *, kind: str = "invalid_request_error", client_event_id: str | None = None
+    event_id: str,
+    code: str | None,
+    message: str,
+    *,
+    kind: str = "invalid_request_error",
+    param: str | None = None,
+    client_event_id: str | None = None,
 ) -> Message:
     """An `error` event, with the body of the real refusal's trace (REALTIME: param null, the client's event_id or null)."""
     return {
         "type": ERROR,
         "event_id": event_id,
-        "error": {"type": kind, "code": code, "message": message, "param": None, "event_id": client_event_id},
+        "error": {"type": kind, "code": code, "message": message, "param": param, "event_id": client_event_id},
     }
 
 
@@ -221,7 +257,7 @@ def rate_limits(event_id: str) -> Message:
     return {
         "type": "rate_limits.updated",
         "event_id": event_id,
-        "rate_limits": [{"name": "requests", "limit": 1000, "remaining": 999, "reset_seconds": 0.06}],
+        "rate_limits": [{"name": "tokens", "limit": 15000000, "remaining": 14999000, "reset_seconds": 0.004}],
     }
 
 
