@@ -343,6 +343,14 @@ def test_sigterm_ends_a_verb_with_143_in_one_line(words: list[str], tmp_path: Pa
     assert "interrupted" in last_line(err)
 
 
+def test_an_interruption_inside_exec_has_the_same_status(tmp_path: Path) -> None:
+    (tmp_path / "pandas.py").write_text('exec("import os; os.kill(os.getpid(), 15)")\n')
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-m", "voicerace", "sweep"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (143, "\nvoicerace: interrupted\n")
+
+
 def test_a_lost_scheduler_is_one_line_with_what_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     distributed = pytest.importorskip("distributed")
     from distributed.deploy.local import LocalCluster  # noqa: F401  # the extra is whole

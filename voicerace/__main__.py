@@ -26,8 +26,9 @@ def main() -> int:
             else:  # ignored, as of a shell's job in the background
                 raise KeyboardInterrupt
 
+    handled = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     try:
-        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        if handled:
             signal.signal(signal.SIGTERM, terminate)
         from voicerace.cli import main as run  # not above: this is what takes long
 
@@ -35,7 +36,15 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nvoicerace: interrupted", file=sys.stderr)
         status = _INTERRUPTED
-    return 128 + signal.SIGTERM if terminated and status == _INTERRUPTED else status
+    finally:
+        if handled:  # the interpreter's own end is not to be interrupted
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if status == _INTERRUPTED:
+        # An interruption inside `exec` of a text (a dataclass that is made while libraries load) is remembered as unhandled,
+        # and Python would end with SIGINT instead of the status; the next `exec` forgets it.
+        exec("")  # noqa: S102
+        return 128 + signal.SIGTERM if terminated else status
+    return status
 
 
 if __name__ == "__main__":
