@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -252,11 +252,10 @@ def to_json(found: Mapping[Cell, Answer]) -> list[dict[str, Any]]:
 
 
 def said(answer: Answer) -> str:
-    """The outcomes in words: the most frequent first, each with its share and interval in percent."""
+    """The outcomes in words: the most frequent first, each with its share and interval in percent; and the number of draws."""
     parts = sorted(answer.shares(), key=lambda each: -each[1])
-    return ", ".join(
-        f"{outcome} {_percent(share)} [{_percent(low)}, {_percent(high)}]" for outcome, _, share, low, high in parts
-    )
+    words = (f"{outcome} {_percent(share)} [{_percent(low)}, {_percent(high)}]" for outcome, _, share, low, high in parts)
+    return f"{', '.join(words)}, n = {answer.draws:,}"
 
 
 def _percent(share: float) -> str:
@@ -271,7 +270,7 @@ def lines(found: Mapping[Cell, Answer]) -> Iterator[str]:
         if modality != before:
             yield f"{modality} replies"
             before = modality
-        yield f"  {tags:<36}{handler:<12}{said(answer)}, n = {answer.draws}"
+        yield f"  {tags:<36}{handler:<12}{said(answer)}"
 
 
 def markdown(found: Mapping[Cell, Answer]) -> str:
@@ -287,6 +286,4 @@ def markdown(found: Mapping[Cell, Answer]) -> str:
             answers = [found.get(Cell(release, handler, modality)) for handler in groups]
             parts.append(f"| {', '.join(tags)} | {' | '.join('not played' if not a else said(a) for a in answers)} |")
         parts.append("")
-    counts: Iterable[int] = {answer.draws for answer in found.values()}
-    parts.append(f"Draws per cell: {', '.join(f'{each:,}' for each in sorted(counts))}.")
-    return "\n".join(parts) + "\n"
+    return "\n".join(parts)

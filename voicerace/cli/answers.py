@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from tqdm import tqdm
 
 from voicerace import answers as asked
 from voicerace.cli import options
@@ -14,8 +16,27 @@ from voicerace.cli.printing import print_json, print_lines, writing
 from voicerace.cli.targets import sigterm_interrupts
 from voicerace.errors import InputError
 from voicerace.executors import Executor
+from voicerace.files import write_bytes
 
 __all__ = ["answers"]
+
+
+def _sensitivity(wanted: Sequence[asked.Cell], draws: int, picture: Path | None) -> int:
+    """Print which gap would change how a turn ends, and draw it."""
+    from voicerace import gap_sensitivity
+
+    found = list(
+        tqdm(gap_sensitivity.sensitivity(wanted, draws), total=len(wanted), unit="cell", file=sys.stderr, disable=None)
+    )
+    print_lines(gap_sensitivity.lines(found))
+    if picture is not None:
+        from voicerace.plots import alt_gap_sensitivity, plot_gap_sensitivity, to_image
+
+        shares = gap_sensitivity.frame_of(found)
+        drawn = plot_gap_sensitivity(shares, gap_sensitivity.RECORDED_MS)
+        _, image = to_image(drawn, alt_gap_sensitivity(shares))
+        writing(picture, lambda: write_bytes(picture, image))
+    return 0
 
 
 def answers(
@@ -27,6 +48,10 @@ def answers(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The file of answers; draws are added. [the shipped one, to read]")
     ] = None,
+    sensitivity: Annotated[
+        bool, typer.Option("--sensitivity", help="Instead: which gap would change how a turn ends; with --draws, else 20.")
+    ] = False,
+    picture: Annotated[Path | None, typer.Option(metavar="FILE", help="With --sensitivity: draw it there, as SVG.")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables of docs/answers.md.")] = False,
     as_json: options.Json = False,
 ) -> int:
@@ -34,10 +59,16 @@ def answers(
 
     Without --draws: the answers that come with the project (10,000 draws per release and handler style).
     """
+    wanted = asked.cells(*(tuple(filter(None, text.split(","))) for text in (releases, handlers, modalities)))
+    if sensitivity:
+        return _sensitivity(
+            wanted if modalities else [each for each in wanted if each.modality == "audio"], draws or 20, picture
+        )
+    if picture is not None:
+        raise InputError("picture", "given without --sensitivity", "both")
     if draws and out is None:
         raise InputError("draws", "given without a file", "--out FILE, which takes the answers")
     found = asked.shipped_answers() if out is None else asked.read(out) if out.exists() else {}
-    wanted = asked.cells(*(tuple(filter(None, text.split(","))) for text in (releases, handlers, modalities)))
     if draws:
         assert out is not None  # noqa: S101  # refused above
         target = out
