@@ -295,7 +295,7 @@ class Times:
             raise InputError("times", f"a {type(self.values).__name__}", "time name -> value; Times.of takes text and numbers")
         for name, value in self.values.items():
             _known_time(name)
-            if not isinstance(value, (Fixed, Uniform, LogNormal, Sampled)):
+            if not isinstance(value, (Fixed, Uniform, LogNormal, Sampled, Choice)):
                 raise InputError(name, f"{value!r:.60} is a {type(value).__name__}", "Times.of takes text and numbers")
             if isinstance(value, Fixed):
                 _fits_calls(name, value)

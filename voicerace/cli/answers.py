@@ -13,7 +13,6 @@ from tqdm import tqdm
 from voicerace import answers as asked
 from voicerace.cli import options
 from voicerace.cli.printing import print_json, print_lines, writing
-from voicerace.cli.targets import sigterm_interrupts
 from voicerace.errors import InputError
 from voicerace.executors import Executor
 from voicerace.files import write_bytes
@@ -55,7 +54,7 @@ def answers(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables of docs/answers.md.")] = False,
     as_json: options.Json = False,
 ) -> int:
-    """Show how often a tool turn fails with the times recorded at the real API.
+    """Show how tool turns end with the times recorded at the real API.
 
     Without --draws: the answers that come with the project (10,000 draws per release and handler style).
     """
@@ -72,9 +71,8 @@ def answers(
     if draws:
         assert out is not None  # noqa: S101  # refused above
         target = out
-        with sigterm_interrupts():
-            for _ in asked.play(found, wanted, draws, Executor(jobs), progress=sys.stderr.isatty()):
-                writing(target, lambda: asked.write(found, target))
+        for _ in asked.play(found, wanted, draws, Executor(jobs), progress=sys.stderr.isatty()):
+            writing(target, lambda: asked.write(found, target))
     shown = {cell: answer for cell, answer in found.items() if cell in wanted}
     if as_json:
         print_json({"schema": 1, "profile": asked.PROFILE, "answers": asked.to_json(shown)})
