@@ -56,7 +56,7 @@ def answers(
 ) -> int:
     """Show how tool turns end with the times recorded at the real API.
 
-    Without --draws: the answers that come with the project (10,000 draws per release and handler style).
+    Without --draws: the answers that come with the project, each with its number of draws.
     """
     wanted = asked.cells(*(tuple(filter(None, text.split(","))) for text in (releases, handlers, modalities)))
     if sensitivity:
