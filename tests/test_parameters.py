@@ -12,7 +12,7 @@ from support.played import on_wire, play
 
 from voicerace.engines.session import Session
 from voicerace.errors import InputError
-from voicerace.parameters import GRAMMAR, Fixed, Grid, LogNormal, Sampled, Times, Uniform, parse, parse_times
+from voicerace.parameters import GRAMMAR, Choice, Fixed, Grid, LogNormal, Sampled, Times, Uniform, parse, parse_times
 from voicerace.tables.profiles import PROFILES, PROXY_TIMES_MS, TIMES
 from voicerace.units import ms, ns
 
@@ -43,6 +43,8 @@ MS = 1_000_000
         ("uniform(5,5)", Uniform(5, 5)),
         ("lognormal(4,0.5)", LogNormal(4, 0.5)),
         ("lognormal(-1,0)", LogNormal(-1, 0)),
+        ("choice(4, 8.5,12)", Choice((4 * MS, 8_500_000, 12 * MS))),
+        ("choice(4)", Choice((4 * MS,))),
     ],
 )
 def test_what_does_a_text_mean(text: object, expected: object) -> None:
@@ -74,6 +76,9 @@ def test_what_does_a_text_mean(text: object, expected: object) -> None:
         ("uniform(20)", "'uniform(20)' is no number"),
         ("uniform(a,b)", "'a' is no number"),
         ("lognormal(4,-1)", "-1 is negative"),
+        ("choice(4,-1)", "-1 is negative"),
+        ("choice()", "'choice()' is no number"),
+        ("choice(4,)", "'' is no number"),
         ("normal(4,1)", "'normal(4' is no number"),
         (True, "True is a bool"),
         (None, "None is a NoneType"),
@@ -257,6 +262,12 @@ def test_a_draw_depends_on_seed_name_and_index() -> None:
     assert len(draws) == 50
 
 
+def test_a_choice_draws_each_of_its_values_and_no_other() -> None:
+    times = Times.of({"gap_ms": "choice(4,8,12)"})
+    assert {times.ns("gap_ms", 0, seed) for seed in range(50)} == {4 * MS, 8 * MS, 12 * MS}
+    assert Times.of(times.to_json()) == times
+
+
 def test_a_draw_is_the_same_each_time() -> None:
     times = Times.of({"gap_ms": "lognormal(4,0.5)"})
     random.seed(1)
@@ -314,8 +325,9 @@ def test_a_profile_sources_only_times_there_are(profile: str) -> None:
     assert PROFILES[profile].sentence
 
 
-def test_the_observed_profile_sources_every_value_it_does_not_share() -> None:
-    observed, loopback = PROFILES["observed-2025"], PROFILES["loopback"]
+@pytest.mark.parametrize("profile", ["observed-2025", "recorded-2026"])
+def test_a_measured_profile_sources_every_value_it_does_not_share(profile: str) -> None:
+    observed, loopback = PROFILES[profile], PROFILES["loopback"]
     own = {name for name in TIMES if observed.values[name] != loopback.values[name]}
     assert own <= set(observed.sources)
 
@@ -340,5 +352,5 @@ def test_which_times_are_zero_in_every_session() -> None:
 
 
 def test_the_grammar_in_an_error_names_every_form() -> None:
-    for form in ("50", "50,80", "0:400:10", "uniform(a,b)", "lognormal(mu,sigma)", "@file.csv"):
+    for form in ("50", "50,80", "0:400:10", "uniform(a,b)", "lognormal(mu,sigma)", "choice(4,8,12)", "@file.csv"):
         assert form in GRAMMAR

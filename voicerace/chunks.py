@@ -23,7 +23,7 @@ from voicerace.sweep_table import part_bytes
 from voicerace.trials import row_of
 from voicerace.verdict import judge
 
-__all__ = ["SAMPLE", "Chunk", "Work", "chunk_count", "chunk_size", "file_word", "played"]
+__all__ = ["SAMPLE", "Chunk", "Work", "chunk_count", "chunk_size", "file_word", "played", "uncollected"]
 
 _MOST: Final = 1000
 _LEAST: Final = 20
@@ -74,7 +74,7 @@ class Work:
         size = chunk_size(len(self.plan))
         rows: list[dict[str, Any]] = []
         kept: dict[str, list[Recording]] = {}
-        with _uncollected():
+        with uncollected():
             for trial_number, (trial, session) in enumerate(self.plan.part(number * size, (number + 1) * size), number * size):
                 recording, tie = played(session, with_ties=self.plan.ties)
                 row = row_of(trial, session, recording, tie)
@@ -112,7 +112,7 @@ def _bytes(name: str, recordings: list[Recording]) -> bytes:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """Without garbage collection: sessions leave no cycles behind, and looking for them takes a tenth of the time."""
     was_on = gc.isenabled()
     gc.disable()

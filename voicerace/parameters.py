@@ -2,6 +2,7 @@
 
 ``50`` one value · ``50,80`` one per function call; of a time that has no value per call, the values of a sweep ·
 ``0:400:10`` a grid (start, stop, step; the stop is included) · ``uniform(20,80)``, ``lognormal(4,0.5)`` a distribution ·
+``choice(4,8,12)`` one of these values, each as likely ·
 ``@file.csv`` values drawn from a file's first column. In Python also numbers, lists, tuples, NumPy arrays and pandas Series.
 All numbers are milliseconds. Inside, time is integer nanoseconds.
 """
@@ -24,11 +25,14 @@ from voicerace.tables.profiles import COMPONENT_TIMES_MS, PROFILES, PROXY_TIMES_
 from voicerace.units import ns
 
 __all__ = [
-    "MAX_CALLS", "MAX_WHOLE", "Fixed", "Grid", "LogNormal", "Sampled", "Times", "Uniform", "Value", "assumed_times",
+    "MAX_CALLS", "MAX_WHOLE", "Choice", "Fixed", "Grid", "LogNormal", "Sampled", "Times", "Uniform", "Value", "assumed_times",
     "continuous", "grammar_text", "number_of", "parse", "parse_times", "plain_value", "whole_number",
 ]  # fmt: skip
 
-GRAMMAR = "a number of ms (50), one per call (50,80), a grid (0:400:10), uniform(a,b), lognormal(mu,sigma) or @file.csv"
+GRAMMAR = (
+    "a number of ms (50), one per call (50,80), a grid (0:400:10), uniform(a,b), lognormal(mu,sigma), choice(4,8,12) "
+    "or @file.csv"
+)
 #: A day: longer than any session, short enough that nanoseconds stay exact in a float.
 _MAX_MS = 86_400_000
 _LOG_MAX = math.log(_MAX_MS) + 1
@@ -38,6 +42,7 @@ MAX_CALLS = 8
 _LEAST_STEP = Decimal("0.000001")
 #: Whole numbers that a table of 64-bit integers can hold.
 MAX_WHOLE = 2**63 - 1
+_CHOICE = re.compile(r"choice\(([^()]+)\)")
 _CALL = re.compile(r"(uniform|lognormal)\(\s*([^,()]+)\s*,\s*([^,()]+)\s*\)")
 
 
@@ -102,7 +107,7 @@ class LogNormal:
 
 @dataclass(frozen=True)
 class Sampled:
-    """A draw, each as likely, from measured values."""
+    """A draw, each as likely, from measured values; `name` is that of the file that holds them."""
 
     values_ns: tuple[int, ...]
     name: str
@@ -114,14 +119,27 @@ class Sampled:
         return f"@{self.name}"
 
 
+@dataclass(frozen=True)
+class Choice:
+    """A draw, each as likely, from values that are listed."""
+
+    values_ns: tuple[int, ...]
+
+    def draw_ns(self, index: int, rng: random.Random) -> int:
+        return rng.choice(self.values_ns)
+
+    def __str__(self) -> str:
+        return f"choice({_fixed_text(self.values_ns)})"
+
+
 def _shortest(number: float) -> str:
     """The shortest text that is read as the same number."""
     return repr(number).removesuffix(".0")
 
 
-Value: TypeAlias = Fixed | Grid | Uniform | LogNormal | Sampled
+Value: TypeAlias = Fixed | Grid | Uniform | LogNormal | Sampled | Choice
 #: A value that one session can use: everything but a grid.
-Duration: TypeAlias = Fixed | Uniform | LogNormal | Sampled
+Duration: TypeAlias = Fixed | Uniform | LogNormal | Sampled | Choice
 
 
 def continuous(value: Value) -> bool:
@@ -147,6 +165,8 @@ def parse(name: str, given: object) -> Value:
             return Uniform(float(low), float(high))
         mu, sigma = number_of(name, first, least=None), number_of(name, second)
         return LogNormal(float(mu), float(sigma))
+    if listed := _CHOICE.fullmatch(words):
+        return Choice(tuple(ns(number_of(name, each)) for each in listed[1].split(",")))
     if ":" in words:
         return _grid(name, words)
     return Fixed(tuple(ns(number_of(name, each)) for each in words.split(",")))
@@ -275,7 +295,7 @@ class Times:
             raise InputError("times", f"a {type(self.values).__name__}", "time name -> value; Times.of takes text and numbers")
         for name, value in self.values.items():
             _known_time(name)
-            if not isinstance(value, (Fixed, Uniform, LogNormal, Sampled)):
+            if not isinstance(value, (Fixed, Uniform, LogNormal, Sampled, Choice)):
                 raise InputError(name, f"{value!r:.60} is a {type(value).__name__}", "Times.of takes text and numbers")
             if isinstance(value, Fixed):
                 _fits_calls(name, value)

@@ -25,7 +25,7 @@ _LISTED: Final = 20
 _Time: TypeAlias = Literal["result_delay_ms", "gap_ms"]
 _TIMES: Final[dict[_Time, str]] = {
     "result_delay_ms": "A result after its call",
-    "gap_ms": "response.done after the last call",
+    "gap_ms": "Gap, response.done after the last call",
 }
 _QUANTILES: Final = {"min": 0.0, "p10": 0.1, "median": 0.5, "p90": 0.9, "max": 1.0}
 #: From the surest on: a sum is as sure as the least sure of its parts.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,9 +28,26 @@ def _drawer() -> Any:
         raise InputError("drawn", f"{missing.name} is not installed", "the project with its extra `dev`") from None
 
 
+def _reported(draws: int, *, as_json: bool, refused: Mapping[str, object]) -> int:
+    """Print what the models say of documented runs against the real API."""
+    from voicerace.conformance import reported
+
+    if given := [name for name, value in refused.items() if value]:
+        raise InputError(given[0], "given beside --reported", "--draws, --json")
+    found = list(reported.retrodict(draws))
+    if as_json:
+        print_json({"schema": 1, "draws": draws, "runs": [each.to_json() for each in found], "fits": reported.summary(found)})
+    else:
+        print_lines(reported.lines(found))
+    return 0
+
+
 def conformance(
     proxy: Annotated[
-        str | None, typer.Option(metavar="backend:DIR", help="A checkout whose proxy has its dependencies.")
+        str | None,
+        typer.Option(
+            metavar="backend:DIR", help="A checkout whose proxy has its dependencies; needed without --api, --reported."
+        ),
     ] = None,
     api: Annotated[bool, typer.Option("--api", help="Compare the mock with recordings of the real API.")] = False,
     provider: Annotated[list[str] | None, typer.Option(metavar="NAME", help="With --api: only these. [repeatable]")] = None,
@@ -38,18 +56,27 @@ def conformance(
     seed: Annotated[int, typer.Option(metavar="S", help="Where drawing begins; with --drawn.")] = 0,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where table and recordings go.")] = Path("data/conformance"),
     log: Annotated[Path | None, typer.Option(metavar="FILE", help="Takes the proxy's output.")] = None,
+    reported: Annotated[
+        bool, typer.Option("--reported", help="Instead: play the maintainers' documented runs against the real API.")
+    ] = False,
+    draws: Annotated[
+        int, typer.Option(metavar="N", min=1, max=10_000, help="With --reported: sessions per run and gap.")
+    ] = 100,
     as_json: options.Json = False,
 ) -> int:
     """Compare a running proxy with its model, or (--api) the mock with the real API, message by message.
 
-    Exit 1 when they differ.
+    Exit 1 when they differ. With --reported: what the models say of documented runs against the real API; exit 0.
     """
+    if reported:
+        refused = {"proxy": proxy, "api": api, "release": release, "drawn": drawn, "log": log}
+        return _reported(draws, as_json=as_json, refused=refused)
     if api:
         if proxy is not None:
             raise InputError("--api", "together with --proxy", "one of the two")
         return _api(provider or [], as_json=as_json)
     if proxy is None:
-        raise InputError("conformance", "nothing to compare", "--proxy backend:DIR, or --api")
+        raise InputError("proxy", "is missing", "backend:DIR, or --api, or --reported")
     if provider:
         raise InputError("--provider", "without --api", "--api --provider NAME")
     directory = options.backend_directory(proxy)

@@ -45,7 +45,7 @@ def run(
 ) -> int:
     """Play one session and judge it; --live plays it on real sockets.
 
-    A time is 50, one value per call 50,80, or a draw: uniform(20,80), lognormal(4,0.5), @file.csv.
+    A time is 50, one value per call 50,80, or a draw: uniform(20,80), lognormal(4,0.5), choice(4,8), @file.csv.
     """
     known_outcomes(fail_on)
     new_file(out, force=force)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from voicerace.plots.collapse import alt_collapse, plot_collapse
 from voicerace.plots.gap_map import alt_map, plot_map
+from voicerace.plots.gap_sensitivity import alt_gap_sensitivity, plot_gap_sensitivity
 from voicerace.plots.outcome import alt_outcome, plot_outcome
 from voicerace.plots.release_table import release_table
 from voicerace.plots.slot import alt_slot, plot_slot
@@ -13,12 +14,14 @@ from voicerace.plots.swimlane import alt_swimlane, plot_swimlane, svg_swimlane
 __all__ = [
     "STYLES",
     "alt_collapse",
+    "alt_gap_sensitivity",
     "alt_map",
     "alt_outcome",
     "alt_slot",
     "alt_swimlane",
     "glyph",
     "plot_collapse",
+    "plot_gap_sensitivity",
     "plot_map",
     "plot_outcome",
     "plot_slot",

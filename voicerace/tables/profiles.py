@@ -185,4 +185,47 @@ PROFILES: Final[dict[str, Profile]] = {
             "reply_ms": "chosen: not measured",
         },
     ),
+    "recorded-2026": Profile(
+        "what recordings of the real API show (data/api): realtime models of OpenAI, Azure and xAI, 2024 to 2026; audio replies",
+        {
+            **_FIXED,
+            "host_rtt_ms": "uniform(5,80)",
+            "upstream_rtt_ms": "uniform(40,110)",
+            "tool_ms": "lognormal(5.5,0.6)",
+            "create_ms": "choice(24,25,27,53,61,72,77,88)",
+            "first_item_ms": "choice(112,140,190,194,216,224,252,271,271,303,316,342,354,368,447)",
+            "arguments_ms": "choice(0,106)",
+            "call_gap_ms": "50",
+            "gap_ms": "uniform(1,12)",
+            "item_done_ms": "1",
+            "reply_ms": "choice(155,352,387,931,1003,2271)",
+            "reply_gap_ms": "choice(0,0,1,4,5)",
+            "ack_ms": "choice(20,21,22,22,22,22,23,26,27,37,53,59,72)",
+        },
+        {
+            "gap_ms": "recorded: 1 (xAI, rows 26-28), 4 (Voice Live tool_call_round, rows 22-24), at most 8 (livekit/agents #1056, "
+            "rows 3-4), 12 (Azure Foundry, rows 6-7); any value between the smallest and the largest is taken as likely",
+            "item_done_ms": "recorded: 1 (xAI, rows 26-27) and 1 (Voice Live tool_call_round, rows 22-23)",
+            "create_ms": "recorded with the round trip, 64 to 128 (8 values: OpenAI GA, Voice Live, xAI), less RECORDED_RTT_MS",
+            "ack_ms": "recorded with the round trip, 60 to 112 (13 values: OpenAI GA, Voice Live, xAI), less RECORDED_RTT_MS",
+            "first_item_ms": "recorded: 112 to 447, of which OpenAI GA 303 and 354 (15 values); no round trip in it",
+            "arguments_ms": "recorded: 106 (Voice Live tool_call_round, rows 8-22) and 0 (xAI, rows 23-26)",
+            "reply_ms": "recorded: audio replies, 155 and 387 OpenAI GA, 2271 OpenAI beta, 352 to 1003 xAI; text replies took 37 to "
+            "104 (RECORDED_TEXT_TIMES)",
+            "reply_gap_ms": "recorded: audio replies, 5 and 4 OpenAI GA, 1 OpenAI beta, 0 and 0 xAI; text replies 1 to 6",
+            "host_rtt_ms": "chosen: from a host in the same city to one on another continent; not in the recordings",
+            "upstream_rtt_ms": "chosen: the recordings' own is at most 47 (the fastest session.update -> session.updated)",
+            "tool_ms": "chosen: median 245 ms, nine of ten from 91 to 657 ms; an app's own time",
+            "call_gap_ms": "chosen: no recording has two calls in one response",
+        },
+    ),
 }  # fmt: skip
+
+#: The round trip that is taken out of recorded times which contain one. The fastest session.update -> session.updated took 47 ms.
+RECORDED_RTT_MS: Final = 40
+
+#: What replaces times of `recorded-2026` when the reply is text: three replies of Voice Live, and their ends.
+RECORDED_TEXT_TIMES: Final[dict[str, str]] = {
+    "reply_ms": "choice(37,42,104)",
+    "reply_gap_ms": "choice(1,2,3,6)",
+}

@@ -1,0 +1,110 @@
+"""What the models say of runs against the real API that the maintainers documented (`tables.reported`).
+
+Each run is played with the times recorded at the real API and, for comparison, with longer gaps that were never recorded. A run
+is one session and its times are not known, so what is computed is the share of draws that agree with what was seen.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from voicerace.engines.virtual import simulate
+from voicerace.sweep_spec import Plan, SweepSpec
+from voicerace.tables.profiles import PROFILES
+from voicerace.tables.reported import REPORTED, RUN_TIMES, Reported
+from voicerace.verdict import judge
+
+__all__ = ["GAPS", "Fit", "Retrodiction", "retrodict", "summary"]
+
+#: The gaps that the runs are played with: the recorded ones first.
+GAPS: Final = {"recorded": PROFILES["recorded-2026"].values["gap_ms"] or "", "150 ms": "150", "300 ms": "300"}
+#: Shares of agreeing draws from which on what was seen is usual, and possible.
+_USUAL, _POSSIBLE = 0.5, 0.05
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One run with one gap.
+
+    Attributes:
+        agree: draws that agree with what was seen; None where the document does not decide.
+        draws: all draws.
+        found: outcome -> draws.
+    """
+
+    agree: int | None
+    draws: int
+    found: Mapping[str, int]
+
+    @property
+    def word(self) -> str:
+        """``fits`` in half of the draws or more, ``possible`` in one of 20 or more, ``does not fit``, or ``undecided``."""
+        if self.agree is None:
+            return "undecided"
+        share = self.agree / self.draws
+        return "fits" if share >= _USUAL else "possible" if share >= _POSSIBLE else "does not fit"
+
+
+@dataclass(frozen=True)
+class Retrodiction:
+    """One documented run, and how it fits: gap -> fit."""
+
+    run: Reported
+    fits: Mapping[str, Fit]
+
+    def to_json(self) -> dict[str, Any]:
+        fits = {gap: {"fit": fit.word, "agree": fit.agree, "outcomes": dict(fit.found)} for gap, fit in self.fits.items()}
+        return self.run._asdict() | {"fits": fits}
+
+
+def retrodict(draws: int = 100, runs: Sequence[Reported] = REPORTED, gaps: Mapping[str, str] = GAPS) -> Iterator[Retrodiction]:
+    """Play every run with every gap, `draws` times each: audio replies, as all of these proxies get them."""
+    for run in runs:
+        yield Retrodiction(run, {name: _fit(run, gap_ms, draws) for name, gap_ms in gaps.items()})
+
+
+def _fit(run: Reported, gap_ms: str, draws: int) -> Fit:
+    spec = SweepSpec(
+        releases=(run.row,),
+        handlers=(run.handler,),
+        modalities=("audio",),
+        profile="recorded-2026",
+        times={**RUN_TIMES[run.client], "gap_ms": gap_ms},
+        trials=draws,
+        ties=False,
+    )
+    agree, found = 0, Counter[str]()
+    for _, session in Plan.of(spec):
+        verdict = judge(simulate(session))
+        errors = verdict.turn.host_errors if verdict.turn is not None else None
+        found[verdict.outcome] += 1
+        agree += (not run.outcomes or verdict.outcome in run.outcomes) and run.host_errors in (None, errors)
+    return Fit(agree if run.decides else None, draws, dict(found.most_common()))
+
+
+def summary(found: Sequence[Retrodiction]) -> dict[str, dict[str, int]]:
+    """Gap -> word of `Fit.word` -> runs."""
+    return {gap: dict(Counter(each.fits[gap].word for each in found)) for gap in (found[0].fits if found else ())}
+
+
+def lines(found: Sequence[Retrodiction]) -> Iterator[str]:
+    """The table for a terminal."""
+    for each in found:
+        run = each.run
+        row = run.row if run.exact else f"{run.row} (by reading)"
+        yield f"{run.date}  {run.what}, {run.revision}: proxy {row}, {run.client} {run.handler}"
+        yield f"    seen        {run.seen}"
+        for gap, fit in each.fits.items():
+            outcomes = ", ".join(f"{outcome} {count}" for outcome, count in fit.found.items())
+            agreed = "" if fit.agree is None else f", {fit.agree} of {fit.draws} agree"
+            yield f"    {gap:<12}{fit.word}{agreed}: {outcomes}"
+        if run.why_not:
+            yield f"    undecided   {run.why_not}"
+        yield f"    source      docs/issues/{run.source}"
+    for gap, words in summary(found).items():
+        decided = sum(count for word, count in words.items() if word != "undecided")
+        counts = ", ".join(f"{words.get(word, 0)} {word}" for word in ("fits", "possible", "does not fit"))
+        yield f"gap {gap:<9} of {decided} runs: {counts} ({words.get('undecided', 0)} undecided)"
