@@ -64,9 +64,9 @@ def wrong(trials: pd.DataFrame) -> Pair:
     wedged = (
         judged["wedged"].fillna(False).astype(bool) if "wedged" in judged else judged["outcome"].isin(["answered", "no_result"])
     )
-    named = judged["outcome"].isin([*BAD, "failed", "interrupted"])
+    named = judged["outcome"].isin(BAD)
     assert not (bad & ~named & ~wedged).any()
-    assert not (~bad & judged["outcome"].isin(BAD - {"interrupted"})).any()
+    assert not (~bad & judged["outcome"].isin(BAD - {"interrupted", "failed"})).any()
     return int(bad.sum()), len(judged)
 
 

@@ -151,7 +151,7 @@ def capture_of(parameters: LetterParameters) -> Capture | None:
 def bad_outcomes(outcomes: pd.Series[str]) -> tuple[int, int]:
     """Of recorded sessions, of which the outcome alone is kept: how many went wrong, of how many that could be judged."""
     judged = outcomes[outcomes != "unknown"]
-    return int(judged.isin((*BAD, "failed")).sum()), len(judged)
+    return int(judged.isin(BAD).sum()), len(judged)
 
 
 def _told(capture: Capture | None, preferred: tuple[str, ...]) -> tuple[str, ...]:
