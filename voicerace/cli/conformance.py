@@ -1,4 +1,4 @@
-"""The verb `conformance`: a running proxy against its model."""
+"""The verb `conformance`: a running proxy against its model, and the mock against recordings of the real API."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tqdm import tqdm
 from voicerace.cli import options
 from voicerace.cli.printing import print_json, print_lines, writing
 from voicerace.conformance import conform
+from voicerace.conformance.api import COMPARED, conform_api
 from voicerace.errors import InputError
 
 __all__ = ["conformance"]
@@ -27,7 +28,11 @@ def _drawer() -> Any:
 
 
 def conformance(
-    proxy: Annotated[str, typer.Option(metavar="backend:DIR", help="A checkout whose proxy has its dependencies.")],
+    proxy: Annotated[
+        str | None, typer.Option(metavar="backend:DIR", help="A checkout whose proxy has its dependencies.")
+    ] = None,
+    api: Annotated[bool, typer.Option("--api", help="Compare the mock with recordings of the real API.")] = False,
+    provider: Annotated[list[str] | None, typer.Option(metavar="NAME", help="With --api: only these. [repeatable]")] = None,
     release: Annotated[str | None, typer.Option(metavar="TAG", help="The row to compare with. [by the source's hash]")] = None,
     drawn: Annotated[int, typer.Option(min=0, metavar="N", help="Instead of the cases: N exchanges drawn by chance.")] = 0,
     seed: Annotated[int, typer.Option(metavar="S", help="Where drawing begins; with --drawn.")] = 0,
@@ -35,10 +40,18 @@ def conformance(
     log: Annotated[Path | None, typer.Option(metavar="FILE", help="Takes the proxy's output.")] = None,
     as_json: options.Json = False,
 ) -> int:
-    """Compare a running proxy with its model, message by message.
+    """Compare a running proxy with its model, or (--api) the mock with the real API, message by message.
 
     Exit 1 when they differ.
     """
+    if api:
+        if proxy is not None:
+            raise InputError("--api", "together with --proxy", "one of the two")
+        return _api(provider or [], as_json=as_json)
+    if proxy is None:
+        raise InputError("conformance", "nothing to compare", "--proxy backend:DIR, or --api")
+    if provider:
+        raise InputError("--provider", "without --api", "--api --provider NAME")
     directory = options.backend_directory(proxy)
     findings: list[str] = []
     with tqdm(file=sys.stderr, unit="case", disable=None) as bar:
@@ -83,3 +96,31 @@ def conformance(
             ]
         )
     return int(result.differences > 0)
+
+
+def _api(providers: list[str], *, as_json: bool) -> int:
+    for name in providers:
+        if name not in COMPARED:
+            raise InputError("--provider", f"unknown: {name!r}", f"one of {', '.join(COMPARED)}")
+    result = conform_api(*(providers or COMPARED))
+    rows = result.rows()
+    if as_json:
+        explained = [{**row._asdict(), "differences": sum(found.values())} for row, found in result.explained.items()]
+        print_json({
+            "schema": 1,
+            "providers": rows,
+            "explained": explained,
+            "unexplained": [each._asdict() for each in result.unexplained],
+        })  # fmt: skip
+    else:
+        print_lines(str(each) for each in result.unexplained)
+        for row, found in result.explained.items():
+            print_lines([f"explained: {sum(found.values())} x {row.kind}: {f'{row.event} {row.path}'.rstrip()}: {row.why}"])
+        for each in rows:
+            print_lines(
+                [
+                    f"{each['provider']:<15}{each['sessions']} sessions, {each['messages']} messages compared, "
+                    f"{each['explained']} differences explained, {each['differences']} not"
+                ]
+            )
+    return int(bool(result.unexplained))
