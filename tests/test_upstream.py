@@ -242,8 +242,12 @@ def test_an_item_is_confirmed_twice_after_its_time(item: dict[str, Any]) -> None
 def test_an_item_names_the_one_before_it_in_both_its_events() -> None:
     bench = active(calls=2).settle().tell(RESULT, QUESTION).settle()
     before = {each["item"]["id"]: each["previous_item_id"] for each in bench.messages("conversation.item.added")}
-    assert before == {each["item"]["id"]: each["previous_item_id"] for each in bench.messages("conversation.item.done")}
+    done = {each["item"]["id"]: each["previous_item_id"] for each in bench.messages("conversation.item.done")}
     assert list(before.values()) == [None, *list(before)[:-1]]
+    first, second = list(before)[:2]
+    # As recorded: null for what the model says behind the conversation's first item.
+    assert done == {**before, second: None}
+    assert before[second] == first
 
 
 def test_deltas_add_up_to_what_is_done() -> None:

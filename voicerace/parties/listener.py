@@ -50,7 +50,8 @@ class Listener(Speaker):
         if item.get("role") == "user":
             self.state.inputs += 1
             self.state.steps_taken = 0
-        self.state.acks[item_id] = {"id": item_id, "object": "realtime.item", "status": "completed", **item}
+        state = {} if item.get("type") == "function_call_output" else {"status": "completed"}
+        self.state.acks[item_id] = {"id": item_id, **state, **item}
         self._out.append(SetTimer(f"ack:{item_id}", "ack_ms", self.state.counts.get("ack", 0)))
         self._id("ack")
 
@@ -58,7 +59,7 @@ class Listener(Speaker):
         item = self.state.acks.pop(item_id)
         for kind in (realtime.ITEM_ADDED, realtime.ITEM_DONE):
             self._send(realtime.conversation_item(kind, self._id("event"), self.state.last_item, item))
-        self.state.last_item = item_id
+        self._append(item_id)
         if item == {**item, **input_audio.audio_item()} and self._transcribes():
             self._send(input_audio.transcribed(self._id("event"), item_id, _TRANSCRIPT))
 

@@ -188,23 +188,30 @@ class Speaker:
         self._send(realtime.output_event("response.output_item.added", self._id("event"), response.id, position, item))
         if response.in_band:
             self._send(realtime.conversation_item(realtime.ITEM_ADDED, self._id("event"), self.state.last_item, item))
-            self.state.last_item = item_id
+            self._append(item_id)
         if output.kind == "message":
             part = realtime.part_content(self.modality, "")
             self._content("response.content_part.added", response, position, {"part": part})
             self._delta(response, position, output.text[: len(output.text) // 2])
+
+    def _append(self, item_id: str) -> None:
+        """The conversation's newest item."""
+        self.state.last_item = item_id
+        if self.state.first_item is None:
+            self.state.first_item = item_id
 
     def _content(self, kind: str, response: Response, position: int, own: Mapping[str, Any]) -> None:
         item_id = response.items[position]["id"]
         self._send(realtime.content_event(kind, self._id("event"), response.id, item_id, position, **own))
 
     def _delta(self, response: Response, position: int, text: str) -> None:
+        written = {"delta": text, "obfuscation": realtime.OBFUSCATION}
         if self.modality == "audio":
             self.state.spoke = True
             self._content(realtime.AUDIO_DELTA, response, position, {"delta": _PCM})
-            self._content(realtime.TRANSCRIPT_DELTA, response, position, {"delta": text})
+            self._content(realtime.TRANSCRIPT_DELTA, response, position, written)
         else:
-            self._content(realtime.TEXT_DELTA, response, position, {"delta": text})
+            self._content(realtime.TEXT_DELTA, response, position, written)
 
     def _finish(self, response: Response, position: int) -> None:
         """The content of an item is complete."""
@@ -243,7 +250,10 @@ class Speaker:
             self.state.calls[item["call_id"]] = "item_done"
         else:
             item["content"] = [realtime.item_content(self.modality, text)]
-        conversation = realtime.conversation_item(realtime.ITEM_DONE, self._id("event"), response.before[position], item)
+        before = response.before[position]
+        # As recorded: null behind the conversation's first item, where conversation.item.added names it.
+        named = None if before == self.state.first_item else before
+        conversation = realtime.conversation_item(realtime.ITEM_DONE, self._id("event"), named, item)
         output = realtime.output_event("response.output_item.done", self._id("event"), response.id, position, item)
         events = [conversation, output] if response.in_band else [output]
         for event in events if self.knobs.item_before_output == "yes" else reversed(events):

@@ -72,7 +72,7 @@ class UpstreamState:
         acks: items accepted and not yet confirmed, by id.
         inputs: user inputs accepted; `earlier`: those of the sessions before; `steps_taken`: responses begun for the newest.
         counts: how many ids of each kind were given out.
-        last_item: the newest item's id.
+        last_item: the newest item's id; `first_item`: the first's.
         session: the session object.
         spoke: audio was output, so the voice is settled.
         audio: bytes in the input audio buffer; `appended`: bytes of the whole session.
@@ -92,6 +92,7 @@ class UpstreamState:
     steps_taken: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     last_item: str | None = None
+    first_item: str | None = None
     session: dict[str, Any] = field(default_factory=dict)
     spoke: bool = False
     audio: int = 0

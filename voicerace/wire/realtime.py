@@ -65,7 +65,6 @@ def call_item(item_id: str, call_id: str, name: str, arguments: str, status: str
     """A function call made by the model; `arguments` is JSON text."""
     return {
         "id": item_id,
-        "object": "realtime.item",
         "type": "function_call",
         "status": status,
         "call_id": call_id,
@@ -78,7 +77,6 @@ def reply_item(item_id: str, status: str, content: Sequence[Mapping[str, Any]]) 
     """An assistant message made by the model."""
     return {
         "id": item_id,
-        "object": "realtime.item",
         "type": "message",
         "status": status,
         "role": "assistant",
@@ -124,6 +122,9 @@ def update_session(session: Mapping[str, Any]) -> Message:
     return {"type": SESSION_UPDATE, "session": dict(session)}
 
 
+#: What deltas but those of audio carry beside their text, so that their length tells nothing.
+OBFUSCATION: Final = "0000000000000000"
+
 # -- server events -------------------------------------------------------------------------------------------------
 
 
@@ -139,8 +140,9 @@ def response_object(
     status: str,
     details: Mapping[str, Any] | None = None,
     output: Iterable[Mapping[str, Any]] = (),
+    metadata: object = None,
 ) -> Message:
-    """The `response` of `response.created` and `response.done`."""
+    """The `response` of `response.created` and `response.done`; `metadata` is the client's, as it sent it."""
     return {
         "object": "realtime.response",
         "id": response_id,
@@ -149,7 +151,27 @@ def response_object(
         "output": list(output),
         "conversation_id": conversation_id,
         "output_modalities": [modality],
+        "max_output_tokens": "inf",
+        "audio": {"output": {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "marin"}},
+        "usage": None if status == "in_progress" else _USAGE,
+        "metadata": metadata,
     }
+
+
+#: The mock counts no tokens.
+_USAGE: Final[Mapping[str, Any]] = {
+    "total_tokens": 0,
+    "input_tokens": 0,
+    "output_tokens": 0,
+    "input_token_details": {
+        "text_tokens": 0,
+        "audio_tokens": 0,
+        "image_tokens": 0,
+        "cached_tokens": 0,
+        "cached_tokens_details": {"text_tokens": 0, "audio_tokens": 0, "image_tokens": 0},
+    },
+    "output_token_details": {"text_tokens": 0, "audio_tokens": 0},
+}
 
 
 def response_event(kind: str, event_id: str, response: Mapping[str, Any]) -> Message:
@@ -191,7 +213,7 @@ def arguments_event(kind: str, event_id: str, response_id: str, item: Mapping[st
         "call_id": item["call_id"],
     }
     if kind == ARGUMENTS_DELTA:
-        return {**event, "delta": text}
+        return {**event, "delta": text, "obfuscation": OBFUSCATION}
     return {**event, "name": item["name"], "arguments": text}
 
 
@@ -221,7 +243,7 @@ def rate_limits(event_id: str) -> Message:
     return {
         "type": "rate_limits.updated",
         "event_id": event_id,
-        "rate_limits": [{"name": "requests", "limit": 1000, "remaining": 999, "reset_seconds": 0.06}],
+        "rate_limits": [{"name": "tokens", "limit": 15000000, "remaining": 14999000, "reset_seconds": 0.004}],
     }
 
 
