@@ -592,3 +592,39 @@ def test_never_two_responses_in_the_conversation_at_once(sent: list[tuple[Any, i
         elif each["type"] == "response.done":
             open_now.remove(each["response"]["id"])
     assert not open_now
+
+
+# -- what recordings of the real API show, and its reference says ------------------------------------------------------
+
+
+def test_the_metadata_of_a_create_comes_back_with_its_response() -> None:
+    bench = idle().tell(realtime.create_response(response={"metadata": {"topic": "weather"}})).settle()
+    bench.tell(realtime.create_response()).settle()
+    seen = [each["response"]["metadata"] for each in bench.messages() if "response" in each]
+    assert seen == [{"topic": "weather"}] * 2 + [None] * 2
+
+
+def test_an_assistant_item_with_a_part_that_is_no_output_is_an_error_before_earlier_confirmations() -> None:
+    wrong = {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "Hello."}]}
+    bench = idle().tell(QUESTION, realtime.create_item(wrong), QUESTION).settle()
+    kinds = [each["type"] for each in bench.messages()][-5:]
+    assert kinds == ["error"] + ["conversation.item.added", "conversation.item.done"] * 2
+    error = realtime.error_of(bench.messages("error")[0])
+    assert (error["code"], error["param"]) == ("invalid_value", "item.content[0].type")
+
+
+def test_an_item_can_be_retrieved_truncated_and_deleted() -> None:
+    bench = active(modality="audio").settle()
+    bench.tell(realtime.create_item({"id": "mine", **realtime.user_item("Hello.")}), realtime.create_response()).settle()
+    bench.tell({"type": "conversation.item.retrieve", "item_id": "mine"})
+    assert bench.messages()[-1]["item"]["role"] == "user"
+    reply = [each["item"]["id"] for each in bench.messages("response.output_item.done")][-1]
+    bench.tell({"type": "conversation.item.truncate", "item_id": reply, "content_index": 0, "audio_end_ms": 120})
+    assert {**bench.messages()[-1], "event_id": ""} == {
+        "type": "conversation.item.truncated", "event_id": "", "item_id": reply, "content_index": 0, "audio_end_ms": 120,
+    }  # fmt: skip
+    bench.tell({"type": "conversation.item.delete", "item_id": "mine"})
+    assert bench.types()[-1] == "conversation.item.deleted"
+    for what in ("retrieve", "truncate", "delete"):
+        bench.tell({"type": f"conversation.item.{what}", "item_id": "mine", "event_id": "evt_1"})
+    assert bench.codes() == [f"item_{what}_invalid_item_id" for what in ("retrieve", "truncate", "delete")]

@@ -21,14 +21,16 @@ __all__ = ["Listener"]
 
 #: 24 kHz, 16 bits, mono.
 _BYTES_PER_MS: Final = 48
+_NUDGE: Final = "The user has not spoken for a while."
 _TRANSCRIPT: Final = "What is the weather in Lisbon?"
 
 
 class Listener(Speaker):
     """What one Realtime session makes of the user's audio."""
 
-    def _error(self, code: str | None, message: str, cause: Mapping[str, Any]) -> None:
-        self._send(realtime.error_event(self._id("event"), code, message, client_event_id=cause.get("event_id")))
+    def _error(self, code: str | None, message: str, cause: Mapping[str, Any], *, param: str | None = None) -> None:
+        about = {"param": param, "client_event_id": cause.get("event_id")}
+        self._send(realtime.error_event(self._id("event"), code, message, **about))
 
     def _input_audio(self, event: Mapping[str, Any]) -> None:
         before = self.state.audio
@@ -56,7 +58,7 @@ class Listener(Speaker):
         self._id("ack")
 
     def _confirm(self, item_id: str) -> None:
-        item = self.state.acks.pop(item_id)
+        item = self.state.items[item_id] = self.state.acks.pop(item_id)
         for kind in (realtime.ITEM_ADDED, realtime.ITEM_DONE):
             self._send(realtime.conversation_item(kind, self._id("event"), self.state.last_item, item))
         self._append(item_id)
@@ -118,6 +120,10 @@ class Listener(Speaker):
             return
         item_id, now = self._id("item"), self.state.appended // _BYTES_PER_MS
         self._send(input_audio.timeout_triggered(self._id("event"), item_id, now, now))
+        # As recorded: a system item of the server's, confirmed at once, before the buffer is committed.
+        told = self._id("item")
+        self.state.acks[told] = {"id": told, "status": "completed", **realtime.system_item(_NUDGE)}
+        self._confirm(told)
         self._commit(item_id)
         self._server_begins()
 

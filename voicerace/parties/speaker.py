@@ -115,15 +115,15 @@ class Speaker:
         )
         return f"{polite} {told}".lstrip()
 
-    def _begin(self, plan: Plan, *, in_band: bool = True) -> None:
-        """Accept a response: the slot is taken now, and announced `create_ms` later."""
+    def _begin(self, plan: Plan, asked: Mapping[str, Any] | None = None, *, in_band: bool = True) -> None:
+        """Accept a response, with what was `asked` of it: the slot is taken now, and announced `create_ms` later."""
         response_id = self._id("resp")
         number = self.state.counts["resp"] - 1
         line = stages(plan, number, self.state.counts.get("call", 0), item_done_early=self.item_done_early)
         for output in plan.outputs:
             if output.kind == "call":
                 self._id("call")
-        response = Response(response_id, number, plan, line, in_band)
+        response = Response(response_id, number, plan, line, in_band, (asked or {}).get("metadata"))
         self.state.responses[response_id] = response
         if in_band:
             self.state.holder = response_id
@@ -171,7 +171,9 @@ class Speaker:
             else:
                 details["reason"] = reason or "max_output_tokens"
         conversation = "conv_0001" if response.in_band else None
-        return realtime.response_object(response.id, conversation, self.modality, status, details, response.items)
+        return realtime.response_object(
+            response.id, conversation, self.modality, status, details, response.items, response.metadata
+        )
 
     def _open(self, response: Response, position: int) -> None:
         """Add an item; a message starts its content with a first delta."""
@@ -208,8 +210,9 @@ class Speaker:
         written = {"delta": text, "obfuscation": realtime.OBFUSCATION}
         if self.modality == "audio":
             self.state.spoke = True
-            self._content(realtime.AUDIO_DELTA, response, position, {"delta": _PCM})
+            # As recorded: the transcript's first pieces come before the first audio.
             self._content(realtime.TRANSCRIPT_DELTA, response, position, written)
+            self._content(realtime.AUDIO_DELTA, response, position, {"delta": _PCM})
         else:
             self._content(realtime.TEXT_DELTA, response, position, written)
 
@@ -255,6 +258,8 @@ class Speaker:
         named = None if before == self.state.first_item else before
         conversation = realtime.conversation_item(realtime.ITEM_DONE, self._id("event"), named, item)
         output = realtime.output_event("response.output_item.done", self._id("event"), response.id, position, item)
+        if response.in_band:
+            self.state.items[item["id"]] = item
         events = [conversation, output] if response.in_band else [output]
         for event in events if self.knobs.item_before_output == "yes" else reversed(events):
             self._send(event)

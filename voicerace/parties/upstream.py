@@ -62,6 +62,8 @@ class Upstream(Listener):
                 self._update_session(payload)
             case realtime.ITEM_CREATE:
                 self._create_item(payload)
+            case realtime.ITEM_RETRIEVE | realtime.ITEM_TRUNCATE | realtime.ITEM_DELETE as kind:
+                self._item(kind.rsplit(".", 1)[-1], payload)
             case realtime.RESPONSE_CREATE:
                 self._create_response(payload)
             case realtime.RESPONSE_CANCEL:
@@ -110,8 +112,34 @@ class Upstream(Listener):
         self.state.session = {**self.state.session, **session}
         self._send(realtime.session_event(realtime.SESSION_UPDATED, self._id("event"), self.state.session))
 
+    def _item(self, what: str, event: Mapping[str, Any]) -> None:
+        """Retrieve, truncate or delete an item (doc); of audio only the length is known, so any `audio_end_ms` fits."""
+        item_id = event.get("item_id")
+        item = self.state.items.get(item_id) if isinstance(item_id, str) else None
+        spoken = item is not None and (item.get("content") or [{}])[0].get("type") == "output_audio"
+        if item is None or (what == "truncate" and not spoken):
+            self._error(f"item_{what}_invalid_item_id", f"Error: cannot {what} item '{item_id}'.", event)
+            return
+        answer: realtime.Message = {"type": f"conversation.item.{what.rstrip('e')}ed", "event_id": self._id("event")}
+        if what == "retrieve":
+            answer["item"] = item
+        else:
+            answer["item_id"] = item_id
+        if what == "truncate":
+            answer |= {key: event.get(key, 0) for key in ("content_index", "audio_end_ms")}
+        elif what == "delete":
+            del self.state.items[item["id"]]
+        self._send(answer)
+
     def _create_item(self, event: Mapping[str, Any]) -> None:
         item = dict(event.get("item") or {})
+        if item.get("role") == "assistant":
+            for index, part in enumerate(item.get("content") or ()):
+                if (kind := part.get("type")) not in ("output_text", "output_audio"):
+                    # As recorded; it comes before the confirmations of items that were accepted earlier.
+                    text = f"Invalid value: '{kind}'. Value must be 'output_text'."
+                    self._error("invalid_value", text, event, param=f"item.content[{index}].type")
+                    return
         if item.get("type") == "function_call_output":
             call_id = str(item.get("call_id"))
             reached = PHASES.index(self.state.calls.get(call_id, "unknown"))
@@ -124,7 +152,7 @@ class Upstream(Listener):
     def _create_response(self, event: Mapping[str, Any]) -> None:
         asked = event.get("response") or {}
         if asked.get("conversation") == "none":
-            self._begin(Plan((Output("message", "Out of band."),)), in_band=False)
+            self._begin(Plan((Output("message", "Out of band."),)), asked, in_band=False)
             return
         if self.state.slot == "free" and self.knobs.error_after_create:
             self._error(self.knobs.error_after_create, "The request could not be served.", event)
@@ -133,7 +161,7 @@ class Upstream(Listener):
         if not self._slot("create"):
             self._send(realtime.refusal(self._id("event"), self.state.holder, event.get("event_id")))
             return
-        self._begin(self._next_plan(asked))
+        self._begin(self._next_plan(asked), asked)
 
     def _cancel(self, event: Mapping[str, Any]) -> None:
         wanted = event.get("response_id") or self.state.holder

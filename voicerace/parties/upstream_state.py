@@ -44,13 +44,17 @@ class Knobs:
 
 @dataclass
 class Response:
-    """A response on its way: its plan, the next stage, its items as last sent, and the item before each of them."""
+    """A response on its way: its plan, the next stage, its items as last sent, and the item before each of them.
+
+    `metadata` is what the client gave with its response.create; response.created and response.done repeat it.
+    """
 
     id: str
     number: int
     plan: Plan
     line: Sequence[Stage]
     in_band: bool = True
+    metadata: Any = None
     next: int = 0
     created: bool = False
     items: list[dict[str, Any]] = field(default_factory=list)
@@ -69,7 +73,7 @@ class UpstreamState:
         holder: the id of the one that holds the slot.
         calls: call id -> whether its item is ``open``, ``item_done``, or its response done (``response_done``).
         outputs: call id -> results accepted for it, in order.
-        acks: items accepted and not yet confirmed, by id.
+        acks: items accepted and not yet confirmed, by id; `items`: those that are done.
         inputs: user inputs accepted; `earlier`: those of the sessions before; `steps_taken`: responses begun for the newest.
         counts: how many ids of each kind were given out.
         last_item: the newest item's id; `first_item`: the first's.
@@ -87,6 +91,7 @@ class UpstreamState:
     calls: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, list[str]] = field(default_factory=dict)
     acks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    items: dict[str, dict[str, Any]] = field(default_factory=dict)
     inputs: int = 0
     earlier: int = 0
     steps_taken: int = 0

@@ -38,6 +38,9 @@ RESPONSE_CREATE: Final = "response.create"
 RESPONSE_CANCEL: Final = "response.cancel"
 SESSION_UPDATE: Final = "session.update"
 ITEM_CREATE: Final = "conversation.item.create"
+ITEM_RETRIEVE: Final = "conversation.item.retrieve"
+ITEM_TRUNCATE: Final = "conversation.item.truncate"
+ITEM_DELETE: Final = "conversation.item.delete"
 
 #: Events in which any of a reply's text or audio is sent: the reply is heard from the first of them on.
 HEARD: Final = frozenset({TEXT_DELTA, AUDIO_DELTA, TRANSCRIPT_DELTA, TEXT_DONE, TRANSCRIPT_DONE})
@@ -54,6 +57,11 @@ def user_item(text: str) -> Message:
 def assistant_item(text: str) -> Message:
     """An assistant message as a client sends it (conversation context)."""
     return {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}
+
+
+def system_item(text: str) -> Message:
+    """A system message."""
+    return {"type": "message", "role": "system", "content": [{"type": "input_text", "text": text}]}
 
 
 def output_item(call_id: str, output: str) -> Message:
@@ -218,13 +226,19 @@ def arguments_event(kind: str, event_id: str, response_id: str, item: Mapping[st
 
 
 def error_event(
-    event_id: str, code: str | None, message: str, *, kind: str = "invalid_request_error", client_event_id: str | None = None
+    event_id: str,
+    code: str | None,
+    message: str,
+    *,
+    kind: str = "invalid_request_error",
+    param: str | None = None,
+    client_event_id: str | None = None,
 ) -> Message:
     """An `error` event, with the body of the real refusal's trace (REALTIME: param null, the client's event_id or null)."""
     return {
         "type": ERROR,
         "event_id": event_id,
-        "error": {"type": kind, "code": code, "message": message, "param": None, "event_id": client_event_id},
+        "error": {"type": kind, "code": code, "message": message, "param": param, "event_id": client_event_id},
     }
 
 
