@@ -35,6 +35,7 @@ from voicerace.parameters import (
 )
 from voicerace.tables.handlers import HANDLERS
 from voicerace.tables.profiles import PROFILES, TIMES, WORKAROUND_TIMES
+from voicerace.tables.providers import DEFAULT_PROVIDER, PROVIDERS
 from voicerace.tables.releases import PROXIES, component, proxy_release
 from voicerace.tables.scenarios import SCENARIOS
 
@@ -64,6 +65,7 @@ class SweepSpec(BaseModel):
             axis of the sweep. So is a list of values for a time that has no value per call.
         profile: where the other times come from.
         knobs: the upstream's open facts.
+        provider: whose API the mock is (`tables.providers`).
         trials: sessions per cell, when a time is drawn; with fixed times every session of a cell would be the same,
             and one is run.
         seed: of all draws. A trial's seed follows from it and the trial's number in its cell alone, so releases,
@@ -87,6 +89,7 @@ class SweepSpec(BaseModel):
     times: dict[str, str] = Field(default_factory=dict)
     profile: str = "loopback"
     knobs: dict[str, str] = Field(default_factory=dict)
+    provider: str = DEFAULT_PROVIDER
     trials: int = 1
     seed: int = 0
     ties: bool | None = None
@@ -162,6 +165,8 @@ class SweepSpec(BaseModel):
         knobs(self.knobs)
         if self.profile not in PROFILES:
             raise InputError("profile", f"{self.profile!r} is unknown", f"allowed are {', '.join(PROFILES)}")
+        if self.provider not in PROVIDERS:
+            raise InputError("provider", f"{self.provider!r} is unknown", f"allowed are {', '.join(PROVIDERS)}")
         if self.calls and not any(SCENARIOS[name].calls is None for name in self.scenarios):
             raise InputError("calls", f"given, but {', '.join(self.scenarios)} has its own number", "parallel takes 1 to 8")
         for name in self.times:
@@ -172,7 +177,9 @@ class SweepSpec(BaseModel):
 
     def to_json(self) -> dict[str, Any]:
         """The parameters as `run.json` keeps them: a file of values by its name and hash, never by its path."""
-        found = self.model_dump(mode="json") | {"ties": looks_for_ties(self, parse_times(self.times, self.profile))}
+        without = {"provider"} if self.provider == DEFAULT_PROVIDER else None
+        looks = looks_for_ties(self, parse_times(self.times, self.profile))
+        found = self.model_dump(mode="json", exclude=without) | {"ties": looks}
         found["times"] = {name: _without_path(text) for name, text in self.times.items()}
         return found
 
@@ -335,6 +342,7 @@ class Plan:
             modality=modality,
             calls=calls,
             knobs_given=self.spec.knobs,
+            provider=self.spec.provider,
         )
         return replace(session, times=times)
 

@@ -98,7 +98,7 @@ class Bench:
 
 def mock(
     *plan: tuple[str, ...], calls: int = 1, modality: str = "text", preamble: bool = False, knobs: Knobs | None = None,
-    **times_ms: object,
+    provider: str = "openai", **times_ms: object,
 ) -> Bench:  # fmt: skip
     """The mock upstream on a bench; without a plan its first input is answered by calls, then by replies."""
     party = Upstream(
@@ -110,6 +110,7 @@ def mock(
         item_done_early="item_done_ms" in times_ms,
         slot_lags="slot_lag_ms" in times_ms,
         idles="idle_timeout_ms" in times_ms,
+        provider=provider,
     )
     bench = Bench(party, "proxy", **times_ms)
     # As if session.update had brought it: a model without tools calls none.

@@ -101,7 +101,7 @@ def conformance(
 def _api(providers: list[str], *, as_json: bool) -> int:
     for name in providers:
         if name not in COMPARED:
-            raise InputError("--provider", f"unknown: {name!r}", f"one of {', '.join(COMPARED)}")
+            raise InputError("provider", f"{name!r} has no recordings to compare with", f"one of {', '.join(COMPARED)}")
     result = conform_api(*(providers or COMPARED))
     rows = result.rows()
     if as_json:

@@ -13,6 +13,7 @@ import typer
 from voicerace.errors import InputError
 from voicerace.tables.handlers import HANDLERS
 from voicerace.tables.profiles import PROFILES, TIMES
+from voicerace.tables.providers import PROVIDERS
 from voicerace.tables.scenarios import SCENARIOS
 from voicerace.tables.workarounds import WORKAROUNDS
 
@@ -33,6 +34,7 @@ __all__ = [
     "Out",
     "Preamble",
     "Profile",
+    "Provider",
     "Release",
     "ScenarioName",
     "Seed",
@@ -51,6 +53,7 @@ ComponentTag = Annotated[str | None, typer.Option("--component", metavar="TAG", 
 ScenarioName = Annotated[str, typer.Option("--scenario", help=" | ".join(SCENARIOS))]
 Handler = Annotated[str, typer.Option(help="How the app answers a call: " + " | ".join(HANDLERS))]
 Modality = Annotated[str, typer.Option(help="What the model replies in: text | audio")]
+Provider = Annotated[str, typer.Option(metavar="NAME", help="Whose API the mock is: " + " | ".join(PROVIDERS))]
 Calls = Annotated[int | None, typer.Option(metavar="N", help="Function calls in one response (scenario parallel): 1 to 8.")]
 IdleClose = Annotated[
     bool, typer.Option("--idle-close", help="The component closes an idle connection after 10 s, as it does by default.")

@@ -11,6 +11,7 @@ from voicerace.engines.session import Session
 from voicerace.engines.virtual import ties
 from voicerace.parameters import assumed_times
 from voicerace.summary import summary
+from voicerace.tables.providers import DEFAULT_PROVIDER
 from voicerace.verdict import judge
 
 __all__ = ["run"]
@@ -35,6 +36,7 @@ def run(
     fallback_ms: options.FallbackMs = None,
     profile: options.Profile = "loopback",
     knob: options.Knob = None,
+    provider: options.Provider = DEFAULT_PROVIDER,
     seed: options.Seed = 0,
     out: options.Out = None,
     force: options.Force = False,
@@ -64,6 +66,7 @@ def run(
         tool_end=tool_end,
         workaround=workaround,
         knobs_given=options.knob_words(knob),
+        provider=provider,
         seed=seed,
     )
     tie_outcome = None

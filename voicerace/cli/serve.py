@@ -32,6 +32,7 @@ from voicerace.errors import InputError
 from voicerace.files import write_text
 from voicerace.recording import Recording
 from voicerace.sweep_folder import RECORDINGS, RUN, commit, new_folder, point_latest, utc_now, versions
+from voicerace.tables.providers import DEFAULT_PROVIDER
 from voicerace.verdict import judge
 
 __all__ = ["app"]
@@ -87,6 +88,7 @@ def upstream(
     preamble: options.Preamble = False,
     profile: options.Profile = "loopback",
     knob: options.Knob = None,
+    provider: options.Provider = DEFAULT_PROVIDER,
     seed: options.Seed = 0,
     certificate: _Certificate = None,
     certificate_key: _Key = None,
@@ -108,12 +110,14 @@ def upstream(
         calls=calls,
         preamble=preamble,
         knobs_given=options.knob_words(knob),
+        provider=provider,
         seed=seed,
     )
     every = replace(session, scenario=replace(session.scenario, inputs=session.scenario.inputs[:1]))
     faults = tuple(Fault.of(word) for word in fault or ())
     tls = _tls(certificate, certificate_key)
-    parameters = {"faults": fault or [], **_known(every, "modality", "calls", "preamble", "profile", "times", "knobs", "seed")}
+    told = _known(every, "modality", "calls", "preamble", "profile", "times", "knobs", "provider", "seed")
+    parameters = {"faults": fault or [], **told}
     targets = {"upstream": [{"name": "mock"}]}
     limits = Limits(at_once, lifetime_s, session_mib)
     origins = Origins.of(allow_origin or ())

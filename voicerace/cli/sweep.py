@@ -19,6 +19,7 @@ from voicerace.sweep import sweep as run_sweep
 from voicerace.sweep_live import LiveSweep
 from voicerace.sweep_spec import continuous_draws
 from voicerace.sweep_table import counted
+from voicerace.tables.providers import DEFAULT_PROVIDER
 
 __all__ = ["sweep"]
 
@@ -36,6 +37,7 @@ def sweep(
     calls: Annotated[str, typer.Option(metavar="N,N", help="Function calls in one response (parallel).")] = "",
     profile: options.Profile = "loopback",
     knob: options.Knob = None,
+    provider: options.Provider = DEFAULT_PROVIDER,
     trials: Annotated[int, typer.Option(metavar="N", help="Sessions per cell, when a time is drawn or with --live.")] = 1,
     seed: options.Seed = 0,
     ties: Annotated[
@@ -81,6 +83,7 @@ def sweep(
         "times": dict(times),
         "profile": profile,
         "knobs": dict(options.knob_words(knob)),
+        "provider": provider,
         "trials": trials,
         "seed": seed,
         "ties": ties,

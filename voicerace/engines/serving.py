@@ -171,4 +171,6 @@ def _provenance(session: Session, upstream: str) -> dict[str, Any]:
         ours = ("profile", "times", "seed")
         known["times"] = {name: known["times"][name] for name in ("host_rtt_ms", "upstream_rtt_ms")}
     found: dict[str, Any] = {name: known[name] for name in ours}
+    if upstream == "mock" and "provider" in known:
+        found["provider"] = known["provider"]
     return found | {"upstream": upstream, "engine": "serve", "start": datetime.now(UTC).isoformat(timespec="milliseconds")}

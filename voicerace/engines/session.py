@@ -18,6 +18,7 @@ from voicerace.parties.user import User
 from voicerace.tables.components import COMPONENTS
 from voicerace.tables.handlers import HANDLERS
 from voicerace.tables.profiles import PROFILES, TIMES, WORKAROUND_TIMES
+from voicerace.tables.providers import DEFAULT_PROVIDER, PROVIDERS
 from voicerace.tables.releases import ProxyRelease, component, component_for, proxy_release
 from voicerace.tables.scenarios import SCENARIOS, Scenario
 from voicerace.tables.workarounds import WORKAROUNDS, why_not
@@ -47,6 +48,7 @@ class Session:
         tool_end: how the app's tool ends.
         workaround: a name of `tables.workarounds`, which the app has; or None.
         knobs: the upstream's open facts.
+        provider: a row of `tables.providers`, whose API the upstream is.
         seed: of all draws; without drawn times it changes nothing.
         schedule: a duration for single timers and messages, instead of what the times say.
         apart_ns: so far apart messages of a link arrive at sockets, when there is a schedule.
@@ -67,6 +69,7 @@ class Session:
     tool_end: ToolEnd = "result"
     workaround: str | None = None
     knobs: Knobs = field(default_factory=Knobs)
+    provider: str = DEFAULT_PROVIDER
     seed: int = 0
     schedule: Schedule | None = None
     apart_ns: int = AT_SOCKETS_NS
@@ -87,6 +90,7 @@ class Session:
         _one_of("component", self.component, COMPONENTS)
         _one_of("handler", self.handler, HANDLERS)
         _one_of("profile", self.profile, PROFILES)
+        _one_of("provider", self.provider, PROVIDERS)
         _one_of("modality", self.modality, ("text", "audio"))
         _one_of("tool_end", self.tool_end, get_args(ToolEnd))
         # Python's integers: a recording's header takes no NumPy's.
@@ -130,6 +134,7 @@ class Session:
         tool_end: str | None = None,
         workaround: str | None = None,
         knobs_given: Mapping[str, str] | None = None,
+        provider: str = DEFAULT_PROVIDER,
         seed: int = 0,
     ) -> Session:
         """A session from names, texts and numbers, as they come from a command line or a notebook.
@@ -163,6 +168,7 @@ class Session:
             tool_end=story.tool_end if tool_end is None else tool_end,  # type: ignore[arg-type]  # as modality
             workaround=workaround,
             knobs=knobs(_mapping("knobs", knobs_given)),
+            provider=provider,
             seed=seed,
         )
 
@@ -223,6 +229,7 @@ class Session:
                 item_done_early=self.times.has("item_done_ms"),
                 slot_lags=not self.times.never_positive("slot_lag_ms"),
                 idles=self.times.has("idle_timeout_ms"),
+                provider=self.provider,
             ),
         }
 
@@ -244,6 +251,7 @@ class Session:
             **({"idle_close": True} if self.idle_close else {}),
             "tool_end": self.tool_end,
             **({"workaround": self.workaround} if self.workaround else {}),
+            **({"provider": self.provider} if self.provider != DEFAULT_PROVIDER else {}),
             "profile": self.profile,
             "times": self.times.to_json(),
             "knobs": {name: value for name, value in vars(self.knobs).items() if value != getattr(_KNOBS, name)},

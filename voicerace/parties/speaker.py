@@ -13,6 +13,7 @@ from typing import Any, Literal
 from voicerace.parties.party import Cancel, Effect, Effects, Send, SetTimer
 from voicerace.parties.script import Output, Plan, call_of, stages
 from voicerace.parties.upstream_state import PHASES, Knobs, Response, UpstreamState
+from voicerace.tables.providers import DEFAULT_PROVIDER, PROVIDERS
 from voicerace.tables.scenarios import Step
 from voicerace.tables.slot import SLOT, Occurrence
 from voicerace.wire import realtime
@@ -40,6 +41,7 @@ class Speaker:
         item_done_early: `item_done_ms` is set, so call items are done inside the gap, not at its end.
         slot_lags: `slot_lag_ms` is not 0, so the slot stays taken for a while after response.done.
         idles: `idle_timeout_ms` is set, so that the server speaks when nobody does, where the session asks for it.
+        provider: a row of `tables.providers`.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Speaker:
         item_done_early: bool = False,
         slot_lags: bool = False,
         idles: bool = False,
+        provider: str = DEFAULT_PROVIDER,
     ) -> None:
         self.plan = tuple(tuple(steps) for steps in plan)
         self.calls = calls
@@ -62,6 +65,7 @@ class Speaker:
         self.item_done_early = item_done_early
         self.slot_lags = slot_lags
         self.idles = idles
+        self.provider = PROVIDERS[provider]
         self.state = UpstreamState()
         self._out: list[Effect] = []
 
@@ -192,8 +196,7 @@ class Speaker:
             self._send(realtime.conversation_item(realtime.ITEM_ADDED, self._id("event"), self.state.last_item, item))
             self._append(item_id)
         if output.kind == "message":
-            part = realtime.part_content(self.modality, "")
-            self._content("response.content_part.added", response, position, {"part": part})
+            self._part("response.content_part.added", response, position, "")
             self._delta(response, position, output.text[: len(output.text) // 2])
 
     def _append(self, item_id: str) -> None:
@@ -205,6 +208,11 @@ class Speaker:
     def _content(self, kind: str, response: Response, position: int, own: Mapping[str, Any]) -> None:
         item_id = response.items[position]["id"]
         self._send(realtime.content_event(kind, self._id("event"), response.id, item_id, position, **own))
+
+    def _part(self, kind: str, response: Response, position: int, text: str) -> None:
+        part = realtime.part_content(self.modality, text)
+        own = {"part": part, "content": part} if self.provider.content_copied else {"part": part}
+        self._content(kind, response, position, own)
 
     def _delta(self, response: Response, position: int, text: str) -> None:
         written = {"delta": text, "obfuscation": realtime.OBFUSCATION}
@@ -242,8 +250,7 @@ class Speaker:
             self._content(realtime.TRANSCRIPT_DONE, response, position, {"transcript": text})
         else:
             self._content(realtime.TEXT_DONE, response, position, {"text": text})
-        part = realtime.part_content(self.modality, text)
-        self._content("response.content_part.done", response, position, {"part": part})
+        self._part("response.content_part.done", response, position, text)
 
     def _item_done(self, response: Response, position: int, text: str, status: str) -> None:
         response.done_items.add(position)
@@ -292,7 +299,8 @@ class Speaker:
         del self.state.responses[response.id]
         body = self._response_object(response, status, reason)
         self._send(realtime.response_event(realtime.RESPONSE_DONE, self._id("event"), body))
-        self._send(realtime.rate_limits(self._id("event")))
+        if self.provider.rate_limits:
+            self._send(realtime.rate_limits(self._id("event")))
         for position in range(len(response.line)):
             if response.line[position].alongside or response.line[position].what == "items_done":
                 self._out.append(Cancel(f"stage:{response.id}:{position}"))

@@ -1,0 +1,43 @@
+"""The providers of the API: what differs between them is a row, and the mock does it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.bench import mock
+from voicerace.engines.session import Session
+from voicerace.errors import InputError
+from voicerace.sweep_spec import SweepSpec
+from voicerace.tables.providers import PROVIDERS
+from voicerace.wire import realtime
+
+
+def messages(provider: str) -> list[dict[str, Any]]:
+    bench = mock(("reply",), provider=provider).tell(realtime.create_item(realtime.user_item("Hello?")))
+    return bench.tell(realtime.create_response()).settle().messages()
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_rate_limits_and_the_copied_part_are_those_of_the_row(provider: str) -> None:
+    seen = messages(provider)
+    row = PROVIDERS[provider]
+    assert any(each["type"] == "rate_limits.updated" for each in seen) == row.rate_limits
+    parts = [each for each in seen if each["type"].startswith("response.content_part.")]
+    assert len(parts) == 2
+    for each in parts:
+        assert (each.get("content") == each["part"]) == row.content_copied
+
+
+def test_only_another_provider_than_the_default_is_in_a_session_s_provenance() -> None:
+    assert "provider" not in Session.of().provenance()
+    assert Session.of(provider="azure").provenance()["provider"] == "azure"
+    assert "provider" not in SweepSpec().to_json()
+    assert SweepSpec(provider="azure").to_json()["provider"] == "azure"
+
+
+def test_an_unknown_provider_is_an_error_that_names_the_known() -> None:
+    for make in (Session.of, SweepSpec):
+        with pytest.raises(InputError, match=r"nobody.*azure"):
+            make(provider="nobody")
