@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support.bench import mock
 
-from tests.support.bench import mock
 from voicerace.engines.session import Session
 from voicerace.errors import InputError
 from voicerace.sweep_spec import SweepSpec

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.bench import Bench, mock
 
-from voicerace.parties.upstream import Knobs
+from voicerace.parties.party import Send
+from voicerace.parties.upstream import Knobs, Upstream
+from voicerace.tables.providers import SESSION
 from voicerace.tables.slot import SLOT, Occurrence, State
 from voicerace.wire import realtime
 
@@ -169,10 +171,10 @@ AUDIO = [
     "response.output_item.added",
     "conversation.item.added",
     "response.content_part.added",
-    "response.output_audio.delta",
     "response.output_audio_transcript.delta",
     "response.output_audio.delta",
     "response.output_audio_transcript.delta",
+    "response.output_audio.delta",
     "response.output_audio.done",
     "response.output_audio_transcript.done",
     "response.content_part.done",
@@ -628,3 +630,52 @@ def test_an_item_can_be_retrieved_truncated_and_deleted() -> None:
     for what in ("retrieve", "truncate", "delete"):
         bench.tell({"type": f"conversation.item.{what}", "item_id": "mine", "event_id": "evt_1"})
     assert bench.codes() == [f"item_{what}_invalid_item_id" for what in ("retrieve", "truncate", "delete")]
+
+
+def test_a_new_session_has_audio_server_vad_and_no_tools_as_recorded() -> None:
+    party = Upstream((("reply",),))
+    (sent,) = party.start()
+    assert isinstance(sent, Send)
+    assert isinstance(sent.payload, dict)
+    session = sent.payload["session"]
+    assert session == SESSION
+    detection = session["audio"]["input"]["turn_detection"]
+    assert (session["output_modalities"], session["tools"]) == (["audio"], [])
+    assert [detection[key] for key in ("type", "create_response", "interrupt_response")] == ["server_vad", True, True]
+
+
+def test_an_update_is_merged_into_the_session_and_null_turns_server_vad_off() -> None:
+    bench = idle()
+    for update in (
+        {"turn_detection": {"type": "semantic_vad"}},
+        {"transcription": {"model": "whisper-1"}},
+        {"turn_detection": None},
+    ):
+        bench.tell(realtime.update_session({"type": "realtime", "audio": {"input": update}}))
+    first, second, third = (each["session"]["audio"]["input"] for each in bench.messages("session.updated"))
+    assert first["turn_detection"]["type"] == "semantic_vad"
+    assert first["turn_detection"]["create_response"] is True
+    assert second["transcription"] == {"model": "whisper-1", "language": None, "prompt": None}
+    assert third["turn_detection"] is None
+    assert third["transcription"] == second["transcription"]
+    assert SESSION["audio"]["input"]["transcription"] is None, "no session changes another's"
+
+
+@pytest.mark.parametrize(
+    ("fixed", "asked", "wished", "seen"),
+    [
+        (None, None, None, "audio"),
+        (None, ["text"], None, "text"),
+        (None, ["audio"], ["text"], "text"),
+        ("text", ["audio"], ["audio"], "text"),
+        ("audio", ["text"], None, "audio"),
+    ],
+)
+def test_replies_are_in_the_modality_that_is_fixed_or_else_asked_for(fixed: Any, asked: Any, wished: Any, seen: str) -> None:
+    bench = mock(("reply",), modality=fixed).tell(QUESTION)
+    if asked:
+        bench.tell(realtime.update_session({"type": "realtime", "output_modalities": asked}))
+    bench.tell(realtime.create_response(response={"output_modalities": wished} if wished else None)).settle()
+    done = bench.messages("response.done")[0]["response"]
+    assert done["output_modalities"] == [seen]
+    assert ("response.output_text.done" in bench.types()) == (seen == "text")

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from voicerace.engines.session import MODALITIES
 from voicerace.errors import InputError
 from voicerace.explore.bounds import Bounds
 from voicerace.explore.stories import STORIES
@@ -99,7 +100,7 @@ class _Shared(NotebookParameters):
     @field_validator("scenario", "handler", "modality")
     @classmethod
     def _known(cls, value: str, info: Any) -> str:
-        allowed = {"scenario": tuple(SCENARIOS), "handler": tuple(HANDLERS), "modality": ("text", "audio")}[info.field_name]
+        allowed = {"scenario": tuple(SCENARIOS), "handler": tuple(HANDLERS), "modality": MODALITIES}[info.field_name]
         if value not in allowed:
             raise InputError(info.field_name, f"{value!r} is unknown", f"allowed are {', '.join(allowed)}")
         return value

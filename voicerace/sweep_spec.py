@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from voicerace.engines.session import Session, knobs
+from voicerace.engines.session import MODALITIES, Session, knobs
 from voicerace.errors import InputError
 from voicerace.parameters import (
     MAX_CALLS,
@@ -45,7 +45,7 @@ MAX_TRIALS: Final = 10_000_000
 _ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "scenarios": tuple(SCENARIOS),
     "handlers": tuple(HANDLERS),
-    "modalities": ("text", "audio"),
+    "modalities": MODALITIES,
 }
 #: Whole number of a spec -> the smallest and the largest that is allowed.
 _WHOLE: Final = {"trials": (1, MAX_TRIALS), "seed": (0, MAX_WHOLE), "keep": (0, MAX_WHOLE)}
@@ -58,7 +58,7 @@ class SweepSpec(BaseModel):
         releases: tags of the proxy, or backend versions that name one program.
         scenarios: names of `tables.scenarios`.
         handlers: names of `tables.handlers`.
-        modalities: ``text``, ``audio``.
+        modalities: ``text``, ``audio``, ``session`` (as the session asks).
         calls: function calls per response, for scenarios that leave it open (``parallel``); empty for their default.
         component: the component's tag; without one, each proxy's own.
         times: time name -> text of the parameters' grammar, or numbers as `Session.of` takes them; every grid in it is an
@@ -152,7 +152,8 @@ class SweepSpec(BaseModel):
     def _names(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         field = str(info.field_name)
         if value == ("all",):
-            return _ALLOWED[field]
+            # What a session asks for is one of the other two.
+            return tuple(name for name in _ALLOWED[field] if name != "session")
         for name in value:
             if name not in _ALLOWED[field]:
                 raise InputError(field, f"{name!r} is unknown", f"allowed are {', '.join(_ALLOWED[field])}")

@@ -97,7 +97,7 @@ class Bench:
 
 
 def mock(
-    *plan: tuple[str, ...], calls: int = 1, modality: str = "text", preamble: bool = False, knobs: Knobs | None = None,
+    *plan: tuple[str, ...], calls: int = 1, modality: str | None = "text", preamble: bool = False, knobs: Knobs | None = None,
     provider: str = "openai", **times_ms: object,
 ) -> Bench:  # fmt: skip
     """The mock upstream on a bench; without a plan its first input is answered by calls, then by replies."""

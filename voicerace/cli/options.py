@@ -52,7 +52,7 @@ Release = Annotated[str | None, typer.Option(metavar="TAG", help="The proxy's re
 ComponentTag = Annotated[str | None, typer.Option("--component", metavar="TAG", help="The component. [the proxy's tag]")]
 ScenarioName = Annotated[str, typer.Option("--scenario", help=" | ".join(SCENARIOS))]
 Handler = Annotated[str, typer.Option(help="How the app answers a call: " + " | ".join(HANDLERS))]
-Modality = Annotated[str, typer.Option(help="What the model replies in: text | audio")]
+Modality = Annotated[str, typer.Option(help="What the model replies in: text | audio | session (as the session asks)")]
 Provider = Annotated[str, typer.Option(metavar="NAME", help="Whose API the mock is: " + " | ".join(PROVIDERS))]
 Calls = Annotated[int | None, typer.Option(metavar="N", help="Function calls in one response (scenario parallel): 1 to 8.")]
 IdleClose = Annotated[

@@ -24,9 +24,10 @@ from voicerace.tables.scenarios import SCENARIOS, Scenario
 from voicerace.tables.workarounds import WORKAROUNDS, why_not
 from voicerace.units import ns
 
-__all__ = ["Session", "knobs"]
+__all__ = ["MODALITIES", "Session", "knobs"]
 
 _KNOBS = Knobs()
+MODALITIES: Final = ("session", "text", "audio")
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Session:
         handler: a name of `tables.handlers`.
         times: a value for every named duration.
         profile: where the times that were not given came from.
-        modality: of the model's replies.
+        modality: of the model's responses, ``text`` or ``audio``; ``session``: what the proxy's session.update asks for, and
+            audio where it asks for nothing (all releases up to 0.10.4).
         calls: function calls in the response that makes them.
         preamble: a spoken message before the calls.
         idle_close: the component closes a connection on which nothing happens for 10 s, as it does unless the app sets
@@ -62,7 +64,7 @@ class Session:
     handler: str = "return"
     times: Times = field(default_factory=Times.of)
     profile: str = "loopback"
-    modality: Literal["text", "audio"] = "text"
+    modality: Literal["session", "text", "audio"] = "text"
     calls: int = 1
     preamble: bool = False
     idle_close: bool = False
@@ -91,7 +93,7 @@ class Session:
         _one_of("handler", self.handler, HANDLERS)
         _one_of("profile", self.profile, PROFILES)
         _one_of("provider", self.provider, PROVIDERS)
-        _one_of("modality", self.modality, ("text", "audio"))
+        _one_of("modality", self.modality, MODALITIES)
         _one_of("tool_end", self.tool_end, get_args(ToolEnd))
         # Python's integers: a recording's header takes no NumPy's.
         for name, least, most in (("calls", 1, MAX_CALLS), ("seed", 0, MAX_WHOLE), ("apart_ns", 0, MAX_WHOLE)):
@@ -223,7 +225,7 @@ class Session:
             "upstream": Upstream(
                 [each.steps for each in self.scenario.inputs if each.by != "loss"],
                 calls=self.calls,
-                modality=self.modality,
+                modality=None if self.modality == "session" else self.modality,
                 preamble=self.preamble,
                 knobs=self.knobs,
                 item_done_early=self.times.has("item_done_ms"),

@@ -35,7 +35,8 @@ class Speaker:
     Args:
         plan: what the model does with each user input, response by response; the last step serves the rest.
         calls: function calls in a response that makes calls.
-        modality: ``text`` or ``audio``.
+        modality: of every response, ``text`` or ``audio``; None: what the client asks for, in its session or for the one
+            response, and audio where it asks for nothing.
         preamble: a spoken message before the calls.
         knobs: the open facts.
         item_done_early: `item_done_ms` is set, so call items are done inside the gap, not at its end.
@@ -49,7 +50,7 @@ class Speaker:
         plan: Sequence[Sequence[Step]],
         *,
         calls: int = 1,
-        modality: Literal["text", "audio"] = "text",
+        modality: Literal["text", "audio"] | None = None,
         preamble: bool = False,
         knobs: Knobs | None = None,
         item_done_early: bool = False,
@@ -127,11 +128,18 @@ class Speaker:
         for output in plan.outputs:
             if output.kind == "call":
                 self._id("call")
-        response = Response(response_id, number, plan, line, in_band, (asked or {}).get("metadata"))
+        wished = asked or {}
+        modality = self._modality(wished)
+        response = Response(response_id, number, plan, line, modality, in_band, wished.get("metadata"))
         self.state.responses[response_id] = response
         if in_band:
             self.state.holder = response_id
         self._arm(response)
+
+    def _modality(self, asked: Mapping[str, Any]) -> Literal["text", "audio"]:
+        wished = asked.get("output_modalities", self.state.session.get("output_modalities"))
+        heard = not isinstance(wished, list) or "audio" in wished
+        return self.modality or ("audio" if heard else "text")
 
     def _arm(self, response: Response) -> None:
         """Start the next stage's duration, and those that run alongside it."""
@@ -176,7 +184,7 @@ class Speaker:
                 details["reason"] = reason or "max_output_tokens"
         conversation = "conv_0001" if response.in_band else None
         return realtime.response_object(
-            response.id, conversation, self.modality, status, details, response.items, response.metadata
+            response.id, conversation, response.modality, status, details, response.items, response.metadata
         )
 
     def _open(self, response: Response, position: int) -> None:
@@ -210,13 +218,13 @@ class Speaker:
         self._send(realtime.content_event(kind, self._id("event"), response.id, item_id, position, **own))
 
     def _part(self, kind: str, response: Response, position: int, text: str) -> None:
-        part = realtime.part_content(self.modality, text)
+        part = realtime.part_content(response.modality, text)
         own = {"part": part, "content": part} if self.provider.content_copied else {"part": part}
         self._content(kind, response, position, own)
 
     def _delta(self, response: Response, position: int, text: str) -> None:
         written = {"delta": text, "obfuscation": realtime.OBFUSCATION}
-        if self.modality == "audio":
+        if response.modality == "audio":
             self.state.spoke = True
             # As recorded: the transcript's first pieces come before the first audio.
             self._content(realtime.TRANSCRIPT_DELTA, response, position, written)
@@ -245,7 +253,7 @@ class Speaker:
         if response.plan.outputs[position].kind == "call":
             self._arguments(realtime.ARGUMENTS_DONE, response, position, text)
             return
-        if self.modality == "audio":
+        if response.modality == "audio":
             self._content(realtime.AUDIO_DONE, response, position, {})
             self._content(realtime.TRANSCRIPT_DONE, response, position, {"transcript": text})
         else:
@@ -259,7 +267,7 @@ class Speaker:
             item["arguments"] = text
             self.state.calls[item["call_id"]] = "item_done"
         else:
-            item["content"] = [realtime.item_content(self.modality, text)]
+            item["content"] = [realtime.item_content(response.modality, text)]
         before = response.before[position]
         # As recorded: null behind the conversation's first item, where conversation.item.added names it.
         named = None if before == self.state.first_item else before

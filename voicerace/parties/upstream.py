@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from copy import copy
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from voicerace.parties.listener import Listener
 from voicerace.parties.party import Cancel, Effects
 from voicerace.parties.script import Output, Plan
 from voicerace.parties.upstream_state import PHASES, Knobs, UpstreamState
 from voicerace.recording import Payload
+from voicerace.tables.providers import SESSION
 from voicerace.wire import realtime
 from voicerace.wire.kinds import misplaced
 
@@ -37,7 +38,9 @@ class Upstream(Listener):
         return fresh
 
     def start(self) -> Effects:
-        self.state.session = {"type": "realtime", "model": "gpt-realtime", "output_modalities": [self.modality]}
+        self.state.session = dict(SESSION)
+        if self.modality is not None:
+            self.state.session["output_modalities"] = [self.modality]
         self._send(realtime.session_event(realtime.SESSION_CREATED, self._id("event"), self.state.session))
         return self._effects()
 
@@ -109,7 +112,7 @@ class Upstream(Listener):
         if self.state.spoke and voice is not None and voice != known:
             self._error("cannot_update_voice", "Cannot update a conversation's voice if assistant audio is present.", event)
             return
-        self.state.session = {**self.state.session, **session}
+        self.state.session = _merged(self.state.session, session)
         self._send(realtime.session_event(realtime.SESSION_UPDATED, self._id("event"), self.state.session))
 
     def _item(self, what: str, event: Mapping[str, Any]) -> None:
@@ -170,3 +173,22 @@ class Upstream(Listener):
             self._error("response_cancel_not_active", "Cancellation failed: no active response found.", event)
             return
         self._cut_off(response, "cancelled", "client_cancelled")
+
+
+#: What a session says of settings that an update names and leaves open, by their key.
+_FILLED: Final[Mapping[str, Mapping[str, Any]]] = {
+    "transcription": {"model": None, "language": None, "prompt": None},
+    "turn_detection": SESSION["audio"]["input"]["turn_detection"],
+}
+
+
+def _merged(known: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
+    """A session after an update: objects are merged, everything else is replaced; null turns a setting off."""
+    merged = dict(known)
+    for name, value in update.items():
+        before = known.get(name)
+        if isinstance(value, Mapping):
+            merged[name] = _merged(before if isinstance(before, Mapping) else _FILLED.get(name, {}), value)
+        else:
+            merged[name] = value
+    return merged

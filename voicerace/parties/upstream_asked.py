@@ -26,11 +26,6 @@ class AskedUpstream(Upstream):
     def __init__(self, *, knobs: Knobs | None = None, item_done_early: bool = False, slot_lags: bool = False) -> None:
         super().__init__((("reply",),), knobs=knobs, item_done_early=item_done_early, slot_lags=slot_lags)
 
-    def _update_session(self, event: Mapping[str, Any]) -> None:
-        super()._update_session(event)
-        # Only an update that was accepted has reached the state.
-        self.modality = "audio" if "audio" in self.state.session["output_modalities"] else "text"
-
     def _step(self, asked: Mapping[str, Any]) -> Step:
         super()._step(asked)
         return "calls" if asked.get("tool_choice") == "required" else "reply"

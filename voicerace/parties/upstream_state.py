@@ -53,6 +53,7 @@ class Response:
     number: int
     plan: Plan
     line: Sequence[Stage]
+    modality: Literal["text", "audio"]
     in_band: bool = True
     metadata: Any = None
     next: int = 0
