@@ -223,6 +223,22 @@ def test_a_preamble_is_an_item_of_its_own_before_the_call(modality: str, spoken:
     assert [each["output_index"] for each in bench.messages("response.output_item.added")] == [0, 1]
 
 
+@pytest.mark.parametrize(("modality", "spoken"), [("text", TEXT), ("audio", AUDIO)])
+def test_items_close_together_if_the_knob_says_so(modality: str, spoken: list[str]) -> None:
+    bench = active(preamble=True, modality=modality, calls=2, knobs=Knobs(items_close="together"))
+    ends = next(index for index, kind in enumerate(spoken) if kind.endswith(".done"))
+    begun, ended = CALL[:-1], CALL[-1:]
+    assert from_created(bench) == [*spoken[:ends], *begun * 2, *spoken[ends:], *ended * 2, *CALL_DONE * 2, *END]
+
+
+def test_an_item_whose_deltas_are_complete_is_cut_off_with_all_of_them() -> None:
+    bench = active(preamble=True, knobs=Knobs(items_close="together"), preamble_ms=50, call_gap_ms=20, arguments_ms=50)
+    bench.until("response.output_item.added").until("response.output_item.added")
+    bench.tell({"type": "response.cancel"})
+    said = "".join(each["delta"] for each in bench.messages("response.output_text.delta"))
+    assert [each["text"] for each in bench.messages("response.output_text.done")] == [said]
+
+
 def test_after_the_output_nothing_comes_until_somebody_asks() -> None:
     bench = active().settle()
     before = len(bench.sent)

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, NamedTuple
 from voicerace.captures.api import api_recordings
 from voicerace.conformance.api_explained import EXPLAINED, Explained
 from voicerace.conformance.api_play import Passed, RecordedModel, passed, play
+from voicerace.parties.upstream import Knobs
 from voicerace.recording import Recording
 from voicerace.wire import input_audio, realtime
 
@@ -72,7 +73,8 @@ def recordings_to_compare(*providers: str) -> list[Recording]:
 def mock_for(recording: Recording) -> RecordedModel:
     """The mock as `voicerace` runs it, with the recording's provider."""
     idles = any(event.type == input_audio.TIMEOUT_TRIGGERED for event in recording.events)
-    return RecordedModel(idles=idles, provider=str(recording.provenance.get("provider")))
+    # As recorded once, and not the default of the mock.
+    return RecordedModel(knobs=Knobs(items_close="together"), idles=idles, provider=str(recording.provenance.get("provider")))
 
 
 # -- comparing ---------------------------------------------------------------------------------------------------------

@@ -233,15 +233,25 @@ class Speaker:
             self._content(realtime.TEXT_DELTA, response, position, written)
 
     def _finish(self, response: Response, position: int) -> None:
-        """The content of an item is complete."""
+        """The deltas of an item are complete; it ends now, or with the last item of its response."""
         output = response.plan.outputs[position]
+        response.streamed.add(position)
         if output.kind == "call":
             self._arguments(realtime.ARGUMENTS_DELTA, response, position, output.text)
-            self._content_done(response, position, output.text)
-            return
-        self._delta(response, position, output.text[len(output.text) // 2 :])
+        else:
+            self._delta(response, position, output.text[len(output.text) // 2 :])
+        if self.knobs.items_close == "singly":
+            self._close(response, position)
+        elif position == len(response.plan.outputs) - 1:
+            for each in range(position + 1):
+                self._close(response, each)
+
+    def _close(self, response: Response, position: int) -> None:
+        """End the content of an item, and a message; calls are confirmed later, inside the gap or at its end."""
+        output = response.plan.outputs[position]
         self._content_done(response, position, output.text)
-        self._item_done(response, position, output.text, "completed")
+        if output.kind == "message":
+            self._item_done(response, position, output.text, "completed")
 
     def _arguments(self, kind: str, response: Response, position: int, text: str) -> None:
         item = response.items[position]
@@ -297,7 +307,8 @@ class Speaker:
         for position in range(len(response.items)):
             if position not in response.finished:
                 output = response.plan.outputs[position]
-                so_far = "" if output.kind == "call" else output.text[: len(output.text) // 2]
+                whole = position in response.streamed
+                so_far = output.text if whole else "" if output.kind == "call" else output.text[: len(output.text) // 2]
                 self._content_done(response, position, so_far)
                 self._item_done(response, position, so_far, "incomplete")
         self._items_done(response)

@@ -30,6 +30,8 @@ class Knobs:
         reply_status: how replies end.
         server_turn_taken: server VAD's turn ends while a client's response has the slot: its own response is
             ``dropped``, or ``waits`` for response.done (open).
+        items_close: the items of one response end each by itself as it is complete (``singly``), or ``together``, in
+            their order, when the last of them is complete (recorded once: a message and a call).
         error_after_create: a create in a free slot is answered with this error code instead of a response.
     """
 
@@ -39,6 +41,7 @@ class Knobs:
     binary_frames: Literal["read", "refuse"] = "read"
     reply_status: Status = "completed"
     server_turn_taken: Literal["dropped", "waits"] = "dropped"
+    items_close: Literal["together", "singly"] = "singly"
     error_after_create: str = ""
 
 
@@ -46,6 +49,7 @@ class Knobs:
 class Response:
     """A response on its way: its plan, the next stage, its items as last sent, and the item before each of them.
 
+    `streamed`: those whose deltas are complete; `finished`: whose content is; `done_items`: that are confirmed.
     `metadata` is what the client gave with its response.create; response.created and response.done repeat it.
     """
 
@@ -60,6 +64,7 @@ class Response:
     created: bool = False
     items: list[dict[str, Any]] = field(default_factory=list)
     before: list[str | None] = field(default_factory=list)
+    streamed: set[int] = field(default_factory=set)
     finished: set[int] = field(default_factory=set)
     done_items: set[int] = field(default_factory=set)
 
