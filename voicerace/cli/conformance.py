@@ -48,10 +48,10 @@ def conformance(
         if proxy is not None:
             raise InputError("--api", "together with --proxy", "one of the two")
         return _api(provider or [], as_json=as_json)
-    if proxy is None:
-        raise InputError("conformance", "nothing to compare", "--proxy backend:DIR, or --api")
     if provider:
         raise InputError("--provider", "without --api", "--api --provider NAME")
+    if proxy is None:
+        raise InputError("conformance", "nothing to compare", "--proxy backend:DIR, or --api")
     directory = options.backend_directory(proxy)
     findings: list[str] = []
     with tqdm(file=sys.stderr, unit="case", disable=None) as bar:
