@@ -178,8 +178,9 @@ class SweepSpec(BaseModel):
 
     def to_json(self) -> dict[str, Any]:
         """The parameters as `run.json` keeps them: a file of values by its name and hash, never by its path."""
-        found = self.model_dump(mode="json", exclude={"provider"} if self.provider == DEFAULT_PROVIDER else None)
-        found["ties"] = looks_for_ties(self, parse_times(self.times, self.profile))
+        without = {"provider"} if self.provider == DEFAULT_PROVIDER else None
+        looks = looks_for_ties(self, parse_times(self.times, self.profile))
+        found = self.model_dump(mode="json", exclude=without) | {"ties": looks}
         found["times"] = {name: _without_path(text) for name, text in self.times.items()}
         return found
 

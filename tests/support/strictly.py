@@ -7,6 +7,7 @@ validation is pydantic's strict one, and a field the model does not declare is a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any, get_args
 
 import deepgram.agent.v1.types as deepgram_types
@@ -63,6 +64,7 @@ _RECORDED = {
         (realtime.TEXT_DELTA, "obfuscation"),
         (realtime.TRANSCRIPT_DELTA, "obfuscation"),
         (realtime.ARGUMENTS_DELTA, "obfuscation"),
+        *product((realtime.SESSION_CREATED, realtime.SESSION_UPDATED), ("session.object", "session.id", "session.expires_at")),
     )
 }
 

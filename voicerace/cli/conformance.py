@@ -44,10 +44,7 @@ def _reported(draws: int, *, as_json: bool, refused: Mapping[str, object]) -> in
 
 def conformance(
     proxy: Annotated[
-        str | None,
-        typer.Option(
-            metavar="backend:DIR", help="A checkout whose proxy has its dependencies; needed without --api, --reported."
-        ),
+        str | None, typer.Option(metavar="backend:DIR", help="A checkout whose proxy has its dependencies.")
     ] = None,
     api: Annotated[bool, typer.Option("--api", help="Compare the mock with recordings of the real API.")] = False,
     provider: Annotated[list[str] | None, typer.Option(metavar="NAME", help="With --api: only these. [repeatable]")] = None,
@@ -75,10 +72,10 @@ def conformance(
         if proxy is not None:
             raise InputError("--api", "together with --proxy", "one of the two")
         return _api(provider or [], as_json=as_json)
-    if proxy is None:
-        raise InputError("proxy", "is missing", "backend:DIR, or --api, or --reported")
     if provider:
         raise InputError("--provider", "without --api", "--api --provider NAME")
+    if proxy is None:
+        raise InputError("proxy", "is missing", "backend:DIR, or --api, or --reported")
     directory = options.backend_directory(proxy)
     findings: list[str] = []
     with tqdm(file=sys.stderr, unit="case", disable=None) as bar:

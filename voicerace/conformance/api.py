@@ -1,8 +1,9 @@
 """The mock of the Realtime API against recordings of the real one (`data/api`): what the server sends, message by message.
 
-Compared are the order of types, items and roles; the keys of every message (as paths); every value that is neither a text, a
-number of tokens nor a time; and the ids: two places with one id in the recording have one id in the mock. Runs of deltas count
-as one. Each difference is in `EXPLAINED` with its reason, or it is a fault.
+Compared are the order of types, items and roles; the keys of every message (as paths); every value that is no withheld text;
+and the ids: two places with one id in the recording have one id in the mock. Runs of deltas count as one. What the user said is
+transcribed beside everything else, so those events are compared among themselves. Each difference is in `EXPLAINED` with its
+reason, or it is a fault.
 """
 
 from __future__ import annotations
@@ -90,6 +91,11 @@ def _label(message: Mapping[str, Any]) -> str:
     return f"{message.get('type')}({more})" if more else str(message.get("type"))
 
 
+def _beside(message: Mapping[str, Any]) -> bool:
+    """Whether a message is of the user's transcript, which comes at no fixed place among the others."""
+    return str(message.get("type")).startswith("conversation.item.input_audio_transcription.")
+
+
 def _condensed(messages: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Without deltas after the first of their kind and item."""
     kept, seen = [], set()
@@ -132,6 +138,13 @@ class _Comparison:
     def run(self, recorded: Sequence[Passed], mock: Sequence[Passed]) -> int:
         """Compare; gives how many of the recording's messages were compared."""
         server = [_condensed(each.message for each in side if each.by == "upstream") for side in (recorded, mock)]
+        for beside in (False, True):
+            self.stream(*([each for each in side if _beside(each) == beside] for side in server))
+        self.client_order(recorded, mock)
+        return len(server[0])
+
+    def stream(self, *server: Sequence[Mapping[str, Any]]) -> None:
+        """Compare messages that come in one order."""
         labels = [[_label(message) for message in side] for side in server]
         for tag, i, k, j, m in SequenceMatcher(None, labels[0], labels[1], autojunk=False).get_opcodes():
             if tag == "equal":
@@ -143,8 +156,6 @@ class _Comparison:
             # A recording stops at any message; what the mock sends after its last is not compared.
             for label in labels[1][j:m] if k < len(labels[0]) else ():
                 self.add("extra", label)
-        self.client_order(recorded, mock)
-        return len(server[0])
 
     def messages(self, recorded: Mapping[str, Any], mock: Mapping[str, Any]) -> None:
         label = _label(recorded)

@@ -92,8 +92,8 @@ class Session:
         _one_of("component", self.component, COMPONENTS)
         _one_of("handler", self.handler, HANDLERS)
         _one_of("profile", self.profile, PROFILES)
-        _one_of("modality", self.modality, MODALITIES)
         _one_of("provider", self.provider, PROVIDERS)
+        _one_of("modality", self.modality, MODALITIES)
         _one_of("tool_end", self.tool_end, get_args(ToolEnd))
         # Python's integers: a recording's header takes no NumPy's.
         for name, least, most in (("calls", 1, MAX_CALLS), ("seed", 0, MAX_WHOLE), ("apart_ns", 0, MAX_WHOLE)):

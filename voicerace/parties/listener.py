@@ -29,8 +29,8 @@ class Listener(Speaker):
     """What one Realtime session makes of the user's audio."""
 
     def _error(self, code: str | None, message: str, cause: Mapping[str, Any], *, param: str | None = None) -> None:
-        client_event_id = cause.get("event_id")
-        self._send(realtime.error_event(self._id("event"), code, message, param=param, client_event_id=client_event_id))
+        cause_id = cause.get("event_id")
+        self._send(realtime.error_event(self._id("event"), code, message, param=param, client_event_id=cause_id))
 
     def _input_audio(self, event: Mapping[str, Any]) -> None:
         before = self.state.audio

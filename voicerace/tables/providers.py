@@ -68,7 +68,7 @@ SESSION: Final[Mapping[str, Any]] = {
                 "interrupt_response": True,
             },
         },
-        "output": {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "marin", "speed": 1.0},
+        "output": {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "alloy", "speed": 1.0},
     },
     "include": None,
 }

@@ -160,7 +160,7 @@ def response_object(
         "conversation_id": conversation_id,
         "output_modalities": [modality],
         "max_output_tokens": "inf",
-        "audio": {"output": {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "marin"}},
+        "audio": {"output": {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "alloy"}},
         "usage": None if status == "in_progress" else _USAGE,
         "metadata": metadata,
     }
