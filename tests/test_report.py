@@ -326,3 +326,13 @@ def test_every_broken_promise_is_found(broken: str, word: str) -> None:
     assert faults(good) == []
     found = faults(good.replace("</main>", broken + "</main>"))
     assert any(word in fault for fault in found), found
+
+
+def test_a_report_is_the_same_with_an_empty_and_a_full_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOICERACE_CACHE", str(tmp_path / "cache"))
+    built = [build(tmp_path / name / "page.html", {**TINY, "out": str(tmp_path / f"run-{name}")}) for name in ("cold", "warm")]
+    texts = [re.sub(r"run-(cold|warm)|\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)", "", each.page.read_text("utf-8")) for each in built]
+    assert texts[0] == texts[1]
+    cold, warm = (each.run for each in built)
+    for path in (path for path in cold.rglob("*") if path.is_file() and path.name not in ("run.json", "notebook.ipynb")):
+        assert (warm / path.relative_to(cold)).read_bytes() == path.read_bytes(), path.name

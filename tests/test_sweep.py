@@ -353,7 +353,7 @@ def test_ties_are_looked_for_where_no_time_is_drawn_from_a_continuous_distributi
         asked.append(with_ties)
         return simulate(session), None
 
-    monkeypatch.setattr("voicerace.sweep.played", played)
+    monkeypatch.setattr("voicerace.chunks.played", played)
     spec = SweepSpec(times=times, ties=ties)
     trials_of(spec)
     assert asked == [looked]

@@ -23,7 +23,7 @@ from voicerace.sweep_table import part_bytes
 from voicerace.trials import row_of
 from voicerace.verdict import judge
 
-__all__ = ["SAMPLE", "Chunk", "Work", "chunk_count", "chunk_size", "file_word", "played", "uncollected"]
+__all__ = ["SAMPLE", "Chunk", "Rows", "Work", "chunk_count", "chunk_size", "file_word", "played", "uncollected"]
 
 _MOST: Final = 1000
 _LEAST: Final = 20
@@ -88,6 +88,22 @@ class Work:
                     kept[name].append(recording)
         files = {name: _bytes(name, recordings) for name, recordings in kept.items()}
         return Chunk(number, len(rows), part_bytes(rows, self.plan.further_columns), files)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """As `Work`, without recordings: a call gives the rows of one chunk, see `trials.row_of`."""
+
+    plan: Plan
+
+    def __call__(self, number: int) -> list[dict[str, Any]]:
+        """Play chunk `number`."""
+        size = chunk_size(len(self.plan))
+        with _uncollected():
+            return [
+                row_of(trial, session, *played(session, with_ties=self.plan.ties))
+                for trial, session in self.plan.part(number * size, (number + 1) * size)
+            ]
 
 
 def played(session: Session, *, with_ties: bool) -> tuple[Recording, str | None]:

@@ -30,7 +30,16 @@ from voicerace.tables.releases import ProxyRelease
 from voicerace.tables.suspicions import SUSPICIONS
 from voicerace.verdict import Turn, Verdict
 
-__all__ = ["inline_html", "load_ipython_extension", "register", "show", "show_table", "table_html", "verdict_html"]
+__all__ = [
+    "inline_html",
+    "load_ipython_extension",
+    "print_progress",
+    "register",
+    "show",
+    "show_table",
+    "table_html",
+    "verdict_html",
+]
 
 _COUNTS = ("user_inputs", "submissions", "own_submissions", "response_creates", "refusals", "host_errors", "replies")
 _TIMES = ("margin_ms", "lead_ms", "dead_air_ms")
@@ -86,6 +95,11 @@ def show_table(frame: pd.DataFrame, caption: str) -> None:
     """Show a frame as a table with a caption and header cells that say what they head."""
     data, _ = _table(frame, caption)
     display(data, raw=True)  # type: ignore[no-untyped-call]
+
+
+def print_progress(name: str, states: int | None = None) -> None:
+    """One line on standard error: what is done, with how many states where they are counted."""
+    print(name if states is None else f"{name}: {states:,} states", file=sys.stderr, flush=True)
 
 
 def inline_html(text: str) -> str:

@@ -6,10 +6,11 @@ those of running proxies that lie in data/. A no says how many sessions were loo
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -18,7 +19,9 @@ import pandas as pd
 from voicerace.engines.session import Session
 from voicerace.engines.virtual import simulate
 from voicerace.errors import InputError
+from voicerace.executors import Executor
 from voicerace.recording import Event, Recording, read_recordings
+from voicerace.result_cache import cached_map
 from voicerace.shipped import shipped
 from voicerace.sightings import Act, Sighting, acts, sightings
 from voicerace.tables.releases import PROXIES, ProxyRelease, proxy_release
@@ -205,6 +208,8 @@ def suspicions(
     releases: Sequence[str] = ("all",),
     probes: Iterable[Mapping[str, Any]] = PROBES,
     tick: Callable[[str], object] = lambda _: None,
+    cached: bool = False,
+    executor: Executor | None = None,
 ) -> Suspicions:
     """Ask every suspicion of some releases.
 
@@ -212,19 +217,28 @@ def suspicions(
         releases: tags; ``all`` stands for every row of the table.
         probes: sessions to play, as settings of `Session.of`.
         tick: called with the tag of every release that is done.
+        cached: take from `result_cache` what is there, and keep the rest there.
+        executor: plays the sessions, release by release; without one, this process.
 
     Raises:
         InputError: an unknown release, or settings that do not fit.
     """
     names = [name for each in releases for name in (PROXIES if each == "all" else (each,))]
-    rows = [proxy_release(name, "releases") for name in names]
+    tags = tuple(dict.fromkeys(proxy_release(name, "releases").tag for name in names))
     settings = tuple(probes)
-    found: list[Answer] = []
-    for row in dict.fromkeys(rows):
-        played = [simulate(Session.of(release=row.tag, **each)) for each in settings]
-        found += answers_from(row.tag, played, real_recordings(row))
-        tick(row.tag)
-    return Suspicions(found)
+    data = _hash_of_recorded() if cached else ""
+    requests = {number: ["suspicions", tag, settings, data] if cached else None for number, tag in enumerate(tags)}
+    found: dict[int, list[Answer]] = {}
+    for number, answers in cached_map(partial(_answers_of, tags, settings), requests, executor):
+        found[number] = answers
+        tick(tags[number])
+    return Suspicions(answer for number in sorted(found) for answer in found[number])
+
+
+def _answers_of(tags: Sequence[str], settings: Sequence[Mapping[str, Any]], number: int) -> list[Answer]:
+    """Those of one release."""
+    played = [simulate(Session.of(release=tags[number], **each)) for each in settings]
+    return answers_from(tags[number], played, real_recordings(proxy_release(tags[number])))
 
 
 def answers_from(release: str, model: Iterable[Recording], real: Iterable[Recording] = ()) -> list[Answer]:
@@ -244,15 +258,26 @@ def real_recordings(release: ProxyRelease) -> tuple[Recording, ...]:
 @lru_cache(maxsize=1)
 def _recorded() -> tuple[tuple[str, Recording], ...]:
     """Every recorded session of data/, with the hash of its program."""
-    files = [path for name in _RECORDED for path in _folder(name)]
     return tuple(
         (PROXIES[tag].source, recording)
-        for path in files
+        for path in _recorded_files()
         for recording in read_recordings(path)
         if (tag := str(recording.provenance.get("release"))) in PROXIES
         and recording.provenance.get("scenario") not in (None, "script", "drawn")
         and not recording.provenance.get("knobs")
     )
+
+
+def _hash_of_recorded() -> str:
+    digest = hashlib.sha256()
+    for path in _recorded_files():
+        content = path.read_bytes()
+        digest.update(f"{path.parent.name}/{path.name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+def _recorded_files() -> list[Path]:
+    return [path for name in _RECORDED for path in _folder(name)]
 
 
 def _folder(name: str) -> list[Path]:

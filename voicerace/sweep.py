@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -19,12 +19,13 @@ import pandas as pd
 from tqdm import tqdm
 
 from voicerace.checksums import Checksums
-from voicerace.chunks import SAMPLE, Work, chunk_count, chunk_size, file_word, played
+from voicerace.chunks import SAMPLE, Rows, Work, chunk_count, chunk_size, file_word
 from voicerace.engines.session import Session
 from voicerace.errors import InputError, stopped
 from voicerace.executors import Executor
 from voicerace.files import write_bytes, write_text
 from voicerace.recording import Recording
+from voicerace.result_cache import cached_map
 from voicerace.run import SCHEMA, Run
 from voicerace.sweep_folder import (
     PICTURES,
@@ -43,21 +44,28 @@ from voicerace.sweep_folder import (
 )
 from voicerace.sweep_live import LiveSweep
 from voicerace.sweep_resume import done_chunks, done_rows, verified
-from voicerace.sweep_spec import Plan, SweepSpec, assumed_of
+from voicerace.sweep_spec import Plan, SweepSpec, assumed_of, request_of
 from voicerace.sweep_table import SUMMARY, checked_rows, counted, part_bytes, parts
 from voicerace.tables.profiles import SERVER_TIMES, TIMES
 from voicerace.tables.releases import PROXIES
 from voicerace.trials import ACHIEVED, frame_of, row_of
 
-__all__ = ["Run", "SweepSpec", "sweep", "trials_of"]
+__all__ = ["Run", "SweepSpec", "play_ahead", "sweep", "trials_of"]
 
 #: Trials that `trials_of` keeps in memory, and that a picture is drawn of.
 _IN_MEMORY: Final = 200_000
 _DRAWN: Final = 20_000
 
 
-def trials_of(spec: SweepSpec | Mapping[str, Any], progress: bool = False) -> pd.DataFrame:
+def trials_of(
+    spec: SweepSpec | Mapping[str, Any], progress: bool = False, *, cached: bool = False, executor: Executor | None = None
+) -> pd.DataFrame:
     """The trials of a sweep in virtual time without a folder: for a slider, a test, a quick look. See `Run.trials`.
+
+    Args:
+        progress: a bar on standard error.
+        cached: take from `result_cache` what is there, and keep the rest there.
+        executor: who plays it; without one, this process.
 
     Raises:
         InputError: the spec does not fit, or is more than fits into memory.
@@ -66,12 +74,32 @@ def trials_of(spec: SweepSpec | Mapping[str, Any], progress: bool = False) -> pd
     plan = Plan.of(spec)
     if len(plan) > _IN_MEMORY:
         raise InputError("times", f"{len(plan)} trials", f"at most {_IN_MEMORY} at once; a sweep writes more into a folder")
-    rows = []
-    with _bar(len(plan), 0, progress) as bar:
-        for trial, session in plan:
-            rows.append(row_of(trial, session, *played(session, with_ties=plan.ties)))
-            bar.update()
-    return frame_of(rows, plan.further_columns)
+    chunks: dict[int, list[dict[str, Any]]] = {}
+    requests = _requests("rows", spec, range(chunk_count(len(plan))), cached)
+    with closing(cached_map(Rows(plan), requests, executor)) as found, _bar(len(plan), 0, progress) as bar:
+        for number, rows in found:
+            chunks[number] = rows
+            bar.update(len(rows))
+    return frame_of([row for number in sorted(chunks) for row in chunks[number]], plan.further_columns)
+
+
+def play_ahead(spec: SweepSpec | Mapping[str, Any]) -> None:
+    """Play a sweep in virtual time into `result_cache` alone: `sweep` with ``cached`` then only writes it down.
+
+    Raises:
+        InputError: the spec does not fit.
+    """
+    spec = SweepSpec.of(spec)
+    plan = Plan.of(spec)
+    work = Work(plan, len(plan) <= spec.keep)
+    for _ in cached_map(work, _requests("chunk", spec, range(chunk_count(len(plan))), cached=True)):
+        pass
+
+
+def _requests(kind: str, spec: SweepSpec, numbers: Iterable[int], cached: bool) -> dict[int, list[Any] | None]:
+    """What `cached_map` takes: chunk -> what decides it; None of all, if they are not to be kept."""
+    request = request_of(spec) if cached else None
+    return {number: None if request is None else [kind, request, number] for number in numbers}
 
 
 def sweep(
@@ -81,6 +109,7 @@ def sweep(
     live: LiveSweep | None = None,
     resume: bool = False,
     executor: Executor | None = None,
+    cached: bool = False,
 ) -> Run:
     """Run a grid of sessions and write it down.
 
@@ -96,6 +125,7 @@ def sweep(
         resume: go on with the sweep in `out` that was stopped or killed; the spec and the targets have to be the same. What
             is there is verified first; a part or recording that was changed is named on standard error and played again.
         executor: who plays it, in virtual time; without one, this process. It changes nothing in the folder.
+        cached: in virtual time, take from `result_cache` what is there, and keep the rest there; the folder is the same.
 
     Raises:
         InputError: the spec does not fit, the folder is taken, or holds nothing to go on with.
@@ -125,7 +155,8 @@ def sweep(
         try:
             _write_info(folder, info)
             if isinstance(planned, Plan):
-                _virtual(checksums, Work(planned, keep_all), chunks, executor or Executor(), progress)
+                to_play = [number for number in range(chunk_count(len(planned))) if number not in chunks]
+                _virtual(checksums, Work(planned, keep_all), _requests("chunk", spec, to_play, cached), executor, progress)
             else:
                 assert live is not None  # noqa: S101  # what was planned is a list
                 _live(folder, checksums, planned, rows, live, progress)
@@ -153,14 +184,13 @@ def _kept(folder: Path, live: LiveSweep | None) -> int:
         return 0
 
 
-def _virtual(checksums: Checksums, work: Work, done: Collection[int], executor: Executor, progress: bool) -> None:
+def _virtual(checksums: Checksums, work: Work, left: Mapping[int, Any], executor: Executor | None, progress: bool) -> None:
     """Play the chunks that are not done."""
     trials = len(work.plan)
     size = chunk_size(trials)
-    left = [number for number in range(chunk_count(trials)) if number not in done]
     before = trials - sum(min(size, trials - number * size) for number in left)
-    with closing(executor.map(work, left)) as chunks, _bar(trials, before, progress) as bar:
-        for chunk in chunks:
+    with closing(cached_map(work, left, executor)) as chunks, _bar(trials, before, progress) as bar:
+        for _, chunk in chunks:
             files = {f"{RECORDINGS}/{name}": content for name, content in chunk.recordings.items()}
             # The part last, because it says that the chunk is done.
             checksums.write({**files, f"{TABLE}/{chunk.number:06d}.parquet": chunk.part})

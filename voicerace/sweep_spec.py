@@ -39,7 +39,7 @@ from voicerace.tables.providers import DEFAULT_PROVIDER, PROVIDERS
 from voicerace.tables.releases import PROXIES, component, proxy_release
 from voicerace.tables.scenarios import SCENARIOS
 
-__all__ = ["Plan", "SweepSpec", "assumed_of", "axes_of", "continuous_draws", "looks_for_ties", "sessions"]
+__all__ = ["Plan", "SweepSpec", "assumed_of", "axes_of", "continuous_draws", "looks_for_ties", "request_of", "sessions"]
 
 MAX_TRIALS: Final = 10_000_000
 _ALLOWED: Final[dict[str, tuple[str, ...]]] = {
@@ -183,6 +183,11 @@ class SweepSpec(BaseModel):
         found = self.model_dump(mode="json", exclude=without) | {"ties": looks}
         found["times"] = {name: _without_path(text) for name, text in self.times.items()}
         return found
+
+
+def request_of(spec: SweepSpec) -> dict[str, Any] | None:
+    """All that decides the trials of a spec, as JSON; None where a time is drawn from a file, whose values are not in it."""
+    return None if any(text.startswith("@") for text in spec.times.values()) else spec.to_json()
 
 
 def _from_text(value: Any) -> Any:

@@ -7,25 +7,27 @@ the result is heard come from the virtual engine over a small grid of times.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import ceil
 from statistics import median
 from typing import Any, Final
 
 from voicerace.engines.session import Session
 from voicerace.engines.virtual import simulate
+from voicerace.executors import Executor
 from voicerace.explore.explorer import explore
 from voicerace.margins import dead_air_ms
 from voicerace.parties.app import DATA, GO_ON
 from voicerace.passage import Passage
 from voicerace.recording import Recording
+from voicerace.result_cache import cached_map
 from voicerace.tables.profiles import WORKAROUND_TIMES
 from voicerace.tables.releases import component_for, proxy_release
 from voicerace.tables.workarounds import WORKAROUNDS, why_not
 
-__all__ = ["BASELINE", "BOUNDS", "STORIES", "Effect", "air_of", "effect_of", "until_heard_ms"]
+__all__ = ["BASELINE", "BOUNDS", "STORIES", "Effect", "air_of", "effect_of", "effects_of", "until_heard_ms"]
 
 #: The two-line cure; the other workarounds are built on it, so they are held against a handler that has it.
 BASELINE: Final = "await-and-return"
@@ -111,12 +113,14 @@ def effect_of(
     stories: Sequence[str] = STORIES,
     times: Sequence[str] = (),
     limit: int = 20_000,
+    cached: bool = False,
 ) -> Effect:
     """What the workaround `name` does to `release`.
 
     Args:
         times: intervals given otherwise, ``name=low:high``; `hold_ms` and `fallback_ms` are among them.
         limit: states per story at most.
+        cached: take explorations from `result_cache`, and keep the others there.
 
     Raises:
         InputError: an unknown release, workaround or time.
@@ -126,7 +130,7 @@ def effect_of(
         return Effect(row.tag, name, reason)
 
     def explored(handler: str, workaround: str | None) -> tuple[set[Met], set[str], int]:
-        told = {story: _explored(row.tag, story, handler, workaround, tuple(times), limit) for story in stories}
+        told = {story: _explored(row.tag, story, handler, workaround, tuple(times), limit, cached) for story in stories}
         met = {(story, each) for story, (names, _, _) in told.items() for each in names}
         return met, {story for story, each in told.items() if not each[1]}, sum(each[2] for each in told.values())
 
@@ -162,6 +166,37 @@ def effect_of(
     )
 
 
+def effects_of(
+    release: str,
+    names: Sequence[str],
+    *,
+    stories: Sequence[str] = STORIES,
+    times: Sequence[str] = (),
+    limit: int = 20_000,
+    executor: Executor | None = None,
+    tick: Callable[[str], object] = lambda _: None,
+) -> list[Effect]:
+    """What each of several workarounds does to `release`, in their order; see `effect_of`. Kept in `result_cache`.
+
+    Args:
+        executor: explores, workaround by workaround; without one, this process.
+        tick: called with the name of every workaround that is done.
+    """
+    requests = {number: ["effect", release, name, list(stories), list(times), limit] for number, name in enumerate(names)}
+    found: dict[int, Effect] = {}
+    work = partial(_effect_of, release, tuple(names), tuple(stories), tuple(times), limit)
+    for number, effect in cached_map(work, requests, executor):
+        found[number] = effect
+        tick(names[number])
+    return [found[number] for number in sorted(found)]
+
+
+def _effect_of(
+    release: str, names: Sequence[str], stories: Sequence[str], times: Sequence[str], limit: int, number: int
+) -> Effect:
+    return effect_of(release, names[number], stories=stories, times=times, limit=limit, cached=True)
+
+
 def _added(airs: Sequence[float | None], bare: Sequence[float | None]) -> dict[str, float]:
     """`Effect.added_ms` of sessions with a workaround, and of the same without."""
     more = sorted(a - b for a, b in zip(airs, bare, strict=True) if a is not None and b is not None)
@@ -173,10 +208,10 @@ def _added(airs: Sequence[float | None], bare: Sequence[float | None]) -> dict[s
 
 @lru_cache(maxsize=64)
 def _explored(
-    release: str, story: str, handler: str, workaround: str | None, times: tuple[str, ...], limit: int
+    release: str, story: str, handler: str, workaround: str | None, times: tuple[str, ...], limit: int, cached: bool
 ) -> tuple[frozenset[str], bool, int]:
     """Names of what was met, whether every order was explored, and how many states."""
-    found = explore(release, [(story, handler)], (*BOUNDS, *times), limit, None, None, workaround)
+    found = explore(release, [(story, handler)], (*BOUNDS, *times), limit, None, None, workaround, cached=cached)
     complete = all(each.complete and not each.unconfirmed for each in found.told)
     return frozenset(each.name for each in found.findings.values()), complete, sum(each.states for each in found.told)
 

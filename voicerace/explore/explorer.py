@@ -20,6 +20,7 @@ from voicerace.explore.search import Ending, Reached, Search
 from voicerace.explore.signature import Signature, signatures
 from voicerace.explore.stories import STORIES, session_of
 from voicerace.recording import Link
+from voicerace.result_cache import cached_map
 
 __all__ = ["Explored", "Told", "confirmed", "explore", "explored", "peak_rss_mb"]
 
@@ -88,6 +89,7 @@ def explore(
     tick: Callable[[str, int], None] | None = None,
     workaround: str | None = None,
     jobs: int = 1,
+    cached: bool = False,
 ) -> Explored:
     """Explore stories, each a pair of names: story and handler style.
 
@@ -97,13 +99,16 @@ def explore(
         tick: called now and then with the story and its number of states; with several jobs, when a story is done.
         workaround: what the app does against the race, a name of `tables.workarounds`.
         jobs: stories explored side by side, each in a process of its own; -1: one per core. The result is the same.
+        cached: take from `result_cache` what is there, and keep the rest there; `Told.seconds` is then of the first time.
     """
     sessions = [session_of(story, handler, release, component, workaround) for story, handler in wanted]
     tell = partial(_tell, sessions, [story for story, _ in wanted], bounds, limit, tick if jobs == 1 else None)
+    named = [release, component, workaround, [str(each) for each in bounds], limit]
+    requests = {number: ["explore", *named, *pair] if cached else None for number, pair in enumerate(wanted)}
     told: dict[int, tuple[Told, dict[Signature, Finding]]] = {}
-    for number, row, new in Executor(jobs).map(tell, range(len(wanted))):
+    for number, (row, new) in cached_map(tell, requests, Executor(jobs)):
         told[number] = row, new
-        if tick is not None and jobs != 1:
+        if tick is not None and (cached or jobs != 1):
             tick(f"{row.story} {row.handler}", row.states)
     found = Explored(sessions[0].release.tag if sessions else release)
     for number in sorted(told):
@@ -123,8 +128,8 @@ def _tell(
     limit: int,
     tick: Callable[[str, int], None] | None,
     number: int,
-) -> tuple[int, Told, dict[Signature, Finding]]:
-    """One story; with its number, because several are explored at once."""
+) -> tuple[Told, dict[Signature, Finding]]:
+    """One story."""
     began, story = time.monotonic(), stories[number]
     limits = Bounds.of(bounds, STORIES[story].bounds)
     session = replace(sessions[number], times=limits.within(sessions[number].times))
@@ -153,7 +158,7 @@ def _tell(
         story, session.handler, reached.states, reached.met, reached.places, seconds, complete, reached.stuck,
         len(every), len(every - real), len(new), peak_rss_mb(), limits.to_json(),
     )  # fmt: skip
-    return number, told, new
+    return told, new
 
 
 def explored(

@@ -22,6 +22,7 @@ from voicerace.report.customer import customer_of
 from voicerace.report.exporter import PageExporter, claims_of, head_of
 from voicerace.report.material import capture_of
 from voicerace.report.parameters import LetterParameters
+from voicerace.report.parts import play_ahead
 from voicerace.report.pdf import browser, print_pdf
 from voicerace.run import Run
 from voicerace.shipped import shipped
@@ -79,6 +80,8 @@ def build(page: Path, parameters: Mapping[str, Any], pdf: Path | None = None) ->
     for name in ("capture", "customer"):
         if path := getattr(params, name):
             given[name] = str(Path(path).resolve())
+    if not params.run:
+        play_ahead(params, progress=True)
     ran = _run(shipped(_NOTEBOOK), given)
     html, _ = PageExporter().from_notebook_node(ran)  # type: ignore[no-untyped-call]
     if wrong := [*faults(html), *claim_faults(claims_of(ran))]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from voicerace.executors import Executor
 from voicerace.notebook_parameters import DelaySweepParameters
 from voicerace.sweep import trials_of
 from voicerace.tables.profiles import PROFILES
@@ -14,17 +15,20 @@ from voicerace.tables.profiles import PROFILES
 __all__ = ["map_trials"]
 
 
-def map_trials(parameters: DelaySweepParameters, story: Mapping[str, Any]) -> pd.DataFrame:
-    """One session per release, gap and delay.
+def map_trials(
+    parameters: DelaySweepParameters, story: Mapping[str, Any], progress: bool = False, executor: Executor | None = None
+) -> pd.DataFrame:
+    """One session per release, gap and delay; kept in `result_cache`.
 
     Args:
         parameters: of the notebook; releases and `map_times` are used.
         story: what else a `SweepSpec` takes.
+        progress, executor: see `trials_of`.
     """
     spec = {"releases": parameters.releases, "ties": False, **story}
-    grid = trials_of({**spec, "times": parameters.map_times})
+    grid = trials_of({**spec, "times": parameters.map_times}, progress, cached=True, executor=executor)
     published = PROFILES["observed-2025"].values["gap_ms"] or ""
     if float(published) in set(grid["gap_ms"]):
         return grid
-    column = trials_of({**spec, "times": {**parameters.map_times, "gap_ms": published}})
+    column = trials_of({**spec, "times": {**parameters.map_times, "gap_ms": published}}, cached=True)
     return pd.concat([grid, column], ignore_index=True)

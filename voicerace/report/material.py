@@ -117,7 +117,7 @@ class Material:
     @cached_property
     def suspicions(self) -> Suspicions:
         """The suspected causes, asked of every release of the run."""
-        return suspicions(self.releases)
+        return suspicions(self.releases, cached=True)
 
     def part(self, name: str) -> pd.DataFrame | None:
         return self.parts.get(name)

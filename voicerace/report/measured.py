@@ -54,8 +54,8 @@ def at_capture(material: Material) -> Material:
     styles = SweepSpec(**{**own, "times": {**own["times"], **at_gap}})
     parts = {
         **material.parts,
-        "styles": trials_of(styles),
+        "styles": trials_of(styles, cached=True),
         "cures": cures(material.releases, tuple(dict.fromkeys((least, median, most))), at_gap),
     }
     played = {**material.record.get("parts", {}), "delay": [delay.to_json()], "styles": [styles.to_json()]}
-    return replace(material, delay=trials_of(delay), parts=parts, record={**material.record, "parts": played})
+    return replace(material, delay=trials_of(delay, cached=True), parts=parts, record={**material.record, "parts": played})

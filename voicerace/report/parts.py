@@ -8,19 +8,28 @@ no parts, and the letter says so where it would tell of them.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
+from tqdm import tqdm
 
 from voicerace.engines.session import Session
 from voicerace.engines.virtual import simulate
 from voicerace.errors import InputError
+from voicerace.executors import Executor
 from voicerace.files import write_bytes, write_text
 from voicerace.plots.map_grid import observed_gap_ms
 from voicerace.recording import Recording
 from voicerace.report.parameters import LetterParameters
+from voicerace.result_cache import cached_map, folder_of_cache
+from voicerace.suspicions import suspicions
+from voicerace.sweep import play_ahead as sweep_ahead
 from voicerace.sweep import sweep, trials_of
 from voicerace.sweep_folder import fresh_folder
 from voicerace.sweep_spec import Plan, SweepSpec
@@ -30,7 +39,19 @@ from voicerace.tables.workarounds import WORKAROUNDS, why_not
 from voicerace.verdict import judge
 from voicerace.workarounds import until_heard_ms
 
-__all__ = ["GAP_MS", "NETWORK", "PARTS", "again", "cures", "delay_spec", "make", "read_part", "read_record", "specs_of"]
+__all__ = [
+    "GAP_MS",
+    "NETWORK",
+    "PARTS",
+    "again",
+    "cures",
+    "delay_spec",
+    "make",
+    "play_ahead",
+    "read_part",
+    "read_record",
+    "specs_of",
+]
 
 #: A network as REALTIME's example has it: the flips of the generations lie apart, and real proxies were recorded with it.
 NETWORK: Final = {"host_rtt_ms": "20", "upstream_rtt_ms": "60", "ack_ms": "35"}
@@ -92,13 +113,14 @@ def make(parameters: LetterParameters, tick: Callable[[str], object] = lambda _:
         InputError: the folder is taken, or a parameter does not fit.
     """
     folder = Path(parameters.out) if parameters.out else fresh_folder(Path("runs"), parameters.model_dump(mode="json"))
+    play_ahead(parameters)
     tick("delay")
-    sweep(delay_spec(parameters), out=folder, progress=False)
+    sweep(delay_spec(parameters), out=folder, progress=False, cached=True)
     (folder / _FOLDER).mkdir()
     specs = specs_of(parameters)
     for name, those in specs.items():
         tick(name)
-        _write(folder, name, pd.concat([trials_of(spec) for spec in those], ignore_index=True))
+        _write(folder, name, pd.concat([trials_of(spec, cached=True) for spec in those], ignore_index=True))
     tick("cures")
     _write(folder, "cures", cures(parameters.played))
     record = {
@@ -108,6 +130,49 @@ def make(parameters: LetterParameters, tick: Callable[[str], object] = lambda _:
     }
     write_text(folder / _LETTER, json.dumps(record, indent=2) + "\n")
     return folder
+
+
+def play_ahead(parameters: LetterParameters, progress: bool = False) -> None:
+    """Play what `make` needs, and the suspicions, on all cores into `result_cache`; without one, nothing.
+
+    Args:
+        progress: a bar on standard error, where that is a terminal.
+    """
+    if folder_of_cache() is None:
+        return
+    releases = list(parameters.played)
+    tasks: list[tuple[Callable[..., object], Any]] = [
+        *((_cures_ahead, release) for release in releases),
+        *((_trials_ahead, spec) for specs in specs_of(parameters).values() for spec in specs),
+        (sweep_ahead, delay_spec(parameters)),
+        *((_suspicions_ahead, release) for release in releases),
+    ]
+    requests = {number: ["ahead", task.__name__, given] for number, (task, given) in enumerate(tasks)}
+    bar = tqdm(total=len(tasks), desc="sessions", unit="part", file=sys.stderr, disable=None if progress else True)
+    with closing(cached_map(_Ahead(tuple(tasks)), requests, Executor(-1))) as done, bar:
+        for _ in done:
+            bar.update()
+
+
+@dataclass(frozen=True)
+class _Ahead:
+    tasks: tuple[tuple[Callable[..., object], Any], ...]
+
+    def __call__(self, number: int) -> None:
+        task, given = self.tasks[number]
+        task(given)
+
+
+def _cures_ahead(release: str) -> None:
+    cures((release,))
+
+
+def _trials_ahead(spec: Mapping[str, Any]) -> None:
+    trials_of(spec, cached=True)
+
+
+def _suspicions_ahead(release: str) -> None:
+    suspicions((release,), cached=True)
 
 
 def read_part(folder: Path, name: str) -> pd.DataFrame | None:
@@ -162,29 +227,37 @@ def cures(releases: tuple[str, ...], gaps_ms: Sequence[float] = _GAPS_MS, networ
         tool_ms, outcome, bad, heard_ms (until the user hears a reply that knows the result; missing where that never comes).
         One row without an outcome where it cannot be written.
     """
-    rows: list[dict[str, Any]] = []
-    for release in releases:
-        row = proxy_release(release)
-        for name in (None, *WORKAROUNDS):
-            told = {"release": release, "workaround": name or "none"}
-            if name == "await-and-return":
-                continue  # the handler that all of these are built on
-            if name and why_not(name, row, component_for(row).tag, "return"):
-                rows.append({**told, "possible": False})
-                continue
-            for story, gap, tool in _cells(gaps_ms):
-                times: dict[str, object] = {**network, "gap_ms": f"{gap:g}", "tool_ms": str(tool)}
-                recording = simulate(Session.of(release=release, scenario=story, times=times, workaround=name))
-                verdict = judge(recording)
-                found = {"outcome": verdict.outcome, "bad": verdict.bad, "heard_ms": until_heard_ms(recording)}
-                rows.append(
-                    {**told, "possible": True, "scenario": story, "gap_ms": float(gap), "tool_ms": float(tool), **found}
-                )
+    requests = {number: ["cures", release, list(gaps_ms), dict(network)] for number, release in enumerate(releases)}
+    found = dict(cached_map(partial(_cures_of, releases, gaps_ms, network), requests))
+    rows = [row for number in sorted(found) for row in found[number]]
     columns = ["release", "workaround", "possible", "scenario", "gap_ms", "tool_ms", "outcome", "bad", "heard_ms"]
     frame = pd.DataFrame(rows, columns=columns)
     return frame.astype({
         "scenario": "str", "gap_ms": "float64", "tool_ms": "float64", "heard_ms": "float64", "bad": "boolean", "outcome": "str",
     })  # fmt: skip
+
+
+def _cures_of(
+    releases: Sequence[str], gaps_ms: Sequence[float], network: Mapping[str, str], number: int
+) -> list[dict[str, Any]]:
+    """The rows of one release."""
+    release = releases[number]
+    row = proxy_release(release)
+    rows: list[dict[str, Any]] = []
+    for name in (None, *WORKAROUNDS):
+        told = {"release": release, "workaround": name or "none"}
+        if name == "await-and-return":
+            continue  # the handler that all of these are built on
+        if name and why_not(name, row, component_for(row).tag, "return"):
+            rows.append({**told, "possible": False})
+            continue
+        for story, gap, tool in _cells(gaps_ms):
+            times: dict[str, object] = {**network, "gap_ms": f"{gap:g}", "tool_ms": str(tool)}
+            recording = simulate(Session.of(release=release, scenario=story, times=times, workaround=name))
+            verdict = judge(recording)
+            found = {"outcome": verdict.outcome, "bad": verdict.bad, "heard_ms": until_heard_ms(recording)}
+            rows.append({**told, "possible": True, "scenario": story, "gap_ms": float(gap), "tool_ms": float(tool), **found})
+    return rows
 
 
 def _cells(gaps_ms: Sequence[float]) -> Iterator[tuple[str, float, int]]:
