@@ -99,7 +99,7 @@ class Rows:
     def __call__(self, number: int) -> list[dict[str, Any]]:
         """Play chunk `number`."""
         size = chunk_size(len(self.plan))
-        with _uncollected():
+        with uncollected():
             return [
                 row_of(trial, session, *played(session, with_ties=self.plan.ties))
                 for trial, session in self.plan.part(number * size, (number + 1) * size)
