@@ -16,10 +16,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
+from voicerace.durations import MAX_MS, Choice, Duration, Fixed, Grid, LogNormal, Sampled, Uniform, Value, continuous, shortest
 from voicerace.errors import InputError
 from voicerace.tables.profiles import COMPONENT_TIMES_MS, PROFILES, PROXY_TIMES_MS, TIMES, WORKAROUND_TIMES
 from voicerace.units import ns
@@ -33,9 +34,6 @@ GRAMMAR = (
     "a number of ms (50), one per call (50,80), a grid (0:400:10), uniform(a,b), lognormal(mu,sigma), choice(4,8,12) "
     "or @file.csv"
 )
-#: A day: longer than any session, short enough that nanoseconds stay exact in a float.
-_MAX_MS = 86_400_000
-_LOG_MAX = math.log(_MAX_MS) + 1
 _MAX_GRID = 100_000
 #: Function calls of one response, at most: a list has no use for more values.
 MAX_CALLS = 8
@@ -44,107 +42,6 @@ _LEAST_STEP = Decimal("0.000001")
 MAX_WHOLE = 2**63 - 1
 _CHOICE = re.compile(r"choice\(([^()]+)\)")
 _CALL = re.compile(r"(uniform|lognormal)\(\s*([^,()]+)\s*,\s*([^,()]+)\s*\)")
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """One value, or one per function call; the last serves every call after it."""
-
-    values_ns: tuple[int, ...]
-
-    def draw_ns(self, index: int, rng: random.Random) -> int:
-        values = self.values_ns
-        return values[index] if index < len(values) else values[-1]
-
-    def __str__(self) -> str:
-        return _fixed_text(self.values_ns)
-
-
-@lru_cache(maxsize=65536)
-def _fixed_text(values_ns: tuple[int, ...]) -> str:
-    return ",".join(f"{Decimal(value).scaleb(-6).normalize():f}" for value in values_ns)
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Values of a sweep, one cell each."""
-
-    values_ns: tuple[int, ...]
-    text: str
-
-    def __str__(self) -> str:
-        return self.text
-
-
-@dataclass(frozen=True)
-class Uniform:
-    """A draw between two values, in ms."""
-
-    low: float
-    high: float
-
-    def draw_ns(self, index: int, rng: random.Random) -> int:
-        return ns(rng.uniform(self.low, self.high))
-
-    def __str__(self) -> str:
-        return f"uniform({_shortest(self.low)},{_shortest(self.high)})"
-
-
-@dataclass(frozen=True)
-class LogNormal:
-    """exp of a normal draw; mu and sigma are those of the logarithm of milliseconds."""
-
-    mu: float
-    sigma: float
-
-    def draw_ns(self, index: int, rng: random.Random) -> int:
-        # The logarithm is limited first: exp of a large draw overflows.
-        return ns(min(math.exp(min(rng.normalvariate(self.mu, self.sigma), _LOG_MAX)), _MAX_MS))
-
-    def __str__(self) -> str:
-        return f"lognormal({_shortest(self.mu)},{_shortest(self.sigma)})"
-
-
-@dataclass(frozen=True)
-class Sampled:
-    """A draw, each as likely, from measured values; `name` is that of the file that holds them."""
-
-    values_ns: tuple[int, ...]
-    name: str
-
-    def draw_ns(self, index: int, rng: random.Random) -> int:
-        return rng.choice(self.values_ns)
-
-    def __str__(self) -> str:
-        return f"@{self.name}"
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A draw, each as likely, from values that are listed."""
-
-    values_ns: tuple[int, ...]
-
-    def draw_ns(self, index: int, rng: random.Random) -> int:
-        return rng.choice(self.values_ns)
-
-    def __str__(self) -> str:
-        return f"choice({_fixed_text(self.values_ns)})"
-
-
-def _shortest(number: float) -> str:
-    """The shortest text that is read as the same number."""
-    return repr(number).removesuffix(".0")
-
-
-Value: TypeAlias = Fixed | Grid | Uniform | LogNormal | Sampled | Choice
-#: A value that one session can use: everything but a grid.
-Duration: TypeAlias = Fixed | Uniform | LogNormal | Sampled | Choice
-
-
-def continuous(value: Value) -> bool:
-    """Whether a value is drawn from a continuous distribution, in which two draws are never equal."""
-    return (isinstance(value, Uniform) and value.low < value.high) or (isinstance(value, LogNormal) and value.sigma > 0)
 
 
 def parse(name: str, given: object) -> Value:
@@ -201,7 +98,7 @@ def _number_text(name: str, value: object) -> str:
     # An integer of thousands of digits has no text.
     if isinstance(value, int):
         return str(value) if abs(value) <= MAX_WHOLE else f"{Decimal(value):.6e}"
-    return _shortest(value) if isinstance(value, float) else str(value)
+    return shortest(value) if isinstance(value, float) else str(value)
 
 
 def number_of(name: str, given: object, least: int | None = 0) -> Decimal:
@@ -217,8 +114,8 @@ def number_of(name: str, given: object, least: int | None = 0) -> Decimal:
         raise InputError(name, f"{text[:60]!r} is no number", f"allowed is {GRAMMAR}") from None
     if not number.is_finite():
         raise InputError(name, f"{text} is no number of ms", f"allowed is {GRAMMAR}")
-    if abs(number) > _MAX_MS:
-        raise InputError(name, f"{text[:60]} is too long", f"at most {_MAX_MS} ms, one day")
+    if abs(number) > MAX_MS:
+        raise InputError(name, f"{text[:60]} is too long", f"at most {MAX_MS} ms, one day")
     if least is not None and number < least:
         raise InputError(name, f"{text[:60]} is negative", "a time is 0 ms or more")
     return number
@@ -400,8 +297,8 @@ def _fits_calls(name: str, value: Fixed) -> None:
     if len(value.values_ns) != 1 and (not value.values_ns or not _per_call(name)):
         raise InputError(name, *_several(value))
     for each in value.values_ns:
-        if isinstance(each, bool) or not isinstance(each, int) or not 0 <= each <= ns(_MAX_MS):
-            raise InputError(name, f"{each!r:.60} ns", f"a whole number of ns from 0 to one day, {ns(_MAX_MS)}")
+        if isinstance(each, bool) or not isinstance(each, int) or not 0 <= each <= ns(MAX_MS):
+            raise InputError(name, f"{each!r:.60} ns", f"a whole number of ns from 0 to one day, {ns(MAX_MS)}")
 
 
 def _no_grid(grid: Grid) -> tuple[str, str]:
