@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import Any, Final
 import pandas as pd
 from tqdm import tqdm
 
+from voicerace.chunks import uncollected
 from voicerace.engines.session import Session
 from voicerace.engines.virtual import simulate
 from voicerace.errors import InputError
@@ -160,7 +162,10 @@ class _Ahead:
 
     def __call__(self, number: int) -> None:
         task, given = self.tasks[number]
-        task(given)
+        # In a worker: tqdm's own lock is a semaphore, which is reported as leaked when the worker is killed.
+        tqdm.set_lock(threading.RLock())
+        with uncollected():
+            task(given)
 
 
 def _cures_ahead(release: str) -> None:
