@@ -47,13 +47,39 @@ REAL_CLOCK = frozenset(
 )
 
 
+#: Files whose tests take minutes together: `make test-all` runs them.
+LONG = frozenset(
+    {
+        "test_benchmarks",
+        "test_boundary",
+        "test_browser",
+        "test_capture_damage",
+        "test_capture_size",
+        "test_executors",
+        "test_explore",
+        "test_full_disk",
+        "test_fuzz",
+        "test_letter",
+        "test_letter_counts",
+        "test_letter_customer",
+        "test_limits",
+        "test_notebooks",
+        "test_origins",
+        "test_result_cache",
+        "test_resume",
+        "test_secrets_everywhere",
+        "test_workarounds",
+    }
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on the real clock are long ones and run alone (`make test-all`), unless they are marked `quick`."""
+    """Tests on the real clock, and those of LONG, are for `make test-all`, unless they are marked `quick`."""
     for item in items:
         if item.path.stem in REAL_CLOCK:
             item.add_marker("real_clock")
-            if not item.get_closest_marker("quick"):
-                item.add_marker("long")
+        if item.path.stem in REAL_CLOCK | LONG and not item.get_closest_marker("quick"):
+            item.add_marker("long")
 
 
 @pytest.fixture(scope="session")

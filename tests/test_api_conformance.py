@@ -192,7 +192,7 @@ def test_an_unexplained_difference_is_status_1(monkeypatch: pytest.MonkeyPatch, 
         (["--api", "--provider", "nobody"], ["provider", "azure"]),
         (["--api", "--proxy", "backend:x"], ["--api", "one of the two"]),
         (["--provider", "azure"], ["--provider", "--api"]),
-        ([], ["nothing to compare", "--proxy", "--api"]),
+        ([], ["proxy: is missing", "backend:DIR", "--api", "--reported"]),
     ],
 )
 def test_options_that_do_not_fit_are_one_line_and_status_2(

@@ -140,7 +140,7 @@ def test_a_client_s_results_and_their_delays_are_counted(tmp_path: Path) -> None
     assert session.result_delay_ms == (5.0,)
     assert session.gap_ms == (4.0,)
     shown = list(inspect_lines(read_capture(path)))
-    assert "response.done after the last call, at the client: once, 4 ms" in shown
+    assert "Gap, response.done after the last call, at the client: once, 4 ms" in shown
     assert not any("server time" in each for each in shown)  # Voice Live's event ids are no clock
 
 

@@ -27,6 +27,7 @@ from voicerace.tables.releases import PROXIES
 NEEDS_A_COINCIDENCE = {"retry", "unless_known", "server_events"}
 
 
+@pytest.mark.long
 def test_the_reference_gate_passes_and_no_release_does(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--proxy", "model:reference"]) == 0
     assert f"{len(CASES)} of {len(CASES)} sessions passed" in capsys.readouterr().out
@@ -164,7 +165,7 @@ def test_findings_that_are_none_are_refused_in_one_line(tmp_path: Path, capsys: 
     (tmp_path / "outcome.json").write_text(json.dumps(record | {"outcome": "nope"}))
     for file, word in (
         ("no.json", "'outcome' is missing"), ("story.json", "allowed are single"), ("missing.json", "No such file"),
-        ("empty.json", "no findings"), ("outcome.json", "allowed are rejected"),
+        ("empty.json", "no findings"), ("outcome.json", "'nope', allowed are "),
     ):  # fmt: skip
         assert main(["check", "--findings", str(tmp_path / file)]) == 2
         said = capsys.readouterr().err.strip()
@@ -188,6 +189,7 @@ def test_a_delay_that_a_busy_machine_stretched_is_told() -> None:
 
 @pytest.mark.real_clock
 @pytest.mark.parametrize(("late", "times", "wrong"), [(1, 2, ()), (9, 3, ("unknown",))])
+@pytest.mark.long
 def test_a_session_off_its_times_is_played_again_and_never_passes(
     late: int, times: int, wrong: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,6 +64,7 @@ def test_where_the_proxy_is_the_only_writer_nothing_goes_wrong(session: Session)
 
 
 @given(sessions(("voice", "barge-in")))
+@pytest.mark.long
 def test_where_the_server_writes_too_a_refusal_is_the_worst(session: Session) -> None:
     found = bad(judge(simulate(session)))
     assert found <= ({"noisy", "stale"} if session.handler in ERROR_FIRST else {"noisy"})

@@ -105,6 +105,7 @@ def knew(recording: Recording) -> list[tuple[str, list[bool], list[bool]]]:
 @given(PLAYED)
 @example(LATE_RESULTS[0])
 @example({**LATE_RESULTS[0], "knobs_given": {"server_turn_taken": "waits"}})
+@pytest.mark.long
 def test_the_ledger_and_the_text_agree_on_what_every_reply_knew(words: dict[str, Any]) -> None:
     for response, by_text, by_ledger in knew(play(**words)):
         assert by_text == by_ledger, response

@@ -102,6 +102,7 @@ _KINDS = st.lists(st.sampled_from(sorted(FIELDS)), min_size=1, max_size=4)
     ),
     number=st.sampled_from([733_100_000, 19_840_317_000, 4_915_551_234_000, 70_012_345]),
 )
+@pytest.mark.long
 def test_no_marker_in_any_field_of_any_message_is_in_a_copy(
     tmp_path: Path, to: str, kinds: list[str], strange: bool, word: str, number: int
 ) -> None:

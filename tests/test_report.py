@@ -95,6 +95,7 @@ def test_alt_texts_hold_the_numbers_of_the_tables_beside_them(small_report: Repo
         assert f"{len(group)} {outcome}" in part[: part.index(". ")]
 
 
+@pytest.mark.long
 def test_the_same_run_gives_the_same_bytes_by_nbconvert_too(small_report: Report, tmp_path: Path) -> None:
     ran = tmp_path / "ran.ipynb"
     with warnings.catch_warnings():
@@ -126,6 +127,7 @@ def test_a_cell_has_code_and_emphasis_and_nothing_else_of_markdown() -> None:
     assert "<caption>of <code>d</code></caption>" in html
 
 
+@pytest.mark.long
 def test_the_command_of_the_delay_sweep_makes_the_table_of_its_notebook(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -161,6 +163,7 @@ def test_no_path_of_the_machine_is_in_the_page(small_report: Report) -> None:
             assert str(path) not in text
 
 
+@pytest.mark.long
 def test_a_capture_is_shown_in_numbers_and_never_in_its_own_words(tmp_path: Path) -> None:
     text = CONSOLE.read_text("utf-8").replace("connection_id: 'c", "connection_id: '<script>alert(1)</script>c")
     text = text.replace("What is the weather", "<script>alert(1)</script> sk-abcdefghijklmnopqrstuv What is the weather")
@@ -216,6 +219,7 @@ def test_the_old_page_stays_when_a_new_one_fails(tmp_path: Path) -> None:
         (["--step-ms", "0"], "step_ms"),
     ],
 )
+@pytest.mark.long
 def test_bad_input_ends_in_one_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     if "--out" not in words:
         words = [*words, "--out", str(tmp_path / "x.html")]
@@ -328,6 +332,7 @@ def test_every_broken_promise_is_found(broken: str, word: str) -> None:
     assert any(word in fault for fault in found), found
 
 
+@pytest.mark.long
 def test_a_report_is_the_same_with_an_empty_and_a_full_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOICERACE_CACHE", str(tmp_path / "cache"))
     built = [build(tmp_path / name / "page.html", {**TINY, "out": str(tmp_path / f"run-{name}")}) for name in ("cold", "warm")]

@@ -35,6 +35,7 @@ def test_a_documented_run_names_known_rows_and_outcomes_and_its_document(run: Re
     assert all(part.split(" ")[0].endswith(".md") for part in run.source.split(", "))
 
 
+@pytest.mark.long
 def test_with_recorded_times_all_but_two_decided_runs_come_out_as_they_were_seen(found: list[Retrodiction]) -> None:
     words = {(each.run.revision, each.run.what): each.fits["recorded"].word for each in found if each.run.decides}
     assert len(words) == 16

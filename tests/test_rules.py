@@ -74,6 +74,7 @@ def by_hand(of: TurnFacts) -> str:
 
 @settings(max_examples=1000)
 @given(facts())
+@pytest.mark.long
 def test_exactly_one_outcome_matches(of: TurnFacts) -> None:
     matching = [name for name, rule in RULES.items() if rule.applies(of)]
     first = [name for name in OUTCOMES if name in matching][:1]

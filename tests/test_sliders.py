@@ -127,7 +127,7 @@ def test_a_session_is_shifted_by_name() -> None:
     late = Session.of(times={"tool_ms": 170, "gap_ms": 150})
     assert judge(simulate(late)).outcome == "answered"
     assert judge(simulate(late.shifted(tool_ms=-40))).outcome == "rejected"
-    for given, word in (({"tool_ms": -60}, "negative"), ({"tool": 1}, "unknown"), ({"item_done_ms": 1}, "not set")):
+    for given, word in (({"tool_ms": -60}, "negative"), ({"tool": 1}, "no known time"), ({"item_done_ms": 1}, "not set")):
         with pytest.raises(InputError, match=word):
             session.shifted(**given)
     with pytest.raises(InputError, match="item_done_ms"):

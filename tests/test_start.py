@@ -86,6 +86,7 @@ def test_completion_names_the_verbs_and_their_options(shell: str) -> None:
     assert "--gap-ms" in completed("voicerace run --gap")
 
 
+@pytest.mark.long
 def test_no_colour_where_none_is_wanted() -> None:
     def help_with(**given: str) -> str:
         command = [sys.executable, "-m", "voicerace", "run", "--help"]

@@ -218,6 +218,7 @@ def test_a_small_sweep_keeps_every_recording(run: Run) -> None:
     assert judge(recording).outcome == row["outcome"]
 
 
+@pytest.mark.long
 def test_a_large_sweep_keeps_every_finding_and_a_sample_of_the_rest(tmp_path: Path) -> None:
     spec = {"times": {"tool_ms": "0:300:1"}, "keep": 5, "ties": False}
     run = sweep(spec, out=tmp_path / "run", progress=False)

@@ -629,6 +629,7 @@ def _fields(event: Event) -> tuple[Any, ...]:
 
 @settings(max_examples=400)
 @given(edited())
+@pytest.mark.long
 def test_no_recording_crashes_the_verdict(recording: Recording) -> None:
     judged = judge(recording)
     assert judged.outcome in OUTCOMES

@@ -23,8 +23,21 @@ from voicerace.tables.workarounds import WORKAROUNDS
 from voicerace.wire.known import LONGEST_WAIT_MS, ROLES, Kind, Rule
 
 __all__ = [
-    "ATTRIBUTES", "BEGINNINGS", "BODIES", "PROVENANCE", "UNKNOWN_NOTE", "UNKNOWN_REASON", "Setting", "is_start",
-    "is_time_text", "known_body", "known_note", "known_place", "known_reason", "without_fault",
+    "ATTRIBUTES",
+    "BEGINNINGS",
+    "BODIES",
+    "PROVENANCE",
+    "UNKNOWN_NOTE",
+    "UNKNOWN_REASON",
+    "Setting",
+    "is_own_error",
+    "is_start",
+    "is_time_text",
+    "known_body",
+    "known_note",
+    "known_place",
+    "known_reason",
+    "without_fault",
 ]  # fmt: skip
 
 
@@ -128,6 +141,18 @@ _NUMBER: Final = re.compile(r"\d{1,6}(?:\.\d{1,3})?", re.ASCII)
 _TIME: Final = re.compile(
     r"(?:uniform|lognormal)\({0}, ?{0}\)|{0}(?:[,:] ?{0}){0,19}".replace("{0}", _NUMBER.pattern), re.ASCII
 )
+
+
+#: What our readers say of a file as a whole, without a text of it.
+_ERRORS: Final = re.compile(
+    r"more than \d{1,6} MB when it is unpacked|a compressed file that cannot be unpacked|missing"
+    r"|damaged: its content is not what the sweep wrote \(SHA-256 differs\)"
+)
+
+
+def is_own_error(found: str) -> bool:
+    """Whether an error's text is a sentence of ours about a whole file, which quotes nothing of it."""
+    return _ERRORS.fullmatch(found) is not None
 
 
 def known_place(observed_at: str) -> str:

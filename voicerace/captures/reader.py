@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from voicerace.captures.allowed import known_note
+from voicerace.captures.allowed import is_own_error, known_note
 from voicerace.captures.cassette import is_cassette, read_cassette
 from voicerace.captures.console import Unread
 from voicerace.captures.facts import CapturedSession, Names, capture_session, printable
@@ -246,7 +246,9 @@ def _folder(path: Path, release: ProxyRelease | None, progress: Progress | None)
             found = _recordings(file, release)
         except InputError as error:
             refused.append(error)
-            unread.append(Unread(0, 0, printable(f"{file.name}: no recording that can be read", 300)))
+            # What else an error quotes may be a text of the file.
+            said = error.found if is_own_error(error.found) else "no recording that can be read"
+            unread.append(Unread(0, 0, printable(f"{file.name}: {said}", 300)))
             continue
         for of in found.sessions:
             sessions.append(replace(of, connection=names.unique(f"{file.name}: {of.connection}")))

@@ -41,7 +41,7 @@ VERBS: Final[dict[str, Verb]] = {
     "capture": Verb("capture:capture", "Run a command with relays around its proxy; record and judge.", _OWN),
     "check": Verb("check:check", "Test a proxy for the race; exit 1 with the shortest trace.", _PROXY),
     "replay": Verb("replay:replay", "Play findings of explore again, in virtual time or live.", _PROXY),
-    "conformance": Verb("conformance:conformance", "Compare a running proxy with its model, message by message.", _PROXY),
+    "conformance": Verb("conformance:conformance", "Compare a proxy with its model, or the mock with the real API.", _PROXY),
     "contract": Verb("contract:contract", "Test an API for the facts that the models rest on.", _PROXY),
     "serve": Verb("serve:app", "Run a mock Realtime API or the model of a proxy as a server.", _PROXY),
     "releases": Verb("releases:releases", "Show what each release of the proxy does.", _SETUP),

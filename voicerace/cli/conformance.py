@@ -61,8 +61,9 @@ def conformance(
     ] = 100,
     as_json: options.Json = False,
 ) -> int:
-    """Compare a running proxy with its model, or (--api) the mock with the real API, message by message.
+    """Compare a proxy with its model, or the mock with the real API.
 
+    Message by message: a running proxy (--proxy), recordings of the real API (--api).
     Exit 1 when they differ. With --reported: what the models say of documented runs against the real API; exit 0.
     """
     if reported:
