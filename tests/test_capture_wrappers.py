@@ -39,6 +39,7 @@ def told(capture: Capture) -> list[Any]:
 
 @pytest.mark.parametrize("tag", TAGS)
 @pytest.mark.parametrize("name", WRAPPERS)
+@pytest.mark.long
 def test_does_a_log_tell_the_same_behind_a_collector(tmp_path: Path, tag: str, name: str) -> None:
     path = tmp_path / "proxy.log"
     # Another container's line after each: its braces must not disturb.
@@ -178,6 +179,7 @@ def test_is_a_real_log_at_a_higher_level_said_to_show_what_it_shows(name: str, r
 
 @pytest.mark.parametrize("value", ["--5", "\u00b2", "9" * 5_000, "-", "", "5.0", "\u0663", None, True, [], 10**30])
 @pytest.mark.parametrize("where", ["intValue", "timeUnixNano", "severityNumber"])
+@pytest.mark.long
 def test_a_value_of_otlp_that_is_no_integer_does_not_end_the_reading(tmp_path: Path, where: str, value: Any) -> None:
     records = [otlp(each) for each in records_of(lines_of("0.9.4"))]
     if where == "intValue":

@@ -131,6 +131,7 @@ def test_the_same_gate_unspoilt_passes(monkeypatch: pytest.MonkeyPatch, capsys: 
         ("leaving", "abandoned unknown", "a connection closed after the call"),
     ],
 )
+@pytest.mark.long
 def test_a_proxy_that_only_looks_well_fails_and_is_told_why(
     spoil: str, wrong: str, why: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -92,6 +92,7 @@ def test_the_model_does_what_the_running_proxy_did(tag: str) -> None:
 
 @pytest.mark.parametrize("tag", TAGS)
 @pytest.mark.parametrize("knob", FLIPS)
+@pytest.mark.long
 def test_every_knob_that_is_turned_is_noticed(tag: str, knob: str) -> None:
     row = PROXIES[tag]
     for value in FLIPS[knob]:

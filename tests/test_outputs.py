@@ -90,6 +90,7 @@ def test_links_in_a_circle_are_no_capture(words: list[str], tmp_path: Path, caps
 @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="the system has no /dev/stdout")
 @pytest.mark.parametrize("verb", ["run", "redact"])
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+@pytest.mark.long
 def test_standard_output_by_its_name_is_written_to_and_not_replaced(tmp_path: Path, verb: str, name: str) -> None:
     """Where a shell sends it into a file, the name leads to that file."""
     if not Path(name).exists():

@@ -164,6 +164,7 @@ def test_a_picture_too_large_for_svg_is_a_png_at_twice_the_size(monkeypatch: pyt
     assert int.from_bytes(image[16:20], "big") == round(figure_of(ax).get_figwidth() * 200)
 
 
+@pytest.mark.long
 def test_pictures_do_not_use_pyplot() -> None:
     code = "import sys, voicerace.plots, voicerace.notebook; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -305,6 +306,7 @@ def test_what_never_arrived_says_so() -> None:
 
 @pytest.mark.parametrize("name", SESSIONS)
 @pytest.mark.parametrize("window", ["turn", "all"])
+@pytest.mark.long
 def test_no_label_covers_another_or_leaves_the_picture(recordings: Mapping[str, Recording], name: str, window: Any) -> None:
     ax = plot_swimlane(recordings[name], window=window)
     figure = figure_of(ax)

@@ -235,6 +235,7 @@ def test_a_frame_of_odd_length_is_appended_where_it_is_not(tag: str) -> None:
 
 
 @pytest.mark.parametrize("tag", QUIET)
+@pytest.mark.long
 def test_a_frame_of_more_than_15_mib_ends_the_process(tag: str) -> None:
     assert Clocked(tag).frame(APPEND_MAX) == [("upstream", APPEND_MAX)]
     assert Clocked(tag).frame(APPEND_MAX + 1) == ENDED

@@ -58,6 +58,7 @@ def copy_of(path: Path, to: Path, *, keep_text: bool = False) -> Path:
 
 
 @pytest.mark.parametrize("path", [each for each in FILES if each.name not in EMPTY], ids=lambda path: path.name)
+@pytest.mark.long
 def test_a_copy_is_inspected_with_the_same_result(path: Path, tmp_path: Path) -> None:
     original = told(read_capture(path))
     assert original["sessions"]

@@ -38,6 +38,7 @@ def test_every_scenario_is_data_with_a_sentence_an_axis_and_an_origin() -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("modality", ["text", "audio"])
+@pytest.mark.long
 def test_no_outcome_is_unknown_but_where_the_scenario_makes_it_so(scenario: str, modality: str) -> None:
     """A text before Settings can leave a session without tools (RELEASES 4): then there is no call to judge."""
     axis = SCENARIOS[scenario].time_axis

@@ -53,6 +53,7 @@ def repeated(home: Path) -> int:
 
 
 @pytest.mark.parametrize("how", HOWS)
+@pytest.mark.long
 def test_a_session_with_an_api_that_repeats_the_key(how: How, home: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with Leaky(session(), how) as leaky:
         words = ["--upstream", leaky.url, "--key-from", "MARKED_ONE", *QUICK]
@@ -77,6 +78,7 @@ def test_nothing_is_logged_of_a_handshake(home: Path, caplog: pytest.LogCaptureF
 
 
 @pytest.mark.parametrize("how", ["refuse", "say"])
+@pytest.mark.long
 def test_a_sweep_and_a_repro(how: How, home: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with Leaky(session(), how) as leaky:
         words = ["--upstream", leaky.url, "--key-from", "MARKED_ONE", *QUICK]
@@ -166,6 +168,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("how", ["refuse", "say", "close", "garble"])
+@pytest.mark.long
 def test_a_checkouts_proxy_never_sees_the_key(how: How, home: Path, checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with Leaky(session(), how) as leaky:
         # The API misbehaves once, so the session must be the first to meet it.

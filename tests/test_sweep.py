@@ -433,6 +433,7 @@ def test_an_interrupted_sweep_leaves_the_chunks_that_were_done(tmp_path: Path, m
 @pytest.mark.parametrize(
     "break_", ["gone", "no run.json", "no end", "no table", "cut table", "no column", "no parquet", "schema", "other json"]
 )
+@pytest.mark.long
 def test_a_folder_that_is_no_run_is_bad_input(run: Run, break_: str) -> None:
     info, table = run.folder / "run.json", run.folder / "table" / "000000.parquet"
     match break_:

@@ -216,6 +216,7 @@ def found_faults() -> dict[str, frozenset[str]]:
     return {kind: frozenset(each) for kind, each in found.items()}
 
 
+@pytest.mark.long
 def test_the_sdk_knows_every_other_message_of_the_host_link() -> None:
     assert {kind: found for kind, found in found_faults().items() if found and kind not in EXCEPTIONS} == {}
 
