@@ -15,6 +15,8 @@ from typing import Any, Final, TypeVar
 
 import pandas as pd
 
+from voicerace.answers import Answer, Cell
+from voicerace.answers import read as read_answers
 from voicerace.errors import InputError
 from voicerace.recording import Recording, read_recordings
 from voicerace.shipped import shipped
@@ -157,6 +159,13 @@ class Evidence:
                 raise InputError(str(path), "no effects", "the output of `voicerace workarounds --json`")
             return list(record["effects"])
         return []
+
+    @cached_property
+    def answers(self) -> dict[Cell, Answer]:
+        """How turns end with recorded times (data/answers.csv); empty where it is not there."""
+        for path in self._files("", "answers.csv"):
+            return self._read(path, read_answers)
+        return {}
 
     def _files(self, name: str, pattern: str) -> list[Path]:
         try:

@@ -7,6 +7,7 @@ import pandas as pd
 from voicerace.captures.reader import HAR
 from voicerace.plots.glance import Glance, alt_glance, plot_glance
 from voicerace.report.blocks import Block, Claim, Picture, Seen, Text, joined
+from voicerace.report.letter import recorded
 from voicerace.report.letter import submitted_twice as twice
 from voicerace.report.letter.cures import best_cure
 from voicerace.report.material import Material, bad_outcomes
@@ -31,6 +32,7 @@ def blocks(material: Material) -> list[Block]:
     found: list[Block] = [
         *([own] if own else []),
         Text(_KNOWS),
+        *recorded.blocks(material),
         _first(material),
         _second(material),
         _third(material),
@@ -141,7 +143,7 @@ def _second(material: Material) -> Claim:
         else "no failure was seen at any delay"
     )  # fmt: skip
     text = (
-        f"**Second, even with one result the proxy may ask at the wrong moment, and {which}**: at {gap_words(material.delay)}, "
+        f"**Second, with a longer gap the proxy may ask at the wrong moment even for one result, and {which}**: at {gap_words(material.delay)}, "
         + "; ".join(told) + "."
     )  # fmt: skip
     return Claim("answer-second", text, tuple(seen), material.releases, quiet=True)

@@ -1,0 +1,70 @@
+"""What the models say with the times that were recorded at the real API: the shares of data/answers.csv."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pandas as pd
+
+from voicerace.answers import Answer, Cell, programs, said
+from voicerace.report.blocks import Block, Claim, Seen, Table, Text, joined
+from voicerace.report.material import Material
+
+__all__ = ["blocks"]
+
+#: Handler style -> what the handler does, in the heading of a column.
+_STYLES: Final = {
+    "return": "returns the result",
+    "async_ref": "awaits, then sends through the ref",
+    "void_ref": "returns at once, later sends through the ref",
+}
+_MODALITY: Final = "audio"
+
+
+def blocks(material: Material) -> list[Block]:
+    """One claim and one table for the releases in use and those that were tested beside them."""
+    found = material.evidence.answers
+    first = {tag: program for program, tags in programs().items() for tag in tags}
+    releases = [
+        tag for tag in dict.fromkeys((*material.in_use, *material.releases)) if Cell(first[tag], "return", _MODALITY) in found
+    ]
+    if not releases:
+        return [Text("No answers with the times that were recorded at the real API are at hand.")]
+    answers = {tag: {style: found[Cell(first[tag], style, _MODALITY)] for style in _STYLES} for tag in releases}
+    text = (
+        "**With the times that were recorded at the real API, "
+        + joined(_sentences({tag: answers[tag]["return"] for tag in releases}))
+        + ".** Recordings of the API show a gap of 1 to 12 ms. The tool (median 245 ms) and the networks are assumed. What goes wrong "
+        "with these times is a second result for the same call, which the component sends by itself (the table's other columns). "
+        "The sentences after the table are about longer gaps, too, which no recording shows."
+    )
+    seen = [
+        Seen(
+            "model",
+            answer.draws - answer.counts["answered"],
+            answer.draws,
+            f"sessions drawn with recorded times are not plainly answered ({tag}, {style})",
+            drawn=True,
+            source="answers.csv",
+        )
+        for tag in releases
+        for style, answer in answers[tag].items()
+    ]
+    rows = [{"release": tag, **{what: said(answers[tag][style]) for style, what in _STYLES.items()}} for tag in releases]
+    caption = (
+        "How a turn with one function call ends when the handler …; replies in audio; share of n independent draws, with a 95 % "
+        "interval (`voicerace answers`)."
+    )
+    return [Claim("answer-recorded", text, tuple(seen), tuple(releases), quiet=True), Table(pd.DataFrame(rows), caption)]
+
+
+def _sentences(answers: dict[str, Answer]) -> list[str]:
+    """How turns with one result per call end: releases with the same end share a sentence."""
+    ends: dict[str, list[str]] = {}
+    for tag, answer in answers.items():
+        ((outcome, count),) = answer.counts.most_common(1)
+        end = f"{'always' if count == answer.draws else 'mostly'} {outcome}"
+        ends.setdefault(end, []).append(tag)
+    first = dict.fromkeys(ends, "it")
+    first[next(iter(ends))] = "one result per call"
+    return [f"{first[end]} is {end} on {joined(tags)}" for end, tags in ends.items()]
