@@ -67,7 +67,7 @@ def test_a_run_in_which_a_release_never_stalls_changes_claim_advice_and_picture(
     assert "prefer it" not in before["upgrade"]
     assert "every release fails" in before["heading"]
 
-    # The same release with the knobs of the reference gate: it asks at the right moment. The kept answers are of other programs.
+    # The same release with the knobs of the reference gate: it asks at the right moment. The kept answers are of others.
     monkeypatch.setattr(Evidence, "answers", {})
     monkeypatch.setitem(PROXIES, "0.9.4", replace(REFERENCE, tag="0.9.4", backend="0.2.4"))
     parameters = {"out": str(tmp_path / "run"), "release": "0.9.4", "releases": "0.9.4,0.9.1"}
