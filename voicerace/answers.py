@@ -41,6 +41,7 @@ __all__ = [
     "draw",
     "markdown",
     "play",
+    "program_of",
     "programs",
     "read",
     "shipped_answers",
@@ -110,6 +111,11 @@ def programs() -> dict[str, tuple[str, ...]]:
     return {tags[0]: tuple(tags) for tags in found.values()}
 
 
+def program_of() -> dict[str, str]:
+    """Tag -> tag of the first release with the same program, under which its answers are kept; see `programs`."""
+    return {tag: first for first, tags in programs().items() for tag in tags}
+
+
 def cells(releases: Sequence[str] = (), handlers: Sequence[str] = (), modalities: Sequence[str] = ()) -> list[Cell]:
     """The cells that are played for some releases, handler styles and modalities; for all without an argument.
 
@@ -120,7 +126,7 @@ def cells(releases: Sequence[str] = (), handlers: Sequence[str] = (), modalities
         for each in given:
             if each not in allowed:
                 raise InputError(name, f"{each!r} is unknown", f"allowed are {', '.join(allowed)}")
-    same = {tag: first for first, tags in programs().items() for tag in tags}
+    same = program_of()
     tags = dict.fromkeys(same[proxy_release(each, "releases").tag] for each in (releases or same))
     styles = dict.fromkeys(SAME_MESSAGES.get(each, each) for each in (handlers or HANDLERS_ASKED))
     return [Cell(tag, style, modality) for modality in (modalities or MODALITIES) for style in styles for tag in tags]

@@ -6,7 +6,7 @@ from typing import Final
 
 import pandas as pd
 
-from voicerace.answers import Answer, Cell, programs, said
+from voicerace.answers import Answer, Cell, program_of, said
 from voicerace.report.blocks import Block, Claim, Seen, Table, Text, joined
 from voicerace.report.material import Material
 
@@ -24,7 +24,7 @@ _MODALITY: Final = "audio"
 def blocks(material: Material) -> list[Block]:
     """One claim and one table for the releases in use and those that were tested beside them."""
     found = material.evidence.answers
-    first = {tag: program for program, tags in programs().items() for tag in tags}
+    first = program_of()
     releases = [
         tag for tag in dict.fromkeys((*material.in_use, *material.releases)) if Cell(first[tag], "return", _MODALITY) in found
     ]
