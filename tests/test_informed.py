@@ -126,5 +126,5 @@ def test_the_replies_of_drawn_sessions_know_and_do_not_know_results() -> None:
 def test_a_result_that_arrives_after_the_servers_decision_does_not_inform_its_response(words: dict[str, Any]) -> None:
     recording = play(**words)
     judged = judge(recording)
-    assert "I have no result yet." in said(recording, "upstream>proxy", realtime.TEXT_DONE)[0]["text"]
+    assert "I have no result yet." in said(recording, "upstream>proxy", realtime.TRANSCRIPT_DONE)[0]["transcript"]
     assert judged.outcome == "stale", judged.why

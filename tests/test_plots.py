@@ -61,7 +61,7 @@ SESSIONS: dict[str, dict[str, Any]] = {
     "stalled, network": {"release": "0.9.4", "times": {**NETWORK, "tool_ms": 400}},
     "lost": {"release": "0.11.1"},
     "lost, network": {"release": "0.11.1", "times": NETWORK},
-    "stale": {"release": "0.9.4", "handler": "void_ref", "times": {"tool_ms": 500}},
+    "stale": {"release": "0.9.4", "handler": "void_ref", "modality": "text", "times": {"tool_ms": 500}},
     "stale, network": {"release": "0.9.4", "handler": "void_ref", "times": {**NETWORK, "tool_ms": 900}},
     "noisy": {"release": "0.9.1", "handler": "void_ref", "times": {"tool_ms": 500}},
     "parallel": {"release": "0.9.1", "scenario": "parallel", "calls": 3},

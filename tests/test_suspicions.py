@@ -17,7 +17,8 @@ from voicerace.tables.releases import PROXIES, ProxyRelease, R, proxy_release
 from voicerace.tables.suspicions import PROBES, SUSPICIONS
 from voicerace.wire import realtime
 
-LATE = [each for each in PROBES if each.get("scenario") == "late-settings" and each["times"].get("reply_gap_ms") == 300]
+LATE = [each for each in PROBES if each.get("scenario") == "late-settings" and each.get("modality") == "text"]
+LATE_AUDIO = [{**each, "modality": "session"} for each in LATE]
 SPOKEN = [each for each in PROBES if each.get("scenario") == "barge-in" and each["times"].get("reply_gap_ms") == 3000]
 EARLY = {"times": {"gap_ms": 300, "tool_ms": 50}}
 TWICE = {"handler": "async_ref", "times": {"gap_ms": 300, "tool_ms": 50}}
@@ -78,6 +79,15 @@ def test_the_flag_is_shown_by_two_sessions_and_the_brief_s_update_is_between_the
         "session.update",
         "response.done",
     ]
+
+
+@pytest.mark.parametrize(("release", "early"), [("0.9.1", True), ("0.9.4", False)])
+def test_behind_an_audio_reply_only_a_release_that_reads_the_end_of_audio_clears_its_flag_early(
+    release: str, early: bool
+) -> None:
+    """Both ask for no modality, so this is what they do with the real API; 0.9.4 reads the end of text alone."""
+    assert asked(release, LATE)["flag-early"].yes
+    assert asked(release, LATE_AUDIO)["flag-early"].yes == early
 
 
 @pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.10.5", "0.11.1"])

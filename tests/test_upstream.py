@@ -209,7 +209,9 @@ def test_speech_has_no_text_done() -> None:
 @pytest.mark.parametrize("calls", [1, 2, 3, 4])
 def test_calls_of_one_response_follow_each_other_and_are_done_together(calls: int) -> None:
     bench = active(calls=calls)
-    assert from_created(bench) == [*CALL * calls, *CALL_DONE * calls, *END]
+    begun, ended = CALL[:-1], CALL[-1:]
+    assert ended == ["response.function_call_arguments.done"]
+    assert from_created(bench) == [*begun * calls, *ended * calls, *CALL_DONE * calls, *END]
     done = bench.messages("response.function_call_arguments.done")
     assert [each["output_index"] for each in done] == list(range(calls))
     assert len({each["call_id"] for each in done}) == len({each["item_id"] for each in done}) == calls
@@ -218,7 +220,7 @@ def test_calls_of_one_response_follow_each_other_and_are_done_together(calls: in
 
 @pytest.mark.parametrize(("modality", "spoken"), [("text", TEXT), ("audio", AUDIO)])
 def test_a_preamble_is_an_item_of_its_own_before_the_call(modality: str, spoken: list[str]) -> None:
-    bench = active(preamble=True, modality=modality)
+    bench = active(preamble=True, modality=modality, knobs=Knobs(items_close="singly"))
     assert from_created(bench) == [*spoken, *CALL, *CALL_DONE, *END]
     assert [each["output_index"] for each in bench.messages("response.output_item.added")] == [0, 1]
 
@@ -309,7 +311,7 @@ def test_a_reply_to_later_words_names_every_result_call_by_call() -> None:
 
 def test_when_does_each_stage_of_a_call_happen() -> None:
     times = {"create_ms": 1, "first_item_ms": 10, "arguments_ms": "100,200", "call_gap_ms": 1000, "gap_ms": 10_000}
-    bench = taken(calls=2, **times).settle()
+    bench = taken(calls=2, knobs=Knobs(items_close="singly"), **times).settle()
     assert bench.when("response.created") == [1]
     assert bench.when("response.output_item.added") == [11, 1111]
     assert bench.when("response.function_call_arguments.done") == [111, 1311]

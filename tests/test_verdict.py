@@ -499,6 +499,7 @@ TOLD = st.fixed_dictionaries(
     {
         "release": st.sampled_from(sorted(PROXIES)),
         "handler": st.sampled_from(["return", "async_send", "void_ref", "void_send"]),
+        "modality": st.sampled_from(["session", "text"]),
         "tool_ms": st.sampled_from([0, 40, 149, 150, 151, 300, 700, 3000]),
         "gap_ms": st.sampled_from([0, 8, 150, 400]),
         "host_rtt_ms": st.sampled_from([0, 10]),
@@ -511,7 +512,8 @@ TOLD = st.fixed_dictionaries(
 
 def told_by_texts(recording: Recording) -> str:
     """The outcome by the words of the replies, for one call and a default error that never comes behind the result."""
-    texts = [each["text"] for each in said(recording, "upstream>proxy", "response.output_text.done")]
+    spoken = [each["transcript"] for each in said(recording, "upstream>proxy", "response.output_audio_transcript.done")]
+    texts = spoken + [each["text"] for each in said(recording, "upstream>proxy", "response.output_text.done")]
     about_the_call = [text for text in texts if not text.startswith("You are welcome.")]
     informed = [text for text in about_the_call if "temperature_c" in text]
     refused = refusals(recording)

@@ -32,6 +32,8 @@ from voicerace.wire.results import placeholder_in
 __all__ = ["Measured", "measured", "measurements"]
 
 _CONTENT_DONE: Final = (realtime.TEXT_DONE, realtime.AUDIO_DONE)
+_ENDS: Final = frozenset({realtime.ARGUMENTS_DONE, *_CONTENT_DONE})
+_CONTENT: Final = _ENDS | {realtime.ARGUMENTS_DELTA, realtime.TEXT_DELTA, realtime.AUDIO_DELTA}
 _CONFIRMS: Final = (realtime.ITEM_ADDED, realtime.ITEM_CREATED, realtime.ITEM_DONE)
 _APP_LINKS: Final = (Link("component", "app"), Link("app", "component"))
 _HOST_LINKS: Final = (Link("proxy", "component"), Link("component", "proxy"))
@@ -149,27 +151,42 @@ def _began(passage: Passage, response: Response, number: int, events: list[Event
 
 
 def _outputs(events: list[Event], number: int, call: int) -> Iterator[Measured]:
-    """One item after the other: what each took, and what lay between."""
-    calling = any(event.type == realtime.ARGUMENTS_DONE for event in events)
-    opened: dict[str, Event] = {}
-    index: dict[str, int] = {}
-    ended: Event | None = None
+    """One item after the other: how long its content took, and what lay between them.
+
+    An item ends with its content's `.done`. Where a response ends all its items together, an earlier item ends with its last
+    delta before the next item begins.
+    """
+    opened: list[Event] = []
+    ends: dict[int, Event] = {}
     for event in events:
-        message: Any = event.payload
         if event.type == "response.output_item.added":
-            item = realtime.item_of(message)
-            opened[str(item.get("id"))] = event
-            if item.get("type") == "function_call":
-                index[str(item.get("id"))] = call
-                yield from _between("call_gap_ms", call, ended, event)
-                call += 1
-        elif event.type == realtime.ARGUMENTS_DONE or event.type in _CONTENT_DONE:
-            item_id = str(message.get("item_id"))
-            if item_id in index:
-                yield from _between("arguments_ms", index[item_id], opened.get(item_id), event)
-            elif calling and not index:
-                yield from _between("preamble_ms", number, opened.get(item_id), event)
-            ended = event
+            opened.append(event)
+        elif event.type in _CONTENT and opened and _of(event) == _item_id(opened[-1]):
+            ends[len(opened) - 1] = event
+    calling = any(_is_call(event) for event in opened)
+    before: Event | None = None
+    for position, event in enumerate(opened):
+        end = ends.get(position)
+        if end is not None and position == len(opened) - 1 and end.type not in _ENDS:
+            end = None
+        if _is_call(event):
+            yield from _between("call_gap_ms", call, before, event)
+            yield from _between("arguments_ms", call, event, end)
+            call += 1
+        elif calling and position == 0:
+            yield from _between("preamble_ms", number, event, end)
+        before = end
+
+
+def _is_call(event: Event) -> bool:
+    payload: Any = event.payload
+    return realtime.item_of(payload).get("type") == "function_call"
+
+
+def _of(event: Event) -> str:
+    """The id of the item that a content event belongs to."""
+    payload: Any = event.payload
+    return str(payload.get("item_id"))
 
 
 def _ended(passage: Passage, response: Response, number: int, events: list[Event]) -> Iterator[Measured]:

@@ -85,7 +85,7 @@ class _Shared(NotebookParameters):
 
     scenario: str = "single"
     handler: str = "return"
-    modality: str = "text"
+    modality: str = "session"
     gap_ms: str = "150"
     host_rtt_ms: str = "0"
     upstream_rtt_ms: str = "0"

@@ -97,6 +97,10 @@ class Scrubber:
         if isinstance(payload, str):
             return self.text(payload)
         if isinstance(payload, bytes):
+            # A key in a field of base64 is bytes once it is decoded, and readable again where a recording encodes them.
+            encoded = base64.b64encode(payload).decode("ascii")
+            if self.text(encoded) != encoded:
+                return HIDDEN.encode("ascii")
             text = payload.decode("latin-1")
             return payload if (cleaned := self.text(text)) == text else cleaned.encode("latin-1", "backslashreplace")
         message = dict(payload)

@@ -83,7 +83,7 @@ class SweepSpec(BaseModel):
     releases: tuple[str, ...] = ("0.9.1",)
     scenarios: tuple[str, ...] = ("single",)
     handlers: tuple[str, ...] = ("return",)
-    modalities: tuple[str, ...] = ("text",)
+    modalities: tuple[str, ...] = ("session",)
     calls: tuple[int, ...] = ()
     component: str | None = None
     times: dict[str, str] = Field(default_factory=dict)

@@ -27,7 +27,7 @@ def repro(
     release: options.Release = None,
     component: options.ComponentTag = None,
     handler: options.Handler = "return",
-    modality: options.Modality = "text",
+    modality: options.Modality = "session",
     profile: options.Profile = "loopback",
     knob: options.Knob = None,
     seed: options.Seed = 0,

@@ -26,7 +26,7 @@ def run(
     component: options.ComponentTag = None,
     scenario: options.ScenarioName = "single",
     handler: options.Handler = "return",
-    modality: options.Modality = "text",
+    modality: options.Modality = "session",
     calls: options.Calls = None,
     preamble: options.Preamble = False,
     idle_close: options.IdleClose = False,

@@ -83,7 +83,7 @@ def upstream(
             help="drop | delay=MS | withhold | duplicate | garble, each with @TYPE and #N if wanted | refuse=STATUS",
         ),
     ] = None,
-    modality: options.Modality = "text",
+    modality: options.Modality = "session",
     calls: Annotated[int, typer.Option(metavar="N", help="Function calls in one response: 1 to 8.")] = 1,
     preamble: options.Preamble = False,
     profile: options.Profile = "loopback",

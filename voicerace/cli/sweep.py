@@ -33,7 +33,7 @@ def sweep(
     component: options.ComponentTag = None,
     scenarios: Annotated[str, typer.Option(help="With commas, or all.")] = "single",
     handlers: Annotated[str, typer.Option(help="With commas, or all.")] = "return",
-    modalities: Annotated[str, typer.Option(help="With commas, or all.")] = "text",
+    modalities: Annotated[str, typer.Option(help="With commas, or all.")] = "session",
     calls: Annotated[str, typer.Option(metavar="N,N", help="Function calls in one response (parallel).")] = "",
     profile: options.Profile = "loopback",
     knob: options.Knob = None,

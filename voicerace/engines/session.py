@@ -64,7 +64,7 @@ class Session:
     handler: str = "return"
     times: Times = field(default_factory=Times.of)
     profile: str = "loopback"
-    modality: Literal["session", "text", "audio"] = "text"
+    modality: Literal["session", "text", "audio"] = "session"
     calls: int = 1
     preamble: bool = False
     idle_close: bool = False
@@ -129,7 +129,7 @@ class Session:
         handler: str = "return",
         times: Mapping[str, object] | None = None,
         profile: str = "loopback",
-        modality: str = "text",
+        modality: str = "session",
         calls: int | None = None,
         preamble: bool = False,
         idle_close: bool = False,

@@ -36,7 +36,7 @@ class Story:
     sentence: str
     scenario: Scenario
     handlers: Sequence[str] = ("return",)
-    modality: str = "text"
+    modality: str = "session"
     preamble: bool = False
     calls: int = 1
     bounds: Mapping[str, str] = field(default_factory=dict)

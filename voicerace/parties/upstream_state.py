@@ -41,7 +41,7 @@ class Knobs:
     binary_frames: Literal["read", "refuse"] = "read"
     reply_status: Status = "completed"
     server_turn_taken: Literal["dropped", "waits"] = "dropped"
-    items_close: Literal["together", "singly"] = "singly"
+    items_close: Literal["together", "singly"] = "together"
     error_after_create: str = ""
 
 

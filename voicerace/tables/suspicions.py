@@ -39,8 +39,9 @@ _SPOKEN: Final = {
 def _probes() -> Iterator[Mapping[str, Any]]:
     for case in CASES:
         yield case.settings
-    for settings_ms in (50, 150, 245, 290, 350, 420, 480, 505, 530, 600, 700, 900):
-        yield {"scenario": "late-settings", "times": {**_WIDE, "settings_ms": settings_ms}}
+    # Releases up to 0.10.4 ask for no modality, so their replies are audio. Text shows what response.output_text.done clears.
+    for modality, settings_ms in product(("text", "session"), (50, 150, 245, 290, 350, 420, 480, 505, 530, 600, 700, 900)):
+        yield {"scenario": "late-settings", "modality": modality, "times": {**_WIDE, "settings_ms": settings_ms}}
     # A reply comes on one side of the gap or on the other, by the release.
     for modality, tool_ms, reply_ms in product(("text", "audio"), (50, 400), (500, 3000)):
         yield {"scenario": "barge-in", "modality": modality, "times": {**_SPOKEN, "tool_ms": tool_ms, "reply_ms": reply_ms}}
