@@ -17,7 +17,6 @@ from typing import Any, Final, Literal, NamedTuple
 from voicerace.captures.api import api_recordings
 from voicerace.conformance.api_explained import EXPLAINED, Explained
 from voicerace.conformance.api_play import Passed, RecordedModel, passed, play
-from voicerace.parties.upstream import Knobs
 from voicerace.recording import Recording
 from voicerace.wire import input_audio, realtime
 
