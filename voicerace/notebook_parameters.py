@@ -19,7 +19,7 @@ from voicerace.explore.bounds import Bounds
 from voicerace.explore.stories import STORIES
 from voicerace.parameters import Fixed, Uniform, parse
 from voicerace.tables.handlers import HANDLERS
-from voicerace.tables.profiles import TIMES
+from voicerace.tables.profiles import FIXED_NETWORK, PROFILES, TIMES
 from voicerace.tables.releases import proxy_release
 from voicerace.tables.scenarios import SCENARIOS
 from voicerace.units import ms
@@ -81,26 +81,36 @@ def names_in(where: str, value: object, allowed: str) -> tuple[str, ...]:
 
 
 class _Shared(NotebookParameters):
-    """Times are ms in the parameters' grammar, as text or number."""
+    """Times are ms in the parameters' grammar, as text or number; one that is empty is the profile's."""
 
     scenario: str = "single"
     handler: str = "return"
     modality: str = "session"
-    gap_ms: str = "150"
-    host_rtt_ms: str = "0"
-    upstream_rtt_ms: str = "0"
-    ack_ms: str = "0"
+    profile: str = "recorded-2026"
+    seed: int = Field(default=0, ge=0)
+    gap_ms: str = ""
+    host_rtt_ms: str = ""
+    upstream_rtt_ms: str = ""
+    ack_ms: str = ""
 
     @field_validator(*TIMES, mode="before", check_fields=False)
     @classmethod
     def _time(cls, value: object, info: Any) -> str:
+        if value == "":
+            return ""
         parse(info.field_name, value)
         return str(value)
 
-    @field_validator("scenario", "handler", "modality")
+    @property
+    def given(self) -> dict[str, str]:
+        """The times that the notebook sets; the others are the profile's."""
+        return {name: value for name in type(self).model_fields if name in TIMES and (value := getattr(self, name))}
+
+    @field_validator("scenario", "handler", "modality", "profile")
     @classmethod
     def _known(cls, value: str, info: Any) -> str:
-        allowed = {"scenario": tuple(SCENARIOS), "handler": tuple(HANDLERS), "modality": MODALITIES}[info.field_name]
+        known = {"scenario": tuple(SCENARIOS), "handler": tuple(HANDLERS), "modality": MODALITIES, "profile": tuple(PROFILES)}
+        allowed = known[info.field_name]
         if value not in allowed:
             raise InputError(info.field_name, f"{value!r} is unknown", f"allowed are {', '.join(allowed)}")
         return value
@@ -144,18 +154,14 @@ class OneSessionParameters(_Shared):
         """`earlier_ms`, resolved."""
         return min(_EARLIER_MS, self._least_tool_ms) if self.earlier_ms is None else self.earlier_ms
 
-    @property
-    def times(self) -> dict[str, object]:
-        """The times that the notebook sets."""
-        return {name: getattr(self, name) for name in type(self).model_fields if name in TIMES}
-
 
 class DelaySweepParameters(_Shared):
     """Of ``2-delay-sweep.ipynb``. The delay is swept from `start_ms` to `stop_ms`, both included.
 
     Attributes:
         releases: tags, as a list, a JSON list in text, or text with commas.
-        map_step_ms: the step of the map of tool time against gap.
+        trials: sessions per release and delay, where a time is drawn.
+        map_step_ms: the step of the map of tool time against gap, from 0 to `map_stop_ms`.
         capture: a file to show sessions of; empty for none.
         out: the run's folder; empty for ``runs/…``.
     """
@@ -163,7 +169,9 @@ class DelaySweepParameters(_Shared):
     releases: tuple[str, ...] = ("0.9.1", "0.9.4", "0.11.1")
     start_ms: float = Field(default=0, ge=0)
     stop_ms: float = Field(default=400, ge=0)
-    step_ms: float = Field(default=10, gt=0)
+    step_ms: float = Field(default=25, gt=0)
+    trials: int = Field(default=20, ge=1)
+    map_stop_ms: float = Field(default=400, gt=0)
     map_step_ms: float = Field(default=20, gt=0)
     capture: str = ""
     out: str = ""
@@ -182,19 +190,19 @@ class DelaySweepParameters(_Shared):
     @property
     def spec(self) -> dict[str, Any]:
         """The notebook's sweep, for `SweepSpec`."""
-        return {"releases": self.releases, **self.story, "times": self.times}
+        drawn = {"profile": self.profile, "trials": self.trials, "seed": self.seed}
+        return {"releases": self.releases, **self.story, **drawn, "times": self.times}
 
     @property
     def times(self) -> dict[str, str]:
-        """The sweep's times: the delay as a grid, the others as they are."""
-        fixed = {name: getattr(self, name) for name in type(self).model_fields if name in TIMES}
-        return {**fixed, "tool_ms": f"{self.start_ms:g}:{self.stop_ms:g}:{self.step_ms:g}"}
+        """The sweep's times: the delay as a grid, the others as they are given."""
+        return {**self.given, "tool_ms": f"{self.start_ms:g}:{self.stop_ms:g}:{self.step_ms:g}"}
 
     @property
     def map_times(self) -> dict[str, str]:
-        """The map's times: delay and gap as grids."""
-        grid = f"{self.start_ms:g}:{self.stop_ms:g}:{self.map_step_ms:g}"
-        return {**self.times, "tool_ms": grid, "gap_ms": grid}
+        """The map's times: delay and gap as grids, and one fixed network, so that a cell is one session."""
+        grid = f"0:{self.map_stop_ms:g}:{self.map_step_ms:g}"
+        return {**FIXED_NETWORK, **self.given, "tool_ms": grid, "gap_ms": grid}
 
 
 class YourSessionsParameters(NotebookParameters):

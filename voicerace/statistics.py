@@ -19,7 +19,18 @@ from voicerace.errors import InputError
 from voicerace.tables.profiles import TIMES
 from voicerace.verdict import OUTCOMES
 
-__all__ = ["cell_columns", "differing", "findings", "flips", "newcombe", "outcomes_at", "summarise", "time_columns", "wilson"]
+__all__ = [
+    "cell_columns",
+    "differing",
+    "drawn_times",
+    "findings",
+    "flips",
+    "newcombe",
+    "outcomes_at",
+    "summarise",
+    "time_columns",
+    "wilson",
+]
 
 _STORY: Final = ("release", "component", "scenario", "handler", "modality", "calls", "profile", "knobs")
 _FURTHER_CALL: Final = re.compile(r"^(\w+_ms)_\d+$")
@@ -71,7 +82,7 @@ def cell_columns(trials: pd.DataFrame) -> list[str]:
     """
     if "outcome" not in trials.columns:
         raise InputError("trials", "no column outcome", "a frame of trials")
-    drawn = set(_drawn(trials))
+    drawn = set(drawn_times(trials))
     story = [name for name in _STORY if name in trials.columns]
     return story + [name for name in time_columns(trials) if _time_of(name) not in drawn]
 
@@ -99,7 +110,7 @@ def findings(trials: pd.DataFrame) -> pd.DataFrame:
 
 def _per_cell(trials: pd.DataFrame, masks: Sequence[tuple[str, pd.Series[bool]]], label: str | None) -> pd.DataFrame:
     keys = cell_columns(trials)
-    estimated = bool(_drawn(trials))
+    estimated = bool(drawn_times(trials))
     tied = _tied(trials)
     rows: list[dict[str, Any]] = []
     groups = trials.groupby(keys, sort=False, dropna=False, observed=True).indices if keys and len(trials) else {}
@@ -139,7 +150,7 @@ def outcomes_at(trials: pd.DataFrame, axis: str = "tool_ms") -> pd.DataFrame:
     keys = cell_columns(trials)
     if axis not in trials.columns:
         raise InputError("axis", f"{axis!r} is no column", f"allowed are {', '.join(time_columns(trials))}")
-    if drawn := _drawn(trials):
+    if drawn := drawn_times(trials):
         raise InputError("trials", f"{', '.join(drawn)} is drawn", "fixed times; for shares of drawn ones see summarise")
     keep = differing(trials, keys, axis)
     frame = pd.DataFrame(trials[[*keep, axis, "outcome"]])
@@ -206,7 +217,7 @@ def _tied(trials: pd.DataFrame) -> pd.Series[bool]:
     return trials["tie_outcome"].notna()
 
 
-def _drawn(trials: pd.DataFrame) -> list[str]:
+def drawn_times(trials: pd.DataFrame) -> list[str]:
     """The drawn times, the same for every trial."""
     if "drawn" not in trials.columns or not len(trials):
         return []

@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 
 from voicerace.errors import InputError
 from voicerace.plots.style import GREY, INK, STYLES, WARN, legend, new_axes, rc
-from voicerace.statistics import differing, flips, outcomes_at, summarise
+from voicerace.statistics import differing, drawn_times, flips, outcomes_at, summarise
 from voicerace.tables.profiles import TIMES
 
 __all__ = ["alt_outcome", "axis_label", "bands", "compared", "edges", "margin_offset", "plot_outcome"]
@@ -106,7 +106,7 @@ def bands(trials: pd.DataFrame, axis: str = "tool_ms") -> pd.DataFrame:
     """
     if "drawn" in trials.columns and any(axis in str(each).split(",") for each in trials["drawn"].unique()):
         raise InputError("axis", f"{axis} is drawn", "a time that has a grid")
-    found, names = _shares(trials, axis) if _is_drawn(trials) else _computed(trials, axis)
+    found, names = _shares(trials, axis) if drawn_times(trials) else _computed(trials, axis)
     rows: list[dict[str, Any]] = []
     for band, group in found.groupby("band", sort=False):
         values = sorted(group[axis].unique())
@@ -125,10 +125,6 @@ def bands(trials: pd.DataFrame, axis: str = "tool_ms") -> pd.DataFrame:
             )
     columns = ["band", *names, "at", "low", "high", "outcome", "share", "bottom", "count", "kind"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def _is_drawn(trials: pd.DataFrame) -> bool:
-    return "drawn" in trials.columns and bool(trials["drawn"].fillna("").ne("").any())
 
 
 def _computed(trials: pd.DataFrame, axis: str) -> tuple[pd.DataFrame, list[str]]:
@@ -203,7 +199,7 @@ def margin_offset(trials: pd.DataFrame, axis: str = "tool_ms") -> tuple[float, l
 
     A release whose create waits for an event has a margin that does not follow the axis; it is left out.
     """
-    if "margin_ms" not in trials.columns or _is_drawn(trials):
+    if "margin_ms" not in trials.columns or drawn_times(trials):
         return None
     found: dict[float, list[str]] = {}
     for release, group in trials.dropna(subset=["margin_ms"]).groupby("release", sort=False):
@@ -252,7 +248,7 @@ def _cell(ax: Axes, row: dict[Any, Any], place: int) -> None:
 
 def _flips(ax: Axes, trials: pd.DataFrame, axis: str, labels: list[str]) -> None:
     """The values between which the outcome changes, written over the border."""
-    if _is_drawn(trials):
+    if drawn_times(trials):
         return
     found = flips(trials, axis)
     names = [str(name) for name in found.columns[: found.columns.get_loc("from_ms")]]

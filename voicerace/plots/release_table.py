@@ -7,7 +7,7 @@ from typing import Final
 import pandas as pd
 
 from voicerace.plots.style import glyph
-from voicerace.statistics import outcomes_at
+from voicerace.statistics import drawn_times, outcomes_at
 from voicerace.tables.releases import PROXIES, ProxyRelease
 
 __all__ = ["glyphs_along", "release_rows", "release_table"]
@@ -24,7 +24,8 @@ def release_table(trials: pd.DataFrame | None = None, axis: str = "tool_ms") -> 
     """One row per release.
 
     Args:
-        trials: of `sweep`; only its releases are listed, with a column of outcomes along `axis` for every story in it.
+        trials: of `sweep`; only its releases are listed, where no time is drawn with a column of outcomes along `axis` for
+            every story in it.
         axis: the time along which the outcomes are told.
 
     Returns:
@@ -42,7 +43,7 @@ def release_table(trials: pd.DataFrame | None = None, axis: str = "tool_ms") -> 
             "refusal": ["hidden" if row.refusal_hidden else "told" for row in rows],
         }
     )
-    if trials is None:
+    if trials is None or drawn_times(trials):
         return frame
     for name, found in glyphs_along(trials, axis).items():
         frame[name] = [found.get(tag, "") for tag in tags]

@@ -36,6 +36,7 @@ from voicerace.sweep import sweep, trials_of
 from voicerace.sweep_folder import fresh_folder
 from voicerace.sweep_spec import Plan, SweepSpec
 from voicerace.tables.handlers import HANDLERS
+from voicerace.tables.profiles import FIXED_NETWORK
 from voicerace.tables.releases import REFERENCE, component_for, proxy_release
 from voicerace.tables.workarounds import WORKAROUNDS, why_not
 from voicerace.verdict import judge
@@ -43,7 +44,6 @@ from voicerace.workarounds import until_heard_ms
 
 __all__ = [
     "GAP_MS",
-    "NETWORK",
     "PARTS",
     "again",
     "cures",
@@ -55,16 +55,13 @@ __all__ = [
     "specs_of",
 ]
 
-#: A network as REALTIME's example has it: the flips of the generations lie apart, and real proxies were recorded with it.
-NETWORK: Final = {"host_rtt_ms": "20", "upstream_rtt_ms": "60", "ack_ms": "35"}
 #: The gap of the delay sweep; the map shows the others.
 GAP_MS: Final = 300
 _MOST_MS: Final = 600
 #: As the running proxies were recorded: the published gap, and a reply that a tool can outlast.
 _STYLES: Final = {"tool_ms": "0:3000:500", "gap_ms": "8", "upstream_rtt_ms": "70", "reply_ms": "1500"}
-#: Stories without the user's voice; drawn evenly from ranges that hold all that was ever said of these times.
+#: Stories without the user's voice, drawn with the times that were recorded at the real API.
 _STORIES: Final = ("single", "parallel", "double", "chained", "inject")
-_DRAWN: Final = {"tool_ms": "uniform(0,1000)", "gap_ms": "uniform(0,600)"}
 _TOOLS_MS: Final = (50, 150, 300, 1000)
 _GAPS_MS: Final = (8, 150, 300, 600)
 #: Longer than any workaround waits: what it cannot outlast must be seen, too.
@@ -85,11 +82,11 @@ def specs_of(parameters: LetterParameters) -> dict[str, list[dict[str, Any]]]:
     """Part -> the sweeps it is made of; `cures` is played session by session and has none."""
     releases = parameters.played
     grid = f"0:{_MOST_MS}:{parameters.map_step_ms:g}"
-    maps = [{"tool_ms": grid, "gap_ms": grid, **NETWORK}]
+    maps = [{"tool_ms": grid, "gap_ms": grid, **FIXED_NETWORK}]
     if observed_gap_ms() % parameters.map_step_ms:
-        maps.append({"tool_ms": grid, "gap_ms": f"{observed_gap_ms():g}", **NETWORK})
+        maps.append({"tool_ms": grid, "gap_ms": f"{observed_gap_ms():g}", **FIXED_NETWORK})
     every = {"ties": False, "seed": parameters.seed}
-    drawn = {"scenarios": _STORIES, "profile": "observed-2025", "times": _DRAWN, "trials": parameters.draws}
+    drawn = {"scenarios": _STORIES, "profile": "recorded-2026", "trials": parameters.draws}
     return {
         "map": [{**every, "releases": releases, "times": times} for times in maps],
         "reference": [{**every, "releases": (REFERENCE.tag,), "times": times} for times in maps],
@@ -100,7 +97,7 @@ def specs_of(parameters: LetterParameters) -> dict[str, list[dict[str, Any]]]:
 
 def delay_spec(parameters: LetterParameters) -> dict[str, Any]:
     """The delay sweep: one gap, the network, ties looked for."""
-    times = {"tool_ms": f"0:{_MOST_MS - 100}:{parameters.step_ms:g}", "gap_ms": f"{GAP_MS}", **NETWORK}
+    times = {"tool_ms": f"0:{_MOST_MS - 100}:{parameters.step_ms:g}", "gap_ms": f"{GAP_MS}", **FIXED_NETWORK}
     return {"releases": parameters.played, "times": times, "seed": parameters.seed}
 
 
@@ -224,7 +221,9 @@ def read_record(folder: Path) -> dict[str, Any]:
     return dict(record)
 
 
-def cures(releases: tuple[str, ...], gaps_ms: Sequence[float] = _GAPS_MS, network: Mapping[str, str] = NETWORK) -> pd.DataFrame:
+def cures(
+    releases: tuple[str, ...], gaps_ms: Sequence[float] = _GAPS_MS, network: Mapping[str, str] = FIXED_NETWORK
+) -> pd.DataFrame:
     """What an app can do, over a small grid of gaps and tools, with the network; in every story of the drawn sessions.
 
     Returns:

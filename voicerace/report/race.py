@@ -10,8 +10,9 @@ from voicerace.engines.session import Session
 from voicerace.engines.virtual import simulate
 from voicerace.plots.glance import Glance, alt_glance, plot_glance
 from voicerace.plots.style import to_image
-from voicerace.report.parts import GAP_MS, NETWORK
+from voicerace.report.parts import GAP_MS
 from voicerace.report.telling import HEARS
+from voicerace.tables.profiles import FIXED_NETWORK
 from voicerace.verdict import judge
 
 __all__ = ["race_alt", "race_lines", "race_svg"]
@@ -30,7 +31,7 @@ def race_lines() -> list[Glance]:
     """Its sessions, played now: what each comes to is read off the recording."""
     found = []
     for release, handler, tool_ms, title in _LINES:
-        times: dict[str, object] = {**NETWORK, "gap_ms": str(GAP_MS), "tool_ms": str(tool_ms)}
+        times: dict[str, object] = {**FIXED_NETWORK, "gap_ms": str(GAP_MS), "tool_ms": str(tool_ms)}
         recording = simulate(Session.of(release=release, handler=handler, times=times))
         found.append(Glance(title, recording, HEARS[judge(recording).outcome]))
     return found

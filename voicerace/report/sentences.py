@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterator
 from html import escape
 from itertools import groupby
 from operator import itemgetter
@@ -17,7 +18,7 @@ from voicerace.outcomes import OUTCOMES, TABLE
 from voicerace.plots import release_table
 from voicerace.plots.style import glyph
 from voicerace.report.blocks import many
-from voicerace.statistics import outcomes_at
+from voicerace.statistics import drawn_times, outcomes_at, wilson
 from voicerace.sweep import Run
 from voicerace.tables.handlers import HANDLERS
 from voicerace.tables.left_out import LEFT_OUT
@@ -48,7 +49,9 @@ MEANING: Final = {name: row.meaning for name, row in TABLE.items()}
 
 
 def assumption(trials: pd.DataFrame) -> str:
-    """What the numbers of the answer hang on: the gap and the network of the run, said before any of them."""
+    """What the numbers of the answer rest on: the gap and the network of the run, said before any of them."""
+    if drawn_times(trials):
+        return _drawn_from(trials)
     gaps = sorted(trials["gap_ms"].unique())
     gap = f"{gaps[0]:g} ms" if len(gaps) == 1 else f"{gaps[0]:g} to {gaps[-1]:g} ms"
     host, upstream = trials[["host_rtt_ms", "upstream_rtt_ms"]].max()
@@ -57,13 +60,27 @@ def assumption(trials: pd.DataFrame) -> str:
     )
     return (
         "**What decides is on which side of `response.done` the request for the next response falls.** The numbers here "
-        f"hold for one assumption: `response.done` comes {gap} after the call's arguments, with {network}. Nobody has "
-        "published that gap for today's API; with another gap the boundary moves with it, as the map below shows."
+        f"hold for one assumption: `response.done` comes {gap} after the call's arguments, with {network}. Recordings of the "
+        "API show 1 to 12 ms; with another gap the boundary moves with it, as the map below shows."
+    )
+
+
+def _drawn_from(trials: pd.DataFrame) -> str:
+    """The profile of drawn trials, and the range of the times that decide."""
+    ranges = {name: (trials[name].min(), trials[name].max()) for name in ("gap_ms", "host_rtt_ms", "upstream_rtt_ms")}
+    gap, host, api = (f"{low:.3g} to {high:.3g} ms" for low, high in ranges.values())
+    return (
+        "**What decides is on which side of `response.done` the request for the next response falls.** The times are drawn "
+        f"from the profile {trials['profile'].iloc[0]}, in which those of the API are as its recordings show (`data/api`): "
+        f"`response.done` comes {gap} after the call's arguments. Round trips of {host} to the host and {api} to "
+        "the API are assumed."
     )
 
 
 def answer(trials: pd.DataFrame, axis: str = "tool_ms") -> str:
-    """One sentence per release, as a Markdown list: what happens on each side of every change."""
+    """One sentence per release, as a Markdown list: what happens on each side of every change; of drawn times the shares."""
+    if drawn_times(trials):
+        return "\n".join(_drawn_lines(trials))
     lines = []
     frame = outcomes_at(trials, axis)
     for release, group in frame.groupby("release", sort=False):
@@ -76,6 +93,21 @@ def answer(trials: pd.DataFrame, axis: str = "tool_ms") -> str:
         gone = ", and the session is stuck for good" if _wedged(trials, str(release)) else ""
         lines.append(f"- **{release}** (voice-agent-backend {PROXIES[str(release)].backend}): " + "; ".join(parts) + f"{gone}.")
     return "\n".join(lines)
+
+
+def _drawn_lines(trials: pd.DataFrame) -> Iterator[str]:
+    """How many of a release's sessions ended how, over all delays."""
+    for release, group in trials.groupby("release", sort=False):
+        parts = []
+        for outcome, count in group["outcome"].value_counts().items():
+            low, high = wilson(count, len(group))
+            parts.append(f"{count:,} **{glyph(str(outcome))} {outcome}** ({low:.1%} to {high:.1%}: {MEANING[str(outcome)]})")
+        backend = PROXIES[str(release)].backend
+        yield (
+            f"- **{release}** (voice-agent-backend {backend}): of {len(group):,} sessions over all delays "
+            + "; ".join(parts)
+            + "."
+        )
 
 
 def _range(run: list[dict[Any, Any]], following: list[dict[Any, Any]] | None, axis: str, *, first: bool) -> str:
@@ -260,10 +292,10 @@ def command(parameters: DelaySweepParameters) -> str:
     """The commands that make the notebook's table and the notebook itself again, as Markdown."""
     spec = {**parameters.spec, "releases": ",".join(parameters.releases)}
     given = {**{name: spec[name] for name in spec if name != "times"}, **spec["times"]}
-    table = ["voicerace sweep", *(f"--{name.replace('_', '-')} {shlex.quote(value)}" for name, value in given.items())]
+    table = ["voicerace sweep", *(f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items())]
     usual = DelaySweepParameters()
     changed = {
-        name: json.dumps(list(value)) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else value
+        name: json.dumps(list(value)) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
         for name, value in parameters
         if value != getattr(usual, name) and name not in ("capture", "out")
     }

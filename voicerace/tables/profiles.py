@@ -221,6 +221,9 @@ PROFILES: Final[dict[str, Profile]] = {
     ),
 }  # fmt: skip
 
+#: One network for maps and pictures of fixed times: the same for all releases, so that their boundaries can be compared.
+FIXED_NETWORK: Final = {"host_rtt_ms": "20", "upstream_rtt_ms": "60", "ack_ms": "35"}
+
 #: The round trip that is taken out of recorded times which contain one. The fastest session.update -> session.updated took 47 ms.
 RECORDED_RTT_MS: Final = 40
 

@@ -71,10 +71,10 @@ def _drawn(material: Material) -> list[Block]:
     first = frame.iloc[0]
     sessions = len(frame) // (len(releases) * frame["scenario"].nunique())
     words = (
-        f"The handler is the cured one. In each story {sessions} sessions per release, the same draws for all: {_drawn_from(material)}; the "
-        f"rest as in the published trace (profile {first['profile']}). **The shares are those of "
-        "these ranges and not of your traffic**; what they show is that a story goes wrong, and on which release it does so less. "
-        "Intervals are Wilson's, 95 %."
+        f"The handler is the cured one. In each story {sessions} sessions per release, the same draws for all{_drawn_from(material)}; "
+        f"the times of the API are drawn from what its recordings show (profile {first['profile']}), those of the tool and of the networks "
+        "are assumed. **The shares are those of these times and not of your traffic**; what they show is that a story goes wrong, and on "
+        "which release it does so less. Intervals are Wilson's, 95 %."
     )
     table = Table(pd.DataFrame(rows), "Sessions that go wrong, of those drawn, with their intervals, and how.")
     worst = _worst(material, frame, releases)
@@ -87,13 +87,14 @@ def _json_only(claims: list[Block]) -> list[Block]:
 
 
 def _drawn_from(material: Material) -> str:
-    """The ranges of the draws, as the run's own parameters have them."""
+    """The ranges of the draws that the run's own parameters set apart from the profile."""
     spec: Mapping[str, Any] = next(iter(material.record.get("parts", {}).get("drawn", [])), {})
     told = []
     for name, what in (("tool_ms", "tools"), ("gap_ms", "gaps")):
         found = re.fullmatch(r"uniform\(([\d.]+),\s*([\d.]+)\)", str(spec.get("times", {}).get(name, "")))
-        told.append(f"{what} of {float(found[1]):,g} to {float(found[2]):,g} ms, evenly" if found else f"{what} drawn")
-    return ", ".join(told)
+        if found:
+            told.append(f"{what} of {float(found[1]):,g} to {float(found[2]):,g} ms, evenly")
+    return f": {', '.join(told)}" if told else ""
 
 
 def _worst(material: Material, frame: pd.DataFrame, releases: list[str]) -> Claim:
