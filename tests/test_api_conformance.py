@@ -94,7 +94,7 @@ def changed(change: Change) -> Callable[[Recording], RecordedModel]:
 
     def make(recording: Recording) -> RecordedModel:
         plain = mock_for(recording)
-        return Changed(idles=plain.idles, provider=plain.provider.name, knobs=plain.knobs)
+        return Changed(idles=plain.idles, limits_lag=plain.limits_lag, provider=plain.provider.name, knobs=plain.knobs)
 
     return make
 

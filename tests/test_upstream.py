@@ -325,6 +325,16 @@ def test_when_does_each_stage_of_a_reply_happen() -> None:
     assert bench.when("response.done") == [1111]
 
 
+def test_rate_limits_follow_response_done_and_a_create_before_them_is_accepted() -> None:
+    bench = active(rate_limits_ms=30, create_ms=10, reply_ms=5).until("response.done")
+    done_ms = bench.when("response.done")[0]
+    assert bench.when("rate_limits.updated") == []
+    bench.wait(1).tell(RESULT, CREATE).settle()
+    assert bench.codes() == []
+    assert bench.when("response.created")[1:] == [done_ms + 11]
+    assert bench.when("rate_limits.updated") == [each + 30 for each in bench.when("response.done")]
+
+
 @given(st.integers(0, 300), st.integers(0, 300))
 def test_the_call_items_are_done_where_in_the_gap_it_is_said(gap_ms: int, within: int) -> None:
     item_done_ms = min(within, gap_ms)

@@ -73,9 +73,13 @@ def recordings_to_compare(*providers: str) -> list[Recording]:
 
 def mock_for(recording: Recording) -> RecordedModel:
     """The mock as `voicerace` runs it, with the recording's provider."""
-    idles = any(event.type == input_audio.TIMEOUT_TRIGGERED for event in recording.events)
-    # As recorded once, and not the default of the mock.
-    return RecordedModel(knobs=Knobs(items_close="together"), idles=idles, provider=str(recording.provenance.get("provider")))
+    return RecordedModel(
+        # As recorded once, and not the default of the mock.
+        knobs=Knobs(items_close="together"),
+        idles=any(event.type == input_audio.TIMEOUT_TRIGGERED for event in recording.events),
+        limits_lag=True,
+        provider=str(recording.provenance.get("provider")),
+    )
 
 
 # -- comparing ---------------------------------------------------------------------------------------------------------

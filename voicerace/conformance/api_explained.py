@@ -79,12 +79,6 @@ EXPLAINED: Final[tuple[Explained, ...]] = (
     Explained("missing", "output_audio_buffer.*", "", _WEBRTC, connection="*_sideband.*"),
     Explained("extra", "response.output_audio.delta", "", _WEBRTC, connection="*_sideband.*"),
     Explained(
-        "client",
-        "rate_limits.updated",
-        "",
-        "recorded 30 ms behind response.done; the mock's comes with it, and no party waits for it",
-    ),
-    Explained(
         "extra",
         "rate_limits.updated",
         "",

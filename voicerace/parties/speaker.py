@@ -41,6 +41,7 @@ class Speaker:
         knobs: the open facts.
         item_done_early: `item_done_ms` is set, so call items are done inside the gap, not at its end.
         slot_lags: `slot_lag_ms` is not 0, so the slot stays taken for a while after response.done.
+        limits_lag: `rate_limits_ms` is set and not 0, so rate_limits.updated comes a while after response.done.
         idles: `idle_timeout_ms` is set, so that the server speaks when nobody does, where the session asks for it.
         provider: a row of `tables.providers`.
     """
@@ -55,6 +56,7 @@ class Speaker:
         knobs: Knobs | None = None,
         item_done_early: bool = False,
         slot_lags: bool = False,
+        limits_lag: bool = False,
         idles: bool = False,
         provider: str = DEFAULT_PROVIDER,
     ) -> None:
@@ -65,6 +67,7 @@ class Speaker:
         self.knobs = knobs or Knobs()
         self.item_done_early = item_done_early
         self.slot_lags = slot_lags
+        self.limits_lag = limits_lag
         self.idles = idles
         self.provider = PROVIDERS[provider]
         self.state = UpstreamState()
@@ -319,7 +322,10 @@ class Speaker:
         body = self._response_object(response, status, reason)
         self._send(realtime.response_event(realtime.RESPONSE_DONE, self._id("event"), body))
         if self.provider.rate_limits:
-            self._send(realtime.rate_limits(self._id("event")))
+            if self.limits_lag:
+                self._out.append(SetTimer(f"limits:{response.id}", "rate_limits_ms", response.number))
+            else:
+                self._rate_limits()
         for position in range(len(response.line)):
             if response.line[position].alongside or response.line[position].what == "items_done":
                 self._out.append(Cancel(f"stage:{response.id}:{position}"))
@@ -329,3 +335,6 @@ class Speaker:
                 self._out.append(SetTimer("slot", "slot_lag_ms", response.number))
             else:
                 self.state.holder = ""
+
+    def _rate_limits(self) -> None:
+        self._send(realtime.rate_limits(self._id("event")))

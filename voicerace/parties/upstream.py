@@ -94,6 +94,8 @@ class Upstream(Listener):
         elif kind == "slot":
             self._slot("lag_over")
             self._slot_is_free()
+        elif kind == "limits":
+            self._rate_limits()
         elif kind == "vad":
             self._speech_over()
         elif kind == "idle":
