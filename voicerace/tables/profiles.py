@@ -23,6 +23,11 @@ TIMES: Final[dict[str, Time]] = {
     "host_rtt_ms": Time("round trip between host and proxy; one way is half"),
     "upstream_rtt_ms": Time("round trip between proxy and upstream; one way is half"),
     "tool_ms": Time("from the request at the app to its result", per_call=True),
+    "reader_ms": Time(
+        "from a function call read by the host: how long it reads nothing more, as if it awaited its tool there",
+        per_call=True,
+        optional=True,
+    ),
     "create_ms": Time("response.create accepted -> response.created"),
     "first_item_ms": Time("response.created -> its first item"),
     "preamble_ms": Time("a spoken preamble's item -> its end, before the first call"),
@@ -120,6 +125,7 @@ class Profile:
 
 
 _FIXED: Final[dict[str, str | None]] = {
+    "reader_ms": None,
     "preamble_ms": "200",
     "item_done_ms": None,
     "slot_lag_ms": "0",
