@@ -656,6 +656,15 @@ def test_an_item_can_be_retrieved_truncated_and_deleted() -> None:
     for what in ("retrieve", "truncate", "delete"):
         bench.tell({"type": f"conversation.item.{what}", "item_id": "mine", "event_id": "evt_1"})
     assert bench.codes() == [f"item_{what}_invalid_item_id" for what in ("retrieve", "truncate", "delete")]
+    texts = [realtime.error_of(each)["message"] for each in bench.messages("error")]
+    assert texts == [f"Error {what}ing item: the item with id 'mine' does not exist." for what in ("retriev", "truncat", "delet")]
+
+
+def test_only_a_spoken_item_of_the_model_can_be_truncated() -> None:
+    bench = active().settle()
+    item_id = bench.messages("conversation.item.done")[0]["item"]["id"]
+    bench.tell({"type": "conversation.item.truncate", "item_id": item_id, "content_index": 0, "audio_end_ms": 0})
+    assert bench.codes() == ["unsupported_content_type"]
 
 
 def test_a_new_session_has_audio_server_vad_and_no_tools_as_recorded() -> None:
