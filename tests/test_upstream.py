@@ -657,7 +657,8 @@ def test_an_item_can_be_retrieved_truncated_and_deleted() -> None:
         bench.tell({"type": f"conversation.item.{what}", "item_id": "mine", "event_id": "evt_1"})
     assert bench.codes() == [f"item_{what}_invalid_item_id" for what in ("retrieve", "truncate", "delete")]
     texts = [realtime.error_of(each)["message"] for each in bench.messages("error")]
-    assert texts == [f"Error {what}ing item: the item with id 'mine' does not exist." for what in ("retriev", "truncat", "delet")]
+    said = "Error {}ing item: the item with id 'mine' does not exist."
+    assert texts == [said.format(what) for what in ("retriev", "truncat", "delet")]
 
 
 def test_only_a_spoken_item_of_the_model_can_be_truncated() -> None:
