@@ -78,7 +78,11 @@ class Speaker:
         return out
 
     def _send(self, message: realtime.Message) -> None:
-        self._out.append(Send("proxy", message))
+        """Say something in the provider's own words."""
+        kind = str(message["type"])
+        name = self.provider.names.get(kind, kind)
+        if name is not None:
+            self._out.append(Send("proxy", message if name == kind else {**message, "type": name}))
 
     def _id(self, kind: str) -> str:
         counts = self.state.counts
@@ -140,7 +144,8 @@ class Speaker:
         self._arm(response)
 
     def _modality(self, asked: Mapping[str, Any]) -> Literal["text", "audio"]:
-        wished = asked.get("output_modalities", self.state.session.get("output_modalities"))
+        key = self.provider.modalities
+        wished = asked.get(key, self.state.session.get(key))
         heard = not isinstance(wished, list) or "audio" in wished
         return self.modality or ("audio" if heard else "text")
 
@@ -229,9 +234,10 @@ class Speaker:
         written = {"delta": text, "obfuscation": realtime.OBFUSCATION}
         if response.modality == "audio":
             self.state.spoke = True
-            # As recorded: the transcript's first pieces come before the first audio.
-            self._content(realtime.TRANSCRIPT_DELTA, response, position, written)
-            self._content(realtime.AUDIO_DELTA, response, position, {"delta": _PCM})
+            # As recorded: on OpenAI and Azure the transcript's first pieces come before the first audio.
+            pieces = [(realtime.TRANSCRIPT_DELTA, written), (realtime.AUDIO_DELTA, {"delta": _PCM})]
+            for kind, piece in reversed(pieces) if self.provider.audio_around else pieces:
+                self._content(kind, response, position, piece)
         else:
             self._content(realtime.TEXT_DELTA, response, position, written)
 
@@ -266,12 +272,16 @@ class Speaker:
         if response.plan.outputs[position].kind == "call":
             self._arguments(realtime.ARGUMENTS_DONE, response, position, text)
             return
-        if response.modality == "audio":
+        spoken, last = response.modality == "audio", self.provider.audio_around
+        if spoken and not last:
             self._content(realtime.AUDIO_DONE, response, position, {})
+        if spoken:
             self._content(realtime.TRANSCRIPT_DONE, response, position, {"transcript": text})
         else:
             self._content(realtime.TEXT_DONE, response, position, {"text": text})
         self._part("response.content_part.done", response, position, text)
+        if spoken and last:
+            self._content(realtime.AUDIO_DONE, response, position, {})
 
     def _item_done(self, response: Response, position: int, text: str, status: str) -> None:
         response.done_items.add(position)
