@@ -31,8 +31,8 @@ def test_every_difference_has_its_reason_and_every_reason_its_difference() -> No
     found = conform_api()
     assert found.unexplained == []
     assert set(found.explained) == set(EXPLAINED)
-    assert dict(found.sessions) == {"openai": 18, "azure": 9, "gateway-openai": 5}
-    assert sum(found.messages.values()) > 600
+    assert dict(found.sessions) == {"openai": 18, "azure": 9, "gateway-openai": 5, "azure-voice-live": 9, "xai": 13}
+    assert sum(found.messages.values()) > 1_100
 
 
 def test_a_row_explains_only_what_it_names() -> None:
@@ -74,6 +74,43 @@ def test_rate_limits_on_azure_are_caught() -> None:
     assert not kinds(limited, "openai")
 
 
+@pytest.mark.parametrize(
+    ("provider", "changed", "event"),
+    [
+        ("azure-voice-live", {"names": {}}, "conversation.item.created(function_call_output)"),
+        ("azure-voice-live", {"modalities": "output_modalities"}, "response.text.done"),
+        ("xai", {"names": {}}, "conversation.item.done(function_call_output)"),
+        ("xai", {"audio_around": False}, "response.output_audio.done"),
+    ],
+)
+def test_the_order_and_the_names_of_another_provider_are_caught(provider: str, changed: dict[str, Any], event: str) -> None:
+    def other(recording: Recording) -> RecordedModel:
+        mock = mock_for(recording)
+        mock.provider = replace(mock.provider, **changed)
+        return mock
+
+    assert event in {each for _, each, _ in kinds(other, provider)}
+    assert not kinds(mock_for, provider)
+
+
+def test_rate_limits_in_the_moment_of_response_done_are_caught() -> None:
+    def at_once(recording: Recording) -> RecordedModel:
+        mock = mock_for(recording)
+        mock.limits_lag = False
+        return mock
+
+    assert ("client", "rate_limits.updated", "") in kinds(at_once, "openai")
+
+
+def test_a_call_that_begins_before_the_message_ends_is_caught_on_xai() -> None:
+    def together(recording: Recording) -> RecordedModel:
+        mock = mock_for(recording)
+        mock.knobs = Knobs(items_close="together")
+        return mock
+
+    assert {event for _, event, _ in kinds(together, "xai")} & {"response.output_item.added(function_call)"}
+
+
 def test_the_parts_of_another_provider_are_caught() -> None:
     def openai(recording: Recording) -> RecordedModel:
         mock = mock_for(recording)
@@ -94,7 +131,8 @@ def changed(change: Change) -> Callable[[Recording], RecordedModel]:
 
     def make(recording: Recording) -> RecordedModel:
         plain = mock_for(recording)
-        return Changed(idles=plain.idles, provider=plain.provider.name, knobs=plain.knobs)
+        same = {"idles": plain.idles, "limits_lag": plain.limits_lag, "provider": plain.provider.name, "knobs": plain.knobs}
+        return Changed(modality=plain.modality, **same)
 
     return make
 

@@ -339,7 +339,7 @@ def test_without_draws_seeds_change_nothing_and_with_them_they_do() -> None:
 
 def test_every_time_but_the_optional_has_a_value_in_a_session() -> None:
     times = Times.of()
-    assert [name for name in TIMES if not times.has(name)] == ["item_done_ms", "idle_timeout_ms"]
+    assert [name for name in TIMES if not times.has(name)] == ["reader_ms", "item_done_ms", "rate_limits_ms", "idle_timeout_ms"]
     assert Times.of({"item_done_ms": 3}).has("item_done_ms")
 
 

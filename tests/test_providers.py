@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from support.bench import mock
 
 from voicerace.engines.session import Session
+from voicerace.engines.virtual import simulate
 from voicerace.errors import InputError
 from voicerace.sweep_spec import SweepSpec
 from voicerace.tables.providers import PROVIDERS
+from voicerace.verdict import judge
 from voicerace.wire import realtime
 
 
@@ -21,13 +24,32 @@ def messages(provider: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_rate_limits_and_the_copied_part_are_those_of_the_row(provider: str) -> None:
-    seen = messages(provider)
     row = PROVIDERS[provider]
+    seen = messages(provider)
     assert any(each["type"] == "rate_limits.updated" for each in seen) == row.rate_limits
     parts = [each for each in seen if each["type"].startswith("response.content_part.")]
     assert len(parts) == 2
     for each in parts:
         assert (each.get("content") == each["part"]) == row.content_copied
+
+
+def test_an_item_is_confirmed_as_the_provider_does_it() -> None:
+    confirmed = {}
+    for provider in PROVIDERS:
+        bench = mock(("reply",), provider=provider).tell(realtime.create_item(realtime.user_item("Hello?"))).settle()
+        confirmed[provider] = [each for each in bench.types() if each.startswith("conversation.item.")]
+    both = ["conversation.item.added", "conversation.item.done"]
+    assert confirmed == {
+        "openai": both, "azure": both, "gateway-openai": both,
+        "azure-voice-live": ["conversation.item.created"], "xai": ["conversation.item.added"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("release", "outcome"), [("0.10.2", "answered"), ("0.10.3", "late"), ("0.11.1", "late")])
+def test_a_release_that_waits_for_item_done_replies_late_where_the_provider_sends_none(release: str, outcome: str) -> None:
+    xai = Session.of(release=release, provider="xai", profile="recorded-2026")
+    assert judge(simulate(xai)).outcome == outcome
+    assert judge(simulate(replace(xai, provider="openai"))).outcome == "answered"
 
 
 def test_only_another_provider_than_the_default_is_in_a_session_s_provenance() -> None:

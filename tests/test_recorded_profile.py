@@ -39,7 +39,7 @@ def test_the_assumed_round_trip_is_shorter_than_any_recorded_answer() -> None:
     assert ns(RECORDED_RTT_MS) < min(recorded("update_ms", "create_ms", "ack_ms"))
 
 
-@pytest.mark.parametrize("name", ["first_item_ms", "arguments_ms"])
+@pytest.mark.parametrize("name", ["first_item_ms", "arguments_ms", "rate_limits_ms"])
 def test_times_inside_the_api_are_the_recorded_ones(name: str) -> None:
     assert listed(TIMES[name]) == recorded(name)
 
@@ -82,4 +82,6 @@ def test_sources_cite_rows_that_are_in_the_data() -> None:
     assert value("gap_at_most_ms", "livekit_agents_1056_nbrustein", 3, 4) == 8
     assert value("item_done_ms", call, 22, 23) == value("item_done_ms", xai, 26, 27) == 1
     assert value("arguments_ms", call, 8, 22) == 106
+    idle = "idle_timeout_nudge_is_not_a_user_turn@ad405285"
+    assert [value("rate_limits_ms", idle, 22, 24), value("rate_limits_ms", idle, 127, 128)] == [29, 33]
     assert value("arguments_ms", xai, 23, 26) == 0

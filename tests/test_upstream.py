@@ -327,6 +327,16 @@ def test_when_does_each_stage_of_a_reply_happen() -> None:
     assert bench.when("response.done") == [1111]
 
 
+def test_rate_limits_follow_response_done_and_a_create_before_them_is_accepted() -> None:
+    bench = active(rate_limits_ms=30, create_ms=10, reply_ms=5).until("response.done")
+    done_ms = bench.when("response.done")[0]
+    assert bench.when("rate_limits.updated") == []
+    bench.wait(1).tell(RESULT, CREATE).settle()
+    assert bench.codes() == []
+    assert bench.when("response.created")[1:] == [done_ms + 11]
+    assert bench.when("rate_limits.updated") == [each + 30 for each in bench.when("response.done")]
+
+
 @given(st.integers(0, 300), st.integers(0, 300))
 def test_the_call_items_are_done_where_in_the_gap_it_is_said(gap_ms: int, within: int) -> None:
     item_done_ms = min(within, gap_ms)
@@ -648,6 +658,16 @@ def test_an_item_can_be_retrieved_truncated_and_deleted() -> None:
     for what in ("retrieve", "truncate", "delete"):
         bench.tell({"type": f"conversation.item.{what}", "item_id": "mine", "event_id": "evt_1"})
     assert bench.codes() == [f"item_{what}_invalid_item_id" for what in ("retrieve", "truncate", "delete")]
+    texts = [realtime.error_of(each)["message"] for each in bench.messages("error")]
+    said = "Error {}ing item: the item with id 'mine' does not exist."
+    assert texts == [said.format(what) for what in ("retriev", "truncat", "delet")]
+
+
+def test_only_a_spoken_item_of_the_model_can_be_truncated() -> None:
+    bench = active().settle()
+    item_id = bench.messages("conversation.item.done")[0]["item"]["id"]
+    bench.tell({"type": "conversation.item.truncate", "item_id": item_id, "content_index": 0, "audio_end_ms": 0})
+    assert bench.codes() == ["unsupported_content_type"]
 
 
 def test_a_new_session_has_audio_server_vad_and_no_tools_as_recorded() -> None:

@@ -272,3 +272,25 @@ def test_the_deadline_ends_a_turn_that_will_not_settle() -> None:
     (result,) = on_wire(recording, "component>proxy", "FunctionCallResponse")
     last = on_wire(recording, "component>proxy", "InjectUserMessage")[1]
     assert last.sent_ns - result.sent_ns == ns(7000)  # type: ignore[operator]
+
+
+# -- rate limits -----------------------------------------------------------------------------------------------------
+
+
+def after_done_ms(recording: Recording) -> set[float]:
+    """How long after response.done each rate_limits.updated left."""
+    sent = {"response.done": [], "rate_limits.updated": []}  # type: dict[str, list[int]]
+    for event in recording.on(link("upstream>proxy")):
+        if event.type in sent and event.sent_ns is not None:
+            sent[event.type].append(event.sent_ns)
+    return {(late - done) / 1e6 for done, late in zip(*sent.values(), strict=True)}
+
+
+def test_rate_limits_after_0_ms_are_the_messages_of_a_session_without_the_time() -> None:
+    assert play(rate_limits_ms=0).events == play().events
+    assert after_done_ms(play()) == {0}
+
+
+def test_rate_limits_come_29_or_33_ms_after_response_done_with_recorded_times() -> None:
+    found = [simulate(session(profile="recorded-2026", seed=seed)) for seed in range(8)]
+    assert set().union(*map(after_done_ms, found)) == {29, 33}

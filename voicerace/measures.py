@@ -12,7 +12,8 @@ Who watched elsewhere read other clocks' moments, and the value contains what li
 - ``host_rtt_ms``, ``upstream_rtt_ms``: only where both ends are on one clock of ours (`Event.observed_at` ``engine``, or
   ``socket``: the emulated network alone); a relay's two times are its own delay, and a log has one.
 
-Never here: what no message shows (``slot_lag_ms``), and when users act or give up (``speech_ms``, ``deadline_ms``, ...).
+Never here: what no message shows (``slot_lag_ms``), what no party waits for (``rate_limits_ms``), and when users act or
+give up (``speech_ms``, ``deadline_ms``, ...).
 """
 
 from __future__ import annotations

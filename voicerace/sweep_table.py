@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from voicerace.errors import InputError
 from voicerace.statistics import wilson
 from voicerace.sweep_folder import TABLE
-from voicerace.trials import frame_of, typed
+from voicerace.trials import OPTIONAL, frame_of, typed
 
 __all__ = [
     "STORY",
@@ -73,7 +73,8 @@ def read_trials(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFr
     if not files:
         return frame_of([]) if columns is None else frame_of([])[list(columns)]
     with _readable(folder):
-        found = ds.dataset([str(file) for file in files], format="parquet").to_table(None if columns is None else list(columns))
+        stored = None if columns is None else [name for name in columns if name in there or name not in OPTIONAL]
+        found = ds.dataset([str(file) for file in files], format="parquet").to_table(stored)
         return typed(found.to_pandas(), columns)
 
 
@@ -88,7 +89,7 @@ def checked_rows(folder: Path) -> int:
         with _readable(file):
             found = pq.ParquetFile(file)
             rows += found.metadata.num_rows
-            if missing := sorted(wanted - set(found.schema_arrow.names)):
+            if missing := sorted(wanted - OPTIONAL - set(found.schema_arrow.names)):
                 raise KeyError(f"no column {', '.join(missing)}")
     return rows
 

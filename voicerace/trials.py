@@ -40,6 +40,10 @@ _FOUND: Final = {
 }
 
 
+#: Columns that a table may lack: it is older than the time, which was set in none of its trials.
+OPTIONAL: Final = frozenset(name for name, time in TIMES.items() if time.optional)
+
+
 def row_of(trial: int, session: Session, recording: Recording, tie: str | None) -> dict[str, Any]:
     """The row of one trial, number `trial` of its cell; of a live one with what its delays came to.
 
@@ -114,6 +118,7 @@ def typed(frame: pd.DataFrame, columns: Sequence[str] | None = None) -> pd.DataF
     Raises:
         KeyError, ValueError: it lacks a column, or holds what does not fit one.
     """
+    frame = frame.assign(**dict.fromkeys(OPTIONAL - set(frame.columns), float("nan")))
     types = _types([str(name) for name in frame.columns if _is_further(str(name))])
     wanted = list(types) if columns is None else list(columns)
     if missing := set(wanted) - set(frame.columns):

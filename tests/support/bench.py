@@ -109,6 +109,7 @@ def mock(
         knobs=knobs,
         item_done_early="item_done_ms" in times_ms,
         slot_lags="slot_lag_ms" in times_ms,
+        limits_lag="rate_limits_ms" in times_ms,
         idles="idle_timeout_ms" in times_ms,
         provider=provider,
     )

@@ -17,13 +17,15 @@ from typing import Any, Final, Literal, NamedTuple
 from voicerace.captures.api import api_recordings
 from voicerace.conformance.api_explained import EXPLAINED, Explained
 from voicerace.conformance.api_play import Passed, RecordedModel, passed, play
+from voicerace.parties.upstream import Knobs
 from voicerace.recording import Recording
+from voicerace.tables.providers import PROVIDERS
 from voicerace.wire import input_audio, realtime
 
 __all__ = ["COMPARED", "ApiConformance", "Difference", "compare_recording", "conform_api", "mock_for", "recordings_to_compare"]
 
-#: The providers whose sessions are in GA names.
-COMPARED: Final = ("openai", "azure", "gateway-openai")
+#: The providers whose sessions are compared.
+COMPARED: Final = tuple(PROVIDERS)
 
 Kind = Literal["missing", "extra", "key missing", "key extra", "value", "id", "client"]
 
@@ -60,20 +62,30 @@ class Difference(NamedTuple):
 
 
 def recordings_to_compare(*providers: str) -> list[Recording]:
-    """The sessions in GA names that begin with their first message and have every message since."""
+    """The sessions of one connection, in their provider's protocol, that have every message from the first on."""
     return [
         each
-        for each in api_recordings(*providers)
-        if each.provenance.get("protocol") == "GA"
+        for each in api_recordings(*(providers or COMPARED))
+        if each.provenance.get("protocol") == PROVIDERS[str(each.provenance.get("provider"))].protocol
         and not each.provenance.get("breaks")
+        and sum(event.type == realtime.SESSION_CREATED for event in each.events) <= 1
         and not str(each.provenance.get("connection")).startswith("log__")
     ]
 
 
 def mock_for(recording: Recording) -> RecordedModel:
     """The mock as `voicerace` runs it, with the recording's provider."""
-    idles = any(event.type == input_audio.TIMEOUT_TRIGGERED for event in recording.events)
-    return RecordedModel(idles=idles, provider=str(recording.provenance.get("provider")))
+    provider = str(recording.provenance.get("provider"))
+    # A session that was copied as a table has no settings: what it replied in says what they were.
+    parts = [event.payload.get("part") for event in recording.events if isinstance(event.payload, Mapping)]
+    written = any(isinstance(part, Mapping) and part.get("type") == "text" for part in parts)
+    return RecordedModel(
+        modality="text" if written and recording.provenance.get("fields") == "some" else None,
+        knobs=Knobs(items_close=PROVIDERS[provider].items_close),
+        idles=any(event.type == input_audio.TIMEOUT_TRIGGERED for event in recording.events),
+        limits_lag=True,
+        provider=provider,
+    )
 
 
 # -- comparing ---------------------------------------------------------------------------------------------------------
@@ -82,9 +94,11 @@ def mock_for(recording: Recording) -> RecordedModel:
 def _label(message: Mapping[str, Any]) -> str:
     """A message's type, with the type and role of its item, by which messages are aligned."""
     item = realtime.item_of(message)
-    more = " ".join(str(item[key]) for key in ("type", "role") if item.get(key))
+    # Only a message's role is compared as a part of what it is: xAI gives a call and its output one too.
+    kinds = ("type", "role") if item.get("type") == "message" else ("type",)
+    more = " ".join(str(item[key]) for key in kinds if item.get(key))
     part = message.get("part")
-    if isinstance(part, Mapping):
+    if isinstance(part, Mapping) and message.get("type") == "response.content_part.added":
         more = str(part.get("type"))
     return f"{message.get('type')}({more})" if more else str(message.get("type"))
 
@@ -237,7 +251,7 @@ def conform_api(*providers: str, mock: Callable[[Recording], RecordedModel] = mo
     """Compare the mock with the recordings of some providers, or of all.
 
     Args:
-        providers: openai, azure, gateway-openai.
+        providers: of `COMPARED`.
         mock: makes the mock that a recording is compared with.
     """
     result = ApiConformance()

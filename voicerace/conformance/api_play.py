@@ -39,6 +39,7 @@ _TIMES_MS: Final[Mapping[str, float]] = {
     "vad_ms": 200,
     "idle_timeout_ms": 5_000,
     "slot_lag_ms": 0,
+    "rate_limits_ms": 30,
 }
 _LOUD: Final = input_audio.append(b"\x00\x20" * 240)
 _SILENT: Final = input_audio.append(bytes(480))

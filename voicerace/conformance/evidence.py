@@ -9,6 +9,7 @@ import pandas as pd
 from voicerace.errors import InputError
 from voicerace.shipped import shipped
 from voicerace.tables.profiles import TIMES
+from voicerace.trials import OPTIONAL
 
 __all__ = ["real_sessions"]
 
@@ -47,9 +48,10 @@ def real_sessions(trials: pd.DataFrame, axis: str = "tool_ms", folder: Path | No
 
 def _table(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, dtype=dict.fromkeys(TIMES, "str"))
+        table = pd.read_csv(path, dtype=dict.fromkeys(TIMES, "str"))
     except (OSError, ValueError) as error:
         raise InputError(str(path), str(error).splitlines()[0], "a table as `voicerace conformance` writes it") from None
+    return table.assign(**dict.fromkeys(OPTIONAL - set(table.columns)))
 
 
 def _same(column: pd.Series, wanted: object) -> pd.Series:

@@ -38,6 +38,7 @@ class AskedSeat(UpstreamSeat):
             knobs=self.session.knobs,
             item_done_early=times.has("item_done_ms"),
             slot_lags=not times.never_positive("slot_lag_ms"),
+            limits_lag=not times.never_positive("rate_limits_ms"),
         )
         self.place = Place({name: asked}, times, self.session.seed, self.recorder, self.watch)
         return self.place

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Protocol
 
@@ -71,6 +72,12 @@ class Line:
         self._out_s = out_ns / 1e9
         self._in_s = in_ns / 1e9
         self._tamper = tamper
+        self._reader = place.reader if outgoing.sender == "component" else None
+        if self._reader is not None:
+            self._reader.reconnected()
+        #: Until when the reader is blocked, on the loop's clock, or 0; and what has arrived meanwhile.
+        self._blocked_s = 0.0
+        self._unread: deque[tuple[Payload, int | None]] = deque()
         self._queue: asyncio.Queue[_Item | asyncio.Event | None] = asyncio.Queue()
         self._went_s = 0.0
         self._held_back: set[asyncio.TimerHandle] = set()
@@ -191,6 +198,8 @@ class Line:
             due = None if self.both_ours or self._closing else self._due(self.incoming, self._in_s)
             if due is not None:
                 await asyncio.sleep(due - time.monotonic())
+            while self._blocked_s and not self._closing:
+                await asyncio.sleep(max(0.0, self._blocked_s - time.monotonic()))
             self._over(closed)
         except BaseException:
             cancelled = True
@@ -216,6 +225,21 @@ class Line:
         return seq
 
     def _take(self, payload: Payload, seq: int | None) -> None:
+        """A message has arrived; it is read now, or when the reader is free."""
+        self._unread.append((payload, seq))
+        if not self._blocked_s:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        self._blocked_s = 0.0
+        while self._unread and not self._blocked_s:
+            payload, seq = self._unread.popleft()
+            self._read(payload, seq)
+            if self._reader is not None and self._reader.read(payload, self.place.recorder.last_ns):
+                self._blocked_s = self._reader.until_ns / 1e9
+                self._held_back.add(asyncio.get_running_loop().call_at(self._blocked_s, self._read_on))
+
+    def _read(self, payload: Payload, seq: int | None) -> None:
         if self.gone:
             return
         recorder = self.place.recorder

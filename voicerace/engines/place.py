@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from voicerace.engines.reader import Reader
 from voicerace.engines.recorder import Recorder
 from voicerace.engines.schedule import Playing
 from voicerace.errors import InputError
@@ -67,6 +68,8 @@ class Place:
         self.watch = watch
         self.connect = connect
         self.playing = playing
+        #: Says when the component here reads what the proxy sent; None: as it arrives.
+        self.reader = Reader.of(times, seed) if "component" in parties else None
         #: What was said on a connection that is being opened.
         self._early: dict[Link, list[Payload]] = {}
         self.lines: dict[tuple[str, str], Line] = {}

@@ -230,6 +230,7 @@ class Session:
                 knobs=self.knobs,
                 item_done_early=self.times.has("item_done_ms"),
                 slot_lags=not self.times.never_positive("slot_lag_ms"),
+                limits_lag=not self.times.never_positive("rate_limits_ms"),
                 idles=self.times.has("idle_timeout_ms"),
                 provider=self.provider,
             ),

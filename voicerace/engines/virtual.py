@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from voicerace.engines.reader import Reader
 from voicerace.engines.schedule import Playing, Schedule
 from voicerace.engines.session import Session
 from voicerace.errors import InputError
@@ -118,6 +119,8 @@ class VirtualEngine:
         self._held: list[_Due] = []
         self._seen: set[int] = set()
         self._ways = self._all_ways()
+        self._reader = Reader.of(session.times, session.seed)
+        self._to_host = self._ways["proxy"]["component"]
         if schedule is None and session.playing is not None:
             self._playing: Playing | None = session.playing
         else:
@@ -160,6 +163,9 @@ class VirtualEngine:
             if not heap:
                 self._release_held()
             due = heapq.heappop(heap)
+            if self._reader is not None and due[5] is self._to_host and due[0] < self._reader.until_ns:
+                heapq.heappush(heap, (self._reader.until_ns, 0, *due[2:]))
+                continue
             if self.swap is not None and self._hold(due):
                 continue
             self._process(due)
@@ -212,6 +218,8 @@ class VirtualEngine:
                     self._apply(way.receiver, effects)
                 if way.seen_arriving:
                     self._show(way, what)
+                if self._reader is not None and way is self._to_host:
+                    self._reader.read(what.payload, now)
         if self.swap is not None:
             self._seen.add(number)
             if self._held and self.swap.second == number:
@@ -265,6 +273,8 @@ class VirtualEngine:
 
     def _open_again(self, link: Link) -> None:
         """The proxy and the upstream begin anew; the connection opens in no time (the real one takes a round trip)."""
+        if self._reader is not None:
+            self._reader.reconnected()
         self._log.append(Event(len(self._log), link, "open", self.now_ns, self.now_ns, {}))
         renewed = {name: party for name in ("upstream", "proxy") if isinstance(party := self.parties[name], Renewable)}
         self._since |= dict.fromkeys((each for each in LINKS if "proxy" in each), len(self._log))

@@ -41,6 +41,7 @@ class Speaker:
         knobs: the open facts.
         item_done_early: `item_done_ms` is set, so call items are done inside the gap, not at its end.
         slot_lags: `slot_lag_ms` is not 0, so the slot stays taken for a while after response.done.
+        limits_lag: `rate_limits_ms` is set and not 0, so rate_limits.updated comes a while after response.done.
         idles: `idle_timeout_ms` is set, so that the server speaks when nobody does, where the session asks for it.
         provider: a row of `tables.providers`.
     """
@@ -55,6 +56,7 @@ class Speaker:
         knobs: Knobs | None = None,
         item_done_early: bool = False,
         slot_lags: bool = False,
+        limits_lag: bool = False,
         idles: bool = False,
         provider: str = DEFAULT_PROVIDER,
     ) -> None:
@@ -65,6 +67,7 @@ class Speaker:
         self.knobs = knobs or Knobs()
         self.item_done_early = item_done_early
         self.slot_lags = slot_lags
+        self.limits_lag = limits_lag
         self.idles = idles
         self.provider = PROVIDERS[provider]
         self.state = UpstreamState()
@@ -75,7 +78,11 @@ class Speaker:
         return out
 
     def _send(self, message: realtime.Message) -> None:
-        self._out.append(Send("proxy", message))
+        """Say something in the provider's own words."""
+        kind = str(message["type"])
+        name = self.provider.names.get(kind, kind)
+        if name is not None:
+            self._out.append(Send("proxy", message if name == kind else {**message, "type": name}))
 
     def _id(self, kind: str) -> str:
         counts = self.state.counts
@@ -137,7 +144,8 @@ class Speaker:
         self._arm(response)
 
     def _modality(self, asked: Mapping[str, Any]) -> Literal["text", "audio"]:
-        wished = asked.get("output_modalities", self.state.session.get("output_modalities"))
+        key = self.provider.modalities
+        wished = asked.get(key, self.state.session.get(key))
         heard = not isinstance(wished, list) or "audio" in wished
         return self.modality or ("audio" if heard else "text")
 
@@ -226,9 +234,10 @@ class Speaker:
         written = {"delta": text, "obfuscation": realtime.OBFUSCATION}
         if response.modality == "audio":
             self.state.spoke = True
-            # As recorded: the transcript's first pieces come before the first audio.
-            self._content(realtime.TRANSCRIPT_DELTA, response, position, written)
-            self._content(realtime.AUDIO_DELTA, response, position, {"delta": _PCM})
+            # As recorded: on OpenAI and Azure the transcript's first pieces come before the first audio.
+            pieces = [(realtime.TRANSCRIPT_DELTA, written), (realtime.AUDIO_DELTA, {"delta": _PCM})]
+            for kind, piece in reversed(pieces) if self.provider.audio_around else pieces:
+                self._content(kind, response, position, piece)
         else:
             self._content(realtime.TEXT_DELTA, response, position, written)
 
@@ -263,12 +272,16 @@ class Speaker:
         if response.plan.outputs[position].kind == "call":
             self._arguments(realtime.ARGUMENTS_DONE, response, position, text)
             return
-        if response.modality == "audio":
+        spoken, last = response.modality == "audio", self.provider.audio_around
+        if spoken and not last:
             self._content(realtime.AUDIO_DONE, response, position, {})
+        if spoken:
             self._content(realtime.TRANSCRIPT_DONE, response, position, {"transcript": text})
         else:
             self._content(realtime.TEXT_DONE, response, position, {"text": text})
         self._part("response.content_part.done", response, position, text)
+        if spoken and last:
+            self._content(realtime.AUDIO_DONE, response, position, {})
 
     def _item_done(self, response: Response, position: int, text: str, status: str) -> None:
         response.done_items.add(position)
@@ -319,7 +332,10 @@ class Speaker:
         body = self._response_object(response, status, reason)
         self._send(realtime.response_event(realtime.RESPONSE_DONE, self._id("event"), body))
         if self.provider.rate_limits:
-            self._send(realtime.rate_limits(self._id("event")))
+            if self.limits_lag:
+                self._out.append(SetTimer(f"limits:{response.id}", "rate_limits_ms", response.number))
+            else:
+                self._rate_limits()
         for position in range(len(response.line)):
             if response.line[position].alongside or response.line[position].what == "items_done":
                 self._out.append(Cancel(f"stage:{response.id}:{position}"))
@@ -329,3 +345,6 @@ class Speaker:
                 self._out.append(SetTimer("slot", "slot_lag_ms", response.number))
             else:
                 self.state.holder = ""
+
+    def _rate_limits(self) -> None:
+        self._send(realtime.rate_limits(self._id("event")))

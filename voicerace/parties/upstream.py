@@ -94,6 +94,8 @@ class Upstream(Listener):
         elif kind == "slot":
             self._slot("lag_over")
             self._slot_is_free()
+        elif kind == "limits":
+            self._rate_limits()
         elif kind == "vad":
             self._speech_over()
         elif kind == "idle":
@@ -116,12 +118,19 @@ class Upstream(Listener):
         self._send(realtime.session_event(realtime.SESSION_UPDATED, self._id("event"), self.state.session))
 
     def _item(self, what: str, event: Mapping[str, Any]) -> None:
-        """Retrieve, truncate or delete an item (doc); of audio only the length is known, so any `audio_end_ms` fits."""
+        """Retrieve, truncate or delete an item (doc); of audio only the length is known, so any `audio_end_ms` fits.
+
+        Sources of the errors: docs/limits.md.
+        """
         item_id = event.get("item_id")
         item = self.state.items.get(item_id) if isinstance(item_id, str) else None
         spoken = item is not None and (item.get("content") or [{}])[0].get("type") == "output_audio"
-        if item is None or (what == "truncate" and not spoken):
-            self._error(f"item_{what}_invalid_item_id", f"Error: cannot {what} item '{item_id}'.", event)
+        if item is None:
+            text = f"Error {what.rstrip('e')}ing item: the item with id '{item_id}' does not exist."
+            self._error(f"item_{what}_invalid_item_id", text, event)
+            return
+        if what == "truncate" and not spoken:
+            self._error("unsupported_content_type", "Only model output audio messages can be truncated", event)
             return
         answer: realtime.Message = {"type": f"conversation.item.{what.rstrip('e')}ed", "event_id": self._id("event")}
         if what == "retrieve":

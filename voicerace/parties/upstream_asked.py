@@ -23,8 +23,17 @@ class AskedUpstream(Upstream):
     Args: those of `Upstream`.
     """
 
-    def __init__(self, *, knobs: Knobs | None = None, item_done_early: bool = False, slot_lags: bool = False) -> None:
-        super().__init__((("reply",),), knobs=knobs, item_done_early=item_done_early, slot_lags=slot_lags)
+    def __init__(
+        self,
+        *,
+        knobs: Knobs | None = None,
+        item_done_early: bool = False,
+        slot_lags: bool = False,
+        limits_lag: bool = False,
+    ) -> None:
+        super().__init__(
+            (("reply",),), knobs=knobs, item_done_early=item_done_early, slot_lags=slot_lags, limits_lag=limits_lag
+        )
 
     def _step(self, asked: Mapping[str, Any]) -> Step:
         super()._step(asked)

@@ -23,6 +23,11 @@ TIMES: Final[dict[str, Time]] = {
     "host_rtt_ms": Time("round trip between host and proxy; one way is half"),
     "upstream_rtt_ms": Time("round trip between proxy and upstream; one way is half"),
     "tool_ms": Time("from the request at the app to its result", per_call=True),
+    "reader_ms": Time(
+        "from a function call read by the host: how long it reads nothing more, as if it awaited its tool there",
+        per_call=True,
+        optional=True,
+    ),
     "create_ms": Time("response.create accepted -> response.created"),
     "first_item_ms": Time("response.created -> its first item"),
     "preamble_ms": Time("a spoken preamble's item -> its end, before the first call"),
@@ -31,6 +36,7 @@ TIMES: Final[dict[str, Time]] = {
     "gap_ms": Time("the last response.function_call_arguments.done -> response.done"),
     "item_done_ms": Time("where in that gap the call items are done; without it, at its end", optional=True),
     "slot_lag_ms": Time("response.done leaving -> the slot being free"),
+    "rate_limits_ms": Time("response.done -> rate_limits.updated; without it, in the same moment", optional=True),
     "reply_ms": Time("a reply's first item -> its response.output_text.done or response.output_audio.done"),
     "reply_gap_ms": Time("from there to response.done"),
     "ack_ms": Time("an item created -> confirmed"),
@@ -66,6 +72,7 @@ SERVER_TIMES: Final = (
     "gap_ms",
     "item_done_ms",
     "slot_lag_ms",
+    "rate_limits_ms",
     "reply_ms",
     "reply_gap_ms",
     "ack_ms",
@@ -118,9 +125,11 @@ class Profile:
 
 
 _FIXED: Final[dict[str, str | None]] = {
+    "reader_ms": None,
     "preamble_ms": "200",
     "item_done_ms": None,
     "slot_lag_ms": "0",
+    "rate_limits_ms": None,
     "repeat_ms": "0",
     "inject_ms": "20",
     "offline_ms": "300",
@@ -198,6 +207,7 @@ PROFILES: Final[dict[str, Profile]] = {
             "call_gap_ms": "50",
             "gap_ms": "uniform(1,12)",
             "item_done_ms": "1",
+            "rate_limits_ms": "choice(29,33)",
             "reply_ms": "choice(155,352,387,931,1003,2271)",
             "reply_gap_ms": "choice(0,0,1,4,5)",
             "ack_ms": "choice(20,21,22,22,22,22,23,26,27,37,53,59,72)",
@@ -206,6 +216,8 @@ PROFILES: Final[dict[str, Profile]] = {
             "gap_ms": "recorded: 1 (xAI, rows 26-28), 4 (Voice Live tool_call_round, rows 22-24), at most 8 (livekit/agents #1056, "
             "rows 3-4), 12 (Azure Foundry, rows 6-7); any value between the smallest and the largest is taken as likely",
             "item_done_ms": "recorded: 1 (xAI, rows 26-27) and 1 (Voice Live tool_call_round, rows 22-23)",
+            "rate_limits_ms": "recorded: 29 and 33 (OpenAI GA idle_timeout, rows 22-24 and 127-128); in 4 of 4 recordings with a function call "
+            "the client's response.create before it was accepted",
             "create_ms": "recorded with the round trip, 64 to 128 (8 values: OpenAI GA, Voice Live, xAI), less RECORDED_RTT_MS",
             "ack_ms": "recorded with the round trip, 60 to 112 (13 values: OpenAI GA, Voice Live, xAI), less RECORDED_RTT_MS",
             "first_item_ms": "recorded: 112 to 447, of which OpenAI GA 303 and 354 (15 values); no round trip in it",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
 
 __all__ = ["DEFAULT_PROVIDER", "PROVIDERS", "SESSION", "Provider"]
 
@@ -18,15 +18,37 @@ class Provider:
         rate_limits: `rate_limits.updated` follows `response.done`.
         content_copied: content_part events carry their `part` a second time, as `content`.
         evidence: the recordings that show it.
+        protocol: the names of its recordings' events: GA, beta, or xAI's own.
+        names: a GA event -> what this provider calls it; None: it does not send it.
+        modalities: the key of a session and of a response.create that says whether replies are text or audio.
+        items_close: as the mock's knob of this name.
+        audio_around: the audio of a message begins before its transcript, and its end comes after that of the content part.
     """
 
     name: str
     rate_limits: bool
     content_copied: bool
     evidence: str
+    protocol: Literal["GA", "beta", "xai"] = "GA"
+    names: Mapping[str, str | None] = field(default_factory=dict)
+    modalities: str = "output_modalities"
+    items_close: Literal["together", "singly"] = "together"
+    audio_around: bool = False
 
 
 DEFAULT_PROVIDER: Final = "openai"
+
+#: The beta's names. An item is confirmed by conversation.item.created alone; so is an item of the model, as it begins.
+_BETA: Final[Mapping[str, str | None]] = {
+    "conversation.item.added": "conversation.item.created",
+    "conversation.item.done": None,
+    "response.output_text.delta": "response.text.delta",
+    "response.output_text.done": "response.text.done",
+    "response.output_audio.delta": "response.audio.delta",
+    "response.output_audio.done": "response.audio.done",
+    "response.output_audio_transcript.delta": "response.audio_transcript.delta",
+    "response.output_audio_transcript.done": "response.audio_transcript.done",
+}
 
 PROVIDERS: Final[dict[str, Provider]] = {
     each.name: each
@@ -34,6 +56,26 @@ PROVIDERS: Final[dict[str, Provider]] = {
         Provider("openai", True, False, "18 sessions; rate_limits.updated is missing once, behind a function call"),
         Provider("azure", False, True, "9 sessions of Azure OpenAI in GA names; rate_limits.updated in none"),
         Provider("gateway-openai", True, False, "5 sessions through a gateway to OpenAI: no difference from openai"),
+        Provider(
+            "azure-voice-live",
+            False,
+            False,
+            "9 sessions of Azure Voice Live with a realtime model; rate_limits.updated and conversation.item.done of a client's or the "
+            "model's item in none",
+            protocol="beta",
+            names=_BETA,
+            modalities="modalities",
+        ),
+        Provider(
+            "xai",
+            False,
+            False,
+            "16 sessions of xAI; rate_limits.updated and conversation.item.done in none; a message ends before the call after it begins",
+            protocol="xai",
+            names={"conversation.item.done": None},
+            items_close="singly",
+            audio_around=True,
+        ),
     )
 }
 

@@ -70,9 +70,10 @@ CODES: Final = frozenset(
         "decoder_audio_error", "disallowed_client_message_type", "idle_timeout", "inference_rate_limit_exceeded",
         "input_audio_buffer_commit_empty", "insufficient_quota", "internal_error", "invalid_api_key", "invalid_audio",
         "invalid_event", "invalid_json", "invalid_request", "invalid_request_error", "invalid_tool_call_id", "invalid_type",
-        "invalid_value", "item_truncate_invalid_item_id", "missing_required_parameter", "model_not_found", "permission_error",
-        "rate_limit_error", "rate_limit_exceeded", "response_cancel_not_active", "server_error", "session_expired",
-        "unknown_parameter", "unmapped_upstream_event", "upstream_closed_before_session_ready", "upstream_error",
+        "invalid_value", "item_delete_invalid_item_id", "item_retrieve_invalid_item_id", "item_truncate_invalid_item_id",
+        "missing_required_parameter", "model_not_found", "permission_error", "rate_limit_error", "rate_limit_exceeded",
+        "response_cancel_not_active", "server_error", "session_expired", "unknown_parameter", "unmapped_upstream_event",
+        "unsupported_content_type", "upstream_closed_before_session_ready", "upstream_error",
     }
 )  # fmt: skip
 #: Beginnings of codes by which an error's subject is told: of a code that is not known the beginning stays.

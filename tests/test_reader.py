@@ -1,0 +1,111 @@
+"""A host whose reader is blocked while its tool runs: what it sees comes late, what is on the wire does not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from support.played import play, session, with_tie
+
+from voicerace.cli import main
+from voicerace.engines.background import play as play_live
+from voicerace.engines.live import Live
+from voicerace.engines.targets import ProxyTarget
+from voicerace.recording import Recording, link
+from voicerace.verdict import judge
+
+#: The gap as it was recorded; a release that passes the API's events on to the host.
+SLOW: dict[str, Any] = {"release": "0.9.1", "gap_ms": 6, "tool_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60}
+
+
+def gap_ms(recording: Recording, *, read: bool) -> float:
+    """Between the first function call and response.done: as the host read them, or as the proxy sent them."""
+    at = {}
+    for event in recording.on(link("proxy>component")):
+        moment = event.received_ns if read else event.sent_ns
+        if moment is not None and event.type in ("FunctionCallRequest", "response.done"):
+            at.setdefault(event.type, moment)
+    return (at["response.done"] - at["FunctionCallRequest"]) / 1e6
+
+
+def reads_ms(recording: Recording) -> list[float]:
+    return [event.received_ns / 1e6 for event in recording.on(link("proxy>component")) if event.received_ns is not None]
+
+
+def test_a_blocked_host_sees_a_gap_as_long_as_its_tool_where_the_wire_has_6_ms() -> None:
+    blocked = play(**SLOW, reader_ms=300)
+    assert (gap_ms(blocked, read=False), gap_ms(blocked, read=True)) == (6, 300)
+    assert (gap_ms(play(**SLOW), read=False), gap_ms(play(**SLOW), read=True)) == (6, 6)
+
+
+def test_what_arrived_meanwhile_is_read_in_its_order_when_the_time_is_over() -> None:
+    free, blocked = play(**SLOW), play(**SLOW, reader_ms=300)
+    types = [[event.type for event in each.on(link("proxy>component"))] for each in (free, blocked)]
+    assert types[0] == types[1]
+    read = reads_ms(blocked)
+    assert read == sorted(read)
+    call = types[1].index("FunctionCallRequest")
+    over = read[call] + 300
+    # The free host reads these sooner, each as it arrives.
+    arrived = [each for each in reads_ms(free)[call + 1 :] if each < over]
+    assert len(set(arrived)) > 1
+    assert read[call + 1 :][: len(arrived)] == [over] * len(arrived)
+    assert read[call + 1 + len(arrived)] > over
+
+
+def test_the_host_sends_while_it_does_not_read() -> None:
+    def results_ms(recording: Recording) -> list[int | None]:
+        return [each.sent_ns for each in recording.on(link("component>proxy")) if each.type == "FunctionCallResponse"]
+
+    slower = {**SLOW, "tool_ms": 100}
+    assert results_ms(play(**slower, reader_ms=300)) == results_ms(play(**slower)) != []
+
+
+def test_without_the_time_or_with_0_ms_a_session_is_as_it_was() -> None:
+    assert play(**SLOW, reader_ms=0).events == play(**SLOW).events
+
+
+def test_each_call_has_a_time_of_its_own_and_the_second_is_read_after_the_first() -> None:
+    blocked = play(scenario="parallel", calls=2, tool_ms=10, gap_ms=6, reader_ms="200,50")
+    calls = [each for each in blocked.on(link("proxy>component")) if each.type == "FunctionCallRequest"]
+    read = [each.received_ns or 0 for each in calls]
+    assert read[1] - read[0] == 200_000_000
+    later = [each for each in reads_ms(blocked) if each * 1e6 > read[1]]
+    assert later[0] * 1e6 == read[1] + 50_000_000
+
+
+def test_a_connection_that_is_made_again_is_read_at_once() -> None:
+    """The connection is lost 20 ms after the call and opened again 300 ms later, long before the reader's time is over."""
+    blocked = play(scenario="reconnect", reader_ms=5_000)
+    applied = [each for each in blocked.on(link("proxy>component")) if each.type == "SettingsApplied"]
+    assert len(applied) == 2
+    assert applied[1].received_ns == applied[1].sent_ns
+
+
+@pytest.mark.parametrize("release", ["0.9.1", "0.11.1"])
+def test_a_session_ends_and_ties_are_found_with_a_blocked_reader(release: str) -> None:
+    given = {"release": release, "gap_ms": 150, "tool_ms": 150, "reader_ms": 150}
+    assert judge(play(**given)).fault is None
+    assert with_tie(**given) == with_tie(release=release, gap_ms=150, tool_ms=150)
+
+
+def test_a_live_host_with_a_blocked_reader_sees_the_tool_as_the_gap() -> None:
+    blocked = session(**{**SLOW, "reply_ms": 60, "deadline_ms": 700}, reader_ms=300)
+    recording = play_live(lambda: Live(ProxyTarget.of("model:0.9.1")), blocked)
+    assert judge(recording).fault is None
+    # Generous: the machine may be busy. The gap at the host is the tool's, that on the wire a small part of it.
+    assert 0.95 <= gap_ms(recording, read=True) / 300 < 1.6
+    assert gap_ms(recording, read=False) < 0.5 * gap_ms(recording, read=True)
+    read = reads_ms(recording)
+    assert read == sorted(read)
+    assert [event.type for event in recording.on(link("proxy>component"))] == [
+        event.type for event in play(**{**SLOW, "reply_ms": 60, "deadline_ms": 700}, reader_ms=300).on(link("proxy>component"))
+    ]
+
+
+def test_the_command_line_takes_the_time(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--release", "0.9.1", "--reader-ms", "300", "--gap-ms", "6", "--json"]) == 0
+    assert "outcome" in json.loads(capsys.readouterr().out)
+    assert main(["run", "--reader-ms", "-1"]) == 2
+    assert "reader_ms" in capsys.readouterr().err
