@@ -32,6 +32,8 @@ class Knobs:
             ``dropped``, or ``waits`` for response.done (open).
         items_close: the items of one response end each by itself as it is complete (``singly``), or ``together``, in
             their order, when the last of them is complete (recorded once: a message and a call).
+        cancel_before_created: response.cancel after a create was accepted and before its response.created: it does
+            ``nothing`` but an error (reported by a client's authors), or ``ends`` the response.
         error_after_create: a create in a free slot is answered with this error code instead of a response.
     """
 
@@ -42,6 +44,7 @@ class Knobs:
     reply_status: Status = "completed"
     server_turn_taken: Literal["dropped", "waits"] = "dropped"
     items_close: Literal["together", "singly"] = "singly"
+    cancel_before_created: Literal["nothing", "ends"] = "nothing"
     error_after_create: str = ""
 
 
