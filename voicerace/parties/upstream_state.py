@@ -1,4 +1,4 @@
-"""What one mock Realtime session remembers, and the knobs for the facts that nobody has shown."""
+"""What one mock Realtime session remembers, and the knobs for the facts that no recording decides."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ PHASES: Final = ("unknown", "at_once", "open", "item_done", "response_done")
 
 @dataclass(frozen=True)
 class Knobs:
-    """The facts nobody has shown, one knob each; the defaults are what most evidence speaks for (REALTIME).
+    """One knob per fact of the API that could be otherwise; the defaults are what recordings or most evidence say.
+
+    docs/open-facts has a page for each, with the recordings.
 
     Attributes:
         function_output: when the output of a call is accepted: ``at_once``; after its ``item_done``; after
             ``response_done``. Before that it is refused with ``invalid_tool_call_id`` (claim).
         session_update_active: session.update during a response: ``accept`` (doc) or ``refuse`` with the
             active-response code (what the fix for #459 assumed; no evidence).
-        item_before_output: conversation.item.done comes before response.output_item.done, or behind it (one source
-            each way).
+        item_before_output: conversation.item.done comes before response.output_item.done (recorded, 8 of 8), or
+            after it.
         binary_frames: JSON in a binary frame is read, or refused with ``invalid_request`` (open).
         reply_status: how replies end.
         server_turn_taken: server VAD's turn ends while a client's response has the slot: its own response is
