@@ -34,8 +34,8 @@ def blocks_of(found: Sequence[Retrodiction]) -> list[Block]:
     longer = joined([f"{fits[gap]} with a gap of {gap}" for gap in GAPS if gap != _RECORDED])
     numbers = {name: number for number, name in enumerate(dict.fromkeys(_documents(found)), start=1)}
     rows = [
-        {"gap": f"{gap} ({GAPS[gap]})" if gap == _RECORDED else gap, **{word: words.get(word, 0) for word in _WORDS},
-         "not decided by the document": words.get("undecided", 0)}
+        {"gap": f"recorded, {GAPS[gap]} ms" if gap == _RECORDED else gap, **{word: words.get(word, 0) for word in _WORDS},
+         "undecided": words.get("undecided", 0)}
         for gap, words in counts.items()
     ]  # fmt: skip
     text = (
@@ -52,7 +52,7 @@ def blocks_of(found: Sequence[Retrodiction]) -> list[Block]:
     return [
         Claim("documented-runs", text, tuple(seen), tuple(dict.fromkeys(each.run.row for each in found)), quiet=True),
         Table(pd.DataFrame(rows), "Runs by how the models fit them: *fits* in half of the draws or more, *possible* in one of 20 or "
-              "more, else *does not fit*."),
+              "more, else *does not fit*; *undecided* where the document says too little."),
         Text(_misfits(others)),
         Table(_runs(found, numbers), "Every documented run, oldest first, with what the models say: how many draws agree with what was "
               "seen, and the outcomes. A number in brackets is the document in the list below."),
