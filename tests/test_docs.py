@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import pytest
 
 from voicerace.cli import main
 from voicerace.cli.app import VERBS
 from voicerace.cli.verbs import load
-from voicerace.contract import FACTS, sessions_needed
-from voicerace.parties.upstream_state import Knobs
-from voicerace.tables.profiles import PROFILES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("C*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -127,54 +123,6 @@ def test_the_architecture_lists_the_layers_that_are_held() -> None:
     assert all(len(level) == 1 for level in levels), "names of one line that are not of one layer"
     order = [min(level) for level in levels]
     assert order == sorted(set(order))
-
-
-# -- open facts ------------------------------------------------------------------------------------------------------
-
-OPEN = ROOT / "docs" / "open-facts"
-#: How the mock is told to misbehave; no fact about the API.
-STAGED = {"reply_status", "error_after_create"}
-
-
-def fact_pages() -> dict[str, str]:
-    return {page.name: page.read_text("utf-8") for page in sorted(OPEN.glob("*.md")) if page.name != "README.md"}
-
-
-@pytest.mark.parametrize("page", fact_pages())
-def test_an_open_fact_is_tied_to_its_knob_and_its_experiment(page: str) -> None:
-    text, facts = fact_pages()[page], {fact.name: fact for fact in FACTS}
-    rows = dict(re.findall(r"^\| (the mock|the experiment|mark) \| (.*) \|$", text, flags=re.M))
-    if knob := re.match(r"`--knob (\w+)=(\w+)`", rows["the mock"]):
-        name, allowed = knob.group(1), set(get_args(get_type_hints(Knobs)[knob.group(1)]))
-        assert {knob.group(2), *re.findall(r" `(\w+)`", rows["the mock"])} == allowed
-        assert knob.group(2) == getattr(Knobs(), name), "the default comes first"
-    else:
-        time = re.fullmatch(r"`--([a-z-]+) (\d+)`", rows["the mock"])
-        assert time is not None
-        assert PROFILES["loopback"].values[time.group(1).replace("-", "_")] == time.group(2)
-    if rows["the experiment"] == "none":
-        assert "No experiment:" in text
-        return
-    asked = re.fullmatch(
-        r"`voicerace contract --upstream openai --fact (\w+) --repeats (\d+) --max-sessions (\d+)`", rows["the experiment"]
-    )
-    assert asked is not None
-    assert facts[asked.group(1)].mark == rows["mark"]
-    assert sessions_needed(int(asked.group(2)), [facts[asked.group(1)]]) == int(asked.group(3))
-
-
-def test_every_open_fact_and_every_knob_has_its_page() -> None:
-    pages, index = " ".join(fact_pages().values()), (OPEN / "README.md").read_text("utf-8")
-    told = set(re.findall(r"--fact (\w+)", pages))
-    assert told == {fact.name for fact in FACTS if fact.mark in ("open", "claim")}
-    assert set(re.findall(r"--knob (\w+)=\w+`", pages)) == {each.name for each in dataclasses.fields(Knobs)} - STAGED
-    assert all(f"`{name}`" in index for name in told)
-    assert f"--max-sessions {sessions_needed(3)} " in index
-
-
-def test_every_fact_that_no_experiment_tries_says_how_somebody_could() -> None:
-    rows = re.findall(r"^\| `(\w+)`: [^|]+ \| [^|]+ \| [^|]+ \|$", (OPEN / "README.md").read_text("utf-8"), flags=re.M)
-    assert sorted(rows) == sorted(fact.name for fact in FACTS if fact.untried)
 
 
 @pytest.mark.parametrize(("page", "code"), blocks("python"))

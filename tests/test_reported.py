@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from voicerace.cli.app import main
 from voicerace.conformance.reported import GAPS, Fit, Retrodiction, lines, retrodict, summary
 from voicerace.outcomes import OUTCOMES
+from voicerace.report.blocks import Claim, Table, Text, claims_of, words_of
+from voicerace.report.letter.documented import blocks_of
+from voicerace.result_cache import VARIABLE
 from voicerace.tables.handlers import HANDLERS
 from voicerace.tables.releases import PROXIES
-from voicerace.tables.reported import REPORTED, Reported
+from voicerace.tables.reported import DOCUMENTS, REPORTED, Reported
 
 DRAWS = 20
 
 
 @pytest.fixture(scope="module")
 def found() -> list[Retrodiction]:
-    return list(retrodict(DRAWS))
+    return retrodict(DRAWS)
 
 
 def named(found: list[Retrodiction], revision: str, what: str) -> Retrodiction:
@@ -88,3 +93,59 @@ def test_what_only_a_running_proxy_takes_is_refused_beside_reported(capsys: pyte
     assert "proxy: given beside --reported" in capsys.readouterr().err
     assert main(["conformance"]) == 2
     assert "proxy: is missing" in capsys.readouterr().err
+
+
+# -- the report's section --------------------------------------------------------------------------------------------
+
+
+def test_the_report_has_every_run_with_its_document_what_was_seen_and_each_gap(found: list[Retrodiction]) -> None:
+    section = blocks_of(found)
+    frame = next(block.frame for block in section if isinstance(block, Table) and "seen" in block.frame)
+    links = next(block.markdown for block in section if isinstance(block, Text) and "Documents: " in block.markdown)
+    assert len(frame) == len(REPORTED)
+    for run, row, each in zip(REPORTED, frame.to_dict("records"), found, strict=True):
+        assert run.seen in row["seen"]
+        assert run.revision in row["run"]
+        assert (" by reading" in row["proxy"]) == (not run.exact)
+        for name in run.documents:
+            number = links.split(f"[{name}]({DOCUMENTS}{name})")[0].rsplit("[", 1)[1].split("]")[0]
+            assert number in row["seen"].rpartition("(")[2] or run.why_not
+        for gap in GAPS:
+            outcome, count = next(iter(each.fits[gap].found.items()))
+            assert row[f"models, gap {gap}"].startswith(each.fits[gap].word)
+            assert f"{outcome} {count}" in row[f"models, gap {gap}"]
+
+
+def test_the_reports_claim_counts_the_fits_and_names_the_runs_that_do_not(found: list[Retrodiction]) -> None:
+    section = blocks_of(found)
+    (claim,) = claims_of(section)
+    assert [(each["target"], each["count"], each["of"]) for each in claim["seen"]] == [
+        ("documented run", 14, 16), ("documented run", 9, 16), ("documented run", 3, 16),
+    ]  # fmt: skip
+    assert "14 of 16 documented runs" in claim["claim"]
+    assert "not recordings of ours" in claim["claim"]
+    misfits = next(block.markdown for block in section if isinstance(block, Text) and "not fit" in block.markdown)
+    assert [revision in misfits for revision in ("58f2e9a", "e338ff6", "774a5b5")] == [True, True, False]
+
+
+def test_with_other_models_the_reports_section_says_something_else(found: list[Retrodiction]) -> None:
+    def all_agree(each: Retrodiction) -> Retrodiction:
+        return replace(each, fits={gap: replace(fit, agree=fit.agree and fit.draws) for gap, fit in each.fits.items()})
+
+    doctored = [replace(each, fits={gap: replace(fit, agree=0) for gap, fit in each.fits.items()}) for each in found[:3]]
+    section = blocks_of(doctored)
+    assert "what 0 of 3 documented runs" in next(block.sentence for block in section if isinstance(block, Claim))
+    assert "3 runs do not fit" in words_of(section)
+    fitting = [each for each in map(all_agree, found) if each.fits["recorded"].word == "fits"]
+    assert "every run that its document decides fits" in words_of(blocks_of(fitting))
+
+
+def test_kept_results_are_those_that_were_computed(
+    found: list[Retrodiction], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    some = REPORTED[:2]
+    assert retrodict(DRAWS, some, cached=True) == found[:2]
+    monkeypatch.setattr("voicerace.conformance.reported.simulate", None)
+    assert retrodict(DRAWS, some, cached=True) == found[:2]
+    assert retrodict(DRAWS, some[1:], cached=True) == found[1:2]

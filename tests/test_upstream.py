@@ -370,9 +370,15 @@ def test_cancel_ends_the_active_response_at_once(stop_at: str) -> None:
 
 
 def test_a_response_that_is_cancelled_before_it_was_announced_is_announced_and_ended() -> None:
-    bench = taken(create_ms=100).tell(CANCEL).settle()
+    bench = taken(create_ms=100, knobs=Knobs(cancel_before_created="ends")).tell(CANCEL).settle()
     assert [kind for kind in bench.types() if kind.startswith("response.")] == ["response.created", "response.done"]
     assert ending(bench)["status"] == "cancelled"
+
+
+def test_a_cancel_before_response_created_does_nothing_but_an_error() -> None:
+    bench = taken(create_ms=100).tell(CANCEL).settle()
+    assert bench.codes() == ["response_cancel_not_active"]
+    assert ending(bench)["status"] == "completed"
 
 
 def test_content_that_was_begun_is_ended_before_a_cancelled_response_is() -> None:

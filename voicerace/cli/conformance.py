@@ -34,7 +34,7 @@ def _reported(draws: int, *, as_json: bool, refused: Mapping[str, object]) -> in
 
     if given := [name for name, value in refused.items() if value]:
         raise InputError(given[0], "given beside --reported", "--draws, --json")
-    found = list(reported.retrodict(draws))
+    found = reported.retrodict(draws)
     if as_json:
         print_json({"schema": 1, "draws": draws, "runs": [each.to_json() for each in found], "fits": reported.summary(found)})
     else:

@@ -49,7 +49,7 @@ def contract(
 ) -> int:
     """Test an API for the facts that the models rest on.
 
-    One small experiment per fact. Exit 1 when one is broken.
+    One small experiment per fact: what is open first, then bounded, then settled. Exit 1 when one is broken.
 
     Times and --knob are the mock's; an API has its own.
     """

@@ -17,7 +17,6 @@ from typing import Any, Final, Literal, NamedTuple
 from voicerace.captures.api import api_recordings
 from voicerace.conformance.api_explained import EXPLAINED, Explained
 from voicerace.conformance.api_play import Passed, RecordedModel, passed, play
-from voicerace.parties.upstream import Knobs
 from voicerace.recording import Recording
 from voicerace.tables.providers import PROVIDERS
 from voicerace.wire import input_audio, realtime
@@ -81,7 +80,6 @@ def mock_for(recording: Recording) -> RecordedModel:
     written = any(isinstance(part, Mapping) and part.get("type") == "text" for part in parts)
     return RecordedModel(
         modality="text" if written and recording.provenance.get("fields") == "some" else None,
-        knobs=Knobs(items_close=PROVIDERS[provider].items_close),
         idles=any(event.type == input_audio.TIMEOUT_TRIGGERED for event in recording.events),
         limits_lag=True,
         provider=provider,

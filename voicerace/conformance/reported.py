@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
+from voicerace.chunks import uncollected
 from voicerace.engines.virtual import simulate
+from voicerace.executors import Executor
+from voicerace.result_cache import cached_map
 from voicerace.sweep_spec import Plan, SweepSpec
 from voicerace.tables.profiles import PROFILES
 from voicerace.tables.reported import REPORTED, RUN_TIMES, Reported
@@ -60,10 +64,32 @@ class Retrodiction:
         return self.run._asdict() | {"fits": fits}
 
 
-def retrodict(draws: int = 100, runs: Sequence[Reported] = REPORTED, gaps: Mapping[str, str] = GAPS) -> Iterator[Retrodiction]:
-    """Play every run with every gap, `draws` times each: audio replies, as all of these proxies get them."""
-    for run in runs:
-        yield Retrodiction(run, {name: _fit(run, gap_ms, draws) for name, gap_ms in gaps.items()})
+def retrodict(
+    draws: int = 100,
+    runs: Sequence[Reported] = REPORTED,
+    gaps: Mapping[str, str] = GAPS,
+    *,
+    cached: bool = False,
+    executor: Executor | None = None,
+) -> list[Retrodiction]:
+    """Play every run with every gap, `draws` times each: audio replies, as all of these proxies get them.
+
+    Args:
+        draws: of each run and gap.
+        runs: the documented runs.
+        gaps: name -> `gap_ms`.
+        cached: take from `result_cache` what is there, and keep the rest there.
+        executor: plays the runs; without one, this process.
+    """
+    requests = {number: ["reported", list(run), dict(gaps), draws] if cached else None for number, run in enumerate(runs)}
+    found = dict(cached_map(partial(_retrodiction, tuple(runs), dict(gaps), draws), requests, executor))
+    return [found[number] for number in range(len(runs))]
+
+
+def _retrodiction(runs: Sequence[Reported], gaps: Mapping[str, str], draws: int, number: int) -> Retrodiction:
+    run = runs[number]
+    with uncollected():
+        return Retrodiction(run, {name: _fit(run, gap_ms, draws) for name, gap_ms in gaps.items()})
 
 
 def _fit(run: Reported, gap_ms: str, draws: int) -> Fit:

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from voicerace.contract.client import CannotTellError, Client, GoneError, SilentError, named
+from voicerace.contract.early import CANCEL, NOT_ACTIVE
 from voicerace.contract.facts import Answer, broken, held, unknown
 from voicerace.contract.talk import LONG, SHORT, again, begin, code_of, finish, set_up, status_of, still_talks, update
 from voicerace.wire import realtime
 
 __all__ = ["cancel_active", "cancel_idle", "cut_off_text_done", "reply_completed", "voice_after_audio"]
 
-_CANCEL: Final = {"type": realtime.RESPONSE_CANCEL}
-_NOT_ACTIVE: Final = "response_cancel_not_active"
 _NO_VOICE_CHANGE: Final = "cannot_update_voice"
 
 
@@ -22,11 +21,11 @@ async def cancel_active(client: Client) -> Answer:
 
     async def trial() -> Answer:
         active = await begin(client, LONG)
-        sent = await client.send(_CANCEL)
+        sent = await client.send(CANCEL)
         done = await client.answer(sent, named(realtime.RESPONSE_DONE, response=active.response_id))
         if done.kind == realtime.ERROR:
             ended = await finish(client, active)
-            if code_of(done) == _NOT_ACTIVE and ended.seq < done.seq:
+            if code_of(done) == NOT_ACTIVE and ended.seq < done.seq:
                 return unknown("the response was over before the cancel came", active, ended, sent, done)
             return broken(f"answered by error {code_of(done)}", active, sent, done)
         status, reason = status_of(done), _details(done.message).get("reason")
@@ -46,7 +45,7 @@ def _details(message: Mapping[str, Any]) -> Mapping[str, Any]:
 
 async def cancel_idle(client: Client) -> Answer:
     await set_up(client)
-    sent = await client.send(_CANCEL)
+    sent = await client.send(CANCEL)
     try:
         answer = await client.answer(sent)
     except SilentError:
@@ -54,7 +53,7 @@ async def cancel_idle(client: Client) -> Answer:
             return broken("no error came", sent)
         raise
     code = code_of(answer)
-    if code != _NOT_ACTIVE:
+    if code != NOT_ACTIVE:
         return broken(f"answered by error {code}", sent, answer)
     try:
         if not await still_talks(client):
@@ -75,9 +74,11 @@ async def cut_off_text_done(client: Client) -> Answer:
         delta = await client.until(named(realtime.TEXT_DELTA, realtime.RESPONSE_DONE, response=id_))
         if delta.kind == realtime.RESPONSE_DONE:
             raise CannotTellError(f"the reply ended before its text began, status {status_of(delta)}")
-        sent = await client.send(_CANCEL)
+        sent = await client.send(CANCEL)
         done = await finish(client, active)
         text = client.find(named(realtime.TEXT_DONE, response=id_))
+        if status_of(done) != "cancelled":
+            await client.quiet(named(realtime.ERROR), sent)  # the cancel's, which else is taken for the next trial's
         if status_of(done) != "cancelled" or (text is not None and text.seq < sent.seq):
             return unknown("the text was complete before the cancel came", active, delta, sent, done)
         if text is None or text.seq > done.seq:

@@ -8,9 +8,11 @@ from typing import Literal, TypeAlias
 
 from voicerace.contract.client import Client, Passed
 
-__all__ = ["Answer", "Experiment", "Fact", "State", "broken", "held", "unknown"]
+__all__ = ["Answer", "Experiment", "Fact", "Known", "State", "broken", "held", "unknown"]
 
 State: TypeAlias = Literal["held", "broken", "unknown"]
+#: How much is known of a fact before an experiment; see `contract.table`.
+Known: TypeAlias = Literal["settled", "bounded", "open"]
 
 
 @dataclass(frozen=True)
@@ -51,15 +53,15 @@ class Fact:
     Attributes:
         name: of its recording's file, and in JSON.
         statement: what the mock does without any knob, as a claim about the API.
-        mark: how sure REALTIME is of it.
-        where: the heading there.
+        state: how much is known of it without an experiment.
+        where: what it is about.
         experiment: what tries it, on a connection of its own; None when nothing does.
         untried: why nothing does; empty for what is computed from all recordings.
     """
 
     name: str
     statement: str
-    mark: Literal["doc", "trace", "claim", "open"]
+    state: Known
     where: str
     experiment: Experiment | None = None
     untried: str = ""

@@ -36,7 +36,7 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         trace = [{"ms": at_ms(event), "sender": event.link.sender, "what": what(event)} for event in self.trace]
-        fact = {name: getattr(self.fact, name) for name in ("name", "statement", "mark", "where")}
+        fact = {name: getattr(self.fact, name) for name in ("name", "statement", "state", "where")}
         tried = not self.fact.untried
         return {**fact, "tried": tried, "answer": self.state, "seen": self.seen, "trace": trace}
 
@@ -49,7 +49,7 @@ class Contract:
         upstream: the target's name; never its path or query.
         provenance: what every recording says of the run.
         sessions: connections that opened.
-        rows: one per fact, in the table's order.
+        rows: one per fact, in the table's order: open, bounded, settled.
         times: by name, in ms.
         recordings: by the fact's name, or ``call_N`` for a session that was for the times only.
     """

@@ -28,12 +28,12 @@ from voicerace.errors import InputError
 from voicerace.recording import Recording
 from voicerace.secrets import Scrubber
 
-__all__ = ["check_contract", "sessions_needed"]
+__all__ = ["CALLS_ELSEWHERE", "check_contract", "sessions_needed"]
 
 #: Extra function calls for the times, and sessions at a time. Elsewhere one at a time, so that no session disturbs
 #: another one's times, or meets a limit of its rate.
 _REPEATS: Final = {"mock": 5}
-_REPEATS_ELSEWHERE: Final = 3
+CALLS_ELSEWHERE: Final = 3
 _AT_ONCE: Final = {"mock": 8}
 #: Messages shown of an experiment that came to no answer: the last ones.
 _LAST: Final = 6
@@ -86,7 +86,7 @@ def check_contract(
         InputError: an unknown fact, too many sessions, or no limit where one is needed.
     """
     chosen = _chosen(facts)
-    count = _REPEATS.get(target.kind, _REPEATS_ELSEWHERE) if repeats is None else repeats
+    count = _REPEATS.get(target.kind, CALLS_ELSEWHERE) if repeats is None else repeats
     needed = sessions_needed(count, chosen)
     if target.costs and max_sessions is None:
         raise InputError("max_sessions", f"is missing for {target.name}, which may cost money", f"{needed} sessions are needed")

@@ -9,7 +9,7 @@ from voicerace.contract.result import Contract, at_ms, what
 
 __all__ = ["contract_lines", "trace_lines"]
 
-_HEAD: Final = ("fact", "mark", "answer", "what was seen")
+_HEAD: Final = ("fact", "state", "answer", "what was seen")
 _OF_THE_MOCK: Final = (
     "the mock is this project's own: that a fact holds here shows that the experiment works, nothing of an API"
 )
@@ -18,10 +18,10 @@ _OF_THE_MOCK: Final = (
 def contract_lines(found: Contract) -> Iterator[str]:
     """The table, the counts, the times."""
     wide = max(len(row.fact.statement) for row in found.rows)
-    yield f"{_HEAD[0]:<{wide}}  {_HEAD[1]:<5}  {_HEAD[2]:<7}  {_HEAD[3]}"
+    yield f"{_HEAD[0]:<{wide}}  {_HEAD[1]:<7}  {_HEAD[2]:<7}  {_HEAD[3]}"
     for row in found.rows:
         seen = f"not tried: {row.seen}" if row.fact.untried else row.seen
-        yield _printable(f"{row.fact.statement:<{wide}}  {row.fact.mark:<5}  {row.state:<7}  {seen}")
+        yield _printable(f"{row.fact.statement:<{wide}}  {row.fact.state:<7}  {row.state:<7}  {seen}")
     yield ""
     counts = ", ".join(f"{found.count(state)} {state}" for state in ("held", "broken", "unknown"))
     yield f"{counts}; upstream {found.upstream}, sessions {found.sessions}"

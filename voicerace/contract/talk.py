@@ -7,7 +7,7 @@ unknown fields must not find one here. Server VAD is off in every session: a sec
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from voicerace.contract.client import CannotTellError, Client, Passed, SilentError, Want, named
@@ -15,12 +15,13 @@ from voicerace.contract.facts import Answer, unknown
 from voicerace.wire import realtime
 
 __all__ = ["CALL", "LONG", "SHORT", "again", "ask", "begin", "beside", "code_of", "finish", "first_call", "late", "reply",
-           "say", "send_result", "set_up", "status_of", "still_talks", "update"]  # fmt: skip
+           "result_of", "say", "send_result", "set_up", "status_of", "still_talks", "two_calls_at_once", "update"]  # fmt: skip
 
 #: What the user says: for a reply that lasts, for one that does not, and for a function call.
 LONG: Final = "Count from one to one hundred, in words, one number a line."
 SHORT: Final = "Say the word hello, and nothing else."
 CALL: Final = "What is the weather in Lisbon?"
+_TWO_CALLS: Final = "What is the weather in Lisbon, and what time is it there? Call both functions now, together."
 
 _RESULT: Final = '{"temperature": 21}'
 _INSTRUCTIONS: Final = "You help to test an interface. Do exactly what the user asks, in English, and add nothing."
@@ -30,6 +31,7 @@ _WEATHER: Final[Mapping[str, Any]] = {
     "description": "The weather in a city.",
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
+_TIME: Final[Mapping[str, Any]] = {**_WEATHER, "name": "get_time", "description": "The local time in a city."}
 #: How often an experiment that must win a race against the network tries before it gives up.
 _TRIES: Final = 3
 #: Between two tries to take a slot that is still taken for a moment behind response.done.
@@ -91,12 +93,27 @@ async def begin(client: Client, text: str) -> Passed:
     return await reply(client, calls=text == CALL)
 
 
-async def reply(client: Client, *, calls: bool = False) -> Passed:
-    """Have the conversation answered, by text or by a function call; gives `response.created`.
+async def two_calls_at_once(client: Client) -> Passed:
+    """Ask for one call of each of two tools, in one response; gives `response.created`.
 
     Raises: as `begin`.
     """
-    event = realtime.create_response(response={"tool_choice": "required" if calls else "none"})
+    await say(client, _TWO_CALLS)
+    return await reply(client, calls=True, tools=(_WEATHER, _TIME))
+
+
+async def reply(client: Client, *, calls: bool = False, tools: Sequence[Mapping[str, Any]] = ()) -> Passed:
+    """Have the conversation answered, by text or by a function call; gives `response.created`.
+
+    Args:
+        client: its connection.
+        calls: it has to call a function.
+        tools: the functions of this response, in place of the session's.
+
+    Raises: as `begin`.
+    """
+    wished: dict[str, Any] = {"tool_choice": "required" if calls else "none"}
+    event = realtime.create_response(response=wished | ({"tools": [dict(tool) for tool in tools]} if tools else {}))
     until = asyncio.get_running_loop().time() + client.patience.answer_s
     while True:
         sent = await client.send(event)
@@ -128,12 +145,16 @@ async def first_call(client: Client, created: Passed) -> Passed:
     return passed
 
 
+def result_of(client: Client, arguments: Passed) -> realtime.Message:
+    """The event with the result of a call."""
+    item = {"id": client.new_id("item"), **realtime.output_item(str(arguments.message.get("call_id")), _RESULT)}
+    return realtime.create_item(item)
+
+
 async def send_result(client: Client, arguments: Passed) -> tuple[Passed, Passed]:
     """The result of a call, sent; gives it and its answer."""
-    item_id = client.new_id("item")
-    item = {"id": item_id, **realtime.output_item(str(arguments.message.get("call_id")), _RESULT)}
-    sent = await client.send(realtime.create_item(item))
-    return sent, await client.answer(sent, named(realtime.ITEM_DONE, item=item_id))
+    sent = await client.send(result_of(client, arguments))
+    return sent, await client.answer(sent, named(realtime.ITEM_DONE, item=sent.item_id))
 
 
 def status_of(done: Passed) -> str:

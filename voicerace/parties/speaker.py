@@ -249,7 +249,8 @@ class Speaker:
             self._arguments(realtime.ARGUMENTS_DELTA, response, position, output.text)
         else:
             self._delta(response, position, output.text[len(output.text) // 2 :])
-        if self.knobs.items_close == "singly":
+        together = self.provider.items_close if self.knobs.items_close == "provider" else self.knobs.items_close
+        if together == "singly":
             self._close(response, position)
         elif position == len(response.plan.outputs) - 1:
             for each in range(position + 1):

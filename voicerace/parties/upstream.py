@@ -178,7 +178,9 @@ class Upstream(Listener):
     def _cancel(self, event: Mapping[str, Any]) -> None:
         wanted = event.get("response_id") or self.state.holder
         response = self.state.responses.get(wanted)
-        if response is None:
+        bare = not event.get("response_id") and self.knobs.cancel_before_created == "nothing"
+        early = response is not None and not response.created and bare
+        if response is None or early:
             self._error("response_cancel_not_active", "Cancellation failed: no active response found.", event)
             return
         self._cut_off(response, "cancelled", "client_cancelled")

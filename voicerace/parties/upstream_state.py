@@ -1,4 +1,4 @@
-"""What one mock Realtime session remembers, and the knobs for the facts that nobody has shown."""
+"""What one mock Realtime session remembers, and the knobs for the facts that no recording decides."""
 
 from __future__ import annotations
 
@@ -17,21 +17,25 @@ PHASES: Final = ("unknown", "at_once", "open", "item_done", "response_done")
 
 @dataclass(frozen=True)
 class Knobs:
-    """The facts nobody has shown, one knob each; the defaults are what most evidence speaks for (REALTIME).
+    """One knob per fact of the API that could be otherwise; the defaults are what recordings or most evidence say.
+
+    docs/open-facts has a page for each, with the recordings.
 
     Attributes:
         function_output: when the output of a call is accepted: ``at_once``; after its ``item_done``; after
             ``response_done``. Before that it is refused with ``invalid_tool_call_id`` (claim).
         session_update_active: session.update during a response: ``accept`` (doc) or ``refuse`` with the
             active-response code (what the fix for #459 assumed; no evidence).
-        item_before_output: conversation.item.done comes before response.output_item.done, or behind it (one source
-            each way).
+        item_before_output: conversation.item.done comes before response.output_item.done (recorded, 8 of 8), or
+            after it.
         binary_frames: JSON in a binary frame is read, or refused with ``invalid_request`` (open).
         reply_status: how replies end.
         server_turn_taken: server VAD's turn ends while a client's response has the slot: its own response is
             ``dropped``, or ``waits`` for response.done (open).
         items_close: the items of one response end each by itself as it is complete (``singly``), or ``together``, in
-            their order, when the last of them is complete (recorded once: a message and a call).
+            their order, when the last of them is complete; ``provider``: as the row of `tables.providers` says.
+        cancel_before_created: response.cancel after a create was accepted and before its response.created: it does
+            ``nothing`` but an error (reported by a client's authors), or ``ends`` the response.
         error_after_create: a create in a free slot is answered with this error code instead of a response.
     """
 
@@ -41,7 +45,8 @@ class Knobs:
     binary_frames: Literal["read", "refuse"] = "read"
     reply_status: Status = "completed"
     server_turn_taken: Literal["dropped", "waits"] = "dropped"
-    items_close: Literal["together", "singly"] = "together"
+    items_close: Literal["provider", "together", "singly"] = "provider"
+    cancel_before_created: Literal["nothing", "ends"] = "nothing"
     error_after_create: str = ""
 
 

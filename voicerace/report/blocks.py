@@ -28,7 +28,7 @@ __all__ += ["claims_of", "joined", "many", "quoted", "show", "words_of"]
 HEAD: Final = "application/vnd.voicerace.head+json"
 CLAIMS: Final = "application/vnd.voicerace.claims+json"
 
-Target: TypeAlias = Literal["model", "real proxy", "real component", "real API"]
+Target: TypeAlias = Literal["model", "real proxy", "real component", "real API", "documented run"]
 
 
 @dataclass(frozen=True)

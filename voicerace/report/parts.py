@@ -21,6 +21,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from voicerace.chunks import uncollected
+from voicerace.conformance.reported import Retrodiction, retrodict
 from voicerace.engines.session import Session
 from voicerace.engines.virtual import simulate
 from voicerace.errors import InputError
@@ -38,6 +39,7 @@ from voicerace.sweep_spec import Plan, SweepSpec
 from voicerace.tables.handlers import HANDLERS
 from voicerace.tables.profiles import FIXED_NETWORK
 from voicerace.tables.releases import REFERENCE, component_for, proxy_release
+from voicerace.tables.reported import REPORTED, Reported
 from voicerace.tables.workarounds import WORKAROUNDS, why_not
 from voicerace.verdict import judge
 from voicerace.workarounds import until_heard_ms
@@ -52,6 +54,7 @@ __all__ = [
     "play_ahead",
     "read_part",
     "read_record",
+    "retrodictions",
     "specs_of",
 ]
 
@@ -64,6 +67,8 @@ _STYLES: Final = {"tool_ms": "0:3000:500", "gap_ms": "8", "upstream_rtt_ms": "70
 _STORIES: Final = ("single", "parallel", "double", "chained", "inject")
 _TOOLS_MS: Final = (50, 150, 300, 1000)
 _GAPS_MS: Final = (8, 150, 300, 600)
+#: Of each documented run and gap.
+_DOCUMENTED_DRAWS: Final = 20
 #: Longer than any workaround waits: what it cannot outlast must be seen, too.
 _LONG_GAP_MS: Final = 5_000
 #: Name -> what it is for.
@@ -145,6 +150,7 @@ def play_ahead(parameters: LetterParameters, progress: bool = False) -> None:
         *((_trials_ahead, spec) for specs in specs_of(parameters).values() for spec in specs),
         (sweep_ahead, delay_spec(parameters)),
         *((_suspicions_ahead, release) for release in releases),
+        *((_retrodiction_ahead, number) for number in range(len(REPORTED))),
     ]
     requests = {number: ["ahead", task.__name__, given] for number, (task, given) in enumerate(tasks)}
     bar = tqdm(total=len(tasks), desc="sessions", unit="part", file=sys.stderr, disable=None if progress else True)
@@ -175,6 +181,15 @@ def _trials_ahead(spec: Mapping[str, Any]) -> None:
 
 def _suspicions_ahead(release: str) -> None:
     suspicions((release,), cached=True)
+
+
+def _retrodiction_ahead(number: int) -> None:
+    retrodictions(REPORTED[number : number + 1])
+
+
+def retrodictions(runs: Sequence[Reported] = REPORTED) -> list[Retrodiction]:
+    """What the models say of the documented runs against the real API. Kept in `result_cache`."""
+    return retrodict(_DOCUMENTED_DRAWS, runs, cached=True)
 
 
 def read_part(folder: Path, name: str) -> pd.DataFrame | None:

@@ -314,10 +314,11 @@ def limits() -> str:
     return "\n".join(
         f"- {sentence}"
         for sentence in (
-            "**The Realtime API is a mock.** It follows the API's reference and published traces; where nobody has shown a "
-            "fact it is a setting. No session of this report met the real API.",
-            "**The gap is chosen, not measured.** How long after a call's arguments the real API sends `response.done` is "
-            "published once (8 ms, beta API, January 2025). The map shows many gaps for that reason.",
+            "**The Realtime API is a mock.** It does what recordings of the API show; what none of them decides is a setting. "
+            "No session of this report met the real API.",
+            "**Where the gap is not the recorded one, it is chosen.** How long after a call's arguments `response.done` comes "
+            "was recorded as 1 to 12 ms; of OpenAI's own API with a function call no recording has milliseconds. The map shows "
+            "many gaps for that reason.",
             "**The running proxies ran in virtual time**: real programs, real sockets, every message in the order of the "
             "schedule. What a busy event loop or a bad network adds is not in it.",
             "**The component is a model**, held against the running component under its own tests (docs/component.md); spoken "

@@ -18,8 +18,8 @@ class LeftOut(NamedTuple):
 LEFT_OUT: Final = (
     LeftOut(
         "upstream",
-        "It is a mock, as strict as the evidence; what nobody has shown is a knob (`voicerace contract` tells the real one apart).",
-        "Every refusal here is the mock's. Only a run with a key shows the API's own.",
+        "It is a mock that does what recordings of the API show (`data/api`); what none of them decides is a knob (`docs/open-facts`).",
+        "Every refusal here is the mock's: no recording has one. Only a run with a key shows the API's own (`voicerace contract`).",
     ),
     LeftOut(
         "upstream",

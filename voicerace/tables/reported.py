@@ -12,7 +12,10 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
-__all__ = ["REPORTED", "RUN_TIMES", "Reported"]
+__all__ = ["DOCUMENTS", "REPORTED", "RUN_TIMES", "Reported"]
+
+#: Where the documents of `Reported.source` lie.
+DOCUMENTS: Final = "https://github.com/Signal-Meaning/dg_react_agent/blob/92ea3ea/docs/issues/"
 
 #: The answers of the API are the recorded ones; app, component and proxy run on one machine.
 RUN_TIMES: Final[dict[str, dict[str, str]]] = {
@@ -52,6 +55,11 @@ class Reported(NamedTuple):
     outcomes: tuple[str, ...]
     source: str
     why_not: str = ""
+
+    @property
+    def documents(self) -> tuple[str, ...]:
+        """The paths in `source`, without the chapter."""
+        return tuple(part.partition(" ")[0] for part in self.source.split(", "))
 
     @property
     def decides(self) -> bool:

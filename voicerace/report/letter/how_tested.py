@@ -91,7 +91,7 @@ def _models(material: Material) -> list[Block]:
     if programs:
         seen.append(Seen("real component", cases - differing, cases, f"cases of {len(programs)} running components are as the model has them",
                          source="conformance/component-programs.json"))  # fmt: skip
-    seen.append(Seen("real API", 0, 0, "nothing on this page has met the real API"))
+    seen.append(Seen("real API", 0, 0, "no session of ours has met the real API"))
     if not rows:
         return [Text("No comparison of models with running programs is at hand (data/conformance is not there).")]
     least = [f"{tag}" for tag in material.releases if not material.evidence.of_program(tag)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from voicerace.contract.run import CALLS_ELSEWHERE, sessions_needed
 from voicerace.report.blocks import Block, Fold, Table, Text, joined
 from voicerace.report.material import Material
 from voicerace.tables.left_out import LEFT_OUT
@@ -15,11 +16,13 @@ def blocks(material: Material) -> list[Block]:
     compared = sorted({str(tag) for tag in material.evidence.table["release"]}) if len(material.evidence.table) else []
     only = [tag for tag in material.releases if not material.evidence.of_program(tag)]
     sentences = [
-        "**No session here met the real API.** It is a mock that follows the API's reference and published traces. That the real one "
-        "refuses a second request as the mock does is known from traces of others, not from a run of ours. "
-        "`voicerace contract --upstream openai --max-sessions 40` would tell, with your key.",
-        "**The gap of today's API is not known.** So how *often* a fast tool meets it in your traffic is not said anywhere on this page; "
-        "only at which gaps and tools it does. A log of yours has the gap.",
+        "**No session here met the real API.** The mock's order of events, its defaults and its times are those of recordings of the API "
+        "that others published. No recording has a refusal: that the real API refuses a second request as the mock does is known from "
+        "published logs. Open are two calls in one response, a request before response.done, a cancel, speech into a reply, and an "
+        "update of the session during a response. "
+        f"`voicerace contract --upstream openai --max-sessions {sessions_needed(CALLS_ELSEWHERE)}` asks these first, with your key.",
+        "**No recording of OpenAI's own API has a function call with milliseconds.** The gap of 1 to 12 ms is that of other providers of "
+        "the same models, of OpenAI's beta API and of spoken replies. A log of yours has your gap.",
         "**Which of the two ways you are in we cannot tell from here.** A log of one failing run tells: two results for one call is "
         "finding 1, one result and a refusal is finding 2.",
         "**The running proxies ran in virtual time**: real programs and real sockets, every message in the order of the schedule. What a "

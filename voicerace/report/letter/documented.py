@@ -1,0 +1,110 @@
+"""Runs against the real API that the maintainers documented, and what the models say of each: evidence of others, not a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import pandas as pd
+
+from voicerace.conformance.reported import GAPS, Fit, Retrodiction, summary
+from voicerace.report.blocks import Block, Claim, Seen, Table, Text, joined, many
+from voicerace.report.material import Material
+from voicerace.report.parts import retrodictions
+from voicerace.tables.handlers import HANDLERS
+from voicerace.tables.reported import DOCUMENTS, Reported
+
+__all__ = ["HEADING", "blocks", "blocks_of"]
+
+HEADING: Final = "Documented runs against the real API"
+_RECORDED: Final = next(iter(GAPS))
+_WORDS: Final = ("fits", "possible", "does not fit")
+
+
+def blocks(_: Material) -> list[Block]:
+    return blocks_of(retrodictions())
+
+
+def blocks_of(found: Sequence[Retrodiction]) -> list[Block]:
+    """The section, of some retrodictions."""
+    counts = summary(found)
+    decided = [each for each in found if each.run.decides]
+    others = [each for each in decided if each.fits[_RECORDED].word != "fits"]
+    fits = {gap: words.get("fits", 0) for gap, words in counts.items()}
+    longer = joined([f"{fits[gap]} with a gap of {gap}" for gap in GAPS if gap != _RECORDED])
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(_documents(found)), start=1)}
+    rows = [
+        {"gap": f"recorded, {GAPS[gap]} ms" if gap == _RECORDED else gap, **{word: words.get(word, 0) for word in _WORDS},
+         "undecided": words.get("undecided", 0)}
+        for gap, words in counts.items()
+    ]  # fmt: skip
+    text = (
+        f"**With the gap that was recorded, the models give what {fits[_RECORDED]} of {len(decided)} documented runs against the real "
+        f"API saw; {longer}.** These runs are of the proxy's maintainers, from the documents in their repository. They are not "
+        "recordings of ours: a document says what its author saw, and none has times. Each run is played here with the program, the "
+        f"handler and the client that it had, {many(_draws(found), 'draw')} per gap."
+    )
+    seen = [
+        Seen("documented run", fits[gap], len(decided), f"documented runs come out in the models as they were seen (gap {gap})",
+             source="docs/issues of Signal-Meaning/dg_react_agent")
+        for gap in counts
+    ]  # fmt: skip
+    return [
+        Claim("documented-runs", text, tuple(seen), tuple(dict.fromkeys(each.run.row for each in found)), quiet=True),
+        Table(pd.DataFrame(rows), "Runs by how the models fit them: *fits* in half of the draws or more, *possible* in one of 20 or "
+              "more, else *does not fit*; *undecided* where the document says too little."),
+        Text(_misfits(others)),
+        Table(_runs(found, numbers), "Every documented run, oldest first, with what the models say: how many draws agree with what was "
+              "seen, and the outcomes. A number in brackets is the document in the list below."),
+        Text("Documents: " + " · ".join(f"[{number}] [{name}]({DOCUMENTS}{name})" for name, number in numbers.items())),
+    ]  # fmt: skip
+
+
+def _draws(found: Sequence[Retrodiction]) -> int:
+    return found[0].fits[_RECORDED].draws if found else 0
+
+
+def _documents(found: Sequence[Retrodiction]) -> list[str]:
+    return [name for each in found for name in each.run.documents]
+
+
+def _misfits(others: Sequence[Retrodiction]) -> str:
+    """The runs that do not fit with the recorded gap, each with what was seen and computed."""
+    if not others:
+        return "With the recorded gap every run that its document decides fits."
+    told = [
+        f"{each.run.what} of {each.run.date} at `{each.run.revision}` (seen: {each.run.seen}; computed: "
+        f"{_outcomes(each.fits[_RECORDED])})"
+        for each in others
+    ]
+    return f"With the recorded gap {many(len(others), 'run does', 'runs do')} not fit, or in few draws: {'; '.join(told)}."
+
+
+def _runs(found: Sequence[Retrodiction], numbers: dict[str, int]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "run": f"{run.date}, {run.what}, `{run.revision}`",
+                "proxy": run.row if run.exact else f"{run.row} (the nearest row, by reading)",
+                "handler": _handler(run),
+                "seen": f"{run.seen} ({', '.join(str(numbers[name]) for name in run.documents)})"
+                + (f"; not compared: {run.why_not}" if run.why_not else ""),
+                **{f"models, gap {gap}": _said(each.fits[gap]) for gap in GAPS},
+            }
+            for each in found
+            for run in (each.run,)
+        ]
+    )
+
+
+def _handler(run: Reported) -> str:
+    return HANDLERS[run.handler].sentence if run.client == "app" else "no app: a test client that sends one result"
+
+
+def _said(fit: Fit) -> str:
+    agree = "" if fit.agree is None else f", {fit.agree} of {fit.draws} draws"
+    return f"{fit.word}{agree}: {_outcomes(fit)}"
+
+
+def _outcomes(fit: Fit) -> str:
+    return ", ".join(f"{outcome} {count}" for outcome, count in fit.found.items())
