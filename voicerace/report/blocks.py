@@ -7,8 +7,6 @@ Markdown of our own; whatever came from a capture goes through `quoted`. Nothing
 from __future__ import annotations
 
 import base64
-import hashlib
-import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,9 +19,8 @@ from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from voicerace.images import image_of
 from voicerace.notebook import inline_html, table_html
-from voicerace.plots.style import to_image
-from voicerace.result_cache import cached_map
 from voicerace.statistics import wilson
 
 __all__ = ["CLAIMS", "HEAD", "Block", "Claim", "Code", "Fold", "Head", "Picture", "Seen", "Table", "Target", "Text"]
@@ -125,7 +122,7 @@ class Picture:
     """A picture, what it shows in words and numbers, and the line below it.
 
     Attributes:
-        plot: draws it: a `partial` of a plot and all that it shows, so that an image of the same is found in `result_cache`.
+        plot: draws it: a `partial` of a plot and all that it shows, see `image_of`.
     """
 
     plot: Callable[[], Axes | Figure]
@@ -244,7 +241,7 @@ def _bundle(block: Block) -> Bundle:
         case Table(frame, caption):
             return {"text/html": _table(block), "text/plain": f"{caption}\n{frame.to_string(index=False)}"}, {}
         case Picture(plot, alt, caption):
-            kind, image = _image(plot, alt)
+            kind, image = image_of(plot, alt)
             content = image.decode("utf-8") if kind == "image/svg+xml" else base64.b64encode(image).decode("ascii")
             return {kind: content, "text/plain": alt}, {kind: {"alt": alt, "caption": caption}}
         case Code(text, _):
@@ -254,13 +251,6 @@ def _bundle(block: Block) -> Bundle:
         case Head():
             facts = {"title": block.title, "facts": [list(fact) for fact in block.facts], "code": block.code, **block.more}
             return {HEAD: facts, "text/plain": block.title}, {}
-
-
-def _image(plot: Callable[[], Axes | Figure], alt: str) -> tuple[str, bytes]:
-    """A picture as a file's type and bytes."""
-    shown = hashlib.sha256(pickle.dumps((plot, alt))).hexdigest()
-    ((_, image),) = cached_map(lambda _: to_image(plot(), alt), {0: ["picture", shown]})
-    return image
 
 
 def _claim(claim: Claim) -> str:

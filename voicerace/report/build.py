@@ -29,7 +29,7 @@ from voicerace.run import Run
 from voicerace.shipped import shipped
 from voicerace.sweep_folder import fresh_folder, point_latest
 
-__all__ = ["Report", "build"]
+__all__ = ["Report", "build", "run_cells"]
 
 _NOTEBOOK: Final = "notebooks/6-the-letter.ipynb"
 SCHEMA: Final = 1
@@ -83,7 +83,7 @@ def build(page: Path, parameters: Mapping[str, Any], pdf: Path | None = None) ->
             given[name] = str(Path(path).resolve())
     if not params.run:
         play_ahead(params, progress=True)
-    ran = _run(shipped(_NOTEBOOK), given)
+    ran = run_cells(shipped(_NOTEBOOK), given)
     html, _ = PageExporter().from_notebook_node(ran)  # type: ignore[no-untyped-call]
     if wrong := [*faults(html), *claim_faults(claims_of(ran))]:
         raise InputError("report", f"{len(wrong)} fault(s) in the page: {wrong[0]}", "no page was written")
@@ -103,12 +103,12 @@ def build(page: Path, parameters: Mapping[str, Any], pdf: Path | None = None) ->
     return Report(page, page.with_suffix(".json"), folder, pdf)
 
 
-def _run(notebook: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookNode:
+def run_cells(notebook: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookNode:
     """The notebook with its outputs. Its cells run in this process: a kernel would load all libraries a second time."""
     ran: nbformat.NotebookNode = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
     lines = [f"{name} = {_literal(value)}" for name, value in parameters.items()]
-    tags = {"tags": ["injected-parameters"]}
-    given = nbformat.v4.new_code_cell("\n".join(["# Parameters", *lines]), metadata=tags)  # type: ignore[no-untyped-call]
+    given = nbformat.v4.new_code_cell("\n".join(["# Parameters", *lines]), id="given")  # type: ignore[no-untyped-call]
+    given.metadata["tags"] = ["injected-parameters"]
     place = next(number for number, cell in enumerate(ran.cells) if "parameters" in cell.metadata.get("tags", ()))
     ran.cells.insert(place + 1, given)
     names: dict[str, Any] = {"__name__": "__main__"}
