@@ -24,7 +24,7 @@ from voicerace.errors import InputError
 from voicerace.notebook import table_html
 from voicerace.notebook_parameters import DelaySweepParameters
 from voicerace.report import sentences
-from voicerace.report.build import Report, build
+from voicerace.report.build import Report, build, run_cells
 from voicerace.report.check import faults
 from voicerace.report.exporter import PageExporter
 from voicerace.report.pdf import print_pdf
@@ -341,3 +341,26 @@ def test_a_report_is_the_same_with_an_empty_and_a_full_cache(tmp_path: Path, mon
     cold, warm = (each.run for each in built)
     for path in (path for path in cold.rglob("*") if path.is_file() and path.name not in ("run.json", "notebook.ipynb")):
         assert (warm / path.relative_to(cold)).read_bytes() == path.read_bytes(), path.name
+
+
+def _notebook(path: Path, *sources: str) -> Path:
+    cells = [new.new_code_cell("out = ''", metadata={"tags": ["parameters"]}), *map(new.new_code_cell, sources)]
+    nbformat.write(new.new_notebook(cells=cells), path)
+    return path
+
+
+def test_a_cell_that_fails_ends_the_report_with_its_number(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cell 3: ZeroDivisionError: division by zero"):
+        run_cells(_notebook(tmp_path / "letter.ipynb", "1 / 0"), {})
+
+
+def test_cells_get_the_parameters_and_what_they_show_and_print_is_kept(tmp_path: Path) -> None:
+    source = "from voicerace.report.blocks import Text, show\nshow([Text(out), Text(str(code))])\nprint(releases)"
+    ran = run_cells(_notebook(tmp_path / "letter.ipynb", source), {"out": 'a "b"', "code": True, "releases": ["0.9.1"]})
+    shown = ran.cells[2].outputs
+    assert [each.output_type for each in shown] == ["display_data", "display_data", "stream"]
+    assert [each.data["text/markdown"] for each in shown[:2]] == ['a "b"', "True"]
+    assert shown[2].text == "['0.9.1']\n"
+    nbformat.validate(ran)
+    with pytest.raises(InputError, match="printed to stdout"):
+        PageExporter().from_notebook_node(ran)

@@ -29,11 +29,7 @@ from voicerace.verdict import Verdict, judge
 if TYPE_CHECKING:
     from voicerace.engines.live import Live
 
-__all__ = ["WORDS", "Checked", "Report", "Wrong", "check_live", "check_virtual", "junit", "off_time"]
-
-
-#: What a check may find wrong with a session, beside a verdict's outcomes.
-WORDS: Final = ("wedged", "unconfigured", "unheard")
+__all__ = ["Checked", "Report", "Wrong", "check_live", "check_virtual", "junit", "off_time"]
 
 
 #: Delays on our side that the cases are about, and how far each may be off: less than from there to the next boundary.
@@ -44,7 +40,7 @@ _TRIES: Final = 3
 
 
 class Wrong(NamedTuple):
-    """One thing that is wrong with a session: an outcome or one of `WORDS`, and why."""
+    """One thing that is wrong with a session: an outcome or one of `tables.checks.WORDS`, and why."""
 
     word: str
     why: str

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from html import escape
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from voicerace.cell_ranges import share_text
+from voicerace.images import image_of
 from voicerace.plots.release_table import release_rows
 from voicerace.plots.style import STYLES, figure_of, glyph, to_image
 from voicerace.plots.swimlane import alt_swimlane, plot_swimlane
@@ -152,12 +154,17 @@ def _image(picture: Axes | Figure, alt: str) -> Bundle:
     kind, image = to_image(picture, alt)
     if (pyplot := sys.modules.get("matplotlib.pyplot")) is not None:
         pyplot.close(figure_of(picture))
+    return _stored(kind, image, alt)
+
+
+def _stored(kind: str, image: bytes, alt: str) -> Bundle:
     content = image.decode("utf-8") if kind == "image/svg+xml" else base64.b64encode(image).decode("ascii")
     return {kind: content, "text/plain": alt}, {kind: {"alt": alt}}
 
 
 def _recording(recording: Recording, **_: Any) -> Bundle:
-    return _image(plot_swimlane(recording), alt_swimlane(recording))
+    alt = alt_swimlane(recording)
+    return _stored(*image_of(partial(plot_swimlane, recording), alt), alt)
 
 
 def _verdict(verdict: Verdict, **_: Any) -> Bundle:

@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -252,9 +253,10 @@ def _draw(folder: Path, trials: pd.DataFrame, spec: SweepSpec, live: LiveSweep |
         releases = tuple(dict.fromkeys(real["release"]))
         trials = trials_of(spec.model_copy(update={"releases": releases, "times": times, "ties": False}))
     # Here, because most sweeps have no picture, and a worker never: loading it takes a third of the time of a start.
-    from voicerace.plots import alt_outcome, plot_outcome, to_image
+    from voicerace.images import image_of
+    from voicerace.plots import alt_outcome, plot_outcome
 
-    kind, image = to_image(plot_outcome(trials, axis, real), alt_outcome(trials, axis, real))
+    kind, image = image_of(partial(plot_outcome, trials, axis, real), alt_outcome(trials, axis, real))
     pictures = folder / PICTURES
     pictures.mkdir(exist_ok=True)
     write_bytes(pictures / f"outcome.{'svg' if 'svg' in kind else 'png'}", image)

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from voicerace import __version__
-from voicerace.cli.verbs import Verb, group
+from voicerace.cli.verbs import MARKUP, Verb, group
 from voicerace.errors import InputError, SweepInterrupted, SweepStoppedError
 
 __all__ = ["VERBS", "app", "main"]
@@ -48,10 +48,7 @@ VERBS: Final[dict[str, Verb]] = {
     "doctor": Verb("doctor:doctor", "Check Python, packages, Node, Chromium, ports and keys.", _SETUP),
 }
 
-#: rich formats help for people; importing it costs as much as all of typer, which a pipe need not pay.
-_MARKUP: Final = "rich" if sys.stdout.isatty() or "FORCE_COLOR" in os.environ else None
-
-app = typer.Typer(name="voicerace", cls=group(VERBS), rich_markup_mode=_MARKUP, pretty_exceptions_enable=False)
+app = typer.Typer(name="voicerace", cls=group(VERBS), rich_markup_mode=MARKUP, pretty_exceptions_enable=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

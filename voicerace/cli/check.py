@@ -6,23 +6,20 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from tqdm import tqdm
 
-from voicerace.check import WORDS, Report, check_live, check_virtual, junit
 from voicerace.cli import options, text
 from voicerace.cli.printing import print_json, print_lines, writable, writing
 from voicerace.cli.targets import Targets, played_as, takes_targets
 from voicerace.errors import InputError
-from voicerace.explore.finding import read_findings
 from voicerace.files import write_text
 from voicerace.outcomes import OUTCOMES
-from voicerace.recording import write_recordings
-from voicerace.tables.checks import CASES
+from voicerace.tables.checks import CASES, WORDS
+
+if TYPE_CHECKING:
+    from voicerace.check import Report
 
 __all__ = ["check"]
 
@@ -53,6 +50,13 @@ def check(
     let through: `stale` where the component's own error is the first result, `noisy` where the server asks as well.
     With --findings the proxy also passes the ways in which another failed, down to the single message.
     """
+    # Here, so that the help is there before the engines are.
+    from tqdm import tqdm
+
+    from voicerace.check import check_live, check_virtual, junit
+    from voicerace.explore.finding import read_findings
+    from voicerace.recording import write_recordings
+
     allowed = tuple(allow or ())
     _allowed(allowed)
     proxy = targets.one_proxy(release)
@@ -120,6 +124,9 @@ def _record(report: Report) -> dict[str, Any]:
 
 def _show(report: Report) -> None:
     if report.failed:
+        from rich.console import Console
+        from rich.table import Table
+
         table = Table(title=f"{report.target}: what did not pass", title_justify="left")
         for name in ("session", "wrong", "why"):
             table.add_column(name, overflow="fold")

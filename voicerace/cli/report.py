@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,6 +60,8 @@ def report(
         proxy_release(tag)
     if to is not None and not to.strip():
         raise InputError("to", "empty", "the name of the customer")
+    # nbformat loads jsonschema, and that a parser of international addresses: seconds, and no notebook has such an address.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     # The notebook machinery takes longer to load than any other verb takes to run.
     from voicerace.report.build import build
 

@@ -10,15 +10,8 @@ import typer
 
 from voicerace.cli import options, text
 from voicerace.cli.printing import known_outcomes, print_json, print_lines, writing
-from voicerace.cli.sweep_summary import cells_json, print_cells
 from voicerace.cli.targets import Targets, takes_targets
 from voicerace.errors import InputError
-from voicerace.executors import Executor
-from voicerace.parameters import parse_times
-from voicerace.sweep import sweep as run_sweep
-from voicerace.sweep_live import LiveSweep
-from voicerace.sweep_spec import continuous_draws
-from voicerace.sweep_table import counted
 from voicerace.tables.providers import DEFAULT_PROVIDER
 
 __all__ = ["sweep"]
@@ -61,6 +54,15 @@ def sweep(
 
     Any time may be a grid: 0:400:10. Writes the run folder.
     """
+    # Here, so that the help is there before pandas is.
+    from voicerace.cli.sweep_summary import cells_json, print_cells
+    from voicerace.executors import Executor
+    from voicerace.parameters import parse_times
+    from voicerace.sweep import sweep as run_sweep
+    from voicerace.sweep_live import LiveSweep
+    from voicerace.sweep_spec import continuous_draws
+    from voicerace.sweep_table import counted
+
     known_outcomes(fail_on)
     live = None
     if targets.live:

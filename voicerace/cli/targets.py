@@ -11,15 +11,15 @@ import typer
 
 from voicerace.cli.options import added_option, with_options
 from voicerace.cli.printing import writable, writing
-from voicerace.engines.session import Session
-from voicerace.engines.targets import ProxyTarget, UpstreamTarget
 from voicerace.errors import InputError
 from voicerace.files import takes_a_file
-from voicerace.recording import Recording
 from voicerace.tables.releases import PROXIES
 
 if TYPE_CHECKING:
     from voicerace.engines.live import Live
+    from voicerace.engines.session import Session
+    from voicerace.engines.targets import ProxyTarget, UpstreamTarget
+    from voicerace.recording import Recording
 
 __all__ = ["Targets", "listen_address", "played", "played_as", "takes_targets"]
 
@@ -67,6 +67,8 @@ class Targets:
         Args:
             releases: of the option --release or --releases; beside one running proxy it says which program that is.
         """
+        from voicerace.engines.targets import ProxyTarget
+
         if not self.proxy:
             from voicerace.sweep_spec import SweepSpec  # imports pydantic; few verbs come here
 
@@ -78,6 +80,8 @@ class Targets:
 
     def one_proxy(self, release: str | None) -> ProxyTarget:
         """The one proxy of a single session."""
+        from voicerace.engines.targets import ProxyTarget
+
         if len(self.proxy) > 1:
             raise InputError("proxy", f"{len(self.proxy)} given", "one; a sweep takes several")
         return ProxyTarget.of(self.proxy[0], release) if self.proxy else ProxyTarget.of(f"model:{release or _DEFAULT}")
@@ -88,6 +92,8 @@ class Targets:
             if self.key_from is not None:
                 raise InputError("key_from", "given without an upstream", "with --upstream openai, ws://... or wss://...")
             return None
+        from voicerace.engines.targets import UpstreamTarget
+
         return UpstreamTarget.of(self.upstream, self.model, self.key_from)
 
     def address(self) -> tuple[str, int] | None:

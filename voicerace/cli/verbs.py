@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, Final, NamedTuple, TypeVar
@@ -14,13 +16,17 @@ from typer.core import TyperCommand, TyperGroup
 
 from voicerace.errors import InputError
 
-__all__ = ["Verb", "Verbs", "group", "load"]
+__all__ = ["MARKUP", "Verb", "Verbs", "group", "load"]
 
 _Of = TypeVar("_Of", bound=Callable[..., Any])
 
 
 #: `capture` passes the words after its own options on to the command that it runs.
 _SETTINGS: Final[dict[str, dict[str, Any]]] = {"capture": {"context_settings": {"allow_interspersed_args": False}}}
+
+
+#: rich formats help for people; importing it costs as much as all of typer, which a pipe need not pay.
+MARKUP: Final = "rich" if sys.stdout.isatty() or "FORCE_COLOR" in os.environ else None
 
 
 class Verb(NamedTuple):
@@ -58,6 +64,9 @@ class _Command(TyperCommand):
 
 class Verbs(typer.Typer):
     """A group of verbs in one module, whose commands are of the same kind."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"rich_markup_mode": MARKUP, **settings})
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[_Of], _Of]:
         return super().command(name, **{"cls": _Command, **settings})

@@ -178,19 +178,20 @@ def compared(real: pd.DataFrame, trials: pd.DataFrame, axis: str = "tool_ms") ->
     names = [str(name) for name in cells.columns[1 : cells.columns.get_loc("at")]]
     if missing := {*names, axis, "outcome"} - set(real.columns):
         raise InputError("real", f"no column {', '.join(sorted(missing))}", "a column for all that the bands differ by")
+    grouped = cells.groupby(names, sort=False) if names else [((), cells)]
+    known = {key: (own["at"].to_numpy(), own["outcome"].to_numpy(), own["band"].iloc[0]) for key, own in grouped if len(own)}
     rows = []
     for row in real.to_dict("records"):
-        own = cells
-        for name in names:
-            own = own[own[name] == row[name]]
-        before, behind = own[own["at"] <= row[axis]], own[own["at"] >= row[axis]]
-        if before.empty or behind.empty:
+        key, value = tuple(row[name] for name in names), float(row[axis])
+        if key not in known:
             continue
-        own = own[own["at"].isin((before["at"].max(), behind["at"].min()))]
-        computed = sorted(set(own["outcome"]))
-        agrees = row["outcome"] in computed
-        found = {"band": own["band"].iloc[0], "at": float(row[axis]), "outcome": row["outcome"]}
-        rows.append(found | {"computed": computed, "agrees": agrees})
+        at, outcomes, band = known[key]
+        before, behind = at[at <= value], at[at >= value]
+        if not len(before) or not len(behind):
+            continue
+        computed = sorted(set(outcomes[(at == before.max()) | (at == behind.min())]))
+        found = {"band": band, "at": value, "outcome": row["outcome"]}
+        rows.append(found | {"computed": computed, "agrees": row["outcome"] in computed})
     return pd.DataFrame(rows, columns=["band", "at", "outcome", "computed", "agrees"]).astype({"agrees": bool})
 
 

@@ -1,4 +1,4 @@
 """The report: a notebook that ran through, as one HTML file that a customer opens: `build`, and what checks the file: `check`.
 
-Nothing is imported here: the notebook's own kernel needs the sections, and neither papermill nor nbconvert.
+Nothing is imported here: a notebook's kernel needs the sections, and no nbconvert.
 """

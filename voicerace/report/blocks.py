@@ -7,7 +7,9 @@ Markdown of our own; whatever came from a capture goes through `quoted`. Nothing
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any, Final, Literal, TypeAlias
@@ -17,12 +19,12 @@ from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from voicerace.images import image_of
 from voicerace.notebook import inline_html, table_html
-from voicerace.plots.style import to_image
 from voicerace.statistics import wilson
 
 __all__ = ["CLAIMS", "HEAD", "Block", "Claim", "Code", "Fold", "Head", "Picture", "Seen", "Table", "Target", "Text"]
-__all__ += ["claims_of", "joined", "many", "quoted", "show", "words_of"]
+__all__ += ["claims_of", "joined", "kept", "many", "quoted", "show", "words_of"]
 
 #: Types of outputs that only the page's exporter reads.
 HEAD: Final = "application/vnd.voicerace.head+json"
@@ -117,9 +119,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture, what it shows in words and numbers, and the line below it."""
+    """A picture, what it shows in words and numbers, and the line below it.
 
-    picture: Axes | Figure
+    Attributes:
+        plot: draws it: a `partial` of a plot and all that it shows, see `image_of`.
+    """
+
+    plot: Callable[[], Axes | Figure]
     alt: str
     caption: str
 
@@ -150,17 +156,35 @@ class Head:
     more: dict[str, Any] = field(default_factory=dict)
 
 
+Bundle: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
 Block: TypeAlias = Text | Claim | Table | Picture | Code | Fold | Head
+
+#: Where `show` puts what it would display.
+_KEPT: ContextVar[list[Bundle] | None] = ContextVar("_KEPT", default=None)
 
 
 def show(blocks: Iterable[Block]) -> None:
     """Display blocks in the running cell, in order."""
     told = list(blocks)
-    for block in told:
-        data, metadata = _bundle(block)
-        display(data, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
+    bundles = [_bundle(block) for block in told]
     if claims := claims_of(told):
-        display({CLAIMS: claims, "text/plain": ""}, raw=True)  # type: ignore[no-untyped-call]
+        bundles.append(({CLAIMS: claims, "text/plain": ""}, {}))
+    if (kept_here := _KEPT.get()) is not None:
+        kept_here += bundles
+        return
+    for data, metadata in bundles:
+        display(data, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def kept() -> Iterator[list[Bundle]]:
+    """What `show` displays meanwhile, kept: data and metadata of each output, where no notebook runs."""
+    found: list[Bundle] = []
+    token = _KEPT.set(found)
+    try:
+        yield found
+    finally:
+        _KEPT.reset(token)
 
 
 def claims_of(blocks: Iterable[Block]) -> list[dict[str, Any]]:
@@ -207,7 +231,7 @@ def joined(words: Sequence[str], last: str = "and") -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}" if words else ""
 
 
-def _bundle(block: Block) -> tuple[dict[str, Any], dict[str, Any]]:
+def _bundle(block: Block) -> Bundle:
     match block:
         case Text(markdown):
             return {"text/markdown": markdown, "text/plain": markdown}, {}
@@ -216,8 +240,8 @@ def _bundle(block: Block) -> tuple[dict[str, Any], dict[str, Any]]:
             return {"text/markdown": text, "text/plain": text}, {}
         case Table(frame, caption):
             return {"text/html": _table(block), "text/plain": f"{caption}\n{frame.to_string(index=False)}"}, {}
-        case Picture(picture, alt, caption):
-            kind, image = to_image(picture, alt)
+        case Picture(plot, alt, caption):
+            kind, image = image_of(plot, alt)
             content = image.decode("utf-8") if kind == "image/svg+xml" else base64.b64encode(image).decode("ascii")
             return {kind: content, "text/plain": alt}, {kind: {"alt": alt, "caption": caption}}
         case Code(text, _):

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import tempfile
-import warnings
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import nbformat
-import papermill
-from papermill.exceptions import PapermillExecutionError
 
+from voicerace.chunks import uncollected
 from voicerace.errors import InputError
 from voicerace.files import write_text
+from voicerace.report.blocks import kept
 from voicerace.report.check import claim_faults, faults
 from voicerace.report.customer import customer_of
 from voicerace.report.exporter import PageExporter, claims_of, head_of
@@ -28,7 +29,7 @@ from voicerace.run import Run
 from voicerace.shipped import shipped
 from voicerace.sweep_folder import fresh_folder, point_latest
 
-__all__ = ["Report", "build"]
+__all__ = ["Report", "build", "run_cells"]
 
 _NOTEBOOK: Final = "notebooks/6-the-letter.ipynb"
 SCHEMA: Final = 1
@@ -82,7 +83,7 @@ def build(page: Path, parameters: Mapping[str, Any], pdf: Path | None = None) ->
             given[name] = str(Path(path).resolve())
     if not params.run:
         play_ahead(params, progress=True)
-    ran = _run(shipped(_NOTEBOOK), given)
+    ran = run_cells(shipped(_NOTEBOOK), given)
     html, _ = PageExporter().from_notebook_node(ran)  # type: ignore[no-untyped-call]
     if wrong := [*faults(html), *claim_faults(claims_of(ran))]:
         raise InputError("report", f"{len(wrong)} fault(s) in the page: {wrong[0]}", "no page was written")
@@ -102,26 +103,31 @@ def build(page: Path, parameters: Mapping[str, Any], pdf: Path | None = None) ->
     return Report(page, page.with_suffix(".json"), folder, pdf)
 
 
-def _run(notebook: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookNode:
-    """The notebook with its outputs; its copy on disk is thrown away."""
-    with tempfile.TemporaryDirectory(prefix="voicerace-") as folder, warnings.catch_warnings():
-        # papermill and jupyter_client warn of their own futures; nothing of it concerns the reader.
-        warnings.simplefilter("ignore")
-        try:
-            ran: nbformat.NotebookNode = papermill.execute_notebook(
-                str(notebook),
-                str(Path(folder) / "ran.ipynb"),
-                parameters=dict(parameters),
-                kernel_name="python3",
-                progress_bar=False,
-                log_output=False,
-                # The kernel's own warnings are about its transport, not about the notebook.
-                extra_arguments=["--IPKernelApp.log_level=40"],
-                cwd=str(notebook.parent),
-            )
-            return ran
-        except PapermillExecutionError as error:
-            raise InputError(f"cell {error.exec_count}", f"{error.ename}: {error.evalue}", "no page was written") from None
+def run_cells(notebook: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookNode:
+    """The notebook with its outputs. Its cells run in this process: a kernel would load all libraries a second time."""
+    ran: nbformat.NotebookNode = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
+    lines = [f"{name} = {_literal(value)}" for name, value in parameters.items()]
+    given = nbformat.v4.new_code_cell("\n".join(["# Parameters", *lines]), id="given")  # type: ignore[no-untyped-call]
+    given.metadata["tags"] = ["injected-parameters"]
+    place = next(number for number, cell in enumerate(ran.cells) if "parameters" in cell.metadata.get("tags", ()))
+    ran.cells.insert(place + 1, given)
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for number, cell in enumerate((each for each in ran.cells if each.cell_type == "code"), start=1):
+        with kept() as shown, redirect_stdout(io.StringIO()) as printed, uncollected():
+            try:
+                exec(compile(cell.source, f"{notebook.name}, cell {number}", "exec"), names)  # noqa: S102  # our own notebook
+            except Exception as error:
+                raise InputError(f"cell {number}", f"{type(error).__name__}: {error}", "no page was written") from None
+        cell.execution_count = number
+        cell.outputs = [nbformat.v4.new_output("display_data", data, metadata=about) for data, about in shown]  # type: ignore[no-untyped-call]
+        if text := printed.getvalue():
+            cell.outputs.append(nbformat.v4.new_output("stream", name="stdout", text=text))  # type: ignore[no-untyped-call]
+    return ran
+
+
+def _literal(value: Any) -> str:
+    """A parameter as Python source, with the quotes that a notebook has."""
+    return repr(value) if value is None or isinstance(value, bool) else json.dumps(value, ensure_ascii=False)
 
 
 def _write(files: Mapping[Path, str]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from voicerace.answers import Answer, Cell
 from voicerace.answers import read as read_answers
 from voicerace.errors import InputError
 from voicerace.recording import Recording, read_recordings
+from voicerace.result_cache import cached_map
 from voicerace.shipped import shipped
 from voicerace.tables.profiles import TIMES
 from voicerace.tables.releases import PROXIES, proxy_release
@@ -82,15 +83,19 @@ class Evidence:
     @cached_property
     def real(self) -> tuple[Real, ...]:
         """Recorded sessions of running proxies, with an API that does nothing unusual; scripts and drawn exchanges left out."""
-        return tuple(
-            found
-            for name, pattern in (("conformance", "*.jsonl.gz"), ("logs", "*.jsonl.gz"))
-            for path in self._files(name, pattern)
+        files = {
+            f"{name}/{path.name}": path
+            for name in ("conformance", "logs")
+            for path in self._files(name, "*.jsonl.gz")
             if not path.name.endswith("-drawn.jsonl.gz")
-            for found in self._real(path, f"{name}/{path.name}")
-        )
+        }
+        named = list(files.items())
+        requests = {number: ["real", source, self._read(path, self._hash)] for number, (source, path) in enumerate(named)}
+        found = dict(cached_map(lambda number: self._real(*named[number]), requests))
+        return tuple(each for number in requests for each in found[number])
 
-    def _real(self, path: Path, source: str) -> Iterator[Real]:
+    def _real(self, source: str, path: Path) -> list[Real]:
+        found = []
         for recording in self._read(path, read_recordings):
             provenance = recording.provenance
             if provenance.get("scenario") in (None, "script", "drawn") or provenance.get("knobs") or provenance.get("preamble"):
@@ -98,7 +103,8 @@ class Evidence:
             tag = str(provenance.get("release"))
             if tag in PROXIES:
                 verdict = judge(recording)
-                yield Real(recording, tag, verdict.outcome, verdict.bad, source)
+                found.append(Real(recording, tag, verdict.outcome, verdict.bad, source))
+        return found
 
     def of_program(self, release: str) -> tuple[Real, ...]:
         """Recorded sessions of a release's program, under whatever tag."""
@@ -177,13 +183,17 @@ class Evidence:
 
     def _read(self, path: Path, reader: Callable[[Path], _T]) -> _T:
         try:
-            content = path.read_bytes()
-            found = reader(path)
+            self._hash(path)
+            return reader(path)
         except (OSError, ValueError, KeyError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(str(path), str(error).splitlines()[0], "as the command in data/README.md writes it") from None
-        self.hashes[path.relative_to(self.root or shipped("data")).as_posix()] = hashlib.sha256(content).hexdigest()[:12]
+
+    def _hash(self, path: Path) -> str:
+        """Of a file that is used; its beginning goes into `hashes`."""
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.hashes[path.relative_to(self.root or shipped("data")).as_posix()] = found[:12]
         return found
 
 

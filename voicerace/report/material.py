@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +21,7 @@ from voicerace.report.evidence import Evidence
 from voicerace.report.measured import at_capture
 from voicerace.report.parameters import LetterParameters
 from voicerace.report.parts import PARTS, again, make, read_part, read_record
+from voicerace.report.telling import Side, bad_sides, sides
 from voicerace.run import Run
 from voicerace.statistics import outcomes_at
 from voicerace.suspicions import Suspicions, suspicions
@@ -118,6 +120,16 @@ class Material:
     def suspicions(self) -> Suspicions:
         """The suspected causes, asked of every release of the run."""
         return suspicions(self.releases, cached=True)
+
+    @cached_property
+    def sides(self) -> Mapping[str, list[Side]]:
+        """Release -> its outcomes along the tool's time; nothing of a release that was not played."""
+        return defaultdict(list, {release: sides(self.delay, release) for release in self.releases})
+
+    @cached_property
+    def bad_sides(self) -> Mapping[str, list[Side]]:
+        """Those of them that nobody should ship."""
+        return defaultdict(list, {release: bad_sides(self.delay, release, found) for release, found in self.sides.items()})
 
     def part(self, name: str) -> pd.DataFrame | None:
         return self.parts.get(name)

@@ -93,11 +93,11 @@ def sides(trials: pd.DataFrame, release: str) -> list[Side]:
     return found
 
 
-def bad_sides(trials: pd.DataFrame, release: str) -> list[Side]:
-    """Those of them that nobody should ship."""
+def bad_sides(trials: pd.DataFrame, release: str, along: Sequence[Side]) -> list[Side]:
+    """Those of a release's `sides` that nobody should ship."""
     bad = wrong_of(trials[trials["release"] == release])
     found = []
-    for side in sides(trials, release):
+    for side in along:
         within = bad["tool_ms"].between(side.low, side.high)
         if (within & (bad["outcome"] == side.outcome)).any():
             found.append(side)

@@ -14,7 +14,10 @@ from typing import Any, Final
 
 from voicerace.tables.scenarios import SCENARIOS
 
-__all__ = ["CASES", "Case"]
+__all__ = ["CASES", "WORDS", "Case"]
+
+#: What a check may find wrong with a session, beside a verdict's outcomes.
+WORDS: Final = ("wedged", "unconfigured", "unheard")
 
 #: With these the component's own error is the first result of a call: what is asked for then knows no better, whatever
 #: the proxy does (`parties.gate`).

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 
 from voicerace.captures.reader import HAR
@@ -12,7 +14,7 @@ from voicerace.report.letter import submitted_twice as twice
 from voicerace.report.letter.cures import best_cure
 from voicerace.report.material import Material, bad_outcomes
 from voicerace.report.measured import gap_range_ms
-from voicerace.report.telling import HEARS, Side, bad_of, bad_sides, gap_words, how, means, range_of, sides, wrong_of
+from voicerace.report.telling import HEARS, Side, bad_of, gap_words, how, means, range_of, wrong_of
 
 __all__ = ["blocks", "lines"]
 
@@ -39,7 +41,7 @@ def blocks(material: Material) -> list[Block]:
         Text(_how_sure(material)),
     ]
     if shown:
-        found.append(Picture(plot_glance(shown), alt_glance(shown), _caption(shown)))
+        found.append(Picture(partial(plot_glance, shown), alt_glance(shown), _caption(shown)))
     return found
 
 
@@ -129,7 +131,7 @@ def _first(material: Material) -> Claim:
 def _second(material: Material) -> Claim:
     told, seen, failing = [], [], []
     for release in material.releases:
-        wrong = bad_sides(material.delay, release)
+        wrong = material.bad_sides[release]
         failing += [release] if wrong else []
         bad, of = bad_of(material.delay[material.delay["release"] == release])
         seen.append(Seen("model", bad, of, f"computed delays go wrong ({release})", source="the run"))
@@ -160,7 +162,7 @@ def _third(material: Material) -> Claim:
         cure = best_cure(material, release)
         if release not in material.releases:
             parts.append(f"this run has no sessions of {release}")
-        elif not bad_sides(material.delay, release):
+        elif not material.bad_sides[release]:
             parts.append(f"on {release} nothing more is needed for the delays computed here")
         elif cure is None:
             parts.append(f"on {release} the proxy's own timing stays as it is")
@@ -197,8 +199,8 @@ def lines(material: Material) -> list[Glance]:
     found: list[Glance] = []
     first = material.in_use[0]
     for release in dict.fromkeys((first, *material.releases)):
-        wrong = {side.outcome for side in bad_sides(material.delay, release)}
-        for side in sides(material.delay, release):
+        wrong = {side.outcome for side in material.bad_sides[release]}
+        for side in material.sides[release]:
             if release != first and side.outcome not in wrong:
                 continue
             if release != first and any(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 import pandas as pd
@@ -16,14 +17,12 @@ from voicerace.report.material import Material
 from voicerace.report.telling import (
     asks,
     bad_of,
-    bad_sides,
     gap_words,
     means,
     name_of,
     phrase,
     range_of,
     same_program,
-    sides,
     wrong_of,
 )
 from voicerace.tables.releases import REFERENCE
@@ -35,7 +34,7 @@ _PLAIN: Final = {"scenario": "single", "handler": "return", "tool_end": "result"
 
 
 def heading(material: Material) -> str:
-    failing = [release for release in material.releases if bad_sides(material.delay, release)]
+    failing = [release for release in material.releases if material.bad_sides[release]]
     right = [release for release in material.releases if release not in failing]
     if not failing:
         return "Finding 2: with one result, every release asks at a right moment"
@@ -65,10 +64,10 @@ def blocks(material: Material) -> list[Block]:
 
 def _claim(material: Material, release: str) -> Claim:
     own = material.delay[material.delay["release"] == release]
-    wrong = bad_sides(material.delay, release)
+    wrong = material.bad_sides[release]
     bad, of = bad_of(own)
     further: list[Seen] = []
-    told = phrase(sides(material.delay, release))
+    told = phrase(material.sides[release])
     if wrong:
         user = joined(list(dict.fromkeys(means(side.outcome) for side in wrong)))
         silent = int(wrong_of(own)["wedged"].fillna(False).sum())
@@ -137,7 +136,7 @@ def _bands(material: Material) -> Picture:
         words = f"Points are {len(inside)} recorded sessions of the running proxies, {same} of them as the model has them"
         words += "." if len(inside) == len(real) else f"; {_beyond(real, inside)} not in the picture."
     return Picture(
-        plot_outcome(material.delay, real=real),
+        partial(plot_outcome, material.delay, real=real),
         alt_outcome(material.delay, real=real),
         f"What a result after so many ms comes to, at {gap_words(material.delay)}; computed, so without an error bar. {words} The upper "
         "axis is the margin: how long after the API became free the request reached it; below 0 it is refused.",
@@ -172,7 +171,7 @@ def _map(material: Material) -> list[Block]:
             else f"; {_beyond(material.real, real)} not in the picture."
         )
     )
-    return [words, Picture(plot_maps(maps, tags, real), alt_maps(maps, tags, real), caption)]
+    return [words, Picture(partial(plot_maps, maps, tags, real), alt_maps(maps, tags, real), caption)]
 
 
 def _within(real: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
@@ -217,7 +216,7 @@ def _reference(material: Material) -> Claim:
 def _trace(material: Material, release: str) -> list[Block]:
     """The shortest recorded session of the running program with one of its failures."""
     found: list[Block] = []
-    for outcome in dict.fromkeys(side.outcome for side in bad_sides(material.delay, release)):
+    for outcome in dict.fromkeys(side.outcome for side in material.bad_sides[release]):
         fits = [each for each in material.evidence.of_program(release) if each.outcome == outcome and each.had(**_PLAIN)]
         if fits:
             best = min(fits, key=lambda each: (len(each.recording.events), each.source))
@@ -226,5 +225,5 @@ def _trace(material: Material, release: str) -> list[Block]:
                 f"The running proxy {release}{f' ({under})' if under else ''}, {_times(best)} ({best.source}): {means(outcome)}. "
                 f"{bar_begins(best.recording)}"
             )
-            found.append(Picture(plot_swimlane(best.recording), alt_swimlane(best.recording), caption))
+            found.append(Picture(partial(plot_swimlane, best.recording), alt_swimlane(best.recording), caption))
     return found

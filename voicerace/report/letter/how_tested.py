@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 
 from voicerace.plots.setup import alt_setup, plot_setup
@@ -23,7 +25,9 @@ def blocks(material: Material) -> list[Block]:
             "it is set to, to the nanosecond, so the same settings give the same session, and counts of them carry no error bar."
         ),
         Picture(
-            plot_setup(was), alt_setup(was), "The parties and the messages that matter here; above them, the times that decide."
+            partial(plot_setup, was),
+            alt_setup(was),
+            "The parties and the messages that matter here; above them, the times that decide.",
         ),
         *_models(material),
         Text(
@@ -31,7 +35,7 @@ def blocks(material: Material) -> list[Block]:
             "frees it. The end of the text or of the audio does not, though a proxy may take it for the end."
         ),
         Picture(
-            plot_slot(),
+            plot_slot,
             alt_slot(),
             "The slot, as the mock of the API keeps it; every arrow with the kind of evidence there is for it.",
         ),

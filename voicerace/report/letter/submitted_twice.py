@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import pandas as pd
@@ -207,7 +208,7 @@ def blocks(material: Material) -> list[Block]:
                 "to the API and back. The first two are "
                 "handlers that do not answer the component; the last returns its result."
             )
-            found.append(Picture(plot_glance(shown), alt_glance(shown), caption))
+            found.append(Picture(partial(plot_glance, shown), alt_glance(shown), caption))
         found.append(
             Table(
                 _table(material, styles),
@@ -355,6 +356,6 @@ def _trace(material: Material) -> list[Block]:
             return [
                 Text("### The shortest recorded session that shows it"),
                 Text(LANES),
-                Picture(plot_swimlane(best.recording), alt_swimlane(best.recording), caption),
+                Picture(partial(plot_swimlane, best.recording), alt_swimlane(best.recording), caption),
             ]
     return [Text("No recording of a running proxy shows it for these releases.")]

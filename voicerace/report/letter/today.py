@@ -13,7 +13,7 @@ from voicerace.report.letter.submitted_twice import CURE, result_words
 from voicerace.report.letter.ways import story_words
 from voicerace.report.material import Material
 from voicerace.report.measured import gap_range_ms
-from voicerace.report.telling import bad_of, bad_sides, gap_words, means, name_of, phrase, sides
+from voicerace.report.telling import bad_of, gap_words, means, name_of, phrase
 from voicerace.tables.profiles import WORKAROUND_TIMES
 from voicerace.tables.releases import component_for, proxy_release
 from voicerace.tables.workarounds import WORKAROUNDS, why_not
@@ -43,7 +43,7 @@ def _release(material: Material, release: str, number: int) -> list[Block]:
     if release not in material.releases:
         found.append(Text(f"**This run has no sessions of {release}**, so nothing is advised for it."))
         return found
-    wrong = bad_sides(material.delay, release)
+    wrong = material.bad_sides[release]
     own = material.delay[material.delay["release"] == release]
     bad, of = bad_of(own)
     if not wrong:
@@ -63,7 +63,7 @@ def _release(material: Material, release: str, number: int) -> list[Block]:
     user = joined(list(dict.fromkeys(f"{side.outcome} ({means(side.outcome)})" for side in wrong)))
     sentence = (
         f"**With the cured handler the proxy's timing still fails on {release}**: at {gap_words(material.delay)}, "
-        f"{phrase(sides(material.delay, release))}. What fails: {user}; {bad} of {of} computed delays."
+        f"{phrase(material.sides[release])}. What fails: {user}; {bad} of {of} computed delays."
     )
     found.append(
         Claim(f"today-{release}", sentence, (Seen("model", bad, of, "computed delays go wrong"),), (release,), quiet=True)
@@ -279,7 +279,7 @@ def _upgrade(material: Material) -> Claim:
         f"**{joined(clean)} had no failure on the map: prefer it.**" if clean
         else "**Another release alone is no cure**: it changes which tools fail, and how loudly."
     )  # fmt: skip
-    failing = {tag: wrong for tag, _, _ in told if (wrong := bad_sides(material.delay, tag))}
+    failing = {tag: wrong for tag, _, _ in told if (wrong := material.bad_sides[tag])}
     kinds = joined([f"{tag} {joined(sorted({side.outcome for side in wrong}))}" for tag, wrong in failing.items()])
     sentence = f"{lead} On the map of gaps and tools (finding 2) the cells that fail are: {words}." + (
         f" How they fail: {kinds}." if kinds else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from voicerace.captures.show import times_of
 from voicerace.plots.gap_map import alt_map, plot_map
 from voicerace.report import sentences
@@ -77,7 +79,7 @@ def _map(material: Material) -> list[Block]:
             "ever published (8 ms)."
         ),
         Picture(
-            plot_map(maps, points=points), alt_map(maps, points=points),
+            partial(plot_map, maps, points=points), alt_map(maps, points=points),
             "Your sessions on the map of their release, with your own network; delay and gap as the proxy saw them, so the browser's round "
             "trip is in the delay.",
         ),
