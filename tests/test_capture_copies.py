@@ -20,7 +20,6 @@ from voicerace.captures.redact import Redactor, redacted_har
 from voicerace.cli import main
 from voicerace.errors import InputError
 from voicerace.recording import read_recordings, write_recordings
-from voicerace.statistics import newcombe, wilson
 from voicerace.wire.results import PLACEHOLDERS, placeholder_in
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
@@ -216,13 +215,6 @@ def test_is_a_run_that_kept_some_recordings_counted_from_its_table(tmp_path: Pat
 def test_does_a_comparison_name_every_release_that_a_log_allows() -> None:
     found = compare_captures(read_capture(LOGS / "0.11.1.log.gz"), read_capture(LOGS / "0.11.1.log.gz", "0.11.1"))
     assert (found["a"]["releases"], found["b"]["releases"]) == (["0.11.0 or 0.11.1"], ["0.11.1"])
-
-
-def test_is_newcombes_interval_that_of_his_paper() -> None:
-    """Newcombe 1998, Table II, method 10: 56/70 - 48/80 is 0.0524 to 0.3339."""
-    low, high = newcombe(48, 80, 56, 70)
-    assert (round(low, 4), round(high, 4)) == (0.0524, 0.3339)
-    assert newcombe(0, 10, 0, 10) == pytest.approx((-wilson(0, 10)[1], wilson(0, 10)[1]))
 
 
 def test_a_compressed_recording_that_is_cut_gives_a_copy_of_what_is_left(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from itertools import combinations_with_replacement, product
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -193,3 +195,82 @@ def test_a_reply_after_just_5_s_is_not_late_yet() -> None:
     late, timely = (Search._zone(before, put, step, Move(None, (NEW, 1), late)) for late in (True, False))  # type: ignore[arg-type]
     assert late == ((0, at_most(wait)), (less_than(-LATE_US), 0))
     assert timely == ((0, at_most(LATE_US)), (0, 0))
+
+
+#: Bounds of any kind: none, at most, less than.
+BOUNDS = st.one_of(st.just(FREE), st.integers(-12, 12))
+
+
+@st.composite
+def matrices(draw: st.DrawFn) -> Matrix:
+    """Bounds between now and up to three moments, canonical or not."""
+    size = draw(st.integers(1, 4))
+    return tuple(tuple(0 if i == k else draw(BOUNDS) for k in range(size)) for i in range(size))
+
+
+@given(st.data(), matrices(), st.integers(0, 4), st.booleans())
+def test_the_next_event_is_bound_by_all_that_is_due_by_its_own_duration_and_by_now(
+    data: st.DataObject, zone: Matrix, least: int, apart: bool
+) -> None:
+    """The same bounds, one by one, without the steps that `advance` leaves out."""
+    moments = st.integers(0, len(zone) - 1)
+    due = data.draw(st.lists(st.tuples(moments, st.integers(0, 5)), max_size=3))
+    moment = data.draw(moments)
+    every = range(len(zone))
+    after = tuple(min((plus(zone[set_at][k], at_most(most)) for set_at, most in due), default=FREE) for k in every)
+    later_than_now = less_than(0) if apart else at_most(0)
+    before = tuple(min(plus(zone[k][moment], at_most(-least)), plus(zone[k][0], later_than_now)) for k in every)
+    possible = all(plus(first, second) >= 0 for first, second in zip(before, after, strict=True))
+    assert advance(zone, due, moment, least, apart=apart) == (Advance(after, before) if possible else None)
+
+
+@given(st.data(), matrices())
+def test_a_zone_after_an_event_has_the_bounds_that_lead_over_its_moment(data: st.DataObject, zone: Matrix) -> None:
+    bounds = st.lists(BOUNDS, min_size=len(zone), max_size=len(zone)).map(tuple)
+    step = Advance(data.draw(bounds), data.draw(bounds))
+    kept = [NEW, *data.draw(st.lists(st.integers(-1, len(zone) - 1), max_size=3))]
+
+    def bound(first: int, second: int) -> int:
+        if first == NEW or second == NEW:
+            return 0 if first == second else step.after[second] if first == NEW else step.before[first]
+        return min(zone[first][second], plus(step.before[first], step.after[second]))
+
+    assert picked(zone, step, kept) == tuple(tuple(bound(first, second) for second in kept) for first in kept)
+
+
+#: (First, second, bound): parts of the zone in which two moments are 0 to 4 µs old.
+PARTS = st.lists(
+    st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(-8, 8)).filter(lambda each: each[0] != each[1]), max_size=4
+)
+
+
+def part_of(bounds: list[tuple[int, int, int]]) -> Matrix | None:
+    zone: Matrix | None = ((0, at_most(4), at_most(4)), (0, 0, at_most(4)), (0, at_most(4), 0))
+    for first, second, bound in bounds:
+        zone = None if zone is None else tightened(zone, first, second, bound)
+    return zone
+
+
+def ages_in(zone: Matrix, steps: int) -> np.ndarray[Any, Any]:
+    """The ages of both moments that a zone has, by trying them: a row of two for each, in so many steps per µs."""
+    ages = np.stack(np.meshgrid(*[np.arange(4 * steps + 1)] * 2), -1).reshape(-1, 2) / steps
+    times = np.concatenate([np.zeros((len(ages), 1)), -ages], 1)
+    holding = np.ones(len(ages), bool)
+    for i, k in product(range(3), repeat=2):
+        apart, bound = times[:, i] - times[:, k], zone[i][k]
+        holding &= 2 * apart < bound + 1 if bound % 2 else 2 * apart <= bound
+    return ages[holding]
+
+
+@given(PARTS, PARTS, st.tuples(*[st.integers(0, 4)] * 4))
+def test_covered_is_what_the_theorem_says_of_two_moments(
+    one: list[tuple[int, int, int]], other: list[tuple[int, int, int]], constants: tuple[int, int, int, int]
+) -> None:
+    inner, outer = part_of(one), part_of(other)
+    if inner is None or outer is None:
+        return
+    least, most = np.sort(np.array(constants).reshape(2, 2), axis=0)
+    age, each = ages_in(inner, 3)[:, None, :], ages_in(outer, 6)[None, :, :]
+    same = (each == age) | ((least < each) & (each < age)) | ((most < age) & (age < each))
+    expected = same.all(axis=2).any(axis=1).all()
+    assert covered(inner, outer, (0, *least.tolist()), (0, *most.tolist())) == expected

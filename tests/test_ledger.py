@@ -58,6 +58,18 @@ def test_a_refusal_that_names_a_known_response_answers_the_oldest_create() -> No
     assert answers(ledger) == [("response", "resp_1"), ("refused", "resp_1")]
 
 
+def test_a_refusal_that_names_a_known_response_answers_the_oldest_of_several_creates() -> None:
+    ledger = books(Tape().creates(0).created(5, "resp_1").creates(6).creates(7).refuses(8, "resp_1"))
+    assert answers(ledger) == [("response", "resp_1"), ("refused", "resp_1"), ("none", None)]
+
+
+def test_a_create_that_an_error_answered_begins_no_response() -> None:
+    failed = realtime.error_event("event_9", "server_error", "The server had an error.")
+    ledger = books(Tape().creates(0).server(1, failed).creates(2).created(3, "resp_1"))
+    assert answers(ledger) == [("error", None), ("response", "resp_1")]
+    assert writers(ledger) == {"resp_1": 1}
+
+
 def test_a_refusal_before_the_announcement_answers_the_second_create() -> None:
     """With create_ms > 0 the refusal of a second create overtakes the first one's response.created."""
     ledger = books(Tape().creates(0).creates(1).refuses(2, "resp_1").created(50, "resp_1"))
@@ -138,6 +150,20 @@ def test_a_create_out_of_band_is_no_writer_of_the_conversation() -> None:
     assert answers(ledger) == [("none", None)]
 
 
+def test_a_create_that_names_the_default_conversation_is_one_of_it() -> None:
+    ledger = books(Tape().client(1, realtime.create_response(response={"conversation": "auto"})))
+    assert answers(ledger) == [("none", None)]
+
+
+def test_what_was_sent_before_the_first_session_began_is_still_open() -> None:
+    """A log may begin with the client's messages: only another session ends what the one before left open."""
+    opens = Tape().creates(0).server(1, {"type": realtime.SESSION_CREATED, "event_id": "event_a"})
+    assert answers(books(opens)) == [("none", None)]
+    opens.server(2, {"type": realtime.SESSION_CREATED, "event_id": "event_a"})
+    assert answers(books(opens)) == [("none", None)], "the same event again"
+    assert answers(books(opens.server(3, {"type": realtime.SESSION_CREATED, "event_id": "event_b"}))) == [("closed", None)]
+
+
 # -- what a response holds -------------------------------------------------------------------------------------------
 
 
@@ -154,6 +180,25 @@ def test_a_reply_is_heard_from_its_first_text_on() -> None:
     (response,) = books(tape).responses.values()
     (text,) = [event.seq for event in tape.events if event.type == realtime.TEXT_DONE]
     assert (response.message, response.heard) == (True, text)
+    # More of it changes nothing, and text of a response that was never announced belongs to none.
+    (response,) = books(tape.says(6, "resp_1", begin=False).says(7, "resp_9", begin=False)).responses.values()
+    assert response.heard == text
+
+
+@pytest.mark.parametrize("kind", ["computer_call", "custom_call", "mcp_call"])
+def test_a_call_of_another_kind_than_a_function_is_none(kind: str) -> None:
+    item = {"id": "item_1", "type": kind, "call_id": "call_1"}
+    tape = Tape().creates(0).created(1, "resp_1")
+    response = books(
+        tape.server(2, realtime.output_event("response.output_item.added", "event_9", "resp_1", 0, item))
+    ).responses["resp_1"]
+    assert (response.calls, response.message) == ([], False)
+
+
+def test_a_call_that_is_announced_twice_is_one() -> None:
+    tape = Tape().creates(0).calls(1)
+    again = next(each.payload for each in tape.events if each.type == realtime.OUTPUT_ADDED)
+    assert books(tape.server(2, again)).calls == ["call_1"]
 
 
 @pytest.mark.parametrize(
@@ -196,6 +241,19 @@ def test_two_events_of_one_item_confirm_one_output() -> None:
     for kind in (realtime.ITEM_ADDED, realtime.ITEM_DONE):
         tape.server(5, realtime.conversation_item(kind, "event_1", None, item))
     assert [output.confirmed is not None for output in books(tape).outputs] == [True, False]
+
+
+def test_a_result_is_confirmed_by_an_item_of_its_own_call() -> None:
+    tape = Tape().result(0, confirm=False).result(1, "call_2", confirm=False)
+    assert [output.confirmed is not None for output in books(tape.confirmed(2, "call_2")).outputs] == [False, True]
+    assert [output.confirmed is not None for output in books(tape.confirmed(3, "call_0")).outputs] == [False, True]
+
+
+@pytest.mark.parametrize("kind", ["computer_call_output", "message", None])
+def test_an_item_of_another_kind_confirms_no_result(kind: str | None) -> None:
+    item = {"id": "item_9", "type": kind, "call_id": "call_1"}
+    tape = Tape().result(0, confirm=False)
+    assert books(tape.server(1, realtime.conversation_item(realtime.ITEM_ADDED, "event_1", None, item))).outputs[0].waits
 
 
 def test_an_output_the_api_does_not_take_informs_nobody() -> None:
@@ -297,6 +355,14 @@ def test_another_connection_has_its_own_decisions() -> None:
     assert own(tape.says(7, "resp_vad")) == (True, realtime.RESPONSE_CREATED)
 
 
+def test_an_idle_timeout_of_one_connection_does_not_decide_on_another() -> None:
+    tape = Tape().server(0, {"type": realtime.SESSION_CREATED, "event_id": "event_a"}).server(1, TIMEOUT)
+    tape.server(2, {"type": realtime.SESSION_CREATED, "event_id": "event_b"}).server(3, COMMITTED).result(4).server(
+        5, COMMITTED
+    )
+    assert own(tape.says(6, "resp_vad")) == (True, input_audio.COMMITTED)
+
+
 def test_an_end_without_a_status_has_none() -> None:
     body = {"id": "resp_1"}
     tape = Tape().creates(0).created(1, "resp_1").server(2, realtime.response_event(realtime.RESPONSE_DONE, "event_9", body))
@@ -304,12 +370,33 @@ def test_an_end_without_a_status_has_none() -> None:
     assert (response.status, response.done is None) == (None, False)
 
 
-def test_a_call_and_a_result_without_an_id_belong_to_nothing() -> None:
+@pytest.mark.parametrize("name", [{}, {"call_id": ""}, {"call_id": 5}, {"call_id": None}])
+def test_a_call_and_a_result_without_an_id_belong_to_nothing(name: dict[str, Any]) -> None:
     tape = Tape().creates(0).created(1, "resp_1")
-    tape.server(1, realtime.output_event("response.output_item.added", "event_9", "resp_1", 0, {"type": "function_call"}))
-    tape.client(2, {"type": realtime.ITEM_CREATE, "item": {"type": "function_call_output", "output": "{}"}})
+    call = {"type": "function_call", **name}
+    tape.server(1, realtime.output_event("response.output_item.added", "event_9", "resp_1", 0, call))
+    tape.client(2, {"type": realtime.ITEM_CREATE, "item": {"type": "function_call_output", "output": "{}", **name}})
     ledger = books(tape)
     assert (ledger.responses["resp_1"].calls, [each.call_id for each in ledger.outputs]) == ([], [""])
+
+
+@pytest.mark.parametrize(
+    ("details", "reason"),
+    [
+        ({"type": "cancelled", "reason": "turn_detected"}, "turn_detected"),
+        ({"type": "failed", "error": {"type": "server_error", "code": "rate_limit_exceeded"}}, "rate_limit_exceeded"),
+        ({"reason": "max_output_tokens", "error": {"code": "other"}}, "max_output_tokens"),
+        ({"reason": 7}, "7"),
+        ({"error": "no object"}, None),
+        ({}, None),
+        (None, None),
+        ("no object", None),
+    ],
+)
+def test_why_a_response_ended_is_in_its_details(details: Any, reason: str | None) -> None:
+    body = {"id": "resp_1", "status": "failed", "status_details": details}
+    tape = Tape().creates(0).created(1, "resp_1").server(2, realtime.response_event(realtime.RESPONSE_DONE, "event_9", body))
+    assert books(tape).responses["resp_1"].reason == reason
 
 
 def test_a_create_knows_the_outputs_before_it_and_none_behind() -> None:
@@ -371,6 +458,14 @@ def test_user_inputs_are_text_items_and_committed_audio() -> None:
     tape = Tape().asks(0, "Hello?").server(5, {"type": "input_audio_buffer.committed", "item_id": "item_1"})
     tape.client(6, realtime.create_item(realtime.assistant_item("Not the user.")))
     assert [each.text for each in books(tape).inputs] == ["Hello?", None]
+
+
+def test_spoken_input_begins_with_the_speech_that_came_before_its_commit() -> None:
+    started = {"type": input_audio.SPEECH_STARTED, "item_id": "item_1"}
+    tape = Tape().server(0, started).server(1, COMMITTED).server(2, COMMITTED).client(3, {"type": input_audio.COMMIT})
+    tape.creates(4).server(5, COMMITTED)
+    # The last was committed by the client: its news passed behind the create.
+    assert [(each.began, each.key, each.text) for each in books(tape).inputs] == [(0, 1, None), (2, 2, None), (3, 3, None)]
 
 
 def test_session_updates_are_counted() -> None:

@@ -125,6 +125,103 @@ def test_every_fact_decides_something(name: str) -> None:
     )
 
 
+#: A settled turn of a whole recording, in which nothing happened after the result.
+SETTLED = TurnFacts(False, (), 1, 0, 0, False, None, 0, 0, 0, None, True, True, True, True, False, True, True)
+ANSWERED = replace(SETTLED, heard=1, informed=1, ended=True, status="completed")
+
+
+@pytest.mark.parametrize(
+    ("of", "outcome", "why"),
+    [
+        (
+            replace(ANSWERED, closed=True), "abandoned",
+            "a connection closed after the call, before a refusal or a heard reply",
+        ),
+        (
+            replace(SETTLED, missing=("call 1", "call 3")), "no_result",
+            "the app gave no result of its own for call 1, call 3",
+        ),
+        (replace(ANSWERED, heard=3, inputs=2), "duplicated", "3 replies heard to 2 user input(s)"),
+        (
+            replace(SETTLED, heard=3, inputs=2), "stale",
+            "a reply was heard, but it was asked for before the app's own result was there",
+        ),
+        (replace(ANSWERED, status="cancelled"), "interrupted", "the reply ended as cancelled"),
+        (replace(ANSWERED, ended=False, status=None), "interrupted", "the reply never ended"),
+        (
+            replace(ANSWERED, waited_ns=7_000_000_000), "late",
+            "the reply was asked for 7000 ms after the last event that could have released it",
+        ),
+        (replace(ANSWERED, refusals=1, host_errors=1), "noisy", "answered, beside a refusal"),
+        (replace(ANSWERED, heard=2, inputs=2, waited_ns=LATE_NS), "answered", "one informed reply, nothing refused"),
+        (
+            replace(SETTLED, refusals=1, host_errors=1), "rejected",
+            "the create was refused, the host was told, no reply followed",
+        ),
+        (
+            replace(SETTLED, refusals=2, asked="refused"), "lost",
+            "the create was refused, the host was told nothing, no reply followed",
+        ),
+        (replace(SETTLED, asked="none"), "failed", "a create after the last result had this answer: none"),
+        (SETTLED, "stalled", "no create was ever sent for the result"),
+    ],
+)  # fmt: skip
+def test_each_outcome_says_what_happened(of: TurnFacts, outcome: str, why: str) -> None:
+    assert outcome_of(of) == (outcome, why)
+
+
+STOPS = "the recording stops before the turn is over"
+CUT_SHORT = {"complete": False, "settled": False}
+REFUSED = replace(SETTLED, refusals=1, **CUT_SHORT)
+
+
+@pytest.mark.parametrize(
+    ("of", "why"),
+    [
+        (replace(ANSWERED, upstream_seen=False), "the link between proxy and upstream was not observed"),
+        (replace(ANSWERED, unread=True), "a frame that cannot be read came while a create waited for its answer"),
+        (replace(SETTLED, refusals=1, host_seen=False), "refused, but the link to the host was not observed"),
+        (
+            replace(SETTLED, refusals=1, host_errors=1, host_seen=False),
+            "refused, but the link to the host was not observed",
+        ),
+        (replace(ANSWERED, host_seen=False), None),
+        (replace(ANSWERED, ended=False, status=None, complete=False), "the recording stops inside the reply"),
+        (replace(ANSWERED, ended=False, status=None), None),
+        (replace(ANSWERED, status="failed", complete=False), None),
+        (replace(ANSWERED, status=None), "the reply's response.done has no status"),
+        (replace(ANSWERED, status=None, **CUT_SHORT), "the reply's response.done has no status"),
+        (replace(ANSWERED, **CUT_SHORT), "one informed reply so far; the recording stops before the turn is over"),
+        (replace(SETTLED, missing=("call 1",), **CUT_SHORT), "the recording stops before the app's result"),
+        (replace(SETTLED, **CUT_SHORT), STOPS),
+        (replace(SETTLED, asked="none", **CUT_SHORT), STOPS),
+        (REFUSED, None),
+        (replace(REFUSED, host_errors=1), None),
+        (
+            replace(REFUSED, answered=False),
+            "refused, but the recording stops while the app's own result may still be answered",
+        ),
+        (
+            replace(REFUSED, answered=False, host_errors=1),
+            "refused, but the recording stops while the app's own result may still be answered",
+        ),
+        (replace(REFUSED, goes_on=False), "the recording stops at the refusal, before the host could be told"),
+        (replace(REFUSED, goes_on=False, host_errors=1), None),
+        # What follows cannot undo these.
+        (replace(SETTLED, closed=True, **CUT_SHORT), None),
+        (replace(ANSWERED, heard=2, **CUT_SHORT), None),
+        (replace(SETTLED, heard=1, **CUT_SHORT), None),
+        (replace(ANSWERED, waited_ns=LATE_NS + 1, **CUT_SHORT), None),
+        (replace(ANSWERED, refusals=1, **CUT_SHORT), None),
+        (replace(ANSWERED, status="cancelled", **CUT_SHORT), None),
+    ],
+)
+def test_a_recording_that_does_not_settle_the_outcome_says_why(of: TurnFacts, why: str | None) -> None:
+    match = next(name for name, rule in RULES.items() if rule.applies(of))
+    assert undecided(of, match) == why
+    assert (outcome_of(of) == ("unknown", why)) == (why is not None)
+
+
 def test_severities_are_an_order() -> None:
     assert sorted(row.severity for row in TABLE.values()) == [*range(1, len(TABLE) + 1)]
     assert worst(["answered", "lost", "noisy"]) == "lost"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicerace.errors import InputError
-from voicerace.statistics import cell_columns, findings, flips, outcomes_at, summarise, wilson
+from voicerace.statistics import cell_columns, differing, findings, flips, newcombe, outcomes_at, summarise, wilson
 from voicerace.sweep import trials_of
 
 
@@ -38,6 +38,38 @@ def test_the_interval_holds_the_share_and_stays_inside_0_and_1(numbers: tuple[in
     low, high = wilson(count, of)
     assert 0 <= low <= count / of <= high <= 1
     assert low < high
+
+
+@pytest.mark.parametrize(("count", "of", "level"), [(-1, 5, 0.95), (6, 5, 0.95), (0, 0, 0.95), (1, 5, 0.0), (1, 5, 1.0)])
+def test_numbers_without_an_interval_are_bad_input(count: int, of: int, level: float) -> None:
+    with pytest.raises(InputError):
+        wilson(count, of, level)
+
+
+def test_one_draw_has_an_interval_and_a_higher_level_a_wider_one() -> None:
+    # At the ends the interval has a closed form: z² / (n + z²) beside the end.
+    assert wilson(0, 1, 0.95) == pytest.approx((0, 1.959964**2 / (1 + 1.959964**2)))
+    assert wilson(1, 1, 0.99) == pytest.approx((1 / (1 + 2.575829**2), 1))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "low", "high"),
+    # Newcombe 1998 (II), table II, method 10.
+    [
+        ((48, 80), (56, 70), 0.0524, 0.3339),
+        ((3, 10), (9, 10), 0.1705, 0.8090),
+        ((2, 7), (6, 7), 0.0582, 0.8062),
+        ((0, 29), (5, 56), -0.0381, 0.1926),
+        ((0, 20), (0, 10), -0.1611, 0.2775),
+        ((0, 20), (10, 10), 0.6791, 1.0),
+    ],
+)
+def test_the_interval_of_a_difference_is_newcombes_method_ten(
+    a: tuple[int, int], b: tuple[int, int], low: float, high: float
+) -> None:
+    assert newcombe(*a, *b) == pytest.approx((low, high), abs=5e-5)
+    # The other way round it is the same with the other sign.
+    assert newcombe(*b, *a) == pytest.approx((-high, -low), abs=5e-5)
 
 
 # -- cells -----------------------------------------------------------------------------------------------------------
@@ -162,3 +194,57 @@ def test_the_flips_of_the_generations_are_where_the_closed_forms_have_them() -> 
     assert found.loc["0.9.1", ["from_ms", "to_ms", "before", "after"]].tolist() == [215, 230, "rejected", "answered"]
     assert found.loc["0.9.4", ["from_ms", "to_ms", "before", "after"]].tolist() == [275, 290, "answered", "stalled"]
     assert found.loc["0.11.1", ["to_ms", "at_ms", "before", "after"]].tolist() == [125, 125, "lost", "answered"]
+
+
+def test_outcomes_are_in_the_order_of_the_stories_and_then_of_the_times() -> None:
+    rows = [("b", 2.0, "lost"), ("a", 2.0, "answered"), ("b", 1.0, "stalled"), ("a", 1.0, "noisy")]
+    found = outcomes_at(frame(rows, margin_ms=[4.0, 3.0, 2.0, 1.0]))
+    assert list(found.columns) == ["release", "tool_ms", "outcome", "tie_outcome", "margin_ms"]
+    assert found["outcome"].tolist() == ["stalled", "lost", "noisy", "answered"]
+    assert found["margin_ms"].tolist() == [2.0, 4.0, 1.0, 3.0]
+    assert found["tie_outcome"].isna().all()
+    assert found.index.tolist() == [0, 1, 2, 3]
+
+
+def test_one_story_without_a_release_is_ordered_by_its_times() -> None:
+    trials = frame([("a", 2.0, "lost"), ("a", 1.0, "answered")]).drop(columns="release")
+    assert outcomes_at(trials)["tool_ms"].tolist() == [1.0, 2.0]
+    assert flips(trials).columns.tolist() == ["from_ms", "to_ms", "at_ms", "before", "after"]
+    assert flips(trials)[["from_ms", "to_ms"]].to_numpy().tolist() == [[1.0, 2.0]]
+
+
+def test_a_trial_that_was_repeated_is_one_outcome() -> None:
+    assert len(outcomes_at(frame([("a", 1.0, "lost")] * 2))) == 1
+
+
+def test_a_component_is_told_apart_only_where_it_was_chosen() -> None:
+    trials = frame([("a", 1.0, "lost"), ("b", 1.0, "lost")], component=["1", "2"], scenario="repro")
+    columns = ["release", "component", "scenario", "tool_ms"]
+    assert differing(trials, columns, "tool_ms") == ["release"]
+    chosen = frame([("a", 1.0, "lost"), ("a", 2.0, "lost")], component=["1", "2"], scenario="repro")
+    assert differing(chosen, columns, "tool_ms") == ["release", "component"]
+    assert differing(chosen.drop(columns="release"), columns[1:], "tool_ms") == ["component"]
+    assert differing(trials.drop(columns="component"), ["release", "scenario", "tool_ms"], "tool_ms") == ["release"]
+
+
+def test_a_value_that_is_missing_in_some_trials_tells_them_apart() -> None:
+    trials = frame([("a", 1.0, "lost"), ("a", 2.0, "lost")], profile=["near", None])
+    assert differing(trials, ["release", "profile"], "tool_ms") == ["release", "profile"]
+
+
+def test_an_undecided_tie_counts_for_its_own_two_outcomes_only() -> None:
+    rows = [("a", 1.0, outcome) for outcome in ("answered", "rejected", "lost")]
+    found = summarise(frame(rows, drawn="tool_ms", tie_outcome=["rejected", None, None]))
+    assert found.set_index("outcome")["ties"].to_dict() == {"answered": 1, "rejected": 1, "lost": 0}
+
+
+def test_findings_of_no_trials_are_an_empty_summary() -> None:
+    assert findings(frame([])).empty
+
+
+def test_a_flip_has_the_outcomes_and_times_on_its_two_sides() -> None:
+    found = flips(frame([("a", 10, "lost"), ("a", 20, "answered"), ("a", 30, "stalled")], tie_outcome=[None, None, "noisy"]))
+    assert found.to_dict("records")[1] == {
+        "release": "a", "from_ms": 20, "to_ms": 30, "at_ms": pytest.approx(float("nan"), nan_ok=True),
+        "before": "answered", "after": "stalled",
+    }  # fmt: skip

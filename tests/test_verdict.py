@@ -149,6 +149,99 @@ def test_a_failed_reply_whose_end_has_no_status_does_not_say_none() -> None:
     assert turn.why.endswith("a response, of no known status, nothing heard of it")
 
 
+def ended(tape: Tape, at_ms: float, status: str, reason: str) -> Tape:
+    """The end of resp_2, with the reason that its details give."""
+    body = realtime.response_object("resp_2", "conv_1", "text", status) | {"status_details": {"type": status, "reason": reason}}
+    return tape.server(at_ms, realtime.response_event(realtime.RESPONSE_DONE, "event_end", body))
+
+
+def begun() -> Tape:
+    """A response to the result, of which nothing was heard yet."""
+    return called().result(50).creates(50).created(60, "resp_2")
+
+
+@pytest.mark.parametrize(
+    ("tape", "by", "answer"),
+    [
+        (called().result(50).creates(50), "api", "none"),
+        (called().result(50).creates(50).fails(51), "api", "another error"),
+        (
+            called().result(50).creates(50).server(51, realtime.error_event("e", "bad", "No.", kind="invalid_request_error")),
+            "client",
+            "another error",
+        ),
+        (begun(), "api", "a response, unfinished, nothing heard of it"),
+        (begun().done(70, "resp_2"), "api", "a response, completed, nothing heard of it"),
+        (ended(begun(), 70, "cancelled", "turn_detected"), "user", "a response, cancelled, nothing heard of it"),
+        (ended(begun(), 70, "cancelled", "client_cancelled"), "client", "a response, cancelled, nothing heard of it"),
+        (ended(begun(), 70, "incomplete", "max_output_tokens"), "api", "a response, incomplete, nothing heard of it"),
+        # The last create counts, not the first.
+        (called().result(50).creates(50).fails(51).creates(60).created(61, "resp_2"), "api",
+         "a response, unfinished, nothing heard of it"),
+        (begun().server(70, {"type": realtime.SESSION_CREATED, "event_id": "a"})
+         .server(71, {"type": realtime.SESSION_CREATED, "event_id": "b"}), "user",
+         "a response, incomplete, nothing heard of it"),
+        (called().result(50).creates(50).server(70, {"type": realtime.SESSION_CREATED, "event_id": "a"})
+         .server(71, {"type": realtime.SESSION_CREATED, "event_id": "b"}), "api", "none, its connection went"),
+    ],
+)  # fmt: skip
+def test_a_failed_turn_says_how_its_last_create_was_answered_and_by_whom(tape: Tape, by: str, answer: str) -> None:
+    turn = turn_of(tape.close(40_000))
+    assert (turn.outcome, turn.by) == ("failed", by)
+    assert turn.why == f"a create after the last result had this answer: {answer}"
+
+
+@pytest.mark.parametrize(
+    ("reason", "by"), [("turn_detected", "user"), ("client_cancelled", "client"), ("content_filter", "api")]
+)
+def test_an_interrupted_reply_says_who_ended_it(reason: str, by: str) -> None:
+    turn = turn_of(ended(called().result(50).creates(50).says(300), 400, "cancelled", reason).close(1000))
+    assert (turn.outcome, turn.by, turn.why) == ("interrupted", by, "the reply ended as cancelled")
+    assert turn_of(HAND_MADE["answered"][0]).by is None
+
+
+def closed(link_name: str, payload: Any) -> Recording:
+    return Tape().asks(0).put(link_name, 10, payload, "close").recording()
+
+
+def test_a_session_without_a_call_says_why() -> None:
+    assert judge(closed("component>proxy", {"code": 1000})).why == "no function call"
+    assert judge(closed("upstream>proxy", {"code": 1011})).why == "no function call: the upstream closed the connection (1011)"
+    assert judge(closed("proxy>component", {})).why == "no function call: the proxy closed the connection (no code)"
+    assert judge(closed("upstream>proxy", "?")).why == "no function call: the upstream closed the connection (no code)"
+    odd = judge(closed("upstream>proxy", {"code": 17})).why
+    assert odd == "no function call: the upstream closed the connection (a code that is not registered)"
+    unseen = "the link between proxy and upstream was not observed"
+    assert judge(replace(closed("component>proxy", {}), observed=HOST_LINK)).why == unseen
+    assert judge(replace(closed("upstream>proxy", {}), observed=HOST_LINK)).why == unseen
+    told = judge(replace(closed("proxy>component", {}), observed=HOST_LINK)).why
+    assert told == f"the proxy closed the connection, and {unseen}"
+
+
+@pytest.mark.parametrize(
+    ("payload", "given"),
+    [
+        ({"type": "resolved", "id": "call_1", "value": {"content": "{}"}}, True),
+        ({"type": "resolved", "id": "call_1"}, False),
+        ({"type": "rejected", "id": "call_1"}, True),
+        ({"type": "sendFunctionCallResponse", "id": "call_1"}, True),
+        ({"type": "sendResponse", "id": "call_1"}, True),
+        ({"type": "sendResponse", "id": "call_0"}, False),
+        ({"type": "say", "id": "call_1"}, False),
+    ],
+)
+def test_a_result_that_the_component_dropped_was_given_all_the_same(payload: dict[str, Any], given: bool) -> None:
+    turn = turn_of(called().put("app>component", 50, payload).close(40_000))
+    assert turn.outcome == ("stalled" if given else "no_result")
+    # The component tells the app of calls: that is none of the app's results.
+    assert turn_of(called().put("component>app", 50, payload).close(40_000)).outcome == "no_result"
+
+
+def test_a_turn_without_a_result_names_the_calls_by_their_numbers() -> None:
+    two = asked().calls(2, call="call_2", begin=False).calls(2, call="call_3", begin=False).done(8, "resp_1")
+    assert turn_of(two.result(50, "call_2").close(40_000)).why == "the app gave no result of its own for call 1, call 3"
+
+
 CUT = {
     "before the result": called(),
     "before the call is over": asked(),
