@@ -124,6 +124,8 @@ def test_the_reports_claim_counts_the_fits_and_names_the_runs_that_do_not(found:
     ]  # fmt: skip
     assert "14 of 16 documented runs" in claim["claim"]
     assert "not recordings of ours" in claim["claim"]
+    assert "(2 with the nearest program that is known)" in claim["claim"]
+    assert "recorded, 1 to 12 ms" in words_of(section)
     misfits = next(block.markdown for block in section if isinstance(block, Text) and "not fit" in block.markdown)
     assert [revision in misfits for revision in ("58f2e9a", "e338ff6", "774a5b5")] == [True, True, False]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,6 +19,8 @@ __all__ = ["HEADING", "blocks", "blocks_of"]
 
 HEADING: Final = "Documented runs against the real API"
 _RECORDED: Final = next(iter(GAPS))
+#: The ends of the recorded gap's range.
+_SPAN: Final = " to ".join(re.findall(r"[\d.]+", GAPS[_RECORDED]))
 _WORDS: Final = ("fits", "possible", "does not fit")
 
 
@@ -34,7 +37,7 @@ def blocks_of(found: Sequence[Retrodiction]) -> list[Block]:
     longer = joined([f"{fits[gap]} with a gap of {gap}" for gap in GAPS if gap != _RECORDED])
     numbers = {name: number for number, name in enumerate(dict.fromkeys(_documents(found)), start=1)}
     rows = [
-        {"gap": f"recorded, {GAPS[gap]} ms" if gap == _RECORDED else gap, **{word: words.get(word, 0) for word in _WORDS},
+        {"gap": f"recorded, {_SPAN} ms" if gap == _RECORDED else gap, **{word: words.get(word, 0) for word in _WORDS},
          "undecided": words.get("undecided", 0)}
         for gap, words in counts.items()
     ]  # fmt: skip
@@ -42,7 +45,8 @@ def blocks_of(found: Sequence[Retrodiction]) -> list[Block]:
         f"**With the gap that was recorded, the models give what {fits[_RECORDED]} of {len(decided)} documented runs against the real "
         f"API saw; {longer}.** These runs are of the proxy's maintainers, from the documents in their repository. They are not "
         "recordings of ours: a document says what its author saw, and none has times. Each run is played here with the program, the "
-        f"handler and the client that it had, {many(_draws(found), 'draw')} per gap."
+        f"handler and the client that it had ({sum(not each.run.exact for each in found)} with the nearest program that is known), "
+        f"{many(_draws(found), 'draw')} per gap."
     )
     seen = [
         Seen("documented run", fits[gap], len(decided), f"documented runs come out in the models as they were seen (gap {gap})",
