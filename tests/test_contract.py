@@ -32,14 +32,12 @@ from voicerace.wire import input_audio, realtime
 #: Long enough for a race on a busy machine to be won, short enough for a whole run in about a second.
 TIMES = {"gap_ms": 120, "first_item_ms": 60, "reply_ms": 50, "reply_gap_ms": 70}
 PATIENCE = Patience(3.0, 0.15)
-#: As the experiment on two calls expects it.
-TOGETHER = {"items_close": "together"}
 UNTRIED = {fact.name for fact in FACTS if fact.untried}
 TRIED = {fact.name for fact in FACTS} - UNTRIED
 
 
 def on_mock(*facts: str, knobs: Mapping[str, str] | None = None, repeats: int = 0, **times: Any) -> Contract:
-    session = Session.of(times=TIMES | times, knobs_given=TOGETHER | dict(knobs or {}))
+    session = Session.of(times=TIMES | times, knobs_given=knobs)
     return check_contract(UpstreamTarget("mock"), session, facts=facts, repeats=repeats, at_once=40, patience=PATIENCE)
 
 
@@ -418,7 +416,7 @@ def test_an_api_that_misbehaves_is_found_out(
     monkeypatch: pytest.MonkeyPatch, api: type[AskedUpstream], fact: str, seen: str
 ) -> None:
     monkeypatch.setattr(apis, "AskedUpstream", api)
-    session = Session.of(times={"gap_ms": 60, "first_item_ms": 20, "reply_ms": 50, "reply_gap_ms": 60}, knobs_given=TOGETHER)
+    session = Session.of(times={"gap_ms": 60, "first_item_ms": 20, "reply_ms": 50, "reply_gap_ms": 60})
     found = check_contract(UpstreamTarget("mock"), session, facts=[fact], repeats=0, patience=Patience(0.6, 0.1))
     (row,) = found.rows
     # Without item.done the session cannot even be prepared: that is not known to be a fault of this fact.
@@ -566,7 +564,7 @@ KEY = "sk-standin-0123456789abcdef"
 
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
-    with StandIn(KEY, tmp_path_factory.mktemp("tls"), Session.of(times=TIMES, knobs_given=TOGETHER)) as serving:
+    with StandIn(KEY, tmp_path_factory.mktemp("tls"), Session.of(times=TIMES)) as serving:
         yield serving
 
 
