@@ -128,11 +128,15 @@ def _is_program(folder: Path) -> bool:
 
 def _files() -> list[tuple[str, int, int]]:
     """Every file of the package, with its size and the time of its last change."""
-    return sorted(
-        (str(path.relative_to(_PACKAGE)), stat.st_size, stat.st_mtime_ns)
-        for path in _PACKAGE.rglob("*")
-        if "__pycache__" not in path.parts and path.is_file() and (stat := path.stat())
-    )
+    found = []
+    for folder, folders, names in os.walk(_PACKAGE):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        for name in names:
+            path = os.path.join(folder, name)
+            with suppress(FileNotFoundError):  # an editor's lock, a temporary file
+                stat = os.stat(path)
+                found.append((os.path.relpath(path, _PACKAGE), stat.st_size, stat.st_mtime_ns))
+    return sorted(found)
 
 
 def _hash_of_program() -> str:

@@ -48,8 +48,8 @@ ENOUGH: Final = 40_000
 def frame(size: int) -> Step:
     """Audio of that many bytes; every sample differs from its neighbours, so a resampler shows what it does."""
     # It repeats itself before long, so that a recording of it is small.
-    samples = [number * 7 % 40 * 50 - 1_001 for number in range(size // 2 + 1)]
-    return host(struct.pack(f"<{len(samples)}h", *samples)[:size])
+    once = struct.pack("<40h", *(number * 7 % 40 * 50 - 1_001 for number in range(40)))
+    return host((once * (size // len(once) + 1))[:size])
 
 
 def idle(turn: object) -> Step:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -210,12 +210,18 @@ def read_part(folder: Path, name: str) -> pd.DataFrame | None:
 def again(record: Mapping[str, Any], part: str, row: int) -> Recording:
     """The recording of a part's row, played again from its parameters."""
     for spec in record["parts"][part]:
-        plan = Plan.of(SweepSpec(**spec))
+        plan = _plan(json.dumps(spec))
         if row < len(plan):
             ((_, session),) = plan.part(row, row + 1)
             return simulate(session)
         row -= len(plan)
     raise InputError("trial", f"row {row} of {part}", "a row of its table")
+
+
+@cache
+def _plan(spec: str) -> Plan:
+    """Of a spec as `letter.json` has it."""
+    return Plan.of(SweepSpec(**json.loads(spec)))
 
 
 def read_record(folder: Path) -> dict[str, Any]:
