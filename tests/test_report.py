@@ -49,7 +49,8 @@ def test_the_page_keeps_every_promise_in_the_order_of_a_letter(small_report: Rep
     soup = BeautifulSoup(html, "html.parser")
     headings = [heading.get_text() for heading in soup.main.find_all("h2")]
     order = (
-        "The answer", "What to do today", "What was asked", "How it was tested", "Finding 1", "Finding 2", "Finding 3",
+        "The answer", "What to do today", "What was asked", "How it was tested", "Documented runs", "Finding 1", "Finding 2",
+        "Finding 3",
         "Where your own sessions lie", "What this does not show", "How to run it again", "Appendix",
     )  # fmt: skip
     assert len(headings) == len(order)
@@ -70,7 +71,7 @@ def test_the_claims_beside_the_page_have_counts_and_targets(small_report: Report
     claims = {claim["name"]: claim for claim in record["claims"]}
     assert {"component-submits-twice", "cure-return", "gate-0.9.1", "today-0.9.1", "upgrade"} <= set(claims)
     targets = {seen["target"] for claim in record["claims"] for seen in claim["seen"]}
-    assert {"model", "real proxy", "real component", "real API"} == targets
+    assert {"model", "real proxy", "real component", "real API", "documented run"} == targets
     for claim in record["claims"]:
         for seen in claim["seen"]:
             assert 0 <= seen["count"] <= seen["of"]
