@@ -197,6 +197,12 @@ def test_a_reply_after_just_5_s_is_not_late_yet() -> None:
     assert timely == ((0, at_most(LATE_US)), (0, 0))
 
 
+def test_the_first_event_is_as_far_from_the_start_as_it_lasts() -> None:
+    step = advance(START, [(0, 5)], 0, 3, apart=False)
+    assert step is not None
+    assert picked(START, step, [NEW, 0]) == ((0, at_most(5)), (at_most(-3), 0))
+
+
 #: Bounds of any kind: none, at most, less than.
 BOUNDS = st.one_of(st.just(FREE), st.integers(-12, 12))
 
