@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voicerace.explore.places import LATE_US, Move, Step
@@ -269,6 +269,8 @@ def ages_in(zone: Matrix, steps: int) -> np.ndarray[Any, Any]:
 
 
 @given(PARTS, PARTS, st.tuples(*[st.integers(0, 4)] * 4))
+# Later than 1 µs against at most 1 µs before what may happen after 2 µs: just covered.
+@example([(1, 0, less_than(-1))], [(1, 2, at_most(1))], (0, 2, 4, 4))
 def test_covered_is_what_the_theorem_says_of_two_moments(
     one: list[tuple[int, int, int]], other: list[tuple[int, int, int]], constants: tuple[int, int, int, int]
 ) -> None:
