@@ -206,9 +206,10 @@ def test_a_call_that_has_its_result_is_not_opened_again() -> None:
     assert gate.result("call_2") == 1
 
 
-def test_an_item_that_is_no_function_call_is_waited_for_by_nothing() -> None:
+@pytest.mark.parametrize("kind", ["message", "computer_call"])
+def test_an_item_that_is_no_function_call_is_waited_for_by_nothing(kind: str) -> None:
     gate = after_calls("call_1")
-    told(gate, call_of("call_2", kind="message"))
+    told(gate, call_of("call_2", kind=kind))
     assert gate.result("call_1") == 1
 
 
@@ -277,12 +278,13 @@ def test_another_error_may_be_the_answer_to_a_create(event_id: str | None, creat
     assert gate.words("text") == creates
 
 
-def test_a_refused_request_is_asked_again_when_the_response_in_its_way_is_done() -> None:
+@pytest.mark.parametrize("in_the_way", ["resp_0", "resp_2"])
+def test_a_refused_request_is_asked_again_when_the_response_in_its_way_is_done(in_the_way: str) -> None:
     for rules, creates in ((ALL, 1), (ALL - {"retry"}, 0)):
         gate = after_calls("call_1", rules=rules)
         gate.result("call_1")
-        refused = realtime.refusal("e", "resp_vad", realtime.CREATE_ID)
-        assert told(gate, refused, created("resp_vad"), done("resp_vad")) == [0, 0, creates]
+        refused = realtime.refusal("e", in_the_way, realtime.CREATE_ID)
+        assert told(gate, refused, created(in_the_way), done(in_the_way)) == [0, 0, creates]
 
 
 def test_a_refusal_that_names_a_response_that_is_over_asks_again_at_once() -> None:
@@ -319,6 +321,7 @@ def test_words_spoken_into_a_response_are_asked_for_after_it() -> None:
     gate = Gate(ALL, GateState())
     told(gate, created("resp_1"))
     gate.words("audio")
+    assert gate.state.unconfirmed == set(), "no item of the audio's is waited for"
     assert told(gate, created("resp_2"), done("resp_2")) == [0, 1]
 
 
