@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voicerace.explore.places import LATE_US, Move, Step
@@ -197,6 +197,12 @@ def test_a_reply_after_just_5_s_is_not_late_yet() -> None:
     assert timely == ((0, at_most(LATE_US)), (0, 0))
 
 
+def test_the_first_event_is_as_far_from_the_start_as_it_lasts() -> None:
+    step = advance(START, [(0, 5)], 0, 3, apart=False)
+    assert step is not None
+    assert picked(START, step, [NEW, 0]) == ((0, at_most(5)), (at_most(-3), 0))
+
+
 #: Bounds of any kind: none, at most, less than.
 BOUNDS = st.one_of(st.just(FREE), st.integers(-12, 12))
 
@@ -263,6 +269,8 @@ def ages_in(zone: Matrix, steps: int) -> np.ndarray[Any, Any]:
 
 
 @given(PARTS, PARTS, st.tuples(*[st.integers(0, 4)] * 4))
+# Later than 1 µs against at most 1 µs before what may happen after 2 µs: just covered.
+@example([(1, 0, less_than(-1))], [(1, 2, at_most(1))], (0, 2, 4, 4))
 def test_covered_is_what_the_theorem_says_of_two_moments(
     one: list[tuple[int, int, int]], other: list[tuple[int, int, int]], constants: tuple[int, int, int, int]
 ) -> None:

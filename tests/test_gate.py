@@ -141,3 +141,196 @@ def test_what_was_refused_is_not_asked_again_of_a_response_that_knows_it(rules: 
 
 def test_a_late_result_of_another_connection_asks_for_nothing() -> None:
     assert Gate(frozenset(RULES), GateState()).result("call_of_yesterday") == 0
+
+
+ALL = frozenset(RULES)
+
+
+def call_of(call_id: str, response_id: str = "resp_1", kind: str = "function_call") -> dict[str, Any]:
+    item = {"id": f"item_{call_id}", "type": kind, "call_id": call_id}
+    return realtime.output_event(realtime.OUTPUT_ADDED, "e", response_id, 0, item)
+
+
+def confirmed(call_id: str, kind: str = realtime.ITEM_ADDED) -> dict[str, Any]:
+    return realtime.conversation_item(kind, "e", None, {**realtime.output_item(call_id, "{}"), "id": f"item_of_{call_id}"})
+
+
+def failed(message: str = "No.", event_id: str | None = None) -> dict[str, Any]:
+    return realtime.error_event("e", "server_error", message, client_event_id=event_id)
+
+
+def after_calls(*calls: str, rules: frozenset[Rule] = ALL) -> Gate:
+    """A gate after the response resp_1, which made these calls and is done."""
+    gate = Gate(rules, GateState())
+    assert told(gate, created("resp_1"), *(call_of(each) for each in calls), done("resp_1")) == [0] * (len(calls) + 2)
+    return gate
+
+
+def test_words_ask_at_once_where_the_slot_is_free_and_once_more_when_it_is_free_again() -> None:
+    gate = Gate(ALL, GateState())
+    assert gate.words("text") == 1
+    assert gate.words("audio") == 0, "a create is unanswered"
+    assert told(gate, created("resp_1")) == [0]
+    assert gate.words("text") == 0, "a response is active"
+    assert told(gate, done("resp_1"), created("resp_2"), done("resp_2")) == [1, 0, 0]
+
+
+def test_a_result_asks_when_every_call_of_its_response_has_one() -> None:
+    gate = after_calls("call_1", "call_2")
+    assert [gate.result("call_1"), gate.result("call_2")] == [0, 1]
+    single = after_calls("call_1", "call_2", rules=ALL - {"every_call"})
+    assert single.result("call_1") == 1
+
+
+def test_a_result_does_not_wait_for_a_call_of_another_response() -> None:
+    gate = after_calls("call_1")
+    told(gate, created("resp_2"), call_of("call_2", "resp_2"), done("resp_2"))
+    assert gate.result("call_1") == 1
+    told(gate, created("resp_3"), done("resp_3"))
+    assert gate.result("call_2") == 1
+
+
+def test_a_second_result_asks_only_where_the_rule_is_missing() -> None:
+    for rules, creates in ((ALL, 0), (ALL - {"once"}, 1)):
+        gate = after_calls("call_1", rules=rules)
+        gate.result("call_1")
+        told(gate, created("resp_2"), done("resp_2"))
+        assert gate.result("call_1") == creates
+        assert gate.result("call_0") == 0, "a call that was never made"
+
+
+def test_a_call_that_has_its_result_is_not_opened_again() -> None:
+    gate = after_calls("call_1", "call_2")
+    gate.result("call_1")
+    assert told(gate, call_of("call_1")) == [0]
+    assert gate.result("call_2") == 1
+
+
+@pytest.mark.parametrize("kind", ["message", "computer_call"])
+def test_an_item_that_is_no_function_call_is_waited_for_by_nothing(kind: str) -> None:
+    gate = after_calls("call_1")
+    told(gate, call_of("call_2", kind=kind))
+    assert gate.result("call_1") == 1
+
+
+def test_one_request_is_for_all_that_waits_unless_the_rule_is_missing() -> None:
+    for rules, creates in ((ALL, 1), (ALL - {"coalesce"}, 3)):
+        gate = Gate(rules, GateState())
+        told(gate, created("resp_1"), call_of("call_1"), call_of("call_2"))
+        assert [gate.result("call_1"), gate.result("call_2"), gate.words("text")] == [0, 0, 0]
+        assert told(gate, done("resp_1")) == [creates]
+
+
+def test_without_the_rule_nothing_but_the_end_of_a_response_and_words_ask() -> None:
+    gate = after_calls("call_1", rules=ALL - {"at_once"})
+    assert gate.result("call_1") == 0
+    assert told(gate, confirmed("call_1"), failed()) == [0, 0]
+    assert told(gate, created("resp_2"), done("resp_2")) == [0, 0], "the server's own response knows the result"
+    gate.result("call_1")
+    assert gate.words("text") == 1
+
+
+def test_a_message_of_no_account_asks_for_nothing() -> None:
+    gate = after_calls("call_1", rules=ALL - {"when_free", "at_once"})
+    gate.result("call_1")
+    assert told(gate, {"type": "rate_limits.updated"}, {}) == [0, 0]
+
+
+def test_without_waiting_for_the_slot_only_a_refusal_is_waited_for() -> None:
+    gate = Gate(ALL - {"when_free"}, GateState())
+    assert [gate.words("text"), gate.words("text")] == [1, 1]
+    assert told(gate, created("resp_1")) == [0]
+    assert gate.words("text") == 1
+    assert told(gate, realtime.refusal("e", "resp_1", realtime.CREATE_ID)) == [0]
+    assert gate.words("text") == 0
+    assert told(gate, done("resp_9"), done("resp_1")) == [0, 1]
+
+
+@pytest.mark.parametrize("kind", [realtime.TEXT_DONE, realtime.AUDIO_DONE])
+def test_the_end_of_text_or_audio_frees_the_slot_only_without_the_rule(kind: str) -> None:
+    for rules, creates in ((ALL, 0), (ALL - {"server_events"}, 1)):
+        gate = Gate(rules, GateState())
+        told(gate, created("resp_1"))
+        gate.words("text")
+        assert told(gate, {"type": kind, "response_id": "resp_1"}) == [creates]
+
+
+def test_a_response_out_of_band_takes_no_slot() -> None:
+    gate = Gate(ALL, GateState())
+    body = realtime.response_object("resp_oob", None, "text", "in_progress")
+    told(gate, realtime.response_event(realtime.RESPONSE_CREATED, "e", body))
+    assert gate.words("text") == 1
+
+
+def test_the_end_of_another_response_frees_no_slot() -> None:
+    gate = Gate(ALL, GateState())
+    told(gate, created("resp_1"))
+    gate.words("text")
+    assert told(gate, done("resp_0"), done("resp_1")) == [0, 1]
+
+
+@pytest.mark.parametrize(("event_id", "creates"), [(None, 1), (realtime.CREATE_ID, 1), ("event_of_something_else", 0)])
+def test_another_error_may_be_the_answer_to_a_create(event_id: str | None, creates: int) -> None:
+    """The next wish then asks anew; what was asked for is not asked again by itself."""
+    gate = Gate(ALL, GateState())
+    gate.words("text")
+    assert told(gate, failed(event_id=event_id)) == [0]
+    assert gate.words("text") == creates
+
+
+@pytest.mark.parametrize("in_the_way", ["resp_0", "resp_2"])
+def test_a_refused_request_is_asked_again_when_the_response_in_its_way_is_done(in_the_way: str) -> None:
+    for rules, creates in ((ALL, 1), (ALL - {"retry"}, 0)):
+        gate = after_calls("call_1", rules=rules)
+        gate.result("call_1")
+        refused = realtime.refusal("e", in_the_way, realtime.CREATE_ID)
+        assert told(gate, refused, created(in_the_way), done(in_the_way)) == [0, 0, creates]
+
+
+def test_a_refusal_that_names_a_response_that_is_over_asks_again_at_once() -> None:
+    gate = after_calls("call_1")
+    gate.result("call_1")
+    assert told(gate, realtime.refusal("e", "resp_1", realtime.CREATE_ID)) == [1]
+
+
+@pytest.mark.parametrize("kind", [realtime.ITEM_ADDED, realtime.ITEM_CREATED, realtime.ITEM_DONE])
+def test_the_servers_own_response_answers_what_was_confirmed_before_it(kind: str) -> None:
+    """A result and the user's text; not the user's audio, which begins a response of its own."""
+    gate = Gate(ALL, GateState())
+    told(gate, created("resp_1"), call_of("call_1"))
+    gate.result("call_1")
+    gate.words("text")
+    user = realtime.conversation_item(kind, "e", None, {**realtime.user_item("Hello?"), "id": "item_user"})
+    told(gate, confirmed("call_1", kind), user, created("resp_2"))
+    assert (gate.state.given, gate.state.wishes, gate.state.knows) == ((), (), True)
+    assert told(gate, done("resp_1"), done("resp_2")) == [0, 0]
+
+
+@pytest.mark.parametrize("left_out", ["result", "text"])
+def test_the_servers_own_response_does_not_answer_what_was_not_confirmed(left_out: str) -> None:
+    gate = Gate(ALL, GateState())
+    told(gate, created("resp_1"), call_of("call_1"))
+    gate.result("call_1")
+    gate.words("text")
+    user = realtime.conversation_item(realtime.ITEM_ADDED, "e", None, {**realtime.user_item("Hello?"), "id": "item_user"})
+    told(gate, user if left_out == "result" else confirmed("call_1"), created("resp_2"))
+    assert told(gate, done("resp_2")) == [1]
+
+
+def test_words_spoken_into_a_response_are_asked_for_after_it() -> None:
+    gate = Gate(ALL, GateState())
+    told(gate, created("resp_1"))
+    gate.words("audio")
+    assert gate.state.unconfirmed == set(), "no item of the audio's is waited for"
+    assert told(gate, created("resp_2"), done("resp_2")) == [0, 1]
+
+
+def test_a_result_that_the_api_did_not_take_is_not_waited_for() -> None:
+    gate = Gate(ALL, GateState())
+    told(gate, created("resp_1"), call_of("call_1"), call_of("call_2"))
+    gate.result("call_1")
+    gate.result("call_2")
+    told(gate, confirmed("call_1"))
+    assert gate.state.unconfirmed == {"call_2"}
+    told(gate, failed("Tool call ID 'call_2' not found in conversation.", "event_of_something_else"))
+    assert gate.state.unconfirmed == set()

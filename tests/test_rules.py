@@ -222,6 +222,11 @@ def test_a_recording_that_does_not_settle_the_outcome_says_why(of: TurnFacts, wh
     assert (outcome_of(of) == ("unknown", why)) == (why is not None)
 
 
+def test_outcomes_in_which_the_user_does_not_hear_the_answer_are_silent() -> None:
+    silent = {name for name, row in TABLE.items() if row.silent}
+    assert silent == {"unknown", "no_result", "stale", "rejected", "lost", "failed", "stalled"}
+
+
 def test_severities_are_an_order() -> None:
     assert sorted(row.severity for row in TABLE.values()) == [*range(1, len(TABLE) + 1)]
     assert worst(["answered", "lost", "noisy"]) == "lost"

@@ -80,6 +80,7 @@ def test_fixed_times_are_computed_and_carry_no_interval() -> None:
     assert set(found["kind"]) == {"computed"}
     assert found[["low", "high"]].isna().all().all()
     assert found["share"].tolist() == [1.0, 0.0, 0.0, 1.0]
+    assert found["ties"].tolist() == [0, 0, 0, 0]
 
 
 def test_drawn_times_are_estimated_with_their_denominators() -> None:
@@ -248,3 +249,14 @@ def test_a_flip_has_the_outcomes_and_times_on_its_two_sides() -> None:
         "release": "a", "from_ms": 20, "to_ms": 30, "at_ms": pytest.approx(float("nan"), nan_ok=True),
         "before": "answered", "after": "stalled",
     }  # fmt: skip
+
+
+def test_a_time_of_any_name_that_differs_is_kept() -> None:
+    trials = frame([("a", 1.0, "lost"), ("a", 2.0, "lost")], upstream_rtt_ms=[3.0, 4.0])
+    assert differing(trials, ["release", "tool_ms", "upstream_rtt_ms"], "tool_ms") == ["release", "upstream_rtt_ms"]
+    assert differing(trials.iloc[:0], ["release", "tool_ms", "upstream_rtt_ms"], "tool_ms") == ["release"]
+
+
+def test_a_story_with_a_missing_value_keeps_its_place() -> None:
+    found = outcomes_at(frame([("a", 1.0, "lost"), ("a", 1.0, "answered")], profile=[None, "near"]))
+    assert found["outcome"].tolist() == ["lost", "answered"]

@@ -19,7 +19,7 @@ from voicerace.tables.releases import PROXIES
 from voicerace.tables.scenarios import REPRO
 from voicerace.units import ns
 from voicerace.verdict import BAD, OUTCOMES, Turn, judge
-from voicerace.wire import agent, realtime
+from voicerace.wire import agent, input_audio, realtime
 
 UPSTREAM_LINK = (Link("proxy", "upstream"), Link("upstream", "proxy"))
 HOST_LINK = (Link("component", "proxy"), Link("proxy", "component"))
@@ -334,6 +334,33 @@ def test_an_input_behind_a_settled_turn_begins_another() -> None:
     assert turn_of(thanks(replies(called().result(50), 50), 2000)).user_inputs == 1
 
 
+COMMITTED = {"type": input_audio.COMMITTED, "item_id": "item_1"}
+
+
+def test_spoken_input_joins_a_turn_that_is_open_when_its_speech_begins_or_ends() -> None:
+    settled = replies(called().result(50), 50)
+    speech = {"type": input_audio.SPEECH_STARTED, "item_id": "item_1"}
+    assert turn_of(settled.server(2000, speech).creates(2100).server(2200, COMMITTED).close(50_000)).user_inputs == 2
+    spoken_into = called().result(50).creates(50).says(500).server(502, speech).done(505, "resp_2").server(900, COMMITTED)
+    assert turn_of(spoken_into.close(50_000)).user_inputs == 2
+    apart = replies(called().result(50), 50).server(2000, speech).server(2200, COMMITTED)
+    assert turn_of(apart.close(50_000)).user_inputs == 1
+
+
+@pytest.mark.parametrize(("said_ms", "inputs"), [(1010, 2), (1030, 1), (1031, 1)])
+def test_text_joins_the_turn_while_the_end_of_its_reply_is_on_its_way(said_ms: float, inputs: int) -> None:
+    """The reply ends at 1000 at the API and at 1030 at the proxy."""
+    tape = Tape(upstream_ms=30).asks(-80).creates(-80).calls(0).done(8, "resp_1").result(50, confirm=False).confirmed(85)
+    tape.creates(120).says(600).done(1000, "resp_2").asks(said_ms, "Thank you.").creates(said_ms)
+    assert turn_of(tape.says(1500, "resp_3").done(1510, "resp_3").close(5000)).user_inputs == inputs
+
+
+def test_a_spoken_input_whose_response_calls_begins_a_turn_of_its_own() -> None:
+    tape = replies(called().result(50), 50).server(2000, COMMITTED).calls(2300, "resp_3", "call_2").done(2308, "resp_3")
+    judged = judge(replies(tape.result(2400, "call_2"), 2400, "resp_4").close(5000).recording())
+    assert [(turn.calls, turn.outcome) for turn in judged.turns] == [(("call_1",), "answered"), (("call_2",), "answered")]
+
+
 def test_a_second_reply_behind_the_next_input_is_a_duplicate_all_the_same() -> None:
     tape = thanks(replies(called().result(50), 50), 700).result(2000)
     assert turn_of(replies(tape, 2000, "resp_4").close(4000)).outcome == "duplicated"
@@ -346,6 +373,7 @@ def test_each_tool_turn_is_judged_for_itself_and_the_worst_is_on_top() -> None:
     assert [turn.outcome for turn in judged.turns] == ["answered", "lost"]
     assert judged.outcome == "lost"
     assert judged.turn is judged.turns[1]
+    assert judged.why == judged.turns[1].why
     assert judged.bad
 
 
@@ -353,6 +381,7 @@ def test_a_reply_that_calls_again_is_no_reply() -> None:
     tape = called().result(50).creates(50).calls(60, "resp_2", "call_2").done(70, "resp_2").result(80, "call_2")
     turn = turn_of(replies(tape, 80, "resp_3").close(1000))
     assert (turn.calls, turn.replies, turn.outcome) == (("call_1", "call_2"), 1, "answered")
+    assert turn.dead_air_ms == 580 - 70, "from the end of the last response with a call"
 
 
 def test_a_spoken_preamble_is_no_reply() -> None:
@@ -383,6 +412,34 @@ def test_errors_of_the_host_are_counted_where_they_were_seen() -> None:
     assert turn_of(HAND_MADE["answered"][0], observed=UPSTREAM_LINK).host_errors is None
 
 
+def test_errors_of_the_host_belong_to_the_turn_in_which_they_were_sent() -> None:
+    first = asked().result(4).creates(4).refuses(4, told=True).done(8, "resp_1")
+    first = replies(first.asks(31_000, "And in Porto?"), 31_000, "resp_2")
+    second = replies(called().result(50), 50).asks(1000, "And in Porto?").creates(1000).calls(1100, "resp_3", "call_2")
+    second.result(1102, "call_2").creates(1102).refuses(1102, "resp_3", told=True).done(1108, "resp_3")
+    assert [turn.host_errors for turn in judge(first.close(40_000).recording()).turns] == [1]
+    assert [turn.host_errors for turn in judge(second.close(40_000).recording()).turns] == [0, 1]
+
+
+@pytest.mark.parametrize(("at_ms", "outcome"), [(45, "answered"), (60, "unknown"), (560, "answered")])
+def test_a_frame_that_cannot_be_read_may_be_the_answer_to_a_create_that_waits(at_ms: float, outcome: str) -> None:
+    tape = called()
+    if at_ms < 50:
+        tape.server(at_ms, b"\x00")
+    tape.result(50).creates(50)
+    if at_ms == 60:
+        tape.server(at_ms, b"\x00")
+    tape.says(550)
+    if at_ms > 550:
+        tape.server(at_ms, b"\x00")
+    assert turn_of(tape.done(570, "resp_2").close(1000)).outcome == outcome
+
+
+def test_a_connection_that_closed_after_the_call_settles_a_turn_and_one_before_it_does_not() -> None:
+    assert turn_of(called().result(50).close(40_000), complete=False).outcome == "stalled"
+    assert turn_of(called().result(50).close(-30), complete=False).outcome == "unknown"
+
+
 def test_another_error_to_the_host_does_not_count() -> None:
     tape = asked().result(4).creates(4).refuses(4).put("proxy>component", 5, agent.error("no", "server_error"))
     assert turn_of(tape.done(8, "resp_1").close(40_000)).outcome == "lost"
@@ -404,6 +461,17 @@ def test_what_an_outcome_rests_on_are_events_of_the_recording_in_order() -> None
         (called(), None),
         # A turn that went well says nothing of the words behind it.
         (replies(called().result(50), 60).asks(2_000, "Thank you.").close(60_000), True),
+        # The last input counts, not one before it.
+        (thanks(replies(called().result(50), 50), 2_000).asks(4_000, "Hello?").close(60_000), True),
+        # The server's own response to spoken words begins with their commit.
+        (replies(called().result(50), 50).server(2_000, COMMITTED).says(2_500, "resp_vad").close(60_000), False),
+        # Words that the proxy kept for itself, after others that were answered.
+        (
+            thanks(replies(called().result(50), 50), 2_000)
+            .put("component>proxy", 4_000, agent.inject_user_message("Hello?"))
+            .close(60_000),
+            True,
+        ),
     ],
 )
 def test_does_the_session_still_answer(tape: Tape, wedged: bool | None) -> None:
@@ -412,6 +480,8 @@ def test_does_the_session_still_answer(tape: Tape, wedged: bool | None) -> None:
 
 def test_a_recording_that_stops_says_of_no_session_that_it_is_stuck() -> None:
     assert judge(HAND_MADE["stalled"][1].recording(complete=False)).wedged is None
+    kept = thanks(replies(called().result(50), 50), 2_000).put("component>proxy", 4_000, agent.inject_user_message("Hello?"))
+    assert judge(kept.recording(complete=False)).wedged is None
 
 
 def test_no_cut_of_a_session_that_still_answers_is_stuck() -> None:

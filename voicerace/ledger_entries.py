@@ -101,7 +101,7 @@ class Response:
     create: int | None
     outputs_before: int
     decided: Decision
-    known_from: int = 0
+    known_from: int
     calls: list[str] = field(default_factory=list)
     calls_done: list[int] = field(default_factory=list)
     message: bool = False

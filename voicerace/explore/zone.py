@@ -92,7 +92,7 @@ def advance(zone: Matrix, due: Sequence[tuple[int, int]], moment: int, least_us:
         bound = since_set + least if since_set < FREE else FREE
         if since_now < FREE:
             bound = min(bound, since_now + gap + (since_now & gap & 1))
-        if bound < FREE and latest[index] < FREE and bound + latest[index] + (bound & latest[index] & 1) < 0:
+        if bound + latest[index] < 0:  # as `plus` says it: two odd bounds add up to an even one, and `FREE` outweighs any other
             return None
         earliest.append(bound)
     return Advance(tuple(latest), tuple(earliest))
