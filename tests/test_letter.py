@@ -21,10 +21,11 @@ from voicerace.report.letter import SECTIONS, again, answer, gate, paths, sectio
 from voicerace.report.letter.cures import best_cure
 from voicerace.report.material import Material
 from voicerace.report.parameters import LetterParameters
-from voicerace.report.parts import NETWORK, make
+from voicerace.report.parts import make
 from voicerace.report.race import race_alt, race_lines, race_svg
 from voicerace.report.telling import sides
 from voicerace.sweep import sweep
+from voicerace.tables.profiles import FIXED_NETWORK
 from voicerace.tables.releases import PROXIES, REFERENCE
 from voicerace.verdict import judge
 
@@ -101,7 +102,7 @@ def test_a_doctored_table_changes_the_counts(sample: Material) -> None:
 
 
 def test_without_evidence_and_parts_every_section_says_so(tmp_path: Path) -> None:
-    sweep({"times": {"tool_ms": "0:400:200", "gap_ms": "300", **NETWORK}}, out=tmp_path / "run", progress=False)
+    sweep({"times": {"tool_ms": "0:400:200", "gap_ms": "300", **FIXED_NETWORK}}, out=tmp_path / "run", progress=False)
     bare = replace(Material.of(LetterParameters(run=str(tmp_path / "run"))), evidence=Evidence(root=tmp_path / "nothing"))
     told = {name: words_of(section(name, bare)) for name in SECTIONS if name != "asked"}
     for name, words in (
@@ -329,7 +330,7 @@ def test_the_parts_of_a_run_are_the_same_when_made_again(tmp_path: Path) -> None
 
 
 def test_a_line_at_a_glance_has_the_times_of_its_session() -> None:
-    times: dict[str, object] = {**NETWORK, "gap_ms": "300", "tool_ms": "100"}
+    times: dict[str, object] = {**FIXED_NETWORK, "gap_ms": "300", "tool_ms": "100"}
     strip = strip_of(simulate(Session.of(release="0.9.1", times=times)))
     assert strip.outcome == "rejected"
     assert strip.results == ((150.0, True),)  # the call goes 30 + 10 ms, the result 10 ms back
