@@ -28,13 +28,12 @@ from voicerace.outcomes import OUTCOMES
 from voicerace.shipped import shipped
 from voicerace.statistics import wilson
 from voicerace.sweep_spec import Plan, SweepSpec
-from voicerace.tables.profiles import RECORDED_TEXT_TIMES
+from voicerace.tables.profiles import RECORDED, RECORDED_TEXT_TIMES
 from voicerace.tables.releases import PROXIES, REFERENCE, component_for, proxy_release
 from voicerace.verdict import judge
 
 __all__ = [
     "HANDLERS_ASKED",
-    "PROFILE",
     "Answer",
     "Cell",
     "cells",
@@ -47,7 +46,6 @@ __all__ = [
     "shipped_answers",
 ]
 
-PROFILE: Final = "recorded-2026"
 #: In the order of the table: one result for a call first, then two.
 HANDLERS_ASKED: Final = ("return", "async_send", "async_ref", "void_ref", "void_send")
 MODALITIES: Final = ("audio", "text")
@@ -73,7 +71,7 @@ class Cell(NamedTuple):
             releases=(self.release,),
             handlers=(self.handler,),
             modalities=(self.modality,),
-            profile=PROFILE,
+            profile=RECORDED,
             times=RECORDED_TEXT_TIMES if self.modality == "text" else {},
             trials=10_000_000,
             ties=False,
@@ -265,8 +263,13 @@ def said(answer: Answer) -> str:
 
 
 def _percent(share: float) -> str:
-    """With two digits after the point where it is near an end, so that an interval never ends in a rounded 0 or 100."""
-    return f"{share:.0%}" if share in (0, 1) else f"{share:.2%}"
+    """With two digits after the point, or as many as keep it from being rounded to 0 or 100."""
+    if share in (0, 1):
+        return f"{share:.0%}"
+    digits = 2
+    while round(share, digits + 2) in (0, 1):
+        digits += 1
+    return f"{share:.{digits}%}"
 
 
 def lines(found: Mapping[Cell, Answer]) -> Iterator[str]:

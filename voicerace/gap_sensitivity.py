@@ -21,13 +21,13 @@ from voicerace.engines.session import Session
 from voicerace.engines.virtual import simulate
 from voicerace.parameters import Times, Uniform
 from voicerace.sweep_spec import Plan
-from voicerace.tables.profiles import PROFILES
+from voicerace.tables.profiles import PROFILES, RECORDED
 from voicerace.units import ms, ns
 from voicerace.verdict import judge
 
 __all__ = ["GAPS_MS", "LONGEST_RECORDED_MS", "RECORDED_MS", "Sensitivity", "frame_of", "lines", "sensitivity"]
 
-_GAP: Final = Times.of({}, "recorded-2026").values["gap_ms"]
+_GAP: Final = Times.of({}, RECORDED).values["gap_ms"]
 assert isinstance(_GAP, Uniform)  # noqa: S101  # of the profile's table
 #: The smallest and the longest recorded gap.
 RECORDED_MS: Final = (_GAP.low, _GAP.high)
@@ -110,7 +110,7 @@ def frame_of(found: Sequence[Sensitivity]) -> pd.DataFrame:
 
 def lines(found: Sequence[Sensitivity]) -> Iterator[str]:
     """One line per release and handler style."""
-    gap = PROFILES["recorded-2026"].values["gap_ms"]
+    gap = PROFILES[RECORDED].values["gap_ms"]
     yield f"Sensitivity to the gap; recorded is {gap} ms. Gaps above {LONGEST_RECORDED_MS:g} ms are in no recording."
     tags = programs()
     for each in found:

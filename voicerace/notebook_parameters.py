@@ -19,7 +19,7 @@ from voicerace.explore.bounds import Bounds
 from voicerace.explore.stories import STORIES
 from voicerace.parameters import Fixed, Uniform, parse
 from voicerace.tables.handlers import HANDLERS
-from voicerace.tables.profiles import FIXED_NETWORK, PROFILES, TIMES
+from voicerace.tables.profiles import FIXED_NETWORK, PROFILES, RECORDED, TIMES
 from voicerace.tables.releases import proxy_release
 from voicerace.tables.scenarios import SCENARIOS
 from voicerace.units import ms
@@ -86,7 +86,7 @@ class _Shared(NotebookParameters):
     scenario: str = "single"
     handler: str = "return"
     modality: str = "session"
-    profile: str = "recorded-2026"
+    profile: str = RECORDED
     seed: int = Field(default=0, ge=0)
     gap_ms: str = ""
     host_rtt_ms: str = ""

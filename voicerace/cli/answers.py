@@ -16,6 +16,7 @@ from voicerace.cli.printing import print_json, print_lines, writing
 from voicerace.errors import InputError
 from voicerace.executors import Executor
 from voicerace.files import write_bytes
+from voicerace.tables.profiles import RECORDED
 
 __all__ = ["answers"]
 
@@ -75,7 +76,7 @@ def answers(
             writing(target, lambda: asked.write(found, target))
     shown = {cell: answer for cell, answer in found.items() if cell in wanted}
     if as_json:
-        print_json({"schema": 1, "profile": asked.PROFILE, "answers": asked.to_json(shown)})
+        print_json({"schema": 1, "profile": RECORDED, "answers": asked.to_json(shown)})
     elif markdown:
         print_lines(asked.markdown(shown).splitlines())
     else:

@@ -17,14 +17,14 @@ from voicerace.engines.virtual import simulate
 from voicerace.executors import Executor
 from voicerace.result_cache import cached_map
 from voicerace.sweep_spec import Plan, SweepSpec
-from voicerace.tables.profiles import PROFILES
+from voicerace.tables.profiles import PROFILES, RECORDED
 from voicerace.tables.reported import REPORTED, RUN_TIMES, Reported
 from voicerace.verdict import judge
 
 __all__ = ["GAPS", "Fit", "Retrodiction", "retrodict", "summary"]
 
 #: The gaps that the runs are played with: the recorded ones first.
-GAPS: Final = {"recorded": PROFILES["recorded-2026"].values["gap_ms"] or "", "150 ms": "150", "300 ms": "300"}
+GAPS: Final = {"recorded": PROFILES[RECORDED].values["gap_ms"] or "", "150 ms": "150", "300 ms": "300"}
 #: Shares of agreeing draws from which on what was seen is usual, and possible.
 _USUAL, _POSSIBLE = 0.5, 0.05
 
@@ -97,7 +97,7 @@ def _fit(run: Reported, gap_ms: str, draws: int) -> Fit:
         releases=(run.row,),
         handlers=(run.handler,),
         modalities=("audio",),
-        profile="recorded-2026",
+        profile=RECORDED,
         times={**RUN_TIMES[run.client], "gap_ms": gap_ms},
         trials=draws,
         ties=False,

@@ -37,7 +37,7 @@ from voicerace.sweep import sweep, trials_of
 from voicerace.sweep_folder import fresh_folder
 from voicerace.sweep_spec import Plan, SweepSpec
 from voicerace.tables.handlers import HANDLERS
-from voicerace.tables.profiles import FIXED_NETWORK
+from voicerace.tables.profiles import FIXED_NETWORK, RECORDED
 from voicerace.tables.releases import REFERENCE, component_for, proxy_release
 from voicerace.tables.reported import REPORTED, Reported
 from voicerace.tables.workarounds import WORKAROUNDS, why_not
@@ -91,7 +91,7 @@ def specs_of(parameters: LetterParameters) -> dict[str, list[dict[str, Any]]]:
     if observed_gap_ms() % parameters.map_step_ms:
         maps.append({"tool_ms": grid, "gap_ms": f"{observed_gap_ms():g}", **FIXED_NETWORK})
     every = {"ties": False, "seed": parameters.seed}
-    drawn = {"scenarios": _STORIES, "profile": "recorded-2026", "trials": parameters.draws}
+    drawn = {"scenarios": _STORIES, "profile": RECORDED, "trials": parameters.draws}
     return {
         "map": [{**every, "releases": releases, "times": times} for times in maps],
         "reference": [{**every, "releases": (REFERENCE.tag,), "times": times} for times in maps],

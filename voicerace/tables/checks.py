@@ -1,17 +1,18 @@
 """What a proxy has to pass: sessions over the scenarios, handlers and delays at which the releases fail, as data.
 
 The gap is 300 ms and the network 20 and 60 ms, so that each delay below is clearly on one side of every boundary: a
-busy machine moves a live session by a few milliseconds. Every path of RELEASES, COMPONENT and the exploration
+busy machine moves a live session by a few milliseconds. After these come sessions with the times recorded at the real API. Every path of RELEASES, COMPONENT and the exploration
 (`voicerace explore`) whose time does not need a coincidence is among them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Final
 
+from voicerace.tables.profiles import RECORDED
 from voicerace.tables.scenarios import SCENARIOS
 
 __all__ = ["CASES", "WORDS", "Case"]
@@ -83,6 +84,19 @@ def _cases() -> Iterator[Case]:
         yield _case("voice", tool_ms=tool, inject_ms=100, allowed=("noisy",), **_SPEECH)
     for inject in (60, 250):
         yield _case("barge-in", tool_ms=400, inject_ms=inject, allowed=("noisy",), **_SPEECH)
+
+    yield from _recorded()
+
+
+def _recorded() -> Iterator[Case]:
+    """Sessions with the times that were recorded at the real API, drawn three times each."""
+    kinds = [("single", handler) for handler in ("return", "async_ref", "void_ref")]
+    for (scenario, handler), seed in product(
+        [*kinds, ("parallel", "return"), ("double", "return"), ("inject", "return")], range(3)
+    ):
+        case = _case(scenario, handler, deadline_ms=_TIMES["deadline_ms"])
+        drawn = {"profile": RECORDED, "seed": seed, "times": {"deadline_ms": _TIMES["deadline_ms"]}}
+        yield replace(case, name=f"{case.name} {RECORDED} seed={seed}", settings={**case.settings, **drawn})
 
 
 CASES: Final = tuple(_cases())

@@ -124,6 +124,9 @@ class Profile:
     sources: dict[str, str]
 
 
+#: The profile of what recordings of the real API show.
+RECORDED: Final = "recorded-2026"
+
 _FIXED: Final[dict[str, str | None]] = {
     "reader_ms": None,
     "preamble_ms": "200",
@@ -194,7 +197,7 @@ PROFILES: Final[dict[str, Profile]] = {
             "reply_ms": "chosen: not measured",
         },
     ),
-    "recorded-2026": Profile(
+    RECORDED: Profile(
         "what recordings of the real API show (data/api): realtime models of OpenAI, Azure and xAI, 2024 to 2026; audio replies",
         {
             **_FIXED,
