@@ -18,6 +18,7 @@ from voicerace.engines.live import Live
 from voicerace.engines.targets import ProxyTarget, UpstreamTarget
 from voicerace.errors import InputError
 from voicerace.recording import Recording
+from voicerace.report.sweep_picture import draw_sweep
 from voicerace.sweep import Run, sweep
 from voicerace.sweep_live import LiveSweep
 from voicerace.verdict import judge
@@ -58,6 +59,7 @@ def test_run_json_says_that_it_was_live(run: Run) -> None:
 
 
 def test_the_picture_holds_the_live_sessions_against_the_models(run: Run) -> None:
+    draw_sweep(run, computable=True)
     [picture] = (run.folder / "pictures").iterdir()
     text = picture.read_text("utf-8")
     assert "12 sessions of running" in text

@@ -12,7 +12,6 @@ import json
 import sys
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,12 +23,11 @@ from voicerace.chunks import SAMPLE, Rows, Work, chunk_count, chunk_size, file_w
 from voicerace.engines.session import Session
 from voicerace.errors import InputError, stopped
 from voicerace.executors import Executor
-from voicerace.files import write_bytes, write_text
+from voicerace.files import write_text
 from voicerace.recording import Recording
 from voicerace.result_cache import cached_map
 from voicerace.run import SCHEMA, Run
 from voicerace.sweep_folder import (
-    PICTURES,
     RECORDINGS,
     RUN,
     TABLE,
@@ -47,15 +45,14 @@ from voicerace.sweep_live import LiveSweep
 from voicerace.sweep_resume import done_chunks, done_rows, verified
 from voicerace.sweep_spec import Plan, SweepSpec, assumed_of, request_of
 from voicerace.sweep_table import SUMMARY, checked_rows, counted, part_bytes, parts
-from voicerace.tables.profiles import SERVER_TIMES, TIMES
+from voicerace.tables.profiles import SERVER_TIMES
 from voicerace.tables.releases import PROXIES
-from voicerace.trials import ACHIEVED, frame_of, row_of
+from voicerace.trials import frame_of, row_of
 
 __all__ = ["Run", "SweepSpec", "play_ahead", "sweep", "trials_of"]
 
-#: Trials that `trials_of` keeps in memory, and that a picture is drawn of.
+#: Trials that `trials_of` keeps in memory.
 _IN_MEMORY: Final = 200_000
-_DRAWN: Final = 20_000
 
 
 def trials_of(
@@ -161,11 +158,11 @@ def sweep(
             else:
                 assert live is not None  # noqa: S101  # what was planned is a list
                 _live(folder, checksums, planned, rows, live, progress)
-            run = _finished(folder, checksums, info, len(planned), spec, live)
+            run = _finished(folder, checksums, info, len(planned))
         except BaseException as error:
             # Written as far as that is possible: the disk may be full, or the table what is damaged.
             with contextlib.suppress(OSError, InputError):
-                _finished(folder, checksums, info, len(planned), spec, live)
+                _finished(folder, checksums, info, len(planned))
             if isinstance(error, KeyboardInterrupt | InputError | OSError) and not isinstance(error, BrokenPipeError):
                 raise stopped(error, folder, _kept(folder, live), len(planned)) from None
             raise
@@ -222,52 +219,16 @@ def _live(
         checksums.write({f"{TABLE}/000000.parquet": part_bytes([rows[number] for number in sorted(rows)])})
 
 
-def _finished(
-    folder: Path, checksums: Checksums, info: dict[str, Any], planned: int, spec: SweepSpec, live: LiveSweep | None
-) -> Run:
-    """The summary, the picture and the end of `run.json`: of a sweep that is complete, or was stopped."""
+def _finished(folder: Path, checksums: Checksums, info: dict[str, Any], planned: int) -> Run:
+    """The summary and the end of `run.json`: of a sweep that is complete, or was stopped."""
     checksums.finish()
     done = checked_rows(folder)
     info["recordings"]["kept"] = sum(counted(folder, "recording").values())
     info |= {"end": utc_now(), "complete": done == planned, "trials": {"planned": planned, "done": done}}
     run = Run(folder, info)
     write_text(folder / SUMMARY, run.outcomes.to_csv(index=False, lineterminator="\n"))
-    if 0 < done <= _DRAWN:
-        _draw(folder, run.trials, spec, live)
     _write_info(folder, info)
     return run
-
-
-def _draw(folder: Path, trials: pd.DataFrame, spec: SweepSpec, live: LiveSweep | None) -> None:
-    """The picture of a sweep along one time; a sweep of another shape has none.
-
-    Live sessions stand where their delay came to, on what the models compute for the same grid.
-    """
-    axes = [name for name in TIMES if name in trials.columns and trials[name].nunique() > 1]
-    if len(axes) != 1 or (trials["drawn"] != "").any():
-        return
-    axis, real = axes[0], None
-    if live is not None and live.computable:
-        real = trials.assign(**{axis: trials[f"{axis}_achieved"].fillna(trials[axis])}) if axis in ACHIEVED else trials
-        times = spec.times | {axis: _one_further(sorted(trials[axis].unique()), spec.times[axis])}
-        releases = tuple(dict.fromkeys(real["release"]))
-        trials = trials_of(spec.model_copy(update={"releases": releases, "times": times, "ties": False}))
-    # Here, because most sweeps have no picture, and a worker never: loading it takes a third of the time of a start.
-    from voicerace.images import image_of
-    from voicerace.plots import alt_outcome, plot_outcome
-
-    kind, image = image_of(partial(plot_outcome, trials, axis, real), alt_outcome(trials, axis, real))
-    pictures = folder / PICTURES
-    pictures.mkdir(exist_ok=True)
-    write_bytes(pictures / f"outcome.{'svg' if 'svg' in kind else 'png'}", image)
-
-
-def _one_further(values: Sequence[float], text: str) -> str:
-    """The grid and one step beyond it: what is asked for at the last value comes a little later."""
-    step = values[-1] - values[-2]
-    if ":" in text:
-        return f"{values[0]}:{values[-1] + step}:{step}"
-    return ",".join(map(str, [*values, values[-1] + step]))
 
 
 def _info(spec: SweepSpec, planned: int, live: LiveSweep | None, keep_all: bool) -> dict[str, Any]:

@@ -58,6 +58,7 @@ def sweep(
     from voicerace.cli.sweep_summary import cells_json, print_cells
     from voicerace.executors import Executor
     from voicerace.parameters import parse_times
+    from voicerace.report.sweep_picture import draw_sweep
     from voicerace.sweep import sweep as run_sweep
     from voicerace.sweep_live import LiveSweep
     from voicerace.sweep_spec import continuous_draws
@@ -93,6 +94,7 @@ def sweep(
     }
     executor = Executor(1 if live is not None else jobs, dask)
     done = writing(out or Path("runs"), lambda: run_sweep(spec, out=out, live=live, resume=resume, executor=executor))
+    writing(done.folder, lambda: draw_sweep(done, computable=live is not None and live.computable))
     trials = done.info["trials"]["done"]
     drawn = live is None and ties is not False and continuous_draws(parse_times(times, profile))
     if as_json:

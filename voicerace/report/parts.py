@@ -30,6 +30,7 @@ from voicerace.files import write_bytes, write_text
 from voicerace.plots.map_grid import observed_gap_ms
 from voicerace.recording import Recording
 from voicerace.report.parameters import LetterParameters
+from voicerace.report.sweep_picture import draw_sweep
 from voicerace.result_cache import cached_map, folder_of_cache
 from voicerace.suspicions import suspicions
 from voicerace.sweep import play_ahead as sweep_ahead
@@ -119,7 +120,7 @@ def make(parameters: LetterParameters, tick: Callable[[str], object] = lambda _:
     folder = Path(parameters.out) if parameters.out else fresh_folder(Path("runs"), parameters.model_dump(mode="json"))
     play_ahead(parameters)
     tick("delay")
-    sweep(delay_spec(parameters), out=folder, progress=False, cached=True)
+    draw_sweep(sweep(delay_spec(parameters), out=folder, progress=False, cached=True))
     (folder / _FOLDER).mkdir()
     specs = specs_of(parameters)
     for name, those in specs.items():

@@ -1,0 +1,57 @@
+"""The picture of a sweep's folder: outcomes along the one time that was swept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+from voicerace.files import write_bytes
+from voicerace.images import image_of
+from voicerace.plots import alt_outcome, plot_outcome
+from voicerace.run import Run
+from voicerace.sweep import trials_of
+from voicerace.sweep_folder import PICTURES
+from voicerace.sweep_spec import SweepSpec
+from voicerace.tables.profiles import TIMES
+from voicerace.trials import ACHIEVED
+
+__all__ = ["draw_sweep"]
+
+#: More trials than this make no picture.
+_DRAWN: Final = 20_000
+
+
+def draw_sweep(run: Run, *, computable: bool = False) -> None:
+    """Write ``pictures/outcome.svg`` of a sweep of fixed times along one of them; a sweep of another shape has none.
+
+    Args:
+        run: a sweep.
+        computable: it was live against programs that have models: its sessions stand where their delay came to, on what the
+            models compute for the same grid.
+    """
+    if not 0 < run.info["trials"]["done"] <= _DRAWN:
+        return
+    trials = run.trials
+    axes = [name for name in TIMES if name in trials.columns and trials[name].nunique() > 1]
+    if len(axes) != 1 or (trials["drawn"] != "").any():
+        return
+    axis, real = axes[0], None
+    if computable:
+        spec = SweepSpec.of(run.info["parameters"])
+        real = trials.assign(**{axis: trials[f"{axis}_achieved"].fillna(trials[axis])}) if axis in ACHIEVED else trials
+        times = spec.times | {axis: _one_further(sorted(trials[axis].unique()), spec.times[axis])}
+        releases = tuple(dict.fromkeys(real["release"]))
+        trials = trials_of(spec.model_copy(update={"releases": releases, "times": times, "ties": False}))
+    kind, image = image_of(partial(plot_outcome, trials, axis, real), alt_outcome(trials, axis, real))
+    pictures = run.folder / PICTURES
+    pictures.mkdir(exist_ok=True)
+    write_bytes(pictures / f"outcome.{'svg' if 'svg' in kind else 'png'}", image)
+
+
+def _one_further(values: Sequence[float], text: str) -> str:
+    """The grid and one step beyond it: what is asked for at the last value comes a little later."""
+    step = values[-1] - values[-2]
+    if ":" in text:
+        return f"{values[0]}:{values[-1] + step}:{step}"
+    return ",".join(map(str, [*values, values[-1] + step]))
