@@ -193,6 +193,14 @@ def test_a_logged_send_has_its_own_fields_and_the_models_item() -> None:
     assert output.payload["item"]["call_id"] == "call_7"
 
 
+def test_a_logged_send_of_another_type_is_not_the_one_that_the_release_would_have_logged() -> None:
+    made = contradictions("0.10.3", *READY_LOGGED, (100, HOST, RESULT), sent(101, realtime.SESSION_UPDATE))
+    assert made == [
+        (4, "the log has a session.update that 0.10.3 does not send here"),
+        (3, "0.10.3 sends and logs a conversation.item.create here; the log has none"),
+    ]
+
+
 # -- timers ------------------------------------------------------------------------------------------------------------
 
 
@@ -211,6 +219,11 @@ def test_json_of_the_host_that_the_proxy_does_not_know_is_derived_as_it_came() -
     (create,) = made.creates
     assert create.payload == {"type": realtime.RESPONSE_CREATE, "response": {"n": 1}}
     assert (create.observed_at, create.sent_ns, made.origin[create.seq]) == ("derived", ns(20), 2)
+
+
+def test_audio_of_a_reply_goes_to_the_host_as_bytes() -> None:
+    made = derived("0.9.1", *READY, came(20, realtime.RESPONSE_CREATED), came(30, realtime.AUDIO_DELTA, delta="AAE="))
+    assert [each.payload for each in made.recording.on(TOLD) if each.type == "(binary)"] == [b"\0\1"]
 
 
 def test_audio_of_the_host_is_not_derived() -> None:
