@@ -199,6 +199,10 @@ def test_a_logged_send_of_another_type_is_not_the_one_that_the_release_would_hav
         (4, "the log has a session.update that 0.10.3 does not send here"),
         (3, "0.10.3 sends and logs a conversation.item.create here; the log has none"),
     ]
+    assert contradictions("0.10.3", SETTINGS, (1, SENT, OUTPUT)) == [
+        (1, "the log has a conversation.item.create that 0.10.3 does not send here"),
+        (0, "0.10.3 sends and logs a session.update here; the log has none"),
+    ]
 
 
 # -- timers ------------------------------------------------------------------------------------------------------------
@@ -219,6 +223,13 @@ def test_json_of_the_host_that_the_proxy_does_not_know_is_derived_as_it_came() -
     (create,) = made.creates
     assert create.payload == {"type": realtime.RESPONSE_CREATE, "response": {"n": 1}}
     assert (create.observed_at, create.sent_ns, made.origin[create.seq]) == ("derived", ns(20), 2)
+
+
+def test_events_that_do_not_pass_the_proxy_are_kept_in_their_place() -> None:
+    says = Link("user", "app")
+    recording = with_event(logged(*READY), "message", says, {"type": "say"}, behind=0)
+    made = derive(recording, PROXIES["0.9.1"]).recording.events
+    assert [str(each.link) for each in made[:3]] == ["component>proxy", "proxy>upstream", "user>app"]
 
 
 def test_audio_of_a_reply_goes_to_the_host_as_bytes() -> None:
