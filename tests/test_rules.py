@@ -241,10 +241,11 @@ def test_what_is_written_on_a_colour_has_the_higher_contrast() -> None:
         assert row.light_text == (white > ink), name
 
 
-@pytest.mark.parametrize("each", [TABLE["lost"], judge(play(release="0.9.1", tool_ms=400)), SETTLED])
-def test_a_row_a_verdict_and_facts_cannot_be_changed(each: Any) -> None:
-    with pytest.raises(FrozenInstanceError):
-        each.outcome = "answered"
+def test_a_row_a_verdict_a_turn_and_facts_cannot_be_changed() -> None:
+    judged = judge(play(release="0.9.1", tool_ms=400))
+    for each in (TABLE["lost"], judged, judged.turns[0], SETTLED):
+        with pytest.raises(FrozenInstanceError):
+            each.outcome = "answered"  # type: ignore[misc, union-attr]
 
 
 def test_severities_are_an_order() -> None:

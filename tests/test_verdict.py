@@ -405,6 +405,13 @@ def test_the_deadline_counts_from_the_last_call_where_it_has_no_result(closed_ms
     assert turn_of(tape.close(closed_ms)).outcome == outcome
 
 
+@pytest.mark.parametrize("first", ["answered", "noisy", "unknown"])
+def test_the_turn_of_a_verdict_is_the_one_with_its_outcome(first: str) -> None:
+    judged = judge(HAND_MADE["lost"][0].recording())
+    before = replace(judged.turns[0], outcome=first)
+    assert replace(judged, turns=(before, *judged.turns)).turn is judged.turns[0]
+
+
 def test_a_turn_as_json_has_lists_for_tuples_and_the_rest_as_it_is() -> None:
     turn = turn_of(HAND_MADE["answered"][0])
     record = turn.to_json()
