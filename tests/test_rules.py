@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import fields, replace
+from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from support.played import play
 
 from voicerace.outcomes import OUTCOMES, TABLE, markdown, worst
-from voicerace.plots.style import STYLES
+from voicerace.plots.style import INK, STYLES
 from voicerace.rules import LATE_NS, RULES, TurnFacts, outcome_of, undecided
 from voicerace.verdict import judge
 
@@ -164,6 +164,9 @@ ANSWERED = replace(SETTLED, heard=1, informed=1, ended=True, status="completed")
         ),
         (replace(SETTLED, asked="none"), "failed", "a create after the last result had this answer: none"),
         (SETTLED, "stalled", "no create was ever sent for the result"),
+        # An error of another turn's refusal, or a wait without a reply, is no fact of this turn's outcome.
+        (replace(SETTLED, host_errors=1), "stalled", "no create was ever sent for the result"),
+        (replace(SETTLED, waited_ns=LATE_NS + 1), "stalled", "no create was ever sent for the result"),
     ],
 )  # fmt: skip
 def test_each_outcome_says_what_happened(of: TurnFacts, outcome: str, why: str) -> None:
@@ -225,6 +228,24 @@ def test_a_recording_that_does_not_settle_the_outcome_says_why(of: TurnFacts, wh
 def test_outcomes_in_which_the_user_does_not_hear_the_answer_are_silent() -> None:
     silent = {name for name, row in TABLE.items() if row.silent}
     assert silent == {"unknown", "no_result", "stale", "rejected", "lost", "failed", "stalled"}
+
+
+def test_what_is_written_on_a_colour_has_the_higher_contrast() -> None:
+    def luminance(colour: str) -> float:
+        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for name, row in TABLE.items():
+        white, ink = 1.05 / (luminance(row.colour) + 0.05), (luminance(row.colour) + 0.05) / (luminance(INK) + 0.05)
+        assert row.light_text == (white > ink), name
+
+
+def test_a_row_a_verdict_a_turn_and_facts_cannot_be_changed() -> None:
+    judged = judge(play(release="0.9.1", tool_ms=400))
+    for each in (TABLE["lost"], judged, judged.turns[0], SETTLED):
+        with pytest.raises(FrozenInstanceError):
+            each.outcome = "answered"  # type: ignore[misc, union-attr]
 
 
 def test_severities_are_an_order() -> None:

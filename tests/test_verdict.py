@@ -269,6 +269,15 @@ def test_a_host_that_was_told_nothing_for_a_while_is_known_even_if_the_recording
     assert turn_of(asked().result(4).creates(4).refuses(4).done(8, "resp_1"), complete=False).outcome == "lost"
 
 
+@pytest.mark.parametrize(
+    ("link", "outcome"), [("proxy>component", "lost"), ("component>proxy", "unknown"), ("upstream>proxy", "unknown")]
+)
+def test_a_host_that_was_lost_was_told_nothing_if_a_later_message_went_to_it(link: str, outcome: str) -> None:
+    tape = asked().result(4).creates(4).refuses(4).put(link, 50, {"type": "KeepAlive"})
+    lost = tape.put("component>proxy", 60, {"reason": "the host does not answer"}, "fault")
+    assert turn_of(lost, complete=False).outcome == outcome
+
+
 def test_a_turn_that_another_one_followed_is_known_even_if_the_recording_stops() -> None:
     assert turn_of(thanks(replies(called().result(50), 50), 2000), complete=False).outcome == "answered"
 
@@ -375,6 +384,40 @@ def test_each_tool_turn_is_judged_for_itself_and_the_worst_is_on_top() -> None:
     assert judged.turn is judged.turns[1]
     assert judged.why == judged.turns[1].why
     assert judged.bad
+
+
+def test_a_call_in_front_of_the_first_user_input_is_of_the_turn_of_that_input() -> None:
+    first = replies(Tape().calls(0).done(8, "resp_1").result(50), 50)
+    assert turn_of(thanks(first, 2000)).user_inputs == 1
+
+
+def test_texts_that_nobody_saw_at_the_proxy_are_inputs_all_the_same() -> None:
+    tape = replies(called().result(50), 50)
+    for at_ms in (2000, 4000, 6000):
+        tape = thanks(tape, at_ms)
+    judged = judge(tape.recording(observed=UPSTREAM_LINK))
+    assert [(turn.outcome, turn.user_inputs) for turn in judged.turns] == [("answered", 1)]
+
+
+@pytest.mark.parametrize(("closed_ms", "outcome"), [(49_999, "abandoned"), (50_000, "no_result")])
+def test_the_deadline_counts_from_the_last_call_where_it_has_no_result(closed_ms: int, outcome: str) -> None:
+    tape = called().result(50).creates(50).calls(20_000, "resp_2", "call_2").done(20_008, "resp_2")
+    assert turn_of(tape.close(closed_ms)).outcome == outcome
+
+
+@pytest.mark.parametrize("first", ["answered", "noisy", "unknown"])
+def test_the_turn_of_a_verdict_is_the_one_with_its_outcome(first: str) -> None:
+    judged = judge(HAND_MADE["lost"][0].recording())
+    before = replace(judged.turns[0], outcome=first)
+    assert replace(judged, turns=(before, *judged.turns)).turn is judged.turns[0]
+
+
+def test_a_turn_as_json_has_lists_for_tuples_and_the_rest_as_it_is() -> None:
+    turn = turn_of(HAND_MADE["answered"][0])
+    record = turn.to_json()
+    assert json.loads(json.dumps(record)) == record
+    assert (record["calls"], record["events"]) == (["call_1"], list(turn.events))
+    assert (record["outcome"], record["replies"], record["by"]) == ("answered", 1, None)
 
 
 def test_a_reply_that_calls_again_is_no_reply() -> None:

@@ -20,7 +20,6 @@ from typing import Any, Final
 from voicerace.filling import Reading, fill, readings
 from voicerace.id_clock import read_ids
 from voicerace.ledger import Ledger
-from voicerace.parties import javascript
 from voicerace.parties.party import Effects, Send
 from voicerace.parties.proxy import Proxy
 from voicerace.recording import LINKS, Event, Link, Payload, Recording
@@ -234,7 +233,7 @@ class _Replay:
             payload = effect.payload
             if link == _SENT and isinstance(payload, bytes):
                 # The proxy hands the host's JSON on in a binary frame.
-                payload = _object(payload)
+                payload = cause.payload
             if link == _SENT and (self.expected or self._may_be_logged(payload)):
                 self.expected.append((payload, cause))
             else:
@@ -253,13 +252,11 @@ class _Replay:
         if event.type in _AUDIO:
             self._settle()  # the host's next frame, or a timer, caused it: all that was sent before it is sent
         self.sent_ns = max(self.sent_ns, event.sent_ns or 0)
-        place = next((at for at, each in enumerate(self.expected) if _type(each[0]) == event.type), None)
-        if place is not None and self._may_be_logged(self.expected[place][0]):
-            before, (whole, _), self.expected = self.expected[:place], self.expected[place], self.expected[place + 1 :]
-            for payload, cause in before:
-                self._unlogged(payload, cause)
-            fields = whole if isinstance(whole, Mapping) else {}
-            self._keep(replace(event, payload={**fields, **_fields(event)}))
+        # One message causes one send that is logged, in front of those that are not.
+        whole = self.expected[0][0] if self.expected else None
+        if isinstance(whole, Mapping) and _type(whole) == event.type and self._may_be_logged(whole):
+            del self.expected[0]
+            self._keep(replace(event, payload={**whole, **_fields(event)}))
         elif event.type == input_audio.COMMIT:
             self._keep(event)
             self.timers.note(event.sent_ns or 0, self.model.committed())
@@ -389,12 +386,3 @@ def _fields(event: Event) -> Mapping[str, Any]:
     """A logged send's own fields; its item's kind is all that is logged of an item, so the model's stands."""
     own = event.payload if isinstance(event.payload, Mapping) else {}
     return {name: value for name, value in own.items() if name != "item"}
-
-
-def _object(frame: bytes) -> Payload:
-    """A frame's JSON object, or the frame."""
-    try:
-        value = javascript.parse(frame)
-    except javascript.ThrownError:
-        return frame
-    return value if isinstance(value, Mapping) else frame

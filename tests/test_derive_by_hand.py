@@ -1,0 +1,325 @@
+"""What is derived from logs that are written by hand: one rule of `voicerace.derive` each, at its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from support.played import play
+from test_filling import CAME, HOST, SENT, logged
+
+from voicerace.derive import Derived, derive, flag_cleared
+from voicerace.recording import Event, Link, Payload, Recording
+from voicerace.tables.releases import PROXIES
+from voicerace.units import ns
+from voicerace.wire import input_audio, realtime
+
+TOLD = Link("proxy", "component")
+Message = tuple[int, Link, Mapping[str, Any]]
+
+SETTINGS: Message = (0, HOST, {"type": "Settings"})
+#: Behind these the proxy is ready. Releases from 0.10.0 on log the update.
+READY: list[Message] = [SETTINGS, (10, CAME, {"type": realtime.SESSION_UPDATED})]
+UPDATE: Message = (1, SENT, {"type": realtime.SESSION_UPDATE})
+READY_LOGGED: list[Message] = [SETTINGS, UPDATE, (10, CAME, {"type": realtime.SESSION_UPDATED})]
+OUTPUT: Mapping[str, Any] = {"type": realtime.ITEM_CREATE, "item": {"type": "function_call_output"}}
+RESULT: Mapping[str, Any] = {"type": "FunctionCallResponse"}
+
+
+def came(at_ms: int, kind: str, **fields: Any) -> Message:
+    return (at_ms, CAME, {"type": kind, **fields})
+
+
+def sent(at_ms: int, kind: str) -> Message:
+    return (at_ms, SENT, {"type": kind})
+
+
+def derived(release: str, *messages: Message) -> Derived:
+    return derive(logged(*messages), PROXIES[release])
+
+
+def contradictions(release: str, *messages: Message) -> list[tuple[int, str]]:
+    return [(each.seq, each.what) for each in derived(release, *messages).contradictions]
+
+
+def response(begun_ms: int, done_ms: int) -> list[Message]:
+    return [came(begun_ms, realtime.RESPONSE_CREATED), came(done_ms, realtime.RESPONSE_DONE)]
+
+
+def with_event(recording: Recording, kind: str, link: Link, payload: Payload, *, behind: int) -> Recording:
+    """An event that is no JSON message, put in behind another one; it has the time of that."""
+    before = recording.events[: behind + 1]
+    event = replace(before[-1], link=link, kind=kind, payload=payload, received_ns=before[-1].at_ns("proxy"))
+    events = (*before, event, *recording.events[behind + 1 :])
+    return replace(recording, events=tuple(replace(each, seq=seq) for seq, each in enumerate(events)))
+
+
+# -- creates and their answers ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answered", [True, False])
+@pytest.mark.parametrize(("done_ms", "contradicted"), [(282, False), (283, True)])
+def test_a_create_that_met_a_response_two_round_trips_before_its_end_must_be_refused(
+    done_ms: int, contradicted: bool, answered: bool
+) -> None:
+    """The item's news takes 40 ms, and the log's own steps a millisecond: the round trip is 41 ms at most."""
+    messages = [
+        *READY,
+        *response(20, 60),  # over when the result comes: it speaks for nothing
+        came(100, realtime.RESPONSE_CREATED),
+        (200, HOST, RESULT),
+        came(240, realtime.ITEM_ADDED),
+        came(done_ms, realtime.RESPONSE_DONE),
+        *response(done_ms + 1, done_ms + 2) * answered,
+    ]
+    first = (2, "a response begins, and 0.9.1 has sent no create that could have begun it")
+    second = (4, "a response begins, and 0.9.1 has sent no create that could have begun it")
+    met = (5, "0.9.1 sends a create here, while a response is active, and it is not refused")
+    assert contradictions("0.9.1", *messages) == [first, second, *[met] * contradicted]
+
+
+def test_a_create_that_met_a_response_and_was_refused_agrees_with_the_model() -> None:
+    refusal = {"code": realtime.ACTIVE_RESPONSE, "message": "Conversation already has an active response"}
+    found = contradictions(
+        "0.9.1",
+        *READY,
+        (50, HOST, {"type": "InjectUserMessage"}),
+        came(60, realtime.ITEM_ADDED),
+        came(100, realtime.RESPONSE_CREATED),
+        (200, HOST, RESULT),
+        came(240, realtime.ITEM_ADDED),
+        came(241, realtime.ERROR, error=refusal),
+        came(900, realtime.RESPONSE_DONE),
+    )
+    assert found == []
+
+
+def test_a_create_that_was_logged_is_no_doubt_about_the_release_when_nothing_answers_it() -> None:
+    commit = [sent(50, input_audio.COMMIT), sent(50, realtime.RESPONSE_CREATE)]
+    assert contradictions("0.9.1", *READY, *commit, came(5_000, "rate_limits.updated")) == []
+    answered = [came(20, realtime.RESPONSE_CREATED), *commit, came(5_000, realtime.RESPONSE_DONE)]
+    late = [each for each in contradictions("0.9.1", *READY, *answered) if "while a response is active" in each[1]]
+    assert late == []
+
+
+def test_a_refusal_without_a_create_contradicts_the_release() -> None:
+    refusal = {"code": realtime.ACTIVE_RESPONSE, "message": "Conversation already has an active response"}
+    found = contradictions("0.9.1", *READY, came(20, realtime.ERROR, error=refusal))
+    assert found == [(2, "a create is refused, and 0.9.1 has sent none that was open")]
+
+
+@pytest.mark.parametrize(
+    ("release", "heard", "contradicted"), [("0.9.1", True, True), ("0.11.1", True, False), ("0.11.1", False, True)]
+)
+def test_only_a_server_that_listens_begins_a_response_by_itself(release: str, heard: bool, contradicted: bool) -> None:
+    ready = READY if release == "0.9.1" else READY_LOGGED
+    speech = [came(20, input_audio.SPEECH_STARTED), came(30, input_audio.COMMITTED)] * heard
+    found = contradictions(release, *ready, *speech, came(40, realtime.RESPONSE_CREATED))
+    assert ["a response begins" in what for _, what in found] == [True] * contradicted
+
+
+def test_a_second_confirmation_of_one_session_update_contradicts_the_release() -> None:
+    raw = (20, HOST, {"type": "typing"})  # 0.9.1 hands on what it does not know
+    again = came(40, realtime.SESSION_UPDATED)
+    what = "a session.update is confirmed, and 0.9.1 has sent none that was open"
+    text = [(30, HOST, {"type": "InjectUserMessage"}), came(35, realtime.ITEM_ADDED)]
+    assert contradictions("0.9.1", *READY, raw, *text, again) == [(5, what)]
+    assert contradictions("0.9.1", came(10, realtime.SESSION_UPDATED)) == [(0, what)]
+
+
+# -- what a log has of the sends -------------------------------------------------------------------------------------
+
+
+def test_the_create_behind_a_logged_commit_is_that_commits() -> None:
+    messages = [*READY, sent(50, input_audio.APPEND), sent(450, input_audio.COMMIT), sent(450, realtime.RESPONSE_CREATE)]
+    made = derived("0.9.1", *messages, *response(500, 900))
+    assert made.contradictions == ()
+    assert [(e.type, e.observed_at, e.sent_ns) for e in made.recording.on(SENT)] == [
+        (realtime.SESSION_UPDATE, "derived", 0),
+        (input_audio.APPEND, "log", ns(50)),
+        (input_audio.COMMIT, "log", ns(450)),
+        (realtime.RESPONSE_CREATE, "log", ns(450)),
+    ]
+
+
+@pytest.mark.parametrize(("at_ms", "contradicted"), [(19_599, True), (19_600, False), (20_100, False)])
+def test_a_create_without_a_commit_is_the_timers_which_may_be_half_a_second_off(at_ms: int, contradicted: bool) -> None:
+    """0.10.3 asks 20 s after a result at 100 ms that nothing confirms."""
+    messages = [*READY_LOGGED, (100, HOST, RESULT), (101, SENT, OUTPUT), sent(at_ms, realtime.RESPONSE_CREATE)]
+    made = derived("0.10.3", *messages)
+    assert [each.observed_at for each in made.creates] == ["log"]
+    what = "the log has a create of the timer that 0.10.3 does not send here"
+    assert [(each.seq, each.what) for each in made.contradictions] == [(5, what)] * contradicted
+
+
+def test_a_create_that_nothing_explains_contradicts_the_release() -> None:
+    what = "the log has a create of the timer that 0.10.3 does not send here"
+    assert contradictions("0.10.3", SETTINGS, UPDATE, sent(5, realtime.RESPONSE_CREATE)) == [(2, what)]
+    assert contradictions("0.10.3", sent(5, realtime.RESPONSE_CREATE)) == [(0, what)]
+
+
+def test_a_logged_send_that_the_model_does_not_send_contradicts_the_release_and_is_kept() -> None:
+    made = derived("0.10.3", sent(5, realtime.SESSION_UPDATE), (6, SENT, OUTPUT))
+    assert [(each.seq, each.what) for each in made.contradictions] == [
+        (0, "the log has a session.update that 0.10.3 does not send here"),
+        (1, "the log has a conversation.item.create that 0.10.3 does not send here"),
+    ]
+    assert [each.type for each in made.recording.on(SENT)] == [realtime.SESSION_UPDATE, realtime.ITEM_CREATE]
+
+
+def test_a_send_that_the_release_would_have_logged_and_the_log_lacks_contradicts_the_release() -> None:
+    recording = logged(*READY)
+    what = "0.10.3 sends and logs a session.update here; the log has none"
+    found = derive(recording, PROXIES["0.10.3"])
+    assert [(each.seq, each.what) for each in found.contradictions] == [(0, what)]
+    assert [(e.type, e.observed_at) for e in found.recording.on(SENT)] == [(realtime.SESSION_UPDATE, "derived")]
+    # A log that has less may lack this, too; and a release before 0.10.0 logs none.
+    assert derive(replace(recording, observed=(HOST,)), PROXIES["0.10.3"]).contradictions == ()
+    assert derive(recording, PROXIES["0.9.1"]).contradictions == ()
+
+
+def test_a_logged_send_has_its_own_fields_and_the_models_item() -> None:
+    call: list[Message] = [
+        (20, CAME, {"type": realtime.RESPONSE_CREATED}),
+        (21, CAME, {"type": realtime.ARGUMENTS_DONE, "call_id": "call_7"}),
+    ]
+    named = {**OUTPUT, "event_id": "evt_1"}
+    made = derived("0.10.3", *READY_LOGGED, *call, (100, HOST, RESULT), (101, SENT, named))
+    (_, output) = made.recording.on(SENT)
+    assert isinstance(output.payload, Mapping)
+    assert (output.payload["event_id"], output.observed_at, output.sent_ns) == ("evt_1", "log", ns(101))
+    assert output.payload["item"]["call_id"] == "call_7"
+
+
+def test_a_logged_send_of_another_type_is_not_the_one_that_the_release_would_have_logged() -> None:
+    made = contradictions("0.10.3", *READY_LOGGED, (100, HOST, RESULT), sent(101, realtime.SESSION_UPDATE))
+    assert made == [
+        (4, "the log has a session.update that 0.10.3 does not send here"),
+        (3, "0.10.3 sends and logs a conversation.item.create here; the log has none"),
+    ]
+    assert contradictions("0.10.3", SETTINGS, (1, SENT, OUTPUT)) == [
+        (1, "the log has a conversation.item.create that 0.10.3 does not send here"),
+        (0, "0.10.3 sends and logs a session.update here; the log has none"),
+    ]
+
+
+# -- timers ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("at_ms", "asked"), [(20_599, False), (20_600, True)])
+def test_a_timer_that_was_due_half_a_second_ago_has_run(at_ms: int, asked: bool) -> None:
+    messages = [*READY_LOGGED, (100, HOST, RESULT), (101, SENT, OUTPUT), came(at_ms, "rate_limits.updated")]
+    made = derived("0.10.3", *messages)
+    assert [made.origin[each.seq] for each in made.creates] == [5] * asked
+
+
+# -- other events ------------------------------------------------------------------------------------------------------
+
+
+def test_json_of_the_host_that_the_proxy_does_not_know_is_derived_as_it_came() -> None:
+    made = derived("0.9.1", *READY, (20, HOST, {"type": realtime.RESPONSE_CREATE, "response": {"n": 1}}))
+    (create,) = made.creates
+    assert create.payload == {"type": realtime.RESPONSE_CREATE, "response": {"n": 1}}
+    assert (create.observed_at, create.sent_ns, made.origin[create.seq]) == ("derived", ns(20), 2)
+
+
+def test_events_that_do_not_pass_the_proxy_are_kept_in_their_place() -> None:
+    says = Link("user", "app")
+    recording = with_event(logged(*READY), "message", says, {"type": "say"}, behind=0)
+    made = derive(recording, PROXIES["0.9.1"]).recording.events
+    assert [str(each.link) for each in made[:3]] == ["component>proxy", "proxy>upstream", "user>app"]
+
+
+def test_audio_of_a_reply_goes_to_the_host_as_bytes() -> None:
+    made = derived("0.9.1", *READY, came(20, realtime.RESPONSE_CREATED), came(30, realtime.AUDIO_DELTA, delta="AAE="))
+    assert [each.payload for each in made.recording.on(TOLD) if each.type == "(binary)"] == [b"\0\1"]
+
+
+def test_audio_of_the_host_is_not_derived() -> None:
+    """The log has what was appended."""
+    recording = with_event(logged(*READY), "message", HOST, b"\0\1" * 100, behind=1)
+    made = derive(recording, PROXIES["0.9.1"])
+    assert [each.type for each in made.recording.on(SENT)] == [realtime.SESSION_UPDATE]
+
+
+@pytest.mark.parametrize("payload", [None, {"code": 1000}])
+def test_behind_the_close_of_the_host_nothing_is_sent_to_it(payload: Payload) -> None:
+    recording = logged(*READY, came(20, realtime.TEXT_DONE, text="Hello"))
+    before = derive(recording, PROXIES["0.9.1"]).recording.on(TOLD)
+    made = derive(with_event(recording, "close", HOST, payload, behind=1), PROXIES["0.9.1"]).recording.on(TOLD)
+    assert [each.type for each in made] == ["SettingsApplied"]
+    assert len(before) > 1
+
+
+def test_an_upstream_that_closes_early_with_a_code_is_told_to_the_host() -> None:
+    recording = with_event(logged(SETTINGS), "close", CAME, {"code": 1006}, behind=0)
+    told = derive(recording, PROXIES["0.9.1"]).recording.on(TOLD)
+    assert [each.payload["code"] for each in told if isinstance(each.payload, Mapping)] == [
+        "upstream_closed_before_session_ready"
+    ]
+
+
+@pytest.mark.parametrize("kind", ["open", "fault"])
+def test_an_event_that_is_no_message_and_no_close_causes_nothing(kind: str) -> None:
+    recording = with_event(logged(*READY), kind, HOST, {"type": "InjectUserMessage", "reason": "dropped"}, behind=1)
+    made = derive(recording, PROXIES["0.9.1"]).recording
+    assert [each.kind for each in made.events].count(kind) == 1
+    assert [each.type for each in made.on(SENT, TOLD)] == [realtime.SESSION_UPDATE, "SettingsApplied"]
+
+
+@pytest.mark.parametrize(
+    ("observed", "audio", "links"),
+    [
+        ((HOST, CAME), False, (HOST, TOLD, SENT, CAME)),
+        ((CAME,), False, (CAME,)),
+        ((CAME,), True, (HOST, TOLD, SENT, CAME)),
+        ((HOST,), True, (HOST,)),
+    ],
+)
+def test_a_log_of_all_that_came_lets_both_directions_be_derived(
+    observed: tuple[Link, ...], audio: bool, links: tuple[Link, ...]
+) -> None:
+    recording = replace(logged(*READY, *[sent(50, input_audio.APPEND)] * audio), observed=observed)
+    assert derive(recording, PROXIES["0.9.1"]).recording.observed == links
+
+
+# -- the flag ----------------------------------------------------------------------------------------------------------
+
+ASKED: list[Message] = [*READY, (20, HOST, {"type": "InjectUserMessage"}), came(30, realtime.ITEM_ADDED)]
+BEGUN = came(40, realtime.RESPONSE_CREATED)
+TEXT = came(50, realtime.TEXT_DONE)
+DONE = came(60, realtime.RESPONSE_DONE)
+
+
+@pytest.mark.parametrize(
+    ("release", "messages", "cleared"),
+    [
+        ("0.9.1", [*ASKED, BEGUN, TEXT, DONE], [(5, realtime.TEXT_DONE, 6)]),
+        ("0.9.1", [*ASKED, BEGUN, TEXT], [(5, realtime.TEXT_DONE, None)]),
+        ("0.9.1", [DONE, *ASKED, BEGUN, TEXT, DONE], [(6, realtime.TEXT_DONE, 7)]),
+        ("0.9.1", [*ASKED, BEGUN, DONE, TEXT], []),
+        ("0.9.1", [*ASKED, TEXT], []),
+        ("0.9.1", [*READY, BEGUN, TEXT, DONE], []),
+        ("0.9.4", [*ASKED, BEGUN, DONE], []),
+        ("0.9.1", [*READY, sent(20, input_audio.COMMIT), BEGUN, TEXT, DONE], [(4, realtime.TEXT_DONE, 5)]),
+        ("0.9.1", [*READY, sent(20, input_audio.APPEND), BEGUN, TEXT, DONE], []),
+    ],
+)  # fmt: skip
+def test_the_flag_is_cleared_early_while_a_response_is_active(
+    release: str, messages: list[Message], cleared: list[tuple[int, str, int | None]]
+) -> None:
+    found = derived(release, *messages).cleared_early
+    assert [(each.seq, each.by, each.done) for each in found] == cleared
+
+
+@pytest.mark.parametrize(("cleared_by", "early"), [({"T", "A"}, True), ({"R"}, False)])
+def test_where_a_played_session_clears_the_flag_early(cleared_by: set[str], early: bool) -> None:
+    played = play(release="0.9.1", scenario="late-settings", modality="text", tool_ms=400)
+    found = flag_cleared(played, replace(PROXIES["0.9.1"], flag_cleared_by=frozenset(cleared_by)))
+    assert bool(found) == early
+    by_seq: dict[int, Event] = {each.seq: each for each in played.events}
+    for each in found:
+        assert each.done is not None
+        assert (by_seq[each.seq].type, by_seq[each.done].type) == (realtime.TEXT_DONE, realtime.RESPONSE_DONE)
