@@ -97,6 +97,7 @@ def test_alt_texts_hold_the_numbers_of_the_tables_beside_them(small_report: Repo
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("warm_cache")
 def test_the_same_run_gives_the_same_bytes_by_nbconvert_too(small_report: Report, tmp_path: Path) -> None:
     ran = tmp_path / "ran.ipynb"
     with warnings.catch_warnings():
@@ -165,6 +166,7 @@ def test_no_path_of_the_machine_is_in_the_page(small_report: Report) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("warm_cache")
 def test_a_capture_is_shown_in_numbers_and_never_in_its_own_words(tmp_path: Path) -> None:
     text = CONSOLE.read_text("utf-8").replace("connection_id: 'c", "connection_id: '<script>alert(1)</script>c")
     text = text.replace("What is the weather", "<script>alert(1)</script> sk-abcdefghijklmnopqrstuv What is the weather")
