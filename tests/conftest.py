@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+from itertools import chain, combinations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from _pytest.mark.expression import Expression
 from _pytest.runner import runtestprotocol
 from _pytest.terminal import TerminalReporter
 from hypothesis import HealthCheck, settings
 
 from tests.support.lateness import Lateness
-from voicerace.report.build import Report, build
+
+if TYPE_CHECKING:
+    from voicerace.report.build import Report
 
 SAMPLE_RUN = Path(__file__).parents[1] / "data" / "sample-run"
 
@@ -77,13 +83,37 @@ LONG = frozenset(
 )
 
 
+#: Marks by which `make test` and `make test-all` choose tests.
+MARKS = frozenset({"long", "quick", "quiet", "real_clock"})
+
+
+def marks_of(stem: str, own: frozenset[str]) -> frozenset[str]:
+    """All of `MARKS` that a test has: its own, and those that come from its file."""
+    marks = own | ({"real_clock"} if stem in REAL_CLOCK else frozenset())
+    return marks | ({"long"} if stem in REAL_CLOCK | LONG and "quick" not in marks else frozenset())
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files without a test that `-m` takes are not imported: all files together cost each process half a minute."""
+    expression = config.option.markexpr
+    names = set(re.findall(r"\w+", expression)) - {"and", "or", "not"}
+    if not names or names - MARKS or not collection_path.name.startswith("test_") or collection_path.suffix != ".py":
+        return None
+    own = set(re.findall(r"\bmark\.(\w+)", collection_path.read_text("utf-8"))) & MARKS
+    takes = Expression.compile(expression).evaluate
+    for some in chain.from_iterable(combinations(own, count) for count in range(len(own) + 1)):
+        marks = marks_of(collection_path.stem, frozenset(some))
+        if takes(lambda name, /, marks=marks, **_: name in marks):  # type: ignore[misc]
+            return None
+    return True
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests on the real clock, and those of LONG, are for `make test-all`, unless they are marked `quick`."""
     for item in items:
-        if item.path.stem in REAL_CLOCK:
-            item.add_marker("real_clock")
-        if item.path.stem in REAL_CLOCK | LONG and not item.get_closest_marker("quick"):
-            item.add_marker("long")
+        own = MARKS & {mark.name for mark in item.iter_markers()}
+        for name in marks_of(item.path.stem, own) - own:
+            item.add_marker(name)
 
 
 #: A test on the real clock that failed is tried again, twice at most, only if a sleep beside it ended so late.
@@ -138,6 +168,8 @@ def warm_cache(shared_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def small_report(shared_folder: Path) -> Report:
     """The letter of the committed run, with all its sections; built once, by the process that needs it first."""
+    from voicerace.report.build import Report, build  # takes seconds, and most processes of a run need none of it
+
     page = shared_folder / "report" / "sample.html"
     claims = page.with_suffix(".json")  # written last
     with (shared_folder / "report.lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
