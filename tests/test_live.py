@@ -83,11 +83,13 @@ def assert_as_computed(release: str, sessions: Sequence[Session]) -> None:
         assert recording.complete
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("release", RELEASES)
 def test_the_core_outcomes(release: str) -> None:
     assert_as_computed(release, [made(release=release, gap_ms=150, tool_ms=tool, **QUICK) for tool in (0, 50, 120, 190, 300)])
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("release", RELEASES)
 def test_every_handler_style_and_scenario(release: str) -> None:
     assert_as_computed(
