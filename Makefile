@@ -22,11 +22,12 @@ sample: $(RUNTIME)
 test: $(DEV)
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal -m "not long" --durations=5
 
-# And the long ones: first what only computes, in two processes, a file in one of them because its fixtures are made once;
-# then what keeps the real clock, alone on the machine.
+# And the long ones: what only computes; then sessions on the real clock, which mostly wait, four files at a time; then those
+# of them that allow few milliseconds or must come out as computed, alone on the machine.
 test-all: test
-	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m "long and not real_clock" --durations=10
-	@$(BIN)/python -m pytest -m "long and real_clock" --durations=10
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal -m "long and not real_clock" --durations=10
+	@$(BIN)/python -m pytest -n 4 --dist loadfile -m "long and real_clock and not quiet" --durations=10
+	@$(BIN)/python -m pytest -m quiet
 
 # Damaged files, messages and frames: 10,000 each; `make faults INPUTS=500 CUTS=20` takes fewer. Then every kept capture, cut
 # at 200 places and damaged otherwise, held against the whole one.

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
+from itertools import chain, combinations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from _pytest.mark.expression import Expression
+from _pytest.runner import runtestprotocol
+from _pytest.terminal import TerminalReporter
 from hypothesis import HealthCheck, settings
 
-from voicerace.report.build import Report, build
+from tests.support.lateness import Lateness
+
+if TYPE_CHECKING:
+    from voicerace.report.build import Report
 
 SAMPLE_RUN = Path(__file__).parents[1] / "data" / "sample-run"
 
@@ -25,7 +35,7 @@ settings.register_profile(
 settings.register_profile("explore", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
-#: Files whose sessions run on the real clock: beside another process that computes they come late, and fail for it.
+#: Files whose sessions run on the real clock: on a machine that is late they may come out otherwise, see `LATE_MS`.
 REAL_CLOCK = frozenset(
     {
         "test_capture_verb",
@@ -73,17 +83,98 @@ LONG = frozenset(
 )
 
 
+#: Marks by which `make test` and `make test-all` choose tests.
+MARKS = frozenset({"long", "quick", "quiet", "real_clock"})
+
+
+def marks_of(stem: str, own: frozenset[str]) -> frozenset[str]:
+    """All of `MARKS` that a test has: its own, and those that come from its file."""
+    marks = own | ({"real_clock"} if stem in REAL_CLOCK else frozenset())
+    return marks | ({"long"} if stem in REAL_CLOCK | LONG and "quick" not in marks else frozenset())
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files without a test that `-m` takes are not imported: all files together cost each process half a minute."""
+    expression = config.option.markexpr
+    names = set(re.findall(r"\w+", expression)) - {"and", "or", "not"}
+    if not names or names - MARKS or not collection_path.name.startswith("test_") or collection_path.suffix != ".py":
+        return None
+    own = set(re.findall(r"\bmark\.(\w+)", collection_path.read_text("utf-8"))) & MARKS
+    takes = Expression.compile(expression).evaluate
+    for some in chain.from_iterable(combinations(own, count) for count in range(len(own) + 1)):
+        marks = marks_of(collection_path.stem, frozenset(some))
+        if takes(lambda name, /, marks=marks, **_: name in marks):  # type: ignore[misc]
+            return None
+    return True
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests on the real clock, and those of LONG, are for `make test-all`, unless they are marked `quick`."""
     for item in items:
-        if item.path.stem in REAL_CLOCK:
-            item.add_marker("real_clock")
-        if item.path.stem in REAL_CLOCK | LONG and not item.get_closest_marker("quick"):
-            item.add_marker("long")
+        own = MARKS & {mark.name for mark in item.iter_markers()}
+        for name in marks_of(item.path.stem, own) - own:
+            item.add_marker(name)
+
+
+#: A test on the real clock that failed is tried again, twice at most, only if a sleep beside it ended so late.
+LATE_MS = 10.0
+TRIES = 3
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Try a test on the real clock again where this machine was late; a failure on a punctual machine stands."""
+    if not item.get_closest_marker("real_clock"):
+        return None
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for tried in range(1, TRIES + 1):
+        with Lateness() as late:
+            reports = runtestprotocol(item, log=False, nextitem=nextitem)
+        if not any(report.failed for report in reports) or late.most_ms < LATE_MS:
+            break
+        if tried < TRIES:
+            item._initrequest()  # type: ignore[attr-defined]  # its fixtures are made again
+    for report in reports:
+        if tried > 1 and report.when == "call":
+            report.user_properties.append(("tries", tried))
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """Say which tests were tried more than once."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        if tries := dict(report.user_properties).get("tries"):
+            terminalreporter.write_line(f"{report.outcome} in try {tries}, the machine was late: {report.nodeid}")
 
 
 @pytest.fixture(scope="session")
-def small_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """The letter of the committed run, with all its sections; built once."""
-    folder = tmp_path_factory.mktemp("report")
-    return build(folder / "sample.html", {"run": str(SAMPLE_RUN)})
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new folder of this run of the tests, the same for each of its processes."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture
+def warm_cache(shared_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test takes results that others computed in this run of the tests, and leaves its own to them.
+
+    For tests that build whole pages with the program as it is; the cache is empty when a run of the tests begins.
+    """
+    monkeypatch.setenv("VOICERACE_CACHE", str(shared_folder / "cache"))
+
+
+@pytest.fixture(scope="session")
+def small_report(shared_folder: Path) -> Report:
+    """The letter of the committed run, with all its sections; built once, by the process that needs it first."""
+    from voicerace.report.build import Report, build  # takes seconds, and most processes of a run need none of it
+
+    page = shared_folder / "report" / "sample.html"
+    claims = page.with_suffix(".json")  # written last
+    with (shared_folder / "report.lock").open("w") as lock, pytest.MonkeyPatch.context() as patch:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if claims.exists():
+            return Report(page, claims, SAMPLE_RUN)
+        patch.setenv("VOICERACE_CACHE", str(shared_folder / "cache"))
+        return build(page, {"run": str(SAMPLE_RUN)})

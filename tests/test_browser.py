@@ -55,12 +55,12 @@ def test_it_asks_for_nothing_says_nothing_and_does_not_overflow(browser: Browser
 
 
 @pytest.mark.parametrize("width", [1280, 360])
-def test_axe_finds_nothing(browser: Browser, small_report: Report, width: int) -> None:
+def test_axe_finds_nothing(browser: Browser, small_report: Report, tmp_path: Path, width: int) -> None:
     # axe is a script of its own, and the page's policy forbids scripts: it is tested with the policy taken out.
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     html = small_report.page.read_text("utf-8")
     assert policy in html
-    free = small_report.page.with_name("free.html")
+    free = tmp_path / "free.html"
     free.write_text(html.replace(policy, "script-src 'unsafe-inline' 'unsafe-eval'"), "utf-8")
     page, _ = opened(browser, replace(small_report, page=free), width)
     found = Axe().run(page)
@@ -96,6 +96,7 @@ def test_no_figure_is_cut_in_print(browser: Browser, small_report: Report) -> No
         assert overflow == "visible"
 
 
+@pytest.mark.usefixtures("warm_cache")
 def test_it_prints_itself(small_report: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pdf = tmp_path / "paper" / "page.pdf"
     words = ["report", "--run", str(small_report.run), "--out", str(tmp_path / "page.html"), "--pdf", str(pdf)]

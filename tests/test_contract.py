@@ -491,6 +491,7 @@ def test_without_a_first_connection_all_is_unknown_and_no_other_is_tried() -> No
 # -- the times -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.quiet
 def test_the_times_are_measured_over_all_sessions_and_say_what_they_contain(plain: Contract) -> None:
     assert {name for name, spread in plain.times.items() if spread.with_rtt} == {"ack_ms", "create_ms"}
     gap = plain.times["gap_ms"]

@@ -38,6 +38,7 @@ def material(**parameters: object) -> Material:
     return Material.of(LetterParameters(run=str(SAMPLE), **parameters))  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("warm_cache")
 def test_the_page_of_another_customer_has_nothing_of_voice_commerce(tmp_path: Path) -> None:
     words = [
         "report",
@@ -212,6 +213,7 @@ def test_without_a_gap_in_the_capture_the_answer_says_so(tmp_path: Path) -> None
     assert ("It has no gap" in first.sentence) == (not times_of(own.capture, "gap_ms"))  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("warm_cache")
 def test_a_page_with_a_capture_is_built_with_its_release_and_gap(tmp_path: Path) -> None:
     capture = str(LOGS / "0.9.1.log.gz")
     done = build(tmp_path / "page.html", {"run": str(SAMPLE), "capture": capture, "release": "0.9.1"})

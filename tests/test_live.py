@@ -83,11 +83,13 @@ def assert_as_computed(release: str, sessions: Sequence[Session]) -> None:
         assert recording.complete
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("release", RELEASES)
 def test_the_core_outcomes(release: str) -> None:
     assert_as_computed(release, [made(release=release, gap_ms=150, tool_ms=tool, **QUICK) for tool in (0, 50, 120, 190, 300)])
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("release", RELEASES)
 def test_every_handler_style_and_scenario(release: str) -> None:
     assert_as_computed(
@@ -105,6 +107,7 @@ def test_every_handler_style_and_scenario(release: str) -> None:
     )
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize(
     ("release", "flip"), [("0.9.1", 220), ("0.9.4", 280), ("0.11.1", 125)], ids=["create at once", "at done", "at item done"]
 )
@@ -117,6 +120,7 @@ def test_the_flips_stand_where_the_network_puts_them(release: str, flip: int) ->
     assert found[0] != found[1]
 
 
+@pytest.mark.quiet
 def test_delays_are_never_shorter_than_asked_and_are_recorded() -> None:
     session = made(gap_ms=120, tool_ms=70, host_rtt_ms=30, upstream_rtt_ms=50, **QUICK)
     recording = play(lambda: live("0.9.1"), session)

@@ -27,6 +27,8 @@ from voicerace.report import sentences
 from voicerace.report.build import Report, build, run_cells
 from voicerace.report.check import faults
 from voicerace.report.exporter import PageExporter
+from voicerace.report.parameters import LetterParameters
+from voicerace.report.parts import PARTS, make
 from voicerace.report.pdf import print_pdf
 from voicerace.sweep import Run
 
@@ -97,6 +99,7 @@ def test_alt_texts_hold_the_numbers_of_the_tables_beside_them(small_report: Repo
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("warm_cache")
 def test_the_same_run_gives_the_same_bytes_by_nbconvert_too(small_report: Report, tmp_path: Path) -> None:
     ran = tmp_path / "ran.ipynb"
     with warnings.catch_warnings():
@@ -165,6 +168,7 @@ def test_no_path_of_the_machine_is_in_the_page(small_report: Report) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("warm_cache")
 def test_a_capture_is_shown_in_numbers_and_never_in_its_own_words(tmp_path: Path) -> None:
     text = CONSOLE.read_text("utf-8").replace("connection_id: 'c", "connection_id: '<script>alert(1)</script>c")
     text = text.replace("What is the weather", "<script>alert(1)</script> sk-abcdefghijklmnopqrstuv What is the weather")
@@ -334,14 +338,22 @@ def test_every_broken_promise_is_found(broken: str, word: str) -> None:
 
 
 @pytest.mark.long
-def test_a_report_is_the_same_with_an_empty_and_a_full_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_the_same_with_an_empty_and_a_full_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOICERACE_CACHE", str(tmp_path / "cache"))
-    built = [build(tmp_path / name / "page.html", {**TINY, "out": str(tmp_path / f"run-{name}")}) for name in ("cold", "warm")]
-    texts = [re.sub(r"run-(cold|warm)|\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)", "", each.page.read_text("utf-8")) for each in built]
-    assert texts[0] == texts[1]
-    cold, warm = (each.run for each in built)
-    for path in (path for path in cold.rglob("*") if path.is_file() and path.name not in ("run.json", "notebook.ipynb")):
-        assert (warm / path.relative_to(cold)).read_bytes() == path.read_bytes(), path.name
+    cold, warm = (make(LetterParameters(**{**TINY, "out": str(tmp_path / name)})) for name in ("cold", "warm"))
+    files = [path.relative_to(cold) for path in cold.rglob("*") if path.is_file() and path.name != "run.json"]
+    assert len(files) > len(PARTS)
+    for name in files:
+        assert (warm / name).read_bytes() == (cold / name).read_bytes(), name
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("small_report", "warm_cache")
+def test_a_page_is_the_same_with_a_full_cache(tmp_path: Path) -> None:
+    """`small_report` has filled it; where nothing was in it the page is the committed one, see above."""
+    done = build(tmp_path / "sample.html", {"run": str(SAMPLE)})
+    for made in (done.page, done.claims):
+        assert made.read_bytes() == (ROOT / "reports" / made.name).read_bytes(), made.name
 
 
 def _notebook(path: Path, *sources: str) -> Path:

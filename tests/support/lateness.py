@@ -1,0 +1,39 @@
+"""How late this machine is while a test runs: the evidence that a failure on the real clock may be the machine's."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import TracebackType
+
+__all__ = ["Lateness"]
+
+_SLEEP_S = 0.005
+
+
+class Lateness:
+    """Measures sleeps of 5 ms, one after the other, from beginning to end of the block.
+
+    Attributes:
+        most_ms: the most that a sleep took beyond what was asked.
+    """
+
+    def __init__(self) -> None:
+        self.most_ms = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._measure, name="lateness", daemon=True)
+
+    def __enter__(self) -> Lateness:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _measure(self) -> None:
+        ended = False
+        while not ended:
+            begin = time.monotonic()
+            ended = self._ended.wait(_SLEEP_S)
+            self.most_ms = max(self.most_ms, (time.monotonic() - begin - _SLEEP_S) * 1000)
