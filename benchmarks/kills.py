@@ -23,11 +23,11 @@ from typing import Any
 
 import pandas as pd
 
-from voicerace.chunks import chunk_count
 from voicerace.errors import InputError
-from voicerace.executors import Executor
-from voicerace.run import Run
-from voicerace.sweep import sweep
+from voicerace.experiments.executors import Executor
+from voicerace.experiments.sweep.chunks import chunk_count
+from voicerace.experiments.sweep.result import SweepResult
+from voicerace.experiments.sweep.sweep import sweep
 
 TRIALS = 800
 SPEC: dict[str, Any] = {
@@ -100,13 +100,13 @@ def killed(folder: Path, began: Path, jobs: int, after: int, later_s: float) -> 
         return child.wait() == -signal.SIGKILL
 
 
-def one(place: Path, whole: Run, jobs: int, after: int, later_s: float, *, second: bool) -> dict[str, Any]:
+def one(place: Path, whole: SweepResult, jobs: int, after: int, later_s: float, *, second: bool) -> dict[str, Any]:
     """Kill, go on, compare. `second`: try a second sweep in the folder as well."""
     folder, began = place / "run", place / "began"
     was_killed = killed(folder, began, jobs, after, later_s)
     before = parts(folder)
     subprocess.run(command(folder, began, jobs, "resume"), check=True)
-    run = Run.open(folder)
+    run = SweepResult.open(folder)
     table = compared(run.trials, whole.trials)
     return {
         "jobs": jobs,

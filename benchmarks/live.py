@@ -18,12 +18,12 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, TypeVar
 
-from voicerace import Session
-from voicerace.engines.clock import new_loop
-from voicerace.engines.live import Live
-from voicerace.engines.targets import ProxyTarget
-from voicerace.measures import measurements
-from voicerace.recording import Recording
+from voicerace import SessionConfig
+from voicerace.analysis.achieved_times import measurements
+from voicerace.engine.live.clock import new_loop
+from voicerace.engine.live.play import Live
+from voicerace.engine.live.targets import ProxyTarget
+from voicerace.trace.recording import Recording
 
 T = TypeVar("T")
 AT_ONCE = (1, 50, 200)
@@ -70,13 +70,15 @@ async def bare_sleeps(count: int, seconds: float) -> list[float]:
     return errors
 
 
-def session(seed: int, *, alone: bool = False) -> Session:
-    return Session.of(release="0.9.1", scenario="parallel", calls=8 if alone else 4, times=ALONE if alone else TIMES, seed=seed)
+def session(seed: int, *, alone: bool = False) -> SessionConfig:
+    return SessionConfig.of(
+        release="0.9.1", scenario="parallel", calls=8 if alone else 4, times=ALONE if alone else TIMES, seed=seed
+    )
 
 
 async def live_delays(at_once: int, seconds: float) -> dict[str, list[float]]:
     """How late, in ms, the delays of live sessions ended, `at_once` of them at any time, and bare sleeps beside them."""
-    played: list[tuple[Session, Recording]] = []
+    played: list[tuple[SessionConfig, Recording]] = []
     until = time.monotonic() + seconds
 
     async def one_after_another(number: int) -> None:
@@ -95,7 +97,7 @@ async def live_delays(at_once: int, seconds: float) -> dict[str, list[float]]:
     return {"engine": late(played), "wires": underway(played), "same loop": sleeps}
 
 
-def late(played: Sequence[tuple[Session, Recording]]) -> list[float]:
+def late(played: Sequence[tuple[SessionConfig, Recording]]) -> list[float]:
     """Achieved minus asked, in ms, of every tool and every gap."""
     return [
         (each.ns - asked.times.ns(each.name, each.index, asked.seed)) / 1e6
@@ -105,7 +107,7 @@ def late(played: Sequence[tuple[Session, Recording]]) -> list[float]:
     ]
 
 
-def underway(played: Sequence[tuple[Session, Recording]]) -> list[float]:
+def underway(played: Sequence[tuple[SessionConfig, Recording]]) -> list[float]:
     """How long, in ms, each message was between proxy and host, or upstream."""
     return [
         (event.received_ns - event.sent_ns) / 1e6

@@ -30,11 +30,11 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request
 
-from voicerace.engines.clock import Collecting, new_loop
-from voicerace.engines.door import Door
-from voicerace.engines.line import MAX_FRAME
-from voicerace.engines.recorder import Recorder
-from voicerace.engines.relay import Relay
+from voicerace.engine.live.clock import Collecting, new_loop
+from voicerace.engine.live.connection import MAX_FRAME
+from voicerace.engine.live.recorder import Recorder
+from voicerace.engine.live.relay import Relay
+from voicerace.engine.live.server import SessionServer
 
 AT_ONCE = (1, 50, 200)
 ROUNDS = 7
@@ -58,7 +58,7 @@ async def ours(port: int, folder: Path | None = None) -> None:
     def visitor(_: Request) -> Relay:
         return Relay("proxy", "upstream", target, Recorder({}, sink=next(files)))
 
-    async with Door(otherwise=visitor) as door:
+    async with SessionServer(otherwise=visitor) as door:
         await _tell(door.port)
 
 

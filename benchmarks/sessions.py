@@ -30,13 +30,13 @@ from typing import Any
 
 import simpy
 
-from voicerace import Session, judge, simulate
-from voicerace.engines.targets import ProxyTarget
-from voicerace.explore.explorer import explore
-from voicerace.explore.stories import stories
-from voicerace.sweep import sweep
-from voicerace.sweep_live import LiveSweep
-from voicerace.sweep_spec import SweepSpec, sessions
+from voicerace import SessionConfig, judge, simulate
+from voicerace.engine.live.targets import ProxyTarget
+from voicerace.experiments.explore.explorer import explore
+from voicerace.experiments.explore.stories import stories
+from voicerace.experiments.sweep.live import LiveSweep
+from voicerace.experiments.sweep.spec import SweepSpec, sessions
+from voicerace.experiments.sweep.sweep import sweep
 
 ROUNDS = 50
 TURNS = 10
@@ -135,7 +135,7 @@ class Row:
 
 def against_simpy() -> list[Row]:
     """Messages and sessions per second, over SimPy's; of the quickest round each."""
-    session = Session.of(release="0.9.1", times={"tool_ms": 300})
+    session = SessionConfig.of(release="0.9.1", times={"tool_ms": 300})
     each = len(simulate(session).events)
     messages = each * SESSIONS
     work: dict[str, Callable[[], object]] = {
@@ -210,7 +210,7 @@ def against_virtual(target: str, tag: str) -> Row:
 
 def exploring() -> list[Row]:
     """States per second of an exploration, against messages per second of sessions."""
-    session = Session.of(release="0.9.1", times={"tool_ms": 300})
+    session = SessionConfig.of(release="0.9.1", times={"tool_ms": 300})
     messages = len(simulate(session).events)
     a_message = min(seconds(lambda: simulate(session)) for _ in range(ROUNDS)) / messages
     a_state_ms, peak_mb = alone("--explore", STATES)
@@ -220,7 +220,7 @@ def exploring() -> list[Row]:
     ]
 
 
-def _judged(cells: Sequence[Session]) -> None:
+def _judged(cells: Sequence[SessionConfig]) -> None:
     for session in cells:
         judge(simulate(session))
 

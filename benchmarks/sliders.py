@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import time
 
-from voicerace.sliders import Sliders
+from voicerace.report.notebook.sliders import Sliders
 
 MOVES = 200
 

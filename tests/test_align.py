@@ -11,10 +11,10 @@ from test_har import START_S, frames, har
 
 from voicerace.captures import read_capture
 from voicerace.captures.align import aligned, pairs_of
-from voicerace.captures.facts import CapturedSession
+from voicerace.captures.session_summary import CapturedSession
 from voicerace.cli import main
 from voicerace.errors import InputError
-from voicerace.recording import Event, Link, Recording, read_recordings, write_recordings
+from voicerace.trace.recording import Event, Link, Recording, read_recordings, write_recordings
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
 DATA = Path(__file__).with_name("data")

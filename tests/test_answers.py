@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
-from voicerace.answers import (
+from voicerace.cli.app import main
+from voicerace.engine.sim.virtual import simulate
+from voicerace.errors import InputError
+from voicerace.experiments.answers import (
     FIRST,
     HANDLERS_ASKED,
     SAME_MESSAGES,
@@ -25,17 +28,14 @@ from voicerace.answers import (
     shipped_answers,
     write,
 )
-from voicerace.cli.app import main
-from voicerace.engines.virtual import simulate
-from voicerace.errors import InputError
-from voicerace.executors import Executor
-from voicerace.gap_sensitivity import GAPS_MS, LONGEST_RECORDED_MS, frame_of, sensitivity
-from voicerace.gap_sensitivity import lines as sensitivity_lines
-from voicerace.plots import alt_gap_sensitivity, plot_gap_sensitivity, to_image
-from voicerace.statistics import wilson
-from voicerace.sweep import trials_of
-from voicerace.sweep_spec import Plan
-from voicerace.tables.releases import PROXIES, REFERENCE
+from voicerace.experiments.executors import Executor
+from voicerace.experiments.gap_sensitivity import GAPS_MS, LONGEST_RECORDED_MS, frame_of, sensitivity
+from voicerace.experiments.gap_sensitivity import lines as sensitivity_lines
+from voicerace.experiments.rates import wilson
+from voicerace.experiments.sweep.spec import Plan
+from voicerace.experiments.sweep.sweep import trials_of
+from voicerace.model.catalog.releases import PROXIES, REFERENCE
+from voicerace.report.plots import alt_gap_sensitivity, plot_gap_sensitivity, to_image
 
 ROOT = Path(__file__).parents[1]
 ANSWERS = shipped_answers()

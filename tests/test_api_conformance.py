@@ -14,10 +14,10 @@ from voicerace.conformance import api
 from voicerace.conformance.api import Difference, compare_recording, conform_api, mock_for, recordings_to_compare
 from voicerace.conformance.api_explained import EXPLAINED
 from voicerace.conformance.api_play import RecordedModel
-from voicerace.parties.party import Effects, Send
-from voicerace.parties.upstream import Knobs
-from voicerace.recording import Recording
-from voicerace.tables.providers import PROVIDERS
+from voicerace.model.actors.actor import Effects, Send
+from voicerace.model.actors.upstream import Knobs
+from voicerace.model.catalog.providers import PROVIDERS
+from voicerace.trace.recording import Recording
 
 Change = Callable[[Mapping[str, Any]], Mapping[str, Any] | None]
 

@@ -14,7 +14,7 @@ import pytest
 from voicerace.captures import read_capture
 from voicerace.captures.api import api_recordings, row_of
 from voicerace.captures.api_times import ApiTime, api_times, api_times_frame, api_times_summary
-from voicerace.recording import Event, Link, Recording
+from voicerace.trace.recording import Event, Link, Recording
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data" / "api"

@@ -15,12 +15,12 @@ import pytest
 from voicerace.cli import conformance as conformance_verb
 from voicerace.cli import main
 from voicerace.conformance.compare import Difference
-from voicerace.conformance.run import Conformance
+from voicerace.conformance.conform import Conformance
 from voicerace.conformance.running import running
-from voicerace.engines.backend import Backend
-from voicerace.engines.source import backend_version, package_of, source_hash
+from voicerace.engine.live.backend import Backend
+from voicerace.engine.source import backend_version, package_of, source_hash
 from voicerace.errors import InputError
-from voicerace.tables.releases import PROXIES, proxy_of_source
+from voicerace.model.catalog.releases import PROXIES, proxy_of_source
 
 #: Tells what it was started with, starts a child of its own, and listens.
 NODE = """#!{python}

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from voicerace import simulate
-from voicerace.sweep import trials_of
+from voicerace.experiments.sweep.sweep import trials_of
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -48,7 +48,7 @@ def test_the_table_has_a_line_for_each_question(
     lines = capsys.readouterr().out.splitlines()
     assert [each[:34].strip() for each in lines] == [
         "one core",
-        "messages, of sessions", "", "sessions, 114 messages each", "sessions and verdicts", "",
+        "messages, of sessions", "", "sessions, 141 messages each", "sessions and verdicts", "",
         "a trial of a sweep of 20", "its peak of memory", "a trial of a sweep of 200", "its peak of memory",
         "a session with the model of 0.9.1", "a session with the running 0.9.1",
         "states of an exploration", "its peak of memory",

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from voicerace.boundary import RESOLUTION_MS, boundaries
 from voicerace.cli import main
 from voicerace.errors import InputError
-from voicerace.statistics import flips
-from voicerace.sweep import trials_of
-from voicerace.sweep_spec import SweepSpec
+from voicerace.experiments.boundary import RESOLUTION_MS, boundaries
+from voicerace.experiments.rates import flips
+from voicerace.experiments.sweep.spec import SweepSpec
+from voicerace.experiments.sweep.sweep import trials_of
 
 NETWORK = {"gap_ms": "300", "host_rtt_ms": "20", "upstream_rtt_ms": "60", "ack_ms": "35"}
 

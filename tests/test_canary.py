@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 
 from tests.support.rogue import free_port
-from voicerace import canary as module
-from voicerace.canary import lies
 from voicerace.cli import main
-from voicerace.engines.session import Session
-from voicerace.engines.virtual import simulate
-from voicerace.recording import Event, Link, Recording
-from voicerace.wire import realtime
+from voicerace.engine.session import SessionConfig
+from voicerace.engine.sim.virtual import simulate
+from voicerace.experiments.sweep import sanity_check as module
+from voicerace.experiments.sweep.sanity_check import lies
+from voicerace.model.protocol import realtime
+from voicerace.trace.recording import Event, Link, Recording
 
 UP, DOWN = Link("proxy", "upstream"), Link("upstream", "proxy")
 
 
-def session(release: str = "0.9.1", **times: Any) -> Session:
-    return Session.of(release=release, times={**module._TIMES, **times})
+def session(release: str = "0.9.1", **times: Any) -> SessionConfig:
+    return SessionConfig.of(release=release, times={**module._TIMES, **times})
 
 
 def changed(recording: Recording, change: Callable[[Event], Event | None]) -> Recording:
@@ -75,7 +75,7 @@ def test_a_sweep_is_stopped_before_its_first_trial(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every create is accepted: a mock that is kinder."""
-    monkeypatch.setattr("voicerace.parties.upstream.Upstream._slot", lambda self, event: True)
+    monkeypatch.setattr("voicerace.model.actors.upstream.Upstream._slot", lambda self, event: True)
     words = ["sweep", "--live", "--tool-ms", "0", "--deadline-ms", "500", "--out", str(tmp_path / "run")]
     assert main(words) == 2
     error = capsys.readouterr().err

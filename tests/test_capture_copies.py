@@ -19,8 +19,8 @@ from voicerace.captures.copies import exported, redacted
 from voicerace.captures.redact import Redactor, redacted_har
 from voicerace.cli import main
 from voicerace.errors import InputError
-from voicerace.recording import read_recordings, write_recordings
-from voicerace.wire.results import PLACEHOLDERS, placeholder_in
+from voicerace.model.protocol.results import PLACEHOLDERS, placeholder_in
+from voicerace.trace.recording import read_recordings, write_recordings
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
 #: Protocol words and the run's own settings: what a copy may keep of a session.

@@ -12,9 +12,9 @@ import pytest
 from support.played import play
 
 from tests.faults.damage import CERTAIN, DAMAGES, Sample, counts, read, silent, try_all, wrong
+from voicerace.analysis.verdict import judge
 from voicerace.captures import Capture, inspect_json, inspect_lines, read_capture
-from voicerace.recording import write_recordings
-from voicerace.verdict import judge
+from voicerace.trace.recording import write_recordings
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
 TAGS = ("0.9.1", "0.9.4", "0.10.0", "0.10.5", "0.11.1")

@@ -13,13 +13,13 @@ import pytest
 from support.played import play
 from support.repeated import repeated
 
-from voicerace.captures import inspect_json, inspect_lines, logged, read_capture, spool
+from voicerace.captures import disk_list, inspect_json, inspect_lines, logged, read_capture
+from voicerace.captures.disk_list import DiskBackedList
 from voicerace.captures.show import inspect_json_text
-from voicerace.captures.spool import Spool
 from voicerace.cli import main
 from voicerace.errors import InputError
-from voicerace.packed import Unpacked
-from voicerace.recording import iter_recordings, read_recordings, write_recordings
+from voicerace.trace.gzip_reader import Unpacked
+from voicerace.trace.recording import iter_recordings, read_recordings, write_recordings
 
 LOG = Path(__file__).parents[1] / "data" / "logs" / "0.11.1.log.gz"
 TEXT = gzip.decompress(LOG.read_bytes()).decode()
@@ -28,7 +28,7 @@ TEXT = gzip.decompress(LOG.read_bytes()).decode()
 @pytest.fixture
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nearly all lies on disk."""
-    monkeypatch.setattr(spool, "_IN_MEMORY", 1 << 12)
+    monkeypatch.setattr(disk_list, "_IN_MEMORY", 1 << 12)
     monkeypatch.setattr(logged, "_IN_MEMORY", 120)
 
 
@@ -39,7 +39,7 @@ def test_does_a_log_tell_the_same_when_its_sessions_lie_on_disk(tmp_path: Path, 
     assert [of["connection"] for of in whole["sessions"]] == [f"c{number}" for number in range(1, 10)]
     one = inspect_json(read_capture(LOG))["sessions"]
     assert [(of["outcome"], of["counts"]) for of in whole["sessions"]] == [(of["outcome"], of["counts"]) for of in one] * 3
-    monkeypatch.setattr(spool, "_IN_MEMORY", 1 << 12)
+    monkeypatch.setattr(disk_list, "_IN_MEMORY", 1 << 12)
     monkeypatch.setattr(logged, "_IN_MEMORY", 120)
     assert inspect_json(read_capture(path)) == whole
 
@@ -71,9 +71,9 @@ def test_does_the_streamed_json_say_the_same_as_the_object(tmp_path: Path) -> No
 
 
 def test_does_a_spool_give_back_what_was_put_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spool, "_IN_MEMORY", 10)
+    monkeypatch.setattr(disk_list, "_IN_MEMORY", 10)
     items = [{"a": [number] * number} for number in range(20)]
-    kept = Spool(items)
+    kept = DiskBackedList(items)
     assert (len(kept), kept[3], kept[-1], kept[2:4], [*kept]) == (20, items[3], items[-1], tuple(items[2:4]), items)
     assert kept == items
     assert kept != items[1:]
@@ -86,7 +86,7 @@ def test_is_a_full_disk_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         def write(self, data: object) -> int:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(spool.tempfile, "SpooledTemporaryFile", lambda size: Full())
+    monkeypatch.setattr(disk_list.tempfile, "SpooledTemporaryFile", lambda size: Full())
     assert main(["inspect", str(LOG)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
@@ -108,7 +108,7 @@ def bomb(path: Path, head: bytes, line: bytes, megabytes: int) -> None:
 def test_is_a_compressed_file_that_unpacks_to_too_much_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("voicerace.recording.UNPACKED_LIMIT", 4 << 20)
+    monkeypatch.setattr("voicerace.trace.recording.UNPACKED_LIMIT", 4 << 20)
     recording = play()
     header, first, *_ = recording.lines()
     path = tmp_path / "run" / "b.jsonl.gz"

@@ -16,10 +16,10 @@ import pytest
 
 from tests.support.client_stack import Stack
 from voicerace.captures import inspect_lines, read_capture
-from voicerace.capturing import run as capturing
+from voicerace.captures.live import record as capturing
 from voicerace.cli import main
-from voicerace.engines.session import Session
-from voicerace.recording import Link, Recording, read_recordings
+from voicerace.engine.session import SessionConfig
+from voicerace.trace.recording import Link, Recording, read_recordings
 
 CLIENT = Path(__file__).parent / "support" / "client.py"
 HOST = (Link("component", "proxy"), Link("proxy", "component"))
@@ -28,7 +28,7 @@ UPSTREAM = (Link("proxy", "upstream"), Link("upstream", "proxy"))
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with Stack(Session.of(release="0.9.1", times={"gap_ms": 40})) as running:
+    with Stack(SessionConfig.of(release="0.9.1", times={"gap_ms": 40})) as running:
         yield running
 
 
@@ -155,7 +155,7 @@ def test_keys_are_passed_on_and_written_nowhere(stack: Stack, tmp_path: Path, mo
 
 
 def test_an_upstream_that_refuses_is_the_reason(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with Stack(Session.of(release="0.9.1"), refuse=429) as stack:
+    with Stack(SessionConfig.of(release="0.9.1"), refuse=429) as stack:
         assert main(["capture", *relays(stack), "--out", str(tmp_path / "run"), *client()]) == 0
     (session,) = run_json(tmp_path / "run")["sessions"]
     assert (session["outcome"], session["fault"]) == ("unknown", "upstream: the handshake was refused with HTTP 429")

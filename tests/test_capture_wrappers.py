@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from support.collectors import WRAPPERS, docker, otlp, otlp_document
 
+from voicerace.analysis.verdict import judge
 from voicerace.captures import Capture, inspect_json, read_capture
-from voicerace.captures.console import Record, scan
 from voicerace.captures.copies import redacted
+from voicerace.captures.log_scanner import Record, scan
 from voicerace.errors import InputError
-from voicerace.recording import Link, read_recordings
-from voicerace.verdict import judge
+from voicerace.trace.recording import Link, read_recordings
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
 TAGS = ("0.9.4", "0.11.1")

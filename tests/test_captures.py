@@ -18,12 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.played import play
 
+from voicerace.analysis.verdict import judge
 from voicerace.captures import Capture, CapturedSession, inspect_json, inspect_lines, read_capture
-from voicerace.captures.console import LINE_LIMIT, RECORD_LIMIT, Record, Unread, read_lines, scan
-from voicerace.captures.literal import CutText, LiteralError, Mark, parse_literal
+from voicerace.captures.log_scanner import LINE_LIMIT, RECORD_LIMIT, Record, Unread, read_lines, scan
+from voicerace.captures.node_inspect import CutText, LiteralError, Mark, parse_literal
 from voicerace.errors import InputError
-from voicerace.recording import Link, Recording, write_recordings
-from voicerace.verdict import judge
+from voicerace.trace.recording import Link, Recording, write_recordings
 
 DATA = Path(__file__).with_name("data")
 LOGS = Path(__file__).parents[1] / "data" / "logs"

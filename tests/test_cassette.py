@@ -17,7 +17,7 @@ from voicerace.captures.condense import condensed
 from voicerace.captures.copies import redacted
 from voicerace.cli import main
 from voicerace.errors import InputError
-from voicerace.recording import LINKS, Event, Link, Recording
+from voicerace.trace.recording import LINKS, Event, Link, Recording
 
 SENT, RECEIVED = Link("proxy", "upstream"), Link("upstream", "proxy")
 SCHEMA = json.loads((Path(__file__).parents[1] / "docs" / "inspect.schema.json").read_text("utf-8"))

@@ -11,17 +11,17 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.support.odd_proxies import odd_proxy
-from voicerace.check import Wrong, check_live, check_virtual, junit, off_time, sessions
 from voicerace.cli import main
-from voicerace.engines.live import Live
-from voicerace.engines.targets import ProxyTarget
-from voicerace.engines.virtual import simulate
-from voicerace.explore.finding import read_findings
-from voicerace.parameters import Times
-from voicerace.tables.checks import CASES
-from voicerace.tables.gate import RULES
-from voicerace.tables.handlers import HANDLERS
-from voicerace.tables.releases import PROXIES
+from voicerace.conformance.acceptance import Wrong, check_live, check_virtual, junit, off_time, sessions
+from voicerace.engine.live.play import Live
+from voicerace.engine.live.targets import ProxyTarget
+from voicerace.engine.sim.virtual import simulate
+from voicerace.experiments.explore.finding import read_findings
+from voicerace.model.catalog.checks import CASES
+from voicerace.model.catalog.gate_rules import RULES
+from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.catalog.releases import PROXIES
+from voicerace.model.parameters import Times
 
 #: A rule that only tells in coincidences (`tests/test_gate.py`), which a check on real sockets cannot time.
 NEEDS_A_COINCIDENCE = {"retry", "unless_known", "server_events"}
@@ -104,7 +104,7 @@ def checked(spoil: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     """Exit status, what was wrong and why, of one quick session with a spoilt reference gate."""
     [case] = [each for each in CASES if each.name == "single return tool=10"]
     times = {**case.settings["times"], "gap_ms": 100, "deadline_ms": 400}
-    monkeypatch.setattr("voicerace.check.CASES", (replace(case, settings={**case.settings, "times": times}),))
+    monkeypatch.setattr("voicerace.conformance.acceptance.CASES", (replace(case, settings={**case.settings, "times": times}),))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -197,9 +197,10 @@ def test_a_session_off_its_times_is_played_again_and_never_passes(
     target = ProxyTarget.of("model:reference")
     [case] = [each for each in sessions("reference") if each[0].name == "single return tool=10"]
     asked = []
-    monkeypatch.setattr("voicerace.check.sessions", lambda *given: [case])
+    monkeypatch.setattr("voicerace.conformance.acceptance.sessions", lambda *given: [case])
     monkeypatch.setattr(
-        "voicerace.check.off_time", lambda *given: asked.append(given) or ("late" if len(asked) <= late else None)
+        "voicerace.conformance.acceptance.off_time",
+        lambda *given: asked.append(given) or ("late" if len(asked) <= late else None),
     )
     report = check_live("model:reference", "reference", lambda: Live(target))
     assert (len(asked), report.checked[0].wrong) == (times, wrong)

@@ -14,9 +14,9 @@ import pytest
 
 import voicerace
 from voicerace.cli import main
-from voicerace.engines.virtual import ties
-from voicerace.recording import Recording
-from voicerace.sweep import Run
+from voicerace.engine.sim.virtual import ties
+from voicerace.experiments.sweep.sweep import SweepResult
+from voicerace.trace.recording import Recording
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "docs" / "run.schema.json").read_text("utf-8"))
 
@@ -193,10 +193,10 @@ def test_an_interrupted_sweep_says_what_is_kept(
             raise KeyboardInterrupt
         return ties(*arguments)
 
-    monkeypatch.setattr("voicerace.chunks.ties", interrupt)
+    monkeypatch.setattr("voicerace.experiments.sweep.chunks.ties", interrupt)
     assert main(["sweep", "--tool-ms", "0:300:10", "--out", str(tmp_path / "run")]) == 130
     assert f"20 of 31 trials are kept in {tmp_path / 'run'}" in capsys.readouterr().err
-    run = Run.open(tmp_path / "run")
+    run = SweepResult.open(tmp_path / "run")
     assert len(run.trials) == 20, "the chunk that was done"
     assert not run.complete
 

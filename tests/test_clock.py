@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from support.played import session
 
-from voicerace.engines import clock
-from voicerace.engines.clock import Collecting, new_loop
-from voicerace.engines.live import Live
-from voicerace.engines.recorder import Recorder
-from voicerace.engines.targets import ProxyTarget
+from voicerace.engine.live import clock
+from voicerace.engine.live.clock import Collecting, new_loop
+from voicerace.engine.live.play import Live
+from voicerace.engine.live.recorder import Recorder
+from voicerace.engine.live.targets import ProxyTarget
 
 # -- the loop --------------------------------------------------------------------------------------------------------
 
@@ -142,7 +142,7 @@ def test_what_a_session_leaves_is_freed_without_a_collection(monkeypatch: pytest
         recorders.append(weakref.ref(recorder))
         return recorder
 
-    monkeypatch.setattr("voicerace.engines.live.Recorder", watched)
+    monkeypatch.setattr("voicerace.engine.live.play.Recorder", watched)
 
     async def play() -> None:
         async with Live(ProxyTarget.of("model:0.9.1")) as engine:

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicerace.comparison import differences, paired_interval, shares_along
 from voicerace.errors import InputError
-from voicerace.plots import alt_collapse, plot_collapse
-from voicerace.statistics import wilson
-from voicerace.sweep import trials_of
+from voicerace.experiments.comparison import differences, paired_interval, shares_along
+from voicerace.experiments.rates import wilson
+from voicerace.experiments.sweep.sweep import trials_of
+from voicerace.report.plots import alt_collapse, plot_collapse
 
 DRAWN: dict[str, Any] = {
     "releases": "0.9.1,0.11.1,0.9.4,50420ee",

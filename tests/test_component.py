@@ -9,12 +9,12 @@ import pytest
 from support.bench import Bench
 from support.played import on_wire, play, said, tool_turn
 
-from voicerace.parties.component import Component
-from voicerace.recording import Recording
-from voicerace.tables.handlers import HANDLERS
-from voicerace.tables.releases import COMPONENTS
+from voicerace.model.actors.component import Component
+from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.catalog.releases import COMPONENTS
+from voicerace.model.protocol import agent
+from voicerace.trace.recording import Recording
 from voicerace.units import ms
-from voicerace.wire import agent
 
 TOOL = {"tool_ms": 50}
 RESULT = '{"temperature_c":21}'

@@ -17,18 +17,18 @@ from voicerace.conformance.component.cases import CONTEXTS, MESSAGES, Case, case
 from voicerace.conformance.component.document import page
 from voicerace.conformance.component.play import NOT_COMPARED, differences
 from voicerace.conformance.component.play import play as play_case
-from voicerace.conformance.component.run import compare, conform_component, read_seen, scripts_hash
-from voicerace.engines.virtual import VirtualEngine
+from voicerace.conformance.component.runner import compare, conform_component, read_seen, scripts_hash
+from voicerace.engine.sim.virtual import VirtualEngine
 from voicerace.errors import InputError
-from voicerace.parties import component as machine
-from voicerace.parties.component import Component
-from voicerace.recording import Recording
-from voicerace.shipped import shipped
-from voicerace.tables.callbacks import CALLBACKS, ROWS, Row, Tell, rows_of
-from voicerace.tables.components import COMPONENTS, TAGS
-from voicerace.tables.handlers import HANDLERS
-from voicerace.tables.releases import PROXIES
-from voicerace.wire import agent
+from voicerace.files import shipped
+from voicerace.model.actors.component import Component
+from voicerace.model.catalog import callbacks
+from voicerace.model.catalog.callbacks import CALLBACKS, ROWS, CallbackRow, Tell, rows_of
+from voicerace.model.catalog.components import COMPONENTS, TAGS
+from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.catalog.releases import PROXIES
+from voicerace.model.protocol import agent
+from voicerace.trace.recording import Recording
 
 RECORDED = ("0.9.1", "0.11.1")
 ALL: Mapping[str, Case] = {each.name: each for each in cases()}
@@ -103,20 +103,20 @@ SILENT = [
 ]
 
 
-def with_row(monkeypatch: pytest.MonkeyPatch, tag: str, row: Row) -> None:
+def with_row(monkeypatch: pytest.MonkeyPatch, tag: str, row: CallbackRow) -> None:
     rows = {**rows_of(tag), row.message: row}
-    monkeypatch.setattr(machine, "rows_of", lambda _: rows)
+    monkeypatch.setattr(callbacks, "rows_of", lambda _: rows)
 
 
 @pytest.mark.parametrize(("tag", "message"), ACTIVE)
 def test_a_row_that_tells_the_app_nothing_is_caught(monkeypatch: pytest.MonkeyPatch, tag: str, message: str) -> None:
-    with_row(monkeypatch, tag, Row(message, ()))
+    with_row(monkeypatch, tag, CallbackRow(message, ()))
     assert differs(tag)
 
 
 @pytest.mark.parametrize(("tag", "message"), SILENT)
 def test_a_row_that_tells_the_app_too_much_is_caught(monkeypatch: pytest.MonkeyPatch, tag: str, message: str) -> None:
-    with_row(monkeypatch, tag, Row(message, (Tell("onSettingsApplied"),)))
+    with_row(monkeypatch, tag, CallbackRow(message, (Tell("onSettingsApplied"),)))
     assert differs(tag)
 
 
@@ -124,7 +124,7 @@ def test_a_row_that_tells_the_app_too_much_is_caught(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("other", RECORDED)
 def test_the_rows_of_the_other_release_are_caught(monkeypatch: pytest.MonkeyPatch, tag: str, other: str) -> None:
     rows = rows_of(other)
-    monkeypatch.setattr(machine, "rows_of", lambda _: rows)
+    monkeypatch.setattr(callbacks, "rows_of", lambda _: rows)
     assert differs(tag) is (tag != other)
 
 

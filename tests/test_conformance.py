@@ -10,14 +10,14 @@ import pytest
 
 from voicerace.conformance import replay
 from voicerace.conformance.cases import scripts, sessions
+from voicerace.conformance.conform import COLUMNS
 from voicerace.conformance.evidence import real_sessions
-from voicerace.conformance.run import COLUMNS
-from voicerace.recording import Recording, read_recordings
-from voicerace.shipped import shipped
-from voicerace.sweep import trials_of
-from voicerace.tables.gate import RULES
-from voicerace.tables.profiles import PROXY_TIMES_MS
-from voicerace.tables.releases import PROXIES, ProxyRelease
+from voicerace.experiments.sweep.sweep import trials_of
+from voicerace.files import shipped
+from voicerace.model.catalog.gate_rules import RULES
+from voicerace.model.catalog.profiles import PROXY_TIMES_MS
+from voicerace.model.catalog.releases import PROXIES, ProxyRelease
+from voicerace.trace.recording import Recording, read_recordings
 
 TAGS = ("0.9.1", "0.9.4", "0.11.1")
 

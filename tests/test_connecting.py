@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.support.relayed import run
-from voicerace.engines.connecting import NotConnectedError, open_connection
+from voicerace.engine.live.connecting import NotConnectedError, open_connection
 
 
 @pytest.mark.parametrize(

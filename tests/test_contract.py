@@ -17,17 +17,17 @@ from support.strictly import CLIENT_EVENTS, SERVER_EVENTS, faults
 from websockets.asyncio.server import ServerConnection, serve
 
 from voicerace.cli import main
-from voicerace.contract import FACTS, Contract, apis, check_contract, items, sessions_needed, talk
-from voicerace.contract.client import Client, Patience
-from voicerace.contract.show import contract_lines
-from voicerace.contract.times import Spread, done_before_result
-from voicerace.engines.session import Session
-from voicerace.engines.targets import UpstreamTarget
+from voicerace.conformance.contract import FACTS, Contract, apis, check_contract, items, sessions_needed, steps
+from voicerace.conformance.contract.client import Client, Patience
+from voicerace.conformance.contract.show import contract_lines
+from voicerace.conformance.contract.times import Spread, done_before_result
+from voicerace.engine.live.targets import UpstreamTarget
+from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
-from voicerace.parties.party import Close, Effect, Send, SetTimer
-from voicerace.parties.upstream_asked import AskedUpstream
-from voicerace.recording import Recording
-from voicerace.wire import input_audio, realtime
+from voicerace.model.actors.actor import Close, Effect, Send, SetTimer
+from voicerace.model.actors.upstream_asked import AskedUpstream
+from voicerace.model.protocol import input_audio, realtime
+from voicerace.trace.recording import Recording
 
 #: Long enough for a race on a busy machine to be won, short enough for a whole run in about a second.
 TIMES = {"gap_ms": 120, "first_item_ms": 60, "reply_ms": 50, "reply_gap_ms": 70}
@@ -37,7 +37,7 @@ TRIED = {fact.name for fact in FACTS} - UNTRIED
 
 
 def on_mock(*facts: str, knobs: Mapping[str, str] | None = None, repeats: int = 0, **times: Any) -> Contract:
-    session = Session.of(times=TIMES | times, knobs_given=knobs)
+    session = SessionConfig.of(times=TIMES | times, knobs_given=knobs)
     return check_contract(UpstreamTarget("mock"), session, facts=facts, repeats=repeats, at_once=40, patience=PATIENCE)
 
 
@@ -416,7 +416,7 @@ def test_an_api_that_misbehaves_is_found_out(
     monkeypatch: pytest.MonkeyPatch, api: type[AskedUpstream], fact: str, seen: str
 ) -> None:
     monkeypatch.setattr(apis, "AskedUpstream", api)
-    session = Session.of(times={"gap_ms": 60, "first_item_ms": 20, "reply_ms": 50, "reply_gap_ms": 60})
+    session = SessionConfig.of(times={"gap_ms": 60, "first_item_ms": 20, "reply_ms": 50, "reply_gap_ms": 60})
     found = check_contract(UpstreamTarget("mock"), session, facts=[fact], repeats=0, patience=Patience(0.6, 0.1))
     (row,) = found.rows
     # Without item.done the session cannot even be prepared: that is not known to be a fault of this fact.
@@ -565,7 +565,7 @@ KEY = "sk-standin-0123456789abcdef"
 
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
-    with StandIn(KEY, tmp_path_factory.mktemp("tls"), Session.of(times=TIMES)) as serving:
+    with StandIn(KEY, tmp_path_factory.mktemp("tls"), SessionConfig.of(times=TIMES)) as serving:
         yield serving
 
 
@@ -627,7 +627,7 @@ def test_without_tls_the_stand_in_is_no_websocket(trusted: StandIn) -> None:
 def test_the_stand_in_refuses_what_the_reference_does_not_have(
     trusted: StandIn, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], code: str
 ) -> None:
-    monkeypatch.setattr(talk, "update", lambda **_: realtime.update_session(fields))
+    monkeypatch.setattr(steps, "update", lambda **_: realtime.update_session(fields))
     before = len(trusted.gates)
     (row,) = at(trusted.url, "item_confirmed", key_from="OPENAI_API_KEY").rows
     assert (row.state, row.seen) == ("unknown", f"session.update was answered by error {code}")

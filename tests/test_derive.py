@@ -11,11 +11,11 @@ from support.played import play
 from support.wire import CAME, SENT, types
 from test_id_clock import START, identifier
 
+from voicerace.analysis.verdict import judge
 from voicerace.captures import Capture, read_capture
-from voicerace.derive import derive
-from voicerace.recording import Event, Payload, Recording, read_recordings
-from voicerace.tables.releases import PROXIES
-from voicerace.verdict import judge
+from voicerace.captures.derive import derive
+from voicerace.model.catalog.releases import PROXIES
+from voicerace.trace.recording import Event, Payload, Recording, read_recordings
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
 TAGS = sorted(path.name.removesuffix(".log.gz") for path in LOGS.glob("*.log.gz"))

@@ -1,4 +1,4 @@
-"""What is derived from logs that are written by hand: one rule of `voicerace.derive` each, at its limits."""
+"""What is derived from logs that are written by hand: one rule of `voicerace.captures.derive` each, at its limits."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 from support.played import play
 from test_filling import CAME, HOST, SENT, logged
 
-from voicerace.derive import Derived, derive, flag_cleared
-from voicerace.recording import Event, Link, Payload, Recording
-from voicerace.tables.releases import PROXIES
+from voicerace.captures.derive import Derived, derive, flag_cleared
+from voicerace.model.catalog.releases import PROXIES
+from voicerace.model.protocol import input_audio, realtime
+from voicerace.trace.recording import Event, Link, Payload, Recording
 from voicerace.units import ns
-from voicerace.wire import input_audio, realtime
 
 TOLD = Link("proxy", "component")
 Message = tuple[int, Link, Mapping[str, Any]]

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from voicerace import doctor
-from voicerace.cli import main
-from voicerace.doctor import Finding, examine
+from voicerace.cli import installation, main
+from voicerace.cli.installation import Finding, examine
 
 KEY = "sk-doctor-0123456789abcdef"
 
@@ -53,7 +52,7 @@ def test_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         number = taken.getsockname()[1]
-        monkeypatch.setattr(doctor, "_PORTS", (number, number))
+        monkeypatch.setattr(installation, "_PORTS", (number, number))
         row = of(f"port {number}", examine())
     assert (row.state, row.found) == ("wrong", "Address already in use")
 
@@ -73,9 +72,9 @@ def test_a_program_that_is_not_there_or_too_old(tmp_path: Path, monkeypatch: pyt
 
 def test_a_package_of_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        doctor,
+        installation,
         "_version",
-        lambda name: {"numpy": "0.1", "pandas": None}.get(name, doctor.version(name) if name == "typer" else None),
+        lambda name: {"numpy": "0.1", "pandas": None}.get(name, installation.version(name) if name == "typer" else None),
     )
     row = of("packages", examine())
     assert row.state == "wrong"
@@ -97,7 +96,7 @@ def test_a_checkout_is_known_by_the_hash_of_its_source(tmp_path: Path, monkeypat
     assert "its dependencies are not installed" in row.found
     (there / "node_modules").mkdir()
     assert of("backend:there", examine([there])).state == "good"
-    monkeypatch.setattr(doctor, "source_hash", lambda _: "c19f51aae23f")
+    monkeypatch.setattr(installation, "source_hash", lambda _: "c19f51aae23f")
     assert of("backend:there", examine([there])).found == "c19f51aae23f: release 0.9.1"
     assert of("backend:none", examine([tmp_path / "none"])).state == "wrong"
 

@@ -15,10 +15,10 @@ from voicerace.cli import main
 from voicerace.conformance.compare import Signatures
 from voicerace.conformance.drawn import drawn_scripts
 from voicerace.conformance.steps import Script, closes, shown, up, wait
-from voicerace.parties import javascript, translate, translate_session
-from voicerace.parties.javascript import UNDEFINED, ThrownError
-from voicerace.parties.proxy import Proxy
-from voicerace.tables.releases import PROXIES
+from voicerace.model.actors import javascript, translate, translate_session
+from voicerace.model.actors.javascript import UNDEFINED, ThrownError
+from voicerace.model.actors.proxy import Proxy
+from voicerace.model.catalog.releases import PROXIES
 
 CHECKOUTS = os.environ.get("VOICERACE_CHECKOUTS")
 REAL = pytest.mark.skipif(

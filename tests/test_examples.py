@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.played import assert_never_refused, assert_refused, outcome, outcomes, play, tool_turn, with_tie
 
-from voicerace.verdict import judge
+from voicerace.analysis.verdict import judge
 
 LINK = {"gap_ms": 150}
 NETWORK = {"gap_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "ack_ms": 35}

@@ -16,12 +16,12 @@ from typing import Any
 import psutil
 import pytest
 
-from voicerace.chunks import chunk_count, chunk_size
 from voicerace.cli import main
 from voicerace.errors import InputError
-from voicerace.executors import Executor
-from voicerace.sweep import Run, sweep
-from voicerace.sweep_spec import Plan, SweepSpec, sessions
+from voicerace.experiments.executors import Executor
+from voicerace.experiments.sweep.chunks import chunk_count, chunk_size
+from voicerace.experiments.sweep.spec import Plan, SweepSpec, sessions
+from voicerace.experiments.sweep.sweep import SweepResult, sweep
 
 SPEC: dict[str, Any] = {
     "releases": "0.9.1,0.9.4",
@@ -175,7 +175,7 @@ def test_a_killed_sweep_goes_on_where_its_table_ends(whole: Path, tmp_path: Path
     assert content(out) == content(whole)
     for path in list_parts(out):
         assert before.get(path.name, path.stat().st_mtime_ns) == path.stat().st_mtime_ns, "what is done is not done again"
-    assert Run.open(out).complete
+    assert SweepResult.open(out).complete
 
 
 def test_no_worker_outlives_a_sweep_that_was_killed(tmp_path: Path) -> None:

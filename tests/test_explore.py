@@ -16,26 +16,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicerace.cli import main
-from voicerace.engines.schedule import Schedule
-from voicerace.engines.virtual import VirtualEngine
+from voicerace.engine.schedule import Schedule
+from voicerace.engine.sim.virtual import VirtualEngine
 from voicerace.errors import InputError
-from voicerace.explore import course, places
-from voicerace.explore.bounds import Bounds
-from voicerace.explore.carrier import Carrier, Minded
-from voicerace.explore.explorer import Explored, confirmed, explore, explored
-from voicerace.explore.finding import Finding
-from voicerace.explore.gate import Asked
-from voicerace.explore.replay import replayed
-from voicerace.explore.search import Search
-from voicerace.explore.signature import Signature, _Reader, signatures
-from voicerace.explore.situation import WIRES, Situation
-from voicerace.explore.stories import STORIES, session_of, stories
-from voicerace.parameters import Times
-from voicerace.recording import Link
+from voicerace.experiments.explore import state_store, timed_trace
+from voicerace.experiments.explore.attribution import CreateOrigin
+from voicerace.experiments.explore.bounds import Bounds
+from voicerace.experiments.explore.explorer import ExplorationResult, confirmed, explore, explored
+from voicerace.experiments.explore.finding import Finding
+from voicerace.experiments.explore.replay import replayed
+from voicerace.experiments.explore.search import Search
+from voicerace.experiments.explore.signature import Signature, _Reader, signatures
+from voicerace.experiments.explore.state import WIRES, State
+from voicerace.experiments.explore.stepper import Stepper, Visible
+from voicerace.experiments.explore.stories import STORIES, session_of, stories
+from voicerace.model.parameters import Times
+from voicerace.trace.recording import Link
 
 
 @cache
-def found(release: str, story: str, handler: str = "return", bounds: tuple[str, ...] = ()) -> Explored:
+def found(release: str, story: str, handler: str = "return", bounds: tuple[str, ...] = ()) -> ExplorationResult:
     return explore(release, [(story, handler)], bounds)
 
 
@@ -179,14 +179,14 @@ def test_a_place_stands_for_every_situation_of_its_key(release: str, story: str,
     session = session_of(story, handler, release)
     carrier, search, reached = explored(replace(session, times=bounds.within(session.times)), bounds, 60_000)
     for ending in reached.endings:
-        at, move = course.dated(carrier.start(), 0), search.places.start()
+        at, move = timed_trace.dated(carrier.start(), 0), search.places.start()
         for moment, way in enumerate(search.way(ending.node), start=1):
             assert way.choice is not None
-            before, at = at, carrier.step(at, places.actual(at, way.choice))
-            places.turned(carrier, before, at)
+            before, at = at, carrier.step(at, state_store.actual(at, way.choice))
+            state_store.turned(carrier, before, at)
             if way.late is not None:
-                at = places.settled(carrier, at, late=way.late)
-            at = course.dated(at, moment)
+                at = state_store.settled(carrier, at, late=way.late)
+            at = timed_trace.dated(at, moment)
             move = next(each for each in search.places.step(move.to, way.choice).moves if each.late == way.late)
             assert search.places.known[search.places.named(at)[1]] is move.to
 
@@ -209,15 +209,15 @@ def test_a_moment_matters_until_the_last_of_all_that_was_set_in_it_must_have_hap
 
 def test_no_turn_is_over_while_something_of_it_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its books are closed then: what came later would be the next turn's."""
-    left, turned = [], places.turned
+    left, turned = [], state_store.turned
 
-    def watching(carrier: Carrier, before: Situation, at: Situation) -> int | None:
+    def watching(carrier: Stepper, before: State, at: State) -> int | None:
         books = turned(carrier, before, at)
         if books is not None:
             left.append({flight.kind for wire in WIRES for flight in at.queues[wire] if flight.moment is not None})
         return books
 
-    monkeypatch.setattr(places, "turned", watching)
+    monkeypatch.setattr(state_store, "turned", watching)
     reached("text-at-call", "0.9.1", 1_500)
     assert left
     assert set().union(*left) <= {"InjectUserMessage", "(audio)"}
@@ -237,8 +237,8 @@ def test_messages_without_a_time_of_their_own_hide_nothing(release: str, story: 
     session = replace(session, times=bounds.within(session.times))
     minded, reached = Everything(), None
     while reached is None:
-        search = Search(Carrier(session, minded), bounds, 60_000)
-        with suppress(Minded):
+        search = Search(Stepper(session, minded), bounds, 60_000)
+        with suppress(Visible):
             reached = search.run()
     assert reached.complete
     reduced = found(release, story, handler, SMALL)
@@ -259,7 +259,7 @@ def test_a_refusal_is_named_by_the_result_that_met_it_and_not_by_a_text_beside_i
     reader = _Reader.__new__(_Reader)
     creates = [SimpleNamespace(key=key, answer="refused", answered=10 + key, names=None) for key in (1, 2)]
     reader.passage = SimpleNamespace(ledger=SimpleNamespace(creates=creates, responses={}))  # type: ignore[assignment]
-    reader.asked = {1: Asked("user text", "item"), 2: Asked("result", "response.done")}
+    reader.asked = {1: CreateOrigin("user text", "item"), 2: CreateOrigin("result", "response.done")}
     both, alone = (SimpleNamespace(outcome="rejected", events=events, submissions=1) for events in ((11, 12), (11,)))
     assert reader.turn(both) == Signature("rejected", "unknown", "result", "response.done", 1)  # type: ignore[arg-type]
     assert reader.turn(alone).writer == "user text"  # type: ignore[arg-type]

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from voicerace.explore.finding import Finding
-from voicerace.explore.replay import replayed
-from voicerace.tables.releases import component_for, proxy_release
-from voicerace.tables.workarounds import WORKAROUNDS, why_not
-from voicerace.workarounds import BOUNDS
+from voicerace.experiments.explore.finding import Finding
+from voicerace.experiments.explore.replay import replayed
+from voicerace.experiments.workarounds import BOUNDS
+from voicerace.model.catalog.releases import component_for, proxy_release
+from voicerace.model.catalog.workarounds import WORKAROUNDS, why_not
 
 DATA = Path(__file__).parents[1] / "data" / "explore"
 RELEASES = ("0.9.1", "0.9.4", "0.10.2", "0.11.1")
+#: Findings whose order the sockets did not keep in any try: they are neither confirmed nor refuted on the running proxy.
+NOT_KEPT = {"0.9.4": ("duplicated-default-error-r-2-results", "duplicated-repeated-result-r-2-results")}
 #: Of each release so many are played again, spread over the file; `voicerace replay FILE` plays all of them.
 SAMPLE = 3
 
@@ -38,7 +40,10 @@ def test_each_finding_was_taken_to_the_real_proxy(release: str) -> None:
         one = found[name]
         assert (row["outcome"], row["story"], row["handler"]) == (one.signature.outcome, one.story, one.handler)
         assert row["proxy_hash"] == proxy_release(release).source
-        assert (row["confirmed"], row["came_to"], row["seen"]) == ("true", "confirmed", "")
+        if name in NOT_KEPT.get(release, ()):
+            assert (row["confirmed"], row["came_to"]) == ("false", "order not kept")
+        else:
+            assert (row["confirmed"], row["came_to"], row["seen"]) == ("true", "confirmed", "")
 
 
 def test_the_page_about_exploring_has_the_numbers_of_the_files() -> None:
@@ -50,7 +55,8 @@ def test_the_page_about_exploring_has_the_numbers_of_the_files() -> None:
         found, memory = len(record["findings"]), f"{record['peak_rss_mb']} MB"
         [line] = [line for line in page.splitlines() if line.startswith(f"| {release} | {record['states']:,} | {found}")]
         assert line.endswith(f"| {memory} |")
-    assert f"all {sum(len(findings(release)) for release in RELEASES)} findings" in page
+    found, left = (sum(map(len, each)) for each in ([findings(release) for release in RELEASES], NOT_KEPT.values()))
+    assert f"{found - left} of the {found} findings" in page
 
 
 @pytest.mark.parametrize("release", RELEASES)

@@ -7,10 +7,10 @@ from functools import cache
 
 import pytest
 
-from voicerace.engines.session import Session
-from voicerace.engines.virtual import simulate
-from voicerace.explore.kept import slip_of
-from voicerace.recording import Event, Link, Recording
+from voicerace.engine.session import SessionConfig
+from voicerace.engine.sim.virtual import simulate
+from voicerace.experiments.explore.schedule_check import slip_of
+from voicerace.trace.recording import Event, Link, Recording
 
 MS = 1_000_000
 
@@ -18,7 +18,7 @@ MS = 1_000_000
 @cache
 def plan(release: str = "0.9.1", tool_ms: int = 50) -> Recording:
     times = {"tool_ms": tool_ms, "gap_ms": 150, "host_rtt_ms": 10, "upstream_rtt_ms": 10}
-    return simulate(Session.of(release=release, times=times))
+    return simulate(SessionConfig.of(release=release, times=times))
 
 
 def moved(recording: Recording, wanted: str, over: Link, by_ms: float) -> Recording:

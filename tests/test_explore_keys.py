@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicerace.engines.session import Session
-from voicerace.engines.virtual import VirtualEngine
-from voicerace.explore.copies import clone
-from voicerace.explore.keys import KEYS, SHOWN_TIMERS, Base
-from voicerace.explore.stories import STORIES, session_of
-from voicerace.parties.party import Effects, SetTimer
-from voicerace.recording import Link, Payload, Recording
-from voicerace.tables.releases import PROXIES
+from voicerace.engine.session import SessionConfig
+from voicerace.engine.sim.virtual import VirtualEngine
+from voicerace.experiments.explore.copies import clone
+from voicerace.experiments.explore.keys import KEYS, SHOWN_TIMERS, Base
+from voicerace.experiments.explore.stories import STORIES, session_of
+from voicerace.model.actors.actor import Effects, SetTimer
+from voicerace.model.catalog.releases import PROXIES
+from voicerace.trace.recording import Link, Payload, Recording
 
 WHICH = st.tuples(st.sampled_from(sorted(STORIES)), st.sampled_from(sorted(PROXIES)), st.sampled_from(["return", "void_ref"]))
 
@@ -99,6 +99,6 @@ def test_what_the_app_is_shown_later_changes_nothing_on_the_wires(which: tuple[s
 
 @pytest.mark.parametrize("flag", ["flag", "mark", "text_waits", "configured", "ready"])
 def test_what_a_proxy_decides_by_is_in_its_key(flag: str) -> None:
-    state = Session.of().parties()["proxy"].state  # type: ignore[attr-defined]
+    state = SessionConfig.of().parties()["proxy"].state  # type: ignore[attr-defined]
     other = replace(state, **{flag: not getattr(state, flag)})
     assert KEYS["proxy"](other, Base()) != KEYS["proxy"](state, Base())

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from voicerace.cli import main
-from voicerace.engines.live import Live
-from voicerace.engines.schedule import AT_SOCKETS_NS, Playing, Schedule
-from voicerace.engines.targets import ProxyTarget
-from voicerace.explore.explorer import explore
-from voicerace.explore.finding import Finding
-from voicerace.explore.replay import Replay, judged, replayed, replays
-from voicerace.recording import Link
-from voicerace.tables.releases import proxy_release
+from voicerace.engine.live.play import Live
+from voicerace.engine.live.targets import ProxyTarget
+from voicerace.engine.schedule import AT_SOCKETS_NS, Schedule, ScheduleCursor
+from voicerace.experiments.explore.explorer import explore
+from voicerace.experiments.explore.finding import Finding
+from voicerace.experiments.explore.replay import Replay, judged, replayed, replays
+from voicerace.model.catalog.releases import proxy_release
+from voicerace.trace.recording import Link
 
 RELEASES = ("0.9.1", "0.9.4")
 MS = 1_000_000
@@ -105,7 +105,7 @@ def test_the_proxy_that_a_finding_is_not_about_does_not_confirm_it() -> None:
 
 def test_messages_keep_the_schedule_their_order_and_a_distance() -> None:
     over = Link("upstream", "proxy")
-    playing = Playing(Schedule({}, {over: {0: 90 * MS, 1: 5}}), AT_SOCKETS_NS)
+    playing = ScheduleCursor(Schedule({}, {over: {0: 90 * MS, 1: 5}}), AT_SOCKETS_NS)
     assert playing.travel_ns(over, 10) == 90 * MS
     assert playing.travel_ns(over, 20) == 90 * MS - 10 + AT_SOCKETS_NS
     assert playing.travel_ns(over, 95 * MS) == 0
@@ -114,16 +114,16 @@ def test_messages_keep_the_schedule_their_order_and_a_distance() -> None:
 
 def test_what_was_late_does_not_make_the_next_late() -> None:
     over, said = Link("proxy", "upstream"), Schedule({("app", "tool"): (30 * MS,)}, {Link("proxy", "upstream"): {0: 50 * MS}})
-    planned = Playing(said)
+    planned = ScheduleCursor(said)
     assert planned.timer_ns("app", "tool", 0, 0) == 30 * MS
     assert planned.travel_ns(over, 30 * MS) == 50 * MS
-    at_sockets = Playing(said, plan=planned.moments)
+    at_sockets = ScheduleCursor(said, plan=planned.moments)
     # The session begins at 100 ms on this clock; the proxy says its word 20 ms late, and it arrives in time.
     assert at_sockets.timer_ns("app", "tool", 0, 100 * MS) == 30 * MS
     assert at_sockets.travel_ns(over, 150 * MS) == 30 * MS
     # Later than that it goes at once; what is early takes no longer than it should.
     for at, lasts in ((190 * MS, 0), (110 * MS, 50 * MS)):
-        other = Playing(said, plan=planned.moments)
+        other = ScheduleCursor(said, plan=planned.moments)
         other.timer_ns("app", "tool", 0, 100 * MS)
         assert other.travel_ns(over, at) == lasts
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from voicerace.explore.places import LATE_US, Move, Step
-from voicerace.explore.search import Search
-from voicerace.explore.zone import (
+from voicerace.experiments.explore.search import Search
+from voicerace.experiments.explore.state_store import LATE_US, Move, StateStep
+from voicerace.experiments.explore.zone import (
     FREE,
     NEW,
     START,
@@ -191,7 +191,7 @@ def test_a_reply_after_just_5_s_is_not_late_yet() -> None:
     before = ((0, at_most(wait)), (0, 0))
     put = advance(before, [(1, wait)], 1, 0, apart=False)
     assert put is not None
-    step = Step((), 1, None, None)
+    step = StateStep((), 1, None, None)
     late, timely = (Search._zone(before, put, step, Move(None, (NEW, 1), late)) for late in (True, False))  # type: ignore[arg-type]
     assert late == ((0, at_most(wait)), (less_than(-LATE_US), 0))
     assert timely == ((0, at_most(LATE_US)), (0, 0))

@@ -14,18 +14,18 @@ import pytest
 
 from tests.support.rogue import CLEAN, abort, api, free_port, judged, own_tasks, proxy, proxy_fails, rogue, say, session
 from voicerace.cli import main
-from voicerace.engines import live as live_module
-from voicerace.engines.background import play_all
-from voicerace.engines.live import Live
-from voicerace.engines.place import Place
-from voicerace.engines.recorder import Recorder
-from voicerace.engines.targets import ProxyTarget, UpstreamTarget
+from voicerace.engine.live import play as live_module
+from voicerace.engine.live.actor_host import ActorHost
+from voicerace.engine.live.background import play_all
+from voicerace.engine.live.play import Live
+from voicerace.engine.live.recorder import Recorder
+from voicerace.engine.live.targets import ProxyTarget, UpstreamTarget
 from voicerace.errors import InputError
-from voicerace.parties.component import Component
-from voicerace.parties.party import Effects, SetTimer
-from voicerace.parties.proxy import Proxy
-from voicerace.parties.upstream import Upstream
-from voicerace.recording import Link, Payload, Recording
+from voicerace.model.actors.actor import Effects, SetTimer
+from voicerace.model.actors.component import Component
+from voicerace.model.actors.proxy import Proxy
+from voicerace.model.actors.upstream import Upstream
+from voicerace.trace.recording import Link, Payload, Recording
 
 # -- sessions beside it ----------------------------------------------------------------------------------------------
 
@@ -204,7 +204,7 @@ def test_after_its_end_a_place_calls_nobody() -> None:
     async def late() -> tuple[Upstream, Recorder]:
         party = session().parties()["upstream"]
         recorder = Recorder({})
-        place = Place({"upstream": party}, session().times, 0, recorder)
+        place = ActorHost({"upstream": party}, session().times, 0, recorder)
         place.end()
         place.message(Link("proxy", "upstream"), {"type": "response.create"}, 0)
         place.act("upstream", [SetTimer("ack:1", "ack_ms")])

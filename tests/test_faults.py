@@ -30,8 +30,8 @@ from tests.support.rogue import (
     session,
     still,
 )
-from voicerace.recording import Recording
-from voicerace.verdict import Verdict
+from voicerace.analysis.verdict import Verdict
+from voicerace.trace.recording import Recording
 
 OVERSIZED = b"\x81\x7f" + (17 * 2**20).to_bytes(8, "big")  # the header is enough: nobody reads on behind it
 NO_UTF8 = b"\x81\x02\xff\xfe"

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from support.played import play
 
-from voicerace.derive import derive, derive_all
-from voicerace.filling import fill
-from voicerace.recording import Event, Link, Recording
-from voicerace.tables.releases import PROXIES
+from voicerace.captures.derive import derive, derive_all
+from voicerace.captures.imputation import fill
+from voicerace.model.catalog.releases import PROXIES
+from voicerace.model.protocol import realtime
+from voicerace.trace.recording import Event, Link, Recording
 from voicerace.units import ns
-from voicerace.wire import realtime
 
 HOST, CAME, SENT = Link("component", "proxy"), Link("upstream", "proxy"), Link("proxy", "upstream")
 

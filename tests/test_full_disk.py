@@ -12,8 +12,8 @@ import pytest
 
 from voicerace import files
 from voicerace.cli import main
-from voicerace.engines.recorder import Recorder
-from voicerace.recording import Link, Recording
+from voicerace.engine.live.recorder import Recorder
+from voicerace.trace.recording import Link, Recording
 
 ROOT = Path(__file__).parents[1]
 LOG = str(ROOT / "data" / "logs" / "levels" / "0.9.1-info.log.gz")

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicerace.engines.session import Session
-from voicerace.engines.virtual import simulate
-from voicerace.parties.gate import Gate, GateState
-from voicerace.recording import Recording
-from voicerace.tables.gate import RULES, Rule
-from voicerace.tables.handlers import HANDLERS
-from voicerace.tables.releases import REFERENCE, reference_without
-from voicerace.tables.scenarios import SCENARIOS
-from voicerace.verdict import Verdict, judge
-from voicerace.wire import realtime
+from voicerace.analysis.verdict import Verdict, judge
+from voicerace.engine.session import SessionConfig
+from voicerace.engine.sim.virtual import simulate
+from voicerace.model.actors.reference_gate import Gate, GateState
+from voicerace.model.catalog.gate_rules import RULES, Rule
+from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.catalog.releases import REFERENCE, reference_without
+from voicerace.model.catalog.scenarios import SCENARIOS
+from voicerace.model.protocol import realtime
+from voicerace.trace.recording import Recording
 
 #: The component's own error comes first with these, whatever the proxy does.
 ERROR_FIRST = ("void_ref", "void_send")
@@ -27,7 +27,7 @@ NETWORK = st.sampled_from([0, 7, 20, 60, 200])
 
 
 @st.composite
-def sessions(draw: st.DrawFn, scenarios: tuple[str, ...], release: str = "reference") -> Session:
+def sessions(draw: st.DrawFn, scenarios: tuple[str, ...], release: str = "reference") -> SessionConfig:
     scenario = draw(st.sampled_from(scenarios))
     tool = st.integers(0, 1500)
     times: dict[str, Any] = {
@@ -47,7 +47,7 @@ def sessions(draw: st.DrawFn, scenarios: tuple[str, ...], release: str = "refere
     }
     handler = draw(st.sampled_from(sorted(HANDLERS)))
     modality = draw(st.sampled_from(["text", "audio"]))
-    return Session.of(release=release, scenario=scenario, handler=handler, modality=modality, times=times)
+    return SessionConfig.of(release=release, scenario=scenario, handler=handler, modality=modality, times=times)
 
 
 def bad(verdict: Verdict) -> set[str]:
@@ -55,7 +55,7 @@ def bad(verdict: Verdict) -> set[str]:
 
 
 @given(sessions(TYPED))
-def test_where_the_proxy_is_the_only_writer_nothing_goes_wrong(session: Session) -> None:
+def test_where_the_proxy_is_the_only_writer_nothing_goes_wrong(session: SessionConfig) -> None:
     found = bad(judge(simulate(session)))
     if session.handler in ERROR_FIRST:
         assert found <= {"stale"}, "a reply that knows the component's error only: it was asked for before the result"
@@ -65,7 +65,7 @@ def test_where_the_proxy_is_the_only_writer_nothing_goes_wrong(session: Session)
 
 @given(sessions(("voice", "barge-in")))
 @pytest.mark.long
-def test_where_the_server_writes_too_a_refusal_is_the_worst(session: Session) -> None:
+def test_where_the_server_writes_too_a_refusal_is_the_worst(session: SessionConfig) -> None:
     found = bad(judge(simulate(session)))
     assert found <= ({"noisy", "stale"} if session.handler in ERROR_FIRST else {"noisy"})
 
@@ -75,7 +75,7 @@ def test_where_the_server_writes_too_a_refusal_is_the_worst(session: Session) ->
 
 def played(rule: Rule | None, **given: Any) -> Recording:
     row = REFERENCE if rule is None else reference_without(rule)
-    return simulate(Session.of(release=row.tag, **given))
+    return simulate(SessionConfig.of(release=row.tag, **given))
 
 
 NEAR: dict[str, Any] = {"gap_ms": 150, "upstream_rtt_ms": 60, "host_rtt_ms": 20}

@@ -12,7 +12,7 @@ from support.played import play
 
 from voicerace.captures import Capture, inspect_json, read_capture
 from voicerace.errors import InputError
-from voicerace.recording import Link, Recording
+from voicerace.trace.recording import Link, Recording
 
 HOST_LINKS = (Link("component", "proxy"), Link("proxy", "component"))
 START_S = 1_800_000_000

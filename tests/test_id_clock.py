@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from voicerace.captures.api import api_recordings
-from voicerace.id_clock import LIFETIME_S, IdClock, read_ids, second_of
-from voicerace.recording import Event, Link, Recording
+from voicerace.model.protocol.id_clock import LIFETIME_S, IdClock, read_ids, second_of
+from voicerace.trace.recording import Event, Link, Recording
 
 CAME, SENT = Link("upstream", "proxy"), Link("proxy", "upstream")
 DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase

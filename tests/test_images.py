@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from matplotlib.axes import Axes
 
-from voicerace.images import image_of
-from voicerace.plots import plot_slot, to_image
+from voicerace.report.images import image_of
+from voicerace.report.plots import plot_slot, to_image
 
 _DRAWN: list[str] = []
 

@@ -12,14 +12,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.played import play, said
 
-from voicerace.parties.speaker import NO_RESULT
-from voicerace.passage import Passage
-from voicerace.recording import Recording
-from voicerace.tables.handlers import HANDLERS
-from voicerace.tables.releases import PROXIES, REFERENCE
-from voicerace.tables.scenarios import SCENARIOS
-from voicerace.verdict import judge
-from voicerace.wire import agent, realtime
+from voicerace.analysis.trace_index import TraceIndex
+from voicerace.analysis.verdict import judge
+from voicerace.model.actors.responses import NO_RESULT
+from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.catalog.releases import PROXIES, REFERENCE
+from voicerace.model.catalog.scenarios import SCENARIOS
+from voicerace.model.protocol import agent, realtime
+from voicerace.trace.recording import Recording
 
 _DELAY = st.sampled_from([0, 1, 20, 60, 149, 150, 151, 300, 700])
 #: Sessions of every scenario, release and handler; times around the scenario's own moments.
@@ -76,7 +76,7 @@ def knew(recording: Recording) -> list[tuple[str, list[bool], list[bool]]]:
 
     First by its text, then by the ledger.
     """
-    passage = Passage(recording)
+    passage = TraceIndex(recording)
     texts = {
         each["response_id"]: each.get("text") or each.get("transcript")
         for kind in (realtime.TEXT_DONE, realtime.TRANSCRIPT_DONE)
@@ -116,7 +116,7 @@ def test_the_replies_of_drawn_sessions_know_and_do_not_know_results() -> None:
     own: dict[bool, set[bool]] = {True: set(), False: set()}
     spoken = [play(release="0.11.1", scenario="voice", tool_ms=tool, create_ms=150, gap_ms=300) for tool in range(0, 4000, 200)]
     for recording in (*spoken, play(release="0.9.1", handler="void_ref", tool_ms=300, gap_ms=0)):
-        ledger = Passage(recording).ledger
+        ledger = TraceIndex(recording).ledger
         for response, by_text, _ in knew(recording):
             own[ledger.responses[response].create is None].update(by_text)
     assert own == {True: {True, False}, False: {True, False}}

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from voicerace.analysis.trace_index import TraceIndex
 from voicerace.captures import Capture, inspect_lines, read_capture
+from voicerace.captures.derive import flag_cleared
 from voicerace.captures.export import mermaid
 from voicerace.captures.questions import answers
 from voicerace.captures.show import inspect_json
-from voicerace.derive import flag_cleared
-from voicerace.passage import Passage
-from voicerace.recording import Event, Link, Recording, read_recordings, write_recordings
-from voicerace.tables.releases import PROXIES
+from voicerace.model.catalog.releases import PROXIES
+from voicerace.trace.recording import Event, Link, Recording, read_recordings, write_recordings
 
 ROOT = Path(__file__).parents[1]
 LOGS = ROOT / "data" / "logs"
@@ -136,7 +136,7 @@ def test_a_log_is_in_the_order_of_its_records_whatever_its_clock_did() -> None:
     assert [each[2] for each in answers(set_back, None, int, None).order] == [
         each[2] for each in answers(log, None, int, None).order
     ]
-    assert [*Passage(set_back).order] == [*Passage(log).order]
+    assert [*TraceIndex(set_back).order] == [*TraceIndex(log).order]
 
 
 def _untimed(line: str) -> str:

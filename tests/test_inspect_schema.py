@@ -11,11 +11,11 @@ import pytest
 from support.played import play
 from test_har import frames, har
 
+from voicerace.analysis.outcomes import OUTCOMES
 from voicerace.captures import inspect_json, read_capture
 from voicerace.captures.show import SCHEMA
 from voicerace.cli import main
-from voicerace.outcomes import OUTCOMES
-from voicerace.recording import write_recordings
+from voicerace.trace.recording import write_recordings
 
 ROOT = Path(__file__).parents[1]
 LOGS = ROOT / "data" / "logs"

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from support.played import on_wire, play
 from support.tape import Tape
 
-from voicerace.explore.places import _settled as settled_for_explorer
-from voicerace.ledger import Create, Ledger
-from voicerace.recording import Recording
-from voicerace.wire import agent, input_audio, realtime
-from voicerace.wire.results import PLACEHOLDERS, placeholder_in
+from voicerace.experiments.explore.state_store import _settled as settled_for_explorer
+from voicerace.model.protocol import agent, input_audio, realtime
+from voicerace.model.protocol.ledger import Create, Ledger
+from voicerace.model.protocol.results import PLACEHOLDERS, placeholder_in
+from voicerace.trace.recording import Recording
 
 
 def books(tape: Tape) -> Ledger:

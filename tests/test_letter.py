@@ -10,32 +10,32 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from voicerace.engines.session import Session
-from voicerace.engines.virtual import simulate
+from voicerace.analysis.verdict import judge
+from voicerace.engine.session import SessionConfig
+from voicerace.engine.sim.virtual import simulate
 from voicerace.errors import InputError
-from voicerace.plots.glance import Glance, alt_glance, plot_glance, strip_of
-from voicerace.plots.map_grid import alt_maps
-from voicerace.report.blocks import Claim, Fold, Picture, Seen, Table, claims_of, quoted, words_of
+from voicerace.experiments.sweep.sweep import sweep
+from voicerace.model.catalog.profiles import FIXED_NETWORK
+from voicerace.model.catalog.releases import PROXIES, REFERENCE
+from voicerace.report.blocks import Claim, Fold, Picture, Support, Table, claims_of, quoted, words_of
+from voicerace.report.context import ReportContext
 from voicerace.report.evidence import DEFAULT_ERROR, Evidence
-from voicerace.report.letter import SECTIONS, again, answer, gate, paths, section, submitted_twice, today
-from voicerace.report.letter.cures import best_cure
-from voicerace.report.material import Material
+from voicerace.report.letter import SECTIONS, answer, paths, reproduce, section, submitted_twice, timing, today
+from voicerace.report.letter.workaround_statistics import best_cure
 from voicerace.report.parameters import LetterParameters
 from voicerace.report.parts import make
+from voicerace.report.phrasing import sides
+from voicerace.report.plots.map_grid import alt_maps
+from voicerace.report.plots.overview import Glance, alt_glance, plot_glance, strip_of
 from voicerace.report.race import race_alt, race_lines, race_svg
-from voicerace.report.telling import sides
-from voicerace.sweep import sweep
-from voicerace.tables.profiles import FIXED_NETWORK
-from voicerace.tables.releases import PROXIES, REFERENCE
-from voicerace.verdict import judge
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data" / "sample-run"
 
 
 @pytest.fixture(scope="module")
-def sample() -> Material:
-    return Material.of(LetterParameters(run=str(SAMPLE), release="0.9.4"))
+def sample() -> ReportContext:
+    return ReportContext.of(LetterParameters(run=str(SAMPLE), release="0.9.4"))
 
 
 def claim(blocks: Any, name: str) -> str:
@@ -47,15 +47,15 @@ def picture(blocks: Any) -> str:
 
 
 def test_a_run_in_which_a_release_never_stalls_changes_claim_advice_and_picture(
-    sample: Material, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    sample: ReportContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def told(material: Material) -> dict[str, str]:
-        first, advice, second = answer.blocks(material), today.blocks(material), gate.blocks(material)
+    def told(material: ReportContext) -> dict[str, str]:
+        first, advice, second = answer.blocks(material), today.blocks(material), timing.blocks(material)
         maps = material.part("map")
         assert maps is not None
         return {
             "answer": claim(first, "answer-second"), "picture": picture(first), "today": claim(advice, "today-0.9.4"),
-            "upgrade": claim(advice, "upgrade"), "heading": gate.heading(material), "gate": claim(second, "gate-0.9.4"),
+            "upgrade": claim(advice, "upgrade"), "heading": timing.heading(material), "gate": claim(second, "gate-0.9.4"),
             "bands": picture(second), "map": alt_maps(maps, ["0.9.4"]),
         }  # fmt: skip
 
@@ -72,7 +72,7 @@ def test_a_run_in_which_a_release_never_stalls_changes_claim_advice_and_picture(
     monkeypatch.setattr(Evidence, "answers", {})
     monkeypatch.setitem(PROXIES, "0.9.4", replace(REFERENCE, tag="0.9.4", backend="0.2.4"))
     parameters = {"out": str(tmp_path / "run"), "release": "0.9.4", "releases": "0.9.4,0.9.1"}
-    healed = Material.of(LetterParameters(**parameters, step_ms=200, map_step_ms=200, draws=2))
+    healed = ReportContext.of(LetterParameters(**parameters, step_ms=200, map_step_ms=200, draws=2))
     after = told(replace(healed, evidence=Evidence(root=tmp_path)))
     assert "0.9.4 fails at none of 3 computed delays" in after["answer"]
     assert "0.9.1 is not right for every delay" in after["answer"]
@@ -90,7 +90,7 @@ def test_a_run_in_which_a_release_never_stalls_changes_claim_advice_and_picture(
     assert "The running proxy was recorded otherwise" in torn["gate"]
 
 
-def test_a_doctored_table_changes_the_counts(sample: Material) -> None:
+def test_a_doctored_table_changes_the_counts(sample: ReportContext) -> None:
     delay = sample.delay.copy()
     mine = delay["release"] == "0.11.1"
     delay.loc[mine, ["outcome", "bad"]] = ["answered", False]
@@ -98,12 +98,12 @@ def test_a_doctored_table_changes_the_counts(sample: Material) -> None:
     doctored = replace(sample, delay=delay)
     assert [side.outcome for side in sides(delay, "0.11.1")] == ["answered"]
     assert "0.11.1 fails at none of 6 computed delays" in claim(answer.blocks(doctored), "answer-second")
-    assert "0 of 6 computed delays" in words_of(gate.blocks(doctored)).split("**0.11.1 / 0.2.13**")[1].split("real proxy")[0]
+    assert "0 of 6 computed delays" in words_of(timing.blocks(doctored)).split("**0.11.1 / 0.2.13**")[1].split("real proxy")[0]
 
 
 def test_without_evidence_and_parts_every_section_says_so(tmp_path: Path) -> None:
     sweep({"times": {"tool_ms": "0:400:200", "gap_ms": "300", **FIXED_NETWORK}}, out=tmp_path / "run", progress=False)
-    bare = replace(Material.of(LetterParameters(run=str(tmp_path / "run"))), evidence=Evidence(root=tmp_path / "nothing"))
+    bare = replace(ReportContext.of(LetterParameters(run=str(tmp_path / "run"))), evidence=Evidence(root=tmp_path / "nothing"))
     told = {name: words_of(section(name, bare)) for name in SECTIONS if name != "asked"}
     for name, words in (
         ("submitted_twice", "No recording of the running component is at hand"),
@@ -133,7 +133,7 @@ def test_without_evidence_and_parts_every_section_says_so(tmp_path: Path) -> Non
 def test_a_sweep_that_no_letter_can_be_written_of_is_refused(spec: dict[str, Any], word: str, tmp_path: Path) -> None:
     sweep(spec, out=tmp_path / "run", progress=False)
     with pytest.raises(InputError) as caught:
-        Material.of(LetterParameters(run=str(tmp_path / "run")))
+        ReportContext.of(LetterParameters(run=str(tmp_path / "run")))
     assert word in str(caught.value)
 
 
@@ -144,7 +144,7 @@ def test_the_second_result_is_counted_on_the_running_component(tmp_path: Path) -
     result = {"at": 1050, "to": "proxy", "type": "FunctionCallResponse", "content": "{}"}
     cases = {f"{style}, result, one call": [result] for style in ("return", "async_ref", "void_ref")}
     (folder / "component-0.9.1.json").write_text(json.dumps({"tag": "0.9.1", "cases": cases}), "utf-8")
-    material = replace(Material.of(LetterParameters(run=str(SAMPLE))), evidence=Evidence(root=tmp_path))
+    material = replace(ReportContext.of(LetterParameters(run=str(SAMPLE))), evidence=Evidence(root=tmp_path))
     assert "one result for one call in every recorded case" in claim(
         submitted_twice.blocks(material), "component-submits-twice"
     )
@@ -164,7 +164,7 @@ def finding(name: str, release: str, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_explorations_and_live_confirmations_are_told_where_they_are(tmp_path: Path, sample: Material) -> None:
+def test_explorations_and_live_confirmations_are_told_where_they_are(tmp_path: Path, sample: ReportContext) -> None:
     folder = tmp_path / "explore"
     folder.mkdir()
     stories = [
@@ -203,7 +203,7 @@ def test_what_a_page_was_made_from_is_named_by_its_place_under_data() -> None:
     assert set(evidence.hashes) == {"workarounds.json"}
 
 
-def test_a_gate_without_a_bad_draw_is_not_called_free_of_failures(tmp_path: Path, sample: Material) -> None:
+def test_a_gate_without_a_bad_draw_is_not_called_free_of_failures(tmp_path: Path, sample: ReportContext) -> None:
     told = claim(paths.blocks(replace(sample, evidence=Evidence(root=tmp_path))), "stories")
     assert told.endswith("None of these drawn sessions went wrong with the reference gate.")
     (tmp_path / "explore").mkdir()
@@ -217,10 +217,10 @@ def test_a_gate_without_a_bad_draw_is_not_called_free_of_failures(tmp_path: Path
     listed = claim(paths.blocks(material), "reference-explored")
     assert "leaves 2 ways to a failure**, in 1 story. 1 of them needs a handler that makes the component answer twice" in listed
     assert "while the API is busy with a response that it began by itself: refused; a reply comes all the same" in listed
-    assert "2 ways to one remain" in claim(gate.blocks(material), "gate-reference")
+    assert "2 ways to one remain" in claim(timing.blocks(material), "gate-reference")
 
 
-def test_what_a_workaround_does_not_do_stands_beside_it(tmp_path: Path, sample: Material) -> None:
+def test_what_a_workaround_does_not_do_stands_beside_it(tmp_path: Path, sample: ReportContext) -> None:
     """Its times, the stories it leaves, the releases it harms, and what exploration has of it: all from the tables."""
     material = replace(
         sample, parameters=sample.parameters.model_copy(update={"release": ("0.9.1",)}), evidence=Evidence(tmp_path)
@@ -260,10 +260,10 @@ def test_what_a_workaround_does_not_do_stands_beside_it(tmp_path: Path, sample: 
     assert "removes 3, leaves 1, brings 0; not every order of double" in words
 
 
-def test_recorded_sessions_are_said_to_be_of_the_program_they_are_of(sample: Material) -> None:
+def test_recorded_sessions_are_said_to_be_of_the_program_they_are_of(sample: ReportContext) -> None:
     """0.10.2's program was recorded under 0.10.0's tag; another was published under 0.10.2's number."""
     material = replace(sample, evidence=Evidence())
-    head, second = words_of(section("head", material)), words_of(gate.blocks(material))
+    head, second = words_of(section("head", material)), words_of(timing.blocks(material))
     assert "0.10.2 / 0.2.6 (recorded under the tag 0.10.0, the same program)" in head
     assert "the number that voice-agent-backend has in that tag" in head
     assert "what was published as 0.10.2 is another one, with backend 0.2.7, and was not played" in head
@@ -275,14 +275,14 @@ def test_recorded_sessions_are_said_to_be_of_the_program_they_are_of(sample: Mat
     assert f"{len(material.real) - inside} more, with tools of 1,000 to 3,000 ms, are not in the picture" in second
 
 
-def test_a_broken_piece_of_evidence_is_named(tmp_path: Path, sample: Material) -> None:
+def test_a_broken_piece_of_evidence_is_named(tmp_path: Path, sample: ReportContext) -> None:
     (tmp_path / "explore").mkdir()
     (tmp_path / "explore" / "0.9.4.json").write_text("{", "utf-8")
     with pytest.raises(InputError, match=r"0\.9\.4\.json"):
         paths.blocks(replace(sample, evidence=Evidence(root=tmp_path)))
 
 
-def test_the_best_workaround_is_the_one_of_the_table(sample: Material) -> None:
+def test_the_best_workaround_is_the_one_of_the_table(sample: ReportContext) -> None:
     frame = sample.part("cures")
     assert frame is not None
     best = best_cure(sample, "0.9.4")
@@ -297,10 +297,10 @@ def test_the_best_workaround_is_the_one_of_the_table(sample: Material) -> None:
 
 
 def test_a_count_carries_an_interval_only_over_draws() -> None:
-    assert "interval" not in Seen("model", 3, 10, "computed sessions").words
-    assert Seen("model", 3, 10, "sessions", drawn=True).words == "3 of 10 sessions (30%, 95 % interval 11% to 60%)"
-    assert Seen("real API", 0, 0, "nothing met it").words == "none: nothing met it"
-    assert claims_of([Claim("a", "**A** b.", (Seen("model", 1, 2, "x"),))])[0]["claim"] == "A b."
+    assert "interval" not in Support("model", 3, 10, "computed sessions").words
+    assert Support("model", 3, 10, "sessions", drawn=True).words == "3 of 10 sessions (30%, 95 % interval 11% to 60%)"
+    assert Support("real API", 0, 0, "nothing met it").words == "none: nothing met it"
+    assert claims_of([Claim("a", "**A** b.", (Support("model", 1, 2, "x"),))])[0]["claim"] == "A b."
 
 
 def test_somebody_elses_words_are_only_words() -> None:
@@ -308,8 +308,8 @@ def test_somebody_elses_words_are_only_words() -> None:
     assert len(quoted("x" * 500)) == 80
 
 
-def test_the_command_makes_the_same_run_again(sample: Material) -> None:
-    said = again.command(sample)
+def test_the_command_makes_the_same_run_again(sample: ReportContext) -> None:
+    said = reproduce.command(sample)
     assert said == "voicerace report --release 0.9.4 --step-ms 100 --map-step-ms 100 --draws 10"
 
 
@@ -319,7 +319,7 @@ def test_the_parts_of_a_run_are_the_same_when_made_again(tmp_path: Path) -> None
     for name in ("map", "reference", "styles", "drawn", "cures"):
         assert (one / "letter" / f"{name}.parquet").read_bytes() == (two / "letter" / f"{name}.parquet").read_bytes()
     frame = pd.read_parquet(one / "letter" / "styles.parquet")
-    material = Material.of(LetterParameters(run=str(one)))
+    material = ReportContext.of(LetterParameters(run=str(one)))
     for row in (0, len(frame) - 1):
         recording = material.played_again("styles", row)
         assert judge(recording).outcome == frame["outcome"].iloc[row]
@@ -331,15 +331,15 @@ def test_the_parts_of_a_run_are_the_same_when_made_again(tmp_path: Path) -> None
 
 def test_a_line_at_a_glance_has_the_times_of_its_session() -> None:
     times: dict[str, object] = {**FIXED_NETWORK, "gap_ms": "300", "tool_ms": "100"}
-    strip = strip_of(simulate(Session.of(release="0.9.1", times=times)))
+    strip = strip_of(simulate(SessionConfig.of(release="0.9.1", times=times)))
     assert strip.outcome == "rejected"
     assert strip.results == ((150.0, True),)  # the call goes 30 + 10 ms, the result 10 ms back
     assert strip.asks == ((180.0, True),)  # 30 ms to the API, which is busy until 300
     ((_, until, reply),) = strip.busy
     assert (until, reply) == (300.0, False)
-    late = strip_of(simulate(Session.of(release="0.9.4", times={**times, "tool_ms": "350"})))
+    late = strip_of(simulate(SessionConfig.of(release="0.9.4", times={**times, "tool_ms": "350"})))
     assert (late.outcome, late.asks) == ("stalled", ())
-    twice = strip_of(simulate(Session.of(release="0.9.1", handler="async_ref", times={**times, "tool_ms": "350"})))
+    twice = strip_of(simulate(SessionConfig.of(release="0.9.1", handler="async_ref", times={**times, "tool_ms": "350"})))
     assert [own for _, own in twice.results] == [True, False]
     assert [refused for _, refused in twice.asks] == [False, True]
 
@@ -359,7 +359,7 @@ def test_a_glance_says_in_words_what_it_draws() -> None:
 
 
 def test_a_session_without_a_result_is_drawn_as_what_it_is() -> None:
-    recording = simulate(Session.of(release="0.9.1", tool_end="none"))
+    recording = simulate(SessionConfig.of(release="0.9.1", tool_end="none"))
     assert "no request" in alt_glance([Glance("none", recording, "nothing")])
     assert not any("waits for an end" in text.get_text() for text in plot_glance([Glance("none", recording, "")]).axes[0].texts)
 
@@ -370,7 +370,9 @@ def test_the_picture_of_the_readme_is_what_the_code_draws() -> None:
     assert f"![{race_alt()}](docs/race.svg)" in readme
 
 
-def test_ways_of_the_reference_gate_alone_are_counted_apart_and_late_says_how_late(tmp_path: Path, sample: Material) -> None:
+def test_ways_of_the_reference_gate_alone_are_counted_apart_and_late_says_how_late(
+    tmp_path: Path, sample: ReportContext
+) -> None:
     (tmp_path / "explore").mkdir()
     late = {
         "outcome": "late", "writers": ["result"], "cleared_by": "recovery", "holder": "", "results": 1,
@@ -394,14 +396,14 @@ def test_ways_of_the_reference_gate_alone_are_counted_apart_and_late_says_how_la
     assert "more than 5 s late; here it is asked for after 20 s." in words
 
 
-def test_what_goes_into_result_is_read_off_the_running_component(tmp_path: Path, sample: Material) -> None:
+def test_what_goes_into_result_is_read_off_the_running_component(tmp_path: Path, sample: ReportContext) -> None:
     object_goes, throws = submitted_twice.result_words(sample)
     assert "seen on 0.9.1 and 0.11.1" in object_goes
     assert "in 4 of 4 recorded cases" in throws
     assert not submitted_twice.result_words(replace(sample, evidence=Evidence(root=tmp_path)))
 
 
-def test_every_line_of_the_picture_has_its_own_times_in_the_caption(sample: Material) -> None:
+def test_every_line_of_the_picture_has_its_own_times_in_the_caption(sample: ReportContext) -> None:
     caption = next(block.caption for block in answer.blocks(sample) if isinstance(block, Picture))
     styles = sample.part("styles")
     assert styles is not None

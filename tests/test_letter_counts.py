@@ -11,17 +11,17 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from voicerace.analysis.verdict import BAD, OUTCOMES
+from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.catalog.hypotheses import SUSPICIONS
+from voicerace.model.catalog.profiles import WORKAROUND_TIMES
+from voicerace.model.catalog.releases import PROXIES
 from voicerace.report import parts
 from voicerace.report.blocks import Block, Claim, Picture, Table, Text, claims_of
-from voicerace.report.check import claim_faults, counts_in
-from voicerace.report.letter import answer, gate, section, submitted_twice
-from voicerace.report.material import Material
+from voicerace.report.context import ReportContext
+from voicerace.report.letter import answer, section, submitted_twice, timing
+from voicerace.report.page_check import claim_faults, counts_in
 from voicerace.report.parameters import LetterParameters
-from voicerace.tables.handlers import HANDLERS
-from voicerace.tables.profiles import WORKAROUND_TIMES
-from voicerace.tables.releases import PROXIES
-from voicerace.tables.suspicions import SUSPICIONS
-from voicerace.verdict import BAD, OUTCOMES
 
 Pair = tuple[int, int]
 TWICE = [name for name, row in HANDLERS.items() if row.submissions > 1]
@@ -30,27 +30,27 @@ LONGEST_WAIT_MS = max(float(value) for value in WORKAROUND_TIMES.values())
 
 
 @pytest.fixture(scope="module")
-def every(tmp_path_factory: pytest.TempPathFactory) -> Material:
+def every(tmp_path_factory: pytest.TempPathFactory) -> ReportContext:
     """The material of a coarse run of all releases."""
     out = tmp_path_factory.mktemp("letter") / "run"
     coarse = {"step_ms": 100, "map_step_ms": 200, "draws": 2}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parts, "_TOOLS_MS", (50, 1000))
         patch.setattr(parts, "_GAPS_MS", (8, 300))
-        return Material.of(LetterParameters(out=str(out), releases=",".join(PROXIES), release="0.9.1", **coarse))  # type: ignore[arg-type]
+        return ReportContext.of(LetterParameters(out=str(out), releases=",".join(PROXIES), release="0.9.1", **coarse))  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answer, "lines", lambda _: [])
-    monkeypatch.setattr(gate, "_bands", lambda _: Text(""))
-    monkeypatch.setattr(gate, "_map", lambda _: [])
-    monkeypatch.setattr(gate, "_trace", lambda *_: [])
+    monkeypatch.setattr(timing, "_bands", lambda _: Text(""))
+    monkeypatch.setattr(timing, "_map", lambda _: [])
+    monkeypatch.setattr(timing, "_trace", lambda *_: [])
     monkeypatch.setattr(submitted_twice, "glances", lambda *_: [])
     monkeypatch.setattr(submitted_twice, "_trace", lambda _: [])
 
 
-def of_release(every: Material, release: str) -> Material:
+def of_release(every: ReportContext, release: str) -> ReportContext:
     """The letter's material with this release in use; what does not depend on it is computed once."""
     found = replace(every, parameters=every.parameters.model_copy(update={"release": (release,)}))
     vars(found)["real"] = every.real
@@ -81,7 +81,7 @@ def own(trials: pd.DataFrame | None, release: str, **fits: object) -> pd.DataFra
 class Best:
     """The workaround of a release with the fewest sessions that go wrong, counted from the table of the run."""
 
-    def __init__(self, material: Material, release: str) -> None:
+    def __init__(self, material: ReportContext, release: str) -> None:
         rows = own(material.part("cures"), release, possible=True)
         near = rows[(rows["scenario"] == "single") & (rows["gap_ms"] <= LONGEST_WAIT_MS)]
         bare = near[near["workaround"] == "none"]
@@ -100,7 +100,7 @@ class Best:
         self.stories = {str(story): wrong(group) for story, group in others.groupby("scenario", sort=False)}
 
 
-def harmed(material: Material, release: str, name: str) -> list[Pair]:
+def harmed(material: ReportContext, release: str, name: str) -> list[Pair]:
     found = []
     for other in material.releases:
         rows = own(material.part("cures"), other, possible=True, scenario="single")
@@ -118,10 +118,10 @@ def refused_cases() -> Pair:
     return sum(row.results == 2 and row.errors == 1 for row in rows), len(rows)
 
 
-_ANY: list[Material] = []
+_ANY: list[ReportContext] = []
 
 
-def expected(name: str, material: Material) -> list[Pair]:
+def expected(name: str, material: ReportContext) -> list[Pair]:
     """The counts that a claim's sentence must have, in their order, of the tables of the run alone."""
     (release,) = material.in_use
     delay, maps = material.delay, material.part("map")
@@ -180,7 +180,7 @@ def expected(name: str, material: Material) -> list[Pair]:
     return []
 
 
-def check(blocks: list[Block], material: Material) -> int:
+def check(blocks: list[Block], material: ReportContext) -> int:
     """Every claim's counts; how many there were."""
     assert claim_faults(claims_of(blocks)) == []
     checked = 0
@@ -198,7 +198,7 @@ def check(blocks: list[Block], material: Material) -> int:
 
 
 @pytest.mark.parametrize("release", PROXIES)
-def test_the_counts_for_a_release_in_use_are_those_of_the_tables(every: Material, release: str) -> None:
+def test_the_counts_for_a_release_in_use_are_those_of_the_tables(every: ReportContext, release: str) -> None:
     _ANY[:] = [every]
     material = of_release(every, release)
     found = section("answer", material)
@@ -215,7 +215,7 @@ def test_the_counts_for_a_release_in_use_are_those_of_the_tables(every: Material
             check_table(block.frame, material, release)
 
 
-def check_table(frame: pd.DataFrame, material: Material, release: str) -> None:
+def check_table(frame: pd.DataFrame, material: ReportContext, release: str) -> None:
     """The tables of workarounds: with one call and one result, and in the other stories."""
     rows = own(material.part("cures"), release, possible=True)
     near = rows[(rows["scenario"] == "single") & (rows["gap_ms"] <= LONGEST_WAIT_MS)]
@@ -236,7 +236,7 @@ def check_table(frame: pd.DataFrame, material: Material, release: str) -> None:
             assert list(frame[column]) == told
 
 
-def test_the_counts_of_every_other_section_are_those_of_the_tables(every: Material) -> None:
+def test_the_counts_of_every_other_section_are_those_of_the_tables(every: ReportContext) -> None:
     _ANY[:] = [every]
     few = ["0.9.1", "0.10.3"]
     material = of_release(replace(every, delay=every.delay[every.delay["release"].isin(few)]), "0.10.3")
@@ -250,7 +250,7 @@ def test_the_counts_of_every_other_section_are_those_of_the_tables(every: Materi
             assert row[release] == f"{'yes' if seen else 'no'}, {seen} of {looked}"
 
 
-def test_the_counts_of_each_release_in_the_findings_are_those_of_the_tables(every: Material) -> None:
+def test_the_counts_of_each_release_in_the_findings_are_those_of_the_tables(every: ReportContext) -> None:
     _ANY[:] = [every]
     material = of_release(every, "0.10.3")
     found = section("gate", material)

@@ -13,29 +13,29 @@ from bs4 import BeautifulSoup
 from voicerace.captures.show import times_of
 from voicerace.cli import main
 from voicerace.errors import InputError
+from voicerace.model.catalog.hypotheses import SUSPICIONS
 from voicerace.report.blocks import Claim, Text, claims_of, words_of
 from voicerace.report.build import build
-from voicerace.report.check import claim_faults, counts_in
+from voicerace.report.context import ReportContext
 from voicerace.report.customer import Customer, customer_of
 from voicerace.report.evidence import Evidence
-from voicerace.report.letter import again, answer, asked, head, section, today
-from voicerace.report.letter.cures import best_cure
-from voicerace.report.material import Material
+from voicerace.report.letter import answer, head, prior_questions, reproduce, section, today
+from voicerace.report.letter.workaround_statistics import best_cure
+from voicerace.report.page_check import claim_faults, counts_in
 from voicerace.report.parameters import LetterParameters
-from voicerace.tables.suspicions import SUSPICIONS
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data" / "sample-run"
 LOGS = ROOT / "data" / "logs"
 #: Texts of voice-commerce's letter alone.
 THEIRS = (
-    "voice-commerce", "2026-02-16", "last letter", "Our last", "We wrote", "we asked", "You reported", "your log sanitization",
+    "voice-commerce", "(2026-02-16)", "last letter", "Our last", "We wrote", "we asked", "You reported", "your log sanitization",
     "active_response_state_conflict", "Your set of ids",
 )  # fmt: skip
 
 
-def material(**parameters: object) -> Material:
-    return Material.of(LetterParameters(run=str(SAMPLE), **parameters))  # type: ignore[arg-type]
+def material(**parameters: object) -> ReportContext:
+    return ReportContext.of(LetterParameters(run=str(SAMPLE), **parameters))  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("warm_cache")
@@ -76,7 +76,7 @@ def test_a_customer_whose_releases_are_not_known_is_told_of_every_release_tested
         f"### {number}. If you run {name}"
         for number, name in enumerate(("0.9.1 / 0.2.1", "0.9.4 / 0.2.4", "0.10.2 / 0.2.6", "0.11.1 / 0.2.13"), start=2)
     ]
-    assert "--release" not in again.command(other)
+    assert "--release" not in reproduce.command(other)
 
 
 def test_the_default_is_voice_commerce_with_what_it_reported_and_was_asked() -> None:
@@ -102,13 +102,13 @@ def test_a_customer_file_makes_its_own_letter(tmp_path: Path) -> None:
     )
     own = material(customer=str(file))
     assert own.in_use == ("0.9.4", "0.11.1")
-    words = words_of([*head.blocks(own), *asked.blocks(own), *today.blocks(own)])
+    words = words_of([*head.blocks(own), *prior_questions.blocks(own), *today.blocks(own)])
     for theirs in ("To Acme", "on 0.9.4 / 0.2.4 and 0.11.1 / 0.2.13", "(2026-05-01) asked you for 1 thing", "A small *repro*"):
         assert theirs in words
     assert words.count("We wrote:") == 1
     assert "[Our \\[page\\]](https://example.org/a)" in words
     assert "Hiding this error in a log" in words
-    assert "--customer FILE" in again.command(own)
+    assert "--customer FILE" in reproduce.command(own)
 
 
 @pytest.mark.parametrize(

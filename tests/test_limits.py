@@ -23,15 +23,15 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.support.rogue import CLEAN, session
 from voicerace.cli import main
-from voicerace.engines.connecting import QUIET
-from voicerace.engines.door import Door
-from voicerace.engines.limits import Limits
-from voicerace.engines.line import MAX_FRAME
-from voicerace.engines.recorder import Recorder
-from voicerace.engines.relay import Relay
-from voicerace.engines.serving import Server, upstream_visitors
-from voicerace.recording import Link, Recording, read_recordings
-from voicerace.wire import realtime
+from voicerace.engine.live.connecting import QUIET
+from voicerace.engine.live.connection import MAX_FRAME
+from voicerace.engine.live.limits import Limits
+from voicerace.engine.live.recorder import Recorder
+from voicerace.engine.live.relay import Relay
+from voicerace.engine.live.server import SessionServer
+from voicerace.engine.live.serving import Server, upstream_visitors
+from voicerace.model.protocol import realtime
+from voicerace.trace.recording import Link, Recording, read_recordings
 
 UP, DOWN = Link("component", "proxy"), Link("proxy", "component")
 
@@ -40,7 +40,7 @@ UP, DOWN = Link("component", "proxy"), Link("proxy", "component")
 async def serving(folder: Path, **limits: Any) -> AsyncIterator[tuple[str, list[Recording]]]:
     """The mock upstream with limits; gives its address, and the sessions that ended."""
     ended: list[Recording] = []
-    async with Door(limits=Limits(**limits)) as door:
+    async with SessionServer(limits=Limits(**limits)) as door:
         server = Server(door, upstream_visitors(session()), folder, lambda _, recording: ended.append(recording))
         running = asyncio.ensure_future(server.run())
         yield door.address, ended
@@ -141,7 +141,7 @@ def test_a_frame_that_is_too_big_is_not_taken(tmp_path: Path) -> None:
 
 
 def test_a_handshake_that_is_none_or_never_ends_keeps_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voicerace.engines.door.OPEN_TIMEOUT_S", -4.7)  # 0.3 s with the door's own five
+    monkeypatch.setattr("voicerace.engine.live.server.OPEN_TIMEOUT_S", -4.7)  # 0.3 s with the door's own five
 
     async def rude() -> None:
         async with serving(tmp_path) as (url, ended):
@@ -229,7 +229,7 @@ def test_ordinary_pings_are_answered_and_messages_keep_their_order() -> None:
             relays.append(Relay("component", "proxy", url_of(server), Recorder({}, (UP, DOWN))))
             return relays[-1]
 
-        async with target(echo) as server, Door(otherwise=visitor) as door, dial(door.address) as client:
+        async with target(echo) as server, SessionServer(otherwise=visitor) as door, dial(door.address) as client:
             for _ in range(200):
                 await (await client.ping())
             said = [str(number) * (1 + 40_000 * (number % 100 == 0)) for number in range(3_000)]
@@ -258,7 +258,7 @@ def test_a_connection_ends_in_time_although_its_client_reads_nothing(ends: str) 
 
         limits = Limits(lifetime_s=0.5 if ends == "its time is over" else 60.0)
         async with target(echo) as server:
-            door = Door(otherwise=visitor, limits=limits)
+            door = SessionServer(otherwise=visitor, limits=limits)
             await door.__aenter__()
             client = await dial(door.address)
             client.transport.pause_reading()
@@ -285,7 +285,7 @@ def test_the_relay_holds_the_same_limits() -> None:
             relays.append(Relay("component", "proxy", url_of(server), Recorder({}, (UP, DOWN))))
             return relays[-1]
 
-        async with target(echo) as server, Door(otherwise=visitor, limits=Limits(1, 0.3)) as door:
+        async with target(echo) as server, SessionServer(otherwise=visitor, limits=Limits(1, 0.3)) as door:
             async with dial(door.address) as client:
                 await client.send("one")
                 assert await client.recv() == "one"
@@ -324,4 +324,4 @@ def test_a_relay_binds_to_this_machine_only(tmp_path: Path, monkeypatch: pytest.
 def test_a_server_says_that_it_listens_on_this_machine_only(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", verb, "--help"]) == 0
     assert re.search(r"127\.0\.0\.1:818\d", capsys.readouterr().out)
-    assert Door().host == "127.0.0.1"
+    assert SessionServer().host == "127.0.0.1"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.support.bench import Bench, mock
-from voicerace.parties.upstream_state import Knobs
-from voicerace.wire import input_audio, realtime
+from voicerace.model.actors.upstream_state import Knobs
+from voicerace.model.protocol import input_audio, realtime
 
 LOUD = input_audio.append(b"\x40\x1f" * 2400)
 QUIET = input_audio.append(bytes(4800))

@@ -15,24 +15,24 @@ from typing import Any
 import pytest
 
 from tests.support.played import session as made
-from voicerace.engines.backend import Backend
-from voicerace.engines.background import play, play_all
-from voicerace.engines.connecting import open_connection
-from voicerace.engines.door import Door
-from voicerace.engines.live import Live
-from voicerace.engines.recorder import Recorder
-from voicerace.engines.seats import ProxySeat, UpstreamSeat
-from voicerace.engines.session import Session
-from voicerace.engines.targets import ProxyTarget, UpstreamTarget, address, is_loopback
-from voicerace.engines.virtual import simulate
+from voicerace.analysis.achieved_times import measured
+from voicerace.analysis.verdict import judge
+from voicerace.engine.live.backend import Backend
+from voicerace.engine.live.background import play, play_all
+from voicerace.engine.live.connecting import open_connection
+from voicerace.engine.live.endpoints import ProxySeat, UpstreamEndpoint
+from voicerace.engine.live.play import Live
+from voicerace.engine.live.recorder import Recorder
+from voicerace.engine.live.server import SessionServer
+from voicerace.engine.live.targets import ProxyTarget, UpstreamTarget, address, is_loopback
+from voicerace.engine.session import SessionConfig
+from voicerace.engine.sim.virtual import simulate
 from voicerace.errors import InputError
-from voicerace.measures import measured
-from voicerace.parameters import Times
-from voicerace.parties.party import Effects
-from voicerace.parties.proxy import Proxy
-from voicerace.recording import LINKS, Link, Payload, Recording, read_recordings
-from voicerace.tables.scenarios import REPRO
-from voicerace.verdict import judge
+from voicerace.model.actors.actor import Effects
+from voicerace.model.actors.proxy import Proxy
+from voicerace.model.catalog.scenarios import REPRO
+from voicerace.model.parameters import Times
+from voicerace.trace.recording import LINKS, Link, Payload, Recording, read_recordings
 
 RELEASES = ("0.9.1", "0.9.4", "0.11.1")
 QUICK = {"reply_ms": 60, "deadline_ms": 700}
@@ -42,7 +42,7 @@ def live(release: str) -> Live:
     return Live(ProxyTarget.of(f"model:{release}"))
 
 
-def played(release: str, sessions: Sequence[Session]) -> list[Recording]:
+def played(release: str, sessions: Sequence[SessionConfig]) -> list[Recording]:
     """All of them at once, in their order."""
     found = dict(play_all(lambda: live(release), list(enumerate(sessions)), at_once=len(sessions)))
     return [found[number] for number in range(len(sessions))]
@@ -64,7 +64,7 @@ def facts(recording: Recording) -> dict[str, Any]:
     return {"outcome": verdict.outcome, "wedged": verdict.wedged, "fault": verdict.fault, **counts}
 
 
-def as_achieved(session: Session, recording: Recording) -> Recording:
+def as_achieved(session: SessionConfig, recording: Recording) -> Recording:
     """The same session in virtual time, its tool and gap as long as they came to be on this machine."""
     found = measured(recording)
     times = {name: ",".join(f"{each:.6f}" for each in found[name]) for name in ("tool_ms",) if name in found}
@@ -72,7 +72,7 @@ def as_achieved(session: Session, recording: Recording) -> Recording:
     return simulate(replace(session, times=Times.of({**session.times.to_json(), **times})))
 
 
-def assert_as_computed(release: str, sessions: Sequence[Session]) -> None:
+def assert_as_computed(release: str, sessions: Sequence[SessionConfig]) -> None:
     """As computed for what was asked; on a machine so busy that the race ran otherwise, for what came of it."""
     for session, recording in zip(sessions, played(release, sessions), strict=True):
         computed = simulate(session)
@@ -205,9 +205,9 @@ def test_a_proxy_elsewhere_with_its_upstream_at_our_door() -> None:
     async def both() -> Recording:
         session = made(release="0.11.1", gap_ms=120, tool_ms=20, **QUICK)
         inner = made(release="0.11.1")
-        async with Door() as probe:
+        async with SessionServer() as probe:
             free = probe.port
-        async with Door(otherwise=lambda request: ProxySeat(inner, Recorder({}), dial)) as door:
+        async with SessionServer(otherwise=lambda request: ProxySeat(inner, Recorder({}), dial)) as door:
 
             async def dial() -> Any:
                 return await open_connection(f"ws://127.0.0.1:{free}/v1/realtime")
@@ -226,13 +226,13 @@ def test_a_proxy_elsewhere_with_its_upstream_at_our_door() -> None:
 def test_a_proxy_whose_upstream_nobody_sees_is_unknown_and_says_so() -> None:
     async def both() -> Recording:
         session = made(gap_ms=120, tool_ms=20, reply_ms=20, deadline_ms=300)
-        async with Door() as upstream:
+        async with SessionServer() as upstream:
 
             async def dial() -> Any:
-                return await open_connection(upstream.address + upstream.expect(UpstreamSeat(session, Recorder({}))))
+                return await open_connection(upstream.address + upstream.expect(UpstreamEndpoint(session, Recorder({}))))
 
             async with (
-                Door(otherwise=lambda request: ProxySeat(session, Recorder({}), dial)) as door,
+                SessionServer(otherwise=lambda request: ProxySeat(session, Recorder({}), dial)) as door,
                 Live(ProxyTarget.of(door.address)) as engine,
             ):
                 return await engine.play(session)

@@ -15,10 +15,10 @@ from websockets.sync.server import ServerConnection, serve
 
 from voicerace.conformance.compared import ComparedProxy
 from voicerace.conformance.steps import SETTINGS, UPDATED
-from voicerace.engines.lockstep import RunningProxy, UpstreamSocket
-from voicerace.parties.party import ABNORMAL, Close, Effects, Send, SetTimer
-from voicerace.parties.proxy import Proxy
-from voicerace.tables.releases import PROXIES
+from voicerace.engine.live.lockstep import RunningProxy, UpstreamSocket
+from voicerace.model.actors.actor import ABNORMAL, Close, Effects, Send, SetTimer
+from voicerace.model.actors.proxy import Proxy
+from voicerace.model.catalog.releases import PROXIES
 
 
 @pytest.fixture

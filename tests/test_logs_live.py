@@ -15,7 +15,7 @@ import pytest
 from support.wire import held_against
 
 from voicerace.cli import main
-from voicerace.recording import read_recordings
+from voicerace.trace.recording import read_recordings
 
 CHECKOUTS = Path(os.environ.get("VOICERACE_CHECKOUTS", "/nonexistent"))
 TAGS = sorted(each.name for each in CHECKOUTS.glob("v*") if (each / "packages" / "voice-agent-backend").is_dir())

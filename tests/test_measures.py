@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from support.played import on_wire, play, session
 from support.tape import Tape, asked
 
-from voicerace.engines.virtual import simulate
-from voicerace.measures import measured, measurements
-from voicerace.recording import LINKS, Event, Link, Recording, link
-from voicerace.tables.handlers import HANDLERS
-from voicerace.tables.profiles import TIMES
-from voicerace.tables.releases import PROXIES
-from voicerace.wire import agent, realtime
+from voicerace.analysis.achieved_times import measured, measurements
+from voicerace.engine.sim.virtual import simulate
+from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.catalog.profiles import TIMES
+from voicerace.model.catalog.releases import PROXIES
+from voicerace.model.protocol import agent, realtime
+from voicerace.trace.recording import LINKS, Event, Link, Recording, link
 
 MS = st.integers(0, 400) | st.just("uniform(0,400)")
 FEW = st.sampled_from([0, 1, 35, "uniform(0,60)"])

@@ -12,10 +12,10 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from voicerace.captures.api import row_of
-from voicerace.contract import FACTS, sessions_needed
-from voicerace.parties.upstream_state import Knobs
-from voicerace.recording import Recording, iter_recordings
-from voicerace.tables.profiles import PROFILES
+from voicerace.conformance.contract import FACTS, sessions_needed
+from voicerace.model.actors.upstream_state import Knobs
+from voicerace.model.catalog.profiles import PROFILES
+from voicerace.trace.recording import Recording, iter_recordings
 
 ROOT = Path(__file__).parents[1]
 PAGES_DIR = ROOT / "docs" / "open-facts"

@@ -20,15 +20,15 @@ from websockets.exceptions import InvalidStatus
 
 from tests.support.rogue import CLEAN, session
 from voicerace.cli import main
-from voicerace.engines.connecting import QUIET
-from voicerace.engines.door import Door
-from voicerace.engines.live import Live
-from voicerace.engines.origins import Origins
-from voicerace.engines.serving import Server, upstream_visitors
-from voicerace.engines.tap import Tap, TapSpec
-from voicerace.engines.targets import ProxyTarget, UpstreamTarget
+from voicerace.engine.live.connecting import QUIET
+from voicerace.engine.live.play import Live
+from voicerace.engine.live.server import SessionServer
+from voicerace.engine.live.serving import Server, upstream_visitors
+from voicerace.engine.live.tap import Tap, TapSpec
+from voicerace.engine.live.targets import ProxyTarget, UpstreamTarget
+from voicerace.engine.origins import Origins
 from voicerace.errors import InputError
-from voicerace.secrets import Scrubber
+from voicerace.scrubber import Scrubber
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 KEY = "sk-not-a-key-0123456789"
@@ -164,7 +164,7 @@ async def status_of(url: str, **given: Any) -> int:
         return refused.response.status_code
 
 
-async def raw(door: Door, host: str, more: str = "") -> str:
+async def raw(door: SessionServer, host: str, more: str = "") -> str:
     """The first line of the answer to a handshake under a host name."""
     reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
     handshake = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -177,7 +177,7 @@ async def raw(door: Door, host: str, more: str = "") -> str:
 
 def test_a_foreign_host_name_is_refused_on_the_wire(tmp_path: Path) -> None:
     async def story() -> None:
-        async with Door() as door:
+        async with SessionServer() as door:
             server = Server(door, upstream_visitors(session()), tmp_path, lambda *_: None)
             running = asyncio.ensure_future(server.run())
             assert " 403 " in await raw(door, "evil.com")
@@ -194,7 +194,7 @@ def test_a_foreign_host_name_is_refused_on_the_wire(tmp_path: Path) -> None:
 def test_a_refused_page_makes_no_session_and_the_reason_is_reported_once(tmp_path: Path) -> None:
     async def story() -> list[str]:
         reasons: list[str] = []
-        async with Door(refused=reasons.append) as door:
+        async with SessionServer(refused=reasons.append) as door:
             server = Server(door, upstream_visitors(session()), tmp_path, lambda *_: None)
             running = asyncio.ensure_future(server.run())
             for _ in range(2):
@@ -306,7 +306,7 @@ def test_a_page_in_a_browser_is_refused_unless_its_origin_is_allowed(page_port: 
     async def tried(browser: Any, page_url: str, name: str, host: str) -> str:
         folder = tmp_path / f"{name}-{abs(hash((page_url, host)))}"
         folder.mkdir()
-        async with Door(origins=rules[name]) as door:
+        async with SessionServer(origins=rules[name]) as door:
             server = Server(door, upstream_visitors(session()), folder, lambda *_: None)
             running = asyncio.ensure_future(server.run())
             page = await browser.new_page()

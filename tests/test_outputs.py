@@ -17,7 +17,7 @@ from voicerace.captures.copies import redacted
 from voicerace.cli import main
 from voicerace.errors import InputError
 from voicerace.files import takes_a_file, write_text
-from voicerace.recording import read_recordings
+from voicerace.trace.recording import read_recordings
 
 ROOT = Path(__file__).parents[1]
 WIRE = str(ROOT / "data" / "logs" / "levels" / "0.9.1-info.jsonl.gz")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from voicerace.capturing.pairing import GUESSED, MISFIT, Sign, Trace, joined, pair, trace
-from voicerace.recording import Event, Link, Recording
+from voicerace.captures.live.pairing import GUESSED, MISFIT, Sign, Trace, joined, pair, trace
+from voicerace.trace.recording import Event, Link, Recording
 
 HOST = (Link("component", "proxy"), Link("proxy", "component"))
 UPSTREAM = (Link("proxy", "upstream"), Link("upstream", "proxy"))

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.played import on_wire, play
 
-from voicerace.engines.session import Session
+from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
-from voicerace.parameters import GRAMMAR, Choice, Fixed, Grid, LogNormal, Sampled, Times, Uniform, parse, parse_times
-from voicerace.tables.profiles import PROFILES, PROXY_TIMES_MS, TIMES
+from voicerace.model.catalog.profiles import PROFILES, PROXY_TIMES_MS, TIMES
+from voicerace.model.parameters import GRAMMAR, Choice, Fixed, Grid, LogNormal, Sampled, Times, Uniform, parse, parse_times
 from voicerace.units import ms, ns
 
 MS = 1_000_000
@@ -213,14 +213,14 @@ def test_a_sweep_takes_grids_where_a_session_does_not() -> None:
 )
 def test_a_wrong_word_for_a_session_is_named(words: dict[str, object], where: str) -> None:
     with pytest.raises(InputError) as caught:
-        Session.of(**words)  # type: ignore[arg-type]
+        SessionConfig.of(**words)  # type: ignore[arg-type]
     assert caught.value.where == where
     assert caught.value.allowed
 
 
 def test_a_backend_version_that_names_several_programs_lists_them() -> None:
     with pytest.raises(InputError, match="names several programs") as caught:
-        Session.of(release="0.2.8")
+        SessionConfig.of(release="0.2.8")
     assert all(tag in caught.value.allowed for tag in ("50420ee", "0.10.3", "0.10.4"))
 
 

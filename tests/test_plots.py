@@ -21,11 +21,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from traitlets.config import Config
 
-from voicerace import notebook
-from voicerace.engines.session import Session
-from voicerace.engines.virtual import simulate
+from voicerace.analysis.verdict import OUTCOMES, judge
+from voicerace.conformance.hypotheses import suspicions
+from voicerace.engine.session import SessionConfig
+from voicerace.engine.sim.virtual import simulate
 from voicerace.errors import InputError
-from voicerace.plots import (
+from voicerace.experiments.sweep.sweep import sweep, trials_of
+from voicerace.model.catalog.releases import PROXIES, REFERENCE
+from voicerace.model.catalog.slot import SLOT
+from voicerace.model.protocol import agent, realtime
+from voicerace.report.notebook import display as notebook
+from voicerace.report.plots import (
     STYLES,
     alt_map,
     alt_outcome,
@@ -40,18 +46,12 @@ from voicerace.plots import (
     svg_swimlane,
     to_image,
 )
-from voicerace.plots.gap_map import cells_of
-from voicerace.plots.outcome import bands, compared, edges, margin_offset
-from voicerace.plots.slot import arrows
-from voicerace.plots.style import figure_of
-from voicerace.plots.swimlane_rows import Row, lanes_of
-from voicerace.recording import Event, Link, Recording
-from voicerace.suspicions import suspicions
-from voicerace.sweep import sweep, trials_of
-from voicerace.tables.releases import PROXIES, REFERENCE
-from voicerace.tables.slot import SLOT
-from voicerace.verdict import OUTCOMES, judge
-from voicerace.wire import agent, realtime
+from voicerace.report.plots.gap_map import cells_of
+from voicerace.report.plots.outcome import bands, compared, edges, margin_offset
+from voicerace.report.plots.slot import arrows
+from voicerace.report.plots.style import figure_of
+from voicerace.report.plots.swimlane_rows import MessageRow, lanes_of
+from voicerace.trace.recording import Event, Link, Recording
 
 NETWORK = {"host_rtt_ms": 20, "upstream_rtt_ms": 60, "ack_ms": 35, "gap_ms": 300, "create_ms": 40}
 SESSIONS: dict[str, dict[str, Any]] = {
@@ -73,7 +73,7 @@ SESSIONS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def recordings() -> dict[str, Recording]:
-    return {name: simulate(Session.of(**words)) for name, words in SESSIONS.items()}
+    return {name: simulate(SessionConfig.of(**words)) for name, words in SESSIONS.items()}
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def texts(ax: Axes) -> list[str]:
     return [text.get_text() for text in ax.texts]
 
 
-def rows(recording: Recording) -> list[Row]:
+def rows(recording: Recording) -> list[MessageRow]:
     return list(lanes_of(recording).rows)
 
 
@@ -156,7 +156,7 @@ def test_an_svg_carries_its_words_escaped_and_names_no_address_to_load() -> None
 
 
 def test_a_picture_too_large_for_svg_is_a_png_at_twice_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voicerace.plots.style._SVG_LIMIT", 100)
+    monkeypatch.setattr("voicerace.report.plots.style._SVG_LIMIT", 100)
     ax = plot_slot()
     kind, image = to_image(ax, "the slot")
     assert kind == "image/png"
@@ -166,7 +166,7 @@ def test_a_picture_too_large_for_svg_is_a_png_at_twice_the_size(monkeypatch: pyt
 
 @pytest.mark.long
 def test_pictures_do_not_use_pyplot() -> None:
-    code = "import sys, voicerace.plots, voicerace.notebook; sys.exit('matplotlib.pyplot' in sys.modules)"
+    code = "import sys, voicerace.plots, voicerace.report.notebook.display; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -338,7 +338,7 @@ def test_every_row_is_an_arrow_and_the_refusal_is_marked(recordings: Mapping[str
 
 
 def test_later_is_never_higher(recordings: Mapping[str, Recording]) -> None:
-    from voicerace.plots.swimlane import _places
+    from voicerace.report.plots.swimlane import _places
 
     for recording in recordings.values():
         lanes = lanes_of(recording)
@@ -610,7 +610,7 @@ def test_a_suspicion_seen_shows_its_messages_and_the_answers_their_counts(shell:
 
 
 def test_text_of_a_recording_is_escaped() -> None:
-    verdict = judge(simulate(Session.of()))
+    verdict = judge(simulate(SessionConfig.of()))
     turn = replace(verdict.turns[0], why="<script>alert(1)</script>", calls=("<b>",))
     html = notebook.verdict_html(replace(verdict, turns=(turn,)))
     assert "<script>" not in html
@@ -623,7 +623,7 @@ def test_a_picture_is_displayed_with_its_words_and_a_pyplot_figure_is_closed(mon
 
     shown: list[tuple[dict[str, Any], dict[str, Any]]] = []
     monkeypatch.setattr(notebook, "display", lambda data, metadata=None, raw=False: shown.append((data, metadata)))
-    monkeypatch.setattr("voicerace.plots.style._SVG_LIMIT", 100)
+    monkeypatch.setattr("voicerace.report.plots.style._SVG_LIMIT", 100)
     with mpl.rc_context({"backend": "agg"}):
         figure, ax = plt.subplots()
     notebook.show(ax, alt="nothing in it", caption="Figure 1: <nothing>")

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from voicerace.analysis.verdict import OUTCOMES
 from voicerace.conformance.cases import scripts, sessions
-from voicerace.report.sentences import limits
-from voicerace.shipped import shipped
-from voicerace.tables.left_out import LEFT_OUT
-from voicerace.verdict import OUTCOMES
+from voicerace.files import shipped
+from voicerace.model.catalog.model_limitations import LEFT_OUT
+from voicerace.report.notebook_text import limits
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from support.bench import mock
 
-from voicerace.engines.session import Session
-from voicerace.engines.virtual import simulate
+from voicerace.analysis.verdict import judge
+from voicerace.engine.session import SessionConfig
+from voicerace.engine.sim.virtual import simulate
 from voicerace.errors import InputError
-from voicerace.sweep_spec import SweepSpec
-from voicerace.tables.providers import PROVIDERS
-from voicerace.verdict import judge
-from voicerace.wire import realtime
+from voicerace.experiments.sweep.spec import SweepSpec
+from voicerace.model.catalog.providers import PROVIDERS
+from voicerace.model.protocol import realtime
 
 
 def messages(provider: str) -> list[dict[str, Any]]:
@@ -47,19 +47,19 @@ def test_an_item_is_confirmed_as_the_provider_does_it() -> None:
 
 @pytest.mark.parametrize(("release", "outcome"), [("0.10.2", "answered"), ("0.10.3", "late"), ("0.11.1", "late")])
 def test_a_release_that_waits_for_item_done_replies_late_where_the_provider_sends_none(release: str, outcome: str) -> None:
-    xai = Session.of(release=release, provider="xai", profile="recorded-2026")
+    xai = SessionConfig.of(release=release, provider="xai", profile="recorded-2026")
     assert judge(simulate(xai)).outcome == outcome
     assert judge(simulate(replace(xai, provider="openai"))).outcome == "answered"
 
 
 def test_only_another_provider_than_the_default_is_in_a_session_s_provenance() -> None:
-    assert "provider" not in Session.of().provenance()
-    assert Session.of(provider="azure").provenance()["provider"] == "azure"
+    assert "provider" not in SessionConfig.of().provenance()
+    assert SessionConfig.of(provider="azure").provenance()["provider"] == "azure"
     assert "provider" not in SweepSpec().to_json()
     assert SweepSpec(provider="azure").to_json()["provider"] == "azure"
 
 
 def test_an_unknown_provider_is_an_error_that_names_the_known() -> None:
-    for make in (Session.of, SweepSpec):
+    for make in (SessionConfig.of, SweepSpec):
         with pytest.raises(InputError, match=r"nobody.*azure"):
             make(provider="nobody")

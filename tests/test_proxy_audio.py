@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from voicerace.conformance.audio_cases import ENOUGH, MANUAL
 from voicerace.conformance.steps import CALLED, DONE, READY, SETTINGS, TEXT_DONE, UPDATED
-from voicerace.parties.party import ABNORMAL, Close, Effects, Send
-from voicerace.parties.proxy import Proxy
-from voicerace.parties.proxy_audio import APPEND_MAX, AudioState, receive
-from voicerace.recording import Payload
-from voicerace.tables.releases import PROXIES
-from voicerace.timers import Timers
-from voicerace.wire import agent, input_audio, realtime, speech
+from voicerace.engine.timers import Timers
+from voicerace.model.actors.actor import ABNORMAL, Close, Effects, Send
+from voicerace.model.actors.proxy import Proxy
+from voicerace.model.actors.proxy_audio import APPEND_MAX, AudioState, receive
+from voicerace.model.catalog.releases import PROXIES
+from voicerace.model.protocol import agent, input_audio, realtime, speech
+from voicerace.trace.recording import Payload
 
 QUIET = [tag for tag, row in PROXIES.items() if row.audio == "quiet"]
 VAD = [tag for tag, row in PROXIES.items() if row.audio == "vad"]

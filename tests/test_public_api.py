@@ -15,20 +15,20 @@ import pandas as pd
 import pytest
 
 import voicerace
-from voicerace import InputError, Link, Recording, Run, Session, judge, read_recordings, simulate
-from voicerace.boundary import boundaries
-from voicerace.engines.session import knobs
-from voicerace.parameters import Fixed, LogNormal, Times, parse
-from voicerace.statistics import wilson
-from voicerace.sweep import SweepSpec, sweep, trials_of
+from voicerace import InputError, Link, Recording, SessionConfig, SweepResult, judge, read_recordings, simulate
+from voicerace.engine.session import knobs
+from voicerace.experiments.boundary import boundaries
+from voicerace.experiments.rates import wilson
+from voicerace.experiments.sweep.sweep import SweepSpec, sweep, trials_of
+from voicerace.model.parameters import Fixed, LogNormal, Times, parse
 
 NAN, INF = math.nan, math.inf
 HUGE = 10**5000
 
 
 @cache
-def session() -> Session:
-    return Session.of()
+def session() -> SessionConfig:
+    return SessionConfig.of()
 
 
 @cache
@@ -37,7 +37,7 @@ def recording() -> Recording:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(tmp_path_factory: pytest.TempPathFactory) -> SweepResult:
     return sweep({"times": {"tool_ms": "0:200:100"}}, out=tmp_path_factory.mktemp("api") / "run", progress=False)
 
 
@@ -63,13 +63,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     ],
 )
 def test_a_time_is_a_number_a_sequence_of_numbers_or_text(given: object, text: str) -> None:
-    assert Session.of(scenario="parallel", times={"tool_ms": given}).times.to_json()["tool_ms"] == text
+    assert SessionConfig.of(scenario="parallel", times={"tool_ms": given}).times.to_json()["tool_ms"] == text
     spec = SweepSpec(scenarios="parallel", times={"tool_ms": given})
     assert spec.times["tool_ms"] == text
 
 
 def test_whole_numbers_of_numpy_are_those_of_python() -> None:
-    made = Session.of(scenario="parallel", calls=np.int64(3), seed=np.int64(7))
+    made = SessionConfig.of(scenario="parallel", calls=np.int64(3), seed=np.int64(7))
     assert (type(made.calls), type(made.seed)) == (int, int)
     assert list(simulate(made).lines())
     spec = SweepSpec(scenarios="parallel", calls=np.array([2, 3]), trials=np.int64(5), seed=np.uint8(2), keep=np.int16(4))
@@ -86,11 +86,11 @@ def test_several_values_of_a_time_without_one_per_call_are_an_axis_of_a_sweep() 
 def test_a_draw_with_a_large_logarithm_is_a_day_at_most() -> None:
     value = parse("tool_ms", "lognormal(5000,1)")
     assert isinstance(value, LogNormal)
-    simulate(Session.of(times={"tool_ms": "lognormal(5000,1)", "deadline_ms": 10}))
+    simulate(SessionConfig.of(times={"tool_ms": "lognormal(5000,1)", "deadline_ms": 10}))
 
 
 def test_a_session_is_shifted_by_every_time_that_it_has() -> None:
-    held = Session.of(workaround="wait-fixed", times={"hold_ms": 300})
+    held = SessionConfig.of(workaround="wait-fixed", times={"hold_ms": 300})
     assert held.shifted(hold_ms=np.int64(100)).times.to_json()["hold_ms"] == "400"
     assert session().shifted(tool_ms=Decimal("-0.5")).times.to_json()["tool_ms"] == "49.5"
 
@@ -180,7 +180,7 @@ SPEC: dict[str, list[object]] = {
 def _cases() -> list[Any]:
     found: list[tuple[str, Callable[[], object]]] = []
     for name, values in SESSION_OF.items():
-        found += [(f"Session.of-{name}", lambda n=name, v=v: Session.of(**{n: v})) for v in values]  # type: ignore[misc]
+        found += [(f"SessionConfig.of-{name}", lambda n=name, v=v: SessionConfig.of(**{n: v})) for v in values]  # type: ignore[misc]
     for name, values in REPLACED.items():
         found += [(f"replace-{name}", lambda n=name, v=v: replace(session(), **{n: v})) for v in values]  # type: ignore[misc]
     found += [(f"shifted-{next(iter(each))}", lambda each=each: session().shifted(**each)) for each in SHIFTED]  # type: ignore[misc]
@@ -197,7 +197,7 @@ def _cases() -> list[Any]:
     for path in (5, None, b"x", "", "a\0b", "there/is/none", ["x"], NAN):
         found.append(("read_recordings", lambda path=path: read_recordings(path)))  # type: ignore[misc]
         found.append(("Recording.read", lambda path=path: Recording.read(path)))  # type: ignore[misc]
-        found.append(("Run.open", lambda path=path: Run.open(path)))  # type: ignore[misc]
+        found.append(("SweepResult.open", lambda path=path: SweepResult.open(path)))  # type: ignore[misc]
     for level in (0, 1, NAN, "half", True):
         grid = SweepSpec(times={"tool_ms": "0:10:10"})
         found.append(("level", lambda level=level, grid=grid: boundaries(grid, level=level)))  # type: ignore[misc]
@@ -239,24 +239,24 @@ def test_every_public_name_is_there() -> None:
 
 @pytest.mark.parametrize("number", [99, 3, -1, True, 1.5, NAN, "1", None, pytest.param(HUGE, id="huge")])
 @pytest.mark.parametrize("method", ["recording_of", "again"])
-def test_a_trial_that_is_not_there_names_the_range(run: Run, method: str, number: object) -> None:
+def test_a_trial_that_is_not_there_names_the_range(run: SweepResult, method: str, number: object) -> None:
     with pytest.raises(InputError, match="0 to 2") as caught:
         getattr(run, method)(number)
     assert caught.value.where == "trial"
 
 
-def test_a_trial_is_named_by_any_whole_number(run: Run) -> None:
+def test_a_trial_is_named_by_any_whole_number(run: SweepResult) -> None:
     assert run.recording_of(np.int64(1)) == run.recording_of(1) == run.again(1)
 
 
 @pytest.mark.parametrize("name", ["", "x.jsonl", "../run.json", "a:b", "a:٣", None, 5, NAN])
-def test_a_recording_that_was_not_kept_is_refused(run: Run, name: Any) -> None:
+def test_a_recording_that_was_not_kept_is_refused(run: SweepResult, name: Any) -> None:
     with pytest.raises(InputError):
         run.recording(name)
 
 
 @pytest.mark.parametrize("name", ["nonsense", "", 5, None])
-def test_an_unknown_column_names_those_there_are(run: Run, name: Any) -> None:
+def test_an_unknown_column_names_those_there_are(run: SweepResult, name: Any) -> None:
     with pytest.raises(InputError, match="tie_outcome"):
         run.columns(name)
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from support.played import play, session, with_tie
 
+from voicerace.analysis.verdict import judge
 from voicerace.cli import main
-from voicerace.engines.background import play as play_live
-from voicerace.engines.live import Live
-from voicerace.engines.targets import ProxyTarget
-from voicerace.recording import Recording, link
-from voicerace.verdict import judge
+from voicerace.engine.live.background import play as play_live
+from voicerace.engine.live.play import Live
+from voicerace.engine.live.targets import ProxyTarget
+from voicerace.trace.recording import Recording, link
 
 #: The gap as it was recorded; a release that passes the API's events on to the host.
 SLOW: dict[str, Any] = {"release": "0.9.1", "gap_ms": 6, "tool_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60}

@@ -7,25 +7,25 @@ from pathlib import Path
 
 import pytest
 
-from voicerace.engines.live import Live
-from voicerace.engines.session import Session
-from voicerace.engines.targets import ProxyTarget
-from voicerace.engines.virtual import simulate
-from voicerace.ledger import Ledger
-from voicerace.parties.component import Component
-from voicerace.parties.party import Close, Open, Send, SetTimer
-from voicerace.recording import Recording, read_recordings
-from voicerace.tables.releases import component
-from voicerace.verdict import judge
-from voicerace.wire import realtime
+from voicerace.analysis.verdict import judge
+from voicerace.engine.live.play import Live
+from voicerace.engine.live.targets import ProxyTarget
+from voicerace.engine.session import SessionConfig
+from voicerace.engine.sim.virtual import simulate
+from voicerace.model.actors.actor import Close, Open, Send, SetTimer
+from voicerace.model.actors.component import Component
+from voicerace.model.catalog.releases import component
+from voicerace.model.protocol import realtime
+from voicerace.model.protocol.ledger import Ledger
+from voicerace.trace.recording import Recording, read_recordings
 
 #: The loss is 20 ms behind the call, the next words 300 ms later: Settings go out 50 ms behind, the text 100 ms.
 BEFORE_THE_LOSS, WITHOUT_CONNECTION, BEFORE_THE_TEXT, BEHIND_THE_TEXT = 10, 200, 395, 600
 
 
-def session(tool_ms: int, release: str = "0.9.4", handler: str = "return", **times: int) -> Session:
+def session(tool_ms: int, release: str = "0.9.4", handler: str = "return", **times: int) -> SessionConfig:
     given = {"gap_ms": 150, "inject_ms": 20, "offline_ms": 300, "deadline_ms": 3000, **times, "tool_ms": tool_ms}
-    return Session.of(release=release, scenario="reconnect", handler=handler, times=given)
+    return SessionConfig.of(release=release, scenario="reconnect", handler=handler, times=given)
 
 
 def types(recording: Recording, sender: str, receiver: str) -> list[str]:
@@ -129,10 +129,10 @@ def test_the_books_of_two_connections() -> None:
 def test_an_idle_close_takes_a_late_result_with_it() -> None:
     """The handler returns nothing, so the component's error is the answer; 10 s behind its reply nobody is connected."""
     slow = {"release": "0.9.1", "handler": "void_ref", "times": {"tool_ms": 12_000, "gap_ms": 150}}
-    kept, closed = simulate(Session.of(**slow)), simulate(Session.of(**slow, idle_close=True))
+    kept, closed = simulate(SessionConfig.of(**slow)), simulate(SessionConfig.of(**slow, idle_close=True))
     assert types(kept, "component", "proxy").count("FunctionCallResponse") == 2
     assert types(closed, "component", "proxy").count("FunctionCallResponse") == 1
     assert types(closed, "component", "proxy").count("(open)") >= 1, "the user's next words open another"
     assert (judge(kept).outcome, judge(closed).outcome) == ("noisy", "stale")
-    awaited = Session.of(release="0.9.1", handler="return", times={"tool_ms": 12_000}, idle_close=True)
+    awaited = SessionConfig.of(release="0.9.1", handler="return", times={"tool_ms": 12_000}, idle_close=True)
     assert judge(simulate(awaited)).outcome == "answered", "a call that the component waits for keeps it open"

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from voicerace.captures.api_times import api_times_frame
-from voicerace.parameters import Choice, Duration, Fixed, Times, Uniform
-from voicerace.tables.profiles import PROFILES, RECORDED_RTT_MS, RECORDED_TEXT_TIMES, SERVER_TIMES
+from voicerace.model.catalog.profiles import PROFILES, RECORDED_RTT_MS, RECORDED_TEXT_TIMES, SERVER_TIMES
+from voicerace.model.parameters import Choice, Duration, Fixed, Times, Uniform
 from voicerace.units import ns
 
 #: Sessions of a realtime model: neither Voice Live with another model (`cascade`) nor gpt-live.

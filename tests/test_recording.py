@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from support.played import play
 
 from voicerace.errors import InputError
-from voicerace.packed import Unpacked
-from voicerace.recording import LINKS, Event, Link, Recording, link, read_recordings, write_recordings
+from voicerace.trace.gzip_reader import Unpacked
+from voicerace.trace.recording import LINKS, Event, Link, Recording, link, read_recordings, write_recordings
 
 TEXT = st.text(st.characters())  # lone surrogates, too: somebody's log can hold them
 JSON = st.recursive(

@@ -16,15 +16,15 @@ from support.planted import FORMATS, Markers, message, write
 
 from voicerace.captures import Capture, inspect_json, proxy_log, read_capture
 from voicerace.captures.allowed import BEGINNINGS, BODIES, is_time_text, known_note, known_reason, without_fault
-from voicerace.captures.console import Unread, scan
 from voicerace.captures.copies import FORMATS as EXPORTS
 from voicerace.captures.copies import exported, redacted
+from voicerace.captures.log_scanner import Unread, scan
 from voicerace.captures.redact import NOT_READ, Redactor
 from voicerace.cli import main
-from voicerace.report.letter import yours
-from voicerace.report.material import LetterParameters, Material
-from voicerace.report.yours import order_rows, session_rows
-from voicerace.wire.known import FIELDS, SERVER_TYPES, known_close, known_type
+from voicerace.model.protocol.known import FIELDS, SERVER_TYPES, known_close, known_type
+from voicerace.report.capture_view import order_rows, session_rows
+from voicerace.report.context import LetterParameters, ReportContext
+from voicerace.report.letter import capture_section
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data" / "sample-run"
@@ -150,13 +150,13 @@ def test_125_markers_and_none_is_in_a_copy_a_report_or_an_export(tmp_path: Path,
 
 def report_of(path: Path) -> str:
     """What a report's section on a capture shows, and the tables that notebooks show of it."""
-    material = Material.of(LetterParameters(run=str(SAMPLE), release="0.9.4", capture=str(path)))
+    material = ReportContext.of(LetterParameters(run=str(SAMPLE), release="0.9.4", capture=str(path)))
     assert material.capture is not None
     frames = [
         session_rows(material.capture),
         *(order_rows(material.capture, n + 1) for n in range(len(material.capture.sessions))),
     ]
-    return "\n".join(_shown(each) for each in (*yours.blocks(material), *frames))
+    return "\n".join(_shown(each) for each in (*capture_section.blocks(material), *frames))
 
 
 def _shown(value: Any) -> str:

@@ -20,9 +20,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Request, Response
 
 from tests.support.relayed import DOWN, UP, Between, codes, dial, echo, events, reasons, relayed, run, target, url_of
-from voicerace.engines.line import MAX_FRAME
-from voicerace.engines.relay import added_ns
-from voicerace.secrets import Scrubber
+from voicerace.engine.live.connection import MAX_FRAME
+from voicerace.engine.live.relay import added_ns
+from voicerace.scrubber import Scrubber
 
 # -- what passes -----------------------------------------------------------------------------------------------------
 

@@ -21,16 +21,16 @@ from nbconvert.exporters import get_exporter
 from voicerace.captures import read_capture
 from voicerace.cli import main
 from voicerace.errors import InputError
-from voicerace.notebook import table_html
-from voicerace.notebook_parameters import DelaySweepParameters
-from voicerace.report import sentences
+from voicerace.experiments.sweep.sweep import SweepResult
+from voicerace.report import notebook_text
 from voicerace.report.build import Report, build, run_cells
-from voicerace.report.check import faults
 from voicerace.report.exporter import PageExporter
+from voicerace.report.notebook.display import table_html
+from voicerace.report.notebook.parameters import DelaySweepParameters
+from voicerace.report.page_check import faults
 from voicerace.report.parameters import LetterParameters
 from voicerace.report.parts import PARTS, make
 from voicerace.report.pdf import print_pdf
-from voicerace.sweep import Run
 
 CONSOLE = Path(__file__).parent / "data" / "console-0.9.1-refused.log"
 ROOT = Path(__file__).parents[1]
@@ -87,7 +87,7 @@ def test_the_claims_beside_the_page_have_counts_and_targets(small_report: Report
 def test_alt_texts_hold_the_numbers_of_the_tables_beside_them(small_report: Report) -> None:
     soup = BeautifulSoup(small_report.page.read_text("utf-8"), "html.parser")
     alts = [str(image["alt"]) for image in soup.find_all("img")]
-    trials = Run.open(small_report.run).trials
+    trials = SweepResult.open(small_report.run).trials
     bands = next(alt for alt in alts if alt.startswith("Outcome over tool_ms"))
     for row in trials[["release", "outcome"]].drop_duplicates().itertuples():
         assert re.search(rf"{re.escape(row.release)}: [^;]*{row.outcome}", bands)
@@ -152,8 +152,8 @@ def test_the_command_of_the_delay_sweep_makes_the_table_of_its_notebook(
     sweep, notebook = re.findall(r"```\n(.*?)\n```", shown)
     assert main([*shlex.split(sweep)[1:], "--out", str(tmp_path / "command")]) == 0
     capsys.readouterr()
-    one, two = (Run.open(tmp_path / name).trials for name in ("notebook", "command"))
-    assert len(one) == 6
+    one, two = (SweepResult.open(tmp_path / name).trials for name in ("notebook", "command"))
+    assert len(one) == 2 * 3 * 20
     pd.testing.assert_frame_equal(one, two)
     words = shlex.split(notebook)
     told = {words[place + 1]: words[place + 2] for place, word in enumerate(words) if word == "-p"}
@@ -263,7 +263,7 @@ def test_what_could_not_be_read_of_a_capture_is_located(tmp_path: Path) -> None:
     place = next(number for number, line in enumerate(lines) if "severityText" in line)
     capture = tmp_path / "cut.log"
     capture.write_text("\n".join([*lines[:place], "  severityText: 'INFO", *lines[place + 1 :]]), "utf-8")
-    words = sentences.capture_facts(read_capture(capture))
+    words = notebook_text.capture_facts(read_capture(capture))
     assert "Not read:" in words
     assert "lines " in words.split("Not read:")[1]
 

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from pandas.testing import assert_frame_equal
 
-from voicerace import result_cache
-from voicerace.engines.virtual import VirtualEngine
-from voicerace.executors import Executor
-from voicerace.explore.explorer import explore
+from voicerace.conformance.hypotheses import suspicions
+from voicerace.engine.sim.virtual import VirtualEngine
+from voicerace.experiments import result_cache
+from voicerace.experiments.executors import Executor
+from voicerace.experiments.explore.explorer import explore
+from voicerace.experiments.result_cache import cached_map, folder_of_cache
+from voicerace.experiments.sweep.sweep import play_ahead, sweep, trials_of
+from voicerace.experiments.workarounds import effects_of
 from voicerace.report.parts import cures
-from voicerace.result_cache import cached_map, folder_of_cache
-from voicerace.suspicions import suspicions
-from voicerace.sweep import play_ahead, sweep, trials_of
-from voicerace.workarounds import effects_of
 
 SPEC: Mapping[str, Any] = {"releases": "0.9.1,0.11.1", "times": {"tool_ms": "0:300:20", "gap_ms": "150"}}
 

@@ -20,14 +20,14 @@ import psutil
 import pytest
 
 from voicerace import files
-from voicerace.checksums import CHECKSUMS
 from voicerace.cli import main
-from voicerace.engines.targets import ProxyTarget
+from voicerace.engine.live.targets import ProxyTarget
 from voicerace.errors import InputError
-from voicerace.run import Run
-from voicerace.sweep import sweep
-from voicerace.sweep_folder import new_folder
-from voicerace.sweep_live import LiveSweep
+from voicerace.experiments.sweep.folder import new_folder
+from voicerace.experiments.sweep.live import LiveSweep
+from voicerace.experiments.sweep.result import SweepResult
+from voicerace.experiments.sweep.sweep import sweep
+from voicerace.trace.checksums import CHECKSUMS
 
 #: Five chunks of 20 trials; findings and a sample are kept, one file of recordings per chunk.
 WORDS = ["sweep", "--tool-ms", "0:198:2", "--gap-ms", "100", "--no-ties", "--keep", "10"]
@@ -123,7 +123,7 @@ def test_a_complete_sweep_is_repaired_when_a_file_of_it_is_damaged(
     extra = file(run).name not in {path.name for path in whole.rglob("*")}
     assert main([*WORDS, "--out", str(run), "--resume"]) == (2 if extra else 0), "without what is extra it is complete"
     assert content(run) == content(whole)
-    assert Run.open(run).complete
+    assert SweepResult.open(run).complete
     capsys.readouterr()
     assert main([*WORDS, "--out", str(run), "--resume"]) == 2
     assert "the sweep is complete" in capsys.readouterr().err
@@ -151,7 +151,7 @@ def test_a_damaged_recording_is_refused_when_it_is_read(whole: Path, tmp_path: P
     run = tmp_path / "run"
     shutil.copytree(whole, run)
     flip(a_recording(run))
-    opened = Run.open(run)
+    opened = SweepResult.open(run)
     name = next(each for each in opened.trials["recording"] if each.startswith(a_recording(run).name))
     with pytest.raises(InputError, match="damaged"):
         opened.recording(name)
@@ -161,7 +161,7 @@ def test_a_folder_without_checksums_is_read_and_gone_on_with_and_says_so(
     run: Path, whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (run / CHECKSUMS).unlink()
-    assert len(Run.open(run).trials) == 80
+    assert len(SweepResult.open(run).trials) == 80
     (run / "table" / PARTS[1]).write_bytes(b"no parquet")
     kept = (run / "table" / PARTS[0]).stat().st_mtime_ns
     assert main([*WORDS, "--out", str(run), "--resume"]) == 0
@@ -224,8 +224,8 @@ def test_a_damaged_recording_of_a_live_sweep_is_played_again(tmp_path: Path, cap
     assert second.name not in err
     assert second.read_bytes() == kept
     assert done.complete
-    assert list(Run.open(out).trials["tool_ms"]) == list(before["tool_ms"])
-    assert Run.open(out).recording(done.trials["recording"][0]).complete
+    assert list(SweepResult.open(out).trials["tool_ms"]) == list(before["tool_ms"])
+    assert SweepResult.open(out).recording(done.trials["recording"][0]).complete
 
 
 # -- who writes --------------------------------------------------------------------------------------------------------
@@ -249,7 +249,7 @@ def test_where_folders_cannot_be_locked_a_file_is(tmp_path: Path, monkeypatch: p
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         real(descriptor, how)
 
-    monkeypatch.setattr("voicerace.sweep_folder.fcntl.flock", of_nfs)
+    monkeypatch.setattr("voicerace.experiments.sweep.folder.fcntl.flock", of_nfs)
     with new_folder(tmp_path / "run", {}) as folder, pytest.raises(InputError, match="being written"), new_folder(folder, {}):
         pass
 
@@ -299,7 +299,7 @@ def test_a_killed_worker_is_one_line_with_what_is_kept(tmp_path: Path) -> None:
     line = last_line(err)
     assert "jobs: a worker process ended" in line
     assert not psutil.wait_procs(workers, timeout=10)[1]
-    done = len(Run.open(out).trials)
+    done = len(SweepResult.open(out).trials)
     assert done > 0
     assert f"{done} of 20000 trials are kept in {out}" in line
     assert goes_on(line)[-1] == "--resume"
@@ -318,7 +318,7 @@ def test_a_signal_ends_a_sweep_in_one_line(sign: int, jobs: str, tmp_path: Path)
         child.send_signal(sign) if sign == signal.SIGTERM else None  # as `timeout` does, twice
         _, err = child.communicate(timeout=60)
     assert child.returncode == 128 + sign
-    assert f"{len(Run.open(out).trials)} of 20000 trials are kept in {out}" in last_line(err)
+    assert f"{len(SweepResult.open(out).trials)} of 20000 trials are kept in {out}" in last_line(err)
 
 
 @pytest.mark.parametrize(
@@ -374,7 +374,7 @@ def test_a_lost_scheduler_is_one_line_with_what_is_kept(tmp_path: Path, capsys: 
     assert sweeping.returncode == 2
     line = last_line(err)
     assert f"dask: {address}: the connection to the scheduler is lost" in line
-    assert f"{len(Run.open(out).trials)} of 20000 trials are kept in {out}" in line
+    assert f"{len(SweepResult.open(out).trials)} of 20000 trials are kept in {out}" in line
     assert goes_on(line)[-1] == "--resume"
 
 

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.played import play
 
-from voicerace.outcomes import OUTCOMES, TABLE, markdown, worst
-from voicerace.plots.style import INK, STYLES
-from voicerace.rules import LATE_NS, RULES, TurnFacts, outcome_of, undecided
-from voicerace.verdict import judge
+from voicerace.analysis.outcomes import OUTCOMES, TABLE, markdown, worst
+from voicerace.analysis.rules import LATE_NS, RULES, TurnFacts, outcome_of, undecided
+from voicerace.analysis.verdict import judge
+from voicerace.report.plots.style import INK, STYLES
 
 ROOT = Path(__file__).parents[1]
 BOOL = st.booleans()
@@ -267,9 +267,9 @@ def test_the_page_of_outcomes_is_generated() -> None:
 
 def test_the_command_writes_the_page(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
-    (tmp_path / "voicerace").mkdir()
-    copy = tmp_path / "voicerace" / "outcomes.py"
-    copy.write_text((ROOT / "voicerace" / "outcomes.py").read_text("utf-8"), "utf-8")
+    (tmp_path / "voicerace" / "analysis").mkdir(parents=True)
+    copy = tmp_path / "voicerace" / "analysis" / "outcomes.py"
+    copy.write_text((ROOT / "voicerace" / "analysis" / "outcomes.py").read_text("utf-8"), "utf-8")
     subprocess.run([sys.executable, copy], check=True, timeout=60)
     assert (tmp_path / "docs" / "outcomes.md").read_text("utf-8") == markdown()
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import pytest
 
 from tests.support.played import play
-from voicerace.recording import Recording
-from voicerace.tables.profiles import TIMES
-from voicerace.tables.releases import PROXIES
-from voicerace.tables.scenarios import SCENARIOS
-from voicerace.verdict import judge
-from voicerace.wire import input_audio
+from voicerace.analysis.verdict import judge
+from voicerace.model.catalog.profiles import TIMES
+from voicerace.model.catalog.releases import PROXIES
+from voicerace.model.catalog.scenarios import SCENARIOS
+from voicerace.model.protocol import input_audio
+from voicerace.trace.recording import Recording
 
 DELAYS: dict[str, Sequence[float]] = {
     "tool_ms": (0, 100, 400, 1600, 2500),

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from tests.support.leaky import How, Leaky, leaks, spellings, written
 from tests.support.rogue import free_port, session
 from voicerace.cli import main
-from voicerace.engines.targets import ProxyTarget, UpstreamTarget, scrubber
-from voicerace.recording import read_recordings
-from voicerace.secrets import PIECE, SHORTEST, Scrubber, is_named_like_a_key
+from voicerace.engine.live.targets import ProxyTarget, UpstreamTarget, scrubber
+from voicerace.scrubber import PIECE, SHORTEST, Scrubber, is_named_like_a_key
+from voicerace.trace.recording import read_recordings
 
 MARKED = "sk-Marked/slash+plus\"quote%percent\\back&and=equals'tick-0123456789"
 QUICK = ["--gap-ms", "60", "--reply-ms", "30", "--deadline-ms", "200", "--silence-s", "2"]

@@ -18,21 +18,21 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Request
 
 from tests.support.rogue import CLEAN, api, mute, play_live, proxy, session
-from voicerace.engines.client import client_of
-from voicerace.engines.connecting import QUIET
-from voicerace.engines.door import Door
-from voicerace.engines.faults import Fault, Tampering
-from voicerace.engines.serving import Make, Server, proxy_visitors, upstream_visitors
-from voicerace.engines.targets import UpstreamTarget
-from voicerace.engines.virtual import simulate
+from voicerace.analysis.verdict import judge
+from voicerace.engine.client import client_of
+from voicerace.engine.live.connecting import QUIET
+from voicerace.engine.live.faults import Fault, Tampering
+from voicerace.engine.live.server import SessionServer
+from voicerace.engine.live.serving import Make, Server, proxy_visitors, upstream_visitors
+from voicerace.engine.live.targets import UpstreamTarget
+from voicerace.engine.sim.virtual import simulate
 from voicerace.errors import InputError
-from voicerace.ledger import Ledger
-from voicerace.parties.party import Effects
-from voicerace.parties.proxy import Proxy
-from voicerace.recording import Payload, Recording
-from voicerace.secrets import Scrubber
-from voicerace.verdict import judge
-from voicerace.wire import agent, realtime
+from voicerace.model.actors.actor import Effects
+from voicerace.model.actors.proxy import Proxy
+from voicerace.model.protocol import agent, realtime
+from voicerace.model.protocol.ledger import Ledger
+from voicerace.scrubber import Scrubber
+from voicerace.trace.recording import Payload, Recording
 
 TOOL = {"type": "function", "name": "get_weather", "description": "The weather.", "parameters": {"type": "object"}}
 SESSION = {"type": "realtime", "output_modalities": ["text"], "tools": [TOOL]}
@@ -56,7 +56,7 @@ class Ended(list[Recording]):
 async def serving(make: Make, folder: Path, most: int | None = None) -> AsyncIterator[tuple[str, Ended, asyncio.Task[None]]]:
     """A server of ours; gives its address, what ended there, and its run."""
     ended = Ended()
-    async with Door() as door:
+    async with SessionServer() as door:
         server = Server(door, make, folder, ended, most)
         running = asyncio.ensure_future(server.run())
         yield door.address, ended, running
@@ -325,7 +325,7 @@ def test_plain_http_is_answered_by_what_this_is_and_how_to_connect(
     request_: str, status: int, allow: bool, pieces: int, tmp_path: Path
 ) -> None:
     async def asked() -> tuple[str, str]:
-        async with Door(about="a mock", path="/v1/realtime?model=m") as door:
+        async with SessionServer(about="a mock", path="/v1/realtime?model=m") as door:
             server = Server(door, upstream(), tmp_path, lambda *_: None)
             running = asyncio.ensure_future(server.run())
             reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
@@ -443,7 +443,7 @@ def test_what_cannot_be_handed_over_ends_the_serving(tmp_path: Path) -> None:
     """Standard output has gone, say."""
 
     async def served() -> None:
-        async with Door() as door:
+        async with SessionServer() as door:
 
             def gone(file: Path, recording: Recording) -> None:
                 raise BrokenPipeError

@@ -21,11 +21,11 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.support.rogue import api, free_port, play_live, proxy, session
+from voicerace.analysis.verdict import Verdict, judge
 from voicerace.cli import main
-from voicerace.engines.connecting import QUIET
-from voicerace.recording import Recording
-from voicerace.verdict import Verdict, judge
-from voicerace.wire import realtime
+from voicerace.engine.live.connecting import QUIET
+from voicerace.model.protocol import realtime
+from voicerace.trace.recording import Recording
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_a_session_that_ends_before_it_began_leaves_no_empty_file(
     def interrupted(*words: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("voicerace.engines.background.play", interrupted)
+    monkeypatch.setattr("voicerace.engine.live.background.play", interrupted)
     assert main(["repro", "--out", str(tmp_path / "r.jsonl")]) == 130
     assert capsys.readouterr().err.endswith("\nvoicerace: interrupted: nothing was recorded\n")
     assert not list(tmp_path.iterdir())

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from voicerace import InputError, Session, judge, simulate
-from voicerace.sliders import Sliders
-from voicerace.tables.scenarios import SCENARIOS
+from voicerace import InputError, SessionConfig, judge, simulate
+from voicerace.model.catalog.scenarios import SCENARIOS
+from voicerace.report.notebook.sliders import Sliders
 
 
 def says(sliders: Sliders) -> str:
@@ -66,7 +66,7 @@ def test_every_story_can_be_chosen_from_every_other() -> None:
 
 
 def test_they_begin_at_a_session_whatever_its_times() -> None:
-    session = Session.of(
+    session = SessionConfig.of(
         release="0.10.5",
         scenario="parallel",
         calls=3,
@@ -92,7 +92,7 @@ def test_they_begin_at_a_session_whatever_its_times() -> None:
 
 def test_whoever_has_no_widgets_sees_the_session_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[Any] = []
-    monkeypatch.setattr("voicerace.sliders.display", lambda one, **_: shown.append(one))
+    monkeypatch.setattr("voicerace.report.notebook.sliders.display", lambda one, **_: shown.append(one))
     Sliders(release="0.11.1")._ipython_display_()
     assert "text/html" not in shown[0], "a static page takes the widgets before any other form of the same output"
     assert shown[1].data.startswith("<details><summary>Where no sliders are shown")
@@ -119,16 +119,16 @@ def test_a_start_that_is_none_is_refused_by_name(given: dict[str, Any], word: st
 
 
 def test_a_session_is_shifted_by_name() -> None:
-    session = Session.of(scenario="parallel", times={"tool_ms": "50,90", "gap_ms": "uniform(8,300)"}, seed=3)
+    session = SessionConfig.of(scenario="parallel", times={"tool_ms": "50,90", "gap_ms": "uniform(8,300)"}, seed=3)
     assert session.shifted(tool_ms=-40).times.to_json()["tool_ms"] == "10,50"
     drawn = session.times.ns("gap_ms", 0, 3)
     assert session.shifted(gap_ms=1.5).times.ns("gap_ms", 0, 0) == drawn + 1_500_000
     assert session.shifted() == session
-    late = Session.of(times={"tool_ms": 170, "gap_ms": 150})
+    late = SessionConfig.of(times={"tool_ms": 170, "gap_ms": 150})
     assert judge(simulate(late)).outcome == "answered"
     assert judge(simulate(late.shifted(tool_ms=-40))).outcome == "rejected"
     for given, word in (({"tool_ms": -60}, "negative"), ({"tool": 1}, "no known time"), ({"item_done_ms": 1}, "not set")):
         with pytest.raises(InputError, match=word):
             session.shifted(**given)
     with pytest.raises(InputError, match="item_done_ms"):
-        Session.of(times={"item_done_ms": 140}).shifted(gap_ms=-20)
+        SessionConfig.of(times={"item_done_ms": 140}).shifted(gap_ms=-20)

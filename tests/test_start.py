@@ -39,7 +39,7 @@ def test_what_plays_nothing_imports_no_heavy_module(arguments: list[str]) -> Non
 
 def test_help_imports_no_verb_and_no_pydantic() -> None:
     verbs = {f"voicerace.cli.{verb.place.partition(':')[0]}" for verb in VERBS.values()}
-    assert heavy_of(["--help"], {"pydantic", "voicerace.verdict", "voicerace.explore", *verbs}) == []
+    assert heavy_of(["--help"], {"pydantic", "voicerace.analysis.verdict", "voicerace.experiments.explore", *verbs}) == []
 
 
 @pytest.mark.parametrize("arguments", [["run", "--json"], ["run"], ["check", "--help"], ["sweep", "--help"]])

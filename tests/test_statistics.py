@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicerace.errors import InputError
-from voicerace.statistics import cell_columns, differing, findings, flips, newcombe, outcomes_at, summarise, wilson
-from voicerace.sweep import trials_of
+from voicerace.experiments.rates import cell_columns, differing, findings, flips, newcombe, outcomes_at, summarise, wilson
+from voicerace.experiments.sweep.sweep import trials_of
 
 
 def frame(rows: list[tuple[str, float, str]], **more: Any) -> pd.DataFrame:

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from voicerace import Event, InputError, Recording, Session, simulate
-from voicerace.derive import flag_cleared
-from voicerace.recording import Link
-from voicerace.sightings import acts, sightings
-from voicerace.suspicions import Answer, Suspicions, answers_from, real_recordings, suspicions
-from voicerace.tables.releases import PROXIES, ProxyRelease, R, proxy_release
-from voicerace.tables.suspicions import PROBES, SUSPICIONS
-from voicerace.wire import realtime
+from voicerace import Event, InputError, Recording, SessionConfig, simulate
+from voicerace.captures.derive import flag_cleared
+from voicerace.conformance.detectors import acts, sightings
+from voicerace.conformance.hypotheses import Answer, Suspicions, answers_from, real_recordings, suspicions
+from voicerace.model.catalog.hypotheses import PROBES, SUSPICIONS
+from voicerace.model.catalog.releases import PROXIES, ProxyRelease, R, proxy_release
+from voicerace.model.protocol import realtime
+from voicerace.trace.recording import Link
 
 LATE = [each for each in PROBES if each.get("scenario") == "late-settings" and each.get("modality") == "text"]
 LATE_AUDIO = [{**each, "modality": "session"} for each in LATE]
@@ -29,7 +29,7 @@ PARALLEL = {"scenario": "parallel", "calls": 2, "times": {"gap_ms": 300, "tool_m
 def played(release: ProxyRelease | str, probes: Iterable[Any]) -> list[Recording]:
     row = proxy_release(release) if isinstance(release, str) else release
     base = row.tag if row.tag in PROXIES else "0.11.1"
-    return [simulate(replace(Session.of(release=base, **each), release=row)) for each in probes]
+    return [simulate(replace(SessionConfig.of(release=base, **each), release=row)) for each in probes]
 
 
 def asked(release: ProxyRelease | str, probes: Iterable[Any]) -> dict[str, Answer]:

@@ -11,25 +11,25 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from voicerace.cell_ranges import cell_ranges, share_text
-from voicerace.engines.session import Session
-from voicerace.engines.virtual import simulate
+from voicerace.analysis.verdict import judge
+from voicerace.engine.session import SessionConfig
+from voicerace.engine.sim.virtual import simulate
 from voicerace.errors import InputError
-from voicerace.executors import Executor
-from voicerace.recording import Recording
-from voicerace.statistics import wilson
-from voicerace.sweep import Run, SweepSpec, sweep, trials_of
-from voicerace.sweep_folder import commit, new_folder
-from voicerace.sweep_spec import sessions
-from voicerace.sweep_table import STORY
-from voicerace.trials import frame_of
-from voicerace.verdict import judge
+from voicerace.experiments.executors import Executor
+from voicerace.experiments.rates import wilson
+from voicerace.experiments.sweep.cell_ranges import cell_ranges, share_text
+from voicerace.experiments.sweep.folder import commit, new_folder
+from voicerace.experiments.sweep.spec import sessions
+from voicerace.experiments.sweep.sweep import SweepResult, SweepSpec, sweep, trials_of
+from voicerace.experiments.sweep.table import STORY
+from voicerace.experiments.sweep.trials import frame_of
+from voicerace.trace.recording import Recording
 
 SMALL: dict[str, Any] = {"releases": ["0.9.1", "0.11.1"], "times": {"tool_ms": "50:250:100"}}
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path) -> SweepResult:
     return sweep(SMALL, out=tmp_path / "run", progress=False)
 
 
@@ -124,7 +124,7 @@ def test_neighbouring_seeds_share_no_draws() -> None:
     assert all(seed < 2**53 for seed in seeds[0])
 
 
-def test_a_row_can_be_played_again_from_its_columns(run: Run) -> None:
+def test_a_row_can_be_played_again_from_its_columns(run: SweepResult) -> None:
     row = run.trials.iloc[0]
     again = trials_of({"releases": row["release"], "times": {"tool_ms": row["tool_ms"]}})
     assert again.iloc[0]["outcome"] == row["outcome"]
@@ -133,7 +133,7 @@ def test_a_row_can_be_played_again_from_its_columns(run: Run) -> None:
 # -- rows ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_row_says_what_was_played_and_what_came_of_it(run: Run) -> None:
+def test_a_row_says_what_was_played_and_what_came_of_it(run: SweepResult) -> None:
     row = run.trials.set_index(["release", "tool_ms"]).loc[("0.9.1", 50.0)]
     assert row["outcome"] == "rejected"
     assert row["tie_outcome"] != row["outcome"]
@@ -144,7 +144,7 @@ def test_a_row_says_what_was_played_and_what_came_of_it(run: Run) -> None:
     assert (row["gap_ms"], row["component"], row["calls"]) == (150.0, "0.9.1", 1)
 
 
-def test_a_tie_is_in_the_row_of_its_own_value(run: Run) -> None:
+def test_a_tie_is_in_the_row_of_its_own_value(run: SweepResult) -> None:
     ties = run.trials.dropna(subset=["tie_outcome"])
     assert set(zip(ties["release"], ties["tool_ms"], ties["outcome"], ties["tie_outcome"], strict=True)) == {
         ("0.9.1", 150.0, "answered", "rejected"),
@@ -173,8 +173,8 @@ def test_columns_and_types_do_not_depend_on_what_was_found() -> None:
 # -- the folder ------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_written_reads_back_the_same(run: Run) -> None:
-    again = Run.open(run.folder)
+def test_what_was_written_reads_back_the_same(run: SweepResult) -> None:
+    again = SweepResult.open(run.folder)
     pd.testing.assert_frame_equal(again.trials, run.trials)
     assert again.info == json.loads((run.folder / "run.json").read_text())
     assert again.complete
@@ -183,11 +183,11 @@ def test_what_was_written_reads_back_the_same(run: Run) -> None:
 def test_further_columns_and_missing_values_read_back_too(tmp_path: Path) -> None:
     spec = {"scenarios": "parallel", "times": {"tool_ms": "uniform(20,80)"}, "trials": 2, "knobs": {"item_before_output": "no"}}
     run = sweep(spec, out=tmp_path / "run", progress=False)
-    pd.testing.assert_frame_equal(Run.open(run.folder).trials, run.trials)
+    pd.testing.assert_frame_equal(SweepResult.open(run.folder).trials, run.trials)
     assert run.trials["knobs"].unique().tolist() == ["item_before_output=no"]
 
 
-def test_the_same_spec_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:
+def test_the_same_spec_gives_the_same_bytes(run: SweepResult, tmp_path: Path) -> None:
     other = sweep(SMALL, out=tmp_path / "other", progress=False)
     names = sorted(path.name for path in (run.folder / "recordings").iterdir())
     for name in ("table/000000.parquet", "summary.csv"):
@@ -196,7 +196,7 @@ def test_the_same_spec_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:
         assert (run.folder / "recordings" / name).read_bytes() == (other.folder / "recordings" / name).read_bytes()
 
 
-def test_run_json_says_what_ran_without_a_path(run: Run, tmp_path: Path) -> None:
+def test_run_json_says_what_ran_without_a_path(run: SweepResult, tmp_path: Path) -> None:
     values = tmp_path / "measured.csv"
     values.write_text("ms\n10\n20\n")
     drawn = sweep({"times": {"gap_ms": f"@{values}"}, "trials": 2}, out=tmp_path / "drawn", progress=False)
@@ -210,7 +210,7 @@ def test_run_json_says_what_ran_without_a_path(run: Run, tmp_path: Path) -> None
     assert run.info["commit"] == commit()
 
 
-def test_a_small_sweep_keeps_every_recording(run: Run) -> None:
+def test_a_small_sweep_keeps_every_recording(run: SweepResult) -> None:
     assert run.info["recordings"] == {"rule": "all", "kept": 6}
     row = run.trials.iloc[0]
     recording = run.recording(row["recording"])
@@ -256,7 +256,7 @@ def test_values_of_a_file_are_not_made_again(tmp_path: Path) -> None:
         run.again(0)
 
 
-def test_the_summary_counts_every_trial(run: Run) -> None:
+def test_the_summary_counts_every_trial(run: SweepResult) -> None:
     summary = pd.read_csv(run.folder / "summary.csv", keep_default_na=False)
     assert summary["trials"].sum() == len(run.trials)
     found = summary.groupby(["release", "outcome"])["trials"].sum().to_dict()
@@ -296,7 +296,7 @@ def test_drawn_times_have_an_interval_per_cell(tmp_path: Path) -> None:
     assert len(list((run.folder / "table").iterdir())) > 1
 
 
-def test_run_json_says_which_times_were_assumed(run: Run, tmp_path: Path) -> None:
+def test_run_json_says_which_times_were_assumed(run: SweepResult, tmp_path: Path) -> None:
     assert run.assumed["gap_ms"] == "150"
     assert "tool_ms" not in run.assumed
     assert "item_done_ms" not in run.assumed, "a time that is not set"
@@ -350,11 +350,11 @@ def test_ties_are_looked_for_where_no_time_is_drawn_from_a_continuous_distributi
 ) -> None:
     asked = []
 
-    def played(session: Session, *, with_ties: bool) -> tuple[Recording, str | None]:
+    def played(session: SessionConfig, *, with_ties: bool) -> tuple[Recording, str | None]:
         asked.append(with_ties)
         return simulate(session), None
 
-    monkeypatch.setattr("voicerace.chunks.played", played)
+    monkeypatch.setattr("voicerace.experiments.sweep.chunks.played", played)
     spec = SweepSpec(times=times, ties=ties)
     trials_of(spec)
     assert asked == [looked]
@@ -368,15 +368,15 @@ def test_latest_points_to_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert first.folder != second.folder
     assert (tmp_path / "runs" / "latest").resolve() == second.folder.resolve()
     assert not os.path.isabs(os.readlink(tmp_path / "runs" / "latest"))
-    assert Run.open("runs/latest").trials.equals(second.trials)
+    assert SweepResult.open("runs/latest").trials.equals(second.trials)
 
 
-def test_a_chosen_folder_gets_nothing_beside_it(run: Run) -> None:
+def test_a_chosen_folder_gets_nothing_beside_it(run: SweepResult) -> None:
     assert [path.name for path in run.folder.parent.iterdir()] == [run.folder.name]
     assert not list(run.folder.rglob("*.part"))
 
 
-def test_a_second_sweep_in_a_folder_is_refused(run: Run, tmp_path: Path) -> None:
+def test_a_second_sweep_in_a_folder_is_refused(run: SweepResult, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds a run already"):
         sweep(SMALL, out=run.folder, progress=False)
     with new_folder(tmp_path / "busy", {}), pytest.raises(InputError, match="being written"):
@@ -423,7 +423,7 @@ def test_an_interrupted_sweep_leaves_the_chunks_that_were_done(tmp_path: Path, m
     with pytest.raises(InputError, match=r"was stopped \(runs/20261130T000000Z-1 is one\)"):
         sweep(spec, progress=False, resume=True)
     (tmp_path / "runs" / "20261130T000000Z-1").rename(tmp_path / "run")
-    run = Run.open(tmp_path / "run")
+    run = SweepResult.open(tmp_path / "run")
     assert not run.complete
     assert list(run.trials["tool_ms"]) == list(range(0, 200, 10))
     assert run.info["trials"] == {"planned": 31, "done": 20}
@@ -434,11 +434,11 @@ def test_an_interrupted_sweep_leaves_the_chunks_that_were_done(tmp_path: Path, m
     "break_", ["gone", "no run.json", "no end", "no table", "cut table", "no column", "no parquet", "schema", "other json"]
 )
 @pytest.mark.long
-def test_a_folder_that_is_no_run_is_bad_input(run: Run, break_: str) -> None:
+def test_a_folder_that_is_no_run_is_bad_input(run: SweepResult, break_: str) -> None:
     info, table = run.folder / "run.json", run.folder / "table" / "000000.parquet"
     match break_:
         case "gone":
-            run = Run(run.folder / "nowhere", {})
+            run = SweepResult(run.folder / "nowhere", {})
         case "no run.json":
             info.unlink()
         case "no end":
@@ -456,7 +456,7 @@ def test_a_folder_that_is_no_run_is_bad_input(run: Run, break_: str) -> None:
         case "other json":
             info.write_text("[]")
     with pytest.raises(InputError) as caught:
-        Run.open(run.folder)
+        SweepResult.open(run.folder)
     assert str(run.folder) in caught.value.where
 
 

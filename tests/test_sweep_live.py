@@ -13,27 +13,27 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from voicerace.analysis.verdict import judge
 from voicerace.cli import main
-from voicerace.engines.live import Live
-from voicerace.engines.targets import ProxyTarget, UpstreamTarget
+from voicerace.engine.live.play import Live
+from voicerace.engine.live.targets import ProxyTarget, UpstreamTarget
 from voicerace.errors import InputError
-from voicerace.recording import Recording
+from voicerace.experiments.sweep.live import LiveSweep
+from voicerace.experiments.sweep.sweep import SweepResult, sweep
 from voicerace.report.sweep_picture import draw_sweep
-from voicerace.sweep import Run, sweep
-from voicerace.sweep_live import LiveSweep
-from voicerace.verdict import judge
+from voicerace.trace.recording import Recording
 
 TIMES = {"tool_ms": "0:160:80", "gap_ms": "80", "reply_ms": "30", "deadline_ms": "400"}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(tmp_path_factory: pytest.TempPathFactory) -> SweepResult:
     out = tmp_path_factory.mktemp("live") / "run"
     live = LiveSweep([ProxyTarget.of("model:0.9.1"), ProxyTarget.of("model:0.9.4")], at_once=4)
     return sweep({"times": TIMES, "trials": 2}, out=out, progress=False, live=live)
 
 
-def test_every_trial_has_a_row_a_recording_and_its_achieved_times(run: Run) -> None:
+def test_every_trial_has_a_row_a_recording_and_its_achieved_times(run: SweepResult) -> None:
     trials = run.trials
     assert len(trials) == 2 * 3 * 2
     assert list(trials["proxy"].unique()) == ["model:0.9.1", "model:0.9.4"]
@@ -50,29 +50,29 @@ def test_every_trial_has_a_row_a_recording_and_its_achieved_times(run: Run) -> N
     }
 
 
-def test_run_json_says_that_it_was_live(run: Run) -> None:
+def test_run_json_says_that_it_was_live(run: SweepResult) -> None:
     assert run.complete
     assert run.info["clock"] == "monotonic"
     assert [each["name"] for each in run.info["targets"]["proxy"]] == ["model:0.9.1", "model:0.9.4"]
     assert run.info["targets"]["upstream"] == [{"name": "mock"}]
-    pd.testing.assert_frame_equal(Run.open(run.folder).trials, run.trials)
+    pd.testing.assert_frame_equal(SweepResult.open(run.folder).trials, run.trials)
 
 
-def test_the_picture_holds_the_live_sessions_against_the_models(run: Run) -> None:
+def test_the_picture_holds_the_live_sessions_against_the_models(run: SweepResult) -> None:
     draw_sweep(run, computable=True)
     [picture] = (run.folder / "pictures").iterdir()
     text = picture.read_text("utf-8")
     assert "12 sessions of running" in text
 
 
-def test_a_complete_sweep_is_not_gone_on_with(run: Run) -> None:
+def test_a_complete_sweep_is_not_gone_on_with(run: SweepResult) -> None:
     live = LiveSweep([ProxyTarget.of("model:0.9.1"), ProxyTarget.of("model:0.9.4")], at_once=4)
     with pytest.raises(InputError, match="complete"):
         sweep({"times": TIMES, "trials": 2}, out=run.folder, progress=False, live=live, resume=True)
 
 
 @pytest.mark.parametrize("jobs", [2, 3])
-def test_proxies_side_by_side_give_the_same_rows(run: Run, tmp_path: Path, jobs: int) -> None:
+def test_proxies_side_by_side_give_the_same_rows(run: SweepResult, tmp_path: Path, jobs: int) -> None:
     """Two targets at once, or two proxies of the first and one of the second: nothing shows but in what was measured."""
     live = LiveSweep([ProxyTarget.of("model:0.9.1"), ProxyTarget.of("model:0.9.4")], at_once=2, canary=False, jobs=jobs)
     other = sweep({"times": TIMES, "trials": 2}, out=tmp_path / "run", progress=False, live=live)
@@ -91,7 +91,7 @@ def test_a_proxy_that_does_not_start_ends_those_beside_it(tmp_path: Path) -> Non
     live = Broken([ProxyTarget.of("model:0.9.1"), ProxyTarget.of("model:0.9.4")], canary=False, jobs=2)
     with pytest.raises(InputError, match="does not start"):
         sweep({"times": TIMES}, out=tmp_path / "run", progress=False, live=live)
-    assert not Run.open(tmp_path / "run").complete
+    assert not SweepResult.open(tmp_path / "run").complete
     assert "live sessions" not in {each.name for each in threading.enumerate()}
 
 
@@ -119,7 +119,7 @@ def test_a_stopped_sweep_is_gone_on_with(tmp_path: Path, sign: int) -> None:
     for name in kept:
         assert Recording.read(out / "recordings" / name).complete
     assert main([*command(out, "--resume")[3:]]) == 0
-    done = Run.open(out)
+    done = SweepResult.open(out)
     assert done.complete
     assert len(done.trials) == 20
     assert list(done.trials["tool_ms"]) == list(range(0, 200, 10))

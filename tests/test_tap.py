@@ -10,11 +10,11 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from voicerace.engines.recorder import Recorder
-from voicerace.engines.tap import Tap, TapSpec
+from voicerace.engine.live.recorder import Recorder
+from voicerace.engine.live.tap import Tap, TapSpec
 from voicerace.errors import InputError
-from voicerace.recording import Link, Recording, read_recordings
-from voicerace.secrets import Scrubber
+from voicerace.scrubber import Scrubber
+from voicerace.trace.recording import Link, Recording, read_recordings
 
 HOST = (Link("component", "proxy"), Link("proxy", "component"))
 

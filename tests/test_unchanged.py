@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.digests import FILE, RELEASES, digest, sessions
 from voicerace import simulate
-from voicerace.tables.scenarios import SCENARIOS
+from voicerace.model.catalog.scenarios import SCENARIOS
 
 KNOWN = json.loads(FILE.read_text(encoding="utf-8"))
 

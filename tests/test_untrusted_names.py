@@ -10,7 +10,7 @@ from support.played import play
 from test_har import frames, har
 
 from voicerace.cli import main
-from voicerace.recording import Recording
+from voicerace.trace.recording import Recording
 
 #: What somebody may put where an id or a name is expected.
 NAMES = ("../../outside", "/outside", "a\x1b[31mb", "a\r\nvoicerace: error: not ours", "..", "\x9b2J", "a\u202eb")

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.bench import Bench, mock
 
-from voicerace.parties.party import Send
-from voicerace.parties.upstream import Knobs, Upstream
-from voicerace.tables.providers import SESSION
-from voicerace.tables.slot import SLOT, Occurrence, State
-from voicerace.wire import realtime
+from voicerace.model.actors.actor import Send
+from voicerace.model.actors.upstream import Knobs, Upstream
+from voicerace.model.catalog.providers import SESSION
+from voicerace.model.catalog.slot import SLOT, Occurrence, SlotState
+from voicerace.model.protocol import realtime
 
 CREATE = realtime.create_response()
 CANCEL = {"type": "response.cancel"}
@@ -52,15 +52,15 @@ def reply(**given_words: Any) -> Bench:
     return idle(**given_words).tell(CREATE)
 
 
-def state_of(bench: Bench) -> State:
-    state: State = bench.party.state.slot  # type: ignore[attr-defined]
+def state_of(bench: Bench) -> SlotState:
+    state: SlotState = bench.party.state.slot  # type: ignore[attr-defined]
     return state
 
 
 # -- the slot --------------------------------------------------------------------------------------------------------
 
 #: Every row of the table that this upstream can meet: how it comes to the state, and what makes the event happen.
-SCENES: dict[tuple[State, Occurrence], tuple[Scene, Callable[[Bench], object]]] = {
+SCENES: dict[tuple[SlotState, Occurrence], tuple[Scene, Callable[[Bench], object]]] = {
     ("free", "create"): (idle, lambda bench: bench.tell(CREATE)),
     ("free", "cancel"): (idle, lambda bench: bench.tell(CANCEL)),
     ("taken", "create"): (taken, lambda bench: bench.tell(CREATE)),
@@ -81,7 +81,7 @@ def test_every_row_of_the_table_is_played_or_named_as_not() -> None:
 
 
 @pytest.mark.parametrize(("state", "event"), SCENES)
-def test_a_row_of_the_table_is_what_happens(state: State, event: Occurrence) -> None:
+def test_a_row_of_the_table_is_what_happens(state: SlotState, event: Occurrence) -> None:
     scene, happens = SCENES[state, event]
     row = SLOT[state, event]
     bench = scene()
@@ -93,7 +93,7 @@ def test_a_row_of_the_table_is_what_happens(state: State, event: Occurrence) -> 
 
 
 @pytest.mark.parametrize(("key", "row"), SLOT.items())
-def test_a_row_has_evidence_and_a_refusal_changes_nothing(key: tuple[State, Occurrence], row: Any) -> None:
+def test_a_row_has_evidence_and_a_refusal_changes_nothing(key: tuple[SlotState, Occurrence], row: Any) -> None:
     assert row.evidence
     assert row.mark in ("doc", "trace", "claim", "open")
     assert not row.refused or row.next == key[0]

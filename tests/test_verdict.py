@@ -13,13 +13,13 @@ from support.played import play, refusals, said, session, tool_turn, verdict
 from support.tape import Tape, asked
 from test_virtual import SESSIONS
 
-from voicerace.engines.virtual import simulate
-from voicerace.recording import LINKS, Event, Link, Recording
-from voicerace.tables.releases import PROXIES
-from voicerace.tables.scenarios import REPRO
+from voicerace.analysis.verdict import BAD, OUTCOMES, Turn, judge
+from voicerace.engine.sim.virtual import simulate
+from voicerace.model.catalog.releases import PROXIES
+from voicerace.model.catalog.scenarios import REPRO
+from voicerace.model.protocol import agent, input_audio, realtime
+from voicerace.trace.recording import LINKS, Event, Link, Recording
 from voicerace.units import ns
-from voicerace.verdict import BAD, OUTCOMES, Turn, judge
-from voicerace.wire import agent, input_audio, realtime
 
 UPSTREAM_LINK = (Link("proxy", "upstream"), Link("upstream", "proxy"))
 HOST_LINK = (Link("component", "proxy"), Link("proxy", "component"))

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.played import on_wire, outcome, play, session, with_tie
 
-from voicerace.engines.virtual import VirtualEngine, _candidates, simulate, ties
-from voicerace.parties.party import Send
-from voicerace.recording import LINKS, Recording, link
-from voicerace.tables.handlers import HANDLERS
-from voicerace.tables.releases import PROXIES
+from voicerace.analysis.verdict import judge
+from voicerace.engine.sim.virtual import VirtualEngine, _candidates, simulate, ties
+from voicerace.model.actors.actor import Send
+from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.catalog.releases import PROXIES
+from voicerace.trace.recording import LINKS, Recording, link
 from voicerace.units import ns
-from voicerace.verdict import judge
 
 MS = st.integers(0, 400)
 #: Any session of the models, drawn times and coincidences included.
@@ -254,7 +254,7 @@ class Parrot:
 
 
 def test_a_session_that_does_not_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voicerace.engines.virtual._MAX_STEPS", 1000)
+    monkeypatch.setattr("voicerace.engine.sim.virtual._MAX_STEPS", 1000)
     played = session()
     parrots = {"proxy": Parrot("component"), "component": Parrot("proxy")}
     with pytest.raises(RuntimeError, match="does not end"):

@@ -13,13 +13,13 @@ from support.bench import mock
 from support.played import play
 from support.strictly import CLIENT_EVENTS, HOST_MESSAGES, PROXY_MESSAGES, SERVER_EVENTS, Models, faults
 
-from voicerace.parties.component import Component
-from voicerace.parties.party import Send
-from voicerace.parties.proxy import Proxy
-from voicerace.parties.upstream import Knobs
-from voicerace.tables.handlers import HANDLERS
-from voicerace.tables.releases import COMPONENTS, PROXIES
-from voicerace.wire import agent, realtime
+from voicerace.model.actors.actor import Send
+from voicerace.model.actors.component import Component
+from voicerace.model.actors.proxy import Proxy
+from voicerace.model.actors.upstream import Knobs
+from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.catalog.releases import COMPONENTS, PROXIES
+from voicerace.model.protocol import agent, realtime
 
 KNOBS: list[dict[str, str]] = [
     {},

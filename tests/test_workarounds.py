@@ -9,25 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from voicerace import path_tables
+from voicerace.analysis.verdict import judge
 from voicerace.cli import main
-from voicerace.engines.session import Session
-from voicerace.engines.virtual import simulate
+from voicerace.engine.session import SessionConfig
+from voicerace.engine.sim.virtual import simulate
 from voicerace.errors import InputError
-from voicerace.explore.explorer import explore
-from voicerace.explore.finding import Finding
-from voicerace.explore.replay import replayed
-from voicerace.recording import Recording
-from voicerace.shipped import shipped
-from voicerace.tables.components import TAGS
-from voicerace.tables.releases import component_for, proxy_release
-from voicerace.tables.workarounds import PUBLIC_API, WORKAROUNDS, why_not
-from voicerace.verdict import judge
-from voicerace.workarounds import BOUNDS, Effect, effect_of, until_heard_ms
+from voicerace.experiments.explore.explorer import explore
+from voicerace.experiments.explore.finding import Finding
+from voicerace.experiments.explore.replay import replayed
+from voicerace.experiments.workarounds import BOUNDS, Effect, effect_of, until_heard_ms
+from voicerace.files import shipped
+from voicerace.model.catalog.components import TAGS
+from voicerace.model.catalog.releases import component_for, proxy_release
+from voicerace.model.catalog.workarounds import PUBLIC_API, WORKAROUNDS, why_not
+from voicerace.report.notebook import path_tables
+from voicerace.trace.recording import Recording
 
 
 def played(release: str, workaround: str | None, **times: float) -> Recording:
-    return simulate(Session.of(release=release, workaround=workaround, times={k: str(v) for k, v in times.items()}))
+    return simulate(SessionConfig.of(release=release, workaround=workaround, times={k: str(v) for k, v in times.items()}))
 
 
 def outcome(release: str, workaround: str | None, **times: float) -> str:
@@ -87,8 +87,8 @@ def test_waiting_for_idle_removes_the_race_at_no_dead_air_of_its_own(release: st
     assert outcome(release, None) in ("rejected", "lost")
     with_it = judge(played(release, "wait-for-done")).turns[0]
     assert with_it.outcome == "answered"
-    # The result goes when the response is done: what is left is the reply's own time.
-    assert with_it.dead_air_ms == 510
+    # The result goes when the response is done: what is left is the time until the reply's first audio.
+    assert with_it.dead_air_ms == 10
 
 
 def test_a_placeholder_answers_where_a_late_result_stalls_and_the_reply_to_the_words_knows_the_result() -> None:
@@ -122,18 +122,18 @@ def test_waiting_for_the_end_is_possible_where_the_tables_show_it_and_refused_el
         possible = why_not("wait-for-done", row, component_for(row).tag, "return") is None
         assert possible == (tag.startswith(("0.10", "0.11"))), tag
     with pytest.raises(InputError, match=r"no callback of the component 0\.9\.1 shows a response's end.*response\.done"):
-        Session.of(release="0.9.1", workaround="wait-for-done")
+        SessionConfig.of(release="0.9.1", workaround="wait-for-done")
 
 
 @pytest.mark.parametrize("name", WORKAROUNDS)
 def test_a_handler_that_makes_the_component_answer_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="the component itself sends a second result"):
-        Session.of(release="0.11.1", workaround=name, handler="void_ref")
+        SessionConfig.of(release="0.11.1", workaround=name, handler="void_ref")
 
 
 def test_an_unknown_name_is_refused_and_a_time_without_a_workaround() -> None:
     with pytest.raises(InputError, match="allowed are await-and-return"):
-        Session.of(workaround="hope")
+        SessionConfig.of(workaround="hope")
     assert main(["run", "--hold-ms", "5"]) == 2
 
 
@@ -162,9 +162,9 @@ def test_the_typescript_is_at_most_ten_lines_and_uses_the_public_api_only(name: 
 
 
 def test_provenance_names_a_workaround_only_where_there_is_one() -> None:
-    assert "workaround" not in Session.of().provenance()
-    assert "hold_ms" not in Session.of().provenance()["times"]
-    told = Session.of(workaround="wait-fixed", times={"hold_ms": "300"}).provenance()
+    assert "workaround" not in SessionConfig.of().provenance()
+    assert "hold_ms" not in SessionConfig.of().provenance()["times"]
+    told = SessionConfig.of(workaround="wait-fixed", times={"hold_ms": "300"}).provenance()
     assert told["workaround"] == "wait-fixed"
     assert told["times"]["hold_ms"] == "300"
 

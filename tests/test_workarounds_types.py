@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from voicerace.tables.workarounds import PUBLIC_API, WORKAROUNDS
+from voicerace.model.catalog.workarounds import PUBLIC_API, WORKAROUNDS
 
 RELEASES = ("0.9.1", "0.11.1")
 #: The component's types, what the app brings along, the workaround, and the props that it gives to the component.

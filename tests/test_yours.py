@@ -12,16 +12,16 @@ import pytest
 from support.played import play
 from test_har import frames, har
 
+from voicerace.analysis.verdict import judge
 from voicerace.captures import Capture, TimeProfile, read_capture
 from voicerace.cli import main
-from voicerace.engines.session import Session
+from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
-from voicerace.plots import plot_map
-from voicerace.recording import Recording, write_recordings
-from voicerace.report import yours
+from voicerace.experiments.sweep.sweep import trials_of
+from voicerace.report import capture_view
 from voicerace.report.expected import programs
-from voicerace.sweep import trials_of
-from voicerace.verdict import judge
+from voicerace.report.plots import plot_map
+from voicerace.trace.recording import Recording, write_recordings
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
 TAGS = sorted(path.name.removesuffix(".log.gz") for path in LOGS.glob("*.log.gz"))
@@ -46,7 +46,7 @@ def captured(path: Path, *asked: dict[str, object]) -> Capture:
 
 
 def outcomes(capture: Capture, release: str, column: str = "count") -> dict[str, int]:
-    rows = yours.expected(capture, [release])
+    rows = capture_view.expected(capture, [release])
     return {row["outcome"]: row[column] for row in rows.to_dict("records") if row[column]}
 
 
@@ -54,12 +54,12 @@ def outcomes(capture: Capture, release: str, column: str = "count") -> dict[str,
 def test_do_the_races_of_a_real_log_come_out_as_recorded_when_played_again(tag: str) -> None:
     """A log has when the proxy handled a message: one just started handles its first up to 40 ms behind the wire."""
     capture, wire = read_capture(LOGS / f"{tag}.log.gz"), read_capture(LOGS / f"{tag}.jsonl.gz")
-    logged, passed = (yours.map_points(each).sort_values(["gap_ms", "tool_ms"]) for each in (capture, wire))
+    logged, passed = (capture_view.map_points(each).sort_values(["gap_ms", "tool_ms"]) for each in (capture, wire))
     assert len(logged) == len(passed) >= 2
     for name in ("gap_ms", "tool_ms"):
         assert list(logged[name].sort_values()) == pytest.approx(list(passed[name].sort_values()), abs=45)
-    assert yours.left_out(capture) == {"the user spoke or wrote meanwhile": 1}
-    agreed, known = yours.back_test(capture)
+    assert capture_view.left_out(capture) == {"the user spoke or wrote meanwhile": 1}
+    agreed, known = capture_view.back_test(capture)
     assert agreed == known >= 1
 
 
@@ -77,22 +77,22 @@ def test_is_what_is_expected_of_a_release_what_it_does(tmp_path: Path, release: 
 def test_says_the_interval_that_the_network_is_not_known(tmp_path: Path) -> None:
     """A result at 270 ms with a gap of 300: with 60 ms of network its create comes behind the end, with none before."""
     capture = captured(tmp_path / "a.jsonl", {"times": {**NETWORK, "tool_ms": "270"}})
-    (row,) = [each for each in yours.expected(capture, ["0.9.1"]).to_dict("records") if each["outcome"] == "answered"]
+    (row,) = [each for each in capture_view.expected(capture, ["0.9.1"]).to_dict("records") if each["outcome"] == "answered"]
     assert (row["count"], row["count_no_network"], row["judged"], row["share"]) == (1, 0, 1, 1.0)
     assert (row["low"], row["high"]) == (0.0, 1.0)
 
 
 def test_is_the_interval_that_of_the_sessions_not_of_the_draws(tmp_path: Path) -> None:
     few = captured(tmp_path / "a.jsonl", *[{"tool_ms": 50}] * 5)
-    rows = yours.expected(few, ["0.9.1"]).to_dict("records")
+    rows = capture_view.expected(few, ["0.9.1"]).to_dict("records")
     assert [(row["outcome"], row["count"], row["judged"]) for row in rows] == [("rejected", 5, 5)]
     assert rows[0]["low"] == pytest.approx(0.566, abs=0.001)
 
 
 def test_are_all_programs_asked_and_is_a_sample_drawn_by_its_seed(tmp_path: Path) -> None:
     capture = captured(tmp_path / "a.jsonl", *[{"tool_ms": tool} for tool in range(0, 300, 15)])
-    assert set(yours.expected(capture)["release"]) == set(programs())
-    one, same, other = (yours.expected(capture, ["0.9.1"], most=7, seed=seed) for seed in (1, 1, 2))
+    assert set(capture_view.expected(capture)["release"]) == set(programs())
+    one, same, other = (capture_view.expected(capture, ["0.9.1"], most=7, seed=seed) for seed in (1, 1, 2))
     assert one.equals(same)
     assert set(one["judged"]) == {7}
     assert not one.equals(other)
@@ -101,12 +101,12 @@ def test_are_all_programs_asked_and_is_a_sample_drawn_by_its_seed(tmp_path: Path
 def test_is_what_is_no_race_left_out_with_its_reason(tmp_path: Path) -> None:
     asked: list[dict[str, object]] = [{}, {"scenario": "parallel"}, {"handler": "void_ref", "tool_end": "none"}]
     capture = captured(tmp_path / "a.jsonl", *asked)
-    assert yours.left_out(capture) == {"several calls in one response": 1, "only the component's error": 1}
-    assert list(yours.map_points(capture)["session"]) == [1]
+    assert capture_view.left_out(capture) == {"several calls in one response": 1, "only the component's error": 1}
+    assert list(capture_view.map_points(capture)["session"]) == [1]
     browser = read_capture(har(tmp_path / "a.har", frames(play(), "s")))
-    assert yours.map_points(browser).empty
+    assert capture_view.map_points(browser).empty
     with pytest.raises(InputError, match="no race"):
-        yours.expected(browser)
+        capture_view.expected(browser)
     # 0.9.1 hands response.done on, so the browser saw a gap; 0.11.1 does not.
     assert "browser" in TimeProfile.of(browser).notes[0]
     newer = read_capture(har(tmp_path / "b.har", frames(play(release="0.11.1"), "s")))
@@ -128,7 +128,7 @@ def test_lies_every_point_on_its_own_outcome_of_the_map(tmp_path: Path) -> None:
     """With a network of 60 ms the border is 60 ms below the gap: the map behind the points has it too."""
     asked = [{"times": {**NETWORK, "tool_ms": str(tool)}} for tool in range(200, 300, 10)]
     capture = captured(tmp_path / "a.jsonl", *asked)
-    points, cells = yours.map_points(capture), yours.map_trials(capture, steps=18)
+    points, cells = capture_view.map_points(capture), capture_view.map_trials(capture, steps=18)
     for point in points.to_dict("records"):
         near = cells.iloc[((cells["gap_ms"] - point["gap_ms"]) ** 2 + (cells["tool_ms"] - point["tool_ms"]) ** 2).argmin()]
         if abs(point["tool_ms"] - 240) > 20:
@@ -138,18 +138,18 @@ def test_lies_every_point_on_its_own_outcome_of_the_map(tmp_path: Path) -> None:
 
 def test_do_the_tables_say_how_sure_each_number_is_and_where_it_stands() -> None:
     capture = read_capture(LOGS / "0.9.1.log.gz")
-    rows = yours.session_rows(capture)
+    rows = capture_view.session_rows(capture)
     assert list(rows["response_creates_kind"]) == ["derived"] * 3
     assert all("0.9.1" in each for each in rows["release"])
-    answers = yours.answer_rows(capture).to_dict("records")
+    answers = capture_view.answer_rows(capture).to_dict("records")
     assert all("(derived)" in row["session.update"] and "line" in row["session.update"] for row in answers)
     assert any("2 results (lines " in row["submitted twice"] for row in answers)
-    order = yours.order_rows(capture, 1)
+    order = capture_view.order_rows(capture, 1)
     assert list(order["what"])[:2] == ["Settings", "session.update"]
     assert list(order["derived"])[:2] == [False, True]
-    times = yours.time_rows(capture).set_index("time")
+    times = capture_view.time_rows(capture).set_index("time")
     assert (times.loc["gap_ms", "count"], times.loc["result_delay_ms", "count"]) == (3, 4)
-    assert any("not logged" in each for each in yours.notes(capture))
+    assert any("not logged" in each for each in capture_view.notes(capture))
 
 
 def test_do_measured_times_drive_a_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,4 +169,4 @@ def test_do_measured_times_drive_a_sweep(tmp_path: Path, capsys: pytest.CaptureF
 
     assert main(["inspect", str(tmp_path / "a.jsonl"), "--times", str(tmp_path / "more"), "--json"]) == 0
     given = json.loads(capsys.readouterr().out)["sweep_times"]
-    assert Session.of(times=given).times.ns("gap_ms", 0, 0) == 300_000_000
+    assert SessionConfig.of(times=given).times.ns("gap_ms", 0, 0) == 300_000_000

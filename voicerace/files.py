@@ -1,4 +1,4 @@
-"""Files that are there in full or not at all: a full disk or a kill leaves the one before, or none, and never half of one."""
+"""Files: where those of the project are, and writing that leaves the whole new file or the old one, never half of it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import Final
 
 from voicerace.errors import InputError
 
-__all__ = ["path_of", "takes_a_file", "try_to_write", "write_bytes", "write_pieces", "write_text"]
+__all__ = ["path_of", "shipped", "takes_a_file", "try_to_write", "write_bytes", "write_pieces", "write_text"]
 
+#: In a checkout the project's files are beside the package, in an installed wheel inside it.
+_PACKAGE: Final = Path(__file__).parent
 #: Folders in which the system shows a process its own open files.
 _DESCRIPTORS: Final = (Path("/dev/fd"), Path("/proc/self/fd"))
 
@@ -114,3 +116,15 @@ def _target(path: Path) -> Path:
 def _beside(path: Path) -> Path:
     # A name may be as long as the file system allows: what stands before it must not make it longer than that.
     return path.with_name(f".{path.name[-200:]}.part")
+
+
+def shipped(name: str) -> Path:
+    """The file or folder called `name` (as ``notebooks/2-delay-sweep.ipynb``).
+
+    Raises:
+        InputError: it is in neither place.
+    """
+    for root in (_PACKAGE / "_shipped", _PACKAGE.parent):
+        if (root / name).exists():
+            return root / name
+    raise InputError(name, "is not part of this installation", "a checkout, or a wheel built from one")

@@ -1,233 +1,61 @@
-"""How things show themselves in a notebook: a recording as its swimlane, a picture with its words, the rest as tables.
+"""What the project's notebooks use besides the root's names and `voicerace.plots`: parameters, display and texts.
 
-Registered from above, so that recordings, verdicts, releases and runs know nothing of notebooks. Nothing here needs pyplot:
-a picture is an image in the cell that shows it, once. Every text from a recording is escaped.
+Each name is loaded when it is asked for, so that a notebook waits only for what it uses.
 """
 
-from __future__ import annotations
-
-import base64
-import sys
-from collections.abc import Mapping, Sequence
-from functools import partial
-from html import escape
+from importlib import import_module
 from typing import Any, Final
 
-import pandas as pd
-from IPython import get_ipython
-from IPython.display import display
-from markdown_it import MarkdownIt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+#: Module below voicerace -> the names that come from it.
+_NAMES: Final = {
+    "conformance.evidence": ("real_sessions",),
+    "conformance.hypotheses": ("suspicions",),
+    "experiments.executors": ("Executor",),
+    "experiments.explore.replay": ("replayed",),
+    "experiments.explore.stories": ("stories",),
+    "experiments.sweep.sweep": ("trials_of",),
+    "experiments.workarounds": ("BOUNDS", "effects_of"),
+    "model.catalog.handlers": ("HANDLERS",),
+    "model.catalog.hypotheses": ("SUSPICIONS",),
+    "model.catalog.releases": ("proxy_release",),
+    "model.catalog.workarounds": ("WORKAROUNDS",),
+    "report.context": ("ReportContext",),
+    "report.customer": ("customer_of",),
+    "report.letter": ("section",),
+    "report.maps": ("map_trials",),
+    "report.notebook.display": ("load_ipython_extension", "print_progress", "register", "show", "show_table", "table_html"),
+    "report.notebook.parameters": (
+        "DelaySweepParameters",
+        "EveryPathParameters",
+        "OneSessionParameters",
+        "SuspicionsParameters",
+        "YourSessionsParameters",
+    ),
+    "report.notebook.sliders": ("Sliders",),
+    "report.parameters": ("LetterParameters",),
+}
+#: Modules that are used as a whole.
+_MODULES: Final = {
+    "blocks": "report.blocks",
+    "capture_view": "report.capture_view",
+    "path_tables": "report.notebook.path_tables",
+    "text": "report.notebook_text",
+}
+_MODULE_OF: Final = {name: module for module, names in _NAMES.items() for name in names}
 
-from voicerace.cell_ranges import share_text
-from voicerace.images import image_of
-from voicerace.plots.release_table import release_rows
-from voicerace.plots.style import STYLES, figure_of, glyph, to_image
-from voicerace.plots.swimlane import alt_swimlane, plot_swimlane
-from voicerace.recording import Recording
-from voicerace.run import Run
-from voicerace.suspicions import Seen, Suspicions
-from voicerace.tables.releases import ProxyRelease
-from voicerace.tables.suspicions import SUSPICIONS
-from voicerace.verdict import Turn, Verdict
-
-__all__ = [
-    "inline_html",
-    "load_ipython_extension",
-    "print_progress",
-    "register",
-    "show",
-    "show_table",
-    "table_html",
-    "verdict_html",
-]
-
-_COUNTS = ("user_inputs", "submissions", "own_submissions", "response_creates", "refusals", "host_errors", "replies")
-_TIMES = ("margin_ms", "lead_ms", "dead_air_ms")
-
-Bundle = tuple[dict[str, Any], dict[str, Any]]
-
-#: Code, emphasis and escapes only: no HTML, link or image can come from a cell, whoever wrote its text.
-_INLINE: Final = MarkdownIt("zero").enable(["backticks", "emphasis", "escape"])
-
-
-def register(shell: Any = None) -> None:
-    """Let recordings, verdicts, releases, runs and findings of suspicions show themselves in the running notebook.
-
-    Args:
-        shell: instead of the running one. Outside of one, nothing happens.
-    """
-    shell = shell if shell is not None else get_ipython()
-    if shell is None:
-        return
-    formatter = shell.display_formatter.mimebundle_formatter
-    formatter.for_type(Recording, _recording)
-    formatter.for_type(Verdict, _verdict)
-    formatter.for_type(ProxyRelease, _release)
-    formatter.for_type(Run, _run)
-    formatter.for_type(Seen, _seen)
-    formatter.for_type(Suspicions, _suspicions)
+__all__ = [*_MODULE_OF, *_MODULES]  # names, made from the tables above
 
 
-def load_ipython_extension(shell: Any) -> None:
-    """``%load_ext voicerace.notebook``."""
-    register(shell)
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        found = import_module(f"voicerace.{_MODULES[name]}")
+    elif name in _MODULE_OF:
+        found = getattr(import_module(f"voicerace.{_MODULE_OF[name]}"), name)
+    else:
+        raise AttributeError(f"module 'voicerace.notebook' has no attribute {name!r}")
+    globals()[name] = found
+    return found
 
 
-def show(picture: Axes | Figure, alt: str, caption: str = "") -> None:
-    """Show a picture with its alternative text, once.
-
-    Args:
-        picture: axes or a figure; a figure of pyplot's is closed, so that the cell does not show it again.
-        alt: what it shows, with the numbers; see the pictures' ``alt_*``.
-        caption: a line below, as a paragraph.
-
-    Raises:
-        InputError: there is no alternative text.
-    """
-    data, metadata = _image(picture, alt)
-    display(data, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
-    if caption:
-        html = {"text/html": f'<p class="caption">{inline_html(caption)}</p>', "text/plain": caption}
-        display(html, raw=True)  # type: ignore[no-untyped-call]
-
-
-def show_table(frame: pd.DataFrame, caption: str) -> None:
-    """Show a frame as a table with a caption and header cells that say what they head."""
-    data, _ = _table(frame, caption)
-    display(data, raw=True)  # type: ignore[no-untyped-call]
-
-
-def print_progress(name: str, states: int | None = None) -> None:
-    """One line on standard error: what is done, with how many states where they are counted."""
-    print(name if states is None else f"{name}: {states:,} states", file=sys.stderr, flush=True)
-
-
-def inline_html(text: str) -> str:
-    """One line of Markdown as HTML: code, emphasis and backslash escapes. Everything else is escaped."""
-    return str(_INLINE.renderInline(text))
-
-
-def table_html(columns: Sequence[str], rows: Any, caption: str) -> str:
-    """An HTML table. The first cell of a row is its header; missing values are empty; cells and caption are inline Markdown."""
-    head = "".join(f'<th scope="col">{inline_html(name)}</th>' for name in columns)
-    body = []
-    for row in rows:
-        first, *rest = (_cell(value) for value in row)
-        body.append(f'<tr><th scope="row">{first}</th>' + "".join(f"<td>{value}</td>" for value in rest) + "</tr>")
-    says = f"<caption>{inline_html(caption)}</caption>" if caption else ""
-    return f"<table>{says}<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
-
-
-def verdict_html(verdict: Verdict) -> str:
-    """A verdict as a small table: one column per tool turn, the kind of every count beside it."""
-    glyph = STYLES[verdict.outcome].glyph
-    wedged = {True: "the session is wedged", False: "the session goes on", None: "whether it goes on is unknown"}
-    caption = f"{glyph} {verdict.outcome}; {wedged[verdict.wedged]}; session.update: {_cell(verdict.session_updates)}"
-    turns = [f"turn {number}" for number in range(1, len(verdict.turns) + 1)] or ["no tool turn"]
-    names = ("outcome", "why", "calls", *_COUNTS, *_TIMES)
-    rows = []
-    for name in names:
-        kind = verdict.kinds.get(name, "")
-        rows.append([f"{name} ({kind})" if kind else name, *(_of(turn, name) for turn in verdict.turns)])
-    return table_html(["", *turns], rows, caption)
-
-
-def _of(turn: Turn, name: str) -> str:
-    value = getattr(turn, name)
-    return ", ".join(value) if isinstance(value, tuple) else _plain(value)
-
-
-def _plain(value: object) -> str:
-    if value is None or value is pd.NA or (isinstance(value, float) and pd.isna(value)):
-        return "unknown" if value is None else ""
-    return f"{value:,.6g}" if isinstance(value, float) else str(value)
-
-
-def _cell(value: object) -> str:
-    return inline_html(_plain(value))
-
-
-def _image(picture: Axes | Figure, alt: str) -> Bundle:
-    """A picture as what a notebook stores: data and metadata by type."""
-    kind, image = to_image(picture, alt)
-    if (pyplot := sys.modules.get("matplotlib.pyplot")) is not None:
-        pyplot.close(figure_of(picture))
-    return _stored(kind, image, alt)
-
-
-def _stored(kind: str, image: bytes, alt: str) -> Bundle:
-    content = image.decode("utf-8") if kind == "image/svg+xml" else base64.b64encode(image).decode("ascii")
-    return {kind: content, "text/plain": alt}, {kind: {"alt": alt}}
-
-
-def _recording(recording: Recording, **_: Any) -> Bundle:
-    alt = alt_swimlane(recording)
-    return _stored(*image_of(partial(plot_swimlane, recording), alt), alt)
-
-
-def _verdict(verdict: Verdict, **_: Any) -> Bundle:
-    plain = f"{verdict.outcome}: {verdict.turn.why if verdict.turn is not None else 'no function call'}"
-    data: Mapping[str, str] = {"text/html": verdict_html(verdict), "text/plain": plain}
-    return dict(data), {}
-
-
-def _release(release: ProxyRelease, **_: Any) -> Bundle:
-    published = f", published as {release.published}" if release.published else ""
-    number = f"voice-agent-backend {release.backend}{published}, " if release.backend else "no release: "
-    caption = f"{release.tag}: {number}generation {release.generation}"
-    rows = release_rows(release)
-    plain = "\n".join([caption, *(f"{name}: {words}" for name, words in rows)])
-    return {"text/html": table_html(["what", "how"], rows, caption), "text/plain": plain}, {}
-
-
-def _run(run: Run, **_: Any) -> Bundle:
-    """What ran, what came of it, and where it lies: the folder's name, never its path."""
-    done, planned = run.info["trials"]["done"], run.info["trials"]["planned"]
-    stopped = "" if run.complete else ", stopped before its end"
-    clock = "virtual time" if run.info["clock"] == "virtual" else "real sockets"
-    targets = ", ".join(str(each["name"]) for each in run.info["targets"]["proxy"])
-    parameters = run.info["parameters"]
-    swept = ", ".join(f"{name} {text}" for name, text in parameters["times"].items())
-    caption = f"Run {run.folder.name}: {done:,} of {planned:,} trials{stopped}; {clock}; {targets}"
-    assumed = ", ".join(f"{name}={text}" for name, text in run.assumed.items())
-    facts = f"times: {swept or 'as in the profile'}; profile {parameters['profile']}; seed {run.info['seed']}"
-    facts += f"; assumed times in ms, as none was given: {assumed}" if assumed else ""
-    data, _ = _table(_outcomes(run), caption)
-    return {
-        "text/html": f"{data['text/html']}<p>{escape(facts)}; begun {escape(str(run.info['start']))}</p>",
-        "text/plain": f"{data['text/plain']}\n{facts}",
-    }, {}
-
-
-def _outcomes(run: Run) -> pd.DataFrame:
-    """Ranges of equal cells, one row per outcome of theirs; intervals only where there are any."""
-    ranges = run.ranges()
-    shares = [share_text(each) for each in ranges["share"]]
-    outcomes = ranges.assign(outcome=[f"{glyph(name)} {name}" for name in ranges["outcome"]], share=shares)
-    outcomes = outcomes.rename(columns={"trials": "count per cell", "of": "trials per cell"})
-    if outcomes["low"].isna().all():
-        return outcomes.drop(columns=["judged", "low", "high"])
-    bounds = zip(outcomes["low"], outcomes["high"], strict=True)
-    interval = ["" if pd.isna(low) else f"{share_text(low)} to {share_text(high)}" for low, high in bounds]
-    outcomes.insert(list(outcomes.columns).index("low"), "95 % interval", interval)
-    return outcomes.drop(columns=["judged", "low", "high"])
-
-
-def _seen(seen: Seen, **_: Any) -> Bundle:
-    provenance = seen.recording.provenance
-    names = [str(provenance[name]) for name in ("proxy", "scenario", "handler") if provenance.get(name)]
-    caption = f"{seen.how}: {', '.join(names)}; the session is {seen.verdict.outcome}"
-    return _table(seen.rows(), caption)
-
-
-def _suspicions(found: Suspicions, **_: Any) -> Bundle:
-    looked = sum(each.model.sessions for each in found.answers[:: len(SUSPICIONS)])
-    real = sum(each.real.sessions for each in found.answers[:: len(SUSPICIONS)])
-    return _table(found.table, f"Seen in how many sessions: {looked:,} of models, {real:,} recorded of running proxies")
-
-
-def _table(frame: pd.DataFrame, caption: str) -> Bundle:
-    html = table_html(list(map(str, frame.columns)), frame.itertuples(index=False), caption)
-    return {"text/html": html, "text/plain": f"{caption}\n{frame.to_string(index=False)}"}, {}
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

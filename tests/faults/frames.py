@@ -23,12 +23,12 @@ from typing import Final, Self
 from tests.faults.mutate import deep, mutated_bytes, nested
 from tests.faults.parties import damaged, sessions
 from tests.support.played import session as played
-from voicerace.engines.line import MAX_FRAME
-from voicerace.engines.live import Live
-from voicerace.engines.targets import ProxyTarget, UpstreamTarget
-from voicerace.recording import Recording
-from voicerace.verdict import judge
-from voicerace.wire.frames import frame_of
+from voicerace.analysis.verdict import judge
+from voicerace.engine.live.connection import MAX_FRAME
+from voicerace.engine.live.play import Live
+from voicerace.engine.live.targets import ProxyTarget, UpstreamTarget
+from voicerace.model.protocol.frames import frame_of
+from voicerace.trace.recording import Recording
 
 __all__ = ["SERVERS", "Servers", "frame"]
 

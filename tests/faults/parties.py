@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.faults.mutate import binary_for_text, deep, mutated_json
-from voicerace.engines.session import Session
+from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
-from voicerace.parties.party import Cancel, Close, Effects, Open, Party, Send, SetTimer
-from voicerace.recording import Payload, read_recordings
-from voicerace.tables.releases import PROXIES
-from voicerace.wire.frames import frame_of, payload_of
+from voicerace.model.actors.actor import Actor, Cancel, Close, Effects, Open, Send, SetTimer
+from voicerace.model.catalog.releases import PROXIES
+from voicerace.model.protocol.frames import frame_of, payload_of
+from voicerace.trace.recording import Payload, read_recordings
 
 __all__ = ["proxy", "upstream"]
 
@@ -68,7 +68,7 @@ class Table:
         party: who sits there.
     """
 
-    def __init__(self, session: Session, party: Party) -> None:
+    def __init__(self, session: SessionConfig, party: Actor) -> None:
         self.session = session
         self.party = party
         self.timers: set[str] = set()
@@ -121,7 +121,7 @@ def damaged(payload: Payload, rng: random.Random) -> list[Payload]:
     return [payload_of(json.dumps(mutated_json(payload, rng, said())))]
 
 
-def _play(rng: random.Random, name: str, session: Session) -> str:
+def _play(rng: random.Random, name: str, session: SessionConfig) -> str:
     table = Table(session, session.parties()[name])
     table.do(table.party.start())
     try:
@@ -146,8 +146,8 @@ def _play(rng: random.Random, name: str, session: Session) -> str:
 
 
 def upstream(rng: random.Random, folder: Path) -> str:
-    return _play(rng, "upstream", Session.of(modality=rng.choice(("text", "audio")), knobs_given=rng.choice(_KNOBS)))
+    return _play(rng, "upstream", SessionConfig.of(modality=rng.choice(("text", "audio")), knobs_given=rng.choice(_KNOBS)))
 
 
 def proxy(rng: random.Random, folder: Path) -> str:
-    return _play(rng, "proxy", Session.of(release=rng.choice([*PROXIES])))
+    return _play(rng, "proxy", SessionConfig.of(release=rng.choice([*PROXIES])))

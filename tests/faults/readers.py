@@ -16,10 +16,10 @@ from tests.faults.mutate import deep, mutated_bytes, mutated_json
 from tests.support.collectors import JSON_WRAPPERS, WRAPPERS, otlp, otlp_document
 from voicerace.captures import inspect_json, inspect_lines, read_capture
 from voicerace.captures.compare import compare_captures, compare_lines
-from voicerace.captures.console import Record, scan
 from voicerace.captures.copies import FORMATS, exported, redacted
+from voicerace.captures.log_scanner import Record, scan
 from voicerace.errors import InputError
-from voicerace.recording import Link, read_recordings
+from voicerace.trace.recording import Link, read_recordings
 
 __all__ = ["cassette", "collected", "har", "jsonl", "log"]
 

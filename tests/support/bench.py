@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from voicerace.parameters import Times
-from voicerace.parties.party import Cancel, Effects, Party, Send, SetTimer
-from voicerace.parties.upstream import Knobs, Upstream
-from voicerace.recording import Payload
+from voicerace.model.actors.actor import Actor, Cancel, Effects, Send, SetTimer
+from voicerace.model.actors.upstream import Knobs, Upstream
+from voicerace.model.parameters import Times
+from voicerace.model.protocol import realtime
+from voicerace.trace.recording import Payload
 from voicerace.units import ms, ns
-from voicerace.wire import realtime
 
 __all__ = ["Bench", "mock"]
 
@@ -26,7 +26,7 @@ class Bench:
         now_ns: the bench's clock.
     """
 
-    def __init__(self, party: Party, neighbour: str, **times_ms: object) -> None:
+    def __init__(self, party: Actor, neighbour: str, **times_ms: object) -> None:
         self.party = party
         self.neighbour = neighbour
         self.times = Times.of(times_ms)

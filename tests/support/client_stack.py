@@ -16,17 +16,17 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
-from voicerace.engines.connecting import open_connection
-from voicerace.engines.door import Door, Visitor
-from voicerace.engines.recorder import Recorder
-from voicerace.engines.seats import ProxySeat, UpstreamSeat
-from voicerace.engines.session import Session
+from voicerace.engine.live.connecting import open_connection
+from voicerace.engine.live.endpoints import ProxySeat, UpstreamEndpoint
+from voicerace.engine.live.recorder import Recorder
+from voicerace.engine.live.server import ConnectionHandler, SessionServer
+from voicerace.engine.session import SessionConfig
 
 __all__ = ["Stack"]
 
 
 class _Proxy(ProxySeat):
-    def __init__(self, session: Session, otherwise: str) -> None:
+    def __init__(self, session: SessionConfig, otherwise: str) -> None:
         super().__init__(session, Recorder({}), self._dial)
         self._upstream = otherwise
 
@@ -49,7 +49,7 @@ class Stack:
         host_url, upstream_url: ``ws://host:port`` of the proxy, and of the upstream.
     """
 
-    def __init__(self, session: Session, refuse: int | None = None) -> None:
+    def __init__(self, session: SessionConfig, refuse: int | None = None) -> None:
         self.session = session
         self.refuse = refuse
         self.host_url = self.upstream_url = ""
@@ -69,13 +69,13 @@ class Stack:
         self._loop.close()
 
     async def _serve(self) -> None:
-        async with Door(otherwise=self._upstream) as upstream, Door(otherwise=self._proxy) as proxy:
+        async with SessionServer(otherwise=self._upstream) as upstream, SessionServer(otherwise=self._proxy) as proxy:
             self.host_url, self.upstream_url = proxy.address, upstream.address
             self._up.set()
             await self._end.wait()
 
-    def _upstream(self, request: Request) -> Visitor:
-        return UpstreamSeat(self.session, Recorder({}), refuse=self.refuse)
+    def _upstream(self, request: Request) -> ConnectionHandler:
+        return UpstreamEndpoint(self.session, Recorder({}), refuse=self.refuse)
 
-    def _proxy(self, request: Request) -> Visitor:
+    def _proxy(self, request: Request) -> ConnectionHandler:
         return _Proxy(self.session, self.upstream_url)

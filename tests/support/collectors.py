@@ -1,4 +1,4 @@
-"""A proxy's log as collectors write it: what `voicerace.captures.wrapped` takes off again."""
+"""A proxy's log as collectors write it: what `voicerace.captures.log_envelopes` takes off again."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from voicerace.captures.console import Record
-from voicerace.captures.literal import Mark
+from voicerace.captures.log_scanner import Record
+from voicerace.captures.node_inspect import Mark
 
 __all__ = ["JSON_WRAPPERS", "TIME", "WRAPPERS", "docker", "otlp", "otlp_document"]
 

@@ -12,10 +12,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from voicerace import Session, simulate
-from voicerace.tables.handlers import HANDLERS
-from voicerace.tables.releases import PROXIES, REFERENCE
-from voicerace.tables.scenarios import SCENARIOS
+from voicerace import SessionConfig, simulate
+from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.catalog.releases import PROXIES, REFERENCE
+from voicerace.model.catalog.scenarios import SCENARIOS
 
 FILE = Path(__file__).parents[1] / "data" / "digests.json"
 RELEASES = (*PROXIES, REFERENCE.tag)
@@ -29,11 +29,11 @@ TIMES = {
 }
 
 
-def sessions(release: str, scenario: str) -> Iterator[Session]:
+def sessions(release: str, scenario: str) -> Iterator[SessionConfig]:
     """What one digest is of."""
     for seed, handler in enumerate(HANDLERS if scenario == "single" else ("return", "void_ref")):
         modality = "audio" if seed % 2 else "text"
-        yield Session.of(release=release, scenario=scenario, handler=handler, times=TIMES, modality=modality, seed=seed)
+        yield SessionConfig.of(release=release, scenario=scenario, handler=handler, times=TIMES, modality=modality, seed=seed)
 
 
 def digest(release: str, scenario: str) -> str:

@@ -25,8 +25,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from tests.support.rogue import api
-from voicerace.engines.connecting import QUIET
-from voicerace.engines.session import Session
+from voicerace.engine.live.connecting import QUIET
+from voicerace.engine.session import SessionConfig
 
 __all__ = ["Leaky", "leaks", "spellings", "written"]
 
@@ -85,7 +85,7 @@ class Leaky:
         keys: the bearer tokens that came.
     """
 
-    def __init__(self, played: Session, how: How) -> None:
+    def __init__(self, played: SessionConfig, how: How) -> None:
         self.played = played
         self.how = how
         self.keys: list[str] = []

@@ -12,12 +12,12 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from voicerace.parties.party import Effects, Send
-from voicerace.parties.proxy import Proxy
-from voicerace.recording import Payload
-from voicerace.tables.releases import proxy_release
-from voicerace.wire import agent
-from voicerace.wire.frames import frame_of, payload_of
+from voicerace.model.actors.actor import Effects, Send
+from voicerace.model.actors.proxy import Proxy
+from voicerace.model.catalog.releases import proxy_release
+from voicerace.model.protocol import agent
+from voicerace.model.protocol.frames import frame_of, payload_of
+from voicerace.trace.recording import Payload
 
 __all__ = ["SPOILT", "odd_proxy"]
 

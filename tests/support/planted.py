@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from voicerace.captures.allowed import ATTRIBUTES, BEGINNINGS, PROVENANCE
-from voicerace.recording import LINKS, Event, Link, Recording
-from voicerace.wire.known import COMMON, FIELDS, Kind
+from voicerace.model.protocol.known import COMMON, FIELDS, Kind
+from voicerace.trace.recording import LINKS, Event, Link, Recording
 
 __all__ = ["FORMATS", "Markers", "message", "write"]
 

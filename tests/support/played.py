@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from voicerace.engines.session import Session
-from voicerace.engines.virtual import simulate, ties
-from voicerace.recording import Event, Recording, link
-from voicerace.verdict import Turn, Verdict, judge
-from voicerace.wire import realtime
+from voicerace.analysis.verdict import Turn, Verdict, judge
+from voicerace.engine.session import SessionConfig
+from voicerace.engine.sim.virtual import simulate, ties
+from voicerace.model.protocol import realtime
+from voicerace.trace.recording import Event, Recording, link
 
 __all__ = [
     "assert_never_refused",
@@ -26,18 +26,18 @@ __all__ = [
     "with_tie",
 ]
 
-#: Words of `Session.of`; every other word of a test is a time in ms.
+#: Words of `SessionConfig.of`; every other word of a test is a time in ms.
 _WORDS = frozenset(
     ("release", "component_tag", "scenario", "handler", "profile", "modality", "calls", "preamble", "tool_end", "knobs_given",
      "seed", "times")
 )  # fmt: skip
 
 
-def session(**given: Any) -> Session:
+def session(**given: Any) -> SessionConfig:
     """A session from words and times alike: ``session(release="0.9.1", tool_ms=50)``."""
     words = {name: value for name, value in given.items() if name in _WORDS}
     times: Mapping[str, Any] = {name: value for name, value in given.items() if name not in _WORDS}
-    return Session.of(**{**words, "times": {**words.get("times", {}), **times}})
+    return SessionConfig.of(**{**words, "times": {**words.get("times", {}), **times}})
 
 
 def play(**given: Any) -> Recording:

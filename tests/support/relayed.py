@@ -11,10 +11,10 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from voicerace.engines.door import Door
-from voicerace.engines.recorder import Recorder
-from voicerace.engines.relay import Relay
-from voicerace.recording import Event, Link, Recording
+from voicerace.engine.live.recorder import Recorder
+from voicerace.engine.live.relay import Relay
+from voicerace.engine.live.server import SessionServer
+from voicerace.trace.recording import Event, Link, Recording
 
 __all__ = ["DOWN", "UP", "Between", "codes", "dial", "echo", "events", "reasons", "relayed", "run", "target", "url_of"]
 
@@ -27,7 +27,7 @@ class Between:
 
     def __init__(self, target: str, **options: Any) -> None:
         self.relays: list[Relay] = []
-        self.door = Door(otherwise=lambda _: self._relay(target, options))
+        self.door = SessionServer(otherwise=lambda _: self._relay(target, options))
 
     def _relay(self, target: str, options: dict[str, Any]) -> Relay:
         relay = Relay("component", "proxy", target, Recorder({}, (UP, DOWN)), **options)

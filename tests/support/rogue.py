@@ -19,16 +19,16 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from tests.support.played import session as made
-from voicerace.engines.connecting import QUIET, open_connection
-from voicerace.engines.door import Door
-from voicerace.engines.faults import Fault, Tampering
-from voicerace.engines.live import Live
-from voicerace.engines.recorder import Recorder
-from voicerace.engines.seats import ProxySeat, UpstreamSeat, refusal
-from voicerace.engines.session import Session
-from voicerace.engines.targets import ProxyTarget, UpstreamTarget
-from voicerace.recording import Recording
-from voicerace.verdict import Verdict, judge
+from voicerace.analysis.verdict import Verdict, judge
+from voicerace.engine.live.connecting import QUIET, open_connection
+from voicerace.engine.live.endpoints import ProxySeat, UpstreamEndpoint, refusal
+from voicerace.engine.live.faults import Fault, Tampering
+from voicerace.engine.live.play import Live
+from voicerace.engine.live.recorder import Recorder
+from voicerace.engine.live.server import SessionServer
+from voicerace.engine.live.targets import ProxyTarget, UpstreamTarget
+from voicerace.engine.session import SessionConfig
+from voicerace.trace.recording import Recording
 
 __all__ = [
     "CLEAN", "Act", "abort", "api", "close", "free_port", "judged", "mute", "nobody", "own_tasks", "play_live", "proxy",
@@ -44,7 +44,7 @@ _PLAIN: Any = {
 QUICK = {"gap_ms": 80, "reply_ms": 30, "deadline_ms": 260}
 
 
-def session(**given: Any) -> Session:
+def session(**given: Any) -> SessionConfig:
     """A session whose tool turn takes about 0.2 s and which is refused, unless told otherwise."""
     return made(**{**QUICK, "tool_ms": 10, **given})
 
@@ -178,18 +178,18 @@ async def mute() -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def api(played: Session, faults: Sequence[str] = (), tls: Any = None) -> AsyncIterator[str]:
+async def api(played: SessionConfig, faults: Sequence[str] = (), tls: Any = None) -> AsyncIterator[str]:
     """The mock API as somebody else's server."""
     spoilt = tuple(Fault.of(word) for word in faults)
-    door = Door(otherwise=lambda request: UpstreamSeat(played, Recorder({}), tamper=Tampering(spoilt)), tls=tls)
+    door = SessionServer(otherwise=lambda request: UpstreamEndpoint(played, Recorder({}), tamper=Tampering(spoilt)), tls=tls)
     async with door:
         yield door.address
 
 
 @contextlib.asynccontextmanager
-async def proxy(played: Session, upstream: str) -> AsyncIterator[str]:
+async def proxy(played: SessionConfig, upstream: str) -> AsyncIterator[str]:
     """The model of a proxy as somebody else's server, configured to find its upstream at an address."""
-    door = Door(otherwise=lambda request: ProxySeat(played, Recorder({}), lambda: open_connection(upstream)))
+    door = SessionServer(otherwise=lambda request: ProxySeat(played, Recorder({}), lambda: open_connection(upstream)))
     async with door:
         yield door.address
 
@@ -200,7 +200,7 @@ async def proxy(played: Session, upstream: str) -> AsyncIterator[str]:
 async def play_live(
     proxy: str = "model:0.9.1",
     upstream: str | None = None,
-    played: Session | None = None,
+    played: SessionConfig | None = None,
     *,
     within_s: float = 2.5,
     silence_s: float = 1.0,
@@ -225,7 +225,7 @@ def own_tasks(before: Collection[asyncio.Task[Any]] = ()) -> list[str]:
     names = []
     for task in asyncio.all_tasks() - {*before}:
         code = getattr(task.get_coro(), "cr_code", None)
-        if code is not None and "voicerace/engines" in code.co_filename:
+        if code is not None and "voicerace/engine" in code.co_filename:
             names.append(code.co_qualname)
     return names
 

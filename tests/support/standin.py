@@ -22,15 +22,15 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
 from support.strictly import CLIENT_EVENTS, SERVER_EVENTS, faults
-from voicerace.contract.apis import AskedSeat
-from voicerace.engines.door import Door
-from voicerace.engines.place import Place
-from voicerace.engines.recorder import Recorder
-from voicerace.engines.session import Session
-from voicerace.parties.party import Effects, Party, Send
-from voicerace.parties.upstream_asked import AskedUpstream
-from voicerace.recording import Payload
-from voicerace.wire.frames import payload_of
+from voicerace.conformance.contract.apis import AskedSeat
+from voicerace.engine.live.actor_host import ActorHost
+from voicerace.engine.live.recorder import Recorder
+from voicerace.engine.live.server import SessionServer
+from voicerace.engine.session import SessionConfig
+from voicerace.model.actors.actor import Actor, Effects, Send
+from voicerace.model.actors.upstream_asked import AskedUpstream
+from voicerace.model.protocol.frames import payload_of
+from voicerace.trace.recording import Payload
 
 __all__ = ["Gate", "StandIn"]
 
@@ -88,7 +88,7 @@ class Gate(AskedUpstream):
 class _Seat(AskedSeat):
     """One connection to the stand-in."""
 
-    def __init__(self, session: Session, key: str) -> None:
+    def __init__(self, session: SessionConfig, key: str) -> None:
         super().__init__(session, Recorder({}))
         self.key = key
         self.gate: Gate | None = None
@@ -103,9 +103,9 @@ class _Seat(AskedSeat):
             return connection.respond(HTTPStatus.UNAUTHORIZED, "who are you?\n")
         return None
 
-    def _place(self, name: str, party: Party) -> Place:
+    def _place(self, name: str, party: Actor) -> ActorHost:
         self.gate = Gate(knobs=self.session.knobs, item_done_early=self.session.times.has("item_done_ms"))
-        self.place = Place({name: self.gate}, self.session.times, self.session.seed, self.recorder, self.watch)
+        self.place = ActorHost({name: self.gate}, self.session.times, self.session.seed, self.recorder, self.watch)
         return self.place
 
 
@@ -118,7 +118,7 @@ class StandIn:
         session: the mock's knobs and times.
     """
 
-    def __init__(self, key: str, folder: Path, session: Session) -> None:
+    def __init__(self, key: str, folder: Path, session: SessionConfig) -> None:
         authority = trustme.CA()
         self.certificate = folder / "authority.pem"
         authority.cert_pem.write_to_path(str(self.certificate))
@@ -130,7 +130,7 @@ class StandIn:
         self._loop.set_exception_handler(lambda loop, context: None)
         self._thread = threading.Thread(target=self._loop.run_forever, name="stand-in")
         self._seats: list[_Seat] = []
-        self._door = Door(otherwise=self._visitor, tls=self._tls)
+        self._door = SessionServer(otherwise=self._visitor, tls=self._tls)
 
     def _visitor(self, request: Request) -> _Seat:
         self._seats.append(_Seat(self._session, self._key))

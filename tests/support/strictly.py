@@ -15,7 +15,7 @@ import pydantic
 from openai.types.realtime.realtime_client_event import RealtimeClientEvent
 from openai.types.realtime.realtime_server_event import RealtimeServerEvent
 
-from voicerace.wire import realtime
+from voicerace.model.protocol import realtime
 
 __all__ = ["CLIENT_EVENTS", "HOST_MESSAGES", "PROXY_MESSAGES", "SERVER_EVENTS", "faults"]
 

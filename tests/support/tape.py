@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from voicerace.recording import LINKS, Event, Link, Payload, Recording, link
+from voicerace.model.protocol import agent, realtime
+from voicerace.trace.recording import LINKS, Event, Link, Payload, Recording, link
 from voicerace.units import ns
-from voicerace.wire import agent, realtime
 
 __all__ = ["Tape"]
 

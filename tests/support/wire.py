@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from voicerace.analysis.verdict import judge
 from voicerace.captures import read_capture
-from voicerace.recording import Link, Recording
-from voicerace.verdict import judge
+from voicerace.trace.recording import Link, Recording
 
 __all__ = ["CAME", "SENT", "held_against", "types"]
 

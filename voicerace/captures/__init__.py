@@ -2,10 +2,10 @@
 
 from voicerace.captures.api import api_recordings
 from voicerace.captures.api_times import ApiTime, api_times, api_times_frame, api_times_summary
-from voicerace.captures.console import Unread
-from voicerace.captures.facts import CapturedSession
+from voicerace.captures.event_index import Count
+from voicerace.captures.log_scanner import Unread
 from voicerace.captures.reader import Capture, read_capture
-from voicerace.captures.seen import Count
+from voicerace.captures.session_summary import CapturedSession
 from voicerace.captures.show import inspect_json, inspect_lines
 from voicerace.captures.times import TimeProfile
 

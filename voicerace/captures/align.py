@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from voicerace.captures.facts import CapturedSession
 from voicerace.captures.reader import Capture
+from voicerace.captures.session_summary import CapturedSession
 from voicerace.errors import InputError
-from voicerace.recording import Event, Link, Recording
+from voicerace.trace.recording import Event, Link, Recording
 from voicerace.units import ms
 
 __all__ = ["Aligned", "aligned", "pairs_of"]

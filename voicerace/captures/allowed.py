@@ -1,4 +1,4 @@
-"""What may be shown of a recording or a log beside its messages (`voicerace.wire.known`): the one list for `redact`,
+"""What may be shown of a recording or a log beside its messages (`voicerace.model.protocol.known`): the one list for `redact`,
 `export`, `inspect` and the report.
 
 It names the settings of a recording's header with their values, the records of the proxy's log with their attributes, and
@@ -12,15 +12,15 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final, get_args, get_type_hints
 
-from voicerace.parties.upstream_state import Knobs
-from voicerace.recording import CUT
-from voicerace.tables.components import COMPONENTS
-from voicerace.tables.handlers import HANDLERS
-from voicerace.tables.profiles import PROFILES, TIMES, WORKAROUND_TIMES
-from voicerace.tables.releases import PROXIES
-from voicerace.tables.scenarios import SCENARIOS
-from voicerace.tables.workarounds import WORKAROUNDS
-from voicerace.wire.known import LONGEST_WAIT_MS, ROLES, Kind, Rule
+from voicerace.model.actors.upstream_state import Knobs
+from voicerace.model.catalog.components import COMPONENTS
+from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.catalog.profiles import PROFILES, TIMES, WORKAROUND_TIMES
+from voicerace.model.catalog.releases import PROXIES
+from voicerace.model.catalog.scenarios import SCENARIOS
+from voicerace.model.catalog.workarounds import WORKAROUNDS
+from voicerace.model.protocol.known import LONGEST_WAIT_MS, ROLES, Kind, Rule
+from voicerace.trace.recording import CUT
 
 __all__ = [
     "ATTRIBUTES",
@@ -44,7 +44,7 @@ __all__ = [
 class Setting(Enum):
     """What a header's setting holds, where it is no enumeration."""
 
-    TIME = "time"  # a time in the grammar of `voicerace.parameters`, of at most ten minutes
+    TIME = "time"  # a time in the grammar of `voicerace.model.parameters`, of at most ten minutes
     START = "start"  # a moment in ISO 8601
     CLOCK_US = "clock_us"  # a moment in microseconds since 1970
 
@@ -121,7 +121,7 @@ _CALL_DONE: Final = "upstream→client: response.function_call_arguments.done"
 
 UNKNOWN_NOTE: Final = "a note of the recording is not shown"
 UNKNOWN_REASON: Final = "a fault whose reason is not shown"
-#: Notes of `capturing.run` and of the readers of HAR files and cassettes.
+#: Notes of `captures.live.record` and of the readers of HAR files and cassettes.
 _NOTES: Final = re.compile(
     r"no connection to the (?:upstream|host) relay belongs to this session"
     r"|the connection's beginning is not in the file: no Settings was sent|the frames have no times"

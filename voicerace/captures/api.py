@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from voicerace.recording import Recording, iter_recordings
-from voicerace.shipped import shipped
+from voicerace.files import shipped
+from voicerace.trace.recording import Recording, iter_recordings
 
 __all__ = ["API", "api_recordings", "row_of"]
 

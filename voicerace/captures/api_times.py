@@ -4,13 +4,13 @@
 messages. All times are those of a client's reader or writer: what lies between two messages of the API is the API's, what
 begins with a message of the client contains the network's round trip. Clocks have steps of 1 ms, so a value is within 1 ms.
 
-`time` is the name of `voicerace.tables.profiles.TIMES` where the pair is that time: ``create_ms`` and ``ack_ms`` contain the
-round trip, ``gap_ms``, ``first_item_ms``, ``arguments_ms``, ``item_done_ms``, ``reply_ms`` and ``reply_gap_ms`` do not. Others:
-``update_ms`` session.update -> session.updated (with the round trip), ``rate_limits_ms`` response.done -> rate_limits.updated,
-``committed_ms`` input_audio_buffer.committed -> response.created, ``last_delta_ms`` a content's last delta -> its done,
-``burst_ms`` the first ``.done`` of a response -> its response.done, ``first_audio_ms`` an audio part -> its first delta,
-``gap_at_most_ms`` a call's item -> response.done where no arguments.done was kept, ``call_item_done_ms`` arguments.done ->
-conversation.item.done, ``closing_ms`` other ``.done`` -> response.done.
+`time` is the name of `voicerace.model.catalog.profiles.TIMES` where the pair is that time: ``create_ms`` and ``ack_ms`` contain
+the round trip, ``gap_ms``, ``first_item_ms``, ``arguments_ms``, ``item_done_ms``, ``reply_ms`` and ``reply_gap_ms`` do not.
+Others: ``update_ms`` session.update -> session.updated (with the round trip), ``rate_limits_ms`` response.done ->
+rate_limits.updated, ``committed_ms`` input_audio_buffer.committed -> response.created, ``last_delta_ms`` a content's last delta
+-> its done, ``burst_ms`` the first ``.done`` of a response -> its response.done, ``first_audio_ms`` an audio part -> its first
+delta, ``gap_at_most_ms`` a call's item -> response.done where no arguments.done was kept, ``call_item_done_ms`` arguments.done
+-> conversation.item.done, ``closing_ms`` other ``.done`` -> response.done.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from typing import Any, Final, NamedTuple
 import pandas as pd
 
 from voicerace.captures.api import api_recordings, row_of
-from voicerace.recording import Event, Recording
+from voicerace.model.protocol import realtime
+from voicerace.trace.recording import Event, Recording
 from voicerace.units import ms
-from voicerace.wire import realtime
 
 __all__ = ["ApiTime", "api_times", "api_times_frame", "api_times_summary"]
 

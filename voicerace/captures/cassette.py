@@ -20,9 +20,9 @@ from typing import IO, Any, Final
 
 import yaml
 
-from voicerace.captures.console import Unread
+from voicerace.captures.log_scanner import Unread
 from voicerace.errors import InputError
-from voicerace.recording import Event, Link, Recording
+from voicerace.trace.recording import Event, Link, Recording
 
 __all__ = ["ALLOWED", "Cassette", "is_cassette", "read_cassette"]
 

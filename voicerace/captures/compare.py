@@ -16,13 +16,13 @@ from typing import Any, Final
 
 import pandas as pd
 
-from voicerace.captures.facts import CapturedSession, printable
+from voicerace.analysis.verdict import OUTCOMES
 from voicerace.captures.reader import Capture
+from voicerace.captures.session_summary import CapturedSession, printable
 from voicerace.captures.show import quantiles, times_of
-from voicerace.run import Run
-from voicerace.statistics import newcombe, wilson
-from voicerace.sweep_folder import RUN, TABLE
-from voicerace.verdict import OUTCOMES
+from voicerace.experiments.rates import newcombe, wilson
+from voicerace.experiments.sweep.folder import RUN, TABLE
+from voicerace.experiments.sweep.result import SweepResult
 
 __all__ = ["ASSUMPTION", "Trials", "compare_captures", "compare_lines", "partly_kept"]
 
@@ -62,7 +62,7 @@ def partly_kept(path: Path) -> Trials | None:
     """
     if not (path / TABLE).is_dir() or not (path / RUN).is_file():
         return None
-    table = Run.open(path).columns("release", "outcome", "refusals", "session_updates", "recording")
+    table = SweepResult.open(path).columns("release", "outcome", "refusals", "session_updates", "recording")
     return Trials(printable(path.name, 200), table) if (table["recording"].fillna("") == "").any() else None
 
 

@@ -5,7 +5,8 @@ and messages, numbers and truth values. A text that is not a word of the protoco
 arguments become ``{}``), a tool's schema becomes ``{}``.
 
 Ids become relational: ``r1``, ``i1``, ``call1``, ``e12`` (of the 12th row), ``s1``, ``c1`` (made by a client), the same for the
-same id. An id of the form that `voicerace.id_clock` reads keeps its prefix and its five characters: ``resp_Dz2pi_r1``.
+same id. An id of the form that `voicerace.model.protocol.id_clock` reads keeps its prefix and its five characters:
+``resp_Dz2pi_r1``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from voicerace.recording import Event, Recording
+from voicerace.trace.recording import Event, Recording
 
 __all__ = ["condensed"]
 

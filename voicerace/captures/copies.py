@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Final, Literal
 
 from voicerace.captures.cassette import read_cassette
-from voicerace.captures.console import read_lines, scan
 from voicerace.captures.export import mermaid, perfetto
-from voicerace.captures.facts import printable
 from voicerace.captures.har import read_har
+from voicerace.captures.log_scanner import read_lines, scan
 from voicerace.captures.reader import CASSETTE, HAR, JSONL, Capture, bounded, har_bytes, nothing_in, recognised
 from voicerace.captures.redact import NOT_READ, Redactor, redacted_har, redacted_log, redacted_recording
+from voicerace.captures.session_summary import printable
 from voicerace.errors import InputError
-from voicerace.packed import Unpacked
-from voicerace.recording import iter_recordings
-from voicerace.secrets import SecondNet
+from voicerace.scrubber import SecondNet
+from voicerace.trace.gzip_reader import Unpacked
+from voicerace.trace.recording import iter_recordings
 
 __all__ = ["FORMATS", "exported", "redacted"]
 

@@ -1,6 +1,6 @@
 """A session for other tools: Chrome's trace format, which Perfetto opens, and a Mermaid sequence diagram. Types only.
 
-No payload is written, and of types and places only those that are known (`voicerace.wire.known`). The trace format:
+No payload is written, and of types and places only those that are known (`voicerace.model.protocol.known`). The trace format:
 "Trace Event Format", complete (X) and instant (i) events, microseconds. Mermaid:
 https://mermaid.js.org/syntax/sequenceDiagram.html.
 """
@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from voicerace.captures.allowed import known_place
-from voicerace.ledger import Ledger
-from voicerace.recording import Event, Recording
-from voicerace.wire import realtime
-from voicerace.wire.known import known_type
+from voicerace.model.protocol import realtime
+from voicerace.model.protocol.known import known_type
+from voicerace.model.protocol.ledger import Ledger
+from voicerace.trace.recording import Event, Recording
 
 __all__ = ["mermaid", "perfetto"]
 

@@ -25,8 +25,8 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from voicerace.errors import InputError
-from voicerace.recording import Event, Link, Payload, Recording
-from voicerace.wire.frames import payload_of
+from voicerace.model.protocol.frames import payload_of
+from voicerace.trace.recording import Event, Link, Payload, Recording
 
 __all__ = ["HarSession", "is_har", "read_har"]
 

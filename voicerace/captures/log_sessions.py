@@ -1,7 +1,7 @@
 """The sessions of a console log: read whole, then completed one by one through the model of its release.
 
 Only what cannot be known before the log's end waits for it: which release wrote it, and where something was not read. So
-the sessions lie on disk meanwhile (`captures.spool`), and memory holds a few of them, whatever the file's size.
+the sessions lie on disk meanwhile (`captures.disk_list`), and memory holds a few of them, whatever the file's size.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, TextIO
 
-from voicerace.captures.console import Record, read_lines, scan
-from voicerace.captures.facts import CapturedSession, Names, capture_session
+from voicerace.captures.disk_list import DiskBackedList
+from voicerace.captures.log_scanner import Record, read_lines, scan
 from voicerace.captures.logged import LoggedSession
 from voicerace.captures.proxy_log import ProxyLog
-from voicerace.captures.release_of import Told, fitting, told
-from voicerace.captures.spool import Spool
-from voicerace.tables.releases import ProxyRelease
+from voicerace.captures.release_of import ReleaseInference, fitting, told
+from voicerace.captures.session_summary import CapturedSession, Names, capture_session
+from voicerace.model.catalog.releases import ProxyRelease
 
 __all__ = ["log_sessions", "read_log"]
 
@@ -36,7 +36,7 @@ def read_log(stream: TextIO) -> ProxyLog:
 
 def log_sessions(
     log: ProxyLog, release: ProxyRelease | None, progress: Callable[[int, int], object] | None = None
-) -> Spool[CapturedSession]:
+) -> DiskBackedList[CapturedSession]:
     """The sessions of a log that was read.
 
     Args:
@@ -46,7 +46,7 @@ def log_sessions(
     """
     rows = [] if release is not None else fitting(log.marks, log.sessions())
     names = Names()
-    found: Spool[CapturedSession] = Spool()
+    found: DiskBackedList[CapturedSession] = DiskBackedList()
     for each in log.sessions():
         said = told(each, rows, release)
         found.append(
@@ -70,7 +70,7 @@ def _line(places: Sequence[tuple[int, int]], seq: int) -> int:
     return places[seq][0] if 0 <= seq < len(places) else 0
 
 
-def _unsaid(of: LoggedSession, said: Told) -> list[str]:
+def _unsaid(of: LoggedSession, said: ReleaseInference) -> list[str]:
     """What the proxy's log never shows, and what this one does not."""
     unsaid = [
         "The response.create behind results and user texts is not logged: their number is derived from the release's model.",

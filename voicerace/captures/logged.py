@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final
 
-from voicerace.captures.console import Unread
-from voicerace.captures.literal import Value
-from voicerace.captures.spool import Spool
-from voicerace.recording import Event, Recording
+from voicerace.captures.disk_list import DiskBackedList
+from voicerace.captures.log_scanner import Unread
+from voicerace.captures.node_inspect import Value
+from voicerace.trace.recording import Event, Recording
 
-__all__ = ["Connection", "Connections", "LoggedSession", "Places"]
+__all__ = ["Connections", "LoggedConnection", "LoggedSession", "UnreadPlaces"]
 
 #: Events that are kept in memory, of all connections together: some 15 MB.
 _IN_MEMORY: Final = 30_000
@@ -54,7 +54,7 @@ class LoggedSession:
 
 
 @dataclass
-class Connection:
+class LoggedConnection:
     """A connection while it is read.
 
     Attributes (those that do not speak for themselves):
@@ -94,8 +94,8 @@ class Connections:
     """
 
     def __init__(self) -> None:
-        self._near: OrderedDict[int, Connection] = OrderedDict()
-        self._far: Spool[Connection] = Spool()
+        self._near: OrderedDict[int, LoggedConnection] = OrderedDict()
+        self._far: DiskBackedList[LoggedConnection] = DiskBackedList()
         self._places: dict[int, int] = {}
         self._sizes: dict[int, int] = {}
         self._used: set[int] = set()
@@ -105,12 +105,12 @@ class Connections:
     def __len__(self) -> int:
         return self._number
 
-    def add(self, connection: Connection) -> int:
+    def add(self, connection: LoggedConnection) -> int:
         """One more; gives its number."""
         self._number += 1
         return self._bring(self._number - 1, connection)
 
-    def use(self, number: int) -> Connection:
+    def use(self, number: int) -> LoggedConnection:
         """The connection of a number."""
         if (near := self._near.get(number)) is not None:
             self._bring(number, near)
@@ -131,19 +131,19 @@ class Connections:
             self._held -= self._sizes.pop(number)
             self._places[number] = self._far.append(connection)
 
-    def __iter__(self) -> Iterator[Connection]:
+    def __iter__(self) -> Iterator[LoggedConnection]:
         """All of them in the order of their numbers, to be read only."""
         for number in range(self._number):
             yield self._near[number] if number in self._near else self._far[self._places[number]]
 
-    def _bring(self, number: int, connection: Connection) -> int:
+    def _bring(self, number: int, connection: LoggedConnection) -> int:
         self._near[number] = connection
         self._near.move_to_end(number)
         self._used.add(number)
         return number
 
 
-class Places:
+class UnreadPlaces:
     """Unread places by their lines: a damaged log can have as many of them as it has connections."""
 
     def __init__(self, places: list[Unread]) -> None:

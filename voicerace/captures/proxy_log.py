@@ -25,13 +25,13 @@ from typing import Any, Final, Literal
 
 from pydantic_core import from_json
 
-from voicerace.captures.console import Record, Unread
-from voicerace.captures.doubts import dispel, doubts_of, missing
-from voicerace.captures.literal import CutText, Value
-from voicerace.captures.logged import Connection, Connections, LoggedSession, Places
-from voicerace.captures.marks import marks_of
-from voicerace.recording import Event, Link, Recording
-from voicerace.wire import realtime
+from voicerace.captures.fingerprints import marks_of
+from voicerace.captures.integrity import dispel, doubts_of, missing
+from voicerace.captures.log_scanner import Record, Unread
+from voicerace.captures.logged import Connections, LoggedConnection, LoggedSession, UnreadPlaces
+from voicerace.captures.node_inspect import CutText, Value
+from voicerace.model.protocol import realtime
+from voicerace.trace.recording import Event, Link, Recording
 
 __all__ = ["LoggedSession", "ProxyLog", "beginning_of", "json_of"]
 
@@ -135,19 +135,19 @@ class ProxyLog:
         unread: dict[str | None, list[Unread]] = {}
         for each in self.unread:
             unread.setdefault(each.connection, []).append(each)
-        places = {name: Places(of) for name, of in unread.items()}
+        places = {name: UnreadPlaces(of) for name, of in unread.items()}
         last = max((each.line_last for each in self.unread), default=0)
         for connection in self._connections:
             yield self._session(connection, places, last)
 
     # -- one record ----------------------------------------------------------------------------------------------------
 
-    def _connection(self, head: _Head, record: Record) -> tuple[int, Connection]:
+    def _connection(self, head: _Head, record: Record) -> tuple[int, LoggedConnection]:
         """Whose record it is. A name begins anew with every ``client connected``: a restarted proxy counts from c1."""
         begins = head.body == "client connected" and head.attributes.get("direction") == "client"
         number = self._current.get(head.name)
         if number is None or begins:
-            connection = Connection(head.name, record.line_first, head.time_us, begun=begins, last_us=head.time_us)
+            connection = LoggedConnection(head.name, record.line_first, head.time_us, begun=begins, last_us=head.time_us)
             number = self._current[head.name] = self._connections.add(connection)
         else:
             connection = self._connections.use(number)
@@ -158,7 +158,7 @@ class ProxyLog:
         connection.info = connection.info or (isinstance(severity, int) and severity < 13)
         return number, connection
 
-    def _take(self, to: Connection, head: _Head, at_ns: int) -> str | None:
+    def _take(self, to: LoggedConnection, head: _Head, at_ns: int) -> str | None:
         """Add what one record says; why it says nothing that can be used, or None."""
         body, attributes = head.body, head.attributes
         direction, kind = attributes.get("direction"), attributes.get("message_type")
@@ -195,7 +195,7 @@ class ProxyLog:
             return "a kind of record this reader does not know"
         return None
 
-    def _message(self, to: Connection, from_host: bool, kind: str, at_ns: int) -> None:
+    def _message(self, to: LoggedConnection, from_host: bool, kind: str, at_ns: int) -> None:
         """A host message or an upstream event, of which the log has the type."""
         # "(binary)" is what the proxy writes for JSON without a type; audio frames are logged as their append.
         payload = {} if kind == "(binary)" else {"type": kind}
@@ -209,7 +209,7 @@ class ProxyLog:
         to.open_detail = len(to.events)
         _add(to, _CAME, at_ns, payload)
 
-    def _error(self, to: Connection, head: _Head, detail: int | None, at_ns: int) -> str | None:
+    def _error(self, to: LoggedConnection, head: _Head, detail: int | None, at_ns: int) -> str | None:
         """The text of an upstream error: more about the event before it, or, with that not logged, the event."""
         direction = head.attributes.get("direction")
         if direction == "upstream":
@@ -232,7 +232,7 @@ class ProxyLog:
             to.hidden.add(detail)
         return None
 
-    def _payload(self, to: Connection, body: str, kind: str, detail: int | None, at_ns: int) -> None:
+    def _payload(self, to: LoggedConnection, body: str, kind: str, detail: int | None, at_ns: int) -> None:
         """The payload of an upstream event, when it was logged whole."""
         to.updates_logged = True
         if detail is None or to.events[detail].type != kind:
@@ -251,7 +251,7 @@ class ProxyLog:
 
     # -- one session ---------------------------------------------------------------------------------------------------
 
-    def _session(self, of: Connection, places: Mapping[str | None, Places], last: int) -> LoggedSession:
+    def _session(self, of: LoggedConnection, places: Mapping[str | None, UnreadPlaces], last: int) -> LoggedSession:
         dispel(of)
         for doubt, line in missing(of):
             of.doubts.setdefault(doubt, line)
@@ -328,7 +328,7 @@ _SENDS: Final[Mapping[str, Callable[[], list[Mapping[str, Any]]]]] = {
 
 
 def _add(
-    to: Connection, link: Link, at_ns: int, payload: Mapping[str, Any], kind: Literal["message", "close"] = "message"
+    to: LoggedConnection, link: Link, at_ns: int, payload: Mapping[str, Any], kind: Literal["message", "close"] = "message"
 ) -> None:
     """One more event. The log stands at the proxy: it sees what the proxy sends leave, and the rest arrive."""
     sent, received = (at_ns, None) if link is _SENT else (None, at_ns)

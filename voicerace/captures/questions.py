@@ -2,7 +2,7 @@
 
 How many `session.update`; how many `response.create` for a turn, and in which order all of it came; a result that was
 sent twice, and by whom; the proxy's flag cleared before `response.done`. Read from a recording as an engine or a relay
-made it, or from a log's that `voicerace.derive` has completed.
+made it, or from a log's that `voicerace.captures.derive` has completed.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from voicerace.analysis.outcomes import Turn
+from voicerace.analysis.verdict import Verdict
 from voicerace.captures.allowed import without_fault
-from voicerace.captures.seen import Seen, call_ids, content_of, result_of
-from voicerace.derive import FlagCleared
-from voicerace.filling import NOT_LOGGED
-from voicerace.outcomes import Turn
-from voicerace.recording import Event, Recording
+from voicerace.captures.derive import FlagCleared
+from voicerace.captures.event_index import EventIndex, call_ids, content_of, result_of
+from voicerace.captures.imputation import NOT_LOGGED
+from voicerace.model.protocol import agent, input_audio, realtime
+from voicerace.model.protocol.known import known_type
+from voicerace.trace.recording import Event, Recording
 from voicerace.units import ms
-from voicerace.verdict import Verdict
-from voicerace.wire import agent, input_audio, realtime
-from voicerace.wire.known import known_type
 
 __all__ = ["Answers", "Cleared", "Submission", "TurnFacts", "answers", "cleared"]
 
@@ -34,7 +34,7 @@ _ORDER: Final = frozenset(
 )  # fmt: skip
 _LISTED: Final = 200
 
-Place = Callable[[int], int]
+LineOf = Callable[[int], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Answers:
     order: tuple[tuple[float | None, int, str, bool], ...] = ()
 
 
-def answers(recording: Recording, verdict: Verdict | None, line: Place, cleared: Iterable[FlagCleared] | None) -> Answers:
+def answers(recording: Recording, verdict: Verdict | None, line: LineOf, cleared: Iterable[FlagCleared] | None) -> Answers:
     """The answers of one recording.
 
     Args:
@@ -124,7 +124,7 @@ def answers(recording: Recording, verdict: Verdict | None, line: Place, cleared:
     )
 
 
-def _turn(turn: Turn, fault: str | None, line: Place) -> TurnFacts:
+def _turn(turn: Turn, fault: str | None, line: LineOf) -> TurnFacts:
     return TurnFacts(
         turn.outcome,
         without_fault(turn.why, fault),
@@ -136,7 +136,7 @@ def _turn(turn: Turn, fault: str | None, line: Place) -> TurnFacts:
     )
 
 
-def _step(event: Event, start: int, line: Place) -> tuple[float | None, int, str, bool]:
+def _step(event: Event, start: int, line: LineOf) -> tuple[float | None, int, str, bool]:
     at = event.at_ns("proxy")
     what = event.type
     if isinstance(event.payload, Mapping) and realtime.is_refusal(event.payload):
@@ -144,21 +144,21 @@ def _step(event: Event, start: int, line: Place) -> tuple[float | None, int, str
     return None if at is None else ms(at - start), line(event.seq), what, event.observed_at == "derived"
 
 
-def cleared(found: Iterable[FlagCleared], recording: Recording, origin: Mapping[int, int], line: Place) -> tuple[Cleared, ...]:
+def cleared(found: Iterable[FlagCleared], recording: Recording, origin: Mapping[int, int], line: LineOf) -> tuple[Cleared, ...]:
     """As `answers` does it, for a recording in which events were put in: `origin` maps its seqs to those given."""
     updates = [replace(e, seq=origin[e.seq]) for e in recording.events if e.type == realtime.SESSION_UPDATE]
     return tuple(_cleared(each, updates, line) for each in found)
 
 
-def _cleared(each: FlagCleared, updates: list[Event], line: Place) -> Cleared:
+def _cleared(each: FlagCleared, updates: list[Event], line: LineOf) -> Cleared:
     until = each.done if each.done is not None else 1 << 62
     between = sum(each.seq < event.seq < until for event in updates)
     return Cleared(known_type(each.by), line(each.seq), None if each.done is None else line(each.done), between)
 
 
-def _submissions(recording: Recording, line: Place) -> Iterable[Submission]:
+def _submissions(recording: Recording, line: LineOf) -> Iterable[Submission]:
     """Calls with more results than one."""
-    seen = Seen(recording)
+    seen = EventIndex(recording)
     found: dict[str | None, list[Event]] = {}
     for event in seen.results:
         found.setdefault(result_of(event), []).append(event)

@@ -1,7 +1,7 @@
 """The races of a session: a response with one function call, the results that answered it, and its end. Points on a map.
 
-Read from a recording that has what passed at the proxy, or from a log's that `voicerace.derive` has completed. What is no
-such race (several calls in one response, no result, no `response.done` seen, no result of the app's own, more than two
+Read from a recording that has what passed at the proxy, or from a log's that `voicerace.captures.derive` has completed. What is
+no such race (several calls in one response, no result, no `response.done` seen, no result of the app's own, more than two
 results, a user who spoke or wrote meanwhile) is counted with its reason and never guessed.
 """
 
@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from voicerace.filling import NOT_LOGGED
-from voicerace.outcomes import Turn
-from voicerace.recording import Recording
+from voicerace.analysis.outcomes import Turn
+from voicerace.captures.imputation import NOT_LOGGED
+from voicerace.model.protocol import agent, realtime
+from voicerace.trace.recording import Recording
 from voicerace.units import ms
-from voicerace.wire import agent, realtime
 
 __all__ = ["Race", "races_of"]
 

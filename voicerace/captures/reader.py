@@ -16,16 +16,16 @@ from typing import Final, TypeAlias
 
 from voicerace.captures.allowed import is_own_error, known_note
 from voicerace.captures.cassette import is_cassette, read_cassette
-from voicerace.captures.console import Unread
-from voicerace.captures.facts import CapturedSession, Names, capture_session, printable
+from voicerace.captures.disk_list import DiskBackedList
 from voicerace.captures.har import is_har, read_har
+from voicerace.captures.log_scanner import Unread
 from voicerace.captures.log_sessions import log_sessions, read_log
-from voicerace.captures.spool import Spool
-from voicerace.checksums import listed, refuse_damaged
+from voicerace.captures.session_summary import CapturedSession, Names, capture_session, printable
 from voicerace.errors import InputError
-from voicerace.packed import UNPACKED_LIMIT, Unpacked
-from voicerace.recording import CUT, Recording, iter_recordings
-from voicerace.tables.releases import ProxyRelease, proxy_release
+from voicerace.model.catalog.releases import ProxyRelease, proxy_release
+from voicerace.trace.checksums import listed, refuse_damaged
+from voicerace.trace.gzip_reader import UNPACKED_LIMIT, Unpacked
+from voicerace.trace.recording import CUT, Recording, iter_recordings
 
 __all__ = [
     "CASSETTE",
@@ -236,7 +236,7 @@ def _folder(path: Path, release: ProxyRelease | None, progress: Progress | None)
     if not files:
         raise InputError(printable(str(path), 200), "a folder without recordings", _ALLOWED)
     names = Names()
-    sessions: Spool[CapturedSession] = Spool()
+    sessions: DiskBackedList[CapturedSession] = DiskBackedList()
     records, unread, refused = 0, [], []
     known = listed(path)  # after the files: each has its checksum before it is written
     for number, file in enumerate(files, start=1):
@@ -264,7 +264,7 @@ def _folder(path: Path, release: ProxyRelease | None, progress: Progress | None)
 def _recordings(path: Path, release: ProxyRelease | None, progress: Progress | None = None) -> Capture:
     """The sessions of a JSONL file of ours."""
     names = Names()
-    sessions: Spool[CapturedSession] = Spool()
+    sessions: DiskBackedList[CapturedSession] = DiskBackedList()
     records, header = 0, 1
     unread: tuple[Unread, ...] = ()
     try:

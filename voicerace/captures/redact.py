@@ -1,6 +1,6 @@
 """A copy of a capture that is safe to send: what is said, asked and answered is replaced, what decides a race stays.
 
-What stays is on a list (`voicerace.wire.known`, `captures.allowed`): known message types and fields, values of known
+What stays is on a list (`voicerace.model.protocol.known`, `captures.allowed`): known message types and fields, values of known
 enumerations, small indices, times. All other texts, numbers and keys are replaced by tokens. A token is made of the value
 and a key that is drawn per copy and thrown away: equal values have equal tokens in one copy, tokens of two copies do not
 compare, and no value can be guessed from its token.
@@ -24,13 +24,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from voicerace.captures import allowed
-from voicerace.captures.console import Record, Unread
-from voicerace.captures.literal import CutText, Mark
+from voicerace.captures.log_scanner import Record, Unread
+from voicerace.captures.node_inspect import CutText, Mark
 from voicerace.captures.proxy_log import beginning_of, json_of
-from voicerace.recording import Event, Payload, Recording
-from voicerace.wire import agent, known, realtime
-from voicerace.wire.known import Kind
-from voicerace.wire.results import placeholder_in
+from voicerace.model.protocol import agent, known, realtime
+from voicerace.model.protocol.known import Kind
+from voicerace.model.protocol.results import placeholder_in
+from voicerace.trace.recording import Event, Payload, Recording
 
 __all__ = ["NOT_READ", "Redactor", "redacted_har", "redacted_log", "redacted_recording"]
 
@@ -77,7 +77,7 @@ class Redactor:
     def text(self, text: str) -> str:
         """The token of a text: its length in characters, and whether it is the same as another.
 
-        A result in the app's place (`wire.results`) stays, and so does what tells the text of a call from a reply.
+        A result in the app's place (`model.protocol.results`) stays, and so does what tells the text of a call from a reply.
         """
         if not text:
             return text

@@ -12,21 +12,21 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 
+from voicerace.analysis.verdict import judge
+from voicerace.captures.derive import Contradiction, Derived, derive, derive_all
+from voicerace.captures.fingerprints import MARKS
 from voicerace.captures.logged import LoggedSession
-from voicerace.captures.marks import MARKS
-from voicerace.derive import Contradiction, Derived, derive, derive_all
-from voicerace.recording import Recording
-from voicerace.tables.releases import PROXIES, ProxyRelease
-from voicerace.verdict import judge
+from voicerace.model.catalog.releases import PROXIES, ProxyRelease
+from voicerace.trace.recording import Recording
 
-__all__ = ["Evidence", "Told", "fitting", "told"]
+__all__ = ["ReleaseEvidence", "ReleaseInference", "fitting", "told"]
 
 #: So many sessions decide about the release; the others are only completed by it.
 _ENOUGH: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class ReleaseEvidence:
     """Why a release is, or is not, that of a log: what was seen, and the line of the file."""
 
     what: str
@@ -34,7 +34,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Told:
+class ReleaseInference:
     """What a log tells through the model of its release.
 
     Attributes:
@@ -56,15 +56,15 @@ class Told:
     release: str | None
     given: bool
     candidates: tuple[str, ...]
-    evidence: tuple[Evidence, ...]
-    contradictions: tuple[Evidence, ...]
+    evidence: tuple[ReleaseEvidence, ...]
+    contradictions: tuple[ReleaseEvidence, ...]
     derived: Derived | None
     readings: int
     creates: int | None
     updates: int | None
     outcomes: dict[str, str]
     flag_agreed: bool = True
-    lost: tuple[Evidence, ...] = ()
+    lost: tuple[ReleaseEvidence, ...] = ()
     missed: bool = False
 
 
@@ -81,7 +81,7 @@ def fitting(marks: Iterable[str], sessions: Iterable[LoggedSession]) -> list[Pro
     return left
 
 
-def told(session: LoggedSession, rows: list[ProxyRelease], given: ProxyRelease | None) -> Told:
+def told(session: LoggedSession, rows: list[ProxyRelease], given: ProxyRelease | None) -> ReleaseInference:
     """What one session of a log tells.
 
     Args:
@@ -102,30 +102,30 @@ def _programs() -> list[ProxyRelease]:
     return list({row.source: row for row in reversed(PROXIES.values())}.values())[::-1]
 
 
-def _told(session: LoggedSession, rows: list[ProxyRelease], given: ProxyRelease | None, *, alone: bool) -> Told:
-    marks = [Evidence(MARKS[mark].what, line) for mark, line in sorted(session.marks.items(), key=lambda each: each[1])]
+def _told(session: LoggedSession, rows: list[ProxyRelease], given: ProxyRelease | None, *, alone: bool) -> ReleaseInference:
+    marks = [ReleaseEvidence(MARKS[mark].what, line) for mark, line in sorted(session.marks.items(), key=lambda each: each[1])]
     if not rows:
         return _without(session, marks)
     every = [derive_all(session.recording, row) for row in rows]
     first = every[0]
-    differs = [Evidence(each.what, _line(session, each.seq)) for each in first[0].contradictions]
+    differs = [ReleaseEvidence(each.what, _line(session, each.seq)) for each in first[0].contradictions]
     whole = bool(session.recording.observed)
     against = differs if whole else []
     if given is not None:
         against += [
-            Evidence(f"{MARKS[mark].what}: not {given.tag}", line)
+            ReleaseEvidence(f"{MARKS[mark].what}: not {given.tag}", line)
             for mark, line in session.marks.items()
             if not MARKS[mark].fits(given)
         ]
     evidence = marks
     if given is None:
         tried = "this session alone" if alone else "the file's sessions"
-        evidence = [*marks, Evidence(f"of the programs that leave these marks, {tried} contradict all but these", 0)]
+        evidence = [*marks, ReleaseEvidence(f"of the programs that leave these marks, {tried} contradict all but these", 0)]
     readings = [each for one in every for each in one]
     creates = {len(each.creates) for each in readings}
     updates = {sum(e.type == "session.update" for e in each.recording.events) for each in readings}
     outcomes = _outcomes(readings)
-    return Told(
+    return ReleaseInference(
         rows[0].tag if len(rows) == 1 else None,
         given is not None,
         (given.tag,) if given is not None else _tags(rows),
@@ -154,20 +154,22 @@ def _outcomes(readings: Sequence[Derived]) -> dict[str, str]:
     return found
 
 
-def _without(session: LoggedSession, marks: list[Evidence]) -> Told:
+def _without(session: LoggedSession, marks: list[ReleaseEvidence]) -> ReleaseInference:
     """No program fits: what speaks against the nearest is the result."""
     marked = {
-        row.tag: [Evidence(f"{MARKS[m].what}: not {row.tag}", at) for m, at in session.marks.items() if not MARKS[m].fits(row)]
+        row.tag: [
+            ReleaseEvidence(f"{MARKS[m].what}: not {row.tag}", at) for m, at in session.marks.items() if not MARKS[m].fits(row)
+        ]
         for row in _programs()
     }
     fewest = min(map(len, marked.values()))
-    found: list[tuple[Evidence, ...]] = []
+    found: list[tuple[ReleaseEvidence, ...]] = []
     for tag, against in marked.items():
         # What a record says of its program outweighs what does not follow.
         if len(against) == fewest:
             differs: tuple[Contradiction, ...] = derive(session.recording, PROXIES[tag]).contradictions
-            found.append((*against, *(Evidence(each.what, _line(session, each.seq)) for each in differs)))
-    return Told(None, False, (), tuple(marks), min(found, key=len), None, 0, None, None, {})
+            found.append((*against, *(ReleaseEvidence(each.what, _line(session, each.seq)) for each in differs)))
+    return ReleaseInference(None, False, (), tuple(marks), min(found, key=len), None, 0, None, None, {})
 
 
 def _tags(rows: Sequence[ProxyRelease]) -> tuple[str, ...]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from voicerace.id_clock import read_ids
-from voicerace.recording import Recording
+from voicerace.model.protocol.id_clock import read_ids
+from voicerace.trace.recording import Recording
 
 __all__ = ["BASIS", "ServerTime", "server_time"]
 

@@ -10,12 +10,12 @@ from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
-from voicerace.captures.console import Unread
-from voicerace.captures.facts import CapturedSession
+from voicerace.analysis.verdict import Kind
+from voicerace.captures.event_index import Count
+from voicerace.captures.log_scanner import Unread
 from voicerace.captures.questions import Answers
 from voicerace.captures.reader import CASSETTE, HAR, Capture
-from voicerace.captures.seen import Count
-from voicerace.verdict import Kind
+from voicerace.captures.session_summary import CapturedSession
 
 __all__ = ["SCHEMA", "inspect_json", "inspect_json_text", "inspect_lines", "quantiles", "times_of"]
 

@@ -1,6 +1,6 @@
 """The times that captures show, as values a sweep draws from (`TimeProfile`), and what they tell of the network.
 
-Names are those of `tables.profiles.TIMES`. What a capture of the proxy shows is what the proxy saw, so two things are
+Names are those of `model.catalog.profiles.TIMES`. What a capture of the proxy shows is what the proxy saw, so two things are
 taken for granted, and said in `TimeProfile.notes`: the result's delay contains the host's round trip (which is then 0),
 and what was measured across the upstream's link contains that link's round trip, which is known where both ends were on
 one clock, and elsewhere at most the quickest answer to anything the proxy sent.
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from voicerace.captures.facts import CapturedSession
+from voicerace.analysis.achieved_times import measured
 from voicerace.captures.reader import HAR, Capture
+from voicerace.captures.session_summary import CapturedSession
 from voicerace.captures.show import quantiles, times_of
 from voicerace.errors import InputError
 from voicerace.files import write_text
-from voicerace.ledger import Ledger
-from voicerace.measures import measured
-from voicerace.recording import Recording
+from voicerace.model.protocol.ledger import Ledger
+from voicerace.trace.recording import Recording
 from voicerace.units import ms
 
 __all__ = ["Network", "TimeProfile", "network_of"]

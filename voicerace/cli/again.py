@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from voicerace.analysis.verdict import judge
 from voicerace.cli import options, text
 from voicerace.cli.printing import new_file, print_lines, writing
-from voicerace.run import Run
-from voicerace.verdict import judge
+from voicerace.experiments.sweep.result import SweepResult
 
 __all__ = ["again"]
 
@@ -26,7 +26,7 @@ def again(
     It has the same bytes as when it was played.
     """
     new_file(out, force=force)
-    recording = Run.open(run).again(trial)
+    recording = SweepResult.open(run).again(trial)
     if out is not None:
         writing(out, lambda: recording.write(out))
     print_lines([text.TIMELINE_HEAD, *text.timeline(recording), "", *text.verdict_lines(judge(recording))])

@@ -10,27 +10,27 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from voicerace import answers as asked
 from voicerace.cli import options
 from voicerace.cli.printing import print_json, print_lines, writing
 from voicerace.errors import InputError
-from voicerace.executors import Executor
+from voicerace.experiments import answers as asked
+from voicerace.experiments.executors import Executor
 from voicerace.files import write_bytes
-from voicerace.tables.profiles import RECORDED
+from voicerace.model.catalog.profiles import RECORDED
 
 __all__ = ["answers"]
 
 
 def _sensitivity(wanted: Sequence[asked.Cell], draws: int, picture: Path | None) -> int:
     """Print which gap would change how a turn ends, and draw it."""
-    from voicerace import gap_sensitivity
+    from voicerace.experiments import gap_sensitivity
 
     found = list(
         tqdm(gap_sensitivity.sensitivity(wanted, draws), total=len(wanted), unit="cell", file=sys.stderr, disable=None)
     )
     print_lines(gap_sensitivity.lines(found))
     if picture is not None:
-        from voicerace.plots import alt_gap_sensitivity, plot_gap_sensitivity, to_image
+        from voicerace.report.plots import alt_gap_sensitivity, plot_gap_sensitivity, to_image
 
         shares = gap_sensitivity.frame_of(found)
         drawn = plot_gap_sensitivity(shares, gap_sensitivity.RECORDED_MS)

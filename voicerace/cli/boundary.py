@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from voicerace.boundary import boundaries
 from voicerace.cli import options, text
 from voicerace.cli.printing import print_json, print_lines
-from voicerace.sweep_spec import SweepSpec, assumed_of
+from voicerace.experiments.boundary import boundaries
+from voicerace.experiments.sweep.spec import SweepSpec, assumed_of
 
 __all__ = ["boundary"]
 

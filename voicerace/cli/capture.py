@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voicerace.captures.facts import printable
+from voicerace.captures.session_summary import printable
 from voicerace.cli import options
 from voicerace.cli.printing import tell_refused, writing
 
 if TYPE_CHECKING:
-    from voicerace.capturing import Captured
+    from voicerace.captures.live import Captured
 
 __all__ = ["capture"]
 
@@ -36,7 +36,7 @@ def capture(
     the relays in VOICERACE_HOST_URL and VOICERACE_UPSTREAM_URL. What was found goes to standard error and run.json. Where
     the command ended well and its sessions cannot be written, the status is 2.
     """
-    from voicerace.capturing import capture as run_capture
+    from voicerace.captures.live import capture as run_capture
 
     done: Captured = writing(
         out or Path("runs"),

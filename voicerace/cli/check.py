@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from voicerace.analysis.outcomes import OUTCOMES
 from voicerace.cli import options, text
 from voicerace.cli.printing import print_json, print_lines, writable, writing
 from voicerace.cli.targets import Targets, played_as, takes_targets
 from voicerace.errors import InputError
 from voicerace.files import write_text
-from voicerace.outcomes import OUTCOMES
-from voicerace.tables.checks import CASES, WORDS
+from voicerace.model.catalog.checks import CASES, WORDS
 
 if TYPE_CHECKING:
-    from voicerace.check import Report
+    from voicerace.conformance.acceptance import Report
 
 __all__ = ["check"]
 
@@ -53,9 +53,9 @@ def check(
     # Here, so that the help is there before the engines are.
     from tqdm import tqdm
 
-    from voicerace.check import check_live, check_virtual, junit
-    from voicerace.explore.finding import read_findings
-    from voicerace.recording import write_recordings
+    from voicerace.conformance.acceptance import check_live, check_virtual, junit
+    from voicerace.experiments.explore.finding import read_findings
+    from voicerace.trace.recording import write_recordings
 
     allowed = tuple(allow or ())
     _allowed(allowed)

@@ -23,7 +23,7 @@ __all__ = ["conformance"]
 def _drawer() -> Any:
     """What draws and shrinks exchanges; it needs hypothesis, which is there for development only."""
     try:
-        return importlib.import_module("voicerace.conformance.run_drawn")
+        return importlib.import_module("voicerace.conformance.conform_drawn")
     except ModuleNotFoundError as missing:
         raise InputError("drawn", f"{missing.name} is not installed", "the project with its extra `dev`") from None
 

@@ -12,12 +12,12 @@ from tqdm import tqdm
 
 from voicerace.cli import options
 from voicerace.cli.printing import print_json, print_lines, writing
-from voicerace.contract import check_contract
-from voicerace.contract.show import contract_lines, trace_lines
-from voicerace.engines.session import Session
-from voicerace.engines.targets import UpstreamTarget
+from voicerace.conformance.contract import check_contract
+from voicerace.conformance.contract.show import contract_lines, trace_lines
+from voicerace.engine.live.targets import UpstreamTarget
+from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
-from voicerace.tables.profiles import SERVER_TIMES
+from voicerace.model.catalog.profiles import SERVER_TIMES
 
 __all__ = ["contract"]
 
@@ -59,7 +59,7 @@ def contract(
         for name in times:
             if name not in _MOCKS_TIMES:
                 raise InputError(name, "no upstream has this time", f"allowed are {', '.join(_MOCKS_TIMES)}")
-        session = Session.of(times=times, profile=profile or "loopback", knobs_given=options.knob_words(knob), seed=seed)
+        session = SessionConfig.of(times=times, profile=profile or "loopback", knobs_given=options.knob_words(knob), seed=seed)
     else:
         given = [*times, *(["knob"] if knob else []), *(["profile"] if profile else []), *(["seed"] if seed else [])]
         if given:

@@ -14,13 +14,13 @@ from tqdm import tqdm
 
 from voicerace.cli import options
 from voicerace.cli.printing import print_json, print_lines, writable, writing
-from voicerace.explore.bounds import Bounds
-from voicerace.explore.explorer import Explored
-from voicerace.explore.explorer import explore as run_explore
-from voicerace.explore.finding import sentence_of
-from voicerace.explore.stories import STORIES, stories
+from voicerace.experiments.explore.bounds import Bounds
+from voicerace.experiments.explore.explorer import ExplorationResult
+from voicerace.experiments.explore.explorer import explore as run_explore
+from voicerace.experiments.explore.finding import sentence_of
+from voicerace.experiments.explore.stories import STORIES, stories
 from voicerace.files import write_text
-from voicerace.tables.handlers import HANDLERS
+from voicerace.model.catalog.handlers import HANDLERS
 
 __all__ = ["explore"]
 
@@ -74,7 +74,7 @@ def explore(
     return 0
 
 
-def _show(found: Explored, record: dict[str, Any]) -> None:
+def _show(found: ExplorationResult, record: dict[str, Any]) -> None:
     table = Table(title=f"{found.release}: {len(found.findings)} findings", title_justify="left")
     for name in ("name", "what happens", "story", "handler", "steps", "room"):
         table.add_column(name, overflow="fold")

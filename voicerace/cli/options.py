@@ -11,11 +11,11 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from voicerace.errors import InputError
-from voicerace.tables.handlers import HANDLERS
-from voicerace.tables.profiles import PROFILES, TIMES
-from voicerace.tables.providers import PROVIDERS
-from voicerace.tables.scenarios import SCENARIOS
-from voicerace.tables.workarounds import WORKAROUNDS
+from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.catalog.profiles import PROFILES, TIMES
+from voicerace.model.catalog.providers import PROVIDERS
+from voicerace.model.catalog.scenarios import SCENARIOS
+from voicerace.model.catalog.workarounds import WORKAROUNDS
 
 __all__ = [
     "AllowOrigin",

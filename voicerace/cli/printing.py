@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from voicerace.analysis.outcomes import OUTCOMES
 from voicerace.errors import InputError
 from voicerace.files import takes_a_file, try_to_write
-from voicerace.outcomes import OUTCOMES
 
 __all__ = ["Steps", "known_outcomes", "new_file", "plain", "print_json", "print_lines", "tell_refused", "writable", "writing"]
 

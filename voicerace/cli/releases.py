@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from voicerace.cli import options
 from voicerace.cli.printing import plain, print_json, print_lines
-from voicerace.tables.releases import PROXIES, ProxyRelease
+from voicerace.model.catalog.releases import PROXIES, ProxyRelease
 
 __all__ = ["releases"]
 

@@ -18,12 +18,12 @@ from tqdm import tqdm
 from voicerace.cli import options, text
 from voicerace.cli.printing import print_json, print_lines, writable, writing
 from voicerace.cli.targets import Targets, takes_targets
-from voicerace.engines.live import upstream_of
-from voicerace.engines.targets import ProxyTarget
+from voicerace.engine.live.play import upstream_of
+from voicerace.engine.live.targets import ProxyTarget
 from voicerace.errors import InputError
-from voicerace.explore.finding import Finding, read_findings
-from voicerace.explore.replay import Replay, replayed, replays
-from voicerace.explore.signature import Signature
+from voicerace.experiments.explore.finding import Finding, read_findings
+from voicerace.experiments.explore.replay import Replay, replayed, replays
+from voicerace.experiments.explore.signature import Signature
 from voicerace.files import write_text
 
 __all__ = ["replay"]

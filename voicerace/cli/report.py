@@ -10,7 +10,7 @@ import typer
 
 from voicerace.cli.printing import print_lines
 from voicerace.errors import InputError
-from voicerace.tables.releases import proxy_release
+from voicerace.model.catalog.releases import proxy_release
 
 __all__ = ["report"]
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from voicerace.analysis.summary import summary
+from voicerace.analysis.verdict import judge
 from voicerace.cli import options, text
 from voicerace.cli.printing import known_outcomes, new_file, print_json, print_lines, writing
 from voicerace.cli.targets import Targets, played, played_as, takes_targets
-from voicerace.engines.session import Session
-from voicerace.summary import summary
-from voicerace.tables.scenarios import REPRO
-from voicerace.verdict import judge
+from voicerace.engine.session import SessionConfig
+from voicerace.model.catalog.scenarios import REPRO
 
 __all__ = ["repro"]
 
@@ -43,7 +43,7 @@ def repro(
     known_outcomes(fail_on)
     new_file(out, force=force)
     proxy = targets.one_proxy(release)
-    session = Session.of(
+    session = SessionConfig.of(
         release=played_as(proxy, release),
         component_tag=component,
         handler=handler,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from voicerace.analysis.summary import summary
+from voicerace.analysis.verdict import judge
 from voicerace.cli import options, text
 from voicerace.cli.printing import known_outcomes, new_file, print_json, print_lines, writing
 from voicerace.cli.targets import Targets, played, played_as, takes_targets
-from voicerace.engines.session import Session
-from voicerace.engines.virtual import ties
-from voicerace.parameters import assumed_times
-from voicerace.summary import summary
-from voicerace.tables.providers import DEFAULT_PROVIDER
-from voicerace.verdict import judge
+from voicerace.engine.session import SessionConfig
+from voicerace.engine.sim.virtual import ties
+from voicerace.model.catalog.providers import DEFAULT_PROVIDER
+from voicerace.model.parameters import assumed_times
 
 __all__ = ["run"]
 
@@ -52,7 +52,7 @@ def run(
     proxy = targets.one_proxy(release) if targets.live else None
     if proxy is None:
         targets.refuse_in_virtual_time()
-    session = Session.of(
+    session = SessionConfig.of(
         release=played_as(proxy, release),
         component_tag=component,
         scenario=scenario,

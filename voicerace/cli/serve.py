@@ -15,25 +15,25 @@ from typing import Annotated, Any
 
 import typer
 
+from voicerace.analysis.verdict import judge
 from voicerace.cli import options
 from voicerace.cli.printing import known_outcomes, tell_refused
 from voicerace.cli.targets import listen_address
 from voicerace.cli.text import printable, session_line
 from voicerace.cli.verbs import Verbs
-from voicerace.engines import clock
-from voicerace.engines.door import Door
-from voicerace.engines.faults import Fault
-from voicerace.engines.limits import Limits
-from voicerace.engines.origins import Origins
-from voicerace.engines.serving import Make, Server, proxy_visitors, upstream_visitors
-from voicerace.engines.session import Session
-from voicerace.engines.targets import UpstreamTarget
+from voicerace.engine.live import clock
+from voicerace.engine.live.faults import Fault
+from voicerace.engine.live.limits import Limits
+from voicerace.engine.live.server import SessionServer
+from voicerace.engine.live.serving import Make, Server, proxy_visitors, upstream_visitors
+from voicerace.engine.live.targets import UpstreamTarget
+from voicerace.engine.origins import Origins
+from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
+from voicerace.experiments.sweep.folder import RECORDINGS, RUN, commit, new_folder, point_latest, utc_now, versions
 from voicerace.files import write_text
-from voicerace.recording import Recording
-from voicerace.sweep_folder import RECORDINGS, RUN, commit, new_folder, point_latest, utc_now, versions
-from voicerace.tables.providers import DEFAULT_PROVIDER
-from voicerace.verdict import judge
+from voicerace.model.catalog.providers import DEFAULT_PROVIDER
+from voicerace.trace.recording import Recording
 
 __all__ = ["app"]
 
@@ -102,7 +102,7 @@ def upstream(
 ) -> int:
     """A mock Realtime API: every user message is answered by a function call, its result by a reply."""
     known_outcomes(fail_on)
-    session = Session.of(
+    session = SessionConfig.of(
         scenario="parallel",
         times=times,
         profile=profile,
@@ -154,7 +154,7 @@ def proxy(
         raise InputError("upstream", upstream, "openai, ws://... or wss://...; for a mock: voicerace serve upstream")
     if target.costs and sessions is None:
         raise InputError("sessions", "is missing", f"a limit; every session would meet {target.name}")
-    session = Session.of(release=release, times=times, profile=profile, seed=seed)
+    session = SessionConfig.of(release=release, times=times, profile=profile, seed=seed)
     targets = {
         "proxy": [{"name": f"model:{session.release.tag}", "source": session.release.source, "release": session.release.tag}],
         "upstream": [target.to_json()],
@@ -219,7 +219,7 @@ def _serve(serving: Serving, make: Callable[[], Make]) -> int:
             print(f"voicerace: {file} is kept and could not be judged ({said})", file=sys.stderr, flush=True)
         _say(line)
 
-    async def serve(door: Door, folder: Path) -> None:
+    async def serve(door: SessionServer, folder: Path) -> None:
         server = Server(door, make(), folder / RECORDINGS, ended, serving.sessions)
         loop = asyncio.get_running_loop()
 
@@ -235,7 +235,7 @@ def _serve(serving: Serving, make: Callable[[], Make]) -> int:
 
     async def recorded() -> None:
         # The port first: a server that cannot be leaves no folder.
-        async with Door(
+        async with SessionServer(
             host,
             port,
             tls=serving.tls,
@@ -267,7 +267,7 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _known(session: Session, *names: str) -> dict[str, Any]:
+def _known(session: SessionConfig, *names: str) -> dict[str, Any]:
     """What decides a session, of what it says of itself."""
     return {name: value for name, value in session.provenance().items() if name in names}
 

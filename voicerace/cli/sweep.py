@@ -12,7 +12,7 @@ from voicerace.cli import options, text
 from voicerace.cli.printing import known_outcomes, print_json, print_lines, writing
 from voicerace.cli.targets import Targets, takes_targets
 from voicerace.errors import InputError
-from voicerace.tables.providers import DEFAULT_PROVIDER
+from voicerace.model.catalog.providers import DEFAULT_PROVIDER
 
 __all__ = ["sweep"]
 
@@ -56,13 +56,13 @@ def sweep(
     """
     # Here, so that the help is there before pandas is.
     from voicerace.cli.sweep_summary import cells_json, print_cells
-    from voicerace.executors import Executor
-    from voicerace.parameters import parse_times
+    from voicerace.experiments.executors import Executor
+    from voicerace.experiments.sweep.live import LiveSweep
+    from voicerace.experiments.sweep.spec import continuous_draws
+    from voicerace.experiments.sweep.sweep import sweep as run_sweep
+    from voicerace.experiments.sweep.table import counted
+    from voicerace.model.parameters import parse_times
     from voicerace.report.sweep_picture import draw_sweep
-    from voicerace.sweep import sweep as run_sweep
-    from voicerace.sweep_live import LiveSweep
-    from voicerace.sweep_spec import continuous_draws
-    from voicerace.sweep_table import counted
 
     known_outcomes(fail_on)
     live = None

@@ -9,8 +9,8 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from voicerace.cell_ranges import share_text
-from voicerace.run import Run
+from voicerace.experiments.sweep.cell_ranges import share_text
+from voicerace.experiments.sweep.result import SweepResult
 
 __all__ = ["cells_json", "print_cells"]
 
@@ -20,7 +20,7 @@ _MOST_ROWS: Final = 60
 _MOST_CELLS: Final = 200_000
 
 
-def print_cells(run: Run) -> None:
+def print_cells(run: SweepResult) -> None:
     """One row per range of equal cells and outcome."""
     if len(run.outcomes) > _MOST_CELLS:
         print(f"{len(run.outcomes)} rows, one per cell and outcome, are in {run.folder}/summary.csv")
@@ -67,7 +67,7 @@ def _trials(row: Mapping[Any, Any]) -> str:
     return f"{row['trials']} of {row['of']}{each}"
 
 
-def cells_json(run: Run) -> list[dict[str, Any]]:
+def cells_json(run: SweepResult) -> list[dict[str, Any]]:
     """The outcomes of every cell as plain values; None where a share or an interval has no value."""
     who = "release" if run.info["clock"] == "virtual" else "proxy"
     names = [

@@ -13,13 +13,13 @@ from voicerace.cli.options import added_option, with_options
 from voicerace.cli.printing import writable, writing
 from voicerace.errors import InputError
 from voicerace.files import takes_a_file
-from voicerace.tables.releases import PROXIES
+from voicerace.model.catalog.releases import PROXIES
 
 if TYPE_CHECKING:
-    from voicerace.engines.live import Live
-    from voicerace.engines.session import Session
-    from voicerace.engines.targets import ProxyTarget, UpstreamTarget
-    from voicerace.recording import Recording
+    from voicerace.engine.live.play import Live
+    from voicerace.engine.live.targets import ProxyTarget, UpstreamTarget
+    from voicerace.engine.session import SessionConfig
+    from voicerace.trace.recording import Recording
 
 __all__ = ["Targets", "listen_address", "played", "played_as", "takes_targets"]
 
@@ -67,10 +67,10 @@ class Targets:
         Args:
             releases: of the option --release or --releases; beside one running proxy it says which program that is.
         """
-        from voicerace.engines.targets import ProxyTarget
+        from voicerace.engine.live.targets import ProxyTarget
 
         if not self.proxy:
-            from voicerace.sweep_spec import SweepSpec  # imports pydantic; few verbs come here
+            from voicerace.experiments.sweep.spec import SweepSpec  # imports pydantic; few verbs come here
 
             tags = SweepSpec(releases=releases or _DEFAULT).releases
             return [ProxyTarget.of(f"model:{tag}") for tag in tags]
@@ -80,7 +80,7 @@ class Targets:
 
     def one_proxy(self, release: str | None) -> ProxyTarget:
         """The one proxy of a single session."""
-        from voicerace.engines.targets import ProxyTarget
+        from voicerace.engine.live.targets import ProxyTarget
 
         if len(self.proxy) > 1:
             raise InputError("proxy", f"{len(self.proxy)} given", "one; a sweep takes several")
@@ -92,7 +92,7 @@ class Targets:
             if self.key_from is not None:
                 raise InputError("key_from", "given without an upstream", "with --upstream openai, ws://... or wss://...")
             return None
-        from voicerace.engines.targets import UpstreamTarget
+        from voicerace.engine.live.targets import UpstreamTarget
 
         return UpstreamTarget.of(self.upstream, self.model, self.key_from)
 
@@ -105,7 +105,7 @@ class Targets:
         Raises:
             InputError: its log cannot be written.
         """
-        from voicerace.engines.live import Live  # imports websockets
+        from voicerace.engine.live.play import Live  # imports websockets
 
         writable(self.log)
         return Live(proxy, self.upstream_target(), log=self.log, listen=self.address(), silence_s=self.silence_s)
@@ -118,13 +118,13 @@ def played_as(proxy: ProxyTarget | None, release: str | None) -> str:
     return proxy.release.tag if proxy.release is not None else next(reversed(PROXIES))
 
 
-def played(targets: Targets, proxy: ProxyTarget, session: Session, file: Path | None) -> Recording:
+def played(targets: Targets, proxy: ProxyTarget, session: SessionConfig, file: Path | None) -> Recording:
     """Play one live session; what a stopped one recorded is written too, to the file that the verb writes.
 
     Raises:
         InputError: the file cannot be written.
     """
-    from voicerace.engines.background import play  # imports websockets
+    from voicerace.engine.live.background import play  # imports websockets
 
     if file is None:
         return play(lambda: targets.engine(proxy), session)

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voicerace.model.protocol import agent, realtime
 from voicerace.units import ms
-from voicerace.wire import agent, realtime
 
 if TYPE_CHECKING:
-    from voicerace.recording import Event, Recording
-    from voicerace.verdict import Verdict
+    from voicerace.analysis.verdict import Verdict
+    from voicerace.trace.recording import Event, Recording
 
 __all__ = [
     "TIMELINE_HEAD", "all_alike", "assumed_lines", "session_line", "ties_with_draws", "timeline", "verdict_lines",

@@ -17,16 +17,16 @@ from rich.table import Table
 from voicerace.cli import options
 from voicerace.cli.printing import Steps, print_json, print_lines, writable, writing
 from voicerace.cli.targets import Targets, takes_targets
-from voicerace.engines.live import upstream_of
+from voicerace.engine.live.play import upstream_of
 from voicerace.errors import InputError
-from voicerace.explore.bounds import Bounds
+from voicerace.experiments.explore.bounds import Bounds
+from voicerace.experiments.workarounds import BOUNDS, Effect, effect_of
+from voicerace.experiments.workarounds_live import COLUMNS, Tried, cells_of, tried
 from voicerace.files import write_text
-from voicerace.path_tables import kept_workarounds
-from voicerace.tables.releases import proxy_release
-from voicerace.tables.workarounds import WORKAROUNDS
-from voicerace.tables.workarounds import workaround as row_of
-from voicerace.workarounds import BOUNDS, Effect, effect_of
-from voicerace.workarounds_live import COLUMNS, Tried, cells_of, tried
+from voicerace.model.catalog.releases import proxy_release
+from voicerace.model.catalog.workarounds import WORKAROUNDS
+from voicerace.model.catalog.workarounds import workaround as row_of
+from voicerace.report.notebook.path_tables import kept_workarounds
 
 __all__ = ["workarounds"]
 

@@ -16,10 +16,10 @@ from typing import Any, Final, Literal, NamedTuple
 
 from voicerace.captures.api import api_recordings
 from voicerace.conformance.api_explained import EXPLAINED, Explained
-from voicerace.conformance.api_play import Passed, RecordedModel, passed, play
-from voicerace.recording import Recording
-from voicerace.tables.providers import PROVIDERS
-from voicerace.wire import input_audio, realtime
+from voicerace.conformance.api_play import PassedMessage, RecordedModel, passed, play
+from voicerace.model.catalog.providers import PROVIDERS
+from voicerace.model.protocol import input_audio, realtime
+from voicerace.trace.recording import Recording
 
 __all__ = ["COMPARED", "ApiConformance", "Difference", "compare_recording", "conform_api", "mock_for", "recordings_to_compare"]
 
@@ -145,7 +145,7 @@ class _Comparison:
     def add(self, kind: Kind, event: str, *more: Any) -> None:
         self.found.append(Difference(kind, *self.about, event, *more))
 
-    def run(self, recorded: Sequence[Passed], mock: Sequence[Passed]) -> int:
+    def run(self, recorded: Sequence[PassedMessage], mock: Sequence[PassedMessage]) -> int:
         """Compare; gives how many of the recording's messages were compared."""
         server = [_condensed(each.message for each in side if each.by == "upstream") for side in (recorded, mock)]
         for beside in (False, True):
@@ -189,7 +189,7 @@ class _Comparison:
         if self.ids.setdefault(theirs, ours) != ours or self.back.setdefault(ours, theirs) != theirs:
             self.add("id", label, path, theirs, ours)
 
-    def client_order(self, recorded: Sequence[Passed], mock: Sequence[Passed]) -> None:
+    def client_order(self, recorded: Sequence[PassedMessage], mock: Sequence[PassedMessage]) -> None:
         """How much the client had sent before each rate_limits.updated: it comes late enough to be overtaken."""
         counts = [list(_sent_before(side, "rate_limits.updated")) for side in (recorded, mock)]
         for theirs, ours in zip(*counts, strict=False):
@@ -197,7 +197,7 @@ class _Comparison:
                 self.add("client", "rate_limits.updated", "", theirs, ours)
 
 
-def _sent_before(messages: Sequence[Passed], kind: str) -> Iterator[int]:
+def _sent_before(messages: Sequence[PassedMessage], kind: str) -> Iterator[int]:
     sent = 0
     for by, message in messages:
         sent += by == "proxy" and not str(message.get("type")).startswith("input_audio_buffer.")

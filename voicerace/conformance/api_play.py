@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, Final, NamedTuple
 
-from voicerace.parties.party import Cancel, Effects, Send, SetTimer
-from voicerace.parties.script import Output, Plan
-from voicerace.parties.upstream import Upstream
-from voicerace.recording import Recording
-from voicerace.wire import input_audio, realtime
-from voicerace.wire.realtime import Message
+from voicerace.model.actors.actor import Cancel, Effects, Send, SetTimer
+from voicerace.model.actors.response_plan import Output, Plan
+from voicerace.model.actors.upstream import Upstream
+from voicerace.model.protocol import input_audio, realtime
+from voicerace.model.protocol.realtime import Message
+from voicerace.trace.recording import Recording
 
-__all__ = ["Passed", "RecordedModel", "passed", "plans_of", "play"]
+__all__ = ["PassedMessage", "RecordedModel", "passed", "plans_of", "play"]
 
 #: One way between client and server, and between reading and sending, in ms.
 _WAY_MS: Final = 30.0
@@ -47,7 +47,7 @@ _SILENT: Final = input_audio.append(bytes(480))
 _BESIDE: Final = ("rate_limits.updated", "conversation.item.input_audio_transcription.", "output_audio_buffer.")
 
 
-class Passed(NamedTuple):
+class PassedMessage(NamedTuple):
     """A message in the order in which the client read and sent them."""
 
     by: str
@@ -61,16 +61,16 @@ class _Due(NamedTuple):
     after: tuple[str, int] | None
 
 
-def passed(recording: Recording) -> list[Passed]:
+def passed(recording: Recording) -> list[PassedMessage]:
     """The recording's messages in order."""
     return [
-        Passed(event.link.sender, event.payload)
+        PassedMessage(event.link.sender, event.payload)
         for event in recording.events
         if event.kind == "message" and isinstance(event.payload, Mapping)
     ]
 
 
-def plans_of(messages: Sequence[Passed]) -> list[Plan]:
+def plans_of(messages: Sequence[PassedMessage]) -> list[Plan]:
     """The items of each response in a recording, as the plan of the mock's."""
     found: dict[str, list[Output]] = {}
     for each in messages:
@@ -95,7 +95,7 @@ def _unfolded(message: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**message, "session": {**own, "audio": {"input": {"turn_detection": session["turn_detection"]}}}}
 
 
-def _due(messages: Sequence[Passed]) -> Iterator[_Due]:
+def _due(messages: Sequence[PassedMessage]) -> Iterator[_Due]:
     """The client messages; audio becomes the loud and the silent piece that server VAD's events tell of."""
     read: Counter[str] = Counter()
     after: tuple[str, int] | None = None
@@ -117,7 +117,7 @@ def _due(messages: Sequence[Passed]) -> Iterator[_Due]:
 class _Player:
     """The one run of a recording."""
 
-    def __init__(self, upstream: Upstream, messages: Sequence[Passed]) -> None:
+    def __init__(self, upstream: Upstream, messages: Sequence[PassedMessage]) -> None:
         self.upstream = upstream
         self.due = list(_due(messages))
         self.calls = _calls(messages)
@@ -126,7 +126,7 @@ class _Player:
         self.numbers = count()
         self.timers: dict[str, int] = {}
         self.read: Counter[str] = Counter()
-        self.passed: list[Passed] = []
+        self.passed: list[PassedMessage] = []
         self.now = 0.0
         self.limit = 3 * len(messages) + 50
 
@@ -135,7 +135,7 @@ class _Player:
         heapq.heappush(self.queue, (self.now + delay_ms, number, action))
         return number
 
-    def run(self) -> list[Passed]:
+    def run(self) -> list[PassedMessage]:
         self.carry_out(self.upstream.start())
         self.client()
         while len(self.passed) < self.limit:
@@ -166,7 +166,7 @@ class _Player:
         self.carry_out(self.upstream.timer(name))
 
     def receive(self, message: Mapping[str, Any]) -> None:
-        self.passed.append(Passed("upstream", message))
+        self.passed.append(PassedMessage("upstream", message))
         self.read[str(message.get("type"))] += 1
         item = realtime.item_of(message)
         if message.get("type") == realtime.OUTPUT_ADDED and "call_id" in item:
@@ -183,7 +183,7 @@ class _Player:
         self.at(_THINK_MS, lambda: self.sent(message))
 
     def sent(self, message: Mapping[str, Any]) -> None:
-        self.passed.append(Passed("proxy", message))
+        self.passed.append(PassedMessage("proxy", message))
         self.at(_WAY_MS, lambda: self.carry_out(self.upstream.message("proxy", self.mine(message))))
 
     def mine(self, message: Mapping[str, Any]) -> Message:
@@ -194,7 +194,7 @@ class _Player:
         return dict(message)
 
 
-def _calls(messages: Sequence[Passed]) -> list[Any]:
+def _calls(messages: Sequence[PassedMessage]) -> list[Any]:
     """The call ids that the model made, in order."""
     items = [realtime.item_of(each.message) for each in messages if each.message.get("type") == realtime.OUTPUT_ADDED]
     return [item["call_id"] for item in items if "call_id" in item]
@@ -212,7 +212,7 @@ class RecordedModel(Upstream):
         return self.plans.pop(0) if self.plans else Plan((Output("message", "More than was recorded."),))
 
 
-def play(upstream: RecordedModel, recording: Recording) -> list[Passed]:
+def play(upstream: RecordedModel, recording: Recording) -> list[PassedMessage]:
     """Give a recording's client messages to a mock whose model makes the recorded items; all that passes, in order."""
     messages = passed(recording)
     upstream.plans = plans_of(messages)

@@ -21,7 +21,7 @@ from voicerace.conformance.steps import (
     SETTINGS,
     TEXT_DONE,
     UPDATED,
-    Step,
+    ExchangeStep,
     closes,
     content,
     error,
@@ -35,7 +35,7 @@ from voicerace.conformance.steps import (
     user,
     wait,
 )
-from voicerace.wire import input_audio, realtime, speech
+from voicerace.model.protocol import input_audio, realtime, speech
 
 __all__ = ["AUDIO_SCRIPTS"]
 
@@ -45,19 +45,19 @@ MANUAL: Final = {**SETTINGS, "agent": {**SETTINGS["agent"], "useOpenAIManualAudi
 ENOUGH: Final = 40_000
 
 
-def frame(size: int) -> Step:
+def frame(size: int) -> ExchangeStep:
     """Audio of that many bytes; every sample differs from its neighbours, so a resampler shows what it does."""
     # It repeats itself before long, so that a recording of it is small.
     once = struct.pack("<40h", *(number * 7 % 40 * 50 - 1_001 for number in range(40)))
     return host((once * (size // len(once) + 1))[:size])
 
 
-def idle(turn: object) -> Step:
+def idle(turn: object) -> ExchangeStep:
     """Settings with this `idleTimeoutMs`."""
     return host({**SETTINGS, "agent": {**SETTINGS["agent"], "idleTimeoutMs": turn}})
 
 
-def words(kind: str, item_id: str | None = "item_u", **fields: Any) -> Step:
+def words(kind: str, item_id: str | None = "item_u", **fields: Any) -> ExchangeStep:
     """An event of the transcription."""
     return up({"type": kind, "event_id": "event_x", **({"item_id": item_id} if item_id else {}), "content_index": 0, **fields})
 
@@ -88,7 +88,7 @@ _QUIET: Final = wait(550)
 _BEFORE: Final = wait(250)
 _WITHIN: Final = wait(300)
 
-AUDIO_SCRIPTS: Final[dict[str, tuple[Step, ...]]] = {
+AUDIO_SCRIPTS: Final[dict[str, tuple[ExchangeStep, ...]]] = {
     # -- when it is committed
     "audio-exactly-enough": (*_READY, frame(4_800), _BEFORE, _WITHIN, DONE),
     "audio-too-little": (*_READY, frame(4_798), _QUIET, frame(2), _QUIET),

@@ -27,8 +27,8 @@ from voicerace.conformance.steps import (
     SETTINGS,
     TEXT_DONE,
     UPDATED,
+    ExchangeStep,
     Script,
-    Step,
     closes,
     content,
     error,
@@ -43,11 +43,11 @@ from voicerace.conformance.steps import (
     user,
     wait,
 )
-from voicerace.engines.session import Session
-from voicerace.tables.handlers import HANDLERS
-from voicerace.wire import realtime
+from voicerace.engine.session import SessionConfig
+from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.protocol import realtime
 
-__all__ = ["Script", "Step", "scripts", "sessions"]
+__all__ = ["ExchangeStep", "Script", "scripts", "sessions"]
 
 
 #: The networks and server times that the examples of the documentation use.
@@ -56,10 +56,10 @@ _OBSERVED: dict[str, object] = {"gap_ms": 8, "upstream_rtt_ms": 70, "reply_ms": 
 _EXAMPLE: dict[str, object] = {"gap_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "ack_ms": 35}
 
 
-def sessions(release: str) -> Iterator[Session]:
+def sessions(release: str) -> Iterator[SessionConfig]:
     """The sessions that every release is tried with, in a fixed order; more than 500."""
     for settings in _SETTINGS:
-        yield Session.of(release=release, **settings)
+        yield SessionConfig.of(release=release, **settings)
 
 
 def _settings() -> Iterator[dict[str, Any]]:
@@ -156,7 +156,7 @@ def _with_options(think: dict[str, Any], output: object) -> dict[str, Any]:
     return {**SETTINGS, "agent": asked}
 
 
-_SCRIPTS: dict[str, tuple[Step, ...]] = {
+_SCRIPTS: dict[str, tuple[ExchangeStep, ...]] = {
     "greeting": (CREATED, host(GREETED), UPDATED),
     "context": (CREATED, host(CONTEXT), UPDATED),
     "settings-twice": (*READY, host(SETTINGS), host(GREETED)),

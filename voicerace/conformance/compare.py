@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from voicerace.parties.party import Close, Effects, Send
-from voicerace.recording import Payload
-from voicerace.wire import input_audio, realtime
+from voicerace.model.actors.actor import Close, Effects, Send
+from voicerace.model.protocol import input_audio, realtime
+from voicerace.trace.recording import Payload
 
 __all__ = ["Difference", "Signatures", "differences"]
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple, Self
 
 from voicerace.conformance.compare import Difference, Signatures, differences
-from voicerace.engines.lockstep import RunningProxy
-from voicerace.parties.party import ABNORMAL, Cancel, Close, Effects, Send, SetTimer
-from voicerace.parties.proxy import Proxy
-from voicerace.recording import Event, Link, Payload, Recording
-from voicerace.tables.profiles import PROXY_TIMES_MS
-from voicerace.timers import Timers
+from voicerace.engine.live.lockstep import RunningProxy
+from voicerace.engine.timers import Timers
+from voicerace.model.actors.actor import ABNORMAL, Cancel, Close, Effects, Send, SetTimer
+from voicerace.model.actors.proxy import Proxy
+from voicerace.model.catalog.profiles import PROXY_TIMES_MS
+from voicerace.trace.recording import Event, Link, Payload, Recording
 from voicerace.units import ns
 
 __all__ = ["PROXY_LINKS", "ComparedProxy"]

@@ -13,13 +13,13 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from voicerace.conformance.steps import CONTEXT, GREETED, LEAVE, SETTINGS, UPDATED, Script, Step, closes, host, up, wait
-from voicerace.parties.translate import KNOWN_EVENTS
-from voicerace.wire import input_audio, realtime, speech
+from voicerace.conformance.steps import CONTEXT, GREETED, LEAVE, SETTINGS, UPDATED, ExchangeStep, Script, closes, host, up, wait
+from voicerace.model.actors.translate import KNOWN_EVENTS
+from voicerace.model.protocol import input_audio, realtime, speech
 
 __all__ = ["drawn_scripts"]
 
-_Maker = st.SearchStrategy[Step]
+_Maker = st.SearchStrategy[ExchangeStep]
 
 #: Texts as they are meant, with white space of both languages, names that objects have, and letters beyond the first plane.
 _WORDS: Final = st.sampled_from(
@@ -118,7 +118,7 @@ _FUNCTIONS: Final = st.lists(_spoilt({"name": "f", "description": "d", "paramete
 
 
 @st.composite
-def _settings(draw: st.DrawFn) -> Step:
+def _settings(draw: st.DrawFn) -> ExchangeStep:
     if draw(st.integers(0, 2)) == 0:
         return host(draw(st.sampled_from((SETTINGS, GREETED, CONTEXT))))
     think = {"provider": {"type": "open_ai", "model": "gpt-realtime"}, "prompt": _WORDS, "functions": _FUNCTIONS, **_OPTIONS}
@@ -159,7 +159,7 @@ _OTHER: Final = st.one_of(
 )
 
 
-def _frame(size: int) -> Step:
+def _frame(size: int) -> ExchangeStep:
     samples = [number * 7 % 40 * 50 - 1_001 for number in range(size // 2 + 1)]
     return host(struct.pack(f"<{len(samples)}h", *samples)[:size])
 
@@ -266,13 +266,15 @@ _UPSTREAM: Final = st.one_of(
 
 _WAIT_MS: Final = 800
 _UPSTREAM_CLOSES: Final = st.sampled_from((1000, 1001, 1011, 3000, 4001)).map(closes)
-_HOST_CLOSES: Final = st.sampled_from((None, 1000, 1001, 4001)).map(lambda code: Step("component", closes=True, code=code))
+_HOST_CLOSES: Final = st.sampled_from((None, 1000, 1001, 4001)).map(
+    lambda code: ExchangeStep("component", closes=True, code=code)
+)
 
 
 @st.composite
 def drawn_scripts(draw: st.DrawFn) -> Script:
     """An exchange: mostly begun as usual, then anything, a wait or two where audio came, and one close or two."""
-    steps: list[Step] = []
+    steps: list[ExchangeStep] = []
     if draw(st.integers(0, 3)):
         steps += [draw(_settings()), UPDATED]
     steps += draw(st.lists(st.one_of(_HOST, _UPSTREAM), min_size=2, max_size=20))

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from voicerace.errors import InputError
-from voicerace.shipped import shipped
-from voicerace.tables.profiles import TIMES
-from voicerace.trials import OPTIONAL
+from voicerace.experiments.sweep.trials import OPTIONAL
+from voicerace.files import shipped
+from voicerace.model.catalog.profiles import TIMES
 
 __all__ = ["real_sessions"]
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from voicerace.conformance.compare import Difference, Signatures, differences
-from voicerace.parties.party import Close, Effect, Effects, Send
-from voicerace.parties.proxy import Proxy
-from voicerace.recording import Event, Recording
-from voicerace.tables.releases import ProxyRelease
-from voicerace.timers import Timers
+from voicerace.engine.timers import Timers
+from voicerace.model.actors.actor import Close, Effect, Effects, Send
+from voicerace.model.actors.proxy import Proxy
+from voicerace.model.catalog.releases import ProxyRelease
+from voicerace.trace.recording import Event, Recording
 from voicerace.units import ns
 
 __all__ = ["replay"]

@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from voicerace.engines.backend import Backend
-from voicerace.engines.lockstep import UpstreamSocket
+from voicerace.engine.live.backend import Backend
+from voicerace.engine.live.lockstep import UpstreamSocket
 
 __all__ = ["Running", "running"]
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from voicerace.recording import Payload
-from voicerace.wire import agent, realtime
+from voicerace.model.protocol import agent, realtime
+from voicerace.trace.recording import Payload
 
 
 @dataclass(frozen=True)
-class Step:
+class ExchangeStep:
     """One input of a script: a message, a close, or that nobody says anything for `wait_ms`, for the proxy's own timers."""
 
     sender: Literal["component", "upstream"]
@@ -27,7 +27,7 @@ class Script:
     """A named exchange. `reachable` False: the upstream refuses the connection."""
 
     name: str
-    steps: tuple[Step, ...]
+    steps: tuple[ExchangeStep, ...]
     reachable: bool = True
 
 
@@ -59,34 +59,34 @@ NO_OPTIONS: dict[str, Any] = {
 NO_OUTPUT = {"format": {"type": "audio/mp3"}, "speed": 1.6, "voice": " "}
 
 
-def host(payload: Payload) -> Step:
-    return Step("component", payload)
+def host(payload: Payload) -> ExchangeStep:
+    return ExchangeStep("component", payload)
 
 
-def up(payload: Payload) -> Step:
-    return Step("upstream", payload)
+def up(payload: Payload) -> ExchangeStep:
+    return ExchangeStep("upstream", payload)
 
 
-def wait(span_ms: int) -> Step:
+def wait(span_ms: int) -> ExchangeStep:
     """Nobody says anything for that long."""
-    return Step("upstream", wait_ms=span_ms)
+    return ExchangeStep("upstream", wait_ms=span_ms)
 
 
-def text(words: str) -> Step:
+def text(words: str) -> ExchangeStep:
     return host(agent.inject_user_message(words))
 
 
-def result(call: str, body: str = '{"ok":true}') -> Step:
+def result(call: str, body: str = '{"ok":true}') -> ExchangeStep:
     return host(agent.function_call_response(call, "f", body))
 
 
-def item(kind: str, body: Mapping[str, Any]) -> Step:
+def item(kind: str, body: Mapping[str, Any]) -> ExchangeStep:
     return up(realtime.conversation_item(kind, "event_x", None, body))
 
 
-def closes(code: int) -> Step:
+def closes(code: int) -> ExchangeStep:
     """The upstream closes."""
-    return Step("upstream", closes=True, code=code)
+    return ExchangeStep("upstream", closes=True, code=code)
 
 
 def user(item_id: str) -> dict[str, Any]:
@@ -101,17 +101,17 @@ def reply(item_id: str, words: str) -> dict[str, Any]:
     return realtime.reply_item(item_id, "completed", [realtime.item_content("text", words)])
 
 
-def response(kind: str, response_id: str, status: str = "completed", items: tuple[dict[str, Any], ...] = ()) -> Step:
+def response(kind: str, response_id: str, status: str = "completed", items: tuple[dict[str, Any], ...] = ()) -> ExchangeStep:
     return up(
         realtime.response_event(kind, "event_x", realtime.response_object(response_id, "conv_1", "text", status, None, items))
     )
 
 
-def content(kind: str, **fields: Any) -> Step:
+def content(kind: str, **fields: Any) -> ExchangeStep:
     return up(realtime.content_event(kind, "event_x", "resp_1", "item_1", 0, **fields))
 
 
-def error(code: str | None, message: str) -> Step:
+def error(code: str | None, message: str) -> ExchangeStep:
     return up(realtime.error_event("event_x", code, message))
 
 
@@ -119,7 +119,7 @@ _SESSION: dict[str, Any] = {"type": "realtime", "model": "gpt-realtime"}
 CREATED = up(realtime.session_event(realtime.SESSION_CREATED, "event_1", _SESSION))
 UPDATED = up(realtime.session_event(realtime.SESSION_UPDATED, "event_2", _SESSION))
 READY = (CREATED, host(SETTINGS), UPDATED)
-LEAVE = Step("component", closes=True, code=1000)
+LEAVE = ExchangeStep("component", closes=True, code=1000)
 _CALL_ITEM = realtime.call_item("item_c", "call_1", "f", "{}", "in_progress")
 CALLED = (
     response(realtime.RESPONSE_CREATED, "resp_1", "in_progress"),
@@ -130,7 +130,7 @@ DONE = response(realtime.RESPONSE_DONE, "resp_1")
 REFUSED = up(realtime.refusal("event_x", "resp_1", None))
 
 
-def shown(step: Step) -> str:
+def shown(step: ExchangeStep) -> str:
     """A step in one line."""
     if step.wait_ms:
         return f"nobody says anything for {step.wait_ms} ms"

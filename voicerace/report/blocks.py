@@ -19,11 +19,11 @@ from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from voicerace.images import image_of
-from voicerace.notebook import inline_html, table_html
-from voicerace.statistics import wilson
+from voicerace.experiments.rates import wilson
+from voicerace.report.images import image_of
+from voicerace.report.notebook.display import inline_html, table_html
 
-__all__ = ["CLAIMS", "HEAD", "Block", "Claim", "Code", "Fold", "Head", "Picture", "Seen", "Table", "Target", "Text"]
+__all__ = ["CLAIMS", "HEAD", "Block", "Claim", "Code", "Fold", "Head", "Picture", "Support", "Table", "Target", "Text"]
 __all__ += ["claims_of", "joined", "kept", "many", "quoted", "show", "words_of"]
 
 #: Types of outputs that only the page's exporter reads.
@@ -34,7 +34,7 @@ Target: TypeAlias = Literal["model", "real proxy", "real component", "real API",
 
 
 @dataclass(frozen=True)
-class Seen:
+class Support:
     """What one target showed.
 
     Attributes:
@@ -88,7 +88,7 @@ class Claim:
 
     name: str
     sentence: str
-    seen: tuple[Seen, ...] = ()
+    seen: tuple[Support, ...] = ()
     releases: tuple[str, ...] = ()
     quiet: bool = False
 

@@ -14,20 +14,19 @@ from typing import Any, Final
 
 import nbformat
 
-from voicerace.chunks import uncollected
 from voicerace.errors import InputError
-from voicerace.files import write_text
+from voicerace.experiments.sweep.chunks import uncollected
+from voicerace.experiments.sweep.folder import fresh_folder, point_latest
+from voicerace.experiments.sweep.result import SweepResult
+from voicerace.files import shipped, write_text
 from voicerace.report.blocks import kept
-from voicerace.report.check import claim_faults, faults
+from voicerace.report.context import capture_of
 from voicerace.report.customer import customer_of
 from voicerace.report.exporter import PageExporter, claims_of, head_of
-from voicerace.report.material import capture_of
+from voicerace.report.page_check import claim_faults, faults
 from voicerace.report.parameters import LetterParameters
 from voicerace.report.parts import play_ahead
 from voicerace.report.pdf import browser, print_pdf
-from voicerace.run import Run
-from voicerace.shipped import shipped
-from voicerace.sweep_folder import fresh_folder, point_latest
 
 __all__ = ["Report", "build", "run_cells"]
 
@@ -70,7 +69,7 @@ def build(page: Path, parameters: Mapping[str, Any], pdf: Path | None = None) ->
     capture_of(params)
     if params.run:
         folder = Path(params.run)
-        Run.open(folder)
+        SweepResult.open(folder)
     else:
         folder = Path(params.out) if params.out else fresh_folder(Path("runs"), params.model_dump(mode="json"))
     given = {

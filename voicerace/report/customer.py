@@ -14,8 +14,8 @@ from typing import Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from voicerace.errors import InputError
-from voicerace.tables.releases import proxy_release
-from voicerace.tables.suspicions import SUSPICIONS
+from voicerace.model.catalog.hypotheses import SUSPICIONS
+from voicerace.model.catalog.releases import proxy_release
 
 __all__ = ["DEFAULT_NAME", "Customer", "Request", "customer_of"]
 

@@ -15,15 +15,15 @@ from typing import Any, Final, TypeVar
 
 import pandas as pd
 
-from voicerace.answers import Answer, Cell
-from voicerace.answers import read as read_answers
+from voicerace.analysis.verdict import judge
 from voicerace.errors import InputError
-from voicerace.recording import Recording, read_recordings
-from voicerace.result_cache import cached_map
-from voicerace.shipped import shipped
-from voicerace.tables.profiles import TIMES
-from voicerace.tables.releases import PROXIES, proxy_release
-from voicerace.verdict import judge
+from voicerace.experiments.answers import Answer, Cell
+from voicerace.experiments.answers import read as read_answers
+from voicerace.experiments.result_cache import cached_map
+from voicerace.files import shipped
+from voicerace.model.catalog.profiles import TIMES
+from voicerace.model.catalog.releases import PROXIES, proxy_release
+from voicerace.trace.recording import Recording, read_recordings
 
 __all__ = ["DEFAULT_ERROR", "Evidence", "Real"]
 

@@ -14,15 +14,15 @@ from typing import Final
 
 import pandas as pd
 
+from voicerace.analysis.verdict import OUTCOMES, judge
 from voicerace.captures import Capture
 from voicerace.captures.races import Race
 from voicerace.captures.times import network_of
-from voicerace.engines.session import Session
-from voicerace.engines.virtual import simulate
+from voicerace.engine.session import SessionConfig
+from voicerace.engine.sim.virtual import simulate
 from voicerace.errors import InputError
-from voicerace.statistics import wilson
-from voicerace.tables.releases import PROXIES
-from voicerace.verdict import OUTCOMES, judge
+from voicerace.experiments.rates import wilson
+from voicerace.model.catalog.releases import PROXIES
 
 __all__ = ["ASSUMPTIONS", "back_test", "expected", "left_out", "programs"]
 
@@ -140,4 +140,4 @@ def _played(release: str, delay_ms: float, gap_ms: float, ack_ms: float, rtt_ms:
         case _:
             times = times | {"tool_ms": delay_ms}
     given = {name: max(0.0, value) if isinstance(value, float) else value for name, value in times.items()}
-    return judge(simulate(Session.of(release=release, times=given, **story))).outcome  # type: ignore[arg-type]
+    return judge(simulate(SessionConfig.of(release=release, times=given, **story))).outcome  # type: ignore[arg-type]

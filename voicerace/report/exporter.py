@@ -18,8 +18,8 @@ from nbformat import NotebookNode
 from traitlets import default
 
 from voicerace.errors import InputError
-from voicerace.notebook import inline_html
 from voicerace.report.blocks import CLAIMS, HEAD
+from voicerace.report.notebook.display import inline_html
 
 __all__ = ["PageExporter", "claims_of", "head_of"]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from voicerace.executors import Executor
-from voicerace.notebook_parameters import DelaySweepParameters
-from voicerace.sweep import trials_of
-from voicerace.tables.profiles import PROFILES
+from voicerace.experiments.executors import Executor
+from voicerace.experiments.sweep.sweep import trials_of
+from voicerace.model.catalog.profiles import PROFILES
+from voicerace.report.notebook.parameters import DelaySweepParameters
 
 __all__ = ["map_trials"]
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from voicerace.captures import Capture
 from voicerace.captures.show import quantiles, times_of
+from voicerace.experiments.sweep.spec import SweepSpec
+from voicerace.experiments.sweep.sweep import trials_of
+from voicerace.report.capture_view import times_at_proxy
 from voicerace.report.parts import cures, delay_spec, specs_of
-from voicerace.report.yours import times_at_proxy
-from voicerace.sweep import trials_of
-from voicerace.sweep_spec import SweepSpec
 
 if TYPE_CHECKING:
-    from voicerace.report.material import Material
+    from voicerace.report.context import ReportContext
 
 __all__ = ["at_capture", "gap_range_ms"]
 
@@ -37,7 +37,7 @@ def gap_range_ms(capture: Capture | None) -> tuple[int, float, float, float] | N
     return int(found["count"]), least, median, most
 
 
-def at_capture(material: Material) -> Material:
+def at_capture(material: ReportContext) -> ReportContext:
     """The material with the delay sweep and the handler styles at the capture's median gap, and the workarounds at its
     shortest, median and longest gap; the material itself where no capture has a gap."""
     gaps = gap_range_ms(material.capture)

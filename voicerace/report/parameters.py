@@ -7,8 +7,8 @@ from typing import Any, Final
 from pydantic import Field, field_validator
 
 from voicerace.errors import InputError
-from voicerace.notebook_parameters import NotebookParameters, names_in
-from voicerace.tables.releases import PROXIES, proxy_release
+from voicerace.model.catalog.releases import PROXIES, proxy_release
+from voicerace.report.notebook.parameters import NotebookParameters, names_in
 
 __all__ = ["LetterParameters"]
 

@@ -20,30 +20,30 @@ from typing import Any, Final
 import pandas as pd
 from tqdm import tqdm
 
-from voicerace.chunks import uncollected
+from voicerace.analysis.verdict import judge
+from voicerace.conformance.hypotheses import suspicions
 from voicerace.conformance.reported import Retrodiction, retrodict
-from voicerace.engines.session import Session
-from voicerace.engines.virtual import simulate
+from voicerace.engine.session import SessionConfig
+from voicerace.engine.sim.virtual import simulate
 from voicerace.errors import InputError
-from voicerace.executors import Executor
+from voicerace.experiments.executors import Executor
+from voicerace.experiments.result_cache import cached_map, folder_of_cache
+from voicerace.experiments.sweep.chunks import uncollected
+from voicerace.experiments.sweep.folder import fresh_folder
+from voicerace.experiments.sweep.spec import Plan, SweepSpec
+from voicerace.experiments.sweep.sweep import play_ahead as sweep_ahead
+from voicerace.experiments.sweep.sweep import sweep, trials_of
+from voicerace.experiments.workarounds import until_heard_ms
 from voicerace.files import write_bytes, write_text
-from voicerace.plots.map_grid import observed_gap_ms
-from voicerace.recording import Recording
+from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.catalog.profiles import FIXED_NETWORK, RECORDED
+from voicerace.model.catalog.releases import REFERENCE, component_for, proxy_release
+from voicerace.model.catalog.reported import REPORTED, Reported
+from voicerace.model.catalog.workarounds import WORKAROUNDS, why_not
 from voicerace.report.parameters import LetterParameters
+from voicerace.report.plots.map_grid import observed_gap_ms
 from voicerace.report.sweep_picture import draw_sweep
-from voicerace.result_cache import cached_map, folder_of_cache
-from voicerace.suspicions import suspicions
-from voicerace.sweep import play_ahead as sweep_ahead
-from voicerace.sweep import sweep, trials_of
-from voicerace.sweep_folder import fresh_folder
-from voicerace.sweep_spec import Plan, SweepSpec
-from voicerace.tables.handlers import HANDLERS
-from voicerace.tables.profiles import FIXED_NETWORK, RECORDED
-from voicerace.tables.releases import REFERENCE, component_for, proxy_release
-from voicerace.tables.reported import REPORTED, Reported
-from voicerace.tables.workarounds import WORKAROUNDS, why_not
-from voicerace.verdict import judge
-from voicerace.workarounds import until_heard_ms
+from voicerace.trace.recording import Recording
 
 __all__ = [
     "GAP_MS",
@@ -279,7 +279,7 @@ def _cures_of(
             continue
         for story, gap, tool in _cells(gaps_ms):
             times: dict[str, object] = {**network, "gap_ms": f"{gap:g}", "tool_ms": str(tool)}
-            recording = simulate(Session.of(release=release, scenario=story, times=times, workaround=name))
+            recording = simulate(SessionConfig.of(release=release, scenario=story, times=times, workaround=name))
             verdict = judge(recording)
             found = {"outcome": verdict.outcome, "bad": verdict.bad, "heard_ms": until_heard_ms(recording)}
             rows.append({**told, "possible": True, "scenario": story, "gap_ms": float(gap), "tool_ms": float(tool), **found})

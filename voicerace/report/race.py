@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from voicerace.engines.session import Session
-from voicerace.engines.virtual import simulate
-from voicerace.plots.glance import Glance, alt_glance, plot_glance
-from voicerace.plots.style import to_image
+from voicerace.analysis.verdict import judge
+from voicerace.engine.session import SessionConfig
+from voicerace.engine.sim.virtual import simulate
+from voicerace.model.catalog.profiles import FIXED_NETWORK
 from voicerace.report.parts import GAP_MS
-from voicerace.report.telling import HEARS
-from voicerace.tables.profiles import FIXED_NETWORK
-from voicerace.verdict import judge
+from voicerace.report.phrasing import HEARS
+from voicerace.report.plots.overview import Glance, alt_glance, plot_glance
+from voicerace.report.plots.style import to_image
 
 __all__ = ["race_alt", "race_lines", "race_svg"]
 
@@ -32,7 +32,7 @@ def race_lines() -> list[Glance]:
     found = []
     for release, handler, tool_ms, title in _LINES:
         times: dict[str, object] = {**FIXED_NETWORK, "gap_ms": str(GAP_MS), "tool_ms": str(tool_ms)}
-        recording = simulate(Session.of(release=release, handler=handler, times=times))
+        recording = simulate(SessionConfig.of(release=release, handler=handler, times=times))
         found.append(Glance(title, recording, HEARS[judge(recording).outcome]))
     return found
 

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
+from voicerace.experiments.sweep.folder import PICTURES
+from voicerace.experiments.sweep.result import SweepResult
+from voicerace.experiments.sweep.spec import SweepSpec
+from voicerace.experiments.sweep.sweep import trials_of
+from voicerace.experiments.sweep.trials import ACHIEVED
 from voicerace.files import write_bytes
-from voicerace.images import image_of
-from voicerace.plots import alt_outcome, plot_outcome
-from voicerace.run import Run
-from voicerace.sweep import trials_of
-from voicerace.sweep_folder import PICTURES
-from voicerace.sweep_spec import SweepSpec
-from voicerace.tables.profiles import TIMES
-from voicerace.trials import ACHIEVED
+from voicerace.model.catalog.profiles import TIMES
+from voicerace.report.images import image_of
+from voicerace.report.plots import alt_outcome, plot_outcome
 
 __all__ = ["draw_sweep"]
 
@@ -22,7 +22,7 @@ __all__ = ["draw_sweep"]
 _DRAWN: Final = 20_000
 
 
-def draw_sweep(run: Run, *, computable: bool = False) -> None:
+def draw_sweep(run: SweepResult, *, computable: bool = False) -> None:
     """Write ``pictures/outcome.svg`` of a sweep of fixed times along one of them; a sweep of another shape has none.
 
     Args:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from voicerace.conformance.component.document import page
-from voicerace.conformance.component.run import conform_component
+from voicerace.conformance.component.runner import conform_component
 from voicerace.errors import InputError
 
 

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from voicerace.parties.component import WEATHER
-from voicerace.tables.handlers import HANDLERS
-from voicerace.wire import agent
+from voicerace.model.actors.component import WEATHER
+from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.protocol import agent
 
 __all__ = ["APPLIED", "CONTEXTS", "MESSAGES", "Case", "cases"]
 
-Step = dict[str, Any]
+ScriptStep = dict[str, Any]
 
 APPLIED: Final = 60
 REFUSED: Final = "conversation_already_has_active_response"
@@ -37,7 +37,7 @@ class Case:
     """
 
     name: str
-    steps: Sequence[Step]
+    steps: Sequence[ScriptStep]
     until: int
     handler: str = "return"
     tool_end: str = "result"
@@ -65,25 +65,25 @@ class Case:
         }
 
 
-def says(at: int, message: Mapping[str, Any]) -> Step:
+def says(at: int, message: Mapping[str, Any]) -> ScriptStep:
     return {"at": at, "do": "proxy", "message": dict(message)}
 
 
-def asks(at: int, *calls: str) -> Step:
+def asks(at: int, *calls: str) -> ScriptStep:
     """One request for these calls."""
     functions = [{"id": call, "name": "get_weather", "arguments": "{}", "client_side": True} for call in calls]
     return says(at, {"type": "FunctionCallRequest", "functions": functions})
 
 
-def text(at: int, role: str, content: str) -> Step:
+def text(at: int, role: str, content: str) -> ScriptStep:
     return says(at, agent.conversation_text(role, content))
 
 
-def sound(at: int, size: int = 480) -> Step:
+def sound(at: int, size: int = 480) -> ScriptStep:
     return {"at": at, "do": "proxy_binary", "bytes": size}
 
 
-def does(at: int, verb: str, **more: Any) -> Step:
+def does(at: int, verb: str, **more: Any) -> ScriptStep:
     return {"at": at, "do": verb, **more}
 
 
@@ -94,7 +94,7 @@ _TRANSCRIPT = {"type": "Transcript", "transcript": "Hello.", "is_final": True, "
                "alternatives": [{"transcript": "Hello.", "confidence": 1, "words": []}]}  # fmt: skip
 
 #: The table's messages, each as the step that brings it, and the table's row.
-MESSAGES: Final[dict[str, tuple[str, Step]]] = {
+MESSAGES: Final[dict[str, tuple[str, ScriptStep]]] = {
     "another SettingsApplied": ("SettingsApplied", says(1000, agent.settings_applied())),
     "session.created": ("session.created", says(1000, {"type": "session.created", "session": {}})),
     "text of the assistant": ("ConversationText assistant", text(1000, "assistant", "It is sunny.")),
@@ -136,7 +136,7 @@ MESSAGES: Final[dict[str, tuple[str, Step]]] = {
 }  # fmt: skip
 
 #: What the session was about when the message came.
-CONTEXTS: Final[dict[str, tuple[Step, ...]]] = {
+CONTEXTS: Final[dict[str, tuple[ScriptStep, ...]]] = {
     "nothing goes on": (),
     "the agent thinks": (does(500, "inject", text="Hello?"),),
     "the agent speaks": (says(500, {"type": "AgentStartedSpeaking"}),),

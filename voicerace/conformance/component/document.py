@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Final
 
-from voicerace.tables.callbacks import ROWS, Agent, Row, Sound, Step, Tell, TextEnd, User, rows_of
-from voicerace.tables.components import TAGS
-from voicerace.tables.handlers import HANDLERS
-from voicerace.tables.releases import PROXIES
+from voicerace.model.catalog.callbacks import ROWS, Agent, CallbackRow, CallbackStep, Sound, Tell, TextEnd, User, rows_of
+from voicerace.model.catalog.components import TAGS
+from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.catalog.releases import PROXIES
 
 __all__ = ["page"]
 
@@ -17,7 +17,7 @@ _HEAD: Final = """\
 
 Between a customer's app and the proxy stands the component, voice-agent-react. This page says what it does with a
 function call and which of its callbacks a message of the proxy leads to, for every release from 0.9.0 to 0.11.1. It is
-written from the tables that the model runs by (`voicerace/tables/callbacks.py`, `components.py`, `handlers.py`); the
+written from the tables that the model runs by (`voicerace/model/catalog/callbacks.py`, `components.py`, `handlers.py`); the
 tables were read from the component's source and are held against the running component, case by case
 (`data/README.md`).
 
@@ -137,12 +137,12 @@ def _code(message: str) -> str:
     return f"`{head}` {rest}".rstrip()
 
 
-def _told(row: Row) -> str:
+def _told(row: CallbackRow) -> str:
     told = "; ".join(filter(None, map(_step, row.steps))) or "nothing"
     return f"{told} ({row.note})" if row.note else told
 
 
-def _step(step: Step) -> str:
+def _step(step: CallbackStep) -> str:
     match step:
         case Tell(callback, values):
             return f"`{callback}({', '.join(values)})`"

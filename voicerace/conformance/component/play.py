@@ -11,16 +11,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from voicerace.conformance.component.cases import Case
-from voicerace.parties.app import App
-from voicerace.parties.component import Component
-from voicerace.parties.party import Cancel, Close, Effects, Party, Send, SetTimer
-from voicerace.tables.components import component
-from voicerace.tables.handlers import HANDLERS
-from voicerace.tables.profiles import COMPONENT_TIMES_MS
+from voicerace.model.actors.actor import Actor, Cancel, Close, Effects, Send, SetTimer
+from voicerace.model.actors.app import App
+from voicerace.model.actors.component import Component
+from voicerace.model.catalog.components import component
+from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.catalog.profiles import COMPONENT_TIMES_MS
 
 __all__ = ["NOT_COMPARED", "SETTINGS_MS", "differences", "play"]
 
-Seen = dict[str, Any]
+Observed = dict[str, Any]
 
 #: The real component waits for a moment before Settings; the model sends them at once.
 SETTINGS_MS: Final = 50
@@ -35,16 +35,16 @@ class _Player:
         self.case = case
         context = case.options.get("context", {}).get("messages", ())
         self.component = Component(component(tag), case.options.get("greeting"), context, idle_timeout=True)
-        self.parties: dict[str, Party] = {
+        self.parties: dict[str, Actor] = {
             "app": App(HANDLERS[case.handler], case.tool_end, case.repeats),  # type: ignore[arg-type]  # of a case
             "component": self.component,
         }
         self.now = 0
-        self.seen: list[Seen] = []
+        self.seen: list[Observed] = []
         self.timers: dict[tuple[str, str], tuple[int, int]] = {}
         self.set = 0
 
-    def run(self) -> list[Seen]:
+    def run(self) -> list[Observed]:
         self.now = SETTINGS_MS
         self.do("component", self.component.start())
         for step in self.case.steps:
@@ -112,12 +112,12 @@ class _Player:
         return self.case.repeat_ms if after == "repeat_ms" else COMPONENT_TIMES_MS[after]
 
 
-def play(tag: str, case: Case) -> list[Seen]:
+def play(tag: str, case: Case) -> list[Observed]:
     """What the model of a release does in a case: ``{"at", "to", "type", …}``, in order."""
     return _Player(tag, case).run()
 
 
-def differences(real: list[Seen], model: list[Seen]) -> list[str]:
+def differences(real: list[Observed], model: list[Observed]) -> list[str]:
     """Where two runs of a case differ, side by side; empty when they do not."""
     found = []
     for side in ("proxy", "app"):
@@ -130,16 +130,16 @@ def differences(real: list[Seen], model: list[Seen]) -> list[str]:
     return found
 
 
-def _counts(seen: Seen) -> bool:
+def _counts(seen: Observed) -> bool:
     opening = seen.get("type") == "onConnectionStateChange" and seen["state"] in ("connecting", "connected")
     return seen.get("type") not in NOT_COMPARED and not opening
 
 
-def _bare(seen: Seen) -> Seen:
+def _bare(seen: Observed) -> Observed:
     return {name: value for name, value in seen.items() if name not in ("at", "to")}
 
 
-def _line(seen: Seen | None) -> str:
+def _line(seen: Observed | None) -> str:
     if seen is None:
         return "nothing"
     return f"{seen['at']} ms {seen.get('type', 'audio')} " + " ".join(

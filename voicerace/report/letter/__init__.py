@@ -6,51 +6,51 @@ from collections.abc import Callable
 from typing import Final
 
 from voicerace.report.blocks import Block, Text
+from voicerace.report.context import ReportContext
 from voicerace.report.letter import (
-    again,
     answer,
     appendix,
-    asked,
+    capture_section,
     documented,
-    gate,
     head,
     how_tested,
     limits,
     paths,
+    prior_questions,
+    reproduce,
     submitted_twice,
+    timing,
     today,
-    yours,
 )
-from voicerace.report.material import Material
 
 __all__ = ["SECTIONS", "letter", "section"]
 
-_Made = Callable[[Material], list[Block]]
+_Made = Callable[[ReportContext], list[Block]]
 #: Section -> its heading, which may state a result and is then made from the data, and what makes it.
-SECTIONS: Final[dict[str, tuple[str | Callable[[Material], str], _Made]]] = {
+SECTIONS: Final[dict[str, tuple[str | Callable[[ReportContext], str], _Made]]] = {
     "head": ("", head.blocks),
     "answer": ("The answer", answer.blocks),
     "today": ("What to do today", today.blocks),
-    "asked": (asked.heading, asked.blocks),
+    "asked": (prior_questions.heading, prior_questions.blocks),
     "how_tested": ("How it was tested", how_tested.blocks),
     "documented": (documented.HEADING, documented.blocks),
     "submitted_twice": (submitted_twice.heading, submitted_twice.blocks),
-    "gate": (gate.heading, gate.blocks),
+    "gate": (timing.heading, timing.blocks),
     "paths": (paths.heading, paths.blocks),
-    "yours": ("Where your own sessions lie", yours.blocks),
+    "yours": ("Where your own sessions lie", capture_section.blocks),
     "limits": ("What this does not show", limits.blocks),
-    "again": ("How to run it again", again.blocks),
+    "again": ("How to run it again", reproduce.blocks),
     "appendix": ("Appendix", appendix.blocks),
 }
 
 
-def section(name: str, material: Material) -> list[Block]:
+def section(name: str, material: ReportContext) -> list[Block]:
     """A section's blocks, its heading first."""
     heading, made = SECTIONS[name]
     words = heading if isinstance(heading, str) else heading(material)
     return [*([Text(f"## {words}")] if words else []), *made(material)]
 
 
-def letter(material: Material) -> dict[str, list[Block]]:
+def letter(material: ReportContext) -> dict[str, list[Block]]:
     """All of it."""
     return {name: section(name, material) for name in SECTIONS}

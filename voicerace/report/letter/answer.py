@@ -7,14 +7,14 @@ from functools import partial
 import pandas as pd
 
 from voicerace.captures.reader import HAR
-from voicerace.plots.glance import Glance, alt_glance, plot_glance
-from voicerace.report.blocks import Block, Claim, Picture, Seen, Text, joined
+from voicerace.report.blocks import Block, Claim, Picture, Support, Text, joined
+from voicerace.report.context import ReportContext, bad_outcomes
 from voicerace.report.letter import recorded
 from voicerace.report.letter import submitted_twice as twice
-from voicerace.report.letter.cures import best_cure
-from voicerace.report.material import Material, bad_outcomes
+from voicerace.report.letter.workaround_statistics import best_cure
 from voicerace.report.measured import gap_range_ms
-from voicerace.report.telling import HEARS, Side, bad_of, gap_words, how, means, range_of, wrong_of
+from voicerace.report.phrasing import HEARS, Side, bad_of, gap_words, how, means, range_of, wrong_of
+from voicerace.report.plots.overview import Glance, alt_glance, plot_glance
 
 __all__ = ["blocks", "lines"]
 
@@ -27,7 +27,7 @@ _KNOWS = (
 )
 
 
-def blocks(material: Material) -> list[Block]:
+def blocks(material: ReportContext) -> list[Block]:
     own = _of_capture(material)
     material = material.at_gap
     shown = lines(material)
@@ -45,13 +45,15 @@ def blocks(material: Material) -> list[Block]:
     return found
 
 
-def _of_capture(material: Material) -> Claim | None:
+def _of_capture(material: ReportContext) -> Claim | None:
     """What the capture shows of the race, before anything is computed; None without a capture."""
     capture = material.capture
     if capture is None:
         return None
     refused = sum(bool(each.refusals.value) for each in capture.sessions)
-    seen = [Seen("real proxy", refused, len(capture.sessions), "sessions of the capture have a refusal", source=capture.name)]
+    seen = [
+        Support("real proxy", refused, len(capture.sessions), "sessions of the capture have a refusal", source=capture.name)
+    ]
     text = f"**In your capture {refused} of {len(capture.sessions)} sessions had a refusal"
     gaps = gap_range_ms(material.capture)
     if gaps is None:
@@ -70,8 +72,8 @@ def _of_capture(material: Material) -> Claim | None:
         if len(mine):
             bad, judged = bad_outcomes(mine)
             what = f"races of the capture with a result {words} response.done"
-            seen.append(Seen("real proxy", len(mine), len(races), what, source=capture.name))
-            seen.append(Seen("real proxy", bad, judged, f"{what} went wrong", source=capture.name))
+            seen.append(Support("real proxy", len(mine), len(races), what, source=capture.name))
+            seen.append(Support("real proxy", bad, judged, f"{what} went wrong", source=capture.name))
             text += (
                 f" The result came {words} `response.done` in {len(mine)} of {len(races)} calls with one result; "
                 + (f"{bad} of {judged} of them went wrong." if judged else "what became of them the capture does not show.")
@@ -80,7 +82,7 @@ def _of_capture(material: Material) -> Claim | None:
     return Claim("answer-capture", text, tuple(seen), quiet=True)
 
 
-def _how_sure(material: Material) -> str:
+def _how_sure(material: ReportContext) -> str:
     sure = (
         "**How sure this is**: counts are of computed sessions, with models that were compared with the running programs (see *How it was "
         "tested*). None met the real API"
@@ -90,13 +92,13 @@ def _how_sure(material: Material) -> str:
     return f"{sure}; gap and network are those of your capture, other times are assumed."
 
 
-def _first(material: Material) -> Claim:
+def _first(material: ReportContext) -> Claim:
     twice_sent, cases = twice.twice_counts(material)
     styles = material.part("styles")
-    seen: list[Seen] = []
+    seen: list[Support] = []
     if cases:
         what = "recorded cases with such a handler: two results for one call"
-        seen.append(Seen("real component", twice_sent, cases, what, source="conformance/component-*.json"))
+        seen.append(Support("real component", twice_sent, cases, what, source="conformance/component-*.json"))
     found = (
         f" the running component did so in {twice_sent} of {cases} recorded cases with such handlers"
         if cases
@@ -121,20 +123,20 @@ def _first(material: Material) -> Claim:
             f"sessions with them went wrong{kinds}. With a handler that returns its result {well} of {well_of} went wrong at these times"
         )
         seen += [
-            Seen("model", bad, judged, f"computed sessions with such a handler go wrong ({release})", source="the run, part styles"),
-            Seen("model", refused, bad, f"of these had a refusal ({release})", source="the run, part styles"),
-            Seen("model", well, well_of, f"computed sessions with the cured handler go wrong ({release})", source="the run, part styles"),
+            Support("model", bad, judged, f"computed sessions with such a handler go wrong ({release})", source="the run, part styles"),
+            Support("model", refused, bad, f"of these had a refusal ({release})", source="the run, part styles"),
+            Support("model", well, well_of, f"computed sessions with the cured handler go wrong ({release})", source="the run, part styles"),
         ]  # fmt: skip
     return Claim("answer-first", text + ".", tuple(seen), material.in_use, quiet=True)
 
 
-def _second(material: Material) -> Claim:
+def _second(material: ReportContext) -> Claim:
     told, seen, failing = [], [], []
     for release in material.releases:
         wrong = material.bad_sides[release]
         failing += [release] if wrong else []
         bad, of = bad_of(material.delay[material.delay["release"] == release])
-        seen.append(Seen("model", bad, of, f"computed delays go wrong ({release})", source="the run"))
+        seen.append(Support("model", bad, of, f"computed delays go wrong ({release})", source="the run"))
         told.append(
             f"{release} fails with {joined([_short(side) for side in wrong])}, {bad} of {of} computed delays"
             if wrong
@@ -155,9 +157,9 @@ def _short(side: Side) -> str:
     return f"{side.words} ({side.outcome}: {means(side.outcome)})"
 
 
-def _third(material: Material) -> Claim:
+def _third(material: ReportContext) -> Claim:
     parts = ["**Today: return `{id, result}` from the handler, and nothing else, on every release**"]
-    seen: list[Seen] = []
+    seen: list[Support] = []
     for release in material.in_use:
         cure = best_cure(material, release)
         if release not in material.releases:
@@ -169,10 +171,12 @@ def _third(material: Material) -> Claim:
         else:
             counts = f"{cure.bad} of {cure.of} computed sessions with one call and one result"
             seen += [
-                Seen(
+                Support(
                     "model", cure.bad, cure.of, f"sessions go wrong with {cure.name} ({release})", source="the run, part cures"
                 ),
-                Seen("model", cure.without, cure.of, f"sessions go wrong without it ({release})", source="the run, part cures"),
+                Support(
+                    "model", cure.without, cure.of, f"sessions go wrong without it ({release})", source="the run, part cures"
+                ),
             ]
             if cure.bad:
                 parts.append(f"on {release} no workaround took the rest away: with the best, `{cure.name}`, {counts} still went wrong, "
@@ -185,7 +189,7 @@ def _third(material: Material) -> Claim:
             )
             left = sum(bool(each.bad) for each in cure.stories.values())
             rest = f"; {left} of {len(cure.stories)} other stories still went wrong with it (below)" if left else ""
-            seen.append(Seen("model", left, len(cure.stories), f"other stories have sessions that go wrong with it ({release})",
+            seen.append(Support("model", left, len(cure.stories), f"other stories have sessions that go wrong with it ({release})",
                              source="the run, part cures"))  # fmt: skip
             parts.append(
                 f"then, on {release}, `{cure.name}` (below): with it {counts} went wrong, without it {cure.without} of {cure.of}, at "
@@ -194,7 +198,7 @@ def _third(material: Material) -> Claim:
     return Claim("answer-third", "; ".join(parts) + ".", tuple(seen), material.in_use, quiet=True)
 
 
-def lines(material: Material) -> list[Glance]:
+def lines(material: ReportContext) -> list[Glance]:
     """The lines of the picture: what is right and wrong on the release in use, then what is wrong on the others."""
     found: list[Glance] = []
     first = material.in_use[0]

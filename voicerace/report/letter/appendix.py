@@ -6,14 +6,14 @@ from typing import Final
 
 import pandas as pd
 
-from voicerace.plots.release_table import release_table
-from voicerace.plots.style import glyph
+from voicerace.analysis.verdict import OUTCOMES
+from voicerace.model.catalog.releases import PROXIES
 from voicerace.report.blocks import Block, Table, Text
-from voicerace.report.letter.ways import ends
-from voicerace.report.material import Material
-from voicerace.report.sentences import MEANING, text_of
-from voicerace.tables.releases import PROXIES
-from voicerace.verdict import OUTCOMES
+from voicerace.report.context import ReportContext
+from voicerace.report.letter.failure_paths import ends
+from voicerace.report.notebook_text import MEANING, text_of
+from voicerace.report.plots.release_table import release_table
+from voicerace.report.plots.style import glyph
 
 __all__ = ["blocks"]
 
@@ -40,7 +40,7 @@ _WORDS: Final = (
 )
 
 
-def blocks(material: Material) -> list[Block]:
+def blocks(material: ReportContext) -> list[Block]:
     frames = [material.delay, *material.parts.values()]
     seen = set().union(*(set(frame["outcome"].dropna()) for frame in frames if "outcome" in frame.columns))
     outcomes = [(f"{glyph(name)} {name}", MEANING[name]) for name in OUTCOMES if name in seen]
@@ -57,7 +57,7 @@ def blocks(material: Material) -> list[Block]:
     ]  # fmt: skip
 
 
-def _releases(material: Material) -> pd.DataFrame:
+def _releases(material: ReportContext) -> pd.DataFrame:
     every = release_table()
     mine = release_table(material.delay)
     found = mine.columns[-1]
@@ -85,7 +85,7 @@ def _alike(along: dict[str, str], tag: str) -> str:
     return "not played"
 
 
-def _run(material: Material) -> pd.DataFrame:
+def _run(material: ReportContext) -> pd.DataFrame:
     info = material.info
     rows = [
         (f"parameter {name}", text_of(value)) for name, value in info["parameters"].items() if value not in ((), [], {}, None)

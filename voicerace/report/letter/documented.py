@@ -9,11 +9,11 @@ from typing import Final
 import pandas as pd
 
 from voicerace.conformance.reported import GAPS, Fit, Retrodiction, summary
-from voicerace.report.blocks import Block, Claim, Seen, Table, Text, joined, many
-from voicerace.report.material import Material
+from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.catalog.reported import DOCUMENTS, Reported
+from voicerace.report.blocks import Block, Claim, Support, Table, Text, joined, many
+from voicerace.report.context import ReportContext
 from voicerace.report.parts import retrodictions
-from voicerace.tables.handlers import HANDLERS
-from voicerace.tables.reported import DOCUMENTS, Reported
 
 __all__ = ["HEADING", "blocks", "blocks_of"]
 
@@ -24,7 +24,7 @@ _SPAN: Final = " to ".join(re.findall(r"[\d.]+", GAPS[_RECORDED]))
 _WORDS: Final = ("fits", "possible", "does not fit")
 
 
-def blocks(_: Material) -> list[Block]:
+def blocks(_: ReportContext) -> list[Block]:
     return blocks_of(retrodictions())
 
 
@@ -49,7 +49,7 @@ def blocks_of(found: Sequence[Retrodiction]) -> list[Block]:
         f"{many(_draws(found), 'draw')} per gap."
     )
     seen = [
-        Seen("documented run", fits[gap], len(decided), f"documented runs come out in the models as they were seen (gap {gap})",
+        Support("documented run", fits[gap], len(decided), f"documented runs come out in the models as they were seen (gap {gap})",
              source="docs/issues of Signal-Meaning/dg_react_agent")
         for gap in counts
     ]  # fmt: skip

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from voicerace.model.catalog.releases import PROXIES
 from voicerace.report.blocks import Block, Head, Text, joined, many, quoted
+from voicerace.report.context import ReportContext
 from voicerace.report.customer import Customer
-from voicerace.report.material import Material
-from voicerace.report.telling import name_of, same_program
-from voicerace.tables.releases import PROXIES
+from voicerace.report.phrasing import name_of, same_program
 
 __all__ = ["blocks"]
 
 _TITLE = "Why conversation_already_has_active_response still occurs, and what to change today"
 
 
-def blocks(material: Material) -> list[Block]:
+def blocks(material: ReportContext) -> list[Block]:
     info, parameters = material.info, material.parameters
     commit = str(info.get("commit") or "")
     made = f"voicerace {info.get('versions', {}).get('voicerace', '')}" + (f", commit {commit}" if commit else "")
@@ -56,7 +56,7 @@ def _why(customer: Customer) -> str:
     return " ".join([*told, *([f"See also: {', '.join(links)}."] if links else [])])
 
 
-def _named(material: Material, tag: str) -> str:
+def _named(material: ReportContext, tag: str) -> str:
     other = same_program(tag, material.evidence.recorded_as(tag))
     return f"{name_of(tag)} ({other})" if other else name_of(tag)
 

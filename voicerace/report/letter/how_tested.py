@@ -6,16 +6,16 @@ from functools import partial
 
 import pandas as pd
 
-from voicerace.plots.setup import alt_setup, plot_setup
-from voicerace.plots.slot import alt_slot, plot_slot
-from voicerace.report.blocks import Block, Claim, Picture, Seen, Table, Text, joined
-from voicerace.report.material import Material
-from voicerace.tables.releases import PROXIES
+from voicerace.model.catalog.releases import PROXIES
+from voicerace.report.blocks import Block, Claim, Picture, Support, Table, Text, joined
+from voicerace.report.context import ReportContext
+from voicerace.report.plots.setup import alt_setup, plot_setup
+from voicerace.report.plots.slot import alt_slot, plot_slot
 
 __all__ = ["blocks"]
 
 
-def blocks(material: Material) -> list[Block]:
+def blocks(material: ReportContext) -> list[Block]:
     was = _was(material)
     found: list[Block] = [
         Text(
@@ -43,7 +43,7 @@ def blocks(material: Material) -> list[Block]:
     return found
 
 
-def _was(material: Material) -> dict[str, list[str]]:
+def _was(material: ReportContext) -> dict[str, list[str]]:
     tags = _compared(material)
     components = list(material.evidence.components)
     return {
@@ -54,16 +54,16 @@ def _was(material: Material) -> dict[str, list[str]]:
     }
 
 
-def _compared(material: Material) -> list[str]:
+def _compared(material: ReportContext) -> list[str]:
     table = material.evidence.table
     return list(dict.fromkeys(str(tag) for tag in table["release"])) if len(table) else []
 
 
-def _models(material: Material) -> list[Block]:
+def _models(material: ReportContext) -> list[Block]:
     table = material.evidence.table
     programs = material.evidence.component_programs
     rows: list[dict[str, object]] = []
-    seen: list[Seen] = []
+    seen: list[Support] = []
     for tag in _compared(material):
         own = table[table["release"] == tag]
         sessions = own[own["scenario"] != "script"]
@@ -78,7 +78,7 @@ def _models(material: Material) -> list[Block]:
             }
         )
         same = int((sessions["outcome"] == sessions["model_outcome"]).sum())
-        seen.append(Seen("real proxy", same, len(sessions), f"sessions of the running {tag} have the model's outcome; {differences} of "
+        seen.append(Support("real proxy", same, len(sessions), f"sessions of the running {tag} have the model's outcome; {differences} of "
                          f"{messages:,} messages differ", source=f"conformance/{tag}.csv"))  # fmt: skip
     for tag, each in programs.items():
         rows.append(
@@ -93,9 +93,9 @@ def _models(material: Material) -> list[Block]:
     cases = sum(int(each["compared"]) for each in programs.values())
     differing = sum(len(each["differences"]) for each in programs.values())
     if programs:
-        seen.append(Seen("real component", cases - differing, cases, f"cases of {len(programs)} running components are as the model has them",
+        seen.append(Support("real component", cases - differing, cases, f"cases of {len(programs)} running components are as the model has them",
                          source="conformance/component-programs.json"))  # fmt: skip
-    seen.append(Seen("real API", 0, 0, "no session of ours has met the real API"))
+    seen.append(Support("real API", 0, 0, "no session of ours has met the real API"))
     if not rows:
         return [Text("No comparison of models with running programs is at hand (data/conformance is not there).")]
     least = [f"{tag}" for tag in material.releases if not material.evidence.of_program(tag)]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pandas as pd
 
-from voicerace.contract.run import CALLS_ELSEWHERE, sessions_needed
+from voicerace.conformance.contract.suite import CALLS_ELSEWHERE, sessions_needed
+from voicerace.model.catalog.model_limitations import LEFT_OUT
 from voicerace.report.blocks import Block, Fold, Table, Text, joined
-from voicerace.report.material import Material
-from voicerace.tables.left_out import LEFT_OUT
+from voicerace.report.context import ReportContext
 
 __all__ = ["blocks"]
 
 
-def blocks(material: Material) -> list[Block]:
+def blocks(material: ReportContext) -> list[Block]:
     compared = sorted({str(tag) for tag in material.evidence.table["release"]}) if len(material.evidence.table) else []
     only = [tag for tag in material.releases if not material.evidence.of_program(tag)]
     sentences = [

@@ -8,19 +8,19 @@ from typing import Any, Final
 
 import pandas as pd
 
-from voicerace.plots.style import STYLES, glyph
-from voicerace.report.blocks import Block, Claim, Fold, Seen, Table, Text, joined, many
-from voicerace.report.letter import ways
+from voicerace.experiments.rates import wilson
+from voicerace.model.catalog.releases import REFERENCE
+from voicerace.report.blocks import Block, Claim, Fold, Support, Table, Text, joined, many
+from voicerace.report.context import ReportContext
+from voicerace.report.letter import failure_paths
 from voicerace.report.letter.submitted_twice import UNCURED
-from voicerace.report.material import Material
-from voicerace.report.telling import bad_of, faults_of, wrong_of
-from voicerace.statistics import wilson
-from voicerace.tables.releases import REFERENCE
+from voicerace.report.phrasing import bad_of, faults_of, wrong_of
+from voicerace.report.plots.style import STYLES, glyph
 
 __all__ = ["blocks", "heading"]
 
 
-def heading(material: Material) -> str:
+def heading(material: ReportContext) -> str:
     names = _names(material, reference=False)
     frame = material.part("drawn")
     if names:
@@ -30,7 +30,7 @@ def heading(material: Material) -> str:
     return "Finding 3: other ways into it"
 
 
-def _names(material: Material, *, reference: bool) -> set[tuple[str, str]]:
+def _names(material: ReportContext, *, reference: bool) -> set[tuple[str, str]]:
     """The ways that were found: in the releases, or with the reference gate."""
     return {
         (str(each["outcome"]), str(each["name"]))
@@ -40,14 +40,14 @@ def _names(material: Material, *, reference: bool) -> set[tuple[str, str]]:
     }
 
 
-def blocks(material: Material) -> list[Block]:
+def blocks(material: ReportContext) -> list[Block]:
     return [*_drawn(material), *_explored(material)]
 
 
 # -- drawn times -----------------------------------------------------------------------------------------------------
 
 
-def _drawn(material: Material) -> list[Block]:
+def _drawn(material: ReportContext) -> list[Block]:
     frame = material.part("drawn")
     heading = Text("### Other stories than one call and one result")
     if frame is None:
@@ -57,17 +57,17 @@ def _drawn(material: Material) -> list[Block]:
     claims: list[Block] = []
     for story in dict.fromkeys(frame["scenario"]):
         own = frame[frame["scenario"] == story]
-        row: dict[str, object] = {"story": ways.story_words(str(story))}
+        row: dict[str, object] = {"story": failure_paths.story_words(str(story))}
         for release in releases:
-            row[ways.called(release)] = _share(own[own["release"] == release])
+            row[failure_paths.called(release)] = _share(own[own["release"] == release])
         rows.append(row)
         seen = tuple(
-            Seen(
+            Support(
                 "model", *bad_of(own[own["release"] == release]), f"sessions ({release}) go wrong", True, "the run, part drawn"
             )
             for release in releases
         )
-        claims.append(Claim(f"story-{story}", ways.story_words(str(story)), seen, tuple(releases), quiet=True))
+        claims.append(Claim(f"story-{story}", failure_paths.story_words(str(story)), seen, tuple(releases), quiet=True))
     first = frame.iloc[0]
     sessions = len(frame) // (len(releases) * frame["scenario"].nunique())
     words = (
@@ -86,7 +86,7 @@ def _json_only(claims: list[Block]) -> list[Block]:
     return [Claim(each.name, "", each.seen, each.releases, quiet=True) for each in claims if isinstance(each, Claim)]
 
 
-def _drawn_from(material: Material) -> str:
+def _drawn_from(material: ReportContext) -> str:
     """The ranges of the draws that the run's own parameters set apart from the profile."""
     spec: Mapping[str, Any] = next(iter(material.record.get("parts", {}).get("drawn", [])), {})
     told = []
@@ -97,12 +97,12 @@ def _drawn_from(material: Material) -> str:
     return f": {', '.join(told)}" if told else ""
 
 
-def _worst(material: Material, frame: pd.DataFrame, releases: list[str]) -> Claim:
+def _worst(material: ReportContext, frame: pd.DataFrame, releases: list[str]) -> Claim:
     told = [(*bad_of(frame[frame["release"] == release]), release) for release in releases]
     clean = [release for bad, _, release in told if not bad]
-    words = "; ".join(f"{ways.called(release)} {bad} of {of}" for bad, of, release in told)
+    words = "; ".join(f"{failure_paths.called(release)} {bad} of {of}" for bad, of, release in told)
     end = (
-        f" None of these drawn sessions went wrong with {joined([ways.called(each) for each in clean])}."
+        f" None of these drawn sessions went wrong with {joined([failure_paths.called(each) for each in clean])}."
         if clean
         else " None was free of it."
     )
@@ -112,10 +112,10 @@ def _worst(material: Material, frame: pd.DataFrame, releases: list[str]) -> Clai
         if tag in clean and record["findings"]
     }
     if left:
-        more = joined([f"{many(count, 'way')} to a failure with {ways.called(tag)}" for tag, count in left.items()])
+        more = joined([f"{many(count, 'way')} to a failure with {failure_paths.called(tag)}" for tag, count in left.items()])
         end += f" That holds for these draws of these stories and for no more: **exploring every order found {more}** (below)."
     return Claim("stories", f"**Over all these stories** the sessions that go wrong are: {words}.{end}",
-                 tuple(Seen("model", bad, of, f"drawn sessions ({release}) go wrong", True) for bad, of, release in told),
+                 tuple(Support("model", bad, of, f"drawn sessions ({release}) go wrong", True) for bad, of, release in told),
                  tuple(releases), quiet=True)  # fmt: skip
 
 
@@ -136,7 +136,7 @@ def _share(own: pd.DataFrame) -> str:
 # -- explored --------------------------------------------------------------------------------------------------------
 
 
-def _explored(material: Material) -> list[Block]:
+def _explored(material: ReportContext) -> list[Block]:
     explored = {tag: record for tag, record in material.evidence.explored.items() if record.get("findings") is not None}
     heading = Text("### Every order that the times allow")
     if not explored:
@@ -148,7 +148,7 @@ def _explored(material: Material) -> list[Block]:
     findings = [finding for tag in wanted for finding in explored[tag]["findings"]]
     if findings:
         found.append(Text(_count(material)))
-    for outcome, those in ways.family(findings).items():
+    for outcome, those in failure_paths.family(findings).items():
         found += _family(material, outcome, those)
     missing = [tag for tag in material.releases if tag not in explored]
     if missing:
@@ -156,15 +156,13 @@ def _explored(material: Material) -> list[Block]:
     return found
 
 
-def _count(material: Material) -> str:
+def _count(material: ReportContext) -> str:
     """How the counts of the outcomes below add up."""
     mine, other = _names(material, reference=False), _names(material, reference=True)
     alone = len(other - mine)
     words = f"By outcome, {many(len(mine | other), 'way')} follow: {len(mine)} found in the releases"
     if other:
-        words += (
-            f", and {alone} met only with {ways.called(REFERENCE.tag)}, which is no release and is not in the heading's count"
-        )
+        words += f", and {alone} met only with {failure_paths.called(REFERENCE.tag)}, which is no release and is not in the heading's count"
     return f"{words}."
 
 
@@ -191,7 +189,7 @@ def _how(explored: Mapping[str, Any], wanted: list[str]) -> str:
     )
 
 
-def _sizes(material: Material, explored: Mapping[str, Any], wanted: list[str]) -> pd.DataFrame:
+def _sizes(material: ReportContext, explored: Mapping[str, Any], wanted: list[str]) -> pd.DataFrame:
     live = material.evidence.confirmed
     rows = []
     for tag in wanted:
@@ -203,7 +201,7 @@ def _sizes(material: Material, explored: Mapping[str, Any], wanted: list[str]) -
             tried = "no such program"
         rows.append(
             {
-                "release": ways.called(tag),
+                "release": failure_paths.called(tag),
                 "stories": len(record.get("stories", ())),
                 "states": f"{record.get('states', 0):,}",
                 "ways to a failure": len(record["findings"]),
@@ -225,8 +223,8 @@ def _of_reference(explored: Mapping[str, Any]) -> list[Block]:
         words = f"**The reference gate has no way to a failure** in any order of its {many(stories, 'story', 'stories')}."
         return [Claim("reference-explored", words, (), (REFERENCE.tag,), quiet=True)]
     told = "".join(
-        f"\n- {ways.ends(str(each['outcome']))}: {ways.story_words(str(each['story']))}; the handler: "
-        f"{ways.handler_words(str(each['handler']))}. {ways.sentence(each)}"
+        f"\n- {failure_paths.ends(str(each['outcome']))}: {failure_paths.story_words(str(each['story']))}; the handler: "
+        f"{failure_paths.handler_words(str(each['handler']))}. {failure_paths.sentence(each)}"
         for each in left
     )
     twice = sum(str(each["handler"]) in UNCURED for each in left)
@@ -239,48 +237,51 @@ def _of_reference(explored: Mapping[str, Any]) -> list[Block]:
         f"**A gate that asks at the right moment leaves {many(len(left), 'way')} to a failure**, in {many(stories, 'story', 'stories')}."
         f"{cured} They are:\n{told}"
     )
-    seen = (Seen("model", len(left), len(left), "ways of the reference gate", source=f"explore/{REFERENCE.tag}.json"),)
+    seen = (Support("model", len(left), len(left), "ways of the reference gate", source=f"explore/{REFERENCE.tag}.json"),)
     return [Claim("reference-explored", words, seen, (REFERENCE.tag,), quiet=True)]
 
 
-def _family(material: Material, outcome: str, groups: list[list[Mapping[str, Any]]]) -> list[Block]:
+def _family(material: ReportContext, outcome: str, groups: list[list[Mapping[str, Any]]]) -> list[Block]:
     releases = list(dict.fromkeys(str(each["release"]) for those in groups for each in those))
     live = material.evidence.confirmed
     names = {str(those[0]["name"]) for those in groups}
     tried = live[live["name"].isin(names) & live["release"].isin(releases)]
-    user = ways.ends(outcome)
+    user = failure_paths.ends(outcome)
     mark = f"{STYLES[outcome].glyph} " if outcome in STYLES else ""
-    shown = ways.best_of(material, groups)
+    shown = failure_paths.best_of(material, groups)
     count = sum(len(those) for those in groups)
     more = f" ({count}, counted release by release)" if count != len(groups) else ""
     sentence = (
-        f"**{mark}{many(len(groups), 'way')} into it**{more}, met on {joined([ways.called(tag) for tag in releases])}. "
-        f"{'It' if len(groups) == 1 else 'One of them'}, on {ways.called(str(shown['release']))}, in the story “"
-        f"{ways.story_words(str(shown['story']))}” (the handler: {ways.handler_words(str(shown['handler']))}): {ways.sentence(shown)}"
+        f"**{mark}{many(len(groups), 'way')} into it**{more}, met on {joined([failure_paths.called(tag) for tag in releases])}. "
+        f"{'It' if len(groups) == 1 else 'One of them'}, on {failure_paths.called(str(shown['release']))}, in the story “"
+        f"{failure_paths.story_words(str(shown['story']))}” (the handler: {failure_paths.handler_words(str(shown['handler']))}): {failure_paths.sentence(shown)}"
     )
-    seen = [Seen("model", count, count, "of these were played again with their times, with the same failure",
+    seen = [Support("model", count, count, "of these were played again with their times, with the same failure",
                  source="explore/RELEASE.json")]  # fmt: skip
     if len(tried):
-        seen.append(Seen("real proxy", int(tried["confirmed"].sum()), len(tried), "of them that were tried on the running proxy were "
+        seen.append(Support("real proxy", int(tried["confirmed"].sum()), len(tried), "of them that were tried on the running proxy were "
                          "confirmed", source="explore/RELEASE-live.csv"))  # fmt: skip
     else:
-        seen.append(Seen("real proxy", 0, 0, "these were not yet tried on a running proxy"))
+        seen.append(Support("real proxy", 0, 0, "these were not yet tried on a running proxy"))
     rows = [_way(material, those) for those in groups]
     caption = f"The ways to {outcome}; releases with * were confirmed on the running proxy."
     return [
         Text(f"#### {outcome[0].upper() + outcome[1:]}: {user}"),
         Claim(f"explored-{outcome}", sentence, tuple(seen), tuple(releases)),
-        Fold(f"Every way to {outcome}, and one of them step by step", (Table(pd.DataFrame(rows), caption), ways.trace(shown))),
+        Fold(
+            f"Every way to {outcome}, and one of them step by step",
+            (Table(pd.DataFrame(rows), caption), failure_paths.trace(shown)),
+        ),
     ]
 
 
-def _way(material: Material, those: list[Mapping[str, Any]]) -> dict[str, object]:
+def _way(material: ReportContext, those: list[Mapping[str, Any]]) -> dict[str, object]:
     live = material.evidence.confirmed
     yes = set(live[live["confirmed"] & (live["name"] == those[0]["name"])]["release"])
-    tags = [f"{ways.called(str(each['release']))}{'*' if each['release'] in yes else ''}" for each in those]
+    tags = [f"{failure_paths.called(str(each['release']))}{'*' if each['release'] in yes else ''}" for each in those]
     return {
-        "what happens": ways.sentence(those[0]),
+        "what happens": failure_paths.sentence(those[0]),
         "releases": ", ".join(tags),
-        "shortest when": joined(list(dict.fromkeys(ways.story_words(str(each["story"])) for each in those)), "or"),
-        "the handler": joined(list(dict.fromkeys(ways.handler_words(str(each["handler"])) for each in those)), "or"),
+        "shortest when": joined(list(dict.fromkeys(failure_paths.story_words(str(each["story"])) for each in those)), "or"),
+        "the handler": joined(list(dict.fromkeys(failure_paths.handler_words(str(each["handler"])) for each in those)), "or"),
     }

@@ -6,9 +6,9 @@ from typing import Final
 
 import pandas as pd
 
-from voicerace.answers import Answer, Cell, program_of, said
-from voicerace.report.blocks import Block, Claim, Seen, Table, Text, joined
-from voicerace.report.material import Material
+from voicerace.experiments.answers import Answer, Cell, program_of, said
+from voicerace.report.blocks import Block, Claim, Support, Table, Text, joined
+from voicerace.report.context import ReportContext
 
 __all__ = ["blocks"]
 
@@ -21,7 +21,7 @@ _STYLES: Final = {
 _MODALITY: Final = "audio"
 
 
-def blocks(material: Material) -> list[Block]:
+def blocks(material: ReportContext) -> list[Block]:
     """One claim and one table for the releases in use and those that were tested beside them."""
     found = material.evidence.answers
     first = program_of()
@@ -39,7 +39,7 @@ def blocks(material: Material) -> list[Block]:
         "The sentences after the table are about longer gaps, too, which no recording shows."
     )
     seen = [
-        Seen(
+        Support(
             "model",
             answer.draws - answer.counts["answered"],
             answer.draws,

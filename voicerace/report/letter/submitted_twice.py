@@ -9,22 +9,22 @@ from typing import Any, Final
 
 import pandas as pd
 
-from voicerace.plots.glance import Glance, alt_glance, plot_glance
-from voicerace.plots.swimlane import alt_swimlane, plot_swimlane
-from voicerace.plots.swimlane_rows import lanes_of
-from voicerace.recording import Recording
-from voicerace.report.blocks import Block, Claim, Code, Picture, Seen, Table, Text, joined, many
+from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.report.blocks import Block, Claim, Code, Picture, Support, Table, Text, joined, many
+from voicerace.report.context import ReportContext, bad_outcomes
 from voicerace.report.evidence import DEFAULT_ERROR, Real
-from voicerace.report.material import Material, bad_outcomes
-from voicerace.report.telling import HEARS, bad_of, gap_words, range_of
-from voicerace.tables.handlers import HANDLERS
+from voicerace.report.phrasing import HEARS, bad_of, gap_words, range_of
+from voicerace.report.plots.overview import Glance, alt_glance, plot_glance
+from voicerace.report.plots.swimlane import alt_swimlane, plot_swimlane
+from voicerace.report.plots.swimlane_rows import lanes_of
+from voicerace.trace.recording import Recording
 
 __all__ = [
     "CURE",
     "CURED",
     "LANES",
     "UNCURED",
-    "Row",
+    "StyleResult",
     "bar_begins",
     "blocks",
     "component_counts",
@@ -66,7 +66,7 @@ LANES: Final = (
 
 
 @dataclass(frozen=True)
-class Row:
+class StyleResult:
     """What the running component did with one style of handler, one call, one result of the tool.
 
     Attributes:
@@ -84,7 +84,7 @@ class Row:
         return self.style in CURED
 
 
-def component_counts(material: Material) -> list[Row]:
+def component_counts(material: ReportContext) -> list[StyleResult]:
     """Every recorded component and style; empty without recordings."""
     found = []
     for tag, cases in material.evidence.components.items():
@@ -92,17 +92,17 @@ def component_counts(material: Material) -> list[Row]:
             told = cases.get(f"{style}, result, one call")
             if told is not None:
                 contents = [str(each.get("content")) for each in told if each.get("type") == "FunctionCallResponse"]
-                found.append(Row(tag, style, len(contents), sum(DEFAULT_ERROR in content for content in contents)))
+                found.append(StyleResult(tag, style, len(contents), sum(DEFAULT_ERROR in content for content in contents)))
     return found
 
 
-def twice_counts(material: Material) -> tuple[int, int]:
+def twice_counts(material: ReportContext) -> tuple[int, int]:
     """Recorded cases of the running component with an uncured handler: two results, one its own error; and all of them."""
     rows = [row for row in component_counts(material) if not row.cured]
     return sum(row.results == 2 and row.errors == 1 for row in rows), len(rows)
 
 
-def seen_twice(material: Material) -> tuple[Seen, ...]:
+def seen_twice(material: ReportContext) -> tuple[Support, ...]:
     """What each target showed of handlers that are not answered for."""
     rows = [row for row in component_counts(material) if not row.cured]
     found = []
@@ -110,38 +110,38 @@ def seen_twice(material: Material) -> tuple[Seen, ...]:
         tags = joined(list(dict.fromkeys(row.tag for row in rows)))
         twice, _ = twice_counts(material)
         what = f"cases with such a handler (components {tags}): two results for one call, one of them the component's own error"
-        found.append(Seen("real component", twice, len(rows), what, source="conformance/component-*.json"))
+        found.append(Support("real component", twice, len(rows), what, source="conformance/component-*.json"))
     styles = material.part("styles")
     if styles is not None:
         bad, of = bad_of(styles[styles["handler"].isin(UNCURED)])
         gap, tools = range_of(styles["gap_ms"]), range_of(styles["tool_ms"])
         what = f"computed sessions with such a handler go wrong (releases {joined(_tags(styles))}, a gap of {gap}, tools of {tools})"
-        found.append(Seen("model", bad, of, what, source="the run, part styles"))
+        found.append(Support("model", bad, of, what, source="the run, part styles"))
     real = _real_styles(material)
     if len(real):
         mine = real[real["handler"].isin(UNCURED)]
         what = f"sessions with such a handler go wrong (running proxies {joined(_tags(mine))}, the same times)"
-        found.append(Seen("real proxy", *bad_outcomes(mine["outcome"]), what, source="conformance/TAG.csv"))
+        found.append(Support("real proxy", *bad_outcomes(mine["outcome"]), what, source="conformance/TAG.csv"))
     return tuple(found)
 
 
-def _seen_cured(material: Material) -> tuple[Seen, ...]:
+def _seen_cured(material: ReportContext) -> tuple[Support, ...]:
     rows = [row for row in component_counts(material) if row.cured]
     found = []
     if rows:
         twice = sum(row.results > 1 for row in rows)
         found.append(
-            Seen("real component", twice, len(rows), "cases: more than one result", source="conformance/component-*.json")
+            Support("real component", twice, len(rows), "cases: more than one result", source="conformance/component-*.json")
         )
     styles = material.part("styles")
     if styles is not None:
-        found.append(Seen("model", *bad_of(styles[styles["handler"].isin(CURED)]), "computed sessions go wrong at the same times",
+        found.append(Support("model", *bad_of(styles[styles["handler"].isin(CURED)]), "computed sessions go wrong at the same times",
                           source="the run, part styles"))  # fmt: skip
     real = _real_styles(material)
     if len(real):
         mine = real[real["handler"].isin(CURED)]
         found.append(
-            Seen(
+            Support(
                 "real proxy",
                 *bad_outcomes(mine["outcome"]),
                 "sessions go wrong at the same times",
@@ -151,7 +151,7 @@ def _seen_cured(material: Material) -> tuple[Seen, ...]:
     return tuple(found)
 
 
-def result_words(material: Material) -> list[str]:
+def result_words(material: ReportContext) -> list[str]:
     """What goes into `result`, and what a tool that throws comes to, as the running components did it; empty without recordings."""
     cases = material.evidence.components
     own = {tag: (_contents(each, "return", "result"), _contents(each, "async_ref", "result")) for tag, each in cases.items()}
@@ -190,14 +190,14 @@ def bar_begins(recording: Recording) -> str:
     return "This recording has both ends of every message: a response's bar begins when its request reaches the API."
 
 
-def heading(material: Material) -> str:
+def heading(material: ReportContext) -> str:
     rows = component_counts(material)
     if any(row.results > 1 and row.errors for row in rows):
         return "Finding 1: the component itself sends a second result"
     return "Finding 1: who sends a second result"
 
 
-def blocks(material: Material) -> list[Block]:
+def blocks(material: ReportContext) -> list[Block]:
     styles = material.part("styles")
     found: list[Block] = [Claim("component-submits-twice", _sentence(material), seen_twice(material), material.releases)]
     if styles is not None:
@@ -235,7 +235,7 @@ def blocks(material: Material) -> list[Block]:
     return found
 
 
-def _sentence(material: Material) -> str:
+def _sentence(material: ReportContext) -> str:
     rows = component_counts(material)
     twice = sorted({row.style for row in rows if row.results > 1}, key=list(HANDLERS).index)
     if not rows:
@@ -251,7 +251,7 @@ def _sentence(material: Material) -> str:
     )
 
 
-def _cured_sentence(material: Material) -> str:
+def _cured_sentence(material: ReportContext) -> str:
     styles = material.part("styles")
     if styles is None:
         return "**The cure needs no new release**; this run has no sessions that show it."
@@ -265,7 +265,7 @@ def _cured_sentence(material: Material) -> str:
     )
 
 
-def glances(material: Material, release: str) -> list[Glance]:
+def glances(material: ReportContext, release: str) -> list[Glance]:
     """Lines for a picture: two styles that answer twice, and the cure."""
     styles = material.part("styles")
     if styles is None:
@@ -285,7 +285,7 @@ def glances(material: Material, release: str) -> list[Glance]:
     return found
 
 
-def _shown(material: Material, styles: pd.DataFrame) -> list[str]:
+def _shown(material: ReportContext, styles: pd.DataFrame) -> list[str]:
     tags = _tags(styles)
     return [tag for tag in material.in_use if tag in tags][:1] or tags[:1]
 
@@ -294,7 +294,7 @@ def _tags(frame: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(str(tag) for tag in frame["release"]))
 
 
-def _table(material: Material, styles: pd.DataFrame) -> pd.DataFrame:
+def _table(material: ReportContext, styles: pd.DataFrame) -> pd.DataFrame:
     rows = []
     counts = component_counts(material)
     real = _real_styles(material)
@@ -325,7 +325,7 @@ def _along(own: pd.DataFrame) -> str:
     return ", ".join(words)
 
 
-def _real_styles(material: Material) -> pd.DataFrame:
+def _real_styles(material: ReportContext) -> pd.DataFrame:
     """Recorded sessions of running proxies with handler styles at these times; one row per release, style and tool time."""
     table = material.evidence.table
     if table.empty:
@@ -336,7 +336,7 @@ def _real_styles(material: Material) -> pd.DataFrame:
     return table[fits & table["handler"].isin(tuple(HANDLERS)) & table["release"].isin(material.releases)]
 
 
-def _trace(material: Material) -> list[Block]:
+def _trace(material: ReportContext) -> list[Block]:
     """The shortest recorded session of a running proxy in which it happens, on the release in use if there is one."""
     for release in dict.fromkeys((*material.in_use, *material.releases)):
         fits: list[Real] = [

@@ -7,21 +7,21 @@ from typing import Any, Final
 
 import pandas as pd
 
-from voicerace.report.blocks import Block, Claim, Code, Fold, Seen, Table, Text, joined, many
-from voicerace.report.letter.cures import Cure, best_cure, cures_of, worsened
+from voicerace.model.catalog.profiles import WORKAROUND_TIMES
+from voicerace.model.catalog.releases import component_for, proxy_release
+from voicerace.model.catalog.workarounds import WORKAROUNDS, why_not
+from voicerace.report.blocks import Block, Claim, Code, Fold, Support, Table, Text, joined, many
+from voicerace.report.context import ReportContext
+from voicerace.report.letter.failure_paths import story_words
 from voicerace.report.letter.submitted_twice import CURE, result_words
-from voicerace.report.letter.ways import story_words
-from voicerace.report.material import Material
+from voicerace.report.letter.workaround_statistics import Cure, best_cure, cures_of, worsened
 from voicerace.report.measured import gap_range_ms
-from voicerace.report.telling import bad_of, gap_words, means, name_of, phrase
-from voicerace.tables.profiles import WORKAROUND_TIMES
-from voicerace.tables.releases import component_for, proxy_release
-from voicerace.tables.workarounds import WORKAROUNDS, why_not
+from voicerace.report.phrasing import bad_of, gap_words, means, name_of, phrase
 
 __all__ = ["blocks"]
 
 
-def blocks(material: Material) -> list[Block]:
+def blocks(material: ReportContext) -> list[Block]:
     found: list[Block] = [
         Text("### 1. Every release: let the handler return its result"),
         Text(
@@ -38,7 +38,7 @@ def blocks(material: Material) -> list[Block]:
     return found
 
 
-def _release(material: Material, release: str, number: int) -> list[Block]:
+def _release(material: ReportContext, release: str, number: int) -> list[Block]:
     found: list[Block] = [Text(f"### {number}. If you run {name_of(release)}")]
     if release not in material.releases:
         found.append(Text(f"**This run has no sessions of {release}**, so nothing is advised for it."))
@@ -55,8 +55,8 @@ def _release(material: Material, release: str, number: int) -> list[Block]:
             else f"**With the cured handler nothing went wrong** on {release} ({bad} of {of} computed delays): nothing more to change."
         )
         seen = (
-            Seen("model", bad, of, "computed delays go wrong"),
-            Seen("real proxy", real, recorded, "recorded sessions go wrong"),
+            Support("model", bad, of, "computed delays go wrong"),
+            Support("real proxy", real, recorded, "recorded sessions go wrong"),
         )
         found.append(Claim(f"today-{release}", sentence, seen, (release,), quiet=True))
         return found
@@ -66,13 +66,13 @@ def _release(material: Material, release: str, number: int) -> list[Block]:
         f"{phrase(material.sides[release])}. What fails: {user}; {bad} of {of} computed delays."
     )
     found.append(
-        Claim(f"today-{release}", sentence, (Seen("model", bad, of, "computed delays go wrong"),), (release,), quiet=True)
+        Claim(f"today-{release}", sentence, (Support("model", bad, of, "computed delays go wrong"),), (release,), quiet=True)
     )
     found += _cures(material, release)
     return found
 
 
-def _cures(material: Material, release: str) -> list[Block]:
+def _cures(material: ReportContext, release: str) -> list[Block]:
     tried = cures_of(material, release)
     if not tried:
         return [Text("This run tried no workarounds: `voicerace report` without `--run` does.")]
@@ -95,7 +95,7 @@ def _cures(material: Material, release: str) -> list[Block]:
     found: list[Block] = []
     if best is None:
         words = f"**No workaround made {release} better** in the sessions computed here ({tried[0].without} of {tried[0].of} go wrong without)."
-        seen = Seen(
+        seen = Support(
             "model", tried[0].without, tried[0].of, "computed sessions go wrong without one", source="the run, part cures"
         )
         found.append(Claim(f"cure-{release}", words, (seen,), (release,), quiet=True))
@@ -121,7 +121,9 @@ _EXPLORED: Final = (
 )
 
 
-def _best(material: Material, release: str, best: Cure, tried: list[Cure], effect: Mapping[str, Any] | None) -> list[Block]:
+def _best(
+    material: ReportContext, release: str, best: Cure, tried: list[Cure], effect: Mapping[str, Any] | None
+) -> list[Block]:
     """The workaround to take: what it did, what that rests on, what it does not cure, where it does harm."""
     words = (
         f"**{'Do' if best.bad == 0 else 'The best there is'}: {_plain(WORKAROUNDS[best.name].sentence)}** (`{best.name}`). With one call "
@@ -130,8 +132,8 @@ def _best(material: Material, release: str, best: Cure, tried: list[Cure], effec
         f"without. Its cost: {_plain(WORKAROUNDS[best.name].costs)}."
     )
     seen = [
-        Seen("model", best.bad, best.of, "computed sessions go wrong with it", source="the run, part cures"),
-        Seen("model", best.without, best.of, "computed sessions go wrong without it", source="the run, part cures"),
+        Support("model", best.bad, best.of, "computed sessions go wrong with it", source="the run, part cures"),
+        Support("model", best.without, best.of, "computed sessions go wrong without it", source="the run, part cures"),
     ]
     found: list[Block] = [Claim(f"cure-{release}", words, tuple(seen), (release,), quiet=True), Code(_typescript(best.name))]
     told: list[str] = []
@@ -177,11 +179,13 @@ def _best(material: Material, release: str, best: Cure, tried: list[Cure], effec
     if effect is not None:
         told.append(_of_effect(effect, _told_stories(material), best))
     seen = [
-        Seen("model", each.bad, each.of, f"computed sessions with {best.name} go wrong: {name}", source="the run, part cures")
+        Support(
+            "model", each.bad, each.of, f"computed sessions with {best.name} go wrong: {name}", source="the run, part cures"
+        )
         for name, each in (*left.items(), *harmed.items())
     ]
     if best.beyond is not None:
-        seen.append(Seen("model", best.beyond.bad, best.beyond.of, f"computed sessions with {best.name} go wrong at the long gap",
+        seen.append(Support("model", best.beyond.bad, best.beyond.of, f"computed sessions with {best.name} go wrong at the long gap",
                          source="the run, part cures"))  # fmt: skip
     if told:
         found.append(
@@ -206,7 +210,7 @@ def _stories(release: str, tried: list[Cure]) -> list[Block]:
     return [Table(pd.DataFrame(rows), caption)]
 
 
-def _effects(material: Material, release: str) -> dict[str, Mapping[str, Any]]:
+def _effects(material: ReportContext, release: str) -> dict[str, Mapping[str, Any]]:
     """What exploration says of a release's workarounds, by name; empty where it is not at hand."""
     return {str(each.get("workaround")): each for each in material.evidence.workarounds if each.get("release") == release}
 
@@ -221,7 +225,7 @@ def _explored(effect: Mapping[str, Any] | None) -> str:
     return "; ".join(words)
 
 
-def _told_stories(material: Material) -> list[str]:
+def _told_stories(material: ReportContext) -> list[str]:
     """The stories in which the explorations of workarounds met anything."""
     lists = [each.get(name) for each in material.evidence.workarounds for name in ("removed", "left", "new", "not_met")]
     return list(dict.fromkeys(str(way["story"]) for ways in lists for way in ways or ()))
@@ -267,7 +271,7 @@ def _span(values: tuple[float, float]) -> str:
     return f"{values[0]:,g} to {values[1]:,g} ms"
 
 
-def _upgrade(material: Material) -> Claim:
+def _upgrade(material: ReportContext) -> Claim:
     """Whether another release would be better, from the map."""
     maps = material.part("map")
     if maps is None:
@@ -284,18 +288,20 @@ def _upgrade(material: Material) -> Claim:
     sentence = f"{lead} On the map of gaps and tools (finding 2) the cells that fail are: {words}." + (
         f" How they fail: {kinds}." if kinds else ""
     )
-    seen = tuple(Seen("model", bad, of, f"cells of the map fail on {tag}", source="the run, part map") for tag, bad, of in told)
+    seen = tuple(
+        Support("model", bad, of, f"cells of the map fail on {tag}", source="the run, part map") for tag, bad, of in told
+    )
     return Claim("upgrade", sentence, seen, tuple(tag for tag, _, _ in told), quiet=True)
 
 
-def _sanitised(material: Material) -> Claim:
+def _sanitised(material: ReportContext) -> Claim:
     """What hiding the error in a log hides."""
     maps = material.part("map")
     frame = maps if maps is not None else material.delay
     own = _refused(material, frame)
     silent = _silent(own)
     seen = [
-        Seen(
+        Support(
             "model",
             silent,
             len(own),
@@ -307,7 +313,7 @@ def _sanitised(material: Material) -> Claim:
     others = None if drawn is None else _refused(material, drawn[drawn["scenario"] != "single"])
     if others is not None and len(others):
         what = "drawn sessions of the other stories with a refusal have no reply"
-        seen.append(Seen("model", _silent(others), len(others), what, True, source="the run, part drawn"))
+        seen.append(Support("model", _silent(others), len(others), what, True, source="the run, part drawn"))
     alias = material.customer.log_alias
     lead = f"**Your log sanitization** (the error written as `{alias}`)" if alias else "**Hiding this error in a log**"
     if not len(own):
@@ -329,7 +335,7 @@ def _sanitised(material: Material) -> Claim:
     return Claim("sanitised-log", sentence, tuple(seen), material.in_use, quiet=True)
 
 
-def _refused(material: Material, frame: pd.DataFrame) -> pd.DataFrame:
+def _refused(material: ReportContext, frame: pd.DataFrame) -> pd.DataFrame:
     """Sessions of a release in use in which a request was refused."""
     return frame[(frame["release"].isin(material.in_use)) & (frame["refusals"].fillna(0) > 0)]
 

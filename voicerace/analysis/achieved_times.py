@@ -1,0 +1,275 @@
+"""Recording -> achieved times: how long what `model.catalog.profiles.TIMES` names took in one session, read from its messages.
+
+Server times are read at the upstream, the tool's at the app. In a recording of the virtual engine they are the asked
+times to the nanosecond; in a live one the difference is what the machine and the network added.
+
+Who watched elsewhere read other clocks' moments, and the value contains what lies between:
+
+- ``tool_ms``, ``repeat_ms``: without the app's links, from the host link as the component saw it; if it was seen at
+  the proxy only, ``tool_ms`` contains the host's round trip. Without the host link there is none.
+- ``create_ms``, ``ack_ms``: seen at the proxy (a relay there, its log), they contain the upstream's round trip.
+- all other server times are between two messages of one direction: no round trip, only its jitter.
+- ``host_rtt_ms``, ``upstream_rtt_ms``: only where both ends are on one clock of ours (`Event.observed_at` ``engine``, or
+  ``socket``: the emulated network alone); a relay's two times are its own delay, and a log has one.
+
+Never here: what no message shows (``slot_lag_ms``), what no party waits for (``rate_limits_ms``), and when users act or
+give up (``speech_ms``, ``deadline_ms``, ...).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+from voicerace.analysis.trace_index import TraceIndex
+from voicerace.model.protocol import realtime
+from voicerace.model.protocol.ledger import Response
+from voicerace.model.protocol.results import placeholder_in
+from voicerace.trace.recording import Event, Link, Recording
+
+__all__ = ["Measured", "measured", "measurements"]
+
+_CONTENT_DONE: Final = (realtime.TEXT_DONE, realtime.AUDIO_DONE)
+_ENDS: Final = frozenset({realtime.ARGUMENTS_DONE, *_CONTENT_DONE})
+_CONTENT: Final = _ENDS | {realtime.ARGUMENTS_DELTA, realtime.TEXT_DELTA, realtime.AUDIO_DELTA}
+_CONFIRMS: Final = (realtime.ITEM_ADDED, realtime.ITEM_CREATED, realtime.ITEM_DONE)
+_APP_LINKS: Final = (Link("component", "app"), Link("app", "component"))
+_HOST_LINKS: Final = (Link("proxy", "component"), Link("component", "proxy"))
+_UPSTREAM_LINKS: Final = (Link("proxy", "upstream"), Link("upstream", "proxy"))
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One achieved time.
+
+    Attributes:
+        name: of `TIMES`.
+        index: which value of that name it is: `Times.ns(name, index, seed)` is what was asked for.
+        ns: how long it took.
+    """
+
+    name: str
+    index: int
+    ns: float
+
+
+def measured(recording: Recording) -> dict[str, list[float]]:
+    """The achieved times in ms by name, each in the order of `Measured.index`; a name without any is left out.
+
+    ``tool_ms`` has one value for each call that got a result of the app's own, in the order of the requests.
+    """
+    found: dict[str, list[float]] = defaultdict(list)
+    for each in sorted(measurements(recording), key=lambda each: each.index):
+        found[each.name].append(each.ns / 1_000_000)
+    return dict(found)
+
+
+def measurements(recording: Recording) -> list[Measured]:
+    """The achieved times, each with what it is to be held against."""
+    passage = TraceIndex(recording)
+    rtts = (*_round_trip("host_rtt_ms", recording, _HOST_LINKS), *_round_trip("upstream_rtt_ms", recording, _UPSTREAM_LINKS))
+    return [*rtts, *_tools(recording), *_server(passage), *_acks(passage)]
+
+
+# -- the app ---------------------------------------------------------------------------------------------------------
+
+
+def _tools(recording: Recording) -> Iterator[Measured]:
+    """`tool_ms` and `repeat_ms`, from the app's links if they were watched, else from the host link."""
+    at_app = all(recording.observes(*each) for each in _APP_LINKS)
+    to, back = _APP_LINKS if at_app else _HOST_LINKS
+    asked: dict[str, int | None] = {}
+    results: dict[str, list[int | None]] = defaultdict(list)
+    for event in recording.events:
+        if event.kind != "message" or not isinstance(event.payload, Mapping):
+            continue
+        if event.link == to:
+            for call_id in _requested(event.payload):
+                asked.setdefault(call_id, event.at_ns(to.receiver))
+        elif event.link == back and (answered := _result_of(event.payload)) is not None:
+            results[answered].append(event.at_ns(back.sender))
+    for index, (call_id, start) in enumerate(asked.items()):
+        moments = (start, *results[call_id])
+        for count, (before, after) in enumerate(pairwise(moments)):
+            if before is not None and after is not None:
+                yield Measured("repeat_ms" if count else "tool_ms", count - 1 if count else index, after - before)
+
+
+def _requested(message: Mapping[str, Any]) -> Iterable[str]:
+    """The ids of the calls that a message asks for."""
+    match message.get("type"):
+        case "onFunctionCallRequest":
+            return (str(message.get("id")),)
+        case "FunctionCallRequest":
+            functions = message.get("functions")
+            calls = functions if isinstance(functions, list) else ()
+            return [str(call.get("id")) for call in calls if isinstance(call, Mapping)]
+    return ()
+
+
+def _result_of(message: Mapping[str, Any]) -> str | None:
+    """The id of the call that a message answers on the app's behalf; None when it answers none."""
+    kind, value = message.get("type"), message.get("value")
+    if kind == "FunctionCallResponse":
+        answers = placeholder_in(message.get("content")) is None
+    elif kind == "resolved":
+        answers = isinstance(value, Mapping) and "id" in value
+    else:
+        answers = kind in ("sendFunctionCallResponse", "sendResponse", "rejected")
+    return str(message.get("id")) if answers else None
+
+
+# -- the upstream ----------------------------------------------------------------------------------------------------
+
+
+def _server(passage: TraceIndex) -> Iterator[Measured]:
+    """What the upstream took over its responses."""
+    own: dict[str, list[Event]] = defaultdict(list)
+    for seq in passage.order:
+        event = passage.by_seq[seq]
+        if isinstance(event.payload, Mapping) and event.link.sender == "upstream":
+            own[str(event.payload.get("response_id"))].append(event)
+    calls = 0
+    for number, response in enumerate(passage.ledger.responses.values()):
+        # What was cut off tells how long somebody let it run, not how long it takes.
+        if response.status != "cancelled":
+            yield from _began(passage, response, number, own[response.id])
+        if response.status in (None, "completed"):
+            yield from _outputs(own[response.id], number, calls)
+            yield from _ended(passage, response, number, own[response.id])
+        calls += len(response.calls)
+
+
+def _began(passage: TraceIndex, response: Response, number: int, events: list[Event]) -> Iterator[Measured]:
+    created = passage.by_seq[response.created]
+    if response.create is not None:
+        create = passage.by_seq[passage.ledger.creates[response.create].key]
+        yield from _between("create_ms", number, create, created)
+    yield from _between("first_item_ms", number, created, _first(events, "response.output_item.added"))
+
+
+def _outputs(events: list[Event], number: int, call: int) -> Iterator[Measured]:
+    """One item after the other: how long its content took, and what lay between them.
+
+    An item ends with its content's `.done`. Where a response ends all its items together, an earlier item ends with its last
+    delta before the next item begins.
+    """
+    opened: list[Event] = []
+    ends: dict[int, Event] = {}
+    for event in events:
+        if event.type == "response.output_item.added":
+            opened.append(event)
+        elif event.type in _CONTENT and opened and _of(event) == _item_id(opened[-1]):
+            ends[len(opened) - 1] = event
+    calling = any(_is_call(event) for event in opened)
+    before: Event | None = None
+    for position, event in enumerate(opened):
+        end = ends.get(position)
+        if end is not None and position == len(opened) - 1 and end.type not in _ENDS:
+            end = None
+        if _is_call(event):
+            yield from _between("call_gap_ms", call, before, event)
+            yield from _between("arguments_ms", call, event, end)
+            call += 1
+        elif calling and position == 0:
+            yield from _between("preamble_ms", number, event, end)
+        before = end
+
+
+def _is_call(event: Event) -> bool:
+    payload: Any = event.payload
+    return realtime.item_of(payload).get("type") == "function_call"
+
+
+def _of(event: Event) -> str:
+    """The id of the item that a content event belongs to."""
+    payload: Any = event.payload
+    return str(payload.get("item_id"))
+
+
+def _ended(passage: TraceIndex, response: Response, number: int, events: list[Event]) -> Iterator[Measured]:
+    """From the end of the last content to response.done, and a reply's whole length."""
+    done = None if response.done is None else passage.by_seq[response.done]
+    if arguments := _last(events, realtime.ARGUMENTS_DONE):
+        own: Any = arguments.payload
+        closed = [
+            event for event in events if event.type == "response.output_item.done" and _item_id(event) == own.get("item_id")
+        ]
+        yield from _between("item_done_ms", number, arguments, closed[0] if closed else None)
+        # Without response.done nobody knows whether this call was the last.
+        yield from _between("gap_ms", number, arguments, done)
+    elif done is not None and (content := _last(events, *_CONTENT_DONE)):
+        # Before response.done it may yet turn out to be a preamble.
+        yield from _between("reply_ms", number, _first(events, "response.output_item.added"), content)
+        yield from _between("reply_gap_ms", number, content, done)
+
+
+def _acks(passage: TraceIndex) -> Iterator[Measured]:
+    """From an item of the client's to its confirmation; equal items are taken to be confirmed in order."""
+    refused = {output.key for output in passage.ledger.outputs if output.refused}
+    waiting: dict[tuple[str, ...], list[tuple[int, Event]]] = defaultdict(list)
+    confirming: set[str] = set()
+    index = 0
+    for seq in passage.order:
+        event = passage.by_seq[seq]
+        if event.type == realtime.ITEM_CREATE and seq not in refused:
+            waiting[_same(event)].append((index, event))
+            index += 1
+        # Added and done name the same item: it confirms once.
+        elif event.type in _CONFIRMS and _item_id(event) not in confirming and waiting.get(_same(event)):
+            confirming.add(_item_id(event))
+            number, create = waiting[_same(event)].pop(0)
+            yield from _between("ack_ms", number, create, event)
+
+
+def _same(event: Event) -> tuple[str, ...]:
+    """What an item of the client's and its confirmation have in common: the server may have given it its id."""
+    item = realtime.item_of(event.payload) if isinstance(event.payload, Mapping) else {}
+    content = item.get("content")
+    parts = [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
+    names = ("type", "role", "call_id", "output")
+    # As text: somebody else's values may be of any kind.
+    return (*(repr(item.get(name)) for name in names), *(repr(part.get("text")) for part in parts))
+
+
+# -- moments ---------------------------------------------------------------------------------------------------------
+
+
+def _round_trip(name: str, recording: Recording, links: tuple[Link, Link]) -> Iterator[Measured]:
+    """The sum of the two directions' mean delays."""
+    means = []
+    for way in links:
+        took = [
+            event.received_ns - event.sent_ns
+            for event in recording.on(way)
+            if event.kind == "message"
+            and event.observed_at in ("engine", "socket")
+            and event.sent_ns is not None
+            and event.received_ns is not None
+        ]
+        if not took:
+            return
+        means.append(sum(took) / len(took))
+    yield Measured(name, 0, sum(means))
+
+
+def _between(name: str, index: int, start: Event | None, end: Event | None) -> Iterator[Measured]:
+    """From one message to another, at the upstream; nothing when one of the two is not there or has no time."""
+    since, until = (None if each is None else each.at_ns("upstream") for each in (start, end))
+    if since is not None and until is not None:
+        yield Measured(name, index, until - since)
+
+
+def _first(events: Iterable[Event], *kinds: str) -> Event | None:
+    return next((event for event in events if event.type in kinds), None)
+
+
+def _last(events: list[Event], *kinds: str) -> Event | None:
+    return _first(reversed(events), *kinds)
+
+
+def _item_id(event: Event) -> str:
+    return str(realtime.item_of(event.payload).get("id")) if isinstance(event.payload, Mapping) else ""

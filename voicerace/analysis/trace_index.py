@@ -1,0 +1,86 @@
+"""A recording as it passed the upstream: its order there, its books, and the times of its events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from voicerace.model.protocol.ledger import Create, Ledger, Response
+from voicerace.trace.recording import Event, Recording
+from voicerace.units import ns
+
+__all__ = ["TraceIndex", "time_of"]
+
+
+class TraceIndex:
+    """The recording sorted as it passed the upstream, with the books and the times at hand.
+
+    Attributes:
+        recording: all of it.
+        by_seq: its events.
+        by_type: its events by their type, in order; see `of_type`.
+        host_seen, upstream_seen: whether both directions of that link were watched.
+        ledger: the books of the upstream link; its keys are seqs.
+        order: seq -> position at the upstream, for messages of that link, in that order; `end` is behind the last.
+        said_ns: text of the user's -> when it reached the proxy, each time; empty where that link was not watched.
+        closes: the closings of connections, up to the first fault: what is closed after one is its consequence.
+        fault: the first fault's reason, or None; `fault_on` its link, and `before_fault` the events that it did not follow.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self.by_seq = {event.seq: event for event in recording.events}
+        self.by_type: dict[str, list[Event]] = {}
+        for event in recording.events:
+            self.by_type.setdefault(event.type, []).append(event)
+        self.host_seen = recording.observes("proxy", "component") and recording.observes("component", "proxy")
+        self.upstream_seen = recording.observes("proxy", "upstream") and recording.observes("upstream", "proxy")
+        self.ledger = Ledger()
+        self.order: dict[int, int] = {}
+        wire = [e for e in recording.events if "upstream" in e.link and e.kind == "message" and e.arrived]
+        for position, event in enumerate(recording.ordered("upstream", wire)):
+            self.order[event.seq] = position
+            self.ledger.feed(event.link.sender, event.payload, event.seq)
+        self.end = len(self.order)
+        self.said_ns: dict[str, list[int]] = {}
+        for event in self.of_type("InjectUserMessage") if self.host_seen else ():
+            if isinstance(event.payload, Mapping):
+                self.said_ns.setdefault(str(event.payload.get("content")), []).append(time_of(event, "proxy"))
+        fault = next((e for e in recording.events if e.kind == "fault"), None)
+        self.fault_on = fault.link if fault is not None else None
+        self.before_fault = [e for e in recording.events if fault is None or e.seq < fault.seq]
+        self.closes = [e for e in self.before_fault if e.kind == "close"]
+        self.fault = str(fault.payload.get("reason")) if fault is not None and isinstance(fault.payload, Mapping) else None
+
+    def of_type(self, *names: str) -> list[Event]:
+        """The events of some types, type by type, each in order."""
+        return [event for name in names for event in self.by_type.get(name, ())]
+
+    def begun(self, response: Response) -> int:
+        """Where a response began, in the order at the upstream; see `beginning`."""
+        return self.order[self.beginning(response)]
+
+    def beginning(self, response: Response) -> int:
+        """The event that began a response: its create, for the server's own the one at which the server decided on it."""
+        return response.decided.key if response.create is None else self.ledger.creates[response.create].key
+
+    def in_the_way(self, position: int, create: Create | None = None) -> Response | None:
+        """The response that holds the slot at a position, or else the last one done before it."""
+        if create is not None and create.answer == "refused" and create.names in self.ledger.responses:
+            return self.ledger.responses[create.names]
+        before = [r for r in self.ledger.responses.values() if self.begun(r) < position]
+        holding = [r for r in before if r.done is None or self.order[r.done] > position]
+        return holding[-1] if holding else before[-1] if before else None
+
+    def named_ns(self, name: str, default_ms: int) -> int | None:
+        """A time that the recording's maker gave; None when it was drawn, so that nobody can tell."""
+        times = self.recording.provenance.get("times")
+        given = times.get(name, default_ms) if isinstance(times, Mapping) else default_ms
+        try:
+            return ns(float(given))
+        except (TypeError, ValueError):
+            return None
+
+
+def time_of(event: Event, party: str) -> int:
+    """When an event was at a party, as well as anybody knows; 0 when nobody does."""
+    return event.at_ns(party) or 0

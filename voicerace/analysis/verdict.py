@@ -1,0 +1,335 @@
+"""Recording -> Verdict: what happened in each tool turn, told from the messages alone. Pure.
+
+This module reads the facts of each tool turn off a recording; `voicerace.analysis.rules` makes the outcome of them, by the
+table of `voicerace.analysis.outcomes`. A verdict reads recordings of every origin alike, and says of every count how sure it
+is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from voicerace.analysis.latency import dead_air_ms, lead_ms, margin_ms, waited_ns
+from voicerace.analysis.outcomes import BAD, OUTCOMES, Kind, Turn, Verdict, worst
+from voicerace.analysis.rules import TurnFacts, outcome_of
+from voicerace.analysis.trace_index import TraceIndex, time_of
+from voicerace.errors import InputError
+from voicerace.model.protocol import realtime
+from voicerace.model.protocol.known import is_registered, known_status
+from voicerace.model.protocol.ledger import Create, Output, Response, UserInput
+from voicerace.model.protocol.results import placeholder_in
+from voicerace.trace.recording import Event, Recording
+from voicerace.units import ns
+
+__all__ = ["BAD", "OUTCOMES", "Kind", "Turn", "Verdict", "judge"]
+
+#: With these the app gives a result; a promise may also resolve to nothing.
+_GIVES: Final = ("resolved", "sendFunctionCallResponse", "sendResponse", "rejected")
+_DEADLINE_MS: Final = 30_000
+
+
+def judge(recording: Recording) -> Verdict:
+    """The verdict on one recording.
+
+    Raises:
+        InputError: it is no recording.
+    """
+    if not isinstance(recording, Recording):
+        raise InputError("recording", f"{recording!r:.60} is a {type(recording).__name__}", "a Recording, as simulate gives")
+    return _Judge(recording).verdict()
+
+
+class _Judge(TraceIndex):
+    """The rules, over a recording as it passed the upstream."""
+
+    # -- the whole ---------------------------------------------------------------------------------------------------
+
+    def verdict(self) -> Verdict:
+        turns = tuple(turn for window in self.windows() if (turn := self.turn(*window)) is not None)
+        outcome = worst([turn.outcome for turn in turns])
+        sure: Kind = "observed" if self.recording.complete else "at least"
+        if any(event.observed_at == "derived" for event in self.recording.events):
+            sure = "derived"
+        upstream: Kind = sure if self.upstream_seen else "unknown"
+        return Verdict(
+            outcome,
+            self.wedged(),
+            len(self.ledger.session_updates) if self.recording.observes("proxy", "upstream") else None,
+            turns,
+            next((turn.why for turn in turns if turn.outcome == outcome), self._no_turn()),
+            self.fault,
+            {
+                "response_creates": upstream,
+                "refusals": upstream,
+                "replies": upstream,
+                "session_updates": upstream,
+                "host_errors": sure if self.host_seen else "unknown",
+            },
+        )
+
+    def _no_turn(self) -> str:
+        """Why there is no tool turn."""
+        if self.fault is not None:
+            return f"no function call: {self.fault}"
+        if not self.upstream_seen:
+            gone = any((e.link.sender, e.link.receiver) == ("proxy", "component") for e in self.closes)
+            told = "the proxy closed the connection, and " if gone else ""
+            return f"{told}the link between proxy and upstream was not observed"
+        for event in self.closes:
+            code = event.payload.get("code") if isinstance(event.payload, Mapping) else None
+            if event.link in (("upstream", "proxy"), ("proxy", "component")):
+                closed = "no code" if code is None else code if is_registered(code) else "a code that is not registered"
+                return f"no function call: the {event.link.sender} closed the connection ({closed})"
+        return "no function call"
+
+    def windows(self) -> list[tuple[int, int, int]]:
+        """Turns as (first position, position behind the last, user inputs), in the order at the upstream."""
+        starts = [(0, 0)]
+        for user_input in self.ledger.inputs:
+            first, count = starts[-1]
+            if count == 0 or any(self._joins(first, before) for before in self._moments(user_input)):
+                starts[-1] = (first, count + 1)
+            else:
+                starts.append((self.order[user_input.key], 1))
+        ends = [first for first, _ in starts[1:]] + [self.end]
+        return [(first, end, count) for (first, count), end in zip(starts, ends, strict=True)]
+
+    def _moments(self, user_input: UserInput) -> Iterator[Callable[[int], bool]]:
+        """When the user said it, each as what had passed before: at the upstream, and for a text also at the proxy.
+
+        Speech counts from where the server heard it begin. A text is said to what the user has heard by then: a reply
+        whose end is still on its way is not over for them.
+        """
+        yield lambda other: self.order[other] < self.order[user_input.key]
+        yield lambda other: self.order[other] < self.order[user_input.began]
+        same = [each for each in self.ledger.inputs if each.text is not None and each.text == user_input.text]
+        said = self.said_ns.get(user_input.text or "", [])
+        rank = next((number for number, each in enumerate(same) if each is user_input), len(said))
+        if rank < len(said):
+            # Of what passed in the same nanosecond, all in front of its item: the user may have waited for it.
+            said_at = (said[rank], user_input.key)
+            yield lambda other: (time_of(self.by_seq[other], "proxy"), other) < said_at
+
+    def _joins(self, first: int, before: Callable[[int], bool]) -> bool:
+        """Whether what was said when `before` tells what had passed belongs to the turn that began at `first`."""
+
+        def open_at(begun: int | None, ended: int | None) -> bool:
+            return begun is not None and before(begun) and (ended is None or not before(ended))
+
+        ledger = self.ledger
+        if any(open_at(create.key, create.answered) for create in ledger.creates):
+            return True
+        if any(open_at(self.beginning(response), response.done) for response in ledger.responses.values()):
+            return True
+        begun = [r for r in ledger.responses.values() if first <= self.begun(r) and before(self.beginning(r))]
+        calls = [call for response in begun for call in response.calls]
+        settled = [(o.call_id, o.settled) for o in ledger.outputs if o.own]
+        known = {call for call, key in settled if key is not None and before(key)}
+        waiting = any(open_at(o.key, o.settled) for o in ledger.outputs if not o.refused)
+        to_come = any(not before(o.key) for o in ledger.outputs if o.call_id in calls and not o.refused)
+        return waiting or to_come or not known.issuperset(calls)
+
+    def wedged(self) -> bool | None:
+        """Whether the last user input was answered by nothing the user could hear."""
+        said = self._said() if self.host_seen else 0
+        inputs = self.ledger.inputs
+        if max(said, len(inputs)) < 2 or not self.upstream_seen:
+            return None
+        if said > len(inputs):
+            return True if self.recording.complete else None
+        last = self.order[inputs[-1].key]
+        heard = [r for r in self.ledger.responses.values() if r.message and r.heard is not None]
+        if any(self.begun(response) >= last for response in heard):
+            return False
+        return True if self.recording.complete else None
+
+    def _said(self) -> int:
+        """How often the user said something, by text or voice, as near to the user as anybody watched."""
+        words = sum(event.link.sender == "user" for event in self.of_type("say", "speak"))
+        return max(words, len(self.of_type("InjectUserMessage")))
+
+    # -- one turn ----------------------------------------------------------------------------------------------------
+
+    def turn(self, first: int, end: int, inputs: int) -> Turn | None:
+        """The turn between two positions, or None when it has no function call."""
+        ledger = self.ledger
+        responses = [r for r in ledger.responses.values() if first <= self.begun(r) < end]
+        calling = [r for r in responses if r.calls_done]
+        calls = tuple(call for response in calling for call in response.calls)
+        if not calls:
+            return None
+        outputs = [o for o in ledger.outputs if first <= self.order[o.key] < end and o.call_id in calls]
+        creates = [c for c in ledger.creates if first <= self.order[c.key] < end]
+        from_result = [c for c in creates if outputs and self.order[c.key] > self.order[outputs[0].key]]
+        refusals = [key for key in ledger.refusals if first <= self.order[key] < end]
+        after = responses[responses.index(calling[0]) + 1 :]
+        heard = [r for r in after if r.message and not r.calls and r.heard is not None]
+        informed = [r for r in heard if ledger.informed(r, list(calls))]
+        own = [o for o in outputs if o.own and not o.refused]
+        told = self._host_errors(first, end)
+        facts = _Facts(
+            calls, inputs, outputs, own, creates, refusals, told, heard, informed, calling[-1], calling[0].calls_done[0]
+        )
+        outcome, why = outcome_of(self._turn_facts(facts, end))
+        if outcome == "unknown" and self.fault is not None:
+            why = f"{why}: {self.fault}"
+        result = own[0] if own else None
+        create = next((c for c in creates if result and self.order[c.key] > self.order[result.key]), None)
+        rests_on = [calling[0].calls_done[0], *(o.key for o in outputs), *(c.key for c in from_result), *refusals]
+        rests_on += [r.heard for r in heard if r.heard is not None]
+        return Turn(
+            outcome=outcome,
+            why=why,
+            calls=calls,
+            user_inputs=inputs,
+            submissions=len(outputs),
+            own_submissions=sum(o.own for o in outputs),
+            response_creates=len(from_result),
+            refusals=len(refusals),
+            host_errors=told if self.host_seen else None,
+            replies=len(heard),
+            margin_ms=margin_ms(self, create),
+            lead_ms=lead_ms(self, result, create),
+            dead_air_ms=dead_air_ms(self, calling[-1], informed),
+            by=self._by(outcome, facts),
+            events=tuple(sorted(rests_on)),
+        )
+
+    def _turn_facts(self, facts: _Facts, end: int) -> TurnFacts:
+        """What the rules look at."""
+        given = self._given(facts)
+        asked = self._asked(facts)
+        reply = facts.informed[0] if facts.informed else None
+        settled = self.recording.complete or end < self.end or self._closed_after(facts)
+        return TurnFacts(
+            closed=self._abandoned(facts, end),
+            missing=tuple(f"call {number}" for number, call in enumerate(facts.calls, start=1) if call not in given),
+            inputs=facts.inputs,
+            heard=len(facts.heard),
+            informed=len(facts.informed),
+            ended=reply is not None and reply.done is not None,
+            status=None if reply is None or reply.status is None else known_status(reply.status),
+            waited_ns=0 if reply is None else waited_ns(self, facts.own, reply),
+            refusals=len(facts.refusals),
+            host_errors=facts.host_errors,
+            asked=self._answer(asked[-1]) if asked else None,
+            upstream_seen=self.upstream_seen,
+            host_seen=self.host_seen,
+            complete=self.recording.complete,
+            settled=settled,
+            unread=self._answer_unread(facts),
+            answered=bool(asked) and all(create.answer != "none" for create in facts.creates),
+            goes_on=settled or (bool(facts.refusals) and self._goes_on_after(facts.refusals[-1])),
+        )
+
+    def _by(self, outcome: str, facts: _Facts) -> Literal["user", "client", "api"] | None:
+        """Who ended the reply or kept it from coming, where that was not the proxy."""
+        if outcome == "interrupted":
+            return _ended_by(facts.informed[0])
+        if outcome != "failed":
+            return None
+        create = self._asked(facts)[-1]
+        if create.answer == "response":
+            return _ended_by(self.ledger.responses[create.names or ""])
+        return "client" if create.error_type == "invalid_request_error" else "api"
+
+    def _asked(self, facts: _Facts) -> list[Create]:
+        """The creates behind the app's last result; without one there are none, not even the one that began the calls."""
+        last = max((self.order[output.key] for output in facts.outputs if output.own), default=self.end)
+        return [create for create in facts.creates if self.order[create.key] > last]
+
+    def _answer(self, create: Create) -> str:
+        if create.answer == "response":
+            response = self.ledger.responses[create.names or ""]
+            ended = "unfinished" if response.done is None else "of no known status"
+            ended = known_status(response.status) if response.status else ended
+            return f"a response, {ended}, nothing heard of it"
+        words = {"none": "none", "refused": "refused", "error": "another error", "closed": "none, its connection went"}
+        return words[create.answer]
+
+    def _host_errors(self, first: int, end: int) -> int:
+        """Errors with the active-response code sent to the host while the turn ran."""
+        if not self.host_seen:
+            return 0
+        keys = list(self.order)
+        since = time_of(self.by_seq[keys[first]], "proxy") if first else None
+        until = time_of(self.by_seq[keys[end]], "proxy") if end < len(keys) else None
+        count = 0
+        for event in self.of_type("Error"):
+            if event.link == ("proxy", "component"):
+                at = time_of(event, "proxy")
+                payload = event.payload
+                code = payload.get("code") if isinstance(payload, Mapping) else None
+                if code == realtime.ACTIVE_RESPONSE and (since is None or at >= since) and (until is None or at < until):
+                    count += 1
+        return count
+
+    def _given(self, facts: _Facts) -> set[str]:
+        """Calls that the app gave a result of its own for, whether or not the upstream got it and took it."""
+        sent = [event.payload for event in self.of_type("FunctionCallResponse") if isinstance(event.payload, Mapping)]
+        by_host = {str(each.get("id")) for each in sent if placeholder_in(each.get("content")) is None}
+        # Without a connection the component drops it; the app has given it all the same.
+        by_host |= {given for event in self.of_type(*_GIVES) if (given := _given_by_app(event)) is not None}
+        return by_host | {output.call_id for output in facts.outputs if output.own}
+
+    def _abandoned(self, facts: _Facts, end: int) -> bool:
+        """Whether a connection closed in the turn while there was time left for it, with nothing refused or heard."""
+        call = time_of(self.by_seq[facts.first_call], "upstream")
+        last = max(time_of(self.by_seq[key], "upstream") for key in (*facts.calling.calls_done, *(o.key for o in facts.own)))
+        deadline_ns = self.named_ns("deadline_ms", _DEADLINE_MS) or ns(_DEADLINE_MS)
+        # A refusal that comes to the proxy behind the close can be told to nobody: what counts is the proxy's order.
+        settling = [*facts.refusals, *(r.heard for r in facts.heard if r.heard is not None)]
+        reached = [time_of(self.by_seq[key], "proxy") or time_of(self.by_seq[key], "upstream") for key in settling]
+        ends = [time_of(self.by_seq[key], "upstream") for key in [*self.order][end : end + 1]]
+        until = min([last + deadline_ns, *reached, *ends])
+        return any(call <= time_of(event, "proxy") < until for event in self.closes)
+
+    def _goes_on_after(self, key: int) -> bool:
+        """Whether anything was sent after an event had reached the proxy; where the host was lost, anything to the host."""
+        reached = time_of(self.by_seq[key], "proxy")
+        told = self.fault_on is not None and "component" in self.fault_on
+        later = (e for e in self.before_fault if not told or e.link == ("proxy", "component"))
+        return any(time_of(event, event.link.sender) > reached for event in later)
+
+    def _answer_unread(self, facts: _Facts) -> bool:
+        """Whether the answer to a create may be in a frame of the upstream's that is no JSON object."""
+        events = ((position, self.by_seq[seq]) for seq, position in self.order.items())
+        unread = [at for at, event in events if event.link.sender == "upstream" and not isinstance(event.payload, Mapping)]
+        spans = [(self.order[c.key], self.end if c.answered is None else self.order[c.answered]) for c in facts.creates]
+        return any(asked < at < answered for at in unread for asked, answered in spans)
+
+    def _closed_after(self, facts: _Facts) -> bool:
+        return any(time_of(e, "proxy") >= time_of(self.by_seq[facts.calling.calls_done[0]], "upstream") for e in self.closes)
+
+
+def _given_by_app(event: Event) -> str | None:
+    """The call for which the app hands a result, or an error of its own, to the component: in an event of `_GIVES`."""
+    if event.link.sender != "app" or not isinstance(event.payload, Mapping):
+        return None
+    handed = event.type != "resolved" or isinstance(event.payload.get("value"), Mapping)
+    return str(event.payload.get("id")) if handed else None
+
+
+def _ended_by(response: Response) -> Literal["user", "client", "api"]:
+    """Who ended a response: its details say; what they do not say is the API's."""
+    causes = {"turn_detected": "user", "client_cancelled": "client", "connection_closed": "user"}
+    return causes.get(response.reason or "", "api")  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What one tool turn comes down to."""
+
+    calls: tuple[str, ...]
+    inputs: int
+    outputs: list[Output]
+    own: list[Output]
+    creates: list[Create]
+    refusals: list[int]
+    host_errors: int
+    heard: list[Response]
+    informed: list[Response]
+    calling: Response
+    first_call: int

@@ -1,0 +1,169 @@
+"""The messages of a capture by their link, and the questions asked of them: counts, delays, gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from voicerace.analysis.verdict import Kind
+from voicerace.captures.imputation import NOT_LOGGED
+from voicerace.model.protocol import realtime
+from voicerace.trace.recording import Event, Recording
+from voicerace.units import ms
+
+__all__ = ["Count", "EventIndex", "call_ids", "content_of", "fields_of", "result_of", "text_of"]
+
+_OUTPUT: Final = "function_call_output"
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A number and how sure it is; no number when it is unknown."""
+
+    value: int | None
+    kind: Kind
+
+
+class EventIndex:
+    """The messages of a recording by their link, and the questions asked of them."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self.host = self._on("component", "proxy")
+        self.told = self._on("proxy", "component")
+        self.sent = self._on("proxy", "upstream")
+        self.came = self._on("upstream", "proxy")
+        self.calls = [event for event in self.came if event.type == realtime.ARGUMENTS_DONE]
+        self.results = [event for event in self.host if event.type == "FunctionCallResponse"]
+        self.errors = [event for event in self.came if event.type == realtime.ERROR]
+        self.refusals = [event for event in self.errors if realtime.is_refusal(fields_of(event))]
+        # Only the API's link was captured: the results are those that a proxy passed on, or all of a client's without one.
+        watched = recording.observes("component", "proxy") or recording.observes("proxy", "component")
+        alone = "release" not in recording.provenance
+        self.api_only = alone and not watched and not self.host and not self.told and bool(self.sent)
+        if not self.results and not recording.observes("component", "proxy"):
+            self.results = [event for event in self.sent if realtime.item_of(fields_of(event)).get("type") == _OUTPUT]
+        self.host_only = not self.came and bool(self.told)
+        if self.host_only:
+            # Seen in the browser: calls as they were asked for, refusals as they were told.
+            self.calls = [event for event in self.told if event.type == "FunctionCallRequest"]
+            self.errors = [event for event in self.told if event.type == "Error"]
+            self.refusals = [event for event in self.errors if fields_of(event).get("code") == realtime.ACTIVE_RESPONSE]
+
+    def _on(self, sender: str, receiver: str) -> list[Event]:
+        return [
+            event for event in self.recording.events
+            if event.link == (sender, receiver) and event.kind == "message" and event.arrived
+        ]  # fmt: skip
+
+    def sure(self, sender: str, receiver: str) -> Kind:
+        """How sure the number of messages on a link is."""
+        if not (self.recording.observes(sender, receiver) and self.recording.complete):
+            return "at least"
+        return "derived" if any(event.observed_at == "derived" for event in self.recording.events) else "observed"
+
+    @staticmethod
+    def at(event: Event) -> int | None:
+        return event.at_ns("proxy")
+
+    def between(self, first: Event, last: Event) -> float | None:
+        """Milliseconds at the proxy from one event to another."""
+        since, until = self.at(first), self.at(last)
+        return None if since is None or until is None else ms(until - since)
+
+    def delays(self) -> list[float | None]:
+        """Per result, the time since its call was complete.
+
+        By call id where both ids were captured. Without them a result answers the call before it, if that is the only
+        one it can answer: the last response had one call, and every call before that has its result.
+        """
+        delays: list[float | None] = []
+        by_id: dict[str, Event] = {}
+        open_calls: list[Event] = []
+        given = fresh = 0
+        for event in self.recording.ordered("proxy", [*self.calls, *self.results, *self.dones()]):
+            if event.type == realtime.RESPONSE_DONE:
+                fresh = 0
+            elif event.type in (realtime.ARGUMENTS_DONE, "FunctionCallRequest"):
+                if fresh == 0 and given >= len(open_calls):
+                    open_calls, given = [], 0
+                open_calls.append(event)
+                fresh += 1
+                by_id |= dict.fromkeys(call_ids(event), event)
+            else:
+                given += 1
+                call_id = result_of(event)
+                only = open_calls[0] if len(open_calls) == 1 else None
+                call = only if call_id is None else by_id.get(call_id)
+                delays.append(None if call is None else self.between(call, event))
+        return delays
+
+    def gaps(self) -> list[float]:
+        """Per response with calls, from its last call to its end; by response id where both were captured.
+
+        Without ids an end is that of the response before it: where another one began meanwhile, an end is missing.
+        """
+        gaps: list[float] = []
+        last: dict[str, Event] = {}
+        begun = [event for event in self.came if event.type == realtime.RESPONSE_CREATED]
+        for event in self.recording.ordered("proxy", [*self.calls, *self.dones(), *begun]):
+            fields = fields_of(event)
+            if event.type == realtime.RESPONSE_CREATED:
+                last.pop("", None)
+            elif event.type in (realtime.ARGUMENTS_DONE, "FunctionCallRequest"):
+                last[text_of(fields.get("response_id"))] = event
+            else:
+                call = last.pop(text_of(realtime.response_of(fields).get("id")), None) or last.pop("", None)
+                gap = None if call is None else self.between(call, event)
+                if gap is not None:
+                    gaps.append(gap)
+        return gaps
+
+    def dones(self) -> list[Event]:
+        """Every response.done; in a browser those that the proxy handed on, as it does before 0.10.0."""
+        return [event for event in (self.told if self.host_only else self.came) if event.type == realtime.RESPONSE_DONE]
+
+    def outputs(self) -> list[Mapping[str, object]] | None:
+        """The results with their ids and contents, as the host sent or the upstream confirmed them; None if not captured."""
+        sent = [{"call_id": of, "output": content_of(e)} for e in self.results if (of := result_of(e)) is not None]
+        if len(sent) == len(self.results) and sent:
+            return list(sent)
+        items: dict[str, Mapping[str, object]] = {}
+        for event in self.came:
+            item = realtime.item_of(fields_of(event))
+            if event.type in (realtime.ITEM_ADDED, realtime.ITEM_DONE, realtime.ITEM_CREATED):
+                if not item:
+                    return None
+                if item.get("type") == _OUTPUT and isinstance(item.get("id"), str):
+                    items[str(item["id"])] = item
+        return list(items.values()) if len(items) == len(self.results) else None
+
+
+def call_ids(call: Event) -> list[str]:
+    """The ids of the calls in an event of the API's, or in a request to the host."""
+    fields = fields_of(call)
+    functions = fields.get("functions")
+    each = [call.get("id") for call in functions if isinstance(call, Mapping)] if isinstance(functions, list) else []
+    return [call_id for call_id in (fields.get("call_id"), *each) if isinstance(call_id, str)]
+
+
+def result_of(result: Event) -> str | None:
+    """The id of the call that a result answers, from the host or as the proxy passed it on; None if not captured."""
+    fields = fields_of(result)
+    call_id = fields["id"] if "id" in fields else realtime.item_of(fields).get("call_id")
+    return call_id if isinstance(call_id, str) else None
+
+
+def content_of(result: Event) -> object:
+    """What a result says, from the host or as the proxy passed it on; `NOT_LOGGED` if not captured."""
+    fields = fields_of(result)
+    return fields["content"] if "content" in fields else realtime.item_of(fields).get("output", NOT_LOGGED)
+
+
+def fields_of(event: Event) -> Mapping[str, object]:
+    return event.payload if isinstance(event.payload, Mapping) else {}
+
+
+def text_of(value: object) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,321 @@
+"""What the order of a log's messages tells of their contents: which response, which call, which kind of item.
+
+A proxy's log has the type of a message and seldom more. Its place tells the rest: between `response.created` and
+`response.done` every event of a response is that response's, a call's arguments follow its item, results answer calls.
+Nothing that was logged is changed; what is put in is a name of ours (``derived_…``) or stands for "something was there".
+What the order leaves open is a `Interpretation`, one of several, and the caller sees whether they differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+from voicerace.model.protocol import agent, input_audio, realtime
+from voicerace.trace.recording import Event, Recording
+
+__all__ = ["NOT_LOGGED", "ImputedTrace", "Interpretation", "fill", "readings"]
+
+#: Stands for a text that was there.
+NOT_LOGGED: Final = "(not logged)"
+#: One sample of silence, for audio that was there.
+_PCM: Final = "AAA="
+_ITEMS: Final = (realtime.ITEM_CREATED, realtime.ITEM_ADDED, realtime.ITEM_DONE)
+_DELTAS: Final = (realtime.TEXT_DELTA, realtime.TRANSCRIPT_DELTA, realtime.ARGUMENTS_DELTA)
+
+
+@dataclass(frozen=True, slots=True)
+class Interpretation:
+    """One way to understand what the log leaves open.
+
+    Attributes:
+        default_error: of several results for one call without contents, which is the component's own error.
+        cut_off: a response during which the user began to speak was cut off.
+    """
+
+    default_error: Literal["none", "first", "last"] = "none"
+    cut_off: bool = False
+
+
+@dataclass(frozen=True)
+class ImputedTrace:
+    """The recording with what its order tells.
+
+    Attributes:
+        recording: the same events under the same seqs.
+        assumed: what was taken for granted, in sentences.
+        repeated: a call has more results than one, and their contents are not logged.
+        spoken_into: the user began to speak while a response was active.
+    """
+
+    recording: Recording
+    assumed: tuple[str, ...]
+    repeated: bool
+    spoken_into: bool
+
+
+def readings(filled: ImputedTrace) -> list[Interpretation]:
+    """All readings that this log allows, the plainest first."""
+    errors: tuple[Literal["none", "first", "last"], ...] = ("none", "first", "last") if filled.repeated else ("none",)
+    return [Interpretation(error, cut) for cut in ((False, True) if filled.spoken_into else (False,)) for error in errors]
+
+
+def fill(recording: Recording, reading: Interpretation = Interpretation()) -> ImputedTrace:
+    """A recording of a log, filled as `reading` says."""
+    filling = _Filling(recording, reading)
+    filling.responses()
+    filling.results()
+    filling.items()
+    return filling.done()
+
+
+@dataclass
+class _Response:
+    """One response while it is put together; places are indices of events."""
+
+    number: int
+    created: int | None
+    name: str | None = None
+    done: int | None = None
+    events: list[int] = field(default_factory=list)
+    spoken_into: bool = False
+
+
+class _Filling:
+    def __init__(self, recording: Recording, reading: Interpretation) -> None:
+        self.recording = recording
+        self.reading = reading
+        self.payloads: list[Any] = [
+            dict(e.payload) if isinstance(e.payload, Mapping) and e.kind == "message" else None for e in recording.events
+        ]
+        self.assumed: dict[str, None] = {}
+        self.found: list[_Response] = []
+        self.calls: list[tuple[int, str]] = []
+        self.repeated = False
+
+    def done(self) -> ImputedTrace:
+        events = tuple(
+            event if payload is None or payload == event.payload else replace(event, payload=payload)
+            for event, payload in zip(self.recording.events, self.payloads, strict=True)
+        )
+        spoken = any(each.spoken_into for each in self.found)
+        return ImputedTrace(replace(self.recording, events=events), tuple(self.assumed), self.repeated, spoken)
+
+    def _came(self) -> list[tuple[int, Event, dict[str, Any]]]:
+        return [
+            (at, event, payload)
+            for at, (event, payload) in enumerate(zip(self.recording.events, self.payloads, strict=True))
+            if event.link.sender == "upstream" and payload is not None
+        ]
+
+    # -- responses -----------------------------------------------------------------------------------------------------
+
+    def responses(self) -> None:
+        """Give every event of a response its response, and every call its id."""
+        open_now: list[_Response] = []
+        for at, event, payload in self._came():
+            kind = event.type
+            named = payload.get("response_id") or realtime.response_of(payload).get("id")
+            if kind == realtime.RESPONSE_CREATED:
+                open_now.append(_Response(len(self.found) + 1, at))
+                self.found.append(open_now[-1])
+                if len(open_now) > 1:
+                    self.assumed["two responses were active at once: their events are told apart by their order only"] = None
+            if kind == input_audio.SPEECH_STARTED:
+                for each in open_now:
+                    each.spoken_into = True
+            if realtime.is_refusal(payload) and len(open_now) == 1:
+                self._in_the_way(open_now[0], realtime.response_named_by(payload))
+            if not kind.startswith("response."):
+                continue
+            own = next((each for each in self.found if named is not None and each.name == named), None)
+            if own is None:
+                own = open_now[0] if kind == realtime.RESPONSE_DONE and open_now else open_now[-1] if open_now else None
+            if own is None:
+                # The log begins, or lost, the response's beginning.
+                own = _Response(len(self.found) + 1, None)
+                self.found.append(own)
+                open_now.append(own)
+            own.name = own.name or (str(named) if named is not None else None)
+            own.events.append(at)
+            if kind == realtime.RESPONSE_DONE:
+                own.done = at
+                open_now = [each for each in open_now if each is not own]
+        for each in self.found:
+            self._response(each)
+
+    def _in_the_way(self, of: _Response, name: str | None) -> None:
+        """A refusal names the response in its way: the active one, whose end would have come before the refusal."""
+        if of.name is None and name is not None and all(each.name != name for each in self.found):
+            of.name = name
+
+    def _response(self, of: _Response) -> None:
+        name = of.name or f"derived_resp_{of.number}"
+        known = self._call_items(of)
+        for place, at in enumerate(of.events):
+            payload = self.payloads[at]
+            kind = payload["type"]
+            if kind in (realtime.RESPONSE_CREATED, realtime.RESPONSE_DONE):
+                body = {"id": name, **realtime.response_of(payload)}
+                if kind == realtime.RESPONSE_DONE and "status" not in body:
+                    body |= self._status(of)
+                payload["response"] = body
+                continue
+            payload.setdefault("response_id", name)
+            if kind == "response.output_item.added" and not realtime.item_of(payload):
+                payload["item"] = {"type": self._kind_of_item(of.events[place + 1 :])}
+            elif kind == realtime.ARGUMENTS_DONE:
+                item = known.pop(0) if known else {}
+                call_id = payload.setdefault("call_id", item.get("call_id") or f"derived_call_{len(self.calls) + 1}")
+                payload.setdefault("name", item.get("name") or "function")
+                payload.setdefault("arguments", item.get("arguments") or NOT_LOGGED)
+                self.calls.append((at, str(call_id)))
+            elif kind == realtime.AUDIO_DELTA:
+                payload.setdefault("delta", _PCM)
+            elif kind in _DELTAS:
+                payload.setdefault("delta", NOT_LOGGED)
+            elif kind == realtime.TEXT_DONE:
+                payload.setdefault("text", NOT_LOGGED)
+            elif kind == realtime.TRANSCRIPT_DONE:
+                payload.setdefault("transcript", NOT_LOGGED)
+        self._name_call_items(of)
+
+    def _status(self, of: _Response) -> dict[str, Any]:
+        if of.spoken_into and self.reading.cut_off:
+            return {"status": "cancelled", "status_details": {"reason": "turn_detected"}}
+        self.assumed["how a response ended is not logged: it is taken to be completed"] = None
+        return {"status": "completed"}
+
+    def _kind_of_item(self, behind: list[int]) -> str | None:
+        """What the next events of its response say of an item; None when they say nothing."""
+        for at in behind:
+            kind = self.payloads[at]["type"]
+            if kind == "response.output_item.added":
+                return None
+            if kind.startswith("response.function_call_arguments"):
+                return "function_call"
+            if kind.startswith(("response.content_part", "response.output_text", "response.output_audio")):
+                return "message"
+        return None
+
+    def _call_items(self, of: _Response) -> list[Mapping[str, Any]]:
+        """The function_call items that were logged while a response was active, each once."""
+        first = of.created if of.created is not None else of.events[0]
+        last = of.done if of.done is not None else len(self.payloads)
+        items: dict[str, Mapping[str, Any]] = {}
+        for at in range(first, last):
+            item = realtime.item_of(self.payloads[at] or {})
+            if item.get("type") == "function_call" and isinstance(item.get("call_id"), str):
+                items[str(item["call_id"])] = {**items.get(str(item["call_id"]), {}), **item}
+        return list(items.values())
+
+    def _name_call_items(self, of: _Response) -> None:
+        """An output item that is a call gets the id of the arguments that follow it."""
+        waiting: dict[str, Any] | None = None
+        for at in of.events:
+            payload = self.payloads[at]
+            if payload["type"] == "response.output_item.added":
+                item = realtime.item_of(payload)
+                waiting = payload if item.get("type") == "function_call" and "call_id" not in item else None
+            elif payload["type"] == realtime.ARGUMENTS_DONE and waiting is not None:
+                # A new item: the one that was logged is the caller's.
+                waiting["item"] = {**realtime.item_of(waiting), "call_id": payload["call_id"]}
+                waiting = None
+
+    # -- results -------------------------------------------------------------------------------------------------------
+
+    def results(self) -> None:
+        """Give every result its call and its content, from the items that confirm it where those were logged."""
+        outputs: dict[str, Mapping[str, Any]] = {}
+        for _, event, payload in self._came():
+            item = realtime.item_of(payload)
+            if event.type in _ITEMS and item.get("type") == "function_call_output" and isinstance(item.get("call_id"), str):
+                outputs.setdefault(str(item.get("id")), item)
+        given = list(outputs.values())
+        waiting = list(self.calls)
+        groups: dict[str, list[int]] = {}
+        for at, event in enumerate(self.recording.events):
+            payload = self.payloads[at]
+            if payload is None or event.link.sender != "component" or payload.get("type") != "FunctionCallResponse":
+                continue
+            if "id" in payload:
+                waiting = [each for each in waiting if each[1] != payload["id"]]
+                continue
+            if given:
+                item = given.pop(0)
+                call_id, content = str(item["call_id"]), item.get("output", NOT_LOGGED)
+            else:
+                call_id, content = self._answered(waiting, at), NOT_LOGGED
+                groups.setdefault(call_id, []).append(at)
+            payload |= {"id": call_id, "content": content}
+            waiting = [each for each in waiting if each[1] != call_id]
+        for places in groups.values():
+            self._contents(places)
+
+    def _answered(self, waiting: list[tuple[int, str]], at: int) -> str:
+        """The call a result answers: the oldest without one, else the last."""
+        before = [call_id for place, call_id in waiting if place < at]
+        if len(before) > 1:
+            self.assumed["which call a result answers is not logged: each is taken to answer the oldest that waits"] = None
+        if before:
+            return before[0]
+        return next((call_id for place, call_id in reversed(self.calls) if place < at), "derived_call_0")
+
+    def _contents(self, places: list[int]) -> None:
+        if len(places) == 1:
+            self.assumed["what a result says is not logged: a call's only one is taken to be the app's own"] = None
+            return
+        self.repeated = True
+        if self.reading.default_error != "none":
+            at = places[0 if self.reading.default_error == "first" else -1]
+            self.payloads[at]["content"] = agent.DEFAULT_ERROR_CONTENT
+
+    # -- items ---------------------------------------------------------------------------------------------------------
+
+    def items(self) -> None:
+        """Give the items of which only the news was logged their kind: those of a response, and the client's in order."""
+        announced = 0
+        waiting: list[dict[str, Any]] = []
+        added: list[dict[str, Any]] = []
+        number = 0
+        for event, payload in zip(self.recording.events, self.payloads, strict=True):
+            if payload is None:
+                continue
+            kind = event.type
+            if event.link.sender == "component":
+                number += 1
+                name = f"derived_item_{number}"
+                if kind == "FunctionCallResponse":
+                    waiting.append({"id": name, "type": "function_call_output", "call_id": payload.get("id")})
+                elif kind == "InjectUserMessage":
+                    waiting.append({"id": name, "type": "message", "role": "user"})
+            elif kind == "response.output_item.added":
+                announced += 1
+            elif kind in _ITEMS:
+                self._item(kind, payload, announced > 0, waiting, added)
+                announced -= kind != realtime.ITEM_DONE and announced > 0
+
+    def _item(
+        self, kind: str, payload: dict[str, Any], of_response: bool, waiting: list[dict[str, Any]], added: list[dict[str, Any]]
+    ) -> None:
+        item = realtime.item_of(payload)
+        if item:
+            own = [each for each in (*waiting, *added) if _alike(each, item)]
+            if own:
+                waiting[:] = [each for each in waiting if each is not own[0]]
+                added[:] = [each for each in added if each is not own[0]]
+                if kind != realtime.ITEM_DONE:
+                    added.append(own[0])
+            return
+        if kind != realtime.ITEM_DONE:
+            if not of_response and waiting:
+                added.append(waiting.pop(0))
+                payload["item"] = dict(added[-1])
+        elif added:
+            payload["item"] = dict(added.pop(0))
+
+
+def _alike(own: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
+    """Whether a logged item can be one that the client sent."""
+    return own["type"] == item.get("type") and own.get("call_id") == item.get("call_id") and own.get("role") == item.get("role")

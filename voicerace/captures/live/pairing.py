@@ -1,0 +1,229 @@
+"""Which connections are one session: the proxy opens one upstream connection for every host connection. Pure.
+
+Three things tell. Times: it opens the upstream connection while the host's is open, the one that came first first.
+Contents: what passes on one side has its cause on the other, before it and with the same words: a user's text and a
+result go from the host to the upstream, a function call the other way. And, where contents are the same, how soon the
+effect follows. What nothing tells for certain is paired all the same, and says so.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from voicerace.model.protocol import realtime
+from voicerace.trace.recording import Event, Recording
+
+__all__ = ["Trace", "Traces", "joined", "pair", "trace"]
+
+GUESSED: Final = "several sessions ran at once and their contents are alike: that these connections belong together is a guess"
+MISFIT: Final = "the contents of the host's and the upstream's connection do not fit: that they belong together is a guess"
+
+
+class Sign(NamedTuple):
+    """Something that has to be on both sides: (``text``, its words), (``call``, its id) or (``result``, its id)."""
+
+    kind: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What there is to know of a connection to find its session.
+
+    Attributes:
+        path: its recording.
+        side: ``host`` or ``upstream``.
+        opened_ns, ended_ns: on the capture's clock; `ended_ns` is None for one that was open to the end.
+        signs: (when at the proxy, on the capture's clock; what), in order.
+    """
+
+    path: Path
+    side: str
+    opened_ns: int
+    ended_ns: int | None
+    signs: tuple[tuple[int, Sign], ...] = ()
+
+    def opens_during(self, other: Trace) -> bool:
+        return other.opened_ns <= self.opened_ns and (other.ended_ns is None or self.opened_ns <= other.ended_ns)
+
+
+@dataclass(frozen=True)
+class Traces:
+    """One session: its connections, the host's first, and what is uncertain about that."""
+
+    traces: tuple[Trace, ...]
+    note: str | None = None
+
+
+class _Fit(NamedTuple):
+    """How well two connections go together: causes with their effects minus effects without a cause, and the mean delay."""
+
+    net: int
+    delay_ns: float
+
+
+def trace(path: Path, recording: Recording) -> Trace:
+    """The trace of a connection's recording."""
+    opened = int(recording.provenance.get("opened_ns", 0))
+    times = [at for event in recording.events if (at := event.at_ns("proxy")) is not None]
+    ended = any(event.kind != "message" for event in recording.events)
+    return Trace(
+        path,
+        str(recording.provenance.get("side")),
+        opened,
+        opened + max(times, default=0) if ended else None,
+        tuple((opened + (event.at_ns("proxy") or 0), sign) for event in recording.events for sign in _signs(event)),
+    )
+
+
+def pair(traces: Sequence[Trace]) -> list[Traces]:
+    """Sessions, in the order they began; a connection that nothing was found for is one by itself."""
+    hosts = sorted((each for each in traces if each.side == "host"), key=lambda each: each.opened_ns)
+    upstreams = sorted((each for each in traces if each.side == "upstream"), key=lambda each: each.opened_ns)
+    tried = {(h, u): _fit(host, up) for h, host in enumerate(hosts) for u, up in enumerate(upstreams)}
+    fits = {each: fit for each, fit in tried.items() if fit is not None}
+    # The best fit first; where fits are equal, the oldest upstream connection to the oldest host that waits for one.
+    chosen: dict[int, int] = {}
+    taken: set[int] = set()
+    for h, u in sorted(fits, key=lambda each: (-fits[each].net, fits[each].delay_ns, each[1], each[0])):
+        if h not in chosen and u not in taken:
+            chosen[h] = u
+            taken.add(u)
+    further: dict[int, list[Trace]] = defaultdict(list)
+    alone = []
+    for u in sorted(set(range(len(upstreams))) - taken):
+        # A proxy that connected again; or one whose host nobody saw.
+        up = upstreams[u]
+        again = [h for h in chosen if (h, u) in fits and (fits[h, u].net > 0 or not _overlap(up, upstreams[chosen[h]]))]
+        if again:
+            further[max(again, key=lambda h: fits[h, u].net)].append(up)
+        else:
+            alone.append(Traces((up,)))
+    sessions = []
+    for h, host in enumerate(hosts):
+        own = sorted([upstreams[chosen[h]], *further[h]], key=lambda each: each.opened_ns) if h in chosen else ()
+        sessions.append(Traces((host, *own), _doubt(h, chosen, fits)))
+    return sorted([*sessions, *alone], key=lambda each: min(one.opened_ns for one in each.traces))
+
+
+def _doubt(h: int, chosen: Mapping[int, int], fits: Mapping[tuple[int, int], _Fit]) -> str | None:
+    """What speaks against a choice: the contents, or that another one would do as well."""
+    if h not in chosen:
+        return None
+    u = chosen[h]
+    if fits[h, u].net < 0:
+        return MISFIT
+    for other in {each for each, _ in fits} - {h}:
+        theirs = chosen.get(other)
+        if (other, u) not in fits or (theirs is not None and (h, theirs) not in fits):
+            continue
+        swapped = fits[other, u].net + (fits[h, theirs].net if theirs is not None else 0)
+        if swapped >= fits[h, u].net + (fits[other, theirs].net if theirs is not None else 0):
+            return GUESSED
+    return None
+
+
+def _fit(host: Trace, upstream: Trace) -> _Fit | None:
+    """How two connections go together; None when they cannot."""
+    if not _overlap(host, upstream):
+        return None
+    effects = without = delay = 0
+    causes: dict[Sign, list[int]] = defaultdict(list)
+    # At one instant the cause is first.
+    both = [(at, sign.kind == "call", sign) for at, sign in host.signs]
+    both += [(at, sign.kind != "call", sign) for at, sign in upstream.signs]
+    for at, is_effect, sign in sorted(both):
+        if not is_effect:
+            causes[sign].append(at)
+        elif waiting := causes[sign]:
+            effects += 1
+            delay += at - waiting.pop(0)
+        else:
+            without += 1
+    net = effects - without
+    # A connection that was opened before its host came is possible, if its contents say so.
+    return _Fit(net, delay / max(1, effects)) if upstream.opens_during(host) or net > 0 else None
+
+
+def _overlap(one: Trace, other: Trace) -> bool:
+    return one.opens_during(other) or other.opens_during(one)
+
+
+def _signs(event: Event) -> Iterator[Sign]:
+    payload = event.payload
+    if event.kind != "message" or not isinstance(payload, Mapping):
+        return
+    match (event.link.sender, payload.get("type")):
+        case ("component", "InjectUserMessage"):
+            yield Sign("text", str(payload.get("content")))
+        case ("component", "Settings"):
+            # Earlier conversation goes upstream as items.
+            for said in _list(_map(_map(payload.get("agent")).get("context")).get("messages")):
+                if _map(said).get("role") == "user":
+                    yield Sign("text", str(_map(said).get("content")))
+        case ("component", "FunctionCallResponse"):
+            yield Sign("result", str(payload.get("id")))
+        case ("proxy", "FunctionCallRequest"):
+            for call in _list(payload.get("functions")):
+                yield Sign("call", str(_map(call).get("id")))
+        case ("proxy", realtime.ITEM_CREATE):
+            item = realtime.item_of(payload)
+            if item.get("type") == "function_call_output":
+                yield Sign("result", str(item.get("call_id")))
+            elif item.get("role") == "user":
+                yield from (Sign("text", str(_map(each).get("text"))) for each in _list(item.get("content"))[:1])
+        case ("upstream", realtime.ARGUMENTS_DONE):
+            yield Sign("call", str(payload.get("call_id")))
+
+
+def _map(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def joined(recordings: Sequence[Recording], number: int, note: str | None = None) -> Recording:
+    """The recordings of one session's connections as one, from the first one's beginning.
+
+    Args:
+        recordings: of connections, the host's first.
+        number: of the session.
+        note: what is uncertain about their belonging together.
+    """
+    opened = [int(each.provenance.get("opened_ns", 0)) for each in recordings]
+    first = min(opened)
+    moved = [
+        (since + (event.sent_ns or 0), position, event, since)
+        for position, (recording, since) in enumerate(zip(recordings, (each - first for each in opened), strict=True))
+        for event in sorted(recording.events, key=lambda event: event.seq)
+    ]
+    events = tuple(
+        replace(
+            event,
+            seq=seq,
+            sent_ns=None if event.sent_ns is None else event.sent_ns + since,
+            received_ns=None if event.received_ns is None else event.received_ns + since,
+        )
+        for seq, (_, _, event, since) in enumerate(sorted(moved, key=lambda each: each[:2]))
+    )
+    earliest = recordings[opened.index(first)].provenance
+    own = {name: value for name, value in earliest.items() if name not in ("side", "opened_ns", "connection", "client")}
+    connections = [
+        {"side": each.provenance.get("side"), "opened_ns": since - first}
+        | {name: value for name, value in each.provenance.items() if name == "client"}
+        for each, since in zip(recordings, opened, strict=True)
+    ]
+    return Recording(
+        events=events,
+        provenance={**own, "connection": f"session {number}", "connections": connections},
+        clock="monotonic",
+        observed=tuple(dict.fromkeys(link for each in recordings for link in each.observed)),
+        complete=all(each.complete for each in recordings),
+        notes=(*(note for each in recordings for note in each.notes), *([note] if note else ())),
+    )

@@ -1,0 +1,157 @@
+"""What collectors make of a console's lines, and log records that are JSON themselves.
+
+Prefixes before a line: docker compose (``name-1  | ``), concurrently (``[0] ``), times, journalctl (``Nov 22 16:35:41
+host node[42]: ``), Kubernetes (``2026-11-22T16:35:41.642Z stdout F ``). JSON around a line: docker's json-file (``log``),
+journald's export (``MESSAGE``, as text or bytes), and what cloud collectors call ``message``, ``msg`` or ``textPayload``.
+JSON that is the record: OTLP (``resourceLogs``, as the collector's file exporter writes it), or one record a line.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from voicerace.captures.node_inspect import Mark, Value
+
+__all__ = ["broken_json", "json_object", "otlp_records", "plain", "unwrapped"]
+
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+_CLOCK: Final = re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.,]{8,}(?:Z|[+-]\d\d:?\d\d)? ")
+_SOURCE: Final = re.compile(r"[\w.@/-]{1,80} *\| ?|\[[\w.@: /-]{1,80}\] ")
+_SYSLOG: Final = re.compile(r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d+)? [\w.-]{1,80} [\w./@-]{1,80}(?:\[\d+\])?: ")
+_KUBERNETES: Final = re.compile(r"(?:stdout|stderr) [FP] ")
+_TEXTS: Final = ("log", "MESSAGE", "message", "msg", "textPayload", "@message")
+_NAMES: Final = ("CONTAINER_NAME", "container_name", "_SYSTEMD_UNIT", "SYSLOG_IDENTIFIER", "_PID", "stream", "pod")
+_KEYS: Final = frozenset({"body", "attributes"})
+#: What a line of JSON that may hold a record, or a piece of one, has in it.
+_OURS: Final = re.compile(
+    r'"(?:resourceLogs|timeUnixNano|timestamp|body|attributes|log|MESSAGE|message|msg|textPayload|@message)"\s*:'
+)
+#: No more digits than 64 bits have: `int` refuses a text of thousands.
+_INTEGER: Final = re.compile(r"-?[0-9]{1,20}")
+#: Attributes that every record of the proxy has some of: JSON that could be read and has none is another program's.
+_PROXYS: Final = frozenset({"connection_id", "direction", "message_type"})
+
+
+def plain(raw: str) -> tuple[str, str]:
+    """Who printed a line, and the line without colours and prefixes. The time before a line is nobody's name."""
+    text = _COLOUR.sub("", raw) if "\x1b" in raw else raw
+    source = ""
+    if text[:1].isspace() or text[:1] in "{}":
+        return source, text
+    for pattern in (_CLOCK, _SYSLOG, _SOURCE, _CLOCK, _KUBERNETES):
+        found = pattern.match(text)
+        if found is not None:
+            if pattern is _SOURCE:
+                source = found[0].rstrip()
+            elif pattern is _SYSLOG:
+                source = found[0].split(" ", 3)[-1].rpartition(" ")[2] or found[0][16:].rstrip()
+            text = text[found.end() :]
+    return source, text
+
+
+def json_object(text: str) -> dict[str, Any] | None:
+    """A line that is one JSON object; None for any other, a console's literal among them."""
+    stripped = text.strip()
+    if len(stripped) < 3 or stripped[0] != "{" or stripped[-1] != "}" or '"' not in stripped[:16]:
+        return None
+    try:
+        value = json.loads(stripped)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def broken_json(text: str) -> bool:
+    """Whether a line that begins as JSON is the beginning of a collector's, or one of its lines damaged: it cannot be read."""
+    return _OURS.search(text) is not None and json_object(text) is None
+
+
+def unwrapped(value: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The name and the text that a collector wrapped; None when this wraps no line."""
+    if value.keys() >= _KEYS or "resourceLogs" in value:
+        return None
+    for key in _TEXTS:
+        text = value.get(key)
+        if key == "MESSAGE" and isinstance(text, list) and all(isinstance(each, int) and 0 <= each < 256 for each in text):
+            text = bytes(text).decode("utf-8", "replace")
+        if isinstance(text, str):
+            return " ".join(str(value[name])[:80] for name in _NAMES if isinstance(value.get(name), (str, int))), text
+    return None
+
+
+def otlp_records(value: Mapping[str, Any]) -> Iterator[dict[str, Value]] | None:
+    """The records of one JSON object, each with the fields that `console.dir` prints; None when it holds none."""
+    if isinstance(value.get("resourceLogs"), list):
+        return _of_otlp(value["resourceLogs"])
+    if not (value.keys() >= _KEYS and "timestamp" in value):
+        return None
+    return iter([_marked(value)] if _is_proxys(value["attributes"]) else [])
+
+
+def _of_otlp(resources: list[Any]) -> Iterator[dict[str, Value]]:
+    for resource in filter(_is_object, resources):
+        for scope in filter(_is_object, _list(resource.get("scopeLogs"))):
+            for record in filter(_is_object, _list(scope.get("logRecords"))):
+                time_ns = _integer(record.get("timeUnixNano"))
+                fields: dict[str, Value] = {
+                    "timestamp": None if time_ns is None else time_ns // 1000,
+                    "severityNumber": _number(record.get("severityNumber")),
+                    "severityText": str(record.get("severityText", "")),
+                    "body": _otlp(record.get("body")),
+                    "attributes": _attributes(_list(record.get("attributes"))),
+                }
+                if record.get("traceId"):
+                    fields["traceId"] = str(record["traceId"])
+                if _is_proxys(fields["attributes"]):
+                    yield fields
+
+
+def _is_proxys(attributes: object) -> bool:
+    """Whether a record can be the proxy's: a collector's file holds those of other programs, too."""
+    return not isinstance(attributes, Mapping) or not _PROXYS.isdisjoint(attributes)
+
+
+def _attributes(pairs: list[Any]) -> Value:
+    return {str(each.get("key")): _otlp(each.get("value")) for each in filter(_is_object, pairs)}
+
+
+def _otlp(value: object) -> Value:
+    """An AnyValue of OTLP's JSON encoding, as far as the proxy's records have them."""
+    if not isinstance(value, dict) or len(value) != 1:
+        return Mark.ELIDED
+    (kind, content), *_ = value.items()
+    if kind == "stringValue" and isinstance(content, str):
+        return content
+    if kind == "intValue" and (number := _integer(content)) is not None:
+        return number
+    if kind in ("boolValue", "doubleValue") and isinstance(content, (bool, int, float)):
+        return content
+    return Mark.ELIDED
+
+
+def _marked(value: Mapping[str, Any]) -> dict[str, Value]:
+    """A record's own JSON: JSON leaves `undefined` out, so a missing trace id says nothing. `redact` writes null for it."""
+    return {name: Mark.UNDEFINED if each is None else each for name, each in value.items()}
+
+
+def _integer(value: object) -> int | None:
+    """A 64-bit integer as protobuf's JSON writes it, as a text or a number; None for anything else."""
+    return int(text) if _INTEGER.fullmatch(text := str(value)) else None
+
+
+def _number(value: object) -> Value:
+    """A severity; protobuf's JSON may write its name."""
+    if isinstance(value, str):
+        return {"DEBUG": 5, "INFO": 9, "WARN": 13, "ERROR": 17}.get(value.rpartition("_")[2].rstrip("234"), Mark.ELIDED)
+    return value if isinstance(value, int) else Mark.ELIDED
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)

@@ -1,0 +1,261 @@
+"""Finding the records in a console's output, line by line, and reading each as a literal.
+
+A record stands between a line that is only ``{`` and the line that is only ``}`` at the same indentation: so
+`console.dir` prints it, under Jest indented and followed by a stack trace. What stands between records is other
+output. A record that cannot be read is reported with its lines and never repaired. Memory is bounded: one record per
+source of lines, each up to `RECORD_LIMIT` characters.
+
+What collectors put before or around a line is taken off (`captures.log_envelopes`); lines of different sources do not disturb
+each other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final, TextIO
+
+from voicerace.captures.log_envelopes import broken_json, json_object, otlp_records, plain, unwrapped
+from voicerace.captures.node_inspect import LiteralError, Mark, Value, parse_literal
+
+__all__ = ["LINE_LIMIT", "RECORD_LIMIT", "Record", "Unread", "read_lines", "scan"]
+
+#: A console's line has up to 60,000 characters (10,000, all escaped as \\uXXXX), a batch of OTLP some hundred kB.
+LINE_LIMIT: Final = 1 << 22
+RECORD_LIMIT: Final = 1 << 20
+_SOURCES: Final = 64
+#: A line of JSON in a line of JSON in ...
+_WRAPPED: Final = 3
+#: After other output inside a record, so many lines may pass before its end is given up.
+_PATIENCE: Final = 200
+#: Lines of a record's resource, at most.
+_RESOURCE: Final = 30
+
+_PIECE: Final = re.compile(
+    r"\s+(?:resource: \{|timestamp: \d|severity(?:Text|Number): |traceId: |spanId: |traceFlags: |body: ['\"`]"
+    r"|attributes: \{|'(?:service|telemetry)\.|connection_id: |trace_id: |direction: |message_type: )"
+)
+_REST: Final = re.compile(r"\s*[\]}]+,?\s*|\s+['\"`].*")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One object that was read, and its lines (counted from 1, both included)."""
+
+    line_first: int
+    line_last: int
+    fields: dict[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Something that could not be read. It holds none of its text: that is somebody else's.
+
+    Attributes:
+        line_first, line_last: where it stands, counted from 1, both included.
+        reason: why it was not read.
+        records: how many records or pieces of one: neighbours with the same reason are counted together.
+        connection: whose record it is, where that could be read.
+    """
+
+    line_first: int
+    line_last: int
+    reason: str
+    records: int = 1
+    connection: str | None = None
+
+
+@dataclass
+class _Block:
+    """A record that is being collected."""
+
+    indent: int
+    first: int
+    last: int
+    parts: list[str] = field(default_factory=list)
+    size: int = 0
+    foreign: int = 0
+    too_big: bool = False
+
+
+def read_lines(stream: TextIO) -> Iterator[str | None]:
+    """The lines of a stream without their ends; None for one of more than `LINE_LIMIT` characters."""
+    while line := stream.readline(LINE_LIMIT + 1):
+        if len(line) > LINE_LIMIT and not line.endswith("\n"):
+            while (rest := stream.readline(LINE_LIMIT)) and not rest.endswith("\n"):
+                pass
+            yield None
+        else:
+            yield line.rstrip("\r\n")
+
+
+def scan(lines: Iterable[str | None]) -> Iterator[Record | Unread]:
+    """The records among the lines, and what looks like one and cannot be read, in the order in which they end."""
+    scanning = _Scan()
+    for number, raw in enumerate(lines, start=1):
+        if raw is None:
+            yield from scanning.too_long(number)
+        elif not scanning.inside(number, raw):
+            yield from scanning.line(number, *plain(raw))
+    yield from scanning.end()
+
+
+class _Scan:
+    """The records that are being collected, one per source of lines."""
+
+    def __init__(self) -> None:
+        self.blocks: dict[str, _Block] = {}
+        self.stray: Unread | None = None
+
+    def too_long(self, number: int) -> Iterator[Unread]:
+        """A line that was left out: what it was part of is lost."""
+        for each in self.blocks.values():
+            yield Unread(each.first, number, "a line that is too long")
+        if not self.blocks:
+            yield Unread(number, number, "a line that is too long")
+        self.blocks.clear()
+
+    def inside(self, number: int, raw: str) -> bool:
+        """Take a line that can only be one more of the record that nobody's prefix stands before: most of a log's are."""
+        block = self.blocks.get("")
+        if block is None or block.foreign or not raw[: block.indent + 1].isspace() or "\x1b" in raw:
+            return False
+        _keep(block, raw, number)
+        return True
+
+    def line(self, number: int, source: str, text: str, depth: int = 0) -> Iterator[Record | Unread]:
+        """One more line; JSON around it is taken off, and JSON that is a record is one."""
+        value = json_object(text) if depth < _WRAPPED else None
+        # Inside a record every line is indented: what is not is a line of its own.
+        if value is not None and (source not in self.blocks or text.startswith("{")):
+            found = otlp_records(value)
+            if found is not None:
+                yield from (Record(number, number, fields) for fields in found)
+                return
+            inner = unwrapped(value)
+            if inner is not None:
+                name, lines = inner
+                for each in lines.rstrip("\r\n").split("\n"):
+                    who, bare = plain(each)
+                    yield from self.line(number, f"{source}{name}{who}", bare, depth + 1)
+                return
+        elif text.startswith('{"') and broken_json(text):
+            yield Unread(number, number, "a line of JSON that is cut or damaged")
+            return
+        yield from self._plain_line(number, source, text)
+
+    def _plain_line(self, number: int, source: str, text: str) -> Iterator[Record | Unread]:
+        block = self.blocks.get(source)
+        if block is not None:
+            ended = _add(block, text, number)
+            if ended is None:
+                return
+            del self.blocks[source]
+            yield from _expanded(ended)
+            if text.strip() != "{":
+                return
+        stray = self.stray
+        if text.strip() == "{" and (source in self.blocks or len(self.blocks) < _SOURCES):
+            self.blocks[source] = _Block(_indent(text), number, number, [text], len(text))
+        elif stray is not None and stray.line_last == number - 1 and (_PIECE.match(text) or _REST.fullmatch(text)):
+            self.stray = Unread(stray.line_first, number, stray.reason)
+            return
+        elif _PIECE.match(text):
+            self.stray = Unread(number, number, "a piece of a record without its beginning")
+            if stray is not None:
+                yield stray
+            return
+        if stray is not None:
+            yield stray
+            self.stray = None
+
+    def end(self) -> Iterator[Unread]:
+        """The lines are over."""
+        if self.stray is not None:
+            yield self.stray
+        for each in self.blocks.values():
+            yield Unread(each.first, each.last, "a record that is cut before its end")
+
+
+def _expanded(ended: Record | Unread) -> Iterator[Record | Unread]:
+    """OTLP written over several lines holds many records."""
+    found = otlp_records(ended.fields) if isinstance(ended, Record) and "resourceLogs" in ended.fields else None
+    if found is None or isinstance(ended, Unread):
+        yield ended
+    else:
+        yield from (Record(ended.line_first, ended.line_last, fields) for fields in found)
+
+
+def _add(block: _Block, text: str, number: int) -> Record | Unread | None:
+    """Take one more line of a record; what became of the record when that ends it."""
+    word, deeper = text.strip(), _indent(text) > block.indent
+    if word == "{" and not deeper:
+        return Unread(block.first, block.last, "a record that is cut before its end")
+    if word == "}" and _indent(text) == block.indent:
+        block.parts.append(text)
+        return _read(block, number)
+    if block.foreign or (word and not deeper):
+        block.foreign += 1
+        number = block.last
+    if block.foreign > _PATIENCE:
+        return Unread(block.first, block.last, "a record that is cut before its end")
+    _keep(block, text, number)
+    return None
+
+
+def _keep(block: _Block, text: str, number: int) -> None:
+    """A record's next line."""
+    block.last = number
+    if block.size + len(text) > RECORD_LIMIT:
+        block.too_big = True
+        block.parts.clear()
+    elif not block.too_big:
+        block.parts.append(text)
+        block.size += len(text) + 1
+
+
+def _read(block: _Block, number: int) -> Record | Unread:
+    """A whole block as a record."""
+    if block.too_big:
+        return Unread(block.first, number, "a record that is too big")
+    if block.foreign:
+        return Unread(block.first, number, "other output inside a record")
+    try:
+        value = _parsed(block.parts)
+    except LiteralError as error:
+        return Unread(block.first, number, error.reason)
+    if not isinstance(value, dict):
+        return Unread(block.first, number, "no object")
+    return Record(block.first, number, value)
+
+
+def _parsed(parts: list[str]) -> Value:
+    """The literal in some lines. Half of a record is its `resource`, the same in all: read once, and put where it stood."""
+    whole = "\n".join(parts)
+    first = next((at for at, line in enumerate(parts[:3]) if line.strip() == "resource: {"), None)
+    if first is None:
+        return parse_literal(whole)
+    end = parts[first][: _indent(parts[first])] + "},"
+    last = next((at for at in range(first, min(len(parts), first + _RESOURCE)) if parts[at] == end), None)
+    if last is None:
+        return parse_literal(whole)
+    try:
+        resource = _resource("{\n" + "\n".join(parts[first + 1 : last]) + "\n}")
+    except LiteralError:
+        return parse_literal(whole)
+    value = parse_literal("\n".join([*parts[:first], "resource: undefined,", *parts[last + 1 :]]))
+    if not isinstance(value, dict) or value.get("resource") is not Mark.UNDEFINED:
+        return parse_literal(whole)
+    value["resource"] = resource
+    return value
+
+
+@lru_cache(maxsize=64)
+def _resource(text: str) -> Value:
+    return parse_literal(text)
+
+
+def _indent(text: str) -> int:
+    return len(text) - len(text.lstrip())

@@ -1,0 +1,217 @@
+"""What is there of all that voicerace can use: said, never changed. It opens no connection and shows no key.
+
+Only the first five rows are needed for `run`, `sweep` and `report`; each other row says what it is for.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+from voicerace.engine.source import backend_version, package_of, source_hash
+from voicerace.errors import InputError
+from voicerace.files import shipped
+from voicerace.model.catalog.releases import proxy_of_source
+
+__all__ = ["Finding", "ToolState", "examine"]
+
+ToolState: TypeAlias = Literal["good", "missing", "wrong"]
+
+#: What `requires-python` says.
+_PYTHON: Final = ((3, 11), (3, 13))
+_NODE: Final = 20
+_KEY: Final = "OPENAI_API_KEY"
+#: Where `serve upstream` and `serve proxy` listen without `--listen`.
+_PORTS: Final = (8181, 8182)
+_BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
+_PATIENCE_S: Final = 10
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        name: of the thing.
+        state: there as it should be, not there, or there and of no use.
+        found: what was found; never a key, nor a path.
+        needed_for: what needs it.
+    """
+
+    name: str
+    state: ToolState
+    found: str
+    needed_for: str
+
+    def to_json(self) -> dict[str, str]:
+        return asdict(self)
+
+
+def examine(
+    checkouts: Sequence[Path] = (), out: Path = Path("runs"), environment: Mapping[str, str] | None = None
+) -> list[Finding]:
+    """Look at everything.
+
+    Args:
+        checkouts: of the proxy, as `--proxy backend:DIR` takes them.
+        out: the folder below which runs are written.
+        environment: instead of the process's own.
+    """
+    known = os.environ if environment is None else environment
+    return [
+        _python(),
+        _packages(),
+        _data(),
+        _written(out),
+        _port(0, "live runs, `capture`, `contract`"),
+        *(_port(port, f"`serve {verb}` without --listen") for port, verb in zip(_PORTS, ("upstream", "proxy"), strict=True)),
+        _program("Node", ("node",), "--proxy backend:DIR", _node_fits),
+        _program("Chromium", _BROWSERS, "the tests of the page, `.ci/run`", lambda _: True),
+        _program("git", ("git",), "the commit in a run's run.json", lambda _: True),
+        _key(known),
+        *(_checkout(each) for each in checkouts),
+    ]
+
+
+def _python() -> Finding:
+    found = sys.version_info[:2]
+    allowed = _PYTHON[0] <= found <= _PYTHON[1]
+    return Finding("Python", "good" if allowed else "wrong", platform.python_version(), "everything; 3.11 to 3.13")
+
+
+def _packages() -> Finding:
+    """The packages of the lock where there is one (a clone), else what the project asks for at least (a wheel)."""
+    lock = Path(__file__).parents[2] / "requirements" / "runtime.lock"
+    if lock.is_file():
+        # One lock for every Python: a package may stand there with several versions.
+        pinned: dict[str, list[str]] = {}
+        for name, number in re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", lock.read_text("utf-8"), flags=re.M):
+            pinned.setdefault(name, []).append(number)
+        present = {name: _version(name) for name in pinned}
+        # Which of a lock's packages belong to this Python and this system, installing has decided.
+        asked = {name for line in requires("voicerace") or () if "extra" not in line and (name := _name(line))}
+        other = [
+            f"{name} {found}, locked {' or '.join(pinned[name])}"
+            for name, found in present.items()
+            if found is not None and found not in pinned[name]
+        ]
+        absent = [name for name in sorted(asked) if present.get(name) is None]
+        return _compared("the lock's packages", sum(found is not None for found in present.values()), other, absent)
+    needed = [line for line in requires("voicerace") or () if "extra" not in line]
+    least = {_name(line): match.group(1) for line in needed if (match := re.search(r">=([0-9.]+)", line))}
+    old = [
+        f"{name} {found}, at least {least[name]}" for name in least if (found := _version(name)) and _less(found, least[name])
+    ]
+    return _compared("packages", len(needed), old, [_name(line) for line in needed if _version(_name(line)) is None])
+
+
+def _compared(what: str, count: int, other: Sequence[str], absent: Sequence[str]) -> Finding:
+    wrong = [*(f"{each} is not installed" for each in absent), *other]
+    said = "; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
+    return Finding("packages", "wrong" if wrong else "good", said or f"{count} of {what} as they should be", "everything")
+
+
+def _name(requirement: str) -> str:
+    return re.split(r"[<>=!~\[;( ]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _less(found: str, least: str) -> bool:
+    def numbers(text: str) -> list[int]:
+        return [int(each) for each in re.findall(r"\d+", text)]
+
+    return numbers(found) < numbers(least)
+
+
+def _data() -> Finding:
+    try:
+        names = ("notebooks/2-delay-sweep.ipynb", "data/conformance/0.9.1.csv", "data/logs/0.9.1.log.gz")
+        missing = [name for name in names if not shipped(name).is_file()]
+    except InputError as error:
+        missing = [error.found]
+    return Finding("data and notebooks", "wrong" if missing else "good", ", ".join(missing) or "there", "`report`")
+
+
+def _written(out: Path) -> Finding:
+    """Whether a run's folder can be made: tried in the nearest folder that is there."""
+    there = next((each for each in (out, *out.absolute().parents) if each.exists()), Path())
+    try:
+        with tempfile.NamedTemporaryFile(dir=there) as file:
+            file.write(b"x" * 65_536)
+            file.flush()
+    except OSError as error:
+        return Finding("write access", "wrong", f"{out.name or out}: {error.strerror}", "everything that keeps a recording")
+    free = shutil.disk_usage(there).free // 2**20
+    return Finding(
+        "write access", "good", f"{out.name or out} can be written, {free:,} MiB are free", "everything that keeps a recording"
+    )
+
+
+def _port(number: int, needed_for: str) -> Finding:
+    name = f"port {number}" if number else "a port of 127.0.0.1"
+    try:
+        with socket.socket() as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(("127.0.0.1", number))
+    except OSError as error:
+        return Finding(name, "wrong", error.strerror or "cannot be bound", needed_for)
+    return Finding(name, "good", "free", needed_for)
+
+
+def _program(name: str, commands: Iterable[str], needed_for: str, fits: Callable[[str], bool]) -> Finding:
+    path = next((found for each in commands if (found := shutil.which(each))), None)
+    if path is None:
+        return Finding(name, "missing", "not on the PATH", needed_for)
+    try:
+        asked = subprocess.run(  # noqa: S603  # a program that was looked up, one fixed word
+            [path, "--version"], capture_output=True, text=True, timeout=_PATIENCE_S, check=False, errors="replace"
+        )
+        said = (asked.stdout.strip().splitlines() or ["says no version"])[0][:40]
+    except (OSError, subprocess.TimeoutExpired):
+        return Finding(name, "wrong", "does not start", needed_for)
+    return Finding(name, "good" if fits(said) else "wrong", said, needed_for)
+
+
+def _node_fits(said: str) -> bool:
+    match = re.match(r"v(\d+)", said)
+    return match is not None and int(match.group(1)) >= _NODE
+
+
+def _key(environment: Mapping[str, str]) -> Finding:
+    """Whether there is a key; neither the key nor any of its letters."""
+    found: Any = environment.get(_KEY)
+    said = "not set" if found is None else "set, and empty" if not found.strip() else "set"
+    return Finding(_KEY, "good" if said == "set" else "missing", said, "--upstream openai")
+
+
+def _checkout(directory: Path) -> Finding:
+    """Whether a checkout's program is one of the table, by the hash of its source."""
+    name = f"backend:{directory.name or directory}"
+    try:
+        package, source = package_of(directory), source_hash(directory)
+    except (InputError, OSError) as error:
+        said = f"{error.found}; {error.allowed}" if isinstance(error, InputError) else str(error.strerror)
+        return Finding(name, "wrong", said, "--proxy")
+    installed = any((each / "node_modules").is_dir() for each in (package, *package.parents[:2]))
+    row = proxy_of_source(source, backend_version(directory))
+    known = f"release {row.tag}" if row is not None else "no release of the table: outcomes only, no comparison with a model"
+    if not installed:
+        return Finding(name, "wrong", f"{source}: {known}; its dependencies are not installed", "--proxy")
+    return Finding(name, "good", f"{source}: {known}", "--proxy")

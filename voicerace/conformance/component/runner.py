@@ -1,0 +1,159 @@
+"""Run the scripts in a checkout of the component under its own Jest, compare with the model, write down what was seen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from voicerace.conformance.component.cases import APPLIED, Case, cases
+from voicerace.conformance.component.play import differences, play
+from voicerace.errors import InputError
+from voicerace.model.catalog.components import COMPONENTS, component
+
+__all__ = ["ComponentConformance", "conform_component", "read_seen", "scripts_hash", "source_of"]
+
+_HARNESS: Final = Path(__file__).with_name("harness.test.tsx")
+_ENTRY: Final = Path("src/components/DeepgramVoiceInteraction/index.tsx")
+#: Only scripts about Settings keep them: they are the same in all others.
+_ABOUT_SETTINGS: Final = ("Settings", "a second connection", "a result of one")
+_LIMIT_S: Final = 900
+
+
+@dataclass
+class ComponentConformance:
+    """The result for one program.
+
+    Attributes:
+        tag: the row it was compared with.
+        source: hash of the program.
+        seen: case name -> what the running component did.
+        found: case name -> where the model differs.
+        compared: cases that the model can follow.
+    """
+
+    tag: str
+    source: str
+    seen: dict[str, list[dict[str, Any]]]
+    found: dict[str, list[str]] = field(default_factory=dict)
+    compared: int = 0
+
+    def write(self, folder: Path) -> Path:
+        """Write `component-<tag>.json`, one case per line."""
+        path = folder / f"component-{self.tag}.json"
+        lines = [f"{json.dumps(name)}:{json.dumps(seen, separators=(',', ':'))}" for name, seen in self.seen.items()]
+        head = {"tag": self.tag, "source": self.source, "scripts": scripts_hash()}
+        text = "".join(f"{json.dumps(name)}:{json.dumps(value)},\n" for name, value in head.items())
+        path.write_text("{" + text + '"cases":{\n' + ",\n".join(lines) + "\n}}\n", "utf-8")
+        return path
+
+
+def source_of(directory: Path | str) -> str:
+    """The first 12 hex digits of SHA-256 over the checkout's `src/`; line ends do not count, file names do.
+
+    Raises:
+        InputError: no component there.
+    """
+    root = Path(directory)
+    if not (root / _ENTRY).is_file():
+        raise InputError(str(directory), f"no {_ENTRY} there", "a checkout's root")
+    digest = hashlib.sha256()
+    for file in sorted(each for each in (root / "src").rglob("*") if each.is_file()):
+        content = file.read_bytes().replace(b"\r\n", b"\n")
+        digest.update(f"{file.relative_to(root / 'src').as_posix()}\n{len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()[:12]
+
+
+def scripts_hash() -> str:
+    """Which scripts were played: a record made with others is out of date."""
+    return hashlib.sha256(json.dumps([each.script() for each in cases()], sort_keys=True).encode()).hexdigest()[:12]
+
+
+def conform_component(directory: Path | str, tag: str | None = None) -> ComponentConformance:
+    """Play every script to the component of a checkout and to its model.
+
+    Args:
+        directory: the checkout, its dependencies installed; nothing stays behind in it.
+        tag: the row; without it the one whose program this is, by the hash of its source; of several the one whose
+            version the checkout has.
+
+    Raises:
+        InputError: no component there, no dependencies, a program no row knows, or Jest fails.
+    """
+    source = source_of(directory)
+    chosen = component(tag).tag if tag else _tag_of(Path(directory), source)
+    played = list(cases())
+    seen = _jest(Path(directory), [each.script() for each in played])
+    result = ComponentConformance(chosen, source, {each.name: _kept(each, seen[each.name]) for each in played})
+    for case in played:
+        if case.modelled:
+            result.compared += 1
+            if found := compare(chosen, case, result.seen[case.name]):
+                result.found[case.name] = found
+    return result
+
+
+def _tag_of(root: Path, source: str) -> str:
+    same = [row.tag for row in COMPONENTS.values() if row.source == source]
+    if not same:
+        raise InputError("component", f"the program {source} is unknown", "name the row to compare it with")
+    try:
+        version = json.loads((root / "package.json").read_text("utf-8")).get("version")
+    except (OSError, ValueError, AttributeError):
+        version = None
+    return version if version in same else same[0]
+
+
+def compare(tag: str, case: Case, seen: list[dict[str, Any]]) -> list[str]:
+    """Where the model of a release differs from what was seen in a case."""
+    return differences(seen, _kept(case, play(tag, case)))
+
+
+def read_seen(path: Path) -> Mapping[str, Any]:
+    """A record: its tag, source and scripts, and what was seen in each case."""
+    content: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
+    return content
+
+
+def _kept(case: Case, seen: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without the opening, where the case is not about it: it is always the same."""
+    if case.name.startswith(_ABOUT_SETTINGS):
+        return seen
+    first = {"at": APPLIED, "to": "app", "type": "onSettingsApplied"}
+    opening = ("connecting", "connected")
+    return [each for each in seen if each.get("type") != "Settings" and each.get("state") not in opening and each != first]
+
+
+def _jest(root: Path, scripts: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    jest = root / "node_modules" / ".bin" / "jest"
+    if not jest.exists():
+        raise InputError(str(root), "its dependencies are not installed", "run npm ci --ignore-scripts there")
+    with tempfile.TemporaryDirectory() as folder:
+        given, made = Path(folder) / "cases.json", Path(folder) / "seen.json"
+        given.write_text(json.dumps(scripts), "utf-8")
+        test = root / "tests" / f"voicerace-{os.getpid()}.test.tsx"
+        shutil.copyfile(_HARNESS, test)
+        environment = {**os.environ, "CI": "true", "VOICERACE_CASES": str(given), "VOICERACE_RESULTS": str(made)}
+        try:
+            run = subprocess.run(  # noqa: S603  # the checkout was named by the user
+                [str(jest.resolve()), f"tests/{test.name}", "--silent"],
+                cwd=root, env=environment, capture_output=True, text=True, timeout=_LIMIT_S, check=False,
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise InputError(str(root), f"Jest did not run: {error}", "Node 20") from None
+        finally:
+            test.unlink(missing_ok=True)
+        if run.returncode != 0 or not made.exists():
+            said = [line for line in run.stderr.splitlines() if "Error" in line or "●" in line]
+            raise InputError(
+                str(root), f"Jest failed: {said[-1].strip() if said else run.returncode}", "its own tests run there"
+            )
+        return {each["name"]: each["seen"] for each in json.loads(made.read_text("utf-8"))}

@@ -1,0 +1,108 @@
+"""Where the experiments' connections come from: the mock behind a WebSocket of its own, or an API at an address."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Final, Self
+
+from websockets.asyncio.client import ClientConnection
+
+from voicerace.conformance.contract.client import Patience
+from voicerace.engine.live.actor_host import ActorHost
+from voicerace.engine.live.connecting import open_connection
+from voicerace.engine.live.endpoints import UpstreamEndpoint
+from voicerace.engine.live.recorder import Recorder
+from voicerace.engine.live.server import SessionServer
+from voicerace.engine.live.targets import UpstreamTarget
+from voicerace.engine.session import SessionConfig
+from voicerace.model.actors.actor import Actor
+from voicerace.model.actors.upstream_asked import AskedUpstream
+from voicerace.model.catalog.profiles import SERVER_TIMES
+
+__all__ = ["AddressApi", "AskedSeat", "MockApi"]
+
+#: What an API on another machine may take over one answer, and how long it must be quiet to be believed.
+_REMOTE: Final = Patience(15.0, 2.0)
+#: The same for the mock, beside what its own times say.
+_LOCAL: Final = Patience(5.0, 0.3)
+#: Values of a drawn time that are looked at for the longest.
+_DRAWS: Final = 20
+
+
+class AskedSeat(UpstreamEndpoint):
+    """The mock upstream, for one connection, doing what its client asks of it."""
+
+    def _place(self, name: str, party: Actor) -> ActorHost:
+        times = self.session.times
+        asked = AskedUpstream(
+            knobs=self.session.knobs,
+            item_done_early=times.has("item_done_ms"),
+            slot_lags=not times.never_positive("slot_lag_ms"),
+            limits_lag=not times.never_positive("rate_limits_ms"),
+        )
+        self.place = ActorHost({name: asked}, times, self.session.seed, self.recorder, self.watch)
+        return self.place
+
+
+class MockApi:
+    """The mock, while the context is open.
+
+    Args:
+        session: its knobs and times; nothing else of it is used.
+    """
+
+    def __init__(self, session: SessionConfig) -> None:
+        self.session = session
+        self.door = SessionServer()
+        self.seats: list[AskedSeat] = []
+
+    async def __aenter__(self) -> Self:
+        await self.door.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.door.__aexit__(kind, error, trace)
+        for seat in self.seats:
+            # A fault of the mock's own is a bug here, and no answer about it.
+            if seat.place is not None and seat.place.broken is not None and error is None:
+                raise seat.place.broken
+
+    async def dial(self) -> ClientConnection:
+        # The seat's own recording is dropped: an experiment sees what a client of any API would see.
+        seat = AskedSeat(self.session, Recorder({}))
+        self.seats.append(seat)
+        return await open_connection(self.door.address + self.door.expect(seat))
+
+    @property
+    def patience(self) -> Patience:
+        """What its times allow."""
+        times, seed = self.session.times, self.session.seed
+
+        def most_s(name: str) -> float:
+            return max(times.ns(name, index, seed) for index in range(_DRAWS)) / 1e9 if times.has(name) else 0.0
+
+        rtt_s = most_s("upstream_rtt_ms")
+        answer_s = _LOCAL.answer_s + sum(most_s(name) for name in SERVER_TIMES) + rtt_s
+        return Patience(answer_s, _LOCAL.quiet_s + most_s("create_ms") + rtt_s)
+
+
+class AddressApi:
+    """An API at an address, while the context is open."""
+
+    patience = _REMOTE
+
+    def __init__(self, target: UpstreamTarget) -> None:
+        self.target = target
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    async def dial(self) -> ClientConnection:
+        return await open_connection(self.target.url or "", [*self.target.headers().items()])

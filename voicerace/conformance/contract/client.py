@@ -1,0 +1,275 @@
+"""The other end of an experiment: one connection to a Realtime API, everything that passes on it, and ways to wait for it.
+
+Times are read at our socket: of what the API sends when it came, of what we send when it left. Nothing is ever taken
+back: a wait looks through all that was heard, so an event that came early is found, and order is told by `ReceivedEvent.seq`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from voicerace.engine.live.connection import why_closed
+from voicerace.engine.live.recorder import Recorder
+from voicerace.model.protocol import realtime
+from voicerace.model.protocol.frames import frame_of, payload_of
+from voicerace.trace.recording import Link, Payload
+
+__all__ = [
+    "LINKS",
+    "Client",
+    "ConnectionGoneError",
+    "InconclusiveError",
+    "Matcher",
+    "Patience",
+    "ReceivedEvent",
+    "ReplyTimeoutError",
+    "named",
+]
+
+_UP: Final = Link("proxy", "upstream")
+_DOWN: Final = Link("upstream", "proxy")
+#: What a client sees of a session: it sits where the proxy would.
+LINKS: Final = (_UP, _DOWN)
+
+
+class InconclusiveError(Exception):
+    """An experiment that came to no answer; its text says why."""
+
+
+class ReplyTimeoutError(InconclusiveError):
+    """What was waited for did not come in time."""
+
+
+class ConnectionGoneError(InconclusiveError):
+    """The connection has ended.
+
+    Attributes:
+        code: with which the API closed it; None when nobody closed it properly.
+    """
+
+    def __init__(self, reason: str, code: int | None) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class Patience(NamedTuple):
+    """How long an experiment waits, in seconds: for what should come, and for what should not."""
+
+    answer_s: float
+    quiet_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedEvent:
+    """One message.
+
+    Attributes:
+        seq: its number in the recording.
+        at_ns: when it was at our socket, since the session began.
+        ours: we sent it.
+        payload: the message.
+    """
+
+    seq: int
+    at_ns: int
+    ours: bool
+    payload: Payload
+
+    @property
+    def message(self) -> Mapping[str, Any]:
+        """The message as an object; empty when it is none."""
+        return self.payload if isinstance(self.payload, Mapping) else {}
+
+    @property
+    def kind(self) -> str:
+        return str(self.message.get("type"))
+
+    @property
+    def response_id(self) -> str:
+        """The response it speaks of; empty when it speaks of none."""
+        return str(self.message.get("response_id") or realtime.response_of(self.message).get("id") or "")
+
+    @property
+    def item_id(self) -> str:
+        """The item it speaks of; empty when it speaks of none."""
+        return str(self.message.get("item_id") or realtime.item_of(self.message).get("id") or "")
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """What is waited for: any of these types, about this response and this item where they are given."""
+
+    kinds: tuple[str, ...]
+    response: str | None = None
+    item: str | None = None
+
+    def __call__(self, passed: ReceivedEvent) -> bool:
+        return passed.kind in self.kinds and self.response in (None, passed.response_id) and self.item in (None, passed.item_id)
+
+    def __str__(self) -> str:
+        return " or ".join(self.kinds)
+
+
+def named(*kinds: str, response: str | None = None, item: str | None = None) -> Matcher:
+    """What is waited for, by its type; see `Matcher`."""
+    return Matcher(kinds, response, item)
+
+
+class Client:
+    """One connection, while the context is open.
+
+    Args:
+        connection: open.
+        recorder: takes down what passes.
+        patience: how long it waits.
+
+    Attributes:
+        heard: what the API sent, in order.
+    """
+
+    def __init__(self, connection: ClientConnection, recorder: Recorder, patience: Patience) -> None:
+        self.connection = connection
+        self.recorder = recorder
+        self.patience = patience
+        self.heard: list[ReceivedEvent] = []
+        self._news = asyncio.Event()
+        self._gone: ConnectionGoneError | None = None
+        self._counts = 0
+        self._reader: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._reader = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._gone is None:
+            # Our end first: what comes behind our close is nobody's concern.
+            self._gone = ConnectionGoneError("the experiment is over", None)
+            self.recorder.arrived(self.recorder.sent(_UP, "close", {"code": 1000}, "socket"))
+        if self._reader is not None:
+            self._reader.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reader
+        await self.connection.close()
+
+    # -- out ---------------------------------------------------------------------------------------------------------
+
+    def new_id(self, kind: str) -> str:
+        """An id of ours that nothing else in this session has."""
+        self._counts += 1
+        return f"contract_{kind}_{self._counts}"
+
+    async def send(self, event: Mapping[str, Any] | bytes) -> ReceivedEvent:
+        """Send an event, with an `event_id` where it is an object without one.
+
+        Raises:
+            GoneError: the connection has ended.
+        """
+        payload: Mapping[str, Any] | bytes = event
+        if not isinstance(event, bytes):
+            payload = {"event_id": self.new_id("event"), **event}
+        if self._gone is not None:
+            raise self._gone
+        seq = self.recorder.sent(_UP, "message", payload, "socket")
+        at_ns = self.recorder.last_ns - self.recorder.origin_ns
+        try:
+            await self.connection.send(frame_of(payload))
+        except ConnectionClosed as closed:
+            raise self._over(closed) from None
+        self.recorder.arrived(seq)
+        return ReceivedEvent(seq, at_ns, True, payload)
+
+    # -- in ----------------------------------------------------------------------------------------------------------
+
+    def find(self, want: Callable[[ReceivedEvent], bool], since: ReceivedEvent | None = None) -> ReceivedEvent | None:
+        """The first event heard that is wanted, behind `since` where that is given."""
+        first = -1 if since is None else since.seq
+        return next((each for each in self.heard if each.seq > first and want(each)), None)
+
+    async def until(self, want: Matcher | str, since: ReceivedEvent | None = None) -> ReceivedEvent:
+        """Wait for an event; one that was heard already is taken, unless it came before `since`.
+
+        Raises:
+            SilentError: it did not come in time.
+            GoneError: the connection ended before.
+        """
+        wanted = named(want) if isinstance(want, str) else want
+        return await self._wait(wanted, str(wanted), since)
+
+    async def answer(self, sent: ReceivedEvent, *wants: Matcher) -> ReceivedEvent:
+        """What came in answer to what we sent: what was wanted, or an error (the type of the result tells which).
+
+        One question at a time is under way, so an error needs no id to be its answer.
+
+        Raises: as `until`.
+        """
+
+        def answers(passed: ReceivedEvent) -> bool:
+            return passed.kind == realtime.ERROR or any(want(passed) for want in wants)
+
+        return await self._wait(answers, " or ".join([*map(str, wants), realtime.ERROR]), sent)
+
+    async def _wait(self, want: Callable[[ReceivedEvent], bool], what: str, since: ReceivedEvent | None) -> ReceivedEvent:
+        found = await self._listen(want, since, self.patience.answer_s)
+        if found is None:
+            raise ReplyTimeoutError(f"no {what} within {self.patience.answer_s:g} s")
+        return found
+
+    async def quiet(self, want: Matcher, since: ReceivedEvent) -> ReceivedEvent | None:
+        """Wait for what should not come; gives it if it came.
+
+        Raises:
+            GoneError: the connection ended.
+        """
+        return await self._listen(want, since, self.patience.quiet_s)
+
+    async def _listen(
+        self, want: Callable[[ReceivedEvent], bool], since: ReceivedEvent | None, seconds: float
+    ) -> ReceivedEvent | None:
+        """The first event that is wanted, or None when none came for so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while (found := self.find(want, since)) is None:
+                    if self._gone is not None:
+                        raise self._gone
+                    self._news.clear()
+                    await self._news.wait()
+                return found
+        return None
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                raw = await self.connection.recv()
+                at_ns = self.recorder.now_ns()
+                payload = payload_of(raw)
+                seq = self.recorder.seen(_DOWN, "message", payload, "socket", at_ns)
+                self.recorder.arrived(seq)
+                self.heard.append(ReceivedEvent(seq, at_ns, False, payload))
+                self._news.set()
+        except ConnectionClosed as closed:
+            self._over(closed)
+
+    def _over(self, closed: ConnectionClosed) -> ConnectionGoneError:
+        """Take down, once, how the connection ended."""
+        if self._gone is None:
+            if closed.rcvd is None or (closed.sent is not None and not closed.rcvd_then_sent):
+                reason = why_closed(closed, "the API")
+                self.recorder.fault(_DOWN, reason)
+                self._gone = ConnectionGoneError(reason, None)
+            else:
+                code = int(closed.rcvd.code)
+                self.recorder.arrived(self.recorder.seen(_DOWN, "close", {"code": None if code == 1005 else code}, "socket"))
+                self._gone = ConnectionGoneError(f"the API closed the connection with {code}", code)
+            self._news.set()
+        return self._gone

@@ -1,0 +1,174 @@
+"""A checkout's real proxy as a child process: started on a free port, with its own environment, and ended whole.
+
+The child gets a placeholder key and a short list of variables: it reads `.env` files that lie around, and must find
+neither a real key nor a setting in them. Facts: RELEASES, "Running the real one"; `run.ts` of each tag.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from voicerace.engine.source import package_of, source_hash
+from voicerace.errors import InputError
+
+__all__ = ["Backend"]
+
+_ALLOWED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
+#: Set, if empty: `dotenv` leaves a variable alone that exists, so no stray `.env` can set these.
+_SHUT = (
+    "HTTPS",
+    "OPENAI_PROXY_DEBUG",
+    "OPENAI_PROXY_GREETING_TEXT_ONLY",
+    "OPENAI_PROXY_CLIENT_JSON_PASSTHROUGH",
+    "OPENAI_PROXY_TTS_BOUNDARY_DEBUG",
+    "OPENAI_PROXY_INSECURE_DEV_TLS",
+    "OPENAI_PROXY_TLS_KEY_PATH",
+    "OPENAI_PROXY_TLS_CERT_PATH",
+    "CAPTURE_UPSTREAM_AFTER_FCR",
+    "E2E_FUNCTION_CALL_DEBUG_LOG",
+)
+PLACEHOLDER_KEY = "placeholder-not-a-key"
+
+
+class Backend:
+    """The proxy of one checkout, running while the context is open.
+
+    Args:
+        directory: a repository root or its voice-agent-backend folder, with its dependencies installed.
+        upstream_url: where the proxy finds its Realtime API (``ws://…``).
+        log: the file that takes its output; without one it is kept in a temporary file until the end.
+        patience_s: how long it may take to listen.
+
+    Raises (on entering):
+        InputError: no proxy there, no Node, or it did not come up; the last line it printed is in the message.
+    """
+
+    def __init__(self, directory: Path | str, upstream_url: str, log: Path | None = None, patience_s: float = 30.0) -> None:
+        self.directory = directory
+        self.package = package_of(directory)
+        self.source = source_hash(directory)
+        self.upstream_url = upstream_url
+        self.patience_s = patience_s
+        self.port = 0
+        self._given_up = threading.Event()
+        self._log_path = log
+        self._log: IO[bytes] | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where a host connects."""
+        return f"ws://127.0.0.1:{self.port}/openai"
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs."""
+        return self._child is not None and self._child.poll() is None
+
+    def give_up(self) -> None:
+        """Wait no longer for it to listen; from another thread than the one that waits."""
+        self._given_up.set()
+
+    def __enter__(self) -> Self:
+        node = shutil.which("node")
+        if node is None:
+            raise InputError("proxy", "no node on the PATH", "the real proxy needs Node.js 20")
+        if not (self.package / "node_modules" / "tsx").exists():
+            raise InputError("proxy", "the checkout's dependencies are not installed", "npm ci in its voice-agent-backend")
+        self.port = _free_port()
+        self._log = self._log_path.open("ab") if self._log_path else tempfile.TemporaryFile()
+        environment = {name: os.environ[name] for name in _ALLOWED if name in os.environ}
+        environment |= dict.fromkeys(_SHUT, "")
+        environment |= {
+            "OPENAI_API_KEY": PLACEHOLDER_KEY,
+            "OPENAI_PROXY_PORT": str(self.port),
+            "OPENAI_REALTIME_URL": self.upstream_url,
+            "LOG_LEVEL": "debug",
+        }
+        self._child = subprocess.Popen(  # noqa: S603 - the program is the one the user names
+            [node, "--import", "tsx", "scripts/openai-proxy/run.ts"],
+            cwd=self.package,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            self._await_listening()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._end()
+
+    async def end(self) -> None:
+        """Leave the context from an event loop; whoever is cancelled meanwhile, the process is ended first.
+
+        Work that no thread has begun would be cancelled with the one who waits for it, and the process left running.
+        """
+        ending = asyncio.get_running_loop().run_in_executor(None, self._end)
+        cancelled: asyncio.CancelledError | None = None
+        while not ending.done():
+            try:
+                await asyncio.wait({ending})
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+        ending.result()
+
+    def _await_listening(self) -> None:
+        child = self._child
+        deadline = time.monotonic() + self.patience_s
+        while child is not None and child.poll() is None and time.monotonic() < deadline and not self._given_up.is_set():
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return
+            time.sleep(0.05)
+        raise InputError("proxy", f"it did not listen within {self.patience_s:g} s", f"its last word: {self._last_line()}")
+
+    def _last_line(self) -> str:
+        if self._log is None or self._log_path is not None:
+            text = self._log_path.read_text("utf-8", "replace") if self._log_path else ""
+        else:
+            self._log.seek(0)
+            text = self._log.read().decode("utf-8", "replace")
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return lines[-1][:200] if lines else "nothing"
+
+    def _end(self) -> None:
+        """End the whole process group: Node starts helpers of its own."""
+        if self._child is not None:
+            for sign in (signal.SIGTERM, signal.SIGKILL):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._child.pid, sign)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._child.wait(timeout=5)
+                    break
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._child.pid, signal.SIGKILL)
+            self._child = None
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

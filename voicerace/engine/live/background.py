@@ -1,0 +1,159 @@
+"""Live sessions from ordinary code: an event loop in a thread of its own plays them, and each is handed over as it ends.
+
+The thread keeps the clock of the sessions that still run while the caller judges and writes those that ended; it also
+makes the live engine usable where a loop runs already, as in a notebook.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import Final, TypeAlias, TypeVar
+
+from voicerace.engine.live.clock import new_loop
+from voicerace.engine.live.play import Live
+from voicerace.engine.session import SessionConfig
+from voicerace.trace.recording import Recording
+
+__all__ = ["Share", "play", "play_all", "play_shares"]
+
+_Key = TypeVar("_Key")
+#: What one engine plays: what makes it, and its sessions, each with a key of the caller's.
+Share: TypeAlias = tuple[Callable[[], Live], Sequence[tuple[_Key, SessionConfig]]]
+#: Seconds for which Python lets one thread keep the interpreter: the default, 5 ms, is a delay one could measure.
+_SWITCH_S: Final = 0.0005
+#: Sessions that start together would send their messages together, and a session takes some 10 ms of the processor: the
+#: starts are this far apart.
+_APART_S: Final = 0.02
+
+
+def play(live: Callable[[], Live], session: SessionConfig, unfinished: Callable[[Recording], None] | None = None) -> Recording:
+    """One session; see `play_all`."""
+    with contextlib.closing(play_all(live, [(0, session)], unfinished=unfinished)) as played:
+        return next(played)[1]
+
+
+def play_all(
+    live: Callable[[], Live],
+    sessions: Iterable[tuple[_Key, SessionConfig]],
+    at_once: int = 1,
+    unfinished: Callable[[Recording], None] | None = None,
+) -> Generator[tuple[_Key, Recording]]:
+    """Play sessions, up to `at_once` of them side by side; yields (key, recording) in the order in which they end.
+
+    Closing the generator, or an exception in the caller (Ctrl-C), ends what still runs; those are not yielded.
+
+    Args:
+        live: makes the engine; called in the thread that runs it.
+        sessions: what is played, each with a key of the caller's.
+        unfinished: gets the recordings of what was ended, in the engine's thread.
+
+    Raises:
+        InputError: the engine could not start, or go on.
+    """
+    yield from play_shares([(live, list(sessions))], at_once=at_once, unfinished=unfinished)
+
+
+def play_shares(
+    shares: Sequence[Share[_Key]],
+    engines: int = 1,
+    at_once: int = 1,
+    unfinished: Callable[[Recording], None] | None = None,
+) -> Generator[tuple[_Key, Recording]]:
+    """As `play_all`, with up to `engines` engines side by side, each with its own share; one loop keeps the clock of all.
+
+    Args:
+        shares: in the order in which they begin; `at_once` sessions of each side by side.
+    """
+    found: queue.Queue[tuple[_Key, Recording] | BaseException | None] = queue.Queue()
+    loop = new_loop()
+    work = loop.create_task(_shares(shares, engines, at_once, found.put, unfinished))
+    thread = threading.Thread(target=_run, args=(loop, work, found.put), name="live sessions", daemon=True)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_S)
+    thread.start()
+    try:
+        while (each := found.get()) is not None:
+            if isinstance(each, BaseException):
+                raise each
+            yield each
+    finally:
+        with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+            loop.call_soon_threadsafe(work.cancel)
+        thread.join()
+        sys.setswitchinterval(before)
+
+
+def _run(loop: asyncio.AbstractEventLoop, work: asyncio.Task[None], put: Callable[[BaseException | None], None]) -> None:
+    try:
+        loop.run_until_complete(work)
+    except asyncio.CancelledError:
+        put(None)
+    except BaseExceptionGroup as group:
+        put(group.exceptions[0])  # of the session that failed first; the others were ended for it
+    except BaseException as error:  # handed to the caller, who is in another thread
+        put(error)
+    else:
+        put(None)
+    finally:
+        _end_tasks(loop)
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+
+def _end_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """As `asyncio.run` does it: nothing is left half-way when the loop is closed."""
+    if left := asyncio.all_tasks(loop):
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.wait(left))
+
+
+async def _shares(
+    shares: Sequence[Share[_Key]],
+    engines: int,
+    at_once: int,
+    put: Callable[[tuple[_Key, Recording]], None],
+    unfinished: Callable[[Recording], None] | None,
+) -> None:
+    waiting = iter(shares)
+
+    async def one_after_another() -> None:
+        for live, sessions in waiting:
+            await _work(live, sessions, at_once, put, unfinished)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(engines, len(shares))):
+                group.create_task(one_after_another())
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+
+
+async def _work(
+    live: Callable[[], Live],
+    sessions: Sequence[tuple[_Key, SessionConfig]],
+    at_once: int,
+    put: Callable[[tuple[_Key, Recording]], None],
+    unfinished: Callable[[Recording], None] | None,
+) -> None:
+    async with live() as engine:
+        waiting = iter(sessions)
+
+        async def one_after_another(number: int) -> None:
+            await asyncio.sleep(number * _APART_S)
+            for key, session in waiting:
+                put((key, await engine.play(session, unfinished)))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(min(at_once, len(sessions))):
+                    group.create_task(one_after_another(number))
+        except ExceptionGroup as failed:
+            # The first is what happened; the callers know it, and no groups.
+            raise failed.exceptions[0] from None

@@ -1,0 +1,285 @@
+"""One end of a WebSocket connection as a party uses it: messages in order, each behind the link's delay.
+
+The delay of a link is spent where its sender is ours, before the message goes into the socket; where only the receiver
+is ours, after it came out. So the emulated network always lies between the two ends that the recording names. With a
+schedule every message has a delay of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Protocol
+
+from websockets.asyncio.connection import Connection
+from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
+
+from voicerace.engine.live.actor_host import ActorHost
+from voicerace.engine.live.limits import POLICY
+from voicerace.model.actors.actor import ABNORMAL
+from voicerace.model.protocol.frames import frame_of, payload_of
+from voicerace.trace.recording import Link, Payload
+
+__all__ = ["CLOSE_TIMEOUT_S", "MAX_FRAME", "FramedConnection", "Tamper", "drop", "why_closed"]
+
+#: The API takes events of up to 15 MiB (its reference); more than that is a fault, not a message.
+MAX_FRAME: Final = 16 * 2**20
+CLOSE_TIMEOUT_S: Final = 2.0
+_Item = tuple[float, int, Payload, bool]
+
+
+class Tamper(Protocol):
+    """Spoils what is sent, on purpose (`serve --fault`)."""
+
+    def __call__(self, payload: Payload) -> Sequence[tuple[float, Payload]] | None:
+        """What to send instead, each with a further delay in seconds; None to drop the connection."""
+
+
+class FramedConnection:
+    """A connection of a party at a place to one neighbour.
+
+    Args:
+        place: where the party is.
+        outgoing, incoming: the two links.
+        connection: the open WebSocket.
+        out_ns, in_ns: delays of the two links, where the place has no schedule that says otherwise.
+        both_ours: the neighbour is another place of this process and records its own end.
+        tamper: spoils what is sent.
+    """
+
+    def __init__(
+        self,
+        place: ActorHost,
+        outgoing: Link,
+        connection: Connection,
+        *,
+        out_ns: int = 0,
+        in_ns: int = 0,
+        both_ours: bool = False,
+        tamper: Tamper | None = None,
+    ) -> None:
+        self.place = place
+        self.outgoing = outgoing
+        self.incoming = Link(outgoing.receiver, outgoing.sender)
+        self.connection = connection
+        self.both_ours = both_ours
+        #: What passes between a running proxy and our upstream is shown when it is at the proxy, as the virtual engine does.
+        self._shown_there = not both_ours and outgoing.sender == "upstream"
+        self._out_s = out_ns / 1e9
+        self._in_s = in_ns / 1e9
+        self._tamper = tamper
+        self._reader = place.reader if outgoing.sender == "component" else None
+        if self._reader is not None:
+            self._reader.reconnected()
+        #: Until when the reader is blocked, on the loop's clock, or 0; and what has arrived meanwhile.
+        self._blocked_s = 0.0
+        self._unread: deque[tuple[Payload, int | None]] = deque()
+        self._queue: asyncio.Queue[_Item | asyncio.Event | None] = asyncio.Queue()
+        self._went_s = 0.0
+        self._held_back: set[asyncio.TimerHandle] = set()
+        self._closing = False
+        #: Another connection has taken its place.
+        self.gone = False
+        place.connected(self)
+
+    # -- out ---------------------------------------------------------------------------------------------------------
+
+    def send(self, payload: Payload) -> Iterable[tuple[int, Payload]]:
+        """Put a message on its way; gives the numbers it has in the recording."""
+        replaced = self._tamper(payload) if self._tamper is not None else ((0.0, payload),)
+        if replaced is None:
+            self._drop()
+            return ()
+        sent = []
+        for further_s, each in replaced:
+            # A message that a fault holds back leaves its sender later: it is recorded when it does.
+            if further_s:
+                self._held_back.add(asyncio.get_running_loop().call_later(further_s, self._send_late, each))
+            else:
+                sent.append((self._put(each, "message"), each))
+        return () if self._shown_there else sent
+
+    def close(self, code: int | None) -> None:
+        """Close behind everything that is on its way."""
+        if not self._closing:
+            self._put({"code": code}, "close")
+            self._closing = True
+
+    async def barrier(self, patience_s: float = 1.0) -> None:
+        """Return when the neighbour has handled all that was sent to it: `ws` answers a ping after that."""
+        reached = asyncio.Event()
+        self._queue.put_nowait(reached)
+        with contextlib.suppress(TimeoutError, ConnectionClosed):
+            async with asyncio.timeout(patience_s):
+                await reached.wait()
+                await (await self.connection.ping())
+
+    def _due(self, over: Link, delay_s: float) -> float | None:
+        """When what is said now on a link is at its other end, on the loop's clock; None: at once."""
+        now_ns = time.monotonic_ns()
+        if self.place.playing is not None:
+            return (now_ns + self.place.playing.travel_ns(over, now_ns)) / 1e9
+        return now_ns / 1e9 + delay_s if delay_s else None
+
+    def _send_late(self, payload: Payload) -> None:
+        seq = self._put(payload, "message")
+        if not self._shown_there:
+            self.place.show(self.outgoing, payload, seq)
+
+    def _put(self, payload: Payload, kind: Any) -> int:
+        seq = self.place.recorder.sent(self.outgoing, kind, payload, "engine" if self.both_ours else "socket")
+        if not self._closing:
+            due = self._due(self.outgoing, self._out_s) or 0.0
+            self._queue.put_nowait((due, seq, payload, kind == "close"))
+        return seq
+
+    def _drop(self) -> None:
+        """Lose the connection without a word; the party goes with it."""
+        self._closing = True
+        self.place.recorder.fault(self.outgoing, f"{self.outgoing.sender} dropped the connection on purpose (--fault)")
+        self.place.end()
+        self._queue.put_nowait(None)
+
+    async def _write(self) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                item = await self._queue.get()
+                if item is None:
+                    # What was said before still goes out, so that a session with this fault is the same every time.
+                    self.connection.transport.close()
+                    return
+                if isinstance(item, asyncio.Event):
+                    item.set()
+                    continue
+                due, seq, payload, closes = item
+                if self.place.playing is not None:
+                    # A message that was late is no reason for the next to come in one instant with it.
+                    due = max(due, self._went_s + self.place.playing.apart_ns / 1e9)
+                if due > (now := time.monotonic()):
+                    await asyncio.sleep(due - now)
+                if closes:
+                    code = payload["code"] if isinstance(payload, dict) else None
+                    if not self.both_ours:
+                        self.place.recorder.arrived(seq)
+                    if code == ABNORMAL:
+                        self.connection.transport.close()
+                        return
+                    # None sends a close frame without a code, as the parties mean it.
+                    await self.connection.close(code)  # type: ignore[arg-type]
+                    return
+                await self.connection.send(frame_of(payload))
+                self._went_s = time.monotonic()
+                if not self.both_ours:
+                    self.place.recorder.arrived(seq)
+                if self._shown_there:
+                    self.place.show(self.outgoing, payload, seq)
+
+    # -- in ----------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Carry messages both ways until the connection is closed; the place is told. Cancelled, it drops the connection."""
+        writer = asyncio.ensure_future(self._write())
+        cancelled = False
+        try:
+            while True:
+                raw = await self.connection.recv()
+                due = None if self.both_ours else self._due(self.incoming, self._in_s)
+                payload = payload_of(raw)
+                seq = self._seen(payload)
+                if due is not None:
+                    asyncio.get_running_loop().call_at(due, self._take, payload, seq)
+                else:
+                    self._take(payload, seq)
+        except ConnectionClosed as closed:
+            due = None if self.both_ours or self._closing else self._due(self.incoming, self._in_s)
+            if due is not None:
+                await asyncio.sleep(due - time.monotonic())
+            while self._blocked_s and not self._closing:
+                await asyncio.sleep(max(0.0, self._blocked_s - time.monotonic()))
+            self._over(closed)
+        except BaseException:
+            cancelled = True
+            raise
+        finally:
+            for handle in self._held_back:
+                handle.cancel()
+            if cancelled or not self._closing:
+                writer.cancel()
+            with contextlib.suppress(asyncio.CancelledError, TimeoutError):
+                await asyncio.wait_for(writer, CLOSE_TIMEOUT_S)
+            # Nothing is left of it when this returns, however it ended.
+            drop(self.connection)
+            await self.connection.wait_closed()
+
+    def _seen(self, payload: Payload) -> int | None:
+        """A message is out of the socket; the number of one that a running program sent, which may still be on its way."""
+        if self.both_ours or self.gone:
+            return None
+        seq = self.place.recorder.seen(self.incoming, "message", payload, "socket")
+        if self._shown_there:
+            self.place.leaves(self.incoming, payload, seq)
+        return seq
+
+    def _take(self, payload: Payload, seq: int | None) -> None:
+        """A message has arrived; it is read now, or when the reader is free."""
+        self._unread.append((payload, seq))
+        if not self._blocked_s:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        self._blocked_s = 0.0
+        while self._unread and not self._blocked_s:
+            payload, seq = self._unread.popleft()
+            self._read(payload, seq)
+            if self._reader is not None and self._reader.read(payload, self.place.recorder.last_ns):
+                self._blocked_s = self._reader.until_ns / 1e9
+                self._held_back.add(asyncio.get_running_loop().call_at(self._blocked_s, self._read_on))
+
+    def _read(self, payload: Payload, seq: int | None) -> None:
+        if self.gone:
+            return
+        recorder = self.place.recorder
+        if seq is not None:
+            recorder.arrived(seq)
+        elif (seq := recorder.received(self.incoming, "message")) is None:
+            raise RuntimeError(f"a message on {self.incoming} that nobody sent")
+        self.place.message(self.incoming, payload, seq, foreign=not self.both_ours)
+
+    def _over(self, closed: ConnectionClosed) -> None:
+        """The connection has ended: by us, by the neighbour, or by accident."""
+        recorder = self.place.recorder
+        if self._closing:
+            return
+        if closed.rcvd is None or (closed.sent is not None and not closed.rcvd_then_sent):
+            # Where both ends are ours, a loss that a party meant is on its way like any closing.
+            meant = self.both_ours and recorder.received(self.incoming, "close") is not None
+            if not (meant or recorder.stopped):  # else it is ours, who ended the session
+                recorder.fault(self.incoming, why_closed(closed, self.incoming.sender))
+            self.place.closed(self.incoming, ABNORMAL)
+            return
+        code = None if closed.rcvd.code == 1005 else int(closed.rcvd.code)
+        if not self.both_ours or recorder.received(self.incoming, "close") is None:
+            recorder.arrived(recorder.seen(self.incoming, "close", {"code": code}, "socket"))
+        self.place.closed(self.incoming, code)
+
+
+def drop(connection: Connection) -> None:
+    """End a connection without a close frame. A transport that has gone by itself fails when told to go (CPython 3.11)."""
+    if connection.state is not State.CLOSED:
+        connection.transport.abort()
+
+
+def why_closed(closed: ConnectionClosed, neighbour: str) -> str:
+    """In words, why a connection ended that nobody closed properly."""
+    sent = closed.sent
+    if sent is not None and sent.code == POLICY:
+        return f"the connection of {neighbour} was ended here: {sent.reason}"
+    if sent is not None and sent.code == 1009:
+        return f"{neighbour} sent a frame of more than {MAX_FRAME // 2**20} MiB"
+    if sent is not None and sent.code in (1002, 1007):
+        return f"{neighbour} broke the WebSocket protocol: {sent.reason}"
+    return f"{neighbour} dropped the connection without closing it (1006)"

@@ -1,0 +1,208 @@
+"""The real proxy as a party of the virtual engine: real messages on real sockets, in virtual time.
+
+Each input goes to the running proxy over its WebSocket, followed by a ping; `ws` answers a ping after it has handled
+the messages before it, so the pong says that the proxy has reacted, and a ping on the other socket brings out all it
+sent there. Nothing sleeps and no scheduling decides: a session of 30 virtual seconds takes milliseconds, and what the
+proxy sends is compared with its model message by message. The proxy's own timers know no virtual time: who wants to see
+one waits for it (`await_message`), and has to be quick where it must not run out. What this cannot show is the proxy's
+behaviour under real timing: that is the live engine's work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from http import HTTPStatus
+from socket import SHUT_RDWR
+from types import TracebackType
+from typing import Self
+
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.protocol import State
+from websockets.sync.client import ClientConnection, connect
+from websockets.sync.connection import Connection
+from websockets.sync.server import Server, ServerConnection, serve
+
+from voicerace.errors import InputError
+from voicerace.model.actors.actor import ABNORMAL, Close, Effect, Effects, Send
+from voicerace.model.protocol.frames import frame_of, payload_of
+from voicerace.trace.recording import Payload
+
+__all__ = ["RunningProxy", "UpstreamSocket"]
+
+_PATIENCE_S = 10.0
+#: Between two looks at what the proxy did by itself.
+_LOOK_S = 0.02
+
+
+class UpstreamSocket:
+    """A WebSocket server that the proxy takes for its Realtime API; it hands over each connection as it comes."""
+
+    def __init__(self) -> None:
+        self.refuse_next = False
+        self.connections: queue.Queue[ServerConnection] = queue.Queue()
+        self._done: dict[int, threading.Event] = {}
+        self._server: Server | None = None
+
+    def __enter__(self) -> Self:
+        self._server = serve(
+            self._hand_over,
+            "127.0.0.1",
+            0,
+            process_request=self._request,
+            compression=None,
+            ping_interval=None,
+            max_size=None,
+            max_queue=None,
+        )
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for done in self._done.values():
+            done.set()
+        if self._server is not None:
+            self._server.shutdown()
+
+    @property
+    def url(self) -> str:
+        if self._server is None:
+            raise RuntimeError("the server is not running")
+        return f"ws://127.0.0.1:{self._server.socket.getsockname()[1]}/v1/realtime"
+
+    def _request(self, connection: ServerConnection, request: Request) -> Response | None:
+        if not self.refuse_next:
+            return None
+        self.refuse_next = False
+        return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "not now\n")
+
+    def _hand_over(self, connection: ServerConnection) -> None:
+        done = self._done.setdefault(id(connection), threading.Event())
+        self.connections.put(connection)
+        done.wait()
+        del self._done[id(connection)]
+
+    def release(self, connection: ServerConnection) -> None:
+        """The session is over: let the server's thread end."""
+        if done := self._done.get(id(connection)):
+            done.set()
+
+
+class RunningProxy:
+    """One session with a running proxy, as a party.
+
+    Args:
+        url: where it listens.
+        upstream: what it takes for its Realtime API.
+        reachable: False lets the upstream refuse the proxy's connection.
+    """
+
+    def __init__(self, url: str, upstream: UpstreamSocket, *, reachable: bool = True) -> None:
+        self._url = url
+        self._upstream_socket = upstream
+        upstream.refuse_next = not reachable
+        self._open = contextlib.ExitStack()
+        self._host: ClientConnection = self._open.enter_context(
+            connect(
+                url, proxy=None, compression=None, ping_interval=None, max_size=None, max_queue=None, close_timeout=_PATIENCE_S
+            )
+        )
+        self._upstream: ServerConnection | None = None
+        if reachable:
+            try:
+                self._upstream = upstream.connections.get(timeout=_PATIENCE_S)
+            except queue.Empty:
+                raise InputError("proxy", f"no connection to its upstream within {_PATIENCE_S:g} s") from None
+            _barrier(self._upstream)
+        self._closed: set[str] = set()
+
+    def again(self) -> Self:
+        """The proxy on another connection of the host's."""
+        self.end()
+        return type(self)(self._url, self._upstream_socket)
+
+    def start(self) -> Effects:
+        return ()
+
+    def message(self, sender: str, payload: Payload) -> Effects:
+        near = self._socket(sender)
+        if near is None or sender in self._closed:
+            return ()
+        with contextlib.suppress(ConnectionClosed):
+            near.send(frame_of(payload))
+            _barrier(near)
+        return self._collect()
+
+    def closed(self, sender: str, code: int | None) -> Effects:
+        near = self._socket(sender)
+        self._closed.add(sender)
+        if near is not None and code == ABNORMAL:
+            near.socket.shutdown(SHUT_RDWR)
+        elif near is not None:
+            near.close(code if code is not None else 1000)
+        return self._collect(await_close=True)
+
+    def timer(self, name: str) -> Effects:
+        return ()
+
+    def await_message(self, seconds: float) -> Effects:
+        """Wait in real time for what the proxy sends by itself when one of its timers runs out; at most `seconds`."""
+        deadline = time.monotonic() + seconds
+        while True:
+            if effects := self._collect():
+                return effects
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return ()
+            time.sleep(min(left, _LOOK_S))
+
+    def end(self) -> None:
+        """Close what is still open."""
+        self._open.close()
+        if self._upstream is not None:
+            self._upstream.close()
+            self._upstream_socket.release(self._upstream)
+
+    def _socket(self, party: str) -> Connection | None:
+        return self._host if party == "component" else self._upstream
+
+    def _collect(self, *, await_close: bool = False) -> list[Effect]:
+        """All the proxy has sent on both sides since the last call, upstream first."""
+        effects: list[Effect] = []
+        for party in ("upstream", "component"):
+            socket = self._socket(party)
+            if socket is None or party in self._closed:
+                continue
+            if not await_close:
+                with contextlib.suppress(ConnectionClosed):
+                    _barrier(socket)
+            effects += self._drain(party, socket, _PATIENCE_S if await_close else 0)
+        return effects
+
+    def _drain(self, party: str, socket: Connection, timeout: float) -> Sequence[Effect]:
+        effects: list[Effect] = []
+        while True:
+            try:
+                raw = socket.recv(timeout=timeout)
+            except TimeoutError:
+                return effects
+            except ConnectionClosed as closed:
+                self._closed.add(party)
+                code = closed.rcvd.code if closed.rcvd else ABNORMAL
+                return [*effects, Close(party, None if code == 1005 else code)]
+            effects.append(Send(party, payload_of(raw)))
+
+
+def _barrier(socket: Connection) -> None:
+    """Return when the other side has handled everything sent to it before, and all it sent has come in, or it is gone."""
+    answered = socket.ping()
+    deadline = time.monotonic() + _PATIENCE_S
+    while not answered.wait(_LOOK_S):
+        if socket.protocol.state is State.CLOSED:
+            return
+        if time.monotonic() > deadline:
+            raise InputError("proxy", f"no answer to a ping within {_PATIENCE_S:g} s")

@@ -1,0 +1,236 @@
+"""The relay: stands between two neighbours, passes every frame on, and writes down when it came and when it went on.
+
+It keeps path, query, headers, subprotocol, frame types and close codes, and refuses a handshake as its target does. On
+both sides it reads one monotonic clock, so the delay it adds is in its recording: `received_ns` minus `sent_ns` of every
+event. What it does not pass on: pings (each side has its own), fragmentation, compression, the headers of an accepted
+handshake's answer, plain HTTP. What it cannot show: the way between it and its neighbours, and how long a frame lay in
+the socket before it was read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Final
+
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.connection import Connection
+from websockets.asyncio.server import ServerConnection
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.protocol import State
+from websockets.typing import Subprotocol
+
+from voicerace.engine.live.connecting import NotConnectedError, open_connection
+from voicerace.engine.live.connection import CLOSE_TIMEOUT_S, why_closed
+from voicerace.engine.live.recorder import Recorder
+from voicerace.model.protocol.frames import payload_of
+from voicerace.scrubber import Scrubber
+from voicerace.trace.recording import Link, Payload, Recording
+
+__all__ = ["Relay", "added_ns"]
+
+#: Of one hop only (RFC 9110, 7.6.1).
+_HOP: Final = frozenset(
+    {"connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+
+
+class Relay:
+    """One connection, from who comes in (near) to the target (far).
+
+    Args:
+        near, far: their parties' names, neighbours of a session.
+        target: ``ws(s)://host:port``.
+        recorder: takes down what passes.
+        path: path and query at the target; without it, those that the near side asks for.
+        headers: set in the far handshake instead of what the near side sent.
+        shield: hides these secrets from the near side as well (a child that must never see the real key).
+        watch: sees what passes.
+        drop_closes: a connection that is dropped is recorded as closed too (1006), beside the fault: for programs of
+            others, which may rightly end without a word.
+
+    Attributes:
+        over: done when both connections have ended, or the far one did not open.
+    """
+
+    def __init__(
+        self,
+        near: str,
+        far: str,
+        target: str,
+        recorder: Recorder,
+        *,
+        path: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        shield: Scrubber | None = None,
+        watch: Callable[[Link, Payload, int], None] | None = None,
+        drop_closes: bool = False,
+    ) -> None:
+        self.up, self.down = Link(near, far), Link(far, near)
+        self.target = target
+        self.recorder = recorder
+        self.path = path
+        self.headers = dict(headers or {})
+        self.shield = shield
+        self.watch = watch
+        self.drop_closes = drop_closes
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._asked = False
+        self._near: ServerConnection | None = None
+        self._far: ClientConnection | None = None
+        #: Ended by us: how such a connection ends says nothing of its party.
+        self._ended: set[Connection] = set()
+
+    async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Open the far side first: what it refuses is refused here too."""
+        self._asked = True
+        left_out = _HOP | {"host"} | {name.lower() for name in self.headers}
+        passed = [
+            (name, value)
+            for name, value in request.headers.raw_items()
+            if name.lower() not in left_out and not name.lower().startswith("sec-websocket-")
+        ]
+        offered = [
+            Subprotocol(word.strip())
+            for value in request.headers.get_all("Sec-WebSocket-Protocol")
+            for word in value.split(",")
+            if word.strip()
+        ]
+        try:
+            url = self.target + (request.path if self.path is None else self.path)
+            self._far = await open_connection(url, [*passed, *self.headers.items()], offered or None)
+        except NotConnectedError as error:
+            self.recorder.fault(self.down, f"{self.up.receiver}: {error.reason}")
+            self._end()
+            return self._refusal(connection, error.response)
+        if self.over.done():  # hung up in the meantime
+            _drop(self._far)
+        return None
+
+    def _refusal(self, connection: ServerConnection, response: Response | None) -> Response:
+        """The far side's refusal as its own answer."""
+        if response is None:
+            return connection.respond(HTTPStatus.BAD_GATEWAY, "\n")
+        kept = Headers([(name, value) for name, value in response.headers.raw_items() if name.lower() not in _HOP])
+        body = bytes(response.body or b"")
+        phrase = response.reason_phrase
+        if self.shield is not None:
+            # An API that refuses a key quotes it.
+            kept, body, phrase = Headers(), b"\n", self.shield.text(phrase)
+        kept["Connection"], kept["Content-Length"] = "close", str(len(body))
+        return Response(response.status_code, phrase, kept, body)
+
+    def subprotocol(self, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        return self._far.subprotocol if self._far is not None else None
+
+    async def serve(self, connection: ServerConnection) -> None:
+        if self._far is None:
+            raise RuntimeError("served before it was admitted")
+        self._near = connection
+        try:
+            await asyncio.gather(
+                self._pump(connection, self._far, self.up, None), self._pump(self._far, connection, self.down, self.shield)
+            )
+        finally:
+            self.hang_up()
+
+    async def barrier(self) -> None:
+        """Return when the near side has handled all that was passed to it."""
+        if self._near is not None:
+            try:
+                async with asyncio.timeout(1.0):
+                    await (await self._near.ping())
+            except (TimeoutError, ConnectionClosed):
+                return
+
+    async def leave(self) -> None:
+        """Close both connections as one who goes away (1001), and drop what does not answer."""
+        there = [each for each in (self._near, self._far) if each is not None]
+        self._ended.update(there)
+        await asyncio.gather(*(each.close(1001) for each in there))
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Drop what is still open."""
+        if self._asked and self._near is None and not self.over.done():
+            self.recorder.fault(self.up, f"{self.up.sender} left before the handshake was answered")
+        for connection in (self._near, self._far):
+            if connection is not None:
+                self._ended.add(connection)
+                _drop(connection)
+        self._end()
+
+    def _end(self) -> None:
+        if not self.over.done():
+            self.over.set_result(None)
+
+    async def _pump(self, source: Connection, sink: Connection, link: Link, shield: Scrubber | None) -> None:
+        recorder, watch = self.recorder, self.watch
+        while True:
+            try:
+                raw = await source.recv()
+            except ConnectionClosed as closed:
+                await self._close(closed, sink, source, link)
+                return
+            # Parsing waits until somebody reads the recording: the neighbours wait for the frame.
+            seq = recorder.seen(link, "message", raw, "relay")
+            if shield is not None:
+                payload = shield.payload(raw)
+                raw = payload if isinstance(payload, (bytes, str)) else raw
+            try:
+                await sink.send(raw)
+            except ConnectionClosed:
+                # The other direction has it from its own end; what comes is still worth recording.
+                recorder.lost(seq)
+                recorder.flush()
+                continue
+            recorder.arrived(seq)
+            recorder.flush()
+            if watch is not None:
+                watch(link, payload_of(raw), seq)
+
+    async def _close(self, closed: ConnectionClosed, sink: Connection, source: Connection, link: Link) -> None:
+        """One connection has ended: end the other in the same way."""
+        rcvd = closed.rcvd
+        if rcvd is not None and (closed.sent is None or closed.rcvd_then_sent):
+            code = None if rcvd.code == 1005 else int(rcvd.code)
+            seq = self.recorder.seen(link, "close", {"code": code}, "relay")
+            if sink not in self._ended and sink.protocol.close_rcvd is None:
+                self._ended.add(sink)
+                self.recorder.arrived(seq)
+                self.recorder.flush()
+                # None sends a close frame without a code, as it came in.
+                reason = rcvd.reason if self.shield is None else self.shield.text(rcvd.reason)
+                await sink.close(code, reason)  # type: ignore[arg-type]
+            else:
+                self.recorder.lost(seq)  # both ends closed at once
+                self.recorder.flush()
+        elif source not in self._ended:
+            if self.drop_closes and closed.sent is None:
+                self.recorder.arrived(self.recorder.seen(link, "close", {"code": 1006}, "relay"))
+            self.recorder.fault(link, why_closed(closed, link.sender))
+            self._ended.add(sink)
+            # What was passed on before still goes out; then the connection ends without a close frame.
+            sink.transport.close()
+            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, _drop, sink)
+
+
+def _drop(connection: Connection) -> None:
+    # A transport that has gone by itself fails when it is told to go (CPython 3.11).
+    if connection.state is not State.CLOSED:
+        connection.transport.abort()
+
+
+def added_ns(recording: Recording) -> list[int]:
+    """What the relay added to the way of each message, in nanoseconds, in the order of the recording."""
+    return [
+        event.received_ns - event.sent_ns
+        for event in recording.events
+        if event.observed_at == "relay"
+        and event.kind == "message"
+        and event.sent_ns is not None
+        and event.received_ns is not None
+    ]

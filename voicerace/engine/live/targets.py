@@ -1,0 +1,212 @@
+"""What takes part in a live session: which proxy, which upstream. Words to targets, and what a recording says of them.
+
+A recording names a program by the hash of its source and an address by its host, never by a path, a query or a header:
+those hold what is private.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from voicerace.engine.source import backend_version, source_hash
+from voicerace.errors import InputError
+from voicerace.model.catalog.releases import ProxyRelease, proxy_of_source, proxy_release
+from voicerace.scrubber import SHORTEST, Scrubber, is_named_like_a_key
+
+__all__ = ["OPENAI_URL", "ProxyTarget", "UpstreamTarget", "address", "is_loopback", "scrubber", "web_socket_url"]
+
+OPENAI_URL: Final = "wss://api.openai.com/v1/realtime"
+OPENAI_KEY: Final = "OPENAI_API_KEY"
+_PROXIES: Final = "model:TAG, backend:DIR, ws://... or wss://..."
+#: A name that is safe to repeat.
+_VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
+_UPSTREAMS: Final = "mock, openai, ws://... or wss://..."
+
+
+@dataclass(frozen=True)
+class ProxyTarget:
+    """A proxy.
+
+    Attributes:
+        kind: a model of ours, a checkout that we start, or one that runs somewhere.
+        release: its row; None for a program that no row describes.
+        directory: of a checkout.
+        url: of a running one.
+        source: the hash of its source; None for a running one.
+    """
+
+    kind: Literal["model", "backend", "url"]
+    release: ProxyRelease | None = None
+    directory: Path | None = None
+    url: str | None = None
+    source: str | None = None
+
+    @classmethod
+    def of(cls, word: str, release: str | None = None) -> Self:
+        """The target of a word; `release` says which row a running one, or an unknown program, is.
+
+        Raises:
+            InputError: no such proxy, or `release` contradicts it.
+        """
+        kind, _, rest = word.partition(":")
+        said = proxy_release(release) if release is not None else None
+        if kind == "model" and rest:
+            row = proxy_release(rest, "proxy")
+            if said is not None and said is not row:
+                raise InputError("release", f"{said.tag}, but the proxy is {word}", "one of them")
+            return cls("model", row, source=row.source)
+        if kind == "backend" and rest:
+            source = source_hash(Path(rest))
+            row_found = proxy_of_source(source, backend_version(rest))
+            if said is not None and row_found is not None and said.source != source:
+                raise InputError("release", f"{said.tag}, but the checkout's program is {row_found.tag}", "one of them")
+            return cls("backend", said or row_found, directory=Path(rest), source=source)
+        if kind in ("ws", "wss"):
+            return cls("url", said, url=web_socket_url("proxy", word))
+        raise InputError("proxy", repr(word), f"allowed are {_PROXIES}")
+
+    @property
+    def name(self) -> str:
+        """For a recording: ``model:0.9.1``, ``backend:0.9.1``, ``backend:1a2b…`` (no row), ``ws://host:port``."""
+        if self.kind == "url":
+            return address(self.url or "")
+        return f"{self.kind}:{self.release.tag if self.release else self.source}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "source": self.source, "release": self.release.tag if self.release else None}
+
+
+@dataclass(frozen=True)
+class UpstreamTarget:
+    """A Realtime API.
+
+    Attributes:
+        kind: our mock, the one of OpenAI, one at an address, or whatever a running proxy is connected to (``unseen``).
+        url: its address with the model in its query; None for the mock and the unseen.
+        key_from: the environment variable whose value goes there as the Bearer token.
+    """
+
+    kind: Literal["mock", "openai", "url", "unseen"] = "mock"
+    url: str | None = None
+    key_from: str | None = None
+
+    @classmethod
+    def of(cls, word: str, model: str = "gpt-realtime", key_from: str | None = None) -> Self:
+        """The target of a word.
+
+        Raises:
+            InputError: no such upstream, a key that is not in the environment, or one that would travel in the open.
+        """
+        if word == "mock":
+            if key_from is not None:
+                raise InputError("key_from", "given for the mock", "only for an upstream that is no mock")
+            return cls("mock")
+        if word == "openai":
+            url, key_from = f"{OPENAI_URL}?model={model}", key_from or OPENAI_KEY
+        elif word.partition(":")[0] in ("ws", "wss"):
+            url = web_socket_url("upstream", word)
+        else:
+            raise InputError("upstream", repr(word), f"allowed are {_UPSTREAMS}")
+        if key_from is not None:
+            _usable_key(key_from)
+            if url.startswith("ws:") and not is_loopback(url):
+                raise InputError("upstream", f"{address(url)} with a key", "wss://, so that the key is not sent in the open")
+        return cls("openai" if word == "openai" else "url", url, key_from)
+
+    @property
+    def name(self) -> str:
+        """For a recording."""
+        return self.kind if self.url is None or self.kind == "openai" else address(self.url)
+
+    @property
+    def costs(self) -> bool:
+        """Whether sessions meet somebody else's API, and have to be limited."""
+        return self.kind == "openai" or (self.url is not None and not is_loopback(self.url))
+
+    @property
+    def holds_key(self) -> bool:
+        """Whether a key goes there: whoever reaches the server before this upstream uses it."""
+        return self.key_from is not None or bool(_keys_of(self.url))
+
+    def headers(self) -> dict[str, str]:
+        """What the handshake needs. Never recorded."""
+        return {} if self.key_from is None else {"Authorization": f"Bearer {_usable_key(self.key_from)}"}
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name}
+
+
+def _usable_key(variable: str, environment: Mapping[str, str] | None = None) -> str:
+    """The key in a variable of the environment.
+
+    Raises:
+        InputError: there is none, it can be no header, or it is too short to be kept out of recordings. The value is
+            not repeated; nor is a name that may be a value, given by mistake.
+    """
+    environment = os.environ if environment is None else environment
+    if variable not in environment and not _VARIABLE.fullmatch(variable):
+        raise InputError("key_from", "is no variable of the environment", "the name of the one that holds the key")
+    value = environment.get(variable, "").strip()
+    if not value:
+        raise InputError(variable, "is not in the environment", "the key of the API")
+    if len(value) < SHORTEST:
+        raise InputError(variable, f"has fewer than {SHORTEST} characters", "a key that can be told from ordinary words")
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise InputError(variable, "holds characters that no header can carry", "printable ASCII")
+    return value
+
+
+def scrubber(proxy: ProxyTarget | None, upstream: UpstreamTarget | None) -> Scrubber:
+    """One for the keys of the environment, the upstream's, and what stands in the URLs under a key's name."""
+    names = [upstream.key_from] if upstream is not None and upstream.key_from else []
+    values = [value for target in (proxy, upstream) if target is not None for value in _keys_of(target.url)]
+    return Scrubber.of_environment(names=names, values=values)
+
+
+def _keys_of(url: str | None) -> list[str]:
+    """What stands in a URL's query under a key's name."""
+    return [value for name, value in parse_qsl(urlsplit(url or "").query) if is_named_like_a_key(name)]
+
+
+def web_socket_url(where: str, text: str) -> str:
+    """A checked ``ws(s)://`` URL.
+
+    Raises:
+        InputError: it is none, has a user in it, or a fragment. What is private in it is not repeated.
+    """
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+        (parts.hostname or "").encode("idna")
+    except ValueError as error:
+        raise InputError(where, str(error), "ws://HOST:PORT/PATH or wss://...") from None
+    if parts.scheme not in ("ws", "wss") or not parts.hostname or port == 0 or any(char.isspace() for char in text):
+        raise InputError(where, "no WebSocket address", "ws://HOST:PORT/PATH or wss://...")
+    if parts.username is not None or parts.fragment:
+        raise InputError(where, f"{address(text)} with a user or a fragment", "ws://HOST:PORT/PATH or wss://...")
+    return text
+
+
+def address(url: str) -> str:
+    """Scheme, host and port of a URL: what a recording may say of it."""
+    parts: SplitResult = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL's host is this machine, by its name or number alone."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,138 @@
+"""Which web pages, and under which host names, clients may connect to a server: protection against pages in a browser.
+
+A browser lets every page open a WebSocket to any address, this machine's too, and names the page in ``Origin``
+(RFC 6455, 10.2). A page can also give its own host name this machine's address (DNS rebinding); then ``Host`` has that
+name. Programs send no ``Origin``.
+
+The library's option ``origins=`` compares with a fixed list, after the connection to a relay's target was opened. The
+rules here depend on ``Host``, and must hold before anything is opened.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final, Self
+
+from websockets.datastructures import Headers
+
+from voicerace.engine.live.targets import is_loopback
+from voicerace.errors import InputError
+
+__all__ = ["Origins"]
+
+_HOST: Final = r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>\d{1,5}))?"
+_ORIGIN: Final = re.compile(rf"(?P<scheme>[a-z][a-z0-9+.-]*)://{_HOST}")
+_AUTHORITY: Final = re.compile(_HOST)
+#: A browser leaves these out of an origin.
+_DEFAULT_PORTS: Final = {("http", "80"), ("https", "443")}
+#: Origins without a host: of a sandboxed frame, of a file.
+_WITHOUT_HOST: Final = ("null", "file://")
+_EVERYWHERE: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # compared with, not bound
+#: Characters of a header that are repeated in a reason.
+_SHOWN: Final = 200
+
+
+@dataclass(frozen=True)
+class Origins:
+    """The rules of one server.
+
+    Attributes:
+        allowed: origins that are always accepted, as `of` writes them.
+        holds_key: the server has an API key that it uses for its clients: no page is accepted that is not in `allowed`.
+        any_host: clients without an ``Origin`` may use any host name: for a server that only programs connect to.
+    """
+
+    allowed: frozenset[str] = frozenset()
+    holds_key: bool = False
+    any_host: bool = False
+
+    @classmethod
+    def of(cls, words: Iterable[str], *, holds_key: bool = False) -> Self:
+        """The rules with the origins of ``--allow-origin``.
+
+        Raises:
+            InputError: a word is no origin.
+        """
+        return cls(frozenset(_allowed(word) for word in words), holds_key)
+
+    def refusal(self, headers: Headers, listen: str) -> tuple[HTTPStatus, str] | None:
+        """Status and reason for a handshake that must be refused, else None.
+
+        Args:
+            headers: of the request.
+            listen: the host where the server listens.
+        """
+        hosts, origins = headers.get_all("Host"), headers.get_all("Origin")
+        if len(hosts) != 1 or len(origins) > 1:
+            name, number = ("Host", len(hosts)) if len(hosts) != 1 else ("Origin", len(origins))
+            return HTTPStatus.BAD_REQUEST, f"{number or 'no'} {name} header{'s' if number else ''} in one request"
+        if origins and _written(origins[0]) in self.allowed:
+            return None
+        host = _host(_AUTHORITY, hosts[0])
+        if (origins or not self.any_host) and not self._is_here(host, listen):
+            said = f"Host {hosts[0][:_SHOWN]!r} is neither this machine nor the address where this server listens"
+            return HTTPStatus.FORBIDDEN, f"{said}; --allow-origin http://HOST allows it"
+        if origins and not self._is_own(origins[0], host):
+            why = "this server holds an API key and accepts no web page" if self.holds_key else "is of another machine"
+            return HTTPStatus.FORBIDDEN, f"Origin {origins[0][:_SHOWN]!r}: {why}; --allow-origin ORIGIN allows it"
+        return None
+
+    def _is_here(self, host: str | None, listen: str) -> bool:
+        """Whether a host name, or a number, is one of this server's."""
+        if host is None:
+            return False
+        own = _plain(listen)
+        if _is_loopback(host) or host == own or host in {_host(_ORIGIN, each) for each in self.allowed}:
+            return True
+        # A number cannot be rebound to another machine, a name can.
+        return own in _EVERYWHERE and (_is_number(host) or host == _plain(socket.gethostname()))
+
+    def _is_own(self, origin: str, host: str | None) -> bool:
+        """Whether a page that nobody has allowed may connect."""
+        page = _host(_ORIGIN, origin)
+        if self.holds_key or page is None or not origin.lower().startswith(("http:", "https:")):
+            return False
+        return _is_loopback(page) or page == host
+
+
+def _allowed(word: str) -> str:
+    written = _written(word.removesuffix("/") if word.lower() != "file://" else word)
+    if written not in _WITHOUT_HOST and _ORIGIN.fullmatch(written) is None:
+        raise InputError("allow_origin", repr(word[:_SHOWN]), "SCHEME://HOST or SCHEME://HOST:PORT of a page, null, file://")
+    return written
+
+
+def _written(origin: str) -> str:
+    """An origin as browsers write it: lower case, no default port."""
+    origin = origin.lower()
+    found = _ORIGIN.fullmatch(origin)
+    if found is not None and (found["scheme"], found["port"]) in _DEFAULT_PORTS:
+        return f"{found['scheme']}://{found['host']}"
+    return origin
+
+
+def _host(pattern: re.Pattern[str], text: str) -> str | None:
+    """The host of an origin or of a ``Host`` header; None for a text that is neither."""
+    found = pattern.fullmatch(text.lower())
+    return _plain(found["host"]) if found is not None else None
+
+
+def _plain(host: str) -> str:
+    return host.lower().strip("[]").removesuffix(".")
+
+
+def _is_loopback(host: str) -> bool:
+    return is_loopback(f"ws://{f'[{host}]' if ':' in host else host}")
+
+
+def _is_number(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

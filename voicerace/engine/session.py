@@ -1,0 +1,320 @@
+"""One session's set-up: which parties, with which settings. Every engine takes its parties from here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final, Literal, get_args, get_type_hints
+
+from voicerace.engine.schedule import AT_SOCKETS_NS, Schedule, ScheduleCursor, Timeline
+from voicerace.errors import InputError
+from voicerace.model.actors.actor import Actor
+from voicerace.model.actors.app import App, ToolEnd
+from voicerace.model.actors.component import Component
+from voicerace.model.actors.proxy import Proxy
+from voicerace.model.actors.upstream import Knobs, Upstream
+from voicerace.model.actors.user import User
+from voicerace.model.catalog.components import COMPONENTS
+from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.catalog.profiles import PROFILES, TIMES, WORKAROUND_TIMES
+from voicerace.model.catalog.providers import DEFAULT_PROVIDER, PROVIDERS
+from voicerace.model.catalog.releases import ProxyRelease, component, component_for, proxy_release
+from voicerace.model.catalog.scenarios import SCENARIOS, Scenario
+from voicerace.model.catalog.workarounds import WORKAROUNDS, why_not
+from voicerace.model.parameters import MAX_CALLS, MAX_WHOLE, Fixed, Times, number_of, plain_value, whole_number
+from voicerace.units import ns
+
+__all__ = ["MODALITIES", "SessionConfig", "knobs"]
+
+_KNOBS = Knobs()
+MODALITIES: Final = ("session", "text", "audio")
+
+
+@dataclass(frozen=True)
+class SessionConfig:
+    """Everything that decides one session. `SessionConfig.of` makes one from names and texts; each one made is checked.
+
+    Attributes:
+        release: the proxy's row.
+        component: the component's tag.
+        scenario: who does what.
+        handler: a name of `model.catalog.handlers`.
+        times: a value for every named duration.
+        profile: where the times that were not given came from.
+        modality: of the model's responses, ``text`` or ``audio``; ``session``: what the proxy's session.update asks for, and
+            audio where it asks for nothing (all releases up to 0.10.4).
+        calls: function calls in the response that makes them.
+        preamble: a spoken message before the calls.
+        idle_close: the component closes a connection on which nothing happens for 10 s, as it does unless the app sets
+            `idleTimeoutMs`; the user's next words open another.
+        tool_end: how the app's tool ends.
+        workaround: a name of `model.catalog.workarounds`, which the app has; or None.
+        knobs: the upstream's open facts.
+        provider: a row of `model.catalog.providers`, whose API the upstream is.
+        seed: of all draws; without drawn times it changes nothing.
+        schedule: a duration for single timers and messages, instead of what the times say.
+        apart_ns: so far apart messages of a link arrive at sockets, when there is a schedule.
+        plan: the moments of it in virtual time, which a play at sockets keeps to.
+        playing: how far one play of it has come along the schedule; see `begun`.
+    """
+
+    release: ProxyRelease
+    component: str
+    scenario: Scenario
+    handler: str = "return"
+    times: Times = field(default_factory=Times.of)
+    profile: str = "loopback"
+    modality: Literal["session", "text", "audio"] = "session"
+    calls: int = 1
+    preamble: bool = False
+    idle_close: bool = False
+    tool_end: ToolEnd = "result"
+    workaround: str | None = None
+    knobs: Knobs = field(default_factory=Knobs)
+    provider: str = DEFAULT_PROVIDER
+    seed: int = 0
+    schedule: Schedule | None = None
+    apart_ns: int = AT_SOCKETS_NS
+    plan: Timeline | None = field(default=None, compare=False)
+    playing: ScheduleCursor | None = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        """The fields that are not the defaults, by name."""
+        names = {"release": self.release.tag, "scenario": self.scenario.name, "handler": self.handler, "profile": self.profile}
+        other = {
+            each.name: getattr(self, each.name)
+            for each in fields(self)
+            if each.name not in (*names, "component", "times") and getattr(self, each.name) != each.default
+        }
+        told = {name: value for name, value in other.items() if not (name == "knobs" and value == _KNOBS)}
+        return f"SessionConfig({', '.join(f'{name}={value!r}' for name, value in {**names, **told}.items())}, times=...)"
+
+    def __post_init__(self) -> None:
+        """Check every field, however the session was made.
+
+        Raises:
+            InputError: a field is of another type, has an unknown value, or does not fit another field.
+        """
+        for name, kind in _KINDS.items():
+            if not isinstance(given := getattr(self, name), kind):
+                kinds = kind if isinstance(kind, tuple) else (kind,)
+                allowed = " or ".join("None" if each is type(None) else f"a {each.__name__}" for each in kinds)
+                raise InputError(name, f"{given!r:.60} is a {type(given).__name__}", f"{allowed}; SessionConfig.of takes names")
+        _one_of("component", self.component, COMPONENTS)
+        _one_of("handler", self.handler, HANDLERS)
+        _one_of("profile", self.profile, PROFILES)
+        _one_of("provider", self.provider, PROVIDERS)
+        _one_of("modality", self.modality, MODALITIES)
+        _one_of("tool_end", self.tool_end, get_args(ToolEnd))
+        # Python's integers: a recording's header takes no NumPy's.
+        for name, least, most in (("calls", 1, MAX_CALLS), ("seed", 0, MAX_WHOLE), ("apart_ns", 0, MAX_WHOLE)):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), least, most))
+        if self.scenario.calls not in (None, self.calls):
+            raise InputError("calls", *_other_calls(self.calls, self.scenario))
+        self._times_fit()
+        if self.workaround is not None:
+            _one_of("workaround", self.workaround, WORKAROUNDS)
+            if reason := why_not(self.workaround, self.release, self.component, self.handler):
+                raise InputError("workaround", f"{self.workaround} is not possible", reason)
+        knobs(vars(self.knobs))
+
+    def _times_fit(self) -> None:
+        values = self.times.values
+        if missing := [name for name, time in TIMES.items() if name not in values and not time.optional]:
+            raise InputError(missing[0], "is not set", "a value for every time; Times.of takes the rest from a profile")
+        for name in WORKAROUND_TIMES:
+            if (name in values) is (self.workaround is None):
+                found = "given without a workaround" if self.workaround is None else f"not set with {self.workaround}"
+                raise InputError(name, found, "both or neither; SessionConfig.of(workaround=...) sets it")
+        gap, item_done = values["gap_ms"], values.get("item_done_ms")
+        if isinstance(gap, Fixed) and isinstance(item_done, Fixed) and item_done.values_ns > gap.values_ns:
+            raise InputError("item_done_ms", f"{item_done} is behind the gap's end", f"at most gap_ms, {gap}")
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        release: str = "0.9.1",
+        component_tag: str | None = None,
+        scenario: str = "single",
+        handler: str = "return",
+        times: Mapping[str, object] | None = None,
+        profile: str = "loopback",
+        modality: str = "session",
+        calls: int | None = None,
+        preamble: bool = False,
+        idle_close: bool = False,
+        tool_end: str | None = None,
+        workaround: str | None = None,
+        knobs_given: Mapping[str, str] | None = None,
+        provider: str = DEFAULT_PROVIDER,
+        seed: int = 0,
+    ) -> SessionConfig:
+        """A session from names, texts and numbers, as they come from a command line or a notebook.
+
+        Args:
+            times: time name -> number of ms, text of the grammar (see `voicerace.model.parameters`), or a list, tuple, NumPy
+                array or Series of one number per function call.
+
+        Raises:
+            InputError: any of them is not allowed; it names the parameter and what is.
+        """
+        row = proxy_release(release)
+        _one_of("scenario", scenario, SCENARIOS)
+        _one_of("profile", profile, PROFILES)
+        story = SCENARIOS[scenario]
+        count = story.calls or 2 if calls is None else whole_number("calls", calls, 1, MAX_CALLS)
+        if story.calls not in (None, count):
+            raise InputError("calls", *_other_calls(count, story))
+        own = WORKAROUND_TIMES if workaround is not None else {}
+        return cls(
+            release=row,
+            component=(component_for(row) if component_tag is None else component(component_tag)).tag,
+            scenario=story,
+            handler=handler,
+            times=Times.of({**own, **story.times, **_mapping("times", times)}, profile),
+            profile=profile,
+            modality=modality,  # type: ignore[arg-type]  # checked against the same Literal
+            calls=count,
+            preamble=plain_value(preamble),
+            idle_close=plain_value(idle_close),
+            tool_end=story.tool_end if tool_end is None else tool_end,  # type: ignore[arg-type]  # as modality
+            workaround=workaround,
+            knobs=knobs(_mapping("knobs", knobs_given)),
+            provider=provider,
+            seed=seed,
+        )
+
+    def shifted(self, **by_ms: float) -> SessionConfig:
+        """The same session with some of its times moved: ``shifted(tool_ms=-40)``, the result comes 40 ms earlier.
+
+        Args:
+            by_ms: name of a time -> ms to add; of one that has a value per function call, to each; of one that is drawn, to
+                what this session draws.
+
+        Raises:
+            InputError: a time that this session does not have, or one that would end below 0 or beyond a day.
+        """
+        values = dict(self.times.values)
+        for name, given in by_ms.items():
+            by = number_of(name, given, least=None)
+            value = values.get(name)
+            if value is None:
+                found = "is not set" if name in TIMES or name in WORKAROUND_TIMES else "is no known time"
+                raise InputError(name, found, f"a time that this session has: {', '.join(values)}")
+            several = self.calls if name in TIMES and TIMES[name].per_call else 1
+            drawn = tuple(self.times.ns(name, index, self.seed) for index in range(several))
+            moved = tuple(each + ns(by) for each in (value.values_ns if isinstance(value, Fixed) else drawn))
+            if min(moved) < 0:
+                raise InputError(name, f"{value} ms moved by {by:f} ms is negative", "a time is 0 ms or more")
+            values[name] = Fixed(moved)
+        return replace(self, times=Times(values))
+
+    def begun(self) -> SessionConfig:
+        """The session for one play of it at sockets."""
+        return self if self.schedule is None else replace(self, playing=ScheduleCursor(self.schedule, self.apart_ns, self.plan))
+
+    def longest_ns(self) -> int:
+        """The longest for which nothing may pass of a session that goes on."""
+        scheduled = self.schedule.longest_ns() if self.schedule is not None else 0
+        return max(self.times.longest_ns(self.seed), scheduled)
+
+    def parties(self) -> dict[str, Actor]:
+        """Fresh parties, by name."""
+        return {
+            "user": self.user(),
+            "app": App(
+                HANDLERS[self.handler],
+                self.tool_end,
+                self.scenario.repeats,
+                WORKAROUNDS[self.workaround] if self.workaround else None,
+            ),
+            "component": Component(
+                component(self.component), idle_timeout=self.idle_close, late_settings=self.scenario.late_settings
+            ),
+            "proxy": Proxy(self.release),
+            "upstream": Upstream(
+                [each.steps for each in self.scenario.inputs if each.by != "loss"],
+                calls=self.calls,
+                modality=None if self.modality == "session" else self.modality,
+                preamble=self.preamble,
+                knobs=self.knobs,
+                item_done_early=self.times.has("item_done_ms"),
+                slot_lags=not self.times.never_positive("slot_lag_ms"),
+                limits_lag=not self.times.never_positive("rate_limits_ms"),
+                idles=self.times.has("idle_timeout_ms"),
+                provider=self.provider,
+            ),
+        }
+
+    def user(self) -> User:
+        """The user, who knows how many results the app will send."""
+        results = 0 if self.tool_end == "none" else 1 + self.scenario.repeats
+        return User(self.scenario.inputs, results, comes_back=self.idle_close)
+
+    def provenance(self) -> dict[str, Any]:
+        """What a recording says of where it comes from."""
+        return {
+            "release": self.release.tag,
+            "component": self.component,
+            "scenario": self.scenario.name,
+            "handler": self.handler,
+            "modality": self.modality,
+            "calls": self.calls,
+            "preamble": self.preamble,
+            **({"idle_close": True} if self.idle_close else {}),
+            "tool_end": self.tool_end,
+            **({"workaround": self.workaround} if self.workaround else {}),
+            **({"provider": self.provider} if self.provider != DEFAULT_PROVIDER else {}),
+            "profile": self.profile,
+            "times": self.times.to_json(),
+            "knobs": {name: value for name, value in vars(self.knobs).items() if value != getattr(_KNOBS, name)},
+            "seed": self.seed,
+            "proxy": f"model:{self.release.tag}",
+            "upstream": "mock",
+        }
+
+
+def knobs(given: Mapping[str, str]) -> Knobs:
+    """The upstream's knobs from words.
+
+    Raises:
+        InputError: an unknown knob or value.
+    """
+    for name, value in given.items():
+        _one_of("knob", name, _ALLOWED_KNOBS)
+        if _ALLOWED_KNOBS[name]:
+            _one_of(f"knob {name}", value, _ALLOWED_KNOBS[name])
+        elif not isinstance(value, str):
+            raise InputError(f"knob {name}", f"{value!r:.60} is a {type(value).__name__}", "text")
+    return Knobs(**given)  # type: ignore[arg-type]  # checked above against the same Literals
+
+
+_ALLOWED_KNOBS = {name: get_args(hint) for name, hint in get_type_hints(Knobs).items()}
+#: Field of a session -> what it has to be an instance of; the other fields have values of their own to compare with.
+_KINDS: Final[dict[str, Any]] = {
+    "release": ProxyRelease,
+    "scenario": Scenario,
+    "times": Times,
+    "preamble": bool,
+    "idle_close": bool,
+    "knobs": Knobs,
+    "schedule": (Schedule, type(None)),
+}
+
+
+def _mapping(name: str, given: object) -> Mapping[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise InputError(name, f"{given!r:.60} is a {type(given).__name__}", "a mapping of name -> value")
+    return given
+
+
+def _other_calls(count: int, story: Scenario) -> tuple[str, str]:
+    return f"{count} with scenario {story.name}", f"{story.name} has {story.calls}; parallel takes 1 to {MAX_CALLS}"
+
+
+def _one_of(name: str, value: object, allowed: Any) -> None:
+    if not isinstance(value, str) or value not in allowed:
+        raise InputError(name, f"{value!r:.60} is unknown", f"allowed are {', '.join(allowed)}")

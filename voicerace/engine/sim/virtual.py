@@ -1,0 +1,367 @@
+"""The virtual engine: carries the messages of a session in virtual time, exactly and repeatably.
+
+Events of one nanosecond run in causal rounds: an effect without a delay belongs to the next round. Within a round the
+order is upstream, proxy, component, app, user; for one party its timers come before messages, messages of the party
+nearer to the upstream before others, and each link keeps its order. So a create that arrives at the very moment in
+which the slot becomes free is accepted, and a result that arrives together with response.done comes after it.
+
+What this cannot show: scheduling of a real event loop, TCP's bursts, and clocks that run apart. Delays of a link are
+drawn once per session, so messages of a link never overtake each other.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from voicerace.engine.reader import Reader
+from voicerace.engine.schedule import Schedule, ScheduleCursor
+from voicerace.engine.session import SessionConfig
+from voicerace.errors import InputError
+from voicerace.model.actors.actor import Actor, Cancel, Close, Effects, Open, Renewable, Send, SetTimer
+from voicerace.model.actors.user import User
+from voicerace.trace.recording import LINKS, Event, Link, Payload, Recording
+
+__all__ = ["Tie", "VirtualEngine", "simulate", "ties"]
+
+_RANK = {"upstream": 0, "proxy": 1, "component": 2, "app": 3, "user": 4}
+#: What the user sees as it is sent, at its sender; all else that it sees, it sees as it arrives.
+_SEEN_LEAVING = frozenset({Link("component", "proxy"), Link("proxy", "upstream")})
+_SEEN_ARRIVING = frozenset({Link("component", "app"), Link("upstream", "proxy")})
+#: More than any session of these scenarios needs; a model that loops ends here instead of running for ever.
+_MAX_STEPS = 200_000
+
+
+@dataclass(slots=True)
+class _Way:
+    """A link as the engine uses it.
+
+    Attributes:
+        link: its name; `sender`, `receiver`: its ends.
+        delay_ns: how long a message takes; `wire`: it is a wire, and a schedule may say otherwise.
+        place: see `_place`.
+        deliver: what the receiver does with a message.
+        seen_leaving, seen_arriving: where the user sees what passes.
+        open: nothing is closed.
+    """
+
+    link: Link
+    sender: str
+    receiver: str
+    delay_ns: int
+    wire: bool
+    place: int
+    deliver: Callable[[str, Payload], Effects]
+    seen_leaving: bool
+    seen_arriving: bool
+    open: bool = True
+
+
+#: (time_ns, round, place, number, cause, way, what): the order of processing, and what happens. No two have one number, so
+#: that nothing behind it is ever compared. With a way, an event that is on it; without, a timer as (party, name).
+_Due: TypeAlias = tuple[int, int, int, int, int, "_Way | None", Any]
+
+
+def _place(receiver: str, sender: str | None) -> int:
+    """Where something stands in its round: by who gets it; a party's timers first (no sender), then by who sent it."""
+    return 100 * _RANK[receiver] + (0 if sender is None else 10 + _RANK[sender])
+
+
+_TIMERS_PLACE = {name: _place(name, None) for name in _RANK}
+
+
+@dataclass(frozen=True)
+class Tie:
+    """Two things that happened to one party in the same nanosecond, by the numbers the engine gave them."""
+
+    first: int
+    second: int
+
+
+class VirtualEngine:
+    """Runs one session to its end.
+
+    Args:
+        session: what is played; its `Times` give every named duration. One that has `begun` keeps the distances of sockets.
+        parties: fresh parties by name; any can be replaced by an adapter of a real one.
+        provenance: what the recording says of itself.
+        swap: process the first of a tie after the second instead of before.
+        schedule: a duration for single timers and messages, instead of the session's own, and of its times.
+    """
+
+    def __init__(
+        self,
+        session: SessionConfig,
+        parties: Mapping[str, Actor] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+        swap: Tie | None = None,
+        schedule: Schedule | None = None,
+    ) -> None:
+        self.session = session
+        self.parties = dict(parties or session.parties())
+        self.user = self.parties["user"]
+        self._observe = self.user.observe if isinstance(self.user, User) else None
+        self.provenance = dict(provenance or session.provenance())
+        self.swap = swap
+        self.now_ns = 0
+        self._round = 0
+        self._heap: list[_Due] = []
+        self._number = 0
+        self._cause = -1
+        self._timers: dict[tuple[str, str], int] = {}
+        #: Messages of a link with lower numbers belong to a connection that is gone.
+        self._since: dict[Link, int] = {}
+        #: What was sent, in its order; what arrived has the time of it.
+        self._log: list[Event] = []
+        self._done: list[_Due] = []
+        self._held: list[_Due] = []
+        self._seen: set[int] = set()
+        self._ways = self._all_ways()
+        self._reader = Reader.of(session.times, session.seed)
+        self._to_host = self._ways["proxy"]["component"]
+        if schedule is None and session.playing is not None:
+            self._playing: ScheduleCursor | None = session.playing
+        else:
+            schedule = schedule or session.schedule
+            self._playing = ScheduleCursor(schedule) if schedule is not None else None
+
+    def _all_ways(self) -> dict[str, dict[str, _Way]]:
+        """Every link by its sender and its receiver."""
+        times, seed = self.session.times, self.session.seed
+        host, upstream = times.ns("host_rtt_ms", 0, seed), times.ns("upstream_rtt_ms", 0, seed)
+        delays_ns = {
+            ("component", "proxy"): host // 2,
+            ("proxy", "component"): host - host // 2,
+            ("proxy", "upstream"): upstream // 2,
+            ("upstream", "proxy"): upstream - upstream // 2,
+        }
+        ways: dict[str, dict[str, _Way]] = {name: {} for name in _RANK}
+        watched = self._observe is not None
+        for link in LINKS:
+            sender, receiver = link
+            ways[sender][receiver] = _Way(
+                link,
+                sender,
+                receiver,
+                delays_ns.get(link, 0),
+                link in delays_ns,
+                _place(receiver, sender),
+                self.parties[receiver].message,
+                watched and link in _SEEN_LEAVING,
+                watched and link in _SEEN_ARRIVING,
+            )
+        return ways
+
+    def run(self) -> Recording:
+        """Play the session and give back what passed."""
+        for name in _RANK:
+            self._apply(name, self.parties[name].start())
+        heap, done = self._heap, self._done
+        while heap or self._held:
+            if not heap:
+                self._release_held()
+            due = heapq.heappop(heap)
+            if self._reader is not None and due[5] is self._to_host and due[0] < self._reader.until_ns:
+                heapq.heappush(heap, (self._reader.until_ns, 0, *due[2:]))
+                continue
+            if self.swap is not None and self._hold(due):
+                continue
+            self._process(due)
+            if len(done) > _MAX_STEPS:
+                raise RuntimeError(f"session does not end: {_MAX_STEPS} steps at {self.now_ns} ns")
+        return Recording(
+            events=tuple(self._log),
+            provenance=self.provenance,
+            clock="virtual",
+            observed=LINKS,
+            complete=True,
+        )
+
+    @property
+    def steps(self) -> list[tuple[int, int, str, str, int]]:
+        """What was processed, in order: (number, time_ns, party, link or timer, number of its cause)."""
+        found = []
+        for time, _, _, number, cause, way, what in self._done:
+            if way is not None:
+                found.append((number, time, way.link.receiver, str(way.link), cause))
+            else:
+                found.append((number, time, what[0], f"timer {what[1].partition(':')[0]}", cause))
+        return found
+
+    # -- one step ----------------------------------------------------------------------------------------------------
+
+    def _process(self, due: _Due) -> None:
+        now, self._round, _, number, _, way, what = due
+        self.now_ns = now
+        if way is None:
+            if self._timers.get(what) != number:
+                return
+            del self._timers[what]
+            party, name = what
+            self._done.append(due)
+            self._cause = number
+            self._apply(party, self.parties[party].timer(name))
+        else:
+            if self._since and what.seq < self._since.get(way.link, 0):
+                return
+            what.received_ns = now
+            self._done.append(due)
+            self._cause = number
+            if what.kind == "close":
+                self._ways[way.receiver][way.sender].open = False
+                self._apply(way.receiver, self.parties[way.receiver].closed(way.sender, what.payload["code"]))
+            else:
+                effects = way.deliver(way.sender, what.payload)
+                if effects:
+                    self._apply(way.receiver, effects)
+                if way.seen_arriving:
+                    self._show(way, what)
+                if self._reader is not None and way is self._to_host:
+                    self._reader.read(what.payload, now)
+        if self.swap is not None:
+            self._seen.add(number)
+            if self._held and self.swap.second == number:
+                self._release_held()
+
+    def _show(self, way: _Way, event: Event) -> None:
+        """Let the user see what passed between others."""
+        if self._observe is not None:
+            effects = self._observe(way.sender, way.receiver, event.payload, event.seq)
+            if effects:
+                self._apply("user", effects)
+
+    def _apply(self, party: str, effects: Effects) -> None:
+        ways = self._ways[party]
+        for effect in effects:
+            if isinstance(effect, Send):
+                way = ways[effect.to]
+                if way.open:
+                    self._send(way, "message", effect.payload)
+            elif isinstance(effect, SetTimer):
+                after = self.session.times.ns(effect.after, effect.index, self.session.seed)
+                if self._playing is not None:
+                    after = self._playing.timer_ns(party, effect.name, after, self.now_ns)
+                timer = (party, effect.name)
+                self._timers[timer] = number = self._number
+                self._number = number + 1
+                now, round_ = self.now_ns, 0 if after else self._round + 1
+                heapq.heappush(self._heap, (now + after, round_, _TIMERS_PLACE[party], number, self._cause, None, timer))
+            elif isinstance(effect, Cancel):
+                self._timers.pop((party, effect.name), None)
+            elif isinstance(effect, Close):
+                way = ways[effect.to]
+                if way.open:
+                    self._send(way, "close", {"code": effect.code})
+                way.open = False
+            elif isinstance(effect, Open):
+                self._open_again(ways[effect.to].link)
+
+    def _send(self, way: _Way, kind: Literal["message", "close"], payload: Payload) -> None:
+        now, log, delay = self.now_ns, self._log, way.delay_ns
+        if self._playing is not None and way.wire:
+            delay = self._playing.travel_ns(way.link, now)
+        number = self._number
+        self._number = number + 1
+        event = Event(len(log), way.link, kind, now, None, payload)
+        log.append(event)
+        round_ = 0 if delay else self._round + 1
+        heapq.heappush(self._heap, (now + delay, round_, way.place, number, self._cause, way, event))
+        if way.seen_leaving and kind == "message":
+            self._show(way, event)
+
+    def _open_again(self, link: Link) -> None:
+        """The proxy and the upstream begin anew; the connection opens in no time (the real one takes a round trip)."""
+        if self._reader is not None:
+            self._reader.reconnected()
+        self._log.append(Event(len(self._log), link, "open", self.now_ns, self.now_ns, {}))
+        renewed = {name: party for name in ("upstream", "proxy") if isinstance(party := self.parties[name], Renewable)}
+        self._since |= dict.fromkeys((each for each in LINKS if "proxy" in each), len(self._log))
+        self._timers = {key: number for key, number in self._timers.items() if key[0] not in renewed}
+        for name, party in renewed.items():
+            self.parties[name] = party.again()
+        for sender, receiver in self._since:
+            way = self._ways[sender][receiver]
+            way.open, way.deliver = True, self.parties[receiver].message
+        for name in renewed:
+            self._apply(name, self.parties[name].start())
+
+    # -- ties --------------------------------------------------------------------------------------------------------
+
+    def _hold(self, due: _Due) -> bool:
+        """Keep back the first of the tie, and what its link sends behind it, until the second was processed."""
+        if self.swap is None or self.swap.second in self._seen:
+            return False
+        if due[3] == self.swap.first and not self._held:
+            self._held.append(due)
+            return True
+        if self._held:
+            first, way, first_way = self._held[0], due[5], self._held[0][5]
+            if due[0] > first[0]:
+                heapq.heappush(self._heap, due)
+                self._release_held()
+                return True
+            if way is not None and way is first_way:
+                self._held.append(due)
+                return True
+        return False
+
+    def _release_held(self) -> None:
+        """Let go what was kept back, ahead of everything else of this nanosecond."""
+        self._seen.add(self.swap.second if self.swap else -1)
+        for time, _, place, *rest in self._held:
+            # In their own order, before whoever else is in the round.
+            heapq.heappush(self._heap, (time, self._round, place % 100 - 100, *rest))
+        self._held.clear()
+
+
+def simulate(session: SessionConfig) -> Recording:
+    """One session of the models, in virtual time.
+
+    Raises:
+        InputError: it is no session.
+    """
+    if not isinstance(session, SessionConfig):
+        raise InputError("session", f"{session!r:.60} is a {type(session).__name__}", "a Session, as SessionConfig.of gives")
+    return VirtualEngine(session).run()
+
+
+def ties(session: SessionConfig, judge: Callable[[Recording], str]) -> tuple[Recording, str | None]:
+    """The session's recording, and the outcome that the swap of one pair of simultaneous events would give.
+
+    A tie is a pair of events that one party meets in the same nanosecond, from different sources, neither caused by
+    the other, whose swap changes what `judge` says. The first such pair in time decides; without one, None.
+    """
+    engine = VirtualEngine(session)
+    recording = engine.run()
+    usual = judge(recording)
+    for tie in _candidates(engine.steps):
+        other = judge(VirtualEngine(session, swap=tie).run())
+        if other != usual:
+            return recording, other
+    return recording, None
+
+
+def _candidates(steps: list[tuple[int, int, str, str, int]]) -> list[Tie]:
+    """Steps of one party in one nanosecond from different sources, neither the other's cause.
+
+    Every earlier step is a candidate, not only the newest of its source: of a batch (the call's item, response.done,
+    rate limits) any one may be what the second comes before.
+    """
+    causes = {number: cause for number, _, _, _, cause in steps}
+    together: dict[tuple[int, str], list[tuple[str, int]]] = {}
+    pairs: list[Tie] = []
+    for number, time, party, source, _ in steps:
+        if party in ("app", "user"):
+            continue
+        earlier = together.setdefault((time, party), [])
+        pairs += [Tie(other, number) for name, other in earlier if name != source and not _caused(number, other, causes)]
+        earlier.append((source, number))
+    return pairs
+
+
+def _caused(number: int, ancestor: int, causes: Mapping[int, int]) -> bool:
+    while number > ancestor:
+        number = causes.get(number, -1)
+    return number == ancestor

@@ -1,0 +1,1 @@
+"""Many sessions: sweeps, and the exploration of every order."""

@@ -1,0 +1,147 @@
+"""Drawn trials against each other: what two releases differ by on the same draws, and shares along a measured time.
+
+Releases of one sweep meet the same draws, so they are compared draw by draw: a difference is told by the draws that only one
+of the two got wrong, and its interval is far narrower than that of two separate shares.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from voicerace.errors import InputError
+from voicerace.experiments.rates import cell_columns, wilson
+
+__all__ = ["differences", "paired_interval", "shares_along"]
+
+#: What two releases may differ in and still be held against each other.
+_OWN: Final = ("release", "component")
+
+
+def paired_interval(both: int, first: int, second: int, neither: int, level: float = 0.95) -> tuple[float, float]:
+    """The interval of a difference of two shares of the same draws, share of the first minus share of the second.
+
+    Method 10 of Newcombe, "Improved confidence intervals for the difference between binomial proportions based on paired
+    data", Statistics in Medicine 17 (1998) 2635-2650: Wilson's limits of both shares, squared and added, less what they have
+    in common (phi, its numerator corrected for continuity where it is positive).
+
+    Args:
+        both, first, second, neither: draws in which it happened with both, with one alone, with none; one at least in all.
+        level: coverage.
+    """
+    of = both + first + second + neither
+    one, other = (both + first) / of, (both + second) / of
+    (low_1, high_1), (low_2, high_2) = wilson(both + first, of, level), wilson(both + second, of, level)
+    product = math.prod((both + first, second + neither, both + second, first + neither))
+    common: float = both * neither - first * second
+    common = max(common - of / 2, 0) if common > 0 else common
+    phi = common / math.sqrt(product) if product else 0.0
+
+    def reach(a: float, b: float) -> float:
+        return math.sqrt(max(a * a - 2 * phi * a * b + b * b, 0.0))
+
+    difference = one - other
+    return difference - reach(one - low_1, high_2 - other), difference + reach(high_1 - one, other - low_2)
+
+
+def differences(trials: pd.DataFrame, of: str = "bad", level: float = 0.95) -> pd.DataFrame:
+    """By how much each pair of releases differs in the share of findings, on the draws that both met.
+
+    Args:
+        trials: of a sweep; a draw is known by its seed.
+        of: ``bad``, or an outcome.
+        level: coverage of the interval of one pair; several pairs are wrong together more often than one.
+
+    Returns:
+        One row per cell and pair of releases: the cell's columns but for the release's own, ``release``, ``other``, ``pairs``
+        (draws judged in both), ``both``, ``only``, ``only_other``, ``neither``, ``difference`` (share of the release minus that
+        of the other), ``low`` and ``high`` (`paired_interval`), ``p`` (McNemar, exact: the draws that tell the two apart fall
+        on either side as a coin does) and ``kind``: estimated, or computed with fixed times, which have neither.
+
+    Raises:
+        InputError: no frame of trials, or a release meets one draw twice.
+    """
+    keys = [name for name in cell_columns(trials) if name not in _OWN]
+    estimated = bool((trials.get("drawn", pd.Series(dtype="str")) != "").any())
+    columns = [
+        *keys,
+        "release",
+        "other",
+        "pairs",
+        "both",
+        "only",
+        "only_other",
+        "neither",
+        "difference",
+        "low",
+        "high",
+        "p",
+        "kind",
+    ]
+    judged = trials[trials["outcome"] != "unknown"]
+    happened = judged["bad"].astype(bool) if of == "bad" else judged["outcome"] == of
+    judged = judged.assign(_happened=happened)
+    rows: list[dict[str, Any]] = []
+    groups: Any = judged.groupby(keys, sort=False, dropna=False) if keys else [((), judged)]
+    for cell, group in groups:
+        if group.duplicated(["release", "seed"]).any():
+            raise InputError("trials", "a release meets one draw twice in a cell", "the trials of one sweep")
+        by_draw = group.pivot(index="seed", columns="release", values="_happened")
+        for one, other in combinations(group["release"].unique(), 2):
+            pairs = by_draw[[one, other]].dropna().astype(bool)
+            if len(pairs):
+                counts = _counts(pairs[one], pairs[other])
+                row = dict(zip(keys, cell, strict=True)) | {"release": one, "other": other, "pairs": len(pairs)} | counts
+                rows.append(row | _difference(*counts.values(), level=level, estimated=estimated))
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _counts(one: pd.Series[bool], other: pd.Series[bool]) -> dict[str, int]:
+    cases = {"both": one & other, "only": one & ~other, "only_other": ~one & other, "neither": ~one & ~other}
+    return {name: int(mask.sum()) for name, mask in cases.items()}
+
+
+def _difference(both: int, only: int, only_other: int, neither: int, *, level: float, estimated: bool) -> dict[str, Any]:
+    difference = (only - only_other) / (both + only + only_other + neither)
+    if not estimated:
+        return {"difference": difference, "low": math.nan, "high": math.nan, "p": math.nan, "kind": "computed"}
+    # Here, because loading it takes a third of the time in which the program starts.
+    from scipy.stats import binomtest
+
+    low, high = paired_interval(both, only, only_other, neither, level)
+    p = float(binomtest(only, only + only_other).pvalue) if only + only_other else 1.0
+    return {"difference": difference, "low": low, "high": high, "p": p, "kind": "estimated"}
+
+
+def shares_along(trials: pd.DataFrame, column: str, width_ms: float = 10.0) -> pd.DataFrame:
+    """The share of findings along a time that was measured or drawn, in bins.
+
+    Args:
+        trials: independent draws; those without a value, and those that are `unknown`, are left out.
+        column: ``margin_ms``, ``lead_ms``, ``tool_ms``, ...
+        width_ms: of a bin; 0 is an edge, so that no bin has values of both signs.
+
+    Returns:
+        One row per release and bin with a draw in it: ``release``, ``from_ms``, ``to_ms``, ``bad``, ``draws``, ``share``,
+        ``low``, ``high`` (Wilson, 95 %).
+
+    Raises:
+        InputError: no such column, or a width that is none.
+    """
+    if column not in trials.columns:
+        raise InputError("column", f"{column!r} is no column", "a time of the table")
+    if not width_ms > 0:
+        raise InputError("width_ms", str(width_ms), "more than 0")
+    known = trials[(trials["outcome"] != "unknown") & trials[column].notna()]
+    rows = []
+    for (release, at), group in known.groupby([known["release"], np.floor(known[column] / width_ms)], sort=True):
+        place = float(str(at))
+        bad, draws = int(group["bad"].astype(bool).sum()), len(group)
+        low, high = wilson(bad, draws)
+        edges = {"from_ms": place * width_ms, "to_ms": (place + 1) * width_ms}
+        rows.append({"release": release, **edges, "bad": bad, "draws": draws, "share": bad / draws, "low": low, "high": high})
+    return pd.DataFrame(rows, columns=["release", "from_ms", "to_ms", "bad", "draws", "share", "low", "high"])

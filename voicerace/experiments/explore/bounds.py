@@ -1,0 +1,112 @@
+"""How long each named duration may last: the intervals of an exploration. They are part of its result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from voicerace.errors import InputError
+from voicerace.model.catalog.profiles import COMPONENT_TIMES_MS, PROXY_TIMES_MS, TIMES, WORKAROUND_TIMES
+from voicerace.model.parameters import Fixed, Times, parse
+
+__all__ = ["BOUNDS_MS", "LINKS_MS", "Bounds"]
+
+#: (least, most) µs.
+Interval: TypeAlias = tuple[int, int]
+
+#: One way on each of the two wires, for every message by itself; a link keeps its order.
+LINKS_MS: Final = {"host_ms": (0, 200), "upstream_ms": (0, 200)}
+#: What a session may take, in ms: wider, both ways, than everything anybody has measured (REALTIME: a response announced after
+#: 65 to 96 ms and its first item 216 to 271 ms later, an item confirmed after 48 to 95 ms, round trips included). The least
+#: values keep a server from doing several things within one way of the network, which is what costs an exploration most.
+BOUNDS_MS: Final[dict[str, tuple[float, float]]] = {
+    "tool_ms": (0, 10_000),
+    "create_ms": (10, 150),
+    "first_item_ms": (50, 400),
+    "preamble_ms": (100, 1_000),
+    "arguments_ms": (5, 200),
+    "call_gap_ms": (0, 500),
+    "gap_ms": (0, 1_000),
+    "item_done_ms": (0, 1_000),
+    "slot_lag_ms": (0, 0),
+    "reply_ms": (200, 3_000),
+    "reply_gap_ms": (5, 100),
+    "ack_ms": (10, 150),
+    "repeat_ms": (0, 5_000),
+    "inject_ms": (0, 3_000),
+    "settings_ms": (100, 1_000),
+    "offline_ms": (100, 2_000),
+    "speech_ms": (150, 150),
+    "frame_ms": (100, 100),
+    "mic_tail_ms": (100, 100),
+    "vad_ms": (200, 600),
+    "idle_timeout_ms": (5_000, 30_000),
+    "deadline_ms": (30_000, 30_000),
+}
+_WRITTEN: Final = {**PROXY_TIMES_MS, **COMPONENT_TIMES_MS}
+#: The wires: their two ends -> the bound's name.
+_WIRE: Final = {"component": "host_ms", "upstream": "upstream_ms"}
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """An interval for every named duration, in µs. Times that a program's source fixes are nobody's to choose."""
+
+    by_name: Mapping[str, Interval]
+
+    @classmethod
+    def of(cls, given: Sequence[str] | Mapping[str, str] = (), story: Mapping[str, str] | None = None) -> Bounds:
+        """The usual bounds, with some given otherwise, as ``name=low:high`` in ms.
+
+        Raises:
+            InputError: an unknown name, or what is no interval.
+        """
+        words = {**WORKAROUND_TIMES, **(story or {})}
+        for word in [f"{name}={value}" for name, value in given.items()] if isinstance(given, Mapping) else given:
+            name, equals, value = word.partition("=")
+            if not equals:
+                raise InputError("bounds", f"{word!r} has no interval", "name=low:high, in ms")
+            words[name] = value
+        own = dict.fromkeys(WORKAROUND_TIMES, (0, 0))
+        found = {name: _us(*each) for name, each in {**LINKS_MS, **BOUNDS_MS, **own}.items()}
+        for name, value in words.items():
+            if name not in found:
+                fixed = " is fixed in a program's source" if name in _WRITTEN else " is no known time"
+                raise InputError("bounds", f"{name}{fixed}", f"allowed are {', '.join(found)}")
+            low, colon, high = value.partition(":")
+            least, most = _end(name, low), _end(name, high if colon else low)
+            if least > most:
+                raise InputError("bounds", f"{name}={value} is no interval", "name=low:high, in ms, low first")
+            found[name] = (least, most)
+        return cls({**found, **{name: _us(value, value) for name, value in _WRITTEN.items()}})
+
+    def timer(self, after: str) -> Interval:
+        return self.by_name[after]
+
+    def wire(self, sender: str, receiver: str) -> Interval:
+        return self.by_name[_WIRE[receiver if sender == "proxy" else sender]]
+
+    def within(self, times: Times) -> Times:
+        """The session's times, those outside of the bounds brought to the nearest end: what plays behind a schedule."""
+        for name in times.values:
+            if name in self.by_name and (name in TIMES or name in WORKAROUND_TIMES):
+                low, high = self.by_name[name]
+                times = times.with_ns(name, min(max(times.ns(name, 0, 0), low * 1000), high * 1000))
+        return times
+
+    def to_json(self) -> dict[str, list[float]]:
+        """Name -> [least, most] in ms."""
+        return {name: [low / 1000, high / 1000] for name, (low, high) in self.by_name.items()}
+
+
+def _end(name: str, text: str) -> int:
+    """One end of an interval, in µs."""
+    value = parse(f"bounds {name}", text)
+    if not isinstance(value, Fixed) or len(value.values_ns) != 1:
+        raise InputError("bounds", f"{name}={text} is no number of ms", "name=low:high, in ms, low first")
+    return value.values_ns[0] // 1000
+
+
+def _us(low: float, high: float) -> Interval:
+    return round(low * 1000), round(high * 1000)

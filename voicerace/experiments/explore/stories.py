@@ -1,0 +1,121 @@
+"""The stories that an exploration tells: a scenario, or one like it, with every handler style that it makes sense for.
+
+Data. Times that are free are in `experiments.explore.bounds`; a story narrows some where more freedom would show nothing new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from voicerace.engine.session import SessionConfig
+from voicerace.errors import InputError
+from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.catalog.scenarios import SCENARIOS, Scenario, UserInput
+
+__all__ = ["STORIES", "Story", "session_of", "stories"]
+
+_ALL: Final = tuple(HANDLERS)
+_QUESTION: Final = UserInput("What is the weather in Lisbon?", ("calls", "reply"))
+_LAST: Final = UserInput("Thank you. Anything else I should know?", ("reply",))
+
+
+@dataclass(frozen=True)
+class Story:
+    """One story.
+
+    Attributes:
+        sentence: what may happen in it.
+        scenario: who does what.
+        handlers: the app's handler styles that are explored.
+        modality: of the replies; `preamble`: spoken before the calls; `calls`: in one response.
+        bounds: intervals that differ from the usual ones.
+    """
+
+    sentence: str
+    scenario: Scenario
+    handlers: Sequence[str] = ("return",)
+    modality: str = "session"
+    preamble: bool = False
+    calls: int = 1
+    bounds: Mapping[str, str] = field(default_factory=dict)
+
+
+def _like(name: str, **changed: object) -> Scenario:
+    return replace(SCENARIOS[name], **changed)  # type: ignore[arg-type]
+
+
+#: Speech long enough for a commit once the component lets audio through (500 ms behind Settings), in few frames; two silent
+#: ones behind it, because the resampler draws the last loud sample into the first.
+_SPEECH: Final = {"speech_ms": "950", "frame_ms": "300", "mic_tail_ms": "650", "host_ms": "0:40", "upstream_ms": "0:40"}
+#: One text in the middle of things, instead of two.
+_TEXT_AT_CALL: Final = _like("inject", inputs=(_QUESTION, UserInput("And in Porto?", ("reply",), when="call"), _LAST))
+_TEXT_AT_REPLY: Final = _like("inject", inputs=(_QUESTION, UserInput("And in Faro?", ("reply",), when="reply"), _LAST))
+_TWO_TOOL_TURNS: Final = _like("single", inputs=(_QUESTION, UserInput("And in Porto?", ("calls", "reply")), _LAST))
+_SPOKEN_FIRST: Final = _like("voice", inputs=(replace(_QUESTION, by="voice"), _LAST))
+_VOICE_AT_CALL: Final = _like(
+    "voice", inputs=(_QUESTION, UserInput("Hurry up, please.", ("reply",), when="call", by="voice"), _LAST)
+)
+_SPOKEN_LAST: Final = _like("single", inputs=(_QUESTION, replace(_LAST, by="voice")))
+#: The user comes back at once, so that what was under way on the old connection meets the new one.
+_ANEW: Final = {
+    "host_ms": "0:60", "upstream_ms": "0:60", "tool_ms": "0:2000", "inject_ms": "0:500", "offline_ms": "100:600",
+}  # fmt: skip
+_QUICK: Final = {"tool_ms": "0:2000", "reply_ms": "200:1500"}
+
+STORIES: Final[dict[str, Story]] = {
+    "single": Story("one call, one result, whatever the handler", SCENARIOS["single"], _ALL),
+    "two-turns": Story("two turns with one call each", _TWO_TOOL_TURNS),
+    "preamble": Story("the model speaks before it calls", SCENARIOS["single"], preamble=True),
+    "audio": Story("one call, spoken replies", SCENARIOS["single"], modality="audio"),
+    "no-result": Story("the tool never ends", _like("single", tool_end="none"), ("return", "void_ref")),
+    "double": Story("the result is sent a second time", SCENARIOS["double"]),
+    "parallel": Story("two calls in one response", _like("parallel", calls=2), calls=2),
+    "chained": Story("the result makes the model call again", SCENARIOS["chained"]),
+    "text-at-call": Story("the user writes while the tool runs", _TEXT_AT_CALL, bounds=_QUICK),
+    "text-at-reply": Story("the user writes into the reply", _TEXT_AT_REPLY, bounds=_QUICK),
+    "late-settings": Story("a text before Settings, and Settings twice", SCENARIOS["late-settings"]),
+    "reconnect": Story(
+        "the connection is lost while the tool runs; the user's words open another", SCENARIOS["reconnect"], bounds=_ANEW
+    ),
+    "slow-confirmation": Story(
+        "one call, and an API that takes its time to confirm what it got", SCENARIOS["single"], bounds={"ack_ms": "10:25000"}
+    ),
+    "voice": Story("the user asks by voice", _SPOKEN_FIRST, bounds=_SPEECH),
+    "voice-at-call": Story("the user speaks while the tool runs", _VOICE_AT_CALL, bounds={**_SPEECH, **_QUICK}),
+    "barge-in": Story("the user speaks into the reply", SCENARIOS["barge-in"], bounds={**_SPEECH, **_QUICK}),
+    "spoken-last": Story(
+        "a written turn with a spoken reply, then a spoken one", _SPOKEN_LAST, modality="audio", bounds=_SPEECH
+    ),
+}
+
+
+def session_of(
+    name: str, handler: str, release: str, component: str | None = None, workaround: str | None = None
+) -> SessionConfig:
+    """The session of a story."""
+    story = STORIES[name]
+    session = SessionConfig.of(
+        release=release,
+        component_tag=component,
+        handler=handler,
+        modality=story.modality,
+        preamble=story.preamble,
+        tool_end=story.scenario.tool_end,
+        workaround=workaround,
+    )
+    return replace(session, scenario=story.scenario, calls=story.calls)
+
+
+def stories(names: Sequence[str] = (), handlers: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Pairs of a story and a handler style to explore: all of them, or those asked for.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    for where, given, known in (("story", names, STORIES), ("handler", handlers, HANDLERS)):
+        for each in given:
+            if each not in known:
+                raise InputError(where, f"{each!r} is unknown", f"allowed are {', '.join(known)}")
+    return [(name, each) for name in names or STORIES for each in handlers or STORIES[name].handlers]

@@ -1,0 +1,131 @@
+"""Which gap would change how a tool turn ends, with every other time as it was recorded.
+
+No recording of the real API has a gap of more than a few milliseconds (`recorded-2026`). This says how much longer one would
+have to be before it mattered: for one draw of all other times the gap is the only thing that changes. It is no rate, and
+stands apart from those of `answers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from statistics import median
+from typing import Any, Final
+
+import pandas as pd
+
+from voicerace.analysis.verdict import judge
+from voicerace.engine.session import SessionConfig
+from voicerace.engine.sim.virtual import simulate
+from voicerace.experiments.answers import HANDLERS_ASKED, SAME_MESSAGES, Cell, cells, programs
+from voicerace.experiments.sweep.chunks import uncollected
+from voicerace.experiments.sweep.spec import Plan
+from voicerace.model.catalog.profiles import PROFILES, RECORDED
+from voicerace.model.parameters import Times, Uniform
+from voicerace.units import ms, ns
+
+__all__ = ["GAPS_MS", "LONGEST_RECORDED_MS", "RECORDED_MS", "Sensitivity", "frame_of", "lines", "sensitivity"]
+
+_GAP: Final = Times.of({}, RECORDED).values["gap_ms"]
+assert isinstance(_GAP, Uniform)  # noqa: S101  # of the profile's table
+#: The smallest and the longest recorded gap.
+RECORDED_MS: Final = (_GAP.low, _GAP.high)
+LONGEST_RECORDED_MS: Final = _GAP.high
+#: The first look: the recorded gaps' ends, then longer ones.
+GAPS_MS: Final = (_GAP.low, LONGEST_RECORDED_MS, 25.0, 50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 450.0, 700.0, 1000.0)
+_RESOLUTION_NS: Final = 1_000_000
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """One cell.
+
+    Attributes:
+        cell: release, handler style, modality.
+        draws: of all other times.
+        bad: gap in ms -> draws whose turn goes wrong.
+        to_bad: for each draw whose turn ends well at the longest recorded gap and wrong at a longer one: the smallest such gap,
+            to 1 ms; sorted.
+        to_good: the same of turns that go wrong at the longest recorded gap and end well at a longer one.
+    """
+
+    cell: Cell
+    draws: int
+    bad: dict[float, int]
+    to_bad: tuple[float, ...]
+    to_good: tuple[float, ...]
+
+
+def sensitivity(wanted: Sequence[Cell] | None = None, draws: int = 20) -> Iterator[Sensitivity]:
+    """Play every cell at every gap, with the same draws of all other times.
+
+    Args:
+        wanted: cells of `answers.cells`; without it those with audio replies.
+        draws: of the other times.
+    """
+    for cell in cells(modalities=("audio",)) if wanted is None else wanted:
+        with uncollected():
+            yield _of(cell, draws)
+
+
+def _of(cell: Cell, draws: int) -> Sensitivity:
+    bad = dict.fromkeys(GAPS_MS, 0)
+    changes: dict[bool, list[float]] = {True: [], False: []}
+    for _, session in Plan.of(cell.spec).part(0, draws):
+        found = {gap: _goes_wrong(session, ns(gap)) for gap in GAPS_MS}
+        for gap, wrong in found.items():
+            bad[gap] += wrong
+        before = found[LONGEST_RECORDED_MS]
+        for low, high in pairwise(GAPS_MS[GAPS_MS.index(LONGEST_RECORDED_MS) :]):
+            if found[high] != before:
+                changes[before].append(_change(session, ns(low), ns(high)))
+                break
+    return Sensitivity(cell, draws, bad, tuple(sorted(changes[False])), tuple(sorted(changes[True])))
+
+
+def _goes_wrong(session: SessionConfig, gap_ns: int) -> bool:
+    return judge(simulate(replace(session, times=session.times.with_ns("gap_ms", gap_ns)))).bad
+
+
+def _change(session: SessionConfig, low: int, high: int) -> float:
+    """Between two gaps of which only one goes wrong: where it changes, in ms, to 1 ms."""
+    last = _goes_wrong(session, high)
+    while high - low > _RESOLUTION_NS:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _goes_wrong(session, middle) == last else (middle, high)
+    return ms(high)
+
+
+def frame_of(found: Sequence[Sensitivity]) -> pd.DataFrame:
+    """One row per cell and gap: ``release``, ``handler``, ``gap_ms``, ``bad``, ``draws``, ``share``."""
+    rows: list[dict[str, Any]] = [
+        {"release": each.cell.release, "handler": each.cell.handler, "gap_ms": gap, "bad": bad, "draws": each.draws}
+        for each in found
+        for gap, bad in each.bad.items()
+    ]
+    frame = pd.DataFrame(rows, columns=["release", "handler", "gap_ms", "bad", "draws"])
+    return frame.assign(share=frame["bad"] / frame["draws"])
+
+
+def lines(found: Sequence[Sensitivity]) -> Iterator[str]:
+    """One line per release and handler style."""
+    gap = PROFILES[RECORDED].values["gap_ms"]
+    yield f"Sensitivity to the gap; recorded is {gap} ms. Gaps above {LONGEST_RECORDED_MS:g} ms are in no recording."
+    tags = programs()
+    for each in found:
+        styles = ", ".join(style for style in HANDLERS_ASKED if SAME_MESSAGES.get(style, style) == each.cell.handler)
+        now = f"{each.bad[LONGEST_RECORDED_MS]} of {each.draws} wrong at {LONGEST_RECORDED_MS:g} ms"
+        yield f"  {', '.join(tags[each.cell.release]):<24}{styles:<20}{now}; {_changes(each)}"
+
+
+def _changes(each: Sensitivity) -> str:
+    parts = []
+    for word, changes, of in (
+        ("wrong", each.to_bad, each.draws - each.bad[LONGEST_RECORDED_MS]),
+        ("well", each.to_good, each.bad[LONGEST_RECORDED_MS]),
+    ):
+        if changes:
+            half = f", half of them by {median(changes):.0f} ms" if len(changes) > 1 else ""
+            parts.append(f"{len(changes)} of {of} end {word} with a longer one, from {changes[0]:.0f} ms{half}")
+    return "; ".join(parts) or f"no other end up to {GAPS_MS[-1]:g} ms"

@@ -1,0 +1,153 @@
+"""Results of the models, kept on disk from one run of the program to the next.
+
+An entry is named by a hash of its request, of every file of this package, and of the versions of Python and the libraries:
+a changed program never reads results of another. Its first line is a checksum of the rest; a damaged entry is computed and
+written again. A cache that cannot be read or written changes nothing but the time.
+
+The environment variable ``VOICERACE_CACHE`` names the folder, or is ``off``. Without it the folder is ``runs/cache`` of the
+checkout, or the user's own cache folder. Entries are pickles, so nothing that others sent belongs into it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import shutil
+from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar
+
+from voicerace.errors import InputError
+from voicerace.experiments.executors import Executor
+from voicerace.experiments.sweep.folder import versions
+from voicerace.files import write_bytes
+
+__all__ = ["VARIABLE", "cached_map", "folder_of_cache"]
+
+VARIABLE: Final = "VOICERACE_CACHE"
+_PACKAGE: Final = Path(__file__).parents[1]
+#: Programs whose entries are kept; those of the others are deleted, the oldest first.
+_PROGRAMS: Final = 4
+
+_Result = TypeVar("_Result")
+
+
+def cached_map(
+    work: Callable[[int], _Result],
+    requests: Mapping[int, Any],
+    executor: Executor | None = None,
+) -> Generator[tuple[int, _Result]]:
+    """`work` of every number, with the number, in any order: what is in the cache is not computed.
+
+    Args:
+        work: from a number to its result. Both the result and, with several processes, `work` can be pickled.
+        requests: number -> all that decides its result, as JSON; None: the result is neither looked up nor kept.
+        executor: computes what is missing; without one, this process.
+
+    Raises:
+        InputError: see `Executor.map`.
+    """
+    folder = folder_of_cache()
+    entries = {number: _entry(folder, request) for number, request in requests.items()}
+    missing = []
+    for number, entry in entries.items():
+        if (found := _read(entry)) is None:
+            missing.append(number)
+        else:
+            yield number, found.result
+    for number, result in (executor or Executor()).map(_Numbered(work), missing):
+        if (entry := entries[number]) is not None and folder_of_cache() == folder:
+            _write(entry, result)
+        yield number, result
+
+
+def folder_of_cache() -> Path | None:
+    """The folder with the entries of this program; None where the cache is off, or its files changed since it was started."""
+    given = os.environ.get(VARIABLE, "")
+    if given == "off" or _files() != _LOADED:
+        return None
+    if given:
+        return Path(given) / _PROGRAM
+    if (_PACKAGE.parent / "pyproject.toml").is_file():
+        return _PACKAGE.parent / "runs" / "cache" / _PROGRAM
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voicerace" / _PROGRAM
+
+
+@dataclass(frozen=True)
+class _Numbered(Generic[_Result]):
+    work: Callable[[int], _Result]
+
+    def __call__(self, number: int) -> tuple[int, _Result]:
+        return number, self.work(number)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A result that was read; it may be None."""
+
+    result: Any
+
+
+def _entry(folder: Path | None, request: Any) -> Path | None:
+    if folder is None or request is None:
+        return None
+    return folder / hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+
+
+def _read(entry: Path | None) -> _Found | None:
+    if entry is None:
+        return None
+    try:
+        checksum, _, content = entry.read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    if hashlib.sha256(content).hexdigest().encode() != checksum:
+        return None
+    return _Found(pickle.loads(content))  # noqa: S301  # written by this program, see above
+
+
+def _write(entry: Path, result: Any) -> None:
+    content = pickle.dumps(result, pickle.HIGHEST_PROTOCOL)
+    with suppress(OSError, InputError):
+        if not entry.parent.is_dir():
+            entry.parent.mkdir(parents=True)
+            programs = [each for each in entry.parent.parent.iterdir() if _is_program(each)]
+            for old in sorted(programs, key=lambda each: each.stat().st_mtime, reverse=True)[_PROGRAMS:]:
+                shutil.rmtree(old, ignore_errors=True)
+        write_bytes(entry, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+
+
+def _is_program(folder: Path) -> bool:
+    return len(folder.name) == len(_PROGRAM) and not set(folder.name) - set("0123456789abcdef")
+
+
+def _files() -> list[tuple[str, int, int]]:
+    """Every file of the package, with its size and the time of its last change."""
+    found = []
+    for folder, folders, names in os.walk(_PACKAGE):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        for name in names:
+            path = os.path.join(folder, name)
+            with suppress(FileNotFoundError):  # an editor's lock, a temporary file
+                stat = os.stat(path)
+                found.append((os.path.relpath(path, _PACKAGE), stat.st_size, stat.st_mtime_ns))
+    return sorted(found)
+
+
+def _hash_of_program() -> str:
+    libraries = versions() | {name: version(name) for name in ("numpy", "scipy")}
+    digest = hashlib.sha256(json.dumps(libraries, sort_keys=True).encode())
+    for name, _, _ in _LOADED:
+        content = (_PACKAGE / name).read_bytes()
+        digest.update(f"{name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:32]
+
+
+#: As they were when this module was loaded; what is loaded later may be of another program, and then nothing is kept.
+_LOADED: Final = _files()
+_PROGRAM: Final = _hash_of_program()

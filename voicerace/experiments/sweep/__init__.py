@@ -1,0 +1,1 @@
+"""A grid of sessions, played and written down."""

@@ -1,0 +1,86 @@
+"""What a stopped sweep has done, verified before it goes on: what was changed since is named, set aside and played again."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from voicerace.engine.session import SessionConfig
+from voicerace.errors import InputError
+from voicerace.experiments.sweep.chunks import chunk_count, chunk_size
+from voicerace.experiments.sweep.folder import RECORDINGS, TABLE, set_aside
+from voicerace.experiments.sweep.spec import Plan
+from voicerace.experiments.sweep.table import parts, recordings_of
+from voicerace.experiments.sweep.trials import row_of
+from voicerace.trace.checksums import Checksums, changed, existing, listed
+from voicerace.trace.recording import Recording
+
+__all__ = ["done_chunks", "done_rows", "verified"]
+
+
+def verified(folder: Path) -> Checksums:
+    """Set aside every part and recording that is not as the sweep wrote it; each is named on standard error.
+
+    A folder of a version that wrote no checksums cannot be verified: that is said, and its files are taken as they are.
+    """
+    known = listed(folder)
+    if known is None:
+        if files := existing(folder):
+            _say(f"{folder} has no checksums: its {len(files)} files cannot be verified, and those that can be read are kept")
+        known = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in files}
+    for name, wrong in [*changed(folder, known)]:
+        if (folder / name).exists():  # a file that is missing was perhaps never written
+            _set_aside(folder, name, wrong)
+            known.pop(name, None)
+    return Checksums(folder, known)
+
+
+def done_chunks(folder: Path, plan: Plan) -> set[int]:
+    """The chunks of a plan whose part and recordings are there; a part that lacks some is set aside."""
+    trials = len(plan)
+    size, count = chunk_size(trials), chunk_count(trials)
+    there = {path.name for path in (folder / RECORDINGS).iterdir()}
+    done = set()
+    for number, file in ((_number(file), file) for file in parts(folder)):
+        try:
+            if number is None or number >= count:
+                raise InputError(file.name, "no part of this sweep")
+            rows, recordings = recordings_of(file)
+            if rows != min(size, trials - number * size):
+                raise InputError(file.name, f"holds {rows} trials, which is another number than its place has")
+            if missing := sorted(recordings - there):
+                raise InputError(file.name, f"its recording {missing[0]} is missing or was set aside")
+            done.add(number)
+        except InputError as error:
+            _set_aside(folder, f"{TABLE}/{file.name}", error.found)
+    return done
+
+
+def done_rows(folder: Path, planned: Sequence[tuple[int, SessionConfig]]) -> dict[int, dict[str, Any]]:
+    """The trials that a stopped live sweep has done, by number: every session that ended has a recording, judged again."""
+    rows: dict[int, dict[str, Any]] = {}
+    for path in sorted((folder / RECORDINGS).glob("[0-9]*-*.jsonl")):
+        try:
+            number = int(path.name.partition("-")[0])
+            if not 0 <= number < len(planned) or number in rows:
+                raise InputError(path.name, "no recording of this sweep, or a second one of its trial")
+            rows[number] = row_of(*planned[number], Recording.read(path), None) | {"recording": path.name}
+        except ValueError as error:  # an InputError is one
+            _set_aside(folder, f"{RECORDINGS}/{path.name}", str(error))
+    return rows
+
+
+def _number(part: Path) -> int | None:
+    return int(part.stem) if part.stem.isascii() and part.stem.isdigit() and part.stem == f"{int(part.stem):06d}" else None
+
+
+def _set_aside(folder: Path, name: str, wrong: str) -> None:
+    set_aside(folder, name)
+    _say(f"{str(folder / name)!r}: {wrong}; set aside in {folder / 'damaged'}, and what is lost with it is played again")
+
+
+def _say(line: str) -> None:
+    print(f"voicerace: {line}", file=sys.stderr)

@@ -1,0 +1,268 @@
+"""Many trials: every session of a grid played, judged and written down, one row each.
+
+The folder is the artefact: `run.json` first, then chunk after chunk: its recordings, then its part of the table. A killed
+sweep goes on where its table ends. In virtual time the same spec gives the same bytes, whoever played which chunk; live, a
+trial also says what its delays came to. What a sweep cannot show is what its engine cannot.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+from tqdm import tqdm
+
+from voicerace.engine.session import SessionConfig
+from voicerace.errors import InputError, stopped
+from voicerace.experiments.executors import Executor
+from voicerace.experiments.result_cache import cached_map
+from voicerace.experiments.sweep.chunks import SAMPLE, Rows, Work, chunk_count, chunk_size, file_word
+from voicerace.experiments.sweep.folder import (
+    RECORDINGS,
+    RUN,
+    TABLE,
+    commit,
+    new_folder,
+    old_folder,
+    point_latest,
+    read_sweep,
+    resumed,
+    untouched,
+    utc_now,
+    versions,
+)
+from voicerace.experiments.sweep.live import LiveSweep
+from voicerace.experiments.sweep.result import SCHEMA, SweepResult
+from voicerace.experiments.sweep.resume import done_chunks, done_rows, verified
+from voicerace.experiments.sweep.spec import Plan, SweepSpec, assumed_of, request_of
+from voicerace.experiments.sweep.table import SUMMARY, checked_rows, counted, part_bytes, parts
+from voicerace.experiments.sweep.trials import frame_of, row_of
+from voicerace.files import write_text
+from voicerace.model.catalog.profiles import SERVER_TIMES
+from voicerace.model.catalog.releases import PROXIES
+from voicerace.trace.checksums import Checksums
+from voicerace.trace.recording import Recording
+
+__all__ = ["SweepResult", "SweepSpec", "play_ahead", "sweep", "trials_of"]
+
+#: Trials that `trials_of` keeps in memory.
+_IN_MEMORY: Final = 200_000
+
+
+def trials_of(
+    spec: SweepSpec | Mapping[str, Any], progress: bool = False, *, cached: bool = False, executor: Executor | None = None
+) -> pd.DataFrame:
+    """The trials of a sweep in virtual time without a folder: for a slider, a test, a quick look. See `SweepResult.trials`.
+
+    Args:
+        progress: a bar on standard error.
+        cached: take from `result_cache` what is there, and keep the rest there.
+        executor: who plays it; without one, this process.
+
+    Raises:
+        InputError: the spec does not fit, or is more than fits into memory.
+    """
+    spec = SweepSpec.of(spec)
+    plan = Plan.of(spec)
+    if len(plan) > _IN_MEMORY:
+        raise InputError("times", f"{len(plan)} trials", f"at most {_IN_MEMORY} at once; a sweep writes more into a folder")
+    chunks: dict[int, list[dict[str, Any]]] = {}
+    requests = _requests("rows", spec, range(chunk_count(len(plan))), cached)
+    with closing(cached_map(Rows(plan), requests, executor)) as found, _bar(len(plan), 0, progress) as bar:
+        for number, rows in found:
+            chunks[number] = rows
+            bar.update(len(rows))
+    return frame_of([row for number in sorted(chunks) for row in chunks[number]], plan.further_columns)
+
+
+def play_ahead(spec: SweepSpec | Mapping[str, Any]) -> None:
+    """Play a sweep in virtual time into `result_cache` alone: `sweep` with ``cached`` then only writes it down.
+
+    Raises:
+        InputError: the spec does not fit.
+    """
+    spec = SweepSpec.of(spec)
+    plan = Plan.of(spec)
+    work = Work(plan, len(plan) <= spec.keep)
+    for _ in cached_map(work, _requests("chunk", spec, range(chunk_count(len(plan))), cached=True)):
+        pass
+
+
+def _requests(kind: str, spec: SweepSpec, numbers: Iterable[int], cached: bool) -> dict[int, list[Any] | None]:
+    """What `cached_map` takes: chunk -> what decides it; None of all, if they are not to be kept."""
+    request = request_of(spec) if cached else None
+    return {number: None if request is None else [kind, request, number] for number in numbers}
+
+
+def sweep(
+    spec: SweepSpec | Mapping[str, Any],
+    out: Path | str | None = None,
+    progress: bool = True,
+    live: LiveSweep | None = None,
+    resume: bool = False,
+    executor: Executor | None = None,
+    cached: bool = False,
+) -> SweepResult:
+    """Run a grid of sessions and write it down.
+
+    Recordings: of a live sweep all. In virtual time all, when there are at most `spec.keep` trials; else every finding
+    (`Verdict.bad`) and a sample of the rest, which does not depend on anything else; any other is made again from its seed
+    (`SweepResult.again`). `run.json` says which.
+
+    Args:
+        spec: a `SweepSpec`, or its fields. A live sweep takes its releases from its targets.
+        out: the folder; without one ``runs/<UTC time>-<hash>``, and ``runs/latest`` points to it afterwards.
+        progress: a bar on standard error.
+        live: play on real sockets against these targets, instead of in virtual time.
+        resume: go on with the sweep in `out` that was stopped or killed; the spec and the targets have to be the same. What
+            is there is verified first; a part or recording that was changed is named on standard error and played again.
+        executor: who plays it, in virtual time; without one, this process. It changes nothing in the folder.
+        cached: in virtual time, take from `result_cache` what is there, and keep the rest there; the folder is the same.
+
+    Raises:
+        InputError: the spec does not fit, the folder is taken, or holds nothing to go on with.
+        SweepStoppedError: an InputError; the disk is full, a process was killed, or a target is lost. What was done is kept.
+        SweepInterrupted: a KeyboardInterrupt; what was done is kept.
+    """
+    spec = SweepSpec.of(spec)
+    planned: Sequence[tuple[int, SessionConfig]] | Plan = Plan.of(spec) if live is None else live.planned(spec)
+    keep_all = live is not None or len(planned) <= spec.keep
+    info = _info(spec, len(planned), live, keep_all)
+    goes_on = resume and not (out is not None and untouched(Path(out)))
+    if live is not None and not goes_on:
+        live.check(len(planned))
+        live.sing()
+    with old_folder(out, info) if goes_on else new_folder(out, spec.to_json(), resumable=True) as folder:
+        checksums = verified(folder) if goes_on else Checksums(folder)
+        chunks = done_chunks(folder, planned) if isinstance(planned, Plan) else set()
+        rows = done_rows(folder, planned) if goes_on and not isinstance(planned, Plan) else {}
+        if goes_on:
+            left = chunk_count(len(planned)) - len(chunks) if live is None else len(planned) - len(rows)
+            if not left and read_sweep(folder)["complete"] and parts(folder):
+                raise InputError(str(folder), "the sweep is complete", "one that was stopped")
+            if live is not None:
+                live.check(left)
+                live.sing()
+            info |= resumed(folder)
+        try:
+            _write_info(folder, info)
+            if isinstance(planned, Plan):
+                to_play = [number for number in range(chunk_count(len(planned))) if number not in chunks]
+                _virtual(checksums, Work(planned, keep_all), _requests("chunk", spec, to_play, cached), executor, progress)
+            else:
+                assert live is not None  # noqa: S101  # what was planned is a list
+                _live(folder, checksums, planned, rows, live, progress)
+            run = _finished(folder, checksums, info, len(planned))
+        except BaseException as error:
+            # Written as far as that is possible: the disk may be full, or the table what is damaged.
+            with contextlib.suppress(OSError, InputError):
+                _finished(folder, checksums, info, len(planned))
+            if isinstance(error, KeyboardInterrupt | InputError | OSError) and not isinstance(error, BrokenPipeError):
+                raise stopped(error, folder, _kept(folder, live), len(planned)) from None
+            raise
+        finally:
+            if out is None:
+                point_latest(folder)
+    return run
+
+
+def _kept(folder: Path, live: LiveSweep | None) -> int:
+    """Trials that ``--resume`` does not play again, as far as one can say without reading the recordings."""
+    if live is not None:
+        return sum(1 for _ in (folder / RECORDINGS).glob("[0-9]*-*.jsonl"))
+    try:
+        return checked_rows(folder)
+    except InputError:
+        return 0
+
+
+def _virtual(checksums: Checksums, work: Work, left: Mapping[int, Any], executor: Executor | None, progress: bool) -> None:
+    """Play the chunks that are not done."""
+    trials = len(work.plan)
+    size = chunk_size(trials)
+    before = trials - sum(min(size, trials - number * size) for number in left)
+    with closing(cached_map(work, left, executor)) as chunks, _bar(trials, before, progress) as bar:
+        for _, chunk in chunks:
+            files = {f"{RECORDINGS}/{name}": content for name, content in chunk.recordings.items()}
+            # The part last, because it says that the chunk is done.
+            checksums.write({**files, f"{TABLE}/{chunk.number:06d}.parquet": chunk.part})
+            bar.update(chunk.trials)
+
+
+def _live(
+    folder: Path,
+    checksums: Checksums,
+    planned: Sequence[tuple[int, SessionConfig]],
+    rows: dict[int, dict[str, Any]],
+    live: LiveSweep,
+    progress: bool,
+) -> None:
+    """Play the sessions that have no row yet; the table is one part, written at the end."""
+    left = [(number, each) for number, each in enumerate(planned) if number not in rows]
+    sessions: Generator[tuple[int, Recording, str | None]] = live.played(left, len(planned), folder)
+    try:
+        with closing(sessions), _bar(len(planned), len(rows), progress) as bar:
+            for number, recording, tie in sessions:
+                row = row_of(*planned[number], recording, tie)
+                row["recording"] = f"{number:06d}-{file_word(row['release'])}-{row['outcome']}.jsonl"
+                text = "".join(line + "\n" for line in recording.lines())
+                checksums.write({f"{RECORDINGS}/{row['recording']}": text.encode()})
+                rows[number] = row
+                bar.update()
+    finally:
+        checksums.write({f"{TABLE}/000000.parquet": part_bytes([rows[number] for number in sorted(rows)])})
+
+
+def _finished(folder: Path, checksums: Checksums, info: dict[str, Any], planned: int) -> SweepResult:
+    """The summary and the end of `run.json`: of a sweep that is complete, or was stopped."""
+    checksums.finish()
+    done = checked_rows(folder)
+    info["recordings"]["kept"] = sum(counted(folder, "recording").values())
+    info |= {"end": utc_now(), "complete": done == planned, "trials": {"planned": planned, "done": done}}
+    run = SweepResult(folder, info)
+    write_text(folder / SUMMARY, run.outcomes.to_csv(index=False, lineterminator="\n"))
+    _write_info(folder, info)
+    return run
+
+
+def _info(spec: SweepSpec, planned: int, live: LiveSweep | None, keep_all: bool) -> dict[str, Any]:
+    targets = {
+        "proxy": [{"name": f"model:{tag}", "source": PROXIES[tag].source, "release": tag} for tag in spec.releases],
+        "component": [{"name": spec.component or "each proxy's own"}],
+        "upstream": [{"name": "mock"}],
+    }
+    assumed = assumed_of(spec)
+    if live is not None and not live.mocked:
+        assumed = {name: text for name, text in assumed.items() if name not in (*SERVER_TIMES, "upstream_rtt_ms")}
+    return {
+        "voicerace_run": SCHEMA,
+        "parameters": spec.to_json(),
+        "assumed": assumed,
+        "versions": versions(),
+        "commit": commit(),
+        "seed": spec.seed,
+        "clock": "virtual" if live is None else "monotonic",
+        "targets": targets if live is None else targets | live.to_json(),
+        "recordings": {
+            "rule": "all" if keep_all else f"every finding, and about one in {SAMPLE} of the rest",
+            "kept": 0,
+        },
+        "trials": {"planned": planned, "done": 0},
+        "start": utc_now(),
+        "end": None,
+        "complete": False,
+    }
+
+
+def _write_info(folder: Path, info: Mapping[str, Any]) -> None:
+    write_text(folder / RUN, json.dumps(info, indent=2, ensure_ascii=False) + "\n")
+
+
+def _bar(total: int, done: int, progress: bool) -> Any:
+    return tqdm(total=total, initial=done, desc="sweep", unit="trial", file=sys.stderr, disable=not progress)

@@ -1,0 +1,184 @@
+"""The table of a run: parquet in parts, each written in full or not at all, and read a few columns at a time.
+
+A part is one chunk of the plan, ``table/000012.parquet``; a part that is there is done. So a killed sweep loses what it had
+in hand and nothing else, and nobody ever holds the whole table who does not ask for it. What people read first is
+``summary.csv``: how often each outcome happened, per cell.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from voicerace.errors import InputError
+from voicerace.experiments.rates import wilson
+from voicerace.experiments.sweep.folder import TABLE
+from voicerace.experiments.sweep.trials import OPTIONAL, frame_of, typed
+
+__all__ = [
+    "STORY",
+    "SUMMARY",
+    "checked_rows",
+    "counted",
+    "outcome_counts",
+    "part_bytes",
+    "parts",
+    "read_trials",
+    "recordings_of",
+]
+
+SUMMARY: Final = "summary.csv"
+#: What the summary tells apart, besides the grids and the outcome.
+STORY: Final = ("release", "proxy", "component", "scenario", "handler", "modality", "calls", "profile", "knobs", "drawn")
+
+
+def part_bytes(rows: Sequence[Mapping[str, Any]], further: Iterable[str] = ()) -> bytes:
+    """Rows as a parquet file; the same bytes for the same rows.
+
+    Args:
+        rows: see `trials.row_of`.
+        further: columns of further calls that other parts may have; see `Plan.further_columns`.
+    """
+    table = pa.Table.from_pandas(frame_of(rows, further), preserve_index=False)
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd", row_group_size=max(1, len(rows)))
+    return sink.getvalue()
+
+
+def parts(folder: Path) -> list[Path]:
+    """The parts of a run's table, in the order of the plan."""
+    return sorted((folder / TABLE).glob("[0-9]*.parquet"))
+
+
+def read_trials(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """The table of a run, or some columns of it, with the types of `frame_of`.
+
+    Raises:
+        InputError: there is no such column, or a part cannot be read, or lacks a column.
+    """
+    files = parts(folder)
+    there = pq.read_schema(files[0]).names if files else list(frame_of([]).columns)
+    for name in columns or ():
+        if name not in there and name not in frame_of([]).columns:
+            raise InputError("columns", f"{name!r:.60} is unknown", f"allowed are {', '.join(there)}")
+    if not files:
+        return frame_of([]) if columns is None else frame_of([])[list(columns)]
+    with _readable(folder):
+        stored = None if columns is None else [name for name in columns if name in there or name not in OPTIONAL]
+        found = ds.dataset([str(file) for file in files], format="parquet").to_table(stored)
+        return typed(found.to_pandas(), columns)
+
+
+def checked_rows(folder: Path) -> int:
+    """How many rows the table has, every part looked at.
+
+    Raises:
+        InputError: a part cannot be read, or lacks a column.
+    """
+    rows, wanted = 0, set(frame_of([]).columns)
+    for file in parts(folder):
+        with _readable(file):
+            found = pq.ParquetFile(file)
+            rows += found.metadata.num_rows
+            if missing := sorted(wanted - OPTIONAL - set(found.schema_arrow.names)):
+                raise KeyError(f"no column {', '.join(missing)}")
+    return rows
+
+
+def recordings_of(file: Path) -> tuple[int, set[str]]:
+    """How many rows a part has, and the files of the recordings that its rows name.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    with _readable(file):
+        names = pq.read_table(file, columns=["recording"])["recording"].to_pylist()
+        return len(names), {name.partition(":")[0] for name in names if name}
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What pyarrow and pandas raise of a damaged part, as one error that names the part, or the folder of them."""
+    try:
+        yield
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, pa.ArrowException) as error:
+        found = next(iter(str(error).splitlines()), type(error).__name__)
+        raise InputError(str(path), f"{TABLE}: {found}", "the table as the sweep wrote it") from None
+
+
+def outcome_counts(folder: Path, axes: Sequence[str] = (), *, live: bool = False) -> pd.DataFrame:
+    """How often each outcome happened, per cell: what `summary.csv` holds. Reads part by part.
+
+    Args:
+        folder: of the run.
+        axes: the times that are grids; a cell is a story at one point of each.
+        live: the sessions were played on a real clock: with fixed times they are observed, not computed.
+
+    Returns:
+        One row per cell and outcome, cells in the order of the plan: the columns of `STORY`, the axes, ``outcome``,
+        ``trials``, ``of`` (trials of the cell), ``judged`` (those whose outcome is not unknown), ``share`` of the judged (none
+        for `unknown`), ``low`` and ``high`` (its 95 % interval, where a time is drawn, so that trials are independent draws),
+        ``kind`` (computed, observed, estimated or unknown), ``bad`` and ``ties``.
+    """
+    cell = [*STORY, *axes]
+    keys = [*cell, "outcome"]
+    found: list[pa.Table] = []
+    for file in parts(folder):
+        with _readable(file):
+            rows = pq.read_table(file, columns=[*keys, "bad", "tie_outcome"])
+        counts = rows.group_by(keys, use_threads=False).aggregate([("bad", "sum"), ("tie_outcome", "count"), ([], "count_all")])
+        found.append(counts.rename_columns({"count_all": "trials", "bad_sum": "bad", "tie_outcome_count": "ties"}))
+    if not found:
+        columns = [*keys, "trials", "of", "judged", "share", "low", "high", "kind", "bad", "ties"]
+        return pd.DataFrame(columns=columns)
+    # A cell may begin in one part and end in the next.
+    counts = pa.concat_tables(found).group_by(keys, use_threads=False)
+    frame = counts.aggregate([(name, "sum") for name in ("trials", "bad", "ties")]).to_pandas()
+    frame = frame.rename(columns=lambda name: name.removesuffix("_sum"))
+    numbers = frame.groupby(cell, sort=False, dropna=False).ngroup()
+    total = frame["trials"].groupby(numbers).transform("sum")
+    known = frame["outcome"] != "unknown"
+    judged = frame["trials"].where(known, 0).groupby(numbers).transform("sum")
+    drawn = frame["drawn"] != ""
+    bounds = [
+        wilson(count, of) if yes else (math.nan, math.nan)
+        for count, of, yes in zip(frame["trials"], judged, known & drawn, strict=True)
+    ]
+    kind = (
+        pd.Series("observed" if live else "computed", index=frame.index).mask(drawn, "estimated").mask(judged == 0, "unknown")
+    )
+    return pd.DataFrame(
+        {
+            **{name: frame[name] for name in keys},
+            "trials": frame["trials"].astype("int64"),
+            "of": total.astype("int64"),
+            "judged": judged.astype("int64"),
+            "share": (frame["trials"] / judged).where(known),
+            "low": [low for low, _ in bounds],
+            "high": [high for _, high in bounds],
+            "kind": kind,
+            "bad": frame["bad"].astype("int64"),
+            "ties": frame["ties"].astype("int64"),
+        }
+    )
+
+
+def counted(folder: Path, column: str) -> dict[str, int]:
+    """How often each value of a column of text is in the table; empty text is left out."""
+    found: dict[str, int] = {}
+    for file in parts(folder):
+        with _readable(file):
+            values = pq.read_table(file, columns=[column])[column].to_pylist()
+        for value in values:
+            if value:
+                found[value] = found.get(value, 0) + 1
+    return found

@@ -1,0 +1,137 @@
+"""A trial as a row: what was asked, what came out; and the frame of such rows, whose columns have fixed types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import pandas as pd
+
+from voicerace.analysis.achieved_times import measurements
+from voicerace.analysis.verdict import judge
+from voicerace.engine.session import SessionConfig
+from voicerace.model.catalog.profiles import TIMES
+from voicerace.model.parameters import Fixed
+from voicerace.trace.recording import Recording
+from voicerace.units import ms
+
+__all__ = ["ACHIEVED", "frame_of", "row_of", "typed"]
+
+#: Times of which a live trial says what they came to, beside what was asked (columns ``tool_ms_achieved``, ...): the
+#: first of the session. In virtual time the two are the same, and the columns stay empty.
+ACHIEVED: Final = ("tool_ms", "gap_ms", "create_ms", "ack_ms")
+_BEFORE: Final = ("release", "component", "scenario", "handler", "modality", "proxy", "upstream")
+_FOUND: Final = {
+    "outcome": "str",
+    "tie_outcome": "str",
+    "bad": "bool",
+    "wedged": "boolean",
+    "response_creates": "Int64",
+    "refusals": "Int64",
+    "host_errors": "Int64",
+    "replies": "Int64",
+    "session_updates": "Int64",
+    "margin_ms": "float64",
+    "lead_ms": "float64",
+    "dead_air_ms": "float64",
+    **{f"{name}_achieved": "float64" for name in ACHIEVED},
+    "fault": "str",
+    "recording": "str",
+}
+
+
+#: Columns that a table may lack: it is older than the time, which was set in none of its trials.
+OPTIONAL: Final = frozenset(name for name, time in TIMES.items() if time.optional)
+
+
+def row_of(trial: int, session: SessionConfig, recording: Recording, tie: str | None) -> dict[str, Any]:
+    """The row of one trial, number `trial` of its cell; of a live one with what its delays came to.
+
+    A program that no row of the releases describes goes by its target's name in the column ``release``.
+    """
+    verdict = judge(recording)
+    turn = verdict.turn
+    provenance = recording.provenance
+    times = session.times.values.items()
+    drawn = [name for name, value in times if not isinstance(value, Fixed) and name in provenance["times"]]
+    row: dict[str, Any] = {name: provenance[name] for name in _BEFORE}
+    row["release"] = row["release"] or provenance["proxy"]
+    row |= {
+        "calls": session.calls,
+        "profile": session.profile,
+        "knobs": ",".join(f"{name}={value}" for name, value in sorted(provenance["knobs"].items())),
+    }
+    for name in TIMES:
+        # A real upstream decides its own times: they were not asked for.
+        has = session.times.has(name) and name in provenance["times"]
+        row[name] = ms(session.times.ns(name, 0, session.seed)) if has else float("nan")
+    row |= _further_calls(session)
+    row |= {
+        "drawn": ",".join(drawn),
+        "trial": trial,
+        "seed": session.seed,
+        "outcome": verdict.outcome,
+        "tie_outcome": tie,
+        "bad": verdict.bad,
+        "wedged": verdict.wedged,
+        "session_updates": verdict.session_updates,
+        # What somebody else said may hold half a surrogate pair, which no table takes.
+        "fault": (verdict.fault or "").encode(errors="backslashreplace").decode(),
+        "recording": "",
+    }
+    if recording.clock == "monotonic":
+        first = {each.name: each.ns for each in measurements(recording) if each.index == 0}
+        row |= {f"{name}_achieved": first[name] / 1_000_000 for name in ACHIEVED if name in first}
+    for name in ("response_creates", "refusals", "host_errors", "replies", "margin_ms", "lead_ms", "dead_air_ms"):
+        row[name] = getattr(turn, name) if turn is not None else None
+    return row
+
+
+def _further_calls(session: SessionConfig) -> dict[str, float]:
+    """Per-call times of the second call on, where they can differ from the first's: ``tool_ms_2`` and so on."""
+    found = {}
+    for name, value in session.times.values.items():
+        if name in TIMES and TIMES[name].per_call and not (isinstance(value, Fixed) and len(value.values_ns) == 1):
+            for index in range(1, session.calls):
+                found[f"{name}_{index + 1}"] = ms(session.times.ns(name, index, session.seed))
+    return found
+
+
+def frame_of(rows: Sequence[Mapping[str, Any]], further: Iterable[str] = ()) -> pd.DataFrame:
+    """Rows as a frame whose columns and types do not depend on what was found.
+
+    Args:
+        rows: see `row_of`.
+        further: columns of further calls, besides those that a row has.
+    """
+    extra = sorted({*further, *(name for row in rows for name in row if _is_further(name))})
+    types = _types(extra)
+    columns: dict[str, pd.Series[Any]] = {
+        name: pd.Series([row.get(name) for row in rows], dtype=kind) for name, kind in types.items()
+    }
+    return pd.DataFrame(columns)
+
+
+def typed(frame: pd.DataFrame, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """A table that was read as the one that `frame_of` made, or some columns of it.
+
+    Raises:
+        KeyError, ValueError: it lacks a column, or holds what does not fit one.
+    """
+    frame = frame.assign(**dict.fromkeys(OPTIONAL - set(frame.columns), float("nan")))
+    types = _types([str(name) for name in frame.columns if _is_further(str(name))])
+    wanted = list(types) if columns is None else list(columns)
+    if missing := set(wanted) - set(frame.columns):
+        raise KeyError(f"no column {', '.join(sorted(missing))}")
+    return frame[wanted].astype({name: types[name] for name in wanted})
+
+
+def _is_further(name: str) -> bool:
+    return name.rpartition("_")[2].isdigit()
+
+
+def _types(extra: Sequence[str] = ()) -> dict[str, str]:
+    """Column -> pandas type, in the order of the columns."""
+    types = dict.fromkeys(_BEFORE, "str") | {"calls": "int64", "profile": "str", "knobs": "str"}
+    types |= dict.fromkeys(TIMES, "float64") | dict.fromkeys(extra, "float64")
+    return types | {"drawn": "str", "trial": "int64", "seed": "int64"} | _FOUND

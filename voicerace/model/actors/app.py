@@ -1,0 +1,212 @@
+"""The app: the customer's handler `onFunctionCallRequest(call, sendResponse)`, its tool, and the user's text field.
+
+What the app does for a call is a handler style (`model.catalog.handlers`) and a tool result; how long the tool takes is
+`tool_ms`, one value per call in the order the requests come. The component decides what becomes of it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeAlias
+
+from voicerace.model.actors.actor import Cancel, Effect, Effects, Send, SetTimer
+from voicerace.model.catalog.handlers import Handler
+from voicerace.model.catalog.workarounds import Workaround
+from voicerace.model.protocol import realtime
+from voicerace.trace.recording import Payload
+
+__all__ = ["DATA", "GO_ON", "App", "AppState", "ToolEnd"]
+
+#: How a tool ends: with a result, with an error the app reports, by a rejected promise, or never.
+ToolEnd: TypeAlias = Literal["result", "error", "reject", "none"]
+
+
+#: What an app with a workaround says in the user's name, and answers at once.
+GO_ON: Final = "Please go on."
+DATA: Final = "Result of"
+PLACEHOLDER: Final = {"result": {"status": "still running; say that you are looking it up"}}
+
+#: A frame of the microphone: 100 ms at 16 kHz, 16 bits, mono; a loud tone, and nothing.
+_SPEECH: Final = (b"\x40\x1f" * 8 + b"\xc0\xe0" * 8) * 100
+_SILENCE: Final = bytes(len(_SPEECH))
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
+
+
+@dataclass
+class AppState:
+    """Attributes:
+    calls: the calls asked for, in order: id -> (name, arguments).
+    microphone: what it hears, or that it is off.
+    held: calls whose result the app must not give yet -> their tool has ended.
+    listens_for_words: a result, or a refusal, that no word of the agent has followed yet.
+    """
+
+    calls: dict[str, tuple[str, str]] = field(default_factory=dict)
+    microphone: Literal["off", "speech", "silence"] = "off"
+    held: dict[str, bool] = field(default_factory=dict)
+    listens_for_words: bool = False
+
+
+class App:
+    """The customer's code around one handler.
+
+    Args:
+        handler: how it answers.
+        tool_end: how its tool ends.
+        workaround: what else it does against the race.
+        repeats: how often each result is sent again through the ref, `repeat_ms` after the one before.
+    """
+
+    def __init__(
+        self, handler: Handler, tool_end: ToolEnd = "result", repeats: int = 0, workaround: Workaround | None = None
+    ) -> None:
+        self.handler = handler
+        self.tool_end = tool_end
+        self.repeats = repeats
+        self.workaround = workaround
+        self.state = AppState()
+
+    def start(self) -> Effects:
+        return ()
+
+    def message(self, sender: str, payload: Payload) -> Effects:
+        if not isinstance(payload, dict):
+            return ()
+        match payload["type"]:
+            case "say":
+                return (Send("component", {"type": "injectUserMessage", "content": payload["text"]}),)
+            case "speak":
+                began = self.state.microphone != "off"
+                self.state.microphone = "speech"
+                speech = (SetTimer("microphone:silence", "speech_ms"), Cancel("microphone:off"))
+                return speech if began else (Send("component", _SPEECH), SetTimer("frame", "frame_ms"), *speech)
+            case "leave":
+                return (Send("component", {"type": "stop"}),)
+            case "lose":
+                self.state.microphone = "off"
+                return (Send("component", {"type": "offline"}),)
+            case "onFunctionCallRequest":
+                return self._called(payload)
+        return self._told(payload) if self.workaround else ()
+
+    def closed(self, sender: str, code: int | None) -> Effects:
+        return ()
+
+    def timer(self, name: str) -> Effects:
+        if name == "frame":
+            return self._frame()
+        if name.startswith("microphone"):
+            self.state.microphone = "silence" if name == "microphone:silence" else "off"
+            return (SetTimer("microphone:off", "mic_tail_ms"),) if name == "microphone:silence" else ()
+        kind, call_id, count = name.split(":")
+        if kind == "tool":
+            return self._ended(call_id)
+        if kind == "hold":
+            return self._released([call_id])
+        if kind == "silence":
+            self.state.listens_for_words = False
+            return (Send("component", {"type": "injectUserMessage", "content": GO_ON}),)
+        return (self._by_ref(call_id), *self._repeat(call_id, int(count) + 1))
+
+    def _frame(self) -> Effects:
+        """One more frame, as long as the microphone is on."""
+        if self.state.microphone == "off":
+            return ()
+        return (Send("component", _SPEECH if self.state.microphone == "speech" else _SILENCE), SetTimer("frame", "frame_ms"))
+
+    def _called(self, call: dict[str, Any]) -> Effects:
+        """The handler runs until it gives back a promise or nothing."""
+        call_id = call["id"]
+        index = len(self.state.calls)
+        self.state.calls[call_id] = (call["name"], call["arguments"])
+        returned = Send("component", {"type": "returned", "id": call_id, "value": self.handler.returns})
+        if self.handler.at_once and self.tool_end != "none":
+            return (self._by_ref(call_id), returned, *self._repeat(call_id, 1))
+        if self.tool_end == "none":
+            return (returned,)
+        return (returned, SetTimer(f"tool:{call_id}:0", "tool_ms", index), *self._begins(call_id))
+
+    # -- a workaround ------------------------------------------------------------------------------------------------
+
+    def _begins(self, call_id: str) -> Effects:
+        """What is done about a call before its tool has ended."""
+        if self.workaround is None:
+            return ()
+        if self.workaround.placeholder:
+            return (*self._answer(call_id, PLACEHOLDER), *self._repeat(call_id, 1))
+        if self.workaround.holds == "no":
+            return ()
+        self.state.held[call_id] = False
+        return (SetTimer(f"hold:{call_id}:0", "hold_ms" if self.workaround.holds == "time" else "fallback_ms"),)
+
+    def _ended(self, call_id: str) -> Effects:
+        """The tool has ended."""
+        if call_id in self.state.held:
+            self.state.held[call_id] = True
+            return ()
+        if self.workaround is not None and self.workaround.placeholder:
+            words = f"{DATA} {self.state.calls[call_id][0]}, tell me: {json.dumps(self._body(), separators=(',', ':'))}"
+            return (Send("component", {"type": "injectUserMessage", "content": words}),)
+        return (*self._answer(call_id), *self._repeat(call_id, 1), *self._listen("fallback_ms"))
+
+    def _released(self, calls: list[str]) -> Effects:
+        """Results need not be held back any longer."""
+        ended = [call_id for call_id in calls if self.state.held.pop(call_id)]
+        return [effect for call_id in ended for effect in self._ended(call_id)]
+
+    def _told(self, payload: dict[str, Any]) -> Effects:
+        """A callback, as far as the workaround looks at it."""
+        match payload:
+            case {"type": "onAgentStateChange", "state": "idle"} if self.workaround and self.workaround.holds == "idle":
+                calls = list(self.state.held)
+                return (*(Cancel(f"hold:{call_id}:0") for call_id in calls), *self._released(calls))
+            case {"type": "onError", "code": realtime.ACTIVE_RESPONSE}:
+                return self._listen("hold_ms")
+            case {"type": "onAgentUtterance"} if self.state.listens_for_words:
+                self.state.listens_for_words = False
+                return (Cancel("silence::0"),)
+        return ()
+
+    def _listen(self, after: str) -> Effects:
+        """Ask again, unless the agent says something before."""
+        if self.workaround is None or not self.workaround.asks_again:
+            return ()
+        self.state.listens_for_words = True
+        return (SetTimer("silence::0", after),)
+
+    # -- the result --------------------------------------------------------------------------------------------------
+
+    def _answer(self, call_id: str, given: dict[str, Any] | None = None) -> list[Effect]:
+        """A result leaves the app the way the handler sends it: the tool's, unless another is given."""
+        body = given or self._body()
+        if self.handler.returns == "promise" and self.tool_end == "reject":
+            return [Send("component", {"type": "rejected", "id": call_id, "message": body["error"]})]
+        if self.handler.answers_by == "value":
+            return [Send("component", {"type": "resolved", "id": call_id, "value": {"id": call_id, **body}})]
+        answer: list[Effect] = [
+            self._by_ref(call_id)
+            if self.handler.answers_by == "ref"
+            else Send("component", {"type": "sendResponse", "id": call_id, "response": {"id": call_id, **body}})
+        ]
+        if self.handler.returns == "promise":
+            answer.append(Send("component", {"type": "resolved", "id": call_id, "value": None}))
+        return answer
+
+    def _by_ref(self, call_id: str) -> Send:
+        """`ref.sendFunctionCallResponse(id, name, content)`."""
+        body = self._body()
+        content = _ENCODER.encode(body if "error" in body else body["result"])
+        name = self.state.calls[call_id][0]
+        return Send("component", {"type": "sendFunctionCallResponse", "id": call_id, "name": name, "content": content})
+
+    def _body(self) -> dict[str, Any]:
+        if self.tool_end == "result":
+            return {"result": {"temperature_c": 21}}
+        return {"error": "the weather service is down"}
+
+    def _repeat(self, call_id: str, count: int) -> list[Effect]:
+        """The scenario's second submission, `count` from 1."""
+        if count > self.repeats:
+            return []
+        return [SetTimer(f"repeat:{call_id}:{count}", "repeat_ms", count - 1)]

@@ -1,0 +1,394 @@
+"""The component, voice-agent-react: it stands between app and proxy and answers for a handler that did not.
+
+Its rule since #355: a call must always be answered. When the handler returns nothing without having called the
+`sendResponse` it was given, or its promise resolves to nothing, the component at once sends its default error as the
+result. `sendFunctionCallResponse` of its ref does not count as an answer. What it tells the app of the proxy's messages
+is the table `model.catalog.callbacks`; what differs between releases, `model.catalog.components`.
+`conformance.component` compares both with the running component.
+
+What is not modelled: Settings go out 50 ms after the first connection opens, here at once; `stop()` closes it after a second,
+here at once; and `start()`, which opens a closed connection again as the user's next text does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from voicerace.model.actors.actor import ABNORMAL, Cancel, Close, Effect, Effects, Open, Send, SetTimer
+from voicerace.model.actors.component_idle import Idle
+from voicerace.model.actors.component_values import content_of, json_of, named, values
+from voicerace.model.catalog import callbacks, components
+from voicerace.model.protocol import agent
+from voicerace.trace.recording import Payload
+
+__all__ = ["Component", "ComponentState"]
+
+WEATHER = {
+    "name": "get_weather",
+    "description": "The weather in a city.",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+
+#: Messages of the proxy that count as the agent's doings for the idle timeout; AgentDone from 0.10.0, where it is shown.
+_ACTIVITY = frozenset({"AgentThinking", "AgentStartedSpeaking", "AgentDone", "AgentAudioDone"})
+_TIMERS = (
+    "settings", "settings again", "opened", "microphone", "playback", "text_done", "text_counts", "idle", "awaits", "text",
+)  # fmt: skip
+
+
+@dataclass
+class _Shown:
+    """What the app has been told of the agent, the playback and the user, or is about to be."""
+
+    agent: str = "idle"
+    playing: bool = False
+    user_speaks: bool = False
+
+    def copied(self) -> _Shown:
+        """As `copy.copy`, which takes as long as the rest of a message."""
+        return _Shown(self.agent, self.playing, self.user_speaks)
+
+
+@dataclass
+class ComponentState:
+    """Attributes:
+    calls: the calls handed to the app: id -> name.
+    answered: the calls the component takes as answered.
+    shown: what the app knows.
+    voice: what the component made of the user's voice: idle, listening, or thinking, which it never leaves.
+    sounds: the device plays.
+    announced: "speaking" was told for this playback.
+    hears: user audio may follow Settings.
+    closed: the connection is gone.
+    text: what has opened the connection again, and waits for Settings to be sent.
+    """
+
+    calls: dict[str, str] = field(default_factory=dict)
+    answered: set[str] = field(default_factory=set)
+    shown: _Shown = field(default_factory=_Shown)
+    voice: str = "idle"
+    sounds: bool = False
+    announced: bool = False
+    hears: bool = False
+    closed: bool = False
+    text: str | None = None
+
+
+class Component:
+    """One voice-agent-react on an OpenAI proxy.
+
+    Args:
+        release: its row.
+        greeting: `agentOptions.greeting`.
+        context: earlier conversation, ``{"role", "content"}`` each.
+        idle_timeout: the component closes the connection when nothing happens for `component_idle_ms`.
+        late_settings: Settings is sent `settings_ms` late, and once more as much later. No component of itself does
+            either (data/README.md); a host of one's own may.
+    """
+
+    def __init__(
+        self,
+        release: components.Component,
+        greeting: str | None = None,
+        context: Sequence[Mapping[str, str]] = (),
+        *,
+        idle_timeout: bool = False,
+        late_settings: bool = False,
+    ) -> None:
+        self.release = release
+        self.greeting = greeting
+        self.context = tuple(context)
+        self.late_settings = late_settings
+        self.state = ComponentState()
+        self.idle = Idle(release) if idle_timeout else None
+        self._rows = callbacks.rows_of(release.tag)
+        self._noticed = callbacks.noticed_types(release.tag)
+        self._out: list[Effect] = []
+
+    # -- the party ---------------------------------------------------------------------------------------------------
+
+    def start(self) -> Effects:
+        """Settings goes out as soon as the connection is open."""
+        if self.late_settings:
+            return (SetTimer("settings", "settings_ms"),)
+        return (self._settings(), SetTimer("microphone", "settings_wait_ms"))
+
+    def _settings(self) -> Send:
+        settings = agent.settings(
+            prompt="You are a helpful voice assistant.",
+            model="gpt-realtime",
+            functions=[WEATHER],
+            greeting=self.greeting,
+            context=self.context,
+        )
+        return Send("proxy", settings)
+
+    def message(self, sender: str, payload: Payload) -> Effects:
+        if self.state.closed:
+            return self._while_closed(payload) if sender == "app" and isinstance(payload, dict) else ()
+        if sender == "proxy" and self.idle is None and isinstance(payload, dict):
+            kind = payload.get("type")
+            if isinstance(kind, str) and kind not in self._noticed:
+                # Most of what a proxy passes on; nothing of it is left for what follows.
+                return ()
+        before = self.state.shown.copied()
+        if sender == "app":
+            if isinstance(payload, bytes):
+                self._from_app({"type": "microphone", "pcm": payload})
+            elif isinstance(payload, dict):
+                self._from_app(payload)
+        else:
+            self._from_proxy(payload)
+        return self._committed(before)
+
+    def closed(self, sender: str, code: int | None) -> Effects:
+        if self.state.closed:
+            return ()
+        self.state.closed = True
+        self._steps(self._rows["(close)"], {"service": "agent", "state": "closed"})
+        return (*self._take(), *map(Cancel, _TIMERS))
+
+    def timer(self, name: str) -> Effects:
+        if self.state.closed:
+            return ()
+        before = self.state.shown.copied()
+        match name:
+            case "settings":
+                again = SetTimer("settings again", "settings_ms")
+                return (self._settings(), again, SetTimer("microphone", "settings_wait_ms"))
+            case "settings again":
+                return (self._settings(),)
+            case "microphone":
+                self.state.hears = True
+            case "playback":
+                self._steps(self._rows["(played)"], {})
+            case "opened":
+                self._opened()
+            case "text" if self.state.text is not None:
+                text, self.state.text = self.state.text, None
+                self._inject(text)
+            case "text_done":
+                self._text_done()
+            case "text_counts" if self.idle:
+                self.idle.activity(rests=self._rests())
+            case "awaits" if self.idle:
+                self.idle.waited(rests=self._rests())
+            case "idle":
+                return (Close("proxy", 1000), *self.closed("proxy", 1000))
+        return self._committed(before)
+
+    # -- the proxy's messages ----------------------------------------------------------------------------------------
+
+    def _from_proxy(self, payload: Payload) -> None:
+        """What the app gets to see of a message from the proxy."""
+        if isinstance(payload, bytes):
+            self._steps(self._rows["(binary)"], {"bytes": len(payload)})
+            return
+        if not isinstance(payload, (dict, Mapping)):
+            self._no_object(payload)
+            return
+        kind = str(payload.get("type"))
+        if self.idle and self._counts(kind):
+            self.idle.activity(rests=self._rests())
+        if self.idle:
+            self.idle.message(rests=self._rests())
+        if kind == "FunctionCallRequest":
+            self._calls(payload)
+        elif (row := self._rows.get(named(kind, payload))) is not None and row.steps:
+            self._steps(row, values(kind, payload))
+        if kind == "SettingsApplied" and self.release.microphone_opens == "applied":
+            self.state.hears = True
+
+    def _no_object(self, text: str | None) -> None:
+        """Text without an object in it: `null` is no better than no JSON, anything else is not looked at."""
+        try:
+            nothing = json.loads(text or "") is None
+        except ValueError:
+            nothing = True
+        if nothing:
+            error = {"service": "agent", "code": "parse_error", "message": "Failed to parse WebSocket message"}
+            self._steps(self._rows["(no JSON)"], error)
+
+    def _calls(self, request: Mapping[str, Any]) -> None:
+        for call in request.get("functions") or ():
+            if call.get("client_side"):
+                self.state.calls[call["id"]] = call["name"]
+                if self.idle:
+                    self.idle.call_started(call["id"])
+                self._steps(self._rows["FunctionCallRequest"], call)
+
+    def _counts(self, kind: str) -> bool:
+        return kind in _ACTIVITY and (kind != "AgentDone" or bool(self._rows["AgentDone"].steps))
+
+    def _text_done(self) -> None:
+        if self.state.shown.agent != "speaking":
+            self._steps(self._rows["(text done)"], {})
+            if self.idle:
+                self._out.append(SetTimer("text_counts", "text_counts_ms"))
+
+    # -- a row of the table ------------------------------------------------------------------------------------------
+
+    def _steps(self, row: callbacks.CallbackRow, values: Mapping[str, Any]) -> None:
+        for step in row.steps:
+            self._step(step, values)
+
+    def _step(self, step: callbacks.CallbackStep, values: Mapping[str, Any]) -> None:
+        shown = self.state.shown
+        match step:
+            case callbacks.Tell():
+                self._out.append(Send("app", {"type": step.callback, **{name: values.get(name) for name in step.values}}))
+            case callbacks.Agent():
+                playing = step.unless_playing and shown.agent == "speaking" and self.state.sounds
+                if not playing and (not step.only_from or shown.agent in step.only_from):
+                    if step.playback_ends and shown.agent != "idle":
+                        shown.playing = False
+                    self._agent(step.state)
+            case callbacks.User():
+                self._user(step)
+            case callbacks.Sound():
+                self._sound(plays=step.plays)
+            case callbacks.TextEnd(expected=True):
+                self._out.append(SetTimer("text_done", "text_done_ms"))
+            case callbacks.TextEnd():
+                self._out.append(Cancel("text_done"))
+
+    def _agent(self, state: str) -> None:
+        self.state.shown.agent = state
+        if state == "thinking" and self.state.voice != "thinking":
+            self.state.voice = "thinking"
+
+    def _user(self, step: callbacks.User) -> None:
+        shown, voice = self.state.shown, self.state.voice
+        if shown.user_speaks and not step.speaks:
+            self._tell("onUserStoppedSpeaking")
+        shown.user_speaks = step.speaks
+        if step.by_voice:
+            if self.idle:
+                self.idle.user_spoke()
+            if step.speaks and voice == "idle":
+                self.state.voice = shown.agent = "listening"
+            elif not step.speaks and voice == "listening":
+                self.state.voice = shown.agent = "thinking"
+
+    def _sound(self, *, plays: bool) -> None:
+        state, shown = self.state, self.state.shown
+        if plays:
+            self._out.append(SetTimer("playback", "playback_ms"))
+        elif state.sounds:
+            self._out.append(Cancel("playback"))
+        if plays == state.sounds:
+            return
+        state.sounds = shown.playing = plays
+        if not plays:
+            state.announced = False
+            if shown.agent == "speaking":
+                shown.agent = "idle"
+            return
+        if not state.announced:
+            state.announced = True
+            self._tell("onAgentStateChange", state="speaking")
+        shown.agent = "speaking"
+
+    # -- the app's calls ---------------------------------------------------------------------------------------------
+
+    def _from_app(self, call: dict[str, Any]) -> None:
+        """The handler's side: the passed `sendResponse`, the promise, the return; and the ref, which is not tracked."""
+        match call["type"]:
+            case "injectUserMessage":
+                self._inject(call["content"])
+            case "microphone" if self.state.hears:
+                self._out.append(Send("proxy", bytes(call["pcm"])))
+            case "sendFunctionCallResponse":
+                self._out.append(Send("proxy", agent.function_call_response(call["id"], call["name"], call["content"])))
+            case "sendResponse":
+                response = call["response"]
+                self._answer(call["id"], content_of(response) if "result" in response or response.get("error") else None)
+            case "returned" if call["value"] == "nothing":
+                self._settle(call["id"], agent.DEFAULT_ERROR_CONTENT, default=True)
+            case "resolved":
+                value = call["value"]
+                if isinstance(value, Mapping) and "id" in value:
+                    self._settle(call["id"], content_of(value))
+                else:
+                    self._settle(call["id"], agent.DEFAULT_ERROR_CONTENT, default=True)
+            case "rejected":
+                self._settle(call["id"], json_of({"error": call["message"] or "Unknown error"}))
+            case "stop":
+                self._out = [Close("proxy", 1000), *self.closed("proxy", 1000)]
+            case "offline":
+                # Not a call of the app's: the browser has lost its network.
+                self._out = [Close("proxy", ABNORMAL), *self.closed("proxy", ABNORMAL)]
+
+    def _inject(self, text: str) -> None:
+        self._out.append(Send("proxy", agent.inject_user_message(text)))
+        if self.idle:
+            self.idle.activity(rests=self._rests())
+        self._agent("thinking")
+
+    # -- without a connection ----------------------------------------------------------------------------------------
+
+    def _while_closed(self, call: dict[str, Any]) -> Effects:
+        """A text opens the connection again (`injectUserMessage`); all else that would be sent is dropped (`sendJSON`)."""
+        before = self.state.shown.copied()
+        if call["type"] != "injectUserMessage":
+            self._from_app(call)
+            return [effect for effect in self._committed(before) if getattr(effect, "to", "") != "proxy"]
+        self.state.closed = False
+        self.state.text = call["content"]
+        for state in ("connecting", "connected"):
+            self._tell("onConnectionStateChange", service="agent", state=state)
+        return [Open("proxy"), *self._take(), SetTimer("opened", "settings_open_ms"), SetTimer("text", "settings_poll_ms")]
+
+    def _opened(self) -> None:
+        """Settings of a further connection, with what the app gave them: it keeps no conversation of its own here."""
+        if self.release.warns_of_context and not self.context:
+            self._tell("onContextWarning")
+        self._out += (self._settings(), SetTimer("microphone", "settings_wait_ms"))
+
+    def _settle(self, call_id: str, content: str, *, default: bool = False) -> None:
+        """Answer for a call that has no answer yet."""
+        if call_id not in self.state.answered and (not default or self.release.default_error):
+            self._answer(call_id, content)
+
+    def _answer(self, call_id: str, content: str | None) -> None:
+        """A response with neither result nor error has no content at all."""
+        self.state.answered.add(call_id)
+        result = agent.function_call_response(call_id, self.state.calls[call_id], content or "")
+        self._out.append(Send("proxy", result if content is not None else {k: v for k, v in result.items() if k != "content"}))
+        if self.idle:
+            self.idle.call_answered(call_id, rests=self._rests())
+
+    # -- to the app --------------------------------------------------------------------------------------------------
+
+    def _tell(self, callback: str, **values: Any) -> None:
+        self._out.append(Send("app", {"type": callback, **values}))
+
+    def _rests(self) -> bool:
+        shown = self.state.shown
+        return shown.agent in ("idle", "listening") and not shown.playing and not shown.user_speaks
+
+    def _committed(self, before: _Shown) -> list[Effect]:
+        """The changed states are told behind everything else of one message."""
+        shown = self.state.shown
+        if shown.agent != before.agent:
+            self._tell("onAgentStateChange", state=shown.agent)
+            if shown.agent == "speaking":
+                self.state.announced = True
+        if shown.playing != before.playing:
+            self._tell("onPlaybackStateChange", playing=shown.playing)
+        if self.idle and shown != before:
+            if shown.user_speaks != before.user_speaks:
+                self.idle.user_spoke()
+            self.idle.changed(
+                agent_rests=shown.agent in ("idle", "listening"),
+                silent=not shown.playing and not shown.user_speaks,
+                agent_acts=shown.agent != before.agent and shown.agent in ("thinking", "speaking"),
+            )
+        return self._take()
+
+    def _take(self) -> list[Effect]:
+        out, self._out = self._out, []
+        return [*out, *self.idle.effects()] if self.idle else out

@@ -1,0 +1,68 @@
+"""The component's values: what a callback shows of a message, and what a response object is as a result's text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from voicerace.model.catalog.callbacks import QUIET_CODES, QUIET_TEXT
+
+__all__ = ["content_of", "json_of", "named", "values"]
+
+
+def named(kind: str, payload: Mapping[str, Any]) -> str:
+    """The table's name for a message."""
+    if kind == "ConversationText":
+        return f"{kind} {payload.get('role')}"
+    if kind == "Error" and (payload.get("code") in QUIET_CODES or QUIET_TEXT in str(payload.get("description", ""))):
+        return "Error of an expected end"
+    return kind
+
+
+def values(kind: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a callback can show of a message."""
+    match kind:
+        case "ConversationText":
+            text = payload.get("content")
+            return {"text": text if isinstance(text, str) else ""}
+        case "Error":
+            code, text = payload.get("code"), payload.get("description")
+            return {
+                "service": "agent",
+                "code": code if isinstance(code, str) else "agent_error",
+                "message": text if isinstance(text, str) else "Unknown agent error",
+            }
+        case "Transcript":
+            return {
+                "transcript": _heard(payload),
+                "is_final": payload.get("is_final", False),
+                "speech_final": payload.get("speech_final", False),
+            }
+        case "UtteranceEnd":
+            return {"channel": payload.get("channel", [0, 1]), "lastWordEnd": payload.get("last_word_end", 0)}
+    return payload
+
+
+def _heard(transcript: Mapping[str, Any]) -> str:
+    """The words of a Transcript, wherever they stand."""
+    channel = transcript.get("channel")
+    for holder in (channel if isinstance(channel, Mapping) else {}, transcript):
+        for first in (holder.get("alternatives") or ())[:1]:
+            if words := first.get("transcript"):
+                return str(words)
+    return str(transcript.get("transcript") or "")
+
+
+def content_of(response: Mapping[str, Any]) -> str:
+    """A response object as the text of a result: its error, else its result, else itself."""
+    if response.get("error"):
+        return json_of({"error": response["error"]})
+    return json_of(response.get("result", response))
+
+
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+
+
+def json_of(value: object) -> str:
+    return _ENCODER.encode(value)

@@ -1,0 +1,396 @@
+"""The proxy, voice-agent-backend: every release of it, as one machine that reads a row of `model.catalog.releases`.
+
+The machine follows the running proxy, in the order of its sends on each link: `voicerace conformance` compares them
+message by message. One method per event, one branch per knob; nothing here knows a release by name. What it does with
+the user's audio is in `proxy_audio`, when it asks for responses in `proxy_creates`, what it tells the host of the agent's
+words in `proxy_voice`.
+
+Facts: RELEASES knobs 1-9; `server.ts` and `translator.ts` of each tag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from voicerace.model.actors import javascript, proxy_audio, translate, translate_session
+from voicerace.model.actors.actor import ABNORMAL, Cancel, Close, Effects, Send, SetTimer
+from voicerace.model.actors.javascript import UNDEFINED, ThrownError, at, or_else, trim
+from voicerace.model.actors.proxy_creates import Creates
+from voicerace.model.actors.proxy_state import ProxyState
+from voicerace.model.catalog.releases import A, I, ProxyRelease, R, T
+from voicerace.model.protocol import agent, input_audio, realtime, speech
+from voicerace.model.protocol.frames import frame_of, payload_of
+from voicerace.trace.recording import Payload
+
+__all__ = ["Proxy", "ProxyState"]
+
+
+class Proxy(Creates):
+    """One host connection with its one upstream connection, in the release of `release`."""
+
+    def __init__(self, release: ProxyRelease) -> None:
+        super().__init__(release)
+        self._passes_unknown = release.unknown_event == "raw" and release.gate is None
+
+    # -- the party ---------------------------------------------------------------------------------------------------
+
+    def again(self) -> Proxy:
+        return Proxy(self.release)
+
+    def start(self) -> Effects:
+        return ()
+
+    def message(self, sender: str, payload: Payload) -> Effects:
+        if sender == "upstream":
+            if self.state.host_open:
+                if self._passes_unknown and isinstance(payload, dict):
+                    kind = payload.get("type")
+                    if isinstance(kind, str) and kind not in self._looked_at:
+                        # Most of what an API says: what `_event` comes to, without its questions.
+                        return (Send("component", payload),)
+                self._from_upstream(payload)
+        elif self.state.upstream_open:
+            self._from_host(payload)
+        return self._effects()
+
+    def closed(self, sender: str, code: int | None) -> Effects:
+        state = self.state
+        if sender == "component":
+            state.host_open = False
+            if state.upstream_open:
+                self._out += proxy_audio.close(state.audio, self.release, flag=state.flag)
+                if "close" in self.release.commit_on:
+                    self._commit_audio()
+                self._stop_waiting()
+                self._out.append(Close("upstream", None))
+            state.upstream_open = False
+        elif state.upstream_open:
+            state.upstream_open = False
+            self._stop_waiting()
+            if code is not None:
+                self._flush_waiting_error()
+                if not state.ready:
+                    self._host(agent.error(translate.closed_early(code), "upstream_closed_before_session_ready"))
+            if state.host_open:
+                self._out.append(Close("component", None))
+        return self._effects()
+
+    def timer(self, name: str) -> Effects:
+        state = self.state
+        if name == "recovery":
+            # 20 s after the last result without an event that releases the create.
+            if state.mark and state.upstream_open:
+                self._release_create()
+        elif state.upstream_open:
+            proxy_audio.rang(state.audio, name)
+            self._commit_audio()
+        return self._effects()
+
+    def _stop_waiting(self) -> None:
+        self._out += [Cancel("recovery"), *proxy_audio.stop(self.state.audio)]
+
+    def _process_ends(self) -> None:
+        """Nothing catches a throw here: the proxy's process ends, and with it every other session that it serves."""
+        self.state.host_open = self.state.upstream_open = False
+        self._stop_waiting()
+        self._out += [Close("upstream", ABNORMAL), Close("component", ABNORMAL)]
+
+    # -- from the host -----------------------------------------------------------------------------------------------
+
+    def _from_host(self, payload: Payload) -> None:
+        try:
+            message = payload if isinstance(payload, Mapping) else javascript.parse(_raw(payload))
+            self._host_message(javascript.field(message, "type"), message if isinstance(message, Mapping) else {}, payload)
+        except ThrownError:
+            # Whatever goes wrong with a message, also halfway through it: the proxy takes it for audio.
+            self._user_audio(_raw(payload))
+
+    def _host_message(self, kind: Any, fields: Mapping[str, Any], payload: Payload) -> None:
+        match kind:
+            case "Settings":
+                self._settings(fields)
+            case "FunctionCallResponse":
+                self._result(fields)
+            case "InjectUserMessage":
+                self._user_text(fields)
+            case _ if self.release.other_json_raw:
+                # As a binary frame: the proxy hands its Buffer to `ws`.
+                self._upstream(_raw(payload))
+            case "KeepAlive":
+                pass
+            case _:
+                self._host(agent.error(translate.disallowed(kind), "disallowed_client_message_type"))
+
+    def _settings(self, settings: Mapping[str, Any]) -> None:
+        """Knob 4: the first becomes session.update; a later one, or one that meets the flag, only looks applied."""
+        state = self.state
+        if state.configured or (self.release.settings_wait and (state.flag or state.mark)):
+            self._host(agent.settings_applied())
+            return
+        state.configured = True
+        session = translate_session.session(settings, self.release)
+        state.audio.vad = translate_session.server_vad(settings, self.release)
+        self._upstream(realtime.update_session(session))
+        if self.release.context_in == "items":
+            for each in translate_session.context_items(settings):
+                state.context_items += (each,)
+        elif translate_session.has_context(settings):
+            state.had_context = True
+        state.greeting = translate_session.greeting(settings)
+
+    def _result(self, response: Mapping[str, Any]) -> None:
+        """Knob 1: the output item at once; its create at once, or behind one mark for however many results."""
+        self._upstream(realtime.create_item(translate.output_item(response, self.release)))
+        if self.release.gate is not None:
+            self._gated(lambda gate: gate.result(str(response.get("id"))))
+        elif self.release.defers:
+            self.state.mark = True
+            if self.release.recovery:
+                self._out.append(SetTimer("recovery", "recovery_ms"))
+        else:
+            self._create("result")
+        if self.release.agent not in ("none", "some"):
+            self._host(agent.agent_thinking())
+
+    def _user_text(self, message: Mapping[str, Any]) -> None:
+        """Knob 5: the item, an echo, and a create at the next event of any item."""
+        state = self.state
+        if self.release.text_queued and not state.ready:
+            state.queued_text += (message,)
+            return
+        text = or_else(at(message, "content"), "")
+        self._upstream(realtime.create_item(realtime.user_item(text)))
+        state.text_waits = self.release.gate is None
+        self._host(agent.conversation_text("user", text))
+        if self.release.gate is not None:
+            self._create("text")
+
+    def _user_audio(self, frame: bytes) -> None:
+        """Knob 6: every frame that is no JSON, in whatever kind of frame it comes."""
+        audio = self.state.audio
+        if frame and not self.state.ready:
+            audio.kept += (frame,)
+        elif frame:
+            try:
+                self._out += proxy_audio.receive(audio, self.release, frame, flag=self.state.flag)
+            except proxy_audio.CannotAppendError:
+                self._process_ends()
+
+    def committed(self) -> Effects:
+        """The audio was committed, as somebody saw who has no audio to give: the create behind it is out."""
+        self.state.audio.pending = 0
+        self.state.audio.committed = True
+        self._response_started("audio")
+        return [*self._effects(), *proxy_audio.stop(self.state.audio)]
+
+    # -- from the upstream -------------------------------------------------------------------------------------------
+
+    def _from_upstream(self, payload: Payload) -> None:
+        try:
+            if isinstance(payload, dict):
+                fields: Mapping[str, Any] = payload
+                kind = payload.get("type", UNDEFINED)
+            else:
+                event = payload if isinstance(payload, Mapping) else javascript.parse(_raw(payload))
+                fields = event if isinstance(event, Mapping) else {}
+                kind = javascript.field(event, "type")
+            self._event(kind, fields, payload)
+            if self.release.gate is not None:
+                self._gated(lambda gate: gate.event(fields))
+        except ThrownError:
+            # No JSON, or something went wrong while it was handled: what was done before stays done.
+            self._no_json(payload)
+
+    def _event(self, kind: Any, event: Mapping[str, Any], payload: Payload) -> None:
+        if kind == realtime.SESSION_CREATED:
+            return
+        handler = self._upstream_events.get(kind) if isinstance(kind, str) else None
+        handler = None if kind == realtime.RESPONSE_DONE and self.release.done_raw else handler
+        if handler:
+            handler(self, event)
+        if self.release.unknown_event == "raw":
+            if handler is None or handler is self._upstream_events[realtime.ITEM_ADDED]:
+                self._pass_on(payload)
+        elif handler is None:
+            self._known_or_not(kind, event)
+
+    def _known_or_not(self, kind: Any, event: Mapping[str, Any]) -> None:
+        """Releases that drop what they know: is this event one of those?"""
+        if kind == realtime.RESPONSE_CREATED:
+            if "server" in self.release.flag_set_by and self.state.audio.vad and not self.state.flag:
+                self._response_started("server")
+        elif kind == realtime.TEXT_DELTA and self.release.text_delta_known:
+            self.state.deltas += translate.text_of_delta(event)
+        elif not isinstance(kind, str) or kind not in translate.KNOWN_EVENTS:
+            description = translate.unmapped(or_else(kind, "(unknown)"))
+            if self.release.unknown_event == "error":
+                self._host(agent.error(description, "unmapped_upstream_event"))
+
+    def _pass_on(self, payload: Payload) -> None:
+        """An event of the upstream as it came, but always as text."""
+        self._host(payload if isinstance(payload, (dict, Mapping)) else payload_of(_raw(payload).decode("utf-8", "replace")))
+
+    def _no_json(self, payload: Payload) -> None:
+        if self.release.unknown_event == "raw":
+            self._pass_on(payload)
+        else:
+            self._host(agent.error(translate.UNPARSED, "unmapped_upstream_event"))
+
+    def _session_updated(self, event: Mapping[str, Any]) -> None:
+        state = self.state
+        state.ready = True
+        for item in state.context_items:
+            self._upstream(item)
+        state.context_items = ()
+        self._host(agent.settings_applied())
+        if state.greeting is not None and not state.had_context:
+            self._host(agent.conversation_text("assistant", state.greeting))
+            if self.release.agent not in ("none", "some"):
+                self._agent_done()
+        state.greeting = None
+        state.had_context = False
+        queued, state.queued_text = state.queued_text, ()
+        for message in queued:
+            self._user_text(message)
+        try:
+            # One by one: what went out before a frame that cannot is sent.
+            for effect in proxy_audio.flush(state.audio, self.release, flag=state.flag):
+                self._out.append(effect)
+        except proxy_audio.CannotAppendError as error:
+            raise ThrownError("while this event is handled, and taken for a fault of it") from error
+
+    def _text_done(self, event: Mapping[str, Any]) -> None:
+        """T. In the releases that take text from it, that happens before the flag is cleared."""
+        state = self.state
+        if self.release.reply_text == "any":
+            self._agent_started()
+            text = translate.text_of_done(event) or trim(state.deltas) or None
+            state.deltas = ""
+            self._reply_text(text)
+        if T in self.release.flag_cleared_by:
+            self._response_ended()
+        self._release_event(T)
+        done_text = self._text_in_log(event, "text") if self.release.reply_text == "done" else None
+        if self.release.reply_text != "any":
+            self._agent_started()
+        if done_text is not None:
+            self._host(agent.conversation_text("assistant", done_text))
+        if self.release.agent == "some":
+            self._host({"type": "AgentAudioDone"})
+        elif self.release.agent == "all" or not state.audio_came:
+            self._agent_done()
+        self._flush_waiting_error()
+
+    def _transcript_done(self, event: Mapping[str, Any]) -> None:
+        """S."""
+        if self.release.reply_text == "done":
+            self._host(agent.conversation_text("assistant", self._text_in_log(event, "transcript")))
+        elif self.release.reply_text == "any":
+            text = or_else(at(event, "transcript"), "")
+            if javascript.trimmed(text) and not self.state.text_went:
+                self._agent_started()
+                self._reply_text(text)
+
+    def _text_in_log(self, event: Mapping[str, Any], name: str) -> str:
+        """Words that these releases look at for their log first, and so survive as text only."""
+        return javascript.text(or_else(at(event, name), ""))
+
+    def _arguments_done(self, event: Mapping[str, Any]) -> None:
+        name, arguments = or_else(at(event, "name"), "function"), or_else(at(event, "arguments"), "")
+        self._agent_started()
+        self._host(agent.function_call_request(or_else(at(event, "call_id"), ""), name, arguments))
+        if self.release.reply_text == "done":
+            self._host(agent.conversation_text("assistant", translate.call_text(name, arguments)))
+
+    def _audio_delta(self, event: Mapping[str, Any]) -> None:
+        delta = at(event, "delta")
+        pcm = javascript.base64_bytes(delta) if isinstance(delta, str) else b""
+        if not pcm:
+            return
+        self.state.audio_came = True
+        self._agent_started()
+        self._host(pcm)
+
+    def _audio_done(self, event: Mapping[str, Any]) -> None:
+        """A."""
+        if A in self.release.flag_cleared_by:
+            self.state.flag = False
+        if self.release.agent == "some":
+            self._host({"type": "AgentAudioDone"})
+        else:
+            self._agent_done()
+
+    def _response_done(self, event: Mapping[str, Any]) -> None:
+        """R."""
+        if self.release.reply_text == "any":
+            text = trim(self.state.deltas) or translate.text_of_output(event)
+            self.state.deltas = ""
+            if text and not self.state.text_went:
+                self._agent_started()
+                self._reply_text(text)
+        if self.release.agent not in ("none", "some"):
+            self._agent_done()
+        if R in self.release.flag_cleared_by:
+            self._response_ended()
+        self._release_event(R)
+
+    def _error(self, event: Mapping[str, Any]) -> None:
+        """Knob 7 and 8: which code the host sees, which error it never sees, which one waits."""
+        error = translate.host_error(event, self.release.error_code_from)
+        idle = translate.is_idle_timeout(event, self.release.error_code_from)
+        if idle and self.release.idle_timeout_waits and self.state.flag:
+            self.state.waiting_error = error
+        elif not (self.release.refusal_hidden and error["code"] == realtime.ACTIVE_RESPONSE):
+            self._host(error)
+
+    def _speech(self, event: Mapping[str, Any]) -> None:
+        """The user's, as server VAD hears it."""
+        started = event["type"] == input_audio.SPEECH_STARTED
+        self._host(speech.user_started_speaking() if started else translate.utterance_end(event, self.release))
+
+    def _words(self, event: Mapping[str, Any]) -> None:
+        """The user's, as the API transcribes them."""
+        text = proxy_audio.words(self.state.audio, self.release, event)
+        self._host(translate.transcript(event, text, self.release, final=event["type"] == speech.TRANSCRIBED))
+
+    def _item(self, event: Mapping[str, Any]) -> None:
+        """An item was added or confirmed: I, the event that user text waits for, and text of the assistant's."""
+        item = at(event, "item")
+        if self.release.unknown_event != "raw":
+            # Its log has the item's id.
+            javascript.string(at(item, "id"))
+        if event["type"] == realtime.ITEM_DONE and at(item, "type") == "function_call_output":
+            self._release_event(I)
+        if self.state.text_waits and not self.state.mark:
+            self.state.text_waits = False
+            self._create("text")
+        if self.release.unknown_event != "raw" and (words := translate.text_of_item(item)):
+            self._item_text(at(item, "id"), words)
+
+    #: What is done with an event of the upstream's, besides passing it on.
+    _upstream_events: ClassVar[Mapping[str, Callable[[Proxy, Mapping[str, Any]], None]]] = {
+        realtime.SESSION_UPDATED: _session_updated,
+        realtime.TEXT_DONE: _text_done,
+        realtime.TRANSCRIPT_DONE: _transcript_done,
+        realtime.ARGUMENTS_DONE: _arguments_done,
+        realtime.AUDIO_DELTA: _audio_delta,
+        realtime.AUDIO_DONE: _audio_done,
+        realtime.RESPONSE_DONE: _response_done,
+        realtime.ERROR: _error,
+        realtime.ITEM_CREATED: _item,
+        realtime.ITEM_ADDED: _item,
+        realtime.ITEM_DONE: _item,
+        input_audio.SPEECH_STARTED: _speech,
+        input_audio.SPEECH_STOPPED: _speech,
+        speech.PIECE: _words,
+        speech.TRANSCRIBED: _words,
+    }
+    #: Of every other type, nothing but what the release does with the unknown.
+    _looked_at: ClassVar[frozenset[str]] = frozenset({realtime.SESSION_CREATED, *_upstream_events})
+
+
+def _raw(payload: Payload) -> bytes:
+    """A message as the bytes that came in, which is all that the proxy looks at."""
+    frame = frame_of(payload)
+    return frame if isinstance(frame, bytes) else frame.encode()

@@ -1,0 +1,351 @@
+"""The half of the mock upstream that speaks: the model's responses, stage by stage, and the slot they hold.
+
+What a response holds is its plan; how long each stage takes is the engine's business. Facts and their marks: REALTIME,
+`model.catalog.slot`.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from voicerace.model.actors.actor import Cancel, Effect, Effects, Send, SetTimer
+from voicerace.model.actors.response_plan import Output, Plan, call_of, stages
+from voicerace.model.actors.upstream_state import PHASES, Knobs, Response, UpstreamState
+from voicerace.model.catalog.providers import DEFAULT_PROVIDER, PROVIDERS
+from voicerace.model.catalog.scenarios import Step
+from voicerace.model.catalog.slot import SLOT, Occurrence
+from voicerace.model.protocol import realtime
+
+__all__ = ["NO_RESULT", "Speaker"]
+
+#: 2 ms of silence, 24 kHz 16-bit mono: enough to be audio, small enough for a recording.
+_PCM = base64.b64encode(bytes(96)).decode("ascii")
+#: Calls whose results a reply's text names: the newest.
+_TOLD_CALLS = 8
+#: What the text says of a call without a result beside calls with one.
+NO_RESULT = "(no result yet)"
+_CITIES = ("Lisbon", "Porto", "Faro", "Coimbra", "Braga", "Evora", "Aveiro", "Sintra")
+
+
+class Speaker:
+    """The model at work in one Realtime session.
+
+    Args:
+        plan: what the model does with each user input, response by response; the last step serves the rest.
+        calls: function calls in a response that makes calls.
+        modality: of every response, ``text`` or ``audio``; None: what the client asks for, in its session or for the one
+            response, and audio where it asks for nothing.
+        preamble: a spoken message before the calls.
+        knobs: the open facts.
+        item_done_early: `item_done_ms` is set, so call items are done inside the gap, not at its end.
+        slot_lags: `slot_lag_ms` is not 0, so the slot stays taken for a while after response.done.
+        limits_lag: `rate_limits_ms` is set and not 0, so rate_limits.updated comes a while after response.done.
+        idles: `idle_timeout_ms` is set, so that the server speaks when nobody does, where the session asks for it.
+        provider: a row of `model.catalog.providers`.
+    """
+
+    def __init__(
+        self,
+        plan: Sequence[Sequence[Step]],
+        *,
+        calls: int = 1,
+        modality: Literal["text", "audio"] | None = None,
+        preamble: bool = False,
+        knobs: Knobs | None = None,
+        item_done_early: bool = False,
+        slot_lags: bool = False,
+        limits_lag: bool = False,
+        idles: bool = False,
+        provider: str = DEFAULT_PROVIDER,
+    ) -> None:
+        self.plan = tuple(tuple(steps) for steps in plan)
+        self.calls = calls
+        self.modality = modality
+        self.preamble = preamble
+        self.knobs = knobs or Knobs()
+        self.item_done_early = item_done_early
+        self.slot_lags = slot_lags
+        self.limits_lag = limits_lag
+        self.idles = idles
+        self.provider = PROVIDERS[provider]
+        self.state = UpstreamState()
+        self._out: list[Effect] = []
+
+    def _effects(self) -> Effects:
+        out, self._out = self._out, []
+        return out
+
+    def _send(self, message: realtime.Message) -> None:
+        """Say something in the provider's own words."""
+        kind = str(message["type"])
+        name = self.provider.names.get(kind, kind)
+        if name is not None:
+            self._out.append(Send("proxy", message if name == kind else {**message, "type": name}))
+
+    def _id(self, kind: str) -> str:
+        counts = self.state.counts
+        counts[kind] = number = counts.get(kind, 0) + 1
+        return f"{kind}_{number:04d}"
+
+    def _slot(self, event: Occurrence) -> bool:
+        """Take a transition of the table; False when the table refuses the event."""
+        row = SLOT[self.state.slot, event]
+        self.state.slot = row.next
+        return not row.refused
+
+    # -- responses ---------------------------------------------------------------------------------------------------
+
+    def _step(self, asked: Mapping[str, Any]) -> Step:
+        """Which step of the plan comes next, whatever was `asked` of the response."""
+        said = self.state.earlier + self.state.inputs
+        steps = self.plan[min(said, len(self.plan)) - 1] if self.state.inputs else ("reply",)
+        step = steps[min(self.state.steps_taken, len(steps) - 1)]
+        self.state.steps_taken += 1
+        # Without a tool in its session a model has nothing to call.
+        return step if self.state.session.get("tools") else "reply"
+
+    def _next_plan(self, asked: Mapping[str, Any]) -> Plan:
+        """What the model says next: it calls, or it replies from the results that it has at this moment."""
+        if self._step(asked) == "calls":
+            preamble = (Output("message", "One moment, I am looking it up.", preamble=True),) if self.preamble else ()
+            cities = (_CITIES[index % len(_CITIES)] for index in range(self.calls))
+            tools = self.state.session.get("tools") or ()
+            return Plan((*preamble, *(call_of(tools, city) for city in cities)))
+        return Plan((Output("message", self._reply_text()),), self.knobs.reply_status)
+
+    def _reply_text(self) -> str:
+        """The text shows what the model knew: every result accepted so far, call by call, or that there is none."""
+        polite = "You are welcome." if self.state.earlier + self.state.inputs > 1 else ""
+        calls = [call for call, phase in self.state.calls.items() if phase != PHASES[0]][-_TOLD_CALLS:]
+        results = [", then ".join(self.state.outputs.get(call, ())) for call in calls]
+        if not calls:
+            return polite or "You are welcome."
+        told = (
+            f"The tool says: {' and '.join(each or NO_RESULT for each in results)}" if any(results) else "I have no result yet."
+        )
+        return f"{polite} {told}".lstrip()
+
+    def _begin(self, plan: Plan, asked: Mapping[str, Any] | None = None, *, in_band: bool = True) -> None:
+        """Accept a response, with what was `asked` of it: the slot is taken now, and announced `create_ms` later."""
+        response_id = self._id("resp")
+        number = self.state.counts["resp"] - 1
+        line = stages(plan, number, self.state.counts.get("call", 0), item_done_early=self.item_done_early)
+        for output in plan.outputs:
+            if output.kind == "call":
+                self._id("call")
+        wished = asked or {}
+        modality = self._modality(wished)
+        response = Response(response_id, number, plan, line, modality, in_band, wished.get("metadata"))
+        self.state.responses[response_id] = response
+        if in_band:
+            self.state.holder = response_id
+        self._arm(response)
+
+    def _modality(self, asked: Mapping[str, Any]) -> Literal["text", "audio"]:
+        key = self.provider.modalities
+        wished = asked.get(key, self.state.session.get(key))
+        heard = not isinstance(wished, list) or "audio" in wished
+        return self.modality or ("audio" if heard else "text")
+
+    def _arm(self, response: Response) -> None:
+        """Start the next stage's duration, and those that run alongside it."""
+        position = response.next
+        while position < len(response.line) and (position == response.next or response.line[position].alongside):
+            stage = response.line[position]
+            self._out.append(SetTimer(f"stage:{response.id}:{position}", stage.after, stage.number))
+            position += 1
+        response.next = position
+
+    def _stage(self, response: Response, position: int) -> None:
+        stage = response.line[position]
+        match stage.what:
+            case "created":
+                self._announce(response)
+            case "open":
+                self._open(response, stage.output)
+            case "finish":
+                self._finish(response, stage.output)
+            case "items_done":
+                self._items_done(response)
+            case "done":
+                self._done(response, response.plan.status)
+                return
+        if position == response.next - 1:
+            self._arm(response)
+
+    def _announce(self, response: Response) -> None:
+        response.created = True
+        if response.in_band:
+            self._slot("created")
+        body = self._response_object(response, "in_progress")
+        self._send(realtime.response_event(realtime.RESPONSE_CREATED, self._id("event"), body))
+
+    def _response_object(self, response: Response, status: str, reason: str | None = None) -> realtime.Message:
+        details: dict[str, Any] | None = None
+        if status not in ("in_progress", "completed"):
+            details = {"type": status}
+            if status == "failed":
+                details["error"] = {"type": "server_error", "code": "server_error"}
+            else:
+                details["reason"] = reason or "max_output_tokens"
+        conversation = "conv_0001" if response.in_band else None
+        return realtime.response_object(
+            response.id, conversation, response.modality, status, details, response.items, response.metadata
+        )
+
+    def _open(self, response: Response, position: int) -> None:
+        """Add an item; a message starts its content with a first delta."""
+        output = response.plan.outputs[position]
+        item_id = self._id("item")
+        if output.kind == "call":
+            call_id = f"call_{len(self.state.calls) + 1:04d}"
+            self.state.calls[call_id] = "open"
+            item = realtime.call_item(item_id, call_id, output.name, "", "in_progress")
+        else:
+            item = realtime.reply_item(item_id, "in_progress", [])
+        response.items.append(item)
+        response.before.append(self.state.last_item)
+        self._send(realtime.output_event("response.output_item.added", self._id("event"), response.id, position, item))
+        if response.in_band:
+            self._send(realtime.conversation_item(realtime.ITEM_ADDED, self._id("event"), self.state.last_item, item))
+            self._append(item_id)
+        if output.kind == "message":
+            self._part("response.content_part.added", response, position, "")
+            self._delta(response, position, output.text[: len(output.text) // 2])
+
+    def _append(self, item_id: str) -> None:
+        """The conversation's newest item."""
+        self.state.last_item = item_id
+        if self.state.first_item is None:
+            self.state.first_item = item_id
+
+    def _content(self, kind: str, response: Response, position: int, own: Mapping[str, Any]) -> None:
+        item_id = response.items[position]["id"]
+        self._send(realtime.content_event(kind, self._id("event"), response.id, item_id, position, **own))
+
+    def _part(self, kind: str, response: Response, position: int, text: str) -> None:
+        part = realtime.part_content(response.modality, text)
+        own = {"part": part, "content": part} if self.provider.content_copied else {"part": part}
+        self._content(kind, response, position, own)
+
+    def _delta(self, response: Response, position: int, text: str) -> None:
+        written = {"delta": text, "obfuscation": realtime.OBFUSCATION}
+        if response.modality == "audio":
+            self.state.spoke = True
+            # As recorded: on OpenAI and Azure the transcript's first pieces come before the first audio.
+            pieces = [(realtime.TRANSCRIPT_DELTA, written), (realtime.AUDIO_DELTA, {"delta": _PCM})]
+            for kind, piece in reversed(pieces) if self.provider.audio_around else pieces:
+                self._content(kind, response, position, piece)
+        else:
+            self._content(realtime.TEXT_DELTA, response, position, written)
+
+    def _finish(self, response: Response, position: int) -> None:
+        """The deltas of an item are complete; it ends now, or with the last item of its response."""
+        output = response.plan.outputs[position]
+        response.streamed.add(position)
+        if output.kind == "call":
+            self._arguments(realtime.ARGUMENTS_DELTA, response, position, output.text)
+        else:
+            self._delta(response, position, output.text[len(output.text) // 2 :])
+        together = self.provider.items_close if self.knobs.items_close == "provider" else self.knobs.items_close
+        if together == "singly":
+            self._close(response, position)
+        elif position == len(response.plan.outputs) - 1:
+            for each in range(position + 1):
+                self._close(response, each)
+
+    def _close(self, response: Response, position: int) -> None:
+        """End the content of an item, and a message; calls are confirmed later, inside the gap or at its end."""
+        output = response.plan.outputs[position]
+        self._content_done(response, position, output.text)
+        if output.kind == "message":
+            self._item_done(response, position, output.text, "completed")
+
+    def _arguments(self, kind: str, response: Response, position: int, text: str) -> None:
+        item = response.items[position]
+        self._send(realtime.arguments_event(kind, self._id("event"), response.id, item, position, text))
+
+    def _content_done(self, response: Response, position: int, text: str) -> None:
+        """The events that end an item's content; they come as well when a response is cut off (doc)."""
+        response.finished.add(position)
+        if response.plan.outputs[position].kind == "call":
+            self._arguments(realtime.ARGUMENTS_DONE, response, position, text)
+            return
+        spoken, last = response.modality == "audio", self.provider.audio_around
+        if spoken and not last:
+            self._content(realtime.AUDIO_DONE, response, position, {})
+        if spoken:
+            self._content(realtime.TRANSCRIPT_DONE, response, position, {"transcript": text})
+        else:
+            self._content(realtime.TEXT_DONE, response, position, {"text": text})
+        self._part("response.content_part.done", response, position, text)
+        if spoken and last:
+            self._content(realtime.AUDIO_DONE, response, position, {})
+
+    def _item_done(self, response: Response, position: int, text: str, status: str) -> None:
+        response.done_items.add(position)
+        item = response.items[position] = {**response.items[position], "status": status}
+        if item["type"] == "function_call":
+            item["arguments"] = text
+            self.state.calls[item["call_id"]] = "item_done"
+        else:
+            item["content"] = [realtime.item_content(response.modality, text)]
+        before = response.before[position]
+        # As recorded: null behind the conversation's first item, where conversation.item.added names it.
+        named = None if before == self.state.first_item else before
+        conversation = realtime.conversation_item(realtime.ITEM_DONE, self._id("event"), named, item)
+        output = realtime.output_event("response.output_item.done", self._id("event"), response.id, position, item)
+        if response.in_band:
+            self.state.items[item["id"]] = item
+        events = [conversation, output] if response.in_band else [output]
+        for event in events if self.knobs.item_before_output == "yes" else reversed(events):
+            self._send(event)
+
+    def _items_done(self, response: Response) -> None:
+        """Confirm the items that are complete and not confirmed yet: the calls."""
+        for position in sorted(response.finished - response.done_items):
+            self._item_done(response, position, response.plan.outputs[position].text, "completed")
+
+    def _cut_off(self, response: Response, status: str, reason: str) -> None:
+        """End a response early; every content that was begun is ended first."""
+        for position in range(len(response.line)):
+            self._out.append(Cancel(f"stage:{response.id}:{position}"))
+        if not response.created:
+            self._announce(response)
+        self._done(response, status, reason)
+
+    def _done(self, response: Response, status: str, reason: str | None = None) -> None:
+        """`response.done`, the only event that frees the slot."""
+        for position in range(len(response.items)):
+            if position not in response.finished:
+                output = response.plan.outputs[position]
+                whole = position in response.streamed
+                so_far = output.text if whole else "" if output.kind == "call" else output.text[: len(output.text) // 2]
+                self._content_done(response, position, so_far)
+                self._item_done(response, position, so_far, "incomplete")
+        self._items_done(response)
+        for item in response.items:
+            if item["type"] == "function_call":
+                self.state.calls[item["call_id"]] = "response_done"
+        del self.state.responses[response.id]
+        body = self._response_object(response, status, reason)
+        self._send(realtime.response_event(realtime.RESPONSE_DONE, self._id("event"), body))
+        if self.provider.rate_limits:
+            if self.limits_lag:
+                self._out.append(SetTimer(f"limits:{response.id}", "rate_limits_ms", response.number))
+            else:
+                self._rate_limits()
+        for position in range(len(response.line)):
+            if response.line[position].alongside or response.line[position].what == "items_done":
+                self._out.append(Cancel(f"stage:{response.id}:{position}"))
+        if response.in_band:
+            self._slot("done_lagging" if self.slot_lags else "done")
+            if self.slot_lags:
+                self._out.append(SetTimer("slot", "slot_lag_ms", response.number))
+            else:
+                self.state.holder = ""
+
+    def _rate_limits(self) -> None:
+        self._send(realtime.rate_limits(self._id("event")))

@@ -1,0 +1,205 @@
+"""The mock upstream: a Realtime API that is as strict as the evidence, and whose open facts are knobs.
+
+It keeps the slot by the table of `model.catalog.slot`, confirms items, produces the responses that the scenario's steps ask
+for with all their events in GA order, and refuses as the real API does. What it says to the proxy is all there is to
+know about it; it never looks at the other parties. Facts and their marks: REALTIME, `model.catalog.slot`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from copy import copy
+from typing import Any, Final, Self
+
+from voicerace.model.actors.actor import Cancel, Effects
+from voicerace.model.actors.audio_input import Listener
+from voicerace.model.actors.response_plan import Output, Plan
+from voicerace.model.actors.upstream_state import PHASES, Knobs, UpstreamState
+from voicerace.model.catalog.providers import SESSION
+from voicerace.model.protocol import realtime
+from voicerace.model.protocol.kinds import misplaced
+from voicerace.trace.recording import Payload
+
+__all__ = ["Knobs", "Upstream", "UpstreamState"]
+
+
+class Upstream(Listener):
+    """One Realtime session: what a client may send it, and what that does. Args: those of `Speaker`."""
+
+    # -- the party ---------------------------------------------------------------------------------------------------
+
+    def again(self) -> Self:
+        """A session of its own: it knows none of the calls before, and gives ids that nobody had."""
+        fresh, known = copy(self), self.state
+        calls = dict.fromkeys(known.calls, PHASES[0])
+        state = UpstreamState(counts=dict(known.counts), earlier=known.earlier + known.inputs, calls=calls)
+        vars(fresh).update(state=state, _out=[])
+        return fresh
+
+    def start(self) -> Effects:
+        self.state.session = dict(SESSION)
+        if self.modality is not None:
+            self.state.session["output_modalities"] = [self.modality]
+        self._send(realtime.session_event(realtime.SESSION_CREATED, self._id("event"), self.state.session))
+        return self._effects()
+
+    def message(self, sender: str, payload: Payload) -> Effects:
+        if isinstance(payload, (bytes, str)):
+            if isinstance(payload, bytes) and self.knobs.binary_frames == "refuse":
+                self._error("invalid_request", "Binary frames are not supported.", {})
+                return self._effects()
+            try:
+                payload = json.loads(payload)
+            except (ValueError, RecursionError):
+                payload = None
+        if not isinstance(payload, Mapping):
+            self._error("invalid_json", "The event is no JSON object.", {})
+            return self._effects()
+        if (wrong := misplaced(payload)) is not None:
+            event_id = payload.get("event_id")
+            self._error("invalid_type", wrong, {"event_id": event_id} if isinstance(event_id, str) else {})
+            return self._effects()
+        match payload.get("type"):
+            case realtime.SESSION_UPDATE:
+                self._update_session(payload)
+            case realtime.ITEM_CREATE:
+                self._create_item(payload)
+            case realtime.ITEM_RETRIEVE | realtime.ITEM_TRUNCATE | realtime.ITEM_DELETE as kind:
+                self._item(kind.rsplit(".", 1)[-1], payload)
+            case realtime.RESPONSE_CREATE:
+                self._create_response(payload)
+            case realtime.RESPONSE_CANCEL:
+                self._cancel(payload)
+            case str(kind) if kind.startswith("input_audio_buffer."):
+                self._input_audio(payload)
+            case kind:
+                self._error("invalid_value", f"Invalid value: '{kind}'.", payload)
+        return self._effects()
+
+    def closed(self, sender: str, code: int | None) -> Effects:
+        """The session ends with its connection: what it would have said by itself is not said any more."""
+        self.state.ended = True
+        return ()
+
+    def timer(self, name: str) -> Effects:
+        if self.state.ended:
+            return ()
+        kind, _, rest = name.partition(":")
+        if kind == "stage":
+            response_id, _, position = rest.partition(":")
+            self._stage(self.state.responses[response_id], int(position))
+        elif kind == "ack":
+            self._confirm(rest)
+        elif kind == "slot":
+            self._slot("lag_over")
+            self._slot_is_free()
+        elif kind == "limits":
+            self._rate_limits()
+        elif kind == "vad":
+            self._speech_over()
+        elif kind == "idle":
+            self._idle()
+        return self._effects()
+
+    # -- client events -----------------------------------------------------------------------------------------------
+
+    def _update_session(self, event: Mapping[str, Any]) -> None:
+        if self.knobs.session_update_active == "refuse" and self.state.slot != "free":
+            self._send(realtime.refusal(self._id("event"), self.state.holder, event.get("event_id")))
+            return
+        session = event.get("session") or {}
+        voice = ((session.get("audio") or {}).get("output") or {}).get("voice")
+        known = ((self.state.session.get("audio") or {}).get("output") or {}).get("voice")
+        if self.state.spoke and voice is not None and voice != known:
+            self._error("cannot_update_voice", "Cannot update a conversation's voice if assistant audio is present.", event)
+            return
+        self.state.session = _merged(self.state.session, session)
+        self._send(realtime.session_event(realtime.SESSION_UPDATED, self._id("event"), self.state.session))
+
+    def _item(self, what: str, event: Mapping[str, Any]) -> None:
+        """Retrieve, truncate or delete an item (doc); of audio only the length is known, so any `audio_end_ms` fits.
+
+        Sources of the errors: docs/limits.md.
+        """
+        item_id = event.get("item_id")
+        item = self.state.items.get(item_id) if isinstance(item_id, str) else None
+        spoken = item is not None and (item.get("content") or [{}])[0].get("type") == "output_audio"
+        if item is None:
+            text = f"Error {what.rstrip('e')}ing item: the item with id '{item_id}' does not exist."
+            self._error(f"item_{what}_invalid_item_id", text, event)
+            return
+        if what == "truncate" and not spoken:
+            self._error("unsupported_content_type", "Only model output audio messages can be truncated", event)
+            return
+        answer: realtime.Message = {"type": f"conversation.item.{what.rstrip('e')}ed", "event_id": self._id("event")}
+        if what == "retrieve":
+            answer["item"] = item
+        else:
+            answer["item_id"] = item_id
+        if what == "truncate":
+            answer |= {key: event.get(key, 0) for key in ("content_index", "audio_end_ms")}
+        elif what == "delete":
+            del self.state.items[item["id"]]
+        self._send(answer)
+
+    def _create_item(self, event: Mapping[str, Any]) -> None:
+        item = dict(event.get("item") or {})
+        if item.get("role") == "assistant":
+            for index, part in enumerate(item.get("content") or ()):
+                if (kind := part.get("type")) not in ("output_text", "output_audio"):
+                    # As recorded; it comes before the confirmations of items that were accepted earlier.
+                    text = f"Invalid value: '{kind}'. Value must be 'output_text'."
+                    self._error("invalid_value", text, event, param=f"item.content[{index}].type")
+                    return
+        if item.get("type") == "function_call_output":
+            call_id = str(item.get("call_id"))
+            reached = PHASES.index(self.state.calls.get(call_id, "unknown"))
+            if reached < max(PHASES.index("open"), PHASES.index(self.knobs.function_output)):
+                self._error("invalid_tool_call_id", f"Tool call ID '{call_id}' not found in conversation.", event)
+                return
+            self.state.outputs.setdefault(call_id, []).append(str(item.get("output")))
+        self._accept(item.get("id") or self._id("item"), item)
+
+    def _create_response(self, event: Mapping[str, Any]) -> None:
+        asked = event.get("response") or {}
+        if asked.get("conversation") == "none":
+            self._begin(Plan((Output("message", "Out of band."),)), asked, in_band=False)
+            return
+        if self.state.slot == "free" and self.knobs.error_after_create:
+            self._error(self.knobs.error_after_create, "The request could not be served.", event)
+            return
+        self._out.append(Cancel("idle"))
+        if not self._slot("create"):
+            self._send(realtime.refusal(self._id("event"), self.state.holder, event.get("event_id")))
+            return
+        self._begin(self._next_plan(asked), asked)
+
+    def _cancel(self, event: Mapping[str, Any]) -> None:
+        wanted = event.get("response_id") or self.state.holder
+        response = self.state.responses.get(wanted)
+        bare = not event.get("response_id") and self.knobs.cancel_before_created == "nothing"
+        early = response is not None and not response.created and bare
+        if response is None or early:
+            self._error("response_cancel_not_active", "Cancellation failed: no active response found.", event)
+            return
+        self._cut_off(response, "cancelled", "client_cancelled")
+
+
+#: What a session says of settings that an update names and leaves open, by their key.
+_FILLED: Final[Mapping[str, Mapping[str, Any]]] = {
+    "transcription": {"model": None, "language": None, "prompt": None},
+    "turn_detection": SESSION["audio"]["input"]["turn_detection"],
+}
+
+
+def _merged(known: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
+    """A session after an update: objects are merged, everything else is replaced; null turns a setting off."""
+    merged = dict(known)
+    for name, value in update.items():
+        before = known.get(name)
+        if isinstance(value, Mapping):
+            merged[name] = _merged(before if isinstance(before, Mapping) else _FILLED.get(name, {}), value)
+        else:
+            merged[name] = value
+    return merged

@@ -1,0 +1,168 @@
+"""The user: says the scenario's inputs, each when the turn before is settled or nothing more is to be waited for.
+
+The user is the one party that looks at the links between others (`observe`): what a person would hear, and the
+patience to wait for a turn that is over, cannot be told from the app's callbacks in every release. It sees the
+upstream link from the proxy's place, and the results as the component sends them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from voicerace.model.actors.actor import Cancel, Effect, Effects, Send, SetTimer
+from voicerace.model.catalog.scenarios import UserInput
+from voicerace.model.protocol import realtime
+from voicerace.model.protocol.ledger import Ledger
+from voicerace.model.protocol.results import placeholder_in
+from voicerace.trace.recording import Payload
+
+__all__ = ["User", "UserState"]
+
+
+@dataclass
+class UserState:
+    """What the user has seen.
+
+    Attributes:
+        said: inputs said so far; `words` those of them that say something.
+        left: the session is over.
+        ledger: the books of the upstream link.
+        own_results: call id -> results of the app's own that were sent.
+        responses_before: responses that had been announced when the newest input was said, and then had arrived.
+        about_to_say: the next input follows after `inject_ms`, or `offline_ms`.
+        offline: the connection is lost, and the next input opens it again.
+    """
+
+    said: int = 0
+    left: bool = False
+    ledger: Ledger = field(default_factory=Ledger)
+    own_results: dict[str, int] = field(default_factory=dict)
+    responses_before: int = 0
+    about_to_say: bool = False
+    offline: bool = False
+    words: int = 0
+
+
+class User:
+    """The person at the app.
+
+    Args:
+        inputs: what they say, in order; the last is the one that shows whether the session still works.
+        results_per_call: how many results of its own the app sends for a call.
+        comes_back: a connection that was closed does not end the session: the next words open it again, at the deadline.
+    """
+
+    def __init__(self, inputs: Sequence[UserInput], results_per_call: int = 1, *, comes_back: bool = False) -> None:
+        self.inputs = tuple(inputs)
+        self.results_per_call = results_per_call
+        self.comes_back = comes_back
+        self.state = UserState()
+
+    def start(self) -> Effects:
+        return self._next() if self.inputs[0].when == "connected" else ()
+
+    def message(self, sender: str, payload: Payload) -> Effects:
+        return ()
+
+    def closed(self, sender: str, code: int | None) -> Effects:
+        return ()
+
+    def timer(self, name: str) -> Effects:
+        """`deadline`: the turn will not settle any more. `say`: the moment for further words has come."""
+        self.state.about_to_say = False
+        return self._next()
+
+    def observe(self, sender: str, receiver: str, payload: Payload, seq: int) -> Effects:
+        """Something passed between others, seen at the proxy (upstream link) or at the component (host link)."""
+        state = self.state
+        if state.left:
+            return ()
+        if receiver == "app":
+            return self._app_sees(payload)
+        if sender == "component":
+            return self._result(payload)
+        ledger = state.ledger
+        inputs = len(ledger.inputs)
+        waits_for = None if state.about_to_say or state.said == len(self.inputs) else self.inputs[state.said].when
+        heard = self._heard() if waits_for == "reply" else 0
+        ledger.feed(sender, payload, seq)
+        if len(ledger.inputs) > inputs:
+            # Speech reaches the model when it is committed: what was said of it before is no reply to it.
+            state.responses_before = len(ledger.responses)
+        if sender != "upstream" or not isinstance(payload, (dict, Mapping)):
+            return ()
+        called = payload.get("type") == realtime.ARGUMENTS_DONE
+        if (called and waits_for == "call") or (waits_for == "reply" and self._heard() > heard):
+            state.about_to_say = True
+            return (SetTimer("say", "inject_ms", state.said - 1), SetTimer("deadline", "deadline_ms"))
+        if called and not state.own_results:
+            return (SetTimer("deadline", "deadline_ms"),)
+        if not state.about_to_say and not ledger.busy and self._settled():
+            return self._next()
+        return ()
+
+    def _heard(self) -> int:
+        """Replies to the newest input of which something was heard."""
+        since = list(self.state.ledger.responses.values())[self.state.responses_before :]
+        return sum(response.message and not response.calls and response.heard is not None for response in since)
+
+    def _app_sees(self, payload: Payload) -> Effects:
+        if not isinstance(payload, (dict, Mapping)):
+            return ()
+        kind = payload.get("type")
+        if kind == "onSettingsApplied" and self.state.said == 0:
+            return self._next()
+        if kind == "onConnectionStateChange" and payload.get("state") == "closed":
+            if self.state.offline:
+                self.state.about_to_say = True
+                return (SetTimer("say", "offline_ms"), Cancel("deadline"))
+            if self.comes_back and not self.state.left:
+                self.state.offline = True
+                return ()
+            self.state.left = True
+            return (Cancel("deadline"), Cancel("say"))
+        return ()
+
+    def _result(self, payload: Payload) -> Effects:
+        if not isinstance(payload, (dict, Mapping)) or payload.get("type") != "FunctionCallResponse":
+            return ()
+        if placeholder_in(payload.get("content")) is not None:
+            return ()
+        call_id = str(payload.get("id"))
+        self.state.own_results[call_id] = self.state.own_results.get(call_id, 0) + 1
+        return (SetTimer("deadline", "deadline_ms"),)
+
+    def _settled(self) -> bool:
+        """Where nothing is active or asked for: an informed reply to the newest input is done, no result or input pending."""
+        ledger = self.state.ledger
+        if len(ledger.responses) == self.state.responses_before:
+            return False
+        # Speech has reached the model once it is committed; until then the user is still speaking.
+        if len(ledger.inputs) < self.state.words:
+            return False
+        for output in ledger.outputs:
+            if output.waits:
+                return False
+        calls = ledger.calls
+        if any(self.state.own_results.get(call, 0) < self.results_per_call for call in calls):
+            return False
+        since = list(ledger.responses.values())[self.state.responses_before :]
+        return any(r.message and not r.calls and r.heard is not None and ledger.informed(r, calls) for r in since)
+
+    def _next(self) -> Effects:
+        """Say the next input, or leave after the last."""
+        state = self.state
+        if state.said == len(self.inputs):
+            state.left = True
+            return (Send("app", {"type": "leave"}), Cancel("deadline"))
+        words = self.inputs[state.said]
+        state.said += 1
+        state.offline = words.by == "loss"
+        if state.offline:
+            return (Send("app", {"type": "lose"}), Cancel("deadline"))
+        state.words += 1
+        state.responses_before = len(state.ledger.responses)
+        verb = "speak" if words.by == "voice" else "say"
+        effects: list[Effect] = [Send("app", {"type": verb, "text": words.text}), SetTimer("deadline", "deadline_ms")]
+        return effects

@@ -1,0 +1,200 @@
+"""Message of the proxy × release of the component -> what the app is told: the one table, which the model runs by.
+
+Source: `src/components/DeepgramVoiceInteraction/index.tsx` at each tag, its `handleAgentMessage`, `handleAgentAudio` and
+the three effects that report a changed state; `src/utils/websocket/WebSocketManager.ts` for what is no JSON. Seen on the
+running components: every row is a case of `data/conformance/component-*.json`.
+
+A callback that reports a state comes only when the state changes, and after the message's other callbacks: React
+commits the changes of one message together. So a message that changes nothing is not noticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from voicerace.model.catalog.components import COMPONENTS
+
+__all__ = [
+    "CALLBACKS",
+    "QUIET_CODES",
+    "QUIET_TEXT",
+    "ROWS",
+    "Agent",
+    "CallbackRow",
+    "CallbackStep",
+    "Sound",
+    "Tell",
+    "TextEnd",
+    "User",
+    "noticed_types",
+    "rows_of",
+]
+
+AgentState: TypeAlias = Literal["idle", "listening", "thinking", "speaking"]
+
+
+@dataclass(frozen=True)
+class Tell:
+    """The app's callback, with these values of the message."""
+
+    callback: str
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Agent:
+    """The agent's state becomes `state`: onAgentStateChange.
+
+    Attributes:
+        only_from: no change from any other state.
+        unless_playing: no change while the device still plays the agent's audio.
+        playback_ends: the app is told that playback has ended, too, whatever the device does.
+    """
+
+    state: AgentState
+    only_from: tuple[AgentState, ...] = ()
+    unless_playing: bool = False
+    playback_ends: bool = False
+
+
+@dataclass(frozen=True)
+class User:
+    """The user begins or ends to speak. `by_voice` moves the agent between idle, listening and thinking, until it has
+    once been thinking: after its first turn the component never says "listening" again."""
+
+    speaks: bool
+    by_voice: bool = False
+
+
+@dataclass(frozen=True)
+class Sound:
+    """The device begins to play the agent's audio, if it was silent; or falls silent, at the audio's end or cleared."""
+
+    plays: bool
+
+
+@dataclass(frozen=True)
+class TextEnd:
+    """200 ms from now the agent is taken to be done, because text without audio has no end: `(text done)`. Or not."""
+
+    expected: bool
+
+
+CallbackStep: TypeAlias = Tell | Agent | User | Sound | TextEnd
+
+
+class CallbackRow(NamedTuple):
+    """What the app is told of a message.
+
+    Attributes:
+        message: the message's type and, where it matters, what is in it; in brackets what is no message.
+        steps: what happens, in order; empty: the app is told nothing.
+        since: the first tag of which this holds.
+        until: the last one.
+        note: what the steps do not say.
+    """
+
+    message: str
+    steps: tuple[CallbackStep, ...]
+    since: str = "0.9.0"
+    until: str = "0.11.1"
+    note: str = ""
+
+
+#: Errors with these codes, or with this text, are an expected end or no error: the app is told nothing.
+QUIET_CODES: Final = ("SETTINGS_ALREADY_APPLIED", "idle_timeout", "session_max_duration")
+QUIET_TEXT: Final = "The server had an error while processing your request"
+
+#: Every callback that a message can lead to, and the names of its values.
+CALLBACKS: Final[dict[str, tuple[str, ...]]] = {
+    "onSettingsApplied": (),
+    "onAgentUtterance": ("text",),
+    "onUserMessage": ("text",),
+    "onFunctionCallRequest": ("id", "name", "arguments", "client_side"),
+    "onAgentStateChange": ("state",),
+    "onPlaybackStateChange": ("playing",),
+    "onAgentAudioChunk": ("bytes",),
+    "onTranscriptUpdate": ("transcript", "is_final", "speech_final"),
+    "onUserStartedSpeaking": (),
+    "onUserStoppedSpeaking": (),
+    "onUtteranceEnd": ("channel", "lastWordEnd"),
+    "onError": ("service", "code", "message"),
+    "onConnectionStateChange": ("service", "state"),
+}
+
+_DONE = (Agent("idle", playback_ends=True), User(False))
+_DONE_IF_SILENT = (Agent("idle", unless_playing=True, playback_ends=True), User(False))
+_UTTERANCE = Tell("onAgentUtterance", ("text",))
+_READY = (Tell("onSettingsApplied"),)
+
+ROWS: Final[tuple[CallbackRow, ...]] = (
+    CallbackRow("SettingsApplied", _READY, note="each one of them"),
+    CallbackRow("session.created", _READY, note="no proxy sends it"),
+    CallbackRow("ConversationText assistant", (_UTTERANCE,), until="0.9.8"),
+    CallbackRow(
+        "ConversationText assistant",
+        (Agent("thinking", only_from=("idle", "listening")), TextEnd(True), _UTTERANCE),
+        since="0.10.0",
+        note="the 200 ms begin anew with each text",
+    ),
+    CallbackRow("(text done)", (Agent("idle", only_from=("idle", "listening", "thinking"), playback_ends=True), User(False)), since="0.10.0",
+        note="nothing while the agent is speaking"),
+    CallbackRow("ConversationText user", (Tell("onUserMessage", ("text",)),)),
+    CallbackRow(
+        "FunctionCallRequest",
+        (Tell("onFunctionCallRequest", ("id", "name", "arguments", "client_side")), Agent("thinking")),
+        note="once per call with client_side; the others are not shown",
+    ),
+    CallbackRow("AgentThinking", (Agent("thinking"),)),
+    CallbackRow("AgentStartedSpeaking", (Agent("speaking"),), until="0.9.8", note="onAgentSpeaking is never called"),
+    CallbackRow("AgentStartedSpeaking", (TextEnd(False), Agent("speaking")), since="0.10.0", note="onAgentSpeaking is never called"),
+    CallbackRow("AgentDone", (), until="0.9.8"),
+    CallbackRow("AgentDone", _DONE, since="0.10.0", until="0.10.3"),
+    CallbackRow("AgentDone", _DONE_IF_SILENT, since="0.10.4"),
+    CallbackRow("AgentAudioDone", (User(False),), until="0.9.8"),
+    CallbackRow("AgentAudioDone", _DONE, since="0.10.0", until="0.10.3"),
+    CallbackRow("AgentAudioDone", _DONE_IF_SILENT, since="0.10.4"),
+    CallbackRow("(binary)", (Tell("onAgentAudioChunk", ("bytes",)), Sound(True)), note='"speaking" comes twice when no AgentStartedSpeaking said so'),
+    CallbackRow("(played)", (Sound(False),), note="the device has played what there was; no message"),
+    CallbackRow("UserStartedSpeaking", (Sound(False), Tell("onUserStartedSpeaking"), User(True, by_voice=True))),
+    CallbackRow("UtteranceEnd", (Tell("onUtteranceEnd", ("channel", "lastWordEnd")), User(False, by_voice=True))),
+    CallbackRow("Transcript", (Tell("onTranscriptUpdate", ("transcript", "is_final", "speech_final")),),
+        note="from 0.11.0, with a conversationStorage, a finished one is an onUserMessage too"),
+    CallbackRow("Error", (Tell("onError", ("service", "code", "message")),), note="the connection stays; nothing is sent again"),
+    CallbackRow("Error of an expected end", (), note=f"codes {', '.join(QUIET_CODES)}, or the text {QUIET_TEXT!r}"),
+    CallbackRow("Warning", ()),
+    CallbackRow("response.created", (), note="and every other event of the Realtime API that a proxy passes on"),
+    CallbackRow("response.done", ()),
+    CallbackRow("conversation.item.added", ()),
+    CallbackRow("conversation.item.done", ()),
+    CallbackRow("error", (), note="the upstream's own, in lower case"),
+    CallbackRow("(unknown type)", ()),
+    CallbackRow("(no JSON)", (Tell("onError", ("service", "code", "message")),), note="code parse_error"),
+    CallbackRow("(close)", (Tell("onConnectionStateChange", ("service", "state")),), note="without its code; nothing connects again by itself"),
+)  # fmt: skip
+
+
+@cache
+def rows_of(tag: str) -> Mapping[str, CallbackRow]:
+    """The rows that hold at a tag, by message; not to be changed.
+
+    Raises:
+        ValueError: two rows claim one message.
+    """
+    number = COMPONENTS[tag].number
+    rows: dict[str, CallbackRow] = {}
+    for row in ROWS:
+        if COMPONENTS[row.since].number <= number <= COMPONENTS[row.until].number:
+            if row.message in rows:
+                raise ValueError(f"{tag}: two rows for {row.message}")
+            rows[row.message] = row
+    return rows
+
+
+@cache
+def noticed_types(tag: str) -> frozenset[str]:
+    """The types of the messages of which the app may be told something: all others change nothing."""
+    return frozenset(name.partition(" ")[0] for name, row in rows_of(tag).items() if row.steps)

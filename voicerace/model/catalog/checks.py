@@ -1,0 +1,102 @@
+"""What a proxy has to pass: sessions over the scenarios, handlers and delays at which the releases fail, as data.
+
+The gap is 300 ms and the network 20 and 60 ms, so that each delay below is clearly on one side of every boundary: a
+busy machine moves a live session by a few milliseconds. After these come sessions with the times recorded at the real API. Every path of RELEASES, COMPONENT and the exploration
+(`voicerace explore`) whose time does not need a coincidence is among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any, Final
+
+from voicerace.model.catalog.profiles import RECORDED
+from voicerace.model.catalog.scenarios import SCENARIOS
+
+__all__ = ["CASES", "WORDS", "Case"]
+
+#: What a check may find wrong with a session, beside a verdict's outcomes.
+WORDS: Final = ("wedged", "unconfigured", "unheard")
+
+#: With these the component's own error is the first result of a call: what is asked for then knows no better, whatever
+#: the proxy does (`model.actors.reference_gate`).
+ERROR_FIRST: Final = ("void_ref", "void_send")
+#: 6 s are more than the 5 s after which a reply is `late`, and keep a check short.
+_TIMES: Final[dict[str, Any]] = {
+    "gap_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "reply_ms": 300, "deadline_ms": 6000,
+}  # fmt: skip
+_SPEECH: Final[dict[str, Any]] = {"speech_ms": 800, "vad_ms": 300, "mic_tail_ms": 500}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One session of a check.
+
+    Attributes:
+        name: scenario, handler and what is particular, for a report.
+        settings: of `Session.of`.
+        allowed: outcomes that no proxy can avoid there.
+        turns: of the user's, in which the model makes function calls.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    allowed: frozenset[str] = frozenset()
+    turns: int = 1
+
+
+def _case(scenario: str, handler: str = "return", allowed: tuple[str, ...] = (), **times: Any) -> Case:
+    stale = ("stale",) if handler in ERROR_FIRST else ()
+    words = " ".join(f"{name.removesuffix('_ms')}={value}" for name, value in times.items() if name in _NAMED)
+    settings: dict[str, Any] = {"scenario": scenario, "handler": handler, "times": {**_TIMES, **times}}
+    if scenario == "parallel":
+        settings["calls"] = 2
+    turns = sum("calls" in each.steps for each in SCENARIOS[scenario].inputs)
+    return Case(f"{scenario} {handler} {words}".strip(), settings, frozenset((*stale, *allowed)), turns)
+
+
+_NAMED: Final = ("tool_ms", "inject_ms", "repeat_ms", "settings_ms")
+
+
+def _cases() -> Iterator[Case]:
+    for handler, tool in product(
+        ("return", "async_send", "async_ref", "void_ref", "void_send", "ref_now"), (10, 80, 400, 1500)
+    ):
+        yield _case("single", handler, tool_ms=tool)
+    for handler, tools in product(("return", "async_ref"), ("10,20", "10,900", "900,10", "600,700")):
+        yield _case("parallel", handler, tool_ms=tools)
+    for tool, repeat in product((10, 600), (30, 900)):
+        yield _case("double", tool_ms=tool, repeat_ms=repeat)
+    for handler, tool in product(("return", "void_ref"), (10, 600)):
+        yield _case("chained", handler, tool_ms=tool)
+    for tool, inject in product((10, 600), (60, 200, 900)):
+        yield _case("inject", tool_ms=tool, inject_ms=inject)
+    for settings in (10, 300):
+        yield _case("late-settings", settings_ms=settings, tool_ms=10)
+    for tool in (10, 600):
+        yield _case("failing-tool", tool_ms=tool)
+        # The connection is lost with the call in hand: nobody can answer that turn, only the words behind it.
+        yield _case("reconnect", tool_ms=tool, allowed=("abandoned",))
+    # The server asks as well: a create that is on its way then is refused, whatever the proxy does.
+    for tool in (10, 600, 1500):
+        yield _case("voice", tool_ms=tool, inject_ms=100, allowed=("noisy",), **_SPEECH)
+    for inject in (60, 250):
+        yield _case("barge-in", tool_ms=400, inject_ms=inject, allowed=("noisy",), **_SPEECH)
+
+    yield from _recorded()
+
+
+def _recorded() -> Iterator[Case]:
+    """Sessions with the times that were recorded at the real API, drawn three times each."""
+    kinds = [("single", handler) for handler in ("return", "async_ref", "void_ref")]
+    for (scenario, handler), seed in product(
+        [*kinds, ("parallel", "return"), ("double", "return"), ("inject", "return")], range(3)
+    ):
+        case = _case(scenario, handler, deadline_ms=_TIMES["deadline_ms"])
+        drawn = {"profile": RECORDED, "seed": seed, "times": {"deadline_ms": _TIMES["deadline_ms"]}}
+        yield replace(case, name=f"{case.name} {RECORDED} seed={seed}", settings={**case.settings, **drawn})
+
+
+CASES: Final = tuple(_cases())

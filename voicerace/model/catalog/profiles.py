@@ -1,0 +1,249 @@
+"""The named times, and the profiles that give each a value with its source.
+
+Every time is in milliseconds and has the name it has everywhere: in a party's timers, on the command line and in a
+notebook. Profiles are text in the grammar of `voicerace.model.parameters`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+
+class Time(NamedTuple):
+    """A named duration: what it lasts from and to, and whether there is one value per function call."""
+
+    meaning: str
+    per_call: bool = False
+    optional: bool = False
+
+
+#: REALTIME's times, in the order in which a session meets them.
+TIMES: Final[dict[str, Time]] = {
+    "host_rtt_ms": Time("round trip between host and proxy; one way is half"),
+    "upstream_rtt_ms": Time("round trip between proxy and upstream; one way is half"),
+    "tool_ms": Time("from the request at the app to its result", per_call=True),
+    "reader_ms": Time(
+        "from a function call read by the host: how long it reads nothing more, as if it awaited its tool there",
+        per_call=True,
+        optional=True,
+    ),
+    "create_ms": Time("response.create accepted -> response.created"),
+    "first_item_ms": Time("response.created -> its first item"),
+    "preamble_ms": Time("a spoken preamble's item -> its end, before the first call"),
+    "arguments_ms": Time("a call's item added -> response.function_call_arguments.done", per_call=True),
+    "call_gap_ms": Time("between the calls of one response", per_call=True),
+    "gap_ms": Time("the last response.function_call_arguments.done -> response.done"),
+    "item_done_ms": Time("where in that gap the call items are done; without it, at its end", optional=True),
+    "slot_lag_ms": Time("response.done leaving -> the slot being free"),
+    "rate_limits_ms": Time("response.done -> rate_limits.updated; without it, in the same moment", optional=True),
+    "reply_ms": Time("a reply's first item -> its response.output_text.done or response.output_audio.done"),
+    "reply_gap_ms": Time("from there to response.done"),
+    "ack_ms": Time("an item created -> confirmed"),
+    "repeat_ms": Time("scenario double: a result -> the same result again"),
+    "inject_ms": Time("from the call, or the reply's first output, to the user's further words, or to the connection's loss"),
+    "offline_ms": Time("scenario reconnect: the connection is lost -> the user's next words, which open it again"),
+    "settings_ms": Time("scenario late-settings: the connection open -> Settings, and Settings -> Settings again"),
+    "speech_ms": Time("how long the user speaks"),
+    "frame_ms": Time("between two frames of the microphone"),
+    "mic_tail_ms": Time("how long the microphone stays open behind the speech"),
+    "vad_ms": Time("server VAD: silence begins -> the speech is over"),
+    "idle_timeout_ms": Time(
+        "server VAD: a response done and nobody speaks -> the server does, if Settings asks for it", optional=True
+    ),
+    "deadline_ms": Time("the end of waiting: from the last result, else from the last call, else from the user's words"),
+}
+
+#: Times that only an app with a workaround has (`model.catalog.workarounds`), and what they are without a word.
+WORKAROUND_TIMES: Final[dict[str, str]] = {
+    # From the request to the earliest result; chosen: longer than any gap and any two wires in the bounds of exploration.
+    "hold_ms": "2000",
+    # How long an app waits for a callback that may never come; chosen: longer than hold_ms, and short of a late reply.
+    "fallback_ms": "4000",
+}
+
+#: Decided by the upstream; a real one has its own.
+SERVER_TIMES: Final = (
+    "create_ms",
+    "first_item_ms",
+    "preamble_ms",
+    "arguments_ms",
+    "call_gap_ms",
+    "gap_ms",
+    "item_done_ms",
+    "slot_lag_ms",
+    "rate_limits_ms",
+    "reply_ms",
+    "reply_gap_ms",
+    "ack_ms",
+)
+
+#: Times written into the proxy's source: named like the others, but nobody's to choose.
+PROXY_TIMES_MS: Final[dict[str, int]] = {
+    # DEFERRED_RESPONSE_CREATE_TIMEOUT_MS of the proxy's server.ts, 0.10.3 on.
+    "recovery_ms": 20_000,
+    # INPUT_AUDIO_COMMIT_DEBOUNCE_MS, every release: from the user's last audio frame to its commit.
+    "audio_quiet_ms": 400,
+    # INPUT_AUDIO_COMMIT_MAX_COALESCE_MS, 0.11 on: from the first moment in which a commit is possible.
+    "audio_most_ms": 600,
+}
+
+#: Times written into the component's source (`src/` of each tag), named like the others.
+COMPONENT_TIMES_MS: Final[dict[str, int]] = {
+    # sendAudioData: user audio is dropped for so long after Settings were sent.
+    "settings_wait_ms": 500,
+    # checkAndSend: from the opening of a connection to its Settings (of the first one they go out at once here).
+    "settings_open_ms": 50,
+    # waitForSettings: a text that has opened the connection looks so often whether they were sent.
+    "settings_poll_ms": 100,
+    # TEXT_ONLY_AGENT_DONE_DEFER_MS, 0.10.0 on: from the agent's last text to its being taken as done.
+    "text_done_ms": 200,
+    # From there to the idle timeout's beginning anew.
+    "text_counts_ms": 50,
+    # DEFAULT_MAX_WAIT_FOR_AGENT_REPLY_MS, 0.10.0 on: behind a result, how long the idle timeout waits for a message.
+    "agent_reply_wait_ms": 500,
+    # DEFAULT_IDLE_TIMEOUT_MS; `agentOptions.idleTimeoutMs` is the app's to set.
+    "component_idle_ms": 10_000,
+    # Chosen: from the agent's last audio frame to the end of its playback, as if it came no faster than it is spoken.
+    "playback_ms": 100,
+}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A set of values for every time, each with where it comes from.
+
+    Attributes:
+        sentence: what the profile stands for.
+        values: time name -> text in the parameters' grammar; None for an optional time that is not set.
+        sources: time name -> what was measured, and how "with rtt" was split.
+    """
+
+    sentence: str
+    values: dict[str, str | None]
+    sources: dict[str, str]
+
+
+#: The profile of what recordings of the real API show.
+RECORDED: Final = "recorded-2026"
+
+_FIXED: Final[dict[str, str | None]] = {
+    "reader_ms": None,
+    "preamble_ms": "200",
+    "item_done_ms": None,
+    "slot_lag_ms": "0",
+    "rate_limits_ms": None,
+    "repeat_ms": "0",
+    "inject_ms": "20",
+    "offline_ms": "300",
+    "settings_ms": "200",
+    "speech_ms": "1500",
+    "frame_ms": "100",
+    "mic_tail_ms": "700",
+    "vad_ms": "500",
+    "idle_timeout_ms": None,
+    "deadline_ms": "30000",
+}
+
+PROFILES: Final[dict[str, Profile]] = {
+    "loopback": Profile(
+        "everything on one machine: no network, items confirmed at once, small fixed server times",
+        {
+            **_FIXED,
+            "host_rtt_ms": "0",
+            "upstream_rtt_ms": "0",
+            "tool_ms": "50",
+            "create_ms": "5",
+            "first_item_ms": "5",
+            "arguments_ms": "5",
+            "call_gap_ms": "5",
+            "gap_ms": "150",
+            "reply_ms": "500",
+            "reply_gap_ms": "5",
+            "ack_ms": "0",
+        },
+        {
+            "gap_ms": "chosen: the gap at which the releases were first compared on the wire (RELEASES)",
+            "tool_ms": "chosen: faster than the gap, so that the race is on",
+        },
+    ),
+    "observed-2025": Profile(
+        "the only published millisecond trace: livekit/agents #1056, January 2025, beta API",
+        {
+            **_FIXED,
+            "host_rtt_ms": "20",
+            "upstream_rtt_ms": "40",
+            "tool_ms": "300",
+            "create_ms": "40",
+            "first_item_ms": "uniform(216,271)",
+            "arguments_ms": "50",
+            "call_gap_ms": "50",
+            "gap_ms": "8",
+            "reply_ms": "1500",
+            "reply_gap_ms": "8",
+            "ack_ms": "55",
+        },
+        {
+            "upstream_rtt_ms": "chosen: 40; a user item was confirmed 48 ms after it was sent (with rtt), so it is at most 48",
+            "ack_ms": "measured with rtt: output sent -> confirmed 95 ms; 95 - 40 = 55 (a user item: 48 - 40 = 8, not used)",
+            "create_ms": "measured with rtt: response.create -> response.created 96 and 65 ms; mean 80.5 - 40, rounded to 40",
+            "first_item_ms": "measured: response.created -> first item 216-271 ms; no rtt in it",
+            "gap_ms": "measured: call item -> response.done 8 ms, one call",
+            "reply_gap_ms": "chosen: as the call's gap; not measured",
+            "host_rtt_ms": "chosen: not measured",
+            "tool_ms": "chosen: an integrator's claim that tools of 300-500 ms still beat response.done",
+            "arguments_ms": "chosen: not measured",
+            "call_gap_ms": "chosen: not measured",
+            "reply_ms": "chosen: not measured",
+        },
+    ),
+    RECORDED: Profile(
+        "what recordings of the real API show (data/api): realtime models of OpenAI, Azure and xAI, 2024 to 2026; audio replies",
+        {
+            **_FIXED,
+            "host_rtt_ms": "uniform(5,80)",
+            "upstream_rtt_ms": "uniform(40,110)",
+            "tool_ms": "lognormal(5.5,0.6)",
+            "create_ms": "choice(24,25,27,53,61,72,77,88)",
+            "first_item_ms": "choice(112,140,190,194,216,224,252,271,271,303,316,342,354,368,447)",
+            "arguments_ms": "choice(0,106)",
+            "call_gap_ms": "50",
+            "gap_ms": "uniform(1,12)",
+            "item_done_ms": "1",
+            "rate_limits_ms": "choice(29,33)",
+            "reply_ms": "choice(155,352,387,931,1003,2271)",
+            "reply_gap_ms": "choice(0,0,1,4,5)",
+            "ack_ms": "choice(20,21,22,22,22,22,23,26,27,37,53,59,72)",
+        },
+        {
+            "gap_ms": "recorded: 1 (xAI, rows 26-28), 4 (Voice Live tool_call_round, rows 22-24), at most 8 (livekit/agents #1056, "
+            "rows 3-4), 12 (Azure Foundry, rows 6-7); any value between the smallest and the largest is taken as likely",
+            "item_done_ms": "recorded: 1 (xAI, rows 26-27) and 1 (Voice Live tool_call_round, rows 22-23)",
+            "rate_limits_ms": "recorded: 29 and 33 (OpenAI GA idle_timeout, rows 22-24 and 127-128); in 4 of 4 recordings with a function call "
+            "the client's response.create before it was accepted",
+            "create_ms": "recorded with the round trip, 64 to 128 (8 values: OpenAI GA, Voice Live, xAI), less RECORDED_RTT_MS",
+            "ack_ms": "recorded with the round trip, 60 to 112 (13 values: OpenAI GA, Voice Live, xAI), less RECORDED_RTT_MS",
+            "first_item_ms": "recorded: 112 to 447, of which OpenAI GA 303 and 354 (15 values); no round trip in it",
+            "arguments_ms": "recorded: 106 (Voice Live tool_call_round, rows 8-22) and 0 (xAI, rows 23-26)",
+            "reply_ms": "recorded: audio replies, 155 and 387 OpenAI GA, 2271 OpenAI beta, 352 to 1003 xAI; text replies took 37 to "
+            "104 (RECORDED_TEXT_TIMES)",
+            "reply_gap_ms": "recorded: audio replies, 5 and 4 OpenAI GA, 1 OpenAI beta, 0 and 0 xAI; text replies 1 to 6",
+            "host_rtt_ms": "chosen: from a host in the same city to one on another continent; not in the recordings",
+            "upstream_rtt_ms": "chosen: the recordings' own is at most 47 (the fastest session.update -> session.updated)",
+            "tool_ms": "chosen: median 245 ms, nine of ten from 91 to 657 ms; an app's own time",
+            "call_gap_ms": "chosen: no recording has two calls in one response",
+        },
+    ),
+}  # fmt: skip
+
+#: One network for maps and pictures of fixed times: the same for all releases, so that their boundaries can be compared.
+FIXED_NETWORK: Final = {"host_rtt_ms": "20", "upstream_rtt_ms": "60", "ack_ms": "35"}
+
+#: The round trip that is taken out of recorded times which contain one. The fastest session.update -> session.updated took 47 ms.
+RECORDED_RTT_MS: Final = 40
+
+#: What replaces times of `recorded-2026` when the reply is text: three replies of Voice Live, and their ends.
+RECORDED_TEXT_TIMES: Final[dict[str, str]] = {
+    "reply_ms": "choice(37,42,104)",
+    "reply_gap_ms": "choice(1,2,3,6)",
+}

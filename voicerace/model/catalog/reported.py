@@ -1,0 +1,165 @@
+"""Runs against the real OpenAI API that the maintainers of the proxy documented in their own repository.
+
+Source: Signal-Meaning/dg_react_agent, `docs/issues/`, at commit 92ea3ea; the program of each run is the proxy's source at the
+named revision. Where the hash of that source (`engine.source.source_hash`) is a row's, the row is `exact`; else the row is the
+one with the same rules by reading the difference. Their test app is `test-app/src/App.tsx` at that revision: until 25421e4 its
+handler calls `forwardFunctionCallToBackend(request, sendResponse, ...)` and returns nothing (`void_send`), from d931630 on it
+returns the promise of that call (`async_send`). Their integration test is a plain WebSocket client that sends one result
+after an HTTP request to a server in its own process; `async_send` stands for that, too.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple
+
+__all__ = ["DOCUMENTS", "REPORTED", "RUN_TIMES", "Reported"]
+
+#: Where the documents of `Reported.source` lie.
+DOCUMENTS: Final = "https://github.com/Signal-Meaning/dg_react_agent/blob/92ea3ea/docs/issues/"
+
+#: The answers of the API are the recorded ones; app, component and proxy run on one machine.
+RUN_TIMES: Final[dict[str, dict[str, str]]] = {
+    # From a browser over HTTP to a backend on the same machine and back.
+    "app": {"host_rtt_ms": "uniform(0,2)", "tool_ms": "uniform(8,60)"},
+    # The client, the proxy and the HTTP server are one process of Node; its first request takes longest.
+    "test": {"host_rtt_ms": "uniform(0,1)", "tool_ms": "uniform(1,60)"},
+}
+
+
+class Reported(NamedTuple):
+    """One documented run.
+
+    Attributes:
+        date: of the run, or of the document where the run has none.
+        what: which of their tests was run: ``E2E 6b`` and so on.
+        revision: tag or commit of their repository.
+        row: tag of the proxy's row here; exact: the hash of the proxy's source is that row's.
+        client: ``app``, their test app with the component; ``test``, their integration test.
+        handler: the handler style of the client.
+        seen: what the document says, in short.
+        host_errors: errors that the host got, where the document says; None where it does not.
+        outcomes: of the turn, those that agree with what was seen; empty where the document does not decide it.
+        decides: the document says enough to compare; `why_not` says what is missing.
+        source: the documents, below ``docs/issues/``.
+    """
+
+    date: str
+    what: str
+    revision: str
+    row: str
+    exact: bool
+    client: Literal["app", "test"]
+    handler: str
+    seen: str
+    host_errors: int | None
+    outcomes: tuple[str, ...]
+    source: str
+    why_not: str = ""
+
+    @property
+    def documents(self) -> tuple[str, ...]:
+        """The paths in `source`, without the chapter."""
+        return tuple(part.partition(" ")[0] for part in self.source.split(", "))
+
+    @property
+    def decides(self) -> bool:
+        return not self.why_not
+
+
+#: Outcomes in which the host hears a reply that knows the result.
+_HEARD: Final = ("answered", "noisy", "duplicated", "late")
+
+REPORTED: Final[tuple[Reported, ...]] = (
+    Reported(
+        "2026-02-16", "E2E 6b", "d8a1782", "0.9.3", True, "app", "void_send",
+        "one error at the app, 'Conversation already has an active response in progress'",
+        1, (), "ISSUE-470/TDD-PLAN.md (Phase 1.2), ISSUE-470/INVESTIGATION.md",
+    ),
+    Reported(
+        "2026-02-16", "E2E 6b", "v0.9.5", "0.9.5", True, "app", "void_send",
+        "passed: it asserts that the app got no error, and any text",
+        0, (), "ISSUE-462/RELEASE-CHECKLIST-v0.9.5.md",
+    ),
+    Reported(
+        "2026-02-16", "integration #470", "v0.9.5", "0.9.5", True, "test", "async_send",
+        "no assistant response within 60 s of the result, no refusal",
+        0, ("stalled",), "ISSUE-462/RELEASE-CHECKLIST-v0.9.5.md",
+    ),
+    Reported(
+        "2026-02-17", "E2E 6 and 6b", "2d78db6", "0.9.5", True, "app", "void_send",
+        "passed: the app's last reply has the time",
+        0, _HEARD, "ISSUE-478/TRACKING.md (Phase 2)",
+        "the document does not say that this run had the real API",
+    ),
+    Reported(
+        "2026-03-07", "E2E 6 and 6b", "458fed4", "0.10.0", False, "app", "void_send",
+        "the greeting stays; no reply is shown",
+        None, (), "ISSUE-489/E2E-FAILURES-RESOLUTION.md",
+        "the proxy of that day is no row, and did not yet pass on the text of a spoken reply",
+    ),
+    Reported(
+        "2026-03-08", "E2E 6 and 6b", "25421e4", "0.10.0", True, "app", "void_send",
+        "the reply is about the component's error; two outputs per call in the proxy's log, the error first",
+        None, ("stale",), "ISSUE-489/TDD-PLAN-3-REMAINING-OPENAI-PROXY-FAILURES.md",
+    ),
+    Reported(
+        "2026-03-08", "integration #470", "25421e4", "0.10.0", True, "test", "async_send",
+        "passed in 4.3 s: a reply with the result",
+        0, _HEARD, "ISSUE-489/TDD-PLAN-3-REMAINING-OPENAI-PROXY-FAILURES.md",
+    ),
+    Reported(
+        "2026-03-08", "E2E 6 and 6b", "d931630", "0.10.0", True, "app", "async_send",
+        "passed: the reply has the time, no error",
+        0, _HEARD, "ISSUE-489/TDD-PLAN-3-REMAINING-OPENAI-PROXY-FAILURES.md",
+    ),
+    Reported(
+        "2026-03-11", "E2E 6 and 6b", "58f2e9a", "50420ee", True, "app", "async_send",
+        "no reply, no error; the app stays in 'thinking'; response.done stands before the tool's HTTP request in the log",
+        0, ("stalled",), "ISSUE-522/FINDINGS.md",
+    ),
+    Reported(
+        "2026-03-11", "integration #470", "58f2e9a", "50420ee", True, "test", "async_send",
+        "passed in 4.0 s: a reply with the result",
+        0, _HEARD, "ISSUE-522/FINDINGS.md",
+    ),
+    Reported(
+        "2026-03-12", "E2E 6 and 6b", "774a5b5", "0.10.3", False, "app", "async_send",
+        "passed: the reply has the time, no error",
+        0, _HEARD, "ISSUE-522/FINDINGS.md (E2E validation)",
+    ),
+    Reported(
+        "2026-03-12", "integration #470", "v0.10.3", "0.10.3", True, "test", "async_send",
+        "passed",
+        0, _HEARD, "ISSUE-522/RELEASE-CHECKLIST.md",
+    ),
+    Reported(
+        "2026-03-21", "integration #470", "v0.10.5", "0.10.5", True, "test", "async_send",
+        "passed",
+        0, _HEARD, "ISSUE-544/RELEASE-CHECKLIST.md",
+    ),
+    Reported(
+        "2026-03-28", "integration #470", "e338ff6", "0.10.5", True, "test", "async_send",
+        "failed: no text of a reply after the result; by their analysis it came in response.output_text.done alone",
+        0, ("stalled", "lost", "rejected", "failed"), "epic-546/ISSUE-555-OPENAI-REAL-API-REGRESSION/TRACKING.md",
+    ),
+    Reported(
+        "2026-03-28", "E2E 6 and 6b", "3018992", "0.10.6", True, "app", "async_send",
+        "passed: the reply has the result's token, no error",
+        0, _HEARD, "epic-546/ISSUE-555-OPENAI-REAL-API-REGRESSION/TRACKING.md",
+    ),
+    Reported(
+        "2026-03-28", "integration #470", "3018992", "0.10.6", True, "test", "async_send",
+        "passed: the reply has the result's token",
+        0, _HEARD, "epic-546/ISSUE-554/TRACKING.md",
+    ),
+    Reported(
+        "2026-04-09", "integration #470", "v0.11.0", "0.11.0", True, "test", "async_send",
+        "passed, after one answer 504 of the API and another try",
+        0, _HEARD, "ISSUE-570/RELEASE-CHECKLIST.md",
+    ),
+    Reported(
+        "2026-04-09", "E2E 6 and 6b", "v0.11.0", "0.11.0", True, "app", "async_send",
+        "passed",
+        0, _HEARD, "ISSUE-570/RELEASE-CHECKLIST.md",
+    ),
+)  # fmt: skip

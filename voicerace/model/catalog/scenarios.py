@@ -1,0 +1,180 @@
+"""Scenarios: who does what, triggered by what. Each is data; the parties carry it out.
+
+A scenario says what the user says and what the model makes of it. Every session ends with one more user turn, so that
+a session which is stuck for good is told apart from one lost reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+#: What the model does with one user input, response by response; the last entry serves every response after it.
+Step: TypeAlias = Literal["calls", "reply"]
+#: When the user says it: once the turn before is ``settled`` (an informed reply is done, no result is pending, no
+#: response is active), or at `deadline_ms`; as soon as the connection is open, before Settings (``connected``);
+#: `inject_ms` after the function call (``call``), or after the first output of a reply (``reply``); `offline_ms` after the
+#: connection was lost (``offline``).
+When: TypeAlias = Literal["settled", "connected", "call", "reply", "offline"]
+
+
+@dataclass(frozen=True)
+class UserInput:
+    """One thing the user says, how and when, and the responses the model gives to it.
+
+    `by` ``loss`` says nothing: the host loses its network, and the connection with it, without a close frame.
+    """
+
+    text: str
+    steps: tuple[Step, ...]
+    when: When = "settled"
+    by: Literal["text", "voice", "loss"] = "text"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One story, whatever the release and the times.
+
+    Attributes:
+        name: what the command line calls it.
+        sentence: what happens, in one line.
+        time_axis: the time that a sweep of this scenario is about.
+        origin: why it is here.
+        inputs: what the user says, in order.
+        calls: function calls in a response that makes calls; None when `--calls` sets it.
+        repeats: how often the app sends each result again through the ref, `repeat_ms` apart.
+        tool_end: how the tool ends, unless the session says otherwise.
+        late_settings: Settings is sent `settings_ms` after the connection is open, and once more as much later.
+        times: times that make the story, unless the session gives others.
+    """
+
+    name: str
+    sentence: str
+    time_axis: str
+    origin: str
+    inputs: tuple[UserInput, ...]
+    calls: int | None = 1
+    repeats: int = 0
+    tool_end: str = "result"
+    late_settings: bool = False
+    times: Mapping[str, str] = field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.inputs))
+
+
+_QUESTION = UserInput("What is the weather in Lisbon?", ("calls", "reply"))
+_LAST = UserInput("Thank you. Anything else I should know?", ("reply",))
+
+SCENARIOS: Final[dict[str, Scenario]] = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario(
+            "single",
+            "one user message, one function call, one result",
+            "tool_ms",
+            "the brief's minimal repro: connect, one user message, one function call, one result",
+            (_QUESTION, _LAST),
+        ),
+        Scenario(
+            "parallel",
+            "one user message, several function calls in one response, one result each",
+            "tool_ms",
+            "parallel calls make the gap the time the remaining calls take",
+            (_QUESTION, _LAST),
+            calls=None,
+        ),
+        Scenario(
+            "double",
+            "as single, and the app sends its result a second time through the ref",
+            "tool_ms",
+            "the brief's second request: could sendFunctionCallResponse be called twice?",
+            (_QUESTION, _LAST),
+            repeats=1,
+        ),
+        Scenario(
+            "chained",
+            "the result makes the model call again; then it replies",
+            "tool_ms",
+            "an agent's usual turn: look up, then act; every step is a race of its own",
+            (UserInput(_QUESTION.text, ("calls", "calls", "reply")), _LAST),
+        ),
+        Scenario(
+            "late-settings",
+            "the user writes before Settings; Settings comes late, and a second time",
+            "settings_ms",
+            "the brief's suspicion of a second session.update; RELEASES 4: a text before Settings can leave a session unconfigured",
+            (UserInput(_QUESTION.text, ("calls", "reply"), when="connected"), _QUESTION, _LAST),
+            late_settings=True,
+        ),
+        Scenario(
+            "inject",
+            "the user writes again while the tool runs, and again while the reply is spoken",
+            "inject_ms",
+            "RELEASES 5: no release checks its flag before a text's response.create",
+            (
+                _QUESTION,
+                UserInput("And in Porto?", ("reply",), when="call"),
+                UserInput("And in Faro?", ("reply",), when="reply"),
+                _LAST,
+            ),
+        ),
+        Scenario(
+            "barge-in",
+            "the user writes the question, then speaks into the reply",
+            "inject_ms",
+            "REALTIME: under server VAD speech cancels the reply and begins a response of the server's own",
+            (_QUESTION, UserInput("No, in Porto.", ("reply",), when="reply", by="voice"), _LAST),
+        ),
+        Scenario(
+            "voice",
+            "the user asks by voice, and speaks on while the tool runs",
+            "tool_ms",
+            "two writers are the root of most field reports (REALTIME): the client's create and the server's own",
+            (
+                UserInput(_QUESTION.text, ("calls", "reply"), by="voice"),
+                UserInput("Hurry up, please.", ("reply",), when="call", by="voice"),
+                _LAST,
+            ),
+        ),
+        Scenario(
+            "reconnect",
+            "the host's connection is lost while the tool runs; the user's next words open another",
+            "tool_ms",
+            "the component opens a lost connection at the next text, never for a result (`injectUserMessage`, `sendJSON`)",
+            (
+                _QUESTION,
+                UserInput("", (), when="call", by="loss"),
+                UserInput("Are you still there?", ("reply",), when="offline"),
+                _LAST,
+            ),
+            times={"tool_ms": "400"},
+        ),
+        Scenario(
+            "slow-tool",
+            "the tool takes 25 s, longer than the proxy's 20 s timer",
+            "tool_ms",
+            "RELEASES: from 0.10.3 a waiting create is sent after 20 s",
+            (_QUESTION, _LAST),
+            times={"tool_ms": "25000"},
+        ),
+        Scenario(
+            "failing-tool",
+            "the tool fails, and the app says so",
+            "tool_ms",
+            "an error is a result too; it is told apart from the component's default error",
+            (_QUESTION, _LAST),
+            tool_end="error",
+        ),
+    )
+}
+
+#: What `voicerace repro` plays. It ends with the turn, so it cannot tell a lost reply from a session that is stuck.
+REPRO: Final = Scenario(
+    "repro",
+    "connect, Settings, one user message, one function call, one result, and no word more",
+    "tool_ms",
+    "the brief's third request, to the letter",
+    (_QUESTION,),
+)

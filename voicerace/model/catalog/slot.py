@@ -1,0 +1,48 @@
+"""The slot: the one active response of a conversation, as a table (state, event) -> state with the evidence.
+
+Edit a row only together with its evidence: the upstream party, the verdict's closed forms and the state diagram all
+follow this table, and a row that is kinder than the API makes every result here worthless. Marks: ``doc`` the API's
+own reference (docstrings of `openai.types.realtime`, openai 3.54), ``trace`` seen in a real log, ``claim`` said by
+someone, ``open`` shown by nobody. Responses out of band (``conversation: "none"``) never touch the slot (doc).
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+SlotState: TypeAlias = Literal["free", "taken", "active", "draining"]
+Occurrence: TypeAlias = Literal["create", "server_begins", "created", "done", "done_lagging", "lag_over", "cancel"]
+
+
+class Transition(NamedTuple):
+    """One transition.
+
+    Attributes:
+        next: the state afterwards.
+        refused: the event is answered with an error and changes nothing.
+        mark: how sure it is: doc, trace, claim or open.
+        evidence: what says so.
+    """
+
+    next: SlotState
+    refused: bool
+    mark: Literal["doc", "trace", "claim", "open"]
+    evidence: str
+
+
+#: States: ``free`` nobody writes; ``taken`` a response was accepted and not yet announced; ``active`` it was announced
+#: by `response.created`; ``draining`` `response.done` has left and `slot_lag_ms` runs (a knob: by default it is 0 and
+#: the state is never entered).
+SLOT: Final[dict[tuple[SlotState, Occurrence], Transition]] = {
+    ("free", "create"): Transition("taken", False, "trace", "response.create in an idle conversation is answered by response.created"),
+    ("free", "server_begins"): Transition("taken", False, "doc", "turn_detection.create_response, idle_timeout_ms: the server begins a response itself"),
+    ("free", "cancel"): Transition("free", True, "doc", "response.cancel with nothing active: error response_cancel_not_active, session unharmed"),
+    ("taken", "create"): Transition("taken", True, "trace", "conversation_already_has_active_response; the slot is taken at acceptance, not at response.created"),
+    ("taken", "created"): Transition("active", False, "doc", "response.created announces the response"),
+    ("active", "create"): Transition("active", True, "trace", "conversation_already_has_active_response; neither response.created nor response.done follows a refusal"),
+    ("active", "done"): Transition("free", False, "doc", "only response.done frees the slot; it is always sent, whatever the final status"),
+    ("active", "done_lagging"): Transition("draining", False, "open", "nobody has shown whether the slot is free at the moment response.done leaves"),
+    ("draining", "create"): Transition("draining", True, "open", "as above: with slot_lag_ms > 0 a create right behind response.done is refused"),
+    ("draining", "lag_over"): Transition("free", False, "open", "as above"),
+    ("draining", "cancel"): Transition("draining", True, "doc", "nothing is active any more: response_cancel_not_active"),
+}  # fmt: skip

@@ -1,0 +1,328 @@
+"""The one grammar of times, grids and distributions, for the command line and the notebooks, and its validation.
+
+``50`` one value · ``50,80`` one per function call; of a time that has no value per call, the values of a sweep ·
+``0:400:10`` a grid (start, stop, step; the stop is included) · ``uniform(20,80)``, ``lognormal(4,0.5)`` a distribution ·
+``choice(4,8,12)`` one of these values, each as likely ·
+``@file.csv`` values drawn from a file's first column. In Python also numbers, lists, tuples, NumPy arrays and pandas Series.
+All numbers are milliseconds. Inside, time is integer nanoseconds.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import random
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from voicerace.errors import InputError
+from voicerace.model.catalog.profiles import COMPONENT_TIMES_MS, PROFILES, PROXY_TIMES_MS, TIMES, WORKAROUND_TIMES
+from voicerace.model.durations import (
+    MAX_MS,
+    Choice,
+    Duration,
+    Fixed,
+    Grid,
+    LogNormal,
+    Sampled,
+    Uniform,
+    Value,
+    continuous,
+    shortest,
+)
+from voicerace.units import ns
+
+__all__ = [
+    "MAX_CALLS", "MAX_WHOLE", "Choice", "Fixed", "Grid", "LogNormal", "Sampled", "Times", "Uniform", "Value", "assumed_times",
+    "continuous", "grammar_text", "number_of", "parse", "parse_times", "plain_value", "whole_number",
+]  # fmt: skip
+
+GRAMMAR = (
+    "a number of ms (50), one per call (50,80), a grid (0:400:10), uniform(a,b), lognormal(mu,sigma), choice(4,8,12) "
+    "or @file.csv"
+)
+_MAX_GRID = 100_000
+#: Function calls of one response, at most: a list has no use for more values.
+MAX_CALLS = 8
+_LEAST_STEP = Decimal("0.000001")
+#: Whole numbers that a table of 64-bit integers can hold.
+MAX_WHOLE = 2**63 - 1
+_CHOICE = re.compile(r"choice\(([^()]+)\)")
+_CALL = re.compile(r"(uniform|lognormal)\(\s*([^,()]+)\s*,\s*([^,()]+)\s*\)")
+
+
+def parse(name: str, given: object) -> Value:
+    """The value that is given for the time `name`: text of the grammar, a number, or a sequence of numbers, one per call.
+
+    Raises:
+        InputError: it is not in the grammar, negative, or longer than a day.
+    """
+    words = grammar_text(name, given)
+    if words.startswith("@"):
+        return _from_file(name, words[1:])
+    if call := _CALL.fullmatch(words):
+        kind, first, second = call.groups()
+        if kind == "uniform":
+            low, high = number_of(name, first), number_of(name, second)
+            if high < low:
+                raise InputError(name, f"{words} ends before it begins", "uniform(a,b) with a <= b")
+            return Uniform(float(low), float(high))
+        mu, sigma = number_of(name, first, least=None), number_of(name, second)
+        return LogNormal(float(mu), float(sigma))
+    if listed := _CHOICE.fullmatch(words):
+        return Choice(tuple(ns(number_of(name, each)) for each in listed[1].split(",")))
+    if ":" in words:
+        return _grid(name, words)
+    return Fixed(tuple(ns(number_of(name, each)) for each in words.split(",")))
+
+
+def plain_value(value: Any) -> Any:
+    """NumPy scalars and arrays and pandas Series as plain Python values; everything else as it is."""
+    tolist = getattr(value, "tolist", None)
+    return tolist() if callable(tolist) else value
+
+
+def grammar_text(name: str, given: object) -> str:
+    """What is given for the time `name` as text of the grammar.
+
+    Raises:
+        InputError: it is neither text, a number nor a sequence of numbers.
+    """
+    value = plain_value(given)
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, (list, tuple, range)):
+        if not 1 <= len(value) <= (MAX_CALLS if _per_call(name) else _MAX_GRID):
+            allowed = f"1 to {MAX_CALLS} numbers, one per function call; a sweep takes a grid as text, start:stop:step"
+            raise InputError(name, f"{len(value)} values", allowed)
+        return ",".join(_number_text(name, plain_value(each)) for each in value)
+    return _number_text(name, value)
+
+
+def _number_text(name: str, value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        raise InputError(name, f"{value!r:.60} is a {type(value).__name__}", f"allowed is {GRAMMAR}")
+    # An integer of thousands of digits has no text.
+    if isinstance(value, int):
+        return str(value) if abs(value) <= MAX_WHOLE else f"{Decimal(value):.6e}"
+    return shortest(value) if isinstance(value, float) else str(value)
+
+
+def number_of(name: str, given: object, least: int | None = 0) -> Decimal:
+    """A number of ms, from text or a number; `least` is the smallest that is allowed.
+
+    Raises:
+        InputError: no number, not finite, too small, or longer than a day.
+    """
+    text = given.strip() if isinstance(given, str) else _number_text(name, plain_value(given))
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise InputError(name, f"{text[:60]!r} is no number", f"allowed is {GRAMMAR}") from None
+    if not number.is_finite():
+        raise InputError(name, f"{text} is no number of ms", f"allowed is {GRAMMAR}")
+    if abs(number) > MAX_MS:
+        raise InputError(name, f"{text[:60]} is too long", f"at most {MAX_MS} ms, one day")
+    if least is not None and number < least:
+        raise InputError(name, f"{text[:60]} is negative", "a time is 0 ms or more")
+    return number
+
+
+def whole_number(name: str, given: object, least: int, most: int = MAX_WHOLE) -> int:
+    """A whole number between two others, from Python or NumPy.
+
+    Raises:
+        InputError: of another type, or outside.
+    """
+    value = plain_value(given)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InputError(name, f"{value!r:.60} is a {type(value).__name__}", f"a whole number from {least} to {most}")
+    if not least <= value <= most:
+        found = str(value) if abs(value) <= MAX_WHOLE else f"{Decimal(value):.6e}"
+        raise InputError(name, found, f"allowed are {least} to {most}")
+    return value
+
+
+def _grid(name: str, words: str) -> Grid:
+    parts = words.split(":")
+    if len(parts) != 3:
+        raise InputError(name, f"{words!r:.60} is no grid", "start:stop:step, as 0:400:10")
+    start, stop, step = (number_of(name, part) for part in parts)
+    if step <= 0 or stop < start:
+        raise InputError(name, f"{words!r} has no values", "start:stop:step with start <= stop and step > 0")
+    if step < _LEAST_STEP:
+        raise InputError(name, f"{words!r:.60} has a step below 1 ns", "a step of 0.000001 ms or more")
+    count = math.floor((stop - start) / step) + 1
+    if count > _MAX_GRID:
+        raise InputError(name, f"{words!r} has {count} values", f"at most {_MAX_GRID}")
+    return _grid_of(name, [ns(start + step * index) for index in range(count)], words)
+
+
+def _grid_of(name: str, values_ns: Sequence[int], words: str) -> Grid:
+    """A grid of these values, the smallest first."""
+    ordered = tuple(sorted(set(values_ns)))
+    if len(ordered) < len(values_ns):
+        raise InputError(name, f"{words!r:.60} has one value twice", "values at least 1 ns (0.000001 ms) apart")
+    return Grid(ordered, words)
+
+
+def _from_file(name: str, path: str) -> Sampled:
+    try:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            rows = [(number, row[0]) for number, row in enumerate(csv.reader(file), start=1) if row and row[0].strip()]
+    except (OSError, ValueError, csv.Error) as error:  # a name with a null byte is a ValueError
+        raise InputError(name, f"@{path}: {getattr(error, 'strerror', None) or error}", "a CSV file of ms") from None
+    values = []
+    for number, cell in rows:
+        try:
+            values.append(ns(number_of(f"{name}: {path}:{number}", cell)))
+        except InputError:
+            if number == 1:  # a header
+                continue
+            raise
+    if not values:
+        raise InputError(name, f"@{path} holds no values", "a CSV file of ms, one in the first column of each line")
+    return Sampled(tuple(values), Path(path).name)
+
+
+@dataclass(frozen=True)
+class Times:
+    """A value for every named time of a session. Durations are asked for by name; nobody else keeps numbers.
+
+    Raises (on making one): InputError for an unknown name or a value that does not fit it.
+    """
+
+    values: Mapping[str, Duration]
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.values.items()))
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.values, Mapping):
+            raise InputError("times", f"a {type(self.values).__name__}", "time name -> value; Times.of takes text and numbers")
+        for name, value in self.values.items():
+            _known_time(name)
+            if not isinstance(value, (Fixed, Uniform, LogNormal, Sampled, Choice)):
+                raise InputError(name, f"{value!r:.60} is a {type(value).__name__}", "Times.of takes text and numbers")
+            if isinstance(value, Fixed):
+                _fits_calls(name, value)
+
+    @classmethod
+    def of(cls, given: Mapping[str, object] | None = None, profile: str = "loopback") -> Times:
+        """A profile's times, with some of them given otherwise; every value in the grammar, grids excepted."""
+        values: dict[str, Duration] = {}
+        for name, value in parse_times({} if given is None else given, profile).items():
+            if isinstance(value, Grid):
+                raise InputError(name, *_no_grid(value))
+            values[name] = value
+        return cls(values)
+
+    def has(self, name: str) -> bool:
+        """Whether an optional time is set."""
+        return name in self.values
+
+    def never_positive(self, name: str) -> bool:
+        """Whether a time is 0 in every session."""
+        value = self.values.get(name)
+        return value is None or (isinstance(value, Fixed) and not any(value.values_ns))
+
+    def draws(self) -> bool:
+        """Whether any time is drawn, so that sessions differ by their seed."""
+        return any(not isinstance(value, Fixed) for value in self.values.values())
+
+    def ns(self, name: str, index: int, seed: int) -> int:
+        """The `index`-th duration called `name` of the session with this seed, in ns.
+
+        A draw depends on the seed, the name and the index only: releases that are compared meet the same draws.
+        """
+        written = _WRITTEN_NS.get(name)
+        if written is not None:
+            return written
+        value = self.values[name]
+        if isinstance(value, Fixed):
+            return value.draw_ns(index, _NO_RANDOM)
+        return value.draw_ns(index, random.Random(f"{seed}:{name}:{index}"))
+
+    def longest_ns(self, seed: int) -> int:
+        """The longest of a session's durations: nothing of ours leaves it silent for longer."""
+        own = (self.ns(name, index, seed) for name in self.values for index in range(MAX_CALLS))
+        return max(*own, *_WRITTEN_NS.values())
+
+    def with_ns(self, name: str, value_ns: int) -> Times:
+        """The same times, one of them fixed otherwise."""
+        return Times({**self.values, name: Fixed((value_ns,))})
+
+    def to_json(self) -> dict[str, str]:
+        """Time name -> its text in the grammar."""
+        return dict(self._texts)
+
+    @cached_property
+    def _texts(self) -> Mapping[str, str]:
+        """Written into the recording of every session of a sweep."""
+        return {name: str(value) for name, value in self.values.items()}
+
+
+_NO_RANDOM = random.Random(0)
+_WRITTEN_NS = {name: ns(value) for name, value in {**PROXY_TIMES_MS, **COMPONENT_TIMES_MS}.items()}
+
+
+def parse_times(given: Mapping[str, object], profile: str) -> dict[str, Value]:
+    """Every time of a profile with the given ones in place, grids allowed; names are checked.
+
+    Raises:
+        InputError: an unknown profile or name, or a value that does not fit.
+    """
+    if not isinstance(profile, str) or profile not in PROFILES:
+        raise InputError("profile", f"{profile!r:.60} is unknown", f"allowed are {', '.join(PROFILES)}")
+    if not isinstance(given, Mapping):
+        raise InputError("times", f"{given!r:.60} is a {type(given).__name__}", "a mapping of time name -> value")
+    values: dict[str, Value] = {name: parse(name, text) for name, text in PROFILES[profile].values.items() if text is not None}
+    for name, text in given.items():
+        _known_time(name)
+        if text is None:
+            continue
+        value = parse(name, text)
+        if isinstance(value, Fixed) and len(value.values_ns) > 1 and not _per_call(name):
+            value = _grid_of(name, value.values_ns, str(value))
+        values[name] = value
+    return {name: values[name] for name in (*TIMES, *WORKAROUND_TIMES) if name in values}
+
+
+def assumed_times(given: Iterable[str], profile: str) -> dict[str, str]:
+    """The times of a profile that were not given, as text of the grammar: assumptions of what is computed with them."""
+    return {name: text for name in TIMES if name not in given and (text := PROFILES[profile].values.get(name)) is not None}
+
+
+def _known_time(name: object) -> None:
+    if not isinstance(name, str) or (name not in TIMES and name not in WORKAROUND_TIMES):
+        raise InputError(str(name), "is no known time", f"allowed are {', '.join(TIMES)}")
+
+
+def _per_call(name: str) -> bool:
+    return name in TIMES and TIMES[name].per_call
+
+
+def _fits_calls(name: str, value: Fixed) -> None:
+    """Refuse values of a session that its engine could not use."""
+    if len(value.values_ns) != 1 and (not value.values_ns or not _per_call(name)):
+        raise InputError(name, *_several(value))
+    for each in value.values_ns:
+        if isinstance(each, bool) or not isinstance(each, int) or not 0 <= each <= ns(MAX_MS):
+            raise InputError(name, f"{each!r:.60} ns", f"a whole number of ns from 0 to one day, {ns(MAX_MS)}")
+
+
+def _no_grid(grid: Grid) -> tuple[str, str]:
+    """Found and allowed of an error: one session takes no grid."""
+    if ":" in grid.text:
+        return f"{grid} is a grid", "one session takes one value; a sweep takes grids"
+    return _several(grid)
+
+
+def _several(value: Fixed | Grid) -> tuple[str, str]:
+    per_call = ", ".join(each for each, time in TIMES.items() if time.per_call)
+    return f"{value} is one value per call", f"one value; per call are {per_call}; a sweep takes several"

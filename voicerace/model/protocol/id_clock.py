@@ -1,0 +1,172 @@
+"""The second in which the Realtime API made an id, read from the id: undocumented, within one second.
+
+The five characters after ``event_``, ``resp_``, ``item_`` and ``sess_`` in ids of OpenAI and Azure OpenAI are seconds in
+base 62 (digits, capitals, small letters), counted from 2019-12-20. In 29 recorded sessions `session.expires_at` is the
+session id's second plus one hour: exactly in 24, one second more in 5 (``data/api``, ``tests/test_id_clock.py``). OpenAI
+documents nothing of this, so `read_ids` decodes a session only when all its ids agree with each other:
+
+- at least two ids of the server have the form, and each is a plausible date;
+- all lie within `LONGEST_S`, the longest session and some minutes: two random ids do so in one of 60,000 cases;
+- ids of events and responses, in the order in which they first arrive, never go back by more than `SPREAD_S`;
+- no id in a message is younger than the message by more than that.
+
+Ids that a client sent are left out: the API echoes them. xAI's ids are UUIDs. Azure Voice Live makes its own random event
+ids beside the OpenAI ids of responses; they disagree, so such a session is not decoded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from voicerace.model.protocol import realtime
+from voicerace.trace.recording import Event, Recording
+
+__all__ = ["LIFETIME_S", "LONGEST_S", "SPREAD_S", "IdClock", "RefusedAge", "read_ids", "second_of"]
+
+_DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+#: Unix time of the code 00000.
+_EPOCH: Final = 1_576_800_000
+#: After the code: 16 characters in the API's ids, ``_`` and a short name in those of ``data/api``.
+_ID: Final = re.compile(r"(event|resp|item|sess)_([0-9A-Za-z]{5})(?:[0-9A-Za-z]{16}|_[a-z]\d+)")
+#: The Realtime API began in October 2024.
+_FIRST: Final = int(datetime(2024, 9, 1, tzinfo=UTC).timestamp())
+_LAST: Final = int(datetime(2040, 1, 1, tzinfo=UTC).timestamp())
+#: `session.expires_at` minus the second of the session's id.
+LIFETIME_S: Final = 3600
+LONGEST_S: Final = LIFETIME_S + 300
+#: Ids made in one second carry that second or a neighbour of it.
+SPREAD_S: Final = 2
+#: Fields whose id was made for the message that has it first.
+_OWN: Final = ("event_id", "response_id", "item_id")
+
+
+def second_of(identifier: object) -> int | None:
+    """The Unix time in an id, in seconds; None when it has not the form, or is no date of the Realtime API.
+
+    One id proves nothing: a random one has the form, too. See `read_ids`.
+    """
+    found = _ID.fullmatch(identifier) if isinstance(identifier, str) else None
+    if found is None:
+        return None
+    seconds = 0
+    for each in found[2]:
+        seconds = seconds * 62 + _DIGITS.index(each)
+    return seconds + _EPOCH if _FIRST <= seconds + _EPOCH < _LAST else None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedAge:
+    """How old the response was that a refusal names as in the way.
+
+    Attributes:
+        seq: the refusal's event.
+        age_s: from the second in the response's id to the second in the refusal's event id; within one second.
+    """
+
+    seq: int
+    age_s: int
+
+
+@dataclass(frozen=True)
+class IdClock:
+    """What the ids of one session say of its times.
+
+    Attributes:
+        seconds: seq of an event -> Unix time in seconds at which the server made it, from its event id; without one, from
+            the id of the response that it begins.
+        ids: how many ids agree.
+        refused: of each refusal that names a response, see `RefusedAge`.
+        offset_s: the capture's own absolute clock minus that of the ids, the smallest over all events (a message arrives
+            after it was made); None when the capture has no absolute time.
+    """
+
+    seconds: Mapping[int, int]
+    ids: int
+    refused: tuple[RefusedAge, ...]
+    offset_s: float | None
+
+    @property
+    def start(self) -> int:
+        """The first second that an id shows."""
+        return min(self.seconds.values())
+
+    @property
+    def end(self) -> int:
+        """The last second that an id shows."""
+        return max(self.seconds.values())
+
+
+def read_ids(recording: Recording) -> IdClock | None:
+    """Decode the ids of one session; None when they do not agree, or are not there."""
+    theirs = frozenset(_client_ids(recording))
+    newest: int | None = None
+    seconds: dict[int, int] = {}
+    made: dict[str, int] = {}
+    for event in _came(recording):
+        own: int | None = None  # the second of this message
+        for key, identifier in _ids_of(event):
+            if identifier in made or identifier in theirs or (shape := _ID.fullmatch(identifier)) is None:
+                continue
+            at = second_of(identifier)
+            if at is None or (own is not None and at > own + SPREAD_S):
+                return None  # no date, or made after the message that has it
+            made[identifier] = at
+            if key == "event_id":
+                own = at
+            if shape[1] in ("event", "resp"):
+                if newest is not None and at < newest - SPREAD_S:
+                    return None
+                newest = max(at, newest or at)
+            if key == "event_id" or (key == "response" and event.type == realtime.RESPONSE_CREATED):
+                seconds.setdefault(event.seq, at)
+    if len(made) < 2 or not seconds or max(made.values()) - min(made.values()) > LONGEST_S:
+        return None
+    refused = tuple(_refused(recording, seconds, max(made.values())))
+    return IdClock(seconds, len(made), refused, _offset(recording, seconds))
+
+
+def _came(recording: Recording) -> Iterator[Event]:
+    """The API's messages."""
+    return (e for e in recording.events if e.link.sender == "upstream" and isinstance(e.payload, Mapping))
+
+
+def _ids_of(event: Event) -> Iterator[tuple[str, str]]:
+    """The ids of one message, each with the field that has it; `response`, `item` and `session` for those objects' own."""
+    message: Any = event.payload
+    for key in _OWN:
+        yield key, str(message.get(key))
+    for key in ("session", "response", "item"):
+        inner = message.get(key)
+        if isinstance(inner, Mapping):
+            yield key, str(inner.get("id"))
+
+
+def _client_ids(recording: Recording) -> Iterator[str]:
+    """The ids that a client made."""
+    for event in recording.events:
+        if event.link.receiver == "upstream" and isinstance(event.payload, Mapping):
+            for _, identifier in _ids_of(event):
+                yield identifier
+
+
+def _refused(recording: Recording, seconds: Mapping[int, int], last: int) -> Iterator[RefusedAge]:
+    for event in _came(recording):
+        message: Any = event.payload
+        if event.seq in seconds and realtime.is_refusal(message):
+            made = second_of(realtime.response_named_by(message))
+            # The response may be older than the capture, and not than the session.
+            if made is not None and last - LONGEST_S <= made <= seconds[event.seq] + SPREAD_S:
+                yield RefusedAge(event.seq, max(0, seconds[event.seq] - made))
+
+
+def _offset(recording: Recording, seconds: Mapping[int, int]) -> float | None:
+    zero = recording.provenance.get("file_start_us")
+    if not isinstance(zero, int) or isinstance(zero, bool):
+        return None
+    by_seq = {event.seq: event.received_ns for event in recording.events}
+    found = [zero / 1e6 + at / 1e9 - made for seq, made in seconds.items() if (at := by_seq[seq]) is not None]
+    return min(found, default=None)

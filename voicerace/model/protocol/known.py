@@ -1,0 +1,319 @@
+"""The words of both protocols: message types, their fields, and the values of fields that are enumerations.
+
+What is written here may be shown of somebody's recording, and nothing else may: `voicerace.captures.redact` replaces every
+field, key and value that no rule names, and reports and exports show a type only if it is one of these.
+
+Realtime API: `openai.types.realtime` (openai 3.54) and the beta names that the proxies accept. Voice Agent: `deepgram-sdk`
+and what component and proxies send. Inside the host: the names of the component's public API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Final, TypeAlias
+
+from voicerace.model.catalog.callbacks import CALLBACKS
+
+__all__ = [
+    "CLOSE_CODES",
+    "CODES",
+    "CODE_FAMILIES",
+    "COMMON",
+    "FIELDS",
+    "LONGEST_WAIT_MS",
+    "ROLES",
+    "SERVER_TYPES",
+    "STATUSES",
+    "TYPES",
+    "UNKNOWN_TYPE",
+    "Kind",
+    "Rule",
+    "is_registered",
+    "known_close",
+    "known_status",
+    "known_type",
+]
+
+
+class Kind(Enum):
+    """What a field holds, where it is no enumeration."""
+
+    ID = "id"  # replaced by a token, the same for the same id
+    TEXT = "text"  # replaced by its length and a token
+    ERROR_TEXT = "error text"  # the same, but the ids that it names stay as tokens
+    CODE = "code"  # one of `CODES`
+    TYPE = "type"  # one of `TYPES`
+    AUDIO = "audio"  # replaced by silence of the same length
+    RESULT = "result"  # replaced, except for one that a component or a framework sends in the app's place
+    FLAG = "flag"
+    INDEX = "index"  # a number from 0 to 999
+    WAIT_MS = "wait_ms"  # a number of ms, of at most ten minutes; a longer one becomes that
+    CLOSE = "close"  # one of `CLOSE_CODES`
+
+
+LONGEST_WAIT_MS: Final = 600_000
+#: A kind, the allowed values, the fields of an object, or a list whose one member is the rule of each member.
+Rule: TypeAlias = Kind | frozenset[Any] | Mapping[str, "Rule"] | list["Rule"]
+
+_ID: Final = Kind.ID
+_TEXT: Final = Kind.TEXT
+_FLAG: Final = Kind.FLAG
+_INDEX: Final = Kind.INDEX
+
+ROLES: Final = frozenset({"user", "assistant", "system"})
+STATUSES: Final = frozenset({"in_progress", "completed", "cancelled", "failed", "incomplete"})
+#: Codes and types of errors, of both protocols.
+CODES: Final = frozenset(
+    {
+        "authentication_error", "cannot_update_voice", "conversation_already_has_active_response",
+        "decoder_audio_error", "disallowed_client_message_type", "idle_timeout", "inference_rate_limit_exceeded",
+        "input_audio_buffer_commit_empty", "insufficient_quota", "internal_error", "invalid_api_key", "invalid_audio",
+        "invalid_event", "invalid_json", "invalid_request", "invalid_request_error", "invalid_tool_call_id", "invalid_type",
+        "invalid_value", "item_delete_invalid_item_id", "item_retrieve_invalid_item_id", "item_truncate_invalid_item_id",
+        "missing_required_parameter", "model_not_found", "permission_error", "rate_limit_error", "rate_limit_exceeded",
+        "response_cancel_not_active", "server_error", "session_expired", "unknown_parameter", "unmapped_upstream_event",
+        "unsupported_content_type", "upstream_closed_before_session_ready", "upstream_error",
+    }
+)  # fmt: skip
+#: Beginnings of codes by which an error's subject is told: of a code that is not known the beginning stays.
+CODE_FAMILIES: Final = (
+    "input_audio", "item", "cannot_update", "response_cancel", "session_", "invalid_value", "invalid_json",
+)  # fmt: skip
+#: https://www.iana.org/assignments/websocket/websocket.xhtml
+CLOSE_CODES: Final = frozenset({*range(1000, 1016), 3000, 3003, 3008})
+_REASONS: Final = frozenset({"turn_detected", "client_cancelled", "max_output_tokens", "content_filter", "connection_closed"})
+_RATES: Final = frozenset({8000, 16000, 22050, 24000, 32000, 44100, 48000})
+_MODALITIES: Final[Rule] = [frozenset({"text", "audio"})]
+_ENCODINGS: Final = frozenset({"linear16", "mulaw", "alaw", "opus", "audio/pcm", "audio/pcmu", "audio/pcma"})
+
+_PART: Final[Rule] = {
+    "type": frozenset({"input_text", "output_text", "input_audio", "output_audio", "text", "audio", "input_image"}),
+    "text": _TEXT,
+    "transcript": _TEXT,
+    "audio": Kind.AUDIO,
+}
+_ITEM: Final[Rule] = {
+    "id": _ID,
+    "object": frozenset({"realtime.item"}),
+    "type": frozenset({"message", "function_call", "function_call_output", "mcp_call", "mcp_list_tools"}),
+    "status": STATUSES,
+    "role": ROLES,
+    "call_id": _ID,
+    "name": _TEXT,
+    "arguments": _TEXT,
+    "output": _TEXT,
+    "content": [_PART],
+}
+_ERROR: Final[Rule] = {
+    "type": Kind.CODE, "code": Kind.CODE, "message": Kind.ERROR_TEXT, "param": _TEXT, "event_id": _ID,
+}  # fmt: skip
+_RESPONSE: Final[Rule] = {
+    "object": frozenset({"realtime.response"}),
+    "id": _ID,
+    "status": STATUSES,
+    "status_details": {
+        "type": STATUSES,
+        "reason": _REASONS,
+        "error": {"type": Kind.CODE, "code": Kind.CODE, "message": Kind.ERROR_TEXT},
+    },
+    "output": [_ITEM],
+    "conversation_id": _ID,
+    "conversation": frozenset({"none", "auto"}),
+    "output_modalities": _MODALITIES,
+    "modalities": _MODALITIES,
+    "instructions": _TEXT,
+    "input": [_ITEM],
+}
+_FORMAT: Final[Rule] = {"type": _ENCODINGS, "rate": _RATES}
+_SESSION: Final[Rule] = {
+    "type": frozenset({"realtime", "transcription"}),
+    "object": frozenset({"realtime.session"}),
+    "id": _ID,
+    "model": _TEXT,
+    "instructions": _TEXT,
+    "output_modalities": _MODALITIES,
+    "modalities": _MODALITIES,
+    "audio": {
+        "input": {
+            "format": _FORMAT,
+            "turn_detection": {
+                "type": frozenset({"server_vad", "semantic_vad"}),
+                "idle_timeout_ms": Kind.WAIT_MS,
+                "create_response": _FLAG,
+                "interrupt_response": _FLAG,
+            },
+            "transcription": {"model": _TEXT, "language": _TEXT, "prompt": _TEXT},
+        },
+        "output": {"format": _FORMAT, "voice": _TEXT},
+    },
+    "tools": [{"type": frozenset({"function", "mcp"}), "name": _TEXT, "description": _TEXT}],
+    "tool_choice": frozenset({"auto", "none", "required"}),
+}
+_PLACE: Final[Mapping[str, Rule]] = {
+    "response_id": _ID,
+    "item_id": _ID,
+    "output_index": _INDEX,
+    "content_index": _INDEX,
+    "call_id": _ID,
+}
+_BUFFER: Final[Mapping[str, Rule]] = {"item_id": _ID, "previous_item_id": _ID}
+_IN_ITEM: Final[Mapping[str, Rule]] = {"previous_item_id": _ID, "item_id": _ID, "item": _ITEM}
+
+#: Of every message, its type known or not: what relates it to others.
+COMMON: Final[Mapping[str, Rule]] = {
+    "type": Kind.TYPE,
+    "event_id": _ID,
+    "response_id": _ID,
+    "item_id": _ID,
+    "previous_item_id": _ID,
+    "call_id": _ID,
+    "id": _ID,
+}
+
+_SERVER: Final[Mapping[str, Mapping[str, Rule]]] = {
+    "error": {"error": _ERROR},
+    "session.created": {"session": _SESSION},
+    "session.updated": {"session": _SESSION},
+    "rate_limits.updated": {},
+    "conversation.created": {},
+    **{f"conversation.item.{each}": _IN_ITEM for each in ("created", "added", "done", "retrieved", "deleted", "truncated")},
+    "conversation.item.input_audio_transcription.completed": {**_PLACE, "transcript": _TEXT},
+    "conversation.item.input_audio_transcription.delta": {**_PLACE, "delta": _TEXT},
+    "conversation.item.input_audio_transcription.segment": {**_PLACE, "text": _TEXT},
+    "conversation.item.input_audio_transcription.failed": {**_PLACE, "error": _ERROR},
+    **{
+        f"input_audio_buffer.{each}": _BUFFER
+        for each in (
+            "committed", "cleared", "speech_started", "speech_stopped", "timeout_triggered", "dtmf_event_received",
+        )
+    },
+    **{f"output_audio_buffer.{each}": _PLACE for each in ("started", "stopped", "cleared")},
+    "response.created": {"response": _RESPONSE},
+    "response.done": {"response": _RESPONSE},
+    **{f"response.output_item.{each}": {**_PLACE, "item": _ITEM} for each in ("added", "done")},
+    **{f"response.content_part.{each}": {**_PLACE, "part": _PART} for each in ("added", "done")},
+    **{f"response.{each}.delta": {**_PLACE, "delta": _TEXT} for each in (
+        "output_text", "text", "output_audio_transcript", "audio_transcript", "function_call_arguments", "mcp_call_arguments",
+    )},
+    **{f"response.{each}.delta": {**_PLACE, "delta": Kind.AUDIO} for each in ("output_audio", "audio")},
+    **{
+        f"response.{each}.done": {**_PLACE, "text": _TEXT, "transcript": _TEXT, "name": _TEXT, "arguments": _TEXT}
+        for each in (
+            "output_text", "text", "output_audio", "audio", "output_audio_transcript", "audio_transcript",
+            "function_call_arguments", "mcp_call_arguments",
+        )
+    },
+    **{f"response.mcp_call.{each}": _PLACE for each in ("in_progress", "completed", "failed")},
+    **{f"mcp_list_tools.{each}": _PLACE for each in ("in_progress", "completed", "failed")},
+}  # fmt: skip
+_CLIENT: Final[Mapping[str, Mapping[str, Rule]]] = {
+    "session.update": {"session": _SESSION},
+    "response.create": {"response": _RESPONSE},
+    "response.cancel": {"response_id": _ID},
+    "conversation.item.create": {"item": _ITEM, "previous_item_id": _ID},
+    **{f"conversation.item.{each}": _IN_ITEM for each in ("delete", "retrieve", "truncate")},
+    "input_audio_buffer.append": {"audio": Kind.AUDIO},
+    "input_audio_buffer.commit": {},
+    "input_audio_buffer.clear": {},
+    "output_audio_buffer.clear": {},
+}
+
+_HISTORY: Final[Mapping[str, Rule]] = {"type": frozenset({"History"}), "role": ROLES, "content": _TEXT}
+_CALL: Final[Mapping[str, Rule]] = {"id": _ID, "name": _TEXT, "arguments": _TEXT, "client_side": _FLAG}
+_SOUND: Final[Rule] = {"encoding": _ENCODINGS, "sample_rate": _RATES}
+_FAILURE: Final[Mapping[str, Rule]] = {"code": Kind.CODE, "description": Kind.ERROR_TEXT, "message": Kind.ERROR_TEXT}
+_RETURN: Final[Mapping[str, Rule]] = {"name": _TEXT, "content": _TEXT, "result": Kind.RESULT, "error": _TEXT}
+_AGENT: Final[Mapping[str, Mapping[str, Rule]]] = {
+    "Settings": {
+        "audio": {"input": _SOUND, "output": _SOUND},
+        "agent": {
+            "idleTimeoutMs": Kind.WAIT_MS,
+            "useOpenAIManualAudioCommit": _FLAG,
+            "language": _TEXT,
+            "greeting": _TEXT,
+            "think": {
+                "provider": {"type": frozenset({"open_ai"}), "model": _TEXT},
+                "prompt": _TEXT,
+                "functions": [{"name": _TEXT, "description": _TEXT}],
+                "outputModalities": _MODALITIES,
+                "toolChoice": frozenset({"auto", "none", "required"}),
+            },
+            "speak": {"provider": {"type": frozenset({"deepgram"}), "model": _TEXT}},
+            "context": {"messages": [_HISTORY]},
+        },
+    },
+    "History": _HISTORY,
+    "InjectUserMessage": {"content": _TEXT},
+    "InjectAgentMessage": {"content": _TEXT, "message": _TEXT},
+    "FunctionCallResponse": {**_RETURN, "id": _ID},
+    "FunctionCallRequest": {"functions": [_CALL]},
+    "ConversationText": {"role": ROLES, "content": _TEXT},
+    "Transcript": {"transcript": _TEXT, "is_final": _FLAG, "speech_final": _FLAG},
+    **dict.fromkeys(("Error", "Warning", "InjectionRefused"), _FAILURE),
+    **{
+        each: {}
+        for each in (
+            "AgentAudioDone", "AgentDone", "AgentStartedSpeaking", "AgentThinking", "CloseStream", "ForceEndTurn",
+            "FrustrationDetected", "FunctionCallCancelled", "KeepAlive", "LatencyReport", "ListenUpdated", "PromptUpdated",
+            "SettingsApplied", "SpeakUpdated", "ThinkLiveUpdated", "ThinkUpdated", "UpdateListen", "UpdatePrompt",
+            "UpdateSpeak", "UpdateThink", "UserStartedSpeaking", "UtteranceEnd", "Welcome",
+        )
+    },
+}  # fmt: skip
+
+#: Between user, app and component.
+_HOST: Final[Mapping[str, Mapping[str, Rule]]] = {
+    **{each: {} for each in CALLBACKS},
+    **{each: {} for each in ("leave", "lose", "offline", "stop", "start", "microphone", "onContextWarning")},
+    "say": {"text": _TEXT},
+    "speak": {"text": _TEXT},
+    "injectUserMessage": {"content": _TEXT},
+    "returned": {"value": frozenset({"promise", "nothing", "value"})},
+    "resolved": {"value": {"id": _ID, "result": Kind.RESULT, "error": _TEXT}},
+    "rejected": {"message": _TEXT},
+    "sendFunctionCallResponse": _RETURN,
+    "sendResponse": _RETURN,
+    "onAgentStateChange": {"state": frozenset({"idle", "listening", "thinking", "speaking"})},
+    "onAgentUtterance": {"text": _TEXT},
+    "onUserMessage": {"text": _TEXT},
+    "onTranscriptUpdate": {"transcript": _TEXT, "is_final": _FLAG, "speech_final": _FLAG},
+    "onPlaybackStateChange": {"playing": _FLAG},
+    "onFunctionCallRequest": _CALL,
+    "onError": {"service": frozenset({"agent", "transcription"}), "code": Kind.CODE, "message": Kind.ERROR_TEXT},
+    "onConnectionStateChange": {
+        "service": frozenset({"agent", "transcription"}),
+        "state": frozenset({"closed", "connecting", "connected", "error"}),
+    },
+}
+
+#: Message type -> its fields. What is not here of a message is replaced.
+FIELDS: Final[Mapping[str, Mapping[str, Rule]]] = {**_HOST, **_AGENT, **_CLIENT, **_SERVER}
+SERVER_TYPES: Final = frozenset(_SERVER)
+#: Of messages, and what `Event.type` and the proxies' logs write where a message has none.
+TYPES: Final = frozenset({*FIELDS, "(binary)", "(text)", "(no type)", "(close)", "(open)", "(fault)"})
+UNKNOWN_TYPE: Final = "(unknown type)"
+
+
+def known_type(kind: str) -> str:
+    """A message type, if it is one of `TYPES`."""
+    return kind if kind in TYPES else UNKNOWN_TYPE
+
+
+def known_status(status: str) -> str:
+    """The status of a response or an item, if it is one of `STATUSES`."""
+    return status if status in STATUSES else "(unknown status)"
+
+
+def is_registered(code: object) -> bool:
+    """Whether a close code is one of `CLOSE_CODES`."""
+    return type(code) is int and code in CLOSE_CODES
+
+
+def known_close(code: object) -> int | None:
+    """A close code, if it is a registered one; 3999 or 4000 for another of its range; None for anything else."""
+    if type(code) is not int:
+        return None
+    if code in CLOSE_CODES:
+        return code
+    return 3999 if 3000 <= code < 4000 else 4000 if 4000 <= code < 5000 else None

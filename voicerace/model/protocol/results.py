@@ -1,0 +1,58 @@
+"""Results of a function call that the app did not give: what a component or a framework sends in the app's place.
+
+One row per known placeholder, with the source. A result with this value never informs a reply. The comparison is by JSON
+value, so the spacing of the JSON text does not matter.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from voicerace.model.protocol.agent import DEFAULT_ERROR, has_value
+
+__all__ = ["COMPONENT", "PLACEHOLDERS", "Placeholder", "placeholder_in"]
+
+
+class Placeholder(NamedTuple):
+    """A result that stands for one which the app has not given.
+
+    Attributes:
+        sender: who sends it.
+        value: the JSON value of the result.
+        mark: a part of its text, by which most other results are told apart without parsing.
+        when: when it is sent.
+        source: where this was read.
+    """
+
+    sender: str
+    value: Any
+    mark: str
+    when: str
+    source: str
+
+
+COMPONENT: Final = Placeholder(
+    "component",
+    {"error": DEFAULT_ERROR},
+    DEFAULT_ERROR,
+    "a handler has ended and has sent no result",
+    "voice-agent-react, its issue #355; recorded in data/conformance/component-*.json",
+)
+
+PLACEHOLDERS: Final = (
+    COMPONENT,
+    Placeholder(
+        "pipecat",
+        "CANCELLED",
+        "CANCELLED",
+        "the user speaks while a tool runs that is registered with cancel_on_interruption (the default)",
+        "pipecat-ai/pipecat: src/pipecat/processors/aggregators/llm_response_universal.py (`_handle_function_call_cancel`), "
+        "and src/pipecat/services/openai/realtime/llm.py (`_send_tool_result` encodes it as JSON once more; IN_PROGRESS is "
+        "never sent; COMPLETED means that the tool ended without a value, and is the app's)",
+    ),
+)
+
+
+def placeholder_in(content: object) -> Placeholder | None:
+    """The placeholder that the text of a result is; None for a result of the app's own."""
+    return next((row for row in PLACEHOLDERS if has_value(content, row.value, row.mark)), None)

@@ -1,0 +1,215 @@
+"""A capture's sessions for a page or a notebook: frames and texts, none of which holds a text of the capture.
+
+The calls that a page needs, all taking a `Capture` of `voicerace.captures.read_capture(path, release)`:
+
+- `session_rows`: a row per session: release, outcome, the counts and how sure each is.
+- `evidence_rows`: a row per session: which releases fit, with the lines that say so, and contradictions.
+- `answer_rows`: a row per session: the brief's questions, each with the lines it rests on.
+- `order_rows`: of one session, what decides, in the order at the proxy.
+- `time_rows`: the measured delay and gap, with counts and quantiles.
+- `map_points`, `map_trials`: the races as points, and the release's map behind them, with the capture's own network.
+- `expected`, `back_test`, `left_out`, `ASSUMPTIONS` (`report.expected`): the rate of each outcome on every release.
+- `notes`: what the file cannot say, once.
+
+Places are lines of the file (of a HAR: frames, counted over the file); of a derived message, its cause's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import pandas as pd
+
+from voicerace.captures import Capture, CapturedSession, Count
+from voicerace.captures.show import quantiles, times_of
+from voicerace.captures.times import network_of
+from voicerace.experiments.sweep.sweep import trials_of
+from voicerace.report.expected import ASSUMPTIONS, back_test, expected, left_out
+
+__all__ = [
+    "ASSUMPTIONS",
+    "answer_rows",
+    "back_test",
+    "evidence_rows",
+    "expected",
+    "left_out",
+    "map_points",
+    "map_trials",
+    "notes",
+    "order_rows",
+    "session_rows",
+    "time_rows",
+    "times_at_proxy",
+]
+
+_COUNTED: Final = (
+    "calls", "submissions", "repeated_results", "default_errors", "responses", "refusals", "refusals_hidden",
+    "session_updates", "response_creates",
+)  # fmt: skip
+_WORDS: Final = {"observed": "", "derived": " (derived)", "at least": " at least", "unknown": " perhaps"}
+#: Beyond the farthest point, so that it does not lie on the map's edge.
+_BEYOND: Final = 1.2
+
+
+def session_rows(capture: Capture) -> pd.DataFrame:
+    """A row per session: ``session`` (its number), ``release``, ``given``, ``outcome``, ``why``, ``started``, and each
+    count as a number (``refusals``, Int64, missing where unknown) with its kind beside it (``refusals_kind``)."""
+    rows = []
+    for number, of in enumerate(capture.sessions, start=1):
+        row: dict[str, object] = {
+            "session": number,
+            "release": _release(of),
+            "given": of.release_given,
+            "outcome": of.outcome,
+            "why": of.why,
+            "started": of.start,
+        }
+        for name in _COUNTED:
+            count = of.counts[name]
+            row |= {name: count.value, f"{name}_kind": count.kind}
+        rows.append(row)
+    frame = pd.DataFrame(rows)
+    return frame.astype(dict.fromkeys(_COUNTED, "Int64")) if len(frame) else frame
+
+
+def evidence_rows(capture: Capture) -> pd.DataFrame:
+    """A row per session: ``release`` (those that fit), ``given``, ``evidence``, ``contradictions``, with their lines."""
+    rows = []
+    for number, of in enumerate(capture.sessions, start=1):
+        said = of.told
+        rows.append(
+            {
+                "session": number,
+                "release": _release(of),
+                "given": of.release_given,
+                "evidence": "; ".join(f"line {e.line}: {e.what}" for e in (said.evidence if said else ()) if e.line),
+                "contradictions": "; ".join(f"line {e.line}: {e.what}" for e in (said.contradictions if said else ())),
+            }
+        )
+    return pd.DataFrame(rows, columns=["session", "release", "given", "evidence", "contradictions"])
+
+
+def answer_rows(capture: Capture) -> pd.DataFrame:
+    """The brief's questions, a row per session, each number with its kind and the lines of the file that it rests on."""
+    rows = []
+    for number, of in enumerate(capture.sessions, start=1):
+        found = of.answers
+        twice = [
+            f"{f'call {s.call}' if s.call else 'a call that was not captured'}: {s.results} results{_lines(s.lines)}, by {s.by}"
+            for s in found.submissions
+        ]
+        cleared = [f"by {c.by} (line {c.line}), {c.updates} session.update before the end" for c in found.cleared or ()]
+        turns = [f"{turn.response_creates}{_lines(turn.lines)}" for turn in found.turns]
+        sure = _WORDS[of.response_creates.kind]
+        rows.append(
+            {
+                "session": number,
+                "session.update": _count(of.session_updates) + _lines(found.update_lines),
+                "response.create from the first result on, per turn": "; ".join(f"{each}{sure}" for each in turns)
+                if of.response_creates.value is not None
+                else "unknown",
+                "submitted twice": "; ".join(twice) or _none_twice(of),
+                "flag cleared before response.done": "unknown" if found.cleared is None else "; ".join(cleared) or "no",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def order_rows(capture: Capture, session: int = 1) -> pd.DataFrame:
+    """What decides in one session, numbered from 1: ``at_ms`` since the first, ``line``, ``what``, ``derived``."""
+    order = capture.sessions[session - 1].answers.order
+    return pd.DataFrame(order, columns=["at_ms", "line", "what", "derived"])
+
+
+def time_rows(capture: Capture) -> pd.DataFrame:
+    """The measured times, in ms, at the proxy: ``time``, ``from``, ``count`` and quantiles (values that were seen)."""
+    what = {
+        "result_delay_ms": "a call's arguments complete -> its result",
+        "gap_ms": "the last call's arguments complete -> response.done",
+    }
+    rows = [{"time": name, "from": words, **quantiles(times_of(capture, name))} for name, words in what.items()]  # type: ignore[arg-type]
+    return pd.DataFrame(rows)
+
+
+def map_points(capture: Capture) -> pd.DataFrame:
+    """The races as points: ``session``, ``release``, ``gap_ms``, ``tool_ms`` (the first result's delay), ``outcome``."""
+    rows = [
+        (number, of.release or _release(of), race.gap_ms, race.result_delay_ms, race.outcome)
+        for number, of in enumerate(capture.sessions, start=1)
+        for race in of.races
+    ]
+    return pd.DataFrame(rows, columns=["session", "release", "gap_ms", "tool_ms", "outcome"])
+
+
+def times_at_proxy(capture: Capture) -> dict[str, str]:
+    """The network's times for sessions as the proxy of a capture saw them: the host's round trip is in the result's delay."""
+    rtt = network_of(capture.sessions).rtt_ms
+    acks = sorted(race.ack_ms for of in capture.sessions for race in of.races if race.ack_ms is not None)
+    ack = max(0.0, acks[len(acks) // 2] - rtt) if acks else 0.0
+    return {"host_rtt_ms": "0", "upstream_rtt_ms": f"{rtt:g}", "ack_ms": f"{ack:g}"}
+
+
+def map_trials(capture: Capture, steps: int = 20, release: str | None = None) -> pd.DataFrame:
+    """The trials of the map that lies behind `map_points`; `steps` cells a side, reaching beyond every point.
+
+    The upstream's round trip is the longest that the capture allows, and items are confirmed as late as they mostly were:
+    with none of it, points would lie beside the border that they were really on.
+
+    Args:
+        release: whose map; without one, that of the first session whose release is known, else 0.9.1.
+    """
+    races = [race for of in capture.sessions for race in of.races]
+    times = times_at_proxy(capture)
+    for name, values in (
+        ("tool_ms", [race.result_delay_ms for race in races]),
+        ("gap_ms", [race.gap_ms for race in races]),
+    ):
+        step = math.ceil(max([50.0, *values]) * _BEYOND / steps)
+        times[name] = f"0:{step * steps}:{step}"
+    tag = release or next((each for of in capture.sessions if (each := _first(of)) is not None), "0.9.1")
+    return trials_of({"releases": (tag,), "times": times, "ties": False})
+
+
+def notes(capture: Capture) -> list[str]:
+    """What the capture cannot say: what is true of every session once, of others with their numbers."""
+    said: dict[str, list[int]] = {}
+    for number, of in enumerate(capture.sessions, start=1):
+        for sentence in of.cannot_say:
+            said.setdefault(sentence, []).append(number)
+    every = len(capture.sessions)
+    return [
+        sentence if len(those) == every else f"Session {', '.join(map(str, those))}: {sentence}"
+        for sentence, those in said.items()
+    ]
+
+
+def _release(of: CapturedSession) -> str:
+    """Every release that fits, or unknown."""
+    if of.told is not None and of.told.candidates:
+        return ", ".join(of.told.candidates)
+    return of.release or "unknown"
+
+
+def _first(of: CapturedSession) -> str | None:
+    return of.release or (of.told.candidates[0] if of.told is not None and of.told.candidates else None)
+
+
+def _none_twice(of: CapturedSession) -> str:
+    """What can be said where no call was seen with two results."""
+    repeated = of.counts["repeated_results"]
+    if repeated.value is None:
+        return "unknown: ids are not logged"
+    if repeated.value:
+        return f"{_count(repeated)} beyond one per call; ids are not logged"
+    return "no" if repeated.kind in ("observed", "derived") else "none seen"
+
+
+def _count(count: Count) -> str:
+    return "unknown" if count.value is None else f"{count.value}{_WORDS[count.kind]}"
+
+
+def _lines(lines: Sequence[int]) -> str:
+    known = [str(line) for line in lines if line]
+    return f" (line{'s' if len(known) > 1 else ''} {', '.join(known)})" if known else ""

@@ -1,0 +1,203 @@
+"""All that a letter may tell of: the run, the evidence in data/, the customer's capture. Sections take nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from voicerace.analysis.verdict import BAD
+from voicerace.captures import Capture, read_capture
+from voicerace.conformance.evidence import real_sessions
+from voicerace.conformance.hypotheses import Suspicions, suspicions
+from voicerace.errors import InputError
+from voicerace.experiments.rates import outcomes_at
+from voicerace.experiments.sweep.result import SweepResult
+from voicerace.model.catalog.releases import PROXIES, REFERENCE
+from voicerace.report.customer import Customer, customer_of
+from voicerace.report.evidence import Evidence
+from voicerace.report.measured import at_capture
+from voicerace.report.parameters import LetterParameters
+from voicerace.report.parts import PARTS, again, make, read_part, read_record
+from voicerace.report.phrasing import Side, bad_sides, sides
+from voicerace.trace.recording import Recording
+
+__all__ = ["ReportContext", "bad_outcomes", "capture_of"]
+
+
+@dataclass(frozen=True)
+class ReportContext:
+    """See the module's text.
+
+    Attributes:
+        parameters: of the notebook; `release` has the releases in use, whoever named them.
+        info: of the run: `run.json`.
+        delay: trials of the delay sweep: releases over tool times, everything else fixed.
+        parts: name of `parts.PARTS` -> its trials; a part that the run does not have is missing.
+        record: `letter.json`: the parts' parameters.
+        run: the folder, for recordings.
+        evidence: what lies in data/.
+        capture: the customer's, or None; `capture_hash` of its file.
+        in_use_known: the releases in use were given, told by the capture, or reported; else they are those of the run.
+    """
+
+    parameters: LetterParameters
+    info: Mapping[str, Any]
+    delay: pd.DataFrame
+    parts: Mapping[str, pd.DataFrame]
+    record: Mapping[str, Any]
+    run: SweepResult
+    evidence: Evidence = field(default_factory=Evidence)
+    capture: Capture | None = None
+    capture_hash: str = ""
+    in_use_known: bool = True
+
+    @classmethod
+    def of(cls, parameters: LetterParameters, tick: Callable[[str], object] = lambda _: None) -> ReportContext:
+        """Play the run, or open the one that is named, and read what belongs to it.
+
+        Raises:
+            InputError: no such run, one that no letter can be written of, or a capture that cannot be read.
+        """
+        customer = customer_of(parameters.to, parameters.customer)
+        capture, capture_hash = capture_of(parameters), ""  # refused before anything runs
+        if capture is not None:
+            capture_hash = _hash_of(Path(parameters.capture))
+        in_use = parameters.release or _told(capture, (*customer.reported, *parameters.releases)) or customer.reported
+        parameters = parameters.model_copy(update={"release": in_use})
+        folder = Path(parameters.run) if parameters.run else make(parameters, tick)
+        run = SweepResult.open(folder)
+        parts = {name: frame for name in PARTS if (frame := read_part(folder, name)) is not None}
+        delay = _delay(run)
+        if not in_use:
+            parameters = parameters.model_copy(update={"release": tuple(dict.fromkeys(map(str, delay["release"])))})
+        return cls(
+            parameters, run.info, delay, parts, read_record(folder), run, Evidence(), capture, capture_hash, bool(in_use)
+        )  # fmt: skip
+
+    @cached_property
+    def customer(self) -> Customer:
+        """What the letter says of its reader alone."""
+        return customer_of(self.parameters.to, self.parameters.customer)
+
+    @property
+    def releases(self) -> tuple[str, ...]:
+        """Of the delay sweep, in its order."""
+        return tuple(dict.fromkeys(str(tag) for tag in self.delay["release"]))
+
+    @property
+    def in_use(self) -> tuple[str, ...]:
+        return self.parameters.release
+
+    @property
+    def gap_ms(self) -> float:
+        """Of the delay sweep."""
+        return float(self.delay["gap_ms"].iloc[0])
+
+    @cached_property
+    def real(self) -> pd.DataFrame:
+        """Sessions of running proxies at the delay sweep's settings; see `conformance.evidence.real_sessions`."""
+        root = self.evidence.root
+        found = real_sessions(self.delay, folder=None if root is None else root / "conformance")
+        return found.assign(gap_ms=self.gap_ms)
+
+    def real_bad(self, release: str) -> tuple[int, int]:
+        """Of those, how many of a release went wrong, of how many that could be judged."""
+        return bad_outcomes(self.real.loc[self.real["release"] == release, "outcome"])
+
+    @cached_property
+    def at_gap(self) -> ReportContext:
+        """The same at the gap and the network of the capture; see `measured.at_capture`."""
+        return at_capture(self)
+
+    @cached_property
+    def suspicions(self) -> Suspicions:
+        """The suspected causes, asked of every release of the run."""
+        return suspicions(self.releases, cached=True)
+
+    @cached_property
+    def sides(self) -> Mapping[str, list[Side]]:
+        """Release -> its outcomes along the tool's time; nothing of a release that was not played."""
+        return defaultdict(list, {release: sides(self.delay, release) for release in self.releases})
+
+    @cached_property
+    def bad_sides(self) -> Mapping[str, list[Side]]:
+        """Those of them that nobody should ship."""
+        return defaultdict(list, {release: bad_sides(self.delay, release, found) for release, found in self.sides.items()})
+
+    def part(self, name: str) -> pd.DataFrame | None:
+        return self.parts.get(name)
+
+    def played_again(self, name: str, row: int) -> Recording:
+        """The recording of a part's trial."""
+        return again(self.record, name, row)
+
+    def delay_recording(self, release: str, outcome: str) -> tuple[pd.Series[Any], Recording] | None:
+        """The delay sweep's trial in the middle of those with an outcome, and its recording; None without one."""
+        own = self.delay[(self.delay["release"] == release) & (self.delay["outcome"] == outcome)].sort_values("tool_ms")
+        if own.empty:
+            return None
+        row = own.iloc[len(own) // 2]
+        number = int(str(row.name))
+        played_here = "delay" in self.record.get("parts", {})
+        return row, self.played_again("delay", number) if played_here else self.run.recording_of(number)
+
+
+def capture_of(parameters: LetterParameters) -> Capture | None:
+    """The capture of a letter, read as one of the release in use where that is one; None without one.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    if not parameters.capture:
+        return None
+    return read_capture(parameters.capture, parameters.release[0] if len(parameters.release) == 1 else None)
+
+
+def bad_outcomes(outcomes: pd.Series[str]) -> tuple[int, int]:
+    """Of recorded sessions, of which the outcome alone is kept: how many went wrong, of how many that could be judged."""
+    judged = outcomes[outcomes != "unknown"]
+    return int(judged.isin(BAD).sum()), len(judged)
+
+
+def _told(capture: Capture | None, preferred: tuple[str, ...]) -> tuple[str, ...]:
+    """The releases that wrote a capture, one per session; of several that may have, one of `preferred`, if any is."""
+    found: dict[str, None] = {}
+    for of in capture.sessions if capture is not None else ():
+        tags = of.told.candidates if of.told is not None else (of.release,)
+        programs = {PROXIES[tag].source for tag in tags if tag in PROXIES}
+        if programs:
+            found[next(tag for tag in (*preferred, *tags) if tag in PROXIES and PROXIES[tag].source in programs)] = None
+    return tuple(found)
+
+
+def _delay(run: SweepResult) -> pd.DataFrame:
+    """The run's trials, when a letter can tell of them."""
+    allowed = "a run of `voicerace report`, or a sweep over --tool-ms with all other times fixed"
+    trials = run.trials
+    if trials.empty or not run.complete:
+        raise InputError(str(run.folder), "the run is not complete", allowed)
+    for name in ("scenario", "handler", "modality", "gap_ms"):
+        if trials[name].nunique(dropna=False) > 1:
+            raise InputError(str(run.folder), f"{name} differs between its trials", allowed)
+    if trials["tool_ms"].nunique() < 2:
+        raise InputError(str(run.folder), "it has one tool_ms only", allowed)
+    if REFERENCE.tag in set(trials["release"]):
+        trials = trials[trials["release"] != REFERENCE.tag]
+    outcomes_at(trials)  # refuses drawn times
+    return trials
+
+
+def _hash_of(path: Path) -> str:
+    if path.is_dir():
+        return ""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    except OSError as error:
+        raise InputError(str(path), error.strerror or "cannot be read", "a capture") from None

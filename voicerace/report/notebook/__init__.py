@@ -1,0 +1,1 @@
+"""What the notebooks take: parameters, display, sliders."""

@@ -1,0 +1,285 @@
+"""The parameters of the notebooks, checked in their first working cell.
+
+papermill passes lists as text and lets a misspelt name through as a new global, so a notebook takes its parameters with
+``Params.from_namespace(globals())``: a name that is no parameter, or a value that does not fit, stops it there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from voicerace.engine.session import MODALITIES
+from voicerace.errors import InputError
+from voicerace.experiments.explore.bounds import Bounds
+from voicerace.experiments.explore.stories import STORIES
+from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.catalog.profiles import FIXED_NETWORK, PROFILES, RECORDED, TIMES
+from voicerace.model.catalog.releases import proxy_release
+from voicerace.model.catalog.scenarios import SCENARIOS
+from voicerace.model.parameters import Fixed, Uniform, parse
+from voicerace.units import ms
+
+__all__ = [
+    "DelaySweepParameters",
+    "EveryPathParameters",
+    "NotebookParameters",
+    "OneSessionParameters",
+    "SuspicionsParameters",
+    "YourSessionsParameters",
+    "names_in",
+]
+
+_EARLIER_MS = 40.0
+#: What IPython puts into every namespace.
+_IPYTHON = frozenset({"In", "Out", "exit", "quit", "open", "get_ipython"})
+
+
+class NotebookParameters(BaseModel):
+    """What every notebook's parameters can do."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def from_namespace(cls, namespace: Mapping[str, Any]) -> Self:
+        """The parameters among a notebook's globals.
+
+        Raises:
+            InputError: a global that is no parameter, or a value that does not fit; it names the parameter.
+        """
+        given = {
+            name: value
+            for name, value in namespace.items()
+            if not (name.startswith("_") or name in _IPYTHON or isinstance(value, (ModuleType, type)) or callable(value))
+        }
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"]) or "parameters"
+            if first["type"] == "extra_forbidden":
+                raise InputError(name, "is no parameter", f"allowed are {', '.join(cls.model_fields)}") from None
+            if isinstance(cause := first.get("ctx", {}).get("error"), InputError):
+                raise cause from None
+            raise InputError(name, f"{first['input']!r}: {first['msg']}", "see the parameters cell") from None
+
+
+def names_in(where: str, value: object, allowed: str) -> tuple[str, ...]:
+    """Names as a list, a JSON list in text, or text with commas: papermill passes lists as text."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = [part.strip() for part in str(value).split(",")]
+    if isinstance(value, (list, tuple)) and value and all(isinstance(each, str) for each in value):
+        return tuple(value)
+    raise InputError(where, f"{value!r} is no list of names", allowed)
+
+
+class _Shared(NotebookParameters):
+    """Times are ms in the parameters' grammar, as text or number; one that is empty is the profile's."""
+
+    scenario: str = "single"
+    handler: str = "return"
+    modality: str = "session"
+    profile: str = RECORDED
+    seed: int = Field(default=0, ge=0)
+    gap_ms: str = ""
+    host_rtt_ms: str = ""
+    upstream_rtt_ms: str = ""
+    ack_ms: str = ""
+
+    @field_validator(*TIMES, mode="before", check_fields=False)
+    @classmethod
+    def _time(cls, value: object, info: Any) -> str:
+        if value == "":
+            return ""
+        parse(info.field_name, value)
+        return str(value)
+
+    @property
+    def given(self) -> dict[str, str]:
+        """The times that the notebook sets; the others are the profile's."""
+        return {name: value for name in type(self).model_fields if name in TIMES and (value := getattr(self, name))}
+
+    @field_validator("scenario", "handler", "modality", "profile")
+    @classmethod
+    def _known(cls, value: str, info: Any) -> str:
+        known = {"scenario": tuple(SCENARIOS), "handler": tuple(HANDLERS), "modality": MODALITIES, "profile": tuple(PROFILES)}
+        allowed = known[info.field_name]
+        if value not in allowed:
+            raise InputError(info.field_name, f"{value!r} is unknown", f"allowed are {', '.join(allowed)}")
+        return value
+
+
+class OneSessionParameters(_Shared):
+    """Of ``1-one-session.ipynb``.
+
+    Attributes:
+        earlier_ms: how much earlier the result comes in the second session, at most what the tool takes at least; without
+            one 40, or all of that.
+    """
+
+    release: str = "0.9.1"
+    tool_ms: str = "50"
+    calls: int | None = Field(default=None, ge=1, le=8)
+    earlier_ms: float | None = Field(default=None, ge=0)
+
+    @field_validator("release")
+    @classmethod
+    def _release(cls, value: str) -> str:
+        return proxy_release(value).tag
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.earlier_ms is not None and self.earlier_ms > (least := self._least_tool_ms):
+            raise InputError(
+                "earlier_ms", f"{self.earlier_ms:g} is more than tool_ms, {least:g}", "at most what the tool takes"
+            )
+        return self
+
+    @property
+    def _least_tool_ms(self) -> float:
+        tool = parse("tool_ms", self.tool_ms)
+        if isinstance(tool, Fixed):
+            return ms(min(tool.values_ns))
+        return tool.low if isinstance(tool, Uniform) else 0.0
+
+    @property
+    def earlier(self) -> float:
+        """`earlier_ms`, resolved."""
+        return min(_EARLIER_MS, self._least_tool_ms) if self.earlier_ms is None else self.earlier_ms
+
+
+class DelaySweepParameters(_Shared):
+    """Of ``2-delay-sweep.ipynb``. The delay is swept from `start_ms` to `stop_ms`, both included.
+
+    Attributes:
+        releases: tags, as a list, a JSON list in text, or text with commas.
+        trials: sessions per release and delay, where a time is drawn.
+        map_step_ms: the step of the map of tool time against gap, from 0 to `map_stop_ms`.
+        capture: a file to show sessions of; empty for none.
+        out: the run's folder; empty for ``runs/…``.
+    """
+
+    releases: tuple[str, ...] = ("0.9.1", "0.9.4", "0.11.1")
+    start_ms: float = Field(default=0, ge=0)
+    stop_ms: float = Field(default=400, ge=0)
+    step_ms: float = Field(default=25, gt=0)
+    trials: int = Field(default=20, ge=1)
+    map_stop_ms: float = Field(default=400, gt=0)
+    map_step_ms: float = Field(default=20, gt=0)
+    capture: str = ""
+    out: str = ""
+
+    @field_validator("releases", mode="before")
+    @classmethod
+    def _releases(cls, value: object) -> tuple[str, ...]:
+        names = names_in("releases", value, 'as ["0.9.1", "0.11.1"]')
+        return tuple(proxy_release(each, "releases").tag for each in names)
+
+    @property
+    def story(self) -> dict[str, str]:
+        """What a `SweepSpec` takes besides releases and times."""
+        return {"scenarios": self.scenario, "handlers": self.handler, "modalities": self.modality}
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The notebook's sweep, for `SweepSpec`."""
+        drawn = {"profile": self.profile, "trials": self.trials, "seed": self.seed}
+        return {"releases": self.releases, **self.story, **drawn, "times": self.times}
+
+    @property
+    def times(self) -> dict[str, str]:
+        """The sweep's times: the delay as a grid, the others as they are given."""
+        return {**self.given, "tool_ms": f"{self.start_ms:g}:{self.stop_ms:g}:{self.step_ms:g}"}
+
+    @property
+    def map_times(self) -> dict[str, str]:
+        """The map's times: delay and gap as grids, and one fixed network, so that a cell is one session."""
+        grid = f"0:{self.map_stop_ms:g}:{self.map_step_ms:g}"
+        return {**FIXED_NETWORK, **self.given, "tool_ms": grid, "gap_ms": grid}
+
+
+class YourSessionsParameters(NotebookParameters):
+    """Of ``5-your-sessions.ipynb``.
+
+    Attributes:
+        capture: the file, or a run's folder; empty for none.
+        release: the proxy's, where it is known; empty for what the capture says.
+        most: races that are played on every release; of more, so many are drawn by `seed`.
+    """
+
+    capture: str = ""
+    release: str = ""
+    most: int = Field(default=200, ge=1, le=100_000)
+    seed: int = 0
+
+    @field_validator("release")
+    @classmethod
+    def _release(cls, value: str) -> str:
+        return proxy_release(value).tag if value else ""
+
+
+class SuspicionsParameters(NotebookParameters):
+    """Of ``3-suspicions.ipynb``.
+
+    Attributes:
+        releases: tags, as a list, a JSON list in text, or text with commas; ``all`` stands for every row of the table.
+    """
+
+    releases: tuple[str, ...] = ("all",)
+
+    @field_validator("releases", mode="before")
+    @classmethod
+    def _releases(cls, value: object) -> tuple[str, ...]:
+        names = names_in("releases", value, 'as ["0.9.1", "0.11.1"], or ["all"]')
+        return tuple(each if each == "all" else proxy_release(each, "releases").tag for each in names)
+
+
+class EveryPathParameters(NotebookParameters):
+    """Of ``4-every-path.ipynb``.
+
+    Attributes:
+        release: the one that is explored; beside it the reference gate is.
+        stories: of `experiments.explore.stories`; lists as a list, a JSON list in text, or text with commas.
+        handlers: of `model.catalog.handlers`.
+        bounds: intervals given otherwise, ``name=low:high`` in ms; the others are those of `workarounds.BOUNDS`.
+        max_states: per story.
+        workaround_stories: the stories that the workarounds are tried with; each is explored several times.
+        pictures: of so many findings, the shortest first, a session is shown.
+    """
+
+    release: str = "0.9.1"
+    stories: tuple[str, ...] = ("single", "parallel", "double", "chained")
+    handlers: tuple[str, ...] = ("return",)
+    bounds: tuple[str, ...] = ()
+    max_states: int = Field(default=5_000, ge=1, le=10_000_000)
+    workaround_stories: tuple[str, ...] = ("single",)
+    pictures: int = Field(default=2, ge=0, le=20)
+
+    @field_validator("release")
+    @classmethod
+    def _release(cls, value: str) -> str:
+        return proxy_release(value).tag
+
+    @field_validator("stories", "handlers", "workaround_stories", mode="before")
+    @classmethod
+    def _lists(cls, value: object, info: Any) -> tuple[str, ...]:
+        known = HANDLERS if info.field_name == "handlers" else STORIES
+        names = names_in(info.field_name, value, f"some of {', '.join(known)}")
+        for each in names:
+            if each not in known:
+                raise InputError(info.field_name, f"{each!r} is unknown", f"allowed are {', '.join(known)}")
+        return names
+
+    @field_validator("bounds", mode="before")
+    @classmethod
+    def _bounds(cls, value: object) -> tuple[str, ...]:
+        names = () if value in ((), [], "") else names_in("bounds", value, 'as ["tool_ms=0:2000"]')
+        Bounds.of(names)
+        return names

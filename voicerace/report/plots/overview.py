@@ -1,0 +1,264 @@
+"""Sessions at a glance: one line each, true to scale, from the function call to what the user hears.
+
+The bar is the API being busy with a response. Results stand above it where they reach the proxy, requests for the next
+response below it where they reach the API: one that meets a bar is refused. For somebody who sees the race for the first
+time; who wants every message takes the swimlane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, Rectangle
+
+from voicerace.report.plots.style import DEFAULT_ERROR, GREY, INK, REPLY, RESULT, STYLES, TAKEN, WARN, WIDTH, rc
+from voicerace.report.plots.swimlane_rows import Lanes, lanes_of
+from voicerace.trace.recording import Recording
+from voicerace.units import ms
+
+__all__ = ["Glance", "Strip", "alt_glance", "plot_glance", "strip_of"]
+
+_LANE: Final = 1.1
+_HEAD: Final = 0.5
+_FOOT: Final = 0.5
+_LEFT: Final = 0.12
+_RIGHT: Final = 5.35
+_BAR: Final = 0.2
+#: Marks nearer to each other than this, in inches, share their words.
+_NEAR: Final = 0.16
+
+
+@dataclass(frozen=True)
+class Glance:
+    """One line of the picture.
+
+    Attributes:
+        title: which release, what is done.
+        recording: the session.
+        means: what it means to the user, in a few words.
+    """
+
+    title: str
+    recording: Recording
+    means: str
+
+
+@dataclass(frozen=True)
+class Strip:
+    """What a line shows; all times in ms since the function call.
+
+    Attributes:
+        busy: from, to (None: not seen to end), whether it is a reply.
+        results: at the proxy; whether it is the app's own (else the component's error).
+        asks: a response.create at the API; whether it was refused.
+        outcome: of the turn.
+    """
+
+    busy: tuple[tuple[float, float | None, bool], ...]
+    results: tuple[tuple[float, bool], ...]
+    asks: tuple[tuple[float, bool], ...]
+    outcome: str
+
+
+def strip_of(recording: Recording) -> Strip:
+    """The turn that decided a session, from its function call on."""
+    lanes = lanes_of(recording)
+    turn = lanes.turn or lanes.verdict.turn
+    # The user's next words, which end a silence, are no part of the line.
+    said = [row.sent_ns for row in lanes.rows if row.label.startswith("user") and row.sender == "host" and row.sent_ns > 0]
+    until = min(said, default=1 << 62)
+    rows = [row for row in lanes.rows if row.sent_ns < until]
+    results = tuple(
+        (ms(row.received_ns), row.kind == "result")
+        for row in rows
+        if row.sender == "host" and row.kind in ("result", "default_error")
+    )
+    asks = tuple(
+        (ms(row.received_ns), row.kind == "refused")
+        for row in rows
+        if row.kind in ("create", "refused") and row.receiver == "upstream" and row.received_ns >= 0
+    )
+    return Strip(tuple(_busy(lanes, ms(until))), results, asks, turn.outcome if turn is not None else "unknown")
+
+
+def _busy(lanes: Lanes, until_ms: float) -> Iterator[tuple[float, float | None, bool]]:
+    by_seq = {row.seq: row for row in lanes.rows}
+    for number, bar in enumerate(lanes.bars):
+        begin = by_seq[bar.create].received_ns if bar.create is not None else None
+        if begin is None and bar.created is not None:
+            begin = by_seq[bar.created].sent_ns
+        end = by_seq[bar.done].sent_ns if bar.done is not None else None
+        since = ms(begin) if begin is not None else -1e6
+        if since < until_ms:
+            yield since, None if end is None else ms(end), number > 0
+
+
+def plot_glance(lines: Sequence[Glance], until_ms: float | None = None) -> Figure:
+    """Draw sessions below each other, on one clock.
+
+    Args:
+        lines: at least one.
+        until_ms: where the clock ends; without it behind the last request.
+    """
+    strips = [strip_of(each.recording) for each in lines]
+    until = until_ms or _until(strips)
+    height = _HEAD + _LANE * len(lines) + _FOOT
+    with rc():
+        ax = Figure(figsize=(WIDTH, height), dpi=100).add_axes((0, 0, 1, 1))
+        ax.set_xlim(0, WIDTH)
+        ax.set_ylim(height, 0)
+        ax.axis("off")
+        pen = _Pen(ax, until)
+        _legend(ax)
+        for number, (line, strip) in enumerate(zip(lines, strips, strict=True)):
+            pen.line(_HEAD + _LANE * number, line, strip)
+        pen.clock(_HEAD + _LANE * len(lines) + 0.06)
+    figure = ax.get_figure(root=True)
+    assert isinstance(figure, Figure)  # noqa: S101  # it was made above
+    return figure
+
+
+def alt_glance(lines: Sequence[Glance]) -> str:
+    """The picture in words and numbers, line by line."""
+    words = []
+    for line in lines:
+        strip = strip_of(line.recording)
+        busy = [
+            f"{'busy with the call' if not reply else 'busy with a reply'} "
+            f"{'' if low < -1e5 else f'from {low:.0f} '}{'without an end' if high is None else f'until {high:.0f}'}"
+            for low, high, reply in strip.busy
+        ]
+        results = [f"{'the result' if own else 'an error of the component'} at {at:.0f}" for at, own in strip.results]
+        asks = [f"a request at {at:.0f} {'is refused' if refused else 'is accepted'}" for at, refused in strip.asks]
+        told = "; ".join([*busy, *results, *(asks or ["no request is sent"])])
+        words.append(f"{line.title}: {told}: {strip.outcome}, {' '.join(line.means.split())}.")
+    return "Sessions on one clock, in ms since the function call. " + " ".join(words)
+
+
+def _until(strips: Sequence[Strip]) -> float:
+    ends = [high for strip in strips for _, high, reply in strip.busy if high is not None and not reply]
+    marks = [at for strip in strips for at, _ in (*strip.results, *strip.asks)]
+    return max([*ends, *marks, 100.0]) * 1.25
+
+
+def _legend(ax: Axes) -> None:
+    y = 0.2
+    ax.add_patch(Rectangle((_LEFT, y - 0.08), 0.34, 0.16, facecolor=TAKEN, linewidth=0))
+    ax.text(_LEFT + 0.42, y, "the API is busy", fontsize=8.5, va="center")
+    ax.plot([1.72], [y], marker="o", markersize=7, color=RESULT)
+    ax.text(1.83, y, "result", fontsize=8.5, va="center")
+    ax.plot([2.42], [y], marker="^", markersize=7, color=DEFAULT_ERROR)
+    ax.text(2.53, y, "the component's own error", fontsize=8.5, va="center")
+    ax.text(4.32, y, "↑", fontsize=11, va="center", fontweight="bold")
+    ax.text(4.46, y, "request for the next response", fontsize=8.5, va="center")
+    ax.text(6.4, y, "✗ refused", fontsize=8.5, va="center", color=WARN, fontweight="bold")
+
+
+class _Pen:
+    def __init__(self, ax: Axes, until: float) -> None:
+        self.ax = ax
+        self.since = -0.05 * until
+        self.until = until
+
+    def x(self, at_ms: float) -> float:
+        at = min(max(at_ms, self.since), self.until)
+        return _LEFT + (at - self.since) / (self.until - self.since) * (_RIGHT - _LEFT)
+
+    def line(self, top: float, line: Glance, strip: Strip) -> None:
+        ax = self.ax
+        ax.plot([_LEFT, WIDTH - 0.1], [top - 0.02, top - 0.02], color="#D9D9D9", linewidth=0.8)
+        ax.text(_LEFT, top + 0.12, line.title, fontsize=9.5, fontweight="bold", va="center", parse_math=False)
+        bar = top + 0.56
+        ax.plot([_LEFT, _RIGHT], [bar + _BAR / 2] * 2, color="#D9D9D9", linewidth=1, zorder=1)
+        for low, high, reply in strip.busy:
+            self.busy(bar, low, high, reply)
+        self.results(bar, strip.results)
+        self.asks(bar, strip.asks, strip.outcome == "stalled")
+        style = STYLES[strip.outcome]
+        ax.text(
+            _RIGHT + 0.15, bar - 0.1, f"{style.glyph} {strip.outcome}", fontsize=9.5, fontweight="bold", va="center",
+            color=style.text, zorder=5,
+            bbox={"boxstyle": "round,pad=0.25", "facecolor": style.colour, "edgecolor": INK, "linewidth": 0.6},
+        )  # fmt: skip
+        ax.text(_RIGHT + 0.1, bar + 0.12, line.means, fontsize=8.5, va="top", linespacing=1.25, parse_math=False)
+
+    def busy(self, y: float, low: float, high: float | None, reply: bool) -> None:
+        left, right = self.x(low), self.x(self.until if high is None else high)
+        if right - left < 0.01:
+            return
+        colour = REPLY if reply else TAKEN
+        look: dict[str, Any] = {"hatch": "//", "edgecolor": "#3F8F74"} if reply else {"edgecolor": colour}
+        self.ax.add_patch(Rectangle((left, y), right - left, _BAR, facecolor=colour, linewidth=0, zorder=2, **look))
+        words = "replies" if reply else "calls the function"
+        if right - left > (0.6 if reply else 1.15):
+            box = {"facecolor": colour, "edgecolor": "none", "pad": 1}
+            self.ax.text(
+                left + 0.07,
+                y + _BAR / 2,
+                words,
+                fontsize=8.5,
+                color="white",
+                va="center",
+                zorder=3,
+                bbox=box if reply else None,
+            )
+
+    def results(self, bar: float, results: Sequence[tuple[float, bool]]) -> None:
+        """Above the bar; marks at one place stand side by side, in their order."""
+        for x, those in self.together(results):
+            for number, own in enumerate(those):
+                self.ax.plot(
+                    [x + _NEAR * number], [bar - 0.12], marker="o" if own else "^", markersize=7,
+                    color=RESULT if own else DEFAULT_ERROR, zorder=4,
+                )  # fmt: skip
+            words = ", then ".join("result" if own else "component's error" for own in those)
+            self.words(x, _NEAR * (len(those) - 1) + 0.1, bar - 0.12, words, INK, "normal")
+
+    def asks(self, bar: float, asks: Sequence[tuple[float, bool]], stalled: bool) -> None:
+        """Below the bar; an arrow that meets a bar is a refusal."""
+        if not asks:
+            words = "no request is ever sent" + (": the proxy waits for an end that has passed" if stalled else "")
+            self.ax.text(_LEFT + 0.05, bar + 0.37, words, fontsize=8.5, fontstyle="italic", color=WARN, va="center")
+        for x, those in self.together(asks):
+            for number, refused in enumerate(those):
+                at = x + _NEAR * number
+                self.ax.add_patch(
+                    FancyArrowPatch(
+                        (at, bar + 0.48), (at, bar + _BAR - (0.05 if refused else 0)), arrowstyle="-|>", mutation_scale=10,
+                        shrinkA=0, shrinkB=0, color=WARN if refused else INK, linewidth=1.8, zorder=5,
+                    )
+                )  # fmt: skip
+            words = ", ".join("✗ refused" if refused else "request ✓" for refused in those)
+            bad = any(those)
+            self.words(x, _NEAR * (len(those) - 1) + 0.07, bar + 0.39, words, WARN if bad else INK, "bold" if bad else "normal")
+
+    def together(self, marks: Sequence[tuple[float, bool]]) -> list[tuple[float, list[bool]]]:
+        """Marks that stand too near to each other for words of their own."""
+        placed: list[tuple[float, list[bool]]] = []
+        for at, what in sorted(marks, key=lambda mark: mark[0]):
+            x = self.x(at)
+            if placed and x - placed[-1][0] < _NEAR:
+                placed[-1][1].append(what)
+            else:
+                placed.append((x, [what]))
+        return placed
+
+    def words(self, x: float, right: float, y: float, words: str, colour: str, weight: str) -> None:
+        """Beside a mark: right of it, or left of it where the line ends."""
+        to_left = x + right + 0.066 * len(words) > _RIGHT
+        self.ax.text(
+            x - 0.1 if to_left else x + right, y, words, fontsize=8.5, va="center", ha="right" if to_left else "left",
+            color=colour, fontweight=weight, zorder=4,
+        )  # fmt: skip
+
+    def clock(self, y: float) -> None:
+        step = next(each for each in (50, 100, 200, 500, 1000, 2000, 5000, 10_000) if self.until / each <= 9)
+        self.ax.plot([self.x(0), _RIGHT], [y, y], color=GREY, linewidth=1)
+        for at in range(0, int(self.until) + 1, step):
+            self.ax.plot([self.x(at)] * 2, [y, y + 0.05], color=GREY, linewidth=1)
+            self.ax.text(self.x(at), y + 0.14, f"{at:,}", fontsize=8, ha="center", va="center", color=GREY)
+        self.ax.text(_RIGHT + 0.1, y + 0.1, "ms since the call", fontsize=8, va="center", color=GREY)

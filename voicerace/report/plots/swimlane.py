@@ -1,0 +1,305 @@
+"""A session as a swimlane: host, proxy and upstream as lanes, time downward, the slot as a bar beside the upstream.
+
+Time is in order, not to scale: what happens at one instant still takes a row per message, and silence is cut short.
+The rows come from `swimlane_rows`; here they get places and ink.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from voicerace.report.plots.canvas import AxesSheet, Sheet, SvgSheet
+from voicerace.report.plots.style import DEFAULT_ERROR, FAINT, GREY, INK, REPLY, RESULT, STYLES, TAKEN, WARN, WIDTH, rc
+from voicerace.report.plots.swimlane_rows import Lanes, MessageRow, Window, lanes_of
+from voicerace.trace.recording import Recording
+from voicerace.units import ms
+
+__all__ = ["alt_swimlane", "plot_swimlane", "svg_swimlane"]
+
+# Places across, in inches from the left.
+_X: Final = {"host": 0.9, "proxy": 3.38, "upstream": 5.86}
+_TIME_X: Final = 0.78
+_BAR: Final = 0.13
+_PITCH: Final = 0.265
+_HEAD: Final = 1.02
+_FOOT: Final = 0.48
+_LABEL_PT: Final = 8.5
+_SILENCE_NS: Final = 1_000_000_000
+_INKS: Final = {
+    "plain": (GREY, 1.0),
+    "call": (INK, 1.2),
+    "result": (RESULT, 1.8),
+    "default_error": (DEFAULT_ERROR, 1.8),
+    "create": (INK, 1.6),
+    "refused": (WARN, 1.8),
+    "refusal": (WARN, 2.0),
+    "told": (WARN, 2.0),
+    "reply": (REPLY, 1.6),
+}
+_SIGNS: Final = {"result": "● ", "default_error": "▲ "}
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where everything stands, in rows from the top: by seq, where a message is sent and where it is received."""
+
+    sent: dict[int, float]
+    received: dict[int, float]
+    instants: list[tuple[int, float, float]]
+    silences: list[tuple[float, int]]
+    height: float
+
+
+def plot_swimlane(recording: Recording, ax: Axes | None = None, window: Window = "turn") -> Axes:
+    """Draw one session.
+
+    Args:
+        recording: of any origin.
+        ax: where to draw; without it a figure as high as the session needs.
+        window: the worst tool turn, from its user input on, or all there is.
+    """
+    lanes = lanes_of(recording, window)
+    places = _places(lanes)
+    height = _HEAD + _FOOT + places.height * _PITCH
+    with rc():
+        if ax is None:
+            ax = Figure(figsize=(WIDTH, height), dpi=100).add_axes((0, 0, 1, 1))
+        ax.set_xlim(0, WIDTH)
+        ax.set_ylim(height, 0)
+        ax.axis("off")
+        _Pen(AxesSheet(ax), places, height).draw(lanes)
+    return ax
+
+
+def svg_swimlane(recording: Recording, window: Window = "turn") -> str:
+    """The same picture straight as SVG, in a few milliseconds: for a slider. Its letters are the reader's."""
+    lanes = lanes_of(recording, window)
+    places = _places(lanes)
+    height = _HEAD + _FOOT + places.height * _PITCH
+    sheet = SvgSheet(WIDTH, height)
+    _Pen(sheet, places, height).draw(lanes)
+    return sheet.svg(_alt(lanes))
+
+
+def alt_swimlane(recording: Recording, window: Window = "turn") -> str:
+    """The picture in words: what happened when, who held the slot, and what came of it."""
+    return _alt(lanes_of(recording, window))
+
+
+def _alt(lanes: Lanes) -> str:
+    told = [
+        f"{_clock(row.sent_ns)} {row.sender} to {row.receiver}: {row.label.replace(' ✗', ' (refused)').removeprefix('✗ ')}"
+        + (f" ({row.note})" if row.note else "")
+        for row in lanes.rows
+        if row.kind != "plain" or row.note
+    ]
+    by_seq = {row.seq: row for row in lanes.rows}
+    slot = []
+    for bar in lanes.bars:
+        begin = by_seq[bar.create].received_ns if bar.create is not None else None
+        if begin is None and bar.created is not None:
+            begin = by_seq[bar.created].sent_ns
+        end = by_seq[bar.done].sent_ns if bar.done is not None else None
+        since = "before the picture" if begin is None else _clock(begin)
+        slot.append(f"{bar.response_id} from {since} to {'its end unseen' if end is None else _clock(end)}")
+    what = f"Swimlane of {lanes.names}. {_headline(lanes)}."
+    times = f"Times in ms from {lanes.origin}: " + "; ".join(told) + "."
+    held = f"The slot was held by {', '.join(slot)} ms." if slot else "No response held the slot."
+    return " ".join([what, times, held])
+
+
+def _headline(lanes: Lanes) -> str:
+    turn = lanes.turn or lanes.verdict.turn
+    if turn is None:
+        return f"{STYLES['unknown'].glyph} unknown: no function call was seen"
+    stuck = "; the session stays stuck" if lanes.verdict.wedged else ""
+    return f"{STYLES[turn.outcome].glyph} {turn.outcome}: {turn.why}{stuck}"
+
+
+def _clock(time_ns: int) -> str:
+    """A time for people: whole ms where nothing is lost, tenths otherwise."""
+    value = ms(time_ns)
+    text = f"{value:,.0f}" if abs(value - round(value)) < 0.05 else f"{value:,.1f}"
+    return "0" if text == "-0" else text.replace("-", "−")
+
+
+# -- places ----------------------------------------------------------------------------------------------------------
+
+
+def _column(row: MessageRow) -> str:
+    return "host" if "host" in (row.sender, row.receiver) else "upstream"
+
+
+def _places(lanes: Lanes) -> _Places:
+    """Rows from the top. What happens later stands lower; labels of one column keep a row's distance."""
+    points: list[tuple[int, int, int, MessageRow]] = []
+    for row in lanes.rows:
+        points.append((row.sent_ns, 1, row.seq, row))
+        if row.received_ns != row.sent_ns:
+            points.append((row.received_ns, 0, row.seq, row))
+    points.sort(key=lambda point: point[:3])
+    sent: dict[int, float] = {}
+    received: dict[int, float] = {}
+    instants: list[tuple[int, float, float]] = []
+    silences: list[tuple[float, int]] = []
+    labels = {"host": -1.0, "upstream": -1.0}
+    heads = {"host": -1.0, "upstream": -1.0}
+    y, clock_y = 0.0, -1.0
+    now = last = points[0][0] if points else 0
+    for time, is_sending, seq, row in points:
+        if time - last >= _SILENCE_NS:
+            silences.append((y + 0.95, time - last))
+            y += 1.6
+        elif time > last:
+            y += 0.16 + 0.12 * math.log10(1 + ms(time - last))
+        last = time
+        if is_sending:
+            y = max(y + 0.5, labels[_column(row)] + 1.0, heads[_column(row)] + 0.85)
+            if time > now or clock_y < 0:
+                y = max(y, clock_y + 0.62)
+                clock_y = y
+                instants.append((time, y, y))
+            labels[_column(row)] = y
+            if row.note:
+                other = "upstream" if _column(row) == "host" else "host"
+                y = max(y, labels[other] + 1.0)
+                labels[_column(row)] = labels[other] = y
+            instants[-1] = (instants[-1][0], instants[-1][1], y)
+            sent[seq] = y
+            if row.received_ns == row.sent_ns:
+                received[seq] = y
+        else:
+            y += 0.3
+            received[seq] = heads[_column(row)] = y
+        now = time if is_sending else now
+    return _Places(sent, received, instants, silences, y + 0.6)
+
+
+# -- ink -------------------------------------------------------------------------------------------------------------
+
+
+class _Pen:
+    def __init__(self, sheet: Sheet, places: _Places, height: float) -> None:
+        self.sheet = sheet
+        self.places = places
+        self.height = height
+
+    def draw(self, lanes: Lanes) -> None:
+        self.head(lanes)
+        self.instants()
+        self.bars(lanes)
+        for row in lanes.rows:
+            self.row(row)
+        self.silences()
+
+    def y(self, row: float) -> float:
+        return _HEAD + (row + 0.15) * _PITCH
+
+    def head(self, lanes: Lanes) -> None:
+        turn = lanes.turn or lanes.verdict.turn
+        outcome = turn.outcome if turn is not None else "unknown"
+        style = STYLES[outcome]
+        self.sheet.text(
+            0.1, 0.2, f"{style.glyph} {outcome}", fontsize=10.5, fontweight="bold", va="center", color=style.text,
+            bbox={"boxstyle": "round,pad=0.3", "facecolor": style.colour, "edgecolor": INK, "linewidth": 0.6},
+        )  # fmt: skip
+        self.sheet.text(1.25, 0.2, _clip(lanes.names, 70), fontsize=10, fontweight="bold", va="center")
+        why = _headline(lanes).partition(": ")[2]
+        self.sheet.text(0.1, 0.5, _clip("; ".join([why, *lanes.unseen]), 104), fontsize=_LABEL_PT, va="center")
+        self.sheet.text(_TIME_X - 0.15, 0.84, "ms", fontsize=_LABEL_PT, ha="right", va="center", color=GREY)
+        for name, x in _X.items():
+            self.sheet.text(x, 0.84, name, fontsize=9.5, fontweight="bold", ha="center", va="center")
+            self.sheet.line([x, x], [_HEAD, self.height - _FOOT], color=GREY, linewidth=1.0, zorder=1)
+        self.sheet.text(
+            _X["upstream"] + 0.45, 0.84, "slot", fontsize=9.5, fontweight="bold", ha="left", va="center", color=TAKEN
+        )
+        self.sheet.text(
+            0.1, self.height - 0.22,
+            f"Time runs down, in order and not to scale; 0 is {lanes.origin}. The host is the app and the component.\n"
+            "Bar: the response that holds the slot, hatched until response.created.",
+            fontsize=8, color=GREY, va="center", linespacing=1.3,
+        )  # fmt: skip
+
+    def instants(self) -> None:
+        """The clock at the left, and a band behind what happens at one instant."""
+        for number, (time, first, last) in enumerate(self.places.instants):
+            self.sheet.text(_TIME_X, self.y(first), _clock(time), fontsize=_LABEL_PT, ha="right", va="center", color=INK)
+            if last > first:
+                top, bottom = self.y(first - 0.72), self.y(last + 0.2)
+                shade = "#F1F3F5" if number % 2 else "#F7F8F9"
+                width = _X["upstream"] - _X["host"]
+                self.sheet.box((_X["host"], top), width, bottom - top, facecolor=shade, zorder=0, linewidth=0)
+
+    def bars(self, lanes: Lanes) -> None:
+        """The slot: pale and hatched from acceptance to `response.created`, full until `response.done`."""
+        x = _X["upstream"]
+        for bar in lanes.bars:
+            top = self.y(-0.6)
+            created = self.y(self.places.sent[bar.created]) if bar.created is not None else top
+            taken = self.y(self.places.received[bar.create]) if bar.create is not None else created
+            done = self.y(self.places.sent[bar.done]) if bar.done is not None else self.height - _FOOT
+            if taken < created:
+                pale: dict[str, Any] = {"facecolor": "#CFE0EC", "edgecolor": TAKEN, "hatch": "////", "linewidth": 0.8}
+                self.sheet.box((x, taken), _BAR, created - taken, zorder=3, **pale)
+            self.sheet.box((x, created), _BAR, done - created, facecolor=TAKEN, edgecolor=TAKEN, zorder=3)
+            held = "" if bar.held_ns is None else f"\nheld {_clock(bar.held_ns)} ms"
+            if bar.open:
+                held = "\nnot done"
+            tall = done - taken > 0.3
+            self.sheet.text(
+                x + _BAR + 0.05, max((taken + done) / 2 if done - taken < 1 else taken + 0.3, taken),
+                bar.response_id + (held if tall else ""),
+                fontsize=8, va="center", ha="left", color=TAKEN, linespacing=1.25,
+            )  # fmt: skip
+
+    def row(self, row: MessageRow) -> None:
+        colour, width = _INKS[row.kind]
+        start, stop = _X[row.sender], _X[row.receiver]
+        top, bottom = self.y(self.places.sent[row.seq]), self.y(self.places.received[row.seq])
+        if row.sender == "upstream" and row.kind == "refusal":
+            self.sheet.line([start + _BAR / 2], [top], marker="X", markersize=9, color=WARN, markeredgecolor="white", zorder=6)
+        if not row.arrived:
+            stop = start + (stop - start) * 0.55
+            self.sheet.text(stop, bottom, "✗ not delivered", fontsize=8, color=GREY, va="center", ha="center", zorder=6)
+        style = "--" if row.kind == "default_error" else "-"
+        self.sheet.arrow((start, top), (stop, bottom), color=colour, linewidth=width, linestyle=style, zorder=4)
+        slanted = bottom > top
+        to_right = stop > start
+        x = (start + stop) / 2 if not slanted else start + (0.09 if to_right else -0.09)
+        loud = row.kind in ("refusal", "told", "refused")
+        folded = f" (×{row.folded})" if row.folded > 1 and row.kind != "reply" else ""
+        self.sheet.text(
+            x, top - 0.03, _SIGNS.get(row.kind, "") + _clip(row.label + folded, 34),
+            fontsize=_LABEL_PT, color=colour if row.kind != "plain" else INK, va="bottom",
+            ha="center" if not slanted else "left" if to_right else "right",
+            fontweight="bold" if loud or row.kind in ("result", "default_error") else "normal",
+            bbox={"boxstyle": "square,pad=0.06", "facecolor": "#FFF1E8" if loud else "white", "linewidth": 0.8 if loud else 0,
+                  "edgecolor": WARN if loud else "none"},
+            zorder=5,
+        )  # fmt: skip
+        if row.note:
+            left, right = ("host", "proxy") if _column(row) == "upstream" else ("proxy", "upstream")
+            self.sheet.text(
+                (_X[left] + _X[right]) / 2, top - 0.03, row.note, fontsize=_LABEL_PT, fontstyle="italic", color=WARN,
+                ha="center", va="bottom", zorder=5, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+            )  # fmt: skip
+
+    def silences(self) -> None:
+        for place, lasting_ns in self.places.silences:
+            y = self.y(place)
+            for x in _X.values():
+                self.sheet.line([x, x], [y - 0.12, y + 0.12], color="white", linewidth=3, zorder=2)
+                self.sheet.line([x, x], [y - 0.1, y + 0.1], color=GREY, linewidth=1.4, linestyle=":", zorder=2)
+            self.sheet.text(
+                _X["proxy"], y, f"nothing for {lasting_ns / 1e9:,.1f} s", fontsize=_LABEL_PT, fontstyle="italic", color=INK,
+                ha="center", va="center", zorder=5, bbox={"facecolor": "white", "edgecolor": FAINT, "pad": 2},
+            )  # fmt: skip
+
+
+def _clip(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"

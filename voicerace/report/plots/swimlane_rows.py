@@ -1,0 +1,380 @@
+"""What a swimlane shows of a recording: the messages that decide the race, in rows, and who held the slot. No drawing.
+
+Left out: rate limits, content parts, output items, items nobody waits for, echoes, what a proxy forwards as it is.
+Folded: deltas and audio frames of one response into the first of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, TypeAlias
+
+from voicerace.analysis.outcomes import TABLE
+from voicerace.analysis.trace_index import TraceIndex
+from voicerace.analysis.verdict import Turn, Verdict, judge
+from voicerace.model.protocol import agent, realtime
+from voicerace.model.protocol.ledger import Ledger, Response
+from voicerace.model.protocol.results import COMPONENT, placeholder_in
+from voicerace.trace.recording import Event, Recording
+
+__all__ = ["Bar", "Kind", "Lanes", "MessageRow", "Window", "lanes_of"]
+
+Window: TypeAlias = Literal["turn", "all"]
+Kind: TypeAlias = Literal["plain", "call", "result", "default_error", "create", "refused", "refusal", "told", "reply"]
+
+_PARTY: Final = {"component": "host", "app": "host", "user": "host"}
+#: What a recording's `proxy` was, by the first word of its name.
+_TARGETS: Final = {"model": "model", "backend": "running", "ws": "running", "wss": "running"}
+_SILENT_HOST: Final = "the host is told nothing"
+_NO_CREATE: Final = "no response.create is sent"
+_LABELS: Final = {
+    "session.created": "session.created",
+    "session.updated": "session.updated",
+    realtime.TEXT_DONE: "response.output_text.done",
+    realtime.AUDIO_DONE: "response.output_audio.done",
+    "input_audio_buffer.speech_started": "speech started",
+    "input_audio_buffer.speech_stopped": "speech stopped",
+    "input_audio_buffer.committed": "audio committed",
+    "input_audio_buffer.timeout_triggered": "idle timeout",
+    "input_audio_buffer.commit": "commit audio",
+    realtime.RESPONSE_CANCEL: "response.cancel",
+    realtime.SESSION_UPDATE: "session.update",
+    "Settings": "Settings",
+    "SettingsApplied": "SettingsApplied",
+    "UserStartedSpeaking": "user started speaking",
+}
+
+
+@dataclass(frozen=True)
+class MessageRow:
+    """One message, as drawn.
+
+    Attributes:
+        seq: of the event.
+        sender, receiver: lanes: host, proxy, upstream.
+        sent_ns, received_ns: on the picture's clock (0 at the function call); the same where only one end was seen.
+        label: a few words.
+        kind: what it is to the race.
+        arrived: False when it never reached its receiver.
+        folded: how many messages it stands for.
+        note: words for the column that stays silent at this row.
+    """
+
+    seq: int
+    sender: str
+    receiver: str
+    sent_ns: int
+    received_ns: int
+    label: str
+    kind: Kind = "plain"
+    arrived: bool = True
+    folded: int = 1
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A response that held the slot, by the seqs of the messages that began and ended it; None outside the picture."""
+
+    response_id: str
+    create: int | None
+    created: int | None
+    done: int | None
+    open: bool
+    held_ns: int | None
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """A whole picture.
+
+    Attributes:
+        rows: in the order of their sending.
+        bars: in the order of their beginning.
+        origin: what the time 0 is.
+        verdict: of the whole recording; `turn` the one shown, None when all is shown or there is none.
+        names: what the recording says it is of.
+        unseen: lanes' links nobody watched, in words.
+    """
+
+    rows: tuple[MessageRow, ...]
+    bars: tuple[Bar, ...]
+    origin: str
+    verdict: Verdict
+    turn: Turn | None
+    names: str
+    unseen: tuple[str, ...]
+
+
+def lanes_of(recording: Recording, window: Window = "turn") -> Lanes:
+    """The picture of a recording: its worst tool turn, or everything."""
+    verdict = judge(recording)
+    turn = verdict.turn if window == "turn" else None
+    ledger = TraceIndex(recording).ledger
+    start, end, closing = _window(recording, ledger, turn)
+    shown = [event for event in recording.events if start <= event.seq < end]
+    origin_ns, origin = _origin(shown or recording.events)
+    words = _Words(ledger)
+    rows: list[MessageRow] = []
+    heard: dict[str, int] = {}
+    for event in [*shown, *closing]:
+        if "user" in event.link or "app" in event.link:
+            continue
+        found = words.of(event)
+        if found is None:
+            continue
+        label, kind, fold = found
+        if fold and fold in heard:
+            first = rows[heard[fold]]
+            rows[heard[fold]] = replace(first, folded=first.folded + 1)
+            continue
+        if fold:
+            heard[fold] = len(rows)
+        rows.append(_row(event, label, kind, origin_ns, rows))
+    rows.sort(key=lambda row: (row.sent_ns, row.seq))
+    rows = _noted(rows, turn, verdict.wedged, recording, bool(closing))
+    inside = {row.seq for row in rows}
+    return Lanes(
+        tuple(rows),
+        tuple(_bars(recording, ledger, inside, (start, end))),
+        origin,
+        verdict,
+        turn,
+        _names(recording.provenance),
+        tuple(_unseen(recording)),
+    )
+
+
+# -- which part ------------------------------------------------------------------------------------------------------
+
+
+def _inputs(recording: Recording, ledger: Ledger) -> list[Event]:
+    """The user's inputs, where they first show on a drawn link."""
+    said = [event for event in recording.events if event.type == "InjectUserMessage"]
+    keys = {each.key for each in ledger.inputs}
+    return said or [event for event in recording.events if event.seq in keys]
+
+
+def _window(recording: Recording, ledger: Ledger, turn: Turn | None) -> tuple[int, int, list[Event]]:
+    """First seq, seq behind the last, and the next input where nothing else ends the turn."""
+    last = recording.events[-1].seq + 1 if recording.events else 0
+    if turn is None:
+        return 0, last, []
+    inputs = _inputs(recording, ledger)
+    start = max((event.seq for event in inputs if event.seq <= turn.events[0]), default=0)
+    following = next((event for event in inputs if event.seq > turn.events[-1]), None)
+    if following is None:
+        return start, last, []
+    return start, following.seq, [following] if TABLE[turn.outcome].silent else []
+
+
+def _origin(events: Sequence[Event]) -> tuple[int, str]:
+    for event in events:
+        if event.type == realtime.ARGUMENTS_DONE and (at := event.at_ns("upstream")) is not None:
+            return at, "the function call"
+    times = [time for event in events for time in (event.sent_ns, event.received_ns) if time is not None]
+    return min(times, default=0), "the first message"
+
+
+# -- rows ------------------------------------------------------------------------------------------------------------
+
+
+def _row(event: Event, label: str, kind: Kind, origin_ns: int, before: Sequence[MessageRow]) -> MessageRow:
+    sender, receiver = (_PARTY.get(party, party) for party in event.link)
+    sent, received = event.sent_ns, event.received_ns
+    if sent is None and received is None:
+        # Nobody saw when: it stands behind what was recorded before it.
+        sent = before[-1].sent_ns + origin_ns if before else origin_ns
+    known = sent if sent is not None else received
+    assert known is not None  # noqa: S101  # one of the two is set above
+    start = sent if sent is not None else known
+    stop = received if received is not None else known
+    return MessageRow(event.seq, sender, receiver, start - origin_ns, stop - origin_ns, label, kind, event.arrived)
+
+
+class _Words:
+    """What each message is called, or None for what is left out."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.calls = [call for response in ledger.responses.values() for call in response.calls]
+        self.refused = {create.key for create in ledger.creates if create.answer == "refused"}
+        self.confirmed = {output.confirmed: output for output in ledger.outputs if output.confirmed is not None}
+        self.first_call = min((each.calls_done[0] for each in ledger.responses.values() if each.calls_done), default=None)
+
+    def of(self, event: Event) -> tuple[str, Kind, str] | None:
+        """Label, kind, and the name under which it is folded with its like (or nothing)."""
+        if event.kind == "close":
+            return "connection closed", "plain", ""
+        if event.kind == "open":
+            return "connection opened again", "plain", ""
+        if isinstance(event.payload, bytes):
+            return ("audio", "plain", f"audio {event.link}")
+        if not isinstance(event.payload, Mapping):
+            return "text that is no JSON", "plain", f"text {event.link}"
+        match tuple(event.link):
+            case ("upstream", "proxy"):
+                return self._from_upstream(event, event.payload)
+            case ("proxy", "upstream"):
+                return self._to_upstream(event, event.payload)
+            case ("component", "proxy"):
+                return self._from_host(event.payload)
+        return self._to_host(event.payload)
+
+    def _from_upstream(self, event: Event, payload: Mapping[str, Any]) -> tuple[str, Kind, str] | None:
+        kind = event.type
+        if kind == realtime.RESPONSE_CREATED:
+            return "response.created", "plain", ""
+        if kind == realtime.RESPONSE_DONE:
+            status = str(realtime.response_of(payload).get("status") or "no status")
+            return "response.done" + ("" if status == "completed" else f" ({status})"), "plain", ""
+        if kind == realtime.ARGUMENTS_DONE:
+            return f"function call{self._number(payload.get('call_id'))}", "call", ""
+        if kind == realtime.ERROR:
+            if realtime.is_refusal(payload):
+                return f"✗ refused: {_short(realtime.response_named_by(payload) or 'a response')} active", "refusal", ""
+            return f"error: {realtime.error_of(payload).get('code')}", "plain", ""
+        if (output := self.confirmed.get(event.seq)) is not None:
+            return f"{self._result(output.call_id, output.placeholder)} confirmed", "plain", ""
+        if kind in realtime.HEARD and kind not in (realtime.TEXT_DONE, realtime.AUDIO_DONE):
+            return self._reply(payload)
+        return (_LABELS[kind], "plain", "") if kind in _LABELS else None
+
+    def _reply(self, payload: Mapping[str, Any]) -> tuple[str, Kind, str] | None:
+        response = self.ledger.responses.get(str(payload.get("response_id")))
+        if response is None:
+            return None
+        return self._knows(response), "reply", f"heard {response.id}"
+
+    def _knows(self, response: Response) -> str:
+        """What a reply is, told by what the model knew when it began."""
+        if response.calls:
+            return "speaks before the call"
+        if self.first_call is None or response.created < self.first_call:
+            return "reply begins"
+        if self.ledger.informed(response, self.calls):
+            return "reply begins, knows the result"
+        return "reply begins WITHOUT the result"
+
+    def _to_upstream(self, event: Event, payload: Mapping[str, Any]) -> tuple[str, Kind, str] | None:
+        kind = event.type
+        if kind == realtime.RESPONSE_CREATE:
+            return ("response.create ✗", "refused", "") if event.seq in self.refused else ("response.create", "create", "")
+        if kind == realtime.ITEM_CREATE:
+            item = realtime.item_of(payload)
+            if item.get("type") == "function_call_output":
+                sender = _sender(item.get("output"))
+                return f"item: {self._result(item.get('call_id'), sender)}", "default_error" if sender else "result", ""
+            return ("item: user message" if item.get("role") == "user" else "item: context"), "plain", ""
+        if kind == "input_audio_buffer.append":
+            return "audio", "plain", "append"
+        return (_LABELS[kind], "plain", "") if kind in _LABELS else None
+
+    def _from_host(self, payload: Mapping[str, Any]) -> tuple[str, Kind, str] | None:
+        match payload.get("type"):
+            case "InjectUserMessage":
+                return "user message", "plain", ""
+            case "FunctionCallResponse":
+                sender = _sender(payload.get("content"))
+                who = f"from the {sender or 'app'}"
+                return f"{self._result(payload.get('id'), sender)} {who}", "default_error" if sender else "result", ""
+            case "KeepAlive":
+                return None
+            case str(kind):
+                return _LABELS.get(kind, kind), "plain", ""
+        return "message without a type", "plain", ""
+
+    def _to_host(self, payload: Mapping[str, Any]) -> tuple[str, Kind, str] | None:
+        match payload.get("type"):
+            case "FunctionCallRequest":
+                ids = [each.get("id") for each in payload.get("functions") or () if isinstance(each, Mapping)]
+                return f"FunctionCallRequest{self._number(ids[0] if ids else None)}", "call", ""
+            case "Error":
+                code = payload.get("code")
+                if code == realtime.ACTIVE_RESPONSE:
+                    return "✗ Error: active response", "told", ""
+                return f"Error: {code}", "plain", ""
+            case "ConversationText" if agent.is_reply_output(payload):
+                return "agent's text", "plain", ""
+            case str(kind) if kind in _LABELS and "." not in kind:
+                return _LABELS[kind], "plain", ""
+        return None
+
+    def _number(self, call_id: object) -> str:
+        """Which of several calls, from 1."""
+        if len(self.calls) < 2 or call_id not in self.calls:
+            return ""
+        return f" {self.calls.index(str(call_id)) + 1}"
+
+    def _result(self, call_id: object, placeholder: str | None) -> str:
+        words = {None: "result", COMPONENT.sender: "default error"}
+        return f"{words.get(placeholder, 'placeholder')}{self._number(call_id)}"
+
+
+def _noted(
+    rows: list[MessageRow], turn: Turn | None, wedged: bool | None, recording: Recording, closing: bool
+) -> list[MessageRow]:
+    """Silence put into words, where it is what matters."""
+    if turn is None:
+        return rows
+    if turn.outcome == "lost" and recording.observes("proxy", "component"):
+        rows = [replace(row, note=_SILENT_HOST) if row.kind == "refusal" else row for row in rows]
+    if closing:
+        answered = {False: ", and is answered", True: ", in vain", None: ""}[wedged]
+        note = _NO_CREATE if turn.outcome == "stalled" else ""
+        rows[-1] = replace(rows[-1], label=f"user speaks again{answered}", note=note)
+    return rows
+
+
+# -- the rest --------------------------------------------------------------------------------------------------------
+
+
+def _bars(recording: Recording, ledger: Ledger, inside: set[int], window: tuple[int, int]) -> list[Bar]:
+    by_seq = {event.seq: event for event in recording.events}
+    bars = []
+    for response in ledger.responses.values():
+        create = None if response.create is None else ledger.creates[response.create].key
+        begun = by_seq[create if create is not None else response.created].at_ns("upstream")
+        done = None if response.done is None else by_seq[response.done].at_ns("upstream")
+        if response.created >= window[1] or (response.done is not None and response.done < window[0]):
+            continue
+        bars.append(
+            Bar(
+                _short(response.id),
+                create if create in inside else None,
+                response.created if response.created in inside else None,
+                response.done if response.done in inside else None,
+                response.done is None,
+                None if begun is None or done is None else done - begun,
+            )
+        )
+    return bars
+
+
+def _sender(content: object) -> str | None:
+    """Who sent a result in the app's place; None for a result of the app."""
+    placeholder = placeholder_in(content)
+    return None if placeholder is None else placeholder.sender
+
+
+def _short(name: str) -> str:
+    """An id that fits beside a bar."""
+    return name if len(name) <= 11 else f"…{name[-8:]}"
+
+
+def _names(provenance: Mapping[str, Any]) -> str:
+    words = []
+    if "release" in provenance:
+        target = _TARGETS.get(str(provenance.get("proxy", "")).partition(":")[0])
+        words.append(f"proxy {provenance['release']}" + (f" ({target})" if target else ""))
+    words += [f"{name} {provenance[name]}" for name in ("scenario", "handler") if name in provenance]
+    return ", ".join(words) or "a recorded session"
+
+
+def _unseen(recording: Recording) -> list[str]:
+    found = []
+    for left, right, words in (("component", "proxy", "host and proxy"), ("proxy", "upstream", "proxy and upstream")):
+        if not (recording.observes(left, right) or recording.observes(right, left)):
+            found.append(f"nobody watched between {words}")
+    return found

@@ -1,0 +1,1 @@
+"""Events and recordings: what passed, and when."""

@@ -1,0 +1,345 @@
+"""What passed on the links of one session, whoever made it: an engine, a relay or somebody's log.
+
+JSONL is the file format: a header line, one line per event, a closing line. A file cut anywhere after its header reads
+back as what is left of it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from voicerace.errors import InputError
+from voicerace.files import path_of, write_bytes
+from voicerace.trace.event import LINKS, Event, Link, Payload, dump, link
+from voicerace.trace.gzip_reader import UNPACKED_LIMIT, Progress, Unpacked
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "CUT",
+    "LINKS",
+    "SCHEMA",
+    "Event",
+    "Link",
+    "Payload",
+    "Recording",
+    "iter_recordings",
+    "link",
+    "read_recordings",
+    "write_recordings",
+]
+
+SCHEMA = 1
+CUT = "was cut after"  # in the note of a reader that dropped a file's last line
+
+
+@dataclass(frozen=True)
+class Recording:
+    """All that passed on the observed links of one session.
+
+    Attributes:
+        events: in the order of `Event.seq`.
+        provenance: who made it, of what: release, component, scenario, parameters, seed, targets by source hash.
+        clock: ``virtual``, ``monotonic`` or ``log``; times of two recordings compare only on one clock.
+        observed: the links somebody watched. A link that is not here says nothing by its silence.
+        complete: False when the file was cut or the session was still open when recording stopped.
+        notes: what a reader dropped, and where.
+    """
+
+    events: tuple[Event, ...]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    clock: str = "virtual"
+    observed: tuple[Link, ...] = LINKS
+    complete: bool = True
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Short: a recording of a minute would fill pages."""
+        made = " ".join(str(self.provenance[name]) for name in ("release", "scenario") if name in self.provenance)
+        cut = "" if self.complete else ", cut off"
+        return f"<Recording {made or 'of unknown origin'}: {len(self.events)} events, {self.clock} clock{cut}>"
+
+    def on(self, *links: Link | str) -> tuple[Event, ...]:
+        """The events of some links, in order.
+
+        Args:
+            links: each as a `Link`, as its name ``proxy>upstream``, or as a pair of names.
+
+        Raises:
+            InputError: there is no such link.
+        """
+        wanted = {link(each) for each in links}
+        return tuple(event for event in self.events if event.link in wanted)
+
+    def ordered(self, party: str, events: Iterable[Event] | None = None) -> list[Event]:
+        """Events in the order in which they passed a party.
+
+        A log's records stand in the order in which the proxy handled them, whatever its clock did meanwhile; all other
+        recordings are in the order of the times at the party, and of `Event.seq` within one nanosecond.
+
+        Args:
+            party: for example ``proxy``.
+            events: some of the recording's events; None for all of them.
+        """
+        given = self.events if events is None else events
+        if self.clock == "log":
+            return sorted(given, key=lambda event: event.seq)
+        return sorted(given, key=lambda event: (event.at_ns(party) or 0, event.seq))
+
+    def observes(self, sender: str, receiver: str) -> bool:
+        """Whether somebody watched the link from `sender` to `receiver`.
+
+        Raises:
+            InputError: there is no such link.
+        """
+        return link((sender, receiver)) in self.observed
+
+    # -- JSONL ---------------------------------------------------------------------------------------------------
+
+    def lines(self) -> Iterator[str]:
+        """The recording as JSONL, without line ends; the same bytes for the same recording."""
+        header: dict[str, Any] = {
+            "voicerace_recording": SCHEMA,
+            "clock": self.clock,
+            "observed": [str(each) for each in self.observed],
+            "provenance": self.provenance,
+        }
+        if self.notes:
+            header["notes"] = self.notes
+        yield dump(header)
+        for event in self.events:
+            yield event.line()
+        if self.complete:
+            yield dump({"end": len(self.events)})
+
+    def write(self, path: Path | str) -> None:
+        """Write one JSONL file."""
+        write_recordings(path, [self])
+
+    @classmethod
+    def read(cls, path: Path | str) -> Recording:
+        """The first recording of a JSONL file; see `read_recordings`."""
+        for recording in read_recordings(path):
+            return recording
+        raise InputError(str(path), "holds no recording", "the first line of one is its header")
+
+    # -- pandas --------------------------------------------------------------------------------------------------
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per event: seq, sender, receiver, kind, type, sent_ns, received_ns, observed_at, payload (JSON).
+
+        Times are nullable Int64 nanoseconds. What is not in a row (provenance, clock, ...) travels in ``attrs``.
+        """
+        records = [event.to_json() for event in self.events]
+        import pandas as pd  # slow to import, and only frames need it
+
+        frame = pd.DataFrame(
+            {
+                "seq": pd.array([event.seq for event in self.events], dtype="Int64"),
+                "sender": pd.array([event.link.sender for event in self.events], dtype="str"),
+                "receiver": pd.array([event.link.receiver for event in self.events], dtype="str"),
+                "kind": pd.array([event.kind for event in self.events], dtype="str"),
+                # Not Arrow's text, which has no place for half a surrogate pair in somebody's message.
+                "type": pd.array([event.type for event in self.events], dtype=pd.StringDtype("python")),
+                "sent_ns": pd.array([event.sent_ns for event in self.events], dtype="Int64"),
+                "received_ns": pd.array([event.received_ns for event in self.events], dtype="Int64"),
+                "observed_at": pd.array([event.observed_at for event in self.events], dtype=pd.StringDtype("python")),
+                "payload": pd.array(
+                    [dump({key: record[key] for key in ("json", "binary", "text") if key in record})
+                     for record in records],
+                    dtype="str",
+                ),
+            }
+        )  # fmt: skip
+        frame.attrs["voicerace"] = {
+            "clock": self.clock,
+            "observed": [str(each) for each in self.observed],
+            "provenance": dict(self.provenance),
+            "complete": self.complete,
+            "notes": list(self.notes),
+        }
+        return frame
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame) -> Recording:
+        """The recording of a frame made by `to_frame`.
+
+        Raises:
+            InputError: no frame, or a column, a value or the frame's attrs are missing or wrong.
+        """
+        import pandas as pd
+
+        if not isinstance(frame, pd.DataFrame):
+            raise InputError("frame", f"{frame!r:.60} is a {type(frame).__name__}", _FRAME)
+        try:
+            attrs = frame.attrs["voicerace"]
+            header = cls(
+                events=(),
+                provenance=dict(attrs["provenance"]),
+                clock=str(attrs["clock"]),
+                observed=tuple(link(name) for name in attrs["observed"]),
+                complete=bool(attrs["complete"]),
+                notes=tuple(attrs["notes"]),
+            )
+        except InputError as error:
+            raise InputError(f"frame: {error.where}", error.found, error.allowed) from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError("frame", f"its attrs: {error} is missing or wrong", _FRAME) from None
+        rows: list[dict[str, Any]] = frame.astype(object).to_dict("records")  # type: ignore[assignment]
+        return replace(header, events=tuple(_event_of(row, number) for number, row in enumerate(rows)))
+
+
+_FRAME = "columns and attrs as made by Recording.to_frame"
+
+
+def _event_of(row: Mapping[str, Any], number: int) -> Event:
+    """The event of a row of `Recording.to_frame`."""
+    import pandas as pd
+
+    where = f"frame, row {number}"
+    try:
+        return Event.from_json(
+            {
+                "seq": int(row["seq"]),
+                "link": f"{row['sender']}>{row['receiver']}",
+                "kind": row["kind"],
+                "sent_ns": None if pd.isna(row["sent_ns"]) else int(row["sent_ns"]),
+                "received_ns": None if pd.isna(row["received_ns"]) else int(row["received_ns"]),
+                "observed_at": row["observed_at"],
+                **json.loads(row["payload"]),
+            }
+        )
+    except KeyError as missing:
+        raise InputError(where, f"{missing} is missing", _FRAME) from None
+    except InputError as error:
+        raise InputError(f"{where}: {error.where}", error.found, error.allowed) from None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(where, str(error), _FRAME) from None
+
+
+def write_recordings(path: Path | str, recordings: Iterable[Recording]) -> None:
+    """Write recordings one behind the other into one JSONL file, compressed when its name ends in ``.gz``."""
+    path = path_of("path", path)
+    text = "".join(line + "\n" for recording in recordings for line in recording.lines()).encode("ascii")
+    # No time stamp in a compressed file: the same recordings are the same bytes.
+    write_bytes(path, gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
+
+
+def read_recordings(path: Path | str) -> list[Recording]:
+    """All recordings of a JSONL file, in order; see `iter_recordings`."""
+    return list(iter_recordings(path))
+
+
+def iter_recordings(path: Path | str, progress: Progress | None = None) -> Iterator[Recording]:
+    """The recordings of a JSONL file, compressed or not, in order, one at a time.
+
+    A last line that was cut is dropped and reported in `Recording.notes`; the rest is kept and `complete` is False.
+
+    Args:
+        path: the file.
+        progress: is told how many of the file's bytes were read, and of how many.
+
+    Raises:
+        InputError: the file cannot be read, does not begin with a header, a line before the last is broken, or it is a
+            compressed file of more than `packed.UNPACKED_LIMIT` bytes.
+    """
+    reading = _Reading()
+    ahead: tuple[int, str] | None = None
+    for number, line in enumerate(_lines(path_of("path", path), progress), start=1):
+        if ahead is not None:
+            yield from reading.line(*ahead, f"{path}:{ahead[0]}", last=False)
+        ahead = number, line
+    if ahead is not None:
+        yield from reading.line(*ahead, f"{path}:{ahead[0]}", last=True)
+    if reading.open is None:
+        raise InputError(str(path), "empty", "a recording begins with a header line")
+    yield from reading.close()
+
+
+class _Reading:
+    """The recording whose lines are being read."""
+
+    def __init__(self) -> None:
+        self.open: Recording | None = None
+        self.events: list[Event] = []
+        self.ended = True  # no recording is open: none began, or the last one had its closing line
+
+    def close(self) -> Iterator[Recording]:
+        """The recording read so far, with its events."""
+        if self.open is not None:
+            yield replace(self.open, events=tuple(self.events), complete=self.ended)
+        self.open = None
+        self.events.clear()
+
+    def line(self, number: int, line: str, where: str, *, last: bool) -> Iterator[Recording]:
+        """One more line; a recording that it ends."""
+        try:
+            record = json.loads(line)
+            if not isinstance(record, dict):
+                raise InputError(where, f"a {type(record).__name__}", "every line is a JSON object")
+            if "voicerace_recording" in record:
+                header = _header(record, where)
+                yield from self.close()
+                self.open, self.ended = header, False
+            elif self.ended:
+                raise InputError(where, "no header", "a recording begins with a line that has voicerace_recording")
+            elif "end" in record:
+                if record["end"] != len(self.events):
+                    raise InputError(where, f"{record['end']!r} events announced, {len(self.events)} found")
+                self.ended = True
+            else:
+                self.events.append(Event.from_json(record))
+        except (ValueError, RecursionError) as error:
+            if last and self.open is not None and not isinstance(error, InputError):
+                # Behind a closing line it was the header of one more recording that was cut.
+                note = f"line {number} {CUT} {len(line)} characters and is dropped"
+                self.open = replace(self.open, notes=(*self.open.notes, note))
+            elif not isinstance(error, InputError):
+                raise InputError(where, f"no JSON ({error})", "a recording is JSONL") from None
+            elif error.where.startswith(where):
+                raise
+            else:
+                raise InputError(where, f"{error.where}: {error.found}", error.allowed) from None
+
+
+def _lines(path: Path, progress: Progress | None = None) -> Iterator[str]:
+    """The file's lines without their ends; a compressed file that was cut gives what can be had of it."""
+    rest: list[bytes] = []
+    try:
+        with Unpacked(path, progress, UNPACKED_LIMIT) as file:
+            for piece in file.pieces():
+                *whole, last = piece.split(b"\n")
+                for each in whole:
+                    rest.append(each)
+                    yield b"".join(rest).decode("utf-8", "replace")
+                    rest.clear()
+                rest.append(last)
+    except OSError as error:
+        raise InputError(str(path), error.strerror or "cannot be read") from None
+    if left := b"".join(rest):
+        yield left.decode("utf-8", "replace")
+
+
+def _header(record: Mapping[str, Any], where: str) -> Recording:
+    version = record["voicerace_recording"]
+    if version != SCHEMA:
+        raise InputError(where, f"recording schema {version!r}", f"this version reads {SCHEMA}")
+    try:
+        return Recording(
+            events=(),
+            provenance=dict(record["provenance"]),
+            clock=str(record["clock"]),
+            observed=tuple(link(name) for name in record["observed"]),
+            complete=False,
+            notes=tuple(str(note) for note in record.get("notes", ())),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(where, f"header: {error} is missing or wrong") from None
