@@ -29,7 +29,8 @@ SAMPLE = ROOT / "data" / "sample-run"
 LOGS = ROOT / "data" / "logs"
 #: Texts of voice-commerce's letter alone.
 THEIRS = (
-    "voice-commerce", "(2026-02-16)", "last letter", "Our last", "We wrote", "we asked", "You reported", "your log sanitization",
+    "voice-commerce", "(2026-02-16)", "last letter", "Our last", "We wrote", "we asked", "You reported",
+    "your log sanitization",
     "active_response_state_conflict", "Your set of ids",
 )  # fmt: skip
 
