@@ -25,7 +25,7 @@ test: $(DEV)
 # And the long ones: what only computes; then sessions on the real clock, which mostly wait, four files at a time; then those
 # of them that allow few milliseconds or must come out as computed, alone on the machine.
 test-all: test
-	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal -m "long and not real_clock" --durations=10
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup -m "long and not real_clock" --durations=10
 	@$(BIN)/python -m pytest -n 4 --dist loadfile -m "long and real_clock and not quiet" --durations=10
 	@$(BIN)/python -m pytest -m quiet
 

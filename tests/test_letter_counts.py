@@ -28,6 +28,9 @@ TWICE = [name for name, row in HANDLERS.items() if row.submissions > 1]
 ONCE = [name for name in HANDLERS if name not in TWICE]
 LONGEST_WAIT_MS = max(float(value) for value in WORKAROUND_TIMES.values())
 
+#: In one process, because its tables are made once.
+pytestmark = pytest.mark.xdist_group("letter counts")
+
 
 @pytest.fixture(scope="module")
 def every(tmp_path_factory: pytest.TempPathFactory) -> ReportContext:
