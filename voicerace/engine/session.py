@@ -81,13 +81,10 @@ class SessionConfig:
     def __repr__(self) -> str:
         """The fields that are not the defaults, by name."""
         names = {"release": self.release.tag, "scenario": self.scenario.name, "handler": self.handler, "profile": self.profile}
-        other = {
-            each.name: getattr(self, each.name)
-            for each in fields(self)
-            if each.name not in (*names, "component", "times") and getattr(self, each.name) != each.default
-        }
-        told = {name: value for name, value in other.items() if not (name == "knobs" and value == _KNOBS)}
-        return f"SessionConfig({', '.join(f'{name}={value!r}' for name, value in {**names, **told}.items())}, times=...)"
+        usual = {**{each.name: each.default for each in fields(self)}, "knobs": _KNOBS}
+        other = {name: value for name, value in vars(self).items() if name not in (*names, "component", "times")}
+        changed = {name: value for name, value in other.items() if value != usual[name]}
+        return f"SessionConfig({', '.join(f'{name}={value!r}' for name, value in {**names, **changed}.items())}, times=...)"
 
     def __post_init__(self) -> None:
         """Check every field, however the session was made.

@@ -1,7 +1,7 @@
 """The other end of an experiment: one connection to a Realtime API, everything that passes on it, and ways to wait for it.
 
 Times are read at our socket: of what the API sends when it came, of what we send when it left. Nothing is ever taken
-back: a wait looks through all that was heard, so an event that came early is found, and order is told by `ReceivedEvent.seq`.
+back: a wait searches all received events, so an event that came early is found; the order is that of `ReceivedEvent.seq`.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ class Client:
         """Send an event, with an `event_id` where it is an object without one.
 
         Raises:
-            GoneError: the connection has ended.
+            ConnectionGoneError: the connection has ended.
         """
         payload: Mapping[str, Any] | bytes = event
         if not isinstance(event, bytes):
@@ -200,8 +200,8 @@ class Client:
         """Wait for an event; one that was heard already is taken, unless it came before `since`.
 
         Raises:
-            SilentError: it did not come in time.
-            GoneError: the connection ended before.
+            ReplyTimeoutError: it did not come in time.
+            ConnectionGoneError: the connection ended before.
         """
         wanted = named(want) if isinstance(want, str) else want
         return await self._wait(wanted, str(wanted), since)
@@ -229,7 +229,7 @@ class Client:
         """Wait for what should not come; gives it if it came.
 
         Raises:
-            GoneError: the connection ended.
+            ConnectionGoneError: the connection ended.
         """
         return await self._listen(want, since, self.patience.quiet_s)
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from voicerace.conformance.contract.client import Client, InconclusiveError, ReceivedEvent, named
+from voicerace.conformance.contract.client import Client, ReceivedEvent, named
 from voicerace.conformance.contract.facts import Answer, broken, held, unknown
 from voicerace.conformance.contract.steps import (
     CALL,
     LONG,
     again,
     begin,
+    begin_text,
     beside,
     code_of,
     finish,
@@ -74,11 +75,7 @@ async def cancel_then_create(client: Client) -> Answer:
     await set_up(client)
 
     async def trial() -> Answer:
-        active = await begin(client, LONG)
-        id_ = active.response_id
-        delta = await client.until(named(realtime.TEXT_DELTA, realtime.RESPONSE_DONE, response=id_))
-        if delta.kind == realtime.RESPONSE_DONE:
-            raise InconclusiveError(f"the reply ended before its text began, status {status_of(delta)}")
+        active, _ = await begin_text(client)
         cancel = await client.send(CANCEL)
         create = await client.send(_CREATE)
         answer = await client.answer(create, _CREATED)

@@ -13,6 +13,7 @@ from voicerace.conformance.contract.steps import (
     SHORT,
     again,
     begin,
+    begin_text,
     code_of,
     finish,
     set_up,
@@ -80,14 +81,10 @@ async def cut_off_text_done(client: Client) -> Answer:
     await set_up(client)
 
     async def trial() -> Answer:
-        active = await begin(client, LONG)
-        id_ = active.response_id
-        delta = await client.until(named(realtime.TEXT_DELTA, realtime.RESPONSE_DONE, response=id_))
-        if delta.kind == realtime.RESPONSE_DONE:
-            raise InconclusiveError(f"the reply ended before its text began, status {status_of(delta)}")
+        active, delta = await begin_text(client)
         sent = await client.send(CANCEL)
         done = await finish(client, active)
-        text = client.find(named(realtime.TEXT_DONE, response=id_))
+        text = client.find(named(realtime.TEXT_DONE, response=active.response_id))
         if status_of(done) != "cancelled":
             await client.quiet(named(realtime.ERROR), sent)  # the cancel's, which else is taken for the next trial's
         if status_of(done) != "cancelled" or (text is not None and text.seq < sent.seq):

@@ -42,7 +42,7 @@ def unknown(seen: str, *trace: ReceivedEvent) -> Answer:
     return Answer("unknown", seen, trace)
 
 
-#: Talks to a fresh connection and answers; raises `CannotTellError` where it cannot.
+#: Talks to a fresh connection and answers; raises `InconclusiveError` where it cannot.
 Experiment: TypeAlias = Callable[[Client], Awaitable[Answer]]
 
 

@@ -69,7 +69,7 @@ def _item(client: Client, created: ReceivedEvent, item_type: str) -> str:
     """The id of the first item of a type in a response.
 
     Raises:
-        CannotTellError: it holds none.
+        InconclusiveError: it holds none.
     """
     for each in client.heard:
         if each.kind == _OUTPUT_ADDED and each.response_id == created.response_id:

@@ -14,8 +14,10 @@ from voicerace.conformance.contract.client import Client, InconclusiveError, Mat
 from voicerace.conformance.contract.facts import Answer, unknown
 from voicerace.model.protocol import realtime
 
-__all__ = ["CALL", "LONG", "SHORT", "again", "ask", "begin", "beside", "code_of", "finish", "first_call", "late", "reply",
-           "result_of", "say", "send_result", "set_up", "status_of", "still_talks", "two_calls_at_once", "update"]  # fmt: skip
+__all__ = [
+    "CALL", "LONG", "SHORT", "again", "ask", "begin", "begin_text", "beside", "code_of", "finish", "first_call",
+    "late", "reply", "result_of", "say", "send_result", "set_up", "status_of", "still_talks", "two_calls_at_once", "update",
+]  # fmt: skip
 
 #: What the user says: for a reply that lasts, for one that does not, and for a function call.
 LONG: Final = "Count from one to one hundred, in words, one number a line."
@@ -48,7 +50,7 @@ async def ask(client: Client, event: Mapping[str, Any], want: Matcher) -> Receiv
     """Send what an experiment needs and get its confirmation.
 
     Raises:
-        CannotTellError: it was answered by an error, or not at all.
+        InconclusiveError: it was answered by an error, or not at all.
     """
     sent = await client.send(event)
     answer = await client.answer(sent, want)
@@ -87,10 +89,23 @@ async def begin(client: Client, text: str) -> ReceivedEvent:
     """Say something and have it answered, by a function call if it is `CALL`; gives `response.created`.
 
     Raises:
-        CannotTellError: there is no response to experiment with.
+        InconclusiveError: there is no response to experiment with.
     """
     await say(client, text)
     return await reply(client, calls=text == CALL)
+
+
+async def begin_text(client: Client) -> tuple[ReceivedEvent, ReceivedEvent]:
+    """Have a long reply begun; gives `response.created` and the first delta of its text.
+
+    Raises:
+        InconclusiveError: there is no response, or it ended before its text began.
+    """
+    active = await begin(client, LONG)
+    delta = await client.until(named(realtime.TEXT_DELTA, realtime.RESPONSE_DONE, response=active.response_id))
+    if delta.kind == realtime.RESPONSE_DONE:
+        raise InconclusiveError(f"the reply ended before its text began, status {status_of(delta)}")
+    return active, delta
 
 
 async def two_calls_at_once(client: Client) -> ReceivedEvent:
@@ -136,7 +151,7 @@ async def first_call(client: Client, created: ReceivedEvent) -> ReceivedEvent:
     """Wait for a response's `response.function_call_arguments.done`.
 
     Raises:
-        CannotTellError: the model called nothing.
+        InconclusiveError: the model called nothing.
     """
     id_ = created.response_id
     passed = await client.until(named(realtime.ARGUMENTS_DONE, realtime.RESPONSE_DONE, response=id_))

@@ -1,6 +1,6 @@
 """The facts that the models rest on, with what tries each or why nothing does: what is open first, then bounded, then settled.
 
-A statement says what the mock does while no knob is turned. Whoever turns a knob of the mock, or adds a fact there,
+A statement says what the mock does while no knob is turned. A change that adds a knob to the mock, or a fact there,
 adds its row here: the tests compare each knob with the answers that it must change.
 
 `settled`: two or more recordings of the API in GA names show it (``data/api``), and none shows anything else. `bounded`:
@@ -63,7 +63,7 @@ FACTS: Final[tuple[Fact, ...]] = (
     Fact("session_opens", "session.created at once, session.updated after the update", "settled", _ORDER, items.session_opens),
     Fact("item_confirmed", "a user item: conversation.item.added, then .done", "settled", _ORDER, items.item_confirmed),
     Fact("create_free", "a create in a free slot begins a response", "settled", _SLOT, slot.create_free),
-    Fact("reply_completed", "a reply that nobody ends is completed", "settled", _SLOT, endings.reply_completed),
+    Fact("reply_completed", "a reply that is not cancelled is completed", "settled", _SLOT, endings.reply_completed),
     Fact("item_before_output", "conversation.item.done, then response.output_item.done", "settled", _ORDER,
          orders.item_before_output),
     Fact("call_order", "the events of a function call, in order", "settled", _ORDER, orders.call_order),

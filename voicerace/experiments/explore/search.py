@@ -108,7 +108,7 @@ class Search:
         """Explore.
 
         Raises:
-            Minded: begin anew.
+            Visible: begin anew.
         """
         first = self.places.start()
         self._add(first.to, picked(START, Advance((0,), (0,)), first.kept), 0, Edge(-1, None), None)
@@ -137,7 +137,7 @@ class Search:
         """Go to the end by `walks` ways drawn at random: most of what somebody minds is met by them, long before `run` does.
 
         Raises:
-            Minded: begin anew.
+            Visible: begin anew.
         """
         draws = random.Random(seed)
         for _ in range(walks):

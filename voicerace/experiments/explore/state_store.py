@@ -101,7 +101,7 @@ class StateStore:
         """Where a session begins.
 
         Raises:
-            Minded: begin anew.
+            Visible: begin anew.
         """
         return self._move(self.carrier.start(), None)
 
@@ -109,7 +109,7 @@ class StateStore:
         """What a choice does; from the second time on from memory.
 
         Raises:
-            Minded: begin anew.
+            Visible: begin anew.
         """
         found = place.steps.get(choice)
         if found is None:
@@ -145,7 +145,7 @@ class StateStore:
         """Try what happens at the proxy or in the host before and behind each message of the upstream that nobody minds.
 
         Raises:
-            Minded: it matters which comes first.
+            Visible: it matters which comes first.
         """
         if choice == _FROM_UPSTREAM or _at_upstream(choice):
             return

@@ -102,7 +102,7 @@ class Stepper:
             one: of a link, only its very next message arrives, whether anybody minds it or not.
 
         Raises:
-            Minded: a message that nobody was thought to mind did something.
+            Visible: a message that was taken for invisible did something.
         """
         at = before.copy()
         self._begin(at)
@@ -202,7 +202,7 @@ class Stepper:
         """Somebody minds such a message.
 
         Raises:
-            Minded: always.
+            Visible: always.
         """
         self.minded.add((over, flight.key))
         raise Visible

@@ -1,7 +1,7 @@
 """The component's idle timeout: ten seconds in which nothing happens, and it closes the connection, code 1000.
 
 Off by default in a session, as an app can set `agentOptions.idleTimeoutMs` as high as it likes: what it does by itself
-is nobody's race. Its rules are a knob, `model.catalog.components.Idle`; each is held against the running component.
+is no race. Its rules are a knob, `model.catalog.components.Idle`; each is compared with the running component.
 What is not modelled: ``forgets`` and ``message`` forget the agent's state within 200 ms of its change, at a poll whose
 phase nobody controls; here they forget it at once. In ``runs_on`` an AgentAudioDone right behind AgentDone begins the
 ten seconds anew or does not, as React has committed between them or not; here it does.
