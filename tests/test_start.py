@@ -42,6 +42,11 @@ def test_help_imports_no_verb_and_no_pydantic() -> None:
     assert heavy_of(["--help"], {"pydantic", "voicerace.analysis.verdict", "voicerace.experiments.explore", *verbs}) == []
 
 
+@pytest.mark.parametrize("arguments", [["releases"], ["check", "--help"]])
+def test_a_table_and_the_help_of_a_verb_import_no_pydantic(arguments: list[str]) -> None:
+    assert heavy_of(arguments, {"pydantic.types"}) == []
+
+
 @pytest.mark.parametrize("arguments", [["run", "--json"], ["run"], ["check", "--help"], ["sweep", "--help"]])
 def test_one_session_imports_no_heavy_module(arguments: list[str]) -> None:
     assert heavy_of(arguments, HEAVY) == []

@@ -36,14 +36,31 @@ class Verb(NamedTuple):
         place: ``module:name`` below `voicerace.cli`; the name of a function, or of a `typer.Typer` with verbs of its own.
         summary: one sentence for the list of verbs; the first sentence of the function's docstring.
         panel: the heading under which the list shows it.
+        starts_bare: it is called directly when it is given no option: reading options imports pydantic.
     """
 
     place: str
     summary: str
     panel: str
+    starts_bare: bool = False
 
 
-class _Command(TyperCommand):
+class _QuickFlags:
+    """Commands whose absent flags are False, which typer takes as it is; to convert its own None it imports pydantic."""
+
+    def get_params(self, ctx: Any) -> Any:
+        params = super().get_params(ctx)  # type: ignore[misc]  # of the command it is mixed into
+        for each in params:
+            if getattr(each, "is_flag", False) and each.default is None:
+                each.default = False
+        return params
+
+
+class _BareCommand(_QuickFlags, TyperCommand):
+    """A verb that is called without options."""
+
+
+class _Command(_QuickFlags, TyperCommand):
     """A command that refuses a single-value option that is given twice, of which the last would silently count."""
 
     def make_parser(self, ctx: Any) -> Any:
@@ -72,10 +89,12 @@ class Verbs(typer.Typer):
         return super().command(name, **{"cls": _Command, **settings})
 
 
-def load(verbs: Mapping[str, Verb], name: str) -> Any:
-    """Import a verb and make its command."""
+def load(verbs: Mapping[str, Verb], name: str, *, bare: bool = False) -> Any:
+    """Import a verb and make its command; `bare` says that no option is given."""
     module, _, attribute = verbs[name].place.partition(":")
     found = getattr(import_module(f"voicerace.cli.{module}"), attribute)
+    if bare and verbs[name].starts_bare:
+        return _BareCommand(name, callback=found)
     if not isinstance(found, typer.Typer):
         app = Verbs(add_completion=False)
         app.command(name, **_SETTINGS.get(name, {}))(found)
@@ -88,7 +107,7 @@ def load(verbs: Mapping[str, Verb], name: str) -> Any:
 def group(verbs: Mapping[str, Verb]) -> type[TyperGroup]:
     """A class of command groups whose commands are `verbs`; each is imported when it is called or asked for its options."""
 
-    class Lazy(TyperGroup):
+    class Lazy(_QuickFlags, TyperGroup):
         def list_commands(self, ctx: Any) -> list[str]:
             return list(verbs)
 
@@ -100,6 +119,6 @@ def group(verbs: Mapping[str, Verb]) -> type[TyperGroup]:
 
         def resolve_command(self, ctx: Any, args: list[str]) -> Any:
             name, stub, rest = super().resolve_command(ctx, args)
-            return (name, stub, rest) if stub is None else (name, load(verbs, str(name)), rest)
+            return (name, stub, rest) if stub is None else (name, load(verbs, str(name), bare=not rest), rest)
 
     return Lazy
