@@ -8,6 +8,9 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 
+# Containers often set it. Without compiled files every process compiles all that it imports again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: report sample test test-all faults lab lint types bench bench-live clean lock outcomes
 
 report: $(RUNTIME)
