@@ -18,7 +18,7 @@ from voicerace.engine.schedule import ScheduleCursor
 from voicerace.errors import InputError
 from voicerace.model.actors.actor import Actor, Cancel, Close, Effects, Open, Send, SetTimer
 from voicerace.model.parameters import Times
-from voicerace.trace.recording import LINKS, Link, Payload
+from voicerace.trace.recording import LINKS, USER_TO_APP, Link, Payload
 
 if TYPE_CHECKING:
     from voicerace.engine.live.connection import FramedConnection
@@ -166,7 +166,7 @@ class ActorHost:
     def _break(self, party: str, why: str) -> None:
         lines = [*self.lines.values()]
         self.end()
-        self.recorder.fault(lines[0].incoming if lines else Link("user", "app"), f"{party}: {why}")
+        self.recorder.fault(lines[0].incoming if lines else USER_TO_APP, f"{party}: {why}")
         for line in lines:
             line.close(1011)
 

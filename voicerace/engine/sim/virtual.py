@@ -20,16 +20,26 @@ from voicerace.engine.reader import Reader
 from voicerace.engine.schedule import Schedule, ScheduleCursor
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
-from voicerace.model.actors.actor import Actor, Cancel, Close, Effects, Open, Renewable, Send, SetTimer
+from voicerace.model.actors.actor import RANK, Actor, Cancel, Close, Effects, Open, Renewable, Send, SetTimer
 from voicerace.model.actors.user import User
-from voicerace.trace.recording import LINKS, Event, Link, Payload, Recording
+from voicerace.trace.recording import (
+    COMPONENT_TO_APP,
+    COMPONENT_TO_PROXY,
+    LINKS,
+    PROXY_TO_COMPONENT,
+    PROXY_TO_UPSTREAM,
+    UPSTREAM_TO_PROXY,
+    Event,
+    Link,
+    Payload,
+    Recording,
+)
 
 __all__ = ["Tie", "VirtualEngine", "simulate", "ties"]
 
-_RANK = {"upstream": 0, "proxy": 1, "component": 2, "app": 3, "user": 4}
 #: What the user sees as it is sent, at its sender; all else that it sees, it sees as it arrives.
-_SEEN_LEAVING = frozenset({Link("component", "proxy"), Link("proxy", "upstream")})
-_SEEN_ARRIVING = frozenset({Link("component", "app"), Link("upstream", "proxy")})
+_SEEN_LEAVING = frozenset({COMPONENT_TO_PROXY, PROXY_TO_UPSTREAM})
+_SEEN_ARRIVING = frozenset({COMPONENT_TO_APP, UPSTREAM_TO_PROXY})
 #: More than any session of these scenarios needs; a model that loops ends here instead of running for ever.
 _MAX_STEPS = 200_000
 
@@ -66,10 +76,10 @@ _Due: TypeAlias = tuple[int, int, int, int, int, "_Way | None", Any]
 
 def _place(receiver: str, sender: str | None) -> int:
     """Where something stands in its round: by who gets it; a party's timers first (no sender), then by who sent it."""
-    return 100 * _RANK[receiver] + (0 if sender is None else 10 + _RANK[sender])
+    return 100 * RANK[receiver] + (0 if sender is None else 10 + RANK[sender])
 
 
-_TIMERS_PLACE = {name: _place(name, None) for name in _RANK}
+_TIMERS_PLACE = {name: _place(name, None) for name in RANK}
 
 
 @dataclass(frozen=True)
@@ -132,12 +142,12 @@ class VirtualEngine:
         times, seed = self.session.times, self.session.seed
         host, upstream = times.ns("host_rtt_ms", 0, seed), times.ns("upstream_rtt_ms", 0, seed)
         delays_ns = {
-            ("component", "proxy"): host // 2,
-            ("proxy", "component"): host - host // 2,
-            ("proxy", "upstream"): upstream // 2,
-            ("upstream", "proxy"): upstream - upstream // 2,
+            COMPONENT_TO_PROXY: host // 2,
+            PROXY_TO_COMPONENT: host - host // 2,
+            PROXY_TO_UPSTREAM: upstream // 2,
+            UPSTREAM_TO_PROXY: upstream - upstream // 2,
         }
-        ways: dict[str, dict[str, _Way]] = {name: {} for name in _RANK}
+        ways: dict[str, dict[str, _Way]] = {name: {} for name in RANK}
         watched = self._observe is not None
         for link in LINKS:
             sender, receiver = link
@@ -156,7 +166,7 @@ class VirtualEngine:
 
     def run(self) -> Recording:
         """Play the session and give back what passed."""
-        for name in _RANK:
+        for name in RANK:
             self._apply(name, self.parties[name].start())
         heap, done = self._heap, self._done
         while heap or self._held:

@@ -28,22 +28,20 @@ from voicerace.engine.session import SessionConfig
 from voicerace.experiments.explore.attribution import CreateOrigin
 from voicerace.experiments.explore.copies import clone
 from voicerace.experiments.explore.keys import KEYS, SHOWN_TIMERS, Base, kind_of, message_key, open_key, proxy_key, shown_key
-from voicerace.experiments.explore.state import WIRES, Choice, History, InFlightMessage, State, Timer
+from voicerace.experiments.explore.state import Choice, History, InFlightMessage, State, Timer
 from voicerace.experiments.explore.zone import NEW
-from voicerace.model.actors.actor import Cancel, Close, Effects, Open, Send, SetTimer
+from voicerace.model.actors.actor import RANK, Cancel, Close, Effects, Open, Send, SetTimer
 from voicerace.model.catalog.workarounds import WORKAROUNDS
 from voicerace.model.protocol import realtime
 from voicerace.model.protocol.ledger import Ledger
-from voicerace.trace.recording import Link, Payload
+from voicerace.trace.recording import UPSTREAM_TO_PROXY, WIRES, Link, Payload
 
 __all__ = ["Stepper", "Visible"]
 
-_RANK = {"upstream": 0, "proxy": 1, "component": 2, "app": 3, "user": 4}
 _HOST = ("component", "app", "user")
 _RENEWED = ("upstream", "proxy")
 #: The user's patience: it runs from turn to turn.
 PATIENCE = ("user", "deadline")
-_FROM_UPSTREAM = Link("upstream", "proxy")
 
 
 class Visible(Exception):  # noqa: N818  # no error: what was taken for granted is learnt to be otherwise
@@ -90,7 +88,7 @@ class Stepper:
         at = State({}, {}, dict.fromkeys(WIRES, ()), {})
         at.states = {name: clone(state) for name, state in self._fresh.items()}
         self._begin(at)
-        for name in ("upstream", "proxy", "component", "app", "user"):
+        for name in RANK:
             self._apply(name, self._call(name, self.parties[name].start))
         self._settle_host()
         return self._end(at)
@@ -134,7 +132,7 @@ class Stepper:
         if len(at.keys) < len(at.states):
             at.keys = {party: self._key(party) for party in at.states}
             at.history_key = self._history_key(at)
-        if Link("upstream", "proxy") in at.closed:
+        if UPSTREAM_TO_PROXY in at.closed:
             at.timers = {which: timer for which, timer in at.timers.items() if which[0] != "upstream"}
         if at.states["component"].closed and at.states["user"].left:
             at.timers = {which: timer for which, timer in at.timers.items() if which[0] not in _HOST}
@@ -304,7 +302,7 @@ class Stepper:
                 self._books().applied = True
         kind = kind_of(payload)
         sure = over.receiver == "upstream" or over.sender == "component"
-        key = message_key(payload, self._at.base) if sure or over == _FROM_UPSTREAM else kind
+        key = message_key(payload, self._at.base) if sure or over == UPSTREAM_TO_PROXY else kind
         minded = sure or (over, key) in self.minded
         self._stirred |= minded
         self._fly(over, payload, kind, key, asked, minded=minded)
@@ -314,7 +312,7 @@ class Stepper:
     def _local_send(self, over: Link, payload: Payload) -> None:
         """Inside the host: at once, in the next round."""
         self._seq += 1
-        entry = (self._round + 1, _RANK[over.receiver], _RANK[over.sender], self._seq, over, payload)
+        entry = (self._round + 1, RANK[over.receiver], RANK[over.sender], self._seq, over, payload)
         heapq.heappush(self._local, entry)
 
     def _close(self, over: Link, code: int | None) -> None:
