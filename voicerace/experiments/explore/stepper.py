@@ -30,7 +30,8 @@ from voicerace.experiments.explore.copies import clone
 from voicerace.experiments.explore.keys import KEYS, SHOWN_TIMERS, Base, kind_of, message_key, open_key, proxy_key, shown_key
 from voicerace.experiments.explore.state import Choice, History, InFlightMessage, State, Timer
 from voicerace.experiments.explore.zone import NEW
-from voicerace.model.actors.actor import RANK, Cancel, Close, Effects, Open, Send, SetTimer
+from voicerace.model.actors.actor import RANK, Effects, SetTimer
+from voicerace.model.actors.effects import Interpreter
 from voicerace.model.catalog.workarounds import WORKAROUNDS
 from voicerace.model.protocol import realtime
 from voicerace.model.protocol.ledger import Ledger
@@ -48,7 +49,7 @@ class Visible(Exception):  # noqa: N818  # no error: what was taken for granted 
     """A message matters after all."""
 
 
-class Stepper:
+class Stepper(Interpreter):
     """Steps of one session.
 
     Args:
@@ -89,7 +90,7 @@ class Stepper:
         at.states = {name: clone(state) for name, state in self._fresh.items()}
         self._begin(at)
         for name in RANK:
-            self._apply(name, self._call(name, self.parties[name].start))
+            self.apply(name, self._call(name, self.parties[name].start))
         self._settle_host()
         return self._end(at)
 
@@ -116,7 +117,7 @@ class Stepper:
             del at.timers[party, name]
             if party == "proxy":
                 self._books().gate.rings(name)
-            self._apply(party, self._call(party, self.parties[party].timer, name))
+            self.apply(party, self._call(party, self.parties[party].timer, name))
             self._settle_host()
         return self._end(at)
 
@@ -179,7 +180,7 @@ class Stepper:
             code = flight.payload if isinstance(flight.payload, int) and flight.payload >= 0 else None
             if over.receiver == "proxy":
                 self._books().gate.rings("closed")
-            self._apply(over.receiver, self._call(over.receiver, self.parties[over.receiver].closed, over.sender, code))
+            self.apply(over.receiver, self._call(over.receiver, self.parties[over.receiver].closed, over.sender, code))
             self._settle_host()
             return
         payload: Any = flight.payload
@@ -211,7 +212,7 @@ class Stepper:
         return self._stirred or (host and any(self._key(party) != self._at.keys[party] for party in _HOST[:2]))
 
     def _deliver(self, over: Link, payload: Payload) -> None:
-        self._apply(over.receiver, self._call(over.receiver, self.parties[over.receiver].message, over.sender, payload))
+        self.apply(over.receiver, self._call(over.receiver, self.parties[over.receiver].message, over.sender, payload))
         if over.sender == "upstream" or over.receiver == "app":
             self._show(over, payload)
 
@@ -228,7 +229,7 @@ class Stepper:
         self._seq += 1
         effects = self._call("user", self.parties["user"].observe, over.sender, over.receiver, payload, self._seq)
         if effects:
-            self._apply("user", effects)
+            self.apply("user", effects)
 
     # -- effects -----------------------------------------------------------------------------------------------------
 
@@ -243,22 +244,11 @@ class Stepper:
         at.states[party] = machine.state
         return effects
 
-    def _apply(self, party: str, effects: Effects) -> None:
-        at = self._at
-        for effect in effects:
-            if isinstance(effect, Send):
-                self._send(party, effect)
-            elif isinstance(effect, SetTimer):
-                self._set(party, effect)
-            elif isinstance(effect, Cancel):
-                if at.timers.pop((party, effect.name), None) is not None:
-                    self._stirred = True
-            elif isinstance(effect, Close):
-                self._close(Link(party, effect.to), effect.code)
-            elif isinstance(effect, Open):
-                self._open_again()
+    def cancel_timer(self, actor: str, name: str) -> None:
+        if self._at.timers.pop((actor, name), None) is not None:
+            self._stirred = True
 
-    def _open_again(self) -> None:
+    def open(self, actor: str, to: str) -> None:
         """As `VirtualEngine` has it: proxy and upstream begin anew, and what was on its way is lost."""
         at = self._at
         self._stirred = True
@@ -271,29 +261,28 @@ class Stepper:
             at.states[name] = machine.again().state
             self._touched.add(name)
         for name in _RENEWED:
-            self._apply(name, self._call(name, self.parties[name].start))
+            self.apply(name, self._call(name, self.parties[name].start))
 
-    def _set(self, party: str, effect: SetTimer) -> None:
-        which = (party, effect.name)
+    def set_timer(self, actor: str, timer: SetTimer) -> None:
+        which = (actor, timer.name)
         number = self.rung.get(which, 0)
         self.rung[which] = number + 1
-        if party == "component" and effect.name in self._idle:
+        if actor == "component" and timer.name in self._idle:
             return
         self._stirred = True
-        self._at.timers[which] = Timer(effect.after, NEW, number)
+        self._at.timers[which] = Timer(timer.after, NEW, number)
 
-    def _send(self, sender: str, effect: Send) -> None:
-        over = Link(sender, effect.to)
+    def send(self, actor: str, to: str, payload: Payload) -> None:
+        over = Link(actor, to)
         if over in self._at.closed:
             return
         if over not in self._at.queues:
-            self._local_send(over, effect.payload)
+            self._local_send(over, payload)
             return
-        payload = effect.payload
         asked: CreateOrigin | None = None
         if over.receiver == "upstream":
             asked = self._books().gate.sends(payload, self.session.release.create_on)
-        elif sender == "upstream":
+        elif actor == "upstream":
             self._feed("upstream", payload, None)
         elif over.receiver == "component" and isinstance(payload, dict):
             if payload.get("code") == realtime.ACTIVE_RESPONSE:
@@ -315,7 +304,8 @@ class Stepper:
         entry = (self._round + 1, RANK[over.receiver], RANK[over.sender], self._seq, over, payload)
         heapq.heappush(self._local, entry)
 
-    def _close(self, over: Link, code: int | None) -> None:
+    def close(self, actor: str, to: str, code: int | None) -> None:
+        over = Link(actor, to)
         if over not in self._at.closed:
             self._at.closed |= {over}
             self._stirred = True
