@@ -14,12 +14,10 @@ from typing import Final
 from voicerace.captures.logged import LoggedConnection
 from voicerace.captures.node_inspect import Value
 from voicerace.model.protocol import known, realtime
-from voicerace.trace.recording import Event, Link
+from voicerace.trace.recording import COMPONENT_TO_PROXY, UPSTREAM_TO_PROXY, Event
 
 __all__ = ["dispel", "doubts_of", "missing"]
 
-_HOST: Final = Link("component", "proxy")
-_CAME: Final = Link("upstream", "proxy")
 _TWICE_SENT: Final = "two records in a row are the same host message, and the API did not confirm as many"
 _TWICE_ITEM: Final = "two records in a row are the same news of an item, and not as many items end as begin"
 #: News of an item's beginning -> of its end: two items of one millisecond leave two records that are the same.
@@ -51,7 +49,7 @@ def missing(of: LoggedConnection) -> Iterator[tuple[str, int]]:
     seen: Counter[str] = Counter()
     said: set[str] = set()
     for event, (line, _) in zip(of.events, of.places, strict=True):
-        if event.link != _CAME or event.kind != "message":
+        if event.link != UPSTREAM_TO_PROXY or event.kind != "message":
             continue
         seen[event.type] += 1
         begins = _BEGINS.get(event.type)
@@ -79,9 +77,9 @@ def doubts_of(
     if arrow is not None and attributes.get("direction") != arrow:
         yield "a record whose text and direction do not agree"
     for event in events:
-        if event.kind == "message" and event.link == _CAME and event.type not in _KNOWN:
+        if event.kind == "message" and event.link == UPSTREAM_TO_PROXY and event.type not in _KNOWN:
             yield "an event of a type that the Realtime API does not have"
-        if event.link == _HOST and event.kind == "message" and event.type in _NOT_OF_THE_HOST:
+        if event.link == COMPONENT_TO_PROXY and event.kind == "message" and event.type in _NOT_OF_THE_HOST:
             yield "a host message of a type that only the other side sends"
     message, code = attributes.get("error.message"), attributes.get("error.code")
     if isinstance(message, str) and ("already has an active response" in message) != (code == realtime.ACTIVE_RESPONSE):
@@ -96,12 +94,12 @@ def doubts_of(
 
 def _all_confirmed(events: list[Event]) -> bool:
     """Whether the API announced an item for every one of the host's: then none of them is a record that came twice."""
-    sent = sum(e.link == _HOST and e.type in ("FunctionCallResponse", "InjectUserMessage") for e in events)
+    sent = sum(e.link == COMPONENT_TO_PROXY and e.type in ("FunctionCallResponse", "InjectUserMessage") for e in events)
     own = sum(e.type == "response.output_item.added" for e in events)
     return sum(e.type in (realtime.ITEM_ADDED, realtime.ITEM_CREATED) for e in events) >= sent + own
 
 
 def _all_ended(events: list[Event]) -> bool:
     """Whether every item that begins ends, once: then no news of one is a record that came twice."""
-    types = Counter(event.type for event in events if event.link == _CAME)
+    types = Counter(event.type for event in events if event.link == UPSTREAM_TO_PROXY)
     return all(types[begin] == types[end] for begin, end in _ENDS.items())

@@ -31,13 +31,10 @@ from voicerace.captures.log_scanner import Record, Unread
 from voicerace.captures.logged import Connections, LoggedConnection, LoggedSession, UnreadPlaces
 from voicerace.captures.node_inspect import CutText, Value
 from voicerace.model.protocol import realtime
-from voicerace.trace.recording import Event, Link, Recording
+from voicerace.trace.recording import COMPONENT_TO_PROXY, PROXY_TO_UPSTREAM, UPSTREAM_TO_PROXY, Event, Link, Recording
 
 __all__ = ["LoggedSession", "ProxyLog", "beginning_of", "json_of"]
 
-_HOST: Final = Link("component", "proxy")
-_SENT: Final = Link("proxy", "upstream")
-_CAME: Final = Link("upstream", "proxy")
 _ITEMS: Final = frozenset({realtime.ITEM_CREATED, realtime.ITEM_ADDED, realtime.ITEM_DONE})
 _NOTED: Final = 20
 _YEAR_2100_US: Final = 4_102_444_800_000_000
@@ -175,10 +172,10 @@ class ProxyLog:
             self._payload(to, body, kind, detail, at_ns)
         elif body == "upstream closed" and direction == "upstream":
             to.closed = True
-            _add(to, _CAME, at_ns, {"code": _code(attributes.get("upstream.close_code"))}, "close")
+            _add(to, UPSTREAM_TO_PROXY, at_ns, {"code": _code(attributes.get("upstream.close_code"))}, "close")
         elif body.startswith("client WebSocket closed (") and direction == "client":
             to.closed = True
-            _add(to, _HOST, at_ns, {"code": _code(attributes.get("client.close_code"))}, "close")
+            _add(to, COMPONENT_TO_PROXY, at_ns, {"code": _code(attributes.get("client.close_code"))}, "close")
         elif body == "InjectUserMessage deferred (waiting for session.updated)":
             to.waiting_texts += 1
         elif body.startswith(_ASIDE):
@@ -190,7 +187,7 @@ class ProxyLog:
             to.updates_logged |= body.startswith(("session.update ", "FunctionCallResponse "))
             to.audio |= body.startswith("input_audio_buffer.append")
             for payload in sends:
-                _add(to, _SENT, at_ns, payload)
+                _add(to, PROXY_TO_UPSTREAM, at_ns, payload)
         elif body not in ("client connected", "upstream open"):
             return "a kind of record this reader does not know"
         return None
@@ -203,11 +200,11 @@ class ProxyLog:
             if kind == "InjectUserMessage" and to.configured and to.waiting_texts:
                 to.waiting_texts -= 1  # logged before, when it was queued
                 return
-            _add(to, _HOST, at_ns, payload)
+            _add(to, COMPONENT_TO_PROXY, at_ns, payload)
             return
         to.configured |= kind == realtime.SESSION_UPDATED
         to.open_detail = len(to.events)
-        _add(to, _CAME, at_ns, payload)
+        _add(to, UPSTREAM_TO_PROXY, at_ns, payload)
 
     def _error(self, to: LoggedConnection, head: _Head, detail: int | None, at_ns: int) -> str | None:
         """The text of an upstream error: more about the event before it, or, with that not logged, the event."""
@@ -225,7 +222,7 @@ class ProxyLog:
         payload = {"type": realtime.ERROR, "error": error}
         if detail is None or to.events[detail].type != realtime.ERROR:
             detail = len(to.events)
-            _add(to, _CAME, at_ns, payload)
+            _add(to, UPSTREAM_TO_PROXY, at_ns, payload)
         else:
             to.events[detail] = replace(to.events[detail], payload=payload)
         if realtime.is_refusal(payload) and head.body.endswith("not forwarded to client"):
@@ -237,7 +234,7 @@ class ProxyLog:
         to.updates_logged = True
         if detail is None or to.events[detail].type != kind:
             detail = len(to.events)
-            _add(to, _CAME, at_ns, {"type": kind})
+            _add(to, UPSTREAM_TO_PROXY, at_ns, {"type": kind})
         to.open_detail = detail
         marker = " payload=" if kind in _ITEMS else "Full payload (truncated): "
         _, found, text = body.partition(marker)
@@ -261,7 +258,7 @@ class ProxyLog:
         unread = sum(each.records(of.first_line, last) for each in nearby)
         doubtful = [place for each in nearby for place in each.first(_NOTED, of.first_line, last)]
         whole = of.begun and of.info and not unread and not of.doubts
-        observed = (*((_HOST,) if whole and not of.audio else ()), *((_CAME,) if whole else ()))
+        observed = (*((COMPONENT_TO_PROXY,) if whole and not of.audio else ()), *((UPSTREAM_TO_PROXY,) if whole else ()))
         notes = [f"lines {each.line_first} to {each.line_last} not read: {each.reason}" for each in doubtful]
         if (more := unread - sum(each.records for each in doubtful)) > 0:
             notes.append(f"{more} more records not read")
@@ -331,7 +328,7 @@ def _add(
     to: LoggedConnection, link: Link, at_ns: int, payload: Mapping[str, Any], kind: Literal["message", "close"] = "message"
 ) -> None:
     """One more event. The log stands at the proxy: it sees what the proxy sends leave, and the rest arrive."""
-    sent, received = (at_ns, None) if link is _SENT else (None, at_ns)
+    sent, received = (at_ns, None) if link is PROXY_TO_UPSTREAM else (None, at_ns)
     to.events.append(Event(len(to.events), link, kind, sent, received, payload, "log"))
 
 
