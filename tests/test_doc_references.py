@@ -40,7 +40,7 @@ _FENCED = re.compile(r"^(```+)[^\n]*\n.*?^\1\s*$", flags=re.M | re.S)
 
 #: Pages that only the authors of the code had. Their facts are in docs/ now.
 RETIRED = re.compile(
-    r"(?<![\w-])(RELEASES|REALTIME|REAL-API|COMPONENT|STACK|DESIGN|CLIENTS|REPORT|STYLE|NAMES|[Tt]he brief)(?![\w-])"
+    r"(?<![\w`-])(RELEASES|REALTIME|REAL-API|COMPONENT|STACK|DESIGN|CLIENTS|REPORT|STYLE|NAMES|[Tt]he brief)(?![\w-])"
 )
 #: Folder -> files that still cite one of them. Remove a file with its last such reference; add none.
 STILL_CITING = {
