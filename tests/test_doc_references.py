@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.release_page import PAGE, fields, generated
 from voicerace.analysis.outcomes import OUTCOMES
 from voicerace.model.catalog.handlers import HANDLERS
 from voicerace.model.catalog.hypotheses import SUSPICIONS
@@ -172,12 +171,7 @@ def text_of(name: str) -> str:
     return (ROOT / "docs" / name).read_text("utf-8")
 
 
-def test_the_generated_parts_of_the_release_page_are_current() -> None:
-    page = PAGE.read_text("utf-8")
-    assert page == generated(page), "python -m tests.support.release_page writes them"
-
-
-def test_every_setting_of_a_release_has_one_row() -> None:
+def test_every_setting_of_a_release_has_one_row_on_its_page() -> None:
     names = {each.name for each in dataclasses.fields(ProxyRelease)} - {
         "tag",
         "backend",
@@ -186,13 +180,17 @@ def test_every_setting_of_a_release_has_one_row() -> None:
         "source",
         "gate",
     }
-    assert Counter(fields(PAGE.read_text("utf-8"))) == Counter(names)
+    rows = re.findall(r"^\| `(\w+)` \| `[^|]+ 0\.11\.1 \|$", text_of("release-facts.md"), flags=re.M)
+    assert Counter(rows) == Counter(names)
 
 
-def test_the_times_of_the_protocol_page_are_those_of_the_profile() -> None:
-    rows = dict(re.findall(r"^\| `(\w+_ms)` \| [^|]+ \| `([^`]+)` \|", text_of("protocol-facts.md"), flags=re.M))
-    assert {name: PROFILES[RECORDED].values[name] for name in rows} == rows
-    assert rows.keys() >= {*SERVER_TIMES, "host_rtt_ms", "upstream_rtt_ms", "tool_ms"}
+def test_the_protocol_page_has_the_source_of_every_time_of_the_server() -> None:
+    rows = re.findall(r"^\| (`\w+_ms`(?:, `\w+_ms`)*) \| (.+) \|$", text_of("protocol-facts.md"), flags=re.M)
+    sources = {name: source for names, source in rows for name in re.findall(r"\w+", names)}
+    assert sources.keys() >= {*SERVER_TIMES, "host_rtt_ms", "upstream_rtt_ms", "tool_ms"}
+    assert {name for name, source in sources.items() if source.startswith("recorded")} == {
+        name for name, source in PROFILES[RECORDED].sources.items() if source.startswith("recorded")
+    }
 
 
 def test_every_suspicion_has_a_heading() -> None:
