@@ -14,7 +14,7 @@ from voicerace.analysis.verdict import OUTCOMES
 from voicerace.conformance.cases import scripts, sessions
 from voicerace.files import shipped
 from voicerace.model.catalog.model_limitations import LEFT_OUT
-from voicerace.report.notebook_text import limits
+from voicerace.report.phrasing import limits
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))

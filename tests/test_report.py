@@ -22,7 +22,7 @@ from voicerace.captures import read_capture
 from voicerace.cli import main
 from voicerace.errors import InputError
 from voicerace.experiments.sweep.sweep import SweepResult
-from voicerace.report import notebook_text
+from voicerace.report import capture_view
 from voicerace.report.build import Report, build, run_cells
 from voicerace.report.exporter import PageExporter
 from voicerace.report.notebook.display import table_html
@@ -263,7 +263,7 @@ def test_what_could_not_be_read_of_a_capture_is_located(tmp_path: Path) -> None:
     place = next(number for number, line in enumerate(lines) if "severityText" in line)
     capture = tmp_path / "cut.log"
     capture.write_text("\n".join([*lines[:place], "  severityText: 'INFO", *lines[place + 1 :]]), "utf-8")
-    words = notebook_text.capture_facts(read_capture(capture))
+    words = capture_view.capture_facts(read_capture(capture))
     assert "Not read:" in words
     assert "lines " in words.split("Not read:")[1]
 

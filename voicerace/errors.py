@@ -5,10 +5,11 @@ A sweep that ends before its last trial has errors of its own, which say what wa
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-__all__ = ["InputError", "SweepInterrupted", "SweepStoppedError", "stopped"]
+__all__ = ["InputError", "SweepInterrupted", "SweepStoppedError", "first_of", "one_of", "stopped"]
 
 
 class InputError(ValueError):
@@ -29,6 +30,35 @@ class InputError(ValueError):
     def __reduce__(self) -> tuple[Any, ...]:
         """Errors cross process borders: rebuild from the fields, not from the sentence."""
         return (type(self), (self.where, self.found, self.allowed))
+
+
+def one_of(name: str, value: object, allowed: Collection[str]) -> str:
+    """The value, which is one of the allowed ones.
+
+    Raises:
+        InputError: it is not; the error names the parameter `name`.
+    """
+    if not isinstance(value, str) or value not in allowed:
+        raise InputError(name, f"{value!r:.60} is unknown", f"allowed are {', '.join(allowed)}")
+    return value
+
+
+def first_of(error: Any, whole: str, fields: Collection[str]) -> InputError:
+    """The first fault of a pydantic ValidationError as an InputError.
+
+    Args:
+        error: the ValidationError.
+        whole: what was validated, for a fault that is in no field.
+        fields: the names that are allowed.
+    """
+    first = error.errors()[0]
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, InputError):
+        return cause
+    where = ".".join(str(part) for part in first["loc"] if part != "__key__") or whole
+    if first["type"] == "extra_forbidden":
+        return InputError(where, f"is no parameter of {whole}", f"allowed are {', '.join(fields)}")
+    return InputError(where, f"{first['input']!r}", first["msg"][0].lower() + first["msg"][1:])
 
 
 class SweepInterrupted(KeyboardInterrupt):

@@ -39,7 +39,7 @@ _MODULES: Final = {
     "blocks": "report.blocks",
     "capture_view": "report.capture_view",
     "path_tables": "report.notebook.path_tables",
-    "text": "report.notebook_text",
+    "text": "report.phrasing",
 }
 _MODULE_OF: Final = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from voicerace.captures.imputation import Interpretation, fill, readings
+from voicerace.captures.log_records import LOGGED_LATER
 from voicerace.engine.timers import Timers
 from voicerace.model.actors.actor import Effects, Send
 from voicerace.model.actors.proxy import Proxy
@@ -46,8 +47,6 @@ __all__ = ["Contradiction", "Derived", "FlagCleared", "derive", "derive_all", "f
 _LATE_NS: Final = ns(500)
 #: The API answered a create within 96 ms (REALTIME, with rtt); what is older than this at the log's end was not answered.
 _ANSWERED_NS: Final = ns(1_000)
-#: Sends that releases with `context_in` instructions (0.10.0 on) log whenever they happen.
-_LOGGED_LATER: Final = (realtime.SESSION_UPDATE, realtime.ITEM_CREATE)
 _AUDIO: Final = (input_audio.APPEND, input_audio.COMMIT)
 
 
@@ -270,7 +269,7 @@ class _Replay:
         elif event.type == realtime.RESPONSE_CREATE:
             self._create(event)
         else:
-            if event.type in _LOGGED_LATER:
+            if event.type in LOGGED_LATER:
                 self._contradict(event, f"the log has a {event.type} that {self.release.tag} does not send here")
             self._keep(event)
 

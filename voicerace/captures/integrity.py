@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from voicerace.captures.log_records import Says, record_of
 from voicerace.captures.logged import LoggedConnection
 from voicerace.captures.node_inspect import Value
 from voicerace.model.protocol import known, realtime
@@ -73,8 +74,8 @@ def doubts_of(
         of.trace = trace
     if trace is not None and trace != of.trace:
         yield "a record with another trace id than its connection's"
-    arrow = {"client → upstream": "client→upstream", "upstream → client": "upstream→client"}.get(body)
-    if arrow is not None and attributes.get("direction") != arrow:
+    row = record_of(body)
+    if row is not None and row.says is Says.MESSAGE and attributes.get("direction") != row.direction:
         yield "a record whose text and direction do not agree"
     for event in events:
         if event.kind == "message" and event.link == UPSTREAM_TO_PROXY and event.type not in _KNOWN:
@@ -86,7 +87,7 @@ def doubts_of(
         yield "an error whose code and text do not agree"
     deltas = str(attributes.get("message_type")).endswith((".delta", ".append"))
     if not deltas and of.before == (time_us, body, attributes):
-        if body == "client → upstream":
+        if row is not None and row.direction == "client→upstream":
             yield _TWICE_SENT
         else:
             yield _TWICE_ITEM if attributes.get("message_type") in _BALANCED else "two records in a row are the same"

@@ -2,6 +2,8 @@
 
 The calls that a page needs, all taking a `Capture` of `voicerace.captures.read_capture(path, release)`:
 
+- `capture_facts`, `capture_rows`: a paragraph, and a row per session, for people.
+- `capture_points`: sessions with one result as points.
 - `session_rows`: a row per session: release, outcome, the counts and how sure each is.
 - `evidence_rows`: a row per session: which releases fit, with the lines that say so, and contradictions.
 - `answer_rows`: a row per session: the brief's questions, each with the lines it rests on.
@@ -18,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from html import escape
 from typing import Final
 
 import pandas as pd
@@ -26,12 +29,16 @@ from voicerace.captures import Capture, CapturedSession, Count
 from voicerace.captures.show import quantiles, times_of
 from voicerace.captures.times import network_of
 from voicerace.experiments.sweep.sweep import trials_of
+from voicerace.report.blocks import many
 from voicerace.report.expected import ASSUMPTIONS, back_test, expected, left_out
 
 __all__ = [
     "ASSUMPTIONS",
     "answer_rows",
     "back_test",
+    "capture_facts",
+    "capture_points",
+    "capture_rows",
     "evidence_rows",
     "expected",
     "left_out",
@@ -48,9 +55,76 @@ _COUNTED: Final = (
     "calls", "submissions", "repeated_results", "default_errors", "responses", "refusals", "refusals_hidden",
     "session_updates", "response_creates",
 )  # fmt: skip
+_WORDED: Final = ("derived", "at least")
 _WORDS: Final = {"observed": "", "derived": " (derived)", "at least": " at least", "unknown": " perhaps"}
 #: Beyond the farthest point, so that it does not lie on the map's edge.
 _BEYOND: Final = 1.2
+#: Unread places of a capture that a page lists one by one.
+_PLACES: Final = 20
+
+
+def capture_facts(capture: Capture) -> str:
+    """A capture in a paragraph: what was read, on which side of `response.done` results came, what is not known."""
+    refusals = sum(each.refusals.value or 0 for each in capture.sessions)
+    lines = [
+        f"The capture `{escape(_plain(capture.name))}` ({capture.format}) holds {many(capture.records, 'record')} of "
+        f"{many(len(capture.sessions), 'session')} with {many(refusals, 'refusal')}; "
+        f"{many(capture.unread_records, 'record')} could not be read.",
+        "",
+        _sides(capture),
+    ]
+    places = [f"- lines {each.line_first}–{each.line_last}: {escape(_plain(each.reason))}" for each in capture.unread]
+    if len(places) > _PLACES:
+        places[_PLACES:] = [f"- and {len(places) - _PLACES} more places"]
+    for head, listed in (("Not read:", places), ("What it cannot say:", [f"- {escape(each)}" for each in notes(capture)])):
+        if listed:
+            lines += ["", head, "", *listed]
+    return "\n".join(lines)
+
+
+def _sides(capture: Capture) -> str:
+    """On which side of response.done the results came, in refused sessions and in the others."""
+    found: dict[tuple[bool, bool], list[str]] = {}
+    for each in capture.sessions:
+        if (pair := _pair(each)) is not None:
+            gap, delay = pair
+            found.setdefault((bool(each.refusals.value), delay < gap), []).append(
+                f"{delay:g} {'<' if delay < gap else '≥'} {gap:g} ms"
+            )
+    words = [
+        f"{many(len(pairs), 'session')} with {'a' if refused else 'no'} refusal in which the result came "
+        f"{'before' if before else 'at or after'} `response.done` ({', '.join(pairs)})"
+        for (refused, before), pairs in sorted(found.items(), reverse=True)
+    ]
+    return f"As the proxy saw it: {'; '.join(words)}." if words else "No session of it has one result and one gap to compare."
+
+
+def capture_rows(capture: Capture) -> pd.DataFrame:
+    """One row per session of a capture, without columns that are unknown in every row. No text of the capture is in it:
+    connections are numbered, not named."""
+    frame = pd.DataFrame(
+        [
+            {
+                "session": number,
+                "started": (each.start or "unknown").removesuffix("Z").rpartition("T")[2],
+                "call to result (ms)": _numbers(each.result_delay_ms),
+                "call to response.done (ms)": _numbers(each.gap_ms),
+                "results": _qualified(each.submissions),
+                "refusals": _qualified(each.refusals),
+                "refused, ms from the session's start": _numbers(each.refused_at_ms),
+                "session.update": _qualified(each.session_updates),
+                "response.create": _qualified(each.response_creates),
+                "outcome": each.outcome,
+            }
+            for number, each in enumerate(capture.sessions, start=1)
+        ]
+    )
+    return frame.loc[:, ~(frame == "unknown").all()]
+
+
+def capture_points(capture: Capture) -> pd.DataFrame:
+    """Sessions with one result and one gap, as points on the map: gap_ms, tool_ms, both as seen at the proxy."""
+    return pd.DataFrame([pair for each in capture.sessions if (pair := _pair(each))], columns=["gap_ms", "tool_ms"])
 
 
 def session_rows(capture: Capture) -> pd.DataFrame:
@@ -185,6 +259,14 @@ def notes(capture: Capture) -> list[str]:
     ]
 
 
+def _pair(session: CapturedSession) -> tuple[float, float] | None:
+    """Gap and result delay of a session that has one of each."""
+    match session.gap_ms, session.result_delay_ms:
+        case [float() | int() as gap], [float() | int() as delay]:
+            return gap, delay
+    return None
+
+
 def _release(of: CapturedSession) -> str:
     """Every release that fits, or unknown."""
     if of.told is not None and of.told.candidates:
@@ -213,3 +295,16 @@ def _count(count: Count) -> str:
 def _lines(lines: Sequence[int]) -> str:
     known = [str(line) for line in lines if line]
     return f" (line{'s' if len(known) > 1 else ''} {', '.join(known)})" if known else ""
+
+
+def _numbers(values: Sequence[float | None]) -> str:
+    return ", ".join("unknown" if value is None else f"{value:g}" for value in values) or "none"
+
+
+def _qualified(count: Count) -> str:
+    """A count, after the word that says how sure it is."""
+    return "unknown" if count.value is None else f"{count.kind if count.kind in _WORDED else ''} {count.value}".lstrip()
+
+
+def _plain(text: str) -> str:
+    return "".join(char if char.isprintable() and char != "`" else "?" for char in text)

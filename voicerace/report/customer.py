@@ -13,7 +13,7 @@ from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from voicerace.errors import InputError
+from voicerace.errors import InputError, first_of
 from voicerace.model.catalog.hypotheses import SUSPICIONS
 from voicerace.model.catalog.releases import proxy_release
 
@@ -84,11 +84,8 @@ class Customer(BaseModel):
         except InputError as error:
             raise InputError(f"{path}: {error.where}", error.found, error.allowed) from None
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            if isinstance(cause := first.get("ctx", {}).get("error"), InputError):
-                raise InputError(f"{path}: {cause.where}", cause.found, cause.allowed) from None
-            raise InputError(f"{path}: {field}", first["msg"], _ALLOWED) from None
+            found = first_of(error, "a customer", cls.model_fields)
+            raise InputError(f"{path}: {found.where}", found.found, found.allowed) from None
         except ValueError as error:  # no TOML, or no UTF-8
             raise InputError(str(path), str(error).splitlines()[0], _ALLOWED) from None
 

@@ -7,8 +7,9 @@ from typing import Any, Final
 from pydantic import Field, field_validator
 
 from voicerace.errors import InputError
-from voicerace.model.catalog.releases import PROXIES, proxy_release
-from voicerace.report.notebook.parameters import NotebookParameters, names_in
+from voicerace.model.catalog.releases import PROXIES
+from voicerace.model.names import names_of
+from voicerace.report.notebook.parameters import NotebookParameters
 
 __all__ = ["LetterParameters"]
 
@@ -50,15 +51,14 @@ class LetterParameters(NotebookParameters):
 
     @field_validator("release", "releases", mode="before")
     @classmethod
-    def _tags(cls, value: object, info: Any) -> tuple[str, ...]:
+    def _published(cls, value: object, info: Any) -> tuple[str, ...]:
         name = str(info.field_name)
         if name == "release" and value in ("", "[]", [], ()):
             return ()
-        tags = names_in(name, value, 'as ["0.9.1", "0.11.1"]')
-        rows = [proxy_release(each, name) for each in tags]
-        if unpublished := [row.tag for row in rows if row.tag not in PROXIES]:
+        tags = names_of("release", value, name)
+        if unpublished := [tag for tag in tags if tag not in PROXIES]:
             raise InputError(name, f"{unpublished[0]} is no release", f"allowed are {', '.join(PROXIES)}")
-        return tuple(dict.fromkeys(row.tag for row in rows))
+        return tags
 
     @property
     def played(self) -> tuple[str, ...]:

@@ -1,44 +1,42 @@
-"""Trials in words: on which side of what a release fails, how often, and what that means to the user.
+"""Results in words: sentences and small tables that are made from frames of trials and say what these show.
 
-Everything is read off frames of trials; nothing here knows how a release ought to behave.
+Nothing here knows how a release should behave: other trials give other sentences.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final
+from operator import itemgetter
+from types import MappingProxyType
+from typing import Any, Final
 
 import pandas as pd
 
-from voicerace.analysis.outcomes import TABLE
-from voicerace.experiments.rates import outcomes_at
-from voicerace.model.catalog.releases import proxy_release
+from voicerace.analysis.outcomes import OUTCOMES, TABLE
+from voicerace.experiments.rates import drawn_times, outcomes_at, wilson
+from voicerace.experiments.sweep.sweep import SweepResult
+from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.catalog.model_limitations import LEFT_OUT
+from voicerace.model.catalog.releases import PROXIES, proxy_release
 from voicerace.report.blocks import joined
+from voicerace.report.notebook.parameters import DelaySweepParameters
+from voicerace.report.plots import release_table
 from voicerace.report.plots.style import glyph
 
 __all__ = [
-    "HEARS",
-    "WEDGED",
-    "Side",
-    "asks",
-    "backend_of",
-    "bad_of",
-    "bad_sides",
-    "faults_of",
-    "gap_words",
-    "how",
-    "means",
-    "name_of",
-    "phrase",
-    "range_of",
-]
-__all__ += ["same_program", "sides", "wrong_of"]
+    "HEARS", "MEANING", "WEDGED", "Side", "agreement", "answer", "asks", "assumption", "backend_of", "bad_of", "bad_sides",
+    "command", "faults_of", "gap_words", "handler_rows", "how", "limits", "meanings", "means", "name_of", "one_of_each",
+    "phrase", "range_of", "releases", "run_rows", "same_program", "sides", "text_of", "wrong_of",
+]  # fmt: skip
 
-#: Outcome -> what the user gets, in a few words for the side of a picture.
+#: Outcome -> what it means to the user, in a sentence, and in a few words for the side of a picture.
+MEANING: Final = {name: row.meaning for name, row in TABLE.items()}
 HEARS: Final = {name: row.short for name, row in TABLE.items()}
-#: A session whose turn is answered, and whose next user input is not: no outcome of a turn, and bad all the same.
+#: A session whose turn is answered, but whose next user input is not: not an outcome of a turn, but bad.
 WEDGED: Final = "wedged"
 _WEDGED_MEANS: Final = "the reply, and none to the user's next words"
 _EVENTS: Final = {
@@ -51,13 +49,13 @@ _EVENTS: Final = {
 
 @dataclass(frozen=True)
 class Side:
-    """A stretch of tool times with one outcome.
+    """A range of tool times with one outcome.
 
     Attributes:
-        low, high: the first and the last computed value.
-        until: where the next stretch begins; None behind the last.
+        low, high: the first and the last computed value, in ms.
+        until: where the next range begins; None after the last.
         exact: the change is at `until` itself, as a tie there shows; else it is between `high` and `until`.
-        cells: how many were computed.
+        cells: how many values were computed.
     """
 
     outcome: str
@@ -69,7 +67,7 @@ class Side:
 
     @property
     def words(self) -> str:
-        """Which tools these are."""
+        """The tools of this range."""
         if self.until is None and self.low <= 0:
             return f"every tool tried (0 to {self.high:g} ms)"
         end = "" if self.until is None else f"faster than {self.until:g} ms" if self.exact else f"of up to {self.high:g} ms"
@@ -82,37 +80,29 @@ def sides(trials: pd.DataFrame, release: str) -> list[Side]:
     own = trials[trials["release"] == release]
     if own.empty:
         return []
-    records = outcomes_at(own).to_dict("records")
-    runs = [list(run) for _, run in groupby(records, key=lambda row: row["outcome"])]
+    runs = [list(run) for _, run in groupby(outcomes_at(own).to_dict("records"), key=itemgetter("outcome"))]
     found = []
-    for place, run in enumerate(runs):
-        following = runs[place + 1][0] if place + 1 < len(runs) else None
-        exact = following is not None and following["tie_outcome"] == run[-1]["outcome"]
-        until = None if following is None else float(following["tool_ms"])
+    for run, following in zip(runs, [*runs[1:], None], strict=True):
+        exact = following is not None and following[0]["tie_outcome"] == run[-1]["outcome"]
+        until = None if following is None else float(following[0]["tool_ms"])
         found.append(Side(str(run[0]["outcome"]), float(run[0]["tool_ms"]), float(run[-1]["tool_ms"]), until, exact, len(run)))
     return found
 
 
 def bad_sides(trials: pd.DataFrame, release: str, along: Sequence[Side]) -> list[Side]:
-    """Those of a release's `sides` that nobody should ship."""
+    """The bad ones among a release's `sides`."""
     bad = wrong_of(trials[trials["release"] == release])
-    found = []
-    for side in along:
-        within = bad["tool_ms"].between(side.low, side.high)
-        if (within & (bad["outcome"] == side.outcome)).any():
-            found.append(side)
-    return found
+    return [side for side in along if (bad["tool_ms"].between(side.low, side.high) & (bad["outcome"] == side.outcome)).any()]
 
 
 def phrase(found: Sequence[Side]) -> str:
-    """Stretches in one clause."""
+    """Ranges in one clause."""
     return joined([f"{side.words} is **{glyph(side.outcome)} {side.outcome}**" for side in found])
 
 
 def bad_of(trials: pd.DataFrame) -> tuple[int, int]:
-    """How many sessions nobody should ship, of how many that could be judged."""
-    judged = trials[trials["outcome"] != "unknown"]
-    return int(judged["bad"].astype(bool).sum()), len(judged)
+    """How many sessions are bad, and how many could be judged."""
+    return len(wrong_of(trials)), int((trials["outcome"] != "unknown").sum())
 
 
 def wrong_of(trials: pd.DataFrame) -> pd.DataFrame:
@@ -121,12 +111,12 @@ def wrong_of(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def faults_of(trials: pd.DataFrame) -> pd.Series[str]:
-    """What went wrong in each session: its outcome; ``wedged`` where the turn was answered and the next words were not."""
+    """What went wrong in each session: its outcome, or ``wedged`` where only the next user input got no reply."""
     return trials["outcome"].mask(trials["bad"].astype(bool) & trials["outcome"].isin(["answered", "no_result"]), WEDGED)
 
 
 def asks(release: str) -> str:
-    """When a release asks the API for the response behind a result."""
+    """When a release sends `response.create` after a result."""
     row = proxy_release(release)
     if row.gate is not None:
         return "asks as soon as the API is free"
@@ -143,7 +133,7 @@ def means(outcome: str) -> str:
 
 
 def backend_of(release: str) -> str:
-    """voice-agent-backend's version, as published."""
+    """The version of voice-agent-backend, as published."""
     row = proxy_release(release)
     return row.published or row.backend
 
@@ -166,17 +156,188 @@ def range_of(values: pd.Series[float], unit: str = "ms") -> str:
 
 def how(trials: pd.DataFrame) -> str:
     """The outcomes of sessions with their counts, and what each means, the most frequent first."""
-    counts = faults_of(trials).value_counts()
-    return joined([f"{count} {name} ({means(str(name))})" for name, count in counts.items()])
+    return joined([f"{count} {name} ({means(str(name))})" for name, count in faults_of(trials).value_counts().items()])
 
 
 def gap_words(trials: pd.DataFrame) -> str:
     """The fixed times of trials: gap and network."""
-    first = trials.iloc[0]
-    host, upstream = first["host_rtt_ms"], first["upstream_rtt_ms"]
+    host, upstream = trials[["host_rtt_ms", "upstream_rtt_ms"]].max()
     network = (
         f"round trips of {host:g} ms (browser to proxy) and {upstream:g} ms (proxy to API)"
         if host or upstream
         else "no network"
     )
-    return f"a gap of {first['gap_ms']:g} ms and {network}"
+    return f"a gap of {range_of(trials['gap_ms'])} and {network}"
+
+
+# -- the notebook of the delay sweep ---------------------------------------------------------------------------------
+
+
+def assumption(trials: pd.DataFrame) -> str:
+    """What the numbers of `answer` depend on: the gap and the network of the run."""
+    decides = "**What decides is on which side of `response.done` the request for the next response falls.** "
+    if drawn_times(trials):
+        gap, host, api = (
+            f"{trials[name].min():.3g} to {trials[name].max():.3g} ms" for name in ("gap_ms", "host_rtt_ms", "upstream_rtt_ms")
+        )
+        return decides + (
+            f"The times are drawn from the profile {trials['profile'].iloc[0]}, in which those of the API are as its "
+            f"recordings show (`data/api`): `response.done` comes {gap} after the call's arguments. Round trips of {host} to "
+            f"the host and {api} to the API are assumed."
+        )
+    return decides + (
+        f"The numbers here hold for one assumption: {gap_words(trials)}. The gap is the time from the call's arguments to "
+        "`response.done`. Recordings of the API show 1 to 12 ms; with another gap the boundary moves with it, as the map below "
+        "shows."
+    )
+
+
+def answer(trials: pd.DataFrame) -> str:
+    """One sentence per release, as a Markdown list: the outcome on each side of every change; of drawn times the shares."""
+    return "\n".join(
+        f"- **{release}** (voice-agent-backend {PROXIES[str(release)].backend}): "
+        + (_shares(group) if drawn_times(trials) else _along(group, str(release)))
+        + "."
+        for release, group in trials.groupby("release", sort=False)
+    )
+
+
+def _along(trials: pd.DataFrame, release: str) -> str:
+    """The outcomes along the delay, and whether every bad session is wedged as well."""
+    parts = [f"{phrase([side])} ({MEANING[side.outcome]})" for side in sides(trials, release)]
+    bad = trials[trials["bad"].astype(bool)]
+    gone = ", and the session is stuck for good" if len(bad) and bad["wedged"].fillna(False).all() else ""
+    return "; ".join(parts) + gone
+
+
+def _shares(trials: pd.DataFrame) -> str:
+    """How many sessions had each outcome, over all delays."""
+    parts = []
+    for outcome, count in trials["outcome"].value_counts().items():
+        low, high = wilson(count, len(trials))
+        parts.append(f"{count:,} **{glyph(str(outcome))} {outcome}** ({low:.1%} to {high:.1%}: {MEANING[str(outcome)]})")
+    return f"of {len(trials):,} sessions over all delays {'; '.join(parts)}"
+
+
+def agreement(trials: pd.DataFrame, real: pd.DataFrame, axis: str = "tool_ms") -> str:
+    """What the recorded sessions of running proxies say of the model's."""
+    inside = real[real[axis].between(trials[axis].min(), trials[axis].max())] if len(real) else real
+    if not len(inside):
+        return "No session of a running proxy was recorded under these settings: the picture shows the model alone."
+    same = int((inside["outcome"] == inside["model_outcome"]).sum())
+    tags = ", ".join(dict.fromkeys(inside["release"]))
+    return (
+        f"{len(inside)} sessions of the running proxies ({tags}) were recorded at delays of this picture. "
+        f"{same} of {len(inside)} had the model's outcome; of {int(inside['messages'].sum())} messages that these proxies "
+        f"sent, {int(inside['differences'].sum())} steps differed from the model's."
+    )
+
+
+def one_of_each(run: SweepResult, axis: str = "tool_ms") -> pd.DataFrame:
+    """For every release and outcome, the trial in the middle of its range: far from any tie. The index is its number."""
+    trials = run.trials.sort_values(axis)
+    rows = [group.iloc[len(group) // 2] for _, group in trials.groupby(["release", "outcome"], sort=False)]
+    order = {tag: place for place, tag in enumerate(PROXIES)}
+    frame = pd.DataFrame(rows)
+    return frame.sort_values(["release", axis], key=lambda column: column.map(order) if column.name == "release" else column)
+
+
+def handler_rows(trials: pd.DataFrame, real: pd.DataFrame) -> pd.DataFrame:
+    """Handler styles against releases: outcome at each delay, and in how many of them a running proxy agreed."""
+    rows = []
+    for name, handler in HANDLERS.items():
+        row: dict[str, object] = {"the handler": f"{name}: {handler.sentence}", "results sent": handler.submissions}
+        mine = trials[trials["handler"] == name]
+        for release, group in mine.groupby("release", sort=False):
+            pairs = zip(group["tool_ms"], group["outcome"], strict=True)
+            row[str(release)] = ", ".join(f"{value:g} ms: {outcome}" for value, outcome in pairs)
+        seen = real[real["handler"] == name] if len(real) else real
+        seen = seen[seen["tool_ms"].isin(mine["tool_ms"])] if len(seen) else seen
+        agreed = int((seen["outcome"] == seen["model_outcome"]).sum()) if len(seen) else 0
+        row["seen on running proxies"] = f"{agreed} of {len(seen)} the same"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def releases(trials: pd.DataFrame) -> pd.DataFrame:
+    """The releases of a run in the words of somebody who uses them."""
+    return release_table(trials).rename(
+        columns={
+            "release": "voice-agent-react",
+            "backend": "voice-agent-backend (published)",
+            "create": "asks for the next response",
+            "refusal": "a refusal is",
+            "outcome over tool_ms": "result after (ms): outcome",
+        }
+    ).drop(columns="generation")  # fmt: skip
+
+
+def meanings(*frames: pd.DataFrame) -> pd.DataFrame:
+    """What the outcomes of these trials mean, in the order of the verdict's list."""
+    seen = set().union(*(set(frame["outcome"]) for frame in frames))
+    rows = [(f"{glyph(outcome)} {outcome}", MEANING[outcome]) for outcome in OUTCOMES if outcome in seen]
+    return pd.DataFrame(rows, columns=["outcome", "what it means to the user"])
+
+
+def command(parameters: DelaySweepParameters) -> str:
+    """The commands that make the notebook's table and the notebook itself again, as Markdown."""
+    spec = {**parameters.spec, "releases": ",".join(parameters.releases)}
+    given = {**{name: spec[name] for name in spec if name != "times"}, **spec["times"]}
+    table = ["voicerace sweep", *(f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items())]
+    usual = DelaySweepParameters()
+    changed = {
+        name: json.dumps(list(value)) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
+        for name, value in parameters
+        if value != getattr(usual, name) and name not in ("capture", "out")
+    }
+    if parameters.capture:
+        changed["capture"] = "FILE"
+    page = [
+        "papermill notebooks/2-delay-sweep.ipynb OUT.ipynb",
+        *(f"-p {name} {shlex.quote(value)}" for name, value in changed.items()),
+    ]
+    fenced = [f"```\n{' '.join(each)}\n```" for each in (table, page)]
+    return f"The table of this notebook:\n\n{fenced[0]}\n\nThe notebook with its pictures:\n\n{fenced[1]}"
+
+
+def limits() -> str:
+    """What this report does not show, as a Markdown list."""
+    return "\n".join(
+        f"- {sentence}"
+        for sentence in (
+            "**The Realtime API is a mock.** It does what recordings of the API show; what none of them decides is a setting. "
+            "No session of this report met the real API.",
+            "**Where the gap is not the recorded one, it is chosen.** How long after a call's arguments `response.done` comes "
+            "was recorded as 1 to 12 ms; of OpenAI's own API with a function call no recording has milliseconds. The map shows "
+            "many gaps for that reason.",
+            "**The running proxies ran in virtual time**: real programs, real sockets, every message in the order of the "
+            "schedule. What a busy event loop or a bad network adds is not in it.",
+            "**The component is a model**, held against the running component under its own tests (docs/component.md); spoken "
+            "user input and server voice detection are not in these sessions.",
+            *(f"**Left out of the {each.party}'s model:** {each.what} *It can change:* {each.matters}" for each in LEFT_OUT),
+        )
+    )
+
+
+def run_rows(info: Mapping[str, Any], parts: Mapping[str, pd.DataFrame] = MappingProxyType({})) -> pd.DataFrame:
+    """The parameters, versions and targets of a run.
+
+    Args:
+        info: the run's `run.json`.
+        parts: further frames of the run, by name.
+    """
+    rows = [(f"parameter {name}", value) for name, value in info["parameters"].items() if value not in ((), [], {}, None)]
+    rows += [(f"part {name}", f"{len(frame):,} rows") for name, frame in parts.items()]
+    rows += [(f"version of {name}", value) for name, value in info["versions"].items()]
+    rows += [(f"{part} {each['name']}", each.get("source", "")) for part, those in info["targets"].items() for each in those]
+    rows += [("commit", info.get("commit") or "not in a repository"), ("seed", info["seed"]), ("clock", info["clock"])]
+    return pd.DataFrame([(name, text_of(value)) for name, value in rows], columns=["what", "value"])
+
+
+def text_of(value: object) -> str:
+    """A parameter's value in words."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {each}" for name, each in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return str(value)

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple
 
-from voicerace.errors import InputError
+from voicerace.errors import InputError, one_of
 from voicerace.values import value
 
 __all__ = [
@@ -125,8 +125,7 @@ class Event:
         Raises:
             InputError: there is no such party.
         """
-        if party not in _PARTIES:
-            raise InputError("party", f"{party!r:.60} is unknown", f"allowed are {', '.join(_PARTIES)}")
+        one_of("party", party, _PARTIES)
         times = (self.sent_ns, self.received_ns) if self.link.sender == party else (self.received_ns, self.sent_ns)
         return times[0] if times[0] is not None else times[1]
 
@@ -167,8 +166,7 @@ class Event:
         """
         try:
             kind = record["kind"]
-            if kind not in ("message", "close", "open", "fault"):
-                raise InputError("kind", f"{kind!r} is unknown", "allowed are message, close, open, fault")
+            one_of("kind", kind, ("message", "close", "open", "fault"))
             if "binary" in record:
                 payload: Payload = base64.b64decode(record["binary"], validate=True)
             elif "text" in record:

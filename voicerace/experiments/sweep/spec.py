@@ -15,13 +15,12 @@ from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from voicerace.engine.session import MODALITIES, SessionConfig, knobs
-from voicerace.errors import InputError
-from voicerace.model.catalog.handlers import HANDLERS
-from voicerace.model.catalog.profiles import PROFILES, TIMES, WORKAROUND_TIMES
-from voicerace.model.catalog.providers import DEFAULT_PROVIDER, PROVIDERS
-from voicerace.model.catalog.releases import PROXIES, component, proxy_release
+from voicerace.engine.session import SessionConfig, knobs
+from voicerace.errors import InputError, first_of
+from voicerace.model.catalog.profiles import TIMES, WORKAROUND_TIMES
+from voicerace.model.catalog.providers import DEFAULT_PROVIDER
 from voicerace.model.catalog.scenarios import SCENARIOS
+from voicerace.model.names import name_of, names_of
 from voicerace.model.parameters import (
     MAX_CALLS,
     MAX_WHOLE,
@@ -42,11 +41,8 @@ from voicerace.model.parameters import (
 __all__ = ["Plan", "SweepSpec", "assumed_of", "axes_of", "continuous_draws", "looks_for_ties", "request_of", "sessions"]
 
 MAX_TRIALS: Final = 10_000_000
-_ALLOWED: Final[dict[str, tuple[str, ...]]] = {
-    "scenarios": tuple(SCENARIOS),
-    "handlers": tuple(HANDLERS),
-    "modalities": MODALITIES,
-}
+#: Field of a spec -> the kind of its names.
+_KINDS: Final = {"releases": "release", "scenarios": "scenario", "handlers": "handler", "modalities": "modality"}
 #: Whole number of a spec -> the smallest and the largest that is allowed.
 _WHOLE: Final = {"trials": (1, MAX_TRIALS), "seed": (0, MAX_WHOLE), "keep": (0, MAX_WHOLE)}
 
@@ -99,7 +95,7 @@ class SweepSpec(BaseModel):
         try:
             super().__init__(**given)
         except ValidationError as error:
-            raise _input_error(error, type(self)) from None
+            raise first_of(error, "a sweep", type(self).model_fields) from None
 
     @classmethod
     def of(cls, given: SweepSpec | Mapping[str, Any]) -> SweepSpec:
@@ -114,20 +110,25 @@ class SweepSpec(BaseModel):
             raise InputError("sweep", f"{given!r:.60} is a {type(given).__name__}", "a SweepSpec, or a mapping of its fields")
         return cls(**given)
 
-    @field_validator("releases", "scenarios", "handlers", "modalities", "calls", mode="before")
+    @field_validator(*_KINDS, mode="before")
     @classmethod
-    def _list(cls, value: Any, info: ValidationInfo) -> Any:
-        value = plain_value(value)
-        if isinstance(value, str):
-            value = [word.strip() for word in value.split(",")]
-            return [_from_text(word) for word in value] if info.field_name == "calls" else value
-        found = [value] if isinstance(value, int) else value
-        return [plain_value(each) for each in found] if isinstance(found, (list, tuple)) else found
+    def _names(cls, value: Any, info: ValidationInfo) -> Any:
+        field = str(info.field_name)
+        return names_of(_KINDS[field], value, field)
+
+    @field_validator("component", "profile", "provider", mode="before")
+    @classmethod
+    def _name(cls, value: Any, info: ValidationInfo) -> Any:
+        return None if value is None and info.field_name == "component" else name_of(str(info.field_name), value)
 
     @field_validator("calls", mode="before")
     @classmethod
-    def _whole_numbers(cls, value: Any) -> Any:
-        return [whole_number("calls", each, 1, MAX_CALLS) for each in value] if isinstance(value, list) else value
+    def _calls(cls, value: Any) -> Any:
+        found = plain_value(value)
+        found = found.split(",") if isinstance(found, str) else [found] if isinstance(found, int) else found
+        if not isinstance(found, (list, tuple)):
+            return found
+        return [whole_number("calls", _from_text(plain_value(each)), 1, MAX_CALLS) for each in found]
 
     @field_validator("trials", "seed", "keep", mode="before")
     @classmethod
@@ -141,33 +142,9 @@ class SweepSpec(BaseModel):
             return value
         return {str(name): grammar_text(str(name), text) for name, text in value.items() if text is not None}
 
-    @field_validator("releases")
-    @classmethod
-    def _releases(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        names = tuple(PROXIES) if value == ("all",) else value
-        return _some("releases", tuple(proxy_release(name, "releases").tag for name in names))
-
-    @field_validator("scenarios", "handlers", "modalities")
-    @classmethod
-    def _names(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        field = str(info.field_name)
-        if value == ("all",):
-            # What a session asks for is one of the other two.
-            return tuple(name for name in _ALLOWED[field] if name != "session")
-        for name in value:
-            if name not in _ALLOWED[field]:
-                raise InputError(field, f"{name!r} is unknown", f"allowed are {', '.join(_ALLOWED[field])}")
-        return _some(field, value)
-
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.component is not None:
-            component(self.component)
         knobs(self.knobs)
-        if self.profile not in PROFILES:
-            raise InputError("profile", f"{self.profile!r} is unknown", f"allowed are {', '.join(PROFILES)}")
-        if self.provider not in PROVIDERS:
-            raise InputError("provider", f"{self.provider!r} is unknown", f"allowed are {', '.join(PROVIDERS)}")
         if self.calls and not any(SCENARIOS[name].calls is None for name in self.scenarios):
             raise InputError("calls", f"given, but {', '.join(self.scenarios)} has its own number", "parallel takes 1 to 8")
         for name in self.times:
@@ -195,30 +172,11 @@ def _from_text(value: Any) -> Any:
     return int(value) if isinstance(value, str) and re.fullmatch(r" *[0-9]{1,19} *", value) else value
 
 
-def _some(field: str, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Every name once, in the order given."""
-    if not names:
-        raise InputError(field, "empty", "at least one")
-    return tuple(dict.fromkeys(names))
-
-
 def _without_path(text: str) -> str:
     if not text.startswith("@"):
         return text
     path = Path(text[1:])
     return f"@{path.name} (SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]})"
-
-
-def _input_error(error: ValidationError, model: type[BaseModel]) -> InputError:
-    """The first thing pydantic found, in our words."""
-    first = error.errors()[0]
-    cause = first.get("ctx", {}).get("error")
-    if isinstance(cause, InputError):
-        return cause
-    where = ".".join(str(part) for part in first["loc"] if part != "__key__") or "sweep"
-    if first["type"] == "extra_forbidden":
-        return InputError(where, "is no parameter of a sweep", f"allowed are {', '.join(model.model_fields)}")
-    return InputError(where, f"{first['input']!r}", first["msg"][0].lower() + first["msg"][1:])
 
 
 def looks_for_ties(spec: SweepSpec, values: Mapping[str, Value]) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from voicerace.errors import InputError
+from voicerace.errors import one_of
 
 __all__ = ["COMPONENTS", "TAGS", "Component", "component"]
 
@@ -30,7 +30,7 @@ class Component:
 
     Attributes:
         tag: the repository's tag.
-        source: hash of the program (`voicerace.conformance.component.source_of`).
+        source: hash of the program (`tests/component/runner.py`).
         default_error: a handler that answered nothing is answered for by the component (its #355); also where the
             handler used the ref's `sendFunctionCallResponse`.
         microphone_opens: when user audio may follow Settings: 500 ms after they were ``sent``, or as soon as they
@@ -98,7 +98,4 @@ def component(name: str, where: str = "component") -> Component:
     Raises:
         InputError: the name is unknown.
     """
-    wanted = name.strip().removeprefix("v") if isinstance(name, str) else None
-    if wanted is None or wanted not in COMPONENTS:
-        raise InputError(where, f"{name!r:.60} is unknown", f"allowed are {', '.join(COMPONENTS)}")
-    return COMPONENTS[wanted]
+    return COMPONENTS[one_of(where, name.strip().removeprefix("v") if isinstance(name, str) else name, COMPONENTS)]

@@ -11,7 +11,7 @@ from voicerace.model.catalog.releases import PROXIES
 from voicerace.report.blocks import Block, Table, Text
 from voicerace.report.context import ReportContext
 from voicerace.report.letter.failure_paths import ends
-from voicerace.report.notebook_text import MEANING, text_of
+from voicerace.report.phrasing import MEANING, run_rows
 from voicerace.report.plots.release_table import release_table
 from voicerace.report.plots.style import glyph
 
@@ -86,23 +86,9 @@ def _alike(along: dict[str, str], tag: str) -> str:
 
 
 def _run(material: ReportContext) -> pd.DataFrame:
-    info = material.info
-    rows = [
-        (f"parameter {name}", text_of(value)) for name, value in info["parameters"].items() if value not in ((), [], {}, None)
-    ]
-    rows += [(f"part {name}", f"{len(frame):,} rows") for name, frame in material.parts.items()]
-    rows += [(f"version of {name}", value) for name, value in info["versions"].items()]
-    rows += [
-        (f"{part} {each['name']}", str(each.get("source", ""))) for part, those in info["targets"].items() for each in those
-    ]
-    rows += [
-        ("commit", str(info.get("commit") or "not in a repository")),
-        ("seed", str(info["seed"])),
-        ("clock", str(info["clock"])),
-    ]
+    rows = [(f"data/{name}", f"SHA-256 {digest}…") for name, digest in sorted(material.evidence.hashes.items())]
     if material.capture is not None:
-        rows.append(
-            (f"capture {material.capture.name}", f"SHA-256 {material.capture_hash}…" if material.capture_hash else "a folder")
-        )
-    rows += [(f"data/{name}", f"SHA-256 {digest}…") for name, digest in sorted(material.evidence.hashes.items())]
-    return pd.DataFrame(rows, columns=["what", "value"])
+        found = f"SHA-256 {material.capture_hash}…" if material.capture_hash else "a folder"
+        rows.insert(0, (f"capture {material.capture.name}", found))
+    own = run_rows(material.info, material.parts)
+    return pd.concat([own, pd.DataFrame(rows, columns=own.columns)], ignore_index=True)

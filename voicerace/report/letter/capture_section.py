@@ -6,7 +6,6 @@ from functools import partial
 
 from voicerace.captures.show import times_of
 from voicerace.report import capture_view as measured
-from voicerace.report import notebook_text
 from voicerace.report.blocks import Block, Claim, Picture, Support, Table, Text, many
 from voicerace.report.context import ReportContext
 from voicerace.report.plots.gap_map import alt_map, plot_map
@@ -29,9 +28,9 @@ def blocks(material: ReportContext) -> list[Block]:
     found: list[Block] = [
         Claim("capture", f"**{many(refused, 'session')} of {len(sessions)} in your capture had a refusal.**",
               (Support("real proxy", refused, len(sessions), "sessions of the capture have a refusal", source=capture.name),), ()),
-        Text(notebook_text.capture_facts(capture)),
+        Text(measured.capture_facts(capture)),
         Text(_left_out(material)),
-        Table(notebook_text.capture_rows(capture), "The sessions of the capture, as seen at the proxy."),
+        Table(measured.capture_rows(capture), "The sessions of the capture, as seen at the proxy."),
         Table(measured.time_rows(capture), "The measured times in ms: values that were seen, nothing in between."),
         Table(measured.evidence_rows(capture), "Which release wrote it, and what says so; a contradiction is a result."),
         Table(measured.answer_rows(capture), "The suspected causes, session by session, with the lines of the file they rest on."),

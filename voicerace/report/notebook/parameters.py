@@ -6,21 +6,17 @@ papermill passes lists as text and lets a misspelt name through as a new global,
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from voicerace.engine.session import MODALITIES
-from voicerace.errors import InputError
+from voicerace.errors import InputError, first_of, one_of
 from voicerace.experiments.explore.bounds import Bounds
 from voicerace.experiments.explore.stories import STORIES
-from voicerace.model.catalog.handlers import HANDLERS
-from voicerace.model.catalog.profiles import FIXED_NETWORK, PROFILES, RECORDED, TIMES
-from voicerace.model.catalog.releases import proxy_release
-from voicerace.model.catalog.scenarios import SCENARIOS
+from voicerace.model.catalog.profiles import FIXED_NETWORK, RECORDED, TIMES
+from voicerace.model.names import name_of, names_of, words_of
 from voicerace.model.parameters import Fixed, Uniform, parse
 from voicerace.units import ms
 
@@ -31,7 +27,6 @@ __all__ = [
     "OneSessionParameters",
     "SuspicionsParameters",
     "YourSessionsParameters",
-    "names_in",
 ]
 
 _EARLIER_MS = 40.0
@@ -59,25 +54,17 @@ class NotebookParameters(BaseModel):
         try:
             return cls(**given)
         except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"]) or "parameters"
-            if first["type"] == "extra_forbidden":
-                raise InputError(name, "is no parameter", f"allowed are {', '.join(cls.model_fields)}") from None
-            if isinstance(cause := first.get("ctx", {}).get("error"), InputError):
-                raise cause from None
-            raise InputError(name, f"{first['input']!r}: {first['msg']}", "see the parameters cell") from None
+            raise first_of(error, "this notebook", cls.model_fields) from None
 
+    @field_validator("release", "scenario", "handler", "modality", "profile", check_fields=False, mode="before")
+    @classmethod
+    def _name(cls, value: object, info: Any) -> str:
+        return name_of(info.field_name, value)
 
-def names_in(where: str, value: object, allowed: str) -> tuple[str, ...]:
-    """Names as a list, a JSON list in text, or text with commas: papermill passes lists as text."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            value = [part.strip() for part in str(value).split(",")]
-    if isinstance(value, (list, tuple)) and value and all(isinstance(each, str) for each in value):
-        return tuple(value)
-    raise InputError(where, f"{value!r} is no list of names", allowed)
+    @field_validator("releases", check_fields=False, mode="before")
+    @classmethod
+    def _releases(cls, value: object) -> tuple[str, ...]:
+        return names_of("release", value, "releases")
 
 
 class _Shared(NotebookParameters):
@@ -106,15 +93,6 @@ class _Shared(NotebookParameters):
         """The times that the notebook sets; the others are the profile's."""
         return {name: value for name in type(self).model_fields if name in TIMES and (value := getattr(self, name))}
 
-    @field_validator("scenario", "handler", "modality", "profile")
-    @classmethod
-    def _known(cls, value: str, info: Any) -> str:
-        known = {"scenario": tuple(SCENARIOS), "handler": tuple(HANDLERS), "modality": MODALITIES, "profile": tuple(PROFILES)}
-        allowed = known[info.field_name]
-        if value not in allowed:
-            raise InputError(info.field_name, f"{value!r} is unknown", f"allowed are {', '.join(allowed)}")
-        return value
-
 
 class OneSessionParameters(_Shared):
     """Of ``1-one-session.ipynb``.
@@ -128,11 +106,6 @@ class OneSessionParameters(_Shared):
     tool_ms: str = "50"
     calls: int | None = Field(default=None, ge=1, le=8)
     earlier_ms: float | None = Field(default=None, ge=0)
-
-    @field_validator("release")
-    @classmethod
-    def _release(cls, value: str) -> str:
-        return proxy_release(value).tag
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -176,12 +149,6 @@ class DelaySweepParameters(_Shared):
     capture: str = ""
     out: str = ""
 
-    @field_validator("releases", mode="before")
-    @classmethod
-    def _releases(cls, value: object) -> tuple[str, ...]:
-        names = names_in("releases", value, 'as ["0.9.1", "0.11.1"]')
-        return tuple(proxy_release(each, "releases").tag for each in names)
-
     @property
     def story(self) -> dict[str, str]:
         """What a `SweepSpec` takes besides releases and times."""
@@ -219,10 +186,10 @@ class YourSessionsParameters(NotebookParameters):
     most: int = Field(default=200, ge=1, le=100_000)
     seed: int = 0
 
-    @field_validator("release")
+    @field_validator("release", mode="before")
     @classmethod
-    def _release(cls, value: str) -> str:
-        return proxy_release(value).tag if value else ""
+    def _name(cls, value: object, info: Any) -> str:
+        return name_of(info.field_name, value) if value else ""
 
 
 class SuspicionsParameters(NotebookParameters):
@@ -237,8 +204,7 @@ class SuspicionsParameters(NotebookParameters):
     @field_validator("releases", mode="before")
     @classmethod
     def _releases(cls, value: object) -> tuple[str, ...]:
-        names = names_in("releases", value, 'as ["0.9.1", "0.11.1"], or ["all"]')
-        return tuple(each if each == "all" else proxy_release(each, "releases").tag for each in names)
+        return names_of("release", value, "releases", every=("all",))
 
 
 class EveryPathParameters(NotebookParameters):
@@ -262,24 +228,19 @@ class EveryPathParameters(NotebookParameters):
     workaround_stories: tuple[str, ...] = ("single",)
     pictures: int = Field(default=2, ge=0, le=20)
 
-    @field_validator("release")
+    @field_validator("stories", "workaround_stories", mode="before")
     @classmethod
-    def _release(cls, value: str) -> str:
-        return proxy_release(value).tag
+    def _stories(cls, value: object, info: Any) -> tuple[str, ...]:
+        return tuple(one_of(info.field_name, each, STORIES) for each in words_of(info.field_name, value))
 
-    @field_validator("stories", "handlers", "workaround_stories", mode="before")
+    @field_validator("handlers", mode="before")
     @classmethod
-    def _lists(cls, value: object, info: Any) -> tuple[str, ...]:
-        known = HANDLERS if info.field_name == "handlers" else STORIES
-        names = names_in(info.field_name, value, f"some of {', '.join(known)}")
-        for each in names:
-            if each not in known:
-                raise InputError(info.field_name, f"{each!r} is unknown", f"allowed are {', '.join(known)}")
-        return names
+    def _handlers(cls, value: object) -> tuple[str, ...]:
+        return names_of("handler", value, "handlers")
 
     @field_validator("bounds", mode="before")
     @classmethod
     def _bounds(cls, value: object) -> tuple[str, ...]:
-        names = () if value in ((), [], "") else names_in("bounds", value, 'as ["tool_ms=0:2000"]')
+        names = () if value in ((), [], "") else words_of("bounds", value)
         Bounds.of(names)
         return names
