@@ -5,10 +5,11 @@ A sweep that ends before its last trial has errors of its own, which say what wa
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-__all__ = ["InputError", "SweepInterrupted", "SweepStoppedError", "stopped"]
+__all__ = ["InputError", "SweepInterrupted", "SweepStoppedError", "one_of", "stopped"]
 
 
 class InputError(ValueError):
@@ -29,6 +30,16 @@ class InputError(ValueError):
     def __reduce__(self) -> tuple[Any, ...]:
         """Errors cross process borders: rebuild from the fields, not from the sentence."""
         return (type(self), (self.where, self.found, self.allowed))
+
+
+def one_of(where: str, value: object, allowed: Collection[str]) -> None:
+    """Check that a name is an allowed one.
+
+    Raises:
+        InputError: it is not; `where` is the parameter.
+    """
+    if not isinstance(value, str) or value not in allowed:
+        raise InputError(where, f"{value!r:.60} is unknown", f"allowed are {', '.join(allowed)}")
 
 
 class SweepInterrupted(KeyboardInterrupt):

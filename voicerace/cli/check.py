@@ -14,7 +14,7 @@ from voicerace.analysis.outcomes import OUTCOMES
 from voicerace.cli import options, text
 from voicerace.cli.printing import print_json, print_lines, writable, writing
 from voicerace.cli.targets import Targets, played_as, takes_targets
-from voicerace.errors import InputError
+from voicerace.errors import InputError, one_of
 from voicerace.files import write_text
 from voicerace.model.catalog.checks import CASES, WORDS
 
@@ -97,8 +97,7 @@ def _allowed(words: Sequence[str]) -> None:
     for word in words:
         if word == "unknown":
             raise InputError("allow", "unknown", "what was not shown is no success, and cannot be let through")
-        if word not in known:
-            raise InputError("allow", f"{word!r} is unknown", f"allowed are {', '.join(known)}")
+        one_of("allow", word, known)
 
 
 def _record(report: Report) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from voicerace.analysis.outcomes import OUTCOMES
-from voicerace.errors import InputError
+from voicerace.errors import InputError, one_of
 from voicerace.files import takes_a_file, try_to_write
 
 __all__ = ["Steps", "known_outcomes", "new_file", "plain", "print_json", "print_lines", "tell_refused", "writable", "writing"]
@@ -104,5 +104,4 @@ def writable(*paths: Path | None) -> None:
 
 def known_outcomes(names: Iterable[str] | None) -> None:
     for name in names or ():
-        if name not in OUTCOMES:
-            raise InputError("fail_on", f"{name!r} is unknown", f"allowed are {', '.join(OUTCOMES)}")
+        one_of("fail_on", name, OUTCOMES)

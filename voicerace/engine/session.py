@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Literal, get_args, get_type_hints
 
 from voicerace.engine.schedule import AT_SOCKETS_NS, Schedule, ScheduleCursor, Timeline
-from voicerace.errors import InputError
+from voicerace.errors import InputError, one_of
 from voicerace.model.actors.actor import Actor
 from voicerace.model.actors.app import App, ToolEnd
 from voicerace.model.actors.component import Component
@@ -97,12 +97,12 @@ class SessionConfig:
                 kinds = kind if isinstance(kind, tuple) else (kind,)
                 allowed = " or ".join("None" if each is type(None) else f"a {each.__name__}" for each in kinds)
                 raise InputError(name, f"{given!r:.60} is a {type(given).__name__}", f"{allowed}; SessionConfig.of takes names")
-        _one_of("component", self.component, COMPONENTS)
-        _one_of("handler", self.handler, HANDLERS)
-        _one_of("profile", self.profile, PROFILES)
-        _one_of("provider", self.provider, PROVIDERS)
-        _one_of("modality", self.modality, MODALITIES)
-        _one_of("tool_end", self.tool_end, get_args(ToolEnd))
+        one_of("component", self.component, COMPONENTS)
+        one_of("handler", self.handler, HANDLERS)
+        one_of("profile", self.profile, PROFILES)
+        one_of("provider", self.provider, PROVIDERS)
+        one_of("modality", self.modality, MODALITIES)
+        one_of("tool_end", self.tool_end, get_args(ToolEnd))
         # Python's integers: a recording's header takes no NumPy's.
         for name, least, most in (("calls", 1, MAX_CALLS), ("seed", 0, MAX_WHOLE), ("apart_ns", 0, MAX_WHOLE)):
             object.__setattr__(self, name, whole_number(name, getattr(self, name), least, most))
@@ -110,7 +110,7 @@ class SessionConfig:
             raise InputError("calls", *_other_calls(self.calls, self.scenario))
         self._times_fit()
         if self.workaround is not None:
-            _one_of("workaround", self.workaround, WORKAROUNDS)
+            one_of("workaround", self.workaround, WORKAROUNDS)
             if reason := why_not(self.workaround, self.release, self.component, self.handler):
                 raise InputError("workaround", f"{self.workaround} is not possible", reason)
         knobs(vars(self.knobs))
@@ -157,8 +157,8 @@ class SessionConfig:
             InputError: any of them is not allowed; it names the parameter and what is.
         """
         row = proxy_release(release)
-        _one_of("scenario", scenario, SCENARIOS)
-        _one_of("profile", profile, PROFILES)
+        one_of("scenario", scenario, SCENARIOS)
+        one_of("profile", profile, PROFILES)
         story = SCENARIOS[scenario]
         count = story.calls or 2 if calls is None else whole_number("calls", calls, 1, MAX_CALLS)
         if story.calls not in (None, count):
@@ -279,9 +279,9 @@ def knobs(given: Mapping[str, str]) -> Knobs:
         InputError: an unknown knob or value.
     """
     for name, value in given.items():
-        _one_of("knob", name, _ALLOWED_KNOBS)
+        one_of("knob", name, _ALLOWED_KNOBS)
         if _ALLOWED_KNOBS[name]:
-            _one_of(f"knob {name}", value, _ALLOWED_KNOBS[name])
+            one_of(f"knob {name}", value, _ALLOWED_KNOBS[name])
         elif not isinstance(value, str):
             raise InputError(f"knob {name}", f"{value!r:.60} is a {type(value).__name__}", "text")
     return Knobs(**given)  # type: ignore[arg-type]  # checked above against the same Literals
@@ -310,8 +310,3 @@ def _mapping(name: str, given: object) -> Mapping[str, Any]:
 
 def _other_calls(count: int, story: Scenario) -> tuple[str, str]:
     return f"{count} with scenario {story.name}", f"{story.name} has {story.calls}; parallel takes 1 to {MAX_CALLS}"
-
-
-def _one_of(name: str, value: object, allowed: Any) -> None:
-    if not isinstance(value, str) or value not in allowed:
-        raise InputError(name, f"{value!r:.60} is unknown", f"allowed are {', '.join(allowed)}")

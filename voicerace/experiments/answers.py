@@ -22,7 +22,7 @@ from tqdm import tqdm
 from voicerace.analysis.outcomes import OUTCOMES
 from voicerace.analysis.verdict import judge
 from voicerace.engine.sim.virtual import simulate
-from voicerace.errors import InputError
+from voicerace.errors import InputError, one_of
 from voicerace.experiments.executors import Executor
 from voicerace.experiments.rates import wilson
 from voicerace.experiments.sweep.chunks import uncollected
@@ -121,8 +121,7 @@ def cells(releases: Sequence[str] = (), handlers: Sequence[str] = (), modalities
     """
     for name, given, allowed in (("handlers", handlers, HANDLERS_ASKED), ("modalities", modalities, MODALITIES)):
         for each in given:
-            if each not in allowed:
-                raise InputError(name, f"{each!r} is unknown", f"allowed are {', '.join(allowed)}")
+            one_of(name, each, allowed)
     same = program_of()
     tags = dict.fromkeys(same[proxy_release(each, "releases").tag] for each in (releases or same))
     styles = dict.fromkeys(SAME_MESSAGES.get(each, each) for each in (handlers or HANDLERS_ASKED))

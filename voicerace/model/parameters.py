@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from voicerace.errors import InputError
+from voicerace.errors import InputError, one_of
 from voicerace.model.catalog.profiles import COMPONENT_TIMES_MS, PROFILES, PROXY_TIMES_MS, TIMES, WORKAROUND_TIMES
 from voicerace.model.durations import (
     MAX_MS,
@@ -277,8 +277,7 @@ def parse_times(given: Mapping[str, object], profile: str) -> dict[str, Value]:
     Raises:
         InputError: an unknown profile or name, or a value that does not fit.
     """
-    if not isinstance(profile, str) or profile not in PROFILES:
-        raise InputError("profile", f"{profile!r:.60} is unknown", f"allowed are {', '.join(PROFILES)}")
+    one_of("profile", profile, PROFILES)
     if not isinstance(given, Mapping):
         raise InputError("times", f"{given!r:.60} is a {type(given).__name__}", "a mapping of time name -> value")
     values: dict[str, Value] = {name: parse(name, text) for name, text in PROFILES[profile].values.items() if text is not None}

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from voicerace.errors import InputError
+from voicerace.errors import InputError, one_of
 from voicerace.values import value
 
 __all__ = ["LINKS", "Event", "Link", "Payload", "dump", "link"]
@@ -104,8 +104,7 @@ class Event:
         Raises:
             InputError: there is no such party.
         """
-        if party not in _PARTIES:
-            raise InputError("party", f"{party!r:.60} is unknown", f"allowed are {', '.join(_PARTIES)}")
+        one_of("party", party, _PARTIES)
         times = (self.sent_ns, self.received_ns) if self.link.sender == party else (self.received_ns, self.sent_ns)
         return times[0] if times[0] is not None else times[1]
 

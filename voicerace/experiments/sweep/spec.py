@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from voicerace.engine.session import MODALITIES, SessionConfig, knobs
-from voicerace.errors import InputError
+from voicerace.errors import InputError, one_of
 from voicerace.model.catalog.handlers import HANDLERS
 from voicerace.model.catalog.profiles import PROFILES, TIMES, WORKAROUND_TIMES
 from voicerace.model.catalog.providers import DEFAULT_PROVIDER, PROVIDERS
@@ -155,8 +155,7 @@ class SweepSpec(BaseModel):
             # What a session asks for is one of the other two.
             return tuple(name for name in _ALLOWED[field] if name != "session")
         for name in value:
-            if name not in _ALLOWED[field]:
-                raise InputError(field, f"{name!r} is unknown", f"allowed are {', '.join(_ALLOWED[field])}")
+            one_of(field, name, _ALLOWED[field])
         return _some(field, value)
 
     @model_validator(mode="after")
@@ -164,10 +163,8 @@ class SweepSpec(BaseModel):
         if self.component is not None:
             component(self.component)
         knobs(self.knobs)
-        if self.profile not in PROFILES:
-            raise InputError("profile", f"{self.profile!r} is unknown", f"allowed are {', '.join(PROFILES)}")
-        if self.provider not in PROVIDERS:
-            raise InputError("provider", f"{self.provider!r} is unknown", f"allowed are {', '.join(PROVIDERS)}")
+        one_of("profile", self.profile, PROFILES)
+        one_of("provider", self.provider, PROVIDERS)
         if self.calls and not any(SCENARIOS[name].calls is None for name in self.scenarios):
             raise InputError("calls", f"given, but {', '.join(self.scenarios)} has its own number", "parallel takes 1 to 8")
         for name in self.times:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
-from voicerace.errors import InputError
+from voicerace.errors import one_of
 from voicerace.model.catalog.callbacks import Agent, rows_of
 from voicerace.model.catalog.releases import ProxyRelease
 
@@ -131,8 +131,7 @@ def workaround(name: str) -> Workaround:
     Raises:
         InputError: the name is unknown.
     """
-    if name not in WORKAROUNDS:
-        raise InputError("workaround", f"{name!r} is unknown", f"allowed are {', '.join(WORKAROUNDS)}")
+    one_of("workaround", name, WORKAROUNDS)
     return WORKAROUNDS[name]
 
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from voicerace.engine.session import MODALITIES
-from voicerace.errors import InputError
+from voicerace.errors import InputError, one_of
 from voicerace.experiments.explore.bounds import Bounds
 from voicerace.experiments.explore.stories import STORIES
 from voicerace.model.catalog.handlers import HANDLERS
@@ -111,8 +111,7 @@ class _Shared(NotebookParameters):
     def _known(cls, value: str, info: Any) -> str:
         known = {"scenario": tuple(SCENARIOS), "handler": tuple(HANDLERS), "modality": MODALITIES, "profile": tuple(PROFILES)}
         allowed = known[info.field_name]
-        if value not in allowed:
-            raise InputError(info.field_name, f"{value!r} is unknown", f"allowed are {', '.join(allowed)}")
+        one_of(info.field_name, value, allowed)
         return value
 
 
@@ -273,8 +272,7 @@ class EveryPathParameters(NotebookParameters):
         known = HANDLERS if info.field_name == "handlers" else STORIES
         names = names_in(info.field_name, value, f"some of {', '.join(known)}")
         for each in names:
-            if each not in known:
-                raise InputError(info.field_name, f"{each!r} is unknown", f"allowed are {', '.join(known)}")
+            one_of(info.field_name, each, known)
         return names
 
     @field_validator("bounds", mode="before")

@@ -17,7 +17,7 @@ from IPython.display import HTML, display
 from voicerace.analysis.verdict import Verdict, judge
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import simulate
-from voicerace.errors import InputError
+from voicerace.errors import InputError, one_of
 from voicerace.model.catalog.handlers import HANDLERS
 from voicerace.model.catalog.profiles import PROFILES
 from voicerace.model.catalog.releases import PROXIES, REFERENCE, proxy_release
@@ -189,8 +189,7 @@ def _verdict(verdict: Verdict) -> str:
 
 
 def _choice(name: str, value: str, options: list[str]) -> Any:
-    if value not in options:
-        raise InputError(name, f"{value!r} is unknown", f"allowed are {', '.join(options)}")
+    one_of(name, value, options)
     return widgets.Dropdown(description=name, options=options, value=value, style=_WIDE)
 
 
