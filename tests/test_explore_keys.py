@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import VirtualEngine
-from voicerace.experiments.explore.copies import clone
 from voicerace.experiments.explore.keys import KEYS, SHOWN_TIMERS, Base
 from voicerace.experiments.explore.stories import STORIES, session_of
-from voicerace.model.actors.actor import Effects, SetTimer
+from voicerace.model.actors.actor import Actor, Effects, SetTimer
+from voicerace.model.actors.stateful import copied
 from voicerace.model.catalog.releases import PROXIES
 from voicerace.trace.recording import Link, Payload, Recording
 
@@ -30,7 +30,7 @@ class Watched:
 
     def _called(self, method: str, *arguments: object) -> Effects:
         state = self.party.state  # type: ignore[attr-defined]
-        copy, before = clone(state), deepcopy(state)
+        copy, before = copied(state), deepcopy(state)
         key = KEYS[self.name](copy, Base())
         effects: Effects = getattr(self.party, method)(*arguments)
         assert copy == before, f"{self.name}.{method} writes into a copy of its state"
@@ -48,6 +48,9 @@ class Watched:
 
     def timer(self, name: str) -> Effects:
         return self._called("timer", name)
+
+    def renew(self) -> Actor:
+        return Watched(self.party.renew(), self.name)  # type: ignore[attr-defined]
 
 
 @settings(max_examples=25, deadline=None)

@@ -59,10 +59,10 @@ class ComparedProxy:
         self._overrun_s = 0.0
         self._model_words, self._real_words = Signatures(), Signatures()
 
-    def again(self) -> Self:
-        """Both on another connection of the host's; the books go on."""
+    def renew(self) -> Self:
+        """Both on a new connection of the host; the comparison goes on."""
         self._keep(COMPONENT_TO_PROXY, "open", {}, received=True)
-        self.real, self.model = self.real.again(), self.model.again()
+        self.real, self.model = self.real.renew(), self.model.renew()
         self._timers, self._running = Timers(), {}
         return self
 

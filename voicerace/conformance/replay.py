@@ -65,7 +65,7 @@ class _TimedModel:
         overdue = self.timers.until(step.at_ns, self.proxy)
         sender = given.link.sender
         if given.kind == "open":
-            self.proxy, self.timers = self.proxy.again(), Timers()
+            self.proxy, self.timers = self.proxy.renew(), Timers()
             return "the host connects again", overdue
         if given.kind == "close":
             code = given.payload.get("code") if isinstance(given.payload, Mapping) else None

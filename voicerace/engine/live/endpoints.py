@@ -1,13 +1,15 @@
-"""Where our parties sit when others come to them over a WebSocket: the mock upstream, and the model of the proxy."""
+"""Actors that accept a WebSocket connection: the mock upstream and the model of the proxy."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
 from http.client import responses
-from typing import Any
+from typing import Any, ClassVar
 
 from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.connection import Connection
 from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.exceptions import WebSocketException
@@ -15,6 +17,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from voicerace.engine.live.actor_host import ActorHost
+from voicerace.engine.live.clock import side_by_side
 from voicerace.engine.live.connecting import NotConnectedError
 from voicerace.engine.live.connection import FramedConnection, Tamper, drop
 from voicerace.engine.live.recorder import Recorder
@@ -34,32 +37,28 @@ __all__ = ["Endpoint", "ProxySeat", "UpstreamEndpoint", "refusal"]
 Watch = Callable[[Link, Payload, int], None]
 
 
+@dataclass(eq=False)
 class Endpoint:
-    """What the seats have in common: one session, one connection that comes in.
-
-    Args:
-        session: whose parties and times.
-        recorder: takes down what passes.
-        both_ours: the one who comes is another place of this process and records its own end.
-        watch: sees what passes here.
+    """One session and the one connection that comes in for it.
 
     Attributes:
-        comes: the link of those who come.
+        session: configuration of the session.
+        recorder: records the messages of the session.
+        both_ours: the peer is an actor of this process and records its own end.
+        watch: is called with every message that passes here.
+        comes: the link on which the peer sends.
         over: done when the connection has ended.
     """
 
-    comes: Link
+    comes: ClassVar[Link]
 
-    def __init__(
-        self, session: SessionConfig, recorder: Recorder, *, both_ours: bool = False, watch: Watch | None = None
-    ) -> None:
-        self.session = session
-        self.recorder = recorder
-        self.both_ours = both_ours
-        self.watch = watch
-        self.place: ActorHost | None = None
-        self.connection: ServerConnection | None = None
-        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    session: SessionConfig
+    recorder: Recorder
+    both_ours: bool = field(default=False, kw_only=True)
+    watch: Watch | None = field(default=None, kw_only=True)
+    place: ActorHost | None = field(default=None, init=False)
+    connection: ServerConnection | None = field(default=None, init=False)
+    over: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future(), init=False)
 
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
         return None
@@ -99,45 +98,37 @@ class Endpoint:
         """Take part until the connection ends."""
         raise NotImplementedError
 
-    def _place(self, name: str, party: Actor) -> ActorHost:
+    def _host(self, name: str, actor: Actor) -> ActorHost:
         session = self.session
-        self.place = ActorHost({name: party}, session.times, session.seed, self.recorder, self.watch, playing=session.playing)
+        self.place = ActorHost({name: actor}, session.times, session.seed, self.recorder, self.watch, playing=session.playing)
         return self.place
 
-    def _delays(self, rtt: str, *, towards_upstream: bool) -> tuple[int, int]:
-        """(out, in) of one of the two network links, in nanoseconds."""
+    def _framed(
+        self, place: ActorHost, link: Link, socket: Connection, rtt: str, *, ours: bool, tamper: Tamper | None = None
+    ) -> FramedConnection:
+        """A connection with the delays of its link: half of the round trip each way, an odd nanosecond on the way down."""
         whole = self.session.times.ns(rtt, 0, self.session.seed)
         up, down = whole // 2, whole - whole // 2
-        return (up, down) if towards_upstream else (down, up)
+        out_ns, in_ns = (up, down) if link.receiver == "upstream" else (down, up)
+        return FramedConnection(place, link, socket, out_ns=out_ns, in_ns=0 if ours else in_ns, both_ours=ours, tamper=tamper)
 
 
+@dataclass(eq=False)
 class UpstreamEndpoint(Endpoint):
     """The mock upstream, for one connection.
 
-    Args (beside those of `Endpoint`):
-        tamper: spoils what it sends.
+    Attributes (in addition to those of `Endpoint`):
+        tamper: changes what it sends.
         refuse: answer the handshake with this HTTP status.
-        party: who sits here, when it is not the session's first.
+        party: the actor; the session's first upstream if None.
     """
 
     comes = PROXY_TO_UPSTREAM
 
-    def __init__(
-        self,
-        session: SessionConfig,
-        recorder: Recorder,
-        *,
-        both_ours: bool = False,
-        watch: Watch | None = None,
-        tamper: Tamper | None = None,
-        refuse: int | None = None,
-        party: Actor | None = None,
-    ) -> None:
-        super().__init__(session, recorder, both_ours=both_ours, watch=watch)
-        self.party = party or session.parties()["upstream"]
-        self.tamper = tamper
-        self.refuse = refuse
-        self.line: FramedConnection | None = None
+    tamper: Tamper | None = field(default=None, kw_only=True)
+    refuse: int | None = field(default=None, kw_only=True)
+    party: Actor | None = field(default=None, kw_only=True)
+    line: FramedConnection | None = field(default=None, init=False)
 
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
         if self.refuse is None:
@@ -147,17 +138,9 @@ class UpstreamEndpoint(Endpoint):
         return refusal(self.refuse, "refused on purpose")
 
     async def sit(self, connection: ServerConnection) -> None:
-        place = self._place("upstream", self.party)
-        out_ns, in_ns = self._delays("upstream_rtt_ms", towards_upstream=False)
-        self.line = FramedConnection(
-            place,
-            UPSTREAM_TO_PROXY,
-            connection,
-            out_ns=out_ns,
-            in_ns=0 if self.both_ours else in_ns,
-            both_ours=self.both_ours,
-            tamper=self.tamper,
-        )
+        place = self._host("upstream", self.party or self.session.parties()["upstream"])
+        link = UPSTREAM_TO_PROXY
+        self.line = self._framed(place, link, connection, "upstream_rtt_ms", ours=self.both_ours, tamper=self.tamper)
         place.start()
         await self.line.run()
 
@@ -167,41 +150,23 @@ class UpstreamEndpoint(Endpoint):
             await self.line.barrier()
 
 
+@dataclass(eq=False)
 class ProxySeat(Endpoint):
     """The model of a proxy, for one host.
 
-    Args (beside those of `Endpoint`):
+    Attributes (in addition to those of `Endpoint`):
         dial: opens its connection to the upstream.
-        upstream_ours: the upstream is another place of this process.
+        upstream_ours: the upstream is an actor of this process.
     """
 
     comes = COMPONENT_TO_PROXY
 
-    def __init__(
-        self,
-        session: SessionConfig,
-        recorder: Recorder,
-        dial: Callable[[], Coroutine[Any, Any, ClientConnection]],
-        *,
-        both_ours: bool = False,
-        upstream_ours: bool = False,
-        watch: Watch | None = None,
-    ) -> None:
-        super().__init__(session, recorder, both_ours=both_ours, watch=watch)
-        self.dial = dial
-        self.upstream_ours = upstream_ours
+    dial: Callable[[], Coroutine[Any, Any, ClientConnection]]
+    upstream_ours: bool = field(default=False, kw_only=True)
 
     async def sit(self, connection: ServerConnection) -> None:
-        place = self._place("proxy", self.session.parties()["proxy"])
-        out_ns, in_ns = self._delays("host_rtt_ms", towards_upstream=False)
-        host = FramedConnection(
-            place,
-            PROXY_TO_COMPONENT,
-            connection,
-            out_ns=out_ns,
-            in_ns=0 if self.both_ours else in_ns,
-            both_ours=self.both_ours,
-        )
+        place = self._host("proxy", self.session.parties()["proxy"])
+        host = self._framed(place, PROXY_TO_COMPONENT, connection, "host_rtt_ms", ours=self.both_ours)
         far = await self._dialled(connection)
         place.start()
         if far is None:
@@ -209,16 +174,8 @@ class ProxySeat(Endpoint):
                 place.closed(UPSTREAM_TO_PROXY, None)
             await host.run()
             return
-        out_ns, in_ns = self._delays("upstream_rtt_ms", towards_upstream=True)
-        upstream = FramedConnection(
-            place,
-            PROXY_TO_UPSTREAM,
-            far,
-            out_ns=out_ns,
-            in_ns=0 if self.upstream_ours else in_ns,
-            both_ours=self.upstream_ours,
-        )
-        await _both(host.run(), upstream.run())
+        upstream = self._framed(place, PROXY_TO_UPSTREAM, far, "upstream_rtt_ms", ours=self.upstream_ours)
+        await side_by_side(host.run(), upstream.run())
 
     async def _dialled(self, connection: ServerConnection) -> ClientConnection | None:
         """The connection to the upstream; None when it did not open, or the host left before it did."""
@@ -234,17 +191,6 @@ class ProxySeat(Endpoint):
             dialling.cancel()
             leaving.cancel()
             await asyncio.wait({dialling, leaving})
-
-
-async def _both(*lines: Coroutine[Any, Any, None]) -> None:
-    """Two lines until both have ended; neither outlives the other's failure."""
-    tasks = [asyncio.ensure_future(line) for line in lines]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
 
 
 def refusal(status: int, why: str) -> Response:

@@ -120,8 +120,8 @@ class RunningProxy:
             _barrier(self._upstream)
         self._closed: set[str] = set()
 
-    def again(self) -> Self:
-        """The proxy on another connection of the host's."""
+    def renew(self) -> Self:
+        """The same proxy on a new connection of the host."""
         self.end()
         return type(self)(self._url, self._upstream_socket)
 

@@ -33,7 +33,7 @@ from voicerace.engine.live.targets import ProxyTarget, UpstreamTarget, address, 
 from voicerace.engine.origins import Origins
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
-from voicerace.model.actors.actor import Actor, Effects, Renewable
+from voicerace.model.actors.actor import Actor, Effects
 from voicerace.model.actors.user import User
 from voicerace.model.catalog.profiles import SERVER_TIMES
 from voicerace.scrubber import Scrubber
@@ -340,8 +340,7 @@ class _Play:
 
     def _next_mock(self) -> Actor:
         """The mock upstream of the next connection."""
-        known = self._mock
-        self._mock = known.again() if isinstance(known, Renewable) else self.session.parties()["upstream"]
+        self._mock = self._mock.renew() if self._mock is not None else self.session.parties()["upstream"]
         return self._mock
 
     # -- the user watches --------------------------------------------------------------------------------------------

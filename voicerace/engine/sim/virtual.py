@@ -20,7 +20,7 @@ from voicerace.engine.reader import Reader
 from voicerace.engine.schedule import Schedule, ScheduleCursor
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
-from voicerace.model.actors.actor import RANK, Actor, Effects, Renewable, SetTimer
+from voicerace.model.actors.actor import RANK, RENEWED, Actor, Effects, SetTimer
 from voicerace.model.actors.effects import Interpreter
 from voicerace.model.actors.user import User
 from voicerace.trace.recording import (
@@ -276,15 +276,14 @@ class VirtualEngine(Interpreter):
             self._reader.reconnected()
         link = self._channels[actor][to].link
         self._log.append(Event(len(self._log), link, "open", self.now_ns, self.now_ns, {}))
-        renewed = {name: party for name in ("upstream", "proxy") if isinstance(party := self.parties[name], Renewable)}
         self._since |= dict.fromkeys(WIRES, len(self._log))
-        self._timers = {key: number for key, number in self._timers.items() if key[0] not in renewed}
-        for name, party in renewed.items():
-            self.parties[name] = party.again()
+        self._timers = {key: number for key, number in self._timers.items() if key[0] not in RENEWED}
+        for name in RENEWED:
+            self.parties[name] = self.parties[name].renew()
         for sender, receiver in WIRES:
             channel = self._channels[sender][receiver]
             channel.open, channel.deliver = True, self.parties[receiver].message
-        for name in renewed:
+        for name in RENEWED:
             self.apply(name, self.parties[name].start())
 
     def _put(self, channel: _Channel, kind: Literal["message", "close"], payload: Payload) -> None:

@@ -26,12 +26,12 @@ from typing import Any
 
 from voicerace.engine.session import SessionConfig
 from voicerace.experiments.explore.attribution import CreateOrigin
-from voicerace.experiments.explore.copies import clone
 from voicerace.experiments.explore.keys import KEYS, SHOWN_TIMERS, Base, kind_of, message_key, open_key, proxy_key, shown_key
 from voicerace.experiments.explore.state import Choice, History, InFlightMessage, State, Timer
 from voicerace.experiments.explore.zone import NEW
-from voicerace.model.actors.actor import RANK, Effects, SetTimer
+from voicerace.model.actors.actor import RANK, RENEWED, SetTimer
 from voicerace.model.actors.effects import Interpreter
+from voicerace.model.actors.stateful import copied
 from voicerace.model.catalog.workarounds import WORKAROUNDS
 from voicerace.model.protocol import realtime
 from voicerace.model.protocol.ledger import Ledger
@@ -40,7 +40,6 @@ from voicerace.trace.recording import UPSTREAM_TO_PROXY, WIRES, Link, Payload
 __all__ = ["Stepper", "Visible"]
 
 _HOST = ("component", "app", "user")
-_RENEWED = ("upstream", "proxy")
 #: The user's patience: it runs from turn to turn.
 PATIENCE = ("user", "deadline")
 
@@ -59,7 +58,8 @@ class Stepper(Interpreter):
 
     def __init__(self, session: SessionConfig, minded: set[tuple[Link, Hashable]] | None = None) -> None:
         self.session = session
-        self.parties: dict[str, Any] = dict(session.parties())
+        #: With their initial states; every call is of a copy with a state of its own.
+        self.actors: dict[str, Any] = dict(session.parties())
         self.minded = set() if minded is None else minded
         spoken = any(each.by == "voice" for each in session.scenario.inputs)
         #: Timers that decide nothing here.
@@ -72,11 +72,12 @@ class Stepper(Interpreter):
         self.sent: dict[Link, int] = {}
         self.rung: dict[tuple[str, str], int] = {}
         self._numbers: dict[Hashable, int] = {}
-        self._fresh = {name: clone(party.state) for name, party in self.parties.items()}
         self._seq = 0
         # Of the step being made.
         self._at: State
         self._touched: set[str] = set()
+        #: The actors called in the step, with their states.
+        self._called: dict[str, Any] = {}
         self._stirred = False
         self._local: list[tuple[int, int, int, int, Link, Payload]] = []
         self._round = 0
@@ -87,10 +88,10 @@ class Stepper(Interpreter):
         """The connections are open."""
         self.sent, self.rung = dict.fromkeys(WIRES, 0), {}
         at = State({}, {}, dict.fromkeys(WIRES, ()), {})
-        at.states = {name: clone(state) for name, state in self._fresh.items()}
+        at.states = {name: actor.state for name, actor in self.actors.items()}
         self._begin(at)
         for name in RANK:
-            self.apply(name, self._call(name, self.parties[name].start))
+            self.apply(name, self._actor(name).start())
         self._settle_host()
         return self._end(at)
 
@@ -117,12 +118,12 @@ class Stepper(Interpreter):
             del at.timers[party, name]
             if party == "proxy":
                 self._books().gate.rings(name)
-            self.apply(party, self._call(party, self.parties[party].timer, name))
+            self.apply(party, self._actor(party).timer(name))
             self._settle_host()
         return self._end(at)
 
     def _begin(self, at: State) -> None:
-        self._at, self._touched, self._local, self._round = at, set(), [], 0
+        self._at, self._touched, self._called, self._local, self._round = at, set(), {}, [], 0
 
     def _end(self, at: State) -> State:
         for party in self._touched:
@@ -153,19 +154,20 @@ class Stepper(Interpreter):
         """What came before is over, and is nobody's business any more but by the parties' states."""
         counts = at.states["upstream"].counts
         at.base = at.base._replace(responses=counts.get("resp", 0), calls=counts.get("call", 0))
-        gate = clone(at.history.gate)
+        gate = copied(at.history.gate)
         gate.next_turn()
         configured, applied = at.history.ledger.session_updates[-1:], at.history.applied
         at.history = History(gate=gate, applied=applied)
         at.history.ledger.session_updates = configured
-        self._at, self._touched = at, {*at.states, "history"}
+        self._begin(at)
+        self._touched = {*at.states, "history"}
         at.watch = None
         self._end(at)
 
     def late(self, at: State) -> State:
         """The same, but that the response which has just begun was asked for late."""
         other = at.copy()
-        self._at, self._touched = other, set()
+        self._begin(other)
         books = self._books()
         books.late = (*books.late, len(books.ledger.creates) - 1)
         return self._end(other)
@@ -180,7 +182,7 @@ class Stepper(Interpreter):
             code = flight.payload if isinstance(flight.payload, int) and flight.payload >= 0 else None
             if over.receiver == "proxy":
                 self._books().gate.rings("closed")
-            self.apply(over.receiver, self._call(over.receiver, self.parties[over.receiver].closed, over.sender, code))
+            self.apply(over.receiver, self._actor(over.receiver).closed(over.sender, code))
             self._settle_host()
             return
         payload: Any = flight.payload
@@ -212,7 +214,7 @@ class Stepper(Interpreter):
         return self._stirred or (host and any(self._key(party) != self._at.keys[party] for party in _HOST[:2]))
 
     def _deliver(self, over: Link, payload: Payload) -> None:
-        self.apply(over.receiver, self._call(over.receiver, self.parties[over.receiver].message, over.sender, payload))
+        self.apply(over.receiver, self._actor(over.receiver).message(over.sender, payload))
         if over.sender == "upstream" or over.receiver == "app":
             self._show(over, payload)
 
@@ -227,22 +229,23 @@ class Stepper(Interpreter):
     def _show(self, over: Link, payload: Payload) -> None:
         """Let the user see what passed between others."""
         self._seq += 1
-        effects = self._call("user", self.parties["user"].observe, over.sender, over.receiver, payload, self._seq)
+        effects = self._actor("user").observe(over.sender, over.receiver, payload, self._seq)
         if effects:
             self.apply("user", effects)
 
     # -- effects -----------------------------------------------------------------------------------------------------
 
-    def _call(self, party: str, method: Callable[..., Effects], *arguments: Any) -> Effects:
-        at = self._at
-        if party not in self._touched:
-            self._touched.add(party)
-            at.states[party] = clone(at.states[party])
-        machine = self.parties[party]
-        machine.state = at.states[party]
-        effects = method(*arguments)
-        at.states[party] = machine.state
-        return effects
+    def _actor(self, name: str) -> Any:
+        """An actor with its state in this step: a copy from its first call in the step on."""
+        if (actor := self._called.get(name)) is None:
+            self._touched.add(name)
+            actor = self._with_state(name, copied(self._at.states[name]))
+        return actor
+
+    def _with_state(self, name: str, state: Any) -> Any:
+        self._at.states[name] = state
+        self._called[name] = self.actors[name].with_state(state)
+        return self._called[name]
 
     def cancel_timer(self, actor: str, name: str) -> None:
         if self._at.timers.pop((actor, name), None) is not None:
@@ -254,14 +257,11 @@ class Stepper(Interpreter):
         self._stirred = True
         at.queues = dict.fromkeys(WIRES, ())
         at.closed = at.closed - {link for link in at.closed if "proxy" in link}
-        at.timers = {which: timer for which, timer in at.timers.items() if which[0] not in _RENEWED}
-        for name in _RENEWED:
-            machine = self.parties[name]
-            machine.state = at.states[name]
-            at.states[name] = machine.again().state
-            self._touched.add(name)
-        for name in _RENEWED:
-            self.apply(name, self._call(name, self.parties[name].start))
+        at.timers = {which: timer for which, timer in at.timers.items() if which[0] not in RENEWED}
+        for name in RENEWED:
+            self._with_state(name, self._actor(name).renewed_state())
+        for name in RENEWED:
+            self.apply(name, self._actor(name).start())
 
     def set_timer(self, actor: str, timer: SetTimer) -> None:
         which = (actor, timer.name)
@@ -323,7 +323,7 @@ class Stepper(Interpreter):
     def _books(self) -> History:
         if "history" not in self._touched:
             self._touched.add("history")
-            self._at.history = clone(self._at.history)
+            self._at.history = copied(self._at.history)
         return self._at.history
 
     def _feed(self, sender: str, payload: Payload, asked: CreateOrigin | None) -> None:

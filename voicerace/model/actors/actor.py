@@ -1,26 +1,27 @@
-"""What every party is: inputs in, effects out. No I/O, no clock, no randomness.
+"""The interface of an actor: inputs in, effects out. No I/O, no clock, no randomness.
 
-An engine calls `start`, `message`, `closed` and `timer` and carries out the effects they return, in order. Timers have
-a name (setting one again replaces it) and last a *named* duration: what the name means in time is the engine's
-business, so the same machine runs in virtual time, on real sockets and under exploration, where it is an interval.
-A party's state is a small dataclass that can be copied and compared and holds no time.
+An engine calls `start`, `message`, `closed` and `timer` and carries out the effects that they return, in order. A timer
+has a name (setting it again replaces it) and lasts a *named* duration. The engine gives the name a value, so the same
+actor runs in virtual time, on real sockets, and in an exploration, where a duration is an interval.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol, TypeAlias, runtime_checkable
+from typing import Final, Protocol, TypeAlias
 
 from voicerace.trace.recording import Payload
 from voicerace.values import value
 
-__all__ = ["ABNORMAL", "RANK", "Actor", "Cancel", "Close", "Effect", "Effects", "Open", "Renewable", "Send", "SetTimer"]
+__all__ = ["ABNORMAL", "RANK", "RENEWED", "Actor", "Cancel", "Close", "Effect", "Effects", "Open", "Send", "SetTimer"]
 
 
 #: The order of the actors within one causal round, and the order in which they start: nearest to the API first.
 RANK: Final[Mapping[str, int]] = {"upstream": 0, "proxy": 1, "component": 2, "app": 3, "user": 4}
-#: The code of a connection that ended without a close frame (RFC 6455, 7.4.1). It never travels: who carries out a
-#: `Close` with it drops the connection.
+#: The actors that begin anew when the host connects again, in the order in which they do.
+RENEWED: Final = ("upstream", "proxy")
+#: The code of a connection that ended without a close frame (RFC 6455, 7.4.1). It is never sent: an engine drops the
+#: connection when it carries out a `Close` with it.
 ABNORMAL: Final = 1006
 
 
@@ -47,8 +48,8 @@ class Close:
 class Open:
     """Open the connection to a neighbour again, after it was closed.
 
-    One host connection is one session of the proxy's, with an upstream connection of its own: everybody behind the link
-    begins again (`Renewable`), and what was on its way on the old connections is lost.
+    One host connection is one session of the proxy, with its own upstream connection. So the actors of `RENEWED` are
+    renewed, and messages in flight on the old connections are lost.
     """
 
     to: str
@@ -75,7 +76,13 @@ Effects: TypeAlias = Sequence[Effect]
 
 
 class Actor(Protocol):
-    """A machine that takes part in a session."""
+    """Takes part in a session: an engine calls it and carries out the effects that it returns.
+
+    An actor is its settings and one state. The models (`stateful.StatefulActor`) keep all that changes in a dataclass
+    `state`, and `with_state` gives the same actor with another state: an engine that goes back to earlier states (the
+    exploration) copies a state and calls the actor with the copy. The state is bound once and not passed as an argument
+    of each method, because an adapter of a running program is an actor as well and has no state to pass.
+    """
 
     def start(self) -> Effects:
         """The connections are open."""
@@ -89,10 +96,8 @@ class Actor(Protocol):
     def timer(self, name: str) -> Effects:
         """A timer set earlier ran out."""
 
+    def renew(self) -> Actor:
+        """The actor for the next connection of the host.
 
-@runtime_checkable
-class Renewable(Actor, Protocol):
-    """A party that takes part in a connection, and in the next one as another."""
-
-    def again(self) -> Renewable:
-        """The party for the next connection."""
+        After `Open` an engine renews the actors of `RENEWED`, drops their timers, and calls `start` of each.
+        """

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from voicerace.model.actors.actor import Cancel, Effect, Effects, Send, SetTimer
+from voicerace.model.actors.stateful import StatefulActor
 from voicerace.model.catalog.handlers import Handler
 from voicerace.model.catalog.workarounds import Workaround
 from voicerace.model.protocol import realtime
@@ -48,7 +49,7 @@ class AppState:
     listens_for_words: bool = False
 
 
-class App:
+class App(StatefulActor[AppState]):
     """The customer's code around one handler.
 
     Args:
@@ -61,14 +62,11 @@ class App:
     def __init__(
         self, handler: Handler, tool_end: ToolEnd = "result", repeats: int = 0, workaround: Workaround | None = None
     ) -> None:
+        super().__init__(AppState())
         self.handler = handler
         self.tool_end = tool_end
         self.repeats = repeats
         self.workaround = workaround
-        self.state = AppState()
-
-    def start(self) -> Effects:
-        return ()
 
     def message(self, sender: str, payload: Payload) -> Effects:
         if not isinstance(payload, dict):
@@ -89,9 +87,6 @@ class App:
             case "onFunctionCallRequest":
                 return self._called(payload)
         return self._told(payload) if self.workaround else ()
-
-    def closed(self, sender: str, code: int | None) -> Effects:
-        return ()
 
     def timer(self, name: str) -> Effects:
         if name == "frame":

@@ -15,11 +15,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from voicerace.model.actors.actor import ABNORMAL, Cancel, Close, Effect, Effects, Open, Send, SetTimer
-from voicerace.model.actors.component_idle import Idle
+from voicerace.model.actors.component_idle import Idle, IdleState
 from voicerace.model.actors.component_values import content_of, json_of, named, values
+from voicerace.model.actors.stateful import StatefulActor
 from voicerace.model.catalog import callbacks, components
 from voicerace.model.protocol import agent
 from voicerace.trace.recording import Payload
@@ -64,6 +65,7 @@ class ComponentState:
     hears: user audio may follow Settings.
     closed: the connection is gone.
     text: what has opened the connection again, and waits for Settings to be sent.
+    idle: the state of the idle timeout.
     """
 
     calls: dict[str, str] = field(default_factory=dict)
@@ -75,9 +77,10 @@ class ComponentState:
     hears: bool = False
     closed: bool = False
     text: str | None = None
+    idle: IdleState = field(default_factory=IdleState)
 
 
-class Component:
+class Component(StatefulActor[ComponentState]):
     """One voice-agent-react on an OpenAI proxy.
 
     Args:
@@ -98,17 +101,21 @@ class Component:
         idle_timeout: bool = False,
         late_settings: bool = False,
     ) -> None:
+        super().__init__(ComponentState())
         self.release = release
         self.greeting = greeting
         self.context = tuple(context)
         self.late_settings = late_settings
-        self.state = ComponentState()
-        self.idle = Idle(release) if idle_timeout else None
+        self.idle = Idle(release, self.state.idle) if idle_timeout else None
         self._rows = callbacks.rows_of(release.tag)
         self._noticed = callbacks.noticed_types(release.tag)
-        self._out: list[Effect] = []
 
-    # -- the party ---------------------------------------------------------------------------------------------------
+    def with_state(self, state: ComponentState) -> Self:
+        other = super().with_state(state)
+        other.idle = Idle(self.release, state.idle) if self.idle else None
+        return other
+
+    # -- the actor ---------------------------------------------------------------------------------------------------
 
     def start(self) -> Effects:
         """Settings goes out as soon as the connection is open."""
@@ -390,5 +397,5 @@ class Component:
         return self._take()
 
     def _take(self) -> list[Effect]:
-        out, self._out = self._out, []
+        out = self._effects()
         return [*out, *self.idle.effects()] if self.idle else out

@@ -35,11 +35,16 @@ class IdleState:
 
 
 class Idle:
-    """The machine behind one release's rules."""
+    """Applies the idle rules of one release.
 
-    def __init__(self, release: Component) -> None:
+    Args:
+        release: the row with the rules.
+        state: the state, which the methods change.
+    """
+
+    def __init__(self, release: Component, state: IdleState) -> None:
         self.release = release
-        self.state = IdleState()
+        self.state = state
         self._out: list[Effect] = []
 
     def effects(self) -> list[Effect]:

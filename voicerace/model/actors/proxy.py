@@ -33,13 +33,7 @@ class Proxy(Creates):
         super().__init__(release)
         self._passes_unknown = release.unknown_event == "raw" and release.gate is None
 
-    # -- the party ---------------------------------------------------------------------------------------------------
-
-    def again(self) -> Proxy:
-        return Proxy(self.release)
-
-    def start(self) -> Effects:
-        return ()
+    # -- the actor ---------------------------------------------------------------------------------------------------
 
     def message(self, sender: str, payload: Payload) -> Effects:
         if sender == "upstream":

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from voicerace.model.actors.actor import Effect, Effects, Send
+from voicerace.model.actors.actor import Send
 from voicerace.model.actors.javascript import key, trim, truthy
 from voicerace.model.actors.proxy_state import ProxyState
+from voicerace.model.actors.stateful import StatefulActor
 from voicerace.model.catalog.releases import ProxyRelease
 from voicerace.model.protocol import agent
 from voicerace.trace.recording import Payload
@@ -18,17 +19,12 @@ from voicerace.trace.recording import Payload
 __all__ = ["Voice"]
 
 
-class Voice:
+class Voice(StatefulActor[ProxyState]):
     """What one connection of the proxy says; `Proxy` decides when."""
 
     def __init__(self, release: ProxyRelease) -> None:
+        super().__init__(ProxyState())
         self.release = release
-        self.state = ProxyState()
-        self._out: list[Effect] = []
-
-    def _effects(self) -> Effects:
-        out, self._out = self._out, []
-        return out
 
     def _host(self, payload: Payload) -> None:
         if self.state.host_open:

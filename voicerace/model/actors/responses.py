@@ -10,8 +10,9 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from voicerace.model.actors.actor import Cancel, Effect, Effects, Send, SetTimer
+from voicerace.model.actors.actor import Cancel, Send, SetTimer
 from voicerace.model.actors.response_plan import Output, Plan, call_of, stages
+from voicerace.model.actors.stateful import StatefulActor
 from voicerace.model.actors.upstream_state import PHASES, Knobs, Response, UpstreamState
 from voicerace.model.catalog.providers import DEFAULT_PROVIDER, PROVIDERS
 from voicerace.model.catalog.scenarios import Step
@@ -29,7 +30,7 @@ NO_RESULT = "(no result yet)"
 _CITIES = ("Lisbon", "Porto", "Faro", "Coimbra", "Braga", "Evora", "Aveiro", "Sintra")
 
 
-class Speaker:
+class Speaker(StatefulActor[UpstreamState]):
     """The model at work in one Realtime session.
 
     Args:
@@ -60,6 +61,7 @@ class Speaker:
         idles: bool = False,
         provider: str = DEFAULT_PROVIDER,
     ) -> None:
+        super().__init__(UpstreamState())
         self.plan = tuple(tuple(steps) for steps in plan)
         self.calls = calls
         self.modality = modality
@@ -70,12 +72,6 @@ class Speaker:
         self.limits_lag = limits_lag
         self.idles = idles
         self.provider = PROVIDERS[provider]
-        self.state = UpstreamState()
-        self._out: list[Effect] = []
-
-    def _effects(self) -> Effects:
-        out, self._out = self._out, []
-        return out
 
     def _send(self, message: realtime.Message) -> None:
         """Say something in the provider's own words."""
@@ -106,11 +102,15 @@ class Speaker:
         # Without a tool in its session a model has nothing to call.
         return step if self.state.session.get("tools") else "reply"
 
+    def _call_count(self, asked: Mapping[str, Any]) -> int:
+        """How many calls the response makes that the client `asked` for."""
+        return self.calls
+
     def _next_plan(self, asked: Mapping[str, Any]) -> Plan:
         """What the model says next: it calls, or it replies from the results that it has at this moment."""
         if self._step(asked) == "calls":
             preamble = (Output("message", "One moment, I am looking it up.", preamble=True),) if self.preamble else ()
-            cities = (_CITIES[index % len(_CITIES)] for index in range(self.calls))
+            cities = (_CITIES[index % len(_CITIES)] for index in range(self._call_count(asked)))
             tools = self.state.session.get("tools") or ()
             return Plan((*preamble, *(call_of(tools, city) for city in cities)))
         return Plan((Output("message", self._reply_text()),), self.knobs.reply_status)

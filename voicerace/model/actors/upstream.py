@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from copy import copy
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from voicerace.model.actors.actor import Cancel, Effects
 from voicerace.model.actors.audio_input import Listener
@@ -27,15 +26,12 @@ __all__ = ["Knobs", "Upstream", "UpstreamState"]
 class Upstream(Listener):
     """One Realtime session: what a client may send it, and what that does. Args: those of `Speaker`."""
 
-    # -- the party ---------------------------------------------------------------------------------------------------
+    # -- the actor ---------------------------------------------------------------------------------------------------
 
-    def again(self) -> Self:
-        """A session of its own: it knows none of the calls before, and gives ids that nobody had."""
-        fresh, known = copy(self), self.state
-        calls = dict.fromkeys(known.calls, PHASES[0])
-        state = UpstreamState(counts=dict(known.counts), earlier=known.earlier + known.inputs, calls=calls)
-        vars(fresh).update(state=state, _out=[])
-        return fresh
+    def renewed_state(self) -> UpstreamState:
+        """A new session knows no call of the sessions before it, and gives no id that one of them gave."""
+        known, calls = self.state, dict.fromkeys(self.state.calls, PHASES[0])
+        return UpstreamState(counts=dict(known.counts), earlier=known.earlier + known.inputs, calls=calls)
 
     def start(self) -> Effects:
         self.state.session = dict(SESSION)

@@ -39,6 +39,8 @@ class AskedUpstream(Upstream):
 
     def _step(self, asked: Mapping[str, Any]) -> Step:
         super()._step(asked)
-        tools = asked.get("tools")
-        self.calls = max(1, len(tools)) if isinstance(tools, list) else 1
         return "calls" if asked.get("tool_choice") == "required" else "reply"
+
+    def _call_count(self, asked: Mapping[str, Any]) -> int:
+        tools = asked.get("tools")
+        return max(1, len(tools)) if isinstance(tools, list) else 1

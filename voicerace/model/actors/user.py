@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from voicerace.model.actors.actor import Cancel, Effect, Effects, Send, SetTimer
+from voicerace.model.actors.stateful import StatefulActor
 from voicerace.model.catalog.scenarios import UserInput
 from voicerace.model.protocol import realtime
 from voicerace.model.protocol.ledger import Ledger
@@ -44,7 +45,7 @@ class UserState:
     words: int = 0
 
 
-class User:
+class User(StatefulActor[UserState]):
     """The person at the app.
 
     Args:
@@ -54,18 +55,15 @@ class User:
     """
 
     def __init__(self, inputs: Sequence[UserInput], results_per_call: int = 1, *, comes_back: bool = False) -> None:
+        super().__init__(UserState())
         self.inputs = tuple(inputs)
         self.results_per_call = results_per_call
         self.comes_back = comes_back
-        self.state = UserState()
 
     def start(self) -> Effects:
         return self._next() if self.inputs[0].when == "connected" else ()
 
     def message(self, sender: str, payload: Payload) -> Effects:
-        return ()
-
-    def closed(self, sender: str, code: int | None) -> Effects:
         return ()
 
     def timer(self, name: str) -> Effects:
