@@ -235,9 +235,9 @@ def test_messages_without_a_time_of_their_own_hide_nothing(release: str, story: 
     bounds = Bounds.of(SMALL, STORIES[story].bounds)
     session = session_of(story, handler, release)
     session = replace(session, times=bounds.within(session.times))
-    minded, reached = Everything(), None
+    visible, reached = Everything(), None
     while reached is None:
-        search = Search(Stepper(session, minded), bounds, 60_000)
+        search = Search(Stepper(session, visible), bounds, 60_000)
         with suppress(Visible):
             reached = search.run()
     assert reached.complete

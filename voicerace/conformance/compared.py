@@ -1,4 +1,4 @@
-"""A running proxy and its model side by side, as one party: both get every input, the session goes on with the proxy's
+"""A running proxy and its model side by side, as one actor: both get every input, the session goes on with the proxy's
 answers, and what differs is noted. What passed at the proxy is kept in the order in which the proxy handled it."""
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _Running(NamedTuple):
 
 
 class ComparedProxy(Interpreter):
-    """The party; `now_ns` tells the time of the engine that carries it.
+    """The actor; `now_ns` tells the time of the engine that carries it.
 
     Attributes:
         differences: where the two went apart.

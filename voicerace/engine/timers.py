@@ -27,16 +27,19 @@ class TimerTable:
         """Stop a timer if it runs."""
         self._due.pop((actor, name), None)
 
-    def pop(self, until: int) -> tuple[int, str, str] | None:
+    def pop(self, until: int | None = None) -> tuple[int, str, str] | None:
         """Remove the timer that ends first; of two due at one time, the one that was set first.
 
+        Args:
+            until: the latest time at which it may be due; None for any.
+
         Returns:
-            (due, actor, name), or None when no timer is due by `until`.
+            (due, actor, name), or None when no timer is due.
         """
         if not self._due:
             return None
         (actor, name), (due, _) = min(self._due.items(), key=lambda timer: timer[1])
-        if due > until:
+        if until is not None and due > until:
             return None
         del self._due[actor, name]
         return due, actor, name

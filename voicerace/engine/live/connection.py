@@ -1,4 +1,4 @@
-"""One end of a WebSocket connection as a party uses it: messages in order, each behind the link's delay.
+"""One end of a WebSocket connection as an actor uses it: messages in order, each behind the link's delay.
 
 The delay of a link is spent where its sender is ours, before the message goes into the socket; where only the receiver
 is ours, after it came out. So the emulated network always lies between the two ends that the recording names. With a
@@ -40,10 +40,10 @@ class Tamper(Protocol):
 
 
 class FramedConnection:
-    """A connection of a party at a place to one neighbour.
+    """A connection of an actor at a place to one neighbour.
 
     Args:
-        place: where the party is.
+        place: where the actor is.
         outgoing, incoming: the two links.
         connection: the open WebSocket.
         out_ns, in_ns: delays of the two links, where the place has no schedule that says otherwise.
@@ -121,8 +121,8 @@ class FramedConnection:
     def _due(self, over: Link, delay_s: float) -> float | None:
         """When what is said now on a link is at its other end, on the loop's clock; None: at once."""
         now_ns = time.monotonic_ns()
-        if self.place.playing is not None:
-            return (now_ns + self.place.playing.travel_ns(over, now_ns)) / 1e9
+        if self.place.cursor is not None:
+            return (now_ns + self.place.cursor.travel_ns(over, now_ns)) / 1e9
         return now_ns / 1e9 + delay_s if delay_s else None
 
     def _send_late(self, payload: Payload) -> None:
@@ -138,7 +138,7 @@ class FramedConnection:
         return seq
 
     def _drop(self) -> None:
-        """Lose the connection without a word; the party goes with it."""
+        """Lose the connection without a word; the actor goes with it."""
         self._closing = True
         self.place.recorder.fault(self.outgoing, f"{self.outgoing.sender} dropped the connection on purpose (--fault)")
         self.place.end()
@@ -156,9 +156,9 @@ class FramedConnection:
                     item.set()
                     continue
                 due, seq, payload, closes = item
-                if self.place.playing is not None:
+                if self.place.cursor is not None:
                     # A message that was late is no reason for the next to come in one instant with it.
-                    due = max(due, self._went_s + self.place.playing.apart_ns / 1e9)
+                    due = max(due, self._went_s + self.place.cursor.min_spacing_ns / 1e9)
                 if due > (now := time.monotonic()):
                     await asyncio.sleep(due - now)
                 if closes:
@@ -168,7 +168,7 @@ class FramedConnection:
                     if code == ABNORMAL:
                         self.connection.transport.close()
                         return
-                    # None sends a close frame without a code, as the parties mean it.
+                    # None sends a close frame without a code, as the actors mean it.
                     await self.connection.close(code)  # type: ignore[arg-type]
                     return
                 await self.connection.send(frame_of(payload))
@@ -255,7 +255,7 @@ class FramedConnection:
         if self._closing:
             return
         if closed.rcvd is None or (closed.sent is not None and not closed.rcvd_then_sent):
-            # Where both ends are ours, a loss that a party meant is on its way like any closing.
+            # Where both ends are ours, a loss that an actor meant is on its way like any closing.
             meant = self.both_ours and recorder.received(self.incoming, "close") is not None
             if not (meant or recorder.stopped):  # else it is ours, who ended the session
                 recorder.fault(self.incoming, why_closed(closed, self.incoming.sender))

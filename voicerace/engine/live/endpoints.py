@@ -1,4 +1,4 @@
-"""Where our parties sit when others come to them over a WebSocket: the mock upstream, and the model of the proxy."""
+"""Where our actors sit when others come to them over a WebSocket: the mock upstream, and the model of the proxy."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Endpoint:
     """What the seats have in common: one session, one connection that comes in.
 
     Args:
-        session: whose parties and times.
+        session: whose actors and times.
         recorder: takes down what passes.
         both_ours: the one who comes is another place of this process and records its own end.
         watch: sees what passes here.
@@ -99,9 +99,9 @@ class Endpoint:
         """Take part until the connection ends."""
         raise NotImplementedError
 
-    def _place(self, name: str, party: Actor) -> ActorHost:
+    def _place(self, name: str, actor: Actor) -> ActorHost:
         session = self.session
-        self.place = ActorHost({name: party}, session.times, session.seed, self.recorder, self.watch, playing=session.playing)
+        self.place = ActorHost({name: actor}, session.times, session.seed, self.recorder, self.watch, cursor=session.cursor)
         return self.place
 
     def _delays(self, rtt: str, *, towards_upstream: bool) -> tuple[int, int]:
@@ -117,7 +117,7 @@ class UpstreamEndpoint(Endpoint):
     Args (beside those of `Endpoint`):
         tamper: spoils what it sends.
         refuse: answer the handshake with this HTTP status.
-        party: who sits here, when it is not the session's first.
+        actor: who sits here, when it is not the session's first.
     """
 
     comes = PROXY_TO_UPSTREAM
@@ -131,10 +131,10 @@ class UpstreamEndpoint(Endpoint):
         watch: Watch | None = None,
         tamper: Tamper | None = None,
         refuse: int | None = None,
-        party: Actor | None = None,
+        actor: Actor | None = None,
     ) -> None:
         super().__init__(session, recorder, both_ours=both_ours, watch=watch)
-        self.party = party or session.parties()["upstream"]
+        self.actor = actor or session.actors()["upstream"]
         self.tamper = tamper
         self.refuse = refuse
         self.line: FramedConnection | None = None
@@ -147,7 +147,7 @@ class UpstreamEndpoint(Endpoint):
         return refusal(self.refuse, "refused on purpose")
 
     async def sit(self, connection: ServerConnection) -> None:
-        place = self._place("upstream", self.party)
+        place = self._place("upstream", self.actor)
         out_ns, in_ns = self._delays("upstream_rtt_ms", towards_upstream=False)
         self.line = FramedConnection(
             place,
@@ -192,7 +192,7 @@ class ProxySeat(Endpoint):
         self.upstream_ours = upstream_ours
 
     async def sit(self, connection: ServerConnection) -> None:
-        place = self._place("proxy", self.session.parties()["proxy"])
+        place = self._place("proxy", self.session.actors()["proxy"])
         out_ns, in_ns = self._delays("host_rtt_ms", towards_upstream=False)
         host = FramedConnection(
             place,

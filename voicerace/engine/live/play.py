@@ -182,12 +182,10 @@ class _Play:
         unseen = live.upstream.kind == "unseen"
         observed = tuple(each for each in LINKS if not (unseen and each in UPSTREAM_LINKS))
         self.recorder = Recorder(live.provenance(session), observed, live.scrub)
-        parties = session.parties()
-        self.user = parties["user"]
-        here = {name: parties[name] for name in ("user", "app", "component")}
-        self.host = ActorHost(
-            here, session.times, session.seed, self.recorder, self._host_passed, self._wanted, session.playing
-        )
+        actors = session.actors()
+        self.user = actors["user"]
+        here = {name: actors[name] for name in ("user", "app", "component")}
+        self.host = ActorHost(here, session.times, session.seed, self.recorder, self._host_passed, self._wanted, session.cursor)
         #: Set while the host wants a connection that it does not have.
         self._unconnected = asyncio.Event()
         self._mock: Actor | None = None
@@ -306,7 +304,7 @@ class _Play:
         return connection
 
     async def _open_at(self, door: SessionServer, visitor: UpstreamEndpoint | ProxySeat) -> ClientConnection:
-        """A connection to a party of ours, at its door."""
+        """A connection to an actor of ours, at its door."""
         self.seats.append(visitor)
         try:
             return await open_connection(door.address + door.expect(visitor))
@@ -318,7 +316,7 @@ class _Play:
         """What the upstream connection of a running proxy meets: the mock, or a relay to the real one."""
         upstream = self.live.upstream
         if upstream.kind == "mock":
-            return UpstreamEndpoint(self.session, self.recorder, watch=self._upstream_passed, party=self._next_mock())
+            return UpstreamEndpoint(self.session, self.recorder, watch=self._upstream_passed, actor=self._next_mock())
         return Relay(
             "proxy",
             "upstream",
@@ -335,12 +333,12 @@ class _Play:
         upstream = self.live.upstream
         if upstream.url is not None:
             return await open_connection(upstream.url, [*upstream.headers().items()])
-        seat = UpstreamEndpoint(self.session, self.recorder, both_ours=True, party=self._next_mock())
+        seat = UpstreamEndpoint(self.session, self.recorder, both_ours=True, actor=self._next_mock())
         return await self._open_at(self.live.upstream_door, seat)
 
     def _next_mock(self) -> Actor:
         """The mock upstream of the next connection."""
-        self._mock = self._mock.renew() if self._mock is not None else self.session.parties()["upstream"]
+        self._mock = self._mock.renew() if self._mock is not None else self.session.actors()["upstream"]
         return self._mock
 
     # -- the user watches --------------------------------------------------------------------------------------------

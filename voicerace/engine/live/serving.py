@@ -1,4 +1,4 @@
-"""Our parties as servers for anybody's app, SDK or proxy: every connection is a session with a recording of its own."""
+"""Our actors as servers for anybody's app, SDK or proxy: every connection is a session with a recording of its own."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ def _tell(
             known = new.get(sign)
             if known is None or len(known.trace) > len(course.steps):
                 trace = tuple(
-                    {"ms": at / 1000, "party": step.party, "what": step.what}
+                    {"ms": at / 1000, "party": step.actor, "what": step.what}
                     for at, step in zip(times[1:], course.steps, strict=True)
                 )
                 texts = session.times.to_json()
@@ -165,10 +165,10 @@ def explored(
     session: SessionConfig, bounds: Bounds, limit: int, tick: Callable[[int], None] | None = None
 ) -> tuple[Stepper, Search, Reached]:
     """Explore until nobody minds more than was taken for granted."""
-    minded: set[tuple[Link, Hashable]] = set()
+    visible: set[tuple[Link, Hashable]] = set()
     scouts = False
     while True:
-        carrier = Stepper(session, minded)
+        carrier = Stepper(session, visible)
         search = Search(carrier, bounds, limit, tick)
         try:
             if scouts:

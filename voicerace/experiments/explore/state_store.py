@@ -26,7 +26,7 @@ __all__ = ["LATE_US", "Move", "Named", "StateStep", "StateStore", "StoredState",
 #: A reply is late when it begins more than this after every event that could have released it.
 LATE_US = LATE_NS // 1000
 
-#: A choice by a name that is the same on every way to a place: a link, or a timer's party, key and duration.
+#: A choice by a name that is the same on every way to a place: a link, or a timer's actor, key and duration.
 Named: TypeAlias = Link | tuple[str, tuple[Hashable, ...], str]
 #: Whoever a message from the upstream may concern at its arrival: the user looks on from there.
 _NEAR = ("proxy", "component", "app", "user")
@@ -207,9 +207,9 @@ class StateStore:
             for flight in at.queues[wire]:
                 if flight.moment is not None:
                     spans(flight.moment, interval)
-        for (party, name), timer in at.timers.items():
+        for (actor, name), timer in at.timers.items():
             interval = self.bounds.timer(timer.after)
-            choices.append(((party, _key_of(at, name), timer.after), timer.moment, interval[0]))
+            choices.append(((actor, _key_of(at, name), timer.after), timer.moment, interval[0]))
             due.append((timer.moment, interval[1]))
             spans(timer.moment, interval)
         if at.watch is not None:
@@ -231,9 +231,9 @@ class StateStore:
                 elif wire.sender == "upstream":
                     parts.append(flight.key)
             parts.append(len(parts))
-        named = [(party, tuple(map(str, _key_of(at, name))), timer) for (party, name), timer in at.timers.items()]
-        for party, key, timer in sorted(named, key=lambda each: each[:2]):
-            parts.append((party, key, timer.after, order.setdefault(timer.moment, len(order))))
+        named = [(actor, tuple(map(str, _key_of(at, name))), timer) for (actor, name), timer in at.timers.items()]
+        for actor, key, timer in sorted(named, key=lambda each: each[:2]):
+            parts.append((actor, key, timer.after, order.setdefault(timer.moment, len(order))))
         if at.watch is not None:
             parts.append(("watch", order.setdefault(at.watch, len(order))))
         parts.append(at.closed)
@@ -244,10 +244,10 @@ def actual(at: State, choice: Named) -> Choice:
     """The choice by its name in one situation."""
     if isinstance(choice, Link):
         return choice
-    party, key, after = choice
+    actor, key, after = choice
     for (whose, name), timer in at.timers.items():
-        if whose == party and timer.after == after and _key_of(at, name) == key:
-            return party, name, after
+        if whose == actor and timer.after == after and _key_of(at, name) == key:
+            return actor, name, after
     raise RuntimeError(f"{choice} is not what could happen next")
 
 
