@@ -20,7 +20,8 @@ def of(name: str, found: list[Finding]) -> Finding:
 
 def test_it_prints_a_line_for_each_thing_and_exits_0(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["doctor", "--out", str(tmp_path / "runs")]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["state", "name", "found", "needed", "for"]
     for name in ("Python", "packages", "data and notebooks", "write access", "port 8181", "Node", "Chromium", "OPENAI_API_KEY"):
         assert any(name in line for line in lines), name
     assert all(line.split()[0] in ("good", "missing", "wrong") for line in lines)

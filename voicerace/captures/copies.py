@@ -15,7 +15,7 @@ from voicerace.captures.log_scanner import read_lines, scan
 from voicerace.captures.reader import CASSETTE, HAR, JSONL, Capture, bounded, har_bytes, nothing_in, recognised
 from voicerace.captures.redact import NOT_READ, Redactor, redacted_har, redacted_log, redacted_recording
 from voicerace.captures.session_summary import printable
-from voicerace.errors import InputError
+from voicerace.errors import InputError, one_of
 from voicerace.scrubber import SecondNet
 from voicerace.trace.gzip_reader import Unpacked
 from voicerace.trace.recording import iter_recordings
@@ -71,8 +71,7 @@ def exported(capture: Capture, to: str, session: int = 1) -> str:
     Raises:
         InputError: no such format or session.
     """
-    if to not in FORMATS:
-        raise InputError("to", f"{to!r} is unknown", f"allowed are {', '.join(FORMATS)}")
+    one_of("to", to, FORMATS)
     if not 1 <= session <= len(capture.sessions):
         raise InputError("session", str(session), f"1 to {len(capture.sessions)}")
     recording = capture.sessions[session - 1].completed

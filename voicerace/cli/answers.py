@@ -12,11 +12,12 @@ from tqdm import tqdm
 
 from voicerace.cli import options
 from voicerace.cli.printing import print_json, print_lines, writing
+from voicerace.cli.tables import print_table
 from voicerace.errors import InputError
 from voicerace.experiments import answers as asked
 from voicerace.experiments.executors import Executor
 from voicerace.files import write_bytes
-from voicerace.model.catalog.profiles import RECORDED
+from voicerace.model.catalog.profiles import PROFILES, RECORDED
 
 __all__ = ["answers"]
 
@@ -28,7 +29,10 @@ def _sensitivity(wanted: Sequence[asked.Cell], draws: int, picture: Path | None)
     found = list(
         tqdm(gap_sensitivity.sensitivity(wanted, draws), total=len(wanted), unit="cell", file=sys.stderr, disable=None)
     )
-    print_lines(gap_sensitivity.lines(found))
+    longest = f"{gap_sensitivity.LONGEST_RECORDED_MS:g} ms"
+    gap = PROFILES[RECORDED].values["gap_ms"]
+    print(f"Sensitivity to the gap; recorded is {gap} ms. Gaps above {longest} are in no recording.")
+    print_table(("release", "handler", f"wrong at {longest}", "with another gap"), gap_sensitivity.rows_of_sensitivity(found))
     if picture is not None:
         from voicerace.report.plots import alt_gap_sensitivity, plot_gap_sensitivity, to_image
 
@@ -80,5 +84,6 @@ def answers(
     elif markdown:
         print_lines(asked.markdown(shown).splitlines())
     else:
-        print_lines(asked.lines(shown))
+        rows = [(modality, tags, handler, asked.said(answer)) for tags, _, handler, modality, answer in asked.rows_of(shown)]
+        print_table(("replies", "release", "handler", "outcomes"), rows)
     return 0

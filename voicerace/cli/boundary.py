@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
 
 from voicerace.cli import options, text
 from voicerace.cli.printing import print_json, print_lines
+from voicerace.cli.tables import print_table
 from voicerace.experiments.boundary import boundaries
 from voicerace.experiments.sweep.spec import SweepSpec, assumed_of
 
@@ -53,20 +54,20 @@ def boundary(
         told = {"boundaries": rows, "trials": found.trials, "grid_trials": found.grid_trials, "assumed": assumed}
         print_json({"schema": 1, **told})
         return 0
-    several = [name for name in found.frame.columns[: found.frame.columns.get_loc("axis")] if found.frame[name].nunique() > 1]
-    for row in rows:
-        print_lines([_line({str(name): value for name, value in row.items()}, [*dict.fromkeys(["release", *several])])])
+    stories = found.frame.columns[: found.frame.columns.get_loc("axis")]
+    several = [name for name in stories if name == "release" or found.frame[name].nunique() > 1]
+    drawn = "share" in found.frame
+    heads = [*several, "time", "from ms", "to ms", "tie at ms", "before", "after", *["findings"] * drawn]
+    cells = ([*(row[name] for name in several), *_cells(row)] for row in rows)
+    print_table(heads, cells, right=("from ms", "to ms", "tie at ms"))
     print_lines(text.assumed_lines(assumed, profile))
     print_lines([f"{len(rows)} found with {found.trials} sessions; a grid of 0.1 ms has {found.grid_trials}"])
     return 0
 
 
-def _line(row: Mapping[str, Any], names: list[str]) -> str:
-    story = " ".join(f"{row[name]:<12}" if name == "release" else f"{name} {row[name]}" for name in names)
-    where = f"{row['from_ms']:g} to {row['to_ms']:g} ms"
-    if row.get("at_ms") is not None:
-        where += f" (a tie at {row['at_ms']:g})"
+def _cells(row: Mapping[Any, Any]) -> Iterator[str]:
+    yield row["axis"]
+    yield from ("" if row.get(name) is None else f"{row[name]:g}" for name in ("from_ms", "to_ms", "at_ms"))
+    yield from (row["before"], row["after"])
     if "share" in row:
-        seen = f"findings {row['share']:.1%} [{row['low']:.1%}, {row['high']:.1%}] of {row['draws']}"
-        return f"{story} {row['axis']} {where}: {row['before']} before, {row['after']} behind; {seen}"
-    return f"{story} {row['axis']} {where}: {row['before']} before, {row['after']} behind"
+        yield f"{row['share']:.1%} [{row['low']:.1%}, {row['high']:.1%}] of {row['draws']}"

@@ -13,6 +13,7 @@ import typer
 from voicerace.analysis.outcomes import OUTCOMES
 from voicerace.cli import options, text
 from voicerace.cli.printing import print_json, print_lines, writable, writing
+from voicerace.cli.tables import print_table
 from voicerace.cli.targets import Targets, played_as, takes_targets
 from voicerace.errors import InputError, one_of
 from voicerace.files import write_text
@@ -123,15 +124,8 @@ def _record(report: Report) -> dict[str, Any]:
 
 def _show(report: Report) -> None:
     if report.failed:
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(title=f"{report.target}: what did not pass", title_justify="left")
-        for name in ("session", "wrong", "why"):
-            table.add_column(name, overflow="fold")
-        for each in report.failed:
-            table.add_row(each.case.name, ", ".join(each.wrong), text.printable(each.why))
-        Console().print(table)
+        rows = [(each.case.name, ", ".join(each.wrong), text.printable(each.why)) for each in report.failed]
+        print_table(("session", "wrong", "why"), rows, f"{report.target}: what did not pass")
     if (shortest := report.shortest) is not None:
         print_lines([f"the shortest, {shortest.case.name}:", text.TIMELINE_HEAD, *text.timeline(shortest.recording), ""])
         print_lines(text.verdict_lines(shortest.verdict))

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from voicerace.cli import options
 from voicerace.cli.printing import print_json, print_lines, writing
+from voicerace.cli.tables import facts
 from voicerace.conformance import conform
 from voicerace.conformance.api import COMPARED, conform_api
 from voicerace.errors import InputError
@@ -94,14 +95,14 @@ def conformance(
         for name, found in result.found.items():
             print_lines(f"{name}: {each}" for each in found)
         print_lines(
-            [
-                f"release        {result.release.tag} (program {result.source})",
-                f"sessions       {sessions}, and {len(result.rows) - sessions} scripted exchanges",
-                f"messages       {sum(row['messages'] for row in result.rows)} of the proxy compared",
-                f"differences    {result.differences}",
-                *(f"written        {file}" for file in files),
-            ]
+            facts(
+                release=f"{result.release.tag} (program {result.source})",
+                sessions=f"{sessions}, and {len(result.rows) - sessions} scripted exchanges",
+                messages=f"{sum(row['messages'] for row in result.rows)} of the proxy compared",
+                differences=result.differences,
+            )
         )
+        print_lines(line for file in files for line in facts(written=file))
     return int(result.differences > 0)
 
 
@@ -123,11 +124,9 @@ def _api(providers: list[str], *, as_json: bool) -> int:
         print_lines(str(each) for each in result.unexplained)
         for row, found in result.explained.items():
             print_lines([f"explained: {sum(found.values())} x {row.kind}: {f'{row.event} {row.path}'.rstrip()}: {row.why}"])
-        for each in rows:
-            print_lines(
-                [
-                    f"{each['provider']:<15}{each['sessions']} sessions, {each['messages']} messages compared, "
-                    f"{each['explained']} differences explained, {each['differences']} not"
-                ]
-            )
+        print_lines(facts(**{
+            each["provider"]: f"{each['sessions']} sessions, {each['messages']} messages compared, "
+            f"{each['explained']} differences explained, {each['differences']} not"
+            for each in rows
+        }))  # fmt: skip
     return int(bool(result.unexplained))

@@ -10,7 +10,8 @@ import typer
 from voicerace.captures.session_summary import printable
 from voicerace.cli import options
 from voicerace.cli.installation import examine
-from voicerace.cli.printing import print_json, print_lines
+from voicerace.cli.printing import print_json
+from voicerace.cli.tables import print_table
 
 __all__ = ["doctor"]
 
@@ -28,9 +29,6 @@ def doctor(
     if as_json:
         print_json({"schema": 1, "findings": [each.to_json() for each in found]})
     else:
-        width = max(len(each.name) for each in found)
-        print_lines(
-            f"{each.state:<8} {printable(each.name, 60):<{width}}  {printable(each.found, 300)}  ({each.needed_for})"
-            for each in found
-        )
+        rows = ((each.state, printable(each.name, 60), printable(each.found, 300), each.needed_for) for each in found)
+        print_table(("state", "name", "found", "needed for"), rows)
     return 0

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from tqdm import tqdm
 
 from voicerace.cli import options
 from voicerace.cli.printing import print_json, print_lines, writable, writing
+from voicerace.cli.tables import facts, print_table
 from voicerace.experiments.explore.bounds import Bounds
 from voicerace.experiments.explore.explorer import ExplorationResult
 from voicerace.experiments.explore.explorer import explore as run_explore
@@ -75,19 +74,18 @@ def explore(
 
 
 def _show(found: ExplorationResult, record: dict[str, Any]) -> None:
-    table = Table(title=f"{found.release}: {len(found.findings)} findings", title_justify="left")
-    for name in ("name", "what happens", "story", "handler", "steps", "room"):
-        table.add_column(name, overflow="fold")
-    for each in found.findings.values():
-        steps, room = str(len(each.trace)), f"{each.room_ms:g} ms"
-        table.add_row(each.name, sentence_of(each.signature), each.story, each.handler, steps, room)
-    Console().print(table)
+    rows = [
+        (each.name, sentence_of(each.signature), each.story, each.handler, len(each.trace), f"{each.room_ms:g} ms")
+        for each in found.findings.values()
+    ]
+    heads = ("name", "what happens", "story", "handler", "steps", "room")
+    print_table(heads, rows, f"{found.release}: {len(rows)} findings", right=("steps", "room"))
     unlike = [name for name, (low, high) in record["bounds"].items() if low != high]
     print_lines(
-        [
-            f"states         {record['states']}, every order explored: {'yes' if record['complete'] else 'no'}",
-            f"unconfirmed    {record['unconfirmed']}",
-            f"took           {record['seconds']} s, {record['peak_rss_mb']} MB at most",
-            "bounds         " + ", ".join(f"{n} {record['bounds'][n][0]:g}-{record['bounds'][n][1]:g}" for n in unlike) + " ms",
-        ]
+        facts(
+            states=f"{record['states']}, every order explored: {'yes' if record['complete'] else 'no'}",
+            unconfirmed=record["unconfirmed"],
+            took=f"{record['seconds']} s, {record['peak_rss_mb']} MB at most",
+            bounds=", ".join(f"{n} {record['bounds'][n][0]:g}-{record['bounds'][n][1]:g}" for n in unlike) + " ms",
+        )
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Final, NamedTuple
 
 from voicerace.cli import options
 from voicerace.cli.printing import plain, print_json, print_lines
+from voicerace.cli.tables import facts, table_lines, terminal_width
 from voicerace.model.catalog.releases import PROXIES, ProxyRelease
 
 __all__ = ["releases"]
@@ -19,29 +19,28 @@ class _Column(NamedTuple):
     """A column of the table.
 
     Attributes:
-        name, width: its heading and how wide it is.
+        name: its heading.
         rank: columns of a high rank are left out first where the terminal is narrow.
         cell: the text of a row.
     """
 
     name: str
-    width: int
     rank: int
     cell: Callable[[ProxyRelease], str]
 
 
 _COLUMNS: Final = (
-    _Column("tag", 18, 0, lambda row: row.tag),
-    _Column("backend", 9, 4, lambda row: row.backend),
-    _Column("published", 11, 6, lambda row: row.published or "-"),
-    _Column("gen", 5, 3, lambda row: row.generation),
-    _Column("create on", 13, 1, lambda row: " ".join([*sorted(row.create_on, reverse=True), *["20s"] * row.recovery])),
-    _Column("flag set by", 27, 7, lambda row: " ".join(sorted(row.flag_set_by))),
-    _Column("cleared by", 12, 5, lambda row: " ".join(sorted(row.flag_cleared_by, reverse=True))),
-    _Column("refusal", 9, 2, lambda row: "hidden" if row.refusal_hidden else "told"),
-    _Column("unknown", 9, 8, lambda row: row.unknown_event),
-    _Column("options", 9, 9, lambda row: "sent" if row.session_options else "dropped"),
-    _Column("source", 14, 10, lambda row: row.source),
+    _Column("tag", 0, lambda row: row.tag),
+    _Column("backend", 4, lambda row: row.backend),
+    _Column("published", 6, lambda row: row.published or "-"),
+    _Column("gen", 3, lambda row: row.generation),
+    _Column("create on", 1, lambda row: " ".join([*sorted(row.create_on, reverse=True), *["20s"] * row.recovery])),
+    _Column("flag set by", 7, lambda row: " ".join(sorted(row.flag_set_by))),
+    _Column("cleared by", 5, lambda row: " ".join(sorted(row.flag_cleared_by, reverse=True))),
+    _Column("refusal", 2, lambda row: "hidden" if row.refusal_hidden else "told"),
+    _Column("unknown", 8, lambda row: row.unknown_event),
+    _Column("options", 9, lambda row: "sent" if row.session_options else "dropped"),
+    _Column("source", 10, lambda row: row.source),
 )
 
 #: What the columns mean.
@@ -72,40 +71,34 @@ def releases(as_json: options.Json = False) -> int:
         rows = [dataclasses.asdict(row) for row in PROXIES.values()]
         print_json({"schema": 1, "releases": [plain(row) for row in rows]})
     else:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sum(each.width for each in _COLUMNS)
-        print_lines(_lines(width))
+        print_lines(_lines(terminal_width()))
     return 0
-
-
-def _lines(width: int) -> Iterator[str]:
-    """The table in at most `width` columns, then its legend."""
-    shown = _fitting(width)
-    yield "".join(f"{each.name:<{each.width}}" for each in shown).rstrip()
-    before: list[str] | None = None
-    for row in PROXIES.values():
-        cells = [each.cell(row) for each in shown]
-        marked = [
-            cell + ("*" if before is not None and each.name not in _KEYS and cell != before[number] else "")
-            for number, (each, cell) in enumerate(zip(shown, cells, strict=True))
-        ]
-        yield "".join(f"{cell:<{each.width}}" for each, cell in zip(shown, marked, strict=True)).rstrip()
-        before = cells
-    yield ""
-    yield from (f"{each.name:<15}{_LEGEND[each.name]}" for each in shown if each.name in _LEGEND)
-    yield from _EVENTS
 
 
 #: Columns that differ in every row, so that a mark would say nothing.
 _KEYS: Final = frozenset({"tag", "backend", "published"})
 
 
-def _fitting(width: int) -> list[_Column]:
-    """The most important columns that fit, in the order of the table."""
-    taken: set[str] = set()
-    left = width
-    for each in sorted(_COLUMNS, key=lambda column: column.rank):
-        if each.width > left:
+def _lines(width: int | None) -> Iterator[str]:
+    """The table in at most `width` characters, with the most important columns that fit, then its legend."""
+    for most in range(len(_COLUMNS), 0, -1):
+        shown = [each for each in _COLUMNS if each.rank < most]
+        lines = list(table_lines([each.name for each in shown], _marked(shown)))
+        if width is None or max(map(len, lines)) <= width:
             break
-        taken.add(each.name)
-        left -= each.width
-    return [each for each in _COLUMNS if each.name in taken]
+    yield from lines
+    yield ""
+    yield from facts(**{each.name: _LEGEND[each.name] for each in shown if each.name in _LEGEND})
+    yield from _EVENTS
+
+
+def _marked(shown: Sequence[_Column]) -> Iterator[list[str]]:
+    """The cells of each release, with a mark where one differs from the row before."""
+    before: list[str] = []
+    for row in PROXIES.values():
+        cells = [each.cell(row) for each in shown]
+        yield [
+            f"{cell}*" if old not in (cell, None) and each.name not in _KEYS else cell
+            for each, cell, old in zip_longest(shown, cells, before)
+        ]
+        before = cells

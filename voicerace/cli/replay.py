@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from tqdm import tqdm
 
 from voicerace.cli import options, text
 from voicerace.cli.printing import print_json, print_lines, writable, writing
+from voicerace.cli.tables import print_table
 from voicerace.cli.targets import Targets, takes_targets
 from voicerace.engine.live.play import upstream_of
 from voicerace.engine.live.targets import ProxyTarget
@@ -93,14 +92,13 @@ def _live(findings: Sequence[Finding], targets: Targets, proxy: ProxyTarget, tri
 
 
 def _show(played: Sequence[Replay], proxy: ProxyTarget | None) -> None:
-    table = Table(title=proxy.name if proxy else "in virtual time", title_justify="left")
-    for column in ("finding", "story", "handler", "room", "came to", "tries", "seen instead"):
-        table.add_column(column, overflow="fold")
+    rows = []
     for each in played:
         found = each.finding
         names = (found.name, found.story, found.handler, f"{found.room_ms:g} ms")
-        table.add_row(*names, each.came_to, str(each.tries), text.printable(_seen(each)))
-    Console().print(table)
+        rows.append((*names, each.came_to, each.tries, text.printable(_seen(each))))
+    heads = ("finding", "story", "handler", "room", "came to", "tries", "seen instead")
+    print_table(heads, rows, proxy.name if proxy else "in virtual time", right=("room", "tries"))
     for each in played if len(played) == 1 else [each for each in played if not each.confirmed]:
         print_lines(
             [

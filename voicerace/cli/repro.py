@@ -12,6 +12,7 @@ from voicerace.analysis.summary import summary
 from voicerace.analysis.verdict import judge
 from voicerace.cli import options, text
 from voicerace.cli.printing import known_outcomes, new_file, print_json, print_lines, writing
+from voicerace.cli.tables import facts
 from voicerace.cli.targets import Targets, played, played_as, takes_targets
 from voicerace.engine.session import SessionConfig
 from voicerace.model.catalog.scenarios import REPRO
@@ -64,5 +65,5 @@ def repro(
         print_json(summary(recording, verdict) | {"recording": str(file)})
     else:
         print_lines([text.TIMELINE_HEAD, *text.timeline(recording), "", *text.verdict_lines(verdict)])
-        print_lines([f"proxy          {proxy.name}", f"recording      {file}"])
+        print_lines(facts(proxy=proxy.name, recording=file))
     return int(verdict.outcome in (fail_on or ()))

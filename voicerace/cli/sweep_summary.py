@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import pandas as pd
-from rich.console import Console
-from rich.table import Table
 
+from voicerace.cli.tables import print_table
 from voicerace.experiments.sweep.cell_ranges import share_text
 from voicerace.experiments.sweep.result import SweepResult
 
@@ -28,17 +27,9 @@ def print_cells(run: SweepResult) -> None:
     rows = run.ranges()
     stories = list(rows.columns[: rows.columns.get_loc("cells")])
     estimated, tied = bool((rows["kind"] == "estimated").any()), bool(rows["ties"].any())
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in stories:
-        swept = name in run.axes
-        table.add_column(name.replace("_ms", " ms") if swept else name, justify="right" if swept else "left", overflow="fold")
-    table.add_column("outcome", no_wrap=True)
-    table.add_column("share", justify="right", no_wrap=True)
-    if estimated:
-        table.add_column("95 % interval", justify="right", no_wrap=True)
-    table.add_column("trials", justify="right", overflow="fold")
-    if tied:
-        table.add_column("ties", justify="right")
+    swept = [name.replace("_ms", " ms") for name in stories if name in run.axes]
+    numbers = ["share", *["95 % interval"] * estimated, "trials", *["ties"] * tied]
+    shown: list[list[str]] = []
     before: list[str] = []
     for row in rows.head(_MOST_ROWS).to_dict("records"):
         told = [str(row[name]) for name in stories]
@@ -49,9 +40,10 @@ def print_cells(run: SweepResult) -> None:
         if tied:
             words.append(str(row["ties"] or ""))
         # What a row shares with the one above stands there.
-        table.add_row(*([""] * len(told) if told == before else told), *words)
+        shown.append([*([""] * len(told) if told == before else told), *words])
         before = told
-    Console(highlight=False).print(table)
+    heads = [*(name.replace("_ms", " ms") if name in run.axes else name for name in stories), "outcome", *numbers]
+    print_table(heads, shown, right=[*swept, *numbers])
     if len(rows) > _MOST_ROWS:
         print(f"{len(rows) - _MOST_ROWS} more rows; every cell is in {run.folder}/summary.csv")
     if estimated:
@@ -70,20 +62,7 @@ def _trials(row: Mapping[Any, Any]) -> str:
 def cells_json(run: SweepResult) -> list[dict[str, Any]]:
     """The outcomes of every cell as plain values; None where a share or an interval has no value."""
     who = "release" if run.info["clock"] == "virtual" else "proxy"
-    names = [
-        who,
-        "scenario",
-        "handler",
-        "modality",
-        "calls",
-        *run.axes,
-        "outcome",
-        "trials",
-        "of",
-        "share",
-        "low",
-        "high",
-        "kind",
-    ]
-    frame = run.outcomes[[*names, "ties"]].astype(object)
+    stories = [who, "scenario", "handler", "modality", "calls", *run.axes]
+    names = [*stories, "outcome", "trials", "of", "share", "low", "high", "kind", "ties"]
+    frame = run.outcomes[names].astype(object)
     return [{str(name): value for name, value in row.items()} for row in frame.where(frame.notna(), None).to_dict("records")]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voicerace.cli.tables import facts
 from voicerace.model.protocol import agent, realtime
 from voicerace.units import ms
 
@@ -34,15 +35,17 @@ TIMELINE_HEAD = f"{'sent ms':>10}{'arrived':>10}  {'link':<19}message"
 
 def verdict_lines(verdict: Verdict) -> Iterator[str]:
     """The outcome first, then what it rests on."""
-    yield f"outcome        {verdict.outcome}" + (" (and the session is wedged)" if verdict.wedged else "")
+    yield from facts(outcome=verdict.outcome + (" (and the session is wedged)" if verdict.wedged else ""))
     if not verdict.turns:
-        yield f"why            {printable(verdict.why)}"
+        yield from facts(why=printable(verdict.why))
     for turn in verdict.turns:
-        yield f"why            {printable(turn.why)}"
-        yield f"results        {turn.submissions}, {turn.own_submissions} of them the app's own"
-        yield f"creates        {turn.response_creates} from the first result on, {turn.refusals} refused"
-        yield f"host errors    {'unknown' if turn.host_errors is None else turn.host_errors}"
-        yield f"replies heard  {turn.replies}"
+        yield from facts(
+            why=printable(turn.why),
+            results=f"{turn.submissions}, {turn.own_submissions} of them the app's own",
+            creates=f"{turn.response_creates} from the first result on, {turn.refusals} refused",
+            host_errors="unknown" if turn.host_errors is None else turn.host_errors,
+            replies_heard=turn.replies,
+        )
         for name in ("margin_ms", "lead_ms", "dead_air_ms"):
             value = getattr(turn, name)
             yield f"{name:<15}{'-' if value is None else f'{value:g}'}"

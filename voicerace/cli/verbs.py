@@ -46,12 +46,15 @@ class Verb(NamedTuple):
 
 
 class _QuickFlags:
-    """Commands whose absent flags are False, which typer takes as it is; to convert its own None it imports pydantic."""
+    """Commands whose absent flags are False, which typer takes as it is; to convert its own None it imports pydantic.
+
+    A flag with a ``--no-`` form keeps its None: neither form was given.
+    """
 
     def get_params(self, ctx: Any) -> Any:
         params = super().get_params(ctx)  # type: ignore[misc]  # of the command it is mixed into
         for each in params:
-            if getattr(each, "is_flag", False) and each.default is None:
+            if getattr(each, "is_flag", False) and each.default is None and not each.secondary_opts:
                 each.default = False
         return params
 

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from voicerace.cli import options
 from voicerace.cli.printing import Steps, print_json, print_lines, writable, writing
+from voicerace.cli.tables import print_table
 from voicerace.cli.targets import Targets, takes_targets
 from voicerace.engine.live.play import upstream_of
 from voicerace.errors import InputError
@@ -190,9 +189,8 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def _show_tried(name: str, rows: list[dict[str, Any]]) -> None:
-    table = Table(title=f"{name}: sessions on real sockets", title_justify="left")
-    for column in ("workaround", "scenario", "handler", "tool ms", "model", "seen", "result heard after ms", "as the model"):
-        table.add_column(column, overflow="fold")
+    heads = ("workaround", "scenario", "handler", "tool ms", "model", "seen", "result heard after ms", "as the model")
+    shown = []
     for row in rows:
         words = (
             f"{row[outcome]}{', wedged' if row[wedged] else ''}"
@@ -200,26 +198,25 @@ def _show_tried(name: str, rows: list[dict[str, Any]]) -> None:
         )
         heard, model = ("never" if row[ms] is None else str(row[ms]) for ms in ("heard_ms", "model_heard_ms"))
         alike = "yes" if row["as_the_model"] else f"no: there {model}"
-        table.add_row(row["workaround"], row["scenario"], row["handler"], row["tool_ms"], *words, heard, alike)
-    Console().print(table)
+        shown.append((row["workaround"], row["scenario"], row["handler"], row["tool_ms"], *words, heard, alike))
+    print_table(heads, shown, f"{name}: sessions on real sockets", right=("tool ms", "result heard after ms"))
     print_lines([f"{sum(row['as_the_model'] for row in rows)} of {len(rows)} sessions as the model says", ""])
 
 
 def _show(tag: str, effects: list[Effect]) -> None:
-    table = Table(title=f"{tag}: findings by story", title_justify="left")
-    for column in ("workaround", "removed", "left", "new", "not met", "air ms", "added ms", "heard"):
-        table.add_column(column, overflow="fold", no_wrap=column == "workaround")
+    heads = ("workaround", "removed", "left", "new", "not met", "air ms", "added ms", "heard")
+    rows: list[tuple[str, ...]] = []
     for each in effects:
         if each.why_not is not None:
-            table.add_row(each.workaround, "not possible", *[""] * 6)
+            rows.append((each.workaround, "not possible", *[""] * 6))
             continue
         air, bare = ("none" if value is None else f"{value:.0f}" for value in (each.air_ms, each.air_without_ms))
         counts = [str(len(pairs)) for pairs in (each.removed, each.left, each.new, each.not_met)]
         heard = f"{each.heard_without} -> {each.heard}/{each.sessions}"
         added = each.added_ms
         more = f"{added['median']:.0f}, at most {added['max']:.0f}" if added.get("pairs") else "-"
-        table.add_row(each.workaround, *counts, f"{bare} -> {air}", more, heard)
-    Console().print(table)
+        rows.append((each.workaround, *counts, f"{bare} -> {air}", more, heard))
+    print_table(heads, rows, f"{tag}: findings by story")
     print_lines([f"{each.workaround}: {each.why_not}" for each in effects if each.why_not is not None])
     print_lines([f"{each.workaround}: not all explored: {', '.join(each.incomplete)}" for each in effects if each.incomplete])
     for each in effects:

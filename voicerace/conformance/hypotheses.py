@@ -21,7 +21,7 @@ from voicerace.analysis.verdict import Verdict, judge
 from voicerace.conformance.detectors import HeldAction, Sighting, acts, sightings
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import simulate
-from voicerace.errors import InputError
+from voicerace.errors import InputError, one_of
 from voicerace.experiments.executors import Executor
 from voicerace.experiments.result_cache import cached_map
 from voicerace.files import shipped
@@ -149,8 +149,7 @@ class Suspicions:
         Raises:
             InputError: an unknown name, or a release that was not asked.
         """
-        if suspicion not in SUSPICIONS:
-            raise InputError("suspicion", f"{suspicion!r} is unknown", f"allowed are {', '.join(SUSPICIONS)}")
+        one_of("suspicion", suspicion, SUSPICIONS)
         tag = proxy_release(release).tag
         for each in self.answers:
             if (each.release, each.suspicion) == (tag, suspicion):

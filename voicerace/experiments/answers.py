@@ -270,16 +270,6 @@ def _percent(share: float) -> str:
     return f"{share:.{digits}%}"
 
 
-def lines(found: Mapping[Cell, Answer]) -> Iterator[str]:
-    """The table for a terminal."""
-    before = ""
-    for tags, _, handler, modality, answer in rows_of(found):
-        if modality != before:
-            yield f"{modality} replies"
-            before = modality
-        yield f"  {tags:<36}{handler:<12}{said(answer)}"
-
-
 def markdown(found: Mapping[Cell, Answer]) -> str:
     """The tables of docs/answers.md: per modality a row per program, a column per group of handler styles."""
     groups: dict[str, list[str]] = {}

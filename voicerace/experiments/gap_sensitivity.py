@@ -21,11 +21,11 @@ from voicerace.engine.sim.virtual import simulate
 from voicerace.experiments.answers import HANDLERS_ASKED, SAME_MESSAGES, Cell, cells, programs
 from voicerace.experiments.sweep.chunks import uncollected
 from voicerace.experiments.sweep.spec import Plan
-from voicerace.model.catalog.profiles import PROFILES, RECORDED
+from voicerace.model.catalog.profiles import RECORDED
 from voicerace.model.parameters import Times, Uniform
 from voicerace.units import ms, ns
 
-__all__ = ["GAPS_MS", "LONGEST_RECORDED_MS", "RECORDED_MS", "Sensitivity", "frame_of", "lines", "sensitivity"]
+__all__ = ["GAPS_MS", "LONGEST_RECORDED_MS", "RECORDED_MS", "Sensitivity", "frame_of", "rows_of_sensitivity", "sensitivity"]
 
 _GAP: Final = Times.of({}, RECORDED).values["gap_ms"]
 assert isinstance(_GAP, Uniform)  # noqa: S101  # of the profile's table
@@ -108,15 +108,13 @@ def frame_of(found: Sequence[Sensitivity]) -> pd.DataFrame:
     return frame.assign(share=frame["bad"] / frame["draws"])
 
 
-def lines(found: Sequence[Sensitivity]) -> Iterator[str]:
-    """One line per release and handler style."""
-    gap = PROFILES[RECORDED].values["gap_ms"]
-    yield f"Sensitivity to the gap; recorded is {gap} ms. Gaps above {LONGEST_RECORDED_MS:g} ms are in no recording."
+def rows_of_sensitivity(found: Sequence[Sensitivity]) -> Iterator[tuple[str, str, str, str]]:
+    """Per release and handler style: both, how many draws go wrong at the longest recorded gap, and which gaps change it."""
     tags = programs()
     for each in found:
         styles = ", ".join(style for style in HANDLERS_ASKED if SAME_MESSAGES.get(style, style) == each.cell.handler)
-        now = f"{each.bad[LONGEST_RECORDED_MS]} of {each.draws} wrong at {LONGEST_RECORDED_MS:g} ms"
-        yield f"  {', '.join(tags[each.cell.release]):<24}{styles:<20}{now}; {_changes(each)}"
+        wrong = f"{each.bad[LONGEST_RECORDED_MS]} of {each.draws}"
+        yield ", ".join(tags[each.cell.release]), styles, wrong, _changes(each)
 
 
 def _changes(each: Sensitivity) -> str:

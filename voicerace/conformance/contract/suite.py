@@ -24,7 +24,7 @@ from voicerace.engine.live.connecting import NotConnectedError
 from voicerace.engine.live.recorder import Recorder
 from voicerace.engine.live.targets import UpstreamTarget
 from voicerace.engine.session import SessionConfig
-from voicerace.errors import InputError
+from voicerace.errors import InputError, one_of
 from voicerace.scrubber import Scrubber
 from voicerace.trace.recording import UPSTREAM_LINKS, UPSTREAM_TO_PROXY, Recording
 
@@ -52,8 +52,7 @@ def _chosen(names: Sequence[str]) -> tuple[Fact, ...]:
     """
     known = [fact.name for fact in FACTS]
     for name in names:
-        if name not in known:
-            raise InputError("fact", f"{name!r} is unknown", f"allowed are {', '.join(known)}")
+        one_of("fact", name, known)
     return tuple(fact for fact in FACTS if not names or fact.name in names)
 
 

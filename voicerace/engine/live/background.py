@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Final, TypeAlias, TypeVar
 
-from voicerace.engine.live.clock import new_loop
+from voicerace.engine.live.clock import new_loop, side_by_side
 from voicerace.engine.live.play import Live
 from voicerace.engine.session import SessionConfig
 from voicerace.trace.recording import Recording
@@ -93,8 +93,6 @@ def _run(loop: asyncio.AbstractEventLoop, work: asyncio.Task[None], put: Callabl
         loop.run_until_complete(work)
     except asyncio.CancelledError:
         put(None)
-    except BaseExceptionGroup as group:
-        put(group.exceptions[0])  # of the session that failed first; the others were ended for it
     except BaseException as error:  # handed to the caller, who is in another thread
         put(error)
     else:
@@ -127,12 +125,7 @@ async def _shares(
         for live, sessions in waiting:
             await _work(live, sessions, at_once, put, unfinished)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(engines, len(shares))):
-                group.create_task(one_after_another())
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from None
+    await side_by_side(*(one_after_another() for _ in range(min(engines, len(shares)))))
 
 
 async def _work(
@@ -150,10 +143,4 @@ async def _work(
             for key, session in waiting:
                 put((key, await engine.play(session, unfinished)))
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for number in range(min(at_once, len(sessions))):
-                    group.create_task(one_after_another(number))
-        except ExceptionGroup as failed:
-            # The first is what happened; the callers know it, and no groups.
-            raise failed.exceptions[0] from None
+        await side_by_side(*(one_after_another(number) for number in range(min(at_once, len(sessions)))))

@@ -17,7 +17,7 @@ from collections.abc import Coroutine, Iterator
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-__all__ = ["Collecting", "new_loop", "run"]
+__all__ = ["Collecting", "new_loop", "run", "side_by_side"]
 
 _Result = TypeVar("_Result")
 
@@ -45,6 +45,16 @@ def run(main: Coroutine[Any, Any, _Result]) -> _Result:
     """`asyncio.run` on such a loop."""
     with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(main)
+
+
+async def side_by_side(*work: Coroutine[Any, Any, None]) -> None:
+    """Run coroutines until all have ended. The first that fails ends the others; its exception is raised, and no group."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for each in work:
+                group.create_task(each)
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
 
 
 if sys.platform == "linux":

@@ -1,13 +1,15 @@
-"""Where our actors sit when others come to them over a WebSocket: the mock upstream, and the model of the proxy."""
+"""Actors that accept a WebSocket connection: the mock upstream and the model of the proxy."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
 from http.client import responses
-from typing import Any
+from typing import Any, ClassVar
 
 from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.connection import Connection
 from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.exceptions import WebSocketException
@@ -15,6 +17,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from voicerace.engine.live.actor_host import ActorHost
+from voicerace.engine.live.clock import side_by_side
 from voicerace.engine.live.connecting import NotConnectedError
 from voicerace.engine.live.connection import FramedConnection, Tamper, drop
 from voicerace.engine.live.recorder import Recorder
@@ -29,37 +32,33 @@ from voicerace.trace.recording import (
     Payload,
 )
 
-__all__ = ["Endpoint", "ProxySeat", "UpstreamEndpoint", "refusal"]
+__all__ = ["Endpoint", "ProxyEndpoint", "UpstreamEndpoint", "refusal"]
 
 Watch = Callable[[Link, Payload, int], None]
 
 
+@dataclass(eq=False)
 class Endpoint:
-    """What the seats have in common: one session, one connection that comes in.
-
-    Args:
-        session: whose actors and times.
-        recorder: takes down what passes.
-        both_ours: the one who comes is another place of this process and records its own end.
-        watch: sees what passes here.
+    """One session and the one connection that comes in for it.
 
     Attributes:
-        comes: the link of those who come.
+        session: configuration of the session.
+        recorder: records the messages of the session.
+        both_ours: the peer is an actor of this process and records its own end.
+        watch: is called with every message that passes here.
+        comes: the link on which the peer sends.
         over: done when the connection has ended.
     """
 
-    comes: Link
+    comes: ClassVar[Link]
 
-    def __init__(
-        self, session: SessionConfig, recorder: Recorder, *, both_ours: bool = False, watch: Watch | None = None
-    ) -> None:
-        self.session = session
-        self.recorder = recorder
-        self.both_ours = both_ours
-        self.watch = watch
-        self.place: ActorHost | None = None
-        self.connection: ServerConnection | None = None
-        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    session: SessionConfig
+    recorder: Recorder
+    both_ours: bool = field(default=False, kw_only=True)
+    watch: Watch | None = field(default=None, kw_only=True)
+    actor_host: ActorHost | None = field(default=None, init=False)
+    connection: ServerConnection | None = field(default=None, init=False)
+    over: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future(), init=False)
 
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
         return None
@@ -71,16 +70,16 @@ class Endpoint:
     async def serve(self, connection: ServerConnection) -> None:
         self.connection = connection
         try:
-            await self.sit(connection)
+            await self.handle(connection)
         except WebSocketException:
             raise
         except Exception as error:  # the server would only log it
-            if self.place is None:
+            if self.actor_host is None:
                 raise
-            self.place.fail(error)
+            self.actor_host.fail(error)
         finally:
-            if self.place is not None:
-                self.place.end()
+            if self.actor_host is not None:
+                self.actor_host.end()
             self._end()
 
     def hang_up(self) -> None:
@@ -95,49 +94,45 @@ class Endpoint:
         if not self.over.done():
             self.over.set_result(None)
 
-    async def sit(self, connection: ServerConnection) -> None:
+    async def handle(self, connection: ServerConnection) -> None:
         """Take part until the connection ends."""
         raise NotImplementedError
 
-    def _place(self, name: str, actor: Actor) -> ActorHost:
+    def _host(self, name: str, actor: Actor) -> ActorHost:
         session = self.session
-        self.place = ActorHost({name: actor}, session.times, session.seed, self.recorder, self.watch, cursor=session.cursor)
-        return self.place
+        self.actor_host = ActorHost(
+            {name: actor}, session.times, session.seed, self.recorder, self.watch, cursor=session.cursor
+        )
+        return self.actor_host
 
-    def _delays(self, rtt: str, *, towards_upstream: bool) -> tuple[int, int]:
-        """(out, in) of one of the two network links, in nanoseconds."""
+    def _framed(
+        self, actor_host: ActorHost, link: Link, socket: Connection, rtt: str, *, ours: bool, tamper: Tamper | None = None
+    ) -> FramedConnection:
+        """A connection with the delays of its link: half of the round trip each way, an odd nanosecond on the way down."""
         whole = self.session.times.ns(rtt, 0, self.session.seed)
         up, down = whole // 2, whole - whole // 2
-        return (up, down) if towards_upstream else (down, up)
+        out_ns, in_ns = (up, down) if link.receiver == "upstream" else (down, up)
+        return FramedConnection(
+            actor_host, link, socket, out_ns=out_ns, in_ns=0 if ours else in_ns, both_ours=ours, tamper=tamper
+        )
 
 
+@dataclass(eq=False)
 class UpstreamEndpoint(Endpoint):
     """The mock upstream, for one connection.
 
-    Args (beside those of `Endpoint`):
-        tamper: spoils what it sends.
+    Attributes (in addition to those of `Endpoint`):
+        tamper: changes what it sends.
         refuse: answer the handshake with this HTTP status.
-        actor: who sits here, when it is not the session's first.
+        actor: the actor; the session's first upstream if None.
     """
 
     comes = PROXY_TO_UPSTREAM
 
-    def __init__(
-        self,
-        session: SessionConfig,
-        recorder: Recorder,
-        *,
-        both_ours: bool = False,
-        watch: Watch | None = None,
-        tamper: Tamper | None = None,
-        refuse: int | None = None,
-        actor: Actor | None = None,
-    ) -> None:
-        super().__init__(session, recorder, both_ours=both_ours, watch=watch)
-        self.actor = actor or session.actors()["upstream"]
-        self.tamper = tamper
-        self.refuse = refuse
-        self.line: FramedConnection | None = None
+    tamper: Tamper | None = field(default=None, kw_only=True)
+    refuse: int | None = field(default=None, kw_only=True)
+    actor: Actor | None = field(default=None, kw_only=True)
+    line: FramedConnection | None = field(default=None, init=False)
 
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
         if self.refuse is None:
@@ -146,19 +141,11 @@ class UpstreamEndpoint(Endpoint):
         self._end()
         return refusal(self.refuse, "refused on purpose")
 
-    async def sit(self, connection: ServerConnection) -> None:
-        place = self._place("upstream", self.actor)
-        out_ns, in_ns = self._delays("upstream_rtt_ms", towards_upstream=False)
-        self.line = FramedConnection(
-            place,
-            UPSTREAM_TO_PROXY,
-            connection,
-            out_ns=out_ns,
-            in_ns=0 if self.both_ours else in_ns,
-            both_ours=self.both_ours,
-            tamper=self.tamper,
-        )
-        place.start()
+    async def handle(self, connection: ServerConnection) -> None:
+        actor_host = self._host("upstream", self.actor or self.session.actors()["upstream"])
+        link = UPSTREAM_TO_PROXY
+        self.line = self._framed(actor_host, link, connection, "upstream_rtt_ms", ours=self.both_ours, tamper=self.tamper)
+        actor_host.start()
         await self.line.run()
 
     async def barrier(self) -> None:
@@ -167,58 +154,32 @@ class UpstreamEndpoint(Endpoint):
             await self.line.barrier()
 
 
-class ProxySeat(Endpoint):
+@dataclass(eq=False)
+class ProxyEndpoint(Endpoint):
     """The model of a proxy, for one host.
 
-    Args (beside those of `Endpoint`):
+    Attributes (in addition to those of `Endpoint`):
         dial: opens its connection to the upstream.
-        upstream_ours: the upstream is another place of this process.
+        upstream_ours: the upstream is an actor of this process.
     """
 
     comes = COMPONENT_TO_PROXY
 
-    def __init__(
-        self,
-        session: SessionConfig,
-        recorder: Recorder,
-        dial: Callable[[], Coroutine[Any, Any, ClientConnection]],
-        *,
-        both_ours: bool = False,
-        upstream_ours: bool = False,
-        watch: Watch | None = None,
-    ) -> None:
-        super().__init__(session, recorder, both_ours=both_ours, watch=watch)
-        self.dial = dial
-        self.upstream_ours = upstream_ours
+    dial: Callable[[], Coroutine[Any, Any, ClientConnection]]
+    upstream_ours: bool = field(default=False, kw_only=True)
 
-    async def sit(self, connection: ServerConnection) -> None:
-        place = self._place("proxy", self.session.actors()["proxy"])
-        out_ns, in_ns = self._delays("host_rtt_ms", towards_upstream=False)
-        host = FramedConnection(
-            place,
-            PROXY_TO_COMPONENT,
-            connection,
-            out_ns=out_ns,
-            in_ns=0 if self.both_ours else in_ns,
-            both_ours=self.both_ours,
-        )
+    async def handle(self, connection: ServerConnection) -> None:
+        actor_host = self._host("proxy", self.session.actors()["proxy"])
+        host = self._framed(actor_host, PROXY_TO_COMPONENT, connection, "host_rtt_ms", ours=self.both_ours)
         far = await self._dialled(connection)
-        place.start()
+        actor_host.start()
         if far is None:
             if self.recorder.faults:
-                place.closed(UPSTREAM_TO_PROXY, None)
+                actor_host.closed(UPSTREAM_TO_PROXY, None)
             await host.run()
             return
-        out_ns, in_ns = self._delays("upstream_rtt_ms", towards_upstream=True)
-        upstream = FramedConnection(
-            place,
-            PROXY_TO_UPSTREAM,
-            far,
-            out_ns=out_ns,
-            in_ns=0 if self.upstream_ours else in_ns,
-            both_ours=self.upstream_ours,
-        )
-        await _both(host.run(), upstream.run())
+        upstream = self._framed(actor_host, PROXY_TO_UPSTREAM, far, "upstream_rtt_ms", ours=self.upstream_ours)
+        await side_by_side(host.run(), upstream.run())
 
     async def _dialled(self, connection: ServerConnection) -> ClientConnection | None:
         """The connection to the upstream; None when it did not open, or the host left before it did."""
@@ -234,17 +195,6 @@ class ProxySeat(Endpoint):
             dialling.cancel()
             leaving.cancel()
             await asyncio.wait({dialling, leaving})
-
-
-async def _both(*lines: Coroutine[Any, Any, None]) -> None:
-    """Two lines until both have ended; neither outlives the other's failure."""
-    tasks = [asyncio.ensure_future(line) for line in lines]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
 
 
 def refusal(status: int, why: str) -> Response:

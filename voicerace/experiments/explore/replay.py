@@ -17,7 +17,7 @@ from voicerace.analysis.verdict import judge
 from voicerace.engine.schedule import AT_SOCKETS_NS
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import VirtualEngine
-from voicerace.errors import InputError
+from voicerace.errors import one_of
 from voicerace.experiments.explore.finding import Finding
 from voicerace.experiments.explore.schedule_check import Deviation, slip_of
 from voicerace.experiments.explore.signature import Signature, signatures
@@ -86,8 +86,7 @@ def session_for(finding: Finding) -> SessionConfig:
     Raises:
         InputError: its story, handler, release or times are unknown.
     """
-    if finding.story not in STORIES:
-        raise InputError("story", f"{finding.story!r} is unknown", f"allowed are {', '.join(STORIES)}")
+    one_of("story", finding.story, STORIES)
     stories([finding.story], [finding.handler])
     session = session_of(finding.story, finding.handler, finding.release, finding.component, finding.workaround)
     return replace(session, times=Times.of(finding.times), schedule=finding.schedule)

@@ -117,7 +117,7 @@ class Stepper(Interpreter):
             actor, name, _ = choice
             del at.timers[actor, name]
             if actor == "proxy":
-                self._books().gate.rings(name)
+                self._history().gate.rings(name)
             self.apply(actor, self._actor(actor).timer(name))
             self._settle_host()
         return self._end(at)
@@ -168,8 +168,8 @@ class Stepper(Interpreter):
         """The same, but that the response which has just begun was asked for late."""
         other = at.copy()
         self._begin(other)
-        books = self._books()
-        books.late = (*books.late, len(books.ledger.creates) - 1)
+        history = self._history()
+        history.late = (*history.late, len(history.ledger.creates) - 1)
         return self._end(other)
 
     # -- a message ---------------------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ class Stepper(Interpreter):
             at.closed |= {Link(over.receiver, over.sender)}
             code = flight.payload if isinstance(flight.payload, int) and flight.payload >= 0 else None
             if over.receiver == "proxy":
-                self._books().gate.rings("closed")
+                self._history().gate.rings("closed")
             self.apply(over.receiver, self._actor(over.receiver).closed(over.sender, code))
             self._settle_host()
             return
@@ -189,17 +189,17 @@ class Stepper(Interpreter):
         if over.receiver == "upstream":
             self._feed("proxy", payload, flight.asked)
         elif over.receiver == "proxy":
-            books = self._books()
-            books.gate.handles(over.sender, payload)
+            history = self._history()
+            history.gate.handles(over.sender, payload)
             if over.sender == "component" and flight.kind == "InjectUserMessage":
                 # The user looks on from here: their books are the proxy's.
-                books.said = (*books.said, open_key(at.states["user"].ledger, at.base))
+                history.said = (*history.said, open_key(at.states["user"].ledger, at.base))
         self._deliver(over, payload)
         self._settle_host()
         if flight.moment is None and self._did(over):
-            self.mind(over, flight)
+            self.mark_visible(over, flight)
 
-    def mind(self, over: Link, flight: InFlightMessage) -> None:
+    def mark_visible(self, over: Link, flight: InFlightMessage) -> None:
         """Somebody minds such a message.
 
         Raises:
@@ -281,14 +281,14 @@ class Stepper(Interpreter):
             return
         asked: CreateOrigin | None = None
         if over.receiver == "upstream":
-            asked = self._books().gate.sends(payload, self.session.release.create_on)
+            asked = self._history().gate.sends(payload, self.session.release.create_on)
         elif actor == "upstream":
             self._feed("upstream", payload, None)
         elif over.receiver == "component" and isinstance(payload, dict):
             if payload.get("code") == realtime.ACTIVE_RESPONSE:
-                self._books().told += 1
+                self._history().told += 1
             elif payload.get("type") == "SettingsApplied":
-                self._books().applied = True
+                self._history().applied = True
         kind = kind_of(payload)
         sure = over.receiver == "upstream" or over.sender == "component"
         key = message_key(payload, self._at.base) if sure or over == UPSTREAM_TO_PROXY else kind
@@ -320,7 +320,7 @@ class Stepper(Interpreter):
 
     # -- the books ---------------------------------------------------------------------------------------------------
 
-    def _books(self) -> History:
+    def _history(self) -> History:
         if "history" not in self._touched:
             self._touched.add("history")
             self._at.history = copied(self._at.history)
@@ -328,12 +328,12 @@ class Stepper(Interpreter):
 
     def _feed(self, sender: str, payload: Payload, asked: CreateOrigin | None) -> None:
         """A message of the upstream link, as it passes the upstream."""
-        books = self._books()
-        ledger, released = books.ledger, _releases(books.ledger)
+        history = self._history()
+        ledger, released = history.ledger, _releases(history.ledger)
         self._seq += 1
         ledger.feed(sender, payload, self._seq)
-        if len(ledger.creates) > len(books.asked):
-            books.asked.append(asked)
+        if len(ledger.creates) > len(history.asked):
+            history.asked.append(asked)
         if _releases(ledger) != released and any(output.own for output in ledger.outputs):
             self._at.watch = NEW
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from voicerace.engine.session import SessionConfig
-from voicerace.errors import InputError
+from voicerace.errors import one_of
 from voicerace.model.catalog.handlers import HANDLERS
 from voicerace.model.catalog.scenarios import SCENARIOS, Scenario, UserInput
 
@@ -116,6 +116,5 @@ def stories(names: Sequence[str] = (), handlers: Sequence[str] = ()) -> list[tup
     """
     for where, given, known in (("story", names, STORIES), ("handler", handlers, HANDLERS)):
         for each in given:
-            if each not in known:
-                raise InputError(where, f"{each!r} is unknown", f"allowed are {', '.join(known)}")
+            one_of(where, each, known)
     return [(name, each) for name in names or STORIES for each in handlers or STORIES[name].handlers]

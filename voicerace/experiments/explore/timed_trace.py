@@ -64,16 +64,16 @@ class TimedTrace:
     unminded: list[tuple[Link, int]] = field(default_factory=list)
 
 
-def retraced(carrier: Stepper, way: Sequence[Edge], bounds: Bounds) -> TimedTrace:
+def retraced(stepper: Stepper, way: Sequence[Edge], bounds: Bounds) -> TimedTrace:
     """The steps of a way once more, with what lies between them."""
     course = TimedTrace()
-    at = dated(carrier.start(), 0)
+    at = dated(stepper.start(), 0)
     last_at: dict[str, int] = {}
     for moment, each in enumerate(way, start=1):
         if each.choice is None:
             continue  # the start
         choice = actual(at, each.choice)
-        before, at = at, carrier.step(at, choice)
+        before, at = at, stepper.step(at, choice)
         item: InFlightMessage | Timer | None
         if isinstance(choice, Link):
             item, interval = before.next_of(choice), bounds.wire(*choice)
@@ -113,7 +113,7 @@ def retraced(carrier: Stepper, way: Sequence[Edge], bounds: Bounds) -> TimedTrac
         _dropped(course, before, at, choice, moment, bounds)
         for wire in WIRES:
             course.unminded += [(wire, f.number) for f in at.queues[wire] if f.moment is None]
-        turned(carrier, before, at)
+        turned(stepper, before, at)
         at = dated(at, moment)
     for (actor, name), timer in at.timers.items():
         most = bounds.timer(timer.after)[1]

@@ -1,0 +1,86 @@
+"""Idioms that are not plain technical English, counted in the prose: `python -m tests.support.idioms`.
+
+Prose is: comments and docstrings of Python files, Markdown pages, cells of notebooks, templates.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import subprocess
+import tokenize
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+
+#: What is written in their place: docs/glossary.md, or a plain subject and verb.
+IDIOMS: Final = (
+    "nobody", "somebody", "anybody", "whoever", "whatever", "held against", "holds against", "hold against", "holds it to",
+    "comes to", "come to", "came to", "what became of", "without a word", "in a word", "is told", "are told", "told apart",
+    "the books", "their books", "its books", "minded", "minds", "looked at", "looks at", "look at", "at hand", "lies in",
+    "meets", "met by", "goes on", "go on", "ways in which", "by heart", "of its own accord", "well and good", "is there of",
+    "party", "parties", "who asks", "who waits", "ends well", "speaks of", "never mind", "as it comes", "say so", "says so",
+)  # fmt: skip
+_PATTERN: Final = re.compile(r"(?<![\w-])(" + "|".join(map(re.escape, IDIOMS)) + r")(?![\w-])", re.IGNORECASE)
+_WORD: Final = re.compile(r"[A-Za-z][\w'-]*")
+#: In these words the names of standards and of other projects' terms.
+_ALLOWED: Final = re.compile(r"third[- ]part(?:y|ies)|part(?:y|ies) of the API", re.IGNORECASE)
+
+
+def prose(path: Path) -> Iterator[tuple[int, str]]:
+    """(line number, text) of a file's prose."""
+    text = path.read_text("utf-8")
+    if path.suffix == ".ipynb":
+        for number, cell in enumerate(json.loads(text)["cells"], start=1):
+            yield number, "".join(cell["source"])
+    elif path.suffix == ".py":
+        before = tokenize.NEWLINE
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type == tokenize.COMMENT or (
+                token.type == tokenize.STRING and before in (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+            ):
+                yield token.start[0], token.string
+            if token.type not in (tokenize.NL, tokenize.COMMENT):
+                before = token.type
+    else:
+        yield from enumerate(text.splitlines(), start=1)
+
+
+def files() -> list[Path]:
+    """The files with prose that are part of the repository."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split("\n")
+    kinds = {".py", ".md", ".ipynb", ".j2"}
+    return [ROOT / name for name in listed if Path(name).suffix in kinds and (ROOT / name).is_file()]
+
+
+def idioms(path: Path) -> list[tuple[int, str]]:
+    """(line number, idiom) for each that a file has."""
+    if path == Path(__file__):
+        return []
+    return [
+        (number + text[: found.start()].count("\n") * (path.suffix == ".py"), found[1].lower())
+        for number, text in prose(path)
+        for found in _PATTERN.finditer(_ALLOWED.sub("", text))
+    ]
+
+
+def main() -> None:
+    words, counts, per_file = 0, Counter[str](), Counter[str]()
+    for path in files():
+        words += sum(len(_WORD.findall(text)) for _, text in prose(path))
+        found = idioms(path)
+        counts.update(idiom for _, idiom in found)
+        per_file[str(path.relative_to(ROOT))] = len(found)
+    for idiom, count in counts.most_common():
+        print(f"{count:5} {idiom}")
+    for name, count in per_file.most_common(15):
+        print(f"{count:5} {name}")
+    print(f"{counts.total()} in {words:,} words: {1000 * counts.total() / words:.2f} per 1,000")
+
+
+if __name__ == "__main__":
+    main()
