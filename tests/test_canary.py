@@ -14,7 +14,7 @@ from voicerace.cli import main
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import simulate
 from voicerace.experiments.sweep import sanity_check as module
-from voicerace.experiments.sweep.sanity_check import lies
+from voicerace.experiments.sweep.sanity_check import find_violation
 from voicerace.model.protocol import realtime
 from voicerace.trace.recording import Event, Link, Recording
 
@@ -31,12 +31,12 @@ def changed(recording: Recording, change: Callable[[Event], Event | None]) -> Re
 
 
 def found(recording: Recording, **words: bool) -> str | None:
-    return lies(recording, session(), **{"ours": True, "known": True} | words)
+    return find_violation(recording, session(), **{"ours": True, "known": True} | words)
 
 
 @pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.11.1", "reference"])
 def test_a_set_up_that_is_as_it_should_be_tells_no_lie(release: str) -> None:
-    assert lies(simulate(session(release)), session(release), ours=True, known=True) is None
+    assert find_violation(simulate(session(release)), session(release), ours=True, known=True) is None
 
 
 def test_a_late_clock_and_a_relay_that_delays() -> None:

@@ -141,7 +141,7 @@ def component(*, default_error: bool = True) -> Bench:
     """A component that has handed one call to the app."""
     row = replace(COMPONENTS["0.9.1"], default_error=default_error)
     bench = Bench(Component(row), "app")
-    bench._do(bench.party.message("proxy", REQUEST))
+    bench.apply("actor", bench.actor.message("proxy", REQUEST))
     return bench
 
 

@@ -248,8 +248,8 @@ def test_up_to_0_9_8_a_text_reply_is_cut_off_ten_seconds_after_the_result() -> N
 def idle_session(**given: Any) -> Recording:
     """A session whose component closes the connection when nothing happens."""
     one = session(**given)
-    parties = {**one.parties(), "component": Component(COMPONENTS[one.component], idle_timeout=True)}
-    return VirtualEngine(one, parties).run()
+    actors = {**one.actors(), "component": Component(COMPONENTS[one.component], idle_timeout=True)}
+    return VirtualEngine(one, actors).run()
 
 
 @pytest.mark.parametrize("release", ["0.9.1", "0.10.0", "0.11.1"])

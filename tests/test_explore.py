@@ -177,15 +177,15 @@ def test_a_place_stands_for_every_situation_of_its_key(release: str, story: str,
     """The way to each ending again, by situations of its own: at every step they have the key of the place that was reached."""
     bounds = Bounds.of((), STORIES[story].bounds)
     session = session_of(story, handler, release)
-    carrier, search, reached = explored(replace(session, times=bounds.within(session.times)), bounds, 60_000)
+    stepper, search, reached = explored(replace(session, times=bounds.within(session.times)), bounds, 60_000)
     for ending in reached.endings:
-        at, move = timed_trace.dated(carrier.start(), 0), search.places.start()
+        at, move = timed_trace.dated(stepper.start(), 0), search.places.start()
         for moment, way in enumerate(search.way(ending.node), start=1):
             assert way.choice is not None
-            before, at = at, carrier.step(at, state_store.actual(at, way.choice))
-            state_store.turned(carrier, before, at)
+            before, at = at, stepper.step(at, state_store.actual(at, way.choice))
+            state_store.turned(stepper, before, at)
             if way.late is not None:
-                at = state_store.settled(carrier, at, late=way.late)
+                at = state_store.settled(stepper, at, late=way.late)
             at = timed_trace.dated(at, moment)
             move = next(each for each in search.places.step(move.to, way.choice).moves if each.late == way.late)
             assert search.places.known[search.places.named(at)[1]] is move.to
@@ -211,11 +211,11 @@ def test_no_turn_is_over_while_something_of_it_is_under_way(monkeypatch: pytest.
     """Its books are closed then: what came later would be the next turn's."""
     left, turned = [], state_store.turned
 
-    def watching(carrier: Stepper, before: State, at: State) -> int | None:
-        books = turned(carrier, before, at)
-        if books is not None:
+    def watching(stepper: Stepper, before: State, at: State) -> int | None:
+        turn_key = turned(stepper, before, at)
+        if turn_key is not None:
             left.append({flight.kind for wire in WIRES for flight in at.queues[wire] if flight.moment is not None})
-        return books
+        return turn_key
 
     monkeypatch.setattr(state_store, "turned", watching)
     reached("text-at-call", "0.9.1", 1_500)
@@ -235,9 +235,9 @@ def test_messages_without_a_time_of_their_own_hide_nothing(release: str, story: 
     bounds = Bounds.of(SMALL, STORIES[story].bounds)
     session = session_of(story, handler, release)
     session = replace(session, times=bounds.within(session.times))
-    minded, reached = Everything(), None
+    visible, reached = Everything(), None
     while reached is None:
-        search = Search(Stepper(session, minded), bounds, 60_000)
+        search = Search(Stepper(session, visible), bounds, 60_000)
         with suppress(Visible):
             reached = search.run()
     assert reached.complete
@@ -246,7 +246,7 @@ def test_messages_without_a_time_of_their_own_hide_nothing(release: str, story: 
     assert reduced.told[0].states < reached.states
     every = set()
     for ending in reached.endings:
-        replay = confirmed(search.places.carrier, search, ending, session, bounds)
+        replay = confirmed(search.places.stepper, search, ending, session, bounds)
         every |= set() if replay is None else set(replay[3])
     assert every == set(reduced.findings)
 

@@ -22,17 +22,17 @@ WHICH = st.tuples(st.sampled_from(sorted(STORIES)), st.sampled_from(sorted(PROXI
 
 
 class Watched:
-    """A party whose state is copied before every call: the copy must not change with it."""
+    """An actor whose state is copied before every call: the copy must not change with it."""
 
-    def __init__(self, party: object, name: str) -> None:
-        self.party = party
+    def __init__(self, actor: object, name: str) -> None:
+        self.actor = actor
         self.name = name
 
     def _called(self, method: str, *arguments: object) -> Effects:
-        state = self.party.state  # type: ignore[attr-defined]
+        state = self.actor.state  # type: ignore[attr-defined]
         copy, before = copied(state), deepcopy(state)
         key = KEYS[self.name](copy, Base())
-        effects: Effects = getattr(self.party, method)(*arguments)
+        effects: Effects = getattr(self.actor, method)(*arguments)
         assert copy == before, f"{self.name}.{method} writes into a copy of its state"
         assert KEYS[self.name](copy, Base()) == key
         return effects
@@ -50,7 +50,7 @@ class Watched:
         return self._called("timer", name)
 
     def renew(self) -> Actor:
-        return Watched(self.party.renew(), self.name)  # type: ignore[attr-defined]
+        return Watched(self.actor.renew(), self.name)  # type: ignore[attr-defined]
 
 
 @settings(max_examples=25, deadline=None)
@@ -58,8 +58,8 @@ class Watched:
 def test_a_copied_state_never_changes_with_the_original(which: tuple[str, str, str]) -> None:
     story, release, handler = which
     session = session_of(story, handler, release)
-    parties = {name: party if name == "user" else Watched(party, name) for name, party in session.parties().items()}
-    VirtualEngine(session, parties).run()  # type: ignore[arg-type]  # they are parties
+    actors = {name: actor if name == "user" else Watched(actor, name) for name, actor in session.actors().items()}
+    VirtualEngine(session, actors).run()  # type: ignore[arg-type]  # they are actors
 
 
 class Unshown:
@@ -95,13 +95,13 @@ def wires(recording: Recording) -> list[tuple[object, ...]]:
 def test_what_the_app_is_shown_later_changes_nothing_on_the_wires(which: tuple[str, str, str]) -> None:
     story, release, handler = which
     session = session_of(story, handler, release)
-    parties = session.parties()
-    without = VirtualEngine(session, {**parties, "component": Unshown(parties["component"])})  # type: ignore[dict-item]
+    actors = session.actors()
+    without = VirtualEngine(session, {**actors, "component": Unshown(actors["component"])})  # type: ignore[dict-item]
     assert wires(without.run()) == wires(VirtualEngine(session).run())
 
 
 @pytest.mark.parametrize("flag", ["flag", "mark", "text_waits", "configured", "ready"])
 def test_what_a_proxy_decides_by_is_in_its_key(flag: str) -> None:
-    state = SessionConfig.of().parties()["proxy"].state  # type: ignore[attr-defined]
+    state = SessionConfig.of().actors()["proxy"].state  # type: ignore[attr-defined]
     other = replace(state, **{flag: not getattr(state, flag)})
     assert KEYS["proxy"](other, Base()) != KEYS["proxy"](state, Base())

@@ -1,4 +1,4 @@
-"""Findings at sockets: our parties keep the schedule there too, and a proxy does what the exploration says of it."""
+"""Findings at sockets: our actors keep the schedule there too, and a proxy does what the exploration says of it."""
 
 from __future__ import annotations
 

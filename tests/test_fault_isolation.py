@@ -202,7 +202,7 @@ def test_after_its_end_a_place_calls_nobody() -> None:
     """A message may still be on its way through the emulated network."""
 
     async def late() -> tuple[Upstream, Recorder]:
-        party = session().parties()["upstream"]
+        party = session().actors()["upstream"]
         recorder = Recorder({})
         place = ActorHost({"upstream": party}, session().times, 0, recorder)
         place.end()

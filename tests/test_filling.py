@@ -11,7 +11,7 @@ import pytest
 from support.played import play
 
 from voicerace.captures.derive import derive, derive_all
-from voicerace.captures.imputation import fill
+from voicerace.captures.imputation import impute
 from voicerace.model.catalog.releases import PROXIES
 from voicerace.model.protocol import realtime
 from voicerace.trace.recording import Event, Link, Recording
@@ -42,7 +42,7 @@ def test_nothing_of_the_recording_that_is_filled_is_changed() -> None:
         (5, CAME, {"type": realtime.RESPONSE_DONE, "response": {}}),
     )
     before = copy.deepcopy(recording)
-    filled = fill(recording).recording
+    filled = impute(recording).recording
     assert filled.events[1].payload["item"]["call_id"] == filled.events[2].payload["call_id"] == "derived_call_1"  # type: ignore[index, call-overload]
     assert recording == before
     for row in PROXIES.values():
@@ -88,7 +88,7 @@ def test_items_are_named_by_the_message_of_the_host_that_they_are_of() -> None:
     )
     items = {
         each.seq: (item.get("id"), item.get("type"), item.get("call_id"))
-        for each in fill(recording).recording.on(CAME)
+        for each in impute(recording).recording.on(CAME)
         if each.type in (realtime.ITEM_ADDED, realtime.ITEM_DONE) and (item := realtime.item_of(each.payload))  # type: ignore[arg-type]
     }
     text, result, more = (
@@ -108,7 +108,7 @@ def test_an_item_that_a_response_announced_is_not_the_users_text_that_waits() ->
         (3, CAME, {"type": realtime.ITEM_ADDED}),
         (4, CAME, {"type": realtime.ITEM_ADDED}),
     )
-    kinds = {each.seq: realtime.item_of(each.payload).get("role") for each in fill(recording).recording.on(CAME)}  # type: ignore[arg-type]
+    kinds = {each.seq: realtime.item_of(each.payload).get("role") for each in impute(recording).recording.on(CAME)}  # type: ignore[arg-type]
     assert (kinds[3], kinds[4]) == (None, "user")
 
 

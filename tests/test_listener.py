@@ -96,7 +96,7 @@ def test_speech_cuts_off_a_response(interrupts: bool) -> None:
         assert done[0]["response"]["status_details"]["reason"] == "turn_detected"
         started = bench.types().index("input_audio_buffer.speech_started")
         assert started < bench.types().index("response.output_text.done"), "a content that was begun is ended"
-        assert bench.party.state.slot == "free"
+        assert bench.actor.state.slot == "free"
     else:
         assert not done
 

@@ -20,7 +20,7 @@ from voicerace.analysis.verdict import judge
 from voicerace.engine.live.backend import Backend
 from voicerace.engine.live.background import play, play_all
 from voicerace.engine.live.connecting import open_connection
-from voicerace.engine.live.endpoints import ProxySeat, UpstreamEndpoint
+from voicerace.engine.live.endpoints import ProxyEndpoint, UpstreamEndpoint
 from voicerace.engine.live.play import Live
 from voicerace.engine.live.recorder import Recorder
 from voicerace.engine.live.server import SessionServer
@@ -207,7 +207,7 @@ def test_a_proxy_elsewhere_with_its_upstream_at_our_door() -> None:
         inner = made(release="0.11.1")
         async with SessionServer() as probe:
             free = probe.port
-        async with SessionServer(otherwise=lambda request: ProxySeat(inner, Recorder({}), dial)) as door:
+        async with SessionServer(otherwise=lambda request: ProxyEndpoint(inner, Recorder({}), dial)) as door:
 
             async def dial() -> Any:
                 return await open_connection(f"ws://127.0.0.1:{free}/v1/realtime")
@@ -232,7 +232,7 @@ def test_a_proxy_whose_upstream_nobody_sees_is_unknown_and_says_so() -> None:
                 return await open_connection(upstream.address + upstream.expect(UpstreamEndpoint(session, Recorder({}))))
 
             async with (
-                SessionServer(otherwise=lambda request: ProxySeat(session, Recorder({}), dial)) as door,
+                SessionServer(otherwise=lambda request: ProxyEndpoint(session, Recorder({}), dial)) as door,
                 Live(ProxyTarget.of(door.address)) as engine,
             ):
                 return await engine.play(session)

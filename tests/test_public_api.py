@@ -144,7 +144,7 @@ REPLACED: dict[str, list[object]] = {
     "knobs": [{}, None],
     "seed": [-1, 1.5, NAN, True],
     "schedule": [{}, 5],
-    "apart_ns": [-1, 1.5],
+    "min_spacing_ns": [-1, 1.5],
 }
 
 SHIFTED: list[dict[str, Any]] = [

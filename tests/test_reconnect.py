@@ -108,22 +108,22 @@ def test_a_text_opens_the_connection_and_waits_for_settings() -> None:
 
 
 def test_the_books_of_two_connections() -> None:
-    books = Ledger()
-    books.feed("upstream", realtime.session_event(realtime.SESSION_CREATED, "e1", {}), 1)
-    books.feed("proxy", realtime.create_response(), 2)
+    ledger = Ledger()
+    ledger.feed("upstream", realtime.session_event(realtime.SESSION_CREATED, "e1", {}), 1)
+    ledger.feed("proxy", realtime.create_response(), 2)
     body = realtime.response_object("resp_1", "conv_1", "text", "in_progress", None, [])
-    books.feed("upstream", realtime.response_event(realtime.RESPONSE_CREATED, "e2", body), 3)
-    books.feed("proxy", realtime.create_item(realtime.output_item("call_1", "{}")), 4)
-    books.feed("proxy", realtime.create_response(), 5)
-    books.feed("upstream", realtime.session_event(realtime.SESSION_CREATED, "e3", {}), 6)
-    assert books.active == []
-    assert books.unanswered == []
-    assert books.creates[1].answer == "closed"
-    assert (books.outputs[0].lost, books.outputs[0].refused) == (6, False)
-    assert (books.responses["resp_1"].done, books.responses["resp_1"].reason) == (6, "connection_closed")
-    books.feed("proxy", realtime.create_response(), 7)
-    books.feed("upstream", realtime.response_event(realtime.RESPONSE_CREATED, "e4", {**body, "id": "resp_2"}), 8)
-    assert not books.informed(books.responses["resp_2"], ["call_1"]), "the result belongs to the other session"
+    ledger.feed("upstream", realtime.response_event(realtime.RESPONSE_CREATED, "e2", body), 3)
+    ledger.feed("proxy", realtime.create_item(realtime.output_item("call_1", "{}")), 4)
+    ledger.feed("proxy", realtime.create_response(), 5)
+    ledger.feed("upstream", realtime.session_event(realtime.SESSION_CREATED, "e3", {}), 6)
+    assert ledger.active == []
+    assert ledger.unanswered == []
+    assert ledger.creates[1].answer == "closed"
+    assert (ledger.outputs[0].lost, ledger.outputs[0].refused) == (6, False)
+    assert (ledger.responses["resp_1"].done, ledger.responses["resp_1"].reason) == (6, "connection_closed")
+    ledger.feed("proxy", realtime.create_response(), 7)
+    ledger.feed("upstream", realtime.response_event(realtime.RESPONSE_CREATED, "e4", {**body, "id": "resp_2"}), 8)
+    assert not ledger.informed(ledger.responses["resp_2"], ["call_1"]), "the result belongs to the other session"
 
 
 def test_an_idle_close_takes_a_late_result_with_it() -> None:

@@ -53,7 +53,7 @@ def reply(**given_words: Any) -> Bench:
 
 
 def state_of(bench: Bench) -> SlotState:
-    state: SlotState = bench.party.state.slot  # type: ignore[attr-defined]
+    state: SlotState = bench.actor.state.slot  # type: ignore[attr-defined]
     return state
 
 

@@ -258,7 +258,7 @@ def test_a_session_that_does_not_end_is_stopped(monkeypatch: pytest.MonkeyPatch)
     played = session()
     parrots = {"proxy": Parrot("component"), "component": Parrot("proxy")}
     with pytest.raises(RuntimeError, match="does not end"):
-        VirtualEngine(played, {**played.parties(), **parrots}).run()
+        VirtualEngine(played, {**played.actors(), **parrots}).run()
 
 
 @pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.11.1"])

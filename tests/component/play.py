@@ -11,12 +11,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tests.component.cases import Case
-from voicerace.model.actors.actor import Actor, Cancel, Close, Effects, Send, SetTimer
+from voicerace.engine.timers import TimerTable
+from voicerace.model.actors.actor import Actor, SetTimer
 from voicerace.model.actors.app import App
 from voicerace.model.actors.component import Component
+from voicerace.model.actors.effects import Interpreter
 from voicerace.model.catalog.components import component
 from voicerace.model.catalog.handlers import HANDLERS
 from voicerace.model.catalog.profiles import COMPONENT_TIMES_MS
+from voicerace.trace.recording import Payload
 
 __all__ = ["NOT_COMPARED", "SETTINGS_MS", "differences", "play"]
 
@@ -30,23 +33,22 @@ STOP_MS: Final = 1000
 NOT_COMPARED: Final = frozenset({"onReady", "onIdleTimeoutActiveChange", "onAgentOptionsUsedForSettings"})
 
 
-class _Player:
+class _Player(Interpreter):
     def __init__(self, tag: str, case: Case) -> None:
         self.case = case
         context = case.options.get("context", {}).get("messages", ())
         self.component = Component(component(tag), case.options.get("greeting"), context, idle_timeout=True)
-        self.parties: dict[str, Actor] = {
+        self.actors: dict[str, Actor] = {
             "app": App(HANDLERS[case.handler], case.tool_end, case.repeats),  # type: ignore[arg-type]  # of a case
             "component": self.component,
         }
         self.now = 0
         self.seen: list[Observed] = []
-        self.timers: dict[tuple[str, str], tuple[int, int]] = {}
-        self.set = 0
+        self.timers = TimerTable()
 
     def run(self) -> list[Observed]:
         self.now = SETTINGS_MS
-        self.do("component", self.component.start())
+        self.apply("component", self.component.start())
         for step in self.case.steps:
             at = step["at"] + (STOP_MS if step["do"] == "stop" else 0)
             self.until(at)
@@ -55,56 +57,54 @@ class _Player:
         return self.seen
 
     def until(self, at: int) -> None:
-        while self.timers and min(self.timers.values())[0] <= at:
-            (self.now, _), (party, name) = min((due, key) for key, due in self.timers.items())
-            del self.timers[party, name]
-            self.do(party, self.parties[party].timer(name))
+        while (ended := self.timers.pop(at)) is not None:
+            self.now, actor, name = ended
+            self.apply(actor, self.actors[actor].timer(name))
         self.now = max(self.now, at)
 
     def step(self, step: Mapping[str, Any]) -> None:
-        machine = self.component
+        component = self.component
         match step["do"]:
             case "proxy":
-                self.do("component", machine.message("proxy", step["message"]))
+                self.apply("component", component.message("proxy", step["message"]))
             case "proxy_text":
-                self.do("component", machine.message("proxy", step["text"]))
+                self.apply("component", component.message("proxy", step["text"]))
             case "proxy_binary":
-                self.do("component", machine.message("proxy", bytes(step["bytes"])))
+                self.apply("component", component.message("proxy", bytes(step["bytes"])))
             case "proxy_close":
-                self.do("component", machine.closed("proxy", step["code"]))
+                self.apply("component", component.closed("proxy", step["code"]))
             case "played":
-                self.do("component", machine.timer("playback"))
+                self.apply("component", component.timer("playback"))
             case "inject":
-                self.do("component", machine.message("app", {"type": "injectUserMessage", "content": step["text"]}))
+                self.apply("component", component.message("app", {"type": "injectUserMessage", "content": step["text"]}))
             case "ref":
                 answer = {"type": "sendFunctionCallResponse", **{name: step[name] for name in ("id", "name", "content")}}
-                self.do("component", machine.message("app", answer))
+                self.apply("component", component.message("app", answer))
             case "microphone":
-                self.do("component", machine.message("app", {"type": "microphone", "pcm": bytes(step["bytes"])}))
+                self.apply("component", component.message("app", {"type": "microphone", "pcm": bytes(step["bytes"])}))
             case "stop":
-                self.do("component", machine.message("app", {"type": "stop"}))
+                self.apply("component", component.message("app", {"type": "stop"}))
             case "start" | "options":
                 pass  # Settings go out once per connection
             case other:
                 raise ValueError(f"no model of {other}")
 
-    def do(self, party: str, effects: Effects) -> None:
-        for effect in effects:
-            match effect:
-                case Send(to, payload):
-                    if party == "component":
-                        what = {"bytes": len(payload)} if isinstance(payload, bytes) else dict(payload)  # type: ignore[arg-type]
-                        self.seen.append({"at": self.now, "to": to, **what})
-                    if to in self.parties:
-                        self.do(to, self.parties[to].message(party, payload))
-                case Close(to, code):
-                    self.seen.append({"at": self.now, "to": to, "type": "(close)", "code": code})
-                case SetTimer(name, after, index):
-                    if after != "playback_ms":  # the script says when the audio ends
-                        self.set += 1
-                        self.timers[party, name] = (self.now + self.lasts(after, index), self.set)
-                case Cancel(name):
-                    self.timers.pop((party, name), None)
+    def send(self, actor: str, to: str, payload: Payload) -> None:
+        if actor == "component":
+            what = {"bytes": len(payload)} if isinstance(payload, bytes) else dict(payload)  # type: ignore[arg-type]
+            self.seen.append({"at": self.now, "to": to, **what})
+        if to in self.actors:
+            self.apply(to, self.actors[to].message(actor, payload))
+
+    def close(self, actor: str, to: str, code: int | None) -> None:
+        self.seen.append({"at": self.now, "to": to, "type": "(close)", "code": code})
+
+    def set_timer(self, actor: str, timer: SetTimer) -> None:
+        if timer.after != "playback_ms":  # the script says when the audio ends
+            self.timers.set(actor, timer.name, self.now + self.lasts(timer.after, timer.index))
+
+    def cancel_timer(self, actor: str, name: str) -> None:
+        self.timers.cancel(actor, name)
 
     def lasts(self, after: str, index: int) -> int:
         if after == "tool_ms":

@@ -1,4 +1,4 @@
-"""Faults in one suite: what is no message, no file and no frame, to every reader, party and server; with counts.
+"""Faults in one suite: what is no message, no file and no frame, to every reader, actor and server; with counts.
 
 `make faults` runs it whole, `python -m tests.faults --inputs 500 --only log` a share of it. The ordinary tests take a small
 one (tests/test_fuzz.py). An input is made from a real one (data/logs, data/conformance, tests/data) by a few mutations, so

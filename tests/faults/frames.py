@@ -20,8 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
 
+from tests.faults.actors import damaged, sessions
 from tests.faults.mutate import deep, mutated_bytes, nested
-from tests.faults.parties import damaged, sessions
 from tests.support.played import session as played
 from voicerace.analysis.verdict import judge
 from voicerace.engine.live.connection import MAX_FRAME

@@ -17,7 +17,7 @@ from random import Random
 from types import FrameType
 from typing import Final
 
-from tests.faults import parties, readers
+from tests.faults import actors, readers
 from tests.faults.frames import SERVERS
 
 __all__ = ["SERVERS", "TARGETS", "Found", "Result", "play"]
@@ -28,8 +28,8 @@ TARGETS: Final[dict[str, Callable[[Random, Path], str]]] = {
     "har": readers.har,
     "jsonl": readers.jsonl,
     "cassette": readers.cassette,
-    "upstream": parties.upstream,
-    "proxy": parties.proxy,
+    "upstream": actors.upstream,
+    "proxy": actors.proxy,
 }
 #: Of the processor, which a busy machine does not shorten: no input is more than a few hundred kB, what takes longer hangs.
 LONGEST_S: Final = 20

@@ -1,14 +1,15 @@
-"""A bench for one party: a clock, its timers, and all it sends.
+"""A bench for one actor: a clock, its timers, and all messages that it sends.
 
-What it cannot show: links (what the party sends has arrived at once, what it is told takes no time) and any other
-party. Two timers of one moment ring in the order they were set.
+What it cannot show: links (every message arrives at once) and any other actor.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from voicerace.model.actors.actor import Actor, Cancel, Effects, Send, SetTimer
+from voicerace.engine.timers import TimerTable
+from voicerace.model.actors.actor import Actor, SetTimer
+from voicerace.model.actors.effects import Interpreter
 from voicerace.model.actors.upstream import Knobs, Upstream
 from voicerace.model.parameters import Times
 from voicerace.model.protocol import realtime
@@ -18,50 +19,48 @@ from voicerace.units import ms, ns
 __all__ = ["Bench", "mock"]
 
 
-class Bench:
-    """One started party.
+class Bench(Interpreter):
+    """One started actor.
 
     Attributes:
         sent: (ms, message) of all it sent, in order.
         now_ns: the bench's clock.
     """
 
-    def __init__(self, party: Actor, neighbour: str, **times_ms: object) -> None:
-        self.party = party
+    def __init__(self, actor: Actor, neighbour: str, **times_ms: object) -> None:
+        self.actor = actor
         self.neighbour = neighbour
         self.times = Times.of(times_ms)
         self.sent: list[tuple[float, Payload]] = []
         self.now_ns = 0
-        self._timers: dict[str, tuple[int, int]] = {}
-        self._set = 0
-        self._do(party.start())
+        self._timers = TimerTable()
+        self.apply("actor", actor.start())
 
     def tell(self, *messages: Payload) -> Bench:
         """The neighbour's messages arrive now, one behind the other."""
         for message in messages:
-            self._do(self.party.message(self.neighbour, message))
+            self.apply("actor", self.actor.message(self.neighbour, message))
         return self
 
     def wait(self, milliseconds: float) -> Bench:
         """Let time pass; timers at its very end ring too."""
         until = self.now_ns + ns(milliseconds)
-        while self._timers and min(self._timers.values())[0] <= until:
-            self._ring()
+        while self._ring(until):
+            pass
         self.now_ns = until
         return self
 
     def settle(self) -> Bench:
         """Let time pass until no timer is left."""
-        while self._timers:
-            self._ring()
+        while self._ring():
+            pass
         return self
 
     def until(self, kind: str) -> Bench:
         """Let time pass until a message of this type was sent once more than so far."""
         before = self.types().count(kind)
         while self.types().count(kind) == before:
-            assert self._timers, f"nothing more happens, and no {kind} came"
-            self._ring()
+            assert self._ring(), f"nothing more happens, and no {kind} came"
         return self
 
     def messages(self, kind: str | None = None) -> list[dict[str, Any]]:
@@ -79,21 +78,22 @@ class Bench:
         """The codes of the errors sent."""
         return [realtime.error_of(each).get("code") for each in self.messages("error")]
 
-    def _ring(self) -> None:
-        (self.now_ns, _), name = min((at, name) for name, at in self._timers.items())
-        del self._timers[name]
-        self._do(self.party.timer(name))
+    def _ring(self, until: int | None = None) -> bool:
+        """End the next timer; False when none is due."""
+        if (ended := self._timers.pop(until)) is None:
+            return False
+        self.now_ns, actor, name = ended
+        self.apply(actor, self.actor.timer(name))
+        return True
 
-    def _do(self, effects: Effects) -> None:
-        for effect in effects:
-            match effect:
-                case Send():
-                    self.sent.append((ms(self.now_ns), effect.payload))
-                case SetTimer():
-                    self._set += 1
-                    self._timers[effect.name] = (self.now_ns + self.times.ns(effect.after, effect.index, 0), self._set)
-                case Cancel():
-                    self._timers.pop(effect.name, None)
+    def send(self, actor: str, to: str, payload: Payload) -> None:
+        self.sent.append((ms(self.now_ns), payload))
+
+    def set_timer(self, actor: str, timer: SetTimer) -> None:
+        self._timers.set(actor, timer.name, self.now_ns + self.times.ns(timer.after, timer.index, 0))
+
+    def cancel_timer(self, actor: str, name: str) -> None:
+        self._timers.cancel(actor, name)
 
 
 def mock(
@@ -101,7 +101,7 @@ def mock(
     provider: str = "openai", **times_ms: object,
 ) -> Bench:  # fmt: skip
     """The mock upstream on a bench; without a plan its first input is answered by calls, then by replies."""
-    party = Upstream(
+    actor = Upstream(
         plan or (("calls", "reply"), ("reply",)),  # type: ignore[arg-type]
         calls=calls,
         modality=modality,  # type: ignore[arg-type]
@@ -113,7 +113,7 @@ def mock(
         idles="idle_timeout_ms" in times_ms,
         provider=provider,
     )
-    bench = Bench(party, "proxy", **times_ms)
+    bench = Bench(actor, "proxy", **times_ms)
     # As if session.update had brought it: a model without tools calls none.
-    party.state.session["tools"] = [{"type": "function", "name": "get_weather"}]
+    actor.state.session["tools"] = [{"type": "function", "name": "get_weather"}]
     return bench

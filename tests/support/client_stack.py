@@ -17,7 +17,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
 from voicerace.engine.live.connecting import open_connection
-from voicerace.engine.live.endpoints import ProxySeat, UpstreamEndpoint
+from voicerace.engine.live.endpoints import ProxyEndpoint, UpstreamEndpoint
 from voicerace.engine.live.recorder import Recorder
 from voicerace.engine.live.server import ConnectionHandler, SessionServer
 from voicerace.engine.session import SessionConfig
@@ -25,7 +25,7 @@ from voicerace.engine.session import SessionConfig
 __all__ = ["Stack"]
 
 
-class _Proxy(ProxySeat):
+class _Proxy(ProxyEndpoint):
     def __init__(self, session: SessionConfig, otherwise: str) -> None:
         super().__init__(session, Recorder({}), self._dial)
         self._upstream = otherwise

@@ -21,7 +21,7 @@ from websockets.http11 import Request, Response
 from tests.support.played import session as made
 from voicerace.analysis.verdict import Verdict, judge
 from voicerace.engine.live.connecting import QUIET, open_connection
-from voicerace.engine.live.endpoints import ProxySeat, UpstreamEndpoint, refusal
+from voicerace.engine.live.endpoints import ProxyEndpoint, UpstreamEndpoint, refusal
 from voicerace.engine.live.faults import Fault, Tampering
 from voicerace.engine.live.play import Live
 from voicerace.engine.live.recorder import Recorder
@@ -189,7 +189,7 @@ async def api(played: SessionConfig, faults: Sequence[str] = (), tls: Any = None
 @contextlib.asynccontextmanager
 async def proxy(played: SessionConfig, upstream: str) -> AsyncIterator[str]:
     """The model of a proxy as somebody else's server, configured to find its upstream at an address."""
-    door = SessionServer(otherwise=lambda request: ProxySeat(played, Recorder({}), lambda: open_connection(upstream)))
+    door = SessionServer(otherwise=lambda request: ProxyEndpoint(played, Recorder({}), lambda: open_connection(upstream)))
     async with door:
         yield door.address
 

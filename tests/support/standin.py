@@ -22,7 +22,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
 from support.strictly import CLIENT_EVENTS, SERVER_EVENTS, faults
-from voicerace.conformance.contract.apis import AskedSeat
+from voicerace.conformance.contract.apis import AskedEndpoint
 from voicerace.engine.live.actor_host import ActorHost
 from voicerace.engine.live.recorder import Recorder
 from voicerace.engine.live.server import SessionServer
@@ -85,7 +85,7 @@ class Gate(AskedUpstream):
         return effects
 
 
-class _Seat(AskedSeat):
+class _Endpoint(AskedEndpoint):
     """One connection to the stand-in."""
 
     def __init__(self, session: SessionConfig, key: str) -> None:
@@ -105,8 +105,8 @@ class _Seat(AskedSeat):
 
     def _place(self, name: str, party: Actor) -> ActorHost:
         self.gate = Gate(knobs=self.session.knobs, item_done_early=self.session.times.has("item_done_ms"))
-        self.place = ActorHost({name: self.gate}, self.session.times, self.session.seed, self.recorder, self.watch)
-        return self.place
+        self.actor_host = ActorHost({name: self.gate}, self.session.times, self.session.seed, self.recorder, self.watch)
+        return self.actor_host
 
 
 class StandIn:
@@ -129,12 +129,12 @@ class StandIn:
         # TLS that a client breaks off is that client's affair, and no line in a test's output.
         self._loop.set_exception_handler(lambda loop, context: None)
         self._thread = threading.Thread(target=self._loop.run_forever, name="stand-in")
-        self._seats: list[_Seat] = []
+        self._endpoints: list[_Endpoint] = []
         self._door = SessionServer(otherwise=self._visitor, tls=self._tls)
 
-    def _visitor(self, request: Request) -> _Seat:
-        self._seats.append(_Seat(self._session, self._key))
-        return self._seats[-1]
+    def _visitor(self, request: Request) -> _Endpoint:
+        self._endpoints.append(_Endpoint(self._session, self._key))
+        return self._endpoints[-1]
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -154,4 +154,4 @@ class StandIn:
     @property
     def gates(self) -> Sequence[Gate]:
         """One for every connection that was let in."""
-        return [seat.gate for seat in self._seats if seat.gate is not None]
+        return [endpoint.gate for endpoint in self._endpoints if endpoint.gate is not None]

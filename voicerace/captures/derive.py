@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from voicerace.captures.imputation import Interpretation, fill, readings
+from voicerace.captures.imputation import Interpretation, impute, readings
 from voicerace.captures.log_records import LOGGED_LATER
 from voicerace.engine.timers import Timers
 from voicerace.model.actors.actor import Effects, Send
@@ -115,13 +115,13 @@ def derive(recording: Recording, release: ProxyRelease, reading: Interpretation 
         release: the row that the model reads.
         reading: how to understand what the log leaves open.
     """
-    filled = fill(recording, reading)
+    filled = impute(recording, reading)
     return _Replay(filled.recording, release, filled.assumed, reading).run()
 
 
 def derive_all(recording: Recording, release: ProxyRelease) -> list[Derived]:
     """As `derive`, once for every reading that the log allows, the plainest first."""
-    return [derive(recording, release, each) for each in readings(fill(recording))]
+    return [derive(recording, release, each) for each in readings(impute(recording))]
 
 
 def flag_cleared(recording: Recording, release: ProxyRelease) -> tuple[FlagCleared, ...]:

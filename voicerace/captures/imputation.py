@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from voicerace.model.protocol import agent, input_audio, realtime
 from voicerace.trace.recording import Event, Recording
 
-__all__ = ["NOT_LOGGED", "ImputedTrace", "Interpretation", "fill", "readings"]
+__all__ = ["NOT_LOGGED", "ImputedTrace", "Interpretation", "impute", "readings"]
 
 #: Stands for a text that was there.
 NOT_LOGGED: Final = "(not logged)"
@@ -61,7 +61,7 @@ def readings(filled: ImputedTrace) -> list[Interpretation]:
     return [Interpretation(error, cut) for cut in ((False, True) if filled.spoken_into else (False,)) for error in errors]
 
 
-def fill(recording: Recording, reading: Interpretation = Interpretation()) -> ImputedTrace:
+def impute(recording: Recording, reading: Interpretation = Interpretation()) -> ImputedTrace:
     """A recording of a log, filled as `reading` says."""
     filling = _Filling(recording, reading)
     filling.responses()

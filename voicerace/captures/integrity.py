@@ -17,7 +17,7 @@ from voicerace.captures.node_inspect import Value
 from voicerace.model.protocol import known, realtime
 from voicerace.trace.recording import COMPONENT_TO_PROXY, UPSTREAM_TO_PROXY, Event
 
-__all__ = ["dispel", "doubts_of", "missing"]
+__all__ = ["clear_doubts", "doubts_of", "missing"]
 
 _TWICE_SENT: Final = "two records in a row are the same host message, and the API did not confirm as many"
 _TWICE_ITEM: Final = "two records in a row are the same news of an item, and not as many items end as begin"
@@ -37,7 +37,7 @@ _NOT_OF_THE_HOST: Final = frozenset(
 )
 
 
-def dispel(of: LoggedConnection) -> None:
+def clear_doubts(of: LoggedConnection) -> None:
     """Take away the doubts of a whole connection that its books answer."""
     if _TWICE_SENT in of.doubts and _all_confirmed(of.events):
         del of.doubts[_TWICE_SENT]

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from voicerace.captures.fingerprints import marks_of
-from voicerace.captures.integrity import dispel, doubts_of, missing
+from voicerace.captures.integrity import clear_doubts, doubts_of, missing
 from voicerace.captures.log_records import LOGGED_LATER, RECORD_KEYS, YEAR_2100_US, Says, logged_payload, record_of
 from voicerace.captures.log_scanner import Record, Unread
 from voicerace.captures.logged import Connections, LoggedConnection, LoggedSession, UnreadPlaces
@@ -221,7 +221,7 @@ class ProxyLog:
     # -- one session ---------------------------------------------------------------------------------------------------
 
     def _session(self, of: LoggedConnection, places: Mapping[str | None, UnreadPlaces], last: int) -> LoggedSession:
-        dispel(of)
+        clear_doubts(of)
         for doubt, line in missing(of):
             of.doubts.setdefault(doubt, line)
         # An open connection's records could stand anywhere behind its first.

@@ -67,7 +67,7 @@ class Signatures:
                 sent[effect.to].append(self.message(effect.to, effect.payload))
             elif isinstance(effect, Close):
                 sent[effect.to].append(("(close)", effect.code))
-        return {party: tuple(signatures) for party, signatures in sent.items()}
+        return {actor: tuple(signatures) for actor, signatures in sent.items()}
 
     def message(self, to: str, payload: Payload) -> Signature:
         if isinstance(payload, bytes):
@@ -113,9 +113,9 @@ def differences(
 ) -> list[Difference]:
     """Where one step's messages differ, a link each."""
     return [
-        Difference(step, cause, f"proxy>{party}", expected[party], found[party])
-        for party in expected
-        if expected[party] != found[party]
+        Difference(step, cause, f"proxy>{actor}", expected[actor], found[actor])
+        for actor in expected
+        if expected[actor] != found[actor]
     ]
 
 

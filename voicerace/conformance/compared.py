@@ -1,4 +1,4 @@
-"""A running proxy and its model side by side, as one party: both get every input, the session goes on with the proxy's
+"""A running proxy and its model side by side, as one actor: both get every input, the session goes on with the proxy's
 answers, and what differs is noted. What passed at the proxy is kept in the order in which the proxy handled it."""
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from typing import Any, Literal, NamedTuple, Self
 from voicerace.conformance.compare import Difference, Signatures, differences
 from voicerace.engine.live.lockstep import RunningProxy
 from voicerace.engine.timers import Timers
-from voicerace.model.actors.actor import ABNORMAL, Cancel, Close, Effects, Send, SetTimer
+from voicerace.model.actors.actor import ABNORMAL, Cancel, Effects, Send, SetTimer
+from voicerace.model.actors.effects import Interpreter
 from voicerace.model.actors.proxy import Proxy
 from voicerace.model.catalog.profiles import PROXY_TIMES_MS
 from voicerace.trace.recording import COMPONENT_TO_PROXY, WIRES, Event, Link, Payload, Recording
@@ -34,8 +35,8 @@ class _Running(NamedTuple):
     span_ms: int
 
 
-class ComparedProxy:
-    """The party; `now_ns` tells the time of the engine that carries it.
+class ComparedProxy(Interpreter):
+    """The actor; `now_ns` tells the time of the engine that carries it.
 
     Attributes:
         differences: where the two went apart.
@@ -54,6 +55,7 @@ class ComparedProxy:
         self.late = False
         self.ended = False
         self._step = 0
+        self._sent_ns = 0
         self._timers = Timers()
         self._running: dict[str, _Running] = {}
         self._overrun_s = 0.0
@@ -119,41 +121,33 @@ class ComparedProxy:
         return Recording(tuple(self.events), dict(provenance), "virtual", WIRES, complete=True)
 
     def _compare(self, cause: str, found: Effects, expected: Effects, at_ns: int | None = None) -> Effects:
-        for effect in found:
-            if isinstance(effect, Send):
-                self._keep(Link("proxy", effect.to), "message", effect.payload, received=False, at_ns=at_ns)
-                self.messages += 1
-            elif isinstance(effect, Close):
-                self.ended |= effect.code == ABNORMAL
-                self._keep(Link("proxy", effect.to), "close", {"code": effect.code}, received=False, at_ns=at_ns)
         self.differences += differences(self._step, cause, self._model_words.of(expected), self._real_words.of(found))
         self._step += 1
-        self._note(expected)
         # Timers run in virtual time, so they are the model's; everything that is sent is the proxy's.
-        return [*found, *(effect for effect in expected if isinstance(effect, (SetTimer, Cancel)))]
-
-    def _note(self, effects: Effects) -> None:
-        """The model's timers: on the script's clock, and on ours."""
+        effects = [*found, *(effect for effect in expected if isinstance(effect, (SetTimer, Cancel)))]
+        self._sent_ns = self.now_ns() if at_ns is None else at_ns
         self._timers.note(self.now_ns(), effects)
-        for effect in effects:
-            if isinstance(effect, (SetTimer, Cancel)):
-                self._look_at_the_clock([effect.name])
-                self._running.pop(effect.name, None)
-            if isinstance(effect, SetTimer):
-                span_ms = PROXY_TIMES_MS[effect.after]
-                self._running[effect.name] = _Running(self._real_s(), self.now_ns(), span_ms)
+        self.apply("proxy", effects)
+        return effects
 
-    def _keep(
-        self,
-        link: Link,
-        kind: Literal["message", "close", "open"],
-        payload: Payload,
-        *,
-        received: bool,
-        at_ns: int | None = None,
-    ) -> None:
-        now = self.now_ns() if at_ns is None else at_ns
-        sent_ns, received_ns = (None, now) if received else (now, None)
+    def send(self, actor: str, to: str, payload: Payload) -> None:
+        self._keep(Link(actor, to), "message", payload, received=False)
+        self.messages += 1
+
+    def close(self, actor: str, to: str, code: int | None) -> None:
+        self.ended |= code == ABNORMAL
+        self._keep(Link(actor, to), "close", {"code": code}, received=False)
+
+    def set_timer(self, actor: str, timer: SetTimer) -> None:
+        self.cancel_timer(actor, timer.name)
+        self._running[timer.name] = _Running(self._real_s(), self.now_ns(), PROXY_TIMES_MS[timer.after])
+
+    def cancel_timer(self, actor: str, name: str) -> None:
+        self._look_at_the_clock([name])
+        self._running.pop(name, None)
+
+    def _keep(self, link: Link, kind: Literal["message", "close", "open"], payload: Payload, *, received: bool) -> None:
+        sent_ns, received_ns = (None, self.now_ns()) if received else (self._sent_ns, None)
         self.events.append(Event(len(self.events), link, kind, sent_ns, received_ns, payload, "proxy"))
 
 

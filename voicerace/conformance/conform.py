@@ -150,7 +150,7 @@ def _session(result: Conformance, name: str, session: SessionConfig, proxy: Runn
     """Closed loop: the session goes on with what the proxy sends."""
 
     def play(party: ComparedProxy) -> Recording:
-        engine = VirtualEngine(session, {**session.parties(), "proxy": party})
+        engine = VirtualEngine(session, {**session.actors(), "proxy": party})
         party.now_ns = lambda: engine.now_ns
         return engine.run()
 

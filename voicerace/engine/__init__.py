@@ -1,1 +1,1 @@
-"""Who carries the messages: the same parties in virtual time or on real sockets, each party replaceable by a real one."""
+"""Who carries the messages: the same actors in virtual time or on real sockets, each actor replaceable by a real one."""

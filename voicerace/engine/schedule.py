@@ -1,8 +1,8 @@
 """A schedule: how long each single timer runs and each single message travels, for whoever replays a session.
 
-It gives a value to every setting of a party's timer, in order, and to every message of a link, in order. What it does
+It gives a value to every setting of an actor's timer, in order, and to every message of a link, in order. What it does
 not name lasts as long as the session's times say, or crosses a link as fast as the link can. The virtual engine plays
-it exactly; a live engine can ask it the same questions for the parties and links that are ours.
+it exactly; a live engine can ask it the same questions for the actors and links that are ours.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from voicerace.trace.recording import Link, link
 
 __all__ = ["AT_SOCKETS_NS", "Schedule", "ScheduleCursor", "Timeline"]
 
-#: A party and its timer, or a link's two ends; and the how-manieth of it.
+#: An actor and its timer, or a link's two ends; and the how-manieth of it.
 _Key: TypeAlias = tuple[str, str, int]
 Timeline: TypeAlias = Mapping[_Key, tuple[int, int]]
 
@@ -27,7 +27,7 @@ AT_SOCKETS_NS: Final = 2_000_000
 @dataclass(frozen=True)
 class Schedule:
     """Attributes:
-    timers: (party, name of the timer) -> ns of its first setting, its second, ...; None: not named.
+    timers: (actor, name of the timer) -> ns of its first setting, its second, ...; None: not named.
     messages: link -> number of the message on it, from 0 -> ns that it travels. A link keeps its order whatever this says.
     """
 
@@ -79,7 +79,7 @@ class ScheduleCursor:
     """A schedule as one session comes along it: it counts what was set and sent.
 
     Args:
-        apart_ns: so far apart the messages of a link arrive at least. Of what comes in one instant a recording cannot
+        min_spacing_ns: so far apart the messages of a link arrive at least. Of what comes in one instant a recording cannot
             tell which came first, and what the receiver did in between; at sockets an instant is as long as a program
             takes to answer.
         plan: the moments of the same session in virtual time. What was set or sent late is then shorter by as much, so
@@ -89,9 +89,9 @@ class ScheduleCursor:
         moments: when what was set or sent, and when it was over, in ns on the engine's clock.
     """
 
-    def __init__(self, schedule: Schedule, apart_ns: int = 1, plan: Timeline | None = None) -> None:
+    def __init__(self, schedule: Schedule, min_spacing_ns: int = 1, plan: Timeline | None = None) -> None:
         self.schedule = schedule
-        self.apart_ns = apart_ns
+        self.min_spacing_ns = min_spacing_ns
         self.moments: dict[_Key, tuple[int, int]] = {}
         self._plan = plan or {}
         #: When the plan's moment 0 was.
@@ -100,20 +100,20 @@ class ScheduleCursor:
         self._sent: dict[Link, int] = {}
         self._arrived: dict[Link, int] = {}
 
-    def timer_ns(self, party: str, name: str, otherwise: int, now_ns: int) -> int:
+    def timer_ns(self, actor: str, name: str, otherwise: int, now_ns: int) -> int:
         """The duration of the setting of a timer that happens now."""
-        number = self._set.get((party, name), 0)
-        self._set[party, name] = number + 1
-        values = self.schedule.timers.get((party, name), ())
+        number = self._set.get((actor, name), 0)
+        self._set[actor, name] = number + 1
+        values = self.schedule.timers.get((actor, name), ())
         found = values[number] if number < len(values) else None
-        return self._lasts((party, name, number), now_ns, otherwise if found is None else found)
+        return self._lasts((actor, name, number), now_ns, otherwise if found is None else found)
 
     def travel_ns(self, over: Link, now_ns: int) -> int:
         """How long the message that is sent now travels; never past the one before it, nor in one instant with it."""
         number = self._sent.get(over, 0)
         self._sent[over] = number + 1
         asked = self._lasts((over.sender, over.receiver, number), now_ns, self.schedule.messages.get(over, {}).get(number, 0))
-        arrives = max(now_ns + asked, self._arrived.get(over, -self.apart_ns) + self.apart_ns)
+        arrives = max(now_ns + asked, self._arrived.get(over, -self.min_spacing_ns) + self.min_spacing_ns)
         self._arrived[over] = arrives
         self.moments[over.sender, over.receiver, number] = (now_ns, arrives)
         return arrives - now_ns

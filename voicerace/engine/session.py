@@ -1,4 +1,4 @@
-"""One session's set-up: which parties, with which settings. Every engine takes its parties from here."""
+"""One session's set-up: which actors, with which settings. Every engine takes its actors from here."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ class SessionConfig:
         provider: a row of `model.catalog.providers`, whose API the upstream is.
         seed: of all draws; without drawn times it changes nothing.
         schedule: a duration for single timers and messages, instead of what the times say.
-        apart_ns: so far apart messages of a link arrive at sockets, when there is a schedule.
+        min_spacing_ns: so far apart messages of a link arrive at sockets, when there is a schedule.
         plan: the moments of it in virtual time, which a play at sockets keeps to.
-        playing: how far one play of it has come along the schedule; see `begun`.
+        cursor: the position of one play of the session in the schedule; see `begun`.
     """
 
     release: ProxyRelease
@@ -73,9 +73,9 @@ class SessionConfig:
     provider: str = DEFAULT_PROVIDER
     seed: int = 0
     schedule: Schedule | None = None
-    apart_ns: int = AT_SOCKETS_NS
+    min_spacing_ns: int = AT_SOCKETS_NS
     plan: Timeline | None = field(default=None, compare=False)
-    playing: ScheduleCursor | None = field(default=None, compare=False)
+    cursor: ScheduleCursor | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         """The fields that are not the defaults, by name."""
@@ -100,7 +100,7 @@ class SessionConfig:
             object.__setattr__(self, name, name_of(name, getattr(self, name)))
         one_of("tool_end", self.tool_end, get_args(ToolEnd))
         # Python's integers: a recording's header takes no NumPy's.
-        for name, least, most in (("calls", 1, MAX_CALLS), ("seed", 0, MAX_WHOLE), ("apart_ns", 0, MAX_WHOLE)):
+        for name, least, most in (("calls", 1, MAX_CALLS), ("seed", 0, MAX_WHOLE), ("min_spacing_ns", 0, MAX_WHOLE)):
             object.__setattr__(self, name, whole_number(name, getattr(self, name), least, most))
         if self.scenario.calls not in (None, self.calls):
             raise InputError("calls", *_other_calls(self.calls, self.scenario))
@@ -202,15 +202,17 @@ class SessionConfig:
 
     def begun(self) -> SessionConfig:
         """The session for one play of it at sockets."""
-        return self if self.schedule is None else replace(self, playing=ScheduleCursor(self.schedule, self.apart_ns, self.plan))
+        if self.schedule is None:
+            return self
+        return replace(self, cursor=ScheduleCursor(self.schedule, self.min_spacing_ns, self.plan))
 
     def longest_ns(self) -> int:
         """The longest for which nothing may pass of a session that goes on."""
         scheduled = self.schedule.longest_ns() if self.schedule is not None else 0
         return max(self.times.longest_ns(self.seed), scheduled)
 
-    def parties(self) -> dict[str, Actor]:
-        """Fresh parties, by name."""
+    def actors(self) -> dict[str, Actor]:
+        """Fresh actors, by name."""
         return {
             "user": self.user(),
             "app": App(

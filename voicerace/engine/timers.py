@@ -1,4 +1,4 @@
-"""The timers of a proxy's model in a recording: they run on the recording's clock."""
+"""Timers on a clock that the caller supplies: of a recording, or of a script."""
 
 from __future__ import annotations
 
@@ -8,15 +8,49 @@ from voicerace.model.actors.proxy import Proxy
 from voicerace.model.catalog.profiles import PROXY_TIMES_MS
 from voicerace.units import ns
 
-__all__ = ["Timers"]
+__all__ = ["TimerTable", "Timers"]
+
+
+class TimerTable:
+    """The running timers by actor and name, each with the time at which it is due, in any unit."""
+
+    def __init__(self) -> None:
+        self._due: dict[tuple[str, str], tuple[int, int]] = {}
+        self._count = 0
+
+    def set(self, actor: str, name: str, due: int) -> None:
+        """Start a timer; one of the same actor and name is replaced."""
+        self._count += 1
+        self._due[actor, name] = (due, self._count)
+
+    def cancel(self, actor: str, name: str) -> None:
+        """Stop a timer if it runs."""
+        self._due.pop((actor, name), None)
+
+    def pop(self, until: int | None = None) -> tuple[int, str, str] | None:
+        """Remove the timer that ends first; of two due at one time, the one that was set first.
+
+        Args:
+            until: the latest time at which it may be due; None for any.
+
+        Returns:
+            (due, actor, name), or None when no timer is due.
+        """
+        if not self._due:
+            return None
+        (actor, name), (due, _) = min(self._due.items(), key=lambda timer: timer[1])
+        if until is not None and due > until:
+            return None
+        del self._due[actor, name]
+        return due, actor, name
 
 
 class Timers(Interpreter):
-    """The running timers of one proxy model, and when each is due. What the model sends is left to the caller."""
+    """The running timers of one proxy model in a recording. The caller handles what the model sends."""
 
     def __init__(self) -> None:
         self._now_ns = 0
-        self._due_ns: dict[str, int] = {}
+        self._table = TimerTable()
 
     def note(self, now_ns: int, effects: Effects) -> None:
         """Start and stop the timers that the model set and cancelled at `now_ns`."""
@@ -24,19 +58,16 @@ class Timers(Interpreter):
         self.apply("proxy", effects)
 
     def set_timer(self, actor: str, timer: SetTimer) -> None:
-        self._due_ns[timer.name] = self._now_ns + ns(PROXY_TIMES_MS[timer.after])
+        self._table.set(actor, timer.name, self._now_ns + ns(PROXY_TIMES_MS[timer.after]))
 
     def cancel_timer(self, actor: str, name: str) -> None:
-        self._due_ns.pop(name, None)
+        self._table.cancel(actor, name)
 
     def until(self, now_ns: int, model: Proxy) -> Effects:
         """End the timers that are due by `now_ns`, in order, and return all effects of the model."""
         done: list[Effect] = []
-        while self._due_ns:
-            due_ns, name = min((due_ns, name) for name, due_ns in self._due_ns.items())
-            if due_ns > now_ns:
-                break
-            del self._due_ns[name]
+        while (ended := self._table.pop(now_ns)) is not None:
+            due_ns, _, name = ended
             effects = model.timer(name)
             self.note(due_ns, effects)
             done += effects

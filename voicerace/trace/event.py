@@ -63,7 +63,7 @@ UPSTREAM_LINKS: Final = (PROXY_TO_UPSTREAM, UPSTREAM_TO_PROXY)
 WIRES: Final = (*HOST_LINKS, *UPSTREAM_LINKS)
 #: Every link of a session.
 LINKS: Final[tuple[Link, ...]] = (USER_TO_APP, APP_TO_COMPONENT, COMPONENT_TO_APP, *WIRES)
-_PARTIES = tuple(dict.fromkeys(end for each in LINKS for end in each))
+_ACTORS = tuple(dict.fromkeys(end for each in LINKS for end in each))
 _LINK_OF_NAME = {str(each): each for each in LINKS}
 
 
@@ -119,14 +119,14 @@ class Event:
         """False when the far end was watched and nothing came: the connection was closed before."""
         return self.received_ns is not None or self.observed_at not in ("engine", "socket", "relay")
 
-    def at_ns(self, party: str) -> int | None:
-        """When the event was at `party`, the nearest known time when that one is missing; None without any.
+    def at_ns(self, actor: str) -> int | None:
+        """When the event was at `actor`, the nearest known time when that one is missing; None without any.
 
         Raises:
-            InputError: there is no such party.
+            InputError: there is no such actor.
         """
-        one_of("party", party, _PARTIES)
-        times = (self.sent_ns, self.received_ns) if self.link.sender == party else (self.received_ns, self.sent_ns)
+        one_of("actor", actor, _ACTORS)
+        times = (self.sent_ns, self.received_ns) if self.link.sender == actor else (self.received_ns, self.sent_ns)
         return times[0] if times[0] is not None else times[1]
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -104,20 +104,20 @@ class Recording:
         wanted = {link(each) for each in links}
         return tuple(event for event in self.events if event.link in wanted)
 
-    def ordered(self, party: str, events: Iterable[Event] | None = None) -> list[Event]:
-        """Events in the order in which they passed a party.
+    def ordered(self, actor: str, events: Iterable[Event] | None = None) -> list[Event]:
+        """Events in the order in which they passed an actor.
 
         A log's records stand in the order in which the proxy handled them, whatever its clock did meanwhile; all other
-        recordings are in the order of the times at the party, and of `Event.seq` within one nanosecond.
+        recordings are in the order of the times at the actor, and of `Event.seq` within one nanosecond.
 
         Args:
-            party: for example ``proxy``.
+            actor: for example ``proxy``.
             events: some of the recording's events; None for all of them.
         """
         given = self.events if events is None else events
         if self.clock == "log":
             return sorted(given, key=lambda event: event.seq)
-        return sorted(given, key=lambda event: (event.at_ns(party) or 0, event.seq))
+        return sorted(given, key=lambda event: (event.at_ns(actor) or 0, event.seq))
 
     def observes(self, sender: str, receiver: str) -> bool:
         """Whether somebody watched the link from `sender` to `receiver`.

@@ -19,7 +19,7 @@ from voicerace.model.actors.actor import Actor
 from voicerace.model.actors.upstream_asked import AskedUpstream
 from voicerace.model.catalog.profiles import SERVER_TIMES
 
-__all__ = ["AddressApi", "AskedSeat", "MockApi"]
+__all__ = ["AddressApi", "AskedEndpoint", "MockApi"]
 
 #: What an API on another machine may take over one answer, and how long it must be quiet to be believed.
 _REMOTE: Final = Patience(15.0, 2.0)
@@ -29,7 +29,7 @@ _LOCAL: Final = Patience(5.0, 0.3)
 _DRAWS: Final = 20
 
 
-class AskedSeat(UpstreamEndpoint):
+class AskedEndpoint(UpstreamEndpoint):
     """The mock upstream, for one connection, doing what its client asks of it."""
 
     def _place(self, name: str, party: Actor) -> ActorHost:
@@ -40,8 +40,8 @@ class AskedSeat(UpstreamEndpoint):
             slot_lags=not times.never_positive("slot_lag_ms"),
             limits_lag=not times.never_positive("rate_limits_ms"),
         )
-        self.place = ActorHost({name: asked}, times, self.session.seed, self.recorder, self.watch)
-        return self.place
+        self.actor_host = ActorHost({name: asked}, times, self.session.seed, self.recorder, self.watch)
+        return self.actor_host
 
 
 class MockApi:
@@ -54,7 +54,7 @@ class MockApi:
     def __init__(self, session: SessionConfig) -> None:
         self.session = session
         self.door = SessionServer()
-        self.seats: list[AskedSeat] = []
+        self.endpoints: list[AskedEndpoint] = []
 
     async def __aenter__(self) -> Self:
         await self.door.__aenter__()
@@ -64,16 +64,16 @@ class MockApi:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.door.__aexit__(kind, error, trace)
-        for seat in self.seats:
+        for endpoint in self.endpoints:
             # A fault of the mock's own is a bug here, and no answer about it.
-            if seat.place is not None and seat.place.broken is not None and error is None:
-                raise seat.place.broken
+            if endpoint.actor_host is not None and endpoint.actor_host.broken is not None and error is None:
+                raise endpoint.actor_host.broken
 
     async def dial(self) -> ClientConnection:
         # The seat's own recording is dropped: an experiment sees what a client of any API would see.
-        seat = AskedSeat(self.session, Recorder({}))
-        self.seats.append(seat)
-        return await open_connection(self.door.address + self.door.expect(seat))
+        endpoint = AskedEndpoint(self.session, Recorder({}))
+        self.endpoints.append(endpoint)
+        return await open_connection(self.door.address + self.door.expect(endpoint))
 
     @property
     def patience(self) -> Patience:

@@ -1,7 +1,7 @@
-"""Parties of one session at one place, on the real clock: what they say to each other is instant, the rest goes over lines.
+"""Actors of one session at one place, on the real clock: what they say to each other is instant, the rest goes over lines.
 
-A place does for its parties what the virtual engine does for all of them: it calls them, carries out their effects in
-order, and writes down what passes. Timers count from the moment in which the party was called, so a late event delays
+A place does for its actors what the virtual engine does for all of them: it calls them, carries out their effects in
+order, and writes down what passes. Timers count from the moment in which the actor was called, so a late event delays
 what follows from it and nothing else.
 """
 
@@ -31,9 +31,9 @@ _LINK = {(each.sender, each.receiver): each for each in LINKS}
 
 
 class _Call(NamedTuple):
-    """A call of a party that waits for its turn; `said` is the foreign program whose message it is."""
+    """A call of an actor that waits for its turn; `said` is the foreign program whose message it is."""
 
-    party: str
+    actor: str
     call: Callable[..., Effects]
     arguments: tuple[Any, ...]
     then: Callable[[], None] | None
@@ -41,37 +41,37 @@ class _Call(NamedTuple):
 
 
 class ActorHost(Interpreter):
-    """Runs parties on the event loop.
+    """Runs actors on the event loop.
 
     Args:
-        parties: by name; messages between two of them stay here.
+        actors: by name; messages between two of them stay here.
         times: a value for every named duration.
         seed: of the draws.
         recorder: takes down what passes.
         watch: called with (link, payload, number) when a message was handled here, and when one was sent from here.
-        connect: called when a party opens a connection again that was closed.
-        playing: the schedule that gives timers and messages their durations before `times` does. A proxy has its own.
+        connect: called when an actor opens a connection again that was closed.
+        cursor: gives timers and messages their durations before `times` does. A proxy has its own.
     """
 
     def __init__(
         self,
-        parties: Mapping[str, Actor],
+        actors: Mapping[str, Actor],
         times: Times,
         seed: int,
         recorder: Recorder,
         watch: Callable[[Link, Payload, int], None] | None = None,
         connect: Callable[[], None] | None = None,
-        playing: ScheduleCursor | None = None,
+        cursor: ScheduleCursor | None = None,
     ) -> None:
-        self.parties = dict(parties)
+        self.actors = dict(actors)
         self.times = times
         self.seed = seed
         self.recorder = recorder
         self.watch = watch
         self.connect = connect
-        self.playing = playing
+        self.cursor = cursor
         #: Says when the component here reads what the proxy sent; None: as it arrives.
-        self.reader = Reader.of(times, seed) if "component" in parties else None
+        self.reader = Reader.of(times, seed) if "component" in actors else None
         #: What was said on a connection that is being opened.
         self._early: dict[Link, list[Payload]] = {}
         self.lines: dict[tuple[str, str], FramedConnection] = {}
@@ -84,8 +84,8 @@ class ActorHost(Interpreter):
 
     def start(self) -> None:
         """The connections are open."""
-        for name, party in self.parties.items():
-            self._call(name, party.start)
+        for name, actor in self.actors.items():
+            self._call(name, actor.start)
 
     def connected(self, line: FramedConnection) -> None:
         """The connection that `line` is an end of is there."""
@@ -94,11 +94,11 @@ class ActorHost(Interpreter):
             self._send(line.outgoing, payload)
 
     def message(self, link: Link, payload: Payload, seq: int, *, foreign: bool = False) -> None:
-        """A message reached a party here; a foreign one is from a program that is none of ours, and may say anything."""
-        party = self.parties[link.receiver]
+        """A message reached an actor here; a foreign one is from a program that is none of ours, and may say anything."""
+        actor = self.actors[link.receiver]
         said = link.sender if foreign else None
         then = None if foreign and link.receiver == "upstream" else lambda: self.show(link, payload, seq)
-        self._call(link.receiver, party.message, link.sender, payload, then=then, said=said)
+        self._call(link.receiver, actor.message, link.sender, payload, then=then, said=said)
 
     def leaves(self, link: Link, payload: Payload, seq: int) -> None:
         """A running proxy has said something to the upstream here, and it is on its way: seen where the proxy is."""
@@ -109,11 +109,11 @@ class ActorHost(Interpreter):
         back = Link(link.receiver, link.sender)
         if back not in self._closed:
             self._closed.add(back)
-            self._call(link.receiver, self.parties[link.receiver].closed, link.sender, code)
+            self._call(link.receiver, self.actors[link.receiver].closed, link.sender, code)
 
-    def act(self, party: str, effects: Effects) -> None:
-        """Carry out what a party here decided outside of a call (the user, who watches others)."""
-        self._call(party, lambda: effects)
+    def act(self, actor: str, effects: Effects) -> None:
+        """Carry out what an actor here decided outside of a call (the user, who watches others)."""
+        self._call(actor, lambda: effects)
 
     def end(self) -> None:
         """Nobody is called any more, and nothing more is sent."""
@@ -126,16 +126,16 @@ class ActorHost(Interpreter):
         self.lines.clear()
         self.watch = self.connect = None
 
-    def fail(self, error: Exception, party: str | None = None) -> None:
+    def fail(self, error: Exception, actor: str | None = None) -> None:
         """What nobody expected: it ends the session, and surfaces behind it."""
         self.broken = self.broken or error
-        self._break(party or next(iter(self.parties)), f"{type(error).__name__}: {error}")
+        self._break(actor or next(iter(self.actors)), f"{type(error).__name__}: {error}")
 
     # -- calls, one at a time ----------------------------------------------------------------------------------------
 
     def _call(
         self,
-        party: str,
+        actor: str,
         call: Callable[..., Effects],
         *arguments: Any,
         then: Callable[[], None] | None = None,
@@ -143,7 +143,7 @@ class ActorHost(Interpreter):
     ) -> None:
         if self._ended:
             return
-        self._waiting.append(_Call(party, call, arguments, then, said))
+        self._waiting.append(_Call(actor, call, arguments, then, said))
         if self._running:
             return
         self._running = True
@@ -151,24 +151,24 @@ class ActorHost(Interpreter):
             while self._waiting:
                 each = self._waiting.popleft()
                 try:
-                    self.apply(each.party, each.call(*each.arguments))
+                    self.apply(each.actor, each.call(*each.arguments))
                     if each.then is not None:
                         each.then()
                 except InputError as error:
-                    self._break(each.party, str(error))
+                    self._break(each.actor, str(error))
                 except Exception as error:  # it must end the session, not only this callback
                     if each.said is None:
-                        self.fail(error, each.party)
+                        self.fail(error, each.actor)
                     else:
                         # Somebody else's message of a shape that no release sends ends its own session, not a sweep.
-                        self._break(each.party, f"what {each.said} said cannot be read ({type(error).__name__}: {error})")
+                        self._break(each.actor, f"what {each.said} said cannot be read ({type(error).__name__}: {error})")
         finally:
             self._running = False
 
-    def _break(self, party: str, why: str) -> None:
+    def _break(self, actor: str, why: str) -> None:
         lines = [*self.lines.values()]
         self.end()
-        self.recorder.fault(lines[0].incoming if lines else USER_TO_APP, f"{party}: {why}")
+        self.recorder.fault(lines[0].incoming if lines else USER_TO_APP, f"{actor}: {why}")
         for line in lines:
             line.close(1011)
 
@@ -182,8 +182,8 @@ class ActorHost(Interpreter):
     def set_timer(self, actor: str, timer: SetTimer) -> None:
         self.cancel_timer(actor, timer.name)
         after = self.times.ns(timer.after, timer.index, self.seed)
-        if self.playing is not None and actor != "proxy":
-            after = self.playing.timer_ns(actor, timer.name, after, self.recorder.last_ns)
+        if self.cursor is not None and actor != "proxy":
+            after = self.cursor.timer_ns(actor, timer.name, after, self.recorder.last_ns)
         due = (self.recorder.last_ns + after) / 1e9
         self._timers[actor, timer.name] = asyncio.get_running_loop().call_at(due, self._ring, actor, timer.name)
 
@@ -208,10 +208,10 @@ class ActorHost(Interpreter):
             self.recorder.opened(link)
             self.connect()
 
-    def _ring(self, party: str, name: str) -> None:
-        del self._timers[party, name]
+    def _ring(self, actor: str, name: str) -> None:
+        del self._timers[actor, name]
         self.recorder.now_ns()
-        self._call(party, self.parties[party].timer, name)
+        self._call(actor, self.actors[actor].timer, name)
 
     def _send(self, link: Link, payload: Payload) -> None:
         if link in self._closed:
@@ -221,7 +221,7 @@ class ActorHost(Interpreter):
         elif line := self.lines.get(link):
             for number, each in line.send(payload):
                 self.show(link, each, number)
-        elif link.receiver in self.parties:
+        elif link.receiver in self.actors:
             seq = self.recorder.sent(link, "message", payload, "engine")
             self.recorder.received(link, "message")
             self.message(link, payload, seq)

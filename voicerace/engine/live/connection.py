@@ -1,4 +1,4 @@
-"""One end of a WebSocket connection as a party uses it: messages in order, each behind the link's delay.
+"""One end of a WebSocket connection as an actor uses it: messages in order, each behind the link's delay.
 
 The delay of a link is spent where its sender is ours, before the message goes into the socket; where only the receiver
 is ours, after it came out. So the emulated network always lies between the two ends that the recording names. With a
@@ -40,10 +40,10 @@ class Tamper(Protocol):
 
 
 class FramedConnection:
-    """A connection of a party at a place to one neighbour.
+    """A connection of an actor at a place to one neighbour.
 
     Args:
-        place: where the party is.
+        place: where the actor is.
         outgoing, incoming: the two links.
         connection: the open WebSocket.
         out_ns, in_ns: delays of the two links, where the place has no schedule that says otherwise.
@@ -53,7 +53,7 @@ class FramedConnection:
 
     def __init__(
         self,
-        place: ActorHost,
+        actor_host: ActorHost,
         outgoing: Link,
         connection: Connection,
         *,
@@ -62,7 +62,7 @@ class FramedConnection:
         both_ours: bool = False,
         tamper: Tamper | None = None,
     ) -> None:
-        self.place = place
+        self.actor_host = actor_host
         self.outgoing = outgoing
         self.incoming = Link(outgoing.receiver, outgoing.sender)
         self.connection = connection
@@ -72,7 +72,7 @@ class FramedConnection:
         self._out_s = out_ns / 1e9
         self._in_s = in_ns / 1e9
         self._tamper = tamper
-        self._reader = place.reader if outgoing.sender == "component" else None
+        self._reader = actor_host.reader if outgoing.sender == "component" else None
         if self._reader is not None:
             self._reader.reconnected()
         #: Until when the reader is blocked, on the loop's clock, or 0; and what has arrived meanwhile.
@@ -84,7 +84,7 @@ class FramedConnection:
         self._closing = False
         #: Another connection has taken its place.
         self.gone = False
-        place.connected(self)
+        actor_host.connected(self)
 
     # -- out ---------------------------------------------------------------------------------------------------------
 
@@ -121,27 +121,27 @@ class FramedConnection:
     def _due(self, over: Link, delay_s: float) -> float | None:
         """When what is said now on a link is at its other end, on the loop's clock; None: at once."""
         now_ns = time.monotonic_ns()
-        if self.place.playing is not None:
-            return (now_ns + self.place.playing.travel_ns(over, now_ns)) / 1e9
+        if self.actor_host.cursor is not None:
+            return (now_ns + self.actor_host.cursor.travel_ns(over, now_ns)) / 1e9
         return now_ns / 1e9 + delay_s if delay_s else None
 
     def _send_late(self, payload: Payload) -> None:
         seq = self._put(payload, "message")
         if not self._shown_there:
-            self.place.show(self.outgoing, payload, seq)
+            self.actor_host.show(self.outgoing, payload, seq)
 
     def _put(self, payload: Payload, kind: Any) -> int:
-        seq = self.place.recorder.sent(self.outgoing, kind, payload, "engine" if self.both_ours else "socket")
+        seq = self.actor_host.recorder.sent(self.outgoing, kind, payload, "engine" if self.both_ours else "socket")
         if not self._closing:
             due = self._due(self.outgoing, self._out_s) or 0.0
             self._queue.put_nowait((due, seq, payload, kind == "close"))
         return seq
 
     def _drop(self) -> None:
-        """Lose the connection without a word; the party goes with it."""
+        """Lose the connection without a word; the actor goes with it."""
         self._closing = True
-        self.place.recorder.fault(self.outgoing, f"{self.outgoing.sender} dropped the connection on purpose (--fault)")
-        self.place.end()
+        self.actor_host.recorder.fault(self.outgoing, f"{self.outgoing.sender} dropped the connection on purpose (--fault)")
+        self.actor_host.end()
         self._queue.put_nowait(None)
 
     async def _write(self) -> None:
@@ -156,27 +156,27 @@ class FramedConnection:
                     item.set()
                     continue
                 due, seq, payload, closes = item
-                if self.place.playing is not None:
+                if self.actor_host.cursor is not None:
                     # A message that was late is no reason for the next to come in one instant with it.
-                    due = max(due, self._went_s + self.place.playing.apart_ns / 1e9)
+                    due = max(due, self._went_s + self.actor_host.cursor.min_spacing_ns / 1e9)
                 if due > (now := time.monotonic()):
                     await asyncio.sleep(due - now)
                 if closes:
                     code = payload["code"] if isinstance(payload, dict) else None
                     if not self.both_ours:
-                        self.place.recorder.arrived(seq)
+                        self.actor_host.recorder.arrived(seq)
                     if code == ABNORMAL:
                         self.connection.transport.close()
                         return
-                    # None sends a close frame without a code, as the parties mean it.
+                    # None sends a close frame without a code, as the actors mean it.
                     await self.connection.close(code)  # type: ignore[arg-type]
                     return
                 await self.connection.send(frame_of(payload))
                 self._went_s = time.monotonic()
                 if not self.both_ours:
-                    self.place.recorder.arrived(seq)
+                    self.actor_host.recorder.arrived(seq)
                 if self._shown_there:
-                    self.place.show(self.outgoing, payload, seq)
+                    self.actor_host.show(self.outgoing, payload, seq)
 
     # -- in ----------------------------------------------------------------------------------------------------------
 
@@ -219,9 +219,9 @@ class FramedConnection:
         """A message is out of the socket; the number of one that a running program sent, which may still be on its way."""
         if self.both_ours or self.gone:
             return None
-        seq = self.place.recorder.seen(self.incoming, "message", payload, "socket")
+        seq = self.actor_host.recorder.seen(self.incoming, "message", payload, "socket")
         if self._shown_there:
-            self.place.leaves(self.incoming, payload, seq)
+            self.actor_host.leaves(self.incoming, payload, seq)
         return seq
 
     def _take(self, payload: Payload, seq: int | None) -> None:
@@ -235,36 +235,36 @@ class FramedConnection:
         while self._unread and not self._blocked_s:
             payload, seq = self._unread.popleft()
             self._read(payload, seq)
-            if self._reader is not None and self._reader.read(payload, self.place.recorder.last_ns):
+            if self._reader is not None and self._reader.read(payload, self.actor_host.recorder.last_ns):
                 self._blocked_s = self._reader.until_ns / 1e9
                 self._held_back.add(asyncio.get_running_loop().call_at(self._blocked_s, self._read_on))
 
     def _read(self, payload: Payload, seq: int | None) -> None:
         if self.gone:
             return
-        recorder = self.place.recorder
+        recorder = self.actor_host.recorder
         if seq is not None:
             recorder.arrived(seq)
         elif (seq := recorder.received(self.incoming, "message")) is None:
             raise RuntimeError(f"a message on {self.incoming} that nobody sent")
-        self.place.message(self.incoming, payload, seq, foreign=not self.both_ours)
+        self.actor_host.message(self.incoming, payload, seq, foreign=not self.both_ours)
 
     def _over(self, closed: ConnectionClosed) -> None:
         """The connection has ended: by us, by the neighbour, or by accident."""
-        recorder = self.place.recorder
+        recorder = self.actor_host.recorder
         if self._closing:
             return
         if closed.rcvd is None or (closed.sent is not None and not closed.rcvd_then_sent):
-            # Where both ends are ours, a loss that a party meant is on its way like any closing.
+            # Where both ends are ours, a loss that an actor meant is on its way like any closing.
             meant = self.both_ours and recorder.received(self.incoming, "close") is not None
             if not (meant or recorder.stopped):  # else it is ours, who ended the session
                 recorder.fault(self.incoming, why_closed(closed, self.incoming.sender))
-            self.place.closed(self.incoming, ABNORMAL)
+            self.actor_host.closed(self.incoming, ABNORMAL)
             return
         code = None if closed.rcvd.code == 1005 else int(closed.rcvd.code)
         if not self.both_ours or recorder.received(self.incoming, "close") is None:
             recorder.arrived(recorder.seen(self.incoming, "close", {"code": code}, "socket"))
-        self.place.closed(self.incoming, code)
+        self.actor_host.closed(self.incoming, code)
 
 
 def drop(connection: Connection) -> None:

@@ -32,7 +32,7 @@ from voicerace.trace.recording import (
     Payload,
 )
 
-__all__ = ["Endpoint", "ProxySeat", "UpstreamEndpoint", "refusal"]
+__all__ = ["Endpoint", "ProxyEndpoint", "UpstreamEndpoint", "refusal"]
 
 Watch = Callable[[Link, Payload, int], None]
 
@@ -56,7 +56,7 @@ class Endpoint:
     recorder: Recorder
     both_ours: bool = field(default=False, kw_only=True)
     watch: Watch | None = field(default=None, kw_only=True)
-    place: ActorHost | None = field(default=None, init=False)
+    actor_host: ActorHost | None = field(default=None, init=False)
     connection: ServerConnection | None = field(default=None, init=False)
     over: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future(), init=False)
 
@@ -70,16 +70,16 @@ class Endpoint:
     async def serve(self, connection: ServerConnection) -> None:
         self.connection = connection
         try:
-            await self.sit(connection)
+            await self.handle(connection)
         except WebSocketException:
             raise
         except Exception as error:  # the server would only log it
-            if self.place is None:
+            if self.actor_host is None:
                 raise
-            self.place.fail(error)
+            self.actor_host.fail(error)
         finally:
-            if self.place is not None:
-                self.place.end()
+            if self.actor_host is not None:
+                self.actor_host.end()
             self._end()
 
     def hang_up(self) -> None:
@@ -94,23 +94,27 @@ class Endpoint:
         if not self.over.done():
             self.over.set_result(None)
 
-    async def sit(self, connection: ServerConnection) -> None:
+    async def handle(self, connection: ServerConnection) -> None:
         """Take part until the connection ends."""
         raise NotImplementedError
 
     def _host(self, name: str, actor: Actor) -> ActorHost:
         session = self.session
-        self.place = ActorHost({name: actor}, session.times, session.seed, self.recorder, self.watch, playing=session.playing)
-        return self.place
+        self.actor_host = ActorHost(
+            {name: actor}, session.times, session.seed, self.recorder, self.watch, cursor=session.cursor
+        )
+        return self.actor_host
 
     def _framed(
-        self, place: ActorHost, link: Link, socket: Connection, rtt: str, *, ours: bool, tamper: Tamper | None = None
+        self, actor_host: ActorHost, link: Link, socket: Connection, rtt: str, *, ours: bool, tamper: Tamper | None = None
     ) -> FramedConnection:
         """A connection with the delays of its link: half of the round trip each way, an odd nanosecond on the way down."""
         whole = self.session.times.ns(rtt, 0, self.session.seed)
         up, down = whole // 2, whole - whole // 2
         out_ns, in_ns = (up, down) if link.receiver == "upstream" else (down, up)
-        return FramedConnection(place, link, socket, out_ns=out_ns, in_ns=0 if ours else in_ns, both_ours=ours, tamper=tamper)
+        return FramedConnection(
+            actor_host, link, socket, out_ns=out_ns, in_ns=0 if ours else in_ns, both_ours=ours, tamper=tamper
+        )
 
 
 @dataclass(eq=False)
@@ -120,14 +124,14 @@ class UpstreamEndpoint(Endpoint):
     Attributes (in addition to those of `Endpoint`):
         tamper: changes what it sends.
         refuse: answer the handshake with this HTTP status.
-        party: the actor; the session's first upstream if None.
+        actor: the actor; the session's first upstream if None.
     """
 
     comes = PROXY_TO_UPSTREAM
 
     tamper: Tamper | None = field(default=None, kw_only=True)
     refuse: int | None = field(default=None, kw_only=True)
-    party: Actor | None = field(default=None, kw_only=True)
+    actor: Actor | None = field(default=None, kw_only=True)
     line: FramedConnection | None = field(default=None, init=False)
 
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
@@ -137,11 +141,11 @@ class UpstreamEndpoint(Endpoint):
         self._end()
         return refusal(self.refuse, "refused on purpose")
 
-    async def sit(self, connection: ServerConnection) -> None:
-        place = self._host("upstream", self.party or self.session.parties()["upstream"])
+    async def handle(self, connection: ServerConnection) -> None:
+        actor_host = self._host("upstream", self.actor or self.session.actors()["upstream"])
         link = UPSTREAM_TO_PROXY
-        self.line = self._framed(place, link, connection, "upstream_rtt_ms", ours=self.both_ours, tamper=self.tamper)
-        place.start()
+        self.line = self._framed(actor_host, link, connection, "upstream_rtt_ms", ours=self.both_ours, tamper=self.tamper)
+        actor_host.start()
         await self.line.run()
 
     async def barrier(self) -> None:
@@ -151,7 +155,7 @@ class UpstreamEndpoint(Endpoint):
 
 
 @dataclass(eq=False)
-class ProxySeat(Endpoint):
+class ProxyEndpoint(Endpoint):
     """The model of a proxy, for one host.
 
     Attributes (in addition to those of `Endpoint`):
@@ -164,17 +168,17 @@ class ProxySeat(Endpoint):
     dial: Callable[[], Coroutine[Any, Any, ClientConnection]]
     upstream_ours: bool = field(default=False, kw_only=True)
 
-    async def sit(self, connection: ServerConnection) -> None:
-        place = self._host("proxy", self.session.parties()["proxy"])
-        host = self._framed(place, PROXY_TO_COMPONENT, connection, "host_rtt_ms", ours=self.both_ours)
+    async def handle(self, connection: ServerConnection) -> None:
+        actor_host = self._host("proxy", self.session.actors()["proxy"])
+        host = self._framed(actor_host, PROXY_TO_COMPONENT, connection, "host_rtt_ms", ours=self.both_ours)
         far = await self._dialled(connection)
-        place.start()
+        actor_host.start()
         if far is None:
             if self.recorder.faults:
-                place.closed(UPSTREAM_TO_PROXY, None)
+                actor_host.closed(UPSTREAM_TO_PROXY, None)
             await host.run()
             return
-        upstream = self._framed(place, PROXY_TO_UPSTREAM, far, "upstream_rtt_ms", ours=self.upstream_ours)
+        upstream = self._framed(actor_host, PROXY_TO_UPSTREAM, far, "upstream_rtt_ms", ours=self.upstream_ours)
         await side_by_side(host.run(), upstream.run())
 
     async def _dialled(self, connection: ServerConnection) -> ClientConnection | None:

@@ -1,4 +1,4 @@
-"""The real proxy as a party of the virtual engine: real messages on real sockets, in virtual time.
+"""The real proxy as an actor of the virtual engine: real messages on real sockets, in virtual time.
 
 Each input goes to the running proxy over its WebSocket, followed by a ping; `ws` answers a ping after it has handled
 the messages before it, so the pong says that the proxy has reacted, and a ping on the other socket brings out all it
@@ -93,7 +93,7 @@ class UpstreamSocket:
 
 
 class RunningProxy:
-    """One session with a running proxy, as a party.
+    """One session with a running proxy, as an actor.
 
     Args:
         url: where it listens.
@@ -167,23 +167,23 @@ class RunningProxy:
             self._upstream.close()
             self._upstream_socket.release(self._upstream)
 
-    def _socket(self, party: str) -> Connection | None:
-        return self._host if party == "component" else self._upstream
+    def _socket(self, actor: str) -> Connection | None:
+        return self._host if actor == "component" else self._upstream
 
     def _collect(self, *, await_close: bool = False) -> list[Effect]:
         """All the proxy has sent on both sides since the last call, upstream first."""
         effects: list[Effect] = []
-        for party in ("upstream", "component"):
-            socket = self._socket(party)
-            if socket is None or party in self._closed:
+        for actor in ("upstream", "component"):
+            socket = self._socket(actor)
+            if socket is None or actor in self._closed:
                 continue
             if not await_close:
                 with contextlib.suppress(ConnectionClosed):
                     _barrier(socket)
-            effects += self._drain(party, socket, _PATIENCE_S if await_close else 0)
+            effects += self._drain(actor, socket, _PATIENCE_S if await_close else 0)
         return effects
 
-    def _drain(self, party: str, socket: Connection, timeout: float) -> Sequence[Effect]:
+    def _drain(self, actor: str, socket: Connection, timeout: float) -> Sequence[Effect]:
         effects: list[Effect] = []
         while True:
             try:
@@ -191,10 +191,10 @@ class RunningProxy:
             except TimeoutError:
                 return effects
             except ConnectionClosed as closed:
-                self._closed.add(party)
+                self._closed.add(actor)
                 code = closed.rcvd.code if closed.rcvd else ABNORMAL
-                return [*effects, Close(party, None if code == 1005 else code)]
-            effects.append(Send(party, payload_of(raw)))
+                return [*effects, Close(actor, None if code == 1005 else code)]
+            effects.append(Send(actor, payload_of(raw)))
 
 
 def _barrier(socket: Connection) -> None:

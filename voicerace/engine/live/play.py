@@ -25,7 +25,7 @@ from voicerace.engine.live.backend import Backend
 from voicerace.engine.live.clock import Collecting
 from voicerace.engine.live.connecting import NotConnectedError, open_connection
 from voicerace.engine.live.connection import FramedConnection, drop
-from voicerace.engine.live.endpoints import ProxySeat, UpstreamEndpoint
+from voicerace.engine.live.endpoints import ProxyEndpoint, UpstreamEndpoint
 from voicerace.engine.live.recorder import Recorder
 from voicerace.engine.live.relay import Relay
 from voicerace.engine.live.server import SessionServer
@@ -182,17 +182,15 @@ class _Play:
         unseen = live.upstream.kind == "unseen"
         observed = tuple(each for each in LINKS if not (unseen and each in UPSTREAM_LINKS))
         self.recorder = Recorder(live.provenance(session), observed, live.scrub)
-        parties = session.parties()
-        self.user = parties["user"]
-        here = {name: parties[name] for name in ("user", "app", "component")}
-        self.host = ActorHost(
-            here, session.times, session.seed, self.recorder, self._host_passed, self._wanted, session.playing
-        )
+        actors = session.actors()
+        self.user = actors["user"]
+        here = {name: actors[name] for name in ("user", "app", "component")}
+        self.host = ActorHost(here, session.times, session.seed, self.recorder, self._host_passed, self._wanted, session.cursor)
         #: Set while the host wants a connection that it does not have.
         self._unconnected = asyncio.Event()
         self._mock: Actor | None = None
         self.proxy_ours = live.proxy.kind == "model"
-        self.seats: list[UpstreamEndpoint | ProxySeat | Relay] = []
+        self.endpoints: list[UpstreamEndpoint | ProxyEndpoint | Relay] = []
         #: What the session waits for before anybody can say anything, for the reason when it does not come.
         self._missing = ""
         self._barred = asyncio.Lock()
@@ -209,11 +207,12 @@ class _Play:
             await self._end()
         if not talk.cancelled() and (error := talk.exception()) is not None:
             raise error
-        broken = [place.broken for place in (self.host, *(getattr(seat, "place", None) for seat in self.seats)) if place]
+        hosts = (self.host, *(getattr(endpoint, "actor_host", None) for endpoint in self.endpoints))
+        broken = [each.broken for each in hosts if each is not None]
         for error in broken:
             if error is not None:
                 raise error
-        self.seats.clear()  # they know us: nobody has to collect what is cut loose
+        self.endpoints.clear()  # they know us: nobody has to collect what is cut loose
         return self.recorder.close()
 
     async def _patiently(self, talk: asyncio.Future[None]) -> None:
@@ -274,7 +273,7 @@ class _Play:
         """The host's connection to the proxy, with the proxy's own upstream connection made ours where it can be."""
         live = self.live
         if live.proxy.kind == "model":
-            visitor = ProxySeat(
+            visitor = ProxyEndpoint(
                 self.session,
                 self.recorder,
                 self._dial,
@@ -287,7 +286,7 @@ class _Play:
         if live.upstream.kind == "unseen":
             return await open_connection(url)
         upstream = self._upstream_visitor()
-        self.seats.append(upstream)
+        self.endpoints.append(upstream)
         async with live.upstream_door.turn(upstream) as came:
             connection = None
             try:
@@ -302,23 +301,23 @@ class _Play:
                 raise
             finally:
                 if not came.is_set():
-                    self.seats.remove(upstream)
+                    self.endpoints.remove(upstream)
         return connection
 
-    async def _open_at(self, door: SessionServer, visitor: UpstreamEndpoint | ProxySeat) -> ClientConnection:
-        """A connection to a party of ours, at its door."""
-        self.seats.append(visitor)
+    async def _open_at(self, door: SessionServer, visitor: UpstreamEndpoint | ProxyEndpoint) -> ClientConnection:
+        """A connection to an actor of ours, at its door."""
+        self.endpoints.append(visitor)
         try:
             return await open_connection(door.address + door.expect(visitor))
         except BaseException:
-            self.seats.remove(visitor)
+            self.endpoints.remove(visitor)
             raise
 
     def _upstream_visitor(self) -> UpstreamEndpoint | Relay:
         """What the upstream connection of a running proxy meets: the mock, or a relay to the real one."""
         upstream = self.live.upstream
         if upstream.kind == "mock":
-            return UpstreamEndpoint(self.session, self.recorder, watch=self._upstream_passed, party=self._next_mock())
+            return UpstreamEndpoint(self.session, self.recorder, watch=self._upstream_passed, actor=self._next_mock())
         return Relay(
             "proxy",
             "upstream",
@@ -335,12 +334,12 @@ class _Play:
         upstream = self.live.upstream
         if upstream.url is not None:
             return await open_connection(upstream.url, [*upstream.headers().items()])
-        seat = UpstreamEndpoint(self.session, self.recorder, both_ours=True, party=self._next_mock())
-        return await self._open_at(self.live.upstream_door, seat)
+        endpoint = UpstreamEndpoint(self.session, self.recorder, both_ours=True, actor=self._next_mock())
+        return await self._open_at(self.live.upstream_door, endpoint)
 
     def _next_mock(self) -> Actor:
         """The mock upstream of the next connection."""
-        self._mock = self._mock.renew() if self._mock is not None else self.session.parties()["upstream"]
+        self._mock = self._mock.renew() if self._mock is not None else self.session.actors()["upstream"]
         return self._mock
 
     # -- the user watches --------------------------------------------------------------------------------------------
@@ -370,9 +369,9 @@ class _Play:
 
     async def _act_behind(self, effects: Effects) -> None:
         async with self._barred:
-            seat = self.seats[-1]
-            if not isinstance(seat, ProxySeat):
-                await seat.barrier()
+            endpoint = self.endpoints[-1]
+            if not isinstance(endpoint, ProxyEndpoint):
+                await endpoint.barrier()
             self._act(effects)
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
@@ -388,11 +387,11 @@ class _Play:
             await asyncio.wait(self._tasks)
         self.host.end()
         await self._until_over(_STOPPED_S if self.recorder.stopped else _SILENCE_MARGIN_S)
-        for seat in self.seats:
-            if not seat.over.done():
-                seat.hang_up()
+        for endpoint in self.endpoints:
+            if not endpoint.over.done():
+                endpoint.hang_up()
         await self._until_over(_STOPPED_S)
 
     async def _until_over(self, patience_s: float) -> None:
-        if still := [seat.over for seat in self.seats if not seat.over.done()]:
+        if still := [endpoint.over for endpoint in self.endpoints if not endpoint.over.done()]:
             await asyncio.wait(still, timeout=patience_s)

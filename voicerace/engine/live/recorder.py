@@ -118,7 +118,7 @@ class Recorder:
         return self._enter(_Entry(link, kind, self.now_ns() if sent_ns is None else sent_ns, None, payload, observed_at))
 
     def fault(self, link: Link, reason: str) -> None:
-        """Something went wrong on a link that no party did on purpose."""
+        """Something went wrong on a link that no actor did on purpose."""
         reason = self._scrub.text(reason)
         self.faults.append(reason)
         now = self.now_ns()

@@ -42,7 +42,7 @@ class Relay:
     """One connection, from who comes in (near) to the target (far).
 
     Args:
-        near, far: their parties' names, neighbours of a session.
+        near, far: their actors' names, neighbours of a session.
         target: ``ws(s)://host:port``.
         recorder: takes down what passes.
         path: path and query at the target; without it, those that the near side asks for.
@@ -81,7 +81,7 @@ class Relay:
         self._asked = False
         self._near: ServerConnection | None = None
         self._far: ClientConnection | None = None
-        #: Ended by us: how such a connection ends says nothing of its party.
+        #: Ended by us: how such a connection ends says nothing of its actor.
         self._ended: set[Connection] = set()
 
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:

@@ -1,4 +1,4 @@
-"""Our parties as servers for anybody's app, SDK or proxy: every connection is a session with a recording of its own."""
+"""Our actors as servers for anybody's app, SDK or proxy: every connection is a session with a recording of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from websockets.typing import Subprotocol
 
 from voicerace.engine.client import client_of
 from voicerace.engine.live.connecting import open_connection
-from voicerace.engine.live.endpoints import ProxySeat, UpstreamEndpoint, refusal
+from voicerace.engine.live.endpoints import ProxyEndpoint, UpstreamEndpoint, refusal
 from voicerace.engine.live.faults import Fault, Tampering
 from voicerace.engine.live.recorder import Recorder
 from voicerace.engine.live.server import ConnectionHandler, SessionServer
@@ -155,7 +155,7 @@ def proxy_visitors(session: SessionConfig, upstream: UpstreamTarget) -> Make:
         found = _provenance(session, upstream=upstream.name) | proxy | {"release": session.release.tag}
         found["client"] = client_of(request, scrub)
         recorder = Recorder(found, WIRES, scrub, path)
-        return ProxySeat(session, recorder, dial)
+        return ProxyEndpoint(session, recorder, dial)
 
     return make
 

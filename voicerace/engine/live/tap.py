@@ -32,7 +32,7 @@ __all__ = ["Side", "Tap", "TapSpec"]
 
 Side: TypeAlias = Literal["host", "upstream"]
 #: Who comes to a relay of each side, and whom it connects them to.
-_PARTIES: Final[dict[Side, tuple[str, str]]] = {"host": ("component", "proxy"), "upstream": ("proxy", "upstream")}
+_ACTORS: Final[dict[Side, tuple[str, str]]] = {"host": ("component", "proxy"), "upstream": ("proxy", "upstream")}
 _ALLOWED: Final = "LISTEN=TARGET: PORT, HOST:PORT or ws://HOST:PORT = ws(s)://HOST:PORT"
 
 
@@ -148,7 +148,7 @@ class Tap:
             "start": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "client": client_of(request, self._scrub),
         }
-        near, far = _PARTIES[side]
+        near, far = _ACTORS[side]
         links = (Link(near, far), Link(far, near))
         recorder = Recorder(origin, links, self._scrub, self.folder / f"connection-{number:03d}-{side}.jsonl")
         recorder.origin_ns = now
@@ -156,7 +156,7 @@ class Tap:
 
     def _visitor(self, request: Request) -> ConnectionHandler:
         number = self._number()
-        near, far = _PARTIES[self.spec.side]
+        near, far = _ACTORS[self.spec.side]
         relay = Relay(near, far, self.spec.target, self._recorder(number, request), drop_closes=True)
         self.open.append(relay)
         relay.over.add_done_callback(lambda _: self._ended(relay))

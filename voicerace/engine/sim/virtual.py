@@ -1,7 +1,7 @@
 """The virtual engine: carries the messages of a session in virtual time, exactly and repeatably.
 
 Events of one nanosecond run in causal rounds: an effect without a delay belongs to the next round. Within a round the
-order is upstream, proxy, component, app, user; for one party its timers come before messages, messages of the party
+order is upstream, proxy, component, app, user; for one actor its timers come before messages, messages of the actor
 nearer to the upstream before others, and each link keeps its order. So a create that arrives at the very moment in
 which the slot becomes free is accepted, and a result that arrives together with response.done comes after it.
 
@@ -72,12 +72,12 @@ class _Channel:
 
 
 #: (time_ns, round, place, number, cause, channel, what): the order of processing, and what happens. No two have one number, so
-#: that nothing behind it is ever compared. With a channel, an event that is on it; without, a timer as (party, name).
+#: that nothing behind it is ever compared. With a channel, an event that is on it; without, a timer as (actor, name).
 _Due: TypeAlias = tuple[int, int, int, int, int, "_Channel | None", Any]
 
 
 def _priority(receiver: str, sender: str | None) -> int:
-    """Where something stands in its round: by who gets it; a party's timers first (no sender), then by who sent it."""
+    """Where something stands in its round: by who gets it; an actor's timers first (no sender), then by who sent it."""
     return 100 * RANK[receiver] + (0 if sender is None else 10 + RANK[sender])
 
 
@@ -86,7 +86,7 @@ _TIMER_PRIORITY = {name: _priority(name, None) for name in RANK}
 
 @dataclass(frozen=True)
 class Tie:
-    """Two things that happened to one party in the same nanosecond, by the numbers the engine gave them."""
+    """Two things that happened to one actor in the same nanosecond, by the numbers the engine gave them."""
 
     first: int
     second: int
@@ -97,7 +97,7 @@ class VirtualEngine(Interpreter):
 
     Args:
         session: what is played; its `Times` give every named duration. One that has `begun` keeps the distances of sockets.
-        parties: fresh parties by name; any can be replaced by an adapter of a real one.
+        actors: fresh actors by name; any can be replaced by an adapter of a real one.
         provenance: what the recording says of itself.
         swap: process the first of a tie after the second instead of before.
         schedule: a duration for single timers and messages, instead of the session's own, and of its times.
@@ -106,14 +106,14 @@ class VirtualEngine(Interpreter):
     def __init__(
         self,
         session: SessionConfig,
-        parties: Mapping[str, Actor] | None = None,
+        actors: Mapping[str, Actor] | None = None,
         provenance: Mapping[str, Any] | None = None,
         swap: Tie | None = None,
         schedule: Schedule | None = None,
     ) -> None:
         self.session = session
-        self.parties = dict(parties or session.parties())
-        self.user = self.parties["user"]
+        self.actors = dict(actors or session.actors())
+        self.user = self.actors["user"]
         self._observe = self.user.observe if isinstance(self.user, User) else None
         self.provenance = dict(provenance or session.provenance())
         self.swap = swap
@@ -133,8 +133,8 @@ class VirtualEngine(Interpreter):
         self._channels = self._all_channels()
         self._reader = Reader.of(session.times, session.seed)
         self._to_host = self._channels["proxy"]["component"]
-        if schedule is None and session.playing is not None:
-            self._cursor: ScheduleCursor | None = session.playing
+        if schedule is None and session.cursor is not None:
+            self._cursor: ScheduleCursor | None = session.cursor
         else:
             schedule = schedule or session.schedule
             self._cursor = ScheduleCursor(schedule) if schedule is not None else None
@@ -160,7 +160,7 @@ class VirtualEngine(Interpreter):
                 delays_ns.get(link, 0),
                 link in delays_ns,
                 _priority(receiver, sender),
-                self.parties[receiver].message,
+                self.actors[receiver].message,
                 watched and link in _SEEN_LEAVING,
                 watched and link in _SEEN_ARRIVING,
             )
@@ -169,7 +169,7 @@ class VirtualEngine(Interpreter):
     def run(self) -> Recording:
         """Play the session and give back what passed."""
         for name in RANK:
-            self.apply(name, self.parties[name].start())
+            self.apply(name, self.actors[name].start())
         heap, done = self._heap, self._done
         while heap or self._held:
             if not heap:
@@ -193,7 +193,7 @@ class VirtualEngine(Interpreter):
 
     @property
     def steps(self) -> list[tuple[int, int, str, str, int]]:
-        """What was processed, in order: (number, time_ns, party, link or timer, number of its cause)."""
+        """What was processed, in order: (number, time_ns, actor, link or timer, number of its cause)."""
         found = []
         for time, _, _, number, cause, channel, what in self._done:
             if channel is not None:
@@ -211,10 +211,10 @@ class VirtualEngine(Interpreter):
             if self._timers.get(what) != number:
                 return
             del self._timers[what]
-            party, name = what
+            actor, name = what
             self._done.append(due)
             self._cause = number
-            self.apply(party, self.parties[party].timer(name))
+            self.apply(actor, self.actors[actor].timer(name))
         else:
             if self._since and what.seq < self._since.get(channel.link, 0):
                 return
@@ -223,7 +223,7 @@ class VirtualEngine(Interpreter):
             self._cause = number
             if what.kind == "close":
                 self._channels[channel.receiver][channel.sender].open = False
-                self.apply(channel.receiver, self.parties[channel.receiver].closed(channel.sender, what.payload["code"]))
+                self.apply(channel.receiver, self.actors[channel.receiver].closed(channel.sender, what.payload["code"]))
             else:
                 effects = channel.deliver(channel.sender, what.payload)
                 if effects:
@@ -279,12 +279,12 @@ class VirtualEngine(Interpreter):
         self._since |= dict.fromkeys(WIRES, len(self._log))
         self._timers = {key: number for key, number in self._timers.items() if key[0] not in RENEWED}
         for name in RENEWED:
-            self.parties[name] = self.parties[name].renew()
+            self.actors[name] = self.actors[name].renew()
         for sender, receiver in WIRES:
             channel = self._channels[sender][receiver]
-            channel.open, channel.deliver = True, self.parties[receiver].message
+            channel.open, channel.deliver = True, self.actors[receiver].message
         for name in RENEWED:
-            self.apply(name, self.parties[name].start())
+            self.apply(name, self.actors[name].start())
 
     def _put(self, channel: _Channel, kind: Literal["message", "close"], payload: Payload) -> None:
         """Put something on a link; it arrives after the link's delay."""
@@ -343,7 +343,7 @@ def simulate(session: SessionConfig) -> Recording:
 def ties(session: SessionConfig, judge: Callable[[Recording], str]) -> tuple[Recording, str | None]:
     """The session's recording, and the outcome that the swap of one pair of simultaneous events would give.
 
-    A tie is a pair of events that one party meets in the same nanosecond, from different sources, neither caused by
+    A tie is a pair of events that one actor meets in the same nanosecond, from different sources, neither caused by
     the other, whose swap changes what `judge` says. The first such pair in time decides; without one, None.
     """
     engine = VirtualEngine(session)
@@ -357,7 +357,7 @@ def ties(session: SessionConfig, judge: Callable[[Recording], str]) -> tuple[Rec
 
 
 def _candidates(steps: list[tuple[int, int, str, str, int]]) -> list[Tie]:
-    """Steps of one party in one nanosecond from different sources, neither the other's cause.
+    """Steps of one actor in one nanosecond from different sources, neither the other's cause.
 
     Every earlier step is a candidate, not only the newest of its source: of a batch (the call's item, response.done,
     rate limits) any one may be what the second comes before.
@@ -365,10 +365,10 @@ def _candidates(steps: list[tuple[int, int, str, str, int]]) -> list[Tie]:
     causes = {number: cause for number, _, _, _, cause in steps}
     together: dict[tuple[int, str], list[tuple[str, int]]] = {}
     pairs: list[Tie] = []
-    for number, time, party, source, _ in steps:
-        if party in ("app", "user"):
+    for number, time, actor, source, _ in steps:
+        if actor in ("app", "user"):
             continue
-        earlier = together.setdefault((time, party), [])
+        earlier = together.setdefault((time, actor), [])
         pairs += [Tie(other, number) for name, other in earlier if name != source and not _caused(number, other, causes)]
         earlier.append((source, number))
     return pairs

@@ -1,1 +1,1 @@
-"""Every path to a bad outcome, with times: timed reachability over the same parties that every engine plays."""
+"""Every path to a bad outcome, with times: timed reachability over the same actors that every engine plays."""

@@ -133,20 +133,20 @@ def _tell(
     began, story = time.monotonic(), stories[number]
     limits = Bounds.of(bounds, STORIES[story].bounds)
     session = replace(sessions[number], times=limits.within(sessions[number].times))
-    carrier, search, reached = explored(session, limits, limit, tick and partial(tick, f"{story} {session.handler}"))
+    stepper, search, reached = explored(session, limits, limit, tick and partial(tick, f"{story} {session.handler}"))
     real: set[tuple[int, bool]] = set()
     new: dict[Signature, Finding] = {}
     for ending in reached.endings:
-        books = ending.key, ending.last
-        if books in real or (replayed := confirmed(carrier, search, ending, session, limits)) is None:
+        turn_key = ending.key, ending.last
+        if turn_key in real or (replayed := confirmed(stepper, search, ending, session, limits)) is None:
             continue
-        real.add(books)
+        real.add(turn_key)
         course, times, room, signs, plan = replayed
         for sign in signs:
             known = new.get(sign)
             if known is None or len(known.trace) > len(course.steps):
                 trace = tuple(
-                    {"ms": at / 1000, "party": step.party, "what": step.what}
+                    {"ms": at / 1000, "party": step.actor, "what": step.what}
                     for at, step in zip(times[1:], course.steps, strict=True)
                 )
                 texts = session.times.to_json()
@@ -165,24 +165,24 @@ def explored(
     session: SessionConfig, bounds: Bounds, limit: int, tick: Callable[[int], None] | None = None
 ) -> tuple[Stepper, Search, Reached]:
     """Explore until nobody minds more than was taken for granted."""
-    minded: set[tuple[Link, Hashable]] = set()
+    visible: set[tuple[Link, Hashable]] = set()
     scouts = False
     while True:
-        carrier = Stepper(session, minded)
-        search = Search(carrier, bounds, limit, tick)
+        stepper = Stepper(session, visible)
+        search = Search(stepper, bounds, limit, tick)
         try:
             if scouts:
-                Search(carrier, bounds, limit).scout(_SCOUTS)
+                Search(stepper, bounds, limit).scout(_SCOUTS)
             scouts = False
-            return carrier, search, search.run()
+            return stepper, search, search.run()
         except Visible:
             # Again, with one more message that somebody minds. Before much is made in vain the rest is looked for.
             scouts = scouts or len(search.ways) > _SCOUTS
 
 
-def confirmed(carrier: Stepper, search: Search, ending: Ending, session: SessionConfig, bounds: Bounds) -> Any:
+def confirmed(stepper: Stepper, search: Search, ending: Ending, session: SessionConfig, bounds: Bounds) -> Any:
     """An ending in virtual time: its course, times, room, what is bad in it, and the schedule. None: there are no times."""
-    course: TimedTrace = retraced(carrier, search.way(ending.node), bounds)
+    course: TimedTrace = retraced(stepper, search.way(ending.node), bounds)
     solution = solved(course)
     if solution is None:
         return None

@@ -168,7 +168,7 @@ def _upstream(state: UpstreamState, base: Base) -> Hashable:
     )  # fmt: skip
 
 
-#: Party -> its state's key.
+#: Actor -> its state's key.
 KEYS: Final[dict[str, Callable[[Any, Base], Hashable]]] = {
     "user": _user,
     "app": _app,

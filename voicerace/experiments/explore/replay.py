@@ -1,6 +1,6 @@
 """A finding once more, by its schedule, in virtual time or at sockets: the same verdict, or the exploration is wrong.
 
-At sockets our parties keep the schedule: the user, the app, the component, the upstream, and the links to the proxy. The
+At sockets our actors keep the schedule: the user, the app, the component, the upstream, and the links to the proxy. The
 proxy has its own times. A real clock disturbs what was planned to the microsecond, so a finding has more than one try; a
 try in which the messages came in another order than planned is told from one in which the proxy did something else.
 """
@@ -132,9 +132,9 @@ def _planned(finding: Finding) -> tuple[SessionConfig, Recording]:
     session = session_for(finding)
     plans = []
     for apart in _APART_NS:
-        begun = replace(session, apart_ns=apart).begun()
+        begun = replace(session, min_spacing_ns=apart).begun()
         plan = VirtualEngine(begun).run()
-        at_sockets = replace(session, apart_ns=apart, plan=begun.playing.moments if begun.playing is not None else None)
+        at_sockets = replace(session, min_spacing_ns=apart, plan=begun.cursor.moments if begun.cursor is not None else None)
         if finding.signature in signatures(plan, session.release):
             return at_sockets, plan
         plans.append((at_sockets, plan))

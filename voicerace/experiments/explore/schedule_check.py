@@ -102,7 +102,7 @@ def _other(place: str, real: list[_Passed], planned: list[_Passed]) -> Deviation
 
 
 def _passed(place: str, recording: Recording) -> Iterator[_Passed]:
-    """What passed at a place, in order: what came, and of our own parties what they sent. What a proxy sends follows."""
+    """What passed at a place, in order: what came, and of our own actors what they sent. What a proxy sends follows."""
     inside = _HOST if place == "host" else (place,)
     numbers: dict[tuple[Link, str], int] = {}
     found: list[tuple[int, int, _Passed]] = []

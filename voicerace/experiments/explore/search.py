@@ -94,8 +94,8 @@ class Search:
         tick: called now and then with the number of nodes.
     """
 
-    def __init__(self, carrier: Stepper, bounds: Bounds, limit: int, tick: Callable[[int], None] | None = None) -> None:
-        self.places = StateStore(carrier, bounds)
+    def __init__(self, stepper: Stepper, bounds: Bounds, limit: int, tick: Callable[[int], None] | None = None) -> None:
+        self.places = StateStore(stepper, bounds)
         self.limit = limit
         self.tick = tick
         self.ways: list[Edge] = []
@@ -174,9 +174,9 @@ class Search:
                 yield Edge(node.number, choice, apart), self.places.step(place, choice), put
 
     def _go(self, node: _Node, step: StateStep, way: Edge, put: Advance) -> None:
-        if step.books is not None and (step.books, False) not in self._ended:
+        if step.turn_key is not None and (step.turn_key, False) not in self._ended:
             self.ways.append(way)
-            self._end(len(self.ways) - 1, node.depth + 1, step.books, last=False)
+            self._end(len(self.ways) - 1, node.depth + 1, step.turn_key, last=False)
         for move in step.moves:
             zone = self._zone(node.zone, put, step, move)
             if zone is not None:

@@ -1,4 +1,4 @@
-"""A session at one moment, without its times: every party's state, what is on its way, which timers run, and the books.
+"""A session at one moment, without its times: every actor's state, what is on its way, which timers run, and the books.
 
 Times are beside it, in a zone: whatever is pending here names the moment in which it was set, by its index there.
 """
@@ -16,7 +16,7 @@ from voicerace.trace.recording import WIRES, Link, Payload
 
 __all__ = ["Choice", "History", "InFlightMessage", "State", "Timer"]
 
-#: What happens next: the next message of a link arrives, or a timer of a party runs out.
+#: What happens next: the next message of a link arrives, or a timer of an actor runs out.
 Choice = Link | tuple[str, str, str]
 
 
@@ -88,10 +88,10 @@ class State:
     """See the module's text.
 
     Attributes:
-        states: party -> its state; shared between situations and never changed.
-        keys: party -> key of the state, as a number.
+        states: actor -> its state; shared between situations and never changed.
+        keys: actor -> key of the state, as a number.
         queues: link -> what is on its way, in order.
-        timers: (party, name) -> the timer.
+        timers: (actor, name) -> the timer.
         closed: links that carry nothing any more.
         history: the turn's books; shared as well.
         history_key: its key, as a number.

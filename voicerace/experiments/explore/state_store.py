@@ -26,7 +26,7 @@ __all__ = ["LATE_US", "Move", "Named", "StateStep", "StateStore", "StoredState",
 #: A reply is late when it begins more than this after every event that could have released it.
 LATE_US = LATE_NS // 1000
 
-#: A choice by a name that is the same on every way to a place: a link, or a timer's party, key and duration.
+#: A choice by a name that is the same on every way to a place: a link, or a timer's actor, key and duration.
 Named: TypeAlias = Link | tuple[str, tuple[Hashable, ...], str]
 #: Whoever a message from the upstream may concern at its arrival: the user looks on from there.
 _NEAR = ("proxy", "component", "app", "user")
@@ -59,7 +59,7 @@ class StateStep(NamedTuple):
     moves: tuple[Move, ...]
     watch: int | None
     follows: Link | None
-    books: int | None
+    turn_key: int | None
 
 
 @dataclass(eq=False)
@@ -89,8 +89,8 @@ class StoredState:
 class StateStore:
     """All places of one exploration, by key."""
 
-    def __init__(self, carrier: Stepper, bounds: Bounds) -> None:
-        self.carrier = carrier
+    def __init__(self, stepper: Stepper, bounds: Bounds) -> None:
+        self.stepper = stepper
         self.bounds = bounds
         self.known: dict[int, StoredState] = {}
         self._probed: set[tuple[object, ...]] = set()
@@ -102,7 +102,7 @@ class StateStore:
         Raises:
             Visible: begin anew.
         """
-        return self._move(self.carrier.start(), None)
+        return self._move(self.stepper.start(), None)
 
     def step(self, place: StoredState, choice: Named) -> StateStep:
         """What a choice does; from the second time on from memory.
@@ -126,19 +126,19 @@ class StateStore:
         self._probe(before)
         what = actual(before, choice)
         self._in_any_order(before, what)
-        at = self.carrier.step(before, what)
+        at = self.stepper.step(before, what)
         follows = None
         if isinstance(choice, Link):
             gone, next_ = before.next_of(choice), at.next_of(choice)
             follows = choice if gone and next_ and next_.moment == gone.moment else None
-        books = turned(self.carrier, before, at)
+        turn_key = turned(self.stepper, before, at)
         watch = before.watch
         if not _taken(before, at) or watch is None or at.watch == NEW:
-            return StateStep((self._move(at, None),), None, follows, books)
+            return StateStep((self._move(at, None),), None, follows, turn_key)
         # A response begins: late after what could have released it, or not.
-        late = settled(self.carrier, at.copy(), late=True)
-        moves = self._move(late, True), self._move(settled(self.carrier, at, late=False), False)
-        return StateStep(moves, watch, follows, books)
+        late = settled(self.stepper, at.copy(), late=True)
+        moves = self._move(late, True), self._move(settled(self.stepper, at, late=False), False)
+        return StateStep(moves, watch, follows, turn_key)
 
     def _in_any_order(self, before: State, choice: Choice) -> None:
         """Try what happens at the proxy or in the host before and behind each message of the upstream that nobody minds.
@@ -148,7 +148,7 @@ class StateStore:
         """
         if choice == UPSTREAM_TO_PROXY or _at_upstream(choice):
             return
-        carrier, at = self.carrier, before
+        stepper, at = self.stepper, before
         for flight in before.queues[UPSTREAM_TO_PROXY]:
             if flight.moment is not None:
                 break
@@ -157,12 +157,12 @@ class StateStore:
                 head = at.next_of(choice)
                 happens = (choice, head and (head.key, head.asked), len(at.queues[choice]))
             pair = (*(at.keys[each] for each in _NEAR), at.history_key, flight.key, happens)
-            behind = carrier.step(at, UPSTREAM_TO_PROXY, one=True)
+            behind = stepper.step(at, UPSTREAM_TO_PROXY, one=True)
             if pair not in self._tried:
-                first = carrier.step(behind, choice)
-                second = carrier.step(carrier.step(at, choice), UPSTREAM_TO_PROXY, one=True)
+                first = stepper.step(behind, choice)
+                second = stepper.step(stepper.step(at, choice), UPSTREAM_TO_PROXY, one=True)
                 if self.named(first) != self.named(second):
-                    carrier.mind(UPSTREAM_TO_PROXY, flight)
+                    stepper.mark_visible(UPSTREAM_TO_PROXY, flight)
                 self._tried.add(pair)
             at = behind
 
@@ -178,7 +178,7 @@ class StateStore:
                     if key in self._probed:
                         continue
                     self._probed.add(key)
-                    at, moved = self.carrier.step(at, wire), True
+                    at, moved = self.stepper.step(at, wire), True
 
     # -- a place -----------------------------------------------------------------------------------------------------
 
@@ -207,9 +207,9 @@ class StateStore:
             for flight in at.queues[wire]:
                 if flight.moment is not None:
                     spans(flight.moment, interval)
-        for (party, name), timer in at.timers.items():
+        for (actor, name), timer in at.timers.items():
             interval = self.bounds.timer(timer.after)
-            choices.append(((party, _key_of(at, name), timer.after), timer.moment, interval[0]))
+            choices.append(((actor, _key_of(at, name), timer.after), timer.moment, interval[0]))
             due.append((timer.moment, interval[1]))
             spans(timer.moment, interval)
         if at.watch is not None:
@@ -231,23 +231,23 @@ class StateStore:
                 elif wire.sender == "upstream":
                     parts.append(flight.key)
             parts.append(len(parts))
-        named = [(party, tuple(map(str, _key_of(at, name))), timer) for (party, name), timer in at.timers.items()]
-        for party, key, timer in sorted(named, key=lambda each: each[:2]):
-            parts.append((party, key, timer.after, order.setdefault(timer.moment, len(order))))
+        named = [(actor, tuple(map(str, _key_of(at, name))), timer) for (actor, name), timer in at.timers.items()]
+        for actor, key, timer in sorted(named, key=lambda each: each[:2]):
+            parts.append((actor, key, timer.after, order.setdefault(timer.moment, len(order))))
         if at.watch is not None:
             parts.append(("watch", order.setdefault(at.watch, len(order))))
         parts.append(at.closed)
-        return list(order), self.carrier.number(tuple(parts))
+        return list(order), self.stepper.number(tuple(parts))
 
 
 def actual(at: State, choice: Named) -> Choice:
     """The choice by its name in one situation."""
     if isinstance(choice, Link):
         return choice
-    party, key, after = choice
+    actor, key, after = choice
     for (whose, name), timer in at.timers.items():
-        if whose == party and timer.after == after and _key_of(at, name) == key:
-            return party, name, after
+        if whose == actor and timer.after == after and _key_of(at, name) == key:
+            return actor, name, after
     raise RuntimeError(f"{choice} is not what could happen next")
 
 
@@ -271,20 +271,20 @@ def _rename(at: State, names: dict[int, int]) -> None:
 # -- what a step means for the turn ------------------------------------------------------------------------------------
 
 
-def turned(carrier: Stepper, before: State, at: State) -> int | None:
+def turned(stepper: Stepper, before: State, at: State) -> int | None:
     """Begin a new turn where the one before is over with this step; gives the key of the old one's books, else None."""
     if not _turn_is_over(before, at):
         return None
-    books = at.history_key
-    carrier.new_turn(at)
-    return books
+    turn_key = at.history_key
+    stepper.new_turn(at)
+    return turn_key
 
 
-def settled(carrier: Stepper, at: State, *, late: bool) -> State:
+def settled(stepper: Stepper, at: State, *, late: bool) -> State:
     """A response has begun, late or not: one that knows the results ends the wait for it."""
     if _informed(at.history.ledger):
         at.watch = None
-    return carrier.late(at) if late else at
+    return stepper.late(at) if late else at
 
 
 def _turn_is_over(before: State, at: State) -> bool:

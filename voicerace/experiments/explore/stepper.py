@@ -1,7 +1,7 @@
-"""Carries a session by one step, whatever the times: the same parties as everywhere, their effects, the books.
+"""Carries a session by one step, whatever the times: the same actors as everywhere, their effects, the books.
 
 A step is the arrival of a link's next message or the end of one timer, with all that follows from it at the same instant
-inside the host (user, app and component are one place; their order is the virtual engine's). What a party sends over a
+inside the host (user, app and component are one place; their order is the virtual engine's). What an actor sends over a
 wire is on its way then, and what it sets runs.
 
 Messages that nobody minds. Many events change nothing but what a user is shown, or what only a later event asks about.
@@ -52,15 +52,15 @@ class Stepper(Interpreter):
     """Steps of one session.
 
     Args:
-        session: whose parties.
-        minded: messages, by link and key, that somebody minds; grows.
+        session: whose actors.
+        visible: messages, by link and key, that somebody minds; grows.
     """
 
-    def __init__(self, session: SessionConfig, minded: set[tuple[Link, Hashable]] | None = None) -> None:
+    def __init__(self, session: SessionConfig, visible: set[tuple[Link, Hashable]] | None = None) -> None:
         self.session = session
         #: With their initial states; every call is of a copy with a state of its own.
-        self.actors: dict[str, Any] = dict(session.parties())
-        self.minded = set() if minded is None else minded
+        self.actors: dict[str, Any] = dict(session.actors())
+        self.visible = set() if visible is None else visible
         spoken = any(each.by == "voice" for each in session.scenario.inputs)
         #: Timers that decide nothing here.
         self._idle = SHOWN_TIMERS if spoken else SHOWN_TIMERS | {"microphone"}
@@ -114,11 +114,11 @@ class Stepper(Interpreter):
                 if one or flight.moment is not None:
                     break
         else:
-            party, name, _ = choice
-            del at.timers[party, name]
-            if party == "proxy":
-                self._books().gate.rings(name)
-            self.apply(party, self._actor(party).timer(name))
+            actor, name, _ = choice
+            del at.timers[actor, name]
+            if actor == "proxy":
+                self._history().gate.rings(name)
+            self.apply(actor, self._actor(actor).timer(name))
             self._settle_host()
         return self._end(at)
 
@@ -126,13 +126,13 @@ class Stepper(Interpreter):
         self._at, self._touched, self._called, self._local, self._round = at, set(), {}, [], 0
 
     def _end(self, at: State) -> State:
-        for party in self._touched:
-            if party == "history":
+        for actor in self._touched:
+            if actor == "history":
                 at.history_key = self._history_key(at)
             else:
-                at.keys[party] = self._key(party)
+                at.keys[actor] = self._key(actor)
         if len(at.keys) < len(at.states):
-            at.keys = {party: self._key(party) for party in at.states}
+            at.keys = {actor: self._key(actor) for actor in at.states}
             at.history_key = self._history_key(at)
         if UPSTREAM_TO_PROXY in at.closed:
             at.timers = {which: timer for which, timer in at.timers.items() if which[0] != "upstream"}
@@ -147,11 +147,11 @@ class Stepper(Interpreter):
         """A small number for a key, the same for the same key."""
         return self._numbers.setdefault(key, len(self._numbers))
 
-    def _key(self, party: str) -> int:
-        return self.number((party, self._keys[party](self._at.states[party], self._at.base)))
+    def _key(self, actor: str) -> int:
+        return self.number((actor, self._keys[actor](self._at.states[actor], self._at.base)))
 
     def new_turn(self, at: State) -> None:
-        """What came before is over, and is nobody's business any more but by the parties' states."""
+        """What came before is over, and is nobody's business any more but by the actors' states."""
         counts = at.states["upstream"].counts
         at.base = at.base._replace(responses=counts.get("resp", 0), calls=counts.get("call", 0))
         gate = copied(at.history.gate)
@@ -168,8 +168,8 @@ class Stepper(Interpreter):
         """The same, but that the response which has just begun was asked for late."""
         other = at.copy()
         self._begin(other)
-        books = self._books()
-        books.late = (*books.late, len(books.ledger.creates) - 1)
+        history = self._history()
+        history.late = (*history.late, len(history.ledger.creates) - 1)
         return self._end(other)
 
     # -- a message ---------------------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ class Stepper(Interpreter):
             at.closed |= {Link(over.receiver, over.sender)}
             code = flight.payload if isinstance(flight.payload, int) and flight.payload >= 0 else None
             if over.receiver == "proxy":
-                self._books().gate.rings("closed")
+                self._history().gate.rings("closed")
             self.apply(over.receiver, self._actor(over.receiver).closed(over.sender, code))
             self._settle_host()
             return
@@ -189,29 +189,29 @@ class Stepper(Interpreter):
         if over.receiver == "upstream":
             self._feed("proxy", payload, flight.asked)
         elif over.receiver == "proxy":
-            books = self._books()
-            books.gate.handles(over.sender, payload)
+            history = self._history()
+            history.gate.handles(over.sender, payload)
             if over.sender == "component" and flight.kind == "InjectUserMessage":
                 # The user looks on from here: their books are the proxy's.
-                books.said = (*books.said, open_key(at.states["user"].ledger, at.base))
+                history.said = (*history.said, open_key(at.states["user"].ledger, at.base))
         self._deliver(over, payload)
         self._settle_host()
         if flight.moment is None and self._did(over):
-            self.mind(over, flight)
+            self.mark_visible(over, flight)
 
-    def mind(self, over: Link, flight: InFlightMessage) -> None:
+    def mark_visible(self, over: Link, flight: InFlightMessage) -> None:
         """Somebody minds such a message.
 
         Raises:
             Visible: always.
         """
-        self.minded.add((over, flight.key))
+        self.visible.add((over, flight.key))
         raise Visible
 
     def _did(self, over: Link) -> bool:
         """Whether the message that nobody minds did something by itself."""
         host = over.receiver == "component"
-        return self._stirred or (host and any(self._key(party) != self._at.keys[party] for party in _HOST[:2]))
+        return self._stirred or (host and any(self._key(actor) != self._at.keys[actor] for actor in _HOST[:2]))
 
     def _deliver(self, over: Link, payload: Payload) -> None:
         self.apply(over.receiver, self._actor(over.receiver).message(over.sender, payload))
@@ -281,20 +281,20 @@ class Stepper(Interpreter):
             return
         asked: CreateOrigin | None = None
         if over.receiver == "upstream":
-            asked = self._books().gate.sends(payload, self.session.release.create_on)
+            asked = self._history().gate.sends(payload, self.session.release.create_on)
         elif actor == "upstream":
             self._feed("upstream", payload, None)
         elif over.receiver == "component" and isinstance(payload, dict):
             if payload.get("code") == realtime.ACTIVE_RESPONSE:
-                self._books().told += 1
+                self._history().told += 1
             elif payload.get("type") == "SettingsApplied":
-                self._books().applied = True
+                self._history().applied = True
         kind = kind_of(payload)
         sure = over.receiver == "upstream" or over.sender == "component"
         key = message_key(payload, self._at.base) if sure or over == UPSTREAM_TO_PROXY else kind
-        minded = sure or (over, key) in self.minded
-        self._stirred |= minded
-        self._fly(over, payload, kind, key, asked, minded=minded)
+        visible = sure or (over, key) in self.visible
+        self._stirred |= visible
+        self._fly(over, payload, kind, key, asked, visible=visible)
         if over.receiver in ("upstream", "proxy") and over.sender in ("proxy", "component"):
             self._show(over, payload)
 
@@ -309,18 +309,18 @@ class Stepper(Interpreter):
         if over not in self._at.closed:
             self._at.closed |= {over}
             self._stirred = True
-            self._fly(over, -1 if code is None else code, "(close)", code, None, minded=True)
+            self._fly(over, -1 if code is None else code, "(close)", code, None, visible=True)
 
     def _fly(
-        self, over: Link, payload: Payload | int, kind: str, key: Hashable, asked: CreateOrigin | None, *, minded: bool
+        self, over: Link, payload: Payload | int, kind: str, key: Hashable, asked: CreateOrigin | None, *, visible: bool
     ) -> None:
         number = self.sent[over] = self.sent[over] + 1
-        flight = InFlightMessage(payload, kind, key, NEW if minded else None, asked, number - 1)
+        flight = InFlightMessage(payload, kind, key, NEW if visible else None, asked, number - 1)
         self._at.queues[over] = (*self._at.queues[over], flight)
 
     # -- the books ---------------------------------------------------------------------------------------------------
 
-    def _books(self) -> History:
+    def _history(self) -> History:
         if "history" not in self._touched:
             self._touched.add("history")
             self._at.history = copied(self._at.history)
@@ -328,12 +328,12 @@ class Stepper(Interpreter):
 
     def _feed(self, sender: str, payload: Payload, asked: CreateOrigin | None) -> None:
         """A message of the upstream link, as it passes the upstream."""
-        books = self._books()
-        ledger, released = books.ledger, _releases(books.ledger)
+        history = self._history()
+        ledger, released = history.ledger, _releases(history.ledger)
         self._seq += 1
         ledger.feed(sender, payload, self._seq)
-        if len(ledger.creates) > len(books.asked):
-            books.asked.append(asked)
+        if len(ledger.creates) > len(history.asked):
+            history.asked.append(asked)
         if _releases(ledger) != released and any(output.own for output in ledger.outputs):
             self._at.watch = NEW
 

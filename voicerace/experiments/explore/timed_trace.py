@@ -40,7 +40,7 @@ class _Constraint(NamedTuple):
 class TraceStep(NamedTuple):
     """One step: at whose place, what happened, and what of it a schedule names: set in which step, which number."""
 
-    party: str
+    actor: str
     what: str
     choice: Choice
     set_in: int
@@ -64,31 +64,31 @@ class TimedTrace:
     unminded: list[tuple[Link, int]] = field(default_factory=list)
 
 
-def retraced(carrier: Stepper, way: Sequence[Edge], bounds: Bounds) -> TimedTrace:
+def retraced(stepper: Stepper, way: Sequence[Edge], bounds: Bounds) -> TimedTrace:
     """The steps of a way once more, with what lies between them."""
     course = TimedTrace()
-    at = dated(carrier.start(), 0)
+    at = dated(stepper.start(), 0)
     last_at: dict[str, int] = {}
     for moment, each in enumerate(way, start=1):
         if each.choice is None:
             continue  # the start
         choice = actual(at, each.choice)
-        before, at = at, carrier.step(at, choice)
+        before, at = at, stepper.step(at, choice)
         item: InFlightMessage | Timer | None
         if isinstance(choice, Link):
             item, interval = before.next_of(choice), bounds.wire(*choice)
-            party, what = choice.receiver, f"{item.kind if item else ''} from {choice.sender}"
+            actor, what = choice.receiver, f"{item.kind if item else ''} from {choice.sender}"
         else:
             item, interval = before.timers[choice[0], choice[1]], bounds.timer(choice[2])
-            party, what = choice[0], f"{choice[2].removesuffix('_ms')} is over ({choice[1]})"
+            actor, what = choice[0], f"{choice[2].removesuffix('_ms')} is over ({choice[1]})"
         set_in = item.moment if item is not None else None
         if item is None or set_in is None:
             raise RuntimeError(f"{choice} is not what could happen next")
-        course.steps.append(TraceStep(party, what, choice, set_in, item.number))
+        course.steps.append(TraceStep(actor, what, choice, set_in, item.number))
         add = course.constraints.append
         add(_Constraint(moment, set_in, interval[1]))
         add(_Constraint(set_in, moment, -interval[0]))
-        place = "host" if party in _HOST else party
+        place = "host" if actor in _HOST else actor
         add(_Constraint(moment - 1, moment, -1 if each.apart else 0))
         # On a link of one exact delay a batch arrives at once.
         before_it = course.steps[-2] if len(course.steps) > 1 else None
@@ -102,22 +102,22 @@ def retraced(carrier: Stepper, way: Sequence[Edge], bounds: Bounds) -> TimedTrac
                 add(_Constraint(seen, moment, 0, 1))
             last_at["seen"] = moment
         # The user hears of what passes at the proxy: what he says is before or behind it.
-        if party in ("user", "proxy"):
-            other = last_at.get("proxy" if party == "user" else "user")
+        if actor in ("user", "proxy"):
+            other = last_at.get("proxy" if actor == "user" else "user")
             if other is not None and other != set_in:
                 add(_Constraint(other, moment, 0, 1))
-            last_at[party] = moment
+            last_at[actor] = moment
         if each.late is not None and before.watch is not None:
             watch = before.watch
             add(_Constraint(watch, moment, -LATE_US - 1) if each.late else _Constraint(moment, watch, LATE_US))
         _dropped(course, before, at, choice, moment, bounds)
         for wire in WIRES:
             course.unminded += [(wire, f.number) for f in at.queues[wire] if f.moment is None]
-        turned(carrier, before, at)
+        turned(stepper, before, at)
         at = dated(at, moment)
-    for (party, name), timer in at.timers.items():
+    for (actor, name), timer in at.timers.items():
         most = bounds.timer(timer.after)[1]
-        course.left[party, name, timer.number] = most
+        course.left[actor, name, timer.number] = most
         course.constraints.append(_Constraint(len(way), timer.moment, most))
     for wire in WIRES:
         flight = at.next_of(wire)
@@ -199,7 +199,7 @@ def schedule(course: TimedTrace, times_us: Sequence[int], bounds: Bounds) -> Sch
             messages[step.choice][step.number] = lasts
         else:
             timers.setdefault(step.choice[:2], {})[step.number] = lasts
-    for (party, name, number), most in course.left.items():
-        timers.setdefault((party, name), {}).setdefault(number, most * 1000)
+    for (actor, name, number), most in course.left.items():
+        timers.setdefault((actor, name), {}).setdefault(number, most * 1000)
     rows = {which: tuple(named.get(n) for n in range(max(named) + 1)) for which, named in timers.items()}
     return Schedule(rows, messages)

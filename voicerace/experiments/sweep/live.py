@@ -92,7 +92,7 @@ class LiveSweep:
         if self.max_sessions is not None and left > self.max_sessions:
             raise InputError("max_sessions", str(self.max_sessions), f"at least {left}, or a smaller grid")
 
-    def sing(self) -> None:
+    def run_sanity_check(self) -> None:
         """Play the canary against every target; it meets our mock where the upstream costs.
 
         Raises:

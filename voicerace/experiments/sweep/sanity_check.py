@@ -20,7 +20,7 @@ from voicerace.engine.sim.virtual import simulate
 from voicerace.model.protocol import realtime
 from voicerace.trace.recording import PROXY_TO_UPSTREAM, UPSTREAM_TO_PROXY, Recording
 
-__all__ = ["canary", "lies"]
+__all__ = ["canary", "find_violation"]
 
 _TIMES: Final[Mapping[str, Any]] = {
     "gap_ms": 400, "tool_ms": 0, "host_rtt_ms": 0, "upstream_rtt_ms": 0, "reply_ms": 50, "deadline_ms": 1_500,
@@ -45,13 +45,13 @@ def canary(engine: Callable[[], Live], release: str, *, ours: bool, known: bool)
     session = SessionConfig.of(release=release, times=_TIMES)
     found = None
     for _ in range(_TRIES):
-        found = lies(play(engine, session), session, ours=ours, known=known)
+        found = find_violation(play(engine, session), session, ours=ours, known=known)
         if found is None:
             return None
     return found
 
 
-def lies(recording: Recording, session: SessionConfig, *, ours: bool, known: bool) -> str | None:
+def find_violation(recording: Recording, session: SessionConfig, *, ours: bool, known: bool) -> str | None:
     """The first thing in a recording of the canary that cannot be, as a sentence; None without any."""
     verdict = judge(recording)
     if any(event.kind == "fault" for event in recording.events) or not verdict.turns:

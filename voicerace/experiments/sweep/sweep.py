@@ -137,7 +137,7 @@ def sweep(
     goes_on = resume and not (out is not None and untouched(Path(out)))
     if live is not None and not goes_on:
         live.check(len(planned))
-        live.sing()
+        live.run_sanity_check()
     with old_folder(out, info) if goes_on else new_folder(out, spec.to_json(), resumable=True) as folder:
         checksums = verified(folder) if goes_on else Checksums(folder)
         chunks = done_chunks(folder, planned) if isinstance(planned, Plan) else set()
@@ -148,7 +148,7 @@ def sweep(
                 raise InputError(str(folder), "the sweep is complete", "one that was stopped")
             if live is not None:
                 live.check(left)
-                live.sing()
+                live.run_sanity_check()
             info |= resumed(folder)
         try:
             _write_info(folder, info)

@@ -1,6 +1,6 @@
 """The user: says the scenario's inputs, each when the turn before is settled or nothing more is to be waited for.
 
-The user is the one party that looks at the links between others (`observe`): what a person would hear, and the
+The user is the one actor that looks at the links between others (`observe`): what a person would hear, and the
 patience to wait for a turn that is over, cannot be told from the app's callbacks in every release. It sees the
 upstream link from the proxy's place, and the results as the component sends them.
 """

@@ -1,7 +1,7 @@
 """The mock upstream and the model of every release's proxy, over sessions in which messages are damaged.
 
 A session is one that really passed at a running proxy (data/conformance), with some of its messages mutated, lost, doubled,
-or sent in a frame of the other kind; timers that the party sets ring in between, in any order.
+or sent in a frame of the other kind; timers that the actor sets ring in between, in any order.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Table(Interpreter):
     def __init__(self, session: SessionConfig, name: str) -> None:
         self.session = session
         self.name = name
-        self.actor = session.parties()[name]
+        self.actor = session.actors()[name]
         self.timers: set[str] = set()
         self.counts: Counter[str] = Counter()
         self.closed = False
