@@ -32,7 +32,7 @@ _DRAWS: Final = 20
 class AskedSeat(UpstreamEndpoint):
     """The mock upstream, for one connection, doing what its client asks of it."""
 
-    def _place(self, name: str, party: Actor) -> ActorHost:
+    def _host(self, name: str, actor: Actor) -> ActorHost:
         times = self.session.times
         asked = AskedUpstream(
             knobs=self.session.knobs,
