@@ -8,7 +8,10 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 
-.PHONY: report sample test test-all faults lab lint types bench bench-live clean lock outcomes
+# Containers often set it. Without compiled files every process compiles all that it imports again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: report sample test test-all faults lab lint types bench bench-live clean lock docs
 
 report: $(RUNTIME)
 	@$(BIN)/voicerace report
@@ -17,6 +20,10 @@ report: $(RUNTIME)
 sample: $(RUNTIME)
 	@$(BIN)/voicerace report --run data/sample-run --out reports/sample.html
 	@$(BIN)/python -m voicerace.report.race docs/race.svg
+
+# The pages of docs/ that are made from tables.
+docs: $(RUNTIME)
+	@$(BIN)/python docs/generate.py
 
 # The proof that a stranger wants, in minutes: unit and property tests, replays of the running proxies, the page, one live session.
 test: $(DEV)

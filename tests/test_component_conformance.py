@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from support.played import on_wire, play, said, session
 
-from voicerace.conformance.component.__main__ import main
-from voicerace.conformance.component.cases import CONTEXTS, MESSAGES, Case, cases
-from voicerace.conformance.component.document import page
-from voicerace.conformance.component.play import NOT_COMPARED, differences
-from voicerace.conformance.component.play import play as play_case
-from voicerace.conformance.component.runner import compare, conform_component, read_seen, scripts_hash
+from tests.component.__main__ import main
+from tests.component.cases import CONTEXTS, MESSAGES, Case, cases
+from tests.component.document import page
+from tests.component.play import NOT_COMPARED, differences
+from tests.component.play import play as play_case
+from tests.component.runner import compare, conform_component, read_seen, scripts_hash
 from voicerace.engine.sim.virtual import VirtualEngine
 from voicerace.errors import InputError
 from voicerace.files import shipped
@@ -161,7 +161,7 @@ def test_a_result_more_one_less_and_one_too_late_are_caught() -> None:
 
 
 def test_the_page_is_the_tables() -> None:
-    assert DOCS.read_text("utf-8") == page(), "run python -m voicerace.conformance.component --page > docs/component.md"
+    assert DOCS.read_text("utf-8") == page(), "run python -m tests.component --page > docs/component.md"
 
 
 @pytest.mark.parametrize("tag", RECORDED)

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from voicerace.cli import main
+from tests.drawn.__main__ import main
+from tests.drawn.exchanges import drawn_scripts
+from tests.drawn.shrink import shown
 from voicerace.conformance.compare import Signatures
-from voicerace.conformance.drawn import drawn_scripts
-from voicerace.conformance.steps import Script, closes, shown, up, wait
+from voicerace.conformance.steps import Script, closes, up, wait
 from voicerace.model.actors import javascript, translate, translate_session
 from voicerace.model.actors.javascript import UNDEFINED, ThrownError
 from voicerace.model.actors.proxy import Proxy
@@ -44,19 +45,22 @@ def test_no_exchange_is_more_than_a_model_can_take(script: Script, tag: str) -> 
 @REAL
 @pytest.mark.parametrize("tag", ["0.9.1", "0.9.4", "0.11.1"])
 def test_the_running_proxy_does_what_its_model_does(tag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    proxy = f"backend:{Path(str(CHECKOUTS)) / f'v{tag}'}"
-    assert main(["conformance", "--proxy", proxy, "--drawn", "25", "--seed", "1", "--out", str(tmp_path)]) == 0
-    assert "25 drawn exchanges" in capsys.readouterr().out
+    checkout = str(Path(str(CHECKOUTS)) / f"v{tag}")
+    assert main([checkout, "--count", "25", "--seed", "1", "--out", str(tmp_path)]) == 0
+    assert "exchanges      25 drawn" in capsys.readouterr().out
     assert (tmp_path / f"{tag}-drawn.csv").is_file()
 
 
 @REAL
 def test_another_row_is_found_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    proxy = f"backend:{Path(str(CHECKOUTS)) / 'v0.9.4'}"
-    arguments = ["--release", "0.9.1", "--drawn", "60", "--seed", "1", "--out", str(tmp_path), "--json"]
-    assert main(["conformance", "--proxy", proxy, *arguments]) == 1
-    least = json.loads(capsys.readouterr().out)["least"]
-    assert "the least exchange that differs:" in least
+    arguments = ["--release", "0.9.1", "--count", "60", "--seed", "1", "--out", str(tmp_path)]
+    assert main([str(Path(str(CHECKOUTS)) / "v0.9.4"), *arguments]) == 1
+    assert "the least exchange that differs:" in capsys.readouterr().out
+
+
+def test_a_checkout_without_a_proxy_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path), "--count", "1"]) == 2
+    assert capsys.readouterr().err.startswith("voicerace: error: ")
 
 
 def test_a_step_is_said_in_words() -> None:

@@ -27,11 +27,11 @@ from voicerace.experiments.explore.finding import Finding
 from voicerace.experiments.explore.replay import replayed
 from voicerace.experiments.explore.search import Search
 from voicerace.experiments.explore.signature import Signature, _Reader, signatures
-from voicerace.experiments.explore.state import WIRES, State
+from voicerace.experiments.explore.state import State
 from voicerace.experiments.explore.stepper import Stepper, Visible
 from voicerace.experiments.explore.stories import STORIES, session_of, stories
 from voicerace.model.parameters import Times
-from voicerace.trace.recording import Link
+from voicerace.trace.recording import WIRES, Link
 
 
 @cache

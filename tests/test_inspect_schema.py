@@ -11,6 +11,7 @@ import pytest
 from support.played import play
 from test_har import frames, har
 
+from tests.schemas import Inspect, Run, Shape, document, text
 from voicerace.analysis.outcomes import OUTCOMES
 from voicerace.captures import inspect_json, read_capture
 from voicerace.captures.show import SCHEMA
@@ -20,8 +21,14 @@ from voicerace.trace.recording import write_recordings
 ROOT = Path(__file__).parents[1]
 LOGS = ROOT / "data" / "logs"
 DATA = ROOT / "tests" / "data"
-DOCUMENT = json.loads((ROOT / "docs" / "inspect.schema.json").read_text("utf-8"))
+DOCUMENT = document(Inspect)
 VALIDATOR = jsonschema.Draft202012Validator(DOCUMENT)
+
+
+@pytest.mark.parametrize("model", [Run, Inspect])
+def test_the_schemas_in_the_docs_are_those_of_the_models(model: type[Shape]) -> None:
+    path = ROOT / "docs" / f"{model.__name__.lower()}.schema.json"
+    assert path.read_text("utf-8") == text(model), "run python -m tests.schemas"
 
 
 def fits(shown: Any) -> None:
@@ -30,8 +37,8 @@ def fits(shown: Any) -> None:
 
 def test_is_the_schema_one_and_of_this_version() -> None:
     jsonschema.Draft202012Validator.check_schema(DOCUMENT)
-    session = DOCUMENT["$defs"]["session"]
-    assert DOCUMENT["properties"]["schema"] == {"const": SCHEMA}
+    session = DOCUMENT["$defs"]["Session"]
+    assert DOCUMENT["properties"]["schema"]["const"] == SCHEMA
     assert set(session["properties"]["outcome"]["enum"]) == set(OUTCOMES)
     # Nothing may be missing, nothing may be there unsaid.
     assert set(session["required"]) == set(session["properties"])
@@ -40,7 +47,7 @@ def test_is_the_schema_one_and_of_this_version() -> None:
         "gap_ms", "submissions", "unread_records",
     } <= set(session["required"])  # fmt: skip
     for name in ("refusals", "session_updates", "response_creates", "submissions"):
-        assert name in session["properties"]["counts"]["required"]
+        assert name in DOCUMENT["$defs"]["Counts"]["required"]
 
 
 @pytest.mark.parametrize(
@@ -78,10 +85,16 @@ def test_does_the_commands_output_fit_with_all_its_options(tmp_path: Path, capsy
 
 @pytest.mark.parametrize("change", [
     {"refusals": "1"}, {"release": 9}, {"outcome": "fine"}, {"gap_ms": [None]}, {"unread_records": -1}, {"other": 1},
-    {"counts": {}}, {"submissions": 1.5},
+    {"counts": {}}, {"submissions": 1.5}, {"refusals": None, "turns": [{}]},
 ])  # fmt: skip
 def test_is_an_output_that_does_not_fit_found(change: dict[str, Any]) -> None:
     shown = inspect_json(read_capture(DATA / "console-0.9.1-refused.log"))
     fits(shown)
     shown["sessions"][0] |= change
+    assert not VALIDATOR.is_valid(shown)
+
+
+def test_a_count_without_a_value_is_unknown() -> None:
+    shown = inspect_json(read_capture(DATA / "console-0.9.1-refused.log"))
+    shown["sessions"][0]["counts"]["calls"] = {"value": None, "kind": "observed"}
     assert not VALIDATOR.is_valid(shown)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 from pathlib import Path
+from statistics import NormalDist
 
 import pytest
 from hypothesis import given
@@ -43,6 +45,9 @@ MS = 1_000_000
         ("uniform(5,5)", Uniform(5, 5)),
         ("lognormal(4,0.5)", LogNormal(4, 0.5)),
         ("lognormal(-1,0)", LogNormal(-1, 0)),
+        ("lognormal(median=400, sigma=0.5)", LogNormal(math.log(400), 0.5)),
+        ("lognormal(p50=400,p95=400)", LogNormal(math.log(400), 0)),
+        ("p50=400, p95=900", LogNormal(math.log(400), math.log(900 / 400) / NormalDist().inv_cdf(0.95))),
         ("choice(4, 8.5,12)", Choice((4 * MS, 8_500_000, 12 * MS))),
         ("choice(4)", Choice((4 * MS,))),
     ],
@@ -57,7 +62,13 @@ def test_what_does_a_text_mean(text: object, expected: object) -> None:
         ("fast", "'fast' is no number"),
         ("", "'' is no number"),
         ("50,", "'' is no number"),
-        ("50ms", "'50ms' is no number"),
+        ("50ms", "'50ms' has a unit"),
+        ("0.5 s", "'0.5 s' has a unit"),
+        ("p50=400,p95=300", "p50=400,p95=300 does not rise"),
+        ("p50=400,p40=900", "p50=400,p40=900 does not rise"),
+        ("lognormal(median=0,sigma=1)", "lognormal(median=0,sigma=1) has no positive median"),
+        ("lognormal(400,0.5)", "lognormal(400,0.5) has a median above one day: mu is a logarithm"),
+        ("median=400,sigma=-1", "-1 is negative"),
         ("-1", "-1 is negative"),
         ("50,-80", "-80 is negative"),
         ("nan", "nan is no number of ms"),
@@ -91,6 +102,14 @@ def test_what_is_a_mistake_told(text: object, said: str) -> None:
     assert (caught.value.where, caught.value.found) == ("tool_ms", said)
     assert caught.value.allowed
     assert "\n" not in str(caught.value)
+
+
+@given(st.integers(1, 5_000), st.integers(51, 99), st.integers(0, 5_000))
+def test_a_distribution_given_by_percentiles_has_them(median: int, percent: int, more: int) -> None:
+    value = parse("tool_ms", f"p50={median},p{percent}={median + more}")
+    assert isinstance(value, LogNormal)
+    at = math.exp(value.mu + value.sigma * NormalDist().inv_cdf(percent / 100))
+    assert at == pytest.approx(median + more, rel=1e-9)
 
 
 @given(st.text() | st.from_regex(r"[0-9.,:()@a-z-]{0,20}", fullmatch=True))
@@ -352,5 +371,15 @@ def test_which_times_are_zero_in_every_session() -> None:
 
 
 def test_the_grammar_in_an_error_names_every_form() -> None:
-    for form in ("50", "50,80", "0:400:10", "uniform(a,b)", "lognormal(mu,sigma)", "choice(4,8,12)", "@file.csv"):
+    for form in (
+        "50",
+        "50,80",
+        "0:400:10",
+        "uniform(a,b)",
+        "lognormal(mu,sigma)",
+        "lognormal(median=400,sigma=0.5)",
+        "p50=400,p95=900",
+        "choice(4,8,12)",
+        "@file.csv",
+    ):
         assert form in GRAMMAR

@@ -84,9 +84,9 @@ def test_several_values_of_a_time_without_one_per_call_are_an_axis_of_a_sweep() 
 
 
 def test_a_draw_with_a_large_logarithm_is_a_day_at_most() -> None:
-    value = parse("tool_ms", "lognormal(5000,1)")
+    value = parse("tool_ms", "lognormal(18,9)")
     assert isinstance(value, LogNormal)
-    simulate(SessionConfig.of(times={"tool_ms": "lognormal(5000,1)", "deadline_ms": 10}))
+    simulate(SessionConfig.of(times={"tool_ms": "lognormal(18,9)", "deadline_ms": 10}))
 
 
 def test_a_session_is_shifted_by_every_time_that_it_has() -> None:

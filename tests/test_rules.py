@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
@@ -14,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.played import play
 
-from voicerace.analysis.outcomes import OUTCOMES, TABLE, markdown, worst
+from voicerace.analysis.outcomes import OUTCOMES, TABLE, worst
 from voicerace.analysis.rules import LATE_NS, RULES, TurnFacts, outcome_of, undecided
 from voicerace.analysis.verdict import judge
 from voicerace.report.plots.style import INK, STYLES
@@ -259,19 +257,6 @@ def test_outcomes_look_different() -> None:
         assert Counter(getattr(row, name) for row in TABLE.values()).most_common(1)[0][1] == 1, name
     assert Counter(row.hatch for row in TABLE.values() if row.hatch).most_common(1)[0][1] == 1
     assert list(STYLES) == list(TABLE)
-
-
-def test_the_page_of_outcomes_is_generated() -> None:
-    assert (ROOT / "docs" / "outcomes.md").read_text("utf-8") == markdown(), "make outcomes writes it"
-
-
-def test_the_command_writes_the_page(tmp_path: Path) -> None:
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "voicerace" / "analysis").mkdir(parents=True)
-    copy = tmp_path / "voicerace" / "analysis" / "outcomes.py"
-    copy.write_text((ROOT / "voicerace" / "analysis" / "outcomes.py").read_text("utf-8"), "utf-8")
-    subprocess.run([sys.executable, copy], check=True, timeout=60)
-    assert (tmp_path / "docs" / "outcomes.md").read_text("utf-8") == markdown()
 
 
 def test_a_session_is_judged_by_its_worst_turn() -> None:

@@ -16,7 +16,8 @@ from typing import Any, Final
 from tests.faults.mutate import binary_for_text, deep, mutated_json
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
-from voicerace.model.actors.actor import Actor, Cancel, Close, Effects, Open, Send, SetTimer
+from voicerace.model.actors.actor import Effects, SetTimer
+from voicerace.model.actors.effects import Interpreter
 from voicerace.model.catalog.releases import PROXIES
 from voicerace.model.protocol.frames import frame_of, payload_of
 from voicerace.trace.recording import Payload, read_recordings
@@ -60,44 +61,49 @@ def said() -> tuple[Any, ...]:
     return tuple(kinds.values())
 
 
-class Table:
-    """A party on its own: what it does is checked and kept to its timers; nobody else is there.
+class Table(Interpreter):
+    """Runs one actor without neighbours: checks each effect, and keeps the names of the running timers.
 
     Args:
-        session: whose times.
-        party: who sits there.
+        session: gives the durations of the timers.
+        name: the actor's name; its class comes from `session`.
     """
 
-    def __init__(self, session: SessionConfig, party: Actor) -> None:
+    def __init__(self, session: SessionConfig, name: str) -> None:
         self.session = session
-        self.party = party
+        self.name = name
+        self.actor = session.parties()[name]
         self.timers: set[str] = set()
         self.counts: Counter[str] = Counter()
         self.closed = False
 
     def do(self, effects: Effects) -> None:
-        """Whatever a party decides can be carried out: it goes through a socket, and lasts a time that there is."""
-        for effect in effects:
-            if isinstance(effect, Send):
-                frame = frame_of(effect.payload)
-                frame.encode("utf-8", "surrogatepass") if isinstance(frame, str) else frame
-                kind = effect.payload.get("type") if isinstance(effect.payload, dict) else None
-                self.counts["error" if kind in ("error", "Error") else "sent"] += 1
-            elif isinstance(effect, SetTimer):
-                assert self.session.times.ns(effect.after, effect.index, 0) >= 0
-                self.timers.add(effect.name)
-            elif isinstance(effect, Cancel):
-                self.timers.discard(effect.name)
-            elif isinstance(effect, Close):
-                assert effect.code in _CODES, f"close code {effect.code}"
-                self.closed = True
-            else:
-                assert isinstance(effect, Open)
+        self.apply(self.name, effects)
+
+    def send(self, actor: str, to: str, payload: Payload) -> None:
+        """Every message can be encoded for a socket."""
+        frame = frame_of(payload)
+        frame.encode("utf-8", "surrogatepass") if isinstance(frame, str) else frame
+        kind = payload.get("type") if isinstance(payload, dict) else None
+        self.counts["error" if kind in ("error", "Error") else "sent"] += 1
+
+    def set_timer(self, actor: str, timer: SetTimer) -> None:
+        """Every duration has a value."""
+        assert self.session.times.ns(timer.after, timer.index, 0) >= 0
+        self.timers.add(timer.name)
+
+    def cancel_timer(self, actor: str, name: str) -> None:
+        self.timers.discard(name)
+
+    def close(self, actor: str, to: str, code: int | None) -> None:
+        """Every close code is valid."""
+        assert code in _CODES, f"close code {code}"
+        self.closed = True
 
     def ring(self, rng: random.Random) -> None:
         name = rng.choice(sorted(self.timers))
         self.timers.discard(name)
-        self.do(self.party.timer(name))
+        self.do(self.actor.timer(name))
 
 
 def damaged(payload: Payload, rng: random.Random) -> list[Payload]:
@@ -122,15 +128,15 @@ def damaged(payload: Payload, rng: random.Random) -> list[Payload]:
 
 
 def _play(rng: random.Random, name: str, session: SessionConfig) -> str:
-    table = Table(session, session.parties()[name])
-    table.do(table.party.start())
+    table = Table(session, name)
+    table.do(table.actor.start())
     try:
         for sender, receiver, payload in rng.choice(sessions()):
             while table.timers and rng.random() < 0.4:
                 table.ring(rng)
             if receiver == name:
                 for each in damaged(payload, rng):
-                    table.do(table.party.message(sender, each))
+                    table.do(table.actor.message(sender, each))
             if table.closed:
                 return "closed by it"
         for _ in range(100):
@@ -138,7 +144,7 @@ def _play(rng: random.Random, name: str, session: SessionConfig) -> str:
                 break
             table.ring(rng)
         neighbours = {"upstream": ("proxy",), "proxy": ("component", "upstream")}[name]
-        table.do(table.party.closed(rng.choice(neighbours), rng.choice((None, 1000, 1006, 1011))))
+        table.do(table.actor.closed(rng.choice(neighbours), rng.choice((None, 1000, 1006, 1011))))
     except InputError as error:
         # What a model does not do ends its session, with one line that says so.
         return "ended by it, with a reason" if "\n" not in str(error) else f"ended with {str(error)!r}"

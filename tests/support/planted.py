@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from voicerace.captures.allowed import ATTRIBUTES, BEGINNINGS, PROVENANCE
+from voicerace.captures.allowed import ATTRIBUTES, PROVENANCE
+from voicerace.captures.log_records import RECORDS, Says
 from voicerace.model.protocol.known import COMMON, FIELDS, Kind
 from voicerace.trace.recording import LINKS, Event, Link, Recording
 
@@ -110,7 +111,8 @@ def _recording(every: list[dict[str, Any]], markers: Markers) -> str:
 
 def _records(every: list[dict[str, Any]], markers: Markers) -> list[dict[str, Any]]:
     """Records of a log: a payload, a text or a marker behind each beginning that the proxy's bodies have."""
-    bodies = [f"{begin}{markers.text()}" for begin in (*BEGINNINGS, "", "client connected ")]
+    begins = [row.begins for row in RECORDS if not row.whole and row.says is not Says.PAYLOAD]
+    bodies = [f"{begin}{markers.text()}" for begin in (*begins, "", "client connected ")]
     bodies += [f"conversation.item.* raw (debug): type=x item_id={markers.text()} payload={json.dumps(e)}" for e in every[::2]]
     bodies += [
         f"Unmapped upstream event: {markers.text()} — log only. Full payload (truncated): {json.dumps(each)[: 40 * number]}"

@@ -28,7 +28,16 @@ from voicerace.analysis.trace_index import TraceIndex
 from voicerace.model.protocol import realtime
 from voicerace.model.protocol.ledger import Response
 from voicerace.model.protocol.results import placeholder_in
-from voicerace.trace.recording import Event, Link, Recording
+from voicerace.trace.recording import (
+    APP_TO_COMPONENT,
+    COMPONENT_TO_APP,
+    COMPONENT_TO_PROXY,
+    PROXY_TO_COMPONENT,
+    UPSTREAM_LINKS,
+    Event,
+    Link,
+    Recording,
+)
 
 __all__ = ["Measured", "measured", "measurements"]
 
@@ -36,9 +45,9 @@ _CONTENT_DONE: Final = (realtime.TEXT_DONE, realtime.AUDIO_DONE)
 _ENDS: Final = frozenset({realtime.ARGUMENTS_DONE, *_CONTENT_DONE})
 _CONTENT: Final = _ENDS | {realtime.ARGUMENTS_DELTA, realtime.TEXT_DELTA, realtime.AUDIO_DELTA}
 _CONFIRMS: Final = (realtime.ITEM_ADDED, realtime.ITEM_CREATED, realtime.ITEM_DONE)
-_APP_LINKS: Final = (Link("component", "app"), Link("app", "component"))
-_HOST_LINKS: Final = (Link("proxy", "component"), Link("component", "proxy"))
-_UPSTREAM_LINKS: Final = (Link("proxy", "upstream"), Link("upstream", "proxy"))
+_APP_LINKS: Final = (COMPONENT_TO_APP, APP_TO_COMPONENT)
+#: As the app sees the host connection: requests arrive on the first, results leave on the second.
+_REQUEST_LINKS: Final = (PROXY_TO_COMPONENT, COMPONENT_TO_PROXY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,7 @@ def measured(recording: Recording) -> dict[str, list[float]]:
 def measurements(recording: Recording) -> list[Measured]:
     """The achieved times, each with what it is to be held against."""
     passage = TraceIndex(recording)
-    rtts = (*_round_trip("host_rtt_ms", recording, _HOST_LINKS), *_round_trip("upstream_rtt_ms", recording, _UPSTREAM_LINKS))
+    rtts = (*_round_trip("host_rtt_ms", recording, _REQUEST_LINKS), *_round_trip("upstream_rtt_ms", recording, UPSTREAM_LINKS))
     return [*rtts, *_tools(recording), *_server(passage), *_acks(passage)]
 
 
@@ -80,7 +89,7 @@ def measurements(recording: Recording) -> list[Measured]:
 def _tools(recording: Recording) -> Iterator[Measured]:
     """`tool_ms` and `repeat_ms`, from the app's links if they were watched, else from the host link."""
     at_app = all(recording.observes(*each) for each in _APP_LINKS)
-    to, back = _APP_LINKS if at_app else _HOST_LINKS
+    to, back = _APP_LINKS if at_app else _REQUEST_LINKS
     asked: dict[str, int | None] = {}
     results: dict[str, list[int | None]] = defaultdict(list)
     for event in recording.events:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from voicerace.analysis.trace_index import TraceIndex, time_of
 from voicerace.model.protocol import agent
 from voicerace.model.protocol.ledger import Create, Output, Response
+from voicerace.trace.recording import PROXY_TO_COMPONENT
 from voicerace.units import ms
 
 __all__ = ["dead_air_ms", "lead_ms", "margin_ms", "waited_ns"]
@@ -73,7 +74,7 @@ def dead_air_ms(passage: TraceIndex, calling: Response, informed: list[Response]
     outputs = [
         event
         for event in passage.recording.events
-        if (event.link.sender, event.link.receiver) == ("proxy", "component")
+        if event.link == PROXY_TO_COMPONENT
         and event.seq > heard.seq
         and time_of(event, "proxy") >= since
         and agent.is_reply_output(event.payload)

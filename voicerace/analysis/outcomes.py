@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 __all__ = ["BAD", "OUTCOMES", "TABLE", "Kind", "Outcome", "Turn", "Verdict", "markdown", "worst"]
@@ -214,7 +213,7 @@ session has the outcome of its turn with the highest severity.
 `wedged`: the user's next words got no reply either. `margin_ms`: the first create behind the result reaching the server,
 minus the slot being free. `lead_ms`: the result reaching the proxy, minus `response.done` reaching it.
 
-Generated: `make outcomes`.
+Made by `make docs`.
 """
 
 
@@ -227,7 +226,3 @@ def markdown() -> str:
             bad += f", unless by the {' or the '.join(row.unless_by)}"
         rows.append(f"| `{row.name}` | {row.glyph} | {row.severity} | {bad} | {row.meaning} |")
     return _PAGE.format(rows="\n".join(rows))
-
-
-if __name__ == "__main__":
-    (Path(__file__).parents[2] / "docs" / "outcomes.md").write_text(markdown(), "utf-8")

@@ -20,7 +20,7 @@ from voicerace.model.protocol import realtime
 from voicerace.model.protocol.known import is_registered, known_status
 from voicerace.model.protocol.ledger import Create, Output, Response, UserInput
 from voicerace.model.protocol.results import placeholder_in
-from voicerace.trace.recording import Event, Recording
+from voicerace.trace.recording import PROXY_TO_COMPONENT, UPSTREAM_TO_PROXY, Event, Recording
 from voicerace.units import ns
 
 __all__ = ["BAD", "OUTCOMES", "Kind", "Turn", "Verdict", "judge"]
@@ -74,12 +74,12 @@ class _Judge(TraceIndex):
         if self.fault is not None:
             return f"no function call: {self.fault}"
         if not self.upstream_seen:
-            gone = any((e.link.sender, e.link.receiver) == ("proxy", "component") for e in self.closes)
+            gone = any(e.link == PROXY_TO_COMPONENT for e in self.closes)
             told = "the proxy closed the connection, and " if gone else ""
             return f"{told}the link between proxy and upstream was not observed"
         for event in self.closes:
             code = event.payload.get("code") if isinstance(event.payload, Mapping) else None
-            if event.link in (("upstream", "proxy"), ("proxy", "component")):
+            if event.link in (UPSTREAM_TO_PROXY, PROXY_TO_COMPONENT):
                 closed = "no code" if code is None else code if is_registered(code) else "a code that is not registered"
                 return f"no function call: the {event.link.sender} closed the connection ({closed})"
         return "no function call"
@@ -258,7 +258,7 @@ class _Judge(TraceIndex):
         until = time_of(self.by_seq[keys[end]], "proxy") if end < len(keys) else None
         count = 0
         for event in self.of_type("Error"):
-            if event.link == ("proxy", "component"):
+            if event.link == PROXY_TO_COMPONENT:
                 at = time_of(event, "proxy")
                 payload = event.payload
                 code = payload.get("code") if isinstance(payload, Mapping) else None
@@ -290,7 +290,7 @@ class _Judge(TraceIndex):
         """Whether anything was sent after an event had reached the proxy; where the host was lost, anything to the host."""
         reached = time_of(self.by_seq[key], "proxy")
         told = self.fault_on is not None and "component" in self.fault_on
-        later = (e for e in self.before_fault if not told or e.link == ("proxy", "component"))
+        later = (e for e in self.before_fault if not told or e.link == PROXY_TO_COMPONENT)
         return any(time_of(event, event.link.sender) > reached for event in later)
 
     def _answer_unread(self, facts: _Facts) -> bool:

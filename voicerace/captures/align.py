@@ -17,13 +17,11 @@ from typing import Any, Final
 from voicerace.captures.reader import Capture
 from voicerace.captures.session_summary import CapturedSession
 from voicerace.errors import InputError
-from voicerace.trace.recording import Event, Link, Recording
+from voicerace.trace.recording import COMPONENT_TO_PROXY, PROXY_TO_COMPONENT, Event, Link, Recording
 from voicerace.units import ms
 
 __all__ = ["Aligned", "aligned", "pairs_of"]
 
-_TO_PROXY: Final = Link("component", "proxy")
-_TO_HOST: Final = Link("proxy", "component")
 _MS_NS: Final = 1_000_000
 #: Of sessions that look alike, so many are tried.
 _TRIED: Final = 50
@@ -128,7 +126,7 @@ def aligned(host: CapturedSession, proxy: CapturedSession) -> Aligned:
         if at_proxy is None or at_host is None:
             continue
         # Sent at the host, handled at the proxy: the proxy's reading is not earlier than the offset allows.
-        (highs if other.link == _TO_PROXY else lows).append(at_proxy - at_host)
+        (highs if other.link == COMPONENT_TO_PROXY else lows).append(at_proxy - at_host)
     # A log's time is cut to its millisecond: the truth may be so much later. A browser's that has no finer one is cut or
     # rounded: the truth may lie to either side.
     step = _step_ns(host.recording, "component")
@@ -178,13 +176,13 @@ def _merged(event: Event, other: Event | None, offset: int | None) -> Event:
     at = other.at_ns("component")
     there = None if offset is None or at is None else at + offset
     here = event.at_ns("proxy")
-    sent, received = (there, here) if event.link == _TO_PROXY else (here, there)
+    sent, received = (there, here) if event.link == COMPONENT_TO_PROXY else (here, there)
     return replace(event, sent_ns=sent, received_ns=received, payload=payload)
 
 
 def _shared(host: Recording, proxy: Recording) -> Iterator[tuple[int, Event]]:
     """seq at the proxy -> the same message at the host: of each type, the n-th is the n-th, where both have as many."""
-    for link in (_TO_PROXY, _TO_HOST):
+    for link in (COMPONENT_TO_PROXY, PROXY_TO_COMPONENT):
         ours, theirs = _of_types(host, link), _of_types(proxy, link)
         for kind, events in ours.items():
             if len(theirs.get(kind, ())) == len(events):
@@ -200,7 +198,8 @@ def _of_types(recording: Recording, link: Link) -> dict[str, list[Event]]:
 
 
 def _types(recording: Recording) -> list[str]:
-    return [event.type for event in recording.on(_TO_PROXY) if event.kind == "message" and isinstance(event.payload, Mapping)]
+    events = recording.on(COMPONENT_TO_PROXY)
+    return [event.type for event in events if event.kind == "message" and isinstance(event.payload, Mapping)]
 
 
 def _by_seq(recording: Recording) -> dict[int, Event]:

@@ -1,8 +1,8 @@
 """What may be shown of a recording or a log beside its messages (`voicerace.model.protocol.known`): the one list for `redact`,
 `export`, `inspect` and the report.
 
-It names the settings of a recording's header with their values, the records of the proxy's log with their attributes, and
-the sentences that notes and faults of ours consist of. Everything else is somebody's.
+It names the settings of a recording's header with their values, the attributes of log records (their bodies are in
+`captures.log_records`), and the sentences of voicerace's own notes and faults. Everything else may be a text of others.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ from voicerace.trace.recording import CUT
 
 __all__ = [
     "ATTRIBUTES",
-    "BEGINNINGS",
-    "BODIES",
     "PROVENANCE",
     "UNKNOWN_NOTE",
     "UNKNOWN_REASON",
@@ -33,7 +31,6 @@ __all__ = [
     "is_own_error",
     "is_start",
     "is_time_text",
-    "known_body",
     "known_note",
     "known_place",
     "known_reason",
@@ -100,25 +97,6 @@ ATTRIBUTES: Final[Mapping[str, Rule]] = {
     "mapped": _TRUTH,
     "sent": _TRUTH,
 }
-#: Bodies of log records that are known as a whole.
-BODIES: Final = frozenset(
-    {
-        "client connected", "upstream open", "upstream closed", "client → upstream", "upstream → client",
-        "InjectUserMessage deferred (waiting for session.updated)",
-    }
-)  # fmt: skip
-#: Beginnings of bodies; what follows may be somebody's. Longer ones stand before those that they begin with.
-BEGINNINGS: Final = (
-    "client WebSocket closed (", "input_audio_buffer.commit + response.create", "input_audio_buffer.append deferred",
-    "input_audio_buffer.append", "session.created received (", "session.update sent to upstream", "greeting ",
-    "FunctionCallResponse from client → function_call_output sent", "client KeepAlive ignored",
-    "Disallowed client message type ", "Required upstream contract violated", "Received response.done from upstream",
-    "Upstream closed before session ready", "upstream→client: response.function_call_arguments.done", "upstream→client: ",
-    "upstream: response.output_text.delta (accumulate", "upstream: ", "response.output_text.done → control only",
-    "response.output_text.done → ", "input_audio_transcription.completed → ", "conversation.item.* assistant ", "TTS ",
-)  # fmt: skip
-_CALL_DONE: Final = "upstream→client: response.function_call_arguments.done"
-
 UNKNOWN_NOTE: Final = "a note of the recording is not shown"
 UNKNOWN_REASON: Final = "a fault whose reason is not shown"
 #: Notes of `captures.live.record` and of the readers of HAR files and cassettes.
@@ -188,16 +166,3 @@ def is_time_text(value: object) -> bool:
     if not isinstance(text, str) or not _TIME.fullmatch(text):
         return False
     return all(float(each) <= LONGEST_WAIT_MS for each in _NUMBER.findall(text))
-
-
-def known_body(body: str) -> str | None:
-    """The part of a log record's body that is the proxy's own words; None when it begins with none of them.
-
-    A body that holds a payload is none of these: see `captures.redact`.
-    """
-    if body in BODIES:
-        return body
-    found = next((each for each in BEGINNINGS if body.startswith(each)), None)
-    if found == _CALL_DONE:
-        return found + (" → ConversationText" if "ConversationText" in body and "only" not in body else "")
-    return found

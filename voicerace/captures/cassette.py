@@ -22,13 +22,11 @@ import yaml
 
 from voicerace.captures.log_scanner import Unread
 from voicerace.errors import InputError
-from voicerace.trace.recording import Event, Link, Recording
+from voicerace.trace.recording import PROXY_TO_UPSTREAM, UPSTREAM_TO_PROXY, Event, Recording
 
 __all__ = ["ALLOWED", "Cassette", "is_cassette", "read_cassette"]
 
 ALLOWED: Final = "a cassette of WebSocket messages: version, interactions with kind, direction and data"
-_SENT: Final = Link("proxy", "upstream")
-_RECEIVED: Final = Link("upstream", "proxy")
 _BEGIN: Final = re.compile(rb"(?:#[^\n]*\n|---[^\n]*\n|\s)*(?:version:[^\n]*\n\s*)?interactions:")
 #: Values in one interaction, those of its aliases included.
 _MOST_VALUES: Final = 100_000
@@ -96,7 +94,7 @@ def read_cassette(stream: IO[bytes], where: str) -> Cassette:
         tuple(events),
         {"made_by": "cassette", "times": "client" if any(timed) else None},
         "log",
-        () if unread else (_SENT, _RECEIVED),
+        () if unread else (PROXY_TO_UPSTREAM, UPSTREAM_TO_PROXY),
         any(event.kind == "close" for event in events[-1:]),
         tuple(notes),
     )
@@ -115,14 +113,14 @@ def _event(seq: int, value: Any) -> Event | None:
     if kind == "close":
         code = value.get("code")
         # The recorder notes a close while it receives, whoever closed.
-        return Event(seq, _RECEIVED, "close", None, at_ns, {"code": code if type(code) is int else None}, "cassette")
+        return Event(seq, UPSTREAM_TO_PROXY, "close", None, at_ns, {"code": code if type(code) is int else None}, "cassette")
     if kind != "message" or not isinstance(data, dict):
         return None
     match value.get("direction"):
         case "sent":
-            return Event(seq, _SENT, "message", at_ns, None, data, "cassette")
+            return Event(seq, PROXY_TO_UPSTREAM, "message", at_ns, None, data, "cassette")
         case "received":
-            return Event(seq, _RECEIVED, "message", None, at_ns, data, "cassette")
+            return Event(seq, UPSTREAM_TO_PROXY, "message", None, at_ns, data, "cassette")
     return None
 
 

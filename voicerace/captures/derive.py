@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from voicerace.captures.imputation import Interpretation, fill, readings
+from voicerace.captures.log_records import LOGGED_LATER
 from voicerace.engine.timers import Timers
 from voicerace.model.actors.actor import Effects, Send
 from voicerace.model.actors.proxy import Proxy
@@ -27,21 +28,25 @@ from voicerace.model.protocol import input_audio, realtime
 from voicerace.model.protocol.id_clock import read_ids
 from voicerace.model.protocol.known import known_type
 from voicerace.model.protocol.ledger import Ledger
-from voicerace.trace.recording import LINKS, Event, Link, Payload, Recording
+from voicerace.trace.recording import (
+    COMPONENT_TO_PROXY,
+    LINKS,
+    PROXY_TO_UPSTREAM,
+    UPSTREAM_TO_PROXY,
+    WIRES,
+    Event,
+    Link,
+    Payload,
+    Recording,
+)
 from voicerace.units import ns
 
 __all__ = ["Contradiction", "Derived", "FlagCleared", "derive", "derive_all", "flag_cleared"]
 
-_HOST: Final = Link("component", "proxy")
-_CAME: Final = Link("upstream", "proxy")
-_SENT: Final = Link("proxy", "upstream")
-_TOLD: Final = Link("proxy", "component")
 #: A timer's own lateness, in a busy process, and the log's whole milliseconds.
 _LATE_NS: Final = ns(500)
 #: The API answered a create within 96 ms (REALTIME, with rtt); what is older than this at the log's end was not answered.
 _ANSWERED_NS: Final = ns(1_000)
-#: Sends that releases with `context_in` instructions (0.10.0 on) log whenever they happen.
-_LOGGED_LATER: Final = (realtime.SESSION_UPDATE, realtime.ITEM_CREATE)
 _AUDIO: Final = (input_audio.APPEND, input_audio.COMMIT)
 
 
@@ -98,7 +103,7 @@ class Derived:
     @property
     def creates(self) -> tuple[Event, ...]:
         """The `response.create` that went upstream, derived or logged."""
-        return tuple(e for e in self.recording.on(_SENT) if e.type == realtime.RESPONSE_CREATE)
+        return tuple(e for e in self.recording.on(PROXY_TO_UPSTREAM) if e.type == realtime.RESPONSE_CREATE)
 
 
 def derive(recording: Recording, release: ProxyRelease, reading: Interpretation = Interpretation()) -> Derived:  # noqa: B008 - frozen
@@ -206,7 +211,7 @@ class _Replay:
         return self.now_ns
 
     def _handled(self, event: Event) -> Effects:
-        if event.link == _HOST and not isinstance(event.payload, Mapping):
+        if event.link == COMPONENT_TO_PROXY and not isinstance(event.payload, Mapping):
             return ()  # audio: what became of it is in the log
         try:
             return self.model.message(event.link.sender, event.payload)
@@ -217,9 +222,9 @@ class _Replay:
 
     def _flag(self, event: Event, before: bool) -> None:
         """Note a flag that is cleared while a response is active."""
-        if event.link == _CAME and event.type == realtime.RESPONSE_CREATED:
+        if event.link == UPSTREAM_TO_PROXY and event.type == realtime.RESPONSE_CREATED:
             self.active += 1
-        if event.link == _CAME and event.type == realtime.RESPONSE_DONE:
+        if event.link == UPSTREAM_TO_PROXY and event.type == realtime.RESPONSE_DONE:
             self.active = max(0, self.active - 1)
         elif before and not self.model.state.flag and self.active:
             self.cleared.append(FlagCleared(event.seq, event.type, None))
@@ -232,10 +237,10 @@ class _Replay:
                 continue
             link = Link("proxy", effect.to)
             payload = effect.payload
-            if link == _SENT and isinstance(payload, bytes):
+            if link == PROXY_TO_UPSTREAM and isinstance(payload, bytes):
                 # The proxy hands the host's JSON on in a binary frame.
                 payload = cause.payload
-            if link == _SENT and (self.expected or self._may_be_logged(payload)):
+            if link == PROXY_TO_UPSTREAM and (self.expected or self._may_be_logged(payload)):
                 self.expected.append((payload, cause))
             else:
                 self._derived(link, payload, cause)
@@ -264,14 +269,14 @@ class _Replay:
         elif event.type == realtime.RESPONSE_CREATE:
             self._create(event)
         else:
-            if event.type in _LOGGED_LATER:
+            if event.type in LOGGED_LATER:
                 self._contradict(event, f"the log has a {event.type} that {self.release.tag} does not send here")
             self._keep(event)
 
     def _create(self, event: Event) -> None:
         """A create that is logged: behind a commit, or of the timer."""
         before = self.events[-1] if self.events else None
-        if before is None or before.link != _SENT or before.type != input_audio.COMMIT:
+        if before is None or before.link != PROXY_TO_UPSTREAM or before.type != input_audio.COMMIT:
             effects = self.timers.until((event.sent_ns or 0) + _LATE_NS, self.model)
             if not any(isinstance(each, Send) and _type(each.payload) == realtime.RESPONSE_CREATE for each in effects):
                 self._contradict(event, f"the log has a create of the timer that {self.release.tag} does not send here")
@@ -284,15 +289,15 @@ class _Replay:
         self.expected.clear()
 
     def _unlogged(self, payload: Payload, cause: Event) -> None:
-        if self._may_be_logged(payload) and _CAME in self.recording.observed:
+        if self._may_be_logged(payload) and UPSTREAM_TO_PROXY in self.recording.observed:
             self._contradict(cause, f"{self.release.tag} sends and logs a {_type(payload)} here; the log has none")
-        self._derived(_SENT, payload, cause)
+        self._derived(PROXY_TO_UPSTREAM, payload, cause)
 
     # -- the books -----------------------------------------------------------------------------------------------------
 
     def _derived(self, link: Link, payload: Payload, cause: Event) -> None:
         at = cause.at_ns("proxy")
-        if link == _SENT and at is not None:
+        if link == PROXY_TO_UPSTREAM and at is not None:
             # Behind what was sent before it: a record of that can be a millisecond later than their common cause.
             at = self.sent_ns = max(at, self.sent_ns)
         self._keep(Event(0, link, "message", at, None, payload, "derived"), cause.seq)
@@ -304,7 +309,7 @@ class _Replay:
             Event(seq, event.link, event.kind, event.sent_ns, event.received_ns, event.payload, event.observed_at)
         )
         if event.kind == "message" and "upstream" in event.link:
-            if event.link == _CAME:
+            if event.link == UPSTREAM_TO_PROXY:
                 self._answer(event)
             self.ledger.feed(event.link.sender, event.payload, seq)
 
@@ -312,7 +317,7 @@ class _Replay:
         """An answer of the API's needs a create, or a session.update, that it can answer."""
         if event.type == realtime.SESSION_UPDATED:
             self.updated += 1
-            if self.updated > sum(e.link == _SENT and e.type == realtime.SESSION_UPDATE for e in self.events):
+            if self.updated > sum(e.link == PROXY_TO_UPSTREAM and e.type == realtime.SESSION_UPDATE for e in self.events):
                 self._contradict(event, f"a session.update is confirmed, and {self.release.tag} has sent none that was open")
         if self.ledger.unanswered:
             return
@@ -358,7 +363,7 @@ class _Replay:
         found: list[int] = []
         for event in self.events:
             at = event.at_ns("proxy")
-            if event.link == _SENT and event.type == realtime.ITEM_CREATE:
+            if event.link == PROXY_TO_UPSTREAM and event.type == realtime.ITEM_CREATE:
                 sent = at if sent is None else sent
             elif event.type in (realtime.ITEM_ADDED, realtime.ITEM_CREATED) and sent is not None and at is not None:
                 # A millisecond for the log's own steps.
@@ -372,8 +377,9 @@ class _Replay:
     def _observed(self) -> tuple[Link, ...]:
         """A log that has all that came from the upstream lets all else be derived."""
         given = self.recording.observed
-        whole = _CAME in given and (_HOST in given or any(e.type in _AUDIO for e in self.recording.events))
-        return tuple(each for each in LINKS if each in given or (whole and each in (_HOST, _CAME, _SENT, _TOLD)))
+        host_known = COMPONENT_TO_PROXY in given or any(e.type in _AUDIO for e in self.recording.events)
+        whole = UPSTREAM_TO_PROXY in given and host_known
+        return tuple(each for each in LINKS if each in given or (whole and each in WIRES))
 
     def _done_after(self, seq: int) -> int | None:
         return next((e.seq for e in self.recording.events if e.seq > seq and e.type == realtime.RESPONSE_DONE), None)

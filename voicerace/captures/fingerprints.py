@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from voicerace.captures.log_records import record_of
 from voicerace.captures.node_inspect import Mark, Value
 from voicerace.model.catalog.releases import ProxyRelease
 
@@ -59,18 +60,6 @@ MARKS: Final[Mapping[str, LogMark]] = {
     "no trace": LogMark("trace ids are undefined (before 0.11)", lambda row: not row.resampled),
 }  # fmt: skip
 
-_BODIES: Final = (
-    ("session.update sent to upstream", "sends"),
-    ("FunctionCallResponse from client → function_call_output", "sends"),
-    ("conversation.item.* raw (debug): ", "items"),
-    ("Required upstream contract violated", "timer"),
-    ("InjectUserMessage deferred", "queued"),
-    ("client KeepAlive ignored", "keepalive"),
-    ("Disallowed client message type ", "keepalive"),
-    ("client WebSocket closed (", "host close"),
-    ("response.output_text.done → control only", "control only"),
-)
-
 
 def marks_of(fields: Mapping[str, Value], body: str, attributes: Mapping[str, Value]) -> Iterator[str]:
     """The marks of one record that was understood."""
@@ -83,13 +72,6 @@ def marks_of(fields: Mapping[str, Value], body: str, attributes: Mapping[str, Va
         if attributes.get("error.code") == "conversation_already_has_active_response":
             yield "hidden" if body.endswith("not forwarded to client") else "told"
         return  # the text is the API's
-    yield from (mark for beginning, mark in _BODIES if body.startswith(beginning))
-    if body.startswith("Unmapped upstream event: "):
-        if "sending Error to client" in body[:200]:
-            yield "error"
-        elif "log only" in body[:200]:
-            yield "log"
-    elif body.startswith("upstream→client: response.function_call_arguments.done"):
-        yield "call text" if "ConversationText" in body and "only" not in body else "call only"
-    elif body.startswith("upstream: response.output_text.delta (accumulate"):
-        yield "deltas"
+    row = record_of(body)
+    if row is not None and (mark := row.variant(body)[0]):
+        yield mark

@@ -26,12 +26,10 @@ from urllib.parse import urlsplit
 
 from voicerace.errors import InputError
 from voicerace.model.protocol.frames import payload_of
-from voicerace.trace.recording import Event, Link, Payload, Recording
+from voicerace.trace.recording import COMPONENT_TO_PROXY, PROXY_TO_COMPONENT, Event, Payload, Recording
 
 __all__ = ["HarSession", "is_har", "read_har"]
 
-_SEND: Final = Link("component", "proxy")
-_RECEIVE: Final = Link("proxy", "component")
 _OURS: Final = frozenset(
     {"Settings", "SettingsApplied", "InjectUserMessage", "FunctionCallRequest", "FunctionCallResponse", "ConversationText"}
 )  # fmt: skip
@@ -114,7 +112,7 @@ def _session(entry: Mapping[str, Any], messages: list[Any], first: int, number: 
         if isinstance(each, dict) and (each.get("opcode") in _CONTROL or each.get("type") == "error"):
             errors += each.get("type") == "error"  # DevTools' own words for a connection that failed
             continue
-        link = {"send": _SEND, "receive": _RECEIVE}.get(str(_get(each, "type")))
+        link = {"send": COMPONENT_TO_PROXY, "receive": PROXY_TO_COMPONENT}.get(str(_get(each, "type")))
         payload = _payload(each)
         if link is None or payload is None:
             unread += 1
@@ -125,7 +123,7 @@ def _session(entry: Mapping[str, Any], messages: list[Any], first: int, number: 
         body: Payload = (
             {"code": each.get("code") if isinstance(each.get("code"), int) else None} if kind == "close" else payload
         )
-        sent, received = (at, None) if link is _SEND else (None, at)
+        sent, received = (at, None) if link is COMPONENT_TO_PROXY else (None, at)
         events.append(Event(len(events), link, kind, sent, received, body, "har"))
     host = urlsplit(str(_get(entry, "request", "url"))).hostname or "a WebSocket"
     closed = any(event.kind == "close" for event in events)
@@ -139,7 +137,7 @@ def _session(entry: Mapping[str, Any], messages: list[Any], first: int, number: 
     notes += [f"the browser reports {errors} errors of the connection"] if errors else []
     begun = any(event.type == "Settings" for event in events)
     notes += [] if begun else ["the connection's beginning is not in the file: no Settings was sent"]
-    observed = (_SEND, _RECEIVE) if begun and not unread else ()
+    observed = (COMPONENT_TO_PROXY, PROXY_TO_COMPONENT) if begun and not unread else ()
     return HarSession(
         f"{host} {number}", Recording(tuple(events), provenance, "log", observed, closed, tuple(notes)), unread, first
     )

@@ -11,15 +11,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from voicerace.captures.log_records import Says, record_of
 from voicerace.captures.logged import LoggedConnection
 from voicerace.captures.node_inspect import Value
 from voicerace.model.protocol import known, realtime
-from voicerace.trace.recording import Event, Link
+from voicerace.trace.recording import COMPONENT_TO_PROXY, UPSTREAM_TO_PROXY, Event
 
 __all__ = ["dispel", "doubts_of", "missing"]
 
-_HOST: Final = Link("component", "proxy")
-_CAME: Final = Link("upstream", "proxy")
 _TWICE_SENT: Final = "two records in a row are the same host message, and the API did not confirm as many"
 _TWICE_ITEM: Final = "two records in a row are the same news of an item, and not as many items end as begin"
 #: News of an item's beginning -> of its end: two items of one millisecond leave two records that are the same.
@@ -51,7 +50,7 @@ def missing(of: LoggedConnection) -> Iterator[tuple[str, int]]:
     seen: Counter[str] = Counter()
     said: set[str] = set()
     for event, (line, _) in zip(of.events, of.places, strict=True):
-        if event.link != _CAME or event.kind != "message":
+        if event.link != UPSTREAM_TO_PROXY or event.kind != "message":
             continue
         seen[event.type] += 1
         begins = _BEGINS.get(event.type)
@@ -75,20 +74,20 @@ def doubts_of(
         of.trace = trace
     if trace is not None and trace != of.trace:
         yield "a record with another trace id than its connection's"
-    arrow = {"client → upstream": "client→upstream", "upstream → client": "upstream→client"}.get(body)
-    if arrow is not None and attributes.get("direction") != arrow:
+    row = record_of(body)
+    if row is not None and row.says is Says.MESSAGE and attributes.get("direction") != row.direction:
         yield "a record whose text and direction do not agree"
     for event in events:
-        if event.kind == "message" and event.link == _CAME and event.type not in _KNOWN:
+        if event.kind == "message" and event.link == UPSTREAM_TO_PROXY and event.type not in _KNOWN:
             yield "an event of a type that the Realtime API does not have"
-        if event.link == _HOST and event.kind == "message" and event.type in _NOT_OF_THE_HOST:
+        if event.link == COMPONENT_TO_PROXY and event.kind == "message" and event.type in _NOT_OF_THE_HOST:
             yield "a host message of a type that only the other side sends"
     message, code = attributes.get("error.message"), attributes.get("error.code")
     if isinstance(message, str) and ("already has an active response" in message) != (code == realtime.ACTIVE_RESPONSE):
         yield "an error whose code and text do not agree"
     deltas = str(attributes.get("message_type")).endswith((".delta", ".append"))
     if not deltas and of.before == (time_us, body, attributes):
-        if body == "client → upstream":
+        if row is not None and row.direction == "client→upstream":
             yield _TWICE_SENT
         else:
             yield _TWICE_ITEM if attributes.get("message_type") in _BALANCED else "two records in a row are the same"
@@ -96,12 +95,12 @@ def doubts_of(
 
 def _all_confirmed(events: list[Event]) -> bool:
     """Whether the API announced an item for every one of the host's: then none of them is a record that came twice."""
-    sent = sum(e.link == _HOST and e.type in ("FunctionCallResponse", "InjectUserMessage") for e in events)
+    sent = sum(e.link == COMPONENT_TO_PROXY and e.type in ("FunctionCallResponse", "InjectUserMessage") for e in events)
     own = sum(e.type == "response.output_item.added" for e in events)
     return sum(e.type in (realtime.ITEM_ADDED, realtime.ITEM_CREATED) for e in events) >= sent + own
 
 
 def _all_ended(events: list[Event]) -> bool:
     """Whether every item that begins ends, once: then no news of one is a record that came twice."""
-    types = Counter(event.type for event in events if event.link == _CAME)
+    types = Counter(event.type for event in events if event.link == UPSTREAM_TO_PROXY)
     return all(types[begin] == types[end] for begin, end in _ENDS.items())

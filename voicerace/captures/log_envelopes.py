@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from voicerace.captures.log_records import PROXY_ATTRIBUTES
 from voicerace.captures.node_inspect import Mark, Value
 
 __all__ = ["broken_json", "json_object", "otlp_records", "plain", "unwrapped"]
@@ -31,8 +32,6 @@ _OURS: Final = re.compile(
 )
 #: No more digits than 64 bits have: `int` refuses a text of thousands.
 _INTEGER: Final = re.compile(r"-?[0-9]{1,20}")
-#: Attributes that every record of the proxy has some of: JSON that could be read and has none is another program's.
-_PROXYS: Final = frozenset({"connection_id", "direction", "message_type"})
 
 
 def plain(raw: str) -> tuple[str, str]:
@@ -111,7 +110,7 @@ def _of_otlp(resources: list[Any]) -> Iterator[dict[str, Value]]:
 
 def _is_proxys(attributes: object) -> bool:
     """Whether a record can be the proxy's: a collector's file holds those of other programs, too."""
-    return not isinstance(attributes, Mapping) or not _PROXYS.isdisjoint(attributes)
+    return not isinstance(attributes, Mapping) or not PROXY_ATTRIBUTES.isdisjoint(attributes)
 
 
 def _attributes(pairs: list[Any]) -> Value:

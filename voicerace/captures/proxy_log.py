@@ -16,47 +16,23 @@ record's body, so attributes are looked at first.
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from pydantic_core import from_json
-
 from voicerace.captures.fingerprints import marks_of
 from voicerace.captures.integrity import dispel, doubts_of, missing
+from voicerace.captures.log_records import LOGGED_LATER, RECORD_KEYS, YEAR_2100_US, Says, logged_payload, record_of
 from voicerace.captures.log_scanner import Record, Unread
 from voicerace.captures.logged import Connections, LoggedConnection, LoggedSession, UnreadPlaces
 from voicerace.captures.node_inspect import CutText, Value
-from voicerace.model.protocol import realtime
-from voicerace.trace.recording import Event, Link, Recording
+from voicerace.model.protocol import input_audio, realtime
+from voicerace.trace.recording import COMPONENT_TO_PROXY, PROXY_TO_UPSTREAM, UPSTREAM_TO_PROXY, Event, Link, Recording
 
-__all__ = ["LoggedSession", "ProxyLog", "beginning_of", "json_of"]
+__all__ = ["LoggedSession", "ProxyLog"]
 
-_HOST: Final = Link("component", "proxy")
-_SENT: Final = Link("proxy", "upstream")
-_CAME: Final = Link("upstream", "proxy")
-_ITEMS: Final = frozenset({realtime.ITEM_CREATED, realtime.ITEM_ADDED, realtime.ITEM_DONE})
 _NOTED: Final = 20
-_YEAR_2100_US: Final = 4_102_444_800_000_000
-_KEYS: Final = frozenset(
-    {
-        "resource", "timestamp", "severityText", "severityNumber", "body", "attributes", "instrumentationScope", "traceId",
-        "spanId", "traceFlags",
-    }
-)  # fmt: skip
-
-#: The end of a text may be the beginning of a number only.
-_NUMBER: Final = re.compile(r"[-+.\deE]+$")
-#: Records that repeat what another says, or say what the proxy did inside or towards the host. By their beginnings.
-_ASIDE: Final = (
-    "session.created received (", "greeting ", "upstream→client: ", "upstream: ", "response.output_text.done → ",
-    "Received response.done from upstream", "input_audio_transcription.completed → ", "conversation.item.* assistant ",
-    "TTS ", "Upstream closed before session ready", "Disallowed client message type ", "client KeepAlive ignored",
-    "input_audio_buffer.append deferred",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +73,7 @@ class ProxyLog:
     def feed(self, record: Record) -> None:
         """Take in the next record."""
         self.last_line = record.line_last
-        if record.fields and not _KEYS.intersection(record.fields):
+        if record.fields and not RECORD_KEYS.intersection(record.fields):
             return  # an object that somebody else printed: other output, like any line between records
         head = _head(record.fields)
         if isinstance(head, str):
@@ -160,39 +136,37 @@ class ProxyLog:
 
     def _take(self, to: LoggedConnection, head: _Head, at_ns: int) -> str | None:
         """Add what one record says; why it says nothing that can be used, or None."""
-        body, attributes = head.body, head.attributes
-        direction, kind = attributes.get("direction"), attributes.get("message_type")
+        body, attributes, row = head.body, head.attributes, record_of(head.body)
+        kind = attributes.get("message_type")
         detail, to.open_detail = to.open_detail, None
         if "error.message" in attributes:
             return self._error(to, head, detail, at_ns)
-        if body in ("client → upstream", "upstream → client"):
-            if not isinstance(kind, str) or isinstance(kind, CutText):
-                return "a message without its type"
-            self._message(to, body == "client → upstream", kind, at_ns)
-        elif body.startswith(("conversation.item.* raw (debug): ", "Unmapped upstream event: ")):
-            if not isinstance(kind, str):
-                return "a message without its type"
-            self._payload(to, body, kind, detail, at_ns)
-        elif body == "upstream closed" and direction == "upstream":
-            to.closed = True
-            _add(to, _CAME, at_ns, {"code": _code(attributes.get("upstream.close_code"))}, "close")
-        elif body.startswith("client WebSocket closed (") and direction == "client":
-            to.closed = True
-            _add(to, _HOST, at_ns, {"code": _code(attributes.get("client.close_code"))}, "close")
-        elif body == "InjectUserMessage deferred (waiting for session.updated)":
-            to.waiting_texts += 1
-        elif body.startswith(_ASIDE):
-            to.audio |= body.startswith("input_audio_buffer.append")
-            to.open_detail = detail
-            if body.startswith("upstream→client: ") and (detail is None or to.events[detail].type != kind):
-                to.doubts.setdefault("a record about a message that is not there", self.last_line)
-        elif (sends := _sends(body)) is not None:
-            to.updates_logged |= body.startswith(("session.update ", "FunctionCallResponse "))
-            to.audio |= body.startswith("input_audio_buffer.append")
-            for payload in sends:
-                _add(to, _SENT, at_ns, payload)
-        elif body not in ("client connected", "upstream open"):
+        if row is None or (row.says is Says.CLOSE and attributes.get("direction") != row.direction):
             return "a kind of record this reader does not know"
+        to.audio |= row.begins.startswith(input_audio.APPEND)
+        match row.says:
+            case Says.MESSAGE:
+                if not isinstance(kind, str) or isinstance(kind, CutText):
+                    return "a message without its type"
+                self._message(to, row.direction == "client→upstream", kind, at_ns)
+            case Says.PAYLOAD:
+                if not isinstance(kind, str):
+                    return "a message without its type"
+                self._payload(to, body, kind, detail, at_ns)
+            case Says.CLOSE:
+                to.closed = True
+                code = _code(attributes.get(f"{row.direction}.close_code"))
+                _add(to, COMPONENT_TO_PROXY if row.direction == "client" else UPSTREAM_TO_PROXY, at_ns, {"code": code}, "close")
+            case Says.QUEUED:
+                to.waiting_texts += 1
+            case Says.SENDS:
+                for payload in row.sends:
+                    to.updates_logged |= payload["type"] in LOGGED_LATER
+                    _add(to, PROXY_TO_UPSTREAM, at_ns, payload)
+            case Says.REPEATS | Says.ASIDE:
+                to.open_detail = detail
+                if row.says is Says.REPEATS and (detail is None or to.events[detail].type != kind):
+                    to.doubts.setdefault("a record about a message that is not there", self.last_line)
         return None
 
     def _message(self, to: LoggedConnection, from_host: bool, kind: str, at_ns: int) -> None:
@@ -203,11 +177,11 @@ class ProxyLog:
             if kind == "InjectUserMessage" and to.configured and to.waiting_texts:
                 to.waiting_texts -= 1  # logged before, when it was queued
                 return
-            _add(to, _HOST, at_ns, payload)
+            _add(to, COMPONENT_TO_PROXY, at_ns, payload)
             return
         to.configured |= kind == realtime.SESSION_UPDATED
         to.open_detail = len(to.events)
-        _add(to, _CAME, at_ns, payload)
+        _add(to, UPSTREAM_TO_PROXY, at_ns, payload)
 
     def _error(self, to: LoggedConnection, head: _Head, detail: int | None, at_ns: int) -> str | None:
         """The text of an upstream error: more about the event before it, or, with that not logged, the event."""
@@ -225,7 +199,7 @@ class ProxyLog:
         payload = {"type": realtime.ERROR, "error": error}
         if detail is None or to.events[detail].type != realtime.ERROR:
             detail = len(to.events)
-            _add(to, _CAME, at_ns, payload)
+            _add(to, UPSTREAM_TO_PROXY, at_ns, payload)
         else:
             to.events[detail] = replace(to.events[detail], payload=payload)
         if realtime.is_refusal(payload) and head.body.endswith("not forwarded to client"):
@@ -237,14 +211,9 @@ class ProxyLog:
         to.updates_logged = True
         if detail is None or to.events[detail].type != kind:
             detail = len(to.events)
-            _add(to, _CAME, at_ns, {"type": kind})
+            _add(to, UPSTREAM_TO_PROXY, at_ns, {"type": kind})
         to.open_detail = detail
-        marker = " payload=" if kind in _ITEMS else "Full payload (truncated): "
-        _, found, text = body.partition(marker)
-        payload = None if not found or isinstance(body, CutText) else json_of(text)
-        whole = payload is not None
-        if payload is None and found:
-            payload = beginning_of(text)
+        _, payload, whole = logged_payload(body, kind)
         if payload is not None and payload.get("type") == kind:
             to.events[detail] = replace(to.events[detail], payload=payload)
         to.elided += not whole
@@ -261,7 +230,7 @@ class ProxyLog:
         unread = sum(each.records(of.first_line, last) for each in nearby)
         doubtful = [place for each in nearby for place in each.first(_NOTED, of.first_line, last)]
         whole = of.begun and of.info and not unread and not of.doubts
-        observed = (*((_HOST,) if whole and not of.audio else ()), *((_CAME,) if whole else ()))
+        observed = (*((COMPONENT_TO_PROXY,) if whole and not of.audio else ()), *((UPSTREAM_TO_PROXY,) if whole else ()))
         notes = [f"lines {each.line_first} to {each.line_last} not read: {each.reason}" for each in doubtful]
         if (more := unread - sum(each.records for each in doubtful)) > 0:
             notes.append(f"{more} more records not read")
@@ -295,9 +264,9 @@ class ProxyLog:
 def _head(fields: Mapping[str, Value]) -> _Head | str:
     """What every record of the proxy has, or why this is none."""
     time_us, body, attributes = fields.get("timestamp"), fields.get("body"), fields.get("attributes")
-    if not _KEYS.intersection(fields):
+    if not RECORD_KEYS.intersection(fields):
         return "an object with nothing in it"
-    if not isinstance(time_us, int) or isinstance(time_us, bool) or not 0 < time_us < _YEAR_2100_US:
+    if not isinstance(time_us, int) or isinstance(time_us, bool) or not 0 < time_us < YEAR_2100_US:
         return "a log record without a usable time"
     if not isinstance(body, str):
         return "a log record without a body"
@@ -307,31 +276,11 @@ def _head(fields: Mapping[str, Value]) -> _Head | str:
     return _Head(name, time_us, body, attributes)
 
 
-def _sends(body: str) -> list[Mapping[str, Any]] | None:
-    """What a record says the proxy sends upstream; None when it speaks of no send."""
-    return next((made() for beginning, made in _SENDS.items() if body.startswith(beginning)), None)
-
-
-_SENDS: Final[Mapping[str, Callable[[], list[Mapping[str, Any]]]]] = {
-    "input_audio_buffer.commit + response.create": lambda: [
-        {"type": "input_audio_buffer.commit"},
-        {"type": realtime.RESPONSE_CREATE},
-    ],
-    "input_audio_buffer.append": lambda: [{"type": "input_audio_buffer.append"}],
-    "session.update sent to upstream": lambda: [{"type": realtime.SESSION_UPDATE}],
-    "FunctionCallResponse from client → function_call_output sent": lambda: [
-        {"type": realtime.ITEM_CREATE, "item": {"type": "function_call_output"}}
-    ],
-    # The 20 s timer of 0.10.3 and later, logged as it sends its create.
-    "Required upstream contract violated": lambda: [{"type": realtime.RESPONSE_CREATE}],
-}
-
-
 def _add(
     to: LoggedConnection, link: Link, at_ns: int, payload: Mapping[str, Any], kind: Literal["message", "close"] = "message"
 ) -> None:
     """One more event. The log stands at the proxy: it sees what the proxy sends leave, and the rest arrive."""
-    sent, received = (at_ns, None) if link is _SENT else (None, at_ns)
+    sent, received = (at_ns, None) if link is PROXY_TO_UPSTREAM else (None, at_ns)
     to.events.append(Event(len(to.events), link, kind, sent, received, payload, "log"))
 
 
@@ -340,26 +289,6 @@ def _code(value: Value) -> int | None:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 5:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def json_of(text: str) -> dict[str, Any] | None:
-    """A logged payload; None when it is no whole JSON object."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def beginning_of(text: str) -> dict[str, Any] | None:
-    """What a payload that was cut has before the cut: values that are whole, never the one that was cut."""
-    try:
-        value = from_json(_NUMBER.sub("", text.rstrip("…")), allow_partial=True)
-    except ValueError:
-        return None
-    if not isinstance(value, dict):
-        return None
-    return {name: each for name, each in value.items() if each != {}}
 
 
 def _iso(time_us: int) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from voicerace.analysis.outcomes import Turn
 from voicerace.captures.imputation import NOT_LOGGED
 from voicerace.model.protocol import agent, realtime
-from voicerace.trace.recording import Recording
+from voicerace.trace.recording import COMPONENT_TO_PROXY, PROXY_TO_UPSTREAM, UPSTREAM_TO_PROXY, Recording
 from voicerace.units import ms
 
 __all__ = ["Race", "races_of"]
@@ -63,14 +63,14 @@ def races_of(recording: Recording, turns: tuple[Turn, ...], *, sure: bool) -> tu
         fields: Mapping[str, Any] = event.payload if isinstance(event.payload, Mapping) else {}
         if event.kind != "message" or not event.arrived:
             continue
-        if event.link == ("upstream", "proxy") and event.type == realtime.ARGUMENTS_DONE:
+        if event.link == UPSTREAM_TO_PROXY and event.type == realtime.ARGUMENTS_DONE:
             if at is None:
                 left_out["without times"] += 1
             else:
                 calls.setdefault(str(fields.get("response_id")), []).append((str(fields.get("call_id")), at))
-        elif event.link == ("upstream", "proxy") and event.type == realtime.RESPONSE_DONE and at is not None:
+        elif event.link == UPSTREAM_TO_PROXY and event.type == realtime.RESPONSE_DONE and at is not None:
             done.setdefault(str(realtime.response_of(fields).get("id")), at)
-        elif event.link == ("component", "proxy") and event.type == "FunctionCallResponse" and at is not None:
+        elif event.link == COMPONENT_TO_PROXY and event.type == "FunctionCallResponse" and at is not None:
             results.setdefault(str(fields.get("id")), []).append((at, fields.get("content", NOT_LOGGED)))
     turn_of = {call_id: turn for turn in turns for call_id in turn.calls}
     acks = _acks(recording)
@@ -132,8 +132,8 @@ def _acks(recording: Recording) -> dict[str, float]:
         if event.kind != "message" or at is None or item.get("type") != "function_call_output":
             continue
         call_id = str(item.get("call_id"))
-        if event.link == ("proxy", "upstream") and event.type == realtime.ITEM_CREATE:
+        if event.link == PROXY_TO_UPSTREAM and event.type == realtime.ITEM_CREATE:
             sent.setdefault(call_id, at)
-        elif event.link == ("upstream", "proxy") and event.type == realtime.ITEM_DONE and call_id in sent:
+        elif event.link == UPSTREAM_TO_PROXY and event.type == realtime.ITEM_DONE and call_id in sent:
             found.setdefault(call_id, ms(at - sent[call_id]))
     return found

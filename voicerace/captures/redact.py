@@ -24,9 +24,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 from voicerace.captures import allowed
+from voicerace.captures.log_records import PROXY_ATTRIBUTES, RECORD_KEYS, YEAR_2100_US, Says, json_of, logged_payload, record_of
 from voicerace.captures.log_scanner import Record, Unread
 from voicerace.captures.node_inspect import CutText, Mark
-from voicerace.captures.proxy_log import beginning_of, json_of
 from voicerace.model.protocol import agent, known, realtime
 from voicerace.model.protocol.known import Kind
 from voicerace.model.protocol.results import placeholder_in
@@ -40,18 +40,7 @@ _PREFIX: Final = re.compile(r"(?:(?:resp|item|call|event|sess|conv|msg|derived)_
 _QUOTED: Final = re.compile(r"'([^']{1,100})'")
 _IN_PROGRESS: Final = "in progress: "
 _ACTIVE: Final = "Conversation already has an active response"
-_ITEM: Final = "conversation.item.* raw (debug): "
-_UNMAPPED: Final = "Unmapped upstream event: "
 _HIDDEN: Final = "not forwarded to client"
-#: Attributes of which every record of the proxy in JSON has one.
-_PROXYS: Final = frozenset({"connection_id", "direction", "message_type"})
-_FIELDS: Final = frozenset(
-    {
-        "resource", "timestamp", "severityText", "severityNumber", "body", "attributes", "instrumentationScope", "traceId",
-        "spanId", "traceFlags",
-    }
-)  # fmt: skip
-_YEAR_2100_US: Final = 4_102_444_800_000_000
 _CLOCKS: Final = ("virtual", "monotonic", "log")
 _EVENT_RULES: Final[Mapping[str, Mapping[str, Any]]] = {"close": {"code": Kind.CLOSE}, "open": {}}
 
@@ -172,7 +161,7 @@ class Redactor:
             return self.opaque(value)
         if rule is Kind.CLOSE:
             return known.known_close(value)
-        fits = (rule is Kind.INDEX and 0 < value < 1000) or (rule is allowed.Setting.CLOCK_US and 0 < value < _YEAR_2100_US)
+        fits = (rule is Kind.INDEX and 0 < value < 1000) or (rule is allowed.Setting.CLOCK_US and 0 < value < YEAR_2100_US)
         return value if fits else self.opaque(value)
 
     def _text_by(self, text: str, rule: Any) -> Any:
@@ -227,25 +216,17 @@ class Redactor:
         told = f" — {_HIDDEN}" if body.endswith(_HIDDEN) else ""
         if error:
             return self.error_text(body) + told
-        if body.startswith((_ITEM, _UNMAPPED)):
-            return self._with_payload(body, kind)
-        return allowed.known_body(body) or self._shown(body) + told
-
-    def _with_payload(self, body: str, kind: object) -> str:
-        unmapped = body.startswith(_UNMAPPED)
-        does = next((each for each in ("sending Error to client", "log only") if unmapped and each in body[:200]), "")
-        items = (realtime.ITEM_CREATED, realtime.ITEM_ADDED, realtime.ITEM_DONE)
-        marker = " payload=" if kind in items else "Full payload (truncated): "
-        _, found, text = body.partition(marker)
-        return f"{_UNMAPPED if unmapped else _ITEM}{does}{marker + self._logged(text, body) if found else ''}"
-
-    def _logged(self, text: str, body: str) -> str:
-        whole = None if isinstance(body, CutText) else json_of(text)
-        if whole is not None:
-            return json.dumps(self.message(whole))
-        # Cut: what is whole before the cut stays, and the copy is cut, too. The comma keeps a number at its end.
-        left = beginning_of(text)
-        return json.dumps(self.message(left))[:-1] + ",…" if left else "…"
+        if (row := record_of(body)) is None:
+            return self._shown(body) + told
+        _, kept = row.variant(body)
+        marker, payload, whole = logged_payload(body, kind) if row.says is Says.PAYLOAD else ("", None, False)
+        if not marker:
+            return kept
+        text = json.dumps(self.message(payload)) if payload is not None and (payload or whole) else "…"
+        if payload and not whole:
+            # A cut payload keeps its whole values, and the copy is cut, too. The comma keeps a number at its end.
+            text = f"{text[:-1]},…"
+        return f"{kept}{marker}{text}"
 
 
 def redacted_recording(recording: Recording, by: Redactor) -> Recording:
@@ -275,10 +256,10 @@ def redacted_log(found: Iterable[Record | Unread], by: Redactor) -> Iterator[str
         if isinstance(each, Unread):
             yield from [NOT_READ] * each.records
             continue
-        if each.fields and not _FIELDS.intersection(each.fields):
+        if each.fields and not RECORD_KEYS.intersection(each.fields):
             continue  # other output
         attributes = each.fields.get("attributes")
-        if isinstance(attributes, Mapping) and _PROXYS.isdisjoint(attributes):
+        if isinstance(attributes, Mapping) and PROXY_ATTRIBUTES.isdisjoint(attributes):
             yield NOT_READ
         else:
             yield json.dumps(_record(each.fields, by))
@@ -298,7 +279,7 @@ def _record(fields: Mapping[str, Any], by: Redactor) -> dict[str, Any]:
     kind = given.get("message_type") if isinstance(given, Mapping) else None
     error = isinstance(given, Mapping) and "error.message" in given
     record: dict[str, Any] = {
-        "timestamp": time_us if type(time_us) is int and 0 < time_us < _YEAR_2100_US else None,
+        "timestamp": time_us if type(time_us) is int and 0 < time_us < YEAR_2100_US else None,
         "body": by.body(body, kind, error=error) if isinstance(body, str) else None,
         "attributes": attributes,
     }
@@ -331,7 +312,7 @@ def redacted_har(entries: Iterable[Mapping[str, Any]], by: Redactor) -> str:
 def _frame(frame: Mapping[str, Any], by: Redactor) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     at, opcode, kind, data = (frame.get(name) for name in ("time", "opcode", "type", "data"))
-    if isinstance(at, (int, float)) and not isinstance(at, bool) and 0 < at < _YEAR_2100_US / 1000:
+    if isinstance(at, (int, float)) and not isinstance(at, bool) and 0 < at < YEAR_2100_US / 1000:
         kept["time"] = at
     if type(opcode) is int and 0 <= opcode <= 15:
         kept["opcode"] = opcode

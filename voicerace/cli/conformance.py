@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from tqdm import tqdm
@@ -19,14 +18,6 @@ from voicerace.conformance.api import COMPARED, conform_api
 from voicerace.errors import InputError
 
 __all__ = ["conformance"]
-
-
-def _drawer() -> Any:
-    """What draws and shrinks exchanges; it needs hypothesis, which is there for development only."""
-    try:
-        return importlib.import_module("voicerace.conformance.conform_drawn")
-    except ModuleNotFoundError as missing:
-        raise InputError("drawn", f"{missing.name} is not installed", "the project with its extra `dev`") from None
 
 
 def _reported(draws: int, *, as_json: bool, refused: Mapping[str, object]) -> int:
@@ -50,8 +41,6 @@ def conformance(
     api: Annotated[bool, typer.Option("--api", help="Compare the mock with recordings of the real API.")] = False,
     provider: Annotated[list[str] | None, typer.Option(metavar="NAME", help="With --api: only these. [repeatable]")] = None,
     release: Annotated[str | None, typer.Option(metavar="TAG", help="The row to compare with. [by the source's hash]")] = None,
-    drawn: Annotated[int, typer.Option(min=0, metavar="N", help="Instead of the cases: N exchanges drawn by chance.")] = 0,
-    seed: Annotated[int, typer.Option(metavar="S", help="Where drawing begins; with --drawn.")] = 0,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where table and recordings go.")] = Path("data/conformance"),
     log: Annotated[Path | None, typer.Option(metavar="FILE", help="Takes the proxy's output.")] = None,
     reported: Annotated[
@@ -68,7 +57,7 @@ def conformance(
     Exit 1 when they differ. With --reported: what the models say of documented runs against the real API; exit 0.
     """
     if reported:
-        refused = {"proxy": proxy, "api": api, "release": release, "drawn": drawn, "log": log}
+        refused = {"proxy": proxy, "api": api, "release": release, "log": log}
         return _reported(draws, as_json=as_json, refused=refused)
     if api:
         if proxy is not None:
@@ -79,20 +68,15 @@ def conformance(
     if proxy is None:
         raise InputError("proxy", "is missing", "backend:DIR, or --api, or --reported")
     directory = options.backend_directory(proxy)
-    findings: list[str] = []
     with tqdm(file=sys.stderr, unit="case", disable=None) as bar:
 
         def progress(done: int, of: int) -> None:
             bar.total = of
             bar.update(done - bar.n)
 
-        if drawn:
-            done = _drawer().conform_drawn(directory, release, count=drawn, number=seed, log=log, progress=progress)
-            result, findings = done.result, [line for each in done.findings for line in each.lines()]
-        else:
-            result = conform(directory, release, log=log, progress=progress)
+        result = conform(directory, release, log=log, progress=progress)
     files = writing(out, lambda: result.write(out))
-    sessions = sum(row["scenario"] not in ("script", "drawn") for row in result.rows)
+    sessions = sum(row["scenario"] != "script" for row in result.rows)
     if as_json:
         print_json(
             {
@@ -103,7 +87,6 @@ def conformance(
                 "scripts": len(result.rows) - sessions,
                 "messages": sum(row["messages"] for row in result.rows),
                 "differences": result.differences,
-                "least": findings,
                 "found": {name: [str(each) for each in found] for name, found in result.found.items()},
                 "files": [file.name for file in files],
             }
@@ -111,11 +94,10 @@ def conformance(
     else:
         for name, found in result.found.items():
             print_lines(f"{name}: {each}" for each in found)
-        print_lines(findings)
         print_lines(
             facts(
                 release=f"{result.release.tag} (program {result.source})",
-                sessions=f"{sessions}, and {len(result.rows) - sessions} {'drawn' if drawn else 'scripted'} exchanges",
+                sessions=f"{sessions}, and {len(result.rows) - sessions} scripted exchanges",
                 messages=f"{sum(row['messages'] for row in result.rows)} of the proxy compared",
                 differences=result.differences,
             )

@@ -13,17 +13,11 @@ from voicerace.engine.timers import Timers
 from voicerace.model.actors.actor import ABNORMAL, Cancel, Close, Effects, Send, SetTimer
 from voicerace.model.actors.proxy import Proxy
 from voicerace.model.catalog.profiles import PROXY_TIMES_MS
-from voicerace.trace.recording import Event, Link, Payload, Recording
+from voicerace.trace.recording import COMPONENT_TO_PROXY, WIRES, Event, Link, Payload, Recording
 from voicerace.units import ns
 
-__all__ = ["PROXY_LINKS", "ComparedProxy"]
+__all__ = ["ComparedProxy"]
 
-PROXY_LINKS = (
-    Link("component", "proxy"),
-    Link("proxy", "component"),
-    Link("proxy", "upstream"),
-    Link("upstream", "proxy"),
-)
 #: How much later than its timer a proxy may speak, before it is taken to be silent.
 _PATIENCE_S = 2.0
 #: How far real time may be ahead of the session's while one of the proxy's timers runs: less than any script leaves it.
@@ -67,7 +61,7 @@ class ComparedProxy:
 
     def again(self) -> Self:
         """Both on another connection of the host's; the books go on."""
-        self._keep(Link("component", "proxy"), "open", {}, received=True)
+        self._keep(COMPONENT_TO_PROXY, "open", {}, received=True)
         self.real, self.model = self.real.again(), self.model.again()
         self._timers, self._running = Timers(), {}
         return self
@@ -122,7 +116,7 @@ class ComparedProxy:
 
     def recording(self, provenance: Mapping[str, Any]) -> Recording:
         """What passed at the proxy: inputs when it got them, its own messages when it sent them."""
-        return Recording(tuple(self.events), dict(provenance), "virtual", PROXY_LINKS, complete=True)
+        return Recording(tuple(self.events), dict(provenance), "virtual", WIRES, complete=True)
 
     def _compare(self, cause: str, found: Effects, expected: Effects, at_ns: int | None = None) -> Effects:
         for effect in found:

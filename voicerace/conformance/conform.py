@@ -63,7 +63,6 @@ class Conformance:
         rows: one per case, in `COLUMNS`.
         recordings: what passed at the proxy, by case name.
         found: differences by case name.
-        drawn: the exchanges are drawn ones, which are kept in files of their own.
     """
 
     release: ProxyRelease
@@ -71,52 +70,36 @@ class Conformance:
     rows: list[dict[str, Any]] = field(default_factory=list)
     recordings: dict[str, Recording] = field(default_factory=dict)
     found: dict[str, list[Difference]] = field(default_factory=dict)
-    drawn: bool = False
 
     @property
     def differences(self) -> int:
         return sum(len(each) for each in self.found.values())
 
+    @property
+    def name(self) -> str:
+        """The stem of its files."""
+        return self.release.tag
+
     def write(self, folder: Path) -> list[Path]:
-        """Write `<tag>.csv`, all rows, and `<tag>.jsonl.gz`, the recordings chosen for replay; `<tag>-drawn…` if drawn."""
+        """Write `<tag>.csv`, all rows, and `<tag>.jsonl.gz`, the recordings chosen for replay."""
         folder.mkdir(parents=True, exist_ok=True)
-        name = self.release.tag + ("-drawn" if self.drawn else "")
-        table, kept = folder / f"{name}.csv", folder / f"{name}.jsonl.gz"
+        table, kept = folder / f"{self.name}.csv", folder / f"{self.name}.jsonl.gz"
         frame = pd.DataFrame(self.rows, columns=list(COLUMNS))
         write_text(table, frame.to_csv(index=False, lineterminator="\n"))
-        write_recordings(kept, (self.recordings[name] for name in self._chosen()))
+        write_recordings(kept, (self.recordings[name] for name in self.chosen()))
         return [table, kept]
 
-    def _chosen(self) -> Iterator[str]:
-        """Every script, every case with a difference, and of the sessions the first of each kind: small enough to keep.
+    def chosen(self) -> Iterator[str]:
+        """Every script, every case with a difference, and the sessions that are the first of a kind.
 
-        A kind is an outcome of a handler, of a scenario and its modality, or of a way for the tool to end.
+        A kind is an outcome of a handler, a scenario with its modality, or the way in which the tool ends.
         """
         seen: set[tuple[object, ...]] = set()
         for row in self.rows:
-            name = row["case"]
-            kinds: set[tuple[object, ...]]
-            if self.drawn:
-                kinds = set(_reactions(self.recordings[name]))
-                if name in self.found or not kinds <= seen:
-                    seen |= kinds
-                    yield name
-                continue
             kinds = {(row["handler"], row["outcome"]), (row["scenario"], row["modality"]), (row["tool_end"],)}
-            if row["scenario"] == "script" or name in self.found or not kinds <= seen:
+            if row["scenario"] == "script" or row["case"] in self.found or not kinds <= seen:
                 seen |= kinds
-                yield name
-
-
-def _reactions(recording: Recording) -> Iterator[tuple[object, ...]]:
-    """What the proxy was seen to do at once: the input's type, and the types of what it sent then."""
-    reaction: list[object] = []
-    for event in recording.events:
-        if event.link.receiver == "proxy":
-            yield tuple(reaction)
-            reaction = []
-        reaction.append((event.link.sender == "proxy", event.kind, event.type))
-    yield tuple(reaction)
+                yield row["case"]
 
 
 def conform(

@@ -20,7 +20,7 @@ from voicerace.analysis.verdict import judge
 from voicerace.captures.questions import answers
 from voicerace.model.protocol import input_audio, realtime
 from voicerace.model.protocol.ledger import Ledger, Response
-from voicerace.trace.recording import Event, Recording
+from voicerace.trace.recording import COMPONENT_TO_PROXY, PROXY_TO_UPSTREAM, UPSTREAM_TO_PROXY, Event, Recording
 from voicerace.units import ns
 from voicerace.values import value
 
@@ -88,12 +88,12 @@ def _updates(recording: Recording) -> Iterator[Sighting]:
     sent: list[int] = []
     events = _at_proxy(recording)
     for number, event in enumerate(events):
-        if event.kind == "open" and event.link == ("component", "proxy"):
+        if event.kind == "open" and event.link == COMPONENT_TO_PROXY:
             sent = []
-        elif event.link == ("proxy", "upstream") and event.type == realtime.SESSION_UPDATE:
+        elif event.link == PROXY_TO_UPSTREAM and event.type == realtime.SESSION_UPDATE:
             sent.append(event.seq)
             if len(sent) == 2:
-                came = (each for each in events[number:] if each.link == ("upstream", "proxy"))
+                came = (each for each in events[number:] if each.link == UPSTREAM_TO_PROXY)
                 answer = next((each for each in came if each.type in (realtime.SESSION_UPDATED, realtime.ERROR)), None)
                 rests_on = [*sent, *([] if answer is None else [answer.seq])]
                 refused = answer is not None and answer.type == realtime.ERROR
@@ -209,11 +209,11 @@ class _Watch:
         for number, event in enumerate(self.events):
             if event.kind == "open":
                 self.updated, self.bytes, self.heard = False, 0, []
-            elif event.link == ("component", "proxy"):
+            elif event.link == COMPONENT_TO_PROXY:
                 yield from self._from_host(event, number)
-            elif event.link == ("proxy", "upstream"):
+            elif event.link == PROXY_TO_UPSTREAM:
                 yield from self._sent(event)
-            elif event.link == ("upstream", "proxy"):
+            elif event.link == UPSTREAM_TO_PROXY:
                 yield from self._came(event)
             if event.kind == "message" and "upstream" in event.link:
                 self.ledger.feed(event.link.sender, event.payload, event.seq)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -128,15 +127,3 @@ CALLED = (
 TEXT_DONE = content(realtime.TEXT_DONE, text="A reply.")
 DONE = response(realtime.RESPONSE_DONE, "resp_1")
 REFUSED = up(realtime.refusal("event_x", "resp_1", None))
-
-
-def shown(step: ExchangeStep) -> str:
-    """A step in one line."""
-    if step.wait_ms:
-        return f"nobody says anything for {step.wait_ms} ms"
-    if step.closes:
-        return f"{step.sender} closes" + ("" if step.code is None else f" with {step.code}")
-    payload = step.payload
-    if isinstance(payload, bytes):
-        return f"{step.sender} sends {len(payload)} bytes" + (f" {payload!r}" if len(payload) < 100 else "")
-    return f"{step.sender} sends " + (json.dumps(payload) if isinstance(payload, Mapping) else f"the text {payload!r}")

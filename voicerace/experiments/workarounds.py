@@ -25,7 +25,7 @@ from voicerace.model.actors.app import DATA, GO_ON
 from voicerace.model.catalog.profiles import WORKAROUND_TIMES
 from voicerace.model.catalog.releases import component_for, proxy_release
 from voicerace.model.catalog.workarounds import WORKAROUNDS, why_not
-from voicerace.trace.recording import Recording
+from voicerace.trace.recording import APP_TO_COMPONENT, Recording
 
 __all__ = ["BASELINE", "BOUNDS", "STORIES", "Effect", "air_of", "effect_of", "effects_of", "until_heard_ms"]
 
@@ -242,7 +242,7 @@ def until_heard_ms(recording: Recording) -> float | None:
     own = [each for each in ledger.inputs if not (each.text or "").startswith((DATA, GO_ON))]
     until = order[own[1].key] if len(own) > 1 else passage.end
     data = any(
-        event.link == ("app", "component") and str(_content(event.payload)).startswith(DATA) for event in recording.events
+        event.link == APP_TO_COMPONENT and str(_content(event.payload)).startswith(DATA) for event in recording.events
     )  # fmt: skip
     said = [order[each.key] for each in ledger.inputs if (each.text or "").startswith(DATA)]
     knowing = [

@@ -1,7 +1,9 @@
 """The one grammar of times, grids and distributions, for the command line and the notebooks, and its validation.
 
 ``50`` one value · ``50,80`` one per function call; of a time that has no value per call, the values of a sweep ·
-``0:400:10`` a grid (start, stop, step; the stop is included) · ``uniform(20,80)``, ``lognormal(4,0.5)`` a distribution ·
+``0:400:10`` a grid (start, stop, step; the stop is included) · ``uniform(20,80)`` a distribution ·
+``lognormal(median=400,sigma=0.5)``, ``p50=400,p95=900`` (a median and a percentile, 51 to 99) and ``lognormal(4,0.5)`` (mean
+and deviation of the logarithm of ms) a log-normal distribution ·
 ``choice(4,8,12)`` one of these values, each as likely ·
 ``@file.csv`` values drawn from a file's first column. In Python also numbers, lists, tuples, NumPy arrays and pandas Series.
 All numbers are milliseconds. Inside, time is integer nanoseconds.
@@ -18,6 +20,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 from voicerace.errors import InputError, one_of
@@ -43,8 +46,8 @@ __all__ = [
 ]  # fmt: skip
 
 GRAMMAR = (
-    "a number of ms (50), one per call (50,80), a grid (0:400:10), uniform(a,b), lognormal(mu,sigma), choice(4,8,12) "
-    "or @file.csv"
+    "a number of ms (50), one per call (50,80), a grid (0:400:10), uniform(a,b), lognormal(median=400,sigma=0.5), "
+    "p50=400,p95=900, lognormal(mu,sigma), choice(4,8,12) or @file.csv"
 )
 _MAX_GRID = 100_000
 #: Function calls of one response, at most: a list has no use for more values.
@@ -53,7 +56,10 @@ _LEAST_STEP = Decimal("0.000001")
 #: Whole numbers that a table of 64-bit integers can hold.
 MAX_WHOLE = 2**63 - 1
 _CHOICE = re.compile(r"choice\(([^()]+)\)")
-_CALL = re.compile(r"(uniform|lognormal)\(\s*([^,()]+)\s*,\s*([^,()]+)\s*\)")
+_CALL = re.compile(r"(uniform|lognormal)\(\s*([^,()=]+)\s*,\s*([^,()=]+)\s*\)")
+#: A log-normal distribution by its median, and by its sigma or a percentile.
+_MEDIAN = re.compile(r"(lognormal\()?\s*(?:median|p50)\s*=([^,()=]+),\s*(sigma|p\d\d)\s*=([^,()=]+)(?(1)\))")
+_UNIT = re.compile(r"[0-9.]+\s*(ms|s|sec|seconds)")
 
 
 def parse(name: str, given: object) -> Value:
@@ -72,13 +78,37 @@ def parse(name: str, given: object) -> Value:
             if high < low:
                 raise InputError(name, f"{words} ends before it begins", "uniform(a,b) with a <= b")
             return Uniform(float(low), float(high))
-        mu, sigma = number_of(name, first, least=None), number_of(name, second)
-        return LogNormal(float(mu), float(sigma))
+        return _log_normal(name, words, float(number_of(name, first, least=None)), float(number_of(name, second)))
+    if named := _MEDIAN.fullmatch(words):
+        return _by_median(name, words, *named.groups()[1:])
     if listed := _CHOICE.fullmatch(words):
         return Choice(tuple(ns(number_of(name, each)) for each in listed[1].split(",")))
     if ":" in words:
         return _grid(name, words)
     return Fixed(tuple(ns(number_of(name, each)) for each in words.split(",")))
+
+
+def _log_normal(name: str, words: str, mu: float, sigma: float) -> LogNormal:
+    if mu > math.log(MAX_MS):
+        raise InputError(
+            name,
+            f"{words} has a median above one day: mu is a logarithm",
+            f"lognormal(median={shortest(mu)},sigma={shortest(sigma)})",
+        )
+    return LogNormal(mu, sigma)
+
+
+def _by_median(name: str, words: str, median_text: str, kind: str, second_text: str) -> LogNormal:
+    """The log-normal distribution with this median, and this sigma or this percentile."""
+    median, second = float(number_of(name, median_text)), float(number_of(name, second_text))
+    if median <= 0:
+        raise InputError(name, f"{words} has no positive median", "a median above 0 ms")
+    if kind == "sigma":
+        return _log_normal(name, words, math.log(median), second)
+    percent = int(kind[1:])
+    if percent <= 50 or second < median:
+        raise InputError(name, f"{words} does not rise", "p50=MEDIAN and p51 to p99 with a value that is not smaller")
+    return _log_normal(name, words, math.log(median), math.log(second / median) / NormalDist().inv_cdf(percent / 100))
 
 
 def plain_value(value: Any) -> Any:
@@ -123,6 +153,8 @@ def number_of(name: str, given: object, least: int | None = 0) -> Decimal:
     try:
         number = Decimal(text)
     except InvalidOperation:
+        if _UNIT.fullmatch(text):
+            raise InputError(name, f"{text[:60]!r} has a unit", "the number alone, in ms") from None
         raise InputError(name, f"{text[:60]!r} is no number", f"allowed is {GRAMMAR}") from None
     if not number.is_finite():
         raise InputError(name, f"{text} is no number of ms", f"allowed is {GRAMMAR}")

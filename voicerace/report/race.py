@@ -10,28 +10,30 @@ from voicerace.analysis.verdict import judge
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import simulate
 from voicerace.model.catalog.profiles import FIXED_NETWORK
-from voicerace.report.parts import GAP_MS
 from voicerace.report.phrasing import HEARS
+from voicerace.report.plots.map_grid import observed_gap_ms
 from voicerace.report.plots.overview import Glance, alt_glance, plot_glance
 from voicerace.report.plots.style import to_image
 
 __all__ = ["race_alt", "race_lines", "race_svg"]
 
-#: Release, handler, tool time, title.
+_TOOL_MS: Final = 250
+#: Release, handler, title.
 _LINES: Final = (
-    ("0.9.1", "return", 100, "0.9.1, one result, before the API is done with the call"),
-    ("0.9.1", "return", 350, "0.9.1, one result, after it"),
-    ("0.9.1", "async_ref", 350, "0.9.1, result through the ref: the component adds an error of its own"),
-    ("0.9.4", "return", 350, "0.9.4, one result, after the API is done with the call"),
-    ("0.11.1", "return", 50, "0.11.1, one result, before the API is done with the call"),
+    ("0.9.1", "return", "0.9.1, the handler returns the result"),
+    ("0.9.1", "async_ref", "0.9.1, it sends the result through the ref and awaits it: the component adds an error"),
+    ("0.9.1", "void_ref", "0.9.1, it returns at once and sends the result later: the component's error comes first"),
+    ("0.9.4", "return", "0.9.4, the handler returns the result"),
+    ("0.11.1", "return", "0.11.1, the handler returns the result"),
+    ("0.11.1", "void_ref", "0.11.1, it returns at once and sends the result later"),
 )
 
 
 def race_lines() -> list[Glance]:
-    """Its sessions, played now: what each comes to is read off the recording."""
+    """Its sessions, played now with the gap that was observed; each outcome is read from its recording."""
     found = []
-    for release, handler, tool_ms, title in _LINES:
-        times: dict[str, object] = {**FIXED_NETWORK, "gap_ms": str(GAP_MS), "tool_ms": str(tool_ms)}
+    times: dict[str, object] = {**FIXED_NETWORK, "gap_ms": f"{observed_gap_ms():g}", "tool_ms": str(_TOOL_MS)}
+    for release, handler, title in _LINES:
         recording = simulate(SessionConfig.of(release=release, handler=handler, times=times))
         found.append(Glance(title, recording, HEARS[judge(recording).outcome]))
     return found

@@ -10,12 +10,29 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from voicerace.errors import InputError, one_of
 from voicerace.values import value
 
-__all__ = ["LINKS", "Event", "Link", "Payload", "dump", "link"]
+__all__ = [
+    "APP_TO_COMPONENT",
+    "COMPONENT_TO_APP",
+    "COMPONENT_TO_PROXY",
+    "HOST_LINKS",
+    "LINKS",
+    "PROXY_TO_COMPONENT",
+    "PROXY_TO_UPSTREAM",
+    "UPSTREAM_LINKS",
+    "UPSTREAM_TO_PROXY",
+    "USER_TO_APP",
+    "WIRES",
+    "Event",
+    "Link",
+    "Payload",
+    "dump",
+    "link",
+]
 
 #: JSON messages are mappings, audio frames are bytes, text that is no JSON object stays text.
 Payload = Mapping[str, Any] | bytes | str | None
@@ -31,17 +48,21 @@ class Link(NamedTuple):
         return f"{self.sender}>{self.receiver}"
 
 
-#: Every link of a session. The user and the app are one place and calls inside the host are instant, so only the
-#: host link (component, proxy) and the upstream link (proxy, upstream) are wires.
-LINKS: tuple[Link, ...] = (
-    Link("user", "app"),
-    Link("app", "component"),
-    Link("component", "app"),
-    Link("component", "proxy"),
-    Link("proxy", "component"),
-    Link("proxy", "upstream"),
-    Link("upstream", "proxy"),
-)
+USER_TO_APP: Final = Link("user", "app")
+APP_TO_COMPONENT: Final = Link("app", "component")
+COMPONENT_TO_APP: Final = Link("component", "app")
+COMPONENT_TO_PROXY: Final = Link("component", "proxy")
+PROXY_TO_COMPONENT: Final = Link("proxy", "component")
+PROXY_TO_UPSTREAM: Final = Link("proxy", "upstream")
+UPSTREAM_TO_PROXY: Final = Link("upstream", "proxy")
+
+#: The two directions of the host connection, and of the upstream connection.
+HOST_LINKS: Final = (COMPONENT_TO_PROXY, PROXY_TO_COMPONENT)
+UPSTREAM_LINKS: Final = (PROXY_TO_UPSTREAM, UPSTREAM_TO_PROXY)
+#: The links on which messages take time: those of the proxy. Calls inside the host (user, app, component) are instant.
+WIRES: Final = (*HOST_LINKS, *UPSTREAM_LINKS)
+#: Every link of a session.
+LINKS: Final[tuple[Link, ...]] = (USER_TO_APP, APP_TO_COMPONENT, COMPONENT_TO_APP, *WIRES)
 _PARTIES = tuple(dict.fromkeys(end for each in LINKS for end in each))
 _LINK_OF_NAME = {str(each): each for each in LINKS}
 

@@ -15,16 +15,43 @@ from typing import TYPE_CHECKING, Any
 
 from voicerace.errors import InputError
 from voicerace.files import path_of, write_bytes
-from voicerace.trace.event import LINKS, Event, Link, Payload, dump, link
+from voicerace.trace.event import (
+    APP_TO_COMPONENT,
+    COMPONENT_TO_APP,
+    COMPONENT_TO_PROXY,
+    HOST_LINKS,
+    LINKS,
+    PROXY_TO_COMPONENT,
+    PROXY_TO_UPSTREAM,
+    UPSTREAM_LINKS,
+    UPSTREAM_TO_PROXY,
+    USER_TO_APP,
+    WIRES,
+    Event,
+    Link,
+    Payload,
+    dump,
+    link,
+)
 from voicerace.trace.gzip_reader import UNPACKED_LIMIT, Progress, Unpacked
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "APP_TO_COMPONENT",
+    "COMPONENT_TO_APP",
+    "COMPONENT_TO_PROXY",
     "CUT",
+    "HOST_LINKS",
     "LINKS",
+    "PROXY_TO_COMPONENT",
+    "PROXY_TO_UPSTREAM",
     "SCHEMA",
+    "UPSTREAM_LINKS",
+    "UPSTREAM_TO_PROXY",
+    "USER_TO_APP",
+    "WIRES",
     "Event",
     "Link",
     "Payload",

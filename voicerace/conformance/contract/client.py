@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
@@ -20,10 +20,9 @@ from voicerace.engine.live.connection import why_closed
 from voicerace.engine.live.recorder import Recorder
 from voicerace.model.protocol import realtime
 from voicerace.model.protocol.frames import frame_of, payload_of
-from voicerace.trace.recording import Link, Payload
+from voicerace.trace.recording import PROXY_TO_UPSTREAM, UPSTREAM_TO_PROXY, Payload
 
 __all__ = [
-    "LINKS",
     "Client",
     "ConnectionGoneError",
     "InconclusiveError",
@@ -33,11 +32,6 @@ __all__ = [
     "ReplyTimeoutError",
     "named",
 ]
-
-_UP: Final = Link("proxy", "upstream")
-_DOWN: Final = Link("upstream", "proxy")
-#: What a client sees of a session: it sits where the proxy would.
-LINKS: Final = (_UP, _DOWN)
 
 
 class InconclusiveError(Exception):
@@ -155,7 +149,7 @@ class Client:
         if self._gone is None:
             # Our end first: what comes behind our close is nobody's concern.
             self._gone = ConnectionGoneError("the experiment is over", None)
-            self.recorder.arrived(self.recorder.sent(_UP, "close", {"code": 1000}, "socket"))
+            self.recorder.arrived(self.recorder.sent(PROXY_TO_UPSTREAM, "close", {"code": 1000}, "socket"))
         if self._reader is not None:
             self._reader.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -180,7 +174,7 @@ class Client:
             payload = {"event_id": self.new_id("event"), **event}
         if self._gone is not None:
             raise self._gone
-        seq = self.recorder.sent(_UP, "message", payload, "socket")
+        seq = self.recorder.sent(PROXY_TO_UPSTREAM, "message", payload, "socket")
         at_ns = self.recorder.last_ns - self.recorder.origin_ns
         try:
             await self.connection.send(frame_of(payload))
@@ -253,7 +247,7 @@ class Client:
                 raw = await self.connection.recv()
                 at_ns = self.recorder.now_ns()
                 payload = payload_of(raw)
-                seq = self.recorder.seen(_DOWN, "message", payload, "socket", at_ns)
+                seq = self.recorder.seen(UPSTREAM_TO_PROXY, "message", payload, "socket", at_ns)
                 self.recorder.arrived(seq)
                 self.heard.append(ReceivedEvent(seq, at_ns, False, payload))
                 self._news.set()
@@ -265,11 +259,12 @@ class Client:
         if self._gone is None:
             if closed.rcvd is None or (closed.sent is not None and not closed.rcvd_then_sent):
                 reason = why_closed(closed, "the API")
-                self.recorder.fault(_DOWN, reason)
+                self.recorder.fault(UPSTREAM_TO_PROXY, reason)
                 self._gone = ConnectionGoneError(reason, None)
             else:
                 code = int(closed.rcvd.code)
-                self.recorder.arrived(self.recorder.seen(_DOWN, "close", {"code": None if code == 1005 else code}, "socket"))
+                payload = {"code": None if code == 1005 else code}
+                self.recorder.arrived(self.recorder.seen(UPSTREAM_TO_PROXY, "close", payload, "socket"))
                 self._gone = ConnectionGoneError(f"the API closed the connection with {code}", code)
             self._news.set()
         return self._gone

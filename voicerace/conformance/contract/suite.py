@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from voicerace.conformance.contract.apis import AddressApi, MockApi
-from voicerace.conformance.contract.client import LINKS, Client, InconclusiveError, Patience
+from voicerace.conformance.contract.client import Client, InconclusiveError, Patience
 from voicerace.conformance.contract.facts import Answer, Experiment, Fact, held, unknown
 from voicerace.conformance.contract.result import Contract, FactResult, keep
 from voicerace.conformance.contract.steps import CALL, begin, finish, first_call, reply, send_result, set_up
@@ -26,7 +26,7 @@ from voicerace.engine.live.targets import UpstreamTarget
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
 from voicerace.scrubber import Scrubber
-from voicerace.trace.recording import Recording
+from voicerace.trace.recording import UPSTREAM_LINKS, UPSTREAM_TO_PROXY, Recording
 
 __all__ = ["CALLS_ELSEWHERE", "check_contract", "sessions_needed"]
 
@@ -157,11 +157,11 @@ class _Run:
     async def _one(self, name: str) -> Answer:
         """One experiment on a connection of its own."""
         async with self._turns:
-            recorder = Recorder({**self.provenance, "experiment": name}, LINKS, self.scrub)
+            recorder = Recorder({**self.provenance, "experiment": name}, UPSTREAM_LINKS, self.scrub)
             try:
                 connection = await self.api.dial()
             except NotConnectedError as error:
-                recorder.fault(LINKS[1], f"upstream: {error.reason}")
+                recorder.fault(UPSTREAM_TO_PROXY, f"upstream: {error.reason}")
                 answer = unknown(error.reason)
             else:
                 self.opened += 1

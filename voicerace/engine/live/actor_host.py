@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voicerace.engine.live.recorder import Recorder
 from voicerace.engine.reader import Reader
 from voicerace.engine.schedule import ScheduleCursor
 from voicerace.errors import InputError
-from voicerace.model.actors.actor import Actor, Cancel, Close, Effects, Open, Send, SetTimer
+from voicerace.model.actors.actor import Actor, Effect, Effects, SetTimer
+from voicerace.model.actors.effects import Interpreter
 from voicerace.model.parameters import Times
-from voicerace.trace.recording import LINKS, Link, Payload
+from voicerace.trace.recording import LINKS, USER_TO_APP, Link, Payload
 
 if TYPE_CHECKING:
     from voicerace.engine.live.connection import FramedConnection
@@ -38,7 +40,7 @@ class _Call(NamedTuple):
     said: str | None
 
 
-class ActorHost:
+class ActorHost(Interpreter):
     """Runs parties on the event loop.
 
     Args:
@@ -149,7 +151,7 @@ class ActorHost:
             while self._waiting:
                 each = self._waiting.popleft()
                 try:
-                    self._apply(each.party, each.call(*each.arguments))
+                    self.apply(each.party, each.call(*each.arguments))
                     if each.then is not None:
                         each.then()
                 except InputError as error:
@@ -166,39 +168,50 @@ class ActorHost:
     def _break(self, party: str, why: str) -> None:
         lines = [*self.lines.values()]
         self.end()
-        self.recorder.fault(lines[0].incoming if lines else Link("user", "app"), f"{party}: {why}")
+        self.recorder.fault(lines[0].incoming if lines else USER_TO_APP, f"{party}: {why}")
         for line in lines:
             line.close(1011)
 
-    def _apply(self, party: str, effects: Effects) -> None:
-        for effect in effects:
-            if self._ended:
-                return
-            if isinstance(effect, Send):
-                self._send(_LINK[party, effect.to], effect.payload)
-            elif isinstance(effect, SetTimer):
-                self._cancel(party, effect.name)
-                after = self.times.ns(effect.after, effect.index, self.seed)
-                if self.playing is not None and party != "proxy":
-                    after = self.playing.timer_ns(party, effect.name, after, self.recorder.last_ns)
-                due = (self.recorder.last_ns + after) / 1e9
-                handle = asyncio.get_running_loop().call_at(due, self._ring, party, effect.name)
-                self._timers[party, effect.name] = handle
-            elif isinstance(effect, Cancel):
-                self._cancel(party, effect.name)
-            elif isinstance(effect, Close):
-                self._close(_LINK[party, effect.to], effect.code)
-            elif isinstance(effect, Open):
-                self._open(_LINK[party, effect.to])
+    def apply(self, actor: str, effects: Iterable[Effect]) -> None:
+        # An effect can end the session: those after it are dropped.
+        super().apply(actor, takewhile(lambda _: not self._ended, effects))
+
+    def send(self, actor: str, to: str, payload: Payload) -> None:
+        self._send(_LINK[actor, to], payload)
+
+    def set_timer(self, actor: str, timer: SetTimer) -> None:
+        self.cancel_timer(actor, timer.name)
+        after = self.times.ns(timer.after, timer.index, self.seed)
+        if self.playing is not None and actor != "proxy":
+            after = self.playing.timer_ns(actor, timer.name, after, self.recorder.last_ns)
+        due = (self.recorder.last_ns + after) / 1e9
+        self._timers[actor, timer.name] = asyncio.get_running_loop().call_at(due, self._ring, actor, timer.name)
+
+    def cancel_timer(self, actor: str, name: str) -> None:
+        if handle := self._timers.pop((actor, name), None):
+            handle.cancel()
+
+    def close(self, actor: str, to: str, code: int | None) -> None:
+        link = _LINK[actor, to]
+        if link not in self._closed:
+            self._closed.add(link)
+            if line := self.lines.get(link):
+                line.close(code)
+
+    def open(self, actor: str, to: str) -> None:
+        link = _LINK[actor, to]
+        if self.connect is not None:
+            self._closed -= {link, Link(link.receiver, link.sender)}
+            if (line := self.lines.pop(link, None)) is not None:
+                line.gone = True
+            self._early[link] = []
+            self.recorder.opened(link)
+            self.connect()
 
     def _ring(self, party: str, name: str) -> None:
         del self._timers[party, name]
         self.recorder.now_ns()
         self._call(party, self.parties[party].timer, name)
-
-    def _cancel(self, party: str, name: str) -> None:
-        if handle := self._timers.pop((party, name), None):
-            handle.cancel()
 
     def _send(self, link: Link, payload: Payload) -> None:
         if link in self._closed:
@@ -212,21 +225,6 @@ class ActorHost:
             seq = self.recorder.sent(link, "message", payload, "engine")
             self.recorder.received(link, "message")
             self.message(link, payload, seq)
-
-    def _close(self, link: Link, code: int | None) -> None:
-        if link not in self._closed:
-            self._closed.add(link)
-            if line := self.lines.get(link):
-                line.close(code)
-
-    def _open(self, link: Link) -> None:
-        if self.connect is not None:
-            self._closed -= {link, Link(link.receiver, link.sender)}
-            if (line := self.lines.pop(link, None)) is not None:
-                line.gone = True
-            self._early[link] = []
-            self.recorder.opened(link)
-            self.connect()
 
     def show(self, link: Link, payload: Payload, seq: int) -> None:
         """Let whoever watches see a message."""

@@ -20,7 +20,14 @@ from voicerace.engine.live.connection import FramedConnection, Tamper, drop
 from voicerace.engine.live.recorder import Recorder
 from voicerace.engine.session import SessionConfig
 from voicerace.model.actors.actor import Actor
-from voicerace.trace.recording import Link, Payload
+from voicerace.trace.recording import (
+    COMPONENT_TO_PROXY,
+    PROXY_TO_COMPONENT,
+    PROXY_TO_UPSTREAM,
+    UPSTREAM_TO_PROXY,
+    Link,
+    Payload,
+)
 
 __all__ = ["Endpoint", "ProxySeat", "UpstreamEndpoint", "refusal"]
 
@@ -113,7 +120,7 @@ class UpstreamEndpoint(Endpoint):
         party: who sits here, when it is not the session's first.
     """
 
-    comes = Link("proxy", "upstream")
+    comes = PROXY_TO_UPSTREAM
 
     def __init__(
         self,
@@ -135,7 +142,7 @@ class UpstreamEndpoint(Endpoint):
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
         if self.refuse is None:
             return None
-        self.recorder.fault(Link("upstream", "proxy"), f"the handshake was refused with HTTP {self.refuse} (--fault)")
+        self.recorder.fault(UPSTREAM_TO_PROXY, f"the handshake was refused with HTTP {self.refuse} (--fault)")
         self._end()
         return refusal(self.refuse, "refused on purpose")
 
@@ -144,7 +151,7 @@ class UpstreamEndpoint(Endpoint):
         out_ns, in_ns = self._delays("upstream_rtt_ms", towards_upstream=False)
         self.line = FramedConnection(
             place,
-            Link("upstream", "proxy"),
+            UPSTREAM_TO_PROXY,
             connection,
             out_ns=out_ns,
             in_ns=0 if self.both_ours else in_ns,
@@ -168,7 +175,7 @@ class ProxySeat(Endpoint):
         upstream_ours: the upstream is another place of this process.
     """
 
-    comes = Link("component", "proxy")
+    comes = COMPONENT_TO_PROXY
 
     def __init__(
         self,
@@ -189,7 +196,7 @@ class ProxySeat(Endpoint):
         out_ns, in_ns = self._delays("host_rtt_ms", towards_upstream=False)
         host = FramedConnection(
             place,
-            Link("proxy", "component"),
+            PROXY_TO_COMPONENT,
             connection,
             out_ns=out_ns,
             in_ns=0 if self.both_ours else in_ns,
@@ -199,13 +206,13 @@ class ProxySeat(Endpoint):
         place.start()
         if far is None:
             if self.recorder.faults:
-                place.closed(Link("upstream", "proxy"), None)
+                place.closed(UPSTREAM_TO_PROXY, None)
             await host.run()
             return
         out_ns, in_ns = self._delays("upstream_rtt_ms", towards_upstream=True)
         upstream = FramedConnection(
             place,
-            Link("proxy", "upstream"),
+            PROXY_TO_UPSTREAM,
             far,
             out_ns=out_ns,
             in_ns=0 if self.upstream_ours else in_ns,
@@ -221,7 +228,7 @@ class ProxySeat(Endpoint):
             await asyncio.wait({dialling, leaving}, return_when=asyncio.FIRST_COMPLETED)
             return dialling.result() if dialling.done() else None
         except NotConnectedError as error:
-            self.recorder.fault(Link("upstream", "proxy"), f"upstream: {error.reason}")
+            self.recorder.fault(UPSTREAM_TO_PROXY, f"upstream: {error.reason}")
             return None
         finally:
             dialling.cancel()

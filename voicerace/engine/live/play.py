@@ -37,7 +37,7 @@ from voicerace.model.actors.actor import Actor, Effects, Renewable
 from voicerace.model.actors.user import User
 from voicerace.model.catalog.profiles import SERVER_TIMES
 from voicerace.scrubber import Scrubber
-from voicerace.trace.recording import LINKS, Link, Payload, Recording
+from voicerace.trace.recording import COMPONENT_TO_PROXY, LINKS, PROXY_TO_COMPONENT, UPSTREAM_LINKS, Link, Payload, Recording
 
 __all__ = ["Live", "upstream_of"]
 
@@ -48,7 +48,6 @@ _SILENCE_MARGIN_S: Final = 5.0
 #: What is left of a session that was stopped has so long to end by itself.
 _STOPPED_S: Final = 1.0
 _UPSTREAM_PATH: Final = "/v1/realtime?model=gpt-realtime"
-_UPSTREAM_LINKS: Final = (Link("proxy", "upstream"), Link("upstream", "proxy"))
 
 
 class Live:
@@ -181,7 +180,7 @@ class _Play:
         session = replace(session, times=session.times.with_ns("upstream_rtt_ms", 0)) if remote else session
         self.session = session = session.begun()
         unseen = live.upstream.kind == "unseen"
-        observed = tuple(each for each in LINKS if not (unseen and each in _UPSTREAM_LINKS))
+        observed = tuple(each for each in LINKS if not (unseen and each in UPSTREAM_LINKS))
         self.recorder = Recorder(live.provenance(session), observed, live.scrub)
         parties = session.parties()
         self.user = parties["user"]
@@ -224,7 +223,7 @@ class _Play:
             left = allowed - (self._clock_ns() - self.recorder.last_ns) / 1e9
             if left <= 0:
                 why = f"silence: nothing passed for {allowed:g} s{self._missing}"
-                self.recorder.fault(Link("proxy", "component"), why)
+                self.recorder.fault(PROXY_TO_COMPONENT, why)
                 return
             await asyncio.wait({talk}, timeout=left)
 
@@ -255,12 +254,12 @@ class _Play:
             connection = await self._connect()
         except NotConnectedError as error:
             if not self.recorder.faults:
-                self.recorder.fault(Link("proxy", "component"), f"proxy: {error.reason}")
+                self.recorder.fault(PROXY_TO_COMPONENT, f"proxy: {error.reason}")
             return False
         whole = self.session.times.ns("host_rtt_ms", 0, self.session.seed)
         line = FramedConnection(
             self.host,
-            Link("component", "proxy"),
+            COMPONENT_TO_PROXY,
             connection,
             out_ns=whole // 2,
             in_ns=0 if self.proxy_ours else whole - whole // 2,
@@ -348,11 +347,11 @@ class _Play:
     # -- the user watches --------------------------------------------------------------------------------------------
 
     def _host_passed(self, link: Link, payload: Payload, seq: int) -> None:
-        if link == ("component", "proxy") or link.receiver == "app":
+        if link == COMPONENT_TO_PROXY or link.receiver == "app":
             self._act(self._observe(link, payload, seq))
 
     def _proxy_passed(self, link: Link, payload: Payload, seq: int) -> None:
-        if link in _UPSTREAM_LINKS:
+        if link in UPSTREAM_LINKS:
             self._act(self._observe(link, payload, seq))
 
     def _upstream_passed(self, link: Link, payload: Payload, seq: int) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection
@@ -21,12 +21,9 @@ from voicerace.engine.live.recorder import Recorder
 from voicerace.engine.live.server import ConnectionHandler, SessionServer
 from voicerace.engine.live.targets import UpstreamTarget, scrubber
 from voicerace.engine.session import SessionConfig
-from voicerace.trace.recording import Link, Recording
+from voicerace.trace.recording import UPSTREAM_LINKS, WIRES, Recording
 
 __all__ = ["Server", "proxy_visitors", "upstream_visitors"]
-
-_UPSTREAM: Final = (Link("proxy", "upstream"), Link("upstream", "proxy"))
-_HOST: Final = (Link("component", "proxy"), Link("proxy", "component"))
 
 
 class SessionHandler(ConnectionHandler, Protocol):
@@ -140,7 +137,7 @@ def upstream_visitors(session: SessionConfig, faults: tuple[Fault, ...] = ()) ->
 
     def make(path: Path, request: Request) -> SessionHandler:
         found = _provenance(session, upstream="mock") | {"client": client_of(request, scrub)}
-        recorder = Recorder(found | spoilt, _UPSTREAM, scrub, path)
+        recorder = Recorder(found | spoilt, UPSTREAM_LINKS, scrub, path)
         return UpstreamEndpoint(session, recorder, tamper=Tampering(faults), refuse=refuse)
 
     return make
@@ -157,7 +154,7 @@ def proxy_visitors(session: SessionConfig, upstream: UpstreamTarget) -> Make:
         proxy = {"proxy": f"model:{session.release.tag}", "source": session.release.source}
         found = _provenance(session, upstream=upstream.name) | proxy | {"release": session.release.tag}
         found["client"] = client_of(request, scrub)
-        recorder = Recorder(found, (*_HOST, *_UPSTREAM), scrub, path)
+        recorder = Recorder(found, WIRES, scrub, path)
         return ProxySeat(session, recorder, dial)
 
     return make

@@ -20,28 +20,40 @@ from voicerace.engine.reader import Reader
 from voicerace.engine.schedule import Schedule, ScheduleCursor
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
-from voicerace.model.actors.actor import Actor, Cancel, Close, Effects, Open, Renewable, Send, SetTimer
+from voicerace.model.actors.actor import RANK, Actor, Effects, Renewable, SetTimer
+from voicerace.model.actors.effects import Interpreter
 from voicerace.model.actors.user import User
-from voicerace.trace.recording import LINKS, Event, Link, Payload, Recording
+from voicerace.trace.recording import (
+    COMPONENT_TO_APP,
+    COMPONENT_TO_PROXY,
+    LINKS,
+    PROXY_TO_COMPONENT,
+    PROXY_TO_UPSTREAM,
+    UPSTREAM_TO_PROXY,
+    WIRES,
+    Event,
+    Link,
+    Payload,
+    Recording,
+)
 
 __all__ = ["Tie", "VirtualEngine", "simulate", "ties"]
 
-_RANK = {"upstream": 0, "proxy": 1, "component": 2, "app": 3, "user": 4}
 #: What the user sees as it is sent, at its sender; all else that it sees, it sees as it arrives.
-_SEEN_LEAVING = frozenset({Link("component", "proxy"), Link("proxy", "upstream")})
-_SEEN_ARRIVING = frozenset({Link("component", "app"), Link("upstream", "proxy")})
+_SEEN_LEAVING = frozenset({COMPONENT_TO_PROXY, PROXY_TO_UPSTREAM})
+_SEEN_ARRIVING = frozenset({COMPONENT_TO_APP, UPSTREAM_TO_PROXY})
 #: More than any session of these scenarios needs; a model that loops ends here instead of running for ever.
 _MAX_STEPS = 200_000
 
 
 @dataclass(slots=True)
-class _Way:
+class _Channel:
     """A link as the engine uses it.
 
     Attributes:
         link: its name; `sender`, `receiver`: its ends.
         delay_ns: how long a message takes; `wire`: it is a wire, and a schedule may say otherwise.
-        place: see `_place`.
+        priority: see `_priority`.
         deliver: what the receiver does with a message.
         seen_leaving, seen_arriving: where the user sees what passes.
         open: nothing is closed.
@@ -52,24 +64,24 @@ class _Way:
     receiver: str
     delay_ns: int
     wire: bool
-    place: int
+    priority: int
     deliver: Callable[[str, Payload], Effects]
     seen_leaving: bool
     seen_arriving: bool
     open: bool = True
 
 
-#: (time_ns, round, place, number, cause, way, what): the order of processing, and what happens. No two have one number, so
-#: that nothing behind it is ever compared. With a way, an event that is on it; without, a timer as (party, name).
-_Due: TypeAlias = tuple[int, int, int, int, int, "_Way | None", Any]
+#: (time_ns, round, place, number, cause, channel, what): the order of processing, and what happens. No two have one number, so
+#: that nothing behind it is ever compared. With a channel, an event that is on it; without, a timer as (party, name).
+_Due: TypeAlias = tuple[int, int, int, int, int, "_Channel | None", Any]
 
 
-def _place(receiver: str, sender: str | None) -> int:
+def _priority(receiver: str, sender: str | None) -> int:
     """Where something stands in its round: by who gets it; a party's timers first (no sender), then by who sent it."""
-    return 100 * _RANK[receiver] + (0 if sender is None else 10 + _RANK[sender])
+    return 100 * RANK[receiver] + (0 if sender is None else 10 + RANK[sender])
 
 
-_TIMERS_PLACE = {name: _place(name, None) for name in _RANK}
+_TIMER_PRIORITY = {name: _priority(name, None) for name in RANK}
 
 
 @dataclass(frozen=True)
@@ -80,7 +92,7 @@ class Tie:
     second: int
 
 
-class VirtualEngine:
+class VirtualEngine(Interpreter):
     """Runs one session to its end.
 
     Args:
@@ -118,46 +130,46 @@ class VirtualEngine:
         self._done: list[_Due] = []
         self._held: list[_Due] = []
         self._seen: set[int] = set()
-        self._ways = self._all_ways()
+        self._channels = self._all_channels()
         self._reader = Reader.of(session.times, session.seed)
-        self._to_host = self._ways["proxy"]["component"]
+        self._to_host = self._channels["proxy"]["component"]
         if schedule is None and session.playing is not None:
-            self._playing: ScheduleCursor | None = session.playing
+            self._cursor: ScheduleCursor | None = session.playing
         else:
             schedule = schedule or session.schedule
-            self._playing = ScheduleCursor(schedule) if schedule is not None else None
+            self._cursor = ScheduleCursor(schedule) if schedule is not None else None
 
-    def _all_ways(self) -> dict[str, dict[str, _Way]]:
+    def _all_channels(self) -> dict[str, dict[str, _Channel]]:
         """Every link by its sender and its receiver."""
         times, seed = self.session.times, self.session.seed
         host, upstream = times.ns("host_rtt_ms", 0, seed), times.ns("upstream_rtt_ms", 0, seed)
         delays_ns = {
-            ("component", "proxy"): host // 2,
-            ("proxy", "component"): host - host // 2,
-            ("proxy", "upstream"): upstream // 2,
-            ("upstream", "proxy"): upstream - upstream // 2,
+            COMPONENT_TO_PROXY: host // 2,
+            PROXY_TO_COMPONENT: host - host // 2,
+            PROXY_TO_UPSTREAM: upstream // 2,
+            UPSTREAM_TO_PROXY: upstream - upstream // 2,
         }
-        ways: dict[str, dict[str, _Way]] = {name: {} for name in _RANK}
+        channels: dict[str, dict[str, _Channel]] = {name: {} for name in RANK}
         watched = self._observe is not None
         for link in LINKS:
             sender, receiver = link
-            ways[sender][receiver] = _Way(
+            channels[sender][receiver] = _Channel(
                 link,
                 sender,
                 receiver,
                 delays_ns.get(link, 0),
                 link in delays_ns,
-                _place(receiver, sender),
+                _priority(receiver, sender),
                 self.parties[receiver].message,
                 watched and link in _SEEN_LEAVING,
                 watched and link in _SEEN_ARRIVING,
             )
-        return ways
+        return channels
 
     def run(self) -> Recording:
         """Play the session and give back what passed."""
-        for name in _RANK:
-            self._apply(name, self.parties[name].start())
+        for name in RANK:
+            self.apply(name, self.parties[name].start())
         heap, done = self._heap, self._done
         while heap or self._held:
             if not heap:
@@ -183,9 +195,9 @@ class VirtualEngine:
     def steps(self) -> list[tuple[int, int, str, str, int]]:
         """What was processed, in order: (number, time_ns, party, link or timer, number of its cause)."""
         found = []
-        for time, _, _, number, cause, way, what in self._done:
-            if way is not None:
-                found.append((number, time, way.link.receiver, str(way.link), cause))
+        for time, _, _, number, cause, channel, what in self._done:
+            if channel is not None:
+                found.append((number, time, channel.link.receiver, str(channel.link), cause))
             else:
                 found.append((number, time, what[0], f"timer {what[1].partition(':')[0]}", cause))
         return found
@@ -193,99 +205,101 @@ class VirtualEngine:
     # -- one step ----------------------------------------------------------------------------------------------------
 
     def _process(self, due: _Due) -> None:
-        now, self._round, _, number, _, way, what = due
+        now, self._round, _, number, _, channel, what = due
         self.now_ns = now
-        if way is None:
+        if channel is None:
             if self._timers.get(what) != number:
                 return
             del self._timers[what]
             party, name = what
             self._done.append(due)
             self._cause = number
-            self._apply(party, self.parties[party].timer(name))
+            self.apply(party, self.parties[party].timer(name))
         else:
-            if self._since and what.seq < self._since.get(way.link, 0):
+            if self._since and what.seq < self._since.get(channel.link, 0):
                 return
             what.received_ns = now
             self._done.append(due)
             self._cause = number
             if what.kind == "close":
-                self._ways[way.receiver][way.sender].open = False
-                self._apply(way.receiver, self.parties[way.receiver].closed(way.sender, what.payload["code"]))
+                self._channels[channel.receiver][channel.sender].open = False
+                self.apply(channel.receiver, self.parties[channel.receiver].closed(channel.sender, what.payload["code"]))
             else:
-                effects = way.deliver(way.sender, what.payload)
+                effects = channel.deliver(channel.sender, what.payload)
                 if effects:
-                    self._apply(way.receiver, effects)
-                if way.seen_arriving:
-                    self._show(way, what)
-                if self._reader is not None and way is self._to_host:
+                    self.apply(channel.receiver, effects)
+                if channel.seen_arriving:
+                    self._show(channel, what)
+                if self._reader is not None and channel is self._to_host:
                     self._reader.read(what.payload, now)
         if self.swap is not None:
             self._seen.add(number)
             if self._held and self.swap.second == number:
                 self._release_held()
 
-    def _show(self, way: _Way, event: Event) -> None:
+    def _show(self, channel: _Channel, event: Event) -> None:
         """Let the user see what passed between others."""
         if self._observe is not None:
-            effects = self._observe(way.sender, way.receiver, event.payload, event.seq)
+            effects = self._observe(channel.sender, channel.receiver, event.payload, event.seq)
             if effects:
-                self._apply("user", effects)
+                self.apply("user", effects)
 
-    def _apply(self, party: str, effects: Effects) -> None:
-        ways = self._ways[party]
-        for effect in effects:
-            if isinstance(effect, Send):
-                way = ways[effect.to]
-                if way.open:
-                    self._send(way, "message", effect.payload)
-            elif isinstance(effect, SetTimer):
-                after = self.session.times.ns(effect.after, effect.index, self.session.seed)
-                if self._playing is not None:
-                    after = self._playing.timer_ns(party, effect.name, after, self.now_ns)
-                timer = (party, effect.name)
-                self._timers[timer] = number = self._number
-                self._number = number + 1
-                now, round_ = self.now_ns, 0 if after else self._round + 1
-                heapq.heappush(self._heap, (now + after, round_, _TIMERS_PLACE[party], number, self._cause, None, timer))
-            elif isinstance(effect, Cancel):
-                self._timers.pop((party, effect.name), None)
-            elif isinstance(effect, Close):
-                way = ways[effect.to]
-                if way.open:
-                    self._send(way, "close", {"code": effect.code})
-                way.open = False
-            elif isinstance(effect, Open):
-                self._open_again(ways[effect.to].link)
+    # -- effects -----------------------------------------------------------------------------------------------------
 
-    def _send(self, way: _Way, kind: Literal["message", "close"], payload: Payload) -> None:
-        now, log, delay = self.now_ns, self._log, way.delay_ns
-        if self._playing is not None and way.wire:
-            delay = self._playing.travel_ns(way.link, now)
-        number = self._number
+    def send(self, actor: str, to: str, payload: Payload) -> None:
+        channel = self._channels[actor][to]
+        if channel.open:
+            self._put(channel, "message", payload)
+
+    def set_timer(self, actor: str, timer: SetTimer) -> None:
+        after = self.session.times.ns(timer.after, timer.index, self.session.seed)
+        if self._cursor is not None:
+            after = self._cursor.timer_ns(actor, timer.name, after, self.now_ns)
+        key = (actor, timer.name)
+        self._timers[key] = number = self._number
         self._number = number + 1
-        event = Event(len(log), way.link, kind, now, None, payload)
-        log.append(event)
-        round_ = 0 if delay else self._round + 1
-        heapq.heappush(self._heap, (now + delay, round_, way.place, number, self._cause, way, event))
-        if way.seen_leaving and kind == "message":
-            self._show(way, event)
+        round_ = 0 if after else self._round + 1
+        heapq.heappush(self._heap, (self.now_ns + after, round_, _TIMER_PRIORITY[actor], number, self._cause, None, key))
 
-    def _open_again(self, link: Link) -> None:
+    def cancel_timer(self, actor: str, name: str) -> None:
+        self._timers.pop((actor, name), None)
+
+    def close(self, actor: str, to: str, code: int | None) -> None:
+        channel = self._channels[actor][to]
+        if channel.open:
+            self._put(channel, "close", {"code": code})
+        channel.open = False
+
+    def open(self, actor: str, to: str) -> None:
         """The proxy and the upstream begin anew; the connection opens in no time (the real one takes a round trip)."""
         if self._reader is not None:
             self._reader.reconnected()
+        link = self._channels[actor][to].link
         self._log.append(Event(len(self._log), link, "open", self.now_ns, self.now_ns, {}))
         renewed = {name: party for name in ("upstream", "proxy") if isinstance(party := self.parties[name], Renewable)}
-        self._since |= dict.fromkeys((each for each in LINKS if "proxy" in each), len(self._log))
+        self._since |= dict.fromkeys(WIRES, len(self._log))
         self._timers = {key: number for key, number in self._timers.items() if key[0] not in renewed}
         for name, party in renewed.items():
             self.parties[name] = party.again()
-        for sender, receiver in self._since:
-            way = self._ways[sender][receiver]
-            way.open, way.deliver = True, self.parties[receiver].message
+        for sender, receiver in WIRES:
+            channel = self._channels[sender][receiver]
+            channel.open, channel.deliver = True, self.parties[receiver].message
         for name in renewed:
-            self._apply(name, self.parties[name].start())
+            self.apply(name, self.parties[name].start())
+
+    def _put(self, channel: _Channel, kind: Literal["message", "close"], payload: Payload) -> None:
+        """Put something on a link; it arrives after the link's delay."""
+        now, log, delay = self.now_ns, self._log, channel.delay_ns
+        if self._cursor is not None and channel.wire:
+            delay = self._cursor.travel_ns(channel.link, now)
+        number = self._number
+        self._number = number + 1
+        event = Event(len(log), channel.link, kind, now, None, payload)
+        log.append(event)
+        round_ = 0 if delay else self._round + 1
+        heapq.heappush(self._heap, (now + delay, round_, channel.priority, number, self._cause, channel, event))
+        if channel.seen_leaving and kind == "message":
+            self._show(channel, event)
 
     # -- ties --------------------------------------------------------------------------------------------------------
 
@@ -297,12 +311,12 @@ class VirtualEngine:
             self._held.append(due)
             return True
         if self._held:
-            first, way, first_way = self._held[0], due[5], self._held[0][5]
+            first, channel, first_channel = self._held[0], due[5], self._held[0][5]
             if due[0] > first[0]:
                 heapq.heappush(self._heap, due)
                 self._release_held()
                 return True
-            if way is not None and way is first_way:
+            if channel is not None and channel is first_channel:
                 self._held.append(due)
                 return True
         return False
@@ -310,9 +324,9 @@ class VirtualEngine:
     def _release_held(self) -> None:
         """Let go what was kept back, ahead of everything else of this nanosecond."""
         self._seen.add(self.swap.second if self.swap else -1)
-        for time, _, place, *rest in self._held:
+        for time, _, priority, *rest in self._held:
             # In their own order, before whoever else is in the round.
-            heapq.heappush(self._heap, (time, self._round, place % 100 - 100, *rest))
+            heapq.heappush(self._heap, (time, self._round, priority % 100 - 100, *rest))
         self._held.clear()
 
 

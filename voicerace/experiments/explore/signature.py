@@ -18,7 +18,7 @@ from voicerace.experiments.explore.attribution import Attribution, CreateOrigin
 from voicerace.model.catalog.releases import ProxyRelease
 from voicerace.model.protocol import input_audio, realtime
 from voicerace.model.protocol.ledger import Create, Response
-from voicerace.trace.recording import Event, Recording
+from voicerace.trace.recording import APP_TO_COMPONENT, PROXY_TO_UPSTREAM, Event, Recording
 
 __all__ = ["Signature", "signatures"]
 
@@ -93,7 +93,7 @@ class _Reader:
                 continue
             if event.link.receiver == "proxy" and event.received_ns is not None:
                 came.setdefault(event.received_ns, []).append(event)
-            elif event.link == ("proxy", "upstream") and event.sent_ns is not None:
+            elif event.link == PROXY_TO_UPSTREAM and event.sent_ns is not None:
                 out.append((event.sent_ns, event))
         arrivals = sorted(came)
         handled, before = 0, ""
@@ -167,7 +167,7 @@ class _Reader:
         events = self.passage.recording.events
         said = sum(e.link.sender == "user" and e.type in ("say", "speak") for e in events)
         written = sum(e.link.sender == "user" and e.type == "say" for e in events)
-        by_app = sum(e.link == ("app", "component") and e.type == "injectUserMessage" for e in events) - written
+        by_app = sum(e.link == APP_TO_COMPONENT and e.type == "injectUserMessage" for e in events) - written
         return said + max(by_app, 0) > len(self.passage.ledger.inputs)
 
     def _spoke(self) -> bool:

@@ -12,17 +12,9 @@ from typing import Any, NamedTuple
 from voicerace.experiments.explore.attribution import Attribution, CreateOrigin
 from voicerace.experiments.explore.keys import Base, ledger_key
 from voicerace.model.protocol.ledger import Ledger
-from voicerace.trace.recording import Link, Payload
+from voicerace.trace.recording import WIRES, Link, Payload
 
-__all__ = ["WIRES", "Choice", "History", "InFlightMessage", "State", "Timer"]
-
-#: The links on which messages take time, in the order in which keys name them.
-WIRES = (
-    Link("component", "proxy"),
-    Link("proxy", "component"),
-    Link("proxy", "upstream"),
-    Link("upstream", "proxy"),
-)
+__all__ = ["Choice", "History", "InFlightMessage", "State", "Timer"]
 
 #: What happens next: the next message of a link arrives, or a timer of a party runs out.
 Choice = Link | tuple[str, str, str]

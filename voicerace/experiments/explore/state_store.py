@@ -15,11 +15,11 @@ from typing import NamedTuple, TypeAlias
 from voicerace.analysis.rules import LATE_NS
 from voicerace.experiments.explore.bounds import Bounds, Interval
 from voicerace.experiments.explore.keys import timer_key
-from voicerace.experiments.explore.state import WIRES, Choice, State
+from voicerace.experiments.explore.state import Choice, State
 from voicerace.experiments.explore.stepper import PATIENCE, Stepper
 from voicerace.experiments.explore.zone import NEW
 from voicerace.model.protocol.ledger import Ledger
-from voicerace.trace.recording import Link
+from voicerace.trace.recording import UPSTREAM_TO_PROXY, WIRES, Link
 
 __all__ = ["LATE_US", "Move", "Named", "StateStep", "StateStore", "StoredState", "actual", "settled", "turned"]
 
@@ -28,7 +28,6 @@ LATE_US = LATE_NS // 1000
 
 #: A choice by a name that is the same on every way to a place: a link, or a timer's party, key and duration.
 Named: TypeAlias = Link | tuple[str, tuple[Hashable, ...], str]
-_FROM_UPSTREAM = Link("upstream", "proxy")
 #: Whoever a message from the upstream may concern at its arrival: the user looks on from there.
 _NEAR = ("proxy", "component", "app", "user")
 
@@ -147,10 +146,10 @@ class StateStore:
         Raises:
             Visible: it matters which comes first.
         """
-        if choice == _FROM_UPSTREAM or _at_upstream(choice):
+        if choice == UPSTREAM_TO_PROXY or _at_upstream(choice):
             return
         carrier, at = self.carrier, before
-        for flight in before.queues[_FROM_UPSTREAM]:
+        for flight in before.queues[UPSTREAM_TO_PROXY]:
             if flight.moment is not None:
                 break
             happens: tuple[object, ...] = (choice,)
@@ -158,12 +157,12 @@ class StateStore:
                 head = at.next_of(choice)
                 happens = (choice, head and (head.key, head.asked), len(at.queues[choice]))
             pair = (*(at.keys[each] for each in _NEAR), at.history_key, flight.key, happens)
-            behind = carrier.step(at, _FROM_UPSTREAM, one=True)
+            behind = carrier.step(at, UPSTREAM_TO_PROXY, one=True)
             if pair not in self._tried:
                 first = carrier.step(behind, choice)
-                second = carrier.step(carrier.step(at, choice), _FROM_UPSTREAM, one=True)
+                second = carrier.step(carrier.step(at, choice), UPSTREAM_TO_PROXY, one=True)
                 if self.named(first) != self.named(second):
-                    carrier.mind(_FROM_UPSTREAM, flight)
+                    carrier.mind(UPSTREAM_TO_PROXY, flight)
                 self._tried.add(pair)
             at = behind
 

@@ -28,29 +28,28 @@ from voicerace.engine.session import SessionConfig
 from voicerace.experiments.explore.attribution import CreateOrigin
 from voicerace.experiments.explore.copies import clone
 from voicerace.experiments.explore.keys import KEYS, SHOWN_TIMERS, Base, kind_of, message_key, open_key, proxy_key, shown_key
-from voicerace.experiments.explore.state import WIRES, Choice, History, InFlightMessage, State, Timer
+from voicerace.experiments.explore.state import Choice, History, InFlightMessage, State, Timer
 from voicerace.experiments.explore.zone import NEW
-from voicerace.model.actors.actor import Cancel, Close, Effects, Open, Send, SetTimer
+from voicerace.model.actors.actor import RANK, Effects, SetTimer
+from voicerace.model.actors.effects import Interpreter
 from voicerace.model.catalog.workarounds import WORKAROUNDS
 from voicerace.model.protocol import realtime
 from voicerace.model.protocol.ledger import Ledger
-from voicerace.trace.recording import Link, Payload
+from voicerace.trace.recording import UPSTREAM_TO_PROXY, WIRES, Link, Payload
 
 __all__ = ["Stepper", "Visible"]
 
-_RANK = {"upstream": 0, "proxy": 1, "component": 2, "app": 3, "user": 4}
 _HOST = ("component", "app", "user")
 _RENEWED = ("upstream", "proxy")
 #: The user's patience: it runs from turn to turn.
 PATIENCE = ("user", "deadline")
-_FROM_UPSTREAM = Link("upstream", "proxy")
 
 
 class Visible(Exception):  # noqa: N818  # no error: what was taken for granted is learnt to be otherwise
     """A message matters after all."""
 
 
-class Stepper:
+class Stepper(Interpreter):
     """Steps of one session.
 
     Args:
@@ -90,8 +89,8 @@ class Stepper:
         at = State({}, {}, dict.fromkeys(WIRES, ()), {})
         at.states = {name: clone(state) for name, state in self._fresh.items()}
         self._begin(at)
-        for name in ("upstream", "proxy", "component", "app", "user"):
-            self._apply(name, self._call(name, self.parties[name].start))
+        for name in RANK:
+            self.apply(name, self._call(name, self.parties[name].start))
         self._settle_host()
         return self._end(at)
 
@@ -118,7 +117,7 @@ class Stepper:
             del at.timers[party, name]
             if party == "proxy":
                 self._books().gate.rings(name)
-            self._apply(party, self._call(party, self.parties[party].timer, name))
+            self.apply(party, self._call(party, self.parties[party].timer, name))
             self._settle_host()
         return self._end(at)
 
@@ -134,7 +133,7 @@ class Stepper:
         if len(at.keys) < len(at.states):
             at.keys = {party: self._key(party) for party in at.states}
             at.history_key = self._history_key(at)
-        if Link("upstream", "proxy") in at.closed:
+        if UPSTREAM_TO_PROXY in at.closed:
             at.timers = {which: timer for which, timer in at.timers.items() if which[0] != "upstream"}
         if at.states["component"].closed and at.states["user"].left:
             at.timers = {which: timer for which, timer in at.timers.items() if which[0] not in _HOST}
@@ -181,7 +180,7 @@ class Stepper:
             code = flight.payload if isinstance(flight.payload, int) and flight.payload >= 0 else None
             if over.receiver == "proxy":
                 self._books().gate.rings("closed")
-            self._apply(over.receiver, self._call(over.receiver, self.parties[over.receiver].closed, over.sender, code))
+            self.apply(over.receiver, self._call(over.receiver, self.parties[over.receiver].closed, over.sender, code))
             self._settle_host()
             return
         payload: Any = flight.payload
@@ -213,7 +212,7 @@ class Stepper:
         return self._stirred or (host and any(self._key(party) != self._at.keys[party] for party in _HOST[:2]))
 
     def _deliver(self, over: Link, payload: Payload) -> None:
-        self._apply(over.receiver, self._call(over.receiver, self.parties[over.receiver].message, over.sender, payload))
+        self.apply(over.receiver, self._call(over.receiver, self.parties[over.receiver].message, over.sender, payload))
         if over.sender == "upstream" or over.receiver == "app":
             self._show(over, payload)
 
@@ -230,7 +229,7 @@ class Stepper:
         self._seq += 1
         effects = self._call("user", self.parties["user"].observe, over.sender, over.receiver, payload, self._seq)
         if effects:
-            self._apply("user", effects)
+            self.apply("user", effects)
 
     # -- effects -----------------------------------------------------------------------------------------------------
 
@@ -245,22 +244,11 @@ class Stepper:
         at.states[party] = machine.state
         return effects
 
-    def _apply(self, party: str, effects: Effects) -> None:
-        at = self._at
-        for effect in effects:
-            if isinstance(effect, Send):
-                self._send(party, effect)
-            elif isinstance(effect, SetTimer):
-                self._set(party, effect)
-            elif isinstance(effect, Cancel):
-                if at.timers.pop((party, effect.name), None) is not None:
-                    self._stirred = True
-            elif isinstance(effect, Close):
-                self._close(Link(party, effect.to), effect.code)
-            elif isinstance(effect, Open):
-                self._open_again()
+    def cancel_timer(self, actor: str, name: str) -> None:
+        if self._at.timers.pop((actor, name), None) is not None:
+            self._stirred = True
 
-    def _open_again(self) -> None:
+    def open(self, actor: str, to: str) -> None:
         """As `VirtualEngine` has it: proxy and upstream begin anew, and what was on its way is lost."""
         at = self._at
         self._stirred = True
@@ -273,29 +261,28 @@ class Stepper:
             at.states[name] = machine.again().state
             self._touched.add(name)
         for name in _RENEWED:
-            self._apply(name, self._call(name, self.parties[name].start))
+            self.apply(name, self._call(name, self.parties[name].start))
 
-    def _set(self, party: str, effect: SetTimer) -> None:
-        which = (party, effect.name)
+    def set_timer(self, actor: str, timer: SetTimer) -> None:
+        which = (actor, timer.name)
         number = self.rung.get(which, 0)
         self.rung[which] = number + 1
-        if party == "component" and effect.name in self._idle:
+        if actor == "component" and timer.name in self._idle:
             return
         self._stirred = True
-        self._at.timers[which] = Timer(effect.after, NEW, number)
+        self._at.timers[which] = Timer(timer.after, NEW, number)
 
-    def _send(self, sender: str, effect: Send) -> None:
-        over = Link(sender, effect.to)
+    def send(self, actor: str, to: str, payload: Payload) -> None:
+        over = Link(actor, to)
         if over in self._at.closed:
             return
         if over not in self._at.queues:
-            self._local_send(over, effect.payload)
+            self._local_send(over, payload)
             return
-        payload = effect.payload
         asked: CreateOrigin | None = None
         if over.receiver == "upstream":
             asked = self._books().gate.sends(payload, self.session.release.create_on)
-        elif sender == "upstream":
+        elif actor == "upstream":
             self._feed("upstream", payload, None)
         elif over.receiver == "component" and isinstance(payload, dict):
             if payload.get("code") == realtime.ACTIVE_RESPONSE:
@@ -304,7 +291,7 @@ class Stepper:
                 self._books().applied = True
         kind = kind_of(payload)
         sure = over.receiver == "upstream" or over.sender == "component"
-        key = message_key(payload, self._at.base) if sure or over == _FROM_UPSTREAM else kind
+        key = message_key(payload, self._at.base) if sure or over == UPSTREAM_TO_PROXY else kind
         minded = sure or (over, key) in self.minded
         self._stirred |= minded
         self._fly(over, payload, kind, key, asked, minded=minded)
@@ -314,10 +301,11 @@ class Stepper:
     def _local_send(self, over: Link, payload: Payload) -> None:
         """Inside the host: at once, in the next round."""
         self._seq += 1
-        entry = (self._round + 1, _RANK[over.receiver], _RANK[over.sender], self._seq, over, payload)
+        entry = (self._round + 1, RANK[over.receiver], RANK[over.sender], self._seq, over, payload)
         heapq.heappush(self._local, entry)
 
-    def _close(self, over: Link, code: int | None) -> None:
+    def close(self, actor: str, to: str, code: int | None) -> None:
+        over = Link(actor, to)
         if over not in self._at.closed:
             self._at.closed |= {over}
             self._stirred = True

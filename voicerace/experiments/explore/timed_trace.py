@@ -14,11 +14,11 @@ from typing import Final, NamedTuple
 from voicerace.engine.schedule import Schedule
 from voicerace.experiments.explore.bounds import Bounds
 from voicerace.experiments.explore.search import Edge
-from voicerace.experiments.explore.state import WIRES, Choice, InFlightMessage, State, Timer
+from voicerace.experiments.explore.state import Choice, InFlightMessage, State, Timer
 from voicerace.experiments.explore.state_store import LATE_US, actual, turned
 from voicerace.experiments.explore.stepper import PATIENCE, Stepper
 from voicerace.experiments.explore.zone import NEW
-from voicerace.trace.recording import Link
+from voicerace.trace.recording import UPSTREAM_TO_PROXY, WIRES, Link
 
 __all__ = ["TimedTrace", "TraceStep", "dated", "retraced", "schedule", "solved"]
 
@@ -26,7 +26,6 @@ __all__ = ["TimedTrace", "TraceStep", "dated", "retraced", "schedule", "solved"]
 _ROOM_US: Final = 50_000
 _HOST: Final = ("component", "app", "user")
 #: Each of its messages may be what the user waits for.
-_SHOWN: Final = Link("upstream", "proxy")
 
 
 class _Constraint(NamedTuple):
@@ -98,7 +97,7 @@ def retraced(carrier: Stepper, way: Sequence[Edge], bounds: Bounds) -> TimedTrac
             add(_Constraint(met, moment, 0, 1))
         last_at[place] = moment
         # What the user looks at comes to him one by one, wherever it happens: his next words hang on the order.
-        if choice == _SHOWN or _changes_the_user(before, at):
+        if choice == UPSTREAM_TO_PROXY or _changes_the_user(before, at):
             if (seen := last_at.get("seen")) is not None and seen != set_in and not together:
                 add(_Constraint(seen, moment, 0, 1))
             last_at["seen"] = moment

@@ -18,14 +18,13 @@ from voicerace.engine.live.play import Live
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import simulate
 from voicerace.model.protocol import realtime
-from voicerace.trace.recording import Link, Recording
+from voicerace.trace.recording import PROXY_TO_UPSTREAM, UPSTREAM_TO_PROXY, Recording
 
 __all__ = ["canary", "lies"]
 
 _TIMES: Final[Mapping[str, Any]] = {
     "gap_ms": 400, "tool_ms": 0, "host_rtt_ms": 0, "upstream_rtt_ms": 0, "reply_ms": 50, "deadline_ms": 1_500,
 }  # fmt: skip
-_UP, _DOWN = Link("proxy", "upstream"), Link("upstream", "proxy")
 #: How far a delay may be from what was asked for: a quarter of the room that every boundary has here.
 _TOLERANCE_MS: Final = 100.0
 #: So near the end of a response nobody can say on which side of it a create came.
@@ -85,11 +84,11 @@ def _kinder(recording: Recording) -> str | None:
         at = event.at_ns("upstream")
         if at is None or not isinstance(event.payload, Mapping):
             continue
-        if event.link == _UP and event.type == realtime.RESPONSE_CREATE:
+        if event.link == PROXY_TO_UPSTREAM and event.type == realtime.RESPONSE_CREATE:
             creates.append(at)
-        elif event.link == _DOWN and event.type in (realtime.RESPONSE_CREATED, realtime.RESPONSE_DONE):
+        elif event.link == UPSTREAM_TO_PROXY and event.type in (realtime.RESPONSE_CREATED, realtime.RESPONSE_DONE):
             spans.setdefault(str(realtime.response_of(event.payload).get("id")), []).append(at)
-        elif event.link == _DOWN and event.type == realtime.ERROR:
+        elif event.link == UPSTREAM_TO_PROXY and event.type == realtime.ERROR:
             error = event.payload.get("error")
             refused += isinstance(error, Mapping) and error.get("code") == realtime.ACTIVE_RESPONSE
     inside = [at for at in creates if any(len(span) == 2 and span[0] < at < span[1] - _EDGE_NS for span in spans.values())]

@@ -8,15 +8,17 @@ A party's state is a small dataclass that can be copied and compared and holds n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 from voicerace.trace.recording import Payload
 from voicerace.values import value
 
-__all__ = ["ABNORMAL", "Actor", "Cancel", "Close", "Effect", "Effects", "Open", "Renewable", "Send", "SetTimer"]
+__all__ = ["ABNORMAL", "RANK", "Actor", "Cancel", "Close", "Effect", "Effects", "Open", "Renewable", "Send", "SetTimer"]
 
 
+#: The order of the actors within one causal round, and the order in which they start: nearest to the API first.
+RANK: Final[Mapping[str, int]] = {"upstream": 0, "proxy": 1, "component": 2, "app": 3, "user": 4}
 #: The code of a connection that ended without a close frame (RFC 6455, 7.4.1). It never travels: who carries out a
 #: `Close` with it drops the connection.
 ABNORMAL: Final = 1006

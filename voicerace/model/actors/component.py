@@ -4,7 +4,7 @@ Its rule since #355: a call must always be answered. When the handler returns no
 `sendResponse` it was given, or its promise resolves to nothing, the component at once sends its default error as the
 result. `sendFunctionCallResponse` of its ref does not count as an answer. What it tells the app of the proxy's messages
 is the table `model.catalog.callbacks`; what differs between releases, `model.catalog.components`.
-`conformance.component` compares both with the running component.
+`tests/component` compares both with the running component.
 
 What is not modelled: Settings go out 50 ms after the first connection opens, here at once; `stop()` closes it after a second,
 here at once; and `start()`, which opens a closed connection again as the user's next text does.

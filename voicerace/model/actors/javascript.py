@@ -2,7 +2,7 @@
 
 A field that is null, a number or an object where text is expected is not refused there: it goes on, is skipped, or throws
 in the middle of a message, by the rules of the language. The proxies' rules are in `translate` and `proxy`; these are
-the language's, as far as they are needed. All of them were seen on running proxies (``voicerace conformance --drawn``).
+the language's, as far as they are needed. All of them were seen on running proxies (``python -m tests.drawn``).
 """
 
 from __future__ import annotations

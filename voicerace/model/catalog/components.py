@@ -30,7 +30,7 @@ class Component:
 
     Attributes:
         tag: the repository's tag.
-        source: hash of the program (`voicerace.conformance.component.source_of`).
+        source: hash of the program (`tests/component/runner.py`).
         default_error: a handler that answered nothing is answered for by the component (its #355); also where the
             handler used the ref's `sendFunctionCallResponse`.
         microphone_opens: when user audio may follow Settings: 500 ms after they were ``sent``, or as soon as they

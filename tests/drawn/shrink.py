@@ -6,18 +6,20 @@ hypothesis draws and shrinks. It is a dependency of development only, so this mo
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis.errors import Flaky
 
+from tests.drawn.exchanges import drawn_scripts
 from voicerace.conformance.compare import Difference
 from voicerace.conformance.conform import Conformance, TooBusyError, row_of, run_script
-from voicerace.conformance.drawn import drawn_scripts
 from voicerace.conformance.running import running
-from voicerace.conformance.steps import Script, shown
+from voicerace.conformance.steps import ExchangeStep, Script
+from voicerace.trace.recording import Recording
 
 __all__ = ["Drawn", "Least", "conform_drawn"]
 
@@ -41,6 +43,34 @@ class Least:
             *(f"  {number} {shown(step)}" for number, step in enumerate(self.script.steps)),
             *(f"  {each}" for each in self.differences),
         ]
+
+
+class DrawnConformance(Conformance):
+    """The result for one program in drawn exchanges, which are kept in files of their own."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.release.tag}-drawn"
+
+    def chosen(self) -> Iterator[str]:
+        """Every exchange with a difference, and those with a reaction that none before had."""
+        seen: set[tuple[object, ...]] = set()
+        for row in self.rows:
+            kinds = set(_reactions(self.recordings[row["case"]]))
+            if row["case"] in self.found or not kinds <= seen:
+                seen |= kinds
+                yield row["case"]
+
+
+def _reactions(recording: Recording) -> Iterator[tuple[object, ...]]:
+    """What the proxy was seen to do at once: the input's type, and the types of what it sent then."""
+    reaction: list[object] = []
+    for event in recording.events:
+        if event.link.receiver == "proxy":
+            yield tuple(reaction)
+            reaction = []
+        reaction.append((event.link.sender == "proxy", event.kind, event.type))
+    yield tuple(reaction)
 
 
 @dataclass
@@ -88,7 +118,7 @@ def conform_drawn(
     Raises:
         InputError: no proxy there, or a program that no row knows and none was named.
     """
-    drawn = Drawn(Conformance(*row_of(directory, release), drawn=True))
+    drawn = Drawn(DrawnConformance(*row_of(directory, release)))
     with running(directory, log) as proxy:
 
         def run(result: Conformance, script: Script) -> list[Difference]:
@@ -167,3 +197,15 @@ def _kind(difference: Difference) -> Kind:
         tuple(str(each[0]) for each in difference.expected),
         tuple(str(each[0]) for each in difference.found),
     )
+
+
+def shown(step: ExchangeStep) -> str:
+    """A step in one line."""
+    if step.wait_ms:
+        return f"nobody says anything for {step.wait_ms} ms"
+    if step.closes:
+        return f"{step.sender} closes" + ("" if step.code is None else f" with {step.code}")
+    payload = step.payload
+    if isinstance(payload, bytes):
+        return f"{step.sender} sends {len(payload)} bytes" + (f" {payload!r}" if len(payload) < 100 else "")
+    return f"{step.sender} sends " + (json.dumps(payload) if isinstance(payload, Mapping) else f"the text {payload!r}")

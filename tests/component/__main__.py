@@ -1,4 +1,4 @@
-"""``python -m voicerace.conformance.component CHECKOUT``: compare a running component with its model, write what was seen.
+"""``python -m tests.component CHECKOUT``: compare a running component with its model, write what was seen.
 
 ``--page`` prints docs/component.md instead. Exit status: 0 the same, 1 they differ, 2 bad input.
 """
@@ -10,16 +10,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from voicerace.conformance.component.document import page
-from voicerace.conformance.component.runner import conform_component
+from tests.component.document import page
+from tests.component.runner import conform_component
 from voicerace.errors import InputError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m voicerace.conformance.component", description="The component and its model."
-    )
+    parser = argparse.ArgumentParser(prog="python -m tests.component", description="The component and its model.")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("checkout", nargs="?", type=Path, help="a checkout of voice-agent-react, its dependencies installed")
     what.add_argument("--page", action="store_true", help="print docs/component.md")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from voicerace.conformance.component.cases import Case
+from tests.component.cases import Case
 from voicerace.model.actors.actor import Actor, Cancel, Close, Effects, Send, SetTimer
 from voicerace.model.actors.app import App
 from voicerace.model.actors.component import Component

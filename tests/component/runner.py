@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from voicerace.conformance.component.cases import APPLIED, Case, cases
-from voicerace.conformance.component.play import differences, play
+from tests.component.cases import APPLIED, Case, cases
+from tests.component.play import differences, play
 from voicerace.errors import InputError
 from voicerace.model.catalog.components import COMPONENTS, component
 
@@ -143,7 +143,7 @@ def _jest(root: Path, scripts: Sequence[Mapping[str, Any]]) -> dict[str, list[di
         shutil.copyfile(_HARNESS, test)
         environment = {**os.environ, "CI": "true", "VOICERACE_CASES": str(given), "VOICERACE_RESULTS": str(made)}
         try:
-            run = subprocess.run(  # noqa: S603  # the checkout was named by the user
+            run = subprocess.run(  # the checkout was named by the user
                 [str(jest.resolve()), f"tests/{test.name}", "--silent"],
                 cwd=root, env=environment, capture_output=True, text=True, timeout=_LIMIT_S, check=False,
             )  # fmt: skip

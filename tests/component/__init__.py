@@ -1,0 +1,1 @@
+"""The running component against its model: a tool for maintainers of the models."""

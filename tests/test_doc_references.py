@@ -1,0 +1,208 @@
+"""References to pages of docs/: each resolves to a file and a heading, and no page outside the repository is cited."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import re
+import tokenize
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.release_page import PAGE, fields, generated
+from voicerace.analysis.outcomes import OUTCOMES
+from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.catalog.hypotheses import SUSPICIONS
+from voicerace.model.catalog.profiles import PROFILES, RECORDED, SERVER_TIMES
+from voicerace.model.catalog.releases import ProxyRelease
+from voicerace.model.catalog.scenarios import SCENARIOS
+
+ROOT = Path(__file__).parents[1]
+#: Where references are checked. `data` and `reports` have text files beside their data.
+FOLDERS = ("voicerace", "tests", "notebooks", "benchmarks", "docs", "data", "reports")
+SOURCES = [
+    *(
+        path
+        for folder in FOLDERS
+        for kind in ("py", "md", "ipynb", "toml")
+        for path in sorted((ROOT / folder).rglob(f"*.{kind}"))
+    ),
+    *sorted(ROOT.glob("*.md")),
+]
+#: A page of docs/, from the root of the repository, with its anchor; not the end of a longer path or address.
+_CITED = re.compile(r"(?<![\w./-])docs/(?!issues/|partners/)([\w./-]+\.md)(?:#([\w-]*))?")
+#: The target of a Markdown link to a page of the repository, relative to the page that has the link.
+_LINKED = re.compile(r"\]\((?!\w+:)([^)\s#]*)(?:#([^)\s]*))?\)")
+_FENCED = re.compile(r"^(```+)[^\n]*\n.*?^\1\s*$", flags=re.M | re.S)
+
+#: Pages that only the authors of the code had. Their facts are in docs/ now.
+RETIRED = re.compile(
+    r"(?<![\w-])(RELEASES|REALTIME|REAL-API|COMPONENT|STACK|DESIGN|CLIENTS|REPORT|STYLE|NAMES|[Tt]he brief)(?![\w-])"
+)
+#: Folder -> files that still cite one of them. Remove a file with its last such reference; add none.
+STILL_CITING = {
+    "notebooks": "5-your-sessions.ipynb",
+    "voicerace/captures": "derive.py questions.py session_summary.py show.py",
+    "voicerace/conformance": "detectors.py hypotheses.py",
+    "voicerace/engine/live": "backend.py limits.py play.py",
+    "voicerace/experiments/explore": "bounds.py keys.py signature.py",
+    "voicerace/model/actors": "audio_input.py proxy.py proxy_audio.py proxy_creates.py proxy_voice.py responses.py upstream.py",
+    "voicerace/model/catalog": "checks.py profiles.py scenarios.py",
+    "voicerace/model/protocol": "input_audio.py realtime.py speech.py",
+    "voicerace/report": "capture_view.py parameters.py",
+    "voicerace/report/plots": "aligned.py gap_map.py map_grid.py",
+}
+
+
+def slugs(markdown: str) -> set[str]:
+    """Anchors of a page's headings by GitHub's rules: lower case, hyphens for spaces, no punctuation, numbered repetitions."""
+    seen: Counter[str] = Counter()
+    found = set()
+    for title in re.findall(r"^#{1,6} +(.+?)(?: +#+)? *$", _FENCED.sub("", markdown), flags=re.M):
+        text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", title)
+        slug = re.sub(r"[^\w\- ]", "", text.strip().lower()).replace(" ", "-")
+        found.add(f"{slug}-{seen[slug]}" if seen[slug] else slug)
+        seen[slug] += 1
+    return found
+
+
+def references(path: Path, text: str) -> Iterator[tuple[Path, str | None]]:
+    """The pages that a file refers to, each with its anchor; None without one."""
+    for found in _CITED.finditer(text):
+        yield ROOT / "docs" / found[1], found[2]
+    if path.suffix == ".md":
+        for found in _LINKED.finditer(_FENCED.sub("", text)):
+            if found[1].endswith(".md") or not found[1]:
+                yield path.parent / found[1] if found[1] else path, found[2]
+
+
+def broken(path: Path, text: str) -> list[str]:
+    """The references of a file that do not resolve."""
+    found = []
+    for page, anchor in references(path, text):
+        if not page.is_file():
+            found.append(f"no page {page.name}")
+        elif anchor is not None and anchor not in slugs(page.read_text("utf-8")):
+            found.append(f"no heading {page.name}#{anchor}")
+    return found
+
+
+def retired(path: Path) -> list[str]:
+    """The names of retired pages that a file cites: in Python in comments and strings, in other files anywhere."""
+    text = path.read_text("utf-8")
+    if path.suffix != ".py":
+        return RETIRED.findall(text)
+    kinds = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
+    words = [each.string for each in tokenize.generate_tokens(io.StringIO(text).readline) if each.type in kinds]
+    # A string that is one identifier, as in `__all__`, cites nothing.
+    return [name for each in words if not each.strip("\"'").isidentifier() for name in RETIRED.findall(each)]
+
+
+# -- references --------------------------------------------------------------------------------------------------------
+
+
+def test_every_cited_page_and_heading_exists() -> None:
+    found = {str(path.relative_to(ROOT)): broken(path, path.read_text("utf-8")) for path in SOURCES if path != Path(__file__)}
+    assert {name: lines for name, lines in found.items() if lines} == {}
+    assert sum(1 for path in SOURCES for _ in references(path, path.read_text("utf-8"))) > 100
+
+
+def test_no_page_outside_the_repository_is_cited() -> None:
+    paths = [*sorted((ROOT / "voicerace").rglob("*.py")), *sorted((ROOT / "notebooks").glob("*.ipynb"))]
+    found = {str(path.relative_to(ROOT)): retired(path) for path in paths}
+    excused = {f"{folder}/{name}" for folder, names in STILL_CITING.items() for name in names.split()}
+    assert {name: cited for name, cited in found.items() if cited and name not in excused} == {}
+
+
+@pytest.mark.parametrize(
+    ("heading", "slug"),
+    [
+        ("## The slot", "the-slot"),
+        ("### `session.update` while a response is active?", "sessionupdate-while-a-response-is-active"),
+        ("## Who [can](page.md#x) take the *slot* ##", "who-can-take-the-slot"),
+        ("# Suspicion flag-early", "suspicion-flag-early"),
+    ],
+)
+def test_slugs_follow_github(heading: str, slug: str) -> None:
+    assert slugs(heading) == {slug}
+
+
+def test_a_repeated_heading_gets_a_number_and_a_comment_in_a_code_block_is_no_heading() -> None:
+    assert slugs("# A\n## A\n```\n# B\n```\n") == {"a", "a-1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("a.py", "# docs/protocol-facts.md#the-slot, docs/limits.md.", []),
+        ("a.py", "docs/protocol-facts.md#no-such", ["no heading protocol-facts.md#no-such"]),
+        ("a.py", "docs/protocol-facts.md#", ["no heading protocol-facts.md#"]),
+        ("a.py", "docs/no-such.md", ["no page no-such.md"]),
+        ("a.py", "https://example.org/docs/no-such.md, docs/issues/no-such.md", []),
+        ("docs/a.md", "[x](no-such.md) [y](limits.md#no-such) [z](https://example.org/a.md)",
+         ["no page no-such.md", "no heading limits.md#no-such"]),
+        ("docs/limits.md", "[x](#no-such)", ["no heading limits.md#no-such"]),
+    ],
+)  # fmt: skip
+def test_a_broken_reference_is_found(name: str, text: str, expected: list[str]) -> None:
+    assert broken(ROOT / name, text) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "cited"),
+    [
+        ('"""Facts: RELEASES 3, REALTIME."""\n', ["RELEASES", "REALTIME"]),
+        ("x = 1  # the brief's minimal repro\n", ["the brief"]),
+        ('COMPONENT = 1\n__all__ = ["COMPONENT"]\nx = "OPENAI_REALTIME_URL is set"\n', []),
+    ],
+)
+def test_a_retired_page_is_found_in_comments_and_strings_only(source: str, cited: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    path.write_text(source, "utf-8")
+    assert retired(path) == cited
+
+
+# -- what the pages repeat of the catalog --------------------------------------------------------------------------------
+
+
+def text_of(name: str) -> str:
+    return (ROOT / "docs" / name).read_text("utf-8")
+
+
+def test_the_generated_parts_of_the_release_page_are_current() -> None:
+    page = PAGE.read_text("utf-8")
+    assert page == generated(page), "python -m tests.support.release_page writes them"
+
+
+def test_every_setting_of_a_release_has_one_row() -> None:
+    names = {each.name for each in dataclasses.fields(ProxyRelease)} - {
+        "tag",
+        "backend",
+        "published",
+        "generation",
+        "source",
+        "gate",
+    }
+    assert Counter(fields(PAGE.read_text("utf-8"))) == Counter(names)
+
+
+def test_the_times_of_the_protocol_page_are_those_of_the_profile() -> None:
+    rows = dict(re.findall(r"^\| `(\w+_ms)` \| [^|]+ \| `([^`]+)` \|", text_of("protocol-facts.md"), flags=re.M))
+    assert {name: PROFILES[RECORDED].values[name] for name in rows} == rows
+    assert rows.keys() >= {*SERVER_TIMES, "host_rtt_ms", "upstream_rtt_ms", "tool_ms"}
+
+
+def test_every_suspicion_has_a_heading() -> None:
+    assert {f"suspicion-{name}" for name in SUSPICIONS} == {
+        slug for slug in slugs(text_of("background.md")) if "suspicion-" in slug
+    }
+
+
+def test_the_glossary_is_alphabetical_and_has_every_name_of_the_catalogs() -> None:
+    page = text_of("glossary.md")
+    terms = re.findall(r"^### (.+)$", page, flags=re.M)
+    assert terms == sorted(terms, key=str.lower)
+    assert {name for name in (*OUTCOMES, *HANDLERS, *SCENARIOS, *PROFILES) if f"`{name}`" not in page} == set()

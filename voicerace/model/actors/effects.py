@@ -1,0 +1,48 @@
+"""Carries out the effects of actors: one loop for all engines, which differ in their hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from voicerace.model.actors.actor import Cancel, Close, Effect, Open, Send, SetTimer
+from voicerace.trace.recording import Payload
+
+__all__ = ["Interpreter"]
+
+
+class Interpreter:
+    """Base class of every engine. A hook that a subclass does not define ignores its effect."""
+
+    def apply(self, actor: str, effects: Iterable[Effect]) -> None:
+        """Carry out the effects of one call of an actor, in order.
+
+        Args:
+            actor: the name of the actor that returned them.
+            effects: what it returned.
+        """
+        for effect in effects:
+            if isinstance(effect, Send):
+                self.send(actor, effect.to, effect.payload)
+            elif isinstance(effect, SetTimer):
+                self.set_timer(actor, effect)
+            elif isinstance(effect, Cancel):
+                self.cancel_timer(actor, effect.name)
+            elif isinstance(effect, Close):
+                self.close(actor, effect.to, effect.code)
+            elif isinstance(effect, Open):
+                self.open(actor, effect.to)
+
+    def send(self, actor: str, to: str, payload: Payload) -> None:
+        """Send a message to the neighbour `to`."""
+
+    def set_timer(self, actor: str, timer: SetTimer) -> None:
+        """Start a timer; one of the same name is replaced."""
+
+    def cancel_timer(self, actor: str, name: str) -> None:
+        """Stop a timer if it runs."""
+
+    def close(self, actor: str, to: str, code: int | None) -> None:
+        """Close the connection to the neighbour `to`."""
+
+    def open(self, actor: str, to: str) -> None:
+        """Open the connection to the neighbour `to` again."""
