@@ -41,19 +41,6 @@ _FENCED = re.compile(r"^(```+)[^\n]*\n.*?^\1\s*$", flags=re.M | re.S)
 RETIRED = re.compile(
     r"(?<![\w`-])(RELEASES|REALTIME|REAL-API|COMPONENT|STACK|DESIGN|CLIENTS|REPORT|STYLE|NAMES|[Tt]he brief)(?![\w-])"
 )
-#: Folder -> files that still cite one of them. Remove a file with its last such reference; add none.
-STILL_CITING = {
-    "notebooks": "5-your-sessions.ipynb",
-    "voicerace/captures": "derive.py questions.py session_summary.py show.py",
-    "voicerace/conformance": "detectors.py hypotheses.py",
-    "voicerace/engine/live": "backend.py limits.py play.py",
-    "voicerace/experiments/explore": "bounds.py keys.py signature.py",
-    "voicerace/model/actors": "audio_input.py proxy.py proxy_audio.py proxy_creates.py proxy_voice.py responses.py upstream.py",
-    "voicerace/model/catalog": "checks.py profiles.py scenarios.py",
-    "voicerace/model/protocol": "input_audio.py realtime.py speech.py",
-    "voicerace/report": "capture_view.py parameters.py",
-    "voicerace/report/plots": "aligned.py gap_map.py map_grid.py",
-}
 
 
 def slugs(markdown: str) -> set[str]:
@@ -112,8 +99,7 @@ def test_every_cited_page_and_heading_exists() -> None:
 def test_no_page_outside_the_repository_is_cited() -> None:
     paths = [*sorted((ROOT / "voicerace").rglob("*.py")), *sorted((ROOT / "notebooks").glob("*.ipynb"))]
     found = {str(path.relative_to(ROOT)): retired(path) for path in paths}
-    excused = {f"{folder}/{name}" for folder, names in STILL_CITING.items() for name in names.split()}
-    assert {name: cited for name, cited in found.items() if cited and name not in excused} == {}
+    assert {name: cited for name, cited in found.items() if cited} == {}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """A checkout's real proxy as a child process: started on a free port, with its own environment, and ended whole.
 
 The child gets a placeholder key and a short list of variables: it reads `.env` files that lie around, and must find
-neither a real key nor a setting in them. Facts: RELEASES, "Running the real one"; `run.ts` of each tag.
+neither a real key nor a setting in them. Facts: docs/release-facts.md#running-a-checkout; `run.ts` of
+each tag.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ class Live:
             await self.backend.end()
 
     async def _revive_backend(self) -> None:
-        """Start the proxy again when a session has ended its process (RELEASES 6: one frame can)."""
+        """Start the proxy again when a session has ended its process (docs/release-facts.md#user-audio: one frame can)."""
         async with self._reviving:
             if self.backend is not None and not self.backend.alive:
                 await self._end_backend()
