@@ -51,7 +51,7 @@ class LetterParameters(NotebookParameters):
 
     @field_validator("release", "releases", mode="before")
     @classmethod
-    def _published(cls, value: object, info: Any) -> tuple[str, ...]:
+    def _name(cls, value: object, info: Any) -> tuple[str, ...]:  # type: ignore[override]  # here `release` is a list
         name = str(info.field_name)
         if name == "release" and value in ("", "[]", [], ()):
             return ()
