@@ -17,6 +17,7 @@ from voicerace.cli.targets import Targets, played_as, takes_targets
 from voicerace.errors import InputError, one_of
 from voicerace.files import write_text
 from voicerace.model.catalog.checks import CASES, WORDS
+from voicerace.scrubber import printable
 
 if TYPE_CHECKING:
     from voicerace.conformance.acceptance import Report
@@ -130,7 +131,7 @@ def _show(report: Report) -> None:
         for name in ("session", "wrong", "why"):
             table.add_column(name, overflow="fold")
         for each in report.failed:
-            table.add_row(each.case.name, ", ".join(each.wrong), text.printable(each.why))
+            table.add_row(each.case.name, ", ".join(each.wrong), printable(each.why))
         Console().print(table)
     if (shortest := report.shortest) is not None:
         print_lines([f"the shortest, {shortest.case.name}:", text.TIMELINE_HEAD, *text.timeline(shortest.recording), ""])

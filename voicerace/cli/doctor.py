@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from voicerace.captures.session_summary import printable
 from voicerace.cli import options
 from voicerace.cli.installation import examine
 from voicerace.cli.printing import print_json, print_lines
+from voicerace.scrubber import printable
 
 __all__ = ["doctor"]
 

@@ -25,6 +25,7 @@ from voicerace.experiments.explore.finding import Finding, read_findings
 from voicerace.experiments.explore.replay import Replay, replayed, replays
 from voicerace.experiments.explore.signature import Signature
 from voicerace.files import write_text
+from voicerace.scrubber import printable
 
 __all__ = ["replay"]
 
@@ -99,7 +100,7 @@ def _show(played: Sequence[Replay], proxy: ProxyTarget | None) -> None:
     for each in played:
         found = each.finding
         names = (found.name, found.story, found.handler, f"{found.room_ms:g} ms")
-        table.add_row(*names, each.came_to, str(each.tries), text.printable(_seen(each)))
+        table.add_row(*names, each.came_to, str(each.tries), printable(_seen(each)))
     Console().print(table)
     for each in played if len(played) == 1 else [each for each in played if not each.confirmed]:
         print_lines(
@@ -107,7 +108,7 @@ def _show(played: Sequence[Replay], proxy: ProxyTarget | None) -> None:
                 f"finding        {each.finding.name}: {each.came_to}",
                 f"expected       {_words(each.finding.signature)}",
                 *(f"found          {_words(sign)}" for sign in each.signatures or [None]),
-                *([f"left the plan  at the {each.slip.place}: {text.printable(each.slip.said)}"] if each.slip else []),
+                *([f"left the plan  at the {each.slip.place}: {printable(each.slip.said)}"] if each.slip else []),
                 *text.verdict_lines(each.verdict),
                 "",
             ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from voicerace.conformance.contract.client import Client, ReceivedEvent, named
+from voicerace.conformance.contract.client import Client, named
 from voicerace.conformance.contract.facts import Answer, broken, held, unknown
 from voicerace.conformance.contract.steps import (
     CALL,
@@ -18,6 +18,7 @@ from voicerace.conformance.contract.steps import (
     code_of,
     finish,
     first_call,
+    passed_ms,
     repeated,
     result_of,
     say,
@@ -53,7 +54,7 @@ async def result_and_create(client: Client) -> Answer:
     trace = (arguments, output, create, answer, done)
     margin_ms = ms(create.at_ns - done.at_ns)
     side = "before" if margin_ms < 0 else "after"
-    times = f"sent {_ms(arguments, create)} after arguments.done and {abs(margin_ms):.1f} ms {side} response.done came"
+    times = f"sent {passed_ms(arguments, create)} after arguments.done and {abs(margin_ms):.1f} ms {side} response.done came"
     if realtime.is_refusal(answer.message):
         if answer.seq > done.seq:
             return broken(f"refused, although response.done had come: {times}", *trace)
@@ -63,7 +64,7 @@ async def result_and_create(client: Client) -> Answer:
     await finish(client, answer)
     if beside(client, active, answer):
         return broken(f"accepted before response.done: {times}", *trace)
-    return held(f"accepted, response.created {_ms(create, answer)} later: {times}", *trace)
+    return held(f"accepted, response.created {passed_ms(create, answer)} later: {times}", *trace)
 
 
 @repeated
@@ -76,7 +77,7 @@ async def cancel_then_create(client: Client) -> Answer:
     done = await finish(client, active)
     trace = (active, cancel, create, answer, done)
     if realtime.is_refusal(answer.message):
-        return broken(f"refused {_ms(create, answer)} after it was sent; the response ended {status_of(done)}", *trace)
+        return broken(f"refused {passed_ms(create, answer)} after it was sent; the response ended {status_of(done)}", *trace)
     if answer.kind != realtime.ERROR:
         await finish(client, answer)
     elif code_of(answer) != NOT_ACTIVE:
@@ -85,7 +86,7 @@ async def cancel_then_create(client: Client) -> Answer:
         return broken("a second response began before the first was done", *trace)
     if status_of(done) != "cancelled":
         return unknown(f"the response was {status_of(done)} before the cancel came", *trace)
-    return held(f"cancelled, then response.created {_ms(create, answer)} after the create was sent", *trace)
+    return held(f"cancelled, then response.created {passed_ms(create, answer)} after the create was sent", *trace)
 
 
 async def cancel_before_created(client: Client) -> Answer:
@@ -100,7 +101,3 @@ async def cancel_before_created(client: Client) -> Answer:
     trace = [each for each in (create, cancel, error, created, done) if each is not None]
     seen = f"{f'error {code_of(error)}' if error is not None else 'no error'}, and the response ended {status_of(done)}"
     return (broken if status_of(done) == "cancelled" else held)(seen, *trace)
-
-
-def _ms(earlier: ReceivedEvent, later: ReceivedEvent) -> str:
-    return f"{ms(later.at_ns - earlier.at_ns):.1f} ms"

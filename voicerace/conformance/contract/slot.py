@@ -16,6 +16,7 @@ from voicerace.conformance.contract.steps import (
     finish,
     first_call,
     late,
+    passed_ms,
     repeated,
     say,
     set_up,
@@ -24,7 +25,6 @@ from voicerace.conformance.contract.steps import (
     update,
 )
 from voicerace.model.protocol import realtime
-from voicerace.units import ms
 
 __all__ = ["create_active", "create_free", "out_of_band", "refusal_event_id", "session_update_active",
            "slot_at_arguments_done", "slot_at_response_done", "slot_at_text_done"]  # fmt: skip
@@ -36,10 +36,6 @@ _OF_RESPONSES: Final = named(realtime.RESPONSE_CREATED, realtime.RESPONSE_DONE)
 _CREATES: Final = 3
 
 
-def _after_ms(later: ReceivedEvent, earlier: ReceivedEvent) -> str:
-    return f"{ms(later.at_ns - earlier.at_ns):.1f} ms"
-
-
 async def create_free(client: Client) -> Answer:
     await set_up(client)
     await say(client, SHORT)
@@ -47,7 +43,7 @@ async def create_free(client: Client) -> Answer:
     answer = await client.answer(sent, _CREATED)
     if answer.kind == realtime.ERROR:
         return broken(f"answered by error {code_of(answer)}", sent, answer)
-    return held(f"response.created {_after_ms(answer, sent)} behind the create", sent, answer)
+    return held(f"response.created {passed_ms(sent, answer)} behind the create", sent, answer)
 
 
 @repeated
@@ -118,7 +114,7 @@ async def _slot_at(client: Client, text: str, kind: str) -> Answer:
     sent, answer = await _create(client)
     if realtime.is_refusal(answer.message):
         await finish(client, active)
-        return held(f"a create sent {_after_ms(sent, ended)} behind it was refused", ended, sent, answer)
+        return held(f"a create sent {passed_ms(ended, sent)} behind it was refused", ended, sent, answer)
     if answer.kind == realtime.ERROR:
         raise InconclusiveError(f"the create was answered by error {code_of(answer)}")
     return await _accepted(client, active, sent, answer)
@@ -141,11 +137,11 @@ async def slot_at_response_done(client: Client) -> Answer:
         done = await finish(client, active)
         sent, active = await _create(client)
         if realtime.is_refusal(active.message):
-            return broken(f"a create sent {_after_ms(sent, done)} behind it was refused", done, sent, active)
+            return broken(f"a create sent {passed_ms(done, sent)} behind it was refused", done, sent, active)
         if active.kind == realtime.ERROR:
             raise InconclusiveError(f"the create was answered by error {code_of(active)}")
         trace += [done, sent, active]
-    seen = f"{_CREATES} of {_CREATES} creates sent on its receipt were accepted, the last {_after_ms(sent, done)} behind it"
+    seen = f"{_CREATES} of {_CREATES} creates sent on its receipt were accepted, the last {passed_ms(done, sent)} behind it"
     return held(seen, *trace)
 
 
@@ -172,4 +168,4 @@ async def session_update_active(client: Client) -> Answer:
         return broken(f"answered by error {code_of(answer)}", active, sent, answer)
     if not beside(client, active, answer):
         return late(client, active, answer)
-    return held(f"session.updated {_after_ms(answer, sent)} later, the response still active", active, sent, answer)
+    return held(f"session.updated {passed_ms(sent, answer)} later, the response still active", active, sent, answer)
