@@ -21,9 +21,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from condense import condensed
+
 from voicerace.captures.api import API, api_recordings
 from voicerace.captures.cassette import read_cassette
-from voicerace.captures.condense import condensed
 from voicerace.trace.recording import Event, Link, Recording, write_recordings
 
 _SENT, _RECEIVED = Link("proxy", "upstream"), Link("upstream", "proxy")

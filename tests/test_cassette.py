@@ -10,10 +10,10 @@ import jsonschema
 import pytest
 import yaml
 
+from benchmarks.condense import condensed
 from voicerace.captures import Capture, inspect_json, inspect_lines, read_capture
 from voicerace.captures.api import api_recordings
 from voicerace.captures.cassette import is_cassette
-from voicerace.captures.condense import condensed
 from voicerace.captures.copies import redacted
 from voicerace.cli import main
 from voicerace.errors import InputError

@@ -17,7 +17,7 @@ from support.strictly import CLIENT_EVENTS, SERVER_EVENTS, faults
 from websockets.asyncio.server import ServerConnection, serve
 
 from voicerace.cli import main
-from voicerace.conformance.contract import FACTS, Contract, apis, check_contract, items, sessions_needed, steps
+from voicerace.conformance.contract import FACTS, Contract, apis, check_contract, sessions_needed, steps
 from voicerace.conformance.contract.client import Client, Patience
 from voicerace.conformance.contract.show import contract_lines
 from voicerace.conformance.contract.times import Spread, done_before_result
@@ -638,7 +638,7 @@ def test_the_stand_in_refuses_what_comes_before_the_session_is_set(trusted: Stan
     async def nothing(client: Client, modality: str = "text") -> None:
         await client.until("session.created")
 
-    monkeypatch.setattr(items, "set_up", nothing)
+    monkeypatch.setattr(steps, "set_up", nothing)
     (row,) = at(trusted.url, "item_confirmed", key_from="OPENAI_API_KEY").rows
     assert (row.state, row.seen) == ("broken", "answered by error invalid_value")
 

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from itertools import takewhile
 from typing import Any, Final, Self
 
-__all__ = ["HIDDEN", "PIECE", "SHORTEST", "Scrubber", "SecondNet", "is_named_like_a_key"]
+__all__ = ["HIDDEN", "PIECE", "SHORTEST", "Scrubber", "SecondNet", "is_named_like_a_key", "printable"]
 
 HIDDEN: Final = "[key]"
 #: Names of variables, and of a URL's parameters, whose values are secrets wherever they turn up.
@@ -224,3 +224,14 @@ def _escapes(char: str) -> str:
     quoted = "".join(f"%(?:25)*{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
     ways.append(f"{_BACKSLASH}+" if char == "\\" else f"{_BACKSLASH}*(?:{quoted}|{re.escape(char)})")
     return f"(?i:{'|'.join(ways)}{'|[+]' if char == ' ' else ''})"
+
+
+def printable(text: str, limit: int | None = None) -> str:
+    """A text of others for a terminal: non-printing characters (controls, bidirectional marks, surrogates) escaped.
+
+    Args:
+        text: the text.
+        limit: cut after this many characters.
+    """
+    shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text[:limit])
+    return shown + ("…" if limit is not None and len(text) > limit else "")

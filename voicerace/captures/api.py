@@ -1,6 +1,6 @@
 """The recordings of the real Realtime API that come with the project: ``data/api``.
 
-Each is a session between a client and the API, condensed (`voicerace.captures.condense`), as a `Recording` of the one link
+Each is a session between a client and the API, condensed (benchmarks/condense.py), as a `Recording` of the one link
 between them. `Recording.provenance` names its source:
 
 - ``connection``: the session's name; ``provider``: openai, azure, gateway-openai, azure-voice-live, xai, openai-live;

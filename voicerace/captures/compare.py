@@ -18,11 +18,12 @@ import pandas as pd
 
 from voicerace.analysis.verdict import OUTCOMES
 from voicerace.captures.reader import Capture
-from voicerace.captures.session_summary import CapturedSession, printable
+from voicerace.captures.session_summary import CapturedSession
 from voicerace.captures.show import quantiles, times_of
 from voicerace.experiments.rates import newcombe, wilson
 from voicerace.experiments.sweep.folder import RUN, TABLE
 from voicerace.experiments.sweep.result import SweepResult
+from voicerace.scrubber import printable
 
 __all__ = ["ASSUMPTION", "Trials", "compare_captures", "compare_lines", "partly_kept"]
 

@@ -14,9 +14,8 @@ from voicerace.captures.har import read_har
 from voicerace.captures.log_scanner import read_lines, scan
 from voicerace.captures.reader import CASSETTE, HAR, JSONL, Capture, bounded, har_bytes, nothing_in, recognised
 from voicerace.captures.redact import NOT_READ, Redactor, redacted_har, redacted_log, redacted_recording
-from voicerace.captures.session_summary import printable
 from voicerace.errors import InputError, one_of
-from voicerace.scrubber import SecondNet
+from voicerace.scrubber import SecondNet, printable
 from voicerace.trace.gzip_reader import Unpacked
 from voicerace.trace.recording import iter_recordings
 

@@ -20,13 +20,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from voicerace.errors import InputError
 from voicerace.model.protocol.frames import payload_of
 from voicerace.trace.recording import COMPONENT_TO_PROXY, PROXY_TO_COMPONENT, Event, Payload, Recording
+from voicerace.units import iso_utc
 
 __all__ = ["HarSession", "is_har", "read_har"]
 
@@ -129,7 +129,7 @@ def _session(entry: Mapping[str, Any], messages: list[Any], first: int, number: 
     closed = any(event.kind == "close" for event in events)
     provenance: dict[str, Any] = {"made_by": "har", "connection": f"{host} {number}"}
     if zero is not None:
-        start = datetime.fromtimestamp(zero / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        start = iso_utc(zero / 1e9)
         # The file's clock begins with this connection.
         provenance |= {"file_start_us": zero // 1000, "start_us": zero // 1000, "end_us": max(times) // 1000, "start": start}
     notes = [f"{unread} frames not read"] if unread else []

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from voicerace.captures.fingerprints import marks_of
@@ -29,6 +28,7 @@ from voicerace.captures.logged import Connections, LoggedConnection, LoggedSessi
 from voicerace.captures.node_inspect import CutText, Value
 from voicerace.model.protocol import input_audio, realtime
 from voicerace.trace.recording import COMPONENT_TO_PROXY, PROXY_TO_UPSTREAM, UPSTREAM_TO_PROXY, Event, Link, Recording
+from voicerace.units import iso_utc
 
 __all__ = ["LoggedSession", "ProxyLog"]
 
@@ -242,7 +242,7 @@ class ProxyLog:
             "connection": of.name,
             "file_start_us": self._start_us,
             "start_us": of.first_us,
-            "start": _iso(of.first_us),
+            "start": iso_utc(of.first_us / 1_000_000),
             "end_us": of.last_us,
             "lines": [of.first_line, of.last_line],
         }
@@ -289,7 +289,3 @@ def _code(value: Value) -> int | None:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 5:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _iso(time_us: int) -> str:
-    return datetime.fromtimestamp(time_us / 1_000_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

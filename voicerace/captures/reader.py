@@ -20,9 +20,10 @@ from voicerace.captures.disk_list import DiskBackedList
 from voicerace.captures.har import is_har, read_har
 from voicerace.captures.log_scanner import Unread
 from voicerace.captures.log_sessions import log_sessions, read_log
-from voicerace.captures.session_summary import CapturedSession, Names, capture_session, printable
+from voicerace.captures.session_summary import NAME_LIMIT, CapturedSession, Names, capture_session
 from voicerace.errors import InputError
 from voicerace.model.catalog.releases import ProxyRelease, proxy_release
+from voicerace.scrubber import printable
 from voicerace.trace.checksums import listed, refuse_damaged
 from voicerace.trace.gzip_reader import UNPACKED_LIMIT, Unpacked
 from voicerace.trace.recording import CUT, Recording, iter_recordings
@@ -220,7 +221,7 @@ def _cassette(name: str, file: io.BufferedReader[Unpacked], where: str) -> Captu
     """The session of a WebSocket cassette."""
     found = read_cassette(file, where)
     session = capture_session(
-        printable(name),
+        printable(name, NAME_LIMIT),
         found.recording,
         cannot_say=[*found.unsaid, *found.recording.notes],
         unread_records=sum(each.records for each in found.unread),

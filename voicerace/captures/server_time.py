@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from voicerace.model.protocol.id_clock import read_ids
 from voicerace.trace.recording import Recording
+from voicerace.units import iso_utc
 
 __all__ = ["BASIS", "ServerTime", "server_time"]
 
@@ -16,6 +17,8 @@ __all__ = ["BASIS", "ServerTime", "server_time"]
 BASIS: Final = "from ids, ±1 s"
 #: Seconds by which a capture's clock may differ from the ids' before it is said: their second, and the network.
 _AGREES_S: Final = 2.0
+
+_iso: Final = partial(iso_utc, timespec="seconds")
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,3 @@ def server_time(recording: Recording, line: Callable[[int], int]) -> ServerTime 
         return None
     offset = None if clock.offset_s is None else round(clock.offset_s, 3)
     return ServerTime(clock.start, clock.end, clock.ids, offset, tuple((line(each.seq), each.age_s) for each in clock.refused))
-
-
-def _iso(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -22,12 +22,13 @@ from voicerace.captures.release_of import ReleaseInference
 from voicerace.captures.server_time import ServerTime, server_time
 from voicerace.model.catalog.releases import PROXIES, ProxyRelease
 from voicerace.model.protocol import agent, realtime
+from voicerace.scrubber import printable
 from voicerace.trace.recording import Recording
 from voicerace.units import ms
 
-__all__ = ["CapturedSession", "Count", "Names", "capture_session", "printable"]
+__all__ = ["NAME_LIMIT", "CapturedSession", "Count", "Names", "capture_session"]
 
-_NAME_LIMIT: Final = 60
+NAME_LIMIT: Final = 60
 #: The default deadline after the last result (docs/glossary.md#deadline).
 _GIVES_UP_NS: Final = 30_000_000_000
 
@@ -181,12 +182,6 @@ def capture_session(
     )
 
 
-def printable(text: str, limit: int = _NAME_LIMIT) -> str:
-    """A text for a terminal: whatever does not print (controls, bidirectional marks, surrogates) escaped, cut to `limit`."""
-    shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text[:limit])
-    return shown + ("…" if len(text) > limit else "")
-
-
 class Names:
     """Names for people: printable, and numbered where a file has one name twice."""
 
@@ -195,7 +190,7 @@ class Names:
 
     def unique(self, given: str) -> str:
         """The next name."""
-        name = printable(given)
+        name = printable(given, NAME_LIMIT)
         self._seen[name] += 1
         return name if self._seen[name] == 1 else f"{name} ({self._seen[name]})"
 

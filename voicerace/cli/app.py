@@ -103,7 +103,7 @@ def _goes_on(ended: SweepInterrupted | SweepStoppedError, words: Sequence[str]) 
 
 
 def _fail(message: str) -> int:
-    from voicerace.cli.text import printable
+    from voicerace.scrubber import printable
 
     line = printable(" ".join(message.split()))
     with contextlib.suppress(OSError):  # standard error may be on the same full disk

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voicerace.captures.session_summary import printable
 from voicerace.cli import options
 from voicerace.cli.printing import tell_refused, writing
+from voicerace.scrubber import printable
 
 if TYPE_CHECKING:
     from voicerace.captures.live import Captured

@@ -16,13 +16,13 @@ from voicerace.captures.align import Aligned, pairs_of
 from voicerace.captures.compare import compare_captures, compare_lines, partly_kept
 from voicerace.captures.copies import FORMATS, exported, redacted
 from voicerace.captures.reader import HAR
-from voicerace.captures.session_summary import printable
 from voicerace.captures.show import inspect_json_text
 from voicerace.cli import options
 from voicerace.cli.printing import new_file, print_json, print_lines, writing
 from voicerace.errors import InputError
 from voicerace.experiments.sweep.folder import RECORDINGS, RUN, read_run
 from voicerace.files import write_pieces
+from voicerace.scrubber import printable
 from voicerace.trace.checksums import listed, refuse_damaged
 
 __all__ = ["compare", "export", "inspect", "reading", "redact"]

@@ -18,6 +18,7 @@ from voicerace.cli.targets import Targets, played_as, takes_targets
 from voicerace.errors import InputError, one_of
 from voicerace.files import write_text
 from voicerace.model.catalog.checks import CASES, WORDS
+from voicerace.scrubber import printable
 
 if TYPE_CHECKING:
     from voicerace.conformance.acceptance import Report
@@ -124,7 +125,7 @@ def _record(report: Report) -> dict[str, Any]:
 
 def _show(report: Report) -> None:
     if report.failed:
-        rows = [(each.case.name, ", ".join(each.wrong), text.printable(each.why)) for each in report.failed]
+        rows = [(each.case.name, ", ".join(each.wrong), printable(each.why)) for each in report.failed]
         print_table(("session", "wrong", "why"), rows, f"{report.target}: what did not pass")
     if (shortest := report.shortest) is not None:
         print_lines([f"the shortest, {shortest.case.name}:", text.TIMELINE_HEAD, *text.timeline(shortest.recording), ""])

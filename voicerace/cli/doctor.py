@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from voicerace.captures.session_summary import printable
 from voicerace.cli import options
 from voicerace.cli.installation import examine
 from voicerace.cli.printing import print_json
 from voicerace.cli.tables import print_table
+from voicerace.scrubber import printable
 
 __all__ = ["doctor"]
 

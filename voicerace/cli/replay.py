@@ -24,6 +24,7 @@ from voicerace.experiments.explore.finding import Finding, read_findings
 from voicerace.experiments.explore.replay import Replay, replayed, replays
 from voicerace.experiments.explore.signature import Signature
 from voicerace.files import write_text
+from voicerace.scrubber import printable
 
 __all__ = ["replay"]
 
@@ -96,7 +97,7 @@ def _show(played: Sequence[Replay], proxy: ProxyTarget | None) -> None:
     for each in played:
         found = each.finding
         names = (found.name, found.story, found.handler, f"{found.room_ms:g} ms")
-        rows.append((*names, each.came_to, each.tries, text.printable(_seen(each))))
+        rows.append((*names, each.came_to, each.tries, printable(_seen(each))))
     heads = ("finding", "story", "handler", "room", "came to", "tries", "seen instead")
     print_table(heads, rows, proxy.name if proxy else "in virtual time", right=("room", "tries"))
     for each in played if len(played) == 1 else [each for each in played if not each.confirmed]:
@@ -105,7 +106,7 @@ def _show(played: Sequence[Replay], proxy: ProxyTarget | None) -> None:
                 f"finding        {each.finding.name}: {each.came_to}",
                 f"expected       {_words(each.finding.signature)}",
                 *(f"found          {_words(sign)}" for sign in each.signatures or [None]),
-                *([f"left the plan  at the {each.slip.place}: {text.printable(each.slip.said)}"] if each.slip else []),
+                *([f"left the plan  at the {each.slip.place}: {printable(each.slip.said)}"] if each.slip else []),
                 *text.verdict_lines(each.verdict),
                 "",
             ]

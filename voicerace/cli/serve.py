@@ -19,7 +19,7 @@ from voicerace.analysis.verdict import judge
 from voicerace.cli import options
 from voicerace.cli.printing import known_outcomes, tell_refused
 from voicerace.cli.targets import listen_address
-from voicerace.cli.text import printable, session_line
+from voicerace.cli.text import session_line
 from voicerace.cli.verbs import Verbs
 from voicerace.engine.live import clock
 from voicerace.engine.live.faults import Fault
@@ -33,6 +33,7 @@ from voicerace.errors import InputError
 from voicerace.experiments.sweep.folder import RECORDINGS, RUN, commit, new_folder, point_latest, utc_now, versions
 from voicerace.files import write_text
 from voicerace.model.catalog.providers import DEFAULT_PROVIDER
+from voicerace.scrubber import printable
 from voicerace.trace.recording import Recording
 
 __all__ = ["app"]

@@ -13,6 +13,7 @@ from voicerace.cli.printing import known_outcomes, print_json, print_lines, writ
 from voicerace.cli.targets import Targets, takes_targets
 from voicerace.errors import InputError
 from voicerace.model.catalog.providers import DEFAULT_PROVIDER
+from voicerace.scrubber import printable
 
 __all__ = ["sweep"]
 
@@ -103,7 +104,7 @@ def sweep(
     else:
         print_cells(done)
         faults = sorted(counted(done.folder, "fault").items(), key=lambda each: -each[1])
-        print_lines(f"fault, {n} times: {text.printable(reason)}" for reason, n in faults)
+        print_lines(f"fault, {n} times: {printable(reason)}" for reason, n in faults)
         if done.all_alike is not None:
             print_lines([text.all_alike(done.all_alike)])
         print_lines(text.assumed_lines(done.assumed, profile))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from voicerace.cli.tables import facts
 from voicerace.model.protocol import agent, realtime
+from voicerace.scrubber import printable
 from voicerace.units import ms
 
 if TYPE_CHECKING:
@@ -57,11 +58,6 @@ def session_line(number: int, recording: Recording, verdict: Verdict, file: Path
     wedged = ", wedged" if verdict.wedged else ""
     found = f"{len(recording.events)} events{refused}; {file.name}"
     return f"{number:>4}  {verdict.outcome}{wedged}: {printable(verdict.why)} ({found})"
-
-
-def printable(text: str) -> str:
-    """Text of somebody else's, on one line, without what could move a terminal's cursor."""
-    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def timeline(recording: Recording) -> Iterator[str]:

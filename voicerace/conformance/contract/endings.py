@@ -5,22 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from voicerace.conformance.contract import steps
 from voicerace.conformance.contract.client import Client, ConnectionGoneError, InconclusiveError, ReplyTimeoutError, named
 from voicerace.conformance.contract.early import CANCEL, NOT_ACTIVE
 from voicerace.conformance.contract.facts import Answer, broken, held, unknown
-from voicerace.conformance.contract.steps import (
-    LONG,
-    SHORT,
-    begin,
-    begin_text,
-    code_of,
-    finish,
-    repeated,
-    set_up,
-    status_of,
-    still_talks,
-    update,
-)
 from voicerace.model.protocol import realtime
 
 __all__ = ["cancel_active", "cancel_idle", "cut_off_text_done", "reply_completed", "voice_after_audio"]
@@ -28,17 +16,17 @@ __all__ = ["cancel_active", "cancel_idle", "cut_off_text_done", "reply_completed
 _NO_VOICE_CHANGE: Final = "cannot_update_voice"
 
 
-@repeated
+@steps.repeated
 async def cancel_active(client: Client) -> Answer:
-    active = await begin(client, LONG)
+    active = await steps.begin(client, steps.LONG)
     sent = await client.send(CANCEL)
     done = await client.answer(sent, named(realtime.RESPONSE_DONE, response=active.response_id))
     if done.kind == realtime.ERROR:
-        ended = await finish(client, active)
-        if code_of(done) == NOT_ACTIVE and ended.seq < done.seq:
+        ended = await steps.finish(client, active)
+        if steps.code_of(done) == NOT_ACTIVE and ended.seq < done.seq:
             return unknown("the response was over before the cancel came", active, ended, sent, done)
-        return broken(f"answered by error {code_of(done)}", active, sent, done)
-    status, reason = status_of(done), _details(done.message).get("reason")
+        return broken(f"answered by error {steps.code_of(done)}", active, sent, done)
+    status, reason = steps.status_of(done), _details(done.message).get("reason")
     if status == "completed":
         return unknown("the response was complete before the cancel came", active, sent, done)
     ended_as = f"response.done with status {status}, reason {reason}"
@@ -52,19 +40,19 @@ def _details(message: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 async def cancel_idle(client: Client) -> Answer:
-    await set_up(client)
+    await steps.set_up(client)
     sent = await client.send(CANCEL)
     try:
         answer = await client.answer(sent)
     except ReplyTimeoutError:
-        if await still_talks(client):
+        if await steps.still_talks(client):
             return broken("no error came", sent)
         raise
-    code = code_of(answer)
+    code = steps.code_of(answer)
     if code != NOT_ACTIVE:
         return broken(f"answered by error {code}", sent, answer)
     try:
-        if not await still_talks(client):
+        if not await steps.still_talks(client):
             return broken(f"error {code}, and the session answered nothing any more", sent, answer)
     except ConnectionGoneError as gone:
         if gone.code is None:
@@ -73,15 +61,15 @@ async def cancel_idle(client: Client) -> Answer:
     return held(f"error {code}, and the session went on", sent, answer)
 
 
-@repeated
+@steps.repeated
 async def cut_off_text_done(client: Client) -> Answer:
-    active, delta = await begin_text(client)
+    active, delta = await steps.begin_text(client)
     sent = await client.send(CANCEL)
-    done = await finish(client, active)
+    done = await steps.finish(client, active)
     text = client.find(named(realtime.TEXT_DONE, response=active.response_id))
-    if status_of(done) != "cancelled":
+    if steps.status_of(done) != "cancelled":
         await client.quiet(named(realtime.ERROR), sent)  # the cancel's, which else is taken for the next trial's
-    if status_of(done) != "cancelled" or (text is not None and text.seq < sent.seq):
+    if steps.status_of(done) != "cancelled" or (text is not None and text.seq < sent.seq):
         return unknown("the text was complete before the cancel came", active, delta, sent, done)
     if text is None or text.seq > done.seq:
         return broken("response.done came without response.output_text.done before it", delta, sent, done)
@@ -89,29 +77,29 @@ async def cut_off_text_done(client: Client) -> Answer:
 
 
 async def reply_completed(client: Client) -> Answer:
-    await set_up(client)
-    created = await begin(client, SHORT)
-    done = await finish(client, created)
-    status = status_of(done)
+    await steps.set_up(client)
+    created = await steps.begin(client, steps.SHORT)
+    done = await steps.finish(client, created)
+    status = steps.status_of(done)
     reason = _details(done.message).get("reason")
     seen = f"status {status}" + (f", reason {reason}" if reason else "")
     return (held if status == "completed" else broken)(seen, created, done)
 
 
 async def voice_after_audio(client: Client) -> Answer:
-    opened = await set_up(client, "audio")
-    created = await begin(client, SHORT)
-    done = await finish(client, created)
+    opened = await steps.set_up(client, "audio")
+    created = await steps.begin(client, steps.SHORT)
+    done = await steps.finish(client, created)
     spoken = client.find(named(realtime.AUDIO_DELTA, response=created.response_id))
     if spoken is None:
-        raise InconclusiveError(f"the reply had no audio, status {status_of(done)}")
+        raise InconclusiveError(f"the reply had no audio, status {steps.status_of(done)}")
     session = opened.message.get("session")
     audio = session.get("audio") if isinstance(session, Mapping) else None
     output = audio.get("output") if isinstance(audio, Mapping) else None
     voice = output.get("voice") if isinstance(output, Mapping) else None
-    sent = await client.send(update(audio={"output": {"voice": "cedar" if voice != "cedar" else "marin"}}))
+    sent = await client.send(steps.update(audio={"output": {"voice": "cedar" if voice != "cedar" else "marin"}}))
     answer = await client.answer(sent, named(realtime.SESSION_UPDATED))
     if answer.kind != realtime.ERROR:
         return broken("accepted", spoken, done, sent, answer)
-    code = code_of(answer)
+    code = steps.code_of(answer)
     return (held if code == _NO_VOICE_CHANGE else broken)(f"answered by error {code}", spoken, done, sent, answer)

@@ -5,23 +5,9 @@ from __future__ import annotations
 import json
 from typing import Final
 
+from voicerace.conformance.contract import steps
 from voicerace.conformance.contract.client import Client, ConnectionGoneError, ReceivedEvent, ReplyTimeoutError, named
 from voicerace.conformance.contract.facts import Answer, broken, held, unknown
-from voicerace.conformance.contract.steps import (
-    CALL,
-    LONG,
-    SHORT,
-    begin,
-    beside,
-    code_of,
-    finish,
-    first_call,
-    late,
-    repeated,
-    send_result,
-    set_up,
-    still_talks,
-)
 from voicerace.model.protocol import input_audio, realtime
 
 __all__ = ["binary_frames", "commit_no_response", "empty_commit", "item_active", "item_confirmed",
@@ -32,17 +18,17 @@ _PCM: Final = bytes(2 * 24_000 // 5)
 
 
 async def session_opens(client: Client) -> Answer:
-    created = await set_up(client)
+    created = await steps.set_up(client)
     updated = await client.until(realtime.SESSION_UPDATED)
     return held("session.created before anything was sent, session.updated behind the update", created, updated)
 
 
 async def item_confirmed(client: Client) -> Answer:
-    await set_up(client)
+    await steps.set_up(client)
     item_id, sent = await _send_item(client)
     done = await client.answer(sent, named(realtime.ITEM_DONE, item=item_id))
     if done.kind == realtime.ERROR:
-        return broken(f"answered by error {code_of(done)}", sent, done)
+        return broken(f"answered by error {steps.code_of(done)}", sent, done)
     added = client.find(named(realtime.ITEM_ADDED, item=item_id), sent)
     if added is None or added.seq > done.seq:
         return broken("conversation.item.done came without conversation.item.added before it", sent, done)
@@ -52,53 +38,53 @@ async def item_confirmed(client: Client) -> Answer:
 async def _send_item(client: Client) -> tuple[str, ReceivedEvent]:
     """A user item, sent; gives its id."""
     item_id = client.new_id("item")
-    return item_id, await client.send(realtime.create_item({"id": item_id, **realtime.user_item(SHORT)}))
+    return item_id, await client.send(realtime.create_item({"id": item_id, **realtime.user_item(steps.SHORT)}))
 
 
-@repeated
+@steps.repeated
 async def item_active(client: Client) -> Answer:
-    active = await begin(client, LONG)
+    active = await steps.begin(client, steps.LONG)
     item_id, sent = await _send_item(client)
     answer = await client.answer(sent, named(realtime.ITEM_DONE, item=item_id))
     if answer.kind == realtime.ERROR:
-        return broken(f"answered by error {code_of(answer)}", active, sent, answer)
-    if not beside(client, active, answer):
-        return late(client, active, answer)
+        return broken(f"answered by error {steps.code_of(answer)}", active, sent, answer)
+    if not steps.beside(client, active, answer):
+        return steps.late(client, active, answer)
     return held("confirmed while the response was active", active, sent, answer)
 
 
-@repeated
+@steps.repeated
 async def output_at_arguments_done(client: Client) -> Answer:
     """The result, sent as early as can be; if it is refused, again at each later event until it is taken."""
-    active = await begin(client, CALL)
-    arguments = await first_call(client, active)
-    sent, answer = await send_result(client, arguments)
+    active = await steps.begin(client, steps.CALL)
+    arguments = await steps.first_call(client, active)
+    sent, answer = await steps.send_result(client, arguments)
     if answer.kind != realtime.ERROR:
-        if beside(client, active, answer):
+        if steps.beside(client, active, answer):
             return held("confirmed before response.done", arguments, sent, answer)
-        return late(client, active, answer)
+        return steps.late(client, active, answer)
     refused = answer
-    seen = f"refused with {code_of(refused)}"
+    seen = f"refused with {steps.code_of(refused)}"
     later = (
         named(realtime.ITEM_DONE, item=arguments.item_id),
         named(realtime.RESPONSE_DONE, response=active.response_id),
     )
     for event in later:
         moment = await client.until(event)
-        sent_again, answer = await send_result(client, arguments)
+        sent_again, answer = await steps.send_result(client, arguments)
         if answer.kind != realtime.ERROR:
             return broken(f"{seen}; accepted at {moment.kind}", arguments, sent, refused, moment, sent_again, answer)
     return broken(f"{seen}, and still behind response.done", arguments, sent, refused, answer)
 
 
 async def output_starts_nothing(client: Client) -> Answer:
-    await set_up(client)
-    active = await begin(client, CALL)
-    arguments = await first_call(client, active)
-    done = await finish(client, active)
-    sent, answer = await send_result(client, arguments)
+    await steps.set_up(client)
+    active = await steps.begin(client, steps.CALL)
+    arguments = await steps.first_call(client, active)
+    done = await steps.finish(client, active)
+    sent, answer = await steps.send_result(client, arguments)
     if answer.kind == realtime.ERROR:
-        return unknown(f"the output was answered by error {code_of(answer)}", done, sent, answer)
+        return unknown(f"the output was answered by error {steps.code_of(answer)}", done, sent, answer)
     begun = await client.quiet(named(realtime.RESPONSE_CREATED), sent)
     if begun is not None:
         return broken("response.created came, and nobody had asked for it", done, sent, answer, begun)
@@ -106,14 +92,14 @@ async def output_starts_nothing(client: Client) -> Answer:
 
 
 async def binary_frames(client: Client) -> Answer:
-    await set_up(client)
+    await steps.set_up(client)
     item_id = client.new_id("item")
-    event = {"event_id": client.new_id("event"), **realtime.create_item({"id": item_id, **realtime.user_item(SHORT)})}
+    event = {"event_id": client.new_id("event"), **realtime.create_item({"id": item_id, **realtime.user_item(steps.SHORT)})}
     sent = await client.send(json.dumps(event).encode())
     try:
         answer = await client.answer(sent, named(realtime.ITEM_DONE, item=item_id))
     except ReplyTimeoutError:
-        if await still_talks(client):
+        if await steps.still_talks(client):
             return broken("nothing came, and a text frame behind it was read", sent)
         raise
     except ConnectionGoneError as gone:
@@ -121,27 +107,27 @@ async def binary_frames(client: Client) -> Answer:
             raise
         return broken(str(gone), sent)
     if answer.kind == realtime.ERROR:
-        return broken(f"answered by error {code_of(answer)}", sent, answer)
+        return broken(f"answered by error {steps.code_of(answer)}", sent, answer)
     return held("the user item in it was confirmed", sent, answer)
 
 
 async def empty_commit(client: Client) -> Answer:
-    await set_up(client)
+    await steps.set_up(client)
     sent = await client.send({"type": input_audio.COMMIT})
     answer = await client.answer(sent, named(input_audio.COMMITTED))
     if answer.kind != realtime.ERROR:
         return broken("committed", sent, answer)
-    code = code_of(answer)
+    code = steps.code_of(answer)
     return (held if code == input_audio.COMMIT_EMPTY else broken)(f"answered by error {code}", sent, answer)
 
 
 async def commit_no_response(client: Client) -> Answer:
-    await set_up(client)
+    await steps.set_up(client)
     await client.send(input_audio.append(_PCM))
     sent = await client.send({"type": input_audio.COMMIT})
     answer = await client.answer(sent, named(input_audio.COMMITTED))
     if answer.kind == realtime.ERROR:
-        return broken(f"answered by error {code_of(answer)}", sent, answer)
+        return broken(f"answered by error {steps.code_of(answer)}", sent, answer)
     item = await client.until(named(realtime.ITEM_DONE, item=answer.item_id))
     begun = await client.quiet(named(realtime.RESPONSE_CREATED), sent)
     if begun is not None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from voicerace.conformance.contract.result import Contract, at_ms, what
+from voicerace.scrubber import printable
 
 __all__ = ["contract_lines", "trace_lines"]
 
@@ -21,7 +22,7 @@ def contract_lines(found: Contract) -> Iterator[str]:
     yield f"{_HEAD[0]:<{wide}}  {_HEAD[1]:<7}  {_HEAD[2]:<7}  {_HEAD[3]}"
     for row in found.rows:
         seen = f"not tried: {row.seen}" if row.fact.untried else row.seen
-        yield _printable(f"{row.fact.statement:<{wide}}  {row.fact.state:<7}  {row.state:<7}  {seen}")
+        yield printable(f"{row.fact.statement:<{wide}}  {row.fact.state:<7}  {row.state:<7}  {seen}")
     yield ""
     counts = ", ".join(f"{found.count(state)} {state}" for state in ("held", "broken", "unknown"))
     yield f"{counts}; upstream {found.upstream}, sessions {found.sessions}"
@@ -41,11 +42,7 @@ def trace_lines(found: Contract) -> Iterator[str]:
         if not row.trace:
             continue
         yield ""
-        yield _printable(f"{row.fact.name}: {row.fact.statement}: {row.state}, {row.seen}")
+        yield printable(f"{row.fact.name}: {row.fact.statement}: {row.state}, {row.seen}")
         for event in row.trace:
             arrow = "->" if event.link.sender == "proxy" else "<-"
-            yield _printable(f"{at_ms(event):>10.1f}  {arrow} {what(event)}")
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text)
+            yield printable(f"{at_ms(event):>10.1f}  {arrow} {what(event)}")

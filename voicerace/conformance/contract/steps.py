@@ -14,11 +14,12 @@ from typing import Any, Concatenate, Final, Literal, ParamSpec, TypeAlias
 from voicerace.conformance.contract.client import Client, InconclusiveError, Matcher, ReceivedEvent, ReplyTimeoutError, named
 from voicerace.conformance.contract.facts import Answer, unknown
 from voicerace.model.protocol import realtime
+from voicerace.units import ms
 
 __all__ = [
     "CALL", "LONG", "SHORT", "ask", "begin", "begin_text", "beside", "code_of", "finish", "first_call",
-    "late", "repeated", "reply", "result_of", "say", "send_result", "set_up", "status_of", "still_talks", "two_calls_at_once",
-    "update",
+    "late", "passed_ms", "repeated", "reply", "result_of", "say", "send_result", "set_up", "status_of", "still_talks",
+    "two_calls_at_once", "update",
 ]  # fmt: skip
 
 _Given = ParamSpec("_Given")
@@ -174,6 +175,11 @@ async def send_result(client: Client, arguments: ReceivedEvent) -> tuple[Receive
     """The result of a call, sent; gives it and its answer."""
     sent = await client.send(result_of(client, arguments))
     return sent, await client.answer(sent, named(realtime.ITEM_DONE, item=sent.item_id))
+
+
+def passed_ms(earlier: ReceivedEvent, later: ReceivedEvent) -> str:
+    """The time between two messages, in words."""
+    return f"{ms(later.at_ns - earlier.at_ns):.1f} ms"
 
 
 def status_of(done: ReceivedEvent) -> str:
