@@ -1,17 +1,27 @@
-"""Write the pages that are made from tables: docs/commands.md, docs/times.md, docs/outcomes.md. `make docs` calls it."""
+"""Write the pages that are made from tables: docs/commands.md, docs/times.md, docs/outcomes.md. `make docs` calls it.
+
+In docs/release-facts.md it writes the parts between `<!-- generated: NAMES -->` and `<!-- end -->`: the output of `voicerace
+releases`, or a table with a row per field of `ProxyRelease`, which lists the releases that have each value.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import re
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from voicerace.analysis.outcomes import markdown as outcomes
+from voicerace.cli import main
 from voicerace.cli.app import VERBS
 from voicerace.cli.verbs import load
 from voicerace.model.catalog.profiles import PROFILES, TIMES
+from voicerace.model.catalog.releases import PROXIES, ProxyRelease
 
 _HEAD = """# Every command
 
@@ -68,9 +78,57 @@ def _command(name: str, command: Any) -> Iterator[str]:
         yield "Every time of a session is an option, too: see [times](one-session.md#times).\n"
 
 
+_RELEASE_FACTS = Path(__file__).with_name("release-facts.md")
+_PART = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", flags=re.S)
+#: Events in the order of a response.
+_LETTERS = "TRAI"
+
+
+def release_facts() -> str:
+    """The text of docs/release-facts.md, its generated parts replaced."""
+
+    def part(found: re.Match[str]) -> str:
+        fields = found[2].split()
+        return f"{found[1]}{_printed_releases() if fields == ['releases'] else _settings(fields)}{found[3]}"
+
+    return _PART.sub(part, _RELEASE_FACTS.read_text("utf-8"))
+
+
+def _printed_releases() -> str:
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        main(["releases"])
+    return f"```\n$ .venv/bin/voicerace releases\n{out.getvalue()}```\n"
+
+
+def _settings(fields: list[str]) -> str:
+    """A row per field: its values, each with the releases that have it, in the order of the catalog."""
+    return "| setting | value, releases |\n|---|---|\n" + "".join(map(_row, fields))
+
+
+def _row(field: str) -> str:
+    runs = groupby(PROXIES.values(), key=lambda release: _value(release, field))
+    ranges = [(value, [release.tag for release in releases]) for value, releases in runs]
+    cells = [f"`{value}` {tags[0] if len(tags) == 1 else f'{tags[0]} to {tags[-1]}'}" for value, tags in ranges]
+    return f"| `{field}` | {'; '.join(cells)} |\n"
+
+
+def _value(release: ProxyRelease, field: str) -> str:
+    value = getattr(release, field)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, frozenset):
+        return " ".join(sorted(value, key=lambda each: (_LETTERS.find(each), each)))
+    return str(value)
+
+
 def pages() -> dict[str, str]:
     """Name of a page in docs/ -> its text."""
-    return {"commands.md": commands(), "times.md": times(), "outcomes.md": outcomes()}
+    return {
+        "commands.md": commands(),
+        "times.md": times(),
+        "outcomes.md": outcomes(),
+        "release-facts.md": release_facts(),
+    }
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ def test_they_are_read_as_any_recording_of_the_api_s_link() -> None:
     assert round_trip.server is not None
 
 
-# -- the facts that REALTIME's recordings show ------------------------------------------------------------------------
+# -- facts of docs/protocol-facts.md in the recordings ------------------------------------------------------------------------
 
 
 def types(recording: Recording) -> list[str]:

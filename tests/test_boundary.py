@@ -26,7 +26,7 @@ def spec(**given: Any) -> SweepSpec:
 
 @pytest.mark.parametrize(("gap", "host", "upstream", "ack"), [(300, 20, 60, 35), (211.3, 7.7, 31.1, 12.9), (350, 0, 40, 0)])
 def test_fixed_times_flip_where_the_closed_forms_say(gap: float, host: float, upstream: float, ack: float) -> None:
-    """REALTIME, "Times": A at G - h - u, B at G - h, D at G - h - 2u - ack."""
+    """docs/protocol-facts.md#closed-forms: A at G - h - u, B at G - h, D at G - h - 2u - ack."""
     times = {"gap_ms": f"{gap}", "host_rtt_ms": f"{host}", "upstream_rtt_ms": f"{upstream}", "ack_ms": f"{ack}"}
     found = boundaries(spec(times=times))
     rows = {row["release"]: row for row in found.frame.to_dict("records")}

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.release_page import PAGE, fields, generated
 from voicerace.analysis.outcomes import OUTCOMES
 from voicerace.model.catalog.handlers import HANDLERS
 from voicerace.model.catalog.hypotheses import SUSPICIONS
@@ -42,19 +41,6 @@ _FENCED = re.compile(r"^(```+)[^\n]*\n.*?^\1\s*$", flags=re.M | re.S)
 RETIRED = re.compile(
     r"(?<![\w`-])(RELEASES|REALTIME|REAL-API|COMPONENT|STACK|DESIGN|CLIENTS|REPORT|STYLE|NAMES|[Tt]he brief)(?![\w-])"
 )
-#: Folder -> files that still cite one of them. Remove a file with its last such reference; add none.
-STILL_CITING = {
-    "notebooks": "5-your-sessions.ipynb",
-    "voicerace/captures": "derive.py questions.py session_summary.py show.py",
-    "voicerace/conformance": "detectors.py hypotheses.py",
-    "voicerace/engine/live": "backend.py limits.py play.py",
-    "voicerace/experiments/explore": "bounds.py keys.py signature.py",
-    "voicerace/model/actors": "audio_input.py proxy.py proxy_audio.py proxy_creates.py proxy_voice.py responses.py upstream.py",
-    "voicerace/model/catalog": "checks.py profiles.py scenarios.py",
-    "voicerace/model/protocol": "input_audio.py realtime.py speech.py",
-    "voicerace/report": "capture_view.py parameters.py",
-    "voicerace/report/plots": "aligned.py gap_map.py map_grid.py",
-}
 
 
 def slugs(markdown: str) -> set[str]:
@@ -113,8 +99,7 @@ def test_every_cited_page_and_heading_exists() -> None:
 def test_no_page_outside_the_repository_is_cited() -> None:
     paths = [*sorted((ROOT / "voicerace").rglob("*.py")), *sorted((ROOT / "notebooks").glob("*.ipynb"))]
     found = {str(path.relative_to(ROOT)): retired(path) for path in paths}
-    excused = {f"{folder}/{name}" for folder, names in STILL_CITING.items() for name in names.split()}
-    assert {name: cited for name, cited in found.items() if cited and name not in excused} == {}
+    assert {name: cited for name, cited in found.items() if cited} == {}
 
 
 @pytest.mark.parametrize(
@@ -172,12 +157,7 @@ def text_of(name: str) -> str:
     return (ROOT / "docs" / name).read_text("utf-8")
 
 
-def test_the_generated_parts_of_the_release_page_are_current() -> None:
-    page = PAGE.read_text("utf-8")
-    assert page == generated(page), "python -m tests.support.release_page writes them"
-
-
-def test_every_setting_of_a_release_has_one_row() -> None:
+def test_every_setting_of_a_release_has_one_row_on_its_page() -> None:
     names = {each.name for each in dataclasses.fields(ProxyRelease)} - {
         "tag",
         "backend",
@@ -186,13 +166,17 @@ def test_every_setting_of_a_release_has_one_row() -> None:
         "source",
         "gate",
     }
-    assert Counter(fields(PAGE.read_text("utf-8"))) == Counter(names)
+    rows = re.findall(r"^\| `(\w+)` \| `[^|]+ 0\.11\.1 \|$", text_of("release-facts.md"), flags=re.M)
+    assert Counter(rows) == Counter(names)
 
 
-def test_the_times_of_the_protocol_page_are_those_of_the_profile() -> None:
-    rows = dict(re.findall(r"^\| `(\w+_ms)` \| [^|]+ \| `([^`]+)` \|", text_of("protocol-facts.md"), flags=re.M))
-    assert {name: PROFILES[RECORDED].values[name] for name in rows} == rows
-    assert rows.keys() >= {*SERVER_TIMES, "host_rtt_ms", "upstream_rtt_ms", "tool_ms"}
+def test_the_protocol_page_has_the_source_of_every_time_of_the_server() -> None:
+    rows = re.findall(r"^\| (`\w+_ms`(?:, `\w+_ms`)*) \| (.+) \|$", text_of("protocol-facts.md"), flags=re.M)
+    sources = {name: source for names, source in rows for name in re.findall(r"\w+", names)}
+    assert sources.keys() >= {*SERVER_TIMES, "host_rtt_ms", "upstream_rtt_ms", "tool_ms"}
+    assert {name for name, source in sources.items() if source.startswith("recorded")} == {
+        name for name, source in PROFILES[RECORDED].sources.items() if source.startswith("recorded")
+    }
 
 
 def test_every_suspicion_has_a_heading() -> None:

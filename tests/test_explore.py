@@ -52,7 +52,7 @@ def exactly(tool: float, gap: float, host: float = 10, upstream: float = 20, ack
     return tuple(f"{name}={value}:{value}" for name, value in given.items())
 
 
-# -- the closed forms of REALTIME ------------------------------------------------------------------------------------
+# -- docs/protocol-facts.md#closed-forms ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("tool", "refused"), [(239.9, True), (240.1, False)])

@@ -112,7 +112,7 @@ def test_every_handler_style_and_scenario(release: str) -> None:
     ("release", "flip"), [("0.9.1", 220), ("0.9.4", 280), ("0.11.1", 125)], ids=["create at once", "at done", "at item done"]
 )
 def test_the_flips_stand_where_the_network_puts_them(release: str, flip: int) -> None:
-    """REALTIME's example, 20 ms to either side: G 300, h 20, u 60, ack 35."""
+    """The example of docs/protocol-facts.md#closed-forms, 20 ms to either side: G 300, h 20, u 60, ack 35."""
     times = {"gap_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "ack_ms": 35, "reply_ms": 60, "deadline_ms": 900}
     before, after = (made(release=release, tool_ms=tool, **times) for tool in (flip - 20, flip + 20))
     found = [judge(recording).outcome for recording in played(release, [before, after])]

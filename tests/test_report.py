@@ -1,4 +1,4 @@
-"""Is the page what REPORT promises, the same for the same run, and never half a page or a broken one?"""
+"""The report: its parts, equal bytes for equal runs, and no incomplete file after an error."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def test_every_scenario_is_data_with_a_sentence_an_axis_and_an_origin() -> None:
 @pytest.mark.parametrize("modality", ["text", "audio"])
 @pytest.mark.long
 def test_no_outcome_is_unknown_but_where_the_scenario_makes_it_so(scenario: str, modality: str) -> None:
-    """A text before Settings can leave a session without tools (RELEASES 4): then there is no call to judge."""
+    """A text before Settings can leave a session without tools (docs/release-facts.md#settings): no call to judge."""
     axis = SCENARIOS[scenario].time_axis
     seen = set()
     for release in PROXIES:
@@ -119,7 +119,7 @@ def test_by_voice_under_server_vad_the_server_answers_by_itself() -> None:
 
 
 def test_the_servers_own_response_can_be_in_the_way_of_the_result() -> None:
-    """REALTIME: two writers. The user speaks on while the tool runs; the result comes inside the server's answer."""
+    """Two writers (docs/protocol-facts.md#who-can-take-the-slot): the result comes inside the server's response."""
     outcomes = {tool: judge(play(scenario="voice", release="0.11.1", modality="audio", gap_ms=50, tool_ms=tool)).outcome
                 for tool in range(1800, 3400, 100)}  # fmt: skip
     assert {"answered", "stale"} <= set(outcomes.values()), outcomes

@@ -1,4 +1,4 @@
-"""Is each of the brief's suspicions told from the messages alone, and does another proxy get another answer?"""
+"""Detection of the letter's suspicions (docs/background.md#suspicions) from the messages alone, for several proxies."""
 
 from __future__ import annotations
 

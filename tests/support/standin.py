@@ -103,7 +103,7 @@ class _Endpoint(AskedEndpoint):
             return connection.respond(HTTPStatus.UNAUTHORIZED, "who are you?\n")
         return None
 
-    def _place(self, name: str, party: Actor) -> ActorHost:
+    def _host(self, name: str, party: Actor) -> ActorHost:
         self.gate = Gate(knobs=self.session.knobs, item_done_early=self.session.times.has("item_done_ms"))
         self.actor_host = ActorHost({name: self.gate}, self.session.times, self.session.seed, self.recorder, self.watch)
         return self.actor_host

@@ -45,7 +45,8 @@ __all__ = ["Contradiction", "Derived", "FlagCleared", "derive", "derive_all", "f
 
 #: A timer's own lateness, in a busy process, and the log's whole milliseconds.
 _LATE_NS: Final = ns(500)
-#: The API answered a create within 96 ms (REALTIME, with rtt); what is older than this at the log's end was not answered.
+#: The API answers a create within 128 ms (docs/protocol-facts.md#measured-times); one older than this at
+#: the log's end was not answered.
 _ANSWERED_NS: Final = ns(1_000)
 _AUDIO: Final = (input_audio.APPEND, input_audio.COMMIT)
 
@@ -65,7 +66,7 @@ class Contradiction:
 
 @dataclass(frozen=True, slots=True)
 class FlagCleared:
-    """The proxy's flag was cleared while its response was still active: the brief's third suspicion.
+    """The proxy's flag was cleared while its response was still active (docs/background.md#suspicion-flag-early).
 
     Attributes:
         seq: the event of the given recording that cleared it.

@@ -1,4 +1,4 @@
-"""The brief's questions to one session, each answered with the places in the file that it rests on.
+"""The letter's questions (docs/background.md#request-1-a-proxy-log) to one session, each answered with its lines of the file.
 
 How many `session.update`; how many `response.create` for a turn, and in which order all of it came; a result that was
 sent twice, and by whom; the proxy's flag cleared before `response.done`. Read from a recording as an engine or a relay
@@ -60,7 +60,7 @@ class Submission:
 class Cleared:
     """The flag cleared while its response was active: by what, where; where response.done stands, if it came.
 
-    `updates` are the session.update sent in between: the brief's suspicion is one of these.
+    `updates` are the session.update sent in between: see docs/background.md#suspicion-update-while-active.
     """
 
     by: str
@@ -84,7 +84,7 @@ class TurnFacts:
 
 @dataclass(frozen=True)
 class Answers:
-    """The brief's questions, answered.
+    """The answers to the letter's questions (docs/background.md#request-1-a-proxy-log).
 
     Attributes:
         update_lines: where each session.update was sent; of a derived one, its cause.

@@ -28,7 +28,7 @@ from voicerace.units import ms
 __all__ = ["CapturedSession", "Count", "Names", "capture_session", "printable"]
 
 _NAME_LIMIT: Final = 60
-#: DESIGN's deadline: so long after the last result nobody waits any more.
+#: The default deadline after the last result (docs/glossary.md#deadline).
 _GIVES_UP_NS: Final = 30_000_000_000
 
 
@@ -53,7 +53,7 @@ class CapturedSession:
         told: what follows from the release's model; None for a recording that has what was sent.
         release: the release, if it is one program; of several tags of one program the first.
         release_given: the user named it.
-        answers: to the brief's questions.
+        answers: to the letter's questions (`voicerace.captures.questions`).
         completed: the recording with what was derived; `recording` itself when nothing was.
         server: what the seconds in the API's ids say; None when they say nothing.
         races: see `captures.races`; `races_left_out` is how many responses with calls are none, by reason.

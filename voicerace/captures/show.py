@@ -173,7 +173,7 @@ def _released(session: CapturedSession) -> dict[str, Any]:
 
 
 def _answered(found: Answers) -> dict[str, Any]:
-    """The brief's questions; every place is a line of the file, of a derived message its cause's."""
+    """The letter's questions; every place is a line of the file, of a derived message its cause's."""
     return {
         "session_update_lines": list(found.update_lines),
         "turns": [asdict(each) for each in found.turns],
@@ -239,7 +239,7 @@ def _release_lines(session: CapturedSession) -> list[str]:
 
 
 def _answer_lines(session: CapturedSession) -> list[str]:
-    """The brief's questions, one line per answer. A turn's counts are as sure as the session's."""
+    """The letter's questions, one line per answer. A turn's counts are as sure as the session's."""
     found = session.answers
     results, creates, refusals = session.submissions.kind, session.response_creates.kind, session.refusals.kind
     lines = [

@@ -1,4 +1,4 @@
-"""Recording -> what the brief suspects, as far as it can be seen in the messages of that one session. Pure.
+"""Recording -> which suspicions of the letter (docs/background.md#suspicions) its messages show. Pure.
 
 Nothing here knows a release or a model: a running proxy's recording is read like a model's. The proxy's flag
 `responseInProgress` is not on any wire. What shows it is what it holds back: a Settings that does not become
@@ -26,7 +26,7 @@ from voicerace.values import value
 
 __all__ = ["HeldAction", "Sighting", "acts", "sightings"]
 
-#: Enough for a commit (RELEASES 6), and longer than the proxy waits for it.
+#: Enough for a commit (docs/release-facts.md#user-audio), and longer than the proxy waits for it.
 _ENOUGH_BYTES: Final = 4_800
 _QUIET_NS: Final = ns(450)
 _COUNT: Final = re.compile(r" \([^)]*\)")

@@ -1,4 +1,4 @@
-"""The brief's suspicions, each yes or no per release: from sessions of its model, and from what its program was seen to do.
+"""The letter's suspicions (docs/background.md#suspicions), each yes or no per release, from sessions of models and programs.
 
 Every answer is read off recordings (`voicerace.conformance.detectors`): those of the sessions in `model.catalog.hypotheses`,
 played here, and those of running proxies that lie in data/. A no says how many sessions were looked at and shows no more than

@@ -6,7 +6,7 @@ The calls that a page needs, all taking a `Capture` of `voicerace.captures.read_
 - `capture_points`: sessions with one result as points.
 - `session_rows`: a row per session: release, outcome, the counts and how sure each is.
 - `evidence_rows`: a row per session: which releases fit, with the lines that say so, and contradictions.
-- `answer_rows`: a row per session: the brief's questions, each with the lines it rests on.
+- `answer_rows`: a row per session: the letter's questions (docs/background.md#request-1-a-proxy-log), each with its lines.
 - `order_rows`: of one session, what decides, in the order at the proxy.
 - `time_rows`: the measured delay and gap, with counts and quantiles.
 - `map_points`, `map_trials`: the races as points, and the release's map behind them, with the capture's own network.
@@ -166,7 +166,7 @@ def evidence_rows(capture: Capture) -> pd.DataFrame:
 
 
 def answer_rows(capture: Capture) -> pd.DataFrame:
-    """The brief's questions, a row per session, each number with its kind and the lines of the file that it rests on."""
+    """The letter's questions, a row per session, each number with its kind and the lines of the file that it rests on."""
     rows = []
     for number, of in enumerate(capture.sessions, start=1):
         found = of.answers

@@ -13,7 +13,7 @@ from voicerace.report.notebook.parameters import NotebookParameters
 
 __all__ = ["LetterParameters"]
 
-#: One release of every kind of gate that was published: the brief's, and what came after it.
+#: One release of every kind of gate that was published: the one in the customer's report (docs/background.md), and later ones.
 _RELEASES: Final = ("0.9.1", "0.9.4", "0.10.2", "0.11.1")
 
 

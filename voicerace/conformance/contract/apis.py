@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Final, Self
 
 from websockets.asyncio.client import ClientConnection
@@ -32,7 +31,7 @@ _DRAWS: Final = 20
 class AskedEndpoint(UpstreamEndpoint):
     """The mock upstream, for one connection, doing what its client asks of it."""
 
-    def _place(self, name: str, party: Actor) -> ActorHost:
+    def _host(self, name: str, actor: Actor) -> ActorHost:
         times = self.session.times
         asked = AskedUpstream(
             knobs=self.session.knobs,
@@ -60,10 +59,8 @@ class MockApi:
         await self.door.__aenter__()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.door.__aexit__(kind, error, trace)
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        await self.door.__aexit__(None, error, None)
         for endpoint in self.endpoints:
             # A fault of the mock's own is a bug here, and no answer about it.
             if endpoint.actor_host is not None and endpoint.actor_host.broken is not None and error is None:
@@ -99,9 +96,7 @@ class AddressApi:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         return None
 
     async def dial(self) -> ClientConnection:

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from websockets.asyncio.client import ClientConnection
@@ -143,9 +142,7 @@ class Client:
         self._reader = asyncio.create_task(self._read())
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._gone is None:
             # Our end first: what comes behind our close is nobody's concern.
             self._gone = ConnectionGoneError("the experiment is over", None)

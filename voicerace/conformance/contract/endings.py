@@ -11,11 +11,11 @@ from voicerace.conformance.contract.facts import Answer, broken, held, unknown
 from voicerace.conformance.contract.steps import (
     LONG,
     SHORT,
-    again,
     begin,
     begin_text,
     code_of,
     finish,
+    repeated,
     set_up,
     status_of,
     still_talks,
@@ -28,26 +28,22 @@ __all__ = ["cancel_active", "cancel_idle", "cut_off_text_done", "reply_completed
 _NO_VOICE_CHANGE: Final = "cannot_update_voice"
 
 
+@repeated
 async def cancel_active(client: Client) -> Answer:
-    await set_up(client)
-
-    async def trial() -> Answer:
-        active = await begin(client, LONG)
-        sent = await client.send(CANCEL)
-        done = await client.answer(sent, named(realtime.RESPONSE_DONE, response=active.response_id))
-        if done.kind == realtime.ERROR:
-            ended = await finish(client, active)
-            if code_of(done) == NOT_ACTIVE and ended.seq < done.seq:
-                return unknown("the response was over before the cancel came", active, ended, sent, done)
-            return broken(f"answered by error {code_of(done)}", active, sent, done)
-        status, reason = status_of(done), _details(done.message).get("reason")
-        if status == "completed":
-            return unknown("the response was complete before the cancel came", active, sent, done)
-        ended_as = f"response.done with status {status}, reason {reason}"
-        right = (status, reason) == ("cancelled", "client_cancelled")
-        return (held if right else broken)(ended_as, active, sent, done)
-
-    return await again(trial)
+    active = await begin(client, LONG)
+    sent = await client.send(CANCEL)
+    done = await client.answer(sent, named(realtime.RESPONSE_DONE, response=active.response_id))
+    if done.kind == realtime.ERROR:
+        ended = await finish(client, active)
+        if code_of(done) == NOT_ACTIVE and ended.seq < done.seq:
+            return unknown("the response was over before the cancel came", active, ended, sent, done)
+        return broken(f"answered by error {code_of(done)}", active, sent, done)
+    status, reason = status_of(done), _details(done.message).get("reason")
+    if status == "completed":
+        return unknown("the response was complete before the cancel came", active, sent, done)
+    ended_as = f"response.done with status {status}, reason {reason}"
+    right = (status, reason) == ("cancelled", "client_cancelled")
+    return (held if right else broken)(ended_as, active, sent, done)
 
 
 def _details(message: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -77,23 +73,19 @@ async def cancel_idle(client: Client) -> Answer:
     return held(f"error {code}, and the session went on", sent, answer)
 
 
+@repeated
 async def cut_off_text_done(client: Client) -> Answer:
-    await set_up(client)
-
-    async def trial() -> Answer:
-        active, delta = await begin_text(client)
-        sent = await client.send(CANCEL)
-        done = await finish(client, active)
-        text = client.find(named(realtime.TEXT_DONE, response=active.response_id))
-        if status_of(done) != "cancelled":
-            await client.quiet(named(realtime.ERROR), sent)  # the cancel's, which else is taken for the next trial's
-        if status_of(done) != "cancelled" or (text is not None and text.seq < sent.seq):
-            return unknown("the text was complete before the cancel came", active, delta, sent, done)
-        if text is None or text.seq > done.seq:
-            return broken("response.done came without response.output_text.done before it", delta, sent, done)
-        return held("response.output_text.done, then response.done with status cancelled", delta, sent, text, done)
-
-    return await again(trial)
+    active, delta = await begin_text(client)
+    sent = await client.send(CANCEL)
+    done = await finish(client, active)
+    text = client.find(named(realtime.TEXT_DONE, response=active.response_id))
+    if status_of(done) != "cancelled":
+        await client.quiet(named(realtime.ERROR), sent)  # the cancel's, which else is taken for the next trial's
+    if status_of(done) != "cancelled" or (text is not None and text.seq < sent.seq):
+        return unknown("the text was complete before the cancel came", active, delta, sent, done)
+    if text is None or text.seq > done.seq:
+        return broken("response.done came without response.output_text.done before it", delta, sent, done)
+    return held("response.output_text.done, then response.done with status cancelled", delta, sent, text, done)
 
 
 async def reply_completed(client: Client) -> Answer:

@@ -11,13 +11,13 @@ from voicerace.conformance.contract.steps import (
     CALL,
     LONG,
     SHORT,
-    again,
     begin,
     beside,
     code_of,
     finish,
     first_call,
     late,
+    repeated,
     send_result,
     set_up,
     still_talks,
@@ -55,48 +55,40 @@ async def _send_item(client: Client) -> tuple[str, ReceivedEvent]:
     return item_id, await client.send(realtime.create_item({"id": item_id, **realtime.user_item(SHORT)}))
 
 
+@repeated
 async def item_active(client: Client) -> Answer:
-    await set_up(client)
-
-    async def trial() -> Answer:
-        active = await begin(client, LONG)
-        item_id, sent = await _send_item(client)
-        answer = await client.answer(sent, named(realtime.ITEM_DONE, item=item_id))
-        if answer.kind == realtime.ERROR:
-            return broken(f"answered by error {code_of(answer)}", active, sent, answer)
-        if not beside(client, active, answer):
-            return late(client, active, answer)
-        return held("confirmed while the response was active", active, sent, answer)
-
-    return await again(trial)
+    active = await begin(client, LONG)
+    item_id, sent = await _send_item(client)
+    answer = await client.answer(sent, named(realtime.ITEM_DONE, item=item_id))
+    if answer.kind == realtime.ERROR:
+        return broken(f"answered by error {code_of(answer)}", active, sent, answer)
+    if not beside(client, active, answer):
+        return late(client, active, answer)
+    return held("confirmed while the response was active", active, sent, answer)
 
 
+@repeated
 async def output_at_arguments_done(client: Client) -> Answer:
     """The result, sent as early as can be; if it is refused, again at each later event until it is taken."""
-    await set_up(client)
-
-    async def trial() -> Answer:
-        active = await begin(client, CALL)
-        arguments = await first_call(client, active)
-        sent, answer = await send_result(client, arguments)
+    active = await begin(client, CALL)
+    arguments = await first_call(client, active)
+    sent, answer = await send_result(client, arguments)
+    if answer.kind != realtime.ERROR:
+        if beside(client, active, answer):
+            return held("confirmed before response.done", arguments, sent, answer)
+        return late(client, active, answer)
+    refused = answer
+    seen = f"refused with {code_of(refused)}"
+    later = (
+        named(realtime.ITEM_DONE, item=arguments.item_id),
+        named(realtime.RESPONSE_DONE, response=active.response_id),
+    )
+    for event in later:
+        moment = await client.until(event)
+        sent_again, answer = await send_result(client, arguments)
         if answer.kind != realtime.ERROR:
-            if beside(client, active, answer):
-                return held("confirmed before response.done", arguments, sent, answer)
-            return late(client, active, answer)
-        refused = answer
-        seen = f"refused with {code_of(refused)}"
-        later = (
-            named(realtime.ITEM_DONE, item=arguments.item_id),
-            named(realtime.RESPONSE_DONE, response=active.response_id),
-        )
-        for event in later:
-            moment = await client.until(event)
-            sent_again, answer = await send_result(client, arguments)
-            if answer.kind != realtime.ERROR:
-                return broken(f"{seen}; accepted at {moment.kind}", arguments, sent, refused, moment, sent_again, answer)
-        return broken(f"{seen}, and still behind response.done", arguments, sent, refused, answer)
-
-    return await again(trial)
+            return broken(f"{seen}; accepted at {moment.kind}", arguments, sent, refused, moment, sent_again, answer)
+    return broken(f"{seen}, and still behind response.done", arguments, sent, refused, answer)
 
 
 async def output_starts_nothing(client: Client) -> Answer:

@@ -10,7 +10,7 @@ from typing import Final
 
 from voicerace.conformance.contract.client import Client, InconclusiveError, ReceivedEvent, named
 from voicerace.conformance.contract.facts import Answer, broken, held, unknown
-from voicerace.conformance.contract.steps import CALL, SHORT, again, begin, finish, set_up, status_of, two_calls_at_once
+from voicerace.conformance.contract.steps import CALL, SHORT, begin, finish, repeated, set_up, status_of, two_calls_at_once
 from voicerace.model.protocol import realtime
 from voicerace.units import ms
 
@@ -121,30 +121,26 @@ async def audio_no_text_done(client: Client) -> Answer:
     return held("response.output_audio.done and no response.output_text.done", *trace)
 
 
+@repeated
 async def two_calls(client: Client) -> Answer:
     """Two calls in one response: when each ends, and in which order."""
-    await set_up(client)
-
-    async def trial() -> Answer:
-        created = await two_calls_at_once(client)
-        done = await finish(client, created)
-        own = [each for each in client.heard if created.seq < each.seq < done.seq]
-        begun = [each for each in own if each.kind == _OUTPUT_ADDED and each.response_id == created.response_id]
-        calls = [each.item_id for each in begun if realtime.item_of(each.message).get("type") == "function_call"]
-        if len(calls) < 2:
-            return unknown(f"the response had {len(calls)} function calls", created, done)
-        ends = [each for each in own if each.kind in _ENDS and each.item_id in calls]
-        if len(ends) != len(_ENDS) * len(calls):
-            return broken(f"{len(ends)} events end {len(calls)} calls", created, *ends, done)
-        order = ", ".join(f"{_ENDS[each.kind]} {calls.index(each.item_id) + 1}" for each in ends)
-        gaps = [f"{ms(done.at_ns - each.at_ns):.1f} ms" for each in ends if each.kind == realtime.ARGUMENTS_DONE]
-        seen = f"{order}; from each arguments.done to response.done {', '.join(gaps)}"
-        kinds = {kind: [each.item_id for each in ends if each.kind == kind] for kind in _ENDS}
-        last = max(each.seq for each in own if each.item_id in calls and each.kind not in _ENDS)
-        if last > ends[0].seq:
-            return broken(f"the first call ended before the last one was complete: {seen}", created, *ends, done)
-        if any(items != calls for items in kinds.values()):
-            return broken(f"not in the order of their items: {seen}", created, *ends, done)
-        return held(seen, created, *ends, done)
-
-    return await again(trial)
+    created = await two_calls_at_once(client)
+    done = await finish(client, created)
+    own = [each for each in client.heard if created.seq < each.seq < done.seq]
+    begun = [each for each in own if each.kind == _OUTPUT_ADDED and each.response_id == created.response_id]
+    calls = [each.item_id for each in begun if realtime.item_of(each.message).get("type") == "function_call"]
+    if len(calls) < 2:
+        return unknown(f"the response had {len(calls)} function calls", created, done)
+    ends = [each for each in own if each.kind in _ENDS and each.item_id in calls]
+    if len(ends) != len(_ENDS) * len(calls):
+        return broken(f"{len(ends)} events end {len(calls)} calls", created, *ends, done)
+    order = ", ".join(f"{_ENDS[each.kind]} {calls.index(each.item_id) + 1}" for each in ends)
+    gaps = [f"{ms(done.at_ns - each.at_ns):.1f} ms" for each in ends if each.kind == realtime.ARGUMENTS_DONE]
+    seen = f"{order}; from each arguments.done to response.done {', '.join(gaps)}"
+    kinds = {kind: [each.item_id for each in ends if each.kind == kind] for kind in _ENDS}
+    last = max(each.seq for each in own if each.item_id in calls and each.kind not in _ENDS)
+    if last > ends[0].seq:
+        return broken(f"the first call ended before the last one was complete: {seen}", created, *ends, done)
+    if any(items != calls for items in kinds.values()):
+        return broken(f"not in the order of their items: {seen}", created, *ends, done)
+    return held(seen, created, *ends, done)

@@ -10,13 +10,13 @@ from voicerace.conformance.contract.steps import (
     CALL,
     LONG,
     SHORT,
-    again,
     begin,
     beside,
     code_of,
     finish,
     first_call,
     late,
+    repeated,
     say,
     set_up,
     status_of,
@@ -50,32 +50,28 @@ async def create_free(client: Client) -> Answer:
     return held(f"response.created {_after_ms(answer, sent)} behind the create", sent, answer)
 
 
+@repeated
 async def create_active(client: Client) -> Answer:
     """Refused; then nothing of a second response, and a session that goes on."""
-    await set_up(client)
-
-    async def trial() -> Answer:
-        active = await begin(client, LONG)
-        sent, answer = await _create(client)
-        if answer.kind != realtime.ERROR:
-            return await _accepted(client, active, sent, answer)
-        if not realtime.is_refusal(answer.message):
-            return broken(f"answered by error {code_of(answer)}, not by {realtime.ACTIVE_RESPONSE}", active, sent, answer)
-        try:
-            done = await finish(client, active)
-            await client.quiet(_OF_RESPONSES, done)
-            stranger = next((each for each in client.heard if each.seq > answer.seq and _strange(each, active)), None)
-            if stranger is not None:
-                return broken(f"refused, and yet {stranger.kind} of another response followed", active, sent, answer, stranger)
-            if not await still_talks(client):
-                return broken("refused, and the session answered nothing any more", active, sent, answer, done)
-        except ConnectionGoneError as gone:
-            if gone.code is None:
-                raise
-            return broken(f"refused, and then {gone}", active, sent, answer)
-        return held("refused with the code, nothing followed, and the session went on", active, sent, answer, done)
-
-    return await again(trial)
+    active = await begin(client, LONG)
+    sent, answer = await _create(client)
+    if answer.kind != realtime.ERROR:
+        return await _accepted(client, active, sent, answer)
+    if not realtime.is_refusal(answer.message):
+        return broken(f"answered by error {code_of(answer)}, not by {realtime.ACTIVE_RESPONSE}", active, sent, answer)
+    try:
+        done = await finish(client, active)
+        await client.quiet(_OF_RESPONSES, done)
+        stranger = next((each for each in client.heard if each.seq > answer.seq and _strange(each, active)), None)
+        if stranger is not None:
+            return broken(f"refused, and yet {stranger.kind} of another response followed", active, sent, answer, stranger)
+        if not await still_talks(client):
+            return broken("refused, and the session answered nothing any more", active, sent, answer, done)
+    except ConnectionGoneError as gone:
+        if gone.code is None:
+            raise
+        return broken(f"refused, and then {gone}", active, sent, answer)
+    return held("refused with the code, nothing followed, and the session went on", active, sent, answer, done)
 
 
 def _strange(passed: ReceivedEvent, active: ReceivedEvent) -> bool:
@@ -96,44 +92,36 @@ async def _accepted(client: Client, active: ReceivedEvent, sent: ReceivedEvent, 
     return late(client, active, created)
 
 
+@repeated
 async def refusal_event_id(client: Client) -> Answer:
-    await set_up(client)
-
-    async def trial() -> Answer:
-        active = await begin(client, LONG)
-        sent, answer = await _create(client)
-        if answer.kind != realtime.ERROR:
-            await finish(client, answer)
-            return late(client, active, answer)
-        ours, repeated = sent.message["event_id"], realtime.error_of(answer.message).get("event_id")
-        if repeated == ours:
-            return held(f"error.event_id is {repeated}, as sent", active, sent, answer)
-        return broken(f"error.event_id is {repeated or 'null'}, sent was {ours}", active, sent, answer)
-
-    return await again(trial)
+    active = await begin(client, LONG)
+    sent, answer = await _create(client)
+    if answer.kind != realtime.ERROR:
+        await finish(client, answer)
+        return late(client, active, answer)
+    ours, named_id = sent.message["event_id"], realtime.error_of(answer.message).get("event_id")
+    if named_id == ours:
+        return held(f"error.event_id is {named_id}, as sent", active, sent, answer)
+    return broken(f"error.event_id is {named_id or 'null'}, sent was {ours}", active, sent, answer)
 
 
+@repeated
 async def _slot_at(client: Client, text: str, kind: str) -> Answer:
     """A create sent on receipt of an event that a gate might take for the response's end."""
-    await set_up(client)
-
-    async def trial() -> Answer:
-        active = await begin(client, text)
-        if text == CALL:
-            ended = await first_call(client, active)
-        else:
-            ended = await client.until(named(kind, realtime.RESPONSE_DONE, response=active.response_id))
-        if ended.kind == realtime.RESPONSE_DONE:
-            raise InconclusiveError(f"the response had no {kind} before its end, status {status_of(ended)}")
-        sent, answer = await _create(client)
-        if realtime.is_refusal(answer.message):
-            await finish(client, active)
-            return held(f"a create sent {_after_ms(sent, ended)} behind it was refused", ended, sent, answer)
-        if answer.kind == realtime.ERROR:
-            raise InconclusiveError(f"the create was answered by error {code_of(answer)}")
-        return await _accepted(client, active, sent, answer)
-
-    return await again(trial)
+    active = await begin(client, text)
+    if text == CALL:
+        ended = await first_call(client, active)
+    else:
+        ended = await client.until(named(kind, realtime.RESPONSE_DONE, response=active.response_id))
+    if ended.kind == realtime.RESPONSE_DONE:
+        raise InconclusiveError(f"the response had no {kind} before its end, status {status_of(ended)}")
+    sent, answer = await _create(client)
+    if realtime.is_refusal(answer.message):
+        await finish(client, active)
+        return held(f"a create sent {_after_ms(sent, ended)} behind it was refused", ended, sent, answer)
+    if answer.kind == realtime.ERROR:
+        raise InconclusiveError(f"the create was answered by error {code_of(answer)}")
+    return await _accepted(client, active, sent, answer)
 
 
 async def slot_at_text_done(client: Client) -> Answer:
@@ -161,35 +149,27 @@ async def slot_at_response_done(client: Client) -> Answer:
     return held(seen, *trace)
 
 
+@repeated
 async def out_of_band(client: Client) -> Answer:
-    await set_up(client)
-
-    async def trial() -> Answer:
-        active = await begin(client, LONG)
-        event = realtime.create_response(response={"conversation": "none", "tool_choice": "none"})
-        sent = await client.send(event)
-        answer = await client.answer(sent, _CREATED)
-        if answer.kind == realtime.ERROR:
-            return broken(f"answered by error {code_of(answer)}", active, sent, answer)
-        ends = [await finish(client, answer), await finish(client, active)]
-        if not beside(client, active, answer):
-            return late(client, active, answer)
-        return held("its response.created came before the active response was done; both ended", active, sent, answer, *ends)
-
-    return await again(trial)
+    active = await begin(client, LONG)
+    event = realtime.create_response(response={"conversation": "none", "tool_choice": "none"})
+    sent = await client.send(event)
+    answer = await client.answer(sent, _CREATED)
+    if answer.kind == realtime.ERROR:
+        return broken(f"answered by error {code_of(answer)}", active, sent, answer)
+    ends = [await finish(client, answer), await finish(client, active)]
+    if not beside(client, active, answer):
+        return late(client, active, answer)
+    return held("its response.created came before the active response was done; both ended", active, sent, answer, *ends)
 
 
+@repeated
 async def session_update_active(client: Client) -> Answer:
-    await set_up(client)
-
-    async def trial() -> Answer:
-        active = await begin(client, LONG)
-        sent = await client.send(update(instructions="Do what the user asks, in English, and add nothing."))
-        answer = await client.answer(sent, named(realtime.SESSION_UPDATED))
-        if answer.kind == realtime.ERROR:
-            return broken(f"answered by error {code_of(answer)}", active, sent, answer)
-        if not beside(client, active, answer):
-            return late(client, active, answer)
-        return held(f"session.updated {_after_ms(answer, sent)} later, the response still active", active, sent, answer)
-
-    return await again(trial)
+    active = await begin(client, LONG)
+    sent = await client.send(update(instructions="Do what the user asks, in English, and add nothing."))
+    answer = await client.answer(sent, named(realtime.SESSION_UPDATED))
+    if answer.kind == realtime.ERROR:
+        return broken(f"answered by error {code_of(answer)}", active, sent, answer)
+    if not beside(client, active, answer):
+        return late(client, active, answer)
+    return held(f"session.updated {_after_ms(answer, sent)} later, the response still active", active, sent, answer)

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, Literal
+from functools import wraps
+from typing import Any, Concatenate, Final, Literal, ParamSpec, TypeAlias
 
 from voicerace.conformance.contract.client import Client, InconclusiveError, Matcher, ReceivedEvent, ReplyTimeoutError, named
 from voicerace.conformance.contract.facts import Answer, unknown
 from voicerace.model.protocol import realtime
 
 __all__ = [
-    "CALL", "LONG", "SHORT", "again", "ask", "begin", "begin_text", "beside", "code_of", "finish", "first_call",
-    "late", "reply", "result_of", "say", "send_result", "set_up", "status_of", "still_talks", "two_calls_at_once", "update",
+    "CALL", "LONG", "SHORT", "ask", "begin", "begin_text", "beside", "code_of", "finish", "first_call",
+    "late", "repeated", "reply", "result_of", "say", "send_result", "set_up", "status_of", "still_talks", "two_calls_at_once",
+    "update",
 ]  # fmt: skip
 
+_Given = ParamSpec("_Given")
+_Trial: TypeAlias = Callable[Concatenate[Client, _Given], Awaitable[Answer]]
 #: What the user says: for a reply that lasts, for one that does not, and for a function call.
 LONG: Final = "Count from one to one hundred, in words, one number a line."
 SHORT: Final = "Say the word hello, and nothing else."
@@ -189,13 +193,19 @@ def late(client: Client, created: ReceivedEvent, event: ReceivedEvent) -> Answer
     return unknown(f"response.done was on its way before: {event.kind} came only behind it, which tells nothing", *trace)
 
 
-async def again(trial: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Try something that must happen within a race; three times, unless it was told before."""
-    for _ in range(_TRIES):
-        answer = await trial()
-        if answer.state != "unknown":
-            return answer
-    return unknown(f"{answer.seen} ({_TRIES} tries)", *answer.trace)
+def repeated(trial: _Trial[_Given]) -> _Trial[_Given]:
+    """An experiment that has to win a race against the network: on a text session, up to three times until it answers."""
+
+    @wraps(trial)
+    async def experiment(client: Client, /, *args: _Given.args, **kwargs: _Given.kwargs) -> Answer:
+        await set_up(client)
+        for _ in range(_TRIES):
+            answer = await trial(client, *args, **kwargs)
+            if answer.state != "unknown":
+                return answer
+        return unknown(f"{answer.seen} ({_TRIES} tries)", *answer.trace)
+
+    return experiment
 
 
 async def still_talks(client: Client) -> bool:

@@ -1,7 +1,8 @@
 """A checkout's real proxy as a child process: started on a free port, with its own environment, and ended whole.
 
 The child gets a placeholder key and a short list of variables: it reads `.env` files that lie around, and must find
-neither a real key nor a setting in them. Facts: RELEASES, "Running the real one"; `run.ts` of each tag.
+neither a real key nor a setting in them. Facts: docs/release-facts.md#running-a-checkout; `run.ts` of
+each tag.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 from voicerace.engine.source import package_of, source_hash
@@ -113,7 +113,7 @@ class Backend:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._end()
 
     async def end(self) -> None:

@@ -14,7 +14,6 @@ import select
 import selectors
 import sys
 from collections.abc import Coroutine, Iterator
-from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 __all__ = ["Collecting", "new_loop", "run", "side_by_side"]
@@ -88,7 +87,7 @@ class Collecting:
             gc.freeze()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._freezes:
             gc.unfreeze()
         if self._was_on:

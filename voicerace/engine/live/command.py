@@ -13,7 +13,6 @@ import shutil
 import signal
 import threading
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import Any, Final, Self
 
 from voicerace.errors import InputError
@@ -59,7 +58,7 @@ class Signals:
             asyncio.get_running_loop().add_signal_handler(each, self._take, each)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         for each, before in self._handled.items():
             asyncio.get_running_loop().remove_signal_handler(each)
             signal.signal(each, before)

@@ -46,7 +46,8 @@ class Limits:
 
     Attributes:
         at_once: sessions at a time; another one is refused with 503. The default is for servers whose clients are ours.
-        lifetime_s: of a session. The API ends one after 60 minutes (REALTIME, doc); a minute more lets it do so first.
+        lifetime_s: of a session. The API ends one after 60 minutes (docs/protocol-facts.md#session-lifetime); a minute more
+            lets it do so first.
         session_mib: that one session may send. An hour of audio without a pause is 250.
     """
 

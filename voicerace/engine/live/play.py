@@ -15,7 +15,6 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self
 
 from websockets.asyncio.client import ClientConnection
@@ -105,9 +104,7 @@ class Live:
             self._stack = stack.pop_all()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         await self._stack.aclose()
         # A connection that was dropped lets its socket go in the loop's next rounds: the loop must not end before.
         for _ in range(3):
@@ -130,7 +127,7 @@ class Live:
             await self.backend.end()
 
     async def _revive_backend(self) -> None:
-        """Start the proxy again when a session has ended its process (RELEASES 6: one frame can)."""
+        """Start the proxy again when a session has ended its process (docs/release-facts.md#user-audio: one frame can)."""
         async with self._reviving:
             if self.backend is not None and not self.backend.alive:
                 await self._end_backend()

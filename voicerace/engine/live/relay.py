@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
@@ -38,46 +39,36 @@ _HOP: Final = frozenset(
 )
 
 
+@dataclass(eq=False)
 class Relay:
-    """One connection, from who comes in (near) to the target (far).
-
-    Args:
-        near, far: their actors' names, neighbours of a session.
-        target: ``ws(s)://host:port``.
-        recorder: takes down what passes.
-        path: path and query at the target; without it, those that the near side asks for.
-        headers: set in the far handshake instead of what the near side sent.
-        shield: hides these secrets from the near side as well (a child that must never see the real key).
-        watch: sees what passes.
-        drop_closes: a connection that is dropped is recorded as closed too (1006), beside the fault: for programs of
-            others, which may rightly end without a word.
+    """One connection, from the program that comes in (near) to the target (far).
 
     Attributes:
+        near, far: names of the two actors, neighbours of a session.
+        target: ``ws(s)://host:port``.
+        recorder: records what passes.
+        path: path and query at the target; None takes those of the near side's request.
+        headers: set in the far handshake instead of what the near side sent.
+        shield: hides these secrets from the near side as well (a child that must never see the real key).
+        watch: is called with every message that passes.
+        drop_closes: a connection that is dropped is recorded as closed too (1006), beside the fault: for programs of
+            others, which may end without a close frame.
         over: done when both connections have ended, or the far one did not open.
     """
 
-    def __init__(
-        self,
-        near: str,
-        far: str,
-        target: str,
-        recorder: Recorder,
-        *,
-        path: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        shield: Scrubber | None = None,
-        watch: Callable[[Link, Payload, int], None] | None = None,
-        drop_closes: bool = False,
-    ) -> None:
-        self.up, self.down = Link(near, far), Link(far, near)
-        self.target = target
-        self.recorder = recorder
-        self.path = path
-        self.headers = dict(headers or {})
-        self.shield = shield
-        self.watch = watch
-        self.drop_closes = drop_closes
-        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    near: str
+    far: str
+    target: str
+    recorder: Recorder
+    path: str | None = field(default=None, kw_only=True)
+    headers: Mapping[str, str] = field(default_factory=dict, kw_only=True, repr=False)
+    shield: Scrubber | None = field(default=None, kw_only=True, repr=False)
+    watch: Callable[[Link, Payload, int], None] | None = field(default=None, kw_only=True)
+    drop_closes: bool = field(default=False, kw_only=True)
+    over: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future(), init=False)
+
+    def __post_init__(self) -> None:
+        self.up, self.down = Link(self.near, self.far), Link(self.far, self.near)
         self._asked = False
         self._near: ServerConnection | None = None
         self._far: ClientConnection | None = None

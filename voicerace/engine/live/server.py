@@ -15,8 +15,8 @@ import os
 import secrets
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from types import TracebackType
 from typing import Final, Protocol, Self
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -52,12 +52,13 @@ class ConnectionHandler(Protocol):
         """The one who came has gone again before `serve`."""
 
 
+@dataclass(eq=False)
 class SessionServer:
     """The server.
 
-    Args:
+    Attributes:
         host, port: where it listens; port 0 takes a free one.
-        otherwise: makes the visitor for a connection that nobody waits for; without it such a connection gets a 404.
+        otherwise: makes the handler of an unexpected connection; without it such a connection gets a 404.
         tls: serve ``wss://``.
         limits: of what it takes.
         origins: which web pages and host names are accepted.
@@ -66,26 +67,18 @@ class SessionServer:
         refused: called with the reason of a handshake that `origins` refuses, once for every reason.
     """
 
-    def __init__(
-        self,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        otherwise: Callable[[Request], ConnectionHandler] | None = None,
-        tls: ssl.SSLContext | None = None,
-        limits: Limits | None = None,
-        origins: Origins | None = None,
-        about: str = "a party of voicerace",
-        path: str = "",
-        refused: Callable[[str], None] | None = None,
-    ) -> None:
-        self.host, self.port = host, port
-        self.limits = limits or Limits()
-        self.origins = origins or Origins()
-        self.about, self.path = about, path
-        self.refused = refused
+    host: str = "127.0.0.1"
+    port: int = 0
+    otherwise: Callable[[Request], ConnectionHandler] | None = None
+    tls: ssl.SSLContext | None = None
+    limits: Limits = field(default_factory=Limits)
+    origins: Origins = field(default_factory=Origins)
+    about: str = "a party of voicerace"
+    path: str = ""
+    refused: Callable[[str], None] | None = None
+
+    def __post_init__(self) -> None:
         self._reasons: set[str] = set()
-        self.otherwise = otherwise
-        self.tls = tls
         self._tokens: dict[str, ConnectionHandler] = {}
         self._next: tuple[ConnectionHandler, asyncio.Event] | None = None
         self._turn = asyncio.Lock()
@@ -120,9 +113,7 @@ class SessionServer:
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()

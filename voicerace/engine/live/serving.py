@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -37,36 +38,31 @@ class SessionHandler(ConnectionHandler, Protocol):
 Make = Callable[[Path, Request], SessionHandler]
 
 
+@dataclass(eq=False)
 class Server:
     """Serves until it is stopped.
 
-    Args:
-        door: where; its visitors become ours.
-        make: the visitor of a new connection.
+    Attributes:
+        door: the server whose connections this takes.
+        make: makes the handler of a new connection.
         folder: takes a recording per session.
         ended: called with (file, recording) when a session is over.
         most: take that many sessions, and stop when they have ended; None for never.
     """
 
-    def __init__(
-        self,
-        door: SessionServer,
-        make: Make,
-        folder: Path,
-        ended: Callable[[Path, Recording], None],
-        most: int | None = None,
-    ) -> None:
-        self.door = door
-        self.make = make
-        self.folder = folder
-        self.ended = ended
-        self.most = most
+    door: SessionServer
+    make: Make
+    folder: Path
+    ended: Callable[[Path, Recording], None]
+    most: int | None = None
+
+    def __post_init__(self) -> None:
         self.stop = asyncio.Event()
         self._begun = 0
         self._ended = 0
         self._failed: Exception | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        door.otherwise = self._visitor
+        self.door.otherwise = self._visitor
 
     async def run(self) -> None:
         """Until `stop` is set, or enough sessions have ended; what is open then is recorded as far as it came.

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
@@ -73,43 +72,37 @@ class TapSpec:
         return cls(side, host, port, target)
 
 
+@dataclass(eq=False)
 class Tap:
     """One listening place.
 
-    Args:
-        spec: where, and to whom.
+    Attributes:
+        spec: where it listens, and its target.
         folder: takes a recording per connection.
+        provenance: of every recording.
         number: gives the next connection's number.
-        provenance: what every recording says of itself.
         origin_ns: when the capture began, on the monotonic clock; every recording says how long after that it did.
-        scrub: takes secrets out of what is recorded.
+        scrub: removes secrets from what is recorded.
         origins: which web pages and host names are accepted.
         refused: called with the reason of a handshake that `origins` refuses.
-
-    Attributes:
         open: connections that have not ended, in the order they came.
     """
 
-    def __init__(
-        self,
-        spec: TapSpec,
-        folder: Path,
-        provenance: Mapping[str, Any],
-        number: Callable[[], int],
-        origin_ns: int,
-        scrub: Scrubber,
-        origins: Origins | None = None,
-        refused: Callable[[str], None] | None = None,
-    ) -> None:
-        self.spec = spec
-        self.folder = folder
-        self.provenance = dict(provenance)
-        self.open: list[Relay] = []
-        self._number = number
-        self._origin_ns = origin_ns
-        self._scrub = scrub
-        about = f"a relay of `voicerace capture` to {spec.target}"
-        self.door = SessionServer(spec.host, spec.port, self._visitor, origins=origins, about=about, refused=refused)
+    spec: TapSpec
+    folder: Path
+    provenance: Mapping[str, Any]
+    number: Callable[[], int]
+    origin_ns: int
+    scrub: Scrubber
+    origins: Origins = field(default_factory=Origins)
+    refused: Callable[[str], None] | None = None
+    open: list[Relay] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        about = f"a relay of `voicerace capture` to {self.spec.target}"
+        self.door = SessionServer(
+            self.spec.host, self.spec.port, self._visitor, origins=self.origins, about=about, refused=self.refused
+        )
 
     async def __aenter__(self) -> Self:
         try:
@@ -118,10 +111,8 @@ class Tap:
             raise InputError(self.spec.side, error.found, error.allowed) from None
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.door.__aexit__(kind, error, trace)
+    async def __aexit__(self, *raised: Any) -> None:
+        await self.door.__aexit__(*raised)
 
     @property
     def url(self) -> str:
@@ -144,18 +135,18 @@ class Tap:
             **self.provenance,
             "connection": f"connection {number} ({side})",
             "side": side,
-            "opened_ns": now - self._origin_ns,
+            "opened_ns": now - self.origin_ns,
             "start": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "client": client_of(request, self._scrub),
+            "client": client_of(request, self.scrub),
         }
         near, far = _ACTORS[side]
         links = (Link(near, far), Link(far, near))
-        recorder = Recorder(origin, links, self._scrub, self.folder / f"connection-{number:03d}-{side}.jsonl")
+        recorder = Recorder(origin, links, self.scrub, self.folder / f"connection-{number:03d}-{side}.jsonl")
         recorder.origin_ns = now
         return recorder
 
     def _visitor(self, request: Request) -> ConnectionHandler:
-        number = self._number()
+        number = self.number()
         near, far = _ACTORS[self.spec.side]
         relay = Relay(near, far, self.spec.target, self._recorder(number, request), drop_closes=True)
         self.open.append(relay)

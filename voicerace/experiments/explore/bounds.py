@@ -17,9 +17,9 @@ Interval: TypeAlias = tuple[int, int]
 
 #: One way on each of the two wires, for every message by itself; a link keeps its order.
 LINKS_MS: Final = {"host_ms": (0, 200), "upstream_ms": (0, 200)}
-#: What a session may take, in ms: wider, both ways, than everything anybody has measured (REALTIME: a response announced after
-#: 65 to 96 ms and its first item 216 to 271 ms later, an item confirmed after 48 to 95 ms, round trips included). The least
-#: values keep a server from doing several things within one way of the network, which is what costs an exploration most.
+#: Intervals of a session's times, in ms, wider than the published beta log (docs/protocol-facts.md#measured-times:
+#: response announced after 65 to 96 ms, first item 216 to 271 ms later, item confirmed after 48 to 95 ms). The least values
+#: keep a server from doing several things within one way of the network, which is what costs an exploration most.
 BOUNDS_MS: Final[dict[str, tuple[float, float]]] = {
     "tool_ms": (0, 10_000),
     "create_ms": (10, 150),

@@ -116,7 +116,7 @@ def proxy_key(state: ProxyState, base: Base, *, flag: bool = True, shown: bool =
     """A proxy's key.
 
     Args:
-        flag: `responseInProgress` can still be read; audio, Settings and an idle timeout read it (RELEASES 3).
+        flag: `responseInProgress` can still matter, to audio, Settings or an idle timeout (docs/release-facts.md#the-flag).
         shown: what the host is shown matters too.
     """
     audio, gate = state.audio, state.gate

@@ -98,7 +98,7 @@ class _Reader:
         arrivals = sorted(came)
         handled, before = 0, ""
         for at, event in sorted(out, key=lambda each: each[0]):
-            # A commit and its create are sent in one go (RELEASES 6), whatever comes in between on a real clock.
+            # A commit and its create are sent at once (docs/release-facts.md#user-audio), whatever comes between them live.
             if not (before == input_audio.COMMIT and event.type == realtime.RESPONSE_CREATE):
                 handled = _handled(at, arrivals) if recording.clock == "monotonic" else at
             went.setdefault(handled, []).append(event)

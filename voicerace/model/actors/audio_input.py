@@ -1,8 +1,8 @@
 """The half of the mock upstream that listens: the input audio buffer, server VAD by the audio's energy, the idle timeout.
 
 Who hears the user is a writer of its own: at the end of speech the server commits the audio and begins a response that
-no client asked for (REALTIME, "Who can take the slot"). Speech begins with the first loud audio and ends `vad_ms` after
-it turned silent; what a real VAD adds (a padding, a threshold) moves both by constants and is not modelled.
+no client asked for (docs/protocol-facts.md#who-can-take-the-slot). Speech begins with the first loud audio and
+ends `vad_ms` after it turned silent; what a real VAD adds (a padding, a threshold) moves both by constants and is not modelled.
 """
 
 from __future__ import annotations

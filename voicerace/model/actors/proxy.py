@@ -5,7 +5,7 @@ message by message. One method per event, one branch per knob; nothing here know
 the user's audio is in `proxy_audio`, when it asks for responses in `proxy_creates`, what it tells the host of the agent's
 words in `proxy_voice`.
 
-Facts: RELEASES knobs 1-9; `server.ts` and `translator.ts` of each tag.
+Facts: docs/release-facts.md; `server.ts` and `translator.ts` of each tag.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The user's audio in the proxy: what of it is appended, when it is committed, and what ends the whole process.
 
 Rules over a small state; each gives effects, and the proxy adds the create behind a commit. Where the releases differ a
-knob says so; nothing here knows a release by name. Facts: RELEASES 3 and 6; every rule was seen on the running proxy of
-every row (`voicerace conformance`, the scripts ``audio-…``).
+knob says so; nothing here knows a release by name. Facts: docs/release-facts.md#user-audio; every rule was
+seen on the running proxy of every row (`voicerace conformance`, the scripts ``audio-…``).
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def rang(state: AudioState, name: str) -> None:
 
 
 def due(state: AudioState, release: ProxyRelease, *, flag: bool) -> bool:
-    """Whether what is pending may be committed. The mark of a waiting create is not looked at (RELEASES 6)."""
+    """Whether what is pending may be committed. The mark is not checked (docs/release-facts.md#user-audio)."""
     return not state.vad and not flag and state.pending >= _least(state, release)
 
 

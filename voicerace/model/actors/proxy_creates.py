@@ -1,6 +1,7 @@
 """The half of the proxy that asks for responses: the flag, the create behind a result, and the commit of user audio.
 
-Facts: RELEASES knobs 1-3 and 6. No release has a gate (`model.actors.reference_gate`); the reference row has nothing else.
+Facts: docs/release-facts.md#tool-results, #release-events, #the-flag and #user-audio. No release has a gate
+(`model.actors.reference_gate`); the reference row has nothing else.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The half of the proxy that speaks to its neighbours: sending, and what the host is told of the agent's voice and words.
 
 Every text goes out once, whichever event brings it first, and so does the news that the agent begins or ends to speak.
-Facts: RELEASES 8, "Reply text" and "Agent".
+Facts: docs/release-facts.md#messages-to-the-host, `reply_text` and `agent`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The half of the mock upstream that speaks: the model's responses, stage by stage, and the slot they hold.
 
-What a response holds is its plan; how long each stage takes is the engine's business. Facts and their marks: REALTIME,
-`model.catalog.slot`.
+What a response holds is its plan; how long each stage takes is the engine's business. Facts and their evidence:
+docs/protocol-facts.md, `model.catalog.slot`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 It keeps the slot by the table of `model.catalog.slot`, confirms items, produces the responses that the scenario's steps ask
 for with all their events in GA order, and refuses as the real API does. What it says to the proxy is all there is to
-know about it; it never looks at the other actors. Facts and their marks: REALTIME, `model.catalog.slot`.
+know about it; it never looks at the other actors. Facts and their evidence: docs/protocol-facts.md,
+`model.catalog.slot`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """What a proxy has to pass: sessions over the scenarios, handlers and delays at which the releases fail, as data.
 
 The gap is 300 ms and the network 20 and 60 ms, so that each delay below is clearly on one side of every boundary: a
-busy machine moves a live session by a few milliseconds. After these come sessions with the times recorded at the real API. Every path of RELEASES, COMPONENT and the exploration
-(`voicerace explore`) whose time does not need a coincidence is among them.
+busy machine moves a live session by a few milliseconds. After these come sessions with the times recorded at the
+real API. Every fault of docs/release-facts.md, docs/component.md and the exploration (`voicerace explore`) whose times
+need no coincidence is among them.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ class Time(NamedTuple):
     optional: bool = False
 
 
-#: REALTIME's times, in the order in which a session meets them.
+#: The times of docs/protocol-facts.md#times, and those of the app and the user, in the order of a session.
 TIMES: Final[dict[str, Time]] = {
     "host_rtt_ms": Time("round trip between host and proxy; one way is half"),
     "upstream_rtt_ms": Time("round trip between proxy and upstream; one way is half"),
@@ -163,7 +163,7 @@ PROFILES: Final[dict[str, Profile]] = {
             "ack_ms": "0",
         },
         {
-            "gap_ms": "chosen: the gap at which the releases were first compared on the wire (RELEASES)",
+            "gap_ms": "chosen: the gap at which the releases were first compared on the wire (docs/release-facts.md#effect-of-the-gap)",
             "tool_ms": "chosen: faster than the gap, so that the race is on",
         },
     ),

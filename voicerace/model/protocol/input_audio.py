@@ -1,7 +1,8 @@
 """The user's audio on the upstream link: the events of the input audio buffer, GA names. Builders only, no state.
 
 Shapes follow `openai.types.realtime` (openai 3.54), as in `model.protocol.realtime`. Who appends gets no answer; a commit makes
-a user item of what is in the buffer; a commit of nothing is an error with the code `COMMIT_EMPTY` (REALTIME, doc).
+a user item of what is in the buffer; a commit of nothing is an error with the code `COMMIT_EMPTY`
+(docs/protocol-facts.md#input-audio).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ Message: TypeAlias = dict[str, Any]
 #: The code of the refusal this project is about.
 ACTIVE_RESPONSE: Final = "conversation_already_has_active_response"
 
-# Server events, by the short names that RELEASES and the charts use.
+# Server events, by the short names that charts use; their letters: docs/release-facts.md#event-letters.
 TEXT_DONE: Final = "response.output_text.done"
 AUDIO_DONE: Final = "response.output_audio.done"
 TRANSCRIPT_DONE: Final = "response.output_audio_transcript.done"
@@ -234,7 +234,7 @@ def error_event(
     param: str | None = None,
     client_event_id: str | None = None,
 ) -> Message:
-    """An `error` event, with the body of the real refusal's trace (REALTIME: param null, the client's event_id or null)."""
+    """An `error` event, with the body of a published refusal (docs/protocol-facts.md#the-refusal)."""
     return {
         "type": ERROR,
         "event_id": event_id,

@@ -1,7 +1,7 @@
 """The user's speech in words and turns: the API's events of the transcription, and what the host gets to know of it.
 
 Shapes follow `openai.types.realtime` (openai 3.54), and for the host what the proxies send: UserStartedSpeaking,
-UtteranceEnd, Transcript (RELEASES 8; seen on the running proxies). Names and builders only, no state.
+UtteranceEnd, Transcript (docs/release-facts.md#messages-to-the-host). Names and builders only, no state.
 """
 
 from __future__ import annotations

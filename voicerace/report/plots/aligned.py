@@ -1,7 +1,7 @@
 """What a generation turns on: the share of findings along the tool's time, and along the one measure that decides.
 
 With drawn networks and gaps the tool's time decides nothing by itself: the curves are slopes. Along the margin those of the
-generations A and D become one step at 0, along the lead those of B and C (REALTIME, "Times").
+generations A and D become one step at 0, along the lead those of B and C (docs/protocol-facts.md#closed-forms).
 """
 
 from __future__ import annotations

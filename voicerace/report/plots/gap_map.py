@@ -21,7 +21,7 @@ from voicerace.report.plots.style import INK, STYLES, legend, new_axes, rc
 
 __all__ = ["alt_map", "cells_of", "draw_fields", "merged_cells", "plot_map"]
 
-#: What REALTIME calls measured: the one published trace with milliseconds.
+#: The one published trace with milliseconds (docs/protocol-facts.md#measured-times).
 _OBSERVED: Final = "observed-2025"
 
 

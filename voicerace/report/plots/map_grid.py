@@ -23,7 +23,7 @@ from voicerace.report.plots.style import INK, STYLES, WARN, WIDTH, patch_of, rc
 
 __all__ = ["CLAIMED_MS", "alt_maps", "observed_gap_ms", "plot_maps"]
 
-#: An integrator's claim (REALTIME): tools of 300 to 500 ms still beat response.done. No trace was published.
+#: An integrator's claim without a trace (docs/protocol-facts.md#claimed-gaps): tools of 300 to 500 ms beat response.done.
 CLAIMED_MS: Final = (300.0, 500.0)
 _X, _Y = "gap_ms", "tool_ms"
 
