@@ -25,9 +25,9 @@ from condense import condensed
 
 from voicerace.captures.api import API, api_recordings
 from voicerace.captures.cassette import read_cassette
-from voicerace.trace.recording import Event, Link, Recording, write_recordings
+from voicerace.trace.recording import UPSTREAM_LINKS, Event, Recording, write_recordings
 
-_SENT, _RECEIVED = Link("proxy", "upstream"), Link("upstream", "proxy")
+_SENT, _RECEIVED = UPSTREAM_LINKS
 _NUMBERS = ("output_index", "content_index", "audio_start_ms", "audio_end_ms")
 _KEPT = ("provider", "protocol", "model", "date", "repository", "path", "commit", "times", "license", "note")
 

@@ -1,6 +1,6 @@
 """When are two messages of a proxy the same? Order, type, item type, call, role, text, audio and error code; no ids or wording.
 
-A call is named by the place in which its id was first seen, so that ids that were given out differently do not count.
+A call is named by the position at which its id was first seen, so that ids that were given out differently do not count.
 Messages that the proxy passes on unchanged are compared whole.
 """
 
@@ -33,7 +33,7 @@ _SPEECH_TYPES = frozenset({"UserStartedSpeaking", "UtteranceEnd", "Transcript"})
 
 @dataclass(frozen=True)
 class Difference:
-    """The first place in which model and proxy went apart after one input.
+    """The first difference between model and proxy after one input.
 
     Attributes:
         step: the input's number, from 0.
@@ -55,12 +55,12 @@ class Difference:
 
 @dataclass
 class Signatures:
-    """Turns messages into what is compared; remembers the calls it has seen."""
+    """Converts messages to signatures, which are compared; remembers the calls."""
 
     calls: dict[str, int] = field(default_factory=dict)
 
     def of(self, effects: Effects) -> dict[str, tuple[Signature, ...]]:
-        """What was sent, per neighbour, in order. Timers are the model's own and do not count."""
+        """The signatures of what was sent, by neighbour, in order. Timers are not compared."""
         sent: dict[str, list[Signature]] = {"upstream": [], "component": []}
         for effect in effects:
             if isinstance(effect, Send):
@@ -111,7 +111,7 @@ def differences(
     expected: Mapping[str, tuple[Signature, ...]],
     found: Mapping[str, tuple[Signature, ...]],
 ) -> list[Difference]:
-    """Where one step's messages differ, a link each."""
+    """The differences of one step, at most one per link."""
     return [
         Difference(step, cause, f"proxy>{actor}", expected[actor], found[actor])
         for actor in expected

@@ -1,5 +1,8 @@
-"""A running proxy and its model side by side, as one actor: both get every input, the session goes on with the proxy's
-answers, and what differs is noted. What passed at the proxy is kept in the order in which the proxy handled it."""
+"""A running proxy and its model side by side, as one actor.
+
+Both get every input, the session continues with the effects of the running proxy, and differences are collected. Events
+are kept in the order in which the proxy handled them.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +22,16 @@ from voicerace.units import ns
 
 __all__ = ["ComparedProxy"]
 
-#: How much later than its timer a proxy may speak, before it is taken to be silent.
+#: How long after the end of its timer a proxy may send, before it is taken to be silent.
 _PATIENCE_S = 2.0
-#: How far real time may be ahead of the session's while one of the proxy's timers runs: less than any script leaves it.
+#: How far real time may be ahead of the session's while a timer of the proxy runs; less than the slack of any script.
 _AHEAD_S = 0.1
-#: Timers that are awaited in real time even where the model says nothing when they run out.
+#: Timers up to this length are awaited in real time even if the model sends nothing when they end.
 _SHORT_MS = 1_000
 
 
 class _Running(NamedTuple):
-    """One of the model's timers: when it was set, in both times, and how long it lasts."""
+    """A running timer of the model: when it was set, in real and in virtual time, and its duration."""
 
     real_s: float
     virtual_ns: int
@@ -36,13 +39,13 @@ class _Running(NamedTuple):
 
 
 class ComparedProxy(Interpreter):
-    """The actor; `now_ns` tells the time of the engine that carries it.
+    """See the module. `now_ns` returns the time of the engine that calls the actor.
 
     Attributes:
-        differences: where the two went apart.
-        messages: how many the proxy sent.
-        late: the machine was so busy that one of the proxy's timers may have run out too early: this is no evidence.
-        ended: the proxy dropped a connection, as a process does that ends.
+        differences: between proxy and model.
+        messages: number of messages that the proxy sent.
+        late: the computer was so busy that a timer of the proxy may have ended too early; the result is no evidence.
+        ended: the proxy dropped a connection, as a process does when it ends.
     """
 
     def __init__(self, real: RunningProxy, model: Proxy) -> None:
@@ -81,7 +84,7 @@ class ComparedProxy(Interpreter):
         return self._compare(f"{sender} closes", self.real.closed(sender, code), self.model.closed(sender, code))
 
     def timer(self, name: str) -> Effects:
-        """The engine's clock says that one of the model's timers has run out; the proxy's goes on in real time."""
+        """A timer of the model ended on the engine's clock; the proxy's own timer runs in real time."""
         self._look_at_the_clock([name])
         running = self._running.pop(name)
         expected = self.model.timer(name)
@@ -93,18 +96,18 @@ class ComparedProxy(Interpreter):
         return self._compare(f"timer {name}", found, expected)
 
     def silence(self, span_ms: int) -> None:
-        """Nobody says anything for `span_ms`: see, in real time, what the proxy says by itself. `now_ns` is the span's end."""
+        """Send nothing for `span_ms` of real time and compare what the proxy sends. `now_ns` is the end of the span."""
         expected = self._timers.until(self.now_ns(), self.model)
         begun = time.monotonic()
         found = self.real.await_message(span_ms / 1e3 + (_PATIENCE_S if _speaks(expected) else 0.0))
         passed_s = time.monotonic() - begun
         self._overrun_s += max(0.0, passed_s - span_ms / 1e3)
-        # When it spoke, to the millisecond: a recording of it shows how long its wait was.
+        # The time at which it sent, to the millisecond, so that a recording shows how long it waited.
         left_ns = ns(span_ms) - min(ns(span_ms), ns(int(passed_s * 1e3)))
         self._compare(f"{span_ms} ms of silence", found, expected, self.now_ns() - left_ns)
 
     def look_at_the_clock(self) -> None:
-        """The exchange is over: see whether one of the timers that still run may have run out."""
+        """After the exchange: check whether a timer that still runs may have ended."""
         self._look_at_the_clock(tuple(self._running))
 
     def _real_s(self) -> float:
@@ -117,7 +120,7 @@ class ComparedProxy(Interpreter):
                 self.late |= self._real_s() - running.real_s > passed_s + _AHEAD_S
 
     def recording(self, provenance: Mapping[str, Any]) -> Recording:
-        """What passed at the proxy: inputs when it got them, its own messages when it sent them."""
+        """The events at the proxy: inputs when it received them, its own messages when it sent them."""
         return Recording(tuple(self.events), dict(provenance), "virtual", WIRES, complete=True)
 
     def _compare(self, cause: str, found: Effects, expected: Effects, at_ns: int | None = None) -> Effects:

@@ -1,4 +1,4 @@
-"""A recorded exchange of a running proxy, given to a model again: no Node, no network, the same comparison."""
+"""Replays a recorded exchange of a running proxy to a model, without Node or a network, and compares the two."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from voicerace.units import ns
 __all__ = ["replay"]
 
 
-#: How far from the model's timer a proxy was seen to speak, at most: its own ran in real time (`ComparedProxy.silence`), and
-#: began while the script's clock stood still.
+#: How long after and before the end of the model's timer the proxy may send: its own timer ran in real time
+#: (`ComparedProxy.silence`) and began while the script's clock stood still.
 _LATE_NS, _EARLY_NS = ns(200), ns(100)
 
 
 class _Step(NamedTuple):
-    """One input, or None where the proxy spoke by itself, and what it sent then."""
+    """One input, or None where the proxy sent by itself, and the messages that it sent then."""
 
     given: Event | None
     at_ns: int
@@ -30,7 +30,7 @@ class _Step(NamedTuple):
 
 
 def replay(recording: Recording, release: ProxyRelease) -> list[Difference]:
-    """Where the model of `release` differs from what the proxy of the recording did.
+    """The differences between the model of `release` and the proxy of the recording.
 
     Args:
         recording: as `ComparedProxy.recording` makes it: events in the order in which the proxy handled them.
@@ -54,7 +54,7 @@ class _TimedModel:
         self.timers = Timers()
 
     def too_early(self, step: _Step) -> Effects:
-        """What the model says by itself long before the proxy does: its timer is shorter."""
+        """What the model sends long before the proxy does, because its timer is shorter."""
         return self.timers.until(step.at_ns - _LATE_NS, self.proxy) if step.given is None else ()
 
     def take(self, step: _Step) -> tuple[str, Effects]:

@@ -1,8 +1,8 @@
-"""A schedule: how long each single timer runs and each single message travels, for whoever replays a session.
+"""A schedule: the duration of each single timer and the delay of each single message, to replay a session.
 
-It gives a value to every setting of an actor's timer, in order, and to every message of a link, in order. What it does
-not name lasts as long as the session's times say, or crosses a link as fast as the link can. The virtual engine plays
-it exactly; a live engine can ask it the same questions for the actors and links that are ours.
+It has a value for every setting of a timer, in order, and for every message of a link, in order. A timer without a value
+lasts as long as the times of the session say; a message without a value has no delay. The virtual engine follows a
+schedule exactly; the live engine follows it for the actors and links of this process.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ from voicerace.trace.recording import Link, link
 
 __all__ = ["AT_SOCKETS_NS", "Schedule", "ScheduleCursor", "Timeline"]
 
-#: An actor and its timer, or a link's two ends; and the how-manieth of it.
+#: An actor and its timer, or the two ends of a link; and the number of the setting or message, from 0.
 _Key: TypeAlias = tuple[str, str, int]
 Timeline: TypeAlias = Mapping[_Key, tuple[int, int]]
 
-#: So far apart messages of a link arrive at sockets: a running proxy has answered the one before the next comes.
+#: Minimum time between messages of a link at sockets: a running proxy answers one before the next arrives.
 AT_SOCKETS_NS: Final = 2_000_000
 
 
 @dataclass(frozen=True)
 class Schedule:
     """Attributes:
-    timers: (actor, name of the timer) -> ns of its first setting, its second, ...; None: not named.
-    messages: link -> number of the message on it, from 0 -> ns that it travels. A link keeps its order whatever this says.
+    timers: (actor, name of the timer) -> duration of each setting in ns; None where the schedule has no value.
+    messages: link -> number of the message on it, from 0 -> delay in ns. A link keeps its order whatever this says.
     """
 
     timers: Mapping[tuple[str, str], tuple[int | None, ...]] = field(default_factory=dict)
     messages: Mapping[Link, Mapping[int, int]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values, in ns."""
+        """As JSON values, in ns."""
         return {
             "timers": [{"party": p, "name": name, "ns": list(values)} for (p, name), values in self.timers.items()],
             "messages": {str(each): {str(n): ns for n, ns in values.items()} for each, values in self.messages.items()},
         }
 
     def longest_ns(self) -> int:
-        """The longest that a timer of it runs."""
+        """The longest duration of a timer, in ns."""
         return max((value or 0 for values in self.timers.values() for value in values), default=0)
 
     @classmethod
@@ -76,17 +76,16 @@ def _delay(value: object) -> int:
 
 
 class ScheduleCursor:
-    """A schedule as one session comes along it: it counts what was set and sent.
+    """The position of one session in a schedule: counts the timers set and the messages sent.
 
     Args:
-        min_spacing_ns: so far apart the messages of a link arrive at least. Of what comes in one instant a recording cannot
-            tell which came first, and what the receiver did in between; at sockets an instant is as long as a program
-            takes to answer.
-        plan: the moments of the same session in virtual time. What was set or sent late is then shorter by as much, so
-            that delays of a busy machine do not add up along the way.
+        min_spacing_ns: minimum time between two messages of a link. A recording cannot show the order of events of one
+            instant; at sockets an instant is as long as a program takes to answer.
+        plan: the moments of the same session in virtual time. A timer set late or a message sent late becomes shorter by
+            as much, so that delays of a busy machine do not add up.
 
     Attributes:
-        moments: when what was set or sent, and when it was over, in ns on the engine's clock.
+        moments: when each timer was set or message sent, and when it ended or arrived, in ns on the engine's clock.
     """
 
     def __init__(self, schedule: Schedule, min_spacing_ns: int = 1, plan: Timeline | None = None) -> None:
@@ -94,14 +93,14 @@ class ScheduleCursor:
         self.min_spacing_ns = min_spacing_ns
         self.moments: dict[_Key, tuple[int, int]] = {}
         self._plan = plan or {}
-        #: When the plan's moment 0 was.
+        #: The time of the plan's moment 0 on the engine's clock.
         self._origin_ns: int | None = None
         self._set: dict[tuple[str, str], int] = {}
         self._sent: dict[Link, int] = {}
         self._arrived: dict[Link, int] = {}
 
     def timer_ns(self, actor: str, name: str, otherwise: int, now_ns: int) -> int:
-        """The duration of the setting of a timer that happens now."""
+        """The duration of a timer that is set now, in ns; `otherwise` where the schedule has no value."""
         number = self._set.get((actor, name), 0)
         self._set[actor, name] = number + 1
         values = self.schedule.timers.get((actor, name), ())
@@ -109,7 +108,7 @@ class ScheduleCursor:
         return self._lasts((actor, name, number), now_ns, otherwise if found is None else found)
 
     def travel_ns(self, over: Link, now_ns: int) -> int:
-        """How long the message that is sent now travels; never past the one before it, nor in one instant with it."""
+        """The delay of a message that is sent now, in ns. It arrives `min_spacing_ns` or more after the one before it."""
         number = self._sent.get(over, 0)
         self._sent[over] = number + 1
         asked = self._lasts((over.sender, over.receiver, number), now_ns, self.schedule.messages.get(over, {}).get(number, 0))
@@ -119,7 +118,7 @@ class ScheduleCursor:
         return arrives - now_ns
 
     def _lasts(self, key: _Key, now_ns: int, asked_ns: int) -> int:
-        """What something lasts that should last `asked_ns`, with the time that was lost before it taken off."""
+        """`asked_ns` less the time by which the session is behind its plan."""
         if (planned := self._plan.get(key)) is not None:
             if self._origin_ns is None:
                 self._origin_ns = now_ns - planned[0]

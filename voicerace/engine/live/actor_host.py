@@ -1,8 +1,8 @@
-"""Actors of one session at one place, on the real clock: what they say to each other is instant, the rest goes over lines.
+"""Runs one or more actors of a session on the real clock. Messages between them are instant; others go over connections.
 
-A place does for its actors what the virtual engine does for all of them: it calls them, carries out their effects in
-order, and writes down what passes. Timers count from the moment in which the actor was called, so a late event delays
-what follows from it and nothing else.
+A host does for its actors what the virtual engine does for all actors: it calls them, carries out their effects in order,
+and records their messages. A timer counts from the moment at which the actor was called, so a late event delays only its
+own consequences.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LINK = {(each.sender, each.receiver): each for each in LINKS}
 
 
 class _Call(NamedTuple):
-    """A call of an actor that waits for its turn; `said` is the foreign program whose message it is."""
+    """A pending call of an actor; `said` names the running program whose message causes it, if one does."""
 
     actor: str
     call: Callable[..., Effects]
@@ -44,13 +44,13 @@ class ActorHost(Interpreter):
     """Runs actors on the event loop.
 
     Args:
-        actors: by name; messages between two of them stay here.
-        times: a value for every named duration.
-        seed: of the draws.
-        recorder: takes down what passes.
-        watch: called with (link, payload, number) when a message was handled here, and when one was sent from here.
-        connect: called when an actor opens a connection again that was closed.
-        cursor: gives timers and messages their durations before `times` does. A proxy has its own.
+        actors: by name.
+        times: gives every named duration.
+        seed: of random times.
+        recorder: records the messages.
+        watch: called with (link, payload, number) after a message was handled here, and when one was sent.
+        connect: called when an actor opens a closed connection again.
+        cursor: the schedule's durations of timers and messages take precedence over `times`. Timers of the proxy have none.
     """
 
     def __init__(
@@ -70,9 +70,9 @@ class ActorHost(Interpreter):
         self.watch = watch
         self.connect = connect
         self.cursor = cursor
-        #: Says when the component here reads what the proxy sent; None: as it arrives.
+        #: Decides when the component reads a message of the proxy; None: when it arrives.
         self.reader = Reader.of(times, seed) if "component" in actors else None
-        #: What was said on a connection that is being opened.
+        #: Messages that wait for a connection that is being opened.
         self._early: dict[Link, list[Payload]] = {}
         self.lines: dict[tuple[str, str], FramedConnection] = {}
         self.broken: BaseException | None = None
@@ -88,46 +88,46 @@ class ActorHost(Interpreter):
             self._call(name, actor.start)
 
     def connected(self, line: FramedConnection) -> None:
-        """The connection that `line` is an end of is there."""
+        """The connection of `line` is open."""
         self.lines[line.outgoing] = line
         for payload in self._early.pop(line.outgoing, ()):
             self._send(line.outgoing, payload)
 
     def message(self, link: Link, payload: Payload, seq: int, *, foreign: bool = False) -> None:
-        """A message reached an actor here; a foreign one is from a program that is none of ours, and may say anything."""
+        """A message arrived for an actor here. A foreign one is from a running program and may have any content."""
         actor = self.actors[link.receiver]
         said = link.sender if foreign else None
         then = None if foreign and link.receiver == "upstream" else lambda: self.show(link, payload, seq)
         self._call(link.receiver, actor.message, link.sender, payload, then=then, said=said)
 
     def leaves(self, link: Link, payload: Payload, seq: int) -> None:
-        """A running proxy has said something to the upstream here, and it is on its way: seen where the proxy is."""
+        """A running proxy sent a message to the upstream here. The user observes it at the proxy, before it arrives."""
         self._call(link.receiver, tuple, then=lambda: self.show(link, payload, seq), said=link.sender)
 
     def closed(self, link: Link, code: int | None) -> None:
-        """The neighbour `link.sender` has closed, or was never there."""
+        """The neighbour `link.sender` closed the connection, or was never reached."""
         back = Link(link.receiver, link.sender)
         if back not in self._closed:
             self._closed.add(back)
             self._call(link.receiver, self.actors[link.receiver].closed, link.sender, code)
 
     def act(self, actor: str, effects: Effects) -> None:
-        """Carry out what an actor here decided outside of a call (the user, who watches others)."""
+        """Carry out effects that an actor returned outside of a call here (the user, who observes others)."""
         self._call(actor, lambda: effects)
 
     def end(self) -> None:
-        """Nobody is called any more, and nothing more is sent."""
+        """End the session here: call no actor and send nothing any more."""
         self._ended = True
         for handle in self._timers.values():
             handle.cancel()
         self._timers.clear()
         self._waiting.clear()
-        # Cut loose from what knows it, so that no collection is needed to free it.
+        # Break reference cycles, so that no garbage collection is needed to free this.
         self.lines.clear()
         self.watch = self.connect = None
 
     def fail(self, error: Exception, actor: str | None = None) -> None:
-        """What nobody expected: it ends the session, and surfaces behind it."""
+        """An unexpected error ends the session; `broken` keeps it for the caller."""
         self.broken = self.broken or error
         self._break(actor or next(iter(self.actors)), f"{type(error).__name__}: {error}")
 
@@ -160,7 +160,7 @@ class ActorHost(Interpreter):
                     if each.said is None:
                         self.fail(error, each.actor)
                     else:
-                        # Somebody else's message of a shape that no release sends ends its own session, not a sweep.
+                        # A message of a shape that no release sends ends its own session, not a sweep.
                         self._break(each.actor, f"what {each.said} said cannot be read ({type(error).__name__}: {error})")
         finally:
             self._running = False
@@ -227,6 +227,6 @@ class ActorHost(Interpreter):
             self.message(link, payload, seq)
 
     def show(self, link: Link, payload: Payload, seq: int) -> None:
-        """Let whoever watches see a message."""
+        """Call `watch` with a message."""
         if self.watch is not None:
             self.watch(link, payload, seq)

@@ -1,8 +1,8 @@
-"""One end of a WebSocket connection as an actor uses it: messages in order, each behind the link's delay.
+"""One end of a WebSocket connection of an actor: messages in order, each after the delay of its link.
 
-The delay of a link is spent where its sender is ours, before the message goes into the socket; where only the receiver
-is ours, after it came out. So the emulated network always lies between the two ends that the recording names. With a
-schedule every message has a delay of its own.
+If the sender of a link is in this process, a message waits before it is written to the socket; if only the receiver is,
+after it was read. So the emulated network is always between the two ends that the recording names. With a schedule every
+message has a delay of its own.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ _Item = tuple[float, int, Payload, bool]
 
 
 class Tamper(Protocol):
-    """Spoils what is sent, on purpose (`serve --fault`)."""
+    """Changes messages on purpose (`serve --fault`)."""
 
     def __call__(self, payload: Payload) -> Sequence[tuple[float, Payload]] | None:
         """What to send instead, each with a further delay in seconds; None to drop the connection."""
 
 
 class FramedConnection:
-    """A connection of an actor at a place to one neighbour.
+    """A connection of an actor to one neighbour.
 
     Args:
-        place: where the actor is.
-        outgoing, incoming: the two links.
+        actor_host: runs the actor.
+        outgoing: the link to the neighbour; `incoming` is the link from it.
         connection: the open WebSocket.
-        out_ns, in_ns: delays of the two links, where the place has no schedule that says otherwise.
-        both_ours: the neighbour is another place of this process and records its own end.
-        tamper: spoils what is sent.
+        out_ns, in_ns: delays of the two links in ns; a schedule of the host takes precedence.
+        both_ours: the neighbour is an actor of this process and records its own end.
+        tamper: changes what is sent.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class FramedConnection:
         self.incoming = Link(outgoing.receiver, outgoing.sender)
         self.connection = connection
         self.both_ours = both_ours
-        #: What passes between a running proxy and our upstream is shown when it is at the proxy, as the virtual engine does.
+        #: Messages between a running proxy and the mock upstream are observed at the proxy, as in the virtual engine.
         self._shown_there = not both_ours and outgoing.sender == "upstream"
         self._out_s = out_ns / 1e9
         self._in_s = in_ns / 1e9
@@ -181,7 +181,7 @@ class FramedConnection:
     # -- in ----------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Carry messages both ways until the connection is closed; the place is told. Cancelled, it drops the connection."""
+        """Carry messages both ways until the connection is closed, then notify the host. Drop the connection if cancelled."""
         writer = asyncio.ensure_future(self._write())
         cancelled = False
         try:

@@ -1,11 +1,11 @@
-"""The real proxy as an actor of the virtual engine: real messages on real sockets, in virtual time.
+"""A running proxy as an actor of the virtual engine: real messages on real sockets, in virtual time.
 
 Each input goes to the running proxy over its WebSocket, followed by a ping; `ws` answers a ping after it has handled
 the messages before it, so the pong says that the proxy has reacted, and a ping on the other socket brings out all it
 sent there. Nothing sleeps and no scheduling decides: a session of 30 virtual seconds takes milliseconds, and what the
-proxy sends is compared with its model message by message. The proxy's own timers know no virtual time: who wants to see
-one waits for it (`await_message`), and has to be quick where it must not run out. What this cannot show is the proxy's
-behaviour under real timing: that is the live engine's work.
+proxy sends is compared with its model message by message. The proxy's own timers run in real
+time: `await_message` waits for one, and a caller must be quick where a timer must not end. This cannot show how the proxy
+behaves under real timing; the live engine does.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _LOOK_S = 0.02
 
 
 class UpstreamSocket:
-    """A WebSocket server that the proxy takes for its Realtime API; it hands over each connection as it comes."""
+    """A WebSocket server that stands in for the Realtime API; `connections` has each connection of the proxy."""
 
     def __init__(self) -> None:
         self.refuse_next = False
@@ -150,7 +150,7 @@ class RunningProxy:
         return ()
 
     def await_message(self, seconds: float) -> Effects:
-        """Wait in real time for what the proxy sends by itself when one of its timers runs out; at most `seconds`."""
+        """Wait in real time until the proxy sends something by itself, at most `seconds`."""
         deadline = time.monotonic() + seconds
         while True:
             if effects := self._collect():
@@ -198,7 +198,7 @@ class RunningProxy:
 
 
 def _barrier(socket: Connection) -> None:
-    """Return when the other side has handled everything sent to it before, and all it sent has come in, or it is gone."""
+    """Return when the peer has handled all earlier messages and its own have arrived, or when the connection is closed."""
     answered = socket.ping()
     deadline = time.monotonic() + _PATIENCE_S
     while not answered.wait(_LOOK_S):

@@ -1,11 +1,11 @@
-"""The virtual engine: carries the messages of a session in virtual time, exactly and repeatably.
+"""The virtual engine: runs a session in virtual time, exactly and repeatably.
 
 Events of one nanosecond run in causal rounds: an effect without a delay belongs to the next round. Within a round the
 order is upstream, proxy, component, app, user; for one actor its timers come before messages, messages of the actor
-nearer to the upstream before others, and each link keeps its order. So a create that arrives at the very moment in
-which the slot becomes free is accepted, and a result that arrives together with response.done comes after it.
+nearer to the upstream before others, and each link keeps its order. So a create that arrives at the
+moment at which the slot becomes free is accepted, and a result that arrives together with response.done comes after it.
 
-What this cannot show: scheduling of a real event loop, TCP's bursts, and clocks that run apart. Delays of a link are
+Not modelled: scheduling of a real event loop, bursts of TCP, and clocks that drift apart. Delays of a link are
 drawn once per session, so messages of a link never overtake each other.
 """
 
@@ -39,24 +39,25 @@ from voicerace.trace.recording import (
 
 __all__ = ["Tie", "VirtualEngine", "simulate", "ties"]
 
-#: What the user sees as it is sent, at its sender; all else that it sees, it sees as it arrives.
+#: Links whose messages the user observes when they are sent, and when they arrive.
 _SEEN_LEAVING = frozenset({COMPONENT_TO_PROXY, PROXY_TO_UPSTREAM})
 _SEEN_ARRIVING = frozenset({COMPONENT_TO_APP, UPSTREAM_TO_PROXY})
-#: More than any session of these scenarios needs; a model that loops ends here instead of running for ever.
+#: More steps than a session of any scenario needs; ends a session of models that loop.
 _MAX_STEPS = 200_000
 
 
 @dataclass(slots=True)
 class _Channel:
-    """A link as the engine uses it.
+    """A link in the engine.
 
     Attributes:
-        link: its name; `sender`, `receiver`: its ends.
-        delay_ns: how long a message takes; `wire`: it is a wire, and a schedule may say otherwise.
+        link, sender, receiver: its name and its ends.
+        delay_ns: delay of a message.
+        wire: a schedule can set the delay of each message.
         priority: see `_priority`.
-        deliver: what the receiver does with a message.
-        seen_leaving, seen_arriving: where the user sees what passes.
-        open: nothing is closed.
+        deliver: the receiver's method for a message.
+        seen_leaving, seen_arriving: the user observes messages when they are sent, or when they arrive.
+        open: the connection is open.
     """
 
     link: Link
@@ -71,13 +72,13 @@ class _Channel:
     open: bool = True
 
 
-#: (time_ns, round, place, number, cause, channel, what): the order of processing, and what happens. No two have one number, so
-#: that nothing behind it is ever compared. With a channel, an event that is on it; without, a timer as (actor, name).
+#: (time_ns, round, priority, number, cause, channel, what), in the order of processing. Numbers are unique, so nothing after
+#: the number is ever compared. `what` is an event of the channel or, without a channel, a timer as (actor, name).
 _Due: TypeAlias = tuple[int, int, int, int, int, "_Channel | None", Any]
 
 
 def _priority(receiver: str, sender: str | None) -> int:
-    """Where something stands in its round: by who gets it; an actor's timers first (no sender), then by who sent it."""
+    """Position within a round: by receiver; then its timers (no sender), then messages by sender."""
     return 100 * RANK[receiver] + (0 if sender is None else 10 + RANK[sender])
 
 
@@ -86,7 +87,7 @@ _TIMER_PRIORITY = {name: _priority(name, None) for name in RANK}
 
 @dataclass(frozen=True)
 class Tie:
-    """Two things that happened to one actor in the same nanosecond, by the numbers the engine gave them."""
+    """Two steps of one actor in the same nanosecond, by the numbers of `VirtualEngine.steps`."""
 
     first: int
     second: int
@@ -96,11 +97,11 @@ class VirtualEngine(Interpreter):
     """Runs one session to its end.
 
     Args:
-        session: what is played; its `Times` give every named duration. One that has `begun` keeps the distances of sockets.
-        actors: fresh actors by name; any can be replaced by an adapter of a real one.
-        provenance: what the recording says of itself.
-        swap: process the first of a tie after the second instead of before.
-        schedule: a duration for single timers and messages, instead of the session's own, and of its times.
+        session: its configuration; `times` gives every named duration. One that has `begun` keeps the spacing of sockets.
+        actors: unused actors by name, models or adapters of running programs; by default the session's.
+        provenance: of the recording; by default the session's.
+        swap: process the first of this tie after the second instead of before.
+        schedule: durations of single timers and messages, in place of the session's schedule and times.
     """
 
     def __init__(
@@ -123,9 +124,9 @@ class VirtualEngine(Interpreter):
         self._number = 0
         self._cause = -1
         self._timers: dict[tuple[str, str], int] = {}
-        #: Messages of a link with lower numbers belong to a connection that is gone.
+        #: The first message of each link on its present connection; earlier ones are dropped when they arrive.
         self._since: dict[Link, int] = {}
-        #: What was sent, in its order; what arrived has the time of it.
+        #: The events in the order in which they were sent; those that arrived have both times.
         self._log: list[Event] = []
         self._done: list[_Due] = []
         self._held: list[_Due] = []
@@ -167,7 +168,7 @@ class VirtualEngine(Interpreter):
         return channels
 
     def run(self) -> Recording:
-        """Play the session and give back what passed."""
+        """Run the session to its end and return its recording."""
         for name in RANK:
             self.apply(name, self.actors[name].start())
         heap, done = self._heap, self._done
@@ -193,7 +194,7 @@ class VirtualEngine(Interpreter):
 
     @property
     def steps(self) -> list[tuple[int, int, str, str, int]]:
-        """What was processed, in order: (number, time_ns, actor, link or timer, number of its cause)."""
+        """The steps processed, in order: (number, time_ns, actor, link or timer, number of the step that caused it)."""
         found = []
         for time, _, _, number, cause, channel, what in self._done:
             if channel is not None:
@@ -238,7 +239,7 @@ class VirtualEngine(Interpreter):
                 self._release_held()
 
     def _show(self, channel: _Channel, event: Event) -> None:
-        """Let the user see what passed between others."""
+        """Show the user a message between other actors."""
         if self._observe is not None:
             effects = self._observe(channel.sender, channel.receiver, event.payload, event.seq)
             if effects:
@@ -271,7 +272,7 @@ class VirtualEngine(Interpreter):
         channel.open = False
 
     def open(self, actor: str, to: str) -> None:
-        """The proxy and the upstream begin anew; the connection opens in no time (the real one takes a round trip)."""
+        """Renew the proxy and the upstream. The connection opens at once; a real one takes a round trip."""
         if self._reader is not None:
             self._reader.reconnected()
         link = self._channels[actor][to].link
@@ -287,7 +288,7 @@ class VirtualEngine(Interpreter):
             self.apply(name, self.actors[name].start())
 
     def _put(self, channel: _Channel, kind: Literal["message", "close"], payload: Payload) -> None:
-        """Put something on a link; it arrives after the link's delay."""
+        """Put a message or the closing of the connection on a link."""
         now, log, delay = self.now_ns, self._log, channel.delay_ns
         if self._cursor is not None and channel.wire:
             delay = self._cursor.travel_ns(channel.link, now)
@@ -303,7 +304,7 @@ class VirtualEngine(Interpreter):
     # -- ties --------------------------------------------------------------------------------------------------------
 
     def _hold(self, due: _Due) -> bool:
-        """Keep back the first of the tie, and what its link sends behind it, until the second was processed."""
+        """Hold the first of the tie, and later messages of its link, until the second is processed."""
         if self.swap is None or self.swap.second in self._seen:
             return False
         if due[3] == self.swap.first and not self._held:
@@ -321,19 +322,19 @@ class VirtualEngine(Interpreter):
         return False
 
     def _release_held(self) -> None:
-        """Let go what was kept back, ahead of everything else of this nanosecond."""
+        """Release what was held, before everything else of this nanosecond."""
         self._seen.add(self.swap.second if self.swap else -1)
         for time, _, priority, *rest in self._held:
-            # In their own order, before whoever else is in the round.
+            # In their own order, before all others of the round.
             heapq.heappush(self._heap, (time, self._round, priority % 100 - 100, *rest))
         self._held.clear()
 
 
 def simulate(session: SessionConfig) -> Recording:
-    """One session of the models, in virtual time.
+    """Run one session of the models in virtual time.
 
     Raises:
-        InputError: it is no session.
+        InputError: `session` is not a session.
     """
     if not isinstance(session, SessionConfig):
         raise InputError("session", f"{session!r:.60} is a {type(session).__name__}", "a Session, as SessionConfig.of gives")
@@ -343,8 +344,8 @@ def simulate(session: SessionConfig) -> Recording:
 def ties(session: SessionConfig, judge: Callable[[Recording], str]) -> tuple[Recording, str | None]:
     """The session's recording, and the outcome that the swap of one pair of simultaneous events would give.
 
-    A tie is a pair of events that one actor meets in the same nanosecond, from different sources, neither caused by
-    the other, whose swap changes what `judge` says. The first such pair in time decides; without one, None.
+    A tie is a pair of events of one actor in the same nanosecond, from different sources, neither caused by the other,
+    whose swap changes the outcome. The outcome of the first such pair in time is returned; None without one.
     """
     engine = VirtualEngine(session)
     recording = engine.run()
@@ -357,10 +358,10 @@ def ties(session: SessionConfig, judge: Callable[[Recording], str]) -> tuple[Rec
 
 
 def _candidates(steps: list[tuple[int, int, str, str, int]]) -> list[Tie]:
-    """Steps of one actor in one nanosecond from different sources, neither the other's cause.
+    """Pairs of steps of one actor in one nanosecond, from different sources, neither caused by the other.
 
-    Every earlier step is a candidate, not only the newest of its source: of a batch (the call's item, response.done,
-    rate limits) any one may be what the second comes before.
+    Every earlier step is a candidate, not only the last of its source: the second can come before any one of a batch
+    (the item of the call, response.done, rate limits).
     """
     causes = {number: cause for number, _, _, _, cause in steps}
     together: dict[tuple[int, str], list[tuple[str, int]]] = {}

@@ -1,6 +1,6 @@
-"""Who wrote a `response.create`, and what made the proxy send it: told from what passed the proxy, in that order.
+"""The origin of a `response.create`, and what made the proxy send it, from the events at the proxy in their order.
 
-The same books are kept while exploring and while reading a recording, so that both name a create alike. Nothing in here
+An exploration and a reader of recordings use the same attribution, so that both name a create alike. Nothing in here
 says when a proxy sends a create: it sees one go, and names it by what came in, and what had gone out, right before.
 """
 
@@ -30,7 +30,7 @@ class CreateOrigin(NamedTuple):
 
 @dataclass
 class Attribution:
-    """The books of the proxy's creates.
+    """Attributes the creates of the proxy.
 
     Attributes:
         reasons: what the proxy is handling, in order (several only where a recording cannot tell them apart).
@@ -87,7 +87,8 @@ class Attribution:
         self.reasons, self.sent = (timer,), ""
 
     def sends(self, payload: Payload, releasing: frozenset[str]) -> CreateOrigin | None:
-        """Something went upstream; a create is named. `releasing`: what this proxy waits for behind a result (`create_on`)."""
+        """A message to the upstream; returns the origin of a create. `releasing`: the events that release a create after a
+        result (`create_on`)."""
         kind = payload.get("type") if isinstance(payload, dict) else None
         if kind != realtime.RESPONSE_CREATE:
             output = kind == realtime.ITEM_CREATE and isinstance(payload, dict)
@@ -108,6 +109,6 @@ class Attribution:
         return CreateOrigin("user text", next((each for each in self.reasons if each in (I, "item")), "item"))
 
     def next_turn(self) -> None:
-        """A turn is over: its calls and events are nobody's business any more; what still waits is."""
+        """A turn is over: forget its calls and events, but not the creates that still wait."""
         self.results = {}
         self.passed = self.missed = ""

@@ -1,4 +1,4 @@
-"""Explore one release: story by story, every order, and from each ending what a verdict says of it."""
+"""Explore one release: each story in every order of events, with a verdict on each ending."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ class StoryStats:
     bounds: Mapping[str, Any]
 
 
-#: Ways drawn at random that look for messages that somebody minds.
+#: Number of random walks that look for visible messages.
 _SCOUTS: Final = 100
 
 
 @dataclass
 class ExplorationResult:
-    """All stories of one release; of each finding the shortest way."""
+    """All stories of one release, with the shortest trace of each finding."""
 
     release: str
     findings: dict[Signature, Finding] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class ExplorationResult:
 
 
 def peak_rss_mb() -> int:
-    """The most memory that this process has held."""
+    """Peak resident memory of this process in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
@@ -99,7 +99,7 @@ def explore(
         tick: called now and then with the story and its number of states; with several jobs, when a story is done.
         workaround: what the app does against the race, a name of `model.catalog.workarounds`.
         jobs: stories explored side by side, each in a process of its own; -1: one per core. The result is the same.
-        cached: take from `result_cache` what is there, and keep the rest there; `StoryStats.seconds` is then of the first time.
+        cached: use and fill `result_cache`; `StoryStats.seconds` is then that of the first exploration.
     """
     sessions = [session_of(story, handler, release, component, workaround) for story, handler in wanted]
     tell = partial(_tell, sessions, [story for story, _ in wanted], bounds, limit, tick if jobs == 1 else None)
@@ -164,7 +164,7 @@ def _tell(
 def explored(
     session: SessionConfig, bounds: Bounds, limit: int, tick: Callable[[int], None] | None = None
 ) -> tuple[Stepper, Search, Reached]:
-    """Explore until nobody minds more than was taken for granted."""
+    """Explore until every message that was assumed to be invisible is."""
     visible: set[tuple[Link, Hashable]] = set()
     scouts = False
     while True:
@@ -176,7 +176,7 @@ def explored(
             scouts = False
             return stepper, search, search.run()
         except Visible:
-            # Again, with one more message that somebody minds. Before much is made in vain the rest is looked for.
+            # Start again with one more visible message. Random walks look for the others before much work is lost.
             scouts = scouts or len(search.ways) > _SCOUTS
 
 
@@ -189,6 +189,6 @@ def confirmed(stepper: Stepper, search: Search, ending: Ending, session: Session
     times, room = solution
     plan = schedule(course, times, bounds)
     recording = VirtualEngine(session, schedule=plan).run()
-    # Behind a turn that is over the session goes on by its usual times: that is no part of this way.
+    # After the turn the session continues with its usual times, which are no part of this trace.
     signs = signatures(recording, session.release, before_ns=None if ending.last else times[-1] * 1000)
     return course, times, room, signs, plan

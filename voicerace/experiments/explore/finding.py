@@ -67,7 +67,7 @@ class Finding:
     Attributes:
         signature: what tells it apart.
         release, component, story, handler: of the session.
-        trace: the shortest way to it: ``ms``, ``actor``, ``what`` of each step.
+        trace: the shortest path to it: ``ms``, ``party``, ``what`` of each step.
         room_ms: how far steps that meet are apart in it.
         schedule: what every timer and message lasts.
         times: the session's other times, as text.

@@ -179,7 +179,7 @@ KEYS: Final[dict[str, Callable[[Any, Base], Hashable]]] = {
 
 
 def ledger_key(ledger: Ledger, base: Base) -> Hashable:
-    """What a verdict can read off the books of one turn."""
+    """The part of the ledger of one turn that a verdict reads."""
     return (
         tuple((_number(o.call_id, base), o.own, o.confirmed is None, o.refused) for o in ledger.outputs),
         tuple((c.outputs_before, c.answer, _number(c.names or "", base)) for c in ledger.creates),
@@ -197,7 +197,7 @@ def ledger_key(ledger: Ledger, base: Base) -> Hashable:
 
 
 def open_key(ledger: Ledger, base: Base) -> Hashable:
-    """What is open in the books at one moment, by which a verdict tells whether words said then join the turn."""
+    """What is open in the ledger at one moment. A verdict decides by it whether a text sent then joins the turn."""
     own = [output for output in ledger.outputs if output.own and _new(output.call_id, base)]
     calls = sorted({call for response in ledger.responses.values() for call in response.calls if _new(call, base)})
     return (
@@ -213,7 +213,7 @@ def open_key(ledger: Ledger, base: Base) -> Hashable:
 
 
 def _connection(ledger: Ledger) -> Hashable:
-    """What of the books belongs to an earlier connection."""
+    """The part of the ledger that belongs to an earlier connection."""
     if ledger.connections < 2:
         return ()
     lost = tuple(output.lost is not None for output in ledger.outputs)
@@ -221,7 +221,7 @@ def _connection(ledger: Ledger) -> Hashable:
 
 
 def _passed(ledger: Ledger, key: int) -> Hashable:
-    """How much of the books had passed before a user's input: it decides whether that joins the turn."""
+    """The part of the ledger before an input of the user. It decides whether the input joins the turn."""
     return (
         sum(output.key < key for output in ledger.outputs),
         sum(output.confirmed is not None and output.confirmed < key for output in ledger.outputs),

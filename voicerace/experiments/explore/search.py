@@ -42,7 +42,7 @@ class Edge(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """A turn that is over, or the session: the node's number, how many steps lead there, and the books' key."""
+    """The end of a turn or of the session: the number of the node, the number of steps to it, and the key of the history."""
 
     node: int
     depth: int
@@ -134,7 +134,7 @@ class Search:
         return found[::-1]
 
     def scout(self, walks: int, seed: int = 0) -> None:
-        """Go to the end by `walks` ways drawn at random: most of what somebody minds is met by them, long before `run` does.
+        """Walk to the end `walks` times at random. This finds most visible messages long before `run` does.
 
         Raises:
             Visible: begin anew.

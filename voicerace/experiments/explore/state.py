@@ -1,6 +1,7 @@
-"""A session at one moment, without its times: every actor's state, what is on its way, which timers run, and the books.
+"""The state of a session without times: the states of the actors, messages in flight, running timers, and the history.
 
-Times are beside it, in a zone: whatever is pending here names the moment in which it was set, by its index there.
+Times are in a zone beside it. A message or timer that is pending here has the index of the zone's variable for the moment
+at which it was sent or set.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ from voicerace.trace.recording import WIRES, Link, Payload
 
 __all__ = ["Choice", "History", "InFlightMessage", "State", "Timer"]
 
-#: What happens next: the next message of a link arrives, or a timer of an actor runs out.
+#: The next event: the next message of a link arrives, or a timer ends (actor, name, duration).
 Choice = Link | tuple[str, str, str]
 
 
 class InFlightMessage(NamedTuple):
-    """A message on its way.
+    """A message in flight.
 
     Attributes:
         payload: the message; for a close its code.
         kind: its kind; ``(close)``.
-        key: what of it matters.
-        moment: when it was sent; None for one that nobody minds, which arrives with the next that somebody does.
-        asked: for a create: who wanted it.
-        number: which message of its link, from 0.
+        key: the part of it that matters.
+        moment: when it was sent; None for an invisible one, which arrives with the next visible one.
+        asked: for a create: its origin.
+        number: its position on the link, from 0.
     """
 
     payload: Payload | int
@@ -41,7 +42,7 @@ class InFlightMessage(NamedTuple):
 
 
 class Timer(NamedTuple):
-    """A timer that runs: the named duration, when it was set, and which setting of it this is, from 0."""
+    """A running timer: its named duration, the moment at which it was set, and how often it was set before."""
 
     after: str
     moment: int
@@ -50,16 +51,17 @@ class Timer(NamedTuple):
 
 @dataclass
 class History:
-    """The books of the turn, as it passes the upstream, and what a finding is told apart by.
+    """The turn as it passes the upstream, and what distinguishes findings.
 
     Attributes:
         ledger: creates, responses, results.
-        asked: for each create of the ledger who wanted it; `late` its indices that came long after what released them.
-        told: refusals that the host was told of.
-        applied: the host was told that its Settings are applied.
-        said: for each text of the user's what was open at the proxy when it came there (`keys.open_key`): a verdict asks
-            that whether the text joins the turn.
-        gate: the proxy's creates.
+        asked: the origin of each create of the ledger.
+        late: indices of the creates that came long after the event that released them.
+        told: number of refusals sent to the host.
+        applied: SettingsApplied was sent to the host.
+        said: for each text of the user, what was open at the proxy when the text arrived there (`keys.open_key`). A verdict
+            decides by it whether the text joins the turn.
+        gate: attributes the creates of the proxy.
     """
 
     ledger: Ledger = field(default_factory=Ledger)
@@ -71,10 +73,11 @@ class History:
     gate: Attribution = field(default_factory=Attribution)
 
     def key(self, base: Base, *, defers: bool) -> Hashable:
-        """What a verdict, and what tells findings apart, can read off the books.
+        """The part of the history that a verdict or the signature of a finding depends on.
 
         Args:
-            defers: results may wait for their create, so that it matters which event came before them.
+            base: ids given out before the turn.
+            defers: the release may delay the create of a result, so the event before the result matters.
         """
         gate = self.gate
         missing = (gate.waiting, gate.missed, gate.result) if gate.waiting else ()
@@ -85,15 +88,15 @@ class History:
 
 @dataclass
 class State:
-    """See the module's text.
+    """See the module.
 
     Attributes:
-        states: actor -> its state; shared between situations and never changed.
-        keys: actor -> key of the state, as a number.
-        queues: link -> what is on its way, in order.
+        states: actor -> its state; shared between states of the session and never changed.
+        keys: actor -> key of its state, as a number.
+        queues: link -> its messages in flight, in order.
         timers: (actor, name) -> the timer.
-        closed: links that carry nothing any more.
-        history: the turn's books; shared as well.
+        closed: links that carry no more messages.
+        history: of the turn; shared as well.
         history_key: its key, as a number.
         base: ids given out before the turn.
         watch: the last moment that could have released the create of a result which has no reply yet.
@@ -110,17 +113,17 @@ class State:
     watch: int | None = None
 
     def copy(self) -> State:
-        """A situation that the next step may change; states and books are cloned by whoever changes them."""
+        """A copy for the next step. A step copies the states of actors and the history before it changes them."""
         return State(
             dict(self.states), dict(self.keys), dict(self.queues), dict(self.timers), self.closed,
             self.history, self.history_key, self.base, self.watch,
         )  # fmt: skip
 
     def next_of(self, wire: Link) -> InFlightMessage | None:
-        """The next message of a link that somebody minds."""
+        """The next visible message of a link."""
         return next((flight for flight in self.queues[wire] if flight.moment is not None), None)
 
     def moments(self) -> list[int]:
-        """The moments that anything pending was set in."""
+        """The moments of all pending messages and timers."""
         found = [f.moment for wire in WIRES for f in self.queues[wire] if f.moment is not None]
         return found + [timer.moment for timer in self.timers.values()]

@@ -26,7 +26,7 @@ __all__ = ["LATE_US", "Move", "Named", "StateStep", "StateStore", "StoredState",
 #: A reply is late when it begins more than this after every event that could have released it.
 LATE_US = LATE_NS // 1000
 
-#: A choice by a name that is the same on every way to a place: a link, or a timer's actor, key and duration.
+#: A choice by a name that is the same on every path to a state: a link, or actor, key and duration of a timer.
 Named: TypeAlias = Link | tuple[str, tuple[Hashable, ...], str]
 #: Whoever a message from the upstream may concern at its arrival: the user looks on from there.
 _NEAR = ("proxy", "component", "app", "user")
@@ -53,7 +53,7 @@ class StateStep(NamedTuple):
         moves: where it leads: one place, or two where it matters how late a response begins.
         watch: then the moment that says how late.
         follows: the link whose next message was sent together with the one that has just come.
-        books: of a turn that is over with this step, the key of its books.
+        turn_key: if the step ends a turn, the key of the turn's history.
     """
 
     moves: tuple[Move, ...]
@@ -72,7 +72,7 @@ class StoredState:
         due: moment and most, µs, of all that is pending.
         least, most: by moment, the longest least and the longest most of all that was set in it.
         steps: by choice, what it does.
-        history_key: key of the turn's books.
+        history_key: key of the history of the turn.
         ended: nothing is pending at all.
     """
 
@@ -141,7 +141,7 @@ class StateStore:
         return StateStep(moves, watch, follows, turn_key)
 
     def _in_any_order(self, before: State, choice: Choice) -> None:
-        """Try what happens at the proxy or in the host before and behind each message of the upstream that nobody minds.
+        """Try every event at the proxy or in the host before and after each invisible message of the upstream.
 
         Raises:
             Visible: it matters which comes first.
@@ -167,7 +167,7 @@ class StateStore:
             at = behind
 
     def _probe(self, at: State) -> None:
-        """Deliver what nobody minds, where nothing that somebody does comes behind it: nothing may come of it."""
+        """Deliver the invisible messages that no visible one follows; they must have no effect."""
         moved = True
         while moved:
             moved = False
@@ -272,7 +272,7 @@ def _rename(at: State, names: dict[int, int]) -> None:
 
 
 def turned(stepper: Stepper, before: State, at: State) -> int | None:
-    """Begin a new turn where the one before is over with this step; gives the key of the old one's books, else None."""
+    """Begin a new turn if this step ends one; return the key of the ended turn's history, or None."""
     if not _turn_is_over(before, at):
         return None
     turn_key = at.history_key

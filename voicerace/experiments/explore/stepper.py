@@ -1,20 +1,20 @@
-"""Carries a session by one step, whatever the times: the same actors as everywhere, their effects, the books.
+"""Executes one step of a session for any times, with the same actors as the engines.
 
-A step is the arrival of a link's next message or the end of one timer, with all that follows from it at the same instant
-inside the host (user, app and component are one place; their order is the virtual engine's). What an actor sends over a
-wire is on its way then, and what it sets runs.
+A step is the arrival of the next message of a link or the end of one timer, and everything that follows at the same
+instant inside the host. User, app and component act in the order of the virtual engine. A message that an actor sends
+over a wire is then in flight, and a timer that it sets runs.
 
-Messages that nobody minds. Many events change nothing but what a user is shown, or what only a later event asks about.
-Such a message is not given a time: it arrives together with the next one of its link that somebody minds. Nothing says
-beforehand which messages these are: each is taken for one until a step shows otherwise; then `Visible` is raised, and the
-exploration begins anew with that message among those that somebody minds. What shows it:
+Invisible messages. Many messages change only what a user is shown, or what a later event asks for. Such a message gets
+no time of its own: it arrives together with the next visible message of its link. Which messages are invisible is not
+known in advance. Each one is assumed to be invisible until a step shows the opposite; then `Visible` is raised, and the
+exploration starts again with that message among the visible ones. A message is visible if:
 
-- its delivery sends something that matters, or sets or drops a timer;
-- on the way to the host: it changes what a state's key holds;
-- from the upstream to the proxy: it may change states, but not so that its place among other events matters. Whatever else
-  happens at the proxy or in the host while it is on its way is tried before it and behind it (`Places`), and must come to
-  the same. Then every run is as good as one in which it arrives with the next that somebody minds: put it behind one event
-  after the other until it does (the argument of partial-order reduction: Godefroid, LNCS 1032, 1996).
+- its delivery sends a visible message, or sets or cancels a timer;
+- on the way to the host: it changes something that the key of a state contains;
+- from the upstream to the proxy: its order among other events matters. Every other event at the proxy or in the host
+  while the message is in flight is tried before and after it (`StateStore`), and both orders must give the same state.
+  Then each run is equivalent to one in which the message arrives with the next visible one: move it after one event at
+  a time until it does (the argument of partial-order reduction: Godefroid, LNCS 1032, 1996).
 """
 
 from __future__ import annotations
@@ -40,29 +40,29 @@ from voicerace.trace.recording import UPSTREAM_TO_PROXY, WIRES, Link, Payload
 __all__ = ["Stepper", "Visible"]
 
 _HOST = ("component", "app", "user")
-#: The user's patience: it runs from turn to turn.
+#: The user's deadline, which runs from turn to turn.
 PATIENCE = ("user", "deadline")
 
 
-class Visible(Exception):  # noqa: N818  # no error: what was taken for granted is learnt to be otherwise
-    """A message matters after all."""
+class Visible(Exception):  # noqa: N818  # not an error: an assumption is withdrawn
+    """A message that was assumed to be invisible is visible."""
 
 
 class Stepper(Interpreter):
     """Steps of one session.
 
     Args:
-        session: whose actors.
-        visible: messages, by link and key, that somebody minds; grows.
+        session: gives the actors.
+        visible: the visible messages by link and key; `mark_visible` adds to it.
     """
 
     def __init__(self, session: SessionConfig, visible: set[tuple[Link, Hashable]] | None = None) -> None:
         self.session = session
-        #: With their initial states; every call is of a copy with a state of its own.
+        #: In their initial states. A step calls copies, each with a state of its own.
         self.actors: dict[str, Any] = dict(session.actors())
         self.visible = set() if visible is None else visible
         spoken = any(each.by == "voice" for each in session.scenario.inputs)
-        #: Timers that decide nothing here.
+        #: Timers that decide nothing in an exploration.
         self._idle = SHOWN_TIMERS if spoken else SHOWN_TIMERS | {"microphone"}
         self._keys: dict[str, Callable[[Any, Base], Hashable]] = {**KEYS, "proxy": partial(proxy_key, flag=spoken)}
         if session.workaround is not None and WORKAROUNDS[session.workaround].listens:
@@ -73,7 +73,7 @@ class Stepper(Interpreter):
         self.rung: dict[tuple[str, str], int] = {}
         self._numbers: dict[Hashable, int] = {}
         self._seq = 0
-        # Of the step being made.
+        # The rest belongs to the step in progress.
         self._at: State
         self._touched: set[str] = set()
         #: The actors called in the step, with their states.
@@ -96,13 +96,15 @@ class Stepper(Interpreter):
         return self._end(at)
 
     def step(self, before: State, choice: Choice, *, one: bool = False) -> State:
-        """What `before` becomes.
+        """The state after a step.
 
         Args:
-            one: of a link, only its very next message arrives, whether anybody minds it or not.
+            before: the state before it; stays the same.
+            choice: the link or the timer.
+            one: of a link, only the next message arrives, visible or not.
 
         Raises:
-            Visible: a message that was taken for invisible did something.
+            Visible: a message that was assumed to be invisible is visible.
         """
         at = before.copy()
         self._begin(at)
@@ -151,7 +153,7 @@ class Stepper(Interpreter):
         return self.number((actor, self._keys[actor](self._at.states[actor], self._at.base)))
 
     def new_turn(self, at: State) -> None:
-        """What came before is over, and is nobody's business any more but by the actors' states."""
+        """Forget the turn that is over; only the states of the actors remember it."""
         counts = at.states["upstream"].counts
         at.base = at.base._replace(responses=counts.get("resp", 0), calls=counts.get("call", 0))
         gate = copied(at.history.gate)
@@ -165,7 +167,7 @@ class Stepper(Interpreter):
         self._end(at)
 
     def late(self, at: State) -> State:
-        """The same, but that the response which has just begun was asked for late."""
+        """A copy of the state in which the request for the response that has just begun was late."""
         other = at.copy()
         self._begin(other)
         history = self._history()
@@ -192,7 +194,7 @@ class Stepper(Interpreter):
             history = self._history()
             history.gate.handles(over.sender, payload)
             if over.sender == "component" and flight.kind == "InjectUserMessage":
-                # The user looks on from here: their books are the proxy's.
+                # The user observes the upstream link at the proxy, so its ledger is the proxy's.
                 history.said = (*history.said, open_key(at.states["user"].ledger, at.base))
         self._deliver(over, payload)
         self._settle_host()
@@ -200,7 +202,7 @@ class Stepper(Interpreter):
             self.mark_visible(over, flight)
 
     def mark_visible(self, over: Link, flight: InFlightMessage) -> None:
-        """Somebody minds such a message.
+        """Add a message to the visible ones.
 
         Raises:
             Visible: always.
@@ -209,7 +211,7 @@ class Stepper(Interpreter):
         raise Visible
 
     def _did(self, over: Link) -> bool:
-        """Whether the message that nobody minds did something by itself."""
+        """Whether the invisible message had an effect by itself."""
         host = over.receiver == "component"
         return self._stirred or (host and any(self._key(actor) != self._at.keys[actor] for actor in _HOST[:2]))
 
@@ -219,7 +221,7 @@ class Stepper(Interpreter):
             self._show(over, payload)
 
     def _settle_host(self) -> None:
-        """What follows inside the host, round by round as the virtual engine has it."""
+        """Deliver the messages inside the host, in the causal rounds of the virtual engine."""
         while self._local:
             round_, _, _, _, over, payload = heapq.heappop(self._local)
             self._round = round_
@@ -227,7 +229,7 @@ class Stepper(Interpreter):
         self._round = 0
 
     def _show(self, over: Link, payload: Payload) -> None:
-        """Let the user see what passed between others."""
+        """Show the user a message between other actors."""
         self._seq += 1
         effects = self._actor("user").observe(over.sender, over.receiver, payload, self._seq)
         if effects:
@@ -236,7 +238,7 @@ class Stepper(Interpreter):
     # -- effects -----------------------------------------------------------------------------------------------------
 
     def _actor(self, name: str) -> Any:
-        """An actor with its state in this step: a copy from its first call in the step on."""
+        """An actor with its state in this step. The state is copied before the first call."""
         if (actor := self._called.get(name)) is None:
             self._touched.add(name)
             actor = self._with_state(name, copied(self._at.states[name]))
@@ -252,7 +254,7 @@ class Stepper(Interpreter):
             self._stirred = True
 
     def open(self, actor: str, to: str) -> None:
-        """As `VirtualEngine` has it: proxy and upstream begin anew, and what was on its way is lost."""
+        """As in `VirtualEngine`: proxy and upstream are renewed, and messages in flight are lost."""
         at = self._at
         self._stirred = True
         at.queues = dict.fromkeys(WIRES, ())
@@ -299,7 +301,7 @@ class Stepper(Interpreter):
             self._show(over, payload)
 
     def _local_send(self, over: Link, payload: Payload) -> None:
-        """Inside the host: at once, in the next round."""
+        """Send inside the host: it arrives at the same instant, in the next round."""
         self._seq += 1
         entry = (self._round + 1, RANK[over.receiver], RANK[over.sender], self._seq, over, payload)
         heapq.heappush(self._local, entry)
@@ -318,7 +320,7 @@ class Stepper(Interpreter):
         flight = InFlightMessage(payload, kind, key, NEW if visible else None, asked, number - 1)
         self._at.queues[over] = (*self._at.queues[over], flight)
 
-    # -- the books ---------------------------------------------------------------------------------------------------
+    # -- the history -------------------------------------------------------------------------------------------------
 
     def _history(self) -> History:
         if "history" not in self._touched:
@@ -327,7 +329,7 @@ class Stepper(Interpreter):
         return self._at.history
 
     def _feed(self, sender: str, payload: Payload, asked: CreateOrigin | None) -> None:
-        """A message of the upstream link, as it passes the upstream."""
+        """Enter a message of the upstream link in the ledger, when it passes the upstream."""
         history = self._history()
         ledger, released = history.ledger, _releases(history.ledger)
         self._seq += 1
@@ -339,7 +341,7 @@ class Stepper(Interpreter):
 
 
 def _releases(ledger: Ledger) -> tuple[int, int, int]:
-    """How many of the events have passed that could release a result's create: results, confirmations, ended responses."""
+    """How many events so far could release the create of a result: results, confirmations, ended responses."""
     own = [output for output in ledger.outputs if output.own]
     confirmed = sum(output.confirmed is not None for output in own)
     return len(own), confirmed, sum(response.done is not None for response in ledger.responses.values())

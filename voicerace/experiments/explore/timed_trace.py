@@ -1,4 +1,4 @@
-"""The way to an ending with times: its steps again, the constraints between their moments, and times that keep them all.
+"""The path to an ending with times: its steps, the constraints between their moments, and times that meet all of them.
 
 Every step is a variable. What was set in one step and ended in another lies between them for as long as its bounds say;
 what was dropped, or still ran, had not run out. Steps that meet at one place and have nothing to do with each other are
@@ -49,7 +49,7 @@ class TraceStep(NamedTuple):
 
 @dataclass
 class TimedTrace:
-    """A way, retraced.
+    """A path, retraced.
 
     Attributes:
         steps: in order; moment 0 is the start, moment n the n-th step.
@@ -65,7 +65,7 @@ class TimedTrace:
 
 
 def retraced(stepper: Stepper, way: Sequence[Edge], bounds: Bounds) -> TimedTrace:
-    """The steps of a way once more, with what lies between them."""
+    """Repeat the steps of a path and collect the constraints between them."""
     course = TimedTrace()
     at = dated(stepper.start(), 0)
     last_at: dict[str, int] = {}
@@ -96,12 +96,12 @@ def retraced(stepper: Stepper, way: Sequence[Edge], bounds: Bounds) -> TimedTrac
         if (met := last_at.get(place)) is not None and met != set_in and not together:
             add(_Constraint(met, moment, 0, 1))
         last_at[place] = moment
-        # What the user looks at comes to him one by one, wherever it happens: his next words hang on the order.
+        # The user's next input depends on the order of all that the user observes, wherever it happens.
         if choice == UPSTREAM_TO_PROXY or _changes_the_user(before, at):
             if (seen := last_at.get("seen")) is not None and seen != set_in and not together:
                 add(_Constraint(seen, moment, 0, 1))
             last_at["seen"] = moment
-        # The user hears of what passes at the proxy: what he says is before or behind it.
+        # The user observes the proxy: an input comes before or after a message there.
         if actor in ("user", "proxy"):
             other = last_at.get("proxy" if actor == "user" else "user")
             if other is not None and other != set_in:

@@ -1,1 +1,1 @@
-"""Who takes part in a session: machines without I/O and without a clock."""
+"""The actors of a session: they do no I/O and read no clock."""

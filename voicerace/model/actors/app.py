@@ -1,7 +1,7 @@
 """The app: the customer's handler `onFunctionCallRequest(call, sendResponse)`, its tool, and the user's text field.
 
 What the app does for a call is a handler style (`model.catalog.handlers`) and a tool result; how long the tool takes is
-`tool_ms`, one value per call in the order the requests come. The component decides what becomes of it.
+`tool_ms`, one value per call in the order of the requests. The component decides whether a result is sent.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["DATA", "GO_ON", "App", "AppState", "ToolEnd"]
 ToolEnd: TypeAlias = Literal["result", "error", "reject", "none"]
 
 
-#: What an app with a workaround says in the user's name, and answers at once.
+#: Texts that an app with a workaround sends as the user, and the result that it gives at once.
 GO_ON: Final = "Please go on."
 DATA: Final = "Result of"
 PLACEHOLDER: Final = {"result": {"status": "still running; say that you are looking it up"}}
@@ -37,10 +37,10 @@ _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 @dataclass
 class AppState:
     """Attributes:
-    calls: the calls asked for, in order: id -> (name, arguments).
-    microphone: what it hears, or that it is off.
-    held: calls whose result the app must not give yet -> their tool has ended.
-    listens_for_words: a result, or a refusal, that no word of the agent has followed yet.
+    calls: the requested calls, in order: id -> (name, arguments).
+    microphone: what it picks up, or off.
+    held: calls whose result the app holds back -> whether their tool has ended.
+    listens_for_words: the agent has said nothing since the last result or refusal.
     """
 
     calls: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -53,9 +53,9 @@ class App(StatefulActor[AppState]):
     """The customer's code around one handler.
 
     Args:
-        handler: how it answers.
-        tool_end: how its tool ends.
-        workaround: what else it does against the race.
+        handler: the handler style.
+        tool_end: how the tool ends.
+        workaround: against the race, if any.
         repeats: how often each result is sent again through the ref, `repeat_ms` after the one before.
     """
 
@@ -105,13 +105,13 @@ class App(StatefulActor[AppState]):
         return (self._by_ref(call_id), *self._repeat(call_id, int(count) + 1))
 
     def _frame(self) -> Effects:
-        """One more frame, as long as the microphone is on."""
+        """The next frame, while the microphone is on."""
         if self.state.microphone == "off":
             return ()
         return (Send("component", _SPEECH if self.state.microphone == "speech" else _SILENCE), SetTimer("frame", "frame_ms"))
 
     def _called(self, call: dict[str, Any]) -> Effects:
-        """The handler runs until it gives back a promise or nothing."""
+        """Run the handler until it returns a promise or nothing."""
         call_id = call["id"]
         index = len(self.state.calls)
         self.state.calls[call_id] = (call["name"], call["arguments"])
@@ -125,7 +125,7 @@ class App(StatefulActor[AppState]):
     # -- a workaround ------------------------------------------------------------------------------------------------
 
     def _begins(self, call_id: str) -> Effects:
-        """What is done about a call before its tool has ended."""
+        """What the workaround does about a call before its tool has ended."""
         if self.workaround is None:
             return ()
         if self.workaround.placeholder:
@@ -146,12 +146,12 @@ class App(StatefulActor[AppState]):
         return (*self._answer(call_id), *self._repeat(call_id, 1), *self._listen("fallback_ms"))
 
     def _released(self, calls: list[str]) -> Effects:
-        """Results need not be held back any longer."""
+        """Give the results of held calls whose tool has ended."""
         ended = [call_id for call_id in calls if self.state.held.pop(call_id)]
         return [effect for call_id in ended for effect in self._ended(call_id)]
 
     def _told(self, payload: dict[str, Any]) -> Effects:
-        """A callback, as far as the workaround looks at it."""
+        """React to a callback, if the workaround uses it."""
         match payload:
             case {"type": "onAgentStateChange", "state": "idle"} if self.workaround and self.workaround.holds == "idle":
                 calls = list(self.state.held)
@@ -173,7 +173,7 @@ class App(StatefulActor[AppState]):
     # -- the result --------------------------------------------------------------------------------------------------
 
     def _answer(self, call_id: str, given: dict[str, Any] | None = None) -> list[Effect]:
-        """A result leaves the app the way the handler sends it: the tool's, unless another is given."""
+        """Send a result in the handler's style: the result of the tool, unless another one is given."""
         body = given or self._body()
         if self.handler.returns == "promise" and self.tool_end == "reject":
             return [Send("component", {"type": "rejected", "id": call_id, "message": body["error"]})]

@@ -397,5 +397,4 @@ class Component(StatefulActor[ComponentState]):
         return self._take()
 
     def _take(self) -> list[Effect]:
-        out = self._effects()
-        return [*out, *self.idle.effects()] if self.idle else out
+        return [*self._effects(), *self.idle.effects()] if self.idle else self._effects()

@@ -1,6 +1,6 @@
-"""The proxy, voice-agent-backend: every release of it, as one machine that reads a row of `model.catalog.releases`.
+"""The proxy, voice-agent-backend: one actor for every release, which reads a row of `model.catalog.releases`.
 
-The machine follows the running proxy, in the order of its sends on each link: `voicerace conformance` compares them
+The actor follows the running proxy, in the order of its sends on each link: `voicerace conformance` compares them
 message by message. One method per event, one branch per knob; nothing here knows a release by name. What it does with
 the user's audio is in `proxy_audio`, when it asks for responses in `proxy_creates`, what it tells the host of the agent's
 words in `proxy_voice`.

@@ -1,8 +1,8 @@
-"""The user: says the scenario's inputs, each when the turn before is settled or nothing more is to be waited for.
+"""The user: gives the inputs of the scenario, each when the turn before is settled or its deadline has passed.
 
-The user is the one actor that looks at the links between others (`observe`): what a person would hear, and the
-patience to wait for a turn that is over, cannot be told from the app's callbacks in every release. It sees the
-upstream link from the proxy's place, and the results as the component sends them.
+The user is the only actor that observes links between other actors (`observe`), because the callbacks of the app do not
+show in every release what a person would hear and when a turn is over. It observes the upstream link at the proxy, and
+results when the component sends them.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ __all__ = ["User", "UserState"]
 
 @dataclass
 class UserState:
-    """What the user has seen.
+    """What the user remembers.
 
     Attributes:
-        said: inputs said so far; `words` those of them that say something.
-        left: the session is over.
-        ledger: the books of the upstream link.
-        own_results: call id -> results of the app's own that were sent.
-        responses_before: responses that had been announced when the newest input was said, and then had arrived.
+        said: number of inputs given so far; `words`: those with text or speech.
+        left: the user has left the session.
+        ledger: of the upstream link.
+        own_results: call id -> number of the app's own results that were sent.
+        responses_before: number of responses before the newest input.
         about_to_say: the next input follows after `inject_ms`, or `offline_ms`.
         offline: the connection is lost, and the next input opens it again.
     """
@@ -49,9 +49,9 @@ class User(StatefulActor[UserState]):
     """The person at the app.
 
     Args:
-        inputs: what they say, in order; the last is the one that shows whether the session still works.
+        inputs: in order; the last shows whether the session still works.
         results_per_call: how many results of its own the app sends for a call.
-        comes_back: a connection that was closed does not end the session: the next words open it again, at the deadline.
+        comes_back: a closed connection does not end the session: the next input opens it again, at the deadline.
     """
 
     def __init__(self, inputs: Sequence[UserInput], results_per_call: int = 1, *, comes_back: bool = False) -> None:
@@ -67,12 +67,12 @@ class User(StatefulActor[UserState]):
         return ()
 
     def timer(self, name: str) -> Effects:
-        """`deadline`: the turn will not settle any more. `say`: the moment for further words has come."""
+        """`deadline`: the turn did not settle. `say`: it is time for the next input."""
         self.state.about_to_say = False
         return self._next()
 
     def observe(self, sender: str, receiver: str, payload: Payload, seq: int) -> Effects:
-        """Something passed between others, seen at the proxy (upstream link) or at the component (host link)."""
+        """A message between other actors, observed at the proxy (upstream link) or at the component (host link)."""
         state = self.state
         if state.left:
             return ()
@@ -86,7 +86,7 @@ class User(StatefulActor[UserState]):
         heard = self._heard() if waits_for == "reply" else 0
         ledger.feed(sender, payload, seq)
         if len(ledger.inputs) > inputs:
-            # Speech reaches the model when it is committed: what was said of it before is no reply to it.
+            # Speech reaches the model when it is committed: responses before that are no replies to it.
             state.responses_before = len(ledger.responses)
         if sender != "upstream" or not isinstance(payload, (dict, Mapping)):
             return ()
@@ -101,7 +101,7 @@ class User(StatefulActor[UserState]):
         return ()
 
     def _heard(self) -> int:
-        """Replies to the newest input of which something was heard."""
+        """Number of replies to the newest input of which something was heard."""
         since = list(self.state.ledger.responses.values())[self.state.responses_before :]
         return sum(response.message and not response.calls and response.heard is not None for response in since)
 
@@ -132,7 +132,8 @@ class User(StatefulActor[UserState]):
         return (SetTimer("deadline", "deadline_ms"),)
 
     def _settled(self) -> bool:
-        """Where nothing is active or asked for: an informed reply to the newest input is done, no result or input pending."""
+        """Given that no response is active or requested: an informed reply to the newest input is done, and no result or input
+        is pending."""
         ledger = self.state.ledger
         if len(ledger.responses) == self.state.responses_before:
             return False
