@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,8 @@ import pandas as pd
 import pytest
 
 import voicerace
+import voicerace.notebook
+import voicerace.plots
 from voicerace import InputError, Link, Recording, SessionConfig, SweepResult, judge, read_recordings, simulate
 from voicerace.engine.session import knobs
 from voicerace.experiments.boundary import boundaries
@@ -311,3 +314,29 @@ def test_a_frame_with_wrong_attrs_is_refused(name: str | None, value: object) ->
         frame.attrs["voicerace"] = value
     with pytest.raises(InputError, match="frame"):
         Recording.from_frame(frame)
+
+
+def _public_functions() -> list[Any]:
+    found: list[Any] = []
+    for module in (voicerace, voicerace.plots, voicerace.notebook):
+        for name in module.__all__:
+            each = getattr(module, name)
+            members = vars(each).items() if module is voicerace and inspect.isclass(each) else ()
+            own = {name: each, **{f"{name}.{key}": value for key, value in members if not key.startswith("_")}}
+            functions = {key: getattr(value, "__func__", value) for key, value in own.items()}
+            found += [
+                pytest.param(one, id=f"{module.__name__}.{key}") for key, one in functions.items() if inspect.isfunction(one)
+            ]
+    return found
+
+
+@pytest.mark.parametrize("function", _public_functions())
+def test_every_public_function_has_a_docstring_with_every_argument(function: Callable[..., object]) -> None:
+    told = inspect.getdoc(function) or ""
+    assert told
+    assert [name for name in inspect.signature(function).parameters if name not in ("self", "cls") and name not in told] == []
+
+
+def test_the_achieved_times_of_a_recording_are_a_public_name() -> None:
+    assert voicerace.times(recording())["tool_ms"] == [50.0]
+    assert voicerace.Outcome.__name__ == "Outcome"

@@ -3,10 +3,13 @@
 Drive a session, record every message with its time, judge it, sweep it, explore it.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from voicerace.lazy import load
+
 if TYPE_CHECKING:
+    from voicerace.analysis.achieved_times import measured
+    from voicerace.analysis.outcomes import Outcome as Outcome
     from voicerace.analysis.outcomes import Turn as Turn
     from voicerace.analysis.outcomes import Verdict as Verdict
     from voicerace.analysis.verdict import judge as judge
@@ -24,36 +27,37 @@ if TYPE_CHECKING:
     from voicerace.trace.recording import Recording as Recording
     from voicerace.trace.recording import read_recordings as read_recordings
 
+    times = measured
+
 #: Read by the build, so that it stands once.
 __version__ = "0.1.0"
 
-#: Public name -> its module. Each is loaded when it is asked for: the command line has to be there before its libraries are.
-_MODULE: Final = {
-    "Event": "trace.event",
-    "Finding": "experiments.explore.finding",
-    "InputError": "errors",
-    "Link": "trace.event",
-    "Recording": "trace.recording",
-    "SessionConfig": "engine.session",
-    "SweepResult": "experiments.sweep.result",
-    "Times": "model.parameters",
-    "Turn": "analysis.outcomes",
-    "Verdict": "analysis.outcomes",
-    "explore": "experiments.explore.explorer",
-    "judge": "analysis.verdict",
-    "read_capture": "captures",
-    "read_recordings": "trace.recording",
-    "simulate": "engine.sim.virtual",
-    "sweep": "experiments.sweep.sweep",
+#: Public name -> its place, for `load`: the command line starts before its libraries are imported.
+_PLACES: Final = {
+    "Event": "trace.event:Event",
+    "Finding": "experiments.explore.finding:Finding",
+    "InputError": "errors:InputError",
+    "Link": "trace.event:Link",
+    "Outcome": "analysis.outcomes:Outcome",
+    "Recording": "trace.recording:Recording",
+    "SessionConfig": "engine.session:SessionConfig",
+    "SweepResult": "experiments.sweep.result:SweepResult",
+    "Times": "model.parameters:Times",
+    "Turn": "analysis.outcomes:Turn",
+    "Verdict": "analysis.outcomes:Verdict",
+    "explore": "experiments.explore.explorer:explore",
+    "judge": "analysis.verdict:judge",
+    "read_capture": "captures:read_capture",
+    "read_recordings": "trace.recording:read_recordings",
+    "simulate": "engine.sim.virtual:simulate",
+    "sweep": "experiments.sweep.sweep:sweep",
+    "times": "analysis.achieved_times:measured",
 }
-__all__ = [*_MODULE, "__version__"]  # the names of the table
+__all__ = [*_PLACES, "__version__"]  # the names of the table
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULE:
-        raise AttributeError(f"module 'voicerace' has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(f"voicerace.{_MODULE[name]}"), name)
-    return found
+    return load(globals(), _PLACES, name)
 
 
 def __dir__() -> list[str]:

@@ -1,10 +1,8 @@
-"""What the project's notebooks use besides the root's names and `voicerace.plots`: parameters, display and texts.
+"""What the project's notebooks use besides the root's names and `voicerace.plots`: parameters, display and texts."""
 
-Each name is loaded when it is asked for, so that a notebook waits only for what it uses.
-"""
-
-from importlib import import_module
 from typing import Any, Final
+
+from voicerace.lazy import load
 
 #: Module below voicerace -> the names that come from it.
 _NAMES: Final = {
@@ -41,20 +39,13 @@ _MODULES: Final = {
     "path_tables": "report.notebook.path_tables",
     "text": "report.phrasing",
 }
-_MODULE_OF: Final = {name: module for module, names in _NAMES.items() for name in names}
+_PLACES: Final = {name: f"{module}:{name}" for module, names in _NAMES.items() for name in names} | _MODULES
 
-__all__ = [*_MODULE_OF, *_MODULES]  # names, made from the tables above
+__all__ = [*_PLACES]  # names, made from the tables above
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        found = import_module(f"voicerace.{_MODULES[name]}")
-    elif name in _MODULE_OF:
-        found = getattr(import_module(f"voicerace.{_MODULE_OF[name]}"), name)
-    else:
-        raise AttributeError(f"module 'voicerace.notebook' has no attribute {name!r}")
-    globals()[name] = found
-    return found
+    return load(globals(), _PLACES, name)
 
 
 def __dir__() -> list[str]:

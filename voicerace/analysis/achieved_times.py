@@ -66,7 +66,7 @@ class Measured:
 
 
 def measured(recording: Recording) -> dict[str, list[float]]:
-    """The achieved times in ms by name, each in the order of `Measured.index`; a name without any is left out.
+    """The times that a recording shows, in ms by name, each in the order of `Measured.index`; a name without any is left out.
 
     ``tool_ms`` has one value for each call that got a result of the app's own, in the order of the requests.
     """

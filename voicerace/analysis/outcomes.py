@@ -164,6 +164,7 @@ class Turn:
         return row.bad and self.by not in row.unless_by
 
     def to_json(self) -> dict[str, Any]:
+        """The fields by name; tuples as lists."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
 
 

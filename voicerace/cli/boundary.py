@@ -17,38 +17,20 @@ __all__ = ["boundary"]
 
 
 @options.takes_times
+@options.takes_grid
 def boundary(
     times: Mapping[str, object],
-    release: Annotated[str, typer.Option("--releases", metavar="TAGS", help="Tags with commas, or all.")] = "0.9.1",
-    component: options.ComponentTag = None,
-    scenarios: Annotated[str, typer.Option(help="With commas, or all.")] = "single",
-    handlers: Annotated[str, typer.Option(help="With commas, or all.")] = "return",
-    modalities: Annotated[str, typer.Option(help="With commas, or all.")] = "session",
-    calls: Annotated[str, typer.Option(metavar="N,N", help="Function calls in one response (parallel).")] = "",
-    profile: options.Profile = "loopback",
-    knob: options.Knob = None,
+    spec: Mapping[str, Any],
     level: Annotated[float, typer.Option(help="Drawn times: the share of findings to look for.")] = 0.5,
     most: Annotated[int, typer.Option(metavar="N", min=50, help="Drawn times: draws at one value, at most.")] = 6400,
-    seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> int:
     """Find where the outcome changes along one time, to 0.1 ms.
 
     The first time that is a grid (0:400:20) is searched: the grid is the first, coarse look.
     """
-    spec = SweepSpec(
-        releases=release,
-        component=component,
-        scenarios=scenarios,
-        handlers=handlers,
-        modalities=modalities,
-        calls=calls or (),
-        times=dict(times),
-        profile=profile,
-        knobs=dict(options.knob_words(knob)),
-        seed=seed,
-    )
-    found, assumed = boundaries(spec, level=level, most=most), assumed_of(spec)
+    grid = SweepSpec(**spec, times=dict(times))
+    found, assumed = boundaries(grid, level=level, most=most), assumed_of(grid)
     rows = found.frame.astype(object).where(found.frame.notna(), None).to_dict("records")
     if as_json:
         told = {"boundaries": rows, "trials": found.trials, "grid_trials": found.grid_trials, "assumed": assumed}
@@ -60,7 +42,7 @@ def boundary(
     heads = [*several, "time", "from ms", "to ms", "tie at ms", "before", "after", *["findings"] * drawn]
     cells = ([*(row[name] for name in several), *_cells(row)] for row in rows)
     print_table(heads, cells, right=("from ms", "to ms", "tie at ms"))
-    print_lines(text.assumed_lines(assumed, profile))
+    print_lines(text.assumed_lines(assumed, grid.profile))
     print_lines([f"{len(rows)} found with {found.trials} sessions; a grid of 0.1 ms has {found.grid_trials}"])
     return 0
 

@@ -13,7 +13,7 @@ import typer
 from voicerace.errors import InputError
 from voicerace.model.catalog.handlers import HANDLERS
 from voicerace.model.catalog.profiles import PROFILES, TIMES
-from voicerace.model.catalog.providers import PROVIDERS
+from voicerace.model.catalog.providers import DEFAULT_PROVIDER, PROVIDERS
 from voicerace.model.catalog.scenarios import SCENARIOS
 from voicerace.model.catalog.workarounds import WORKAROUNDS
 
@@ -43,6 +43,7 @@ __all__ = [
     "added_option",
     "backend_directory",
     "knob_words",
+    "takes_grid",
     "takes_times",
     "with_options",
     "with_workaround_times",
@@ -96,9 +97,37 @@ def takes_times(verb: _Verb) -> _Verb:
     return with_options(verb, "times", added, lambda given: {name: text for name, text in given.items() if text is not None})
 
 
+def takes_grid(verb: _Verb) -> _Verb:
+    """Give a verb the options of a grid of sessions; it gets those that were given as `spec`, fields of a `SweepSpec`."""
+    lists = {"scenarios": "single", "handlers": "return", "modalities": "session"}
+    added = [
+        added_option("releases", str | None, typer.Option(metavar="TAGS", help="Tags with commas, or all. [0.9.1]")),
+        _parameter("component", ComponentTag, None),
+        *(
+            added_option(name, str | None, typer.Option(help=f"With commas, or all. [{usual}]"))
+            for name, usual in lists.items()
+        ),
+        added_option("calls", str | None, typer.Option(metavar="N,N", help="Function calls in one response (parallel).")),
+        _parameter("profile", Profile, "loopback"),
+        _parameter("knob", Knob, None),
+        _parameter("provider", Provider, DEFAULT_PROVIDER),
+        _parameter("seed", Seed, 0),
+    ]
+
+    def spec(given: dict[str, Any]) -> dict[str, Any]:
+        knobs = {"knobs": dict(knob_words(given.pop("knob")))}
+        return {name: value for name, value in given.items() if value is not None} | knobs
+
+    return with_options(verb, "spec", added, spec)
+
+
+def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
 def added_option(name: str, kind: Any, option: Any, default: Any = None) -> inspect.Parameter:
     """A further option of a verb, for `with_options`."""
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option])
+    return _parameter(name, Annotated[kind, option], default)
 
 
 def with_options(verb: _Verb, argument: str, added: list[inspect.Parameter], make: Callable[[dict[str, Any]], Any]) -> _Verb:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,7 +12,6 @@ from voicerace.cli import options, text
 from voicerace.cli.printing import known_outcomes, print_json, print_lines, writing
 from voicerace.cli.targets import Targets, takes_targets
 from voicerace.errors import InputError
-from voicerace.model.catalog.providers import DEFAULT_PROVIDER
 from voicerace.scrubber import printable
 
 __all__ = ["sweep"]
@@ -20,20 +19,12 @@ __all__ = ["sweep"]
 
 @options.takes_times
 @takes_targets
+@options.takes_grid
 def sweep(
     times: Mapping[str, object],
     targets: Targets,
-    release: Annotated[str | None, typer.Option("--releases", metavar="TAGS", help="Tags with commas, or all. [0.9.1]")] = None,
-    component: options.ComponentTag = None,
-    scenarios: Annotated[str, typer.Option(help="With commas, or all.")] = "single",
-    handlers: Annotated[str, typer.Option(help="With commas, or all.")] = "return",
-    modalities: Annotated[str, typer.Option(help="With commas, or all.")] = "session",
-    calls: Annotated[str, typer.Option(metavar="N,N", help="Function calls in one response (parallel).")] = "",
-    profile: options.Profile = "loopback",
-    knob: options.Knob = None,
-    provider: options.Provider = DEFAULT_PROVIDER,
+    spec: Mapping[str, Any],
     trials: Annotated[int, typer.Option(metavar="N", help="Sessions per cell, when a time is drawn or with --live.")] = 1,
-    seed: options.Seed = 0,
     ties: Annotated[
         bool | None,
         typer.Option("--ties/--no-ties", help="Look for ties: several sessions per trial. [not with uniform, lognormal times]"),
@@ -69,7 +60,7 @@ def sweep(
     live = None
     if targets.live:
         upstream = targets.upstream_target()
-        proxies = targets.proxies(release)
+        proxies = targets.proxies(spec.get("releases"))
         live = LiveSweep(proxies, upstream, at_once or 1, max_sessions, targets.address(), targets.silence_s, canary, jobs)
         if targets.log is not None:
             raise InputError("log", "given to a sweep", "nothing: the run's folder takes it")
@@ -77,27 +68,12 @@ def sweep(
             raise InputError("dask", "given to a live sweep", "--jobs, --at-once: one clock measures it")
     else:
         targets.refuse_in_virtual_time(at_once=at_once, max_sessions=max_sessions, no_canary=not canary)
-    spec = {
-        "releases": release or "0.9.1",
-        "component": component,
-        "scenarios": scenarios,
-        "handlers": handlers,
-        "modalities": modalities,
-        "calls": calls or (),
-        "times": dict(times),
-        "profile": profile,
-        "knobs": dict(options.knob_words(knob)),
-        "provider": provider,
-        "trials": trials,
-        "seed": seed,
-        "ties": ties,
-        "keep": keep,
-    }
+    given = {**spec, "times": dict(times), "trials": trials, "ties": ties, "keep": keep}
     executor = Executor(1 if live is not None else jobs, dask)
-    done = writing(out or Path("runs"), lambda: run_sweep(spec, out=out, live=live, resume=resume, executor=executor))
+    done = writing(out or Path("runs"), lambda: run_sweep(given, out=out, live=live, resume=resume, executor=executor))
     writing(done.folder, lambda: draw_sweep(done, computable=live is not None and live.computable))
     trials = done.info["trials"]["done"]
-    drawn = live is None and ties is not False and continuous_draws(parse_times(times, profile))
+    drawn = live is None and ties is not False and continuous_draws(parse_times(times, spec["profile"]))
     if as_json:
         head = {"schema": 2, "run": str(done.folder), "trials": trials, "ties": done.info["parameters"]["ties"]}
         print_json({**head, "assumed": done.assumed, "outcomes": cells_json(done), "all_alike": done.all_alike})
@@ -107,7 +83,7 @@ def sweep(
         print_lines(f"fault, {n} times: {printable(reason)}" for reason, n in faults)
         if done.all_alike is not None:
             print_lines([text.all_alike(done.all_alike)])
-        print_lines(text.assumed_lines(done.assumed, profile))
+        print_lines(text.assumed_lines(done.assumed, spec["profile"]))
         if drawn:
             print_lines([text.ties_with_draws(drawn, looked_for=bool(ties))])
         print_lines([f"{trials} trials in {done.folder}"])

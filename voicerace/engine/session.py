@@ -144,6 +144,16 @@ class SessionConfig:
         """A session from names, texts and numbers, as they come from a command line or a notebook.
 
         Args:
+            release: the tag of the proxy, or a backend version that names one program.
+            component_tag: the tag of the component; by default the one that was published with the proxy.
+            scenario: a name of `model.catalog.scenarios`.
+            handler: a name of `model.catalog.handlers`.
+            profile: a name of `model.catalog.profiles`, for the times that are not given.
+            modality: ``session``, ``text`` or ``audio``.
+            calls: function calls in one response, 1 to 8; by default the scenario's.
+            preamble, idle_close, workaround, provider, seed: see the attributes.
+            tool_end: how the tool ends; by default as in the scenario.
+            knobs_given: knob -> value.
             times: time name -> number of ms, text of the grammar (see `voicerace.model.parameters`), or a list, tuple, NumPy
                 array or Series of one number per function call.
 

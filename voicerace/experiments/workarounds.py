@@ -179,6 +179,9 @@ def effects_of(
     """What each of several workarounds does to `release`, in their order; see `effect_of`. Kept in `result_cache`.
 
     Args:
+        release: the tag of the proxy.
+        names: of the workarounds.
+        stories, times, limit: see `effect_of`.
         executor: explores, workaround by workaround; without one, this process.
         tick: called with the name of every workaround that is done.
     """

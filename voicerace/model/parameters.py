@@ -255,11 +255,11 @@ class Times:
         return cls(values)
 
     def has(self, name: str) -> bool:
-        """Whether an optional time is set."""
+        """Whether the optional time `name` is set."""
         return name in self.values
 
     def never_positive(self, name: str) -> bool:
-        """Whether a time is 0 in every session."""
+        """Whether the time `name` is 0 in every session."""
         value = self.values.get(name)
         return value is None or (isinstance(value, Fixed) and not any(value.values_ns))
 
@@ -281,12 +281,12 @@ class Times:
         return value.draw_ns(index, random.Random(f"{seed}:{name}:{index}"))
 
     def longest_ns(self, seed: int) -> int:
-        """The longest of a session's durations: nothing of ours leaves it silent for longer."""
+        """The longest duration of the session with this `seed`, in ns."""
         own = (self.ns(name, index, seed) for name in self.values for index in range(MAX_CALLS))
         return max(*own, *_WRITTEN_NS.values())
 
     def with_ns(self, name: str, value_ns: int) -> Times:
-        """The same times, one of them fixed otherwise."""
+        """The same times with `name` fixed at `value_ns`."""
         return Times({**self.values, name: Fixed((value_ns,))})
 
     def to_json(self) -> dict[str, str]:

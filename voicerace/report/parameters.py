@@ -51,7 +51,8 @@ class LetterParameters(NotebookParameters):
 
     @field_validator("release", "releases", mode="before")
     @classmethod
-    def _name(cls, value: object, info: Any) -> tuple[str, ...]:  # type: ignore[override]  # here `release` is a list
+    def _name(cls, value: object, info: Any) -> tuple[str, ...]:
+        # Under the name of the base's validator, which it replaces: here `release` is a list, which may be empty.
         name = str(info.field_name)
         if name == "release" and value in ("", "[]", [], ()):
             return ()

@@ -161,6 +161,9 @@ class Event:
     def from_json(cls, record: Mapping[str, Any]) -> Event:
         """The event of one parsed line.
 
+        Args:
+            record: the JSON object of the line.
+
         Raises:
             InputError: a field is missing or of the wrong type.
         """

@@ -146,12 +146,12 @@ class Recording:
             yield dump({"end": len(self.events)})
 
     def write(self, path: Path | str) -> None:
-        """Write one JSONL file."""
+        """Write a JSONL file at `path`."""
         write_recordings(path, [self])
 
     @classmethod
     def read(cls, path: Path | str) -> Recording:
-        """The first recording of a JSONL file; see `read_recordings`."""
+        """The first recording of the JSONL file at `path`; see `read_recordings`."""
         for recording in read_recordings(path):
             return recording
         raise InputError(str(path), "holds no recording", "the first line of one is its header")
@@ -259,7 +259,7 @@ def write_recordings(path: Path | str, recordings: Iterable[Recording]) -> None:
 
 
 def read_recordings(path: Path | str) -> list[Recording]:
-    """All recordings of a JSONL file, in order; see `iter_recordings`."""
+    """All recordings of the JSONL file at `path`, in order; see `iter_recordings`."""
     return list(iter_recordings(path))
 
 

@@ -91,9 +91,12 @@ def explore(
     jobs: int = 1,
     cached: bool = False,
 ) -> ExplorationResult:
-    """Explore stories, each a pair of names: story and handler style.
+    """Explore every order of events of some stories.
 
     Args:
+        release: the tag of the proxy.
+        wanted: pairs of names: story and handler style.
+        component: the tag of the component; by default the one that was published with the proxy.
         bounds: intervals given otherwise, ``name=low:high`` in ms.
         limit: states per story at most.
         tick: called now and then with the story and its number of states; with several jobs, when a story is done.

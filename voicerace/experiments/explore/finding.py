@@ -114,7 +114,7 @@ class Finding:
 
     @classmethod
     def from_json(cls, record: object) -> Finding:
-        """The finding of `to_json`.
+        """The finding of a `record` that `to_json` made.
 
         Raises:
             InputError: a field is missing or of the wrong type.

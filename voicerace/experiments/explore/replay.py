@@ -93,7 +93,7 @@ def session_for(finding: Finding) -> SessionConfig:
 
 
 def replayed(finding: Finding) -> Replay:
-    """What its schedule gives in virtual time."""
+    """Play a `finding` by its schedule in virtual time."""
     session = session_for(finding)
     return judged(finding, VirtualEngine(session).run(), session.release, 1)
 

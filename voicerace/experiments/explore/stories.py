@@ -109,7 +109,7 @@ def session_of(
 
 
 def stories(names: Sequence[str] = (), handlers: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """Pairs of a story and a handler style to explore: all of them, or those asked for.
+    """Pairs of a story and a handler style to explore: those of `names` and `handlers`, all of either without any.
 
     Raises:
         InputError: an unknown name.

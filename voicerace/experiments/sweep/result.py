@@ -85,7 +85,7 @@ class SweepResult:
         return listed(self.folder)
 
     def columns(self, *names: str) -> pd.DataFrame:
-        """Some columns of `trials`."""
+        """The columns `names` of `trials`."""
         return read_trials(self.folder, names)
 
     @classmethod

@@ -179,6 +179,10 @@ def reference_without(rule: Rule) -> ProxyRelease:
 def proxy_release(name: str, where: str = "release") -> ProxyRelease:
     """The row called `name`: a tag (``0.9.1`` or ``v0.9.1``) or a backend version that names one program only.
 
+    Args:
+        name: the tag or version.
+        where: the parameter that an error names.
+
     Raises:
         InputError: the name is unknown, or names several programs; then they are listed.
     """

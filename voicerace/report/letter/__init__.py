@@ -45,7 +45,7 @@ SECTIONS: Final[dict[str, tuple[str | Callable[[ReportContext], str], _Made]]] =
 
 
 def section(name: str, material: ReportContext) -> list[Block]:
-    """A section's blocks, its heading first."""
+    """The blocks of the section `name` of `SECTIONS`, made from `material`; its heading first."""
     heading, made = SECTIONS[name]
     words = heading if isinstance(heading, str) else heading(material)
     return [*([Text(f"## {words}")] if words else []), *made(material)]

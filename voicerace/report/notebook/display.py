@@ -71,7 +71,7 @@ def register(shell: Any = None) -> None:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """``%load_ext voicerace.notebook``."""
+    """Register the extension with IPython's `shell`: ``%load_ext voicerace.notebook``."""
     register(shell)
 
 
@@ -100,7 +100,7 @@ def show_table(frame: pd.DataFrame, caption: str) -> None:
 
 
 def print_progress(name: str, states: int | None = None) -> None:
-    """One line on standard error: what is done, with how many states where they are counted."""
+    """Print one line on standard error: the `name` of what is done, and how many `states` it had."""
     print(name if states is None else f"{name}: {states:,} states", file=sys.stderr, flush=True)
 
 
@@ -110,7 +110,13 @@ def inline_html(text: str) -> str:
 
 
 def table_html(columns: Sequence[str], rows: Any, caption: str) -> str:
-    """An HTML table. The first cell of a row is its header; missing values are empty; cells and caption are inline Markdown."""
+    """An HTML table. Missing values are empty; cells and caption are inline Markdown.
+
+    Args:
+        columns: the heads.
+        rows: sequences of cells, of which the first is the row's header.
+        caption: empty for none.
+    """
     head = "".join(f'<th scope="col">{inline_html(name)}</th>' for name in columns)
     body = []
     for row in rows:

@@ -61,7 +61,7 @@ def plot_collapse(trials: pd.DataFrame, width_ms: float = 10.0, reach_ms: float 
 
 
 def alt_collapse(trials: pd.DataFrame) -> str:
-    """The picture in words: how the findings of each release lie on both sides of 0."""
+    """The picture of `trials` in words: how the findings of each release lie on both sides of 0."""
     words = []
     for measure in MEASURES:
         for tag in _tags(trials, measure):

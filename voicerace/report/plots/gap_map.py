@@ -75,7 +75,11 @@ def alt_map(
     observed: bool = True,
     points: pd.DataFrame | None = None,
 ) -> str:
-    """The picture in words: how many cells of which outcome, and for three columns where it changes."""
+    """The picture in words: how many cells of which outcome, and for three columns where it changes.
+
+    Args:
+        trials, x, y, release, observed, points: as of the picture.
+    """
     cells = cells_of(trials, x, y, release)
     counts = cells["outcome"].value_counts()
     words = [

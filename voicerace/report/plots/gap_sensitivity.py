@@ -44,7 +44,7 @@ def plot_gap_sensitivity(shares: pd.DataFrame, recorded_ms: tuple[float, float])
 
 
 def alt_gap_sensitivity(shares: pd.DataFrame) -> str:
-    """The picture in words: the share at the smallest and at the largest gap."""
+    """The picture of `shares` in words: the share at the smallest and at the largest gap."""
     words = []
     for (handler, releases), own in _alike(shares):
         first, last = own.iloc[0], own.iloc[-1]

@@ -61,7 +61,11 @@ def plot_outcome(trials: pd.DataFrame, axis: str = "tool_ms", real: pd.DataFrame
 
 
 def alt_outcome(trials: pd.DataFrame, axis: str = "tool_ms", real: pd.DataFrame | None = None) -> str:
-    """The picture in words: for each band its outcomes from left to right and the values where they change."""
+    """The picture in words: for each band its outcomes from left to right and the values where they change.
+
+    Args:
+        trials, axis, real: as of the picture.
+    """
     cells = bands(trials, axis)
     parts = []
     for band, group in cells.groupby("band", sort=False):

@@ -54,7 +54,7 @@ def arrows() -> dict[tuple[SlotState, SlotState, bool], list[tuple[Occurrence, s
 
 
 def plot_slot(ax: Axes | None = None) -> Axes:
-    """Draw the slot's states, what leads from one to the next, and what is refused in each."""
+    """Draw the slot's states, what leads from one to the next, and what is refused in each; on `ax`, or on new axes."""
     with rc():
         ax = new_axes(4.7, ax)
         ax.set_xlim(0, 7.1)

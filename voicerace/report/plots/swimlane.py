@@ -77,7 +77,7 @@ def plot_swimlane(recording: Recording, ax: Axes | None = None, window: Window =
 
 
 def svg_swimlane(recording: Recording, window: Window = "turn") -> str:
-    """The same picture straight as SVG, in a few milliseconds: for a slider. Its letters are the reader's."""
+    """The same picture of a `recording` and `window` as SVG, in a few milliseconds: for a slider. It uses the reader's font."""
     lanes = lanes_of(recording, window)
     places = _places(lanes)
     height = _HEAD + _FOOT + places.height * _PITCH
@@ -87,7 +87,7 @@ def svg_swimlane(recording: Recording, window: Window = "turn") -> str:
 
 
 def alt_swimlane(recording: Recording, window: Window = "turn") -> str:
-    """The picture in words: what happened when, who held the slot, and what came of it."""
+    """The picture of a `recording` and `window` in words: what happened when, who held the slot, and the outcome."""
     return _alt(lanes_of(recording, window))
 
 
