@@ -58,7 +58,7 @@ class NotebookParameters(BaseModel):
 
     @field_validator("release", "scenario", "handler", "modality", "profile", check_fields=False, mode="before")
     @classmethod
-    def _name(cls, value: object, info: Any) -> str:
+    def _name(cls, value: object, info: Any) -> Any:
         return name_of(info.field_name, value)
 
     @field_validator("releases", check_fields=False, mode="before")
