@@ -9,8 +9,8 @@ import pandas as pd
 
 from voicerace.experiments.executors import Executor
 from voicerace.experiments.sweep.sweep import trials_of
-from voicerace.model.catalog.profiles import PROFILES
 from voicerace.report.notebook.parameters import DelaySweepParameters
+from voicerace.report.plots.gap_map import observed_gap_ms
 
 __all__ = ["map_trials"]
 
@@ -27,8 +27,7 @@ def map_trials(
     """
     spec = {"releases": parameters.releases, "ties": False, **story}
     grid = trials_of({**spec, "times": parameters.map_times}, progress, cached=True, executor=executor)
-    published = PROFILES["observed-2025"].values["gap_ms"] or ""
-    if float(published) in set(grid["gap_ms"]):
+    if (published := observed_gap_ms()) in set(grid["gap_ms"]):
         return grid
-    column = trials_of({**spec, "times": {**parameters.map_times, "gap_ms": published}}, cached=True)
+    column = trials_of({**spec, "times": {**parameters.map_times, "gap_ms": f"{published:g}"}}, cached=True)
     return pd.concat([grid, column], ignore_index=True)

@@ -41,7 +41,7 @@ from voicerace.model.catalog.releases import REFERENCE, component_for, proxy_rel
 from voicerace.model.catalog.reported import REPORTED, Reported
 from voicerace.model.catalog.workarounds import WORKAROUNDS, why_not
 from voicerace.report.parameters import LetterParameters
-from voicerace.report.plots.map_grid import observed_gap_ms
+from voicerace.report.plots.gap_map import observed_gap_ms
 from voicerace.report.sweep_picture import draw_sweep
 from voicerace.trace.recording import Recording
 

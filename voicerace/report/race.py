@@ -11,7 +11,7 @@ from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import simulate
 from voicerace.model.catalog.profiles import FIXED_NETWORK
 from voicerace.report.phrasing import HEARS
-from voicerace.report.plots.map_grid import observed_gap_ms
+from voicerace.report.plots.gap_map import observed_gap_ms
 from voicerace.report.plots.overview import Glance, alt_glance, plot_glance
 from voicerace.report.plots.style import to_image
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from voicerace.trace.recording import Payload
 
-__all__ = ["frame_of", "payload_of"]
+__all__ = ["CLOSE_CODES", "frame_of", "is_registered", "payload_of"]
+
+#: https://www.iana.org/assignments/websocket/websocket.xhtml
+CLOSE_CODES: Final = frozenset({*range(1000, 1016), 3000, 3003, 3008})
 
 
 def frame_of(payload: Payload) -> str | bytes:
@@ -24,3 +27,8 @@ def payload_of(raw: str | bytes) -> Payload:
     except (ValueError, RecursionError):
         return raw
     return value if isinstance(value, dict) else raw
+
+
+def is_registered(code: object) -> bool:
+    """Whether a close code is one of `CLOSE_CODES`."""
+    return type(code) is int and code in CLOSE_CODES

@@ -14,9 +14,10 @@ from enum import Enum
 from typing import Any, Final, TypeAlias
 
 from voicerace.model.catalog.callbacks import CALLBACKS
+from voicerace.model.protocol.frames import CLOSE_CODES
+from voicerace.model.protocol.realtime import STATUSES
 
 __all__ = [
-    "CLOSE_CODES",
     "CODES",
     "CODE_FAMILIES",
     "COMMON",
@@ -24,14 +25,11 @@ __all__ = [
     "LONGEST_WAIT_MS",
     "ROLES",
     "SERVER_TYPES",
-    "STATUSES",
     "TYPES",
     "UNKNOWN_TYPE",
     "Kind",
     "Rule",
-    "is_registered",
     "known_close",
-    "known_status",
     "known_type",
 ]
 
@@ -62,7 +60,6 @@ _FLAG: Final = Kind.FLAG
 _INDEX: Final = Kind.INDEX
 
 ROLES: Final = frozenset({"user", "assistant", "system"})
-STATUSES: Final = frozenset({"in_progress", "completed", "cancelled", "failed", "incomplete"})
 #: Codes and types of errors, of both protocols.
 CODES: Final = frozenset(
     {
@@ -80,8 +77,6 @@ CODES: Final = frozenset(
 CODE_FAMILIES: Final = (
     "input_audio", "item", "cannot_update", "response_cancel", "session_", "invalid_value", "invalid_json",
 )  # fmt: skip
-#: https://www.iana.org/assignments/websocket/websocket.xhtml
-CLOSE_CODES: Final = frozenset({*range(1000, 1016), 3000, 3003, 3008})
 _REASONS: Final = frozenset({"turn_detected", "client_cancelled", "max_output_tokens", "content_filter", "connection_closed"})
 _RATES: Final = frozenset({8000, 16000, 22050, 24000, 32000, 44100, 48000})
 _MODALITIES: Final[Rule] = [frozenset({"text", "audio"})]
@@ -298,16 +293,6 @@ UNKNOWN_TYPE: Final = "(unknown type)"
 def known_type(kind: str) -> str:
     """A message type, if it is one of `TYPES`."""
     return kind if kind in TYPES else UNKNOWN_TYPE
-
-
-def known_status(status: str) -> str:
-    """The status of a response or an item, if it is one of `STATUSES`."""
-    return status if status in STATUSES else "(unknown status)"
-
-
-def is_registered(code: object) -> bool:
-    """Whether a close code is one of `CLOSE_CODES`."""
-    return type(code) is int and code in CLOSE_CODES
 
 
 def known_close(code: object) -> int | None:

@@ -42,6 +42,9 @@ ITEM_RETRIEVE: Final = "conversation.item.retrieve"
 ITEM_TRUNCATE: Final = "conversation.item.truncate"
 ITEM_DELETE: Final = "conversation.item.delete"
 
+#: Of a response or an item.
+STATUSES: Final = frozenset({"in_progress", "completed", "cancelled", "failed", "incomplete"})
+
 #: Events in which any of a reply's text or audio is sent: the reply is heard from the first of them on.
 HEARD: Final = frozenset({TEXT_DELTA, AUDIO_DELTA, TRANSCRIPT_DELTA, TEXT_DONE, TRANSCRIPT_DONE})
 
@@ -295,3 +298,8 @@ def item_of(message: Mapping[str, Any]) -> Mapping[str, Any]:
     """The `item` object of an event, empty when it has none."""
     item = message.get("item")
     return item if isinstance(item, (dict, Mapping)) else {}
+
+
+def known_status(status: str) -> str:
+    """The status of a response or an item, if it is one of `STATUSES`."""
+    return status if status in STATUSES else "(unknown status)"

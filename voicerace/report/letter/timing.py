@@ -13,7 +13,8 @@ from voicerace.report.context import ReportContext
 from voicerace.report.evidence import Real
 from voicerace.report.letter.submitted_twice import LANES, bar_begins
 from voicerace.report.phrasing import asks, bad_of, gap_words, means, name_of, phrase, range_of, same_program, wrong_of
-from voicerace.report.plots.map_grid import CLAIMED_MS, alt_maps, observed_gap_ms, plot_maps
+from voicerace.report.plots.gap_map import observed_gap_ms
+from voicerace.report.plots.map_grid import CLAIMED_MS, alt_maps, plot_maps
 from voicerace.report.plots.outcome import alt_outcome, plot_outcome
 from voicerace.report.plots.swimlane import alt_swimlane, plot_swimlane
 

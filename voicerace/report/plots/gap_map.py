@@ -19,9 +19,9 @@ from voicerace.model.catalog.profiles import PROFILES
 from voicerace.report.plots.outcome import axis_label, edges
 from voicerace.report.plots.style import INK, STYLES, legend, new_axes, rc
 
-__all__ = ["alt_map", "cells_of", "draw_fields", "merged_cells", "plot_map"]
+__all__ = ["alt_map", "cells_of", "draw_fields", "merged_cells", "observed_gap_ms", "plot_map"]
 
-#: The one published trace with milliseconds (docs/protocol-facts.md#measured-times).
+#: The profile of the one published trace with milliseconds (docs/protocol-facts.md#measured-times).
 _OBSERVED: Final = "observed-2025"
 
 
@@ -130,9 +130,13 @@ def cells_of(trials: pd.DataFrame, x: str = "gap_ms", y: str = "tool_ms", releas
     return frame[columns].sort_values([x, y], kind="stable").reset_index(drop=True)
 
 
+def observed_gap_ms() -> float:
+    """The one gap that was published with milliseconds."""
+    return float(PROFILES[_OBSERVED].values["gap_ms"] or 0)
+
+
 def _observed_gap() -> tuple[float, str]:
-    profile = PROFILES[_OBSERVED]
-    return float(profile.values["gap_ms"] or 0), profile.sentence.partition(": ")[2]
+    return observed_gap_ms(), PROFILES[_OBSERVED].sentence.partition(": ")[2]
 
 
 # -- ink -------------------------------------------------------------------------------------------------------------

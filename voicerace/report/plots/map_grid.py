@@ -17,20 +17,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from voicerace.analysis.verdict import OUTCOMES
-from voicerace.model.catalog.profiles import PROFILES
-from voicerace.report.plots.gap_map import cells_of, draw_fields
+from voicerace.report.plots.gap_map import cells_of, draw_fields, observed_gap_ms
 from voicerace.report.plots.style import INK, STYLES, WARN, WIDTH, patch_of, rc
 
-__all__ = ["CLAIMED_MS", "alt_maps", "observed_gap_ms", "plot_maps"]
+__all__ = ["CLAIMED_MS", "alt_maps", "plot_maps"]
 
 #: An integrator's claim without a trace (docs/protocol-facts.md#claimed-gaps): tools of 300 to 500 ms beat response.done.
 CLAIMED_MS: Final = (300.0, 500.0)
 _X, _Y = "gap_ms", "tool_ms"
-
-
-def observed_gap_ms() -> float:
-    """The one gap that was ever published with milliseconds."""
-    return float(PROFILES["observed-2025"].values["gap_ms"] or 0)
 
 
 def plot_maps(
