@@ -5,7 +5,7 @@ and messages, numbers and truth values. A text that is not a word of the protoco
 arguments become ``{}``), a tool's schema becomes ``{}``.
 
 Ids become relational: ``r1``, ``i1``, ``call1``, ``e12`` (of the 12th row), ``s1``, ``c1`` (made by a client), the same for the
-same id. An id of the form that `voicerace.model.protocol.id_clock` reads keeps its prefix and its five characters:
+same id. An id of the form that `voicerace.captures.id_clock` reads keeps its prefix and its five characters:
 ``resp_Dz2pi_r1``.
 """
 

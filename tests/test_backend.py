@@ -18,7 +18,7 @@ from voicerace.conformance.compare import Difference
 from voicerace.conformance.conform import Conformance
 from voicerace.conformance.running import running
 from voicerace.engine.live.backend import Backend
-from voicerace.engine.source import backend_version, package_of, source_hash
+from voicerace.engine.live.source import backend_version, package_of, source_hash
 from voicerace.errors import InputError
 from voicerace.model.catalog.releases import PROXIES, proxy_of_source
 

@@ -16,8 +16,8 @@ from voicerace.conformance.acceptance import Wrong, check_live, check_virtual, j
 from voicerace.engine.live.play import Live
 from voicerace.engine.live.targets import ProxyTarget
 from voicerace.engine.sim.virtual import simulate
+from voicerace.experiments.checks import CASES
 from voicerace.experiments.explore.finding import read_findings
-from voicerace.model.catalog.checks import CASES
 from voicerace.model.catalog.gate_rules import RULES
 from voicerace.model.catalog.handlers import HANDLERS
 from voicerace.model.catalog.releases import PROXIES

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from voicerace.analysis.outcomes import OUTCOMES
+from voicerace.conformance.suspicions import SUSPICIONS
 from voicerace.model.catalog.handlers import HANDLERS
-from voicerace.model.catalog.hypotheses import SUSPICIONS
 from voicerace.model.catalog.profiles import PROFILES, RECORDED, SERVER_TIMES
 from voicerace.model.catalog.releases import ProxyRelease
 from voicerace.model.catalog.scenarios import SCENARIOS

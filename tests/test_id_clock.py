@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from voicerace.captures.api import api_recordings
-from voicerace.model.protocol.id_clock import LIFETIME_S, IdClock, read_ids, second_of
+from voicerace.captures.id_clock import LIFETIME_S, IdClock, read_ids, second_of
 from voicerace.trace.recording import Event, Link, Recording
 
 CAME, SENT = Link("upstream", "proxy"), Link("proxy", "upstream")

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from voicerace.analysis.verdict import BAD, OUTCOMES
+from voicerace.conformance.suspicions import SUSPICIONS
 from voicerace.model.catalog.handlers import HANDLERS
-from voicerace.model.catalog.hypotheses import SUSPICIONS
 from voicerace.model.catalog.profiles import WORKAROUND_TIMES
 from voicerace.model.catalog.releases import PROXIES
 from voicerace.report import parts

@@ -12,8 +12,8 @@ from bs4 import BeautifulSoup
 
 from voicerace.captures.show import times_of
 from voicerace.cli import main
+from voicerace.conformance.suspicions import SUSPICIONS
 from voicerace.errors import InputError
-from voicerace.model.catalog.hypotheses import SUSPICIONS
 from voicerace.report.blocks import Claim, Text, claims_of, words_of
 from voicerace.report.build import build
 from voicerace.report.context import ReportContext

@@ -21,12 +21,12 @@ from websockets.exceptions import InvalidStatus
 from tests.support.rogue import CLEAN, session
 from voicerace.cli import main
 from voicerace.engine.live.connecting import QUIET
+from voicerace.engine.live.origins import Origins
 from voicerace.engine.live.play import Live
 from voicerace.engine.live.server import SessionServer
 from voicerace.engine.live.serving import Server, upstream_visitors
 from voicerace.engine.live.tap import Tap, TapSpec
 from voicerace.engine.live.targets import ProxyTarget, UpstreamTarget
-from voicerace.engine.origins import Origins
 from voicerace.errors import InputError
 from voicerace.scrubber import Scrubber
 

@@ -13,7 +13,7 @@ import pytest
 from voicerace.analysis.verdict import OUTCOMES
 from voicerace.conformance.cases import scripts, sessions
 from voicerace.files import shipped
-from voicerace.model.catalog.model_limitations import LEFT_OUT
+from voicerace.report.model_limitations import LEFT_OUT
 from voicerace.report.phrasing import limits
 
 ROOT = Path(__file__).parents[1]

@@ -18,11 +18,11 @@ from voicerace.captures import Capture, inspect_json, read_capture
 from voicerace.captures.allowed import is_time_text, known_note, known_reason, without_fault
 from voicerace.captures.copies import FORMATS as EXPORTS
 from voicerace.captures.copies import exported, redacted
+from voicerace.captures.known_fields import FIELDS, SERVER_TYPES, known_close, known_type
 from voicerace.captures.log_records import RECORDS
 from voicerace.captures.log_scanner import Unread, scan
 from voicerace.captures.redact import NOT_READ, Redactor
 from voicerace.cli import main
-from voicerace.model.protocol.known import FIELDS, SERVER_TYPES, known_close, known_type
 from voicerace.report.capture_view import order_rows, session_rows
 from voicerace.report.context import LetterParameters, ReportContext
 from voicerace.report.letter import capture_section

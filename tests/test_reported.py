@@ -11,10 +11,10 @@ import pytest
 from voicerace.analysis.outcomes import OUTCOMES
 from voicerace.cli.app import main
 from voicerace.conformance.reported import GAPS, Fit, Retrodiction, lines, retrodict, summary
+from voicerace.conformance.reported_runs import DOCUMENTS, REPORTED, Reported
 from voicerace.experiments.result_cache import VARIABLE
 from voicerace.model.catalog.handlers import HANDLERS
 from voicerace.model.catalog.releases import PROXIES
-from voicerace.model.catalog.reported import DOCUMENTS, REPORTED, Reported
 from voicerace.report.blocks import Claim, Table, Text, claims_of, words_of
 from voicerace.report.letter.documented import blocks_of
 

@@ -23,11 +23,11 @@ from voicerace import files
 from voicerace.cli import main
 from voicerace.engine.live.targets import ProxyTarget
 from voicerace.errors import InputError
+from voicerace.experiments.checksums import CHECKSUMS
 from voicerace.experiments.sweep.folder import new_folder
 from voicerace.experiments.sweep.live import LiveSweep
 from voicerace.experiments.sweep.result import SweepResult
 from voicerace.experiments.sweep.sweep import sweep
-from voicerace.trace.checksums import CHECKSUMS
 
 #: Five chunks of 20 trials; findings and a sample are kept, one file of recordings per chunk.
 WORDS = ["sweep", "--tool-ms", "0:198:2", "--gap-ms", "100", "--no-ties", "--keep", "10"]

@@ -19,7 +19,7 @@ from websockets.http11 import Request
 
 from tests.support.rogue import CLEAN, api, mute, play_live, proxy, session
 from voicerace.analysis.verdict import judge
-from voicerace.engine.client import client_of
+from voicerace.engine.live.client import client_of
 from voicerace.engine.live.connecting import QUIET
 from voicerace.engine.live.faults import Fault, Tampering
 from voicerace.engine.live.server import SessionServer

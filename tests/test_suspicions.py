@@ -12,7 +12,7 @@ from voicerace import Event, InputError, Recording, SessionConfig, simulate
 from voicerace.captures.derive import flag_cleared
 from voicerace.conformance.detectors import acts, sightings
 from voicerace.conformance.hypotheses import Answer, Suspicions, answers_from, real_recordings, suspicions
-from voicerace.model.catalog.hypotheses import PROBES, SUSPICIONS
+from voicerace.conformance.suspicions import PROBES, SUSPICIONS
 from voicerace.model.catalog.releases import PROXIES, ProxyRelease, R, proxy_release
 from voicerace.model.protocol import realtime
 from voicerace.trace.recording import Link

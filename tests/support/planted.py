@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from voicerace.captures.allowed import ATTRIBUTES, PROVENANCE
+from voicerace.captures.known_fields import COMMON, FIELDS, Kind
 from voicerace.captures.log_records import RECORDS, Says
-from voicerace.model.protocol.known import COMMON, FIELDS, Kind
 from voicerace.trace.recording import LINKS, Event, Link, Recording
 
 __all__ = ["FORMATS", "Markers", "message", "write"]

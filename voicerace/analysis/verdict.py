@@ -18,8 +18,8 @@ from voicerace.analysis.trace_index import TraceIndex, time_of
 from voicerace.errors import InputError
 from voicerace.model.protocol import realtime
 from voicerace.model.protocol.frames import is_registered
-from voicerace.model.protocol.realtime import known_status
 from voicerace.model.protocol.ledger import Create, Output, Response, UserInput
+from voicerace.model.protocol.realtime import known_status
 from voicerace.model.protocol.results import placeholder_in
 from voicerace.trace.recording import PROXY_TO_COMPONENT, UPSTREAM_TO_PROXY, Event, Recording
 from voicerace.units import ns

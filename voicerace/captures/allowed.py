@@ -1,4 +1,4 @@
-"""What may be shown of a recording or a log beside its messages (`voicerace.model.protocol.known`): the one list for `redact`,
+"""What may be shown of a recording or a log beside its messages (`voicerace.captures.known_fields`): the one list for `redact`,
 `export`, `inspect` and the report.
 
 It names the settings of a recording's header with their values, the attributes of log records (their bodies are in
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final, get_args, get_type_hints
 
+from voicerace.captures.known_fields import LONGEST_WAIT_MS, ROLES, Kind, Rule
 from voicerace.model.actors.upstream_state import Knobs
 from voicerace.model.catalog.components import COMPONENTS
 from voicerace.model.catalog.handlers import HANDLERS
@@ -19,7 +20,6 @@ from voicerace.model.catalog.profiles import PROFILES, TIMES, WORKAROUND_TIMES
 from voicerace.model.catalog.releases import PROXIES
 from voicerace.model.catalog.scenarios import SCENARIOS
 from voicerace.model.catalog.workarounds import WORKAROUNDS
-from voicerace.model.protocol.known import LONGEST_WAIT_MS, ROLES, Kind, Rule
 from voicerace.trace.recording import CUT
 
 __all__ = [

@@ -8,7 +8,7 @@ model sends, the difference is a `Contradiction`, a result like any other. It is
 
 The user's audio is not in a log, only that it was committed: that is given to the model as it was logged. Who closed
 first is not derived. Times are the log's: a derived send leaves when its cause was logged, in milliseconds. Without any, the
-model's timers run on the seconds in the API's ids (`voicerace.model.protocol.id_clock`), where these agree; derived sends have
+model's timers run on the seconds in the API's ids (`voicerace.captures.id_clock`), where these agree; derived sends have
 no time then.
 """
 
@@ -18,15 +18,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from voicerace.captures.id_clock import read_ids
 from voicerace.captures.imputation import Interpretation, impute, readings
+from voicerace.captures.known_fields import known_type
 from voicerace.captures.log_records import LOGGED_LATER
 from voicerace.engine.timers import Timers
 from voicerace.model.actors.actor import Effects, Send
 from voicerace.model.actors.proxy import Proxy
 from voicerace.model.catalog.releases import ProxyRelease
 from voicerace.model.protocol import input_audio, realtime
-from voicerace.model.protocol.id_clock import read_ids
-from voicerace.model.protocol.known import known_type
 from voicerace.model.protocol.ledger import Ledger
 from voicerace.trace.recording import (
     COMPONENT_TO_PROXY,

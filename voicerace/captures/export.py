@@ -1,6 +1,6 @@
 """A session for other tools: Chrome's trace format, which Perfetto opens, and a Mermaid sequence diagram. Types only.
 
-No payload is written, and of types and places only those that are known (`voicerace.model.protocol.known`). The trace format:
+No payload is written, and of types and places only those that are known (`voicerace.captures.known_fields`). The trace format:
 "Trace Event Format", complete (X) and instant (i) events, microseconds. Mermaid:
 https://mermaid.js.org/syntax/sequenceDiagram.html.
 """
@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from voicerace.captures.allowed import known_place
+from voicerace.captures.known_fields import known_type
 from voicerace.model.protocol import realtime
-from voicerace.model.protocol.known import known_type
 from voicerace.model.protocol.ledger import Ledger
 from voicerace.trace.recording import Event, Recording
 

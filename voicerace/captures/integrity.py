@@ -11,10 +11,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from voicerace.captures import known_fields
 from voicerace.captures.log_records import Says, record_of
 from voicerace.captures.logged import LoggedConnection
 from voicerace.captures.node_inspect import Value
-from voicerace.model.protocol import known, realtime
+from voicerace.model.protocol import realtime
 from voicerace.trace.recording import COMPONENT_TO_PROXY, UPSTREAM_TO_PROXY, Event
 
 __all__ = ["clear_doubts", "doubts_of", "missing"]
@@ -31,7 +32,7 @@ _BEGINS: Final = {
     "response.content_part.done": ("response.content_part.added",),
     realtime.ITEM_DONE: (realtime.ITEM_ADDED, realtime.ITEM_CREATED),
 }
-_KNOWN: Final = frozenset({*known.SERVER_TYPES, "(no type)"})
+_KNOWN: Final = frozenset({*known_fields.SERVER_TYPES, "(no type)"})
 _NOT_OF_THE_HOST: Final = frozenset(
     {realtime.ERROR, realtime.SESSION_UPDATED, realtime.SESSION_CREATED, realtime.RESPONSE_DONE}
 )

@@ -17,8 +17,8 @@ from voicerace.captures.allowed import without_fault
 from voicerace.captures.derive import FlagCleared
 from voicerace.captures.event_index import EventIndex, call_ids, content_of, result_of
 from voicerace.captures.imputation import NOT_LOGGED
+from voicerace.captures.known_fields import known_type
 from voicerace.model.protocol import agent, input_audio, realtime
-from voicerace.model.protocol.known import known_type
 from voicerace.trace.recording import Event, Recording
 from voicerace.units import ms
 

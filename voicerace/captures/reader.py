@@ -22,9 +22,9 @@ from voicerace.captures.log_scanner import Unread
 from voicerace.captures.log_sessions import log_sessions, read_log
 from voicerace.captures.session_summary import NAME_LIMIT, CapturedSession, Names, capture_session
 from voicerace.errors import InputError
+from voicerace.experiments.checksums import listed, refuse_damaged
 from voicerace.model.catalog.releases import ProxyRelease, proxy_release
 from voicerace.scrubber import printable
-from voicerace.trace.checksums import listed, refuse_damaged
 from voicerace.trace.gzip_reader import UNPACKED_LIMIT, Unpacked
 from voicerace.trace.recording import CUT, Recording, iter_recordings
 

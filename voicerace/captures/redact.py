@@ -1,6 +1,6 @@
 """A copy of a capture that is safe to send: what is said, asked and answered is replaced, what decides a race stays.
 
-What stays is on a list (`voicerace.model.protocol.known`, `captures.allowed`): known message types and fields, values of known
+What stays is on a list (`voicerace.captures.known_fields`, `captures.allowed`): known message types and fields, values of known
 enumerations, small indices, times. All other texts, numbers and keys are replaced by tokens. A token is made of the value
 and a key that is drawn per copy and thrown away: equal values have equal tokens in one copy, tokens of two copies do not
 compare, and no value can be guessed from its token.
@@ -23,12 +23,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from voicerace.captures import allowed
+from voicerace.captures import allowed, known_fields
+from voicerace.captures.known_fields import Kind
 from voicerace.captures.log_records import PROXY_ATTRIBUTES, RECORD_KEYS, YEAR_2100_US, Says, json_of, logged_payload, record_of
 from voicerace.captures.log_scanner import Record, Unread
 from voicerace.captures.node_inspect import CutText, Mark
-from voicerace.model.protocol import agent, known, realtime
-from voicerace.model.protocol.known import Kind
+from voicerace.model.protocol import agent, realtime
 from voicerace.model.protocol.results import placeholder_in
 from voicerace.trace.recording import Event, Payload, Recording
 
@@ -89,7 +89,7 @@ class Redactor:
 
     def type(self, kind: str) -> str:
         """A known message type, or the token of another; readers go by how it begins and ends."""
-        if kind in known.TYPES or not kind:
+        if kind in known_fields.TYPES or not kind:
             return kind
         begins = "response." if kind.startswith("response.") else ""
         ends = next((each for each in (".delta", ".append") if kind.endswith(each)), "")
@@ -97,9 +97,9 @@ class Redactor:
 
     def code(self, code: str) -> str:
         """A known error code or type, or the token of another; its family stays."""
-        if code in known.CODES or not code:
+        if code in known_fields.CODES or not code:
             return code
-        family = next((each for each in known.CODE_FAMILIES if code.startswith(each)), "")
+        family = next((each for each in known_fields.CODE_FAMILIES if code.startswith(each)), "")
         return f"{family}#{self._hash(code)}"
 
     def opaque(self, value: Any) -> Any:
@@ -127,8 +127,8 @@ class Redactor:
         if self.keep_text:
             return dict(payload)
         kind = payload.get("type")
-        fields = known.FIELDS.get(kind, {}) if isinstance(kind, str) else {}
-        return self.fields(payload, {**known.COMMON, **fields})
+        fields = known_fields.FIELDS.get(kind, {}) if isinstance(kind, str) else {}
+        return self.fields(payload, {**known_fields.COMMON, **fields})
 
     def fields(self, given: Mapping[str, Any], rules: Mapping[str, Any]) -> dict[str, Any]:
         """An object: fields that have a rule by it, keys and values of all others as tokens."""
@@ -156,11 +156,11 @@ class Redactor:
         if (rule is Kind.FLAG and value is True) or (rule is allowed.Setting.TIME and allowed.is_time_text(value)):
             return value
         if rule is Kind.WAIT_MS and isinstance(value, (int, float)) and value is not True:
-            return min(max(-1, int(value)), known.LONGEST_WAIT_MS) if math.isfinite(value) else self.opaque(value)
+            return min(max(-1, int(value)), known_fields.LONGEST_WAIT_MS) if math.isfinite(value) else self.opaque(value)
         if type(value) is not int:
             return self.opaque(value)
         if rule is Kind.CLOSE:
-            return known.known_close(value)
+            return known_fields.known_close(value)
         fits = (rule is Kind.INDEX and 0 < value < 1000) or (rule is allowed.Setting.CLOCK_US and 0 < value < YEAR_2100_US)
         return value if fits else self.opaque(value)
 
@@ -179,7 +179,7 @@ class Redactor:
             case Kind.AUDIO:
                 return base64.b64encode(bytes(max(1, len(text) * 3 // 4 - text[-2:].count("=")))).decode("ascii")
             case Kind.CLOSE if text.isascii() and text.isdigit() and len(text) <= 5:
-                return str(known.known_close(int(text)) or "")
+                return str(known_fields.known_close(int(text)) or "")
             case allowed.Setting.START if allowed.is_start(text):
                 return text
             case allowed.Setting.TIME if allowed.is_time_text(text):
@@ -319,7 +319,7 @@ def _frame(frame: Mapping[str, Any], by: Redactor) -> dict[str, Any]:
     if kind in ("send", "receive", "error"):
         kept["type"] = kind
     if "code" in frame:
-        kept["code"] = known.known_close(frame["code"])
+        kept["code"] = known_fields.known_close(frame["code"])
     if not isinstance(data, str):
         return kept
     if opcode == 1:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from voicerace.model.protocol.id_clock import read_ids
+from voicerace.captures.id_clock import read_ids
 from voicerace.trace.recording import Recording
 from voicerace.units import iso_utc
 

@@ -20,10 +20,10 @@ from voicerace.captures.show import inspect_json_text
 from voicerace.cli import options
 from voicerace.cli.printing import new_file, print_json, print_lines, writing
 from voicerace.errors import InputError
+from voicerace.experiments.checksums import listed, refuse_damaged
 from voicerace.experiments.sweep.folder import RECORDINGS, RUN, read_run
 from voicerace.files import write_pieces
 from voicerace.scrubber import printable
-from voicerace.trace.checksums import listed, refuse_damaged
 
 __all__ = ["compare", "export", "inspect", "reading", "redact"]
 

@@ -16,8 +16,8 @@ from voicerace.cli.printing import print_json, print_lines, writable, writing
 from voicerace.cli.tables import print_table
 from voicerace.cli.targets import Targets, played_as, takes_targets
 from voicerace.errors import InputError, one_of
+from voicerace.experiments.checks import CASES, WORDS
 from voicerace.files import write_text
-from voicerace.model.catalog.checks import CASES, WORDS
 from voicerace.scrubber import printable
 
 if TYPE_CHECKING:

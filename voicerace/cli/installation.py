@@ -19,7 +19,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-from voicerace.engine.source import backend_version, package_of, source_hash
+from voicerace.engine.live.source import backend_version, package_of, source_hash
 from voicerace.errors import InputError
 from voicerace.files import shipped
 from voicerace.model.catalog.releases import proxy_of_source

@@ -24,10 +24,10 @@ from voicerace.cli.verbs import Verbs
 from voicerace.engine.live import clock
 from voicerace.engine.live.faults import Fault
 from voicerace.engine.live.limits import Limits
+from voicerace.engine.live.origins import Origins
 from voicerace.engine.live.server import SessionServer
 from voicerace.engine.live.serving import Make, Server, proxy_visitors, upstream_visitors
 from voicerace.engine.live.targets import UpstreamTarget
-from voicerace.engine.origins import Origins
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
 from voicerace.experiments.sweep.folder import RECORDINGS, RUN, commit, new_folder, point_latest, utc_now, versions

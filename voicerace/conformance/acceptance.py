@@ -1,4 +1,4 @@
-"""The acceptance test for a proxy: the sessions of `model.catalog.checks`, and what came of each. For a fix, and for CI.
+"""The acceptance test for a proxy: the sessions of `experiments.checks`, and what came of each. For a fix, and for CI.
 
 To these come, where they are given, the sessions of findings: ways in which some release failed, each with its own time for
 every timer and message, whoever is the proxy now.
@@ -19,10 +19,10 @@ from voicerace.analysis.achieved_times import measurements
 from voicerace.analysis.verdict import Verdict, judge
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import simulate
+from voicerace.experiments.checks import CASES, ERROR_FIRST, Case
 from voicerace.experiments.explore.finding import Finding
 from voicerace.experiments.explore.replay import session_for
 from voicerace.experiments.explore.stories import STORIES
-from voicerace.model.catalog.checks import CASES, ERROR_FIRST, Case
 from voicerace.model.catalog.releases import ProxyRelease, proxy_release
 from voicerace.trace.recording import Recording
 
@@ -40,7 +40,7 @@ _TRIES: Final = 3
 
 
 class Wrong(NamedTuple):
-    """One thing that is wrong with a session: an outcome or one of `model.catalog.checks.WORDS`, and why."""
+    """One thing that is wrong with a session: an outcome or one of `experiments.checks.WORDS`, and why."""
 
     word: str
     why: str

@@ -20,9 +20,9 @@ from voicerace.conformance.replay import replay
 from voicerace.conformance.running import Running, running
 from voicerace.engine.live.backend import Backend
 from voicerace.engine.live.lockstep import RunningProxy
+from voicerace.engine.live.source import backend_version, source_hash
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import VirtualEngine, simulate
-from voicerace.engine.source import backend_version, source_hash
 from voicerace.errors import InputError
 from voicerace.files import write_text
 from voicerace.model.actors.proxy import Proxy

@@ -40,7 +40,7 @@ class Sighting:
     """A suspicion seen in one recording.
 
     Attributes:
-        suspicion: a name of `model.catalog.hypotheses`; never ``flag-early``, which takes two sessions (see `HeldAction`).
+        suspicion: a name of `conformance.suspicions`; never ``flag-early``, which takes two sessions (see `HeldAction`).
         how: what kind of it, in words; the same words for the same kind.
         refused: the API refused what was sent: of a result, and of another path, a create of its turn.
         events: seqs of what shows it, in order.

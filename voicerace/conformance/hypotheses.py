@@ -1,6 +1,6 @@
 """The letter's suspicions (docs/background.md#suspicions), each yes or no per release, from sessions of models and programs.
 
-Every answer is read off recordings (`voicerace.conformance.detectors`): those of the sessions in `model.catalog.hypotheses`,
+Every answer is read off recordings (`voicerace.conformance.detectors`): those of the sessions in `conformance.suspicions`,
 played here, and those of running proxies that lie in data/. A no says how many sessions were looked at and shows no more than
 that.
 """
@@ -19,13 +19,13 @@ import pandas as pd
 
 from voicerace.analysis.verdict import Verdict, judge
 from voicerace.conformance.detectors import HeldAction, Sighting, acts, sightings
+from voicerace.conformance.suspicions import PROBES, SUSPICIONS
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import simulate
 from voicerace.errors import InputError, one_of
 from voicerace.experiments.executors import Executor
 from voicerace.experiments.result_cache import cached_map
 from voicerace.files import shipped
-from voicerace.model.catalog.hypotheses import PROBES, SUSPICIONS
 from voicerace.model.catalog.releases import PROXIES, ProxyRelease, proxy_release
 from voicerace.model.protocol import agent
 from voicerace.trace.recording import Event, Recording, read_recordings
@@ -88,7 +88,7 @@ class Answer:
 
     Attributes:
         release: its tag.
-        suspicion: a name of `model.catalog.hypotheses`.
+        suspicion: a name of `conformance.suspicions`.
         model: evidence of its model; `real` of its program, from recordings in data/.
     """
 

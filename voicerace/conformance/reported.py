@@ -1,4 +1,4 @@
-"""What the models say of runs against the real API that the maintainers documented (`model.catalog.reported`).
+"""What the models say of runs against the real API that the maintainers documented (`conformance.reported_runs`).
 
 Each run is played with the times recorded at the real API and, for comparison, with longer gaps that were never recorded. A run
 is one session and its times are not known, so what is computed is the share of draws that agree with what was seen.
@@ -13,13 +13,13 @@ from functools import partial
 from typing import Any, Final
 
 from voicerace.analysis.verdict import judge
+from voicerace.conformance.reported_runs import REPORTED, RUN_TIMES, Reported
 from voicerace.engine.sim.virtual import simulate
 from voicerace.experiments.executors import Executor
 from voicerace.experiments.result_cache import cached_map
 from voicerace.experiments.sweep.chunks import uncollected
 from voicerace.experiments.sweep.spec import Plan, SweepSpec
 from voicerace.model.catalog.profiles import PROFILES, RECORDED
-from voicerace.model.catalog.reported import REPORTED, RUN_TIMES, Reported
 
 __all__ = ["GAPS", "Fit", "Retrodiction", "retrodict", "summary"]
 

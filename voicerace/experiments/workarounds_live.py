@@ -1,7 +1,7 @@
 """Workarounds at a real proxy: sessions on sockets, the model of the app and of the component, and what the model says.
 
 A cell is a session in which the plain app may fail; it is played without a workaround and with each, in virtual time and
-at the sockets. The times leave room on both sides of every boundary, as those of `model.catalog.checks` do.
+at the sockets. The times leave room on both sides of every boundary, as those of `experiments.checks` do.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from voicerace.trace.recording import Recording
 
 __all__ = ["CELLS", "COLUMNS", "Cell", "Tried", "cells_of", "tried"]
 
-#: As `model.catalog.checks`: a gap of 300 ms, 20 and 60 ms of network. The deadline leaves room for `fallback_ms` and a reply.
+#: As `experiments.checks`: a gap of 300 ms, 20 and 60 ms of network. The deadline leaves room for `fallback_ms` and a reply.
 _TIMES: Final = {"gap_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "reply_ms": 300, "deadline_ms": 8000}
 #: Scenario, handler of the plain app, the tool's time: before the calls' end, short of it, behind it, long behind it.
 CELLS: Final = (

@@ -13,8 +13,8 @@ from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from voicerace.conformance.suspicions import SUSPICIONS
 from voicerace.errors import InputError, first_of
-from voicerace.model.catalog.hypotheses import SUSPICIONS
 from voicerace.model.catalog.releases import proxy_release
 
 __all__ = ["DEFAULT_NAME", "Customer", "Request", "customer_of"]

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from voicerace.analysis.verdict import judge
 from voicerace.conformance.hypotheses import suspicions
 from voicerace.conformance.reported import Retrodiction, retrodict
+from voicerace.conformance.reported_runs import REPORTED, Reported
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import simulate
 from voicerace.errors import InputError
@@ -38,7 +39,6 @@ from voicerace.files import write_bytes, write_text
 from voicerace.model.catalog.handlers import HANDLERS
 from voicerace.model.catalog.profiles import FIXED_NETWORK, RECORDED
 from voicerace.model.catalog.releases import REFERENCE, component_for, proxy_release
-from voicerace.model.catalog.reported import REPORTED, Reported
 from voicerace.model.catalog.workarounds import WORKAROUNDS, why_not
 from voicerace.report.parameters import LetterParameters
 from voicerace.report.plots.gap_map import observed_gap_ms

@@ -20,9 +20,9 @@ from voicerace.analysis.outcomes import OUTCOMES, TABLE
 from voicerace.experiments.rates import drawn_times, outcomes_at, wilson
 from voicerace.experiments.sweep.sweep import SweepResult
 from voicerace.model.catalog.handlers import HANDLERS
-from voicerace.model.catalog.model_limitations import LEFT_OUT
 from voicerace.model.catalog.releases import PROXIES, proxy_release
 from voicerace.report.blocks import joined
+from voicerace.report.model_limitations import LEFT_OUT
 from voicerace.report.notebook.parameters import DelaySweepParameters
 from voicerace.report.plots import release_table
 from voicerace.report.plots.style import glyph

@@ -27,9 +27,9 @@ from voicerace.analysis.verdict import Verdict, judge
 from voicerace.captures.live.pairing import Trace, Traces, joined, pair, trace
 from voicerace.engine.live import clock
 from voicerace.engine.live.command import Signals, check_command
+from voicerace.engine.live.origins import Origins
 from voicerace.engine.live.relay import added_ns
 from voicerace.engine.live.tap import Tap, TapSpec
-from voicerace.engine.origins import Origins
 from voicerace.errors import InputError
 from voicerace.experiments.sweep.folder import RECORDINGS, RUN, commit, new_folder, point_latest, utc_now, versions
 from voicerace.files import write_text

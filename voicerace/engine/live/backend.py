@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import IO, Self
 
-from voicerace.engine.source import package_of, source_hash
+from voicerace.engine.live.source import package_of, source_hash
 from voicerace.errors import InputError
 
 __all__ = ["Backend"]

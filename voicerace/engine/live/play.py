@@ -25,11 +25,11 @@ from voicerace.engine.live.clock import Collecting
 from voicerace.engine.live.connecting import NotConnectedError, open_connection
 from voicerace.engine.live.connection import FramedConnection, drop
 from voicerace.engine.live.endpoints import ProxyEndpoint, UpstreamEndpoint
+from voicerace.engine.live.origins import Origins
 from voicerace.engine.live.recorder import Recorder
 from voicerace.engine.live.relay import Relay
 from voicerace.engine.live.server import SessionServer
 from voicerace.engine.live.targets import ProxyTarget, UpstreamTarget, address, scrubber
-from voicerace.engine.origins import Origins
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
 from voicerace.model.actors.actor import Actor, Effects

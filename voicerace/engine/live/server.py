@@ -27,7 +27,7 @@ from websockets.typing import Subprotocol
 from voicerace.engine.live.connecting import OPEN_TIMEOUT_S, QUIET
 from voicerace.engine.live.connection import CLOSE_TIMEOUT_S, MAX_FRAME
 from voicerace.engine.live.limits import Limited, Limits, plain_answer
-from voicerace.engine.origins import Origins
+from voicerace.engine.live.origins import Origins
 from voicerace.errors import InputError
 
 __all__ = ["ConnectionHandler", "SessionServer"]

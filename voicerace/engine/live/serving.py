@@ -14,7 +14,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from voicerace.engine.client import client_of
+from voicerace.engine.live.client import client_of
 from voicerace.engine.live.connecting import open_connection
 from voicerace.engine.live.endpoints import ProxyEndpoint, UpstreamEndpoint, refusal
 from voicerace.engine.live.faults import Fault, Tampering

@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 
 from websockets.http11 import Request
 
-from voicerace.engine.client import client_of
+from voicerace.engine.live.client import client_of
+from voicerace.engine.live.origins import Origins
 from voicerace.engine.live.recorder import Recorder
 from voicerace.engine.live.relay import Relay
 from voicerace.engine.live.server import ConnectionHandler, SessionServer
 from voicerace.engine.live.targets import address, is_loopback, web_socket_url
-from voicerace.engine.origins import Origins
 from voicerace.errors import InputError
 from voicerace.scrubber import Scrubber
 from voicerace.trace.recording import Link

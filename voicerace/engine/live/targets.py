@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from voicerace.engine.source import backend_version, source_hash
+from voicerace.engine.live.source import backend_version, source_hash
 from voicerace.errors import InputError
 from voicerace.model.catalog.releases import ProxyRelease, proxy_of_source, proxy_release
 from voicerace.scrubber import SHORTEST, Scrubber, is_named_like_a_key

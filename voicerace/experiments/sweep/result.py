@@ -12,13 +12,13 @@ import pandas as pd
 
 from voicerace.engine.sim.virtual import simulate
 from voicerace.errors import InputError
+from voicerace.experiments.checksums import listed, refuse_damaged
 from voicerace.experiments.sweep.cell_ranges import cell_ranges
 from voicerace.experiments.sweep.folder import RECORDINGS, RUN, TABLE, read_run, read_sweep
 from voicerace.experiments.sweep.spec import Plan, SweepSpec, axes_of
 from voicerace.experiments.sweep.table import checked_rows, outcome_counts, read_trials
 from voicerace.files import path_of
 from voicerace.model.parameters import whole_number
-from voicerace.trace.checksums import listed, refuse_damaged
 from voicerace.trace.recording import Recording, read_recordings
 
 __all__ = ["SCHEMA", "SweepResult"]

@@ -10,12 +10,12 @@ from typing import Any
 
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
+from voicerace.experiments.checksums import Checksums, changed, existing, listed
 from voicerace.experiments.sweep.chunks import chunk_count, chunk_size
 from voicerace.experiments.sweep.folder import RECORDINGS, TABLE, set_aside
 from voicerace.experiments.sweep.spec import Plan
 from voicerace.experiments.sweep.table import parts, recordings_of
 from voicerace.experiments.sweep.trials import row_of
-from voicerace.trace.checksums import Checksums, changed, existing, listed
 from voicerace.trace.recording import Recording
 
 __all__ = ["done_chunks", "done_rows", "verified"]

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError, stopped
+from voicerace.experiments.checksums import Checksums
 from voicerace.experiments.executors import Executor
 from voicerace.experiments.result_cache import cached_map
 from voicerace.experiments.sweep.chunks import SAMPLE, Rows, Work, chunk_count, chunk_size, file_word
@@ -46,7 +47,6 @@ from voicerace.experiments.sweep.trials import frame_of, row_of
 from voicerace.files import write_text
 from voicerace.model.catalog.profiles import SERVER_TIMES
 from voicerace.model.catalog.releases import PROXIES
-from voicerace.trace.checksums import Checksums
 from voicerace.trace.recording import Recording
 
 __all__ = ["SweepResult", "SweepSpec", "play_ahead", "sweep", "trials_of"]

@@ -32,7 +32,7 @@ class ProxyRelease:
         backend: voice-agent-backend's version in the tag.
         published: its published version, where that differs.
         generation: rows of one letter share the gate.
-        source: `engine.source.source_hash` of the program.
+        source: `engine.live.source.source_hash` of the program.
         create_on: when the create behind a result is sent: ``result`` at once, or at the next of these events
             (T text done, R response done, I a function_call_output confirmed).
         recovery: a waiting create is sent after 20 s without such an event.

@@ -9,8 +9,8 @@ from typing import Final
 import pandas as pd
 
 from voicerace.conformance.reported import GAPS, Fit, Retrodiction, summary
+from voicerace.conformance.reported_runs import DOCUMENTS, Reported
 from voicerace.model.catalog.handlers import HANDLERS
-from voicerace.model.catalog.reported import DOCUMENTS, Reported
 from voicerace.report.blocks import Block, Claim, Support, Table, Text, joined, many
 from voicerace.report.context import ReportContext
 from voicerace.report.parts import retrodictions

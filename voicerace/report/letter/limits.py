@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from voicerace.conformance.contract.suite import CALLS_ELSEWHERE, sessions_needed
-from voicerace.model.catalog.model_limitations import LEFT_OUT
 from voicerace.report.blocks import Block, Fold, Table, Text, joined
 from voicerace.report.context import ReportContext
+from voicerace.report.model_limitations import LEFT_OUT
 
 __all__ = ["blocks"]
 

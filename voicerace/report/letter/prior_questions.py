@@ -7,7 +7,7 @@ from typing import Final
 import pandas as pd
 
 from voicerace.conformance.hypotheses import Answer
-from voicerace.model.catalog.hypotheses import SUSPICIONS
+from voicerace.conformance.suspicions import SUSPICIONS
 from voicerace.report.blocks import Block, Claim, Support, Table, Text, joined, many
 from voicerace.report.context import ReportContext
 from voicerace.report.customer import Request
@@ -132,7 +132,7 @@ def _seen(each: Answer) -> list[Support]:
             each.model.seen,
             each.model.sessions,
             f"sessions ({each.release}) show it",
-            source="voicerace/model/catalog/hypotheses.py",
+            source="voicerace/conformance/suspicions.py",
         )
     ]
     if each.real.sessions:

@@ -22,9 +22,9 @@ from matplotlib.figure import Figure
 
 from voicerace.analysis.verdict import Turn, Verdict
 from voicerace.conformance.hypotheses import SeenRecording, Suspicions
+from voicerace.conformance.suspicions import SUSPICIONS
 from voicerace.experiments.sweep.cell_ranges import share_text
 from voicerace.experiments.sweep.result import SweepResult
-from voicerace.model.catalog.hypotheses import SUSPICIONS
 from voicerace.model.catalog.releases import ProxyRelease
 from voicerace.report.images import image_of
 from voicerace.report.plots.release_table import release_rows

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any, Final, NamedTuple
 
-from voicerace.model.catalog.checks import CASES
+from voicerace.experiments.checks import CASES
 
 __all__ = ["PROBES", "SUSPICIONS", "Suspicion"]
 
