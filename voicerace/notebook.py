@@ -14,7 +14,7 @@ _NAMES: Final = {
     "experiments.sweep.sweep": ("trials_of",),
     "experiments.workarounds": ("BOUNDS", "effects_of"),
     "model.catalog.handlers": ("HANDLERS",),
-    "model.catalog.hypotheses": ("SUSPICIONS",),
+    "conformance.suspicions": ("SUSPICIONS",),
     "model.catalog.releases": ("proxy_release",),
     "model.catalog.workarounds": ("WORKAROUNDS",),
     "report.context": ("ReportContext",),
