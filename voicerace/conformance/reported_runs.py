@@ -1,11 +1,11 @@
 """Runs against the real OpenAI API that the maintainers of the proxy documented in their own repository.
 
-Source: Signal-Meaning/dg_react_agent, `docs/issues/`, at commit 92ea3ea; the program of each run is the proxy's source at the
-named revision. Where the hash of that source (`engine.live.source.source_hash`) is a row's, the row is `exact`; else the row is
-the one with the same rules by reading the difference. Their test app is `test-app/src/App.tsx` at that revision: until
-25421e4 its handler calls `forwardFunctionCallToBackend(request, sendResponse, ...)` and returns nothing (`void_send`), from d931630 on it
-returns the promise of that call (`async_send`). Their integration test is a plain WebSocket client that sends one result
-after an HTTP request to a server in its own process; `async_send` stands for that, too.
+Source: Signal-Meaning/dg_react_agent, `docs/issues/`, at commit 92ea3ea. The program of each run is the proxy's source at the
+named revision. A row is `exact` where the hash of that source (`engine.live.source.source_hash`) is a release's; otherwise it is
+the release with the same rules, found by reading the difference. Their test app is `test-app/src/App.tsx` at that revision.
+Until 25421e4 its handler calls `forwardFunctionCallToBackend(request, sendResponse, ...)` and returns nothing (`void_send`);
+from d931630 on it returns the promise of that call (`async_send`). Their integration test is a plain WebSocket client that
+sends one result after an HTTP request to a server in its own process; `async_send` stands for that, too.
 """
 
 from __future__ import annotations
