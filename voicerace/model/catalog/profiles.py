@@ -243,7 +243,4 @@ FIXED_NETWORK: Final = {"host_rtt_ms": "20", "upstream_rtt_ms": "60", "ack_ms": 
 RECORDED_RTT_MS: Final = 40
 
 #: What replaces times of `recorded-2026` when the reply is text: three replies of Voice Live, and their ends.
-RECORDED_TEXT_TIMES: Final[dict[str, str]] = {
-    "reply_ms": "choice(37,42,104)",
-    "reply_gap_ms": "choice(1,2,3,6)",
-}
+RECORDED_TEXT_TIMES: Final[dict[str, str]] = {"reply_ms": "choice(37,42,104)", "reply_gap_ms": "choice(1,2,3,6)"}

@@ -74,25 +74,12 @@ def output_item(call_id: str, output: str) -> Message:
 
 def call_item(item_id: str, call_id: str, name: str, arguments: str, status: str) -> Message:
     """A function call made by the model; `arguments` is JSON text."""
-    return {
-        "id": item_id,
-        "type": "function_call",
-        "status": status,
-        "call_id": call_id,
-        "name": name,
-        "arguments": arguments,
-    }
+    return {"id": item_id, "type": "function_call", "status": status, "call_id": call_id, "name": name, "arguments": arguments}
 
 
 def reply_item(item_id: str, status: str, content: Sequence[Mapping[str, Any]]) -> Message:
     """An assistant message made by the model."""
-    return {
-        "id": item_id,
-        "type": "message",
-        "status": status,
-        "role": "assistant",
-        "content": list(content),
-    }
+    return {"id": item_id, "type": "message", "status": status, "role": "assistant", "content": list(content)}
 
 
 def item_content(modality: str, text: str) -> Message:
