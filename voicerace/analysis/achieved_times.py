@@ -68,7 +68,7 @@ class Measured:
 def measured(recording: Recording) -> dict[str, list[float]]:
     """Measure the times of a recording: name -> values in ms, in the order of `Measured.index`.
 
-    A name without a value is missing. ``tool_ms`` has one value per call with a result of the app's own, in the order of the requests.
+    Names without a value are missing. ``tool_ms`` has one value per call that has a result of the app, in their order.
     """
     found: dict[str, list[float]] = defaultdict(list)
     for each in sorted(measurements(recording), key=lambda each: each.index):

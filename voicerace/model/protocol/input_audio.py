@@ -14,9 +14,9 @@ from typing import Any, Final
 from voicerace.model.protocol.realtime import Message
 
 __all__ = [
-    "APPEND", "CLEAR", "CLEARED", "COMMIT", "COMMITTED", "COMMIT_EMPTY", "SPEECH_STARTED", "SPEECH_STOPPED", "TIMEOUT_TRIGGERED",
-    "TRANSCRIBED", "append", "audio_item", "cleared", "committed", "is_loud", "speech_started", "speech_stopped",
-    "timeout_triggered", "transcribed", "turn_detection_of",
+    "APPEND", "CLEAR", "CLEARED", "COMMIT", "COMMITTED", "COMMIT_EMPTY", "SPEECH_STARTED", "SPEECH_STOPPED",
+    "TIMEOUT_TRIGGERED", "TRANSCRIBED", "append", "audio_item", "cleared", "committed", "is_loud", "speech_started",
+    "speech_stopped", "timeout_triggered", "transcribed", "turn_detection_of",
 ]  # fmt: skip
 
 # Client events.
