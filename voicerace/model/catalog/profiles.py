@@ -1,7 +1,7 @@
-"""The named times, and the profiles that give each a value with its source.
+"""The named times in milliseconds, and the profiles with a value and a source for each.
 
-Every time is in milliseconds and has the name it has everywhere: in a party's timers, on the command line and in a
-notebook. Profiles are text in the grammar of `voicerace.model.parameters`.
+A time has the same name in an actor's timers, on the command line and in a notebook. Values are text in the grammar of
+`voicerace.model.parameters`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 
 class Time(NamedTuple):
-    """A named duration: what it lasts from and to, and whether there is one value per function call."""
+    """A named duration: its begin and end, and whether it has one value per function call."""
 
     meaning: str
     per_call: bool = False
@@ -54,69 +54,59 @@ TIMES: Final[dict[str, Time]] = {
     "deadline_ms": Time("the end of waiting: from the last result, else from the last call, else from the user's words"),
 }
 
-#: Times that only an app with a workaround has (`model.catalog.workarounds`), and what they are without a word.
+#: Times of an app with a workaround (`model.catalog.workarounds`), with their defaults.
 WORKAROUND_TIMES: Final[dict[str, str]] = {
-    # From the request to the earliest result; chosen: longer than any gap and any two wires in the bounds of exploration.
+    # From the request to the earliest result; chosen: longer than any gap and any two links in the bounds of exploration.
     "hold_ms": "2000",
-    # How long an app waits for a callback that may never come; chosen: longer than hold_ms, and short of a late reply.
+    # The longest wait of an app for a callback; chosen: longer than hold_ms, and too short for a late reply.
     "fallback_ms": "4000",
 }
 
-#: Decided by the upstream; a real one has its own.
+#: Times of the mock upstream; a real one has its own.
 SERVER_TIMES: Final = (
-    "create_ms",
-    "first_item_ms",
-    "preamble_ms",
-    "arguments_ms",
-    "call_gap_ms",
-    "gap_ms",
-    "item_done_ms",
-    "slot_lag_ms",
-    "rate_limits_ms",
-    "reply_ms",
-    "reply_gap_ms",
-    "ack_ms",
-)
+    "create_ms", "first_item_ms", "preamble_ms", "arguments_ms", "call_gap_ms", "gap_ms", "item_done_ms", "slot_lag_ms",
+    "rate_limits_ms", "reply_ms", "reply_gap_ms", "ack_ms",
+)  # fmt: skip
 
-#: Times written into the proxy's source: named like the others, but nobody's to choose.
+#: Times that are constants in the proxy's source.
 PROXY_TIMES_MS: Final[dict[str, int]] = {
     # DEFERRED_RESPONSE_CREATE_TIMEOUT_MS of the proxy's server.ts, 0.10.3 on.
     "recovery_ms": 20_000,
     # INPUT_AUDIO_COMMIT_DEBOUNCE_MS, every release: from the user's last audio frame to its commit.
     "audio_quiet_ms": 400,
-    # INPUT_AUDIO_COMMIT_MAX_COALESCE_MS, 0.11 on: from the first moment in which a commit is possible.
+    # INPUT_AUDIO_COMMIT_MAX_COALESCE_MS, 0.11 on: from the first moment at which a commit is possible.
     "audio_most_ms": 600,
 }
 
-#: Times written into the component's source (`src/` of each tag), named like the others.
+#: Times that are constants in the component's source (`src/` of each tag).
 COMPONENT_TIMES_MS: Final[dict[str, int]] = {
-    # sendAudioData: user audio is dropped for so long after Settings were sent.
+    # sendAudioData: user audio is dropped until this time after Settings were sent.
     "settings_wait_ms": 500,
-    # checkAndSend: from the opening of a connection to its Settings (of the first one they go out at once here).
+    # checkAndSend: from the opening of a connection to its Settings; the model sends those of the first one at once.
     "settings_open_ms": 50,
-    # waitForSettings: a text that has opened the connection looks so often whether they were sent.
+    # waitForSettings: interval at which a text that has opened the connection checks whether they were sent.
     "settings_poll_ms": 100,
-    # TEXT_ONLY_AGENT_DONE_DEFER_MS, 0.10.0 on: from the agent's last text to its being taken as done.
+    # TEXT_ONLY_AGENT_DONE_DEFER_MS, 0.10.0 on: from the agent's last text to the assumed end of its turn.
     "text_done_ms": 200,
-    # From there to the idle timeout's beginning anew.
+    # From there to the restart of the idle timeout.
     "text_counts_ms": 50,
-    # DEFAULT_MAX_WAIT_FOR_AGENT_REPLY_MS, 0.10.0 on: behind a result, how long the idle timeout waits for a message.
+    # DEFAULT_MAX_WAIT_FOR_AGENT_REPLY_MS, 0.10.0 on: after a result, the wait of the idle timeout for a message.
     "agent_reply_wait_ms": 500,
-    # DEFAULT_IDLE_TIMEOUT_MS; `agentOptions.idleTimeoutMs` is the app's to set.
+    # DEFAULT_IDLE_TIMEOUT_MS, without `agentOptions.idleTimeoutMs`.
     "component_idle_ms": 10_000,
-    # Chosen: from the agent's last audio frame to the end of its playback, as if it came no faster than it is spoken.
+    # Chosen: from the agent's last audio frame to the end of playback, for frames that arrive at playback speed.
     "playback_ms": 100,
 }
 
 
 @dataclass(frozen=True)
 class Profile:
-    """A set of values for every time, each with where it comes from.
+    """A value for each time.
 
     Attributes:
-        sentence: what the profile stands for.
-        values: time name -> text in the parameters' grammar; None for an optional time that is not set.
-        sources: time name -> what was measured, and how "with rtt" was split.
+        sentence: description.
+        values: time name -> text in the grammar; None for an optional time that is not set.
+        sources: time name -> origin of the value.
     """
 
     sentence: str
@@ -124,43 +114,23 @@ class Profile:
     sources: dict[str, str]
 
 
-#: The profile of what recordings of the real API show.
+#: The profile of the recordings of the real API.
 RECORDED: Final = "recorded-2026"
 
 _FIXED: Final[dict[str, str | None]] = {
-    "reader_ms": None,
-    "preamble_ms": "200",
-    "item_done_ms": None,
-    "slot_lag_ms": "0",
-    "rate_limits_ms": None,
-    "repeat_ms": "0",
-    "inject_ms": "20",
-    "offline_ms": "300",
-    "settings_ms": "200",
-    "speech_ms": "1500",
-    "frame_ms": "100",
-    "mic_tail_ms": "700",
-    "vad_ms": "500",
-    "idle_timeout_ms": None,
-    "deadline_ms": "30000",
-}
+    "reader_ms": None, "preamble_ms": "200", "item_done_ms": None, "slot_lag_ms": "0", "rate_limits_ms": None,
+    "repeat_ms": "0", "inject_ms": "20", "offline_ms": "300", "settings_ms": "200",
+    "speech_ms": "1500", "frame_ms": "100", "mic_tail_ms": "700", "vad_ms": "500",
+    "idle_timeout_ms": None, "deadline_ms": "30000",
+}  # fmt: skip
 
 PROFILES: Final[dict[str, Profile]] = {
     "loopback": Profile(
         "everything on one machine: no network, items confirmed at once, small fixed server times",
         {
             **_FIXED,
-            "host_rtt_ms": "0",
-            "upstream_rtt_ms": "0",
-            "tool_ms": "50",
-            "create_ms": "5",
-            "first_item_ms": "5",
-            "arguments_ms": "5",
-            "call_gap_ms": "5",
-            "gap_ms": "150",
-            "reply_ms": "500",
-            "reply_gap_ms": "5",
-            "ack_ms": "0",
+            "host_rtt_ms": "0", "upstream_rtt_ms": "0", "tool_ms": "50", "create_ms": "5", "first_item_ms": "5",
+            "arguments_ms": "5", "call_gap_ms": "5", "gap_ms": "150", "reply_ms": "500", "reply_gap_ms": "5", "ack_ms": "0",
         },
         {
             "gap_ms": "chosen: the gap at which the releases were first compared on the wire (docs/release-facts.md#effect-of-the-gap)",
@@ -171,17 +141,8 @@ PROFILES: Final[dict[str, Profile]] = {
         "the only published millisecond trace: livekit/agents #1056, January 2025, beta API",
         {
             **_FIXED,
-            "host_rtt_ms": "20",
-            "upstream_rtt_ms": "40",
-            "tool_ms": "300",
-            "create_ms": "40",
-            "first_item_ms": "uniform(216,271)",
-            "arguments_ms": "50",
-            "call_gap_ms": "50",
-            "gap_ms": "8",
-            "reply_ms": "1500",
-            "reply_gap_ms": "8",
-            "ack_ms": "55",
+            "host_rtt_ms": "20", "upstream_rtt_ms": "40", "tool_ms": "300", "create_ms": "40", "first_item_ms": "uniform(216,271)",
+            "arguments_ms": "50", "call_gap_ms": "50", "gap_ms": "8", "reply_ms": "1500", "reply_gap_ms": "8", "ack_ms": "55",
         },
         {
             "upstream_rtt_ms": "chosen: 40; a user item was confirmed 48 ms after it was sent (with rtt), so it is at most 48",
@@ -236,14 +197,11 @@ PROFILES: Final[dict[str, Profile]] = {
     ),
 }  # fmt: skip
 
-#: One network for maps and pictures of fixed times: the same for all releases, so that their boundaries can be compared.
+#: The network of maps and plots with fixed times: the same for all releases, so their boundaries are comparable.
 FIXED_NETWORK: Final = {"host_rtt_ms": "20", "upstream_rtt_ms": "60", "ack_ms": "35"}
 
-#: The round trip that is taken out of recorded times which contain one. The fastest session.update -> session.updated took 47 ms.
+#: The round trip that is subtracted from recorded times which contain one; session.update -> session.updated took at least 47 ms.
 RECORDED_RTT_MS: Final = 40
 
-#: What replaces times of `recorded-2026` when the reply is text: three replies of Voice Live, and their ends.
-RECORDED_TEXT_TIMES: Final[dict[str, str]] = {
-    "reply_ms": "choice(37,42,104)",
-    "reply_gap_ms": "choice(1,2,3,6)",
-}
+#: Replaces times of `recorded-2026` for text replies: three replies of Voice Live.
+RECORDED_TEXT_TIMES: Final[dict[str, str]] = {"reply_ms": "choice(37,42,104)", "reply_gap_ms": "choice(1,2,3,6)"}
