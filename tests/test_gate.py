@@ -168,10 +168,10 @@ def after_calls(*calls: str, rules: frozenset[Rule] = ALL) -> Gate:
 
 def test_words_ask_at_once_where_the_slot_is_free_and_once_more_when_it_is_free_again() -> None:
     gate = Gate(ALL, GateState())
-    assert gate.words("text") == 1
-    assert gate.words("audio") == 0, "a create is unanswered"
+    assert gate.user_input("text") == 1
+    assert gate.user_input("audio") == 0, "a create is unanswered"
     assert told(gate, created("resp_1")) == [0]
-    assert gate.words("text") == 0, "a response is active"
+    assert gate.user_input("text") == 0, "a response is active"
     assert told(gate, done("resp_1"), created("resp_2"), done("resp_2")) == [1, 0, 0]
 
 
@@ -217,7 +217,7 @@ def test_one_request_is_for_all_that_waits_unless_the_rule_is_missing() -> None:
     for rules, creates in ((ALL, 1), (ALL - {"coalesce"}, 3)):
         gate = Gate(rules, GateState())
         told(gate, created("resp_1"), call_of("call_1"), call_of("call_2"))
-        assert [gate.result("call_1"), gate.result("call_2"), gate.words("text")] == [0, 0, 0]
+        assert [gate.result("call_1"), gate.result("call_2"), gate.user_input("text")] == [0, 0, 0]
         assert told(gate, done("resp_1")) == [creates]
 
 
@@ -227,7 +227,7 @@ def test_without_the_rule_nothing_but_the_end_of_a_response_and_words_ask() -> N
     assert told(gate, confirmed("call_1"), failed()) == [0, 0]
     assert told(gate, created("resp_2"), done("resp_2")) == [0, 0], "the server's own response knows the result"
     gate.result("call_1")
-    assert gate.words("text") == 1
+    assert gate.user_input("text") == 1
 
 
 def test_a_message_of_no_account_asks_for_nothing() -> None:
@@ -238,11 +238,11 @@ def test_a_message_of_no_account_asks_for_nothing() -> None:
 
 def test_without_waiting_for_the_slot_only_a_refusal_is_waited_for() -> None:
     gate = Gate(ALL - {"when_free"}, GateState())
-    assert [gate.words("text"), gate.words("text")] == [1, 1]
+    assert [gate.user_input("text"), gate.user_input("text")] == [1, 1]
     assert told(gate, created("resp_1")) == [0]
-    assert gate.words("text") == 1
+    assert gate.user_input("text") == 1
     assert told(gate, realtime.refusal("e", "resp_1", realtime.CREATE_ID)) == [0]
-    assert gate.words("text") == 0
+    assert gate.user_input("text") == 0
     assert told(gate, done("resp_9"), done("resp_1")) == [0, 1]
 
 
@@ -251,7 +251,7 @@ def test_the_end_of_text_or_audio_frees_the_slot_only_without_the_rule(kind: str
     for rules, creates in ((ALL, 0), (ALL - {"server_events"}, 1)):
         gate = Gate(rules, GateState())
         told(gate, created("resp_1"))
-        gate.words("text")
+        gate.user_input("text")
         assert told(gate, {"type": kind, "response_id": "resp_1"}) == [creates]
 
 
@@ -259,13 +259,13 @@ def test_a_response_out_of_band_takes_no_slot() -> None:
     gate = Gate(ALL, GateState())
     body = realtime.response_object("resp_oob", None, "text", "in_progress")
     told(gate, realtime.response_event(realtime.RESPONSE_CREATED, "e", body))
-    assert gate.words("text") == 1
+    assert gate.user_input("text") == 1
 
 
 def test_the_end_of_another_response_frees_no_slot() -> None:
     gate = Gate(ALL, GateState())
     told(gate, created("resp_1"))
-    gate.words("text")
+    gate.user_input("text")
     assert told(gate, done("resp_0"), done("resp_1")) == [0, 1]
 
 
@@ -273,9 +273,9 @@ def test_the_end_of_another_response_frees_no_slot() -> None:
 def test_another_error_may_be_the_answer_to_a_create(event_id: str | None, creates: int) -> None:
     """The next wish then asks anew; what was asked for is not asked again by itself."""
     gate = Gate(ALL, GateState())
-    gate.words("text")
+    gate.user_input("text")
     assert told(gate, failed(event_id=event_id)) == [0]
-    assert gate.words("text") == creates
+    assert gate.user_input("text") == creates
 
 
 @pytest.mark.parametrize("in_the_way", ["resp_0", "resp_2"])
@@ -299,7 +299,7 @@ def test_the_servers_own_response_answers_what_was_confirmed_before_it(kind: str
     gate = Gate(ALL, GateState())
     told(gate, created("resp_1"), call_of("call_1"))
     gate.result("call_1")
-    gate.words("text")
+    gate.user_input("text")
     user = realtime.conversation_item(kind, "e", None, {**realtime.user_item("Hello?"), "id": "item_user"})
     told(gate, confirmed("call_1", kind), user, created("resp_2"))
     assert (gate.state.given, gate.state.wishes, gate.state.knows) == ((), (), True)
@@ -311,7 +311,7 @@ def test_the_servers_own_response_does_not_answer_what_was_not_confirmed(left_ou
     gate = Gate(ALL, GateState())
     told(gate, created("resp_1"), call_of("call_1"))
     gate.result("call_1")
-    gate.words("text")
+    gate.user_input("text")
     user = realtime.conversation_item(realtime.ITEM_ADDED, "e", None, {**realtime.user_item("Hello?"), "id": "item_user"})
     told(gate, user if left_out == "result" else confirmed("call_1"), created("resp_2"))
     assert told(gate, done("resp_2")) == [1]
@@ -320,7 +320,7 @@ def test_the_servers_own_response_does_not_answer_what_was_not_confirmed(left_ou
 def test_words_spoken_into_a_response_are_asked_for_after_it() -> None:
     gate = Gate(ALL, GateState())
     told(gate, created("resp_1"))
-    gate.words("audio")
+    gate.user_input("audio")
     assert gate.state.unconfirmed == set(), "no item of the audio's is waited for"
     assert told(gate, created("resp_2"), done("resp_2")) == [0, 1]
 
