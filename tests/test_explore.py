@@ -41,8 +41,8 @@ def found(release: str, story: str, handler: str = "return", bounds: tuple[str, 
 
 def outcomes(release: str, story: str, handler: str = "return", bounds: tuple[str, ...] = ()) -> set[str]:
     explored = found(release, story, handler, bounds)
-    assert explored.told[0].complete
-    assert explored.told[0].unconfirmed == 0
+    assert explored.stats[0].complete
+    assert explored.stats[0].unconfirmed == 0
     return {each.outcome for each in explored.findings}
 
 
@@ -118,7 +118,7 @@ def test_the_trace_is_what_the_replay_does() -> None:
 
 def test_the_room_is_kept_between_steps_that_meet() -> None:
     for finding in found("0.9.1", "single").findings.values():
-        assert finding.room_ms >= 1
+        assert finding.slack_ms >= 1
 
 
 # -- nothing missing -------------------------------------------------------------------------------------------------
@@ -179,16 +179,16 @@ def test_a_place_stands_for_every_situation_of_its_key(release: str, story: str,
     session = session_of(story, handler, release)
     stepper, search, reached = explored(replace(session, times=bounds.within(session.times)), bounds, 60_000)
     for ending in reached.endings:
-        at, move = timed_trace.dated(stepper.start(), 0), search.places.start()
-        for moment, way in enumerate(search.way(ending.node), start=1):
+        at, move = timed_trace.dated(stepper.start(), 0), search.store.start()
+        for moment, way in enumerate(search.path(ending.node), start=1):
             assert way.choice is not None
             before, at = at, stepper.step(at, state_store.actual(at, way.choice))
             state_store.turned(stepper, before, at)
             if way.late is not None:
                 at = state_store.settled(stepper, at, late=way.late)
             at = timed_trace.dated(at, moment)
-            move = next(each for each in search.places.step(move.to, way.choice).moves if each.late == way.late)
-            assert search.places.known[search.places.named(at)[1]] is move.to
+            move = next(each for each in search.store.step(move.to, way.choice).moves if each.late == way.late)
+            assert search.store.known[search.store.named(at)[1]] is move.to
 
 
 def reached(story: str, release: str, limit: int) -> Search:
@@ -200,7 +200,7 @@ def reached(story: str, release: str, limit: int) -> Search:
 
 def test_a_moment_matters_until_the_last_of_all_that_was_set_in_it_must_have_happened() -> None:
     """What `covered` forgets by: with less, times in which something can still happen would be taken for the same."""
-    for place in reached("double", "0.9.1", 1_500).places.known.values():
+    for place in reached("double", "0.9.1", 1_500).store.known.values():
         for moment, most in place.due:
             assert place.most[moment] >= most
         for _, moment, least in place.choices:
@@ -242,11 +242,11 @@ def test_messages_without_a_time_of_their_own_hide_nothing(release: str, story: 
             reached = search.run()
     assert reached.complete
     reduced = found(release, story, handler, SMALL)
-    assert reduced.told[0].complete
-    assert reduced.told[0].states < reached.states
+    assert reduced.stats[0].complete
+    assert reduced.stats[0].states < reached.states
     every = set()
     for ending in reached.endings:
-        replay = confirmed(search.places.stepper, search, ending, session, bounds)
+        replay = confirmed(search.store.stepper, search, ending, session, bounds)
         every |= set() if replay is None else set(replay[3])
     assert every == set(reduced.findings)
 
@@ -258,15 +258,15 @@ def test_a_bound_of_one_value_is_just_that() -> None:
 def test_a_refusal_is_named_by_the_result_that_met_it_and_not_by_a_text_beside_it() -> None:
     reader = _Reader.__new__(_Reader)
     creates = [SimpleNamespace(key=key, answer="refused", answered=10 + key, names=None) for key in (1, 2)]
-    reader.passage = SimpleNamespace(ledger=SimpleNamespace(creates=creates, responses={}))  # type: ignore[assignment]
-    reader.asked = {1: CreateOrigin("user text", "item"), 2: CreateOrigin("result", "response.done")}
+    reader.index = SimpleNamespace(ledger=SimpleNamespace(creates=creates, responses={}))  # type: ignore[assignment]
+    reader.origins = {1: CreateOrigin("user text", "item"), 2: CreateOrigin("result", "response.done")}
     both, alone = (SimpleNamespace(outcome="rejected", events=events, submissions=1) for events in ((11, 12), (11,)))
     assert reader.turn(both) == Signature("rejected", "unknown", "result", "response.done", 1)  # type: ignore[arg-type]
     assert reader.turn(alone).writer == "user text"  # type: ignore[arg-type]
 
 
 def test_a_limit_makes_it_incomplete() -> None:
-    assert not explore("0.9.1", [("single", "return")], limit=50).told[0].complete
+    assert not explore("0.9.1", [("single", "return")], limit=50).stats[0].complete
 
 
 # -- schedules -------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import simulate
-from voicerace.experiments.explore.schedule_check import slip_of
+from voicerace.experiments.explore.schedule_check import deviation_of
 from voicerace.trace.recording import Event, Link, Recording
 
 MS = 1_000_000
@@ -49,41 +49,41 @@ def without(recording: Recording, kind: str) -> Recording:
 
 
 def test_the_same_order_is_no_slip_however_late() -> None:
-    assert slip_of(plan(), plan()) is None
-    assert slip_of(shifted(plan(), 40), plan()) is None
+    assert deviation_of(plan(), plan()) is None
+    assert deviation_of(shifted(plan(), 40), plan()) is None
 
 
 def test_a_message_behind_one_that_it_was_planned_before_is_late_by_so_much() -> None:
     # The result reaches the proxy 95 ms before response.done does; here it comes 20 ms behind it.
     late = moved(plan(), "FunctionCallResponse", Link("component", "proxy"), 115)
-    slip = slip_of(late, plan())
+    slip = deviation_of(late, plan())
     assert slip is not None
     assert slip.order
-    assert slip.place == "proxy"
+    assert slip.location == "proxy"
     assert slip.late_ms == pytest.approx(115, abs=2)
-    assert "FunctionCallResponse from component came behind" in slip.said
+    assert "FunctionCallResponse from component came behind" in slip.message
 
 
 def test_a_proxy_that_does_something_else_in_the_same_order_is_no_slip_of_the_order() -> None:
-    told = slip_of(without(plan(), "Error"), plan())
+    told = deviation_of(without(plan(), "Error"), plan())
     assert told is not None
     assert not told.order
     assert told.late_ms == 0
-    assert "Error from proxy was expected" in told.said
+    assert "Error from proxy was expected" in told.message
 
 
 def test_a_proxy_that_asks_later_than_its_model_is_named() -> None:
-    slip = slip_of(plan("0.9.4"), plan("0.9.1"))
+    slip = deviation_of(plan("0.9.4"), plan("0.9.1"))
     assert slip is not None
-    assert slip.said.startswith("response.create from proxy came behind")
+    assert slip.message.startswith("response.create from proxy came behind")
 
 
 def test_a_session_that_stops_is_told_where() -> None:
     cut = replace(plan(), events=plan().events[:40])
-    slip = slip_of(cut, plan())
+    slip = deviation_of(cut, plan())
     assert slip is not None
     assert not slip.order
-    assert slip.said.startswith("nothing, where")
-    more = slip_of(plan(), cut)
+    assert slip.message.startswith("nothing, where")
+    more = deviation_of(plan(), cut)
     assert more is not None
-    assert "which was not expected" in more.said
+    assert "which was not expected" in more.message

@@ -155,11 +155,11 @@ def test_a_machine_too_busy_for_a_finding_is_told_from_a_proxy_that_does_somethi
     finding = single("0.9.1")
     plan = replayed(finding).recording
     done = judged(finding, plan, proxy_release("0.9.1"), 1, plan)
-    assert done.came_to == "confirmed"
+    assert done.result == "confirmed"
     other = replace(finding, signature=finding.signature._replace(outcome="lost"))
-    assert judged(other, plan, proxy_release("0.9.1"), 1, plan).came_to == "not confirmed"
+    assert judged(other, plan, proxy_release("0.9.1"), 1, plan).result == "not confirmed"
     late = replayed(mended("0.9.1")).recording
-    assert judged(finding, late, proxy_release("0.9.1"), 1, plan).came_to == "order not kept"
+    assert judged(finding, late, proxy_release("0.9.1"), 1, plan).result == "order not kept"
 
 
 @pytest.mark.parametrize(

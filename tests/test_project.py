@@ -132,5 +132,5 @@ def test_the_schema_names_every_outcome() -> None:
 def test_what_the_models_leave_out_is_said_in_the_docs_and_in_the_report() -> None:
     page, report = (ROOT / "docs/limits.md").read_text("utf-8"), limits()
     for each in LEFT_OUT:
-        assert f"| {each.party} | {each.what} | {each.matters} |" in page
+        assert f"| {each.part} | {each.what} | {each.effect} |" in page
         assert each.what in report

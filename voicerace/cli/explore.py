@@ -75,7 +75,7 @@ def explore(
 
 def _show(found: ExplorationResult, record: dict[str, Any]) -> None:
     rows = [
-        (each.name, sentence_of(each.signature), each.story, each.handler, len(each.trace), f"{each.room_ms:g} ms")
+        (each.name, sentence_of(each.signature), each.story, each.handler, len(each.trace), f"{each.slack_ms:g} ms")
         for each in found.findings.values()
     ]
     heads = ("name", "what happens", "story", "handler", "steps", "room")

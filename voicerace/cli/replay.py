@@ -96,17 +96,17 @@ def _show(played: Sequence[Replay], proxy: ProxyTarget | None) -> None:
     rows = []
     for each in played:
         found = each.finding
-        names = (found.name, found.story, found.handler, f"{found.room_ms:g} ms")
-        rows.append((*names, each.came_to, each.tries, printable(_seen(each))))
+        names = (found.name, found.story, found.handler, f"{found.slack_ms:g} ms")
+        rows.append((*names, each.result, each.tries, printable(_seen(each))))
     heads = ("finding", "story", "handler", "room", "came to", "tries", "seen instead")
     print_table(heads, rows, proxy.name if proxy else "in virtual time", right=("room", "tries"))
     for each in played if len(played) == 1 else [each for each in played if not each.confirmed]:
         print_lines(
             [
-                f"finding        {each.finding.name}: {each.came_to}",
+                f"finding        {each.finding.name}: {each.result}",
                 f"expected       {_words(each.finding.signature)}",
                 *(f"found          {_words(sign)}" for sign in each.signatures or [None]),
-                *([f"left the plan  at the {each.slip.place}: {printable(each.slip.said)}"] if each.slip else []),
+                *([f"left the plan  at the {left.location}: {printable(left.message)}"] if (left := each.deviation) else []),
                 *text.verdict_lines(each.verdict),
                 "",
             ]
@@ -119,7 +119,7 @@ def _seen(each: Replay) -> str:
     if each.confirmed:
         return ""
     found = "; ".join(map(_words, each.signatures)) or _words(None)
-    return f"{found} ({each.slip.said})" if each.slip is not None else found
+    return f"{found} ({each.deviation.message})" if each.deviation is not None else found
 
 
 def _write(path: Path, played: Sequence[Replay], proxy: ProxyTarget | None) -> None:
@@ -130,7 +130,7 @@ def _write(path: Path, played: Sequence[Replay], proxy: ProxyTarget | None) -> N
         found = each.finding
         rows.writerow(
             [found.name, found.signature.outcome, found.story, found.handler, str(each.confirmed > 0).lower(),
-             each.came_to, each.tries, f"{found.room_ms:g}", _seen(each), proxy.name if proxy else "virtual",
+             each.result, each.tries, f"{found.slack_ms:g}", _seen(each), proxy.name if proxy else "virtual",
              (proxy and proxy.source) or ""]
         )  # fmt: skip
     write_text(path, file.getvalue())

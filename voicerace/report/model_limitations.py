@@ -1,4 +1,4 @@
-"""What the models leave out: said in the report's limits and in docs/limits.md, from this one list."""
+"""The limitations of the models, listed in the report and in docs/limits.md."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ __all__ = ["LEFT_OUT", "LeftOut"]
 
 
 class LeftOut(NamedTuple):
-    """A fact about the real thing that no model has, and what that can change."""
+    """A limitation of the model `part`: what it leaves out, and the effect on results."""
 
-    party: str
+    part: str
     what: str
-    matters: str
+    effect: str
 
 
 LEFT_OUT: Final = (
     LeftOut(
         "upstream",
-        "It is a mock that does what recordings of the API show (`data/api`); what none of them decides is a knob (`docs/open-facts`).",
-        "Every refusal here is the mock's: no recording has one. Only a run with a key shows the API's own (`voicerace contract`).",
+        "It is a mock of the behaviour in recordings (`data/api`); behaviour that no recording decides is a knob (`docs/open-facts`).",
+        "Every refusal is the mock's: no recording has one. Only a run with a key shows the API's own (`voicerace contract`).",
     ),
     LeftOut(
         "upstream",
-        "Rate limits, a session's 60 minutes, truncated audio, out-of-band responses beside others, and content filters.",
-        "Other errors and endings than the ones shown here.",
+        "Rate limits, the limit of 60 minutes, truncated audio, concurrent out-of-band responses, and content filters.",
+        "The kinds of errors and endings.",
     ),
     LeftOut(
         "upstream",
-        "Server VAD decides by energy, `vad_ms` after silence begins; its padding, threshold and semantic variant are not there.",
-        "When the server's own response begins, by some tens of milliseconds.",
+        "Server VAD decides by energy, `vad_ms` after silence begins, without padding, threshold and the semantic variant.",
+        "The start of the server's own response, by some tens of milliseconds.",
     ),
     LeftOut(
         "links",
-        "A link's delay is drawn once per session: no jitter from message to message, no loss, no bursts.",
-        "Two messages that are near each other may change places in time, never in order of one link.",
+        "A link's delay is drawn once per session, without jitter between messages, loss or bursts.",
+        "The order of two close messages on different links.",
     ),
     LeftOut(
         "proxy",
-        "Its event loop takes no time; what a busy process adds, only a live run shows.",
-        "Results within a millisecond or two of a boundary.",
+        "Its event loop takes no time; only a live run shows the delays of a busy process.",
+        "Results within 2 ms of a boundary.",
     ),
     LeftOut(
         "proxy",
@@ -48,27 +48,27 @@ LEFT_OUT: Final = (
     ),
     LeftOut(
         "component",
-        "Settings of the first connection go out at once (50 ms later in truth), `stop()` closes at once (a second later).",
-        "Nothing behind SettingsApplied.",
+        "The model sends Settings of the first connection without the 50 ms delay, and closes at `stop()` without the delay of 1 s.",
+        "Nothing after SettingsApplied.",
     ),
     LeftOut(
         "component",
-        "Its idle timeout is off unless `--idle-close`: in truth a connection on which nothing happens is closed after 10 s.",
-        "With a handler that returns nothing and a tool slower than that, the result is never sent: `stale` instead of `noisy`.",
+        "Its idle timeout is off without `--idle-close`; the component closes an idle connection after 10 s.",
+        "Handlers that return nothing, with a tool of more than 10 s: the result is never sent, `stale` instead of `noisy`.",
     ),
     LeftOut(
         "component",
-        "React commits state changes about a millisecond later; two components on one page; the Deepgram (not OpenAI) path.",
+        "React commits state changes about 1 ms later; two components on one page; the path to Deepgram instead of OpenAI.",
         "The order of two callbacks within a millisecond.",
     ),
     LeftOut(
         "component",
-        "A conversation kept in `conversationStorage`, which from 0.10.0 is sent along when it connects again.",
-        "What the model knows after a reconnect, not when it may speak.",
+        "A conversation in `conversationStorage`, which from 0.10.0 is sent on a new connection.",
+        "The content of replies after a reconnect, not their times.",
     ),
     LeftOut(
         "app",
-        "A tool answers each call once (or repeats its answer); a call that is answered out of order only through `tool_ms` per call.",
+        "A tool answers each call once, or repeats its answer. Calls are answered out of order only with `tool_ms` per call.",
         "Handlers that mix styles within one session.",
     ),
 )

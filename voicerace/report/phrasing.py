@@ -314,7 +314,7 @@ def limits() -> str:
             "schedule. What a busy event loop or a bad network adds is not in it.",
             "**The component is a model**, held against the running component under its own tests (docs/component.md); spoken "
             "user input and server voice detection are not in these sessions.",
-            *(f"**Left out of the {each.party}'s model:** {each.what} *It can change:* {each.matters}" for each in LEFT_OUT),
+            *(f"**Left out of the {each.part}'s model:** {each.what} *It can change:* {each.effect}" for each in LEFT_OUT),
         )
     )
 

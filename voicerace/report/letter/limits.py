@@ -37,7 +37,7 @@ def blocks(material: ReportContext) -> list[Block]:
         sentences.append(
             f"**Of {joined(only)} there is no recorded session of the running program**: what is said of it is its model's."
         )
-    rows = [{"of": each.party, "left out": each.what, "what it can change": each.matters} for each in LEFT_OUT]
+    rows = [{"of": each.part, "left out": each.what, "what it can change": each.effect} for each in LEFT_OUT]
     return [
         Text("\n".join(f"- {sentence}" for sentence in sentences)),
         Fold("What the models leave out, one by one", (Table(pd.DataFrame(rows), "Left out of the models."),)),
