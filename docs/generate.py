@@ -93,7 +93,7 @@ def _command(name: str, command: Any) -> Iterator[str]:
     usage = f"{name} {' '.join(each for each in command.collect_usage_pieces(context) if each != '[OPTIONS]')}".strip()
     yield f"### `{usage}`\n"
     yield " ".join((command.help or "").split()) + "\n"
-    options = [each for each in command.params if each.param_type_name == "option" and each.name != "help"]
+    options = [each for each in command.get_params(context) if each.param_type_name == "option" and each.name != "help"]
     plain = [each for each in options if getattr(each, "rich_help_panel", None) != "Times"]
     if plain:
         yield "| option | meaning |\n|---|---|"

@@ -21,11 +21,11 @@ from voicerace.experiments.answers import (
     cells,
     draw,
     markdown,
+    outcome_text,
     play,
     programs,
     read,
     rows_of,
-    said,
     shipped_answers,
     write,
 )
@@ -180,7 +180,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 def test_the_command_shows_the_kept_answers(capsys: pytest.CaptureFixture[str]) -> None:
     head, *shown = run(capsys).splitlines()
     assert head.split() == ["replies", "release", "handler", "outcomes"]
-    assert all(line.endswith(said(answer)) for line, (*_, answer) in zip(shown, rows_of(ANSWERS), strict=True))
+    assert all(line.endswith(outcome_text(answer)) for line, (*_, answer) in zip(shown, rows_of(ANSWERS), strict=True))
     assert run(capsys, "--markdown") == markdown(ANSWERS)
     some = run(capsys, "--releases", "0.9.5", "--handlers", "async_send", "--modalities", "audio")
     assert "0.9.4, 0.9.5, 0.9.6" in some

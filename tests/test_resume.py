@@ -259,7 +259,7 @@ def test_where_folders_cannot_be_locked_a_file_is(tmp_path: Path, monkeypatch: p
 
 def goes_on(line: str) -> list[str]:
     """The words of the command at the end of a line."""
-    program, *words = shlex.split(line.partition("; to go on: ")[2])
+    program, *words = shlex.split(line.partition("; to continue: ")[2])
     assert program == "voicerace"
     return words
 

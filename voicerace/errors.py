@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-__all__ = ["InputError", "SweepInterrupted", "SweepStoppedError", "first_of", "one_of", "stopped"]
+__all__ = ["InputError", "SweepInterrupted", "SweepStoppedError", "first_of", "one_of", "stopped", "unknown"]
 
 
 class InputError(ValueError):
@@ -36,8 +37,22 @@ def one_of(name: str, value: object, allowed: Collection[str]) -> str:
         InputError: it is not. The error names the parameter `name`.
     """
     if not isinstance(value, str) or value not in allowed:
-        raise InputError(name, f"{value!r:.60} is unknown", f"allowed are {', '.join(allowed)}")
+        raise unknown(name, value, allowed)
     return value
+
+
+def unknown(name: str, value: object, allowed: Collection[str], more: str = "") -> InputError:
+    """The error for a value that is not one of the allowed names; it suggests the nearest of them.
+
+    Args:
+        name: the parameter.
+        value: what was given.
+        allowed: the allowed names.
+        more: what else is allowed.
+    """
+    near = get_close_matches(str(value)[:60], allowed, 1)
+    names = f"allowed are {', '.join(allowed)}{more}"
+    return InputError(name, f"{value!r:.60} is unknown", f"did you mean {near[0]}? ({names})" if near else names)
 
 
 def first_of(error: Any, whole: str, fields: Collection[str]) -> InputError:

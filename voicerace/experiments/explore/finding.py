@@ -156,7 +156,7 @@ def read_findings(path: Path, name: str | None = None) -> list[Finding]:
     try:
         record = json.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise InputError(str(path), error.strerror or "cannot be read") from None
+        raise InputError(str(path), error.strerror or "cannot be read", "a file of `voicerace explore --out`") from None
     except ValueError as error:
         raise InputError(str(path), f"no JSON ({error})", "a file of `voicerace explore --out`") from None
     listed = record.get("findings") if isinstance(record, dict) else None

@@ -20,38 +20,40 @@ class Time(NamedTuple):
 
 #: The times of docs/protocol-facts.md#times, and those of the app and the user, in the order of a session.
 TIMES: Final[dict[str, Time]] = {
-    "host_rtt_ms": Time("round trip between host and proxy; one way is half"),
-    "upstream_rtt_ms": Time("round trip between proxy and upstream; one way is half"),
+    "host_rtt_ms": Time("round trip between host and proxy; one direction takes half of it"),
+    "upstream_rtt_ms": Time("round trip between proxy and API; one direction takes half of it"),
     "tool_ms": Time("from the request at the app to its result", per_call=True),
     "reader_ms": Time(
-        "from a function call read by the host: how long it reads nothing more, as if it awaited its tool there",
+        "pause in reading after each function call, as in a host that awaits its tool in the read loop",
         per_call=True,
         optional=True,
     ),
-    "create_ms": Time("response.create accepted -> response.created"),
-    "first_item_ms": Time("response.created -> its first item"),
-    "preamble_ms": Time("a spoken preamble's item -> its end, before the first call"),
-    "arguments_ms": Time("a call's item added -> response.function_call_arguments.done", per_call=True),
-    "call_gap_ms": Time("between the calls of one response", per_call=True),
-    "gap_ms": Time("the last response.function_call_arguments.done -> response.done"),
-    "item_done_ms": Time("where in that gap the call items are done; without it, at its end", optional=True),
-    "slot_lag_ms": Time("response.done leaving -> the slot being free"),
-    "rate_limits_ms": Time("response.done -> rate_limits.updated; without it, in the same moment", optional=True),
-    "reply_ms": Time("a reply's first item -> its response.output_text.done or response.output_audio.done"),
-    "reply_gap_ms": Time("from there to response.done"),
-    "ack_ms": Time("an item created -> confirmed"),
-    "repeat_ms": Time("scenario double: a result -> the same result again"),
-    "inject_ms": Time("from the call, or the reply's first output, to the user's further words, or to the connection's loss"),
-    "offline_ms": Time("scenario reconnect: the connection is lost -> the user's next words, which open it again"),
-    "settings_ms": Time("scenario late-settings: the connection open -> Settings, and Settings -> Settings again"),
-    "speech_ms": Time("how long the user speaks"),
-    "frame_ms": Time("between two frames of the microphone"),
-    "mic_tail_ms": Time("how long the microphone stays open behind the speech"),
-    "vad_ms": Time("server VAD: silence begins -> the speech is over"),
-    "idle_timeout_ms": Time(
-        "server VAD: a response done and nobody speaks -> the server does, if Settings asks for it", optional=True
+    "create_ms": Time("from the API's acceptance of response.create to response.created"),
+    "first_item_ms": Time("from response.created to the first item of the response"),
+    "preamble_ms": Time("from the item of a spoken preamble to its end, before the first function call"),
+    "arguments_ms": Time("from the item of a function call to response.function_call_arguments.done", per_call=True),
+    "call_gap_ms": Time("between two function calls of one response", per_call=True),
+    "gap_ms": Time("from the last response.function_call_arguments.done to response.done"),
+    "item_done_ms": Time(
+        "from the start of the gap to the calls' output_item.done; not set: the end of the gap", optional=True
     ),
-    "deadline_ms": Time("the end of waiting: from the last result, else from the last call, else from the user's words"),
+    "slot_lag_ms": Time("from sending response.done until the API accepts another response"),
+    "rate_limits_ms": Time("from response.done to rate_limits.updated; not set: both at once", optional=True),
+    "reply_ms": Time("from the first item of a reply to response.output_text.done or response.output_audio.done"),
+    "reply_gap_ms": Time("from the end of a reply's text or audio to response.done"),
+    "ack_ms": Time("from the creation of an item to its confirmation"),
+    "repeat_ms": Time("from a result to the same result again (scenario double)"),
+    "inject_ms": Time("from the call, or the reply's first output, to the user's next input or the loss of the connection"),
+    "offline_ms": Time("from the loss of the connection to the user's next text, which reconnects (scenario reconnect)"),
+    "settings_ms": Time("from the open connection to Settings, and from there to the second Settings (late-settings)"),
+    "speech_ms": Time("duration of the user's speech"),
+    "frame_ms": Time("between two frames of the microphone"),
+    "mic_tail_ms": Time("from the end of the speech to the end of the microphone's audio"),
+    "vad_ms": Time("from the beginning of silence to the detected end of the speech (server VAD)"),
+    "idle_timeout_ms": Time(
+        "silence after a response until the API begins one by itself, if Settings asks for it (server VAD)", optional=True
+    ),
+    "deadline_ms": Time("maximum wait for a reply, from the last result, else the last call, else the user's input"),
 }
 
 #: Times of an app with a workaround (`model.catalog.workarounds`), with their defaults.

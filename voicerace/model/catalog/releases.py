@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from voicerace.errors import InputError
+from voicerace.errors import InputError, unknown
 from voicerace.model.catalog.components import COMPONENTS, Component, component
 from voicerace.model.catalog.gate_rules import RULES, Rule
 
@@ -186,7 +186,7 @@ def proxy_release(name: str, where: str = "release") -> ProxyRelease:
     if candidates:
         names = ", ".join(row.tag for row in candidates)
         raise InputError(where, f"backend {wanted} names several programs", f"say which tag: {names}")
-    raise InputError(where, f"{name!r} is unknown", f"allowed are {', '.join((*PROXIES, REFERENCE.tag))}, or a backend version")
+    raise unknown(where, name, (*PROXIES, REFERENCE.tag), ", or a backend version")
 
 
 def proxy_of_source(source: str, backend: str | None = None) -> ProxyRelease | None:

@@ -6,7 +6,7 @@ from typing import Final
 
 import pandas as pd
 
-from voicerace.experiments.answers import Answer, Cell, program_of, said
+from voicerace.experiments.answers import Answer, Cell, outcome_text, program_of
 from voicerace.report.blocks import Block, Claim, Support, Table, Text, joined
 from voicerace.report.context import ReportContext
 
@@ -50,7 +50,9 @@ def blocks(material: ReportContext) -> list[Block]:
         for tag in releases
         for style, answer in answers[tag].items()
     ]
-    rows = [{"release": tag, **{what: said(answers[tag][style]) for style, what in _STYLES.items()}} for tag in releases]
+    rows = [
+        {"release": tag, **{what: outcome_text(answers[tag][style]) for style, what in _STYLES.items()}} for tag in releases
+    ]
     caption = (
         "How a turn with one function call ends when the handler …; replies in audio; share of n independent draws, with a 95 % "
         "interval (`voicerace answers`)."
