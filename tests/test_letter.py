@@ -361,7 +361,9 @@ def test_a_glance_says_in_words_what_it_draws() -> None:
 def test_a_session_without_a_result_is_drawn_as_what_it_is() -> None:
     recording = simulate(SessionConfig.of(release="0.9.1", tool_end="none"))
     assert "no request" in alt_overview([OverviewLine("none", recording, "nothing")])
-    assert not any("waits for an end" in text.get_text() for text in plot_overview([OverviewLine("none", recording, "")]).axes[0].texts)
+    assert not any(
+        "waits for an end" in text.get_text() for text in plot_overview([OverviewLine("none", recording, "")]).axes[0].texts
+    )
 
 
 def test_the_picture_of_the_readme_is_what_the_code_draws() -> None:
