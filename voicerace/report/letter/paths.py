@@ -226,9 +226,9 @@ def _of_reference(explored: Mapping[str, Any]) -> list[Block]:
         if twice
         else ""
     )
-    words = (
-        f"**A gate that asks at the right moment leaves {many(len(left), 'way')} to a failure**, in {many(stories, 'story', 'stories')}."
-        f"{needing} They are:\n{told}"
+    text = (
+        f"**A gate that sends its request at the right moment leaves {many(len(left), 'failure path')}**, in {scenarios}."
+        f"{needing} They are:\n{listed}"
     )
     seen = (
         Support("model", len(left), len(left), "failure paths of the reference gate", source=f"explore/{REFERENCE.tag}.json"),
