@@ -14,7 +14,7 @@ from voicerace.errors import InputError
 from voicerace.experiments.comparison import differences, paired_interval, shares_along
 from voicerace.experiments.rates import wilson
 from voicerace.experiments.sweep.sweep import trials_of
-from voicerace.report.plots import alt_collapse, plot_collapse
+from voicerace.report.plots import alt_aligned, plot_aligned
 
 DRAWN: dict[str, Any] = {
     "releases": "0.9.1,0.11.1,0.9.4,50420ee",
@@ -152,17 +152,17 @@ def test_each_generation_turns_on_its_measure(drawn: pd.DataFrame, release: str,
 
 
 def test_the_picture_has_a_row_for_each_measure_and_says_what_it_shows(drawn: pd.DataFrame) -> None:
-    figure = plot_collapse(drawn)
+    figure = plot_aligned(drawn)
     assert len(figure.axes) == 4
     labels = [[line.get_label() for line in axes.lines if not line.get_label().startswith("_")] for axes in figure.axes]
     assert labels[0] == labels[1] == ["0.9.1 (A1)", "0.11.1 (D)"]
     assert labels[2] == labels[3] == ["0.9.4 (B)", "50420ee (C)"]
     for line in figure.axes[1].lines[:2]:
         assert {(x < 0, y) for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)} == {(True, 1.0), (False, 0.0)}
-    words = alt_collapse(drawn)
+    words = alt_aligned(drawn)
     assert "0.9.1 (generation A1) by margin_ms: findings in " in words
     assert ", 0 of " in words
-    only = plot_collapse(drawn[drawn["release"] == "0.9.4"])
+    only = plot_aligned(drawn[drawn["release"] == "0.9.4"])
     assert len(only.axes) == 2
     with pytest.raises(InputError, match="no release"):
-        plot_collapse(drawn.assign(release="somebody's own"))
+        plot_aligned(drawn.assign(release="somebody's own"))

@@ -21,12 +21,12 @@ from voicerace.report.blocks import Claim, Fold, Picture, Support, Table, claims
 from voicerace.report.context import ReportContext
 from voicerace.report.evidence import DEFAULT_ERROR, Evidence
 from voicerace.report.letter import SECTIONS, answer, paths, reproduce, section, submitted_twice, timing, today
-from voicerace.report.letter.workaround_statistics import best_cure
+from voicerace.report.letter.workaround_statistics import best_workaround
 from voicerace.report.parameters import LetterParameters
 from voicerace.report.parts import make
 from voicerace.report.phrasing import sides
 from voicerace.report.plots.map_grid import alt_maps
-from voicerace.report.plots.overview import Glance, alt_glance, plot_glance, strip_of
+from voicerace.report.plots.overview import OverviewLine, alt_overview, plot_overview, strip_of
 from voicerace.report.race import race_alt, race_lines, race_svg
 
 ROOT = Path(__file__).parents[1]
@@ -227,7 +227,7 @@ def test_what_a_workaround_does_not_do_stands_beside_it(tmp_path: Path, sample: 
     )
     frame = material.part("cures")
     assert frame is not None
-    cure = best_cure(material, "0.9.1")
+    cure = best_workaround(material, "0.9.1")
     assert cure is not None
     assert (cure.name, cure.bad, cure.gaps_ms[1]) == ("wait-fixed", 0, 600)
     assert cure.beyond is not None
@@ -285,13 +285,13 @@ def test_a_broken_piece_of_evidence_is_named(tmp_path: Path, sample: ReportConte
 def test_the_best_workaround_is_the_one_of_the_table(sample: ReportContext) -> None:
     frame = sample.part("cures")
     assert frame is not None
-    best = best_cure(sample, "0.9.4")
+    best = best_workaround(sample, "0.9.4")
     for cure in frame["workaround"].unique():
         own = frame[(frame["release"] == "0.9.4") & (frame["workaround"] == cure) & frame["possible"]]
         if best is not None and len(own):
             assert int(own["bad"].sum()) >= best.bad
     spoiled = frame.assign(bad=True)
-    assert best_cure(replace(sample, parts={**sample.parts, "cures": spoiled}), "0.9.4") is None
+    assert best_workaround(replace(sample, parts={**sample.parts, "cures": spoiled}), "0.9.4") is None
     told = words_of(today.blocks(replace(sample, parts={**sample.parts, "cures": spoiled})))
     assert "No workaround made 0.9.4 better" in told
 
@@ -346,12 +346,12 @@ def test_a_line_at_a_glance_has_the_times_of_its_session() -> None:
 
 def test_a_glance_says_in_words_what_it_draws() -> None:
     lines = race_lines()
-    alt = alt_glance(lines)
+    alt = alt_overview(lines)
     for line in lines:
         strip = strip_of(line.recording)
         assert f"{line.title}:" in alt
         assert f"{strip.outcome}, {' '.join(line.means.split())}." in alt
-    ax = plot_glance(lines).axes[0]
+    ax = plot_overview(lines).axes[0]
     drawn = {text.get_text() for text in ax.texts}
     assert {line.title for line in lines} <= drawn
     assert "✗ refused" in drawn
@@ -360,8 +360,10 @@ def test_a_glance_says_in_words_what_it_draws() -> None:
 
 def test_a_session_without_a_result_is_drawn_as_what_it_is() -> None:
     recording = simulate(SessionConfig.of(release="0.9.1", tool_end="none"))
-    assert "no request" in alt_glance([Glance("none", recording, "nothing")])
-    assert not any("waits for an end" in text.get_text() for text in plot_glance([Glance("none", recording, "")]).axes[0].texts)
+    assert "no request" in alt_overview([OverviewLine("none", recording, "nothing")])
+    assert not any(
+        "waits for an end" in text.get_text() for text in plot_overview([OverviewLine("none", recording, "")]).axes[0].texts
+    )
 
 
 def test_the_picture_of_the_readme_is_what_the_code_draws() -> None:
@@ -397,10 +399,10 @@ def test_ways_of_the_reference_gate_alone_are_counted_apart_and_late_says_how_la
 
 
 def test_what_goes_into_result_is_read_off_the_running_component(tmp_path: Path, sample: ReportContext) -> None:
-    object_goes, throws = submitted_twice.result_words(sample)
+    object_goes, throws = submitted_twice.result_advice(sample)
     assert "seen on 0.9.1 and 0.11.1" in object_goes
     assert "in 4 of 4 recorded cases" in throws
-    assert not submitted_twice.result_words(replace(sample, evidence=Evidence(root=tmp_path)))
+    assert not submitted_twice.result_advice(replace(sample, evidence=Evidence(root=tmp_path)))
 
 
 def test_every_line_of_the_picture_has_its_own_times_in_the_caption(sample: ReportContext) -> None:

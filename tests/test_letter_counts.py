@@ -49,7 +49,7 @@ def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timing, "_bands", lambda _: Text(""))
     monkeypatch.setattr(timing, "_map", lambda _: [])
     monkeypatch.setattr(timing, "_trace", lambda *_: [])
-    monkeypatch.setattr(submitted_twice, "glances", lambda *_: [])
+    monkeypatch.setattr(submitted_twice, "overview_lines", lambda *_: [])
     monkeypatch.setattr(submitted_twice, "_trace", lambda _: [])
 
 

@@ -20,7 +20,7 @@ from voicerace.report.context import ReportContext
 from voicerace.report.customer import Customer, customer_of
 from voicerace.report.evidence import Evidence
 from voicerace.report.letter import answer, head, prior_questions, reproduce, section, today
-from voicerace.report.letter.workaround_statistics import best_cure
+from voicerace.report.letter.workaround_statistics import best_workaround
 from voicerace.report.page_check import claim_faults, counts_in
 from voicerace.report.parameters import LetterParameters
 
@@ -189,7 +189,7 @@ def test_the_answer_starts_with_the_gap_of_the_capture_and_is_computed_at_it(tag
         assert assumed not in words
     advice = words_of(today.blocks(own))
     assert f"at a gap of {median}" in advice
-    cure = best_cure(own.at_gap, tag)
+    cure = best_workaround(own.at_gap, tag)
     told = f"the longest of the {len(gaps)} in your capture is {gaps[-1]:g} ms" in advice
     assert told == (cure is not None and cure.holds_ms is not None)
 

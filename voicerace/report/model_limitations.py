@@ -1,74 +1,74 @@
-"""The limitations of the models, listed in the report and in docs/limits.md."""
+"""What the models leave out. The report's limits and docs/limits.md are made from this list."""
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-__all__ = ["LEFT_OUT", "LeftOut"]
+__all__ = ["MODEL_LIMITATIONS", "ModelLimitation"]
 
 
-class LeftOut(NamedTuple):
-    """A limitation of the model `part`: what it leaves out, and the effect on results."""
+class ModelLimitation(NamedTuple):
+    """A behaviour of one part of the real system that the models lack, and its possible effect."""
 
     part: str
     what: str
     effect: str
 
 
-LEFT_OUT: Final = (
-    LeftOut(
+MODEL_LIMITATIONS: Final = (
+    ModelLimitation(
         "upstream",
-        "It is a mock of the behaviour in recordings (`data/api`); behaviour that no recording decides is a knob (`docs/open-facts`).",
-        "Every refusal is the mock's: no recording has one. Only a run with a key shows the API's own (`voicerace contract`).",
+        "It is a mock that does what recordings of the API show (`data/api`); other behaviour is configurable (`docs/open-facts`).",
+        "Every refusal here is the mock's: no recording has one. Only a run with a key shows the API's own (`voicerace contract`).",
     ),
-    LeftOut(
+    ModelLimitation(
         "upstream",
-        "Rate limits, the limit of 60 minutes, truncated audio, concurrent out-of-band responses, and content filters.",
-        "The kinds of errors and endings.",
+        "Rate limits, a session's 60 minutes, truncated audio, out-of-band responses beside others, and content filters.",
+        "Other errors and outcomes than the ones shown here.",
     ),
-    LeftOut(
+    ModelLimitation(
         "upstream",
-        "Server VAD decides by energy, `vad_ms` after silence begins, without padding, threshold and the semantic variant.",
-        "The start of the server's own response, by some tens of milliseconds.",
+        "Server VAD decides by energy, `vad_ms` after silence begins; its padding, threshold and semantic variant are missing.",
+        "When the server's own response begins, by some tens of milliseconds.",
     ),
-    LeftOut(
+    ModelLimitation(
         "links",
-        "A link's delay is drawn once per session, without jitter between messages, loss or bursts.",
-        "The order of two close messages on different links.",
+        "A link's delay is drawn once per session: no jitter from message to message, no loss, no bursts.",
+        "Two messages close in time may change places, but never the order on one link.",
     ),
-    LeftOut(
+    ModelLimitation(
         "proxy",
-        "Its event loop takes no time; only a live run shows the delays of a busy process.",
-        "Results within 2 ms of a boundary.",
+        "Its event loop takes no time; only a live run shows the delay of a busy process.",
+        "Results within a millisecond or two of a boundary.",
     ),
-    LeftOut(
+    ModelLimitation(
         "proxy",
         "Logging, OpenTelemetry, TLS, authentication of hosts and limits on their number.",
-        "Nothing that decides a race.",
+        "None on a race.",
     ),
-    LeftOut(
+    ModelLimitation(
         "component",
-        "The model sends Settings of the first connection without the 50 ms delay, and closes at `stop()` without the delay of 1 s.",
-        "Nothing after SettingsApplied.",
+        "Settings of the first connection are sent at once (really 50 ms later), `stop()` closes at once (really a second later).",
+        "None after SettingsApplied.",
     ),
-    LeftOut(
+    ModelLimitation(
         "component",
-        "Its idle timeout is off without `--idle-close`; the component closes an idle connection after 10 s.",
-        "Handlers that return nothing, with a tool of more than 10 s: the result is never sent, `stale` instead of `noisy`.",
+        "Its idle timeout is off unless `--idle-close` is given: the real component closes an idle connection after 10 s.",
+        "With a handler that returns nothing and a tool slower than that, the result is never sent: `stale` instead of `noisy`.",
     ),
-    LeftOut(
+    ModelLimitation(
         "component",
         "React commits state changes about 1 ms later; two components on one page; the path to Deepgram instead of OpenAI.",
         "The order of two callbacks within a millisecond.",
     ),
-    LeftOut(
+    ModelLimitation(
         "component",
-        "A conversation in `conversationStorage`, which from 0.10.0 is sent on a new connection.",
-        "The content of replies after a reconnect, not their times.",
+        "A conversation in `conversationStorage`, which is sent on a new connection from 0.10.0 on.",
+        "What the model knows after a reconnect, but not when it may speak.",
     ),
-    LeftOut(
+    ModelLimitation(
         "app",
-        "A tool answers each call once, or repeats its answer. Calls are answered out of order only with `tool_ms` per call.",
+        "A tool answers each call once (or repeats its answer); calls are answered out of order only through `tool_ms` per call.",
         "Handlers that mix styles within one session.",
     ),
 )

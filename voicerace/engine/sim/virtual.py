@@ -319,9 +319,7 @@ def simulate(session: SessionConfig) -> Recording:
         InputError: `session` is not a session.
     """
     if not isinstance(session, SessionConfig):
-        raise InputError(
-            "session", f"{session!r:.60} is a {type(session).__name__}", "a session from SessionConfig.of"
-        )
+        raise InputError("session", f"{session!r:.60} is a {type(session).__name__}", "a session from SessionConfig.of")
     return VirtualEngine(session).run()
 
 
