@@ -157,7 +157,7 @@ def test_each_row_has_wilsons_interval(tmp_path: Path) -> None:
         (f"release,handler,modality,outcome,count,first_{FIRST}\n0.9.1,return,text,answered,many,1\n", "many"),
     ],
 )
-def test_a_file_without_answers_is_refused(tmp_path: Path, content: str, said: str) -> None:
+def test_an_invalid_file_of_answers_is_refused(tmp_path: Path, content: str, said: str) -> None:
     file = tmp_path / "answers.csv"
     file.write_text(content)
     if not content:

@@ -63,7 +63,7 @@ def test_every_source_has_one_recording_with_its_provenance() -> None:
         assert timed == (said["times"] is not None)
 
 
-def test_the_files_have_less_than_400_kb() -> None:
+def test_the_files_are_smaller_than_400_kb() -> None:
     assert sum(each.stat().st_size for each in DATA.iterdir()) < 400_000
 
 

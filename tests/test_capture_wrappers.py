@@ -172,7 +172,7 @@ def test_a_real_log_at_a_higher_level_has_refusals_only(name: str, refusals: lis
     assert [(of.refusals.value, of.refusals.kind) for of in capture.sessions] == [(each, "at least") for each in refusals]
     for of, shown in zip(capture.sessions, inspect_json(capture)["sessions"], strict=True):
         assert of.outcome == "unknown"
-        assert shown["contradictions"] == []  # what the level leaves out is no contradiction
+        assert shown["contradictions"] == []  # records omitted by the level are no contradiction
         assert shown["response_creates"] is None
         assert any("Only errors are logged" in each for each in of.cannot_say)
 

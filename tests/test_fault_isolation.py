@@ -199,7 +199,7 @@ def test_an_unexpected_exception_surfaces_and_leaves_no_task(actor: type, monkey
 
 
 def test_an_actor_host_calls_no_actor_after_its_end() -> None:
-    """A message may still be on its way through the emulated network."""
+    """A message may still be in flight in the emulated network."""
 
     async def late() -> tuple[Upstream, Recorder]:
         actor = session().actors()["upstream"]

@@ -38,7 +38,7 @@ def seen_from(recording: Recording, *links: Link) -> Recording:
 
 
 def disagreements(capture: Capture) -> list[str]:
-    """Return the lines of turns with more or more certain counts than their session, and of a file than its sessions."""
+    """Return the lines in which a turn's count is higher or more certain than its session's, or a file's than its sessions'."""
     lines = [*inspect_lines(capture)]
     found = []
     for what in ("result", "refusal"):

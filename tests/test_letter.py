@@ -138,7 +138,7 @@ def test_a_sweep_that_is_unsuitable_for_a_letter_is_refused(spec: dict[str, Any]
 
 
 def test_the_second_result_is_counted_on_the_running_component(tmp_path: Path) -> None:
-    """The claim follows the recordings: with one result per call it is absent."""
+    """The claim follows the recordings, also if these have one result per call."""
     folder = tmp_path / "conformance"
     folder.mkdir()
     result = {"at": 1050, "to": "proxy", "type": "FunctionCallResponse", "content": "{}"}
