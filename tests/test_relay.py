@@ -1,4 +1,4 @@
-"""Does the relay pass on what it gets, as it gets it, and write down what it saw? On real sockets, without a sleep."""
+"""The relay forwards frames unchanged and records them; tests use real sockets and no sleeps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from voicerace.engine.live.connection import MAX_FRAME
 from voicerace.engine.live.relay import added_ns
 from voicerace.scrubber import Scrubber
 
-# -- what passes -----------------------------------------------------------------------------------------------------
+# -- forwarding ------------------------------------------------------------------------------------------------------
 
 
 def test_frames_of_both_kinds_keep_their_order_in_both_directions() -> None:
@@ -45,7 +45,7 @@ def test_frames_of_both_kinds_keep_their_order_in_both_directions() -> None:
     run(story())
 
 
-def test_path_query_headers_and_subprotocol_are_kept_and_not_recorded() -> None:
+def test_path_query_headers_and_subprotocol_are_forwarded_and_not_recorded() -> None:
     asked: list[Request] = []
 
     def note(connection: ServerConnection, request: Request) -> None:
@@ -61,7 +61,7 @@ def test_path_query_headers_and_subprotocol_are_kept_and_not_recorded() -> None:
                     "/v1//realtime;a=b?model=x%2Fy&token=secret-of-mine&empty=",
                     subprotocols=["openai-insecure-api-key.secret-of-mine", "realtime"],
                     additional_headers=[("Authorization", "Bearer secret-of-mine"), ("X-Two", "1"), ("X-Two", "2")],
-                    user_agent_header="somebody's client",
+                    user_agent_header="example client",
                     origin="http://localhost:3000",
                 ) as client:
                     assert client.subprotocol == "realtime"
@@ -70,7 +70,7 @@ def test_path_query_headers_and_subprotocol_are_kept_and_not_recorded() -> None:
         assert request.path == "/v1//realtime;a=b?model=x%2Fy&token=secret-of-mine&empty="
         assert request.headers["Authorization"] == "Bearer secret-of-mine"
         assert request.headers.get_all("X-Two") == ["1", "2"]
-        assert request.headers["User-Agent"] == "somebody's client"
+        assert request.headers["User-Agent"] == "example client"
         assert request.headers["Origin"] == "http://localhost:3000"
         assert request.headers["Host"] == address.removeprefix("ws://")
         assert request.headers["Sec-WebSocket-Protocol"] == "openai-insecure-api-key.secret-of-mine, realtime"
@@ -79,7 +79,7 @@ def test_path_query_headers_and_subprotocol_are_kept_and_not_recorded() -> None:
     run(story())
 
 
-def test_what_the_far_side_says_first_waits_for_the_near_side() -> None:
+def test_a_first_message_of_the_far_side_is_buffered_for_the_near_side() -> None:
     async def greet(connection: ServerConnection) -> None:
         await connection.send("first")
         await connection.wait_closed()
@@ -91,7 +91,9 @@ def test_what_the_far_side_says_first_waits_for_the_near_side() -> None:
     run(story())
 
 
-def test_it_reaches_a_target_over_tls_and_says_why_it_does_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_relay_connects_over_tls_and_reports_an_untrusted_certificate(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     authority = trustme.CA()
     served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(served)
@@ -115,7 +117,7 @@ def test_it_reaches_a_target_over_tls_and_says_why_it_does_not(monkeypatch: pyte
     run(story(trusted=True))
 
 
-# -- ends ------------------------------------------------------------------------------------------------------------
+# -- closes ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1011, 3999, 4001, None])
@@ -147,7 +149,7 @@ def test_a_close_code_reaches_the_other_side(who: str, code: int | None) -> None
 
 
 @pytest.mark.parametrize("who", ["near", "far"])
-def test_a_side_that_drops_drops_the_other_one_too(who: str) -> None:
+def test_a_dropped_side_drops_the_other_side(who: str) -> None:
     seen: list[int | None] = []
 
     async def drop(connection: Any) -> None:
@@ -174,7 +176,7 @@ def test_a_side_that_drops_drops_the_other_one_too(who: str) -> None:
     run(story())
 
 
-def test_two_sides_that_close_at_once_are_both_recorded() -> None:
+def test_simultaneous_closes_are_both_recorded() -> None:
     async def story() -> None:
         at_once = asyncio.Event()
 
@@ -187,7 +189,7 @@ def test_two_sides_that_close_at_once_are_both_recorded() -> None:
             at_once.set()
             await client.close(4001)
             recording = await between.recording()
-        # Whether the second close crosses the first one or answers it is a matter of microseconds.
+        # Timing decides whether the second close crosses the first or answers it.
         assert [*codes(recording, UP), *codes(recording, DOWN)] in ([4001], [4002], [4001, 4002])
         assert reasons(recording) == []
 
@@ -195,7 +197,7 @@ def test_two_sides_that_close_at_once_are_both_recorded() -> None:
 
 
 @pytest.mark.parametrize("who", ["near", "far"])
-def test_a_frame_beyond_the_limit_is_a_fault_and_one_at_the_limit_is_not(who: str) -> None:
+def test_a_frame_over_the_limit_is_a_fault_and_one_at_the_limit_is_not(who: str) -> None:
     async def send(connection: Any) -> None:
         with contextlib.suppress(ConnectionClosed):
             await connection.send("x" * MAX_FRAME)
@@ -224,7 +226,7 @@ def test_a_frame_beyond_the_limit_is_a_fault_and_one_at_the_limit_is_not(who: st
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 302])
-def test_a_refused_handshake_is_refused_in_the_same_way(status: int) -> None:
+def test_a_refused_handshake_is_refused_with_the_same_status_and_body(status: int) -> None:
     def refuse(connection: ServerConnection, request: Request) -> Response:
         headers = Headers({"Content-Type": "application/json", "Retry-After": "7", "Location": "ws://127.0.0.1:1/"})
         body = b'{"error":{"message":"Incorrect API key provided: my-key"}}'
@@ -247,13 +249,13 @@ def test_a_refused_handshake_is_refused_in_the_same_way(status: int) -> None:
 
 
 class RawConnect(connect):
-    """Follows no redirect."""
+    """A client that follows no redirect."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
 
 
-def test_a_shielded_client_sees_the_status_of_a_refusal_and_no_more() -> None:
+def test_a_shielded_client_sees_only_the_status_of_a_refusal() -> None:
     def refuse(connection: ServerConnection, request: Request) -> Response:
         return connection.respond(401, f"wrong key: {request.headers['Authorization']}")
 
@@ -268,10 +270,10 @@ def test_a_shielded_client_sees_the_status_of_a_refusal_and_no_more() -> None:
     run(story())
 
 
-def test_a_target_that_is_not_there_is_a_bad_gateway() -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))  # bound and not listening: nobody else can take it, and it refuses
-        address = f"ws://127.0.0.1:{nobody.getsockname()[1]}"
+def test_an_unreachable_target_is_a_bad_gateway() -> None:
+    with socket.socket() as unused:
+        nobody.bind(("127.0.0.1", 0))  # bound but not listening: it refuses, and the port stays reserved
+        address = f"ws://127.0.0.1:{unused.getsockname()[1]}"
 
         async def story() -> None:
             between = Between(address)
@@ -300,7 +302,7 @@ def test_a_client_that_vanishes_in_the_handshake_leaves_no_far_connection(when: 
 
         async with relayed(stay, hold) as between:
             reader, writer = await asyncio.open_connection("127.0.0.1", between.door.port)
-            # Without a key the near handshake fails, after the far side has been opened.
+            # Without a key the near handshake fails after the far side was opened.
             key = b"" if when == "when it is open" else b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
             writer.write(
                 b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -323,7 +325,7 @@ def test_a_client_that_vanishes_in_the_handshake_leaves_no_far_connection(when: 
 # -- the clock -------------------------------------------------------------------------------------------------------
 
 
-def test_both_sides_are_on_one_clock_and_the_delay_is_there() -> None:
+def test_both_sides_use_one_clock_and_the_relay_delay_is_measured() -> None:
     async def story() -> None:
         async with relayed(echo) as between:
             async with dial(between) as client:
@@ -334,14 +336,14 @@ def test_both_sides_are_on_one_clock_and_the_delay_is_there() -> None:
         added = added_ns(recording)
         assert len(added) == 400
         assert all(each > 0 for each in added)
-        assert median(added) < 50_000_000  # far above what it is: this is about the unit
+        assert median(added) < 50_000_000  # far above the real value: this checks the unit
         times = [time for event in recording.events for time in (event.sent_ns, event.received_ns) if time is not None]
         assert times == sorted(times)
 
     run(story())
 
 
-def test_a_neighbour_that_does_not_read_delays_its_own_direction_alone() -> None:
+def test_a_peer_that_does_not_read_delays_only_its_own_direction() -> None:
     async def story() -> None:
         reading = asyncio.Event()
 
@@ -367,7 +369,7 @@ def test_a_neighbour_that_does_not_read_delays_its_own_direction_alone() -> None
     run(story())
 
 
-def test_fifty_sessions_at_once_stay_apart() -> None:
+def test_fifty_concurrent_sessions_are_kept_apart() -> None:
     async def one(between: Between, number: int) -> None:
         async with dial(between, f"/?session={number}") as client:
             for step in range(20):
