@@ -103,7 +103,7 @@ def test_a_text_opens_the_connection_and_waits_for_settings() -> None:
     assert opened[0] == Open("proxy")
     assert SetTimer("opened", "settings_open_ms") in opened
     assert SetTimer("text", "settings_poll_ms") in opened
-    said = [e.payload for name in ("opened", "text") for e in party.timer(name) if isinstance(e, Send) and e.to == "proxy"]
+    said = [e.payload for name in ("opened", "text") for e in actor.timer(name) if isinstance(e, Send) and e.to == "proxy"]
     assert [each["type"] for each in said] == ["Settings", "InjectUserMessage"]
 
 

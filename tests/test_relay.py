@@ -272,7 +272,7 @@ def test_a_shielded_client_sees_only_the_status_of_a_refusal() -> None:
 
 def test_an_unreachable_target_is_a_bad_gateway() -> None:
     with socket.socket() as unused:
-        nobody.bind(("127.0.0.1", 0))  # bound but not listening: it refuses, and the port stays reserved
+        unused.bind(("127.0.0.1", 0))  # bound but not listening: it refuses, and the port stays reserved
         address = f"ws://127.0.0.1:{unused.getsockname()[1]}"
 
         async def story() -> None:

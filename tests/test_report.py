@@ -94,7 +94,7 @@ def test_alt_texts_have_the_numbers_of_their_tables(small_report: Report) -> Non
     maps = pd.read_parquet(small_report.run / "letter" / "map.parquet")
     maps_alt = next(alt for alt in alts if alt.startswith("Maps of the outcome"))
     for (release, outcome), group in maps.groupby(["release", "outcome"]):
-        part = told[told.index(f"Proxy {release},") :]
+        part = maps_alt[maps_alt.index(f"Proxy {release},") :]
         assert f"{len(group)} {outcome}" in part[: part.index(". ")]
 
 
@@ -223,7 +223,7 @@ def test_the_old_page_is_kept_if_a_new_one_fails(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.long
-def test_bad_input_gives_a_one_line_error(
+def test_bad_input_is_a_one_line_error(
     words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     if "--out" not in words:

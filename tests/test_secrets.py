@@ -294,8 +294,8 @@ def test_every_spelling_of_a_key_is_removed(key: str) -> None:
     behind=st.text(max_size=8),
     ways=st.lists(st.sampled_from(["json", "slash", "url", "base64"]), max_size=3),
 )
-def test_any_key_in_any_text_is_found(key: str, before: str, behind: str, ways: list[str]) -> None:
-    """Base64 last: what was escaped or encoded after it, or twice, is another encoding."""
+def test_any_key_in_any_text_is_removed(key: str, before: str, behind: str, ways: list[str]) -> None:
+    """Base64 comes last: text that is escaped or encoded after it, or twice, is another encoding."""
     text = before + key + behind
     for way in sorted(ways, key=["json", "slash", "url", "base64"].index):
         if way == "json":
@@ -311,7 +311,7 @@ def test_any_key_in_any_text_is_found(key: str, before: str, behind: str, ways: 
     assert leaks(key, [("text", cleaned.encode("utf-8", "surrogatepass"))]) == []
 
 
-def test_what_holds_no_key_stays_as_it_is() -> None:
+def test_a_payload_without_a_key_is_returned_unchanged() -> None:
     scrub = Scrubber([MARKED, "sk-proj-0123456789"])
     for payload in (
         {"type": "error", "error": {"message": 'sk-proj-… is short; 100 % of \\"it\\"', "n": [1, 2.5, None, True]}},
@@ -326,13 +326,13 @@ def test_what_holds_no_key_stays_as_it_is() -> None:
     assert nothing.payload({"a": MARKED}) == {"a": MARKED}
 
 
-def test_values_too_short_to_be_told_from_words_are_left_alone() -> None:
-    """Of variables that are only named like a key; one that we would send is refused."""
+def test_values_too_short_to_distinguish_from_words_are_kept() -> None:
+    """This concerns variables that are only named like a key; a short key that voicerace would send is refused."""
     assert Scrubber(["response"]).text("response.done") == "response.done"
     assert Scrubber(["a" * SHORTEST]).text("a" * SHORTEST) == "[key]"
 
 
-def test_a_piece_of_a_key_is_hidden_where_the_rest_is_missing() -> None:
+def test_a_long_enough_piece_of_a_key_is_hidden() -> None:
     letters = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", k=80))
     scrub = Scrubber([letters])
     for start in range(len(letters)):
@@ -343,11 +343,11 @@ def test_a_piece_of_a_key_is_hidden_where_the_rest_is_missing() -> None:
     assert scrub.payload(halves) == {"parts": ["[key]", "[key]"], "again": "[key]…[key]"}
 
 
-def test_of_two_keys_the_longer_one_goes_as_a_whole() -> None:
+def test_the_longer_of_two_keys_is_replaced_as_one() -> None:
     assert Scrubber(["0123456789ab", "0123456789abcdef"]).text("0123456789abcdef 0123456789ab") == "[key] [key]"
 
 
-def test_a_message_of_any_depth() -> None:
+def test_a_deeply_nested_message_is_scrubbed() -> None:
     deep: Any = MARKED
     for _ in range(400):
         deep = {"a": [deep]}
@@ -355,7 +355,7 @@ def test_a_message_of_any_depth() -> None:
     assert leaks(MARKED, [("deep", json.dumps(cleaned).encode())]) == []
 
 
-def test_what_is_json_stays_json() -> None:
+def test_json_stays_valid_json() -> None:
     scrub = Scrubber(["123456789012", 'back\\slash"quote\\'])
     assert scrub.payload({"n": 123456789012, "x": 1234567890123, "y": 12}) == {"n": "[key]", "x": "[key]3", "y": 12}
     spoken = {"say": 'back\\slash"quote\\"\\n', "arguments": json.dumps({"auth": ['back\\slash"quote\\', "\n"]})}
@@ -373,11 +373,11 @@ def test_what_is_json_stays_json() -> None:
         ("MONKEY", False), ("KEYBOARD", False), ("TOKENIZERS_PARALLELISM", False), ("model", False), ("PATH", False),
     ],
 )  # fmt: skip
-def test_what_is_named_like_a_key(name: str, is_one: bool) -> None:
+def test_names_of_keys_are_recognised(name: str, is_one: bool) -> None:
     assert is_named_like_a_key(name) == is_one
 
 
-def test_the_environment_and_what_is_named_beside_it() -> None:
+def test_the_environment_and_further_names_and_values_are_scrubbed() -> None:
     environment = {
         "MY_API_KEY": " 0123456789abcdef ",
         "PLAIN": "ordinary words here",
@@ -389,8 +389,8 @@ def test_the_environment_and_what_is_named_beside_it() -> None:
     assert scrub.text(text) == "[key], ordinary words here, [key], [key], x"
 
 
-def test_recordings_of_a_folder_read_back(home: Path) -> None:
-    """What was taken out leaves a recording that everything else can read."""
+def test_scrubbed_recordings_can_be_read(home: Path) -> None:
+    """Removing a key leaves a recording that the readers accept."""
     with Leaky(session(), "say") as leaky:
         assert main(["repro", "--upstream", leaky.url, "--key-from", "MARKED_ONE", *QUICK, "--out", "r.jsonl"]) == 0
     [recording] = read_recordings(home / "r.jsonl")
