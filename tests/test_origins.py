@@ -81,9 +81,7 @@ def test_foreign_pages_and_malformed_origins_are_refused(origin: str) -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("origin", [None, "http://localhost:3000"])
-def test_a_host_is_local_or_the_listening_address(
-    host: str, listen: str, ok: bool, origin: str | None
-) -> None:
+def test_a_host_is_local_or_the_listening_address(host: str, listen: str, ok: bool, origin: str | None) -> None:
     assert accepted(Origins(), origin, host, listen) is ok
 
 

@@ -565,9 +565,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InteractiveShell:
     return shell
 
 
-def test_a_recording_is_displayed_once_with_its_alt_text(
-    shell: InteractiveShell, recordings: Mapping[str, Recording]
-) -> None:
+def test_a_recording_is_displayed_once_with_its_alt_text(shell: InteractiveShell, recordings: Mapping[str, Recording]) -> None:
     data, metadata = shell.display_formatter.format(recordings["lost"])
     assert set(data) == {"image/svg+xml", "text/plain"}
     assert data["text/plain"] == metadata["image/svg+xml"]["alt"] == alt_swimlane(recordings["lost"])

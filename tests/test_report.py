@@ -223,9 +223,7 @@ def test_the_old_page_is_kept_if_a_new_one_fails(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.long
-def test_bad_input_is_a_one_line_error(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_bad_input_is_a_one_line_error(words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     if "--out" not in words:
         words = [*words, "--out", str(tmp_path / "x.html")]
     assert main(["report", *words]) == 2

@@ -123,9 +123,7 @@ def package(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("change", ["content", "name", "new file"])
-def test_every_source_change_gives_another_program_hash(
-    change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_source_change_gives_another_program_hash(change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(result_cache, "_PACKAGE", package(tmp_path / "package"))
 
     def program() -> str:

@@ -645,7 +645,7 @@ def test_the_margin_includes_the_slot_lag(lag: str, margin: float | None) -> Non
 # -- the closed forms ------------------------------------------------------------------------------------------------
 
 NS = st.integers(0, 1_000_000_000)
-WAY = st.integers(0, 200_000_000)
+RTT = st.integers(0, 200_000_000)
 
 
 def in_ms(nanoseconds: int) -> str:
@@ -667,17 +667,15 @@ def behind_response_done(t: int, g: int, h: int, u: int) -> bool:
     return t + h > g or (t + h == g and not (u == 0 and h >= 2))
 
 
-@given(st.sampled_from(["0.9.1", "0.9.0", "0.9.3", "0.10.0"]), NS, NS, WAY, WAY, WAY)
-def test_an_immediate_create_is_refused_iff_the_slot_is_taken(
-    release: str, t: int, g: int, h: int, u: int, ack: int
-) -> None:
+@given(st.sampled_from(["0.9.1", "0.9.0", "0.9.3", "0.10.0"]), NS, NS, RTT, RTT, RTT)
+def test_an_immediate_create_is_refused_iff_the_slot_is_taken(release: str, t: int, g: int, h: int, u: int, ack: int) -> None:
     turn = tool_turn_at(release, t, g, h, u, ack)
     assert turn.outcome == ("rejected" if t + h + u < g else "answered")
     assert ns(turn.margin_ms or 0) == t + h + u - g
     assert ns(turn.lead_ms or 0) == t + h - g
 
 
-@given(st.sampled_from(["0.9.4", "0.9.8", "50420ee"]), NS, NS, WAY, WAY, WAY)
+@given(st.sampled_from(["0.9.4", "0.9.8", "50420ee"]), NS, NS, RTT, RTT, RTT)
 def test_a_create_at_response_done_is_never_sent_iff_response_done_has_passed(
     release: str, t: int, g: int, h: int, u: int, ack: int
 ) -> None:
@@ -688,7 +686,7 @@ def test_a_create_at_response_done_is_never_sent_iff_response_done_has_passed(
     assert ns(turn.lead_ms or 0) == t + h - g
 
 
-@given(st.sampled_from(["0.11.1", "0.10.3", "0.10.5"]), NS, NS, WAY, WAY, WAY)
+@given(st.sampled_from(["0.11.1", "0.10.3", "0.10.5"]), NS, NS, RTT, RTT, RTT)
 def test_a_create_at_the_confirmation_is_refused_iff_the_confirmation_precedes_response_done(
     release: str, t: int, g: int, h: int, u: int, ack: int
 ) -> None:

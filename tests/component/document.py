@@ -1,4 +1,4 @@
-"""docs/component.md, written from the tables: what the component does with a call, and what of a message the app is told."""
+"""docs/component.md, generated from the tables: what the component does with a call, and the callbacks per message."""
 
 from __future__ import annotations
 
@@ -90,14 +90,14 @@ One way past the callbacks exists in every release, outside the published types:
 
 
 def page() -> str:
-    """The page."""
+    """Return the page."""
     handlers = "".join(f"| {each.sentence} | `{name}` | {each.submissions} |\n" for name, each in HANDLERS.items())
     callbacks = "".join(f"| {_code(row.message)} | {_span(row.since, row.until)} | {_told(row)} |\n" for row in ROWS)
     return f"{_HEAD}{handlers}{_CURE}{callbacks}{_END}{_ends()}{_REST}"
 
 
 def _ends() -> str:
-    """The end of a response, as the proxy of the same tag tells it and the component passes it on."""
+    """Return the rows for the end of a response: what the proxy of the same tag sends, and the resulting callback."""
     lines = ""
     for (sent, told), tags in groupby(TAGS, lambda tag: (_sent_at_end(tag), _told_at_end(tag))):
         span = list(tags)

@@ -23,7 +23,7 @@ Handler = Callable[[ServerConnection], Awaitable[None]]
 
 
 class Between:
-    """A relay's door in front of a target, and every relay that was made."""
+    """A server in front of a target that relays each connection, with all its relays."""
 
     def __init__(self, target: str, **options: Any) -> None:
         self.relays: list[Relay] = []
@@ -35,7 +35,7 @@ class Between:
         return relay
 
     async def recordings(self) -> list[Recording]:
-        """What was recorded, when every connection has ended."""
+        """Return the recordings after every connection has ended."""
         async with asyncio.timeout(10):
             for relay in self.relays:
                 await relay.over
@@ -58,7 +58,7 @@ def url_of(server: Server, scheme: str = "ws") -> str:
 
 @contextlib.asynccontextmanager
 async def relayed(handler: Handler, process: Any = None, **options: Any) -> AsyncIterator[Between]:
-    """A target with a relay in front of it."""
+    """Run a target with a relay in front of it."""
     async with target(handler, process_request=process) as server:
         between = Between(url_of(server), **options)
         async with between.door:
