@@ -55,11 +55,11 @@ async def ours(port: int, folder: Path | None = None) -> None:
     target = f"ws://127.0.0.1:{port}"
     files = (None if folder is None else folder / f"{number}.jsonl" for number in itertools.count())
 
-    def visitor(_: Request) -> Relay:
+    def handler(_: Request) -> Relay:
         return Relay("proxy", "upstream", target, Recorder({}, sink=next(files)))
 
-    async with SessionServer(otherwise=visitor) as door:
-        await _tell(door.port)
+    async with SessionServer(otherwise=handler) as listener:
+        await _tell(listener.port)
 
 
 async def to_file(port: int) -> None:
@@ -211,9 +211,9 @@ async def relays(at_once: Sequence[int] = AT_ONCE, rounds: int = ROUNDS, message
         running = {kind: stack.enter_context(relay(kind, port)) for kind in RELAYS}
         for count in at_once:
             senders: dict[str, list[Sender]] = {kind: [] for kind in running}
-            for kind, (door, _) in running.items():
+            for kind, (relay_port, _) in running.items():
                 for _ in range(count):
-                    sender = (await loop.create_connection(Sender, "127.0.0.1", door))[1]
+                    sender = (await loop.create_connection(Sender, "127.0.0.1", relay_port))[1]
                     await sender.opened
                     senders[kind].append(sender)
             found: dict[str, list[dict[str, float]]] = {kind: [] for kind in running}

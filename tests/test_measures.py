@@ -50,16 +50,16 @@ SESSIONS = st.fixed_dictionaries(
         ),
     }
 )
-STORIES = st.sampled_from([{}, {"scenario": "double"}, *({"scenario": "parallel", "calls": count} for count in (1, 2, 4))])
+SCENARIOS = st.sampled_from([{}, {"scenario": "double"}, *({"scenario": "parallel", "calls": count} for count in (1, 2, 4))])
 
 
 # -- in virtual time -------------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=150)
-@given(SESSIONS, STORIES)
-def test_every_achieved_time_in_virtual_time_equals_the_configured_time(words: dict[str, Any], story: dict[str, Any]) -> None:
-    played = session(**words, **story)
+@given(SESSIONS, SCENARIOS)
+def test_achieved_times_in_virtual_time_equal_the_configured_times(words: dict[str, Any], scenario: dict[str, Any]) -> None:
+    played = session(**words, **scenario)
     for each in measurements(simulate(played)):
         name = each.name
         if name == "item_done_ms" and not played.times.has(name):
@@ -71,9 +71,9 @@ def test_every_achieved_time_in_virtual_time_equals_the_configured_time(words: d
 
 
 @settings(max_examples=100)
-@given(SESSIONS, STORIES)
-def test_every_completed_interval_is_measured(words: dict[str, Any], story: dict[str, Any]) -> None:
-    recording = play(**words, **story)
+@given(SESSIONS, SCENARIOS)
+def test_every_completed_interval_is_measured(words: dict[str, Any], scenario: dict[str, Any]) -> None:
+    recording = play(**words, **scenario)
     found = {name: len(values) for name, values in measured(recording).items()}
     kinds = Counter(event.type for event in recording.on(link("upstream>proxy")))
     requests = Counter(event.type for event in recording.on(link("component>app")))["onFunctionCallRequest"]
@@ -83,7 +83,7 @@ def test_every_completed_interval_is_measured(words: dict[str, Any], story: dict
     assert found["gap_ms"] + found.get("reply_gap_ms", 0) == kinds["response.done"]
     assert found["call_gap_ms"] if words["preamble"] or requests > 1 else "call_gap_ms" not in found
     assert ("preamble_ms" in found) == words["preamble"]
-    assert ("repeat_ms" in found) == (story.get("scenario") == "double")
+    assert ("repeat_ms" in found) == (scenario.get("scenario") == "double")
     assert found["host_rtt_ms"] == found["upstream_rtt_ms"] == 1
 
 

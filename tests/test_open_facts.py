@@ -99,7 +99,7 @@ def test_settled_and_bounded_facts_cite_a_recording_and_open_facts_cite_none() -
         elif state == "bounded":
             assert citations or "**Published, not recorded.**" in text, page
         else:
-            assert not citations, f"{page}: open, and cites a recording"
+            assert not citations, f"{page}: open, but cites a recording"
 
 
 # -- the counts on the pages -----------------------------------------------------------------------------------------
@@ -219,6 +219,6 @@ def test_the_index_lists_every_page_and_its_experiments_below_its_state() -> Non
     assert f"in {sum(fact.state == 'open' and not fact.untried for fact in FACTS)} sessions" in INDEX
 
 
-def test_every_fact_that_no_experiment_tries_says_how_to_record_it() -> None:
+def test_every_untested_fact_describes_how_to_record_it() -> None:
     rows = re.findall(r"^\| `(\w+)`: [^|]+ \| [^|]+ \| [^|]+ \|$", INDEX, flags=re.M)
     assert sorted(rows) == sorted(fact.name for fact in FACTS if fact.untried)

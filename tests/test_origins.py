@@ -164,9 +164,9 @@ async def status_of(url: str, **given: Any) -> int:
         return refused.response.status_code
 
 
-async def raw(door: SessionServer, host: str, more: str = "") -> str:
+async def raw(listener: SessionServer, host: str, more: str = "") -> str:
     """Return the first line of the response to a handshake with the given Host header."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
     handshake = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     writer.write(f"GET / HTTP/1.1\r\nHost: {host}\r\n{more}{handshake}{key}\r\n".encode())
@@ -176,44 +176,44 @@ async def raw(door: SessionServer, host: str, more: str = "") -> str:
 
 
 def test_a_foreign_host_name_is_refused_on_the_wire(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with SessionServer() as door:
-            server = Server(door, upstream_visitors(session()), tmp_path, lambda *_: None)
+    async def main() -> None:
+        async with SessionServer() as listener:
+            server = Server(listener, upstream_visitors(session()), tmp_path, lambda *_: None)
             running = asyncio.ensure_future(server.run())
-            assert " 403 " in await raw(door, "evil.com")
-            assert " 403 " in await raw(door, "evil.com", "Origin: http://evil.com\r\n")
-            assert " 400 " in await raw(door, "127.0.0.1", "Host: evil.com\r\n")
+            assert " 403 " in await raw(listener, "evil.com")
+            assert " 403 " in await raw(listener, "evil.com", "Origin: http://evil.com\r\n")
+            assert " 400 " in await raw(listener, "127.0.0.1", "Host: evil.com\r\n")
             assert list(tmp_path.iterdir()) == []
-            assert " 101 " in await raw(door, "127.0.0.1")
+            assert " 101 " in await raw(listener, "127.0.0.1")
             server.stop.set()
             await running
 
-    CLEAN(story())
+    CLEAN(main())
 
 
 def test_a_refused_page_makes_no_session_and_each_reason_is_reported_once(tmp_path: Path) -> None:
-    async def story() -> list[str]:
+    async def main() -> list[str]:
         reasons: list[str] = []
-        async with SessionServer(refused=reasons.append) as door:
-            server = Server(door, upstream_visitors(session()), tmp_path, lambda *_: None)
+        async with SessionServer(refused=reasons.append) as listener:
+            server = Server(listener, upstream_visitors(session()), tmp_path, lambda *_: None)
             running = asyncio.ensure_future(server.run())
             for _ in range(2):
-                assert await status_of(door.address, origin="http://evil.com") == 403
+                assert await status_of(listener.address, origin="http://evil.com") == 403
             for number in range(50):
-                assert await status_of(door.address, origin=f"http://evil{number}.com") == 403
+                assert await status_of(listener.address, origin=f"http://evil{number}.com") == 403
             assert list(tmp_path.iterdir()) == []
-            assert await status_of(door.address, origin=ALLOWED) == 101
+            assert await status_of(listener.address, origin=ALLOWED) == 101
             server.stop.set()
             await running
         return reasons
 
-    reasons = CLEAN(story())
+    reasons = CLEAN(main())
     assert reasons[0] == "Origin 'http://evil.com': is of another machine; --allow-origin ORIGIN allows it"
     assert len(reasons) == 20
 
 
 def test_a_capture_relay_refuses_a_page_before_it_connects_to_its_target(tmp_path: Path) -> None:
-    async def story() -> None:
+    async def main() -> None:
         rules, came = Origins.of(["http://app.example"]), []
 
         async def handler(connection: Any) -> None:
@@ -228,7 +228,7 @@ def test_a_capture_relay_refuses_a_page_before_it_connects_to_its_target(tmp_pat
                     assert await status_of(tap.url, origin=origin) == 101
                 assert came == [ALLOWED, "http://app.example"]
 
-    asyncio.run(story())
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("with_key", [False, True])
@@ -236,7 +236,7 @@ def test_a_proxy_with_a_key_refuses_local_pages(with_key: bool, tmp_path: Path, 
     """Checks the relay before an API whose key voicerace adds, and the property from which `serve proxy` takes its rules."""
     monkeypatch.setenv("SOME_KEY", KEY)
 
-    async def story() -> None:
+    async def main() -> None:
         async with target(echo) as server:
             upstream = UpstreamTarget.of(url_of(server), key_from="SOME_KEY" if with_key else None)
             assert upstream.holds_key is with_key
@@ -248,7 +248,7 @@ def test_a_proxy_with_a_key_refuses_local_pages(with_key: bool, tmp_path: Path, 
                 # A proxy may use its own name for this machine, for example from inside a container.
                 assert " 404 " in await raw(live.upstream_door, "host.docker.internal:9000")
 
-    asyncio.run(story())
+    asyncio.run(main())
 
 
 def test_a_key_in_the_query_of_a_url_counts_as_a_key() -> None:
@@ -304,19 +304,19 @@ def test_a_page_in_a_browser_is_refused_unless_its_origin_is_allowed(page_port: 
     async def tried(browser: Any, page_url: str, name: str, host: str) -> str:
         folder = tmp_path / f"{name}-{abs(hash((page_url, host)))}"
         folder.mkdir()
-        async with SessionServer(origins=rules[name]) as door:
-            server = Server(door, upstream_visitors(session()), folder, lambda *_: None)
+        async with SessionServer(origins=rules[name]) as listener:
+            server = Server(listener, upstream_visitors(session()), folder, lambda *_: None)
             running = asyncio.ensure_future(server.run())
             page = await browser.new_page()
             await page.goto(page_url)
-            said: str = await page.evaluate(OPENS, f"ws://{host}:{door.port}/")
+            result: str = await page.evaluate(OPENS, f"ws://{host}:{listener.port}/")
             await page.close()
             server.stop.set()
             await running
-            assert (said == "refused") == (list(folder.iterdir()) == [])
-            return said
+            assert (result == "refused") == (list(folder.iterdir()) == [])
+            return result
 
-    async def story() -> dict[tuple[str, str, str], str]:
+    async def main() -> dict[tuple[str, str, str], str]:
         async with async_playwright() as playwright:
             resolve = "--host-resolver-rules=MAP evil.test 127.0.0.1"
             browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", resolve])
@@ -331,7 +331,7 @@ def test_a_page_in_a_browser_is_refused_unless_its_origin_is_allowed(page_port: 
             return found
 
     opened = "message session.created"
-    assert asyncio.run(story()) == {
+    assert asyncio.run(main()) == {
         (evil, "plain", "127.0.0.1"): "refused",
         (evil, "plain", "evil.test"): "refused",  # its name is rebound to this machine
         (evil, "key", "127.0.0.1"): "refused",

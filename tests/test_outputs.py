@@ -104,7 +104,7 @@ def test_standard_output_by_its_path_is_written_to_and_not_replaced(tmp_path: Pa
     lines = kept.read_text().splitlines()
     first = next(at for at, line in enumerate(lines) if line.startswith('{"voicerace_recording"'))
     json.loads(lines[first + 5])
-    assert ("outcome " in kept.read_text()) == (verb == "run"), "what is printed stands there, too"
+    assert ("outcome " in kept.read_text()) == (verb == "run"), "the output of the command is in the file too"
     assert not takes_a_file(Path(name))
 
 

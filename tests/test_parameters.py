@@ -57,7 +57,7 @@ def test_each_form_of_the_grammar_is_parsed(text: object, expected: object) -> N
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "error_text"),
     [
         ("fast", "'fast' is no number"),
         ("", "'' is no number"),
@@ -96,10 +96,10 @@ def test_each_form_of_the_grammar_is_parsed(text: object, expected: object) -> N
         ({50}, "{50} is a set"),
     ],
 )
-def test_each_mistake_has_its_error(text: object, said: str) -> None:
+def test_each_mistake_has_its_error(text: object, error_text: str) -> None:
     with pytest.raises(InputError) as caught:
         parse("tool_ms", text)
-    assert (caught.value.where, caught.value.found) == ("tool_ms", said)
+    assert (caught.value.where, caught.value.found) == ("tool_ms", error_text)
     assert caught.value.allowed
     assert "\n" not in str(caught.value)
 
@@ -151,7 +151,7 @@ def test_the_first_column_of_a_file_gives_the_values(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "error_text"),
     [
         ("gap_ms\n", "holds no values"),
         ("", "holds no values"),
@@ -159,13 +159,13 @@ def test_the_first_column_of_a_file_gives_the_values(tmp_path: Path) -> None:
         ("8\n-1\n", "-1 is negative"),
     ],
 )
-def test_a_file_without_values_is_an_input_error(tmp_path: Path, content: str, said: str) -> None:
+def test_a_file_without_values_is_an_input_error(tmp_path: Path, content: str, error_text: str) -> None:
     file = tmp_path / "gaps.csv"
     file.write_text(content)
     with pytest.raises(InputError, match=r"gaps\.csv") as caught:
         parse("gap_ms", f"@{file}")
     assert caught.value.where.startswith("gap_ms")
-    assert said in str(caught.value)
+    assert error_text in str(caught.value)
 
 
 @pytest.mark.parametrize("make", ["missing", "folder", "binary"])
@@ -184,7 +184,7 @@ def test_an_unreadable_file_is_an_input_error(tmp_path: Path, make: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("given_times", "profile", "where", "said"),
+    ("given_times", "profile", "where", "error_text"),
     [
         ({"tool": 50}, "loopback", "tool", "is no known time"),
         ({"recovery_ms": 5}, "loopback", "recovery_ms", "is no known time"),
@@ -196,8 +196,8 @@ def test_an_unreadable_file_is_an_input_error(tmp_path: Path, make: str) -> None
         ({"tool_ms": "soon"}, "loopback", "tool_ms", "no number"),
     ],
 )
-def test_a_wrong_time_is_named(given_times: dict[str, object], profile: str, where: str, said: str) -> None:
-    with pytest.raises(InputError, match=said) as caught:
+def test_a_wrong_time_is_named(given_times: dict[str, object], profile: str, where: str, error_text: str) -> None:
+    with pytest.raises(InputError, match=error_text) as caught:
         Times.of(given_times, profile)
     assert caught.value.where == where
     assert caught.value.allowed

@@ -55,26 +55,26 @@ class Clocked:
     def wait(self, span_ms: int) -> list[str]:
         """Return what upstream receives in that time."""
         self.now_ms += span_ms
-        return [str(what) for to, what in _said(self.timers.until(self.now_ms * 1_000_000, self.proxy)) if to == "upstream"]
+        return [str(what) for to, what in _summary(self.timers.until(self.now_ms * 1_000_000, self.proxy)) if to == "upstream"]
 
     def _note(self, effects: Effects) -> list[tuple[str, object]]:
         self.timers.note(self.now_ms * 1_000_000, effects)
-        return _said(effects)
+        return _summary(effects)
 
 
-def _said(effects: Effects) -> list[tuple[str, object]]:
+def _summary(effects: Effects) -> list[tuple[str, object]]:
     """Return appends by their size, closes by their code, and other messages by their type."""
-    said: list[tuple[str, object]] = []
+    sent: list[tuple[str, object]] = []
     for effect in effects:
         if isinstance(effect, Close):
-            said.append((effect.to, effect.code))
+            sent.append((effect.to, effect.code))
         elif isinstance(effect, Send) and isinstance(effect.payload, Mapping):
             audio = effect.payload.get("audio")
             size = len(base64.b64decode(audio)) if isinstance(audio, str) else None
-            said.append((effect.to, effect.payload.get("type") if size is None else size))
+            sent.append((effect.to, effect.payload.get("type") if size is None else size))
         elif isinstance(effect, Send):
-            said.append((effect.to, effect.payload))
-    return said
+            sent.append((effect.to, effect.payload))
+    return sent
 
 
 # -- commits ---------------------------------------------------------------------------------------------------------
@@ -293,8 +293,8 @@ def test_audio_before_session_updated_is_sent_after_it_and_after_texts(tag: str)
     session = Clocked(tag, ready=False)
     assert session.frame(4_800) == []
     session.host(agent.inject_user_message("hi"))
-    said = [what for to, what in session.up(UPDATED.payload) if to == "upstream"]
-    assert said[-1] == (7_198 if PROXIES[tag].resampled else 4_800)
+    sent = [what for to, what in session.up(UPDATED.payload) if to == "upstream"]
+    assert sent[-1] == (7_198 if PROXIES[tag].resampled else 4_800)
 
 
 # -- resampling ------------------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ def test_a_session_reconnects_with_new_settings_and_a_new_api_session() -> None:
     assert types(recording, "upstream", "proxy").count("session.created") == 2
     assert types(recording, "proxy", "upstream").count("session.update") == 2
     ids = [e.payload["response"]["id"] for e in recording.events if e.type == "response.created" and "upstream" in e.link]
-    assert len(ids) == len(set(ids)) == 3, "a new session gives no id twice"
+    assert len(ids) == len(set(ids)) == 3, "ids are unique across sessions"
 
 
 @pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.10.2", "0.10.3", "0.11.1"])
@@ -50,7 +50,7 @@ def test_the_turn_is_abandoned_unless_a_refusal_came_before_the_loss(release: st
     verdict = judge(recording)
     late = tool_ms in (BEFORE_THE_TEXT, BEHIND_THE_TEXT)
     codes = [e.payload["error"]["code"] for e in recording.events if e.type == "error" and e.link.sender == "upstream"]
-    assert codes.count("invalid_tool_call_id") == late, "the new session knows none of the old one's calls"
+    assert codes.count("invalid_tool_call_id") == late, "the new session has no calls of the old one"
     # On 0.9.4 the result's create is sent before the loss and refused, and that outcome stands.
     refused = (
         {"0.9.1": "rejected", "0.10.2": "rejected", "0.10.3": "lost", "0.11.1": "lost"} if tool_ms == BEFORE_THE_LOSS else {}
@@ -103,8 +103,8 @@ def test_a_text_opens_the_connection_and_waits_for_settings() -> None:
     assert opened[0] == Open("proxy")
     assert SetTimer("opened", "settings_open_ms") in opened
     assert SetTimer("text", "settings_poll_ms") in opened
-    said = [e.payload for name in ("opened", "text") for e in actor.timer(name) if isinstance(e, Send) and e.to == "proxy"]
-    assert [each["type"] for each in said] == ["Settings", "InjectUserMessage"]
+    sent = [e.payload for name in ("opened", "text") for e in actor.timer(name) if isinstance(e, Send) and e.to == "proxy"]
+    assert [each["type"] for each in sent] == ["Settings", "InjectUserMessage"]
 
 
 def test_the_ledger_of_two_connections_starts_anew() -> None:
@@ -132,7 +132,7 @@ def test_an_idle_close_drops_a_late_result() -> None:
     kept, closed = simulate(SessionConfig.of(**slow)), simulate(SessionConfig.of(**slow, idle_close=True))
     assert types(kept, "component", "proxy").count("FunctionCallResponse") == 2
     assert types(closed, "component", "proxy").count("FunctionCallResponse") == 1
-    assert types(closed, "component", "proxy").count("(open)") >= 1, "the user's next words open another"
+    assert types(closed, "component", "proxy").count("(open)") >= 1, "the user's next text opens another"
     assert (judge(kept).outcome, judge(closed).outcome) == ("noisy", "stale")
     awaited = SessionConfig.of(release="0.9.1", handler="return", times={"tool_ms": 12_000}, idle_close=True)
     assert judge(simulate(awaited)).outcome == "answered", "a call that the component waits for keeps it open"

@@ -38,7 +38,7 @@ FILES = [
 EMPTY = ("0.9.1-unset.log.gz", "0.11.1-error.log.gz")
 
 
-def told(capture: Capture) -> Any:
+def inspected(capture: Capture) -> Any:
     """Return the output of `inspect --json` without connection names and line numbers."""
     found = inspect_json(capture)
     found["unread"] = sum(each["records"] for each in found["unread"])
@@ -61,10 +61,10 @@ def copy_of(path: Path, to: Path, *, keep_text: bool = False) -> Path:
 @pytest.mark.parametrize("path", [each for each in FILES if each.name not in EMPTY], ids=lambda path: path.name)
 @pytest.mark.long
 def test_a_copy_is_inspected_with_the_same_result(path: Path, tmp_path: Path) -> None:
-    original = told(read_capture(path))
+    original = inspected(read_capture(path))
     assert original["sessions"]
-    assert told(read_capture(copy_of(path, tmp_path / "copy"))) == original
-    assert told(read_capture(copy_of(path, tmp_path / "with-text", keep_text=True))) == original
+    assert inspected(read_capture(copy_of(path, tmp_path / "copy"))) == original
+    assert inspected(read_capture(copy_of(path, tmp_path / "with-text", keep_text=True))) == original
 
 
 @pytest.mark.parametrize("name", ["0.9.4.log.gz", "0.11.1.log.gz"])
@@ -74,9 +74,9 @@ def test_a_copy_of_a_damaged_log_has_the_uncertainty_of_the_log(name: str, tmp_p
     for number in (bodies[len(bodies) // 2], bodies[-1]):
         damaged = tmp_path / "damaged.log"
         damaged.write_text("\n".join([*lines[:number], "  body: 'open", *lines[number + 1 :]]))
-        original = told(read_capture(damaged))
+        original = inspected(read_capture(damaged))
         assert original["unread"] > 0
-        copied = told(read_capture(copy_of(damaged, tmp_path / "copy")))
+        copied = inspected(read_capture(copy_of(damaged, tmp_path / "copy")))
         for of, other in zip(original["sessions"], copied["sessions"], strict=True):
             assert (of["outcome"], of["counts"], of["gap_ms"]) == (other["outcome"], other["counts"], other["gap_ms"])
         assert copied["unread"] == original["unread"]
@@ -244,13 +244,13 @@ def test_known_notes_and_reasons_are_kept_and_others_removed() -> None:
 
 def test_secrets_are_removed_from_a_copy_that_keeps_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PAYMENT_KEY_PROD", "zebra-crossing-77")
-    said = (
+    secrets = (
         "zebra-crossing-77 sk-abcdefghijkl jane@example.org 10.1.2.3 +49 151 555 1234 or (555) 010-2345 AKIAABCDEFGHIJKLMNOP é"
     )
-    path = write("jsonl", tmp_path / "a.jsonl", ["InjectUserMessage"], Markers(said + " qmarker{}"))
+    path = write("jsonl", tmp_path / "a.jsonl", ["InjectUserMessage"], Markers(secrets + " qmarker{}"))
     text = "\n".join(redacted(path, keep_text=True))
     assert "qmarker" in text
-    assert [each for each in said.split()[:-1] if each in text and len(each) > 4] == []
+    assert [each for each in secrets.split()[:-1] if each in text and len(each) > 4] == []
     assert read_capture(copy_of(path, tmp_path / "copy", keep_text=True)).sessions
 
 

@@ -211,7 +211,7 @@ def test_the_old_page_is_kept_if_a_new_one_fails(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "error_text"),
     [
         (["--into", str(SAMPLE)], "holds a run already"),
         (["--run", str(SAMPLE), "--draws", "5"], "given with --run"),
@@ -223,12 +223,14 @@ def test_the_old_page_is_kept_if_a_new_one_fails(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.long
-def test_bad_input_is_a_one_line_error(words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_bad_input_gives_a_one_line_error(
+    words: list[str], error_text: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     if "--out" not in words:
         words = [*words, "--out", str(tmp_path / "x.html")]
     assert main(["report", *words]) == 2
     err = capsys.readouterr().err
-    assert said in err
+    assert error_text in err
     assert err.count("\n") == 1
     assert not list(tmp_path.iterdir())
 

@@ -1,4 +1,4 @@
-"""A sweep resumes from its own intact files; an interrupted sweep prints one line that says what is kept."""
+"""A sweep resumes from its own intact files; an interrupted sweep prints one line with the kept trials."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_complete_sweep_with_a_damaged_file_is_repaired(
     act, file = DAMAGE[damage]
     act(run)
     extra = file(run).name not in {path.name for path in whole.rglob("*")}
-    assert main([*WORDS, "--out", str(run), "--resume"]) == (2 if extra else 0), "without what is extra it is complete"
+    assert main([*WORDS, "--out", str(run), "--resume"]) == (2 if extra else 0), "without the extra file it is complete"
     assert content(run) == content(whole)
     assert SweepResult.open(run).complete
     capsys.readouterr()
@@ -169,7 +169,7 @@ def test_a_folder_without_checksums_is_resumed_with_a_warning(
     assert f"voicerace: {run} has no checksums" in err
     assert PARTS[1] in err
     assert (run / "table" / PARTS[0]).stat().st_mtime_ns == kept
-    assert content(run) == content(whole), "from now on with checksums"
+    assert content(run) == content(whole), "and it has checksums now"
 
 
 WRONG: dict[str, Any] = {

@@ -62,9 +62,9 @@ def test_a_session_hides_a_key_that_the_api_repeats(how: How, home: Path, capfd:
         assert leaky.keys == [MARKED, MARKED], "the key was sent"
     printed = capfd.readouterr()
     assert_hidden(home, printed.out, printed.err)
-    assert "MARKED" not in (home / "run.jsonl").read_text("ascii"), "nor the variable's name"
+    assert "MARKED" not in (home / "run.jsonl").read_text("ascii"), "the variable's name is hidden too"
     if how == "say":
-        assert "outcome        rejected" in printed.out, "and the session is what it would have been"
+        assert "outcome        rejected" in printed.out, "the session is unaffected"
     if how in ("say", "drop", "garble"):
         assert repeated(home) > 0
 
@@ -113,10 +113,10 @@ def test_a_served_proxy_hides_a_key_that_the_api_repeats(how: How, home: Path) -
             assert server.stdout is not None
             first = server.stdout.readline()
             assert main(["run", "--live", "--proxy", first.split()[2].rstrip(","), *QUICK]) == 0
-            said, complained = server.communicate(timeout=5)
+            out_text, err_text = server.communicate(timeout=5)
         assert leaky.keys == [MARKED]
-    assert complained == ""
-    assert_hidden(home, first, said)
+    assert err_text == ""
+    assert_hidden(home, first, out_text)
     assert len([*home.glob("runs/latest/recordings/*.jsonl")]) == 1
 
 
@@ -228,7 +228,7 @@ def test_a_key_in_a_url_is_removed(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "said"),
+    ("variable", "value", "error_text"),
     [
         ("MARKED_ONE", "sk-tooshort", "MARKED_ONE: has fewer than 12 characters"),
         ("MARKED_ONE", "   ", "MARKED_ONE: is not in the environment"),
@@ -239,7 +239,7 @@ def test_a_key_in_a_url_is_removed(home: Path) -> None:
 )
 @pytest.mark.parametrize("verb", [["run", "--live"], ["sweep", "--live"], ["repro"], ["serve", "proxy"]])
 def test_an_unusable_key_is_refused_and_not_printed(
-    verb: list[str], variable: str, value: str | None, said: str, home: Path, monkeypatch: pytest.MonkeyPatch,
+    verb: list[str], variable: str, value: str | None, error_text: str, home: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     """A key that is too short could not be distinguished from ordinary words in a recording."""
@@ -247,7 +247,7 @@ def test_an_unusable_key_is_refused_and_not_printed(
         monkeypatch.setenv(variable, value)
     assert main([*verb, "--upstream", f"ws://127.0.0.1:{free_port()}", "--key-from", variable]) == 2
     printed = capsys.readouterr()
-    assert said in printed.err
+    assert error_text in printed.err
     assert printed.err.count("\n") == 1
     assert (value or variable).strip() not in printed.err or not (value or variable).strip()
     assert not [*home.iterdir()]

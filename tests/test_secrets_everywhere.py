@@ -1,4 +1,4 @@
-"""No command writes a byte of a marked key from the environment, in whatever form the API repeats it."""
+"""No command writes a byte of a marked key from the environment, in any form in which the API repeats it."""
 
 from __future__ import annotations
 
@@ -62,34 +62,34 @@ class Echo:
             await self._stop.wait()
 
     def _request(self, connection: ServerConnection, request: Request) -> Response | None:
-        said = request.headers.get("Authorization", "")
-        self.seen.append(said)
+        header = request.headers.get("Authorization", "")
+        self.seen.append(header)
         if self.form != "handshake":
             return None
-        response = connection.respond(HTTPStatus.UNAUTHORIZED, f"no such key: {said}\n")
-        response.headers["X-Said"] = said
+        response = connection.respond(HTTPStatus.UNAUTHORIZED, f"no such key: {header}\n")
+        response.headers["X-Said"] = header
         return response
 
     async def _talk(self, connection: ServerConnection) -> None:
-        said = self.seen[-1]
-        text = f"Incorrect API key provided: {said}. You can find yours elsewhere."
+        header = self.seen[-1]
+        text = f"Incorrect API key provided: {header}. You can find yours elsewhere."
         match self.form:
             case "close":
-                await connection.close(1008, said[:120])
+                await connection.close(1008, header[:120])
                 return
             case "base64":
                 text = base64.b64encode(text.encode()).decode()
             case "URL":
-                text = "https://api.example.com/?header=" + quote(said, safe="")
+                text = "https://api.example.com/?header=" + quote(header, safe="")
             case "JSON in JSON":
-                text = json.dumps({"headers": json.dumps({"authorization": said})})
+                text = json.dumps({"headers": json.dumps({"authorization": header})})
             case "binary":
                 await connection.send(text.encode())
             case "no JSON":
                 await connection.send(text)
-        error = {"type": "invalid_request_error", "code": "invalid_api_key", "message": text, "param": said, "event_id": None}
-        await connection.send(json.dumps({"type": "error", "event_id": said, "error": error}))
-        await connection.send(json.dumps({"type": "session.created", "event_id": "e", "session": {said: said}}))
+        error = {"type": "invalid_request_error", "code": "invalid_api_key", "message": text, "param": header, "event_id": None}
+        await connection.send(json.dumps({"type": "error", "event_id": header, "error": error}))
+        await connection.send(json.dumps({"type": "session.created", "event_id": "e", "session": {header: header}}))
         await connection.wait_closed()
 
 
@@ -128,7 +128,7 @@ def test_the_key_is_in_no_file_and_no_output(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.chdir(tmp_path)
-    said: dict[str, Any] = {}
+    printed: dict[str, Any] = {}
     asked = verbs(f"ws://127.0.0.1:{echo.port}/v1/realtime", tmp_path)
     if echo.form not in ("handshake", "close"):
         del asked["contract"]  # its experiments wait long for a slow API; two forms cover the command
@@ -136,13 +136,13 @@ def test_the_key_is_in_no_file_and_no_output(
         before = len(echo.seen)
         status = main(words)
         captured = capfd.readouterr()
-        said[verb] = (captured.out + captured.err).encode()
+        printed[verb] = (captured.out + captured.err).encode()
         assert status in (0, 1), (verb, captured.err)
         assert "Traceback" not in captured.err
         assert f"Bearer {KEY}" in echo.seen[before:], f"{verb} did not use the key, so it tests nothing"
     written = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert len(written) >= 4
-    for where, content in (written | said).items():
+    for where, content in (written | printed).items():
         for form, octets in forms(KEY).items():
             assert octets not in content, (where, form)
 

@@ -56,10 +56,10 @@ class Ended(list[Recording]):
 async def serving(make: Make, folder: Path, most: int | None = None) -> AsyncIterator[tuple[str, Ended, asyncio.Task[None]]]:
     """Run a server; yield its address, its ended sessions and its task."""
     ended = Ended()
-    async with SessionServer() as door:
-        server = Server(door, make, folder, ended, most)
+    async with SessionServer() as listener:
+        server = Server(listener, make, folder, ended, most)
         running = asyncio.ensure_future(server.run())
-        yield door.address, ended, running
+        yield listener.address, ended, running
         server.stop.set()
         await running
 
@@ -323,10 +323,10 @@ def test_plain_http_is_answered_with_how_to_connect(
     request_: str, status: int, allow: bool, pieces: int, tmp_path: Path
 ) -> None:
     async def asked() -> tuple[str, str]:
-        async with SessionServer(about="a mock", path="/v1/realtime?model=m") as door:
-            server = Server(door, upstream(), tmp_path, lambda *_: None)
+        async with SessionServer(about="a mock", path="/v1/realtime?model=m") as listener:
+            server = Server(listener, upstream(), tmp_path, lambda *_: None)
             running = asyncio.ensure_future(server.run())
-            reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
             head, body = request_.encode().split(b"\r\n\r\n", 1)
             step = len(head) + 4 if pieces == 1 else 1
             for at in range(0, len(head) + 4, step):
@@ -338,7 +338,7 @@ def test_plain_http_is_answered_with_how_to_connect(
             writer.close()
             server.stop.set()
             await running
-            return answered, door.address
+            return answered, listener.address
 
     answered, url = CLEAN(asked())
     head, _, body = answered.partition("\r\n\r\n")
@@ -443,14 +443,14 @@ def test_an_output_error_ends_the_server(tmp_path: Path) -> None:
     """For example, standard output is closed."""
 
     async def served() -> None:
-        async with SessionServer() as door:
+        async with SessionServer() as listener:
 
             def gone(file: Path, recording: Recording) -> None:
                 raise BrokenPipeError
 
-            server = Server(door, upstream(), tmp_path, gone)
+            server = Server(listener, upstream(), tmp_path, gone)
             running = asyncio.ensure_future(server.run())
-            async with connect(door.address, logger=QUIET):
+            async with connect(listener.address, logger=QUIET):
                 pass
             with pytest.raises(BrokenPipeError):
                 async with asyncio.timeout(2):

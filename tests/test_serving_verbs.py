@@ -29,7 +29,7 @@ from voicerace.trace.recording import Recording
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "error_text"),
     [
         (["upstream", "--fault", "withhold#0"], "allowed are"),
         (["upstream", "--listen", "127.0.0.1:99999"], "PORT"),
@@ -43,11 +43,11 @@ from voicerace.trace.recording import Recording
     ],
 )
 def test_invalid_serve_options_give_a_one_line_error(
-    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str], error_text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["serve", *words, *(["--out", str(tmp_path / "out")] if words else [])]) == 2
     printed = capsys.readouterr()
-    assert said in printed.err
+    assert error_text in printed.err
     assert printed.err.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
@@ -194,7 +194,7 @@ def test_a_session_interrupted_before_it_began_leaves_no_empty_file(
     assert main(["repro", "--out", str(tmp_path / "r.jsonl")]) == 130
     assert capsys.readouterr().err.endswith("\nvoicerace: interrupted: nothing was recorded\n")
     assert not list(tmp_path.iterdir())
-    assert main(["run", "--live", "--out", str(tmp_path)]) == 2, "a folder is no file, and nothing was played"
+    assert main(["run", "--live", "--out", str(tmp_path)]) == 2, "a folder is not a file, and nothing was played"
 
 
 def test_a_live_recording_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -214,11 +214,11 @@ def test_a_session_that_cannot_be_judged_is_kept_and_the_server_continues(
         return judge(recording)
 
     async def two_sessions() -> None:
-        for said in ({"type": "session.update", "session": {"type": "realtime"}}, None):
+        for message in ({"type": "session.update", "session": {"type": "realtime"}}, None):
             async with connect(f"ws://127.0.0.1:{port}", logger=QUIET) as client:
                 await client.recv()
-                if said is not None:
-                    await client.send(json.dumps(said))
+                if message is not None:
+                    await client.send(json.dumps(message))
                     await client.recv()
 
     def visit() -> None:
@@ -228,14 +228,14 @@ def test_a_session_that_cannot_be_judged_is_kept_and_the_server_continues(
 
     port = free_port()
     monkeypatch.setattr("voicerace.cli.serve.judge", fragile)
-    visitor = threading.Thread(target=visit)
-    visitor.start()
+    client = threading.Thread(target=visit)
+    client.start()
     words = ["--listen", str(port), "--sessions", "2", "--out", str(tmp_path / "run")]
     assert main(["serve", "upstream", *words]) == 0
-    visitor.join()
-    said = capsys.readouterr()
-    assert [line.split()[:2] for line in said.out.splitlines()[1:]] == [["1", "unknown:"], ["2", "unknown:"]]
+    client.join()
+    printed = capsys.readouterr()
+    assert [line.split()[:2] for line in printed.out.splitlines()[1:]] == [["1", "unknown:"], ["2", "unknown:"]]
     file = tmp_path / "run" / "recordings" / "000001.jsonl"
-    assert said.err == f"voicerace: {file} is kept and could not be judged (KeyError: '\\x1b[2J')\n"
+    assert printed.err == f"voicerace: {file} is kept and could not be judged (KeyError: '\\x1b[2J')\n"
     assert Recording.read(file).complete
     assert json.loads((tmp_path / "run" / "run.json").read_text())["sessions"] == {"unknown": 2}

@@ -94,7 +94,7 @@ def test_without_widgets_the_current_session_is_shown(monkeypatch: pytest.Monkey
     shown: list[Any] = []
     monkeypatch.setattr("voicerace.report.notebook.sliders.display", lambda one, **_: shown.append(one))
     Sliders(release="0.11.1")._ipython_display_()
-    assert "text/html" not in shown[0], "a static page takes the widgets before any other form of the same output"
+    assert "text/html" not in shown[0], "a static page prefers widgets to other forms of the same output"
     assert shown[1].data.startswith("<details><summary>Where no sliders are shown")
     bundle = Sliders(release="0.11.1")._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in bundle

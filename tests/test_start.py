@@ -100,4 +100,4 @@ def test_help_has_no_colour_if_no_color_is_set() -> None:
 
     assert "\x1b[" in help_with(FORCE_COLOR="1")
     assert "\x1b[" not in help_with()
-    assert not re.search(r"\x1b\[[0-9;]*3[0-7]", help_with(FORCE_COLOR="1", NO_COLOR="1")), "NO_COLOR leaves bold, no colour"
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]", help_with(FORCE_COLOR="1", NO_COLOR="1")), "NO_COLOR keeps bold text"

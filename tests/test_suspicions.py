@@ -47,7 +47,7 @@ NOT_HELD = [
 
 
 @pytest.mark.parametrize(("release", "yes"), [*NOT_HELD, ("reference", set())])
-def test_the_flag_blocks_what_the_release_says(release: str, yes: set[str]) -> None:
+def test_the_flag_blocks_the_messages_of_its_release(release: str, yes: set[str]) -> None:
     answers = asked(release, [*LATE, *SPOKEN])
     flagged = ("flag-early", "update-while-active", "commit-while-active", "second-update")
     assert {name for name in flagged if answers[name].yes} == yes

@@ -299,7 +299,7 @@ def test_drawn_times_have_an_interval_per_cell(tmp_path: Path) -> None:
 def test_run_json_lists_the_assumed_times(run: SweepResult, tmp_path: Path) -> None:
     assert run.assumed["gap_ms"] == "150"
     assert "tool_ms" not in run.assumed
-    assert "item_done_ms" not in run.assumed, "a time that is not set"
+    assert "item_done_ms" not in run.assumed, "this time is not set"
     given = sweep({"scenarios": "slow-tool", "times": {"gap_ms": "8"}}, out=tmp_path / "given", progress=False)
     assert not {"gap_ms", "tool_ms"} & set(json.loads((given.folder / "run.json").read_text())["assumed"])
 

@@ -125,7 +125,7 @@ def test_a_stopped_sweep_is_resumed(tmp_path: Path, sign: int) -> None:
     assert list(done.trials["tool_ms"]) == list(range(0, 200, 10))
     assert len(done.info["resumed"]) == 1
     for name, content in kept.items():
-        assert (out / "recordings" / name).read_bytes() == content, "what was recorded never changes"
+        assert (out / "recordings" / name).read_bytes() == content, "recordings never change"
 
 
 def test_resuming_another_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,11 +148,11 @@ def test_a_real_api_requires_a_session_limit(monkeypatch: pytest.MonkeyPatch, tm
     live = LiveSweep([ProxyTarget.of("model:0.9.1")], upstream, max_sessions=6)
     with pytest.raises(InputError, match="max_sessions: 6; at least 7"):
         sweep(grid, out=tmp_path / "b", progress=False, live=live)
-    assert not list(tmp_path.iterdir()), "nothing was begun"
+    assert not list(tmp_path.iterdir()), "nothing was started"
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "error_text"),
     [
         (["run", "--proxy", "model:0.9.1"], "with --live"),
         (["run", "--upstream", "mock"], "with --live"),
@@ -170,8 +170,10 @@ def test_a_real_api_requires_a_session_limit(monkeypatch: pytest.MonkeyPatch, tm
         (["serve", "proxy", "--upstream", "mock"], "openai, ws"),
     ],
 )
-def test_contradictory_options_give_a_one_line_error(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_contradictory_options_give_a_one_line_error(
+    words: list[str], error_text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(words) == 2
     err = capsys.readouterr().err
-    assert said in err
+    assert error_text in err
     assert err.count("\n") == 1

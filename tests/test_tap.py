@@ -41,7 +41,7 @@ def tap(target: str, folder: Path, host: str = "127.0.0.1") -> Tap:
 
 
 def test_a_connection_open_at_the_end_is_cut_and_marked_incomplete(tmp_path: Path) -> None:
-    async def story() -> None:
+    async def main() -> None:
         codes = []
 
         async def stay(connection: ServerConnection) -> None:
@@ -60,7 +60,7 @@ def test_a_connection_open_at_the_end_is_cut_and_marked_incomplete(tmp_path: Pat
             assert client.close_code == 1001
         assert codes == [1001]
 
-    asyncio.run(story())
+    asyncio.run(main())
     (recording,) = recordings_in(tmp_path)
     assert not recording.complete
     assert [event.kind for event in recording.events] == ["message"]
@@ -71,7 +71,7 @@ def recordings_in(folder: Path) -> list[Recording]:
 
 
 def test_a_probe_makes_no_session_and_does_not_reach_the_target(tmp_path: Path) -> None:
-    async def story() -> None:
+    async def main() -> None:
         async with tap("ws://127.0.0.1:1", tmp_path) as there:
             for request in (b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", b""):
                 reader, writer = await asyncio.open_connection("127.0.0.1", there.door.port)
@@ -81,16 +81,16 @@ def test_a_probe_makes_no_session_and_does_not_reach_the_target(tmp_path: Path) 
                 writer.close()
                 await writer.wait_closed()
 
-    asyncio.run(story())
+    asyncio.run(main())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_relay_on_all_interfaces_is_reached_locally(tmp_path: Path) -> None:
-    async def story() -> None:
+    async def main() -> None:
         async with tap("ws://127.0.0.1:1", tmp_path, "0.0.0.0") as there:
             assert there.url == f"ws://127.0.0.1:{there.door.port}"
 
-    asyncio.run(story())
+    asyncio.run(main())
 
 
 # -- streaming to disk -----------------------------------------------------------------------------------------------

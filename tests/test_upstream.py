@@ -237,8 +237,8 @@ def test_an_item_with_complete_deltas_is_cut_off_with_all_of_them() -> None:
     bench = active(preamble=True, knobs=Knobs(items_close="together"), preamble_ms=50, call_gap_ms=20, arguments_ms=50)
     bench.until("response.output_item.added").until("response.output_item.added")
     bench.tell({"type": "response.cancel"})
-    said = "".join(each["delta"] for each in bench.messages("response.output_text.delta"))
-    assert [each["text"] for each in bench.messages("response.output_text.done")] == [said]
+    text = "".join(each["delta"] for each in bench.messages("response.output_text.delta"))
+    assert [each["text"] for each in bench.messages("response.output_text.done")] == [text]
 
 
 def test_after_a_response_nothing_is_sent_until_a_request() -> None:
@@ -288,14 +288,14 @@ def test_response_done_has_every_item_as_last_sent() -> None:
 
 
 def test_a_reply_mentions_the_results_it_knew() -> None:
-    def said(*before: dict[str, Any]) -> str:
+    def reply_text(*before: dict[str, Any]) -> str:
         bench = active().settle().tell(*before, CREATE).settle()
         text: str = bench.messages("response.output_text.done")[-1]["text"]
         return text
 
-    assert said() == "I have no result yet."
-    assert said(RESULT) == 'The tool says: {"temperature_c":21}'
-    assert "sunny" in said(RESULT, realtime.create_item(realtime.output_item("call_0001", "sunny")))
+    assert reply_text() == "I have no result yet."
+    assert reply_text(RESULT) == 'The tool says: {"temperature_c":21}'
+    assert "sunny" in reply_text(RESULT, realtime.create_item(realtime.output_item("call_0001", "sunny")))
 
 
 def test_a_later_reply_mentions_every_result_call_by_call() -> None:
@@ -457,7 +457,7 @@ def test_the_voice_cannot_change_once_audio_was_output() -> None:
     bench.settle().tell(other)
     assert bench.codes() == ["cannot_update_voice"]
     bench.tell(VOICE)
-    assert bench.codes() == ["cannot_update_voice"], "the same voice is no change"
+    assert bench.codes() == ["cannot_update_voice"], "setting the same voice changes nothing"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "7", b"\xff", None])
@@ -665,8 +665,8 @@ def test_an_item_can_be_retrieved_truncated_and_deleted() -> None:
         bench.tell({"type": f"conversation.item.{what}", "item_id": "mine", "event_id": "evt_1"})
     assert bench.codes() == [f"item_{what}_invalid_item_id" for what in ("retrieve", "truncate", "delete")]
     texts = [realtime.error_of(each)["message"] for each in bench.messages("error")]
-    said = "Error {}ing item: the item with id 'mine' does not exist."
-    assert texts == [said.format(what) for what in ("retriev", "truncat", "delet")]
+    error_text = "Error {}ing item: the item with id 'mine' does not exist."
+    assert texts == [error_text.format(what) for what in ("retriev", "truncat", "delet")]
 
 
 def test_only_a_spoken_item_of_the_model_can_be_truncated() -> None:
@@ -702,7 +702,7 @@ def test_an_update_is_merged_into_the_session_and_null_turns_server_vad_off() ->
     assert second["transcription"] == {"model": "whisper-1", "language": None, "prompt": None}
     assert third["turn_detection"] is None
     assert third["transcription"] == second["transcription"]
-    assert SESSION["audio"]["input"]["transcription"] is None, "no session changes another's"
+    assert SESSION["audio"]["input"]["transcription"] is None, "sessions do not share state"
 
 
 @pytest.mark.parametrize(

@@ -214,8 +214,8 @@ def test_a_session_without_a_call_has_its_reason() -> None:
     unseen = "the link between proxy and upstream was not observed"
     assert judge(replace(closed("component>proxy", {}), observed=HOST_LINK)).why == unseen
     assert judge(replace(closed("upstream>proxy", {}), observed=HOST_LINK)).why == unseen
-    told = judge(replace(closed("proxy>component", {}), observed=HOST_LINK)).why
-    assert told == f"the proxy closed the connection, and {unseen}"
+    why = judge(replace(closed("proxy>component", {}), observed=HOST_LINK)).why
+    assert why == f"the proxy closed the connection, and {unseen}"
 
 
 @pytest.mark.parametrize(
@@ -701,7 +701,7 @@ def test_a_create_at_the_confirmation_is_refused_iff_the_confirmation_precedes_r
 # -- all recordings --------------------------------------------------------------------------------------------------
 
 #: Sessions whose outcome also follows from the text of the mock's replies, which mention the results they knew.
-TOLD = st.fixed_dictionaries(
+REPLY_TEXT_SESSIONS = st.fixed_dictionaries(
     {
         "release": st.sampled_from(sorted(PROXIES)),
         "handler": st.sampled_from(["return", "async_send", "void_ref", "void_send"]),
@@ -716,14 +716,14 @@ TOLD = st.fixed_dictionaries(
 )
 
 
-def told_by_texts(recording: Recording) -> str:
+def outcome_by_texts(recording: Recording) -> str:
     """Return the outcome by the text of the replies, for one call and a default error that never follows the result."""
     spoken = [each["transcript"] for each in said(recording, "upstream>proxy", "response.output_audio_transcript.done")]
     texts = spoken + [each["text"] for each in said(recording, "upstream>proxy", "response.output_text.done")]
     about_the_call = [text for text in texts if not text.startswith("You are welcome.")]
     informed = [text for text in about_the_call if "temperature_c" in text]
     refused = refusals(recording)
-    told = [each for each in said(recording, "proxy>component", "Error") if each["code"] == realtime.ACTIVE_RESPONSE]
+    reported = [each for each in said(recording, "proxy>component", "Error") if each["code"] == realtime.ACTIVE_RESPONSE]
     if len(about_the_call) > 1 and informed:
         return "duplicated"
     if about_the_call and not informed:
@@ -731,15 +731,15 @@ def told_by_texts(recording: Recording) -> str:
     if informed:
         return "noisy" if refused else "answered"
     if refused:
-        return "rejected" if told else "lost"
+        return "rejected" if reported else "lost"
     return "stalled"
 
 
 @settings(max_examples=400)
-@given(TOLD)
+@given(REPLY_TEXT_SESSIONS)
 def test_the_outcome_agrees_with_the_text_of_the_replies(words: dict[str, Any]) -> None:
     recording = play(**words)
-    assert judge(recording).outcome == told_by_texts(recording)
+    assert judge(recording).outcome == outcome_by_texts(recording)
 
 
 @settings(max_examples=200)

@@ -116,8 +116,8 @@ def test_the_api_accepts_every_event_of_the_mock(release: str) -> None:
 def test_the_api_accepts_every_event_of_a_mock_with_cancels_and_invalid_input() -> None:
     messages = list(bench_messages())
     assert_known(SERVER_EVENTS, messages)
-    said = {code for each in messages if (code := realtime.error_of(each).get("code"))}
-    assert said == {
+    codes = {code for each in messages if (code := realtime.error_of(each).get("code"))}
+    assert codes == {
         "conversation_already_has_active_response", "response_cancel_not_active", "invalid_json", "invalid_value",
         "invalid_tool_call_id", "cannot_update_voice",
     }  # fmt: skip

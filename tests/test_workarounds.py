@@ -222,12 +222,12 @@ def test_the_command_prints_the_kept_result_and_explores_only_with_again(
     assert "kept in data/workarounds.json" in capsys.readouterr().out
     (written,) = json.loads((tmp_path / "kept.json").read_text("utf-8"))["effects"]
     assert written in kept["effects"]
-    for more, said in (
+    for more, error_text in (
         (["--release", "0.10.5"], "no result for 0.10.5"),
         (["--bounds", "tool_ms=0:10"], "bounds: given without --again"),
         (["--max-states", "5"], "max_states: given without --again"),
     ):
         assert main([*given, *more]) == 2
         caught = capsys.readouterr()
-        assert said in caught.err
+        assert error_text in caught.err
         assert not caught.out

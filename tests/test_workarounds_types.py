@@ -48,7 +48,7 @@ def handed_over(code: str) -> str:
 
 
 @cache
-def complaints(root: Path, folder: Path) -> str:
+def compiler_errors(root: Path, folder: Path) -> str:
     """Return the compiler's errors for the workarounds and for three broken ones, one line each."""
     tsc = compiler(root)
     assert tsc is not None
@@ -78,12 +78,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", WORKAROUNDS)
 def test_a_workaround_fits_the_components_types(release: str, name: str, folder: Path) -> None:
     assert handed_over(WORKAROUNDS[name].typescript)
-    said = [line for line in complaints(checkout(release), folder).splitlines() if f"{name}.ts" in line]
-    assert not said
+    errors = [line for line in compiler_errors(checkout(release), folder).splitlines() if f"{name}.ts" in line]
+    assert not errors
 
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_the_compiler_finds_the_broken_workarounds(release: str, folder: Path) -> None:
-    said = complaints(checkout(release), folder)
+    errors = compiler_errors(checkout(release), folder)
     for name in ("bad-result", "bad-call", "bad-ref"):
-        assert f"{name}.ts" in said, name
+        assert f"{name}.ts" in errors, name

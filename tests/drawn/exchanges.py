@@ -262,7 +262,7 @@ _UPSTREAM: Final = st.one_of(
     _RESPONSE, _RESPONSE, _REPLY, _REPLY, _CALL, _ITEM_EVENT, _ITEM_EVENT, _ERROR_EVENT, _SPEECH, _UNKNOWN, _SESSION
 ).map(up)
 
-# -- whole exchanges -------------------------------------------------------------------------------------------------
+# -- exchanges ----------------------------------------------------------------------------------------------------
 
 _WAIT_MS: Final = 800
 _UPSTREAM_CLOSES: Final = st.sampled_from((1000, 1001, 1011, 3000, 4001)).map(closes)

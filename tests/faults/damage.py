@@ -167,7 +167,7 @@ class DamageResult:
 
 
 def try_all(sample: Sample, cuts: int, others: int, folder: Path) -> DamageResult:
-    """Damage one sample in every way."""
+    """Damage one sample with every kind of damage."""
     result = DamageResult()
     path = folder / sample.name.removesuffix(".gz")
     for number, (kind, data) in enumerate(damaged(sample, cuts, others)):

@@ -27,7 +27,7 @@ class Between:
 
     def __init__(self, target: str, **options: Any) -> None:
         self.relays: list[Relay] = []
-        self.door = SessionServer(otherwise=lambda _: self._relay(target, options))
+        self.server = SessionServer(otherwise=lambda _: self._relay(target, options))
 
     def _relay(self, target: str, options: dict[str, Any]) -> Relay:
         relay = Relay("component", "proxy", target, Recorder({}, (UP, DOWN)), **options)
@@ -61,20 +61,20 @@ async def relayed(handler: Handler, process: Any = None, **options: Any) -> Asyn
     """Run a target with a relay in front of it."""
     async with target(handler, process_request=process) as server:
         between = Between(url_of(server), **options)
-        async with between.door:
+        async with between.server:
             yield between
 
 
 def dial(between: Between, path: str = "/", **options: Any) -> connect:
-    return connect(between.door.address + path, proxy=None, max_size=None, **options)
+    return connect(between.server.address + path, proxy=None, max_size=None, **options)
 
 
-def run(story: Coroutine[Any, Any, None]) -> None:
-    async def patiently() -> None:
+def run(work: Coroutine[Any, Any, None]) -> None:
+    async def within_limit() -> None:
         async with asyncio.timeout(30):
-            await story
+            await work
 
-    asyncio.run(patiently())
+    asyncio.run(within_limit())
 
 
 async def echo(connection: ServerConnection) -> None:

@@ -181,17 +181,17 @@ async def mute() -> AsyncIterator[str]:
 async def api(played: SessionConfig, faults: Sequence[str] = (), tls: Any = None) -> AsyncIterator[str]:
     """Run the mock API as an external server."""
     spoilt = tuple(Fault.of(word) for word in faults)
-    door = SessionServer(otherwise=lambda request: UpstreamEndpoint(played, Recorder({}), tamper=Tampering(spoilt)), tls=tls)
-    async with door:
-        yield door.address
+    server = SessionServer(otherwise=lambda request: UpstreamEndpoint(played, Recorder({}), tamper=Tampering(spoilt)), tls=tls)
+    async with server:
+        yield server.address
 
 
 @contextlib.asynccontextmanager
 async def proxy(played: SessionConfig, upstream: str) -> AsyncIterator[str]:
     """Run the model of a proxy as an external server with the given upstream."""
-    door = SessionServer(otherwise=lambda request: ProxyEndpoint(played, Recorder({}), lambda: open_connection(upstream)))
-    async with door:
-        yield door.address
+    server = SessionServer(otherwise=lambda request: ProxyEndpoint(played, Recorder({}), lambda: open_connection(upstream)))
+    async with server:
+        yield server.address
 
 
 # -- sessions with these programs ------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ async def play_live(
     silence_s: float = 1.0,
     **more: Any,
 ) -> Recording:
-    """Play one session, which has to end in time and leave no task behind."""
+    """Play one session, which has to end in time and leave no task running."""
     target = UpstreamTarget.of(upstream) if upstream is not None else None
     before = asyncio.all_tasks()
     async with Live(ProxyTarget.of(proxy), target, silence_s=silence_s, **more) as live:
