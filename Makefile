@@ -1,5 +1,5 @@
-# The commands of the project. `make report` and `make test` need nothing but Python 3.11-3.13 and the
-# package index; the environment is made once, in .venv, and made again only when the lock changes.
+# Commands of the project. `make report` and `make test` need only Python 3.11-3.13 and the package index.
+# The environment is created in .venv, and again after a change of the lock.
 
 PYTHON ?= python3
 TEST_PROCESSES ?= 2
@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 
-# Containers often set it. Without compiled files every process compiles all that it imports again.
+# Containers often set it. Without compiled files every process compiles all its imports again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: report sample test test-all faults lab lint types bench bench-live clean lock docs
@@ -16,28 +16,28 @@ unexport PYTHONDONTWRITEBYTECODE
 report: $(RUNTIME)
 	@$(BIN)/voicerace report
 
-# What is committed of the report: the sample page of data/sample-run, and the README's picture.
+# The committed parts of the report: the sample page of data/sample-run, and the README's picture.
 sample: $(RUNTIME)
 	@$(BIN)/voicerace report --run data/sample-run --out reports/sample.html
 	@$(BIN)/python -m voicerace.report.race docs/race.svg
 
-# The pages of docs/ that are made from tables.
+# The generated pages of docs/.
 docs: $(RUNTIME)
 	@$(BIN)/python docs/generate.py
 
-# The proof that a stranger wants, in minutes: unit and property tests, replays of the running proxies, the page, one live session.
+# The tests that take minutes: unit and property tests, replays of the running proxies, the page, one live session.
 test: $(DEV)
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal -m "not long" --durations=5
 
-# And the long ones: what only computes; then sessions on the real clock, which mostly wait, four files at a time; then those
-# of them that allow few milliseconds or must come out as computed, alone on the machine.
+# Also the long tests: those that only compute; then sessions on the real clock, which mostly wait, four files at a time; then
+# those with tolerances of a few milliseconds or computed outcomes, which run alone on the machine.
 test-all: test
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup -m "long and not real_clock" --durations=10
 	@$(BIN)/python -m pytest -n 4 --dist loadfile -m "long and real_clock and not quiet" --durations=10
 	@$(BIN)/python -m pytest -m quiet
 
-# Damaged files, messages and frames: 10,000 each; `make faults INPUTS=500 CUTS=20` takes fewer. Then every kept capture, cut
-# at 200 places and damaged otherwise, held against the whole one.
+# Damaged files, messages and frames: 10,000 each, fewer with `make faults INPUTS=500 CUTS=20`. Then every kept capture, cut
+# at 200 places and damaged in other forms, compared with the complete one.
 faults: $(DEV)
 	@$(BIN)/python -m tests.faults --inputs $(or $(INPUTS),10000)
 	@$(BIN)/python -m tests.faults.damage --cuts $(or $(CUTS),200)
@@ -53,17 +53,17 @@ lint: $(DEV)
 types: $(DEV)
 	@$(BIN)/mypy
 
-# How fast, and what it costs; `make bench TRIALS=1000000` goes on to sweeps of that size.
+# Speed and memory; `make bench TRIALS=1000000` includes sweeps up to that size.
 bench: $(DEV)
 	@$(BIN)/python benchmarks/sessions.py $(TRIALS)
 
-# The real clock: how late delays end, and what a relay costs. Only on a machine that does nothing else.
+# The real clock: lateness of delays, and the cost of a relay. Only on an otherwise idle machine.
 bench-live: $(DEV)
 	@$(BIN)/python benchmarks/live.py
 	@$(BIN)/python benchmarks/relay.py
 
-# Each lock is installed once. uv, itself locked, installs it; pip is the fallback where uv cannot reach the index.
-# The project goes in last and without dependencies: hash mode refuses a local project.
+# Each lock is installed once, by uv, which is locked too; pip is the fallback if uv cannot reach the index.
+# The project is installed last and without dependencies, because hash mode refuses a local project.
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "voicerace: error: PYTHON is %d.%d; allowed are 3.11, 3.12 and 3.13" % sys.version_info[:2])'
 	@$(PYTHON) -m venv $(VENV)
@@ -77,7 +77,7 @@ define install
 endef
 QUIET := --quiet --disable-pip-version-check
 
-# What `make report` needs. The developers' lock holds all of it, in the same versions.
+# The dependencies of `make report`. The developers' lock has all of them, in the same versions.
 $(RUNTIME): requirements/runtime.lock pyproject.toml | $(BIN)/python
 	$(call install,runtime)
 	@touch $@

@@ -1,11 +1,11 @@
-"""Makes `data/api` from recordings of the Realtime API: condensed, one file per provider, the same bytes for the same sources.
+"""Make `data/api` from recordings of the Realtime API: condensed, one file per provider, reproducible from the same sources.
 
     git clone https://github.com/pydantic/pydantic-ai CLONE
     python benchmarks/api_data.py --clone CLONE
 
-`data/api/sources.tsv` names each session's file and commit. A session whose form is ``table`` was copied from a newer file
-or a log by hand, as a table of its messages without their texts: it is made from the file where the clone has it, from a
-folder of such tables (`--tables`), or else kept as it is in `data/api`.
+`data/api/sources.tsv` names each session's file and commit. A session of form ``table`` was copied by hand from a newer file
+or a log, as a table of its messages without their texts. It is made from the file if the clone has it, else from a
+folder of such tables (`--tables`), else kept unchanged from `data/api`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _KEPT = ("provider", "protocol", "model", "date", "repository", "path", "commit"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clone", type=Path, help="a clone of the repository that most sources name")
+    parser.add_argument("--clone", type=Path, help="a clone of the repository of most sources")
     parser.add_argument("--tables", type=Path, help="a folder of tables, NAME.tsv")
     parser.add_argument("--out", type=Path, default=Path("data/api"), help="[data/api]")
     given = parser.parse_args(arguments)
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _made(source: Mapping[str, str], clone: Path | None, tables: Path | None) -> Recording | None:
-    """A session, from what there is of it."""
+    """Return a session from the clone or its table; None if neither has it."""
     if clone is not None and source["commit"] and source["path"].endswith(".yaml"):
         name = f"{source['commit']}:{source['path']}"
         shown = subprocess.run(["git", "-C", clone, "cat-file", "blob", name], capture_output=True)
@@ -82,9 +82,9 @@ def _with_source(recording: Recording, source: Mapping[str, str], more: Mapping[
 
 
 def _of_table(lines: Sequence[str]) -> tuple[list[Event], dict[str, Any]]:
-    """The messages of a table: n, direction, at_s, type, ids, item's type, call, role, status, detail.
+    """Return the messages of a table: n, direction, at_s, type, ids, item's type, call, role, status, detail.
 
-    Also the rows' numbers where they are not the events', and the events before which rows are missing.
+    Also return the rows' numbers if they differ from the events', and the events before which rows are missing.
     """
     events: list[Event] = []
     rows: list[int | None] = []
@@ -97,7 +97,7 @@ def _of_table(lines: Sequence[str]) -> tuple[list[Event], dict[str, Any]]:
             continue
         direction, at, kind = row[1:4]
         if "condensed)" in row[11] or at in shared:
-            at = ""  # one line for many messages: it has no time of one of them
+            at = ""  # one line for many messages has no time of a single one
         elif row[11].endswith("on one line)"):
             shared = (at,)
         at_ns = round(float(at) * 1e9) if at else None
@@ -117,7 +117,7 @@ def _of_table(lines: Sequence[str]) -> tuple[list[Event], dict[str, Any]]:
 
 
 def _message(row: Sequence[str]) -> dict[str, Any]:
-    """A message as far as a row has it."""
+    """Return the message that a row describes."""
     kind, event_id, response_id, item_id, item_type, call_id, role, status, detail = row[3:]
     said = dict(_details(detail))
     message: dict[str, Any] = {"type": kind}

@@ -1,11 +1,11 @@
-"""A recorded session of the Realtime API -> what a protocol needs of it: no texts, no audio, no instructions.
+"""Condense a recorded session of the Realtime API to its protocol content: no texts, no audio, no instructions.
 
-Every key of every message stays, so a message's set of keys can still be compared; so do types, states, roles, error codes
-and messages, numbers and truth values. A text that is not a word of the protocol becomes ``…`` (an empty one stays empty,
+Every key of every message is kept, so that sets of keys can be compared; so are types, states, roles, error codes
+and messages, numbers and booleans. A text that is not a term of the protocol becomes ``…`` (an empty one stays empty,
 arguments become ``{}``), a tool's schema becomes ``{}``.
 
-Ids become relational: ``r1``, ``i1``, ``call1``, ``e12`` (of the 12th row), ``s1``, ``c1`` (made by a client), the same for the
-same id. An id of the form that `voicerace.captures.id_clock` reads keeps its prefix and its five characters:
+Ids become relational: ``r1``, ``i1``, ``call1``, ``e12`` (of the 12th row), ``s1``, ``c1`` (made by a client); equal ids
+get equal names. An id of the form that `voicerace.captures.id_clock` reads keeps its prefix and its five characters:
 ``resp_Dz2pi_r1``.
 """
 
@@ -21,7 +21,7 @@ from voicerace.trace.recording import Event, Recording
 __all__ = ["condensed"]
 
 _TEXT: Final = "…"
-#: Keys whose texts are words of the protocol.
+#: Keys whose texts are terms of the protocol.
 _WORDS: Final = frozenset(
     {
         "type", "object", "status", "role", "model", "code", "reason", "param", "phase", "tool_choice", "truncation",
@@ -30,16 +30,16 @@ _WORDS: Final = frozenset(
     }
 )  # fmt: skip
 _WORD: Final = re.compile(r"[\w.:/\[\]-]{1,60}")
-#: Objects whose keys and values are an application's.
+#: Objects whose keys and values belong to an application.
 _SCHEMAS: Final = ("parameters",)
 _CLOCKED: Final = re.compile(r"((?:event|resp|item|sess|conv)_)([0-9A-Za-z]{5})[0-9A-Za-z]{15,18}")
 _ID: Final = re.compile(r"(?:^|_)id$")
-#: An id in the API's own texts.
+#: An id within a text of the API.
 _NAMED: Final = re.compile(r"\b(?:event|resp|item|sess|call)_[0-9A-Za-z]{8,}")
 
 
 def condensed(recording: Recording) -> Recording:
-    """The same session, condensed; deterministic."""
+    """Return the condensed session; deterministic."""
     names = _Names(recording)
     events = tuple(_event(event, names) for event in recording.events)
     return replace(recording, events=events)
@@ -67,7 +67,7 @@ class _Names:
         }
 
     def name(self, identifier: str, kind: str) -> str:
-        """The name of an id; `kind` is the letter of its family."""
+        """Return the name of an id; `kind` is the letter of its family."""
         if identifier not in self._names:
             kind = "c" if identifier in self._sent else kind
             self._counts[kind] = self._counts.get(kind, 0) + 1
@@ -77,7 +77,7 @@ class _Names:
         return self._names[identifier]
 
     def known(self, found: re.Match[str]) -> str:
-        """The name of an id in a text."""
+        """Return the name of an id in a text."""
         return self.name(found[0], {"event": "e", "resp": "r", "item": "i", "sess": "s"}.get(found[0].split("_")[0], "call"))
 
 
@@ -89,7 +89,7 @@ def _value(value: Any, key: str, names: _Names, inside: str) -> Any:
     if isinstance(value, Mapping):
         if key in _SCHEMAS:
             return {}
-        # What an application attached keeps its keys and loses its texts.
+        # An application's metadata keeps its keys and loses its texts.
         return _object(value, names, "metadata" if "metadata" in (key, inside) else key)
     if isinstance(value, list):
         return [_value(each, key, names, inside) for each in value]
@@ -107,7 +107,7 @@ def _value(value: Any, key: str, names: _Names, inside: str) -> Any:
 
 
 def _kind(key: str, inside: str) -> str:
-    """The letter of an id's family, from the field that has it."""
+    """Return the letter of an id's family, from the field that contains it."""
     if key == "id":
         return {"response": "r", "session": "s", "item": "i", "output": "i", "conversation": "v"}.get(inside, "x")
     return {"event_id": "e", "response_id": "r", "item_id": "i", "previous_item_id": "i", "call_id": "call"}.get(

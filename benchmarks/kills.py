@@ -1,9 +1,9 @@
-"""Does a sweep survive `kill -9`? So often killed at a random moment and gone on with, and compared row by row.
+"""Kill a sweep with `kill -9` at random moments, resume it, and compare the tables row by row.
 
-`kills.py 20` plays a sweep undisturbed, then 20 times anew: killed when a random number of its parts is written and a little
-later, by one process and by two in turn; the same command with ``--resume``; and the two tables are compared. What was played
-twice is counted by the chunks that workers began. A second sweep in the folder, meanwhile and afterwards, has to be refused.
-Exit status 1 when anything is lost, doubled or different.
+`kills.py 20` plays a sweep undisturbed, then 20 times anew: each is killed shortly after a random number of parts is
+written, with one and two processes alternately, and resumed with ``--resume``; then the two tables are compared. Chunks that
+workers began twice are counted. A second sweep in the folder, during and after the first, has to be refused.
+Exit status 1 if anything is lost, doubled or different.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ SPEC: dict[str, Any] = {
     "trials": TRIALS // 2,
     "ties": False,
 }
-#: Later than the newest part by at most so long: a chunk takes about as much.
+#: Maximum delay of the kill after the newest part; a chunk takes about as long.
 LATER_S = 0.3
 PATIENCE_S = 300.0
 
 
 @dataclass(frozen=True)
 class Noted:
-    """Work that writes down each chunk it begins."""
+    """Work that records each chunk it begins."""
 
     work: Callable[[int], Any]
     file: str
@@ -56,7 +56,7 @@ class Noted:
 
 @dataclass(frozen=True)
 class Noting(Executor):
-    """An executor whose chunks are written down in `file`."""
+    """An executor whose chunks are recorded in `file`."""
 
     file: str = ""
 
@@ -65,7 +65,7 @@ class Noting(Executor):
 
 
 def play(folder: str, began: str, jobs: str, *more: str) -> int:
-    """The sweep, in a process that may be killed; status 2 when it is refused."""
+    """Play the sweep in a process that may be killed; return 2 if it is refused."""
     try:
         sweep(SPEC, out=folder, progress=False, resume="resume" in more, executor=Noting(int(jobs), file=began))
     except InputError as error:
@@ -79,18 +79,18 @@ def command(folder: Path, began: Path, jobs: int, *more: str) -> list[str]:
 
 
 def refused(folder: Path, began: Path, saying: str) -> bool:
-    """Whether one more sweep in the folder is bad input."""
+    """Return whether another sweep in the folder is refused."""
     done = subprocess.run(command(folder, began, 1), capture_output=True, text=True, check=False)
     return done.returncode == 2 and saying in done.stderr
 
 
 def parts(folder: Path) -> dict[str, tuple[int, int]]:
-    """The written parts: name -> (inode, time)."""
+    """Return the written parts: name -> (inode, time)."""
     return {each.name: (each.stat().st_ino, each.stat().st_mtime_ns) for each in (folder / "table").glob("[0-9]*.parquet")}
 
 
 def killed(folder: Path, began: Path, jobs: int, after: int, later_s: float) -> bool:
-    """Begin the sweep and kill it when it has so many parts; False when it was done before."""
+    """Start the sweep and kill it after so many parts; return False if it had ended before."""
     with subprocess.Popen(command(folder, began, jobs)) as child:
         until = time.monotonic() + PATIENCE_S
         while child.poll() is None and len(parts(folder)) < after and time.monotonic() < until:
@@ -101,7 +101,7 @@ def killed(folder: Path, began: Path, jobs: int, after: int, later_s: float) -> 
 
 
 def one(place: Path, whole: SweepResult, jobs: int, after: int, later_s: float, *, second: bool) -> dict[str, Any]:
-    """Kill, go on, compare. `second`: try a second sweep in the folder as well."""
+    """Kill, resume, compare. `second`: also try a second sweep in the folder."""
     folder, began = place / "run", place / "began"
     was_killed = killed(folder, began, jobs, after, later_s)
     before = parts(folder)
@@ -121,7 +121,7 @@ def one(place: Path, whole: SweepResult, jobs: int, after: int, later_s: float, 
 
 
 def compared(rows: pd.DataFrame, expected: pd.DataFrame) -> dict[str, int]:
-    """Trials that a table lacks, has more than once, and has otherwise than the other."""
+    """Return how many trials a table lacks, has more than once, and has with other values than `expected`."""
     keys = ["release", "trial"]
     once = rows.drop_duplicates(keys).set_index(keys)
     known = expected.set_index(keys)
@@ -138,7 +138,7 @@ def _numbers(began: Path) -> list[int]:
 
 
 def _bytes(folder: Path) -> dict[str, bytes]:
-    """All of a run that may not depend on how it came about."""
+    """Return all files of a run that must not depend on interruptions."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.name not in ("run.json", ".lock"))
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
@@ -150,7 +150,7 @@ def main(words: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as place:
         whole = sweep(SPEC, out=Path(place) / "whole", progress=False)
         chunks = chunk_count(TRIALS)
-        print(f"{TRIALS} trials in {chunks} chunks; each line a sweep that was killed and gone on with")
+        print(f"{TRIALS} trials in {chunks} chunks; each line a sweep that was killed and resumed")
         good = True
         for number in range(kills):
             here = Path(place) / str(number)

@@ -1,8 +1,8 @@
-"""Can the live engine's times be believed? How late its delays end, against bare sleeps: ratios within one run.
+"""Measure how late the live engine's delays end, compared with bare sleeps; ratios within one run.
 
-Sessions of the model proxy and the mock on real sockets, all on one event loop: how much longer `tool_ms` and `gap_ms`
-took than was asked, and how long messages were on wires that were asked to take no time. Beside them bare sleeps of the
-same durations, at the same time: in the same loop, and in a process that does nothing else, on a loop of the same kind.
+Sessions of the model proxy and the mock run on real sockets, all on one event loop. Measured are the excess of `tool_ms` and
+`gap_ms` over the configured values, and the time of messages on links with a delay of 0. Bare sleeps of the same durations
+run at the same time: on the same loop, and in an otherwise idle process with a loop of the same kind.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ from voicerace.trace.recording import Recording
 T = TypeVar("T")
 AT_ONCE = (1, 50, 200)
 ROUNDS = 3
-#: At p99, with so many sessions: not above these ratios.
+#: Maximum ratios at p99 with this number of sessions.
 GOALS_AT = 50
 GOALS = {"same loop": 1.5, "idle": 5.0}
 
-#: A range of delays, four calls in a response, and replies of an ordinary length: a session lasts about 3 s.
+#: A range of delays, four calls in a response, and replies of an ordinary length; a session lasts about 3 s.
 TIMES = {"tool_ms": "uniform(50,500)", "gap_ms": "uniform(50,500)", "reply_ms": 1000, "deadline_ms": 1000}
-#: A session alone has short replies, so that there is enough to count.
+#: A single session has short replies, so that there are enough samples.
 ALONE = {**TIMES, "reply_ms": 100, "deadline_ms": 600}
 
 
 def at(quantile: float, values: Sequence[float]) -> float:
-    """The value that so many of them do not exceed."""
+    """Return the value that this share of them does not exceed."""
     return sorted(values)[max(0, math.ceil(quantile * len(values)) - 1)]
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """As the engine runs: on its loop."""
+    """Run as the engine runs: on its loop."""
     with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(work)
 
 
 async def bare_sleeps(count: int, seconds: float) -> list[float]:
-    """How late, in ms, the sleeps of `count` sleepers ended that slept for tool times over and over."""
+    """Return the lateness in ms of the sleeps of `count` sleepers that repeatedly sleep for tool times."""
     errors: list[float] = []
     until = time.monotonic() + seconds
 
@@ -77,12 +77,12 @@ def session(seed: int, *, alone: bool = False) -> SessionConfig:
 
 
 async def live_delays(at_once: int, seconds: float) -> dict[str, list[float]]:
-    """How late, in ms, the delays of live sessions ended, `at_once` of them at any time, and bare sleeps beside them."""
+    """Return the lateness in ms of the delays of `at_once` concurrent live sessions, and of bare sleeps beside them."""
     played: list[tuple[SessionConfig, Recording]] = []
     until = time.monotonic() + seconds
 
     async def one_after_another(number: int) -> None:
-        # Spread over the length of a session, so that the same things do not happen to all of them at once.
+        # Spread over the length of a session, so that their events are not simultaneous.
         await asyncio.sleep(number * min(3.0, seconds) / at_once)
         seed = number
         while seed == number or time.monotonic() < until:
@@ -98,7 +98,7 @@ async def live_delays(at_once: int, seconds: float) -> dict[str, list[float]]:
 
 
 def late(played: Sequence[tuple[SessionConfig, Recording]]) -> list[float]:
-    """Achieved minus asked, in ms, of every tool and every gap."""
+    """Return achieved minus configured time in ms of every tool and every gap."""
     return [
         (each.ns - asked.times.ns(each.name, each.index, asked.seed)) / 1e6
         for asked, recording in played
@@ -108,7 +108,7 @@ def late(played: Sequence[tuple[SessionConfig, Recording]]) -> list[float]:
 
 
 def underway(played: Sequence[tuple[SessionConfig, Recording]]) -> list[float]:
-    """How long, in ms, each message was between proxy and host, or upstream."""
+    """Return the transit time in ms of each message between proxy and host or upstream."""
     return [
         (event.received_ns - event.sent_ns) / 1e6
         for _, recording in played
@@ -119,7 +119,7 @@ def underway(played: Sequence[tuple[SessionConfig, Recording]]) -> list[float]:
 
 @contextlib.contextmanager
 def idle_process(seconds: float) -> Iterator[Callable[[], list[float]]]:
-    """Bare sleeps in a process that does nothing else, at the same time; gives what waits for their errors."""
+    """Run bare sleeps in an otherwise idle process at the same time; yield a function that waits for their lateness."""
     with subprocess.Popen([sys.executable, __file__, "sleeps", str(seconds)], stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         line = child.stdout.readline
@@ -128,7 +128,7 @@ def idle_process(seconds: float) -> Iterator[Callable[[], list[float]]]:
 
 
 def delays(at_once: Sequence[int] = AT_ONCE, rounds: int = ROUNDS, seconds: float = 3.0) -> list[dict[str, Any]]:
-    """One row per number of sessions; times in ms and ratios, medians over the rounds."""
+    """Return one row per number of sessions; times in ms and ratios, medians over the rounds."""
     found: dict[int, list[dict[str, list[float]]]] = {count: [] for count in at_once}
     for _ in range(rounds):
         for count in at_once:
@@ -151,7 +151,7 @@ def delays(at_once: Sequence[int] = AT_ONCE, rounds: int = ROUNDS, seconds: floa
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows of `delays` for people."""
+    """Return the rows of `delays` as a text table."""
     lines = [f"{'sessions':>8}  {'':<10}{'samples':>8}{'p50 ms':>9}{'p99 ms':>9}{'p99 ratio':>11}{'goal':>6}"]
     for row in rows:
         for name in ("engine", "wires", *GOALS):

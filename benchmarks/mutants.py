@@ -1,12 +1,12 @@
-"""Mutation testing of the core: which small faults in a module do its tests not notice? Scores: docs/mutation.md.
+"""Mutation testing of the core: put small faults into a module, and list those that its tests do not detect (docs/mutation.md).
 
 In an environment of its own, with `pip install cosmic-ray==8.7.0` and all of requirements/dev.lock, from the repository's root:
 
-    PYTHONPATH=. SEED=0 python benchmarks/mutants.py       every module of SUITES, or those that are named
+    PYTHONPATH=. SEED=0 python benchmarks/mutants.py       all modules of SUITES, or those given as arguments
 
-The mutants are cosmic-ray's and deleted statements. Each runs in a fork, in which the mutated function gets other code; for a
-mutant outside functions the package is imported anew. No file changes. It meets the tests that execute a mutated line, the
-quickest first, until one fails; where no test executes one, it meets all. Survivors are printed as differences.
+The mutants are cosmic-ray's and deleted statements. Each runs in a fork in which the mutated function gets other code; for a
+mutant outside functions the package is imported anew. No file changes. The tests that execute a mutated line run, the
+fastest first, until one fails; if no test executes one, all tests run. Survivors are printed as differences.
 """
 
 import ast
@@ -27,25 +27,25 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
-#: Module -> number of mutants drawn, files of tests.
+#: Module below voicerace/ -> number of mutants drawn, test files.
 SUITES = {
-    "ledger": (100, "test_ledger test_informed test_verdict"),
-    "ledger_entries": (100, "test_ledger"),
-    "verdict": (80, "test_verdict test_informed test_rules"),
-    "rules": (60, "test_rules test_verdict"),
-    "outcomes": (60, "test_rules test_verdict"),
-    "derive": (80, "test_derive_by_hand test_filling test_derive"),
-    "statistics": (80, "test_statistics test_comparison test_capture_copies"),
-    "parties/gate": (70, "test_gate"),
-    "explore/zone": (80, "test_explore_zone"),
+    "model/protocol/ledger": (100, "test_ledger test_informed test_verdict"),
+    "model/protocol/ledger_entries": (100, "test_ledger"),
+    "analysis/verdict": (80, "test_verdict test_informed test_rules"),
+    "analysis/rules": (60, "test_rules test_verdict"),
+    "analysis/outcomes": (60, "test_rules test_verdict"),
+    "captures/derive": (80, "test_derive_by_hand test_filling test_derive"),
+    "experiments/rates": (80, "test_statistics test_comparison test_capture_copies"),
+    "model/actors/reference_gate": (70, "test_gate"),
+    "experiments/explore/zone": (80, "test_explore_zone"),
 }
-#: Left out: identity in place of equality, which is the same for most values here; arithmetic that only raises TypeError.
+#: Skipped: identity in place of equality, which is equivalent for most values here; arithmetic that only raises TypeError.
 SKIPPED = re.compile(
     r"Comparison.*(?<!_Is)_IsNot$|Comparison.*(?<!_IsNot)_Is$|(Is|IsNot)_(Eq|NotEq|Lt|LtE|Gt|GtE)$|Invert|UAdd|Variable"
     r"|Binary.*_(?!Add_Sub|Sub_Add|Mul_FloorDiv|FloorDiv_Mul|Div_Mul|BitAnd_BitOr|BitOr_BitAnd)[A-Za-z]+_[A-Za-z]+$"
 )
 PYTEST = ["-o", "addopts=", "-p", "no:terminal", "-p", "no:cacheprovider", "-p", "no:xdist"]
-SLOW_S = 2.0  # tests that take longer, under a tracer, are left out
+SLOW_S = 2.0  # tests that take longer, under a tracer, are skipped
 
 
 def deletable(tree: ast.Module) -> list[Any]:
@@ -55,7 +55,7 @@ def deletable(tree: ast.Module) -> list[Any]:
 
 
 def all_mutants(source: str) -> list[tuple[int, str, int]]:
-    """(Line, operator, occurrence) of each mutant. Annotations are left out: nothing reads them."""
+    """Return (line, operator, occurrence) of each mutant, without annotations, which nothing evaluates."""
     tree, nodes = ast.parse(source), [*ast_nodes(get_ast(source))]
     notes = [e for n in ast.walk(tree) for e in (getattr(n, "annotation", None), getattr(n, "returns", None)) if e]
     spans = [((e.lineno, e.col_offset), (e.end_lineno, e.end_col_offset)) for e in notes]
@@ -74,7 +74,7 @@ def mutated(source: str, operator: str, number: int) -> str:
 
 
 def place(tree: ast.Module, line: int) -> tuple[set[int], list[str]]:
-    """The lines of the statement at one, at any of which a tracer sees it, and the names of its function and class."""
+    """Return the lines of the statement at a line, any of which a tracer reports, and the names of its function and class."""
     within = [e for e in ast.walk(tree) if isinstance(e, ast.stmt) and e.lineno <= line <= (e.end_lineno or 0)]
     simple = [{*range(e.lineno, (e.end_lineno or 0) + 1)} for e in within if "body" not in e._fields]
     scopes = [e for e in within if isinstance(e, ast.ClassDef | ast.FunctionDef)]
@@ -83,7 +83,7 @@ def place(tree: ast.Module, line: int) -> tuple[set[int], list[str]]:
 
 
 class Watch:
-    """A pytest plugin: of each test that passes, how long it takes and which lines of a file it executes."""
+    """A pytest plugin that records the duration of each passing test and the lines of a file that it executes."""
 
     def __init__(self, file: str) -> None:
         self.file, self.lines, self.tests = file, set[int](), list[tuple[float, str, set[int]]]()
@@ -121,7 +121,7 @@ def survives(source: str, name: str, file: str, function: list[str], tests: list
     return pytest.main([*PYTEST, "-x", *tests]) == 0
 
 
-def in_fork(limit_s: float, work: Any, *given: Any) -> Any:  # None when it takes too long or fails
+def in_fork(limit_s: float, work: Any, *given: Any) -> Any:  # None if it takes too long or fails
     with multiprocessing.get_context("fork").Pool(1) as pool, contextlib.suppress(Exception):
         return pool.apply_async(work, given).get(limit_s)
 

@@ -1,9 +1,9 @@
-"""What does recording cost a relay? Time per message against a relay that only passes on: ratios within one run.
+"""Measure the cost of recording in a relay: time per message relative to a relay that only forwards, within one run.
 
-Ours, with the recording in memory (as in a live session) and in a file (as in `capture`), and a bare one with the same
-settings; each in a process of its own, by turns, under the same load. "cpu" is the relay's own time per message in a
-burst, "wall" the burst's time per message, "trip" the time of a lone message and its echo through a relay that has
-nothing else to do.
+Compared are voicerace's relay, recording in memory (as in a live session) and in a file (as in `capture`), and a bare relay
+with the same settings; each in its own process, alternately, under the same load. "cpu" is the relay's own time per message in
+a burst, "wall" the burst's time per message, "trip" the time of a single message and its echo through an otherwise idle
+relay.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ PER_MESSAGE = ("cpu", "wall", "trip p50", "trip p99")
 
 
 def at(quantile: float, values: Sequence[float]) -> float:
-    """The value that so many of them do not exceed."""
+    """Return the value that this share of them does not exceed."""
     return sorted(values)[max(0, math.ceil(quantile * len(values)) - 1)]
 
 
@@ -51,15 +51,15 @@ def at(quantile: float, values: Sequence[float]) -> float:
 
 
 async def ours(port: int, folder: Path | None = None) -> None:
-    """Our relay, a recording for each connection, in memory or in a file; until standard input ends."""
+    """Run voicerace's relay with a recording per connection, in memory or in a file, until standard input ends."""
     target = f"ws://127.0.0.1:{port}"
     files = (None if folder is None else folder / f"{number}.jsonl" for number in itertools.count())
 
-    def visitor(_: Request) -> Relay:
+    def handler(_: Request) -> Relay:
         return Relay("proxy", "upstream", target, Recorder({}, sink=next(files)))
 
-    async with SessionServer(otherwise=visitor) as door:
-        await _tell(door.port)
+    async with SessionServer(otherwise=handler) as listener:
+        await _tell(listener.port)
 
 
 async def to_file(port: int) -> None:
@@ -68,7 +68,7 @@ async def to_file(port: int) -> None:
 
 
 async def bare(port: int) -> None:
-    """A relay with the same settings that does nothing but pass on."""
+    """Run a relay with the same settings that only forwards."""
     settings: dict[str, Any] = {"compression": None, "ping_interval": None, "max_size": MAX_FRAME, "max_queue": None}
 
     async def pump(source: Connection, sink: Connection) -> None:
@@ -86,19 +86,19 @@ async def bare(port: int) -> None:
 
 
 async def _tell(port: int) -> None:
-    """Say the port, then the processor time used so far at every line that comes in."""
+    """Print the port, then the CPU time used so far for every input line."""
     print(port, flush=True)
     while await asyncio.to_thread(sys.stdin.readline):
         print(time.process_time(), flush=True)
 
 
-#: The recording relay, that of `capture`, and what both are held against.
+#: The recording relay, that of `capture`, and the baseline of both.
 RELAYS = {"ours": ours, "to a file": to_file, "bare": bare}
 
 
 @contextlib.contextmanager
 def relay(kind: str, port: int) -> Iterator[tuple[int, Callable[[], float]]]:
-    """A relay in a process of its own; gives its port, and what asks for its processor time in s."""
+    """Run a relay in its own process; yield its port, and a function that returns its CPU time in s."""
     command = [sys.executable, __file__, kind, str(port)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as child:
         assert child.stdin is not None
@@ -112,7 +112,7 @@ def relay(kind: str, port: int) -> Iterator[tuple[int, Callable[[], float]]]:
         child.stdin.close()
 
 
-# -- the load: as cheap as possible, so that the relay is what takes the time ------------------------------------------
+# -- the load, as cheap as possible so that the relay dominates --------------------------------------------------------
 
 PAYLOAD = json.dumps(
     {
@@ -182,7 +182,7 @@ class Sender(asyncio.Protocol):
 
 
 async def burst(senders: Sequence[Sender], used: Callable[[], float], messages: int) -> dict[str, float]:
-    """All at once, there and back: ms per message of the relay's processor, and of the clock."""
+    """Send all messages at once and wait for the echoes; return ms per message of the relay's CPU and of the wall clock."""
     each = max(1, messages // len(senders))
     cpu, wall = used(), time.perf_counter()
     await asyncio.gather(*(sender.there_and_back(each) for sender in senders))
@@ -192,7 +192,7 @@ async def burst(senders: Sequence[Sender], used: Callable[[], float], messages: 
 
 
 async def lone(senders: Sequence[Sender], messages: int) -> dict[str, float]:
-    """One message at a time, each time over another connection: ms until its echo is back."""
+    """Send one message at a time, each over another connection; return ms until its echo."""
     trips = []
     for number in range(messages):
         before = time.perf_counter()
@@ -202,7 +202,7 @@ async def lone(senders: Sequence[Sender], messages: int) -> dict[str, float]:
 
 
 async def relays(at_once: Sequence[int] = AT_ONCE, rounds: int = ROUNDS, messages: int = 2500) -> list[dict[str, Any]]:
-    """One row per number of connections; times in ms and ratios, medians over the rounds, in which the relays take turns."""
+    """Return one row per number of connections; times in ms and ratios, medians over the rounds; the relays alternate."""
     loop = asyncio.get_running_loop()
     target = await loop.create_server(Echo, "127.0.0.1", 0)
     port = target.sockets[0].getsockname()[1]
@@ -211,9 +211,9 @@ async def relays(at_once: Sequence[int] = AT_ONCE, rounds: int = ROUNDS, message
         running = {kind: stack.enter_context(relay(kind, port)) for kind in RELAYS}
         for count in at_once:
             senders: dict[str, list[Sender]] = {kind: [] for kind in running}
-            for kind, (door, _) in running.items():
+            for kind, (relay_port, _) in running.items():
                 for _ in range(count):
-                    sender = (await loop.create_connection(Sender, "127.0.0.1", door))[1]
+                    sender = (await loop.create_connection(Sender, "127.0.0.1", relay_port))[1]
                     await sender.opened
                     senders[kind].append(sender)
             found: dict[str, list[dict[str, float]]] = {kind: [] for kind in running}
@@ -223,7 +223,7 @@ async def relays(at_once: Sequence[int] = AT_ONCE, rounds: int = ROUNDS, message
                     found[kind].append(burst_times | await lone(senders[kind], messages // 10))
             for sender in itertools.chain(*senders.values()):
                 sender.transport.abort()
-            await asyncio.sleep(0.2)  # until the relays have seen it: one that is ended waits for its connections
+            await asyncio.sleep(0.2)  # until the relays notice, because an ended relay waits for its connections
             rows.append({"connections": count} | _medians(found))
     target.close()
     return rows
@@ -243,7 +243,7 @@ def _medians(found: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, fl
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows of `relays` for people."""
+    """Return the rows of `relays` as a text table."""
     heads = "".join(f"{name + ' µs':>13}" for name in PER_MESSAGE)
     lines = [f"{'connections':>11}  {'':<17}{'messages':>9}{'trips':>7}{heads}"]
     for row in rows:
@@ -260,7 +260,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 def main(words: Sequence[str]) -> None:
     match words:
         case [kind, port]:
-            # A process that only passes on is set up as one of ours that lasts.
+            # A process that only forwards has the set-up of a long-running voicerace process.
             with Collecting(), asyncio.Runner(loop_factory=new_loop) as runner:
                 runner.run(RELAYS[kind](int(port)))
         case _:

@@ -1,15 +1,14 @@
-"""How fast is virtual time, and what does it cost? One table: `make bench`; its sizes go up to ``make bench TRIALS=1000000``.
+"""Measure the speed and memory of virtual time in one table: `make bench`, for larger sweeps ``make bench TRIALS=1000000``.
 
-Against SimPy: as many bare numbers through the same relay of three parties, four links with a delay each, in this process, by
-turns. The quickest round of each is held against that of the other, because whatever disturbs a round makes it longer;
-garbage is not collected meanwhile, as in the chunks of a sweep. The fair form is the one in which SimPy's own documentation
-models a link with latency ("Event Latency", a process for each message on its way): several messages can be on their way at
-once, as they are here. As little as SimPy allows stands beside it (the receiver waits the delay), though it is no such link:
-of two messages sent together the second arrives a delay behind the first. Ours carries the protocol, records every message
-and keeps what the user knows.
+The baseline is SimPy with as many bare numbers through the same relay of three actors and four links with a delay, in this
+process, alternately. The fastest rounds are compared, because any disturbance makes a round longer; garbage collection is
+off, as in the chunks of a sweep. The fair baseline is the link with latency of SimPy's documentation ("Event Latency", a
+process for each message in flight), in which several messages can be in flight at once, as here. A minimal one stands beside
+it (the receiver waits the delay), which is no such link: of two messages sent together the second arrives a delay after the
+first. voicerace's sessions carry the protocol, record every message and keep the user's state.
 
-The rest: a trial of a sweep as sweeps grow, and the peak of memory; the same cells on real sockets, with real proxies where
-``VOICERACE_CHECKOUTS`` names a folder of checkouts; the explorer. Figures are of the machine and its day, ratios of one run.
+Further rows: a trial of a sweep by sweep size, with the memory peak; the same cells on real sockets, with real proxies if
+``VOICERACE_CHECKOUTS`` names a folder of checkouts; the explorer. Absolute figures depend on the machine; ratios do less.
 """
 
 from __future__ import annotations
@@ -40,12 +39,12 @@ from voicerace.experiments.sweep.sweep import sweep
 
 ROUNDS = 50
 TURNS = 10
-#: Of one round: as few as can be, so that some rounds are not disturbed on a busy machine either.
+#: Sessions per round: a small number, so that some rounds are undisturbed on a busy machine.
 SESSIONS = 1
-#: Trials of the smallest sweep; each next one has ten times as many.
+#: Trials of the smallest sweep; each larger one has ten times as many.
 FIRST = 100
 MOST = 10_000
-#: States after which an exploration is ended.
+#: Number of states after which an exploration ends.
 STATES = 4_000
 RELEASES = ("0.9.1", "0.11.1")
 LINKS = 4
@@ -53,7 +52,7 @@ DELAY = 10
 
 
 class Cable:
-    """SimPy's "Event Latency" example: every message waits in a process of its own."""
+    """SimPy's "Event Latency" example: every message waits in its own process."""
 
     def __init__(self, env: simpy.Environment) -> None:
         self.env = env
@@ -71,7 +70,7 @@ class Cable:
 
 
 class Bare:
-    """As little as it takes: the receiver waits the delay."""
+    """The minimal link: the receiver waits the delay."""
 
     def __init__(self, env: simpy.Environment) -> None:
         self.env = env
@@ -87,7 +86,7 @@ class Bare:
 
 
 def relay(link: type[Cable] | type[Bare], messages: int) -> int:
-    """Host, proxy, upstream and back, until so many messages have passed a link; gives how many did."""
+    """Pass messages from host to proxy to upstream and back, until so many have passed a link; return their number."""
     env = simpy.Environment()
     links = [link(env) for _ in range(LINKS)]
     passed = 0
@@ -125,7 +124,7 @@ def repeat(work: Callable[[], object]) -> None:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: what, how much of it here, and the ratio to what."""
+    """A line of the table: the quantity, its value here, and the ratio to the baseline."""
 
     what: str
     here: str = ""
@@ -134,7 +133,7 @@ class Row:
 
 
 def against_simpy() -> list[Row]:
-    """Messages and sessions per second, over SimPy's; of the quickest round each."""
+    """Return messages and sessions per second relative to SimPy's, each of the fastest round."""
     session = SessionConfig.of(release="0.9.1", times={"tool_ms": 300})
     each = len(simulate(session).events)
     messages = each * SESSIONS
@@ -168,7 +167,7 @@ def against_simpy() -> list[Row]:
 
 
 def sweeps(most: int, place: Path) -> list[Row]:
-    """What a trial costs as sweeps grow, drawn times, every finding kept; and the peak of memory, each in its own process."""
+    """Return the cost of a trial by sweep size, with drawn times and all findings kept, and the memory peak of its process."""
     rows, first = [], None
     trials = FIRST
     while trials <= most:
@@ -182,7 +181,7 @@ def sweeps(most: int, place: Path) -> list[Row]:
 
 
 def on_sockets() -> list[Row]:
-    """The same cells on real sockets, one session after the other, against virtual time."""
+    """Return the time of the same cells on real sockets, one session after the other, relative to virtual time."""
     folder = os.environ.get("VOICERACE_CHECKOUTS")
     rows = [against_virtual(f"model:{tag}", tag) for tag in RELEASES]
     for tag in RELEASES:
@@ -209,7 +208,7 @@ def against_virtual(target: str, tag: str) -> Row:
 
 
 def exploring() -> list[Row]:
-    """States per second of an exploration, against messages per second of sessions."""
+    """Return states per second of an exploration, relative to messages per second of sessions."""
     session = SessionConfig.of(release="0.9.1", times={"tool_ms": 300})
     messages = len(simulate(session).events)
     a_message = min(seconds(lambda: simulate(session)) for _ in range(ROUNDS)) / messages
@@ -225,11 +224,11 @@ def _judged(cells: Sequence[SessionConfig]) -> None:
         judge(simulate(session))
 
 
-# -- in a process of its own, so that the peak of memory is its own ------------------------------------------------------
+# -- each in its own process, so that it has its own memory peak ----------------------------------------------------------
 
 
 def alone(*words: object) -> tuple[float, float]:
-    """Processor time of a trial or a state, in ms, and the peak of memory in MB."""
+    """Return the CPU time of a trial or a state in ms, and the memory peak in MB."""
     done = subprocess.run([sys.executable, __file__, *map(str, words)], check=True, capture_output=True, text=True)
     cost_ms, peak_mb = done.stdout.split()
     return float(cost_ms), float(peak_mb)

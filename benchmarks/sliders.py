@@ -1,6 +1,6 @@
-"""How long a move of a slider takes in the kernel: the session, its verdict, its picture; p50 and p95 over many moves.
+"""Measure how long a slider move takes in the kernel: the session, its verdict, its picture; p50 and p95 over many moves.
 
-What the browser adds is not in it.
+The browser's time is not included.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""How long the command line takes to start: CPU time of each command against a bare import of typer, rich and pydantic.
+"""Measure how long the command line takes to start: CPU time per command relative to importing typer, rich and pydantic.
 
-Runs alternate, so that a change of the machine's speed meets both; the table gives medians and the median of the ratios.
+Runs alternate, so that a change of the machine's speed affects both; the table gives medians and the median of the ratios.
 
     python benchmarks/start.py [RUNS]
 """

@@ -1,4 +1,4 @@
-"""The JSON of `voicerace run` and `inspect` as pydantic models. ``python -m tests.schemas`` writes their schemas into docs/."""
+"""The JSON of `voicerace run` and `inspect` as pydantic models; ``python -m tests.schemas`` writes their schemas into docs/."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Lines = list[Count]
 
 
 class Shape(BaseModel):
-    """An object with these keys, all of them unless one has a default, and no others."""
+    """An object with exactly these keys; keys with a default are optional."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -32,8 +32,8 @@ class Turn(Shape):
     calls: list[str]
     user_inputs: Count
     submissions: Annotated[int, Field(ge=0, description="results that reached the upstream link")]
-    own_submissions: Annotated[int, Field(ge=0, description="of them the app's own")]
-    response_creates: Annotated[int, Field(ge=0, description="creates from the first result on")]
+    own_submissions: Annotated[int, Field(ge=0, description="those sent by the app")]
+    response_creates: Annotated[int, Field(ge=0, description="response.create events from the first result on")]
     refusals: Count
     host_errors: Count | None
     replies: Count
@@ -44,7 +44,7 @@ class Turn(Shape):
         Literal["user", "client", "api"] | None,
         Field(description="which side ended or prevented the reply, when it was not the proxy"),
     ]
-    events: Annotated[list[int], Field(description="seqs of what the outcome rests on")]
+    events: Annotated[list[int], Field(description="seqs of the events that decide the outcome")]
 
 
 class Run(Shape):
@@ -73,7 +73,7 @@ class Run(Shape):
     ]
     response_creates: Annotated[int | None, Field(ge=0, description="of the worst tool turn, from the first result on")]
     refusals: Annotated[int | None, Field(ge=0, description="of the worst tool turn, with the active-response code")]
-    host_errors: Annotated[int | None, Field(ge=0, description="Errors with that code that the host was sent")]
+    host_errors: Annotated[int | None, Field(ge=0, description="Errors with that code sent to the host")]
     replies: Annotated[int | None, Field(ge=0, description="replies heard")]
     session_updates: Annotated[int | None, Field(ge=0, description="session.update events of the whole session")]
     margin_ms: Annotated[
@@ -85,7 +85,7 @@ class Run(Shape):
         float | None,
         Field(description="from the calls' response.done to the informed reply's first output at the host"),
     ]
-    counts: Annotated[dict[str, Kind], Field(description="how sure each count is")]
+    counts: Annotated[dict[str, Kind], Field(description="certainty of each count")]
     turns: list[Turn]
 
 
@@ -137,7 +137,7 @@ class ServerSeconds(Shape):
     basis: Literal["from ids, ±1 s"]
     start: str
     end: str
-    ids: Annotated[int, Field(ge=2, description="how many ids agree")]
+    ids: Annotated[int, Field(ge=2, description="number of ids that agree")]
     clock_offset_s: Annotated[
         float | None, Field(description="the capture's clock minus that of the ids; null without an absolute time")
     ]
@@ -169,13 +169,13 @@ class FlagCleared(Shape):
     updates: Count
 
 
-Number = Annotated[int | None, Field(ge=0, description="null where the count's kind is unknown")]
+Number = Annotated[int | None, Field(ge=0, description="null if the count's kind is unknown")]
 
 
 class Session(Shape):
     connection: str
     release: Annotated[
-        str | None, Field(description="the tag, where one program is left; else null, and release_candidates has them")
+        str | None, Field(description="the tag, if one program remains; else null, and release_candidates lists them")
     ]
     release_given: Annotated[bool, Field(description="the user named it")]
     outcome: Outcome
@@ -185,7 +185,7 @@ class Session(Shape):
     server_time: Annotated[
         ServerSeconds | None,
         Field(
-            description="what the seconds in the API's ids say, each value within one second; null when the ids do not agree "
+            description="times from the seconds in the API's ids, each within one second; null if the ids disagree "
             "or have none. Undocumented by the API: docs/capture-formats.md"
         ),
     ]
@@ -240,11 +240,11 @@ class Aligned(Shape):
     shared_messages: Count
     consistent: bool
     of_machines: Annotated[bool, Field(description="false: each file's time counts from its own zero")]
-    could_be: Annotated[list[str], Field(description="other sessions of the proxy that it could be as well")]
+    could_be: Annotated[list[str], Field(description="other sessions of the proxy that also match")]
 
 
 class Inspect(Shape):
-    """voicerace inspect --json. Places are lines of the file (of a HAR: numbers of its frames); 0 where none is known."""
+    """voicerace inspect --json. Places are lines of the file (of a HAR: numbers of its frames), 0 if unknown."""
 
     schema_: Annotated[Literal[INSPECT], Field(alias="schema")]  # type: ignore[valid-type]
     file: str
@@ -259,7 +259,7 @@ class Inspect(Shape):
 
 
 def document(model: type[Shape]) -> dict[str, Any]:
-    """A model's schema, without the titles that repeat the names of fields."""
+    """Return a model's schema without titles that repeat the names of fields."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_untitled(model.model_json_schema())}
 
 
@@ -270,7 +270,7 @@ def _untitled(value: Any) -> Any:
 
 
 def text(model: type[Shape]) -> str:
-    """A model's schema as it is in docs/."""
+    """Return a model's schema as in docs/."""
     return json.dumps(document(model), indent=2, ensure_ascii=False) + "\n"
 
 

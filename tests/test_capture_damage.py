@@ -69,7 +69,7 @@ def test_the_campaign_detects_a_wrong_count_and_a_missing_record(tmp_path: Path)
     block = next(each for each in whole.data.split(b"\n{\n") if b"'rate_limits.updated'" in each and b"'c1'" in each)
     capture = read(tmp_path / "a.log", whole.data.replace(b"\n{\n" + block, b"", 1))
     assert capture is not None
-    assert silent(capture, whole, "dropped", b"") == ["1 records are gone without a word"]
+    assert silent(capture, whole, "dropped", b"") == ["1 records are missing and not reported"]
     assert counts(capture) != true
     assert wrong(capture, whole.truth)
 

@@ -55,7 +55,7 @@ def test_the_running_proxy_agrees_with_its_model(tag: str, tmp_path: Path, capsy
 def test_the_row_of_another_release_is_detected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--release", "0.9.1", "--count", "60", "--seed", "1", "--out", str(tmp_path)]
     assert main([str(Path(str(CHECKOUTS)) / "v0.9.4"), *arguments]) == 1
-    assert "the least exchange that differs:" in capsys.readouterr().out
+    assert "the smallest exchange that differs:" in capsys.readouterr().out
 
 
 def test_a_checkout_without_a_proxy_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,7 +64,7 @@ def test_a_checkout_without_a_proxy_is_refused_in_one_line(tmp_path: Path, capsy
 
 
 def test_a_step_is_described_in_words() -> None:
-    assert shown(wait(800)) == "nobody says anything for 800 ms"
+    assert shown(wait(800)) == "nothing is sent for 800 ms"
     assert shown(closes(1001)) == "upstream closes with 1001"
     assert shown(up("no JSON")) == "upstream sends the text 'no JSON'"
     assert shown(up(b"\x01")) == "upstream sends 1 bytes b'\\x01'"

@@ -1,4 +1,4 @@
-"""Achieved times: do they equal the asked ones where nothing adds to them, and say nothing where nobody looked?"""
+"""Achieved times equal the configured times in virtual time, and are absent where a link was not observed."""
 
 from __future__ import annotations
 
@@ -50,20 +50,20 @@ SESSIONS = st.fixed_dictionaries(
         ),
     }
 )
-STORIES = st.sampled_from([{}, {"scenario": "double"}, *({"scenario": "parallel", "calls": count} for count in (1, 2, 4))])
+SCENARIOS = st.sampled_from([{}, {"scenario": "double"}, *({"scenario": "parallel", "calls": count} for count in (1, 2, 4))])
 
 
 # -- in virtual time -------------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=150)
-@given(SESSIONS, STORIES)
-def test_in_virtual_time_every_achieved_time_is_the_asked_one(words: dict[str, Any], story: dict[str, Any]) -> None:
-    played = session(**words, **story)
+@given(SESSIONS, SCENARIOS)
+def test_achieved_times_in_virtual_time_equal_the_configured_times(words: dict[str, Any], scenario: dict[str, Any]) -> None:
+    played = session(**words, **scenario)
     for each in measurements(simulate(played)):
         name = each.name
         if name == "item_done_ms" and not played.times.has(name):
-            name = "gap_ms"  # its end
+            name = "gap_ms"  # the sum of the time parameters ends here
         expected = played.times.ns(name, each.index, played.seed)
         if name == "tool_ms" and HANDLERS[played.handler].at_once:
             expected = 0
@@ -71,9 +71,9 @@ def test_in_virtual_time_every_achieved_time_is_the_asked_one(words: dict[str, A
 
 
 @settings(max_examples=100)
-@given(SESSIONS, STORIES)
-def test_nothing_that_was_over_is_missing(words: dict[str, Any], story: dict[str, Any]) -> None:
-    recording = play(**words, **story)
+@given(SESSIONS, SCENARIOS)
+def test_every_completed_interval_is_measured(words: dict[str, Any], scenario: dict[str, Any]) -> None:
+    recording = play(**words, **scenario)
     found = {name: len(values) for name, values in measured(recording).items()}
     kinds = Counter(event.type for event in recording.on(link("upstream>proxy")))
     requests = Counter(event.type for event in recording.on(link("component>app")))["onFunctionCallRequest"]
@@ -83,11 +83,11 @@ def test_nothing_that_was_over_is_missing(words: dict[str, Any], story: dict[str
     assert found["gap_ms"] + found.get("reply_gap_ms", 0) == kinds["response.done"]
     assert found["call_gap_ms"] if words["preamble"] or requests > 1 else "call_gap_ms" not in found
     assert ("preamble_ms" in found) == words["preamble"]
-    assert ("repeat_ms" in found) == (story.get("scenario") == "double")
+    assert ("repeat_ms" in found) == (scenario.get("scenario") == "double")
     assert found["host_rtt_ms"] == found["upstream_rtt_ms"] == 1
 
 
-def test_the_names_are_those_of_the_times_and_the_values_milliseconds() -> None:
+def test_achieved_times_have_the_names_of_time_parameters_and_are_in_milliseconds() -> None:
     found = measured(play(tool_ms="12.5,80", scenario="parallel", calls=2, gap_ms=300, host_rtt_ms=20, upstream_rtt_ms=61))
     assert set(found) <= set(TIMES)
     assert found["tool_ms"] == [12.5, 80]
@@ -95,13 +95,13 @@ def test_the_names_are_those_of_the_times_and_the_values_milliseconds() -> None:
     assert (found["host_rtt_ms"], found["upstream_rtt_ms"]) == ([20], [61])
 
 
-def test_a_tool_without_a_result_took_no_time_that_anybody_knows() -> None:
+def test_a_tool_without_a_result_has_no_tool_time() -> None:
     found = measured(play(tool_end="none", deadline_ms=1000))
     assert "tool_ms" not in found
     assert found["gap_ms"] == [150]
 
 
-def test_a_call_without_a_result_does_not_shift_the_next_ones_index() -> None:
+def test_a_call_without_a_result_does_not_shift_the_index_of_the_next_call() -> None:
     recording = play(scenario="parallel", calls=2, tool_ms="900,40", gap_ms=300)
     requests = on_wire(recording, "component>app", "onFunctionCallRequest")
     until = requests[0].sent_ns + 500_000_000  # type: ignore[operator]
@@ -117,13 +117,13 @@ def test_a_reply_that_was_not_completed_has_no_length(status: str) -> None:
     assert "reply_gap_ms" not in found
 
 
-# -- what was seen elsewhere -----------------------------------------------------------------------------------------
+# -- observed at other endpoints -------------------------------------------------------------------------------------
 
 NETWORK = {"host_rtt_ms": 20, "upstream_rtt_ms": 60, "tool_ms": 100, "gap_ms": 300, "create_ms": 40, "ack_ms": 35}
 
 
 def seen_at_proxy(recording: Recording) -> Recording:
-    """As a relay, or a log, at the proxy has it: one moment of each event, and neither app nor user."""
+    """Return the recording as a relay at the proxy observes it: one time per event, without the app's and user's links."""
     observed = tuple(each for each in LINKS if "proxy" in each)
 
     def there(event: Event) -> Event:
@@ -133,7 +133,7 @@ def seen_at_proxy(recording: Recording) -> Recording:
     return replace(recording, events=tuple(map(there, recording.on(*observed))), observed=observed)
 
 
-def test_seen_at_the_proxy_what_goes_there_and_back_contains_the_round_trip() -> None:
+def test_times_observed_at_the_proxy_include_the_round_trip() -> None:
     found = measured(seen_at_proxy(play(**NETWORK)))
     assert found["tool_ms"] == [100 + 20]
     assert set(found["create_ms"]) == {40 + 60}
@@ -143,7 +143,7 @@ def test_seen_at_the_proxy_what_goes_there_and_back_contains_the_round_trip() ->
 
 
 def test_without_the_apps_links_the_tool_is_timed_at_the_component() -> None:
-    recording = play(**NETWORK, handler="void_send")  # the component's own error comes at once, and is no result
+    recording = play(**NETWORK, handler="void_send")  # the component's own error arrives at once and is not a result
     observed = tuple(each for each in LINKS if "app" not in each)
     found = measured(replace(recording, events=recording.on(*observed), observed=observed))
     assert found["tool_ms"] == [100]
@@ -156,7 +156,7 @@ def test_without_the_apps_links_the_tool_is_timed_at_the_component() -> None:
         ("component", {"tool_ms", "host_rtt_ms"}),
     ],
 )
-def test_a_link_that_nobody_watched_gives_no_times(place: str, names: set[str]) -> None:
+def test_an_unobserved_link_gives_no_times(place: str, names: set[str]) -> None:
     recording = play(**NETWORK)
     observed = tuple(each for each in LINKS if place in each and "proxy" in each)
     found = measured(replace(recording, events=recording.on(*observed), observed=observed))
@@ -169,35 +169,35 @@ def test_an_empty_recording_has_no_times() -> None:
     assert measured(Recording(())) == {}
 
 
-# -- by hand ---------------------------------------------------------------------------------------------------------
+# -- hand-written recordings -------------------------------------------------------------------------------------------
 
 
-def test_a_refused_result_is_not_confirmed_by_the_next_ones_confirmation() -> None:
+def test_a_refused_result_is_not_confirmed_by_the_confirmation_of_the_next() -> None:
     tape = asked(0).result(10, content='{"n":1}', confirm=False)
     tape.server(11, realtime.error_event("event_x", "invalid_tool_call_id", "Tool call ID 'call_1' not found."))
     tape.result(50, content='{"n":1}', confirm=False).confirmed(85, content='{"n":1}')
     assert measured(tape.recording())["ack_ms"] == [35]
 
 
-def test_a_second_result_is_a_repeat_and_the_default_error_is_neither() -> None:
+def test_a_second_result_is_a_repeat_and_the_default_error_is_not_a_result() -> None:
     observed = tuple(Link(*each) for each in LINKS if "app" not in each)
     tape = asked(0).default_error(1).result(40).result(65)
     found = measured(tape.recording(observed=observed))
     assert (found["tool_ms"], found["repeat_ms"]) == ([40], [25])
 
 
-def test_a_response_that_was_cut_off_gives_no_times() -> None:
+def test_a_cancelled_response_gives_no_times() -> None:
     found = measured(asked(0).done(30, "resp_1", "cancelled").recording())
     assert not {"gap_ms", "arguments_ms", "create_ms"} & set(found)
 
 
-def test_a_gap_that_had_not_ended_is_not_counted() -> None:
+def test_a_gap_that_had_not_ended_is_not_measured() -> None:
     found = measured(asked(0).recording(complete=False))
     assert "gap_ms" not in found
     assert found["arguments_ms"] == [0]
 
 
-def test_malformed_messages_are_no_times() -> None:
+def test_malformed_messages_give_no_times() -> None:
     tape = Tape().put("proxy>component", 0, {"type": "FunctionCallRequest", "functions": None})
     tape.put("component>proxy", 1, {"type": "FunctionCallResponse"}).client(2, {"type": realtime.ITEM_CREATE, "item": {}})
     tape.server(3, {"type": realtime.ITEM_DONE, "item": {"type": "message", "content": [None]}}).put(

@@ -1,4 +1,4 @@
-"""Do the notebooks run as CI runs them, refuse what is no parameter, and lie in the repository without outputs?"""
+"""The notebooks run under papermill, refuse unknown parameters and are committed without outputs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run(name: str, parameters: dict[str, Any], tmp_path: Path) -> nbformat.Noteb
     if name == "2":
         parameters = {"out": str(tmp_path / "run"), **parameters}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of papermill's own libraries
+        warnings.simplefilter("ignore")  # from papermill's dependencies
         return papermill.execute_notebook(
             str(notebook), str(tmp_path / "out.ipynb"), parameters=parameters, kernel_name="python3", progress_bar=False
         )
@@ -45,7 +45,7 @@ def images(notebook: nbformat.NotebookNode) -> list[Any]:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_is_committed_without_outputs_with_ids_and_one_parameters_cell(path: Path) -> None:
+def test_notebooks_are_committed_without_outputs_with_ids_and_one_parameters_cell(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     assert all(cell.get("id") for cell in notebook.cells)
@@ -55,9 +55,9 @@ def test_it_is_committed_without_outputs_with_ids_and_one_parameters_cell(path: 
     assert sum("parameters" in cell.metadata.get("tags", []) for cell in notebook.cells) == 1
 
 
-def test_the_delay_sweep_runs_by_papermill_and_shows_every_picture_with_words(tmp_path: Path) -> None:
+def test_the_delay_sweep_runs_under_papermill_and_every_picture_has_alt_text(tmp_path: Path) -> None:
     shown = images(run("2", SMALL, tmp_path))
-    assert len(shown) == 3  # outcome over delay, one session of the one kind that recorded times give, the map
+    assert len(shown) == 3  # outcome over delay, one session of the only outcome with recorded times, the map
     for output in shown:
         (kind,) = (kind for kind in output.data if kind.startswith("image/"))
         assert len(output.metadata[kind]["alt"]) > 40
@@ -69,7 +69,7 @@ def shown_in(notebook: nbformat.NotebookNode, cell_id: str) -> str:
     return "".join(output.get("data", {}).get("text/html", "") for output in cell.outputs)
 
 
-def test_one_session_shows_itself_as_its_swimlane_and_verdict(tmp_path: Path) -> None:
+def test_one_session_shows_its_swimlane_and_verdict(tmp_path: Path) -> None:
     notebook = run("1", {"release": "0.11.1", "tool_ms": "170", "profile": "loopback"}, tmp_path)
     assert len(images(notebook)) == 1
     assert "answered" in shown_in(notebook, "verdict")
@@ -77,7 +77,7 @@ def test_one_session_shows_itself_as_its_swimlane_and_verdict(tmp_path: Path) ->
     assert "Swimlane of proxy 0.11.1" in shown_in(notebook, "sliders")
 
 
-def test_the_suspicions_are_answered_with_what_shows_them(tmp_path: Path) -> None:
+def test_each_suspicion_is_answered_with_its_evidence(tmp_path: Path) -> None:
     notebook = run("3", {"releases": '["0.9.1"]'}, tmp_path)
     assert "no, 0 of" in shown_in(notebook, "answers")
     shown = shown_in(notebook, "each")
@@ -88,7 +88,7 @@ def test_the_suspicions_are_answered_with_what_shows_them(tmp_path: Path) -> Non
     assert len(images(notebook)) == 1
 
 
-def test_every_path_of_a_release_of_the_gate_and_with_a_workaround(tmp_path: Path) -> None:
+def test_every_path_shows_a_release_the_reference_gate_and_a_workaround(tmp_path: Path) -> None:
     small = {"stories": '["single"]', "release": "0.9.4", "pictures": 1, "max_states": 500}
     notebook = run("4", small, tmp_path)
     assert "stalled-result-r-1-result" in shown_in(notebook, "paths")
@@ -101,12 +101,12 @@ def test_every_path_of_a_release_of_the_gate_and_with_a_workaround(tmp_path: Pat
     ("given", "name"),
     [({"step_m": 50}, "step_m"), ({"step_ms": "wide"}, "step_ms"), ({"releases": '["0.9.99"]'}, "0.9.99")],
 )
-def test_the_first_working_cell_refuses_and_names_it(given: dict[str, Any], name: str, tmp_path: Path) -> None:
+def test_the_first_working_cell_refuses_a_bad_parameter_by_name(given: dict[str, Any], name: str, tmp_path: Path) -> None:
     with pytest.raises(PapermillExecutionError) as caught:
         run("2", {**SMALL, **given}, tmp_path)
     assert caught.value.ename == "InputError"
     assert name in caught.value.evalue
-    # the cell behind the (injected) parameters: the first that works
+    # The first working cell follows the (injected) parameters.
     ran = nbformat.read(tmp_path / "out.ipynb", as_version=4)
     failed = [cell for cell in ran.cells if any(output.output_type == "error" for output in cell.get("outputs", []))]
     assert [cell.id for cell in failed] == ["check"]
@@ -152,30 +152,32 @@ def test_parameters_are_refused_by_name(given: dict[str, Any], words: list[str])
         (OneSessionParameters, {"tool_ms": 30, "earlier_ms": 40}, ["earlier_ms", "30"]),
     ],
 )
-def test_other_notebooks_refuse_by_name_too(kind: type[NotebookParameters], given: dict[str, Any], words: list[str]) -> None:
+def test_the_other_notebooks_refuse_parameters_by_name(
+    kind: type[NotebookParameters], given: dict[str, Any], words: list[str]
+) -> None:
     with pytest.raises(InputError) as caught:
         kind.from_namespace(given)
     for word in words:
         assert word in str(caught.value)
 
 
-def test_the_result_comes_earlier_by_what_the_tool_takes_at_most() -> None:
+def test_the_earlier_shift_is_limited_by_the_shortest_tool_time() -> None:
     given = {"50": 40.0, "30": 30.0, "80,10": 10.0, "uniform(20,80)": 20.0, "lognormal(4,0.5)": 0.0}
     assert {tool: OneSessionParameters(tool_ms=tool).earlier for tool in given} == given
     assert OneSessionParameters(tool_ms=50, earlier_ms=5).earlier == 5
 
 
-def test_what_ipython_and_imports_leave_in_a_namespace_is_no_parameter() -> None:
+def test_names_from_ipython_and_imports_are_not_parameters() -> None:
     namespace = {"In": [], "Out": {}, "_dh": [], "Path": Path, "warnings": warnings, "exit": print, "tool_ms": "70"}
     assert OneSessionParameters.from_namespace(namespace).tool_ms == "70"
 
 
-def test_lists_come_as_lists_as_json_and_with_commas() -> None:
+def test_lists_are_accepted_as_lists_as_json_and_comma_separated() -> None:
     for words in (["0.9.1", "v0.11.1"], '["0.9.1", "0.11.1"]', "0.9.1, 0.11.1"):
         assert DelaySweepParameters.from_namespace({"releases": words}).releases == ("0.9.1", "0.11.1")
 
 
-def test_somebodys_sessions_show_their_answers_on_the_map_of_their_release(tmp_path: Path) -> None:
+def test_captured_sessions_show_their_verdicts_on_the_map_of_their_release(tmp_path: Path) -> None:
     log = Path(__file__).parents[1] / "data" / "logs" / "0.9.1.log.gz"
     notebook = run("5", {"capture": str(log), "most": 5}, tmp_path)
     assert len(images(notebook)) == 1

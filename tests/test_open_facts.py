@@ -1,4 +1,4 @@
-"""The pages of docs/open-facts: tied to the knobs, the experiments and the recordings that they name."""
+"""The pages of docs/open-facts agree with the knobs, the experiments and the recordings that they name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 PAGES_DIR = ROOT / "docs" / "open-facts"
 INDEX = (PAGES_DIR / "README.md").read_text("utf-8")
 PAGES = {page.name: page.read_text("utf-8") for page in sorted(PAGES_DIR.glob("*.md")) if page.name != "README.md"}
-#: How the mock is made to misbehave; no fact about the API.
+#: Knobs that inject faults into the mock; they state no fact about the API.
 STAGED = {"reply_status", "error_after_create"}
 RECORDINGS: dict[tuple[str, str], Recording] = {
     (path.name, str(each.provenance["connection"])): each
@@ -33,12 +33,12 @@ WHOLE = [each for each in GA if not str(each.provenance["connection"]).startswit
 
 
 def head(page: str) -> dict[str, str]:
-    """The rows of the table on top of a page."""
+    """Return the rows of the table at the top of a page."""
     return dict(re.findall(r"^\| (the mock|the experiment|state) \| (.*) \|$", PAGES[page], flags=re.M))
 
 
 def asked(page: str) -> list[str]:
-    """The facts that a page's experiment asks."""
+    """Return the facts that a page's experiment tests."""
     return re.findall(r"--fact (\w+)", head(page)["the experiment"])
 
 
@@ -46,13 +46,13 @@ def asked(page: str) -> list[str]:
 
 
 def expanded(rows: str) -> list[int]:
-    """``23,25-27`` as row numbers."""
+    """Return rows such as ``23,25-27`` as row numbers."""
     pairs = [part.partition("-") for part in rows.split(",")]
     return [row for first, _, last in pairs for row in range(int(first), int(last or first) + 1)]
 
 
 def cited(text: str) -> Iterator[tuple[str, str, str, list[str]]]:
-    """File, recording, rows and event types of every citation of a page."""
+    """Yield file, recording, rows and event types of every citation of a page."""
     for line in text.splitlines():
         if ".jsonl.gz`" in line:
             found = re.fullmatch(r"\| `([\w.-]+)` `(\S+)` \| ([\d,-]+) \| (.+) \|", line)
@@ -61,7 +61,7 @@ def cited(text: str) -> Iterator[tuple[str, str, str, list[str]]]:
 
 
 def wrong(text: str) -> list[str]:
-    """The citations of a page that the recordings do not have."""
+    """Return the citations of a page that do not match the recordings."""
     found = []
     for file, name, rows, events in cited(text):
         recording = RECORDINGS.get((file, name))
@@ -85,13 +85,13 @@ def test_every_row_that_a_page_cites_is_in_the_recording_with_the_named_event(pa
         (".done`", ".added`"),
     ],
 )
-def test_a_citation_that_is_wrong_is_found(was: str, now: str) -> None:
+def test_a_wrong_citation_is_found(was: str, now: str) -> None:
     page = PAGES["item-order.md"]
     assert was in page
     assert wrong(page.replace(was, now))
 
 
-def test_what_is_settled_or_bounded_cites_a_recording_or_says_that_none_has_it() -> None:
+def test_settled_and_bounded_facts_cite_a_recording_and_open_facts_cite_none() -> None:
     for page, text in PAGES.items():
         state, citations = head(page)["state"], list(cited(text))
         if state == "settled":
@@ -99,7 +99,7 @@ def test_what_is_settled_or_bounded_cites_a_recording_or_says_that_none_has_it()
         elif state == "bounded":
             assert citations or "**Published, not recorded.**" in text, page
         else:
-            assert not citations, f"{page}: open, and cites a recording"
+            assert not citations, f"{page}: open, but cites a recording"
 
 
 # -- the counts on the pages -----------------------------------------------------------------------------------------
@@ -109,12 +109,12 @@ def kinds(recording: Recording) -> list[str]:
     return [event.type for event in recording.events]
 
 
-def test_the_counts_of_the_pages_are_those_of_the_recordings() -> None:
+def test_the_counts_on_the_pages_equal_those_of_the_recordings() -> None:
     found: Counter[str] = Counter()
     for recording in WHOLE:
-        told = kinds(recording)
-        for at, kind in enumerate(told):
-            after = told[at + 1 :]
+        types = kinds(recording)
+        for at, kind in enumerate(types):
+            after = types[at + 1 :]
             if kind == "response.function_call_arguments.done":
                 done, output = after.index("response.done"), after.index("conversation.item.create")
                 found["calls"] += 1
@@ -129,7 +129,7 @@ def test_the_counts_of_the_pages_are_those_of_the_recordings() -> None:
                 found["creates before rate_limits.updated"] += create < limits < len(after)
             if kind == "input_audio_buffer.committed":
                 server = ["conversation.item.added", "conversation.item.done", "response.created"]
-                found["commits"] += told[at - 1] == "input_audio_buffer.speech_stopped" and after[:3] == server
+                found["commits"] += types[at - 1] == "input_audio_buffer.speech_stopped" and after[:3] == server
     assert found == {
         "calls": 8,
         "results before response.done": 7,
@@ -150,16 +150,16 @@ def test_the_counts_of_the_pages_are_those_of_the_recordings() -> None:
     assert "8 of 8 turns" in text["server-turn-knows.md"]
 
 
-def test_no_azure_session_has_rate_limits_and_no_recording_has_what_is_called_open() -> None:
+def test_no_azure_session_has_rate_limits_and_no_recording_has_an_event_called_open() -> None:
     for recording in WHOLE:
         active = 0
         for event in recording.events:
             active += (event.type == "response.created") - (event.type == "response.done")
-            ours = event.link.receiver == "upstream"
-            assert not (ours and event.type in ("response.cancel", "input_audio_buffer.commit"))
-            assert not (ours and active and event.type in ("response.create", "session.update"))
+            to_api = event.link.receiver == "upstream"
+            assert not (to_api and event.type in ("response.cancel", "input_audio_buffer.commit"))
+            assert not (to_api and active and event.type in ("response.create", "session.update"))
             assert not (event.type == "rate_limits.updated" and recording.provenance["provider"] == "azure")
-            item: Any = event.payload.get("item", {}) if ours and isinstance(event.payload, dict) else {}
+            item: Any = event.payload.get("item", {}) if to_api and isinstance(event.payload, dict) else {}
             assert not (active and item.get("role") == "user")
     statuses = Counter(
         str(event.payload["response"].get("status"))
@@ -174,7 +174,7 @@ def test_no_azure_session_has_rate_limits_and_no_recording_has_what_is_called_op
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_is_tied_to_its_knob_and_its_experiment(page: str) -> None:
+def test_a_page_matches_its_knob_and_its_experiment(page: str) -> None:
     rows, facts = head(page), {fact.name: fact for fact in FACTS}
     assert [*rows] == ["the mock", "the experiment", "state"]
     assert rows["state"] in ("settled", "bounded", "open")
@@ -200,9 +200,9 @@ def test_a_page_is_tied_to_its_knob_and_its_experiment(page: str) -> None:
     assert sessions_needed(int(command.group(1)), chosen) == int(command.group(2))
 
 
-def test_every_fact_that_is_tried_and_every_knob_has_its_page() -> None:
-    told = Counter(name for page in PAGES for name in asked(page))
-    assert told == Counter(fact.name for fact in FACTS if not fact.untried)
+def test_every_tested_fact_and_every_knob_has_its_page() -> None:
+    tested = Counter(name for page in PAGES for name in asked(page))
+    assert tested == Counter(fact.name for fact in FACTS if not fact.untried)
     knobs = set(re.findall(r"--knob (\w+)=\w+`", " ".join(PAGES.values())))
     assert knobs == {each.name for each in dataclasses.fields(Knobs)} - STAGED
 
@@ -219,6 +219,6 @@ def test_the_index_lists_every_page_and_its_experiments_below_its_state() -> Non
     assert f"in {sum(fact.state == 'open' and not fact.untried for fact in FACTS)} sessions" in INDEX
 
 
-def test_every_fact_that_no_experiment_tries_says_how_to_record_it() -> None:
+def test_every_untested_fact_describes_how_to_record_it() -> None:
     rows = re.findall(r"^\| `(\w+)`: [^|]+ \| [^|]+ \| [^|]+ \|$", INDEX, flags=re.M)
     assert sorted(rows) == sorted(fact.name for fact in FACTS if fact.untried)

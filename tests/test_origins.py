@@ -1,4 +1,4 @@
-"""Which web pages and host names does a server accept: the rules, on every kind of server, and from a real browser."""
+"""The origin and host rules accept local programs and allowed pages only, on every kind of server and from a browser."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def accepted(rules: Origins, origin: str | None, host: str, listen: str = "127.0
         "http://[::1]:3000",
     ],
 )  # fmt: skip
-def test_programs_and_pages_of_this_machine_are_accepted(origin: str | None) -> None:
+def test_local_programs_and_local_pages_are_accepted(origin: str | None) -> None:
     assert accepted(Origins(), origin, "127.0.0.1:8181")
 
 
@@ -64,7 +64,7 @@ def test_programs_and_pages_of_this_machine_are_accepted(origin: str | None) -> 
         "http://127.0.0.1..", "http://0.0.0.0:3000",
     ],
 )  # fmt: skip
-def test_pages_of_other_machines_and_origins_that_are_none_are_refused(origin: str) -> None:
+def test_foreign_pages_and_malformed_origins_are_refused(origin: str) -> None:
     assert not accepted(Origins(), origin, "127.0.0.1:8181")
 
 
@@ -81,12 +81,12 @@ def test_pages_of_other_machines_and_origins_that_are_none_are_refused(origin: s
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("origin", [None, "http://localhost:3000"])
-def test_a_host_is_this_machine_or_where_the_server_listens(host: str, listen: str, ok: bool, origin: str | None) -> None:
+def test_a_host_is_local_or_the_listening_address(host: str, listen: str, ok: bool, origin: str | None) -> None:
     assert accepted(Origins(), origin, host, listen) is ok
 
 
-def test_a_page_whose_name_is_rebound_to_this_machine_is_refused() -> None:
-    """Its origin is the request's host, and that is what gives it away."""
+def test_a_page_with_a_rebound_host_name_is_refused() -> None:
+    """The page's origin equals the request's host, so only the host rule detects the rebinding."""
     assert not accepted(Origins(), "http://evil.com:8181", "evil.com:8181")
     assert not accepted(Origins(), "http://evil.com:8181", "evil.com:8181", "0.0.0.0")
     assert accepted(Origins(), "http://192.168.1.5:3000", "192.168.1.5:8181", "192.168.1.5")
@@ -106,17 +106,17 @@ def test_a_page_whose_name_is_rebound_to_this_machine_is_refused() -> None:
         ("capacitor://localhost", "capacitor://localhost", True),
     ],
 )
-def test_an_allowed_origin_is_accepted_as_it_is_written_and_no_other(word: str, origin: str, ok: bool) -> None:
+def test_an_allowed_origin_is_matched_exactly(word: str, origin: str, ok: bool) -> None:
     for holds_key in (False, True):
         assert accepted(Origins.of([word], holds_key=holds_key), origin, "127.0.0.1") is ok
 
 
-def test_the_host_of_an_allowed_origin_is_a_host_of_this_server() -> None:
+def test_the_host_of_an_allowed_origin_is_accepted() -> None:
     assert accepted(Origins.of(["http://host.docker.internal"]), None, "host.docker.internal:8181")
 
 
 @pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1:8182", "http://192.168.1.5"])
-def test_a_server_with_a_key_accepts_no_page_that_is_not_allowed(origin: str) -> None:
+def test_a_server_with_a_key_accepts_only_allowed_pages(origin: str) -> None:
     assert not accepted(Origins(holds_key=True), origin, "192.168.1.5", "192.168.1.5")
     assert accepted(Origins.of([origin], holds_key=True), origin, "192.168.1.5", "192.168.1.5")
     assert accepted(Origins(holds_key=True), None, "192.168.1.5", "192.168.1.5")
@@ -130,7 +130,7 @@ def test_a_server_with_a_key_accepts_no_page_that_is_not_allowed(origin: str) ->
         [("Host", "localhost"), ("Origin", "http://evil.com"), ("Origin", ALLOWED)],
     ],
 )  # fmt: skip
-def test_a_header_that_is_missing_or_comes_twice_is_refused(headers: list[tuple[str, str]]) -> None:
+def test_a_missing_or_repeated_header_is_refused(headers: list[tuple[str, str]]) -> None:
     found = Origins.of([ALLOWED]).refusal(Headers(headers), "127.0.0.1")
     assert found is not None
     assert found[0] == 400
@@ -138,15 +138,15 @@ def test_a_header_that_is_missing_or_comes_twice_is_refused(headers: list[tuple[
 
 @pytest.mark.parametrize("word", ["*", "localhost", "http://", "http://a/b", "http://a:b", "http://a b", "", "http://u@a"])
 @pytest.mark.parametrize("verb", [["serve", "upstream"], ["capture", "--host", "0=ws://127.0.0.1:1"]])
-def test_a_word_that_is_no_origin_is_one_line(
+def test_a_malformed_allow_origin_gives_a_one_line_error(
     verb: list[str], word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
     command = ["--", "true"] if verb[0] == "capture" else []
     assert main([*verb, "--allow-origin", word, "--out", str(out), *command]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith(f"voicerace: error: allow_origin: {word!r}")
-    assert said.count("\n") == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"voicerace: error: allow_origin: {word!r}")
+    assert error.count("\n") == 1
     assert not out.exists()
     with pytest.raises(InputError):
         Origins.of([word])
@@ -156,7 +156,7 @@ def test_a_word_that_is_no_origin_is_one_line(
 
 
 async def status_of(url: str, **given: Any) -> int:
-    """101 when a WebSocket opens, else the status of the answer."""
+    """Return 101 if a WebSocket opens, else the HTTP status of the response."""
     try:
         async with connect(url, proxy=None, logger=QUIET, **given):
             return 101
@@ -164,9 +164,9 @@ async def status_of(url: str, **given: Any) -> int:
         return refused.response.status_code
 
 
-async def raw(door: SessionServer, host: str, more: str = "") -> str:
-    """The first line of the answer to a handshake under a host name."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+async def raw(listener: SessionServer, host: str, more: str = "") -> str:
+    """Return the first line of the response to a handshake with the given Host header."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
     handshake = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     writer.write(f"GET / HTTP/1.1\r\nHost: {host}\r\n{more}{handshake}{key}\r\n".encode())
@@ -176,44 +176,44 @@ async def raw(door: SessionServer, host: str, more: str = "") -> str:
 
 
 def test_a_foreign_host_name_is_refused_on_the_wire(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with SessionServer() as door:
-            server = Server(door, upstream_visitors(session()), tmp_path, lambda *_: None)
+    async def main() -> None:
+        async with SessionServer() as listener:
+            server = Server(listener, upstream_visitors(session()), tmp_path, lambda *_: None)
             running = asyncio.ensure_future(server.run())
-            assert " 403 " in await raw(door, "evil.com")
-            assert " 403 " in await raw(door, "evil.com", "Origin: http://evil.com\r\n")
-            assert " 400 " in await raw(door, "127.0.0.1", "Host: evil.com\r\n")
+            assert " 403 " in await raw(listener, "evil.com")
+            assert " 403 " in await raw(listener, "evil.com", "Origin: http://evil.com\r\n")
+            assert " 400 " in await raw(listener, "127.0.0.1", "Host: evil.com\r\n")
             assert list(tmp_path.iterdir()) == []
-            assert " 101 " in await raw(door, "127.0.0.1")
+            assert " 101 " in await raw(listener, "127.0.0.1")
             server.stop.set()
             await running
 
-    CLEAN(story())
+    CLEAN(main())
 
 
-def test_a_refused_page_makes_no_session_and_the_reason_is_reported_once(tmp_path: Path) -> None:
-    async def story() -> list[str]:
+def test_a_refused_page_makes_no_session_and_each_reason_is_reported_once(tmp_path: Path) -> None:
+    async def main() -> list[str]:
         reasons: list[str] = []
-        async with SessionServer(refused=reasons.append) as door:
-            server = Server(door, upstream_visitors(session()), tmp_path, lambda *_: None)
+        async with SessionServer(refused=reasons.append) as listener:
+            server = Server(listener, upstream_visitors(session()), tmp_path, lambda *_: None)
             running = asyncio.ensure_future(server.run())
             for _ in range(2):
-                assert await status_of(door.address, origin="http://evil.com") == 403
+                assert await status_of(listener.address, origin="http://evil.com") == 403
             for number in range(50):
-                assert await status_of(door.address, origin=f"http://evil{number}.com") == 403
+                assert await status_of(listener.address, origin=f"http://evil{number}.com") == 403
             assert list(tmp_path.iterdir()) == []
-            assert await status_of(door.address, origin=ALLOWED) == 101
+            assert await status_of(listener.address, origin=ALLOWED) == 101
             server.stop.set()
             await running
         return reasons
 
-    reasons = CLEAN(story())
+    reasons = CLEAN(main())
     assert reasons[0] == "Origin 'http://evil.com': is of another machine; --allow-origin ORIGIN allows it"
     assert len(reasons) == 20
 
 
-def test_a_relay_of_capture_refuses_a_page_before_its_target_hears_of_it(tmp_path: Path) -> None:
-    async def story() -> None:
+def test_a_capture_relay_refuses_a_page_before_it_connects_to_its_target(tmp_path: Path) -> None:
+    async def main() -> None:
         rules, came = Origins.of(["http://app.example"]), []
 
         async def handler(connection: Any) -> None:
@@ -228,32 +228,30 @@ def test_a_relay_of_capture_refuses_a_page_before_its_target_hears_of_it(tmp_pat
                     assert await status_of(tap.url, origin=origin) == 101
                 assert came == [ALLOWED, "http://app.example"]
 
-    asyncio.run(story())
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("with_key", [False, True])
-def test_a_proxy_with_a_key_refuses_pages_of_this_machine(
-    with_key: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The relay before an API that gets its key from us, and the rules that `serve proxy` takes from the same property."""
+def test_a_proxy_with_a_key_refuses_local_pages(with_key: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checks the relay before an API whose key voicerace adds, and the property from which `serve proxy` takes its rules."""
     monkeypatch.setenv("SOME_KEY", KEY)
 
-    async def story() -> None:
+    async def main() -> None:
         async with target(echo) as server:
             upstream = UpstreamTarget.of(url_of(server), key_from="SOME_KEY" if with_key else None)
             assert upstream.holds_key is with_key
             live = Live(ProxyTarget.of("ws://127.0.0.1:1"), upstream, listen=("127.0.0.1", 0))
             async with live:
-                # Nothing waits for a connection there: who is let in gets a 404.
+                # No connection is expected there, so an accepted connection gets a 404.
                 expected = 403 if with_key else 404
                 assert await status_of(live.upstream_door.address, origin=ALLOWED) == expected
-                # A proxy finds this machine under a name of its own, from a container say.
+                # A proxy may use its own name for this machine, for example from inside a container.
                 assert " 404 " in await raw(live.upstream_door, "host.docker.internal:9000")
 
-    asyncio.run(story())
+    asyncio.run(main())
 
 
-def test_a_key_in_the_query_of_an_address_is_a_key() -> None:
+def test_a_key_in_the_query_of_a_url_counts_as_a_key() -> None:
     assert UpstreamTarget.of("wss://api.example.com/v1?api-key=0123456789abcdef").holds_key
     assert not UpstreamTarget.of("wss://api.example.com/v1?model=m").holds_key
 
@@ -306,19 +304,19 @@ def test_a_page_in_a_browser_is_refused_unless_its_origin_is_allowed(page_port: 
     async def tried(browser: Any, page_url: str, name: str, host: str) -> str:
         folder = tmp_path / f"{name}-{abs(hash((page_url, host)))}"
         folder.mkdir()
-        async with SessionServer(origins=rules[name]) as door:
-            server = Server(door, upstream_visitors(session()), folder, lambda *_: None)
+        async with SessionServer(origins=rules[name]) as listener:
+            server = Server(listener, upstream_visitors(session()), folder, lambda *_: None)
             running = asyncio.ensure_future(server.run())
             page = await browser.new_page()
             await page.goto(page_url)
-            said: str = await page.evaluate(OPENS, f"ws://{host}:{door.port}/")
+            result: str = await page.evaluate(OPENS, f"ws://{host}:{listener.port}/")
             await page.close()
             server.stop.set()
             await running
-            assert (said == "refused") == (list(folder.iterdir()) == [])
-            return said
+            assert (result == "refused") == (list(folder.iterdir()) == [])
+            return result
 
-    async def story() -> dict[tuple[str, str, str], str]:
+    async def main() -> dict[tuple[str, str, str], str]:
         async with async_playwright() as playwright:
             resolve = "--host-resolver-rules=MAP evil.test 127.0.0.1"
             browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", resolve])
@@ -333,7 +331,7 @@ def test_a_page_in_a_browser_is_refused_unless_its_origin_is_allowed(page_port: 
             return found
 
     opened = "message session.created"
-    assert asyncio.run(story()) == {
+    assert asyncio.run(main()) == {
         (evil, "plain", "127.0.0.1"): "refused",
         (evil, "plain", "evil.test"): "refused",  # its name is rebound to this machine
         (evil, "key", "127.0.0.1"): "refused",

@@ -1,4 +1,4 @@
-"""What a verb writes: never over a recording, never in place of a stream, and in one line where it cannot be."""
+"""Commands never overwrite a recording, never replace a stream, and report an unwritable output in one line."""
 
 from __future__ import annotations
 
@@ -45,9 +45,7 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 @pytest.mark.parametrize("verb", [*VERBS, "repro"])
-def test_a_file_that_holds_something_is_written_over_only_when_that_is_asked(
-    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_existing_file_is_overwritten_only_with_force(verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.jsonl"
     out.write_text("before\n")
     words = [*{**VERBS, **MORE}[verb], str(out)]
@@ -59,7 +57,7 @@ def test_a_file_that_holds_something_is_written_over_only_when_that_is_asked(
         assert out.read_text() != "before\n"
 
 
-def test_a_capture_is_never_written_over_by_its_own_copy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_capture_is_never_overwritten_by_its_own_copy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capture = tmp_path / "a.jsonl.gz"
     capture.write_bytes(Path(WIRE).read_bytes())
     link = tmp_path / "b.jsonl.gz"
@@ -71,7 +69,7 @@ def test_a_capture_is_never_written_over_by_its_own_copy(tmp_path: Path, capsys:
 
 
 @pytest.mark.parametrize("verb", [*VERBS, *MORE])
-def test_links_in_a_circle_are_no_file_to_write(verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_circular_links_are_refused_as_an_output(verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     loop, back = tmp_path / "loop", tmp_path / "back"
     loop.symlink_to(back)
     back.symlink_to(loop)
@@ -80,7 +78,7 @@ def test_links_in_a_circle_are_no_file_to_write(verb: str, tmp_path: Path, capsy
 
 
 @pytest.mark.parametrize("words", READERS, ids=" ".join)
-def test_links_in_a_circle_are_no_capture(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_circular_links_are_refused_as_a_capture(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
     assert main([*words, str(loop)]) == 2
@@ -91,8 +89,8 @@ def test_links_in_a_circle_are_no_capture(words: list[str], tmp_path: Path, caps
 @pytest.mark.parametrize("verb", ["run", "redact"])
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
 @pytest.mark.long
-def test_standard_output_by_its_name_is_written_to_and_not_replaced(tmp_path: Path, verb: str, name: str) -> None:
-    """Where a shell sends it into a file, the name leads to that file."""
+def test_standard_output_by_its_path_is_written_to_and_not_replaced(tmp_path: Path, verb: str, name: str) -> None:
+    """If the shell redirects standard output to a file, the path leads to that file."""
     if not Path(name).exists():
         pytest.skip("the system has no such name")
     kept = tmp_path / "kept.txt"
@@ -106,12 +104,12 @@ def test_standard_output_by_its_name_is_written_to_and_not_replaced(tmp_path: Pa
     lines = kept.read_text().splitlines()
     first = next(at for at, line in enumerate(lines) if line.startswith('{"voicerace_recording"'))
     json.loads(lines[first + 5])
-    assert ("outcome " in kept.read_text()) == (verb == "run"), "what is printed stands there, too"
+    assert ("outcome " in kept.read_text()) == (verb == "run"), "the output of the command is in the file too"
     assert not takes_a_file(Path(name))
 
 
-def test_a_device_is_neither_made_nor_deleted_by_a_live_session(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A named pipe as a device is: nothing is ever in it, and it is not ours."""
+def test_a_live_session_neither_creates_nor_deletes_a_device(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A named pipe stands for a device: it has no stored content."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE) as reader:
@@ -131,7 +129,7 @@ def test_a_link_to_a_file_is_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("compressed", [True, False])
-def test_a_har_beyond_the_limit_is_refused_before_it_is_kept_by_every_reader(
+def test_every_reader_refuses_a_har_over_the_limit_before_storing_it(
     tmp_path: Path, compressed: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("voicerace.captures.reader._HAR_LIMIT", 8 << 20)

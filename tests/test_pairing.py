@@ -1,4 +1,4 @@
-"""Are the connections of one session found, whatever was open at the same time, and is a guess called one?"""
+"""The connections of one session are paired, also among concurrent sessions, and an ambiguous pairing is marked as a guess."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def upstream(name: str, opened: int, ended: int | None = None, **signs: Any) -> 
 
 
 def made(side: str, name: str, opened: int, ended: int | None, signs: dict[str, Any]) -> Trace:
-    """A trace with signs as ``text={when: words}``."""
+    """Return a trace with signs given as ``text={when: words}``."""
     found = [(at, Sign(kind, key)) for kind, each in signs.items() for at, key in each.items()]
     return Trace(Path(name), side, opened, ended, tuple(sorted(found)))
 
 
 def names(*traces: Trace) -> list[str]:
-    """The sessions as ``h1+u1``."""
+    """Return the sessions as ``h1+u1``."""
     return ["+".join(each.path.name for each in session.traces) for session in pair(traces)]
 
 
@@ -38,19 +38,19 @@ def notes(*traces: Trace) -> list[str | None]:
     return [session.note for session in pair(traces)]
 
 
-def test_one_after_the_other_needs_no_contents() -> None:
+def test_consecutive_sessions_are_paired_without_contents() -> None:
     found = (host("h1", 0, 10), upstream("u1", 1, 11), host("h2", 20, 30), upstream("u2", 21, 31))
     assert names(*found) == ["h1+u1", "h2+u2"]
     assert notes(*found) == [None, None]
 
 
-def test_the_oldest_host_without_one_gets_the_upstream_connection() -> None:
+def test_an_upstream_connection_goes_to_the_oldest_unpaired_host() -> None:
     found = (host("h1", 0, 50), upstream("u1", 1, 50), host("h2", 10, 60), upstream("u2", 11, 60))
     assert names(*found) == ["h1+u1", "h2+u2"]
     assert notes(*found) == [None, None]
 
 
-def test_two_that_waited_at_once_are_a_guess_without_contents() -> None:
+def test_two_hosts_waiting_at_once_are_a_guess_without_contents() -> None:
     found = (host("h1", 0), host("h2", 1), upstream("u1", 2), upstream("u2", 3))
     assert names(*found) == ["h1+u1", "h2+u2"]
     assert notes(*found) == [GUESSED, GUESSED]
@@ -68,7 +68,7 @@ def test_contents_correct_the_order(kind: str) -> None:
     assert notes(*found) == [None, None]
 
 
-def test_a_call_goes_the_other_way() -> None:
+def test_a_call_is_matched_from_upstream_to_host() -> None:
     found = (
         host("h1", 0, call={21: "a"}),
         host("h2", 1, call={20: "b"}),
@@ -78,8 +78,8 @@ def test_a_call_goes_the_other_way() -> None:
     assert names(*found) == ["h1+u2", "h2+u1"]
 
 
-def test_where_contents_are_the_same_the_effect_follows_its_cause() -> None:
-    # The mock's call ids are the same in every session: only when they passed tells the sessions apart.
+def test_equal_contents_are_paired_so_that_effect_follows_cause() -> None:
+    # The mock uses the same call ids in every session, so only the times distinguish the sessions.
     found = (
         host("h1", 0, text={10: "x"}, call={31: "call_1"}, result={40: "call_1"}),
         host("h2", 1, text={20: "x"}, call={26: "call_1"}, result={60: "call_1"}),
@@ -90,7 +90,7 @@ def test_where_contents_are_the_same_the_effect_follows_its_cause() -> None:
     assert notes(*found) == [None, None]
 
 
-def test_where_nothing_contradicts_the_shorter_delay_decides_and_it_is_a_guess() -> None:
+def test_without_a_contradiction_the_shorter_delay_decides_and_is_a_guess() -> None:
     found = (
         host("h1", 0, text={10: "x"}),
         host("h2", 1, text={20: "x"}),
@@ -100,7 +100,7 @@ def test_where_nothing_contradicts_the_shorter_delay_decides_and_it_is_a_guess()
     assert notes(*found) == [GUESSED, GUESSED]
 
 
-def test_a_proxy_that_connects_late_or_early() -> None:
+def test_a_proxy_that_connects_late_or_early_is_paired() -> None:
     late = (host("h1", 0), host("h2", 1, text={5: "b"}), upstream("u2", 2, text={6: "b"}), upstream("u1", 90))
     assert names(*late) == ["h1+u1", "h2+u2"]
     early = (upstream("u1", 0, text={11: "a"}), host("h1", 10, text={10: "a"}))
@@ -108,7 +108,7 @@ def test_a_proxy_that_connects_late_or_early() -> None:
     assert names(upstream("u1", 0), host("h1", 10)) == ["u1", "h1"]
 
 
-def test_a_proxy_that_connects_again_stays_one_session() -> None:
+def test_a_proxy_that_reconnects_stays_one_session() -> None:
     found = (
         host("h1", 0, 100, text={10: "a", 60: "b"}),
         host("h2", 1, 100, text={11: "c"}),
@@ -121,26 +121,26 @@ def test_a_proxy_that_connects_again_stays_one_session() -> None:
     assert names(*empty_first) == ["h1+u1+u2"]
 
 
-def test_a_side_that_nobody_saw_the_other_of_is_a_session() -> None:
+def test_a_connection_without_a_counterpart_is_a_session() -> None:
     assert names(host("h1", 0, 10)) == ["h1"]
     assert names(upstream("u1", 0, 10)) == ["u1"]
     assert names(host("h1", 0, 10), upstream("u1", 20, 30)) == ["h1", "u1"]
 
 
-def test_contents_that_do_not_fit_are_said() -> None:
+def test_contents_that_do_not_fit_are_noted() -> None:
     found = (host("h1", 0, call={9: "a", 10: "b"}), upstream("u1", 1, text={11: "z"}))
     assert names(*found) == ["h1+u1"]
     assert notes(*found) == [MISFIT]
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_many_at_once_with_texts_of_their_own_are_all_found(seed: int) -> None:
+def test_many_concurrent_sessions_with_distinct_texts_are_all_paired(seed: int) -> None:
     draw = random.Random(seed)
     traces = []
     for number in range(30):
-        opened, said, connects = draw.randrange(100), 200 + draw.randrange(100), draw.randrange(1, 90)
-        traces.append(host(f"h{number}", opened, 900, text={said: f"words {number}"}))
-        traces.append(upstream(f"u{number}", opened + connects, 901, text={said + draw.randrange(50): f"words {number}"}))
+        opened, sent_at, connects = draw.randrange(100), 200 + draw.randrange(100), draw.randrange(1, 90)
+        traces.append(host(f"h{number}", opened, 900, text={sent_at: f"words {number}"}))
+        traces.append(upstream(f"u{number}", opened + connects, 901, text={sent_at + draw.randrange(50): f"words {number}"}))
     draw.shuffle(traces)
     assert sorted(names(*traces)) == sorted(f"h{number}+u{number}" for number in range(30))
 
@@ -157,7 +157,7 @@ def recorded(side: str, opened: int, *messages: tuple[int, Link, Any], complete:
     )
 
 
-def test_a_trace_has_what_passes_from_one_side_to_the_other() -> None:
+def test_a_trace_holds_the_signs_that_pass_between_the_sides() -> None:
     item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello"}]}
     output = {"type": "function_call_output", "call_id": "c", "output": "{}"}
     context = {
@@ -181,7 +181,7 @@ def test_a_trace_has_what_passes_from_one_side_to_the_other() -> None:
     expected = [("text", "before"), ("text", "Hello"), ("call", "c"), ("result", "c")]
     assert [sign for _, sign in trace(Path("h"), of_host).signs] == expected
     assert [sign for _, sign in trace(Path("u"), of_upstream).signs] == expected
-    # Times are those at the proxy: what goes there when it went on, what comes from there when it came.
+    # Times are those at the proxy: the send time of outgoing messages, the arrival time of incoming ones.
     assert [at for at, _ in trace(Path("h"), of_host).signs] == [1002, 1004, 1005, 1008]
     assert trace(Path("h"), of_host).ended_ns is None
 
@@ -197,12 +197,12 @@ def test_a_trace_has_what_passes_from_one_side_to_the_other() -> None:
         {"type": ["x"]},
     ],
 )
-def test_messages_of_a_wrong_shape_are_no_signs_and_no_end(payload: Any) -> None:
+def test_malformed_messages_give_no_signs_and_no_error(payload: Any) -> None:
     for each in (*HOST, *UPSTREAM):
         trace(Path("x"), recorded("host", 0, (1, each, payload)))
 
 
-def test_a_joined_recording_is_on_one_time_axis_and_keeps_the_order_of_every_link() -> None:
+def test_a_joined_recording_has_one_time_axis_and_keeps_each_links_order() -> None:
     of_host = recorded("host", 5_000, (0, HOST[0], {"type": "a"}), (100, HOST[1], {"type": "d"}))
     of_upstream = recorded("upstream", 5_040, (10, UPSTREAM[0], {"type": "b"}), (20, UPSTREAM[1], {"type": "c"}))
     recording = joined([of_host, of_upstream], 7, "a guess")
@@ -222,6 +222,6 @@ def test_a_joined_recording_is_on_one_time_axis_and_keeps_the_order_of_every_lin
     assert not joined([of_host, cut], 1).complete
 
 
-def test_what_was_written_late_is_back_in_its_place() -> None:
+def test_events_written_late_are_sorted_by_time() -> None:
     out_of_order = recorded("host", 0, (50, HOST[0], {"type": "b"}), (10, HOST[1], {"type": "a"}))
     assert [event.type for event in joined([out_of_order], 1).events] == ["a", "b"]

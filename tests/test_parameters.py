@@ -1,4 +1,4 @@
-"""What may be said of a time, what every mistake is told, and what a draw depends on."""
+"""The grammar of times, the error of every mistake in it, and what a random draw depends on."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ MS = 1_000_000
         ("choice(4)", Choice((4 * MS,))),
     ],
 )
-def test_what_does_a_text_mean(text: object, expected: object) -> None:
+def test_each_form_of_the_grammar_is_parsed(text: object, expected: object) -> None:
     assert parse("tool_ms", text) == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "error_text"),
     [
         ("fast", "'fast' is no number"),
         ("", "'' is no number"),
@@ -96,10 +96,10 @@ def test_what_does_a_text_mean(text: object, expected: object) -> None:
         ({50}, "{50} is a set"),
     ],
 )
-def test_what_is_a_mistake_told(text: object, said: str) -> None:
+def test_each_mistake_has_its_error(text: object, error_text: str) -> None:
     with pytest.raises(InputError) as caught:
         parse("tool_ms", text)
-    assert (caught.value.where, caught.value.found) == ("tool_ms", said)
+    assert (caught.value.where, caught.value.found) == ("tool_ms", error_text)
     assert caught.value.allowed
     assert "\n" not in str(caught.value)
 
@@ -113,7 +113,7 @@ def test_a_distribution_given_by_percentiles_has_them(median: int, percent: int,
 
 
 @given(st.text() | st.from_regex(r"[0-9.,:()@a-z-]{0,20}", fullmatch=True))
-def test_no_text_is_anything_but_a_value_or_bad_input(text: str) -> None:
+def test_any_text_is_a_value_or_an_input_error(text: str) -> None:
     try:
         value = parse("gap_ms", text)
     except InputError as error:
@@ -129,29 +129,29 @@ def test_fixed_values_are_exact_to_the_nanosecond(values: list[object]) -> None:
 
 
 @given(st.integers(0, 5000), st.integers(0, 400), st.integers(1, 50))
-def test_a_grid_holds_both_ends_and_even_steps(start: int, steps: int, step: int) -> None:
+def test_a_grid_has_both_ends_and_even_steps(start: int, steps: int, step: int) -> None:
     grid = parse("tool_ms", f"{start}:{start + steps * step}:{step}")
     assert isinstance(grid, Grid)
     assert grid.values_ns == tuple(ns(start + index * step) for index in range(steps + 1))
 
 
 @given(st.integers(0, 2**53))
-def test_milliseconds_and_back_are_the_same_nanoseconds(nanoseconds: int) -> None:
+def test_milliseconds_convert_to_nanoseconds_and_back_exactly(nanoseconds: int) -> None:
     assert ns(f"{nanoseconds // MS}.{nanoseconds % MS:06d}") == nanoseconds  # type: ignore[arg-type]
     assert ms(ns(1.5)) == 1.5
 
 
-# -- values of a file ------------------------------------------------------------------------------------------------
+# -- values from a file ----------------------------------------------------------------------------------------------
 
 
-def test_values_of_a_file_are_its_first_column(tmp_path: Path) -> None:
+def test_the_first_column_of_a_file_gives_the_values(tmp_path: Path) -> None:
     file = tmp_path / "gaps.csv"
     file.write_text("gap_ms,note\n8,one\n\n12.5,two\n")
     assert parse("gap_ms", f"@{file}") == Sampled((8 * MS, 12_500_000), "gaps.csv")
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "error_text"),
     [
         ("gap_ms\n", "holds no values"),
         ("", "holds no values"),
@@ -159,17 +159,17 @@ def test_values_of_a_file_are_its_first_column(tmp_path: Path) -> None:
         ("8\n-1\n", "-1 is negative"),
     ],
 )
-def test_a_file_without_values_is_bad_input(tmp_path: Path, content: str, said: str) -> None:
+def test_a_file_without_values_is_an_input_error(tmp_path: Path, content: str, error_text: str) -> None:
     file = tmp_path / "gaps.csv"
     file.write_text(content)
     with pytest.raises(InputError, match=r"gaps\.csv") as caught:
         parse("gap_ms", f"@{file}")
     assert caught.value.where.startswith("gap_ms")
-    assert said in str(caught.value)
+    assert error_text in str(caught.value)
 
 
 @pytest.mark.parametrize("make", ["missing", "folder", "binary"])
-def test_a_file_that_cannot_be_read_is_bad_input(tmp_path: Path, make: str) -> None:
+def test_an_unreadable_file_is_an_input_error(tmp_path: Path, make: str) -> None:
     file = tmp_path / "gaps.csv"
     if make == "folder":
         file.mkdir()
@@ -184,7 +184,7 @@ def test_a_file_that_cannot_be_read_is_bad_input(tmp_path: Path, make: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("given_times", "profile", "where", "said"),
+    ("given_times", "profile", "where", "error_text"),
     [
         ({"tool": 50}, "loopback", "tool", "is no known time"),
         ({"recovery_ms": 5}, "loopback", "recovery_ms", "is no known time"),
@@ -196,20 +196,20 @@ def test_a_file_that_cannot_be_read_is_bad_input(tmp_path: Path, make: str) -> N
         ({"tool_ms": "soon"}, "loopback", "tool_ms", "no number"),
     ],
 )
-def test_a_wrong_time_is_named(given_times: dict[str, object], profile: str, where: str, said: str) -> None:
-    with pytest.raises(InputError, match=said) as caught:
+def test_a_wrong_time_is_named(given_times: dict[str, object], profile: str, where: str, error_text: str) -> None:
+    with pytest.raises(InputError, match=error_text) as caught:
         Times.of(given_times, profile)
     assert caught.value.where == where
     assert caught.value.allowed
 
 
-def test_an_unknown_time_lists_those_there_are() -> None:
+def test_an_unknown_time_lists_the_known_ones() -> None:
     with pytest.raises(InputError) as caught:
         Times.of({"tool": 50})
     assert all(name in caught.value.allowed for name in TIMES)
 
 
-def test_a_sweep_takes_grids_where_a_session_does_not() -> None:
+def test_a_sweep_accepts_grids() -> None:
     assert isinstance(parse_times({"tool_ms": "0:400:10"}, "loopback")["tool_ms"], Grid)
 
 
@@ -230,20 +230,20 @@ def test_a_sweep_takes_grids_where_a_session_does_not() -> None:
         ({"times": {"gap_ms": 10, "item_done_ms": 11}}, "item_done_ms"),
     ],
 )
-def test_a_wrong_word_for_a_session_is_named(words: dict[str, object], where: str) -> None:
+def test_a_wrong_session_option_is_named(words: dict[str, object], where: str) -> None:
     with pytest.raises(InputError) as caught:
         SessionConfig.of(**words)  # type: ignore[arg-type]
     assert caught.value.where == where
     assert caught.value.allowed
 
 
-def test_a_backend_version_that_names_several_programs_lists_them() -> None:
+def test_a_backend_version_of_several_programs_lists_them() -> None:
     with pytest.raises(InputError, match="names several programs") as caught:
         SessionConfig.of(release="0.2.8")
     assert all(tag in caught.value.allowed for tag in ("50420ee", "0.10.3", "0.10.4"))
 
 
-def test_the_last_value_serves_every_call_after_it() -> None:
+def test_the_last_value_is_used_for_every_later_call() -> None:
     times = Times.of({"tool_ms": "50,80"})
     assert [ms(times.ns("tool_ms", index, 0)) for index in range(4)] == [50, 80, 80, 80]
 
@@ -256,18 +256,18 @@ VALUES = (
 
 
 @given(VALUES)
-def test_the_text_of_a_value_is_read_as_the_same_value(value: Fixed | Uniform | LogNormal) -> None:
+def test_the_text_of_a_value_parses_to_the_same_value(value: Fixed | Uniform | LogNormal) -> None:
     assert parse("tool_ms", str(value)) == value
 
 
-def test_the_text_of_a_time_says_it_again() -> None:
+def test_a_time_is_written_as_it_was_given() -> None:
     given_times = {"tool_ms": "50,80", "gap_ms": "uniform(20,80)", "reply_ms": "lognormal(4,0.5)"}
     written = Times.of(given_times).to_json()
     assert {name: written[name] for name in given_times} == given_times
     assert Times.of(written) == Times.of(given_times)
 
 
-def test_the_proxys_own_times_are_nobodys_to_choose() -> None:
+def test_the_proxys_own_times_are_fixed() -> None:
     expected = {"recovery_ms": 20_000 * MS, "audio_quiet_ms": 400 * MS, "audio_most_ms": 600 * MS}
     assert {name: Times.of().ns(name, 0, 0) for name in PROXY_TIMES_MS} == expected
 
@@ -281,13 +281,13 @@ def test_a_draw_depends_on_seed_name_and_index() -> None:
     assert len(draws) == 50
 
 
-def test_a_choice_draws_each_of_its_values_and_no_other() -> None:
+def test_a_choice_draws_all_of_its_values_and_no_other() -> None:
     times = Times.of({"gap_ms": "choice(4,8,12)"})
     assert {times.ns("gap_ms", 0, seed) for seed in range(50)} == {4 * MS, 8 * MS, 12 * MS}
     assert Times.of(times.to_json()) == times
 
 
-def test_a_draw_is_the_same_each_time() -> None:
+def test_a_draw_is_reproducible_and_independent_of_order() -> None:
     times = Times.of({"gap_ms": "lognormal(4,0.5)"})
     random.seed(1)
     first = [times.ns("gap_ms", index, 7) for index in range(5)]
@@ -314,7 +314,7 @@ def test_a_sampled_draw_is_one_of_the_values(tmp_path: Path) -> None:
     assert {ms(times.ns("gap_ms", 0, seed)) for seed in range(50)} == {1, 2, 3}
 
 
-def test_releases_that_are_compared_meet_the_same_draws() -> None:
+def test_releases_with_the_same_seed_get_the_same_draws() -> None:
     def drawn(release: str, seed: int) -> tuple[int, int]:
         recording = play(release=release, gap_ms="uniform(100,200)", tool_ms="uniform(0,50)", seed=seed)
         called, *_ = on_wire(recording, "upstream>proxy", "response.function_call_arguments.done")
@@ -339,30 +339,30 @@ def test_a_profile_gives_every_time_and_no_other(profile: str) -> None:
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_a_profile_sources_only_times_there_are(profile: str) -> None:
+def test_a_profile_names_sources_only_for_known_times(profile: str) -> None:
     assert set(PROFILES[profile].sources) <= set(TIMES)
     assert PROFILES[profile].sentence
 
 
 @pytest.mark.parametrize("profile", ["observed-2025", "recorded-2026"])
-def test_a_measured_profile_sources_every_value_it_does_not_share(profile: str) -> None:
+def test_a_measured_profile_has_a_source_for_each_value_of_its_own(profile: str) -> None:
     observed, loopback = PROFILES[profile], PROFILES["loopback"]
     own = {name for name in TIMES if observed.values[name] != loopback.values[name]}
     assert own <= set(observed.sources)
 
 
-def test_without_draws_seeds_change_nothing_and_with_them_they_do() -> None:
+def test_only_profiles_with_distributions_draw() -> None:
     assert not Times.of().draws()
     assert Times.of({}, "observed-2025").draws()
 
 
-def test_every_time_but_the_optional_has_a_value_in_a_session() -> None:
+def test_every_non_optional_time_has_a_value() -> None:
     times = Times.of()
     assert [name for name in TIMES if not times.has(name)] == ["reader_ms", "item_done_ms", "rate_limits_ms", "idle_timeout_ms"]
     assert Times.of({"item_done_ms": 3}).has("item_done_ms")
 
 
-def test_which_times_are_zero_in_every_session() -> None:
+def test_times_that_are_always_zero_are_known() -> None:
     times = Times.of({"slot_lag_ms": "0", "ack_ms": "uniform(0,0)", "tool_ms": "0,5"})
     assert times.never_positive("slot_lag_ms")
     assert times.never_positive("item_done_ms")

@@ -1,4 +1,4 @@
-"""Do the pictures show what the data says, to everybody, and the same each time? Told by their data, not their pixels."""
+"""The plots show the data, are accessible and are reproducible; tests read the plotted data, not the pixels."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def rows(recording: Recording) -> list[MessageRow]:
 # -- style -----------------------------------------------------------------------------------------------------------
 
 
-def test_no_outcome_is_told_by_its_colour_alone() -> None:
+def test_outcomes_differ_in_colour_marker_and_glyph() -> None:
     assert set(STYLES) == set(OUTCOMES)
     for look in ("colour", "marker", "glyph"):
         assert len({getattr(style, look) for style in STYLES.values()}) == len(STYLES)
@@ -119,13 +119,13 @@ def luminance(colour: str) -> float:
     return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
 
 
-def test_text_on_every_colour_can_be_read() -> None:
+def test_text_on_every_colour_is_readable() -> None:
     for name, style in STYLES.items():
         light, dark = sorted((luminance(style.colour), luminance(style.text)), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 4.5, name
 
 
-def test_every_sign_is_in_the_font() -> None:
+def test_every_glyph_is_in_the_font() -> None:
     from matplotlib.font_manager import FontProperties, findfont
     from matplotlib.ft2font import FT2Font
 
@@ -133,12 +133,12 @@ def test_every_sign_is_in_the_font() -> None:
     assert all(ord(sign) in known for style in STYLES.values() for sign in style.glyph)
 
 
-def test_an_image_needs_words() -> None:
+def test_an_image_requires_alt_text() -> None:
     with pytest.raises(InputError, match="alt"):
         to_image(plot_slot(), "  ")
 
 
-def test_images_are_the_same_bytes_whatever_the_notebook_has_set() -> None:
+def test_image_bytes_do_not_depend_on_the_notebooks_settings() -> None:
     first = to_image(plot_slot(), "the slot")
     with mpl.rc_context({"font.size": 20, "lines.linewidth": 9, "svg.hashsalt": None}):
         second = to_image(plot_slot(), "the slot")
@@ -146,7 +146,7 @@ def test_images_are_the_same_bytes_whatever_the_notebook_has_set() -> None:
     assert first[0] == "image/svg+xml"
 
 
-def test_an_svg_carries_its_words_escaped_and_names_no_address_to_load() -> None:
+def test_an_svg_has_its_alt_text_escaped_and_loads_no_address() -> None:
     _, image = to_image(plot_slot(), 'a "slot" <b>\n in two lines')
     svg = image.decode()
     assert 'role="img" aria-label="a &quot;slot&quot; &lt;b&gt; in two lines"' in svg
@@ -155,7 +155,7 @@ def test_an_svg_carries_its_words_escaped_and_names_no_address_to_load() -> None
     assert 'href="http' not in svg
 
 
-def test_a_picture_too_large_for_svg_is_a_png_at_twice_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plot_too_large_for_svg_is_a_png_at_twice_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("voicerace.report.plots.style._SVG_LIMIT", 100)
     ax = plot_slot()
     kind, image = to_image(ax, "the slot")
@@ -165,7 +165,7 @@ def test_a_picture_too_large_for_svg_is_a_png_at_twice_the_size(monkeypatch: pyt
 
 
 @pytest.mark.long
-def test_pictures_do_not_use_pyplot() -> None:
+def test_plots_do_not_use_pyplot() -> None:
     code = "import sys, voicerace.plots, voicerace.report.notebook.display; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -173,12 +173,12 @@ def test_pictures_do_not_use_pyplot() -> None:
 # -- the swimlane's rows ---------------------------------------------------------------------------------------------
 
 
-def test_the_last_words_of_the_user_say_whether_the_session_still_works(recordings: Mapping[str, Recording]) -> None:
+def test_the_users_last_message_shows_whether_the_session_still_works(recordings: Mapping[str, Recording]) -> None:
     assert rows(recordings["stalled"])[-1].label == "user speaks again, in vain"
     assert rows(recordings["lost"])[-1].label == "user speaks again, and is answered"
 
 
-def test_the_rows_tell_the_race_and_nothing_else(recordings: Mapping[str, Recording]) -> None:
+def test_the_rows_show_the_race_and_nothing_else(recordings: Mapping[str, Recording]) -> None:
     assert [(row.sender, row.label) for row in rows(recordings["rejected"])] == [
         ("host", "user message"),
         ("proxy", "item: user message"),
@@ -197,20 +197,20 @@ def test_the_rows_tell_the_race_and_nothing_else(recordings: Mapping[str, Record
     ]
 
 
-def test_the_clock_begins_at_the_function_call(recordings: Mapping[str, Recording]) -> None:
+def test_time_zero_is_the_function_call(recordings: Mapping[str, Recording]) -> None:
     for recording in recordings.values():
         call = next(row for row in rows(recording) if row.kind == "call")
         assert call.sent_ns == 0
         assert call.sender == "upstream"
 
 
-def test_a_result_says_who_sent_it(recordings: Mapping[str, Recording]) -> None:
+def test_a_result_names_its_sender(recordings: Mapping[str, Recording]) -> None:
     host = [(row.label, row.kind) for row in rows(recordings["stale"]) if row.sender == "host"]
     assert ("default error from the component", "default_error") in host
     assert ("result from the app", "result") in host
 
 
-def test_a_reply_says_whether_it_knew_the_result(recordings: Mapping[str, Recording]) -> None:
+def test_a_reply_shows_whether_it_used_the_result(recordings: Mapping[str, Recording]) -> None:
     replies = {
         name: [row.label for row in rows(recordings[name]) if row.kind == "reply"] for name in ("stale", "noisy", "preamble")
     }
@@ -225,12 +225,12 @@ def test_deltas_are_one_arrow(recordings: Mapping[str, Recording]) -> None:
     assert [row.label for row in rows(recordings["audio"]) if row.folded > 1 and row.kind == "plain"] == ["audio"]
 
 
-def test_silence_is_put_into_words(recordings: Mapping[str, Recording]) -> None:
+def test_silence_is_annotated(recordings: Mapping[str, Recording]) -> None:
     notes = {name: [row.note for row in rows(recordings[name]) if row.note] for name in ("lost", "stalled", "rejected")}
     assert notes == {"lost": ["the host is told nothing"], "stalled": ["no response.create is sent"], "rejected": []}
 
 
-def test_calls_and_results_of_several_are_numbered(recordings: Mapping[str, Recording]) -> None:
+def test_several_calls_and_results_are_numbered(recordings: Mapping[str, Recording]) -> None:
     found = [row.label for row in rows(recordings["parallel"])]
     assert [label for label in found if label.startswith("FunctionCallRequest")] == [
         f"FunctionCallRequest {n}" for n in (1, 2, 3)
@@ -238,7 +238,7 @@ def test_calls_and_results_of_several_are_numbered(recordings: Mapping[str, Reco
     assert [label for label in found if "from the app" in label] == [f"result {n} from the app" for n in (1, 2, 3)]
 
 
-def test_the_bar_is_the_slot_from_acceptance_to_response_done(recordings: Mapping[str, Recording]) -> None:
+def test_the_bar_spans_the_slot_from_acceptance_to_response_done(recordings: Mapping[str, Recording]) -> None:
     lanes = lanes_of(recordings["lost, network"])
     by_seq = {row.seq: row for row in lanes.rows}
     (bar,) = lanes.bars
@@ -251,7 +251,7 @@ def test_the_bar_is_the_slot_from_acceptance_to_response_done(recordings: Mappin
     assert bar.held_ns == done - taken
 
 
-def test_all_shows_the_connection_and_the_last_turn_too(recordings: Mapping[str, Recording]) -> None:
+def test_the_all_window_adds_the_connection_and_the_last_turn(recordings: Mapping[str, Recording]) -> None:
     recording = recordings["rejected"]
     everything = [row.label for row in lanes_of(recording, "all").rows]
     assert everything[0] == "session.created"
@@ -267,7 +267,7 @@ def test_a_recording_without_a_tool_turn_is_shown_as_unknown() -> None:
     assert "unknown" in alt_swimlane(empty)
 
 
-def test_a_log_that_saw_one_link_and_one_end_is_drawn_and_says_so(recordings: Mapping[str, Recording]) -> None:
+def test_a_log_of_one_link_and_one_end_is_drawn_with_its_limits_stated(recordings: Mapping[str, Recording]) -> None:
     upstream = (Link("proxy", "upstream"), Link("upstream", "proxy"))
     seen = tuple(
         replace(event, sent_ns=None, observed_at="log")
@@ -293,7 +293,7 @@ def test_events_without_any_time_keep_their_order() -> None:
     assert [row.seq for row in lanes_of(Recording(events, {}, "log", upstream, complete=False)).rows] == [0, 1]
 
 
-def test_what_never_arrived_says_so() -> None:
+def test_a_message_that_never_arrived_is_marked() -> None:
     link = Link("component", "proxy")
     event = Event(0, link, "message", 0, None, agent.inject_user_message("hello"))
     recording = Recording((event,), complete=False)
@@ -301,19 +301,19 @@ def test_what_never_arrived_says_so() -> None:
     assert "✗ not delivered" in texts(plot_swimlane(recording))
 
 
-# -- the swimlane's ink ----------------------------------------------------------------------------------------------
+# -- drawing the swimlane --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SESSIONS)
 @pytest.mark.parametrize("window", ["turn", "all"])
 @pytest.mark.long
-def test_no_label_covers_another_or_leaves_the_picture(recordings: Mapping[str, Recording], name: str, window: Any) -> None:
+def test_labels_neither_overlap_nor_leave_the_picture(recordings: Mapping[str, Recording], name: str, window: Any) -> None:
     ax = plot_swimlane(recordings[name], window=window)
     figure = figure_of(ax)
     renderer = FigureCanvasAgg(figure).get_renderer()
     boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in ax.texts]
     for (one, left), (other, right) in combinations(boxes, 2):
-        shrunk = left.padded(-1)  # touching is not covering
+        shrunk = left.padded(-1)  # touching labels do not overlap
         assert not shrunk.overlaps(right.padded(-1)), (one, other)
     for text, box in boxes:
         assert box.x0 >= 0, text
@@ -337,7 +337,7 @@ def test_every_row_is_an_arrow_and_the_refusal_is_marked(recordings: Mapping[str
     assert "✗ rejected" in texts(ax)
 
 
-def test_later_is_never_higher(recordings: Mapping[str, Recording]) -> None:
+def test_later_events_are_never_drawn_higher(recordings: Mapping[str, Recording]) -> None:
     from voicerace.report.plots.swimlane import _places
 
     for recording in recordings.values():
@@ -349,25 +349,25 @@ def test_later_is_never_higher(recordings: Mapping[str, Recording]) -> None:
             assert early == late or above < below
 
 
-def test_a_swimlane_is_the_same_bytes_twice(recordings: Mapping[str, Recording]) -> None:
+def test_a_swimlane_is_byte_identical_when_drawn_twice(recordings: Mapping[str, Recording]) -> None:
     recording = recordings["parallel, network"]
     words = alt_swimlane(recording)
     assert to_image(plot_swimlane(recording), words) == to_image(plot_swimlane(recording), words)
 
 
-def test_a_swimlane_draws_into_axes_it_is_given(recordings: Mapping[str, Recording]) -> None:
+def test_a_swimlane_draws_into_the_given_axes(recordings: Mapping[str, Recording]) -> None:
     ax = plot_slot()
     assert plot_swimlane(recordings["lost"], ax=ax) is ax
 
 
-def test_text_of_a_log_is_no_markup() -> None:
+def test_text_of_a_log_is_not_parsed_as_markup() -> None:
     link = Link("proxy", "component")
     event = Event(0, link, "message", 0, 0, agent.error("x", "$\\frac{$"))
     ax = plot_swimlane(Recording((event,), {"release": "$x_1$"}, complete=False))
     assert to_image(ax, "a log")[1]
 
 
-def test_the_swimlane_in_words_has_the_numbers(recordings: Mapping[str, Recording]) -> None:
+def test_the_alt_text_of_the_swimlane_has_the_numbers(recordings: Mapping[str, Recording]) -> None:
     words = alt_swimlane(recordings["rejected"])
     assert "proxy 0.9.1 (model), scenario single, handler return" in words
     assert "50 host to proxy: result from the app" in words
@@ -380,7 +380,7 @@ def test_the_swimlane_in_words_has_the_numbers(recordings: Mapping[str, Recordin
 # -- outcome over delay ----------------------------------------------------------------------------------------------
 
 
-def test_cells_meet_half_way_and_a_tie_is_both(trials: pd.DataFrame) -> None:
+def test_cells_join_halfway_and_a_tie_shows_both_outcomes(trials: pd.DataFrame) -> None:
     found = bands(trials)
     first = found[found["release"] == "0.9.1"]
     assert first["low"].tolist() == [87.5, 112.5, 137.5, 137.5, 162.5, 187.5]
@@ -390,7 +390,7 @@ def test_cells_meet_half_way_and_a_tie_is_both(trials: pd.DataFrame) -> None:
     assert edges([]) == []
 
 
-def test_the_flip_is_written_where_it_is(trials: pd.DataFrame) -> None:
+def test_the_flip_is_labelled_at_its_position(trials: pd.DataFrame) -> None:
     ax = plot_outcome(trials)
     assert texts(ax) == ["150"] * 3
     assert {text.get_position()[0] for text in ax.texts} == {150.0}
@@ -399,7 +399,7 @@ def test_the_flip_is_written_where_it_is(trials: pd.DataFrame) -> None:
     assert texts(between) == ["125–175"] * 3
 
 
-def test_areas_are_hatched_and_in_the_outcomes_colour(trials: pd.DataFrame) -> None:
+def test_areas_have_the_outcomes_colour_and_hatch(trials: pd.DataFrame) -> None:
     ax = plot_outcome(trials)
     areas = [patch for patch in ax.patches if isinstance(patch, Rectangle) and patch.get_fill()]
     drawn = {(mpl.colors.to_hex(patch.get_facecolor()).upper(), patch.get_hatch() or "") for patch in areas}
@@ -408,7 +408,7 @@ def test_areas_are_hatched_and_in_the_outcomes_colour(trials: pd.DataFrame) -> N
     assert [text.get_text() for text in legend.get_texts()] == ["✓ answered", "✗ rejected", "∅ lost", "… stalled"]
 
 
-def test_real_sessions_agree_or_do_not_at_a_glance(trials: pd.DataFrame) -> None:
+def test_real_sessions_are_marked_as_agreeing_or_not(trials: pd.DataFrame) -> None:
     real = pd.DataFrame(
         [("0.9.1", 100, "rejected"), ("0.9.1", 150, "rejected"), ("0.11.1", 200, "stalled"), ("0.9.9", 1, "lost")],
         columns=["release", "tool_ms", "outcome"],
@@ -422,14 +422,14 @@ def test_real_sessions_agree_or_do_not_at_a_glance(trials: pd.DataFrame) -> None
     assert [tuple(line.get_xdata()) for line in rings] == [(200,)]
     assert ax.get_title(loc="left") == "Points: 3 sessions of the running proxies, 2 as computed, 1 not (ringed)"
     assert "0.11.1 at 200 ms was stalled" in alt_outcome(trials, real=real)
-    # Between two computed values nothing was computed of the border's place: either side agrees, a third outcome does not.
+    # Between two computed values the border's position is unknown: either neighbour's outcome agrees, a third does not.
     between = pd.DataFrame({"release": "0.9.4", "tool_ms": [151, 174, 174], "outcome": ["answered", "stalled", "lost"]})
     coarse = trials[trials["tool_ms"].isin((125, 175))].assign(tie_outcome=None)
     assert compared(between, coarse)["agrees"].tolist() == [True, True, False]
     assert compared(between.assign(tool_ms=176), coarse).empty
 
 
-def test_real_sessions_must_say_of_which_band_they_are() -> None:
+def test_real_sessions_must_name_their_band() -> None:
     found = trials_of({"handlers": "return,void_ref", "times": {"tool_ms": "50:60:10"}, "ties": False})
     real = pd.DataFrame({"release": ["0.9.1"], "tool_ms": [50], "outcome": ["rejected"]})
     with pytest.raises(InputError, match="handler"):
@@ -447,13 +447,13 @@ def test_drawn_times_are_shares_without_flips(drawn: pd.DataFrame) -> None:
         bands(drawn, "gap_ms")
 
 
-def test_the_margin_is_a_second_axis_only_where_it_is_the_first_one_shifted(trials: pd.DataFrame) -> None:
-    # B's create waits for an event: its margin does not follow the tool's time.
+def test_the_margin_axis_is_shown_only_where_it_is_a_shift_of_the_first(trials: pd.DataFrame) -> None:
+    # In generation B response.create waits for an event, so its margin does not follow the tool's time.
     assert margin_offset(trials) == (-150.0, ["0.9.1", "0.11.1"])
     assert [axis.get_xlabel() for axis in plot_outcome(trials).child_axes] == [
         "margin of 0.9.1, 0.11.1: create at the server minus slot free (ms)"
     ]
-    # With a network D asks now at one event, now at another: the axis is of A alone, and says so.
+    # With a network D sends response.create at different events, so the axis applies to A alone and is labelled so.
     network = trials_of({"releases": "0.9.1,0.11.1", "times": {**NETWORK, "tool_ms": "0:400:100"}, "ties": False})
     assert margin_offset(network) == (-220.0, ["0.9.1"])
     differing = trials.assign(margin_ms=trials["tool_ms"] - trials["release"].map({"0.9.1": 10, "0.9.4": 20, "0.11.1": 20}))
@@ -461,7 +461,7 @@ def test_the_margin_is_a_second_axis_only_where_it_is_the_first_one_shifted(tria
     assert plot_outcome(differing).child_axes == []
 
 
-def test_the_outcome_in_words_has_every_flip(trials: pd.DataFrame) -> None:
+def test_the_alt_text_of_the_outcome_plot_has_every_flip(trials: pd.DataFrame) -> None:
     words = alt_outcome(trials)
     assert (
         "0.9.1: rejected from 100 to 125 ms then answered or rejected (a tie) at 150 ms then answered from 175 to 200 ms"
@@ -480,7 +480,7 @@ def test_the_map_has_a_cell_per_session(plane: pd.DataFrame) -> None:
     assert rejected == {(gap, tool) for gap in range(0, 201, 50) for tool in range(0, 201, 50) if tool < gap}
 
 
-def test_the_areas_cover_the_map_once(plane: pd.DataFrame) -> None:
+def test_the_areas_cover_the_map_without_overlap(plane: pd.DataFrame) -> None:
     ax = plot_map(plane, release="0.9.1")
     areas = [patch for patch in ax.patches if isinstance(patch, Rectangle)]
     assert sum(patch.get_width() * patch.get_height() for patch in areas) == pytest.approx(250 * 250)
@@ -497,7 +497,7 @@ def test_the_measured_gap_is_marked_with_its_source(plane: pd.DataFrame, x: str,
     assert "8 ms (livekit/agents #1056" in alt_map(plane, release="0.9.1")
 
 
-def test_a_customers_sessions_are_points_of_their_outcome(plane: pd.DataFrame) -> None:
+def test_captured_sessions_are_points_with_their_outcome(plane: pd.DataFrame) -> None:
     points = pd.DataFrame({"gap_ms": [100, 20], "tool_ms": [20, 50], "outcome": ["lost", None]})
     ax = plot_map(plane, release="0.11.1", points=points)
     found = [line.get_marker() for line in ax.lines if line.get_markerfacecolor() == "white"]
@@ -506,7 +506,7 @@ def test_a_customers_sessions_are_points_of_their_outcome(plane: pd.DataFrame) -
         plot_map(plane, release="0.11.1", points=points.drop(columns="gap_ms"))
 
 
-def test_a_map_is_of_one_release(plane: pd.DataFrame) -> None:
+def test_a_map_shows_one_release(plane: pd.DataFrame) -> None:
     with pytest.raises(InputError, match="release: not given"):
         plot_map(plane)
     with pytest.raises(InputError, match="not among"):
@@ -517,7 +517,7 @@ def test_a_map_is_of_one_release(plane: pd.DataFrame) -> None:
         cells_of(pd.concat([plane, plane.assign(handler="void_ref")]), release="0.9.1")
 
 
-def test_the_map_in_words_has_counts_and_where_it_changes(plane: pd.DataFrame) -> None:
+def test_the_alt_text_of_the_map_has_counts_and_changes(plane: pd.DataFrame) -> None:
     words = alt_map(plane, release="0.9.1")
     assert "25 sessions: 15 answered, 10 rejected" in words
     assert "At gap_ms 200 ms, tool_ms from 0 ms rejected, 200 ms answered." in words
@@ -526,7 +526,7 @@ def test_the_map_in_words_has_counts_and_where_it_changes(plane: pd.DataFrame) -
 # -- the slot and the releases ---------------------------------------------------------------------------------------
 
 
-def test_every_row_of_the_slots_table_is_in_the_diagram() -> None:
+def test_every_row_of_the_slot_table_is_in_the_diagram() -> None:
     drawn = [(state, event) for (state, _, _), events in arrows().items() for event, _ in events]
     assert sorted(drawn) == sorted(SLOT)
     ax = plot_slot()
@@ -538,7 +538,7 @@ def test_every_row_of_the_slots_table_is_in_the_diagram() -> None:
     assert "taken: response.create is refused (trace)" in alt_slot()
 
 
-def test_the_labels_of_the_slot_do_not_cover_each_other() -> None:
+def test_the_labels_of_the_slot_do_not_overlap() -> None:
     ax = plot_slot()
     renderer = FigureCanvasAgg(figure_of(ax)).get_renderer()
     for left, right in combinations([text.get_window_extent(renderer) for text in ax.texts], 2):
@@ -565,20 +565,20 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InteractiveShell:
     return shell
 
 
-def test_a_recording_shows_itself_once_with_its_words(shell: InteractiveShell, recordings: Mapping[str, Recording]) -> None:
+def test_a_recording_is_displayed_once_with_its_alt_text(shell: InteractiveShell, recordings: Mapping[str, Recording]) -> None:
     data, metadata = shell.display_formatter.format(recordings["lost"])
     assert set(data) == {"image/svg+xml", "text/plain"}
     assert data["text/plain"] == metadata["image/svg+xml"]["alt"] == alt_swimlane(recordings["lost"])
 
 
-def test_a_verdict_is_a_small_table(shell: InteractiveShell, recordings: Mapping[str, Recording]) -> None:
+def test_a_verdict_is_displayed_as_a_small_table(shell: InteractiveShell, recordings: Mapping[str, Recording]) -> None:
     data, _ = shell.display_formatter.format(judge(recordings["rejected"]))
     assert data["text/plain"].startswith("rejected: the create was refused")
     assert '<th scope="row">refusals (observed)</th><td>1</td>' in data["text/html"]
     assert '<th scope="col">turn 1</th>' in data["text/html"]
 
 
-def test_a_release_is_a_table_of_its_rules_and_two_that_differ_show_it(shell: InteractiveShell) -> None:
+def test_a_release_is_displayed_as_a_table_of_its_rules(shell: InteractiveShell) -> None:
     shown = {tag: shell.display_formatter.format(PROXIES[tag])[0]["text/html"] for tag in ("0.9.1", "0.9.4", "0.11.1")}
     assert "0.9.1: voice-agent-backend 0.2.1, generation A1" in shown["0.9.1"]
     assert '<th scope="row">response.create behind a result</th><td>at once</td>' in shown["0.9.1"]
@@ -588,7 +588,7 @@ def test_a_release_is_a_table_of_its_rules_and_two_that_differ_show_it(shell: In
     assert "no release" in shell.display_formatter.format(REFERENCE)[0]["text/html"]
 
 
-def test_a_run_shows_what_came_of_it_and_no_path(shell: InteractiveShell, tmp_path: Path) -> None:
+def test_a_sweep_displays_its_outcomes_and_no_file_path(shell: InteractiveShell, tmp_path: Path) -> None:
     run = sweep({"releases": ["0.9.1"], "times": {"tool_ms": "0:200:100"}}, out=tmp_path / "<b>", progress=False)
     data, _ = shell.display_formatter.format(run)
     assert "3 of 3 trials; virtual time; model:0.9.1" in data["text/html"]
@@ -600,7 +600,7 @@ def test_a_run_shows_what_came_of_it_and_no_path(shell: InteractiveShell, tmp_pa
     assert str(tmp_path) not in data["text/html"] + data["text/plain"]
 
 
-def test_a_suspicion_seen_shows_its_messages_and_the_answers_their_counts(shell: InteractiveShell) -> None:
+def test_a_suspicion_displays_its_messages_and_counts(shell: InteractiveShell) -> None:
     found = suspicions(["0.9.1"], [{"handler": "async_ref", "times": {"tool_ms": 50}}])
     data, _ = shell.display_formatter.format(found)
     assert "<td>no, 0 of " in data["text/html"]
@@ -618,7 +618,7 @@ def test_text_of_a_recording_is_escaped() -> None:
     assert "<b>" not in notebook.table_html(["<b>"], [["<b>", "<b>"]], "<b>")
 
 
-def test_a_picture_is_displayed_with_its_words_and_a_pyplot_figure_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plot_is_displayed_with_its_alt_text_and_its_pyplot_figure_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     import matplotlib.pyplot as plt
 
     shown: list[tuple[dict[str, Any], dict[str, Any]]] = []
@@ -634,7 +634,7 @@ def test_a_picture_is_displayed_with_its_words_and_a_pyplot_figure_is_closed(mon
     assert caption["text/html"] == '<p class="caption">Figure 1: &lt;nothing&gt;</p>'
 
 
-def test_a_table_names_what_its_headers_head(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_has_scoped_headers(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[dict[str, Any]] = []
     monkeypatch.setattr(notebook, "display", lambda data, metadata=None, raw=False: shown.append(data))
     notebook.show_table(pd.DataFrame({"release": ["0.9.1"], "share": [float("nan")]}), "Releases")
@@ -642,14 +642,14 @@ def test_a_table_names_what_its_headers_head(monkeypatch: pytest.MonkeyPatch) ->
     assert '<th scope="row">0.9.1</th><td></td>' in shown[0]["text/html"]
 
 
-def test_outside_of_a_notebook_registering_does_nothing() -> None:
+def test_registering_outside_a_notebook_does_nothing() -> None:
     notebook.register()
 
 
-# -- the swimlane straight as SVG ------------------------------------------------------------------------------------
+# -- the swimlane written directly as SVG ----------------------------------------------------------------------------
 
 
-def test_the_svg_has_the_words_and_places_of_the_picture(recordings: Mapping[str, Recording]) -> None:
+def test_the_svg_has_the_texts_of_the_plot(recordings: Mapping[str, Recording]) -> None:
     for recording in recordings.values():
         root = ElementTree.fromstring(svg_swimlane(recording))
         written = ["".join(each.itertext()) for each in root.iter("{http://www.w3.org/2000/svg}text")]
@@ -658,7 +658,7 @@ def test_the_svg_has_the_words_and_places_of_the_picture(recordings: Mapping[str
         assert root.get("aria-label") == alt_swimlane(recording)
 
 
-def test_what_a_capture_says_is_text_in_the_svg_and_no_markup() -> None:
+def test_text_of_a_capture_is_not_markup_in_the_svg() -> None:
     payload = {"type": '<script>alert(1)</script>\x00"&'}
     event = Event(0, Link("component", "proxy"), "message", 0, 0, payload, "engine")
     svg = svg_swimlane(Recording((event,), {"release": "<b>\x1b"}, complete=False), window="all")

@@ -1,4 +1,4 @@
-"""Does the project hold together: its lists of dependencies, its lock, its documents, its repository?"""
+"""The project's dependency lists, locks, documents and repository are consistent."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def tracked() -> list[Path]:
 
 
 def pinned(lock: str) -> dict[str, set[str]]:
-    """Package name -> the versions that a lock of requirements/ pins (several where Pythons differ)."""
+    """Return package name -> the versions that a lock of requirements/ pins (several where Pythons differ)."""
     text = (ROOT / "requirements" / f"{lock}.lock").read_text("utf-8")
     found: dict[str, set[str]] = {}
     for name, version in re.findall(r"^([a-z0-9-]+)==([^ ;\\]+)", text, flags=re.M):
@@ -52,53 +52,53 @@ def test_each_lock_pins_its_dependencies_with_hashes_and_no_address() -> None:
             assert "--hash=sha256:" in block, block.splitlines()[0]
 
 
-def test_the_runtime_lock_leaves_out_what_only_developers_need() -> None:
+def test_the_runtime_lock_omits_developer_tools() -> None:
     assert not pinned("runtime").keys() & {"mypy", "playwright", "openai", "dask", "distributed", "hypothesis", "jupyterlab"}
 
 
-def test_both_locks_agree_so_that_the_tests_run_what_the_report_ran() -> None:
+def test_the_runtime_and_dev_locks_pin_the_same_versions() -> None:
     dev = pinned("dev")
     assert {name: versions for name, versions in pinned("runtime").items() if dev.get(name) != versions} == {}
 
 
-def test_the_lock_has_what_the_minimum_versions_ask_for() -> None:
+def test_the_lock_satisfies_the_minimum_versions() -> None:
     locked = {name: min(versions) for name, versions in pinned("runtime").items()}
 
     def number(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(".") if part.isdigit())
 
-    assert number(locked["nbconvert"]) >= (7, 17, 1), "older ones have known holes"
+    assert number(locked["nbconvert"]) >= (7, 17, 1), "older versions have known vulnerabilities"
     for requirement in PROJECT["project"]["dependencies"]:
         name, _, least = requirement.partition(">=")
         assert number(locked[name]) >= number(least.split(",")[0]), requirement
 
 
-def test_the_environment_is_thin_and_names_the_same_python() -> None:
+def test_the_environment_file_is_minimal_and_names_the_same_python() -> None:
     text = (ROOT / "environment.yml").read_text("utf-8")
     entries = [line.strip().removeprefix("- ") for line in text.splitlines() if line.strip().startswith("- ")]
     assert entries == ["conda-forge", f"python{PROJECT['project']['requires-python']}", "pip", "pip:", "-e .[lab]"]
 
 
-def test_a_wheel_brings_all_of_the_evidence() -> None:
-    """Without it the page of an installed voicerace would say less than that of a checkout, and nobody would know why."""
+def test_a_wheel_contains_all_data() -> None:
+    """Without the data, the page of an installed voicerace would omit evidence silently."""
     brought = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     there = {f"data/{each.name}" for each in (ROOT / "data").iterdir()} - {"data/README.md", "data/sample-run"}
     assert {*brought} == there | {"notebooks"}
     assert brought == {name: f"voicerace/_shipped/{name}" for name in brought}
 
 
-def test_a_source_distribution_has_all_that_is_kept_and_nothing_that_lies_around() -> None:
+def test_a_source_distribution_has_all_tracked_paths_and_no_other() -> None:
     listed = PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["only-include"]
     assert sorted(listed) == sorted({path.relative_to(ROOT).parts[0] for path in tracked()})
 
 
-def test_the_package_says_that_it_is_typed() -> None:
-    """PEP 561: without the marker a type checker takes nothing from an installed package."""
+def test_the_package_is_marked_as_typed() -> None:
+    """PEP 561: without the marker a type checker ignores an installed package's types."""
     assert "Typing :: Typed" in PROJECT["project"]["classifiers"]
     assert shipped("voicerace/py.typed").is_file()
 
 
-def test_nothing_names_a_machine_or_an_index() -> None:
+def test_no_file_names_a_machine_or_a_package_index() -> None:
     marks = re.compile(rb"(?<![\w.-])/(?:root|home|work|Users|opt)/|pypi\.org|registry\.npmjs|files\.pythonhosted")
     for path in tracked():
         if path.suffix not in (".gz", ".png") and path != Path(__file__):
@@ -106,14 +106,14 @@ def test_nothing_names_a_machine_or_an_index() -> None:
             assert found is None, f"{path.relative_to(ROOT)}: {found.group() if found else ''!r}"
 
 
-def test_files_are_small_enough_to_have_one_job() -> None:
+def test_modules_have_at_most_400_lines() -> None:
     long = {
         path.name: n for path in (ROOT / "voicerace").rglob("*.py") if (n := len(path.read_text("utf-8").splitlines())) > 400
     }
     assert long == {}
 
 
-def test_the_docs_know_every_outcome_and_the_numbers_of_their_table() -> None:
+def test_the_docs_have_every_outcome_and_the_numbers_of_the_conformance_table() -> None:
     words, table = ((ROOT / "docs" / name).read_text("utf-8") for name in ("outcomes.md", "conformance.md"))
     for outcome in OUTCOMES:
         assert f"`{outcome}`" in words
@@ -129,7 +129,7 @@ def test_the_schema_names_every_outcome() -> None:
     assert schema["properties"]["outcome"]["enum"] == list(OUTCOMES)
 
 
-def test_what_the_models_leave_out_is_said_in_the_docs_and_in_the_report() -> None:
+def test_the_models_limitations_are_in_the_docs_and_in_the_report() -> None:
     page, report = (ROOT / "docs/limits.md").read_text("utf-8"), limits()
     for each in MODEL_LIMITATIONS:
         assert f"| {each.part} | {each.what} | {each.effect} |" in page

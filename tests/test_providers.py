@@ -1,4 +1,4 @@
-"""The providers of the API: what differs between them is a row, and the mock does it."""
+"""The mock follows the row of each API provider."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def messages(provider: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_rate_limits_and_the_copied_part_are_those_of_the_row(provider: str) -> None:
+def test_rate_limits_and_the_copied_part_follow_the_providers_row(provider: str) -> None:
     row = PROVIDERS[provider]
     seen = messages(provider)
     assert any(each["type"] == "rate_limits.updated" for each in seen) == row.rate_limits
@@ -33,7 +33,7 @@ def test_rate_limits_and_the_copied_part_are_those_of_the_row(provider: str) -> 
         assert (each.get("content") == each["part"]) == row.content_copied
 
 
-def test_an_item_is_confirmed_as_the_provider_does_it() -> None:
+def test_an_item_is_confirmed_with_the_providers_events() -> None:
     confirmed = {}
     for provider in PROVIDERS:
         bench = mock(("reply",), provider=provider).tell(realtime.create_item(realtime.user_item("Hello?"))).settle()
@@ -46,20 +46,20 @@ def test_an_item_is_confirmed_as_the_provider_does_it() -> None:
 
 
 @pytest.mark.parametrize(("release", "outcome"), [("0.10.2", "answered"), ("0.10.3", "late"), ("0.11.1", "late")])
-def test_a_release_that_waits_for_item_done_replies_late_where_the_provider_sends_none(release: str, outcome: str) -> None:
+def test_a_release_that_waits_for_item_done_replies_late_if_the_provider_sends_none(release: str, outcome: str) -> None:
     xai = SessionConfig.of(release=release, provider="xai", profile="recorded-2026")
     assert judge(simulate(xai)).outcome == outcome
     assert judge(simulate(replace(xai, provider="openai"))).outcome == "answered"
 
 
-def test_only_another_provider_than_the_default_is_in_a_session_s_provenance() -> None:
+def test_the_provenance_names_only_a_provider_that_is_not_the_default() -> None:
     assert "provider" not in SessionConfig.of().provenance()
     assert SessionConfig.of(provider="azure").provenance()["provider"] == "azure"
     assert "provider" not in SweepSpec().to_json()
     assert SweepSpec(provider="azure").to_json()["provider"] == "azure"
 
 
-def test_an_unknown_provider_is_an_error_that_names_the_known() -> None:
+def test_an_unknown_provider_is_an_error_that_lists_the_known_ones() -> None:
     for make in (SessionConfig.of, SweepSpec):
         with pytest.raises(InputError, match=r"nobody.*azure"):
             make(provider="nobody")

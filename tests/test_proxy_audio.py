@@ -1,4 +1,4 @@
-"""What does the proxy make of the user's audio? The model's rules; whether they are right is shown by test_conformance."""
+"""The proxy model's rules for the user's audio; test_conformance compares them with the running proxy."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COMMIT = ["input_audio_buffer.commit", "response.create"]
 
 
 class Clocked:
-    """A model of the proxy with its timers, on a clock of its own; each call gives what was sent, as (to, what)."""
+    """A model of the proxy with its timers and its own clock; each call returns what was sent, as (receiver, content)."""
 
     def __init__(self, tag: str, settings: Mapping[str, Any] | None = MANUAL, *, ready: bool = True) -> None:
         self.proxy = Proxy(PROXIES[tag])
@@ -53,35 +53,35 @@ class Clocked:
         return self._note(self.proxy.closed("component", 1000))
 
     def wait(self, span_ms: int) -> list[str]:
-        """What the upstream gets in that time."""
+        """Return what upstream receives in that time."""
         self.now_ms += span_ms
-        return [str(what) for to, what in _said(self.timers.until(self.now_ms * 1_000_000, self.proxy)) if to == "upstream"]
+        return [str(what) for to, what in _summary(self.timers.until(self.now_ms * 1_000_000, self.proxy)) if to == "upstream"]
 
     def _note(self, effects: Effects) -> list[tuple[str, object]]:
         self.timers.note(self.now_ms * 1_000_000, effects)
-        return _said(effects)
+        return _summary(effects)
 
 
-def _said(effects: Effects) -> list[tuple[str, object]]:
-    """Appends by their size, closes by their code, the rest by its type."""
-    said: list[tuple[str, object]] = []
+def _summary(effects: Effects) -> list[tuple[str, object]]:
+    """Return appends by their size, closes by their code, and other messages by their type."""
+    sent: list[tuple[str, object]] = []
     for effect in effects:
         if isinstance(effect, Close):
-            said.append((effect.to, effect.code))
+            sent.append((effect.to, effect.code))
         elif isinstance(effect, Send) and isinstance(effect.payload, Mapping):
             audio = effect.payload.get("audio")
             size = len(base64.b64decode(audio)) if isinstance(audio, str) else None
-            said.append((effect.to, effect.payload.get("type") if size is None else size))
+            sent.append((effect.to, effect.payload.get("type") if size is None else size))
         elif isinstance(effect, Send):
-            said.append((effect.to, effect.payload))
-    return said
+            sent.append((effect.to, effect.payload))
+    return sent
 
 
-# -- when is it committed? -------------------------------------------------------------------------------------------
+# -- commits ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("tag", QUIET)
-def test_a_pause_of_400_ms_commits_what_is_enough(tag: str) -> None:
+def test_a_pause_of_400_ms_commits_enough_audio(tag: str) -> None:
     session = Clocked(tag)
     assert session.frame(4_800) == [("upstream", 4_800)]
     assert session.wait(399) == []
@@ -89,7 +89,7 @@ def test_a_pause_of_400_ms_commits_what_is_enough(tag: str) -> None:
 
 
 @pytest.mark.parametrize("tag", QUIET)
-def test_one_sample_less_is_not_committed(tag: str) -> None:
+def test_one_sample_too_few_is_not_committed(tag: str) -> None:
     session = Clocked(tag)
     session.frame(4_798)
     assert session.wait(10_000) == []
@@ -106,7 +106,7 @@ def test_an_open_microphone_never_commits(tag: str) -> None:
 
 
 @pytest.mark.parametrize("tag", VAD)
-def test_an_open_microphone_commits_600_ms_after_it_was_enough_where_there_is_a_longest_wait(tag: str) -> None:
+def test_an_open_microphone_commits_600_ms_after_enough_audio_if_the_wait_is_limited(tag: str) -> None:
     session = Clocked(tag)
     committed = []
     for _ in range(200):
@@ -130,7 +130,7 @@ def test_only_the_first_commit_needs_a_second_of_audio(tag: str) -> None:
 
 
 @pytest.mark.parametrize("tag", PROXIES)
-def test_audio_that_was_committed_is_not_committed_again(tag: str) -> None:
+def test_committed_audio_is_not_committed_again(tag: str) -> None:
     session = Clocked(tag)
     session.frame(ENOUGH)
     assert session.wait(600) == COMMIT
@@ -139,7 +139,7 @@ def test_audio_that_was_committed_is_not_committed_again(tag: str) -> None:
 
 
 @pytest.mark.parametrize("tag", QUIET)
-def test_what_the_flag_held_back_waits_for_the_next_frame(tag: str) -> None:
+def test_audio_blocked_by_the_flag_waits_for_the_next_frame(tag: str) -> None:
     session = Clocked(tag)
     session.frame(4_800)
     assert session.wait(400) == COMMIT
@@ -152,7 +152,7 @@ def test_what_the_flag_held_back_waits_for_the_next_frame(tag: str) -> None:
 
 
 @pytest.mark.parametrize("tag", VAD)
-def test_what_the_flag_held_back_is_padded_and_committed_when_the_flag_is_cleared(tag: str) -> None:
+def test_audio_blocked_by_the_flag_is_padded_and_committed_when_the_flag_is_cleared(tag: str) -> None:
     session = Clocked(tag)
     session.frame(ENOUGH)
     assert session.wait(400) == COMMIT
@@ -163,7 +163,7 @@ def test_what_the_flag_held_back_is_padded_and_committed_when_the_flag_is_cleare
 
 
 @pytest.mark.parametrize("tag", DEFERRING)
-def test_a_waiting_create_does_not_keep_audio_from_its_own(tag: str) -> None:
+def test_a_waiting_create_does_not_block_the_commit_of_audio(tag: str) -> None:
     session = Clocked(tag)
     for step in CALLED:
         session.up(step.payload)
@@ -177,7 +177,7 @@ def test_a_waiting_create_does_not_keep_audio_from_its_own(tag: str) -> None:
 
 
 @pytest.mark.parametrize("tag", VAD)
-def test_under_server_vad_nothing_is_ever_committed(tag: str) -> None:
+def test_under_server_vad_nothing_is_committed(tag: str) -> None:
     session = Clocked(tag, SETTINGS)
     assert session.frame(ENOUGH) == [("upstream", 59_998)]
     assert session.wait(10_000) == []
@@ -188,12 +188,12 @@ def test_under_server_vad_nothing_is_ever_committed(tag: str) -> None:
 
 @pytest.mark.parametrize(("settings", "held"), [(SETTINGS, True), (MANUAL, False)])
 @pytest.mark.parametrize("tag", VAD)
-def test_a_response_of_the_servers_own_sets_the_flag_under_vad_only(tag: str, settings: Mapping[str, Any], held: bool) -> None:
+def test_a_server_started_response_sets_the_flag_only_under_vad(tag: str, settings: Mapping[str, Any], held: bool) -> None:
     session = Clocked(tag, settings)
     session.up({"type": realtime.RESPONSE_CREATED, "response": {"id": "resp_1"}})
     assert session.proxy.state.flag is held
-    told = session.up(realtime.error_event("event_1", "idle_timeout", "idle"))
-    assert told == ([] if held else [("component", "Error")])
+    sent = session.up(realtime.error_event("event_1", "idle_timeout", "idle"))
+    assert sent == ([] if held else [("component", "Error")])
 
 
 @pytest.mark.parametrize("tag", VAD)
@@ -204,7 +204,7 @@ def test_server_vad_is_off_until_settings_were_passed_on(tag: str) -> None:
 
 
 @pytest.mark.parametrize(("tag", "asks"), [(tag, PROXIES[tag].audio == "vad") for tag in PROXIES])
-def test_the_session_asks_for_what_the_proxy_goes_by(tag: str, asks: bool) -> None:
+def test_the_session_update_requests_the_proxys_kind_of_turn_detection(tag: str, asks: bool) -> None:
     effects = Proxy(PROXIES[tag]).message("component", SETTINGS)
     update = next(effect.payload for effect in effects if isinstance(effect, Send))
     assert isinstance(update, Mapping)
@@ -214,14 +214,14 @@ def test_the_session_asks_for_what_the_proxy_goes_by(tag: str, asks: bool) -> No
         assert (found["create_response"], found["interrupt_response"], found["idle_timeout_ms"]) == (True, True, 10_000)
 
 
-# -- what ends the process -------------------------------------------------------------------------------------------
+# -- frames that end the process -------------------------------------------------------------------------------------
 
 ENDED = [("upstream", ABNORMAL), ("component", ABNORMAL)]
 
 
 @pytest.mark.parametrize("frame", [bytes(3), "hello"])
 @pytest.mark.parametrize("tag", VAD)
-def test_a_frame_of_odd_length_ends_the_process_where_audio_is_resampled(tag: str, frame: Payload) -> None:
+def test_a_frame_of_odd_length_ends_the_process_if_audio_is_resampled(tag: str, frame: Payload) -> None:
     session = Clocked(tag)
     session.frame(ENOUGH)
     assert session.host(frame) == ENDED
@@ -230,7 +230,7 @@ def test_a_frame_of_odd_length_ends_the_process_where_audio_is_resampled(tag: st
 
 
 @pytest.mark.parametrize("tag", QUIET)
-def test_a_frame_of_odd_length_is_appended_where_it_is_not(tag: str) -> None:
+def test_a_frame_of_odd_length_is_appended_if_audio_is_not_resampled(tag: str) -> None:
     assert Clocked(tag).host(bytes(3)) == [("upstream", 3)]
 
 
@@ -242,7 +242,7 @@ def test_a_frame_of_more_than_15_mib_ends_the_process(tag: str) -> None:
 
 
 @pytest.mark.parametrize("tag", VAD)
-def test_an_odd_frame_before_session_updated_costs_an_error_and_holds_up_the_rest(tag: str) -> None:
+def test_an_odd_frame_before_session_updated_gives_an_error_and_delays_the_rest(tag: str) -> None:
     session = Clocked(tag, ready=False)
     for size in (ENOUGH, 3, 640):
         assert session.frame(size) == []
@@ -252,16 +252,16 @@ def test_an_odd_frame_before_session_updated_costs_an_error_and_holds_up_the_res
     assert session.wait(400) == COMMIT
 
 
-def test_too_large_a_frame_before_session_updated_sends_the_event_itself_to_the_host() -> None:
+def test_a_too_large_frame_before_session_updated_forwards_the_event_to_the_host() -> None:
     session = Clocked("0.9.1", ready=False)
     session.frame(APPEND_MAX + 1)
     assert session.up(UPDATED.payload) == [("component", "SettingsApplied"), ("component", "session.updated")]
 
 
-# -- which frames are audio? -----------------------------------------------------------------------------------------
+# -- audio frames and text frames ------------------------------------------------------------------------------------
 
 
-#: frame -> bytes appended as they are, and resampled: n samples give what lies before the last of them.
+#: frame -> bytes appended unchanged, and resampled (n samples give the output before the last of them).
 NO_JSON: list[tuple[Payload, int, int]] = [
     (b"null", 4, 4),
     ("no JSON!", 8, 10),
@@ -276,7 +276,7 @@ NO_JSON: list[tuple[Payload, int, int]] = [
 
 @pytest.mark.parametrize("tag", PROXIES)
 @pytest.mark.parametrize(("frame", "plain", "resampled"), NO_JSON)
-def test_whatever_is_no_json_is_audio(tag: str, frame: Payload, plain: int, resampled: int) -> None:
+def test_frames_that_are_not_json_are_audio(tag: str, frame: Payload, plain: int, resampled: int) -> None:
     size = resampled if PROXIES[tag].resampled else plain
     assert Clocked(tag).host(frame) == ([("upstream", size)] if size else [])
 
@@ -289,19 +289,19 @@ def test_json_that_is_no_object_is_a_message_without_a_type(frame: str | bytes) 
 
 
 @pytest.mark.parametrize("tag", PROXIES)
-def test_audio_before_session_updated_waits_for_it_behind_texts(tag: str) -> None:
+def test_audio_before_session_updated_is_sent_after_it_and_after_texts(tag: str) -> None:
     session = Clocked(tag, ready=False)
     assert session.frame(4_800) == []
     session.host(agent.inject_user_message("hi"))
-    said = [what for to, what in session.up(UPDATED.payload) if to == "upstream"]
-    assert said[-1] == (7_198 if PROXIES[tag].resampled else 4_800)
+    sent = [what for to, what in session.up(UPDATED.payload) if to == "upstream"]
+    assert sent[-1] == (7_198 if PROXIES[tag].resampled else 4_800)
 
 
 # -- resampling ------------------------------------------------------------------------------------------------------
 
 
 def cut_up(frames: list[list[int]]) -> list[list[int]]:
-    """Frames of samples as the API gets them."""
+    """Return frames of samples as the API receives them."""
     state, found = AudioState(vad=True), []
     for samples in frames:
         effects = list(receive(state, PROXIES["0.11.1"], struct.pack(f"<{len(samples)}h", *samples), flag=False))
@@ -310,7 +310,7 @@ def cut_up(frames: list[list[int]]) -> list[list[int]]:
     return found
 
 
-def test_three_samples_come_of_two_and_the_last_one_waits_for_its_neighbour() -> None:
+def test_two_samples_become_three_and_the_last_waits_for_the_next_frame() -> None:
     assert cut_up([[0, 300, 600, 900]]) == [[0, 200, 400, 600, 800]]
     assert cut_up([[0], [300], [600, 900]]) == [[], [0, 200], [400, 600, 800]]
 
@@ -320,27 +320,27 @@ def test_a_half_is_rounded_up() -> None:
 
 
 def test_the_position_is_a_sum_of_doubles_as_in_the_proxy() -> None:
-    # Seen on the running proxy (audio-frame-sizes): counted in thirds, the last frame would give 1,162.
+    # Observed on the running proxy (audio-frame-sizes); counting in thirds, the last frame would give 1,162.
     sizes = (1_024, 4_096, 512, 2_048, 775)
     assert [len(found) for found in cut_up([[0] * size for size in sizes])] == [1_535, 6_144, 768, 3_072, 1_163]
 
 
 @given(st.lists(st.lists(st.integers(-32_768, 32_767), min_size=1, max_size=40), min_size=1, max_size=12))
-def test_how_audio_is_cut_into_frames_changes_nothing_but_where_it_is_cut(frames: list[list[int]]) -> None:
+def test_the_resampled_audio_does_not_depend_on_the_frame_boundaries(frames: list[list[int]]) -> None:
     whole = [sample for frame in frames for sample in frame]
     cut = [sample for frame in cut_up(frames) for sample in frame]
     once = cut_up([whole])[0]
-    # At the very end a sample more or less: the position is not exact.
+    # The end may differ by one sample, since the position is not exact.
     assert abs(len(cut) - len(once)) <= 1
     assert cut[: len(once)] == once[: len(cut)]
     assert abs(len(once) - 1.5 * (len(whole) - 1)) <= 1
 
 
-# -- what the host hears of the user ---------------------------------------------------------------------------------
+# -- events that the host receives -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("tag", "expected"), [("0.9.8", ["I ", "would"]), ("0.10.0", ["I ", "I would"])])
-def test_a_transcript_grows_from_0_10_0_on(tag: str, expected: list[str]) -> None:
+def test_transcripts_are_cumulative_from_0_10_0_on(tag: str, expected: list[str]) -> None:
     proxy = Proxy(PROXIES[tag])
     found = []
     for delta in ("I ", "would"):
@@ -358,20 +358,20 @@ def test_a_transcript_grows_from_0_10_0_on(tag: str, expected: list[str]) -> Non
         input_audio.timeout_triggered("event_1", "item_1", 0, 5_000),
     ],
 )
-def test_the_host_gets_the_events_of_the_buffer_raw_or_not_at_all(tag: str, event: Mapping[str, Any]) -> None:
+def test_the_host_gets_buffer_events_raw_or_not_at_all(tag: str, event: Mapping[str, Any]) -> None:
     raw = PROXIES[tag].unknown_event == "raw"
     assert Clocked(tag).up(event) == ([("component", event["type"])] if raw else [])
 
 
 @pytest.mark.parametrize(("tag", "expected"), [("0.9.1", speech.FAILED), ("0.10.0", "Error"), ("0.10.2-published", None)])
-def test_a_failed_transcription_is_raw_an_error_or_nothing(tag: str, expected: str | None) -> None:
+def test_a_failed_transcription_is_raw_an_error_or_dropped(tag: str, expected: str | None) -> None:
     assert Clocked(tag).up({"type": speech.FAILED}) == ([("component", expected)] if expected else [])
 
 
 # -- state -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_copy_of_the_state_goes_its_own_way() -> None:
+def test_a_copy_of_the_state_is_independent() -> None:
     session = Clocked("0.11.1")
     before = copy.deepcopy(session.proxy.state)
     session.frame(640)
@@ -380,5 +380,5 @@ def test_a_copy_of_the_state_goes_its_own_way() -> None:
     assert session.frame(640) == [("upstream", 958)]
 
 
-def test_ready_is_what_the_scripts_call_ready() -> None:
+def test_ready_equals_the_ready_of_the_scripts() -> None:
     assert [step.payload for step in READY[1:]] == [SETTINGS, UPDATED.payload]

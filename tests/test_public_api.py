@@ -1,4 +1,4 @@
-"""Wrong input to the public Python API is one InputError that names the parameter, whatever is wrong with it."""
+"""Wrong input to the public Python API raises one InputError that names the parameter."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_time_is_a_number_a_sequence_of_numbers_or_text(given: object, text: s
     assert spec.times["tool_ms"] == text
 
 
-def test_whole_numbers_of_numpy_are_those_of_python() -> None:
+def test_numpy_integers_become_python_integers() -> None:
     made = SessionConfig.of(scenario="parallel", calls=np.int64(3), seed=np.int64(7))
     assert (type(made.calls), type(made.seed)) == (int, int)
     assert list(simulate(made).lines())
@@ -80,25 +80,25 @@ def test_whole_numbers_of_numpy_are_those_of_python() -> None:
     assert SweepSpec(releases=np.array(["0.9.1", "0.9.4"])).releases == ("0.9.1", "0.9.4")
 
 
-def test_several_values_of_a_time_without_one_per_call_are_an_axis_of_a_sweep() -> None:
+def test_several_values_of_a_session_time_are_a_sweep_axis() -> None:
     for given in ("300,8,150", [300, 8, 150], np.array([300, 8, 150])):
         assert list(trials_of({"times": {"gap_ms": given}})["gap_ms"]) == [8, 150, 300]
     assert len(SweepSpec(times={"gap_ms": list(range(20))}).times["gap_ms"].split(",")) == 20
 
 
-def test_a_draw_with_a_large_logarithm_is_a_day_at_most() -> None:
+def test_a_draw_with_a_large_logarithm_is_at_most_a_day() -> None:
     value = parse("tool_ms", "lognormal(18,9)")
     assert isinstance(value, LogNormal)
     simulate(SessionConfig.of(times={"tool_ms": "lognormal(18,9)", "deadline_ms": 10}))
 
 
-def test_a_session_is_shifted_by_every_time_that_it_has() -> None:
+def test_a_session_is_shifted_only_in_times_that_it_has() -> None:
     held = SessionConfig.of(workaround="wait-fixed", times={"hold_ms": 300})
     assert held.shifted(hold_ms=np.int64(100)).times.to_json()["hold_ms"] == "400"
     assert session().shifted(tool_ms=Decimal("-0.5")).times.to_json()["tool_ms"] == "49.5"
 
 
-def test_links_are_named_as_they_are_printed() -> None:
+def test_links_are_selected_by_their_printed_name() -> None:
     link = Link("proxy", "upstream")
     assert recording().on(link)
     assert recording().on("proxy>upstream") == recording().on(("proxy", "upstream")) == recording().on(link)  # type: ignore[arg-type]
@@ -236,19 +236,19 @@ def test_wrong_input_is_one_short_error(call: Callable[[], object], tmp_path: Pa
     assert not list(tmp_path.iterdir()), "nothing was written"
 
 
-def test_every_public_name_is_there() -> None:
+def test_every_public_name_exists() -> None:
     assert all(getattr(voicerace, name) is not None for name in voicerace.__all__)
 
 
 @pytest.mark.parametrize("number", [99, 3, -1, True, 1.5, NAN, "1", None, pytest.param(HUGE, id="huge")])
 @pytest.mark.parametrize("method", ["recording_of", "again"])
-def test_a_trial_that_is_not_there_names_the_range(run: SweepResult, method: str, number: object) -> None:
+def test_an_unknown_trial_number_gives_the_valid_range(run: SweepResult, method: str, number: object) -> None:
     with pytest.raises(InputError, match="0 to 2") as caught:
         getattr(run, method)(number)
     assert caught.value.where == "trial"
 
 
-def test_a_trial_is_named_by_any_whole_number(run: SweepResult) -> None:
+def test_a_trial_number_may_be_a_numpy_integer(run: SweepResult) -> None:
     assert run.recording_of(np.int64(1)) == run.recording_of(1) == run.again(1)
 
 
@@ -259,7 +259,7 @@ def test_a_recording_that_was_not_kept_is_refused(run: SweepResult, name: Any) -
 
 
 @pytest.mark.parametrize("name", ["nonsense", "", 5, None])
-def test_an_unknown_column_names_those_there_are(run: SweepResult, name: Any) -> None:
+def test_an_unknown_column_lists_the_known_ones(run: SweepResult, name: Any) -> None:
     with pytest.raises(InputError, match="tie_outcome"):
         run.columns(name)
 
@@ -332,9 +332,9 @@ def _public_functions() -> list[Any]:
 
 @pytest.mark.parametrize("function", _public_functions())
 def test_every_public_function_has_a_docstring_with_every_argument(function: Callable[..., object]) -> None:
-    told = inspect.getdoc(function) or ""
-    assert told
-    assert [name for name in inspect.signature(function).parameters if name not in ("self", "cls") and name not in told] == []
+    doc = inspect.getdoc(function) or ""
+    assert doc
+    assert [name for name in inspect.signature(function).parameters if name not in ("self", "cls") and name not in doc] == []
 
 
 def test_the_achieved_times_of_a_recording_are_a_public_name() -> None:

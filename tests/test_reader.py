@@ -1,4 +1,4 @@
-"""A host whose reader is blocked while its tool runs: what it sees comes late, what is on the wire does not."""
+"""A host whose reader is blocked while its tool runs reads messages late; the times on the wire do not change."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from voicerace.engine.live.play import Live
 from voicerace.engine.live.targets import ProxyTarget
 from voicerace.trace.recording import Recording, link
 
-#: The gap as it was recorded; a release that passes the API's events on to the host.
+#: The recorded gap, and a release that forwards the API's events to the host.
 SLOW: dict[str, Any] = {"release": "0.9.1", "gap_ms": 6, "tool_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60}
 
 
 def gap_ms(recording: Recording, *, read: bool) -> float:
-    """Between the first function call and response.done: as the host read them, or as the proxy sent them."""
+    """Return the time between the first function call and response.done, as the host read them or as the proxy sent them."""
     at = {}
     for event in recording.on(link("proxy>component")):
         moment = event.received_ns if read else event.sent_ns
@@ -33,13 +33,13 @@ def reads_ms(recording: Recording) -> list[float]:
     return [event.received_ns / 1e6 for event in recording.on(link("proxy>component")) if event.received_ns is not None]
 
 
-def test_a_blocked_host_sees_a_gap_as_long_as_its_tool_where_the_wire_has_6_ms() -> None:
+def test_a_blocked_host_sees_the_tool_time_as_the_gap_while_the_wire_has_6_ms() -> None:
     blocked = play(**SLOW, reader_ms=300)
     assert (gap_ms(blocked, read=False), gap_ms(blocked, read=True)) == (6, 300)
     assert (gap_ms(play(**SLOW), read=False), gap_ms(play(**SLOW), read=True)) == (6, 6)
 
 
-def test_what_arrived_meanwhile_is_read_in_its_order_when_the_time_is_over() -> None:
+def test_messages_that_arrive_meanwhile_are_read_in_order_afterwards() -> None:
     free, blocked = play(**SLOW), play(**SLOW, reader_ms=300)
     types = [[event.type for event in each.on(link("proxy>component"))] for each in (free, blocked)]
     assert types[0] == types[1]
@@ -47,14 +47,14 @@ def test_what_arrived_meanwhile_is_read_in_its_order_when_the_time_is_over() -> 
     assert read == sorted(read)
     call = types[1].index("FunctionCallRequest")
     over = read[call] + 300
-    # The free host reads these sooner, each as it arrives.
+    # The host that is not blocked reads these earlier, each on arrival.
     arrived = [each for each in reads_ms(free)[call + 1 :] if each < over]
     assert len(set(arrived)) > 1
     assert read[call + 1 :][: len(arrived)] == [over] * len(arrived)
     assert read[call + 1 + len(arrived)] > over
 
 
-def test_the_host_sends_while_it_does_not_read() -> None:
+def test_a_blocked_host_still_sends() -> None:
     def results_ms(recording: Recording) -> list[int | None]:
         return [each.sent_ns for each in recording.on(link("component>proxy")) if each.type == "FunctionCallResponse"]
 
@@ -62,11 +62,11 @@ def test_the_host_sends_while_it_does_not_read() -> None:
     assert results_ms(play(**slower, reader_ms=300)) == results_ms(play(**slower)) != []
 
 
-def test_without_the_time_or_with_0_ms_a_session_is_as_it_was() -> None:
+def test_a_reader_time_of_0_ms_equals_none() -> None:
     assert play(**SLOW, reader_ms=0).events == play(**SLOW).events
 
 
-def test_each_call_has_a_time_of_its_own_and_the_second_is_read_after_the_first() -> None:
+def test_each_call_blocks_the_reader_for_its_own_time_in_turn() -> None:
     blocked = play(scenario="parallel", calls=2, tool_ms=10, gap_ms=6, reader_ms="200,50")
     calls = [each for each in blocked.on(link("proxy>component")) if each.type == "FunctionCallRequest"]
     read = [each.received_ns or 0 for each in calls]
@@ -75,8 +75,8 @@ def test_each_call_has_a_time_of_its_own_and_the_second_is_read_after_the_first(
     assert later[0] * 1e6 == read[1] + 50_000_000
 
 
-def test_a_connection_that_is_made_again_is_read_at_once() -> None:
-    """The connection is lost 20 ms after the call and opened again 300 ms later, long before the reader's time is over."""
+def test_a_reopened_connection_is_read_at_once() -> None:
+    """The connection is lost 20 ms after the call and reopened 300 ms later, long before the reader's time ends."""
     blocked = play(scenario="reconnect", reader_ms=5_000)
     applied = [each for each in blocked.on(link("proxy>component")) if each.type == "SettingsApplied"]
     assert len(applied) == 2
@@ -84,17 +84,17 @@ def test_a_connection_that_is_made_again_is_read_at_once() -> None:
 
 
 @pytest.mark.parametrize("release", ["0.9.1", "0.11.1"])
-def test_a_session_ends_and_ties_are_found_with_a_blocked_reader(release: str) -> None:
+def test_sessions_with_a_blocked_reader_end_and_their_ties_are_found(release: str) -> None:
     given = {"release": release, "gap_ms": 150, "tool_ms": 150, "reader_ms": 150}
     assert judge(play(**given)).fault is None
     assert with_tie(**given) == with_tie(release=release, gap_ms=150, tool_ms=150)
 
 
-def test_a_live_host_with_a_blocked_reader_sees_the_tool_as_the_gap() -> None:
+def test_a_live_host_with_a_blocked_reader_sees_the_tool_time_as_the_gap() -> None:
     blocked = session(**{**SLOW, "reply_ms": 60, "deadline_ms": 700}, reader_ms=300)
     recording = play_live(lambda: Live(ProxyTarget.of("model:0.9.1")), blocked)
     assert judge(recording).fault is None
-    # Generous: the machine may be busy. The gap at the host is the tool's, that on the wire a small part of it.
+    # Wide limits, since the machine may be busy: the host's gap is the tool time, the gap on the wire a small part of it.
     assert 0.95 <= gap_ms(recording, read=True) / 300 < 1.6
     assert gap_ms(recording, read=False) < 0.5 * gap_ms(recording, read=True)
     read = reads_ms(recording)
@@ -104,7 +104,7 @@ def test_a_live_host_with_a_blocked_reader_sees_the_tool_as_the_gap() -> None:
     ]
 
 
-def test_the_command_line_takes_the_time(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_accepts_the_reader_time(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--release", "0.9.1", "--reader-ms", "300", "--gap-ms", "6", "--json"]) == 0
     assert "outcome" in json.loads(capsys.readouterr().out)
     assert main(["run", "--reader-ms", "-1"]) == 2

@@ -1,4 +1,4 @@
-"""A connection that is lost while the tool runs: what the next one knows, and what a late result does to it."""
+"""A connection that is lost while the tool runs: the state of the next one, and the effect of a late result on it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from voicerace.model.protocol import realtime
 from voicerace.model.protocol.ledger import Ledger
 from voicerace.trace.recording import Recording, read_recordings
 
-#: The loss is 20 ms behind the call, the next words 300 ms later: Settings go out 50 ms behind, the text 100 ms.
+#: The loss is 20 ms after the call and the next text 300 ms later: Settings go out 50 ms after it, the text 100 ms.
 BEFORE_THE_LOSS, WITHOUT_CONNECTION, BEFORE_THE_TEXT, BEHIND_THE_TEXT = 10, 200, 395, 600
 
 
@@ -32,7 +32,7 @@ def types(recording: Recording, sender: str, receiver: str) -> list[str]:
     return [event.type for event in recording.events if event.link == (sender, receiver)]
 
 
-def test_one_connection_after_the_other() -> None:
+def test_a_session_reconnects_with_new_settings_and_a_new_api_session() -> None:
     recording = simulate(session(WITHOUT_CONNECTION))
     assert types(recording, "component", "proxy") == [
         "Settings", "InjectUserMessage", "(close)", "(open)", "Settings", "InjectUserMessage", "InjectUserMessage", "(close)",
@@ -40,32 +40,32 @@ def test_one_connection_after_the_other() -> None:
     assert types(recording, "upstream", "proxy").count("session.created") == 2
     assert types(recording, "proxy", "upstream").count("session.update") == 2
     ids = [e.payload["response"]["id"] for e in recording.events if e.type == "response.created" and "upstream" in e.link]
-    assert len(ids) == len(set(ids)) == 3, "a new session gives no id twice"
+    assert len(ids) == len(set(ids)) == 3, "ids are unique across sessions"
 
 
 @pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.10.2", "0.10.3", "0.11.1"])
 @pytest.mark.parametrize("tool_ms", [BEFORE_THE_LOSS, WITHOUT_CONNECTION, BEFORE_THE_TEXT, BEHIND_THE_TEXT])
-def test_the_turn_is_abandoned_when_nothing_was_heard_before(release: str, tool_ms: int) -> None:
+def test_the_turn_is_abandoned_unless_a_refusal_came_before_the_loss(release: str, tool_ms: int) -> None:
     recording = simulate(session(tool_ms, release))
     verdict = judge(recording)
     late = tool_ms in (BEFORE_THE_TEXT, BEHIND_THE_TEXT)
-    told = [e.payload["error"]["code"] for e in recording.events if e.type == "error" and e.link.sender == "upstream"]
-    assert told.count("invalid_tool_call_id") == late, "the new session knows none of the old one's calls"
-    # But on 0.9.4, the result's create is sent before the loss, and refused: that stands.
+    codes = [e.payload["error"]["code"] for e in recording.events if e.type == "error" and e.link.sender == "upstream"]
+    assert codes.count("invalid_tool_call_id") == late, "the new session has no calls of the old one"
+    # On 0.9.4 the result's create is sent before the loss and refused, and that outcome stands.
     refused = (
         {"0.9.1": "rejected", "0.10.2": "rejected", "0.10.3": "lost", "0.11.1": "lost"} if tool_ms == BEFORE_THE_LOSS else {}
     )
     assert verdict.outcome == refused.get(release, "abandoned")
 
 
-def test_a_late_result_stops_0_9_4_for_good() -> None:
-    """Its item is refused, so no event ever releases the create that waits behind it; and the text's waits for that."""
+def test_a_late_result_leaves_0_9_4_stuck() -> None:
+    """The result's item is refused, so no event releases the create that waits for it, and the text's create waits too."""
     assert judge(simulate(session(BEFORE_THE_TEXT))).wedged is True
     assert judge(simulate(session(WITHOUT_CONNECTION))).wedged is False
     assert judge(simulate(session(BEFORE_THE_TEXT, "0.10.3", deadline_ms=30_000))).wedged is False, "20 s later it is sent"
 
 
-def test_what_is_on_its_way_is_lost() -> None:
+def test_messages_in_flight_at_the_loss_are_lost() -> None:
     far = session(BEHIND_THE_TEXT, upstream_rtt_ms=2000, host_rtt_ms=0, offline_ms=10, first_item_ms=1)
     recording = simulate(far)
     lost = [e for e in recording.events if e.link == ("upstream", "proxy") and e.kind == "message" and e.received_ns is None]
@@ -75,7 +75,7 @@ def test_what_is_on_its_way_is_lost() -> None:
 
 
 @pytest.mark.parametrize("tool_ms", [WITHOUT_CONNECTION, BEFORE_THE_TEXT])
-def test_on_real_sockets_it_is_the_same(tool_ms: int, tmp_path: Path) -> None:
+def test_real_sockets_give_the_same_session_as_virtual_time(tool_ms: int, tmp_path: Path) -> None:
     played = session(tool_ms, deadline_ms=600)
 
     async def play() -> Recording:
@@ -92,22 +92,22 @@ def test_on_real_sockets_it_is_the_same(tool_ms: int, tmp_path: Path) -> None:
 
 
 def test_a_text_opens_the_connection_and_waits_for_settings() -> None:
-    """Against the running component: `tests/test_component_conformance.py`, the case "a second connection"."""
-    party = Component(component("0.11.1"))
-    party.start()
-    lost = party.message("app", {"type": "offline"})
+    """The comparison with the running component is in `tests/test_component_conformance.py`, the case "a second connection"."""
+    actor = Component(component("0.11.1"))
+    actor.start()
+    lost = actor.message("app", {"type": "offline"})
     assert lost[0] == Close("proxy", 1006)
     result = {"type": "sendFunctionCallResponse", "id": "call_1", "name": "f", "content": "1"}
-    assert party.message("app", result) == [], "without a connection sendJSON sends nothing"
-    opened = party.message("app", {"type": "injectUserMessage", "content": "hello"})
+    assert actor.message("app", result) == [], "without a connection sendJSON sends nothing"
+    opened = actor.message("app", {"type": "injectUserMessage", "content": "hello"})
     assert opened[0] == Open("proxy")
     assert SetTimer("opened", "settings_open_ms") in opened
     assert SetTimer("text", "settings_poll_ms") in opened
-    said = [e.payload for name in ("opened", "text") for e in party.timer(name) if isinstance(e, Send) and e.to == "proxy"]
-    assert [each["type"] for each in said] == ["Settings", "InjectUserMessage"]
+    sent = [e.payload for name in ("opened", "text") for e in actor.timer(name) if isinstance(e, Send) and e.to == "proxy"]
+    assert [each["type"] for each in sent] == ["Settings", "InjectUserMessage"]
 
 
-def test_the_books_of_two_connections() -> None:
+def test_the_ledger_of_two_connections_starts_anew() -> None:
     ledger = Ledger()
     ledger.feed("upstream", realtime.session_event(realtime.SESSION_CREATED, "e1", {}), 1)
     ledger.feed("proxy", realtime.create_response(), 2)
@@ -126,13 +126,13 @@ def test_the_books_of_two_connections() -> None:
     assert not ledger.informed(ledger.responses["resp_2"], ["call_1"]), "the result belongs to the other session"
 
 
-def test_an_idle_close_takes_a_late_result_with_it() -> None:
-    """The handler returns nothing, so the component's error is the answer; 10 s behind its reply nobody is connected."""
+def test_an_idle_close_drops_a_late_result() -> None:
+    """The handler returns nothing, so the component's error is the result; 10 s after its reply the connection is closed."""
     slow = {"release": "0.9.1", "handler": "void_ref", "times": {"tool_ms": 12_000, "gap_ms": 150}}
     kept, closed = simulate(SessionConfig.of(**slow)), simulate(SessionConfig.of(**slow, idle_close=True))
     assert types(kept, "component", "proxy").count("FunctionCallResponse") == 2
     assert types(closed, "component", "proxy").count("FunctionCallResponse") == 1
-    assert types(closed, "component", "proxy").count("(open)") >= 1, "the user's next words open another"
+    assert types(closed, "component", "proxy").count("(open)") >= 1, "the user's next text opens another"
     assert (judge(kept).outcome, judge(closed).outcome) == ("noisy", "stale")
     awaited = SessionConfig.of(release="0.9.1", handler="return", times={"tool_ms": 12_000}, idle_close=True)
     assert judge(simulate(awaited)).outcome == "answered", "a call that the component waits for keeps it open"

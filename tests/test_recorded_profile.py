@@ -1,4 +1,4 @@
-"""The profile `recorded-2026`: every time of the API in it is a time of the recordings in `data/api`."""
+"""Every API time in the profile `recorded-2026` is a time of the recordings in `data/api`."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def listed(value: Duration) -> list[int]:
 
 
 @pytest.mark.parametrize("name", ["create_ms", "ack_ms"])
-def test_times_that_contain_the_round_trip_are_the_recorded_ones_less_the_assumed_round_trip(name: str) -> None:
+def test_round_trip_times_are_the_recorded_ones_minus_the_assumed_round_trip(name: str) -> None:
     assert listed(TIMES[name]) == [each - ns(RECORDED_RTT_MS) for each in recorded(name)]
 
 
-def test_the_assumed_round_trip_is_shorter_than_any_recorded_answer() -> None:
+def test_the_assumed_round_trip_is_shorter_than_any_recorded_response() -> None:
     assert ns(RECORDED_RTT_MS) < min(recorded("update_ms", "create_ms", "ack_ms"))
 
 
@@ -45,23 +45,23 @@ def test_times_inside_the_api_are_the_recorded_ones(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["reply_ms", "reply_gap_ms"])
-def test_replies_take_as_long_as_recorded_replies_of_their_kind(name: str) -> None:
+def test_reply_times_are_the_recorded_ones_of_the_same_modality(name: str) -> None:
     assert listed(TIMES[name]) == recorded(name, audio=True)
     assert listed(TEXT[name]) == recorded(name, audio=False)
 
 
-def test_the_gap_is_drawn_between_the_smallest_and_the_largest_recorded_one() -> None:
+def test_the_gap_is_drawn_between_the_smallest_and_the_largest_recorded_gap() -> None:
     gap, gaps = TIMES["gap_ms"], recorded("gap_ms", "gap_at_most_ms")
     assert isinstance(gap, Uniform)
     assert [ns(gap.low), ns(gap.high)] == [gaps[0], gaps[-1]]
 
 
-def test_call_items_are_done_when_they_were_done_in_every_recording() -> None:
+def test_item_done_takes_as_long_as_in_every_recording() -> None:
     assert isinstance(done := TIMES["item_done_ms"], Fixed)
     assert set(done.values_ns) == set(recorded("item_done_ms"))
 
 
-def test_every_time_of_the_api_names_its_recordings_or_says_that_it_is_chosen() -> None:
+def test_every_api_time_names_its_recordings_or_is_marked_as_chosen() -> None:
     profile, usual = PROFILES["recorded-2026"], PROFILES["loopback"]
     own = {name for name in SERVER_TIMES if profile.values[name] != usual.values[name]}
     assert all(profile.sources[name].startswith(("recorded", "chosen")) for name in own)

@@ -1,4 +1,4 @@
-"""Does a recording come back as it was, and what is left of one that was cut or broken?"""
+"""Recordings survive files and data frames unchanged; cut and broken files give a prefix or a named error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from voicerace.errors import InputError
 from voicerace.trace.gzip_reader import Unpacked
 from voicerace.trace.recording import LINKS, Event, Link, Recording, link, read_recordings, write_recordings
 
-TEXT = st.text(st.characters())  # lone surrogates, too: somebody's log can hold them
+TEXT = st.text(st.characters())  # includes lone surrogates, which a log can contain
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
@@ -49,32 +49,32 @@ def recordings(draw: st.DrawFn, *, max_events: int = 6) -> Recording:
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One file name, written again and again."""
+    """Path of a file that the tests overwrite repeatedly."""
     return tmp_path_factory.mktemp("recordings") / "one.jsonl"
 
 
-# -- there and back --------------------------------------------------------------------------------------------------
+# -- round trips -----------------------------------------------------------------------------------------------------
 
 
 @given(recordings())
-def test_does_it_survive_a_file_exactly(file: Path, recording: Recording) -> None:
+def test_a_recording_survives_a_file_exactly(file: Path, recording: Recording) -> None:
     recording.write(file)
     assert Recording.read(file) == recording
 
 
 @given(st.lists(recordings(max_events=3), min_size=1, max_size=4))
-def test_do_several_survive_one_file(file: Path, written: list[Recording]) -> None:
+def test_several_recordings_survive_one_file(file: Path, written: list[Recording]) -> None:
     write_recordings(file, written)
     assert read_recordings(file) == written
 
 
 @given(recordings())
-def test_does_it_survive_a_frame_exactly(recording: Recording) -> None:
+def test_a_recording_survives_a_frame_exactly(recording: Recording) -> None:
     assert Recording.from_frame(recording.to_frame()) == recording
 
 
 @given(recordings(), st.sampled_from(["one.jsonl", "one.jsonl.gz"]))
-def test_are_the_bytes_the_same_each_time(file: Path, recording: Recording, name: str) -> None:
+def test_a_recording_is_always_written_as_the_same_bytes(file: Path, recording: Recording, name: str) -> None:
     path = file.with_name(name)
     recording.write(path)
     first = path.read_bytes()
@@ -82,20 +82,20 @@ def test_are_the_bytes_the_same_each_time(file: Path, recording: Recording, name
     assert path.read_bytes() == first
 
 
-def test_a_compressed_file_holds_no_time_of_its_own(file: Path) -> None:
+def test_a_compressed_file_has_no_timestamp(file: Path) -> None:
     path = file.with_name("one.jsonl.gz")
     play(tool_ms=50).write(path)
     assert path.read_bytes()[4:8] == bytes(4)
 
 
-def test_does_a_played_session_survive_both(file: Path) -> None:
+def test_a_played_session_survives_a_file_and_a_frame(file: Path) -> None:
     recording = play(release="0.9.1", modality="audio", tool_ms=50)
     recording.write(file)
     assert Recording.read(file) == recording
     assert Recording.from_frame(recording.to_frame()) == recording
 
 
-def test_what_does_a_frame_show() -> None:
+def test_a_frame_has_one_typed_row_per_event() -> None:
     recording = play(release="0.9.1", modality="audio", tool_ms=50)
     frame = recording.to_frame()
     assert list(frame["type"]) == [event.type for event in recording.events]
@@ -110,7 +110,7 @@ def test_a_frame_without_a_column_names_it() -> None:
         Recording.from_frame(frame)
 
 
-def test_a_frame_somebody_else_made_is_refused() -> None:
+def test_a_frame_without_recording_attrs_is_refused() -> None:
     frame = play(tool_ms=50).to_frame()
     frame.attrs.clear()
     with pytest.raises(InputError, match="voicerace"):
@@ -121,7 +121,7 @@ def test_a_frame_somebody_else_made_is_refused() -> None:
 
 
 def assert_prefix(left: Recording, whole: Recording, *, data: bytes, cut: int) -> None:
-    """What is left of a file of one recording, cut before byte `cut`."""
+    """Assert that the rest of a one-recording file, cut before byte `cut`, is a prefix of it."""
     assert left.events == whole.events[: len(left.events)]
     kept = data[:cut].count(b"\n") + (data[cut : cut + 1] == b"\n")
     assert len(left.events) == min(kept - 1, len(whole.events))
@@ -132,7 +132,9 @@ def assert_prefix(left: Recording, whole: Recording, *, data: bytes, cut: int) -
 
 
 @given(recordings(), st.data())
-def test_cut_at_any_byte_behind_the_header_it_is_a_prefix(file: Path, recording: Recording, data: st.DataObject) -> None:
+def test_a_file_cut_at_any_byte_after_the_header_reads_as_a_prefix(
+    file: Path, recording: Recording, data: st.DataObject
+) -> None:
     recording.write(file)
     written = file.read_bytes()
     cut = data.draw(st.integers(written.index(b"\n"), len(written)), label="cut")
@@ -140,7 +142,7 @@ def test_cut_at_any_byte_behind_the_header_it_is_a_prefix(file: Path, recording:
     assert_prefix(Recording.read(file), recording, data=written, cut=cut)
 
 
-def test_every_cut_of_a_small_recording(file: Path) -> None:
+def test_every_cut_of_a_small_recording_reads_as_a_prefix(file: Path) -> None:
     whole = Recording(play(tool_ms=50).events[:9], {"release": "0.9.1"})
     whole.write(file)
     written = file.read_bytes()
@@ -149,7 +151,7 @@ def test_every_cut_of_a_small_recording(file: Path) -> None:
         assert_prefix(Recording.read(file), whole, data=written, cut=cut)
 
 
-def test_a_cut_inside_the_header_leaves_nothing_to_read(file: Path) -> None:
+def test_a_cut_inside_the_header_is_an_input_error(file: Path) -> None:
     play(tool_ms=50).write(file)
     written = file.read_bytes()
     for cut in range(0, written.index(b"\n"), 7):
@@ -158,7 +160,7 @@ def test_a_cut_inside_the_header_leaves_nothing_to_read(file: Path) -> None:
             Recording.read(file)
 
 
-def test_a_note_says_what_a_cut_lost(file: Path) -> None:
+def test_a_note_names_the_dropped_line(file: Path) -> None:
     play(tool_ms=50).write(file)
     lines = file.read_text().split("\n")
     file.write_text("\n".join(lines[:5]) + "\n" + lines[5][:30])
@@ -167,7 +169,7 @@ def test_a_note_says_what_a_cut_lost(file: Path) -> None:
     assert not left.complete
 
 
-def test_a_cut_in_the_next_recording_leaves_the_one_before_complete(file: Path) -> None:
+def test_a_cut_in_the_next_recording_leaves_the_previous_one_complete(file: Path) -> None:
     first, second = play(tool_ms=50), play(tool_ms=300)
     write_recordings(file, [first, second])
     written = file.read_bytes()
@@ -181,7 +183,7 @@ def test_a_cut_in_the_next_recording_leaves_the_one_before_complete(file: Path) 
 
 @settings(max_examples=60)
 @given(st.data())
-def test_a_compressed_file_cut_anywhere_is_a_prefix_or_bad_input(file: Path, data: st.DataObject) -> None:
+def test_a_compressed_file_cut_anywhere_is_a_prefix_or_an_input_error(file: Path, data: st.DataObject) -> None:
     path = file.with_name("cut.jsonl.gz")
     whole = play(tool_ms=50)
     whole.write(path)
@@ -263,7 +265,7 @@ def test_a_wrong_header_is_named(file: Path, field: str, value: object) -> None:
     assert caught.value.where == f"{file}:1"
 
 
-def test_an_event_behind_the_end_belongs_to_nobody(file: Path) -> None:
+def test_an_event_after_the_end_line_is_refused(file: Path) -> None:
     lines = lines_of(play(tool_ms=50))
     file.write_text("\n".join([*lines, lines[3]]) + "\n")
     with pytest.raises(InputError) as caught:
@@ -271,7 +273,7 @@ def test_an_event_behind_the_end_belongs_to_nobody(file: Path) -> None:
     assert caught.value.where == f"{file}:{len(lines) + 1}"
 
 
-def test_a_lost_line_shows_in_the_count(file: Path) -> None:
+def test_a_lost_line_is_detected_by_the_count(file: Path) -> None:
     lines = lines_of(play(tool_ms=50))
     del lines[4]
     file.write_text("\n".join(lines) + "\n")
@@ -296,7 +298,7 @@ def test_a_lost_line_shows_in_the_count(file: Path) -> None:
     ],
     ids=["empty", "newline", "newlines", "prose", "list", "number", "null", "object", "binary", "invalid utf-8", "zip"],
 )
-def test_a_file_that_holds_no_recording_is_bad_input(file: Path, content: bytes) -> None:
+def test_a_file_without_a_recording_is_an_input_error(file: Path, content: bytes) -> None:
     for path in (file, file.with_name("bad.jsonl.gz")):
         path.write_bytes(content)
         with pytest.raises(InputError, match=path.name):
@@ -304,14 +306,14 @@ def test_a_file_that_holds_no_recording_is_bad_input(file: Path, content: bytes)
 
 
 @given(st.binary(max_size=60))
-def test_no_bytes_at_all_crash_the_reader(file: Path, content: bytes) -> None:
+def test_arbitrary_bytes_never_crash_the_reader(file: Path, content: bytes) -> None:
     file.write_bytes(content)
     with pytest.raises(InputError):
         read_recordings(file)
 
 
 @given(st.data())
-def test_bytes_in_the_middle_never_crash_the_reader(file: Path, data: st.DataObject) -> None:
+def test_inserted_bytes_never_crash_the_reader(file: Path, data: st.DataObject) -> None:
     written = "\n".join(lines_of(Recording(play(tool_ms=50).events[:5]))).encode()
     at = data.draw(st.integers(0, len(written)))
     file.write_bytes(written[:at] + data.draw(st.binary(min_size=1, max_size=8)) + written[at:])
@@ -325,18 +327,18 @@ def test_bytes_in_the_middle_never_crash_the_reader(file: Path, data: st.DataObj
     assert error is None or str(file) in error.where
 
 
-def test_a_missing_file_is_bad_input(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
         Recording.read(tmp_path / "missing.jsonl")
 
 
-def test_a_folder_is_bad_input(tmp_path: Path) -> None:
+def test_a_folder_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=tmp_path.name):
         Recording.read(tmp_path)
 
 
-def test_what_could_not_be_opened_can_be_thrown_away(tmp_path: Path) -> None:
-    """Whoever throws it away closes it; since Python 3.13 what fails then is printed, behind the one line about the file."""
+def test_a_file_that_failed_to_open_can_be_closed(tmp_path: Path) -> None:
+    """The garbage collector closes it; since Python 3.13 an error in that is printed after the error about the file."""
     made = Unpacked.__new__(Unpacked)
     with pytest.raises(FileNotFoundError):
         made.__init__(tmp_path / "none")  # type: ignore[misc]
@@ -344,7 +346,7 @@ def test_what_could_not_be_opened_can_be_thrown_away(tmp_path: Path) -> None:
     assert made.closed
 
 
-def test_a_line_nested_without_end_is_bad_input(file: Path) -> None:
+def test_an_endlessly_nested_line_is_an_input_error(file: Path) -> None:
     file.write_text('{"a":' * 100_000)
     with pytest.raises(InputError, match=r"one\.jsonl:1"):
         Recording.read(file)
@@ -353,7 +355,7 @@ def test_a_line_nested_without_end_is_bad_input(file: Path) -> None:
 # -- events ----------------------------------------------------------------------------------------------------------
 
 
-def test_where_was_an_event_and_when() -> None:
+def test_the_time_of_an_event_at_each_end_is_known() -> None:
     event = Event(0, link("proxy>upstream"), "message", 10, 30, {"type": "response.create"})
     assert (event.at_ns("proxy"), event.at_ns("upstream")) == (10, 30)
     seen_once = Event(0, link("proxy>upstream"), "message", None, 30, {"type": "response.create"}, "relay")
@@ -372,24 +374,24 @@ def test_where_was_an_event_and_when() -> None:
         ({"code": None}, "close", "(close)"),
     ],
 )
-def test_what_is_an_event_called(payload: object, kind: str, expected: str) -> None:
+def test_the_type_of_an_event_is_named(payload: object, kind: str, expected: str) -> None:
     assert Event(0, LINKS[0], kind, 0, 0, payload).type == expected  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("received", "seen_by", "arrived"), [(None, "engine", False), (5, "engine", True), (None, "log", True)]
 )
-def test_did_a_message_arrive(received: int | None, seen_by: str, arrived: bool) -> None:
+def test_a_message_arrived_if_received_or_seen_in_a_log(received: int | None, seen_by: str, arrived: bool) -> None:
     assert Event(0, LINKS[0], "message", 0, received, {}, seen_by).arrived is arrived
 
 
-def test_an_unknown_link_names_those_there_are() -> None:
+def test_an_unknown_link_lists_the_known_ones() -> None:
     with pytest.raises(InputError, match="user>app") as caught:
         link("proxy>moon")
     assert caught.value.where == "link"
 
 
-def test_a_recording_knows_which_links_were_watched() -> None:
+def test_a_recording_knows_its_observed_links() -> None:
     half = Recording((), observed=(Link("proxy", "upstream"),))
     assert half.observes("proxy", "upstream")
     assert not half.observes("upstream", "proxy")

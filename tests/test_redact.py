@@ -1,4 +1,4 @@
-"""A redacted copy holds nothing but what is allowed, and reads as the original does."""
+"""A redacted copy contains only allowed values and is read like the original."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ FILES = [
     *sorted((ROOT / "tests" / "data").glob("*.log")),
     *sorted((ROOT / "tests" / "data").glob("*.har")),
 ]
-#: A log in which no record was let through: it is no capture, and neither is its copy.
+#: Logs without any record of a message: they are not captures, and neither are their copies.
 EMPTY = ("0.9.1-unset.log.gz", "0.11.1-error.log.gz")
 
 
-def told(capture: Capture) -> Any:
-    """All that `inspect --json` says, without names of connections and numbers of lines."""
+def inspected(capture: Capture) -> Any:
+    """Return the output of `inspect --json` without connection names and line numbers."""
     found = inspect_json(capture)
     found["unread"] = sum(each["records"] for each in found["unread"])
     found.pop("file")
@@ -61,34 +61,34 @@ def copy_of(path: Path, to: Path, *, keep_text: bool = False) -> Path:
 @pytest.mark.parametrize("path", [each for each in FILES if each.name not in EMPTY], ids=lambda path: path.name)
 @pytest.mark.long
 def test_a_copy_is_inspected_with_the_same_result(path: Path, tmp_path: Path) -> None:
-    original = told(read_capture(path))
+    original = inspected(read_capture(path))
     assert original["sessions"]
-    assert told(read_capture(copy_of(path, tmp_path / "copy"))) == original
-    assert told(read_capture(copy_of(path, tmp_path / "with-text", keep_text=True))) == original
+    assert inspected(read_capture(copy_of(path, tmp_path / "copy"))) == original
+    assert inspected(read_capture(copy_of(path, tmp_path / "with-text", keep_text=True))) == original
 
 
 @pytest.mark.parametrize("name", ["0.9.4.log.gz", "0.11.1.log.gz"])
-def test_a_copy_of_a_damaged_log_is_as_uncertain_as_the_log(name: str, tmp_path: Path) -> None:
+def test_a_copy_of_a_damaged_log_has_the_uncertainty_of_the_log(name: str, tmp_path: Path) -> None:
     lines = gzip.decompress((ROOT / "data" / "logs" / name).read_bytes()).decode().splitlines()
     bodies = [number for number, line in enumerate(lines) if line.startswith("  body: ")]
     for number in (bodies[len(bodies) // 2], bodies[-1]):
         damaged = tmp_path / "damaged.log"
         damaged.write_text("\n".join([*lines[:number], "  body: 'open", *lines[number + 1 :]]))
-        original = told(read_capture(damaged))
+        original = inspected(read_capture(damaged))
         assert original["unread"] > 0
-        copied = told(read_capture(copy_of(damaged, tmp_path / "copy")))
+        copied = inspected(read_capture(copy_of(damaged, tmp_path / "copy")))
         for of, other in zip(original["sessions"], copied["sessions"], strict=True):
             assert (of["outcome"], of["counts"], of["gap_ms"]) == (other["outcome"], other["counts"], other["gap_ms"])
         assert copied["unread"] == original["unread"]
 
 
-def test_a_longer_beginning_of_a_body_stands_before_a_shorter_one() -> None:
+def test_longer_prefixes_of_a_body_are_matched_before_shorter_ones() -> None:
     begins = [row.begins for row in RECORDS if not row.whole]
     for number, begin in enumerate(begins):
         assert not any(begin.startswith(before) for before in begins[:number])
 
 
-def test_a_record_that_is_not_read_is_one_unread_record_of_the_copy() -> None:
+def test_an_unread_record_is_one_unread_record_of_the_copy() -> None:
     assert list(scan([NOT_READ])) == [Unread(1, 1, "a line of JSON that is cut or damaged")]
 
 
@@ -106,7 +106,7 @@ _KINDS = st.lists(st.sampled_from(sorted(FIELDS)), min_size=1, max_size=4)
     number=st.sampled_from([733_100_000, 19_840_317_000, 4_915_551_234_000, 70_012_345]),
 )
 @pytest.mark.long
-def test_no_marker_in_any_field_of_any_message_is_in_a_copy(
+def test_no_marker_of_any_message_field_is_in_a_copy(
     tmp_path: Path, to: str, kinds: list[str], strange: bool, word: str, number: int
 ) -> None:
     markers = Markers(word, number)
@@ -119,7 +119,7 @@ def test_no_marker_in_any_field_of_any_message_is_in_a_copy(
 
 @pytest.mark.parametrize("kind", sorted(FIELDS))
 @pytest.mark.parametrize("strange", [False, True])
-def test_no_marker_in_any_field_of_a_message_is_left(kind: str, strange: bool) -> None:
+def test_no_marker_of_any_message_field_remains(kind: str, strange: bool) -> None:
     markers = Markers()
     given = message(kind, markers, strange=strange)
     copied = Redactor().message(given)
@@ -128,7 +128,7 @@ def test_no_marker_in_any_field_of_a_message_is_left(kind: str, strange: bool) -
     assert markers.left_in(json.dumps(copied)) == []
 
 
-def test_125_markers_and_none_is_in_a_copy_a_report_or_an_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_none_of_125_markers_is_in_a_copy_a_report_or_an_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The markers of each format are counted once; every output is searched for all of them."""
     planted = 0
     left: list[str] = []
@@ -151,7 +151,7 @@ def test_125_markers_and_none_is_in_a_copy_a_report_or_an_export(tmp_path: Path,
 
 
 def report_of(path: Path) -> str:
-    """What a report's section on a capture shows, and the tables that notebooks show of it."""
+    """Return the text of a report's capture section and of the tables that notebooks show of the capture."""
     material = ReportContext.of(LetterParameters(run=str(SAMPLE), release="0.9.4", capture=str(path)))
     assert material.capture is not None
     frames = [
@@ -169,10 +169,10 @@ def _shown(value: Any) -> str:
     return "\n".join(map(_shown, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
-# -- what stays ------------------------------------------------------------------------------------------------------
+# -- values that are kept --------------------------------------------------------------------------------------------
 
 
-def test_ids_have_the_same_token_wherever_they_stand() -> None:
+def test_an_id_has_the_same_token_everywhere() -> None:
     by = Redactor()
     done = by.message(
         {"type": "response.done", "response": {"id": "resp_1", "output": [{"type": "function_call", "call_id": "call_1"}]}}
@@ -202,7 +202,7 @@ def test_a_field_keeps_its_known_values_only(field: str, kept: object, gone: obj
     assert str(gone) not in json.dumps(by.message({"type": "response.output_text.done", field: gone}))
 
 
-def test_codes_that_are_not_known_keep_what_decides_whom_they_answer() -> None:
+def test_unknown_codes_keep_the_prefix_that_decides_which_request_they_answer() -> None:
     by = Redactor()
     assert by.code("conversation_already_has_active_response") == "conversation_already_has_active_response"
     assert by.code("session_jane").startswith("session_#")
@@ -215,23 +215,23 @@ def test_codes_that_are_not_known_keep_what_decides_whom_they_answer() -> None:
 
 
 @pytest.mark.parametrize("text", ["50", "50,80", "0:400:10", "uniform(20, 80)", "uniform(20,80)", "lognormal(4,0.5)", 1000])
-def test_times_of_a_session_stay(text: object) -> None:
+def test_times_of_a_session_are_kept(text: object) -> None:
     assert is_time_text(text)
 
 
 @pytest.mark.parametrize(
     "text", ["jane", "@/srv/jane/gap.csv", "19840317", "0.19840317", "uniform(1,4915551)", "normal(1,2)", True, None, 19840317]
 )
-def test_what_is_no_time_of_a_session_goes(text: object) -> None:
+def test_other_values_are_not_kept_as_times(text: object) -> None:
     assert not is_time_text(text)
 
 
-def test_a_default_error_with_a_second_value_beside_it_is_written_anew() -> None:
+def test_a_default_error_with_a_duplicate_key_is_rewritten() -> None:
     own = '{"error": "Jane", "error": "Handler completed without sending a response"}'
     assert Redactor().text(own) == '{"error":"Handler completed without sending a response"}'
 
 
-def test_notes_and_reasons_of_ours_stay_and_others_go() -> None:
+def test_known_notes_and_reasons_are_kept_and_others_removed() -> None:
     assert known_reason("proxy dropped the connection without closing it (1006)").startswith("proxy dropped")
     assert "Jane" not in known_reason("Jane dropped the connection") + known_note("Jane")
     assert "4711" not in known_note("line 4711 was cut after 99 characters and is dropped")
@@ -239,22 +239,22 @@ def test_notes_and_reasons_of_ours_stay_and_others_go() -> None:
     assert without_fault("no function call", None) == "no function call"
 
 
-# -- the second net --------------------------------------------------------------------------------------------------
+# -- secrets in kept texts -------------------------------------------------------------------------------------------
 
 
-def test_secrets_are_taken_out_of_a_copy_that_keeps_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_removed_from_a_copy_that_keeps_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PAYMENT_KEY_PROD", "zebra-crossing-77")
-    said = (
+    secrets = (
         "zebra-crossing-77 sk-abcdefghijkl jane@example.org 10.1.2.3 +49 151 555 1234 or (555) 010-2345 AKIAABCDEFGHIJKLMNOP é"
     )
-    path = write("jsonl", tmp_path / "a.jsonl", ["InjectUserMessage"], Markers(said + " qmarker{}"))
+    path = write("jsonl", tmp_path / "a.jsonl", ["InjectUserMessage"], Markers(secrets + " qmarker{}"))
     text = "\n".join(redacted(path, keep_text=True))
     assert "qmarker" in text
-    assert [each for each in said.split()[:-1] if each in text and len(each) > 4] == []
+    assert [each for each in secrets.split()[:-1] if each in text and len(each) > 4] == []
     assert read_capture(copy_of(path, tmp_path / "copy", keep_text=True)).sessions
 
 
-def test_the_environments_own_key_is_in_no_code_or_type_of_a_copy(
+def test_the_environments_key_is_in_no_code_or_type_of_a_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "plainword_key_of_ours")

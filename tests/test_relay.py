@@ -1,4 +1,4 @@
-"""Does the relay pass on what it gets, as it gets it, and write down what it saw? On real sockets, without a sleep."""
+"""The relay forwards frames unchanged and records them; tests use real sockets and no sleeps."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from voicerace.engine.live.connection import MAX_FRAME
 from voicerace.engine.live.relay import added_ns
 from voicerace.scrubber import Scrubber
 
-# -- what passes -----------------------------------------------------------------------------------------------------
+# -- forwarding ------------------------------------------------------------------------------------------------------
 
 
 def test_frames_of_both_kinds_keep_their_order_in_both_directions() -> None:
     sent: list[str | bytes] = ['{"type":"a", "n": 1}', b"\x00\xff" * 900, "no JSON", "", b"", "\u2028 \U0001f600", "[1,2]"]
 
-    async def story() -> None:
+    async def main() -> None:
         async with relayed(echo) as between:
             async with dial(between) as client:
                 for frame in sent:
@@ -42,26 +42,26 @@ def test_frames_of_both_kinds_keep_their_order_in_both_directions() -> None:
             assert payloads == [{"type": "a", "n": 1}, *sent[1:]]
         assert recording.complete
 
-    run(story())
+    run(main())
 
 
-def test_path_query_headers_and_subprotocol_are_kept_and_not_recorded() -> None:
+def test_path_query_headers_and_subprotocol_are_forwarded_and_not_recorded() -> None:
     asked: list[Request] = []
 
     def note(connection: ServerConnection, request: Request) -> None:
         asked.append(request)
 
-    async def story() -> None:
+    async def main() -> None:
         async with target(echo, process_request=note, subprotocols=["realtime"]) as server:
             address = url_of(server)
             between = Between(address)
-            async with between.door:
+            async with between.server:
                 async with dial(
                     between,
                     "/v1//realtime;a=b?model=x%2Fy&token=secret-of-mine&empty=",
                     subprotocols=["openai-insecure-api-key.secret-of-mine", "realtime"],
                     additional_headers=[("Authorization", "Bearer secret-of-mine"), ("X-Two", "1"), ("X-Two", "2")],
-                    user_agent_header="somebody's client",
+                    user_agent_header="example client",
                     origin="http://localhost:3000",
                 ) as client:
                     assert client.subprotocol == "realtime"
@@ -70,36 +70,38 @@ def test_path_query_headers_and_subprotocol_are_kept_and_not_recorded() -> None:
         assert request.path == "/v1//realtime;a=b?model=x%2Fy&token=secret-of-mine&empty="
         assert request.headers["Authorization"] == "Bearer secret-of-mine"
         assert request.headers.get_all("X-Two") == ["1", "2"]
-        assert request.headers["User-Agent"] == "somebody's client"
+        assert request.headers["User-Agent"] == "example client"
         assert request.headers["Origin"] == "http://localhost:3000"
         assert request.headers["Host"] == address.removeprefix("ws://")
         assert request.headers["Sec-WebSocket-Protocol"] == "openai-insecure-api-key.secret-of-mine, realtime"
         assert "secret" not in "".join(recording.lines())
 
-    run(story())
+    run(main())
 
 
-def test_what_the_far_side_says_first_waits_for_the_near_side() -> None:
+def test_a_first_message_of_the_far_side_is_buffered_for_the_near_side() -> None:
     async def greet(connection: ServerConnection) -> None:
         await connection.send("first")
         await connection.wait_closed()
 
-    async def story() -> None:
+    async def main() -> None:
         async with relayed(greet) as between, dial(between) as client:
             assert await client.recv() == "first"
 
-    run(story())
+    run(main())
 
 
-def test_it_reaches_a_target_over_tls_and_says_why_it_does_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_relay_connects_over_tls_and_reports_an_untrusted_certificate(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     authority = trustme.CA()
     served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(served)
 
-    async def story(trusted: bool) -> None:
+    async def main(trusted: bool) -> None:
         async with target(echo, ssl=served) as server:
             between = Between(url_of(server, "wss"))
-            async with between.door:
+            async with between.server:
                 if trusted:
                     async with dial(between) as client:
                         await client.send("x")
@@ -109,13 +111,13 @@ def test_it_reaches_a_target_over_tls_and_says_why_it_does_not(monkeypatch: pyte
                         await dial(between)
                     assert "TLS failed" in reasons(await between.recording())[0]
 
-    run(story(trusted=False))
+    run(main(trusted=False))
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    run(story(trusted=True))
+    run(main(trusted=True))
 
 
-# -- ends ------------------------------------------------------------------------------------------------------------
+# -- closes ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1011, 3999, 4001, None])
@@ -131,7 +133,7 @@ def test_a_close_code_reaches_the_other_side(who: str, code: int | None) -> None
         await connection.wait_closed()
         seen.append((connection.close_code, connection.close_reason))
 
-    async def story() -> None:
+    async def main() -> None:
         async with relayed(note if who == "near" else close) as between:
             async with dial(between) as client:
                 await (close if who == "near" else note)(client)
@@ -143,11 +145,11 @@ def test_a_close_code_reaches_the_other_side(who: str, code: int | None) -> None
         assert recording.complete
         assert reasons(recording) == []
 
-    run(story())
+    run(main())
 
 
 @pytest.mark.parametrize("who", ["near", "far"])
-def test_a_side_that_drops_drops_the_other_one_too(who: str) -> None:
+def test_a_dropped_side_drops_the_other_side(who: str) -> None:
     seen: list[int | None] = []
 
     async def drop(connection: Any) -> None:
@@ -160,7 +162,7 @@ def test_a_side_that_drops_drops_the_other_one_too(who: str) -> None:
         await connection.wait_closed()
         seen.append(connection.close_code)
 
-    async def story() -> None:
+    async def main() -> None:
         async with relayed(note if who == "near" else drop) as between:
             client = await dial(between)
             await (drop if who == "near" else note)(client)
@@ -171,11 +173,11 @@ def test_a_side_that_drops_drops_the_other_one_too(who: str) -> None:
         assert not recording.complete
         assert codes(recording, UP) == codes(recording, DOWN) == []
 
-    run(story())
+    run(main())
 
 
-def test_two_sides_that_close_at_once_are_both_recorded() -> None:
-    async def story() -> None:
+def test_simultaneous_closes_are_both_recorded() -> None:
+    async def main() -> None:
         at_once = asyncio.Event()
 
         async def close(connection: ServerConnection) -> None:
@@ -187,15 +189,15 @@ def test_two_sides_that_close_at_once_are_both_recorded() -> None:
             at_once.set()
             await client.close(4001)
             recording = await between.recording()
-        # Whether the second close crosses the first one or answers it is a matter of microseconds.
+        # Timing decides whether the second close crosses the first or answers it.
         assert [*codes(recording, UP), *codes(recording, DOWN)] in ([4001], [4002], [4001, 4002])
         assert reasons(recording) == []
 
-    run(story())
+    run(main())
 
 
 @pytest.mark.parametrize("who", ["near", "far"])
-def test_a_frame_beyond_the_limit_is_a_fault_and_one_at_the_limit_is_not(who: str) -> None:
+def test_a_frame_over_the_limit_is_a_fault_and_one_at_the_limit_is_not(who: str) -> None:
     async def send(connection: Any) -> None:
         with contextlib.suppress(ConnectionClosed):
             await connection.send("x" * MAX_FRAME)
@@ -207,7 +209,7 @@ def test_a_frame_beyond_the_limit_is_a_fault_and_one_at_the_limit_is_not(who: st
         with pytest.raises(ConnectionClosed):
             await connection.recv()
 
-    async def story() -> None:
+    async def main() -> None:
         async with relayed(take if who == "near" else send) as between:
             client = await dial(between)
             await (send if who == "near" else take)(client)
@@ -217,23 +219,23 @@ def test_a_frame_beyond_the_limit_is_a_fault_and_one_at_the_limit_is_not(who: st
         assert reasons(recording) == [f"{name} sent a frame of more than 16 MiB"]
         assert [len(str(each.payload)) for each in recording.events if each.kind == "message"] == [MAX_FRAME]
 
-    run(story())
+    run(main())
 
 
 # -- handshakes ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 302])
-def test_a_refused_handshake_is_refused_in_the_same_way(status: int) -> None:
+def test_a_refused_handshake_is_refused_with_the_same_status_and_body(status: int) -> None:
     def refuse(connection: ServerConnection, request: Request) -> Response:
         headers = Headers({"Content-Type": "application/json", "Retry-After": "7", "Location": "ws://127.0.0.1:1/"})
         body = b'{"error":{"message":"Incorrect API key provided: my-key"}}'
         headers["Content-Length"] = str(len(body))
         return Response(status, "No", headers, body)
 
-    async def story() -> None:
+    async def main() -> None:
         async with relayed(echo, refuse) as between:
-            client = RawConnect(between.door.address)
+            client = RawConnect(between.server.address)
             with pytest.raises(InvalidStatus) as refused:
                 await client
             recording = await between.recording()
@@ -243,21 +245,21 @@ def test_a_refused_handshake_is_refused_in_the_same_way(status: int) -> None:
         assert reasons(recording) == [f"proxy: the handshake was refused with HTTP {status}"]
         assert "my-key" not in "".join(recording.lines())
 
-    run(story())
+    run(main())
 
 
 class RawConnect(connect):
-    """Follows no redirect."""
+    """A client that follows no redirect."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
 
 
-def test_a_shielded_client_sees_the_status_of_a_refusal_and_no_more() -> None:
+def test_a_shielded_client_sees_only_the_status_of_a_refusal() -> None:
     def refuse(connection: ServerConnection, request: Request) -> Response:
         return connection.respond(401, f"wrong key: {request.headers['Authorization']}")
 
-    async def story() -> None:
+    async def main() -> None:
         shield = Scrubber(["sk-long-and-secret"])
         async with relayed(echo, refuse, headers={"Authorization": "Bearer sk-long-and-secret"}, shield=shield) as between:
             with pytest.raises(InvalidStatus) as refused:
@@ -265,29 +267,29 @@ def test_a_shielded_client_sees_the_status_of_a_refusal_and_no_more() -> None:
             assert refused.value.response.status_code == 401
             assert b"sk-long" not in (refused.value.response.body or b"")
 
-    run(story())
+    run(main())
 
 
-def test_a_target_that_is_not_there_is_a_bad_gateway() -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))  # bound and not listening: nobody else can take it, and it refuses
-        address = f"ws://127.0.0.1:{nobody.getsockname()[1]}"
+def test_an_unreachable_target_is_a_bad_gateway() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # bound but not listening: it refuses, and the port stays reserved
+        address = f"ws://127.0.0.1:{unused.getsockname()[1]}"
 
-        async def story() -> None:
+        async def main() -> None:
             between = Between(address)
-            async with between.door:
+            async with between.server:
                 with pytest.raises(InvalidStatus, match="502"):
                     await dial(between, "/?key=secret-of-mine")
                 recording = await between.recording()
             assert reasons(recording) == ["proxy: not reachable: Connection refused"]
             assert "secret" not in "".join(recording.lines())
 
-        run(story())
+        run(main())
 
 
 @pytest.mark.parametrize("when", ["while the far side is opened", "when it is open"])
 def test_a_client_that_vanishes_in_the_handshake_leaves_no_far_connection(when: str) -> None:
-    async def story() -> None:
+    async def main() -> None:
         asked, go_on, gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
         async def hold(connection: ServerConnection, request: Request) -> None:
@@ -299,8 +301,8 @@ def test_a_client_that_vanishes_in_the_handshake_leaves_no_far_connection(when: 
             gone.set()
 
         async with relayed(stay, hold) as between:
-            reader, writer = await asyncio.open_connection("127.0.0.1", between.door.port)
-            # Without a key the near handshake fails, after the far side has been opened.
+            reader, writer = await asyncio.open_connection("127.0.0.1", between.server.port)
+            # Without a key the near handshake fails after the far side was opened.
             key = b"" if when == "when it is open" else b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
             writer.write(
                 b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -317,14 +319,14 @@ def test_a_client_that_vanishes_in_the_handshake_leaves_no_far_connection(when: 
             recording = await between.recording()
         assert reasons(recording) == ["component left before the handshake was answered"]
 
-    run(story())
+    run(main())
 
 
 # -- the clock -------------------------------------------------------------------------------------------------------
 
 
-def test_both_sides_are_on_one_clock_and_the_delay_is_there() -> None:
-    async def story() -> None:
+def test_both_sides_use_one_clock_and_the_relay_delay_is_measured() -> None:
+    async def main() -> None:
         async with relayed(echo) as between:
             async with dial(between) as client:
                 for number in range(200):
@@ -334,15 +336,15 @@ def test_both_sides_are_on_one_clock_and_the_delay_is_there() -> None:
         added = added_ns(recording)
         assert len(added) == 400
         assert all(each > 0 for each in added)
-        assert median(added) < 50_000_000  # far above what it is: this is about the unit
+        assert median(added) < 50_000_000  # far above the real value: this checks the unit
         times = [time for event in recording.events for time in (event.sent_ns, event.received_ns) if time is not None]
         assert times == sorted(times)
 
-    run(story())
+    run(main())
 
 
-def test_a_neighbour_that_does_not_read_delays_its_own_direction_alone() -> None:
-    async def story() -> None:
+def test_a_peer_that_does_not_read_delays_only_its_own_direction() -> None:
+    async def main() -> None:
         reading = asyncio.Event()
 
         async def flood(connection: ServerConnection) -> None:
@@ -364,17 +366,17 @@ def test_a_neighbour_that_does_not_read_delays_its_own_direction_alone() -> None
         assert [event.type for event in events(recording, UP)] == ["(text)"]
         assert recording.complete
 
-    run(story())
+    run(main())
 
 
-def test_fifty_sessions_at_once_stay_apart() -> None:
+def test_fifty_concurrent_sessions_are_kept_apart() -> None:
     async def one(between: Between, number: int) -> None:
         async with dial(between, f"/?session={number}") as client:
             for step in range(20):
                 await client.send(json.dumps({"type": "x", "session": number, "step": step}))
                 assert json.loads(await client.recv()) == {"type": "x", "session": number, "step": step}
 
-    async def story() -> None:
+    async def main() -> None:
         async with relayed(echo) as between:
             await asyncio.gather(*(one(between, number) for number in range(50)))
             recordings = await between.recordings()
@@ -385,4 +387,4 @@ def test_fifty_sessions_at_once_stay_apart() -> None:
                 assert [each["step"] for each in payloads if isinstance(each, dict)] == list(range(20))
                 assert len({each["session"] for each in payloads if isinstance(each, dict)}) == 1
 
-    run(story())
+    run(main())

@@ -1,4 +1,4 @@
-"""The report: its parts, equal bytes for equal runs, and no incomplete file after an error."""
+"""The report has its parts, equal bytes for equal runs, and no incomplete file after an error."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def page_of(*outputs: nbformat.NotebookNode, text: str = "## A heading") -> str:
     return html
 
 
-def test_the_page_keeps_every_promise_in_the_order_of_a_letter(small_report: Report) -> None:
+def test_the_page_has_no_faults_and_its_sections_in_order(small_report: Report) -> None:
     html = small_report.page.read_text("utf-8")
     assert faults(html) == []
     assert "from_namespace" not in html
@@ -62,13 +62,13 @@ def test_the_page_keeps_every_promise_in_the_order_of_a_letter(small_report: Rep
     assert "0.9.1 / 0.2.1" in soup.header.get_text()
 
 
-def test_the_sample_is_what_the_code_makes_of_its_run(small_report: Report) -> None:
+def test_the_committed_sample_matches_the_code(small_report: Report) -> None:
     for made in (small_report.page, small_report.claims):
         committed = ROOT / "reports" / made.name
-        assert made.read_bytes() == committed.read_bytes(), f"{made.name} is made otherwise now: `make sample`"
+        assert made.read_bytes() == committed.read_bytes(), f"{made.name} differs from the committed file: run `make sample`"
 
 
-def test_the_claims_beside_the_page_have_counts_and_targets(small_report: Report) -> None:
+def test_the_claims_file_has_counts_and_targets(small_report: Report) -> None:
     record = json.loads(small_report.claims.read_text("utf-8"))
     claims = {claim["name"]: claim for claim in record["claims"]}
     assert {"component-submits-twice", "cure-return", "gate-0.9.1", "today-0.9.1", "upgrade"} <= set(claims)
@@ -77,14 +77,14 @@ def test_the_claims_beside_the_page_have_counts_and_targets(small_report: Report
     for claim in record["claims"]:
         for seen in claim["seen"]:
             assert 0 <= seen["count"] <= seen["of"]
-            # An interval only where sessions were drawn: what was computed has none.
+            # Only drawn sessions have an interval; computed ones have none.
             assert (seen["interval_95"] is not None) == (seen["kind"] == "estimated" and seen["of"] > 0)
             if seen["kind"] == "estimated":
                 low, high = seen["interval_95"]
                 assert low <= seen["count"] / seen["of"] <= high
 
 
-def test_alt_texts_hold_the_numbers_of_the_tables_beside_them(small_report: Report) -> None:
+def test_alt_texts_have_the_numbers_of_their_tables(small_report: Report) -> None:
     soup = BeautifulSoup(small_report.page.read_text("utf-8"), "html.parser")
     alts = [str(image["alt"]) for image in soup.find_all("img")]
     trials = SweepResult.open(small_report.run).trials
@@ -92,15 +92,15 @@ def test_alt_texts_hold_the_numbers_of_the_tables_beside_them(small_report: Repo
     for row in trials[["release", "outcome"]].drop_duplicates().itertuples():
         assert re.search(rf"{re.escape(row.release)}: [^;]*{row.outcome}", bands)
     maps = pd.read_parquet(small_report.run / "letter" / "map.parquet")
-    told = next(alt for alt in alts if alt.startswith("Maps of the outcome"))
+    maps_alt = next(alt for alt in alts if alt.startswith("Maps of the outcome"))
     for (release, outcome), group in maps.groupby(["release", "outcome"]):
-        part = told[told.index(f"Proxy {release},") :]
+        part = maps_alt[maps_alt.index(f"Proxy {release},") :]
         assert f"{len(group)} {outcome}" in part[: part.index(". ")]
 
 
 @pytest.mark.long
 @pytest.mark.usefixtures("warm_cache")
-def test_the_same_run_gives_the_same_bytes_by_nbconvert_too(small_report: Report, tmp_path: Path) -> None:
+def test_nbconvert_gives_the_same_bytes_for_the_same_run(small_report: Report, tmp_path: Path) -> None:
     ran = tmp_path / "ran.ipynb"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -112,7 +112,7 @@ def test_the_same_run_gives_the_same_bytes_by_nbconvert_too(small_report: Report
     assert hashlib.sha256(html.encode()).hexdigest() == hashlib.sha256(small_report.page.read_bytes()).hexdigest()
 
 
-def test_no_cell_caption_or_summary_shows_its_markdown(small_report: Report) -> None:
+def test_no_cell_caption_or_summary_shows_raw_markdown(small_report: Report) -> None:
     soup = BeautifulSoup(small_report.page.read_text("utf-8"), "html.parser")
     for code in soup.find_all(["code", "pre", "style"]):
         code.decompose()
@@ -121,7 +121,7 @@ def test_no_cell_caption_or_summary_shows_its_markdown(small_report: Report) -> 
         assert "**" not in tag.get_text(), tag.get_text()[:200]
 
 
-def test_a_cell_has_code_and_emphasis_and_nothing_else_of_markdown() -> None:
+def test_a_cell_supports_only_code_and_emphasis_of_markdown() -> None:
     html = table_html(
         ["`a`"], [["**b** <i>", "[x](https://example.org) ![y](z.png) 0.9.4*, 0.11.1* a_b_c &amp; `<c>`"]], "of `d`"
     )
@@ -132,9 +132,7 @@ def test_a_cell_has_code_and_emphasis_and_nothing_else_of_markdown() -> None:
 
 
 @pytest.mark.long
-def test_the_command_of_the_delay_sweep_makes_the_table_of_its_notebook(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_delay_sweep_command_gives_the_table_of_its_notebook(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     times = {"gap_ms": 8, "host_rtt_ms": "20", "upstream_rtt_ms": 70, "stop_ms": 300, "step_ms": 150, "map_step_ms": 300}
     given = {"releases": '["0.9.1", "0.11.1"]', "handler": "async_ref", **times}
     with warnings.catch_warnings():
@@ -156,11 +154,11 @@ def test_the_command_of_the_delay_sweep_makes_the_table_of_its_notebook(
     assert len(one) == 2 * 3 * 20
     pd.testing.assert_frame_equal(one, two)
     words = shlex.split(notebook)
-    told = {words[place + 1]: words[place + 2] for place, word in enumerate(words) if word == "-p"}
-    assert DelaySweepParameters.from_namespace(told) == DelaySweepParameters.from_namespace(given)
+    given_words = {words[place + 1]: words[place + 2] for place, word in enumerate(words) if word == "-p"}
+    assert DelaySweepParameters.from_namespace(given_words) == DelaySweepParameters.from_namespace(given)
 
 
-def test_no_path_of_the_machine_is_in_the_page(small_report: Report) -> None:
+def test_no_local_path_is_in_the_page(small_report: Report) -> None:
     for file in (small_report.page, small_report.claims):
         text = file.read_text("utf-8")
         for path in (Path.cwd(), Path.home(), small_report.page.parent):
@@ -169,7 +167,7 @@ def test_no_path_of_the_machine_is_in_the_page(small_report: Report) -> None:
 
 @pytest.mark.long
 @pytest.mark.usefixtures("warm_cache")
-def test_a_capture_is_shown_in_numbers_and_never_in_its_own_words(tmp_path: Path) -> None:
+def test_a_capture_is_shown_in_numbers_and_without_its_texts(tmp_path: Path) -> None:
     text = CONSOLE.read_text("utf-8").replace("connection_id: 'c", "connection_id: '<script>alert(1)</script>c")
     text = text.replace("What is the weather", "<script>alert(1)</script> sk-abcdefghijklmnopqrstuv What is the weather")
     capture = tmp_path / "proxy<b>.log"
@@ -183,7 +181,7 @@ def test_a_capture_is_shown_in_numbers_and_never_in_its_own_words(tmp_path: Path
         assert word not in html
     assert "What is here of it, and what not" in html
     assert (done.run / "letter" / "map.parquet").is_file()
-    assert "from_namespace" in html  # the code was asked for
+    assert "from_namespace" in html  # code=True
 
 
 @pytest.mark.parametrize(
@@ -197,14 +195,14 @@ def test_a_capture_is_shown_in_numbers_and_never_in_its_own_words(tmp_path: Path
         ({"run": "/proc/nope"}, "/proc/nope"),
     ],
 )
-def test_a_report_that_fails_says_why_and_leaves_no_page(parameters: dict[str, object], word: str, tmp_path: Path) -> None:
+def test_a_failed_report_gives_the_reason_and_leaves_no_page(parameters: dict[str, object], word: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         build(tmp_path / "page.html", {**TINY, "out": str(tmp_path / "run"), **parameters})
     assert word in str(caught.value)
     assert not list(tmp_path.iterdir())
 
 
-def test_the_old_page_stays_when_a_new_one_fails(tmp_path: Path) -> None:
+def test_the_old_page_is_kept_if_a_new_one_fails(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text("the old page", "utf-8")
     with pytest.raises(InputError):
@@ -213,7 +211,7 @@ def test_the_old_page_stays_when_a_new_one_fails(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "error_text"),
     [
         (["--into", str(SAMPLE)], "holds a run already"),
         (["--run", str(SAMPLE), "--draws", "5"], "given with --run"),
@@ -225,17 +223,19 @@ def test_the_old_page_stays_when_a_new_one_fails(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.long
-def test_bad_input_ends_in_one_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_bad_input_gives_a_one_line_error(
+    words: list[str], error_text: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     if "--out" not in words:
         words = [*words, "--out", str(tmp_path / "x.html")]
     assert main(["report", *words]) == 2
     err = capsys.readouterr().err
-    assert said in err
+    assert error_text in err
     assert err.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
 
-def test_without_a_browser_there_is_no_pdf_and_no_page(
+def test_without_a_browser_neither_pdf_nor_page_is_written(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", "")
@@ -246,8 +246,8 @@ def test_without_a_browser_there_is_no_pdf_and_no_page(
 
 
 @pytest.mark.parametrize("printed", ["", "%PDF-1.4 half of it"])
-def test_a_browser_that_met_a_full_disk_is_not_believed(printed: str, tmp_path: Path) -> None:
-    """Chromium's exit status is 0 then, and its file empty."""
+def test_an_incomplete_pdf_of_a_full_disk_is_refused(printed: str, tmp_path: Path) -> None:
+    """On a full disk Chromium exits with 0 and leaves an empty file."""
     program, pdf = tmp_path / "chromium", tmp_path / "x.pdf"
     program.write_text(f"""#!/bin/sh
 for word; do case $word in --print-to-pdf=*) printf '%s' '{printed}' >"${{word#--print-to-pdf=}}";; esac; done
@@ -258,7 +258,7 @@ for word; do case $word in --print-to-pdf=*) printf '%s' '{printed}' >"${{word#-
     assert [each.name for each in tmp_path.iterdir()] == ["chromium"]
 
 
-def test_what_could_not_be_read_of_a_capture_is_located(tmp_path: Path) -> None:
+def test_unread_parts_of_a_capture_are_located(tmp_path: Path) -> None:
     lines = CONSOLE.read_text("utf-8").split("\n")
     place = next(number for number, line in enumerate(lines) if "severityText" in line)
     capture = tmp_path / "cut.log"
@@ -268,7 +268,7 @@ def test_what_could_not_be_read_of_a_capture_is_located(tmp_path: Path) -> None:
     assert "lines " in words.split("Not read:")[1]
 
 
-def test_the_code_comes_folded_when_it_is_asked_for() -> None:
+def test_the_code_is_folded_on_request() -> None:
     notebook = new.new_notebook(cells=[new.new_code_cell("x < 1")], metadata={"title": "A title", "voicerace": {"code": True}})
     html, _ = PageExporter().from_notebook_node(notebook)
     assert "<details>" in html
@@ -276,15 +276,15 @@ def test_the_code_comes_folded_when_it_is_asked_for() -> None:
     assert faults(html) == []
 
 
-def test_a_failing_cell_and_printed_text_never_reach_a_page() -> None:
+def test_failed_cells_and_printed_text_never_reach_a_page() -> None:
     with pytest.raises(InputError, match="ValueError: no"):
         page_of(new.new_output("error", ename="ValueError", evalue="no", traceback=[]))
     with pytest.raises(InputError, match="printed to stderr"):
         page_of(new.new_output("stream", name="stderr", text="UserWarning: x"))
 
 
-def test_a_cell_that_fails_while_the_page_is_made_is_seen_too() -> None:
-    """`nbconvert --execute --allow-errors` runs the cells as a preprocessor: behind any look at the file."""
+def test_a_cell_that_fails_during_the_export_is_noticed() -> None:
+    """`nbconvert --execute --allow-errors` runs the cells as a preprocessor, after the file was checked."""
 
     def run(notebook: Any, resources: Any) -> tuple[Any, Any]:
         notebook.cells[0].outputs = [new.new_output("error", ename="ValueError", evalue="late", traceback=[])]
@@ -330,7 +330,7 @@ GOOD_PICTURE = '<img src="data:image/png;base64,AAAA" alt="a picture that has tw
         ('<a href="javascript:alert(1)">x</a>', "asks for"),
     ],
 )
-def test_every_broken_promise_is_found(broken: str, word: str) -> None:
+def test_every_fault_of_a_page_is_found(broken: str, word: str) -> None:
     good = page_of(new.new_output("display_data", {"text/html": GOOD_PICTURE}))
     assert faults(good) == []
     found = faults(good.replace("</main>", broken + "</main>"))
@@ -350,7 +350,7 @@ def test_a_run_is_the_same_with_an_empty_and_a_full_cache(tmp_path: Path, monkey
 @pytest.mark.long
 @pytest.mark.usefixtures("small_report", "warm_cache")
 def test_a_page_is_the_same_with_a_full_cache(tmp_path: Path) -> None:
-    """`small_report` has filled it; where nothing was in it the page is the committed one, see above."""
+    """`small_report` has filled the cache; with an empty cache the page is the committed one (see above)."""
     done = build(tmp_path / "sample.html", {"run": str(SAMPLE)})
     for made in (done.page, done.claims):
         assert made.read_bytes() == (ROOT / "reports" / made.name).read_bytes(), made.name
@@ -362,12 +362,12 @@ def _notebook(path: Path, *sources: str) -> Path:
     return path
 
 
-def test_a_cell_that_fails_ends_the_report_with_its_number(tmp_path: Path) -> None:
+def test_a_failed_cell_ends_the_report_with_its_number(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cell 3: ZeroDivisionError: division by zero"):
         run_cells(_notebook(tmp_path / "letter.ipynb", "1 / 0"), {})
 
 
-def test_cells_get_the_parameters_and_what_they_show_and_print_is_kept(tmp_path: Path) -> None:
+def test_cells_get_the_parameters_and_their_output_is_kept(tmp_path: Path) -> None:
     source = "from voicerace.report.blocks import Text, show\nshow([Text(out), Text(str(code))])\nprint(releases)"
     ran = run_cells(_notebook(tmp_path / "letter.ipynb", source), {"out": 'a "b"', "code": True, "releases": ["0.9.1"]})
     shown = ran.cells[2].outputs

@@ -1,4 +1,4 @@
-"""The maintainers' documented runs against the real API, and what the models say of them."""
+"""The maintainers' documented runs against the real API are compared with the models."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def named(found: list[Retrodiction], revision: str, what: str) -> Retrodiction:
 
 
 @pytest.mark.parametrize("run", REPORTED, ids=lambda run: f"{run.revision}-{run.what}")
-def test_a_documented_run_names_known_rows_and_outcomes_and_its_document(run: Reported) -> None:
+def test_a_documented_run_names_known_rows_outcomes_and_its_document(run: Reported) -> None:
     assert run.row in PROXIES
     assert run.handler in HANDLERS
     assert set(run.outcomes) <= set(OUTCOMES)
@@ -41,23 +41,23 @@ def test_a_documented_run_names_known_rows_and_outcomes_and_its_document(run: Re
 
 
 @pytest.mark.long
-def test_with_recorded_times_all_but_two_decided_runs_come_out_as_they_were_seen(found: list[Retrodiction]) -> None:
+def test_with_recorded_times_all_decided_runs_but_two_fit(found: list[Retrodiction]) -> None:
     words = {(each.run.revision, each.run.what): each.fits["recorded"].word for each in found if each.run.decides}
     assert len(words) == 16
     others = {run for run, word in words.items() if word != "fits"}
-    # The first needs a result within the gap, and client, tool and proxy of that run were one process. In the second the text
-    # of the reply did not reach the host.
+    # The first needs a result within the gap, and that run's client, tool and proxy were one process. In the second the reply's
+    # text did not reach the host.
     assert others == {("58f2e9a", "integration #470"), ("e338ff6", "integration #470")}
     assert words["e338ff6", "integration #470"] == "does not fit"
 
 
-def test_with_gaps_that_were_never_recorded_fewer_runs_fit(found: list[Retrodiction]) -> None:
+def test_fewer_runs_fit_with_gaps_that_were_never_recorded(found: list[Retrodiction]) -> None:
     fits = {gap: words.get("fits", 0) for gap, words in summary(found).items()}
     assert fits["recorded"] > fits["150 ms"] > fits["300 ms"]
     assert fits == {"recorded": 14, "150 ms": 9, "300 ms": 3}
 
 
-def test_the_app_that_returned_nothing_got_one_refusal_or_a_reply_to_the_error(found: list[Retrodiction]) -> None:
+def test_an_app_that_returns_nothing_gets_one_refusal_or_a_reply_to_the_error(found: list[Retrodiction]) -> None:
     assert named(found, "d8a1782", "E2E").fits["recorded"].found == {"stale": DRAWS}
     assert named(found, "25421e4", "E2E").fits["recorded"].found == {"stale": DRAWS}
     assert named(found, "d931630", "E2E").fits["recorded"].found == {"answered": DRAWS}
@@ -70,11 +70,11 @@ def test_the_fix_that_waits_for_response_done_stalls_with_every_recorded_gap(fou
 @pytest.mark.parametrize(
     ("agree", "word"), [(None, "undecided"), (20, "fits"), (10, "fits"), (9, "possible"), (1, "possible"), (0, "does not fit")]
 )
-def test_how_often_draws_agree_decides_whether_a_run_fits(agree: int | None, word: str) -> None:
+def test_the_share_of_agreeing_draws_decides_whether_a_run_fits(agree: int | None, word: str) -> None:
     assert Fit(agree, 20, {}).word == word
 
 
-def test_the_table_names_every_run_what_was_seen_and_the_counts(found: list[Retrodiction]) -> None:
+def test_the_table_has_every_run_its_observation_and_the_counts(found: list[Retrodiction]) -> None:
     text = "\n".join(lines(found))
     assert all(run.seen in text and run.source in text for run in REPORTED)
     assert text.count("undecided   ") == sum(not run.decides for run in REPORTED)
@@ -83,12 +83,12 @@ def test_the_table_names_every_run_what_was_seen_and_the_counts(found: list[Retr
 
 def test_the_command_prints_the_same_as_json_and_exits_with_0(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["conformance", "--reported", "--draws", "1", "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert [run["revision"] for run in said["runs"]] == [run.revision for run in REPORTED]
-    assert set(said["fits"]) == set(GAPS)
+    printed = json.loads(capsys.readouterr().out)
+    assert [run["revision"] for run in printed["runs"]] == [run.revision for run in REPORTED]
+    assert set(printed["fits"]) == set(GAPS)
 
 
-def test_what_only_a_running_proxy_takes_is_refused_beside_reported(capsys: pytest.CaptureFixture[str]) -> None:
+def test_proxy_options_are_refused_with_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["conformance", "--reported", "--proxy", "backend:DIR"]) == 2
     assert "proxy: given beside --reported" in capsys.readouterr().err
     assert main(["conformance"]) == 2
@@ -98,7 +98,7 @@ def test_what_only_a_running_proxy_takes_is_refused_beside_reported(capsys: pyte
 # -- the report's section --------------------------------------------------------------------------------------------
 
 
-def test_the_report_has_every_run_with_its_document_what_was_seen_and_each_gap(found: list[Retrodiction]) -> None:
+def test_the_report_has_every_run_with_its_document_observation_and_gaps(found: list[Retrodiction]) -> None:
     section = blocks_of(found)
     frame = next(block.frame for block in section if isinstance(block, Table) and "seen" in block.frame)
     links = next(block.markdown for block in section if isinstance(block, Text) and "Documents: " in block.markdown)
@@ -116,7 +116,7 @@ def test_the_report_has_every_run_with_its_document_what_was_seen_and_each_gap(f
             assert f"{outcome} {count}" in row[f"models, gap {gap}"]
 
 
-def test_the_reports_claim_counts_the_fits_and_names_the_runs_that_do_not(found: list[Retrodiction]) -> None:
+def test_the_reports_claim_counts_the_fits_and_names_the_other_runs(found: list[Retrodiction]) -> None:
     section = blocks_of(found)
     (claim,) = claims_of(section)
     assert [(each["target"], each["count"], each["of"]) for each in claim["seen"]] == [
@@ -130,7 +130,7 @@ def test_the_reports_claim_counts_the_fits_and_names_the_runs_that_do_not(found:
     assert [revision in misfits for revision in ("58f2e9a", "e338ff6", "774a5b5")] == [True, True, False]
 
 
-def test_with_other_models_the_reports_section_says_something_else(found: list[Retrodiction]) -> None:
+def test_the_reports_section_follows_the_models_results(found: list[Retrodiction]) -> None:
     def all_agree(each: Retrodiction) -> Retrodiction:
         return replace(each, fits={gap: replace(fit, agree=fit.agree and fit.draws) for gap, fit in each.fits.items()})
 
@@ -142,7 +142,7 @@ def test_with_other_models_the_reports_section_says_something_else(found: list[R
     assert "every run that its document decides fits" in words_of(blocks_of(fitting))
 
 
-def test_kept_results_are_those_that_were_computed(
+def test_cached_results_equal_the_computed_ones(
     found: list[Retrodiction], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, str(tmp_path))

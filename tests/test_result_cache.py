@@ -1,4 +1,4 @@
-"""Are results of the same program and request taken from the cache, and of no other; and is a damaged entry computed again?"""
+"""The cache returns results of the same program and request only, and computes damaged entries again."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def played(monkeypatch: pytest.MonkeyPatch) -> list[VirtualEngine]:
-    """The engines that were run in this process."""
+    """Engines that were run in this process."""
     engines: list[VirtualEngine] = []
     run = VirtualEngine.run
 
@@ -91,7 +91,7 @@ def test_explorations_workarounds_and_suspicions_from_the_cache_are_equal_and_pl
     assert_frame_equal(second[3], first[3])
 
 
-def test_another_parameter_is_not_taken_from_the_cache(cache: Path, played: list[VirtualEngine]) -> None:
+def test_a_changed_parameter_is_computed_anew(cache: Path, played: list[VirtualEngine]) -> None:
     trials_of(SPEC, cached=True)
     for other in ({"seed": 1}, {"ties": False}, {"times": {"tool_ms": "0:300:20", "gap_ms": "151"}}, {"handlers": "void_ref"}):
         played.clear()
@@ -99,13 +99,13 @@ def test_another_parameter_is_not_taken_from_the_cache(cache: Path, played: list
         assert played, other
 
 
-def test_times_from_a_file_are_never_kept(cache: Path, tmp_path: Path) -> None:
+def test_results_with_times_from_a_file_are_not_cached(cache: Path, tmp_path: Path) -> None:
     (tmp_path / "delays.txt").write_text("50\n60\n")
     trials_of({"times": {"tool_ms": f"@{tmp_path / 'delays.txt'}"}, "trials": 3}, cached=True)
     assert not entries(cache)
 
 
-def test_results_of_another_program_are_not_taken(
+def test_results_of_another_program_are_not_used(
     cache: Path, played: list[VirtualEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trials_of(SPEC, cached=True)
@@ -123,7 +123,7 @@ def package(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("change", ["content", "name", "new file"])
-def test_every_change_of_the_source_is_another_program(change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_source_change_gives_another_program_hash(change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(result_cache, "_PACKAGE", package(tmp_path / "package"))
 
     def program() -> str:
@@ -143,7 +143,7 @@ def test_every_change_of_the_source_is_another_program(change: str, tmp_path: Pa
     assert program() != before
 
 
-def test_a_source_that_changed_since_the_start_turns_the_cache_off(
+def test_a_source_change_since_the_start_turns_the_cache_off(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(result_cache, "_PACKAGE", package(tmp_path / "package"))
@@ -174,7 +174,7 @@ def test_a_damaged_entry_is_computed_and_written_again(damage: bytes, cache: Pat
     assert broken.read_bytes() == whole[broken]
 
 
-def test_a_flipped_bit_is_noticed(cache: Path) -> None:
+def test_a_flipped_bit_is_detected(cache: Path) -> None:
     assert list(cached_map(str, {7: ["seven"]})) == [(7, "7")]
     (entry,) = entries(cache)
     content = entry.read_bytes()
@@ -183,14 +183,14 @@ def test_a_flipped_bit_is_noticed(cache: Path) -> None:
     assert entry.read_bytes() == content
 
 
-def test_a_result_that_is_none_is_kept(cache: Path) -> None:
+def test_a_result_of_none_is_cached(cache: Path) -> None:
     asked: list[int] = []
     for _ in range(2):
         assert list(cached_map(asked.append, {3: ["three"]})) == [(3, None)]
     assert asked == [3]
 
 
-def test_off_and_a_folder_that_cannot_be_made_change_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_cache_folder_results_are_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(result_cache.VARIABLE, "off")
     assert folder_of_cache() is None
     assert list(cached_map(str, {1: ["one"]})) == [(1, "1")]
@@ -199,7 +199,7 @@ def test_off_and_a_folder_that_cannot_be_made_change_nothing_else(tmp_path: Path
     assert list(cached_map(str, {1: ["one"]})) == [(1, "1")]
 
 
-def test_entries_of_old_programs_are_deleted_and_nothing_else(cache: Path) -> None:
+def test_only_entries_of_old_programs_are_deleted(cache: Path) -> None:
     for number in range(6):
         (cache / (f"{number}" * 32)).mkdir(parents=True)
         os.utime(cache / (f"{number}" * 32), (number, number))
@@ -212,7 +212,7 @@ def test_entries_of_old_programs_are_deleted_and_nothing_else(cache: Path) -> No
     assert "5" * 32 in left
 
 
-def test_two_processes_fill_the_cache_of_one(cache: Path, played: list[VirtualEngine]) -> None:
+def test_worker_processes_fill_the_cache_of_one_process(cache: Path, played: list[VirtualEngine]) -> None:
     first = trials_of(SPEC, cached=True, executor=Executor(2))
     assert_frame_equal(trials_of(SPEC, cached=True), first)
     assert not played

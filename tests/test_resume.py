@@ -1,4 +1,4 @@
-"""A sweep goes on with what it wrote and with nothing else; what ends one is one line that says what is kept."""
+"""A sweep resumes from its own intact files; an interrupted sweep prints one line with the kept trials."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PARTS = [f"{number:06d}.parquet" for number in range(5)]
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """All of a run that repeats; pictures hold the time at which they were drawn."""
+    """Return all reproducible files of a run; plots contain the time at which they were drawn."""
     found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     return {
         name: data for name, data in found.items() if name != "run.json" and name.split("/")[0] not in ("damaged", "pictures")
@@ -51,7 +51,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(whole: Path, tmp_path: Path) -> Path:
-    """A copy of a run whose last chunk was not played."""
+    """Return a copy of a run whose last chunk was not played."""
     shutil.copytree(whole, tmp_path / "run")
     (tmp_path / "run" / "table" / PARTS[4]).unlink()
     info = json.loads((tmp_path / "run" / "run.json").read_text())
@@ -74,7 +74,7 @@ def a_recording(run: Path) -> Path:
     return sorted((run / "recordings").iterdir())[1]
 
 
-#: What is done to a run -> the file that is named.
+#: Damage to a run -> the file that is named.
 DAMAGE: dict[str, tuple[Callable[[Path], object], Callable[[Path], Path]]] = {
     "a flipped bit of a part": (lambda run: flip(run / "table" / PARTS[1]), lambda run: run / "table" / PARTS[1]),
     "a part copied over another": (
@@ -113,7 +113,7 @@ def test_a_damaged_file_is_named_set_aside_and_played_again(
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_complete_sweep_is_repaired_when_a_file_of_it_is_damaged(
+def test_a_complete_sweep_with_a_damaged_file_is_repaired(
     damage: str, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
@@ -121,7 +121,7 @@ def test_a_complete_sweep_is_repaired_when_a_file_of_it_is_damaged(
     act, file = DAMAGE[damage]
     act(run)
     extra = file(run).name not in {path.name for path in whole.rglob("*")}
-    assert main([*WORDS, "--out", str(run), "--resume"]) == (2 if extra else 0), "without what is extra it is complete"
+    assert main([*WORDS, "--out", str(run), "--resume"]) == (2 if extra else 0), "without the extra file it is complete"
     assert content(run) == content(whole)
     assert SweepResult.open(run).complete
     capsys.readouterr()
@@ -157,7 +157,7 @@ def test_a_damaged_recording_is_refused_when_it_is_read(whole: Path, tmp_path: P
         opened.recording(name)
 
 
-def test_a_folder_without_checksums_is_read_and_gone_on_with_and_says_so(
+def test_a_folder_without_checksums_is_resumed_with_a_warning(
     run: Path, whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (run / CHECKSUMS).unlink()
@@ -169,7 +169,7 @@ def test_a_folder_without_checksums_is_read_and_gone_on_with_and_says_so(
     assert f"voicerace: {run} has no checksums" in err
     assert PARTS[1] in err
     assert (run / "table" / PARTS[0]).stat().st_mtime_ns == kept
-    assert content(run) == content(whole), "from now on with checksums"
+    assert content(run) == content(whole), "and it has checksums now"
 
 
 WRONG: dict[str, Any] = {
@@ -188,7 +188,7 @@ WRONG: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_run_json_of_wrong_types_is_one_line(name: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_json_with_wrong_types_gives_a_one_line_error(name: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     info = json.loads((run / "run.json").read_text())
     first, _, second = name.partition(".")
     info[first] = {**info[first], second: WRONG[name]} if second else WRONG[name]
@@ -200,7 +200,7 @@ def test_a_run_json_of_wrong_types_is_one_line(name: str, run: Path, capsys: pyt
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000, "\udcff", '{"voicerace_run": NaN}', "{}"])
-def test_a_run_json_that_is_something_else_is_one_line(text: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_malformed_run_json_gives_a_one_line_error(text: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (run / "run.json").write_bytes(text.encode(errors="surrogateescape"))
     for words in ([*WORDS, "--out", str(run), "--resume"], ["again", str(run), "3"], ["compare", str(run), str(run)]):
         assert main(words) == 2
@@ -228,10 +228,10 @@ def test_a_damaged_recording_of_a_live_sweep_is_played_again(tmp_path: Path, cap
     assert SweepResult.open(out).recording(done.trials["recording"][0]).complete
 
 
-# -- who writes --------------------------------------------------------------------------------------------------------
+# -- locking -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_second_writer_is_refused_whatever_is_deleted(tmp_path: Path) -> None:
+def test_a_second_writer_is_refused_even_after_files_are_deleted(tmp_path: Path) -> None:
     with new_folder(tmp_path / "run", {}) as folder:
         for each in folder.iterdir():
             shutil.rmtree(each) if each.is_dir() else each.unlink()
@@ -241,7 +241,7 @@ def test_a_second_writer_is_refused_whatever_is_deleted(tmp_path: Path) -> None:
         pass
 
 
-def test_where_folders_cannot_be_locked_a_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_file_is_used_if_folders_cannot_be_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = fcntl.flock
 
     def of_nfs(descriptor: int, how: int) -> None:
@@ -254,18 +254,18 @@ def test_where_folders_cannot_be_locked_a_file_is(tmp_path: Path, monkeypatch: p
         pass
 
 
-# -- what ends it ------------------------------------------------------------------------------------------------------
+# -- interruptions -----------------------------------------------------------------------------------------------------
 
 
-def goes_on(line: str) -> list[str]:
-    """The words of the command at the end of a line."""
+def resume_command(line: str) -> list[str]:
+    """Return the arguments of the command at the end of a line."""
     program, *words = shlex.split(line.partition("; to continue: ")[2])
     assert program == "voicerace"
     return words
 
 
 def last_line(err: str) -> str:
-    """The only line that is no bar's."""
+    """Return the only line that is not of the progress bar."""
     assert "Traceback" not in err
     [line] = [each for each in err.replace("\r", "\n").splitlines() if each.startswith("voicerace: ")]
     return line
@@ -288,7 +288,7 @@ def some_parts(folder: Path) -> bool:
     return len(list((folder / "table").glob("[0-9]*.parquet"))) >= 1
 
 
-def test_a_killed_worker_is_one_line_with_what_is_kept(tmp_path: Path) -> None:
+def test_a_killed_worker_gives_one_line_with_the_kept_trials(tmp_path: Path) -> None:
     out = tmp_path / "a run"
     with started(out, "--jobs", "2") as child:
         wait_for(lambda: some_parts(out))
@@ -302,20 +302,20 @@ def test_a_killed_worker_is_one_line_with_what_is_kept(tmp_path: Path) -> None:
     done = len(SweepResult.open(out).trials)
     assert done > 0
     assert f"{done} of 20000 trials are kept in {out}" in line
-    assert goes_on(line)[-1] == "--resume"
-    assert str(out) in goes_on(line)
+    assert resume_command(line)[-1] == "--resume"
+    assert str(out) in resume_command(line)
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_a_signal_ends_a_sweep_in_one_line(sign: int, jobs: str, tmp_path: Path) -> None:
+def test_a_signal_ends_a_sweep_with_one_line(sign: int, jobs: str, tmp_path: Path) -> None:
     out = tmp_path / "run"
     with started(out, "--jobs", jobs) as child:
         wait_for(lambda: some_parts(out))
         processes = [psutil.Process(child.pid), *psutil.Process(child.pid).children(recursive=True)]
-        for each in processes if sign == signal.SIGINT else processes[:1]:  # a terminal sends it to all
+        for each in processes if sign == signal.SIGINT else processes[:1]:  # a terminal sends it to all processes
             each.send_signal(sign)
-        child.send_signal(sign) if sign == signal.SIGTERM else None  # as `timeout` does, twice
+        child.send_signal(sign) if sign == signal.SIGTERM else None  # `timeout` sends it twice
         _, err = child.communicate(timeout=60)
     assert child.returncode == 128 + sign
     assert f"{len(SweepResult.open(out).trials)} of 20000 trials are kept in {out}" in last_line(err)
@@ -332,11 +332,11 @@ def test_a_signal_ends_a_sweep_in_one_line(sign: int, jobs: str, tmp_path: Path)
     ],
     ids=lambda words: words[0],
 )
-def test_sigterm_ends_a_verb_with_143_in_one_line(words: list[str], tmp_path: Path) -> None:
+def test_sigterm_ends_a_command_with_143_and_one_line(words: list[str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "voicerace", *words]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as child:
         wait_for(lambda: psutil.Process(child.pid).cpu_times().user > 0.6)
-        time.sleep(0.4)  # `run` waits for its tool, and takes no more of the processor
+        time.sleep(0.4)  # `run` waits for its tool and uses no more CPU time
         child.terminate()
         _, err = child.communicate(timeout=30)
     assert child.returncode == 143
@@ -351,9 +351,9 @@ def test_an_interruption_inside_exec_has_the_same_status(tmp_path: Path) -> None
     assert (done.returncode, done.stderr) == (143, "\nvoicerace: interrupted\n")
 
 
-def test_a_lost_scheduler_is_one_line_with_what_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_lost_scheduler_gives_one_line_with_the_kept_trials(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     distributed = pytest.importorskip("distributed")
-    from distributed.deploy.local import LocalCluster  # noqa: F401  # the extra is whole
+    from distributed.deploy.local import LocalCluster  # noqa: F401  # checks that the extra is installed
 
     file = tmp_path / "scheduler.json"
     scheduler = ["distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file)]
@@ -375,11 +375,11 @@ def test_a_lost_scheduler_is_one_line_with_what_is_kept(tmp_path: Path, capsys: 
     line = last_line(err)
     assert f"dask: {address}: the connection to the scheduler is lost" in line
     assert f"{len(SweepResult.open(out).trials)} of 20000 trials are kept in {out}" in line
-    assert goes_on(line)[-1] == "--resume"
+    assert resume_command(line)[-1] == "--resume"
 
 
 @pytest.mark.parametrize(("writes", "trials"), [(0, 0), (1, 0), (5, 20), (7, 40)])
-def test_a_disk_that_fills_up_is_one_line_with_what_is_kept(
+def test_a_full_disk_gives_one_line_with_the_kept_trials(
     writes: int, trials: int, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     left = [writes]
@@ -396,5 +396,5 @@ def test_a_disk_that_fills_up_is_one_line_with_what_is_kept(
     line = last_line(capsys.readouterr().err)
     assert "No space left on device" in line
     assert f"{trials} of 100 trials are kept in {out}" in line
-    assert main(goes_on(line)) == 0
+    assert main(resume_command(line)) == 0
     assert content(out) == content(whole)

@@ -1,4 +1,4 @@
-"""The rules of a verdict and the table of outcomes: does exactly one match, in the order that the documentation gives?"""
+"""Exactly one rule of the verdict matches a turn, in the order of the outcome table."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BOOL = st.booleans()
 
 @st.composite
 def facts(draw: st.DrawFn) -> TurnFacts:
-    """Facts of any turn: a reply that is informed is heard, and an error at the host is one of a refusal."""
+    """Draw facts of any turn: an informed reply is heard, and an error at the host belongs to a refusal."""
     heard = draw(st.integers(0, 3))
     informed = draw(st.integers(0, heard))
     ended = informed > 0 and draw(BOOL)
@@ -51,7 +51,7 @@ def facts(draw: st.DrawFn) -> TurnFacts:
 
 
 def by_hand(of: TurnFacts) -> str:
-    """The definitions again, as a decision by what the user heard, without an order of rules."""
+    """Return the outcome by a second definition, as a decision on what the user heard, without an order of rules."""
     if of.closed:
         return "abandoned"
     if of.missing:
@@ -90,7 +90,7 @@ def test_the_rules_have_the_order_of_the_table_and_unknown_has_none() -> None:
 
 @settings(max_examples=300)
 @given(facts())
-def test_a_whole_recording_of_both_links_leaves_nothing_unknown_but_an_end_without_a_status(of: TurnFacts) -> None:
+def test_a_complete_recording_of_both_links_is_unknown_only_for_an_end_without_a_status(of: TurnFacts) -> None:
     seen = replace(of, upstream_seen=True, host_seen=True, complete=True, settled=True, unread=False, goes_on=True)
     outcome, why = outcome_of(seen)
     assert (outcome == "unknown") == (by_hand(seen) == "interrupted" and seen.ended and seen.status is None), why
@@ -98,16 +98,16 @@ def test_a_whole_recording_of_both_links_leaves_nothing_unknown_but_an_end_witho
 
 @settings(max_examples=300)
 @given(facts())
-def test_more_of_a_recording_never_takes_a_settled_outcome_back(of: TurnFacts) -> None:
-    """`settled`, `complete`, `answered` and `goes_on` come with more of a recording; the facts stay the same."""
+def test_a_longer_recording_never_changes_a_settled_outcome(of: TurnFacts) -> None:
+    """`settled`, `complete`, `answered` and `goes_on` become true with more of a recording; the other facts stay the same."""
     more = replace(of, complete=True, settled=True, answered=True, goes_on=True)
     if outcome_of(of)[0] != "unknown":
         assert outcome_of(more)[0] == outcome_of(of)[0]
 
 
 @pytest.mark.parametrize("name", [each.name for each in fields(TurnFacts)])
-def test_every_fact_decides_something(name: str) -> None:
-    """A field that changes no outcome is none of the facts."""
+def test_every_fact_affects_an_outcome(name: str) -> None:
+    """A field that changes no outcome does not belong to the facts."""
     values: dict[str, tuple[Any, ...]] = {
         "missing": ((), ("call_1",)), "inputs": (1, 2), "heard": (0, 1, 2), "informed": (0, 1), "status": (None, "completed"),
         "waited_ns": (0, LATE_NS + 1), "refusals": (0, 1), "host_errors": (0, 1), "asked": (None, "none"),
@@ -123,7 +123,7 @@ def test_every_fact_decides_something(name: str) -> None:
     )
 
 
-#: A settled turn of a whole recording, in which nothing happened after the result.
+#: A settled turn of a complete recording, in which nothing happened after the result.
 SETTLED = TurnFacts(False, (), 1, 0, 0, False, None, 0, 0, 0, None, True, True, True, True, False, True, True)
 ANSWERED = replace(SETTLED, heard=1, informed=1, ended=True, status="completed")
 
@@ -162,12 +162,12 @@ ANSWERED = replace(SETTLED, heard=1, informed=1, ended=True, status="completed")
         ),
         (replace(SETTLED, asked="none"), "failed", "a create after the last result had this answer: none"),
         (SETTLED, "stalled", "no create was ever sent for the result"),
-        # An error of another turn's refusal, or a wait without a reply, is no fact of this turn's outcome.
+        # An error of another turn's refusal, or a wait without a reply, does not affect this turn's outcome.
         (replace(SETTLED, host_errors=1), "stalled", "no create was ever sent for the result"),
         (replace(SETTLED, waited_ns=LATE_NS + 1), "stalled", "no create was ever sent for the result"),
     ],
 )  # fmt: skip
-def test_each_outcome_says_what_happened(of: TurnFacts, outcome: str, why: str) -> None:
+def test_each_outcome_has_its_explanation(of: TurnFacts, outcome: str, why: str) -> None:
     assert outcome_of(of) == (outcome, why)
 
 
@@ -208,7 +208,7 @@ REFUSED = replace(SETTLED, refusals=1, **CUT_SHORT)
         ),
         (replace(REFUSED, goes_on=False), "the recording stops at the refusal, before the host could be told"),
         (replace(REFUSED, goes_on=False, host_errors=1), None),
-        # What follows cannot undo these.
+        # Later events cannot change these.
         (replace(SETTLED, closed=True, **CUT_SHORT), None),
         (replace(ANSWERED, heard=2, **CUT_SHORT), None),
         (replace(SETTLED, heard=1, **CUT_SHORT), None),
@@ -217,18 +217,18 @@ REFUSED = replace(SETTLED, refusals=1, **CUT_SHORT)
         (replace(ANSWERED, status="cancelled", **CUT_SHORT), None),
     ],
 )
-def test_a_recording_that_does_not_settle_the_outcome_says_why(of: TurnFacts, why: str | None) -> None:
+def test_an_undecided_outcome_has_its_reason(of: TurnFacts, why: str | None) -> None:
     match = next(name for name, rule in RULES.items() if rule.applies(of))
     assert undecided(of, match) == why
     assert (outcome_of(of) == ("unknown", why)) == (why is not None)
 
 
-def test_outcomes_in_which_the_user_does_not_hear_the_answer_are_silent() -> None:
+def test_outcomes_without_an_audible_answer_are_silent() -> None:
     silent = {name for name, row in TABLE.items() if row.silent}
     assert silent == {"unknown", "no_result", "stale", "rejected", "lost", "failed", "stalled"}
 
 
-def test_what_is_written_on_a_colour_has_the_higher_contrast() -> None:
+def test_text_on_an_outcomes_colour_has_the_higher_contrast() -> None:
     def luminance(colour: str) -> float:
         parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
         linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in parts]
@@ -239,26 +239,26 @@ def test_what_is_written_on_a_colour_has_the_higher_contrast() -> None:
         assert row.light_text == (white > ink), name
 
 
-def test_a_row_a_verdict_a_turn_and_facts_cannot_be_changed() -> None:
+def test_outcome_rows_verdicts_turns_and_facts_are_immutable() -> None:
     judged = judge(play(release="0.9.1", tool_ms=400))
     for each in (TABLE["lost"], judged, judged.turns[0], SETTLED):
         with pytest.raises(FrozenInstanceError):
             each.outcome = "answered"  # type: ignore[misc, union-attr]
 
 
-def test_severities_are_an_order() -> None:
+def test_severities_are_a_total_order() -> None:
     assert sorted(row.severity for row in TABLE.values()) == [*range(1, len(TABLE) + 1)]
     assert worst(["answered", "lost", "noisy"]) == "lost"
     assert worst(["lost", "unknown"]) == worst([]) == "unknown"
 
 
-def test_outcomes_look_different() -> None:
+def test_outcomes_have_distinct_styles() -> None:
     for name in ("glyph", "colour", "marker", "meaning", "short"):
         assert Counter(getattr(row, name) for row in TABLE.values()).most_common(1)[0][1] == 1, name
     assert Counter(row.hatch for row in TABLE.values() if row.hatch).most_common(1)[0][1] == 1
     assert list(STYLES) == list(TABLE)
 
 
-def test_a_session_is_judged_by_its_worst_turn() -> None:
+def test_a_session_has_the_outcome_of_its_worst_turn() -> None:
     judged = judge(play(release="0.11.1", scenario="voice", tool_ms=2140, create_ms=150, gap_ms=300))
     assert judged.outcome == worst([turn.outcome for turn in judged.turns])

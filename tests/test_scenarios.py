@@ -1,4 +1,4 @@
-"""Every scenario with every release: does each do what its sentence says, and does the verdict know what became of it?"""
+"""Every scenario with every release follows its description and gets a known outcome."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def test_every_scenario_is_data_with_a_sentence_an_axis_and_an_origin() -> None:
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("modality", ["text", "audio"])
 @pytest.mark.long
-def test_no_outcome_is_unknown_but_where_the_scenario_makes_it_so(scenario: str, modality: str) -> None:
-    """A text before Settings can leave a session without tools (docs/release-facts.md#settings): no call to judge."""
+def test_an_outcome_is_unknown_only_if_the_scenario_causes_it(scenario: str, modality: str) -> None:
+    """A text before Settings can leave a session without tools (docs/release-facts.md#settings), so it has no call to judge."""
     axis = SCENARIOS[scenario].time_axis
     seen = set()
     for release in PROXIES:
@@ -66,13 +66,13 @@ def test_chained_calls_twice_and_replies_once() -> None:
 
 def test_a_text_while_the_tool_runs_joins_the_turn() -> None:
     recording = play(scenario="inject", release="0.10.6", gap_ms=50, tool_ms=400, inject_ms=100)
-    said = [e.sent_ns for e in recording.events if e.type == "InjectUserMessage"]
+    sent = [e.sent_ns for e in recording.events if e.type == "InjectUserMessage"]
     called = next(e.sent_ns for e in recording.events if e.type == "FunctionCallRequest")
-    assert said[1] == (called or 0) + 100_000_000
+    assert sent[1] == (called or 0) + 100_000_000
     assert judge(recording).turns[0].user_inputs >= 2
 
 
-def test_late_settings_are_sent_twice_and_reach_the_api_once_at_most() -> None:
+def test_late_settings_are_sent_twice_and_reach_the_api_at_most_once() -> None:
     for release in PROXIES:
         recording = play(scenario="late-settings", release=release, settings_ms=50)
         assert types(recording, "component", "proxy").count("Settings") == 2
@@ -80,8 +80,8 @@ def test_late_settings_are_sent_twice_and_reach_the_api_once_at_most() -> None:
         assert types(recording, "component", "proxy")[0] == "InjectUserMessage"
 
 
-def test_a_slow_tool_meets_the_proxys_timer_only_where_there_is_one() -> None:
-    """0.10.3 on: nothing waits when the result comes 25 s late, so the timer runs from the result, not from the call."""
+def test_a_slow_tool_stalls_only_releases_without_a_recovery_timer() -> None:
+    """From 0.10.3 on nothing waits when the result comes 25 s late, so the timer runs from the result, not from the call."""
     for release in ("0.9.1", "0.9.4", "0.11.1"):
         recording = play(scenario="slow-tool", release=release)
         called, answered = (next(e.sent_ns or 0 for e in recording.events if e.type == kind)
@@ -91,7 +91,7 @@ def test_a_slow_tool_meets_the_proxys_timer_only_where_there_is_one() -> None:
     assert judge(play(scenario="slow-tool", release="0.11.1")).outcome == "answered"
 
 
-def test_a_failing_tools_error_is_a_result_of_the_apps_own() -> None:
+def test_a_failing_tools_error_is_a_result_of_the_app() -> None:
     [turn] = judge(play(scenario="failing-tool", release="0.9.1", tool_ms=300, gap_ms=50)).turns
     assert turn.own_submissions == 1
     assert turn.outcome == "answered"
@@ -101,7 +101,7 @@ def test_a_failing_tools_error_is_a_result_of_the_apps_own() -> None:
 
 
 @pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.10.6"])
-def test_by_voice_before_server_vad_the_proxy_commits_and_asks(release: str) -> None:
+def test_without_server_vad_the_proxy_commits_and_requests_a_response(release: str) -> None:
     recording = play(scenario="voice", release=release, modality="audio", tool_ms=300)
     sent = types(recording, "proxy", "upstream")
     assert sent.count(input_audio.COMMIT) == 2
@@ -109,25 +109,25 @@ def test_by_voice_before_server_vad_the_proxy_commits_and_asks(release: str) -> 
     assert input_audio.SPEECH_STARTED not in types(recording, "upstream", "proxy")
 
 
-def test_by_voice_under_server_vad_the_server_answers_by_itself() -> None:
+def test_under_server_vad_the_server_responds_by_itself() -> None:
     recording = play(scenario="voice", release="0.11.1", modality="audio", tool_ms=300, gap_ms=50)
     assert input_audio.COMMIT not in types(recording, "proxy", "upstream")
     heard = types(recording, "upstream", "proxy")
     assert heard.count(input_audio.SPEECH_STARTED) == heard.count(input_audio.SPEECH_STOPPED) == 2
     creates = types(recording, "proxy", "upstream").count("response.create")
-    assert heard.count("response.created") == creates + 2, "two of the server's own"
+    assert heard.count("response.created") == creates + 2, "two started by the server"
 
 
-def test_the_servers_own_response_can_be_in_the_way_of_the_result() -> None:
-    """Two writers (docs/protocol-facts.md#who-can-take-the-slot): the result comes inside the server's response."""
+def test_a_server_started_response_can_block_the_results_response() -> None:
+    """Both can take the slot (docs/protocol-facts.md#who-can-take-the-slot): the result comes inside the server's response."""
     outcomes = {tool: judge(play(scenario="voice", release="0.11.1", modality="audio", gap_ms=50, tool_ms=tool)).outcome
                 for tool in range(1800, 3400, 100)}  # fmt: skip
     assert {"answered", "stale"} <= set(outcomes.values()), outcomes
 
 
 @pytest.mark.parametrize(("release", "cut"), [("0.10.6", False), ("0.11.1", True)])
-def test_speech_into_the_reply_cuts_it_off_only_under_server_vad(release: str, cut: bool) -> None:
+def test_speech_into_the_reply_interrupts_it_only_under_server_vad(release: str, cut: bool) -> None:
     verdict = judge(play(scenario="barge-in", release=release, modality="audio", tool_ms=300, gap_ms=50))
     assert (verdict.turns[0].outcome == "interrupted") == cut
     assert verdict.turns[0].by == ("user" if cut else None)
-    assert not verdict.bad, "the user wanted it"
+    assert not verdict.bad, "the user interrupted it"

@@ -1,4 +1,4 @@
-"""Can a key be read anywhere in what we write, when everything fails in turn and the API repeats the key it was sent?"""
+"""No written file contains a key, even if every part fails in turn and the API repeats the key it was sent."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HOWS: tuple[How, ...] = ("refuse", "redirect", "say", "close", "drop", "garble")
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where everything is written, with a marked key in the environment, under a name of no key and with spaces around."""
+    """The folder for all output, with a marked key in the environment under a neutral name and with spaces around it."""
     monkeypatch.setenv("MARKED_ONE", f"  {MARKED} ")
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -39,38 +39,38 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def assert_hidden(home: Path, *printed: str) -> None:
-    """Nothing of the key in any file, nor in what was printed; but where it was."""
+    """Assert that no file and none of the printed texts contains any part of the key."""
     contents = [*written(home), *((f"printed {number}", text.encode()) for number, text in enumerate(printed))]
     assert leaks(MARKED, contents) == []
 
 
 def repeated(home: Path) -> int:
-    """How often recordings say that a key was there."""
+    """Return how often the recordings have a placeholder for a key."""
     return sum(content.count(b"[key]") for name, content in written(home) if name.endswith(".jsonl"))
 
 
-# -- everything fails in turn ----------------------------------------------------------------------------------------
+# -- failures in turn ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", HOWS)
 @pytest.mark.long
-def test_a_session_with_an_api_that_repeats_the_key(how: How, home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_session_hides_a_key_that_the_api_repeats(how: How, home: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with Leaky(session(), how) as leaky:
         words = ["--upstream", leaky.url, "--key-from", "MARKED_ONE", *QUICK]
         assert main(["run", "--live", "--release", "0.9.1", "--out", "run.jsonl", *words]) == 0
         assert main(["run", "--live", "--release", "0.11.1", "--json", *words]) == 0
-        assert leaky.keys == [MARKED, MARKED], "it was sent"
+        assert leaky.keys == [MARKED, MARKED], "the key was sent"
     printed = capfd.readouterr()
     assert_hidden(home, printed.out, printed.err)
-    assert "MARKED" not in (home / "run.jsonl").read_text("ascii"), "nor the variable's name"
+    assert "MARKED" not in (home / "run.jsonl").read_text("ascii"), "the variable's name is hidden too"
     if how == "say":
-        assert "outcome        rejected" in printed.out, "and the session is what it would have been"
+        assert "outcome        rejected" in printed.out, "the session is unaffected"
     if how in ("say", "drop", "garble"):
         assert repeated(home) > 0
 
 
-def test_nothing_is_logged_of_a_handshake(home: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """An application, or a notebook, may log everything at level DEBUG."""
+def test_a_handshake_is_not_logged(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An application or a notebook may log everything at level DEBUG."""
     caplog.set_level(logging.DEBUG)
     with Leaky(session(), "close") as leaky:
         assert main(["run", "--live", "--upstream", leaky.url, "--key-from", "MARKED_ONE", *QUICK]) == 0
@@ -79,7 +79,7 @@ def test_nothing_is_logged_of_a_handshake(home: Path, caplog: pytest.LogCaptureF
 
 @pytest.mark.parametrize("how", ["refuse", "say"])
 @pytest.mark.long
-def test_a_sweep_and_a_repro(how: How, home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_sweep_and_a_repro_hide_a_key_that_the_api_repeats(how: How, home: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with Leaky(session(), how) as leaky:
         words = ["--upstream", leaky.url, "--key-from", "MARKED_ONE", *QUICK]
         assert main(["sweep", "--live", "--tool-ms", "5,120", "--trials", "2", "--at-once", "2", *words]) == 0
@@ -92,8 +92,8 @@ def test_a_sweep_and_a_repro(how: How, home: Path, capfd: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize("how", ["refuse", "say"])
-def test_a_served_proxy(how: How, home: Path) -> None:
-    """Its client is a process of ours without the key."""
+def test_a_served_proxy_hides_a_key_that_the_api_repeats(how: How, home: Path) -> None:
+    """Its client is a process of the test without the key."""
     command = [
         sys.executable,
         "-m",
@@ -113,14 +113,14 @@ def test_a_served_proxy(how: How, home: Path) -> None:
             assert server.stdout is not None
             first = server.stdout.readline()
             assert main(["run", "--live", "--proxy", first.split()[2].rstrip(","), *QUICK]) == 0
-            said, complained = server.communicate(timeout=5)
+            out_text, err_text = server.communicate(timeout=5)
         assert leaky.keys == [MARKED]
-    assert complained == ""
-    assert_hidden(home, first, said)
+    assert err_text == ""
+    assert_hidden(home, first, out_text)
     assert len([*home.glob("runs/latest/recordings/*.jsonl")]) == 1
 
 
-#: A proxy that passes everything on and logs all it meets, as a checkout's would be started.
+#: A proxy that forwards everything and logs all messages, started like that of a checkout.
 NODE = """#!{python}
 import asyncio, os, sys
 from websockets.asyncio.client import connect
@@ -171,7 +171,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 @pytest.mark.long
 def test_a_checkouts_proxy_never_sees_the_key(how: How, home: Path, checkout: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with Leaky(session(), how) as leaky:
-        # The API misbehaves once, so the session must be the first to meet it.
+        # The API misbehaves once, so the session must be its first client.
         words = ["--no-canary", "--proxy", f"backend:{checkout}", "--upstream", leaky.url, "--key-from", "MARKED_ONE"]
         assert main(["sweep", "--live", "--out", "run", *words, *QUICK]) == 0
         assert leaky.keys == [MARKED], "the relay sent it in place of the child's"
@@ -183,8 +183,8 @@ def test_a_checkouts_proxy_never_sees_the_key(how: How, home: Path, checkout: Pa
     assert_hidden(home, printed.out, printed.err)
 
 
-def test_a_real_checkouts_proxy(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Runs where VOICERACE_CHECKOUTS names a folder with a checkout per tag."""
+def test_a_real_checkouts_proxy_never_sees_the_key(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Runs only if VOICERACE_CHECKOUTS names a folder with one checkout per tag."""
     checkout = Path(os.environ.get("VOICERACE_CHECKOUTS", "/nonexistent")) / "v0.9.1"
     if not checkout.is_dir():
         pytest.skip("no checkout of the proxy here")
@@ -195,7 +195,7 @@ def test_a_real_checkouts_proxy(home: Path, capfd: pytest.CaptureFixture[str]) -
     assert_hidden(home, printed.out, printed.err)
 
 
-def test_a_captured_command_that_has_the_key_itself(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_captured_command_hides_its_own_key(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MARKED_API_KEY", MARKED)
     program = (
         "import asyncio, os\n"
@@ -217,18 +217,18 @@ def test_a_captured_command_that_has_the_key_itself(home: Path, monkeypatch: pyt
     assert repeated(home) > 0
 
 
-def test_a_key_in_a_url_is_one_too(home: Path) -> None:
+def test_a_key_in_a_url_is_removed(home: Path) -> None:
     target = UpstreamTarget.of(f"ws://127.0.0.1:1/v1?api-key={quote(MARKED, safe='')}&model=gpt-realtime")
     proxy = ProxyTarget.of("ws://127.0.0.1:1/x?access_token=0123456789abcdef")
     assert scrubber(proxy, target).text(f"{MARKED} 0123456789abcdef gpt-realtime") == "[key] [key] gpt-realtime"
     assert target.name == "ws://127.0.0.1:1"
 
 
-# -- keys that are refused -------------------------------------------------------------------------------------------
+# -- refused keys ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "said"),
+    ("variable", "value", "error_text"),
     [
         ("MARKED_ONE", "sk-tooshort", "MARKED_ONE: has fewer than 12 characters"),
         ("MARKED_ONE", "   ", "MARKED_ONE: is not in the environment"),
@@ -238,16 +238,16 @@ def test_a_key_in_a_url_is_one_too(home: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("verb", [["run", "--live"], ["sweep", "--live"], ["repro"], ["serve", "proxy"]])
-def test_a_key_that_cannot_be_used(
-    verb: list[str], variable: str, value: str | None, said: str, home: Path, monkeypatch: pytest.MonkeyPatch,
+def test_an_unusable_key_is_refused_and_not_printed(
+    verb: list[str], variable: str, value: str | None, error_text: str, home: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    """One that is too short could not be told from ordinary words in a recording."""
+    """A key that is too short could not be distinguished from ordinary words in a recording."""
     if value is not None:
         monkeypatch.setenv(variable, value)
     assert main([*verb, "--upstream", f"ws://127.0.0.1:{free_port()}", "--key-from", variable]) == 2
     printed = capsys.readouterr()
-    assert said in printed.err
+    assert error_text in printed.err
     assert printed.err.count("\n") == 1
     assert (value or variable).strip() not in printed.err or not (value or variable).strip()
     assert not [*home.iterdir()]
@@ -270,7 +270,7 @@ KEYS = [
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_every_way_to_write_a_key_is_found(key: str) -> None:
+def test_every_spelling_of_a_key_is_removed(key: str) -> None:
     scrub = Scrubber([key])
     for spelt in spellings(key):
         text = f"before {spelt} behind"
@@ -294,8 +294,8 @@ def test_every_way_to_write_a_key_is_found(key: str) -> None:
     behind=st.text(max_size=8),
     ways=st.lists(st.sampled_from(["json", "slash", "url", "base64"]), max_size=3),
 )
-def test_any_key_in_any_text_is_found(key: str, before: str, behind: str, ways: list[str]) -> None:
-    """Base64 last: what was escaped or encoded after it, or twice, is another encoding."""
+def test_any_key_in_any_text_is_removed(key: str, before: str, behind: str, ways: list[str]) -> None:
+    """Base64 comes last: text that is escaped or encoded after it, or twice, is another encoding."""
     text = before + key + behind
     for way in sorted(ways, key=["json", "slash", "url", "base64"].index):
         if way == "json":
@@ -311,7 +311,7 @@ def test_any_key_in_any_text_is_found(key: str, before: str, behind: str, ways: 
     assert leaks(key, [("text", cleaned.encode("utf-8", "surrogatepass"))]) == []
 
 
-def test_what_holds_no_key_stays_as_it_is() -> None:
+def test_a_payload_without_a_key_is_returned_unchanged() -> None:
     scrub = Scrubber([MARKED, "sk-proj-0123456789"])
     for payload in (
         {"type": "error", "error": {"message": 'sk-proj-… is short; 100 % of \\"it\\"', "n": [1, 2.5, None, True]}},
@@ -326,13 +326,13 @@ def test_what_holds_no_key_stays_as_it_is() -> None:
     assert nothing.payload({"a": MARKED}) == {"a": MARKED}
 
 
-def test_values_too_short_to_be_told_from_words_are_left_alone() -> None:
-    """Of variables that are only named like a key; one that we would send is refused."""
+def test_values_too_short_to_distinguish_from_words_are_kept() -> None:
+    """This concerns variables that are only named like a key; a short key that voicerace would send is refused."""
     assert Scrubber(["response"]).text("response.done") == "response.done"
     assert Scrubber(["a" * SHORTEST]).text("a" * SHORTEST) == "[key]"
 
 
-def test_a_piece_of_a_key_is_hidden_where_the_rest_is_missing() -> None:
+def test_a_long_enough_piece_of_a_key_is_hidden() -> None:
     letters = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", k=80))
     scrub = Scrubber([letters])
     for start in range(len(letters)):
@@ -343,11 +343,11 @@ def test_a_piece_of_a_key_is_hidden_where_the_rest_is_missing() -> None:
     assert scrub.payload(halves) == {"parts": ["[key]", "[key]"], "again": "[key]…[key]"}
 
 
-def test_of_two_keys_the_longer_one_goes_as_a_whole() -> None:
+def test_the_longer_of_two_keys_is_replaced_as_one() -> None:
     assert Scrubber(["0123456789ab", "0123456789abcdef"]).text("0123456789abcdef 0123456789ab") == "[key] [key]"
 
 
-def test_a_message_of_any_depth() -> None:
+def test_a_deeply_nested_message_is_scrubbed() -> None:
     deep: Any = MARKED
     for _ in range(400):
         deep = {"a": [deep]}
@@ -355,7 +355,7 @@ def test_a_message_of_any_depth() -> None:
     assert leaks(MARKED, [("deep", json.dumps(cleaned).encode())]) == []
 
 
-def test_what_is_json_stays_json() -> None:
+def test_json_stays_valid_json() -> None:
     scrub = Scrubber(["123456789012", 'back\\slash"quote\\'])
     assert scrub.payload({"n": 123456789012, "x": 1234567890123, "y": 12}) == {"n": "[key]", "x": "[key]3", "y": 12}
     spoken = {"say": 'back\\slash"quote\\"\\n', "arguments": json.dumps({"auth": ['back\\slash"quote\\', "\n"]})}
@@ -373,11 +373,11 @@ def test_what_is_json_stays_json() -> None:
         ("MONKEY", False), ("KEYBOARD", False), ("TOKENIZERS_PARALLELISM", False), ("model", False), ("PATH", False),
     ],
 )  # fmt: skip
-def test_what_is_named_like_a_key(name: str, is_one: bool) -> None:
+def test_names_of_keys_are_recognised(name: str, is_one: bool) -> None:
     assert is_named_like_a_key(name) == is_one
 
 
-def test_the_environment_and_what_is_named_beside_it() -> None:
+def test_the_environment_and_further_names_and_values_are_scrubbed() -> None:
     environment = {
         "MY_API_KEY": " 0123456789abcdef ",
         "PLAIN": "ordinary words here",
@@ -389,8 +389,8 @@ def test_the_environment_and_what_is_named_beside_it() -> None:
     assert scrub.text(text) == "[key], ordinary words here, [key], [key], x"
 
 
-def test_recordings_of_a_folder_read_back(home: Path) -> None:
-    """What was taken out leaves a recording that everything else can read."""
+def test_scrubbed_recordings_can_be_read(home: Path) -> None:
+    """Removing a key leaves a recording that the readers accept."""
     with Leaky(session(), "say") as leaky:
         assert main(["repro", "--upstream", leaky.url, "--key-from", "MARKED_ONE", *QUICK, "--out", "r.jsonl"]) == 0
     [recording] = read_recordings(home / "r.jsonl")

@@ -1,4 +1,4 @@
-"""A marked key in the environment, an API that repeats it in every way, every verb: is it in any byte that was written?"""
+"""No command writes a byte of a marked key from the environment, in any form in which the API repeats it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEY = 'sk-marked/"0123456789+abcdefghij%ABCDEFGHIJ'
 
 
 def forms(key: str) -> dict[str, bytes]:
-    """The key as it may hide in a file."""
+    """Return the key in the forms that a file may contain."""
     escaped = json.dumps(key)[1:-1]
     found = {"raw": key, "JSON": escaped, "JSON twice": json.dumps(escaped)[1:-1], "URL": quote(key, safe="")}
     for offset in range(3):
@@ -32,10 +32,10 @@ def forms(key: str) -> dict[str, bytes]:
 
 
 class Echo:
-    """An API that says the Authorization header back, in the way asked for."""
+    """An API that repeats the Authorization header in the given form."""
 
-    def __init__(self, way: str) -> None:
-        self.way = way
+    def __init__(self, form: str) -> None:
+        self.form = form
         self.seen: list[str] = []
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -62,34 +62,34 @@ class Echo:
             await self._stop.wait()
 
     def _request(self, connection: ServerConnection, request: Request) -> Response | None:
-        said = request.headers.get("Authorization", "")
-        self.seen.append(said)
-        if self.way != "handshake":
+        header = request.headers.get("Authorization", "")
+        self.seen.append(header)
+        if self.form != "handshake":
             return None
-        response = connection.respond(HTTPStatus.UNAUTHORIZED, f"no such key: {said}\n")
-        response.headers["X-Said"] = said
+        response = connection.respond(HTTPStatus.UNAUTHORIZED, f"no such key: {header}\n")
+        response.headers["X-Said"] = header
         return response
 
     async def _talk(self, connection: ServerConnection) -> None:
-        said = self.seen[-1]
-        text = f"Incorrect API key provided: {said}. You can find yours elsewhere."
-        match self.way:
+        header = self.seen[-1]
+        text = f"Incorrect API key provided: {header}. You can find yours elsewhere."
+        match self.form:
             case "close":
-                await connection.close(1008, said[:120])
+                await connection.close(1008, header[:120])
                 return
             case "base64":
                 text = base64.b64encode(text.encode()).decode()
             case "URL":
-                text = "https://api.example.com/?header=" + quote(said, safe="")
+                text = "https://api.example.com/?header=" + quote(header, safe="")
             case "JSON in JSON":
-                text = json.dumps({"headers": json.dumps({"authorization": said})})
+                text = json.dumps({"headers": json.dumps({"authorization": header})})
             case "binary":
                 await connection.send(text.encode())
             case "no JSON":
                 await connection.send(text)
-        error = {"type": "invalid_request_error", "code": "invalid_api_key", "message": text, "param": said, "event_id": None}
-        await connection.send(json.dumps({"type": "error", "event_id": said, "error": error}))
-        await connection.send(json.dumps({"type": "session.created", "event_id": "e", "session": {said: said}}))
+        error = {"type": "invalid_request_error", "code": "invalid_api_key", "message": text, "param": header, "event_id": None}
+        await connection.send(json.dumps({"type": "error", "event_id": header, "error": error}))
+        await connection.send(json.dumps({"type": "session.created", "event_id": "e", "session": {header: header}}))
         await connection.wait_closed()
 
 
@@ -123,30 +123,30 @@ def verbs(url: str, out: Path) -> dict[str, list[str]]:
     }
 
 
-def test_the_key_is_in_nothing_that_was_written(
+def test_the_key_is_in_no_file_and_no_output(
     echo: Echo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.chdir(tmp_path)
-    said: dict[str, Any] = {}
+    printed: dict[str, Any] = {}
     asked = verbs(f"ws://127.0.0.1:{echo.port}/v1/realtime", tmp_path)
-    if echo.way not in ("handshake", "close"):
-        del asked["contract"]  # its experiments wait long for an API that is only slow; two ways show the verb
+    if echo.form not in ("handshake", "close"):
+        del asked["contract"]  # its experiments wait long for a slow API; two forms cover the command
     for verb, words in asked.items():
         before = len(echo.seen)
         status = main(words)
         captured = capfd.readouterr()
-        said[verb] = (captured.out + captured.err).encode()
+        printed[verb] = (captured.out + captured.err).encode()
         assert status in (0, 1), (verb, captured.err)
         assert "Traceback" not in captured.err
-        assert f"Bearer {KEY}" in echo.seen[before:], f"{verb} did not use the key, and shows nothing"
+        assert f"Bearer {KEY}" in echo.seen[before:], f"{verb} did not use the key, so it tests nothing"
     written = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert len(written) >= 4
-    for where, content in (written | said).items():
+    for where, content in (written | printed).items():
         for form, octets in forms(KEY).items():
             assert octets not in content, (where, form)
 
 
-def test_this_test_would_find_it(tmp_path: Path) -> None:
+def test_the_search_finds_the_key_in_every_form(tmp_path: Path) -> None:
     for text in (KEY, json.dumps({"a": KEY}), base64.b64encode(b"x" + KEY.encode() + b"yz").decode(), quote(KEY, safe="")):
         assert any(octets in text.encode() for octets in forms(KEY).values()), text

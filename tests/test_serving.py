@@ -1,4 +1,4 @@
-"""Can anybody's app, SDK or proxy use our servers, is every session of theirs recorded and judged, and what do faults do?"""
+"""Any app, SDK or proxy can use the servers; every session is recorded and judged, and injected faults have their effect."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ USER = {"type": "message", "role": "user", "content": [{"type": "input_text", "t
 
 
 class Ended(list[Recording]):
-    """The recordings of sessions that ended, each read back from its file."""
+    """Recordings of ended sessions, each read back from its file."""
 
     def __call__(self, file: Path, recording: Recording) -> None:
         self.append(Recording.read(file))
@@ -54,12 +54,12 @@ class Ended(list[Recording]):
 
 @contextlib.asynccontextmanager
 async def serving(make: Make, folder: Path, most: int | None = None) -> AsyncIterator[tuple[str, Ended, asyncio.Task[None]]]:
-    """A server of ours; gives its address, what ended there, and its run."""
+    """Run a server; yield its address, its ended sessions and its task."""
     ended = Ended()
-    async with SessionServer() as door:
-        server = Server(door, make, folder, ended, most)
+    async with SessionServer() as listener:
+        server = Server(listener, make, folder, ended, most)
         running = asyncio.ensure_future(server.run())
-        yield door.address, ended, running
+        yield listener.address, ended, running
         server.stop.set()
         await running
 
@@ -115,7 +115,7 @@ def test_the_official_client_completes_a_turn_and_gets_the_refusal_with_its_own_
 
 
 @pytest.mark.parametrize(("release", "outcome"), [("0.9.1", "rejected"), ("0.11.1", "lost")])
-def test_a_host_of_anybodys_meets_a_release(release: str, outcome: str, tmp_path: Path) -> None:
+def test_an_external_host_gets_the_behaviour_of_a_release(release: str, outcome: str, tmp_path: Path) -> None:
     async def served() -> tuple[Recording, Recording, Recording]:
         (tmp_path / "upstream").mkdir()
         (tmp_path / "proxy").mkdir()
@@ -129,14 +129,12 @@ def test_a_host_of_anybodys_meets_a_release(release: str, outcome: str, tmp_path
     host, at_proxy, at_upstream = CLEAN(served())
     assert judge(at_proxy).outcome == outcome
     assert (at_proxy.provenance["release"], at_proxy.provenance["proxy"]) == (release, f"model:{release}")
-    # Each end sees its own links: alone they cannot say it.
+    # Each end observes only its own links, which is not enough for a verdict.
     assert judge(host).outcome == judge(at_upstream).outcome == "unknown"
 
 
-def test_what_a_client_says_that_nobody_can_read_ends_its_session_and_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The model reads anything as the proxies do; if one day it does not, that is one session's end."""
+def test_a_message_that_cannot_be_handled_ends_only_its_own_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model reads anything, as the proxies do; should a message make it fail, that ends one session only."""
     usual = Proxy.message
 
     def fragile(self: Proxy, sender: str, payload: Payload) -> Effects:
@@ -164,7 +162,7 @@ def test_what_a_client_says_that_nobody_can_read_ends_its_session_and_no_other(
     assert second.outcome == "rejected"
 
 
-# -- faults on purpose -----------------------------------------------------------------------------------------------
+# -- injected faults -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -173,7 +171,7 @@ def test_what_a_client_says_that_nobody_can_read_ends_its_session_and_no_other(
         ("drop", "0.9.1", 10, "unknown", {}),
         ("drop@response.output_item.added#2", "0.9.1", 140, "unknown", {"replies": 0}),
         ("drop@response.done#1", "0.9.1", 10, "rejected", {"refusals": 1}),
-        # The slot is free when the mock has said so, whenever that arrives; a proxy that waits for it waits longer.
+        # The slot is free when the mock sends response.done, whenever that arrives; a proxy that waits for it waits longer.
         ("delay=150", "0.9.1", 140, "answered", {}),
         ("delay=150", "0.9.4", 140, "answered", {}),
         ("withhold", "0.9.4", 10, "stalled", {"response_creates": 0}),
@@ -189,7 +187,7 @@ def test_what_a_client_says_that_nobody_can_read_ends_its_session_and_no_other(
         ("garble@response.function_call_arguments.done", "0.9.1", 10, "unknown", {}),
     ],
 )  # fmt: skip
-def test_a_fault_and_what_is_made_of_it(fault: str, release: str, tool_ms: int, outcome: str, facts: dict[str, Any]) -> None:
+def test_an_injected_fault_has_its_outcome(fault: str, release: str, tool_ms: int, outcome: str, facts: dict[str, Any]) -> None:
     async def spoilt() -> Recording:
         played = session(release=release, tool_ms=tool_ms)
         async with api(played, [fault]) as url:
@@ -203,8 +201,8 @@ def test_a_fault_and_what_is_made_of_it(fault: str, release: str, tool_ms: int, 
     assert verdict.fault == (dropped if fault.startswith("drop") else None)
 
 
-def test_an_event_that_comes_twice_says_what_it_says_once() -> None:
-    """In the books: what is late of the two changes nothing."""
+def test_a_repeated_event_changes_the_ledger_once() -> None:
+    """The later of two equal events changes nothing in the ledger."""
     recording = simulate(session(tool_ms=10))
     once, twice = Ledger(), Ledger()
     for event in recording.events:
@@ -213,13 +211,13 @@ def test_an_event_that_comes_twice_says_what_it_says_once() -> None:
             twice.feed(event.link.sender, event.payload, event.seq)
             if event.link.sender == "upstream":
                 twice.feed("upstream", event.payload, event.seq + 1000)
-    for response in twice.responses.values():  # a list of what came; the first of each counts
+    for response in twice.responses.values():  # a list of all events; the first of each counts
         response.calls_done = [key for key in response.calls_done if key < 1000]
     assert once.refusals
     assert twice == once
 
 
-def test_what_a_fault_did_is_in_the_servers_recording(tmp_path: Path) -> None:
+def test_an_injected_fault_is_in_the_servers_recording(tmp_path: Path) -> None:
     async def served(fault: str, number: int) -> Recording:
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -229,14 +227,14 @@ def test_what_a_fault_did_is_in_the_servers_recording(tmp_path: Path) -> None:
 
     dropped = CLEAN(served("drop", 1))
     assert judge(dropped).fault == "upstream dropped the connection on purpose (--fault)"
-    assert [event.kind for event in dropped.events][-1] == "fault", "and nothing was sent behind it"
+    assert [event.kind for event in dropped.events][-1] == "fault", "and nothing was sent after it"
     twice = CLEAN(served("duplicate", 2))
     done = [event.payload for event in twice.events if event.type == "response.done"]
     assert len(done) == 4  # three responses
     assert done[0] == done[1]
     delayed = CLEAN(served("delay=90", 3))
     at = {event.type: event.sent_ns for event in reversed(delayed.events) if event.sent_ns is not None}
-    assert at["response.done"] - at["response.function_call_arguments.done"] >= 170_000_000, "recorded when it left"
+    assert at["response.done"] - at["response.function_call_arguments.done"] >= 170_000_000, "recorded when it was sent"
     garbled = CLEAN(served("garble@response.created", 4))
     [text] = [event.payload for event in garbled.events if event.type == "(text)"]
     assert isinstance(text, str)
@@ -245,7 +243,7 @@ def test_what_a_fault_did_is_in_the_servers_recording(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 499, 599])
-def test_a_handshake_refused_on_purpose(status: int, tmp_path: Path) -> None:
+def test_an_injected_handshake_refusal_has_its_status(status: int, tmp_path: Path) -> None:
     async def served() -> tuple[int, Recording]:
         async with serving(upstream(f"refuse={status}"), tmp_path) as (url, ended, _):
             with pytest.raises(InvalidStatus) as refused:
@@ -262,7 +260,7 @@ def test_a_handshake_refused_on_purpose(status: int, tmp_path: Path) -> None:
     ["", "explode", "drop=1", "delay", "delay=", "delay=nan", "delay=-1", "delay=inf", "refuse", "refuse=200", "refuse=429.5",
      "refuse=401@error", "withhold#0", "withhold#-1", "drop@", "garble@response.done#", "drop drop"],
 )  # fmt: skip
-def test_a_word_that_is_no_fault(word: str) -> None:
+def test_a_malformed_fault_is_an_input_error(word: str) -> None:
     with pytest.raises(InputError, match=r"^fault: "):
         Fault.of(word)
 
@@ -278,11 +276,11 @@ def test_each_connection_has_its_own_faults_and_counts_its_own_messages() -> Non
     assert one(b"audio") == ((0.0, b"audio"),)
 
 
-# -- who comes, and how many -----------------------------------------------------------------------------------------
+# -- connections -----------------------------------------------------------------------------------------------------
 
 
 async def answer(url: str, request: str) -> str:
-    """The status line of an answer to a plain request."""
+    """Return the status line of the response to a plain request."""
     host, _, port = url.removeprefix("ws://").partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(request.encode())
@@ -291,7 +289,7 @@ async def answer(url: str, request: str) -> str:
     return line.decode()
 
 
-def test_a_probe_is_no_session_and_one_too_many_is_turned_away(tmp_path: Path) -> None:
+def test_a_probe_makes_no_session_and_a_connection_over_the_limit_is_refused(tmp_path: Path) -> None:
     async def served() -> None:
         async with serving(upstream(), tmp_path, most=1) as (url, ended, running):
             assert " 426 " in await answer(url, "GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
@@ -321,14 +319,14 @@ def test_a_probe_is_no_session_and_one_too_many_is_turned_away(tmp_path: Path) -
     ],
 )
 @pytest.mark.parametrize("pieces", [1, 1000], ids=["at once", "byte by byte"])
-def test_plain_http_is_answered_by_what_this_is_and_how_to_connect(
+def test_plain_http_is_answered_with_how_to_connect(
     request_: str, status: int, allow: bool, pieces: int, tmp_path: Path
 ) -> None:
     async def asked() -> tuple[str, str]:
-        async with SessionServer(about="a mock", path="/v1/realtime?model=m") as door:
-            server = Server(door, upstream(), tmp_path, lambda *_: None)
+        async with SessionServer(about="a mock", path="/v1/realtime?model=m") as listener:
+            server = Server(listener, upstream(), tmp_path, lambda *_: None)
             running = asyncio.ensure_future(server.run())
-            reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
             head, body = request_.encode().split(b"\r\n\r\n", 1)
             step = len(head) + 4 if pieces == 1 else 1
             for at in range(0, len(head) + 4, step):
@@ -340,7 +338,7 @@ def test_plain_http_is_answered_by_what_this_is_and_how_to_connect(
             writer.close()
             server.stop.set()
             await running
-            return answered, door.address
+            return answered, listener.address
 
     answered, url = CLEAN(asked())
     head, _, body = answered.partition("\r\n\r\n")
@@ -355,7 +353,7 @@ def test_plain_http_is_answered_by_what_this_is_and_how_to_connect(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_recording_says_who_connected_without_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recording_describes_the_client_without_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_API_KEY", "plainwords-of-a-key")
 
     async def served() -> list[Recording]:
@@ -398,14 +396,16 @@ def test_a_recording_says_who_connected_without_keys(tmp_path: Path, monkeypatch
         ("http://user:pass@host/b?c=d", ("/b", "c=d")),
     ],
 )  # fmt: skip
-def test_path_and_query_are_recorded_without_what_looks_like_a_key(path: str, expected: tuple[str | None, str | None]) -> None:
+def test_path_and_query_are_recorded_without_values_that_look_like_keys(
+    path: str, expected: tuple[str | None, str | None]
+) -> None:
     found = client_of(Request(path, Headers()), Scrubber(()))
     assert (found["path"], found["query"]) == expected
     assert found["user_agent"] is None
 
 
-def test_who_leaves_before_the_handshake_is_answered_is_a_session_that_ended(tmp_path: Path) -> None:
-    """It asks for a WebSocket in a way that is none: nobody will ever serve it."""
+def test_a_client_that_leaves_during_the_handshake_is_an_ended_session(tmp_path: Path) -> None:
+    """Its WebSocket request is invalid, so no handler will ever serve it."""
 
     async def served() -> Recording:
         async with serving(upstream(), tmp_path) as (url, ended, _):
@@ -417,7 +417,7 @@ def test_who_leaves_before_the_handshake_is_answered_is_a_session_that_ended(tmp
 
 
 @pytest.mark.parametrize("hangs", ["open", "dialling"])
-def test_stopping_ends_what_is_open_in_time_and_keeps_what_was_recorded(hangs: str, tmp_path: Path) -> None:
+def test_stopping_ends_open_sessions_in_time_and_keeps_their_recordings(hangs: str, tmp_path: Path) -> None:
     async def served() -> Recording:
         async with contextlib.AsyncExitStack() as stack:
             if hangs == "open":
@@ -439,18 +439,18 @@ def test_stopping_ends_what_is_open_in_time_and_keeps_what_was_recorded(hangs: s
     assert bool(recording.events) == (hangs == "open")
 
 
-def test_what_cannot_be_handed_over_ends_the_serving(tmp_path: Path) -> None:
-    """Standard output has gone, say."""
+def test_an_output_error_ends_the_server(tmp_path: Path) -> None:
+    """For example, standard output is closed."""
 
     async def served() -> None:
-        async with SessionServer() as door:
+        async with SessionServer() as listener:
 
             def gone(file: Path, recording: Recording) -> None:
                 raise BrokenPipeError
 
-            server = Server(door, upstream(), tmp_path, gone)
+            server = Server(listener, upstream(), tmp_path, gone)
             running = asyncio.ensure_future(server.run())
-            async with connect(door.address, logger=QUIET):
+            async with connect(listener.address, logger=QUIET):
                 pass
             with pytest.raises(BrokenPipeError):
                 async with asyncio.timeout(2):
@@ -460,7 +460,7 @@ def test_what_cannot_be_handed_over_ends_the_serving(tmp_path: Path) -> None:
 
 
 def test_settings_reach_the_upstream_of_a_served_proxy() -> None:
-    """As any Voice Agent client says them, without our component."""
+    """The client is a plain Voice Agent client, without the component model."""
 
     async def served() -> list[str]:
         async with api(session()) as api_url, proxy(session(), api_url) as url, connect(url, logger=QUIET) as client:

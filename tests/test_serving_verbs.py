@@ -1,4 +1,4 @@
-"""`voicerace serve` as a program: bad words, its port and folder, signals, and what is left when it or a session is ended."""
+"""`voicerace serve` as a program: invalid options, port and folder, signals, and the files left after an end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from voicerace.trace.recording import Recording
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "error_text"),
     [
         (["upstream", "--fault", "withhold#0"], "allowed are"),
         (["upstream", "--listen", "127.0.0.1:99999"], "PORT"),
@@ -42,15 +42,17 @@ from voicerace.trace.recording import Recording
         (["proxy", "--upstream", "ws://127.0.0.1:1", "--release", "9.9"], "9.9"),
     ],
 )
-def test_words_that_do_not_fit(words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_serve_options_give_a_one_line_error(
+    words: list[str], error_text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["serve", *words, *(["--out", str(tmp_path / "out")] if words else [])]) == 2
     printed = capsys.readouterr()
-    assert said in printed.err
+    assert error_text in printed.err
     assert printed.err.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 
-def test_a_port_that_is_taken_and_a_folder_that_holds_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_taken_port_and_a_folder_with_a_run_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -66,7 +68,7 @@ def test_a_port_that_is_taken_and_a_folder_that_holds_a_run(tmp_path: Path, caps
 
 @contextlib.contextmanager
 def child(words: Sequence[str]) -> Any:
-    """A verb in a process of its own."""
+    """Run a command in a child process."""
     command = [sys.executable, "-W", "error", "-m", "voicerace", *words]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -78,8 +80,8 @@ def child(words: Sequence[str]) -> Any:
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_server_that_is_told_to_end(sign: signal.Signals, tmp_path: Path) -> None:
-    """One session has ended by then, another is open."""
+def test_a_signalled_server_keeps_its_recordings(sign: signal.Signals, tmp_path: Path) -> None:
+    """When the signal arrives, one session has ended and another is open."""
 
     async def two_sessions(url: str) -> None:
         await play_live(upstream=url)
@@ -95,12 +97,12 @@ def test_a_server_that_is_told_to_end(sign: signal.Signals, tmp_path: Path) -> N
     out = tmp_path / "run"
     words = ["serve", "upstream", "--listen", "0", "--out", str(out), "--gap-ms", "100", "--reply-ms", "40"]
     with child(words) as process:
-        # Before anybody has come: whoever starts it needs the port.
+        # Printed before any client connects, since the caller needs the port.
         url = process.stdout.readline().split()[2].rstrip(",")
         assert url.endswith("/v1/realtime?model=gpt-realtime")
         asyncio.run(two_sessions(url))
-        said, complained = process.communicate(timeout=5)
-    assert complained == ""
+        out_text, err_text = process.communicate(timeout=5)
+    assert err_text == ""
     assert process.returncode == {signal.SIGINT: 0, signal.SIGTERM: 143, signal.SIGKILL: -9}[sign]
     first, second = (Recording.read(out / "recordings" / f"00000{number}.jsonl") for number in (1, 2))
     assert first.complete
@@ -112,12 +114,12 @@ def test_a_server_that_is_told_to_end(sign: signal.Signals, tmp_path: Path) -> N
     assert info["parameters"]["times"]["gap_ms"] == "100"
     assert info["complete"] == (sign != signal.SIGKILL)
     if sign != signal.SIGKILL:
-        assert [line.split()[0] for line in said.splitlines()] == ["1", "2"]
+        assert [line.split()[0] for line in out_text.splitlines()] == ["1", "2"]
         assert sum(info["sessions"].values()) == 2
 
 
 @pytest.mark.parametrize("allowed", [False, True])
-def test_serve_proxy_with_a_key_accepts_no_page_but_the_allowed(
+def test_serve_proxy_with_a_key_accepts_only_allowed_pages(
     allowed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOME_KEY", "sk-not-a-key-0123456789")
@@ -136,14 +138,14 @@ def test_serve_proxy_with_a_key_accepts_no_page_but_the_allowed(
         url = process.stdout.readline().split()[2].rstrip(",")
         status = asyncio.run(tried(url))
         process.send_signal(signal.SIGTERM)
-        _, complained = process.communicate(timeout=10)
+        _, err_text = process.communicate(timeout=10)
     assert process.returncode == 143
     assert status == (101 if allowed else 403)
-    assert complained.count("\n") == (0 if allowed else 1)
-    assert allowed or f"a connection was refused: Origin '{page}': this server holds an API key" in complained
+    assert err_text.count("\n") == (0 if allowed else 1)
+    assert allowed or f"a connection was refused: Origin '{page}': this server holds an API key" in err_text
 
 
-def test_a_server_whose_reader_has_gone_ends_without_a_word(tmp_path: Path) -> None:
+def test_a_server_whose_output_is_closed_ends_silently(tmp_path: Path) -> None:
     async def one_session(url: str) -> None:
         async with connect(url, logger=QUIET) as client:
             await client.recv()
@@ -158,7 +160,7 @@ def test_a_server_whose_reader_has_gone_ends_without_a_word(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("verb", "sign"), [(["run", "--live"], signal.SIGTERM), (["repro"], signal.SIGINT)])
-def test_a_session_that_is_told_to_end_leaves_what_it_recorded(verb: list[str], sign: int, tmp_path: Path) -> None:
+def test_a_signalled_session_leaves_its_recording(verb: list[str], sign: int, tmp_path: Path) -> None:
     file = tmp_path / "session.jsonl"
 
     async def stopped() -> tuple[str, str]:
@@ -173,16 +175,16 @@ def test_a_session_that_is_told_to_end_leaves_what_it_recorded(verb: list[str], 
                 assert process.returncode == 128 + sign
                 return done  # type: ignore[no-any-return]
 
-    _, complained = asyncio.run(stopped())
-    assert complained.endswith(f"\nvoicerace: interrupted: what was recorded is in {file}\n")
-    assert "Traceback" not in complained
+    _, err_text = asyncio.run(stopped())
+    assert err_text.endswith(f"\nvoicerace: interrupted: what was recorded is in {file}\n")
+    assert "Traceback" not in err_text
     recording = Recording.read(file)
     assert not recording.complete
     assert "FunctionCallRequest" in [event.type for event in recording.events]
     assert judge(recording).outcome == "unknown"
 
 
-def test_a_session_that_ends_before_it_began_leaves_no_empty_file(
+def test_a_session_interrupted_before_it_began_leaves_no_empty_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(*words: Any) -> Any:
@@ -192,18 +194,18 @@ def test_a_session_that_ends_before_it_began_leaves_no_empty_file(
     assert main(["repro", "--out", str(tmp_path / "r.jsonl")]) == 130
     assert capsys.readouterr().err.endswith("\nvoicerace: interrupted: nothing was recorded\n")
     assert not list(tmp_path.iterdir())
-    assert main(["run", "--live", "--out", str(tmp_path)]) == 2, "a folder is no file, and nothing was played"
+    assert main(["run", "--live", "--out", str(tmp_path)]) == 2, "a folder is not a file, and nothing was played"
 
 
-def test_a_live_recording_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_live_recording_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "r.jsonl"
-    file.write_text("somebody's\n")
+    file.write_text("other content\n")
     assert main(["repro", "--out", str(file)]) == 2
     assert "holds something already" in capsys.readouterr().err
-    assert file.read_text() == "somebody's\n"
+    assert file.read_text() == "other content\n"
 
 
-def test_a_session_that_cannot_be_judged_is_kept_and_the_others_go_on(
+def test_a_session_that_cannot_be_judged_is_kept_and_the_server_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fragile(recording: Recording) -> Verdict:
@@ -212,11 +214,11 @@ def test_a_session_that_cannot_be_judged_is_kept_and_the_others_go_on(
         return judge(recording)
 
     async def two_sessions() -> None:
-        for said in ({"type": "session.update", "session": {"type": "realtime"}}, None):
+        for message in ({"type": "session.update", "session": {"type": "realtime"}}, None):
             async with connect(f"ws://127.0.0.1:{port}", logger=QUIET) as client:
                 await client.recv()
-                if said is not None:
-                    await client.send(json.dumps(said))
+                if message is not None:
+                    await client.send(json.dumps(message))
                     await client.recv()
 
     def visit() -> None:
@@ -226,14 +228,14 @@ def test_a_session_that_cannot_be_judged_is_kept_and_the_others_go_on(
 
     port = free_port()
     monkeypatch.setattr("voicerace.cli.serve.judge", fragile)
-    visitor = threading.Thread(target=visit)
-    visitor.start()
+    client = threading.Thread(target=visit)
+    client.start()
     words = ["--listen", str(port), "--sessions", "2", "--out", str(tmp_path / "run")]
     assert main(["serve", "upstream", *words]) == 0
-    visitor.join()
-    said = capsys.readouterr()
-    assert [line.split()[:2] for line in said.out.splitlines()[1:]] == [["1", "unknown:"], ["2", "unknown:"]]
+    client.join()
+    printed = capsys.readouterr()
+    assert [line.split()[:2] for line in printed.out.splitlines()[1:]] == [["1", "unknown:"], ["2", "unknown:"]]
     file = tmp_path / "run" / "recordings" / "000001.jsonl"
-    assert said.err == f"voicerace: {file} is kept and could not be judged (KeyError: '\\x1b[2J')\n"
+    assert printed.err == f"voicerace: {file} is kept and could not be judged (KeyError: '\\x1b[2J')\n"
     assert Recording.read(file).complete
     assert json.loads((tmp_path / "run" / "run.json").read_text())["sessions"] == {"unknown": 2}

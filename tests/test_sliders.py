@@ -1,4 +1,4 @@
-"""Does a move of a slider play the session again, and say what cannot be played instead of failing?"""
+"""A slider move plays the session again; an impossible session gives a message instead of a failure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def picture(sliders: Sliders) -> str:
         ("scenario", "slow-tool", "answered"),
     ],
 )
-def test_every_choice_moves_the_session(name: str, value: Any, outcome: str) -> None:
+def test_every_choice_changes_the_session(name: str, value: Any, outcome: str) -> None:
     sliders = Sliders(release="0.9.1", times={"tool_ms": 50, "gap_ms": 150})
     assert "rejected" in says(sliders)
     before = picture(sliders)
@@ -45,7 +45,7 @@ def test_every_choice_moves_the_session(name: str, value: Any, outcome: str) -> 
     assert sliders.verdict == judge(simulate(sliders.session))
 
 
-def test_what_cannot_be_played_is_said_and_the_next_move_plays_again() -> None:
+def test_an_impossible_session_gives_a_message_and_the_next_move_plays_again() -> None:
     sliders = Sliders(times={"gap_ms": 150, "item_done_ms": 100})
     sliders.choices["gap_ms"].value = 50
     assert sliders.recording is None
@@ -57,15 +57,15 @@ def test_what_cannot_be_played_is_said_and_the_next_move_plays_again() -> None:
     assert "<svg" in picture(sliders)
 
 
-def test_every_story_can_be_chosen_from_every_other() -> None:
+def test_every_scenario_can_be_chosen_from_every_other() -> None:
     sliders = Sliders(scenario="parallel", calls=3)
     for name in SCENARIOS:
         sliders.choices["scenario"].value = name
         assert sliders.error is None
-    assert sliders.choices["tool_ms"].value == 25_000  # the slow tool's, kept by the stories behind it
+    assert sliders.choices["tool_ms"].value == 25_000  # the slow tool's value, kept by the scenarios after it
 
 
-def test_they_begin_at_a_session_whatever_its_times() -> None:
+def test_sliders_start_at_any_session() -> None:
     session = SessionConfig.of(
         release="0.10.5",
         scenario="parallel",
@@ -90,11 +90,11 @@ def test_they_begin_at_a_session_whatever_its_times() -> None:
     assert again.times.to_json()["reply_ms"] == "77"
 
 
-def test_whoever_has_no_widgets_sees_the_session_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_widgets_the_current_session_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[Any] = []
     monkeypatch.setattr("voicerace.report.notebook.sliders.display", lambda one, **_: shown.append(one))
     Sliders(release="0.11.1")._ipython_display_()
-    assert "text/html" not in shown[0], "a static page takes the widgets before any other form of the same output"
+    assert "text/html" not in shown[0], "a static page prefers widgets to other forms of the same output"
     assert shown[1].data.startswith("<details><summary>Where no sliders are shown")
     bundle = Sliders(release="0.11.1")._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in bundle
@@ -113,12 +113,12 @@ def test_whoever_has_no_widgets_sees_the_session_as_it_stands(monkeypatch: pytes
         ({"times": {"tool_ms": -1}}, "tool_ms"),
     ],
 )
-def test_a_start_that_is_none_is_refused_by_name(given: dict[str, Any], word: str) -> None:
+def test_an_invalid_start_is_refused_by_name(given: dict[str, Any], word: str) -> None:
     with pytest.raises(InputError, match=word):
         Sliders(**given)
 
 
-def test_a_session_is_shifted_by_name() -> None:
+def test_a_session_is_shifted_by_time_parameter() -> None:
     session = SessionConfig.of(scenario="parallel", times={"tool_ms": "50,90", "gap_ms": "uniform(8,300)"}, seed=3)
     assert session.shifted(tool_ms=-40).times.to_json()["tool_ms"] == "10,50"
     drawn = session.times.ns("gap_ms", 0, 3)

@@ -1,4 +1,4 @@
-"""Is the command line there before its libraries are: help, completion, and the verbs that play one session?"""
+"""Help, completion and the commands that play one session start without importing heavy libraries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import typer
 from voicerace.cli import main
 from voicerace.cli.app import VERBS
 
-#: Modules that take long to import. `--help` needs none of them, one session in virtual time only pydantic, for typer.
+#: Modules that are slow to import. `--help` needs none of them; one session in virtual time needs only pydantic, for typer.
 HEAVY = {
     "IPython", "bs4", "distributed", "ipywidgets", "joblib", "matplotlib", "nbformat", "numpy", "pandas", "papermill",
     "pyarrow", "scipy", "websockets",
@@ -26,24 +26,24 @@ _REPORT = (
 
 
 def heavy_of(arguments: list[str], heavy: set[str]) -> list[str]:
-    """The heavy modules that a command line imports."""
+    """Return the heavy modules that a command line imports."""
     code = _REPORT.replace("HEAVY", repr(heavy))
     ran = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
     return ran.stderr.split()
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], [], ["releases"]])
-def test_what_plays_nothing_imports_no_heavy_module(arguments: list[str]) -> None:
+def test_commands_that_play_nothing_import_no_heavy_module(arguments: list[str]) -> None:
     assert heavy_of(arguments, HEAVY) == []
 
 
-def test_help_imports_no_verb_and_no_pydantic() -> None:
+def test_help_imports_no_command_module_and_no_pydantic() -> None:
     verbs = {f"voicerace.cli.{verb.place.partition(':')[0]}" for verb in VERBS.values()}
     assert heavy_of(["--help"], {"pydantic", "voicerace.analysis.verdict", "voicerace.experiments.explore", *verbs}) == []
 
 
 @pytest.mark.parametrize("arguments", [["releases"], ["check", "--help"]])
-def test_a_table_and_the_help_of_a_verb_import_no_pydantic(arguments: list[str]) -> None:
+def test_a_table_and_a_commands_help_import_no_pydantic(arguments: list[str]) -> None:
     assert heavy_of(arguments, {"pydantic.types"}) == []
 
 
@@ -52,12 +52,12 @@ def test_one_session_imports_no_heavy_module(arguments: list[str]) -> None:
     assert heavy_of(arguments, HEAVY) == []
 
 
-def test_the_test_sees_a_heavy_module() -> None:
+def test_a_heavy_import_is_detected() -> None:
     assert "pandas" in heavy_of(["boundary", "--help"], HEAVY)
 
 
 @pytest.mark.parametrize("name", VERBS)
-def test_the_list_of_verbs_says_what_the_verb_says(name: str) -> None:
+def test_the_list_of_commands_has_each_commands_summary(name: str) -> None:
     module, _, attribute = VERBS[name].place.partition(":")
     found = getattr(import_module(f"voicerace.cli.{module}"), attribute)
     function = found.registered_callback.callback if isinstance(found, typer.Typer) else found
@@ -71,7 +71,7 @@ def test_the_bare_command_shows_help(capsys: pytest.CaptureFixture[str]) -> None
     assert all(name in shown for name in VERBS)
 
 
-def test_an_unknown_verb_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_command_gives_a_one_line_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["swep"]) == 2
     error = capsys.readouterr().err
     assert "swep" in error
@@ -79,7 +79,7 @@ def test_an_unknown_verb_is_one_line(capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_names_the_verbs_and_their_options(shell: str) -> None:
+def test_completion_offers_commands_and_their_options(shell: str) -> None:
     def completed(words: str) -> str:
         given = {"_VOICERACE_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_ARGS": words, "COMP_WORDS": words}
         given |= {"COMP_CWORD": str(len(words.split()) - 1), "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
@@ -92,7 +92,7 @@ def test_completion_names_the_verbs_and_their_options(shell: str) -> None:
 
 
 @pytest.mark.long
-def test_no_colour_where_none_is_wanted() -> None:
+def test_help_has_no_colour_if_no_color_is_set() -> None:
     def help_with(**given: str) -> str:
         command = [sys.executable, "-m", "voicerace", "run", "--help"]
         clean = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
@@ -100,4 +100,4 @@ def test_no_colour_where_none_is_wanted() -> None:
 
     assert "\x1b[" in help_with(FORCE_COLOR="1")
     assert "\x1b[" not in help_with()
-    assert not re.search(r"\x1b\[[0-9;]*3[0-7]", help_with(FORCE_COLOR="1", NO_COLOR="1")), "NO_COLOR leaves bold, no colour"
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]", help_with(FORCE_COLOR="1", NO_COLOR="1")), "NO_COLOR keeps bold text"

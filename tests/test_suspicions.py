@@ -1,4 +1,4 @@
-"""Detection of the letter's suspicions (docs/background.md#suspicions) from the messages alone, for several proxies."""
+"""The suspicions (docs/background.md#suspicions) are detected from the messages alone, for several proxies."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def asked(release: ProxyRelease | str, probes: Iterable[Any]) -> dict[str, Answe
     return {each.suspicion: each for each in answers_from("any", played(release, probes))}
 
 
-#: Release -> what its flag does not hold back, of a model and of the running proxy.
+#: Release -> what its flag does not block, in the model and in the running proxy.
 NOT_HELD = [
     ("0.9.0", {"update-while-active", "commit-while-active"}),
     ("0.9.1", {"flag-early", "update-while-active", "commit-while-active"}),
@@ -47,7 +47,7 @@ NOT_HELD = [
 
 
 @pytest.mark.parametrize(("release", "yes"), [*NOT_HELD, ("reference", set())])
-def test_what_a_flag_holds_back_and_when_it_lets_go(release: str, yes: set[str]) -> None:
+def test_the_flag_blocks_the_messages_of_its_release(release: str, yes: set[str]) -> None:
     answers = asked(release, [*LATE, *SPOKEN])
     flagged = ("flag-early", "update-while-active", "commit-while-active", "second-update")
     assert {name for name in flagged if answers[name].yes} == yes
@@ -60,14 +60,14 @@ def test_a_flag_that_waits_for_response_done_is_not_cleared_early() -> None:
     assert answers["flag-early"].model.held is None
 
 
-def test_what_is_never_held_back_is_no_flag_cleared_early() -> None:
+def test_a_message_that_is_never_blocked_is_no_early_clearing_of_the_flag() -> None:
     looks_away = replace(PROXIES["0.9.1"], settings_wait=False)
     answers = asked(looks_away, LATE)
     assert not answers["flag-early"].yes
     assert "in the midst of it, before response.done" in answers["update-while-active"].ways
 
 
-def test_the_flag_is_shown_by_two_sessions_and_the_brief_s_update_is_between_them() -> None:
+def test_the_early_flag_is_shown_by_two_sessions() -> None:
     answer = asked("0.9.1", LATE)["flag-early"]
     held, through = answer.model.held, answer.model.shortest
     assert held is not None
@@ -82,16 +82,14 @@ def test_the_flag_is_shown_by_two_sessions_and_the_brief_s_update_is_between_the
 
 
 @pytest.mark.parametrize(("release", "early"), [("0.9.1", True), ("0.9.4", False)])
-def test_behind_an_audio_reply_only_a_release_that_reads_the_end_of_audio_clears_its_flag_early(
-    release: str, early: bool
-) -> None:
-    """Both ask for no modality, so this is what they do with the real API; 0.9.4 reads the end of text alone."""
+def test_after_an_audio_reply_only_releases_that_read_the_end_of_audio_clear_the_flag_early(release: str, early: bool) -> None:
+    """Neither release requests a modality, so this also holds with the real API; 0.9.4 reads only the end of text."""
     assert asked(release, LATE)["flag-early"].yes
     assert asked(release, LATE_AUDIO)["flag-early"].yes == early
 
 
 @pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.10.5", "0.11.1"])
-def test_it_lets_go_where_the_model_clears_its_flag(release: str) -> None:
+def test_a_held_message_is_released_when_the_model_clears_its_flag(release: str) -> None:
     for recording in played(release, [*LATE, *SPOKEN]):
         early = {event.by for event in flag_cleared(recording, PROXIES[release])}
         for action in held_actions(recording):
@@ -125,7 +123,7 @@ def test_an_audio_commit_into_a_reply_is_refused_and_an_update_is_not() -> None:
         ("0.9.1", {"scenario": "inject", "times": {"gap_ms": 300, "tool_ms": 600, "inject_ms": 60}}, None),
     ],
 )
-def test_a_second_create_for_a_turn_and_why(release: str, probe: Any, how: str | None) -> None:
+def test_a_second_create_for_a_turn_has_its_cause(release: str, probe: Any, how: str | None) -> None:
     answer = asked(release, [probe])["second-create"]
     assert list(answer.ways) == ([] if how is None else [how])
 
@@ -143,7 +141,7 @@ def test_a_second_create_for_a_turn_and_why(release: str, probe: Any, how: str |
         ("async_ref", "double", "by the component and the app"),
     ],
 )
-def test_a_result_sent_twice_and_by_whom(handler: str, scenario: str, by: str | None) -> None:
+def test_a_result_sent_twice_has_its_sender(handler: str, scenario: str, by: str | None) -> None:
     times = {"gap_ms": 300, "tool_ms": 50, "repeat_ms": 30}
     answer = asked("0.9.1", [{"handler": handler, "scenario": scenario, "times": times}])["double-result"]
     assert list(answer.ways) == ([] if by is None else [by])
@@ -152,7 +150,7 @@ def test_a_result_sent_twice_and_by_whom(handler: str, scenario: str, by: str | 
         assert any("own error" in message for message in answer.trace.rows()["message"])
 
 
-def test_a_second_session_update_is_one_on_the_same_connection() -> None:
+def test_a_second_session_update_is_on_the_same_connection() -> None:
     (reconnected,) = played("0.9.1", [{"scenario": "reconnect"}])
     updates = [event for event in reconnected.events if event.type == realtime.SESSION_UPDATE]
     assert len(updates) == 2
@@ -167,13 +165,13 @@ def test_a_second_session_update_is_one_on_the_same_connection() -> None:
     assert (found.suspicion, found.events[:2]) == ("second-update", (first.seq, again.seq))
 
 
-def test_a_refusal_with_one_of_everything_is_another_path() -> None:
+def test_a_refusal_without_any_duplicate_is_another_path() -> None:
     (answer,) = [each for each in asked("0.9.1", [EARLY]).values() if each.yes]
     assert (answer.suspicion, answer.ways, answer.model.refused) == ("another-path", {"rejected": 1}, 1)
     assert not [each for each in asked("reference", [EARLY]).values() if each.yes]
 
 
-def test_recordings_of_a_program_speak_for_every_tag_that_holds_it() -> None:
+def test_recordings_of_a_program_apply_to_every_tag_of_it() -> None:
     of_a_row, of_its_twin = real_recordings(PROXIES["0.9.4"]), real_recordings(PROXIES["0.9.5"])
     assert of_a_row
     assert of_a_row == of_its_twin
@@ -182,7 +180,7 @@ def test_recordings_of_a_program_speak_for_every_tag_that_holds_it() -> None:
     assert not real_recordings(proxy_release("reference"))
 
 
-def test_the_running_proxies_show_what_their_models_show() -> None:
+def test_running_proxies_show_the_suspicions_of_their_models() -> None:
     for tag in ("0.9.1", "0.9.4", "0.11.1"):
         found = Suspicions(answers_from(tag, [], real_recordings(PROXIES[tag])))
         assert found.answer(tag, "double-result").target == "real proxy"
@@ -191,7 +189,7 @@ def test_the_running_proxies_show_what_their_models_show() -> None:
 
 
 @pytest.mark.parametrize(("release", "yes"), NOT_HELD)
-def test_running_proxies_hold_back_and_let_go_as_their_models(release: str, yes: set[str]) -> None:
+def test_running_proxies_block_and_release_like_their_models(release: str, yes: set[str]) -> None:
     flagged = ("flag-early", "update-while-active", "commit-while-active")
     answers = {each.suspicion: each for each in answers_from(release, [], real_recordings(PROXIES[release]))}
     assert {name for name in flagged if answers[name].yes} == yes
@@ -199,7 +197,7 @@ def test_running_proxies_hold_back_and_let_go_as_their_models(release: str, yes:
         assert answers["commit-while-active"].real.refused
 
 
-def test_the_frame_has_a_row_per_release_and_suspicion_and_a_no_says_how_much_was_seen() -> None:
+def test_the_frame_has_a_row_per_release_and_suspicion_with_its_sample_size() -> None:
     found = suspicions(["reference", "0.9.1"], [EARLY])
     assert found.releases == ("reference", "0.9.1")
     assert len(found.frame) == 2 * len(SUSPICIONS)
@@ -209,7 +207,7 @@ def test_the_frame_has_a_row_per_release_and_suspicion_and_a_no_says_how_much_wa
     assert list(found.table.columns) == ["release", *SUSPICIONS]
 
 
-def test_what_is_unknown_is_refused_by_name() -> None:
+def test_unknown_suspicions_and_releases_are_refused_by_name() -> None:
     found = Suspicions(answers_from("0.9.1", []))
     with pytest.raises(InputError, match="second-create"):
         found.answer("0.9.1", "third-create")

@@ -1,4 +1,4 @@
-"""Does a sweep ask for what was meant, give the same bytes twice, and leave a folder that can be trusted?"""
+"""A sweep plays its specification, gives the same bytes twice, and leaves a consistent folder."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_wrong_parameter_is_named(given: dict[str, Any], named: str) -> None:
     assert caught.value.where == named
 
 
-def test_times_that_do_not_fit_each_other_are_found_before_anything_runs(tmp_path: Path) -> None:
+def test_inconsistent_times_are_refused_before_anything_is_played(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="item_done_ms"):
         sweep({"times": {"gap_ms": "0:100:50", "item_done_ms": 80}}, out=tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
@@ -81,36 +81,36 @@ def test_too_many_trials_are_refused() -> None:
         next(sessions(SweepSpec(times={"tool_ms": "0:5000:1", "gap_ms": "0:500:0.1"})))
 
 
-def test_names_may_be_text_with_commas_and_are_taken_once() -> None:
+def test_names_may_be_comma_separated_and_duplicates_are_dropped() -> None:
     spec = SweepSpec(releases="v0.9.1, 0.9.1,0.9.4", handlers="all", calls="2,3", scenarios="parallel", trials="4")
     assert spec.releases == ("0.9.1", "0.9.4")
     assert len(spec.handlers) == 6
     assert (spec.calls, spec.trials) == ((2, 3), 4)
 
 
-def test_every_grid_is_an_axis_of_one_product() -> None:
+def test_all_grids_form_one_product() -> None:
     spec = SweepSpec(
         releases="0.9.1,0.9.4", scenarios="single,parallel", calls=(2, 3), times={"tool_ms": "0:20:10", "gap_ms": "5:6:1"}
     )
     cells = [session for _, session in sessions(spec)]
-    # A scenario with its own number of calls has one cell, the open one has one per number.
+    # A scenario with a fixed number of calls has one cell, the scenario with a free number has one per number.
     assert len(cells) == 2 * (1 + 2) * 3 * 2
     assert len({(c.release.tag, c.scenario.name, c.calls, *c.times.to_json().items()) for c in cells}) == len(cells)
 
 
-def test_a_profile_with_an_axis_of_its_own_keeps_it() -> None:
+def test_a_profiles_own_distribution_is_kept() -> None:
     spec = SweepSpec(profile="observed-2025", times={"tool_ms": "0:100:50"}, trials=3)
     assert [trial for trial, _ in sessions(spec)] == [0, 1, 2] * 3  # first_item_ms of the profile is drawn
 
 
-def test_with_fixed_times_one_session_per_cell_is_run() -> None:
+def test_fixed_times_give_one_session_per_cell() -> None:
     assert len(list(sessions(SweepSpec(trials=50)))) == 1
 
 
 # -- seeds -----------------------------------------------------------------------------------------------------------
 
 
-def test_releases_and_handlers_meet_the_same_draws() -> None:
+def test_releases_and_handlers_get_the_same_draws() -> None:
     trials = trials_of({"releases": "0.9.1,0.9.4", "times": {"tool_ms": "uniform(0,300)"}, "trials": 4, "ties": False})
     by_release = [list(group["tool_ms"]) for _, group in trials.groupby("release")]
     assert by_release[0] == by_release[1]
@@ -124,7 +124,7 @@ def test_neighbouring_seeds_share_no_draws() -> None:
     assert all(seed < 2**53 for seed in seeds[0])
 
 
-def test_a_row_can_be_played_again_from_its_columns(run: SweepResult) -> None:
+def test_a_row_can_be_replayed_from_its_columns(run: SweepResult) -> None:
     row = run.trials.iloc[0]
     again = trials_of({"releases": row["release"], "times": {"tool_ms": row["tool_ms"]}})
     assert again.iloc[0]["outcome"] == row["outcome"]
@@ -133,7 +133,7 @@ def test_a_row_can_be_played_again_from_its_columns(run: SweepResult) -> None:
 # -- rows ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_row_says_what_was_played_and_what_came_of_it(run: SweepResult) -> None:
+def test_a_row_has_the_parameters_and_the_outcome(run: SweepResult) -> None:
     row = run.trials.set_index(["release", "tool_ms"]).loc[("0.9.1", 50.0)]
     assert row["outcome"] == "rejected"
     assert row["tie_outcome"] != row["outcome"]
@@ -144,7 +144,7 @@ def test_a_row_says_what_was_played_and_what_came_of_it(run: SweepResult) -> Non
     assert (row["gap_ms"], row["component"], row["calls"]) == (150.0, "0.9.1", 1)
 
 
-def test_a_tie_is_in_the_row_of_its_own_value(run: SweepResult) -> None:
+def test_a_tie_is_in_the_row_of_its_value(run: SweepResult) -> None:
     ties = run.trials.dropna(subset=["tie_outcome"])
     assert set(zip(ties["release"], ties["tool_ms"], ties["outcome"], ties["tie_outcome"], strict=True)) == {
         ("0.9.1", 150.0, "answered", "rejected"),
@@ -160,11 +160,11 @@ def test_times_of_further_calls_have_their_own_columns() -> None:
     assert "arguments_ms_2" not in trials
 
 
-def test_an_optional_time_that_is_not_set_is_missing_not_zero() -> None:
+def test_an_unset_optional_time_is_missing_and_not_zero() -> None:
     assert trials_of({"ties": False})["item_done_ms"].isna().all()
 
 
-def test_columns_and_types_do_not_depend_on_what_was_found() -> None:
+def test_columns_and_types_do_not_depend_on_the_results() -> None:
     some = trials_of({"ties": False})
     assert list(frame_of([]).dtypes) == list(some.dtypes)
     assert list(frame_of([]).columns) == list(some.columns)
@@ -173,14 +173,14 @@ def test_columns_and_types_do_not_depend_on_what_was_found() -> None:
 # -- the folder ------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_written_reads_back_the_same(run: SweepResult) -> None:
+def test_a_written_sweep_reads_back_unchanged(run: SweepResult) -> None:
     again = SweepResult.open(run.folder)
     pd.testing.assert_frame_equal(again.trials, run.trials)
     assert again.info == json.loads((run.folder / "run.json").read_text())
     assert again.complete
 
 
-def test_further_columns_and_missing_values_read_back_too(tmp_path: Path) -> None:
+def test_further_columns_and_missing_values_read_back_unchanged(tmp_path: Path) -> None:
     spec = {"scenarios": "parallel", "times": {"tool_ms": "uniform(20,80)"}, "trials": 2, "knobs": {"item_before_output": "no"}}
     run = sweep(spec, out=tmp_path / "run", progress=False)
     pd.testing.assert_frame_equal(SweepResult.open(run.folder).trials, run.trials)
@@ -196,7 +196,7 @@ def test_the_same_spec_gives_the_same_bytes(run: SweepResult, tmp_path: Path) ->
         assert (run.folder / "recordings" / name).read_bytes() == (other.folder / "recordings" / name).read_bytes()
 
 
-def test_run_json_says_what_ran_without_a_path(run: SweepResult, tmp_path: Path) -> None:
+def test_run_json_describes_the_sweep_without_a_path(run: SweepResult, tmp_path: Path) -> None:
     values = tmp_path / "measured.csv"
     values.write_text("ms\n10\n20\n")
     drawn = sweep({"times": {"gap_ms": f"@{values}"}, "trials": 2}, out=tmp_path / "drawn", progress=False)
@@ -239,7 +239,7 @@ def test_a_large_sweep_keeps_every_finding_and_a_sample_of_the_rest(tmp_path: Pa
         run.recording("000000.jsonl.gz:999")
 
 
-def test_any_trial_is_made_again_from_its_seed(tmp_path: Path) -> None:
+def test_any_trial_is_replayed_from_its_seed(tmp_path: Path) -> None:
     spec = {"releases": "0.9.1,0.11.1", "times": {"tool_ms": "uniform(0,300)"}, "trials": 12, "keep": 500}
     run = sweep(spec, out=tmp_path / "run", progress=False)
     for number, row in run.trials.iterrows():
@@ -249,7 +249,7 @@ def test_any_trial_is_made_again_from_its_seed(tmp_path: Path) -> None:
         run.again(24)
 
 
-def test_values_of_a_file_are_not_made_again(tmp_path: Path) -> None:
+def test_trials_with_values_of_a_file_cannot_be_replayed(tmp_path: Path) -> None:
     (tmp_path / "measured.csv").write_text("10\n20\n")
     run = sweep({"times": {"gap_ms": f"@{tmp_path}/measured.csv"}, "trials": 2}, out=tmp_path / "run", progress=False)
     with pytest.raises(InputError, match="drawn from a file"):
@@ -266,7 +266,7 @@ def test_the_summary_counts_every_trial(run: SweepResult) -> None:
 
 
 def test_the_summary_has_a_row_per_cell_of_every_grid(tmp_path: Path) -> None:
-    """At a gap of 8 ms and at one of 300 ms the same tool time comes to different outcomes: merged, they would hide it."""
+    """At gaps of 8 and 300 ms the same tool time gives different outcomes, which a merged row would hide."""
     run = sweep({"times": {"gap_ms": "300,8", "tool_ms": "50:350:150"}, "ties": False}, out=tmp_path / "run", progress=False)
     summary = pd.read_csv(run.folder / "summary.csv")
     found = summary.set_index(["gap_ms", "tool_ms"])
@@ -292,20 +292,20 @@ def test_drawn_times_have_an_interval_per_cell(tmp_path: Path) -> None:
         assert (row["low"], row["high"]) == wilson(row["trials"], 40)
     assert set(run.outcomes["gap_ms"]) == {0, 150}
     assert run.outcomes.groupby("gap_ms")["share"].sum().eq(1).all()
-    # More than one part of the table: cells that go across them are one.
+    # Cells that span several parts of the table are merged.
     assert len(list((run.folder / "table").iterdir())) > 1
 
 
-def test_run_json_says_which_times_were_assumed(run: SweepResult, tmp_path: Path) -> None:
+def test_run_json_lists_the_assumed_times(run: SweepResult, tmp_path: Path) -> None:
     assert run.assumed["gap_ms"] == "150"
     assert "tool_ms" not in run.assumed
-    assert "item_done_ms" not in run.assumed, "a time that is not set"
+    assert "item_done_ms" not in run.assumed, "this time is not set"
     given = sweep({"scenarios": "slow-tool", "times": {"gap_ms": "8"}}, out=tmp_path / "given", progress=False)
     assert not {"gap_ms", "tool_ms"} & set(json.loads((given.folder / "run.json").read_text())["assumed"])
 
 
 def test_a_scenario_keeps_its_own_times_in_a_sweep() -> None:
-    """A sweep of slow-tool has played a tool of 50 ms before."""
+    """A regression: a sweep of slow-tool played a tool of 50 ms."""
     assert list(trials_of({"scenarios": "slow-tool,single", "ties": False})["tool_ms"]) == [25_000, 50]
     assert list(trials_of({"scenarios": "slow-tool", "times": {"tool_ms": 5}, "ties": False})["tool_ms"]) == [5]
 
@@ -330,7 +330,7 @@ def test_a_range_ends_where_a_cell_was_not_played() -> None:
 @pytest.mark.parametrize(
     ("share", "text"), [(1, "100 %"), (0.9996, ">99.9 %"), (0.0004, "<0.1 %"), (0, "0 %"), (0.737, "73.7 %")]
 )
-def test_a_share_is_never_all_or_nothing_by_rounding(share: float, text: str) -> None:
+def test_rounding_never_makes_a_share_0_or_100_percent(share: float, text: str) -> None:
     assert share_text(share) == text
 
 
@@ -345,23 +345,23 @@ def test_a_share_is_never_all_or_nothing_by_rounding(share: float, text: str) ->
         ({"tool_ms": "150"}, False, False),
     ],
 )
-def test_ties_are_looked_for_where_no_time_is_drawn_from_a_continuous_distribution(
+def test_ties_are_searched_unless_a_time_has_a_continuous_distribution(
     times: dict[str, str], ties: bool | None, looked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    searched = []
 
     def played(session: SessionConfig, *, with_ties: bool) -> tuple[Recording, str | None]:
-        asked.append(with_ties)
+        searched.append(with_ties)
         return simulate(session), None
 
     monkeypatch.setattr("voicerace.experiments.sweep.chunks.played", played)
     spec = SweepSpec(times=times, ties=ties)
     trials_of(spec)
-    assert asked == [looked]
+    assert searched == [looked]
     assert spec.to_json()["ties"] is looked
 
 
-def test_latest_points_to_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_latest_points_to_the_newest_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     first = sweep({}, progress=False)
     second = sweep({}, progress=False)
@@ -371,7 +371,7 @@ def test_latest_points_to_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert SweepResult.open("runs/latest").trials.equals(second.trials)
 
 
-def test_a_chosen_folder_gets_nothing_beside_it(run: SweepResult) -> None:
+def test_a_chosen_folder_gets_no_files_beside_it(run: SweepResult) -> None:
     assert [path.name for path in run.folder.parent.iterdir()] == [run.folder.name]
     assert not list(run.folder.rglob("*.part"))
 
@@ -387,7 +387,7 @@ def test_the_folder_is_locked_while_it_is_written(tmp_path: Path) -> None:
     class Locked(Executor):
         def map(self, work: Any, numbers: Any) -> Any:
             for path in (tmp_path / "run").glob(".*"):
-                path.unlink()  # no file of it is the lock
+                path.unlink()  # the lock is not one of these files
             with pytest.raises(InputError, match="being written"):
                 sweep(SMALL, out=tmp_path / "run", progress=False, resume=True)
             yield from ()
@@ -397,16 +397,16 @@ def test_the_folder_is_locked_while_it_is_written(tmp_path: Path) -> None:
         sweep(SMALL, out=tmp_path / "run", progress=False, executor=Locked())
 
 
-def test_a_file_where_the_folder_should_be_is_bad_input(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_an_input_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="out"):
         sweep(SMALL, out=tmp_path / "file", progress=False)
 
 
-# -- ends ------------------------------------------------------------------------------------------------------------
+# -- interruption and damage -----------------------------------------------------------------------------------------
 
 
-def test_an_interrupted_sweep_leaves_the_chunks_that_were_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_sweep_keeps_the_finished_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Interrupted(Executor):
         def map(self, work: Any, numbers: Any) -> Any:
             yield work(next(iter(numbers)))
@@ -434,7 +434,7 @@ def test_an_interrupted_sweep_leaves_the_chunks_that_were_done(tmp_path: Path, m
     "break_", ["gone", "no run.json", "no end", "no table", "cut table", "no column", "no parquet", "schema", "other json"]
 )
 @pytest.mark.long
-def test_a_folder_that_is_no_run_is_bad_input(run: SweepResult, break_: str) -> None:
+def test_a_folder_without_a_valid_run_is_an_input_error(run: SweepResult, break_: str) -> None:
     info, table = run.folder / "run.json", run.folder / "table" / "000000.parquet"
     match break_:
         case "gone":
@@ -460,7 +460,7 @@ def test_a_folder_that_is_no_run_is_bad_input(run: SweepResult, break_: str) -> 
     assert str(run.folder) in caught.value.where
 
 
-def test_the_bar_is_on_standard_error_only(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_progress_bar_is_on_standard_error_only(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     sweep({}, out=tmp_path / "run")
     seen = capfd.readouterr()
     assert seen.out == ""

@@ -1,4 +1,4 @@
-"""A sweep on real sockets: its folder, what it asked and what came of it, stopping and going on, and what it may spend."""
+"""A sweep on real sockets: its folder and results, stopping and resuming, and its limits."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_every_trial_has_a_row_a_recording_and_its_achieved_times(run: SweepResu
     }
 
 
-def test_run_json_says_that_it_was_live(run: SweepResult) -> None:
+def test_run_json_marks_the_run_as_live(run: SweepResult) -> None:
     assert run.complete
     assert run.info["clock"] == "monotonic"
     assert [each["name"] for each in run.info["targets"]["proxy"]] == ["model:0.9.1", "model:0.9.4"]
@@ -58,22 +58,22 @@ def test_run_json_says_that_it_was_live(run: SweepResult) -> None:
     pd.testing.assert_frame_equal(SweepResult.open(run.folder).trials, run.trials)
 
 
-def test_the_picture_holds_the_live_sessions_against_the_models(run: SweepResult) -> None:
+def test_the_plot_compares_the_live_sessions_with_the_models(run: SweepResult) -> None:
     draw_sweep(run, computable=True)
     [picture] = (run.folder / "pictures").iterdir()
     text = picture.read_text("utf-8")
     assert "12 sessions of running" in text
 
 
-def test_a_complete_sweep_is_not_gone_on_with(run: SweepResult) -> None:
+def test_a_complete_sweep_is_not_resumed(run: SweepResult) -> None:
     live = LiveSweep([ProxyTarget.of("model:0.9.1"), ProxyTarget.of("model:0.9.4")], at_once=4)
     with pytest.raises(InputError, match="complete"):
         sweep({"times": TIMES, "trials": 2}, out=run.folder, progress=False, live=live, resume=True)
 
 
 @pytest.mark.parametrize("jobs", [2, 3])
-def test_proxies_side_by_side_give_the_same_rows(run: SweepResult, tmp_path: Path, jobs: int) -> None:
-    """Two targets at once, or two proxies of the first and one of the second: nothing shows but in what was measured."""
+def test_parallel_proxies_give_the_same_rows(run: SweepResult, tmp_path: Path, jobs: int) -> None:
+    """Two targets at once, or two proxies of the first and one of the second: only measured columns differ."""
     live = LiveSweep([ProxyTarget.of("model:0.9.1"), ProxyTarget.of("model:0.9.4")], at_once=2, canary=False, jobs=jobs)
     other = sweep({"times": TIMES, "trials": 2}, out=tmp_path / "run", progress=False, live=live)
     assert other.info["targets"]["side_by_side"] == jobs
@@ -81,7 +81,7 @@ def test_proxies_side_by_side_give_the_same_rows(run: SweepResult, tmp_path: Pat
     pd.testing.assert_frame_equal(other.trials.drop(columns=measured), run.trials.drop(columns=measured))
 
 
-def test_a_proxy_that_does_not_start_ends_those_beside_it(tmp_path: Path) -> None:
+def test_a_proxy_that_does_not_start_ends_the_parallel_ones(tmp_path: Path) -> None:
     class Broken(LiveSweep):
         def _engine(self, proxy: ProxyTarget, log: Path | None) -> Live:
             if proxy.name == "model:0.9.4":
@@ -101,18 +101,18 @@ def command(out: Path, *more: str) -> list[str]:
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_stopped_sweep_is_gone_on_with(tmp_path: Path, sign: int) -> None:
+def test_a_stopped_sweep_is_resumed(tmp_path: Path, sign: int) -> None:
     out = tmp_path / "run"
     with subprocess.Popen(command(out), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as child:
         deadline = time.monotonic() + 30
         while len(list(out.glob("recordings/[0-9]*.jsonl"))) < 3 and time.monotonic() < deadline:
             time.sleep(0.02)
         child.send_signal(sign)
-        _, said = child.communicate(timeout=20)
+        _, err_text = child.communicate(timeout=20)
     assert child.returncode == (-9 if sign == signal.SIGKILL else 128 + sign)
     if sign != signal.SIGKILL:
-        assert "of 20 trials are kept in" in said
-        assert "Traceback" not in said
+        assert "of 20 trials are kept in" in err_text
+        assert "Traceback" not in err_text
         assert not json.loads((out / "run.json").read_text())["complete"]
     kept = {path.name: path.read_bytes() for path in out.glob("recordings/[0-9]*.jsonl")}
     assert 3 <= len(kept) < 20
@@ -125,20 +125,20 @@ def test_a_stopped_sweep_is_gone_on_with(tmp_path: Path, sign: int) -> None:
     assert list(done.trials["tool_ms"]) == list(range(0, 200, 10))
     assert len(done.info["resumed"]) == 1
     for name, content in kept.items():
-        assert (out / "recordings" / name).read_bytes() == content, "what was recorded never changes"
+        assert (out / "recordings" / name).read_bytes() == content, "recordings never change"
 
 
-def test_going_on_with_something_else_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_resuming_another_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sweep", "--resume"]) == 2
     assert "--out with the folder" in capsys.readouterr().err
     assert main(["sweep", "--resume", "--out", str(tmp_path)]) == 2
     assert "run.json" in capsys.readouterr().err
 
 
-# -- what it may spend -----------------------------------------------------------------------------------------------
+# -- limits ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_real_api_needs_a_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_real_api_requires_a_session_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789abcdef")
     upstream = UpstreamTarget.of("openai")
     grid = {"times": {"tool_ms": "0:300:50"}}
@@ -148,11 +148,11 @@ def test_a_real_api_needs_a_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     live = LiveSweep([ProxyTarget.of("model:0.9.1")], upstream, max_sessions=6)
     with pytest.raises(InputError, match="max_sessions: 6; at least 7"):
         sweep(grid, out=tmp_path / "b", progress=False, live=live)
-    assert not list(tmp_path.iterdir()), "nothing was begun"
+    assert not list(tmp_path.iterdir()), "nothing was started"
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "error_text"),
     [
         (["run", "--proxy", "model:0.9.1"], "with --live"),
         (["run", "--upstream", "mock"], "with --live"),
@@ -170,8 +170,10 @@ def test_a_real_api_needs_a_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         (["serve", "proxy", "--upstream", "mock"], "openai, ws"),
     ],
 )
-def test_words_that_do_not_fit(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_contradictory_options_give_a_one_line_error(
+    words: list[str], error_text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(words) == 2
     err = capsys.readouterr().err
-    assert said in err
+    assert error_text in err
     assert err.count("\n") == 1

@@ -1,4 +1,4 @@
-"""Is every connection to a listening place relayed and written down as it passes, and nothing else taken for one?"""
+"""A tap relays and records every connection to its listening address, and ignores other requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HOST = (Link("component", "proxy"), Link("proxy", "component"))
         ("ws://[::1]:9000/=ws://[::1]:1", ("::1", 9000, "ws://[::1]:1")),
     ],
 )
-def test_where_a_relay_listens_can_be_said_in_three_ways(word: str, found: tuple[str, int, str]) -> None:
+def test_a_listening_address_has_three_forms(word: str, found: tuple[str, int, str]) -> None:
     spec = TapSpec.of("host", word)
     assert (spec.host, spec.port, spec.target) == found
     with pytest.raises(InputError, match=r"^upstream: "):
@@ -40,8 +40,8 @@ def tap(target: str, folder: Path, host: str = "127.0.0.1") -> Tap:
     return Tap(TapSpec("host", host, 0, target), folder, {"engine": "relay"}, iter(range(1, 100)).__next__, 0, Scrubber(()))
 
 
-def test_what_is_open_when_the_command_has_ended_is_cut_and_says_so(tmp_path: Path) -> None:
-    async def story() -> None:
+def test_a_connection_open_at_the_end_is_cut_and_marked_incomplete(tmp_path: Path) -> None:
+    async def main() -> None:
         codes = []
 
         async def stay(connection: ServerConnection) -> None:
@@ -60,7 +60,7 @@ def test_what_is_open_when_the_command_has_ended_is_cut_and_says_so(tmp_path: Pa
             assert client.close_code == 1001
         assert codes == [1001]
 
-    asyncio.run(story())
+    asyncio.run(main())
     (recording,) = recordings_in(tmp_path)
     assert not recording.complete
     assert [event.kind for event in recording.events] == ["message"]
@@ -70,8 +70,8 @@ def recordings_in(folder: Path) -> list[Recording]:
     return [read_recordings(path)[0] for path in sorted(folder.glob("*.jsonl"))]
 
 
-def test_a_probe_is_no_session_and_the_target_never_hears_of_it(tmp_path: Path) -> None:
-    async def story() -> None:
+def test_a_probe_makes_no_session_and_does_not_reach_the_target(tmp_path: Path) -> None:
+    async def main() -> None:
         async with tap("ws://127.0.0.1:1", tmp_path) as there:
             for request in (b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", b""):
                 reader, writer = await asyncio.open_connection("127.0.0.1", there.door.port)
@@ -81,22 +81,22 @@ def test_a_probe_is_no_session_and_the_target_never_hears_of_it(tmp_path: Path) 
                 writer.close()
                 await writer.wait_closed()
 
-    asyncio.run(story())
+    asyncio.run(main())
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_relay_that_listens_everywhere_is_reached_here(tmp_path: Path) -> None:
-    async def story() -> None:
+def test_a_relay_on_all_interfaces_is_reached_locally(tmp_path: Path) -> None:
+    async def main() -> None:
         async with tap("ws://127.0.0.1:1", tmp_path, "0.0.0.0") as there:
             assert there.url == f"ws://127.0.0.1:{there.door.port}"
 
-    asyncio.run(story())
+    asyncio.run(main())
 
 
-# -- what is written as it goes --------------------------------------------------------------------------------------
+# -- streaming to disk -----------------------------------------------------------------------------------------------
 
 
-def test_an_event_is_on_the_disk_when_nothing_more_is_to_be_learned_of_it(tmp_path: Path) -> None:
+def test_an_event_is_written_once_it_is_final(tmp_path: Path) -> None:
     file = tmp_path / "r.jsonl"
     recorder = Recorder({}, HOST, sink=file)
     slow = recorder.seen(HOST[0], "message", '{"type":"slow"}', "relay")
@@ -112,7 +112,7 @@ def test_an_event_is_on_the_disk_when_nothing_more_is_to_be_learned_of_it(tmp_pa
     assert sorted(event.type for event in killed.events) == ["never", "quick", "slow"]
     assert all((event.received_ns is None) == (event.type == "never") for event in killed.events)
     assert not killed.complete
-    # In the end its events stand in order.
+    # At the end the events are sorted.
     recording = recorder.close()
     assert [event.type for event in recording.events] == ["slow", "quick", "never"]
     assert read_recordings(file) == [recording]

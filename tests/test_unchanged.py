@@ -1,4 +1,4 @@
-"""Do the models still do, byte for byte, what they did? A change for speed must not show in a recording."""
+"""The models' recordings are byte-identical to the committed digests, so a change for speed cannot alter them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ KNOWN = json.loads(FILE.read_text(encoding="utf-8"))
 def test_every_release_and_scenario_has_a_digest() -> None:
     assert list(KNOWN) == list(RELEASES)
     assert {tuple(each) for each in KNOWN.values()} == {tuple(SCENARIOS)}
-    # Most rows of one scenario differ: a digest is of what a release does.
+    # Most rows of one scenario differ, so a digest identifies the behaviour of a release.
     assert len({each["single"] for each in KNOWN.values()}) == len(RELEASES)
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_recordings_are_what_they_were(release: str) -> None:
-    """`python -m tests.support.digests` writes them anew, where a change is meant."""
+def test_recordings_match_their_digests(release: str) -> None:
+    """`python -m tests.support.digests` writes new digests after an intended change."""
     changed = [scenario for scenario in SCENARIOS if digest(release, scenario) != KNOWN[release][scenario]]
     assert not changed, f"recordings of {release} changed in {', '.join(changed)}"
 
 
-def test_a_digest_tells_one_nanosecond(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_digest_changes_with_one_nanosecond(monkeypatch: pytest.MonkeyPatch) -> None:
     moved = [each.shifted(reply_ms=1e-6) for each in sessions("0.9.1", "single")]
     monkeypatch.setattr("tests.support.digests.sessions", lambda *_: iter(moved))
     assert digest("0.9.1", "single") != KNOWN["0.9.1"]["single"]

@@ -1,4 +1,4 @@
-"""Names and ids in a capture, and its own name: they never become a path, and never move a terminal's cursor."""
+"""Names and ids in a capture, and its file name, never become a path and never move a terminal's cursor."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from test_har import frames, har
 from voicerace.cli import main
 from voicerace.trace.recording import Recording
 
-#: What somebody may put where an id or a name is expected.
+#: Hostile values in place of an id or a name.
 NAMES = ("../../outside", "/outside", "a\x1b[31mb", "a\r\nvoicerace: error: not ours", "..", "\x9b2J", "a\u202eb")
 
 
 def renamed(name: str, file: Path) -> Recording:
-    """A session whose ids, names and provenance are all called so."""
+    """Return a session whose ids, names and provenance have the given value."""
     header, *lines = map(json.loads, play(release="0.9.1", tool_ms=10, gap_ms=50).lines())
     header["provenance"] |= dict.fromkeys(("connection", "session", "release", "scenario", "proxy", "command"), name)
     for line in lines:
@@ -28,7 +28,7 @@ def renamed(name: str, file: Path) -> Recording:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_in_a_capture_is_no_path_and_no_command_to_a_terminal(
+def test_a_name_in_a_capture_is_neither_a_path_nor_a_terminal_command(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     inside = tmp_path / "a" / "b"
@@ -58,7 +58,7 @@ def test_a_name_in_a_capture_is_no_path_and_no_command_to_a_terminal(
 
 
 @pytest.mark.parametrize("name", ["a\x1b[31mb.jsonl", "a\nvoicerace: error: not ours.jsonl", "a\u202eb.jsonl"])
-def test_a_files_own_name_is_one_line_and_moves_nothing(
+def test_a_file_name_is_printed_on_one_line_without_control_characters(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""The mock upstream: is it as strict as the evidence, and does each knob change the one answer it is for?"""
+"""The mock upstream is as strict as the evidence, and each knob changes only its own response."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ def idle(**given_words: Any) -> Bench:
 
 
 def taken(**given_words: Any) -> Bench:
-    """A response was accepted and not announced yet."""
+    """Return a bench on which a response was accepted and not announced yet."""
     return idle(**given_words).tell(QUESTION, CREATE)
 
 
 def active(**given_words: Any) -> Bench:
-    """A response was announced."""
+    """Return a bench on which a response was announced."""
     return taken(**given_words).until("response.created")
 
 
 def draining(**given_words: Any) -> Bench:
-    """response.done has left, and the slot is not free yet."""
+    """Return a bench on which response.done was sent and the slot is not free yet."""
     return taken(slot_lag_ms=20, **given_words).until("response.done")
 
 
 def reply(**given_words: Any) -> Bench:
-    """A reply was asked for: the model has nothing to call."""
+    """Return a bench on which a reply was requested, with nothing to call."""
     return idle(**given_words).tell(CREATE)
 
 
@@ -59,7 +59,7 @@ def state_of(bench: Bench) -> SlotState:
 
 # -- the slot --------------------------------------------------------------------------------------------------------
 
-#: Every row of the table that this upstream can meet: how it comes to the state, and what makes the event happen.
+#: Every row of the table that this mock can reach: how to reach the state, and what triggers the event.
 SCENES: dict[tuple[SlotState, Occurrence], tuple[Scene, Callable[[Bench], object]]] = {
     ("free", "create"): (idle, lambda bench: bench.tell(CREATE)),
     ("free", "cancel"): (idle, lambda bench: bench.tell(CANCEL)),
@@ -72,16 +72,16 @@ SCENES: dict[tuple[SlotState, Occurrence], tuple[Scene, Callable[[Bench], object
     ("draining", "lag_over"): (draining, lambda bench: bench.wait(20)),
     ("draining", "cancel"): (draining, lambda bench: bench.tell(CANCEL)),
 }
-#: Rows that nothing this upstream is sent can bring about: it has no server VAD and no idle timeout.
+#: Rows that no input to this mock reaches: it has no server VAD and no idle timeout.
 NOT_PLAYED = {("free", "server_begins")}
 
 
-def test_every_row_of_the_table_is_played_or_named_as_not() -> None:
+def test_every_row_of_the_slot_table_is_played_or_listed_as_not_played() -> None:
     assert set(SCENES) | NOT_PLAYED == set(SLOT)
 
 
 @pytest.mark.parametrize(("state", "event"), SCENES)
-def test_a_row_of_the_table_is_what_happens(state: SlotState, event: Occurrence) -> None:
+def test_the_mock_follows_each_row_of_the_slot_table(state: SlotState, event: Occurrence) -> None:
     scene, happens = SCENES[state, event]
     row = SLOT[state, event]
     bench = scene()
@@ -101,7 +101,7 @@ def test_a_row_has_evidence_and_a_refusal_changes_nothing(key: tuple[SlotState, 
 
 @pytest.mark.parametrize("scene", [taken, active, draining])
 @pytest.mark.parametrize("event_id", [None, "evt_mine"])
-def test_the_refusal_is_the_traces_word_for_word(scene: Scene, event_id: str | None) -> None:
+def test_the_refusal_equals_the_recorded_one(scene: Scene, event_id: str | None) -> None:
     bench = scene()
     bench.tell(realtime.create_response(event_id))
     (refusal,) = bench.messages("error")
@@ -120,7 +120,7 @@ def test_the_refusal_is_the_traces_word_for_word(scene: Scene, event_id: str | N
     assert refusal["event_id"].startswith("event_")
 
 
-def test_a_refusal_is_followed_by_no_response_of_its_own() -> None:
+def test_a_refusal_starts_no_response() -> None:
     bench = active().tell(CREATE, CREATE).settle()
     assert bench.codes() == [realtime.ACTIVE_RESPONSE] * 2
     assert bench.types().count("response.created") == bench.types().count("response.done") == 1
@@ -132,7 +132,7 @@ def test_a_refusal_leaves_the_session_open() -> None:
 
 
 @pytest.mark.parametrize("lag_ms", [0, 20])
-def test_the_slot_is_free_when_response_done_has_left_and_the_lag_is_over(lag_ms: int) -> None:
+def test_the_slot_is_free_after_response_done_and_the_lag(lag_ms: int) -> None:
     def asked_after(wait_ms: float) -> list[str | None]:
         return active(slot_lag_ms=lag_ms).until("response.done").wait(wait_ms).tell(CREATE).codes()
 
@@ -189,15 +189,15 @@ def from_created(bench: Bench) -> list[str]:
     return types[types.index("response.created") + 1 :]
 
 
-def test_in_which_order_does_a_call_come() -> None:
+def test_a_call_has_its_order_of_events() -> None:
     assert from_created(active()) == [*CALL, *CALL_DONE, *END]
 
 
-def test_in_which_order_does_a_text_come() -> None:
+def test_a_text_has_its_order_of_events() -> None:
     assert from_created(reply()) == [*TEXT, *END]
 
 
-def test_in_which_order_does_speech_come() -> None:
+def test_speech_has_its_order_of_events() -> None:
     assert from_created(reply(modality="audio")) == [*AUDIO, *END]
 
 
@@ -207,7 +207,7 @@ def test_speech_has_no_text_done() -> None:
 
 
 @pytest.mark.parametrize("calls", [1, 2, 3, 4])
-def test_calls_of_one_response_follow_each_other_and_are_done_together(calls: int) -> None:
+def test_calls_of_one_response_are_sequential_and_done_together(calls: int) -> None:
     bench = active(calls=calls)
     begun, ended = CALL[:-1], CALL[-1:]
     assert ended == ["response.function_call_arguments.done"]
@@ -219,29 +219,29 @@ def test_calls_of_one_response_follow_each_other_and_are_done_together(calls: in
 
 
 @pytest.mark.parametrize(("modality", "spoken"), [("text", TEXT), ("audio", AUDIO)])
-def test_a_preamble_is_an_item_of_its_own_before_the_call(modality: str, spoken: list[str]) -> None:
+def test_a_preamble_is_a_separate_item_before_the_call(modality: str, spoken: list[str]) -> None:
     bench = active(preamble=True, modality=modality, knobs=Knobs(items_close="singly"))
     assert from_created(bench) == [*spoken, *CALL, *CALL_DONE, *END]
     assert [each["output_index"] for each in bench.messages("response.output_item.added")] == [0, 1]
 
 
 @pytest.mark.parametrize(("modality", "spoken"), [("text", TEXT), ("audio", AUDIO)])
-def test_items_close_together_if_the_knob_says_so(modality: str, spoken: list[str]) -> None:
+def test_items_close_together_with_that_knob(modality: str, spoken: list[str]) -> None:
     bench = active(preamble=True, modality=modality, calls=2, knobs=Knobs(items_close="together"))
     ends = next(index for index, kind in enumerate(spoken) if kind.endswith(".done"))
     begun, ended = CALL[:-1], CALL[-1:]
     assert from_created(bench) == [*spoken[:ends], *begun * 2, *spoken[ends:], *ended * 2, *CALL_DONE * 2, *END]
 
 
-def test_an_item_whose_deltas_are_complete_is_cut_off_with_all_of_them() -> None:
+def test_an_item_with_complete_deltas_is_cut_off_with_all_of_them() -> None:
     bench = active(preamble=True, knobs=Knobs(items_close="together"), preamble_ms=50, call_gap_ms=20, arguments_ms=50)
     bench.until("response.output_item.added").until("response.output_item.added")
     bench.tell({"type": "response.cancel"})
-    said = "".join(each["delta"] for each in bench.messages("response.output_text.delta"))
-    assert [each["text"] for each in bench.messages("response.output_text.done")] == [said]
+    text = "".join(each["delta"] for each in bench.messages("response.output_text.delta"))
+    assert [each["text"] for each in bench.messages("response.output_text.done")] == [text]
 
 
-def test_after_the_output_nothing_comes_until_somebody_asks() -> None:
+def test_after_a_response_nothing_is_sent_until_a_request() -> None:
     bench = active().settle()
     before = len(bench.sent)
     bench.tell(RESULT).settle().wait(60_000)
@@ -249,7 +249,7 @@ def test_after_the_output_nothing_comes_until_somebody_asks() -> None:
 
 
 @pytest.mark.parametrize("item", [QUESTION, RESULT], ids=["user", "output"])
-def test_an_item_is_confirmed_twice_after_its_time(item: dict[str, Any]) -> None:
+def test_an_item_is_confirmed_with_two_events_after_ack_ms(item: dict[str, Any]) -> None:
     bench = active(ack_ms=35).settle()
     at = bench.now_ns / 1e6
     bench.tell(item).settle()
@@ -259,18 +259,18 @@ def test_an_item_is_confirmed_twice_after_its_time(item: dict[str, Any]) -> None
     assert item["item"].items() <= done["item"].items()
 
 
-def test_an_item_names_the_one_before_it_in_both_its_events() -> None:
+def test_both_confirmations_of_an_item_name_the_previous_item() -> None:
     bench = active(calls=2).settle().tell(RESULT, QUESTION).settle()
     before = {each["item"]["id"]: each["previous_item_id"] for each in bench.messages("conversation.item.added")}
     done = {each["item"]["id"]: each["previous_item_id"] for each in bench.messages("conversation.item.done")}
     assert list(before.values()) == [None, *list(before)[:-1]]
     first, second = list(before)[:2]
-    # As recorded: null for what the model says behind the conversation's first item.
+    # As recorded: null for output that follows the conversation's first item.
     assert done == {**before, second: None}
     assert before[second] == first
 
 
-def test_deltas_add_up_to_what_is_done() -> None:
+def test_deltas_add_up_to_the_done_event() -> None:
     bench = active(modality="text", preamble=True).settle()
     (text,) = bench.messages("response.output_text.done")
     assert "".join(each["delta"] for each in bench.messages("response.output_text.delta")) == text["text"]
@@ -280,25 +280,25 @@ def test_deltas_add_up_to_what_is_done() -> None:
     assert json.loads(arguments["arguments"]) == {"city": "Lisbon"}
 
 
-def test_response_done_holds_every_item_as_it_was_last_sent() -> None:
+def test_response_done_has_every_item_as_last_sent() -> None:
     bench = active(preamble=True, calls=2).settle()
     (done,) = bench.messages("response.done")
     assert done["response"]["output"] == [each["item"] for each in bench.messages("response.output_item.done")]
     assert {item["status"] for item in done["response"]["output"]} == {"completed"}
 
 
-def test_a_reply_speaks_of_the_results_it_knew() -> None:
-    def said(*before: dict[str, Any]) -> str:
+def test_a_reply_mentions_the_results_it_knew() -> None:
+    def reply_text(*before: dict[str, Any]) -> str:
         bench = active().settle().tell(*before, CREATE).settle()
         text: str = bench.messages("response.output_text.done")[-1]["text"]
         return text
 
-    assert said() == "I have no result yet."
-    assert said(RESULT) == 'The tool says: {"temperature_c":21}'
-    assert "sunny" in said(RESULT, realtime.create_item(realtime.output_item("call_0001", "sunny")))
+    assert reply_text() == "I have no result yet."
+    assert reply_text(RESULT) == 'The tool says: {"temperature_c":21}'
+    assert "sunny" in reply_text(RESULT, realtime.create_item(realtime.output_item("call_0001", "sunny")))
 
 
-def test_a_reply_to_later_words_names_every_result_call_by_call() -> None:
+def test_a_later_reply_mentions_every_result_call_by_call() -> None:
     bench = active(calls=2).settle().tell(RESULT, RESULT).settle()
     bench.tell(realtime.create_item(realtime.user_item("Thank you.")), CREATE).settle()
     text = bench.messages("response.output_text.done")[-1]["text"]
@@ -309,7 +309,7 @@ def test_a_reply_to_later_words_names_every_result_call_by_call() -> None:
 # -- times -----------------------------------------------------------------------------------------------------------
 
 
-def test_when_does_each_stage_of_a_call_happen() -> None:
+def test_each_stage_of_a_call_has_its_time() -> None:
     times = {"create_ms": 1, "first_item_ms": 10, "arguments_ms": "100,200", "call_gap_ms": 1000, "gap_ms": 10_000}
     bench = taken(calls=2, knobs=Knobs(items_close="singly"), **times).settle()
     assert bench.when("response.created") == [1]
@@ -319,7 +319,7 @@ def test_when_does_each_stage_of_a_call_happen() -> None:
     assert bench.when("conversation.item.done")[1:] == [11_311, 11_311]
 
 
-def test_when_does_each_stage_of_a_reply_happen() -> None:
+def test_each_stage_of_a_reply_has_its_time() -> None:
     bench = reply(create_ms=1, first_item_ms=10, reply_ms=100, reply_gap_ms=1000).settle()
     assert bench.when("response.output_item.added") == [11]
     assert bench.when("response.output_text.delta") == [11, 111]
@@ -338,7 +338,7 @@ def test_rate_limits_follow_response_done_and_a_create_before_them_is_accepted()
 
 
 @given(st.integers(0, 300), st.integers(0, 300))
-def test_the_call_items_are_done_where_in_the_gap_it_is_said(gap_ms: int, within: int) -> None:
+def test_item_done_ms_places_the_call_items_within_the_gap(gap_ms: int, within: int) -> None:
     item_done_ms = min(within, gap_ms)
     bench = active(calls=2, gap_ms=gap_ms, item_done_ms=item_done_ms).settle()
     last = bench.when("response.function_call_arguments.done")[-1]
@@ -347,7 +347,7 @@ def test_the_call_items_are_done_where_in_the_gap_it_is_said(gap_ms: int, within
     assert bench.types().count("conversation.item.done") == 3
 
 
-def test_without_it_the_call_items_are_done_at_the_gaps_end() -> None:
+def test_without_item_done_ms_the_call_items_are_done_at_the_end_of_the_gap() -> None:
     bench = active(gap_ms=150).settle()
     assert bench.when("response.output_item.done") == bench.when("response.done")
 
@@ -369,19 +369,19 @@ def test_cancel_ends_the_active_response_at_once(stop_at: str) -> None:
     assert bench.settle().types().count("response.done") == 1
 
 
-def test_a_response_that_is_cancelled_before_it_was_announced_is_announced_and_ended() -> None:
+def test_a_response_cancelled_before_its_announcement_is_announced_and_ended() -> None:
     bench = taken(create_ms=100, knobs=Knobs(cancel_before_created="ends")).tell(CANCEL).settle()
     assert [kind for kind in bench.types() if kind.startswith("response.")] == ["response.created", "response.done"]
     assert ending(bench)["status"] == "cancelled"
 
 
-def test_a_cancel_before_response_created_does_nothing_but_an_error() -> None:
+def test_a_cancel_before_response_created_only_gives_an_error() -> None:
     bench = taken(create_ms=100).tell(CANCEL).settle()
     assert bench.codes() == ["response_cancel_not_active"]
     assert ending(bench)["status"] == "completed"
 
 
-def test_content_that_was_begun_is_ended_before_a_cancelled_response_is() -> None:
+def test_open_content_is_ended_before_a_cancelled_response() -> None:
     bench = active(first_item_ms=0, arguments_ms=50).until("conversation.item.added").wait(1)
     before = len(bench.types())
     bench.tell(CANCEL)
@@ -390,14 +390,14 @@ def test_content_that_was_begun_is_ended_before_a_cancelled_response_is() -> Non
     assert ending(bench)["output"][0]["status"] == "incomplete"
 
 
-def test_the_slot_can_be_taken_right_behind_a_cancel() -> None:
+def test_the_slot_can_be_taken_right_after_a_cancel() -> None:
     bench = active().tell(CANCEL, CREATE).settle()
     assert bench.codes() == []
     assert [each["response"]["status"] for each in bench.messages("response.done")] == ["cancelled", "completed"]
 
 
 @pytest.mark.parametrize("scene", [idle, draining, lambda: active().settle()], ids=["idle", "draining", "done"])
-def test_cancel_with_nothing_active_is_an_error_and_harms_nothing(scene: Scene) -> None:
+def test_a_cancel_without_an_active_response_only_gives_an_error(scene: Scene) -> None:
     bench = scene().tell(CANCEL, {**CANCEL, "event_id": "evt_1"})
     assert bench.codes() == ["response_cancel_not_active"] * 2
     assert bench.messages("error")[1]["error"]["event_id"] == "evt_1"
@@ -412,7 +412,7 @@ def test_there_is_no_response_cancelled_event() -> None:
 # -- out of band -----------------------------------------------------------------------------------------------------
 
 
-def test_a_response_out_of_band_runs_beside_an_active_one() -> None:
+def test_an_out_of_band_response_runs_beside_an_active_one() -> None:
     bench = active(gap_ms=10_000).tell(OUT_OF_BAND, OUT_OF_BAND).wait(5000)
     ended = [each["response"] for each in bench.messages("response.done")]
     assert [response["id"] for response in ended] == ["resp_0002", "resp_0003"]
@@ -420,7 +420,7 @@ def test_a_response_out_of_band_runs_beside_an_active_one() -> None:
     assert (bench.codes(), state_of(bench)) == ([], "active")
 
 
-def test_a_response_out_of_band_neither_takes_nor_frees_the_slot() -> None:
+def test_an_out_of_band_response_neither_takes_nor_frees_the_slot() -> None:
     bench = idle(reply_ms=20).tell(OUT_OF_BAND).until("response.created")
     assert state_of(bench) == "free"
     bench.tell(QUESTION, CREATE).until("response.done")
@@ -428,19 +428,19 @@ def test_a_response_out_of_band_neither_takes_nor_frees_the_slot() -> None:
     assert bench.settle().codes() == []
 
 
-def test_a_response_out_of_band_adds_no_item_to_the_conversation() -> None:
+def test_an_out_of_band_response_adds_no_item_to_the_conversation() -> None:
     bench = idle().tell(OUT_OF_BAND).settle()
     assert [kind for kind in bench.types() if kind.startswith("conversation.")] == []
     assert "response.output_item.done" in bench.types()
 
 
-def test_a_cancel_that_names_a_response_out_of_band_ends_that_one() -> None:
+def test_a_cancel_with_the_id_of_an_out_of_band_response_ends_it() -> None:
     bench = active().tell(OUT_OF_BAND, {**CANCEL, "response_id": "resp_0002"})
     assert ending(bench)["id"] == "resp_0002"
     assert state_of(bench) == "active"
 
 
-# -- what else a client may send -------------------------------------------------------------------------------------
+# -- other client events ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scene", [idle, taken, active, draining])
@@ -457,11 +457,11 @@ def test_the_voice_cannot_change_once_audio_was_output() -> None:
     bench.settle().tell(other)
     assert bench.codes() == ["cannot_update_voice"]
     bench.tell(VOICE)
-    assert bench.codes() == ["cannot_update_voice"], "the same voice is no change"
+    assert bench.codes() == ["cannot_update_voice"], "setting the same voice changes nothing"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "7", b"\xff", None])
-def test_what_is_no_event_is_an_error(text: Any) -> None:
+def test_a_frame_that_is_no_event_is_an_error(text: Any) -> None:
     bench = idle().tell(text)
     assert bench.codes() == ["invalid_json"]
     assert bench.tell(CREATE).settle().types().count("response.done") == 1
@@ -474,7 +474,7 @@ def test_an_unknown_event_is_an_error_that_names_it() -> None:
     assert "KeepAlive" in error["error"]["message"]
 
 
-def test_an_output_for_a_call_that_never_was_is_an_error() -> None:
+def test_an_output_for_an_unknown_call_is_an_error() -> None:
     bench = idle().tell(RESULT).settle()
     assert bench.codes() == ["invalid_tool_call_id"]
     assert "conversation.item.added" not in bench.types()
@@ -491,7 +491,7 @@ def test_the_same_output_twice_is_accepted_twice() -> None:
 
 
 def talk(knobs: Knobs | None = None, **given_words: Any) -> list[dict[str, Any]]:
-    """One conversation that meets every knob: results early and late, updates, binary frames, replies."""
+    """Return the messages of a conversation that uses every knob: early and late results, updates, binary frames."""
     bench = active(knobs=knobs, gap_ms=100, item_done_ms=50, **given_words)
     bench.tell(UPDATE).until("response.function_call_arguments.done").tell(RESULT)
     bench.until("response.output_item.done").wait(1).tell(RESULT)
@@ -500,7 +500,7 @@ def talk(knobs: Knobs | None = None, **given_words: Any) -> list[dict[str, Any]]
 
 
 def shape(messages: list[dict[str, Any]]) -> list[str]:
-    """Every message by its type and what it decides; ids and wording do not count."""
+    """Return each message's type and deciding fields, without ids and wording."""
     return [
         " ".join(
             str(word)
@@ -517,7 +517,7 @@ def shape(messages: list[dict[str, Any]]) -> list[str]:
 
 
 def changes(knobs: Knobs) -> tuple[list[str], list[str]]:
-    """What a knob takes away from the conversation, and what it adds."""
+    """Return the messages that a knob removes from the conversation, and those it adds."""
     usual, turned = shape(talk()), shape(talk(knobs))
     gone, come = list(usual), []
     for each in turned:
@@ -542,14 +542,14 @@ NOT_FOUND = "error invalid_tool_call_id"
         (Knobs(item_before_output="no"), [], []),
         (Knobs(binary_frames="refuse"), ["session.updated"], ["error invalid_request"]),
     ],
-    ids=["none", "output at item", "output at done", "update refused", "item behind output", "binary refused"],
+    ids=["none", "output at item", "output at done", "update refused", "item after output", "binary refused"],
 )
-def test_a_knob_changes_the_answer_it_is_for_and_no_other(knobs: Knobs, gone: list[str], come: list[str]) -> None:
+def test_a_knob_changes_only_its_own_response(knobs: Knobs, gone: list[str], come: list[str]) -> None:
     taken_away, added = changes(knobs)
     assert (sorted(taken_away), sorted(added)) == (sorted(gone), sorted(come))
 
 
-def test_the_item_comes_before_or_behind_the_output() -> None:
+def test_item_before_output_decides_the_order() -> None:
     assert from_created(active(knobs=Knobs(item_before_output="no"))) == [*CALL, *CALL_DONE[::-1], *END]
 
 
@@ -561,7 +561,7 @@ def test_the_item_comes_before_or_behind_the_output() -> None:
         ("incomplete", [*TEXT[:4], *TEXT[5:]], "max_output_tokens"),
     ],
 )
-def test_how_a_reply_ends(status: Any, kinds: list[str], reason: str | None) -> None:
+def test_a_reply_ends_with_the_status_of_the_knob(status: Any, kinds: list[str], reason: str | None) -> None:
     bench = reply(knobs=Knobs(reply_status=status))
     assert from_created(bench) == [*kinds, *END]
     details = ending(bench)["status_details"] or {}
@@ -570,11 +570,11 @@ def test_how_a_reply_ends(status: Any, kinds: list[str], reason: str | None) -> 
     assert state_of(bench) == "free"
 
 
-def test_the_knob_for_replies_leaves_calls_alone() -> None:
+def test_reply_status_does_not_affect_calls() -> None:
     assert from_created(active(knobs=Knobs(reply_status="failed"))) == [*CALL, *CALL_DONE, *END]
 
 
-def test_a_create_can_be_answered_by_another_error() -> None:
+def test_a_create_can_be_answered_with_another_error() -> None:
     bench = reply(knobs=Knobs(error_after_create="server_error")).settle()
     assert bench.codes() == ["server_error"]
     assert "response.created" not in bench.types()
@@ -582,14 +582,14 @@ def test_a_create_can_be_answered_by_another_error() -> None:
 
 
 @pytest.mark.parametrize("scene", [taken, active, draining])
-def test_an_update_during_a_response_is_refused_like_a_create_if_the_knob_says_so(scene: Scene) -> None:
+def test_an_update_during_a_response_is_refused_with_that_knob(scene: Scene) -> None:
     bench = scene(knobs=Knobs(session_update_active="refuse")).tell({**UPDATE, "event_id": "evt_1"})  # type: ignore[call-arg]
     assert bench.messages("error") == [realtime.refusal(bench.messages("error")[0]["event_id"], "resp_0001", "evt_1")]
     assert "session.updated" not in bench.types()
     assert bench.settle().tell(UPDATE).types()[-1] == "session.updated"
 
 
-# -- all of it -------------------------------------------------------------------------------------------------------
+# -- properties ------------------------------------------------------------------------------------------------------
 
 MESSAGES = st.sampled_from([CREATE, CANCEL, OUT_OF_BAND, QUESTION, RESULT, UPDATE, VOICE, b"{}", "x", {"type": "?"}])
 
@@ -597,7 +597,7 @@ MESSAGES = st.sampled_from([CREATE, CANCEL, OUT_OF_BAND, QUESTION, RESULT, UPDAT
 @given(
     st.lists(st.tuples(MESSAGES, st.integers(0, 60)), max_size=12), st.sampled_from([0, 3]), st.sampled_from(["text", "audio"])
 )
-def test_whatever_a_client_sends_the_books_balance(sent: list[tuple[Any, int]], lag_ms: int, modality: str) -> None:
+def test_created_and_done_balance_for_any_input(sent: list[tuple[Any, int]], lag_ms: int, modality: str) -> None:
     words: dict[str, Any] = {"slot_lag_ms": lag_ms} if lag_ms else {}
     bench = idle(modality=modality, reply_ms=30, gap_ms=30, **words)
     for message, wait_ms in sent:
@@ -616,7 +616,7 @@ def test_whatever_a_client_sends_the_books_balance(sent: list[tuple[Any, int]], 
 
 
 @given(st.lists(st.tuples(st.sampled_from([CREATE, CANCEL, QUESTION, RESULT]), st.integers(0, 60)), max_size=12))
-def test_never_two_responses_in_the_conversation_at_once(sent: list[tuple[Any, int]]) -> None:
+def test_at_most_one_response_in_the_conversation_is_open(sent: list[tuple[Any, int]]) -> None:
     bench = idle(reply_ms=30, gap_ms=30)
     for message, wait_ms in sent:
         bench.tell(message).wait(wait_ms)
@@ -630,17 +630,17 @@ def test_never_two_responses_in_the_conversation_at_once(sent: list[tuple[Any, i
     assert not open_now
 
 
-# -- what recordings of the real API show, and its reference says ------------------------------------------------------
+# -- facts from recordings of the real API and from its reference ------------------------------------------------------
 
 
-def test_the_metadata_of_a_create_comes_back_with_its_response() -> None:
+def test_the_metadata_of_a_create_is_returned_with_its_response() -> None:
     bench = idle().tell(realtime.create_response(response={"metadata": {"topic": "weather"}})).settle()
     bench.tell(realtime.create_response()).settle()
     seen = [each["response"]["metadata"] for each in bench.messages() if "response" in each]
     assert seen == [{"topic": "weather"}] * 2 + [None] * 2
 
 
-def test_an_assistant_item_with_a_part_that_is_no_output_is_an_error_before_earlier_confirmations() -> None:
+def test_an_invalid_assistant_part_is_an_error_before_earlier_confirmations() -> None:
     wrong = {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "Hello."}]}
     bench = idle().tell(QUESTION, realtime.create_item(wrong), QUESTION).settle()
     kinds = [each["type"] for each in bench.messages()][-5:]
@@ -665,8 +665,8 @@ def test_an_item_can_be_retrieved_truncated_and_deleted() -> None:
         bench.tell({"type": f"conversation.item.{what}", "item_id": "mine", "event_id": "evt_1"})
     assert bench.codes() == [f"item_{what}_invalid_item_id" for what in ("retrieve", "truncate", "delete")]
     texts = [realtime.error_of(each)["message"] for each in bench.messages("error")]
-    said = "Error {}ing item: the item with id 'mine' does not exist."
-    assert texts == [said.format(what) for what in ("retriev", "truncat", "delet")]
+    error_text = "Error {}ing item: the item with id 'mine' does not exist."
+    assert texts == [error_text.format(what) for what in ("retriev", "truncat", "delet")]
 
 
 def test_only_a_spoken_item_of_the_model_can_be_truncated() -> None:
@@ -677,8 +677,8 @@ def test_only_a_spoken_item_of_the_model_can_be_truncated() -> None:
 
 
 def test_a_new_session_has_audio_server_vad_and_no_tools_as_recorded() -> None:
-    party = Upstream((("reply",),))
-    (sent,) = party.start()
+    actor = Upstream((("reply",),))
+    (sent,) = actor.start()
     assert isinstance(sent, Send)
     assert isinstance(sent.payload, dict)
     session = sent.payload["session"]
@@ -702,7 +702,7 @@ def test_an_update_is_merged_into_the_session_and_null_turns_server_vad_off() ->
     assert second["transcription"] == {"model": "whisper-1", "language": None, "prompt": None}
     assert third["turn_detection"] is None
     assert third["transcription"] == second["transcription"]
-    assert SESSION["audio"]["input"]["transcription"] is None, "no session changes another's"
+    assert SESSION["audio"]["input"]["transcription"] is None, "sessions do not share state"
 
 
 @pytest.mark.parametrize(
@@ -715,7 +715,7 @@ def test_an_update_is_merged_into_the_session_and_null_turns_server_vad_off() ->
         ("audio", ["text"], None, "audio"),
     ],
 )
-def test_replies_are_in_the_modality_that_is_fixed_or_else_asked_for(fixed: Any, asked: Any, wished: Any, seen: str) -> None:
+def test_replies_use_the_fixed_modality_or_else_the_requested_one(fixed: Any, asked: Any, wished: Any, seen: str) -> None:
     bench = mock(("reply",), modality=fixed).tell(QUESTION)
     if asked:
         bench.tell(realtime.update_session({"type": "realtime", "output_modalities": asked}))

@@ -1,4 +1,4 @@
-"""What happened in a turn: every outcome from a recording written by hand, and what holds for all recordings."""
+"""Every outcome from a hand-written recording, and properties of the verdict of any recording."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ HOST_LINK = (Link("component", "proxy"), Link("proxy", "component"))
 
 
 def called() -> Tape:
-    """The call at 0 ms, its response done at 8 ms."""
+    """Return a tape with the call at 0 ms and its response done at 8 ms."""
     return asked().done(8, "resp_1")
 
 
 def replies(tape: Tape, at_ms: float, response: str = "resp_2", status: str = "completed") -> Tape:
-    """A create, its reply 500 ms later, and its end."""
+    """Add a create, its reply 500 ms later, and the reply's end."""
     return tape.creates(at_ms).says(at_ms + 500, response).done(at_ms + 505, response, status)
 
 
 def thanks(tape: Tape, at_ms: float) -> Tape:
-    """One more input of the user, answered."""
+    """Add one more user input and its reply."""
     return replies(tape.asks(at_ms, "Thank you."), at_ms, "resp_last")
 
 
@@ -44,17 +44,17 @@ def turn_of(tape: Tape, **words: Any) -> Turn:
     return tool_turn(tape.recording(**words))
 
 
-# -- every outcome, by hand ------------------------------------------------------------------------------------------
+# -- every outcome from hand-written recordings ----------------------------------------------------------------------
 
 HAND_MADE: dict[str, list[Tape]] = {
     "answered": [
         replies(called().result(50), 50).close(1000),
         thanks(replies(called().result(50), 50), 2000),
-        # Two calls, both results there when the reply is asked for.
+        # Two calls, both with results before the reply is requested.
         replies(asked().calls(2, call="call_2", begin=False).done(8, "resp_1").result(20).result(30, "call_2"), 30).close(900),
-        # Server VAD: the server's own response, begun behind the result.
+        # Server VAD: the server's own response begins after the result.
         called().result(50).says(500, "resp_vad").done(505, "resp_vad").close(1000),
-        # An extra reply nobody heard is none: it was empty.
+        # An empty extra response is not heard, so it is no reply.
         replies(called().result(50), 50).creates(600).created(605, "resp_3").done(610, "resp_3").close(1000),
     ],
     "noisy": [
@@ -80,11 +80,11 @@ HAND_MADE: dict[str, list[Tape]] = {
         replies(called().default_error(8), 8).result(600).close(1000),
         called().default_error(8).creates(8).created(10, "resp_2").result(50).creates(50).refuses(50, "resp_2", told=True)
         .says(500, begin=False).done(505, "resp_2").close(1000),
-        # Two replies, and both of them know nothing but the component's error.
+        # Two replies, both based only on the component's error.
         replies(replies(called().default_error(8), 8), 600, "resp_3").result(1200).close(2000),
         # pipecat's own result for a tool that it cancelled.
         replies(called().result(8, content='"CANCELLED"'), 8).result(600).close(1000),
-        # Two calls, one result there.
+        # Two calls, only one of them with a result.
         replies(asked().calls(2, call="call_2", begin=False).done(8, "resp_1").result(20), 20).result(700, "call_2").close(900),
     ],
     "rejected": [
@@ -128,20 +128,20 @@ HAND_MADE: dict[str, list[Tape]] = {
     ("outcome", "tape"), [(name, tape) for name, tapes in HAND_MADE.items() for tape in tapes],
     ids=[f"{name}-{index}" for name, tapes in HAND_MADE.items() for index in range(len(tapes))],
 )  # fmt: skip
-def test_a_recording_by_hand_has_the_outcome_it_was_written_for(outcome: str, tape: Tape) -> None:
+def test_a_hand_written_recording_has_its_outcome(outcome: str, tape: Tape) -> None:
     turn = turn_of(tape)
     assert turn.outcome == outcome, turn.why
     assert turn.why
 
 
-def test_an_informed_reply_whose_end_has_no_status_is_unknown() -> None:
+def test_an_informed_reply_that_ends_without_a_status_is_unknown() -> None:
     body = {"id": "resp_2", "conversation_id": "conv_1"}
     tape = called().result(50).creates(50).says(300).server(400, realtime.response_event(realtime.RESPONSE_DONE, "e", body))
     turn = turn_of(tape.close(1000))
     assert (turn.outcome, turn.why) == ("unknown", "the reply's response.done has no status")
 
 
-def test_a_failed_reply_whose_end_has_no_status_does_not_say_none() -> None:
+def test_a_failed_reply_that_ends_without_a_status_is_described_as_such() -> None:
     body = {"id": "resp_2", "conversation_id": "conv_1"}
     tape = called().result(50).creates(50).created(60, "resp_2")
     turn = turn_of(tape.server(400, realtime.response_event(realtime.RESPONSE_DONE, "e", body)).close(40_000))
@@ -150,13 +150,13 @@ def test_a_failed_reply_whose_end_has_no_status_does_not_say_none() -> None:
 
 
 def ended(tape: Tape, at_ms: float, status: str, reason: str) -> Tape:
-    """The end of resp_2, with the reason that its details give."""
+    """Add the end of resp_2 with the reason in its status details."""
     body = realtime.response_object("resp_2", "conv_1", "text", status) | {"status_details": {"type": status, "reason": reason}}
     return tape.server(at_ms, realtime.response_event(realtime.RESPONSE_DONE, "event_end", body))
 
 
 def begun() -> Tape:
-    """A response to the result, of which nothing was heard yet."""
+    """Return a tape with a response to the result, of which nothing was heard yet."""
     return called().result(50).creates(50).created(60, "resp_2")
 
 
@@ -185,7 +185,7 @@ def begun() -> Tape:
          .server(71, {"type": realtime.SESSION_CREATED, "event_id": "b"}), "api", "none, its connection went"),
     ],
 )  # fmt: skip
-def test_a_failed_turn_says_how_its_last_create_was_answered_and_by_whom(tape: Tape, by: str, answer: str) -> None:
+def test_a_failed_turn_explains_the_response_to_its_last_create(tape: Tape, by: str, answer: str) -> None:
     turn = turn_of(tape.close(40_000))
     assert (turn.outcome, turn.by) == ("failed", by)
     assert turn.why == f"a create after the last result had this answer: {answer}"
@@ -194,7 +194,7 @@ def test_a_failed_turn_says_how_its_last_create_was_answered_and_by_whom(tape: T
 @pytest.mark.parametrize(
     ("reason", "by"), [("turn_detected", "user"), ("client_cancelled", "client"), ("content_filter", "api")]
 )
-def test_an_interrupted_reply_says_who_ended_it(reason: str, by: str) -> None:
+def test_an_interrupted_reply_names_who_ended_it(reason: str, by: str) -> None:
     turn = turn_of(ended(called().result(50).creates(50).says(300), 400, "cancelled", reason).close(1000))
     assert (turn.outcome, turn.by, turn.why) == ("interrupted", by, "the reply ended as cancelled")
     assert turn_of(HAND_MADE["answered"][0]).by is None
@@ -204,7 +204,7 @@ def closed(link_name: str, payload: Any) -> Recording:
     return Tape().asks(0).put(link_name, 10, payload, "close").recording()
 
 
-def test_a_session_without_a_call_says_why() -> None:
+def test_a_session_without_a_call_has_its_reason() -> None:
     assert judge(closed("component>proxy", {"code": 1000})).why == "no function call"
     assert judge(closed("upstream>proxy", {"code": 1011})).why == "no function call: the upstream closed the connection (1011)"
     assert judge(closed("proxy>component", {})).why == "no function call: the proxy closed the connection (no code)"
@@ -214,8 +214,8 @@ def test_a_session_without_a_call_says_why() -> None:
     unseen = "the link between proxy and upstream was not observed"
     assert judge(replace(closed("component>proxy", {}), observed=HOST_LINK)).why == unseen
     assert judge(replace(closed("upstream>proxy", {}), observed=HOST_LINK)).why == unseen
-    told = judge(replace(closed("proxy>component", {}), observed=HOST_LINK)).why
-    assert told == f"the proxy closed the connection, and {unseen}"
+    why = judge(replace(closed("proxy>component", {}), observed=HOST_LINK)).why
+    assert why == f"the proxy closed the connection, and {unseen}"
 
 
 @pytest.mark.parametrize(
@@ -230,14 +230,14 @@ def test_a_session_without_a_call_says_why() -> None:
         ({"type": "say", "id": "call_1"}, False),
     ],
 )
-def test_a_result_that_the_component_dropped_was_given_all_the_same(payload: dict[str, Any], given: bool) -> None:
+def test_a_result_dropped_by_the_component_counts_as_given(payload: dict[str, Any], given: bool) -> None:
     turn = turn_of(called().put("app>component", 50, payload).close(40_000))
     assert turn.outcome == ("stalled" if given else "no_result")
-    # The component tells the app of calls: that is none of the app's results.
+    # A message about a call from the component to the app is no result.
     assert turn_of(called().put("component>app", 50, payload).close(40_000)).outcome == "no_result"
 
 
-def test_a_turn_without_a_result_names_the_calls_by_their_numbers() -> None:
+def test_a_turn_without_a_result_numbers_its_calls() -> None:
     two = asked().calls(2, call="call_2", begin=False).calls(2, call="call_3", begin=False).done(8, "resp_1")
     assert turn_of(two.result(50, "call_2").close(40_000)).why == "the app gave no result of its own for call 1, call 3"
 
@@ -261,24 +261,24 @@ def test_a_recording_that_stops_too_early_is_unknown(where: str) -> None:
     assert turn.outcome == "unknown", turn.why
 
 
-def test_a_refusal_the_host_was_told_of_is_known_even_if_the_recording_stops() -> None:
+def test_a_reported_refusal_is_known_even_if_the_recording_stops() -> None:
     assert turn_of(asked().result(4).creates(4).refuses(4, told=True), complete=False).outcome == "rejected"
 
 
-def test_a_host_that_was_told_nothing_for_a_while_is_known_even_if_the_recording_stops() -> None:
+def test_an_unreported_refusal_is_known_after_a_while_even_if_the_recording_stops() -> None:
     assert turn_of(asked().result(4).creates(4).refuses(4).done(8, "resp_1"), complete=False).outcome == "lost"
 
 
 @pytest.mark.parametrize(
     ("link", "outcome"), [("proxy>component", "lost"), ("component>proxy", "unknown"), ("upstream>proxy", "unknown")]
 )
-def test_a_host_that_was_lost_was_told_nothing_if_a_later_message_went_to_it(link: str, outcome: str) -> None:
+def test_an_unreported_refusal_is_known_if_a_later_message_reached_the_host(link: str, outcome: str) -> None:
     tape = asked().result(4).creates(4).refuses(4).put(link, 50, {"type": "KeepAlive"})
     lost = tape.put("component>proxy", 60, {"reason": "the host does not answer"}, "fault")
     assert turn_of(lost, complete=False).outcome == outcome
 
 
-def test_a_turn_that_another_one_followed_is_known_even_if_the_recording_stops() -> None:
+def test_a_turn_followed_by_another_is_known_even_if_the_recording_stops() -> None:
     assert turn_of(thanks(replies(called().result(50), 50), 2000), complete=False).outcome == "answered"
 
 
@@ -288,37 +288,37 @@ def test_a_session_without_a_call_is_unknown() -> None:
     assert judge(Recording(())).outcome == "unknown"
 
 
-def test_without_the_upstream_link_nothing_is_known() -> None:
+def test_without_the_upstream_link_the_outcome_is_unknown() -> None:
     assert judge(HAND_MADE["answered"][0].recording(observed=HOST_LINK)).outcome == "unknown"
 
 
-def test_without_the_host_link_a_refusal_is_unknown_and_a_reply_is_not() -> None:
+def test_without_the_host_link_a_refusal_is_unknown_and_a_reply_is_known() -> None:
     assert turn_of(HAND_MADE["rejected"][0], observed=UPSTREAM_LINK).outcome == "unknown"
     assert turn_of(HAND_MADE["lost"][0], observed=UPSTREAM_LINK).outcome == "unknown"
     turn = turn_of(HAND_MADE["answered"][0], observed=UPSTREAM_LINK)
     assert (turn.outcome, turn.host_errors, turn.dead_air_ms) == ("answered", None, None)
 
 
-def test_the_hand_made_recordings_meet_every_outcome() -> None:
+def test_the_hand_written_recordings_cover_every_outcome() -> None:
     assert {*HAND_MADE, "unknown"} == set(OUTCOMES)
     assert len(OUTCOMES) == 13
 
 
-# -- the rules, one by one -------------------------------------------------------------------------------------------
+# -- single rules ----------------------------------------------------------------------------------------------------
 
 
-def test_five_seconds_are_not_late_yet() -> None:
+def test_a_wait_of_five_seconds_is_not_late() -> None:
     assert turn_of(replies(called().result(50), 5050).close(9000)).outcome == "answered"
 
 
 def test_a_slow_tool_is_not_late() -> None:
-    """The result itself releases the create, also where its confirmation comes behind it."""
+    """The result itself releases the create, even if its confirmation comes later."""
     tape = called().result(10_000, confirm=False).creates(10_000).confirmed(10_035).says(10_500).done(10_505, "resp_2")
     assert turn_of(tape.close(11_000)).outcome == "answered"
     assert verdict(release="0.9.1", tool_ms=10_000, ack_ms=35).outcome == "answered"
 
 
-def test_a_user_input_while_the_turn_is_open_joins_it() -> None:
+def test_a_user_input_during_an_open_turn_joins_it() -> None:
     tape = called().result(50).creates(50).asks(60, "And in Porto?").says(500).done(505, "resp_2")
     turn = turn_of(replies(tape, 600, "resp_3").close(2000))
     assert (turn.user_inputs, turn.replies, turn.outcome) == (2, 2, "answered")
@@ -335,18 +335,18 @@ def test_a_user_input_while_the_turn_is_open_joins_it() -> None:
     ],
     ids=["active", "no result", "unconfirmed", "unanswered", "again"],
 )
-def test_when_does_an_input_join_the_turn(tape: Tape) -> None:
+def test_an_input_joins_a_turn_that_is_not_settled(tape: Tape) -> None:
     assert turn_of(tape.close(50_000)).user_inputs == 2
 
 
-def test_an_input_behind_a_settled_turn_begins_another() -> None:
+def test_an_input_after_a_settled_turn_begins_another() -> None:
     assert turn_of(thanks(replies(called().result(50), 50), 2000)).user_inputs == 1
 
 
 COMMITTED = {"type": input_audio.COMMITTED, "item_id": "item_1"}
 
 
-def test_spoken_input_joins_a_turn_that_is_open_when_its_speech_begins_or_ends() -> None:
+def test_spoken_input_joins_a_turn_that_is_open_at_its_start_or_end() -> None:
     settled = replies(called().result(50), 50)
     speech = {"type": input_audio.SPEECH_STARTED, "item_id": "item_1"}
     assert turn_of(settled.server(2000, speech).creates(2100).server(2200, COMMITTED).close(50_000)).user_inputs == 2
@@ -357,25 +357,25 @@ def test_spoken_input_joins_a_turn_that_is_open_when_its_speech_begins_or_ends()
 
 
 @pytest.mark.parametrize(("said_ms", "inputs"), [(1010, 2), (1030, 1), (1031, 1)])
-def test_text_joins_the_turn_while_the_end_of_its_reply_is_on_its_way(said_ms: float, inputs: int) -> None:
-    """The reply ends at 1000 at the API and at 1030 at the proxy."""
+def test_text_joins_the_turn_while_the_end_of_the_reply_is_in_flight(said_ms: float, inputs: int) -> None:
+    """The reply ends at 1000 ms at the API and at 1030 ms at the proxy."""
     tape = Tape(upstream_ms=30).asks(-80).creates(-80).calls(0).done(8, "resp_1").result(50, confirm=False).confirmed(85)
     tape.creates(120).says(600).done(1000, "resp_2").asks(said_ms, "Thank you.").creates(said_ms)
     assert turn_of(tape.says(1500, "resp_3").done(1510, "resp_3").close(5000)).user_inputs == inputs
 
 
-def test_a_spoken_input_whose_response_calls_begins_a_turn_of_its_own() -> None:
+def test_a_spoken_input_whose_response_calls_begins_a_new_turn() -> None:
     tape = replies(called().result(50), 50).server(2000, COMMITTED).calls(2300, "resp_3", "call_2").done(2308, "resp_3")
     judged = judge(replies(tape.result(2400, "call_2"), 2400, "resp_4").close(5000).recording())
     assert [(turn.calls, turn.outcome) for turn in judged.turns] == [(("call_1",), "answered"), (("call_2",), "answered")]
 
 
-def test_a_second_reply_behind_the_next_input_is_a_duplicate_all_the_same() -> None:
+def test_a_second_reply_after_the_next_input_is_still_a_duplicate() -> None:
     tape = thanks(replies(called().result(50), 50), 700).result(2000)
     assert turn_of(replies(tape, 2000, "resp_4").close(4000)).outcome == "duplicated"
 
 
-def test_each_tool_turn_is_judged_for_itself_and_the_worst_is_on_top() -> None:
+def test_each_tool_turn_is_judged_and_the_worst_decides() -> None:
     tape = replies(called().result(50), 50).asks(1000, "And in Porto?").creates(1000)
     tape.calls(1100, "resp_3", "call_2").result(1102, "call_2").creates(1102).refuses(1102, "resp_3").done(1108, "resp_3")
     judged = judge(tape.close(40_000).recording())
@@ -386,12 +386,12 @@ def test_each_tool_turn_is_judged_for_itself_and_the_worst_is_on_top() -> None:
     assert judged.bad
 
 
-def test_a_call_in_front_of_the_first_user_input_is_of_the_turn_of_that_input() -> None:
+def test_a_call_before_the_first_user_input_belongs_to_that_inputs_turn() -> None:
     first = replies(Tape().calls(0).done(8, "resp_1").result(50), 50)
     assert turn_of(thanks(first, 2000)).user_inputs == 1
 
 
-def test_texts_that_nobody_saw_at_the_proxy_are_inputs_all_the_same() -> None:
+def test_texts_not_observed_at_the_proxy_still_count_as_inputs() -> None:
     tape = replies(called().result(50), 50)
     for at_ms in (2000, 4000, 6000):
         tape = thanks(tape, at_ms)
@@ -400,19 +400,19 @@ def test_texts_that_nobody_saw_at_the_proxy_are_inputs_all_the_same() -> None:
 
 
 @pytest.mark.parametrize(("closed_ms", "outcome"), [(49_999, "abandoned"), (50_000, "no_result")])
-def test_the_deadline_counts_from_the_last_call_where_it_has_no_result(closed_ms: int, outcome: str) -> None:
+def test_the_deadline_counts_from_the_last_call_without_a_result(closed_ms: int, outcome: str) -> None:
     tape = called().result(50).creates(50).calls(20_000, "resp_2", "call_2").done(20_008, "resp_2")
     assert turn_of(tape.close(closed_ms)).outcome == outcome
 
 
 @pytest.mark.parametrize("first", ["answered", "noisy", "unknown"])
-def test_the_turn_of_a_verdict_is_the_one_with_its_outcome(first: str) -> None:
+def test_the_turn_of_a_verdict_has_its_outcome(first: str) -> None:
     judged = judge(HAND_MADE["lost"][0].recording())
     before = replace(judged.turns[0], outcome=first)
     assert replace(judged, turns=(before, *judged.turns)).turn is judged.turns[0]
 
 
-def test_a_turn_as_json_has_lists_for_tuples_and_the_rest_as_it_is() -> None:
+def test_a_turn_as_json_has_lists_for_tuples() -> None:
     turn = turn_of(HAND_MADE["answered"][0])
     record = turn.to_json()
     assert json.loads(json.dumps(record)) == record
@@ -420,7 +420,7 @@ def test_a_turn_as_json_has_lists_for_tuples_and_the_rest_as_it_is() -> None:
     assert (record["outcome"], record["replies"], record["by"]) == ("answered", 1, None)
 
 
-def test_a_reply_that_calls_again_is_no_reply() -> None:
+def test_a_response_that_calls_again_is_no_reply() -> None:
     tape = called().result(50).creates(50).calls(60, "resp_2", "call_2").done(70, "resp_2").result(80, "call_2")
     turn = turn_of(replies(tape, 80, "resp_3").close(1000))
     assert (turn.calls, turn.replies, turn.outcome) == (("call_1", "call_2"), 1, "answered")
@@ -432,30 +432,30 @@ def test_a_spoken_preamble_is_no_reply() -> None:
     assert (turn.outcome, turn.replies) == ("answered", 1)
 
 
-def test_the_components_error_is_a_submission_and_not_the_apps() -> None:
+def test_the_components_error_is_a_submission_but_not_of_the_app() -> None:
     turn = turn_of(HAND_MADE["duplicated"][1])
     assert (turn.submissions, turn.own_submissions, turn.response_creates, turn.replies) == (2, 1, 2, 2)
 
 
-def test_a_result_that_the_api_did_not_take_was_given_all_the_same() -> None:
+def test_a_result_refused_by_the_api_counts_as_given() -> None:
     turn = tool_turn(play(release="0.9.4", tool_ms=50, knobs_given={"function_output": "response_done"}))
     assert turn.outcome == "stale"
 
 
-def test_a_result_that_never_left_the_proxy_was_given_all_the_same() -> None:
+def test_a_result_that_never_left_the_proxy_counts_as_given() -> None:
     result = agent.function_call_response("call_1", "get_weather", "{}")
     assert turn_of(called().put("component>proxy", 50, result).close(40_000)).outcome == "stalled"
     error = agent.function_call_response("call_1", "get_weather", agent.DEFAULT_ERROR_CONTENT)
     assert turn_of(called().put("component>proxy", 50, error).close(40_000)).outcome == "no_result"
 
 
-def test_errors_of_the_host_are_counted_where_they_were_seen() -> None:
+def test_host_errors_are_counted_where_they_are_observed() -> None:
     assert turn_of(HAND_MADE["rejected"][0]).host_errors == 1
     assert turn_of(HAND_MADE["lost"][0]).host_errors == 0
     assert turn_of(HAND_MADE["answered"][0], observed=UPSTREAM_LINK).host_errors is None
 
 
-def test_errors_of_the_host_belong_to_the_turn_in_which_they_were_sent() -> None:
+def test_host_errors_belong_to_the_turn_in_which_they_were_sent() -> None:
     first = asked().result(4).creates(4).refuses(4, told=True).done(8, "resp_1")
     first = replies(first.asks(31_000, "And in Porto?"), 31_000, "resp_2")
     second = replies(called().result(50), 50).asks(1000, "And in Porto?").creates(1000).calls(1100, "resp_3", "call_2")
@@ -465,7 +465,7 @@ def test_errors_of_the_host_belong_to_the_turn_in_which_they_were_sent() -> None
 
 
 @pytest.mark.parametrize(("at_ms", "outcome"), [(45, "answered"), (60, "unknown"), (560, "answered")])
-def test_a_frame_that_cannot_be_read_may_be_the_answer_to_a_create_that_waits(at_ms: float, outcome: str) -> None:
+def test_an_unreadable_frame_may_be_the_response_to_a_waiting_create(at_ms: float, outcome: str) -> None:
     tape = called()
     if at_ms < 50:
         tape.server(at_ms, b"\x00")
@@ -478,17 +478,17 @@ def test_a_frame_that_cannot_be_read_may_be_the_answer_to_a_create_that_waits(at
     assert turn_of(tape.done(570, "resp_2").close(1000)).outcome == outcome
 
 
-def test_a_connection_that_closed_after_the_call_settles_a_turn_and_one_before_it_does_not() -> None:
+def test_a_close_after_the_call_settles_a_turn_and_one_before_it_does_not() -> None:
     assert turn_of(called().result(50).close(40_000), complete=False).outcome == "stalled"
     assert turn_of(called().result(50).close(-30), complete=False).outcome == "unknown"
 
 
-def test_another_error_to_the_host_does_not_count() -> None:
+def test_other_errors_to_the_host_do_not_count() -> None:
     tape = asked().result(4).creates(4).refuses(4).put("proxy>component", 5, agent.error("no", "server_error"))
     assert turn_of(tape.done(8, "resp_1").close(40_000)).outcome == "lost"
 
 
-def test_what_an_outcome_rests_on_are_events_of_the_recording_in_order() -> None:
+def test_the_events_of_a_turn_are_ordered_events_of_the_recording() -> None:
     recording = play(release="0.9.1", tool_ms=50)
     turn = tool_turn(recording)
     kinds = [recording.events[seq].type for seq in turn.events]
@@ -502,13 +502,13 @@ def test_what_an_outcome_rests_on_are_events_of_the_recording_in_order() -> None
         (HAND_MADE["stalled"][1], True),
         (HAND_MADE["stalled"][2], False),
         (called(), None),
-        # A turn that went well says nothing of the words behind it.
+        # An answered turn does not determine whether later text is answered.
         (replies(called().result(50), 60).asks(2_000, "Thank you.").close(60_000), True),
-        # The last input counts, not one before it.
+        # The last input decides, not an earlier one.
         (thanks(replies(called().result(50), 50), 2_000).asks(4_000, "Hello?").close(60_000), True),
-        # The server's own response to spoken words begins with their commit.
+        # The server's own response to spoken input begins with its commit.
         (replies(called().result(50), 50).server(2_000, COMMITTED).says(2_500, "resp_vad").close(60_000), False),
-        # Words that the proxy kept for itself, after others that were answered.
+        # Text that the proxy withheld, after text that was answered.
         (
             thanks(replies(called().result(50), 50), 2_000)
             .put("component>proxy", 4_000, agent.inject_user_message("Hello?"))
@@ -517,11 +517,11 @@ def test_what_an_outcome_rests_on_are_events_of_the_recording_in_order() -> None
         ),
     ],
 )
-def test_does_the_session_still_answer(tape: Tape, wedged: bool | None) -> None:
+def test_a_session_is_stuck_if_its_last_input_has_no_response(tape: Tape, wedged: bool | None) -> None:
     assert judge(tape.recording()).wedged is wedged
 
 
-def test_a_recording_that_stops_says_of_no_session_that_it_is_stuck() -> None:
+def test_a_recording_that_stops_is_never_stuck() -> None:
     assert judge(HAND_MADE["stalled"][1].recording(complete=False)).wedged is None
     kept = thanks(replies(called().result(50), 50), 2_000).put("component>proxy", 4_000, agent.inject_user_message("Hello?"))
     assert judge(kept.recording(complete=False)).wedged is None
@@ -539,7 +539,7 @@ def test_user_text_that_never_reached_the_upstream_is_stuck() -> None:
     assert judge(tape.recording()).wedged is True
 
 
-def test_the_worst_outcomes_are_bad_and_the_good_one_is_not() -> None:
+def test_bad_outcomes_are_those_that_are_not_the_users_doing() -> None:
     assert "answered" not in BAD
     assert set(OUTCOMES) - BAD == {"answered", "unknown", "no_result", "abandoned"}
     turn = turn_of(HAND_MADE["failed"][0])
@@ -551,21 +551,21 @@ def test_the_worst_outcomes_are_bad_and_the_good_one_is_not() -> None:
 
 
 @pytest.mark.parametrize("deadline_ms", [2_000, 60_000])
-def test_a_host_that_leaves_after_the_deadline_has_waited_long_enough(deadline_ms: int) -> None:
-    """The minimal reproduction has no further words: the user leaves at the deadline, and the turn is stalled all the same."""
+def test_a_host_that_leaves_after_the_deadline_does_not_abandon_the_turn(deadline_ms: int) -> None:
+    """The minimal reproduction has no further input: the user leaves at the deadline, and the turn still counts as stalled."""
     waited = replace(session(release="0.9.4", tool_ms=300, deadline_ms=deadline_ms), scenario=REPRO)
     recording = simulate(waited)
     assert tool_turn(recording).outcome == "stalled"
-    # The same messages, from a user who was to wait longer.
+    # The same messages from a user with a longer deadline.
     times = {**recording.provenance["times"], "deadline_ms": str(deadline_ms + 1)}
     left_early = replace(recording, provenance={**recording.provenance, "times": times})
     assert tool_turn(left_early).outcome == "abandoned"
 
 
-# -- how sure it is --------------------------------------------------------------------------------------------------
+# -- certainty of counts ---------------------------------------------------------------------------------------------
 
 
-def test_how_sure_is_each_count() -> None:
+def test_each_count_has_its_certainty() -> None:
     tape = HAND_MADE["rejected"][0]
     assert set(judge(tape.recording()).kinds.values()) == {"observed"}
     assert set(judge(tape.recording(complete=False)).kinds.values()) == {"at least"}
@@ -583,17 +583,17 @@ def test_a_count_with_derived_events_is_derived() -> None:
     assert judge(replace(recording, events=events)).kinds["response_creates"] == "derived"
 
 
-def test_session_updates_are_counted_where_they_can_be_seen() -> None:
+def test_session_updates_are_counted_where_they_are_observed() -> None:
     tape = called().client(60, realtime.update_session({}))
     assert judge(tape.recording()).session_updates == 1
     assert judge(tape.recording(observed=HOST_LINK)).session_updates is None
 
 
-# -- times, computed by hand -----------------------------------------------------------------------------------------
+# -- times computed by hand -------------------------------------------------------------------------------------------
 
 
 def over_wires(result_ms: float) -> Tape:
-    """Call at 0, response.done at 300; wires of 10 and 30 ms one way; a proxy that creates at once; a reply of 455 ms."""
+    """Return a tape with the call at 0, response.done at 300, links of 10 and 30 ms, an immediate create and a 455 ms reply."""
     tape = Tape(host_ms=10, upstream_ms=30)
     tape.client(-130, realtime.create_item(realtime.user_item("?"))).client(-130, realtime.create_response()).calls(0)
     at_proxy, at_upstream = result_ms + 10, result_ms + 40
@@ -613,7 +613,7 @@ def over_wires(result_ms: float) -> Tape:
 
 
 def test_margin_lead_and_dead_air_of_an_answered_turn() -> None:
-    """Result at the app 400: at the proxy 410, its create at the upstream 440; text leaves at 900, heard at 940."""
+    """Result at the app 400, at the proxy 410, its create at the upstream 440; text leaves at 900 and is heard at 940."""
     turn = turn_of(over_wires(400))
     assert turn.outcome == "answered"
     assert turn.margin_ms == 440 - 300
@@ -635,8 +635,8 @@ def test_without_a_create_there_is_a_lead_and_no_margin() -> None:
 
 
 @pytest.mark.parametrize(("lag", "margin"), [("20", -10), ("0", 10), ("uniform(5,5)", None)])
-def test_the_slot_is_free_when_its_lag_is_over(lag: str, margin: float | None) -> None:
-    """Result 160, response.done 150. How long a drawn lag was, nobody can tell from outside."""
+def test_the_margin_includes_the_slot_lag(lag: str, margin: float | None) -> None:
+    """Result 160, response.done 150. The length of a drawn lag cannot be observed."""
     turn = tool_turn(play(release="0.9.1", tool_ms=160, gap_ms=150, slot_lag_ms=lag))
     assert turn.margin_ms == margin
     assert turn.lead_ms == 10
@@ -645,7 +645,7 @@ def test_the_slot_is_free_when_its_lag_is_over(lag: str, margin: float | None) -
 # -- the closed forms ------------------------------------------------------------------------------------------------
 
 NS = st.integers(0, 1_000_000_000)
-WAY = st.integers(0, 200_000_000)
+RTT = st.integers(0, 200_000_000)
 
 
 def in_ms(nanoseconds: int) -> str:
@@ -653,30 +653,30 @@ def in_ms(nanoseconds: int) -> str:
 
 
 def tool_turn_at(release: str, t: int, g: int, h: int, u: int, ack: int) -> Turn:
-    """The tool turn of a session with these times in ns."""
+    """Return the tool turn of a session with these times in ns."""
     times = {"tool_ms": t, "gap_ms": g, "host_rtt_ms": h, "upstream_rtt_ms": u, "ack_ms": ack}
     return tool_turn(play(release=release, **{name: in_ms(value) for name, value in times.items()}))
 
 
 def behind_response_done(t: int, g: int, h: int, u: int) -> bool:
-    """Whether the result meets the proxy behind response.done.
+    """Return whether the result reaches the proxy after response.done.
 
-    At the tie itself it does, but for one case: without an upstream wire response.done needs a round of its own, and a
-    result that comes by a wire (one way of at least a nanosecond) is there in the round before.
+    In a tie it does, with one exception: without an upstream delay response.done takes a causal round, and a result
+    with a host delay (one way of at least a nanosecond) arrives in the round before.
     """
     return t + h > g or (t + h == g and not (u == 0 and h >= 2))
 
 
-@given(st.sampled_from(["0.9.1", "0.9.0", "0.9.3", "0.10.0"]), NS, NS, WAY, WAY, WAY)
-def test_a_create_at_once_is_refused_iff_it_meets_the_response(release: str, t: int, g: int, h: int, u: int, ack: int) -> None:
+@given(st.sampled_from(["0.9.1", "0.9.0", "0.9.3", "0.10.0"]), NS, NS, RTT, RTT, RTT)
+def test_an_immediate_create_is_refused_iff_the_slot_is_taken(release: str, t: int, g: int, h: int, u: int, ack: int) -> None:
     turn = tool_turn_at(release, t, g, h, u, ack)
     assert turn.outcome == ("rejected" if t + h + u < g else "answered")
     assert ns(turn.margin_ms or 0) == t + h + u - g
     assert ns(turn.lead_ms or 0) == t + h - g
 
 
-@given(st.sampled_from(["0.9.4", "0.9.8", "50420ee"]), NS, NS, WAY, WAY, WAY)
-def test_a_create_at_response_done_is_never_sent_iff_that_has_passed(
+@given(st.sampled_from(["0.9.4", "0.9.8", "50420ee"]), NS, NS, RTT, RTT, RTT)
+def test_a_create_at_response_done_is_never_sent_iff_response_done_has_passed(
     release: str, t: int, g: int, h: int, u: int, ack: int
 ) -> None:
     turn = tool_turn_at(release, t, g, h, u, ack)
@@ -686,8 +686,8 @@ def test_a_create_at_response_done_is_never_sent_iff_that_has_passed(
     assert ns(turn.lead_ms or 0) == t + h - g
 
 
-@given(st.sampled_from(["0.11.1", "0.10.3", "0.10.5"]), NS, NS, WAY, WAY, WAY)
-def test_a_create_at_the_confirmation_or_response_done_is_refused_iff_the_confirmation_is_early_enough(
+@given(st.sampled_from(["0.11.1", "0.10.3", "0.10.5"]), NS, NS, RTT, RTT, RTT)
+def test_a_create_at_the_confirmation_is_refused_iff_the_confirmation_precedes_response_done(
     release: str, t: int, g: int, h: int, u: int, ack: int
 ) -> None:
     turn = tool_turn_at(release, t, g, h, u, ack)
@@ -700,8 +700,8 @@ def test_a_create_at_the_confirmation_or_response_done_is_refused_iff_the_confir
 
 # -- all recordings --------------------------------------------------------------------------------------------------
 
-#: Sessions whose outcome is to be told a second way, from what the mock's replies say of the results they knew.
-TOLD = st.fixed_dictionaries(
+#: Sessions whose outcome also follows from the text of the mock's replies, which mention the results they knew.
+REPLY_TEXT_SESSIONS = st.fixed_dictionaries(
     {
         "release": st.sampled_from(sorted(PROXIES)),
         "handler": st.sampled_from(["return", "async_send", "void_ref", "void_send"]),
@@ -716,14 +716,14 @@ TOLD = st.fixed_dictionaries(
 )
 
 
-def told_by_texts(recording: Recording) -> str:
-    """The outcome by the words of the replies, for one call and a default error that never comes behind the result."""
+def outcome_by_texts(recording: Recording) -> str:
+    """Return the outcome by the text of the replies, for one call and a default error that never follows the result."""
     spoken = [each["transcript"] for each in said(recording, "upstream>proxy", "response.output_audio_transcript.done")]
     texts = spoken + [each["text"] for each in said(recording, "upstream>proxy", "response.output_text.done")]
     about_the_call = [text for text in texts if not text.startswith("You are welcome.")]
     informed = [text for text in about_the_call if "temperature_c" in text]
     refused = refusals(recording)
-    told = [each for each in said(recording, "proxy>component", "Error") if each["code"] == realtime.ACTIVE_RESPONSE]
+    reported = [each for each in said(recording, "proxy>component", "Error") if each["code"] == realtime.ACTIVE_RESPONSE]
     if len(about_the_call) > 1 and informed:
         return "duplicated"
     if about_the_call and not informed:
@@ -731,20 +731,20 @@ def told_by_texts(recording: Recording) -> str:
     if informed:
         return "noisy" if refused else "answered"
     if refused:
-        return "rejected" if told else "lost"
+        return "rejected" if reported else "lost"
     return "stalled"
 
 
 @settings(max_examples=400)
-@given(TOLD)
-def test_the_outcome_agrees_with_what_the_replies_say(words: dict[str, Any]) -> None:
+@given(REPLY_TEXT_SESSIONS)
+def test_the_outcome_agrees_with_the_text_of_the_replies(words: dict[str, Any]) -> None:
     recording = play(**words)
-    assert judge(recording).outcome == told_by_texts(recording)
+    assert judge(recording).outcome == outcome_by_texts(recording)
 
 
 @settings(max_examples=200)
 @given(SESSIONS)
-def test_a_session_has_one_outcome_per_tool_turn_and_one_on_top(words: dict[str, Any]) -> None:
+def test_a_session_has_one_outcome_per_tool_turn_and_one_overall(words: dict[str, Any]) -> None:
     judged = judge(play(**words))
     assert judged.outcome in OUTCOMES
     assert judged.turns
@@ -756,7 +756,7 @@ def test_a_session_has_one_outcome_per_tool_turn_and_one_on_top(words: dict[str,
 
 @settings(max_examples=200)
 @given(SESSIONS, st.data())
-def test_a_recording_that_was_cut_is_never_better_than_the_whole(words: dict[str, Any], data: st.DataObject) -> None:
+def test_a_cut_recording_is_never_judged_better_than_the_complete_one(words: dict[str, Any], data: st.DataObject) -> None:
     whole = play(**words)
     cut = data.draw(st.integers(0, len(whole.events) - 1), label="cut")
     full, left = judge(whole), judge(replace(whole, events=whole.events[:cut], complete=False))
@@ -771,7 +771,7 @@ def test_a_recording_that_was_cut_is_never_better_than_the_whole(words: dict[str
         assert left.turn.submissions <= full.turn.submissions
 
 
-def test_every_cut_of_a_session_that_is_answered_twice() -> None:
+def test_no_cut_of_a_session_answered_twice_is_answered() -> None:
     whole = play(release="0.9.1", scenario="double", tool_ms=300, repeat_ms=5000)
     assert judge(whole).outcome == "duplicated"
     for cut in range(len(whole.events)):
@@ -790,7 +790,7 @@ TIME = st.none() | st.integers(-(10**9), 10**11)
 
 @st.composite
 def spoilt(draw: st.DrawFn, payload: Any) -> Any:
-    """A payload with one field, at some depth, replaced or gone."""
+    """Draw a payload with one field, at some depth, replaced or removed."""
     if not isinstance(payload, dict) or not payload or draw(st.booleans()):
         return draw(JSON | st.binary(max_size=2))
     name = draw(st.sampled_from(sorted(payload)))
@@ -801,7 +801,7 @@ def spoilt(draw: st.DrawFn, payload: Any) -> Any:
 
 @st.composite
 def edited(draw: st.DrawFn) -> Recording:
-    """A recording that somebody lost events of, doubled, moved, blanked or wrote nonsense into."""
+    """Draw a recording with events lost, doubled, moved, blanked or corrupted."""
     recording = play(**draw(SESSIONS))
     events = list(recording.events)
     for _ in range(draw(st.integers(1, 6))):
@@ -845,8 +845,8 @@ def test_no_recording_crashes_the_verdict(recording: Recording) -> None:
 
 
 @given(st.sampled_from(sorted(HAND_MADE)), st.permutations(range(4)))
-def test_links_written_one_behind_the_other_change_nothing(outcome: str, order: list[int]) -> None:
-    """A log can hold one link after the other; times tell the order, as long as no two are the same."""
+def test_links_written_one_after_the_other_give_the_same_outcome(outcome: str, order: list[int]) -> None:
+    """A log can contain one link after the other; times give the order if no two are equal."""
     links = [*UPSTREAM_LINK, *HOST_LINK]
     tape = HAND_MADE[outcome][0]
     spread = [
@@ -859,8 +859,8 @@ def test_links_written_one_behind_the_other_change_nothing(outcome: str, order: 
     assert usual.outcome == shuffled.outcome
 
 
-def test_a_result_that_the_api_did_not_take_is_not_the_one_that_delays_are_counted_from() -> None:
-    """A first submission is refused, a second taken: margin and lead are the second's."""
+def test_a_result_refused_by_the_api_is_not_used_for_delays() -> None:
+    """The first submission is refused and the second accepted; margin and lead are those of the second."""
     refused = realtime.error_event("event_9", "invalid_tool_call_id", "Tool call ID 'call_1' not found in conversation.")
     tape = called().result(200, confirm=False).server(210, refused).result(400)
     turn = turn_of(replies(tape, 450).close(20_000))

@@ -1,4 +1,4 @@
-"""Virtual time: is a session repeatable, in order, and honest about what happened in one nanosecond?"""
+"""Virtual time is repeatable and ordered, and reports the other outcome of events in the same nanosecond."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from voicerace.trace.recording import LINKS, Recording, link
 from voicerace.units import ns
 
 MS = st.integers(0, 400)
-#: Any session of the models, drawn times and coincidences included.
+#: Any session of the models, including drawn times and ties.
 SESSIONS = st.fixed_dictionaries(
     {
         "release": st.sampled_from(sorted(PROXIES)),
@@ -56,16 +56,16 @@ def jsonl(recording: Recording) -> bytes:
     return "\n".join(recording.lines()).encode("ascii")
 
 
-# -- the same bytes --------------------------------------------------------------------------------------------------
+# -- reproducibility -------------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=60)
 @given(SESSIONS)
-def test_same_session_same_bytes(given_session: dict[str, Any]) -> None:
+def test_the_same_session_gives_the_same_bytes(given_session: dict[str, Any]) -> None:
     assert jsonl(play(**given_session)) == jsonl(play(**given_session))
 
 
-def test_without_drawn_times_a_seed_changes_nothing_but_its_own_name() -> None:
+def test_without_drawn_times_a_seed_changes_only_its_own_field() -> None:
     first, second = play(seed=1), play(seed=2)
     assert first.events == second.events
     assert (first.provenance["seed"], second.provenance["seed"]) == (1, 2)
@@ -76,9 +76,9 @@ def test_drawn_times_differ_by_seed() -> None:
     assert len(drawn) == 5
 
 
-def test_drawn_times_do_not_differ_by_release() -> None:
+def test_drawn_times_do_not_depend_on_the_release() -> None:
     def first_items(release: str) -> list[int]:
-        """ns from each response.created to its first item."""
+        """Return the time in ns from each response.created to its first item."""
         events = on_wire(play(release=release, tool_ms=500, profile="observed-2025", seed=3), "upstream>proxy")
         created = [each.sent_ns for each in events if each.type == "response.created"]
         added = [each.sent_ns for each in events if each.type == "response.output_item.added"]
@@ -93,7 +93,7 @@ def test_drawn_times_do_not_differ_by_release() -> None:
 
 @settings(max_examples=150)
 @given(SESSIONS)
-def test_every_link_keeps_its_order_and_no_message_arrives_before_it_left(given_session: dict[str, Any]) -> None:
+def test_every_link_keeps_its_order_and_no_message_arrives_before_it_was_sent(given_session: dict[str, Any]) -> None:
     recording = play(**given_session)
     for each in LINKS:
         events = recording.on(each)
@@ -102,13 +102,13 @@ def test_every_link_keeps_its_order_and_no_message_arrives_before_it_left(given_
         assert sent == sorted(sent)  # type: ignore[type-var]
         assert received == sorted(received)
         assert all(event.sent_ns <= event.received_ns for event in events if event.received_ns is not None)  # type: ignore[operator]
-        assert "close" not in [event.kind for event in events[:-1]], "something was sent behind a close"
+        assert "close" not in [event.kind for event in events[:-1]], "something was sent after a close"
     assert [event.seq for event in recording.events] == list(range(len(recording.events)))
 
 
 @settings(max_examples=60)
 @given(SESSIONS, st.data())
-def test_swapping_a_tie_keeps_the_order_of_links_too(given_session: dict[str, Any], data: st.DataObject) -> None:
+def test_swapping_a_tie_keeps_the_order_of_links(given_session: dict[str, Any], data: st.DataObject) -> None:
     played = session(**given_session)
     engine = VirtualEngine(played)
     engine.run()
@@ -127,7 +127,7 @@ def test_swapping_a_tie_keeps_the_order_of_links_too(given_session: dict[str, An
 
 @settings(max_examples=60)
 @given(SESSIONS)
-def test_calls_inside_the_host_take_no_time_and_wires_take_half_a_round_trip(given_session: dict[str, Any]) -> None:
+def test_host_internal_links_take_no_time_and_other_links_half_a_round_trip(given_session: dict[str, Any]) -> None:
     played = session(**given_session)
     host, upstream = (played.times.ns(name, 0, played.seed) for name in ("host_rtt_ms", "upstream_rtt_ms"))
     took: dict[str, set[int]] = defaultdict(set)
@@ -148,7 +148,7 @@ def test_every_session_ends_with_one_more_user_input_and_closed_connections(give
     assert recording.complete
 
 
-# -- one nanosecond --------------------------------------------------------------------------------------------------
+# -- ties ------------------------------------------------------------------------------------------------------------
 
 NETWORK = {"gap_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "ack_ms": 35}
 
@@ -157,7 +157,7 @@ def at_the_flip(release: str, flip_ms: int) -> Recording:
     return play(release=release, tool_ms=flip_ms, **NETWORK)
 
 
-def test_a_create_that_arrives_as_the_slot_becomes_free_is_accepted() -> None:
+def test_a_create_that_arrives_when_the_slot_becomes_free_is_accepted() -> None:
     recording = at_the_flip("0.9.1", 220)
     done, *_ = on_wire(recording, "upstream>proxy", "response.done")
     second = on_wire(recording, "proxy>upstream", "response.create")[1]
@@ -165,7 +165,7 @@ def test_a_create_that_arrives_as_the_slot_becomes_free_is_accepted() -> None:
     assert not on_wire(recording, "upstream>proxy", "error")
 
 
-def test_a_result_that_arrives_together_with_response_done_comes_after_it() -> None:
+def test_a_result_that_arrives_with_response_done_is_handled_after_it() -> None:
     recording = at_the_flip("0.9.4", 280)
     done, *_ = on_wire(recording, "upstream>proxy", "response.done")
     (result,) = on_wire(recording, "component>proxy", "FunctionCallResponse")
@@ -174,7 +174,7 @@ def test_a_result_that_arrives_together_with_response_done_comes_after_it() -> N
 
 
 def test_an_effect_without_delay_belongs_to_the_next_round() -> None:
-    """With no network at all, a result at response.done comes from the app two calls later than the event itself."""
+    """Without a network, a result at response.done comes from the app two links later than the event itself."""
     recording = play(release="0.9.4", gap_ms=0, tool_ms=0)
     done, *_ = on_wire(recording, "upstream>proxy", "response.done")
     (result,) = on_wire(recording, "component>proxy", "FunctionCallResponse")
@@ -192,59 +192,59 @@ def test_an_effect_without_delay_belongs_to_the_next_round() -> None:
         ("0.11.1", 125, ("answered", "lost")),
     ],
 )
-def test_a_tie_tells_the_other_outcome(release: str, flip_ms: int, expected: tuple[str, str]) -> None:
+def test_a_tie_reports_the_other_outcome(release: str, flip_ms: int, expected: tuple[str, str]) -> None:
     assert with_tie(release=release, tool_ms=flip_ms, **NETWORK) == expected
 
 
 @pytest.mark.parametrize(("release", "flip_ms"), [("0.9.1", 220), ("0.9.4", 280), ("0.11.1", 125)])
 @pytest.mark.parametrize("off", ["-0.000001", "+0.000001", "-50", "+50"])
-def test_away_from_it_there_is_no_other_outcome(release: str, flip_ms: int, off: str) -> None:
+def test_off_the_tie_there_is_no_other_outcome(release: str, flip_ms: int, off: str) -> None:
     assert with_tie(release=release, tool_ms=f"{flip_ms + float(off):.6f}", **NETWORK)[1] is None
 
 
 @pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.11.1"])
-def test_without_a_network_every_flip_is_the_gap(release: str) -> None:
+def test_without_a_network_every_flip_is_at_the_gap(release: str) -> None:
     usual, other = with_tie(release=release, tool_ms=150, gap_ms=150)
     assert {usual, other} == {outcome(release=release, tool_ms=tool_ms, gap_ms=150) for tool_ms in (149, 151)}
 
 
-def test_the_usual_recording_of_a_tie_is_the_one_that_is_played() -> None:
+def test_the_reported_recording_of_a_tie_is_the_played_one() -> None:
     played = session(release="0.9.1", tool_ms=220, **NETWORK)
     assert ties(played, lambda each: judge(each).outcome)[0] == simulate(played)
 
 
 @settings(max_examples=40)
 @given(SESSIONS)
-def test_only_a_pair_of_one_party_and_one_moment_is_a_candidate(given_session: dict[str, Any]) -> None:
+def test_tie_candidates_have_the_same_actor_and_time(given_session: dict[str, Any]) -> None:
     engine = VirtualEngine(session(**given_session))
     engine.run()
-    steps = {number: (time, party, source) for number, time, party, source, _ in engine.steps}
+    steps = {number: (time, actor, source) for number, time, actor, source, _ in engine.steps}
     for tie in _candidates(engine.steps):
-        (time, party, source), (other_time, other_party, other_source) = steps[tie.first], steps[tie.second]
-        assert (time, party) == (other_time, other_party)
+        (time, actor, source), (other_time, other_actor, other_source) = steps[tie.first], steps[tie.second]
+        assert (time, actor) == (other_time, other_actor)
         assert source != other_source
 
 
-# -- ends ------------------------------------------------------------------------------------------------------------
+# -- ends of sessions -------------------------------------------------------------------------------------------------
 
 
-def test_nothing_leaves_the_host_behind_its_close() -> None:
+def test_the_host_sends_nothing_after_its_close() -> None:
     recording = play(release="0.9.1", tool_ms=50, host_rtt_ms=200, upstream_rtt_ms=200)
     from_host = recording.on(link("component>proxy"))
     assert [event.kind for event in from_host].index("close") == len(from_host) - 1
 
 
 class Parrot:
-    """A party that says the same thing whenever it hears anything, and has the first word."""
+    """An actor that starts with a message and sends the same message in response to every message."""
 
     def __init__(self, to: str) -> None:
-        self.again = [Send(to, {"type": "KeepAlive"})]
+        self.effects = [Send(to, {"type": "KeepAlive"})]
 
     def start(self) -> list[Send]:
-        return self.again
+        return self.effects
 
     def message(self, sender: str, payload: object) -> list[Send]:
-        return self.again
+        return self.effects
 
     def closed(self, sender: str, code: int | None) -> list[Send]:
         return []
@@ -253,7 +253,7 @@ class Parrot:
         return []
 
 
-def test_a_session_that_does_not_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_session_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("voicerace.engine.sim.virtual._MAX_STEPS", 1000)
     played = session()
     parrots = {"proxy": Parrot("component"), "component": Parrot("proxy")}
@@ -262,12 +262,12 @@ def test_a_session_that_does_not_end_is_stopped(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.11.1"])
-def test_the_user_leaves_once_and_a_deadline_that_was_called_off_never_comes(release: str) -> None:
+def test_the_user_leaves_once_and_a_cancelled_deadline_never_fires(release: str) -> None:
     recording = play(release=release, tool_ms=300, gap_ms=150)
     assert [event.type for event in recording.on(link("user>app"))] == ["say", "say", "leave"]
 
 
-def test_the_deadline_ends_a_turn_that_will_not_settle() -> None:
+def test_the_deadline_ends_a_turn_that_does_not_settle() -> None:
     recording = play(release="0.9.4", tool_ms=300, gap_ms=150, deadline_ms=7000)
     (result,) = on_wire(recording, "component>proxy", "FunctionCallResponse")
     last = on_wire(recording, "component>proxy", "InjectUserMessage")[1]
@@ -278,7 +278,7 @@ def test_the_deadline_ends_a_turn_that_will_not_settle() -> None:
 
 
 def after_done_ms(recording: Recording) -> set[float]:
-    """How long after response.done each rate_limits.updated left."""
+    """Return the times from each response.done to its rate_limits.updated."""
     sent = {"response.done": [], "rate_limits.updated": []}  # type: dict[str, list[int]]
     for event in recording.on(link("upstream>proxy")):
         if event.type in sent and event.sent_ns is not None:
@@ -286,7 +286,7 @@ def after_done_ms(recording: Recording) -> set[float]:
     return {(late - done) / 1e6 for done, late in zip(*sent.values(), strict=True)}
 
 
-def test_rate_limits_after_0_ms_are_the_messages_of_a_session_without_the_time() -> None:
+def test_rate_limits_after_0_ms_equal_a_session_without_that_time() -> None:
     assert play(rate_limits_ms=0).events == play().events
     assert after_done_ms(play()) == {0}
 

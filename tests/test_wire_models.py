@@ -1,4 +1,4 @@
-"""Do the official packages know every message that passes here? Strictly, but for a short list with reasons."""
+"""The official packages accept every message of the models strictly, apart from a short list of documented exceptions."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ KNOBS: list[dict[str, str]] = [
     {"error_after_create": "server_error"},
 ]
 
-# -- what passes -----------------------------------------------------------------------------------------------------
+# -- messages to check -----------------------------------------------------------------------------------------------
 
 
 @cache
 def session_messages(release: str) -> tuple[tuple[str, Any], ...]:
-    """(link, message) of many sessions of one release."""
+    """Return (link, message) of many sessions of one release."""
     given: list[dict[str, Any]] = [
         {"modality": modality, "preamble": preamble, "scenario": "parallel", "calls": calls, "handler": "void_ref"}
         for modality in ("text", "audio")
@@ -61,7 +61,7 @@ def on(release: str, name: str) -> list[Any]:
 
 
 def bench_messages() -> Iterator[Mapping[str, Any]]:
-    """What the mock says when it is cancelled, asked out of band, or sent something wrong."""
+    """Yield the mock's messages after a cancel, an out-of-band request and invalid input."""
     for modality in ("text", "audio"):
         for stop_at in ("response.created", "response.output_item.added", "response.content_part.added"):
             bench = mock(("reply",), modality=modality).tell(realtime.create_response("evt_1")).until(stop_at)
@@ -79,7 +79,7 @@ def bench_messages() -> Iterator[Mapping[str, Any]]:
 
 
 def proxied(release: str, *from_host: Any, events: tuple[Mapping[str, Any], ...] = ()) -> list[Send]:
-    """What one proxy sends when it is told all this, in order; nobody answers."""
+    """Return the effects of one proxy that receives these messages and events in order, without replies to it."""
     proxy = Proxy(PROXIES[release])
     effects = [effect for message in from_host for effect in proxy.message("component", message)]
     effects += [effect for event in events for effect in proxy.message("upstream", event)]
@@ -87,7 +87,7 @@ def proxied(release: str, *from_host: Any, events: tuple[Mapping[str, Any], ...]
 
 
 def settings(**words: Any) -> Mapping[str, Any]:
-    """`Settings` as the component sends it, with a greeting or earlier conversation."""
+    """Return `Settings` as the component sends it, with a greeting or earlier conversation."""
     sent, *_ = Component(COMPONENTS["0.9.1"], **words).start()
     assert isinstance(sent, Send)
     assert isinstance(sent.payload, Mapping)
@@ -102,28 +102,28 @@ SESSION_UPDATED = realtime.session_event(realtime.SESSION_UPDATED, "event_1", {"
 
 
 def assert_known(models: Models, messages: list[Any]) -> None:
-    """Every message is one of the models', exactly."""
+    """Assert that the models accept every message strictly."""
     assert messages
     wrong = {(each["type"], *faults(models, each)) for each in messages if faults(models, each)}
     assert not wrong
 
 
 @pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.11.1"])
-def test_the_api_knows_every_event_of_the_mock(release: str) -> None:
+def test_the_api_accepts_every_event_of_the_mock(release: str) -> None:
     assert_known(SERVER_EVENTS, on(release, "upstream>proxy"))
 
 
-def test_the_api_knows_every_event_of_a_mock_that_is_cancelled_or_sent_nonsense() -> None:
+def test_the_api_accepts_every_event_of_a_mock_with_cancels_and_invalid_input() -> None:
     messages = list(bench_messages())
     assert_known(SERVER_EVENTS, messages)
-    said = {code for each in messages if (code := realtime.error_of(each).get("code"))}
-    assert said == {
+    codes = {code for each in messages if (code := realtime.error_of(each).get("code"))}
+    assert codes == {
         "conversation_already_has_active_response", "response_cancel_not_active", "invalid_json", "invalid_value",
         "invalid_tool_call_id", "cannot_update_voice",
     }  # fmt: skip
 
 
-def test_between_them_these_sessions_meet_every_event_that_the_mock_has() -> None:
+def test_these_sessions_cover_every_event_of_the_mock() -> None:
     met = {each["type"] for each in [*on("0.9.1", "upstream>proxy"), *bench_messages()]}
     assert met == {
         "session.created", "session.updated", "error", "rate_limits.updated", "response.created", "response.done",
@@ -136,20 +136,20 @@ def test_between_them_these_sessions_meet_every_event_that_the_mock_has() -> Non
 
 
 @pytest.mark.parametrize("release", PROXIES)
-def test_the_api_knows_every_event_a_proxy_sends_it(release: str) -> None:
+def test_the_api_accepts_every_event_of_a_proxy(release: str) -> None:
     assert_known(CLIENT_EVENTS, on(release, "proxy>upstream"))
 
 
 @pytest.mark.parametrize("release", PROXIES)
 @pytest.mark.parametrize("given_settings", SETTINGS, ids=["plain", "greeting", "context"])
-def test_the_api_knows_every_event_a_proxy_begins_a_session_with(release: str, given_settings: Mapping[str, Any]) -> None:
+def test_the_api_accepts_every_event_at_the_start_of_a_proxys_session(release: str, given_settings: Mapping[str, Any]) -> None:
     text = agent.inject_user_message("Hello.")
     sent = proxied(release, given_settings, text, events=(SESSION_UPDATED,))
     assert_known(CLIENT_EVENTS, [effect.payload for effect in sent if effect.to == "upstream"])
 
 
-def test_older_proxies_send_the_api_what_it_does_not_know() -> None:
-    """Other JSON of the host goes upstream as it is, in a binary frame: the only client events that no model has."""
+def test_older_proxies_send_the_api_unknown_messages() -> None:
+    """They forward other JSON of the host unchanged in a binary frame; no other client event is unknown to the models."""
     raw = [release for release in PROXIES if proxied(release, {"type": "KeepAlive"})]
     assert raw == [release for release, row in PROXIES.items() if row.other_json_raw]
     for release in raw:
@@ -163,15 +163,15 @@ def test_older_proxies_send_the_api_what_it_does_not_know() -> None:
 
 @dataclass(frozen=True)
 class Gap:
-    """What deepgram-sdk has against a message of one type, a release that sends it, and where that message comes from."""
+    """The faults that deepgram-sdk finds in a message of one type, a release that sends it, and the reason."""
 
     faults: frozenset[str]
     release: str
     reason: str
 
 
-#: Messages of the host link that deepgram-sdk's models refuse, by type. Events of the Realtime API are not in it: the
-#: older proxies forward those raw, and their own models judge them.
+#: Messages of the host link that deepgram-sdk's models refuse, by type. Realtime API events are excluded: the older
+#: proxies forward those raw, and the API's models judge them.
 EXCEPTIONS: dict[str, Gap] = {
     "Settings": Gap(
         frozenset({"agent.idleTimeoutMs: undeclared"}),
@@ -198,7 +198,7 @@ EXCEPTIONS: dict[str, Gap] = {
 NO_CODE = realtime.error_event("event_2", None, "It failed.", kind="server_error")
 
 
-#: Every type of the host link, raw events of the API aside.
+#: Every message type of the host link except raw API events.
 HOST_LINK = frozenset(
     {
         "Settings", "InjectUserMessage", "FunctionCallResponse", "SettingsApplied", "ConversationText",
@@ -208,7 +208,7 @@ HOST_LINK = frozenset(
 
 
 def host_link(release: str) -> Iterator[tuple[Models, Mapping[str, Any]]]:
-    """(models, message) of everything JSON on one release's host link, both directions, raw events of the API aside."""
+    """Yield (models, message) of all JSON on one release's host link in both directions, except raw API events."""
     for given_settings in SETTINGS:
         yield HOST_MESSAGES, given_settings
     for message in on(release, "component>proxy"):
@@ -222,7 +222,7 @@ def host_link(release: str) -> Iterator[tuple[Models, Mapping[str, Any]]]:
 
 @cache
 def found_faults(release: str) -> dict[str, frozenset[str]]:
-    """Every fault of every message on one release's host link, by type."""
+    """Return every fault of every message on one release's host link, by type."""
     found: dict[str, set[str]] = {}
     for models, message in host_link(release):
         found.setdefault(message["type"], set()).update(faults(models, message))
@@ -230,7 +230,7 @@ def found_faults(release: str) -> dict[str, frozenset[str]]:
 
 
 @pytest.mark.parametrize("release", PROXIES)
-def test_the_sdk_knows_every_message_of_the_host_link_but_for_the_exceptions(release: str) -> None:
+def test_the_sdk_accepts_every_message_of_the_host_link_but_the_exceptions(release: str) -> None:
     found = found_faults(release)
     assert set(found) <= HOST_LINK
     allowed = {kind: gap.faults for kind, gap in EXCEPTIONS.items()}
@@ -238,23 +238,23 @@ def test_the_sdk_knows_every_message_of_the_host_link_but_for_the_exceptions(rel
 
 
 @pytest.mark.parametrize("kind", EXCEPTIONS)
-def test_an_exception_is_needed_just_as_it_stands(kind: str) -> None:
+def test_every_exception_is_needed_exactly(kind: str) -> None:
     assert EXCEPTIONS[kind].reason
     assert found_faults(EXCEPTIONS[kind].release)[kind] == EXCEPTIONS[kind].faults
 
 
-def test_between_them_these_sessions_meet_every_message_of_the_host_link() -> None:
+def test_these_sessions_cover_every_message_of_the_host_link() -> None:
     assert {kind for release in ("0.9.1", "0.11.1") for kind in found_faults(release)} == HOST_LINK
 
 
 @pytest.mark.parametrize("kind", ["AgentDone", "UtteranceEnd"])
-def test_the_sdk_still_has_no_model_of_the_proxys_own_messages(kind: str) -> None:
+def test_the_sdk_has_no_model_of_the_proxys_own_messages(kind: str) -> None:
     assert faults(PROXY_MESSAGES, {"type": kind}) == ["type: no such message"]
 
 
 @pytest.mark.parametrize("release", PROXIES)
-def test_what_older_proxies_forward_raw_are_events_of_the_api(release: str) -> None:
-    """Raw events on the host link are no Voice Agent messages; the API's models know each of them."""
+def test_raw_messages_of_older_proxies_are_api_events(release: str) -> None:
+    """Raw events on the host link are no Voice Agent messages; the API's models accept each of them."""
     row = PROXIES[release]
     raw = set()
     for message in on(release, "proxy>component"):
@@ -265,7 +265,7 @@ def test_what_older_proxies_forward_raw_are_events_of_the_api(release: str) -> N
     assert ("response.done" in raw) == row.done_raw
 
 
-# -- are the judges strict? ------------------------------------------------------------------------------------------
+# -- strictness of the models ----------------------------------------------------------------------------------------
 
 DONE = realtime.response_event("response.done", "event_1", realtime.response_object("resp_1", "conv_1", "text", "completed"))
 
@@ -285,7 +285,7 @@ DONE = realtime.response_event("response.done", "event_1", realtime.response_obj
         (HOST_MESSAGES, {"type": "InjectUserMessage", "content": 7}, ["content: string_type"]),
     ],
 )
-def test_a_model_refuses_what_it_does_not_declare(models: Models, message: Mapping[str, Any], expected: list[str]) -> None:
+def test_a_model_refuses_undeclared_fields_and_types(models: Models, message: Mapping[str, Any], expected: list[str]) -> None:
     assert faults(models, message) == expected
 
 

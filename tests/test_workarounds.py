@@ -1,4 +1,4 @@
-"""Workarounds of an app's: do they do what their rows claim, on the releases they can be written for, and hide nothing?"""
+"""Workarounds in the app have the documented effects, are offered only where possible, and leave findings visible."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def effect(release: str, name: str, *stories: str) -> Effect:
     return found
 
 
-# -- what each one removes -------------------------------------------------------------------------------------------
+# -- effects ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_cure_removes_every_result_of_the_components_own() -> None:
+def test_await_and_return_removes_every_default_error() -> None:
     found = effect("0.9.1", "await-and-return")
     assert any("default-error" in name for _, name in found.removed)
     assert not any("default-error" in name for _, name in (*found.left, *found.new))
-    # The race itself stays, and it says so.
+    # The race itself remains and is reported.
     assert ("single", "rejected-result-result-in-calls-1-result") in found.left
 
 
@@ -63,60 +63,60 @@ def test_a_fixed_wait_longer_than_every_gap_removes_the_race_of_one_call(release
     assert found.air_ms > found.air_without_ms
 
 
-def test_a_fixed_wait_shorter_than_the_gap_hides_nothing() -> None:
+def test_a_fixed_wait_shorter_than_the_gap_leaves_the_findings() -> None:
     found = effect_of("0.9.1", "wait-fixed", stories=("single",), times=("hold_ms=200:200",))
     assert found.left
 
 
-def test_a_fixed_wait_does_not_remove_what_a_second_result_does() -> None:
+def test_a_fixed_wait_does_not_remove_the_findings_of_a_second_result() -> None:
     found = effect("0.9.1", "wait-fixed", "double")
     assert any(name.startswith("duplicated") for _, name in found.left)
 
 
 @pytest.mark.parametrize("release", ["0.9.4", "0.9.8"])
-def test_a_fixed_wait_loses_the_session_where_the_result_has_to_come_before_the_end(release: str) -> None:
+def test_a_fixed_wait_stalls_releases_that_need_the_result_before_response_done(release: str) -> None:
     assert outcome(release, None) == "answered"
     assert outcome(release, "wait-fixed") == "stalled"
 
 
 @pytest.mark.parametrize("release", ["0.10.2", "0.11.1"])
-def test_waiting_for_idle_removes_the_race_at_no_dead_air_of_its_own(release: str) -> None:
+def test_waiting_for_idle_removes_the_race_without_extra_latency(release: str) -> None:
     found = effect(release, "wait-for-done")
     assert found.removed
     assert not any(name.startswith(("rejected", "lost")) for _, name in (*found.left, *found.new))
     assert outcome(release, None) in ("rejected", "lost")
     with_it = judge(played(release, "wait-for-done")).turns[0]
     assert with_it.outcome == "answered"
-    # The result goes when the response is done: what is left is the time until the reply's first audio.
+    # The result is sent when the response is done; the rest is the time until the reply's first audio.
     assert with_it.dead_air_ms == 10
 
 
-def test_a_placeholder_answers_where_a_late_result_stalls_and_the_reply_to_the_words_knows_the_result() -> None:
+def test_a_placeholder_avoids_the_stall_and_the_next_reply_uses_the_result() -> None:
     assert judge(played("0.9.4", None, tool_ms=3000)).wedged
     recording = played("0.9.4", "answer-at-once", tool_ms=3000)
     assert not judge(recording).wedged
     heard = until_heard_ms(recording)
-    # Formally answered 0.5 s behind the calls' end; the user knows nothing before the tool is done.
+    # The turn counts as answered 0.5 s after the calls end, but the user hears the result only after the tool is done.
     assert heard is None or heard > 2800
 
 
-def test_a_placeholder_makes_the_race_certain_where_the_create_follows_at_once() -> None:
+def test_a_placeholder_makes_the_race_certain_on_releases_with_an_immediate_create() -> None:
     assert outcome("0.9.1", None, tool_ms=3000) == "answered"
     assert outcome("0.9.1", "answer-at-once", tool_ms=3000) == "rejected"
 
 
 @pytest.mark.parametrize("release", ["0.9.1", "0.11.1"])
-def test_asking_again_heals_a_lost_reply_and_the_verdict_still_tells_of_the_refusal(release: str) -> None:
+def test_asking_again_recovers_a_lost_reply_and_the_refusal_stays_visible(release: str) -> None:
     assert until_heard_ms(played(release, None)) is None
     recording = played(release, "ask-again")
     assert until_heard_ms(recording) is not None
     assert judge(recording).turns[0].outcome in ("rejected", "lost")
 
 
-# -- what is not possible --------------------------------------------------------------------------------------------
+# -- impossible workarounds ------------------------------------------------------------------------------------------
 
 
-def test_waiting_for_the_end_is_possible_where_the_tables_show_it_and_refused_elsewhere() -> None:
+def test_waiting_for_the_end_is_refused_on_releases_that_do_not_show_it() -> None:
     for tag in TAGS:
         row = proxy_release(tag)
         possible = why_not("wait-for-done", row, component_for(row).tag, "return") is None
@@ -126,12 +126,12 @@ def test_waiting_for_the_end_is_possible_where_the_tables_show_it_and_refused_el
 
 
 @pytest.mark.parametrize("name", WORKAROUNDS)
-def test_a_handler_that_makes_the_component_answer_is_refused(name: str) -> None:
+def test_a_handler_with_a_default_error_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="the component itself sends a second result"):
         SessionConfig.of(release="0.11.1", workaround=name, handler="void_ref")
 
 
-def test_an_unknown_name_is_refused_and_a_time_without_a_workaround() -> None:
+def test_an_unknown_workaround_and_a_time_without_a_workaround_are_refused() -> None:
     with pytest.raises(InputError, match="allowed are await-and-return"):
         SessionConfig.of(workaround="hope")
     assert main(["run", "--hold-ms", "5"]) == 2
@@ -139,7 +139,7 @@ def test_an_unknown_name_is_refused_and_a_time_without_a_workaround() -> None:
 
 # -- TypeScript ------------------------------------------------------------------------------------------------------
 
-#: The language's own, and what the app brings along.
+#: Names of the language and of the app.
 _WORDS = """
 const let as void return new status id result name code message async await type then if e go ms state number typeof
 Promise ReturnType JSON stringify all push forEach setTimeout clearTimeout undefined
@@ -149,7 +149,7 @@ _KNOWN = set(_WORDS.split())
 
 
 @pytest.mark.parametrize("name", WORKAROUNDS)
-def test_the_typescript_is_at_most_ten_lines_and_uses_the_public_api_only(name: str) -> None:
+def test_the_typescript_has_at_most_ten_lines_and_uses_only_the_public_api(name: str) -> None:
     text = WORKAROUNDS[name].typescript
     assert len(text.splitlines()) <= 10
     code = re.sub(r"//.*|'[^']*'|(?<=`)[^`$]*", "", text)
@@ -158,18 +158,18 @@ def test_the_typescript_is_at_most_ten_lines_and_uses_the_public_api_only(name: 
     assert words - _KNOWN <= set(PUBLIC_API), words - _KNOWN - set(PUBLIC_API)
 
 
-# -- a session, a finding, the verb ----------------------------------------------------------------------------------
+# -- sessions, findings and the command ------------------------------------------------------------------------------
 
 
-def test_provenance_names_a_workaround_only_where_there_is_one() -> None:
+def test_provenance_names_only_a_workaround_in_use() -> None:
     assert "workaround" not in SessionConfig.of().provenance()
     assert "hold_ms" not in SessionConfig.of().provenance()["times"]
-    told = SessionConfig.of(workaround="wait-fixed", times={"hold_ms": "300"}).provenance()
-    assert told["workaround"] == "wait-fixed"
-    assert told["times"]["hold_ms"] == "300"
+    provenance = SessionConfig.of(workaround="wait-fixed", times={"hold_ms": "300"}).provenance()
+    assert provenance["workaround"] == "wait-fixed"
+    assert provenance["times"]["hold_ms"] == "300"
 
 
-def test_a_finding_with_a_workaround_is_played_again_with_it() -> None:
+def test_a_finding_with_a_workaround_is_replayed_with_it() -> None:
     found = explore("0.9.1", [("double", "return")], BOUNDS, 6_000, None, None, "wait-fixed")
     for each in found.findings.values():
         again = Finding.from_json(json.loads(json.dumps(each.to_json())))
@@ -177,7 +177,7 @@ def test_a_finding_with_a_workaround_is_played_again_with_it() -> None:
         assert each.signature in replayed(again).signatures
 
 
-def test_a_longer_exploration_is_read_where_it_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kept_longer_exploration_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = Effect("0.9.1", "wait-fixed", removed=(("single", "a"),), left=(("double", "b"),), incomplete=("double",), states=7)
     other = Effect("0.9.4", "wait-for-done", "no callback")
     path = tmp_path / "workarounds.json"
@@ -190,14 +190,14 @@ def test_a_longer_exploration_is_read_where_it_is_kept(tmp_path: Path, monkeypat
         path_tables.effects_at_length("0.9.1")
 
 
-def test_the_verb_prints_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
     given = ["workarounds", "--release", "0.9.4", "--workaround", "wait-for-done", "--workaround", "ask-again"]
     given.append("--again")
     assert main([*given, "--max-states", "300", "--json"]) == 0
     caught = capsys.readouterr()
-    told = json.loads(caught.out)
+    printed = json.loads(caught.out)
     assert caught.err.splitlines() == ["workaround 1 of 2: 0.9.4 wait-for-done", "workaround 2 of 2: 0.9.4 ask-again"]
-    not_possible, other = told["effects"]
+    not_possible, other = printed["effects"]
     assert "no callback" in not_possible["why_not"]
     assert other["why_not"] is None
     assert other["sessions"] == 24
@@ -207,7 +207,7 @@ def test_the_verb_prints_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     assert WORKAROUNDS["ask-again"].typescript in printed
 
 
-def test_the_verb_prints_the_kept_result_and_explores_only_again(
+def test_the_command_prints_the_kept_result_and_explores_only_with_again(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def explored(*_: object, **__: object) -> Effect:
@@ -222,12 +222,12 @@ def test_the_verb_prints_the_kept_result_and_explores_only_again(
     assert "kept in data/workarounds.json" in capsys.readouterr().out
     (written,) = json.loads((tmp_path / "kept.json").read_text("utf-8"))["effects"]
     assert written in kept["effects"]
-    for more, said in (
+    for more, error_text in (
         (["--release", "0.10.5"], "no result for 0.10.5"),
         (["--bounds", "tool_ms=0:10"], "bounds: given without --again"),
         (["--max-states", "5"], "max_states: given without --again"),
     ):
         assert main([*given, *more]) == 2
         caught = capsys.readouterr()
-        assert said in caught.err
+        assert error_text in caught.err
         assert not caught.out

@@ -1,4 +1,4 @@
-"""Does the TypeScript of each workaround fit the component's public types? Needs checkouts with a TypeScript compiler."""
+"""The TypeScript of each workaround compiles with the component's types. Needs checkouts with a TypeScript compiler."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from voicerace.model.catalog.workarounds import PUBLIC_API, WORKAROUNDS
 
 RELEASES = ("0.9.1", "0.11.1")
-#: The component's types, what the app brings along, the workaround, and the props that it gives to the component.
+#: The component's types, the app's declarations, the workaround, and the props that it passes to the component.
 FRAME = """\
 import type {{
   AgentState, DeepgramError, DeepgramVoiceInteractionHandle, DeepgramVoiceInteractionProps, FunctionCallRequest,
@@ -30,7 +30,7 @@ export const props: Partial<DeepgramVoiceInteractionProps> = {{ {props} }};
 
 
 def checkout(release: str) -> Path:
-    """VOICERACE_CHECKOUTS names a folder with a checkout per tag (v0.9.1, ...), dependencies installed."""
+    """Return the checkout of a release from VOICERACE_CHECKOUTS, a folder with a checkout per tag (v0.9.1, ...)."""
     found = Path(os.environ.get("VOICERACE_CHECKOUTS", "/nonexistent")) / f"v{release}"
     if compiler(found) is None or shutil.which("node") is None:
         pytest.skip("no checkout of the component with a TypeScript compiler here")
@@ -43,13 +43,13 @@ def compiler(root: Path) -> Path | None:
 
 
 def handed_over(code: str) -> str:
-    """The props that a workaround names."""
+    """Return the props that a workaround names."""
     return ", ".join(name for name in PUBLIC_API if name.startswith("on") and re.search(rf"\bconst {name}\b", code))
 
 
 @cache
-def complaints(root: Path, folder: Path) -> str:
-    """What the compiler says of the workarounds, and of three that do not fit: one line each."""
+def compiler_errors(root: Path, folder: Path) -> str:
+    """Return the compiler's errors for the workarounds and for three broken ones, one line each."""
     tsc = compiler(root)
     assert tsc is not None
     good = {name: row.typescript for name, row in WORKAROUNDS.items()}
@@ -78,12 +78,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", WORKAROUNDS)
 def test_a_workaround_fits_the_components_types(release: str, name: str, folder: Path) -> None:
     assert handed_over(WORKAROUNDS[name].typescript)
-    said = [line for line in complaints(checkout(release), folder).splitlines() if f"{name}.ts" in line]
-    assert not said
+    errors = [line for line in compiler_errors(checkout(release), folder).splitlines() if f"{name}.ts" in line]
+    assert not errors
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_the_compiler_notices_what_does_not_fit(release: str, folder: Path) -> None:
-    said = complaints(checkout(release), folder)
+def test_the_compiler_finds_the_broken_workarounds(release: str, folder: Path) -> None:
+    errors = compiler_errors(checkout(release), folder)
     for name in ("bad-result", "bad-call", "bad-ref"):
-        assert f"{name}.ts" in said, name
+        assert f"{name}.ts" in errors, name

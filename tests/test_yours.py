@@ -1,4 +1,4 @@
-"""Where do a capture's own sessions lie, and is what is expected of other releases what these releases really do?"""
+"""The capture view places a capture's sessions correctly, and its expectation for a release matches that release."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NETWORK = {"upstream_rtt_ms": "60", "ack_ms": "35", "gap_ms": "300"}
 
 
 def at_proxy(recording: Recording) -> Recording:
-    """What of a recording one saw who stood at the proxy: its links, and one time of each message."""
+    """Return a recording as observed at the proxy: its links, with one time per message."""
     seen = [
         replace(e, observed_at="tap", **{"sent_ns" if e.link.receiver == "proxy" else "received_ns": None})
         for e in recording.events
@@ -40,7 +40,7 @@ def at_proxy(recording: Recording) -> Recording:
 
 
 def captured(path: Path, *asked: dict[str, object]) -> Capture:
-    """A capture of sessions with some network, by somebody at the proxy."""
+    """Return a capture, made at the proxy, of sessions with some network delay."""
     write_recordings(path, [at_proxy(play(**{"release": "0.9.1", **each})) for each in asked])  # type: ignore[arg-type]
     return read_capture(path)
 
@@ -51,8 +51,8 @@ def outcomes(capture: Capture, release: str, column: str = "count") -> dict[str,
 
 
 @pytest.mark.parametrize("tag", TAGS)
-def test_do_the_races_of_a_real_log_come_out_as_recorded_when_played_again(tag: str) -> None:
-    """A log has when the proxy handled a message: one just started handles its first up to 40 ms behind the wire."""
+def test_races_of_a_real_log_agree_with_the_wire_when_replayed(tag: str) -> None:
+    """A log has the time at which the proxy handled a message, and a proxy handles its first up to 40 ms after its arrival."""
     capture, wire = read_capture(LOGS / f"{tag}.log.gz"), read_capture(LOGS / f"{tag}.jsonl.gz")
     logged, passed = (capture_view.map_points(each).sort_values(["gap_ms", "tool_ms"]) for each in (capture, wire))
     assert len(logged) == len(passed) >= 2
@@ -65,8 +65,8 @@ def test_do_the_races_of_a_real_log_come_out_as_recorded_when_played_again(tag: 
 
 @pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.10.2", "0.11.1"])
 @pytest.mark.parametrize("handler", ["return", "void_ref", "async_ref"])
-def test_is_what_is_expected_of_a_release_what_it_does(tmp_path: Path, release: str, handler: str) -> None:
-    """The truth: the same sessions, played on that release. The capture is of 0.9.1 and sees neither network nor tool."""
+def test_the_expectation_for_a_release_equals_its_outcomes(tmp_path: Path, release: str, handler: str) -> None:
+    """The reference is the same sessions played on that release; the capture of 0.9.1 shows neither network nor tool time."""
     tools = (60, 100, 150, 190, 210, 230, 270, 290, 320)
     asked = [{"handler": handler, "times": {**NETWORK, "host_rtt_ms": "20", "tool_ms": str(tool)}} for tool in tools]
     capture = captured(tmp_path / "a.jsonl", *asked)
@@ -74,22 +74,22 @@ def test_is_what_is_expected_of_a_release_what_it_does(tmp_path: Path, release: 
     assert outcomes(capture, release) == dict(truth)
 
 
-def test_says_the_interval_that_the_network_is_not_known(tmp_path: Path) -> None:
-    """A result at 270 ms with a gap of 300: with 60 ms of network its create comes behind the end, with none before."""
+def test_the_interval_includes_the_unknown_network(tmp_path: Path) -> None:
+    """A result at 270 ms with a gap of 300: with 60 ms of network its create comes after the end, without network before."""
     capture = captured(tmp_path / "a.jsonl", {"times": {**NETWORK, "tool_ms": "270"}})
     (row,) = [each for each in capture_view.expected(capture, ["0.9.1"]).to_dict("records") if each["outcome"] == "answered"]
     assert (row["count"], row["count_no_network"], row["judged"], row["share"]) == (1, 0, 1, 1.0)
     assert (row["low"], row["high"]) == (0.0, 1.0)
 
 
-def test_is_the_interval_that_of_the_sessions_not_of_the_draws(tmp_path: Path) -> None:
+def test_the_interval_counts_sessions_and_not_draws(tmp_path: Path) -> None:
     few = captured(tmp_path / "a.jsonl", *[{"tool_ms": 50}] * 5)
     rows = capture_view.expected(few, ["0.9.1"]).to_dict("records")
     assert [(row["outcome"], row["count"], row["judged"]) for row in rows] == [("rejected", 5, 5)]
     assert rows[0]["low"] == pytest.approx(0.566, abs=0.001)
 
 
-def test_are_all_programs_asked_and_is_a_sample_drawn_by_its_seed(tmp_path: Path) -> None:
+def test_every_program_is_expected_and_a_sample_depends_on_its_seed(tmp_path: Path) -> None:
     capture = captured(tmp_path / "a.jsonl", *[{"tool_ms": tool} for tool in range(0, 300, 15)])
     assert set(capture_view.expected(capture)["release"]) == set(programs())
     one, same, other = (capture_view.expected(capture, ["0.9.1"], most=7, seed=seed) for seed in (1, 1, 2))
@@ -98,7 +98,7 @@ def test_are_all_programs_asked_and_is_a_sample_drawn_by_its_seed(tmp_path: Path
     assert not one.equals(other)
 
 
-def test_is_what_is_no_race_left_out_with_its_reason(tmp_path: Path) -> None:
+def test_sessions_without_a_race_are_left_out_with_a_reason(tmp_path: Path) -> None:
     asked: list[dict[str, object]] = [{}, {"scenario": "parallel"}, {"handler": "void_ref", "tool_end": "none"}]
     capture = captured(tmp_path / "a.jsonl", *asked)
     assert capture_view.left_out(capture) == {"several calls in one response": 1, "only the component's error": 1}
@@ -107,14 +107,14 @@ def test_is_what_is_no_race_left_out_with_its_reason(tmp_path: Path) -> None:
     assert capture_view.map_points(browser).empty
     with pytest.raises(InputError, match="no race"):
         capture_view.expected(browser)
-    # 0.9.1 hands response.done on, so the browser saw a gap; 0.11.1 does not.
+    # 0.9.1 forwards response.done, so the browser saw a gap; 0.11.1 does not.
     assert "browser" in TimeProfile.of(browser).notes[0]
     newer = read_capture(har(tmp_path / "b.har", frames(play(release="0.11.1"), "s")))
     with pytest.raises(InputError, match=r"response\.done"):
         TimeProfile.of(newer)
 
 
-def test_which_of_two_results_is_the_components(tmp_path: Path) -> None:
+def test_the_components_result_is_distinguished_from_the_apps(tmp_path: Path) -> None:
     styles = {"void_ref": "error first", "async_ref": "error last", "return": "none"}
     for handler, further in styles.items():
         capture = captured(tmp_path / f"{handler}.jsonl", {"handler": handler, "tool_ms": 70})
@@ -124,8 +124,8 @@ def test_which_of_two_results_is_the_components(tmp_path: Path) -> None:
     assert [race.further for of in read_capture(LOGS / "0.9.1.log.gz").sessions for race in of.races].count("unknown") == 1
 
 
-def test_lies_every_point_on_its_own_outcome_of_the_map(tmp_path: Path) -> None:
-    """With a network of 60 ms the border is 60 ms below the gap: the map behind the points has it too."""
+def test_every_point_is_on_its_outcome_of_the_map(tmp_path: Path) -> None:
+    """With a network of 60 ms the border is 60 ms below the gap, and the map below the points includes that."""
     asked = [{"times": {**NETWORK, "tool_ms": str(tool)}} for tool in range(200, 300, 10)]
     capture = captured(tmp_path / "a.jsonl", *asked)
     points, cells = capture_view.map_points(capture), capture_view.map_trials(capture, steps=18)
@@ -136,7 +136,7 @@ def test_lies_every_point_on_its_own_outcome_of_the_map(tmp_path: Path) -> None:
     assert plot_map(cells, points=points).get_title("left").startswith("Proxy 0.9.1")
 
 
-def test_do_the_tables_say_how_sure_each_number_is_and_where_it_stands() -> None:
+def test_the_tables_show_the_certainty_and_location_of_each_number() -> None:
     capture = read_capture(LOGS / "0.9.1.log.gz")
     rows = capture_view.session_rows(capture)
     assert list(rows["response_creates_kind"]) == ["derived"] * 3
@@ -152,13 +152,13 @@ def test_do_the_tables_say_how_sure_each_number_is_and_where_it_stands() -> None
     assert any("not logged" in each for each in capture_view.notes(capture))
 
 
-def test_do_measured_times_drive_a_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_measured_times_drive_a_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = [{"times": {**NETWORK, "tool_ms": str(tool)}} for tool in (50, 90, 260)]
     capture = captured(tmp_path / "a.jsonl", *asked)
     profile = TimeProfile.of(capture)
     assert profile.values["tool_ms"] == (50.0, 90.0, 260.0)
     assert profile.values["gap_ms"] == (300.0,) * 3
-    assert profile.fixed["upstream_rtt_ms"] == 60.0  # a refusal is the quickest answer of all
+    assert profile.fixed["upstream_rtt_ms"] == 60.0  # a refusal is the fastest response
     trials = trials_of({"releases": ("0.9.1",), "times": profile.write(tmp_path / "times"), "trials": 30, "ties": False})
     assert set(trials["tool_ms"]) == {50.0, 90.0, 260.0}
     assert Counter(trials["outcome"]).keys() == {"rejected", "answered"}

@@ -1,1 +1,1 @@
-"""The running component against its model: a tool for maintainers of the models."""
+"""Compare the running component with its model: a tool for maintainers of the models."""

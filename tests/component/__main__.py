@@ -1,4 +1,4 @@
-"""``python -m tests.component CHECKOUT``: compare a running component with its model, write what was seen.
+"""``python -m tests.component CHECKOUT``: compare a running component with its model and write the record.
 
 ``--page`` prints docs/component.md instead. Exit status: 0 the same, 1 they differ, 2 bad input.
 """

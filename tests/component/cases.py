@@ -1,7 +1,7 @@
-"""What is played to the real component and to its model: scripts of what the proxy, the user and the app do.
+"""Scripts for the real component and its model: the steps of the proxy, the user and the app.
 
-Times are ms from the connection's opening; what is before it has a negative one. Settings go out at 50, the proxy confirms them at `APPLIED`. One script, one
-fresh component. The scripts are the same for every release: what a release does not know is the finding.
+Times are ms from the connection's opening; earlier steps have negative times. Settings are sent at 50, and the proxy confirms
+them at `APPLIED`. Each script runs on a fresh component. All releases run the same scripts, so unknown messages show as findings.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class Case:
     """One script.
 
     Attributes:
-        name: unique.
-        steps: what happens, each ``{"at": ms, "do": …}``; the harness knows the verbs.
-        until: its end.
-        handler: the app's, by name.
-        tool_ms: how long the tools take, call by call.
-        options: of the app's `agentOptions`, beside the usual.
-        modelled: the model can follow: it has one connection, and no other component beside it.
+        name: unique name.
+        steps: each step ``{"at": ms, "do": …}``; the harness implements the verbs.
+        until: end of the script in ms.
+        handler: name of the app's handler style.
+        tool_ms: duration of the tools, call by call.
+        options: the app's `agentOptions` in addition to the defaults.
+        modelled: whether the model covers the case; it has one connection and no second component.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Case:
     modelled: bool = True
 
     def script(self) -> dict[str, Any]:
-        """For the harness."""
+        """Return the script for the harness."""
         style = HANDLERS[self.handler]
         return {
             "name": self.name,
@@ -70,7 +70,7 @@ def says(at: int, message: Mapping[str, Any]) -> ScriptStep:
 
 
 def asks(at: int, *calls: str) -> ScriptStep:
-    """One request for these calls."""
+    """Return one request for these calls."""
     functions = [{"id": call, "name": "get_weather", "arguments": "{}", "client_side": True} for call in calls]
     return says(at, {"type": "FunctionCallRequest", "functions": functions})
 
@@ -93,7 +93,7 @@ _TRANSCRIPT = {"type": "Transcript", "transcript": "Hello.", "is_final": True, "
                "channel_index": [0], "start": 0, "duration": 0,
                "alternatives": [{"transcript": "Hello.", "confidence": 1, "words": []}]}  # fmt: skip
 
-#: The table's messages, each as the step that brings it, and the table's row.
+#: Messages of the callback table: name -> (the table's row, the step that sends the message).
 MESSAGES: Final[dict[str, tuple[str, ScriptStep]]] = {
     "another SettingsApplied": ("SettingsApplied", says(1000, agent.settings_applied())),
     "session.created": ("session.created", says(1000, {"type": "session.created", "session": {}})),
@@ -135,7 +135,7 @@ MESSAGES: Final[dict[str, tuple[str, ScriptStep]]] = {
     "the connection's end": ("(close)", does(1000, "proxy_close", code=1011)),
 }  # fmt: skip
 
-#: What the session was about when the message came.
+#: States of the session in which a message arrives.
 CONTEXTS: Final[dict[str, tuple[ScriptStep, ...]]] = {
     "nothing goes on": (),
     "the agent thinks": (does(500, "inject", text="Hello?"),),
@@ -151,7 +151,7 @@ CONTEXTS: Final[dict[str, tuple[ScriptStep, ...]]] = {
 
 
 def cases() -> Iterator[Case]:
-    """Every script."""
+    """Yield every script."""
     for what, (_, step) in MESSAGES.items():
         for when, before in CONTEXTS.items():
             yield Case(f"{what}, while {when}", (_READY, *before, step), 1500)
@@ -161,7 +161,7 @@ def cases() -> Iterator[Case]:
 
 
 def _answers() -> Iterator[Case]:
-    """Every handler style, every way for the tool to end, one call or two."""
+    """Yield every handler style with every end of the tool, one call or two."""
     shapes = {
         "one call": (asks(1000, "call_1"),),
         "two calls in one request": (asks(1000, "call_1", "call_2"),),
@@ -175,7 +175,7 @@ def _answers() -> Iterator[Case]:
 
 
 def _turns() -> Iterator[Case]:
-    """Tool turns as the proxies of the two eras tell them, to their silent end: who closes the connection, and when."""
+    """Yield tool turns as proxies of both eras report them, up to the idle close and its time."""
     spoken, done, audio_done = ({"type": each} for each in ("AgentStartedSpeaking", "AgentDone", "AgentAudioDone"))
     old_call = (asks(2000, "call_1"), text(2000, "assistant", agent.call_text("get_weather", "{}")),
                 says(2150, {"type": "response.done"}))  # fmt: skip
@@ -205,7 +205,7 @@ def _turns() -> Iterator[Case]:
 
 
 def _connection() -> Iterator[Case]:
-    """Settings, results and audio around the connection's beginning and end."""
+    """Yield cases of Settings, results and audio around the start and end of the connection."""
     history = {"messages": [{"type": "History", "role": "user", "content": "Hello."}]}
     says_hello = {"greeting": "Hello!"}
     yield Case("Settings, plain", (_READY,), 500)

@@ -1,4 +1,4 @@
-"""docs/component.md, written from the tables: what the component does with a call, and what of a message the app is told."""
+"""docs/component.md, generated from the tables: what the component does with a call, and the callbacks per message."""
 
 from __future__ import annotations
 
@@ -15,89 +15,89 @@ __all__ = ["page"]
 _HEAD: Final = """\
 # What the app sees of a session, and what it sends
 
-Between a customer's app and the proxy stands the component, voice-agent-react. This page says what it does with a
-function call and which of its callbacks a message of the proxy leads to, for every release from 0.9.0 to 0.11.1. It is
-written from the tables that the model runs by (`voicerace/model/catalog/callbacks.py`, `components.py`, `handlers.py`); the
-tables were read from the component's source and are held against the running component, case by case
+The component, voice-agent-react, connects a customer's app with the proxy. This page describes what it does with a
+function call and which callbacks follow a message of the proxy, for every release from 0.9.0 to 0.11.1. It is
+generated from the model's tables (`voicerace/model/catalog/callbacks.py`, `components.py`, `handlers.py`). The
+tables were read from the component's source and are compared with the running component, case by case
 (`data/README.md`).
 
 ## Could a result ever be sent twice?
 
-Yes: by the component itself. A call must be answered, and the ref's `sendFunctionCallResponse` does not count. When
+Yes: by the component itself. A call must be answered, and the ref's `sendFunctionCallResponse` does not count. If
 the handler returns nothing, or its promise resolves to nothing, and the passed `sendResponse` was not called, the
-component sends `{"error":"Handler completed without sending a response"}` for the same call. Whatever set of ids the
-app keeps, it cannot see this. The rule is the same in every release.
+component sends `{"error":"Handler completed without sending a response"}` for the same call. An app that keeps a set of
+call ids cannot detect this. The rule is the same in every release.
 
 | the handler | its name here | results for one call |
 |---|---|---|
 """
 
 _CURE: Final = """
-The cure needs no new release: return `{id, result}`, or await the tool and call the `sendResponse` you were given.
+The fix needs no new release: return `{id, result}`, or await the tool and call the passed `sendResponse`.
 
 ## Message and callback
 
-A callback that reports a state (`onAgentStateChange`, `onPlaybackStateChange`, `onUserStoppedSpeaking`) comes only when
-the state changes, and behind the message's other callbacks.
+A callback that reports a state (`onAgentStateChange`, `onPlaybackStateChange`, `onUserStoppedSpeaking`) is called only
+if the state changes, and after the message's other callbacks.
 
-| message of the proxy | releases | the app is told |
+| message of the proxy | releases | callbacks to the app |
 |---|---|---|
 """
 
 _END: Final = """
-An Error leads to `onError` with its code and its description, and to nothing else: the component does not close the
-connection, connects to nothing and repeats nothing; no code is "recoverable". Whether the refusal is told is the
-proxy's choice: up to 0.10.2 it is, later it is hidden.
+An Error only leads to `onError` with its code and description: the component neither closes the
+connection, nor reconnects, nor repeats anything; no code is "recoverable". The proxy decides whether the app is notified of
+the refusal: up to 0.10.2 it is, later it is not.
 
 ## Can an app wait for the end of a response?
 
 A workaround that holds a result back until the response with the call is over needs a callback for that moment.
 
-| releases | what the proxy sends when a response is done | what the app is told |
+| releases | messages of the proxy when a response is done | callbacks to the app |
 |---|---|---|
 """
 
 _REST: Final = """
-So with callbacks alone no such workaround can be written for 0.9.0 to 0.9.8. From 0.10.0 one can wait for
-`onAgentStateChange("idle")` behind `onFunctionCallRequest`, but only where the model says nothing before it calls: text
-of a preamble brings "idle" 200 ms later, before the response is over, or takes the place of the one at its end. Whether
-waiting helps is the proxy's affair: 0.9.4 to 0.9.8 never answer a result that comes after the end.
+So with callbacks alone no such workaround is possible for 0.9.0 to 0.9.8. From 0.10.0 an app can wait for
+`onAgentStateChange("idle")` after `onFunctionCallRequest`, but only if the model says nothing before the call: text
+of a preamble causes "idle" 200 ms later, before the response has ended, or replaces the one at its end. Waiting does not
+help with every proxy: 0.9.4 to 0.9.8 never answer a result that comes after the end.
 
-One way past the callbacks exists in every release, outside the published types: the object that the ref's
-`getAgentManager()` gives has an `addEventListener`, whose listener hears every JSON message as it came; on 0.9.0 to 0.9.3
-`response.done` too.
+Every release has one alternative to the callbacks, outside the published types: the object returned by the ref's
+`getAgentManager()` has an `addEventListener`, whose listener receives every JSON message unchanged; on 0.9.0 to 0.9.3
+also `response.done`.
 
 ## Settings, connections, silence
 
-- Settings go out once per connection, 50 ms after it opens. Changed `agentOptions`, another `start()`, another
-  SettingsApplied lead to no second Settings. A second component on the same page sends none at all while the first is
-  connected, because they share a mark on the window, and its user's text goes out all the same.
-- Nothing connects again by itself. The next text of the user does; then Settings are sent anew: up to 0.9.8 with the
-  greeting and without the conversation, unless the app put it into `agentOptions.context` (from 0.9.7
-  `onContextWarning` says so); from 0.10.0 with the conversation, where the component was given a `conversationStorage`.
-- A result for a connection that is gone is dropped without a word, by the ref and by the component alike; behind `stop()`
-  the ref throws. A result that is late for one connection goes out on the next.
-- The user's text goes out at once, also while a tool runs or a response is active.
-- User audio is dropped for 500 ms behind Settings; from 0.11.0 only until SettingsApplied.
-- No option asks for `useOpenAIManualAudioCommit`.
-- After ten seconds in which nothing happens (`agentOptions.idleTimeoutMs`) the component closes the connection, code
-  1000. A call that is not answered keeps it open, for 25 s too. But a call that the component answered with its own
-  error does not: of a handler that returns nothing and a tool of 25 s **the result is never sent**, in any release,
-  once the reply about that error is over. Up to 0.9.7 the ten seconds run from the result whatever the agent does, on
-  0.9.8 from the first message behind it, so a reply in text that takes longer is cut off; from 0.9.8 to 0.10.3 they
-  also cut off an agent that has not said a word for ten seconds.
+- Settings are sent once per connection, 50 ms after it opens. Changed `agentOptions`, another `start()` or another
+  SettingsApplied cause no second Settings. A second component on the same page sends none while the first is
+  connected, because they share a mark on the window, but it still sends its user's text.
+- The component does not reconnect by itself, only for the next text of the user. Then it sends Settings again: up to 0.9.8 with
+  the greeting and without the conversation, unless the app put it into `agentOptions.context` (from 0.9.7
+  `onContextWarning` reports this); from 0.10.0 with the conversation, if the component has a `conversationStorage`.
+- A result for a closed connection is dropped silently, by the ref and by the component; after `stop()`
+  the ref throws. A result that is too late for one connection is sent on the next.
+- The user's text is sent at once, also while a tool runs or a response is active.
+- User audio is dropped for 500 ms after Settings; from 0.11.0 only until SettingsApplied.
+- No option sets `useOpenAIManualAudioCommit`.
+- After ten seconds without activity (`agentOptions.idleTimeoutMs`) the component closes the connection with code
+  1000. An unanswered call keeps it open, even for 25 s. But a call that the component answered with its own
+  error does not: for a handler that returns nothing and a tool of 25 s **the result is never sent**, in any release,
+  once the reply about that error has ended. Up to 0.9.7 the ten seconds run from the result regardless of the agent, on
+  0.9.8 from the first message after it, so a longer text reply is cut off; from 0.9.8 to 0.10.3 they
+  also cut off an agent that says nothing for ten seconds.
 """
 
 
 def page() -> str:
-    """The page."""
+    """Return the page."""
     handlers = "".join(f"| {each.sentence} | `{name}` | {each.submissions} |\n" for name, each in HANDLERS.items())
     callbacks = "".join(f"| {_code(row.message)} | {_span(row.since, row.until)} | {_told(row)} |\n" for row in ROWS)
     return f"{_HEAD}{handlers}{_CURE}{callbacks}{_END}{_ends()}{_REST}"
 
 
 def _ends() -> str:
-    """The end of a response, as the proxy of the same tag tells it and the component passes it on."""
+    """Return the rows for the end of a response: what the proxy of the same tag sends, and the resulting callback."""
     lines = ""
     for (sent, told), tags in groupby(TAGS, lambda tag: (_sent_at_end(tag), _told_at_end(tag))):
         span = list(tags)

@@ -1,12 +1,12 @@
 // @ts-nocheck
 /**
- * Plays scripts against the real component and writes down all that crosses its two sides: what it sends to the proxy
- * and which of its callbacks the app sees.
+ * Plays scripts against the real component and records everything that crosses its two interfaces: its messages to the proxy
+ * and its callbacks to the app.
  *
- * Runs inside a checkout of voice-agent-react whose dependencies are installed, under that checkout's own Jest set-up:
- * see data/README.md. The component and its WebSocketManager are the checkout's; ours are a WebSocket that does what
- * the script says, an audio device that never sounds (jsdom has none), and the app. Time is Jest's fake clock, so a
- * run is the same bytes every time; 0 is the moment the connection opens.
+ * Runs inside a checkout of voice-agent-react with installed dependencies, under that checkout's Jest set-up: see
+ * data/README.md. The component and its WebSocketManager are the checkout's; the harness supplies a WebSocket that follows the
+ * script, an audio device without sound (jsdom has none), and the app. Time is Jest's fake clock, so a
+ * run is byte-identical every time; 0 is the moment the connection opens.
  *
  * VOICERACE_CASES names the file with the cases, VOICERACE_RESULTS the file to write.
  */
@@ -64,10 +64,10 @@ globalThis.WebSocket = window.WebSocket = ScriptedSocket;
 let openedAt = 0;
 let log = [];
 const now = () => Date.now() - openedAt;
-// KeepAlive, every 5 s once Settings are out, says nothing about a race.
+// KeepAlive, sent every 5 s after Settings, is irrelevant to a race.
 const record = (to, message) => { if (message.type !== 'KeepAlive') log.push({ at: now(), to, ...message }); };
 
-/** Every public callback of every release, and what of its arguments is written down. */
+/** Every public callback of every release, with the arguments that are recorded. */
 const CALLBACKS = {
   onReady: (ready) => ({ ready }),
   onConnectionStateChange: (service, state) => ({ service, state }),
@@ -95,7 +95,7 @@ const attempt = (what, act) => {
   try { return act(); } catch (error) { record('app', { type: '(thrown)', by: what, message: error.message }); }
 };
 
-/** The app's handler of a style: what it gives back, by what it answers, whether at once. */
+/** The app's handler of a style: its return value, its way to answer, and whether it answers at once. */
 function handlerOf({ handler, tool_end: end = 'result', tool_ms: times = [50], repeats = 0, repeat_ms: pause = 0 }, ref) {
   let calls = 0;
   const body = end === 'result' ? { result: { temperature_c: 21 } } : { error: 'the weather service is down' };
@@ -151,9 +151,9 @@ async function play(script) {
     options: ({ options: more }) => render(options(more), handler),
     start: () => { ref.current.start({ agent: true, transcription: false }); },
     stop: () => { ref.current.stop(); },
-    // As if another component on the page had a connection: they share a mark on the window.
+    // Simulates another component with a connection on the same page: both share a mark on the window.
     another: () => { window.globalSettingsSent = true; },
-    // What the manager of `ref.getAgentManager()` hands to a listener: reachable, but not in the published type.
+    // Messages that the manager of `ref.getAgentManager()` passes to a listener: reachable, but not in the published type.
     listen: () => ref.current.getAgentManager().addEventListener((event) => {
       if (event.type === 'message') record('app', { type: '(manager)', of: event.data?.type });
     }),

@@ -1,8 +1,8 @@
-"""A script played to the model: the parties of a session, `App` and `Component`, and a clock.
+"""Play a script to the model: the actors `App` and `Component` of a session, and a clock.
 
-What is compared is each side for itself, in order, with its times: what the component sends to the proxy, and the
-callbacks the app sees. Between the sides one instant has no order: the real component calls the handler in the middle
-of its work and reports changed states when React has committed them, about a millisecond of Jest's clock later.
+Each side is compared separately, in order and with its times: the component's messages to the proxy, and the callbacks of the
+app. Events of one instant on different sides have no order: the real component calls the handler during its own work and
+reports changed states after React has committed them, about a millisecond of Jest's clock later.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ __all__ = ["NOT_COMPARED", "SETTINGS_MS", "differences", "play"]
 
 Observed = dict[str, Any]
 
-#: The real component waits for a moment before Settings; the model sends them at once.
+#: The real component waits this long before Settings; the model sends them at once.
 SETTINGS_MS: Final = 50
-#: `stop()` closes the connection after a second; the model's does at once.
+#: `stop()` of the real component closes the connection after this time; the model closes at once.
 STOP_MS: Final = 1000
-#: Callbacks that the model leaves out: about the connection's beginning, or about other things than the conversation.
+#: Callbacks that the model omits: they concern the start of the connection or topics other than the conversation.
 NOT_COMPARED: Final = frozenset({"onReady", "onIdleTimeoutActiveChange", "onAgentOptionsUsedForSettings"})
 
 
@@ -100,7 +100,7 @@ class _Player(Interpreter):
         self.seen.append({"at": self.now, "to": to, "type": "(close)", "code": code})
 
     def set_timer(self, actor: str, timer: SetTimer) -> None:
-        if timer.after != "playback_ms":  # the script says when the audio ends
+        if timer.after != "playback_ms":  # the script ends the audio
             self.timers.set(actor, timer.name, self.now + self.lasts(timer.after, timer.index))
 
     def cancel_timer(self, actor: str, name: str) -> None:
@@ -113,12 +113,12 @@ class _Player(Interpreter):
 
 
 def play(tag: str, case: Case) -> list[Observed]:
-    """What the model of a release does in a case: ``{"at", "to", "type", …}``, in order."""
+    """Return the model's behaviour in a case: ``{"at", "to", "type", …}``, in order."""
     return _Player(tag, case).run()
 
 
 def differences(real: list[Observed], model: list[Observed]) -> list[str]:
-    """Where two runs of a case differ, side by side; empty when they do not."""
+    """Return the differences between two runs of a case, side by side."""
     found = []
     for side in ("proxy", "app"):
         ours, theirs = ([each for each in seen if each["to"] == side and _counts(each)] for seen in (model, real))

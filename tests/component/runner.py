@@ -1,4 +1,4 @@
-"""Run the scripts in a checkout of the component under its own Jest, compare with the model, write down what was seen."""
+"""Run the scripts in a checkout of the component under its own Jest, compare with the model, and record the results."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ __all__ = ["ComponentConformance", "conform_component", "read_seen", "scripts_ha
 
 _HARNESS: Final = Path(__file__).with_name("harness.test.tsx")
 _ENTRY: Final = Path("src/components/DeepgramVoiceInteraction/index.tsx")
-#: Only scripts about Settings keep them: they are the same in all others.
+#: Only scripts about Settings record them, since Settings are the same in all others.
 _ABOUT_SETTINGS: Final = ("Settings", "a second connection", "a result of one")
 _LIMIT_S: Final = 900
 
 
 @dataclass
 class ComponentConformance:
-    """The result for one program.
+    """Result for one program.
 
     Attributes:
-        tag: the row it was compared with.
+        tag: the compared row.
         source: hash of the program.
-        seen: case name -> what the running component did.
-        found: case name -> where the model differs.
-        compared: cases that the model can follow.
+        seen: case name -> behaviour of the running component.
+        found: case name -> differences of the model.
+        compared: number of cases that the model covers.
     """
 
     tag: str
@@ -56,10 +56,10 @@ class ComponentConformance:
 
 
 def source_of(directory: Path | str) -> str:
-    """The first 12 hex digits of SHA-256 over the checkout's `src/`; line ends do not count, file names do.
+    """Return the first 12 hex digits of SHA-256 over the checkout's `src/`, including file names, with line ends normalised.
 
     Raises:
-        InputError: no component there.
+        InputError: the directory has no component.
     """
     root = Path(directory)
     if not (root / _ENTRY).is_file():
@@ -73,7 +73,7 @@ def source_of(directory: Path | str) -> str:
 
 
 def scripts_hash() -> str:
-    """Which scripts were played: a record made with others is out of date."""
+    """Return a hash of the scripts; a record made with other scripts is outdated."""
     return hashlib.sha256(json.dumps([each.script() for each in cases()], sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -81,12 +81,12 @@ def conform_component(directory: Path | str, tag: str | None = None) -> Componen
     """Play every script to the component of a checkout and to its model.
 
     Args:
-        directory: the checkout, its dependencies installed; nothing stays behind in it.
-        tag: the row; without it the one whose program this is, by the hash of its source; of several the one whose
-            version the checkout has.
+        directory: the checkout with installed dependencies; no files remain in it.
+        tag: the row. By default the row with the same program, by source hash; of several rows the one with the
+            checkout's version.
 
     Raises:
-        InputError: no component there, no dependencies, a program no row knows, or Jest fails.
+        InputError: no component, no dependencies, an unknown program, or a failure of Jest.
     """
     source = source_of(directory)
     chosen = component(tag).tag if tag else _tag_of(Path(directory), source)
@@ -113,18 +113,18 @@ def _tag_of(root: Path, source: str) -> str:
 
 
 def compare(tag: str, case: Case, seen: list[dict[str, Any]]) -> list[str]:
-    """Where the model of a release differs from what was seen in a case."""
+    """Return the differences between the model of a release and the recorded behaviour in a case."""
     return differences(seen, _kept(case, play(tag, case)))
 
 
 def read_seen(path: Path) -> Mapping[str, Any]:
-    """A record: its tag, source and scripts, and what was seen in each case."""
+    """Return a record: its tag, source, scripts hash and cases."""
     content: Mapping[str, Any] = json.loads(path.read_text("utf-8"))
     return content
 
 
 def _kept(case: Case, seen: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without the opening, where the case is not about it: it is always the same."""
+    """Return the events without the opening, which is the same in every case that does not test it."""
     if case.name.startswith(_ABOUT_SETTINGS):
         return seen
     first = {"at": APPLIED, "to": "app", "type": "onSettingsApplied"}

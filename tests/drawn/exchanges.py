@@ -1,8 +1,8 @@
-"""Exchanges that nobody thought of: messages of every kind in any order, right and wrong, drawn by hypothesis.
+"""Random exchanges: messages of every kind in any order, valid and invalid, drawn by hypothesis.
 
-A message is a right one, in which some fields may be missing, or of another kind; beside them come frames that are no
-message at all. Waits are 800 ms, so that none of the proxy's short timers runs out near the end of one. What is drawn
-depends on hypothesis' version: the recordings of what was drawn are kept, not the seed alone.
+A message is valid, or some of its fields are missing or of another type; frames that are no messages occur too. Waits are
+800 ms, so that none of the proxy's short timers ends near the end of a wait. The draws depend on
+hypothesis' version, so the recordings of the exchanges are kept, not only the seed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["drawn_scripts"]
 
 _Maker = st.SearchStrategy[ExchangeStep]
 
-#: Texts as they are meant, with white space of both languages, names that objects have, and letters beyond the first plane.
+#: Ordinary texts, white space of both languages, property names of objects, and characters beyond the first plane.
 _WORDS: Final = st.sampled_from(
     (
         "A reply.",
@@ -51,7 +51,7 @@ _OBJECTS: Final = st.sampled_from(
 _LISTS: Final = st.sampled_from(
     ([], [None], ["text"], [1, 2], [{}], [{"role": "assistant", "content": "x"}], [[{"toString": 1}]])
 )
-#: What stands where something else is expected.
+#: Values in place of the expected ones.
 _WRONG: Final = st.one_of(st.none(), st.booleans(), _NUMBERS, _WORDS, _OBJECTS, _LISTS)
 _ABSENT: Final = object()
 _IDS: Final = st.sampled_from(("item_1", "item_2", "item_3", "call_1", "", "5", 5))
@@ -59,7 +59,7 @@ _IDS: Final = st.sampled_from(("item_1", "item_2", "item_3", "call_1", "", "5", 
 
 @st.composite
 def _spoilt(draw: st.DrawFn, right: Mapping[str, Any], depth: int = 3) -> dict[str, Any]:
-    """An object like `right`, a strategy or a value per field; now and then a field is missing or of another kind."""
+    """Draw an object like `right`, a strategy or a value per field; occasionally a field is missing or of another type."""
     made: dict[str, Any] = {}
     for name, value in right.items():
         turn = 0 if name == "type" and depth == 3 else draw(st.integers(0, 19))
@@ -76,12 +76,12 @@ def _message(kind: str, **fields: Any) -> st.SearchStrategy[dict[str, Any]]:
 
 
 def _optional(value: Any) -> st.SearchStrategy[Any]:
-    """A field that most messages do without."""
+    """Return a strategy for a field that most messages omit."""
     return st.one_of(st.just(_ABSENT), value)
 
 
 def _whole(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the optional fields that were not drawn."""
+    """Return the fields without the optional ones that were not drawn."""
     return {
         name: _whole(value) if isinstance(value, Mapping) else value for name, value in fields.items() if value is not _ABSENT
     }
@@ -128,7 +128,7 @@ def _settings(draw: st.DrawFn) -> ExchangeStep:
         "greeting": _optional(_WORDS),
         "context": _optional(st.fixed_dictionaries({"messages": _CONTEXT})),
         "sessionAudioOutput": _optional(_OUTPUT),
-        # Most often off, for with it audio is committed in every release.
+        # Usually off, because with it audio is committed in every release.
         "useOpenAIManualAudioCommit": _optional(st.just(True)),
     }
     return host(_whole(draw(_message("Settings", agent=asked))))
@@ -145,7 +145,7 @@ _OTHER: Final = st.one_of(
         ({"type": "KeepAlive"}, {"type": "UpdatePrompt", "prompt": "x"}, {"type": realtime.RESPONSE_CREATE}, {"no": "type"}, {})
     ),
     _WRONG.map(lambda kind: {"type": kind}),
-    # JSON that is no object, text that looks like JSON, numbers that another language writes in another way.
+    # JSON that is no object, text that resembles JSON, and numbers that other languages write differently.
     st.sampled_from(("null", "7", "[1]", "true", '"text"', "NaN ", "-Infinity ", '{"type":', " {} ", '{"type":"KeepAlive"} ')),
     st.sampled_from((b"null", b"[1]", b'{"type":"KeepAlive"}', b'{"type":"InjectUserMessage","content":1.0}', b"\xff\xfe{}")),
     st.sampled_from(
@@ -165,7 +165,7 @@ def _frame(size: int) -> ExchangeStep:
 
 
 _AUDIO: Final = st.sampled_from((640, 640, 2, 4_800, 4_798, 3_200, 48_000, 6_400)).map(_frame)
-#: Where server VAD resamples them, they end the whole process.
+#: Frames of odd length, which end the process if server VAD resamples them.
 _ODD: Final = st.sampled_from((1, 641)).map(_frame)
 
 _HOST: Final = st.one_of(
@@ -262,7 +262,7 @@ _UPSTREAM: Final = st.one_of(
     _RESPONSE, _RESPONSE, _REPLY, _REPLY, _CALL, _ITEM_EVENT, _ITEM_EVENT, _ERROR_EVENT, _SPEECH, _UNKNOWN, _SESSION
 ).map(up)
 
-# -- whole exchanges -------------------------------------------------------------------------------------------------
+# -- exchanges ----------------------------------------------------------------------------------------------------
 
 _WAIT_MS: Final = 800
 _UPSTREAM_CLOSES: Final = st.sampled_from((1000, 1001, 1011, 3000, 4001)).map(closes)
@@ -273,7 +273,7 @@ _HOST_CLOSES: Final = st.sampled_from((None, 1000, 1001, 4001)).map(
 
 @st.composite
 def drawn_scripts(draw: st.DrawFn) -> Script:
-    """An exchange: mostly begun as usual, then anything, a wait or two where audio came, and one close or two."""
+    """Draw an exchange: usually a regular start, then any messages, waits if there was audio, and one or two closes."""
     steps: list[ExchangeStep] = []
     if draw(st.integers(0, 3)):
         steps += [draw(_settings()), UPDATED]
@@ -288,7 +288,7 @@ def drawn_scripts(draw: st.DrawFn) -> Script:
     leaving = draw(st.one_of(st.just(LEAVE), _UPSTREAM_CLOSES, _HOST_CLOSES))
     steps.append(leaving)
     if draw(st.integers(0, 5)) == 0:
-        # Too late: the other side does not know yet that all is over.
+        # Too late: the other side does not yet know that the session has ended.
         steps += (
             [draw(_HOST), draw(_HOST_CLOSES)] if leaving.sender == "upstream" else [draw(_UPSTREAM), draw(_UPSTREAM_CLOSES)]
         )

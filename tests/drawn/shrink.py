@@ -1,6 +1,6 @@
-"""Drawn exchanges through a checkout's proxy and its model; what differs is shrunk to the least that does.
+"""Play drawn exchanges through a checkout's proxy and its model, and shrink each difference to the smallest exchange.
 
-hypothesis draws and shrinks. It is a dependency of development only, so this module is imported by those who draw.
+hypothesis draws and shrinks. It is a development dependency, so only maintainers' tools import this module.
 """
 
 from __future__ import annotations
@@ -23,37 +23,37 @@ from voicerace.trace.recording import Recording
 
 __all__ = ["Drawn", "Least", "conform_drawn"]
 
-#: What two differences have in common that are taken for one: the input, the link, the types on both sides.
+#: Two differences are of one kind if they have the same input, link and types on both sides.
 Kind = tuple[object, ...]
-#: How often a smaller exchange is tried, each in real time.
+#: Maximum number of smaller exchanges that are tried, each in real time.
 _SHRINKS = 250
 
 
 @dataclass
 class Least:
-    """A kind of difference: the least exchange that shows it, and what differs there."""
+    """A kind of difference: the smallest exchange that shows it, and the differences in it."""
 
     script: Script
     differences: list[Difference]
 
     def lines(self) -> list[str]:
-        """It in words: the steps, and what differs."""
+        """Return a description: the steps and the differences."""
         return [
-            "the least exchange that differs:",
+            "the smallest exchange that differs:",
             *(f"  {number} {shown(step)}" for number, step in enumerate(self.script.steps)),
             *(f"  {each}" for each in self.differences),
         ]
 
 
 class DrawnConformance(Conformance):
-    """The result for one program in drawn exchanges, which are kept in files of their own."""
+    """Result for one program in drawn exchanges, which are kept in separate files."""
 
     @property
     def name(self) -> str:
         return f"{self.release.tag}-drawn"
 
     def chosen(self) -> Iterator[str]:
-        """Every exchange with a difference, and those with a reaction that none before had."""
+        """Yield every exchange with a difference, and those with a reaction that no earlier exchange had."""
         seen: set[tuple[object, ...]] = set()
         for row in self.rows:
             kinds = set(_reactions(self.recordings[row["case"]]))
@@ -63,7 +63,7 @@ class DrawnConformance(Conformance):
 
 
 def _reactions(recording: Recording) -> Iterator[tuple[object, ...]]:
-    """What the proxy was seen to do at once: the input's type, and the types of what it sent then."""
+    """Yield the proxy's immediate reactions: the input's type, and the types of the messages that it sent."""
     reaction: list[object] = []
     for event in recording.events:
         if event.link.receiver == "proxy":
@@ -75,12 +75,12 @@ def _reactions(recording: Recording) -> Iterator[tuple[object, ...]]:
 
 @dataclass
 class Drawn:
-    """The result of drawn exchanges.
+    """Result of drawn exchanges.
 
     Attributes:
         result: a row per exchange, and the recordings.
-        findings: the least exchange of each kind of difference.
-        skipped: exchanges that the machine was too busy for.
+        findings: the smallest exchange of each kind of difference.
+        skipped: exchanges for which the machine was too busy.
     """
 
     result: Conformance
@@ -93,7 +93,7 @@ class Drawn:
 
 
 class _DiffersError(Exception):
-    """Tells hypothesis that an exchange differs."""
+    """Signals to hypothesis that an exchange differs."""
 
 
 def conform_drawn(
@@ -108,15 +108,15 @@ def conform_drawn(
     """Compare the proxy of a checkout with a row of the table, in `count` drawn exchanges.
 
     Args:
-        directory: the checkout, its dependencies installed.
-        release: the row; without it the one whose program this is, by the hash of its source.
-        count: how many exchanges.
+        directory: the checkout with installed dependencies.
+        release: the row. By default the row with the same program, by source hash.
+        count: number of exchanges.
         number: the seed.
-        log: takes the proxy's output.
-        progress: called with exchanges done and exchanges in all.
+        log: file for the proxy's output.
+        progress: called with the number of finished exchanges and the total.
 
     Raises:
-        InputError: no proxy there, or a program that no row knows and none was named.
+        InputError: no proxy in the directory, or an unknown program without a named row.
     """
     drawn = Drawn(DrawnConformance(*row_of(directory, release)))
     with running(directory, log) as proxy:
@@ -128,7 +128,7 @@ def conform_drawn(
 
         known: set[Kind] = set()
         while drawn.done < count:
-            # Each kind of difference ends a round of hypothesis, shrunk.
+            # Each kind of difference ends one round of hypothesis, after shrinking.
             before = drawn.done
             found = _round(drawn, run, count, number, known)
             number += 1
@@ -147,7 +147,7 @@ def _round(
     number: int,
     known: set[Kind],
 ) -> Least | None:
-    """Draw until `count` exchanges are done or one differs in a way that is not known; that one is shrunk."""
+    """Draw until `count` exchanges are done or one has an unknown kind of difference, which is shrunk."""
     result = drawn.result
     least: Least | None = None
     wanted: Kind | None = None
@@ -171,7 +171,7 @@ def _round(
         if tries > _SHRINKS:
             return
         named = replace(script, name=f"drawn-{len(result.rows):04d}")
-        # While it shrinks, nothing is noted: those exchanges are of one family.
+        # Results are not recorded while shrinking, because those exchanges are variants of one.
         into = result if wanted is None else replace(result, rows=[], recordings={}, found={})
         try:
             differences = run(into, named)
@@ -200,9 +200,9 @@ def _kind(difference: Difference) -> Kind:
 
 
 def shown(step: ExchangeStep) -> str:
-    """A step in one line."""
+    """Return a step as one line."""
     if step.wait_ms:
-        return f"nobody says anything for {step.wait_ms} ms"
+        return f"nothing is sent for {step.wait_ms} ms"
     if step.closes:
         return f"{step.sender} closes" + ("" if step.code is None else f" with {step.code}")
     payload = step.payload

@@ -1,4 +1,4 @@
-"""`python -m tests.faults`: every target, each in a process of its own; prints counts, exits 1 when something was found."""
+"""`python -m tests.faults`: run every target in its own process, print counts, and exit with 1 if there are findings."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=10_000, help="per target [10000]")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="the number of the first input")
-    parser.add_argument("--only", action="append", choices=[*TARGETS, *SERVERS], help="may be repeated [all]")
+    parser.add_argument("--only", action="append", choices=[*TARGETS, *SERVERS], help="target, repeatable [all]")
     parser.add_argument("--jobs", type=int, default=1, help="targets at a time")
     given = parser.parse_args()
     good = True
-    # A fresh process each, so that the peak of memory is its own.
+    # A fresh process each, so that each has its own memory peak.
     with ProcessPoolExecutor(given.jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
         waiting = [
             pool.submit(play, name, given.inputs, given.seed, given.first) for name in given.only or [*TARGETS, *SERVERS]

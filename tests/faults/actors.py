@@ -1,7 +1,7 @@
-"""The mock upstream and the model of every release's proxy, over sessions in which messages are damaged.
+"""Sessions with damaged messages for the mock upstream and for the proxy model of every release.
 
-A session is one that really passed at a running proxy (data/conformance), with some of its messages mutated, lost, doubled,
-or sent in a frame of the other kind; timers that the actor sets ring in between, in any order.
+A session is one recorded at a running proxy (data/conformance), with some of its messages mutated, lost, doubled,
+or sent in a frame of the other kind. The actor's timers fire in between, in any order.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["proxy", "upstream"]
 
 ROOT = Path(__file__).parents[2]
 _TAGS: Final = ("0.9.1", "0.9.4", "0.11.1")
-#: Codes that a close frame may have, and the two that stand for none.
+#: Codes that a close frame may have, and the two values for no code.
 _CODES: Final = {None, 1000, 1001, 1002, 1003, 1006, 1007, 1008, 1009, 1011}
 _KNOBS: Final[tuple[dict[str, str], ...]] = (
     {},
@@ -40,7 +40,7 @@ _KNOBS: Final[tuple[dict[str, str], ...]] = (
 
 @cache
 def sessions() -> tuple[tuple[tuple[str, str, Payload], ...], ...]:
-    """(sender, receiver, payload) of all that passed in each of the kept cases."""
+    """Return (sender, receiver, payload) of all messages in each of the kept cases."""
     found = []
     for tag in _TAGS:
         for recording in read_recordings(ROOT / "data" / "conformance" / f"{tag}.jsonl.gz"):
@@ -55,7 +55,7 @@ def _ends(link: Any) -> tuple[str, str]:
 
 @cache
 def said() -> tuple[Any, ...]:
-    """Messages of every kind, for pieces that belong elsewhere."""
+    """Return one message of every kind, as a source of pieces for other messages."""
     kinds = {(sender, str(payload.get("type"))): payload for each in sessions() for sender, _, payload in each
              if isinstance(payload, dict)}  # fmt: skip
     return tuple(kinds.values())
@@ -107,7 +107,7 @@ class Table(Interpreter):
 
 
 def damaged(payload: Payload, rng: random.Random) -> list[Payload]:
-    """What arrives in place of a message, as an engine hands it over."""
+    """Return what arrives in place of a message, in the form that an engine passes to an actor."""
     turn = rng.randrange(100)
     if turn < 50:
         return [payload]
@@ -123,7 +123,7 @@ def damaged(payload: Payload, rng: random.Random) -> list[Payload]:
         return [payload_of(rng.choice(("", "[1]", "null", '"x"', "7", "{}", "NaN", '{"type":{}}', "\x00")))]
     if turn < 72:
         return [payload_of(binary_for_text(payload, rng))]
-    # As it would come out of a socket: NaN and half pairs survive Python's own JSON.
+    # As decoded from a socket: NaN and lone surrogates survive Python's own JSON.
     return [payload_of(json.dumps(mutated_json(payload, rng, said())))]
 
 
@@ -146,7 +146,7 @@ def _play(rng: random.Random, name: str, session: SessionConfig) -> str:
         neighbours = {"upstream": ("proxy",), "proxy": ("component", "upstream")}[name]
         table.do(table.actor.closed(rng.choice(neighbours), rng.choice((None, 1000, 1006, 1011))))
     except InputError as error:
-        # What a model does not do ends its session, with one line that says so.
+        # An unsupported input ends the model's session with a one-line error.
         return "ended by it, with a reason" if "\n" not in str(error) else f"ended with {str(error)!r}"
     return "played, errors sent" if table.counts["error"] else "played"
 

@@ -1,9 +1,9 @@
-"""Is anything called certain that a damaged capture no longer shows? `python -m tests.faults.damage` for every sample.
+"""Damaged captures never have wrong counts that are marked as certain: `python -m tests.faults.damage` tests every sample.
 
-Each is cut at 200 places, has lines dropped, doubled and moved, bytes flipped, and `<script>` and terminal escapes for
-names and texts. What is left must be read or refused in one line, every count and outcome called certain must be that of
-the whole file, and what could not be read must be reported. `make faults` runs it whole; `tests/test_capture_damage.py`
-a share of it.
+Each sample is cut at 200 places, has lines dropped, doubled and moved, bytes flipped, and `<script>` and terminal escapes in
+names and texts. The rest must be read or refused in one line, every count and outcome marked as certain must equal that of
+the complete file, and unread parts must be reported. `make faults` runs all of it; `tests/test_capture_damage.py` runs
+a part.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ EVIL: Final = ("<script>alert(1)</script>", "\\x1B[2J\\x1B]0;x\\x07", "\u202e", 
 
 @dataclass(frozen=True)
 class Sample:
-    """A whole capture: its bytes, unpacked, and what is read of it."""
+    """A complete capture: its uncompressed bytes and the result of reading it."""
 
     name: str
     data: bytes
@@ -48,7 +48,7 @@ class Sample:
 
 
 def samples() -> Iterator[Path]:
-    """Every capture that is kept, and those of the folder of shared ones, where it is."""
+    """Yield every kept capture, and those in the folder of shared captures if it exists."""
     yield from sorted((ROOT / "data" / "logs").glob("**/*.gz"))
     yield from sorted(each for each in (ROOT / "tests" / "data").iterdir() if each.suffix in (".log", ".har"))
     yield from sorted((ROOT.parent / "shared" / "captures").glob("*.log"))
@@ -89,7 +89,7 @@ DAMAGES: Final[dict[str, Callable[[bytes, random.Random], bytes]]] = {
 
 
 def evil(data: bytes, word: str) -> bytes:
-    """Names of connections and what was said, replaced."""
+    """Replace connection names and message texts."""
     text = data.decode()
     for name in ("c1", "c2", "c3"):
         text = text.replace(f"connection_id: '{name}'", f"connection_id: `{name}{word}`")
@@ -98,11 +98,11 @@ def evil(data: bytes, word: str) -> bytes:
 
 
 def damaged(sample: Sample, cuts: int, others: int) -> Iterator[tuple[str, bytes]]:
-    """(kind of damage, what is left) of one sample; the same each time."""
+    """Yield (kind of damage, damaged bytes) of one sample, deterministically."""
     rng = random.Random(sample.name)
     for number in range(cuts):
         yield "cut", sample.data[: len(sample.data) * (number + 1) // (cuts + 1)]
-    # A flipped byte in a recording of ours or in a HAR is another message: nothing could show it.
+    # A flipped byte in a recording or a HAR gives another valid message, which no reader can detect.
     kinds = [name for name in DAMAGES if name != "flipped" or sample.truth.format == CONSOLE]
     for name in kinds:
         for _ in range(others):
@@ -111,11 +111,11 @@ def damaged(sample: Sample, cuts: int, others: int) -> Iterator[tuple[str, bytes
         yield "evil", evil(sample.data, word)
 
 
-# -- what is left ------------------------------------------------------------------------------------------------------
+# -- checks on the damaged capture --------------------------------------------------------------------------------------
 
 
 def read(path: Path, data: bytes) -> Capture | None:
-    """What is left; nothing when that is no capture. It can be shown either way."""
+    """Return the capture, or None if the file is refused. Either result must be printable."""
     path.write_bytes(data)
     try:
         capture = read_capture(path)
@@ -134,7 +134,7 @@ def counts(capture: Capture) -> dict[str, dict[str, tuple[int | None, str]]]:
 
 
 def wrong(capture: Capture, truth: Capture) -> list[str]:
-    """Counts and outcomes that are called certain and are not those of the whole file."""
+    """Return counts and outcomes that are marked as certain and differ from those of the complete file."""
     true, found = counts(truth), []
     outcomes = {of.connection: of.outcome for of in truth.sessions}
     for of in capture.sessions:
@@ -148,48 +148,48 @@ def wrong(capture: Capture, truth: Capture) -> list[str]:
 
 
 def silent(capture: Capture, sample: Sample, kind: str, data: bytes) -> list[str]:
-    """Records that are gone without a word."""
+    """Return records that are missing without a report."""
     if sample.truth.format != CONSOLE or capture.unread_records:
         return []
     if kind == "cut":
         begun = b"\n{\n" in data.rpartition(b"\n}\n")[2] and not data.endswith(b"\n}")
         return ["a record that is cut is not reported"] if begun else []
     gone = sample.truth.records - capture.records
-    return [f"{gone} records are gone without a word"] if gone > 0 else []
+    return [f"{gone} records are missing and not reported"] if gone > 0 else []
 
 
 @dataclass
-class Came:
-    """What became of a sample's damages."""
+class DamageResult:
+    """Results of a sample's damages."""
 
     counts: Counter[str] = field(default_factory=Counter)
     found: list[str] = field(default_factory=list)
 
 
-def try_all(sample: Sample, cuts: int, others: int, folder: Path) -> Came:
-    """Damage one sample in every way."""
-    came = Came()
+def try_all(sample: Sample, cuts: int, others: int, folder: Path) -> DamageResult:
+    """Damage one sample with every kind of damage."""
+    result = DamageResult()
     path = folder / sample.name.removesuffix(".gz")
     for number, (kind, data) in enumerate(damaged(sample, cuts, others)):
         try:
             capture = read(path, data)
             said = [] if capture is None else silent(capture, sample, kind, data)
-            # Evil names are other names.
+            # Replaced names give other connections, so their counts are not compared.
             said += [] if capture is None or kind == "evil" else wrong(capture, sample.truth)
         except Exception as error:
             where = traceback.extract_tb(error.__traceback__)[-1]
             capture, said = None, [f"{type(error).__name__}: {error} at {Path(where.filename).name}:{where.lineno}"]
-        came.counts[kind] += 1
-        came.counts["refused" if capture is None else "with gaps" if capture.unread else "read"] += 1
-        came.found += [f"{sample.name} {kind} {number}: {each}" for each in said]
-    return came
+        result.counts[kind] += 1
+        result.counts["refused" if capture is None else "with gaps" if capture.unread else "read"] += 1
+        result.found += [f"{sample.name} {kind} {number}: {each}" for each in said]
+    return result
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.damage", description=__doc__)
-    parser.add_argument("--cuts", type=int, default=200, help="places, per sample [200]")
+    parser.add_argument("--cuts", type=int, default=200, help="cut positions per sample [200]")
     parser.add_argument("--others", type=int, default=15, help="of each other kind, per sample [15]")
-    parser.add_argument("--only", action="append", help="samples with this in their name; may be repeated [all]")
+    parser.add_argument("--only", action="append", help="part of a sample's name, repeatable [all]")
     given = parser.parse_args()
     total, bad, began = 0, 0, time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
@@ -199,13 +199,13 @@ def main() -> int:
             try:
                 sample = Sample.of(path)
             except InputError:
-                continue  # a log without a record: that it is refused is tested elsewhere
-            came = try_all(sample, given.cuts, given.others, Path(folder))
-            kinds = sum(came.counts[each] for each in ("cut", "evil", *DAMAGES))
-            total, bad = total + kinds, bad + len(came.found)
-            said = ", ".join(f"{count} {name}" for name, count in came.counts.items())
-            print(f"{path.name:<28}{kinds:>5} damages  {len(came.found)} wrong  {said}", flush=True)
-            for each in came.found[:10]:
+                continue  # a log without a record; other tests check that it is refused
+            result = try_all(sample, given.cuts, given.others, Path(folder))
+            kinds = sum(result.counts[each] for each in ("cut", "evil", *DAMAGES))
+            total, bad = total + kinds, bad + len(result.found)
+            said = ", ".join(f"{count} {name}" for name, count in result.counts.items())
+            print(f"{path.name:<28}{kinds:>5} damages  {len(result.found)} wrong  {said}", flush=True)
+            for each in result.found[:10]:
                 print(f"  {each}", flush=True)
     print(f"{total} damages, {bad} wrong, {time.monotonic() - began:.0f} s")
     return 1 if bad else 0

@@ -1,7 +1,7 @@
-"""Raw bytes and damaged frames at servers of ours that run: `voicerace serve upstream`, and `serve proxy` in front of one.
+"""Raw bytes and damaged frames for running servers: `voicerace serve upstream`, and `serve proxy` in front of one.
 
-The servers are processes, started as anybody starts them; an input is one connection to them. In between, and at the end,
-a whole session is played there: it must come out as it always does, and its recording must be complete.
+The servers are processes, started from the command line; an input is one connection to them. In between and at the end
+a regular session is played there: it must have its usual outcome and a complete recording.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from voicerace.trace.recording import Recording
 
 __all__ = ["SERVERS", "Servers", "frame"]
 
-#: Inputs between two looks at the servers.
+#: Number of inputs between two checks of the servers.
 LOOK_EVERY: Final = 250
-#: A server hangs that has not ended a connection so long after its client has gone.
+#: A server hangs if it has not ended a connection this long after its client has gone.
 PATIENCE_S: Final = 20.0
 _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 _HANDSHAKE: Final = (
@@ -47,13 +47,13 @@ def frame(
     data: bytes, opcode: int = _TEXT, *, end: bool = True, reserved: int = 0, mask: bool = True, length: int | None = None,
     wide: int = 0,
 ) -> bytes:  # fmt: skip
-    """A frame of RFC 6455, 5.2, right or not.
+    """Return a frame of RFC 6455, 5.2, valid or not.
 
     Args:
         end: the FIN bit.
         reserved: RSV1 to RSV3.
-        length: what the header says, when it is not the data's.
-        wide: bytes of the extended length, when it is more than needed: 2 or 8.
+        length: the length in the header, if it is not that of the data.
+        wide: bytes of the extended length, if more than needed: 2 or 8.
     """
     said = len(data) if length is None else length
     first = bytes([(end << 7) | (reserved << 4) | opcode])
@@ -66,29 +66,29 @@ def frame(
         head = bytes([bit | 127]) + struct.pack(">Q", said)
     if not mask:
         return first + head + data
-    return first + head + b"\0\0\0\0" + data  # masked with zeros: the bytes stay what they are
+    return first + head + b"\0\0\0\0" + data  # masked with zeros, which leaves the bytes unchanged
 
 
 def _whole(payload: object) -> bytes:
-    """A message as its frame."""
+    """Return a message as its frame."""
     said = frame_of(payload)  # type: ignore[arg-type]
     return frame(said, _BINARY) if isinstance(said, bytes) else frame(said.encode("utf-8", "surrogatepass"))
 
 
-#: What is no frame, or not one that may come here.
+#: Byte sequences that are no valid frame, or no valid frame at that point.
 _FRAMES: Final[tuple[Callable[[random.Random], bytes], ...]] = (
     lambda rng: frame(b"x", rng.choice((3, 4, 5, 6, 7, 11, 12, 13, 14, 15))),
     lambda rng: frame(b"{}", reserved=rng.randint(1, 7)),
     lambda rng: frame(b"{}", mask=False),
     lambda rng: frame(b"{}", length=rng.choice((3, 126, 65_536, MAX_FRAME, MAX_FRAME + 1, 2**32, 2**63 - 1, 2**63, 2**64 - 1))),
     lambda rng: frame(b"{}", wide=rng.choice((2, 8))),
-    # Pieces of a message that never ends, and pieces of none.
+    # Fragments of a message that never ends, and fragments without a message.
     lambda rng: frame(b'{"type":', end=False) + frame(b"1", 0, end=False) * rng.choice((0, 1, 50, 2_000)),
     lambda rng: frame(b"1" * 60_000, end=False) + frame(b"1" * 60_000, 0, end=False) * rng.choice((1, 20)),
     lambda rng: frame(b"", end=False) + frame(b"", 0, end=False) * rng.choice((1, 5_000)),
     lambda rng: frame(b"1", 0, end=rng.random() < 0.5),
     lambda rng: frame(b"{", end=False) + frame(b"{}"),
-    # In pieces, rightly, with a ping between them.
+    # A valid fragmented message with a ping between the fragments.
     lambda rng: frame(b'{"type":', end=False) + frame(b"", _PING) + frame(b'"x"}', 0),
     # Control frames.
     lambda rng: frame(b"x" * rng.choice((0, 125, 126, 70_000)), rng.choice((_PING, _PONG, _CLOSE))),
@@ -97,7 +97,7 @@ _FRAMES: Final[tuple[Callable[[random.Random], bytes], ...]] = (
     lambda rng: frame(b"nobody asked", _PONG) * rng.choice((1, 500)),
     lambda rng: frame(rng.choice((b"", b"\x03", b"\x03\xe8\xff\xfe", struct.pack(">H", rng.randrange(2**16)))), _CLOSE),
     lambda rng: frame(struct.pack(">H", 1000) + b"bye", _CLOSE) + frame(b"{}"),
-    # Text that is none, too deep, too long, or of another kind.
+    # Text that is invalid, too deep, too long, or of another type.
     lambda rng: frame(rng.choice((b"\xff\xfe", b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80", b"ok\x80"))),
     lambda rng: frame(b"\xe2", end=False) + frame(b"\x82\xac", 0),
     lambda rng: frame(deep(rng).encode()),
@@ -110,7 +110,7 @@ _FRAMES: Final[tuple[Callable[[random.Random], bytes], ...]] = (
 
 
 def _greeting(rng: random.Random) -> bytes:
-    """What opens a connection, or does not."""
+    """Return an opening handshake, valid or not."""
     whole = _HANDSHAKE.format(path=rng.choice(("/", "/v1/realtime?model=gpt-realtime", "/openai")), more="").encode()
     turn = rng.randrange(100)
     if turn < 80:
@@ -128,7 +128,7 @@ def _greeting(rng: random.Random) -> bytes:
 
 
 def _said(rng: random.Random, receiver: str) -> bytes:
-    """What is sent behind the handshake: a share of a real session, damaged, and odd frames in between."""
+    """Return the bytes after the handshake: part of a real session, damaged, with odd frames in between."""
     real = [payload for _, to, payload in rng.choice(sessions()) if to == receiver][: rng.choice((0, 1, 3, 12))]
     frames = [_whole(each) for payload in real for each in damaged(payload, rng)]
     for _ in range(rng.choice((0, 1, 1, 1, 2))):
@@ -138,11 +138,11 @@ def _said(rng: random.Random, receiver: str) -> bytes:
 
 
 class _Serve:
-    """One `voicerace serve` as a process.
+    """A `voicerace serve` process.
 
     Args:
-        words: its command line.
-        folder: takes its run.
+        words: its arguments.
+        folder: folder for its run.
     """
 
     def __init__(self, words: list[str], folder: Path) -> None:
@@ -152,7 +152,7 @@ class _Serve:
         command = [sys.executable, "-m", "voicerace", "serve", *words, "--listen", "127.0.0.1:0", "--out", str(folder)]
         with self.errors.open("wb") as errors, self.lines.open("wb") as lines:
             self.process = subprocess.Popen(command, stdout=lines, stderr=errors)
-        deadline = time.monotonic() + 180  # a busy machine takes long to start a program
+        deadline = time.monotonic() + 180  # a busy machine starts programs slowly
         while "listening on" not in (said := self.lines.read_text()):
             assert self.process.poll() is None, self.errors.read_text()
             assert time.monotonic() < deadline, "does not begin to listen"
@@ -167,11 +167,11 @@ class _Serve:
 
     @property
     def ended(self) -> int:
-        """Sessions that it has judged."""
+        """Number of sessions that it has judged."""
         return self.lines.read_bytes().count(b"\n") - 1
 
     def memory_mib(self) -> float:
-        """The peak so far; 0 where the system does not say it."""
+        """Return the peak so far; 0 if the system does not report it."""
         with contextlib.suppress(OSError):
             for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
                 if line.startswith("VmHWM:"):
@@ -179,7 +179,7 @@ class _Serve:
         return 0.0
 
     def stop(self) -> str:
-        """End it as Ctrl-C does; gives what is wrong with how it ended."""
+        """End it as Ctrl-C does; return a description of any fault in how it ended."""
         self.process.send_signal(signal.SIGINT)
         try:
             status = self.process.wait(PATIENCE_S)
@@ -192,10 +192,10 @@ class _Serve:
 
 
 def _talk(address: tuple[str, int], greeting: bytes, said: bytes, rng: random.Random) -> str:
-    """One connection; gives how it ended.
+    """Make one connection; return how it ended.
 
     Raises:
-        AssertionError: the server does not let go of a client that has gone.
+        AssertionError: the server keeps the connection of a client that has gone.
     """
     leaving = rng.choice(("goes", "goes", "closes", "is lost"))
     answered = bytearray()
@@ -203,7 +203,7 @@ def _talk(address: tuple[str, int], greeting: bytes, said: bytes, rng: random.Ra
         client.sendall(greeting)
         if rng.random() < 0.8:
             answered += _until_quiet(client)  # the rest comes when the connection is open
-        # In one piece, or as a network may cut it.
+        # Sent in one piece, or split as a network may split it.
         cut = rng.randrange(len(said) + 1) if rng.random() < 0.3 else len(said)
         client.sendall(said[:cut])
         client.sendall(said[cut:])
@@ -225,7 +225,7 @@ def _talk(address: tuple[str, int], greeting: bytes, said: bytes, rng: random.Ra
 
 
 def _until_quiet(client: socket.socket) -> bytes:
-    """What comes until nothing comes for a moment."""
+    """Return the bytes that arrive until none arrive for a moment."""
     came = bytearray()
     client.settimeout(0.01)
     with contextlib.suppress(TimeoutError):
@@ -236,12 +236,12 @@ def _until_quiet(client: socket.socket) -> bytes:
 
 
 def _ending(answered: bytes) -> str:
-    """What a server answered, in a word."""
+    """Return a short description of a server's response."""
     head, _, rest = answered.partition(b"\r\n\r\n")
     if not head:
         return "no answer"
     if head[0] == 0x80 | _PONG:
-        return "a ping answered before the handshake"  # by the library; such a client has lost the connection anyway
+        return "a ping answered before the handshake"  # by the library; such a client has lost the connection in any case
     assert head.startswith(b"HTTP/1.1 "), f"no answer of HTTP: {head[:60]!r}"
     status = head.split(b" ", 2)[1].decode("ascii", "replace")
     if status != "101":
@@ -258,11 +258,11 @@ def _ending(answered: bytes) -> str:
 
 
 class Servers:
-    """The servers under the inputs of one target.
+    """The servers under test for one target.
 
     Args:
-        folder: takes their runs.
-        proxy: the inputs go to a `serve proxy` in front of the `serve upstream`, not to that one.
+        folder: folder for their runs.
+        proxy: send the inputs to a `serve proxy` in front of the `serve upstream` instead of to the latter.
     """
 
     def __init__(self, folder: Path, *, proxy: bool) -> None:
@@ -277,7 +277,7 @@ class Servers:
         self.target = self.all[-1]
 
     def __enter__(self) -> Self:
-        self.look()  # what a first session imports is no input's memory
+        self.look()  # imports of the first session do not count as an input's memory
         self._before = self._memory_mib()
         return self
 
@@ -291,7 +291,7 @@ class Servers:
         return sum(each.memory_mib() for each in self.all)
 
     def input(self, rng: random.Random, folder: Path) -> str:
-        """One connection; gives how it ended."""
+        """Make one connection; return how it ended."""
         self._inputs += 1
         found = _talk(self.target.address, _greeting(rng), _said(rng, self.receiver), rng)
         if self._inputs % LOOK_EVERY == 0:
@@ -299,7 +299,7 @@ class Servers:
         return found
 
     def look(self) -> None:
-        """Every connection has ended, every recording can be read, and a session is what it always was, recorded whole."""
+        """Check that every connection has ended, every recording is readable, and a regular session is played and recorded."""
         asyncio.run(_session(self.target.url, proxy=self.receiver == "proxy"))
         for each in self.all:
             files = each.recordings
@@ -311,16 +311,16 @@ class Servers:
             for file in files:
                 judge(Recording.read(file))
                 if file != files[-1]:
-                    file.unlink()  # once is enough, and the disk is not endless
+                    file.unlink()  # one check is enough, and this saves disk space
         good = Recording.read(self.target.recordings[-1])
         assert good.complete, f"the good session is not recorded whole: {judge(good).fault}"
-        # Every turn at a served upstream has a call, the last one too.
+        # Every turn at a served upstream has a call, including the last.
         refused = sum(event.type == "error" for event in good.events)
         assert refused in (1, 2), f"the good session is refused {refused} times"
         self.grown_mib = max(0.0, self._memory_mib() - self._before)
 
     def stop(self) -> None:
-        """After the last input: look once more, and end the servers as Ctrl-C does."""
+        """Check the servers after the last input, and end them as Ctrl-C does."""
         self.look()
         for each in reversed(self.all):
             wrong = each.stop()
@@ -331,14 +331,14 @@ class Servers:
 
 
 async def _session(url: str, *, proxy: bool) -> None:
-    """The session in between: its result comes in the gap, so its request is refused."""
+    """Play the regular session: its result comes in the gap, so its request is refused."""
     session = played(tool_ms=10, gap_ms=400, reply_ms=20, deadline_ms=1_500)
     target = ProxyTarget.of(url if proxy else "model:0.9.1")
     async with Live(target, None if proxy else UpstreamTarget.of(url), silence_s=2.0) as live:
         await live.play(session)
 
 
-#: Each opens servers in a folder; the inputs go there.
+#: Name -> function that opens the servers in a folder, for the inputs.
 SERVERS: Final[dict[str, Callable[[Path], Servers]]] = {
     "serve-upstream": lambda folder: Servers(folder, proxy=False),
     "serve-proxy": lambda folder: Servers(folder, proxy=True),

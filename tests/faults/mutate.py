@@ -1,4 +1,4 @@
-"""Wrong inputs out of right ones: values of another kind, huge and deep ones, lost and doubled pieces, flipped bits."""
+"""Turn valid inputs into invalid ones: values of other types, huge and deep values, lost and doubled pieces, flipped bits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 __all__ = ["binary_for_text", "deep", "mutated_bytes", "mutated_json"]
 
-#: What stands where something else is expected; each is made anew.
+#: Values in place of the expected ones; each is created anew.
 _WRONG: Final[tuple[Callable[[random.Random], Any], ...]] = (
     lambda rng: None,
     lambda rng: rng.random() < 0.5,
@@ -28,7 +28,7 @@ _WRONG: Final[tuple[Callable[[random.Random], Any], ...]] = (
     lambda rng: [{"type": "function_call"}] * rng.choice((2, 3_000)),
     lambda rng: nested(rng.choice((10, 100, 200)), rng.random() < 0.5),
 )
-#: What a byte reader may stumble over.
+#: Byte sequences that are difficult for byte readers.
 _TOKENS: Final = (
     b"{", b"}", b"[", b"]", b'"', b"'", b"`", b"\\", b"\\u", b"\\x", b",", b":", b"null", b"NaN", b"-Infinity", b"1e999",
     b"9" * 5_000, b"0x1n", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\r", b"\r\n", b"\n\n", b"\x1b[31m", b"{\n",
@@ -38,7 +38,7 @@ _TOKENS: Final = (
 
 
 def nested(depth: int, lists: bool = False) -> Any:
-    """A value that is `depth` deep."""
+    """Return a value that is `depth` levels deep."""
     value: Any = "x"
     for _ in range(depth):
         value = [value] if lists else {"a": value}
@@ -46,14 +46,14 @@ def nested(depth: int, lists: bool = False) -> Any:
 
 
 def deep(rng: random.Random) -> str:
-    """JSON text deeper than any parser's stack, closed or not."""
+    """Return JSON text deeper than any parser's stack, closed or not."""
     depth = rng.choice((1_500, 20_000, 100_000))
     opening, closing = rng.choice((("[", "]"), ('{"a":', "}"), ('{"type":"x","item":', "}")))
     return opening * depth + "1" + closing * (depth if rng.random() < 0.5 else 0)
 
 
 def _paths(value: Any, limit: int = 400) -> list[tuple[Any, Any]]:
-    """(container, key) of every node below a value."""
+    """Return (container, key) of every node below a value."""
     found: list[tuple[Any, Any]] = []
     waiting = [value]
     while waiting and len(found) < limit:
@@ -66,7 +66,7 @@ def _paths(value: Any, limit: int = 400) -> list[tuple[Any, Any]]:
 
 
 def mutated_json(value: Any, rng: random.Random, others: Sequence[Any] = (), most: int = 3) -> Any:
-    """A copy of a JSON value with one to `most` nodes lost, replaced, renamed, exchanged or taken from another value."""
+    """Return a copy of a JSON value with one to `most` nodes lost, replaced, renamed, exchanged or taken from another value."""
     value = copy.deepcopy(value)
     for _ in range(rng.randint(1, most)):
         paths = _paths(value)
@@ -94,7 +94,7 @@ def mutated_json(value: Any, rng: random.Random, others: Sequence[Any] = (), mos
 
 
 def mutated_bytes(data: bytes, rng: random.Random, others: Sequence[bytes] = (), most: int = 4) -> bytes:
-    """A copy with one to `most` pieces flipped, lost, doubled, put elsewhere, cut off, or exchanged for odd ones."""
+    """Return a copy with one to `most` pieces flipped, lost, doubled, moved, cut off, or replaced with odd ones."""
     changed = bytearray(data)
     for _ in range(rng.randint(1, most)):
         size = len(changed)
@@ -131,7 +131,7 @@ def mutated_bytes(data: bytes, rng: random.Random, others: Sequence[bytes] = (),
 
 
 def binary_for_text(message: Any, rng: random.Random) -> str | bytes:
-    """A message as the frame that it is not: its JSON in a binary frame, cut, not quite UTF-8, or as a string in a string."""
+    """Return a message in a wrong frame: its JSON as binary, cut, as invalid UTF-8, or as a string in a string."""
     text = json.dumps(message)
     match rng.randrange(5):
         case 0:

@@ -1,4 +1,4 @@
-"""The readers of captures, over damaged files: a console log, one as a collector wrote it, a HAR, a recording, a cassette."""
+"""Damaged files for the readers of captures: a console log, one stored by a collector, a HAR, a recording, a cassette."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from voicerace.trace.recording import Link, read_recordings
 __all__ = ["cassette", "collected", "har", "jsonl", "log"]
 
 ROOT = Path(__file__).parents[2]
-#: A reader's error is one line for a terminal.
+#: Maximum length of a reader's error, which is one line on a terminal.
 _LONGEST = 1_500
 
 
 @cache
 def logs() -> tuple[bytes, ...]:
-    """One connection of every sample log: the records in which its name stands."""
+    """Return one connection of every sample log: the records that contain its name."""
     found = []
     for path in sorted((ROOT / "data" / "logs").glob("*.log.gz")):
         records = gzip.decompress(path.read_bytes()).split(b"\n{\n")
@@ -41,7 +41,7 @@ def logs() -> tuple[bytes, ...]:
 
 @cache
 def recordings() -> tuple[bytes, ...]:
-    """One recording of each of the sample logs' wires, and some of the conformance cases."""
+    """Return one recording of the wire of each sample log, and some of the conformance cases."""
     found = []
     for path in sorted((ROOT / "data").glob("*/*[0-9].jsonl.gz")):
         each = read_recordings(path)
@@ -51,7 +51,7 @@ def recordings() -> tuple[bytes, ...]:
 
 @cache
 def hars() -> tuple[Any, ...]:
-    """The HAR file that Playwright wrote, and recordings of the host's side in that form."""
+    """Return the HAR file that Playwright wrote, and recordings of the host's side in that form."""
     found = [json.loads((ROOT / "tests" / "data" / "playwright-chromium.har").read_bytes())]
     host = {Link("component", "proxy"): "send", Link("proxy", "component"): "receive"}
     for path in sorted((ROOT / "data" / "logs").glob("*.jsonl.gz"))[::3]:
@@ -69,7 +69,7 @@ def hars() -> tuple[Any, ...]:
 
 @cache
 def cassettes() -> tuple[Any, ...]:
-    """Sessions of `data/api` in the form of a cassette, without times and with them."""
+    """Return sessions of `data/api` in the form of a cassette, without times and with them."""
     found = []
     for path in sorted((ROOT / "data" / "api").glob("*.jsonl.gz")):
         for one in read_recordings(path)[:2]:
@@ -88,12 +88,12 @@ def cassettes() -> tuple[Any, ...]:
 
 @cache
 def cassette_files() -> tuple[bytes, ...]:
-    """The same as files."""
+    """Return the cassettes as files."""
     return tuple(_yaml(each) for each in cassettes())
 
 
 def shown(path: Path, rng: random.Random) -> str:
-    """Read it and show it in every way; what became of it. Anything but an `InputError` is a finding of the caller's."""
+    """Read and show a file in every form; return the result. Any exception but `InputError` is a finding for the caller."""
     try:
         capture = read_capture(path)
         json.dumps(inspect_json(capture), allow_nan=False)
@@ -118,7 +118,7 @@ def _reading(name: str, make: Callable[[random.Random], bytes]) -> Callable[[ran
     def one(rng: random.Random, folder: Path) -> str:
         path = folder / name
         data = make(rng)
-        # Compressed now and then, and cut behind that.
+        # Some files are compressed, and some of those are damaged after compression.
         if rng.random() < 0.05:
             data, path = gzip.compress(data, 1), folder / f"{name}.gz"
             data = data if rng.random() < 0.5 else mutated_bytes(data, rng, most=1)
@@ -134,17 +134,17 @@ def _log(rng: random.Random) -> bytes:
 
 @cache
 def records() -> tuple[tuple[dict[str, Any], ...], ...]:
-    """The records of the sample logs, as OTLP has them."""
+    """Return the records of the sample logs in OTLP form."""
     lines = (each.decode().split("\n") for each in logs())
     return tuple(tuple(otlp(record) for record in scan(of) if isinstance(record, Record)) for of in lines)
 
 
-#: What stands for a number in JSON of other programs.
+#: Representations of numbers in the JSON of other programs.
 _NUMBERS = ("--5", "\u00b2", "9" * 5_000, "-", "1e5", "0x10", " 7", "NaN", 1.5, -1, 2**64, True, None, [], {})
 
 
 def _collected(rng: random.Random) -> bytes:
-    """A console log as a collector wrote it, or OTLP, damaged in the log, in the collector's JSON, or in the bytes."""
+    """Return a log stored by a collector, or OTLP, damaged in the log, in the collector's JSON, or in the bytes."""
     name = rng.choice(("otlp", "otlp", "one a line", *WRAPPERS))
     if name in ("otlp", "one a line"):
         lines = _documents(rng, name)
@@ -162,7 +162,7 @@ def _collected(rng: random.Random) -> bytes:
 
 
 def _documents(rng: random.Random, name: str) -> list[str]:
-    """OTLP in batches, over several lines or not, or one JSON record a line; some of the records are damaged."""
+    """Return OTLP in batches, over several lines or not, or one JSON record per line, with some damaged records."""
     own: list[Any] = [*rng.choice(records())]
     for _ in range(rng.randint(1, 4)):
         at = rng.randrange(len(own))
@@ -192,7 +192,7 @@ def _micros(time_ns: Any) -> Any:
 
 
 def _plain_record(record: Any) -> Any:
-    """A record of OTLP with the names that the console has."""
+    """Return an OTLP record with the field names of the console."""
     attributes, body = record.get("attributes"), record.get("body")
     pairs = attributes if isinstance(attributes, list) else []
     return {
@@ -215,7 +215,7 @@ def _jsonl(rng: random.Random) -> bytes:
             lines[at] = deep(rng).encode()
             break
         if isinstance(inner := record.get("json", record.get("provenance")), dict) and rng.random() < 0.7:
-            # Within a message, where every line is still an event.
+            # Damage within a message, so that every line is still an event.
             inner = mutated_json(inner, rng)
             record["json" if "json" in record else "provenance"] = inner if isinstance(inner, dict) else {}
         else:
@@ -254,12 +254,12 @@ def _cassette(rng: random.Random) -> bytes:
     if rng.random() < 0.5:
         return mutated_bytes(files[chosen], rng, files)
     changed = mutated_json(cassettes()[chosen], rng, cassettes(), most=6)
-    # JSON is YAML as well; a cassette whose beginning was changed is no longer one.
+    # JSON is YAML too, but a cassette with a changed beginning is no longer recognised.
     return _yaml(changed) if rng.random() < 0.7 else b"interactions:\n" + _dumped(changed)
 
 
 def _multiplied(data: bytes, rng: random.Random) -> bytes:
-    """Aliases that stand for each other, or for themselves."""
+    """Return a cassette whose aliases refer to each other or to themselves."""
     levels = rng.randint(1, 40)
     lines = ["- kind: message", "  direction: received", "  data:", "    type: error", "    a0: &a0 [x, x, x, x]"]
     lines += [f"    a{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]" for n in range(1, levels)]

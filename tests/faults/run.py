@@ -1,4 +1,4 @@
-"""Plays a number of inputs of one target, each within a time and all within a memory, and counts what became of them."""
+"""Play a number of inputs of one target within limits of time and memory, and count the results."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ TARGETS: Final[dict[str, Callable[[Random, Path], str]]] = {
     "upstream": actors.upstream,
     "proxy": actors.proxy,
 }
-#: Of the processor, which a busy machine does not shorten: no input is more than a few hundred kB, what takes longer hangs.
+#: CPU time, which does not depend on the machine's load. Inputs have at most a few hundred kB, so more time is a hang.
 LONGEST_S: Final = 20
-#: By the clock, for what waits.
+#: Wall-clock time, for inputs that wait.
 PATIENCE_S: Final = 300
-#: What all inputs of a target together may add to the process's memory.
+#: Maximum growth of the process's memory over all inputs of a target.
 MOST_MIB: Final = 400
 
 
 @dataclass(frozen=True)
 class Found:
-    """An input that something could not stand."""
+    """An input that made its target fail."""
 
     number: int
     what: str
@@ -50,14 +50,14 @@ class Found:
 
 @dataclass
 class Result:
-    """What became of a target's inputs.
+    """Results of a target's inputs.
 
     Attributes:
-        counts: how many inputs ended how.
-        found: those that crashed or hung.
-        slowest_s: the longest that one took.
-        grown_mib: what the peak of the process's memory grew by.
-        seconds: for all of them.
+        counts: number of inputs per result.
+        found: inputs that crashed or hung.
+        slowest_s: the longest time of one input.
+        grown_mib: growth of the peak of the process's memory.
+        seconds: the total time.
     """
 
     target: str
@@ -73,7 +73,7 @@ class Result:
 
 
 class HungError(BaseException):
-    """An input took too long; nobody catches it by accident."""
+    """An input took too long. A BaseException, so that no handler catches it by accident."""
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def within(seconds: int) -> Iterator[None]:
 
 
 def play(target: str, inputs: int, seed: int, first: int = 0) -> Result:
-    """Inputs `first` and on of a target: the same for the same seed."""
+    """Play the inputs from `first` on of a target; the seed determines them."""
     result = Result(target)
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
@@ -120,7 +120,7 @@ def play(target: str, inputs: int, seed: int, first: int = 0) -> Result:
 
 @contextmanager
 def noted(number: int, found: list[Found]) -> Iterator[None]:
-    """What an input could not be stood by is found, and the next one is tried."""
+    """Record the failure of an input as a finding, so that the next input can run."""
     try:
         yield
     except HungError:
@@ -132,7 +132,7 @@ def noted(number: int, found: list[Found]) -> Iterator[None]:
 
 
 def _warm(one: Callable[[Random, Path], str], folder: Path) -> None:
-    """What is read and imported once does not count as an input's memory."""
+    """Run a few inputs first, so that one-time reads and imports do not count as an input's memory."""
     for number in range(3):
         with contextlib.suppress(Exception):
             one(Random(f"warm {number}"), folder)

@@ -1,1 +1,1 @@
-"""What the tests share: sessions to play, a bench for one party, recordings written by hand, strict models."""
+"""Shared code of the tests: sessions to play, a bench for one actor, hand-written recordings, strict models."""

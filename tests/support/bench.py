@@ -1,6 +1,6 @@
 """A bench for one actor: a clock, its timers, and all messages that it sends.
 
-What it cannot show: links (every message arrives at once) and any other actor.
+Limitations: it has no links (every message arrives at once) and no other actor.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Bench(Interpreter):
     """One started actor.
 
     Attributes:
-        sent: (ms, message) of all it sent, in order.
-        now_ns: the bench's clock.
+        sent: (ms, message) of all messages sent, in order.
+        now_ns: the bench's clock in ns.
     """
 
     def __init__(self, actor: Actor, neighbour: str, **times_ms: object) -> None:
@@ -37,13 +37,13 @@ class Bench(Interpreter):
         self.apply("actor", actor.start())
 
     def tell(self, *messages: Payload) -> Bench:
-        """The neighbour's messages arrive now, one behind the other."""
+        """Deliver the neighbour's messages now, one after the other."""
         for message in messages:
             self.apply("actor", self.actor.message(self.neighbour, message))
         return self
 
     def wait(self, milliseconds: float) -> Bench:
-        """Let time pass; timers at its very end ring too."""
+        """Let time pass; timers that end exactly then fire too."""
         until = self.now_ns + ns(milliseconds)
         while self._ring(until):
             pass
@@ -64,22 +64,22 @@ class Bench(Interpreter):
         return self
 
     def messages(self, kind: str | None = None) -> list[dict[str, Any]]:
-        """What was sent, of one type if `kind` is given."""
+        """Return the sent messages, of one type if `kind` is given."""
         return [each for _, each in self.sent if isinstance(each, dict) and kind in (None, each["type"])]
 
     def types(self) -> list[str]:
         return [each["type"] for each in self.messages()]
 
     def when(self, kind: str) -> list[float]:
-        """The times in ms at which messages of a type were sent."""
+        """Return the times in ms at which messages of a type were sent."""
         return [at for at, each in self.sent if isinstance(each, dict) and each["type"] == kind]
 
     def codes(self) -> list[str | None]:
-        """The codes of the errors sent."""
+        """Return the codes of the errors sent."""
         return [realtime.error_of(each).get("code") for each in self.messages("error")]
 
     def _ring(self, until: int | None = None) -> bool:
-        """End the next timer; False when none is due."""
+        """End the next timer; return False if none is due."""
         if (ended := self._timers.pop(until)) is None:
             return False
         self.now_ns, actor, name = ended
@@ -100,7 +100,7 @@ def mock(
     *plan: tuple[str, ...], calls: int = 1, modality: str | None = "text", preamble: bool = False, knobs: Knobs | None = None,
     provider: str = "openai", **times_ms: object,
 ) -> Bench:  # fmt: skip
-    """The mock upstream on a bench; without a plan its first input is answered by calls, then by replies."""
+    """Return the mock upstream on a bench; without a plan its first input is answered by calls, then by replies."""
     actor = Upstream(
         plan or (("calls", "reply"), ("reply",)),  # type: ignore[arg-type]
         calls=calls,
@@ -114,6 +114,6 @@ def mock(
         provider=provider,
     )
     bench = Bench(actor, "proxy", **times_ms)
-    # As if session.update had brought it: a model without tools calls none.
+    # As if set by session.update: a model without tools makes no calls.
     actor.state.session["tools"] = [{"type": "function", "name": "get_weather"}]
     return bench

@@ -1,6 +1,6 @@
-"""Somebody's end-to-end run, as a program: a host that answers a function call, several times if it is told to.
+"""An end-to-end run of a user, as a program: a host that answers a function call, several times on request.
 
-It knows the proxy by VOICERACE_HOST_URL, and tells the model of a proxy where its upstream is.
+It takes the proxy's address from VOICERACE_HOST_URL, and passes the model of a proxy the address of its upstream.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib.parse import quote
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-#: As voice-agent-react sends it. Nothing of the project is loaded here: this is somebody else's program.
+#: As voice-agent-react sends it. This program stands for a user's own, so it imports nothing of the project.
 SETTINGS = {
     "type": "Settings",
     "audio": {"input": {"encoding": "linear16", "sample_rate": 16000}},
@@ -31,7 +31,7 @@ SETTINGS = {
 
 
 async def talk(connection: ClientConnection, number: int, options: argparse.Namespace) -> str:
-    """One question, its function calls, and the answer or the error."""
+    """Ask one question, answer its function calls, and return the result: answered, or the error."""
 
     async def send(kind: str, **fields: object) -> None:
         await connection.send(json.dumps({"type": kind, **fields}))
@@ -44,7 +44,7 @@ async def talk(connection: ClientConnection, number: int, options: argparse.Name
             case "SettingsApplied":
                 await send("InjectUserMessage", content=f"What is the weather in city {options.name or number}?")
             case "ConversationText" if options.silent and message["role"] == "user":
-                print("said", flush=True)  # the proxy's echo: everybody in between has seen the words
+                print("said", flush=True)  # the proxy's echo: the text has passed every relay
                 await connection.wait_closed()
             case "FunctionCallRequest" if options.vanish:
                 return "gone"
@@ -57,7 +57,7 @@ async def talk(connection: ClientConnection, number: int, options: argparse.Name
                 return str(message["code"])
             case "ConversationText" if message["role"] == "assistant" and not message["content"].startswith("Function call:"):
                 heard = True
-            case "response.done" if heard:  # the old proxies pass it on
+            case "response.done" if heard:  # old proxies forward it
                 return "answered"
     return "closed"
 
@@ -92,11 +92,11 @@ def main() -> int:
     parser.add_argument("--sessions", type=int, default=1)
     parser.add_argument("--tool-ms", type=float, default=0)
     parser.add_argument("--status", type=int, default=0)
-    parser.add_argument("--kill", type=int, help="die of this signal at the end")
-    parser.add_argument("--silent", action="store_true", help="say something, and wait for the end")
-    parser.add_argument("--vanish", action="store_true", help="answer no call, and end")
-    parser.add_argument("--leave-open", action="store_true", help="end without a word")
-    parser.add_argument("--name", help="of the city; its number without one")
+    parser.add_argument("--kill", type=int, help="end with this signal")
+    parser.add_argument("--silent", action="store_true", help="send a message and wait for the end")
+    parser.add_argument("--vanish", action="store_true", help="end without answering a call")
+    parser.add_argument("--leave-open", action="store_true", help="end without closing the connection")
+    parser.add_argument("--name", help="name of the city [its number]")
     parser.add_argument("--subprotocol", action="append")
     options = parser.parse_args()
     asyncio.run(run(options))

@@ -1,7 +1,7 @@
-"""The model of a proxy and the mock upstream as servers, in a thread of their own, for clients of other processes.
+"""The model of a proxy and the mock upstream as servers in a separate thread, for clients of other processes.
 
-The proxy finds its upstream in the query of whoever connects (``?upstream=ws://…``), so a relay on a free port can stand
-between them. What it cannot show: two processes, since both servers share one event loop.
+The proxy takes its upstream from the query of each connection (``?upstream=ws://…``), so a relay on a free port can stand
+between them. Limitation: both servers share one event loop, so they are not two processes.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Stack:
     """Both servers, while the context is open.
 
     Args:
-        session: its parties and times; every connection is one of it.
-        refuse: the upstream answers handshakes with this HTTP status.
+        session: its actors and times; every connection is a session of it.
+        refuse: HTTP status with which the upstream refuses handshakes.
 
     Attributes:
         host_url, upstream_url: ``ws://host:port`` of the proxy, and of the upstream.

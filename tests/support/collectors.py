@@ -1,4 +1,4 @@
-"""A proxy's log as collectors write it: what `voicerace.captures.log_envelopes` takes off again."""
+"""A proxy's log in the formats of log collectors, which `voicerace.captures.log_envelopes` unwraps."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _any_value(value: Any) -> dict[str, Any]:
 
 
 def otlp(record: Record, name: bool = False) -> dict[str, Any]:
-    """A record as OTLP's JSON has it; `name`, with its severity by name."""
+    """Return a record as OTLP JSON; with `name`, the severity is given by name."""
     fields: Any = record.fields
     attributes = [{"key": k, "value": _any_value(v)} for k, v in fields["attributes"].items() if not isinstance(v, Mark)]
     trace = {} if isinstance(fields.get("traceId"), Mark) else {"traceId": fields["traceId"]}
@@ -69,5 +69,5 @@ def otlp(record: Record, name: bool = False) -> dict[str, Any]:
 
 
 def otlp_document(records: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the collector's file exporter writes for some records."""
+    """Return the document that the collector's file exporter writes for some records."""
     return {"resourceLogs": [{"resource": {}, "scopeLogs": [{"scope": {}, "logRecords": records}]}]}

@@ -1,8 +1,8 @@
-"""`python -m tests.support.digests`: writes anew what tests/test_unchanged.py holds the recordings of the models against.
+"""`python -m tests.support.digests`: write the digests with which tests/test_unchanged.py compares the models' recordings.
 
-A digest per release and scenario: of the recordings of sessions with drawn times, with text and with audio; of the scenario
-`single` with every handler, of others with two.
-Run it after a change that is meant to change what the models do, and say in the commit what that is and for which rows.
+There is one digest per release and scenario, of the recordings of sessions with drawn times, in text and audio: for the
+scenario `single` with every handler, for others with two.
+Run it after an intended change of the models, and describe the change and the affected rows in the commit.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ TIMES = {
 
 
 def sessions(release: str, scenario: str) -> Iterator[SessionConfig]:
-    """What one digest is of."""
+    """Yield the sessions of one digest."""
     for seed, handler in enumerate(HANDLERS if scenario == "single" else ("return", "void_ref")):
         modality = "audio" if seed % 2 else "text"
         yield SessionConfig.of(release=release, scenario=scenario, handler=handler, times=TIMES, modality=modality, seed=seed)
 
 
 def digest(release: str, scenario: str) -> str:
-    """Of the recordings as they are written to a file."""
+    """Return the digest of the recordings as they are written to a file."""
     found = hashlib.sha256()
     for session in sessions(release, scenario):
         for line in simulate(session).lines():
@@ -46,7 +46,7 @@ def digest(release: str, scenario: str) -> str:
 
 
 def digests() -> dict[str, dict[str, str]]:
-    """Release -> scenario -> digest."""
+    """Return release -> scenario -> digest."""
     return {release: {scenario: digest(release, scenario) for scenario in SCENARIOS} for release in RELEASES}
 
 

@@ -1,4 +1,4 @@
-"""How late this machine is while a test runs: the evidence that a failure on the real clock may be the machine's."""
+"""Measure the machine's lateness during a test: evidence that a failure on the real clock may be due to the machine."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _SLEEP_S = 0.005
 
 
 class Lateness:
-    """Measures sleeps of 5 ms, one after the other, from beginning to end of the block.
+    """Measures consecutive sleeps of 5 ms from the beginning to the end of the block.
 
     Attributes:
-        most_ms: the most that a sleep took beyond what was asked.
+        most_ms: maximum time in ms by which a sleep exceeded 5 ms.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
-"""An API that repeats the key it was sent, wherever it can; and a search for the key in whatever was written.
+"""An API that repeats the key it was sent in every possible place, and a search for the key in all written files.
 
-The search knows nothing of how we hide a key. It looks for the key as it is, escaped, quoted and in base64, and for
+The search does not depend on how voicerace hides a key. It looks for the key itself, escaped, quoted and in base64, and for
 every piece of it of 16 characters.
 """
 
@@ -34,7 +34,7 @@ How = Literal["refuse", "redirect", "say", "close", "drop", "garble"]
 
 
 def spellings(key: str) -> Iterator[str]:
-    """The key as others may write it."""
+    """Yield the spellings of the key that other programs may write."""
     once = json.dumps(key)[1:-1]
     twice = json.dumps(once)[1:-1]
     yield from (key, once, twice, json.dumps(twice)[1:-1], once.replace("/", "\\/"), twice.replace("/", "\\\\\\/"))
@@ -47,25 +47,25 @@ def spellings(key: str) -> Iterator[str]:
 
 
 def _needles(key: str) -> set[str]:
-    """What must be found nowhere."""
+    """Return the strings that must not occur anywhere."""
     found = {key, *(key[at : at + 16] for at in range(len(key) - 15))}
     found |= {json.dumps(key)[1:-1], quote(key, safe=""), quote_plus(key), json.dumps(key)[1:-1].replace("/", "\\/")}
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for shift in range(3):
-            # Whole groups of three bytes, wherever the key begins.
+            # Whole groups of three bytes, for every offset of the key.
             body = key.encode()[(3 - shift) % 3 :]
             found.add(encode(body[: len(body) // 3 * 3]).decode())
     return found
 
 
 def leaks(key: str, contents: Iterable[tuple[str, bytes]]) -> list[str]:
-    """Where the key, or a piece of it, can be read: ``name: what``."""
+    """Return the places of the key, or of a piece of it: ``name: piece``."""
     needles = sorted(_needles(key))
     return [f"{name}: {needle}" for name, content in contents for needle in needles if needle.encode() in content]
 
 
 def written(*folders: Path) -> Iterator[tuple[str, bytes]]:
-    """Every file below folders."""
+    """Yield every file below the folders."""
     for folder in folders:
         for path in sorted(folder.rglob("*")):
             if path.is_file():
@@ -73,16 +73,16 @@ def written(*folders: Path) -> Iterator[tuple[str, bytes]]:
 
 
 class Leaky:
-    """The mock API, in a thread, in front of which somebody spoils the answers; while the context is open.
+    """The mock API behind a relay that adds the key to its responses; runs in a thread while the context is open.
 
     Args:
-        played: what the mock plays.
-        how: refuse the handshake, or redirect it, with the key in status line, headers and body; or say the key in every
-            event, and further ones; or close with it as the reason; or cut a frame in the middle of it, or the
-            connection behind it.
+        played: the session that the mock plays.
+        how: refuse the handshake, or redirect it, with the key in status line, headers and body; or repeat the key in every
+            event, and in further ones; or close with it as the reason; or cut a frame within it, or the connection
+            after it.
 
     Attributes:
-        keys: the bearer tokens that came.
+        keys: the received bearer tokens.
     """
 
     def __init__(self, played: SessionConfig, how: How) -> None:
@@ -123,10 +123,14 @@ class Leaky:
         if self.how not in ("refuse", "redirect"):
             return None
         body = "\n".join(["Incorrect API key provided:", *spellings(key)]).encode()
-        told = [("X-Your-Key", key), ("WWW-Authenticate", f'Bearer realm="{quote(key)}"'), ("Content-Length", str(len(body)))]
+        headers = [
+            ("X-Your-Key", key),
+            ("WWW-Authenticate", f'Bearer realm="{quote(key)}"'),
+            ("Content-Length", str(len(body))),
+        ]
         if self.how == "redirect":
-            return Response(307, key, Headers([*told, ("Location", f"{self.url}&key={quote(key, safe='')}")]), body)
-        return Response(401, f"Unknown key {key}", Headers(told), body)
+            return Response(307, key, Headers([*headers, ("Location", f"{self.url}&key={quote(key, safe='')}")]), body)
+        return Response(401, f"Unknown key {key}", Headers(headers), body)
 
     async def _serve(self, near: ServerConnection) -> None:
         key = self.keys[-1]
@@ -146,7 +150,7 @@ class Leaky:
             await far.close()
 
     async def _answer(self, near: ServerConnection, key: str, event: dict[str, Any]) -> bool:
-        """Say an event, with the key in it; False when that was the last."""
+        """Send an event with the key in it; return False if it was the last."""
         self._said += 1
         begun = self._said == 3
         if self.how == "close" and begun:

@@ -1,4 +1,4 @@
-"""Proxies that a sceptic would try: the reference gate on sockets, spoilt in one way, with its upstream at a given port."""
+"""Faulty proxies: the reference gate on sockets with one kind of fault, and its upstream at a given port."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ __all__ = ["SPOILT", "odd_proxy"]
 
 
 class DroppedError(Exception):
-    """Loses the host's connection; `code` None: without a close frame."""
+    """Drops the host's connection; with `code` None, without a close frame."""
 
     def __init__(self, code: int | None = None) -> None:
         self.code = code
 
 
-#: What is done instead of what the reference gate does: (who spoke, what, the gate's effects) -> effects.
+#: Replaces the reference gate's effects: (sender, payload, the gate's effects) -> effects.
 Spoil: TypeAlias = Callable[[str, Payload, Effects], Effects]
 
 
@@ -50,12 +50,12 @@ def _settled(sender: str, payload: Payload, effects: Effects) -> Effects:
 
 
 def _mute(sender: str, payload: Payload, effects: Effects) -> Effects:
-    """Asks for every reply, and passes none on."""
+    """Requests every reply, and forwards none."""
     return [e for e in effects if not (isinstance(e, Send) and e.to == "component" and agent.is_reply_output(e.payload))]
 
 
 def _inventive() -> Spoil:
-    """Answers a result by itself, and asks for nothing from then on."""
+    """Answers a result by itself, and requests no response from then on."""
     answered = False
 
     def spoil(sender: str, payload: Payload, effects: Effects) -> Effects:
@@ -88,7 +88,7 @@ def _none(sender: str, payload: Payload, effects: Effects) -> Effects:
     return effects
 
 
-#: Name -> makes it for one session.
+#: Name -> factory for one session.
 SPOILT: dict[str, Callable[[], Spoil]] = {
     "none": lambda: _none,
     "silent": lambda: _silent,
@@ -103,7 +103,7 @@ SPOILT: dict[str, Callable[[], Spoil]] = {
 
 @contextmanager
 def odd_proxy(upstream_port: int, spoil: str) -> Iterator[str]:
-    """Run it; gives its address."""
+    """Run the proxy; yield its address."""
     found: list[int] = []
     there, ended = threading.Event(), asyncio.Event()
     loop = asyncio.new_event_loop()
@@ -142,13 +142,13 @@ async def _relay(host: Any, upstream: Any, spoil: Spoil) -> None:
     sockets = {"component": host, "upstream": upstream}
     came: asyncio.Queue[tuple[str, Payload] | None] = asyncio.Queue()
 
-    async def listen(party: str) -> None:
+    async def listen(actor: str) -> None:
         with suppress(ConnectionClosed):
-            async for raw in sockets[party]:
-                came.put_nowait((party, payload_of(raw)))
+            async for raw in sockets[actor]:
+                came.put_nowait((actor, payload_of(raw)))
         came.put_nowait(None)
 
-    listening = [asyncio.ensure_future(listen(party)) for party in sockets]
+    listening = [asyncio.ensure_future(listen(actor)) for actor in sockets]
     try:
         gate.start()
         while (each := await came.get()) is not None:

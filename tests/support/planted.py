@@ -1,4 +1,4 @@
-"""Captures of every format that hold a marker in each field: what of them gets out shows what a copy lets through."""
+"""Captures of every format with a marker in each field; markers in an output show what a redacted copy lets through."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ START_US = 1_795_395_032_931_000
 
 
 class Markers:
-    """Gives markers, each once, of the kinds that a rule might let through: words, numbers, and keys of objects.
+    """Gives unique markers of the kinds that a rule might let through: words, numbers, and keys of objects.
 
     Args:
-        word: how a marker that is a text looks, with its number put in.
-        number: the first marker that is a number.
+        word: format of a text marker, with a place for its number.
+        number: the first number marker.
     """
 
     def __init__(self, word: str = "qmarker{}x", number: int = 733_100_000) -> None:
@@ -39,7 +39,7 @@ class Markers:
         return int(self.given[-1])
 
     def any(self, depth: int = 0) -> Any:
-        """The next value: a word, a number, and now and then an object or a list."""
+        """Return the next value: a word, a number, and occasionally an object or a list."""
         kind = len(self.given) % 7
         if kind == 5 and depth < 2:
             return {self.text(): self.any(depth + 1), "code": self.text(), "id": self.number()}
@@ -48,17 +48,17 @@ class Markers:
         return self.number() if kind in (1, 4) else self.text()
 
     def left_in(self, text: str) -> list[str]:
-        """Those that are in a text."""
+        """Return the markers that occur in a text."""
         return [each for each in self.given if each in text]
 
 
 def message(kind: str, markers: Markers, *, strange: bool = False) -> dict[str, Any]:
-    """A message with a marker in each field that its rules name, and in fields and keys that they do not.
+    """Return a message with a marker in each field that its rules name, and in unknown fields and keys.
 
     Args:
         kind: its type.
-        markers: are put in.
-        strange: values of other kinds than the rules name.
+        markers: source of the markers.
+        strange: use values of other types than the rules name.
     """
     fields = {**COMMON, **FIELDS.get(kind, {})}
     made = {name: _value(rule, markers, strange=strange) for name, rule in fields.items() if name != "type"}
@@ -110,7 +110,7 @@ def _recording(every: list[dict[str, Any]], markers: Markers) -> str:
 
 
 def _records(every: list[dict[str, Any]], markers: Markers) -> list[dict[str, Any]]:
-    """Records of a log: a payload, a text or a marker behind each beginning that the proxy's bodies have."""
+    """Return records of a log: a payload, a text or a marker after each known beginning of the proxy's bodies."""
     begins = [row.begins for row in RECORDS if not row.whole and row.says is not Says.PAYLOAD]
     bodies = [f"{begin}{markers.text()}" for begin in (*begins, "", "client connected ")]
     bodies += [f"conversation.item.* raw (debug): type=x item_id={markers.text()} payload={json.dumps(e)}" for e in every[::2]]
@@ -143,7 +143,7 @@ def _record(body: str, attributes: dict[str, Any], markers: Markers) -> dict[str
 
 
 def _console(every: list[dict[str, Any]], markers: Markers) -> str:
-    """As `console.dir` prints it, between other output."""
+    """Return the log as `console.dir` prints it, between other output."""
     lines = [markers.text()]
     for record in _records(every, markers):
         *fields, last = (f"  {name}: {json.dumps(value)}," for name, value in record.items())
@@ -156,7 +156,7 @@ def _docker(every: list[dict[str, Any]], markers: Markers) -> str:
         {"log": f"{line}\n", "stream": markers.text(), "time": markers.text(), "attrs": {markers.text(): markers.text()}}
         for line in _console(every, markers).split("\n")
     ]
-    # Docker's stream is the source of a line: all lines of a record have one.
+    # Docker's stream is the source of a line, so all lines of a record have the same.
     return "".join(f"{json.dumps({**each, 'stream': 'stdout'})}\n" for each in wrapped)
 
 
@@ -196,7 +196,7 @@ def _har(every: list[dict[str, Any]], markers: Markers) -> str:
 
 
 def _cassette(every: list[dict[str, Any]], markers: Markers) -> str:
-    """YAML, of which JSON is a part."""
+    """Return a cassette as YAML with JSON values."""
     made: list[dict[str, Any]] = [
         {"kind": "message", "direction": "received", "at": number, "data": each, markers.text(): markers.any()}
         for number, each in enumerate(every)

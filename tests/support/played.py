@@ -1,4 +1,4 @@
-"""Sessions of the models, and what a test asserts about one in the words of the project."""
+"""Sessions of the models, and assertions about them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
     "with_tie",
 ]
 
-#: Words of `SessionConfig.of`; every other word of a test is a time in ms.
+#: Parameters of `SessionConfig.of`; every other keyword of a test is a time in ms.
 _WORDS = frozenset(
     ("release", "component_tag", "scenario", "handler", "profile", "modality", "calls", "preamble", "tool_end", "knobs_given",
      "seed", "times")
@@ -34,14 +34,14 @@ _WORDS = frozenset(
 
 
 def session(**given: Any) -> SessionConfig:
-    """A session from words and times alike: ``session(release="0.9.1", tool_ms=50)``."""
+    """Return a session from parameters and times: ``session(release="0.9.1", tool_ms=50)``."""
     words = {name: value for name, value in given.items() if name in _WORDS}
     times: Mapping[str, Any] = {name: value for name, value in given.items() if name not in _WORDS}
     return SessionConfig.of(**{**words, "times": {**words.get("times", {}), **times}})
 
 
 def play(**given: Any) -> Recording:
-    """The recording of a session."""
+    """Return the recording of a session."""
     return simulate(session(**given))
 
 
@@ -50,36 +50,36 @@ def verdict(**given: Any) -> Verdict:
 
 
 def outcome(**given: Any) -> str:
-    """The outcome of a session."""
+    """Return the outcome of a session."""
     return verdict(**given).outcome
 
 
 def with_tie(**given: Any) -> tuple[str, str | None]:
-    """The outcome of a session, and that of its tie."""
+    """Return the outcome of a session, and that of its tie."""
     recording, other = ties(session(**given), lambda each: judge(each).outcome)
     return judge(recording).outcome, other
 
 
 def outcomes(tool_ms: tuple[float, ...], **given: Any) -> list[str]:
-    """One outcome for each tool time."""
+    """Return one outcome for each tool time."""
     return [outcome(**given, tool_ms=each) for each in tool_ms]
 
 
 def tool_turn(recording: Recording) -> Turn:
-    """The one tool turn of a recording."""
+    """Return the only tool turn of a recording."""
     turns = judge(recording).turns
     assert len(turns) == 1, f"{len(turns)} tool turns, not one"
     return turns[0]
 
 
 def on_wire(recording: Recording, name: str, kind: str | None = None) -> list[Event]:
-    """The messages of one link, in the order they were sent; of one type if `kind` is given."""
+    """Return the messages of one link, in the order they were sent; of one type if `kind` is given."""
     events = recording.on(link(name))
     return [event for event in events if event.kind == "message" and (kind is None or event.type == kind)]
 
 
 def said(recording: Recording, name: str, kind: str) -> list[dict[str, Any]]:
-    """The JSON messages of one type on one link, in the order they were sent."""
+    """Return the JSON messages of one type on one link, in the order they were sent."""
     return [event.payload for event in on_wire(recording, name, kind) if isinstance(event.payload, dict)]
 
 
@@ -88,7 +88,7 @@ def refusals(recording: Recording) -> list[dict[str, Any]]:
 
 
 def assert_refused(recording: Recording, times: int = 1) -> None:
-    """The API refused a `response.create` because a response was active, so many times."""
+    """Assert that the API refused `response.create` so many times because a response was active."""
     found = refusals(recording)
     assert len(found) == times, f"refused {len(found)} times, not {times}"
 

@@ -23,11 +23,11 @@ Handler = Callable[[ServerConnection], Awaitable[None]]
 
 
 class Between:
-    """A relay's door in front of a target, and every relay that was made."""
+    """A server in front of a target that relays each connection, with all its relays."""
 
     def __init__(self, target: str, **options: Any) -> None:
         self.relays: list[Relay] = []
-        self.door = SessionServer(otherwise=lambda _: self._relay(target, options))
+        self.server = SessionServer(otherwise=lambda _: self._relay(target, options))
 
     def _relay(self, target: str, options: dict[str, Any]) -> Relay:
         relay = Relay("component", "proxy", target, Recorder({}, (UP, DOWN)), **options)
@@ -35,7 +35,7 @@ class Between:
         return relay
 
     async def recordings(self) -> list[Recording]:
-        """What was recorded, when every connection has ended."""
+        """Return the recordings after every connection has ended."""
         async with asyncio.timeout(10):
             for relay in self.relays:
                 await relay.over
@@ -58,23 +58,23 @@ def url_of(server: Server, scheme: str = "ws") -> str:
 
 @contextlib.asynccontextmanager
 async def relayed(handler: Handler, process: Any = None, **options: Any) -> AsyncIterator[Between]:
-    """A target with a relay in front of it."""
+    """Run a target with a relay in front of it."""
     async with target(handler, process_request=process) as server:
         between = Between(url_of(server), **options)
-        async with between.door:
+        async with between.server:
             yield between
 
 
 def dial(between: Between, path: str = "/", **options: Any) -> connect:
-    return connect(between.door.address + path, proxy=None, max_size=None, **options)
+    return connect(between.server.address + path, proxy=None, max_size=None, **options)
 
 
-def run(story: Coroutine[Any, Any, None]) -> None:
-    async def patiently() -> None:
+def run(work: Coroutine[Any, Any, None]) -> None:
+    async def within_limit() -> None:
         async with asyncio.timeout(30):
-            await story
+            await work
 
-    asyncio.run(patiently())
+    asyncio.run(within_limit())
 
 
 async def echo(connection: ServerConnection) -> None:

@@ -1,6 +1,6 @@
-"""Programs that go wrong: a relay before a good one that does something else in place of one message, and worse.
+"""Faulty programs: a relay in front of a regular program that acts in place of one message, and other faults.
 
-What these cannot show is how a real network fails: all of it is on one machine, and nothing is ever slow.
+Limitation: everything is on one machine and nothing is slow, so real network failures are not covered.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ __all__ = [
     "proxy_fails", "raw", "refusing", "rogue", "say", "session", "still",
 ]  # fmt: skip
 
-#: What a rogue does to who came to it, in place of a message.
+#: Action of a faulty program on its client's connection, in place of a message.
 Act = Callable[[ServerConnection], Awaitable[None]]
-#: No limits of their own, which would hide those of the engine.
+#: No limits here, which would hide those of the engine.
 _PLAIN: Any = {
     "compression": None, "ping_interval": None, "max_size": None, "max_queue": None, "close_timeout": 0.3, "logger": QUIET,
 }  # fmt: skip
@@ -45,15 +45,15 @@ QUICK = {"gap_ms": 80, "reply_ms": 30, "deadline_ms": 260}
 
 
 def session(**given: Any) -> SessionConfig:
-    """A session whose tool turn takes about 0.2 s and which is refused, unless told otherwise."""
+    """Return a session whose tool turn takes about 0.2 s and, by default, is refused."""
     return made(**{**QUICK, "tool_ms": 10, **given})
 
 
-# -- what goes wrong -------------------------------------------------------------------------------------------------
+# -- actions ---------------------------------------------------------------------------------------------------------
 
 
 def close(code: int | None, reason: str = "") -> Act:
-    """Close properly."""
+    """Return an action that closes properly."""
 
     async def act(connection: ServerConnection) -> None:
         await connection.close(code, reason)  # type: ignore[arg-type]  # None: without a code
@@ -62,13 +62,13 @@ def close(code: int | None, reason: str = "") -> Act:
 
 
 async def abort(connection: ServerConnection) -> None:
-    """Lose the TCP connection, once what was said before has been read."""
+    """Drop the TCP connection, after earlier messages have been read."""
     await asyncio.sleep(0.02)
     connection.transport.abort()
 
 
 def raw(octets: bytes) -> Act:
-    """Write bytes that are no proper frame."""
+    """Return an action that writes bytes that are no proper frame."""
 
     async def act(connection: ServerConnection) -> None:
         connection.transport.write(octets)
@@ -77,7 +77,7 @@ def raw(octets: bytes) -> Act:
 
 
 def say(*frames: str | bytes | dict[str, Any]) -> Act:
-    """Say something else instead."""
+    """Return an action that sends something else instead."""
 
     async def act(connection: ServerConnection) -> None:
         for frame in frames:
@@ -87,16 +87,16 @@ def say(*frames: str | bytes | dict[str, Any]) -> Act:
 
 
 async def still(connection: ServerConnection) -> None:
-    """Say nothing any more, and keep the connection open."""
+    """Send nothing more, and keep the connection open."""
     await connection.wait_closed()
 
 
-# -- who goes wrong --------------------------------------------------------------------------------------------------
+# -- faulty programs -------------------------------------------------------------------------------------------------
 
 
 @contextlib.asynccontextmanager
 async def rogue(target: str, kind: str, act: Act, nth: int = 1, every: int = 1) -> AsyncIterator[str]:
-    """A server before `target` that acts in place of the n-th message of a type; every so many-th connection does."""
+    """Run a server before `target` that acts in place of the n-th message of a type, on every `every`-th connection."""
     count = 0
 
     async def relay(near: ServerConnection) -> None:
@@ -141,7 +141,7 @@ def _kind(frame: str | bytes) -> str:
 
 @contextlib.asynccontextmanager
 async def refusing(status: int, body: str = "") -> AsyncIterator[str]:
-    """A server that refuses every handshake."""
+    """Run a server that refuses every handshake."""
 
     async def refuse(connection: ServerConnection, request: Request) -> Response:
         return refusal(status, body)
@@ -152,7 +152,7 @@ async def refusing(status: int, body: str = "") -> AsyncIterator[str]:
 
 @contextlib.asynccontextmanager
 async def nobody() -> AsyncIterator[str]:
-    """An address where nothing listens."""
+    """Yield an address where nothing listens."""
     server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     server.close()
@@ -162,7 +162,7 @@ async def nobody() -> AsyncIterator[str]:
 
 @contextlib.asynccontextmanager
 async def mute() -> AsyncIterator[str]:
-    """A TCP server that accepts and never says a word."""
+    """Run a TCP server that accepts and never sends anything."""
     open_: set[asyncio.StreamWriter] = set()
     server = await asyncio.start_server(lambda reader, writer: open_.add(writer), "127.0.0.1", 0)
     try:
@@ -174,27 +174,27 @@ async def mute() -> AsyncIterator[str]:
         await server.wait_closed()
 
 
-# -- who does not ----------------------------------------------------------------------------------------------------
+# -- regular programs ------------------------------------------------------------------------------------------------
 
 
 @contextlib.asynccontextmanager
 async def api(played: SessionConfig, faults: Sequence[str] = (), tls: Any = None) -> AsyncIterator[str]:
-    """The mock API as somebody else's server."""
+    """Run the mock API as an external server."""
     spoilt = tuple(Fault.of(word) for word in faults)
-    door = SessionServer(otherwise=lambda request: UpstreamEndpoint(played, Recorder({}), tamper=Tampering(spoilt)), tls=tls)
-    async with door:
-        yield door.address
+    server = SessionServer(otherwise=lambda request: UpstreamEndpoint(played, Recorder({}), tamper=Tampering(spoilt)), tls=tls)
+    async with server:
+        yield server.address
 
 
 @contextlib.asynccontextmanager
 async def proxy(played: SessionConfig, upstream: str) -> AsyncIterator[str]:
-    """The model of a proxy as somebody else's server, configured to find its upstream at an address."""
-    door = SessionServer(otherwise=lambda request: ProxyEndpoint(played, Recorder({}), lambda: open_connection(upstream)))
-    async with door:
-        yield door.address
+    """Run the model of a proxy as an external server with the given upstream."""
+    server = SessionServer(otherwise=lambda request: ProxyEndpoint(played, Recorder({}), lambda: open_connection(upstream)))
+    async with server:
+        yield server.address
 
 
-# -- a session against them ------------------------------------------------------------------------------------------
+# -- sessions with these programs ------------------------------------------------------------------------------------
 
 
 async def play_live(
@@ -206,13 +206,13 @@ async def play_live(
     silence_s: float = 1.0,
     **more: Any,
 ) -> Recording:
-    """One session, which has to end in time and leave no task behind."""
+    """Play one session, which has to end in time and leave no task running."""
     target = UpstreamTarget.of(upstream) if upstream is not None else None
     before = asyncio.all_tasks()
     async with Live(ProxyTarget.of(proxy), target, silence_s=silence_s, **more) as live:
         async with asyncio.timeout(within_s):
             recording = await live.play(played or session())
-        # The servers of the test are ours too: they need a moment to see that everybody has left.
+        # The test's own servers need a moment to notice that all clients have left.
         for _ in range(50):
             if own_tasks(before):
                 await asyncio.sleep(0.01)
@@ -221,7 +221,7 @@ async def play_live(
 
 
 def own_tasks(before: Collection[asyncio.Task[Any]] = ()) -> list[str]:
-    """The tasks of our engines that run, and did not before."""
+    """Return the running tasks of the engines that did not run before."""
     names = []
     for task in asyncio.all_tasks() - {*before}:
         code = getattr(task.get_coro(), "cr_code", None)
@@ -231,7 +231,7 @@ def own_tasks(before: Collection[asyncio.Task[Any]] = ()) -> list[str]:
 
 
 def judged(recording: Recording) -> Verdict:
-    """The verdict; a fault and a complete recording exclude each other."""
+    """Return the verdict; a fault and a complete recording exclude each other."""
     verdict = judge(recording)
     assert recording.complete == (verdict.fault is None)
     return verdict
@@ -244,7 +244,7 @@ def free_port() -> int:
 
 
 def proxy_fails(act: Act, kind: str) -> Verdict:
-    """The verdict on a session whose proxy, a program of somebody else's, does something else in place of a message."""
+    """Return the verdict on a session whose external proxy acts in place of a message."""
 
     async def failing() -> Recording:
         port, played = free_port(), session()
@@ -255,7 +255,7 @@ def proxy_fails(act: Act, kind: str) -> Verdict:
 
 
 class _Clean:
-    """Runs a test's coroutine, and finds what asyncio would only have logged."""
+    """Runs a test's coroutine, and raises what asyncio would only have logged."""
 
     def __call__(self, work: Awaitable[Any]) -> Any:
         complaints: list[str] = []

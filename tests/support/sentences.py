@@ -1,4 +1,4 @@
-"""Sentences drawn at random from docstrings and comments, to judge them: `python -m tests.support.sentences [SEED]`."""
+"""Draw sentences at random from docstrings and comments for review: `python -m tests.support.sentences [SEED]`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _END: Final = re.compile(r"(?<=[.:;!?])\s+(?=[A-Z`'\"(])")
 
 
 def sentences() -> list[tuple[str, str]]:
-    """(where, sentence) of every sentence of five words or more in the Python files."""
+    """Return (location, sentence) of every sentence of five words or more in the Python files."""
     found = []
     for path in files():
         if path.suffix != ".py":

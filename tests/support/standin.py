@@ -1,8 +1,8 @@
-"""A stand-in for the real API: the mock behind TLS, a key, and a gate that knows the reference field by field.
+"""A stand-in for the real API: the mock behind TLS, a key, and a gate that checks events against the reference.
 
 It demands what OpenAI's API demands of a GA client and the mock does not: ``wss://``, ``Authorization: Bearer``, a model
 in the query, ``session.type`` "realtime" in a first `session.update`, and no field that the official models do not have.
-What it cannot show: how the real API words its refusals, and everything else about it; it is the mock that answers.
+Limitation: the responses, including the texts of refusals, are the mock's.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _PATH = "/v1/realtime"
 
 
 class Gate(AskedUpstream):
-    """The mock, for clients that make no mistake in any field.
+    """The mock with a strict check of every field of its input.
 
     Attributes:
-        refused: (type, fault) of what was refused before the mock saw it.
-        unofficial: (type, fault) of what the mock said and the official models do not know; a fault of ours.
+        refused: (type, fault) of events that were refused before the mock received them.
+        unofficial: (type, fault) of the mock's events that the official models do not accept; a fault of the mock.
     """
 
     def __init__(self, **words: Any) -> None:
@@ -68,7 +68,7 @@ class Gate(AskedUpstream):
         return self._checked(super().message(sender, payload))
 
     def _wrong(self, event: Mapping[str, Any]) -> str:
-        """What the reference has against an event; empty when nothing."""
+        """Return the fault of an event by the reference; empty if it has none."""
         if found := faults(CLIENT_EVENTS, event):
             return found[0]
         if event["type"] == "session.update":
@@ -86,7 +86,7 @@ class Gate(AskedUpstream):
 
 
 class _Endpoint(AskedEndpoint):
-    """One connection to the stand-in."""
+    """A connection to the stand-in."""
 
     def __init__(self, session: SessionConfig, key: str) -> None:
         super().__init__(session, Recorder({}))
@@ -110,11 +110,11 @@ class _Endpoint(AskedEndpoint):
 
 
 class StandIn:
-    """The stand-in, serving from a thread of its own while the context is open.
+    """The stand-in, serving from a separate thread while the context is open.
 
     Args:
-        key: what a client must have.
-        folder: where the certificate of its authority goes, to be trusted through SSL_CERT_FILE.
+        key: the key that clients must send.
+        folder: folder for the certificate of its authority, to be trusted through SSL_CERT_FILE.
         session: the mock's knobs and times.
     """
 
@@ -126,7 +126,7 @@ class StandIn:
         authority.issue_cert("localhost").configure_cert(self._tls)
         self._key, self._session = key, session
         self._loop = asyncio.new_event_loop()
-        # TLS that a client breaks off is that client's affair, and no line in a test's output.
+        # A client that breaks off TLS is not a fault, so it must not appear in a test's output.
         self._loop.set_exception_handler(lambda loop, context: None)
         self._thread = threading.Thread(target=self._loop.run_forever, name="stand-in")
         self._endpoints: list[_Endpoint] = []
@@ -153,5 +153,5 @@ class StandIn:
 
     @property
     def gates(self) -> Sequence[Gate]:
-        """One for every connection that was let in."""
+        """One gate for every accepted connection."""
         return [endpoint.gate for endpoint in self._endpoints if endpoint.gate is not None]

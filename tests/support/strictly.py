@@ -1,7 +1,7 @@
-"""Official models as judges: what a message lacks, has too much, or has of the wrong kind.
+"""Strict validation with the official models: missing fields, undeclared fields, and fields of the wrong type.
 
-The packages' own clients validate nothing, and their models accept unknown fields; so the model is picked by `type`,
-validation is pydantic's strict one, and a field the model does not declare is a fault at any depth.
+The packages' own clients validate nothing, and their models accept unknown fields; so the model is chosen by `type`,
+pydantic validates strictly, and a field that the model does not declare is a fault at any depth.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ def _of_deepgram(*names: str) -> Models:
     }
 
 
-#: What the upstream may send, and what it may be sent.
+#: Messages that the upstream may send, and messages that it may receive.
 SERVER_EVENTS: Models = _by_type(RealtimeServerEvent)
 CLIENT_EVENTS: Models = _by_type(RealtimeClientEvent)
-#: What the host may send to a Voice Agent, and what it may be sent.
+#: Messages that the host may send to a Voice Agent, and messages that it may receive.
 HOST_MESSAGES: Models = _of_deepgram("Settings", "InjectUserMessage", "SendFunctionCallResponse", "KeepAlive")
 PROXY_MESSAGES: Models = _of_deepgram(
     "SettingsApplied", "ConversationText", "FunctionCallRequest", "Error", "AgentThinking", "AgentStartedSpeaking",
@@ -46,7 +46,7 @@ PROXY_MESSAGES: Models = _of_deepgram(
 
 
 def faults(models: Models, message: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a message, as ``path: fault``; empty when nothing is."""
+    """Return the faults of a message as ``path: fault``."""
     model = models.get(str(message.get("type")))
     if model is None:
         return ["type: no such message"]
@@ -57,7 +57,7 @@ def faults(models: Models, message: Mapping[str, Any]) -> list[str]:
     return [each for each in _undeclared(value, "") if (message.get("type"), each) not in _RECORDED]
 
 
-#: Keys that the models do not declare and recordings of the real API have (`data/api`).
+#: Keys that recordings of the real API have (`data/api`) and the models do not declare.
 _RECORDED = {
     (kind, f"{key}: undeclared")
     for kind, key in (
@@ -70,7 +70,7 @@ _RECORDED = {
 
 
 def _undeclared(value: object, path: str) -> Iterator[str]:
-    """Fields that no model declares, at any depth."""
+    """Yield fields that no model declares, at any depth."""
     prefix = f"{path}." if path else ""
     if isinstance(value, pydantic.BaseModel):
         yield from (f"{prefix}{name}: undeclared" for name in value.model_extra or ())

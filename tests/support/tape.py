@@ -1,4 +1,4 @@
-"""Recordings written by hand: what each party said, and when, in ms. Both wires take no time unless told otherwise."""
+"""Hand-written recordings: the messages of each actor and their times in ms. Links have no delay by default."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CALL = ("call_1", "get_weather", '{"city":"Lisbon"}')
 
 
 class Tape:
-    """Events in the order they are written; every method gives back the tape."""
+    """Events in the order of writing; every method returns the tape."""
 
     def __init__(self, host_ms: float = 0, upstream_ms: float = 0) -> None:
         self.events: list[Event] = []
@@ -25,11 +25,11 @@ class Tape:
     # -- any message -------------------------------------------------------------------------------------------------
 
     def put(self, name: str, at_ms: float, payload: Payload, kind: str = "message") -> Tape:
-        """A message that left on the link `name` at `at_ms`."""
-        way = link(name)
-        delay = next((self.one_way[end] for end in way if end in self.one_way and "app" not in way), 0)
+        """Add a message sent on the link `name` at `at_ms`."""
+        on = link(name)
+        delay = next((self.one_way[end] for end in on if end in self.one_way and "app" not in on), 0)
         sent = ns(at_ms)
-        self.events.append(Event(len(self.events), way, kind, sent, sent + delay, payload))  # type: ignore[arg-type]
+        self.events.append(Event(len(self.events), on, kind, sent, sent + delay, payload))  # type: ignore[arg-type]
         return self
 
     def client(self, at_ms: float, message: Payload) -> Tape:
@@ -41,10 +41,10 @@ class Tape:
     def close(self, at_ms: float, name: str = "component>proxy") -> Tape:
         return self.put(name, at_ms, {"code": 1000}, "close")
 
-    # -- what happens in a tool turn ---------------------------------------------------------------------------------
+    # -- events of a tool turn -----------------------------------------------------------------------------------------
 
     def asks(self, at_ms: float, text: str = "What is the weather in Lisbon?") -> Tape:
-        """The user's text reaches the upstream; no create yet."""
+        """Add the user's text up to the upstream, without a create."""
         self.put("component>proxy", at_ms, agent.inject_user_message(text))
         return self.client(at_ms, realtime.create_item(realtime.user_item(text)))
 
@@ -52,7 +52,7 @@ class Tape:
         return self.client(at_ms, realtime.create_response())
 
     def calls(self, at_ms: float, response: str = "resp_1", call: str = "call_1", *, begin: bool = True) -> Tape:
-        """A response is announced, and its call's arguments are complete, at one moment."""
+        """Announce a response and complete its call's arguments, at the same time."""
         if begin:
             self.created(at_ms, response)
         item = realtime.call_item(f"item_{call}", call, _CALL[1], _CALL[2], "completed")
@@ -67,13 +67,13 @@ class Tape:
     def result(
         self, at_ms: float, call: str = "call_1", content: str = '{"temperature_c":21}', *, confirm: bool = True
     ) -> Tape:
-        """A result passes both wires and, unless told otherwise, is confirmed at once."""
+        """Pass a result over both links and, by default, confirm it at once."""
         self.put("component>proxy", at_ms, agent.function_call_response(call, _CALL[1], content))
         self.client(at_ms, realtime.create_item(realtime.output_item(call, content)))
         return self.confirmed(at_ms, call, content) if confirm else self
 
     def default_error(self, at_ms: float, call: str = "call_1") -> Tape:
-        """The component's own result."""
+        """Add the component's own result."""
         return self.result(at_ms, call, agent.DEFAULT_ERROR_CONTENT)
 
     def confirmed(self, at_ms: float, call: str = "call_1", content: str = "{}") -> Tape:
@@ -81,7 +81,7 @@ class Tape:
         return self.server(at_ms, realtime.conversation_item(realtime.ITEM_DONE, self._event(), None, item))
 
     def says(self, at_ms: float, response: str = "resp_2", text: str = "It is 21 degrees.", *, begin: bool = True) -> Tape:
-        """A reply is announced and its text is sent, towards the host and on to it."""
+        """Announce a reply and send its text up to the host."""
         if begin:
             self.created(at_ms, response)
         item = realtime.reply_item(f"item_{response}", "in_progress", [])
@@ -95,7 +95,7 @@ class Tape:
         return self.server(at_ms, realtime.response_event(realtime.RESPONSE_DONE, self._event(), body))
 
     def refuses(self, at_ms: float, in_the_way: str = "resp_1", *, told: bool = False) -> Tape:
-        """The API refuses a create; `told` passes it on to the host."""
+        """Refuse a create; `told` forwards the error to the host."""
         refusal = realtime.refusal(self._event(), in_the_way, None)
         self.server(at_ms, refusal)
         if told:
@@ -123,5 +123,5 @@ class Tape:
 
 
 def asked(call_done_ms: float = 0) -> Tape:
-    """A user asked, and the model's call is complete at that time; its response is still active."""
+    """Return a tape with the user's request and the model's call, complete at that time; its response is still active."""
     return Tape().asks(call_done_ms - 20).creates(call_done_ms - 20).calls(call_done_ms)

@@ -1,4 +1,4 @@
-"""A proxy's log beside what passed on its sockets meanwhile: is what is read of the one what the other shows?"""
+"""Compare a proxy's log with the traffic on its sockets at the same time."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ SENT, CAME = Link("proxy", "upstream"), Link("upstream", "proxy")
 
 
 def types(recording: Recording, link: Link) -> list[str]:
-    """The types of what arrived on a link, in the order at the proxy."""
+    """Return the types of the messages that arrived on a link, in the order at the proxy."""
     events = [e for e in recording.on(link) if e.kind == "message" and e.arrived]
     return [e.type for e in recording.ordered("proxy", events)]
 
 
 def held_against(log: Path, wire: list[Recording], release: str | None = None) -> tuple[Counter[str], list[str]]:
-    """What was counted on the wire, and every difference between it and what is read of the log alone.
+    """Return the counts of the wire, and every difference between the wire and the log alone.
 
-    Sessions are paired by what came from the upstream; of two with the same, by what was sent.
+    Sessions are paired by the events from the upstream; among equal ones, by the messages sent to it.
     """
     counts: Counter[str] = Counter()
     wrong: list[str] = []
