@@ -125,8 +125,8 @@ def test_delays_are_at_least_the_requested_ones() -> None:
     session = made(gap_ms=120, tool_ms=70, host_rtt_ms=30, upstream_rtt_ms=50, **QUICK)
     recording = play(lambda: live("0.9.1"), session)
     found = measured(recording)
-    for name, asked in (("tool_ms", 70), ("gap_ms", 120), ("reply_ms", 60), ("host_rtt_ms", 30), ("upstream_rtt_ms", 50)):
-        assert found[name][0] >= asked, name
+    for name, requested in (("tool_ms", 70), ("gap_ms", 120), ("reply_ms", 60), ("host_rtt_ms", 30), ("upstream_rtt_ms", 50)):
+        assert found[name][0] >= requested, name
     # The limits detect a delay that is applied twice, but not a busy machine.
     assert found["host_rtt_ms"][0] < 55
     assert found["upstream_rtt_ms"][0] < 95
@@ -270,7 +270,7 @@ def test_running_proxies_are_as_computed(release: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("word", "message"),
     [
         ("", "allowed are model:TAG"),
         ("model:", "allowed are"),
@@ -282,8 +282,8 @@ def test_running_proxies_are_as_computed(release: str) -> None:
         ("ws://127.0.0.1:70000", "ws://HOST"),
     ],
 )
-def test_invalid_proxies_are_refused(word: str, said: str) -> None:
-    with pytest.raises(InputError, match=said) as caught:
+def test_invalid_proxies_are_refused(word: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
         ProxyTarget.of(word)
     assert "word@" not in str(caught.value)
 
