@@ -73,7 +73,7 @@ def test_a_command_prints_the_documented_lines(
     assert lines
     at = 0
     for line in lines:
-        assert line in printed[at:], f"{line!r} is not printed, or not in this place"
+        assert line in printed[at:], f"{line!r} is not printed, or not in this order"
         at = printed.index(line, at) + len(line)
 
 
@@ -83,7 +83,7 @@ def test_every_command_without_a_prompt_has_a_reason() -> None:
         for line in text.splitlines():
             if re.match(r"(make|voicerace|python\d?|pip|\.venv/bin/\S+) |\.ci/run", line):
                 why = [start for start in NOT_RUN if line.startswith(start)]
-                assert why, f"{page}: {line!r} is neither run nor excused"
+                assert why, f"{page}: {line!r} is neither run nor in NOT_RUN"
                 used.update(why)
     assert used == set(NOT_RUN), "a reason for a command that no page has"
 
@@ -123,7 +123,7 @@ def test_the_architecture_lists_the_enforced_layers() -> None:
         name.strip().removeprefix("voicerace."): n for n, row in enumerate(contract["layers"]) for name in row.split(" : ")
     }
     levels = [{enforced[name] for name in line.split(", ")} for line in listed]
-    assert all(len(level) == 1 for level in levels), "names of one line that are not of one layer"
+    assert all(len(level) == 1 for level in levels), "the names of a line belong to different layers"
     order = [min(level) for level in levels]
     assert order == sorted(set(order))
 
