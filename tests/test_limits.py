@@ -40,10 +40,10 @@ UP, DOWN = Link("component", "proxy"), Link("proxy", "component")
 async def serving(folder: Path, **limits: Any) -> AsyncIterator[tuple[str, list[Recording]]]:
     """Serve the mock upstream with limits; yield its address and the list of ended sessions."""
     ended: list[Recording] = []
-    async with SessionServer(limits=Limits(**limits)) as session_server:
-        server = Server(session_server, upstream_visitors(session()), folder, lambda _, recording: ended.append(recording))
+    async with SessionServer(limits=Limits(**limits)) as listener:
+        server = Server(listener, upstream_visitors(session()), folder, lambda _, recording: ended.append(recording))
         running = asyncio.ensure_future(server.run())
-        yield session_server.address, ended
+        yield listener.address, ended
         server.stop.set()
         await running
 
@@ -229,11 +229,7 @@ def test_ordinary_pings_are_answered_and_messages_keep_their_order() -> None:
             relays.append(Relay("component", "proxy", url_of(server), Recorder({}, (UP, DOWN))))
             return relays[-1]
 
-        async with (
-            target(echo) as server,
-            SessionServer(otherwise=visitor) as session_server,
-            dial(session_server.address) as client,
-        ):
+        async with target(echo) as server, SessionServer(otherwise=visitor) as listener, dial(listener.address) as client:
             for _ in range(200):
                 await (await client.ping())
             texts = [str(number) * (1 + 40_000 * (number % 100 == 0)) for number in range(3_000)]
@@ -262,9 +258,9 @@ def test_a_connection_ends_in_time_if_its_client_does_not_read(ends: str) -> Non
 
         limits = Limits(lifetime_s=0.5 if ends == "its time is over" else 60.0)
         async with target(echo) as server:
-            session_server = SessionServer(otherwise=visitor, limits=limits)
-            await session_server.__aenter__()
-            client = await dial(session_server.address)
+            listener = SessionServer(otherwise=visitor, limits=limits)
+            await listener.__aenter__()
+            client = await dial(listener.address)
             client.transport.pause_reading()
             await client.send("x" * (MAX_FRAME - 1))
             await asyncio.sleep(0.6)
@@ -272,11 +268,11 @@ def test_a_connection_ends_in_time_if_its_client_does_not_read(ends: str) -> Non
                 if ends == "the capture is cut":
                     await relays[0].leave()
                 elif ends == "the server stops":
-                    await session_server.__aexit__(None, None, None)
+                    await listener.__aexit__(None, None, None)
                 await relays[0].over
             client.transport.abort()
             await client.wait_closed()
-            await session_server.__aexit__(None, None, None)
+            await listener.__aexit__(None, None, None)
 
     asyncio.run(connection())
 
@@ -289,12 +285,12 @@ def test_the_relay_has_the_same_limits() -> None:
             relays.append(Relay("component", "proxy", url_of(server), Recorder({}, (UP, DOWN))))
             return relays[-1]
 
-        async with target(echo) as server, SessionServer(otherwise=visitor, limits=Limits(1, 0.3)) as session_server:
-            async with dial(session_server.address) as client:
+        async with target(echo) as server, SessionServer(otherwise=visitor, limits=Limits(1, 0.3)) as listener:
+            async with dial(listener.address) as client:
                 await client.send("one")
                 assert await client.recv() == "one"
                 with pytest.raises(InvalidStatus, match="503"):
-                    await dial(session_server.address)
+                    await dial(listener.address)
                 assert (await ended_with(client))[0] == 1008
             await asyncio.wait_for(relays[0].over, 5)
         return [each.recorder.close() for each in relays]

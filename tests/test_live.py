@@ -207,12 +207,12 @@ def test_a_proxy_at_an_address_can_use_the_engines_upstream() -> None:
         inner = made(release="0.11.1")
         async with SessionServer() as probe:
             free = probe.port
-        async with SessionServer(otherwise=lambda request: ProxyEndpoint(inner, Recorder({}), dial)) as session_server:
+        async with SessionServer(otherwise=lambda request: ProxyEndpoint(inner, Recorder({}), dial)) as listener:
 
             async def dial() -> Any:
                 return await open_connection(f"ws://127.0.0.1:{free}/v1/realtime")
 
-            target = ProxyTarget.of(f"{session_server.address}/openai", "0.11.1")
+            target = ProxyTarget.of(f"{listener.address}/openai", "0.11.1")
             async with Live(target, UpstreamTarget("mock"), listen=("127.0.0.1", free)) as engine:
                 return await engine.play(session)
 
@@ -232,8 +232,8 @@ def test_a_proxy_with_an_unobserved_upstream_is_unknown() -> None:
                 return await open_connection(upstream.address + upstream.expect(UpstreamEndpoint(session, Recorder({}))))
 
             async with (
-                SessionServer(otherwise=lambda request: ProxyEndpoint(session, Recorder({}), dial)) as session_server,
-                Live(ProxyTarget.of(session_server.address)) as engine,
+                SessionServer(otherwise=lambda request: ProxyEndpoint(session, Recorder({}), dial)) as listener,
+                Live(ProxyTarget.of(listener.address)) as engine,
             ):
                 return await engine.play(session)
 
