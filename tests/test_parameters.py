@@ -351,11 +351,6 @@ def test_a_measured_profile_sources_every_value_it_does_not_share(profile: str) 
     assert own <= set(observed.sources)
 
 
-def test_without_draws_seeds_change_nothing_and_with_them_they_do() -> None:
-    assert not Times.of().draws()
-    assert Times.of({}, "observed-2025").draws()
-
-
 def test_every_time_but_the_optional_has_a_value_in_a_session() -> None:
     times = Times.of()
     assert [name for name in TIMES if not times.has(name)] == ["reader_ms", "item_done_ms", "rate_limits_ms", "idle_timeout_ms"]

@@ -241,7 +241,7 @@ class Times:
             raise InputError("times", f"a {type(self.values).__name__}", "time name -> value; Times.of takes text and numbers")
         for name, value in self.values.items():
             _known_time(name)
-            if not isinstance(value, (Fixed, Uniform, LogNormal, Sampled, Choice)):
+            if not isinstance(value, Duration):
                 raise InputError(name, f"{value!r:.60} is a {type(value).__name__}", "Times.of takes text and numbers")
             if isinstance(value, Fixed):
                 _fits_calls(name, value)
@@ -264,10 +264,6 @@ class Times:
         """Whether the time `name` is 0 or not set in every session."""
         value = self.values.get(name)
         return value is None or (isinstance(value, Fixed) and not any(value.values_ns))
-
-    def draws(self) -> bool:
-        """Whether a time is drawn, so that sessions depend on their seed."""
-        return any(not isinstance(value, Fixed) for value in self.values.values())
 
     def ns(self, name: str, index: int, seed: int) -> int:
         """Duration number `index` of the time `name` in the session with this seed, in ns.
