@@ -251,8 +251,8 @@ def _lines(path: Path, progress: Progress | None = None) -> Iterator[str]:
     try:
         with Unpacked(path, progress, UNPACKED_LIMIT) as file:
             for piece in file.pieces():
-                *whole, last = piece.split(b"\n")
-                for each in whole:
+                *lines, last = piece.split(b"\n")
+                for each in lines:
                     rest.append(each)
                     yield b"".join(rest).decode("utf-8", "replace")
                     rest.clear()
