@@ -248,7 +248,7 @@ class Times:
 
     @classmethod
     def of(cls, given: Mapping[str, object] | None = None, profile: str = "loopback") -> Times:
-        """The times of a profile with some replaced; values are in the grammar, without grids."""
+        """The times of a profile, replaced by the given ones; values are in the grammar, without grids."""
         values: dict[str, Duration] = {}
         for name, value in parse_times({} if given is None else given, profile).items():
             if isinstance(value, Grid):
