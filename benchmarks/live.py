@@ -19,10 +19,10 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, TypeVar
 
 from voicerace import SessionConfig
-from voicerace.analysis.achieved_times import measurements
 from voicerace.engine.live.clock import new_loop
 from voicerace.engine.live.play import Live
 from voicerace.engine.live.targets import ProxyTarget
+from voicerace.experiments.achieved_times import measurements
 from voicerace.trace.recording import Recording
 
 T = TypeVar("T")

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from tests.support.played import session as made
-from voicerace.analysis.achieved_times import measured
 from voicerace.analysis.verdict import judge
 from voicerace.engine.live.backend import Backend
 from voicerace.engine.live.background import play, play_all
@@ -28,6 +27,7 @@ from voicerace.engine.live.targets import ProxyTarget, UpstreamTarget, address, 
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import simulate
 from voicerace.errors import InputError
+from voicerace.experiments.achieved_times import measured
 from voicerace.model.actors.actor import Effects
 from voicerace.model.actors.proxy import Proxy
 from voicerace.model.catalog.scenarios import REPRO

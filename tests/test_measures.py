@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from support.played import on_wire, play, session
 from support.tape import Tape, asked
 
-from voicerace.analysis.achieved_times import measured, measurements
 from voicerace.engine.sim.virtual import simulate
+from voicerace.experiments.achieved_times import measured, measurements
 from voicerace.model.catalog.handlers import HANDLERS
 from voicerace.model.catalog.profiles import TIMES
 from voicerace.model.catalog.releases import PROXIES

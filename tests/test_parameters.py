@@ -351,11 +351,6 @@ def test_a_measured_profile_has_a_source_for_each_value_of_its_own(profile: str)
     assert own <= set(observed.sources)
 
 
-def test_only_profiles_with_distributions_draw() -> None:
-    assert not Times.of().draws()
-    assert Times.of({}, "observed-2025").draws()
-
-
 def test_every_non_optional_time_has_a_value() -> None:
     times = Times.of()
     assert [name for name in TIMES if not times.has(name)] == ["reader_ms", "item_done_ms", "rate_limits_ms", "idle_timeout_ms"]

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voicerace.captures.timers import Timers
 from voicerace.conformance.audio_cases import ENOUGH, MANUAL
 from voicerace.conformance.steps import CALLED, DONE, READY, SETTINGS, TEXT_DONE, UPDATED
-from voicerace.engine.timers import Timers
 from voicerace.model.actors.actor import ABNORMAL, Close, Effects, Send
 from voicerace.model.actors.proxy import Proxy
 from voicerace.model.actors.proxy_audio import APPEND_MAX, AudioState, receive

@@ -196,7 +196,6 @@ def _cases() -> list[Any]:
         found.append(("simulate", lambda each=each: simulate(each)))  # type: ignore[misc]
         found.append(("judge", lambda each=each: judge(each)))  # type: ignore[misc]
         found.append(("Recording.on", lambda each=each: recording().on(each)))  # type: ignore[misc]
-        found.append(("from_frame", lambda each=each: Recording.from_frame(each)))  # type: ignore[misc]
     for path in (5, None, b"x", "", "a\0b", "there/is/none", ["x"], NAN):
         found.append(("read_recordings", lambda path=path: read_recordings(path)))  # type: ignore[misc]
         found.append(("Recording.read", lambda path=path: Recording.read(path)))  # type: ignore[misc]
@@ -262,58 +261,6 @@ def test_a_recording_that_was_not_kept_is_refused(run: SweepResult, name: Any) -
 def test_an_unknown_column_lists_the_known_ones(run: SweepResult, name: Any) -> None:
     with pytest.raises(InputError, match="tie_outcome"):
         run.columns(name)
-
-
-# -- frames ----------------------------------------------------------------------------------------------------------
-
-
-def _with(column: str, value: object) -> pd.DataFrame:
-    frame = recording().to_frame()
-    attrs = frame.attrs
-    frame = frame.astype(object)
-    frame.loc[1, column] = value  # type: ignore[index]
-    frame.attrs = attrs
-    return frame
-
-
-@pytest.mark.parametrize(
-    ("column", "value"),
-    [
-        ("seq", None), ("seq", "first"), ("seq", INF), ("sender", "moon"), ("receiver", None), ("kind", "wink"), ("kind", None),
-        ("sent_ns", "soon"), ("sent_ns", INF), ("received_ns", [1, 2]), ("payload", "{"), ("payload", None), ("payload", "[1]"),
-        ("payload", "{}"), ("payload", '{"json": 5}'), ("payload", 5),
-    ],
-)  # fmt: skip
-def test_a_frame_with_a_wrong_value_names_its_row(column: str, value: object) -> None:
-    with pytest.raises(InputError, match="row 1"):
-        Recording.from_frame(_with(column, value))
-
-
-@pytest.mark.parametrize("column", ["seq", "sender", "receiver", "kind", "sent_ns", "received_ns", "observed_at", "payload"])
-def test_a_frame_without_a_column_names_it(column: str) -> None:
-    with pytest.raises(InputError, match=column):
-        Recording.from_frame(recording().to_frame().drop(columns=column))
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("provenance", 5), ("provenance", ...), ("clock", ...), ("observed", 5), ("observed", ["moon>sun"]), ("notes", 5),
-        ("complete", ...), (None, 5), (None, ...),
-    ],
-)  # fmt: skip
-def test_a_frame_with_wrong_attrs_is_refused(name: str | None, value: object) -> None:
-    frame = recording().to_frame()
-    if name is not None and value is ...:
-        del frame.attrs["voicerace"][name]
-    elif name is not None:
-        frame.attrs["voicerace"][name] = value
-    elif value is ...:
-        frame.attrs = {}
-    else:
-        frame.attrs["voicerace"] = value
-    with pytest.raises(InputError, match="frame"):
-        Recording.from_frame(frame)
 
 
 def _public_functions() -> list[Any]:

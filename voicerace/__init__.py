@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 from voicerace.lazy import load
 
 if TYPE_CHECKING:
-    from voicerace.analysis.achieved_times import measured
     from voicerace.analysis.outcomes import Outcome as Outcome
     from voicerace.analysis.outcomes import Turn as Turn
     from voicerace.analysis.outcomes import Verdict as Verdict
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from voicerace.engine.session import SessionConfig as SessionConfig
     from voicerace.engine.sim.virtual import simulate as simulate
     from voicerace.errors import InputError as InputError
+    from voicerace.experiments.achieved_times import measured
     from voicerace.experiments.explore.explorer import explore as explore
     from voicerace.experiments.explore.finding import Finding as Finding
     from voicerace.experiments.sweep.result import SweepResult as SweepResult
@@ -51,7 +51,7 @@ _PLACES: Final = {
     "read_recordings": "trace.recording:read_recordings",
     "simulate": "engine.sim.virtual:simulate",
     "sweep": "experiments.sweep.sweep:sweep",
-    "times": "analysis.achieved_times:measured",
+    "times": "experiments.achieved_times:measured",
 }
 __all__ = [*_PLACES, "__version__"]
 

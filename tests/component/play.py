@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tests.component.cases import Case
-from voicerace.engine.timers import TimerTable
+from voicerace.captures.timers import TimerTable
 from voicerace.model.actors.actor import Actor, SetTimer
 from voicerace.model.actors.app import App
 from voicerace.model.actors.component import Component

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from voicerace.engine.timers import TimerTable
+from voicerace.captures.timers import TimerTable
 from voicerace.model.actors.actor import Actor, SetTimer
 from voicerace.model.actors.effects import Interpreter
 from voicerace.model.actors.upstream import Knobs, Upstream

@@ -22,7 +22,7 @@ from voicerace.captures.id_clock import read_ids
 from voicerace.captures.imputation import Interpretation, impute, readings
 from voicerace.captures.known_fields import known_type
 from voicerace.captures.log_records import LOGGED_LATER
-from voicerace.engine.timers import Timers
+from voicerace.captures.timers import Timers
 from voicerace.model.actors.actor import Effects, Send
 from voicerace.model.actors.proxy import Proxy
 from voicerace.model.catalog.releases import ProxyRelease

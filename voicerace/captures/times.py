@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from voicerace.analysis.achieved_times import measured
 from voicerace.captures.reader import HAR, Capture
 from voicerace.captures.session_summary import CapturedSession
 from voicerace.captures.show import quantiles, times_of
 from voicerace.errors import InputError
+from voicerace.experiments.achieved_times import measured
 from voicerace.files import write_text
 from voicerace.model.protocol.ledger import Ledger
 from voicerace.trace.recording import Recording

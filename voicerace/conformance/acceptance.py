@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 from xml.etree import ElementTree as ET
 
-from voicerace.analysis.achieved_times import measurements
 from voicerace.analysis.verdict import Verdict, judge
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import simulate
+from voicerace.experiments.achieved_times import measurements
 from voicerace.experiments.checks import CASES, ERROR_FIRST, Case
 from voicerace.experiments.explore.finding import Finding
 from voicerace.experiments.explore.replay import session_for

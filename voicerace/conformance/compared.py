@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple, Self
 
+from voicerace.captures.timers import Timers
 from voicerace.conformance.compare import Difference, Signatures, differences
 from voicerace.engine.live.lockstep import RunningProxy
-from voicerace.engine.timers import Timers
 from voicerace.model.actors.actor import ABNORMAL, Cancel, Effects, Send, SetTimer
 from voicerace.model.actors.effects import Interpreter
 from voicerace.model.actors.proxy import Proxy

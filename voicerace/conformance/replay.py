@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from voicerace.captures.timers import Timers
 from voicerace.conformance.compare import Difference, Signatures, differences
-from voicerace.engine.timers import Timers
 from voicerace.model.actors.actor import Close, Effect, Effects, Send
 from voicerace.model.actors.proxy import Proxy
 from voicerace.model.catalog.releases import ProxyRelease

@@ -102,8 +102,9 @@ class SessionConfig:
         # Python's integers, because the header of a recording takes no NumPy integer.
         for name, least, most in (("calls", 1, MAX_CALLS), ("seed", 0, MAX_WHOLE), ("min_spacing_ns", 0, MAX_WHOLE)):
             object.__setattr__(self, name, whole_number(name, getattr(self, name), least, most))
-        if self.scenario.calls not in (None, self.calls):
-            raise InputError("calls", *_other_calls(self.calls, self.scenario))
+        if (own := self.scenario.calls) not in (None, self.calls):
+            found = f"{self.calls} with scenario {self.scenario.name}"
+            raise InputError("calls", found, f"{self.scenario.name} has {own}; parallel takes 1 to {MAX_CALLS}")
         self._times_fit()
         if self.workaround is not None and (reason := why_not(self.workaround, self.release, self.component, self.handler)):
             raise InputError("workaround", f"{self.workaround} is not possible", reason)
@@ -161,8 +162,6 @@ class SessionConfig:
         chosen = SCENARIOS[name_of("scenario", scenario)]
         name_of("profile", profile)
         count = chosen.calls or 2 if calls is None else whole_number("calls", calls, 1, MAX_CALLS)
-        if chosen.calls not in (None, count):
-            raise InputError("calls", *_other_calls(count, chosen))
         own = WORKAROUND_TIMES if workaround is not None else {}
         return cls(
             release=row,
@@ -219,17 +218,12 @@ class SessionConfig:
 
     def actors(self) -> dict[str, Actor]:
         """New actors, by name."""
+        release, late_settings = component(self.component), self.scenario.late_settings
+        workaround = WORKAROUNDS[self.workaround] if self.workaround else None
         return {
             "user": self.user(),
-            "app": App(
-                HANDLERS[self.handler],
-                self.tool_end,
-                self.scenario.repeats,
-                WORKAROUNDS[self.workaround] if self.workaround else None,
-            ),
-            "component": Component(
-                component(self.component), idle_timeout=self.idle_close, late_settings=self.scenario.late_settings
-            ),
+            "app": App(HANDLERS[self.handler], self.tool_end, self.scenario.repeats, workaround),
+            "component": Component(release, idle_timeout=self.idle_close, late_settings=late_settings),
             "proxy": Proxy(self.release),
             "upstream": Upstream(
                 [each.steps for each in self.scenario.inputs if each.by != "loss"],
@@ -307,7 +301,3 @@ def _mapping(name: str, given: object) -> Mapping[str, Any]:
     if not isinstance(given, Mapping):
         raise InputError(name, f"{given!r:.60} is a {type(given).__name__}", "a mapping of name -> value")
     return given
-
-
-def _other_calls(count: int, scenario: Scenario) -> tuple[str, str]:
-    return f"{count} with scenario {scenario.name}", f"{scenario.name} has {scenario.calls}; parallel takes 1 to {MAX_CALLS}"

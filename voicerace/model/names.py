@@ -82,10 +82,10 @@ def words_of(where: str, given: object) -> tuple[str, ...]:
             with contextlib.suppress(ValueError):
                 value = json.loads(value)
         else:
-            value = [word.strip() for word in value.split(",")]
-    words = [plain_value(each) for each in value] if isinstance(value, (list, tuple)) else None
-    if words is None or not all(isinstance(each, str) for each in words):
+            value = [name.strip() for name in value.split(",")]
+    names = [plain_value(each) for each in value] if isinstance(value, (list, tuple)) else None
+    if names is None or not all(isinstance(each, str) for each in names):
         raise InputError(where, f"{given!r:.60} is no list of names", "names with commas, or a list of names")
-    if not words:
+    if not names:
         raise InputError(where, "empty", "at least one")
-    return tuple(words)
+    return tuple(names)

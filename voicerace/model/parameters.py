@@ -69,47 +69,47 @@ def parse(name: str, given: object) -> Value:
     Raises:
         InputError: it is not in the grammar, negative, or longer than a day.
     """
-    words = grammar_text(name, given)
-    if words.startswith("@"):
-        return _from_file(name, words[1:])
-    if call := _CALL.fullmatch(words):
+    text = grammar_text(name, given)
+    if text.startswith("@"):
+        return _from_file(name, text[1:])
+    if call := _CALL.fullmatch(text):
         kind, first, second = call.groups()
         if kind == "uniform":
             low, high = number_of(name, first), number_of(name, second)
             if high < low:
-                raise InputError(name, f"{words} ends before it begins", "uniform(a,b) with a <= b")
+                raise InputError(name, f"{text} ends before it begins", "uniform(a,b) with a <= b")
             return Uniform(float(low), float(high))
-        return _log_normal(name, words, float(number_of(name, first, least=None)), float(number_of(name, second)))
-    if named := _MEDIAN.fullmatch(words):
-        return _by_median(name, words, *named.groups()[1:])
-    if listed := _CHOICE.fullmatch(words):
+        return _log_normal(name, text, float(number_of(name, first, least=None)), float(number_of(name, second)))
+    if named := _MEDIAN.fullmatch(text):
+        return _by_median(name, text, *named.groups()[1:])
+    if listed := _CHOICE.fullmatch(text):
         return Choice(tuple(ns(number_of(name, each)) for each in listed[1].split(",")))
-    if ":" in words:
-        return _grid(name, words)
-    return Fixed(tuple(ns(number_of(name, each)) for each in words.split(",")))
+    if ":" in text:
+        return _grid(name, text)
+    return Fixed(tuple(ns(number_of(name, each)) for each in text.split(",")))
 
 
-def _log_normal(name: str, words: str, mu: float, sigma: float) -> LogNormal:
+def _log_normal(name: str, text: str, mu: float, sigma: float) -> LogNormal:
     if mu > math.log(MAX_MS):
         raise InputError(
             name,
-            f"{words} has a median above one day: mu is a logarithm",
+            f"{text} has a median above one day: mu is a logarithm",
             f"lognormal(median={shortest(mu)},sigma={shortest(sigma)})",
         )
     return LogNormal(mu, sigma)
 
 
-def _by_median(name: str, words: str, median_text: str, kind: str, second_text: str) -> LogNormal:
+def _by_median(name: str, text: str, median_text: str, kind: str, second_text: str) -> LogNormal:
     """The log-normal distribution with a median and a sigma or percentile."""
     median, second = float(number_of(name, median_text)), float(number_of(name, second_text))
     if median <= 0:
-        raise InputError(name, f"{words} has no positive median", "a median above 0 ms")
+        raise InputError(name, f"{text} has no positive median", "a median above 0 ms")
     if kind == "sigma":
-        return _log_normal(name, words, math.log(median), second)
+        return _log_normal(name, text, math.log(median), second)
     percent = int(kind[1:])
     if percent <= 50 or second < median:
-        raise InputError(name, f"{words} does not rise", "p50=MEDIAN and p51 to p99 with a value that is not smaller")
-    return _log_normal(name, words, math.log(median), math.log(second / median) / NormalDist().inv_cdf(percent / 100))
+        raise InputError(name, f"{text} does not rise", "p50=MEDIAN and p51 to p99 with a value that is not smaller")
+    return _log_normal(name, text, math.log(median), math.log(second / median) / NormalDist().inv_cdf(percent / 100))
 
 
 def plain_value(value: Any) -> Any:
@@ -181,27 +181,27 @@ def whole_number(name: str, given: object, least: int, most: int = MAX_WHOLE) ->
     return value
 
 
-def _grid(name: str, words: str) -> Grid:
-    parts = words.split(":")
+def _grid(name: str, text: str) -> Grid:
+    parts = text.split(":")
     if len(parts) != 3:
-        raise InputError(name, f"{words!r:.60} is no grid", "start:stop:step, as 0:400:10")
+        raise InputError(name, f"{text!r:.60} is no grid", "start:stop:step, as 0:400:10")
     start, stop, step = (number_of(name, part) for part in parts)
     if step <= 0 or stop < start:
-        raise InputError(name, f"{words!r} has no values", "start:stop:step with start <= stop and step > 0")
+        raise InputError(name, f"{text!r} has no values", "start:stop:step with start <= stop and step > 0")
     if step < _LEAST_STEP:
-        raise InputError(name, f"{words!r:.60} has a step below 1 ns", "a step of 0.000001 ms or more")
+        raise InputError(name, f"{text!r:.60} has a step below 1 ns", "a step of 0.000001 ms or more")
     count = math.floor((stop - start) / step) + 1
     if count > _MAX_GRID:
-        raise InputError(name, f"{words!r} has {count} values", f"at most {_MAX_GRID}")
-    return _grid_of(name, [ns(start + step * index) for index in range(count)], words)
+        raise InputError(name, f"{text!r} has {count} values", f"at most {_MAX_GRID}")
+    return _grid_of(name, [ns(start + step * index) for index in range(count)], text)
 
 
-def _grid_of(name: str, values_ns: Sequence[int], words: str) -> Grid:
+def _grid_of(name: str, values_ns: Sequence[int], text: str) -> Grid:
     """The grid of these values in ascending order."""
     ordered = tuple(sorted(set(values_ns)))
     if len(ordered) < len(values_ns):
-        raise InputError(name, f"{words!r:.60} has one value twice", "values at least 1 ns (0.000001 ms) apart")
-    return Grid(ordered, words)
+        raise InputError(name, f"{text!r:.60} has one value twice", "values at least 1 ns (0.000001 ms) apart")
+    return Grid(ordered, text)
 
 
 def _from_file(name: str, path: str) -> Sampled:
@@ -241,14 +241,14 @@ class Times:
             raise InputError("times", f"a {type(self.values).__name__}", "time name -> value; Times.of takes text and numbers")
         for name, value in self.values.items():
             _known_time(name)
-            if not isinstance(value, (Fixed, Uniform, LogNormal, Sampled, Choice)):
+            if not isinstance(value, Duration):
                 raise InputError(name, f"{value!r:.60} is a {type(value).__name__}", "Times.of takes text and numbers")
             if isinstance(value, Fixed):
                 _fits_calls(name, value)
 
     @classmethod
     def of(cls, given: Mapping[str, object] | None = None, profile: str = "loopback") -> Times:
-        """The times of a profile with some replaced; values are in the grammar, without grids."""
+        """The times of a profile, replaced by the given ones; values are in the grammar, without grids."""
         values: dict[str, Duration] = {}
         for name, value in parse_times({} if given is None else given, profile).items():
             if isinstance(value, Grid):
@@ -264,10 +264,6 @@ class Times:
         """Whether the time `name` is 0 or not set in every session."""
         value = self.values.get(name)
         return value is None or (isinstance(value, Fixed) and not any(value.values_ns))
-
-    def draws(self) -> bool:
-        """Whether a time is drawn, so that sessions depend on their seed."""
-        return any(not isinstance(value, Fixed) for value in self.values.values())
 
     def ns(self, name: str, index: int, seed: int) -> int:
         """Duration number `index` of the time `name` in the session with this seed, in ns.

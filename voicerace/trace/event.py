@@ -143,7 +143,7 @@ class Event:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Event:
-        """Convert the JSON object of a line to an event.
+        """Convert the JSON object `record` of a line to an event.
 
         Raises:
             InputError: a field is missing or of the wrong type.

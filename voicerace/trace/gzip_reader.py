@@ -88,15 +88,15 @@ class Unpacked(io.RawIOBase):
     def _unpacked(self) -> Iterator[bytes]:
         made = 0
         compressed, packed = False, None
-        for number, whole in enumerate(self._read()):
-            compressed = compressed or (number == 0 and whole.startswith(_GZIP))
+        for number, raw in enumerate(self._read()):
+            compressed = compressed or (number == 0 and raw.startswith(_GZIP))
             if not compressed:
-                yield whole
+                yield raw
                 continue
             begin, data = 0, b""
-            while data or begin < len(whole):
+            while data or begin < len(raw):
                 if not data:
-                    data, begin = whole[begin : begin + _FED], begin + _FED
+                    data, begin = raw[begin : begin + _FED], begin + _FED
                 if packed is None:
                     # The first gzip member or the next, as in `cat a.gz b.gz`; zeros may fill a block between them.
                     data = data.lstrip(b"\0") if made else data

@@ -107,8 +107,6 @@ class Recording:
         """
         return link((sender, receiver)) in self.observed
 
-    # -- JSONL ---------------------------------------------------------------------------------------------------
-
     def lines(self) -> Iterator[str]:
         """The lines of the JSONL file, without line ends; equal for equal recordings."""
         header: dict[str, Any] = {
@@ -136,20 +134,18 @@ class Recording:
             return recording
         raise InputError(str(path), "holds no recording", "the first line of one is its header")
 
-    # -- pandas --------------------------------------------------------------------------------------------------
-
     def to_frame(self) -> pd.DataFrame:
         """Make a frame with one row per event.
 
         Columns: seq, sender, receiver, kind, type, sent_ns, received_ns, observed_at, payload (JSON). Times are nullable
-        Int64 nanoseconds. Provenance, clock, observed links, completeness and notes are in ``attrs``.
+        Int64 nanoseconds.
         """
         import pandas as pd  # here, because the import is slow
 
         text = pd.StringDtype("python")  # Arrow's text cannot hold a lone surrogate
         records = [event.to_json() for event in self.events]
         payloads = [dump({key: each[key] for key in ("json", "binary", "text") if key in each}) for each in records]
-        frame = pd.DataFrame(
+        return pd.DataFrame(
             {
                 "seq": pd.array([event.seq for event in self.events], dtype="Int64"),
                 "sender": pd.array([event.link.sender for event in self.events], dtype="str"),
@@ -162,70 +158,6 @@ class Recording:
                 "payload": pd.array(payloads, dtype="str"),
             }
         )
-        frame.attrs["voicerace"] = {
-            "clock": self.clock,
-            "observed": [str(each) for each in self.observed],
-            "provenance": dict(self.provenance),
-            "complete": self.complete,
-            "notes": list(self.notes),
-        }
-        return frame
-
-    @classmethod
-    def from_frame(cls, frame: pd.DataFrame) -> Recording:
-        """Convert a frame made by `to_frame` to a recording.
-
-        Raises:
-            InputError: not a frame, or a column, a value or the frame's attrs are missing or wrong.
-        """
-        import pandas as pd
-
-        if not isinstance(frame, pd.DataFrame):
-            raise InputError("frame", f"{frame!r:.60} is a {type(frame).__name__}", _FRAME)
-        try:
-            attrs = frame.attrs["voicerace"]
-            header = cls(
-                events=(),
-                provenance=dict(attrs["provenance"]),
-                clock=str(attrs["clock"]),
-                observed=tuple(link(name) for name in attrs["observed"]),
-                complete=bool(attrs["complete"]),
-                notes=tuple(attrs["notes"]),
-            )
-        except InputError as error:
-            raise InputError(f"frame: {error.where}", error.found, error.allowed) from None
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError("frame", f"its attrs: {error} is missing or wrong", _FRAME) from None
-        rows: list[dict[str, Any]] = frame.astype(object).to_dict("records")  # type: ignore[assignment]
-        return replace(header, events=tuple(_event_of(row, number) for number, row in enumerate(rows)))
-
-
-_FRAME = "columns and attrs as made by Recording.to_frame"
-
-
-def _event_of(row: Mapping[str, Any], number: int) -> Event:
-    """Convert a row of `Recording.to_frame` to an event."""
-    import pandas as pd
-
-    where = f"frame, row {number}"
-    try:
-        return Event.from_json(
-            {
-                "seq": int(row["seq"]),
-                "link": f"{row['sender']}>{row['receiver']}",
-                "kind": row["kind"],
-                "sent_ns": None if pd.isna(row["sent_ns"]) else int(row["sent_ns"]),
-                "received_ns": None if pd.isna(row["received_ns"]) else int(row["received_ns"]),
-                "observed_at": row["observed_at"],
-                **json.loads(row["payload"]),
-            }
-        )
-    except KeyError as missing:
-        raise InputError(where, f"{missing} is missing", _FRAME) from None
-    except InputError as error:
-        raise InputError(f"{where}: {error.where}", error.found, error.allowed) from None
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(where, str(error), _FRAME) from None
 
 
 def write_recordings(path: Path | str, recordings: Iterable[Recording]) -> None:
@@ -319,8 +251,8 @@ def _lines(path: Path, progress: Progress | None = None) -> Iterator[str]:
     try:
         with Unpacked(path, progress, UNPACKED_LIMIT) as file:
             for piece in file.pieces():
-                *whole, last = piece.split(b"\n")
-                for each in whole:
+                *lines, last = piece.split(b"\n")
+                for each in lines:
                     rest.append(each)
                     yield b"".join(rest).decode("utf-8", "replace")
                     rest.clear()

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from voicerace.analysis.achieved_times import measured
 from voicerace.conformance.contract.facts import Answer, broken, held, unknown
 from voicerace.conformance.contract.table import TOOL_MS
+from voicerace.experiments.achieved_times import measured
 from voicerace.trace.recording import Recording
 
 __all__ = ["SHOWN", "Spread", "done_before_result", "spreads"]

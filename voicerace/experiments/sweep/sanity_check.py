@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from voicerace.analysis.achieved_times import measured
 from voicerace.analysis.verdict import judge
 from voicerace.engine.live.background import play
 from voicerace.engine.live.play import Live
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import simulate
+from voicerace.experiments.achieved_times import measured
 from voicerace.model.protocol import realtime
 from voicerace.trace.recording import PROXY_TO_UPSTREAM, UPSTREAM_TO_PROXY, Recording
 

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import pandas as pd
 
-from voicerace.analysis.achieved_times import measurements
 from voicerace.analysis.verdict import judge
 from voicerace.engine.session import SessionConfig
+from voicerace.experiments.achieved_times import measurements
 from voicerace.model.catalog.profiles import TIMES
 from voicerace.model.parameters import Fixed
 from voicerace.trace.recording import Recording

@@ -57,60 +57,34 @@ PROVIDERS: Final[dict[str, Provider]] = {
         Provider("azure", False, True, "9 sessions of Azure OpenAI in GA names; rate_limits.updated in none"),
         Provider("gateway-openai", True, False, "5 sessions through a gateway to OpenAI: no difference from openai"),
         Provider(
-            "azure-voice-live",
-            False,
-            False,
+            "azure-voice-live", False, False,
             "9 sessions of Azure Voice Live with a realtime model; rate_limits.updated and conversation.item.done of a client's or the "
             "model's item in none",
-            protocol="beta",
-            names=_BETA,
-            modalities="modalities",
+            protocol="beta", names=_BETA, modalities="modalities",
         ),
         Provider(
-            "xai",
-            False,
-            False,
+            "xai", False, False,
             "16 sessions of xAI; rate_limits.updated and conversation.item.done in none; a message ends before the call after it begins",
-            protocol="xai",
-            names={"conversation.item.done": None},
-            items_close="singly",
-            audio_around=True,
+            protocol="xai", names={"conversation.item.done": None}, items_close="singly", audio_around=True,
         ),
     )
-}
+}  # fmt: skip
 
 #: A session before its first session.update, with the keys and values of OpenAI and Azure. Exceptions are the model, its
 #: `silence_duration_ms` (500 on gpt-realtime-2.1 and 2.1-mini), and the invented `instructions`, `voice` and `expires_at`.
 SESSION: Final[Mapping[str, Any]] = {
-    "type": "realtime",
-    "object": "realtime.session",
-    "id": "sess_0001",
-    "model": "gpt-realtime",
-    "output_modalities": ["audio"],
-    "instructions": "",
-    "tools": [],
-    "tool_choice": "auto",
-    "max_output_tokens": "inf",
-    "tracing": None,
-    "truncation": "auto",
-    "prompt": None,
-    "expires_at": 1785460927,
+    "type": "realtime", "object": "realtime.session", "id": "sess_0001", "model": "gpt-realtime",
+    "output_modalities": ["audio"], "instructions": "", "tools": [], "tool_choice": "auto", "max_output_tokens": "inf",
+    "tracing": None, "truncation": "auto", "prompt": None, "expires_at": 1785460927,
     "audio": {
         "input": {
-            "format": {"type": "audio/pcm", "rate": 24000},
-            "transcription": None,
-            "noise_reduction": None,
+            "format": {"type": "audio/pcm", "rate": 24000}, "transcription": None, "noise_reduction": None,
             "turn_detection": {
-                "type": "server_vad",
-                "threshold": 0.5,
-                "prefix_padding_ms": 300,
-                "silence_duration_ms": 200,
-                "idle_timeout_ms": None,
-                "create_response": True,
-                "interrupt_response": True,
+                "type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 200,
+                "idle_timeout_ms": None, "create_response": True, "interrupt_response": True,
             },
         },
         "output": {"format": {"type": "audio/pcm", "rate": 24000}, "voice": "alloy", "speed": 1.0},
     },
     "include": None,
-}
+}  # fmt: skip

@@ -66,66 +66,45 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     scenario.name: scenario
     for scenario in (
         Scenario(
-            "single",
-            "one user message, one function call, one result",
-            "tool_ms",
+            "single", "one user message, one function call, one result", "tool_ms",
             "minimal reproduction (docs/background.md#request-3-a-minimal-reproduction): connect, one user message, one function call, one result",
             (_QUESTION, _LAST),
         ),
         Scenario(
-            "parallel",
-            "one user message, several function calls in one response, one result each",
-            "tool_ms",
+            "parallel", "one user message, several function calls in one response, one result each", "tool_ms",
             "parallel calls make the gap the time the remaining calls take",
             (_QUESTION, _LAST),
             calls=None,
         ),
         Scenario(
-            "double",
-            "as single, and the app sends its result a second time through the ref",
-            "tool_ms",
+            "double", "as single, and the app sends its result a second time through the ref", "tool_ms",
             "docs/background.md#request-2-double-submission: could sendFunctionCallResponse be called twice?",
             (_QUESTION, _LAST),
             repeats=1,
         ),
         Scenario(
-            "chained",
-            "the result makes the model call again; then it replies",
-            "tool_ms",
+            "chained", "the result makes the model call again; then it replies", "tool_ms",
             "an agent's usual turn: look up, then act; every step is a race of its own",
             (UserInput(_QUESTION.text, ("calls", "calls", "reply")), _LAST),
         ),
         Scenario(
-            "late-settings",
-            "the user writes before Settings; Settings comes late, and a second time",
-            "settings_ms",
+            "late-settings", "the user writes before Settings; Settings comes late, and a second time", "settings_ms",
             "docs/background.md#suspicion-second-update; docs/release-facts.md#settings: a text before Settings can prevent its session.update",
             (UserInput(_QUESTION.text, ("calls", "reply"), when="connected"), _QUESTION, _LAST),
             late_settings=True,
         ),
         Scenario(
-            "inject",
-            "the user writes again while the tool runs, and again while the reply is spoken",
-            "inject_ms",
+            "inject", "the user writes again while the tool runs, and again while the reply is spoken", "inject_ms",
             "docs/release-facts.md#user-text: no release checks its flag before a text's response.create",
-            (
-                _QUESTION,
-                UserInput("And in Porto?", ("reply",), when="call"),
-                UserInput("And in Faro?", ("reply",), when="reply"),
-                _LAST,
-            ),
+            (_QUESTION, UserInput("And in Porto?", ("reply",), when="call"), UserInput("And in Faro?", ("reply",), when="reply"), _LAST),
         ),
         Scenario(
-            "barge-in",
-            "the user writes the question, then speaks into the reply",
-            "inject_ms",
+            "barge-in", "the user writes the question, then speaks into the reply", "inject_ms",
             "docs/protocol-facts.md#server-voice-detection: speech cancels the reply and begins a response of the server",
             (_QUESTION, UserInput("No, in Porto.", ("reply",), when="reply", by="voice"), _LAST),
         ),
         Scenario(
-            "voice",
-            "the user asks by voice, and speaks on while the tool runs",
-            "tool_ms",
+            "voice", "the user asks by voice, and speaks on while the tool runs", "tool_ms",
             "two writers, the client and the server (docs/protocol-facts.md#who-can-take-the-slot), cause most public reports",
             (
                 UserInput(_QUESTION.text, ("calls", "reply"), by="voice"),
@@ -134,9 +113,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             ),
         ),
         Scenario(
-            "reconnect",
-            "the host's connection is lost while the tool runs; the user's next words open another",
-            "tool_ms",
+            "reconnect", "the host's connection is lost while the tool runs; the user's next words open another", "tool_ms",
             "the component opens a lost connection at the next text, never for a result (`injectUserMessage`, `sendJSON`)",
             (
                 _QUESTION,
@@ -147,23 +124,19 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             times={"tool_ms": "400"},
         ),
         Scenario(
-            "slow-tool",
-            "the tool takes 25 s, longer than the proxy's 20 s timer",
-            "tool_ms",
+            "slow-tool", "the tool takes 25 s, longer than the proxy's 20 s timer", "tool_ms",
             "docs/release-facts.md#release-events: from 0.10.3 a waiting create is sent after 20 s",
             (_QUESTION, _LAST),
             times={"tool_ms": "25000"},
         ),
         Scenario(
-            "failing-tool",
-            "the tool fails, and the app says so",
-            "tool_ms",
+            "failing-tool", "the tool fails, and the app says so", "tool_ms",
             "an error is a result too; it is told apart from the component's default error",
             (_QUESTION, _LAST),
             tool_end="error",
         ),
     )
-}
+}  # fmt: skip
 
 #: The scenario of `voicerace repro`. Without a further turn it does not distinguish a lost reply from a stuck session.
 REPRO: Final = Scenario(

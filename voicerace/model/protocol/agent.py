@@ -20,9 +20,6 @@ DEFAULT_ERROR_CONTENT: Final = json.dumps({"error": DEFAULT_ERROR}, separators=(
 CALL_TEXT_PREFIX: Final = "Function call: "
 
 
-# -- host to proxy -------------------------------------------------------------------------------------------------
-
-
 def settings(
     *,
     prompt: str,
@@ -64,9 +61,6 @@ def function_call_response(call_id: str, name: str, content: str) -> Message:
     return {"type": "FunctionCallResponse", "id": call_id, "name": name, "content": content}
 
 
-# -- proxy to host -------------------------------------------------------------------------------------------------
-
-
 def settings_applied() -> Message:
     return {"type": "SettingsApplied"}
 
@@ -94,9 +88,6 @@ def agent_thinking() -> Message:
 def call_text(name: str, arguments: str) -> str:
     """The transcript line of a function call, in the releases that send one."""
     return f"{CALL_TEXT_PREFIX}{name}({arguments.strip()})"
-
-
-# -- reading -------------------------------------------------------------------------------------------------------
 
 
 def is_default_error(content: object) -> bool:

@@ -27,9 +27,6 @@ def piece(event_id: str, item_id: str, delta: str) -> Message:
     return {"type": PIECE, "event_id": event_id, "item_id": item_id, "content_index": 0, "delta": delta}
 
 
-# -- to the host -----------------------------------------------------------------------------------------------------
-
-
 def user_started_speaking() -> Message:
     return {"type": "UserStartedSpeaking"}
 

@@ -83,9 +83,6 @@ def measurements(recording: Recording) -> list[Measured]:
     return [*rtts, *_tools(recording), *_server(trace), *_acks(trace)]
 
 
-# -- the app ---------------------------------------------------------------------------------------------------------
-
-
 def _tools(recording: Recording) -> Iterator[Measured]:
     """`tool_ms` and `repeat_ms`, from the app's links if they were observed, else from the host link."""
     at_app = all(recording.observes(*each) for each in _APP_LINKS)
@@ -131,9 +128,6 @@ def _result_of(message: Mapping[str, Any]) -> str | None:
     return str(message.get("id")) if answers else None
 
 
-# -- the upstream ----------------------------------------------------------------------------------------------------
-
-
 def _server(trace: TraceIndex) -> Iterator[Measured]:
     """Times of the upstream's responses."""
     own: dict[str, list[Event]] = defaultdict(list)
@@ -171,39 +165,28 @@ def _outputs(events: list[Event], number: int, call: int) -> Iterator[Measured]:
     for event in events:
         if event.type == "response.output_item.added":
             opened.append(event)
-        elif event.type in _CONTENT and opened and _of(event) == _item_id(opened[-1]):
+        elif event.type in _CONTENT and opened and _item_id(event) == _item_id(opened[-1]):
             ends[len(opened) - 1] = event
-    calling = any(_is_call(event) for event in opened)
+    calls = [_item(event).get("type") == "function_call" for event in opened]
     before: Event | None = None
     for position, event in enumerate(opened):
         end = ends.get(position)
         if end is not None and position == len(opened) - 1 and end.type not in _ENDS:
             end = None
-        if _is_call(event):
+        if calls[position]:
             yield from _between("call_gap_ms", call, before, event)
             yield from _between("arguments_ms", call, event, end)
             call += 1
-        elif calling and position == 0:
+        elif any(calls) and position == 0:
             yield from _between("preamble_ms", number, event, end)
         before = end
-
-
-def _is_call(event: Event) -> bool:
-    payload: Any = event.payload
-    return realtime.item_of(payload).get("type") == "function_call"
-
-
-def _of(event: Event) -> str:
-    """The id of the item that a content event belongs to."""
-    payload: Any = event.payload
-    return str(payload.get("item_id"))
 
 
 def _ended(trace: TraceIndex, response: Response, number: int, events: list[Event]) -> Iterator[Measured]:
     """From the end of the last content to response.done, and the duration of a reply."""
     done = None if response.done is None else trace.by_seq[response.done]
     if arguments := _last(events, realtime.ARGUMENTS_DONE):
-        of_call = _of(arguments)
+        of_call = _item_id(arguments)
         closed = (event for event in events if event.type == "response.output_item.done" and _item_id(event) == of_call)
         yield from _between("item_done_ms", number, arguments, next(closed, None))
         # Without response.done another call could follow.
@@ -234,15 +217,12 @@ def _acks(trace: TraceIndex) -> Iterator[Measured]:
 
 def _same(event: Event) -> tuple[str, ...]:
     """The fields that an item of the client and its confirmation have in common; its id can be the server's."""
-    item = realtime.item_of(event.payload) if isinstance(event.payload, Mapping) else {}
+    item = _item(event)
     content = item.get("content")
     parts = [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
     names = ("type", "role", "call_id", "output")
     # As text, because the values can be of any type.
     return (*(repr(item.get(name)) for name in names), *(repr(part.get("text")) for part in parts))
-
-
-# -- times ---------------------------------------------------------------------------------------------------------
 
 
 def _round_trip(name: str, recording: Recording, links: tuple[Link, Link]) -> Iterator[Measured]:
@@ -278,5 +258,12 @@ def _last(events: list[Event], *kinds: str) -> Event | None:
     return _first(reversed(events), *kinds)
 
 
+def _item(event: Event) -> Mapping[str, Any]:
+    """The item of an event, empty if it has none."""
+    return realtime.item_of(event.payload) if isinstance(event.payload, Mapping) else {}
+
+
 def _item_id(event: Event) -> str:
-    return str(realtime.item_of(event.payload).get("id")) if isinstance(event.payload, Mapping) else ""
+    """The id of the item of an event, or of the one to which its content belongs."""
+    found = event.payload.get("item_id") if isinstance(event.payload, Mapping) else None
+    return str(_item(event).get("id", found))
