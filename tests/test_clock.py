@@ -110,7 +110,7 @@ def test_one_inside_another_leaves_it_in_force(collections: list[str], monkeypat
 
 def test_between_sessions_a_few_are_enough_and_what_is_kept_is_not_looked_at_again(collections: list[str]) -> None:
     with Collecting() as collecting:
-        sessions(collecting, clock._SOME_ENDED)
+        sessions(collecting, clock._MIN_ENDED)
         assert collections == ["freeze"]
         sessions(collecting, 1)
         assert collections == ["freeze", "collect", "freeze"]
@@ -118,16 +118,16 @@ def test_between_sessions_a_few_are_enough_and_what_is_kept_is_not_looked_at_aga
 
 def test_sessions_that_run_are_held_up_only_when_many_have_ended(collections: list[str]) -> None:
     with Collecting() as collecting, collecting.session():
-        sessions(collecting, clock._MOST_ENDED)
+        sessions(collecting, clock._MAX_ENDED)
         assert collections == ["freeze"]
-        sessions(collecting, clock._MOST_ENDED)
+        sessions(collecting, clock._MAX_ENDED)
         # What runs is not frozen: it becomes garbage too.
         assert collections == ["freeze", "collect"]
 
 
 def test_a_session_that_fails_has_ended_too(collections: list[str]) -> None:
     with Collecting() as collecting:
-        for _ in range(clock._SOME_ENDED):
+        for _ in range(clock._MIN_ENDED):
             with contextlib.suppress(ValueError), collecting.session():
                 raise ValueError
         sessions(collecting, 1)

@@ -29,7 +29,7 @@ from voicerace.engine.live.limits import Limits
 from voicerace.engine.live.recorder import Recorder
 from voicerace.engine.live.relay import Relay
 from voicerace.engine.live.server import SessionServer
-from voicerace.engine.live.serving import Server, upstream_visitors
+from voicerace.engine.live.serving import Server, upstream_handlers
 from voicerace.model.protocol import realtime
 from voicerace.trace.recording import Link, Recording, read_recordings
 
@@ -41,7 +41,7 @@ async def serving(folder: Path, **limits: Any) -> AsyncIterator[tuple[str, list[
     """The mock upstream with limits; gives its address, and the sessions that ended."""
     ended: list[Recording] = []
     async with SessionServer(limits=Limits(**limits)) as door:
-        server = Server(door, upstream_visitors(session()), folder, lambda _, recording: ended.append(recording))
+        server = Server(door, upstream_handlers(session()), folder, lambda _, recording: ended.append(recording))
         running = asyncio.ensure_future(server.run())
         yield door.address, ended
         server.stop.set()

@@ -24,7 +24,7 @@ from voicerace.engine.live.connecting import QUIET
 from voicerace.engine.live.origins import Origins
 from voicerace.engine.live.play import Live
 from voicerace.engine.live.server import SessionServer
-from voicerace.engine.live.serving import Server, upstream_visitors
+from voicerace.engine.live.serving import Server, upstream_handlers
 from voicerace.engine.live.tap import Tap, TapSpec
 from voicerace.engine.live.targets import ProxyTarget, UpstreamTarget
 from voicerace.errors import InputError
@@ -178,7 +178,7 @@ async def raw(door: SessionServer, host: str, more: str = "") -> str:
 def test_a_foreign_host_name_is_refused_on_the_wire(tmp_path: Path) -> None:
     async def story() -> None:
         async with SessionServer() as door:
-            server = Server(door, upstream_visitors(session()), tmp_path, lambda *_: None)
+            server = Server(door, upstream_handlers(session()), tmp_path, lambda *_: None)
             running = asyncio.ensure_future(server.run())
             assert " 403 " in await raw(door, "evil.com")
             assert " 403 " in await raw(door, "evil.com", "Origin: http://evil.com\r\n")
@@ -195,7 +195,7 @@ def test_a_refused_page_makes_no_session_and_the_reason_is_reported_once(tmp_pat
     async def story() -> list[str]:
         reasons: list[str] = []
         async with SessionServer(refused=reasons.append) as door:
-            server = Server(door, upstream_visitors(session()), tmp_path, lambda *_: None)
+            server = Server(door, upstream_handlers(session()), tmp_path, lambda *_: None)
             running = asyncio.ensure_future(server.run())
             for _ in range(2):
                 assert await status_of(door.address, origin="http://evil.com") == 403
@@ -246,9 +246,9 @@ def test_a_proxy_with_a_key_refuses_pages_of_this_machine(
             async with live:
                 # Nothing waits for a connection there: who is let in gets a 404.
                 expected = 403 if with_key else 404
-                assert await status_of(live.upstream_door.address, origin=ALLOWED) == expected
+                assert await status_of(live.upstream_server.address, origin=ALLOWED) == expected
                 # A proxy finds this machine under a name of its own, from a container say.
-                assert " 404 " in await raw(live.upstream_door, "host.docker.internal:9000")
+                assert " 404 " in await raw(live.upstream_server, "host.docker.internal:9000")
 
     asyncio.run(story())
 
@@ -307,7 +307,7 @@ def test_a_page_in_a_browser_is_refused_unless_its_origin_is_allowed(page_port: 
         folder = tmp_path / f"{name}-{abs(hash((page_url, host)))}"
         folder.mkdir()
         async with SessionServer(origins=rules[name]) as door:
-            server = Server(door, upstream_visitors(session()), folder, lambda *_: None)
+            server = Server(door, upstream_handlers(session()), folder, lambda *_: None)
             running = asyncio.ensure_future(server.run())
             page = await browser.new_page()
             await page.goto(page_url)

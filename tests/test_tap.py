@@ -74,7 +74,7 @@ def test_a_probe_is_no_session_and_the_target_never_hears_of_it(tmp_path: Path) 
     async def story() -> None:
         async with tap("ws://127.0.0.1:1", tmp_path) as there:
             for request in (b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", b""):
-                reader, writer = await asyncio.open_connection("127.0.0.1", there.door.port)
+                reader, writer = await asyncio.open_connection("127.0.0.1", there.server.port)
                 writer.write(request)
                 if request:
                     assert b"426" in await reader.readline()
@@ -88,7 +88,7 @@ def test_a_probe_is_no_session_and_the_target_never_hears_of_it(tmp_path: Path) 
 def test_a_relay_that_listens_everywhere_is_reached_here(tmp_path: Path) -> None:
     async def story() -> None:
         async with tap("ws://127.0.0.1:1", tmp_path, "0.0.0.0") as there:
-            assert there.url == f"ws://127.0.0.1:{there.door.port}"
+            assert there.url == f"ws://127.0.0.1:{there.server.port}"
 
     asyncio.run(story())
 
