@@ -117,7 +117,7 @@ class Recorder:
         return self._enter(_Entry(link, kind, self.now_ns() if sent_ns is None else sent_ns, None, payload, observed_at))
 
     def fault(self, link: Link, reason: str) -> None:
-        """Record an unintended failure on a link."""
+        """Record a failure on a link."""
         reason = self._scrub.text(reason)
         self.faults.append(reason)
         now = self.now_ns()

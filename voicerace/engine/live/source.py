@@ -1,4 +1,4 @@
-"""Identifies the program of a checkout by a hash of the proxy's source; a version number names several programs."""
+"""Identifies the program of a checkout by a hash of the proxy's source; one version number can name several programs."""
 
 from __future__ import annotations
 

@@ -38,8 +38,6 @@ class ProxySender(StatefulActor[ProxyState]):
         if self.state.upstream_open:
             self._out.append(Send("upstream", payload))
 
-    # -- reports to the host -----------------------------------------------------------------------------------------
-
     def _item_text(self, item_id: Any, text: str) -> None:
         """Send the assistant text of an item, once per item and not if another event brought it."""
         state, known = self.state, key(item_id) if truthy(item_id) else None
@@ -75,8 +73,6 @@ class ProxySender(StatefulActor[ProxyState]):
         if self.state.waiting_error is not None:
             self._host(self.state.waiting_error)
             self.state.waiting_error = None
-
-    # -- requests to the API -----------------------------------------------------------------------------------------
 
     def _create(self, writer: str) -> None:
         """Send `response.create` for `writer`, and set the flag if the release does so for that writer."""
