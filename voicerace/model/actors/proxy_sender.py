@@ -1,7 +1,7 @@
 """What the proxy sends: reports to the host, `response.create` and the commit of user audio to the API.
 
 Each text is sent to the host once, whichever event brings it first; so are the reports that the agent begins and ends to
-speak. No release has a gate (`model.actors.reference_gate`); the reference row has only that.
+speak. Only the reference row has a gate (`model.actors.reference_gate`), which replaces all other rules for the create.
 Facts: docs/release-facts.md#messages-to-the-host, #tool-results, #release-events, #the-flag, #user-audio.
 """
 

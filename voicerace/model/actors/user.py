@@ -1,7 +1,7 @@
 """The user: gives each input of the scenario when the turn before it is settled or its deadline has passed.
 
 The user is the only actor that observes links between other actors (`observe`): the upstream link at the proxy, and results
-at the component. Not in every release do the app's callbacks show what a person would hear and when a turn is over.
+at the component. In some releases the app's callbacks do not show what a person would hear and when a turn is over.
 """
 
 from __future__ import annotations
