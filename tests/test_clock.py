@@ -110,7 +110,7 @@ def test_a_nested_context_changes_nothing(collections: list[str], monkeypatch: p
 
 def test_garbage_is_collected_between_sessions_after_a_few(collections: list[str]) -> None:
     with Collecting() as collecting:
-        sessions(collecting, clock._SOME_ENDED)
+        sessions(collecting, clock._MIN_ENDED)
         assert collections == ["freeze"]
         sessions(collecting, 1)
         assert collections == ["freeze", "collect", "freeze"]
@@ -118,16 +118,16 @@ def test_garbage_is_collected_between_sessions_after_a_few(collections: list[str
 
 def test_garbage_is_collected_during_sessions_only_after_many(collections: list[str]) -> None:
     with Collecting() as collecting, collecting.session():
-        sessions(collecting, clock._MOST_ENDED)
+        sessions(collecting, clock._MAX_ENDED)
         assert collections == ["freeze"]
-        sessions(collecting, clock._MOST_ENDED)
+        sessions(collecting, clock._MAX_ENDED)
         # Objects of running sessions are not frozen, since they become garbage later.
         assert collections == ["freeze", "collect"]
 
 
 def test_a_failed_session_counts_as_ended(collections: list[str]) -> None:
     with Collecting() as collecting:
-        for _ in range(clock._SOME_ENDED):
+        for _ in range(clock._MIN_ENDED):
             with contextlib.suppress(ValueError), collecting.session():
                 raise ValueError
         sessions(collecting, 1)

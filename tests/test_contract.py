@@ -18,6 +18,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from voicerace.cli import main
 from voicerace.conformance.contract import FACTS, Contract, apis, check_contract, sessions_needed, steps
+from voicerace.conformance.contract.asked_upstream import AskedUpstream
 from voicerace.conformance.contract.client import Client, Patience
 from voicerace.conformance.contract.show import contract_lines
 from voicerace.conformance.contract.times import Spread, done_before_result
@@ -25,7 +26,6 @@ from voicerace.engine.live.targets import UpstreamTarget
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
 from voicerace.model.actors.actor import Close, Effect, Send, SetTimer
-from voicerace.model.actors.upstream_asked import AskedUpstream
 from voicerace.model.protocol import input_audio, realtime
 from voicerace.trace.recording import Recording
 

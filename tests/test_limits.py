@@ -29,7 +29,7 @@ from voicerace.engine.live.limits import Limits
 from voicerace.engine.live.recorder import Recorder
 from voicerace.engine.live.relay import Relay
 from voicerace.engine.live.server import SessionServer
-from voicerace.engine.live.serving import Server, upstream_visitors
+from voicerace.engine.live.serving import Server, upstream_handlers
 from voicerace.model.protocol import realtime
 from voicerace.trace.recording import Link, Recording, read_recordings
 
@@ -41,7 +41,7 @@ async def serving(folder: Path, **limits: Any) -> AsyncIterator[tuple[str, list[
     """Serve the mock upstream with limits; yield its address and the list of ended sessions."""
     ended: list[Recording] = []
     async with SessionServer(limits=Limits(**limits)) as listener:
-        server = Server(listener, upstream_visitors(session()), folder, lambda _, recording: ended.append(recording))
+        server = Server(listener, upstream_handlers(session()), folder, lambda _, recording: ended.append(recording))
         running = asyncio.ensure_future(server.run())
         yield listener.address, ended
         server.stop.set()

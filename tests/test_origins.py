@@ -24,7 +24,7 @@ from voicerace.engine.live.connecting import QUIET
 from voicerace.engine.live.origins import Origins
 from voicerace.engine.live.play import Live
 from voicerace.engine.live.server import SessionServer
-from voicerace.engine.live.serving import Server, upstream_visitors
+from voicerace.engine.live.serving import Server, upstream_handlers
 from voicerace.engine.live.tap import Tap, TapSpec
 from voicerace.engine.live.targets import ProxyTarget, UpstreamTarget
 from voicerace.errors import InputError
@@ -178,7 +178,7 @@ async def raw(listener: SessionServer, host: str, more: str = "") -> str:
 def test_a_foreign_host_name_is_refused_on_the_wire(tmp_path: Path) -> None:
     async def main() -> None:
         async with SessionServer() as listener:
-            server = Server(listener, upstream_visitors(session()), tmp_path, lambda *_: None)
+            server = Server(listener, upstream_handlers(session()), tmp_path, lambda *_: None)
             running = asyncio.ensure_future(server.run())
             assert " 403 " in await raw(listener, "evil.com")
             assert " 403 " in await raw(listener, "evil.com", "Origin: http://evil.com\r\n")
@@ -195,7 +195,7 @@ def test_a_refused_page_makes_no_session_and_each_reason_is_reported_once(tmp_pa
     async def main() -> list[str]:
         reasons: list[str] = []
         async with SessionServer(refused=reasons.append) as listener:
-            server = Server(listener, upstream_visitors(session()), tmp_path, lambda *_: None)
+            server = Server(listener, upstream_handlers(session()), tmp_path, lambda *_: None)
             running = asyncio.ensure_future(server.run())
             for _ in range(2):
                 assert await status_of(listener.address, origin="http://evil.com") == 403
@@ -244,9 +244,9 @@ def test_a_proxy_with_a_key_refuses_local_pages(with_key: bool, tmp_path: Path, 
             async with live:
                 # No connection is expected there, so an accepted connection gets a 404.
                 expected = 403 if with_key else 404
-                assert await status_of(live.upstream_door.address, origin=ALLOWED) == expected
+                assert await status_of(live.upstream_server.address, origin=ALLOWED) == expected
                 # A proxy may use its own name for this machine, for example from inside a container.
-                assert " 404 " in await raw(live.upstream_door, "host.docker.internal:9000")
+                assert " 404 " in await raw(live.upstream_server, "host.docker.internal:9000")
 
     asyncio.run(main())
 
@@ -305,7 +305,7 @@ def test_a_page_in_a_browser_is_refused_unless_its_origin_is_allowed(page_port: 
         folder = tmp_path / f"{name}-{abs(hash((page_url, host)))}"
         folder.mkdir()
         async with SessionServer(origins=rules[name]) as listener:
-            server = Server(listener, upstream_visitors(session()), folder, lambda *_: None)
+            server = Server(listener, upstream_handlers(session()), folder, lambda *_: None)
             running = asyncio.ensure_future(server.run())
             page = await browser.new_page()
             await page.goto(page_url)

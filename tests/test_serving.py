@@ -23,7 +23,7 @@ from voicerace.engine.live.client import client_of
 from voicerace.engine.live.connecting import QUIET
 from voicerace.engine.live.faults import Fault, Tampering
 from voicerace.engine.live.server import SessionServer
-from voicerace.engine.live.serving import Make, Server, proxy_visitors, upstream_visitors
+from voicerace.engine.live.serving import Make, Server, proxy_handlers, upstream_handlers
 from voicerace.engine.live.targets import UpstreamTarget
 from voicerace.engine.sim.virtual import simulate
 from voicerace.errors import InputError
@@ -65,7 +65,7 @@ async def serving(make: Make, folder: Path, most: int | None = None) -> AsyncIte
 
 
 def upstream(*faults: str, **given: Any) -> Make:
-    return upstream_visitors(session(**given), tuple(Fault.of(word) for word in faults))
+    return upstream_handlers(session(**given), tuple(Fault.of(word) for word in faults))
 
 
 # -- the official client ---------------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ def test_an_external_host_gets_the_behaviour_of_a_release(release: str, outcome:
         (tmp_path / "proxy").mkdir()
         played = session(release=release)
         async with serving(upstream(), tmp_path / "upstream") as (api_url, api_ended, _):
-            make = proxy_visitors(played, UpstreamTarget.of(api_url))
+            make = proxy_handlers(played, UpstreamTarget.of(api_url))
             async with serving(make, tmp_path / "proxy") as (url, ended, _):
                 host = await play_live(url, None, played)
                 return host, (await ended.first(1))[0], (await api_ended.first(1))[0]
@@ -146,7 +146,7 @@ def test_a_message_that_cannot_be_handled_ends_only_its_own_session(tmp_path: Pa
 
     async def served() -> list[Recording]:
         async with api(session()) as api_url:
-            make = proxy_visitors(session(), UpstreamTarget.of(api_url))
+            make = proxy_handlers(session(), UpstreamTarget.of(api_url))
             async with serving(make, tmp_path) as (url, ended, _):
                 async with connect(url, logger=QUIET) as client:
                     await client.send(json.dumps({"type": "Settings", "agent": "no object"}))
@@ -361,7 +361,7 @@ def test_a_recording_describes_the_client_without_keys(tmp_path: Path, monkeypat
         (tmp_path / "proxy").mkdir()
         async with serving(upstream(), tmp_path / "upstream") as (api_url, api_ended, _):
             target = UpstreamTarget.of(f"{api_url}/v1/realtime?model=gpt-realtime")
-            async with serving(proxy_visitors(session(), target), tmp_path / "proxy") as (url, ended, _):
+            async with serving(proxy_handlers(session(), target), tmp_path / "proxy") as (url, ended, _):
                 asked = "/openai?model=m&token=short&q=plainwords-of-a-key&id=0123456789abcdef0"
                 async with connect(
                     url + asked, logger=QUIET, user_agent_header="my-app/1.2 sk-abcdef0123", additional_headers={"X-A": "no"}
@@ -423,7 +423,7 @@ def test_stopping_ends_open_sessions_in_time_and_keeps_their_recordings(hangs: s
             if hangs == "open":
                 make = upstream()
             else:
-                make = proxy_visitors(session(), UpstreamTarget.of(await stack.enter_async_context(mute())))
+                make = proxy_handlers(session(), UpstreamTarget.of(await stack.enter_async_context(mute())))
             url, ended, _ = await stack.enter_async_context(serving(make, tmp_path))
             client = await stack.enter_async_context(connect(url, logger=QUIET))
             await client.send(json.dumps({"type": "Settings"}))

@@ -74,7 +74,7 @@ def test_a_probe_makes_no_session_and_does_not_reach_the_target(tmp_path: Path) 
     async def main() -> None:
         async with tap("ws://127.0.0.1:1", tmp_path) as there:
             for request in (b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n", b""):
-                reader, writer = await asyncio.open_connection("127.0.0.1", there.door.port)
+                reader, writer = await asyncio.open_connection("127.0.0.1", there.server.port)
                 writer.write(request)
                 if request:
                     assert b"426" in await reader.readline()
@@ -88,7 +88,7 @@ def test_a_probe_makes_no_session_and_does_not_reach_the_target(tmp_path: Path) 
 def test_a_relay_on_all_interfaces_is_reached_locally(tmp_path: Path) -> None:
     async def main() -> None:
         async with tap("ws://127.0.0.1:1", tmp_path, "0.0.0.0") as there:
-            assert there.url == f"ws://127.0.0.1:{there.door.port}"
+            assert there.url == f"ws://127.0.0.1:{there.server.port}"
 
     asyncio.run(main())
 

@@ -23,12 +23,12 @@ from websockets.http11 import Request, Response
 
 from support.strictly import CLIENT_EVENTS, SERVER_EVENTS, faults
 from voicerace.conformance.contract.apis import AskedEndpoint
+from voicerace.conformance.contract.asked_upstream import AskedUpstream
 from voicerace.engine.live.actor_host import ActorHost
 from voicerace.engine.live.recorder import Recorder
 from voicerace.engine.live.server import SessionServer
 from voicerace.engine.session import SessionConfig
 from voicerace.model.actors.actor import Actor, Effects, Send
-from voicerace.model.actors.upstream_asked import AskedUpstream
 from voicerace.model.protocol.frames import payload_of
 from voicerace.trace.recording import Payload
 

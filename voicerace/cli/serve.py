@@ -26,7 +26,7 @@ from voicerace.engine.live.faults import Fault
 from voicerace.engine.live.limits import Limits
 from voicerace.engine.live.origins import Origins
 from voicerace.engine.live.server import SessionServer
-from voicerace.engine.live.serving import Make, Server, proxy_visitors, upstream_visitors
+from voicerace.engine.live.serving import Make, Server, proxy_handlers, upstream_handlers
 from voicerace.engine.live.targets import UpstreamTarget
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import InputError
@@ -135,7 +135,7 @@ def upstream(
     origins = Origins.of(allow_origin or ())
     ends = (tls, limits, origins, sessions, out, fail_on or [])
     serving = Serving("serve upstream", "a mock of the Realtime API", listen, _REALTIME, parameters, targets, *ends)
-    return _serve(serving, lambda: upstream_visitors(every, faults))
+    return _serve(serving, lambda: upstream_handlers(every, faults))
 
 
 @app.command()
@@ -175,7 +175,7 @@ def proxy(
     ends = (None, limits, origins, sessions, out, fail_on or [])
     about = f"the model of the proxy {session.release.tag}"
     serving = Serving("serve proxy", about, listen, "/openai", parameters, targets, *ends)
-    return _serve(serving, lambda: proxy_visitors(session, target))
+    return _serve(serving, lambda: proxy_handlers(session, target))
 
 
 @dataclass(frozen=True)

@@ -201,7 +201,7 @@ async def _watch(
         listening({tap.spec.side: tap.url for tap in taps})
         with Signals() as signals:
             status = await signals.run(command, {f"VOICERACE_{tap.spec.side.upper()}_URL": tap.url for tap in taps})
-            await _rest(taps, signals.unheard)
+            await _rest(taps, signals.unhandled)
             await asyncio.gather(*(tap.cut() for tap in taps))
     return status
 

@@ -6,6 +6,7 @@ from typing import Final, Self
 
 from websockets.asyncio.client import ClientConnection
 
+from voicerace.conformance.contract.asked_upstream import AskedUpstream
 from voicerace.conformance.contract.client import Patience
 from voicerace.engine.live.actor_host import ActorHost
 from voicerace.engine.live.connecting import open_connection
@@ -15,7 +16,6 @@ from voicerace.engine.live.server import SessionServer
 from voicerace.engine.live.targets import UpstreamTarget
 from voicerace.engine.session import SessionConfig
 from voicerace.model.actors.actor import Actor
-from voicerace.model.actors.upstream_asked import AskedUpstream
 from voicerace.model.catalog.profiles import SERVER_TIMES
 
 __all__ = ["AddressApi", "AskedEndpoint", "MockApi"]

@@ -1,8 +1,8 @@
-"""Runs one or more actors of a session on the real clock. Messages between them are instant; others go over connections.
+"""Runs one or more actors of a session on the real clock.
 
-A host does for its actors what the virtual engine does for all actors: it calls them, carries out their effects in order,
-and records their messages. A timer counts from the moment at which the actor was called, so a late event delays only its
-own consequences.
+The host calls its actors, carries out their effects in order, and records their messages. Messages between its actors are
+instant; others go over connections. A timer runs from the time of the call that set it, so a late event delays only its own
+consequences.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _LINK = {(each.sender, each.receiver): each for each in LINKS}
 
 
 class _Call(NamedTuple):
-    """A pending call of an actor; `said` names the running program whose message causes it, if one does."""
+    """A pending call of an actor; `program` names the running program whose message causes it, if any."""
 
     actor: str
     call: Callable[..., Effects]
     arguments: tuple[Any, ...]
     then: Callable[[], None] | None
-    said: str | None
+    program: str | None
 
 
 class ActorHost(Interpreter):
@@ -45,12 +45,12 @@ class ActorHost(Interpreter):
 
     Args:
         actors: by name.
-        times: gives every named duration.
-        seed: of random times.
+        times: values of the named durations.
+        seed: seed of random times.
         recorder: records the messages.
-        watch: called with (link, payload, number) after a message was handled here, and when one was sent.
+        watch: called with (link, payload, number) after a message was handled or sent here.
         connect: called when an actor opens a closed connection again.
-        cursor: the schedule's durations of timers and messages take precedence over `times`. Timers of the proxy have none.
+        cursor: a schedule, whose durations of timers and messages take precedence over `times`. It has no proxy timers.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class ActorHost(Interpreter):
         self.watch = watch
         self.connect = connect
         self.cursor = cursor
-        #: Decides when the component reads a message of the proxy; None: when it arrives.
+        #: Delays when the component reads a message of the proxy; None: it reads on arrival.
         self.reader = Reader.of(times, seed) if "component" in actors else None
-        #: Messages that wait for a connection that is being opened.
+        #: Messages for connections that are being opened.
         self._early: dict[Link, list[Payload]] = {}
-        self.lines: dict[tuple[str, str], FramedConnection] = {}
+        self.connections: dict[tuple[str, str], FramedConnection] = {}
         self.broken: BaseException | None = None
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._waiting: deque[_Call] = deque()
@@ -83,26 +83,26 @@ class ActorHost(Interpreter):
         self._closed: set[Link] = set()
 
     def start(self) -> None:
-        """The connections are open."""
+        """Start the actors. The connections are open."""
         for name, actor in self.actors.items():
             self._call(name, actor.start)
 
-    def connected(self, line: FramedConnection) -> None:
-        """The connection of `line` is open."""
-        self.lines[line.outgoing] = line
-        for payload in self._early.pop(line.outgoing, ()):
-            self._send(line.outgoing, payload)
+    def connected(self, connection: FramedConnection) -> None:
+        """A connection is open: send the messages that waited for it."""
+        self.connections[connection.outgoing] = connection
+        for payload in self._early.pop(connection.outgoing, ()):
+            self._send(connection.outgoing, payload)
 
     def message(self, link: Link, payload: Payload, seq: int, *, foreign: bool = False) -> None:
         """A message arrived for an actor here. A foreign one is from a running program and may have any content."""
         actor = self.actors[link.receiver]
-        said = link.sender if foreign else None
+        program = link.sender if foreign else None
         then = None if foreign and link.receiver == "upstream" else lambda: self.show(link, payload, seq)
-        self._call(link.receiver, actor.message, link.sender, payload, then=then, said=said)
+        self._call(link.receiver, actor.message, link.sender, payload, then=then, program=program)
 
     def leaves(self, link: Link, payload: Payload, seq: int) -> None:
         """A running proxy sent a message to the upstream here. The user observes it at the proxy, before it arrives."""
-        self._call(link.receiver, tuple, then=lambda: self.show(link, payload, seq), said=link.sender)
+        self._call(link.receiver, tuple, then=lambda: self.show(link, payload, seq), program=link.sender)
 
     def closed(self, link: Link, code: int | None) -> None:
         """The neighbour `link.sender` closed the connection, or was never reached."""
@@ -112,18 +112,18 @@ class ActorHost(Interpreter):
             self._call(link.receiver, self.actors[link.receiver].closed, link.sender, code)
 
     def act(self, actor: str, effects: Effects) -> None:
-        """Carry out effects that an actor returned outside of a call here (the user, who observes others)."""
+        """Carry out effects that an actor returned outside of a call here (`User.observe`)."""
         self._call(actor, lambda: effects)
 
     def end(self) -> None:
-        """End the session here: call no actor and send nothing any more."""
+        """End the session here: from now on call no actor and send nothing."""
         self._ended = True
         for handle in self._timers.values():
             handle.cancel()
         self._timers.clear()
         self._waiting.clear()
         # Break reference cycles, so that no garbage collection is needed to free this.
-        self.lines.clear()
+        self.connections.clear()
         self.watch = self.connect = None
 
     def fail(self, error: Exception, actor: str | None = None) -> None:
@@ -139,11 +139,11 @@ class ActorHost(Interpreter):
         call: Callable[..., Effects],
         *arguments: Any,
         then: Callable[[], None] | None = None,
-        said: str | None = None,
+        program: str | None = None,
     ) -> None:
         if self._ended:
             return
-        self._waiting.append(_Call(actor, call, arguments, then, said))
+        self._waiting.append(_Call(actor, call, arguments, then, program))
         if self._running:
             return
         self._running = True
@@ -157,23 +157,24 @@ class ActorHost(Interpreter):
                 except InputError as error:
                     self._break(each.actor, str(error))
                 except Exception as error:  # it must end the session, not only this callback
-                    if each.said is None:
+                    if each.program is None:
                         self.fail(error, each.actor)
                     else:
-                        # A message of a shape that no release sends ends its own session, not a sweep.
-                        self._break(each.actor, f"what {each.said} said cannot be read ({type(error).__name__}: {error})")
+                        # A message of a shape that no release sends ends its session, not a sweep.
+                        why = f"what {each.program} said cannot be read ({type(error).__name__}: {error})"
+                        self._break(each.actor, why)
         finally:
             self._running = False
 
     def _break(self, actor: str, why: str) -> None:
-        lines = [*self.lines.values()]
+        connections = [*self.connections.values()]
         self.end()
-        self.recorder.fault(lines[0].incoming if lines else USER_TO_APP, f"{actor}: {why}")
-        for line in lines:
-            line.close(1011)
+        self.recorder.fault(connections[0].incoming if connections else USER_TO_APP, f"{actor}: {why}")
+        for connection in connections:
+            connection.close(1011)
 
     def apply(self, actor: str, effects: Iterable[Effect]) -> None:
-        # An effect can end the session: those after it are dropped.
+        # An effect can end the session; the effects after it are dropped.
         super().apply(actor, takewhile(lambda _: not self._ended, effects))
 
     def send(self, actor: str, to: str, payload: Payload) -> None:
@@ -195,15 +196,15 @@ class ActorHost(Interpreter):
         link = _LINK[actor, to]
         if link not in self._closed:
             self._closed.add(link)
-            if line := self.lines.get(link):
-                line.close(code)
+            if connection := self.connections.get(link):
+                connection.close(code)
 
     def open(self, actor: str, to: str) -> None:
         link = _LINK[actor, to]
         if self.connect is not None:
             self._closed -= {link, Link(link.receiver, link.sender)}
-            if (line := self.lines.pop(link, None)) is not None:
-                line.gone = True
+            if (replaced := self.connections.pop(link, None)) is not None:
+                replaced.replaced = True
             self._early[link] = []
             self.recorder.opened(link)
             self.connect()
@@ -218,8 +219,8 @@ class ActorHost(Interpreter):
             return
         if link in self._early:
             self._early[link].append(payload)
-        elif line := self.lines.get(link):
-            for number, each in line.send(payload):
+        elif connection := self.connections.get(link):
+            for number, each in connection.send(payload):
                 self.show(link, each, number)
         elif link.receiver in self.actors:
             seq = self.recorder.sent(link, "message", payload, "engine")

@@ -1,8 +1,7 @@
-"""A checkout's real proxy as a child process: started on a free port, with its own environment, and ended whole.
+"""The proxy of a checkout as a child process on a free port.
 
-The child gets a placeholder key and a short list of variables: it reads `.env` files that lie around, and must find
-neither a real key nor a setting in them. Facts: docs/release-facts.md#running-a-checkout; `run.ts` of
-each tag.
+The child gets a placeholder key and a short list of variables, because it reads `.env` files: neither a real key nor a
+setting in one may reach it. Facts: docs/release-facts.md#running-a-checkout; `run.ts` of each tag.
 """
 
 from __future__ import annotations
@@ -26,33 +25,26 @@ from voicerace.errors import InputError
 __all__ = ["Backend"]
 
 _ALLOWED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
-#: Set, if empty: `dotenv` leaves a variable alone that exists, so no stray `.env` can set these.
-_SHUT = (
-    "HTTPS",
-    "OPENAI_PROXY_DEBUG",
-    "OPENAI_PROXY_GREETING_TEXT_ONLY",
-    "OPENAI_PROXY_CLIENT_JSON_PASSTHROUGH",
-    "OPENAI_PROXY_TTS_BOUNDARY_DEBUG",
-    "OPENAI_PROXY_INSECURE_DEV_TLS",
-    "OPENAI_PROXY_TLS_KEY_PATH",
-    "OPENAI_PROXY_TLS_CERT_PATH",
-    "CAPTURE_UPSTREAM_AFTER_FCR",
-    "E2E_FUNCTION_CALL_DEBUG_LOG",
-)
+#: Set to an empty value: `dotenv` does not replace existing variables, so no `.env` file can set these.
+_EMPTY = (
+    "HTTPS", "OPENAI_PROXY_DEBUG", "OPENAI_PROXY_GREETING_TEXT_ONLY", "OPENAI_PROXY_CLIENT_JSON_PASSTHROUGH",
+    "OPENAI_PROXY_TTS_BOUNDARY_DEBUG", "OPENAI_PROXY_INSECURE_DEV_TLS", "OPENAI_PROXY_TLS_KEY_PATH",
+    "OPENAI_PROXY_TLS_CERT_PATH", "CAPTURE_UPSTREAM_AFTER_FCR", "E2E_FUNCTION_CALL_DEBUG_LOG",
+)  # fmt: skip
 PLACEHOLDER_KEY = "placeholder-not-a-key"
 
 
 class Backend:
-    """The proxy of one checkout, running while the context is open.
+    """The proxy of one checkout; it runs while the context is open.
 
     Args:
         directory: a repository root or its voice-agent-backend folder, with its dependencies installed.
-        upstream_url: where the proxy finds its Realtime API (``ws://…``).
-        log: the file that takes its output; without one it is kept in a temporary file until the end.
-        patience_s: how long it may take to listen.
+        upstream_url: address of the Realtime API for the proxy (``ws://…``).
+        log: file for the proxy's output; None uses a temporary file.
+        patience_s: maximum time until the proxy listens.
 
     Raises (on entering):
-        InputError: no proxy there, no Node, or it did not come up; the last line it printed is in the message.
+        InputError: no proxy in the directory, no Node, or the proxy did not listen; the message has its last output line.
     """
 
     def __init__(self, directory: Path | str, upstream_url: str, log: Path | None = None, patience_s: float = 30.0) -> None:
@@ -69,28 +61,28 @@ class Backend:
 
     @property
     def url(self) -> str:
-        """Where a host connects."""
+        """The address for hosts."""
         return f"ws://127.0.0.1:{self.port}/openai"
 
     @property
     def alive(self) -> bool:
-        """Whether its process runs."""
+        """Whether the process runs."""
         return self._child is not None and self._child.poll() is None
 
     def give_up(self) -> None:
-        """Wait no longer for it to listen; from another thread than the one that waits."""
+        """Stop the wait for the proxy to listen, from another thread."""
         self._given_up.set()
 
     def __enter__(self) -> Self:
         node = shutil.which("node")
         if node is None:
-            raise InputError("proxy", "no node on the PATH", "the real proxy needs Node.js 20")
+            raise InputError("proxy", "no node on the PATH", "a checkout's proxy needs Node.js 20")
         if not (self.package / "node_modules" / "tsx").exists():
             raise InputError("proxy", "the checkout's dependencies are not installed", "npm ci in its voice-agent-backend")
         self.port = _free_port()
         self._log = self._log_path.open("ab") if self._log_path else tempfile.TemporaryFile()
         environment = {name: os.environ[name] for name in _ALLOWED if name in os.environ}
-        environment |= dict.fromkeys(_SHUT, "")
+        environment |= dict.fromkeys(_EMPTY, "")
         environment |= {
             "OPENAI_API_KEY": PLACEHOLDER_KEY,
             "OPENAI_PROXY_PORT": str(self.port),
@@ -117,9 +109,9 @@ class Backend:
         self._end()
 
     async def end(self) -> None:
-        """Leave the context from an event loop; whoever is cancelled meanwhile, the process is ended first.
+        """Leave the context from an event loop. If the caller is cancelled, end the process first.
 
-        Work that no thread has begun would be cancelled with the one who waits for it, and the process left running.
+        A plain `await` would cancel the work if no thread has begun it, and the process would continue to run.
         """
         ending = asyncio.get_running_loop().run_in_executor(None, self._end)
         cancelled: asyncio.CancelledError | None = None
@@ -139,7 +131,7 @@ class Backend:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
                 return
             time.sleep(0.05)
-        raise InputError("proxy", f"it did not listen within {self.patience_s:g} s", f"its last word: {self._last_line()}")
+        raise InputError("proxy", f"it did not listen within {self.patience_s:g} s", f"its last output: {self._last_line()}")
 
     def _last_line(self) -> str:
         if self._log is None or self._log_path is not None:
@@ -151,7 +143,7 @@ class Backend:
         return lines[-1][:200] if lines else "nothing"
 
     def _end(self) -> None:
-        """End the whole process group: Node starts helpers of its own."""
+        """End the process group, because Node starts further processes."""
         if self._child is not None:
             for sign in (signal.SIGTERM, signal.SIGKILL):
                 with contextlib.suppress(ProcessLookupError):

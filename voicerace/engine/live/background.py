@@ -1,7 +1,7 @@
-"""Live sessions from ordinary code: an event loop in a thread of its own plays them, and each is handed over as it ends.
+"""Live sessions from synchronous code: an event loop in another thread plays them, and each recording is yielded as it ends.
 
-The thread keeps the clock of the sessions that still run while the caller judges and writes those that ended; it also
-makes the live engine usable where a loop runs already, as in a notebook.
+While the caller processes ended sessions, the thread continues the others on time. A second loop also makes the live engine
+usable in a notebook, where a loop runs already.
 """
 
 from __future__ import annotations
@@ -22,17 +22,16 @@ from voicerace.trace.recording import Recording
 __all__ = ["Share", "play", "play_all", "play_shares"]
 
 _Key = TypeVar("_Key")
-#: What one engine plays: what makes it, and its sessions, each with a key of the caller's.
+#: A function that makes an engine, and the sessions for that engine, each with a key chosen by the caller.
 Share: TypeAlias = tuple[Callable[[], Live], Sequence[tuple[_Key, SessionConfig]]]
-#: Seconds for which Python lets one thread keep the interpreter: the default, 5 ms, is a delay one could measure.
+#: Python's thread switch interval in seconds; the default, 5 ms, would be a measurable delay.
 _SWITCH_S: Final = 0.0005
-#: Sessions that start together would send their messages together, and a session takes some 10 ms of the processor: the
-#: starts are this far apart.
-_APART_S: Final = 0.02
+#: Seconds between the starts of sessions. Each takes some 10 ms of the processor, so simultaneous ones would delay each other.
+_START_SPACING_S: Final = 0.02
 
 
 def play(live: Callable[[], Live], session: SessionConfig, unfinished: Callable[[Recording], None] | None = None) -> Recording:
-    """One session; see `play_all`."""
+    """Play one session; see `play_all`."""
     with contextlib.closing(play_all(live, [(0, session)], unfinished=unfinished)) as played:
         return next(played)[1]
 
@@ -43,17 +42,17 @@ def play_all(
     at_once: int = 1,
     unfinished: Callable[[Recording], None] | None = None,
 ) -> Generator[tuple[_Key, Recording]]:
-    """Play sessions, up to `at_once` of them side by side; yields (key, recording) in the order in which they end.
+    """Play sessions, up to `at_once` at a time, and yield (key, recording) in the order in which they end.
 
-    Closing the generator, or an exception in the caller (Ctrl-C), ends what still runs; those are not yielded.
+    Closing the generator, or an exception in the caller (Ctrl-C), stops the running sessions; they are not yielded.
 
     Args:
-        live: makes the engine; called in the thread that runs it.
-        sessions: what is played, each with a key of the caller's.
-        unfinished: gets the recordings of what was ended, in the engine's thread.
+        live: makes the engine, in the engine's thread.
+        sessions: the sessions, each with a key chosen by the caller.
+        unfinished: called with the recordings of stopped sessions, in the engine's thread.
 
     Raises:
-        InputError: the engine could not start, or go on.
+        InputError: the engine could not start or continue.
     """
     yield from play_shares([(live, list(sessions))], at_once=at_once, unfinished=unfinished)
 
@@ -64,11 +63,7 @@ def play_shares(
     at_once: int = 1,
     unfinished: Callable[[Recording], None] | None = None,
 ) -> Generator[tuple[_Key, Recording]]:
-    """As `play_all`, with up to `engines` engines side by side, each with its own share; one loop keeps the clock of all.
-
-    Args:
-        shares: in the order in which they begin; `at_once` sessions of each side by side.
-    """
+    """Play shares like `play_all`, up to `engines` at a time on one event loop, each with up to `at_once` sessions."""
     found: queue.Queue[tuple[_Key, Recording] | BaseException | None] = queue.Queue()
     loop = new_loop()
     work = loop.create_task(_shares(shares, engines, at_once, found.put, unfinished))
@@ -82,7 +77,7 @@ def play_shares(
                 raise each
             yield each
     finally:
-        with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+        with contextlib.suppress(RuntimeError):  # the loop has ended already
             loop.call_soon_threadsafe(work.cancel)
         thread.join()
         sys.setswitchinterval(before)
@@ -93,7 +88,7 @@ def _run(loop: asyncio.AbstractEventLoop, work: asyncio.Task[None], put: Callabl
         loop.run_until_complete(work)
     except asyncio.CancelledError:
         put(None)
-    except BaseException as error:  # handed to the caller, who is in another thread
+    except BaseException as error:  # raised in the caller's thread
         put(error)
     else:
         put(None)
@@ -105,7 +100,7 @@ def _run(loop: asyncio.AbstractEventLoop, work: asyncio.Task[None], put: Callabl
 
 
 def _end_tasks(loop: asyncio.AbstractEventLoop) -> None:
-    """As `asyncio.run` does it: nothing is left half-way when the loop is closed."""
+    """Cancel the remaining tasks, as `asyncio.run` does."""
     if left := asyncio.all_tasks(loop):
         for task in left:
             task.cancel()
@@ -139,7 +134,7 @@ async def _work(
         waiting = iter(sessions)
 
         async def one_after_another(number: int) -> None:
-            await asyncio.sleep(number * _APART_S)
+            await asyncio.sleep(number * _START_SPACING_S)
             for key, session in waiting:
                 put((key, await engine.play(session, unfinished)))
 

@@ -1,8 +1,7 @@
-"""What keeps the delays of live sessions close to what was asked: a loop with fine timers, and garbage collected by plan.
+"""Accurate delays of live sessions: an event loop with fine timers, and garbage collection between sessions.
 
-Two things make an ordinary event loop late. It waits in whole milliseconds, always rounded up, so each delay ends half a
-millisecond late on average and up to one. And Python's collector looks at every object of the process whenever enough
-new ones have come: 50 to 250 ms here in which no session moves.
+The default event loop rounds waits up to milliseconds, so each delay ends up to 1 ms late. A full garbage collection here
+stops all sessions for 50 to 250 ms.
 """
 
 from __future__ import annotations
@@ -20,18 +19,18 @@ __all__ = ["Collecting", "new_loop", "run", "side_by_side"]
 
 _Result = TypeVar("_Result")
 
-#: Sessions that may leave their cycles behind (some 100 kB each) before a collection holds up those that run.
-_MOST_ENDED: Final = 256
-#: So many are worth a collection that holds up nobody.
-_SOME_ENDED: Final = 16
-#: `select` takes file descriptors below this only.
+#: Number of ended sessions (some 100 kB of garbage each) before a collection that delays running sessions.
+_MAX_ENDED: Final = 256
+#: Number of ended sessions before a collection while no session runs.
+_MIN_ENDED: Final = 16
+#: `select` accepts only file descriptors below this.
 _FD_SETSIZE: Final = 1024
-#: A wait whose thousandth would be felt.
+#: Waits from this length on are split, in seconds.
 _LONG_S: Final = 0.1
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
-    """An event loop whose timers end within some 0.1 ms where the platform allows; `asyncio.Runner(loop_factory=...)`."""
+    """Return an event loop whose timers are accurate to some 0.1 ms on Linux; for `asyncio.Runner(loop_factory=...)`."""
     if sys.platform == "linux":
         selector = _FineSelector()
         if selector.fileno() < _FD_SETSIZE:
@@ -41,13 +40,13 @@ def new_loop() -> asyncio.AbstractEventLoop:
 
 
 def run(main: Coroutine[Any, Any, _Result]) -> _Result:
-    """`asyncio.run` on such a loop."""
+    """Run a coroutine like `asyncio.run`, on a loop of `new_loop`."""
     with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(main)
 
 
 async def side_by_side(*work: Coroutine[Any, Any, None]) -> None:
-    """Run coroutines until all have ended. The first that fails ends the others; its exception is raised, and no group."""
+    """Run coroutines until all have ended. If one fails, cancel the others and raise its exception (no group)."""
     try:
         async with asyncio.TaskGroup() as group:
             for each in work:
@@ -59,11 +58,11 @@ async def side_by_side(*work: Coroutine[Any, Any, None]) -> None:
 if sys.platform == "linux":
 
     class _FineSelector(selectors.EpollSelector):
-        """Waits in microseconds: `epoll_wait` counts milliseconds, but its descriptor can be waited for by `select`."""
+        """Waits with microsecond resolution: `select` on the epoll descriptor, because `epoll_wait` counts milliseconds."""
 
         def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
             if timeout is not None and timeout > 0:
-                # Linux lets `select` end late by a thousandth of its time: the end of a long wait is waited for anew.
+                # Linux may end `select` late by a thousandth of its time, so a long wait ends with a second, shorter one.
                 if not select.select([self.fileno()], (), (), timeout if timeout < _LONG_S else 0.9 * timeout)[0]:
                     return []
                 timeout = 0
@@ -71,9 +70,9 @@ if sys.platform == "linux":
 
 
 class Collecting:
-    """While this is open, garbage is collected between sessions, or when many have ended, and never otherwise.
+    """While the context is open, the process collects garbage only between sessions, or when many have ended.
 
-    What was there before is not looked at again until this closes. Applies to the whole process.
+    Objects that existed before are excluded until the context closes.
     """
 
     def __init__(self) -> None:
@@ -95,8 +94,8 @@ class Collecting:
 
     @contextlib.contextmanager
     def session(self) -> Iterator[None]:
-        """Around a session. What has to be collected before it, or beside those that run, is collected at its start."""
-        if self._ended >= (_MOST_ENDED if self._running else _SOME_ENDED):
+        """Surround a session. Garbage of ended sessions is collected at its start, if it is enough."""
+        if self._ended >= (_MAX_ENDED if self._running else _MIN_ENDED):
             self._collect()
         self._running += 1
         try:
@@ -109,5 +108,5 @@ class Collecting:
         self._ended = 0
         gc.collect()
         if self._freezes and not self._running:
-            # What is kept of the sessions so far, their recordings, need not be looked at again.
+            # Exclude the recordings of ended sessions from later collections.
             gc.freeze()

@@ -1,7 +1,7 @@
-"""Somebody's command, run as if we were not there: its terminal, its environment, its signals and its exit status.
+"""Runs a user's command with this process's terminal and environment, and passes on signals and the exit status.
 
-It stays in our process group, so that it can read from the terminal. A signal that the terminal sends (Ctrl-C) reaches
-it without us; any other that we get is passed on. Either way we go on until the command has ended.
+The command stays in this process group, so that it can read from the terminal and gets the terminal's signals (Ctrl-C). Other
+signals are passed on. This process runs until the command has ended.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from voicerace.errors import InputError
 __all__ = ["Signals", "check_command"]
 
 _PASSED_ON: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
-#: Sent by a terminal to everybody in its foreground process group. Who sends one to us alone while we are in the
-#: foreground does not reach the command: the two cannot be told apart, and an interrupt that comes twice kills.
+#: A terminal sends these to its foreground process group, so the command gets them directly. They are not passed on in the
+#: foreground, even if only this process got one: the cases cannot be distinguished, and a second interrupt would kill.
 _OF_TERMINAL: Final = frozenset({signal.SIGINT, signal.SIGQUIT})
 
 
 def check_command(command: Sequence[str]) -> None:
-    """Refuse a command that cannot be started, before anything else happens.
+    """Check that a command can be started.
 
     Raises:
-        InputError: there is none, or no such program.
+        InputError: the command is empty, or its program does not exist.
     """
     if not command or not command[0]:
         raise InputError("command", "is missing", "-- COMMAND, at the end")
@@ -38,19 +38,19 @@ def check_command(command: Sequence[str]) -> None:
 
 
 class Signals:
-    """While this is open, what others ask of us they ask of the command.
+    """Passes this process's signals on to the command while the context is open.
 
     Attributes:
-        unheard: set when a signal came that there was no command for: before it was started, or after it had ended.
+        unhandled: set when a signal arrived before the command was started, or after it had ended.
     """
 
     def __init__(self) -> None:
-        self.unheard = asyncio.Event()
+        self.unhandled = asyncio.Event()
         self._child: asyncio.subprocess.Process | None = None
         self._handled: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        # Only the main thread can; what was ignored before (nohup) stays ignored, by the command too.
+        # Only the main thread can set handlers. Ignored signals (nohup) stay ignored, also by the command.
         if threading.current_thread() is threading.main_thread():
             before = {each: signal.getsignal(each) for each in _PASSED_ON}
             self._handled = {each: handler for each, handler in before.items() if handler is not signal.SIG_IGN}
@@ -65,34 +65,34 @@ class Signals:
 
     def _take(self, sign: signal.Signals) -> None:
         if self._child is None or self._child.returncode is not None:
-            self.unheard.set()
+            self.unhandled.set()
         elif sign not in _OF_TERMINAL or not _in_foreground():
             with contextlib.suppress(ProcessLookupError):
                 self._child.send_signal(sign)
 
     async def run(self, command: Sequence[str], variables: Mapping[str, str]) -> int:
-        """Run a command to its end; gives its exit status, 128 + N when signal N ended it.
+        """Run a command to its end, and return its exit status: 128 + N if signal N ended it.
 
         Args:
             command: the program and its arguments.
-            variables: of its environment, beside ours.
+            variables: added to the environment.
 
         Raises:
-            InputError: it cannot be started.
+            InputError: the command cannot be started.
         """
         try:
             self._child = await asyncio.create_subprocess_exec(*command, env={**os.environ, **variables})
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise InputError("command", f"{command[0]!r} cannot be started: {why}", "a program") from None
-        if self.unheard.is_set():
+        if self.unhandled.is_set():
             self._child.terminate()
         status = await self._child.wait()
         return status if status >= 0 else 128 - status
 
 
 def _in_foreground() -> bool:
-    """Whether a terminal sends its signals to our process group."""
+    """Whether the terminal sends its signals to this process group."""
     try:
         terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
     except OSError:

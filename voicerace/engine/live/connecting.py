@@ -1,4 +1,4 @@
-"""Opening a connection to a running program, and saying in one line why it did not open."""
+"""Opens a connection to a running program; the error of a failure has a reason in one line."""
 
 from __future__ import annotations
 
@@ -26,14 +26,13 @@ from voicerace.engine.live.limits import ClosesInTime
 
 __all__ = ["OPEN_TIMEOUT_S", "QUIET", "NotConnectedError", "open_connection"]
 
-#: Of the WebSocket library. What goes wrong with a peer is recorded as a fault of its session, not logged; and at level
-#: DEBUG, which an application may set for everything, it would log the headers of every handshake.
+#: Disabled logger for the WebSocket library. Errors of a peer are recorded as faults, and level DEBUG, which an application
+#: may set globally, would log the headers of every handshake.
 QUIET: Final = logging.getLogger("voicerace.websockets")
 QUIET.addHandler(logging.NullHandler())
 QUIET.setLevel(logging.CRITICAL + 1)
 QUIET.propagate = False
-# asyncio warns once for every write to a connection that was lost, thousands of times for one client that left behind a
-# flood of pings. The loss itself is in the recording.
+# asyncio warns for every write to a lost connection: thousands of times after a flood of pings. The recording has the loss.
 logging.getLogger("asyncio").addFilter(lambda record: record.msg != "socket.send() raised exception.")
 
 OPEN_TIMEOUT_S: Final = 10.0
@@ -49,8 +48,8 @@ class NotConnectedError(Exception):
     """A connection that did not open.
 
     Attributes:
-        reason: why, in one line, without the address and without anything of a header.
-        response: the answer of a refused handshake, or None. Its headers and body are for who asked, never recorded.
+        reason: one line without the address or any header.
+        response: the answer of a refused handshake, or None. Its headers and body must not be recorded.
     """
 
     def __init__(self, reason: str, response: Response | None = None) -> None:
@@ -69,7 +68,7 @@ class _Client(ClosesInTime, ClientConnection):
 
 
 class _Connect(connect):
-    """Follows no redirect: the one who asks is told, and its headers go to nobody else."""
+    """Does not follow a redirect, which would send the headers to another server."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
@@ -82,10 +81,10 @@ async def open_connection(
     *,
     open_timeout_s: float = OPEN_TIMEOUT_S,
 ) -> ClientConnection:
-    """Connect, without a proxy and without compression, which would both change the times; follows no redirect.
+    """Connect without an HTTP proxy and without compression, which would change the times. Do not follow redirects.
 
     Raises:
-        NotConnectedError: refused, not reachable, no TLS, no WebSocket there, or no answer in time.
+        NotConnectedError: refused, not reachable, no TLS, no WebSocket, or no answer in time.
     """
     named = any(name.lower() == "user-agent" for name, _ in headers)
     try:
@@ -109,17 +108,17 @@ async def open_connection(
             f"the handshake was refused with HTTP {refused.response.status_code}", refused.response
         ) from None
     except (InvalidURI, InvalidHandshake) as error:
-        # The library's own words quote addresses and headers, which may hold what is private.
-        why = next((words for kind, words in _NO_HANDSHAKE.items() if isinstance(error, kind)), "a rule was broken")
+        # The library's texts quote addresses and headers, which may contain secrets.
+        why = next((text for kind, text in _NO_HANDSHAKE.items() if isinstance(error, kind)), "a rule was broken")
         raise NotConnectedError(f"no WebSocket handshake: {why}") from None
     except ssl.SSLError as error:
-        # `verify_message` says what is wrong with a certificate; `reason` is OpenSSL's word for the rest.
+        # `verify_message` describes an invalid certificate; `reason` is OpenSSL's name for other errors.
         why = getattr(error, "verify_message", None) or error.reason or "no TLS there"
         raise NotConnectedError(f"TLS failed: {why}") from None
     except TimeoutError:
         raise NotConnectedError(f"no answer within {open_timeout_s:g} s") from None
     except OSError as error:
-        if not error.errno and not str(error):  # the other side hung up in the middle of the TLS handshake
+        if not error.errno and not str(error):  # the peer closed during the TLS handshake
             raise NotConnectedError("TLS failed: the connection was dropped in the handshake") from None
         why = os.strerror(error.errno) if error.errno and error.errno in errno.errorcode else error.strerror or str(error)
         raise NotConnectedError(f"not reachable: {why}") from None

@@ -1,8 +1,7 @@
-"""One end of a WebSocket connection of an actor: messages in order, each after the delay of its link.
+"""One end of an actor's WebSocket connection, which delays the messages by the delays of the links and keeps their order.
 
-If the sender of a link is in this process, a message waits before it is written to the socket; if only the receiver is,
-after it was read. So the emulated network is always between the two ends that the recording names. With a schedule every
-message has a delay of its own.
+If the sender of a link is in this process, a message waits before it is written to the socket; if only the receiver is, after
+it was read. So the emulated network is always between the two recorded ends. A schedule has a delay for each message.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from voicerace.trace.recording import Link, Payload
 
 __all__ = ["CLOSE_TIMEOUT_S", "MAX_FRAME", "FramedConnection", "Tamper", "drop", "why_closed"]
 
-#: The API takes events of up to 15 MiB (its reference); more than that is a fault, not a message.
+#: Maximum size of a frame in bytes. The API accepts events of up to 15 MiB (its reference).
 MAX_FRAME: Final = 16 * 2**20
 CLOSE_TIMEOUT_S: Final = 2.0
 _Item = tuple[float, int, Payload, bool]
@@ -46,9 +45,9 @@ class FramedConnection:
         actor_host: runs the actor.
         outgoing: the link to the neighbour; `incoming` is the link from it.
         connection: the open WebSocket.
-        out_ns, in_ns: delays of the two links in ns; a schedule of the host takes precedence.
+        out_ns, in_ns: delays of the two links in ns; a schedule takes precedence.
         both_ours: the neighbour is an actor of this process and records its own end.
-        tamper: changes what is sent.
+        tamper: changes the sent messages.
     """
 
     def __init__(
@@ -75,42 +74,42 @@ class FramedConnection:
         self._reader = actor_host.reader if outgoing.sender == "component" else None
         if self._reader is not None:
             self._reader.reconnected()
-        #: Until when the reader is blocked, on the loop's clock, or 0; and what has arrived meanwhile.
+        #: End of the reader's block in seconds of the loop's clock, or 0; and the messages that arrived meanwhile.
         self._blocked_s = 0.0
         self._unread: deque[tuple[Payload, int | None]] = deque()
         self._queue: asyncio.Queue[_Item | asyncio.Event | None] = asyncio.Queue()
-        self._went_s = 0.0
-        self._held_back: set[asyncio.TimerHandle] = set()
+        self._last_sent_s = 0.0
+        self._timers: set[asyncio.TimerHandle] = set()
         self._closing = False
-        #: Another connection has taken its place.
-        self.gone = False
+        #: A newer connection has replaced this one.
+        self.replaced = False
         actor_host.connected(self)
 
     # -- out ---------------------------------------------------------------------------------------------------------
 
     def send(self, payload: Payload) -> Iterable[tuple[int, Payload]]:
-        """Put a message on its way; gives the numbers it has in the recording."""
+        """Send a message; return (number in the recording, payload) of each message that is sent now."""
         replaced = self._tamper(payload) if self._tamper is not None else ((0.0, payload),)
         if replaced is None:
             self._drop()
             return ()
         sent = []
         for further_s, each in replaced:
-            # A message that a fault holds back leaves its sender later: it is recorded when it does.
+            # A message that a fault delays is recorded when it leaves.
             if further_s:
-                self._held_back.add(asyncio.get_running_loop().call_later(further_s, self._send_late, each))
+                self._timers.add(asyncio.get_running_loop().call_later(further_s, self._send_late, each))
             else:
                 sent.append((self._put(each, "message"), each))
         return () if self._shown_there else sent
 
     def close(self, code: int | None) -> None:
-        """Close behind everything that is on its way."""
+        """Close the connection after the messages in flight."""
         if not self._closing:
             self._put({"code": code}, "close")
             self._closing = True
 
     async def barrier(self, patience_s: float = 1.0) -> None:
-        """Return when the neighbour has handled all that was sent to it: `ws` answers a ping after that."""
+        """Return when the neighbour has handled all sent messages: `ws` answers a ping after them."""
         reached = asyncio.Event()
         self._queue.put_nowait(reached)
         with contextlib.suppress(TimeoutError, ConnectionClosed):
@@ -118,11 +117,11 @@ class FramedConnection:
                 await reached.wait()
                 await (await self.connection.ping())
 
-    def _due(self, over: Link, delay_s: float) -> float | None:
-        """When what is said now on a link is at its other end, on the loop's clock; None: at once."""
+    def _due(self, link: Link, delay_s: float) -> float | None:
+        """Return when a message that is sent now arrives, in seconds of the loop's clock; None: at once."""
         now_ns = time.monotonic_ns()
         if self.actor_host.cursor is not None:
-            return (now_ns + self.actor_host.cursor.travel_ns(over, now_ns)) / 1e9
+            return (now_ns + self.actor_host.cursor.travel_ns(link, now_ns)) / 1e9
         return now_ns / 1e9 + delay_s if delay_s else None
 
     def _send_late(self, payload: Payload) -> None:
@@ -138,7 +137,7 @@ class FramedConnection:
         return seq
 
     def _drop(self) -> None:
-        """Lose the connection without a word; the actor goes with it."""
+        """Drop the connection and end its actor."""
         self._closing = True
         self.actor_host.recorder.fault(self.outgoing, f"{self.outgoing.sender} dropped the connection on purpose (--fault)")
         self.actor_host.end()
@@ -149,7 +148,7 @@ class FramedConnection:
             while True:
                 item = await self._queue.get()
                 if item is None:
-                    # What was said before still goes out, so that a session with this fault is the same every time.
+                    # Earlier messages are still written, so that a session with this fault is reproducible.
                     self.connection.transport.close()
                     return
                 if isinstance(item, asyncio.Event):
@@ -157,8 +156,8 @@ class FramedConnection:
                     continue
                 due, seq, payload, closes = item
                 if self.actor_host.cursor is not None:
-                    # A message that was late is no reason for the next to come in one instant with it.
-                    due = max(due, self._went_s + self.actor_host.cursor.min_spacing_ns / 1e9)
+                    # After a late message the next one keeps its distance.
+                    due = max(due, self._last_sent_s + self.actor_host.cursor.min_spacing_ns / 1e9)
                 if due > (now := time.monotonic()):
                     await asyncio.sleep(due - now)
                 if closes:
@@ -168,11 +167,11 @@ class FramedConnection:
                     if code == ABNORMAL:
                         self.connection.transport.close()
                         return
-                    # None sends a close frame without a code, as the actors mean it.
+                    # None sends a close frame without a code.
                     await self.connection.close(code)  # type: ignore[arg-type]
                     return
                 await self.connection.send(frame_of(payload))
-                self._went_s = time.monotonic()
+                self._last_sent_s = time.monotonic()
                 if not self.both_ours:
                     self.actor_host.recorder.arrived(seq)
                 if self._shown_there:
@@ -205,19 +204,18 @@ class FramedConnection:
             cancelled = True
             raise
         finally:
-            for handle in self._held_back:
+            for handle in self._timers:
                 handle.cancel()
             if cancelled or not self._closing:
                 writer.cancel()
             with contextlib.suppress(asyncio.CancelledError, TimeoutError):
                 await asyncio.wait_for(writer, CLOSE_TIMEOUT_S)
-            # Nothing is left of it when this returns, however it ended.
             drop(self.connection)
             await self.connection.wait_closed()
 
     def _seen(self, payload: Payload) -> int | None:
-        """A message is out of the socket; the number of one that a running program sent, which may still be on its way."""
-        if self.both_ours or self.gone:
+        """Record a message of a running program when it leaves the socket; return its number. None for an actor's message."""
+        if self.both_ours or self.replaced:
             return None
         seq = self.actor_host.recorder.seen(self.incoming, "message", payload, "socket")
         if self._shown_there:
@@ -225,7 +223,7 @@ class FramedConnection:
         return seq
 
     def _take(self, payload: Payload, seq: int | None) -> None:
-        """A message has arrived; it is read now, or when the reader is free."""
+        """Read a message that has arrived, now or when the reader is free."""
         self._unread.append((payload, seq))
         if not self._blocked_s:
             self._read_on()
@@ -237,10 +235,10 @@ class FramedConnection:
             self._read(payload, seq)
             if self._reader is not None and self._reader.read(payload, self.actor_host.recorder.last_ns):
                 self._blocked_s = self._reader.until_ns / 1e9
-                self._held_back.add(asyncio.get_running_loop().call_at(self._blocked_s, self._read_on))
+                self._timers.add(asyncio.get_running_loop().call_at(self._blocked_s, self._read_on))
 
     def _read(self, payload: Payload, seq: int | None) -> None:
-        if self.gone:
+        if self.replaced:
             return
         recorder = self.actor_host.recorder
         if seq is not None:
@@ -250,14 +248,14 @@ class FramedConnection:
         self.actor_host.message(self.incoming, payload, seq, foreign=not self.both_ours)
 
     def _over(self, closed: ConnectionClosed) -> None:
-        """The connection has ended: by us, by the neighbour, or by accident."""
+        """Record how the connection ended, and notify the actor."""
         recorder = self.actor_host.recorder
         if self._closing:
             return
         if closed.rcvd is None or (closed.sent is not None and not closed.rcvd_then_sent):
-            # Where both ends are ours, a loss that an actor meant is on its way like any closing.
-            meant = self.both_ours and recorder.received(self.incoming, "close") is not None
-            if not (meant or recorder.stopped):  # else it is ours, who ended the session
+            # Between two actors, an intended loss was recorded like a close.
+            intended = self.both_ours and recorder.received(self.incoming, "close") is not None
+            if not (intended or recorder.stopped):  # stopped: this process ended the session
                 recorder.fault(self.incoming, why_closed(closed, self.incoming.sender))
             self.actor_host.closed(self.incoming, ABNORMAL)
             return
@@ -268,13 +266,13 @@ class FramedConnection:
 
 
 def drop(connection: Connection) -> None:
-    """End a connection without a close frame. A transport that has gone by itself fails when told to go (CPython 3.11)."""
+    """End a connection without a close frame. Aborting a closed transport would fail (CPython 3.11)."""
     if connection.state is not State.CLOSED:
         connection.transport.abort()
 
 
 def why_closed(closed: ConnectionClosed, neighbour: str) -> str:
-    """In words, why a connection ended that nobody closed properly."""
+    """Return in one line why a connection ended without a proper close."""
     sent = closed.sent
     if sent is not None and sent.code == POLICY:
         return f"the connection of {neighbour} was ended here: {sent.reason}"

@@ -39,18 +39,18 @@ Watch = Callable[[Link, Payload, int], None]
 
 @dataclass(eq=False)
 class Endpoint:
-    """One session and the one connection that comes in for it.
+    """One session and its one incoming connection.
 
     Attributes:
         session: configuration of the session.
         recorder: records the messages of the session.
         both_ours: the peer is an actor of this process and records its own end.
-        watch: is called with every message that passes here.
-        comes: the link on which the peer sends.
+        watch: called with (link, payload, number) of every message.
+        incoming: the link on which the peer sends.
         over: done when the connection has ended.
     """
 
-    comes: ClassVar[Link]
+    incoming: ClassVar[Link]
 
     session: SessionConfig
     recorder: Recorder
@@ -64,7 +64,7 @@ class Endpoint:
         return None
 
     def subprotocol(self, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-        """The proxies and the API answer a browser's offer with its first."""
+        """Accept the first subprotocol offered, as the proxies and the API do."""
         return offered[0] if offered else None
 
     async def serve(self, connection: ServerConnection) -> None:
@@ -87,7 +87,7 @@ class Endpoint:
         if self.connection is not None:
             drop(self.connection)
         elif not self.over.done():
-            self.recorder.fault(self.comes, f"{self.comes.sender} left before the handshake was answered")
+            self.recorder.fault(self.incoming, f"{self.incoming.sender} left before the handshake was answered")
             self._end()
 
     def _end(self) -> None:
@@ -108,9 +108,9 @@ class Endpoint:
     def _framed(
         self, actor_host: ActorHost, link: Link, socket: Connection, rtt: str, *, ours: bool, tamper: Tamper | None = None
     ) -> FramedConnection:
-        """A connection with the delays of its link: half of the round trip each way, an odd nanosecond on the way down."""
-        whole = self.session.times.ns(rtt, 0, self.session.seed)
-        up, down = whole // 2, whole - whole // 2
+        """Return a connection with half of the round trip `rtt` on each link; an odd nanosecond is on the link down."""
+        rtt_ns = self.session.times.ns(rtt, 0, self.session.seed)
+        up, down = rtt_ns // 2, rtt_ns - rtt_ns // 2
         out_ns, in_ns = (up, down) if link.receiver == "upstream" else (down, up)
         return FramedConnection(
             actor_host, link, socket, out_ns=out_ns, in_ns=0 if ours else in_ns, both_ours=ours, tamper=tamper
@@ -122,17 +122,17 @@ class UpstreamEndpoint(Endpoint):
     """The mock upstream, for one connection.
 
     Attributes (in addition to those of `Endpoint`):
-        tamper: changes what it sends.
-        refuse: answer the handshake with this HTTP status.
+        tamper: changes the sent messages.
+        refuse: HTTP status with which the handshake is refused.
         actor: the actor; the session's first upstream if None.
     """
 
-    comes = PROXY_TO_UPSTREAM
+    incoming = PROXY_TO_UPSTREAM
 
     tamper: Tamper | None = field(default=None, kw_only=True)
     refuse: int | None = field(default=None, kw_only=True)
     actor: Actor | None = field(default=None, kw_only=True)
-    line: FramedConnection | None = field(default=None, init=False)
+    framed: FramedConnection | None = field(default=None, init=False)
 
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
         if self.refuse is None:
@@ -144,14 +144,14 @@ class UpstreamEndpoint(Endpoint):
     async def handle(self, connection: ServerConnection) -> None:
         actor_host = self._host("upstream", self.actor or self.session.actors()["upstream"])
         link = UPSTREAM_TO_PROXY
-        self.line = self._framed(actor_host, link, connection, "upstream_rtt_ms", ours=self.both_ours, tamper=self.tamper)
+        self.framed = self._framed(actor_host, link, connection, "upstream_rtt_ms", ours=self.both_ours, tamper=self.tamper)
         actor_host.start()
-        await self.line.run()
+        await self.framed.run()
 
     async def barrier(self) -> None:
-        """Return when the proxy has handled all that was sent to it."""
-        if self.line is not None:
-            await self.line.barrier()
+        """Return when the proxy has handled all sent messages."""
+        if self.framed is not None:
+            await self.framed.barrier()
 
 
 @dataclass(eq=False)
@@ -159,11 +159,11 @@ class ProxyEndpoint(Endpoint):
     """The model of a proxy, for one host.
 
     Attributes (in addition to those of `Endpoint`):
-        dial: opens its connection to the upstream.
+        dial: opens the proxy's connection to the upstream.
         upstream_ours: the upstream is an actor of this process.
     """
 
-    comes = COMPONENT_TO_PROXY
+    incoming = COMPONENT_TO_PROXY
 
     dial: Callable[[], Coroutine[Any, Any, ClientConnection]]
     upstream_ours: bool = field(default=False, kw_only=True)
@@ -171,7 +171,7 @@ class ProxyEndpoint(Endpoint):
     async def handle(self, connection: ServerConnection) -> None:
         actor_host = self._host("proxy", self.session.actors()["proxy"])
         host = self._framed(actor_host, PROXY_TO_COMPONENT, connection, "host_rtt_ms", ours=self.both_ours)
-        far = await self._dialled(connection)
+        far = await self._connected_upstream(connection)
         actor_host.start()
         if far is None:
             if self.recorder.faults:
@@ -181,8 +181,8 @@ class ProxyEndpoint(Endpoint):
         upstream = self._framed(actor_host, PROXY_TO_UPSTREAM, far, "upstream_rtt_ms", ours=self.upstream_ours)
         await side_by_side(host.run(), upstream.run())
 
-    async def _dialled(self, connection: ServerConnection) -> ClientConnection | None:
-        """The connection to the upstream; None when it did not open, or the host left before it did."""
+    async def _connected_upstream(self, connection: ServerConnection) -> ClientConnection | None:
+        """Connect to the upstream. Return None if the connection did not open, or the host left before it did."""
         dialling = asyncio.ensure_future(self.dial())
         leaving = asyncio.ensure_future(connection.wait_closed())
         try:
@@ -198,7 +198,7 @@ class ProxyEndpoint(Endpoint):
 
 
 def refusal(status: int, why: str) -> Response:
-    """The answer to a handshake, with any status: the library knows the registered ones only."""
+    """Return a refusal of a handshake with any status; the library's own accepts only registered ones."""
     reason = responses.get(status, "Refused")
     body = f"{why}\n".encode()
     headers = Headers([("Content-Type", "text/plain"), ("Content-Length", str(len(body))), ("Connection", "close")])

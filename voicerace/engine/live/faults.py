@@ -1,7 +1,6 @@
-"""Faults on purpose: what `serve upstream --fault` does to the messages of the mock.
+"""Injected faults: `serve upstream --fault` changes messages of the mock between actor and socket.
 
-Each fault is one word, ``KIND[=VALUE][@TYPE][#N]``: what is done to the N-th message of a type. The mock itself does not
-know of it: it has said what it said, and the wire spoils it.
+A fault is written ``KIND[=VALUE][@TYPE][#N]``: it applies to the N-th message of a type.
 """
 
 from __future__ import annotations
@@ -31,12 +30,12 @@ class Fault:
     """One fault.
 
     Attributes:
-        kind: drop the connection in place of the message; delay it; withhold it; send it twice; send half of it;
-            refuse the handshake.
+        kind: drop the connection instead of the message, or delay, withhold, duplicate or garble (send half of) the
+            message, or refuse the handshake.
         value: ms of a delay, or the HTTP status of a refusal; 0 for the others.
-        type: of the messages it is about.
-        number: which of them, from 1; None for all.
-        word: as it was given.
+        type: type of the affected messages.
+        number: number of the affected message, from 1; None for all.
+        word: the fault as written by the user.
     """
 
     kind: str
@@ -47,10 +46,10 @@ class Fault:
 
     @classmethod
     def of(cls, word: str) -> Self:
-        """The fault of a word.
+        """Parse a fault.
 
         Raises:
-            InputError: it is none.
+            InputError: `word` does not follow the grammar.
         """
         found = _WORD.fullmatch(word)
         if found is None:

@@ -1,8 +1,8 @@
-"""What a server of ours takes from whoever comes: so many sessions at a time, each so long and of so many bytes.
+"""Limits of a server: number of sessions, duration and bytes of each, and its share of the event loop.
 
-A recording keeps every message, in memory too: without an end of a session's bytes a client could fill both. The size of
-one message is the line's (`engine.live.connection.MAX_FRAME`), the time of a handshake the door's. A client that sends faster
-than its frames are handled waits for the others: each connection has a bounded share of every turn of the event loop.
+Recordings keep every message on disk and in memory, so the bytes of a session are limited. `connection.MAX_FRAME` limits the
+size of one message, `SessionServer` the time of a handshake. A client that sends faster than its frames are handled gets a
+bounded share of every turn of the event loop.
 """
 
 from __future__ import annotations
@@ -20,35 +20,34 @@ from websockets.http11 import Response
 
 __all__ = ["POLICY", "ClosesInTime", "Limited", "Limits", "plain_answer"]
 
-#: Closed because of a limit of ours (RFC 6455, 7.4.1: a policy is violated).
+#: Close code for a violated limit (RFC 6455, 7.4.1: policy violation).
 POLICY: Final = 1008
-#: Clients ping a few times a minute. The library answers each ping, about 5 µs of the processor.
-_MOST_PINGS_PER_S: Final = 1_000
-#: Bytes that are parsed in one go. The library parses all that a read brings, up to 256 KiB: 0.2 s where every frame is empty.
+#: Maximum number of pings per second. Clients ping a few times a minute; an answer takes about 5 µs of the processor.
+_MAX_PINGS_PER_S: Final = 1_000
+#: Bytes parsed at a time. The library would parse a read of up to 256 KiB: 0.2 s if every frame is empty.
 _SLICE: Final = 8 * 2**10
-#: Frames in a slice, and messages not yet handled, above which the next slice waits for the loop's other work.
+#: Number of frames in a slice, or of unhandled messages, above which the next slice waits for other work of the loop.
 _MANY_FRAMES: Final = 64
-#: Until the next slice, where messages wait to be received.
+#: Seconds until the next slice while messages are unhandled.
 _PAUSE_S: Final = 0.001
-#: So many messages are handed out before the loop's other work gets a turn.
+#: Number of messages received in a row before other work of the loop runs.
 _IN_A_ROW: Final = 16
-#: A request that the library cannot read: it ends the connection without an answer. Every method but GET, and a body.
+#: Requests for which the library closes the connection without an answer: methods other than GET, and requests with a body.
 _PLAIN: Final = re.compile(
     rb"(?!GET )(?P<method>[A-Z]{1,20}) [^\r\n]+ HTTP/1\.[01]\r\n"
     rb"|GET [^\r\n]+ HTTP/1\.[01]\r\n(?:[^\r\n]+\r\n)*?(?i:content-length:[ \t]*0*[1-9]|transfer-encoding:)"
 )
-_MOST_HEAD: Final = 16 * 2**10
+_MAX_HEAD: Final = 16 * 2**10
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The ends of a server's patience.
+    """The limits of a server.
 
     Attributes:
-        at_once: sessions at a time; another one is refused with 503. The default is for servers whose clients are ours.
-        lifetime_s: of a session. The API ends one after 60 minutes (docs/protocol-facts.md#session-lifetime); a minute more
-            lets it do so first.
-        session_mib: that one session may send. An hour of audio without a pause is 250.
+        at_once: maximum number of open sessions; a further one is refused with 503.
+        lifetime_s: maximum duration of a session: a minute longer than the API's (docs/protocol-facts.md#session-lifetime).
+        session_mib: maximum MiB that the client of a session sends. An hour of continuous audio has 250.
     """
 
     at_once: int = 4_000
@@ -59,8 +58,7 @@ class Limits:
 class ClosesInTime(Connection):
     """A connection whose `close` returns in time although the peer reads nothing.
 
-    The library's close timeout begins when the close frame has been written, and a peer that does not read keeps it from
-    being written.
+    The library's close timeout begins when the close frame has been written, which such a peer prevents.
     """
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
@@ -73,20 +71,20 @@ class ClosesInTime(Connection):
 
 
 class Describes(Protocol):
-    """A server that says what it is."""
+    """A server with a description for plain HTTP."""
 
     def describe(self) -> str: ...
 
 
 class Limited(ClosesInTime, ServerConnection):
-    """A connection that ends when its limits are met, with a reason that its recording keeps."""
+    """A connection that is closed when a limit is exceeded; the recording has the reason."""
 
     limits = Limits()
-    door: Describes
+    described_by: Describes
 
-    def __init__(self, *arguments: Any, **given: Any) -> None:
-        super().__init__(*arguments, **given)
-        self._taken = 0
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._received = 0
         self._ending: asyncio.Task[None] | None = None
         self._refused = False
         self._head = b""
@@ -99,8 +97,8 @@ class Limited(ClosesInTime, ServerConnection):
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
-        self._taken += len(data)
-        if self._taken > self.limits.session_mib * 2**20:
+        self._received += len(data)
+        if self._received > self.limits.session_mib * 2**20:
             self._refuse(f"more than {self.limits.session_mib:g} MiB in one session")
         elif self.request is None and (response := self._plain(data)) is not None:
             self._refused = True
@@ -112,7 +110,7 @@ class Limited(ClosesInTime, ServerConnection):
                 self._feed()
 
     def _feed(self) -> None:
-        """Hand what was read to the library; after a slice of many small frames the loop's other work comes first."""
+        """Pass received bytes to the library in slices; after a slice of many small frames, other work of the loop runs."""
         self._feeding = None
         while self._rest and not self._refused:
             self._frames = 0
@@ -144,7 +142,7 @@ class Limited(ClosesInTime, ServerConnection):
         message = await super().recv(decode)
         self._waiting -= 1
         self._in_a_row += 1
-        # Where messages wait, receiving them never suspends the caller.
+        # While messages wait, `recv` never suspends its caller.
         if self._in_a_row >= _IN_A_ROW:
             self._in_a_row = 0
             await asyncio.sleep(0)
@@ -156,7 +154,7 @@ class Limited(ClosesInTime, ServerConnection):
             self._ending = self.loop.create_task(self.close(POLICY, reason))
 
     def _refuse(self, reason: str) -> None:
-        """As `end`; nothing more is read, not even an answer to our close: the close timeout drops the connection."""
+        """Close as `end` does, but read nothing more, not even the peer's close: the close timeout drops the connection."""
         self._refused = True
         self._rest = b""
         self.transport.pause_reading()
@@ -167,20 +165,20 @@ class Limited(ClosesInTime, ServerConnection):
         if now_s - self._pings_since_s >= 1.0:
             self._pings, self._pings_since_s = 0, now_s
         self._pings += 1
-        if self._pings > _MOST_PINGS_PER_S:
-            self._refuse(f"more than {_MOST_PINGS_PER_S:,} pings in a second")
+        if self._pings > _MAX_PINGS_PER_S:
+            self._refuse(f"more than {_MAX_PINGS_PER_S:,} pings in a second")
 
     def _plain(self, data: bytes) -> Response | None:
-        """The answer to a request that is none for a WebSocket, and that the library would not answer."""
-        self._head = (self._head + data)[:_MOST_HEAD]
+        """Return the answer to a plain HTTP request that the library would not answer, else None."""
+        self._head = (self._head + data)[:_MAX_HEAD]
         found = _PLAIN.match(self._head) if b"\n" in data else None
         if found is None:
             return None
-        return plain_answer(self, self.door.describe(), (found["method"] or b"GET").decode("ascii"))
+        return plain_answer(self, self.described_by.describe(), (found["method"] or b"GET").decode("ascii"))
 
 
 def plain_answer(connection: ServerConnection, text: str, method: str = "GET") -> Response:
-    """The answer to plain HTTP: 426 to GET, 405 to every other method (RFC 9110, 15.5.6 and 15.5.22)."""
+    """Return the answer to plain HTTP: 426 to GET, 405 to other methods (RFC 9110, 15.5.6 and 15.5.22)."""
     status = HTTPStatus.UPGRADE_REQUIRED if method == "GET" else HTTPStatus.METHOD_NOT_ALLOWED
     response = connection.respond(status, text)
     response.headers["Upgrade"] = "websocket"

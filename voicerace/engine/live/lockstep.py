@@ -1,11 +1,9 @@
-"""A running proxy as an actor of the virtual engine: real messages on real sockets, in virtual time.
+"""A running proxy as an actor of the virtual engine: real sockets in virtual time.
 
-Each input goes to the running proxy over its WebSocket, followed by a ping; `ws` answers a ping after it has handled
-the messages before it, so the pong says that the proxy has reacted, and a ping on the other socket brings out all it
-sent there. Nothing sleeps and no scheduling decides: a session of 30 virtual seconds takes milliseconds, and what the
-proxy sends is compared with its model message by message. The proxy's own timers run in real
-time: `await_message` waits for one, and a caller must be quick where a timer must not end. This cannot show how the proxy
-behaves under real timing; the live engine does.
+Each input goes to the running proxy over its WebSocket, followed by a ping. `ws` answers a ping after it has handled the
+earlier messages, so the pong shows that the proxy has reacted; a ping on the other socket then collects what it sent there. A
+session of 30 virtual seconds takes milliseconds. The proxy's own timers run in real time: `await_message` waits for one, and a
+caller must be fast if a timer must not expire. The live engine, not this one, shows the proxy's behaviour in real time.
 """
 
 from __future__ import annotations
@@ -35,12 +33,12 @@ from voicerace.trace.recording import Payload
 __all__ = ["RunningProxy", "UpstreamSocket"]
 
 _PATIENCE_S = 10.0
-#: Between two looks at what the proxy did by itself.
-_LOOK_S = 0.02
+#: Seconds between two polls.
+_POLL_S = 0.02
 
 
 class UpstreamSocket:
-    """A WebSocket server that stands in for the Realtime API; `connections` has each connection of the proxy."""
+    """A WebSocket server in place of the Realtime API; `connections` has each connection of the proxy."""
 
     def __init__(self) -> None:
         self.refuse_next = False
@@ -87,7 +85,7 @@ class UpstreamSocket:
         del self._done[id(connection)]
 
     def release(self, connection: ServerConnection) -> None:
-        """The session is over: let the server's thread end."""
+        """End the server's thread for a connection whose session is over."""
         if done := self._done.get(id(connection)):
             done.set()
 
@@ -96,8 +94,8 @@ class RunningProxy:
     """One session with a running proxy, as an actor.
 
     Args:
-        url: where it listens.
-        upstream: what it takes for its Realtime API.
+        url: address of the proxy.
+        upstream: the server that the proxy uses as its Realtime API.
         reachable: False lets the upstream refuse the proxy's connection.
     """
 
@@ -121,7 +119,7 @@ class RunningProxy:
         self._closed: set[str] = set()
 
     def renew(self) -> Self:
-        """The same proxy on a new connection of the host."""
+        """Return the same proxy on a new host connection."""
         self.end()
         return type(self)(self._url, self._upstream_socket)
 
@@ -150,7 +148,7 @@ class RunningProxy:
         return ()
 
     def await_message(self, seconds: float) -> Effects:
-        """Wait in real time until the proxy sends something by itself, at most `seconds`."""
+        """Wait in real time, at most `seconds`, until the proxy sends a message because of a timer."""
         deadline = time.monotonic() + seconds
         while True:
             if effects := self._collect():
@@ -158,10 +156,10 @@ class RunningProxy:
             left = deadline - time.monotonic()
             if left <= 0:
                 return ()
-            time.sleep(min(left, _LOOK_S))
+            time.sleep(min(left, _POLL_S))
 
     def end(self) -> None:
-        """Close what is still open."""
+        """Close the open connections."""
         self._open.close()
         if self._upstream is not None:
             self._upstream.close()
@@ -171,7 +169,7 @@ class RunningProxy:
         return self._host if actor == "component" else self._upstream
 
     def _collect(self, *, await_close: bool = False) -> list[Effect]:
-        """All the proxy has sent on both sides since the last call, upstream first."""
+        """Return what the proxy has sent on both sides since the last call, upstream first."""
         effects: list[Effect] = []
         for actor in ("upstream", "component"):
             socket = self._socket(actor)
@@ -198,10 +196,10 @@ class RunningProxy:
 
 
 def _barrier(socket: Connection) -> None:
-    """Return when the peer has handled all earlier messages and its own have arrived, or when the connection is closed."""
+    """Return when the peer has handled all earlier messages and its answers have arrived, or the connection is closed."""
     answered = socket.ping()
     deadline = time.monotonic() + _PATIENCE_S
-    while not answered.wait(_LOOK_S):
+    while not answered.wait(_POLL_S):
         if socket.protocol.state is State.CLOSED:
             return
         if time.monotonic() > deadline:

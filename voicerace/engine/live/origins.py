@@ -1,11 +1,9 @@
-"""Which web pages, and under which host names, clients may connect to a server: protection against pages in a browser.
+"""The web pages and host names from which clients may connect to a server: protection against pages in a browser.
 
-A browser lets every page open a WebSocket to any address, this machine's too, and names the page in ``Origin``
-(RFC 6455, 10.2). A page can also give its own host name this machine's address (DNS rebinding); then ``Host`` has that
-name. Programs send no ``Origin``.
-
-The library's option ``origins=`` compares with a fixed list, after the connection to a relay's target was opened. The
-rules here depend on ``Host``, and must hold before anything is opened.
+A browser lets every page open a WebSocket to any address, including this machine's, and names the page in ``Origin`` (RFC 6455,
+10.2). A page can also give its own host name this machine's address (DNS rebinding); then ``Host`` has that name. Programs send
+no ``Origin``. The library's option ``origins=`` cannot be used: it ignores ``Host``, and is checked after a relay has connected
+to its target.
 """
 
 from __future__ import annotations
@@ -28,12 +26,12 @@ __all__ = ["Origins"]
 _HOST: Final = r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>\d{1,5}))?"
 _ORIGIN: Final = re.compile(rf"(?P<scheme>[a-z][a-z0-9+.-]*)://{_HOST}")
 _AUTHORITY: Final = re.compile(_HOST)
-#: A browser leaves these out of an origin.
+#: Ports that a browser omits in an origin.
 _DEFAULT_PORTS: Final = {("http", "80"), ("https", "443")}
 #: Origins without a host: of a sandboxed frame, of a file.
 _WITHOUT_HOST: Final = ("null", "file://")
-_EVERYWHERE: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # compared with, not bound
-#: Characters of a header that are repeated in a reason.
+_WILDCARDS: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # compared with, not bound
+#: Maximum number of characters of a header in a reason.
 _SHOWN: Final = 200
 
 
@@ -42,9 +40,9 @@ class Origins:
     """The rules of one server.
 
     Attributes:
-        allowed: origins that are always accepted, as `of` writes them.
-        holds_key: the server has an API key that it uses for its clients: no page is accepted that is not in `allowed`.
-        any_host: clients without an ``Origin`` may use any host name: for a server that only programs connect to.
+        allowed: origins that are always accepted, in the form that `of` gives them.
+        holds_key: the server uses an API key for its clients, so only pages in `allowed` are accepted.
+        any_host: clients without an ``Origin`` may use any host name; for a server of programs only.
     """
 
     allowed: frozenset[str] = frozenset()
@@ -53,7 +51,7 @@ class Origins:
 
     @classmethod
     def of(cls, words: Iterable[str], *, holds_key: bool = False) -> Self:
-        """The rules with the origins of ``--allow-origin``.
+        """Return the rules with the origins of ``--allow-origin``.
 
         Raises:
             InputError: a word is no origin.
@@ -61,11 +59,11 @@ class Origins:
         return cls(frozenset(_allowed(word) for word in words), holds_key)
 
     def refusal(self, headers: Headers, listen: str) -> tuple[HTTPStatus, str] | None:
-        """Status and reason for a handshake that must be refused, else None.
+        """Return status and reason if a handshake must be refused, else None.
 
         Args:
-            headers: of the request.
-            listen: the host where the server listens.
+            headers: headers of the request.
+            listen: host on which the server listens.
         """
         hosts, origins = headers.get_all("Host"), headers.get_all("Origin")
         if len(hosts) != 1 or len(origins) > 1:
@@ -75,25 +73,25 @@ class Origins:
             return None
         host = _host(_AUTHORITY, hosts[0])
         if (origins or not self.any_host) and not self._is_here(host, listen):
-            said = f"Host {hosts[0][:_SHOWN]!r} is neither this machine nor the address where this server listens"
-            return HTTPStatus.FORBIDDEN, f"{said}; --allow-origin http://HOST allows it"
+            why = f"Host {hosts[0][:_SHOWN]!r} is neither this machine nor the address where this server listens"
+            return HTTPStatus.FORBIDDEN, f"{why}; --allow-origin http://HOST allows it"
         if origins and not self._is_own(origins[0], host):
             why = "this server holds an API key and accepts no web page" if self.holds_key else "is of another machine"
             return HTTPStatus.FORBIDDEN, f"Origin {origins[0][:_SHOWN]!r}: {why}; --allow-origin ORIGIN allows it"
         return None
 
     def _is_here(self, host: str | None, listen: str) -> bool:
-        """Whether a host name, or a number, is one of this server's."""
+        """Whether a host name or IP address belongs to this server."""
         if host is None:
             return False
         own = _plain(listen)
         if _is_loopback(host) or host == own or host in {_host(_ORIGIN, each) for each in self.allowed}:
             return True
-        # A number cannot be rebound to another machine, a name can.
-        return own in _EVERYWHERE and (_is_number(host) or host == _plain(socket.gethostname()))
+        # DNS rebinding needs a name, so an IP address is safe.
+        return own in _WILDCARDS and (_is_ip_address(host) or host == _plain(socket.gethostname()))
 
     def _is_own(self, origin: str, host: str | None) -> bool:
-        """Whether a page that nobody has allowed may connect."""
+        """Whether a page that is not in `allowed` may connect."""
         page = _host(_ORIGIN, origin)
         if self.holds_key or page is None or not origin.lower().startswith(("http:", "https:")):
             return False
@@ -108,7 +106,7 @@ def _allowed(word: str) -> str:
 
 
 def _written(origin: str) -> str:
-    """An origin as browsers write it: lower case, no default port."""
+    """Return an origin as browsers write it: lower case, no default port."""
     origin = origin.lower()
     found = _ORIGIN.fullmatch(origin)
     if found is not None and (found["scheme"], found["port"]) in _DEFAULT_PORTS:
@@ -117,7 +115,7 @@ def _written(origin: str) -> str:
 
 
 def _host(pattern: re.Pattern[str], text: str) -> str | None:
-    """The host of an origin or of a ``Host`` header; None for a text that is neither."""
+    """Return the host of an origin or of a ``Host`` header; None for other text."""
     found = pattern.fullmatch(text.lower())
     return _plain(found["host"]) if found is not None else None
 
@@ -130,7 +128,7 @@ def _is_loopback(host: str) -> bool:
     return is_loopback(f"ws://{f'[{host}]' if ':' in host else host}")
 
 
-def _is_number(host: str) -> bool:
+def _is_ip_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:

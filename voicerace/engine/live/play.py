@@ -1,17 +1,17 @@
 """The live engine: sessions on real WebSockets and the real clock; each actor is a model or the real program.
 
-`Live` holds what outlives a session: the servers, and the child process of a checkout's proxy. Every session gets fresh actors,
-sockets and a recording of its own, so many can run at once on one event loop. An accident that ends a session is a fault in its
-recording; the other sessions continue.
+`Live` has the servers and the child process of a checkout's proxy, which sessions share. Every session has its own actors,
+sockets and recording, so many can run at once on one event loop. An error that ends a session is a fault in its recording; the
+other sessions continue.
 
-What this cannot show: a program whose upstream connection nobody watches (`unseen`) is judged by its host side alone.
+Limit: a program whose upstream connection is not observed (`unseen`) is judged by its host side alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,11 +40,11 @@ from voicerace.trace.recording import COMPONENT_TO_PROXY, LINKS, PROXY_TO_COMPON
 
 __all__ = ["Live", "upstream_of"]
 
-#: A session without any message waits this long for its connections and Settings.
+#: Maximum wait for the connections and Settings of a session.
 _OPENING_S: Final = 10.0
-#: Above the longest time in which a session may rightly be silent.
+#: Margin above the longest regular silence of a session.
 _SILENCE_MARGIN_S: Final = 5.0
-#: What is left of a session that was stopped has so long to end by itself.
+#: Maximum wait for the connections of a stopped session to end.
 _STOPPED_S: Final = 1.0
 _UPSTREAM_PATH: Final = "/v1/realtime?model=gpt-realtime"
 
@@ -54,12 +54,11 @@ class Live:
 
     Args:
         proxy, upstream: the targets.
-        log: takes the output of a checkout's proxy.
-        listen: (host, port) where a proxy that runs elsewhere is configured to find its upstream; what connects there
-            is ours to answer or to relay.
-        silence_s: a session in which nothing passes for so long is ended; without it, what its own times allow, and
-            10 s before the first words.
-        scrub: takes secrets out of what is recorded; without it, every key of the environment.
+        log: file for the output of a checkout's proxy.
+        listen: (host, port) that a proxy at a URL is configured to use as its upstream; the mock or a relay listens there.
+        silence_s: end a session after so many seconds without a message. None: 10 s before the first input, then
+            depending on the session's times.
+        scrub: removes secrets from recordings; None removes every key of the environment.
 
     Raises (on entering):
         InputError: the checkout's proxy does not start, or a port is taken.
@@ -84,9 +83,10 @@ class Live:
         self.scrub = scrub or scrubber(proxy, self.upstream)
         self.silence_s = silence_s
         self._log = log
-        # Proxies connect here, under whatever name they find this machine; no web page does.
+        # Proxies connect here, under any host name of this machine; web pages do not.
         origins = Origins(holds_key=self.upstream.holds_key, any_host=True)
-        self.upstream_door, self.proxy_door = SessionServer(*(listen or ("127.0.0.1", 0)), origins=origins), SessionServer()
+        self.upstream_server = SessionServer(*(listen or ("127.0.0.1", 0)), origins=origins)
+        self.proxy_server = SessionServer()
         self.backend: Backend | None = None
         self._reviving = asyncio.Lock()
         self._collecting = Collecting()
@@ -95,9 +95,9 @@ class Live:
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(self._collecting)
-            await stack.enter_async_context(self.upstream_door)
+            await stack.enter_async_context(self.upstream_server)
             if self.proxy.kind == "model":
-                await stack.enter_async_context(self.proxy_door)
+                await stack.enter_async_context(self.proxy_server)
             if self.proxy.kind == "backend":
                 stack.push_async_callback(self._end_backend)
                 await self._start_backend()
@@ -106,18 +106,18 @@ class Live:
 
     async def __aexit__(self, *raised: object) -> None:
         await self._stack.aclose()
-        # A connection that was dropped lets its socket go in the loop's next rounds: the loop must not end before.
+        # Dropped connections close their sockets in the loop's next rounds.
         for _ in range(3):
             await asyncio.sleep(0)
 
     async def _start_backend(self) -> None:
-        url = self.upstream_door.address + _UPSTREAM_PATH
+        url = self.upstream_server.address + _UPSTREAM_PATH
         self.backend = Backend(self.proxy.directory or Path(), url, log=self._log)
         starting = asyncio.ensure_future(asyncio.to_thread(self.backend.__enter__))
         try:
             await asyncio.shield(starting)
         except asyncio.CancelledError:
-            # The thread goes on by itself: what it has started must not outlive us.
+            # The thread continues; wait for it, so that the process it has started is ended.
             self.backend.give_up()
             await asyncio.wait({starting})
             raise
@@ -127,17 +127,18 @@ class Live:
             await self.backend.end()
 
     async def _revive_backend(self) -> None:
-        """Start the proxy again when a session has ended its process (docs/release-facts.md#user-audio: one frame can)."""
+        """Start the proxy again if a session has ended its process (one frame can: docs/release-facts.md#user-audio)."""
         async with self._reviving:
             if self.backend is not None and not self.backend.alive:
                 await self._end_backend()
                 await self._start_backend()
 
     async def play(self, session: SessionConfig, unfinished: Callable[[Recording], None] | None = None) -> Recording:
-        """One session, to its end.
+        """Play one session to its end.
 
         Args:
-            unfinished: gets the recording of a session that is cancelled.
+            session: the session.
+            unfinished: called with the recording if the session is cancelled.
 
         Raises:
             InputError: the checkout's proxy could not be started again.
@@ -153,7 +154,7 @@ class Live:
                 raise
 
     def provenance(self, session: SessionConfig) -> dict[str, Any]:
-        """What a recording says of itself; times that a real server decides are left out."""
+        """Return the provenance of a session's recording, without the times that a real server decides."""
         found = session.provenance()
         left_out = set() if self.upstream.kind == "mock" else {*SERVER_TIMES, "upstream_rtt_ms"}
         found["times"] = {name: value for name, value in found["times"].items() if name not in left_out}
@@ -163,16 +164,16 @@ class Live:
 
 
 def upstream_of(proxy: ProxyTarget, upstream: UpstreamTarget | None) -> UpstreamTarget:
-    """The upstream that a proxy meets: the mock unless another is named; a running proxy has its own."""
+    """Return the upstream of a proxy: the named one, else its own (`unseen`) for a proxy at a URL, else the mock."""
     return upstream or UpstreamTarget("unseen" if proxy.kind == "url" else "mock")
 
 
 class _Play:
-    """One session: its places, and how they find each other."""
+    """One session: its actors and the connections between them."""
 
     def __init__(self, live: Live, session: SessionConfig) -> None:
         self.live = live
-        # A real upstream has a network of its own: none is emulated on the way to it.
+        # No network is emulated in front of a real upstream.
         remote = live.upstream.url is not None
         session = replace(session, times=session.times.with_ns("upstream_rtt_ms", 0)) if remote else session
         self.session = session = session.begun()
@@ -182,95 +183,91 @@ class _Play:
         actors = session.actors()
         self.user = actors["user"]
         here = {name: actors[name] for name in ("user", "app", "component")}
-        self.host = ActorHost(here, session.times, session.seed, self.recorder, self._host_passed, self._wanted, session.cursor)
-        #: Set while the host wants a connection that it does not have.
-        self._unconnected = asyncio.Event()
+        #: Set while the host waits for a connection.
+        self._reconnect = asyncio.Event()
+        self.host = ActorHost(
+            here, session.times, session.seed, self.recorder, self._host_passed, self._reconnect.set, session.cursor
+        )
         self._mock: Actor | None = None
         self.proxy_ours = live.proxy.kind == "model"
         self.endpoints: list[UpstreamEndpoint | ProxyEndpoint | Relay] = []
-        #: What the session waits for before anybody can say anything, for the reason when it does not come.
+        #: Addition to the reason of a silence: the event that has not happened yet.
         self._missing = ""
-        self._barred = asyncio.Lock()
+        self._barrier_lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> Recording:
-        talk = asyncio.ensure_future(self._talk())
+        connections = asyncio.ensure_future(self._connections())
         try:
-            await self._patiently(talk)
+            await self._until_silent(connections)
         finally:
-            self.recorder.stopped = not talk.done()
-            talk.cancel()
-            await asyncio.wait({talk})
+            self.recorder.stopped = not connections.done()
+            connections.cancel()
+            await asyncio.wait({connections})
             await self._end()
-        if not talk.cancelled() and (error := talk.exception()) is not None:
+        if not connections.cancelled() and (error := connections.exception()) is not None:
             raise error
-        hosts = (self.host, *(getattr(endpoint, "actor_host", None) for endpoint in self.endpoints))
-        broken = [each.broken for each in hosts if each is not None]
-        for error in broken:
-            if error is not None:
-                raise error
-        self.endpoints.clear()  # they know us: nobody has to collect what is cut loose
+        for host in (self.host, *(getattr(endpoint, "actor_host", None) for endpoint in self.endpoints)):
+            if host is not None and host.broken is not None:
+                raise host.broken
+        self.endpoints.clear()  # breaks reference cycles, so that no garbage collection is needed
         return self.recorder.close()
 
-    async def _patiently(self, talk: asyncio.Future[None]) -> None:
-        """Wait until the host's connection has ended, or nothing has passed for too long."""
-        while not talk.done():
-            allowed = self._allowed_s()
-            left = allowed - (self._clock_ns() - self.recorder.last_ns) / 1e9
+    async def _until_silent(self, connections: asyncio.Future[None]) -> None:
+        """Wait until the host's connections have ended, or no message has passed for too long."""
+        while not connections.done():
+            allowed = self._silence_s()
+            now_ns = int(asyncio.get_running_loop().time() * 1e9)
+            left = allowed - (now_ns - self.recorder.last_ns) / 1e9
             if left <= 0:
                 why = f"silence: nothing passed for {allowed:g} s{self._missing}"
                 self.recorder.fault(PROXY_TO_COMPONENT, why)
                 return
-            await asyncio.wait({talk}, timeout=left)
+            await asyncio.wait({connections}, timeout=left)
 
-    def _clock_ns(self) -> int:
-        return int(asyncio.get_running_loop().time() * 1e9)
-
-    def _allowed_s(self) -> float:
+    def _silence_s(self) -> float:
+        """Return the longest allowed silence at this moment."""
         if self.live.silence_s is not None:
             return self.live.silence_s
         if isinstance(self.user, User) and self.user.state.said == 0:
             return _OPENING_S
         return self.session.longest_ns() / 1e9 + _SILENCE_MARGIN_S
 
-    async def _talk(self) -> None:
-        """Connect the host and take part until its last connection ends."""
+    async def _connections(self) -> None:
+        """Run the host's connections, one after another, until the last has ended."""
         first = True
         while await self._connection(first=first) and isinstance(self.user, User) and self.user.state.offline:
             first = False
-            await self._unconnected.wait()
-            self._unconnected.clear()
-
-    def _wanted(self) -> None:
-        self._unconnected.set()
+            await self._reconnect.wait()
+            self._reconnect.clear()
 
     async def _connection(self, *, first: bool) -> bool:
-        """One connection of the host's, to its end; False when there was none."""
+        """Run one connection of the host to its end. Return False if it did not open."""
         try:
             connection = await self._connect()
         except NotConnectedError as error:
             if not self.recorder.faults:
                 self.recorder.fault(PROXY_TO_COMPONENT, f"proxy: {error.reason}")
             return False
-        whole = self.session.times.ns("host_rtt_ms", 0, self.session.seed)
-        line = FramedConnection(
+        rtt_ns = self.session.times.ns("host_rtt_ms", 0, self.session.seed)
+        framed = FramedConnection(
             self.host,
             COMPONENT_TO_PROXY,
             connection,
-            out_ns=whole // 2,
-            in_ns=0 if self.proxy_ours else whole - whole // 2,
+            out_ns=rtt_ns // 2,
+            in_ns=0 if self.proxy_ours else rtt_ns - rtt_ns // 2,
             both_ours=self.proxy_ours,
         )
         if first:
             self.host.start()
-        await line.run()
+        await framed.run()
         return True
 
     async def _connect(self) -> ClientConnection:
-        """The host's connection to the proxy, with the proxy's own upstream connection made ours where it can be."""
+        """Connect the host to the proxy, and route the proxy's upstream connection to the mock or a relay if possible."""
         live = self.live
         if live.proxy.kind == "model":
-            visitor = ProxyEndpoint(
+            endpoint = ProxyEndpoint(
                 self.session,
                 self.recorder,
                 self._dial,
@@ -278,40 +275,40 @@ class _Play:
                 upstream_ours=live.upstream.kind == "mock",
                 watch=self._proxy_passed,
             )
-            return await self._open_at(live.proxy_door, visitor)
+            return await self._open_at(live.proxy_server, endpoint)
         url = live.proxy.url or (live.backend.url if live.backend else "")
         if live.upstream.kind == "unseen":
             return await open_connection(url)
-        upstream = self._upstream_visitor()
+        upstream = self._upstream_handler()
         self.endpoints.append(upstream)
-        async with live.upstream_door.turn(upstream) as came:
+        async with live.upstream_server.route_next(upstream) as arrived:
             connection = None
             try:
                 connection = await open_connection(url)
-                # One upstream connection per host connection: the next session waits until this one has come.
+                # One upstream connection per host connection: other sessions connect after it has arrived.
                 self._missing = ", and the proxy opened no connection to its upstream"
-                await came.wait()
+                await arrived.wait()
                 self._missing = ""
             except BaseException:
                 if connection is not None:
                     drop(connection)
                 raise
             finally:
-                if not came.is_set():
+                if not arrived.is_set():
                     self.endpoints.remove(upstream)
         return connection
 
-    async def _open_at(self, door: SessionServer, visitor: UpstreamEndpoint | ProxyEndpoint) -> ClientConnection:
-        """A connection to an actor of ours, at its door."""
-        self.endpoints.append(visitor)
+    async def _open_at(self, server: SessionServer, endpoint: UpstreamEndpoint | ProxyEndpoint) -> ClientConnection:
+        """Connect to an actor of this process."""
+        self.endpoints.append(endpoint)
         try:
-            return await open_connection(door.address + door.expect(visitor))
+            return await open_connection(server.address + server.expect(endpoint))
         except BaseException:
-            self.endpoints.remove(visitor)
+            self.endpoints.remove(endpoint)
             raise
 
-    def _upstream_visitor(self) -> UpstreamEndpoint | Relay:
-        """What the upstream connection of a running proxy meets: the mock, or a relay to the real one."""
+    def _upstream_handler(self) -> UpstreamEndpoint | Relay:
+        """Return the handler of a running proxy's upstream connection: the mock, or a relay to the real API."""
         upstream = self.live.upstream
         if upstream.kind == "mock":
             return UpstreamEndpoint(self.session, self.recorder, watch=self._upstream_passed, actor=self._next_mock())
@@ -327,19 +324,19 @@ class _Play:
         )
 
     async def _dial(self) -> ClientConnection:
-        """The model proxy's connection to its upstream."""
+        """Connect the model of the proxy to its upstream."""
         upstream = self.live.upstream
         if upstream.url is not None:
             return await open_connection(upstream.url, [*upstream.headers().items()])
         endpoint = UpstreamEndpoint(self.session, self.recorder, both_ours=True, actor=self._next_mock())
-        return await self._open_at(self.live.upstream_door, endpoint)
+        return await self._open_at(self.live.upstream_server, endpoint)
 
     def _next_mock(self) -> Actor:
-        """The mock upstream of the next connection."""
+        """Return the mock upstream of the next connection."""
         self._mock = self._mock.renew() if self._mock is not None else self.session.actors()["upstream"]
         return self._mock
 
-    # -- the user watches --------------------------------------------------------------------------------------------
+    # -- the user's observations -------------------------------------------------------------------------------------
 
     def _host_passed(self, link: Link, payload: Payload, seq: int) -> None:
         if link == COMPONENT_TO_PROXY or link.receiver == "app":
@@ -350,10 +347,12 @@ class _Play:
             self._act(self._observe(link, payload, seq))
 
     def _upstream_passed(self, link: Link, payload: Payload, seq: int) -> None:
-        """Seen at the upstream's end: what the user makes of it waits until the running proxy has seen it too."""
+        """Observe at the upstream's end. The user's effects wait until the running proxy has handled the message."""
         effects = self._observe(link, payload, seq)
         if effects:
-            self._later(self._act_behind(effects))
+            task = asyncio.ensure_future(self._act_after_barrier(effects))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     def _observe(self, link: Link, payload: Payload, seq: int) -> Effects:
         if isinstance(self.user, User):
@@ -364,20 +363,15 @@ class _Play:
         if effects:
             self.host.act("user", effects)
 
-    async def _act_behind(self, effects: Effects) -> None:
-        async with self._barred:
+    async def _act_after_barrier(self, effects: Effects) -> None:
+        async with self._barrier_lock:
             endpoint = self.endpoints[-1]
             if not isinstance(endpoint, ProxyEndpoint):
                 await endpoint.barrier()
             self._act(effects)
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
     async def _end(self) -> None:
-        """Wait a little for the connections behind the proxy, then end what is left."""
+        """Wait for the other connections of the session, then drop those that are still open."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -390,5 +384,5 @@ class _Play:
         await self._until_over(_STOPPED_S)
 
     async def _until_over(self, patience_s: float) -> None:
-        if still := [endpoint.over for endpoint in self.endpoints if not endpoint.over.done()]:
-            await asyncio.wait(still, timeout=patience_s)
+        if running := [endpoint.over for endpoint in self.endpoints if not endpoint.over.done()]:
+            await asyncio.wait(running, timeout=patience_s)

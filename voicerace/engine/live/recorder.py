@@ -1,8 +1,8 @@
-"""What passes in one live session, written down as it is seen, on one monotonic clock.
+"""Records the events of one live session as they are observed, on one monotonic clock.
 
-Three ways to see a message: both its ends are ours (``engine``); our end only, the other being a running program
-(``socket``: the emulated network lies on our side, so the far time is the moment at the socket); or in passing
-(``relay``). A fault is an event like the others, because it is what was seen: it says on which link, and why.
+A message is observed at both ends, which are in this process (``engine``); at one end, if the other is a running program
+(``socket``: the emulated network is on this side, so the time of the far end is that at the socket); or in a relay
+(``relay``). A fault is an event with its link and reason.
 """
 
 from __future__ import annotations
@@ -37,12 +37,11 @@ class Recorder:
     """The events of one session.
 
     Args:
-        provenance: what the recording says of itself.
-        observed: the links that are watched.
-        scrub: takes secrets out of payloads and reasons before they are kept.
-        sink: a file that gets an event at the first `flush` after nothing more is to be learned of it, so that a
-            killed process loses only what was on its way. Until `close`, an event that took long stands behind later
-            ones of other links.
+        provenance: provenance of the recording.
+        observed: the observed links.
+        scrub: removes secrets from payloads and reasons.
+        sink: a file to which `flush` writes the complete events, so that a killed process loses only messages in flight.
+            Until `close`, a slow event is after later ones of other links.
     """
 
     def __init__(
@@ -73,19 +72,19 @@ class Recorder:
             self._write(next(self._recording(complete=False).lines()))
 
     def now_ns(self) -> int:
-        """Nanoseconds since the session began."""
+        """Return the nanoseconds since the session began."""
         self.last_ns = time.monotonic_ns()
         return self.last_ns - self.origin_ns
 
     def sent(self, link: Link, kind: Literal["message", "close"], payload: Payload, observed_at: str) -> int:
-        """A message leaves its sender; gives its number."""
+        """Record that a message leaves its sender; return its number."""
         seq = self._enter(_Entry(link, kind, self.now_ns(), None, payload, observed_at))
         if observed_at == "engine":
             self._pending.setdefault(link, deque()).append(seq)
         return seq
 
     def opened(self, link: Link) -> None:
-        """A connection is opened again: what was on its way on the one before, and behind it, is lost."""
+        """Record that a host connection is opened again. Messages in flight on links of the proxy are lost."""
         now = self.now_ns()
         self._enter(_Entry(link, "open", now, now, {}, "engine", settled=True))
         for each, waiting in self._pending.items():
@@ -93,16 +92,16 @@ class Recorder:
                 waiting.clear()
 
     def arrived(self, seq: int) -> None:
-        """A message sent earlier has reached the other end."""
+        """Record that a message has reached the other end."""
         self._log[seq].received_ns = self.now_ns()
         self._log[seq].settled = True
 
     def lost(self, seq: int) -> None:
-        """A message sent earlier will not reach the other end any more."""
+        """Record that a message will not reach the other end."""
         self._log[seq].settled = True
 
     def received(self, link: Link, kind: Literal["message", "close"]) -> int | None:
-        """The oldest message on the way on a link whose ends are both ours has arrived; None when there is none."""
+        """Record that the oldest message in flight on a link between two actors has arrived; return its number, or None."""
         waiting = self._pending.get(link)
         while waiting:
             seq = waiting.popleft()
@@ -114,11 +113,11 @@ class Recorder:
     def seen(
         self, link: Link, kind: Literal["message", "close"], payload: Payload, observed_at: str, sent_ns: int | None = None
     ) -> int:
-        """A message of somebody else's, seen when it came in; `arrived` says when it went on."""
+        """Record a message of a running program on its arrival here; return its number. `arrived` completes it."""
         return self._enter(_Entry(link, kind, self.now_ns() if sent_ns is None else sent_ns, None, payload, observed_at))
 
     def fault(self, link: Link, reason: str) -> None:
-        """Something went wrong on a link that no actor did on purpose."""
+        """Record a failure on a link."""
         reason = self._scrub.text(reason)
         self.faults.append(reason)
         now = self.now_ns()
@@ -126,12 +125,12 @@ class Recorder:
         self.flush()
 
     def flush(self) -> None:
-        """Write to the sink what was settled since the last time."""
+        """Write the events that are complete since the last call to the sink."""
         if self._sink is not None and self._unwritten:
             self._write_out([seq for seq in self._unwritten if self._log[seq].settled])
 
     def finish(self) -> None:
-        """The session is over, or is no longer watched: write the rest and close the sink."""
+        """Write the remaining events and close the sink."""
         self._write_out(self._unwritten)
         if self._complete:
             self._write(f'{{"end":{len(self._log)}}}')
@@ -140,7 +139,7 @@ class Recorder:
             self._sink = None
 
     def close(self) -> Recording:
-        """As `finish`, with the sink's events in order; gives what was recorded."""
+        """Finish, sort the sink's events, and return the recording."""
         self.finish()
         recording = self._recording(complete=self._complete)
         if self._path is not None and not self._in_order:
@@ -175,12 +174,12 @@ class Recorder:
             self._unwritable(error)
 
     def _unwritable(self, error: OSError) -> None:
-        """A full disk must not end the session: what cannot be written is a fault of the recording."""
+        """Make a write error a fault of the recording; a full disk must not end the session."""
         with contextlib.suppress(OSError):
             if self._sink is not None:
                 self._sink.close()
         self._sink = None
-        self._in_order = False  # there may be room again when the session has ended
+        self._in_order = False  # `close` tries again
         self.faults.append(f"the recording cannot be written: {error.strerror}")
 
     def _recording(self, *, complete: bool) -> Recording:

@@ -1,10 +1,9 @@
-"""The relay: stands between two neighbours, passes every frame on, and writes down when it came and when it went on.
+"""The relay between two neighbours: passes every frame on, and records when it arrived and when it was sent.
 
-It keeps path, query, headers, subprotocol, frame types and close codes, and refuses a handshake as its target does. On
-both sides it reads one monotonic clock, so the delay it adds is in its recording: `received_ns` minus `sent_ns` of every
-event. What it does not pass on: pings (each side has its own), fragmentation, compression, the headers of an accepted
-handshake's answer, plain HTTP. What it cannot show: the way between it and its neighbours, and how long a frame lay in
-the socket before it was read.
+It keeps path, query, headers, subprotocol, frame types and close codes, and refuses a handshake as its target does. Both
+times are of one monotonic clock, so the recording has the delay that the relay adds: `received_ns` minus `sent_ns`.
+Not passed on: pings, fragmentation, compression, the headers of an accepted handshake's answer, plain HTTP. Not measured: the
+network on either side, and the time of a frame in the socket before it is read.
 """
 
 from __future__ import annotations
@@ -21,11 +20,10 @@ from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
-from websockets.protocol import State
 from websockets.typing import Subprotocol
 
 from voicerace.engine.live.connecting import NotConnectedError, open_connection
-from voicerace.engine.live.connection import CLOSE_TIMEOUT_S, why_closed
+from voicerace.engine.live.connection import CLOSE_TIMEOUT_S, drop, why_closed
 from voicerace.engine.live.recorder import Recorder
 from voicerace.model.protocol.frames import payload_of
 from voicerace.scrubber import Scrubber
@@ -33,7 +31,7 @@ from voicerace.trace.recording import Link, Payload, Recording
 
 __all__ = ["Relay", "added_ns"]
 
-#: Of one hop only (RFC 9110, 7.6.1).
+#: Headers of one hop (RFC 9110, 7.6.1).
 _HOP: Final = frozenset(
     {"connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 )
@@ -41,18 +39,18 @@ _HOP: Final = frozenset(
 
 @dataclass(eq=False)
 class Relay:
-    """One connection, from the program that comes in (near) to the target (far).
+    """One relayed connection, from the client (near) to the target (far).
 
     Attributes:
-        near, far: names of the two actors, neighbours of a session.
+        near, far: names of the two actors.
         target: ``ws(s)://host:port``.
-        recorder: records what passes.
+        recorder: records the messages.
         path: path and query at the target; None takes those of the near side's request.
-        headers: set in the far handshake instead of what the near side sent.
-        shield: hides these secrets from the near side as well (a child that must never see the real key).
-        watch: is called with every message that passes.
-        drop_closes: a connection that is dropped is recorded as closed too (1006), beside the fault: for programs of
-            others, which may end without a close frame.
+        headers: replace the near side's headers of these names in the far handshake.
+        shield: secrets that are hidden from the near side as well (a child must never get the real key).
+        watch: called with (link, payload, number) of every message.
+        drop_closes: record a dropped connection as closed (1006), in addition to the fault; for programs that end without
+            a close frame.
         over: done when both connections have ended, or the far one did not open.
     """
 
@@ -69,15 +67,15 @@ class Relay:
 
     def __post_init__(self) -> None:
         self.up, self.down = Link(self.near, self.far), Link(self.far, self.near)
-        self._asked = False
+        self._admitting = False
         self._near: ServerConnection | None = None
         self._far: ClientConnection | None = None
-        #: Ended by us: how such a connection ends says nothing of its actor.
+        #: Connections that the relay has ended; their end is no fault of an actor.
         self._ended: set[Connection] = set()
 
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Open the far side first: what it refuses is refused here too."""
-        self._asked = True
+        """Open the far side first, and refuse the handshake if the target refuses."""
+        self._admitting = True
         left_out = _HOP | {"host"} | {name.lower() for name in self.headers}
         passed = [
             (name, value)
@@ -97,19 +95,19 @@ class Relay:
             self.recorder.fault(self.down, f"{self.up.receiver}: {error.reason}")
             self._end()
             return self._refusal(connection, error.response)
-        if self.over.done():  # hung up in the meantime
-            _drop(self._far)
+        if self.over.done():  # `hang_up` was called meanwhile
+            drop(self._far)
         return None
 
     def _refusal(self, connection: ServerConnection, response: Response | None) -> Response:
-        """The far side's refusal as its own answer."""
+        """Return the far side's refusal as the relay's answer."""
         if response is None:
             return connection.respond(HTTPStatus.BAD_GATEWAY, "\n")
         kept = Headers([(name, value) for name, value in response.headers.raw_items() if name.lower() not in _HOP])
         body = bytes(response.body or b"")
         phrase = response.reason_phrase
         if self.shield is not None:
-            # An API that refuses a key quotes it.
+            # An API that refuses a key repeats it.
             kept, body, phrase = Headers(), b"\n", self.shield.text(phrase)
         kept["Connection"], kept["Content-Length"] = "close", str(len(body))
         return Response(response.status_code, phrase, kept, body)
@@ -129,7 +127,7 @@ class Relay:
             self.hang_up()
 
     async def barrier(self) -> None:
-        """Return when the near side has handled all that was passed to it."""
+        """Return when the near side has handled all messages passed to it."""
         if self._near is not None:
             try:
                 async with asyncio.timeout(1.0):
@@ -138,20 +136,20 @@ class Relay:
                 return
 
     async def leave(self) -> None:
-        """Close both connections as one who goes away (1001), and drop what does not answer."""
-        there = [each for each in (self._near, self._far) if each is not None]
-        self._ended.update(there)
-        await asyncio.gather(*(each.close(1001) for each in there))
+        """Close both connections with code 1001, and drop those that do not answer."""
+        present = [each for each in (self._near, self._far) if each is not None]
+        self._ended.update(present)
+        await asyncio.gather(*(each.close(1001) for each in present))
         self.hang_up()
 
     def hang_up(self) -> None:
-        """Drop what is still open."""
-        if self._asked and self._near is None and not self.over.done():
+        """Drop the open connections."""
+        if self._admitting and self._near is None and not self.over.done():
             self.recorder.fault(self.up, f"{self.up.sender} left before the handshake was answered")
         for connection in (self._near, self._far):
             if connection is not None:
                 self._ended.add(connection)
-                _drop(connection)
+                drop(connection)
         self._end()
 
     def _end(self) -> None:
@@ -166,7 +164,7 @@ class Relay:
             except ConnectionClosed as closed:
                 await self._close(closed, sink, source, link)
                 return
-            # Parsing waits until somebody reads the recording: the neighbours wait for the frame.
+            # The frame is parsed when the recording is read, because here the neighbours wait for it.
             seq = recorder.seen(link, "message", raw, "relay")
             if shield is not None:
                 payload = shield.payload(raw)
@@ -174,7 +172,7 @@ class Relay:
             try:
                 await sink.send(raw)
             except ConnectionClosed:
-                # The other direction has it from its own end; what comes is still worth recording.
+                # The other direction handles the closed sink; later messages are still recorded.
                 recorder.lost(seq)
                 recorder.flush()
                 continue
@@ -184,7 +182,7 @@ class Relay:
                 watch(link, payload_of(raw), seq)
 
     async def _close(self, closed: ConnectionClosed, sink: Connection, source: Connection, link: Link) -> None:
-        """One connection has ended: end the other in the same way."""
+        """End the other connection in the same manner as the one that has ended."""
         rcvd = closed.rcvd
         if rcvd is not None and (closed.sent is None or closed.rcvd_then_sent):
             code = None if rcvd.code == 1005 else int(rcvd.code)
@@ -193,7 +191,7 @@ class Relay:
                 self._ended.add(sink)
                 self.recorder.arrived(seq)
                 self.recorder.flush()
-                # None sends a close frame without a code, as it came in.
+                # None sends a close frame without a code.
                 reason = rcvd.reason if self.shield is None else self.shield.text(rcvd.reason)
                 await sink.close(code, reason)  # type: ignore[arg-type]
             else:
@@ -204,19 +202,13 @@ class Relay:
                 self.recorder.arrived(self.recorder.seen(link, "close", {"code": 1006}, "relay"))
             self.recorder.fault(link, why_closed(closed, link.sender))
             self._ended.add(sink)
-            # What was passed on before still goes out; then the connection ends without a close frame.
+            # Earlier messages are still written; then the connection ends without a close frame.
             sink.transport.close()
-            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, _drop, sink)
-
-
-def _drop(connection: Connection) -> None:
-    # A transport that has gone by itself fails when it is told to go (CPython 3.11).
-    if connection.state is not State.CLOSED:
-        connection.transport.abort()
+            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, drop, sink)
 
 
 def added_ns(recording: Recording) -> list[int]:
-    """What the relay added to the way of each message, in nanoseconds, in the order of the recording."""
+    """Return the delay in nanoseconds that the relay added to each message, in the order of the recording."""
     return [
         event.received_ns - event.sent_ns
         for event in recording.events

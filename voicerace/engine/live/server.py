@@ -1,9 +1,7 @@
-"""A WebSocket server that many sessions share: who waits for a visitor gets it, anybody else meets the host of the house.
+"""A WebSocket server that sessions share: routes expected connections to their session, others to a fallback handler.
 
-Plain HTTP, and a web page that has no business here, is answered by the door itself and reaches no visitor.
-
-A visitor is told by the path it asks for (a token of ours), or, where a running program decides the path, by its turn:
-one session at a time connects that program and takes the connection it opens next.
+An expected connection is recognised by a token in its path. If a running program decides the path, one session at a time
+connects that program and gets the next connection. The server itself answers plain HTTP and refuses foreign web pages.
 """
 
 from __future__ import annotations
@@ -32,39 +30,38 @@ from voicerace.errors import InputError
 
 __all__ = ["ConnectionHandler", "SessionServer"]
 
-#: A page can make up reasons without end; so many are reported.
-_MOST_REASONS: Final = 20
+#: Maximum number of reported reasons; a page could cause any number of different ones.
+_MAX_REASONS: Final = 20
 
 
 class ConnectionHandler(Protocol):
-    """One expected connection."""
+    """Handles one connection."""
 
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Before the handshake is answered; a response refuses it."""
+        """Prepare before the handshake is answered; return a response to refuse it."""
 
     def subprotocol(self, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-        """The subprotocol to answer with."""
+        """Select the subprotocol of the answer."""
 
     async def serve(self, connection: ServerConnection) -> None:
-        """The open connection, until it is over."""
+        """Handle the open connection until it ends."""
 
     def hang_up(self) -> None:
-        """The one who came has gone again before `serve`."""
+        """The client has left before `serve`."""
 
 
 @dataclass(eq=False)
 class SessionServer:
-    """The server.
+    """The server; it listens while the context is open.
 
     Attributes:
-        host, port: where it listens; port 0 takes a free one.
-        otherwise: makes the handler of an unexpected connection; without it such a connection gets a 404.
+        host, port: where the server listens; port 0 takes a free one.
+        otherwise: makes the handler of an unexpected connection; None answers it with 404.
         tls: serve ``wss://``.
-        limits: of what it takes.
-        origins: which web pages and host names are accepted.
-        about: what the server is, for clients that send plain HTTP.
-        path: where clients connect, for the same.
-        refused: called with the reason of a handshake that `origins` refuses, once for every reason.
+        limits: limits of the server.
+        origins: accepted web pages and host names.
+        about, path: description of the server and path for clients, in the answer to plain HTTP.
+        refused: called with the reason of a handshake that `origins` refuses, once per reason.
     """
 
     host: str = "127.0.0.1"
@@ -73,7 +70,7 @@ class SessionServer:
     tls: ssl.SSLContext | None = None
     limits: Limits = field(default_factory=Limits)
     origins: Origins = field(default_factory=Origins)
-    about: str = "a party of voicerace"
+    about: str = "an actor of voicerace"
     path: str = ""
     refused: Callable[[str], None] | None = None
 
@@ -81,9 +78,9 @@ class SessionServer:
         self._reasons: set[str] = set()
         self._tokens: dict[str, ConnectionHandler] = {}
         self._next: tuple[ConnectionHandler, asyncio.Event] | None = None
-        self._turn = asyncio.Lock()
-        self._at_door: dict[ServerConnection, ConnectionHandler] = {}
-        self._inside: set[ServerConnection] = set()
+        self._next_lock = asyncio.Lock()
+        self._handshaking: dict[ServerConnection, ConnectionHandler] = {}
+        self._connected: set[ServerConnection] = set()
         self._watching: set[asyncio.Task[None]] = set()
         self._server: Server | None = None
 
@@ -94,17 +91,17 @@ class SessionServer:
                 self.host,
                 self.port,
                 process_request=self._admit,
-                select_subprotocol=lambda connection, offered: self._at_door[connection].subprotocol(offered),
+                select_subprotocol=lambda connection, offered: self._handshaking[connection].subprotocol(offered),
                 compression=None,
                 ping_interval=None,
-                # A visitor may have to open a connection of its own first.
+                # A handler may have to open a connection first.
                 open_timeout=OPEN_TIMEOUT_S + 5.0,
                 close_timeout=CLOSE_TIMEOUT_S,
                 max_size=MAX_FRAME,
                 max_queue=None,
                 logger=QUIET,
                 ssl=self.tls,
-                create_connection=type("Connection", (Limited,), {"limits": self.limits, "door": self}),
+                create_connection=type("Connection", (Limited,), {"limits": self.limits, "described_by": self}),
             )
         except (OSError, OverflowError) as error:
             number = getattr(error, "errno", None)
@@ -125,93 +122,94 @@ class SessionServer:
         return f"{'wss' if self.tls else 'ws'}://{host}:{self.port}"
 
     def describe(self) -> str:
-        """What this server is and how to connect: the answer to plain HTTP."""
+        """Return the answer to plain HTTP: what this server is and how to connect."""
         return (
             f"This is {self.about}: a WebSocket server. It answers no other request, so no WebRTC or REST call.\n"
             f"Connect a WebSocket client to {self.address}{self.path}\n"
         )
 
-    def expect(self, visitor: ConnectionHandler) -> str:
-        """Wait for a visitor that we send ourselves; gives the path it has to ask for."""
+    def expect(self, handler: ConnectionHandler) -> str:
+        """Expect a connection from this process for a handler; return the path to connect to."""
         token = secrets.token_hex(8)
-        self._tokens[token] = visitor
+        self._tokens[token] = handler
         return f"/session/{token}"
 
     @contextlib.asynccontextmanager
-    async def turn(self, visitor: ConnectionHandler) -> AsyncIterator[asyncio.Event]:
-        """While this is open, the next connection is the visitor's; gives what is set when it has come."""
-        async with self._turn:
-            came = asyncio.Event()
-            self._next = (visitor, came)
+    async def route_next(self, handler: ConnectionHandler) -> AsyncIterator[asyncio.Event]:
+        """Route the next connection to a handler while the context is open; the event is set when it has arrived."""
+        async with self._next_lock:
+            arrived = asyncio.Event()
+            self._next = (handler, arrived)
             try:
-                yield came
+                yield arrived
             finally:
                 self._next = None
 
     async def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         if not any("websocket" in value.lower() for value in request.headers.get_all("Upgrade")):
-            return plain_answer(connection, self.describe())  # a probe for whether something listens is no session
+            return plain_answer(connection, self.describe())  # for example, a probe of the port
         if (refusal := self.origins.refusal(request.headers, self.host)) is not None:
             status, reason = refusal
-            self._tell(reason)
+            self._report(reason)
             return connection.respond(status, f"{reason}\n")
-        if len(self._inside) >= self.limits.at_once:
+        if len(self._connected) >= self.limits.at_once:
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, f"{self.limits.at_once} sessions are open already\n")
-        # Before anything is awaited: of two at one moment, the second is counted with the first.
-        self._inside.add(connection)
+        # Before the first await, so that simultaneous connections are counted.
+        self._connected.add(connection)
         try:
-            return await self._shown_in(connection, request)
+            return await self._routed(connection, request)
         finally:
-            if connection not in self._at_door:
-                self._inside.discard(connection)
+            if connection not in self._handshaking:
+                self._connected.discard(connection)
 
-    async def _shown_in(self, connection: ServerConnection, request: Request) -> Response | None:
+    async def _routed(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Route a connection to its handler; return a response to refuse it."""
         token = request.path.partition("?")[0].rpartition("/")[2]
-        visitor = self._tokens.pop(token, None)
-        if visitor is None and self._next is not None:
-            (visitor, came), self._next = self._next, None
-            came.set()
-        if visitor is None and self.otherwise is not None:
-            visitor = self.otherwise(request)
-        if visitor is None:
+        handler = self._tokens.pop(token, None)
+        if handler is None and self._next is not None:
+            (handler, arrived), self._next = self._next, None
+            arrived.set()
+        if handler is None and self.otherwise is not None:
+            handler = self.otherwise(request)
+        if handler is None:
             return connection.respond(HTTPStatus.NOT_FOUND, "no session is waiting for you\n")
         try:
-            response = await visitor.admit(connection, request)
+            response = await handler.admit(connection, request)
         except BaseException:
-            visitor.hang_up()
+            handler.hang_up()
             raise
         if response is None:
-            self._at_door[connection] = visitor
+            self._handshaking[connection] = handler
             self._watch(connection)
         return response
 
-    def _tell(self, reason: str) -> None:
-        if self.refused is not None and reason not in self._reasons and len(self._reasons) < _MOST_REASONS:
+    def _report(self, reason: str) -> None:
+        if self.refused is not None and reason not in self._reasons and len(self._reasons) < _MAX_REASONS:
             self._reasons.add(reason)
             self.refused(reason)
 
     def _watch(self, connection: ServerConnection) -> None:
-        """Tell a visitor that was admitted, and goes before the handshake is answered: nobody else would."""
+        """Notify the handler if the client leaves after `admit` and before the handshake is answered."""
 
-        async def see_off() -> None:
+        async def until_closed() -> None:
             await connection.wait_closed()
-            self._inside.discard(connection)
-            if (visitor := self._at_door.pop(connection, None)) is not None:
-                visitor.hang_up()
+            self._connected.discard(connection)
+            if (handler := self._handshaking.pop(connection, None)) is not None:
+                handler.hang_up()
 
-        task = asyncio.ensure_future(see_off())
+        task = asyncio.ensure_future(until_closed())
         self._watching.add(task)
         task.add_done_callback(self._watching.discard)
 
     async def _serve(self, connection: ServerConnection) -> None:
-        visitor = self._at_door.pop(connection, None)
-        if visitor is None:
-            return  # gone already
+        handler = self._handshaking.pop(connection, None)
+        if handler is None:
+            return  # the client has left
         lifetime_s = self.limits.lifetime_s
         over = connection.loop.call_later(lifetime_s, _end, connection, f"open for more than {lifetime_s:g} s")
         try:
             with contextlib.suppress(WebSocketException):
-                await visitor.serve(connection)
+                await handler.serve(connection)
         finally:
             over.cancel()
 

@@ -1,4 +1,4 @@
-"""Our actors as servers for anybody's app, SDK or proxy: every connection is a session with a recording of its own."""
+"""Actors as servers for any app, SDK or proxy: every connection is a session with its own recording."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ from voicerace.engine.live.targets import UpstreamTarget, scrubber
 from voicerace.engine.session import SessionConfig
 from voicerace.trace.recording import UPSTREAM_LINKS, WIRES, Recording
 
-__all__ = ["Server", "proxy_visitors", "upstream_visitors"]
+__all__ = ["Server", "proxy_handlers", "upstream_handlers"]
 
 
 class SessionHandler(ConnectionHandler, Protocol):
-    """A visitor that says when it has gone, and what was recorded of it."""
+    """A handler with a recorder; `over` is done when its session has ended."""
 
     over: asyncio.Future[None]
     recorder: Recorder
 
 
-#: Makes the visitor of a session from the file that its recording goes to as it comes, and the request that opens it.
+#: Makes the handler of a session from the file of its recording and the request that opens it.
 Make = Callable[[Path, Request], SessionHandler]
 
 
 @dataclass(eq=False)
 class Server:
-    """Serves until it is stopped.
+    """Serves sessions until it is stopped.
 
     Attributes:
-        door: the server whose connections this takes.
+        server: the server that accepts the connections.
         make: makes the handler of a new connection.
-        folder: takes a recording per session.
+        folder: folder of the recordings, one per session.
         ended: called with (file, recording) when a session is over.
-        most: take that many sessions, and stop when they have ended; None for never.
+        most: number of sessions after which the server stops; None for no limit.
     """
 
-    door: SessionServer
+    server: SessionServer
     make: Make
     folder: Path
     ended: Callable[[Path, Recording], None]
@@ -62,12 +62,12 @@ class Server:
         self._ended = 0
         self._failed: Exception | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self.door.otherwise = self._visitor
+        self.server.otherwise = self._handler
 
     async def run(self) -> None:
-        """Until `stop` is set, or enough sessions have ended; what is open then is recorded as far as it came.
+        """Serve until `stop` is set, or `most` sessions have ended. Open sessions are then recorded as stopped.
 
-        Raises: what `ended` raised, which ends the serving too.
+        Raises: the first exception of `ended`, which stops the server too.
         """
         try:
             await self.stop.wait()
@@ -79,23 +79,23 @@ class Server:
         if self._failed is not None:
             raise self._failed
 
-    def _visitor(self, request: Request) -> ConnectionHandler:
+    def _handler(self, request: Request) -> ConnectionHandler:
         if self.stop.is_set() or self._begun == self.most:
-            return _SentAway()
+            return _Refusing()
         self._begun += 1
         path = self.folder / f"{self._begun:06d}.jsonl"
-        visitor = self.make(path, request)
-        task = asyncio.ensure_future(self._attend(visitor, path))
+        handler = self.make(path, request)
+        task = asyncio.ensure_future(self._attend(handler, path))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return visitor
+        return handler
 
-    async def _attend(self, visitor: SessionHandler, path: Path) -> None:
-        recorder = visitor.recorder
+    async def _attend(self, handler: SessionHandler, path: Path) -> None:
+        recorder = handler.recorder
         try:
-            while not visitor.over.done():
-                # What has come so far is on the disk when the process is killed.
-                await asyncio.wait({visitor.over}, timeout=0.2)
+            while not handler.over.done():
+                # Flush regularly, so that a killed process loses little.
+                await asyncio.wait({handler.over}, timeout=0.2)
                 recorder.flush()
         except asyncio.CancelledError:
             recorder.stopped = True
@@ -109,8 +109,8 @@ class Server:
             self.stop.set()
 
 
-class _SentAway:
-    """A client that comes when no more sessions are taken."""
+class _Refusing:
+    """Refuses a client when no more sessions are accepted."""
 
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
         return refusal(503, "no more sessions here")
@@ -125,22 +125,22 @@ class _SentAway:
         return
 
 
-def upstream_visitors(session: SessionConfig, faults: tuple[Fault, ...] = ()) -> Make:
-    """The mock upstream, with a session's plan, times and knobs; every user input gets the steps of the first."""
+def upstream_handlers(session: SessionConfig, faults: tuple[Fault, ...] = ()) -> Make:
+    """Serve the mock upstream with a session's plan, times, knobs and `faults`."""
     refuse = next((int(fault.value) for fault in faults if fault.kind == "refuse"), None)
     scrub = scrubber(None, None)
-    spoilt = {"faults": [fault.word for fault in faults]} if faults else {}
+    injected = {"faults": [fault.word for fault in faults]} if faults else {}
 
     def make(path: Path, request: Request) -> SessionHandler:
         found = _provenance(session, upstream="mock") | {"client": client_of(request, scrub)}
-        recorder = Recorder(found | spoilt, UPSTREAM_LINKS, scrub, path)
+        recorder = Recorder(found | injected, UPSTREAM_LINKS, scrub, path)
         return UpstreamEndpoint(session, recorder, tamper=Tampering(faults), refuse=refuse)
 
     return make
 
 
-def proxy_visitors(session: SessionConfig, upstream: UpstreamTarget) -> Make:
-    """The model of a proxy, in front of an upstream at an address."""
+def proxy_handlers(session: SessionConfig, upstream: UpstreamTarget) -> Make:
+    """Serve the model of a session's proxy in front of an upstream at a URL."""
     scrub = scrubber(None, upstream)
 
     async def dial() -> ClientConnection:
@@ -157,13 +157,13 @@ def proxy_visitors(session: SessionConfig, upstream: UpstreamTarget) -> Make:
 
 
 def _provenance(session: SessionConfig, upstream: str) -> dict[str, Any]:
-    """Only what this side decides: app, component and the other program are somebody else's."""
+    """Return the provenance of the settings that this side decides."""
     known = session.provenance()
-    ours: tuple[str, ...] = ("modality", "calls", "preamble", "profile", "times", "knobs", "seed")
+    decided: tuple[str, ...] = ("modality", "calls", "preamble", "profile", "times", "knobs", "seed")
     if upstream != "mock":
-        ours = ("profile", "times", "seed")
+        decided = ("profile", "times", "seed")
         known["times"] = {name: known["times"][name] for name in ("host_rtt_ms", "upstream_rtt_ms")}
-    found: dict[str, Any] = {name: known[name] for name in ours}
+    found: dict[str, Any] = {name: known[name] for name in decided}
     if upstream == "mock" and "provider" in known:
         found["provider"] = known["provider"]
     return found | {"upstream": upstream, "engine": "serve", "start": datetime.now(UTC).isoformat(timespec="milliseconds")}

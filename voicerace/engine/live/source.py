@@ -1,4 +1,4 @@
-"""Which program is a checkout? A hash over the proxy's source, because its version numbers name several programs each."""
+"""Identifies the program of a checkout by a hash of the proxy's source; one version number can name several programs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _RELATIVE_IMPORT = re.compile(r"""(?:from|require\()\s*['"](\.{1,2}/[^'"]+)['"]"
 
 
 def package_of(directory: Path | str) -> Path:
-    """The proxy's package folder in a checkout: the folder given, or the package below a repository root.
+    """Return the proxy's package folder of a checkout, given that folder or the repository root.
 
     Raises:
-        InputError: neither holds the proxy's source.
+        InputError: neither contains the proxy's source.
     """
     root = Path(directory)
     for candidate in (root, root / _PACKAGE):
@@ -31,7 +31,7 @@ def package_of(directory: Path | str) -> Path:
 
 
 def backend_version(directory: Path | str) -> str | None:
-    """The version in the package's manifest, which names a program only together with its hash; None without one."""
+    """Return the version in the package's manifest, which identifies a program only together with its hash, or None."""
     try:
         manifest = json.loads((package_of(directory) / "package.json").read_text("utf-8"))
     except (OSError, ValueError):
@@ -41,9 +41,9 @@ def backend_version(directory: Path | str) -> str | None:
 
 
 def source_hash(directory: Path | str) -> str:
-    """The first 12 hex digits of SHA-256 over the proxy's server and all it imports from beside it.
+    """Return the first 12 hex digits of SHA-256 over the proxy's server and the package files that it imports.
 
-    Line ends do not count; file names do.
+    The hash includes file names and normalises line ends.
     """
     package = package_of(directory)
     seen: dict[str, bytes] = {}

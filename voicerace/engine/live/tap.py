@@ -1,7 +1,7 @@
-"""A place to listen in: every connection that comes is relayed to one target and recorded in a file of its own.
+"""A tap: relays every connection to one target and records each in its own file.
 
-A file is written as the frames pass, so a killed process leaves what it saw. Which connections belong to one session is
-not known here: a connection on one side says nothing of the other side.
+A file is written while the frames pass, so a killed process leaves its recordings. The tap cannot assign connections on the two
+sides of a proxy to one session.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from voicerace.trace.recording import Link
 __all__ = ["Side", "Tap", "TapSpec"]
 
 Side: TypeAlias = Literal["host", "upstream"]
-#: Who comes to a relay of each side, and whom it connects them to.
+#: The client and the target of a relay on each side of the proxy.
 _ACTORS: Final[dict[Side, tuple[str, str]]] = {"host": ("component", "proxy"), "upstream": ("proxy", "upstream")}
 _ALLOWED: Final = "LISTEN=TARGET: PORT, HOST:PORT or ws://HOST:PORT = ws(s)://HOST:PORT"
 
 
 @dataclass(frozen=True)
 class TapSpec:
-    """Where a tap listens, and where it passes things on to.
+    """The address and the target of a tap.
 
     Attributes:
-        side: of the proxy.
-        host, port: where it listens; port 0 takes a free one.
+        side: side of the proxy.
+        host, port: where the tap listens; port 0 takes a free one.
         target: ``ws(s)://host:port``, without a path.
     """
 
@@ -52,15 +52,15 @@ class TapSpec:
 
     @classmethod
     def of(cls, side: Side, word: str) -> Self:
-        """The spec of a word ``LISTEN=TARGET``.
+        """Parse ``LISTEN=TARGET``.
 
         Raises:
-            InputError: it is none, the target has a path (path and query are those that the client asks for), or what
-                is passed on would come back.
+            InputError: `word` has another form, the target has a path (path and query are the client's), or the target is
+                the tap itself.
         """
         listen, equals, target = word.partition("=")
         if not equals:
-            found = repr(listen) if not set("/@?") & set(listen) else "what was given"  # it may hold what is private
+            found = repr(listen) if not set("/@?") & set(listen) else "what was given"  # it may contain a secret
             raise InputError(side, f"{found} has no =", _ALLOWED)
         host, port = _listen(side, listen.strip())
         parts = urlsplit(web_socket_url(side, target.strip()))
@@ -74,18 +74,18 @@ class TapSpec:
 
 @dataclass(eq=False)
 class Tap:
-    """One listening place.
+    """A tap; it listens while the context is open.
 
     Attributes:
-        spec: where it listens, and its target.
-        folder: takes a recording per connection.
-        provenance: of every recording.
-        number: gives the next connection's number.
-        origin_ns: when the capture began, on the monotonic clock; every recording says how long after that it did.
-        scrub: removes secrets from what is recorded.
-        origins: which web pages and host names are accepted.
+        spec: address and target.
+        folder: folder of the recordings, one per connection.
+        provenance: provenance of every recording.
+        number: returns the number of the next connection.
+        origin_ns: start of the capture on the monotonic clock; recordings contain their own start relative to it.
+        scrub: removes secrets from recordings.
+        origins: accepted web pages and host names.
         refused: called with the reason of a handshake that `origins` refuses.
-        open: connections that have not ended, in the order they came.
+        open: the open connections, oldest first.
     """
 
     spec: TapSpec
@@ -100,29 +100,29 @@ class Tap:
 
     def __post_init__(self) -> None:
         about = f"a relay of `voicerace capture` to {self.spec.target}"
-        self.door = SessionServer(
-            self.spec.host, self.spec.port, self._visitor, origins=self.origins, about=about, refused=self.refused
+        self.server = SessionServer(
+            self.spec.host, self.spec.port, self._handler, origins=self.origins, about=about, refused=self.refused
         )
 
     async def __aenter__(self) -> Self:
         try:
-            await self.door.__aenter__()
+            await self.server.__aenter__()
         except InputError as error:
             raise InputError(self.spec.side, error.found, error.allowed) from None
         return self
 
     async def __aexit__(self, *raised: Any) -> None:
-        await self.door.__aexit__(*raised)
+        await self.server.__aexit__(*raised)
 
     @property
     def url(self) -> str:
-        """Where a client of this machine connects."""
+        """The address for clients on this machine."""
         everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  # read, not bound
         host = everywhere.get(self.spec.host, self.spec.host)
-        return f"ws://{f'[{host}]' if ':' in host else host}:{self.door.port}"
+        return f"ws://{f'[{host}]' if ':' in host else host}:{self.server.port}"
 
     async def cut(self) -> None:
-        """End what is still open; its recordings say that they were cut."""
+        """Close the open connections; their recordings are incomplete."""
         for relay in self.open:
             relay.recorder.stopped = True
             relay.recorder.finish()
@@ -145,7 +145,7 @@ class Tap:
         recorder.origin_ns = now
         return recorder
 
-    def _visitor(self, request: Request) -> ConnectionHandler:
+    def _handler(self, request: Request) -> ConnectionHandler:
         number = self.number()
         near, far = _ACTORS[self.spec.side]
         relay = Relay(near, far, self.spec.target, self._recorder(number, request), drop_closes=True)
@@ -159,7 +159,7 @@ class Tap:
 
 
 def _listen(side: Side, text: str) -> tuple[str, int]:
-    """Host and port of ``PORT``, ``HOST:PORT`` or ``ws://HOST:PORT``."""
+    """Return host and port of ``PORT``, ``HOST:PORT`` or ``ws://HOST:PORT``."""
     if text.isascii() and text.isdigit():
         text = f"127.0.0.1:{text}"
     try:
@@ -170,11 +170,11 @@ def _listen(side: Side, text: str) -> tuple[str, int]:
     plain = parts.path in ("", "/") and not parts.query and not parts.fragment and parts.username is None
     if parts.scheme != "ws" or not parts.hostname or port is None or not plain:
         raise InputError(side, "LISTEN is no host and port", _ALLOWED)
-    # A name may stand for two addresses: with a free port, each would get another one.
+    # A name may have two addresses, and with a free port each would get a different one.
     return ("127.0.0.1" if parts.hostname == "localhost" and port == 0 else parts.hostname), port
 
 
 def _same_host(host: str, target: str) -> bool:
-    """Whether what listens at `host` would answer at the target's address."""
+    """Whether a server at `host` would also get connections to the target's host."""
     here = host in ("0.0.0.0", "::") or is_loopback(f"ws://{f'[{host}]' if ':' in host else host}")  # noqa: S104  # read
     return host == urlsplit(target).hostname or (here and is_loopback(target))

@@ -1,7 +1,7 @@
-"""What takes part in a live session: which proxy, which upstream. Words to targets, and what a recording says of them.
+"""The proxy and the upstream of a live session: parsing of the options, and their names in recordings.
 
-A recording names a program by the hash of its source and an address by its host, never by a path, a query or a header:
-those hold what is private.
+A recording names a program by the hash of its source, and an address by scheme, host and port, because paths, queries and
+headers may contain secrets.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["OPENAI_URL", "ProxyTarget", "UpstreamTarget", "address", "is_loopbac
 OPENAI_URL: Final = "wss://api.openai.com/v1/realtime"
 OPENAI_KEY: Final = "OPENAI_API_KEY"
 _PROXIES: Final = "model:TAG, backend:DIR, ws://... or wss://..."
-#: A name that is safe to repeat.
+#: A name that may be repeated in an error.
 _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 _UPSTREAMS: Final = "mock, openai, ws://... or wss://..."
 
@@ -35,11 +35,11 @@ class ProxyTarget:
     """A proxy.
 
     Attributes:
-        kind: a model of ours, a checkout that we start, or one that runs somewhere.
-        release: its row; None for a program that no row describes.
-        directory: of a checkout.
-        url: of a running one.
-        source: the hash of its source; None for a running one.
+        kind: a model, a checkout that is started here, or a running proxy at a URL.
+        release: the row of its release; None for a program without a row.
+        directory: directory of a checkout.
+        url: URL of a running proxy.
+        source: hash of the source; None for a running proxy.
     """
 
     kind: Literal["model", "backend", "url"]
@@ -50,31 +50,31 @@ class ProxyTarget:
 
     @classmethod
     def of(cls, word: str, release: str | None = None) -> Self:
-        """The target of a word; `release` says which row a running one, or an unknown program, is.
+        """Parse the option `--proxy`. `release` is the row of a running proxy or of an unknown checkout.
 
         Raises:
             InputError: no such proxy, or `release` contradicts it.
         """
         kind, _, rest = word.partition(":")
-        said = proxy_release(release) if release is not None else None
+        named = proxy_release(release) if release is not None else None
         if kind == "model" and rest:
             row = proxy_release(rest, "proxy")
-            if said is not None and said is not row:
-                raise InputError("release", f"{said.tag}, but the proxy is {word}", "one of them")
+            if named is not None and named is not row:
+                raise InputError("release", f"{named.tag}, but the proxy is {word}", "one of them")
             return cls("model", row, source=row.source)
         if kind == "backend" and rest:
             source = source_hash(Path(rest))
             row_found = proxy_of_source(source, backend_version(rest))
-            if said is not None and row_found is not None and said.source != source:
-                raise InputError("release", f"{said.tag}, but the checkout's program is {row_found.tag}", "one of them")
-            return cls("backend", said or row_found, directory=Path(rest), source=source)
+            if named is not None and row_found is not None and named.source != source:
+                raise InputError("release", f"{named.tag}, but the checkout's program is {row_found.tag}", "one of them")
+            return cls("backend", named or row_found, directory=Path(rest), source=source)
         if kind in ("ws", "wss"):
-            return cls("url", said, url=web_socket_url("proxy", word))
+            return cls("url", named, url=web_socket_url("proxy", word))
         raise InputError("proxy", repr(word), f"allowed are {_PROXIES}")
 
     @property
     def name(self) -> str:
-        """For a recording: ``model:0.9.1``, ``backend:0.9.1``, ``backend:1a2b…`` (no row), ``ws://host:port``."""
+        """Name in a recording: ``model:0.9.1``, ``backend:0.9.1``, ``backend:1a2b…`` (no row), ``ws://host:port``."""
         if self.kind == "url":
             return address(self.url or "")
         return f"{self.kind}:{self.release.tag if self.release else self.source}"
@@ -88,9 +88,9 @@ class UpstreamTarget:
     """A Realtime API.
 
     Attributes:
-        kind: our mock, the one of OpenAI, one at an address, or whatever a running proxy is connected to (``unseen``).
-        url: its address with the model in its query; None for the mock and the unseen.
-        key_from: the environment variable whose value goes there as the Bearer token.
+        kind: the mock, OpenAI's, one at a URL, or the one that a running proxy is connected to (``unseen``).
+        url: the URL, with the model in its query; None for ``mock`` and ``unseen``.
+        key_from: environment variable whose value is sent as the Bearer token.
     """
 
     kind: Literal["mock", "openai", "url", "unseen"] = "mock"
@@ -99,10 +99,10 @@ class UpstreamTarget:
 
     @classmethod
     def of(cls, word: str, model: str = "gpt-realtime", key_from: str | None = None) -> Self:
-        """The target of a word.
+        """Parse the option `--upstream`.
 
         Raises:
-            InputError: no such upstream, a key that is not in the environment, or one that would travel in the open.
+            InputError: no such upstream, the key is not in the environment, or would be sent unencrypted.
         """
         if word == "mock":
             if key_from is not None:
@@ -122,21 +122,21 @@ class UpstreamTarget:
 
     @property
     def name(self) -> str:
-        """For a recording."""
+        """Name in a recording."""
         return self.kind if self.url is None or self.kind == "openai" else address(self.url)
 
     @property
     def costs(self) -> bool:
-        """Whether sessions meet somebody else's API, and have to be limited."""
+        """Whether sessions may cost money, because the API is not on this machine."""
         return self.kind == "openai" or (self.url is not None and not is_loopback(self.url))
 
     @property
     def holds_key(self) -> bool:
-        """Whether a key goes there: whoever reaches the server before this upstream uses it."""
+        """Whether a key is sent to this upstream, so that clients of a server in front of it use the key."""
         return self.key_from is not None or bool(_keys_of(self.url))
 
     def headers(self) -> dict[str, str]:
-        """What the handshake needs. Never recorded."""
+        """Return the headers of the handshake, which must not be recorded."""
         return {} if self.key_from is None else {"Authorization": f"Bearer {_usable_key(self.key_from)}"}
 
     def to_json(self) -> dict[str, Any]:
@@ -144,11 +144,11 @@ class UpstreamTarget:
 
 
 def _usable_key(variable: str, environment: Mapping[str, str] | None = None) -> str:
-    """The key in a variable of the environment.
+    """Return the key in a variable of the environment.
 
     Raises:
-        InputError: there is none, it can be no header, or it is too short to be kept out of recordings. The value is
-            not repeated; nor is a name that may be a value, given by mistake.
+        InputError: no such variable, the value is no valid header, or too short to be removed from recordings. The error
+            repeats neither the value nor a name that may be a value.
     """
     environment = os.environ if environment is None else environment
     if variable not in environment and not _VARIABLE.fullmatch(variable):
@@ -164,22 +164,22 @@ def _usable_key(variable: str, environment: Mapping[str, str] | None = None) -> 
 
 
 def scrubber(proxy: ProxyTarget | None, upstream: UpstreamTarget | None) -> Scrubber:
-    """One for the keys of the environment, the upstream's, and what stands in the URLs under a key's name."""
+    """Return a scrubber for the keys of the environment, of the upstream, and in the queries of the URLs."""
     names = [upstream.key_from] if upstream is not None and upstream.key_from else []
     values = [value for target in (proxy, upstream) if target is not None for value in _keys_of(target.url)]
     return Scrubber.of_environment(names=names, values=values)
 
 
 def _keys_of(url: str | None) -> list[str]:
-    """What stands in a URL's query under a key's name."""
+    """Return the values of query parameters that are named like a key."""
     return [value for name, value in parse_qsl(urlsplit(url or "").query) if is_named_like_a_key(name)]
 
 
 def web_socket_url(where: str, text: str) -> str:
-    """A checked ``ws(s)://`` URL.
+    """Check and return a ``ws(s)://`` URL; `where` is the option's name.
 
     Raises:
-        InputError: it is none, has a user in it, or a fragment. What is private in it is not repeated.
+        InputError: `text` is no such URL, or has a user or a fragment. The error repeats nothing private.
     """
     try:
         parts = urlsplit(text)
@@ -195,14 +195,14 @@ def web_socket_url(where: str, text: str) -> str:
 
 
 def address(url: str) -> str:
-    """Scheme, host and port of a URL: what a recording may say of it."""
+    """Return scheme, host and port of a URL, the parts that a recording may contain."""
     parts: SplitResult = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL's host is this machine, by its name or number alone."""
+    """Whether a URL's host is ``localhost`` or a loopback address."""
     host = urlsplit(url).hostname or ""
     if host == "localhost":
         return True

@@ -138,7 +138,7 @@ class App(StatefulActor[AppState]):
             self.state.held[call_id] = True
             return ()
         if self.workaround is not None and self.workaround.placeholder:
-            text = f"{DATA} {self.state.calls[call_id][0]}, tell me: {json.dumps(self._body(), separators=(',', ':'))}"
+            text = f"{DATA} {self.state.calls[call_id][0]}, tell me: {_ENCODER.encode(self._body())}"
             return (Send("component", {"type": "injectUserMessage", "content": text}),)
         return (*self._answer(call_id), *self._repeat(call_id, 1), *self._listen("fallback_ms"))
 
@@ -193,12 +193,8 @@ class App(StatefulActor[AppState]):
         return Send("component", {"type": "sendFunctionCallResponse", "id": call_id, "name": name, "content": content})
 
     def _body(self) -> dict[str, Any]:
-        if self.tool_end == "result":
-            return {"result": {"temperature_c": 21}}
-        return {"error": "the weather service is down"}
+        return {"result": {"temperature_c": 21}} if self.tool_end == "result" else {"error": "the weather service is down"}
 
     def _repeat(self, call_id: str, count: int) -> list[Effect]:
         """Schedule repetition `count` (from 1) of a result."""
-        if count > self.repeats:
-            return []
-        return [SetTimer(f"repeat:{call_id}:{count}", "repeat_ms", count - 1)]
+        return [SetTimer(f"repeat:{call_id}:{count}", "repeat_ms", count - 1)] if count <= self.repeats else []

@@ -32,7 +32,7 @@ WEATHER = {
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
 
-#: Messages of the proxy that the idle timeout counts as activity; AgentDone only where the release has a callback for it.
+#: Messages of the proxy that the idle timeout counts as activity.
 _ACTIVITY = frozenset({"AgentThinking", "AgentStartedSpeaking", "AgentDone", "AgentAudioDone"})
 _TIMERS = (
     "settings", "settings again", "opened", "microphone", "playback", "text_done", "text_counts", "idle", "awaits", "text",
@@ -61,7 +61,7 @@ class ComponentState:
     voice: the state derived from the user's voice: idle, listening, or (final) thinking.
     sounds: the device plays audio.
     announced: "speaking" was reported for this playback.
-    hears: Settings was sent, so microphone audio is passed on.
+    hears: microphone audio is passed on (from some time after Settings).
     closed: the connection is closed.
     text: user text that opened the connection again and waits for Settings to be sent.
     idle: the state of the idle timeout.
@@ -194,9 +194,10 @@ class Component(StatefulActor[ComponentState]):
             self._no_object(payload)
             return
         kind = str(payload.get("type"))
-        if self.idle and self._counts(kind):
-            self.idle.activity(rests=self._rests())
         if self.idle:
+            # AgentDone counts where the release has a callback for it.
+            if kind in _ACTIVITY and (kind != "AgentDone" or self._rows["AgentDone"].steps):
+                self.idle.activity(rests=self._rests())
             self.idle.message(rests=self._rests())
         if kind == "FunctionCallRequest":
             self._calls(payload)
@@ -222,9 +223,6 @@ class Component(StatefulActor[ComponentState]):
                 if self.idle:
                     self.idle.call_started(call["id"])
                 self._steps(self._rows["FunctionCallRequest"], call)
-
-    def _counts(self, kind: str) -> bool:
-        return kind in _ACTIVITY and (kind != "AgentDone" or bool(self._rows["AgentDone"].steps))
 
     def _text_done(self) -> None:
         if self.state.shown.agent != "speaking":

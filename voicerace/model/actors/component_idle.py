@@ -48,8 +48,6 @@ class Idle:
         out, self._out = self._out, []
         return out
 
-    # -- events ------------------------------------------------------------------------------------------------------
-
     def changed(self, *, agent_rests: bool, silent: bool, agent_acts: bool) -> None:
         """The state of the agent, the playback or the user changed.
 
@@ -107,8 +105,6 @@ class Idle:
         """Timer `awaits`: no message arrived within half a second after the result."""
         self.state.awaits = False
         self._update(rests=rests)
-
-    # -- rules -------------------------------------------------------------------------------------------------------
 
     def _assumes_rest(self, rests: bool) -> bool:
         """Whether the component takes the session to be at rest; the older releases always do."""

@@ -120,7 +120,7 @@ class Proxy(ProxySender):
                 self._host(agent.error(translate.disallowed(kind), "disallowed_client_message_type"))
 
     def _settings(self, settings: Mapping[str, Any]) -> None:
-        """Send session.update for the first Settings. Only confirm later ones, and those that arrive while the flag is set."""
+        """Send session.update for the first Settings. Only confirm later ones and (`settings_wait`) those during a response."""
         state = self.state
         if state.configured or (self.release.settings_wait and (state.flag or state.mark)):
             self._host(agent.settings_applied())
@@ -164,7 +164,7 @@ class Proxy(ProxySender):
             self._create("text")
 
     def _user_audio(self, frame: bytes) -> None:
-        """Handle a frame that is no JSON, text or binary, as audio."""
+        """Handle a text or binary frame that is not JSON as audio."""
         audio = self.state.audio
         if frame and not self.state.ready:
             audio.kept += (frame,)
@@ -258,7 +258,7 @@ class Proxy(ProxySender):
             raise ThrownError("the proxy takes this for an error of the event") from error
 
     def _text_done(self, event: Mapping[str, Any]) -> None:
-        """Release event T. Releases that take the reply's text from it do so before they clear the flag."""
+        """Handle release event T. Releases that send the reply's text do so before they clear the flag."""
         state = self.state
         if self.release.reply_text == "any":
             self._agent_started()
@@ -309,7 +309,7 @@ class Proxy(ProxySender):
         self._host(pcm)
 
     def _audio_done(self, event: Mapping[str, Any]) -> None:
-        """Release event A."""
+        """Handle release event A."""
         if A in self.release.flag_cleared_by:
             self.state.flag = False
         if self.release.agent == "some":
@@ -318,7 +318,7 @@ class Proxy(ProxySender):
             self._agent_done()
 
     def _response_done(self, event: Mapping[str, Any]) -> None:
-        """Release event R."""
+        """Handle release event R."""
         if self.release.reply_text == "any":
             text = trim(self.state.deltas) or translate.text_of_output(event)
             self.state.deltas = ""
@@ -349,7 +349,7 @@ class Proxy(ProxySender):
         self._host(translate.transcript(event, text, self.release, final=event["type"] == speech.TRANSCRIBED))
 
     def _item(self, event: Mapping[str, Any]) -> None:
-        """Release event I, the event that user text waits for, and assistant text: an item was added or confirmed."""
+        """Handle an added or confirmed item: release event I, the create that waits after user text, assistant text."""
         item = at(event, "item")
         if self.release.unknown_event != "raw":
             javascript.string(at(item, "id"))  # for the proxy's log; may throw

@@ -1,7 +1,7 @@
 """What the proxy sends: reports to the host, `response.create` and the commit of user audio to the API.
 
 Each text is sent to the host once, whichever event brings it first; so are the reports that the agent begins and ends to
-speak. No release has a gate (`model.actors.reference_gate`); the reference row has only that.
+speak. Only the reference row has a gate (`model.actors.reference_gate`), which replaces all other rules for the create.
 Facts: docs/release-facts.md#messages-to-the-host, #tool-results, #release-events, #the-flag, #user-audio.
 """
 
@@ -38,8 +38,6 @@ class ProxySender(StatefulActor[ProxyState]):
         if self.state.upstream_open:
             self._out.append(Send("upstream", payload))
 
-    # -- reports to the host -----------------------------------------------------------------------------------------
-
     def _item_text(self, item_id: Any, text: str) -> None:
         """Send the assistant text of an item, once per item and not if another event brought it."""
         state, known = self.state, key(item_id) if truthy(item_id) else None
@@ -75,8 +73,6 @@ class ProxySender(StatefulActor[ProxyState]):
         if self.state.waiting_error is not None:
             self._host(self.state.waiting_error)
             self.state.waiting_error = None
-
-    # -- requests to the API -----------------------------------------------------------------------------------------
 
     def _create(self, writer: str) -> None:
         """Send `response.create` for `writer`, and set the flag if the release does so for that writer."""

@@ -44,8 +44,6 @@ class StatefulActor(Generic[_State]):
         return out
 
 
-# -- copies ----------------------------------------------------------------------------------------------------------
-
 _changing_fields: dict[type, tuple[str, ...] | None] = {}
 
 

@@ -15,22 +15,11 @@ from voicerace.model.catalog.releases import ProxyRelease
 from voicerace.model.protocol import agent, input_audio, realtime, speech
 
 #: Upstream events that the releases with a closed list drop (the list of 0.10.0; text deltas are a setting of the row).
-KNOWN_EVENTS: Final = frozenset(
-    {
-        "response.created",
-        "response.output_item.added",
-        "response.output_item.done",
-        "response.content_part.added",
-        "response.content_part.done",
-        "response.output_audio_transcript.delta",
-        "response.output_text.added",
-        "rate_limits.updated",
-        input_audio.COMMITTED,
-        input_audio.CLEARED,
-        input_audio.TIMEOUT_TRIGGERED,
-    }
-)
-
+KNOWN_EVENTS: Final = frozenset({
+    "response.created", "response.output_item.added", "response.output_item.done", "response.content_part.added",
+    "response.content_part.done", "response.output_audio_transcript.delta", "response.output_text.added",
+    "rate_limits.updated", input_audio.COMMITTED, input_audio.CLEARED, input_audio.TIMEOUT_TRIGGERED,
+})  # fmt: skip
 UNPARSED: Final = "upstream message that is no JSON"
 #: The API's error text that the older releases take for an idle timeout.
 _IDLE_TEXT: Final = "The server had an error while processing your request"

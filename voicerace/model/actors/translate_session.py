@@ -81,9 +81,6 @@ def _tool(function: Any) -> dict[str, Any]:
     )
 
 
-# -- turn detection --------------------------------------------------------------------------------------------------
-
-
 def server_vad(settings: Mapping[str, Any], release: ProxyRelease) -> bool:
     """Whether the session requests server VAD."""
     return release.audio == "vad" and at(settings, "agent", "useOpenAIManualAudioCommit") is not True
@@ -104,9 +101,6 @@ def _turn_detection(settings: Mapping[str, Any], release: ProxyRelease) -> dict[
         "create_response": True,
         "interrupt_response": True,
     }
-
-
-# -- session options -------------------------------------------------------------------------------------------------
 
 
 def _options(think: Any) -> dict[str, Any]:
@@ -149,9 +143,6 @@ def _audio_output(given: Any) -> dict[str, Any]:
 def _text(value: Any) -> str:
     """Return trimmed text; empty for another type."""
     return trim(value) if isinstance(value, str) else ""
-
-
-# -- earlier conversation --------------------------------------------------------------------------------------------
 
 
 def has_context(settings: Mapping[str, Any]) -> bool:

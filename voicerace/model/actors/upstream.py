@@ -25,8 +25,6 @@ __all__ = ["Knobs", "Upstream", "UpstreamState"]
 class Upstream(InputAudio):
     """One Realtime session: handles the client's events. Args: those of `Responses`."""
 
-    # -- the actor ---------------------------------------------------------------------------------------------------
-
     def renewed_state(self) -> UpstreamState:
         """Return the state of a new session: calls of earlier sessions are unknown, ids are not reused."""
         old, calls = self.state, dict.fromkeys(self.state.calls, PHASES[0])
@@ -96,8 +94,6 @@ class Upstream(InputAudio):
         elif kind == "idle":
             self._idle()
         return self._effects()
-
-    # -- client events -----------------------------------------------------------------------------------------------
 
     def _update_session(self, event: Mapping[str, Any]) -> None:
         if self.knobs.session_update_active == "refuse" and self.state.slot != "free":

@@ -17,7 +17,7 @@ PHASES: Final = ("unknown", "at_once", "open", "item_done", "response_done")
 
 @dataclass(frozen=True)
 class Knobs:
-    """Undocumented behaviour of the API. The defaults follow recordings, or else the evidence (pages in docs/open-facts).
+    """Undocumented behaviour of the API. The defaults are recorded, or have the most evidence (pages in docs/open-facts).
 
     Attributes:
         function_output: when the output of a call is accepted: ``at_once``, after its ``item_done``, or after

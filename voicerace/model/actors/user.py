@@ -1,13 +1,14 @@
 """The user: gives each input of the scenario when the turn before it is settled or its deadline has passed.
 
 The user is the only actor that observes links between other actors (`observe`): the upstream link at the proxy, and results
-at the component. Not in every release do the app's callbacks show what a person would hear and when a turn is over.
+at the component. In some releases the app's callbacks do not show what a person would hear and when a turn is over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from voicerace.model.actors.actor import Cancel, Effects, Send, SetTimer
 from voicerace.model.actors.stateful import StatefulActor
@@ -75,10 +76,11 @@ class User(StatefulActor[UserState]):
         state = self.state
         if state.left:
             return ()
+        fields = payload if isinstance(payload, (dict, Mapping)) else {}
         if receiver == "app":
-            return self._app_sees(payload)
+            return self._callback(fields)
         if sender == "component":
-            return self._result(payload)
+            return self._result(fields)
         ledger = state.ledger
         inputs = len(ledger.inputs)
         waits_for = None if state.about_to_say or state.said == len(self.inputs) else self.inputs[state.said].when
@@ -89,7 +91,7 @@ class User(StatefulActor[UserState]):
             state.responses_before = len(ledger.responses)
         if sender != "upstream" or not isinstance(payload, (dict, Mapping)):
             return ()
-        called = payload.get("type") == realtime.ARGUMENTS_DONE
+        called = fields.get("type") == realtime.ARGUMENTS_DONE
         if (called and waits_for == "call") or (waits_for == "reply" and self._heard() > heard):
             state.about_to_say = True
             return (SetTimer("say", "inject_ms", state.said - 1), SetTimer("deadline", "deadline_ms"))
@@ -104,29 +106,25 @@ class User(StatefulActor[UserState]):
         since = list(self.state.ledger.responses.values())[self.state.responses_before :]
         return sum(response.message and not response.calls and response.heard is not None for response in since)
 
-    def _app_sees(self, payload: Payload) -> Effects:
-        if not isinstance(payload, (dict, Mapping)):
-            return ()
-        kind = payload.get("type")
+    def _callback(self, fields: Mapping[str, Any]) -> Effects:
+        kind = fields.get("type")
         if kind == "onSettingsApplied" and self.state.said == 0:
             return self._next()
-        if kind == "onConnectionStateChange" and payload.get("state") == "closed":
+        if kind == "onConnectionStateChange" and fields.get("state") == "closed":
             if self.state.offline:
                 self.state.about_to_say = True
                 return (SetTimer("say", "offline_ms"), Cancel("deadline"))
-            if self.comes_back and not self.state.left:
+            if self.comes_back:
                 self.state.offline = True
                 return ()
             self.state.left = True
             return (Cancel("deadline"), Cancel("say"))
         return ()
 
-    def _result(self, payload: Payload) -> Effects:
-        if not isinstance(payload, (dict, Mapping)) or payload.get("type") != "FunctionCallResponse":
+    def _result(self, fields: Mapping[str, Any]) -> Effects:
+        if fields.get("type") != "FunctionCallResponse" or placeholder_in(fields.get("content")) is not None:
             return ()
-        if placeholder_in(payload.get("content")) is not None:
-            return ()
-        call_id = str(payload.get("id"))
+        call_id = str(fields.get("id"))
         self.state.own_results[call_id] = self.state.own_results.get(call_id, 0) + 1
         return (SetTimer("deadline", "deadline_ms"),)
 

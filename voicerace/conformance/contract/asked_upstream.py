@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from voicerace.model.actors.upstream import Upstream
-from voicerace.model.actors.upstream_state import Knobs
 from voicerace.model.catalog.scenarios import Step
 
 __all__ = ["AskedUpstream"]
@@ -15,20 +14,11 @@ __all__ = ["AskedUpstream"]
 class AskedUpstream(Upstream):
     """One Realtime session. A response with `tool_choice` "required" calls each tool of its request once; others reply.
 
-    Args: those of `Upstream`.
+    Args: those of `Upstream`, without the plan.
     """
 
-    def __init__(
-        self,
-        *,
-        knobs: Knobs | None = None,
-        item_done_early: bool = False,
-        slot_lags: bool = False,
-        limits_lag: bool = False,
-    ) -> None:
-        super().__init__(
-            (("reply",),), knobs=knobs, item_done_early=item_done_early, slot_lags=slot_lags, limits_lag=limits_lag
-        )
+    def __init__(self, **settings: Any) -> None:
+        super().__init__((("reply",),), **settings)
 
     def _step(self, asked: Mapping[str, Any]) -> Step:
         super()._step(asked)
