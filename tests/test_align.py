@@ -62,7 +62,7 @@ def test_does_the_true_offset_of_one_machine_lie_within_what_two_real_files_say(
     assert found.high_ms is not None
     assert found.low_ms <= 0 <= found.high_ms
     assert found.high_ms - found.low_ms < 10
-    assert "0.9.1" in found.proxy.told.candidates  # type: ignore[union-attr]
+    assert "0.9.1" in found.proxy.inference.candidates  # type: ignore[union-attr]
     assert found.proxy.outcome == "rejected"
 
 
@@ -86,11 +86,11 @@ def test_does_the_offset_of_a_har_and_a_recording_of_ours_hold_the_true_one(
     assert found.high_ms is not None
     assert found.low_ms <= zero_s * 1000 <= found.high_ms
     assert found.high_ms - found.low_ms < 14 + 2 * step_ns / 1e6  # the emulated round trip is 10 ms, and what the machine took
-    assert "0 ms of the host's file is" in found.line()
+    assert "0 ms in the host's file is" in found.line()
 
 
 def test_is_the_right_one_of_sessions_that_look_alike_taken_and_are_the_others_named(tmp_path: Path) -> None:
-    """Two tabs of one app: the same messages, at other times. And one session twice: nothing tells them apart."""
+    """Two tabs of one app: the same messages, at other times. And one session twice: nothing distinguishes them."""
     first, _, _ = read_recordings(LOGS / "0.9.1.jsonl.gz")
     slow = replace(first, events=tuple(_later(each, first.events, 40_000_000) for each in first.events))
     browser = read_capture(har(tmp_path / "a.har", frames(slow, "s")))
@@ -121,7 +121,7 @@ def test_does_it_not_matter_which_of_the_two_files_is_named_first(capsys: pytest
         assert main(["inspect", first, "--with", second]) == 0
         said.append(capsys.readouterr().out.splitlines()[-1])
     assert said[0] == said[1]
-    assert "the proxy's clock less the host's" in said[0]
+    assert "the proxy's clock minus the host's" in said[0]
 
 
 def test_are_files_of_two_sessions_refused(tmp_path: Path) -> None:

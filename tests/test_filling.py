@@ -129,4 +129,4 @@ def test_a_create_without_an_answer_speaks_against_a_release_after_one_second(af
     (create,) = derived.creates
     assert create.sent_ns == ns(10)
     said = [each.what for each in derived.contradictions]
-    assert said == (["0.9.1 sends a create here, and nothing ever answers it"] if contradicted else [])
+    assert said == (["0.9.1 sends a response.create here, but no answer follows"] if contradicted else [])

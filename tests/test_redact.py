@@ -83,7 +83,7 @@ def test_a_copy_of_a_damaged_log_is_as_uncertain_as_the_log(name: str, tmp_path:
 
 
 def test_a_longer_beginning_of_a_body_stands_before_a_shorter_one() -> None:
-    begins = [row.begins for row in RECORDS if not row.whole]
+    begins = [row.prefix for row in RECORDS if not row.exact]
     for number, begin in enumerate(begins):
         assert not any(begin.startswith(before) for before in begins[:number])
 
