@@ -150,12 +150,12 @@ def test_a_create_without_a_commit_is_the_timers_which_may_be_half_a_second_off(
     messages = [*READY_LOGGED, (100, HOST, RESULT), (101, SENT, OUTPUT), sent(at_ms, realtime.RESPONSE_CREATE)]
     made = derived("0.10.3", *messages)
     assert [each.observed_at for each in made.creates] == ["log"]
-    what = "the log has a response.create of the timer here, which 0.10.3 does not send"
+    what = "the log has a timer's response.create here, which 0.10.3 does not send"
     assert [(each.seq, each.what) for each in made.contradictions] == [(5, what)] * contradicted
 
 
 def test_a_create_that_nothing_explains_contradicts_the_release() -> None:
-    what = "the log has a response.create of the timer here, which 0.10.3 does not send"
+    what = "the log has a timer's response.create here, which 0.10.3 does not send"
     assert contradictions("0.10.3", SETTINGS, UPDATE, sent(5, realtime.RESPONSE_CREATE)) == [(2, what)]
     assert contradictions("0.10.3", sent(5, realtime.RESPONSE_CREATE)) == [(0, what)]
 

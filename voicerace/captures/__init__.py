@@ -10,17 +10,6 @@ from voicerace.captures.show import inspect_json, inspect_lines
 from voicerace.captures.times import TimeProfile
 
 __all__ = [
-    "ApiTime",
-    "Capture",
-    "CapturedSession",
-    "Count",
-    "TimeProfile",
-    "Unread",
-    "api_recordings",
-    "api_times",
-    "api_times_frame",
-    "api_times_summary",
-    "inspect_json",
-    "inspect_lines",
-    "read_capture",
-]
+    "ApiTime", "Capture", "CapturedSession", "Count", "TimeProfile", "Unread", "api_recordings", "api_times",
+    "api_times_frame", "api_times_summary", "inspect_json", "inspect_lines", "read_capture",
+]  # fmt: skip

@@ -22,18 +22,8 @@ from voicerace.model.catalog.workarounds import WORKAROUNDS
 from voicerace.trace.recording import CUT
 
 __all__ = [
-    "ATTRIBUTES",
-    "PROVENANCE",
-    "UNKNOWN_NOTE",
-    "UNKNOWN_REASON",
-    "Setting",
-    "is_own_error",
-    "is_start",
-    "is_time_text",
-    "known_note",
-    "known_place",
-    "known_reason",
-    "without_fault",
+    "ATTRIBUTES", "PROVENANCE", "UNKNOWN_NOTE", "UNKNOWN_REASON", "Setting", "is_own_error", "is_start", "is_time_text",
+    "known_note", "known_place", "known_reason", "without_fault",
 ]  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from voicerace.captures.id_clock import read_ids
-from voicerace.captures.imputation import Interpretation, impute, interpretations
+from voicerace.captures.imputation import SIMPLEST, Interpretation, impute, interpretations
 from voicerace.captures.known_fields import known_type
 from voicerace.captures.log_records import LOGGED_LATER
 from voicerace.engine.timers import Timers
@@ -37,7 +37,7 @@ from voicerace.trace.recording import (
     Link,
     Payload,
     Recording,
-)
+)  # fmt: skip
 from voicerace.units import ns
 
 __all__ = ["Contradiction", "Derived", "FlagCleared", "derive", "derive_all", "flag_cleared"]
@@ -106,11 +106,7 @@ class Derived:
         return tuple(e for e in self.recording.on(PROXY_TO_UPSTREAM) if e.type == realtime.RESPONSE_CREATE)
 
 
-def derive(
-    recording: Recording,
-    release: ProxyRelease,
-    interpretation: Interpretation = Interpretation(),  # noqa: B008 - frozen
-) -> Derived:
+def derive(recording: Recording, release: ProxyRelease, interpretation: Interpretation = SIMPLEST) -> Derived:
     """Complete a proxy's log by the model of `release`.
 
     Args:
@@ -130,7 +126,7 @@ def derive_all(recording: Recording, release: ProxyRelease) -> list[Derived]:
 def flag_cleared(recording: Recording, release: ProxyRelease) -> tuple[FlagCleared, ...]:
     """Return where the flag of `release` was cleared early, in a recording with all incoming messages of the proxy."""
     came = [each for each in recording.ordered("proxy") if each.link.receiver == "proxy" and each.arrived]
-    replay = _Replay(replace(recording, events=tuple(came)), release, (), Interpretation())
+    replay = _Replay(replace(recording, events=tuple(came)), release, (), SIMPLEST)
     return replay.run().cleared_early
 
 
@@ -286,9 +282,7 @@ class _Replay:
         if before is None or before.link != PROXY_TO_UPSTREAM or before.type != input_audio.COMMIT:
             effects = self.timers.until((event.sent_ns or 0) + _LATE_NS, self.model)
             if not any(isinstance(each, Send) and _type(each.payload) == realtime.RESPONSE_CREATE for each in effects):
-                self._contradict(
-                    event, f"the log has a response.create of the timer here, which {self.release.tag} does not send"
-                )
+                self._contradict(event, f"the log has a timer's response.create here, which {self.release.tag} does not send")
         self._keep(event)
 
     def _settle(self) -> None:
@@ -352,8 +346,7 @@ class _Replay:
                 )
 
     def _accepted(self) -> None:
-        """Report each derived response.create that the API had to refuse, more than two round trips before the end of an
-        active response, and did not refuse."""
+        """Report derived requests that were accepted more than two round trips before the end of an active response."""
         rtt = self._round_trip()
         if rtt is None:
             return

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from voicerace.model.protocol import agent, input_audio, realtime
 from voicerace.trace.recording import Event, Recording
 
-__all__ = ["NOT_LOGGED", "ImputedTrace", "Interpretation", "impute", "interpretations"]
+__all__ = ["NOT_LOGGED", "SIMPLEST", "ImputedTrace", "Interpretation", "impute", "interpretations"]
 
 #: Placeholder of a text that was not logged.
 NOT_LOGGED: Final = "(not logged)"
@@ -36,6 +36,9 @@ class Interpretation:
 
     default_error: Literal["none", "first", "last"] = "none"
     cut_off: bool = False
+
+
+SIMPLEST: Final = Interpretation()
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def interpretations(imputed: ImputedTrace) -> list[Interpretation]:
     return [Interpretation(error, cut) for cut in ((False, True) if imputed.spoken_into else (False,)) for error in errors]
 
 
-def impute(recording: Recording, interpretation: Interpretation = Interpretation()) -> ImputedTrace:
+def impute(recording: Recording, interpretation: Interpretation = SIMPLEST) -> ImputedTrace:
     """Impute missing fields of a log's recording by an interpretation."""
     imputer = _Imputer(recording, interpretation)
     imputer.responses()

@@ -68,15 +68,7 @@ def missing(of: LoggedConnection) -> Iterator[tuple[str, int]]:
 def doubts_of(
     of: LoggedConnection, time_us: int, body: str, attributes: Mapping[str, Value], events: Sequence[Event]
 ) -> Iterator[str]:
-    """Yield the doubts about one readable record: properties that no proxy writes.
-
-    Args:
-        of: the connection, with the record before this one.
-        time_us: the record's time in microseconds.
-        body: its body.
-        attributes: its attributes.
-        events: the events that were read from it.
-    """
+    """Yield the doubts about one readable record, from which `events` were read: properties that no proxy writes."""
     trace = attributes.get("trace_id")
     if of.trace is None:
         of.trace = trace

@@ -18,20 +18,9 @@ from voicerace.model.protocol.frames import CLOSE_CODES
 from voicerace.model.protocol.realtime import STATUSES
 
 __all__ = [
-    "CODES",
-    "CODE_FAMILIES",
-    "COMMON",
-    "FIELDS",
-    "LONGEST_WAIT_MS",
-    "ROLES",
-    "SERVER_TYPES",
-    "TYPES",
-    "UNKNOWN_TYPE",
-    "Kind",
-    "Rule",
-    "known_close",
-    "known_type",
-]
+    "CODES", "CODE_FAMILIES", "COMMON", "FIELDS", "LONGEST_WAIT_MS", "ROLES", "SERVER_TYPES", "TYPES", "UNKNOWN_TYPE",
+    "Kind", "Rule", "known_close", "known_type",
+]  # fmt: skip
 
 
 class Kind(Enum):

@@ -29,18 +29,9 @@ from voicerace.trace.gzip_reader import UNPACKED_LIMIT, Unpacked
 from voicerace.trace.recording import CUT, Recording, iter_recordings
 
 __all__ = [
-    "CASSETTE",
-    "CONSOLE",
-    "HAR",
-    "JSONL",
-    "Capture",
-    "Progress",
-    "bounded",
-    "har_bytes",
-    "nothing_in",
-    "read_capture",
+    "CASSETTE", "CONSOLE", "HAR", "JSONL", "Capture", "Progress", "bounded", "har_bytes", "nothing_in", "read_capture",
     "recognised",
-]
+]  # fmt: skip
 
 CONSOLE: Final = "console log"
 JSONL: Final = "jsonl recording"

@@ -33,7 +33,7 @@ from voicerace.captures.log_records import (
     json_of,
     logged_payload,
     record_of,
-)
+)  # fmt: skip
 from voicerace.captures.log_scanner import Record, Unread
 from voicerace.captures.node_inspect import CutText, NoValue
 from voicerace.model.protocol import agent, realtime

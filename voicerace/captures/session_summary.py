@@ -331,8 +331,8 @@ def _flag(recording: Recording, release: ProxyRelease | None) -> tuple[str | Non
 
     The last value is None without a known release, or if an incoming link of the proxy was not captured.
     """
-    said = recording.provenance.get("release")
-    row = release or (PROXIES.get(said) if isinstance(said, str) else None)
+    tag = recording.provenance.get("release")
+    row = release or (PROXIES.get(tag) if isinstance(tag, str) else None)
     if row is None:
         return None, False, None
     if not (recording.observes("component", "proxy") and recording.observes("upstream", "proxy")):

@@ -111,7 +111,7 @@ def inspect_lines(capture: Capture) -> Iterator[str]:
             times_over = f" ({each.records} times)" if each.records > 1 else ""
             yield f"  {_location(each)}{each.reason}{times_over}"
         if len(capture.unread) > _LISTED:
-            yield f"  and {_many(len(capture.unread) - _LISTED, 'place')} more"
+            yield f"  and {_many(len(capture.unread) - _LISTED, 'range')} more"
 
 
 def _overview(capture: Capture) -> tuple[Count, list[str], dict[_Time, list[float]]]:
