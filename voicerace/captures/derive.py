@@ -125,8 +125,8 @@ def derive_all(recording: Recording, release: ProxyRelease) -> list[Derived]:
 
 def flag_cleared(recording: Recording, release: ProxyRelease) -> tuple[FlagCleared, ...]:
     """Return where the flag of `release` was cleared early, in a recording with all incoming messages of the proxy."""
-    came = [each for each in recording.ordered("proxy") if each.link.receiver == "proxy" and each.arrived]
-    replay = _Replay(replace(recording, events=tuple(came)), release, (), SIMPLEST)
+    incoming = [each for each in recording.ordered("proxy") if each.link.receiver == "proxy" and each.arrived]
+    replay = _Replay(replace(recording, events=tuple(incoming)), release, (), SIMPLEST)
     return replay.run().cleared_early
 
 

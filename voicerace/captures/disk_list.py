@@ -67,6 +67,6 @@ class DiskBackedList(Sequence[_Item], Generic[_Item]):
         """Compare item by item, as tuples do."""
         if not isinstance(other, Sequence) or isinstance(other, str):
             return NotImplemented
-        return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other, strict=True))
+        return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
 
     __hash__ = None  # type: ignore[assignment]

@@ -57,7 +57,7 @@ class EventIndex:
             if event.link == (sender, receiver) and event.kind == "message" and event.arrived
         ]  # fmt: skip
 
-    def sure(self, sender: str, receiver: str) -> Kind:
+    def certainty(self, sender: str, receiver: str) -> Kind:
         """Return the certainty of the number of messages on a link."""
         if not (self.recording.observes(sender, receiver) and self.recording.complete):
             return "at least"

@@ -91,16 +91,18 @@ def otlp_records(value: Mapping[str, Any]) -> Iterator[dict[str, Value]] | None:
 
 
 def _of_otlp(resources: list[Any]) -> Iterator[dict[str, Value]]:
-    for resource in filter(_is_object, resources):
-        for scope in filter(_is_object, _list(resource.get("scopeLogs"))):
-            for record in filter(_is_object, _list(scope.get("logRecords"))):
+    for resource in _objects(resources):
+        for scope in _objects(resource.get("scopeLogs")):
+            for record in _objects(scope.get("logRecords")):
                 time_ns = _integer(record.get("timeUnixNano"))
                 fields: dict[str, Value] = {
                     "timestamp": None if time_ns is None else time_ns // 1000,
                     "severityNumber": _number(record.get("severityNumber")),
                     "severityText": str(record.get("severityText", "")),
                     "body": _otlp(record.get("body")),
-                    "attributes": _attributes(_list(record.get("attributes"))),
+                    "attributes": {
+                        str(each.get("key")): _otlp(each.get("value")) for each in _objects(record.get("attributes"))
+                    },
                 }
                 if record.get("traceId"):
                     fields["traceId"] = str(record["traceId"])
@@ -111,10 +113,6 @@ def _of_otlp(resources: list[Any]) -> Iterator[dict[str, Value]]:
 def _may_be_proxy(attributes: object) -> bool:
     """Return whether a record can be the proxy's: a collector's file also has records of other programs."""
     return not isinstance(attributes, Mapping) or not PROXY_ATTRIBUTES.isdisjoint(attributes)
-
-
-def _attributes(pairs: list[Any]) -> Value:
-    return {str(each.get("key")): _otlp(each.get("value")) for each in filter(_is_object, pairs)}
 
 
 def _otlp(value: object) -> Value:
@@ -148,9 +146,6 @@ def _number(value: object) -> Value:
     return value if isinstance(value, int) else NoValue.ELIDED
 
 
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _is_object(value: object) -> bool:
-    return isinstance(value, dict)
+def _objects(value: object) -> list[dict[str, Any]]:
+    """Return the objects in a JSON array; none for anything else."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

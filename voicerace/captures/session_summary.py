@@ -198,48 +198,51 @@ class Names:
 
 def _counts(index: EventIndex, hidden: frozenset[int] | None, updates_logged: bool) -> dict[str, Count]:
     """Return the counts of `capture_session`."""
-    host, came, sent = index.sure("component", "proxy"), index.sure("upstream", "proxy"), index.sure("proxy", "upstream")
-    told = index.sure("proxy", "component")
+    # How certain the number of messages is, per link.
+    from_host, to_host = index.certainty("component", "proxy"), index.certainty("proxy", "component")
+    from_api, to_api = index.certainty("upstream", "proxy"), index.certainty("proxy", "upstream")
     if index.host_only:
-        came = "at least"  # the proxy does not forward every event
+        from_api = "at least"  # the proxy does not forward every event
     if index.api_only:
-        host = sent  # a client's results are what it sends upstream
+        from_host = to_api  # a client's results are what it sends upstream
     types = Counter(event.type for event in index.to_upstream)
     outputs, results, calls = index.outputs(), len(index.results), len(index.calls)
     if hidden is not None:
-        kept = Count(len(hidden), came)
+        hidden_count = Count(len(hidden), from_api)
     elif index.recording.observes("proxy", "component"):
         errors = [e for e in index.to_host if e.type == "Error" and fields_of(e).get("code") == realtime.ACTIVE_RESPONSE]
-        kept = Count(max(0, len(index.refusals) - len(errors)), "derived" if told == "observed" else told)
+        hidden_count = Count(max(0, len(index.refusals) - len(errors)), "derived" if to_host == "observed" else to_host)
     else:
-        kept = Count(None, "unknown")
+        hidden_count = Count(None, "unknown")
     if outputs is not None:
-        repeated = Count(results - len({text_of(each.get("call_id")) for each in outputs}), host)
+        repeated = Count(results - len({text_of(each.get("call_id")) for each in outputs}), from_host)
     elif calls and results:
         # With one call, every result after the first is a repetition; with more, this is a lower bound.
-        repeated = Count(max(0, results - calls), "derived" if calls == 1 and host == came == "observed" else "at least")
+        repeated = Count(
+            max(0, results - calls), "derived" if calls == 1 and from_host == from_api == "observed" else "at least"
+        )
     else:
-        repeated = Count(0, host) if not results else Count(None, "unknown")
+        repeated = Count(0, from_host) if not results else Count(None, "unknown")
     own = None if outputs is None else sum(agent.is_default_error(each.get("output")) for each in outputs)
     # Each session.updated confirms one session.update: a lower bound.
     updates = max(types[realtime.SESSION_UPDATE], sum(event.type == realtime.SESSION_UPDATED for event in index.from_upstream))
     creates, commits = types[realtime.RESPONSE_CREATE], types["input_audio_buffer.commit"]
     watched = index.recording.observes("proxy", "upstream")
     return {
-        "host_messages": Count(len(index.from_host), host),
-        "upstream_events": Count(len(index.from_upstream), came),
-        "user_texts": Count(sum(event.type == "InjectUserMessage" for event in index.from_host), host),
-        "calls": Count(calls, came),
-        "submissions": Count(results, host),
+        "host_messages": Count(len(index.from_host), from_host),
+        "upstream_events": Count(len(index.from_upstream), from_api),
+        "user_texts": Count(sum(event.type == "InjectUserMessage" for event in index.from_host), from_host),
+        "calls": Count(calls, from_api),
+        "submissions": Count(results, from_host),
         "repeated_results": repeated,
-        "default_errors": Count(own, "unknown" if own is None else host),
-        "responses": Count(sum(event.type == realtime.RESPONSE_CREATED for event in index.from_upstream), came),
-        "refusals": Count(len(index.refusals), came),
-        "refusals_hidden": kept,
-        "other_errors": Count(len(index.errors) - len(index.refusals), came),
-        "session_updates": Count(updates, sent if watched else came if updates_logged else "at least"),
-        "response_creates": Count(creates, sent if watched else "at least") if watched or creates else Count(None, "unknown"),
-        "commits": Count(commits, sent if watched else "at least") if watched or commits else Count(None, "unknown"),
+        "default_errors": Count(own, "unknown" if own is None else from_host),
+        "responses": Count(sum(event.type == realtime.RESPONSE_CREATED for event in index.from_upstream), from_api),
+        "refusals": Count(len(index.refusals), from_api),
+        "refusals_hidden": hidden_count,
+        "other_errors": Count(len(index.errors) - len(index.refusals), from_api),
+        "session_updates": Count(updates, to_api if watched else from_api if updates_logged else "at least"),
+        "response_creates": Count(creates, to_api if watched else "at least") if watched or creates else Count(None, "unknown"),
+        "commits": Count(commits, to_api if watched else "at least") if watched or commits else Count(None, "unknown"),
     }
 
 

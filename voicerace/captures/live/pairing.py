@@ -23,7 +23,7 @@ GUESSED: Final = "several sessions ran at once and their contents are alike: tha
 MISFIT: Final = "the contents of the host's and the upstream's connection do not fit: that they belong together is a guess"
 
 
-class Sign(NamedTuple):
+class SharedContent(NamedTuple):
     """Content that both connections contain: (``text``, the text), (``call``, its id) or (``result``, its id)."""
 
     kind: str
@@ -38,14 +38,14 @@ class Trace:
         path: file of its recording.
         side: ``host`` or ``upstream``.
         opened_ns, ended_ns: times on the capture's clock; `ended_ns` is None if it stayed open.
-        signs: (time at the proxy in ns on the capture's clock, content), in order.
+        contents: (time at the proxy in ns on the capture's clock, content), in order.
     """
 
     path: Path
     side: str
     opened_ns: int
     ended_ns: int | None
-    signs: tuple[tuple[int, Sign], ...] = ()
+    contents: tuple[tuple[int, SharedContent], ...] = ()
 
     def opens_during(self, other: Trace) -> bool:
         return other.opened_ns <= self.opened_ns and (other.ended_ns is None or self.opened_ns <= other.ended_ns)
@@ -76,7 +76,7 @@ def trace(path: Path, recording: Recording) -> Trace:
         str(recording.provenance.get("side")),
         opened,
         opened + max(times, default=0) if ended else None,
-        tuple((opened + (event.at_ns("proxy") or 0), sign) for event in recording.events for sign in _signs(event)),
+        tuple((opened + (event.at_ns("proxy") or 0), content) for event in recording.events for content in _contents(event)),
     )
 
 
@@ -132,14 +132,14 @@ def _fit(host: Trace, upstream: Trace) -> _Fit | None:
     if not _overlap(host, upstream):
         return None
     effects = without = delay = 0
-    causes: dict[Sign, list[int]] = defaultdict(list)
+    causes: dict[SharedContent, list[int]] = defaultdict(list)
     # Sort causes before effects of the same time.
-    both = [(at, sign.kind == "call", sign) for at, sign in host.signs]
-    both += [(at, sign.kind != "call", sign) for at, sign in upstream.signs]
-    for at, is_effect, sign in sorted(both):
+    both = [(at, content.kind == "call", content) for at, content in host.contents]
+    both += [(at, content.kind != "call", content) for at, content in upstream.contents]
+    for at, is_effect, content in sorted(both):
         if not is_effect:
-            causes[sign].append(at)
-        elif waiting := causes[sign]:
+            causes[content].append(at)
+        elif waiting := causes[content]:
             effects += 1
             delay += at - waiting.pop(0)
         else:
@@ -153,31 +153,31 @@ def _overlap(one: Trace, other: Trace) -> bool:
     return one.opens_during(other) or other.opens_during(one)
 
 
-def _signs(event: Event) -> Iterator[Sign]:
+def _contents(event: Event) -> Iterator[SharedContent]:
     payload = event.payload
     if event.kind != "message" or not isinstance(payload, Mapping):
         return
     match (event.link.sender, payload.get("type")):
         case ("component", "InjectUserMessage"):
-            yield Sign("text", str(payload.get("content")))
+            yield SharedContent("text", str(payload.get("content")))
         case ("component", "Settings"):
             # The proxy sends the earlier conversation as items.
             for message in _list(_map(_map(payload.get("agent")).get("context")).get("messages")):
                 if _map(message).get("role") == "user":
-                    yield Sign("text", str(_map(message).get("content")))
+                    yield SharedContent("text", str(_map(message).get("content")))
         case ("component", "FunctionCallResponse"):
-            yield Sign("result", str(payload.get("id")))
+            yield SharedContent("result", str(payload.get("id")))
         case ("proxy", "FunctionCallRequest"):
             for call in _list(payload.get("functions")):
-                yield Sign("call", str(_map(call).get("id")))
+                yield SharedContent("call", str(_map(call).get("id")))
         case ("proxy", realtime.ITEM_CREATE):
             item = realtime.item_of(payload)
             if item.get("type") == "function_call_output":
-                yield Sign("result", str(item.get("call_id")))
+                yield SharedContent("result", str(item.get("call_id")))
             elif item.get("role") == "user":
-                yield from (Sign("text", str(_map(each).get("text"))) for each in _list(item.get("content"))[:1])
+                yield from (SharedContent("text", str(_map(each).get("text"))) for each in _list(item.get("content"))[:1])
         case ("upstream", realtime.ARGUMENTS_DONE):
-            yield Sign("call", str(payload.get("call_id")))
+            yield SharedContent("call", str(payload.get("call_id")))
 
 
 def _map(value: Any) -> Mapping[str, Any]:

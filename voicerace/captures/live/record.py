@@ -237,8 +237,8 @@ def _finish(folder: Path, info: dict[str, Any]) -> Captured:
             times += added_ns(replace(recording, events=tuple(e for e in recording.events if actor in e.link)))
         sessions.append(_watched(number, file, recording, found, info))
         info["sessions"].append(_session_json(sessions[-1], recording))
-    came = Counter(each.side for each in traces)
-    info["added_ms"] = {side: {"connections": came[side], **_spread(times)} for side, times in added.items()}
+    connections = Counter(each.side for each in traces)
+    info["added_ms"] = {side: {"connections": connections[side], **_spread(times)} for side, times in added.items()}
     info |= {"end": utc_now(), "complete": all(each.complete for each in sessions) and not unread, "unread": unread}
     _write_info(folder, info)
     return Captured(folder, info["status"], tuple(sessions), info["added_ms"], tuple(unread))
