@@ -375,9 +375,9 @@ def test_are_times_told_as_exact_as_they_are_and_where_they_were_seen(path: Path
     call = [came(10, "response.function_call_arguments.done"), host(30, "FunctionCallResponse")]
     lines = [*inspect_lines(read(path, [opened(), *call, closed(99)]))]
     assert "outcome unknown: a function call was seen, but not its response" in lines[1]
-    assert "A result after its call, at the proxy: once, 20 ms" in lines
+    assert "Delay, result after its call, at the proxy: once, 20 ms" in lines
     browser = [*inspect_lines(read_capture(DATA / "devtools-chromium.har"))]
-    assert any(each.startswith("A result after its call, in the browser: once, ") for each in browser)
+    assert any(each.startswith("Delay, result after its call, in the browser: once, ") for each in browser)
     ours = "\n".join(inspect_lines(read_capture(LOGS / "0.9.1.jsonl.gz")))
     assert " ms" in ours
     assert re.search(r"\.\d{4,} ms", ours) is None  # no clock of a capture tells nanoseconds

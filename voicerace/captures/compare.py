@@ -153,7 +153,7 @@ def compare_lines(found: dict[str, Any]) -> list[str]:
         for key in ("median", "p90"):
             before, after = both["a"], both["b"]
             if before["count"] and after["count"]:
-                counts = f"{before['count']} and {after['count']} times"
+                counts = f"{before['count']} and {after['count']} values"
                 lines.append(f"  {name} {key}: {before[key]:g} -> {after[key]:g} ms ({counts})")
     return [*lines, f"  {found['assumption']}"]
 

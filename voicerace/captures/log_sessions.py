@@ -73,14 +73,14 @@ def _line(event_lines: Sequence[tuple[int, int]], seq: int) -> int:
 def _limitations(session: LoggedSession, inference: ReleaseInference) -> list[str]:
     """Return what no proxy log shows, and what this session lacks, in sentences."""
     limits = [
-        "The response.create after a result or a user text is not logged: their number is derived from the release's model.",
+        "The response.create after a result or a user text is not logged: the number is derived from the release's model.",
         "Messages from the proxy to the host are not logged: they are derived from the release's model.",
     ]
     if not inference.candidates:
         limits.append("No release's model fits this log: nothing is derived.")
     elif len(inference.candidates) > 1:
         named = ", ".join(inference.candidates)
-        same = f"The log does not identify the release: {named} would have written the same."
+        same = f"The log does not identify the release: {named} write the same log."
         limits.append(f"{named} are the same program: no log distinguishes them." if inference.release is not None else same)
     if not inference.flag_agreed:
         limits.append("Whether the flag was cleared before response.done depends on the release: give --release.")

@@ -24,7 +24,7 @@ SCHEMA: Final = 2
 _LISTED: Final = 20
 _Time: TypeAlias = Literal["result_delay_ms", "gap_ms"]
 _TIMES: Final[dict[_Time, str]] = {
-    "result_delay_ms": "A result after its call",
+    "result_delay_ms": "Delay, result after its call",
     "gap_ms": "Gap, response.done after the last call",
 }
 _QUANTILES: Final = {"min": 0.0, "p10": 0.1, "median": 0.5, "p90": 0.9, "max": 1.0}
@@ -101,7 +101,7 @@ def inspect_lines(capture: Capture) -> Iterator[str]:
             found = quantiles(values)
             seen = ", ".join(f"{key} {_ms(found[key] or 0)}" for key in _QUANTILES)
             where = {HAR: "in the browser", CASSETTE: "at the client"}.get(capture.format, "at the proxy")
-            yield f"{what}, {where}: " + (f"{len(values)} times, {seen}" if len(values) > 1 else f"once, {_ms(values[0])}")
+            yield f"{what}, {where}: " + (f"{len(values)} values, {seen}" if len(values) > 1 else f"once, {_ms(values[0])}")
     if common:
         yield "Limitations of this capture, for every session:" if len(capture.sessions) > 1 else "Limitations of this capture:"
         yield from (f"  - {each}" for each in common)
