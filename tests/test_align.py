@@ -62,7 +62,7 @@ def test_the_bounds_of_two_files_of_one_machine_contain_zero() -> None:
     assert found.high_ms is not None
     assert found.low_ms <= 0 <= found.high_ms
     assert found.high_ms - found.low_ms < 10
-    assert "0.9.1" in found.proxy.told.candidates  # type: ignore[union-attr]
+    assert "0.9.1" in found.proxy.inference.candidates  # type: ignore[union-attr]
     assert found.proxy.outcome == "rejected"
 
 
@@ -85,12 +85,12 @@ def test_the_bounds_of_a_har_and_a_recording_contain_the_true_offset(
     assert found.low_ms is not None
     assert found.high_ms is not None
     assert found.low_ms <= zero_s * 1000 <= found.high_ms
-    assert found.high_ms - found.low_ms < 14 + 2 * step_ns / 1e6  # the emulated round trip is 10 ms, plus processing time
-    assert "0 ms of the host's file is" in found.line()
+    assert found.high_ms - found.low_ms < 14 + 2 * step_ns / 1e6  # the emulated round trip is 10 ms, and what the machine took
+    assert "0 ms in the host's file is" in found.line()
 
 
 def test_the_best_match_of_similar_sessions_is_taken_and_equal_ones_are_named(tmp_path: Path) -> None:
-    """Two tabs of one app send the same messages at other times; two copies of one session cannot be distinguished."""
+    """Two tabs of one app: the same messages, at other times. And one session twice: nothing distinguishes them."""
     first, _, _ = read_recordings(LOGS / "0.9.1.jsonl.gz")
     slow = replace(first, events=tuple(_later(each, first.events, 40_000_000) for each in first.events))
     browser = read_capture(har(tmp_path / "a.har", frames(slow, "s")))
@@ -121,7 +121,7 @@ def test_the_order_of_the_two_files_does_not_matter(capsys: pytest.CaptureFixtur
         assert main(["inspect", first, "--with", second]) == 0
         lines.append(capsys.readouterr().out.splitlines()[-1])
     assert lines[0] == lines[1]
-    assert "the proxy's clock less the host's" in lines[0]
+    assert "the proxy's clock minus the host's" in lines[0]
 
 
 def test_files_of_two_sessions_are_refused(tmp_path: Path) -> None:

@@ -32,7 +32,14 @@ def records_of(lines: Iterable[str]) -> list[Record]:
 
 def summary(capture: Capture) -> list[Any]:
     return [
-        (of.connection, of.outcome, of.told.candidates if of.told else (), of.response_creates, of.refusals, of.gap_ms)
+        (
+            of.connection,
+            of.outcome,
+            of.inference.candidates if of.inference else (),
+            of.response_creates,
+            of.refusals,
+            of.gap_ms,
+        )
         for of in capture.sessions
     ]
 
@@ -165,7 +172,7 @@ def test_a_real_log_at_a_higher_level_has_refusals_only(name: str, refusals: lis
     """Up to 0.10.2 a refusal is logged as an error, later not at all. Without LOG_LEVEL the log is empty."""
     path = LOGS / "levels" / f"{name}.log.gz"
     if refusals is None:
-        with pytest.raises(InputError, match="LOG_LEVEL was not set"):
+        with pytest.raises(InputError, match="LOG_LEVEL is not set"):
             read_capture(path)
         return
     capture = read_capture(path)

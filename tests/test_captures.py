@@ -21,7 +21,7 @@ from support.played import play
 from voicerace.analysis.verdict import judge
 from voicerace.captures import Capture, CapturedSession, inspect_json, inspect_lines, read_capture
 from voicerace.captures.log_scanner import LINE_LIMIT, RECORD_LIMIT, Record, Unread, read_lines, scan
-from voicerace.captures.node_inspect import CutText, LiteralError, Mark, parse_literal
+from voicerace.captures.node_inspect import CutText, LiteralError, NoValue, parse_literal
 from voicerace.errors import InputError
 from voicerace.trace.recording import Link, Recording, write_recordings
 
@@ -318,7 +318,7 @@ def test_the_text_of_an_error_is_not_read_as_another_record(path: Path) -> None:
     ({**opened(), "attributes": {}}, "a log record without a connection"),
     (record(1, "client → upstream"), "a message without its type"),
     (record(1, "x", direction="upstream→client", message="x"), "an error without its code or direction"),
-    (record(1, "something new"), "a kind of record this reader does not know"),
+    (record(1, "something new"), "an unknown kind of record"),
 ])  # fmt: skip
 def test_an_unknown_record_is_counted_and_located(path: Path, broken: dict[str, Any], reason: str) -> None:
     capture = read(path, "npm warn\n" + log_text([opened(), broken, closed(9)]))
@@ -344,15 +344,15 @@ def test_a_contradiction_after_a_gap_in_the_log_is_not_reported(path: Path) -> N
     whole = only(read(path, log_text([opened()]) + settings + rest))
     gap = only(read(path, log_text([opened()]) + settings.replace("\n", "\nGET /health\n", 2) + rest))
     none = only(read(path, log_text([opened()]) + rest))
-    assert whole.told is not None
-    assert gap.told is not None
-    assert none.told is not None
-    assert (whole.told.contradictions, whole.told.missed) == ((), False)
+    assert whole.inference is not None
+    assert gap.inference is not None
+    assert none.inference is not None
+    assert (whole.inference.contradictions, whole.inference.missed) == ((), False)
     assert_count(whole, "session_updates", 1, "observed")
-    assert (gap.told.contradictions, bool(gap.told.lost)) == ((), True)
+    assert (gap.inference.contradictions, bool(gap.inference.lost)) == ((), True)
     assert any("cannot follow the log at line" in each for each in gap.cannot_say)
-    # Without a known gap it is a contradiction, and no count is certain.
-    assert (bool(none.told.contradictions), none.told.missed) == (True, True)
+    # Without a gap that is known it is a contradiction, and nothing is certain.
+    assert (bool(none.inference.contradictions), none.inference.missed) == (True, True)
     for session in (gap, none):
         assert_count(session, "session_updates", 1, "at least")
         assert_count(session, "calls", 0, "at least")
@@ -365,22 +365,22 @@ def test_the_nearest_release_is_one_that_the_records_allow() -> None:
     lines.remove(gone)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "a.log").write_text("\n{\n".join(lines))
-        inferred = read_capture(Path(folder) / "a.log").sessions[0].told
-    assert inferred is not None
-    assert inferred.contradictions
-    assert not any(": not 0." in each.what for each in inferred.contradictions)
+        told = read_capture(Path(folder) / "a.log").sessions[0].inference
+    assert told is not None
+    assert told.contradictions
+    assert not any(": not 0." in each.what for each in told.contradictions)
 
 
 def test_times_are_shown_with_their_precision_and_observer(path: Path) -> None:
     call = [came(10, "response.function_call_arguments.done"), host(30, "FunctionCallResponse")]
     lines = [*inspect_lines(read(path, [opened(), *call, closed(99)]))]
-    assert "outcome unknown: a function call was seen, but no response that holds it" in lines[1]
-    assert "A result after its call, at the proxy: once, 20 ms" in lines
+    assert "outcome unknown: a function call was seen, but not its response" in lines[1]
+    assert "Delay, result after its call, at the proxy: once, 20 ms" in lines
     browser = [*inspect_lines(read_capture(DATA / "devtools-chromium.har"))]
-    assert any(each.startswith("A result after its call, in the browser: once, ") for each in browser)
-    shown = "\n".join(inspect_lines(read_capture(LOGS / "0.9.1.jsonl.gz")))
-    assert " ms" in shown
-    assert re.search(r"\.\d{4,} ms", shown) is None  # no clock of a capture has nanoseconds
+    assert any(each.startswith("Delay, result after its call, in the browser: once, ") for each in browser)
+    ours = "\n".join(inspect_lines(read_capture(LOGS / "0.9.1.jsonl.gz")))
+    assert " ms" in ours
+    assert re.search(r"\.\d{4,} ms", ours) is None  # no clock of a capture tells nanoseconds
 
 
 def test_objects_printed_by_other_programs_are_ignored(path: Path) -> None:
@@ -388,20 +388,20 @@ def test_objects_printed_by_other_programs_are_ignored(path: Path) -> None:
     capture = read(path, log_text([opened(), {"user": "x", "tags": ["a"]}, {"a": {"body": 1}}, closed(9)]))
     assert (capture.records, capture.unread, only(capture).recording.observed) == (2, (), (HOST, CAME))
     capture = read(path, log_text([opened()]) + "{\n}\n" + log_text([closed(9)]))
-    assert [each.reason for each in capture.unread] == ["an object with nothing in it"]
+    assert [each.reason for each in capture.unread] == ["an empty object"]
     assert only(capture).recording.observed == ()
 
 
 @pytest.mark.parametrize(
     ("records", "doubt"),
     [
-        ([came(1, "error")], "an error whose text is not in the record behind it"),
-        ([came(1, "response.done")], "a response.done more than there are beginnings of one"),
-        ([came(1, "conversation.item.done")], "a conversation.item.done more than"),
+        ([came(1, "error")], "an error whose text is not in the next record"),
+        ([came(1, "response.done")], "a response.done without its beginning"),
+        ([came(1, "conversation.item.done")], "a conversation.item.done without its beginning"),
         (
             [record(1, "upstream→client: response.function_call_arguments.done → FunctionCallRequest only",
                     to="response.function_call_arguments.done")],
-            "a record about a message that is not there",
+            "a record about a message that is missing",
         ),
     ],
 )  # fmt: skip
@@ -632,7 +632,8 @@ def test_the_lines_have_the_refusal_its_time_and_the_unknowns(path: Path) -> Non
 
 @pytest.mark.parametrize(("text", "value"), [
     ("{}", {}), ("[]", []), ("{ a: [ 1, -2, 1.5, 1e+21 ], 'b-c': null }", {"a": [1, -2, 1.5, 1e21], "b-c": None}),
-    ("{ a: undefined, b: [Object] }", {"a": Mark.UNDEFINED, "b": Mark.ELIDED}), ("[ 1, ... 3 more items ]", [1, Mark.ELIDED]),
+    ("{ a: undefined, b: [Object] }", {"a": NoValue.UNDEFINED, "b": NoValue.ELIDED}),
+    ("[ 1, ... 3 more items ]", [1, NoValue.ELIDED]),
     ("""{ a: "it's", b: `"it's"`, c: 'a\\'"`' }""", {"a": "it's", "b": "\"it's\"", "c": "a'\"`"}),
     ("{ a: 'one\\n' +\n    `it's \"two\"` }", {"a": "one\nit's \"two\""}),
     (r"'\x1B\x85\ud800\\n'", "\x1b\x85\ud800\\n"), ("'a'... 12 more characters", "a"), ("-Infinity", float("-inf")),

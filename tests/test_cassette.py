@@ -98,7 +98,7 @@ def test_a_cassette_is_read_as_the_link_between_client_and_api(tmp_path: Path) -
     assert (session.refusals.value, session.refusals.kind) == (1, "observed")
     assert (session.response_creates.value, session.response_creates.kind) == (2, "observed")
     assert session.refused_at_ms == (7100.0,)
-    assert any("what an app, a component or a proxy did is not in it" in each for each in session.cannot_say)
+    assert any("no app, no component, no proxy" in each for each in session.cannot_say)
 
 
 def test_inspection_has_line_numbers_and_the_age_of_the_active_response(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_inspection_has_line_numbers_and_the_age_of_the_active_response(tmp_path
     }  # fmt: skip
     lines = list(inspect_lines(capture))
     assert "  server time: 2026-07-28T04:47:35Z to 2026-07-28T04:47:42Z, 7 s (from ids, ±1 s; 5 ids agree)" in lines
-    assert f"  refusal at line {line}: the response in the way was 7 s old (from ids, ±1 s)" in lines
+    assert f"  refusal at line {line}: the active response was 7 s old (from ids, ±1 s)" in lines
 
 
 @pytest.mark.parametrize("name", ["tool_call_round@90bb8907", "idle_timeout", "seeding@90bb8907", "reconnect_replays"])
@@ -147,8 +147,8 @@ def test_the_results_of_a_client_and_their_delays_are_counted(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("version: 1\ninteractions:\n- kind: [message\n", r"a\.yaml:4: no YAML: did not find expected ',' or '\]'"),
-        ("version: 1\ninteractions: 5\n", r"a\.yaml:2: interactions is no list"),
+        ("version: 1\ninteractions:\n- kind: [message\n", r"a\.yaml:4: not YAML: did not find expected ',' or '\]'"),
+        ("version: 1\ninteractions: 5\n", r"a\.yaml:2: interactions is not a list"),
         ("version: 1\ninteractions: []\n", "no message with a type"),
         ("interactions:\n- request: {method: POST}\n  response: {}\n", "HTTP interactions, no messages of the Realtime API"),
         ("interactions:\n- kind: message\n  direction: sent\n  data: {setup: {}}\n", "no message with a type"),
@@ -169,7 +169,7 @@ def test_an_invalid_cassette_is_refused_in_one_line(tmp_path: Path, text: str, m
 def test_inspecting_an_invalid_cassette_is_one_line_and_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(write(tmp_path / "a.yaml", "interactions:\n- {a\n"))]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "no YAML" in line
+    assert "not YAML" in line
 
 
 @pytest.mark.parametrize("cut", range(3, 10))

@@ -74,9 +74,9 @@ def test_a_request_two_round_trips_before_the_end_of_a_response_must_be_refused(
         came(done_ms, realtime.RESPONSE_DONE),
         *response(done_ms + 1, done_ms + 2) * answered,
     ]
-    first = (2, "a response begins, and 0.9.1 has sent no create that could have begun it")
-    second = (4, "a response begins, and 0.9.1 has sent no create that could have begun it")
-    met = (5, "0.9.1 sends a create here, while a response is active, and it is not refused")
+    first = (2, "a response begins, but 0.9.1 has no unanswered response.create")
+    second = (4, "a response begins, but 0.9.1 has no unanswered response.create")
+    met = (5, "0.9.1 sends a response.create here, during an active response, but it is not refused")
     assert contradictions("0.9.1", *messages) == [first, second, *[met] * contradicted]
 
 
@@ -100,14 +100,14 @@ def test_an_unanswered_logged_request_does_not_contradict_the_release() -> None:
     commit = [sent(50, input_audio.COMMIT), sent(50, realtime.RESPONSE_CREATE)]
     assert contradictions("0.9.1", *READY, *commit, came(5_000, "rate_limits.updated")) == []
     answered = [came(20, realtime.RESPONSE_CREATED), *commit, came(5_000, realtime.RESPONSE_DONE)]
-    late = [each for each in contradictions("0.9.1", *READY, *answered) if "while a response is active" in each[1]]
+    late = [each for each in contradictions("0.9.1", *READY, *answered) if "during an active response" in each[1]]
     assert late == []
 
 
 def test_a_refusal_without_a_request_contradicts_the_release() -> None:
     refusal = {"code": realtime.ACTIVE_RESPONSE, "message": "Conversation already has an active response"}
     found = contradictions("0.9.1", *READY, came(20, realtime.ERROR, error=refusal))
-    assert found == [(2, "a create is refused, and 0.9.1 has sent none that was open")]
+    assert found == [(2, "a response.create is refused, but 0.9.1 has no unanswered one")]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_only_server_vad_explains_a_response_without_a_request(release: str, hea
 def test_a_second_confirmation_of_one_session_update_contradicts_the_release() -> None:
     raw = (20, HOST, {"type": "typing"})  # 0.9.1 forwards unknown messages
     again = came(40, realtime.SESSION_UPDATED)
-    what = "a session.update is confirmed, and 0.9.1 has sent none that was open"
+    what = "a session.update is confirmed, but 0.9.1 has no unconfirmed one"
     text = [(30, HOST, {"type": "InjectUserMessage"}), came(35, realtime.ITEM_ADDED)]
     assert contradictions("0.9.1", *READY, raw, *text, again) == [(5, what)]
     assert contradictions("0.9.1", came(10, realtime.SESSION_UPDATED)) == [(0, what)]
@@ -150,12 +150,12 @@ def test_a_request_without_a_commit_is_the_timers_within_half_a_second(at_ms: in
     messages = [*READY_LOGGED, (100, HOST, RESULT), (101, SENT, OUTPUT), sent(at_ms, realtime.RESPONSE_CREATE)]
     made = derived("0.10.3", *messages)
     assert [each.observed_at for each in made.creates] == ["log"]
-    what = "the log has a create of the timer that 0.10.3 does not send here"
+    what = "the log has a timer's response.create here, which 0.10.3 does not send"
     assert [(each.seq, each.what) for each in made.contradictions] == [(5, what)] * contradicted
 
 
 def test_an_unexplained_request_contradicts_the_release() -> None:
-    what = "the log has a create of the timer that 0.10.3 does not send here"
+    what = "the log has a timer's response.create here, which 0.10.3 does not send"
     assert contradictions("0.10.3", SETTINGS, UPDATE, sent(5, realtime.RESPONSE_CREATE)) == [(2, what)]
     assert contradictions("0.10.3", sent(5, realtime.RESPONSE_CREATE)) == [(0, what)]
 
@@ -163,8 +163,8 @@ def test_an_unexplained_request_contradicts_the_release() -> None:
 def test_a_logged_message_that_the_model_does_not_send_is_a_contradiction_and_kept() -> None:
     made = derived("0.10.3", sent(5, realtime.SESSION_UPDATE), (6, SENT, OUTPUT))
     assert [(each.seq, each.what) for each in made.contradictions] == [
-        (0, "the log has a session.update that 0.10.3 does not send here"),
-        (1, "the log has a conversation.item.create that 0.10.3 does not send here"),
+        (0, "the log has a session.update here, which 0.10.3 does not send"),
+        (1, "the log has a conversation.item.create here, which 0.10.3 does not send"),
     ]
     assert [each.type for each in made.recording.on(SENT)] == [realtime.SESSION_UPDATE, realtime.ITEM_CREATE]
 
@@ -196,11 +196,11 @@ def test_a_logged_message_keeps_its_fields_and_gets_the_models_item() -> None:
 def test_a_logged_message_of_another_type_is_not_the_expected_one() -> None:
     made = contradictions("0.10.3", *READY_LOGGED, (100, HOST, RESULT), sent(101, realtime.SESSION_UPDATE))
     assert made == [
-        (4, "the log has a session.update that 0.10.3 does not send here"),
+        (4, "the log has a session.update here, which 0.10.3 does not send"),
         (3, "0.10.3 sends and logs a conversation.item.create here; the log has none"),
     ]
     assert contradictions("0.10.3", SETTINGS, (1, SENT, OUTPUT)) == [
-        (1, "the log has a conversation.item.create that 0.10.3 does not send here"),
+        (1, "the log has a conversation.item.create here, which 0.10.3 does not send"),
         (0, "0.10.3 sends and logs a session.update here; the log has none"),
     ]
 

@@ -129,4 +129,4 @@ def test_an_unanswered_request_contradicts_a_release_after_one_second(after_ms: 
     (create,) = derived.creates
     assert create.sent_ns == ns(10)
     said = [each.what for each in derived.contradictions]
-    assert said == (["0.9.1 sends a create here, and nothing ever answers it"] if contradicted else [])
+    assert said == (["0.9.1 sends a response.create here, but no answer follows"] if contradicted else [])

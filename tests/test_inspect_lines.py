@@ -27,7 +27,7 @@ FILES = [
     *sorted((ROOT / "tests" / "data").glob("*.log")),
     *sorted((ROOT / "tests" / "data").glob("*.har")),
 ]
-_NUMBER = r"(?:(at least|derived|perhaps) )?(\d+)"
+_NUMBER = r"(?:(at least|derived|possibly) )?(\d+)"
 
 
 def seen_from(recording: Recording, *links: Link) -> Recording:
@@ -92,7 +92,7 @@ def test_a_recording_of_one_side_has_the_counts_of_that_side(tmp_path: Path, lin
         assert truth.answers.cleared
         assert of.answers.cleared is None
         assert inspect_json(capture)["sessions"][0]["flag_cleared_early"] is None
-    said = "What the host sent was not captured"
+    said = "The host's messages were not captured"
     assert any(said in line for line in inspect_lines(capture)) == (links == UPSTREAM)
 
 
@@ -109,10 +109,10 @@ def test_an_uncaptured_call_has_no_number(tmp_path: Path) -> None:
 def test_tags_of_one_program_are_shown_as_the_same_program() -> None:
     """0.11.0 and 0.11.1 are the same program; 0.9.0 to 0.9.3 are different programs with the same log."""
     one = "\n".join(inspect_lines(read_capture(LOGS / "0.11.1.log.gz")))
-    assert "0.11.0, 0.11.1 are the same program: no log tells them apart." in one
-    assert "does not name the release" not in one
+    assert "0.11.0, 0.11.1 are the same program: no log distinguishes them." in one
+    assert "does not identify the release" not in one
     several = "\n".join(inspect_lines(read_capture(LOGS / "0.9.1.log.gz")))
-    assert "The log does not name the release: 0.9.0, 0.9.1, 0.9.2, 0.9.3 would have written the same." in several
+    assert "The log does not identify the release: 0.9.0, 0.9.1, 0.9.2, 0.9.3 write the same log." in several
 
 
 def test_a_log_keeps_the_order_of_its_records_if_its_clock_is_set_back() -> None:

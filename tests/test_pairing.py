@@ -8,24 +8,24 @@ from typing import Any
 
 import pytest
 
-from voicerace.captures.live.pairing import GUESSED, MISFIT, Sign, Trace, joined, pair, trace
+from voicerace.captures.live.pairing import GUESSED, MISFIT, SharedContent, Trace, joined, pair, trace
 from voicerace.trace.recording import Event, Link, Recording
 
 HOST = (Link("component", "proxy"), Link("proxy", "component"))
 UPSTREAM = (Link("proxy", "upstream"), Link("upstream", "proxy"))
 
 
-def host(name: str, opened: int, ended: int | None = None, **signs: Any) -> Trace:
-    return made("host", name, opened, ended, signs)
+def host(name: str, opened: int, ended: int | None = None, **contents: Any) -> Trace:
+    return made("host", name, opened, ended, contents)
 
 
-def upstream(name: str, opened: int, ended: int | None = None, **signs: Any) -> Trace:
-    return made("upstream", name, opened, ended, signs)
+def upstream(name: str, opened: int, ended: int | None = None, **contents: Any) -> Trace:
+    return made("upstream", name, opened, ended, contents)
 
 
-def made(side: str, name: str, opened: int, ended: int | None, signs: dict[str, Any]) -> Trace:
-    """Return a trace with signs given as ``text={when: words}``."""
-    found = [(at, Sign(kind, key)) for kind, each in signs.items() for at, key in each.items()]
+def made(side: str, name: str, opened: int, ended: int | None, contents: dict[str, Any]) -> Trace:
+    """A trace with contents as ``text={when: words}``."""
+    found = [(at, SharedContent(kind, key)) for kind, each in contents.items() for at, key in each.items()]
     return Trace(Path(name), side, opened, ended, tuple(sorted(found)))
 
 
@@ -179,10 +179,10 @@ def test_a_trace_holds_the_signs_that_pass_between_the_sides() -> None:
         (8, UPSTREAM[0], {"type": "conversation.item.create", "item": output}),
     )  # fmt: skip
     expected = [("text", "before"), ("text", "Hello"), ("call", "c"), ("result", "c")]
-    assert [sign for _, sign in trace(Path("h"), of_host).signs] == expected
-    assert [sign for _, sign in trace(Path("u"), of_upstream).signs] == expected
-    # Times are those at the proxy: the send time of outgoing messages, the arrival time of incoming ones.
-    assert [at for at, _ in trace(Path("h"), of_host).signs] == [1002, 1004, 1005, 1008]
+    assert [content for _, content in trace(Path("h"), of_host).contents] == expected
+    assert [content for _, content in trace(Path("u"), of_upstream).contents] == expected
+    # Times are those at the proxy: what goes there when it went on, what comes from there when it came.
+    assert [at for at, _ in trace(Path("h"), of_host).contents] == [1002, 1004, 1005, 1008]
     assert trace(Path("h"), of_host).ended_ns is None
 
 

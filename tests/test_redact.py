@@ -83,7 +83,7 @@ def test_a_copy_of_a_damaged_log_has_the_uncertainty_of_the_log(name: str, tmp_p
 
 
 def test_longer_prefixes_of_a_body_are_matched_before_shorter_ones() -> None:
-    begins = [row.begins for row in RECORDS if not row.whole]
+    begins = [row.prefix for row in RECORDS if not row.exact]
     for number, begin in enumerate(begins):
         assert not any(begin.startswith(before) for before in begins[:number])
 

@@ -164,7 +164,7 @@ def test_measured_times_drive_a_sweep(tmp_path: Path, capsys: pytest.CaptureFixt
     assert Counter(trials["outcome"]).keys() == {"rejected", "answered"}
     with (tmp_path / "times" / "tool_ms.csv").open() as file:
         assert list(csv.reader(file)) == [["tool_ms"], ["50"], ["90"], ["260"]]
-    with pytest.raises(InputError, match="there already"):
+    with pytest.raises(InputError, match="already exists"):
         profile.write(tmp_path / "times")
 
     assert main(["inspect", str(tmp_path / "a.jsonl"), "--times", str(tmp_path / "more"), "--json"]) == 0

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from voicerace.captures.log_scanner import Record
-from voicerace.captures.node_inspect import Mark
+from voicerace.captures.node_inspect import NoValue
 
 __all__ = ["JSON_WRAPPERS", "TIME", "WRAPPERS", "docker", "otlp", "otlp_document"]
 
@@ -56,8 +56,8 @@ def _any_value(value: Any) -> dict[str, Any]:
 def otlp(record: Record, name: bool = False) -> dict[str, Any]:
     """Return a record as OTLP JSON; with `name`, the severity is given by name."""
     fields: Any = record.fields
-    attributes = [{"key": k, "value": _any_value(v)} for k, v in fields["attributes"].items() if not isinstance(v, Mark)]
-    trace = {} if isinstance(fields.get("traceId"), Mark) else {"traceId": fields["traceId"]}
+    attributes = [{"key": k, "value": _any_value(v)} for k, v in fields["attributes"].items() if not isinstance(v, NoValue)]
+    trace = {} if isinstance(fields.get("traceId"), NoValue) else {"traceId": fields["traceId"]}
     severity = f"SEVERITY_NUMBER_{fields['severityText']}" if name else fields["severityNumber"]
     return {
         "timeUnixNano": str(fields["timestamp"] * 1000),

@@ -9,7 +9,7 @@ from typing import Any
 
 from voicerace.captures.allowed import ATTRIBUTES, PROVENANCE
 from voicerace.captures.known_fields import COMMON, FIELDS, Kind
-from voicerace.captures.log_records import RECORDS, Says
+from voicerace.captures.log_records import RECORDS, RecordKind
 from voicerace.trace.recording import LINKS, Event, Link, Recording
 
 __all__ = ["FORMATS", "Markers", "message", "write"]
@@ -110,8 +110,8 @@ def _recording(every: list[dict[str, Any]], markers: Markers) -> str:
 
 
 def _records(every: list[dict[str, Any]], markers: Markers) -> list[dict[str, Any]]:
-    """Return records of a log: a payload, a text or a marker after each known beginning of the proxy's bodies."""
-    begins = [row.begins for row in RECORDS if not row.whole and row.says is not Says.PAYLOAD]
+    """Records of a log: a payload, a text or a marker behind each beginning that the proxy's bodies have."""
+    begins = [row.prefix for row in RECORDS if not row.exact and row.kind is not RecordKind.PAYLOAD]
     bodies = [f"{begin}{markers.text()}" for begin in (*begins, "", "client connected ")]
     bodies += [f"conversation.item.* raw (debug): type=x item_id={markers.text()} payload={json.dumps(e)}" for e in every[::2]]
     bodies += [

@@ -39,7 +39,7 @@ def held_against(log: Path, wire: list[Recording], release: str | None = None) -
         passed = same[0]
         left = [each for each in left if each is not passed]
         truth, sent = judge(passed), types(passed, SENT)
-        outcomes = [] if of.told is None else [*of.told.outcomes]
+        outcomes = [] if of.inference is None else [*of.inference.outcomes]
         true = {
             "refusals": sum(turn.refusals for turn in truth.turns),
             "response_creates": sent.count("response.create"),
@@ -52,7 +52,7 @@ def held_against(log: Path, wire: list[Recording], release: str | None = None) -
                 wrong.append(f"{of.connection}: {name} {count.kind} {count.value}, on the wire {number}")
         if types(of.completed, SENT) != sent:
             wrong.append(f"{of.connection}: what the proxy sent, or its order, differs")
-        if of.told is None or of.told.contradictions:
+        if of.inference is None or of.inference.contradictions:
             wrong.append(f"{of.connection}: log and model contradict each other")
         if of.outcome != truth.outcome and not (of.outcome == "unknown" and truth.outcome in outcomes):
             wrong.append(f"{of.connection}: {of.outcome}, on the wire {truth.outcome}")

@@ -1,4 +1,4 @@
-"""What others recorded -> `Recording`: the proxy's log, a browser's HAR, WebSocket cassettes, and recordings of our own."""
+"""Read captures of other tools into `Recording`s: proxy logs, HAR files, WebSocket cassettes, and voicerace recordings."""
 
 from voicerace.captures.api import api_recordings
 from voicerace.captures.api_times import ApiTime, api_times, api_times_frame, api_times_summary
@@ -10,17 +10,6 @@ from voicerace.captures.show import inspect_json, inspect_lines
 from voicerace.captures.times import TimeProfile
 
 __all__ = [
-    "ApiTime",
-    "Capture",
-    "CapturedSession",
-    "Count",
-    "TimeProfile",
-    "Unread",
-    "api_recordings",
-    "api_times",
-    "api_times_frame",
-    "api_times_summary",
-    "inspect_json",
-    "inspect_lines",
-    "read_capture",
-]
+    "ApiTime", "Capture", "CapturedSession", "Count", "TimeProfile", "Unread", "api_recordings", "api_times",
+    "api_times_frame", "api_times_summary", "inspect_json", "inspect_lines", "read_capture",
+]  # fmt: skip

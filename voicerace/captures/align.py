@@ -1,11 +1,11 @@
-"""Two files of one session on one clock: the browser's HAR and the proxy's log, or any two that saw the host link.
+"""Align two captures of one session to one clock: a browser's HAR and a proxy's log, or any two with the host link.
 
-A message cannot arrive before it was sent. So every message from the host bounds the offset of the two clocks from one
-side, every message to the host from the other; the truth lies between, and half of what is left is the uncertainty. With
-no message in one direction the offset is bounded on one side only, and that is said instead of a number.
+A message arrives after it was sent. So each message from the host bounds the offset of the two clocks from one side, and
+each message to the host from the other. The offset is the middle of both bounds, the uncertainty half their distance. If
+one direction has no message, no offset is reported.
 
-Sessions of one app look alike. Of those that have the same messages from the host, one whose times contradict the host's is
-not it; of the others the nearest by the two clocks is taken, and those that it could be as well are named.
+Sessions of one app can have the same messages from the host. Of these, sessions whose times contradict the host's are
+excluded; the nearest of the others by absolute time is chosen, and the remaining ones are named.
 """
 
 from __future__ import annotations
@@ -23,24 +23,25 @@ from voicerace.units import ms
 __all__ = ["Aligned", "aligned", "pairs_of"]
 
 _MS_NS: Final = 1_000_000
-#: Of sessions that look alike, so many are tried.
+#: Maximum number of candidates with the same messages that are aligned.
 _TRIED: Final = 50
 
 
 @dataclass(frozen=True)
 class Aligned:
-    """One session seen at the host and at the proxy.
+    """One session captured at the host and at the proxy.
 
     Attributes:
-        host, proxy: the two views.
-        recording: on the proxy's clock; messages of the host link that both saw have both times and the host's contents.
-        offset_ms: the proxy's clock less the host's; the middle of what is possible, None when one side is open.
-        of_machines: of the two machines' clocks, for both files have absolute times; else each file's time counts from its
-            own zero.
-        low_ms, high_ms: its bounds; None where no message gives one.
-        shared: messages that both saw.
-        consistent: False when the bounds contradict each other: not one session, or a clock that was set meanwhile.
-        could_be: other sessions of the proxy that it could be as well.
+        host, proxy: the two captured sessions.
+        recording: the session on the proxy's clock; shared messages of the host link have both times and the host's
+            contents.
+        offset_ms: the proxy's clock minus the host's, the middle of the bounds; None if a bound is missing.
+        low_ms, high_ms: bounds of the offset; None if no message gives one.
+        shared: number of messages in both captures.
+        consistent: False if the bounds contradict each other: different sessions, or a clock that was adjusted.
+        of_machines: the offset is that of the machines' clocks, since both files have absolute times; if not, that of the
+            files' zeros.
+        could_be: other sessions of the proxy that match equally.
     """
 
     host: CapturedSession
@@ -56,11 +57,11 @@ class Aligned:
 
     @property
     def uncertainty_ms(self) -> float | None:
-        """How far the truth can be from `offset_ms`, to either side."""
+        """Return the maximum error of `offset_ms` in ms; None if a bound is missing."""
         return None if self.low_ms is None or self.high_ms is None else (self.high_ms - self.low_ms) / 2
 
     def to_json(self) -> dict[str, Any]:
-        """The offset and its bounds."""
+        """Return the object of `inspect --with --json`."""
         return {
             "host_session": self.host.connection,
             "proxy_session": self.proxy.connection,
@@ -75,22 +76,22 @@ class Aligned:
         }
 
     def line(self) -> str:
-        """The same in a line."""
+        """Return the alignment as one line of text."""
         names = f"{self.host.connection} is {self.proxy.connection}"
         if self.offset_ms is None or self.uncertainty_ms is None:
-            return f"{names}: {self.shared} shared messages, all of one direction: the offset is bounded on one side only"
+            return f"{names}: {self.shared} shared messages, all in one direction: the offset has only one bound"
         if not self.consistent:
-            return f"{names}: the bounds contradict each other: not one session, or a clock was set meanwhile"
-        what = "the proxy's clock less the host's is" if self.of_machines else "0 ms of the host's file is, in the proxy's, at"
+            return f"{names}: the bounds contradict each other: different sessions, or a clock was adjusted"
+        offset = f"{self.offset_ms:.3f} ms ± {self.uncertainty_ms:.3f} ms"
+        what = f"the proxy's clock minus the host's is {offset}"
+        if not self.of_machines:
+            what = f"0 ms in the host's file is {offset} in the proxy's file"
         others = f"; it could be {', '.join(self.could_be)} as well" if self.could_be else ""
-        return (
-            f"{names}: {what} {self.offset_ms:.3f} ms, give or take {self.uncertainty_ms:.3f} ms "
-            f"({self.shared} shared messages){others}"
-        )
+        return f"{names}: {what} ({self.shared} shared messages){others}"
 
 
 def pairs_of(host: Capture, proxy: Capture) -> list[Aligned]:
-    """The sessions of a host's capture with those of a proxy's that have the same messages from the host, in order.
+    """Pair the sessions of a host's and a proxy's capture that have the same messages from the host, in order.
 
     Raises:
         InputError: no session is in both.
@@ -108,14 +109,14 @@ def pairs_of(host: Capture, proxy: Capture) -> list[Aligned]:
             del left[fits[0]]
             found.append(replace(made[fits[0]], could_be=tuple(alike[number].connection for number in fits[1:])))
     if not found:
-        raise InputError(proxy.name, f"no session of {host.name} in it", "two files of the same session")
+        raise InputError(proxy.name, f"no session of {host.name}", "two files of the same session")
     return found
 
 
 def aligned(host: CapturedSession, proxy: CapturedSession) -> Aligned:
-    """Two views of one session on the proxy's clock.
+    """Align two captures of one session to the proxy's clock.
 
-    What the proxy sent to the host is in a log only as far as it is derived: its times are the log's, to a millisecond.
+    A log has messages to the host only as derived events, with times of its records in milliseconds.
     """
     highs: list[int] = []
     lows: list[int] = []
@@ -125,10 +126,10 @@ def aligned(host: CapturedSession, proxy: CapturedSession) -> Aligned:
         at_host = other.at_ns("component")
         if at_proxy is None or at_host is None:
             continue
-        # Sent at the host, handled at the proxy: the proxy's reading is not earlier than the offset allows.
+        # A message from the host gives an upper bound, a message to the host a lower bound.
         (highs if other.link == COMPONENT_TO_PROXY else lows).append(at_proxy - at_host)
-    # A log's time is cut to its millisecond: the truth may be so much later. A browser's that has no finer one is cut or
-    # rounded: the truth may lie to either side.
+    # A log truncates times to milliseconds, so the true time may be later. A browser with whole milliseconds truncates or
+    # rounds, so the true time may be on either side.
     step = _step_ns(host.recording, "component")
     high = min(highs) + _step_ns(proxy.recording, "proxy") + step if highs else None
     low = max(lows) - step if lows else None
@@ -148,9 +149,9 @@ def aligned(host: CapturedSession, proxy: CapturedSession) -> Aligned:
     )
 
 
-def _step_ns(of: Recording, party: str) -> int:
-    """How far from what it says a time of this file may be: a millisecond where it has whole ones only."""
-    times = [at for event in of.events if (at := event.at_ns(party)) is not None]
+def _step_ns(of: Recording, actor: str) -> int:
+    """Return the resolution of a file's times: 1 ms if it has only whole milliseconds, else 0."""
+    times = [at for event in of.events if (at := event.at_ns(actor)) is not None]
     return _MS_NS if of.clock == "log" and all(at % _MS_NS == 0 for at in times) else 0
 
 
@@ -163,13 +164,13 @@ def _ms(bound: int | None, between: int) -> float | None:
 
 
 def _between_ns(host: Recording, proxy: Recording) -> int:
-    """From the host's file's zero to the proxy's, by their own clocks; 0 where a file has no absolute times."""
+    """Return the time in ns from the host file's zero to the proxy file's; 0 if a file has no absolute times."""
     first, second = (each.provenance.get("file_start_us") for each in (host, proxy))
     return (second - first) * 1000 if isinstance(first, int) and isinstance(second, int) else 0
 
 
 def _merged(event: Event, other: Event | None, offset: int | None) -> Event:
-    """An event of the proxy's view with the host's time and content."""
+    """Return an event of the proxy's capture with the host's time and content."""
     if other is None:
         return event
     payload = other.payload if isinstance(other.payload, Mapping) else event.payload
@@ -181,15 +182,15 @@ def _merged(event: Event, other: Event | None, offset: int | None) -> Event:
 
 
 def _shared(host: Recording, proxy: Recording) -> Iterator[tuple[int, Event]]:
-    """seq at the proxy -> the same message at the host: of each type, the n-th is the n-th, where both have as many."""
+    """Yield (seq at the proxy, event at the host) of shared messages: the n-th of each type, if both have the same number."""
     for link in (COMPONENT_TO_PROXY, PROXY_TO_COMPONENT):
-        ours, theirs = _of_types(host, link), _of_types(proxy, link)
-        for kind, events in ours.items():
-            if len(theirs.get(kind, ())) == len(events):
-                yield from ((theirs[kind][at].seq, event) for at, event in enumerate(events))
+        at_host, at_proxy = _by_type(host, link), _by_type(proxy, link)
+        for kind, events in at_host.items():
+            if len(others := at_proxy.get(kind, [])) == len(events):
+                yield from ((other.seq, event) for other, event in zip(others, events, strict=True))
 
 
-def _of_types(recording: Recording, link: Link) -> dict[str, list[Event]]:
+def _by_type(recording: Recording, link: Link) -> dict[str, list[Event]]:
     found: dict[str, list[Event]] = {}
     for event in recording.on(link):
         if event.kind == "message" and isinstance(event.payload, Mapping):

@@ -1,8 +1,7 @@
-"""What may be shown of a recording or a log beside its messages (`voicerace.captures.known_fields`): the one list for `redact`,
-`export`, `inspect` and the report.
+"""Allow list for everything but messages (`voicerace.captures.known_fields`), for `redact`, `export`, `inspect` and the report.
 
-It names the settings of a recording's header with their values, the attributes of log records (their bodies are in
-`captures.log_records`), and the sentences of voicerace's own notes and faults. Everything else may be a text of others.
+It contains the settings of a recording's header with their values, the attributes of log records (for bodies see
+`captures.log_records`), and the sentences of voicerace's own notes and faults. Everything else may be untrusted text.
 """
 
 from __future__ import annotations
@@ -23,27 +22,17 @@ from voicerace.model.catalog.workarounds import WORKAROUNDS
 from voicerace.trace.recording import CUT
 
 __all__ = [
-    "ATTRIBUTES",
-    "PROVENANCE",
-    "UNKNOWN_NOTE",
-    "UNKNOWN_REASON",
-    "Setting",
-    "is_own_error",
-    "is_start",
-    "is_time_text",
-    "known_note",
-    "known_place",
-    "known_reason",
-    "without_fault",
+    "ATTRIBUTES", "PROVENANCE", "UNKNOWN_NOTE", "UNKNOWN_REASON", "Setting", "is_own_error", "is_start", "is_time_text",
+    "known_note", "known_place", "known_reason", "without_fault",
 ]  # fmt: skip
 
 
 class Setting(Enum):
-    """What a header's setting holds, where it is no enumeration."""
+    """Kind of a header's setting that is not an enumeration."""
 
     TIME = "time"  # a time in the grammar of `voicerace.model.parameters`, of at most ten minutes
-    START = "start"  # a moment in ISO 8601
-    CLOCK_US = "clock_us"  # a moment in microseconds since 1970
+    START = "start"  # a point in time in ISO 8601
+    CLOCK_US = "clock_us"  # a point in time in microseconds since 1970
 
 
 _FLAG: Final = Kind.FLAG
@@ -106,22 +95,20 @@ _NOTES: Final = re.compile(
     r"|The cassette has no times: the order of the messages is known, and nothing of how long anything took\."
     r"|Some messages of the cassette have no time\."
 )
-_PARTY: Final = "(?:user|app|component|proxy|upstream)"
+_ACTOR: Final = "(?:user|app|component|proxy|upstream)"
 _REASONS: Final = re.compile(
-    rf"{_PARTY} dropped the connection (?:on purpose \(--fault\)|without closing it \(1006\))"
-    rf"|{_PARTY} left before the handshake was answered|{_PARTY} sent a frame of more than 16 MiB"
+    rf"{_ACTOR} dropped the connection (?:on purpose \(--fault\)|without closing it \(1006\))"
+    rf"|{_ACTOR} left before the handshake was answered|{_ACTOR} sent a frame of more than 16 MiB"
     rf"|the handshake was refused with HTTP [45]\d\d \(--fault\)"
 )
-#: Places at which times are read (`Event.observed_at`).
-_PLACES: Final = frozenset({"engine", "socket", "relay", "log", "har", "cassette", "derived", "proxy"})
+#: Points at which times are read (`Event.observed_at`).
+_OBSERVERS: Final = frozenset({"engine", "socket", "relay", "log", "har", "cassette", "derived", "proxy"})
 _START: Final = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 _NUMBER: Final = re.compile(r"\d{1,6}(?:\.\d{1,3})?", re.ASCII)
 _TIME: Final = re.compile(
     r"(?:uniform|lognormal)\({0}, ?{0}\)|{0}(?:[,:] ?{0}){0,19}".replace("{0}", _NUMBER.pattern), re.ASCII
 )
-
-
-#: What our readers say of a file as a whole, without a text of it.
+#: Errors of voicerace's readers about a file, which quote none of its text.
 _ERRORS: Final = re.compile(
     r"more than \d{1,6} MB when it is unpacked|a compressed file that cannot be unpacked|missing"
     r"|damaged: its content is not what the sweep wrote \(SHA-256 differs\)"
@@ -129,39 +116,39 @@ _ERRORS: Final = re.compile(
 
 
 def is_own_error(found: str) -> bool:
-    """Whether an error's text is a sentence of ours about a whole file, which quotes nothing of it."""
+    """Return whether an error's text is a sentence of voicerace that quotes nothing of the file."""
     return _ERRORS.fullmatch(found) is not None
 
 
 def known_place(observed_at: str) -> str:
-    """Where an event's times were read, if that is a place of ours."""
-    return observed_at if observed_at in _PLACES else "other"
+    """Return the observation point of an event's times, or ``other`` if it is unknown."""
+    return observed_at if observed_at in _OBSERVERS else "other"
 
 
 def known_reason(reason: object) -> str:
-    """The reason of a fault, if it is a sentence of ours without a text of others."""
+    """Return the reason of a fault if it is a sentence of voicerace, else `UNKNOWN_REASON`."""
     return reason if isinstance(reason, str) and _REASONS.fullmatch(reason) else UNKNOWN_REASON
 
 
 def known_note(note: str) -> str:
-    """A recording's note, if it is a sentence of ours; what a reader says of a line that was cut stays told."""
+    """Return a recording's note if it is a sentence of voicerace, else `UNKNOWN_NOTE`; notes of a cut line are rewritten."""
     if CUT in note:
         return f"a line {CUT} its beginning and is dropped"
     return note if _NOTES.fullmatch(note) else UNKNOWN_NOTE
 
 
 def without_fault(why: str, fault: str | None) -> str:
-    """A verdict's sentence, whose end may be a fault's reason, with that reason as `known_reason` says it."""
+    """Return a verdict's sentence with a fault's reason at its end replaced by `known_reason`."""
     return why if fault is None else f"{why.removesuffix(fault)}{known_reason(fault)}" if why.endswith(f": {fault}") else why
 
 
 def is_start(value: object) -> bool:
-    """Whether a value is a moment in ISO 8601, of this century."""
+    """Return whether a value is a point in time of this century in ISO 8601."""
     return isinstance(value, str) and _START.fullmatch(value) is not None
 
 
 def is_time_text(value: object) -> bool:
-    """Whether a value is a time, a grid or a distribution whose numbers are all at most ten minutes."""
+    """Return whether a value is a time, a grid or a distribution with numbers of at most ten minutes."""
     text = str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
     if not isinstance(text, str) or not _TIME.fullmatch(text):
         return False

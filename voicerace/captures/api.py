@@ -1,14 +1,14 @@
-"""The recordings of the real Realtime API that come with the project: ``data/api``.
+"""Recordings of the real Realtime API, shipped in ``data/api``.
 
-Each is a session between a client and the API, condensed (benchmarks/condense.py), as a `Recording` of the one link
-between them. `Recording.provenance` names its source:
+Each is a session between a client and the API, condensed (benchmarks/condense.py), as a `Recording` of the link between
+them. `Recording.provenance` names its source:
 
 - ``connection``: the session's name; ``provider``: openai, azure, gateway-openai, azure-voice-live, xai, openai-live;
 - ``protocol``: GA, beta, xai, or live (gpt-live, which is not the Realtime API);
-- ``model``, ``date``, ``repository``, ``path``, ``commit``, ``license``, ``note``: None where they are not known;
-- ``times``: whose clock the events have, or None: then the order is known and nothing else;
-- ``fields``: ``all`` when every key of every message is there, ``some`` when the session was copied as a table;
-- ``rows``: the rows of that table where they are not 1, 2, ...; ``breaks``: events before which messages are missing.
+- ``model``, ``date``, ``repository``, ``path``, ``commit``, ``license``, ``note``: None if unknown;
+- ``times``: the program whose clock the events have; None if only the order is known;
+- ``fields``: ``all`` if every key of every message is present, ``some`` if the session was copied as a table;
+- ``rows``: the row numbers of that table, unless they are 1, 2, ...; ``breaks``: events before which messages are missing.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from voicerace.trace.recording import Recording, iter_recordings
 
 __all__ = ["API", "api_recordings", "row_of"]
 
-#: Their `made_by`.
+#: `made_by` of these recordings.
 API: Final = "api recording"
 
 
 def api_recordings(*providers: str) -> Iterator[Recording]:
-    """The recordings of some providers, or all; the logs of others (`logs.jsonl.gz`) are among their provider's.
+    """Yield the recordings of the given providers, or of all. Those of `logs.jsonl.gz` count for their provider.
 
     Raises:
-        InputError: the data are not part of this installation.
+        InputError: the installation lacks the data.
     """
     for path in sorted(shipped("data/api").glob("*.jsonl.gz")):
         for recording in iter_recordings(path):
@@ -38,7 +38,7 @@ def api_recordings(*providers: str) -> Iterator[Recording]:
 
 
 def row_of(recording: Recording, seq: int) -> int | None:
-    """The number of an event's row in its source, from 1; None when it has none."""
+    """Return the row number of an event in its source, from 1; None if it has none."""
     rows = recording.provenance.get("rows")
     row = rows[seq] if isinstance(rows, list) and seq < len(rows) else None if isinstance(rows, list) else seq + 1
     return row if isinstance(row, int) else None

@@ -1,16 +1,16 @@
-"""The times of the real API, measured in recordings: every value with its session and rows.
+"""Times of the real API, measured in recordings, each value with its session and rows.
 
-`api_times` walks the recordings of ``data/api`` that have times (or others) and yields an `ApiTime` per measured pair of
-messages. All times are those of a client's reader or writer: what lies between two messages of the API is the API's, what
-begins with a message of the client contains the network's round trip. Clocks have steps of 1 ms, so a value is within 1 ms.
+`api_times` yields an `ApiTime` per measured pair of messages of the recordings in ``data/api`` (or others) that have times.
+Times are taken at the client. A time between two messages of the API is the API's; a time from a message of the client
+also contains the network's round trip. Clocks have a resolution of 1 ms, and so have the values.
 
-`time` is the name of `voicerace.model.catalog.profiles.TIMES` where the pair is that time: ``create_ms`` and ``ack_ms`` contain
-the round trip, ``gap_ms``, ``first_item_ms``, ``arguments_ms``, ``item_done_ms``, ``reply_ms`` and ``reply_gap_ms`` do not.
-Others: ``update_ms`` session.update -> session.updated (with the round trip), ``rate_limits_ms`` response.done ->
-rate_limits.updated, ``committed_ms`` input_audio_buffer.committed -> response.created, ``last_delta_ms`` a content's last delta
--> its done, ``burst_ms`` the first ``.done`` of a response -> its response.done, ``first_audio_ms`` an audio part -> its first
-delta, ``gap_at_most_ms`` a call's item -> response.done where no arguments.done was kept, ``call_item_done_ms`` arguments.done
--> conversation.item.done, ``closing_ms`` other ``.done`` -> response.done.
+`time` is a name of `voicerace.model.catalog.profiles.TIMES` if the pair measures that time: ``create_ms`` and ``ack_ms``
+contain the round trip, ``gap_ms``, ``first_item_ms``, ``arguments_ms``, ``item_done_ms``, ``reply_ms`` and ``reply_gap_ms``
+do not. Other names: ``update_ms`` session.update -> session.updated (with the round trip), ``rate_limits_ms`` response.done
+-> rate_limits.updated, ``committed_ms`` input_audio_buffer.committed -> response.created, ``last_delta_ms`` a content's last
+delta -> its done, ``burst_ms`` the first ``.done`` of a response -> its response.done, ``first_audio_ms`` an audio part ->
+its first delta, ``gap_at_most_ms`` a call's item -> response.done where no arguments.done was kept, ``call_item_done_ms``
+arguments.done -> conversation.item.done, ``closing_ms`` other ``.done`` -> response.done.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from voicerace.units import ms
 
 __all__ = ["ApiTime", "api_times", "api_times_frame", "api_times_summary"]
 
-#: Names before general availability, in gpt-live's envelope, and of the Responses API -> today's.
+#: Beginnings of type names before general availability, and of the Responses API -> current names.
 _RENAMED: Final = {
     "response.audio.": "response.output_audio.",
     "response.audio_transcript.": "response.output_audio_transcript.",
@@ -38,7 +38,7 @@ _RENAMED: Final = {
 _ENVELOPE: Final = "response.event/"
 _CONFIRMS: Final = ("conversation.item.added", "conversation.item.created")
 _OUTPUTS: Final = ("function_call_arguments", "output_text", "output_audio", "output_audio_transcript")
-#: The content whose end is that of what a user gets.
+#: Content types that reach the user.
 _CONTENTS: Final = ("output_text", "output_audio")
 
 
@@ -46,13 +46,13 @@ class ApiTime(NamedTuple):
     """One measured time.
 
     Attributes:
-        time: its name, see above.
+        time: name, see above.
         what: the two messages.
-        provider: who served the session; protocol: GA, beta, xai, cascade (Voice Live with a model that is no realtime
+        provider: provider of the session; protocol: GA, beta, xai, cascade (Voice Live with a model that is no realtime
             model) or live.
-        session: the recording's name; row_from, row_to: rows in its source, from 1, None where it has no numbers.
-        ms: the value.
-        clock: whose clock it is.
+        session: name of the recording; row_from, row_to: rows in its source, from 1; None without numbers.
+        ms: the value in ms.
+        clock: program whose clock was read.
     """
 
     time: str
@@ -68,18 +68,18 @@ class ApiTime(NamedTuple):
 
 
 def api_times(recordings: Iterable[Recording] | None = None) -> Iterator[ApiTime]:
-    """The times of some recordings; of all in ``data/api`` without an argument."""
+    """Yield the times of the recordings; None reads all of ``data/api``."""
     for recording in api_recordings() if recordings is None else recordings:
         yield from _Walk(recording).times()
 
 
 def api_times_frame(recordings: Iterable[Recording] | None = None) -> pd.DataFrame:
-    """`api_times` as a table, a row per value."""
+    """Return `api_times` as a table, a row per value."""
     return pd.DataFrame(api_times(recordings), columns=list(ApiTime._fields))
 
 
 def api_times_summary(recordings: Iterable[Recording] | None = None) -> pd.DataFrame:
-    """Per provider, protocol and time: how many values (`n`) in how many `sessions`, `min`, `median`, `max`, all `values`."""
+    """Return per provider, protocol and time: number of values `n` and `sessions`, `min`, `median`, `max`, all `values`."""
     rows = []
     for (provider, protocol, time), found in api_times_frame(recordings).groupby(["provider", "protocol", "time"], sort=True):
         values = sorted(found["ms"])
@@ -95,7 +95,7 @@ def api_times_summary(recordings: Iterable[Recording] | None = None) -> pd.DataF
 
 @dataclass
 class _Response:
-    """What was seen of one response."""
+    """Messages of one response."""
 
     created: Event | None = None
     first: Event | None = None
@@ -110,19 +110,19 @@ class _Response:
 
 
 class _Walk:
-    """One recording, message by message."""
+    """Measures one recording message by message."""
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        said = recording.provenance
-        self.source = {key: str(said.get(key) or "") for key in ("provider", "protocol", "connection", "times")}
-        self.model = said.get("model")
-        breaks = said.get("breaks")
+        provenance = recording.provenance
+        self.source = {key: str(provenance.get(key) or "") for key in ("provider", "protocol", "connection", "times")}
+        self.model = provenance.get("model")
+        breaks = provenance.get("breaks")
         self.breaks = frozenset(breaks if isinstance(breaks, list) else ())
         self.forget()
 
     def forget(self) -> None:
-        """Rows are missing here: nothing is measured across."""
+        """Reset the state: rows are missing here, so no time is measured across."""
         self.updates: list[Event] = []
         self.creates: list[Event] = []
         self.items: list[Event] = []
@@ -186,17 +186,17 @@ class _Walk:
         self.committed = None
 
     def _confirmed(self, event: Event, message: Mapping[str, Any]) -> Iterator[ApiTime]:
-        """An item of the client's is in the conversation; equal ones are confirmed in order. Or the model's first item is."""
+        """Process an added item: of the client (items of the same kind are confirmed in order), or the model's first."""
         item = realtime.item_of(message)
         if (identifier := str(item.get("id"))) in self.known:
             return
         if "id" in item:
             self.known.add(identifier)
-        for place, create in enumerate(self.items):
+        for index, create in enumerate(self.items):
             sent: Any = create.payload
             own = realtime.item_of(sent)
             if own.get("type") == item.get("type") and own.get("role", item.get("role")) == item.get("role"):
-                del self.items[place]
+                del self.items[index]
                 what = f"conversation.item.create({item.get('type')}) sent -> added/created"
                 yield from self._pair("ack_ms", what, create, event)
                 return
@@ -288,7 +288,7 @@ class _Walk:
 
 
 def _kind(event: Event) -> str:
-    """A message's type, under today's name."""
+    """Return a message's type under its current name."""
     kind = event.type.removeprefix(_ENVELOPE)
     for before, now in _RENAMED.items():
         if kind.startswith(before):
@@ -301,6 +301,6 @@ def _type(message: Mapping[str, Any]) -> str:
 
 
 def _part_type(message: Mapping[str, Any]) -> object:
-    """The type of a content part."""
+    """Return the type of a content part."""
     part = message.get("part")
     return part.get("type") if isinstance(part, Mapping) else None

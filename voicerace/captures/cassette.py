@@ -1,14 +1,14 @@
-"""A WebSocket cassette in YAML -> a `Recording` of the link between a client and the Realtime API.
+"""Read a WebSocket cassette in YAML as a `Recording` of the link between a client and the Realtime API.
 
-The form is that of the recorder in pydantic-ai's tests: ``version``, and ``interactions``, a list of
+The format is that of the recorder in pydantic-ai's tests: ``version``, and ``interactions``, a list of
 ``{kind: message, direction: sent | received, data: {...}}`` and ``{kind: close, code, reason, ok}``; newer files have
-``at``, seconds on the recorder's clock. ``sent`` is what the client sent to the API.
+``at``, seconds on the recorder's clock. ``sent`` means from the client to the API.
 
-The client stands where the proxy does in a session with a voice agent, so its messages are those of the link from
-``proxy`` to ``upstream``. The cassette says nothing of an app or a component: only this link is observed.
+The client takes the position of the proxy: its messages are those of the link from ``proxy`` to ``upstream``. Only this link
+is observed, since a cassette contains no app and no component.
 
-YAML is read event by event (libyaml): memory does not depend on nesting, and an alias cannot multiply what is in the file
-beyond a bound. Values are JSON's; what YAML would read as a date stays text.
+YAML is read event by event (libyaml), with limits on the nesting and on the values that aliases expand to. Values are those
+of JSON; dates stay text.
 """
 
 from __future__ import annotations
@@ -28,44 +28,42 @@ __all__ = ["ALLOWED", "Cassette", "is_cassette", "read_cassette"]
 
 ALLOWED: Final = "a cassette of WebSocket messages: version, interactions with kind, direction and data"
 _BEGIN: Final = re.compile(rb"(?:#[^\n]*\n|---[^\n]*\n|\s)*(?:version:[^\n]*\n\s*)?interactions:")
-#: Values in one interaction, those of its aliases included.
+#: Maximum number of values in one interaction, including expanded aliases.
 _MOST_VALUES: Final = 100_000
 _DEEPEST: Final = 100
-#: Seconds: a cassette of more than 30 years has no times.
+#: Times of more than 30 years are ignored.
 _LONGEST_S: Final = 1e9
-_UNSAID: Final = (
-    "The cassette holds the link between a client and the API: what an app, a component or a proxy did is not in it.",
-)
+_LIMITATIONS: Final = ("The cassette contains the link between a client and the API only: no app, no component, no proxy.",)
 _NO_TIMES: Final = "The cassette has no times: the order of the messages is known, and nothing of how long anything took."
 
 
 @dataclass(frozen=True)
 class Cassette:
-    """What one cassette holds.
+    """The content of one cassette.
 
     Attributes:
-        recording: the messages in order, with times where the cassette has them.
-        unread: interactions that could not be read, and where.
-        lines: the line of the file in which each event begins, by its seq.
-        unsaid: what a cassette does not show, in sentences.
+        recording: the messages in order, with times if the cassette has them.
+        unread: interactions that could not be read.
+        lines: first line of each event in the file, by seq.
+        limitations: what a cassette does not show, in sentences.
     """
 
     recording: Recording
     unread: tuple[Unread, ...]
     lines: tuple[int, ...]
-    unsaid: tuple[str, ...]
+    limitations: tuple[str, ...]
 
 
 def is_cassette(head: bytes) -> bool:
-    """Whether a file's beginning is that of a cassette."""
+    """Return whether the first bytes of a file are those of a cassette."""
     return _BEGIN.match(head.removeprefix(b"\xef\xbb\xbf")) is not None
 
 
 def read_cassette(stream: IO[bytes], where: str) -> Cassette:
-    """The session of a cassette.
+    """Read the session of a cassette.
 
     Raises:
-        InputError: it is no YAML, or holds no messages of the Realtime API.
+        InputError: the stream is no YAML or has no messages of the Realtime API.
     """
     events: list[Event] = []
     lines: list[int] = []
@@ -76,15 +74,15 @@ def read_cassette(stream: IO[bytes], where: str) -> Cassette:
             event = _event(len(events), value)
             if event is None:
                 others += isinstance(value, dict) and "request" in value
-                unread.append(Unread(line, line, "no WebSocket message: kind, direction or data is missing or unknown"))
+                unread.append(Unread(line, line, "not a WebSocket message: kind, direction or data is missing or unknown"))
             else:
                 events.append(event)
                 lines.append(line)
     except yaml.YAMLError as error:
-        line, what = _place(error)
+        line, what = _location(error)
         if not events:
-            raise InputError(f"{where}:{line}", f"no YAML: {what}", ALLOWED) from None
-        unread.append(Unread(line, line, f"from here on it is no YAML: {what}"))
+            raise InputError(f"{where}:{line}", f"not YAML: {what}", ALLOWED) from None
+        unread.append(Unread(line, line, f"not YAML from here on: {what}"))
     if not any(event.kind == "message" and event.type != "(no type)" for event in events):
         kind = "HTTP interactions" if others else "no message with a type"
         raise InputError(where, f"{kind}, no messages of the Realtime API", ALLOWED)
@@ -98,11 +96,11 @@ def read_cassette(stream: IO[bytes], where: str) -> Cassette:
         any(event.kind == "close" for event in events[-1:]),
         tuple(notes),
     )
-    return Cassette(recording, tuple(unread), tuple(lines), _UNSAID)
+    return Cassette(recording, tuple(unread), tuple(lines), _LIMITATIONS)
 
 
 def _event(seq: int, value: Any) -> Event | None:
-    """One interaction as an event; None when it is none."""
+    """Return an interaction as an event; None if it is not a WebSocket message or close."""
     if not isinstance(value, dict):
         return None
     at = value.get("at")
@@ -112,7 +110,7 @@ def _event(seq: int, value: Any) -> Event | None:
     kind, data = value.get("kind", "message"), value.get("data")
     if kind == "close":
         code = value.get("code")
-        # The recorder notes a close while it receives, whoever closed.
+        # The recorder reports a close as received, whichever side closed.
         return Event(seq, UPSTREAM_TO_PROXY, "close", None, at_ns, {"code": code if type(code) is int else None}, "cassette")
     if kind != "message" or not isinstance(data, dict):
         return None
@@ -124,12 +122,12 @@ def _event(seq: int, value: Any) -> Event | None:
     return None
 
 
-# -- YAML ------------------------------------------------------------------------------------------------------------
+# -- YAML --------------------------------------------------------------------------------------------------------------
 
 
 _RESOLVER: Final = yaml.resolver.Resolver()
 _CONSTRUCTOR: Final = yaml.constructor.SafeConstructor()
-#: Tags of plain scalars that are no text; what YAML would read as a date, a set or bytes stays text.
+#: Tags of plain scalars that are converted; dates, sets and bytes stay text.
 _MADE: Final = {
     "tag:yaml.org,2002:null": _CONSTRUCTOR.construct_yaml_null,
     "tag:yaml.org,2002:bool": _CONSTRUCTOR.construct_yaml_bool,
@@ -139,7 +137,7 @@ _MADE: Final = {
 
 
 def _scalar(event: Any) -> Any:
-    """What a scalar stands for: null, a truth value, a number, or text."""
+    """Return the value of a scalar: None, a Boolean, a number, or text."""
     tag = event.tag or _RESOLVER.resolve(yaml.ScalarNode, event.value, event.implicit)
     make = _MADE.get(tag)
     if make is None:
@@ -148,12 +146,12 @@ def _scalar(event: Any) -> Any:
         value = make(yaml.ScalarNode(tag, event.value))
     except (ArithmeticError, LookupError, ValueError):
         return event.value
-    # JSON has no infinity; a number beyond all bounds is no number of a protocol.
+    # JSON has no infinity, and no protocol field exceeds 63 bits.
     return value if not isinstance(value, (int, float)) or abs(value) < 1 << 63 else event.value
 
 
 class _Values:
-    """Values from YAML's events, one at a time."""
+    """Builds values from YAML events, one at a time."""
 
     def __init__(self, events: Iterator[Any]) -> None:
         self._events = events
@@ -161,7 +159,7 @@ class _Values:
         self._count = 0
 
     def next(self, event: Any) -> Any:
-        """The value that begins with `event`."""
+        """Return the value that begins with `event`."""
         self._count = 0
         return self._value(event, 0)
 
@@ -202,26 +200,26 @@ class _Values:
 
 
 def _interactions(events: Iterator[Any], where: str) -> Iterator[tuple[int, Any]]:
-    """The interactions of a cassette, each with the line in which it begins."""
+    """Yield the interactions of a cassette, each with its first line."""
     values = _Values(events)
     for event in events:
         if isinstance(event, yaml.MappingStartEvent):
             break
     else:
-        raise InputError(where, "a list or a text, and no cassette", ALLOWED)
+        raise InputError(where, "a list or a text, not a cassette", ALLOWED)
     while isinstance(key := next(events), yaml.ScalarEvent):
         event = next(events)
         if key.value != "interactions":
             values.next(event)
             continue
         if not isinstance(event, yaml.SequenceStartEvent):
-            raise InputError(f"{where}:{event.start_mark.line + 1}", "interactions is no list", ALLOWED)
+            raise InputError(f"{where}:{event.start_mark.line + 1}", "interactions is not a list", ALLOWED)
         while not isinstance(event := next(events), yaml.SequenceEndEvent):
             yield event.start_mark.line + 1, values.next(event)
 
 
-def _place(error: yaml.YAMLError) -> tuple[int, str]:
-    """The line and the problem of an error of YAML, as one line."""
+def _location(error: yaml.YAMLError) -> tuple[int, str]:
+    """Return the line number of a YAML error, and its problem on one line."""
     mark = getattr(error, "problem_mark", None)
     what = str(getattr(error, "problem", None) or getattr(error, "reason", None) or type(error).__name__)
     return (mark.line + 1 if mark is not None else 1), " ".join(what.split())[:120]

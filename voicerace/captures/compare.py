@@ -1,9 +1,9 @@
-"""What changed between two captures or runs: shares of sessions with intervals, and times at their quantiles.
+"""Compare two captures or runs: shares of sessions with intervals, and quantiles of times.
 
-A share's difference has Newcombe's interval (hybrid score, his method 10): sessions are taken as independent draws.
-Where that is not so (a log of one user's day), it is too narrow; that is said with it.
+The difference of two shares has Newcombe's interval (hybrid score, his method 10), which assumes that sessions are
+independent draws. If they are not (a log of one user's day), it is too narrow; the output states the assumption.
 
-A sweep keeps a choice of its recordings, those of bad sessions before others: such a run is counted from its table.
+A sweep may keep only some recordings, preferably of bad sessions. Such a run is counted from its table.
 """
 
 from __future__ import annotations
@@ -29,16 +29,14 @@ __all__ = ["ASSUMPTION", "Trials", "compare_captures", "compare_lines", "partly_
 
 ASSUMPTION: Final = "intervals (95 %) take sessions as independent draws; with a few users or one load they are too narrow"
 _TIMES: Final = ("result_delay_ms", "gap_ms")
-#: What a session can have; None where the capture does not say, which leaves the session out of the share.
+#: Property -> whether a session has it; None if the capture does not show it: the session is left out of the share.
 _HAVING: Final[dict[str, Callable[[CapturedSession], bool | None]]] = {
     "a refusal": lambda of: _positive(of, "refusals"),
     "a result beyond one per call": lambda of: _positive(of, "repeated_results"),
     "the component's default error": lambda of: _positive(of, "default_errors"),
     "a second session.update": lambda of: _positive(of, "session_updates", 2),
 }
-
-
-#: Of `_HAVING`, what a run's table has: its column, and from how many on.
+#: Property of `_HAVING` -> (column of a run's table, minimum value).
 _COLUMNS: Final = {"a refusal": ("refusals", 1), "a second session.update": ("session_updates", 2)}
 
 
@@ -47,7 +45,7 @@ class Trials:
     """A run of which only some recordings were kept.
 
     Attributes:
-        name: its folder's, printable.
+        name: printable name of its folder.
         table: a row per trial: ``release``, ``outcome``, ``refusals``, ``session_updates``.
     """
 
@@ -56,10 +54,10 @@ class Trials:
 
 
 def partly_kept(path: Path) -> Trials | None:
-    """The table of a run's folder that lacks some of its recordings; None for anything else.
+    """Return the table of a run's folder that lacks some of its recordings; None for any other path.
 
     Raises:
-        InputError: the run did not end, or its table is damaged.
+        InputError: the run is incomplete, or its table is damaged.
     """
     if not (path / TABLE).is_dir() or not (path / RUN).is_file():
         return None
@@ -68,7 +66,7 @@ def partly_kept(path: Path) -> Trials | None:
 
 
 def compare_captures(a: Capture | Trials, b: Capture | Trials) -> dict[str, Any]:
-    """The two side by side: per row the counts, denominators, shares, their difference and its interval."""
+    """Return the comparison: per row counts, denominators, the difference of the shares and its interval."""
     rows = []
     before, after = _Tally(a), _Tally(b)
     for outcome in OUTCOMES:
@@ -80,8 +78,8 @@ def compare_captures(a: Capture | Trials, b: Capture | Trials) -> dict[str, Any]
             rows.append(_row(name, before.having[name], before.known[name], after.having[name], after.known[name]))
     return {
         "schema": 1,
-        "a": before.told(),
-        "b": after.told(),
+        "a": before.summary(),
+        "b": after.summary(),
         "shares": rows,
         "times": {name: {"a": quantiles(before.times[name]), "b": quantiles(after.times[name])} for name in _TIMES},
         "assumption": ASSUMPTION,
@@ -89,12 +87,12 @@ def compare_captures(a: Capture | Trials, b: Capture | Trials) -> dict[str, Any]
 
 
 class _Tally:
-    """What is counted of one side.
+    """Counts of one side.
 
     Attributes:
-        outcomes: how many sessions came to each.
-        having: name of `_HAVING` -> how many sessions have it, of `known` of which that can be said.
-        times: none of a run whose recordings are a choice.
+        outcomes: number of sessions per outcome.
+        having: property of `_HAVING` -> number of sessions that have it, out of `known`.
+        times: values in ms; empty for a run that lacks recordings.
     """
 
     def __init__(self, capture: Capture | Trials) -> None:
@@ -125,28 +123,28 @@ class _Tally:
 
     @property
     def judged(self) -> int:
-        """How many sessions have an outcome."""
+        """Return the number of sessions with a known outcome."""
         return self.outcomes.total() - self.outcomes["unknown"]
 
-    def told(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         sessions = self.outcomes.total()
         return {"file": self.name, "sessions": sessions, "judged": self.judged, "releases": sorted(filter(None, self.releases))}
 
 
 def _proxy(of: CapturedSession) -> str:
-    """Its release; the tags that a log allows are told together, those of one program among them."""
-    return " or ".join(of.told.candidates) if of.told is not None else of.release or ""
+    """Return the release of a session, or all candidates of a log."""
+    return " or ".join(of.inference.candidates) if of.inference is not None else of.release or ""
 
 
 def compare_lines(found: dict[str, Any]) -> list[str]:
-    """The same for a person."""
+    """Return a comparison as lines of text."""
     lines = []
     for side in ("a", "b"):
         of = found[side]
         proxy = ", ".join(of["releases"]) or "unknown"
         lines.append(f"{side.upper()}: {of['file']}, {of['sessions']} sessions, {of['judged']} judged, proxy {proxy}")
     for row in found["shares"]:
-        change = "no share without a session on both sides"
+        change = "no shares: one side has no sessions"
         if row["difference"] is not None:
             sure = "changed" if row["low"] > 0 or row["high"] < 0 else "no change shown"
             change = f"{row['difference']:+.0%} ({row['low']:+.0%} to {row['high']:+.0%}): {sure}"
@@ -155,7 +153,7 @@ def compare_lines(found: dict[str, Any]) -> list[str]:
         for key in ("median", "p90"):
             before, after = both["a"], both["b"]
             if before["count"] and after["count"]:
-                counts = f"{before['count']} and {after['count']} times"
+                counts = f"{before['count']} and {after['count']} values"
                 lines.append(f"  {name} {key}: {before[key]:g} -> {after[key]:g} ms ({counts})")
     return [*lines, f"  {found['assumption']}"]
 
@@ -173,5 +171,5 @@ def _positive(of: CapturedSession, name: str, least: int = 1) -> bool | None:
     count = of.counts[name]
     if count.value is None or count.kind == "unknown":
         return None
-    # "At least none" says nothing; "at least one" does.
+    # A lower bound proves presence, not absence.
     return True if count.value >= least else None if count.kind == "at least" else False

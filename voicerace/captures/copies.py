@@ -1,4 +1,4 @@
-"""Files in other shapes: a redacted copy, and a session for other tools. Reads as `reader` does, writes nothing itself."""
+"""Conversions of a capture: a redacted copy, and one session in the format of another tool."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ FORMATS: Final = ("perfetto", "mermaid")
 
 
 def redacted(path: Path, *, keep_text: bool = False) -> Iterator[str]:
-    """The lines of a copy of a capture that is safe to send. A compressed file that is cut gives what can be had of it.
+    """Yield the lines of a redacted copy. A truncated compressed file is copied up to the damage.
 
-    Whatever the rules of `captures.redact` let through, the environment's secrets and what looks like a key, an address or
-    a telephone number are taken out of each line as well.
+    After the rules of `captures.redact`, each line is also scrubbed of the environment's secrets and of texts that look
+    like a key, an address or a telephone number.
 
     Raises:
-        InputError: it is no capture, it is a recording that cannot be read, or a folder.
+        InputError: the path is a folder, no capture, or an unreadable recording.
     """
     where = printable(str(path), 200)
     if path.is_dir():
@@ -49,9 +49,9 @@ def _redacted(path: Path, where: str, by: Redactor) -> Iterator[str]:
     with recognised(path) as (kind, encoding, file):
         if kind == HAR:
             data = har_bytes(path, file)
-            read_har(data, where)  # refuses what is none
+            read_har(data, where)  # raises InputError unless the file is a HAR
             yield redacted_har(json.loads(data.decode("utf-8-sig", "replace"))["log"]["entries"], by)
-        elif kind == CASSETTE:  # its copy is a recording of ours: one shape for what passed on a link
+        elif kind == CASSETTE:  # copied as a voicerace recording
             yield from redacted_recording(read_cassette(file, where).recording, by).lines()
         elif kind == JSONL:
             for recording in iter_recordings(path):
@@ -65,10 +65,15 @@ def _redacted(path: Path, where: str, by: Redactor) -> Iterator[str]:
 
 
 def exported(capture: Capture, to: str, session: int = 1) -> str:
-    """One session of a capture, numbered from 1, in another tool's format.
+    """Return one session of a capture in another tool's format.
+
+    Args:
+        capture: the capture.
+        to: one of `FORMATS`.
+        session: number of the session, from 1.
 
     Raises:
-        InputError: no such format or session.
+        InputError: unknown format or session.
     """
     one_of("to", to, FORMATS)
     if not 1 <= session <= len(capture.sessions):

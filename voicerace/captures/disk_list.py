@@ -1,7 +1,7 @@
-"""A sequence whose items wait on disk, so that a file of any size is read in the memory of a few sessions.
+"""A sequence that stores its items on disk, so that memory does not grow with the size of a capture.
 
-What is small stays in memory; from `_IN_MEMORY` bytes on, all of it lies in a temporary file without a name, which nobody
-else can open and which is gone with the process. Every access makes a new object, equal to the one that was put in.
+Up to `_IN_MEMORY` bytes stay in memory. Larger sequences use an unnamed temporary file, which no other process can open
+and which is deleted with the process. Each access returns a new object equal to the stored one.
 """
 
 from __future__ import annotations
@@ -22,50 +22,51 @@ _IN_MEMORY: Final = 8 << 20
 
 
 class DiskBackedList(Sequence[_Item], Generic[_Item]):
-    """Items in the order in which they were put in."""
+    """An append-only sequence of picklable items."""
 
     def __init__(self, items: Iterable[_Item] = ()) -> None:
         self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - closed with the sequence
         weakref.finalize(self, self._file.close)
-        self._begins = array("Q", [0])
-        for each in items:
-            self.append(each)
+        self._offsets = array("Q", [0])
+        for item in items:
+            self.append(item)
 
     def append(self, item: _Item) -> int:
-        """Put an item in; gives its place.
+        """Append an item; return its index.
 
         Raises:
-            InputError: the disk does not take it.
+            InputError: the temporary file cannot be written.
         """
         data = pickle.dumps(item, pickle.HIGHEST_PROTOCOL)
         try:
-            self._file.seek(self._begins[-1])
+            self._file.seek(self._offsets[-1])
             self._file.write(data)
         except OSError as error:
-            allowed = "room for what a large capture holds; TMPDIR names another folder"
+            allowed = "free disk space for a large capture; TMPDIR selects another folder"
             raise InputError(tempfile.gettempdir(), error.strerror or "cannot be written", allowed) from None
-        self._begins.append(self._begins[-1] + len(data))
-        return len(self._begins) - 2
+        self._offsets.append(self._offsets[-1] + len(data))
+        return len(self._offsets) - 2
 
     def __len__(self) -> int:
-        return len(self._begins) - 1
+        return len(self._offsets) - 1
 
     @overload
-    def __getitem__(self, at: int) -> _Item: ...
+    def __getitem__(self, index: int) -> _Item: ...
     @overload
-    def __getitem__(self, at: slice) -> tuple[_Item, ...]: ...
-    def __getitem__(self, at: int | slice) -> _Item | tuple[_Item, ...]:
-        if isinstance(at, slice):
-            return tuple(self[each] for each in range(*at.indices(len(self))))
-        place = range(len(self))[at]
-        self._file.seek(self._begins[place])
-        found: _Item = pickle.loads(self._file.read(self._begins[place + 1] - self._begins[place]))  # noqa: S301 - our own
-        return found
+    def __getitem__(self, index: slice) -> tuple[_Item, ...]: ...
+    def __getitem__(self, index: int | slice) -> _Item | tuple[_Item, ...]:
+        if isinstance(index, slice):
+            return tuple(self[each] for each in range(*index.indices(len(self))))
+        number = range(len(self))[index]
+        start, end = self._offsets[number], self._offsets[number + 1]
+        self._file.seek(start)
+        item: _Item = pickle.loads(self._file.read(end - start))  # noqa: S301 - written by `append`
+        return item
 
     def __eq__(self, other: object) -> bool:
-        """As two tuples are equal."""
+        """Compare item by item, as tuples do."""
         if not isinstance(other, Sequence) or isinstance(other, str):
             return NotImplemented
-        return len(self) == len(other) and all(mine == theirs for mine, theirs in zip(self, other, strict=True))
+        return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
 
     __hash__ = None  # type: ignore[assignment]

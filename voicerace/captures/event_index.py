@@ -1,4 +1,4 @@
-"""The messages of a capture by their link, and the questions asked of them: counts, delays, gaps."""
+"""Index of a capture's messages by link, with counts, delays and gaps."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ _OUTPUT: Final = "function_call_output"
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A number and how sure it is; no number when it is unknown."""
+    """A number with its certainty; None if it is unknown."""
 
     value: int | None
     kind: Kind
 
 
 class EventIndex:
-    """The messages of a recording by their link, and the questions asked of them."""
+    """The messages of a recording by link, and values computed from them. Times are in ms at the proxy."""
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        self.host = self._on("component", "proxy")
-        self.told = self._on("proxy", "component")
-        self.sent = self._on("proxy", "upstream")
-        self.came = self._on("upstream", "proxy")
-        self.calls = [event for event in self.came if event.type == realtime.ARGUMENTS_DONE]
-        self.results = [event for event in self.host if event.type == "FunctionCallResponse"]
-        self.errors = [event for event in self.came if event.type == realtime.ERROR]
+        self.from_host = self._on("component", "proxy")
+        self.to_host = self._on("proxy", "component")
+        self.to_upstream = self._on("proxy", "upstream")
+        self.from_upstream = self._on("upstream", "proxy")
+        self.calls = [event for event in self.from_upstream if event.type == realtime.ARGUMENTS_DONE]
+        self.results = [event for event in self.from_host if event.type == "FunctionCallResponse"]
+        self.errors = [event for event in self.from_upstream if event.type == realtime.ERROR]
         self.refusals = [event for event in self.errors if realtime.is_refusal(fields_of(event))]
-        # Only the API's link was captured: the results are those that a proxy passed on, or all of a client's without one.
+        # With only the API's link captured, results are those on that link, from a proxy or from a client without one.
         watched = recording.observes("component", "proxy") or recording.observes("proxy", "component")
         alone = "release" not in recording.provenance
-        self.api_only = alone and not watched and not self.host and not self.told and bool(self.sent)
+        self.api_only = alone and not watched and not self.from_host and not self.to_host and bool(self.to_upstream)
         if not self.results and not recording.observes("component", "proxy"):
-            self.results = [event for event in self.sent if realtime.item_of(fields_of(event)).get("type") == _OUTPUT]
-        self.host_only = not self.came and bool(self.told)
+            self.results = [event for event in self.to_upstream if realtime.item_of(fields_of(event)).get("type") == _OUTPUT]
+        self.host_only = not self.from_upstream and bool(self.to_host)
         if self.host_only:
-            # Seen in the browser: calls as they were asked for, refusals as they were told.
-            self.calls = [event for event in self.told if event.type == "FunctionCallRequest"]
-            self.errors = [event for event in self.told if event.type == "Error"]
+            # Captured in the browser: calls and refusals are those that the proxy sent to the host.
+            self.calls = [event for event in self.to_host if event.type == "FunctionCallRequest"]
+            self.errors = [event for event in self.to_host if event.type == "Error"]
             self.refusals = [event for event in self.errors if fields_of(event).get("code") == realtime.ACTIVE_RESPONSE]
 
     def _on(self, sender: str, receiver: str) -> list[Event]:
@@ -57,8 +57,8 @@ class EventIndex:
             if event.link == (sender, receiver) and event.kind == "message" and event.arrived
         ]  # fmt: skip
 
-    def sure(self, sender: str, receiver: str) -> Kind:
-        """How sure the number of messages on a link is."""
+    def certainty(self, sender: str, receiver: str) -> Kind:
+        """Return the certainty of the number of messages on a link."""
         if not (self.recording.observes(sender, receiver) and self.recording.complete):
             return "at least"
         return "derived" if any(event.observed_at == "derived" for event in self.recording.events) else "observed"
@@ -68,15 +68,15 @@ class EventIndex:
         return event.at_ns("proxy")
 
     def between(self, first: Event, last: Event) -> float | None:
-        """Milliseconds at the proxy from one event to another."""
+        """Return the time in ms at the proxy from one event to another; None if a time is missing."""
         since, until = self.at(first), self.at(last)
         return None if since is None or until is None else ms(until - since)
 
     def delays(self) -> list[float | None]:
-        """Per result, the time since its call was complete.
+        """Return, per result, the time since its call was complete; None if the call is ambiguous.
 
-        By call id where both ids were captured. Without them a result answers the call before it, if that is the only
-        one it can answer: the last response had one call, and every call before that has its result.
+        Calls are matched by id if both ids were captured. If not, a result answers the call before it, provided that
+        the last response had one call and every earlier call has its result.
         """
         delays: list[float | None] = []
         by_id: dict[str, Event] = {}
@@ -100,13 +100,14 @@ class EventIndex:
         return delays
 
     def gaps(self) -> list[float]:
-        """Per response with calls, from its last call to its end; by response id where both were captured.
+        """Return, per response with calls, the time from its last call to its end.
 
-        Without ids an end is that of the response before it: where another one began meanwhile, an end is missing.
+        Both are matched by response id if it was captured. If not, an end belongs to the response before it; the end of
+        a response is taken as missing if another one begins first.
         """
         gaps: list[float] = []
         last: dict[str, Event] = {}
-        begun = [event for event in self.came if event.type == realtime.RESPONSE_CREATED]
+        begun = [event for event in self.from_upstream if event.type == realtime.RESPONSE_CREATED]
         for event in self.recording.ordered("proxy", [*self.calls, *self.dones(), *begun]):
             fields = fields_of(event)
             if event.type == realtime.RESPONSE_CREATED:
@@ -121,16 +122,18 @@ class EventIndex:
         return gaps
 
     def dones(self) -> list[Event]:
-        """Every response.done; in a browser those that the proxy handed on, as it does before 0.10.0."""
-        return [event for event in (self.told if self.host_only else self.came) if event.type == realtime.RESPONSE_DONE]
+        """Return every response.done; in a browser those that the proxy forwarded, as it does before 0.10.0."""
+        return [
+            event for event in (self.to_host if self.host_only else self.from_upstream) if event.type == realtime.RESPONSE_DONE
+        ]
 
     def outputs(self) -> list[Mapping[str, object]] | None:
-        """The results with their ids and contents, as the host sent or the upstream confirmed them; None if not captured."""
+        """Return ids and contents of the results, as sent by the host or confirmed by the API; None if not captured."""
         sent = [{"call_id": of, "output": content_of(e)} for e in self.results if (of := result_of(e)) is not None]
         if len(sent) == len(self.results) and sent:
             return list(sent)
         items: dict[str, Mapping[str, object]] = {}
-        for event in self.came:
+        for event in self.from_upstream:
             item = realtime.item_of(fields_of(event))
             if event.type in (realtime.ITEM_ADDED, realtime.ITEM_DONE, realtime.ITEM_CREATED):
                 if not item:
@@ -141,7 +144,7 @@ class EventIndex:
 
 
 def call_ids(call: Event) -> list[str]:
-    """The ids of the calls in an event of the API's, or in a request to the host."""
+    """Return the ids of the calls in an event of the API or in a request to the host."""
     fields = fields_of(call)
     functions = fields.get("functions")
     each = [call.get("id") for call in functions if isinstance(call, Mapping)] if isinstance(functions, list) else []
@@ -149,14 +152,14 @@ def call_ids(call: Event) -> list[str]:
 
 
 def result_of(result: Event) -> str | None:
-    """The id of the call that a result answers, from the host or as the proxy passed it on; None if not captured."""
+    """Return the id of the call that a result of the host or proxy answers; None if not captured."""
     fields = fields_of(result)
     call_id = fields["id"] if "id" in fields else realtime.item_of(fields).get("call_id")
     return call_id if isinstance(call_id, str) else None
 
 
 def content_of(result: Event) -> object:
-    """What a result says, from the host or as the proxy passed it on; `NOT_LOGGED` if not captured."""
+    """Return the content of a result of the host or proxy; `NOT_LOGGED` if not captured."""
     fields = fields_of(result)
     return fields["content"] if "content" in fields else realtime.item_of(fields).get("output", NOT_LOGGED)
 

@@ -1,8 +1,7 @@
-"""A session for other tools: Chrome's trace format, which Perfetto opens, and a Mermaid sequence diagram. Types only.
+"""Export of a session: Chrome's trace format, which Perfetto opens, and a Mermaid sequence diagram.
 
-No payload is written, and of types and places only those that are known (`voicerace.captures.known_fields`). The trace format:
-"Trace Event Format", complete (X) and instant (i) events, microseconds. Mermaid:
-https://mermaid.js.org/syntax/sequenceDiagram.html.
+Only known message types and observation points are written (`voicerace.captures.known_fields`), no payload. Trace format:
+"Trace Event Format", complete (X) events, microseconds. Mermaid: https://mermaid.js.org/syntax/sequenceDiagram.html.
 """
 
 from __future__ import annotations
@@ -19,19 +18,18 @@ from voicerace.trace.recording import Event, Recording
 
 __all__ = ["mermaid", "perfetto"]
 
-_PARTIES: Final = ("user", "app", "component", "proxy", "upstream")
-#: Rows that a party can have.
+_ACTORS: Final = ("user", "app", "component", "proxy", "upstream")
+#: Maximum number of rows per actor.
 _LANES: Final = 1000
-_SLOT: Final = (len(_PARTIES) + 1) * _LANES
+_SLOT: Final = (len(_ACTORS) + 1) * _LANES
 _STREAMED: Final = (".delta", ".append", "(binary)")
 _WORD: Final = re.compile(r"[^\w.() -]")
 
 
 def perfetto(recording: Recording) -> dict[str, Any]:
-    """A recording as a Chrome trace: a row per party, a message as a slice there, the active response as slices.
+    """Return a recording as a Chrome trace: a slice per message in the row of its sender, and a row of active responses.
 
-    Slices of one row that overlap must lie in each other, or Perfetto drops them: messages that are on their way at the
-    same time stand in further rows of their party.
+    Perfetto drops slices of one row that overlap without being nested: overlapping messages use further rows of the sender.
     """
     events: list[dict[str, Any]] = []
     ledger = Ledger()
@@ -47,7 +45,7 @@ def perfetto(recording: Recording) -> dict[str, Any]:
                 "name": _name(event),
                 "cat": str(event.link),
                 "pid": 1,
-                "tid": (_PARTIES.index(event.link.sender) + 1) * _LANES,
+                "tid": (_ACTORS.index(event.link.sender) + 1) * _LANES,
                 "ts": start / 1000,
                 "dur": max(0, end - start) / 1000,
                 "args": {"to": event.link.receiver, "observed_at": known_place(event.observed_at)},
@@ -66,13 +64,13 @@ def perfetto(recording: Recording) -> dict[str, Any]:
 
 
 def _in_lanes(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Put each slice into the first row of its party that is free; the names of all rows."""
-    ends: dict[int, float] = {}
-    names = {(at + 1) * _LANES: name for at, name in enumerate((*_PARTIES, "active response"))}
+    """Move each slice to the first free row of its actor; return the metadata events that name the rows."""
+    ends: dict[int, int] = {}
+    names = {(at + 1) * _LANES: name for at, name in enumerate((*_ACTORS, "active response"))}
     rows = dict(names)
     for each in sorted(events, key=lambda each: each["ts"]):
         first = each["tid"]
-        # As Perfetto reads them: in whole nanoseconds.
+        # Perfetto reads whole nanoseconds.
         start, end = round(each["ts"] * 1000), round(each["ts"] * 1000) + round(each["dur"] * 1000)
         while ends.get(each["tid"], 0) > start and each["tid"] < first + _LANES - 1:
             each["tid"] += 1
@@ -85,17 +83,16 @@ def _in_lanes(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def mermaid(recording: Recording) -> Iterator[str]:
-    """A recording as the lines of a sequence diagram; streamed pieces are left out, derived messages are dashed."""
+    """Yield the lines of a sequence diagram; streamed pieces are left out, derived messages are dashed."""
     yield "sequenceDiagram"
     yield "  participant component as host"
     yield "  participant proxy"
     yield "  participant upstream"
-    said = ["streamed pieces are left out"] if any(e.type.endswith(_STREAMED) for e in recording.events) else []
-    said += (
-        ["dashed - derived by the model of the release"] if any(e.observed_at == "derived" for e in recording.events) else []
-    )
-    if said:
-        yield f"  Note over component,upstream: {', '.join(said)}"
+    notes = ["streamed pieces are left out"] if any(e.type.endswith(_STREAMED) for e in recording.events) else []
+    if any(e.observed_at == "derived" for e in recording.events):
+        notes.append("dashed - derived by the model of the release")
+    if notes:
+        yield f"  Note over component,upstream: {', '.join(notes)}"
     for event in _ordered(recording):
         if "proxy" not in event.link or event.type.endswith(_STREAMED):
             continue
@@ -110,7 +107,7 @@ def _ordered(recording: Recording) -> list[Event]:
 
 
 def _name(event: Event) -> str:
-    """A type in letters that no diagram reads as its own; the refusal by its name."""
+    """Return a message type without characters of diagram syntax; refusals get a name of their own."""
     if isinstance(event.payload, Mapping) and realtime.is_refusal(event.payload):
         return "error (active response)"
     return _WORD.sub("_", known_type(event.type))

@@ -1,7 +1,7 @@
-"""What a log's records give away of the program that wrote them: each mark with the releases that can have left it.
+"""Fingerprints of releases in log records, each with the releases that can have written it.
 
-Read in `server.ts` and `logger.ts` at the tags 0.9.0 to 0.11.1 and seen in the logs of the running proxies
-(`data/logs`). A mark rests on a knob of `model.catalog.releases`, because what the record tells of is that knob.
+Source: `server.ts` and `logger.ts` at the tags 0.9.0 to 0.11.1, and logs of the running proxies (`data/logs`). Each
+fingerprint depends on one setting of `model.catalog.releases`.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from voicerace.captures.log_records import record_of
-from voicerace.captures.node_inspect import Mark, Value
+from voicerace.captures.node_inspect import NoValue, Value
 from voicerace.model.catalog.releases import ProxyRelease
 
-__all__ = ["MARKS", "LogMark", "marks_of"]
+__all__ = ["FINGERPRINTS", "Fingerprint", "fingerprints_of"]
 
 
 @dataclass(frozen=True, slots=True)
-class LogMark:
-    """One thing a record shows.
+class Fingerprint:
+    """One property of a record that depends on the release.
 
     Attributes:
-        what: in words, for the evidence.
-        fits: whether a release can have written it.
+        what: description for the evidence.
+        fits: whether a release can have written the record.
     """
 
     what: str
@@ -38,40 +38,38 @@ def _from_0_10_5(row: ProxyRelease) -> bool:
     return row.text_queued
 
 
-MARKS: Final[Mapping[str, LogMark]] = {
-    "sends": LogMark("session.update or a result's item is logged as it is sent (0.10.0 on)", _from_0_10),
-    "items": LogMark("payloads of items are logged (0.10.0 on)", _from_0_10),
-    "no items": LogMark("items come without their payloads (before 0.10.0)", lambda row: not _from_0_10(row)),
-    "call text": LogMark("a call is told as ConversationText, too (before 0.10.0)", lambda row: row.reply_text == "done"),
-    "call only": LogMark("a call is told as FunctionCallRequest only (0.10.0 on)", lambda row: row.reply_text != "done"),
-    "error": LogMark("an unknown event becomes an Error (0.10.0 to 0.10.2)", lambda row: row.unknown_event == "error"),
-    "log": LogMark(
-        "an unknown event goes into the log only (0.10.2 as published, and later)", lambda row: row.unknown_event == "log"
-    ),
-    "hidden": LogMark("the refusal is kept from the host (50420ee, 0.10.3 on)", lambda row: row.refusal_hidden),
-    "told": LogMark("the refusal is told to the host (up to 0.10.2)", lambda row: not row.refusal_hidden),
-    "timer": LogMark("the 20 s timer sent a create (0.10.3 on)", lambda row: row.recovery),
-    "queued": LogMark("a user text waits for session.updated (0.10.5 on)", _from_0_10_5),
-    "keepalive": LogMark("other JSON of the host is not passed on (0.10.5 on)", lambda row: not row.other_json_raw),
-    "host close": LogMark("the host's own close is logged (0.10.5 on)", _from_0_10_5),
-    "deltas": LogMark("text deltas are gathered (0.10.6 on)", lambda row: row.text_delta_known),
-    "control only": LogMark("a text's end is control only (0.10.0 to 0.10.5)", lambda row: row.reply_text == "item"),
-    "trace": LogMark("records have trace ids (0.11 on)", lambda row: row.resampled),
-    "no trace": LogMark("trace ids are undefined (before 0.11)", lambda row: not row.resampled),
+FINGERPRINTS: Final[Mapping[str, Fingerprint]] = {
+    "sends": Fingerprint("session.update or a result's item is logged as it is sent (0.10.0 on)", _from_0_10),
+    "items": Fingerprint("payloads of items are logged (0.10.0 on)", _from_0_10),
+    "no items": Fingerprint("items come without their payloads (before 0.10.0)", lambda row: not _from_0_10(row)),
+    "call text": Fingerprint("a call is also sent as ConversationText (before 0.10.0)", lambda row: row.reply_text == "done"),
+    "call only": Fingerprint("a call is sent as FunctionCallRequest only (0.10.0 on)", lambda row: row.reply_text != "done"),
+    "error": Fingerprint("an unknown event is sent as an Error (0.10.0 to 0.10.2)", lambda row: row.unknown_event == "error"),
+    "log": Fingerprint("an unknown event is only logged (published 0.10.2 and later)", lambda row: row.unknown_event == "log"),
+    "hidden": Fingerprint("the refusal is not sent to the host (50420ee, 0.10.3 on)", lambda row: row.refusal_hidden),
+    "forwarded": Fingerprint("the refusal is sent to the host (up to 0.10.2)", lambda row: not row.refusal_hidden),
+    "timer": Fingerprint("the 20 s timer sent a response.create (0.10.3 on)", lambda row: row.recovery),
+    "queued": Fingerprint("a user text waits for session.updated (0.10.5 on)", _from_0_10_5),
+    "keepalive": Fingerprint("other JSON of the host is not forwarded (0.10.5 on)", lambda row: not row.other_json_raw),
+    "host close": Fingerprint("the host's own close is logged (0.10.5 on)", _from_0_10_5),
+    "deltas": Fingerprint("text deltas are accumulated (0.10.6 on)", lambda row: row.text_delta_known),
+    "control only": Fingerprint("the end of a text is control only (0.10.0 to 0.10.5)", lambda row: row.reply_text == "item"),
+    "trace": Fingerprint("records have trace ids (0.11 on)", lambda row: row.resampled),
+    "no trace": Fingerprint("trace ids are undefined (before 0.11)", lambda row: not row.resampled),
 }  # fmt: skip
 
 
-def marks_of(fields: Mapping[str, Value], body: str, attributes: Mapping[str, Value]) -> Iterator[str]:
-    """The marks of one record that was understood."""
+def fingerprints_of(fields: Mapping[str, Value], body: str, attributes: Mapping[str, Value]) -> Iterator[str]:
+    """Yield the fingerprints of one parsed record."""
     trace = fields.get("traceId")
-    if trace is Mark.UNDEFINED:
+    if trace is NoValue.UNDEFINED:
         yield "no trace"
     elif isinstance(trace, str) and trace:
         yield "trace"
     if "error.message" in attributes:
         if attributes.get("error.code") == "conversation_already_has_active_response":
-            yield "hidden" if body.endswith("not forwarded to client") else "told"
-        return  # the text is the API's
+            yield "hidden" if body.endswith("not forwarded to client") else "forwarded"
+        return  # the body is the API's text
     row = record_of(body)
     if row is not None and (mark := row.variant(body)[0]):
         yield mark

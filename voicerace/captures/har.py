@@ -1,15 +1,15 @@
-"""A browser's HAR file -> one `Recording` per WebSocket connection: what passed between component and proxy.
+"""Read a browser's HAR file as one `Recording` of the link between component and proxy per WebSocket connection.
 
-`_webSocketMessages` of an entry, as Chrome's DevTools introduced it (``type`` send or receive, ``time``, ``opcode`` 1 text
-or 2 binary in base64, ``data``). Chrome and Edge write seconds since 1970, Playwright milliseconds, or -1 without times,
-and only when it embeds contents. Firefox and Safari write no frames. Headers, cookies and queries are never read; of the
-address the host stays.
+Frames are in `_webSocketMessages` of an entry, as in Chrome's DevTools (``type`` send or receive, ``time``, ``opcode`` 1
+text or 2 binary in base64, ``data``). Chrome and Edge write seconds since 1970. Playwright writes milliseconds, or -1
+without times, and frames only if it embeds contents. Firefox and Safari write no frames. Headers, cookies and queries are
+not read; of the address only the host is kept.
 
-Seen in exports of DevTools (Chromium 156): no frame tells of the close, so the end is never certain; ``sanitized`` takes
-cookies and headers away and leaves every frame with its text; a connection that was made before DevTools was open is not
-in the file at all. A connection whose Settings are not in the file was joined midway: nothing of it is certain.
+Exports of DevTools (Chromium 156) have no frame for the close, so the end is never certain. ``sanitized`` exports lack
+cookies and headers but keep every frame with its text. Connections made before DevTools was open are missing. Nothing is
+certain of a connection without its Settings, because the capture began after it.
 
-A browser that talks to the Realtime API itself has no proxy: such connections are left out, and counted.
+A browser connected to the Realtime API has no proxy: such connections are left out and counted.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ from voicerace.units import iso_utc
 
 __all__ = ["HarSession", "is_har", "read_har"]
 
-_OURS: Final = frozenset(
+_AGENT_TYPES: Final = frozenset(
     {"Settings", "SettingsApplied", "InjectUserMessage", "FunctionCallRequest", "FunctionCallResponse", "ConversationText"}
 )  # fmt: skip
-#: Docker's json-file has a text under the same key.
+#: Docker's json-file has a text, not an object, under the same key.
 _BEGIN: Final = re.compile(rb"\s*\{\s*\"log\"\s*:\s*\{")
-#: Above it a number is milliseconds: as seconds it is the year 5138.
+#: Larger numbers are milliseconds: as seconds they would be after the year 5138.
 _SECONDS: Final = 1e11
 _LAST_MS: Final = 4_102_444_800_000
 _ALLOWED: Final = (
     "a HAR of Chrome or Edge, with DevTools open before the connection is made, or of Playwright (record_har_content embed)"
 )
-#: Ping and pong: they carry no message.
+#: Opcodes of ping and pong.
 _CONTROL: Final = (9, 10)
 
 
 @dataclass(frozen=True)
 class HarSession:
-    """One connection.
+    """One WebSocket connection.
 
     Attributes:
-        name: the host it went to, and its number in the file.
-        recording: what passed, seen in the browser.
-        unread: frames that could not be read.
-        first: the number of its first frame in the file, counted over all entries from 1.
+        name: host name of its address, and its number in the file.
+        recording: the messages as seen in the browser.
+        unread: number of frames that could not be read.
+        first: number of its first frame in the file, counted over all entries from 1.
     """
 
     name: str
@@ -63,22 +63,22 @@ class HarSession:
 
 
 def is_har(head: bytes) -> bool:
-    """Whether a file's beginning is that of a HAR."""
+    """Return whether the first bytes of a file are those of a HAR."""
     return _BEGIN.match(head.removeprefix(b"\xef\xbb\xbf")) is not None
 
 
 def read_har(data: bytes, where: str) -> tuple[list[HarSession], int]:
-    """The sessions of a HAR, and how many other WebSocket connections were left out.
+    """Return the sessions of a HAR, and the number of other WebSocket connections.
 
     Raises:
-        InputError: it is no HAR, or has no frames.
+        InputError: the data are no HAR, or have no frames of a voice agent.
     """
     try:
         entries = json.loads(data.decode("utf-8-sig", "replace"))["log"]["entries"]
     except (ValueError, RecursionError):
-        raise InputError(where, "a HAR that is cut or damaged: it is no JSON", _ALLOWED) from None
+        raise InputError(where, "a HAR that is cut or damaged: not JSON", _ALLOWED) from None
     except (KeyError, TypeError):
-        raise InputError(where, "no HAR: log.entries is missing", _ALLOWED) from None
+        raise InputError(where, "not a HAR: log.entries is missing", _ALLOWED) from None
     found: list[HarSession] = []
     others = sockets = frames = 0
     for entry in entries if isinstance(entries, list) else ():
@@ -90,7 +90,7 @@ def read_har(data: bytes, where: str) -> tuple[list[HarSession], int]:
             continue
         session = _session(entry, messages, frames + 1, len(found) + 1)
         frames += len(messages)
-        if any(event.type in _OURS for event in session.recording.events):
+        if any(event.type in _AGENT_TYPES for event in session.recording.events):
             found.append(session)
         else:
             others += 1
@@ -110,7 +110,7 @@ def _session(entry: Mapping[str, Any], messages: list[Any], first: int, number: 
     errors = 0
     for each in messages:
         if isinstance(each, dict) and (each.get("opcode") in _CONTROL or each.get("type") == "error"):
-            errors += each.get("type") == "error"  # DevTools' own words for a connection that failed
+            errors += each.get("type") == "error"  # DevTools' text for a failed connection
             continue
         link = {"send": COMPONENT_TO_PROXY, "receive": PROXY_TO_COMPONENT}.get(str(_get(each, "type")))
         payload = _payload(each)
@@ -130,7 +130,7 @@ def _session(entry: Mapping[str, Any], messages: list[Any], first: int, number: 
     provenance: dict[str, Any] = {"made_by": "har", "connection": f"{host} {number}"}
     if zero is not None:
         start = iso_utc(zero / 1e9)
-        # The file's clock begins with this connection.
+        # Times count from the connection's first frame.
         provenance |= {"file_start_us": zero // 1000, "start_us": zero // 1000, "end_us": max(times) // 1000, "start": start}
     notes = [f"{unread} frames not read"] if unread else []
     notes += [] if times else ["the frames have no times"]
@@ -144,7 +144,7 @@ def _session(entry: Mapping[str, Any], messages: list[Any], first: int, number: 
 
 
 def _payload(message: object) -> Payload:
-    """A frame's payload; None when it is not there or of no known kind."""
+    """Return a frame's payload; None if it is missing or of an unknown kind."""
     if not isinstance(message, dict) or not isinstance(data := message.get("data"), str):
         return None
     match message.get("opcode"):
@@ -161,7 +161,7 @@ def _payload(message: object) -> Payload:
 
 
 def _time_ns(message: object) -> int | None:
-    """Nanoseconds since 1970, to the microsecond; None without a usable time."""
+    """Return a frame's time in nanoseconds since 1970, rounded to microseconds; None without a usable time."""
     at = message.get("time") if isinstance(message, dict) else None
     if isinstance(at, bool) or not isinstance(at, (int, float)) or not 0 < at < _LAST_MS:
         return None

@@ -1,16 +1,16 @@
-"""The second in which the Realtime API made an id, read from the id: undocumented, within one second.
+"""Read the second in which the Realtime API made an id from the id: undocumented, within one second.
 
 The five characters after ``event_``, ``resp_``, ``item_`` and ``sess_`` in ids of OpenAI and Azure OpenAI are seconds in
 base 62 (digits, capitals, small letters), counted from 2019-12-20. In 29 recorded sessions `session.expires_at` is the
 session id's second plus one hour: exactly in 24, one second more in 5 (``data/api``, ``tests/test_id_clock.py``). OpenAI
-documents nothing of this, so `read_ids` decodes a session only when all its ids agree with each other:
+does not document this, so `read_ids` decodes a session only if all its ids agree with each other:
 
 - at least two ids of the server have the form, and each is a plausible date;
-- all lie within `LONGEST_S`, the longest session and some minutes: two random ids do so in one of 60,000 cases;
-- ids of events and responses, in the order in which they first arrive, never go back by more than `SPREAD_S`;
-- no id in a message is younger than the message by more than that.
+- all are within `LONGEST_S`, the longest session and some minutes: two random ids are so in one of 60,000 cases;
+- ids of events and responses, in the order of their first arrival, never decrease by more than `SPREAD_S`;
+- no id in a message is newer than the message by more than `SPREAD_S`.
 
-Ids that a client sent are left out: the API echoes them. xAI's ids are UUIDs. Azure Voice Live makes its own random event
+Ids of clients are ignored: the API echoes them. xAI's ids are UUIDs. Azure Voice Live makes its own random event
 ids beside the OpenAI ids of responses; they disagree, so such a session is not decoded.
 """
 
@@ -38,16 +38,16 @@ _LAST: Final = int(datetime(2040, 1, 1, tzinfo=UTC).timestamp())
 #: `session.expires_at` minus the second of the session's id.
 LIFETIME_S: Final = 3600
 LONGEST_S: Final = LIFETIME_S + 300
-#: Ids made in one second carry that second or a neighbour of it.
+#: Seconds by which ids made in the same second may differ.
 SPREAD_S: Final = 2
-#: Fields whose id was made for the message that has it first.
+#: Fields whose id is made for the message that contains it first.
 _OWN: Final = ("event_id", "response_id", "item_id")
 
 
 def second_of(identifier: object) -> int | None:
-    """The Unix time in an id, in seconds; None when it has not the form, or is no date of the Realtime API.
+    """Return the Unix time in an id in seconds; None without the form or outside the Realtime API's years.
 
-    One id proves nothing: a random one has the form, too. See `read_ids`.
+    One id proves nothing, since a random one can have the form. See `read_ids`.
     """
     found = _ID.fullmatch(identifier) if isinstance(identifier, str) else None
     if found is None:
@@ -60,11 +60,11 @@ def second_of(identifier: object) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class RefusedAge:
-    """How old the response was that a refusal names as in the way.
+    """Age of the active response that a refusal names.
 
     Attributes:
         seq: the refusal's event.
-        age_s: from the second in the response's id to the second in the refusal's event id; within one second.
+        age_s: seconds from the response's id to the refusal's event id; within one second.
     """
 
     seq: int
@@ -73,15 +73,15 @@ class RefusedAge:
 
 @dataclass(frozen=True)
 class IdClock:
-    """What the ids of one session say of its times.
+    """Times from the ids of one session.
 
     Attributes:
-        seconds: seq of an event -> Unix time in seconds at which the server made it, from its event id; without one, from
-            the id of the response that it begins.
-        ids: how many ids agree.
-        refused: of each refusal that names a response, see `RefusedAge`.
-        offset_s: the capture's own absolute clock minus that of the ids, the smallest over all events (a message arrives
-            after it was made); None when the capture has no absolute time.
+        seconds: seq of an event -> Unix time in seconds when the server made it, from its event id, or from the id of the
+            response that it begins.
+        ids: number of ids that agree.
+        refused: see `RefusedAge`, for each refusal that names a response.
+        offset_s: the capture's absolute clock minus that of the ids, the minimum over all events since messages arrive
+            after they are made; None if the capture has no absolute time.
     """
 
     seconds: Mapping[int, int]
@@ -91,29 +91,29 @@ class IdClock:
 
     @property
     def start(self) -> int:
-        """The first second that an id shows."""
+        """Return the first second."""
         return min(self.seconds.values())
 
     @property
     def end(self) -> int:
-        """The last second that an id shows."""
+        """Return the last second."""
         return max(self.seconds.values())
 
 
 def read_ids(recording: Recording) -> IdClock | None:
-    """Decode the ids of one session; None when they do not agree, or are not there."""
-    theirs = frozenset(_client_ids(recording))
+    """Decode the ids of one session; None if they disagree or are missing."""
+    client_ids = frozenset(_client_ids(recording))
     newest: int | None = None
     seconds: dict[int, int] = {}
     made: dict[str, int] = {}
     for event in _came(recording):
         own: int | None = None  # the second of this message
         for key, identifier in _ids_of(event):
-            if identifier in made or identifier in theirs or (shape := _ID.fullmatch(identifier)) is None:
+            if identifier in made or identifier in client_ids or (shape := _ID.fullmatch(identifier)) is None:
                 continue
             at = second_of(identifier)
             if at is None or (own is not None and at > own + SPREAD_S):
-                return None  # no date, or made after the message that has it
+                return None  # no date, or newer than the message
             made[identifier] = at
             if key == "event_id":
                 own = at
@@ -130,12 +130,12 @@ def read_ids(recording: Recording) -> IdClock | None:
 
 
 def _came(recording: Recording) -> Iterator[Event]:
-    """The API's messages."""
+    """Yield the API's messages."""
     return (e for e in recording.events if e.link.sender == "upstream" and isinstance(e.payload, Mapping))
 
 
 def _ids_of(event: Event) -> Iterator[tuple[str, str]]:
-    """The ids of one message, each with the field that has it; `response`, `item` and `session` for those objects' own."""
+    """Yield (field, id) of one message; the field is `response`, `item` or `session` for an id in that object."""
     message: Any = event.payload
     for key in _OWN:
         yield key, str(message.get(key))
@@ -146,7 +146,7 @@ def _ids_of(event: Event) -> Iterator[tuple[str, str]]:
 
 
 def _client_ids(recording: Recording) -> Iterator[str]:
-    """The ids that a client made."""
+    """Yield the ids that a client sent."""
     for event in recording.events:
         if event.link.receiver == "upstream" and isinstance(event.payload, Mapping):
             for _, identifier in _ids_of(event):
@@ -158,7 +158,7 @@ def _refused(recording: Recording, seconds: Mapping[int, int], last: int) -> Ite
         message: Any = event.payload
         if event.seq in seconds and realtime.is_refusal(message):
             made = second_of(realtime.response_named_by(message))
-            # The response may be older than the capture, and not than the session.
+            # The response may be older than the capture, but not older than the session.
             if made is not None and last - LONGEST_S <= made <= seconds[event.seq] + SPREAD_S:
                 yield RefusedAge(event.seq, max(0, seconds[event.seq] - made))
 

@@ -1,9 +1,9 @@
-"""What the order of a log's messages tells of their contents: which response, which call, which kind of item.
+"""Impute payload fields of a log from the order of its messages: response, call and kind of item.
 
-A proxy's log has the type of a message and seldom more. Its place tells the rest: between `response.created` and
-`response.done` every event of a response is that response's, a call's arguments follow its item, results answer calls.
-Nothing that was logged is changed; what is put in is a name of ours (``derived_…``) or stands for "something was there".
-What the order leaves open is a `Interpretation`, one of several, and the caller sees whether they differ.
+A proxy's log has the type of a message and seldom more. The order gives the rest: between `response.created` and
+`response.done` the events belong to that response, a call's arguments follow its item, and results answer calls. Logged
+values are not changed; added values are ids ``derived_…`` or placeholders. What the order leaves open is chosen by an
+`Interpretation`, so that a caller can compare several.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any, Final, Literal
 from voicerace.model.protocol import agent, input_audio, realtime
 from voicerace.trace.recording import Event, Recording
 
-__all__ = ["NOT_LOGGED", "ImputedTrace", "Interpretation", "impute", "readings"]
+__all__ = ["NOT_LOGGED", "SIMPLEST", "ImputedTrace", "Interpretation", "impute", "interpretations"]
 
-#: Stands for a text that was there.
+#: Placeholder of a text that was not logged.
 NOT_LOGGED: Final = "(not logged)"
-#: One sample of silence, for audio that was there.
+#: One sample of silence, the placeholder of audio.
 _PCM: Final = "AAA="
 _ITEMS: Final = (realtime.ITEM_CREATED, realtime.ITEM_ADDED, realtime.ITEM_DONE)
 _DELTAS: Final = (realtime.TEXT_DELTA, realtime.TRANSCRIPT_DELTA, realtime.ARGUMENTS_DELTA)
@@ -27,25 +27,28 @@ _DELTAS: Final = (realtime.TEXT_DELTA, realtime.TRANSCRIPT_DELTA, realtime.ARGUM
 
 @dataclass(frozen=True, slots=True)
 class Interpretation:
-    """One way to understand what the log leaves open.
+    """One interpretation of what the log leaves open.
 
     Attributes:
-        default_error: of several results for one call without contents, which is the component's own error.
-        cut_off: a response during which the user began to speak was cut off.
+        default_error: which of several results of one call without logged contents is the component's own error.
+        cut_off: a response is cancelled if the user begins to speak during it.
     """
 
     default_error: Literal["none", "first", "last"] = "none"
     cut_off: bool = False
 
 
+SIMPLEST: Final = Interpretation()
+
+
 @dataclass(frozen=True)
 class ImputedTrace:
-    """The recording with what its order tells.
+    """A recording with imputed fields.
 
     Attributes:
-        recording: the same events under the same seqs.
-        assumed: what was taken for granted, in sentences.
-        repeated: a call has more results than one, and their contents are not logged.
+        recording: the same events with the same seqs.
+        assumed: assumptions, in sentences.
+        repeated: a call has more than one result, and their contents are not logged.
         spoken_into: the user began to speak while a response was active.
     """
 
@@ -55,24 +58,24 @@ class ImputedTrace:
     spoken_into: bool
 
 
-def readings(filled: ImputedTrace) -> list[Interpretation]:
-    """All readings that this log allows, the plainest first."""
-    errors: tuple[Literal["none", "first", "last"], ...] = ("none", "first", "last") if filled.repeated else ("none",)
-    return [Interpretation(error, cut) for cut in ((False, True) if filled.spoken_into else (False,)) for error in errors]
+def interpretations(imputed: ImputedTrace) -> list[Interpretation]:
+    """Return all interpretations that a log allows, the simplest first."""
+    errors: tuple[Literal["none", "first", "last"], ...] = ("none", "first", "last") if imputed.repeated else ("none",)
+    return [Interpretation(error, cut) for cut in ((False, True) if imputed.spoken_into else (False,)) for error in errors]
 
 
-def impute(recording: Recording, reading: Interpretation = Interpretation()) -> ImputedTrace:
-    """A recording of a log, filled as `reading` says."""
-    filling = _Filling(recording, reading)
-    filling.responses()
-    filling.results()
-    filling.items()
-    return filling.done()
+def impute(recording: Recording, interpretation: Interpretation = SIMPLEST) -> ImputedTrace:
+    """Impute missing fields of a log's recording by an interpretation."""
+    imputer = _Imputer(recording, interpretation)
+    imputer.responses()
+    imputer.results()
+    imputer.items()
+    return imputer.done()
 
 
 @dataclass
 class _Response:
-    """One response while it is put together; places are indices of events."""
+    """One response while it is assembled; `created`, `done` and `events` are indices of events."""
 
     number: int
     created: int | None
@@ -82,10 +85,10 @@ class _Response:
     spoken_into: bool = False
 
 
-class _Filling:
-    def __init__(self, recording: Recording, reading: Interpretation) -> None:
+class _Imputer:
+    def __init__(self, recording: Recording, interpretation: Interpretation) -> None:
         self.recording = recording
-        self.reading = reading
+        self.interpretation = interpretation
         self.payloads: list[Any] = [
             dict(e.payload) if isinstance(e.payload, Mapping) and e.kind == "message" else None for e in recording.events
         ]
@@ -112,7 +115,7 @@ class _Filling:
     # -- responses -----------------------------------------------------------------------------------------------------
 
     def responses(self) -> None:
-        """Give every event of a response its response, and every call its id."""
+        """Assign a response to every event of one, and an id to every call."""
         open_now: list[_Response] = []
         for at, event, payload in self._came():
             kind = event.type
@@ -121,19 +124,19 @@ class _Filling:
                 open_now.append(_Response(len(self.found) + 1, at))
                 self.found.append(open_now[-1])
                 if len(open_now) > 1:
-                    self.assumed["two responses were active at once: their events are told apart by their order only"] = None
+                    self.assumed["two responses were active at once: their events are distinguished by their order only"] = None
             if kind == input_audio.SPEECH_STARTED:
                 for each in open_now:
                     each.spoken_into = True
             if realtime.is_refusal(payload) and len(open_now) == 1:
-                self._in_the_way(open_now[0], realtime.response_named_by(payload))
+                self._name_active(open_now[0], realtime.response_named_by(payload))
             if not kind.startswith("response."):
                 continue
             own = next((each for each in self.found if named is not None and each.name == named), None)
             if own is None:
                 own = open_now[0] if kind == realtime.RESPONSE_DONE and open_now else open_now[-1] if open_now else None
             if own is None:
-                # The log begins, or lost, the response's beginning.
+                # The log lacks the response's beginning.
                 own = _Response(len(self.found) + 1, None)
                 self.found.append(own)
                 open_now.append(own)
@@ -145,15 +148,15 @@ class _Filling:
         for each in self.found:
             self._response(each)
 
-    def _in_the_way(self, of: _Response, name: str | None) -> None:
-        """A refusal names the response in its way: the active one, whose end would have come before the refusal."""
+    def _name_active(self, of: _Response, name: str | None) -> None:
+        """Name the active response after a refusal: its end would precede the refusal in the log if it had ended."""
         if of.name is None and name is not None and all(each.name != name for each in self.found):
             of.name = name
 
     def _response(self, of: _Response) -> None:
         name = of.name or f"derived_resp_{of.number}"
         known = self._call_items(of)
-        for place, at in enumerate(of.events):
+        for index, at in enumerate(of.events):
             payload = self.payloads[at]
             kind = payload["type"]
             if kind in (realtime.RESPONSE_CREATED, realtime.RESPONSE_DONE):
@@ -164,7 +167,7 @@ class _Filling:
                 continue
             payload.setdefault("response_id", name)
             if kind == "response.output_item.added" and not realtime.item_of(payload):
-                payload["item"] = {"type": self._kind_of_item(of.events[place + 1 :])}
+                payload["item"] = {"type": self._kind_of_item(of.events[index + 1 :])}
             elif kind == realtime.ARGUMENTS_DONE:
                 item = known.pop(0) if known else {}
                 call_id = payload.setdefault("call_id", item.get("call_id") or f"derived_call_{len(self.calls) + 1}")
@@ -182,14 +185,14 @@ class _Filling:
         self._name_call_items(of)
 
     def _status(self, of: _Response) -> dict[str, Any]:
-        if of.spoken_into and self.reading.cut_off:
+        if of.spoken_into and self.interpretation.cut_off:
             return {"status": "cancelled", "status_details": {"reason": "turn_detected"}}
-        self.assumed["how a response ended is not logged: it is taken to be completed"] = None
+        self.assumed["the status of a response is not logged: it is assumed to be completed"] = None
         return {"status": "completed"}
 
-    def _kind_of_item(self, behind: list[int]) -> str | None:
-        """What the next events of its response say of an item; None when they say nothing."""
-        for at in behind:
+    def _kind_of_item(self, following: list[int]) -> str | None:
+        """Return the type of an item from the following events of its response; None if they do not show it."""
+        for at in following:
             kind = self.payloads[at]["type"]
             if kind == "response.output_item.added":
                 return None
@@ -200,7 +203,7 @@ class _Filling:
         return None
 
     def _call_items(self, of: _Response) -> list[Mapping[str, Any]]:
-        """The function_call items that were logged while a response was active, each once."""
+        """Return the function_call items that were logged while a response was active, each once."""
         first = of.created if of.created is not None else of.events[0]
         last = of.done if of.done is not None else len(self.payloads)
         items: dict[str, Mapping[str, Any]] = {}
@@ -211,7 +214,7 @@ class _Filling:
         return list(items.values())
 
     def _name_call_items(self, of: _Response) -> None:
-        """An output item that is a call gets the id of the arguments that follow it."""
+        """Give an output item that is a call the id of the arguments that follow it."""
         waiting: dict[str, Any] | None = None
         for at in of.events:
             payload = self.payloads[at]
@@ -219,14 +222,14 @@ class _Filling:
                 item = realtime.item_of(payload)
                 waiting = payload if item.get("type") == "function_call" and "call_id" not in item else None
             elif payload["type"] == realtime.ARGUMENTS_DONE and waiting is not None:
-                # A new item: the one that was logged is the caller's.
+                # A new object: the logged one belongs to the caller.
                 waiting["item"] = {**realtime.item_of(waiting), "call_id": payload["call_id"]}
                 waiting = None
 
     # -- results -------------------------------------------------------------------------------------------------------
 
     def results(self) -> None:
-        """Give every result its call and its content, from the items that confirm it where those were logged."""
+        """Assign call and content to every result, from its confirming item if that was logged."""
         outputs: dict[str, Mapping[str, Any]] = {}
         for _, event, payload in self._came():
             item = realtime.item_of(payload)
@@ -250,31 +253,31 @@ class _Filling:
                 groups.setdefault(call_id, []).append(at)
             payload |= {"id": call_id, "content": content}
             waiting = [each for each in waiting if each[1] != call_id]
-        for places in groups.values():
-            self._contents(places)
+        for indices in groups.values():
+            self._contents(indices)
 
     def _answered(self, waiting: list[tuple[int, str]], at: int) -> str:
-        """The call a result answers: the oldest without one, else the last."""
-        before = [call_id for place, call_id in waiting if place < at]
+        """Return the call that a result answers: the oldest without a result, else the last."""
+        before = [call_id for index, call_id in waiting if index < at]
         if len(before) > 1:
-            self.assumed["which call a result answers is not logged: each is taken to answer the oldest that waits"] = None
+            self.assumed["the call that a result answers is not logged: it is assumed to be the oldest without a result"] = None
         if before:
             return before[0]
-        return next((call_id for place, call_id in reversed(self.calls) if place < at), "derived_call_0")
+        return next((call_id for index, call_id in reversed(self.calls) if index < at), "derived_call_0")
 
-    def _contents(self, places: list[int]) -> None:
-        if len(places) == 1:
-            self.assumed["what a result says is not logged: a call's only one is taken to be the app's own"] = None
+    def _contents(self, indices: list[int]) -> None:
+        if len(indices) == 1:
+            self.assumed["contents of results are not logged: a call's only result is assumed to be the app's"] = None
             return
         self.repeated = True
-        if self.reading.default_error != "none":
-            at = places[0 if self.reading.default_error == "first" else -1]
+        if self.interpretation.default_error != "none":
+            at = indices[0 if self.interpretation.default_error == "first" else -1]
             self.payloads[at]["content"] = agent.DEFAULT_ERROR_CONTENT
 
     # -- items ---------------------------------------------------------------------------------------------------------
 
     def items(self) -> None:
-        """Give the items of which only the news was logged their kind: those of a response, and the client's in order."""
+        """Assign a kind to items whose payload was not logged: items of responses, and the client's items in order."""
         announced = 0
         waiting: list[dict[str, Any]] = []
         added: list[dict[str, Any]] = []
@@ -317,5 +320,5 @@ class _Filling:
 
 
 def _alike(own: Mapping[str, Any], item: Mapping[str, Any]) -> bool:
-    """Whether a logged item can be one that the client sent."""
+    """Return whether a logged item matches one that the client sent."""
     return own["type"] == item.get("type") and own.get("call_id") == item.get("call_id") and own.get("role") == item.get("role")

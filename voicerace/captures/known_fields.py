@@ -1,10 +1,10 @@
-"""The words of both protocols: message types, their fields, and the values of fields that are enumerations.
+"""Allow list of messages: types of both protocols, their fields, and the values of enumerations.
 
-What is written here may be shown of somebody's recording, and nothing else may: `voicerace.captures.redact` replaces every
-field, key and value that no rule names, and reports and exports show a type only if it is one of these.
+`voicerace.captures.redact` replaces every field, key and value without a rule here; reports and exports show only the types
+listed here.
 
-Realtime API: `openai.types.realtime` (openai 3.54) and the beta names that the proxies accept. Voice Agent: `deepgram-sdk`
-and what component and proxies send. Inside the host: the names of the component's public API.
+Sources: `openai.types.realtime` (openai 3.54) and the beta names that the proxies accept; `deepgram-sdk` and the messages of
+component and proxies; the names of the component's public API.
 """
 
 from __future__ import annotations
@@ -18,40 +18,29 @@ from voicerace.model.protocol.frames import CLOSE_CODES
 from voicerace.model.protocol.realtime import STATUSES
 
 __all__ = [
-    "CODES",
-    "CODE_FAMILIES",
-    "COMMON",
-    "FIELDS",
-    "LONGEST_WAIT_MS",
-    "ROLES",
-    "SERVER_TYPES",
-    "TYPES",
-    "UNKNOWN_TYPE",
-    "Kind",
-    "Rule",
-    "known_close",
-    "known_type",
-]
+    "CODES", "CODE_FAMILIES", "COMMON", "FIELDS", "LONGEST_WAIT_MS", "ROLES", "SERVER_TYPES", "TYPES", "UNKNOWN_TYPE",
+    "Kind", "Rule", "known_close", "known_type",
+]  # fmt: skip
 
 
 class Kind(Enum):
-    """What a field holds, where it is no enumeration."""
+    """Kind of a field that is not an enumeration."""
 
     ID = "id"  # replaced by a token, the same for the same id
     TEXT = "text"  # replaced by its length and a token
-    ERROR_TEXT = "error text"  # the same, but the ids that it names stay as tokens
+    ERROR_TEXT = "error text"  # the same, with tokens of the ids in it
     CODE = "code"  # one of `CODES`
     TYPE = "type"  # one of `TYPES`
     AUDIO = "audio"  # replaced by silence of the same length
-    RESULT = "result"  # replaced, except for one that a component or a framework sends in the app's place
+    RESULT = "result"  # replaced, except a placeholder of a component or framework
     FLAG = "flag"
     INDEX = "index"  # a number from 0 to 999
-    WAIT_MS = "wait_ms"  # a number of ms, of at most ten minutes; a longer one becomes that
+    WAIT_MS = "wait_ms"  # a number of ms, limited to ten minutes
     CLOSE = "close"  # one of `CLOSE_CODES`
 
 
 LONGEST_WAIT_MS: Final = 600_000
-#: A kind, the allowed values, the fields of an object, or a list whose one member is the rule of each member.
+#: A kind, the allowed values, the fields of an object, or a list with the rule of its members.
 Rule: TypeAlias = Kind | frozenset[Any] | Mapping[str, "Rule"] | list["Rule"]
 
 _ID: Final = Kind.ID
@@ -60,7 +49,7 @@ _FLAG: Final = Kind.FLAG
 _INDEX: Final = Kind.INDEX
 
 ROLES: Final = frozenset({"user", "assistant", "system"})
-#: Codes and types of errors, of both protocols.
+#: Codes and types of errors in both protocols.
 CODES: Final = frozenset(
     {
         "authentication_error", "cannot_update_voice", "conversation_already_has_active_response",
@@ -73,7 +62,7 @@ CODES: Final = frozenset(
         "unsupported_content_type", "upstream_closed_before_session_ready", "upstream_error",
     }
 )  # fmt: skip
-#: Beginnings of codes by which an error's subject is told: of a code that is not known the beginning stays.
+#: Beginnings of codes that show an error's subject; they are kept in unknown codes.
 CODE_FAMILIES: Final = (
     "input_audio", "item", "cannot_update", "response_cancel", "session_", "invalid_value", "invalid_json",
 )  # fmt: skip
@@ -145,7 +134,7 @@ _SESSION: Final[Rule] = {
     "tools": [{"type": frozenset({"function", "mcp"}), "name": _TEXT, "description": _TEXT}],
     "tool_choice": frozenset({"auto", "none", "required"}),
 }
-_PLACE: Final[Mapping[str, Rule]] = {
+_POSITION: Final[Mapping[str, Rule]] = {
     "response_id": _ID,
     "item_id": _ID,
     "output_index": _INDEX,
@@ -155,7 +144,7 @@ _PLACE: Final[Mapping[str, Rule]] = {
 _BUFFER: Final[Mapping[str, Rule]] = {"item_id": _ID, "previous_item_id": _ID}
 _IN_ITEM: Final[Mapping[str, Rule]] = {"previous_item_id": _ID, "item_id": _ID, "item": _ITEM}
 
-#: Of every message, its type known or not: what relates it to others.
+#: Fields that relate a message to others, in messages of any type.
 COMMON: Final[Mapping[str, Rule]] = {
     "type": Kind.TYPE,
     "event_id": _ID,
@@ -173,34 +162,34 @@ _SERVER: Final[Mapping[str, Mapping[str, Rule]]] = {
     "rate_limits.updated": {},
     "conversation.created": {},
     **{f"conversation.item.{each}": _IN_ITEM for each in ("created", "added", "done", "retrieved", "deleted", "truncated")},
-    "conversation.item.input_audio_transcription.completed": {**_PLACE, "transcript": _TEXT},
-    "conversation.item.input_audio_transcription.delta": {**_PLACE, "delta": _TEXT},
-    "conversation.item.input_audio_transcription.segment": {**_PLACE, "text": _TEXT},
-    "conversation.item.input_audio_transcription.failed": {**_PLACE, "error": _ERROR},
+    "conversation.item.input_audio_transcription.completed": {**_POSITION, "transcript": _TEXT},
+    "conversation.item.input_audio_transcription.delta": {**_POSITION, "delta": _TEXT},
+    "conversation.item.input_audio_transcription.segment": {**_POSITION, "text": _TEXT},
+    "conversation.item.input_audio_transcription.failed": {**_POSITION, "error": _ERROR},
     **{
         f"input_audio_buffer.{each}": _BUFFER
         for each in (
             "committed", "cleared", "speech_started", "speech_stopped", "timeout_triggered", "dtmf_event_received",
         )
     },
-    **{f"output_audio_buffer.{each}": _PLACE for each in ("started", "stopped", "cleared")},
+    **{f"output_audio_buffer.{each}": _POSITION for each in ("started", "stopped", "cleared")},
     "response.created": {"response": _RESPONSE},
     "response.done": {"response": _RESPONSE},
-    **{f"response.output_item.{each}": {**_PLACE, "item": _ITEM} for each in ("added", "done")},
-    **{f"response.content_part.{each}": {**_PLACE, "part": _PART} for each in ("added", "done")},
-    **{f"response.{each}.delta": {**_PLACE, "delta": _TEXT} for each in (
+    **{f"response.output_item.{each}": {**_POSITION, "item": _ITEM} for each in ("added", "done")},
+    **{f"response.content_part.{each}": {**_POSITION, "part": _PART} for each in ("added", "done")},
+    **{f"response.{each}.delta": {**_POSITION, "delta": _TEXT} for each in (
         "output_text", "text", "output_audio_transcript", "audio_transcript", "function_call_arguments", "mcp_call_arguments",
     )},
-    **{f"response.{each}.delta": {**_PLACE, "delta": Kind.AUDIO} for each in ("output_audio", "audio")},
+    **{f"response.{each}.delta": {**_POSITION, "delta": Kind.AUDIO} for each in ("output_audio", "audio")},
     **{
-        f"response.{each}.done": {**_PLACE, "text": _TEXT, "transcript": _TEXT, "name": _TEXT, "arguments": _TEXT}
+        f"response.{each}.done": {**_POSITION, "text": _TEXT, "transcript": _TEXT, "name": _TEXT, "arguments": _TEXT}
         for each in (
             "output_text", "text", "output_audio", "audio", "output_audio_transcript", "audio_transcript",
             "function_call_arguments", "mcp_call_arguments",
         )
     },
-    **{f"response.mcp_call.{each}": _PLACE for each in ("in_progress", "completed", "failed")},
-    **{f"mcp_list_tools.{each}": _PLACE for each in ("in_progress", "completed", "failed")},
+    **{f"response.mcp_call.{each}": _POSITION for each in ("in_progress", "completed", "failed")},
+    **{f"mcp_list_tools.{each}": _POSITION for each in ("in_progress", "completed", "failed")},
 }  # fmt: skip
 _CLIENT: Final[Mapping[str, Mapping[str, Rule]]] = {
     "session.update": {"session": _SESSION},
@@ -216,12 +205,12 @@ _CLIENT: Final[Mapping[str, Mapping[str, Rule]]] = {
 
 _HISTORY: Final[Mapping[str, Rule]] = {"type": frozenset({"History"}), "role": ROLES, "content": _TEXT}
 _CALL: Final[Mapping[str, Rule]] = {"id": _ID, "name": _TEXT, "arguments": _TEXT, "client_side": _FLAG}
-_SOUND: Final[Rule] = {"encoding": _ENCODINGS, "sample_rate": _RATES}
+_AUDIO: Final[Rule] = {"encoding": _ENCODINGS, "sample_rate": _RATES}
 _FAILURE: Final[Mapping[str, Rule]] = {"code": Kind.CODE, "description": Kind.ERROR_TEXT, "message": Kind.ERROR_TEXT}
 _RETURN: Final[Mapping[str, Rule]] = {"name": _TEXT, "content": _TEXT, "result": Kind.RESULT, "error": _TEXT}
 _AGENT: Final[Mapping[str, Mapping[str, Rule]]] = {
     "Settings": {
-        "audio": {"input": _SOUND, "output": _SOUND},
+        "audio": {"input": _AUDIO, "output": _AUDIO},
         "agent": {
             "idleTimeoutMs": Kind.WAIT_MS,
             "useOpenAIManualAudioCommit": _FLAG,
@@ -257,7 +246,7 @@ _AGENT: Final[Mapping[str, Mapping[str, Rule]]] = {
     },
 }  # fmt: skip
 
-#: Between user, app and component.
+#: Messages between user, app and component.
 _HOST: Final[Mapping[str, Mapping[str, Rule]]] = {
     **{each: {} for each in CALLBACKS},
     **{each: {} for each in ("leave", "lose", "offline", "stop", "start", "microphone", "onContextWarning")},
@@ -282,21 +271,21 @@ _HOST: Final[Mapping[str, Mapping[str, Rule]]] = {
     },
 }
 
-#: Message type -> its fields. What is not here of a message is replaced.
+#: Message type -> its fields. Other fields are replaced.
 FIELDS: Final[Mapping[str, Mapping[str, Rule]]] = {**_HOST, **_AGENT, **_CLIENT, **_SERVER}
 SERVER_TYPES: Final = frozenset(_SERVER)
-#: Of messages, and what `Event.type` and the proxies' logs write where a message has none.
+#: Message types, and the names of `Event.type` and the proxies' logs for messages without a type.
 TYPES: Final = frozenset({*FIELDS, "(binary)", "(text)", "(no type)", "(close)", "(open)", "(fault)"})
 UNKNOWN_TYPE: Final = "(unknown type)"
 
 
 def known_type(kind: str) -> str:
-    """A message type, if it is one of `TYPES`."""
+    """Return a message type if it is one of `TYPES`, else `UNKNOWN_TYPE`."""
     return kind if kind in TYPES else UNKNOWN_TYPE
 
 
 def known_close(code: object) -> int | None:
-    """A close code, if it is a registered one; 3999 or 4000 for another of its range; None for anything else."""
+    """Return a registered close code; 3999 or 4000 for others of those ranges; None for anything else."""
     if type(code) is not int:
         return None
     if code in CLOSE_CODES:

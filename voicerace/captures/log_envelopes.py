@@ -1,9 +1,9 @@
-"""What collectors make of a console's lines, and log records that are JSON themselves.
+"""Remove the prefixes and JSON that log collectors add to console lines, and read log records in JSON.
 
 Prefixes before a line: docker compose (``name-1  | ``), concurrently (``[0] ``), times, journalctl (``Nov 22 16:35:41
 host node[42]: ``), Kubernetes (``2026-11-22T16:35:41.642Z stdout F ``). JSON around a line: docker's json-file (``log``),
-journald's export (``MESSAGE``, as text or bytes), and what cloud collectors call ``message``, ``msg`` or ``textPayload``.
-JSON that is the record: OTLP (``resourceLogs``, as the collector's file exporter writes it), or one record a line.
+journald's export (``MESSAGE``, as text or bytes), and cloud collectors (``message``, ``msg`` or ``textPayload``).
+JSON records: OTLP (``resourceLogs``, as in the collector's file exporter), or one record per line.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from voicerace.captures.log_records import PROXY_ATTRIBUTES
-from voicerace.captures.node_inspect import Mark, Value
+from voicerace.captures.node_inspect import NoValue, Value
 
 __all__ = ["broken_json", "json_object", "otlp_records", "plain", "unwrapped"]
 
@@ -26,16 +26,16 @@ _KUBERNETES: Final = re.compile(r"(?:stdout|stderr) [FP] ")
 _TEXTS: Final = ("log", "MESSAGE", "message", "msg", "textPayload", "@message")
 _NAMES: Final = ("CONTAINER_NAME", "container_name", "_SYSTEMD_UNIT", "SYSLOG_IDENTIFIER", "_PID", "stream", "pod")
 _KEYS: Final = frozenset({"body", "attributes"})
-#: What a line of JSON that may hold a record, or a piece of one, has in it.
-_OURS: Final = re.compile(
+#: Keys of a JSON line that may hold a record or a piece of one.
+_RECORD_KEY: Final = re.compile(
     r'"(?:resourceLogs|timeUnixNano|timestamp|body|attributes|log|MESSAGE|message|msg|textPayload|@message)"\s*:'
 )
-#: No more digits than 64 bits have: `int` refuses a text of thousands.
+#: At most the digits of 64 bits: `int` rejects texts of thousands of digits.
 _INTEGER: Final = re.compile(r"-?[0-9]{1,20}")
 
 
 def plain(raw: str) -> tuple[str, str]:
-    """Who printed a line, and the line without colours and prefixes. The time before a line is nobody's name."""
+    """Return the source named in the prefixes of a line, empty if none, and the line without colours and prefixes."""
     text = _COLOUR.sub("", raw) if "\x1b" in raw else raw
     source = ""
     if text[:1].isspace() or text[:1] in "{}":
@@ -52,7 +52,7 @@ def plain(raw: str) -> tuple[str, str]:
 
 
 def json_object(text: str) -> dict[str, Any] | None:
-    """A line that is one JSON object; None for any other, a console's literal among them."""
+    """Parse a line that is one JSON object; None for any other line, such as a JavaScript literal."""
     stripped = text.strip()
     if len(stripped) < 3 or stripped[0] != "{" or stripped[-1] != "}" or '"' not in stripped[:16]:
         return None
@@ -64,12 +64,12 @@ def json_object(text: str) -> dict[str, Any] | None:
 
 
 def broken_json(text: str) -> bool:
-    """Whether a line that begins as JSON is the beginning of a collector's, or one of its lines damaged: it cannot be read."""
-    return _OURS.search(text) is not None and json_object(text) is None
+    """Return whether a line is cut or damaged JSON that may have held a record."""
+    return _RECORD_KEY.search(text) is not None and json_object(text) is None
 
 
 def unwrapped(value: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The name and the text that a collector wrapped; None when this wraps no line."""
+    """Return the source and the text that a collector wrapped; None if the object wraps no line."""
     if value.keys() >= _KEYS or "resourceLogs" in value:
         return None
     for key in _TEXTS:
@@ -82,45 +82,43 @@ def unwrapped(value: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def otlp_records(value: Mapping[str, Any]) -> Iterator[dict[str, Value]] | None:
-    """The records of one JSON object, each with the fields that `console.dir` prints; None when it holds none."""
+    """Return the records in a JSON object, with the fields that `console.dir` prints; None if it cannot hold any."""
     if isinstance(value.get("resourceLogs"), list):
         return _of_otlp(value["resourceLogs"])
     if not (value.keys() >= _KEYS and "timestamp" in value):
         return None
-    return iter([_marked(value)] if _is_proxys(value["attributes"]) else [])
+    return iter([_with_undefined(value)] if _may_be_proxy(value["attributes"]) else [])
 
 
 def _of_otlp(resources: list[Any]) -> Iterator[dict[str, Value]]:
-    for resource in filter(_is_object, resources):
-        for scope in filter(_is_object, _list(resource.get("scopeLogs"))):
-            for record in filter(_is_object, _list(scope.get("logRecords"))):
+    for resource in _objects(resources):
+        for scope in _objects(resource.get("scopeLogs")):
+            for record in _objects(scope.get("logRecords")):
                 time_ns = _integer(record.get("timeUnixNano"))
                 fields: dict[str, Value] = {
                     "timestamp": None if time_ns is None else time_ns // 1000,
                     "severityNumber": _number(record.get("severityNumber")),
                     "severityText": str(record.get("severityText", "")),
                     "body": _otlp(record.get("body")),
-                    "attributes": _attributes(_list(record.get("attributes"))),
+                    "attributes": {
+                        str(each.get("key")): _otlp(each.get("value")) for each in _objects(record.get("attributes"))
+                    },
                 }
                 if record.get("traceId"):
                     fields["traceId"] = str(record["traceId"])
-                if _is_proxys(fields["attributes"]):
+                if _may_be_proxy(fields["attributes"]):
                     yield fields
 
 
-def _is_proxys(attributes: object) -> bool:
-    """Whether a record can be the proxy's: a collector's file holds those of other programs, too."""
+def _may_be_proxy(attributes: object) -> bool:
+    """Return whether a record can be the proxy's: a collector's file also has records of other programs."""
     return not isinstance(attributes, Mapping) or not PROXY_ATTRIBUTES.isdisjoint(attributes)
 
 
-def _attributes(pairs: list[Any]) -> Value:
-    return {str(each.get("key")): _otlp(each.get("value")) for each in filter(_is_object, pairs)}
-
-
 def _otlp(value: object) -> Value:
-    """An AnyValue of OTLP's JSON encoding, as far as the proxy's records have them."""
+    """Return the value of an OTLP AnyValue in JSON, for the kinds that the proxy's records have."""
     if not isinstance(value, dict) or len(value) != 1:
-        return Mark.ELIDED
+        return NoValue.ELIDED
     (kind, content), *_ = value.items()
     if kind == "stringValue" and isinstance(content, str):
         return content
@@ -128,29 +126,26 @@ def _otlp(value: object) -> Value:
         return number
     if kind in ("boolValue", "doubleValue") and isinstance(content, (bool, int, float)):
         return content
-    return Mark.ELIDED
+    return NoValue.ELIDED
 
 
-def _marked(value: Mapping[str, Any]) -> dict[str, Value]:
-    """A record's own JSON: JSON leaves `undefined` out, so a missing trace id says nothing. `redact` writes null for it."""
-    return {name: Mark.UNDEFINED if each is None else each for name, each in value.items()}
+def _with_undefined(value: Mapping[str, Any]) -> dict[str, Value]:
+    """Return a JSON record with null read as `undefined`: `redact` writes it so, other JSON omits undefined values."""
+    return {name: NoValue.UNDEFINED if each is None else each for name, each in value.items()}
 
 
 def _integer(value: object) -> int | None:
-    """A 64-bit integer as protobuf's JSON writes it, as a text or a number; None for anything else."""
+    """Return a 64-bit integer in protobuf's JSON, written as text or number; None for anything else."""
     return int(text) if _INTEGER.fullmatch(text := str(value)) else None
 
 
 def _number(value: object) -> Value:
-    """A severity; protobuf's JSON may write its name."""
+    """Return a severity number; protobuf's JSON may contain its name."""
     if isinstance(value, str):
-        return {"DEBUG": 5, "INFO": 9, "WARN": 13, "ERROR": 17}.get(value.rpartition("_")[2].rstrip("234"), Mark.ELIDED)
-    return value if isinstance(value, int) else Mark.ELIDED
+        return {"DEBUG": 5, "INFO": 9, "WARN": 13, "ERROR": 17}.get(value.rpartition("_")[2].rstrip("234"), NoValue.ELIDED)
+    return value if isinstance(value, int) else NoValue.ELIDED
 
 
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _is_object(value: object) -> bool:
-    return isinstance(value, dict)
+def _objects(value: object) -> list[dict[str, Any]]:
+    """Return the objects in a JSON array; none for anything else."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

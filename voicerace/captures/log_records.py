@@ -1,8 +1,8 @@
-"""The records of the proxy's log by their bodies: what each says, what it names of the release, what a redacted copy keeps.
+"""Table of the proxy's log records by body: what each reports, its release fingerprint, and what a redacted copy keeps.
 
-Read in the proxy's source at the tags 0.9.0 to 0.11.1 and seen in the logs of the running proxies (`data/logs`). The reader
-(`captures.proxy_log`), the release's marks (`captures.fingerprints`), the derivation (`captures.derive`) and the redaction
-(`captures.redact`) use this table only.
+Source: the proxy's source at the tags 0.9.0 to 0.11.1, and logs of the running proxies (`data/logs`). The reader
+(`captures.proxy_log`), the fingerprints (`captures.fingerprints`), the derivation (`captures.derive`) and the redaction
+(`captures.redact`) use only this table.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from voicerace.captures.node_inspect import CutText
 from voicerace.model.protocol import input_audio, realtime
 
 __all__ = [
-    "LOGGED_LATER", "PROXY_ATTRIBUTES", "RECORDS", "RECORD_KEYS", "YEAR_2100_US", "LogRecord", "LoggedPayload", "Says",
+    "LOGGED_LATER", "PROXY_ATTRIBUTES", "RECORDS", "RECORD_KEYS", "YEAR_2100_US", "LogRecord", "LoggedPayload", "RecordKind",
     "json_of", "logged_payload", "record_of",
 ]  # fmt: skip
 
 YEAR_2100_US: Final = 4_102_444_800_000_000
-#: Keys of a record.
+#: Keys of a log record.
 RECORD_KEYS: Final = frozenset(
     {
         "resource", "timestamp", "severityText", "severityNumber", "body", "attributes", "instrumentationScope", "traceId",
         "spanId", "traceFlags",
     }
 )  # fmt: skip
-#: Attributes of which every record of the proxy in JSON has one; JSON without them is another program's.
+#: Every JSON record of the proxy has one of these attributes; JSON without them comes from another program.
 PROXY_ATTRIBUTES: Final = frozenset({"connection_id", "direction", "message_type"})
 
 
-class Says(Enum):
+class RecordKind(Enum):
     """What a record reports."""
 
-    MESSAGE = "a message that came in; its type is the attribute message_type"
-    PAYLOAD = "the payload of the upstream event in the record before, or an event of its own"
+    MESSAGE = "an incoming message; its type is the attribute message_type"
+    PAYLOAD = "the payload of the upstream event in the previous record, or an event of its own"
     CLOSE = "a connection was closed; its code is the attribute <direction>.close_code"
     QUEUED = "a user text waits for session.updated and is logged again when it is handled"
-    SENDS = "what the proxy sends upstream"
-    REPEATS = "more about the upstream event in the record before, whose type it has"
-    ASIDE = "what the proxy did inside or towards the host"
+    SENDS = "messages that the proxy sends upstream"
+    DETAIL = "more about the upstream event in the previous record, which has the same type"
+    INTERNAL = "an action inside the proxy or towards the host"
     BEGINS = "a connection begins"
 
 
@@ -54,58 +54,60 @@ class LogRecord:
     """One kind of record.
 
     Attributes:
-        begins: how its body begins.
-        says: what it reports.
-        whole: the body is `begins` and nothing else. Else what follows may be a text of others.
-        direction: the value of the attribute of that name, where the record's meaning needs it.
-        sends: the messages that it says are sent, as far as they are logged.
-        mark: its mark in `captures.fingerprints.MARKS`, or empty.
-        words: words in the body's first 200 characters, their mark, and what a redacted copy keeps of them; the first that
-            are there apply.
+        prefix: beginning of the body.
+        kind: what the record reports.
+        exact: the body is `prefix` and nothing else. If not, untrusted text may follow.
+        direction: value of the attribute of that name, if the record's meaning depends on it.
+        sends: the messages that it reports as sent, with their logged fields.
+        mark: key of its fingerprint in `captures.fingerprints.FINGERPRINTS`, or empty.
+        variants: (text in the body's first 200 characters, its mark, what a redacted copy keeps after the prefix); the first
+            match applies.
     """
 
-    begins: str
-    says: Says = Says.ASIDE
-    whole: bool = False
+    prefix: str
+    kind: RecordKind = RecordKind.INTERNAL
+    exact: bool = False
     direction: str | None = None
     sends: tuple[Mapping[str, Any], ...] = ()
     mark: str = ""
-    words: tuple[tuple[str, str, str], ...] = ()
+    variants: tuple[tuple[str, str, str], ...] = ()
 
     def variant(self, body: str) -> tuple[str, str]:
-        """Of a body of this kind: its mark, or an empty text, and the part that is the proxy's own text."""
-        found = ((mark, self.begins + kept) for words, mark, kept in self.words if words in body[:200])
-        return next(found, (self.mark, self.begins))
+        """Return the mark of a body of this kind, or an empty text, and the part that is the proxy's own text."""
+        found = ((mark, self.prefix + kept) for text, mark, kept in self.variants if text in body[:200])
+        return next(found, (self.mark, self.prefix))
 
 
-#: Longer beginnings stand before those that they begin with.
+#: A longer prefix precedes its own prefixes.
 RECORDS: Final = (
-    LogRecord("client → upstream", Says.MESSAGE, whole=True, direction="client→upstream"),
-    LogRecord("upstream → client", Says.MESSAGE, whole=True, direction="upstream→client"),
-    LogRecord("client connected", Says.BEGINS, whole=True),
-    LogRecord("upstream open", Says.BEGINS, whole=True),
-    LogRecord("upstream closed", Says.CLOSE, whole=True, direction="upstream"),
-    LogRecord("client WebSocket closed (", Says.CLOSE, direction="client", mark="host close"),
-    LogRecord("InjectUserMessage deferred (waiting for session.updated)", Says.QUEUED, whole=True, mark="queued"),
-    LogRecord("conversation.item.* raw (debug): ", Says.PAYLOAD, mark="items"),
-    LogRecord("Unmapped upstream event: ", Says.PAYLOAD, words=(
+    LogRecord("client → upstream", RecordKind.MESSAGE, exact=True, direction="client→upstream"),
+    LogRecord("upstream → client", RecordKind.MESSAGE, exact=True, direction="upstream→client"),
+    LogRecord("client connected", RecordKind.BEGINS, exact=True),
+    LogRecord("upstream open", RecordKind.BEGINS, exact=True),
+    LogRecord("upstream closed", RecordKind.CLOSE, exact=True, direction="upstream"),
+    LogRecord("client WebSocket closed (", RecordKind.CLOSE, direction="client", mark="host close"),
+    LogRecord("InjectUserMessage deferred (waiting for session.updated)", RecordKind.QUEUED, exact=True, mark="queued"),
+    LogRecord("conversation.item.* raw (debug): ", RecordKind.PAYLOAD, mark="items"),
+    LogRecord("Unmapped upstream event: ", RecordKind.PAYLOAD, variants=(
         ("sending Error to client", "error", "sending Error to client"), ("log only", "log", "log only"),
     )),
-    LogRecord("input_audio_buffer.commit + response.create", Says.SENDS, sends=(
+    LogRecord("input_audio_buffer.commit + response.create", RecordKind.SENDS, sends=(
         {"type": input_audio.COMMIT}, {"type": realtime.RESPONSE_CREATE},
     )),
     LogRecord("input_audio_buffer.append deferred"),
-    LogRecord("input_audio_buffer.append", Says.SENDS, sends=({"type": input_audio.APPEND},)),
-    LogRecord("session.update sent to upstream", Says.SENDS, sends=({"type": realtime.SESSION_UPDATE},), mark="sends"),
-    LogRecord("FunctionCallResponse from client → function_call_output sent", Says.SENDS, mark="sends", sends=(
+    LogRecord("input_audio_buffer.append", RecordKind.SENDS, sends=({"type": input_audio.APPEND},)),
+    LogRecord("session.update sent to upstream", RecordKind.SENDS, sends=({"type": realtime.SESSION_UPDATE},), mark="sends"),
+    LogRecord("FunctionCallResponse from client → function_call_output sent", RecordKind.SENDS, mark="sends", sends=(
         {"type": realtime.ITEM_CREATE, "item": {"type": "function_call_output"}},
     )),
-    # The 20 s timer of 0.10.3 and later, logged as it sends its create.
-    LogRecord("Required upstream contract violated", Says.SENDS, sends=({"type": realtime.RESPONSE_CREATE},), mark="timer"),
-    LogRecord("upstream→client: response.function_call_arguments.done", Says.REPEATS, mark="call only", words=(
+    # The 20 s timer of 0.10.3 and later sends a response.create.
+    LogRecord("Required upstream contract violated", RecordKind.SENDS, mark="timer", sends=(
+        {"type": realtime.RESPONSE_CREATE},
+    )),
+    LogRecord("upstream→client: response.function_call_arguments.done", RecordKind.DETAIL, mark="call only", variants=(
         ("only", "call only", ""), ("ConversationText", "call text", " → ConversationText"),
     )),
-    LogRecord("upstream→client: ", Says.REPEATS),
+    LogRecord("upstream→client: ", RecordKind.DETAIL),
     LogRecord("client KeepAlive ignored", mark="keepalive"),
     LogRecord("Disallowed client message type ", mark="keepalive"),
     LogRecord("upstream: response.output_text.delta (accumulate", mark="deltas"),
@@ -116,40 +118,40 @@ RECORDS: Final = (
         "conversation.item.* assistant ",
     )),
 )  # fmt: skip
-_WHOLE: Final = {row.begins: row for row in RECORDS if row.whole}
-_BEGINNINGS: Final = tuple(row for row in RECORDS if not row.whole)
-#: Types of the sends that releases with `context_in` instructions (0.10.0 on) log.
+_EXACT: Final = {row.prefix: row for row in RECORDS if row.exact}
+_PREFIXES: Final = tuple(row for row in RECORDS if not row.exact)
+#: Message types that the proxy logs when it sends them, from 0.10.0 on (`context_in` instructions).
 LOGGED_LATER: Final = tuple(message["type"] for row in RECORDS if row.mark == "sends" for message in row.sends)
 
 _ITEMS: Final = frozenset({realtime.ITEM_CREATED, realtime.ITEM_ADDED, realtime.ITEM_DONE})
-#: The end of a text may be the beginning of a number only.
+#: A number at the end of a cut text may be incomplete.
 _NUMBER: Final = re.compile(r"[-+.\deE]+$")
 
 
 def record_of(body: str) -> LogRecord | None:
-    """The kind of record that a body is of; None when the table has none."""
-    return _WHOLE.get(body) or next((row for row in _BEGINNINGS if body.startswith(row.begins)), None)
+    """Return the table's row for a body; None if there is none."""
+    return _EXACT.get(body) or next((row for row in _PREFIXES if body.startswith(row.prefix)), None)
 
 
 class LoggedPayload(NamedTuple):
-    """The payload in a body: the words before it (empty: there is none), its values, and whether they are all of it."""
+    """The payload in a body: the marker before it (empty if there is none), its values, and whether it is complete."""
 
     marker: str
     payload: dict[str, Any] | None
-    whole: bool
+    complete: bool
 
 
 def logged_payload(body: str, kind: object) -> LoggedPayload:
-    """The payload that a body of `Says.PAYLOAD` has; `kind` is the record's message type."""
+    """Return the payload in a body of `RecordKind.PAYLOAD`; `kind` is the record's message type."""
     marker = " payload=" if kind in _ITEMS else "Full payload (truncated): "
     _, found, text = body.partition(marker)
     payload = json_of(text) if found and not isinstance(body, CutText) else None
-    whole = payload is not None
-    return LoggedPayload(found, payload if whole or not found else _beginning_of(text), whole)
+    complete = payload is not None
+    return LoggedPayload(found, payload if complete or not found else _beginning_of(text), complete)
 
 
 def json_of(text: str) -> dict[str, Any] | None:
-    """A text as a JSON object; None when it is no whole one."""
+    """Parse a text as a JSON object; None if it is not a complete one."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -158,7 +160,7 @@ def json_of(text: str) -> dict[str, Any] | None:
 
 
 def _beginning_of(text: str) -> dict[str, Any] | None:
-    """The whole values before the place where a payload was cut, never the value that was cut."""
+    """Return the complete values before the cut of a payload."""
     try:
         value = from_json(_NUMBER.sub("", text.rstrip("…")), allow_partial=True)
     except ValueError:

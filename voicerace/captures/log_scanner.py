@@ -1,12 +1,10 @@
-"""Finding the records in a console's output, line by line, and reading each as a literal.
+"""Find the records in console output line by line, and parse each as a JavaScript literal.
 
-A record stands between a line that is only ``{`` and the line that is only ``}`` at the same indentation: so
-`console.dir` prints it, under Jest indented and followed by a stack trace. What stands between records is other
-output. A record that cannot be read is reported with its lines and never repaired. Memory is bounded: one record per
-source of lines, each up to `RECORD_LIMIT` characters.
+A record begins with a line ``{`` and ends with a line ``}`` of the same indentation, as `console.dir` prints it; under Jest
+it is indented and a stack trace follows. Lines between records are other output. An unreadable record is reported with
+its lines and never repaired. Memory is bounded: one record per source of lines, each up to `RECORD_LIMIT` characters.
 
-What collectors put before or around a line is taken off (`captures.log_envelopes`); lines of different sources do not disturb
-each other.
+Prefixes and JSON of collectors are removed (`captures.log_envelopes`). Lines of different sources may be interleaved.
 """
 
 from __future__ import annotations
@@ -18,20 +16,20 @@ from functools import lru_cache
 from typing import Final, TextIO
 
 from voicerace.captures.log_envelopes import broken_json, json_object, otlp_records, plain, unwrapped
-from voicerace.captures.node_inspect import LiteralError, Mark, Value, parse_literal
+from voicerace.captures.node_inspect import LiteralError, NoValue, Value, parse_literal
 
 __all__ = ["LINE_LIMIT", "RECORD_LIMIT", "Record", "Unread", "read_lines", "scan"]
 
-#: A console's line has up to 60,000 characters (10,000, all escaped as \\uXXXX), a batch of OTLP some hundred kB.
+#: Characters. A console line has up to 60,000 (10,000, all escaped as \\uXXXX), a batch of OTLP some hundred thousand.
 LINE_LIMIT: Final = 1 << 22
 RECORD_LIMIT: Final = 1 << 20
 _SOURCES: Final = 64
-#: A line of JSON in a line of JSON in ...
+#: Maximum nesting of JSON lines in JSON lines.
 _WRAPPED: Final = 3
-#: After other output inside a record, so many lines may pass before its end is given up.
-_PATIENCE: Final = 200
-#: Lines of a record's resource, at most.
-_RESOURCE: Final = 30
+#: After other output inside a record, its end is searched for this many lines.
+_END_WITHIN: Final = 200
+#: Maximum number of lines of a record's resource.
+_RESOURCE_LINES: Final = 30
 
 _PIECE: Final = re.compile(
     r"\s+(?:resource: \{|timestamp: \d|severity(?:Text|Number): |traceId: |spanId: |traceFlags: |body: ['\"`]"
@@ -42,7 +40,7 @@ _REST: Final = re.compile(r"\s*[\]}]+,?\s*|\s+['\"`].*")
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One object that was read, and its lines (counted from 1, both included)."""
+    """One parsed object, with its first and last line, counted from 1."""
 
     line_first: int
     line_last: int
@@ -51,13 +49,13 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """Something that could not be read. It holds none of its text: that is somebody else's.
+    """Lines that could not be read. It contains none of their text, which is untrusted.
 
     Attributes:
-        line_first, line_last: where it stands, counted from 1, both included.
-        reason: why it was not read.
-        records: how many records or pieces of one: neighbours with the same reason are counted together.
-        connection: whose record it is, where that could be read.
+        line_first, line_last: first and last line, counted from 1.
+        reason: why they were not read.
+        records: number of records or pieces of one; neighbours with the same reason are counted together.
+        connection: connection of the record, if it could be read.
     """
 
     line_first: int
@@ -69,7 +67,7 @@ class Unread:
 
 @dataclass
 class _Block:
-    """A record that is being collected."""
+    """The lines of an unfinished record."""
 
     indent: int
     first: int
@@ -81,7 +79,7 @@ class _Block:
 
 
 def read_lines(stream: TextIO) -> Iterator[str | None]:
-    """The lines of a stream without their ends; None for one of more than `LINE_LIMIT` characters."""
+    """Yield the lines of a stream without line ends; None for a line of more than `LINE_LIMIT` characters."""
     while line := stream.readline(LINE_LIMIT + 1):
         if len(line) > LINE_LIMIT and not line.endswith("\n"):
             while (rest := stream.readline(LINE_LIMIT)) and not rest.endswith("\n"):
@@ -92,7 +90,7 @@ def read_lines(stream: TextIO) -> Iterator[str | None]:
 
 
 def scan(lines: Iterable[str | None]) -> Iterator[Record | Unread]:
-    """The records among the lines, and what looks like one and cannot be read, in the order in which they end."""
+    """Yield the records among the lines, and the unreadable ones, in the order of their last lines."""
     scanning = _Scan()
     for number, raw in enumerate(lines, start=1):
         if raw is None:
@@ -103,14 +101,14 @@ def scan(lines: Iterable[str | None]) -> Iterator[Record | Unread]:
 
 
 class _Scan:
-    """The records that are being collected, one per source of lines."""
+    """The unfinished records, one per source of lines."""
 
     def __init__(self) -> None:
         self.blocks: dict[str, _Block] = {}
         self.stray: Unread | None = None
 
     def too_long(self, number: int) -> Iterator[Unread]:
-        """A line that was left out: what it was part of is lost."""
+        """Report a skipped line; unfinished records are lost."""
         for each in self.blocks.values():
             yield Unread(each.first, number, "a line that is too long")
         if not self.blocks:
@@ -118,7 +116,7 @@ class _Scan:
         self.blocks.clear()
 
     def inside(self, number: int, raw: str) -> bool:
-        """Take a line that can only be one more of the record that nobody's prefix stands before: most of a log's are."""
+        """Add a line to the unfinished record without a prefix, if it can only belong there; a fast path for most lines."""
         block = self.blocks.get("")
         if block is None or block.foreign or not raw[: block.indent + 1].isspace() or "\x1b" in raw:
             return False
@@ -126,9 +124,9 @@ class _Scan:
         return True
 
     def line(self, number: int, source: str, text: str, depth: int = 0) -> Iterator[Record | Unread]:
-        """One more line; JSON around it is taken off, and JSON that is a record is one."""
+        """Process a line: unwrap JSON of collectors, read JSON records."""
         value = json_object(text) if depth < _WRAPPED else None
-        # Inside a record every line is indented: what is not is a line of its own.
+        # Lines inside a record are indented.
         if value is not None and (source not in self.blocks or text.startswith("{")):
             found = otlp_records(value)
             if found is not None:
@@ -138,8 +136,8 @@ class _Scan:
             if inner is not None:
                 name, lines = inner
                 for each in lines.rstrip("\r\n").split("\n"):
-                    who, bare = plain(each)
-                    yield from self.line(number, f"{source}{name}{who}", bare, depth + 1)
+                    inner_source, bare = plain(each)
+                    yield from self.line(number, f"{source}{name}{inner_source}", bare, depth + 1)
                 return
         elif text.startswith('{"') and broken_json(text):
             yield Unread(number, number, "a line of JSON that is cut or damaged")
@@ -172,7 +170,7 @@ class _Scan:
             self.stray = None
 
     def end(self) -> Iterator[Unread]:
-        """The lines are over."""
+        """Report what is unfinished at the end of the lines."""
         if self.stray is not None:
             yield self.stray
         for each in self.blocks.values():
@@ -180,7 +178,7 @@ class _Scan:
 
 
 def _expanded(ended: Record | Unread) -> Iterator[Record | Unread]:
-    """OTLP written over several lines holds many records."""
+    """Yield the records of OTLP that spans several lines; anything else unchanged."""
     found = otlp_records(ended.fields) if isinstance(ended, Record) and "resourceLogs" in ended.fields else None
     if found is None or isinstance(ended, Unread):
         yield ended
@@ -189,24 +187,24 @@ def _expanded(ended: Record | Unread) -> Iterator[Record | Unread]:
 
 
 def _add(block: _Block, text: str, number: int) -> Record | Unread | None:
-    """Take one more line of a record; what became of the record when that ends it."""
-    word, deeper = text.strip(), _indent(text) > block.indent
-    if word == "{" and not deeper:
+    """Add a line to a record; return the record, or why it is unreadable, if the line ends it."""
+    stripped, deeper = text.strip(), _indent(text) > block.indent
+    if stripped == "{" and not deeper:
         return Unread(block.first, block.last, "a record that is cut before its end")
-    if word == "}" and _indent(text) == block.indent:
+    if stripped == "}" and _indent(text) == block.indent:
         block.parts.append(text)
         return _read(block, number)
-    if block.foreign or (word and not deeper):
+    if block.foreign or (stripped and not deeper):
         block.foreign += 1
         number = block.last
-    if block.foreign > _PATIENCE:
+    if block.foreign > _END_WITHIN:
         return Unread(block.first, block.last, "a record that is cut before its end")
     _keep(block, text, number)
     return None
 
 
 def _keep(block: _Block, text: str, number: int) -> None:
-    """A record's next line."""
+    """Store a line of a record, unless the record is too big."""
     block.last = number
     if block.size + len(text) > RECORD_LIMIT:
         block.too_big = True
@@ -217,7 +215,7 @@ def _keep(block: _Block, text: str, number: int) -> None:
 
 
 def _read(block: _Block, number: int) -> Record | Unread:
-    """A whole block as a record."""
+    """Parse a complete block."""
     if block.too_big:
         return Unread(block.first, number, "a record that is too big")
     if block.foreign:
@@ -227,27 +225,27 @@ def _read(block: _Block, number: int) -> Record | Unread:
     except LiteralError as error:
         return Unread(block.first, number, error.reason)
     if not isinstance(value, dict):
-        return Unread(block.first, number, "no object")
+        return Unread(block.first, number, "not an object")
     return Record(block.first, number, value)
 
 
 def _parsed(parts: list[str]) -> Value:
-    """The literal in some lines. Half of a record is its `resource`, the same in all: read once, and put where it stood."""
-    whole = "\n".join(parts)
+    """Parse a literal. The `resource` is half of each record and the same in all, so it is parsed separately and cached."""
+    text = "\n".join(parts)
     first = next((at for at, line in enumerate(parts[:3]) if line.strip() == "resource: {"), None)
     if first is None:
-        return parse_literal(whole)
+        return parse_literal(text)
     end = parts[first][: _indent(parts[first])] + "},"
-    last = next((at for at in range(first, min(len(parts), first + _RESOURCE)) if parts[at] == end), None)
+    last = next((at for at in range(first, min(len(parts), first + _RESOURCE_LINES)) if parts[at] == end), None)
     if last is None:
-        return parse_literal(whole)
+        return parse_literal(text)
     try:
         resource = _resource("{\n" + "\n".join(parts[first + 1 : last]) + "\n}")
     except LiteralError:
-        return parse_literal(whole)
+        return parse_literal(text)
     value = parse_literal("\n".join([*parts[:first], "resource: undefined,", *parts[last + 1 :]]))
-    if not isinstance(value, dict) or value.get("resource") is not Mark.UNDEFINED:
-        return parse_literal(whole)
+    if not isinstance(value, dict) or value.get("resource") is not NoValue.UNDEFINED:
+        return parse_literal(text)
     value["resource"] = resource
     return value
 

@@ -1,4 +1,4 @@
-"""A connection of a proxy's log: while it is read, and when it is done; many of them; and where the unread places are."""
+"""Data structures of a proxy's log: connections while they are read, complete sessions, and ranges of unread lines."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from voicerace.captures.log_scanner import Unread
 from voicerace.captures.node_inspect import Value
 from voicerace.trace.recording import Event, Recording
 
-__all__ = ["Connections", "LoggedConnection", "LoggedSession", "UnreadPlaces"]
+__all__ = ["Connections", "LoggedConnection", "LoggedSession", "UnreadRanges"]
 
-#: Events that are kept in memory, of all connections together: some 15 MB.
+#: Maximum number of events in memory, over all connections: some 15 MB.
 _IN_MEMORY: Final = 30_000
-#: What a connection takes beside its events, in events.
-_OWN: Final = 10
+#: Memory of a connection without its events, in events.
+_OVERHEAD: Final = 10
 
 
 @dataclass(frozen=True)
 class LoggedSession:
-    """One connection of a log.
+    """One connection of a complete log.
 
     Attributes:
-        connection: its name in the log. Untrusted text.
-        recording: what passed; its provenance has the absolute start and the lines.
-        begun: the log has the connection's beginning; without it the first messages may be missing.
-        quiet: no INFO record was seen: the log was kept at a higher level and shows errors only.
-        updates_logged: the release is one that logs session.update.
-        elided: item events whose payload was cut.
-        hidden: seqs of the refusals that the log says were kept from the host.
-        unread: unread records that are, or may be, this connection's.
-        places: (first, last) line of each event, by seq.
-        marks: what gives the release away -> the first line that shows it.
-        doubts: what makes records that were read doubtful, in sentences.
+        connection: name in the log; untrusted text.
+        recording: the messages; the provenance has the absolute start and the lines.
+        begun: the log has the connection's beginning; if not, first messages may be missing.
+        errors_only: the log has no INFO record, so it shows errors only.
+        updates_logged: the release logs session.update.
+        elided: number of item events whose payload was cut.
+        hidden: seqs of the refusals that the proxy did not forward to the host.
+        unread: number of unread records that may belong to this connection.
+        event_lines: (first, last) line of each event, by seq.
+        marks: fingerprint of releases -> first line that shows it.
+        doubts: failed integrity checks, in sentences.
     """
 
     connection: str
     recording: Recording
     begun: bool
-    quiet: bool
+    errors_only: bool
     updates_logged: bool
     elided: int
     hidden: frozenset[int]
     unread: int
-    places: tuple[tuple[int, int], ...] = ()
+    event_lines: tuple[tuple[int, int], ...] = ()
     marks: Mapping[str, int] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
 
@@ -57,11 +57,13 @@ class LoggedSession:
 class LoggedConnection:
     """A connection while it is read.
 
-    Attributes (those that do not speak for themselves):
-        open_detail: the position of the event that the next record may say more about, or None.
-        doubts: what is odd about a record that was read -> the first line of one.
-        trace: the trace id, which no record of a connection changes.
-        before: time, body and attributes of the last record.
+    Attributes other than those of `LoggedSession`:
+        open_detail: index of the event that the next record may complete, or None.
+        info: an INFO record was seen.
+        waiting_texts: number of user texts that are queued until session.updated.
+        doubts: failed integrity check -> first line that shows it.
+        trace: trace id, the same in all records of a connection.
+        previous: time, body and attributes of the previous record.
     """
 
     name: str
@@ -80,85 +82,85 @@ class LoggedConnection:
     waiting_texts: int = 0
     elided: int = 0
     hidden: set[int] = field(default_factory=set)
-    places: list[tuple[int, int]] = field(default_factory=list)
+    event_lines: list[tuple[int, int]] = field(default_factory=list)
     marks: dict[str, int] = field(default_factory=dict)
     doubts: dict[str, int] = field(default_factory=dict)
     trace: Value = None
-    before: tuple[int, str, Mapping[str, Value]] | None = None
+    previous: tuple[int, str, Mapping[str, Value]] | None = None
 
 
 class Connections:
-    """Every connection of a log, by number; those that were not used for the longest time wait on disk.
+    """Every connection of a log, by number; the least recently used are stored on disk.
 
-    A connection is changed only between `use` (or `add`) and the next `put_away`.
+    A connection may be changed only between `use` (or `add`) and the next `evict`.
     """
 
     def __init__(self) -> None:
-        self._near: OrderedDict[int, LoggedConnection] = OrderedDict()
-        self._far: DiskBackedList[LoggedConnection] = DiskBackedList()
-        self._places: dict[int, int] = {}
+        self._in_memory: OrderedDict[int, LoggedConnection] = OrderedDict()
+        self._on_disk: DiskBackedList[LoggedConnection] = DiskBackedList()
+        self._disk_numbers: dict[int, int] = {}
         self._sizes: dict[int, int] = {}
         self._used: set[int] = set()
-        self._held = 0
+        self._events_held = 0
         self._number = 0
 
     def __len__(self) -> int:
         return self._number
 
     def add(self, connection: LoggedConnection) -> int:
-        """One more; gives its number."""
+        """Add a connection; return its number."""
         self._number += 1
-        return self._bring(self._number - 1, connection)
+        return self._load(self._number - 1, connection)
 
     def use(self, number: int) -> LoggedConnection:
-        """The connection of a number."""
-        if (near := self._near.get(number)) is not None:
-            self._bring(number, near)
-            return near
-        found = self._far[self._places[number]]
-        self._bring(number, found)
+        """Return the connection with a number, loaded into memory."""
+        if (loaded := self._in_memory.get(number)) is not None:
+            self._load(number, loaded)
+            return loaded
+        found = self._on_disk[self._disk_numbers[number]]
+        self._load(number, found)
         return found
 
-    def put_away(self) -> None:
-        """Make room, where there are too many."""
+    def evict(self) -> None:
+        """Move connections to disk while more than `_IN_MEMORY` events are in memory."""
         for number in self._used:
-            size = len(self._near[number].events) + _OWN
-            self._held += size - self._sizes.get(number, 0)
+            size = len(self._in_memory[number].events) + _OVERHEAD
+            self._events_held += size - self._sizes.get(number, 0)
             self._sizes[number] = size
         self._used.clear()
-        while self._held > _IN_MEMORY and len(self._near) > 1:
-            number, connection = self._near.popitem(last=False)
-            self._held -= self._sizes.pop(number)
-            self._places[number] = self._far.append(connection)
+        while self._events_held > _IN_MEMORY and len(self._in_memory) > 1:
+            number, connection = self._in_memory.popitem(last=False)
+            self._events_held -= self._sizes.pop(number)
+            self._disk_numbers[number] = self._on_disk.append(connection)
 
     def __iter__(self) -> Iterator[LoggedConnection]:
-        """All of them in the order of their numbers, to be read only."""
+        """Yield all connections in order, read-only."""
         for number in range(self._number):
-            yield self._near[number] if number in self._near else self._far[self._places[number]]
+            yield self._in_memory[number] if number in self._in_memory else self._on_disk[self._disk_numbers[number]]
 
-    def _bring(self, number: int, connection: LoggedConnection) -> int:
-        self._near[number] = connection
-        self._near.move_to_end(number)
+    def _load(self, number: int, connection: LoggedConnection) -> int:
+        self._in_memory[number] = connection
+        self._in_memory.move_to_end(number)
         self._used.add(number)
         return number
 
 
-class UnreadPlaces:
-    """Unread places by their lines: a damaged log can have as many of them as it has connections."""
+class UnreadRanges:
+    """Unread ranges of lines with fast counts: a damaged log can have as many of them as connections."""
 
-    def __init__(self, places: list[Unread]) -> None:
-        self.by_last = sorted(places, key=lambda each: each.line_last)
-        by_first = sorted(places, key=lambda each: each.line_first)
+    def __init__(self, ranges: list[Unread]) -> None:
+        self.by_last = sorted(ranges, key=lambda each: each.line_last)
+        by_first = sorted(ranges, key=lambda each: each.line_first)
         self.lasts = [each.line_last for each in self.by_last]
         self.firsts = [each.line_first for each in by_first]
         self.ended = [0, *accumulate(each.records for each in self.by_last)]
         self.begun = [0, *accumulate(each.records for each in by_first)]
 
     def records(self, first: int, last: int) -> int:
-        """How many unread records have a line among these: those begun by the last, less those ended before the first."""
+        """Return the number of unread records in a range of lines: those begun by its end minus those ended before it."""
         return self.begun[bisect_right(self.firsts, last)] - self.ended[bisect_left(self.lasts, first)]
 
     def first(self, number: int, first: int, last: int) -> list[Unread]:
-        """Some of them, in the order of their ends."""
+        """Return up to `number` unread ranges from line `first` to `last`, in the order of their ends."""
         start = bisect_left(self.lasts, first)
         return [each for each in self.by_last[start : start + number] if each.line_first <= last]

@@ -1,13 +1,13 @@
-"""One JavaScript literal as Node prints it (`util.inspect`), read back. It knows a small grammar and refuses the rest.
+"""Parser of a JavaScript literal as Node prints it (`util.inspect`). Texts outside its small grammar are rejected.
 
-The grammar is what `console.dir(record, {depth: 3})` can print of an OpenTelemetry log record, whose attributes are
-texts, numbers, truth values and lists of them (https://nodejs.org/api/util.html#utilinspectobject-options):
+The grammar covers what `console.dir(record, {depth: 3})` prints of an OpenTelemetry log record, whose attributes are
+texts, numbers, Booleans and lists of them (https://nodejs.org/api/util.html#utilinspectobject-options):
 
-- keys bare (``body``) or quoted (``'error.code'``); quotes ``'``, ``"`` or a backtick, whichever the content leaves free;
-- texts split behind their newlines (``'a\\n' +``) and cut after 10,000 characters (``'…'... 12 more characters``);
-- ``undefined``, ``null``, numbers with ``NaN`` and ``Infinity``; ``[Object]`` below the depth, ``... 3 more items``.
+- keys bare (``body``) or quoted (``'error.code'``); quotes ``'``, ``"`` or a backtick, depending on the content;
+- texts split after newlines (``'a\\n' +``) and cut after 10,000 characters (``'…'... 12 more characters``);
+- ``undefined``, ``null``, numbers with ``NaN`` and ``Infinity``; ``[Object]`` beyond the depth, ``... 3 more items``.
 
-Dates, maps, classes, symbols: no record has them, so they are an error, not a guess.
+Dates, maps, classes and symbols are errors, since no record has them.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import re
 from enum import Enum
 from typing import Final, TypeAlias, Union
 
-__all__ = ["CutText", "LiteralError", "Mark", "Value", "parse_literal"]
+__all__ = ["CutText", "LiteralError", "NoValue", "Value", "parse_literal"]
 
 
-class Mark(Enum):
-    """What stands for no value: `UNDEFINED` was printed so, `ELIDED` was there and not printed."""
+class NoValue(Enum):
+    """Placeholder of a value: `UNDEFINED` was printed as undefined, `ELIDED` was not printed."""
 
     UNDEFINED = "undefined"
     ELIDED = "elided"
@@ -30,7 +30,7 @@ class CutText(str):
     """A text whose end was not printed.
 
     Attributes:
-        missing: how many characters are gone.
+        missing: number of characters that were not printed.
     """
 
     __slots__ = ("missing",)
@@ -45,15 +45,15 @@ class CutText(str):
         return CutText, (str(self), self.missing)
 
 
-Value: TypeAlias = Union["dict[str, Value]", "list[Value]", str, int, float, bool, Mark, None]
+Value: TypeAlias = Union["dict[str, Value]", "list[Value]", str, int, float, bool, NoValue, None]
 
 
 class LiteralError(ValueError):
-    """A text that is no literal of the grammar. The reason never quotes the text: it is somebody else's.
+    """A text that is not a literal of the grammar. The reason never quotes the text, which is untrusted.
 
     Attributes:
-        reason: what is wrong, in a few words.
-        offset: where, in characters.
+        reason: description of the error.
+        offset: its position in characters.
     """
 
     def __init__(self, reason: str, offset: int) -> None:
@@ -62,7 +62,7 @@ class LiteralError(ValueError):
         super().__init__(f"{reason} at character {offset}")
 
 
-#: Records nest four deep; a hundred brackets in a row are damage or an attack on the stack.
+#: Maximum nesting. Records have four levels; many more are damage or an attack on the stack.
 _DEEPEST: Final = 32
 # Possessive quantifiers: an unclosed quote must fail in linear time.
 _TOKEN: Final = re.compile(
@@ -80,12 +80,12 @@ _SPACE: Final = re.compile(r"\s*+", re.ASCII)
 _ESCAPE: Final = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
 _ESCAPED: Final = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", "v": "\v", "\\": "\\", "'": "'", '"': '"', "`": "`"}
 _WORDS: Final[dict[str, Value]] = {
-    "undefined": Mark.UNDEFINED, "null": None, "true": True, "false": False, "NaN": float("nan"),
+    "undefined": NoValue.UNDEFINED, "null": None, "true": True, "false": False, "NaN": float("nan"),
 }  # fmt: skip
 
 
 def parse_literal(text: str) -> Value:
-    """The value of one literal.
+    """Return the value of one literal.
 
     Raises:
         LiteralError: the text is not exactly one literal of the grammar.
@@ -98,14 +98,14 @@ def parse_literal(text: str) -> Value:
 
 
 class _Reader:
-    """The text and how far it is read."""
+    """Recursive-descent parser at a position of the text."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
 
     def token(self) -> re.Match[str]:
-        """The next token; the place moves behind it."""
+        """Return the next token and advance past it."""
         found = _TOKEN.match(self.text, self.at)
         if found is None:
             start = _SPACE.match(self.text, self.at).end()  # type: ignore[union-attr]
@@ -117,12 +117,12 @@ class _Reader:
         return found
 
     def sign(self) -> str:
-        """The next token's sign, empty when it is none; the place stays."""
+        """Return the next token's sign, or an empty text, without advancing."""
         found = _TOKEN.match(self.text, self.at)
         return found["sign"] or "" if found else ""
 
     def value(self, depth: int) -> Value:
-        """The next value."""
+        """Parse the next value."""
         if depth > _DEEPEST:
             raise LiteralError("nested too deep", self.at)
         found = self.token()
@@ -130,7 +130,7 @@ class _Reader:
             case "text":
                 return self.joined(found)
             case "elided":
-                return Mark.ELIDED
+                return NoValue.ELIDED
             case "number":
                 digits = found["number"]
                 return int(digits) if digits.lstrip("-").isdigit() else float(digits.replace("Infinity", "inf"))
@@ -141,17 +141,17 @@ class _Reader:
             case "sign" if found["sign"] == "[":
                 return self.sequence(depth)
             case "sign":
-                raise LiteralError("no value where one is due", found.start())
+                raise LiteralError("a value is missing", found.start())
         raise LiteralError("a value of an unknown kind", found.start())
 
     def joined(self, first: re.Match[str]) -> str:
-        """A text with the parts that follow behind ``+``."""
+        """Parse the parts of a text after ``+`` and join them."""
         parts = [_unescape(first["text"], first.start("text"))]
         while self.sign() == "+":
             self.token()
             part = self.token()
             if part["text"] is None:
-                raise LiteralError("no text behind a +", part.start())
+                raise LiteralError("no text after a +", part.start())
             parts.append(_unescape(part["text"], part.start("text")))
         found = _TOKEN.match(self.text, self.at)
         if found is not None and found["what"] == "character":
@@ -160,7 +160,7 @@ class _Reader:
         return "".join(parts)
 
     def mapping(self, depth: int) -> dict[str, Value]:
-        """An object, behind its brace."""
+        """Parse an object after its opening brace."""
         result: dict[str, Value] = {}
         if self.sign() == "}":
             self.token()
@@ -174,8 +174,8 @@ class _Reader:
             elif found["number"] is not None and found["number"].isdigit():
                 key = found["number"]
             else:
-                raise LiteralError("no key where one is due", found.start())
-            if key in result:  # an object has a key once: a line came twice
+                raise LiteralError("a key is missing", found.start())
+            if key in result:  # a repeated line
                 raise LiteralError("a key twice", found.start())
             if self.token()["sign"] != ":":
                 raise LiteralError("a key without a value", self.at)
@@ -184,7 +184,7 @@ class _Reader:
                 return result
 
     def sequence(self, depth: int) -> list[Value]:
-        """An array, behind its bracket. Items that were not printed are one `Mark.ELIDED` at its end."""
+        """Parse an array after its opening bracket. Unprinted items become one `NoValue.ELIDED` at its end."""
         result: list[Value] = []
         if self.sign() == "]":
             self.token()
@@ -193,7 +193,7 @@ class _Reader:
             found = _TOKEN.match(self.text, self.at)
             if found is not None and found["what"] == "item":
                 self.at = found.end()
-                result.append(Mark.ELIDED)
+                result.append(NoValue.ELIDED)
                 if not self.ended("]"):
                     raise LiteralError("something follows the last item", self.at)
                 return result
@@ -202,7 +202,7 @@ class _Reader:
                 return result
 
     def ended(self, bracket: str) -> bool:
-        """Whether the closing bracket follows, or else a comma."""
+        """Return whether the closing bracket follows; a comma must follow otherwise."""
         found = self.token()
         if found["sign"] == bracket:
             return True
@@ -212,7 +212,7 @@ class _Reader:
 
 
 def _unescape(quoted: str, offset: int) -> str:
-    """The text between the quotes, escapes undone."""
+    """Return the text between the quotes with escapes resolved."""
     body = quoted[1:-1]
     if "\\" not in body:
         return body

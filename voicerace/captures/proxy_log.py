@@ -1,17 +1,17 @@
-"""The proxy's log records -> one `Recording` per connection.
+"""Convert the proxy's log records into one `Recording` per connection.
 
-What a record says, read in the proxy's source at the tags 0.9.0 to 0.11.1 and seen in its output:
+Meaning of the records, from the proxy's source at the tags 0.9.0 to 0.11.1 and from its output:
 
-- ``client → upstream`` is a host message when the proxy handles it; before the upstream is open it waits, unlogged.
-  From 0.10.5 a user text that waits for session.updated is logged again when it is handled: one message here.
-- ``upstream → client`` is an upstream event as it came in, forwarded or not, until the host has left. A second record
-  may follow with the text of an error, the payload of an item (0.10.0) or of an event the proxy does not know.
-- Of what is sent upstream: audio, ``input_audio_buffer.commit + response.create``, from 0.10.0 ``session.update`` and
-  the item of a result, from 0.10.3 the timer's create. **The creates behind results and texts are never logged**, and
-  nothing that is sent to the host is: these two links are not observed.
+- ``client → upstream``: a host message, logged when the proxy handles it; until the upstream is open it waits unlogged.
+  From 0.10.5 a user text that waits for session.updated is logged again when it is handled; it counts as one message.
+- ``upstream → client``: an upstream event on arrival, forwarded or not, until the host has left. A second record may
+  follow, with the text of an error, the payload of an item (0.10.0) or of an event unknown to the proxy.
+- Logged sends to the upstream: audio, ``input_audio_buffer.commit + response.create``, from 0.10.0 ``session.update`` and
+  the item of a result, from 0.10.3 the timer's response.create. **The response.create after a result or a user text is
+  never logged**, nor is any message to the host: these two links are not observed.
 
-Payloads hold what was logged and nothing else: mostly the type. Free texts (an error's message) can look like any
-record's body, so attributes are looked at first.
+Payloads contain only what was logged, mostly the type. Since free texts (an error's message) can look like any record's
+body, attributes are checked first.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from voicerace.captures.fingerprints import marks_of
+from voicerace.captures.fingerprints import fingerprints_of
 from voicerace.captures.integrity import clear_doubts, doubts_of, missing
-from voicerace.captures.log_records import LOGGED_LATER, RECORD_KEYS, YEAR_2100_US, Says, logged_payload, record_of
+from voicerace.captures.log_records import LOGGED_LATER, RECORD_KEYS, YEAR_2100_US, RecordKind, logged_payload, record_of
 from voicerace.captures.log_scanner import Record, Unread
-from voicerace.captures.logged import Connections, LoggedConnection, LoggedSession, UnreadPlaces
+from voicerace.captures.logged import Connections, LoggedConnection, LoggedSession, UnreadRanges
 from voicerace.captures.node_inspect import CutText, Value
 from voicerace.model.protocol import input_audio, realtime
 from voicerace.trace.recording import COMPONENT_TO_PROXY, PROXY_TO_UPSTREAM, UPSTREAM_TO_PROXY, Event, Link, Recording
@@ -32,12 +32,13 @@ from voicerace.units import iso_utc
 
 __all__ = ["LoggedSession", "ProxyLog"]
 
+#: Maximum number of unread ranges in a session's notes.
 _NOTED: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """What every record of the proxy has."""
+    """The fields that every record of the proxy has."""
 
     name: str
     time_us: int
@@ -46,7 +47,7 @@ class _Head:
 
 
 class ProxyLog:
-    """Takes the records of one file in order, and gives its sessions at the end."""
+    """Collects the records of one file in order, and returns its sessions at the end."""
 
     def __init__(self) -> None:
         self.records = 0
@@ -59,7 +60,7 @@ class ProxyLog:
         self._owners: dict[str, int] = {}
 
     def miss(self, unread: Unread) -> None:
-        """Note what could not be read. Neighbours with one reason become one note."""
+        """Note unread lines. Neighbours with the same reason are merged."""
         self.last_line = max(self.last_line, unread.line_last)
         last = self.unread[-1] if self.unread else None
         if last is not None and (last.reason, last.connection, last.line_last + 1) == (
@@ -71,10 +72,10 @@ class ProxyLog:
             self.unread.append(unread)
 
     def feed(self, record: Record) -> None:
-        """Take in the next record."""
+        """Process the next record."""
         self.last_line = record.line_last
         if record.fields and not RECORD_KEYS.intersection(record.fields):
-            return  # an object that somebody else printed: other output, like any line between records
+            return  # an object that another program printed
         head = _head(record.fields)
         if isinstance(head, str):
             self.miss(Unread(record.line_first, record.line_last, head))
@@ -83,12 +84,12 @@ class ProxyLog:
         number, connection = self._connection(head, record)
         known = len(connection.events)
         reason = self._take(connection, head, (head.time_us - self._start_us) * 1000)
-        connection.places += [(record.line_first, record.line_last)] * (len(connection.events) - known)
+        connection.event_lines += [(record.line_first, record.line_last)] * (len(connection.events) - known)
         if reason is not None:
             self.miss(Unread(record.line_first, record.line_last, reason, 1, connection.name))
             return
         self.records += 1
-        for mark in marks_of(record.fields, head.body, head.attributes):
+        for mark in fingerprints_of(record.fields, head.body, head.attributes):
             connection.marks.setdefault(mark, record.line_first)
         self.marks.update(connection.marks)
         for doubt in doubts_of(connection, head.time_us, head.body, head.attributes, connection.events[known:]):
@@ -96,30 +97,32 @@ class ProxyLog:
         if isinstance(trace := head.attributes.get("trace_id"), str):
             owner = self._owners.setdefault(trace, number)
             if owner != number and not connection.begun:
-                # Its name may be damaged: then this record is the other's.
+                # Its name may be damaged; then the record belongs to the owner of the trace id.
                 for each in (self._connections.use(owner), connection):
-                    each.doubts.setdefault("a record of a connection without a beginning has its trace id", record.line_first)
-        connection.before = (head.time_us, head.body, head.attributes)
-        self._connections.put_away()
+                    each.doubts.setdefault(
+                        "a record of a connection without a beginning has the same trace id", record.line_first
+                    )
+        connection.previous = (head.time_us, head.body, head.attributes)
+        self._connections.evict()
 
     def __len__(self) -> int:
-        """How many connections there were."""
+        """Return the number of connections."""
         return len(self._connections)
 
     def sessions(self) -> Iterator[LoggedSession]:
-        """The connections in the order of their first records, one at a time."""
+        """Yield the sessions in the order of their first records."""
         unread: dict[str | None, list[Unread]] = {}
         for each in self.unread:
             unread.setdefault(each.connection, []).append(each)
-        places = {name: UnreadPlaces(of) for name, of in unread.items()}
+        ranges = {name: UnreadRanges(of) for name, of in unread.items()}
         last = max((each.line_last for each in self.unread), default=0)
         for connection in self._connections:
-            yield self._session(connection, places, last)
+            yield self._session(connection, ranges, last)
 
     # -- one record ----------------------------------------------------------------------------------------------------
 
     def _connection(self, head: _Head, record: Record) -> tuple[int, LoggedConnection]:
-        """Whose record it is. A name begins anew with every ``client connected``: a restarted proxy counts from c1."""
+        """Return the connection of a record. ``client connected`` begins a new one: a restarted proxy reuses its names."""
         begins = head.body == "client connected" and head.attributes.get("direction") == "client"
         number = self._current.get(head.name)
         if number is None or begins:
@@ -128,54 +131,54 @@ class ProxyLog:
         else:
             connection = self._connections.use(number)
         if head.time_us < connection.last_us:
-            connection.doubts.setdefault("the time runs backwards", record.line_first)
+            connection.doubts.setdefault("a time before that of the previous record", record.line_first)
         connection.last_line, connection.last_us = record.line_last, head.time_us
         severity = record.fields.get("severityNumber")
         connection.info = connection.info or (isinstance(severity, int) and severity < 13)
         return number, connection
 
     def _take(self, to: LoggedConnection, head: _Head, at_ns: int) -> str | None:
-        """Add what one record says; why it says nothing that can be used, or None."""
+        """Add the events of one record; return why the record is unusable, or None."""
         body, attributes, row = head.body, head.attributes, record_of(head.body)
         kind = attributes.get("message_type")
         detail, to.open_detail = to.open_detail, None
         if "error.message" in attributes:
             return self._error(to, head, detail, at_ns)
-        if row is None or (row.says is Says.CLOSE and attributes.get("direction") != row.direction):
-            return "a kind of record this reader does not know"
-        to.audio |= row.begins.startswith(input_audio.APPEND)
-        match row.says:
-            case Says.MESSAGE:
+        if row is None or (row.kind is RecordKind.CLOSE and attributes.get("direction") != row.direction):
+            return "an unknown kind of record"
+        to.audio |= row.prefix.startswith(input_audio.APPEND)
+        match row.kind:
+            case RecordKind.MESSAGE:
                 if not isinstance(kind, str) or isinstance(kind, CutText):
                     return "a message without its type"
                 self._message(to, row.direction == "client→upstream", kind, at_ns)
-            case Says.PAYLOAD:
+            case RecordKind.PAYLOAD:
                 if not isinstance(kind, str):
                     return "a message without its type"
                 self._payload(to, body, kind, detail, at_ns)
-            case Says.CLOSE:
+            case RecordKind.CLOSE:
                 to.closed = True
                 code = _code(attributes.get(f"{row.direction}.close_code"))
                 _add(to, COMPONENT_TO_PROXY if row.direction == "client" else UPSTREAM_TO_PROXY, at_ns, {"code": code}, "close")
-            case Says.QUEUED:
+            case RecordKind.QUEUED:
                 to.waiting_texts += 1
-            case Says.SENDS:
+            case RecordKind.SENDS:
                 for payload in row.sends:
                     to.updates_logged |= payload["type"] in LOGGED_LATER
                     _add(to, PROXY_TO_UPSTREAM, at_ns, payload)
-            case Says.REPEATS | Says.ASIDE:
+            case RecordKind.DETAIL | RecordKind.INTERNAL:
                 to.open_detail = detail
-                if row.says is Says.REPEATS and (detail is None or to.events[detail].type != kind):
-                    to.doubts.setdefault("a record about a message that is not there", self.last_line)
+                if row.kind is RecordKind.DETAIL and (detail is None or to.events[detail].type != kind):
+                    to.doubts.setdefault("a record about a message that is missing", self.last_line)
         return None
 
     def _message(self, to: LoggedConnection, from_host: bool, kind: str, at_ns: int) -> None:
-        """A host message or an upstream event, of which the log has the type."""
-        # "(binary)" is what the proxy writes for JSON without a type; audio frames are logged as their append.
+        """Add a host message or an upstream event, whose type is logged."""
+        # The proxy logs JSON without a type as "(binary)", and audio frames as their append.
         payload = {} if kind == "(binary)" else {"type": kind}
         if from_host:
             if kind == "InjectUserMessage" and to.configured and to.waiting_texts:
-                to.waiting_texts -= 1  # logged before, when it was queued
+                to.waiting_texts -= 1  # already logged when it was queued
                 return
             _add(to, COMPONENT_TO_PROXY, at_ns, payload)
             return
@@ -184,15 +187,15 @@ class ProxyLog:
         _add(to, UPSTREAM_TO_PROXY, at_ns, payload)
 
     def _error(self, to: LoggedConnection, head: _Head, detail: int | None, at_ns: int) -> str | None:
-        """The text of an upstream error: more about the event before it, or, with that not logged, the event."""
+        """Add the text of an upstream error to the event before it, or as an event if that is not logged."""
         direction = head.attributes.get("direction")
         if direction == "upstream":
-            return None  # the socket failed; the close that follows is what the session saw of it
+            return None  # a socket error; its close follows
         if direction != "upstream→client" or "error.code" not in head.attributes:
-            return "an error without its code or direction"  # every release writes both: a refusal may be lost here
+            return "an error without its code or direction"  # every release logs both: a refusal may be lost here
         code, message = head.attributes["error.code"], head.attributes["error.message"]
         error = {
-            # 0.9 writes an empty code for none.
+            # 0.9 logs a missing code as an empty text.
             "code": str(code) if isinstance(code, str) and code else None,
             "message": str(message) if isinstance(message, str) else None,
         }
@@ -207,32 +210,32 @@ class ProxyLog:
         return None
 
     def _payload(self, to: LoggedConnection, body: str, kind: str, detail: int | None, at_ns: int) -> None:
-        """The payload of an upstream event, when it was logged whole."""
+        """Add the payload of an upstream event."""
         to.updates_logged = True
         if detail is None or to.events[detail].type != kind:
             detail = len(to.events)
             _add(to, UPSTREAM_TO_PROXY, at_ns, {"type": kind})
         to.open_detail = detail
-        _, payload, whole = logged_payload(body, kind)
+        _, payload, complete = logged_payload(body, kind)
         if payload is not None and payload.get("type") == kind:
             to.events[detail] = replace(to.events[detail], payload=payload)
-        to.elided += not whole
+        to.elided += not complete
 
     # -- one session ---------------------------------------------------------------------------------------------------
 
-    def _session(self, of: LoggedConnection, places: Mapping[str | None, UnreadPlaces], last: int) -> LoggedSession:
+    def _session(self, of: LoggedConnection, ranges: Mapping[str | None, UnreadRanges], last: int) -> LoggedSession:
         clear_doubts(of)
         for doubt, line in missing(of):
             of.doubts.setdefault(doubt, line)
-        # An open connection's records could stand anywhere behind its first.
+        # Any later line may belong to a connection without a close.
         last = of.last_line if of.closed else max(of.last_line, last)
-        nearby = [places[name] for name in (None, of.name) if name in places]
+        nearby = [ranges[name] for name in (None, of.name) if name in ranges]
         unread = sum(each.records(of.first_line, last) for each in nearby)
-        doubtful = [place for each in nearby for place in each.first(_NOTED, of.first_line, last)]
-        whole = of.begun and of.info and not unread and not of.doubts
-        observed = (*((COMPONENT_TO_PROXY,) if whole and not of.audio else ()), *((UPSTREAM_TO_PROXY,) if whole else ()))
-        notes = [f"lines {each.line_first} to {each.line_last} not read: {each.reason}" for each in doubtful]
-        if (more := unread - sum(each.records for each in doubtful)) > 0:
+        noted = [unread_range for each in nearby for unread_range in each.first(_NOTED, of.first_line, last)]
+        complete = of.begun and of.info and not unread and not of.doubts
+        observed = (*((COMPONENT_TO_PROXY,) if complete and not of.audio else ()), *((UPSTREAM_TO_PROXY,) if complete else ()))
+        notes = [f"lines {each.line_first} to {each.line_last} not read: {each.reason}" for each in noted]
+        if (more := unread - sum(each.records for each in noted)) > 0:
             notes.append(f"{more} more records not read")
         if of.elided:
             notes.append(f"{of.elided} payloads were cut in the log")
@@ -250,22 +253,22 @@ class ProxyLog:
             connection=of.name,
             recording=Recording(tuple(of.events), provenance, "log", observed, of.closed, tuple(notes)),
             begun=of.begun,
-            quiet=not of.info,
+            errors_only=not of.info,
             updates_logged=of.updates_logged,
             elided=of.elided,
             hidden=frozenset(of.hidden),
             unread=unread,
-            places=tuple(of.places),
+            event_lines=tuple(of.event_lines),
             marks=dict(of.marks),
             doubts=tuple(f"line {line}: {doubt}" for doubt, line in of.doubts.items()),
         )
 
 
 def _head(fields: Mapping[str, Value]) -> _Head | str:
-    """What every record of the proxy has, or why this is none."""
+    """Return the fields that every record of the proxy has, or why the record is unusable."""
     time_us, body, attributes = fields.get("timestamp"), fields.get("body"), fields.get("attributes")
     if not RECORD_KEYS.intersection(fields):
-        return "an object with nothing in it"
+        return "an empty object"
     if not isinstance(time_us, int) or isinstance(time_us, bool) or not 0 < time_us < YEAR_2100_US:
         return "a log record without a usable time"
     if not isinstance(body, str):
@@ -279,13 +282,13 @@ def _head(fields: Mapping[str, Value]) -> _Head | str:
 def _add(
     to: LoggedConnection, link: Link, at_ns: int, payload: Mapping[str, Any], kind: Literal["message", "close"] = "message"
 ) -> None:
-    """One more event. The log stands at the proxy: it sees what the proxy sends leave, and the rest arrive."""
+    """Add an event as seen at the proxy: sends have a send time, other messages a receive time."""
     sent, received = (at_ns, None) if link is PROXY_TO_UPSTREAM else (None, at_ns)
     to.events.append(Event(len(to.events), link, kind, sent, received, payload, "log"))
 
 
 def _code(value: Value) -> int | None:
-    """A close code; the host's is logged as text."""
+    """Return a close code; the host's is logged as text."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 5:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,8 +1,8 @@
-"""The letter's questions (docs/background.md#request-1-a-proxy-log) to one session, each answered with its lines of the file.
+"""Answers to the letter's questions (docs/background.md#request-1-a-proxy-log) for one session, with lines of the file.
 
-How many `session.update`; how many `response.create` for a turn, and in which order all of it came; a result that was
-sent twice, and by whom; the proxy's flag cleared before `response.done`. Read from a recording as an engine or a relay
-made it, or from a log's that `voicerace.captures.derive` has completed.
+The questions: the number of `session.update`; the number of `response.create` per turn, and the order of messages; results
+that were sent twice, and by which program; the proxy's flag cleared before `response.done`. Input is a recording of an
+engine or relay, or of a log completed by `voicerace.captures.derive`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from voicerace.units import ms
 
 __all__ = ["Answers", "Cleared", "Submission", "TurnFacts", "answers", "cleared"]
 
-#: What decides a race, in the order's list.
+#: Message types that decide a race, shown in `Answers.order`.
 _ORDER: Final = frozenset(
     {
         "Settings", "InjectUserMessage", "FunctionCallResponse", realtime.SESSION_UPDATE, realtime.SESSION_UPDATED,
@@ -42,11 +42,11 @@ class Submission:
     """All results for one call.
 
     Attributes:
-        call: its number in the session, from 1: ids are somebody else's; 0 when the call itself was not captured.
-        results: how many.
-        by: who sent those beyond the first, in words.
-        lines: where they stand.
-        delays_ms: from the first result to each further one, at the proxy.
+        call: number of the call in the session, from 1, since ids are untrusted; 0 if the call was not captured.
+        results: number of results.
+        by: sender of the results after the first, as text.
+        lines: lines of the results in the file.
+        delays_ms: time at the proxy from the first result to each further one.
     """
 
     call: int
@@ -58,9 +58,13 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """The flag cleared while its response was active: by what, where; where response.done stands, if it came.
+    """A flag cleared while its response was active.
 
-    `updates` are the session.update sent in between: see docs/background.md#suspicion-update-while-active.
+    Attributes:
+        by: type of the message that cleared it.
+        line: line of that message.
+        done_line: line of response.done; None if it is missing.
+        updates: number of session.update in between (docs/background.md#suspicion-update-while-active).
     """
 
     by: str
@@ -71,7 +75,7 @@ class Cleared:
 
 @dataclass(frozen=True, slots=True)
 class TurnFacts:
-    """One tool turn: its outcome, its counts, the lines they rest on, and the order in letters."""
+    """One tool turn: its outcome, its counts, and the lines of its messages."""
 
     outcome: str
     why: str
@@ -87,12 +91,11 @@ class Answers:
     """The answers to the letter's questions (docs/background.md#request-1-a-proxy-log).
 
     Attributes:
-        update_lines: where each session.update was sent; of a derived one, its cause.
+        update_lines: line of each session.update; of its cause if it is derived.
         turns: the tool turns.
-        submissions: calls with more results than one.
-        cleared: see `Cleared`; None when no release is known whose flag it could be, or what came to the proxy was not
-            captured in full.
-        order: (ms since the first, line, what, derived) of what decides, in the order at the proxy.
+        submissions: calls with more than one result.
+        cleared: see `Cleared`; None if the release is unknown, or the proxy's incoming messages were not all captured.
+        order: (ms since the first, line, type, derived) of the deciding messages, in the order at the proxy.
     """
 
     update_lines: tuple[int, ...] = ()
@@ -103,13 +106,13 @@ class Answers:
 
 
 def answers(recording: Recording, verdict: Verdict | None, line: LineOf, cleared: Iterable[FlagCleared] | None) -> Answers:
-    """The answers of one recording.
+    """Return the answers for one recording.
 
     Args:
-        recording: complete, or completed.
-        verdict: of it; None when it cannot be judged.
-        line: where an event, by its seq, stands in the file; 0 when nobody knows.
-        cleared: of its replay; its seqs are those that `line` takes.
+        recording: complete, or completed by `captures.derive`.
+        verdict: its verdict; None if it cannot be judged.
+        line: maps the seq of an event to its line in the file; 0 if unknown.
+        cleared: early clears of the flag in its replay, with seqs that `line` accepts.
     """
     shown = [e for e in recording.ordered("proxy") if e.type in _ORDER and "proxy" in e.link and e.arrived]
     shown = [event for event in shown if event.link != ("proxy", "component")]
@@ -145,7 +148,7 @@ def _step(event: Event, start: int, line: LineOf) -> tuple[float | None, int, st
 
 
 def cleared(found: Iterable[FlagCleared], recording: Recording, origin: Mapping[int, int], line: LineOf) -> tuple[Cleared, ...]:
-    """As `answers` does it, for a recording in which events were put in: `origin` maps its seqs to those given."""
+    """Return `Answers.cleared` for a recording with derived events: `origin` maps its seqs to the given ones."""
     updates = [replace(e, seq=origin[e.seq]) for e in recording.events if e.type == realtime.SESSION_UPDATE]
     return tuple(_cleared(each, updates, line) for each in found)
 
@@ -157,12 +160,12 @@ def _cleared(each: FlagCleared, updates: list[Event], line: LineOf) -> Cleared:
 
 
 def _submissions(recording: Recording, line: LineOf) -> Iterable[Submission]:
-    """Calls with more results than one."""
-    seen = EventIndex(recording)
+    """Yield the calls with more than one result."""
+    index = EventIndex(recording)
     found: dict[str | None, list[Event]] = {}
-    for event in seen.results:
+    for event in index.results:
         found.setdefault(result_of(event), []).append(event)
-    called = dict.fromkeys(call_id for call in seen.calls for call_id in call_ids(call))
+    called = dict.fromkeys(call_id for call in index.calls for call_id in call_ids(call))
     numbers = {call_id: number for number, call_id in enumerate(called, start=1)}
     for call_id, results in found.items():
         if call_id is None or len(results) < 2:
@@ -179,7 +182,7 @@ def _submissions(recording: Recording, line: LineOf) -> Iterable[Submission]:
 
 
 def _by(contents: list[object]) -> str:
-    """Who sent the further results: the component's own error is its fingerprint."""
+    """Return the sender of the further results as text; the component is identified by its own error."""
     if NOT_LOGGED in contents:
         return "unknown: ids and contents are not logged"
     own = [agent.is_default_error(each) for each in contents]
@@ -187,5 +190,5 @@ def _by(contents: list[object]) -> str:
     if not any(own):
         return "the app: none is the component's own error"
     if app <= 1:
-        return "the component: the handler did not give its answer to it, so it sent its own error"
+        return "the component: the handler returned no result, so the component sent its own error"
     return f"the component ({own.count(True)} of its own error) and the app ({app} results)"

@@ -1,8 +1,8 @@
-"""The races of a session: a response with one function call, the results that answered it, and its end. Points on a map.
+"""The races of a session: responses with one function call, its results, and `response.done`.
 
-Read from a recording that has what passed at the proxy, or from a log's that `voicerace.captures.derive` has completed. What is
-no such race (several calls in one response, no result, no `response.done` seen, no result of the app's own, more than two
-results, a user who spoke or wrote meanwhile) is counted with its reason and never guessed.
+Input is a recording of the messages at the proxy, or of a log completed by `voicerace.captures.derive`. Other responses with
+calls (several calls, no result, no `response.done`, only the component's error, more than two results, or user input during
+the turn) are counted by reason.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ Further = Literal["none", "error first", "error last", "app twice", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """One response with one function call, as the proxy saw it. Times are ms.
+    """One response with one function call, as seen at the proxy. Times are in ms.
 
     Attributes:
         result_delay_ms: from the call's arguments to the first result.
         gap_ms: from the call's arguments to response.done.
-        ack_ms: from the first result's item leaving to its being confirmed; None when that was not seen.
-        further: what the second result is, if there is one: ``error first`` and ``error last`` tell which of the two is the
-            component's own error, ``unknown`` that contents were not captured.
-        further_ms: from the first result to the second; None without one.
-        outcome: of the turn, as the session's is told: ``unknown`` where that is.
+        ack_ms: from sending the first result's item to its confirmation; None if not captured.
+        further: kind of the second result: ``error first`` or ``error last`` if one of both is the component's own error,
+            ``app twice`` if none is, ``none`` without a second result, ``unknown`` if contents were not captured.
+        further_ms: from the first result to the second; None without a second.
+        outcome: outcome of the turn; ``unknown`` if the session's is.
     """
 
     result_delay_ms: float
@@ -47,12 +47,12 @@ class Race:
 
 
 def races_of(recording: Recording, turns: tuple[Turn, ...], *, sure: bool) -> tuple[tuple[Race, ...], Mapping[str, int]]:
-    """The races of one session, in order, and how many responses with calls are none, by reason.
+    """Return the races of one session in order, and the number of other responses with calls by reason.
 
     Args:
-        recording: complete, or completed.
-        turns: of its verdict.
-        sure: the verdict's outcomes may be told; else every race's is ``unknown``.
+        recording: complete, or completed by `captures.derive`.
+        turns: the turns of its verdict.
+        sure: whether the outcomes of the turns are certain; if not, every race's outcome is ``unknown``.
     """
     calls: dict[str, list[tuple[str, int]]] = {}
     done: dict[str, int] = {}
@@ -76,7 +76,7 @@ def races_of(recording: Recording, turns: tuple[Turn, ...], *, sure: bool) -> tu
     acks = _acks(recording)
     races = []
     for response, own in calls.items():
-        call_id, asked = own[0]
+        call_id, called_ns = own[0]
         answered = results.get(call_id, [])
         contents = [content for _, content in answered]
         turn = turn_of.get(call_id)
@@ -86,8 +86,8 @@ def races_of(recording: Recording, turns: tuple[Turn, ...], *, sure: bool) -> tu
             continue
         races.append(
             Race(
-                ms(answered[0][0] - asked),
-                ms(done[response] - asked),
+                ms(answered[0][0] - called_ns),
+                ms(done[response] - called_ns),
                 acks.get(call_id),
                 _further(contents),
                 ms(answered[1][0] - answered[0][0]) if len(answered) > 1 else None,
@@ -98,7 +98,7 @@ def races_of(recording: Recording, turns: tuple[Turn, ...], *, sure: bool) -> tu
 
 
 def _no_race(calls: int, ended: bool, contents: list[object], inputs: int) -> str | None:
-    """Why a response with calls is no race; None when it is one."""
+    """Return why a response with calls is no race; None if it is one."""
     if calls > 1:
         return "several calls in one response"
     if not ended:
@@ -113,7 +113,7 @@ def _no_race(calls: int, ended: bool, contents: list[object], inputs: int) -> st
 
 
 def _further(contents: list[object]) -> Further:
-    """What the second result is, of a race."""
+    """Return the kind of a race's second result."""
     if len(contents) == 1:
         return "none"
     if NOT_LOGGED in contents:
@@ -123,7 +123,7 @@ def _further(contents: list[object]) -> Further:
 
 
 def _acks(recording: Recording) -> dict[str, float]:
-    """By call: how long its first output's item took to be confirmed."""
+    """Return, by call id, the time in ms from the first output's item to its confirmation."""
     sent: dict[str, int] = {}
     found: dict[str, float] = {}
     for event in recording.ordered("proxy"):

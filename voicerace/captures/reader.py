@@ -1,7 +1,7 @@
-"""A file somebody recorded -> `Capture`: the proxy's console log, a browser's HAR, a cassette, or recordings of our own.
+"""Read a file as a `Capture`: the proxy's console log, a browser's HAR, a cassette, or voicerace recordings.
 
-A file that holds none of these is bad input and ends in one line. A damaged one is read as far as it goes, and what could
-not be read is counted and located. Sessions are read one by one and lie on disk, so memory does not grow with the file.
+Any other file raises InputError. A damaged file is read as far as possible; unreadable parts are counted and located.
+Sessions are read one by one and stored on disk, so memory does not grow with the file.
 """
 
 from __future__ import annotations
@@ -29,18 +29,9 @@ from voicerace.trace.gzip_reader import UNPACKED_LIMIT, Unpacked
 from voicerace.trace.recording import CUT, Recording, iter_recordings
 
 __all__ = [
-    "CASSETTE",
-    "CONSOLE",
-    "HAR",
-    "JSONL",
-    "Capture",
-    "Progress",
-    "bounded",
-    "har_bytes",
-    "nothing_in",
-    "read_capture",
+    "CASSETTE", "CONSOLE", "HAR", "JSONL", "Capture", "Progress", "bounded", "har_bytes", "nothing_in", "read_capture",
     "recognised",
-]
+]  # fmt: skip
 
 CONSOLE: Final = "console log"
 JSONL: Final = "jsonl recording"
@@ -49,25 +40,25 @@ CASSETTE: Final = "websocket cassette"
 _HAR_LIMIT: Final = 512 << 20
 _RECORDINGS: Final = "recordings"
 _ALLOWED: Final = "the proxy's console log, a HAR file, a WebSocket cassette (YAML), a recording (JSONL), or a run's folder"
-#: What every release prints when it is up, whatever the level.
+#: Every release prints this on start, at any log level.
 _LISTENS: Final = b"OpenAI proxy listening"
 _HEAD: Final = 1 << 16
-#: What is done ("reading", in bytes of the file; "deriving", in sessions), how much of it, and of how much.
+#: Called with the activity ("reading", in bytes or files; "deriving", in sessions), the amount done, and the total.
 Progress: TypeAlias = Callable[[str, int, int], object]
 _LONGEST_NS: Final = 1 << 63
 
 
 @dataclass(frozen=True)
 class Capture:
-    """What one file holds.
+    """The content of one file.
 
     Attributes:
-        name: the file's name, without its folder, printable.
+        name: printable name of the file without its folder.
         format: `CONSOLE`, `HAR`, `CASSETTE` or `JSONL`.
-        records: log records that were read, or events of the recordings.
-        sessions: in the order of their first records. Each access makes one anew, from disk where they are many.
-        unread: what could not be read, and where.
-        encoding: of the file's text.
+        records: number of log records, or of events of the recordings.
+        sessions: in the order of their first records. Each access may load a new object from disk.
+        unread: the parts that could not be read.
+        encoding: encoding of the file's text.
     """
 
     name: str
@@ -83,15 +74,15 @@ class Capture:
 
 
 def read_capture(path: Path | str, release: str | None = None, progress: Progress | None = None) -> Capture:
-    """Read a capture, whatever made it; of a run's folder, all its recordings.
+    """Read a capture of any format, or all recordings of a run's folder.
 
     Args:
         path: the file or folder.
-        release: the proxy's release, where the user knows it; without it, it follows from the capture.
-        progress: is told how far it is.
+        release: the proxy's release, if known; without it, it is inferred from the capture.
+        progress: called with the progress.
 
     Raises:
-        InputError: there is no such file, it is empty or binary, or it holds nothing of any format.
+        InputError: the file is missing, unreadable, empty, binary, or of no known format.
     """
     where, path = printable(str(path), 200), Path(path)
     row = None if release is None else proxy_release(release)
@@ -106,7 +97,7 @@ def read_capture(path: Path | str, release: str | None = None, progress: Progres
         if kind == CASSETTE:
             return _cassette(name, file, where)
         silent = _LISTENS in file.peek(_HEAD)
-        # Lines end at \n only: a text may hold any other separator unescaped.
+        # Lines end at \n only: texts may contain other separators unescaped.
         with io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="\n") as stream:
             log = read_log(stream)
         if isinstance(file.raw, Unpacked) and file.raw.cut:
@@ -119,16 +110,16 @@ def read_capture(path: Path | str, release: str | None = None, progress: Progres
 
 @contextmanager
 def recognised(path: Path, progress: Progress | None = None) -> Iterator[tuple[str, str, io.BufferedReader[Unpacked]]]:
-    """A capture's format, its text's encoding, and its bytes from the beginning, unpacked when it is compressed.
+    """Open a capture: its format, the encoding of its text, and its bytes, decompressed.
 
     Raises:
-        InputError: it cannot be read, or is of no format.
+        InputError: the file cannot be read, or is of no known format.
     """
     where = printable(str(path), 200)
     try:
         raw = Unpacked(path, None if progress is None else partial(progress, "reading"))
     except ValueError:
-        raise InputError(where, "no name of a file", _ALLOWED) from None
+        raise InputError(where, "not a file name", _ALLOWED) from None
     except OSError as error:
         raise InputError(where, error.strerror or "cannot be read", _ALLOWED) from None
     try:
@@ -149,22 +140,22 @@ def recognised(path: Path, progress: Progress | None = None) -> Iterator[tuple[s
                 raise InputError(where, "a binary file", _ALLOWED)
             else:
                 yield CONSOLE, encoding, file
-    except InputError as error:  # it may quote the path
+    except InputError as error:  # may quote the path
         raise InputError(printable(error.where, 300), printable(error.found, 300), error.allowed) from None
     except OSError as error:
         raise InputError(where, error.strerror or "cannot be read", _ALLOWED) from None
 
 
 def har_bytes(path: Path, file: io.BufferedReader[Unpacked]) -> bytes:
-    """All bytes of a HAR, which is parsed at once and so has a limit.
+    """Return all bytes of a HAR, which is parsed as one document.
 
-    A few bytes unpack to all memory there is: how many there are is counted first, and none of them is kept meanwhile.
+    The decompressed size is counted first, without keeping the bytes: a small file could expand beyond the memory.
 
     Raises:
-        InputError: there are more than the limit.
+        InputError: the HAR is larger than 512 MB.
     """
     size = 0
-    if path.is_file():  # a pipe can be read once only
+    if path.is_file():  # a pipe can be read only once
         with Unpacked(path) as counted:
             for piece in counted.pieces():
                 size += len(piece)
@@ -178,36 +169,36 @@ def har_bytes(path: Path, file: io.BufferedReader[Unpacked]) -> bytes:
 
 
 def nothing_in(path: Path, *, silent: bool = False) -> InputError:
-    """The error for a text without a record; `silent`, when it is a proxy's output all the same."""
+    """Return the error for a text without a record; `silent`: the text is a proxy's output."""
     if silent:
-        found = "the proxy's output without a log record: LOG_LEVEL was not set, or let nothing through"
+        found = "the proxy's output without a log record: LOG_LEVEL is not set, or too high"
         return InputError(printable(str(path), 200), found, "LOG_LEVEL=info or debug")
-    return InputError(printable(str(path), 200), "no log record and no recording in it", _ALLOWED)
+    return InputError(printable(str(path), 200), "no log record and no recording", _ALLOWED)
 
 
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except ValueError:  # a name that cannot be one
+    except ValueError:  # not a file name
         return False
 
 
 def _har(name: str, data: bytes, where: str) -> Capture:
-    """The sessions of a browser's HAR file."""
+    """Read the sessions of a HAR file."""
     found, others = read_har(data, where)
-    unsaid = [
-        "The browser does not see what passes between proxy and upstream: creates, session.update and the outcome are unknown.",
-        "A refusal shows only where the proxy tells the host; from 50420ee on it does not.",
-        "Times are the browser's: a delay has no network in it, and a gap shows only where response.done is handed on.",
+    limits = [
+        "A browser does not see the link between proxy and API: response.create, session.update and the outcome are unknown.",
+        "A refusal is visible only if the proxy forwards it to the host; from 50420ee on it does not.",
+        "Times are the browser's: delays exclude the network, and a gap is visible only if response.done is forwarded.",
     ]
     if others:
-        unsaid.append(f"{others} other WebSocket connections of the file were left out.")
+        limits.append(f"{others} other WebSocket connections of the file were left out.")
     names = Names()
     sessions = tuple(
         capture_session(
             names.unique(each.name),
             each.recording,
-            cannot_say=[*unsaid, *each.recording.notes],
+            cannot_say=[*limits, *each.recording.notes],
             unread_records=each.unread,
             line=partial(_line_of, each.first - 1),
         )
@@ -218,12 +209,12 @@ def _har(name: str, data: bytes, where: str) -> Capture:
 
 
 def _cassette(name: str, file: io.BufferedReader[Unpacked], where: str) -> Capture:
-    """The session of a WebSocket cassette."""
+    """Read the session of a WebSocket cassette."""
     found = read_cassette(file, where)
     session = capture_session(
         printable(name, NAME_LIMIT),
         found.recording,
-        cannot_say=[*found.unsaid, *found.recording.notes],
+        cannot_say=[*found.limitations, *found.recording.notes],
         unread_records=sum(each.records for each in found.unread),
         line=found.lines.__getitem__,
     )
@@ -231,7 +222,7 @@ def _cassette(name: str, file: io.BufferedReader[Unpacked], where: str) -> Captu
 
 
 def _folder(path: Path, release: ProxyRelease | None, progress: Progress | None) -> Capture:
-    """The recordings of a run's folder, in the order of their names, as one capture; a file that cannot be read is told."""
+    """Read the recordings of a run's folder, in the order of their names, as one capture; unreadable files are reported."""
     inside = path / _RECORDINGS if (path / _RECORDINGS).is_dir() else path
     files = sorted(each for each in inside.iterdir() if each.name.endswith((".jsonl", ".jsonl.gz")))
     if not files:
@@ -239,7 +230,7 @@ def _folder(path: Path, release: ProxyRelease | None, progress: Progress | None)
     names = Names()
     sessions: DiskBackedList[CapturedSession] = DiskBackedList()
     records, unread, refused = 0, [], []
-    known = listed(path)  # after the files: each has its checksum before it is written
+    known = listed(path)  # listed after the files: a checksum is stored before its file
     for number, file in enumerate(files, start=1):
         try:
             if known is not None:
@@ -247,12 +238,12 @@ def _folder(path: Path, release: ProxyRelease | None, progress: Progress | None)
             found = _recordings(file, release)
         except InputError as error:
             refused.append(error)
-            # What else an error quotes may be a text of the file.
-            said = error.found if is_own_error(error.found) else "no recording that can be read"
-            unread.append(Unread(0, 0, printable(f"{file.name}: {said}", 300)))
+            # Other errors may quote text of the file.
+            reason = error.found if is_own_error(error.found) else "no recording that can be read"
+            unread.append(Unread(0, 0, printable(f"{file.name}: {reason}", 300)))
             continue
-        for of in found.sessions:
-            sessions.append(replace(of, connection=names.unique(f"{file.name}: {of.connection}")))
+        for each in found.sessions:
+            sessions.append(replace(each, connection=names.unique(f"{file.name}: {each.connection}")))
         records += found.records
         unread += found.unread
         if progress is not None:
@@ -263,7 +254,7 @@ def _folder(path: Path, release: ProxyRelease | None, progress: Progress | None)
 
 
 def _recordings(path: Path, release: ProxyRelease | None, progress: Progress | None = None) -> Capture:
-    """The sessions of a JSONL file of ours."""
+    """Read the sessions of a JSONL file of voicerace."""
     names = Names()
     sessions: DiskBackedList[CapturedSession] = DiskBackedList()
     records, header = 0, 1
@@ -273,28 +264,28 @@ def _recordings(path: Path, release: ProxyRelease | None, progress: Progress | N
             bounded(each, path)
             sessions.append(_recording(names, len(sessions) + 1, each, header, release))
             records += len(each.events)
-            # A header, a line per event, a closing line unless it was cut.
+            # A header, a line per event, and a closing line if the recording is complete.
             header += 1 + len(each.events) + each.complete
             if any(CUT in note for note in each.notes):
                 unread = (Unread(header, header, "a line that is cut before its end"),)
-    except InputError as error:  # it may quote the file
+    except InputError as error:  # may quote the file
         raise InputError(printable(error.where, 300), printable(error.found, 300), error.allowed) from None
     return Capture(printable(path.name, 200), JSONL, records, sessions, unread)
 
 
 def bounded(recording: Recording, path: Path) -> None:
-    """Check that a recording's times are times.
+    """Check that a recording's times fit into 63 bits.
 
     Raises:
-        InputError: one is not.
+        InputError: a time does not.
     """
     times = (at for event in recording.events for at in (event.sent_ns, event.received_ns))
     if any(abs(at) > _LONGEST_NS for at in times if at is not None):
-        raise InputError(str(path), "a number beyond all bounds", "times are nanoseconds")
+        raise InputError(str(path), "a time of more than 63 bits", "times are nanoseconds")
 
 
 def _recording(names: Names, number: int, of: Recording, header: int, release: ProxyRelease | None) -> CapturedSession:
-    """The session of one recording, whose header stands in that line."""
+    """Return the session of one recording; `header` is the line of its header."""
     given = of.provenance.get("connection")
     return capture_session(
         names.unique(given if isinstance(given, str) else f"recording {number}"),
@@ -311,12 +302,12 @@ def _line_of(header: int, seq: int) -> int:
 
 
 def _encoding(head: bytes) -> str:
-    """UTF-8, or UTF-16 where a mark says so: a Windows shell redirects into that."""
+    """Return UTF-16 for a byte order mark, which a Windows shell writes when redirecting, else UTF-8."""
     return "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
 
 
 def _is_binary(head: bytes, encoding: str) -> bool:
-    """Whether a file's beginning is no text: one character in ten is broken or a control that no console prints."""
+    """Return whether more than one character in ten is undecodable or a control that no console prints."""
     text = head.decode(encoding, errors="replace")
     odd = sum(each == "�" or (each < " " and each not in "\t\n\r\x1b\b\f") for each in text)
     return odd * 10 > len(text)

@@ -1,13 +1,13 @@
-"""A copy of a capture that is safe to send: what is said, asked and answered is replaced, what decides a race stays.
+"""Redact a capture: texts of the conversation are replaced, values that decide a race are kept.
 
-What stays is on a list (`voicerace.captures.known_fields`, `captures.allowed`): known message types and fields, values of known
-enumerations, small indices, times. All other texts, numbers and keys are replaced by tokens. A token is made of the value
-and a key that is drawn per copy and thrown away: equal values have equal tokens in one copy, tokens of two copies do not
-compare, and no value can be guessed from its token.
+Kept values are on an allow list (`voicerace.captures.known_fields`, `captures.allowed`): known message types and fields,
+values of known enumerations, small indices, times. All other texts, numbers and keys are replaced by tokens. A token is a
+hash of the value with a random key per copy, which is discarded: equal values have equal tokens in one copy, tokens of two
+copies cannot be compared, and no value can be guessed from its token.
 
-The copy is written anew from what the reader understood, so nothing that a format has beside it is in the copy: a console
-log becomes one JSON record per line without its collector's JSON, a HAR keeps its frames, and a record that cannot be read
-becomes a line that cannot be read either, so that counts stay as sure as they were.
+The copy is generated from the parsed content and contains nothing else: a console log becomes one JSON record per line
+without its collector's JSON, a HAR keeps only its frames, and an unreadable record becomes an unreadable line, so that the
+certainty of counts does not change.
 """
 
 from __future__ import annotations
@@ -25,16 +25,24 @@ from typing import Any, Final
 
 from voicerace.captures import allowed, known_fields
 from voicerace.captures.known_fields import Kind
-from voicerace.captures.log_records import PROXY_ATTRIBUTES, RECORD_KEYS, YEAR_2100_US, Says, json_of, logged_payload, record_of
+from voicerace.captures.log_records import (
+    PROXY_ATTRIBUTES,
+    RECORD_KEYS,
+    YEAR_2100_US,
+    RecordKind,
+    json_of,
+    logged_payload,
+    record_of,
+)  # fmt: skip
 from voicerace.captures.log_scanner import Record, Unread
-from voicerace.captures.node_inspect import CutText, Mark
+from voicerace.captures.node_inspect import CutText, NoValue
 from voicerace.model.protocol import agent, realtime
 from voicerace.model.protocol.results import placeholder_in
 from voicerace.trace.recording import Event, Payload, Recording
 
 __all__ = ["NOT_READ", "Redactor", "redacted_har", "redacted_log", "redacted_recording"]
 
-#: A line that the reader counts as one record that it cannot read.
+#: A line that the reader counts as one unreadable record.
 NOT_READ: Final = '{"body": not read'
 _PREFIX: Final = re.compile(r"(?:(?:resp|item|call|event|sess|conv|msg|derived)_|c(?=\d+$))")
 _QUOTED: Final = re.compile(r"'([^']{1,100})'")
@@ -46,10 +54,10 @@ _EVENT_RULES: Final[Mapping[str, Mapping[str, Any]]] = {"close": {"code": Kind.C
 
 
 class Redactor:
-    """Replaces what no rule allows, the same way within one copy.
+    """Replaces values that no rule allows, consistently within one copy.
 
     Args:
-        keep_text: leave messages and bodies of records as they are; frames of audio become silence all the same.
+        keep_text: keep messages and bodies of records unchanged; audio frames still become silence.
     """
 
     def __init__(self, *, keep_text: bool = False) -> None:
@@ -59,27 +67,27 @@ class Redactor:
     # -- tokens --------------------------------------------------------------------------------------------------------
 
     def name(self, text: str) -> str:
-        """The token of an id; its family (``resp_``, ``call_``) stays."""
+        """Return the token of an id; its family (``resp_``, ``call_``) is kept."""
         family = _PREFIX.match(text)
         return f"{family[0] if family else 'id_'}{self._hash(text)}" if text else text
 
     def text(self, text: str) -> str:
-        """The token of a text: its length in characters, and whether it is the same as another.
+        """Return the token of a text, which shows its length in characters.
 
-        A result in the app's place (`model.protocol.results`) stays, and so does what tells the text of a call from a reply.
+        Placeholder results (`model.protocol.results`) are kept, and the prefix that marks the text of a call.
         """
         if not text:
             return text
         if (placeholder := placeholder_in(text)) is not None:
-            return json.dumps(placeholder.value, separators=(",", ":"))  # written anew: a key may stand twice in the text
+            return json.dumps(placeholder.value, separators=(",", ":"))  # serialized again: the text may have a key twice
         shown = self._shown(text)
         if text.startswith(agent.CALL_TEXT_PREFIX):
             return agent.CALL_TEXT_PREFIX + shown
-        # Arguments and results are JSON in a text: a reader that parses them must find some.
+        # Arguments and results stay JSON in a text, since readers parse them.
         return json.dumps({"redacted": shown}) if text.lstrip().startswith(("{", "[")) else shown
 
     def error_text(self, text: str) -> str:
-        """The token of an error's text, with the tokens of the ids that it names."""
+        """Return the token of an error's text, with tokens of the ids in it."""
         if not text:
             return text
         named = realtime.response_named_by({"error": {"message": text}})
@@ -88,7 +96,7 @@ class Redactor:
         return f"{shown} {_IN_PROGRESS}{self.name(named)}.{ids}" if named else f"{shown}.{ids}"
 
     def type(self, kind: str) -> str:
-        """A known message type, or the token of another; readers go by how it begins and ends."""
+        """Return a known message type, or the token of another with the prefix and suffix that readers need."""
         if kind in known_fields.TYPES or not kind:
             return kind
         begins = "response." if kind.startswith("response.") else ""
@@ -96,23 +104,23 @@ class Redactor:
         return f"{begins}#{self._hash(kind)}{ends}"
 
     def code(self, code: str) -> str:
-        """A known error code or type, or the token of another; its family stays."""
+        """Return a known error code or type, or the token of another; its family is kept."""
         if code in known_fields.CODES or not code:
             return code
         family = next((each for each in known_fields.CODE_FAMILIES if code.startswith(each)), "")
         return f"{family}#{self._hash(code)}"
 
     def opaque(self, value: Any) -> Any:
-        """The token of any JSON value. Null, zero, false and what is empty stay."""
+        """Return the token of any JSON value. Null, zero, false and empty values are kept."""
         if not value:
             return value
         if isinstance(value, str):
             return self._shown(value)
         try:
-            whole = json.dumps(value, sort_keys=True)
+            text = json.dumps(value, sort_keys=True)
         except RecursionError:
-            whole = ""
-        return {"redacted": f"[{type(value).__name__} #{self._hash(whole)}]"}
+            text = ""
+        return {"redacted": f"[{type(value).__name__} #{self._hash(text)}]"}
 
     def _shown(self, text: str) -> str:
         return f"[{len(text)} characters #{self._hash(text)}]"
@@ -123,7 +131,7 @@ class Redactor:
     # -- values by their rules -----------------------------------------------------------------------------------------
 
     def message(self, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """A message of either protocol."""
+        """Return a redacted message of either protocol."""
         if self.keep_text:
             return dict(payload)
         kind = payload.get("type")
@@ -131,7 +139,7 @@ class Redactor:
         return self.fields(payload, {**known_fields.COMMON, **fields})
 
     def fields(self, given: Mapping[str, Any], rules: Mapping[str, Any]) -> dict[str, Any]:
-        """An object: fields that have a rule by it, keys and values of all others as tokens."""
+        """Return a redacted object: fields with a rule by their rule, keys and values of all others as tokens."""
         return {
             name if name in rules else f"#{self._hash(str(name))}": self.value(value, rules[name])
             if name in rules
@@ -140,7 +148,7 @@ class Redactor:
         }
 
     def value(self, value: Any, rule: Any) -> Any:
-        """A value by its rule; where it is of another kind, its token."""
+        """Return a value redacted by its rule, or its token if it is of another kind."""
         if not value:
             return value
         if isinstance(rule, Mapping):
@@ -187,7 +195,7 @@ class Redactor:
         return self.opaque(text)
 
     def payload(self, event: Event) -> Payload:
-        """What an event carries."""
+        """Return the redacted payload of an event."""
         given = event.payload
         if isinstance(given, bytes):
             return bytes(len(given))
@@ -204,33 +212,33 @@ class Redactor:
     # -- records of a log ----------------------------------------------------------------------------------------------
 
     def body(self, body: str, kind: object = None, *, error: bool = False) -> str:
-        """A record's body: the proxy's own words, a payload by its fields, the rest as a token.
+        """Return a redacted body of a record: the proxy's own text, a payload by its fields, the rest as a token.
 
         Args:
-            body: the text.
-            kind: the record's message type, which says what a payload stands behind.
+            body: the body.
+            kind: the record's message type, which determines the marker before a payload.
             error: the body is an error's text.
         """
         if self.keep_text:
             return str(body)
-        told = f" — {_HIDDEN}" if body.endswith(_HIDDEN) else ""
+        hidden = f" — {_HIDDEN}" if body.endswith(_HIDDEN) else ""
         if error:
-            return self.error_text(body) + told
+            return self.error_text(body) + hidden
         if (row := record_of(body)) is None:
-            return self._shown(body) + told
+            return self._shown(body) + hidden
         _, kept = row.variant(body)
-        marker, payload, whole = logged_payload(body, kind) if row.says is Says.PAYLOAD else ("", None, False)
+        marker, payload, complete = logged_payload(body, kind) if row.kind is RecordKind.PAYLOAD else ("", None, False)
         if not marker:
             return kept
-        text = json.dumps(self.message(payload)) if payload is not None and (payload or whole) else "…"
-        if payload and not whole:
-            # A cut payload keeps its whole values, and the copy is cut, too. The comma keeps a number at its end.
+        text = json.dumps(self.message(payload)) if payload is not None and (payload or complete) else "…"
+        if payload and not complete:
+            # The complete values of a cut payload are kept. The comma marks a number at the end as complete.
             text = f"{text[:-1]},…"
         return f"{kept}{marker}{text}"
 
 
 def redacted_recording(recording: Recording, by: Redactor) -> Recording:
-    """One of our own recordings."""
+    """Return a redacted recording."""
     seqs = {seq: number for number, seq in enumerate(sorted({event.seq for event in recording.events}))}
     return Recording(
         tuple(
@@ -251,7 +259,7 @@ def redacted_recording(recording: Recording, by: Redactor) -> Recording:
 
 
 def redacted_log(found: Iterable[Record | Unread], by: Redactor) -> Iterator[str]:
-    """The records of a console log, one JSON object per line; of what could not be read, `NOT_READ`."""
+    """Yield the redacted records of a console log, one JSON object per line, and `NOT_READ` for unreadable ones."""
     for each in found:
         if isinstance(each, Unread):
             yield from [NOT_READ] * each.records
@@ -266,7 +274,7 @@ def redacted_log(found: Iterable[Record | Unread], by: Redactor) -> Iterator[str
 
 
 def _record(fields: Mapping[str, Any], by: Redactor) -> dict[str, Any]:
-    """One record; what the reader needs and does not find there is null."""
+    """Return a redacted record; missing fields that the reader needs are null."""
     given = fields.get("attributes")
     attributes: dict[str, Any] | None = None
     if isinstance(given, Mapping):
@@ -286,15 +294,15 @@ def _record(fields: Mapping[str, Any], by: Redactor) -> dict[str, Any]:
     severity, trace = fields.get("severityNumber"), fields.get("traceId")
     if isinstance(severity, int):
         record["severityNumber"] = min(max(int(severity), 1), 24)
-    if trace is Mark.UNDEFINED:
-        record["traceId"] = None  # before 0.11: what JSON cannot say, the reader takes null for
+    if trace is NoValue.UNDEFINED:
+        record["traceId"] = None  # before 0.11: the reader takes null as undefined
     elif isinstance(trace, str) and trace:
         record["traceId"] = by.name(trace)
     return record
 
 
 def redacted_har(entries: Iterable[Mapping[str, Any]], by: Redactor) -> str:
-    """A HAR with its frames and nothing else: no header, no cookie, no query, no name of a host."""
+    """Return a HAR with redacted frames only: no header, cookie, query or host name."""
     found = []
     for entry in entries:
         frames = entry.get("_webSocketMessages") if isinstance(entry, dict) else None
@@ -323,23 +331,23 @@ def _frame(frame: Mapping[str, Any], by: Redactor) -> dict[str, Any]:
     if not isinstance(data, str):
         return kept
     if opcode == 1:
-        whole = json_of(data)
-        kept["data"] = json.dumps(by.message(whole)) if whole is not None else data if by.keep_text else by.opaque(data)
+        message = json_of(data)
+        kept["data"] = json.dumps(by.message(message)) if message is not None else data if by.keep_text else by.opaque(data)
     elif opcode == 2:
         try:
-            sound = base64.b64decode(data, validate=True)
+            audio = base64.b64decode(data, validate=True)
         except (binascii.Error, ValueError):
-            return kept  # as unreadable as it was
-        kept["data"] = base64.b64encode(bytes(len(sound))).decode("ascii")
+            return kept  # still unreadable
+        kept["data"] = base64.b64encode(bytes(len(audio))).decode("ascii")
     elif opcode == 8:
         kept["data"] = ""
     return kept
 
 
 def _jsonable(value: Any) -> Any:
-    """A literal's value as JSON: what was not printed is null."""
+    """Return a literal's value as JSON; values that were not printed are null."""
     if isinstance(value, dict):
         return {name: _jsonable(each) for name, each in value.items()}
     if isinstance(value, list):
         return [_jsonable(each) for each in value]
-    return None if isinstance(value, Mark) else value
+    return None if isinstance(value, NoValue) else value

@@ -1,4 +1,4 @@
-"""When a session was at the server, from the seconds in the API's ids: for captures without times, or with a wrong clock."""
+"""Server time of a session from the seconds in the API's ids, for captures without times or with a wrong clock."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from voicerace.units import iso_utc
 
 __all__ = ["BASIS", "ServerTime", "server_time"]
 
-#: What all of it rests on.
+#: Source and accuracy of the values, as shown to users.
 BASIS: Final = "from ids, ±1 s"
-#: Seconds by which a capture's clock may differ from the ids' before it is said: their second, and the network.
+#: Offsets of a capture's clock up to this many seconds are not reported: ids have whole seconds, and the network delays.
 _AGREES_S: Final = 2.0
 
 _iso: Final = partial(iso_utc, timespec="seconds")
@@ -23,13 +23,13 @@ _iso: Final = partial(iso_utc, timespec="seconds")
 
 @dataclass(frozen=True)
 class ServerTime:
-    """What the ids of a session say, each value within one second.
+    """Times from the ids of a session, each within one second.
 
     Attributes:
         start, end: Unix time of the first and the last message with an id, in seconds.
-        ids: how many ids agree.
-        clock_offset_s: the capture's clock minus the ids'; None when the capture has no absolute time.
-        refused: of each refusal that names the response in the way: where it stands, and how old that response was.
+        ids: number of ids that agree.
+        clock_offset_s: the capture's clock minus that of the ids; None if the capture has no absolute time.
+        refused: (line, age of the active response in seconds) of each refusal that names the response.
     """
 
     start: int
@@ -39,7 +39,7 @@ class ServerTime:
     refused: tuple[tuple[int, int], ...]
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in `inspect --json`."""
+        """Return the object of `inspect --json`."""
         return {
             "basis": BASIS,
             "start": _iso(self.start),
@@ -50,7 +50,7 @@ class ServerTime:
         }
 
     def lines(self, *, timed: bool) -> Iterator[str]:
-        """What is worth a line; `timed`: the capture has an absolute time of its own."""
+        """Yield lines for `inspect`; `timed`: the capture has absolute times of its own."""
         if not timed:
             took = f"{self.end - self.start} s" if self.end > self.start else "within one second"
             yield f"server time: {_iso(self.start)} to {_iso(self.end)}, {took} ({BASIS}; {self.ids} ids agree)"
@@ -58,15 +58,15 @@ class ServerTime:
             side = "ahead of" if self.clock_offset_s > 0 else "behind"
             yield f"the capture's clock is {abs(self.clock_offset_s):.0f} s {side} the server's ({BASIS}; {self.ids} ids agree)"
         for line, age in self.refused:
-            yield f"refusal at line {line}: the response in the way was {age} s old ({BASIS})"
+            yield f"refusal at line {line}: the active response was {age} s old ({BASIS})"
 
 
 def server_time(recording: Recording, line: Callable[[int], int]) -> ServerTime | None:
-    """The server's time of a session; None when its ids do not agree, or have none.
+    """Return the server time of a session; None if its ids disagree or contain no time.
 
     Args:
-        recording: of the session.
-        line: where an event, by its seq, stands in the file.
+        recording: the session.
+        line: maps the seq of an event to its line in the file.
     """
     clock = read_ids(recording)
     if clock is None:

@@ -1,8 +1,8 @@
-"""A captured session and what can be said of it: counts with how sure each is, times at the proxy, and what stays unsaid.
+"""Summary of a captured session: counts with their certainty, times at the proxy, and limitations of the capture.
 
-Everything is told from the recording's events at the proxy, so a log and a recording of our own are read alike. A count
-is ``observed`` when its link was watched from begin to end, ``at least`` when something may be missing, ``derived`` when
-it follows from others, ``unknown`` when nothing can be said. Nobody's texts are in here, save a connection's name.
+All values follow from the recording's events at the proxy, for logs and recordings alike. A count is ``observed`` if its
+link was captured from beginning to end, ``at least`` if messages may be missing, ``derived`` if it follows from others, and
+``unknown`` otherwise. The connection's name is the only untrusted text.
 """
 
 from __future__ import annotations
@@ -38,26 +38,25 @@ class CapturedSession:
     """One session of a capture.
 
     Attributes:
-        connection: its name, made printable and unique in its file. Untrusted all the same.
-        recording: what passed, as far as it was captured.
-        start: absolute begin, ISO 8601 with milliseconds, UTC; None when the capture has no absolute time.
-        duration_ms: from the first to the last thing seen; None without a time.
-        outcome: of `voicerace.analysis.verdict.judge`; ``unknown`` when the capture does not show enough.
-        why: the outcome in one sentence.
+        connection: name, printable and unique in its file; untrusted text.
+        recording: the captured messages.
+        start: absolute start, ISO 8601 with milliseconds, UTC; None if the capture has no absolute time.
+        duration_ms: from the first to the last event or record; None without times.
+        outcome: outcome of `voicerace.analysis.verdict.judge`; ``unknown`` if the capture does not show enough.
+        why: reason of the outcome in one sentence.
         counts: by name, see `capture_session`.
-        refused_at_ms: when each refusal came in at the proxy, from `start`.
-        result_delay_ms: per result at the proxy, since its call's arguments were complete there; None where it is
-            not known which call it answers.
-        gap_ms: per response with calls, from its last call's arguments to its response.done, both at the proxy.
-        unread_records: unread records that are, or may be, this session's.
-        cannot_say: what the capture does not show, one sentence each.
-        told: what follows from the release's model; None for a recording that has what was sent.
-        release: the release, if it is one program; of several tags of one program the first.
-        release_given: the user named it.
-        answers: to the letter's questions (`voicerace.captures.questions`).
-        completed: the recording with what was derived; `recording` itself when nothing was.
-        server: what the seconds in the API's ids say; None when they say nothing.
-        races: see `captures.races`; `races_left_out` is how many responses with calls are none, by reason.
+        refused_at_ms: time of each refusal at the proxy, from `start`.
+        result_delay_ms: per result, time at the proxy since its call's arguments; None if its call is ambiguous.
+        gap_ms: per response with calls, time at the proxy from its last call's arguments to its response.done.
+        unread_records: number of unread records that may belong to this session.
+        cannot_say: limitations of the capture, one sentence each.
+        inference: result of the replay through the release's model; None if the capture has the proxy's sends.
+        release: the release, if it is one program; the first of several tags of one program.
+        release_given: the user named the release.
+        answers: answers to the letter's questions (`voicerace.captures.questions`).
+        completed: the recording with derived events; `recording` itself if there are none.
+        server: times from the API's ids; None if they are not usable.
+        races: see `captures.races`; `races_left_out` counts the other responses with calls by reason.
     """
 
     connection: str
@@ -72,7 +71,7 @@ class CapturedSession:
     gap_ms: tuple[float, ...]
     unread_records: int
     cannot_say: tuple[str, ...]
-    told: ReleaseInference | None
+    inference: ReleaseInference | None
     release: str | None
     release_given: bool
     answers: Answers
@@ -82,8 +81,13 @@ class CapturedSession:
     races_left_out: Mapping[str, int]
 
     @property
+    def first_release(self) -> str | None:
+        """Return the release, or the first candidate if several remain; None if no release fits."""
+        return self.release or (self.inference.candidates[0] if self.inference and self.inference.candidates else None)
+
+    @property
     def refusals(self) -> Count:
-        """`error` events with the active-response code."""
+        """Return the number of `error` events with the active-response code."""
         return self.counts["refusals"]
 
     @property
@@ -96,7 +100,7 @@ class CapturedSession:
 
     @property
     def submissions(self) -> Count:
-        """Results the host sent, whoever in the host sent them."""
+        """Return the number of results from the host, sent by the app or the component."""
         return self.counts["submissions"]
 
 
@@ -108,53 +112,50 @@ def capture_session(
     unread_records: int = 0,
     hidden: frozenset[int] | None = None,
     updates_logged: bool = False,
-    told: ReleaseInference | None = None,
+    inference: ReleaseInference | None = None,
     line: Callable[[int], int] | None = None,
     release: ProxyRelease | None = None,
 ) -> CapturedSession:
-    """All that can be said of one recording.
+    """Summarize one recording.
 
-    The counts: host_messages, upstream_events, user_texts, calls, submissions (results, whoever in the host sent them),
-    repeated_results (beyond one per call),
-    default_errors (results that are the component's own error), responses (response.created), refusals,
-    refusals_hidden (kept from the host), other_errors, session_updates, response_creates, commits.
+    The counts: host_messages, upstream_events, user_texts, calls, submissions (results from the host), repeated_results
+    (beyond one per call), default_errors (results that are the component's own error), responses (response.created),
+    refusals, refusals_hidden (not sent to the host), other_errors, session_updates, response_creates, commits.
 
     Args:
-        connection: its printable name.
-        recording: what was captured of it.
-        cannot_say: sentences that the reader of the capture adds.
-        unread_records: what it could not read of this session.
-        hidden: seqs of refusals that the capture says were kept from the host; None when it says nothing of that.
-        updates_logged: session.update is there whenever one was sent, though its link is not observed.
-        told: of a log, what its release's model says.
-        line: where an event of the recording stands in its file.
-        release: of a recording that needs no model, the one that the user names.
+        connection: printable name.
+        recording: the captured messages.
+        cannot_say: limitations known to the reader of the capture.
+        unread_records: number of records of this session that could not be read.
+        hidden: seqs of refusals that the capture reports as not sent to the host; None if it does not report them.
+        updates_logged: every session.update was captured, although its link is not observed.
+        inference: result of the replay through the release's model, for a log.
+        line: maps the seq of an event to its line in the file.
+        release: release named by the user, for a recording that needs no inference.
     """
-    seen = EventIndex(recording)
-    line = line or _nowhere
-    outcome, why, verdict, completed = _outcome(seen) if told is None else _told(told, recording)
-    derived = told.derived if told is not None else None
-    if derived is not None:
-        said, given = told.release if told is not None else None, told.given if told is not None else False
+    index = EventIndex(recording)
+    line = line or _no_line
+    outcome, why, verdict, completed = _outcome(index) if inference is None else _log_outcome(inference, recording)
+    if inference is not None and (derived := inference.derived) is not None:
+        tag, given = inference.release, inference.given
         found = answers(completed, verdict, lambda seq: line(derived.origin.get(seq, 0)), derived.cleared_early)
-        agreed = told is not None and told.flag_agreed
         early_on = cleared(derived.cleared_early, completed, derived.origin, line)
-        found = replace(found, cleared=early_on if agreed else None)
+        found = replace(found, cleared=early_on if inference.flag_agreed else None)
     else:
-        said, given, early = _flag(recording, release)
+        tag, given, early = _flag(recording, release)
         found = answers(completed, verdict, line, early)
-    counts = _counts(seen, hidden, updates_logged)
-    if told is not None and told.missed:
+    counts = _counts(index, hidden, updates_logged)
+    if inference is not None and inference.missed:
         counts = {name: _at_least(count) for name, count in counts.items()}
     turns = verdict.turns if verdict is not None else ()
-    # Readings may share the session's outcome and not each turn's.
-    agreed_on = outcome != "unknown" and (len(turns) == 1 or told is None or told.readings == 1)
-    races, left_out = races_of(completed, turns, sure=agreed_on)
+    # Interpretations with the same outcome of the session may differ in the outcomes of turns.
+    certain = outcome != "unknown" and (len(turns) == 1 or inference is None or inference.interpretations == 1)
+    races, left_out = races_of(completed, turns, sure=certain)
     provenance = recording.provenance
     times = [at for event in recording.events if (at := event.at_ns("proxy")) is not None]
     zero_us, start_us, end_us = (provenance.get(name) for name in ("file_start_us", "start_us", "end_us"))
     if _is_time(zero_us) and _is_time(start_us) and _is_time(end_us):
-        # A log's first and last records of a connection need not be events: the session has their times all the same.
+        # The first and last records of a connection in a log may be no events.
         times += [(start_us - zero_us) * 1000, (end_us - zero_us) * 1000]
     first = min(times, default=None)
     start = provenance.get("start")
@@ -165,14 +166,14 @@ def capture_session(
         duration_ms=None if first is None else ms(max(times) - first),
         outcome=outcome,
         why=printable(without_fault(why, verdict.fault if verdict is not None else None), 300),
-        counts=counts if told is None else counts | _derived_counts(told, seen, counts),
-        refused_at_ms=tuple(ms(at - first) for e in seen.refusals if first is not None and (at := seen.at(e)) is not None),
-        result_delay_ms=tuple(seen.delays()),
-        gap_ms=tuple(seen.gaps()),
+        counts=counts if inference is None else counts | _derived_counts(inference, index, counts),
+        refused_at_ms=tuple(ms(at - first) for e in index.refusals if first is not None and (at := index.at(e)) is not None),
+        result_delay_ms=tuple(index.delays()),
+        gap_ms=tuple(index.gaps()),
         unread_records=unread_records,
-        cannot_say=(*cannot_say, *_unsaid(seen)),
-        told=told,
-        release=said,
+        cannot_say=(*cannot_say, *_limitations(index)),
+        inference=inference,
+        release=tag,
         release_given=given,
         answers=found,
         completed=completed,
@@ -183,62 +184,65 @@ def capture_session(
 
 
 class Names:
-    """Names for people: printable, and numbered where a file has one name twice."""
+    """Makes names printable, and unique by a number."""
 
     def __init__(self) -> None:
         self._seen: Counter[str] = Counter()
 
     def unique(self, given: str) -> str:
-        """The next name."""
+        """Return a name as printable text, with a number if it was used before."""
         name = printable(given, NAME_LIMIT)
         self._seen[name] += 1
         return name if self._seen[name] == 1 else f"{name} ({self._seen[name]})"
 
 
-def _counts(seen: EventIndex, hidden: frozenset[int] | None, updates_logged: bool) -> dict[str, Count]:
-    """The counts of `capture_session`."""
-    host, came, sent = seen.sure("component", "proxy"), seen.sure("upstream", "proxy"), seen.sure("proxy", "upstream")
-    told = seen.sure("proxy", "component")
-    if seen.host_only:
-        came = "at least"  # what the proxy kept to itself is not seen
-    if seen.api_only:
-        host = sent  # a client's results are what it sends upstream
-    types = Counter(event.type for event in seen.sent)
-    outputs, results, calls = seen.outputs(), len(seen.results), len(seen.calls)
+def _counts(index: EventIndex, hidden: frozenset[int] | None, updates_logged: bool) -> dict[str, Count]:
+    """Return the counts of `capture_session`."""
+    # How certain the number of messages is, per link.
+    from_host, to_host = index.certainty("component", "proxy"), index.certainty("proxy", "component")
+    from_api, to_api = index.certainty("upstream", "proxy"), index.certainty("proxy", "upstream")
+    if index.host_only:
+        from_api = "at least"  # the proxy does not forward every event
+    if index.api_only:
+        from_host = to_api  # a client's results are what it sends upstream
+    types = Counter(event.type for event in index.to_upstream)
+    outputs, results, calls = index.outputs(), len(index.results), len(index.calls)
     if hidden is not None:
-        kept = Count(len(hidden), came)
-    elif seen.recording.observes("proxy", "component"):
-        errors = [e for e in seen.told if e.type == "Error" and fields_of(e).get("code") == realtime.ACTIVE_RESPONSE]
-        kept = Count(max(0, len(seen.refusals) - len(errors)), "derived" if told == "observed" else told)
+        hidden_count = Count(len(hidden), from_api)
+    elif index.recording.observes("proxy", "component"):
+        errors = [e for e in index.to_host if e.type == "Error" and fields_of(e).get("code") == realtime.ACTIVE_RESPONSE]
+        hidden_count = Count(max(0, len(index.refusals) - len(errors)), "derived" if to_host == "observed" else to_host)
     else:
-        kept = Count(None, "unknown")
+        hidden_count = Count(None, "unknown")
     if outputs is not None:
-        repeated = Count(results - len({text_of(each.get("call_id")) for each in outputs}), host)
+        repeated = Count(results - len({text_of(each.get("call_id")) for each in outputs}), from_host)
     elif calls and results:
-        # One call: whatever comes beyond its first result repeats it. More: at least so many.
-        repeated = Count(max(0, results - calls), "derived" if calls == 1 and host == came == "observed" else "at least")
+        # With one call, every result after the first is a repetition; with more, this is a lower bound.
+        repeated = Count(
+            max(0, results - calls), "derived" if calls == 1 and from_host == from_api == "observed" else "at least"
+        )
     else:
-        repeated = Count(0, host) if not results else Count(None, "unknown")
+        repeated = Count(0, from_host) if not results else Count(None, "unknown")
     own = None if outputs is None else sum(agent.is_default_error(each.get("output")) for each in outputs)
-    # A session.update is answered by one session.updated: so many were sent at least.
-    updates = max(types[realtime.SESSION_UPDATE], sum(event.type == realtime.SESSION_UPDATED for event in seen.came))
+    # Each session.updated confirms one session.update: a lower bound.
+    updates = max(types[realtime.SESSION_UPDATE], sum(event.type == realtime.SESSION_UPDATED for event in index.from_upstream))
     creates, commits = types[realtime.RESPONSE_CREATE], types["input_audio_buffer.commit"]
-    watched = seen.recording.observes("proxy", "upstream")
+    watched = index.recording.observes("proxy", "upstream")
     return {
-        "host_messages": Count(len(seen.host), host),
-        "upstream_events": Count(len(seen.came), came),
-        "user_texts": Count(sum(event.type == "InjectUserMessage" for event in seen.host), host),
-        "calls": Count(calls, came),
-        "submissions": Count(results, host),
+        "host_messages": Count(len(index.from_host), from_host),
+        "upstream_events": Count(len(index.from_upstream), from_api),
+        "user_texts": Count(sum(event.type == "InjectUserMessage" for event in index.from_host), from_host),
+        "calls": Count(calls, from_api),
+        "submissions": Count(results, from_host),
         "repeated_results": repeated,
-        "default_errors": Count(own, "unknown" if own is None else host),
-        "responses": Count(sum(event.type == realtime.RESPONSE_CREATED for event in seen.came), came),
-        "refusals": Count(len(seen.refusals), came),
-        "refusals_hidden": kept,
-        "other_errors": Count(len(seen.errors) - len(seen.refusals), came),
-        "session_updates": Count(updates, sent if watched else came if updates_logged else "at least"),
-        "response_creates": Count(creates, sent if watched else "at least") if watched or creates else Count(None, "unknown"),
-        "commits": Count(commits, sent if watched else "at least") if watched or commits else Count(None, "unknown"),
+        "default_errors": Count(own, "unknown" if own is None else from_host),
+        "responses": Count(sum(event.type == realtime.RESPONSE_CREATED for event in index.from_upstream), from_api),
+        "refusals": Count(len(index.refusals), from_api),
+        "refusals_hidden": hidden_count,
+        "other_errors": Count(len(index.errors) - len(index.refusals), from_api),
+        "session_updates": Count(updates, to_api if watched else from_api if updates_logged else "at least"),
+        "response_creates": Count(creates, to_api if watched else "at least") if watched or creates else Count(None, "unknown"),
+        "commits": Count(commits, to_api if watched else "at least") if watched or commits else Count(None, "unknown"),
     }
 
 
@@ -246,54 +250,58 @@ def _at_least(count: Count) -> Count:
     return count if count.kind == "unknown" else Count(count.value, "at least")
 
 
-def _nowhere(_: int) -> int:
+def _no_line(_: int) -> int:
     return 0
 
 
-def _outcome(seen: EventIndex) -> tuple[str, str, Verdict | None, Recording]:
-    """The verdict's outcome, where the capture shows what it needs."""
-    recording = seen.recording
+def _outcome(index: EventIndex) -> tuple[str, str, Verdict | None, Recording]:
+    """Return outcome, reason, verdict and recording of a capture with the proxy's sends."""
+    recording = index.recording
     if not recording.observes("proxy", "upstream"):
         return "unknown", "the capture does not show what the proxy sent upstream", None, recording
     try:
         verdict = judge(recording)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # Somebody else's file: a payload of a shape that no proxy sends must not end the reading of the rest.
-        return "unknown", f"the recording holds messages that cannot be judged ({type(error).__name__})", None, recording
+        # An untrusted file may have payloads of any shape; the other sessions are still read.
+        return "unknown", f"the recording has messages that cannot be judged ({type(error).__name__})", None, recording
     if _unsettled(verdict, recording):
         return "unknown", f"{verdict.outcome} so far; the recording stops before the session's end", verdict, recording
     if verdict.turn is None:
-        return verdict.outcome, verdict.why if verdict.fault is not None else _no_turn(seen), verdict, recording
+        return verdict.outcome, verdict.why if verdict.fault is not None else _no_turn(index), verdict, recording
     return verdict.outcome, verdict.turn.why, verdict, recording
 
 
-def _told(told: ReleaseInference, recording: Recording) -> tuple[str, str, Verdict | None, Recording]:
-    """What a log's outcome is: that on which every candidate's model and every reading agree."""
-    if told.derived is None:
+def _log_outcome(inference: ReleaseInference, recording: Recording) -> tuple[str, str, Verdict | None, Recording]:
+    """Return outcome, reason, verdict and completed recording of a log.
+
+    The outcome is known if the models of all candidates agree on it in every interpretation.
+    """
+    if inference.derived is None:
         return "unknown", "no release's model fits this log", None, recording
-    completed = told.derived.recording
+    completed = inference.derived.recording
     verdict = judge(completed)
-    if told.contradictions:
-        return "unknown", f"the log contradicts the model of {told.candidates[0]}", verdict, completed
+    if inference.contradictions:
+        return "unknown", f"the log contradicts the model of {inference.candidates[0]}", verdict, completed
     if not recording.observed:
-        return "unknown", "the log is not whole: what it lacks may decide", verdict, completed
+        return "unknown", "the log is incomplete: missing records may decide the outcome", verdict, completed
     if _unsettled(verdict, completed):
         return "unknown", f"{verdict.outcome} so far; the log stops before the session's end", verdict, completed
-    if len(told.outcomes) > 1:
-        either = " or ".join(f"{outcome} ({why})" for outcome, why in told.outcomes.items())
-        return "unknown", f"the log allows several: {either}", verdict, completed
-    ((outcome, why),) = told.outcomes.items()
+    if len(inference.outcomes) > 1:
+        either = " or ".join(f"{outcome} ({why})" for outcome, why in inference.outcomes.items())
+        return "unknown", f"the log allows several outcomes: {either}", verdict, completed
+    ((outcome, why),) = inference.outcomes.items()
     return outcome, why if verdict.turns else _no_turn(EventIndex(recording)), verdict, completed
 
 
-def _no_turn(seen: EventIndex) -> str:
-    return "a function call was seen, but no response that holds it" if seen.calls else "no function call was seen"
+def _no_turn(index: EventIndex) -> str:
+    return "a function call was seen, but not its response" if index.calls else "no function call was seen"
 
 
 def _unsettled(verdict: Verdict, recording: Recording) -> bool:
-    """Whether a turn that was refused may still become another one: no close was seen, nobody gave up, nobody went on.
+    """Return whether the outcome of a refused turn may still change after the end of the capture.
 
-    A result that is sent again asks again, and its reply makes a turn `noisy` that is rejected or lost without it.
+    A repeated result requests a response again, and its reply changes `rejected` or `lost` to `noisy`. The outcome is final
+    after a close, the next user text, or the deadline.
     """
     turn = verdict.turn
     if recording.complete or turn is None or turn.outcome not in ("rejected", "lost"):
@@ -306,28 +314,28 @@ def _unsettled(verdict: Verdict, recording: Recording) -> bool:
     return not times or not results or max(times) - max(results) < _GIVES_UP_NS
 
 
-def _derived_counts(told: ReleaseInference, seen: EventIndex, before: Mapping[str, Count]) -> dict[str, Count]:
-    """The counts that rest on the model; unsure where log and model differ, or the log is not whole."""
-    sure = told.derived is not None and not told.contradictions and bool(seen.recording.observed)
-    kind: Kind = ("derived" if seen.recording.complete else "at least") if sure else "unknown"
+def _derived_counts(inference: ReleaseInference, index: EventIndex, before: Mapping[str, Count]) -> dict[str, Count]:
+    """Return the counts that follow from the model; uncertain if log and model differ or the log is incomplete."""
+    sure = inference.derived is not None and not inference.contradictions and bool(index.recording.observed)
+    kind: Kind = ("derived" if index.recording.complete else "at least") if sure else "unknown"
     found = {}
-    if told.derived is not None:
-        found["response_creates"] = Count(told.creates, kind if told.creates is not None else "unknown")
-    if sure:  # else what was logged of them stands, at least so many
-        if told.updates is not None and before["session_updates"] != Count(told.updates, "observed"):
-            found["session_updates"] = Count(told.updates, kind)
-        commits = sum(event.type == "input_audio_buffer.commit" for event in seen.sent)
+    if inference.derived is not None:
+        found["response_creates"] = Count(inference.creates, kind if inference.creates is not None else "unknown")
+    if sure:  # if not, the logged number stays a lower bound
+        if inference.updates is not None and before["session_updates"] != Count(inference.updates, "observed"):
+            found["session_updates"] = Count(inference.updates, kind)
+        commits = sum(event.type == "input_audio_buffer.commit" for event in index.to_upstream)
         found["commits"] = Count(commits, "observed" if kind == "derived" else kind)
     return found
 
 
 def _flag(recording: Recording, release: ProxyRelease | None) -> tuple[str | None, bool, tuple[FlagCleared, ...] | None]:
-    """Of a recording as an engine or a relay made it: its release, and where that release's flag was cleared early.
+    """Return the release of a recording, whether the user named it, and where its flag was cleared early.
 
-    The flag follows from what came to the proxy: where one of its two links was not captured, nothing is said of it.
+    The last value is None without a known release, or if an incoming link of the proxy was not captured.
     """
-    said = recording.provenance.get("release")
-    row = release or (PROXIES.get(said) if isinstance(said, str) else None)
+    tag = recording.provenance.get("release")
+    row = release or (PROXIES.get(tag) if isinstance(tag, str) else None)
     if row is None:
         return None, False, None
     if not (recording.observes("component", "proxy") and recording.observes("upstream", "proxy")):
@@ -338,25 +346,25 @@ def _flag(recording: Recording, release: ProxyRelease | None) -> tuple[str | Non
         return row.tag, release is not None, None
 
 
-def _unsaid(seen: EventIndex) -> list[str]:
-    """What this recording leaves open, beyond what its reader knows."""
-    unsaid = []
-    if seen.recording.clock != "log" and not seen.recording.observes("component", "proxy"):
-        unsaid.append(
-            "What the host sent was not captured: the results are those that the proxy passed on, its flag is unknown."
+def _limitations(index: EventIndex) -> list[str]:
+    """Return the limitations of this recording, beyond those that its reader knows."""
+    limits = []
+    if index.recording.clock != "log" and not index.recording.observes("component", "proxy"):
+        limits.append(
+            "The host's messages were not captured: results are those that the proxy forwarded, and its flag is unknown."
         )
-    if seen.calls and not seen.dones():
-        unsaid.append("No response.done was seen after a function call: the gap is unknown.")
-    if len(seen.calls) > 1 and seen.results and all(result_of(event) is None for event in seen.results):
-        unsaid.append("Which call a result answers is not captured: each is taken to answer the call before it.")
-    timed = any(seen.at(event) is not None for event in seen.recording.events)
-    if timed and any(delay is None for delay in seen.delays()):
-        unsaid.append("Some results could answer one of several calls, and their ids are not there: those delays are unknown.")
-    if not seen.recording.complete:
-        unsaid.append("No close was seen: the capture may end before the session did.")
-    return unsaid
+    if index.calls and not index.dones():
+        limits.append("No response.done was captured after a function call: the gap is unknown.")
+    if len(index.calls) > 1 and index.results and all(result_of(event) is None for event in index.results):
+        limits.append("The call that a result answers is not captured: it is assumed to be the call before it.")
+    timed = any(index.at(event) is not None for event in index.recording.events)
+    if timed and any(delay is None for delay in index.delays()):
+        limits.append("Some results may answer one of several calls, and their ids are missing: those delays are unknown.")
+    if not index.recording.complete:
+        limits.append("No close was captured: the capture may end before the session.")
+    return limits
 
 
 def _is_time(value: object) -> TypeGuard[int]:
-    """Whether a provenance's value is a time in microseconds: a file can say anything."""
+    """Return whether an untrusted value of the provenance is a time in microseconds."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 53

@@ -1,4 +1,4 @@
-"""A capture for a program (JSON) and for a person (lines). Texts of a capture are untrusted and never shown."""
+"""Output of `inspect` as JSON and as text lines. Untrusted texts of a capture are not shown."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from voicerace.captures.session_summary import CapturedSession
 
 __all__ = ["SCHEMA", "inspect_json", "inspect_json_text", "inspect_lines", "quantiles", "times_of"]
 
-#: 2: the counts of a session are numbers, and under ``counts`` with how sure they are.
+#: 2: the counts of a session are numbers; ``counts`` has their certainty.
 SCHEMA: Final = 2
 _LISTED: Final = 20
 _Time: TypeAlias = Literal["result_delay_ms", "gap_ms"]
 _TIMES: Final[dict[_Time, str]] = {
-    "result_delay_ms": "A result after its call",
+    "result_delay_ms": "Delay, result after its call",
     "gap_ms": "Gap, response.done after the last call",
 }
 _QUANTILES: Final = {"min": 0.0, "p10": 0.1, "median": 0.5, "p90": 0.9, "max": 1.0}
-#: From the surest on: a sum is as sure as the least sure of its parts.
+#: From certain to uncertain: a sum is as certain as its least certain part.
 _KINDS: Final[tuple[Kind, ...]] = ("observed", "derived", "at least", "unknown")
-_WORDS: Final = {"observed": "", "derived": "derived ", "at least": "at least ", "unknown": "perhaps "}
+_QUALIFIERS: Final = {"observed": "", "derived": "derived ", "at least": "at least ", "unknown": "possibly "}
 
 
 def inspect_json(capture: Capture) -> dict[str, Any]:
-    """A capture as one JSON object; times in ms since the session's start, the start itself in ISO 8601 UTC."""
+    """Return a capture as one JSON object; times are in ms since the session's start, which is in ISO 8601 UTC."""
     return {
         **_head(capture),
         "sessions": [_session(each) for each in capture.sessions],
@@ -43,7 +43,7 @@ def inspect_json(capture: Capture) -> dict[str, Any]:
 
 
 def inspect_json_text(capture: Capture, more: Mapping[str, Any] | None = None) -> Iterator[str]:
-    """The text of `inspect_json`, with `more` behind it, in pieces: session by session, however many there are."""
+    """Yield the text of `inspect_json`, extended by `more`, session by session, so that memory stays bounded."""
     times: dict[_Time, list[float]] = {name: [] for name in _TIMES}
     yield json.dumps(_head(capture), indent=2)[: -len("\n}")] + ',\n  "sessions": ['
     between = "\n"
@@ -71,7 +71,7 @@ def _tail(capture: Capture, times: Mapping[_Time, Sequence[float]]) -> dict[str,
 
 
 def times_of(capture: Capture, name: _Time) -> list[float]:
-    """All known values of one of the times of a session, as seen at the proxy."""
+    """Return all known values in ms of one time of the sessions, as seen at the proxy."""
     return [each for session in capture.sessions for each in _known(session, name)]
 
 
@@ -80,7 +80,7 @@ def _known(session: CapturedSession, name: _Time) -> list[float]:
 
 
 def quantiles(values: Sequence[float]) -> dict[str, float | int | None]:
-    """How many values, and which of them stand at the quantiles: values that were seen, nothing in between."""
+    """Return the number of values and their quantiles, which are measured values without interpolation."""
     found: dict[str, float | int | None] = {"count": len(values)}
     for name, share in _QUANTILES.items():
         found[name] = float(np.quantile(values, share, method="inverted_cdf")) if values else None
@@ -88,7 +88,7 @@ def quantiles(values: Sequence[float]) -> dict[str, float | int | None]:
 
 
 def inspect_lines(capture: Capture) -> Iterator[str]:
-    """A capture as lines of plain text: each session with its times, what cannot be said, what was not read."""
+    """Yield a capture as lines of plain text: sessions with times, limitations of the capture, and unread parts."""
     refusals, common, times = _overview(capture)
     yield (
         f"{capture.name}: {capture.format}, {_many(capture.records, 'record')}, {_many(len(capture.sessions), 'session')}, "
@@ -101,21 +101,21 @@ def inspect_lines(capture: Capture) -> Iterator[str]:
             found = quantiles(values)
             seen = ", ".join(f"{key} {_ms(found[key] or 0)}" for key in _QUANTILES)
             where = {HAR: "in the browser", CASSETTE: "at the client"}.get(capture.format, "at the proxy")
-            yield f"{what}, {where}: " + (f"{len(values)} times, {seen}" if len(values) > 1 else f"once, {_ms(values[0])}")
+            yield f"{what}, {where}: " + (f"{len(values)} values, {seen}" if len(values) > 1 else f"once, {_ms(values[0])}")
     if common:
-        yield "What this capture cannot say, of every session:" if len(capture.sessions) > 1 else "What it cannot say:"
+        yield "Limitations of this capture, for every session:" if len(capture.sessions) > 1 else "Limitations of this capture:"
         yield from (f"  - {each}" for each in common)
     if capture.unread:
         yield f"Not read: {_many(capture.unread_records, 'record')} or pieces of one"
         for each in capture.unread[:_LISTED]:
             times_over = f" ({each.records} times)" if each.records > 1 else ""
-            yield f"  {_place(each)}{each.reason}{times_over}"
+            yield f"  {_location(each)}{each.reason}{times_over}"
         if len(capture.unread) > _LISTED:
-            yield f"  and {_many(len(capture.unread) - _LISTED, 'place')} more"
+            yield f"  and {_many(len(capture.unread) - _LISTED, 'range')} more"
 
 
 def _overview(capture: Capture) -> tuple[Count, list[str], dict[_Time, list[float]]]:
-    """The refusals, what no session can say (in the order of the first), and the times of all sessions."""
+    """Return the refusals, the limitations common to all sessions (in the first's order), and all times."""
     refusals = 0
     sure: Kind = "observed"
     common: list[str] | None = None
@@ -123,15 +123,15 @@ def _overview(capture: Capture) -> tuple[Count, list[str], dict[_Time, list[floa
     for session in capture.sessions:
         refusals += session.refusals.value or 0
         sure = max(sure, session.refusals.kind, key=_KINDS.index)
-        said = set(session.cannot_say)
-        common = [*session.cannot_say] if common is None else [each for each in common if each in said]
+        own = set(session.cannot_say)
+        common = [*session.cannot_say] if common is None else [each for each in common if each in own]
         for name, found in times.items():
             found += _known(session, name)
     return Count(refusals, "at least" if sure == "unknown" else sure), common or [], times
 
 
-def _place(of: Unread) -> str:
-    """The lines of what was not read; none of them for a whole file."""
+def _location(of: Unread) -> str:
+    """Return the lines of an unread part; an empty text for a whole file."""
     return f"lines {of.line_first} to {of.line_last}: " if of.line_last else ""
 
 
@@ -161,19 +161,19 @@ def _session(session: CapturedSession) -> dict[str, Any]:
 
 
 def _released(session: CapturedSession) -> dict[str, Any]:
-    """Which release, why, and what speaks against it."""
-    said = session.told
-    if said is None:
+    """Return the candidates of the release, the evidence for them, and contradictions."""
+    inference = session.inference
+    if inference is None:
         return {"release_candidates": [session.release] if session.release else [], "evidence": [], "contradictions": []}
     return {
-        "release_candidates": list(said.candidates),
-        "evidence": [{"line": each.line, "what": each.what} for each in said.evidence],
-        "contradictions": [{"line": each.line, "what": each.what} for each in said.contradictions],
+        "release_candidates": list(inference.candidates),
+        "evidence": [{"line": each.line, "what": each.what} for each in inference.evidence],
+        "contradictions": [{"line": each.line, "what": each.what} for each in inference.contradictions],
     }
 
 
 def _answered(found: Answers) -> dict[str, Any]:
-    """The letter's questions; every place is a line of the file, of a derived message its cause's."""
+    """Return the answers to the letter's questions; a derived message has the line of its cause."""
     return {
         "session_update_lines": list(found.update_lines),
         "turns": [asdict(each) for each in found.turns],
@@ -184,7 +184,7 @@ def _answered(found: Answers) -> dict[str, Any]:
 
 
 def _number_of(count: Count) -> int | None:
-    """A count without how sure it is: what is only perhaps so is no number."""
+    """Return a count without its certainty; None if it is unknown."""
     return None if count.kind == "unknown" else count.value
 
 
@@ -193,13 +193,13 @@ def _count(count: Count) -> dict[str, Any]:
 
 
 def _lines_of(session: CapturedSession, common: Sequence[str]) -> list[str]:
-    """One session: when and how it ended, then what is worth a line."""
+    """Return the lines of one session."""
     counts = session.counts
     took = "" if session.duration_ms is None else f", {_ms(session.duration_ms)}"
     lines = [f"{session.connection}: {session.start or 'no absolute time'}{took}, outcome {session.outcome}: {session.why}"]
     if session.refused_at_ms:
         hidden = counts["refusals_hidden"].value
-        kept = f", {hidden} of them kept from the host" if hidden else ""
+        kept = f", {hidden} of them not sent to the host" if hidden else ""
         lines.append(f"  {_number(session.refusals, 'refusal')}{kept}, at {_times(session.refused_at_ms)}")
     elif session.refusals.value:
         lines.append(f"  {_number(session.refusals, 'refusal')}, without times")
@@ -220,26 +220,26 @@ def _lines_of(session: CapturedSession, common: Sequence[str]) -> list[str]:
         lines += [f"  {each}" for each in session.server.lines(timed=session.start is not None)]
     lines += _release_lines(session)
     lines += _answer_lines(session)
-    lines += [f"  cannot say: {each}" for each in session.cannot_say if each not in common]
+    lines += [f"  limitation: {each}" for each in session.cannot_say if each not in common]
     return lines
 
 
 def _release_lines(session: CapturedSession) -> list[str]:
-    said = session.told
-    if said is None:
+    inference = session.inference
+    if inference is None:
         return [] if session.release is None else [f"  release: {session.release}"]
-    if not said.candidates:
+    if not inference.candidates:
         lines = ["  release: no model fits"]
     else:
-        name = "given" if said.given else "from the log" if said.release else "from the log, one of"
-        lines = [f"  release ({name}): {', '.join(said.candidates)}"]
-    lines += [f"    line {each.line}: {each.what}" for each in said.evidence if each.line]
-    lines += [f"  CONTRADICTION at line {each.line}: {each.what}" for each in said.contradictions[:_LISTED]]
+        name = "given" if inference.given else "from the log" if inference.release else "from the log, one of"
+        lines = [f"  release ({name}): {', '.join(inference.candidates)}"]
+    lines += [f"    line {each.line}: {each.what}" for each in inference.evidence if each.line]
+    lines += [f"  CONTRADICTION at line {each.line}: {each.what}" for each in inference.contradictions[:_LISTED]]
     return lines
 
 
 def _answer_lines(session: CapturedSession) -> list[str]:
-    """The letter's questions, one line per answer. A turn's counts are as sure as the session's."""
+    """Return a line per answer to the letter's questions. A turn's counts are as certain as the session's."""
     found = session.answers
     results, creates, refusals = session.submissions.kind, session.response_creates.kind, session.refusals.kind
     lines = [
@@ -264,10 +264,10 @@ def _answer_lines(session: CapturedSession) -> list[str]:
 
 
 def _plain(count: Count) -> str:
-    """A count in words."""
+    """Return a count with its certainty as text."""
     if count.value is None:
         return "unknown"
-    return f"{_WORDS[count.kind]}{count.value}"
+    return f"{_QUALIFIERS[count.kind]}{count.value}"
 
 
 def _number(count: Count, what: str) -> str:
@@ -279,11 +279,11 @@ def _many(number: int, what: str) -> str:
 
 
 def _times(times: Iterable[float | None]) -> str:
-    """Some times, no more than a line holds."""
+    """Return times as text, at most `_LISTED` of them."""
     known = ["unknown" if each is None else _ms(each) for each in times]
     return ", ".join(known[:_LISTED]) + (f" and {len(known) - _LISTED} more" if len(known) > _LISTED else "")
 
 
 def _ms(time: float) -> str:
-    """A time as exact as any clock of a capture is: to the microsecond."""
+    """Return a time in ms, rounded to microseconds."""
     return f"{round(time, 3):.10g} ms"

@@ -1,9 +1,8 @@
-"""The times that captures show, as values a sweep draws from (`TimeProfile`), and what they tell of the network.
+"""Times of captures as values for sweeps (`TimeProfile`), and an estimate of the network's round trip.
 
-Names are those of `model.catalog.profiles.TIMES`. What a capture of the proxy shows is what the proxy saw, so two things are
-taken for granted, and said in `TimeProfile.notes`: the result's delay contains the host's round trip (which is then 0),
-and what was measured across the upstream's link contains that link's round trip, which is known where both ends were on
-one clock, and elsewhere at most the quickest answer to anything the proxy sent.
+Names are those of `model.catalog.profiles.TIMES`. Times are measured at the proxy. `TimeProfile.notes` states two
+assumptions: the result's delay contains the host's round trip, which is then 0; and times across the upstream link contain
+its round trip, which is known if both ends share a clock, and otherwise at most the quickest answer to the proxy.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from voicerace.units import ms
 
 __all__ = ["Network", "TimeProfile", "network_of"]
 
-#: Between two events of one direction.
+#: Times between two events of one direction, without a round trip.
 _SERVER: Final = ("first_item_ms", "arguments_ms", "call_gap_ms", "reply_ms", "reply_gap_ms")
 
 
@@ -34,9 +33,9 @@ class TimeProfile:
     """Measured times of captured sessions.
 
     Attributes:
-        values: time name -> every value that was measured, in ms, at least one each.
-        fixed: time name -> the one value that was inferred rather than measured.
-        notes: what was taken for granted, in sentences.
+        values: time name -> all measured values in ms, at least one.
+        fixed: time name -> one inferred value in ms.
+        notes: assumptions, in sentences.
     """
 
     values: Mapping[str, tuple[float, ...]]
@@ -45,10 +44,10 @@ class TimeProfile:
 
     @classmethod
     def of(cls, *captures: Capture) -> Self:
-        """The times of all sessions of some captures.
+        """Collect the times of all sessions of the captures.
 
         Raises:
-            InputError: no session has both a call's result and a response.done behind a call.
+            InputError: no session has a result of a call, or none has a response.done after a call.
         """
         delays = [each for of in captures for each in times_of(of, "result_delay_ms")]
         gaps = [each for of in captures for each in times_of(of, "gap_ms")]
@@ -69,21 +68,21 @@ class TimeProfile:
         network = network_of(_sessions(captures))
         values |= {name: _positive(each - network.rtt_ms for each in found) for name, found in across.items() if found}
         values |= {name: _positive(found) for name, found in server.items() if found}
-        delay = "tool_ms is the delay as the proxy saw it: it contains the host's round trip, which is 0 here."
+        delay = "tool_ms is the delay at the proxy: it contains the host's round trip, which is set to 0."
         if any(each.format == HAR for each in captures):
-            delay = "tool_ms is the delay as the browser saw it: the host's round trip is not in it, and taken to be 0."
+            delay = "tool_ms is the delay in the browser: it excludes the host's round trip, which is assumed to be 0."
         return cls(values, {"host_rtt_ms": 0.0, "upstream_rtt_ms": network.rtt_ms}, (delay, network.sentence))
 
     def rows(self) -> list[dict[str, Any]]:
-        """Per time: how many values and their quantiles."""
+        """Return, per time, the number of values and their quantiles."""
         measured_ = [{"time": name, **quantiles(found)} for name, found in self.values.items()]
         return measured_ + [{"time": name, **quantiles([value])} for name, value in self.fixed.items()]
 
     def write(self, folder: Path) -> dict[str, str]:
-        """Write a CSV file per measured time; the times for a `SweepSpec` or a `Session`, in the one grammar.
+        """Write a CSV file per measured time; return the times as parameters of a `SweepSpec` or session.
 
         Raises:
-            InputError: a file is there already, or cannot be written.
+            InputError: a file exists or cannot be written.
         """
         times = {name: f"{value:g}" for name, value in self.fixed.items()}
         try:
@@ -91,7 +90,7 @@ class TimeProfile:
             for name, found in self.values.items():
                 path = folder / f"{name}.csv"
                 if path.exists():
-                    raise InputError("times", f"{path} is there already", "a new folder")
+                    raise InputError("times", f"{path} already exists", "a new folder")
                 write_text(path, "".join(f"{each}\r\n" for each in (name, *(f"{each:g}" for each in found))))
                 times[name] = f"@{path}"
         except OSError as error:
@@ -105,12 +104,12 @@ def _sessions(captures: Iterable[Capture]) -> Iterator[CapturedSession]:
 
 @dataclass(frozen=True)
 class Network:
-    """The round trip between proxy and upstream.
+    """The round trip between proxy and API.
 
     Attributes:
-        rtt_ms: the longest it can be; 0 where nothing tells.
-        known: it is that; else it lies between nothing and that.
-        sentence: where it is from.
+        rtt_ms: round trip, or its upper bound, in ms; 0 without information.
+        known: `rtt_ms` was measured; if not, it is an upper bound.
+        sentence: source of the value.
     """
 
     rtt_ms: float
@@ -119,10 +118,10 @@ class Network:
 
 
 def network_of(sessions: Iterable[CapturedSession]) -> Network:
-    """What captured sessions tell of the network, as one.
+    """Return one estimate of the round trip from all sessions.
 
-    Answers are a result's confirmation, a response.created and a refusal. Of derived sends the time is their cause's, and
-    of a log, whose times are cut to their millisecond, one more is possible.
+    Answers are a result's confirmation, a response.created and a refusal. Derived sends have the time of their cause. A log
+    truncates times to milliseconds, which adds up to 1 ms.
     """
     both: list[float] = []
     found: list[float] = []
@@ -134,27 +133,29 @@ def network_of(sessions: Iterable[CapturedSession]) -> Network:
         found += [each + step for each in own if each >= 0]
     if both:
         rtt = sorted(both)[len(both) // 2]
-        return Network(rtt, True, f"The upstream's round trip was {rtt:g} ms: both its ends are in the capture.")
+        return Network(rtt, True, f"The upstream round trip was {rtt:g} ms: the capture has both ends.")
     if not found:
         return Network(
-            0.0, False, "The upstream's round trip is not known, and taken to be 0: nothing the proxy sent was answered."
+            0.0,
+            False,
+            "The upstream round trip is unknown and assumed to be 0: the capture has no answer to a message of the proxy.",
         )
     rtt = min(found)
     return Network(
         rtt,
         False,
-        f"The upstream's round trip is at most {rtt:g} ms, the quickest answer to anything the proxy sent. It is taken to be "
-        "that, and taken off what was measured across that link.",
+        f"The upstream round trip is at most {rtt:g} ms, the quickest answer to a message of the proxy. This value is assumed "
+        "and subtracted from times across that link.",
     )
 
 
 def _created(recording: Recording) -> list[float]:
-    """From each create to its response.created, at the proxy."""
+    """Return times in ms at the proxy from each response.create to its response.created."""
     return _answered(recording, "response")
 
 
 def _answered(recording: Recording, how: str) -> list[float]:
-    """From each create that was answered so to its answer, at the proxy."""
+    """Return times in ms at the proxy from each response.create with the answer `how` to that answer."""
     ledger = Ledger()
     by_seq = {event.seq: event for event in recording.events}
     for event in recording.ordered("proxy"):

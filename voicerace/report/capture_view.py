@@ -152,7 +152,7 @@ def evidence_rows(capture: Capture) -> pd.DataFrame:
     """A row per session: ``release`` (those that fit), ``given``, ``evidence``, ``contradictions``, with their lines."""
     rows = []
     for number, of in enumerate(capture.sessions, start=1):
-        said = of.told
+        said = of.inference
         rows.append(
             {
                 "session": number,
@@ -242,7 +242,7 @@ def map_trials(capture: Capture, steps: int = 20, release: str | None = None) ->
     ):
         step = math.ceil(max([50.0, *values]) * _BEYOND / steps)
         times[name] = f"0:{step * steps}:{step}"
-    tag = release or next((each for of in capture.sessions if (each := _first(of)) is not None), "0.9.1")
+    tag = release or next((each for of in capture.sessions if (each := of.first_release) is not None), "0.9.1")
     return trials_of({"releases": (tag,), "times": times, "ties": False})
 
 
@@ -269,13 +269,9 @@ def _pair(session: CapturedSession) -> tuple[float, float] | None:
 
 def _release(of: CapturedSession) -> str:
     """Every release that fits, or unknown."""
-    if of.told is not None and of.told.candidates:
-        return ", ".join(of.told.candidates)
+    if of.inference is not None and of.inference.candidates:
+        return ", ".join(of.inference.candidates)
     return of.release or "unknown"
-
-
-def _first(of: CapturedSession) -> str | None:
-    return of.release or (of.told.candidates[0] if of.told is not None and of.told.candidates else None)
 
 
 def _none_twice(of: CapturedSession) -> str:

@@ -170,7 +170,7 @@ def _told(capture: Capture | None, preferred: tuple[str, ...]) -> tuple[str, ...
     """The releases that wrote a capture, one per session; of several that may have, one of `preferred`, if any is."""
     found: dict[str, None] = {}
     for of in capture.sessions if capture is not None else ():
-        tags = of.told.candidates if of.told is not None else (of.release,)
+        tags = of.inference.candidates if of.inference is not None else (of.release,)
         programs = {PROXIES[tag].source for tag in tags if tag in PROXIES}
         if programs:
             found[next(tag for tag in (*preferred, *tags) if tag in PROXIES and PROXIES[tag].source in programs)] = None

@@ -90,7 +90,9 @@ def back_test(capture: Capture) -> tuple[int, int]:
     Either end of the upstream's round trip counts as the same.
     """
     ends = _ends(capture)
-    known = [(tag, race) for of in capture.sessions for race in of.races if (tag := _tag(of)) and race.outcome != "unknown"]
+    known = [
+        (tag, race) for of in capture.sessions for race in of.races if (tag := of.first_release) and race.outcome != "unknown"
+    ]
     return sum(race.outcome in {_outcome(tag, race, each) for each in ends} for tag, race in known), len(known)
 
 
@@ -111,11 +113,6 @@ def _ends(capture: Capture) -> tuple[float, float]:
     """The longest and the shortest that the upstream's round trip can be."""
     network = network_of(capture.sessions)
     return network.rtt_ms, network.rtt_ms if network.known else 0.0
-
-
-def _tag(of: object) -> str | None:
-    told, release = getattr(of, "told", None), getattr(of, "release", None)
-    return release or (told.candidates[0] if told is not None and told.candidates else None)
 
 
 def _outcome(release: str, race: Race, rtt_ms: float) -> str:

@@ -1,4 +1,4 @@
-"""Somebody's own run, recorded from relays on one or both sides of their proxy, and judged session by session."""
+"""Live capture: relays on one or both sides of a proxy record a command's traffic, and each session is judged."""
 
 from voicerace.captures.live.record import Captured, WatchedSession, capture
 

@@ -1,9 +1,9 @@
-"""Which connections are one session: the proxy opens one upstream connection for every host connection. Pure.
+"""Pair connections to sessions: the proxy opens one upstream connection per host connection. Pure functions.
 
-Three things tell. Times: it opens the upstream connection while the host's is open, the one that came first first.
-Contents: what passes on one side has its cause on the other, before it and with the same words: a user's text and a
-result go from the host to the upstream, a function call the other way. And, where contents are the same, how soon the
-effect follows. What nothing tells for certain is paired all the same, and says so.
+Three criteria are used. Times: the upstream connection is opened while the host's is open, in the same order. Contents: a
+message on one side has its cause on the other, earlier and with the same content: a user's text and a result go from the
+host to the API, a function call the other way. For equal contents: the delay between cause and effect. An uncertain pair
+gets a note.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import Any, Final, NamedTuple
 from voicerace.model.protocol import realtime
 from voicerace.trace.recording import Event, Recording
 
-__all__ = ["Trace", "Traces", "joined", "pair", "trace"]
+__all__ = ["PairedSession", "Trace", "joined", "pair", "trace"]
 
 GUESSED: Final = "several sessions ran at once and their contents are alike: that these connections belong together is a guess"
 MISFIT: Final = "the contents of the host's and the upstream's connection do not fit: that they belong together is a guess"
 
 
-class Sign(NamedTuple):
-    """Something that has to be on both sides: (``text``, its words), (``call``, its id) or (``result``, its id)."""
+class SharedContent(NamedTuple):
+    """Content that both connections contain: (``text``, the text), (``call``, its id) or (``result``, its id)."""
 
     kind: str
     key: str
@@ -32,42 +32,42 @@ class Sign(NamedTuple):
 
 @dataclass(frozen=True)
 class Trace:
-    """What there is to know of a connection to find its session.
+    """Properties of a connection that identify its session.
 
     Attributes:
-        path: its recording.
+        path: file of its recording.
         side: ``host`` or ``upstream``.
-        opened_ns, ended_ns: on the capture's clock; `ended_ns` is None for one that was open to the end.
-        signs: (when at the proxy, on the capture's clock; what), in order.
+        opened_ns, ended_ns: times on the capture's clock; `ended_ns` is None if it stayed open.
+        contents: (time at the proxy in ns on the capture's clock, content), in order.
     """
 
     path: Path
     side: str
     opened_ns: int
     ended_ns: int | None
-    signs: tuple[tuple[int, Sign], ...] = ()
+    contents: tuple[tuple[int, SharedContent], ...] = ()
 
     def opens_during(self, other: Trace) -> bool:
         return other.opened_ns <= self.opened_ns and (other.ended_ns is None or self.opened_ns <= other.ended_ns)
 
 
 @dataclass(frozen=True)
-class Traces:
-    """One session: its connections, the host's first, and what is uncertain about that."""
+class PairedSession:
+    """One session: its connections, the host's first, and a note if the pairing is uncertain."""
 
     traces: tuple[Trace, ...]
     note: str | None = None
 
 
 class _Fit(NamedTuple):
-    """How well two connections go together: causes with their effects minus effects without a cause, and the mean delay."""
+    """How well two connections match: effects with a cause minus those without, and the mean delay in ns."""
 
     net: int
     delay_ns: float
 
 
 def trace(path: Path, recording: Recording) -> Trace:
-    """The trace of a connection's recording."""
+    """Return the trace of a connection's recording."""
     opened = int(recording.provenance.get("opened_ns", 0))
     times = [at for event in recording.events if (at := event.at_ns("proxy")) is not None]
     ended = any(event.kind != "message" for event in recording.events)
@@ -76,17 +76,17 @@ def trace(path: Path, recording: Recording) -> Trace:
         str(recording.provenance.get("side")),
         opened,
         opened + max(times, default=0) if ended else None,
-        tuple((opened + (event.at_ns("proxy") or 0), sign) for event in recording.events for sign in _signs(event)),
+        tuple((opened + (event.at_ns("proxy") or 0), content) for event in recording.events for content in _contents(event)),
     )
 
 
-def pair(traces: Sequence[Trace]) -> list[Traces]:
-    """Sessions, in the order they began; a connection that nothing was found for is one by itself."""
+def pair(traces: Sequence[Trace]) -> list[PairedSession]:
+    """Return the sessions in the order they began; an unmatched connection is a session by itself."""
     hosts = sorted((each for each in traces if each.side == "host"), key=lambda each: each.opened_ns)
     upstreams = sorted((each for each in traces if each.side == "upstream"), key=lambda each: each.opened_ns)
     tried = {(h, u): _fit(host, up) for h, host in enumerate(hosts) for u, up in enumerate(upstreams)}
     fits = {each: fit for each, fit in tried.items() if fit is not None}
-    # The best fit first; where fits are equal, the oldest upstream connection to the oldest host that waits for one.
+    # The best fit first; among equal fits the oldest upstream connection and the oldest unmatched host.
     chosen: dict[int, int] = {}
     taken: set[int] = set()
     for h, u in sorted(fits, key=lambda each: (-fits[each].net, fits[each].delay_ns, each[1], each[0])):
@@ -96,56 +96,56 @@ def pair(traces: Sequence[Trace]) -> list[Traces]:
     further: dict[int, list[Trace]] = defaultdict(list)
     alone = []
     for u in sorted(set(range(len(upstreams))) - taken):
-        # A proxy that connected again; or one whose host nobody saw.
+        # The proxy reconnected, or the host's connection was not captured.
         up = upstreams[u]
         again = [h for h in chosen if (h, u) in fits and (fits[h, u].net > 0 or not _overlap(up, upstreams[chosen[h]]))]
         if again:
             further[max(again, key=lambda h: fits[h, u].net)].append(up)
         else:
-            alone.append(Traces((up,)))
+            alone.append(PairedSession((up,)))
     sessions = []
     for h, host in enumerate(hosts):
         own = sorted([upstreams[chosen[h]], *further[h]], key=lambda each: each.opened_ns) if h in chosen else ()
-        sessions.append(Traces((host, *own), _doubt(h, chosen, fits)))
+        sessions.append(PairedSession((host, *own), _doubt(h, chosen, fits)))
     return sorted([*sessions, *alone], key=lambda each: min(one.opened_ns for one in each.traces))
 
 
 def _doubt(h: int, chosen: Mapping[int, int], fits: Mapping[tuple[int, int], _Fit]) -> str | None:
-    """What speaks against a choice: the contents, or that another one would do as well."""
+    """Return why a pair is uncertain: contents do not match, or another pair matches equally; None if it is certain."""
     if h not in chosen:
         return None
     u = chosen[h]
     if fits[h, u].net < 0:
         return MISFIT
     for other in {each for each, _ in fits} - {h}:
-        theirs = chosen.get(other)
-        if (other, u) not in fits or (theirs is not None and (h, theirs) not in fits):
+        other_up = chosen.get(other)
+        if (other, u) not in fits or (other_up is not None and (h, other_up) not in fits):
             continue
-        swapped = fits[other, u].net + (fits[h, theirs].net if theirs is not None else 0)
-        if swapped >= fits[h, u].net + (fits[other, theirs].net if theirs is not None else 0):
+        swapped = fits[other, u].net + (fits[h, other_up].net if other_up is not None else 0)
+        if swapped >= fits[h, u].net + (fits[other, other_up].net if other_up is not None else 0):
             return GUESSED
     return None
 
 
 def _fit(host: Trace, upstream: Trace) -> _Fit | None:
-    """How two connections go together; None when they cannot."""
+    """Return how well two connections match; None if they cannot belong together."""
     if not _overlap(host, upstream):
         return None
     effects = without = delay = 0
-    causes: dict[Sign, list[int]] = defaultdict(list)
-    # At one instant the cause is first.
-    both = [(at, sign.kind == "call", sign) for at, sign in host.signs]
-    both += [(at, sign.kind != "call", sign) for at, sign in upstream.signs]
-    for at, is_effect, sign in sorted(both):
+    causes: dict[SharedContent, list[int]] = defaultdict(list)
+    # Sort causes before effects of the same time.
+    both = [(at, content.kind == "call", content) for at, content in host.contents]
+    both += [(at, content.kind != "call", content) for at, content in upstream.contents]
+    for at, is_effect, content in sorted(both):
         if not is_effect:
-            causes[sign].append(at)
-        elif waiting := causes[sign]:
+            causes[content].append(at)
+        elif waiting := causes[content]:
             effects += 1
             delay += at - waiting.pop(0)
         else:
             without += 1
     net = effects - without
-    # A connection that was opened before its host came is possible, if its contents say so.
+    # An upstream connection opened before the host's matches only by its contents.
     return _Fit(net, delay / max(1, effects)) if upstream.opens_during(host) or net > 0 else None
 
 
@@ -153,31 +153,31 @@ def _overlap(one: Trace, other: Trace) -> bool:
     return one.opens_during(other) or other.opens_during(one)
 
 
-def _signs(event: Event) -> Iterator[Sign]:
+def _contents(event: Event) -> Iterator[SharedContent]:
     payload = event.payload
     if event.kind != "message" or not isinstance(payload, Mapping):
         return
     match (event.link.sender, payload.get("type")):
         case ("component", "InjectUserMessage"):
-            yield Sign("text", str(payload.get("content")))
+            yield SharedContent("text", str(payload.get("content")))
         case ("component", "Settings"):
-            # Earlier conversation goes upstream as items.
-            for said in _list(_map(_map(payload.get("agent")).get("context")).get("messages")):
-                if _map(said).get("role") == "user":
-                    yield Sign("text", str(_map(said).get("content")))
+            # The proxy sends the earlier conversation as items.
+            for message in _list(_map(_map(payload.get("agent")).get("context")).get("messages")):
+                if _map(message).get("role") == "user":
+                    yield SharedContent("text", str(_map(message).get("content")))
         case ("component", "FunctionCallResponse"):
-            yield Sign("result", str(payload.get("id")))
+            yield SharedContent("result", str(payload.get("id")))
         case ("proxy", "FunctionCallRequest"):
             for call in _list(payload.get("functions")):
-                yield Sign("call", str(_map(call).get("id")))
+                yield SharedContent("call", str(_map(call).get("id")))
         case ("proxy", realtime.ITEM_CREATE):
             item = realtime.item_of(payload)
             if item.get("type") == "function_call_output":
-                yield Sign("result", str(item.get("call_id")))
+                yield SharedContent("result", str(item.get("call_id")))
             elif item.get("role") == "user":
-                yield from (Sign("text", str(_map(each).get("text"))) for each in _list(item.get("content"))[:1])
+                yield from (SharedContent("text", str(_map(each).get("text"))) for each in _list(item.get("content"))[:1])
         case ("upstream", realtime.ARGUMENTS_DONE):
-            yield Sign("call", str(payload.get("call_id")))
+            yield SharedContent("call", str(payload.get("call_id")))
 
 
 def _map(value: Any) -> Mapping[str, Any]:
@@ -189,12 +189,12 @@ def _list(value: Any) -> list[Any]:
 
 
 def joined(recordings: Sequence[Recording], number: int, note: str | None = None) -> Recording:
-    """The recordings of one session's connections as one, from the first one's beginning.
+    """Join the recordings of one session's connections; times count from the first connection's beginning.
 
     Args:
-        recordings: of connections, the host's first.
-        number: of the session.
-        note: what is uncertain about their belonging together.
+        recordings: recordings of the connections, the host's first.
+        number: number of the session.
+        note: why the pairing is uncertain.
     """
     opened = [int(each.provenance.get("opened_ns", 0)) for each in recordings]
     first = min(opened)

@@ -1,7 +1,7 @@
-"""A command, run between relays: what passed is recorded as it passes, joined into sessions and judged when it is over.
+"""Run a command between relays, record its connections, then join them into sessions and judge each session.
 
-The folder holds a recording per connection while the command runs, and a recording per session afterwards. A capture
-that is killed leaves the former, each of them readable.
+While the command runs, the folder has a recording per connection; afterwards a recording per session. A killed capture
+leaves readable recordings of connections.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from voicerace.analysis.summary import summary
 from voicerace.analysis.verdict import Verdict, judge
-from voicerace.captures.live.pairing import Trace, Traces, joined, pair, trace
+from voicerace.captures.live.pairing import PairedSession, Trace, joined, pair, trace
 from voicerace.engine.live import clock
 from voicerace.engine.live.command import Signals, check_command
 from voicerace.engine.live.origins import Origins
@@ -40,9 +40,9 @@ from voicerace.units import ms
 __all__ = ["Captured", "WatchedSession", "capture"]
 
 _SCHEMA: Final = 1
-#: What a command's end sets off (its sockets close, the proxy closes its own) has this long to pass.
+#: Seconds for connections to close after the command's end.
 _GRACE_S: Final = 2.0
-#: The status of a command that ended well, when what was recorded of it cannot be written.
+#: Exit status if the command succeeded but its sessions cannot be written.
 _NOT_WRITTEN: Final = 2
 
 
@@ -51,13 +51,13 @@ class WatchedSession:
     """One session of a capture.
 
     Attributes:
-        number: in the order they began.
-        file: its recording.
-        verdict: what to make of it.
-        events: how many were recorded.
-        complete: False when a connection was cut or dropped.
-        faults: what went wrong that no party did on purpose.
-        notes: what is uncertain, or missing.
+        number: number of the session, in the order they began.
+        file: file of its recording.
+        verdict: its verdict.
+        events: number of recorded events.
+        complete: False if a connection was cut or dropped.
+        faults: reasons of unintended faults.
+        notes: what is uncertain or missing.
     """
 
     number: int
@@ -71,15 +71,15 @@ class WatchedSession:
 
 @dataclass(frozen=True)
 class Captured:
-    """A capture that is over.
+    """A finished capture.
 
     Attributes:
-        folder: where it is.
-        status: the command's exit status, 128 + N when signal N ended it; 2 for 0 when the sessions cannot be written.
-        sessions: in the order they began.
-        added_ms: what each relay added to the way of a message, by side: ``median`` and ``p99``, of how many
-            ``messages`` on how many ``connections``.
-        unread: what could not be read or written, with why.
+        folder: folder of the capture.
+        status: the command's exit status, 128 + N if signal N ended it; 2 instead of 0 if the sessions cannot be written.
+        sessions: sessions in the order they began.
+        added_ms: latency in ms that each relay added, by side: ``median`` and ``p99``, with the numbers of ``messages`` and
+            ``connections``.
+        unread: files that could not be read or written, with the reason.
     """
 
     folder: Path
@@ -99,18 +99,18 @@ def capture(
     listening: Callable[[Mapping[str, str]], None] = lambda _: None,
     refused: Callable[[str], None] = lambda _: None,
 ) -> Captured:
-    """Run a command, with relays on one or both sides of the proxy that it uses.
+    """Run a command with relays on one or both sides of its proxy.
 
     Args:
-        command: program and arguments. It finds the relays in VOICERACE_HOST_URL and VOICERACE_UPSTREAM_URL.
+        command: program and arguments. VOICERACE_HOST_URL and VOICERACE_UPSTREAM_URL contain the relays' URLs.
         host, upstream: ``LISTEN=TARGET`` of the relay between component and proxy, and between proxy and upstream.
-        out: the folder; without one a new one in ``runs``, and ``runs/latest`` points to it.
-        allow_origins: web pages that may connect beside those of this machine.
+        out: folder of the capture; None creates one in ``runs``, and ``runs/latest`` points to it.
+        allow_origins: origins of web pages that may connect, in addition to those of this machine.
         listening: called with {side: URL} before the command starts.
         refused: called with the reason when a web page or a host name is refused.
 
     Raises:
-        InputError: a relay that cannot be, no such program, or a folder that is taken.
+        InputError: an invalid relay, an unknown program, or a folder in use.
     """
     specs = [TapSpec.of("host", host)] if host is not None else []
     specs += [TapSpec.of("upstream", upstream)] if upstream is not None else []
@@ -125,7 +125,7 @@ def capture(
         info["status"] = clock.run(_watch(folder, specs, command, origin, origins, listening, refused))
         try:
             done = _finish(folder, info)
-        except OSError as error:  # a full disk: a command that failed has failed all the same
+        except OSError as error:  # a full disk; a failed command keeps its status
             status = info["status"] or _NOT_WRITTEN
             done = Captured(folder, status, (), {}, (f"the sessions cannot be written: {error.strerror}",))
         if out is None:
@@ -134,7 +134,7 @@ def capture(
 
 
 def _info(specs: Sequence[TapSpec], command: Sequence[str]) -> dict[str, Any]:
-    """What `run.json` says before anything has happened. Addresses have no path, and a command no arguments."""
+    """Return the initial content of `run.json`, with addresses without path and the command without arguments."""
     at = {each.side: {"listen": f"{each.host}:{each.port}", "target": each.target} for each in specs}
     target = {"proxy" if each.side == "host" else "upstream": [{"name": each.target}] for each in specs}
     return {
@@ -158,8 +158,8 @@ def _info(specs: Sequence[TapSpec], command: Sequence[str]) -> dict[str, Any]:
 
 @contextmanager
 def _folder(out: Path | None, info: Mapping[str, Any]) -> Iterator[Path]:
-    """The run's folder; what could not even be started leaves none."""
-    there = out is not None and out.exists()
+    """Create the run's folder; remove it if the capture cannot start."""
+    existed = out is not None and out.exists()
     with new_folder(out, info["parameters"]) as folder:
         _write_info(folder, info)
         try:
@@ -167,7 +167,7 @@ def _folder(out: Path | None, info: Mapping[str, Any]) -> Iterator[Path]:
         except InputError:
             if not any((folder / RECORDINGS).iterdir()):
                 (folder / RUN).unlink()
-                if not there:
+                if not existed:
                     shutil.rmtree(folder)
             raise
 
@@ -176,7 +176,7 @@ def _write_info(folder: Path, info: Mapping[str, Any]) -> None:
     write_text(folder / RUN, json.dumps(info, indent=2, ensure_ascii=False) + "\n")
 
 
-# -- while the command runs ------------------------------------------------------------------------------------------
+# -- while the command runs --------------------------------------------------------------------------------------------
 
 
 async def _watch(
@@ -188,7 +188,7 @@ async def _watch(
     listening: Callable[[Mapping[str, str]], None],
     refused: Callable[[str], None],
 ) -> int:
-    """Run the command between its relays; gives its exit status."""
+    """Run the command between its relays; return its exit status."""
     number = itertools.count(1)
     begin_ns, scrub = time.monotonic_ns(), Scrubber.of_environment()
     async with AsyncExitStack() as stack:
@@ -207,22 +207,22 @@ async def _watch(
 
 
 async def _rest(taps: Sequence[Tap], hurry: asyncio.Event) -> None:
-    """Wait until every connection has ended, not too long, and not when somebody asks us to stop."""
+    """Wait until all connections have ended, for at most `_GRACE_S`, or until `hurry` is set."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_GRACE_S):
-            asked: asyncio.Future[Any] = asyncio.ensure_future(hurry.wait())
+            stopped: asyncio.Future[Any] = asyncio.ensure_future(hurry.wait())
             try:
-                while (still := {relay.over for tap in taps for relay in tap.open}) and not asked.done():
-                    await asyncio.wait([asked, *still], return_when=asyncio.FIRST_COMPLETED)
+                while (still := {relay.over for tap in taps for relay in tap.open}) and not stopped.done():
+                    await asyncio.wait([stopped, *still], return_when=asyncio.FIRST_COMPLETED)
             finally:
-                asked.cancel()
+                stopped.cancel()
 
 
-# -- when it is over -------------------------------------------------------------------------------------------------
+# -- after the command -------------------------------------------------------------------------------------------------
 
 
 def _finish(folder: Path, info: dict[str, Any]) -> Captured:
-    """Join what was recorded into sessions, judge them, and write down what came out."""
+    """Join the recordings into sessions, judge them, and write the results."""
     traces, unread = _traces(folder / RECORDINGS)
     added: dict[str, list[int]] = {side: [] for side in ("host", "upstream") if info["parameters"][side]}
     sessions = []
@@ -231,21 +231,21 @@ def _finish(folder: Path, info: dict[str, Any]) -> Captured:
         file = folder / RECORDINGS / f"session-{number:03d}.jsonl"
         write_text(file, "".join(line + "\n" for line in recording.lines()))
         for each in found.traces:
-            each.path.unlink()  # all of it is in the session's file now
+            each.path.unlink()  # now in the session's file
         for side, times in added.items():
-            party = "component" if side == "host" else "upstream"
-            times += added_ns(replace(recording, events=tuple(e for e in recording.events if party in e.link)))
+            actor = "component" if side == "host" else "upstream"
+            times += added_ns(replace(recording, events=tuple(e for e in recording.events if actor in e.link)))
         sessions.append(_watched(number, file, recording, found, info))
         info["sessions"].append(_session_json(sessions[-1], recording))
-    came = Counter(each.side for each in traces)
-    info["added_ms"] = {side: {"connections": came[side], **_spread(times)} for side, times in added.items()}
+    connections = Counter(each.side for each in traces)
+    info["added_ms"] = {side: {"connections": connections[side], **_spread(times)} for side, times in added.items()}
     info |= {"end": utc_now(), "complete": all(each.complete for each in sessions) and not unread, "unread": unread}
     _write_info(folder, info)
     return Captured(folder, info["status"], tuple(sessions), info["added_ms"], tuple(unread))
 
 
 def _traces(folder: Path) -> tuple[list[Trace], list[str]]:
-    """What is known of every connection, and the files that cannot be read."""
+    """Return the trace of every connection, and the files that cannot be read."""
     traces, unread = [], []
     for path in sorted(folder.glob("connection-*.jsonl")):
         try:
@@ -255,12 +255,12 @@ def _traces(folder: Path) -> tuple[list[Trace], list[str]]:
     return traces, unread
 
 
-def _watched(number: int, file: Path, recording: Recording, found: Traces, info: Mapping[str, Any]) -> WatchedSession:
+def _watched(number: int, file: Path, recording: Recording, found: PairedSession, info: Mapping[str, Any]) -> WatchedSession:
     try:
         verdict = judge(recording)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # Not our messages: a payload of a shape that no proxy sends must not end the judging of the others.
-        why = f"the recording holds messages that cannot be judged ({type(error).__name__})"
+        # Untrusted payloads may have any shape; the other sessions are still judged.
+        why = f"the recording has messages that cannot be judged ({type(error).__name__})"
         verdict = Verdict("unknown", None, None, (), why)
     notes = list(recording.notes)
     sides = {each.side for each in found.traces}
@@ -292,7 +292,7 @@ def _session_json(session: WatchedSession, recording: Recording) -> dict[str, An
 
 
 def _spread(times: Sequence[int]) -> dict[str, Any]:
-    """Count, median and 99th percentile (nearest rank) in ms."""
+    """Return count, median and 99th percentile (nearest rank) in ms."""
     ordered = sorted(times)
     if not ordered:
         return {"messages": 0, "median": None, "p99": None}

@@ -48,11 +48,11 @@ def _left_out(context: ReportContext) -> str:
     )
 
 
-def _shown(context: ReportContext) -> str | None:
-    """Return the release in use whose map is shown: one that may have written the capture, or None."""
-    sessions = context.capture.sessions if context.capture is not None else ()
-    fits = {tag for of in sessions for tag in (of.told.candidates if of.told is not None else (of.release,))}
-    return next((tag for tag in context.in_use if tag in fits), None)
+def _shown(material: ReportContext) -> str | None:
+    """The release whose map is shown: one in use that may have written the capture; None where none of them may."""
+    sessions = material.capture.sessions if material.capture is not None else ()
+    fits = {tag for of in sessions for tag in (of.inference.candidates if of.inference is not None else (of.release,))}
+    return next((tag for tag in material.in_use if tag in fits), None)
 
 
 def _map(context: ReportContext) -> list[Block]:
