@@ -36,13 +36,13 @@ def found(recording: Recording, **words: bool) -> str | None:
 
 @pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.11.1", "reference"])
 def test_a_set_up_that_is_as_it_should_be_tells_no_lie(release: str) -> None:
-    assert find_violation(simulate(session(release)), session(release), ours=True, known=True) is None
+    assert find_violation(simulate(session(release)), session(release), mocked=True, known=True) is None
 
 
 def test_a_late_clock_and_a_relay_that_delays() -> None:
     assert found(simulate(session(gap_ms=520))) == "gap_ms is 520, asked for were 400"
     assert found(simulate(session(tool_ms=150))) == "tool_ms is 150, asked for were 0"
-    assert found(simulate(session(gap_ms=520)), ours=False) is None, "an API has its own gap"
+    assert found(simulate(session(gap_ms=520)), mocked=False) is None, "an API has its own gap"
 
 
 def test_a_message_that_arrives_before_it_was_sent() -> None:
@@ -58,7 +58,7 @@ def test_a_mock_that_is_kinder_than_the_contract() -> None:
 
     said = "1 response.create came inside an active response and 0 were refused: kinder than the contract"
     assert found(changed(simulate(session()), kind)) == said
-    assert found(changed(simulate(session()), kind), ours=False, known=False) == said, "whatever the proxy and the upstream"
+    assert found(changed(simulate(session()), kind), mocked=False, known=False) == said, "whatever the proxy and the upstream"
 
 
 def test_an_outcome_that_cannot_be() -> None:

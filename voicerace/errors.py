@@ -1,6 +1,6 @@
-"""The one error for bad input: what was named, what was found, what is allowed. The command line prints it as one line.
+"""The error for bad input: the parameter, its value, and what is allowed. The command line prints it as one line.
 
-A sweep that ends before its last trial has errors of its own, which say what was kept and where.
+A sweep that ends before its last trial has its own errors, which name the kept trials and their folder.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class SweepInterrupted(KeyboardInterrupt):
 
 
 class SweepStoppedError(InputError):
-    """A sweep could not go on; attributes as of `InputError` and `SweepInterrupted`."""
+    """A sweep could not continue; attributes as of `InputError` and `SweepInterrupted`."""
 
     def __init__(self, where: str, found: str, kept: str, folder: Path) -> None:
         self.kept, self.folder = kept, folder

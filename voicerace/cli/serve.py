@@ -142,7 +142,9 @@ def upstream(
 @options.takes_times
 def proxy(
     times: Mapping[str, object],
-    upstream: Annotated[str, typer.Option(metavar="API", help="API of the proxy: openai (OPENAI_API_KEY) | ws(s)://...")],
+    upstream: Annotated[
+        str, typer.Option(metavar="API", help="Realtime API for the proxy: openai (OPENAI_API_KEY) | ws(s)://...")
+    ],
     release: Annotated[str, typer.Option(metavar="TAG", help="Release of the proxy, or a unique backend version.")] = "0.9.1",
     model: Annotated[str, typer.Option(metavar="NAME", help="Model to request with --upstream openai.")] = "gpt-realtime",
     key_from: options.KeyFrom = None,
