@@ -31,7 +31,7 @@ def changed(recording: Recording, change: Callable[[Event], Event | None]) -> Re
 
 
 def found(recording: Recording, **words: bool) -> str | None:
-    return find_violation(recording, session(), **{"ours": True, "known": True} | words)
+    return find_violation(recording, session(), **{"mocked": True, "known": True} | words)
 
 
 @pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.11.1", "reference"])

@@ -184,7 +184,7 @@ def test_a_client_that_ends_without_a_word_has_closed_its_connection(
 
 def test_nothing_that_connects_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["capture", "--host", "0=ws://127.0.0.1:1", "--out", str(tmp_path / "run"), "--", "true"]) == 0
-    assert "nobody connected to the host relay" in capfd.readouterr().err
+    assert "no connection to the host relay" in capfd.readouterr().err
     assert run_json(tmp_path / "run")["sessions"] == []
 
 

@@ -52,7 +52,7 @@ def test_a_file_that_holds_something_is_written_over_only_when_that_is_asked(
     out.write_text("before\n")
     words = [*{**VERBS, **MORE}[verb], str(out)]
     assert main(words) == 2
-    assert f"{out} holds something already" in one_line(capsys)
+    assert f"{out} exists and is not empty" in one_line(capsys)
     assert out.read_text() == "before\n"
     if verb in VERBS:
         assert main([*words, "--force"]) == 0

@@ -112,7 +112,7 @@ def test_unknown_sessions_leave_the_denominator() -> None:
 
 def test_the_same_draw_twice_is_no_second_draw() -> None:
     trials = frame([("a", 1.0, "answered"), ("a", 2.0, "answered")], drawn="tool_ms")
-    with pytest.raises(InputError, match="seed twice"):
+    with pytest.raises(InputError, match="duplicate seed"):
         summarise(trials.assign(seed=7))
 
 
