@@ -109,7 +109,7 @@ def upstream(
     at_once: _AtOnce = 200,
     lifetime_s: _LifetimeS = Limits.lifetime_s,
     session_mib: _SessionMib = 64.0,
-    out: options.Out = None,
+    out: options.RunFolder = None,
     fail_on: options.FailOn = None,
 ) -> int:
     """Serve a mock Realtime API. It answers every user message with a function call, and the result with a reply."""
@@ -156,7 +156,7 @@ def proxy(
     at_once: _AtOnce = 200,
     lifetime_s: _LifetimeS = Limits.lifetime_s,
     session_mib: _SessionMib = 64.0,
-    out: options.Out = None,
+    out: options.RunFolder = None,
     fail_on: options.FailOn = None,
 ) -> int:
     """Serve the model of a proxy release, connected to a Realtime API."""
