@@ -31,18 +31,18 @@ def changed(recording: Recording, change: Callable[[Event], Event | None]) -> Re
 
 
 def found(recording: Recording, **options: bool) -> str | None:
-    return find_violation(recording, session(), **{"ours": True, "known": True} | options)
+    return find_violation(recording, session(), **{"mocked": True, "known": True} | options)
 
 
 @pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.11.1", "reference"])
 def test_a_correct_set_up_has_no_violation(release: str) -> None:
-    assert find_violation(simulate(session(release)), session(release), ours=True, known=True) is None
+    assert find_violation(simulate(session(release)), session(release), mocked=True, known=True) is None
 
 
 def test_late_timers_are_a_violation() -> None:
     assert found(simulate(session(gap_ms=520))) == "gap_ms is 520, asked for were 400"
     assert found(simulate(session(tool_ms=150))) == "tool_ms is 150, asked for were 0"
-    assert found(simulate(session(gap_ms=520)), ours=False) is None, "a foreign API has its own gap"
+    assert found(simulate(session(gap_ms=520)), mocked=False) is None, "a foreign API has its own gap"
 
 
 def test_a_message_that_arrives_before_it_was_sent_is_a_violation() -> None:
@@ -58,7 +58,7 @@ def test_a_mock_without_refusals_is_a_violation() -> None:
 
     said = "1 response.create came inside an active response and 0 were refused: kinder than the contract"
     assert found(changed(simulate(session()), without_errors)) == said
-    assert found(changed(simulate(session()), without_errors), ours=False, known=False) == said, "for any proxy and upstream"
+    assert found(changed(simulate(session()), without_errors), mocked=False, known=False) == said, "for any proxy and upstream"
 
 
 def test_an_outcome_that_differs_from_the_models_is_a_violation() -> None:

@@ -184,7 +184,7 @@ def test_a_client_that_exits_without_closing_has_dropped_its_connection(
 
 def test_a_run_without_connections_is_reported(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["capture", "--host", "0=ws://127.0.0.1:1", "--out", str(tmp_path / "run"), "--", "true"]) == 0
-    assert "nobody connected to the host relay" in capfd.readouterr().err
+    assert "no connection to the host relay" in capfd.readouterr().err
     assert run_json(tmp_path / "run")["sessions"] == []
 
 

@@ -687,7 +687,7 @@ def test_the_verb_exits_1_for_a_broken_fact_and_prints_one_object(capsys: pytest
         (["--upstream", "wss://api.example/v1/realtime", "--max-sessions", "3"], "max_sessions: 3, but 29 are needed"),
         (["--max-sessions", "2", "--repeats", "2", "--fact", "empty_commit"], "max_sessions: 2, but 3 are needed"),
         (["--fact", "colour"], "fact: 'colour' is unknown"),
-        (["--tool-ms", "50"], "tool_ms: no upstream has this time"),
+        (["--tool-ms", "50"], "tool_ms: is not a time of the API"),
         (["--upstream", "openai"], "OPENAI_API_KEY: is not in the environment"),
         (["--upstream", "mock", "--key-from", "OPENAI_API_KEY"], "key_from: given for the mock; only for an upstream"),
     ],

@@ -50,7 +50,7 @@ def test_an_existing_file_is_overwritten_only_with_force(verb: str, tmp_path: Pa
     out.write_text("before\n")
     words = [*{**VERBS, **MORE}[verb], str(out)]
     assert main(words) == 2
-    assert f"{out} holds something already" in one_line(capsys)
+    assert f"{out} exists and is not empty" in one_line(capsys)
     assert out.read_text() == "before\n"
     if verb in VERBS:
         assert main([*words, "--force"]) == 0

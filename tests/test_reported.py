@@ -90,7 +90,7 @@ def test_the_command_prints_the_same_as_json_and_exits_with_0(capsys: pytest.Cap
 
 def test_proxy_options_are_refused_with_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["conformance", "--reported", "--proxy", "backend:DIR"]) == 2
-    assert "proxy: given beside --reported" in capsys.readouterr().err
+    assert "proxy: given with --reported" in capsys.readouterr().err
     assert main(["conformance"]) == 2
     assert "proxy: is missing" in capsys.readouterr().err
 

@@ -38,7 +38,7 @@ from voicerace.trace.recording import Recording
         (["upstream", "--fail-on", "nope"], "rejected"),
         (["upstream", "--calls", "9"], "1 to 8"),
         ([], "command: is missing"),
-        (["proxy", "--upstream", "wss://api.example.com/v1"], "sessions: is missing; a limit"),
+        (["proxy", "--upstream", "wss://api.example.com/v1"], "sessions: is missing; add a limit"),
         (["proxy", "--upstream", "ws://127.0.0.1:1", "--release", "9.9"], "9.9"),
     ],
 )
@@ -201,7 +201,7 @@ def test_a_live_recording_is_not_overwritten(tmp_path: Path, capsys: pytest.Capt
     file = tmp_path / "r.jsonl"
     file.write_text("other content\n")
     assert main(["repro", "--out", str(file)]) == 2
-    assert "holds something already" in capsys.readouterr().err
+    assert "exists and is not empty" in capsys.readouterr().err
     assert file.read_text() == "other content\n"
 
 

@@ -112,7 +112,7 @@ def test_unknown_sessions_are_excluded_from_the_denominator() -> None:
 
 def test_a_repeated_seed_in_a_cell_is_refused() -> None:
     trials = frame([("a", 1.0, "answered"), ("a", 2.0, "answered")], drawn="tool_ms")
-    with pytest.raises(InputError, match="seed twice"):
+    with pytest.raises(InputError, match="duplicate seed"):
         summarise(trials.assign(seed=7))
 
 

@@ -144,7 +144,7 @@ def test_a_real_api_requires_a_session_limit(monkeypatch: pytest.MonkeyPatch, tm
     grid = {"times": {"tool_ms": "0:300:50"}}
     with pytest.raises(InputError, match="max_sessions: is missing") as caught:
         sweep(grid, out=tmp_path / "a", progress=False, live=LiveSweep([ProxyTarget.of("model:0.9.1")], upstream))
-    assert "7 sessions would meet openai" in str(caught.value)
+    assert "7 sessions connect to openai" in str(caught.value)
     live = LiveSweep([ProxyTarget.of("model:0.9.1")], upstream, max_sessions=6)
     with pytest.raises(InputError, match="max_sessions: 6; at least 7"):
         sweep(grid, out=tmp_path / "b", progress=False, live=live)
@@ -163,7 +163,7 @@ def test_a_real_api_requires_a_session_limit(monkeypatch: pytest.MonkeyPatch, tm
         (["run", "--live", "--key-from", "HOME"], "--upstream"),
         (["run", "--live", "--silence-s", "0"], "more than 0"),
         (["sweep", "--live", "--log", "x"], "nothing"),
-        (["sweep", "--live", "--proxy", "model:0.9.1", "--proxy", "model:0.9.4", "--releases", "0.9.1"], "the proxies alone"),
+        (["sweep", "--live", "--proxy", "model:0.9.1", "--proxy", "model:0.9.4", "--releases", "0.9.1"], "only --proxy"),
         (["repro", "--proxy", "backend:/nonexistent"], "no scripts"),
         (["serve", "upstream", "--listen", "x"], "HOST"),
         (["serve", "upstream", "--fault", "explode"], "allowed are"),

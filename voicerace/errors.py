@@ -1,4 +1,7 @@
-"""The error for bad input, which the command line prints as one line, and the errors of a sweep that ends early."""
+"""The error for bad input: the parameter, its value, and what is allowed. The command line prints it as one line.
+
+A sweep that ends before its last trial has its own errors, which name the kept trials and their folder.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +90,7 @@ class SweepInterrupted(KeyboardInterrupt):
 
 
 class SweepStoppedError(InputError):
-    """An error ended a sweep. Attributes as in `InputError` and `SweepInterrupted`."""
+    """A sweep could not continue; attributes as of `InputError` and `SweepInterrupted`."""
 
     def __init__(self, where: str, found: str, kept: str, folder: Path) -> None:
         self.kept, self.folder = kept, folder

@@ -28,7 +28,7 @@ def capture(
     host: Annotated[str | None, typer.Option(metavar=_RELAY, help="Relay between component and proxy.")] = None,
     upstream: Annotated[str | None, typer.Option(metavar=_RELAY, help="Relay between proxy and upstream.")] = None,
     allow_origin: options.AllowOrigin = None,
-    out: options.Out = None,
+    out: options.RunFolder = None,
 ) -> int:
     """Run a command with relays around its proxy; record and judge.
 

@@ -37,6 +37,7 @@ __all__ = [
     "Profile",
     "Provider",
     "Release",
+    "RunFolder",
     "ScenarioName",
     "Seed",
     "ToolEnd",
@@ -102,7 +103,10 @@ Profile = Annotated[str, typer.Option(metavar="NAME", help=f"Source of the times
 Knob = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Undocumented behaviour of the API (repeatable).")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Seed of drawn times.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Out = Annotated[Path | None, typer.Option(metavar="PATH", help="Where to write.")]
+Out = Annotated[Path | None, typer.Option(metavar="FILE", help="File to write.")]
+RunFolder = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Folder of the run to write.", show_default="runs/TIME-HASH")
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")]
 
 AllowOrigin = Annotated[

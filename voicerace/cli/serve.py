@@ -109,7 +109,7 @@ def upstream(
     at_once: _AtOnce = 200,
     lifetime_s: _LifetimeS = Limits.lifetime_s,
     session_mib: _SessionMib = 64.0,
-    out: options.Out = None,
+    out: options.RunFolder = None,
     fail_on: options.FailOn = None,
 ) -> int:
     """Serve a mock Realtime API. It answers every user message with a function call, and the result with a reply."""
@@ -142,7 +142,9 @@ def upstream(
 @options.takes_times
 def proxy(
     times: Mapping[str, object],
-    upstream: Annotated[str, typer.Option(metavar="API", help="API of the proxy: openai (OPENAI_API_KEY) | ws(s)://...")],
+    upstream: Annotated[
+        str, typer.Option(metavar="API", help="Realtime API for the proxy: openai (OPENAI_API_KEY) | ws(s)://...")
+    ],
     release: Annotated[str, typer.Option(metavar="TAG", help="Release of the proxy, or a unique backend version.")] = "0.9.1",
     model: Annotated[str, typer.Option(metavar="NAME", help="Model to request with --upstream openai.")] = "gpt-realtime",
     key_from: options.KeyFrom = None,
@@ -154,7 +156,7 @@ def proxy(
     at_once: _AtOnce = 200,
     lifetime_s: _LifetimeS = Limits.lifetime_s,
     session_mib: _SessionMib = 64.0,
-    out: options.Out = None,
+    out: options.RunFolder = None,
     fail_on: options.FailOn = None,
 ) -> int:
     """Serve the model of a proxy release, connected to a Realtime API."""

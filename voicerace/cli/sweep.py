@@ -49,7 +49,7 @@ def sweep(
         str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler that plays the sweep: tcp://HOST:PORT.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the stopped sweep in --out.")] = False,
-    out: options.Out = None,
+    out: options.RunFolder = None,
     fail_on: options.FailOn = None,
     as_json: options.Json = False,
 ) -> int:

@@ -173,7 +173,10 @@ def takes_targets(verb: _Verb) -> _Verb:
             "proxy", list[str] | None, "PROXY", "Proxy: model:TAG | backend:DIR (a checkout) | ws(s)://...",
             shown="the model of the release",
         ),
-        option("upstream", str | None, "API", "API of the proxy: mock | openai (OPENAI_API_KEY) | ws(s)://...", shown="mock"),
+        option(
+            "upstream", str | None, "API", "Realtime API for the proxy: mock | openai (OPENAI_API_KEY) | ws(s)://...",
+            shown="mock",
+        ),
         option("model", str, "NAME", "Model to request with --upstream openai.", "gpt-realtime"),
         option("key_from", str | None, "VARIABLE", "Environment variable that holds the upstream's Bearer token."),
         option("listen", str | None, "[HOST:]PORT", "Address at which a proxy at ws://... expects its upstream."),

@@ -1,1 +1,1 @@
-"""Many sessions: sweeps, and the exploration of every order."""
+"""Many sessions: sweeps, and the exploration of every order of events."""

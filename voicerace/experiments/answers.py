@@ -1,9 +1,9 @@
-"""How a tool turn ends with the times that were recorded at the real API: per release and handler style, how often.
+"""Outcome frequencies of a tool turn with the times recorded at the real API, per release and handler style.
 
-Scenario `single`, one function call and one tool result, with the profile `recorded-2026` and independent draws. A cell is a
+Scenario `single` (one function call, one tool result) with the profile `recorded-2026` and independent draws. A cell is a
 release, a handler style and a modality. All cells use the same draws (those of a sweep with the same seed), so they can be
-compared draw by draw. Cells that cannot differ are played once: tags whose proxies have the same row, and handler styles for
-which the component sends the same messages at the same times.
+compared draw by draw. Equal cells are played once: tags whose proxies have the same settings, and handler styles for which
+the component sends the same messages at the same times.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ HANDLERS_ASKED: Final = ("return", "async_send", "async_ref", "void_ref", "void_
 MODALITIES: Final = ("audio", "text")
 #: Handler style -> the style whose messages are the same, at the same times, on every connection.
 SAME_MESSAGES: Final = {"async_send": "return", "void_send": "void_ref"}
-#: Draws whose outcomes are kept apart, so that a few sessions show whether the models still give the same.
+#: Number of first draws whose outcomes are counted separately, to check in a few sessions whether the models changed.
 FIRST: Final = 20
 _BLOCK: Final = 500
 _COLUMNS: Final = ("release", "handler", "modality", "outcome", "count", "draws", "share", "low", "high", f"first_{FIRST}")
 
 
 class Cell(NamedTuple):
-    """What is played: a release, a handler style, a modality."""
+    """A release, a handler style and a modality."""
 
     release: str
     handler: str
@@ -65,7 +65,7 @@ class Cell(NamedTuple):
 
     @property
     def spec(self) -> SweepSpec:
-        """Of a sweep over the same sessions, but for the number of trials."""
+        """The spec of a sweep over the same sessions, apart from the number of trials."""
         return SweepSpec(
             releases=(self.release,),
             handlers=(self.handler,),
@@ -89,17 +89,17 @@ class Answer:
         return self.counts.total()
 
     def shares(self) -> Iterator[tuple[str, int, float, float, float]]:
-        """Per outcome that was seen: its count, its share of the draws, and Wilson's interval (95 %)."""
+        """Yield per observed outcome: its count, its share of the draws, and Wilson's 95 % interval."""
         for outcome in OUTCOMES:
             if count := self.counts[outcome]:
                 yield outcome, count, count / self.draws, *wilson(count, self.draws)
 
 
 def programs() -> dict[str, tuple[str, ...]]:
-    """Tag of the first release with a program -> all tags with the same one; the reference gate last.
+    """Tag of the first release with a program -> all tags with that program; the reference gate last.
 
-    Two tags have the same program here when every knob of their proxies is the same, and the component's rule that decides
-    how many results it sends. The component's other knobs are about the idle timeout, the microphone and a new connection.
+    Two tags have the same program here if every setting of their proxies is equal, and the component's rule for the number of
+    results. The component's other settings are about the idle timeout, the microphone and a new connection.
     """
     found: dict[object, list[str]] = {}
     for row in (*PROXIES.values(), REFERENCE):
@@ -109,12 +109,12 @@ def programs() -> dict[str, tuple[str, ...]]:
 
 
 def program_of() -> dict[str, str]:
-    """Tag -> tag of the first release with the same program, under which its answers are kept; see `programs`."""
+    """Tag -> tag of the first release with the same program, under which its answers are stored; see `programs`."""
     return {tag: first for first, tags in programs().items() for tag in tags}
 
 
 def cells(releases: Sequence[str] = (), handlers: Sequence[str] = (), modalities: Sequence[str] = ()) -> list[Cell]:
-    """The cells that are played for some releases, handler styles and modalities; for all without an argument.
+    """The cells of releases, handler styles and modalities; an empty argument means all.
 
     Raises:
         InputError: an unknown name.
@@ -129,14 +129,14 @@ def cells(releases: Sequence[str] = (), handlers: Sequence[str] = (), modalities
 
 
 def draw(cell: Cell, start: int, stop: int) -> list[str]:
-    """The outcomes of draws `start` to `stop`, without it."""
+    """The outcomes of draws `start` to `stop`, exclusive."""
     with uncollected():
         return [judge(simulate(session)).outcome for _, session in Plan.of(cell.spec).part(start, stop)]
 
 
 @dataclass(frozen=True)
 class _Work:
-    """The blocks of draws that are to be played, for a worker of `Executor`."""
+    """The blocks of draws to play, for a worker of `Executor`."""
 
     blocks: tuple[tuple[Cell, int, int], ...]
 
@@ -147,10 +147,10 @@ class _Work:
 def play(
     found: dict[Cell, Answer], wanted: Sequence[Cell], draws: int, executor: Executor, progress: bool = True
 ) -> Iterator[Cell]:
-    """Play the cells up to `draws` draws each, in blocks, and add them to `found`; yields the cell of every block.
+    """Play each cell up to `draws` draws in blocks, add the outcomes to `found`, and yield the cell of every block.
 
     Raises:
-        InputError: the first draws of a cell that is there already do not have the outcomes that it says.
+        InputError: the first draws of a cell in `found` no longer have the stored outcomes.
     """
     blocks = []
     for cell in wanted:
@@ -158,7 +158,7 @@ def play(
         if answer.draws and Counter(draw(cell, 0, min(FIRST, answer.draws))) != answer.first:
             raise InputError("out", f"{' '.join(cell)}: the models give other outcomes now", "a new file")
         blocks += [(start, (cell, start, min(start + _BLOCK, draws))) for start in range(answer.draws, draws, _BLOCK)]
-    # The first blocks of all cells come first: a run that is stopped leaves a table without holes.
+    # The first blocks of all cells come first, so that an interrupted run leaves a table without holes.
     blocks.sort(key=lambda each: each[0])
     work = _Work(tuple(block for _, block in blocks))
     waiting: dict[Cell, dict[int, list[str]]] = {}
@@ -178,7 +178,7 @@ def play(
 
 
 def write(found: Mapping[Cell, Answer], path: Path) -> None:
-    """Write the answers as CSV: a row per cell and outcome that was seen."""
+    """Write the answers as CSV, a row per cell and observed outcome."""
     file = io.StringIO()
     table = csv.writer(file, lineterminator="\n")
     table.writerow(_COLUMNS)
@@ -191,10 +191,10 @@ def write(found: Mapping[Cell, Answer], path: Path) -> None:
 
 
 def read(path: Path) -> dict[Cell, Answer]:
-    """The answers in a file that `write` made.
+    """The answers in a file of `write`.
 
     Raises:
-        InputError: it cannot be read, or is no such file.
+        InputError: the file cannot be read, or has another format.
     """
     found: dict[Cell, Answer] = {}
     known = set(cells())
@@ -226,7 +226,7 @@ def shipped_answers() -> dict[Cell, Answer]:
 
 
 def rows_of(found: Mapping[Cell, Answer]) -> Iterator[tuple[str, str, str, str, Answer]]:
-    """(tags of the program, release, handler, modality, answer) for every handler style, those with the same messages too."""
+    """(tags of the program, release, handler, modality, answer) for every handler style."""
     tags = programs()
     for modality in MODALITIES:
         for release, all_tags in tags.items():
@@ -237,7 +237,7 @@ def rows_of(found: Mapping[Cell, Answer]) -> Iterator[tuple[str, str, str, str, 
 
 
 def to_json(found: Mapping[Cell, Answer]) -> list[dict[str, Any]]:
-    """One object per release program and handler style: its tags, its outcomes with shares and intervals."""
+    """One object per program and handler style: its tags, and its outcomes with shares and intervals."""
     return [
         {
             "releases": tags.split(", "),
@@ -254,14 +254,14 @@ def to_json(found: Mapping[Cell, Answer]) -> list[dict[str, Any]]:
 
 
 def outcome_text(answer: Answer) -> str:
-    """The outcomes in words: the most frequent first, each with its share and interval in percent; and the number of draws."""
+    """The outcomes as text, the most frequent first, each with its share and interval in percent; then the number of draws."""
     parts = sorted(answer.shares(), key=lambda each: -each[1])
     words = (f"{outcome} {_percent(share)} [{_percent(low)}, {_percent(high)}]" for outcome, _, share, low, high in parts)
     return f"{', '.join(words)}, n = {answer.draws:,}"
 
 
 def _percent(share: float) -> str:
-    """With two digits after the point, or as many as keep it from being rounded to 0 or 100."""
+    """A share in percent with two decimals, or more if it would be rounded to 0 or 100."""
     if share in (0, 1):
         return f"{share:.0%}"
     digits = 2

@@ -1,9 +1,9 @@
-"""Where along one time the outcome flips, found with as few sessions as it takes.
+"""Finds by bisection where the outcome changes along one time.
 
-Fixed times are computed: between two values of a coarse grid whose outcomes differ, bisection finds the flip to 0.1 ms. Two
-flips inside one step of the grid cancel each other and are not seen: the step is the user's to choose. Drawn times are
-estimated: bisection for the value at which the share of findings crosses a level, with as many draws at each value as it
-takes to tell on which side of the level it is. All values and releases meet the same draws.
+Fixed times are computed: between two values of a coarse grid whose outcomes differ, bisection finds the change to 0.1 ms. Two
+changes inside one step of the grid cancel each other and are not found, so the step matters. Drawn times are estimated:
+bisection finds the value at which the share of bad outcomes crosses a level. Each value gets draws until its side of the
+level is significant. All values and releases use the same draws.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ __all__ = ["RESOLUTION_MS", "Boundaries", "boundaries"]
 
 RESOLUTION_MS: Final = 0.1
 _RESOLUTION_NS: Final = 100_000
-#: How exactly the edges of what nobody can tell are looked for.
+#: Resolution of the edges of the undecided range.
 _EDGE_NS: Final = 1_000_000
-#: Draws at one value: in stages, each as many again as all before it.
+#: Number of draws in the first stage at one value; every further stage doubles the total.
 _FIRST_STAGE: Final = 50
-#: Higher than the 95 % of a single look, because there are several: at 99 % each, about as sure together.
-_SURE: Final = 0.99
+#: Confidence level of one stage. It is more than 95 % because several stages are tested.
+_CONFIDENCE: Final = 0.99
 
 
 @dataclass(frozen=True)
 class Boundaries:
-    """What was found, and what it took.
+    """The changes of the outcome, and the number of sessions played.
 
     Attributes:
-        frame: one row per flip: ``release``, ``scenario``, ``handler``, ``modality``, ``calls``, every grid's value, ``axis``,
-            ``from_ms`` and ``to_ms`` (it lies between them, or at one of them), ``before`` and ``after``. Fixed times: outcomes
-            there, and ``at_ms``, the exact value when a tie shows that both happen there. Drawn times: ``before`` and ``after``
-            are ``most`` or ``few``, and ``share``, ``low``, ``high`` and ``draws`` those of findings at the value between them
-            that was looked at longest; between them nobody can tell the side with so many draws.
-        trials: sessions that were played, those for ties included.
-        grid_trials: sessions of a full grid of the same resolution.
+        frame: one row per change: ``release``, ``scenario``, ``handler``, ``modality``, ``calls``, every grid's value,
+            ``axis``, ``from_ms`` and ``to_ms`` (the change is between them, inclusive), ``before`` and ``after``. Fixed times:
+            the outcomes at both ends, and ``at_ms``, the exact value if a tie has both outcomes. Drawn times: ``before`` and
+            ``after`` are ``most`` or ``few`` bad outcomes; ``share``, ``low``, ``high`` and ``draws`` are those of bad
+            outcomes at the value with the most draws. Between the ends the side of the level is not significant.
+        trials: number of played sessions, including those for ties.
+        grid_trials: number of sessions in a full grid of the same resolution.
     """
 
     frame: pd.DataFrame
@@ -58,15 +58,15 @@ class Boundaries:
 
 
 def boundaries(spec: SweepSpec, *, level: float = 0.5, most: int = 6400) -> Boundaries:
-    """The flips along the first grid of a spec's times; further grids make further rows.
+    """Find the changes along the first grid of a spec's times; further grids give further rows.
 
     Args:
-        spec: its first grid is the axis: from where, to where, and how coarse the first look is.
-        level: drawn times: the share of findings to look for.
-        most: drawn times: draws at one value, at most. Who cannot tell the side with so many stands on the boundary.
+        spec: its first grid is the axis, with the range and the initial step of the search.
+        level: with drawn times, the share of bad outcomes at the boundary.
+        most: with drawn times, the maximum number of draws at one value.
 
     Raises:
-        InputError: no time is a grid, or a number that does not fit.
+        InputError: no time is a grid, or a number is out of range.
     """
     if isinstance(level, bool) or not isinstance(level, (int, float)) or not 0 < level < 1:
         raise InputError("level", f"{level!r:.60}", "a share between 0 and 1")
@@ -76,7 +76,7 @@ def boundaries(spec: SweepSpec, *, level: float = 0.5, most: int = 6400) -> Boun
     low, high = grid.values_ns[0], grid.values_ns[-1]
     plan = Plan.of(spec.model_copy(update={"times": {**spec.times, axis: str(ms(low))}, "trials": most}))
     rows: list[dict[str, Any]] = []
-    spent = 0
+    played = 0
     cells = len(plan) // plan.per_cell
     for cell in range(cells):
         first = cell * plan.per_cell
@@ -85,14 +85,14 @@ def boundaries(spec: SweepSpec, *, level: float = 0.5, most: int = 6400) -> Boun
         if plan.per_cell == 1:
             fixed = _Fixed(session, axis)
             rows += [story | row for row in fixed.flips(grid)]
-            spent += fixed.trials
+            played += fixed.trials
         else:
             drawn = _Drawn([each for _, each in plan.part(first, first + plan.per_cell)], axis, level)
             rows += [story | row for row in drawn.crossings(grid)]
-            spent += drawn.trials
+            played += drawn.trials
     values = math.floor((high - low) / _RESOLUTION_NS) + 1
     columns = [*(rows[0] if rows else ["release", "axis", "from_ms", "to_ms", "before", "after"])]
-    return Boundaries(pd.DataFrame(rows, columns=columns), spent, values * len(plan))
+    return Boundaries(pd.DataFrame(rows, columns=columns), played, values * len(plan))
 
 
 def _axis(plan: Plan) -> tuple[str, Grid]:
@@ -100,7 +100,7 @@ def _axis(plan: Plan) -> tuple[str, Grid]:
         value = plan.values[name]
         if isinstance(value, Grid) and len(value.values_ns) > 1:
             return name, value
-    raise InputError("times", "no grid", "one time as a grid, as tool_ms 0:400:20: where to look, and how coarse first")
+    raise InputError("times", "no grid", "one time as a grid, for example tool_ms 0:400:20")
 
 
 def _story(session: SessionConfig, plan: Plan, axis: str) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def _story(session: SessionConfig, plan: Plan, axis: str) -> dict[str, Any]:
 
 
 def _middle(low: int, high: int) -> int | None:
-    """A multiple of the resolution between two values, or None when they are neighbours."""
+    """A multiple of the resolution between two values, or None if they are neighbours."""
     middle = (low + high) // 2 // _RESOLUTION_NS * _RESOLUTION_NS
     if high - low <= _RESOLUTION_NS:
         return None
@@ -127,7 +127,7 @@ def _middle(low: int, high: int) -> int | None:
 
 
 class _Fixed:
-    """One story whose times are all fixed."""
+    """One cell with fixed times."""
 
     def __init__(self, session: SessionConfig, axis: str) -> None:
         self.session = session
@@ -147,7 +147,7 @@ class _Fixed:
                 yield from self._between(left, right)
 
     def _between(self, low: int, high: int) -> Iterator[dict[str, Any]]:
-        """The flips between two values whose outcomes differ; a third outcome in the middle makes two of them."""
+        """The changes between two values whose outcomes differ; a third outcome in the middle gives two changes."""
         middle = _middle(low, high)
         if middle is None:
             yield self._row(low, high)
@@ -180,7 +180,7 @@ class _Fixed:
 
 @dataclass(frozen=True)
 class _Share:
-    """Findings of so many judged draws; `side` is that of the level, 0 when nobody can tell."""
+    """Bad outcomes among judged draws; `side` is 1 above the level, -1 below it, 0 if not significant."""
 
     bad: int
     of: int
@@ -188,7 +188,7 @@ class _Share:
 
     @cached_property
     def interval(self) -> tuple[float, float]:
-        return wilson(self.bad, self.of, _SURE) if self.of else (0.0, 1.0)
+        return wilson(self.bad, self.of, _CONFIDENCE) if self.of else (0.0, 1.0)
 
     @property
     def side(self) -> int:
@@ -197,7 +197,7 @@ class _Share:
 
 
 class _Drawn:
-    """One story of which a time is drawn; `sessions` are its draws, the same for every value."""
+    """One cell with a drawn time; `sessions` are its draws, the same for every value."""
 
     def __init__(self, sessions: list[SessionConfig], axis: str, level: float) -> None:
         self.sessions = sessions
@@ -207,7 +207,7 @@ class _Drawn:
         self._known: dict[int, _Share] = {}
 
     def at(self, value_ns: int) -> _Share:
-        """The share at a value, looked at until its side is clear or the draws are used up."""
+        """The share at a value, with draws until its side is significant or all draws are used."""
         if value_ns not in self._known:
             share, stage = _Share(0, 0, self.level), _FIRST_STAGE
             for number, session in enumerate(self.sessions, 1):
@@ -223,7 +223,7 @@ class _Drawn:
         return self._known[value_ns]
 
     def crossings(self, grid: Grid) -> Iterator[dict[str, Any]]:
-        """Between neighbours of the grid that stand on different sides; who stands on the level itself is passed over."""
+        """The changes between neighbours of the grid on different sides; values without a significant side are skipped."""
         clear = [value for value in grid.values_ns if self.at(value).side]
         for left, right in pairwise(clear):
             if self.at(left).side != self.at(right).side:
@@ -235,10 +235,10 @@ class _Drawn:
         while middle is not None and (side := self.at(middle).side):
             low, high = (middle, high) if side == first else (low, middle)
             middle = _middle(low, high)
-        longest = low if middle is None else middle
+        most_draws = low if middle is None else middle
         if middle is not None:
             low, high = self._edge(low, middle, first), self._edge(high, middle, last)
-        share = self.at(longest)
+        share = self.at(most_draws)
         words = {1: "most", -1: "few"}
         return {
             "from_ms": ms(low), "to_ms": ms(high), "before": words[first], "after": words[last],
@@ -246,7 +246,7 @@ class _Drawn:
         }  # fmt: skip
 
     def _edge(self, clear: int, unclear: int, side: int) -> int:
-        """The value nearest to the boundary, to within `_EDGE_NS`, that still stands clearly on its side."""
+        """The value nearest to the boundary, to within `_EDGE_NS`, whose side is still significant."""
         while abs(unclear - clear) > _EDGE_NS:
             middle = (clear + unclear) // 2 // _RESOLUTION_NS * _RESOLUTION_NS
             clear, unclear = (middle, unclear) if self.at(middle).side == side else (clear, middle)

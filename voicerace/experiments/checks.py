@@ -1,9 +1,8 @@
-"""What a proxy has to pass: sessions over the scenarios, handlers and delays at which the releases fail, as data.
+"""The sessions of `voicerace check`: scenarios, handlers and delays at which releases fail.
 
-The gap is 300 ms and the network 20 and 60 ms, so that each delay below is clearly on one side of every boundary: a
-busy machine moves a live session by a few milliseconds. After these come sessions with the times recorded at the
-real API. Every fault of docs/release-facts.md, docs/component.md and the exploration (`voicerace explore`) whose times
-need no coincidence is among them.
+The gap is 300 ms and the network 20 and 60 ms, so each delay is clearly on one side of every boundary: a busy machine shifts
+a live session by a few milliseconds. Further sessions use the times recorded at the real API. The list includes every fault
+of docs/release-facts.md, docs/component.md and `voicerace explore` that needs no coincidence of times.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from voicerace.model.catalog.scenarios import SCENARIOS
 
 __all__ = ["CASES", "WORDS", "Case"]
 
-#: What a check may find wrong with a session, beside a verdict's outcomes.
+#: Faults of a session in addition to the outcomes of a verdict.
 WORDS: Final = ("wedged", "unconfigured", "unheard")
 
-#: With these the component's own error is the first result of a call: what is asked for then knows no better, whatever
-#: the proxy does (`model.actors.reference_gate`).
+#: With these handlers the component's own error is the first result of a call. The reply is then stale with every proxy
+#: (`model.actors.reference_gate`).
 ERROR_FIRST: Final = ("void_ref", "void_send")
-#: 6 s are more than the 5 s after which a reply is `late`, and keep a check short.
+#: The deadline of 6 s keeps a check short and exceeds the 5 s after which a reply is `late`.
 _TIMES: Final[dict[str, Any]] = {
     "gap_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "reply_ms": 300, "deadline_ms": 6000,
 }  # fmt: skip
@@ -36,10 +35,10 @@ class Case:
     """One session of a check.
 
     Attributes:
-        name: scenario, handler and what is particular, for a report.
-        settings: of `Session.of`.
-        allowed: outcomes that no proxy can avoid there.
-        turns: of the user's, in which the model makes function calls.
+        name: scenario, handler and particular times, for a report.
+        settings: arguments of `SessionConfig.of`.
+        allowed: outcomes that no proxy can avoid in this session.
+        turns: number of user turns with function calls.
     """
 
     name: str
@@ -50,12 +49,12 @@ class Case:
 
 def _case(scenario: str, handler: str = "return", allowed: tuple[str, ...] = (), **times: Any) -> Case:
     stale = ("stale",) if handler in ERROR_FIRST else ()
-    words = " ".join(f"{name.removesuffix('_ms')}={value}" for name, value in times.items() if name in _NAMED)
+    named = " ".join(f"{name.removesuffix('_ms')}={value}" for name, value in times.items() if name in _NAMED)
     settings: dict[str, Any] = {"scenario": scenario, "handler": handler, "times": {**_TIMES, **times}}
     if scenario == "parallel":
         settings["calls"] = 2
     turns = sum("calls" in each.steps for each in SCENARIOS[scenario].inputs)
-    return Case(f"{scenario} {handler} {words}".strip(), settings, frozenset((*stale, *allowed)), turns)
+    return Case(f"{scenario} {handler} {named}".strip(), settings, frozenset((*stale, *allowed)), turns)
 
 
 _NAMED: Final = ("tool_ms", "inject_ms", "repeat_ms", "settings_ms")
@@ -78,9 +77,9 @@ def _cases() -> Iterator[Case]:
         yield _case("late-settings", settings_ms=settings, tool_ms=10)
     for tool in (10, 600):
         yield _case("failing-tool", tool_ms=tool)
-        # The connection is lost with the call in hand: nobody can answer that turn, only the words behind it.
+        # The connection is lost after the call, so no proxy can answer that turn, only the next user input.
         yield _case("reconnect", tool_ms=tool, allowed=("abandoned",))
-    # The server asks as well: a create that is on its way then is refused, whatever the proxy does.
+    # The server also begins responses, so a response.create in flight is refused with every proxy.
     for tool in (10, 600, 1500):
         yield _case("voice", tool_ms=tool, inject_ms=100, allowed=("noisy",), **_SPEECH)
     for inject in (60, 250):
@@ -90,7 +89,7 @@ def _cases() -> Iterator[Case]:
 
 
 def _recorded() -> Iterator[Case]:
-    """Sessions with the times that were recorded at the real API, drawn three times each."""
+    """Sessions with the times recorded at the real API, three draws each."""
     kinds = [("single", handler) for handler in ("return", "async_ref", "void_ref")]
     for (scenario, handler), seed in product(
         [*kinds, ("parallel", "return"), ("double", "return"), ("inject", "return")], range(3)

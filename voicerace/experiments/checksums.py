@@ -1,7 +1,7 @@
 """SHA-256 checksums of a run's parts and recordings, in a file that `sha256sum --check` reads.
 
-The checksum of a file is on disk before the file is, so every complete file of a killed sweep can be verified. A line whose
-file is absent is of a file that was never written; of several lines of one file the last counts.
+The checksum of a file is on disk before the file, so every complete file of a killed sweep can be verified. A line without a
+file belongs to a file that was never written. If a file has several lines, the last one counts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Checksums:
 
     Args:
         folder: of the run.
-        known: path in the folder -> checksum, of files that are there.
+        known: path in the folder -> checksum, for existing files.
     """
 
     def __init__(self, folder: Path, known: Mapping[str, str] | None = None) -> None:
@@ -39,13 +39,13 @@ class Checksums:
             self.finish()
 
     def write(self, files: Mapping[str, bytes]) -> None:
-        """Write files in their order, each in full or not at all, after the checksums of all of them.
+        """Write the checksums of files, then the files in their order, each in full or not at all.
 
         Args:
             files: path in the folder -> content.
 
         Raises:
-            OSError: one cannot be written; the others after it are not.
+            OSError: a file cannot be written; the files after it are not written either.
         """
         found = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
         with (self._folder / CHECKSUMS).open("ab") as file:
@@ -57,15 +57,15 @@ class Checksums:
             write_bytes(self._folder / name, content)
 
     def finish(self) -> None:
-        """Leave one line for each file that is there, by name: the same files are the same checksums."""
-        there = {*existing(self._folder)}
-        self._known = {name: found for name, found in sorted(self._known.items()) if name in there}
+        """Keep one line per existing file, sorted by name, so that equal files give equal checksums."""
+        present = {*existing(self._folder)}
+        self._known = {name: found for name, found in sorted(self._known.items()) if name in present}
         if self._known or (self._folder / CHECKSUMS).exists():
             write_text(self._folder / CHECKSUMS, _text(self._known))
 
 
 def listed(folder: Path) -> dict[str, str] | None:
-    """Path in the folder -> checksum; None of a run that was written without checksums.
+    """Path in the folder -> checksum; None for a run without checksums.
 
     Raises:
         InputError: the checksums cannot be read.
@@ -76,17 +76,17 @@ def listed(folder: Path) -> dict[str, str] | None:
         return None
     except OSError as error:
         raise InputError(str(folder / CHECKSUMS), error.strerror or "cannot be read", "a file as the sweep wrote it") from None
-    # A line that a kill cut short is of a file that was not written.
+    # A truncated line belongs to a file that was not written.
     return {found[2]: found[1] for line in text.split("\n") if (found := _LINE.fullmatch(line))}
 
 
 def changed(folder: Path, known: Mapping[str, str], inside: Collection[str] = _FOLDERS) -> Iterator[tuple[str, str]]:
-    """Files that are not as the run wrote them, one by one: (path in the folder, what is wrong). Reads every file.
+    """Yield (path in the folder, fault) for each file that differs from what the run wrote. Reads every file.
 
     Args:
         folder: of the run.
         known: see `listed`.
-        inside: the folders that are looked through, or paths of single files.
+        inside: folders, or paths of single files.
     """
     folders = [each for each in inside if "/" not in each]
     files = {*existing(folder, folders), *(name for name in known if name.partition("/")[0] in folders)}
@@ -101,13 +101,13 @@ def refuse_damaged(folder: Path, known: Mapping[str, str] | None, *inside: str) 
 
     Args:
         folder, inside: see `changed`.
-        known: see `listed`; None of a run without checksums, which cannot be verified.
+        known: see `listed`; None skips the verification.
 
     Raises:
-        InputError: one was changed, was added or is missing; it names the first.
+        InputError: a file was changed, was added or is missing; the error names the first.
     """
     for name, wrong in changed(folder, known, inside) if known is not None else ():
-        raise InputError(str(folder / name), wrong, "the sweep's command with --resume plays again what is damaged")
+        raise InputError(str(folder / name), wrong, "the sweep's command with --resume replays the damaged trials")
 
 
 def _wrong(file: Path, checksum: str) -> str | None:
@@ -122,7 +122,7 @@ def _wrong(file: Path, checksum: str) -> str | None:
 
 
 def existing(folder: Path, inside: Collection[str] = _FOLDERS) -> list[str]:
-    """Paths of the files that have checksums and are there; a file that is being written has a name with a dot before it."""
+    """Paths of the existing files with checksums; the name of a file being written begins with a dot."""
     return sorted(
         f"{name}/{each.name}"
         for name in inside

@@ -1,7 +1,7 @@
-"""Drawn trials against each other: what two releases differ by on the same draws, and shares along a measured time.
+"""Compares drawn trials: differences between two releases on the same draws, and shares along a measured time.
 
-Releases of one sweep meet the same draws, so they are compared draw by draw: a difference is told by the draws that only one
-of the two got wrong, and its interval is far narrower than that of two separate shares.
+Releases of one sweep use the same draws, so they are compared draw by draw. The interval of such a difference is much narrower
+than that of two separate shares.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from voicerace.experiments.rates import cell_columns, wilson
 
 __all__ = ["differences", "paired_interval", "shares_along"]
 
-#: What two releases may differ in and still be held against each other.
+#: Columns of a cell that may differ between the compared releases.
 _OWN: Final = ("release", "component")
 
 
@@ -26,11 +26,11 @@ def paired_interval(both: int, first: int, second: int, neither: int, level: flo
     """The interval of a difference of two shares of the same draws, share of the first minus share of the second.
 
     Method 10 of Newcombe, "Improved confidence intervals for the difference between binomial proportions based on paired
-    data", Statistics in Medicine 17 (1998) 2635-2650: Wilson's limits of both shares, squared and added, less what they have
-    in common (phi, its numerator corrected for continuity where it is positive).
+    data", Statistics in Medicine 17 (1998) 2635-2650: Wilson's limits of both shares, squared and added, minus their
+    correlation (phi, with a continuity correction if its numerator is positive).
 
     Args:
-        both, first, second, neither: draws in which it happened with both, with one alone, with none; one at least in all.
+        both, first, second, neither: numbers of draws with the event in both, in one only, in neither; at least one draw.
         level: coverage.
     """
     of = both + first + second + neither
@@ -49,21 +49,21 @@ def paired_interval(both: int, first: int, second: int, neither: int, level: flo
 
 
 def differences(trials: pd.DataFrame, of: str = "bad", level: float = 0.95) -> pd.DataFrame:
-    """By how much each pair of releases differs in the share of findings, on the draws that both met.
+    """The difference of each pair of releases in the share of an outcome, on their common draws.
 
     Args:
-        trials: of a sweep; a draw is known by its seed.
-        of: ``bad``, or an outcome.
-        level: coverage of the interval of one pair; several pairs are wrong together more often than one.
+        trials: of a sweep; the seed identifies a draw.
+        of: ``bad`` for all bad outcomes, or an outcome.
+        level: coverage of the interval of one pair; there is no correction for several pairs.
 
     Returns:
-        One row per cell and pair of releases: the cell's columns but for the release's own, ``release``, ``other``, ``pairs``
-        (draws judged in both), ``both``, ``only``, ``only_other``, ``neither``, ``difference`` (share of the release minus that
-        of the other), ``low`` and ``high`` (`paired_interval`), ``p`` (McNemar, exact: the draws that tell the two apart fall
-        on either side as a coin does) and ``kind``: estimated, or computed with fixed times, which have neither.
+        One row per cell and pair of releases: the cell's columns except those of the release, ``release``, ``other``,
+        ``pairs`` (draws judged in both), ``both``, ``only``, ``only_other``, ``neither``, ``difference`` (share of the release
+        minus that of the other), ``low`` and ``high`` (`paired_interval`), ``p`` (exact McNemar test) and ``kind``: estimated,
+        or computed with fixed times, which have neither interval nor ``p``.
 
     Raises:
-        InputError: no frame of trials, or a release meets one draw twice.
+        InputError: not a frame of trials, or a release has a draw twice.
     """
     keys = [name for name in cell_columns(trials) if name not in _OWN]
     estimated = bool((trials.get("drawn", pd.Series(dtype="str")) != "").any())
@@ -109,7 +109,7 @@ def _difference(both: int, only: int, only_other: int, neither: int, *, level: f
     difference = (only - only_other) / (both + only + only_other + neither)
     if not estimated:
         return {"difference": difference, "low": math.nan, "high": math.nan, "p": math.nan, "kind": "computed"}
-    # Here, because loading it takes a third of the time in which the program starts.
+    # Imported here, because it takes a third of the program's start time.
     from scipy.stats import binomtest
 
     low, high = paired_interval(both, only, only_other, neither, level)
@@ -118,19 +118,19 @@ def _difference(both: int, only: int, only_other: int, neither: int, *, level: f
 
 
 def shares_along(trials: pd.DataFrame, column: str, width_ms: float = 10.0) -> pd.DataFrame:
-    """The share of findings along a time that was measured or drawn, in bins.
+    """The share of bad outcomes along a measured or drawn time, in bins.
 
     Args:
-        trials: independent draws; those without a value, and those that are `unknown`, are left out.
+        trials: independent draws; those without a value and those that are `unknown` are left out.
         column: ``margin_ms``, ``lead_ms``, ``tool_ms``, ...
-        width_ms: of a bin; 0 is an edge, so that no bin has values of both signs.
+        width_ms: width of a bin; 0 is an edge, so that no bin has values of both signs.
 
     Returns:
-        One row per release and bin with a draw in it: ``release``, ``from_ms``, ``to_ms``, ``bad``, ``draws``, ``share``,
+        One row per release and non-empty bin: ``release``, ``from_ms``, ``to_ms``, ``bad``, ``draws``, ``share``,
         ``low``, ``high`` (Wilson, 95 %).
 
     Raises:
-        InputError: no such column, or a width that is none.
+        InputError: no such column, or the width is not positive.
     """
     if column not in trials.columns:
         raise InputError("column", f"{column!r} is no column", "a time of the table")
@@ -139,9 +139,9 @@ def shares_along(trials: pd.DataFrame, column: str, width_ms: float = 10.0) -> p
     known = trials[(trials["outcome"] != "unknown") & trials[column].notna()]
     rows = []
     for (release, at), group in known.groupby([known["release"], np.floor(known[column] / width_ms)], sort=True):
-        place = float(str(at))
+        index = float(str(at))
         bad, draws = int(group["bad"].astype(bool).sum()), len(group)
         low, high = wilson(bad, draws)
-        edges = {"from_ms": place * width_ms, "to_ms": (place + 1) * width_ms}
+        edges = {"from_ms": index * width_ms, "to_ms": (index + 1) * width_ms}
         rows.append({"release": release, **edges, "bad": bad, "draws": draws, "share": bad / draws, "low": low, "high": high})
     return pd.DataFrame(rows, columns=["release", "from_ms", "to_ms", "bad", "draws", "share", "low", "high"])

@@ -1,9 +1,8 @@
-"""Who plays the chunks of a sweep: this process, all cores of the machine, or a cluster. Results come as they are done.
+"""Plays the chunks of a sweep in this process, on all cores, or on a cluster. Results are yielded in the order of completion.
 
-What is played does not depend on it, only when. A worker that dies takes no result with it: on this machine the sweep ends
-with an error, and goes on with ``--resume``; dask gives the chunk to another worker, and a lost scheduler ends the sweep in the
-same way. A process here begins its next chunk when the one before was handed over, and so was written: of a killed sweep no
-process has more than one chunk to play again.
+The choice does not change the results. If a worker process of this machine dies, the sweep ends with an error and can be
+continued with ``--resume``. Dask plays the chunk on another worker; if its scheduler is lost, the sweep ends with an error. A
+process begins its next chunk after the previous one was written, so at most one chunk per process is played twice.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from voicerace.errors import InputError
 __all__ = ["Executor"]
 
 _Result = TypeVar("_Result")
-#: Chunks that a cluster has in hand for each of its threads: enough that none waits, few enough for its memory.
+#: Submitted chunks per thread of a cluster: enough to keep it busy, few enough for its memory.
 _AHEAD: Final = 4
 
 
@@ -38,12 +37,12 @@ class Executor:
     """Where chunks are played.
 
     Attributes:
-        jobs: processes on this machine; -1 for one per core. As with `multiprocessing`, a script that asks for more than one
-            does so below ``if __name__ == "__main__":``.
-        dask: the address of a dask scheduler, ``tcp://HOST:PORT``; it needs the extra ``cluster``, here and at its workers.
+        jobs: number of processes; -1 for one per core. A script with more than one needs ``if __name__ == "__main__":``, as
+            with `multiprocessing`.
+        dask: the address of a dask scheduler, ``tcp://HOST:PORT``; needs the extra ``cluster``, here and at its workers.
 
-    Raises (on making one):
-        InputError: no such number of processes.
+    Raises (on creation):
+        InputError: an invalid number of processes.
     """
 
     jobs: int = 1
@@ -54,10 +53,10 @@ class Executor:
             raise InputError("jobs", str(self.jobs), "1 or more, or -1 for one per core")
 
     def map(self, work: Callable[[int], _Result], numbers: Iterable[int]) -> Generator[_Result]:
-        """`work` of every number, in whatever order they end.
+        """Yield the result of `work` for every number, in the order of completion.
 
         Raises:
-            InputError: no scheduler at the address, it went away, or a process ended before its work was done.
+            InputError: the scheduler cannot be reached or is lost, or a process ended before its work was done.
         """
         if self.dask is not None:
             yield from self._on_cluster(work, list(numbers), self.dask)
@@ -67,17 +66,17 @@ class Executor:
             yield from self._on_cores(work, iter(numbers))
 
     def _on_cores(self, work: Callable[[int], _Result], waiting: Iterator[int]) -> Generator[_Result]:
-        # No pool of a library: joblib's begins further chunks while finished ones wait for their reader, and one of
-        # `concurrent.futures` waits forever for the rest of a result whose worker was killed while it sent it.
+        # Not joblib, which begins chunks while finished ones wait for their reader. Not `concurrent.futures`, which waits
+        # forever if a worker is killed while it sends a result.
         count = cpu_count() if self.jobs == -1 else self.jobs
         with ExitStack() as workers:
-            in_hand: list[Connection] = []
+            busy: list[Connection] = []
             for number in islice(waiting, count):
-                in_hand.append(workers.enter_context(_worker(work)))
+                busy.append(workers.enter_context(_worker(work)))
                 with _alive():
-                    in_hand[-1].send(number)
-            while in_hand:
-                for each in wait(in_hand):
+                    busy[-1].send(number)
+            while busy:
+                for each in wait(busy):
                     connection = cast("Connection", each)
                     with _alive():
                         result = connection.recv()
@@ -85,7 +84,7 @@ class Executor:
                         raise result
                     yield result
                     if (following := next(waiting, None)) is None:
-                        in_hand.remove(connection)
+                        busy.remove(connection)
                     else:
                         with _alive():
                             connection.send(following)
@@ -101,14 +100,14 @@ class Executor:
 
             def submit() -> Any:
                 number = next(waiting, None)
-                # Not pure: two sweeps of one name would be taken for one.
+                # Not pure: dask would take two sweeps with the same name for one.
                 return None if number is None else client.submit(work, number, pure=False, retries=3)
 
             ahead = max(_AHEAD, _AHEAD * sum(client.nthreads().values()))
             first = [each for _ in range(ahead) if (each := submit()) is not None]
             done = distributed.as_completed(first, loop=client.loop, with_results=True)
             for future, result in done:
-                if future.cancelled():  # nothing here cancels; then `result` is the reason
+                if future.cancelled():  # this code cancels nothing, so the scheduler is lost
                     raise InputError("dask", f"{address}: the connection to the scheduler is lost")
                 future.release()
                 if (following := submit()) is not None:
@@ -118,49 +117,49 @@ class Executor:
 
 @contextmanager
 def _worker(work: Callable[[int], Any]) -> Iterator[Connection]:
-    """A process that plays the chunks whose numbers it gets; it is killed at the end."""
-    # Not forked: threads of this process (a notebook's, a progress bar's) may hold locks.
+    """A process that plays the chunks whose numbers it receives; it is killed at the end."""
+    # Not forked, because threads of this process (of a notebook or a progress bar) may hold locks.
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, work), daemon=True)
+    connection, worker_end = context.Pipe()
+    process = context.Process(target=_serve, args=(worker_end, work), daemon=True)
     with _interrupts_blocked():
         process.start()
-    theirs.close()  # only the worker holds it: its end is the end of the connection
+    worker_end.close()  # only the worker holds it, so the connection ends with the worker
     try:
-        yield ours
+        yield connection
     finally:
         process.kill()
         process.join()
-        ours.close()
+        connection.close()
 
 
 def _serve(numbers: Connection, work: Callable[[int], Any]) -> None:
-    """In a worker."""
+    """Play chunks in a worker process."""
     threading.Thread(target=_end_with_parent, name="end with the parent", daemon=True).start()
     with suppress(EOFError, ConnectionError):  # until the other end is closed
         while True:
             number = numbers.recv()
             try:
                 result = work(number)
-            except Exception as error:  # raised by the process that waits for the result
+            except Exception as error:  # the receiving process raises it
                 result = error
             numbers.send(result)
 
 
 def _end_with_parent() -> None:
-    """End this process at once when the one that it works for was killed, whatever it does."""
+    """End this process at once when its parent process ends."""
     parent = multiprocessing.parent_process()
-    assert parent is not None  # noqa: S101  # this is a child
+    assert parent is not None  # noqa: S101  # this is a child process
     parent.join()
     os._exit(1)
 
 
 @contextmanager
 def _alive() -> Iterator[None]:
-    """Around what is sent to a worker or received from one.
+    """Wraps sending to and receiving from a worker.
 
     Raises:
-        InputError: the worker is gone.
+        InputError: the worker has ended.
     """
     try:
         yield
@@ -170,8 +169,8 @@ def _alive() -> Iterator[None]:
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Processes that are started here never get the terminal's Ctrl-C: it is this process that ends them, in order."""
-    resource_tracker.ensure_running()  # what the first process would start, and unblock the signal with it
+    """Processes started here do not receive the terminal's Ctrl-C; this process ends them."""
+    resource_tracker.ensure_running()  # otherwise the first process starts it, which unblocks the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -181,7 +180,7 @@ def _interrupts_blocked() -> Iterator[None]:
 
 @contextmanager
 def _silent(*names: str) -> Iterator[None]:
-    """Without what a library logs of a failure that ends in an error of ours."""
+    """Suppresses a library's logs of a failure that raises an InputError."""
     before = {logger: logger.level for logger in map(logging.getLogger, names)}
     for logger in before:
         logger.setLevel(logging.CRITICAL + 1)

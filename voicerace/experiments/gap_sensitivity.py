@@ -1,8 +1,7 @@
-"""Which gap would change how a tool turn ends, with every other time as it was recorded.
+"""Computes which gaps change the outcome of a tool turn, with all other times as recorded.
 
-No recording of the real API has a gap of more than a few milliseconds (`recorded-2026`). This says how much longer one would
-have to be before it mattered: for one draw of all other times the gap is the only thing that changes. It is no rate, and
-stands apart from those of `answers`.
+No recording of the real API has a gap of more than a few milliseconds (`recorded-2026`). This module computes how long a gap
+must be to change an outcome: for one draw of all other times only the gap varies. The result is not a rate as in `answers`.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ from voicerace.units import ms, ns
 __all__ = ["GAPS_MS", "LONGEST_RECORDED_MS", "RECORDED_MS", "Sensitivity", "frame_of", "rows_of_sensitivity", "sensitivity"]
 
 _GAP: Final = Times.of({}, RECORDED).values["gap_ms"]
-assert isinstance(_GAP, Uniform)  # noqa: S101  # of the profile's table
+assert isinstance(_GAP, Uniform)  # noqa: S101  # the profile's table has it
 #: The smallest and the longest recorded gap.
 RECORDED_MS: Final = (_GAP.low, _GAP.high)
 LONGEST_RECORDED_MS: Final = _GAP.high
-#: The first look: the recorded gaps' ends, then longer ones.
+#: The gaps of the first pass: the ends of the recorded range, then longer ones.
 GAPS_MS: Final = (_GAP.low, LONGEST_RECORDED_MS, 25.0, 50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 450.0, 700.0, 1000.0)
 _RESOLUTION_NS: Final = 1_000_000
 
@@ -43,11 +42,11 @@ class Sensitivity:
 
     Attributes:
         cell: release, handler style, modality.
-        draws: of all other times.
-        bad: gap in ms -> draws whose turn goes wrong.
-        to_bad: for each draw whose turn ends well at the longest recorded gap and wrong at a longer one: the smallest such gap,
-            to 1 ms; sorted.
-        to_good: the same of turns that go wrong at the longest recorded gap and end well at a longer one.
+        draws: number of draws of all other times.
+        bad: gap in ms -> number of draws with a bad outcome.
+        to_bad: for each draw with a good outcome at the longest recorded gap and a bad one at a longer gap: the smallest such
+            gap, to 1 ms; sorted.
+        to_good: the same for draws with a bad outcome at the longest recorded gap and a good one at a longer gap.
     """
 
     cell: Cell
@@ -57,14 +56,14 @@ class Sensitivity:
     to_good: tuple[float, ...]
 
 
-def sensitivity(wanted: Sequence[Cell] | None = None, draws: int = 20) -> Iterator[Sensitivity]:
+def sensitivity(selected: Sequence[Cell] | None = None, draws: int = 20) -> Iterator[Sensitivity]:
     """Play every cell at every gap, with the same draws of all other times.
 
     Args:
-        wanted: cells of `answers.cells`; without it those with audio replies.
-        draws: of the other times.
+        selected: cells of `answers.cells`; None for those with audio replies.
+        draws: number of draws of the other times.
     """
-    for cell in cells(modalities=("audio",)) if wanted is None else wanted:
+    for cell in cells(modalities=("audio",)) if selected is None else selected:
         with uncollected():
             yield _of(cell, draws)
 
@@ -73,7 +72,7 @@ def _of(cell: Cell, draws: int) -> Sensitivity:
     bad = dict.fromkeys(GAPS_MS, 0)
     changes: dict[bool, list[float]] = {True: [], False: []}
     for _, session in Plan.of(cell.spec).part(0, draws):
-        found = {gap: _goes_wrong(session, ns(gap)) for gap in GAPS_MS}
+        found = {gap: _is_bad(session, ns(gap)) for gap in GAPS_MS}
         for gap, wrong in found.items():
             bad[gap] += wrong
         before = found[LONGEST_RECORDED_MS]
@@ -84,16 +83,16 @@ def _of(cell: Cell, draws: int) -> Sensitivity:
     return Sensitivity(cell, draws, bad, tuple(sorted(changes[False])), tuple(sorted(changes[True])))
 
 
-def _goes_wrong(session: SessionConfig, gap_ns: int) -> bool:
+def _is_bad(session: SessionConfig, gap_ns: int) -> bool:
     return judge(simulate(replace(session, times=session.times.with_ns("gap_ms", gap_ns)))).bad
 
 
 def _change(session: SessionConfig, low: int, high: int) -> float:
-    """Between two gaps of which only one goes wrong: where it changes, in ms, to 1 ms."""
-    last = _goes_wrong(session, high)
+    """The gap in ms, to 1 ms, at which the outcome changes between two gaps with different outcomes."""
+    last = _is_bad(session, high)
     while high - low > _RESOLUTION_NS:
         middle = (low + high) // 2
-        low, high = (low, middle) if _goes_wrong(session, middle) == last else (middle, high)
+        low, high = (low, middle) if _is_bad(session, middle) == last else (middle, high)
     return ms(high)
 
 
@@ -109,7 +108,7 @@ def frame_of(found: Sequence[Sensitivity]) -> pd.DataFrame:
 
 
 def rows_of_sensitivity(found: Sequence[Sensitivity]) -> Iterator[tuple[str, str, str, str]]:
-    """Per release and handler style: both, how many draws go wrong at the longest recorded gap, and which gaps change it."""
+    """(releases, handler styles, draws with a bad outcome at the longest recorded gap, gaps that change it) per cell."""
     tags = programs()
     for each in found:
         styles = ", ".join(style for style in HANDLERS_ASKED if SAME_MESSAGES.get(style, style) == each.cell.handler)

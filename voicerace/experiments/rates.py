@@ -1,7 +1,7 @@
-"""What trials add up to: counts, shares and intervals per cell, and where an outcome flips. Frames in, frames out.
+"""Statistics of trials: counts, shares and intervals per cell, and where an outcome changes. Data frames in and out.
 
-Fixed times are computed, not estimated: their shares carry no interval. Drawn times are estimated, and carry Wilson's.
-A session that is `unknown` says nothing: it is counted, and left out of every share.
+Shares with fixed times are computed and have no interval. Shares with drawn times are estimates with Wilson's interval.
+Sessions that are `unknown` are counted, and left out of every share.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ def wilson(count: int, of: int, level: float = 0.95) -> tuple[float, float]:
     """Wilson's interval of a share.
 
     Args:
-        count: how often it happened, in `of` independent draws.
-        of: draws; at least one.
+        count: number of draws with the event.
+        of: number of independent draws; at least one.
         level: coverage.
 
     Raises:
-        InputError: numbers of which there is no interval.
+        InputError: a number is out of range.
     """
     if not 0 <= count <= of or of < 1:
         raise InputError("count", f"{count} of {of}", "0 to all of 1 or more draws")
@@ -56,29 +56,29 @@ def wilson(count: int, of: int, level: float = 0.95) -> tuple[float, float]:
     middle = share + z * z / (2 * of)
     half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
     scale = 1 + z * z / of
-    # At the ends the formula gives the end itself, up to rounding.
+    # At 0 and at `of` the formula gives 0 and 1 except for rounding.
     low = 0.0 if count == 0 else (middle - half) / scale
     high = 1.0 if count == of else (middle + half) / scale
     return low, high
 
 
 def newcombe(count_a: int, of_a: int, count_b: int, of_b: int, level: float = 0.95) -> tuple[float, float]:
-    """The interval of the difference of two shares, B less A, from independent draws (Newcombe 1998, method 10)."""
+    """The interval of the difference of two shares, B minus A, from independent draws (Newcombe 1998, method 10)."""
     a, b = count_a / of_a, count_b / of_b
     (low_a, high_a), (low_b, high_b) = wilson(count_a, of_a, level), wilson(count_b, of_b, level)
     return b - a - math.hypot(b - low_b, high_a - a), b - a + math.hypot(high_b - b, a - low_a)
 
 
 def time_columns(trials: pd.DataFrame) -> list[str]:
-    """The columns of times that are settings: `TIMES` and those of further calls (``tool_ms_2``)."""
+    """The columns of configured times: `TIMES` and those of further calls (``tool_ms_2``)."""
     return [str(name) for name in trials.columns if _time_of(str(name)) in TIMES]
 
 
 def cell_columns(trials: pd.DataFrame) -> list[str]:
-    """What makes two trials the same cell: the story and every time that is not drawn.
+    """The columns that identify a cell: the configuration and every time that is not drawn.
 
     Raises:
-        InputError: the trials do not agree on which times are drawn.
+        InputError: the trials have different drawn times.
     """
     if "outcome" not in trials.columns:
         raise InputError("trials", "no column outcome", "a frame of trials")
@@ -88,23 +88,23 @@ def cell_columns(trials: pd.DataFrame) -> list[str]:
 
 
 def summarise(trials: pd.DataFrame) -> pd.DataFrame:
-    """How often each outcome happened, per cell.
+    """The count and share of each outcome, per cell.
 
     Returns:
-        One row per cell and outcome (of those that any trial had, so that ``0 of 100`` is a row): the cell's columns,
+        One row per cell and outcome that any trial has, so that ``0 of 100`` is a row: the cell's columns,
         ``outcome``, ``count``, ``sessions``, ``judged`` (sessions not `unknown`, the denominator), ``ties`` (sessions
-        with this outcome or its tie undecided), ``share`` of the judged (none for `unknown`, none without a judged
+        with a tie that have this outcome in one order), ``share`` of the judged (none for `unknown`, none without a judged
         session), ``low`` and ``high`` (Wilson, 95 %, drawn times only) and ``kind``: computed, estimated or unknown.
 
     Raises:
-        InputError: no frame of trials, or a cell of draws holds one seed twice.
+        InputError: not a frame of trials, or a cell of draws has a seed twice.
     """
     seen = [outcome for outcome in OUTCOMES if (trials.get("outcome", pd.Series(dtype="str")) == outcome).any()]
     return _per_cell(trials, [(outcome, trials["outcome"] == outcome) for outcome in seen], "outcome")
 
 
 def findings(trials: pd.DataFrame) -> pd.DataFrame:
-    """How often anything happened that nobody should ship, per cell: as `summarise`, one row per cell, no outcome."""
+    """The count and share of bad outcomes, per cell: as `summarise`, without the column ``outcome``."""
     return _per_cell(trials, [("bad", trials["bad"].astype(bool))], None) if len(trials) else summarise(trials)
 
 
@@ -114,20 +114,20 @@ def _per_cell(trials: pd.DataFrame, masks: Sequence[tuple[str, pd.Series[bool]]]
     tied = _tied(trials)
     rows: list[dict[str, Any]] = []
     groups = trials.groupby(keys, sort=False, dropna=False, observed=True).indices if keys and len(trials) else {}
-    for places in groups.values():
-        group = trials.iloc[places]
+    for positions in groups.values():
+        group = trials.iloc[positions]
         if estimated and group["seed"].duplicated().any():
-            raise InputError("trials", "a seed twice in one cell: those draws are one", "the trials of different seeds")
+            raise InputError("trials", "duplicate seed in a cell", "one seed per trial")
         known = group["outcome"] != "unknown"
         judged = int(known.sum())
         cell = {name: group[name].iloc[0] for name in keys}
         for name, mask in masks:
-            count = int(mask.iloc[places].sum())
+            count = int(mask.iloc[positions].sum())
             row = cell | ({label: name} if label else {}) | {"count": count, "sessions": len(group), "judged": judged}
-            row["ties"] = int((tied.iloc[places] & (mask.iloc[places] | (group.get("tie_outcome") == name))).sum())
+            row["ties"] = int((tied.iloc[positions] & (mask.iloc[positions] | (group.get("tie_outcome") == name))).sum())
             share, low, high = math.nan, math.nan, math.nan
             if judged and name != "unknown":
-                counted = int((mask.iloc[places] & known).sum())
+                counted = int((mask.iloc[positions] & known).sum())
                 share = counted / judged
                 if estimated:
                     low, high = wilson(counted, judged)
@@ -141,11 +141,11 @@ def outcomes_at(trials: pd.DataFrame, axis: str = "tool_ms") -> pd.DataFrame:
     """The outcome of every computed trial, ordered along one time.
 
     Returns:
-        Columns: those of the cell that differ between trials (``release`` always, when there), `axis`, ``outcome``,
-        ``tie_outcome`` (or None), ``margin_ms``; sorted by story, in the order of the trials, then by `axis`.
+        Columns: those of the cell that differ between trials (``release`` if present), `axis`, ``outcome``, ``tie_outcome``
+        (or None), ``margin_ms``; sorted by configuration, in the order of the trials, then by `axis`.
 
     Raises:
-        InputError: the axis is no column, a time is drawn, or two trials of one cell differ.
+        InputError: the axis is not a column, a time is drawn, or two trials of one cell differ.
     """
     keys = cell_columns(trials)
     if axis not in trials.columns:
@@ -165,11 +165,11 @@ def outcomes_at(trials: pd.DataFrame, axis: str = "tool_ms") -> pd.DataFrame:
 
 
 def flips(trials: pd.DataFrame, axis: str = "tool_ms") -> pd.DataFrame:
-    """Between which values of a time the outcome changes, per release (and whatever else differs between trials).
+    """The values of a time between which the outcome changes, per release and other differing columns.
 
     Returns:
-        One row per change: the story's columns, ``from_ms`` and ``to_ms`` (neighbouring computed values), ``before``
-        and ``after`` (outcomes there), and ``at_ms``: the exact value when a tie shows that both happen there.
+        One row per change: the differing columns, ``from_ms`` and ``to_ms`` (neighbouring computed values), ``before``
+        and ``after`` (their outcomes), and ``at_ms``: the exact value if a tie has both outcomes.
 
     Raises:
         InputError: as `outcomes_at`.
@@ -197,16 +197,16 @@ def flips(trials: pd.DataFrame, axis: str = "tool_ms") -> pd.DataFrame:
 
 
 def differing(frame: pd.DataFrame, columns: Sequence[str], axis: str) -> list[str]:
-    """Of these columns those that tell one story from another: the release, and what has more than one value."""
+    """The columns that distinguish the cells: the release, and those with more than one value."""
     keep = [name for name in columns if name != axis and (name == "release" or frame[name].nunique(dropna=False) > 1)]
-    # The component follows the proxy unless it is chosen: then it tells no more than the release does.
+    # The component follows from the release unless it is chosen.
     if "release" in keep and "component" in keep and not frame.groupby("release")["component"].nunique().gt(1).any():
         keep.remove("component")
     return keep
 
 
 def _time_of(column: str) -> str:
-    """The time a column is about: its own name, or that of the first call."""
+    """The time of a column, without the number of the call."""
     further = _FURTHER_CALL.match(column)
     return further.group(1) if further else column
 

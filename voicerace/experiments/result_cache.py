@@ -1,11 +1,11 @@
-"""Results of the models, kept on disk from one run of the program to the next.
+"""A cache of model results on disk.
 
-An entry is named by a hash of its request, of every file of this package, and of the versions of Python and the libraries:
-a changed program never reads results of another. Its first line is a checksum of the rest; a damaged entry is computed and
-written again. A cache that cannot be read or written changes nothing but the time.
+The name of an entry is a hash of its request, of every file of this package, and of the versions of Python and the libraries,
+so a changed program never reads old results. The first line is a checksum of the rest; a damaged entry is computed again. A
+cache that cannot be read or written costs only time.
 
 The environment variable ``VOICERACE_CACHE`` names the folder, or is ``off``. Without it the folder is ``runs/cache`` of the
-checkout, or the user's own cache folder. Entries are pickles, so nothing that others sent belongs into it.
+checkout, or the user's cache folder. Entries are pickles, so the folder must not contain files of others.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["VARIABLE", "cached_map", "folder_of_cache"]
 
 VARIABLE: Final = "VOICERACE_CACHE"
 _PACKAGE: Final = Path(__file__).parents[1]
-#: Programs whose entries are kept; those of the others are deleted, the oldest first.
+#: Number of program versions whose entries are kept; the oldest are deleted.
 _PROGRAMS: Final = 4
 
 _Result = TypeVar("_Result")
@@ -42,12 +42,12 @@ def cached_map(
     requests: Mapping[int, Any],
     executor: Executor | None = None,
 ) -> Generator[tuple[int, _Result]]:
-    """`work` of every number, with the number, in any order: what is in the cache is not computed.
+    """Yield (number, result of `work`) in any order; results in the cache are not computed.
 
     Args:
-        work: from a number to its result. Both the result and, with several processes, `work` can be pickled.
-        requests: number -> all that decides its result, as JSON; None: the result is neither looked up nor kept.
-        executor: computes what is missing; without one, this process.
+        work: from a number to its result. Results can be pickled, and with several processes `work` as well.
+        requests: number -> everything that determines its result, as JSON; None bypasses the cache.
+        executor: computes missing results; None for this process.
 
     Raises:
         InputError: see `Executor.map`.
@@ -67,7 +67,7 @@ def cached_map(
 
 
 def folder_of_cache() -> Path | None:
-    """The folder with the entries of this program; None where the cache is off, or its files changed since it was started."""
+    """The folder with the entries of this program; None if the cache is off, or a file changed since the program started."""
     given = os.environ.get(VARIABLE, "")
     if given == "off" or _files() != _LOADED:
         return None
@@ -88,7 +88,7 @@ class _Numbered(Generic[_Result]):
 
 @dataclass(frozen=True)
 class _Found:
-    """A result that was read; it may be None."""
+    """A result from the cache; it may be None."""
 
     result: Any
 
@@ -108,7 +108,7 @@ def _read(entry: Path | None) -> _Found | None:
         return None
     if hashlib.sha256(content).hexdigest().encode() != checksum:
         return None
-    return _Found(pickle.loads(content))  # noqa: S301  # written by this program, see above
+    return _Found(pickle.loads(content))  # noqa: S301  # written by this program, see the module's docstring
 
 
 def _write(entry: Path, result: Any) -> None:
@@ -127,7 +127,7 @@ def _is_program(folder: Path) -> bool:
 
 
 def _files() -> list[tuple[str, int, int]]:
-    """Every file of the package, with its size and the time of its last change."""
+    """(path, size, time of modification) of every file of the package."""
     found = []
     for folder, folders, names in os.walk(_PACKAGE):
         folders[:] = [name for name in folders if name != "__pycache__"]
@@ -148,6 +148,6 @@ def _hash_of_program() -> str:
     return digest.hexdigest()[:32]
 
 
-#: As they were when this module was loaded; what is loaded later may be of another program, and then nothing is kept.
+#: The files at the import of this module. If they change, modules imported later may differ, and the cache is off.
 _LOADED: Final = _files()
 _PROGRAM: Final = _hash_of_program()

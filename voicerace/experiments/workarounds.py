@@ -1,8 +1,8 @@
-"""What each workaround of an app's does to one release: which findings it removes, leaves and brings, and its dead air.
+"""The effect of each workaround of an app on one release: removed, remaining and new findings, and response latency.
 
-Findings come from exploration, story by story, with the app's workaround and without it; the bounds are narrower than the
-explorer's, so that every order is explored in seconds: what does not decide the race has one value. Dead air and how often
-the result is heard come from the virtual engine over a small grid of times.
+Findings come from exploration of each scenario, with the workaround and without it. The bounds are narrower than those of
+`voicerace explore`, so that every order is explored in seconds: times that do not affect the race have one value. Response
+latency, and how often the result is heard, come from the virtual engine over a small grid of times.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from voicerace.trace.recording import APP_TO_COMPONENT, Recording
 
 __all__ = ["BASELINE", "BOUNDS", "STORIES", "Effect", "air_of", "effect_of", "effects_of", "until_heard_ms"]
 
-#: The two-line cure; the other workarounds are built on it, so they are held against a handler that has it.
+#: The two-line workaround on which the others are built; they are compared with a handler that has it.
 BASELINE: Final = "await-and-return"
-#: What the cure is held against: the component sends a second result.
-_UNCURED: Final = ("async_ref", "void_ref")
+#: The handlers with which `BASELINE` is compared: the component sends a second result.
+_BARE: Final = ("async_ref", "void_ref")
 STORIES: Final = ("single", "parallel", "double", "chained")
-#: The host's wire has a little room: an app that acts on callbacks acts in the instant of other messages.
+#: The host's network time is an interval, because an app that acts on callbacks acts at the same time as other messages.
 BOUNDS: Final = (
     "host_ms=8:12", "upstream_ms=20:20", "tool_ms=0:5000", "create_ms=40:40", "first_item_ms=240:240", "arguments_ms=50:50",
     "call_gap_ms=5:200", "gap_ms=5:1000", "item_done_ms=5:5", "reply_ms=500:500", "reply_gap_ms=8:8", "ack_ms=35:35",
@@ -45,7 +45,7 @@ _SEEDS: Final = range(5)
 
 _PAIRS: Final = ("removed", "left", "new", "not_met")
 
-#: A finding by the story it was met in and its name.
+#: A finding as (scenario, name).
 Met = tuple[str, str]
 
 
@@ -54,17 +54,17 @@ class Effect:
     """One workaround on one release.
 
     Attributes:
-        why_not: why it cannot be written there; then nothing else is known.
-        removed, left, new: findings, each as (story, name). Of a story whose orders were not all explored nothing is
-            said to be removed: what was not met there is in `not_met`.
-            Of the cure everything that is met with it is left: the component's second result has hidden it before.
-        incomplete: stories of which not every order was explored, with it or without; of these a new finding may be old.
-        states: explored, with it and without.
-        air_ms, air_without_ms: the median time from the calls' response.done until the user hears a reply that knows the
-            result, of the sessions in which that comes before the user's own next words; None where there is none.
-        heard, heard_without: how many those are, of `sessions`.
-        added_ms: what the workaround adds to that, session by session where it is heard with it and without: ``pairs`` of
-            sessions, and of the differences the ``median``, the value that 9 of 10 do not exceed (``p90``), and the ``max``.
+        why_not: why the workaround is not possible on the release; then the other fields are empty.
+        removed, left, new: findings, each as (scenario, name). If not every order of a scenario was explored, findings that
+            are absent with the workaround are in `not_met` instead of `removed`. With `BASELINE` every finding is `left`:
+            without it the component's second result hides the finding.
+        incomplete: scenarios of which not every order was explored, with or without; their new findings may be old.
+        states: explored states, with and without.
+        air_ms, air_without_ms: the median response latency, from the calls' response.done until the user hears a reply to the
+            result, over sessions in which that precedes the user's next input; None without such a session.
+        heard, heard_without: number of those sessions, of `sessions`.
+        added_ms: the additional latency of sessions heard with and without: the number of ``pairs``, and of the differences
+            the ``median``, the 90th percentile (``p90``) and the ``max``.
     """
 
     release: str
@@ -85,21 +85,21 @@ class Effect:
 
     @property
     def complete(self) -> bool:
-        """Whether every order of every story was explored, with it and without."""
+        """Whether every order of every scenario was explored, with and without."""
         return self.why_not is None and not self.incomplete
 
     def to_json(self) -> dict[str, Any]:
         row = WORKAROUNDS[self.workaround]
         pairs = {name: [{"story": s, "finding": f} for s, f in getattr(self, name)] for name in _PAIRS}
-        told = {**vars(self), "complete": self.complete, **pairs}
-        return {**told, "sentence": row.sentence, "costs": row.costs, "typescript": row.typescript}
+        record = {**vars(self), "complete": self.complete, **pairs}
+        return {**record, "sentence": row.sentence, "costs": row.costs, "typescript": row.typescript}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Effect:
-        """What `to_json` told.
+        """The effect of a record of `to_json`.
 
         Raises:
-            KeyError, TypeError: it is no such record.
+            KeyError, TypeError: the record has another format.
         """
         given = {each.name: record[each.name] for each in fields(cls) if each.name in record}
         given |= {name: tuple((str(met["story"]), str(met["finding"])) for met in record[name]) for name in _PAIRS}
@@ -115,12 +115,13 @@ def effect_of(
     limit: int = 20_000,
     cached: bool = False,
 ) -> Effect:
-    """What the workaround `name` does to `release`.
+    """The effect of the workaround `name` on `release`.
 
     Args:
-        times: intervals given otherwise, ``name=low:high``; `hold_ms` and `fallback_ms` are among them.
-        limit: states per story at most.
-        cached: take explorations from `result_cache`, and keep the others there.
+        stories: scenarios to explore.
+        times: intervals other than `BOUNDS`, ``name=low:high``, including `hold_ms` and `fallback_ms`.
+        limit: maximum number of states per scenario.
+        cached: use `result_cache` for explorations.
 
     Raises:
         InputError: an unknown release, workaround or time.
@@ -130,11 +131,11 @@ def effect_of(
         return Effect(row.tag, name, reason)
 
     def explored(handler: str, workaround: str | None) -> tuple[set[Met], set[str], int]:
-        told = {story: _explored(row.tag, story, handler, workaround, tuple(times), limit, cached) for story in stories}
-        met = {(story, each) for story, (names, _, _) in told.items() for each in names}
-        return met, {story for story, each in told.items() if not each[1]}, sum(each[2] for each in told.values())
+        results = {story: _explored(row.tag, story, handler, workaround, tuple(times), limit, cached) for story in stories}
+        met = {(story, each) for story, (names, _, _) in results.items() for each in names}
+        return met, {story for story, each in results.items() if not each[1]}, sum(each[2] for each in results.values())
 
-    without = [explored(handler, None) for handler in (_UNCURED if name == BASELINE else ("return",))]
+    without = [explored(handler, None) for handler in (_BARE if name == BASELINE else ("return",))]
     before = {met for found, _, _ in without for met in found}
     after, cut, states = explored("return", name)
     gone = before - after
@@ -144,8 +145,8 @@ def effect_of(
         key: value.partition(":")[0] for key, _, value in (each.partition("=") for each in times) if key in WORKAROUND_TIMES
     }
     airs = list(air_of(release, name, given))
-    # Of the cure, once for each handler that it is held against.
-    bare = [air for handler in (_UNCURED if name == BASELINE else ("return",)) for air in air_of(release, None, {}, handler)]
+    # `BASELINE` is compared with several handlers.
+    bare = [air for handler in (_BARE if name == BASELINE else ("return",)) for air in air_of(release, None, {}, handler)]
     share = len(bare) // len(airs)
     return Effect(
         row.tag,
@@ -176,14 +177,14 @@ def effects_of(
     executor: Executor | None = None,
     tick: Callable[[str], object] = lambda _: None,
 ) -> list[Effect]:
-    """What each of several workarounds does to `release`, in their order; see `effect_of`. Kept in `result_cache`.
+    """The effects of several workarounds on `release`, in their order; see `effect_of`. Uses `result_cache`.
 
     Args:
         release: the tag of the proxy.
         names: of the workarounds.
         stories, times, limit: see `effect_of`.
-        executor: explores, workaround by workaround; without one, this process.
-        tick: called with the name of every workaround that is done.
+        executor: explores one workaround at a time; None for this process.
+        tick: called with the name of every finished workaround.
     """
     requests = {number: ["effect", release, name, list(stories), list(times), limit] for number, name in enumerate(names)}
     found: dict[int, Effect] = {}
@@ -201,7 +202,7 @@ def _effect_of(
 
 
 def _added(airs: Sequence[float | None], bare: Sequence[float | None]) -> dict[str, float]:
-    """`Effect.added_ms` of sessions with a workaround, and of the same without."""
+    """`Effect.added_ms`, from the latencies with and without a workaround."""
     more = sorted(a - b for a, b in zip(airs, bare, strict=True) if a is not None and b is not None)
     if not more:
         return {"pairs": 0}
@@ -213,14 +214,14 @@ def _added(airs: Sequence[float | None], bare: Sequence[float | None]) -> dict[s
 def _explored(
     release: str, story: str, handler: str, workaround: str | None, times: tuple[str, ...], limit: int, cached: bool
 ) -> tuple[frozenset[str], bool, int]:
-    """Names of what was met, whether every order was explored, and how many states."""
+    """The names of the findings, whether every order was explored, and the number of states."""
     found = explore(release, [(story, handler)], (*BOUNDS, *times), limit, None, None, workaround, cached=cached)
     complete = all(each.complete and not each.unconfirmed for each in found.stats)
     return frozenset(each.name for each in found.findings.values()), complete, sum(each.states for each in found.stats)
 
 
 def air_of(release: str, name: str | None, given: dict[str, str], handler: str = "return") -> Iterator[float | None]:
-    """`until_heard_ms` of every session of the grid: both profiles, tools from 50 ms to 3 s, five draws of what is drawn."""
+    """`until_heard_ms` of every session of the grid: two profiles, tools from 50 ms to 3 s, five draws of drawn times."""
     for profile, seeds in (("loopback", range(1)), ("observed-2025", _SEEDS)):
         for tool in _TOOLS_MS:
             for seed in seeds:
@@ -232,32 +233,31 @@ def air_of(release: str, name: str | None, given: dict[str, str], handler: str =
 
 
 def until_heard_ms(recording: Recording) -> float | None:
-    """Dead air until a reply that knows what the tool gave, unless the user spoke first; None when there is none.
+    """Response latency until a reply that is informed of the tool's result, before the user's next input; None without one.
 
-    A placeholder is no knowledge: where the app says the tool's result in the user's name, the next reply behind that
-    counts, whoever's words it is to, because behind the reply to the placeholder the user's next words come at once.
+    If the app sends a placeholder and later the result as user input, the next reply after that input counts.
     """
-    passage = TraceIndex(recording)
-    ledger, order = passage.ledger, passage.order
+    index = TraceIndex(recording)
+    ledger, order = index.ledger, index.order
     calling = next((each for each in ledger.responses.values() if each.calls), None)
     if calling is None:
         return None
     own = [each for each in ledger.inputs if not (each.text or "").startswith((DATA, GO_ON))]
-    until = order[own[1].key] if len(own) > 1 else passage.end
+    until = order[own[1].key] if len(own) > 1 else index.end
     data = any(
         event.link == APP_TO_COMPONENT and str(_content(event.payload)).startswith(DATA) for event in recording.events
     )  # fmt: skip
-    said = [order[each.key] for each in ledger.inputs if (each.text or "").startswith(DATA)]
-    knowing = [
+    sent = [order[each.key] for each in ledger.inputs if (each.text or "").startswith(DATA)]
+    informed = [
         each for each in ledger.responses.values()
         if each.message and not each.calls and each.heard is not None
         and (
-            any(passage.begun(each) > at for at in said)
+            any(index.begun(each) > at for at in sent)
             if data
-            else passage.begun(each) < until and ledger.informed(each, calling.calls)
+            else index.begun(each) < until and ledger.informed(each, calling.calls)
         )
     ]  # fmt: skip
-    return dead_air_ms(passage, calling, knowing)
+    return dead_air_ms(index, calling, informed)
 
 
 def _content(payload: object) -> object:

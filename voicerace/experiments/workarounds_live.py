@@ -1,7 +1,7 @@
-"""Workarounds at a real proxy: sessions on sockets, the model of the app and of the component, and what the model says.
+"""Plays workarounds with a real proxy on sockets, and compares the sessions with the models.
 
-A cell is a session in which the plain app may fail; it is played without a workaround and with each, in virtual time and
-at the sockets. The times leave room on both sides of every boundary, as those of `experiments.checks` do.
+A cell is a session in which an app without workaround may fail. It is played without a workaround and with each, in virtual
+time and on sockets. The times are far from every boundary, as those of `experiments.checks`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from voicerace.trace.recording import Recording
 
 __all__ = ["CELLS", "COLUMNS", "Cell", "Tried", "cells_of", "tried"]
 
-#: As `experiments.checks`: a gap of 300 ms, 20 and 60 ms of network. The deadline leaves room for `fallback_ms` and a reply.
+#: As in `experiments.checks`: a gap of 300 ms, 20 and 60 ms of network. The deadline exceeds `fallback_ms` and a reply.
 _TIMES: Final = {"gap_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "reply_ms": 300, "deadline_ms": 8000}
-#: Scenario, handler of the plain app, the tool's time: before the calls' end, short of it, behind it, long behind it.
+#: (scenario, handler without workaround, tool_ms). The tool ends long before, shortly before, after or long after the gap.
 CELLS: Final = (
     *(("single", "return", tool) for tool in ("10", "80", "400", "1500")),
     ("single", "async_ref", "400"),
@@ -38,14 +38,14 @@ COLUMNS: Final = (
     "release", "source", "workaround", "scenario", "handler", "tool_ms", "model_outcome", "outcome", "model_wedged", "wedged",
     "model_heard_ms", "heard_ms", "as_the_model", "tries",
 )  # fmt: skip
-#: Dead air at sockets differs from that in virtual time by a busy machine's delays.
-_NEAR_MS: Final = 250
+#: Allowed difference of the response latency on sockets and in virtual time: delays of a busy machine.
+_TOLERANCE_MS: Final = 250
 _AT_ONCE: Final = (8, 4, 1)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One session: what is played, with which workaround (None: the plain app)."""
+    """One session with a workaround, or without one (None)."""
 
     workaround: str | None
     scenario: str
@@ -56,7 +56,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Tried:
-    """What a cell came to in virtual time, and in the last of its tries at the sockets."""
+    """The recordings of a cell in virtual time and of its last try on sockets."""
 
     cell: Cell
     model: Recording
@@ -65,17 +65,17 @@ class Tried:
 
     @property
     def same(self) -> bool:
-        """Whether the proxy came to what its model does: outcomes, the end of the session, and when the result was heard."""
+        """Whether proxy and model agree: outcomes, a stuck session, and when the result was heard."""
         model, live = judge(self.model), judge(self.live)
-        if _words(model) != _words(live) or live.fault is not None:
+        if _result(model) != _result(live) or live.fault is not None:
             return False
         heard = until_heard_ms(self.model), until_heard_ms(self.live)
         if heard[0] is None or heard[1] is None:
             return heard[0] is heard[1]
-        return abs(heard[0] - heard[1]) <= _NEAR_MS
+        return abs(heard[0] - heard[1]) <= _TOLERANCE_MS
 
     def row(self, release: str, source: str | None) -> dict[str, Any]:
-        """In `COLUMNS`."""
+        """The row with the columns `COLUMNS`."""
         cell, model, live = self.cell, judge(self.model), judge(self.live)
         air = {
             name: None if ms is None else round(ms)
@@ -88,14 +88,14 @@ class Tried:
         }  # fmt: skip
 
 
-def _words(verdict: Verdict) -> tuple[Any, ...]:
+def _result(verdict: Verdict) -> tuple[Any, ...]:
     return (*(turn.outcome for turn in verdict.turns), verdict.wedged)
 
 
 def cells_of(release: str, workarounds: Sequence[str]) -> list[Cell]:
-    """The plain app in every cell, and each workaround that can be written for the release.
+    """Every cell without workaround, and with each workaround that is possible on the release.
 
-    A workaround stands in the place of the plain app's handler, so the cells of another handler are the cure's alone.
+    A workaround replaces the handler, so cells of other handlers than ``return`` are only played with ``await-and-return``.
     """
     row = proxy_release(release)
     found = []
@@ -113,7 +113,7 @@ def cells_of(release: str, workarounds: Sequence[str]) -> list[Cell]:
 
 
 def tried(cells: Sequence[Cell], live: Callable[[], Live], tries: int = 3) -> Generator[tuple[int, Tried]]:
-    """Play cells at sockets; each with its place among them, when it came to what the model does or had all its tries.
+    """Play cells on sockets; yield (index, result) when a cell agrees with the model or has used all tries.
 
     Raises:
         InputError: the proxy does not start.

@@ -1,1 +1,1 @@
-"""A grid of sessions, played and written down."""
+"""A grid of sessions, played and written to a run folder."""

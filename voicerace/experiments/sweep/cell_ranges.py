@@ -1,6 +1,6 @@
-"""The summary of a sweep for people: its cells, with equal neighbours along each grid as one range.
+"""The readable summary of a sweep: equal neighbouring cells along each grid form one range.
 
-Two cells are equal when every outcome has the same count in both. A range never spans a cell that was not played.
+Two cells are equal if every outcome has the same count in both. A range never includes a cell that was not played.
 """
 
 from __future__ import annotations
@@ -20,94 +20,94 @@ _OUTCOME: Final = ("outcome", "trials", "of", "judged", "share", "low", "high", 
 
 @dataclass(frozen=True)
 class _Box:
-    """Equal cells: the first and the last place on each axis, how many they are, their ties, and their outcomes."""
+    """Equal cells: first and last index on each axis, number of cells, number of ties, and outcomes."""
 
-    places: tuple[tuple[int, int], ...]
+    spans: tuple[tuple[int, int], ...]
     cells: int
     ties: int
     outcomes: tuple[tuple[Any, ...], ...]
 
     def joined(self, after: _Box, axis: int) -> _Box | None:
-        """Both as one, where `after` follows along an axis and is equal otherwise."""
-        own, other = self.places, after.places
+        """The union of two boxes if `after` follows along `axis` and is equal otherwise, else None."""
+        own, other = self.spans, after.spans
         if own[:axis] + own[axis + 1 :] != other[:axis] + other[axis + 1 :] or own[axis][1] + 1 != other[axis][0]:
             return None
         if [each[:4] for each in self.outcomes] != [each[:4] for each in after.outcomes]:
             return None
-        places = (*own[:axis], (own[axis][0], other[axis][1]), *own[axis + 1 :])
-        return _Box(places, self.cells + after.cells, self.ties + after.ties, self.outcomes)
+        spans = (*own[:axis], (own[axis][0], other[axis][1]), *own[axis + 1 :])
+        return _Box(spans, self.cells + after.cells, self.ties + after.ties, self.outcomes)
 
 
 def cell_ranges(outcomes: pd.DataFrame, axes: Sequence[str], *, by_proxy: bool = False) -> pd.DataFrame:
     """Ranges of equal cells.
 
     Args:
-        outcomes: of `sweep_table.outcome_counts`.
+        outcomes: of `table.outcome_counts`.
         axes: the times that are grids.
-        by_proxy: tell programs apart by their column ``proxy`` instead of ``release``.
+        by_proxy: use the column ``proxy`` instead of ``release``.
 
     Returns:
-        One row per range and outcome: ``release`` (or ``proxy``) and what else differs between stories; every axis as text,
-        ``0–120``; ``cells``, how many; ``outcome``, ``trials``, ``of``, ``judged``, ``share``, ``low``, ``high`` and ``kind``
-        of each cell; ``ties`` of all cells, in the first row of a range.
+        One row per range and outcome: ``release`` (or ``proxy``) and the other differing columns of `STORY`; every axis as
+        text, ``0–120``; ``cells``, their number; ``outcome``, ``trials``, ``of``, ``judged``, ``share``, ``low``, ``high`` and
+        ``kind`` of each cell; ``ties`` of all cells, in the first row of a range.
     """
-    who = "proxy" if by_proxy else "release"
-    keep = [who, *(name for name in STORY if name not in ("release", "proxy") and _varies(outcomes, name, who))]
-    # The axis with the most values is the innermost: along it the ranges are longest. Of equal ones the first, as tool_ms.
+    target = "proxy" if by_proxy else "release"
+    keep = [target, *(name for name in STORY if name not in ("release", "proxy") and _varies(outcomes, name, target))]
+    # The axis with the most values is the innermost, along which ranges are longest; of several the first, often tool_ms.
     backwards = [*reversed(axes)]
     order = sorted(backwards, key=lambda name: outcomes[name].nunique(dropna=False))
     rows: list[dict[str, Any]] = []
     for _, story in outcomes.groupby(list(STORY), sort=False, dropna=False):
         found = [pd.factorize(story[name], sort=True, use_na_sentinel=False) for name in order]
         places = list(zip(*(codes for codes, _ in found), strict=True)) if order else [()] * len(story)
-        told = {name: story[name].iloc[0] for name in keep}
+        settings = {name: story[name].iloc[0] for name in keep}
         for box in _boxes(story, places):
-            ranges = [_range(values, place) for (_, values), place in zip(found, box.places, strict=True)]
+            ranges = [_range(values, place) for (_, values), place in zip(found, box.spans, strict=True)]
             for number, each in enumerate(box.outcomes):
-                row = told | dict(zip(order, ranges, strict=True)) | {"cells": box.cells}
+                row = settings | dict(zip(order, ranges, strict=True)) | {"cells": box.cells}
                 rows.append(row | dict(zip(_OUTCOME, each, strict=True)) | {"ties": 0 if number else box.ties})
     return pd.DataFrame(rows, columns=[*keep, *order, "cells", *_OUTCOME, "ties"])
 
 
-def _varies(outcomes: pd.DataFrame, name: str, who: str) -> bool:
-    """Whether a column tells more than the release does: the component follows the proxy unless it is chosen."""
+def _varies(outcomes: pd.DataFrame, name: str, target: str) -> bool:
+    """Whether a column varies independently of the release: the component follows from the release unless it is chosen."""
     if name == "component":
-        return bool(outcomes.groupby(who)[name].nunique().gt(1).any())
+        return bool(outcomes.groupby(target)[name].nunique().gt(1).any())
     return bool(outcomes[name].nunique(dropna=False) > 1)
 
 
 def _boxes(story: pd.DataFrame, places: Sequence[tuple[int, ...]]) -> list[_Box]:
-    """The ranges of one story, from the place of each of its rows on each axis."""
+    """The ranges of one configuration, from the index of each of its rows on each axis."""
     cells: dict[tuple[int, ...], _Box] = {}
     for place, row in zip(places, story.to_dict("records"), strict=True):
         before = cells.get(place, _Box(tuple((each, each) for each in place), 1, 0, ()))
         outcomes = (*before.outcomes, tuple(row[name] for name in _OUTCOME))
         # The most frequent first.
         ordered = tuple(sorted(outcomes, key=lambda each: (-each[1], each[0])))
-        cells[place] = _Box(before.places, 1, before.ties + row["ties"], ordered)
+        cells[place] = _Box(before.spans, 1, before.ties + row["ties"], ordered)
     boxes = list(cells.values())
     for axis in reversed(range(len(places[0]) if places else 0)):
-        boxes.sort(key=lambda box: (box.places[:axis] + box.places[axis + 1 :], box.places[axis]))  # at once
+        boxes.sort(key=lambda box: (box.spans[:axis] + box.spans[axis + 1 :], box.spans[axis]))  # bound in this iteration
         joined: list[_Box] = []
         for box in boxes:
             more = joined[-1].joined(box, axis) if joined else None
             joined[len(joined) - (more is not None) :] = [more or box]
         boxes = joined
-    return sorted(boxes, key=lambda box: box.places)
+    return sorted(boxes, key=lambda box: box.spans)
 
 
 def _range(values: Any, place: tuple[int, int]) -> str:
     first, last = (values[each] for each in place)
-    return ms_text(first) if first == last else f"{ms_text(first)}–{ms_text(last)}"  # a range's dash
+    return ms_text(first) if first == last else f"{ms_text(first)}–{ms_text(last)}"  # an en dash
 
 
 def ms_text(value: float) -> str:
-    """Milliseconds, to the nanosecond, without zeros at the end."""
+    """Milliseconds with up to six decimals, without trailing zeros."""
     return "-" if pd.isna(value) else f"{value:.6f}".rstrip("0").rstrip(".")
 
 
 def share_text(share: float) -> str:
-    """A share as per cent; never 0 % or 100 % of what is neither."""
+    """A share in percent; only exact 0 and 1 are shown as 0 % and 100 %."""
     if pd.isna(share):
         return "-"
     if 0 < share < 0.001:

@@ -1,8 +1,8 @@
-"""A sweep in chunks: what one worker does, wherever it runs, and what it hands back.
+"""Chunks of a sweep: the work of one worker, and its result.
 
-A chunk is a stretch of the plan. How long it is follows from the plan alone, and what is in it from its number, so the
-table is the same whoever plays which chunk and in which order. A worker touches no files: the process that holds the
-folder's lock writes.
+A chunk is a range of consecutive trials. Its size depends only on the plan, and its content only on its number, so the table
+does not depend on which worker plays which chunk, or in which order. A worker writes no files; the process with the folder's
+lock does.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ __all__ = ["SAMPLE", "Chunk", "Rows", "Work", "chunk_count", "chunk_size", "file
 
 _MOST: Final = 1000
 _LEAST: Final = 20
-#: Of the trials without a finding, one in so many is kept.
+#: About one in `SAMPLE` recordings without a bad outcome is kept.
 SAMPLE: Final = 64
 
 
 def chunk_size(trials: int) -> int:
-    """Trials of a chunk: few enough that several processes have something to do, and that little is lost with one."""
+    """The number of trials in a chunk: small, so that several processes are busy and an interruption loses little."""
     return max(_LEAST, min(_MOST, -(-trials // 64)))
 
 
@@ -42,13 +42,13 @@ def chunk_count(trials: int) -> int:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A chunk that was played.
+    """The result of a chunk.
 
     Attributes:
-        number: its place in the plan.
-        trials: how many.
+        number: its index in the plan.
+        trials: number of trials.
         part: its part of the table, as parquet.
-        recordings: file name -> content, of those that are kept.
+        recordings: file name -> content, for the kept recordings.
     """
 
     number: int
@@ -59,11 +59,11 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Work:
-    """What a worker needs to know; a call plays one chunk.
+    """The work of a worker; a call plays one chunk.
 
     Attributes:
-        plan: of the whole sweep.
-        keep_all: every recording is kept, each in a file of its own; else the findings and a sample, in one per chunk.
+        plan: of the sweep.
+        keep_all: keep every recording in its own file; else keep bad outcomes and a sample, in one file per chunk.
     """
 
     plan: Plan
@@ -92,7 +92,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Rows:
-    """As `Work`, without recordings: a call gives the rows of one chunk, see `trials.row_of`."""
+    """As `Work`, without recordings: a call returns the rows of one chunk, see `trials.row_of`."""
 
     plan: Plan
 
@@ -107,29 +107,29 @@ class Rows:
 
 
 def played(session: SessionConfig, *, with_ties: bool) -> tuple[Recording, str | None]:
-    """A session's recording, and the outcome of the other order of a tie, if it was looked for and there is one."""
+    """A session's recording, and with `with_ties` the outcome of the other order of a tie, if there is a tie."""
     return ties(session, lambda each: judge(each).outcome) if with_ties else (simulate(session), None)
 
 
 def sampled(number: int) -> bool:
-    """Whether a trial without a finding is kept: as good as by chance, and the same for everybody who asks."""
+    """Whether the recording of a trial without a bad outcome is kept: pseudo-random, from the number alone."""
     return zlib.crc32(str(number).encode()) % SAMPLE == 0
 
 
 def file_word(release: str) -> str:
-    """A release as a part of a file's name."""
+    """A release as part of a file name."""
     return "".join(char if char.isalnum() or char in ".-" else "-" for char in release)
 
 
 def _bytes(name: str, recordings: list[Recording]) -> bytes:
     text = "".join(line + "\n" for recording in recordings for line in recording.lines()).encode("ascii")
-    # No time stamp: the same recordings are the same bytes.
+    # Without a time stamp, so that equal recordings give equal bytes.
     return gzip.compress(text, compresslevel=1, mtime=0) if name.endswith(".gz") else text
 
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Without garbage collection: sessions leave no cycles behind, and looking for them takes a tenth of the time."""
+    """Disables garbage collection: sessions leave no reference cycles, and the collector takes a tenth of the time."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -1,8 +1,7 @@
-"""A run's folder: locked while it is written, every file complete or absent, the newest run findable.
+"""A run's folder: locked while it is written, every file complete or absent, with a link to the newest run.
 
-The lock is on the folder itself, which no second writer can replace while the first one writes into it.
-
-Raw first: recordings, then `run.json`, then tables, then pictures. Nothing here knows what a trial is.
+The lock is on the folder itself, because a second writer cannot replace it. The contents are recordings, `run.json`, tables
+and pictures.
 """
 
 from __future__ import annotations
@@ -47,9 +46,9 @@ RUN: Final = "run.json"
 PICTURES: Final = "pictures"
 RECORDINGS: Final = "recordings"
 TABLE: Final = "table"
-#: Where a file goes that the run did not write, or that was changed since.
+#: Folder for files that were changed after the run wrote them, or that it did not write.
 _DAMAGED: Final = "damaged"
-#: The lock of file systems that cannot lock a folder, and of versions before this one.
+#: The lock file, for file systems that cannot lock a folder, and of earlier versions.
 _LOCK: Final = ".lock"
 _VERSIONS_OF: Final = ("voicerace", "matplotlib", "pandas", "pyarrow", "pydantic")
 
@@ -59,7 +58,7 @@ class _Strict(BaseModel):
 
 
 class _RunInfo(_Strict):
-    """`run.json` of any verb, as far as readers depend on it."""
+    """The fields of any verb's `run.json` that readers use."""
 
     voicerace_run: int
     start: str | None = None
@@ -82,7 +81,7 @@ class _Parameters(_Strict):
 
 
 class _SweepInfo(_RunInfo):
-    """`run.json` of a sweep."""
+    """The fields of a sweep's `run.json` that readers use."""
 
     parameters: _Parameters
     seed: int
@@ -97,7 +96,7 @@ class _SweepInfo(_RunInfo):
 
 
 def utc_now() -> str:
-    """The time, UTC, to the second, as ISO 8601."""
+    """The current time in UTC, to the second, as ISO 8601."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -108,10 +107,10 @@ def new_folder(
     """A locked, empty run folder: `out`, or ``<root>/<UTC time>-<hash of the parameters>``.
 
     Args:
-        resumable: the caller can go on with what was stopped, and the error says so.
+        resumable: the caller can resume an interrupted run, which the error then mentions.
 
     Raises:
-        InputError: `out` holds a run already, somebody writes one there, or it cannot be made.
+        InputError: `out` contains a run or other files, another run is writing to it, or it cannot be created.
     """
     if out is not None and not str(out).strip("."):
         raise InputError("out", f"{str(out)!r} is no folder of its own", "the name of a folder")
@@ -134,14 +133,14 @@ def new_folder(
 
 @contextmanager
 def old_folder(out: Path | str | None, info: Mapping[str, Any]) -> Iterator[Path]:
-    """The locked folder of a sweep that was stopped, to go on with.
+    """The locked folder of a stopped sweep, to resume it.
 
     Args:
         out: the folder.
-        info: `run.json` as the sweep would begin it now; parameters, clock and targets have to be the same.
+        info: the initial `run.json` of the sweep; parameters, clock and targets must be equal.
 
     Raises:
-        InputError: no folder, no run in it, one that is being written, or of something else.
+        InputError: no folder, no run in it, another run is writing to it, or the run is different.
     """
     if out is None:
         newest = next((f" ({each} is one)" for each in sorted(Path("runs").glob("[0-9]*"), reverse=True) if _stopped(each)), "")
@@ -163,20 +162,20 @@ def _stopped(folder: Path) -> bool:
 
 
 def resumed(folder: Path) -> dict[str, Any]:
-    """What a sweep that goes on keeps of its `run.json`: when it began, and every time it went on."""
+    """The fields of `run.json` that a resumed sweep keeps: its start, and the times of resuming."""
     before = read_sweep(folder)
     return {"start": before["start"], "resumed": [*before.get("resumed", ()), utc_now()]}
 
 
 def set_aside(folder: Path, name: str) -> None:
-    """Move a file of a run out of the way of those that read it; nothing is deleted."""
+    """Move a file of a run to the folder of damaged files."""
     to = folder / _DAMAGED / name
     to.parent.mkdir(parents=True, exist_ok=True)
     (folder / name).replace(to)
 
 
 def untouched(folder: Path) -> bool:
-    """Whether a sweep was killed in the folder before it had written anything: going on is to begin."""
+    """Whether a sweep was killed before it wrote `run.json`, so that resuming means starting."""
     return (folder / RECORDINGS).is_dir() and not (folder / RUN).exists()
 
 
@@ -198,7 +197,7 @@ def _lock(folder: Path, descriptors: list[int]) -> None:
             fcntl.flock(descriptors[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise
-        except OSError:  # a network's file system that locks files only
+        except OSError:  # a network file system that only locks files
             descriptors.append(os.open(folder / _LOCK, os.O_WRONLY | os.O_CREAT, 0o644))
             fcntl.flock(descriptors[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -208,10 +207,10 @@ def _lock(folder: Path, descriptors: list[int]) -> None:
 
 
 def fresh_folder(root: Path, parameters: Mapping[str, Any]) -> Path:
-    """Make `<root>/<UTC time>-<hash of the parameters>`.
+    """Create `<root>/<UTC time>-<hash of the parameters>`.
 
     Raises:
-        InputError: it cannot be made.
+        InputError: the folder cannot be created.
     """
     digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:8]
     stem = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{digest}"
@@ -231,7 +230,7 @@ def fresh_folder(root: Path, parameters: Mapping[str, Any]) -> Path:
 
 
 def point_latest(folder: Path) -> None:
-    """Let `latest`, beside the run folder, point to it."""
+    """Point the link `latest` in the parent folder to the run folder."""
     link = folder.parent / "latest"
     temporary = folder.parent / f".latest-{os.getpid()}"
     temporary.unlink(missing_ok=True)
@@ -240,19 +239,19 @@ def point_latest(folder: Path) -> None:
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """What `run.json` of a folder says.
+    """The content of a folder's `run.json`.
 
     Raises:
-        InputError: there is none, it is broken, or a value has another type than verbs write.
+        InputError: there is none, it is not JSON, or a value has another type than verbs write.
     """
     return _read(folder, _RunInfo)
 
 
 def read_sweep(folder: Path) -> dict[str, Any]:
-    """As `read_run`, of a sweep.
+    """As `read_run`, for a sweep.
 
     Raises:
-        InputError: as there, or it is of another verb.
+        InputError: as `read_run`, or the run is of another verb.
     """
     return _read(folder, _SweepInfo)
 
@@ -275,7 +274,7 @@ def _read(folder: Path, of: type[_RunInfo]) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what computed the run."""
+    """The versions of Python and of the packages that compute a run."""
     found = {"python": platform.python_version()}
     for name in _VERSIONS_OF:
         try:
@@ -286,12 +285,12 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """The commit of this program when it runs from its own repository, with ``+`` when files differ from it."""
+    """The commit of this program if it runs from its own repository, with ``+`` if files differ from it."""
     here = Path(__file__).parent
 
     def git(*words: str) -> str | None:
         try:
-            done = subprocess.run(  # noqa: S603  # fixed words, no shell
+            done = subprocess.run(  # noqa: S603  # fixed arguments, no shell
                 ["git", "-C", str(here), *words],  # noqa: S607
                 capture_output=True,
                 text=True,
@@ -302,7 +301,7 @@ def commit() -> str | None:
             return None
         return done.stdout.strip()
 
-    # Installed below somebody else's repository, the files are not that repository's.
+    # The package may be installed inside another repository, which does not track its files.
     if git("ls-files", "--error-unmatch", "__init__.py") is None:
         return None
     head = git("rev-parse", "--short=12", "HEAD")

@@ -1,4 +1,4 @@
-"""The live part of a sweep: every session of the grid against each target, by one proxy or by several side by side."""
+"""The live part of a sweep: every session of the grid with each target, in one or several processes."""
 
 from __future__ import annotations
 
@@ -23,19 +23,18 @@ __all__ = ["LiveSweep"]
 
 @dataclass(frozen=True)
 class LiveSweep:
-    """What a live sweep meets.
+    """The targets of a live sweep.
 
     Attributes:
         proxies: one or more, in order.
-        upstream: the same for all; None for a mock (for a running proxy: its own, unseen).
-        at_once: sessions side by side at each proxy; sessions of one process delay each other, which shows in their achieved
-            times.
-        jobs: proxies side by side, each a process of its own where it is a checkout's; more than there are targets, and
-            each target gets several. The rows are the same, in the same order.
-        max_sessions: an API that somebody pays for is met at most this often; required there.
+        upstream: the same for all; None for the mock (for a running proxy: its own, which is not observed).
+        at_once: simultaneous sessions per proxy. Sessions of one process delay each other, which their achieved times show.
+        jobs: simultaneous proxies, each in its own process if it is a checkout's. If there are fewer targets, each target
+            has several proxies. The rows and their order do not change.
+        max_sessions: maximum number of sessions; required for an API that costs money.
         listen, silence_s: see `voicerace.engine.live.play.Live`.
-        canary: before the first trial, play a session whose end is known against each target
-        (`voicerace.experiments.sweep.sanity_check`).
+        canary: play a session with a known outcome with each target before the first trial
+            (`voicerace.experiments.sweep.sanity_check`).
     """
 
     proxies: Sequence[ProxyTarget]
@@ -51,21 +50,23 @@ class LiveSweep:
         if self.jobs < 1:
             raise InputError("jobs", f"{self.jobs} in a live sweep", "1 or more proxies side by side")
         if self.jobs > 1 and (self.listen is not None or any(proxy.kind == "url" for proxy in self.proxies)):
-            raise InputError("jobs", f"{self.jobs} with a proxy at an address", "--at-once: nobody here starts another of it")
+            raise InputError(
+                "jobs", f"{self.jobs} with a proxy at an address", "--at-once: a running proxy cannot be started a second time"
+            )
 
     @property
     def computable(self) -> bool:
-        """Whether the models can play the same grid: a known program in front of the mock."""
+        """Whether the models can play the same grid: known proxy programs with the mock."""
         mock = self.upstream is None or self.upstream.kind == "mock"
         return mock and all(proxy.release is not None and proxy.kind != "url" for proxy in self.proxies)
 
     @property
     def mocked(self) -> bool:
-        """Whether a mock decides the times of the API somewhere, so that they are settings."""
+        """Whether a target uses the mock, so that the times of the API are parameters."""
         return any(upstream_of(proxy, self.upstream).kind == "mock" for proxy in self.proxies)
 
     def to_json(self) -> dict[str, Any]:
-        """The targets as `run.json` has them: programs by hash, addresses without a path."""
+        """The targets for `run.json`: programs by hash, addresses without a path."""
         names = [upstream_of(proxy, self.upstream).name for proxy in self.proxies]
         return {
             "proxy": [each.to_json() for each in self.proxies],
@@ -75,32 +76,32 @@ class LiveSweep:
         }
 
     def planned(self, spec: SweepSpec) -> list[tuple[int, SessionConfig]]:
-        """Every trial, (number in its cell, session), target by target."""
-        # A program that no row describes has a component too: the newest, unless the sweep names one.
+        """Every trial as (number in its cell, session), target by target."""
+        # A proxy of an unknown release is played with the newest component, unless the sweep names one.
         newest = next(reversed(PROXIES.values()))
         releases = [(proxy.release or newest).tag for proxy in self.proxies]
         return [each for tag in releases for each in sessions(spec.model_copy(update={"releases": (tag,)}), repeat=True)]
 
     def check(self, left: int) -> None:
-        """Refuse to spend what nobody allowed.
+        """Check the limit of sessions.
 
         Raises:
-            InputError: the upstream costs and there is no limit, or `left` sessions are more than it.
+            InputError: the upstream costs money and there is no limit, or `left` sessions exceed the limit.
         """
         if self.upstream is not None and self.upstream.costs and self.max_sessions is None:
-            raise InputError("max_sessions", "is missing", f"a limit; {left} sessions would meet {self.upstream.name}")
+            raise InputError("max_sessions", "is missing", f"add a limit; {left} sessions connect to {self.upstream.name}")
         if self.max_sessions is not None and left > self.max_sessions:
             raise InputError("max_sessions", str(self.max_sessions), f"at least {left}, or a smaller grid")
 
     def run_sanity_check(self) -> None:
-        """Play the canary against every target; it meets our mock where the upstream costs.
+        """Play the sanity check with every target, and with the mock if the upstream costs money.
 
         Raises:
-            InputError: it came out as it cannot; nothing of the sweep was played.
+            InputError: the check failed; no trial was played.
         """
         for proxy in self.proxies if self.canary else ():
             if proxy.kind == "url" and self.listen is None:
-                continue  # it talks to an upstream that nobody sees: no end of its sessions is known
+                continue  # its upstream is not observed, so the outcome is unknown
             mock = self.upstream is None or self.upstream.kind == "mock" or self.upstream.costs
             upstream = UpstreamTarget("mock") if mock and self.listen is not None else None if mock else self.upstream
             release = (proxy.release or next(reversed(PROXIES.values()))).tag
@@ -108,28 +109,28 @@ class LiveSweep:
             def engine(proxy: ProxyTarget = proxy, upstream: UpstreamTarget | None = upstream) -> Live:
                 return Live(proxy, upstream, listen=self.listen, silence_s=self.silence_s)
 
-            found = canary(engine, release, ours=mock, known=proxy.release is not None)
+            found = canary(engine, release, mocked=mock, known=proxy.release is not None)
             if found is not None:
-                allowed = "a set-up in which a known session ends as it must; --no-canary goes on all the same"
+                allowed = "a set-up in which the session has its known outcome, or --no-canary"
                 raise InputError("canary", f"{proxy.name}: {found}", allowed)
 
     def played(
         self, left: Sequence[tuple[int, tuple[int, SessionConfig]]], planned: int, folder: Path
     ) -> Generator[tuple[int, Recording, str | None]]:
-        """Play what is left of a plan of `planned` trials; yields (number, recording, None) as sessions end.
+        """Play the remaining trials of `planned`; yield (number, recording, None) when a session ends.
 
-        The output of a checkout's proxy goes to ``proxy-NAME.log`` in the folder, of a second one of it to
+        The output of a checkout's proxy is written to ``proxy-NAME.log`` in the folder, that of a second process to
         ``proxy-NAME-2.log``.
         """
         size = planned // len(self.proxies)
-        each_has = -(-self.jobs // len(self.proxies))
+        per_proxy = -(-self.jobs // len(self.proxies))
         shares: list[Share[int]] = []
         for position, proxy in enumerate(self.proxies):
             own = [(number, session) for number, (_, session) in left if number // size == position]
-            for first in range(min(each_has, len(own))):
+            for first in range(min(per_proxy, len(own))):
                 name = f"proxy-{proxy.name.partition(':')[2]}{f'-{first + 1}' if first else ''}.log"
                 log = folder / name if proxy.kind == "backend" else None
-                shares.append((partial(self._engine, proxy, log), own[first::each_has]))
+                shares.append((partial(self._engine, proxy, log), own[first::per_proxy]))
         for number, recording in play_shares(shares, self.jobs, self.at_once):
             yield number, recording, None
 

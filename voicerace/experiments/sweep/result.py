@@ -1,4 +1,4 @@
-"""A run's folder as it is read: what ran, the table, and any trial's recording, kept or made again."""
+"""Reads a run's folder: its parameters, the table, and the recording of any trial, kept or reproduced."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ SCHEMA: Final = 2
 
 @dataclass(frozen=True)
 class SweepResult:
-    """A finished, or interrupted, run.
+    """A finished or interrupted run.
 
     Attributes:
-        folder: where it is.
-        info: `run.json`: parameters, versions, commit, seed, clock, targets, start, end, how many trials of how many.
+        folder: the run folder.
+        info: `run.json`: parameters, versions, commit, seed, clock, targets, start, end, numbers of trials.
     """
 
     folder: Path
@@ -40,21 +40,21 @@ class SweepResult:
 
     @property
     def complete(self) -> bool:
-        """False when the sweep was stopped before its last trial."""
+        """False if the sweep was stopped before its last trial."""
         return bool(self.info["complete"])
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """One row per trial; times in ms. Read when first asked for; of a very large run see `columns`.
+        """One row per trial; times in ms. Read at first access; for a very large run use `columns`.
 
-        A drawn time's column is the session's first draw of it, and the time is named in ``drawn``. A per-call time that
-        differs from call to call has further columns, ``tool_ms_2``...
+        The column of a drawn time is the session's first draw, and ``drawn`` names the time. A per-call time with different
+        values has further columns, ``tool_ms_2``...
         """
         return read_trials(self.folder)
 
     @cached_property
     def outcomes(self) -> pd.DataFrame:
-        """How often each outcome happened, per cell: see `sweep_table.outcome_counts`; read part by part."""
+        """The number of each outcome per cell, see `table.outcome_counts`; read part by part."""
         return outcome_counts(self.folder, self.axes, live=self.info["clock"] != "virtual")
 
     @cached_property
@@ -65,17 +65,17 @@ class SweepResult:
 
     @property
     def assumed(self) -> Mapping[str, str]:
-        """The times that nobody gave: the values of the profile, which the results depend on."""
+        """The times that were not given: values of the profile, on which the results depend."""
         found: Mapping[str, str] = self.info.get("assumed", {})
         return found
 
     def ranges(self) -> pd.DataFrame:
-        """The outcomes with equal neighbouring cells as ranges, for people: see `cell_ranges`."""
+        """The outcomes with equal neighbouring cells as ranges, see `cell_ranges`."""
         return cell_ranges(self.outcomes, self.axes, by_proxy=self.info["clock"] != "virtual")
 
     @property
     def all_alike(self) -> str | None:
-        """The one outcome of every trial of a sweep with more than one cell; None where they differ."""
+        """The outcome of all trials, if there are several cells and one outcome; else None."""
         found, per_cell = self.outcomes, int(self.info["parameters"].get("trials", 1))
         several = self.info["trials"]["done"] > per_cell
         return str(found["outcome"].iloc[0]) if several and found["outcome"].nunique() == 1 else None
@@ -93,8 +93,8 @@ class SweepResult:
         """Read a run folder.
 
         Raises:
-            InputError: `path` is no run folder, its sweep never ended, its table does not fit its `run.json`, or a part of
-                the table is damaged (where the run has checksums).
+            InputError: `path` is not a run folder, its sweep has not ended, its table does not fit its `run.json`, or a part
+                of the table is damaged (if the run has checksums).
         """
         folder = path_of("run", path)
         if (schema := read_run(folder)["voicerace_run"]) != SCHEMA:
@@ -108,24 +108,24 @@ class SweepResult:
         return cls(folder, info)
 
     def recording(self, name: str) -> Recording:
-        """The recording that a row names in its column ``recording``: a file, or ``FILE:PLACE`` in one of several.
+        """The recording that the column ``recording`` names: ``FILE``, or ``FILE:INDEX`` in a file of several.
 
         Raises:
-            InputError: no such recording was kept, or its file is damaged.
+            InputError: the recording was not kept, or its file is damaged.
         """
         if not isinstance(name, str):
             raise InputError("recording", f"{name!r:.60} is a {type(name).__name__}", "a name of the column recording")
-        file, _, place = name.partition(":")
-        if not file or Path(file).name != file or not (place == "" or (place.isascii() and place.isdigit())):
+        file, _, index = name.partition(":")
+        if not file or Path(file).name != file or not (index == "" or (index.isascii() and index.isdigit())):
             raise InputError("recording", f"{name!r} was not kept", "a name of the column recording, or `again`")
         refuse_damaged(self.folder, self._checksums, f"{RECORDINGS}/{file}")
         found = read_recordings(self.folder / RECORDINGS / file)
-        if int(place or 0) >= len(found):
+        if int(index or 0) >= len(found):
             raise InputError("recording", f"{name!r}: {file} holds {len(found)}", "a name of the column recording")
-        return found[int(place or 0)]
+        return found[int(index or 0)]
 
     def recording_of(self, number: int) -> Recording:
-        """The recording of trial `number`, which is its row in a complete run: the one that was kept, else made again.
+        """The recording of trial `number` (its row in a complete run): the kept one, else the one of `again`.
 
         Raises:
             InputError: no such row, or as `again`.
@@ -138,10 +138,10 @@ class SweepResult:
         return self.recording(name) if name else self.again(number)
 
     def again(self, number: int) -> Recording:
-        """The recording of trial `number` (its row, in a complete run) made again: the same bytes as when it was played.
+        """Reproduce the recording of trial `number` (its row in a complete run), with the same bytes.
 
         Raises:
-            InputError: no such trial, a live run, or one whose values came from a file, which nobody kept.
+            InputError: no such trial, a live run, or a run with values from a file, which is not kept.
         """
         if self.info["clock"] != "virtual":
             raise InputError("again", f"{self.folder} is live", "a sweep in virtual time; a live one keeps every recording")

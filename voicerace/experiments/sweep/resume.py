@@ -1,4 +1,4 @@
-"""What a stopped sweep has done, verified before it goes on: what was changed since is named, set aside and played again."""
+"""Verifies the files of a stopped sweep before it is resumed: changed files are reported, set aside and played again."""
 
 from __future__ import annotations
 
@@ -22,27 +22,29 @@ __all__ = ["done_chunks", "done_rows", "verified"]
 
 
 def verified(folder: Path) -> Checksums:
-    """Set aside every part and recording that is not as the sweep wrote it; each is named on standard error.
+    """Set aside every changed part and recording, and report it on standard error.
 
-    A folder of a version that wrote no checksums cannot be verified: that is said, and its files are taken as they are.
+    A folder without checksums, of an earlier version, cannot be verified; this is reported, and its files are used.
     """
     known = listed(folder)
     if known is None:
         if files := existing(folder):
-            _say(f"{folder} has no checksums: its {len(files)} files cannot be verified, and those that can be read are kept")
+            _report(
+                f"{folder} has no checksums: its {len(files)} files cannot be verified, and those that can be read are kept"
+            )
         known = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in files}
     for name, wrong in [*changed(folder, known)]:
-        if (folder / name).exists():  # a file that is missing was perhaps never written
+        if (folder / name).exists():  # a missing file may never have been written
             _set_aside(folder, name, wrong)
             known.pop(name, None)
     return Checksums(folder, known)
 
 
 def done_chunks(folder: Path, plan: Plan) -> set[int]:
-    """The chunks of a plan whose part and recordings are there; a part that lacks some is set aside."""
+    """The chunks whose part and recordings exist; a part with missing recordings is set aside."""
     trials = len(plan)
     size, count = chunk_size(trials), chunk_count(trials)
-    there = {path.name for path in (folder / RECORDINGS).iterdir()}
+    present = {path.name for path in (folder / RECORDINGS).iterdir()}
     done = set()
     for number, file in ((_number(file), file) for file in parts(folder)):
         try:
@@ -51,7 +53,7 @@ def done_chunks(folder: Path, plan: Plan) -> set[int]:
             rows, recordings = recordings_of(file)
             if rows != min(size, trials - number * size):
                 raise InputError(file.name, f"holds {rows} trials, which is another number than its place has")
-            if missing := sorted(recordings - there):
+            if missing := sorted(recordings - present):
                 raise InputError(file.name, f"its recording {missing[0]} is missing or was set aside")
             done.add(number)
         except InputError as error:
@@ -60,7 +62,7 @@ def done_chunks(folder: Path, plan: Plan) -> set[int]:
 
 
 def done_rows(folder: Path, planned: Sequence[tuple[int, SessionConfig]]) -> dict[int, dict[str, Any]]:
-    """The trials that a stopped live sweep has done, by number: every session that ended has a recording, judged again."""
+    """The finished trials of a stopped live sweep, by number, from the recordings of their sessions."""
     rows: dict[int, dict[str, Any]] = {}
     for path in sorted((folder / RECORDINGS).glob("[0-9]*-*.jsonl")):
         try:
@@ -79,8 +81,8 @@ def _number(part: Path) -> int | None:
 
 def _set_aside(folder: Path, name: str, wrong: str) -> None:
     set_aside(folder, name)
-    _say(f"{str(folder / name)!r}: {wrong}; set aside in {folder / 'damaged'}, and what is lost with it is played again")
+    _report(f"{str(folder / name)!r}: {wrong}; set aside in {folder / 'damaged'}, and what is lost with it is played again")
 
 
-def _say(line: str) -> None:
+def _report(line: str) -> None:
     print(f"voicerace: {line}", file=sys.stderr)

@@ -1,9 +1,9 @@
-"""The canary: before a live sweep, one session whose end is known, so that a set-up that lies is found before it is believed.
+"""Detects a misconfigured set-up before a live sweep, with one session whose outcome is known (the canary).
 
-It has a gap of 400 ms and results at once: far from every boundary, so that a busy machine does not decide. What is held
-against it: the delays that were asked for, messages in the order of their times, a refusal for every create inside an active
-response, and, where a row describes the program, the outcome that the models compute. A session that did not come about says
-nothing: a sweep records such faults as outcomes. It meets our mock wherever the upstream costs money.
+The session has a gap of 400 ms and immediate results, far from every boundary, so that a busy machine does not change the
+outcome. The check covers the configured delays, the order of message times, a refusal for every `response.create` inside an
+active response, and for a known release the outcome of the models. A session with a fault is ignored, because a sweep records
+faults as outcomes. The check uses the mock if the upstream costs money.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ __all__ = ["canary", "find_violation"]
 _TIMES: Final[Mapping[str, Any]] = {
     "gap_ms": 400, "tool_ms": 0, "host_rtt_ms": 0, "upstream_rtt_ms": 0, "reply_ms": 50, "deadline_ms": 1_500,
 }  # fmt: skip
-#: How far a delay may be from what was asked for: a quarter of the room that every boundary has here.
+#: Allowed difference from a configured delay: a quarter of the distance to the nearest boundary.
 _TOLERANCE_MS: Final = 100.0
-#: So near the end of a response nobody can say on which side of it a create came.
+#: This close to the end of a response the order of a `response.create` and the end is uncertain.
 _EDGE_NS: Final = 20_000_000
-#: A busy machine is no lie: so often it may be late.
+#: Maximum number of tries, because a busy machine may delay a session.
 _TRIES: Final = 3
 
 
-def canary(engine: Callable[[], Live], release: str, *, ours: bool, known: bool) -> str | None:
-    """Play it, up to three times; what lies, or None.
+def canary(engine: Callable[[], Live], release: str, *, mocked: bool, known: bool) -> str | None:
+    """Play the session up to three times; return the last violation, or None if one session has none.
 
     Args:
         engine: of the sweep's target.
-        release: whose component and parties play.
-        ours: the upstream is our mock, whose times we set.
-        known: a row describes the proxy, so that the models know the outcome.
+        release: the release of the component and the other models.
+        mocked: the upstream is the mock, whose times are configured.
+        known: the release of the proxy is known, so the models give the outcome.
     """
     session = SessionConfig.of(release=release, times=_TIMES)
     found = None
     for _ in range(_TRIES):
-        found = find_violation(play(engine, session), session, ours=ours, known=known)
+        found = find_violation(play(engine, session), session, mocked=mocked, known=known)
         if found is None:
             return None
     return found
 
 
-def find_violation(recording: Recording, session: SessionConfig, *, ours: bool, known: bool) -> str | None:
-    """The first thing in a recording of the canary that cannot be, as a sentence; None without any."""
+def find_violation(recording: Recording, session: SessionConfig, *, mocked: bool, known: bool) -> str | None:
+    """The first violation in a recording of the session, as a sentence; None without one."""
     verdict = judge(recording)
     if any(event.kind == "fault" for event in recording.events) or not verdict.turns:
         return None
@@ -60,22 +60,22 @@ def find_violation(recording: Recording, session: SessionConfig, *, ours: bool, 
         if event.sent_ns is not None and event.received_ns is not None and event.received_ns < event.sent_ns:
             return f"{event.type} arrived {(event.sent_ns - event.received_ns) / 1e6:.1f} ms before it was sent"
     times = measured(recording)
-    for name in ("tool_ms", "gap_ms") if ours else ("tool_ms",):
+    for name in ("tool_ms", "gap_ms") if mocked else ("tool_ms",):
         asked = float(str(_TIMES[name]))
         for value in times.get(name, [])[:1]:
             if abs(value - asked) > _TOLERANCE_MS:
                 return f"{name} is {value:.0f}, asked for were {asked:.0f}"
-    if (kinder := _kinder(recording)) is not None:
-        return kinder
-    if ours and known:
+    if (missing := _missing_refusals(recording)) is not None:
+        return missing
+    if mocked and known:
         expected = judge(simulate(session)).outcome
         if verdict.outcome != expected:
             return f"the outcome is {verdict.outcome}, by the models it is {expected}"
     return None
 
 
-def _kinder(recording: Recording) -> str | None:
-    """Creates that reached the upstream well inside an active response, and were not refused."""
+def _missing_refusals(recording: Recording) -> str | None:
+    """A violation if a `response.create` reached the upstream inside an active response and was not refused."""
     if not recording.observes("proxy", "upstream") or not recording.observes("upstream", "proxy"):
         return None
     creates, refused = [], 0

@@ -1,4 +1,4 @@
-"""What a sweep is asked to do, checked word by word; and the sessions that follow from it, in their fixed order."""
+"""The validated parameters of a sweep, and its sessions in their fixed order."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ __all__ = ["Plan", "SweepSpec", "assumed_of", "axes_of", "continuous_draws", "lo
 MAX_TRIALS: Final = 10_000_000
 #: Field of a spec -> the kind of its names.
 _KINDS: Final = {"releases": "release", "scenarios": "scenario", "handlers": "handler", "modalities": "modality"}
-#: Whole number of a spec -> the smallest and the largest that is allowed.
+#: Integer field of a spec -> (minimum, maximum).
 _WHOLE: Final = {"trials": (1, MAX_TRIALS), "seed": (0, MAX_WHOLE), "keep": (0, MAX_WHOLE)}
 
 
@@ -55,23 +55,22 @@ class SweepSpec(BaseModel):
         scenarios: names of `model.catalog.scenarios`.
         handlers: names of `model.catalog.handlers`.
         modalities: ``text``, ``audio``, ``session`` (as the session asks).
-        calls: function calls per response, for scenarios that leave it open (``parallel``); empty for their default.
+        calls: function calls per response, for scenarios without a fixed number (``parallel``); empty for the default.
         component: the component's tag; without one, each proxy's own.
-        times: time name -> text of the parameters' grammar, or numbers as `SessionConfig.of` takes them; every grid in it is an
-            axis of the sweep. So is a list of values for a time that has no value per call.
-        profile: where the other times come from.
-        knobs: the upstream's open facts.
-        provider: whose API the mock is (`model.catalog.providers`).
-        trials: sessions per cell, when a time is drawn; with fixed times every session of a cell would be the same,
-            and one is run.
-        seed: of all draws. A trial's seed follows from it and the trial's number in its cell alone, so releases,
-            handlers and cells meet the same draws.
-        ties: look for pairs of simultaneous events whose swap changes the outcome (several sessions per trial). None: only
-            where no time is drawn from a continuous distribution, of which two draws never meet in one instant.
-        keep: recordings kept; see `voicerace.experiments.sweep.sweep.sweep`.
+        times: time name -> text of the parameters' grammar, or numbers as in `SessionConfig.of`. Every grid is an axis of the
+            sweep, and so is a list of values for a time without values per call.
+        profile: source of the other times.
+        knobs: undocumented behaviour of the API.
+        provider: the API that the mock imitates (`model.catalog.providers`).
+        trials: sessions per cell, if a time is drawn. With fixed times all sessions of a cell are equal, and one is played.
+        seed: of all draws. The seed of a trial depends only on it and on the trial's number in its cell, so releases,
+            handlers and cells use the same draws.
+        ties: look for pairs of simultaneous events whose swap changes the outcome (several sessions per trial). None: only if
+            no time is drawn from a continuous distribution, whose draws are never simultaneous.
+        keep: number of kept recordings; see `voicerace.experiments.sweep.sweep.sweep`.
 
-    Raises (on making one):
-        InputError: an unknown field, or a value that does not fit its field; it names the field or the time.
+    Raises (on creation):
+        InputError: an unknown field, or an invalid value; it names the field or the time.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -99,10 +98,10 @@ class SweepSpec(BaseModel):
 
     @classmethod
     def of(cls, given: SweepSpec | Mapping[str, Any]) -> SweepSpec:
-        """The spec itself, or the one with these fields.
+        """The given spec, or a spec with the given fields.
 
         Raises:
-            InputError: neither, or as on making one.
+            InputError: neither is given, or as on creation.
         """
         if isinstance(given, cls):
             return given
@@ -154,7 +153,7 @@ class SweepSpec(BaseModel):
         return self
 
     def to_json(self) -> dict[str, Any]:
-        """The parameters as `run.json` keeps them: a file of values by its name and hash, never by its path."""
+        """The parameters for `run.json`, with the name and hash of a file of values, without its path."""
         without = {"provider"} if self.provider == DEFAULT_PROVIDER else None
         looks = looks_for_ties(self, parse_times(self.times, self.profile))
         found = self.model_dump(mode="json", exclude=without) | {"ties": looks}
@@ -163,12 +162,12 @@ class SweepSpec(BaseModel):
 
 
 def request_of(spec: SweepSpec) -> dict[str, Any] | None:
-    """All that decides the trials of a spec, as JSON; None where a time is drawn from a file, whose values are not in it."""
+    """Everything that determines the trials of a spec, as JSON; None if a time is drawn from a file."""
     return None if any(text.startswith("@") for text in spec.times.values()) else spec.to_json()
 
 
 def _from_text(value: Any) -> Any:
-    """A whole number that is given as text, as papermill and the command line do; everything else as it is."""
+    """The integer of a text, as papermill and the command line pass it; other values unchanged."""
     return int(value) if isinstance(value, str) and re.fullmatch(r" *[0-9]{1,19} *", value) else value
 
 
@@ -180,7 +179,7 @@ def _without_path(text: str) -> str:
 
 
 def looks_for_ties(spec: SweepSpec, values: Mapping[str, Value]) -> bool:
-    """Whether ties are looked for: as the spec says, else unless a time is drawn from a continuous distribution."""
+    """Whether the sweep looks for ties: `spec.ties`, or if that is None, whether no time has a continuous distribution."""
     return not continuous_draws(values) if spec.ties is None else spec.ties
 
 
@@ -190,30 +189,30 @@ def continuous_draws(values: Mapping[str, Value]) -> list[str]:
 
 
 def axes_of(times: Mapping[str, str], profile: str) -> list[str]:
-    """The times that are grids, of parameters as `run.json` keeps them."""
+    """The times that are grids, from the parameters in `run.json`."""
     read = {name: text for name, text in times.items() if not text.startswith("@")}
     return [name for name, value in parse_times(read, profile).items() if isinstance(value, Grid)]
 
 
 def assumed_of(spec: SweepSpec) -> dict[str, str]:
-    """The times that neither the spec nor all of its scenarios give: those that its profile assumes."""
+    """The times that neither the spec nor all of its scenarios set, with the values of the profile."""
     own = set.intersection(*(set(SCENARIOS[name].times) for name in spec.scenarios))
     return assumed_times({*spec.times, *own}, spec.profile)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The trials of a sweep by number, each made when it is asked for: a million of them cost nothing until then.
+    """The trials of a sweep by number, created on access.
 
-    A cell is a story (release, scenario, handler, modality, calls) at one point of every grid; its trials stand together.
-    It can be pickled, values of files included, so that whoever gets it needs nothing else.
+    A cell is a configuration (release, scenario, handler, modality, calls) at one point of every grid; its trials are
+    consecutive. A plan can be pickled and includes the values of files.
 
     Attributes:
-        spec: what was asked for.
-        values: every time of the profile, with the given ones in place.
-        stories: in the order of the spec's fields.
-        per_cell: trials of each cell.
-        ties: whether ties are looked for.
+        spec: the parameters.
+        values: every time: the given value, else that of the profile.
+        stories: the configurations, in the order of the spec's fields.
+        per_cell: number of trials per cell.
+        ties: whether the sweep looks for ties.
     """
 
     spec: SweepSpec
@@ -226,11 +225,11 @@ class Plan:
     def of(cls, spec: SweepSpec, repeat: bool = False) -> Self:
         """The plan of a spec.
 
-        With fixed times every session of a cell would be the same in virtual time, and one is enough; `repeat` asks for
-        all `spec.trials` of them, which differ on a real clock.
+        With fixed times all sessions of a cell are equal in virtual time, and one is played. `repeat` plans all `spec.trials`
+        of them, which differ on a real clock.
 
         Raises:
-            InputError: too many trials, or times that do not fit each other.
+            InputError: too many trials, or times that contradict each other.
         """
         values = parse_times(spec.times, spec.profile)
         stories = tuple(
@@ -242,7 +241,7 @@ class Plan:
         plan = cls(spec, values, stories, per_cell, looks_for_ties(spec, values))
         if len(plan) > MAX_TRIALS:
             raise InputError("times", f"{len(plan)} trials", f"at most {MAX_TRIALS}: coarser grids or fewer trials")
-        # What does not fit does so at a corner of the grids: gap_ms and item_done_ms are held against each other.
+        # Times that contradict each other (gap_ms and item_done_ms) do so at a corner of the grids.
         for story in range(len(stories)):
             for corner in product(*({0, len(axis) - 1} for axis in plan.axes)):
                 plan._cell(story, corner)
@@ -260,18 +259,18 @@ class Plan:
         return self.part(0, len(self))
 
     def part(self, start: int, stop: int) -> Iterator[tuple[int, SessionConfig]]:
-        """Trials `start` to `stop`, without it, as (number in its cell, session)."""
+        """Yield trials `start` to `stop`, exclusive, as (number in its cell, session)."""
         cell, session = -1, None
         for number in range(start, min(stop, len(self))):
             if session is None or number // self.per_cell != cell:
                 cell = number // self.per_cell
-                session = self._cell(*self._place(cell))
+                session = self._cell(*self._position(cell))
             trial = number % self.per_cell
             yield trial, replace(session, seed=_seed(self.spec.seed, trial))
 
     @property
     def further_columns(self) -> list[str]:
-        """The columns of per-call times of the second call on: the same for every part (see `trials.frame_of`)."""
+        """The columns of per-call times from the second call, equal for every part (see `trials.frame_of`)."""
         most = max((SCENARIOS[scenario].calls or calls or 2 for _, scenario, _, _, calls in self.stories), default=1)
         several = [
             name
@@ -281,18 +280,18 @@ class Plan:
         ]
         return sorted(f"{name}_{call}" for name in several for call in range(2, most + 1))
 
-    def _place(self, cell: int) -> tuple[int, tuple[int, ...]]:
-        """A cell's story, and where it is on each axis; the last axis runs fastest."""
-        places = []
+    def _position(self, cell: int) -> tuple[int, tuple[int, ...]]:
+        """A cell's configuration, and its index on each axis; the last axis varies fastest."""
+        indices = []
         for axis in reversed(self.axes):
-            cell, place = divmod(cell, len(axis))
-            places.append(place)
-        return cell, tuple(reversed(places))
+            cell, index = divmod(cell, len(axis))
+            indices.append(index)
+        return cell, tuple(reversed(indices))
 
-    def _cell(self, story: int, places: tuple[int, ...]) -> SessionConfig:
+    def _cell(self, story: int, indices: tuple[int, ...]) -> SessionConfig:
         release, scenario, handler, modality, calls = self.stories[story]
-        chosen = [axis[place] for axis, place in zip(self.axes, places, strict=True)]
-        # A scenario's own times make the scenario, unless others are given.
+        chosen = [axis[index] for axis, index in zip(self.axes, indices, strict=True)]
+        # The times of a scenario apply unless they are given.
         own = {name: parse(name, text) for name, text in SCENARIOS[scenario].times.items() if name not in self.spec.times}
         times = Times(dict(zip(self.values, chosen, strict=True)) | own)
         session = SessionConfig.of(
@@ -300,8 +299,8 @@ class Plan:
             component_tag=self.spec.component,
             scenario=scenario,
             handler=handler,
-            # Only for the checks; a file of values is not read again for every cell.
-            times={name: _word(value) for name, value in times.values.items()},
+            # Only for the checks; a file of values is not read for every cell.
+            times={name: _grammar_text(value) for name, value in times.values.items()},
             profile=self.spec.profile,
             modality=modality,
             calls=calls,
@@ -312,12 +311,12 @@ class Plan:
 
 
 def sessions(spec: SweepSpec, repeat: bool = False) -> Iterator[tuple[int, SessionConfig]]:
-    """Every trial of `Plan.of` as (its number in its cell, its session), cells in the order of the spec's fields."""
+    """Yield every trial of `Plan.of` as (number in its cell, session), cells in the order of the spec's fields."""
     yield from Plan.of(spec, repeat)
 
 
 def _seed(seed: int, trial: int) -> int:
-    """Neighbouring seeds of a sweep share no draws; what fits a float survives every file format."""
+    """The seed of a trial. Neighbouring sweep seeds share no draws; 48 bits are exact in a float of any file format."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{trial}".encode()).digest()[:6])
 
 
@@ -326,14 +325,14 @@ def _drawn(value: Value) -> bool:
 
 
 def _cells_of(value: Value) -> list[Any]:
-    """One entry per cell along this time: a grid's values, or the value itself."""
+    """One entry per cell along a time: the values of a grid, or the value itself."""
     if isinstance(value, Grid):
         return [Fixed((each,)) for each in value.values_ns]
     return [value]
 
 
-def _word(value: Value) -> str:
-    """The value in the grammar, exactly."""
+def _grammar_text(value: Value) -> str:
+    """The exact text of a value in the grammar."""
     if isinstance(value, Fixed):
         return ",".join(f"{Decimal(each) / 1_000_000:f}" for each in value.values_ns)
     return "uniform(0,0)" if isinstance(value, Sampled) else str(value)

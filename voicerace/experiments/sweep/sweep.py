@@ -1,8 +1,7 @@
-"""Many trials: every session of a grid played, judged and written down, one row each.
+"""Plays and judges every session of a grid, and writes one row per session.
 
-The folder is the artefact: `run.json` first, then chunk after chunk: its recordings, then its part of the table. A killed
-sweep goes on where its table ends. In virtual time the same spec gives the same bytes, whoever played which chunk; live, a
-trial also says what its delays came to. What a sweep cannot show is what its engine cannot.
+A run folder gets `run.json`, then for each chunk its recordings and its part of the table. A killed sweep resumes after its
+last complete part. In virtual time equal specs give equal bytes, with any executor. A live trial also has its achieved times.
 """
 
 from __future__ import annotations
@@ -51,22 +50,23 @@ from voicerace.trace.recording import Recording
 
 __all__ = ["SweepResult", "SweepSpec", "play_ahead", "sweep", "trials_of"]
 
-#: Trials that `trials_of` keeps in memory.
+#: Maximum number of trials of `trials_of`.
 _IN_MEMORY: Final = 200_000
 
 
 def trials_of(
     spec: SweepSpec | Mapping[str, Any], progress: bool = False, *, cached: bool = False, executor: Executor | None = None
 ) -> pd.DataFrame:
-    """The trials of a sweep in virtual time without a folder: for a slider, a test, a quick look. See `SweepResult.trials`.
+    """The trials of a sweep in virtual time, without a run folder; see `SweepResult.trials`.
 
     Args:
-        progress: a bar on standard error.
-        cached: take from `result_cache` what is there, and keep the rest there.
-        executor: who plays it; without one, this process.
+        spec: a `SweepSpec`, or its fields.
+        progress: show a bar on standard error.
+        cached: use `result_cache`.
+        executor: plays the chunks; None for this process.
 
     Raises:
-        InputError: the spec does not fit, or is more than fits into memory.
+        InputError: the spec is invalid, or has too many trials for the memory.
     """
     spec = SweepSpec.of(spec)
     plan = Plan.of(spec)
@@ -82,10 +82,10 @@ def trials_of(
 
 
 def play_ahead(spec: SweepSpec | Mapping[str, Any]) -> None:
-    """Play a sweep in virtual time into `result_cache` alone: `sweep` with ``cached`` then only writes it down.
+    """Play a sweep in virtual time into `result_cache`, so that `sweep` with ``cached`` only writes it.
 
     Raises:
-        InputError: the spec does not fit.
+        InputError: the spec is invalid.
     """
     spec = SweepSpec.of(spec)
     plan = Plan.of(spec)
@@ -95,7 +95,7 @@ def play_ahead(spec: SweepSpec | Mapping[str, Any]) -> None:
 
 
 def _requests(kind: str, spec: SweepSpec, numbers: Iterable[int], cached: bool) -> dict[int, list[Any] | None]:
-    """What `cached_map` takes: chunk -> what decides it; None of all, if they are not to be kept."""
+    """The requests for `cached_map`: chunk -> everything that determines it, or None without a cache."""
     request = request_of(spec) if cached else None
     return {number: None if request is None else [kind, request, number] for number in numbers}
 
@@ -109,40 +109,40 @@ def sweep(
     executor: Executor | None = None,
     cached: bool = False,
 ) -> SweepResult:
-    """Run a grid of sessions and write it down.
+    """Play a grid of sessions and write it to a run folder.
 
-    Recordings: of a live sweep all. In virtual time all, when there are at most `spec.keep` trials; else every finding
-    (`Verdict.bad`) and a sample of the rest, which does not depend on anything else; any other is made again from its seed
-    (`SweepResult.again`). `run.json` says which.
+    Recordings: a live sweep keeps all. A sweep in virtual time keeps all of at most `spec.keep` trials, else every bad outcome
+    (`Verdict.bad`) and a fixed sample of the rest; `SweepResult.again` reproduces the others from their seeds. `run.json`
+    records the rule.
 
     Args:
         spec: a `SweepSpec`, or its fields. A live sweep takes its releases from its targets.
-        out: the folder; without one ``runs/<UTC time>-<hash>``, and ``runs/latest`` points to it afterwards.
-        progress: a bar on standard error.
-        live: play on real sockets against these targets, instead of in virtual time.
-        resume: go on with the sweep in `out` that was stopped or killed; the spec and the targets have to be the same. What
-            is there is verified first; a part or recording that was changed is named on standard error and played again.
-        executor: who plays it, in virtual time; without one, this process. It changes nothing in the folder.
-        cached: in virtual time, take from `result_cache` what is there, and keep the rest there; the folder is the same.
+        out: the folder; None for ``runs/<UTC time>-<hash>``, to which ``runs/latest`` points afterwards.
+        progress: show a bar on standard error.
+        live: play on real sockets with these targets, instead of in virtual time.
+        resume: continue the stopped or killed sweep in `out`; the spec and the targets must be equal. Existing files are
+            verified first; a changed part or recording is reported on standard error and played again.
+        executor: plays the chunks in virtual time; None for this process. It does not affect the folder.
+        cached: use `result_cache` in virtual time. It does not affect the folder.
 
     Raises:
-        InputError: the spec does not fit, the folder is taken, or holds nothing to go on with.
-        SweepStoppedError: an InputError; the disk is full, a process was killed, or a target is lost. What was done is kept.
-        SweepInterrupted: a KeyboardInterrupt; what was done is kept.
+        InputError: the spec is invalid, the folder is in use, or has no sweep to resume.
+        SweepStoppedError: an InputError; the disk is full, a process was killed, or a target is lost. Finished trials are kept.
+        SweepInterrupted: a KeyboardInterrupt; finished trials are kept.
     """
     spec = SweepSpec.of(spec)
     planned: Sequence[tuple[int, SessionConfig]] | Plan = Plan.of(spec) if live is None else live.planned(spec)
     keep_all = live is not None or len(planned) <= spec.keep
     info = _info(spec, len(planned), live, keep_all)
-    goes_on = resume and not (out is not None and untouched(Path(out)))
-    if live is not None and not goes_on:
+    resumes = resume and not (out is not None and untouched(Path(out)))
+    if live is not None and not resumes:
         live.check(len(planned))
         live.run_sanity_check()
-    with old_folder(out, info) if goes_on else new_folder(out, spec.to_json(), resumable=True) as folder:
-        checksums = verified(folder) if goes_on else Checksums(folder)
+    with old_folder(out, info) if resumes else new_folder(out, spec.to_json(), resumable=True) as folder:
+        checksums = verified(folder) if resumes else Checksums(folder)
         chunks = done_chunks(folder, planned) if isinstance(planned, Plan) else set()
-        rows = done_rows(folder, planned) if goes_on and not isinstance(planned, Plan) else {}
-        if goes_on:
+        rows = done_rows(folder, planned) if resumes and not isinstance(planned, Plan) else {}
+        if resumes:
             left = chunk_count(len(planned)) - len(chunks) if live is None else len(planned) - len(rows)
             if not left and read_sweep(folder)["complete"] and parts(folder):
                 raise InputError(str(folder), "the sweep is complete", "one that was stopped")
@@ -156,11 +156,11 @@ def sweep(
                 to_play = [number for number in range(chunk_count(len(planned))) if number not in chunks]
                 _virtual(checksums, Work(planned, keep_all), _requests("chunk", spec, to_play, cached), executor, progress)
             else:
-                assert live is not None  # noqa: S101  # what was planned is a list
+                assert live is not None  # noqa: S101  # a live sweep plans a list
                 _live(folder, checksums, planned, rows, live, progress)
             run = _finished(folder, checksums, info, len(planned))
         except BaseException as error:
-            # Written as far as that is possible: the disk may be full, or the table what is damaged.
+            # Written if possible: the disk may be full, or the table damaged.
             with contextlib.suppress(OSError, InputError):
                 _finished(folder, checksums, info, len(planned))
             if isinstance(error, KeyboardInterrupt | InputError | OSError) and not isinstance(error, BrokenPipeError):
@@ -173,7 +173,7 @@ def sweep(
 
 
 def _kept(folder: Path, live: LiveSweep | None) -> int:
-    """Trials that ``--resume`` does not play again, as far as one can say without reading the recordings."""
+    """The number of trials that ``--resume`` does not play again, without reading the recordings."""
     if live is not None:
         return sum(1 for _ in (folder / RECORDINGS).glob("[0-9]*-*.jsonl"))
     try:
@@ -183,14 +183,14 @@ def _kept(folder: Path, live: LiveSweep | None) -> int:
 
 
 def _virtual(checksums: Checksums, work: Work, left: Mapping[int, Any], executor: Executor | None, progress: bool) -> None:
-    """Play the chunks that are not done."""
+    """Play the remaining chunks."""
     trials = len(work.plan)
     size = chunk_size(trials)
     before = trials - sum(min(size, trials - number * size) for number in left)
     with closing(cached_map(work, left, executor)) as chunks, _bar(trials, before, progress) as bar:
         for _, chunk in chunks:
             files = {f"{RECORDINGS}/{name}": content for name, content in chunk.recordings.items()}
-            # The part last, because it says that the chunk is done.
+            # The part is written last, because it marks the chunk as done.
             checksums.write({**files, f"{TABLE}/{chunk.number:06d}.parquet": chunk.part})
             bar.update(chunk.trials)
 
@@ -203,7 +203,7 @@ def _live(
     live: LiveSweep,
     progress: bool,
 ) -> None:
-    """Play the sessions that have no row yet; the table is one part, written at the end."""
+    """Play the sessions without a row; the table is one part, written at the end."""
     left = [(number, each) for number, each in enumerate(planned) if number not in rows]
     sessions: Generator[tuple[int, Recording, str | None]] = live.played(left, len(planned), folder)
     try:
@@ -220,7 +220,7 @@ def _live(
 
 
 def _finished(folder: Path, checksums: Checksums, info: dict[str, Any], planned: int) -> SweepResult:
-    """The summary and the end of `run.json`: of a sweep that is complete, or was stopped."""
+    """Write the summary and the final `run.json` of a complete or stopped sweep."""
     checksums.finish()
     done = checked_rows(folder)
     info["recordings"]["kept"] = sum(counted(folder, "recording").values())

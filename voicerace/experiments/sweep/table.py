@@ -1,8 +1,7 @@
-"""The table of a run: parquet in parts, each written in full or not at all, and read a few columns at a time.
+"""The table of a run: parquet in parts, each written in full or not at all, and read by columns.
 
-A part is one chunk of the plan, ``table/000012.parquet``; a part that is there is done. So a killed sweep loses what it had
-in hand and nothing else, and nobody ever holds the whole table who does not ask for it. What people read first is
-``summary.csv``: how often each outcome happened, per cell.
+A part is one chunk of the plan, ``table/000012.parquet``, and exists only when the chunk is done, so a killed sweep loses only
+the chunks in progress. Readers need not load the complete table. ``summary.csv`` has the number of each outcome per cell.
 """
 
 from __future__ import annotations
@@ -37,12 +36,12 @@ __all__ = [
 ]
 
 SUMMARY: Final = "summary.csv"
-#: What the summary tells apart, besides the grids and the outcome.
+#: The columns of the summary that identify a configuration; a cell also has a point of each grid.
 STORY: Final = ("release", "proxy", "component", "scenario", "handler", "modality", "calls", "profile", "knobs", "drawn")
 
 
 def part_bytes(rows: Sequence[Mapping[str, Any]], further: Iterable[str] = ()) -> bytes:
-    """Rows as a parquet file; the same bytes for the same rows.
+    """Rows as a parquet file; equal rows give equal bytes.
 
     Args:
         rows: see `trials.row_of`.
@@ -63,23 +62,23 @@ def read_trials(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFr
     """The table of a run, or some columns of it, with the types of `frame_of`.
 
     Raises:
-        InputError: there is no such column, or a part cannot be read, or lacks a column.
+        InputError: an unknown column, or a part that cannot be read or lacks a column.
     """
     files = parts(folder)
-    there = pq.read_schema(files[0]).names if files else list(frame_of([]).columns)
+    present = pq.read_schema(files[0]).names if files else list(frame_of([]).columns)
     for name in columns or ():
-        if name not in there and name not in frame_of([]).columns:
-            raise InputError("columns", f"{name!r:.60} is unknown", f"allowed are {', '.join(there)}")
+        if name not in present and name not in frame_of([]).columns:
+            raise InputError("columns", f"{name!r:.60} is unknown", f"allowed are {', '.join(present)}")
     if not files:
         return frame_of([]) if columns is None else frame_of([])[list(columns)]
     with _readable(folder):
-        stored = None if columns is None else [name for name in columns if name in there or name not in OPTIONAL]
+        stored = None if columns is None else [name for name in columns if name in present or name not in OPTIONAL]
         found = ds.dataset([str(file) for file in files], format="parquet").to_table(stored)
         return typed(found.to_pandas(), columns)
 
 
 def checked_rows(folder: Path) -> int:
-    """How many rows the table has, every part looked at.
+    """The number of rows of the table, after reading the schema of every part.
 
     Raises:
         InputError: a part cannot be read, or lacks a column.
@@ -95,10 +94,10 @@ def checked_rows(folder: Path) -> int:
 
 
 def recordings_of(file: Path) -> tuple[int, set[str]]:
-    """How many rows a part has, and the files of the recordings that its rows name.
+    """The number of rows of a part, and the files of the recordings that its rows name.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the part cannot be read.
     """
     with _readable(file):
         names = pq.read_table(file, columns=["recording"])["recording"].to_pylist()
@@ -107,7 +106,7 @@ def recordings_of(file: Path) -> tuple[int, set[str]]:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """What pyarrow and pandas raise of a damaged part, as one error that names the part, or the folder of them."""
+    """Turn errors of pyarrow and pandas for a damaged part into an InputError that names the part or the folder."""
     try:
         yield
     except (OSError, KeyError, ValueError, TypeError, AttributeError, pa.ArrowException) as error:
@@ -116,17 +115,17 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def outcome_counts(folder: Path, axes: Sequence[str] = (), *, live: bool = False) -> pd.DataFrame:
-    """How often each outcome happened, per cell: what `summary.csv` holds. Reads part by part.
+    """The number of each outcome per cell, the content of `summary.csv`. Reads part by part.
 
     Args:
         folder: of the run.
-        axes: the times that are grids; a cell is a story at one point of each.
+        axes: the times that are grids; a cell is a configuration at one point of each.
         live: the sessions were played on a real clock: with fixed times they are observed, not computed.
 
     Returns:
         One row per cell and outcome, cells in the order of the plan: the columns of `STORY`, the axes, ``outcome``,
         ``trials``, ``of`` (trials of the cell), ``judged`` (those whose outcome is not unknown), ``share`` of the judged (none
-        for `unknown`), ``low`` and ``high`` (its 95 % interval, where a time is drawn, so that trials are independent draws),
+        for `unknown`), ``low`` and ``high`` (its 95 % interval, if a time is drawn, so that trials are independent draws),
         ``kind`` (computed, observed, estimated or unknown), ``bad`` and ``ties``.
     """
     cell = [*STORY, *axes]
@@ -140,7 +139,7 @@ def outcome_counts(folder: Path, axes: Sequence[str] = (), *, live: bool = False
     if not found:
         columns = [*keys, "trials", "of", "judged", "share", "low", "high", "kind", "bad", "ties"]
         return pd.DataFrame(columns=columns)
-    # A cell may begin in one part and end in the next.
+    # A cell may span two parts.
     counts = pa.concat_tables(found).group_by(keys, use_threads=False)
     frame = counts.aggregate([(name, "sum") for name in ("trials", "bad", "ties")]).to_pandas()
     frame = frame.rename(columns=lambda name: name.removesuffix("_sum"))
@@ -173,7 +172,7 @@ def outcome_counts(folder: Path, axes: Sequence[str] = (), *, live: bool = False
 
 
 def counted(folder: Path, column: str) -> dict[str, int]:
-    """How often each value of a column of text is in the table; empty text is left out."""
+    """The number of rows with each value of a text column; empty text is left out."""
     found: dict[str, int] = {}
     for file in parts(folder):
         with _readable(file):

@@ -1,4 +1,4 @@
-"""A trial as a row: what was asked, what came out; and the frame of such rows, whose columns have fixed types."""
+"""A trial as a row with its parameters and results, and the data frame of such rows, whose columns have fixed types."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from voicerace.units import ms
 
 __all__ = ["ACHIEVED", "frame_of", "row_of", "typed"]
 
-#: Times of which a live trial says what they came to, beside what was asked (columns ``tool_ms_achieved``, ...): the
-#: first of the session. In virtual time the two are the same, and the columns stay empty.
+#: Times whose achieved value a live trial has in addition to the configured one (columns ``tool_ms_achieved``, ...): the
+#: first of the session. In virtual time both are equal, and the columns stay empty.
 ACHIEVED: Final = ("tool_ms", "gap_ms", "create_ms", "ack_ms")
 _BEFORE: Final = ("release", "component", "scenario", "handler", "modality", "proxy", "upstream")
 _FOUND: Final = {
@@ -40,14 +40,14 @@ _FOUND: Final = {
 }
 
 
-#: Columns that a table may lack: it is older than the time, which was set in none of its trials.
+#: Columns that an older table may lack, because its version does not have the time.
 OPTIONAL: Final = frozenset(name for name, time in TIMES.items() if time.optional)
 
 
 def row_of(trial: int, session: SessionConfig, recording: Recording, tie: str | None) -> dict[str, Any]:
-    """The row of one trial, number `trial` of its cell; of a live one with what its delays came to.
+    """The row of one trial, number `trial` of its cell, for a live one with its achieved times.
 
-    A program that no row of the releases describes goes by its target's name in the column ``release``.
+    For a proxy of an unknown release the column ``release`` has the name of the target.
     """
     verdict = judge(recording)
     turn = verdict.turn
@@ -62,7 +62,7 @@ def row_of(trial: int, session: SessionConfig, recording: Recording, tie: str | 
         "knobs": ",".join(f"{name}={value}" for name, value in sorted(provenance["knobs"].items())),
     }
     for name in TIMES:
-        # A real upstream decides its own times: they were not asked for.
+        # The times of a real upstream are not configured.
         has = session.times.has(name) and name in provenance["times"]
         row[name] = ms(session.times.ns(name, 0, session.seed)) if has else float("nan")
     row |= _further_calls(session)
@@ -75,7 +75,7 @@ def row_of(trial: int, session: SessionConfig, recording: Recording, tie: str | 
         "bad": verdict.bad,
         "wedged": verdict.wedged,
         "session_updates": verdict.session_updates,
-        # What somebody else said may hold half a surrogate pair, which no table takes.
+        # A text of another program may have an unpaired surrogate, which parquet cannot store.
         "fault": (verdict.fault or "").encode(errors="backslashreplace").decode(),
         "recording": "",
     }
@@ -88,7 +88,7 @@ def row_of(trial: int, session: SessionConfig, recording: Recording, tie: str | 
 
 
 def _further_calls(session: SessionConfig) -> dict[str, float]:
-    """Per-call times of the second call on, where they can differ from the first's: ``tool_ms_2`` and so on."""
+    """Per-call times from the second call, if they can differ from the first: ``tool_ms_2`` and so on."""
     found = {}
     for name, value in session.times.values.items():
         if name in TIMES and TIMES[name].per_call and not (isinstance(value, Fixed) and len(value.values_ns) == 1):
@@ -98,11 +98,11 @@ def _further_calls(session: SessionConfig) -> dict[str, float]:
 
 
 def frame_of(rows: Sequence[Mapping[str, Any]], further: Iterable[str] = ()) -> pd.DataFrame:
-    """Rows as a frame whose columns and types do not depend on what was found.
+    """Rows as a data frame whose columns and types do not depend on the values.
 
     Args:
         rows: see `row_of`.
-        further: columns of further calls, besides those that a row has.
+        further: columns of further calls, in addition to those of the rows.
     """
     extra = sorted({*further, *(name for row in rows for name in row if _is_further(name))})
     types = _types(extra)
@@ -113,10 +113,10 @@ def frame_of(rows: Sequence[Mapping[str, Any]], further: Iterable[str] = ()) -> 
 
 
 def typed(frame: pd.DataFrame, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """A table that was read as the one that `frame_of` made, or some columns of it.
+    """A table from a file with the types of `frame_of`, or some of its columns.
 
     Raises:
-        KeyError, ValueError: it lacks a column, or holds what does not fit one.
+        KeyError, ValueError: the table lacks a column, or has a value of another type.
     """
     frame = frame.assign(**dict.fromkeys(OPTIONAL - set(frame.columns), float("nan")))
     types = _types([str(name) for name in frame.columns if _is_further(str(name))])
