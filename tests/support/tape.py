@@ -95,7 +95,7 @@ class Tape:
         return self.server(at_ms, realtime.response_event(realtime.RESPONSE_DONE, self._event(), body))
 
     def refuses(self, at_ms: float, in_the_way: str = "resp_1", *, told: bool = False) -> Tape:
-        """Refuse a create; `told` forwards the error to the host."""
+        """Refuse a create; with `told`, forward the error to the host."""
         refusal = realtime.refusal(self._event(), in_the_way, None)
         self.server(at_ms, refusal)
         if told:
