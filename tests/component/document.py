@@ -90,7 +90,6 @@ also `response.done`.
 
 
 def page() -> str:
-    """Return the page."""
     handlers = "".join(f"| {each.sentence} | `{name}` | {each.submissions} |\n" for name, each in HANDLERS.items())
     callbacks = "".join(f"| {_code(row.message)} | {_span(row.since, row.until)} | {_told(row)} |\n" for row in ROWS)
     return f"{_HEAD}{handlers}{_CURE}{callbacks}{_END}{_ends()}{_REST}"

@@ -53,8 +53,6 @@ def session(**given: Any) -> SessionConfig:
 
 
 def close(code: int | None, reason: str = "") -> Act:
-    """Return an action that closes properly."""
-
     async def act(connection: ServerConnection) -> None:
         await connection.close(code, reason)  # type: ignore[arg-type]  # None: without a code
 

@@ -73,7 +73,6 @@ class Tape:
         return self.confirmed(at_ms, call, content) if confirm else self
 
     def default_error(self, at_ms: float, call: str = "call_1") -> Tape:
-        """Add the component's own result."""
         return self.result(at_ms, call, agent.DEFAULT_ERROR_CONTENT)
 
     def confirmed(self, at_ms: float, call: str = "call_1", content: str = "{}") -> Tape:
