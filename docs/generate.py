@@ -16,7 +16,7 @@ from typing import Any
 
 import typer
 
-from voicerace.analysis.outcomes import markdown as outcomes
+from voicerace.analysis.outcomes import TABLE
 from voicerace.cli import main
 from voicerace.cli.app import VERBS
 from voicerace.cli.verbs import load
@@ -35,6 +35,33 @@ profile (`--profile`) gives those that are not given: `loopback` has short fixed
 one published log, `recorded-2026` those of the recordings in `data/api`. The source of each value is in
 `voicerace/model/catalog/profiles.py`. [How to write a value](one-session.md#times). Made by `make docs`.
 """
+
+_OUTCOMES = """# The words of a verdict
+
+An outcome is of one tool turn: the first row, from the top, whose rule (`voicerace/analysis/rules.py`) matches. `unknown` has
+no rule: a turn is unknown when the recording stops, or a link that is needed was not observed, before the match is settled. A
+session has the outcome of its turn with the highest severity.
+
+| outcome | in pictures | severity | bad | meaning |
+|---|---|---|---|---|
+{rows}
+
+`wedged`: the user's next words got no reply either. `margin_ms`: the first create behind the result reaching the server,
+minus the slot being free. `lead_ms`: the result reaching the proxy, minus `response.done` reaching it.
+
+Made by `make docs`.
+"""
+
+
+def outcomes() -> str:
+    """The text of docs/outcomes.md."""
+    rows = []
+    for row in TABLE.values():
+        bad = "yes" if row.bad else "no"
+        if row.unless_by:
+            bad += f", unless by the {' or the '.join(row.unless_by)}"
+        rows.append(f"| `{row.name}` | {row.glyph} | {row.severity} | {bad} | {row.meaning} |")
+    return _OUTCOMES.format(rows="\n".join(rows))
 
 
 def times() -> str:
@@ -66,7 +93,7 @@ def _command(name: str, command: Any) -> Iterator[str]:
     usage = f"{name} {' '.join(each for each in command.collect_usage_pieces(context) if each != '[OPTIONS]')}".strip()
     yield f"### `{usage}`\n"
     yield " ".join((command.help or "").split()) + "\n"
-    options = [each for each in command.params if each.param_type_name == "option" and each.name != "help"]
+    options = [each for each in command.get_params(context) if each.param_type_name == "option" and each.name != "help"]
     plain = [each for each in options if getattr(each, "rich_help_panel", None) != "Times"]
     if plain:
         yield "| option | meaning |\n|---|---|"

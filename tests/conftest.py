@@ -1,4 +1,4 @@
-"""Every property test draws the same examples each time; `HYPOTHESIS_PROFILE=explore` looks for new ones."""
+"""Marks, retries on late machines and shared fixtures. Property tests are repeatable, except for HYPOTHESIS_PROFILE=explore."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SAMPLE_RUN = Path(__file__).parents[1] / "data" / "sample-run"
 
-# Tests replace parts of the models: what they compute must not reach the cache, nor come from it. Tests of it turn it on.
+# Tests replace parts of the models, so their results must not be cached. Tests of the cache turn it on.
 os.environ["VOICERACE_CACHE"] = "off"
 
 settings.register_profile(
@@ -35,7 +35,7 @@ settings.register_profile(
 settings.register_profile("explore", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
-#: Files whose sessions run on the real clock: on a machine that is late they may come out otherwise, see `LATE_MS`.
+#: Files whose sessions run on the real clock; on a late machine their results may differ, see `LATE_MS`.
 REAL_CLOCK = frozenset(
     {
         "test_capture_verb",
@@ -57,7 +57,7 @@ REAL_CLOCK = frozenset(
 )
 
 
-#: Files whose tests take minutes together: `make test-all` runs them.
+#: Files with slow tests: `make test-all` runs them.
 LONG = frozenset(
     {
         "test_benchmarks",
@@ -88,42 +88,42 @@ MARKS = frozenset({"long", "quick", "quiet", "real_clock"})
 
 
 def marks_of(stem: str, own: frozenset[str]) -> frozenset[str]:
-    """All of `MARKS` that a test has: its own, and those that come from its file."""
+    """Return all of `MARKS` that a test has: its own, and those of its file."""
     marks = own | ({"real_clock"} if stem in REAL_CLOCK else frozenset())
     return marks | ({"long"} if stem in REAL_CLOCK | LONG and "quick" not in marks else frozenset())
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Files without a test that `-m` takes are not imported: all files together cost each process half a minute."""
+    """Skip files without a test that `-m` selects; importing all files takes each process half a minute."""
     expression = config.option.markexpr
     names = set(re.findall(r"\w+", expression)) - {"and", "or", "not"}
     if not names or names - MARKS or not collection_path.name.startswith("test_") or collection_path.suffix != ".py":
         return None
     own = set(re.findall(r"\bmark\.(\w+)", collection_path.read_text("utf-8"))) & MARKS
-    takes = Expression.compile(expression).evaluate
+    selects = Expression.compile(expression).evaluate
     for some in chain.from_iterable(combinations(own, count) for count in range(len(own) + 1)):
         marks = marks_of(collection_path.stem, frozenset(some))
-        if takes(lambda name, /, marks=marks, **_: name in marks):  # type: ignore[misc]
+        if selects(lambda name, /, marks=marks, **_: name in marks):  # type: ignore[misc]
             return None
     return True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on the real clock, and those of LONG, are for `make test-all`, unless they are marked `quick`."""
+    """Mark tests on the real clock and those of LONG as long, unless they are marked `quick`."""
     for item in items:
         own = MARKS & {mark.name for mark in item.iter_markers()}
         for name in marks_of(item.path.stem, own) - own:
             item.add_marker(name)
 
 
-#: A test on the real clock that failed is tried again, twice at most, only if a sleep beside it ended so late.
+#: A failed test on the real clock is repeated if a concurrent sleep ended later than this.
 LATE_MS = 10.0
 TRIES = 3
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """Try a test on the real clock again where this machine was late; a failure on a punctual machine stands."""
+    """Repeat a failed test on the real clock if this machine was late."""
     if not item.get_closest_marker("real_clock"):
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
@@ -133,7 +133,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         if not any(report.failed for report in reports) or late.most_ms < LATE_MS:
             break
         if tried < TRIES:
-            item._initrequest()  # type: ignore[attr-defined]  # its fixtures are made again
+            item._initrequest()  # type: ignore[attr-defined]  # create its fixtures again
     for report in reports:
         if tried > 1 and report.when == "call":
             report.user_properties.append(("tries", tried))
@@ -143,7 +143,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
-    """Say which tests were tried more than once."""
+    """Print which tests were repeated."""
     for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
         if tries := dict(report.user_properties).get("tries"):
             terminalreporter.write_line(f"{report.outcome} in try {tries}, the machine was late: {report.nodeid}")
@@ -151,24 +151,24 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new folder of this run of the tests, the same for each of its processes."""
+    """Return a new folder of this test run, shared by its processes."""
     own = tmp_path_factory.getbasetemp()
     return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture
 def warm_cache(shared_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test takes results that others computed in this run of the tests, and leaves its own to them.
+    """Share computed results between the tests of this run, starting from an empty cache.
 
-    For tests that build whole pages with the program as it is; the cache is empty when a run of the tests begins.
+    For tests that build full pages with unmodified models.
     """
     monkeypatch.setenv("VOICERACE_CACHE", str(shared_folder / "cache"))
 
 
 @pytest.fixture(scope="session")
 def small_report(shared_folder: Path) -> Report:
-    """The letter of the committed run, with all its sections; built once, by the process that needs it first."""
-    from voicerace.report.build import Report, build  # takes seconds, and most processes of a run need none of it
+    """Return the letter of the committed run with all sections, built once by the first process that needs it."""
+    from voicerace.report.build import Report, build  # slow to import, and rarely needed
 
     page = shared_folder / "report" / "sample.html"
     claims = page.with_suffix(".json")  # written last

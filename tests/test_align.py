@@ -1,4 +1,4 @@
-"""Are two files of one session put on one clock, and does the truth lie within the uncertainty that is given?"""
+"""Alignment of two captures of one session on one clock: the true offset is within the reported uncertainty."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from voicerace.trace.recording import Event, Link, Recording, read_recordings, w
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
 DATA = Path(__file__).with_name("data")
-#: The browser's clock against the machine's, in these tests.
+#: How far the browser's clock is ahead of the machine's, in these tests.
 AHEAD_NS = 123_456_789
 
 
 @pytest.mark.parametrize("tag", ["0.9.1", "0.9.4", "0.10.5", "0.11.1"])
-def test_does_the_true_offset_lie_within_the_uncertainty(tmp_path: Path, tag: str) -> None:
+def test_the_true_offset_is_within_the_uncertainty(tmp_path: Path, tag: str) -> None:
     log = read_capture(LOGS / f"{tag}.log.gz")
     wire = read_recordings(LOGS / f"{tag}.jsonl.gz")[0]
     ahead = [
@@ -37,7 +37,7 @@ def test_does_the_true_offset_lie_within_the_uncertainty(tmp_path: Path, tag: st
     assert found.offset_ms is not None
     assert found.uncertainty_ms is not None
     assert 0 <= found.uncertainty_ms < 12  # the emulated round trip is 10 ms
-    # The truth: the same Settings at the proxy, by the log's clock and by the wire's, each on its file's own.
+    # The true offset: the same Settings at the proxy, by the log's clock and by the wire's, each relative to its file's start.
     settings = next(e for e in wire.events if e.type == "Settings")
     logged = next(e for e in found.proxy.recording.events if e.type == "Settings")
     first = min(
@@ -45,7 +45,7 @@ def test_does_the_true_offset_lie_within_the_uncertainty(tmp_path: Path, tag: st
     )
     zeros = [each.provenance["file_start_us"] for each in (found.proxy.recording, found.host.recording)]
     true_ms = ((logged.received_ns or 0) - ((settings.received_ns or 0) - first)) / 1e6 + (zeros[0] - zeros[1]) / 1e3
-    # The log's own moment is up to 2 ms behind the wire's: its step, and its whole milliseconds.
+    # A time in the log is up to 2 ms later than on the wire: the event-loop step, and rounding to whole milliseconds.
     assert found.low_ms is not None
     assert found.high_ms is not None
     assert found.low_ms - 2 <= true_ms <= found.high_ms + 2
@@ -53,8 +53,8 @@ def test_does_the_true_offset_lie_within_the_uncertainty(tmp_path: Path, tag: st
     assert all(e.sent_ns is not None and e.received_ns is not None and "id" in e.payload for e in results)  # type: ignore[operator]
 
 
-def test_does_the_true_offset_of_one_machine_lie_within_what_two_real_files_say() -> None:
-    """DevTools' own export of a page, and the log of the proxy 0.9.1 that it talked to: one machine, so the clocks agree."""
+def test_the_bounds_of_two_files_of_one_machine_contain_zero() -> None:
+    """The files are a DevTools export of a page and the log of its proxy 0.9.1, on one machine, so the clocks agree."""
     browser, log = (read_capture(DATA / f"devtools-chromium.{end}") for end in ("har", "proxy.log"))
     (found,) = pairs_of(browser, log)
     assert found.consistent
@@ -69,10 +69,10 @@ def test_does_the_true_offset_of_one_machine_lie_within_what_two_real_files_say(
 @pytest.mark.parametrize("step_ns", [1, 1_000_000])
 @pytest.mark.parametrize("number", [0, 1, 2])
 @pytest.mark.parametrize("tag", ["0.9.1", "0.10.5", "0.11.1"])
-def test_does_the_offset_of_a_har_and_a_recording_of_ours_hold_the_true_one(
+def test_the_bounds_of_a_har_and_a_recording_contain_the_true_offset(
     tmp_path: Path, tag: str, number: int, step_ns: int
 ) -> None:
-    """Both from one recording, so the offset is known: the HAR's zero is its first message. `step_ns` is the browser's."""
+    """Both files come from one recording: the HAR's zero is its first message. `step_ns` is the browser's clock step."""
     wire = read_recordings(LOGS / f"{tag}.jsonl.gz")[number]
     write_recordings(tmp_path / "a.jsonl", [wire])
     seen = frames(wire, "s")
@@ -85,12 +85,12 @@ def test_does_the_offset_of_a_har_and_a_recording_of_ours_hold_the_true_one(
     assert found.low_ms is not None
     assert found.high_ms is not None
     assert found.low_ms <= zero_s * 1000 <= found.high_ms
-    assert found.high_ms - found.low_ms < 14 + 2 * step_ns / 1e6  # the emulated round trip is 10 ms, and what the machine took
+    assert found.high_ms - found.low_ms < 14 + 2 * step_ns / 1e6  # the emulated round trip is 10 ms, plus processing time
     assert "0 ms of the host's file is" in found.line()
 
 
-def test_is_the_right_one_of_sessions_that_look_alike_taken_and_are_the_others_named(tmp_path: Path) -> None:
-    """Two tabs of one app: the same messages, at other times. And one session twice: nothing tells them apart."""
+def test_the_best_match_of_similar_sessions_is_taken_and_equal_ones_are_named(tmp_path: Path) -> None:
+    """Two tabs of one app send the same messages at other times; two copies of one session cannot be distinguished."""
     first, _, _ = read_recordings(LOGS / "0.9.1.jsonl.gz")
     slow = replace(first, events=tuple(_later(each, first.events, 40_000_000) for each in first.events))
     browser = read_capture(har(tmp_path / "a.har", frames(slow, "s")))
@@ -104,17 +104,17 @@ def test_is_the_right_one_of_sessions_that_look_alike_taken_and_are_the_others_n
 
 
 def _later(event: Event, events: tuple[Event, ...], by_ns: int) -> Event:
-    """The event, later by that where it comes behind the first result: a slower tool."""
+    """Return the event, delayed by `by_ns` if it is not before the first result, as with a slower tool."""
     result = next(each for each in events if each.type == "FunctionCallResponse")
-    behind = (event.at_ns("proxy") or 0) >= (result.at_ns("proxy") or 0)
-    return event if not behind else replace(
+    delayed = (event.at_ns("proxy") or 0) >= (result.at_ns("proxy") or 0)
+    return event if not delayed else replace(
         event,
         sent_ns=None if event.sent_ns is None else event.sent_ns + by_ns,
         received_ns=None if event.received_ns is None else event.received_ns + by_ns,
     )  # fmt: skip
 
 
-def test_does_it_not_matter_which_of_the_two_files_is_named_first(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_order_of_the_two_files_does_not_matter(capsys: pytest.CaptureFixture[str]) -> None:
     browser, log = (str(DATA / f"devtools-chromium.{end}") for end in ("har", "proxy.log"))
     said = []
     for first, second in ((browser, log), (log, browser)):
@@ -124,7 +124,7 @@ def test_does_it_not_matter_which_of_the_two_files_is_named_first(capsys: pytest
     assert "the proxy's clock less the host's" in said[0]
 
 
-def test_are_files_of_two_sessions_refused(tmp_path: Path) -> None:
+def test_files_of_two_sessions_are_refused(tmp_path: Path) -> None:
     wire = read_recordings(LOGS / "0.9.1.jsonl.gz")[0]
     other = [each for each in frames(wire, "s") if '"InjectUserMessage"' not in each["data"]]
     with pytest.raises(InputError, match="no session"):
@@ -132,13 +132,13 @@ def test_are_files_of_two_sessions_refused(tmp_path: Path) -> None:
 
 
 def view(clock: str, *events: Event) -> CapturedSession:
-    """As much of a captured session as is put on one clock."""
+    """Return a stand-in for a captured session, with the attributes that alignment reads."""
     recording = Recording(events, clock=clock)
     return SimpleNamespace(connection="c1", recording=recording, completed=recording)  # type: ignore[return-value]
 
 
-def test_are_bounds_and_times_just_what_the_messages_say() -> None:
-    """By hand: the proxy's clock is 1000 ms ahead, 10 ms to the proxy, or 2 more, and 5 to the host."""
+def test_bounds_and_times_follow_from_the_messages() -> None:
+    """The proxy's clock is 1000 ms ahead; a message takes 10 or 12 ms to the proxy, and 5 ms to the host."""
     up, down = Link("component", "proxy"), Link("proxy", "component")
 
     def at(seq: int, link: Link, kind: str, sent_ms: int | None, received_ms: int | None) -> Event:
@@ -161,14 +161,14 @@ def test_are_bounds_and_times_just_what_the_messages_say() -> None:
         at(4, up, "KeepAlive", None, 1062),
     )
     found = aligned(host, proxy)
-    assert found.shared == 3, "one KeepAlive of two: nobody knows which"
-    # The quickest way up bounds it from above, and a log's whole millisecond may hide another; the way down from below.
+    assert found.shared == 3, "one KeepAlive of two has no unique counterpart"
+    # The fastest message up gives the upper bound, plus 1 ms as the log has whole milliseconds; the one down the lower bound.
     assert (found.low_ms, found.high_ms, found.offset_ms, found.uncertainty_ms) == (995, 1011, 1003, 8)
     sent = {event.type: (event.sent_ns, event.received_ns) for event in found.recording.events[:3]}
     assert sent["FunctionCallResponse"] == (1_053_000_000, 1_060_000_000)
     assert sent["SettingsApplied"] == (1_022_000_000, 1_030_000_000)
     exact = aligned(host, view("monotonic", *proxy.recording.events))
     assert (exact.low_ms, exact.high_ms) == (995, 1010)
-    # A browser's whole millisecond may be off to either side.
+    # A browser's whole milliseconds may be rounded up or down.
     coarse = aligned(view("log", *host.recording.events), proxy)
     assert (coarse.low_ms, coarse.high_ms) == (994, 1012)

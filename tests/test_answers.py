@@ -1,4 +1,4 @@
-"""The answers with recorded times: kept numbers are what the models give, and the table in docs is made from them."""
+"""Answers with recorded times: the models reproduce the stored numbers, and the table in docs is made from them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from voicerace.experiments.answers import (
     cells,
     draw,
     markdown,
+    outcome_text,
     play,
     programs,
     read,
     rows_of,
-    said,
     shipped_answers,
     write,
 )
@@ -41,10 +41,10 @@ ROOT = Path(__file__).parents[1]
 ANSWERS = shipped_answers()
 
 
-# -- what is kept ----------------------------------------------------------------------------------------------------
+# -- stored answers --------------------------------------------------------------------------------------------------
 
 
-def test_every_release_and_handler_style_is_kept_with_its_draws() -> None:
+def test_every_release_and_handler_style_is_stored_with_its_draws() -> None:
     assert set(ANSWERS) == set(cells())
     assert {tag for tags in programs().values() for tag in tags} == {*PROXIES, REFERENCE.tag}
     assert min(answer.draws for answer in ANSWERS.values()) >= 500
@@ -62,18 +62,18 @@ def test_every_release_and_handler_style_is_kept_with_its_draws() -> None:
     ],
     ids=" ".join,
 )
-def test_the_first_draws_of_a_cell_have_the_outcomes_that_are_kept(cell: Cell) -> None:
+def test_the_first_draws_of_a_cell_have_the_stored_outcomes(cell: Cell) -> None:
     assert Counter(draw(cell, 0, FIRST)) == ANSWERS[cell].first
 
 
-def test_a_cell_has_the_sessions_of_a_sweep_with_its_spec() -> None:
+def test_a_cell_draws_the_sessions_of_a_sweep_with_its_spec() -> None:
     cell = Cell("0.9.1", "void_ref", "text")
     trials = trials_of(cell.spec.model_copy(update={"trials": 5}))
     assert draw(cell, 0, 5) == list(trials["outcome"])
     assert draw(cell, 3, 5) == draw(cell, 0, 5)[3:]
 
 
-def test_the_page_in_docs_has_the_tables_of_the_kept_answers() -> None:
+def test_the_docs_page_has_the_tables_of_the_stored_answers() -> None:
     assert markdown(ANSWERS) in (ROOT / "docs" / "answers.md").read_text("utf-8")
 
 
@@ -85,11 +85,11 @@ def test_single_results_are_never_refused_and_always_stall_where_the_request_wai
             assert outcomes == ({"stalled"} if waits else {"answered"}), release
 
 
-# -- what is played once ---------------------------------------------------------------------------------------------
+# -- cells that share their sessions ---------------------------------------------------------------------------------
 
 
 def wire(cell: Cell, number: int) -> list[tuple[str, int | None, str]]:
-    """The messages of all connections, without those between the app and its component."""
+    """Return the messages of all connections, except those between the app and its component."""
     ((_, session),) = Plan.of(cell.spec).part(number, number + 1)
     return [
         (str(event.link), event.sent_ns, event.type)
@@ -100,15 +100,13 @@ def wire(cell: Cell, number: int) -> list[tuple[str, int | None, str]]:
 
 @pytest.mark.parametrize(("handler", "same"), SAME_MESSAGES.items())
 @pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.11.0", "reference"])
-def test_handler_styles_that_are_played_once_send_the_same_messages_at_the_same_times(
-    release: str, handler: str, same: str
-) -> None:
+def test_handler_styles_in_one_group_send_the_same_messages_at_the_same_times(release: str, handler: str, same: str) -> None:
     for number in range(3):
         assert wire(Cell(release, handler, "audio"), number) == wire(Cell(release, same, "audio"), number)
 
 
 @pytest.mark.parametrize(("first", "tags"), [each for each in programs().items() if len(each[1]) > 1])
-def test_releases_that_are_played_once_send_the_same_messages_at_the_same_times(first: str, tags: tuple[str, ...]) -> None:
+def test_releases_in_one_group_send_the_same_messages_at_the_same_times(first: str, tags: tuple[str, ...]) -> None:
     for tag in tags[1:]:
         for handler in set(HANDLERS_ASKED) - set(SAME_MESSAGES):
             assert wire(Cell(tag, handler, "audio"), 1) == wire(Cell(first, handler, "audio"), 1)
@@ -121,7 +119,7 @@ def played(found: dict[Cell, Answer], cell: Cell, draws: int, jobs: int = 1) -> 
     assert set(play(found, [cell], draws, Executor(jobs), progress=False)) <= {cell}
 
 
-def test_draws_are_added_to_those_that_are_there(tmp_path: Path) -> None:
+def test_draws_are_added_to_the_stored_ones(tmp_path: Path) -> None:
     cell, file = Cell("0.9.4", "void_ref", "text"), tmp_path / "answers.csv"
     found: dict[Cell, Answer] = {}
     played(found, cell, 25)
@@ -135,7 +133,7 @@ def test_draws_are_added_to_those_that_are_there(tmp_path: Path) -> None:
     assert again == at_once
 
 
-def test_draws_of_other_models_are_not_added_to(tmp_path: Path) -> None:
+def test_draws_are_not_added_to_those_of_other_models(tmp_path: Path) -> None:
     cell = Cell("0.9.4", "return", "text")
     found = {cell: Answer(Counter(answered=20), Counter(answered=20))}
     with pytest.raises(InputError, match="the models give other outcomes now"):
@@ -159,7 +157,7 @@ def test_each_row_has_wilsons_interval(tmp_path: Path) -> None:
         (f"release,handler,modality,outcome,count,first_{FIRST}\n0.9.1,return,text,answered,many,1\n", "many"),
     ],
 )
-def test_a_file_that_is_no_file_of_answers_is_refused(tmp_path: Path, content: str, said: str) -> None:
+def test_an_invalid_file_of_answers_is_refused(tmp_path: Path, content: str, said: str) -> None:
     file = tmp_path / "answers.csv"
     file.write_text(content)
     if not content:
@@ -177,10 +175,10 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return capsys.readouterr().out
 
 
-def test_the_command_shows_the_kept_answers(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_shows_the_stored_answers(capsys: pytest.CaptureFixture[str]) -> None:
     head, *shown = run(capsys).splitlines()
     assert head.split() == ["replies", "release", "handler", "outcomes"]
-    assert all(line.endswith(said(answer)) for line, (*_, answer) in zip(shown, rows_of(ANSWERS), strict=True))
+    assert all(line.endswith(outcome_text(answer)) for line, (*_, answer) in zip(shown, rows_of(ANSWERS), strict=True))
     assert run(capsys, "--markdown") == markdown(ANSWERS)
     some = run(capsys, "--releases", "0.9.5", "--handlers", "async_send", "--modalities", "audio")
     assert "0.9.4, 0.9.5, 0.9.6" in some
@@ -206,7 +204,7 @@ def test_the_command_plays_into_a_file(capsys: pytest.CaptureFixture[str], tmp_p
         (["--picture", "p.svg"], "picture: given without --sensitivity"),
     ],
 )
-def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
+def test_bad_input_is_reported(capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
     assert main(["answers", *words]) == 2
     assert said in capsys.readouterr().err
 
@@ -214,7 +212,7 @@ def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], words: list[s
 # -- sensitivity -----------------------------------------------------------------------------------------------------
 
 
-def test_a_single_result_goes_wrong_only_with_a_gap_that_was_never_recorded() -> None:
+def test_a_single_result_fails_only_with_gaps_longer_than_any_recorded() -> None:
     (at_once,) = sensitivity([Cell("0.9.1", "return", "audio")], draws=3)
     assert at_once.bad[LONGEST_RECORDED_MS] == 0
     assert min(at_once.to_bad) > LONGEST_RECORDED_MS
@@ -224,8 +222,8 @@ def test_a_single_result_goes_wrong_only_with_a_gap_that_was_never_recorded() ->
     assert not waits.to_bad
 
 
-def test_a_change_is_where_the_tool_and_the_round_trips_end() -> None:
-    """A request at once is refused when tool time and both round trips are shorter than the gap, and only then."""
+def test_the_outcome_changes_where_the_gap_equals_tool_time_plus_round_trips() -> None:
+    """An immediate request is refused if and only if tool time plus both round trips is shorter than the gap."""
     cell = Cell("0.9.1", "return", "audio")
     (found,) = sensitivity([cell], draws=3)
     sessions = [session for _, session in Plan.of(cell.spec).part(0, 3)]
@@ -236,7 +234,7 @@ def test_a_change_is_where_the_tool_and_the_round_trips_end() -> None:
     assert sorted(each for each in due if each < GAPS_MS[-1]) == pytest.approx(list(found.to_bad), abs=1.01)
 
 
-def test_sensitivity_is_printed_and_drawn() -> None:
+def test_sensitivity_has_rows_a_picture_and_alt_text() -> None:
     found = list(sensitivity([Cell("0.9.1", "return", "audio"), Cell("reference", "return", "audio")], draws=2))
     first, second = rows_of_sensitivity(found)
     assert first[2] == "0 of 2"

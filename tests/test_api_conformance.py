@@ -1,4 +1,4 @@
-"""The mock against recordings of the real API: no difference without a reason, and a mock with other facts is caught."""
+"""The mock compared with recordings of the real API: every difference is explained, and a changed mock is detected."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Change = Callable[[Mapping[str, Any]], Mapping[str, Any] | None]
 
 
 def kinds(mock: Callable[[Recording], RecordedModel], *providers: str) -> set[tuple[str, str, str]]:
-    """Kind, event and path of the differences that no row explains."""
+    """Return kind, event and path of the differences that no row explains."""
     return {(each.kind, each.event, each.path) for each in conform_api(*providers, mock=mock).unexplained}
 
 
-def test_every_difference_has_its_reason_and_every_reason_its_difference() -> None:
+def test_every_difference_is_explained_and_every_explanation_is_used() -> None:
     found = conform_api()
     assert found.unexplained == []
     assert set(found.explained) == set(EXPLAINED)
@@ -35,7 +35,7 @@ def test_every_difference_has_its_reason_and_every_reason_its_difference() -> No
     assert sum(found.messages.values()) > 1_100
 
 
-def test_a_row_explains_only_what_it_names() -> None:
+def test_an_explanation_fits_only_the_differences_it_names() -> None:
     row = next(each for each in EXPLAINED if each.model != "*" and each.path == "session.model")
     fault = Difference("value", "x", "openai", "gpt-realtime-2.1", "session.created", "session.model", "a", "b")
     assert row.fits(fault)
@@ -43,10 +43,10 @@ def test_a_row_explains_only_what_it_names() -> None:
         assert not row.fits(fault._replace(**other))
 
 
-# -- the mock's facts before the recordings ----------------------------------------------------------------------------
+# -- changed mocks -----------------------------------------------------------------------------------------------------
 
 
-def test_replies_in_text_whatever_the_session_asks_for_are_caught() -> None:
+def test_text_replies_in_audio_sessions_are_detected() -> None:
     def texts(recording: Recording) -> RecordedModel:
         mock = mock_for(recording)
         mock.modality = "text"
@@ -55,7 +55,7 @@ def test_replies_in_text_whatever_the_session_asks_for_are_caught() -> None:
     assert ("missing", "response.output_audio.done", "") in kinds(texts)
 
 
-def test_items_that_close_one_by_one_are_caught() -> None:
+def test_items_that_close_one_by_one_are_detected() -> None:
     def singly(recording: Recording) -> RecordedModel:
         mock = mock_for(recording)
         mock.knobs = Knobs(items_close="singly")
@@ -64,7 +64,7 @@ def test_items_that_close_one_by_one_are_caught() -> None:
     assert {event for _, event, _ in kinds(singly)} >= {"response.output_item.added(function_call)"}
 
 
-def test_rate_limits_on_azure_are_caught() -> None:
+def test_rate_limits_on_azure_are_detected() -> None:
     def limited(recording: Recording) -> RecordedModel:
         mock = mock_for(recording)
         mock.provider = replace(mock.provider, rate_limits=True)
@@ -83,7 +83,7 @@ def test_rate_limits_on_azure_are_caught() -> None:
         ("xai", {"audio_around": False}, "response.output_audio.done"),
     ],
 )
-def test_the_order_and_the_names_of_another_provider_are_caught(provider: str, changed: dict[str, Any], event: str) -> None:
+def test_event_order_and_names_of_another_provider_are_detected(provider: str, changed: dict[str, Any], event: str) -> None:
     def other(recording: Recording) -> RecordedModel:
         mock = mock_for(recording)
         mock.provider = replace(mock.provider, **changed)
@@ -93,7 +93,7 @@ def test_the_order_and_the_names_of_another_provider_are_caught(provider: str, c
     assert not kinds(mock_for, provider)
 
 
-def test_rate_limits_in_the_moment_of_response_done_are_caught() -> None:
+def test_rate_limits_without_delay_after_response_done_are_detected() -> None:
     def at_once(recording: Recording) -> RecordedModel:
         mock = mock_for(recording)
         mock.limits_lag = False
@@ -102,7 +102,7 @@ def test_rate_limits_in_the_moment_of_response_done_are_caught() -> None:
     assert ("client", "rate_limits.updated", "") in kinds(at_once, "openai")
 
 
-def test_a_call_that_begins_before_the_message_ends_is_caught_on_xai() -> None:
+def test_a_call_that_begins_before_the_message_ends_is_detected_on_xai() -> None:
     def together(recording: Recording) -> RecordedModel:
         mock = mock_for(recording)
         mock.knobs = Knobs(items_close="together")
@@ -111,7 +111,7 @@ def test_a_call_that_begins_before_the_message_ends_is_caught_on_xai() -> None:
     assert {event for _, event, _ in kinds(together, "xai")} & {"response.output_item.added(function_call)"}
 
 
-def test_the_parts_of_another_provider_are_caught() -> None:
+def test_content_parts_of_another_provider_are_detected() -> None:
     def openai(recording: Recording) -> RecordedModel:
         mock = mock_for(recording)
         mock.provider = PROVIDERS["openai"]
@@ -121,7 +121,7 @@ def test_the_parts_of_another_provider_are_caught() -> None:
 
 
 def changed(change: Change) -> Callable[[Recording], RecordedModel]:
-    """The mock whose messages are changed before they are sent."""
+    """Return a factory of mocks that apply `change` to each message before they send it."""
 
     class Changed(RecordedModel):
         def _effects(self) -> Effects:
@@ -178,22 +178,22 @@ def without_item_done(message: Mapping[str, Any]) -> Mapping[str, Any] | None:
     ],
     ids=["no turn detection", "object", "ids", "no metadata", "no item.done"],
 )  # fmt: skip
-def test_a_mock_with_other_messages_is_caught(change: Change, difference: tuple[str, str, str]) -> None:
+def test_a_mock_with_other_messages_is_detected(change: Change, difference: tuple[str, str, str]) -> None:
     assert kinds(changed(lambda each: each), "azure") == set()
     assert difference in kinds(changed(change), "azure")
 
 
-def test_metadata_that_does_not_come_back_is_caught() -> None:
-    """No session whose keys are all there sent any, so one gets it here, as the timed sessions show it."""
+def test_missing_metadata_of_a_response_is_detected() -> None:
+    """No recording with all keys has metadata, so the test adds it to one, in the form of the timed sessions."""
     plain = next(each for each in recordings_to_compare("openai") if "tool_call_round" in each.provenance["connection"])
     metadata = {"topic": "weather"}
 
-    def told(payload: Any) -> Any:
+    def with_metadata(payload: Any) -> Any:
         if payload["type"] == "response.create":
             return {**payload, "response": {"metadata": metadata}}
         return {**payload, "response": {**payload["response"], "metadata": metadata}} if "response" in payload else payload
 
-    recording = replace(plain, events=tuple(replace(event, payload=told(event.payload)) for event in plain.events))
+    recording = replace(plain, events=tuple(replace(event, payload=with_metadata(event.payload)) for event in plain.events))
 
     def dropped(message: Mapping[str, Any]) -> Mapping[str, Any]:
         return {**message, "response": {**message["response"], "metadata": None}} if "response" in message else message
@@ -208,7 +208,7 @@ def test_metadata_that_does_not_come_back_is_caught() -> None:
 # -- the verb ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_verb_prints_sessions_messages_and_differences_by_provider(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_verb_prints_counts_by_provider(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["conformance", "--api", "--provider", "azure", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     (row,) = found["providers"]
@@ -233,7 +233,7 @@ def test_an_unexplained_difference_is_status_1(monkeypatch: pytest.MonkeyPatch, 
         ([], ["proxy: is missing", "backend:DIR", "--api", "--reported"]),
     ],
 )
-def test_options_that_do_not_fit_are_one_line_and_status_2(
+def test_conflicting_options_are_one_line_and_status_2(
     capsys: pytest.CaptureFixture[str], arguments: list[str], words: list[str]
 ) -> None:
     assert main(["conformance", *arguments]) == 2

@@ -1,4 +1,4 @@
-"""The recordings of the real API in `data/api`: what they hold, what they must not hold, and the times computed from them."""
+"""The recordings of the real API in `data/api`: their contents, their redaction, and the times computed from them."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def named(name: str) -> Recording:
     return found
 
 
-def whole(*protocols: str) -> Iterator[Recording]:
-    """Recordings that have every field."""
+def with_all_fields(*protocols: str) -> Iterator[Recording]:
+    """Return the recordings of some protocols that have every field."""
     return (each for each in RECORDINGS if each.provenance["fields"] == "all" and each.provenance["protocol"] in protocols)
 
 
@@ -44,10 +44,10 @@ def texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
         yield key, value
 
 
-# -- what is there ---------------------------------------------------------------------------------------------------
+# -- contents --------------------------------------------------------------------------------------------------------
 
 
-def test_every_source_is_there_once_and_named() -> None:
+def test_every_source_has_one_recording_with_its_provenance() -> None:
     with (DATA / "sources.tsv").open(newline="") as file:
         sources = {each["name"]: each for each in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)}
     assert sorted(sources) == sorted(each.provenance["connection"] for each in RECORDINGS)
@@ -63,11 +63,11 @@ def test_every_source_is_there_once_and_named() -> None:
         assert timed == (said["times"] is not None)
 
 
-def test_the_files_are_small() -> None:
+def test_the_files_are_smaller_than_400_kb() -> None:
     assert sum(each.stat().st_size for each in DATA.iterdir()) < 400_000
 
 
-def test_the_kinds_of_sessions_that_the_facts_rest_on_are_there() -> None:
+def test_the_sessions_that_the_facts_cite_are_included() -> None:
     names = " ".join(each.provenance["connection"] for each in RECORDINGS)
     for kind in ("openai__openai_ws.tool_call_round@90bb8907", "text_tool_round_parity_openai-current_", "audio_in_server_vad",
                  "idle_timeout", "message_history_seeding@90bb8907", "sideband", "gateway_openai", "log__livekit"):  # fmt: skip
@@ -78,7 +78,7 @@ def test_the_kinds_of_sessions_that_the_facts_rest_on_are_there() -> None:
     }  # fmt: skip
 
 
-def test_no_text_no_audio_and_no_original_id_is_in_them() -> None:
+def test_recordings_have_no_text_no_audio_and_no_original_id() -> None:
     word = re.compile(r"[\w.:/\[\]+-]{1,60}|…|\{\}|")
     original = re.compile(r"[0-9A-Za-z]{12,}|[0-9a-f]{8}-")
     for each in RECORDINGS:
@@ -101,7 +101,7 @@ def test_no_text_no_audio_and_no_original_id_is_in_them() -> None:
                     assert text in ("", "…")
 
 
-def test_they_are_read_as_any_recording_of_the_api_s_link() -> None:
+def test_api_recordings_can_be_inspected() -> None:
     for each in RECORDINGS:
         assert set(each.observed) == {SENT, CAME}
         assert [event.seq for event in each.events] == list(range(len(each.events)))
@@ -118,9 +118,9 @@ def types(recording: Recording) -> list[str]:
     return [event.type for event in recording.events]
 
 
-def test_a_call_s_events_end_in_one_order() -> None:
+def test_the_last_events_of_a_call_have_one_order() -> None:
     rounds = 0
-    for each in whole("GA"):
+    for each in with_all_fields("GA"):
         events = [e for e in each.events if e.link == CAME]
         for event in events:
             if event.type == "response.function_call_arguments.done":
@@ -132,9 +132,9 @@ def test_a_call_s_events_end_in_one_order() -> None:
     assert rounds == 8
 
 
-def test_a_session_begins_with_audio_server_vad_and_no_tools() -> None:
+def test_a_session_starts_with_audio_server_vad_and_no_tools() -> None:
     sessions = 0
-    for each in whole("GA"):
+    for each in with_all_fields("GA"):
         if each.provenance["note"]:
             assert types(each)[0] == "session.update"  # a sideband socket gets no session.created
             continue
@@ -144,7 +144,7 @@ def test_a_session_begins_with_audio_server_vad_and_no_tools() -> None:
         assert session["tools"] == []
         assert (detection["type"], detection["create_response"], detection["interrupt_response"]) == ("server_vad", True, True)
         sessions += 1
-    assert sessions == 27  # and the one that was copied as a table
+    assert sessions == 27  # including the one that was copied as a table
 
 
 def test_an_audio_reply_has_no_output_text_done() -> None:
@@ -157,7 +157,7 @@ def test_an_audio_reply_has_no_output_text_done() -> None:
     assert seen == {False: 17}
 
 
-def test_an_error_can_overtake_the_confirmation_of_an_earlier_item() -> None:
+def test_an_error_can_arrive_before_the_confirmation_of_an_earlier_item() -> None:
     seeding = named("openai__openai_ws.message_history_seeding@90bb8907")
     error = types(seeding).index("error")
     assert types(seeding)[3:7] == ["conversation.item.create"] * 3 + ["response.create"]
@@ -165,7 +165,7 @@ def test_an_error_can_overtake_the_confirmation_of_an_earlier_item() -> None:
     assert error < types(seeding).index("conversation.item.added")
 
 
-def test_a_message_beside_a_call_ends_only_at_the_end_of_the_response() -> None:
+def test_a_message_next_to_a_call_ends_with_the_response() -> None:
     both = types(named("openai__parity_ws.text_tool_round_parity_openai-current_"))
     done = both.index("response.done")
     first = both[:done]
@@ -184,7 +184,7 @@ def _item(event: Event) -> object:
 
 # -- times -----------------------------------------------------------------------------------------------------------
 
-#: In the table made by hand this row ends at another item's confirmation (of row 56); the computed one ends at its own.
+#: In the hand-made table this row ends at the confirmation of another item (row 56); the computed one ends at its own.
 OTHER = ("conversation.item.create(message) sent -> added/created", "xai__xai_ws.reconnect_replays_a_tool_round@6906fadd", "59")
 
 
@@ -193,7 +193,7 @@ def by_hand() -> Counter[tuple[str, ...]]:
     return Counter(tuple(line.split("\t")) for line in lines)
 
 
-def test_the_computed_times_are_those_measured_by_hand() -> None:
+def test_computed_times_equal_those_measured_by_hand() -> None:
     hand = by_hand()
     whats = {row[0] for row in hand}
     computed = Counter(
@@ -206,7 +206,7 @@ def test_the_computed_times_are_those_measured_by_hand() -> None:
     assert sum(hand.values()) == 141
 
 
-def test_every_value_is_the_difference_of_its_rows() -> None:
+def test_every_time_is_the_difference_of_its_rows() -> None:
     of = {each.provenance["connection"]: each for each in RECORDINGS}
     for each in api_times():
         if each.row_from is None or each.row_to is None:
@@ -218,7 +218,7 @@ def test_every_value_is_the_difference_of_its_rows() -> None:
         assert each.ms == pytest.approx((until - since) / 1e6, abs=1e-3)
 
 
-def test_the_gaps_that_were_ever_measured_are_short() -> None:
+def test_the_summary_has_every_measured_gap() -> None:
     found = {(each.provider, each.protocol): each.ms for each in api_times() if each.time == "gap_ms"}
     assert found == {("azure-voice-live", "beta"): 4, ("azure", "GA"): 12, ("xai", "xai"): 1, ("openai-live", "live"): 181}
     summary = api_times_summary()
@@ -228,7 +228,7 @@ def test_the_gaps_that_were_ever_measured_are_short() -> None:
     assert set(api_times_frame().columns) == set(ApiTime._fields)
 
 
-def test_nothing_is_measured_across_missing_rows_or_a_lost_connection() -> None:
+def test_no_time_spans_missing_rows_or_a_lost_connection() -> None:
     create, created = {"type": "response.create"}, {"type": "response.created", "response": {"id": "r1"}}
     events = (Event(0, SENT, "message", 0, None, create, "x"), Event(1, CAME, "message", None, 5_000_000, created, "x"))
     said = {"provider": "p", "connection": "c"}
@@ -239,7 +239,7 @@ def test_nothing_is_measured_across_missing_rows_or_a_lost_connection() -> None:
     assert list(api_times([Recording(lost, said)])) == []
 
 
-def test_a_refused_create_begins_no_response() -> None:
+def test_a_refused_request_starts_no_response() -> None:
     error = {"type": "error", "error": {"code": "conversation_already_has_active_response"}}
     script = [(SENT, {"type": "response.create"}), (CAME, error), (CAME, {"type": "input_audio_buffer.committed"}),
               (CAME, {"type": "response.created", "response": {"id": "r1"}})]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Is a real proxy started with nothing of ours, and ended with all it started? A stand-in for Node shows it."""
+"""Start and stop of a real proxy, with a stand-in for Node: its environment, its children and its errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from voicerace.engine.live.source import backend_version, package_of, source_has
 from voicerace.errors import InputError
 from voicerace.model.catalog.releases import PROXIES, proxy_of_source
 
-#: Tells what it was started with, starts a child of its own, and listens.
+#: Prints its environment and arguments, starts a child of its own, and listens.
 NODE = """#!{python}
 import json, os, socket, subprocess, sys, time
 if {dies}:
@@ -63,7 +63,7 @@ def alive(pid: int) -> bool:
     return status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
-def test_the_child_gets_a_placeholder_and_a_short_list_of_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_child_gets_a_placeholder_key_and_only_allowed_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-marked-and-secret")
     monkeypatch.setenv("SOME_TOKEN", "sk-marked-and-secret")
     monkeypatch.setenv("HTTPS", "1")
@@ -71,16 +71,16 @@ def test_the_child_gets_a_placeholder_and_a_short_list_of_variables(tmp_path: Pa
     log = tmp_path / "proxy.log"
     with Backend(checkout(tmp_path / "repo"), "ws://127.0.0.1:1/v1", log) as backend:
         assert backend.url.startswith("ws://127.0.0.1:")
-        told = json.loads(log.read_text("utf-8").splitlines()[0])
-    assert "marked" not in json.dumps(told)
-    assert told["environment"]["OPENAI_API_KEY"] == "placeholder-not-a-key"
-    assert told["environment"]["OPENAI_REALTIME_URL"] == "ws://127.0.0.1:1/v1"
-    # Set and empty: a stray .env cannot fill them in.
-    assert told["environment"]["HTTPS"] == ""
-    assert told["arguments"] == ["--import", "tsx", "scripts/openai-proxy/run.ts"]
+        printed = json.loads(log.read_text("utf-8").splitlines()[0])
+    assert "marked" not in json.dumps(printed)
+    assert printed["environment"]["OPENAI_API_KEY"] == "placeholder-not-a-key"
+    assert printed["environment"]["OPENAI_REALTIME_URL"] == "ws://127.0.0.1:1/v1"
+    # Set but empty, so that a .env file cannot set them.
+    assert printed["environment"]["HTTPS"] == ""
+    assert printed["arguments"] == ["--import", "tsx", "scripts/openai-proxy/run.ts"]
 
 
-def test_everything_it_started_ends_with_it_even_when_something_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_child_processes_end_with_the_proxy_after_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     node(tmp_path, monkeypatch)
     log = tmp_path / "proxy.log"
     children: list[int] = []
@@ -99,20 +99,18 @@ def test_everything_it_started_ends_with_it_even_when_something_fails(tmp_path: 
     assert not alive(children[0])
 
 
-def test_one_that_does_not_come_up_says_its_last_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_does_not_start_is_reported_with_its_last_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     node(tmp_path, monkeypatch, dies=True)
     with pytest.raises(InputError, match="cannot find module 'tsx'"), Backend(checkout(tmp_path / "repo"), "ws://127.0.0.1:1"):
         pass
 
 
-def test_a_proxy_that_an_exchange_has_ended_is_started_again_and_all_end_together(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_proxy_is_started_again_and_all_processes_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     node(tmp_path, monkeypatch)
     log = tmp_path / "proxy.log"
     with running(checkout(tmp_path / "repo"), log) as proxy:
         first = proxy.backend()
-        assert proxy.backend() is first, "while it lives it is not started again"
+        assert proxy.backend() is first, "a running proxy is not started again"
         first._child.send_signal(signal.SIGKILL)
         first._child.wait(timeout=5)
         second = proxy.backend()
@@ -126,7 +124,7 @@ def test_a_proxy_that_an_exchange_has_ended_is_started_again_and_all_end_togethe
     assert not any(map(alive, children))
 
 
-def test_no_node_and_no_dependencies_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_node_and_missing_dependencies_have_different_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     repo = checkout(tmp_path / "repo")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match=r"no node on the PATH"), Backend(repo, "ws://127.0.0.1:1"):
@@ -137,7 +135,7 @@ def test_no_node_and_no_dependencies_are_told_apart(tmp_path: Path, monkeypatch:
         pass
 
 
-def test_the_source_hash_is_of_the_program_alone(tmp_path: Path) -> None:
+def test_the_source_hash_covers_only_the_program(tmp_path: Path) -> None:
     repo = checkout(tmp_path / "repo")
     usual = source_hash(repo)
     assert source_hash(package_of(repo)) == usual
@@ -151,22 +149,22 @@ def test_the_source_hash_is_of_the_program_alone(tmp_path: Path) -> None:
     assert source_hash(repo) != usual
 
 
-def test_a_program_is_named_by_its_hash_and_told_apart_by_its_version(tmp_path: Path) -> None:
+def test_a_program_is_identified_by_its_hash_and_version(tmp_path: Path) -> None:
     assert backend_version(checkout(tmp_path / "repo")) == "0.2.1"
     by_version = {row.backend: proxy_of_source(row.source, row.backend) for row in PROXIES.values() if row.generation in "BD"}
     assert by_version["0.2.13"] is PROXIES["0.11.1"]
     assert by_version["0.2.4"] is PROXIES["0.9.4"]
-    assert proxy_of_source("nobody knows") is None
+    assert proxy_of_source("no such hash") is None
 
 
-def test_an_unknown_program_needs_a_row_to_be_compared_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_program_needs_a_release_to_compare_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["conformance", "--proxy", f"backend:{checkout(tmp_path / 'repo')}", "--out", str(tmp_path / "out")]) == 2
     assert "--release" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("differs", [True, False])
-def test_a_difference_is_a_finding(differs: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_difference_is_status_1(differs: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = Conformance(PROXIES["0.9.1"], "abc")
     if differs:
         result.found["session-000"] = [

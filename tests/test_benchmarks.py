@@ -1,4 +1,4 @@
-"""The benchmarks run and fill their tables. What they say is no test: a ratio is worth what the machine is worth that day."""
+"""The benchmarks run and print complete tables. Their ratios depend on the machine and are not tested."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def relay() -> ModuleType:
     return script("relay")
 
 
-def test_the_table_has_a_line_for_each_question(
+def test_the_table_has_all_its_lines(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     sessions = script("sessions")
@@ -59,15 +59,17 @@ def test_the_table_has_a_line_for_each_question(
 
 
 @pytest.mark.parametrize("words", [["--sweep", "40"], ["--explore", "60"]])
-def test_a_process_tells_its_cost_and_its_peak(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_process_prints_its_cost_and_its_peak_memory(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     script("sessions").main([*words, str(tmp_path / "run")] if words[0] == "--sweep" else words)
     cost_ms, peak_mb = map(float, capsys.readouterr().out.split())
     assert 0 < cost_ms < 1000
     assert 20 < peak_mb < 5000
 
 
-def test_a_lost_a_doubled_and_another_row_are_seen() -> None:
-    """What `benchmarks/kills.py` compares its tables with."""
+def test_lost_duplicated_and_changed_rows_are_counted() -> None:
+    """`benchmarks/kills.py` compares its tables with this function."""
     compared = script("kills").compared
     whole = trials_of({"releases": "0.9.1,0.9.4", "times": {"tool_ms": "uniform(0,300)"}, "trials": 3, "ties": False})
     assert compared(whole, whole) == {"lost": 0, "doubled": 0, "other": 0}
@@ -76,13 +78,13 @@ def test_a_lost_a_doubled_and_another_row_are_seen() -> None:
     assert compared(whole.assign(tool_ms=whole["tool_ms"].where(whole.index != 1, 5)), whole)["other"] == 1
 
 
-def test_simpy_moves_as_many_messages_as_it_is_asked_to() -> None:
+def test_simpy_moves_the_requested_number_of_messages() -> None:
     sessions = script("sessions")
     for link in (sessions.Cable, sessions.Bare):
         assert sessions.relay(link, 40) == 40
 
 
-def test_delays_are_held_against_sleeps_in_the_same_loop_and_in_an_idle_process(live: ModuleType) -> None:
+def test_delays_are_compared_with_sleeps_in_the_same_loop_and_in_an_idle_process(live: ModuleType) -> None:
     rows = live.delays(at_once=(1, 2), rounds=1, seconds=1.2)
     assert [row["sessions"] for row in rows] == [1, 2]
     for row in rows:
@@ -96,17 +98,17 @@ def test_delays_are_held_against_sleeps_in_the_same_loop_and_in_an_idle_process(
     assert len(table) == 1 + 4 * 2
 
 
-def test_an_engine_s_error_is_what_was_achieved_minus_what_was_asked(live: ModuleType) -> None:
+def test_an_engines_error_is_achieved_minus_requested_time(live: ModuleType) -> None:
     asked = live.session(3)
     played = [(asked, simulate(asked))]
-    # Four tool times and a gap, all as asked.
+    # Four tool times and a gap, all as requested.
     assert live.late(played) == [0.0] * 5
     assert set(live.underway(played)) == {0.0}
     slower = live.session(4)
     assert max(live.late([(slower, played[0][1])])) > 0
 
 
-def test_the_relays_are_held_against_each_other(relay: ModuleType) -> None:
+def test_the_relays_are_compared_with_each_other(relay: ModuleType) -> None:
     rows = asyncio.run(relay.relays(at_once=(1, 2), rounds=1, messages=20))
     assert [row["connections"] for row in rows] == [1, 2]
     for row in rows:
@@ -120,7 +122,7 @@ def test_the_relays_are_held_against_each_other(relay: ModuleType) -> None:
     assert len(table) == 1 + 5 * 2
 
 
-def test_quantiles_are_values_that_were_found(live: ModuleType) -> None:
+def test_quantiles_are_measured_values(live: ModuleType) -> None:
     assert live.at(0.5, [3.0, 1.0, 2.0]) == 2.0
     assert live.at(0.99, [float(number) for number in range(1, 101)]) == 99.0
     assert live.at(0.5, [7.0]) == live.at(0.99, [7.0]) == 7.0

@@ -1,4 +1,4 @@
-"""Are flips found where the closed forms say, with fewer sessions than a grid, and is a drawn boundary where it must be?"""
+"""Boundaries between outcomes: bisection agrees with the closed forms and with a grid, and needs fewer sessions."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def spec(**given: Any) -> SweepSpec:
 
 
 @pytest.mark.parametrize(("gap", "host", "upstream", "ack"), [(300, 20, 60, 35), (211.3, 7.7, 31.1, 12.9), (350, 0, 40, 0)])
-def test_fixed_times_flip_where_the_closed_forms_say(gap: float, host: float, upstream: float, ack: float) -> None:
-    """docs/protocol-facts.md#closed-forms: A at G - h - u, B at G - h, D at G - h - 2u - ack."""
+def test_outcomes_change_where_the_closed_forms_say(gap: float, host: float, upstream: float, ack: float) -> None:
+    """A changes at G - h - u, B at G - h, D at G - h - 2u - ack: docs/protocol-facts.md#closed-forms."""
     times = {"gap_ms": f"{gap}", "host_rtt_ms": f"{host}", "upstream_rtt_ms": f"{upstream}", "ack_ms": f"{ack}"}
     found = boundaries(spec(times=times))
     rows = {row["release"]: row for row in found.frame.to_dict("records")}
@@ -38,7 +38,7 @@ def test_fixed_times_flip_where_the_closed_forms_say(gap: float, host: float, up
         assert row["to_ms"] - row["from_ms"] == pytest.approx(RESOLUTION_MS)
         assert row["before"] != row["after"]
     if at == round(at, 1):
-        assert rows[release]["at_ms"] == pytest.approx(at), "both happen there"
+        assert rows[release]["at_ms"] == pytest.approx(at), "both outcomes happen at a tie"
 
 
 @given(
@@ -49,10 +49,10 @@ def test_fixed_times_flip_where_the_closed_forms_say(gap: float, host: float, up
     ack=st.integers(0, 50_000),
 )
 @settings(max_examples=25)
-def test_bisection_is_the_closed_form_to_a_tenth_of_a_millisecond(
+def test_bisection_equals_the_closed_form_to_a_tenth_of_a_millisecond(
     release: str, gap: int, host: int, upstream: int, ack: int
 ) -> None:
-    """Whatever the times, in µs: one flip where the closed form says, and none where it says below 0."""
+    """For any times in µs: one change at the closed form's value, and none if that is below 0."""
     closed = {"0.9.1": gap - host - upstream, "0.9.4": gap - host, "0.11.1": gap - host - 2 * upstream - ack}[release] / 1e3
     assume(abs(closed) > 0.2)
     given_us = {"gap_ms": gap, "host_rtt_ms": host, "upstream_rtt_ms": upstream, "ack_ms": ack}
@@ -66,7 +66,7 @@ def test_bisection_is_the_closed_form_to_a_tenth_of_a_millisecond(
     assert row["to_ms"] - row["from_ms"] == pytest.approx(RESOLUTION_MS)
 
 
-def test_a_grid_finds_the_same_flips_with_more_sessions() -> None:
+def test_a_grid_finds_the_same_changes_with_more_sessions() -> None:
     times = {"tool_ms": "0:60:20", "gap_ms": "40", "host_rtt_ms": "0", "upstream_rtt_ms": "4", "ack_ms": "1"}
     found = boundaries(spec(times=times))
     grid = trials_of(spec(times={**times, "tool_ms": "0:60:0.1"}, ties=False))
@@ -77,8 +77,8 @@ def test_a_grid_finds_the_same_flips_with_more_sessions() -> None:
     assert by_bisection == by_grid
 
 
-def test_a_third_outcome_between_two_is_found() -> None:
-    """0.11.1 with a slow reply behind the component's error: the outcomes along the delay are more than two."""
+def test_more_than_two_outcomes_along_one_delay_are_found() -> None:
+    """0.11.1, with a slow reply after the component's error, has more than two outcomes along the delay."""
     given = {
         "handlers": "void_ref",
         "releases": "0.11.1",
@@ -91,14 +91,14 @@ def test_a_third_outcome_between_two_is_found() -> None:
         assert before["to_ms"] <= after["from_ms"]
 
 
-def test_further_grids_are_further_rows() -> None:
+def test_each_value_of_a_second_grid_has_its_row() -> None:
     found = boundaries(spec(releases="0.9.1", times={"gap_ms": "150:350:100"})).frame
     assert list(found["gap_ms"]) == [150, 250, 350]
     assert list(found["to_ms"]) == [70, 170, 270]
 
 
-def test_a_drawn_boundary_is_where_half_of_the_draws_flip() -> None:
-    """A flips at G - h - u: with G uniform over 150 to 250 half of the draws have flipped 80 ms below 200."""
+def test_a_boundary_of_drawn_times_is_where_half_of_the_draws_change() -> None:
+    """A changes at G - h - u: with G uniform over 150 to 250, half of the draws have changed 80 ms below 200."""
     drawn = spec(releases="0.9.1,0.9.4", times={"tool_ms": "0:300:100", "gap_ms": "uniform(150,250)"}, ties=False)
     found = boundaries(drawn, most=200)
     rows = {row["release"]: row for row in found.frame.to_dict("records")}
@@ -112,21 +112,21 @@ def test_a_drawn_boundary_is_where_half_of_the_draws_flip() -> None:
     assert found.trials < found.grid_trials / 50
 
 
-def test_a_clear_value_takes_few_draws() -> None:
+def test_a_value_without_doubt_needs_few_draws() -> None:
     drawn = spec(releases="0.9.1", times={"tool_ms": "0:300:300", "gap_ms": "uniform(150,250)"}, ties=False)
     nowhere = boundaries(drawn.model_copy(update={"times": {**drawn.times, "tool_ms": "0:10:10"}}), most=6400)
     assert len(nowhere.frame) == 0
-    assert nowhere.trials == 100, "one stage for each of the two"
+    assert nowhere.trials == 100, "one stage for each of the two values"
 
 
-def test_words_that_do_not_fit() -> None:
+def test_missing_grids_and_invalid_levels_are_refused() -> None:
     with pytest.raises(InputError, match="no grid"):
         boundaries(spec(times={"tool_ms": "50"}))
     with pytest.raises(InputError, match="level"):
         boundaries(spec(), level=1)
 
 
-def test_the_verb_says_what_it_took(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_verb_prints_boundaries_assumed_times_and_costs(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["boundary", "--releases", "0.9.1", "--tool-ms", "0:400:50", "--gap-ms", "300"]
     assert main(words) == 0
     lines = capsys.readouterr().out.splitlines()

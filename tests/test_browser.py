@@ -1,6 +1,6 @@
-"""What only a browser can tell of the page: no request, no message, no fault that axe finds, nothing that overflows.
+"""The page in a browser: it makes no request, logs nothing, passes axe, does not overflow, and prints.
 
-Needs Chromium on the machine. Without one these tests are skipped, unless VOICERACE_BROWSER=required.
+These tests need Chromium. Without it they are skipped, unless VOICERACE_BROWSER=required.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def browser() -> Iterator[Browser]:
 
 
 def opened(browser: Browser, report: Report, width: int) -> tuple[Page, list[str]]:
-    """The page at a width, and everything it asked for or said."""
+    """Return the page at a width in CSS pixels, and its requests, log messages and errors."""
     page = browser.new_context(viewport={"width": width, "height": 900}, offline=True).new_page()
     heard: list[str] = []
     page.on("console", lambda message: heard.append(f"console: {message.text}"))
@@ -47,7 +47,9 @@ def opened(browser: Browser, report: Report, width: int) -> tuple[Page, list[str
 
 
 @pytest.mark.parametrize("width", [1280, 360])
-def test_it_asks_for_nothing_says_nothing_and_does_not_overflow(browser: Browser, small_report: Report, width: int) -> None:
+def test_the_page_requests_nothing_logs_nothing_and_does_not_overflow(
+    browser: Browser, small_report: Report, width: int
+) -> None:
     page, heard = opened(browser, small_report, width)
     assert heard == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -55,8 +57,8 @@ def test_it_asks_for_nothing_says_nothing_and_does_not_overflow(browser: Browser
 
 
 @pytest.mark.parametrize("width", [1280, 360])
-def test_axe_finds_nothing(browser: Browser, small_report: Report, tmp_path: Path, width: int) -> None:
-    # axe is a script of its own, and the page's policy forbids scripts: it is tested with the policy taken out.
+def test_axe_finds_no_violation(browser: Browser, small_report: Report, tmp_path: Path, width: int) -> None:
+    # axe is a script and the page's policy forbids scripts, so the policy is removed.
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     html = small_report.page.read_text("utf-8")
     assert policy in html
@@ -64,16 +66,16 @@ def test_axe_finds_nothing(browser: Browser, small_report: Report, tmp_path: Pat
     free.write_text(html.replace(policy, "script-src 'unsafe-inline' 'unsafe-eval'"), "utf-8")
     page, _ = opened(browser, replace(small_report, page=free), width)
     found = Axe().run(page)
-    assert found.response["passes"], "axe looked at nothing"
+    assert found.response["passes"], "axe checked nothing"
     assert [(fault["id"], [node["html"] for node in fault["nodes"]]) for fault in found.response["violations"]] == []
 
 
-#: A4 less Chromium's margins of 1 cm, in CSS pixels.
+#: A4 minus Chromium's margins of 1 cm, in CSS pixels.
 PAPER = (718, 1047)
 
 
 def test_no_figure_is_cut_in_print(browser: Browser, small_report: Report) -> None:
-    """A figure that may not be broken is cut only where it is higher than a page, or wider."""
+    """A figure with `break-inside: avoid` is cut only if it is higher or wider than a page."""
     page = browser.new_context(viewport={"width": PAPER[0], "height": PAPER[1]}, offline=True).new_page()
     page.emulate_media(media="print")
     page.goto(small_report.page.as_uri())
@@ -97,7 +99,7 @@ def test_no_figure_is_cut_in_print(browser: Browser, small_report: Report) -> No
 
 
 @pytest.mark.usefixtures("warm_cache")
-def test_it_prints_itself(small_report: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_report_verb_writes_a_pdf(small_report: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pdf = tmp_path / "paper" / "page.pdf"
     words = ["report", "--run", str(small_report.run), "--out", str(tmp_path / "page.html"), "--pdf", str(pdf)]
     assert main(words) == 0
@@ -107,7 +109,7 @@ def test_it_prints_itself(small_report: Report, tmp_path: Path, capsys: pytest.C
     assert [each.name for each in pdf.parent.iterdir()] == ["page.pdf"]
 
 
-def test_pictures_can_be_reached_by_keyboard_where_they_scroll(browser: Browser, small_report: Report) -> None:
+def test_scrolling_pictures_can_be_focused_by_keyboard(browser: Browser, small_report: Report) -> None:
     page, _ = opened(browser, small_report, 360)
     wide = page.eval_on_selector_all(
         "main *", "all => all.filter(e => e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX == 'auto')"

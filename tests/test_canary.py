@@ -1,4 +1,4 @@
-"""Does a live sweep stop when its set-up lies, and go on when it does not, or when nothing came about?"""
+"""The sanity check before a live sweep: it stops a misconfigured set-up and no other."""
 
 from __future__ import annotations
 
@@ -35,46 +35,46 @@ def found(recording: Recording, **words: bool) -> str | None:
 
 
 @pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.11.1", "reference"])
-def test_a_set_up_that_is_as_it_should_be_tells_no_lie(release: str) -> None:
+def test_a_correct_set_up_has_no_violation(release: str) -> None:
     assert find_violation(simulate(session(release)), session(release), ours=True, known=True) is None
 
 
-def test_a_late_clock_and_a_relay_that_delays() -> None:
+def test_late_timers_are_a_violation() -> None:
     assert found(simulate(session(gap_ms=520))) == "gap_ms is 520, asked for were 400"
     assert found(simulate(session(tool_ms=150))) == "tool_ms is 150, asked for were 0"
-    assert found(simulate(session(gap_ms=520)), ours=False) is None, "an API has its own gap"
+    assert found(simulate(session(gap_ms=520)), ours=False) is None, "a foreign API has its own gap"
 
 
-def test_a_message_that_arrives_before_it_was_sent() -> None:
+def test_a_message_that_arrives_before_it_was_sent_is_a_violation() -> None:
     def early(event: Event) -> Event:
         return replace(event, received_ns=(event.sent_ns or 0) - 5_000_000) if event.type == "FunctionCallRequest" else event
 
     assert found(changed(simulate(session()), early)) == "FunctionCallRequest arrived 5.0 ms before it was sent"
 
 
-def test_a_mock_that_is_kinder_than_the_contract() -> None:
-    def kind(event: Event) -> Event | None:
+def test_a_mock_without_refusals_is_a_violation() -> None:
+    def without_errors(event: Event) -> Event | None:
         return None if event.type == realtime.ERROR else event
 
     said = "1 response.create came inside an active response and 0 were refused: kinder than the contract"
-    assert found(changed(simulate(session()), kind)) == said
-    assert found(changed(simulate(session()), kind), ours=False, known=False) == said, "whatever the proxy and the upstream"
+    assert found(changed(simulate(session()), without_errors)) == said
+    assert found(changed(simulate(session()), without_errors), ours=False, known=False) == said, "for any proxy and upstream"
 
 
-def test_an_outcome_that_cannot_be() -> None:
+def test_an_outcome_that_differs_from_the_models_is_a_violation() -> None:
     other = simulate(session("0.11.1"))
     assert found(other) == "the outcome is lost, by the models it is rejected"
-    assert found(other, known=False) is None, "of a program that no row describes nothing is known"
+    assert found(other, known=False) is None, "an unknown program has no expected outcome"
 
 
-def test_a_session_that_did_not_come_about_says_nothing() -> None:
+def test_a_session_without_upstream_events_has_no_violation() -> None:
     assert found(changed(simulate(session()), lambda event: event if event.link not in (UP, DOWN) else None)) is None
 
 
-def test_a_sweep_is_stopped_before_its_first_trial(
+def test_a_violation_stops_a_sweep_before_its_first_trial(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every create is accepted: a mock that is kinder."""
+    """The mock accepts every request."""
     monkeypatch.setattr("voicerace.model.actors.upstream.Upstream._slot", lambda self, event: True)
     words = ["sweep", "--live", "--tool-ms", "0", "--deadline-ms", "500", "--out", str(tmp_path / "run")]
     assert main(words) == 2
@@ -85,14 +85,14 @@ def test_a_sweep_is_stopped_before_its_first_trial(
     assert main([*words, "--no-canary"]) == 0
 
 
-def test_an_upstream_that_is_not_there_is_for_the_sweep_to_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreachable_upstream_does_not_stop_a_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["sweep", "--live", "--upstream", f"ws://127.0.0.1:{free_port()}/v1", "--out", str(tmp_path / "run")]
     assert main(words) == 0
     assert "unknown" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("grid", "said"), [("160:300:70", True), ("0:300:150", False), ("200", False)])
-def test_a_sweep_whose_cells_are_all_alike_says_so(
+def test_a_sweep_reports_that_all_cells_have_one_outcome(
     grid: str, said: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["sweep", "--tool-ms", grid, "--gap-ms", "150", "--out", str(tmp_path / "run")]) == 0

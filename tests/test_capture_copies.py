@@ -1,4 +1,4 @@
-"""Is a redacted copy safe to send and does it still tell the same? Do exports and comparisons hold what they claim?"""
+"""Redacted copies, exports and comparisons of captures: copies have no private text and the same counts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from voicerace.model.protocol.results import PLACEHOLDERS, placeholder_in
 from voicerace.trace.recording import read_recordings, write_recordings
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
-#: Protocol words and the run's own settings: what a copy may keep of a session.
 TAGS = ("0.9.1", "0.10.5", "0.11.1")
 
 
@@ -45,7 +44,7 @@ def strings(value: Any) -> Iterator[str]:
 
 
 def said(tag: str) -> set[str]:
-    """Every text and id of the sessions: what must not be in a copy."""
+    """Return every text and id of the sessions; a copy must have none of them."""
     private: set[str] = set()
     for recording in read_recordings(LOGS / f"{tag}.jsonl.gz"):
         for event in recording.events:
@@ -68,18 +67,18 @@ def facts(capture: Capture) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", [f"{tag}{end}" for tag in TAGS for end in (".log.gz", ".jsonl.gz")])
-def test_does_a_redacted_copy_tell_the_same_and_hold_no_text(tmp_path: Path, name: str) -> None:
+def test_a_redacted_copy_has_the_same_counts_and_no_text(tmp_path: Path, name: str) -> None:
     copy = tmp_path / "copy.txt"
     copy.write_text("".join(f"{line}\n" for line in redacted(LOGS / name)), "utf-8")
     assert facts(read_capture(copy)) == facts(read_capture(LOGS / name))
     text = copy.read_text("utf-8")
     private = said(name.split(".log")[0].split(".jsonl")[0])
     assert len(private) > 20
-    # A name that stands for an id may begin as one does: it goes on in hexadecimal.
+    # A replaced id may begin like an id and continue in hexadecimal.
     assert [each for each in private if re.search(re.escape(each) + "(?![0-9a-f])", text)] == []
 
 
-def test_is_a_redacted_har_its_frames_and_nothing_else(tmp_path: Path) -> None:
+def test_a_redacted_har_keeps_only_its_frames(tmp_path: Path) -> None:
     played = play(release="0.9.1", handler="async_ref", tool_ms=50)
     path = har(tmp_path / "a.har", frames(played, "s"))
     copy = tmp_path / "b.har"
@@ -91,7 +90,7 @@ def test_is_a_redacted_har_its_frames_and_nothing_else(tmp_path: Path) -> None:
     assert "s3cret" not in "\n".join(redacted(path, keep_text=True))
 
 
-def test_are_names_the_same_within_a_file_and_never_between_two() -> None:
+def test_replaced_names_are_stable_within_a_file_and_differ_between_files() -> None:
     one, other = Redactor(), Redactor()
     assert one.name("call_1") == one.name("call_1") != one.name("call_2")
     assert one.name("call_1") != other.name("call_1")
@@ -102,7 +101,7 @@ def test_are_names_the_same_within_a_file_and_never_between_two() -> None:
     assert one.message({"type": "my dog's name"})["type"] != "my dog's name"
 
 
-def test_is_nothing_of_a_result_that_is_an_object_left_its_keys_and_numbers_neither() -> None:
+def test_keys_and_numbers_of_an_object_result_are_redacted() -> None:
     by = Redactor()
     result = {"type": "resolved", "id": "call_1", "value": {"id": "call_1", "result": {"balance_eur": 4711, "open": True}}}
     copied = by.message(result)
@@ -114,7 +113,7 @@ def test_is_nothing_of_a_result_that_is_an_object_left_its_keys_and_numbers_neit
     assert by.message(own)["value"]["result"] == own["value"]["result"]
 
 
-def test_are_paths_addresses_and_a_customers_model_no_words_of_the_protocol() -> None:
+def test_paths_addresses_and_model_names_are_redacted() -> None:
     by = Redactor()
     given = {
         "profile": "unknown_service:/srv/alice/bin/node", "proxy": "ws://10.0.0.7:8080", "component": "ft:gpt-4o:acme::9x",
@@ -123,7 +122,7 @@ def test_are_paths_addresses_and_a_customers_model_no_words_of_the_protocol() ->
     assert not re.search(r"alice|10\.0|acme|8080", json.dumps(by.fields(given, PROVENANCE)))
     kept = {"profile": "loopback", "proxy": "backend:0.9.1", "upstream": "mock", "release": "0.9.1", "knobs": {}}
     assert by.fields(kept, PROVENANCE) == kept
-    # What a verdict needs of a run's settings; a file's name is none.
+    # A verdict needs the times of a run, but no file names.
     times = {"times": {"deadline_ms": "1000", "tool_ms": "uniform(20, 80)", "gap_ms": "@/srv/alice/gap.csv"}}
     copied = by.fields(times, PROVENANCE)["times"]
     assert (copied["deadline_ms"], copied["tool_ms"]) == ("1000", "uniform(20, 80)")
@@ -131,7 +130,7 @@ def test_are_paths_addresses_and_a_customers_model_no_words_of_the_protocol() ->
 
 
 @pytest.mark.parametrize("tag", TAGS)
-def test_is_an_exported_session_whole_and_without_texts(tag: str) -> None:
+def test_an_exported_session_is_complete_and_has_no_texts(tag: str) -> None:
     capture = read_capture(LOGS / f"{tag}.log.gz")
     trace = json.loads(exported(capture, "perfetto"))["traceEvents"]
     messages = [each for each in trace if each["ph"] == "X" and "cat" in each]
@@ -146,8 +145,8 @@ def test_is_an_exported_session_whole_and_without_texts(tag: str) -> None:
 
 
 @pytest.mark.parametrize("tag", ["0.9.1", "0.11.1"])
-def test_does_no_slice_of_a_trace_overlap_another_of_its_row(tag: str) -> None:
-    """Perfetto drops a slice that begins within another one of its row and ends behind it."""
+def test_slices_of_one_row_of_a_trace_do_not_overlap(tag: str) -> None:
+    """Perfetto drops a slice that begins within another slice of its row and ends after it."""
     capture = read_capture(LOGS / f"{tag}.jsonl.gz")
     for number in (1, 2, 3):
         trace = json.loads(exported(capture, "perfetto", number))["traceEvents"]
@@ -163,7 +162,7 @@ def test_does_no_slice_of_a_trace_overlap_another_of_its_row(tag: str) -> None:
         assert len(ends) > 6  # messages of this recording do overlap
 
 
-def test_do_exports_and_copies_refuse_what_they_cannot_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exports_and_copies_refuse_invalid_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capture = read_capture(LOGS / "0.9.1.log.gz")
     for to, session in (("svg", 1), ("mermaid", 4), ("mermaid", 0)):
         with pytest.raises(InputError):
@@ -176,7 +175,7 @@ def test_do_exports_and_copies_refuse_what_they_cannot_do(tmp_path: Path, capsys
     assert there.read_text() == "x"
 
 
-def test_does_a_comparison_count_what_changed_with_its_interval(tmp_path: Path) -> None:
+def test_a_comparison_has_differences_with_intervals(tmp_path: Path) -> None:
     for name, tool_ms in (("a", 50), ("b", 250)):
         write_recordings(tmp_path / f"{name}.jsonl", [play(release="0.9.1", tool_ms=tool_ms) for _ in range(10)])
     found = compare_captures(read_capture(tmp_path / "a.jsonl"), read_capture(tmp_path / "b.jsonl"))
@@ -188,8 +187,8 @@ def test_does_a_comparison_count_what_changed_with_its_interval(tmp_path: Path) 
     assert all(row["low"] <= 0 <= row["high"] for row in same["shares"])
 
 
-def test_is_a_run_that_kept_some_recordings_counted_from_its_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Bad sessions are kept before others: shares of what was kept are not those of the run."""
+def test_a_run_that_kept_some_recordings_is_counted_from_its_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Bad sessions are kept first, so the shares of the kept recordings are not those of the run."""
     for name, keep in (("all", 200), ("some", 5)):
         words = ["sweep", "--releases", "0.9.1", "--tool-ms", "0:300:20", "--gap-ms", "150", "--keep", str(keep)]
         assert main([*words, "--out", str(tmp_path / name)]) == 0
@@ -206,25 +205,25 @@ def test_is_a_run_that_kept_some_recordings_counted_from_its_table(tmp_path: Pat
     assert found["times"]["gap_ms"]["b"]["count"] == 0
     assert main(["inspect", str(tmp_path / "some")]) == 0
     assert " of 16 trials: bad sessions are kept before others" in capsys.readouterr().out
-    told = tmp_path / "some" / "run.json"
-    told.write_text(json.dumps(json.loads(told.read_text("utf-8")) | {"end": None, "complete": False}), "utf-8")
-    assert main(["inspect", str(tmp_path / "some")]) == 0, "as a killed sweep leaves it"
+    settings = tmp_path / "some" / "run.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text("utf-8")) | {"end": None, "complete": False}), "utf-8")
+    assert main(["inspect", str(tmp_path / "some")]) == 0, "the state after a killed sweep"
     assert "The run has not ended" in capsys.readouterr().out
 
 
-def test_does_a_comparison_name_every_release_that_a_log_allows() -> None:
+def test_a_comparison_names_every_release_that_fits_a_log() -> None:
     found = compare_captures(read_capture(LOGS / "0.11.1.log.gz"), read_capture(LOGS / "0.11.1.log.gz", "0.11.1"))
     assert (found["a"]["releases"], found["b"]["releases"]) == (["0.11.0 or 0.11.1"], ["0.11.1"])
 
 
-def test_a_compressed_recording_that_is_cut_gives_a_copy_of_what_is_left(tmp_path: Path) -> None:
+def test_a_truncated_compressed_recording_is_copied_up_to_the_cut(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl.gz"
     whole = (LOGS / "0.9.1.jsonl.gz").read_bytes()
     path.write_bytes(whole[: len(whole) * 4 // 5])
     assert sum(1 for _ in redacted(path)) > 10
 
 
-def test_a_call_id_that_is_no_text_is_counted_like_any(tmp_path: Path) -> None:
+def test_a_call_id_that_is_not_a_string_is_accepted(tmp_path: Path) -> None:
     recording = play(scenario="double")
     lines = [
         line.replace('"call_id":"call_0001"', '"call_id":["x"]') if "arguments.done" in line else line
@@ -235,19 +234,19 @@ def test_a_call_id_that_is_no_text_is_counted_like_any(tmp_path: Path) -> None:
     assert inspect_json(read_capture(tmp_path / "a.jsonl"))["sessions"]
 
 
-def test_is_a_key_that_is_no_word_of_a_protocol_somebodys_data() -> None:
+def test_unknown_keys_are_redacted() -> None:
     copied = Redactor().message({"type": "Welcome", "Jane Roe, account 4711": {"jane@example.org": True}})
     assert copied["type"] == "Welcome"
     assert len(copied) == 2
     assert not {"Jane", "4711", "example"} & set(re.split(r"\W", json.dumps(copied)))
 
 
-def test_is_nothing_of_a_har_kept_that_is_somebodys_in_a_field_of_the_protocol() -> None:
+def test_private_text_in_the_fields_of_har_frames_is_redacted() -> None:
     frame = {"type": "Jane Roe", "time": "Jane Roe", "opcode": 1, "data": "{}"}
     assert "Jane" not in redacted_har([{"_webSocketMessages": [frame]}], Redactor())
 
 
-def test_a_redacted_copy_keeps_a_placeholder_for_a_result_and_no_other_result() -> None:
+def test_a_redacted_copy_keeps_placeholder_results_only() -> None:
     by = Redactor()
     for row in PLACEHOLDERS:
         sent = {"type": "FunctionCallResponse", "id": "call_1", "content": json.dumps(row.value)}

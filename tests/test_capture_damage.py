@@ -1,4 +1,4 @@
-"""Is anything called certain that a damaged log no longer shows? Every sample cut, thinned, doubled, mixed up, flipped."""
+"""Damaged logs: a count is never called certain unless the log still shows it."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def sample(request: pytest.FixtureRequest) -> tuple[bytes, Capture]:
     return gzip.decompress(path.read_bytes()), read_capture(path)
 
 
-def test_is_every_count_of_a_whole_log_certain_or_said_to_be_unknown(sample: tuple[bytes, Capture]) -> None:
+def test_counts_of_an_undamaged_log_are_certain_or_marked(sample: tuple[bytes, Capture]) -> None:
     for each in counts(sample[1]).values():
         assert {kind for _, kind in each.values()} <= {*CERTAIN, "unknown", "at least"}
         sure = ("refusals", "submissions", "calls", "responses", "session_updates", "response_creates", "user_texts")
         assert all(each[name][1] in CERTAIN for name in sure)
 
 
-def test_is_nothing_wrong_called_certain_in_a_log_that_is_cut(sample: tuple[bytes, Capture], tmp_path: Path) -> None:
+def test_a_truncated_log_has_no_wrong_certain_count(sample: tuple[bytes, Capture], tmp_path: Path) -> None:
     data, truth = sample
     for number in range(40):  # 200 over the samples
         capture = read(tmp_path / "a.log", data[: len(data) * (number + 1) // 41])
@@ -42,7 +42,7 @@ def test_is_nothing_wrong_called_certain_in_a_log_that_is_cut(sample: tuple[byte
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_is_nothing_wrong_called_certain_in_a_damaged_log(sample: tuple[bytes, Capture], tmp_path: Path, damage: str) -> None:
+def test_a_damaged_log_has_no_wrong_certain_count(sample: tuple[bytes, Capture], tmp_path: Path, damage: str) -> None:
     data, truth = sample
     rng = random.Random(7)
     for _ in range(10):
@@ -54,18 +54,18 @@ def test_is_nothing_wrong_called_certain_in_a_damaged_log(sample: tuple[bytes, C
 
 
 @pytest.mark.parametrize("name", ["0.9.7.jsonl.gz", "levels/0.10.2-info.log.gz", "0.10.2-published.log.gz"])
-def test_does_a_share_of_the_campaign_find_nothing(name: str, tmp_path: Path) -> None:
-    """`python -m tests.faults.damage` tries every sample at 200 places."""
+def test_a_part_of_the_damage_campaign_finds_no_error(name: str, tmp_path: Path) -> None:
+    """`python -m tests.faults.damage` damages every sample at 200 places."""
     came = try_all(Sample.of(LOGS / name), cuts=12, others=2, folder=tmp_path)
     assert came.found == []
     assert (came.counts["cut"], came.counts["evil"], came.counts["reordered"]) == (12, 6, 2)
     assert came.counts["with gaps"] + came.counts["read"] > 8
 
 
-def test_would_the_campaign_find_a_count_that_is_wrong_and_a_record_that_is_gone(tmp_path: Path) -> None:
+def test_the_campaign_detects_a_wrong_count_and_a_missing_record(tmp_path: Path) -> None:
     whole = Sample.of(LOGS / "0.9.1.log.gz")
     true = counts(whole.truth)
-    # A whole record taken out of which nothing else tells.
+    # Remove a record that no other record implies.
     block = next(each for each in whole.data.split(b"\n{\n") if b"'rate_limits.updated'" in each and b"'c1'" in each)
     capture = read(tmp_path / "a.log", whole.data.replace(b"\n{\n" + block, b"", 1))
     assert capture is not None
@@ -79,8 +79,10 @@ def test_would_the_campaign_find_a_count_that_is_wrong_and_a_record_that_is_gone
     ["'Settings'", "'InjectUserMessage'", "'FunctionCallResponse'", "'response.created'", "'response.done'", "error.code",
      "'response.function_call_arguments.done'", "'session.updated'", "'error'"],
 )  # fmt: skip
-def test_is_a_whole_record_missed_that_decides(sample: tuple[bytes, Capture], tmp_path: Path, gone: str) -> None:
-    """A log counts nothing; but what a session comes to, and what is counted of it, rests on records that others rest on."""
+def test_a_missing_decisive_record_leaves_no_wrong_certain_count(
+    sample: tuple[bytes, Capture], tmp_path: Path, gone: str
+) -> None:
+    """A log has no record numbers, so other records must reveal the missing one."""
     data, truth = sample
     block = next((each for each in data.split(b"\n{\n") if gone.encode() in each and b"'c1'" in each), None)
     if block is None:
@@ -91,7 +93,7 @@ def test_is_a_whole_record_missed_that_decides(sample: tuple[bytes, Capture], tm
 
 
 @pytest.mark.parametrize("evil", ["<script>alert(1)</script>", "\\x1B[2J\\x1B]0;x\\x07", "\u202e", "{", "}", "'"])
-def test_does_no_text_of_a_log_reach_what_is_shown(sample: tuple[bytes, Capture], tmp_path: Path, evil: str) -> None:
+def test_text_of_a_log_is_not_shown(sample: tuple[bytes, Capture], tmp_path: Path, evil: str) -> None:
     data, _ = sample
     text = data.decode().replace("connection_id: 'c1'", f"connection_id: `c1{evil}`").replace("Lisbon", evil)
     capture = read(tmp_path / "a.log", text.encode())
@@ -102,8 +104,8 @@ def test_does_no_text_of_a_log_reach_what_is_shown(sample: tuple[bytes, Capture]
 
 
 @pytest.mark.parametrize("tag", ["0.9.1", "0.10.2", "0.11.1"])
-def test_is_a_refused_session_that_stops_before_its_result_comes_again_not_called_rejected(tag: str, tmp_path: Path) -> None:
-    """Behind a refusal, with the connection open, a repeated result may still make the turn noisy: nobody knows yet."""
+def test_a_refused_session_that_stops_before_a_repeated_result_is_unknown(tag: str, tmp_path: Path) -> None:
+    """After a refusal, with the connection open, a repeated result may still make the turn noisy."""
     whole = play(release=tag, scenario="double", times={"tool_ms": "50", "repeat_ms": "400"})
     assert judge(whole).outcome == "noisy"
     path, seen = tmp_path / "a.jsonl", set()

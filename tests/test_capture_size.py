@@ -1,4 +1,4 @@
-"""Is a capture of any size read in the memory of a few sessions, and is a file that unpacks to too much refused?"""
+"""Large captures: memory use does not grow with the file, and compressed files with too much content are refused."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ TEXT = gzip.decompress(LOG.read_bytes()).decode()
 
 @pytest.fixture
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nearly all lies on disk."""
+    """Keep almost all data on disk."""
     monkeypatch.setattr(disk_list, "_IN_MEMORY", 1 << 12)
     monkeypatch.setattr(logged, "_IN_MEMORY", 120)
 
 
-def test_does_a_log_tell_the_same_when_its_sessions_lie_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_is_read_the_same_with_its_sessions_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.log"
     path.write_text(repeated(TEXT, 3))
     whole = inspect_json(read_capture(path))
@@ -45,9 +45,9 @@ def test_does_a_log_tell_the_same_when_its_sessions_lie_on_disk(tmp_path: Path, 
 
 
 @pytest.mark.usefixtures("little_memory")
-def test_does_memory_stay_the_same_for_a_log_of_four_times_the_size(tmp_path: Path) -> None:
+def test_peak_memory_is_the_same_for_a_log_of_four_times_the_size(tmp_path: Path) -> None:
     peaks = []
-    for times in (2, 3, 12):  # the first for what is loaded once
+    for times in (2, 3, 12):  # the first loads the modules
         path = tmp_path / f"{times}.log"
         path.write_text(repeated(TEXT, times))
         tracemalloc.start()
@@ -60,7 +60,7 @@ def test_does_memory_stay_the_same_for_a_log_of_four_times_the_size(tmp_path: Pa
     assert peaks[2] < peaks[1] * 1.2
 
 
-def test_does_the_streamed_json_say_the_same_as_the_object(tmp_path: Path) -> None:
+def test_the_streamed_json_equals_the_object(tmp_path: Path) -> None:
     recordings = tmp_path / "a.jsonl"
     write_recordings(recordings, [play()])
     for path in (LOG, recordings):
@@ -70,7 +70,7 @@ def test_does_the_streamed_json_say_the_same_as_the_object(tmp_path: Path) -> No
         assert text == json.dumps({**inspect_json(capture), **more}, indent=2) + "\n"
 
 
-def test_does_a_spool_give_back_what_was_put_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_backed_list_returns_its_items(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disk_list, "_IN_MEMORY", 10)
     items = [{"a": [number] * number} for number in range(20)]
     kept = DiskBackedList(items)
@@ -81,7 +81,7 @@ def test_does_a_spool_give_back_what_was_put_in(tmp_path: Path, monkeypatch: pyt
         kept[20]
 
 
-def test_is_a_full_disk_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     class Full(io.BytesIO):
         def write(self, data: object) -> int:
             raise OSError(28, "No space left on device")
@@ -95,7 +95,7 @@ def test_is_a_full_disk_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def bomb(path: Path, head: bytes, line: bytes, megabytes: int) -> None:
-    """A small file that unpacks to so much."""
+    """Write a small compressed file that unpacks to `megabytes`."""
     packer = zlib.compressobj(1, wbits=31)
     block = line * ((1 << 20) // len(line))
     with path.open("wb") as file:
@@ -105,7 +105,7 @@ def bomb(path: Path, head: bytes, line: bytes, megabytes: int) -> None:
         file.write(packer.flush())
 
 
-def test_is_a_compressed_file_that_unpacks_to_too_much_one_line(
+def test_a_compressed_file_with_too_much_content_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("voicerace.trace.recording.UNPACKED_LIMIT", 4 << 20)
@@ -120,7 +120,7 @@ def test_is_a_compressed_file_that_unpacks_to_too_much_one_line(
     for verb in ("inspect", "export"):
         assert main([verb, str(path)]) == 2
         assert capsys.readouterr().err.count("\n") == 1
-    # Beside it, what can be read is read; what cannot be is told.
+    # In a folder, the other files are read and the bad one is reported.
     recording.write(path.parent / "a.jsonl")
     capture = read_capture(path.parent)
     assert len(capture.sessions) == 1
@@ -128,14 +128,14 @@ def test_is_a_compressed_file_that_unpacks_to_too_much_one_line(
     assert any("b.jsonl.gz: more than 4 MB" in line for line in inspect_lines(capture))
 
 
-def test_is_a_log_of_any_size_read_through(tmp_path: Path) -> None:
-    """A console log is not kept: nothing bounds it, and a line without an end takes no memory."""
+def test_a_log_of_any_size_is_read(tmp_path: Path) -> None:
+    """A console log is read in pieces: its size is not limited, and an endless line takes no memory."""
     path = tmp_path / "a.log.gz"
     bomb(path, TEXT.encode(), b"x", 8)
     assert len(read_capture(path).sessions) == 3
 
 
-def test_is_what_a_cut_or_damaged_compressed_log_still_has_read_and_the_rest_reported(tmp_path: Path) -> None:
+def test_a_damaged_compressed_log_is_read_up_to_the_damage(tmp_path: Path) -> None:
     data = LOG.read_bytes()
     path = tmp_path / "a.log.gz"
     for left in (data[:2500], data[:2500] + b"\xff" * 60 + data[2560:]):
@@ -149,7 +149,7 @@ def test_is_what_a_cut_or_damaged_compressed_log_still_has_read_and_the_rest_rep
         read_capture(path)
 
 
-def test_are_files_that_were_put_together_read_as_one(tmp_path: Path) -> None:
+def test_concatenated_compressed_files_are_read_as_one(tmp_path: Path) -> None:
     first, second = play(), play(tool_ms=50)
     write_recordings(tmp_path / "a.jsonl.gz", [first])
     write_recordings(tmp_path / "b.jsonl.gz", [second])
@@ -160,13 +160,13 @@ def test_are_files_that_were_put_together_read_as_one(tmp_path: Path) -> None:
     assert len(read_capture(both).sessions) == 2
 
 
-def test_do_pieces_of_any_size_give_the_same_bytes(tmp_path: Path) -> None:
+def test_unpacking_returns_the_original_bytes(tmp_path: Path) -> None:
     data = TEXT.encode() * 2
     path = tmp_path / "a"
     for written in (data, gzip.compress(data), gzip.compress(data[:99]) + gzip.compress(data[99:])):
         path.write_bytes(written)
-        told: list[tuple[int, int]] = []
-        with Unpacked(path, lambda *each, told=told: told.append(each)) as file, io.BufferedReader(file) as whole:
+        progress: list[tuple[int, int]] = []
+        with Unpacked(path, lambda *each, progress=progress: progress.append(each)) as file, io.BufferedReader(file) as whole:
             assert whole.read() == data
             assert not file.cut
-        assert told[-1] == (len(written), len(written))
+        assert progress[-1] == (len(written), len(written))

@@ -1,4 +1,4 @@
-"""Is somebody's own run recorded, judged and otherwise left alone? Around a client of ours, as a program of its own."""
+"""The verb `capture` around a client in its own process: it records and judges the run, and changes nothing else."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def stack() -> Iterator[Stack]:
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a run without --out goes; and the programs that are started find the project."""
+    """Run in an empty folder, where the programs that are started find the project."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(CLIENT.parents[2]))
 
@@ -58,7 +58,7 @@ def recordings(folder: Path) -> list[Recording]:
 
 
 def said(recording: Recording, *links: Link) -> list[str]:
-    """The user's words on some links."""
+    """Return the user's texts on some links."""
     texts = []
     for event in recording.on(*links):
         payload = event.payload if isinstance(event.payload, dict) else {}
@@ -69,7 +69,7 @@ def said(recording: Recording, *links: Link) -> list[str]:
     return texts
 
 
-# -- what comes out --------------------------------------------------------------------------------------------------
+# -- recordings and outcomes -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -116,9 +116,9 @@ def test_a_run_is_recorded_on_both_sides_and_judged(
 @pytest.mark.parametrize(
     ("side", "why"), [("host", "upstream was not observed"), ("upstream", "the link to the host was not observed")]
 )
-def test_a_side_that_nobody_watched_is_unknown(stack: Stack, side: str, why: str, tmp_path: Path) -> None:
+def test_a_session_observed_on_one_side_is_unknown(stack: Stack, side: str, why: str, tmp_path: Path) -> None:
     words = relays(stack, host=side == "host", upstream=side == "upstream")
-    # Without the host relay the client finds the proxy by itself, and tells it the relay all the same.
+    # Without the host relay the client connects to the proxy directly, but still announces the upstream relay to it.
     assert main(["capture", *words, "--out", str(tmp_path / "run"), *client("--url", stack.host_url)]) == 0
     (session,) = run_json(tmp_path / "run")["sessions"]
     assert session["outcome"] == "unknown"
@@ -127,7 +127,7 @@ def test_a_side_that_nobody_watched_is_unknown(stack: Stack, side: str, why: str
     assert set(recording.observed) == set(HOST if side == "host" else UPSTREAM)
 
 
-def test_sessions_at_once_are_told_apart(stack: Stack, tmp_path: Path) -> None:
+def test_concurrent_sessions_are_separated(stack: Stack, tmp_path: Path) -> None:
     arguments = client("--sessions", 12, "--tool-ms", 60)
     assert main(["capture", *relays(stack), "--out", str(tmp_path / "run"), *arguments]) == 0
     found = recordings(tmp_path / "run")
@@ -139,12 +139,12 @@ def test_sessions_at_once_are_told_apart(stack: Stack, tmp_path: Path) -> None:
     assert {each["outcome"] for each in run_json(tmp_path / "run")["sessions"]} == {"answered"}
 
 
-def test_without_out_the_folder_is_the_newest_run(stack: Stack, tmp_path: Path) -> None:
+def test_without_out_the_run_becomes_the_latest(stack: Stack, tmp_path: Path) -> None:
     assert main(["capture", *relays(stack), *client()]) == 0
     assert run_json(tmp_path / "runs" / "latest")["kind"] == "capture"
 
 
-def test_keys_are_passed_on_and_written_nowhere(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_are_forwarded_and_never_written(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key = "sk-proj-ThisIsNoKeyAtAll"
     monkeypatch.setenv("OPENAI_API_KEY", key)
     arguments = client("--subprotocol", f"openai-insecure-api-key.{key}", "--name", key)
@@ -154,7 +154,7 @@ def test_keys_are_passed_on_and_written_nowhere(stack: Stack, tmp_path: Path, mo
     assert all(key not in path.read_text("utf-8") for path in (tmp_path / "run").rglob("*") if path.is_file())
 
 
-def test_an_upstream_that_refuses_is_the_reason(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_refused_upstream_handshake_is_the_fault(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with Stack(SessionConfig.of(release="0.9.1"), refuse=429) as stack:
         assert main(["capture", *relays(stack), "--out", str(tmp_path / "run"), *client()]) == 0
     (session,) = run_json(tmp_path / "run")["sessions"]
@@ -162,7 +162,7 @@ def test_an_upstream_that_refuses_is_the_reason(tmp_path: Path, capfd: pytest.Ca
     assert "fault: upstream: the handshake was refused with HTTP 429" in capfd.readouterr().err
 
 
-def test_a_target_that_is_not_there_is_a_bad_gateway_and_unknown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_unreachable_target_is_a_bad_gateway_and_unknown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["capture", "--host", "0=ws://127.0.0.1:1", "--out", str(tmp_path / "run"), *client()]) == 0
     assert "HTTP 502" in capfd.readouterr().out
     (session,) = run_json(tmp_path / "run")["sessions"]
@@ -171,7 +171,7 @@ def test_a_target_that_is_not_there_is_a_bad_gateway_and_unknown(tmp_path: Path,
 
 
 @pytest.mark.parametrize(("arguments", "outcome"), [(["--tool-ms", 120], "answered"), (["--vanish"], "abandoned")])
-def test_a_client_that_ends_without_a_word_has_closed_its_connection(
+def test_a_client_that_exits_without_closing_has_dropped_its_connection(
     arguments: list[object], outcome: str, stack: Stack, tmp_path: Path
 ) -> None:
     words = [*relays(stack), "--out", str(tmp_path / "run"), *client("--leave-open", "--status", 4, *arguments)]
@@ -182,7 +182,7 @@ def test_a_client_that_ends_without_a_word_has_closed_its_connection(
     assert not session["complete"]
 
 
-def test_nothing_that_connects_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_run_without_connections_is_reported(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["capture", "--host", "0=ws://127.0.0.1:1", "--out", str(tmp_path / "run"), "--", "true"]) == 0
     assert "nobody connected to the host relay" in capfd.readouterr().err
     assert run_json(tmp_path / "run")["sessions"] == []
@@ -195,7 +195,7 @@ def test_nothing_that_connects_is_said(tmp_path: Path, capfd: pytest.CaptureFixt
     ("arguments", "status"),
     [([], 0), (["--status", 3], 3), (["--kill", signal.SIGKILL], 137), (["--kill", signal.SIGTERM], 143)],
 )
-def test_the_exit_status_is_the_command_s(arguments: Sequence[object], status: int, stack: Stack) -> None:
+def test_the_exit_status_is_that_of_the_command(arguments: Sequence[object], status: int, stack: Stack) -> None:
     assert main(["capture", *relays(stack), *client(*arguments)]) == status
 
 
@@ -204,7 +204,7 @@ def started(stack: Stack, tmp_path: Path, *command: str, **options: Any) -> subp
     return subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
-def test_the_command_has_our_standard_streams_and_its_words_stay_its_own(stack: Stack, tmp_path: Path) -> None:
+def test_the_command_has_the_standard_streams_and_its_own_arguments(stack: Stack, tmp_path: Path) -> None:
     command = ["sh", "-c", 'cat; echo "$1 $2" >&2; echo "$VOICERACE_HOST_URL"', "sh", "--out", "--help"]
     with started(stack, tmp_path, "--", *command, stdin=subprocess.PIPE) as process:
         out, err = process.communicate("typed\n", timeout=30)
@@ -216,7 +216,7 @@ def test_the_command_has_our_standard_streams_and_its_words_stay_its_own(stack: 
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_is_passed_on_and_nothing_is_lost(sign: signal.Signals, stack: Stack, tmp_path: Path) -> None:
+def test_a_signal_is_forwarded_and_no_event_is_lost(sign: signal.Signals, stack: Stack, tmp_path: Path) -> None:
     with started(stack, tmp_path, *client("--silent"), start_new_session=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "said\n"
@@ -230,7 +230,7 @@ def test_a_signal_is_passed_on_and_nothing_is_lost(sign: signal.Signals, stack: 
     assert info["end"] is not None
 
 
-def test_what_is_killed_leaves_what_it_saw(stack: Stack, tmp_path: Path) -> None:
+def test_a_killed_capture_leaves_its_recordings(stack: Stack, tmp_path: Path) -> None:
     with started(stack, tmp_path, *client("--silent")) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "said\n"
@@ -245,9 +245,9 @@ def test_what_is_killed_leaves_what_it_saw(stack: Stack, tmp_path: Path) -> None
     assert "1 session" in next(inspect_lines(read_capture(files[1])))
 
 
-#: Takes the terminal of its standard input as its own, as a shell does, and becomes the program it is told.
+#: Makes its standard input its controlling terminal, as a shell does, and executes the program in its arguments.
 IN_A_TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
-#: Counts how often it is interrupted, until a while after the first time.
+#: Counts its interrupts until 0.5 s after the first.
 COUNTS = """
 import signal
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
@@ -257,7 +257,7 @@ print("twice" if signal.sigtimedwait([signal.SIGINT], 0.5) else "once", flush=Tr
 """
 
 
-def test_an_interrupt_from_the_terminal_comes_once(stack: Stack, tmp_path: Path) -> None:
+def test_an_interrupt_from_the_terminal_arrives_once(stack: Stack, tmp_path: Path) -> None:
     ours, theirs = os.openpty()
     words = [sys.executable, "-m", "voicerace", "capture", *relays(stack), "--out", str(tmp_path / "run"), "--"]
     process = subprocess.Popen(
@@ -322,7 +322,7 @@ def test_a_command_that_cannot_be_started_is_bad_input(
     assert not list(tmp_path.rglob("run.json"))
 
 
-def test_a_program_that_turns_out_to_be_none_leaves_no_folder(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_cannot_be_executed_leaves_no_folder(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     program = tmp_path / "program"
     program.write_bytes(b"\x7fELF and no more")
     program.chmod(0o755)
@@ -335,7 +335,7 @@ def test_a_program_that_turns_out_to_be_none_leaves_no_folder(tmp_path: Path, ca
     assert main(["capture", "--host", "0=ws://127.0.0.1:1", "--out", "mine", "--", "true"]) == 0
 
 
-def test_a_port_that_is_taken_is_bad_input(stack: Stack, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_port_in_use_is_bad_input(stack: Stack, capfd: pytest.CaptureFixture[str]) -> None:
     port = stack.host_url.rpartition(":")[2]
     assert main(["capture", "--host", f"{port}=ws://127.0.0.1:1", "--", "true"]) == 2
     assert capfd.readouterr().err.startswith(f"voicerace: error: host: 127.0.0.1:{port}: ")
@@ -354,13 +354,13 @@ for origin in ("http://localhost:3000", "http://app.example", "http://evil.com")
 """
 
 
-def test_pages_of_this_machine_and_allowed_ones_reach_the_host_relay(
+def test_the_host_relay_accepts_local_and_allowed_origins(
     stack: Stack, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     words = ["capture", *relays(stack, upstream=False), "--allow-origin", "http://app.example", "--out", str(tmp_path / "run")]
     assert main([*words, "--", sys.executable, "-c", PAGE]) == 0
     printed = capfd.readouterr()
-    # The relay passes the origin on, and the target refuses the second by its own rules.
+    # The relay forwards the origin, and the target refuses the second one itself.
     assert printed.out.split() == ["101", "403", "403"]
     refused = [line for line in printed.err.splitlines() if "a connection was refused" in line]
     said = "Origin 'http://evil.com': is of another machine; --allow-origin ORIGIN allows it"
@@ -375,18 +375,18 @@ def test_pages_of_this_machine_and_allowed_ones_reach_the_host_relay(
 
 
 @pytest.mark.parametrize(("own", "status"), [("0", 2), ("3", 3)])
-def test_a_disk_that_is_full_at_the_end_is_told_and_takes_nothing_of_what_was_recorded(
+def test_a_full_disk_at_the_end_is_reported_and_loses_no_recording(
     own: str, status: int, stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def full(path: Path, text: str) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    told = capturing.write_text
+    write = capturing.write_text
 
-    def until_it_is_over(path: Path, text: str) -> None:
-        (full if path.suffix == ".jsonl" else told)(path, text)
+    def full_for_recordings(path: Path, text: str) -> None:
+        (full if path.suffix == ".jsonl" else write)(path, text)
 
-    monkeypatch.setattr(capturing, "write_text", until_it_is_over)
+    monkeypatch.setattr(capturing, "write_text", full_for_recordings)
     out = tmp_path / "run"
     words = client("--tool-ms", "0")
     program = ["--", "sh", "-c", f'"$@"; exit {own}', "sh", *words[1:]]

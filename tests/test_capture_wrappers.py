@@ -1,4 +1,4 @@
-"""Is a proxy's log the same behind every collector, at every level, and as JSON?"""
+"""Proxy logs wrapped by log collectors, exported as OTLP, or kept at a higher level."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def records_of(lines: Iterable[str]) -> list[Record]:
     return [each for each in scan(lines) if isinstance(each, Record)]
 
 
-def told(capture: Capture) -> list[Any]:
+def summary(capture: Capture) -> list[Any]:
     return [
         (of.connection, of.outcome, of.told.candidates if of.told else (), of.response_creates, of.refusals, of.gap_ms)
         for of in capture.sessions
@@ -40,19 +40,19 @@ def told(capture: Capture) -> list[Any]:
 @pytest.mark.parametrize("tag", TAGS)
 @pytest.mark.parametrize("name", WRAPPERS)
 @pytest.mark.long
-def test_does_a_log_tell_the_same_behind_a_collector(tmp_path: Path, tag: str, name: str) -> None:
+def test_a_log_from_a_collector_is_read_like_the_original(tmp_path: Path, tag: str, name: str) -> None:
     path = tmp_path / "proxy.log"
-    # Another container's line after each: its braces must not disturb.
+    # Each line is followed by one of another container, whose braces must be ignored.
     other = WRAPPERS[name]("x").replace("proxy-1", "web-1").replace('"42"', '"7"')
     path.write_text("".join(f"{WRAPPERS[name](line)}\n{other if 'web-1' in other else ''}\n" for line in lines_of(tag)))
     capture = read_capture(path)
     assert capture.unread == ()
-    assert told(capture) == told(read_capture(LOGS / f"{tag}.log.gz"))
+    assert summary(capture) == summary(read_capture(LOGS / f"{tag}.log.gz"))
 
 
 @pytest.mark.parametrize("tag", TAGS)
 @pytest.mark.parametrize("shape", ["batches", "one a line", "one pretty file"])
-def test_does_otlp_tell_the_same(tmp_path: Path, tag: str, shape: str) -> None:
+def test_otlp_is_read_like_the_log(tmp_path: Path, tag: str, shape: str) -> None:
     records = [otlp(each, name=shape == "batches") for each in records_of(lines_of(tag))]
     size = {"batches": 50, "one a line": 1, "one pretty file": len(records)}[shape]
     batches = [records[at : at + size] for at in range(0, len(records), size)]
@@ -61,9 +61,9 @@ def test_does_otlp_tell_the_same(tmp_path: Path, tag: str, shape: str) -> None:
     path.write_text("\n".join(json.dumps(each, indent=1 if shape == "one pretty file" else None) for each in documents))
     capture = read_capture(path)
     assert (capture.records, capture.unread) == (len(records), ())
-    expected = told(read_capture(LOGS / f"{tag}.log.gz"))
-    # OTLP leaves undefined trace ids out: no evidence, so as many candidates or more.
-    for ours, theirs in zip(told(capture), expected, strict=True):
+    expected = summary(read_capture(LOGS / f"{tag}.log.gz"))
+    # OTLP omits undefined trace ids, so at least as many releases are candidates.
+    for ours, theirs in zip(summary(capture), expected, strict=True):
         assert (ours[0], ours[1], *ours[3:]) == (theirs[0], theirs[1], *theirs[3:])
         assert set(ours[2]) >= set(theirs[2])
 
@@ -73,7 +73,7 @@ def one_a_line(tag: str) -> list[str]:
     return [json.dumps(otlp_document([each])) for each in records]
 
 
-def test_is_a_record_of_another_program_in_a_collectors_file_other_output(tmp_path: Path) -> None:
+def test_otlp_records_of_other_programs_are_ignored(tmp_path: Path) -> None:
     other = {"timeUnixNano": "1795563808934026000", "severityNumber": 9, "body": {"stringValue": "up"}}
     more = {**other, "attributes": [{"key": "http.route", "value": {"stringValue": "/"}}]}
     line = json.dumps(otlp_document([other, more]))
@@ -81,12 +81,12 @@ def test_is_a_record_of_another_program_in_a_collectors_file_other_output(tmp_pa
     path.write_text("".join(f"{each}\n{line}\nGET / 200\n" for each in one_a_line("0.11.1")))
     capture = read_capture(path)
     assert capture.unread == ()
-    assert [each[:2] for each in told(capture)] == [each[:2] for each in told(read_capture(LOGS / "0.11.1.log.gz"))]
+    assert [each[:2] for each in summary(capture)] == [each[:2] for each in summary(read_capture(LOGS / "0.11.1.log.gz"))]
 
 
 @pytest.mark.parametrize("shape", ["otlp", "docker", "redacted"])
-def test_is_a_line_of_json_that_is_cut_or_damaged_reported(tmp_path: Path, shape: str) -> None:
-    """Cut at the file's end, and one in the middle that lost its beginning's other half."""
+def test_a_truncated_line_of_json_is_reported(tmp_path: Path, shape: str) -> None:
+    """The truncated line is the last one, or one in the middle of the file."""
     lines = {
         "otlp": lambda: one_a_line("0.9.4"),
         "docker": lambda: [docker(each) for each in lines_of("0.9.4")],
@@ -105,7 +105,7 @@ def test_is_a_line_of_json_that_is_cut_or_damaged_reported(tmp_path: Path, shape
 
 @pytest.mark.parametrize("tag", ["0.9.1", "0.10.5", "0.11.1"])
 @pytest.mark.parametrize("least", [13, 17])
-def test_is_nothing_claimed_of_a_log_that_was_kept_at_a_higher_level(tmp_path: Path, tag: str, least: int) -> None:
+def test_a_log_at_a_higher_level_has_no_certain_count(tmp_path: Path, tag: str, least: int) -> None:
     lines = lines_of(tag)
     kept = [each for each in records_of(lines) if int(str(each.fields["severityNumber"])) >= least]
     path = tmp_path / "proxy.log"
@@ -119,13 +119,13 @@ def test_is_nothing_claimed_of_a_log_that_was_kept_at_a_higher_level(tmp_path: P
         assert {count.kind for count in of.counts.values()} <= {"at least", "unknown"}
 
 
-def test_is_a_docker_log_whose_first_line_is_long_no_har(tmp_path: Path) -> None:
+def test_a_docker_log_with_a_long_first_line_is_not_a_har(tmp_path: Path) -> None:
     path = tmp_path / "proxy.log"
     path.write_text("".join(docker(line) + "\n" for line in ["x" * 500, *lines_of("0.9.4")]))
     assert read_capture(path).format == "console log"
 
 
-def test_is_a_line_of_other_json_nobodys_record() -> None:
+def test_lines_of_other_json_are_no_records() -> None:
     lines = [
         '{"level":"info","msg":"up"}',
         '{"a":1}',
@@ -143,8 +143,8 @@ LEVELS = sorted(path.name.removesuffix(".log.gz") for path in (LOGS / "levels").
 
 
 @pytest.mark.parametrize("name", [each for each in LEVELS if each.endswith("-info")])
-def test_does_a_real_log_at_level_info_tell_what_passed(name: str) -> None:
-    """Two sessions side by side, a result once and twice, recorded from the running proxies; the wire beside it."""
+def test_a_real_log_at_level_info_agrees_with_the_wire(name: str) -> None:
+    """The running proxies had two concurrent sessions, with one and two results; the wire was recorded too."""
     sent, came = Link("proxy", "upstream"), Link("upstream", "proxy")
     capture, wire = read_capture(LOGS / "levels" / f"{name}.log.gz"), read_recordings(LOGS / "levels" / f"{name}.jsonl.gz")
     assert len(capture.sessions) == len(wire) == 2
@@ -161,8 +161,8 @@ def test_does_a_real_log_at_level_info_tell_what_passed(name: str) -> None:
 @pytest.mark.parametrize(("name", "refusals"), [
     ("0.9.1-error", [1, 2]), ("0.10.2-warn", [1, 2]), ("0.11.1-warn", [0, 0]), ("0.9.1-unset", None), ("0.11.1-error", None),
 ])  # fmt: skip
-def test_is_a_real_log_at_a_higher_level_said_to_show_what_it_shows(name: str, refusals: list[int] | None) -> None:
-    """The same sessions: their refusals are errors to the log up to 0.10.2, and from 0.10.3 on nothing. No level: silence."""
+def test_a_real_log_at_a_higher_level_has_refusals_only(name: str, refusals: list[int] | None) -> None:
+    """Up to 0.10.2 a refusal is logged as an error, later not at all. Without LOG_LEVEL the log is empty."""
     path = LOGS / "levels" / f"{name}.log.gz"
     if refusals is None:
         with pytest.raises(InputError, match="LOG_LEVEL was not set"):
@@ -172,7 +172,7 @@ def test_is_a_real_log_at_a_higher_level_said_to_show_what_it_shows(name: str, r
     assert [(of.refusals.value, of.refusals.kind) for of in capture.sessions] == [(each, "at least") for each in refusals]
     for of, shown in zip(capture.sessions, inspect_json(capture)["sessions"], strict=True):
         assert of.outcome == "unknown"
-        assert shown["contradictions"] == []  # what the level leaves out is no contradiction
+        assert shown["contradictions"] == []  # records omitted by the level are no contradiction
         assert shown["response_creates"] is None
         assert any("Only errors are logged" in each for each in of.cannot_say)
 
@@ -180,7 +180,7 @@ def test_is_a_real_log_at_a_higher_level_said_to_show_what_it_shows(name: str, r
 @pytest.mark.parametrize("value", ["--5", "\u00b2", "9" * 5_000, "-", "", "5.0", "\u0663", None, True, [], 10**30])
 @pytest.mark.parametrize("where", ["intValue", "timeUnixNano", "severityNumber"])
 @pytest.mark.long
-def test_a_value_of_otlp_that_is_no_integer_does_not_end_the_reading(tmp_path: Path, where: str, value: Any) -> None:
+def test_invalid_integers_in_otlp_do_not_stop_the_reader(tmp_path: Path, where: str, value: Any) -> None:
     records = [otlp(each) for each in records_of(lines_of("0.9.4"))]
     if where == "intValue":
         records[5]["attributes"].append({"key": "x", "value": {"intValue": value}})
@@ -189,6 +189,6 @@ def test_a_value_of_otlp_that_is_no_integer_does_not_end_the_reading(tmp_path: P
     path = tmp_path / "logs.json"
     path.write_text("".join(json.dumps(otlp_document([each])) + "\n" for each in records), "utf-8")
     capture = read_capture(path)
-    # The attribute is no one's business; a record without its time is counted and located.
+    # The attribute is ignored; a record without its time is counted and located.
     assert [each.line_first for each in capture.unread] == ([6] if where == "timeUnixNano" else [])
     assert capture.records == len(records) - len(capture.unread)

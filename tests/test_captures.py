@@ -1,4 +1,4 @@
-"""What does somebody's capture show, what does it not, and is anything lost without a word when it is damaged?"""
+"""Reading of captures: the counts of a log and their certainty, damaged files, and what is shown."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from voicerace.trace.recording import Link, Recording, write_recordings
 
 DATA = Path(__file__).with_name("data")
 LOGS = Path(__file__).parents[1] / "data" / "logs"
-#: One session of the real proxy 0.9.1 against a mock upstream: one call, its create refused.
+#: One session of the real proxy 0.9.1 against a mock upstream: one call, its request refused.
 REFUSED = Path(__file__).parent / "data" / "console-0.9.1-refused.log"
 SAMPLES = Path(__file__).parents[2] / "shared" / "captures"
 HOST, CAME, SENT = Link("component", "proxy"), Link("upstream", "proxy"), Link("proxy", "upstream")
 ACTIVE = "conversation_already_has_active_response"
 
 
-# -- writing logs as Node does -----------------------------------------------------------------------------------------
+# -- logs in Node's format ---------------------------------------------------------------------------------------------
 
 
 def literal(value: Any, indent: int = 0) -> str:
-    """A value as `console.dir` prints it, always over several lines."""
+    """Return a value as `console.dir` prints it, always over several lines."""
     if isinstance(value, dict):
         inner = ",\n".join(f"{' ' * (indent + 2)}{_quoted(k)}: {literal(v, indent + 2)}" for k, v in value.items())
         return "{\n" + inner + "\n" + " " * indent + "}" if value else "{}"
@@ -84,7 +84,7 @@ def came(at_ms: int, kind: str, connection: str = "c1") -> dict[str, Any]:
 
 
 def item(at_ms: int, payload: Mapping[str, Any] | str, kind: str = "conversation.item.done") -> list[dict[str, Any]]:
-    """An item event as 0.10.0 and later log it."""
+    """Return an item event as 0.10.0 and later log it."""
     text = payload if isinstance(payload, str) else json.dumps({"type": kind, "item": payload})
     body = f"conversation.item.* raw (debug): type={kind} item_id=n/a payload={text}"
     return [came(at_ms, kind), record(at_ms, body, to=kind, direction="upstream→client")]
@@ -112,7 +112,7 @@ def log_text(records: Iterable[Mapping[str, Any]]) -> str:
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One file name, written again and again."""
+    """Return one file name for all tests of this module, which overwrite it."""
     return tmp_path_factory.mktemp("captures") / "proxy.log"
 
 
@@ -141,11 +141,11 @@ def assert_count(session: CapturedSession, name: str, value: int | None, kind: s
 
 def sample(name: str) -> Capture:
     if not (SAMPLES / name).exists():
-        pytest.skip("the sample logs are not here")
+        pytest.skip("the sample logs are absent")
     return read_capture(SAMPLES / name)
 
 
-def test_does_the_log_of_0_9_1_show_its_three_refusals_and_their_times() -> None:
+def test_the_log_of_0_9_1_has_three_refusals_with_times() -> None:
     capture = sample("proxy-0.9.1-single.log")
     assert (capture.format, capture.records, capture.unread) == ("console log", 126, ())
     assert [each.connection for each in capture.sessions] == ["c1", "c2", "c3", "c4", "c5"]
@@ -153,12 +153,12 @@ def test_does_the_log_of_0_9_1_show_its_three_refusals_and_their_times() -> None
     assert [each.result_delay_ms for each in capture.sessions] == [(7.0,), (52.0,), (121.0,), (192.0,), (302.0,)]
     assert [each.gap_ms for each in capture.sessions] == [(150.0,), (152.0,), (154.0,), (152.0,), (151.0,)]
     assert [each.recording.complete for each in capture.sessions] == [True, True, True, True, False]
-    # What the log does not have follows from the model of its release; the last session has no close.
+    # The model of its release supplies what the log lacks; the last session has no close.
     assert [each.outcome for each in capture.sessions] == ["rejected", "rejected", "rejected", "answered", "unknown"]
     assert {each.counts["refusals_hidden"].value for each in capture.sessions} == {0}
 
 
-def test_does_the_log_of_0_11_1_show_the_refusals_that_its_host_never_saw() -> None:
+def test_the_log_of_0_11_1_has_refusals_hidden_from_the_host() -> None:
     capture = sample("proxy-0.11.1-single.log")
     assert (capture.records, capture.unread) == (185, ())
     assert [each.refused_at_ms for each in capture.sessions] == [(40.0,), (81.0,), (152.0,), (), ()]
@@ -169,13 +169,13 @@ def test_does_the_log_of_0_11_1_show_the_refusals_that_its_host_never_saw() -> N
     assert_count(first, "repeated_results", 0, "observed")
     assert_count(first, "default_errors", 0, "observed")
     assert_count(last, "session_updates", 1, "at least")  # the log stops before the close
-    # Here the host left first, and the log says so.
+    # In this log the host closed first.
     assert [(str(e.link), e.payload) for e in first.recording.events if e.kind == "close"] == [
         ("component>proxy", {"code": 1000}), ("upstream>proxy", {"code": 1005}),
     ]  # fmt: skip
 
 
-def test_does_the_log_under_jest_show_one_session_and_what_it_cannot_say() -> None:
+def test_a_log_under_jest_has_one_session_and_its_unknowns() -> None:
     session = only(capture := sample("jest-0.9.1-function-call.log"))
     assert (capture.records, capture.unread, session.recording.complete) == (10, (), True)
     assert session.start == "2026-02-16T05:55:48.510Z"
@@ -187,7 +187,7 @@ def test_does_the_log_under_jest_show_one_session_and_what_it_cannot_say() -> No
     assert any("response.done" in each and "unknown" in each for each in session.cannot_say)
 
 
-def test_what_does_one_refused_session_hold() -> None:
+def test_one_refused_session_has_its_events_counts_and_outcome() -> None:
     session = only(capture := read_capture(REFUSED))
     recording = session.recording
     assert (capture.name, capture.records, capture.unread) == (REFUSED.name, 23, ())
@@ -207,10 +207,10 @@ def test_what_does_one_refused_session_hold() -> None:
     assert (session.outcome, judge(recording).outcome) == ("rejected", "unknown")
 
 
-# -- what records mean -------------------------------------------------------------------------------------------------
+# -- interpretation of records -----------------------------------------------------------------------------------------
 
 
-def test_are_connections_told_apart_when_their_records_alternate(path: Path) -> None:
+def test_alternating_records_belong_to_their_connections(path: Path) -> None:
     capture = read(path, [
         opened(0, "c1"), opened(5, "c2"), host(6, "Settings", "c2"), *refused(10, "c1"), closed(11, "c2"), *refused(20, "c2"),
     ])  # fmt: skip
@@ -220,19 +220,19 @@ def test_are_connections_told_apart_when_their_records_alternate(path: Path) -> 
     assert types(capture.sessions[0], HOST) == []
 
 
-def test_does_a_name_begin_anew_when_the_proxy_was_restarted(path: Path) -> None:
+def test_a_connection_name_used_after_a_restart_is_a_new_session(path: Path) -> None:
     capture = read(path, [opened(0), closed(1), opened(50), *refused(60), closed(61)])
     assert [(each.connection, each.refused_at_ms) for each in capture.sessions] == [("c1", ()), ("c1 (2)", (10.0,))]
 
 
-def test_is_an_error_that_was_logged_alone_counted_once(path: Path) -> None:
+def test_an_error_logged_alone_is_counted_once(path: Path) -> None:
     session = only(read(path, refused(5)[1:]))
     assert_count(session, "refusals", 1, "at least")
     assert any("Only errors" in each for each in session.cannot_say)
     assert session.recording.observed == ()
 
 
-def test_is_a_text_that_waited_for_the_session_one_message(path: Path) -> None:
+def test_a_deferred_text_is_one_message(path: Path) -> None:
     waits = record(1, "InjectUserMessage deferred (waiting for session.updated)", direction="client→upstream")
     session = only(read(path, [
         opened(), host(0, "Settings"), host(1, "InjectUserMessage"), waits, host(2, "InjectUserMessage"), waits,
@@ -241,7 +241,7 @@ def test_is_a_text_that_waited_for_the_session_one_message(path: Path) -> None:
     assert [ns // 10**6 for e in session.recording.on(HOST) if (ns := e.received_ns) is not None] == [0, 1, 2, 9]
 
 
-def test_which_sends_does_a_log_show(path: Path) -> None:
+def test_the_messages_to_the_api_that_a_log_shows_are_read(path: Path) -> None:
     session = only(read(path, [
         opened(),
         record(1, "session.update sent to upstream (tools=1)"),
@@ -257,11 +257,11 @@ def test_which_sends_does_a_log_show(path: Path) -> None:
         "conversation.item.create", "response.create",
     ]  # fmt: skip
     assert_count(session, "response_creates", 2, "at least")
-    assert_count(session, "session_updates", 1, "at least")  # without Settings no release sends one: something is missing
-    assert session.recording.observed == (CAME,)  # audio frames of the host are not in the log as messages
+    assert_count(session, "session_updates", 1, "at least")  # no release sends one without Settings, so records are missing
+    assert session.recording.observed == (CAME,)  # the log has no audio frames of the host
 
 
-def test_are_payloads_taken_whole_or_not_at_all(path: Path) -> None:
+def test_truncated_payloads_are_dropped(path: Path) -> None:
     output = {"id": "i1", "type": "function_call_output", "call_id": "k", "output": '{"error": "x"}'}
     session = only(
         read(path, [opened(), *item(1, output), *item(2, '{"type":"conversation.item.done","item":{"id…'), closed(3)])
@@ -272,7 +272,7 @@ def test_are_payloads_taken_whole_or_not_at_all(path: Path) -> None:
     assert any("1 payloads were cut" in each for each in session.cannot_say)
 
 
-def test_is_the_components_own_error_recognised(path: Path) -> None:
+def test_the_default_error_of_the_component_is_recognised(path: Path) -> None:
     def result(name: str, text: str) -> dict[str, str]:
         return {"id": name, "type": "function_call_output", "call_id": "k", "output": text}
 
@@ -282,7 +282,7 @@ def test_is_the_components_own_error_recognised(path: Path) -> None:
         host(51, "FunctionCallResponse"), *item(52, result("b", "{}")), came(60, "response.done"), closed(70),
     ]))  # fmt: skip
     assert session.result_delay_ms == (0.0, 50.0)
-    # A response ends that never began: something is missing.
+    # A response without a beginning ends, so records are missing.
     assert_count(session, "repeated_results", 1, "at least")
     assert_count(session, "default_errors", 1, "at least")
     assert any("component's own error" in line for line in inspect_lines(capture))
@@ -291,20 +291,20 @@ def test_is_the_components_own_error_recognised(path: Path) -> None:
 @pytest.mark.parametrize(
     ("calls", "results", "expected"), [(1, 2, (1, "derived")), (2, 3, (1, "at least")), (0, 1, (None, "unknown"))]
 )
-def test_how_sure_is_a_repeated_result_without_ids(path: Path, calls: int, results: int, expected: tuple[int, str]) -> None:
+def test_certainty_of_repeated_results_without_ids(path: Path, calls: int, results: int, expected: tuple[int, str]) -> None:
     called = [came(1, "response.function_call_arguments.done")] * calls
     session = only(read(path, [opened(), *called, *[host(2 + n, "FunctionCallResponse") for n in range(results)], closed(9)]))
     assert_count(session, "repeated_results", *expected)
 
 
-def test_is_no_call_made_up_for_a_result(path: Path) -> None:
+def test_a_result_is_not_assigned_to_one_of_several_calls(path: Path) -> None:
     called = [came(at, "response.function_call_arguments.done") for at in (10, 20)]
     session = only(read(path, [opened(), *called, host(30, "FunctionCallResponse"), came(90, "response.done"), closed(99)]))
     assert (session.result_delay_ms, session.gap_ms) == ((None,), (70.0,))
     assert any("one of several calls" in each for each in session.cannot_say)
 
 
-def test_can_the_text_of_an_error_pass_for_another_record(path: Path) -> None:
+def test_the_text_of_an_error_is_not_read_as_another_record(path: Path) -> None:
     bodies = ["client connected", "upstream closed", "upstream → client", "input_audio_buffer.commit + response.create"]
     errors = [record(i, b, severity=17, direction="upstream→client", code="", message=b) for i, b in enumerate(bodies)]
     session = only(read(path, [opened(), *errors]))
@@ -320,7 +320,7 @@ def test_can_the_text_of_an_error_pass_for_another_record(path: Path) -> None:
     (record(1, "x", direction="upstream→client", message="x"), "an error without its code or direction"),
     (record(1, "something new"), "a kind of record this reader does not know"),
 ])  # fmt: skip
-def test_is_a_record_it_does_not_understand_counted_and_located(path: Path, broken: dict[str, Any], reason: str) -> None:
+def test_an_unknown_record_is_counted_and_located(path: Path, broken: dict[str, Any], reason: str) -> None:
     capture = read(path, "npm warn\n" + log_text([opened(), broken, closed(9)]))
     first = 2 + literal(opened()).count("\n") + 1
     assert [(each.line_first, each.line_last, each.reason) for each in capture.unread] == [
@@ -329,16 +329,16 @@ def test_is_a_record_it_does_not_understand_counted_and_located(path: Path, brok
     assert (capture.records, only(capture).unread_records, only(capture).recording.observed) == (2, 1, ())
 
 
-def test_is_no_gap_measured_to_the_end_of_another_response(path: Path) -> None:
-    """The end of the response with the call is missing in the log: the next one is that of the response behind it."""
+def test_a_gap_is_not_measured_to_the_end_of_another_response(path: Path) -> None:
+    """If the log lacks the end of the response with the call, the next end belongs to the following response."""
     call, end = came(10, "response.function_call_arguments.done"), came(60, "response.done")
     more = [came(100, "response.created"), came(900, "response.done"), closed(999)]
     assert only(read(path, [opened(), came(1, "response.created"), call, end, *more])).gap_ms == (50.0,)
     assert only(read(path, [opened(), came(1, "response.created"), call, *more])).gap_ms == ()
 
 
-def test_is_what_a_gap_of_the_log_explains_no_contradiction(path: Path) -> None:
-    """Other output stands in the record of the Settings: that the model does not know of them is not the release's doing."""
+def test_a_contradiction_after_a_gap_in_the_log_is_not_reported(path: Path) -> None:
+    """Other output interrupts the Settings record, so the model lacks them for a reason unrelated to the release."""
     settings = log_text([host(1, "Settings")])
     rest = log_text([record(2, "session.update sent to upstream (tools=1)"), came(3, "session.updated"), closed(9)])
     whole = only(read(path, log_text([opened()]) + settings + rest))
@@ -351,27 +351,27 @@ def test_is_what_a_gap_of_the_log_explains_no_contradiction(path: Path) -> None:
     assert_count(whole, "session_updates", 1, "observed")
     assert (gap.told.contradictions, bool(gap.told.lost)) == ((), True)
     assert any("cannot follow the log at line" in each for each in gap.cannot_say)
-    # Without a gap that is known it is a contradiction, and nothing is certain.
+    # Without a known gap it is a contradiction, and no count is certain.
     assert (bool(none.told.contradictions), none.told.missed) == (True, True)
     for session in (gap, none):
         assert_count(session, "session_updates", 1, "at least")
         assert_count(session, "calls", 0, "at least")
 
 
-def test_is_the_nearest_release_one_that_the_records_allow() -> None:
-    """A result is missing in a log of 0.11: what does not follow is told of a release that has trace ids."""
+def test_the_nearest_release_is_one_that_the_records_allow() -> None:
+    """With a result missing in a log of 0.11, the contradictions are those of a release with trace ids."""
     lines = gzip.decompress((LOGS / "0.11.1.log.gz").read_bytes()).decode().split("\n{\n")
     gone = next(each for each in lines if "'FunctionCallResponse'" in each and "'c1'" in each)
     lines.remove(gone)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "a.log").write_text("\n{\n".join(lines))
-        told = read_capture(Path(folder) / "a.log").sessions[0].told
-    assert told is not None
-    assert told.contradictions
-    assert not any(": not 0." in each.what for each in told.contradictions)
+        inferred = read_capture(Path(folder) / "a.log").sessions[0].told
+    assert inferred is not None
+    assert inferred.contradictions
+    assert not any(": not 0." in each.what for each in inferred.contradictions)
 
 
-def test_are_times_told_as_exact_as_they_are_and_where_they_were_seen(path: Path) -> None:
+def test_times_are_shown_with_their_precision_and_observer(path: Path) -> None:
     call = [came(10, "response.function_call_arguments.done"), host(30, "FunctionCallResponse")]
     lines = [*inspect_lines(read(path, [opened(), *call, closed(99)]))]
     assert "outcome unknown: a function call was seen, but no response that holds it" in lines[1]
@@ -380,11 +380,11 @@ def test_are_times_told_as_exact_as_they_are_and_where_they_were_seen(path: Path
     assert any(each.startswith("A result after its call, in the browser: once, ") for each in browser)
     ours = "\n".join(inspect_lines(read_capture(LOGS / "0.9.1.jsonl.gz")))
     assert " ms" in ours
-    assert re.search(r"\.\d{4,} ms", ours) is None  # no clock of a capture tells nanoseconds
+    assert re.search(r"\.\d{4,} ms", ours) is None  # no clock of a capture has nanoseconds
 
 
-def test_is_an_object_that_somebody_else_printed_other_output(path: Path) -> None:
-    """Under Jest and in one container an app prints objects of its own; one with nothing in it may be a record's rest."""
+def test_objects_printed_by_other_programs_are_ignored(path: Path) -> None:
+    """Under Jest or in one container the app prints its own objects; an empty one may be the rest of a record."""
     capture = read(path, log_text([opened(), {"user": "x", "tags": ["a"]}, {"a": {"body": 1}}, closed(9)]))
     assert (capture.records, capture.unread, only(capture).recording.observed) == (2, (), (HOST, CAME))
     capture = read(path, log_text([opened()]) + "{\n}\n" + log_text([closed(9)]))
@@ -405,16 +405,14 @@ def test_is_an_object_that_somebody_else_printed_other_output(path: Path) -> Non
         ),
     ],
 )  # fmt: skip
-def test_is_a_record_missed_that_every_proxy_writes_beside_another(
-    path: Path, records: list[dict[str, Any]], doubt: str
-) -> None:
+def test_a_missing_companion_record_is_reported(path: Path, records: list[dict[str, Any]], doubt: str) -> None:
     session = only(read(path, [opened(), *records, closed(9)]))
     assert session.recording.observed == ()
     assert any(doubt in each for each in session.cannot_say)
     assert_count(session, "refusals", 0, "at least")
 
 
-def test_does_damage_behind_a_closed_connection_leave_it_whole(path: Path) -> None:
+def test_damage_after_a_closed_connection_does_not_affect_it(path: Path) -> None:
     text = (
         log_text([opened(0, "c1"), closed(1, "c1"), opened(2, "c2")]) + "{\n  body: 'x\n}\n" * 3 + log_text([closed(9, "c2")])
     )
@@ -423,7 +421,7 @@ def test_does_damage_behind_a_closed_connection_leave_it_whole(path: Path) -> No
     assert [(each.records, each.line_last - each.line_first + 1) for each in capture.unread] == [(3, 9)]
 
 
-# -- other ways to keep a log ------------------------------------------------------------------------------------------
+# -- other formats of a log --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("change", [
@@ -436,12 +434,12 @@ def test_does_damage_behind_a_closed_connection_leave_it_whole(path: Path) -> No
     lambda text: text.encode("utf-16"),
     lambda text: b"\xef\xbb\xbf" + text.encode(),
 ])  # fmt: skip
-def test_does_it_read_the_log_as_shells_and_containers_keep_it(path: Path, change: Any) -> None:
+def test_logs_from_shells_and_containers_are_read(path: Path, change: Any) -> None:
     session = read(path, change(REFUSED.read_text("utf-8"))).sessions[0]
     assert (session.refused_at_ms, session.result_delay_ms, session.gap_ms) == ((50.0,), (7.0,), (150.0,))
 
 
-def test_does_it_read_our_own_recordings(path: Path) -> None:
+def test_recordings_are_read(path: Path) -> None:
     played = [play(), play()]
     write_recordings(path, played)
     capture = read_capture(path)
@@ -459,7 +457,7 @@ def test_does_it_read_our_own_recordings(path: Path) -> None:
     json.dumps(inspect_json(capture), allow_nan=False)
 
 
-def test_is_a_cut_recording_of_ours_read_as_far_as_it_goes(path: Path) -> None:
+def test_a_truncated_recording_is_read_up_to_the_cut(path: Path) -> None:
     play().write(path)
     lines = path.read_text().splitlines()
     capture = read(path, "\n".join([*lines[:-1], lines[-2][:9]]))
@@ -467,20 +465,20 @@ def test_is_a_cut_recording_of_ours_read_as_far_as_it_goes(path: Path) -> None:
     assert not only(capture).recording.complete
 
 
-# -- what is no capture ------------------------------------------------------------------------------------------------
+# -- files that are no captures ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "data", [b"", b" \n\n", b"\x00" * 5000, bytes(range(256)) * 40, b"hello\n", b'{"voicerace_recording":9}\n']
 )
-def test_is_a_file_of_something_else_bad_input_in_one_line(path: Path, data: bytes) -> None:
+def test_a_file_that_is_no_capture_is_one_line(path: Path, data: bytes) -> None:
     with pytest.raises(InputError) as caught:
         read(path, data)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["absent", "", "line\nbreak", "nul\0"])
-def test_is_a_file_that_cannot_be_opened_bad_input_in_one_line(tmp_path: Path, name: str) -> None:
+def test_a_file_that_cannot_be_opened_is_one_line(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError) as caught:
         read_capture(tmp_path / name)
     assert "\n" not in str(caught.value)
@@ -497,7 +495,7 @@ def one_line(error: InputError) -> None:
 
 
 def read_damaged(path: Path, data: bytes) -> Capture | None:
-    """Whatever is left; a file in which nothing is left is bad input. Either way it can be shown."""
+    """Return the readable rest of a file, or None if that is bad input; check that it can be shown."""
     path.write_bytes(data)
     try:
         capture = read_capture(path)
@@ -512,10 +510,10 @@ def read_damaged(path: Path, data: bytes) -> Capture | None:
 
 @FUZZ
 @given(st.integers(0, len("".join(LINES).encode())))
-def test_is_a_log_cut_anywhere_read_up_to_there(path: Path, at: int) -> None:
+def test_a_log_truncated_at_any_byte_is_read_up_to_the_cut(path: Path, at: int) -> None:
     data = "".join(LINES).encode()[:at]
     capture = read_damaged(path, data)
-    whole = data.count(b"\n}\n")  # and a last one may lack no more than its line's end
+    whole = data.count(b"\n}\n")  # a last one may lack only its line end
     if capture is not None:
         assert capture.records in (whole, whole + 1)
         assert capture.records + capture.unread_records in (whole, whole + 1)
@@ -523,11 +521,11 @@ def test_is_a_log_cut_anywhere_read_up_to_there(path: Path, at: int) -> None:
 
 @FUZZ
 @given(st.integers(1, len(LINES) - 1), st.booleans())
-def test_is_a_line_that_is_gone_or_there_twice_missed_or_harmless(path: Path, at: int, twice: bool) -> None:
+def test_a_missing_or_duplicated_line_is_detected_or_harmless(path: Path, at: int, twice: bool) -> None:
     lines = [*LINES[:at], LINES[at], *LINES[at:]] if twice else [*LINES[:at], *LINES[at + 1 :]]
     capture = read_damaged(path, "".join(lines).encode())
     assert capture is not None
-    if capture.records == 23:  # a line that says nothing here: a trace id, a closing brace printed again
+    if capture.records == 23:  # the line has no effect: a trace id, a repeated closing brace
         assert sum(each.refusals.value or 0 for each in capture.sessions) == 1
     else:
         assert capture.records == 22
@@ -538,7 +536,7 @@ def test_is_a_line_that_is_gone_or_there_twice_missed_or_harmless(path: Path, at
 
 @FUZZ
 @given(st.lists(st.tuples(st.integers(0, len("".join(LINES).encode()) - 1), st.integers(0, 255)), max_size=12))
-def test_do_flipped_bytes_end_in_a_count_and_never_in_a_crash(path: Path, flips: list[tuple[int, int]]) -> None:
+def test_changed_bytes_are_counted_and_never_crash_the_reader(path: Path, flips: list[tuple[int, int]]) -> None:
     data = bytearray("".join(LINES).encode())
     for at, byte in flips:
         data[at] = byte
@@ -550,13 +548,13 @@ def test_do_flipped_bytes_end_in_a_count_and_never_in_a_crash(path: Path, flips:
 
 @FUZZ
 @given(st.binary(max_size=400), st.sampled_from([b"", b"{\n", b"{\n  body: '", b'{"voicerace_recording":1', b"\xff\xfe"]))
-def test_does_any_file_end_in_a_capture_or_one_line(path: Path, data: bytes, before: bytes) -> None:
+def test_arbitrary_bytes_never_crash_the_reader(path: Path, data: bytes, before: bytes) -> None:
     read_damaged(path, before + data)
 
 
 @FUZZ
 @given(st.data())
-def test_does_a_damaged_recording_of_ours_end_in_a_capture_or_one_line(path: Path, data: st.DataObject) -> None:
+def test_a_damaged_recording_never_crashes_the_reader(path: Path, data: st.DataObject) -> None:
     lines = list(play().lines())
     at = data.draw(st.integers(0, len(lines) - 1))
     fields = json.loads(lines[at])
@@ -566,7 +564,7 @@ def test_does_a_damaged_recording_of_ours_end_in_a_capture_or_one_line(path: Pat
     read_damaged(path, "\n".join([*lines[:at], json.dumps(fields), *lines[at + 1 :]]).encode())
 
 
-def test_is_memory_bounded_by_the_size_of_a_record() -> None:
+def test_memory_is_limited_by_the_size_of_a_record() -> None:
     def found(text: str) -> list[Record | Unread]:
         return list(scan(read_lines(io.StringIO(text, newline="\n"))))
 
@@ -577,7 +575,7 @@ def test_is_memory_bounded_by_the_size_of_a_record() -> None:
     assert found(big + small) == [Unread(1, last, "a record that is too big"), Record(last + 1, last + 3, {"a": 1})]
 
 
-def test_are_records_with_other_output_between_their_lines_left_out() -> None:
+def test_records_interrupted_by_other_output_are_unread() -> None:
     text = "{\n  a: 1,\nwarning\n  b: 2\n}\n{\n  a: 1\n{\n  a: 1\n}\n}\n  body: 'x',\n  traceId: undefined\n"
     assert list(scan(text.splitlines())) == [
         Unread(1, 5, "other output inside a record"),
@@ -587,10 +585,10 @@ def test_are_records_with_other_output_between_their_lines_left_out() -> None:
     ]
 
 
-# -- what is shown -----------------------------------------------------------------------------------------------------
+# -- output ------------------------------------------------------------------------------------------------------------
 
 
-def test_does_nothing_of_a_capture_reach_the_terminal_unescaped(path: Path) -> None:
+def test_control_characters_of_a_capture_are_escaped(path: Path) -> None:
     evil = "c1\x1b[2J\u202e\ud800" + "x" * 100
     capture = read(path, [opened(0, evil), host(1, "\x1b]0;title\x07", evil), *refused(2, evil), closed(3, evil)])
     lines = inspect_lines(capture)
@@ -599,7 +597,7 @@ def test_does_nothing_of_a_capture_reach_the_terminal_unescaped(path: Path) -> N
     assert not any("title" in line or "in progress" in line for line in lines)
 
 
-def test_has_the_json_the_promised_shape() -> None:
+def test_the_json_has_the_documented_shape() -> None:
     shown = inspect_json(read_capture(REFUSED))
     assert list(shown) == ["schema", "file", "format", "records", "sessions", "unread", "times"]
     session = shown["sessions"][0]
@@ -623,13 +621,13 @@ def test_has_the_json_the_promised_shape() -> None:
     assert (session["duration_ms"], session["refused_at_ms"], session["unread_records"]) == (1209.0, [50.0], 0)
 
 
-def test_do_the_lines_tell_the_refusal_its_time_and_what_stays_unknown(path: Path) -> None:
+def test_the_lines_have_the_refusal_its_time_and_the_unknowns(path: Path) -> None:
     text = "\n".join(inspect_lines(read(path, "".join(LINES[:-1]))))
     for part in ("1 refusal, at 50 ms", "2026-11-22T16:35:41.642Z", "outcome unknown", "response.create", "lines 495 to 517"):
         assert part in text, part
 
 
-# -- the literal -------------------------------------------------------------------------------------------------------
+# -- literals ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("text", "value"), [
@@ -639,11 +637,11 @@ def test_do_the_lines_tell_the_refusal_its_time_and_what_stays_unknown(path: Pat
     ("{ a: 'one\\n' +\n    `it's \"two\"` }", {"a": "one\nit's \"two\""}),
     (r"'\x1B\x85\ud800\\n'", "\x1b\x85\ud800\\n"), ("'a'... 12 more characters", "a"), ("-Infinity", float("-inf")),
 ])  # fmt: skip
-def test_is_a_literal_read_as_node_meant_it(text: str, value: Any) -> None:
+def test_literals_of_node_are_parsed(text: str, value: Any) -> None:
     assert parse_literal(text) == value
 
 
-def test_is_a_cut_text_known_as_cut() -> None:
+def test_a_truncated_text_is_marked_as_cut() -> None:
     cut = parse_literal("'a\\n' +\n  'b'... 12 more characters")
     assert isinstance(cut, CutText)
     assert (cut, cut.missing) == ("a\nb", 12)
@@ -653,14 +651,14 @@ def test_is_a_cut_text_known_as_cut() -> None:
     "", "{", "{ a }", "{ a: }", "{ a: 1 b: 2 }", "{ a: 1, a: 2 }", "{ a: 1, }", "'a", "'a' +", "'\\q'", "[ 1", "{} {}", "10n",
     "Symbol(x)", "1970-01-01T00:00:00.000Z", "Map(1) { 1 => 2 }", "<ref *1> {}", "[Function: f]", "[" * 5000, "{ 'a: 1 }", "١",
 ])  # fmt: skip
-def test_is_anything_else_refused_and_never_guessed(text: str) -> None:
+def test_invalid_literals_are_refused(text: str) -> None:
     with pytest.raises(LiteralError) as caught:
         parse_literal(text)
     assert caught.value.offset <= len(text)
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="node is not here")
-def test_does_it_read_what_node_prints() -> None:
+@pytest.mark.skipif(shutil.which("node") is None, reason="no node on this machine")
+def test_output_of_node_is_parsed() -> None:
     texts = [
         "it's\n",
         'say "it\'s"\nand `more` of it, long enough to be split\n',
@@ -674,7 +672,7 @@ def test_does_it_read_what_node_prints() -> None:
     assert [each.fields for each in scan(printed.split("\n")) if isinstance(each, Record)] == [values]
 
 
-def test_is_the_recording_of_a_log_a_recording_like_any_other(path: Path) -> None:
+def test_the_recording_of_a_log_can_be_written_and_read(path: Path) -> None:
     recording = only(read_capture(REFUSED)).recording
     recording.write(path)
     again = only(read_capture(path))

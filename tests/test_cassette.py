@@ -1,4 +1,4 @@
-"""WebSocket cassettes in YAML: read, inspected, redacted as any capture; a broken one is located in one line."""
+"""WebSocket cassettes in YAML: reading, inspection, redaction, and the location of errors."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def cassette_of(recording: Recording) -> str:
-    """A recording of the API's link in the public form."""
+    """Return a recording of the API's link as a cassette."""
     interactions: list[dict[str, Any]] = []
     for event in recording.events:
         at = event.at_ns("proxy")
@@ -81,7 +81,7 @@ def cassette_of(recording: Recording) -> str:
     return yaml.safe_dump({"version": 1, "interactions": interactions}, sort_keys=False, allow_unicode=True)
 
 
-def test_a_cassette_is_the_link_between_a_client_and_the_api(tmp_path: Path) -> None:
+def test_a_cassette_is_read_as_the_link_between_client_and_api(tmp_path: Path) -> None:
     capture: Capture = read_capture(write(tmp_path / "a.yaml", ROUND))
     assert capture.format == "websocket cassette"
     (session,) = capture.sessions
@@ -101,7 +101,7 @@ def test_a_cassette_is_the_link_between_a_client_and_the_api(tmp_path: Path) -> 
     assert any("what an app, a component or a proxy did is not in it" in each for each in session.cannot_say)
 
 
-def test_places_are_lines_of_the_cassette_and_the_age_of_the_response_in_the_way_is_read_off_ids(tmp_path: Path) -> None:
+def test_inspection_has_line_numbers_and_the_age_of_the_active_response(tmp_path: Path) -> None:
     path = write(tmp_path / "a.yaml", ROUND)
     capture = read_capture(path)
     shown = inspect_json(capture)
@@ -117,7 +117,7 @@ def test_places_are_lines_of_the_cassette_and_the_age_of_the_response_in_the_way
 
 
 @pytest.mark.parametrize("name", ["tool_call_round@90bb8907", "idle_timeout", "seeding@90bb8907", "reconnect_replays"])
-def test_a_cassette_gives_the_recording_that_made_it(tmp_path: Path, name: str) -> None:
+def test_a_recording_survives_a_round_trip_through_a_cassette(tmp_path: Path, name: str) -> None:
     (recorded,) = [each for each in api_recordings() if name in each.provenance["connection"]][:1]
     capture = read_capture(write(tmp_path / "a.yaml", cassette_of(recorded)))
     (session,) = capture.sessions
@@ -130,7 +130,7 @@ def test_a_cassette_gives_the_recording_that_made_it(tmp_path: Path, name: str) 
     assert (untimed in session.cannot_say) == all(e.at_ns("proxy") is None for e in recorded.events)
 
 
-def test_a_client_s_results_and_their_delays_are_counted(tmp_path: Path) -> None:
+def test_the_results_of_a_client_and_their_delays_are_counted(tmp_path: Path) -> None:
     (recorded,) = [
         each for each in api_recordings("azure-voice-live") if "tool_call_round@6589" in each.provenance["connection"]
     ]
@@ -141,7 +141,7 @@ def test_a_client_s_results_and_their_delays_are_counted(tmp_path: Path) -> None
     assert session.gap_ms == (4.0,)
     shown = list(inspect_lines(read_capture(path)))
     assert "Gap, response.done after the last call, at the client: once, 4 ms" in shown
-    assert not any("server time" in each for each in shown)  # Voice Live's event ids are no clock
+    assert not any("server time" in each for each in shown)  # Voice Live's event ids have no time
 
 
 @pytest.mark.parametrize(
@@ -160,20 +160,20 @@ def test_a_client_s_results_and_their_delays_are_counted(tmp_path: Path) -> None
     ],
     ids=["cut", "no list", "empty", "http", "other protocol", "brackets", "braces", "alias", "itself", "bomb"],
 )  # fmt: skip
-def test_what_is_no_cassette_is_refused_in_one_line(tmp_path: Path, text: str, words: str) -> None:
+def test_an_invalid_cassette_is_refused_in_one_line(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(InputError, match=words) as refused:
         read_capture(write(tmp_path / "a.yaml", text))
     assert str(refused.value).isprintable()
 
 
-def test_the_command_ends_with_2_and_no_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_inspecting_an_invalid_cassette_is_one_line_and_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(write(tmp_path / "a.yaml", "interactions:\n- {a\n"))]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "no YAML" in line
 
 
 @pytest.mark.parametrize("cut", range(3, 10))
-def test_a_cassette_that_is_cut_or_broken_is_read_up_to_there(tmp_path: Path, cut: int) -> None:
+def test_a_truncated_cassette_is_read_up_to_the_cut(tmp_path: Path, cut: int) -> None:
     text = ROUND[: len(ROUND) * cut // 10] + "\n- {broken"
     capture = read_capture(write(tmp_path / "a.yaml", text))
     whole = read_capture(write(tmp_path / "b.yaml", ROUND))
@@ -188,15 +188,15 @@ def test_a_cassette_that_is_cut_or_broken_is_read_up_to_there(tmp_path: Path, cu
     "interaction",
     ["5", "{kind: other}", "{kind: message, direction: up, data: {}}", "{kind: message, direction: sent, data: text}", "[]"],
 )
-def test_an_interaction_of_another_kind_is_counted_and_located(tmp_path: Path, interaction: str) -> None:
+def test_an_unknown_interaction_is_counted_and_located(tmp_path: Path, interaction: str) -> None:
     capture = read_capture(write(tmp_path / "a.yaml", f"{ROUND}- {interaction}\n"))
     (unread,) = capture.unread
     assert unread.line_first == len(ROUND.splitlines()) + 1
     assert capture.sessions[0].refusals.kind == "at least"
 
 
-def test_values_are_json_s(tmp_path: Path) -> None:
-    """What YAML reads as a date, bytes, an infinity or a key that is no text stays text."""
+def test_yaml_values_become_json_values(tmp_path: Path) -> None:
+    """YAML dates, bytes, infinities and keys that are no strings become strings."""
     data = "{type: x, a: 2026-01-01, b: .inf, c: 1:30, d: !!binary aGk=, e: yes, f: ~, 1: g, h: 0x10, i: " + "9" * 5000 + "}"
     capture = read_capture(write(tmp_path / "a.yaml", f"{ROUND}- {{kind: message, direction: sent, data: {data}}}\n"))
     last = capture.sessions[0].recording.events[-1].payload
@@ -207,7 +207,7 @@ def test_values_are_json_s(tmp_path: Path) -> None:
     json.dumps(inspect_json(capture), allow_nan=False)
 
 
-def test_an_alias_stands_for_its_value(tmp_path: Path) -> None:
+def test_an_alias_is_replaced_by_its_value(tmp_path: Path) -> None:
     text = ROUND.replace("data: {type: response.create}", "data: &c {type: response.create}", 1)
     text = text.replace("data: {type: response.create}", "data: *c")
     assert read_capture(write(tmp_path / "a.yaml", text)).sessions[0].response_creates.value == 2

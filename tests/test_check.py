@@ -1,4 +1,4 @@
-"""The acceptance test: what passes, what does not, and what a CI job reads of it."""
+"""The acceptance check: passing and failing proxies, and its output for a CI job."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from voicerace.model.catalog.handlers import HANDLERS
 from voicerace.model.catalog.releases import PROXIES
 from voicerace.model.parameters import Times
 
-#: A rule that only tells in coincidences (`tests/test_gate.py`), which a check on real sockets cannot time.
+#: Rules that matter only for simultaneous events (`tests/test_gate.py`), which a check on real sockets cannot time.
 NEEDS_A_COINCIDENCE = {"retry", "unless_known", "server_events"}
 
 
 @pytest.mark.long
-def test_the_reference_gate_passes_and_no_release_does(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_reference_gate_passes_and_every_release_fails(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--proxy", "model:reference"]) == 0
     assert f"{len(CASES)} of {len(CASES)} sessions passed" in capsys.readouterr().out
     for release in PROXIES:
@@ -58,23 +58,23 @@ def test_a_failed_check_shows_the_shortest_trace_and_exits_with_1(tmp_path: Path
     assert record["shortest"] == report.shortest.case.name
 
 
-def test_what_is_allowed_passes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_allowed_outcomes_pass(capsys: pytest.CaptureFixture[str]) -> None:
     assert "unconfigured" in {each for one in check_virtual("0.9.1", "0.9.1").checked for each in one.wrong}
     found = {each for one in check_virtual("0.9.1", "0.9.1").checked for each in one.wrong}
     words = [word for outcome in found for word in ("--allow", outcome)]
     assert main(["check", "--proxy", "model:0.9.1", *words]) == 0
-    assert main(["check", "--proxy", "model:0.9.1", *words[2:]]) == 1, "any of them alone is enough to fail"
+    assert main(["check", "--proxy", "model:0.9.1", *words[2:]]) == 1, "one outcome that is not allowed fails the check"
     capsys.readouterr()
 
 
-def test_the_cases_know_every_handler_and_stay_apart() -> None:
+def test_the_cases_have_unique_names_and_every_handler() -> None:
     names = [case.name for case in CASES]
     assert len(names) == len(set(names))
     assert {case.settings["handler"] for case in CASES} == set(HANDLERS)
     assert len(sessions("0.9.1")) == len(CASES)
 
 
-def test_what_makes_no_sense_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_options_are_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (
         ["--allow", "nonsense"], ["--allow", "unknown"], ["--allow", "answered"], ["--proxy", "ws://127.0.0.1:1"],
         ["--upstream", "openai"],
@@ -83,7 +83,7 @@ def test_what_makes_no_sense_is_refused_in_one_line(capsys: pytest.CaptureFixtur
         assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
-def test_junit_is_xml_whatever_a_proxy_says() -> None:
+def test_junit_is_valid_xml_for_any_text() -> None:
     report = check_virtual('model:"<&>\x1b[31m\x00', "0.9.4")
     case = report.failed[0]
     report.checked = [replace(case, faults=(Wrong("unknown", "it said \x00\x1b]<![CDATA[\ud800 ]]>"),))]
@@ -97,11 +97,11 @@ def test_junit_is_xml_whatever_a_proxy_says() -> None:
         assert [each.attrib[name] for name in ("tests", "failures", "errors")] == ["1", "1", "0"]
 
 
-# -- proxies that a sceptic would try --------------------------------------------------------------------------------
+# -- faulty proxies --------------------------------------------------------------------------------------------------
 
 
 def checked(spoil: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    """Exit status, what was wrong and why, of one quick session with a spoilt reference gate."""
+    """Return exit status, faults and reason of one quick session with a modified reference gate."""
     [case] = [each for each in CASES if each.name == "single return tool=10"]
     times = {**case.settings["times"], "gap_ms": 100, "deadline_ms": 400}
     monkeypatch.setattr("voicerace.conformance.acceptance.CASES", (replace(case, settings={**case.settings, "times": times}),))
@@ -115,7 +115,7 @@ def checked(spoil: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     return status, " ".join(one["wrong"]), one["why"]
 
 
-def test_the_same_gate_unspoilt_passes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_unmodified_gate_passes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert checked("none", monkeypatch, capsys)[:2] == (0, "")
 
 
@@ -132,7 +132,7 @@ def test_the_same_gate_unspoilt_passes(monkeypatch: pytest.MonkeyPatch, capsys: 
     ],
 )
 @pytest.mark.long
-def test_a_proxy_that_only_looks_well_fails_and_is_told_why(
+def test_a_faulty_proxy_fails_with_a_reason(
     spoil: str, wrong: str, why: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, words, said = checked(spoil, monkeypatch, capsys)
@@ -144,21 +144,21 @@ FINDINGS = Path(__file__).parents[1] / "data" / "explore"
 
 
 @pytest.mark.parametrize("release", ["0.9.4", "0.11.1"])
-def test_the_ways_in_which_a_release_failed_are_played_too(release: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_findings_of_a_release_are_additional_cases(release: str, capsys: pytest.CaptureFixture[str]) -> None:
     file = FINDINGS / f"{release}.json"
     findings = read_findings(file)
     assert main(["check", "--proxy", "model:reference", "--findings", str(file)]) == 0
     assert f"{len(CASES) + len(findings)} of {len(CASES) + len(findings)} sessions passed" in capsys.readouterr().out
     report = check_virtual(release, release, findings=findings)
-    ways = report.checked[len(CASES) :]
-    assert len(ways) == len(findings) > 0
-    for finding, each in zip(findings, ways, strict=True):
+    added = report.checked[len(CASES) :]
+    assert len(added) == len(findings) > 0
+    for finding, each in zip(findings, added, strict=True):
         assert finding.name in each.case.name
-        # `noisy` by speech alone is what no gate can avoid.
+        # No gate can avoid `noisy` caused by speech alone.
         assert each.wrong or each.case.allowed & {finding.signature.outcome}, each.case.name
 
 
-def test_findings_that_are_none_are_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_findings_are_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record = json.loads((FINDINGS / "0.9.4.json").read_text("utf-8"))["findings"][0]
     (tmp_path / "no.json").write_text("{}")
     (tmp_path / "story.json").write_text(json.dumps(record | {"story": "another"}))
@@ -176,11 +176,11 @@ def test_findings_that_are_none_are_refused_in_one_line(tmp_path: Path, capsys: 
     assert "Is a directory" in capsys.readouterr().err
 
 
-def test_a_delay_that_a_busy_machine_stretched_is_told() -> None:
+def test_a_delay_stretched_by_a_busy_machine_is_reported() -> None:
     [(_, asked)] = [each for each in sessions("0.9.4") if each[0].name == "single async_ref tool=400"]
     recording = simulate(asked)
     assert off_time(asked, recording) is None
-    assert off_time(replace(asked, times=Times.of({"tool_ms": 430, "gap_ms": 300})), recording) is None, "less than a boundary"
+    assert off_time(replace(asked, times=Times.of({"tool_ms": 430, "gap_ms": 300})), recording) is None, "below the tolerance"
     said = off_time(replace(asked, times=Times.of({"tool_ms": 400, "gap_ms": 190})), recording)
     assert said == "the machine was too busy: gap_ms was 300, asked for were 190"
     assert off_time(replace(asked, times=Times.of({"tool_ms": 300, "gap_ms": 300})), recording) is not None
@@ -191,7 +191,7 @@ def test_a_delay_that_a_busy_machine_stretched_is_told() -> None:
 @pytest.mark.real_clock
 @pytest.mark.parametrize(("late", "times", "wrong"), [(1, 2, ()), (9, 3, ("unknown",))])
 @pytest.mark.long
-def test_a_session_off_its_times_is_played_again_and_never_passes(
+def test_a_session_with_wrong_times_is_repeated_and_never_passes(
     late: int, times: int, wrong: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = ProxyTarget.of("model:reference")

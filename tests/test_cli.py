@@ -1,4 +1,4 @@
-"""Does the command line say what it should: one object, one line for bad input, the right status?"""
+"""The command line: JSON output, exit statuses, and one line for bad input."""
 
 from __future__ import annotations
 
@@ -32,12 +32,14 @@ def run_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, A
     ("release", "outcomes"),
     [("0.9.1", ("rejected", "answered")), ("0.9.4", ("answered", "stalled")), ("0.11.1", ("lost", "answered"))],
 )
-def test_the_documented_example(capsys: pytest.CaptureFixture[str], release: str, outcomes: tuple[str, str]) -> None:
+def test_the_documented_example_has_its_outcomes(
+    capsys: pytest.CaptureFixture[str], release: str, outcomes: tuple[str, str]
+) -> None:
     found = [run_json(capsys, "--release", release, "--gap-ms", "150", "--tool-ms", tool)["outcome"] for tool in ("50", "300")]
     assert tuple(found) == outcomes
 
 
-def test_a_refused_session_has_its_numbers_on_top(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refused_session_has_its_counts_and_times(capsys: pytest.CaptureFixture[str]) -> None:
     found = run_json(capsys, "--tool-ms", "50")
     assert {name: found[name] for name in ("refusals", "host_errors", "response_creates", "replies", "session_updates")} == {
         "refusals": 1, "host_errors": 1, "response_creates": 1, "replies": 0, "session_updates": 1,
@@ -48,7 +50,7 @@ def test_a_refused_session_has_its_numbers_on_top(capsys: pytest.CaptureFixture[
     assert set(found["counts"].values()) == {"observed"}
 
 
-def test_a_stuck_session_is_wedged(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stalled_session_is_wedged(capsys: pytest.CaptureFixture[str]) -> None:
     found = run_json(capsys, "--release", "0.9.4", "--tool-ms", "300")
     assert (found["outcome"], found["wedged"], found["margin_ms"]) == ("stalled", True, None)
 
@@ -114,7 +116,7 @@ def test_bad_input_is_one_line_and_status_2(capsys: pytest.CaptureFixture[str], 
         assert word in printed.err
 
 
-def test_the_recording_is_written_and_reads_back(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_the_recording_is_written_and_can_be_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["run", "--out", str(tmp_path / "r.jsonl")]) == 0
     assert "outcome        rejected" in capsys.readouterr().out
     recording = Recording.read(tmp_path / "r.jsonl")
@@ -127,7 +129,7 @@ def test_fail_on_turns_an_outcome_into_status_1(outcome: str, status: int, capsy
     assert main(["run", "--json", "--fail-on", outcome]) == status
 
 
-def test_releases_marks_what_changed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_releases_marks_changes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["releases"]) == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line.strip()}
     assert "T R*" in lines["0.9.4"]
@@ -136,7 +138,7 @@ def test_releases_marks_what_changed(capsys: pytest.CaptureFixture[str]) -> None
     assert len(json.loads(capsys.readouterr().out)["releases"]) == 20
 
 
-def test_sweep_writes_a_folder_and_counts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_sweep_writes_a_folder_and_prints_outcomes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     arguments = ["sweep", "--releases", "0.9.1,0.9.4", "--tool-ms", "0:300:100", "--out", str(tmp_path / "run"), "--json"]
     assert main(arguments) == 0
     found = json.loads(capsys.readouterr().out)
@@ -176,13 +178,13 @@ def test_sweep_says_whether_it_looks_for_ties_with_drawn_times(
     assert "95 % interval" in out
 
 
-def test_a_scenario_keeps_how_its_tool_ends(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_scenario_keeps_its_tool_end(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["run", "--scenario", "failing-tool", "--out", str(tmp_path / "r.jsonl")]) == 0
     assert "assumed times (profile loopback" in capsys.readouterr().out
     assert Recording.read(tmp_path / "r.jsonl").provenance["tool_end"] == "error"
 
 
-def test_an_interrupted_sweep_says_what_is_kept(
+def test_an_interrupted_sweep_reports_the_kept_trials(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     judged = []
@@ -197,16 +199,16 @@ def test_an_interrupted_sweep_says_what_is_kept(
     assert main(["sweep", "--tool-ms", "0:300:10", "--out", str(tmp_path / "run")]) == 130
     assert f"20 of 31 trials are kept in {tmp_path / 'run'}" in capsys.readouterr().err
     run = SweepResult.open(tmp_path / "run")
-    assert len(run.trials) == 20, "the chunk that was done"
+    assert len(run.trials) == 20, "the finished chunk"
     assert not run.complete
 
 
-def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("voicerace ")
 
 
-def test_the_module_runs_and_a_closed_pipe_is_no_error() -> None:
+def test_a_closed_pipe_is_no_error() -> None:
     command = f"{sys.executable} -m voicerace releases | head -n 1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
     assert done.stdout.startswith("tag")
@@ -221,14 +223,12 @@ def test_the_module_runs_and_a_closed_pipe_is_no_error() -> None:
         (["serve", "proxy", "--upstream", "ws://a", "--upstream", "ws://b"], "--upstream: given 2 times"),
     ],
 )
-def test_an_option_of_one_value_given_twice_is_not_silently_its_last(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_repeated_single_value_options_are_refused(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
     assert capsys.readouterr().err == f"voicerace: error: {said}; allowed is once\n"
 
 
-def test_an_option_that_may_be_repeated_still_may(capsys: pytest.CaptureFixture[str]) -> None:
+def test_repeatable_options_may_be_repeated(capsys: pytest.CaptureFixture[str]) -> None:
     knobs = ["--knob", "function_output=at_once", "--knob", "binary_frames=read"]
     assert run_json(capsys, *knobs)["outcome"]
 
@@ -245,14 +245,12 @@ def test_an_option_that_may_be_repeated_still_may(capsys: pytest.CaptureFixture[
         (["sweep", "--tool-ms", "10", "--no-canary"], "no_canary"),
     ],
 )
-def test_what_is_about_live_sessions_is_not_ignored_in_virtual_time(
-    words: list[str], name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_live_options_are_refused_in_virtual_time(words: list[str], name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
     assert capsys.readouterr().err == f"voicerace: error: {name}: given for a session in virtual time; with --live\n"
 
 
-def test_an_interruption_while_the_libraries_load_is_one_line(tmp_path: Path) -> None:
+def test_an_interrupt_during_imports_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "pandas.py").write_text("raise KeyboardInterrupt\n")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     for program in (["-m", "voicerace"], ["-c", "import sys; from voicerace.__main__ import main; sys.exit(main())"]):
@@ -261,7 +259,7 @@ def test_an_interruption_while_the_libraries_load_is_one_line(tmp_path: Path) ->
         assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nvoicerace: interrupted\n")
 
 
-def test_all_public_names_are_there_and_no_others() -> None:
+def test_public_names_are_exported_and_others_are_missing() -> None:
     exported = [getattr(voicerace, name) for name in voicerace.__all__ if name != "__version__"]
     assert all(each.__module__.startswith("voicerace.") for each in exported)
     assert {*voicerace.__all__} <= {*dir(voicerace)}

@@ -1,4 +1,4 @@
-"""The loop of live sessions, and when garbage is collected: do they do what an ordinary loop does, and what only they do?"""
+"""The event loop of live sessions, and the control of garbage collection during them."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ def run(work: Any) -> Any:
         return runner.run(work)
 
 
-def test_timers_ring_in_order_and_not_before_their_time() -> None:
-    async def ring() -> list[tuple[float, float]]:
+def test_timers_fire_in_order_and_not_early() -> None:
+    async def fire() -> list[tuple[float, float]]:
         loop = asyncio.get_running_loop()
-        rung: list[tuple[float, float]] = []
+        fired: list[tuple[float, float]] = []
         due = [loop.time() + each for each in (0.02, 0.0004, 0.0051)]
         for each in due:
-            loop.call_at(each, lambda each=each: rung.append((each, loop.time())))
+            loop.call_at(each, lambda each=each: fired.append((each, loop.time())))
         await asyncio.sleep(0.03)
-        return rung
+        return fired
 
-    rung = run(ring())
-    assert [due for due, _ in rung] == sorted(due for due, _ in rung)
-    assert len(rung) == 3
-    # asyncio itself takes what is due within its clock's resolution.
-    assert all(now >= due - 1e-6 for due, now in rung)
+    fired = run(fire())
+    assert [due for due, _ in fired] == sorted(due for due, _ in fired)
+    assert len(fired) == 3
+    # asyncio also runs timers that are due within its clock's resolution.
+    assert all(now >= due - 1e-6 for due, now in fired)
 
 
-def test_what_comes_in_does_not_wait_for_a_timer() -> None:
+def test_input_does_not_wait_for_a_timer() -> None:
     async def read() -> bytes:
         ours, theirs = socket.socketpair()
         with ours, theirs:
@@ -71,7 +71,7 @@ def test_a_descriptor_too_high_for_select_gets_an_ordinary_loop(monkeypatch: pyt
 
 @pytest.fixture
 def collections(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """What is asked of the collector, in order; nothing is frozen in a process of tests."""
+    """Record the calls to the collector in order, and do not run them."""
     asked: list[str] = []
     for name in ("collect", "freeze", "unfreeze"):
         monkeypatch.setattr(gc, name, lambda name=name: asked.append(name))
@@ -85,21 +85,21 @@ def sessions(collecting: Collecting, count: int) -> None:
             pass
 
 
-def test_the_collector_is_off_while_it_is_open_and_as_before_behind_it(collections: list[str]) -> None:
+def test_the_collector_is_disabled_inside_and_restored_after(collections: list[str]) -> None:
     with Collecting():
         assert not gc.isenabled()
     assert gc.isenabled()
     assert collections == ["freeze", "unfreeze"]
 
 
-def test_a_collector_that_was_off_stays_off(collections: list[str]) -> None:
+def test_a_disabled_collector_stays_disabled(collections: list[str]) -> None:
     gc.disable()
     with Collecting():
         pass
     assert not gc.isenabled()
 
 
-def test_one_inside_another_leaves_it_in_force(collections: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_nested_context_changes_nothing(collections: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     with Collecting():
         monkeypatch.setattr(gc, "get_freeze_count", lambda: 1)
         with Collecting():
@@ -108,7 +108,7 @@ def test_one_inside_another_leaves_it_in_force(collections: list[str], monkeypat
     assert collections == ["freeze", "unfreeze"]
 
 
-def test_between_sessions_a_few_are_enough_and_what_is_kept_is_not_looked_at_again(collections: list[str]) -> None:
+def test_garbage_is_collected_between_sessions_after_a_few(collections: list[str]) -> None:
     with Collecting() as collecting:
         sessions(collecting, clock._SOME_ENDED)
         assert collections == ["freeze"]
@@ -116,16 +116,16 @@ def test_between_sessions_a_few_are_enough_and_what_is_kept_is_not_looked_at_aga
         assert collections == ["freeze", "collect", "freeze"]
 
 
-def test_sessions_that_run_are_held_up_only_when_many_have_ended(collections: list[str]) -> None:
+def test_garbage_is_collected_during_sessions_only_after_many(collections: list[str]) -> None:
     with Collecting() as collecting, collecting.session():
         sessions(collecting, clock._MOST_ENDED)
         assert collections == ["freeze"]
         sessions(collecting, clock._MOST_ENDED)
-        # What runs is not frozen: it becomes garbage too.
+        # Objects of running sessions are not frozen, since they become garbage later.
         assert collections == ["freeze", "collect"]
 
 
-def test_a_session_that_fails_has_ended_too(collections: list[str]) -> None:
+def test_a_failed_session_counts_as_ended(collections: list[str]) -> None:
     with Collecting() as collecting:
         for _ in range(clock._SOME_ENDED):
             with contextlib.suppress(ValueError), collecting.session():
@@ -134,7 +134,7 @@ def test_a_session_that_fails_has_ended_too(collections: list[str]) -> None:
     assert "collect" in collections
 
 
-def test_what_a_session_leaves_is_freed_without_a_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_objects_of_a_session_are_freed_without_a_collection(monkeypatch: pytest.MonkeyPatch) -> None:
     recorders: list[weakref.ref[Recorder]] = []
 
     def watched(*arguments: Any, **options: Any) -> Recorder:

@@ -1,4 +1,4 @@
-"""Who sends the result: what the component makes of each way an app can answer a call."""
+"""Results of a call: what the component sends for each handler style and tool end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SEEN = {
 
 
 def sent_for_a_call(recording: Recording) -> list[tuple[float, str]]:
-    """(ms after the request at the app, content) of every result of a recording of one call."""
+    """Return (ms after the request at the app, content) of every result of a recording of one call."""
     (request,) = on_wire(recording, "component>app", "onFunctionCallRequest")
     answers = on_wire(recording, "component>proxy", "FunctionCallResponse")
     contents = said(recording, "component>proxy", "FunctionCallResponse")
@@ -42,30 +42,30 @@ def sent_for_a_call(recording: Recording) -> list[tuple[float, str]]:
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_what_does_a_handler_style_send_and_when(handler: str) -> None:
+def test_each_handler_style_sends_the_observed_results(handler: str) -> None:
     assert sent_for_a_call(play(handler=handler, **TOOL)) == SEEN[handler]
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
 @pytest.mark.parametrize("component", ["0.9.1", "0.11.1"])
-def test_the_component_does_the_same_at_both_tags_it_was_seen_at(component: str, handler: str) -> None:
+def test_both_observed_tags_send_the_same_results(component: str, handler: str) -> None:
     assert sent_for_a_call(play(handler=handler, component_tag=component, **TOOL)) == SEEN[handler]
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_the_table_of_handlers_counts_what_is_sent(handler: str) -> None:
+def test_the_handler_table_has_the_number_of_results(handler: str) -> None:
     recording = play(handler=handler, **TOOL)
     assert len(sent_for_a_call(recording)) == HANDLERS[handler].submissions
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_who_sent_it_is_known_by_its_text(handler: str) -> None:
+def test_own_results_and_default_errors_are_distinguished(handler: str) -> None:
     turn = tool_turn(play(handler=handler, **TOOL))
     assert turn.own_submissions == 1
     assert turn.submissions == HANDLERS[handler].submissions
 
 
-def test_the_app_itself_never_answers_a_call_twice() -> None:
+def test_the_app_answers_a_call_once() -> None:
     for handler in HANDLERS:
         calls_of_app = [
             each
@@ -77,17 +77,17 @@ def test_the_app_itself_never_answers_a_call_twice() -> None:
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_every_call_of_several_is_answered_for_itself(handler: str) -> None:
+def test_each_of_several_calls_has_its_own_results(handler: str) -> None:
     recording = play(handler=handler, scenario="parallel", calls=3, tool_ms="50,80,20")
     per_call = [each["id"] for each in said(recording, "component>proxy", "FunctionCallResponse")]
     assert sorted(per_call) == sorted([f"call_000{n}" for n in (1, 2, 3)] * HANDLERS[handler].submissions)
 
 
-# -- how the tool ends -----------------------------------------------------------------------------------------------
+# -- tool ends -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_a_tool_that_reports_an_error_sends_it_like_a_result(handler: str) -> None:
+def test_an_error_of_the_tool_is_sent_like_a_result(handler: str) -> None:
     expected = [(at, REPORTED if content == RESULT else content) for at, content in SEEN[handler]]
     assert sent_for_a_call(play(handler=handler, tool_end="error", **TOOL)) == expected
 
@@ -103,7 +103,7 @@ def test_a_tool_that_reports_an_error_sends_it_like_a_result(handler: str) -> No
         ("ref_now", [(0, REPORTED), (0, DEFAULT)]),
     ],
 )
-def test_a_promise_that_rejects_is_answered_by_the_component_once(handler: str, expected: list[tuple[float, str]]) -> None:
+def test_a_rejected_promise_is_one_error_result(handler: str, expected: list[tuple[float, str]]) -> None:
     assert sent_for_a_call(play(handler=handler, tool_end="reject", **TOOL)) == expected
 
 
@@ -118,27 +118,27 @@ def test_a_promise_that_rejects_is_answered_by_the_component_once(handler: str, 
         ("ref_now", [(0, DEFAULT)]),
     ],
 )
-def test_a_tool_that_never_ends_leaves_the_default_error_or_nothing(handler: str, expected: list[tuple[float, str]]) -> None:
+def test_a_tool_that_never_ends_sends_the_default_error_or_nothing(handler: str, expected: list[tuple[float, str]]) -> None:
     assert sent_for_a_call(play(handler=handler, tool_end="none", **TOOL)) == expected
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_a_tool_that_never_ends_is_no_result_for_any_style(handler: str) -> None:
+def test_a_tool_that_never_ends_has_outcome_no_result(handler: str) -> None:
     assert tool_turn(play(handler=handler, tool_end="none", **TOOL)).outcome == "no_result"
 
 
-def test_a_second_submission_goes_through_the_ref_after_its_time() -> None:
+def test_the_second_submission_is_sent_after_repeat_ms() -> None:
     sent = sent_for_a_call(play(scenario="double", handler="return", repeat_ms=30, **TOOL))
     assert sent == [(50, RESULT), (80, RESULT)]
 
 
-# -- the rule itself, piece by piece ---------------------------------------------------------------------------------
+# -- details of the rule ---------------------------------------------------------------------------------------------
 
 REQUEST = agent.function_call_request("call_1", "get_weather", "{}")
 
 
 def component(*, default_error: bool = True) -> Bench:
-    """A component that has handed one call to the app."""
+    """Return a bench whose component has passed one call to the app."""
     row = replace(COMPONENTS["0.9.1"], default_error=default_error)
     bench = Bench(Component(row), "app")
     bench.apply("actor", bench.actor.message("proxy", REQUEST))
@@ -165,11 +165,11 @@ def test_sending_by_the_passed_function_counts_as_an_answer(ends: dict[str, obje
     assert results(component().tell(BY_PASSED, ends)) == ["7"]
 
 
-def test_the_default_error_goes_out_once_for_a_call() -> None:
+def test_the_default_error_is_sent_once_per_call() -> None:
     assert results(component().tell(RETURNED, RESOLVED, RESOLVED)) == [DEFAULT]
 
 
-def test_a_component_without_the_rule_sends_nothing_of_its_own() -> None:
+def test_a_component_without_the_rule_sends_no_default_error() -> None:
     assert results(component(default_error=False).tell(RETURNED, RESOLVED)) == []
 
 
@@ -184,7 +184,7 @@ def test_a_component_without_the_rule_sends_nothing_of_its_own() -> None:
         ("text", DEFAULT),
     ],
 )
-def test_what_becomes_of_a_promises_value(value: object, content: str) -> None:
+def test_content_of_a_resolved_value(value: object, content: str) -> None:
     assert results(component().tell({**RESOLVED, "value": value})) == [content]
 
 
@@ -197,7 +197,7 @@ def test_nothing_is_sent_once_the_connection_is_closed() -> None:
     assert results(bench) == []
 
 
-def test_a_call_that_is_not_the_clients_is_not_handed_to_the_app() -> None:
+def test_a_server_side_call_is_not_passed_to_the_app() -> None:
     request = json.loads(json.dumps(REQUEST))
     request["functions"][0]["client_side"] = False
     bench = Bench(Component(COMPONENTS["0.9.1"]), "proxy")
@@ -218,5 +218,5 @@ def test_a_call_that_is_not_the_clients_is_not_handed_to_the_app() -> None:
         (None, True),
     ],
 )
-def test_whose_result_is_it_by_its_text(content: object, own: bool) -> None:
+def test_the_default_error_is_recognised_by_its_text(content: object, own: bool) -> None:
     assert agent.is_default_error(content) is not own

@@ -1,4 +1,4 @@
-"""Does the model of the component do what the running one did? Its record, replayed without Node; false rows are caught."""
+"""The component model compared with recordings of the running component; wrong table rows are detected."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def seen(tag: str, name: str) -> Seen:
 
 
 def sent(tag: str, name: str, kind: str) -> Seen:
-    """The messages of a type that the running component sent to the proxy."""
+    """Return the messages of a type that the running component sent to the proxy."""
     return [each for each in seen(tag, name) if each["to"] == "proxy" and each.get("type") == kind]
 
 
 def differs(tag: str, among: Iterable[Case] = MODELLED) -> bool:
-    """Whether the model, as it is now, differs from the record anywhere."""
+    """Return whether the current model differs from the record."""
     return any(compare(tag, case, seen(tag, case.name)) for case in among)
 
 
@@ -62,7 +62,7 @@ def differs(tag: str, among: Iterable[Case] = MODELLED) -> bool:
 
 
 @pytest.mark.parametrize("tag", RECORDED)
-def test_the_record_is_of_this_program_and_of_these_scripts(tag: str) -> None:
+def test_the_record_matches_this_program_and_these_scripts(tag: str) -> None:
     assert recorded(tag)["source"] == COMPONENTS[tag].source
     assert recorded(tag)["scripts"] == scripts_hash(), "the scripts changed: record again (data/README.md)"
     assert set(recorded(tag)["cases"]) == set(ALL)
@@ -74,7 +74,7 @@ def test_the_model_does_what_the_running_component_did(tag: str) -> None:
     assert found == {}
 
 
-def test_every_program_was_compared_and_where_one_differs_is_known() -> None:
+def test_every_program_was_compared_and_only_known_differences_remain() -> None:
     programs = json.loads(shipped("data/conformance/component-programs.json").read_text("utf-8"))
     assert programs["scripts"] == scripts_hash()
     by_source = {each["source"]: each for each in programs["programs"].values()}
@@ -85,7 +85,7 @@ def test_every_program_was_compared_and_where_one_differs_is_known() -> None:
         assert by_source[row.source]["compared"] == len(MODELLED)
 
 
-def test_every_row_of_the_table_every_handler_and_every_end_has_a_script() -> None:
+def test_every_row_handler_and_tool_end_has_a_script() -> None:
     played = {row for row, _ in MESSAGES.values()}
     assert {row.message for row in ROWS} - {"(text done)"} == played
     assert all(f"{message}, while {context}" in ALL for message in MESSAGES for context in CONTEXTS)
@@ -95,7 +95,7 @@ def test_every_row_of_the_table_every_handler_and_every_end_has_a_script() -> No
                 assert f"{handler}, {end}, {shape}" in ALL
 
 
-# -- can the comparison fail? ----------------------------------------------------------------------------------------
+# -- wrong rows and knobs --------------------------------------------------------------------------------------------
 
 ACTIVE = [(tag, message) for tag in RECORDED for message, row in rows_of(tag).items() if row.steps]
 SILENT = [
@@ -109,26 +109,26 @@ def with_row(monkeypatch: pytest.MonkeyPatch, tag: str, row: CallbackRow) -> Non
 
 
 @pytest.mark.parametrize(("tag", "message"), ACTIVE)
-def test_a_row_that_tells_the_app_nothing_is_caught(monkeypatch: pytest.MonkeyPatch, tag: str, message: str) -> None:
+def test_a_row_with_missing_callbacks_is_detected(monkeypatch: pytest.MonkeyPatch, tag: str, message: str) -> None:
     with_row(monkeypatch, tag, CallbackRow(message, ()))
     assert differs(tag)
 
 
 @pytest.mark.parametrize(("tag", "message"), SILENT)
-def test_a_row_that_tells_the_app_too_much_is_caught(monkeypatch: pytest.MonkeyPatch, tag: str, message: str) -> None:
+def test_a_row_with_an_extra_callback_is_detected(monkeypatch: pytest.MonkeyPatch, tag: str, message: str) -> None:
     with_row(monkeypatch, tag, CallbackRow(message, (Tell("onSettingsApplied"),)))
     assert differs(tag)
 
 
 @pytest.mark.parametrize("tag", RECORDED)
 @pytest.mark.parametrize("other", RECORDED)
-def test_the_rows_of_the_other_release_are_caught(monkeypatch: pytest.MonkeyPatch, tag: str, other: str) -> None:
+def test_the_rows_of_the_other_release_are_detected(monkeypatch: pytest.MonkeyPatch, tag: str, other: str) -> None:
     rows = rows_of(other)
     monkeypatch.setattr(callbacks, "rows_of", lambda _: rows)
     assert differs(tag) is (tag != other)
 
 
-#: What differs between the two records; the knobs that the model's one connection cannot show are facts below.
+#: Knobs that affect the records; those that need a second connection are tested below.
 IDLE = ("forgets", "message", "runs_on", "rests")
 FLIPS = [
     *((tag, "default_error", False) for tag in RECORDED),
@@ -139,12 +139,12 @@ FLIPS = [
 
 
 @pytest.mark.parametrize(("tag", "knob", "value"), FLIPS)
-def test_a_false_knob_is_caught(monkeypatch: pytest.MonkeyPatch, tag: str, knob: str, value: object) -> None:
+def test_a_wrong_knob_is_detected(monkeypatch: pytest.MonkeyPatch, tag: str, knob: str, value: object) -> None:
     monkeypatch.setitem(COMPONENTS, tag, replace(COMPONENTS[tag], **{knob: value}))  # type: ignore[arg-type]
     assert differs(tag)
 
 
-def test_a_result_more_one_less_and_one_too_late_are_caught() -> None:
+def test_extra_missing_late_and_changed_results_are_detected() -> None:
     case = ALL["void_ref, result, one call"]
     real = seen("0.9.1", case.name)
     results = [index for index, each in enumerate(real) if each.get("type") == "FunctionCallResponse"]
@@ -157,21 +157,21 @@ def test_a_result_more_one_less_and_one_too_late_are_caught() -> None:
         assert compare("0.9.1", case, wrong)
 
 
-# -- the facts that the page tells -----------------------------------------------------------------------------------
+# -- facts of docs/component.md --------------------------------------------------------------------------------------
 
 
-def test_the_page_is_the_tables() -> None:
+def test_the_docs_page_is_generated_from_the_tables() -> None:
     assert DOCS.read_text("utf-8") == page(), "run python -m tests.component --page > docs/component.md"
 
 
 @pytest.mark.parametrize("tag", RECORDED)
-def test_settings_go_out_once_for_a_connection(tag: str) -> None:
+def test_settings_are_sent_once_per_connection(tag: str) -> None:
     assert len(sent(tag, "Settings, asked for again and again", "Settings")) == 1
     assert len(sent(tag, "a second connection, nothing kept", "Settings")) == 2
 
 
 @pytest.mark.parametrize("tag", RECORDED)
-def test_beside_another_component_none_go_out_but_the_users_text_does(tag: str) -> None:
+def test_a_second_component_sends_user_text_but_no_settings(tag: str) -> None:
     name = "Settings with another component connected"
     assert sent(tag, name, "Settings") == []
     assert len(sent(tag, name, "InjectUserMessage")) == 1
@@ -179,7 +179,7 @@ def test_beside_another_component_none_go_out_but_the_users_text_does(tag: str) 
 
 @pytest.mark.parametrize("tag", RECORDED)
 @pytest.mark.parametrize(("name", "kept"), [("nothing kept", False), ("its conversation kept", True)])
-def test_what_a_second_connection_is_told_of_the_first(tag: str, name: str, kept: bool) -> None:
+def test_the_context_of_a_second_connection(tag: str, name: str, kept: bool) -> None:
     settings = sent(tag, f"a second connection, {name}", "Settings")[1]["agent"]
     knows = kept and COMPONENTS[tag].history_as_context
     assert ("context" in settings) is knows
@@ -189,17 +189,17 @@ def test_what_a_second_connection_is_told_of_the_first(tag: str, name: str, kept
 
 
 @pytest.mark.parametrize("tag", RECORDED)
-def test_the_model_opens_a_second_connection_as_the_running_component_does(tag: str) -> None:
-    """At 3100 ms two things come at once, which React tells a millisecond apart: order is compared towards the proxy."""
+def test_the_model_opens_a_second_connection_like_the_component(tag: str) -> None:
+    """React separates two events at 3100 ms by a millisecond, so only the order of messages to the proxy is compared."""
     case = ALL["a second connection, nothing kept"]
     real, model = seen(tag, case.name), play_case(tag, case)
     assert [each for each in differences(real, model) if "to the proxy" in each] == []
-    told = [sorted(each["type"] for each in one if each["to"] == "app" and each["at"] >= 2000) for one in (real, model)]
-    assert [each for each in told[0] if each not in NOT_COMPARED] == told[1]
+    calls = [sorted(each["type"] for each in one if each["to"] == "app" and each["at"] >= 2000) for one in (real, model)]
+    assert [each for each in calls[0] if each not in NOT_COMPARED] == calls[1]
 
 
 @pytest.mark.parametrize("tag", RECORDED)
-def test_a_result_without_a_connection_is_dropped_and_a_late_one_goes_out_on_the_next(tag: str) -> None:
+def test_a_result_without_connection_is_dropped_and_a_late_one_uses_the_next(tag: str) -> None:
     assert sent(tag, "a result for a connection that is gone", "FunctionCallResponse") == []
     assert not any(each["type"] == "(thrown)" for each in seen(tag, "a result for a connection that is gone"))
     assert len(sent(tag, "a result of one connection on the next", "FunctionCallResponse")) == 1
@@ -207,17 +207,17 @@ def test_a_result_without_a_connection_is_dropped_and_a_late_one_goes_out_on_the
 
 
 @pytest.mark.parametrize("tag", RECORDED)
-def test_an_error_closes_nothing_and_repeats_nothing(tag: str) -> None:
+def test_a_refusal_causes_one_callback_and_no_message(tag: str) -> None:
     for context in CONTEXTS:
-        behind = [each for each in seen(tag, f"the refusal, while {context}") if each["at"] >= 1000]
-        assert [each for each in behind if each["to"] == "proxy"] == []
-        (error,) = [each for each in behind if each["type"] == "onError"]
+        later = [each for each in seen(tag, f"the refusal, while {context}") if each["at"] >= 1000]
+        assert [each for each in later if each["to"] == "proxy"] == []
+        (error,) = [each for each in later if each["type"] == "onError"]
         assert error["code"] == "conversation_already_has_active_response"
         assert "recoverable" not in error
 
 
 @pytest.mark.parametrize("tag", RECORDED)
-def test_a_listener_of_the_manager_hears_what_no_callback_tells(tag: str) -> None:
+def test_a_listener_of_the_manager_receives_events_without_callback(tag: str) -> None:
     heard = [each["of"] for each in seen(tag, "what the manager's listener hears") if each["type"] == "(manager)"]
     assert heard == ["response.done", "AgentDone"]
 
@@ -225,7 +225,7 @@ def test_a_listener_of_the_manager_hears_what_no_callback_tells(tag: str) -> Non
 @pytest.mark.parametrize("tag", RECORDED)
 @pytest.mark.parametrize("handler", HANDLERS)
 @pytest.mark.parametrize("era", ["old text", "old audio", "new text", "new audio"])
-def test_a_tool_of_25_s_has_its_result_sent_unless_the_component_answered_first(tag: str, handler: str, era: str) -> None:
+def test_the_result_of_a_25_s_tool_is_sent_only_for_promise_handlers(tag: str, handler: str, era: str) -> None:
     name = f"{handler}, 25 s, {era}"
     (closed,) = sent(tag, name, "(close)")
     results = [each for each in sent(tag, name, "FunctionCallResponse") if not agent.is_default_error(each["content"])]
@@ -237,23 +237,23 @@ def test_a_tool_of_25_s_has_its_result_sent_unless_the_component_answered_first(
         assert [each["at"] for each in results] == ([2000] if HANDLERS[handler].at_once else [])
 
 
-def test_up_to_0_9_8_a_text_reply_is_cut_off_ten_seconds_after_the_result() -> None:
+def test_up_to_0_9_8_a_text_reply_is_cut_off_10_s_after_the_result() -> None:
     name = "a reply's text goes on, old"
     assert [sent(tag, name, "(close)")[0]["at"] for tag in RECORDED] == [12_050, 37_250]
 
 
-# -- the same in a session of the models -----------------------------------------------------------------------------
+# -- the same facts in sessions of the models ------------------------------------------------------------------------
 
 
 def idle_session(**given: Any) -> Recording:
-    """A session whose component closes the connection when nothing happens."""
+    """Return the recording of a session whose component closes an idle connection."""
     one = session(**given)
     actors = {**one.actors(), "component": Component(COMPONENTS[one.component], idle_timeout=True)}
     return VirtualEngine(one, actors).run()
 
 
 @pytest.mark.parametrize("release", ["0.9.1", "0.10.0", "0.11.1"])
-def test_in_a_session_the_slow_result_of_a_handler_that_returns_nothing_is_never_sent(release: str) -> None:
+def test_a_slow_result_of_a_void_handler_is_never_sent(release: str) -> None:
     words = {"release": release, "tool_ms": 25_000, "modality": "audio"}
     own = {
         handler: [r for r in said(idle_session(handler=handler, **words), "component>proxy", "FunctionCallResponse")
@@ -264,7 +264,7 @@ def test_in_a_session_the_slow_result_of_a_handler_that_returns_nothing_is_never
 
 
 def callbacks_between(recording: Recording) -> list[tuple[float, str]]:
-    """(ms behind the end of the response with the call, state or callback) that the app saw before its result."""
+    """Return (ms after the end of the response with the call, state or callback) for the callbacks before the result."""
     (call,) = on_wire(recording, "component>app", "onFunctionCallRequest")
     ended = on_wire(recording, "upstream>proxy", "response.done")[0].sent_ns
     (result,) = on_wire(recording, "component>proxy", "FunctionCallResponse")
@@ -280,14 +280,14 @@ def callbacks_between(recording: Recording) -> list[tuple[float, str]]:
 
 @pytest.mark.parametrize("modality", ["text", "audio"])
 @pytest.mark.parametrize("tag", TAGS)
-def test_which_callback_tells_that_the_response_with_the_call_is_over(tag: str, modality: str) -> None:
+def test_from_0_10_the_idle_state_marks_the_end_of_the_response_with_the_call(tag: str, modality: str) -> None:
     found = callbacks_between(play(release=tag, modality=modality, gap_ms=400, tool_ms=2000))
     assert found == ([(0, "idle")] if COMPONENTS[tag].number >= (0, 10) else [])
 
 
 @pytest.mark.parametrize("modality", ["text", "audio"])
 @pytest.mark.parametrize("tag", TAGS)
-def test_behind_a_preamble_no_callback_tells_it(tag: str, modality: str) -> None:
+def test_after_a_preamble_no_callback_marks_the_end(tag: str, modality: str) -> None:
     found = callbacks_between(play(release=tag, modality=modality, preamble=True, gap_ms=400, tool_ms=2000))
     assert not [what for at, what in found if at >= 0]
 
@@ -297,8 +297,8 @@ def test_behind_a_preamble_no_callback_tells_it(tag: str, modality: str) -> None
 
 def test_every_tag_has_one_row_for_a_message_and_known_callbacks() -> None:
     for tag in TAGS:
-        told = [step for row in rows_of(tag).values() for step in row.steps if isinstance(step, Tell)]
-        assert all(step.values == CALLBACKS[step.callback] for step in told)
+        tells = [step for row in rows_of(tag).values() for step in row.steps if isinstance(step, Tell)]
+        assert all(step.values == CALLBACKS[step.callback] for step in tells)
     assert set(TAGS) == {tag for tag in PROXIES if tag.replace(".", "").isdigit() and "." in tag}
 
 

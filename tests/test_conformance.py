@@ -1,4 +1,4 @@
-"""Does the model still do what the running proxies did? Recorded exchanges, replayed without Node; false knobs are caught."""
+"""The proxy model compared with recordings of the running proxies; wrong knobs are detected."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from voicerace.trace.recording import Recording, read_recordings
 
 TAGS = ("0.9.1", "0.9.4", "0.11.1")
 
-#: knob -> the values it can be flipped to, in any row.
+#: knob -> the values it can be changed to, in any row.
 FLIPS: dict[str, tuple[object, ...]] = {
     "create_on": tuple(frozenset(each) for each in ({"result"}, {"T"}, {"R"}, {"T", "R"}, {"T", "R", "I"}, {"R", "I"})),
     "recovery": (True, False),
@@ -60,11 +60,11 @@ FLIPS: dict[str, tuple[object, ...]] = {
     "idle_timeout_waits": (True, False),
 }
 
-#: (tag, knob, value) that change nothing that a proxy of this tag can be seen to do, with the reason.
+#: (tag, knob, value) without an observable effect on a proxy of this tag, with the reason.
 WITHOUT_EFFECT: dict[tuple[str, str, object], str] = {
-    ("0.9.1", "recovery", True): "nothing waits behind a result, so there is nothing to recover",
-    ("0.9.1", "text_delta_known", True): "what is not known goes to the host raw, known or not",
-    ("0.9.4", "text_delta_known", True): "what is not known goes to the host raw, known or not",
+    ("0.9.1", "recovery", True): "no message waits for a result, so there is nothing to recover",
+    ("0.9.1", "text_delta_known", True): "unknown events are forwarded unchanged anyway",
+    ("0.9.4", "text_delta_known", True): "unknown events are forwarded unchanged anyway",
 }
 
 
@@ -79,12 +79,12 @@ def table(tag: str) -> pd.DataFrame:
     return pd.read_csv(shipped(f"data/conformance/{tag}.csv"))
 
 
-def caught(tag: str, row: ProxyRelease) -> bool:
+def detected(tag: str, row: ProxyRelease) -> bool:
     return any(replay(recording, row) for recording in recordings(tag))
 
 
 @pytest.mark.parametrize("tag", TAGS)
-def test_the_model_does_what_the_running_proxy_did(tag: str) -> None:
+def test_the_model_sends_what_the_running_proxy_sent(tag: str) -> None:
     assert len(recordings(tag)) > 50
     for recording in recordings(tag):
         assert replay(recording, PROXIES[tag]) == [], recording.provenance["case"]
@@ -93,17 +93,17 @@ def test_the_model_does_what_the_running_proxy_did(tag: str) -> None:
 @pytest.mark.parametrize("tag", TAGS)
 @pytest.mark.parametrize("knob", FLIPS)
 @pytest.mark.long
-def test_every_knob_that_is_turned_is_noticed(tag: str, knob: str) -> None:
+def test_every_changed_knob_is_detected(tag: str, knob: str) -> None:
     row = PROXIES[tag]
     for value in FLIPS[knob]:
         if value == getattr(row, knob):
             continue
         flipped = replace(row, **{knob: value})
         expected = (tag, knob, value) not in WITHOUT_EFFECT
-        assert caught(tag, flipped) is expected, f"{tag}: {knob} = {value}"
+        assert detected(tag, flipped) is expected, f"{tag}: {knob} = {value}"
 
 
-def test_every_knob_of_the_table_is_flipped() -> None:
+def test_every_knob_of_the_table_is_tested() -> None:
     names = {
         name
         for name in ProxyRelease.__dataclass_fields__
@@ -125,22 +125,20 @@ def test_every_knob_of_the_table_is_flipped() -> None:
         ("0.11.1", "recovery_ms", 21_000),
     ],
 )
-def test_the_proxys_own_times_are_noticed_to_a_fraction_of_a_second(
-    tag: str, name: str, value: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_changed_times_of_the_proxy_are_detected(tag: str, name: str, value: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PROXY_TIMES_MS, name, value)
-    assert caught(tag, PROXIES[tag])
+    assert detected(tag, PROXIES[tag])
 
 
 @pytest.mark.parametrize(
     ("tag", "other"), [("0.9.1", "0.9.4"), ("0.9.4", "0.9.1"), ("0.11.1", "0.10.4"), ("0.9.1", "0.9.0"), ("0.9.1", "0.9.2")]
 )
-def test_another_release_is_not_taken_for_this_one(tag: str, other: str) -> None:
-    assert caught(tag, PROXIES[other])
+def test_the_row_of_another_release_is_detected(tag: str, other: str) -> None:
+    assert detected(tag, PROXIES[other])
 
 
 @pytest.mark.parametrize("tag", TAGS)
-def test_the_table_of_results_is_of_this_program_and_shows_no_difference(tag: str) -> None:
+def test_the_table_of_results_matches_this_program_and_has_no_difference(tag: str) -> None:
     results = table(tag)
     assert tuple(results.columns) == COLUMNS
     assert set(results["source"]) == {PROXIES[tag].source}
@@ -151,12 +149,12 @@ def test_the_table_of_results_is_of_this_program_and_shows_no_difference(tag: st
 
 
 @pytest.mark.parametrize("tag", TAGS)
-def test_the_table_holds_every_case_that_is_tried_today(tag: str) -> None:
+def test_the_table_has_every_current_case(tag: str) -> None:
     names = [f"session-{number:03d}" for number, _ in enumerate(sessions(tag))] + [script.name for script in scripts()]
     assert list(table(tag)["case"]) == names
 
 
-def test_the_sessions_of_the_running_proxies_fit_the_sweep_they_are_drawn_on() -> None:
+def test_sessions_of_the_running_proxies_agree_with_the_sweep() -> None:
     trials = trials_of({"releases": TAGS, "times": {"tool_ms": "0:400:50", "gap_ms": "150"}, "ties": False})
     real = real_sessions(trials)
     assert set(real["release"]) == set(TAGS)
@@ -167,12 +165,12 @@ def test_the_sessions_of_the_running_proxies_fit_the_sweep_they_are_drawn_on() -
             assert row["outcome"] == model[row["release"], row["tool_ms"]]
 
 
-def test_sessions_under_other_settings_are_not_drawn() -> None:
+def test_sessions_with_other_settings_are_not_plotted() -> None:
     trials = trials_of({"releases": TAGS, "times": {"tool_ms": "0:400:100", "gap_ms": "151"}, "ties": False})
     assert real_sessions(trials).empty
 
 
-def test_a_message_more_a_message_less_and_another_order_are_differences() -> None:
+def test_missing_and_duplicated_messages_are_differences() -> None:
     recording = next(each for each in recordings("0.9.1") if each.provenance["case"] == "two-results")
     sent = [place for place, event in enumerate(recording.events) if event.link.sender == "proxy"]
     for place in sent:

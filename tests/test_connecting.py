@@ -1,4 +1,4 @@
-"""Is it said why a connection did not open, without a word of what may be private?"""
+"""Reasons why a connection did not open, without private text."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from voicerace.engine.live.connecting import NotConnectedError, open_connection
         (b"", "no WebSocket handshake: the answer was no HTTP"),
     ],
 )
-def test_a_target_that_is_no_web_socket_is_named_without_its_words(answer: bytes, why: str) -> None:
-    async def story() -> None:
+def test_a_failed_handshake_has_a_reason_without_text_of_the_answer(answer: bytes, why: str) -> None:
+    async def connect() -> None:
         async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(answer)
@@ -37,4 +37,4 @@ def test_a_target_that_is_no_web_socket_is_named_without_its_words(answer: bytes
         assert why in refused.value.reason
         assert "secret" not in refused.value.reason
 
-    run(story())
+    run(connect())

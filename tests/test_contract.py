@@ -1,4 +1,4 @@
-"""Does the contract find what an API does, whatever it does? On the mock, on misbehaving mocks, and on a strict stand-in."""
+"""The contract suite on the mock, on misbehaving mocks, and on a strict stand-in for the API."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from voicerace.model.actors.upstream_asked import AskedUpstream
 from voicerace.model.protocol import input_audio, realtime
 from voicerace.trace.recording import Recording
 
-#: Long enough for a race on a busy machine to be won, short enough for a whole run in about a second.
+#: Long enough to keep the order of events on a busy machine, short enough for a full run in about a second.
 TIMES = {"gap_ms": 120, "first_item_ms": 60, "reply_ms": 50, "reply_gap_ms": 70}
 PATIENCE = Patience(3.0, 0.15)
 UNTRIED = {fact.name for fact in FACTS if fact.untried}
@@ -42,16 +42,16 @@ def on_mock(*facts: str, knobs: Mapping[str, str] | None = None, repeats: int = 
 
 
 def at(url: str, *facts: str, key_from: str | None = None, patience: Patience = PATIENCE) -> Contract:
-    """Some facts, or all, at an address."""
+    """Check some facts, or all, at an address."""
     return check_contract(UpstreamTarget.of(url, key_from=key_from), facts=facts, repeats=0, at_once=40, patience=patience)
 
 
-#: Runs on the real clock that may come out otherwise because this machine is late: one of these has to be right.
+#: Runs on the real clock may fail on a busy machine: one of this number must be right.
 TRIES = 3
 
 
 def one_of(run: Callable[[], Contract], right: Callable[[Contract], bool]) -> Contract:
-    """The first of `TRIES` runs that is right; else the last."""
+    """Return the first of `TRIES` runs that is right, else the last."""
     for _ in range(TRIES):
         if right(found := run()):
             break
@@ -64,7 +64,7 @@ def all_held(found: Contract) -> bool:
 
 @pytest.fixture(scope="module")
 def plain() -> Contract:
-    """The mock without any knob."""
+    """Return the contract of the mock with default knobs."""
     return one_of(lambda: on_mock(repeats=2), all_held)
 
 
@@ -75,7 +75,7 @@ def changed(found: Contract, before: Contract) -> dict[str, str]:
 # -- the mock, and its knobs -----------------------------------------------------------------------------------------
 
 
-def test_the_mock_keeps_every_fact_that_is_tried(plain: Contract) -> None:
+def test_the_mock_keeps_every_tested_fact(plain: Contract) -> None:
     assert {name for name, state in plain.states.items() if state == "held"} == TRIED, [
         (row.fact.name, row.seen) for row in plain.rows if row.state != "held"
     ]
@@ -83,7 +83,7 @@ def test_the_mock_keeps_every_fact_that_is_tried(plain: Contract) -> None:
     assert plain.sessions == len(plain.recordings) == sessions_needed(2)
 
 
-def test_what_is_not_tried_says_why_and_is_about_speech_an_hour_or_what_nothing_rests_on(plain: Contract) -> None:
+def test_untested_facts_have_a_reason(plain: Contract) -> None:
     assert {row.fact.name for row in plain.rows if row.state == "unknown"} == {
         "server_vad_response", "vad_commit", "barge_in", "idle_timeout", "speed_and_model", "session_expires",
     }  # fmt: skip
@@ -94,7 +94,7 @@ NO_RESPONSE = TRIED - {
     "session_opens", "item_confirmed", "cancel_idle", "binary_frames", "empty_commit", "commit_no_response", "create_free",
 }  # fmt: skip
 
-#: Each knob, and the answers that it changes: no more, no fewer.
+#: Knobs, times, and the answers that they change.
 KNOBS: list[tuple[dict[str, str], dict[str, Any], dict[str, str]]] = [
     ({}, {"item_done_ms": 40}, {}),
     ({}, {"upstream_rtt_ms": 20, "ack_ms": 10}, {}),
@@ -107,7 +107,7 @@ KNOBS: list[tuple[dict[str, str], dict[str, Any], dict[str, str]]] = [
     ({"binary_frames": "refuse"}, {}, {"binary_frames": "broken"}),
     ({}, {"slot_lag_ms": 150}, {"slot_at_response_done": "broken", "cancel_then_create": "broken"}),
     ({}, {"gap_ms": 400}, {"done_before_result": "broken"}),
-    # A create that can only be late tells nothing: no answer may be made of it.
+    # A request that can only be late has no answer.
     ({}, {"gap_ms": 0}, {"slot_at_arguments_done": "unknown", "output_at_arguments_done": "unknown"}),
     ({}, {"reply_gap_ms": 0}, {"slot_at_text_done": "unknown"}),
     (
@@ -140,7 +140,7 @@ KNOBS: list[tuple[dict[str, str], dict[str, Any], dict[str, str]]] = [
 
 
 @pytest.mark.parametrize(("knobs", "times", "expected"), KNOBS, ids=lambda each: json.dumps(each)[:40])
-def test_a_knob_changes_the_answers_it_is_for_and_no_other(
+def test_a_knob_changes_only_its_answers(
     plain: Contract, knobs: dict[str, str], times: dict[str, Any], expected: dict[str, str]
 ) -> None:
     found = one_of(lambda: on_mock(knobs=knobs, **times), lambda each: changed(each, plain) == expected)
@@ -148,21 +148,21 @@ def test_a_knob_changes_the_answers_it_is_for_and_no_other(
 
 
 @pytest.mark.parametrize(("knob", "moment"), [("item_done", "conversation.item.done"), ("response_done", "response.done")])
-def test_it_finds_from_when_on_a_result_is_accepted(knob: str, moment: str) -> None:
+def test_the_answer_has_the_event_from_which_a_result_is_accepted(knob: str, moment: str) -> None:
     (row,) = on_mock("output_at_arguments_done", knobs={"function_output": knob}, item_done_ms=40).rows
     assert row.seen == f"refused with invalid_tool_call_id; accepted at {moment}"
 
 
-def test_a_broken_fact_shows_the_events_that_break_it() -> None:
+def test_a_broken_fact_has_its_events() -> None:
     (row,) = on_mock("session_update_active", knobs={"session_update_active": "refuse"}).rows
     assert [event.type for event in row.trace] == ["response.created", "session.update", "error"]
-    told = row.to_json()
-    assert [each["sender"] for each in told["trace"]] == ["upstream", "proxy", "upstream"]
-    assert [each["ms"] for each in told["trace"]] == sorted(each["ms"] for each in told["trace"])
-    assert realtime.ACTIVE_RESPONSE in told["trace"][2]["what"]
+    trace = row.to_json()["trace"]
+    assert [each["sender"] for each in trace] == ["upstream", "proxy", "upstream"]
+    assert [each["ms"] for each in trace] == sorted(each["ms"] for each in trace)
+    assert realtime.ACTIVE_RESPONSE in trace[2]["what"]
 
 
-def test_an_answer_without_a_trace_of_its_own_shows_the_last_events() -> None:
+def test_an_answer_without_its_own_trace_has_the_last_events() -> None:
     (row,) = on_mock("reply_completed", knobs={"error_after_create": "server_error"}).rows
     assert row.seen == "there is no response: response.create was answered by error server_error"
     assert [event.type for event in row.trace][-3:] == ["response.create", "error", "(close)"]
@@ -172,8 +172,8 @@ def test_an_answer_without_a_trace_of_its_own_shows_the_last_events() -> None:
     ("gap_ms", "rtt_ms", "seen"),
     [(400, 0, "refused: sent "), (0, 100, "accepted, response.created "), (3, 120, "accepted, response.created ")],
 )
-def test_an_early_create_is_answered_with_its_margin(gap_ms: int, rtt_ms: int, seen: str) -> None:
-    """On the real clock: a case comes out otherwise only when this machine is late by 100 ms or more."""
+def test_the_answer_to_an_early_request_has_its_margin(gap_ms: int, rtt_ms: int, seen: str) -> None:
+    """On the real clock, a case fails only if this machine is late by 100 ms or more."""
     (row,) = on_mock("result_and_create", gap_ms=gap_ms, upstream_rtt_ms=rtt_ms).rows
     assert row.state == "held"
     assert row.seen.startswith(seen)
@@ -184,22 +184,22 @@ def test_an_early_create_is_answered_with_its_margin(gap_ms: int, rtt_ms: int, s
     ]
 
 
-def test_a_slot_that_is_free_late_refuses_an_early_create_after_response_done() -> None:
+def test_a_slot_that_is_freed_late_refuses_a_request_after_response_done() -> None:
     (row,) = on_mock("result_and_create", gap_ms=0, upstream_rtt_ms=60, slot_lag_ms=400).rows
     assert (row.state, row.seen.partition(":")[0]) == ("broken", "refused, although response.done had come")
 
 
-def test_two_calls_are_answered_with_the_order_of_their_ends_and_each_gap() -> None:
+def test_the_answer_for_two_calls_has_the_order_of_their_ends_and_each_gap() -> None:
     (row,) = on_mock("two_calls", gap_ms=40).rows
     order = "arguments.done 1, arguments.done 2, item.done 1, output_item.done 1, item.done 2, output_item.done 2"
     assert row.seen.startswith(f"{order}; from each arguments.done to response.done ")
     assert len(re.findall(r"\d+\.\d ms", row.seen)) == 2
 
 
-# -- the order of the questions --------------------------------------------------------------------------------------
+# -- order of the facts ----------------------------------------------------------------------------------------------
 
 
-def test_what_is_open_is_asked_first_then_what_is_bounded(plain: Contract) -> None:
+def test_open_facts_come_first_then_bounded_ones(plain: Contract) -> None:
     states = [fact.state for fact in FACTS]
     assert states == sorted(states, key=["open", "bounded", "settled"].index)
     assert [each["state"] for each in plain.to_json()["facts"]] == states
@@ -212,7 +212,7 @@ def test_what_is_open_is_asked_first_then_what_is_bounded(plain: Contract) -> No
 
 
 class Twisted(AskedUpstream):
-    """A mock whose effects are twisted before they are carried out."""
+    """A mock whose effects are changed before they are carried out."""
 
     def twist(self, effects: list[Effect], cause: str) -> list[Effect]:
         raise NotImplementedError
@@ -237,7 +237,7 @@ def stray(kind: str, status: str) -> Send:
 
 
 def add_on(trigger: str, *extra: Effect) -> type[Twisted]:
-    """More comes behind an event of this type."""
+    """Return a mock that sends more after an event of this type."""
 
     class Added(Twisted):
         def twist(self, effects: list[Effect], cause: str) -> list[Effect]:
@@ -247,7 +247,7 @@ def add_on(trigger: str, *extra: Effect) -> type[Twisted]:
 
 
 def without(kind: str) -> type[Twisted]:
-    """An event of this type never comes."""
+    """Return a mock that sends no event of this type."""
 
     class Without(Twisted):
         def twist(self, effects: list[Effect], cause: str) -> list[Effect]:
@@ -257,7 +257,7 @@ def without(kind: str) -> type[Twisted]:
 
 
 def swapped(first: str, second: str) -> type[Twisted]:
-    """Two neighbours among the events change places."""
+    """Return a mock that swaps two consecutive events."""
 
     class Swapped(Twisted):
         def twist(self, effects: list[Effect], cause: str) -> list[Effect]:
@@ -272,7 +272,7 @@ def swapped(first: str, second: str) -> type[Twisted]:
 
 
 def instead(cause: str, *answer: Effect) -> type[Twisted]:
-    """A client event of this type gets this answer and is otherwise ignored."""
+    """Return a mock that only sends this answer to a client event of this type."""
 
     class Instead(AskedUpstream):
         def message(self, sender: str, payload: Any) -> Any:
@@ -283,21 +283,21 @@ def instead(cause: str, *answer: Effect) -> type[Twisted]:
 
 
 class NoSlot(AskedUpstream):
-    """Any number of responses at a time."""
+    """Accepts any number of concurrent responses."""
 
     def _slot(self, event: Any) -> bool:
         return True
 
 
 class NoIds(AskedUpstream):
-    """Refusals repeat no event_id."""
+    """Sends refusals without the client's event_id."""
 
     def _create_response(self, event: Mapping[str, Any]) -> None:
         super()._create_response({name: value for name, value in event.items() if name != "event_id"})
 
 
 class Chatty(AskedUpstream):
-    """Answers a result by itself, without being asked."""
+    """Answers a result without a request."""
 
     def _accept(self, item_id: str, item: Mapping[str, Any]) -> None:
         super()._accept(item_id, item)
@@ -307,14 +307,14 @@ class Chatty(AskedUpstream):
 
 
 class Deaf(AskedUpstream):
-    """Drops binary frames without a word."""
+    """Ignores binary frames."""
 
     def message(self, sender: str, payload: Any) -> Any:
         return () if isinstance(payload, bytes) else super().message(sender, payload)
 
 
 class Alone(AskedUpstream):
-    """While a response is active nothing else is taken."""
+    """Refuses other events while a response is active."""
 
     def message(self, sender: str, payload: Any) -> Any:
         busy = self.state.slot != "free" and payload.get("type") not in ("session.update", "response.cancel")
@@ -322,7 +322,7 @@ class Alone(AskedUpstream):
 
 
 class AnyVoice(AskedUpstream):
-    """The voice can change at any time."""
+    """Accepts a new voice at any time."""
 
     def _update_session(self, event: Mapping[str, Any]) -> None:
         self.state.spoke = False
@@ -330,7 +330,7 @@ class AnyVoice(AskedUpstream):
 
 
 class LastFirst(AskedUpstream):
-    """The items of a response end in reverse order."""
+    """Ends the items of a response in reverse order."""
 
     def _items_done(self, response: Any) -> None:
         for position in sorted(response.finished - response.done_items, reverse=True):
@@ -338,7 +338,7 @@ class LastFirst(AskedUpstream):
 
 
 class BusyAfterCancel(AskedUpstream):
-    """A cancel takes 50 ms, in which the slot stays taken."""
+    """Takes 50 ms for a cancel, during which the slot stays taken."""
 
     def _cancel(self, event: Mapping[str, Any]) -> None:
         self.waiting = event
@@ -352,11 +352,11 @@ class BusyAfterCancel(AskedUpstream):
 
 
 class NoSlotAfterCancel(BusyAfterCancel, NoSlot):
-    """A cancel takes 50 ms, in which a second response may begin."""
+    """Takes 50 ms for a cancel, during which a second response may begin."""
 
 
 class OtherReason(AskedUpstream):
-    """Cancelled for another reason than the client's."""
+    """Cancels with another reason than the client's."""
 
     def _cut_off(self, response: Any, status: str, reason: str) -> None:
         super()._cut_off(response, status, "turn_detected")
@@ -412,26 +412,24 @@ MISBEHAVIOURS: list[tuple[type[AskedUpstream], str, str]] = [
 
 
 @pytest.mark.parametrize(("api", "fact", "seen"), MISBEHAVIOURS)
-def test_an_api_that_misbehaves_is_found_out(
-    monkeypatch: pytest.MonkeyPatch, api: type[AskedUpstream], fact: str, seen: str
-) -> None:
+def test_a_misbehaving_api_is_detected(monkeypatch: pytest.MonkeyPatch, api: type[AskedUpstream], fact: str, seen: str) -> None:
     monkeypatch.setattr(apis, "AskedUpstream", api)
     session = SessionConfig.of(times={"gap_ms": 60, "first_item_ms": 20, "reply_ms": 50, "reply_gap_ms": 60})
     found = check_contract(UpstreamTarget("mock"), session, facts=[fact], repeats=0, patience=Patience(0.6, 0.1))
     (row,) = found.rows
-    # Without item.done the session cannot even be prepared: that is not known to be a fault of this fact.
+    # Without item.done the session cannot be prepared, so this fact is unknown.
     expected = "unknown" if not seen else "broken"
     assert (row.state, seen in row.seen) == (expected, True), row.seen
 
 
 class Server:
-    """A WebSocket server that does one thing with whoever comes."""
+    """A WebSocket server that serves every connection in the same way."""
 
     def __init__(self, serving: Callable[[ServerConnection], Awaitable[None]]) -> None:
         self.serving = serving
 
     def contract(self, *facts: str) -> Contract:
-        """Run the contract against it."""
+        """Check some facts of this server."""
 
         async def both() -> Contract:
             async with serve(self.serving, "127.0.0.1", 0) as server:
@@ -468,18 +466,16 @@ async def talks_nonsense(connection: ServerConnection) -> None:
         (talks_nonsense, "no session.updated or error within 0.2 s"),
     ],
 )
-def test_a_fault_makes_an_answer_unknown_and_the_run_goes_on(
-    serving: Callable[[ServerConnection], Awaitable[None]], reason: str
-) -> None:
+def test_a_fault_makes_one_answer_unknown(serving: Callable[[ServerConnection], Awaitable[None]], reason: str) -> None:
     found = Server(serving).contract("session_opens", "empty_commit")
-    # Nonsense that comes behind the update looks like its answer.
+    # An invalid message after the update looks like its answer.
     nonsense = {"session.update was answered by error without a code"} if serving is talks_nonsense else set()
     assert {row.seen for row in found.rows} <= {reason} | nonsense
     assert {row.state for row in found.rows} == {"unknown"}
     assert found.sessions == len(found.recordings) == 2
 
 
-def test_without_a_first_connection_all_is_unknown_and_no_other_is_tried() -> None:
+def test_without_a_first_connection_all_facts_are_unknown() -> None:
     found = at("ws://127.0.0.1:1/")
     assert {row.seen for row in found.rows if not row.fact.untried} == {
         "not reachable: Connection refused", "0 gaps were measured, 3 are needed",
@@ -492,7 +488,7 @@ def test_without_a_first_connection_all_is_unknown_and_no_other_is_tried() -> No
 
 
 @pytest.mark.quiet
-def test_the_times_are_measured_over_all_sessions_and_say_what_they_contain(plain: Contract) -> None:
+def test_times_are_measured_over_all_sessions(plain: Contract) -> None:
     assert {name for name, spread in plain.times.items() if spread.with_rtt} == {"ack_ms", "create_ms"}
     gap = plain.times["gap_ms"]
     assert gap.count >= 5
@@ -508,15 +504,15 @@ def spread(count: int, most: float) -> Spread:
     ("gaps", "state"),
     [(spread(3, 299.9), "held"), (spread(3, 300.0), "broken"), (spread(2, 8.0), "unknown")],
 )
-def test_one_gap_above_the_tools_time_shows_that_a_result_can_be_first(gaps: Spread, state: str) -> None:
+def test_one_gap_above_the_tool_time_breaks_done_before_result(gaps: Spread, state: str) -> None:
     assert done_before_result(gaps).state == state
     assert str(gaps.count) in done_before_result(gaps).seen
 
 
-# -- what is sent ----------------------------------------------------------------------------------------------------
+# -- events of the experiments ---------------------------------------------------------------------------------------
 
 
-def test_every_event_of_an_experiment_is_one_of_the_reference_field_by_field(plain: Contract) -> None:
+def test_every_event_of_an_experiment_fits_the_reference(plain: Contract) -> None:
     wrong = set()
     ours = set()
     for recording in plain.recordings.values():
@@ -536,7 +532,7 @@ def test_every_event_of_an_experiment_is_one_of_the_reference_field_by_field(pla
 COMMIT = {"type": "input_audio_buffer.commit"}
 
 
-def test_the_mocks_buffer_is_that_of_the_reference() -> None:
+def test_the_audio_buffer_of_the_mock_follows_the_reference() -> None:
     some = input_audio.append(bytes(4))
     bench = mock().tell(some, {"type": "input_audio_buffer.clear"}, COMMIT)
     assert bench.types() == ["session.created", "input_audio_buffer.cleared", "error"]
@@ -552,7 +548,7 @@ def test_the_mocks_buffer_is_that_of_the_reference() -> None:
     assert not [each for each in bench.messages() if faults(SERVER_EVENTS, each)]
 
 
-def test_spoken_words_are_a_users_input_like_written_ones() -> None:
+def test_committed_audio_is_user_input() -> None:
     bench = mock(("reply",), ("calls",)).tell(realtime.create_item(realtime.user_item("Hello.")))
     bench.tell(input_audio.append(bytes(4)), COMMIT, realtime.create_response()).settle()
     assert "response.function_call_arguments.done" in bench.types()
@@ -571,13 +567,13 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
 
 @pytest.fixture
 def trusted(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    """The stand-in, its authority trusted and its key in the environment."""
+    """Return the stand-in, with its authority trusted and its key in the environment."""
     monkeypatch.setenv("SSL_CERT_FILE", str(stand_in.certificate))
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     return stand_in
 
 
-def test_a_strict_api_finds_nothing_to_refuse_in_an_experiment(trusted: StandIn) -> None:
+def test_a_strict_api_refuses_no_event_of_an_experiment(trusted: StandIn) -> None:
     before = 0
 
     def run() -> Contract:
@@ -595,8 +591,8 @@ def test_a_strict_api_finds_nothing_to_refuse_in_an_experiment(trusted: StandIn)
     assert "model=" not in json.dumps(found.to_json())
 
 
-@pytest.mark.parametrize("key", ["sk-standin-of-somebody-else", None])
-def test_with_a_wrong_key_or_none_all_is_unknown(trusted: StandIn, monkeypatch: pytest.MonkeyPatch, key: str | None) -> None:
+@pytest.mark.parametrize("key", ["sk-standin-another-key", None])
+def test_without_a_valid_key_all_facts_are_unknown(trusted: StandIn, monkeypatch: pytest.MonkeyPatch, key: str | None) -> None:
     if key is not None:
         monkeypatch.setenv("OPENAI_API_KEY", key)
     found = at(trusted.url, *sorted(TRIED - {"done_before_result"}), key_from="OPENAI_API_KEY" if key else None)
@@ -604,14 +600,14 @@ def test_with_a_wrong_key_or_none_all_is_unknown(trusted: StandIn, monkeypatch: 
     assert found.sessions == 0
 
 
-def test_an_authority_that_nobody_trusts_makes_all_unknown(trusted: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_untrusted_authority_makes_all_facts_unknown(trusted: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
     (row,) = at(trusted.url, "session_opens", key_from="OPENAI_API_KEY").rows
     assert row.state == "unknown"
     assert row.seen.startswith("TLS failed: ")
 
 
-def test_without_tls_the_stand_in_is_no_websocket(trusted: StandIn) -> None:
+def test_without_tls_the_stand_in_is_unreachable(trusted: StandIn) -> None:
     (row,) = at(trusted.url.replace("wss:", "ws:"), "session_opens").rows
     assert row.state == "unknown"
 
@@ -624,7 +620,7 @@ def test_without_tls_the_stand_in_is_no_websocket(trusted: StandIn) -> None:
         ({"type": "transcription"}, "invalid_value"),
     ],
 )
-def test_the_stand_in_refuses_what_the_reference_does_not_have(
+def test_the_stand_in_refuses_fields_outside_the_reference(
     trusted: StandIn, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], code: str
 ) -> None:
     monkeypatch.setattr(steps, "update", lambda **_: realtime.update_session(fields))
@@ -634,7 +630,7 @@ def test_the_stand_in_refuses_what_the_reference_does_not_have(
     assert [kind for gate in trusted.gates[before:] for kind, _ in gate.refused] == ["session.update"]
 
 
-def test_the_stand_in_refuses_what_comes_before_the_session_is_set(trusted: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_stand_in_refuses_events_before_session_update(trusted: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing(client: Client, modality: str = "text") -> None:
         await client.until("session.created")
 
@@ -706,15 +702,13 @@ def test_bad_input_is_one_line_and_status_2(
     assert said in printed.err
 
 
-def test_a_folder_that_cannot_be_is_refused_before_the_first_session(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_invalid_folder_is_refused_before_the_first_session(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
     assert verb("--fact", "session_opens", "--out", str(tmp_path / "file")) == 2
     assert "session" not in capsys.readouterr().out
 
 
-def test_an_interrupted_run_has_kept_what_it_had(tmp_path: Path) -> None:
+def test_an_interrupted_run_keeps_its_recordings(tmp_path: Path) -> None:
     def interrupt(done: int, of: int) -> None:
         if done == 2:
             signal.raise_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Is what follows from a log what really passed? Real proxies of every generation, their logs beside the wire (data/logs)."""
+"""Derivation of unlogged messages, compared with wire recordings of real proxies of every generation (data/logs)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TAGS = sorted(path.name.removesuffix(".log.gz") for path in LOGS.glob("*.log.gz"
 
 
 def pairs(tag: str) -> tuple[Capture, list[Recording]]:
-    """The log's sessions and the wire's recordings, each log session beside the wire session that got the same events."""
+    """Return a log and its wire recordings, in the order of the log's sessions; the events from the API identify them."""
     capture = read_capture(LOGS / f"{tag}.log.gz")
     wire = read_recordings(LOGS / f"{tag}.jsonl.gz")
     found = [next(each for each in wire if types(each, CAME) == types(of.recording, CAME)) for of in capture.sessions]
@@ -30,12 +30,12 @@ def pairs(tag: str) -> tuple[Capture, list[Recording]]:
     return capture, found
 
 
-def test_is_there_a_log_of_every_generation() -> None:
+def test_every_generation_has_a_log() -> None:
     assert {PROXIES[tag].generation for tag in TAGS} == {row.generation for row in PROXIES.values()}
 
 
 @pytest.mark.parametrize("tag", TAGS)
-def test_does_a_log_have_the_sessions_refusals_and_sends_that_passed(tag: str) -> None:
+def test_a_log_has_the_refusals_and_messages_of_the_wire(tag: str) -> None:
     capture, wire = pairs(tag)
     assert (len(capture.sessions), capture.unread) == (3, ())
     for session, passed in zip(capture.sessions, wire, strict=True):
@@ -48,14 +48,14 @@ def test_does_a_log_have_the_sessions_refusals_and_sends_that_passed(tag: str) -
         assert session.session_updates.value == 1
         truth = judge(passed)
         assert session.refusals.value == sum(turn.refusals for turn in truth.turns)
-        # Where a log allows several outcomes, it says so; the true one is among them.
+        # If several outcomes fit a log, the true one is among them.
         assert truth.outcome in session.told.outcomes
         assert session.outcome == truth.outcome or (session.outcome == "unknown" and len(session.told.outcomes) > 1)
 
 
 @pytest.mark.parametrize("tag", TAGS)
-def test_does_the_model_of_another_gate_contradict_the_log(tag: str) -> None:
-    """A log says of a release with another gate that it is not it, and gives the line."""
+def test_the_model_of_another_gate_contradicts_the_log(tag: str) -> None:
+    """Each contradiction of a release with another gate has a line of the log."""
     gate = PROXIES[tag].create_on
     other = next(row for row in PROXIES.values() if row.create_on != gate and row.defers != PROXIES[tag].defers)
     capture = read_capture(LOGS / f"{tag}.log.gz", other.tag)
@@ -69,8 +69,8 @@ def test_does_the_model_of_another_gate_contradict_the_log(tag: str) -> None:
             assert (session.outcome, session.response_creates.kind) == ("unknown", "unknown")
 
 
-def test_does_a_create_behind_a_result_leave_before_the_hosts_next_frame() -> None:
-    """The user's microphone is open: the log's next record behind a result is not an event of the API's, but audio."""
+def test_a_request_after_a_result_precedes_the_next_audio_frame() -> None:
+    """With an open microphone, the record after a result is audio and not an event of the API."""
     recording = pairs("0.10.0")[0].sessions[0].recording
     events = list(recording.events)
     at = next(n for n, each in enumerate(events) if each.link == SENT and each.type == "conversation.item.create")
@@ -78,15 +78,15 @@ def test_does_a_create_behind_a_result_leave_before_the_hosts_next_frame() -> No
     events[at + 1 : at + 1] = [frame]
     open_ = replace(recording, events=tuple(replace(each, seq=seq) for seq, each in enumerate(events)))
     sent = derive(open_, PROXIES["0.10.0"]).recording.on(SENT)
-    behind = [(e.type, e.observed_at, e.sent_ns) for e in sent if (e.sent_ns or 0) >= (events[at].sent_ns or 0)][:3]
-    assert behind == [
+    later = [(e.type, e.observed_at, e.sent_ns) for e in sent if (e.sent_ns or 0) >= (events[at].sent_ns or 0)][:3]
+    assert later == [
         ("conversation.item.create", "log", events[at].sent_ns),
         ("response.create", "derived", events[at].sent_ns),
         ("input_audio_buffer.append", "log", frame.sent_ns),
     ]
 
 
-def test_are_derived_messages_marked_and_is_nothing_that_was_logged_changed() -> None:
+def test_derived_messages_are_marked_and_logged_ones_unchanged() -> None:
     capture, _ = pairs("0.9.1")
     for session in capture.sessions:
         derived = derive(session.recording, PROXIES["0.9.1"])
@@ -97,7 +97,7 @@ def test_are_derived_messages_marked_and_is_nothing_that_was_logged_changed() ->
         assert {e.observed_at for e in derived.recording.on(SENT)} == {"derived"}
 
 
-def test_is_a_release_that_is_no_release_bad_input(tmp_path: Path) -> None:
+def test_an_unknown_release_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"0\.9\.99"):
         read_capture(LOGS / "0.9.1.log.gz", "0.9.99")
     plain = tmp_path / "plain.log"
@@ -105,8 +105,8 @@ def test_is_a_release_that_is_no_release_bad_input(tmp_path: Path) -> None:
     assert len(read_capture(plain).sessions) == 3
 
 
-def test_is_the_flag_cleared_before_the_end_of_a_text_reply_where_the_release_says_so() -> None:
-    """T clears it, and R comes behind: no session.update falls between. 0.9.0 never sets it for text: it depends on which."""
+def test_the_flag_is_cleared_early_by_text_only_in_releases_that_do_so() -> None:
+    """In 0.9.1 T clears the flag before R, with no session.update in between. 0.9.0 never sets the flag for text."""
     path = LOGS / "0.9.1.log.gz"
     assert {of.answers.cleared for of in read_capture(path).sessions} == {None}
     for tag, by in (("0.9.0", set()), ("0.9.1", {"response.output_text.done"})):
@@ -117,8 +117,8 @@ def test_is_the_flag_cleared_before_the_end_of_a_text_reply_where_the_release_sa
 
 
 @pytest.mark.parametrize("clocked", [True, False])
-def test_without_times_the_timers_run_on_the_seconds_in_ids(clocked: bool) -> None:
-    """0.10.3 asks 20 s after a result that nothing confirms. A capture without times shows that only by the API's ids."""
+def test_without_times_timers_use_the_seconds_in_ids(clocked: bool) -> None:
+    """0.10.3 sends a request 20 s after an unconfirmed result. Without times, only the API's ids show these seconds."""
     played = play(release="0.10.3", times={"tool_ms": "50", "gap_ms": "300"})
     came = sorted((e for e in played.events if e.link.receiver == "proxy"), key=lambda e: (e.at_ns("proxy") or 0, e.seq))
     until = next(at for at, each in enumerate(came) if each.type == "FunctionCallResponse")
@@ -140,7 +140,7 @@ def test_without_times_the_timers_run_on_the_seconds_in_ids(clocked: bool) -> No
 
 
 def _clocked(payload: Payload, seq: int, second: int) -> Payload:
-    """A message of the API's with an id that was made so many seconds after the first."""
+    """Return a message from the API with an id created `second` seconds after the first."""
     if not isinstance(payload, dict) or "." not in str(payload.get("type")):
         return payload
     return {**payload, "event_id": identifier("event", START + second, f"{seq:016d}")}

@@ -1,4 +1,4 @@
-"""What is derived from logs that are written by hand: one rule of `voicerace.captures.derive` each, at its limits."""
+"""Single rules of `voicerace.captures.derive` at their limits, with hand-written logs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from voicerace.model.protocol import input_audio, realtime
 from voicerace.trace.recording import Event, Link, Payload, Recording
 from voicerace.units import ns
 
-TOLD = Link("proxy", "component")
+TO_HOST = Link("proxy", "component")
 Message = tuple[int, Link, Mapping[str, Any]]
 
 SETTINGS: Message = (0, HOST, {"type": "Settings"})
-#: Behind these the proxy is ready. Releases from 0.10.0 on log the update.
+#: After these messages the proxy is ready. Releases from 0.10.0 on log the update.
 READY: list[Message] = [SETTINGS, (10, CAME, {"type": realtime.SESSION_UPDATED})]
 UPDATE: Message = (1, SENT, {"type": realtime.SESSION_UPDATE})
 READY_LOGGED: list[Message] = [SETTINGS, UPDATE, (10, CAME, {"type": realtime.SESSION_UPDATED})]
@@ -48,26 +48,26 @@ def response(begun_ms: int, done_ms: int) -> list[Message]:
     return [came(begun_ms, realtime.RESPONSE_CREATED), came(done_ms, realtime.RESPONSE_DONE)]
 
 
-def with_event(recording: Recording, kind: str, link: Link, payload: Payload, *, behind: int) -> Recording:
-    """An event that is no JSON message, put in behind another one; it has the time of that."""
-    before = recording.events[: behind + 1]
+def with_event(recording: Recording, kind: str, link: Link, payload: Payload, *, after: int) -> Recording:
+    """Insert an event that is no JSON message after event number `after`, with the time of that event."""
+    before = recording.events[: after + 1]
     event = replace(before[-1], link=link, kind=kind, payload=payload, received_ns=before[-1].at_ns("proxy"))
-    events = (*before, event, *recording.events[behind + 1 :])
+    events = (*before, event, *recording.events[after + 1 :])
     return replace(recording, events=tuple(replace(each, seq=seq) for seq, each in enumerate(events)))
 
 
-# -- creates and their answers ---------------------------------------------------------------------------------------
+# -- requests and their answers --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("answered", [True, False])
 @pytest.mark.parametrize(("done_ms", "contradicted"), [(282, False), (283, True)])
-def test_a_create_that_met_a_response_two_round_trips_before_its_end_must_be_refused(
+def test_a_request_two_round_trips_before_the_end_of_a_response_must_be_refused(
     done_ms: int, contradicted: bool, answered: bool
 ) -> None:
-    """The item's news takes 40 ms, and the log's own steps a millisecond: the round trip is 41 ms at most."""
+    """The item is confirmed after 40 ms, and the log has whole milliseconds, so the round trip is at most 41 ms."""
     messages = [
         *READY,
-        *response(20, 60),  # over when the result comes: it speaks for nothing
+        *response(20, 60),  # ends before the result, so it is no evidence
         came(100, realtime.RESPONSE_CREATED),
         (200, HOST, RESULT),
         came(240, realtime.ITEM_ADDED),
@@ -80,7 +80,7 @@ def test_a_create_that_met_a_response_two_round_trips_before_its_end_must_be_ref
     assert contradictions("0.9.1", *messages) == [first, second, *[met] * contradicted]
 
 
-def test_a_create_that_met_a_response_and_was_refused_agrees_with_the_model() -> None:
+def test_a_refused_request_agrees_with_the_model() -> None:
     refusal = {"code": realtime.ACTIVE_RESPONSE, "message": "Conversation already has an active response"}
     found = contradictions(
         "0.9.1",
@@ -96,7 +96,7 @@ def test_a_create_that_met_a_response_and_was_refused_agrees_with_the_model() ->
     assert found == []
 
 
-def test_a_create_that_was_logged_is_no_doubt_about_the_release_when_nothing_answers_it() -> None:
+def test_an_unanswered_logged_request_does_not_contradict_the_release() -> None:
     commit = [sent(50, input_audio.COMMIT), sent(50, realtime.RESPONSE_CREATE)]
     assert contradictions("0.9.1", *READY, *commit, came(5_000, "rate_limits.updated")) == []
     answered = [came(20, realtime.RESPONSE_CREATED), *commit, came(5_000, realtime.RESPONSE_DONE)]
@@ -104,7 +104,7 @@ def test_a_create_that_was_logged_is_no_doubt_about_the_release_when_nothing_ans
     assert late == []
 
 
-def test_a_refusal_without_a_create_contradicts_the_release() -> None:
+def test_a_refusal_without_a_request_contradicts_the_release() -> None:
     refusal = {"code": realtime.ACTIVE_RESPONSE, "message": "Conversation already has an active response"}
     found = contradictions("0.9.1", *READY, came(20, realtime.ERROR, error=refusal))
     assert found == [(2, "a create is refused, and 0.9.1 has sent none that was open")]
@@ -113,7 +113,7 @@ def test_a_refusal_without_a_create_contradicts_the_release() -> None:
 @pytest.mark.parametrize(
     ("release", "heard", "contradicted"), [("0.9.1", True, True), ("0.11.1", True, False), ("0.11.1", False, True)]
 )
-def test_only_a_server_that_listens_begins_a_response_by_itself(release: str, heard: bool, contradicted: bool) -> None:
+def test_only_server_vad_explains_a_response_without_a_request(release: str, heard: bool, contradicted: bool) -> None:
     ready = READY if release == "0.9.1" else READY_LOGGED
     speech = [came(20, input_audio.SPEECH_STARTED), came(30, input_audio.COMMITTED)] * heard
     found = contradictions(release, *ready, *speech, came(40, realtime.RESPONSE_CREATED))
@@ -121,7 +121,7 @@ def test_only_a_server_that_listens_begins_a_response_by_itself(release: str, he
 
 
 def test_a_second_confirmation_of_one_session_update_contradicts_the_release() -> None:
-    raw = (20, HOST, {"type": "typing"})  # 0.9.1 hands on what it does not know
+    raw = (20, HOST, {"type": "typing"})  # 0.9.1 forwards unknown messages
     again = came(40, realtime.SESSION_UPDATED)
     what = "a session.update is confirmed, and 0.9.1 has sent none that was open"
     text = [(30, HOST, {"type": "InjectUserMessage"}), came(35, realtime.ITEM_ADDED)]
@@ -129,10 +129,10 @@ def test_a_second_confirmation_of_one_session_update_contradicts_the_release() -
     assert contradictions("0.9.1", came(10, realtime.SESSION_UPDATED)) == [(0, what)]
 
 
-# -- what a log has of the sends -------------------------------------------------------------------------------------
+# -- logged messages to the API --------------------------------------------------------------------------------------
 
 
-def test_the_create_behind_a_logged_commit_is_that_commits() -> None:
+def test_the_request_after_a_logged_commit_belongs_to_it() -> None:
     messages = [*READY, sent(50, input_audio.APPEND), sent(450, input_audio.COMMIT), sent(450, realtime.RESPONSE_CREATE)]
     made = derived("0.9.1", *messages, *response(500, 900))
     assert made.contradictions == ()
@@ -145,8 +145,8 @@ def test_the_create_behind_a_logged_commit_is_that_commits() -> None:
 
 
 @pytest.mark.parametrize(("at_ms", "contradicted"), [(19_599, True), (19_600, False), (20_100, False)])
-def test_a_create_without_a_commit_is_the_timers_which_may_be_half_a_second_off(at_ms: int, contradicted: bool) -> None:
-    """0.10.3 asks 20 s after a result at 100 ms that nothing confirms."""
+def test_a_request_without_a_commit_is_the_timers_within_half_a_second(at_ms: int, contradicted: bool) -> None:
+    """0.10.3 sends a request 20 s after an unconfirmed result, here at 100 ms."""
     messages = [*READY_LOGGED, (100, HOST, RESULT), (101, SENT, OUTPUT), sent(at_ms, realtime.RESPONSE_CREATE)]
     made = derived("0.10.3", *messages)
     assert [each.observed_at for each in made.creates] == ["log"]
@@ -154,13 +154,13 @@ def test_a_create_without_a_commit_is_the_timers_which_may_be_half_a_second_off(
     assert [(each.seq, each.what) for each in made.contradictions] == [(5, what)] * contradicted
 
 
-def test_a_create_that_nothing_explains_contradicts_the_release() -> None:
+def test_an_unexplained_request_contradicts_the_release() -> None:
     what = "the log has a create of the timer that 0.10.3 does not send here"
     assert contradictions("0.10.3", SETTINGS, UPDATE, sent(5, realtime.RESPONSE_CREATE)) == [(2, what)]
     assert contradictions("0.10.3", sent(5, realtime.RESPONSE_CREATE)) == [(0, what)]
 
 
-def test_a_logged_send_that_the_model_does_not_send_contradicts_the_release_and_is_kept() -> None:
+def test_a_logged_message_that_the_model_does_not_send_is_a_contradiction_and_kept() -> None:
     made = derived("0.10.3", sent(5, realtime.SESSION_UPDATE), (6, SENT, OUTPUT))
     assert [(each.seq, each.what) for each in made.contradictions] == [
         (0, "the log has a session.update that 0.10.3 does not send here"),
@@ -169,18 +169,18 @@ def test_a_logged_send_that_the_model_does_not_send_contradicts_the_release_and_
     assert [each.type for each in made.recording.on(SENT)] == [realtime.SESSION_UPDATE, realtime.ITEM_CREATE]
 
 
-def test_a_send_that_the_release_would_have_logged_and_the_log_lacks_contradicts_the_release() -> None:
+def test_a_message_that_the_log_lacks_contradicts_the_release() -> None:
     recording = logged(*READY)
     what = "0.10.3 sends and logs a session.update here; the log has none"
     found = derive(recording, PROXIES["0.10.3"])
     assert [(each.seq, each.what) for each in found.contradictions] == [(0, what)]
     assert [(e.type, e.observed_at) for e in found.recording.on(SENT)] == [(realtime.SESSION_UPDATE, "derived")]
-    # A log that has less may lack this, too; and a release before 0.10.0 logs none.
+    # A log with fewer links may lack this one too, and releases before 0.10.0 log none.
     assert derive(replace(recording, observed=(HOST,)), PROXIES["0.10.3"]).contradictions == ()
     assert derive(recording, PROXIES["0.9.1"]).contradictions == ()
 
 
-def test_a_logged_send_has_its_own_fields_and_the_models_item() -> None:
+def test_a_logged_message_keeps_its_fields_and_gets_the_models_item() -> None:
     call: list[Message] = [
         (20, CAME, {"type": realtime.RESPONSE_CREATED}),
         (21, CAME, {"type": realtime.ARGUMENTS_DONE, "call_id": "call_7"}),
@@ -193,7 +193,7 @@ def test_a_logged_send_has_its_own_fields_and_the_models_item() -> None:
     assert output.payload["item"]["call_id"] == "call_7"
 
 
-def test_a_logged_send_of_another_type_is_not_the_one_that_the_release_would_have_logged() -> None:
+def test_a_logged_message_of_another_type_is_not_the_expected_one() -> None:
     made = contradictions("0.10.3", *READY_LOGGED, (100, HOST, RESULT), sent(101, realtime.SESSION_UPDATE))
     assert made == [
         (4, "the log has a session.update that 0.10.3 does not send here"),
@@ -209,7 +209,7 @@ def test_a_logged_send_of_another_type_is_not_the_one_that_the_release_would_hav
 
 
 @pytest.mark.parametrize(("at_ms", "asked"), [(20_599, False), (20_600, True)])
-def test_a_timer_that_was_due_half_a_second_ago_has_run(at_ms: int, asked: bool) -> None:
+def test_a_timer_has_run_half_a_second_after_it_was_due(at_ms: int, asked: bool) -> None:
     messages = [*READY_LOGGED, (100, HOST, RESULT), (101, SENT, OUTPUT), came(at_ms, "rate_limits.updated")]
     made = derived("0.10.3", *messages)
     assert [made.origin[each.seq] for each in made.creates] == [5] * asked
@@ -218,67 +218,67 @@ def test_a_timer_that_was_due_half_a_second_ago_has_run(at_ms: int, asked: bool)
 # -- other events ------------------------------------------------------------------------------------------------------
 
 
-def test_json_of_the_host_that_the_proxy_does_not_know_is_derived_as_it_came() -> None:
+def test_unknown_json_of_the_host_is_derived_unchanged() -> None:
     made = derived("0.9.1", *READY, (20, HOST, {"type": realtime.RESPONSE_CREATE, "response": {"n": 1}}))
     (create,) = made.creates
     assert create.payload == {"type": realtime.RESPONSE_CREATE, "response": {"n": 1}}
     assert (create.observed_at, create.sent_ns, made.origin[create.seq]) == ("derived", ns(20), 2)
 
 
-def test_events_that_do_not_pass_the_proxy_are_kept_in_their_place() -> None:
+def test_events_on_other_links_keep_their_position() -> None:
     says = Link("user", "app")
-    recording = with_event(logged(*READY), "message", says, {"type": "say"}, behind=0)
+    recording = with_event(logged(*READY), "message", says, {"type": "say"}, after=0)
     made = derive(recording, PROXIES["0.9.1"]).recording.events
     assert [str(each.link) for each in made[:3]] == ["component>proxy", "proxy>upstream", "user>app"]
 
 
-def test_audio_of_a_reply_goes_to_the_host_as_bytes() -> None:
+def test_audio_of_a_reply_is_derived_as_bytes() -> None:
     made = derived("0.9.1", *READY, came(20, realtime.RESPONSE_CREATED), came(30, realtime.AUDIO_DELTA, delta="AAE="))
-    assert [each.payload for each in made.recording.on(TOLD) if each.type == "(binary)"] == [b"\0\1"]
+    assert [each.payload for each in made.recording.on(TO_HOST) if each.type == "(binary)"] == [b"\0\1"]
 
 
 def test_audio_of_the_host_is_not_derived() -> None:
-    """The log has what was appended."""
-    recording = with_event(logged(*READY), "message", HOST, b"\0\1" * 100, behind=1)
+    """The log has the appended audio."""
+    recording = with_event(logged(*READY), "message", HOST, b"\0\1" * 100, after=1)
     made = derive(recording, PROXIES["0.9.1"])
     assert [each.type for each in made.recording.on(SENT)] == [realtime.SESSION_UPDATE]
 
 
 @pytest.mark.parametrize("payload", [None, {"code": 1000}])
-def test_behind_the_close_of_the_host_nothing_is_sent_to_it(payload: Payload) -> None:
+def test_after_the_host_closes_no_message_is_sent_to_it(payload: Payload) -> None:
     recording = logged(*READY, came(20, realtime.TEXT_DONE, text="Hello"))
-    before = derive(recording, PROXIES["0.9.1"]).recording.on(TOLD)
-    made = derive(with_event(recording, "close", HOST, payload, behind=1), PROXIES["0.9.1"]).recording.on(TOLD)
+    before = derive(recording, PROXIES["0.9.1"]).recording.on(TO_HOST)
+    made = derive(with_event(recording, "close", HOST, payload, after=1), PROXIES["0.9.1"]).recording.on(TO_HOST)
     assert [each.type for each in made] == ["SettingsApplied"]
     assert len(before) > 1
 
 
-def test_an_upstream_that_closes_early_with_a_code_is_told_to_the_host() -> None:
-    recording = with_event(logged(SETTINGS), "close", CAME, {"code": 1006}, behind=0)
-    told = derive(recording, PROXIES["0.9.1"]).recording.on(TOLD)
-    assert [each.payload["code"] for each in told if isinstance(each.payload, Mapping)] == [
+def test_an_early_upstream_close_is_reported_to_the_host() -> None:
+    recording = with_event(logged(SETTINGS), "close", CAME, {"code": 1006}, after=0)
+    sent = derive(recording, PROXIES["0.9.1"]).recording.on(TO_HOST)
+    assert [each.payload["code"] for each in sent if isinstance(each.payload, Mapping)] == [
         "upstream_closed_before_session_ready"
     ]
 
 
 @pytest.mark.parametrize("kind", ["open", "fault"])
-def test_an_event_that_is_no_message_and_no_close_causes_nothing(kind: str) -> None:
-    recording = with_event(logged(*READY), kind, HOST, {"type": "InjectUserMessage", "reason": "dropped"}, behind=1)
+def test_open_and_fault_events_cause_no_message(kind: str) -> None:
+    recording = with_event(logged(*READY), kind, HOST, {"type": "InjectUserMessage", "reason": "dropped"}, after=1)
     made = derive(recording, PROXIES["0.9.1"]).recording
     assert [each.kind for each in made.events].count(kind) == 1
-    assert [each.type for each in made.on(SENT, TOLD)] == [realtime.SESSION_UPDATE, "SettingsApplied"]
+    assert [each.type for each in made.on(SENT, TO_HOST)] == [realtime.SESSION_UPDATE, "SettingsApplied"]
 
 
 @pytest.mark.parametrize(
     ("observed", "audio", "links"),
     [
-        ((HOST, CAME), False, (HOST, TOLD, SENT, CAME)),
+        ((HOST, CAME), False, (HOST, TO_HOST, SENT, CAME)),
         ((CAME,), False, (CAME,)),
-        ((CAME,), True, (HOST, TOLD, SENT, CAME)),
+        ((CAME,), True, (HOST, TO_HOST, SENT, CAME)),
         ((HOST,), True, (HOST,)),
     ],
 )
-def test_a_log_of_all_that_came_lets_both_directions_be_derived(
+def test_a_log_with_all_received_messages_allows_both_directions(
     observed: tuple[Link, ...], audio: bool, links: tuple[Link, ...]
 ) -> None:
     recording = replace(logged(*READY, *[sent(50, input_audio.APPEND)] * audio), observed=observed)
@@ -315,7 +315,7 @@ def test_the_flag_is_cleared_early_while_a_response_is_active(
 
 
 @pytest.mark.parametrize(("cleared_by", "early"), [({"T", "A"}, True), ({"R"}, False)])
-def test_where_a_played_session_clears_the_flag_early(cleared_by: set[str], early: bool) -> None:
+def test_a_simulated_session_clears_the_flag_early_at_text_done(cleared_by: set[str], early: bool) -> None:
     played = play(release="0.9.1", scenario="late-settings", modality="text", tool_ms=400)
     found = flag_cleared(played, replace(PROXIES["0.9.1"], flag_cleared_by=frozenset(cleared_by)))
     assert bool(found) == early

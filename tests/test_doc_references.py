@@ -1,4 +1,4 @@
-"""References to pages of docs/: each resolves to a file and a heading, and no page outside the repository is cited."""
+"""References to pages of docs/ resolve to a file and a heading, and no page outside the repository is cited."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from voicerace.model.catalog.releases import ProxyRelease
 from voicerace.model.catalog.scenarios import SCENARIOS
 
 ROOT = Path(__file__).parents[1]
-#: Where references are checked. `data` and `reports` have text files beside their data.
+#: Folders with files whose references are checked.
 FOLDERS = ("voicerace", "tests", "notebooks", "benchmarks", "docs", "data", "reports")
 SOURCES = [
     *(
@@ -31,20 +31,20 @@ SOURCES = [
     ),
     *sorted(ROOT.glob("*.md")),
 ]
-#: A page of docs/, from the root of the repository, with its anchor; not the end of a longer path or address.
+#: A page of docs/, relative to the repository's root, with its anchor; not the end of a longer path or address.
 _CITED = re.compile(r"(?<![\w./-])docs/(?!issues/|partners/)([\w./-]+\.md)(?:#([\w-]*))?")
-#: The target of a Markdown link to a page of the repository, relative to the page that has the link.
+#: The target of a Markdown link to a page of the repository, relative to the linking page.
 _LINKED = re.compile(r"\]\((?!\w+:)([^)\s#]*)(?:#([^)\s]*))?\)")
 _FENCED = re.compile(r"^(```+)[^\n]*\n.*?^\1\s*$", flags=re.M | re.S)
 
-#: Pages that only the authors of the code had. Their facts are in docs/ now.
+#: Names of notes that are not in the repository. Their facts are in docs/.
 RETIRED = re.compile(
     r"(?<![\w`-])(RELEASES|REALTIME|REAL-API|COMPONENT|STACK|DESIGN|CLIENTS|REPORT|STYLE|NAMES|[Tt]he brief)(?![\w-])"
 )
 
 
 def slugs(markdown: str) -> set[str]:
-    """Anchors of a page's headings by GitHub's rules: lower case, hyphens for spaces, no punctuation, numbered repetitions."""
+    """Return the anchors of a page's headings by GitHub's rules."""
     seen: Counter[str] = Counter()
     found = set()
     for title in re.findall(r"^#{1,6} +(.+?)(?: +#+)? *$", _FENCED.sub("", markdown), flags=re.M):
@@ -56,7 +56,7 @@ def slugs(markdown: str) -> set[str]:
 
 
 def references(path: Path, text: str) -> Iterator[tuple[Path, str | None]]:
-    """The pages that a file refers to, each with its anchor; None without one."""
+    """Yield the pages that a file refers to, with their anchor or None."""
     for found in _CITED.finditer(text):
         yield ROOT / "docs" / found[1], found[2]
     if path.suffix == ".md":
@@ -66,7 +66,7 @@ def references(path: Path, text: str) -> Iterator[tuple[Path, str | None]]:
 
 
 def broken(path: Path, text: str) -> list[str]:
-    """The references of a file that do not resolve."""
+    """Return the references of a file that do not resolve."""
     found = []
     for page, anchor in references(path, text):
         if not page.is_file():
@@ -77,7 +77,7 @@ def broken(path: Path, text: str) -> list[str]:
 
 
 def retired(path: Path) -> list[str]:
-    """The names of retired pages that a file cites: in Python in comments and strings, in other files anywhere."""
+    """Return the retired names that a file cites: in Python in comments and strings, in other files anywhere."""
     text = path.read_text("utf-8")
     if path.suffix != ".py":
         return RETIRED.findall(text)
@@ -132,7 +132,7 @@ def test_a_repeated_heading_gets_a_number_and_a_comment_in_a_code_block_is_no_he
         ("docs/limits.md", "[x](#no-such)", ["no heading limits.md#no-such"]),
     ],
 )  # fmt: skip
-def test_a_broken_reference_is_found(name: str, text: str, expected: list[str]) -> None:
+def test_a_broken_reference_is_detected(name: str, text: str, expected: list[str]) -> None:
     assert broken(ROOT / name, text) == expected
 
 
@@ -144,13 +144,13 @@ def test_a_broken_reference_is_found(name: str, text: str, expected: list[str]) 
         ('COMPONENT = 1\n__all__ = ["COMPONENT"]\nx = "OPENAI_REALTIME_URL is set"\n', []),
     ],
 )
-def test_a_retired_page_is_found_in_comments_and_strings_only(source: str, cited: list[str], tmp_path: Path) -> None:
+def test_retired_names_are_detected_in_comments_and_strings_only(source: str, cited: list[str], tmp_path: Path) -> None:
     path = tmp_path / "a.py"
     path.write_text(source, "utf-8")
     assert retired(path) == cited
 
 
-# -- what the pages repeat of the catalog --------------------------------------------------------------------------------
+# -- pages with contents of the catalog ----------------------------------------------------------------------------------
 
 
 def text_of(name: str) -> str:
@@ -170,7 +170,7 @@ def test_every_setting_of_a_release_has_one_row_on_its_page() -> None:
     assert Counter(rows) == Counter(names)
 
 
-def test_the_protocol_page_has_the_source_of_every_time_of_the_server() -> None:
+def test_the_protocol_page_has_the_source_of_every_server_time() -> None:
     rows = re.findall(r"^\| (`\w+_ms`(?:, `\w+_ms`)*) \| (.+) \|$", text_of("protocol-facts.md"), flags=re.M)
     sources = {name: source for names, source in rows for name in re.findall(r"\w+", names)}
     assert sources.keys() >= {*SERVER_TIMES, "host_rtt_ms", "upstream_rtt_ms", "tool_ms"}

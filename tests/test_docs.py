@@ -1,4 +1,4 @@
-"""Is what the documents say true? Every command in them is run, or stands below with the reason why it is not."""
+"""The documentation: its commands run or are listed below with a reason, and its links and tables are valid."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.M | re.S)
 COMMANDS: dict[str, Any] = {name: load(VERBS, name) for name in VERBS}
 _PROMPT = "$ .venv/bin/voicerace "
 
-#: What a command begins with, and why this test does not run it.
+#: Beginning of a command, and the reason why these tests do not run it.
 NOT_RUN = {
-    "make report": "`.ci/run` does, and looks at the page",
+    "make report": "`.ci/run` does, and checks the page",
     "make test": "runs this test",
-    "make lint types": "`.ci/run` does",
+    "make lint types": "`.ci/run` does it",
     ".ci/run": "runs this test",
     "make lab": "serves until it is stopped",
-    ".venv/bin/papermill notebooks/": "`.ci/run` runs every notebook so, and tests/test_notebooks.py",
-    ".venv/bin/voicerace explore ": "a minute; tests/test_explore.py runs smaller ones",
-    ".venv/bin/voicerace replay ": "needs what explore found; tests/test_explore_live.py and tests/test_explore_data.py",
-    ".venv/bin/voicerace workarounds ": "minutes; tests/test_workarounds.py runs smaller ones",
+    ".venv/bin/papermill notebooks/": "`.ci/run` and tests/test_notebooks.py run every notebook this way",
+    ".venv/bin/voicerace explore ": "takes a minute; tests/test_explore.py runs smaller ones",
+    ".venv/bin/voicerace replay ": "needs the output of explore; tests/test_explore_live.py and tests/test_explore_data.py",
+    ".venv/bin/voicerace workarounds ": "takes minutes; tests/test_workarounds.py runs smaller ones",
     ".venv/bin/voicerace capture ": "the reader's own command; tests/test_capture_verb.py runs it around a client",
 }
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
-    """(page, text) of every fenced block of a language."""
+    """Return (page, text) of every fenced block of a language."""
     return [
         (str(page.relative_to(ROOT)), text)
         for page in PAGES
@@ -48,7 +48,7 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 
 def promises() -> Iterator[tuple[str, list[str]]]:
-    """(arguments, promised lines) of every command with a prompt."""
+    """Yield (arguments, promised lines) of every command with a prompt."""
     for _, text in blocks(""):
         for each in re.split(r"^(?=\$ )", text, flags=re.M):
             if each.startswith(_PROMPT):
@@ -58,14 +58,14 @@ def promises() -> Iterator[tuple[str, list[str]]]:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that looks like the repository to a command, and takes what it writes."""
+    """Run in a folder that has the repository's data and receives the output of a command."""
     (tmp_path / "data").symlink_to(ROOT / "data")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.mark.parametrize(("arguments", "lines"), list(promises()))
-def test_a_command_prints_what_the_page_says(
+def test_a_command_prints_the_documented_lines(
     arguments: str, lines: list[str], elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(shlex.split(arguments)) == 0
@@ -77,7 +77,7 @@ def test_a_command_prints_what_the_page_says(
         at = printed.index(line, at) + len(line)
 
 
-def test_every_command_without_a_prompt_says_why_it_is_not_run() -> None:
+def test_every_command_without_a_prompt_has_a_reason() -> None:
     met = set()
     for page, text in blocks(""):
         for line in text.splitlines():
@@ -85,11 +85,11 @@ def test_every_command_without_a_prompt_says_why_it_is_not_run() -> None:
                 why = [start for start in NOT_RUN if line.startswith(start)]
                 assert why, f"{page}: {line!r} is neither run nor excused"
                 met.update(why)
-    assert met == set(NOT_RUN), "an excuse for a command that no page has"
+    assert met == set(NOT_RUN), "a reason for a command that no page has"
 
 
 def verb_of(words: list[str]) -> tuple[Any, list[str]] | None:
-    """The verb that words of a command line name, and the words after it; None when they name none."""
+    """Return the verb of a command line and the arguments after it; None without a verb."""
     command, commands = None, COMMANDS
     while words and commands:
         if words[0] not in commands:
@@ -99,7 +99,7 @@ def verb_of(words: list[str]) -> tuple[Any, list[str]] | None:
     return command, words
 
 
-def test_every_verb_and_option_that_a_page_names_exists() -> None:
+def test_documented_verbs_and_options_exist() -> None:
     seen = 0
     for page in PAGES:
         for code in re.findall(r"(?:`|^\$ \.venv/bin/|^\.venv/bin/)voicerace ([^`\n]+)", page.read_text("utf-8"), flags=re.M):
@@ -115,33 +115,35 @@ def test_every_verb_and_option_that_a_page_names_exists() -> None:
     assert seen > 30
 
 
-def test_the_architecture_lists_the_layers_that_are_held() -> None:
+def test_the_architecture_lists_the_enforced_layers() -> None:
     text = (ROOT / "docs/architecture.md").read_text("utf-8")
-    told = next(found for language, found in _BLOCK.findall(text) if language == "layers").splitlines()
+    listed = next(found for language, found in _BLOCK.findall(text) if language == "layers").splitlines()
     contract = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"][0]
-    held = {name.strip().removeprefix("voicerace."): n for n, row in enumerate(contract["layers"]) for name in row.split(" : ")}
-    levels = [{held[name] for name in line.split(", ")} for line in told]
+    enforced = {
+        name.strip().removeprefix("voicerace."): n for n, row in enumerate(contract["layers"]) for name in row.split(" : ")
+    }
+    levels = [{enforced[name] for name in line.split(", ")} for line in listed]
     assert all(len(level) == 1 for level in levels), "names of one line that are not of one layer"
     order = [min(level) for level in levels]
     assert order == sorted(set(order))
 
 
 @pytest.mark.parametrize(("page", "code"), blocks("python"))
-def test_the_python_of_a_page_runs(page: str, code: str, elsewhere: Path) -> None:
+def test_documented_python_runs(page: str, code: str, elsewhere: Path) -> None:
     exec(compile(code, page, "exec"), {})
 
 
-def test_the_pages_that_are_made_from_tables_are_up_to_date() -> None:
+def test_generated_pages_are_up_to_date() -> None:
     spec = spec_from_file_location("generate", ROOT / "docs" / "generate.py")
     assert spec is not None
     assert spec.loader is not None
     generate = module_from_spec(spec)
     spec.loader.exec_module(generate)
     for name, text in generate.pages().items():
-        assert (ROOT / "docs" / name).read_text("utf-8") == text, f"docs/{name} is made otherwise now: `make docs`"
+        assert (ROOT / "docs" / name).read_text("utf-8") == text, f"docs/{name} is out of date: `make docs`"
 
 
-def test_every_link_leads_to_a_file() -> None:
+def test_every_link_has_a_file() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8")):
             assert (page.parent / target).exists(), f"{page.relative_to(ROOT)}: {target}"

@@ -1,4 +1,4 @@
-"""Does `voicerace doctor` say what is there and what is not, and never show a key or change anything?"""
+"""`voicerace doctor`: it reports installed and missing tools, shows no key, and changes nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def of(name: str, found: list[Finding]) -> Finding:
     return next(each for each in found if each.name == name)
 
 
-def test_it_prints_a_line_for_each_thing_and_exits_0(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_doctor_prints_a_line_per_finding_and_exits_0(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["doctor", "--out", str(tmp_path / "runs")]) == 0
     head, *lines = capsys.readouterr().out.splitlines()
     assert head.split() == ["state", "name", "found", "needed", "for"]
@@ -28,13 +28,13 @@ def test_it_prints_a_line_for_each_thing_and_exits_0(capsys: pytest.CaptureFixtu
     assert not (tmp_path / "runs").exists()
 
 
-def test_in_this_environment_what_everything_needs_is_good() -> None:
+def test_the_required_parts_of_this_environment_are_good() -> None:
     for name in ("Python", "packages", "data and notebooks"):
         assert of(name, examine()).state == "good", of(name, examine())
 
 
 @pytest.mark.parametrize(("value", "said"), [(None, "not set"), ("  ", "set, and empty"), (KEY, "set")])
-def test_a_key_is_there_or_not_and_is_never_shown(
+def test_a_key_is_reported_and_never_shown(
     value: str | None, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
@@ -48,7 +48,7 @@ def test_a_key_is_there_or_not_and_is_never_shown(
         assert KEY[part : part + 6] not in printed
 
 
-def test_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_in_use_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -58,12 +58,12 @@ def test_a_port_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (row.state, row.found) == ("wrong", "Address already in use")
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert of("write access", examine(out=tmp_path / "file" / "runs")).state == "wrong"
 
 
-def test_a_program_that_is_not_there_or_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_are_missing_or_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert of("Node", examine()).state == of("Chromium", examine()).state == "missing"
     (tmp_path / "node").write_text("#!/bin/sh\necho v18.1.0\n")
@@ -71,7 +71,7 @@ def test_a_program_that_is_not_there_or_too_old(tmp_path: Path, monkeypatch: pyt
     assert (of("Node", examine()).state, of("Node", examine()).found) == ("wrong", "v18.1.0")
 
 
-def test_a_package_of_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_of_another_version_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         installation,
         "_version",
@@ -89,8 +89,8 @@ def checkout(folder: Path, source: str) -> Path:
     return folder
 
 
-def test_a_checkout_is_known_by_the_hash_of_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    there = checkout(tmp_path / "there", "// nobody's")
+def test_a_checkout_is_identified_by_its_source_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = checkout(tmp_path / "there", "// unknown")
     row = of("backend:there", examine([there]))
     assert row.state == "wrong"
     assert "no release of the table" in row.found
@@ -102,6 +102,6 @@ def test_a_checkout_is_known_by_the_hash_of_its_source(tmp_path: Path, monkeypat
     assert of("backend:none", examine([tmp_path / "none"])).state == "wrong"
 
 
-def test_what_is_no_checkout_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_proxy_that_is_no_checkout_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--proxy", "model:0.9.1"]) == 2
     assert "backend:DIR" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Exchanges drawn by chance: every model survives them, and where a checkout is at hand, the running proxy does the same."""
+"""Random exchanges with the proxy model, compared with a running proxy if a checkout exists, and the model of JavaScript."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REAL = pytest.mark.skipif(
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(drawn_scripts(), st.sampled_from(sorted(PROXIES)))
-def test_no_exchange_is_more_than_a_model_can_take(script: Script, tag: str) -> None:
+def test_random_exchanges_never_crash_a_model(script: Script, tag: str) -> None:
     proxy, words = Proxy(PROXIES[tag]), Signatures()
     for step in script.steps:
         if step.closes:
@@ -44,7 +44,7 @@ def test_no_exchange_is_more_than_a_model_can_take(script: Script, tag: str) -> 
 
 @REAL
 @pytest.mark.parametrize("tag", ["0.9.1", "0.9.4", "0.11.1"])
-def test_the_running_proxy_does_what_its_model_does(tag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_running_proxy_agrees_with_its_model(tag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checkout = str(Path(str(CHECKOUTS)) / f"v{tag}")
     assert main([checkout, "--count", "25", "--seed", "1", "--out", str(tmp_path)]) == 0
     assert "exchanges      25 drawn" in capsys.readouterr().out
@@ -52,7 +52,7 @@ def test_the_running_proxy_does_what_its_model_does(tag: str, tmp_path: Path, ca
 
 
 @REAL
-def test_another_row_is_found_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_row_of_another_release_is_detected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--release", "0.9.1", "--count", "60", "--seed", "1", "--out", str(tmp_path)]
     assert main([str(Path(str(CHECKOUTS)) / "v0.9.4"), *arguments]) == 1
     assert "the smallest exchange that differs:" in capsys.readouterr().out
@@ -63,7 +63,7 @@ def test_a_checkout_without_a_proxy_is_refused_in_one_line(tmp_path: Path, capsy
     assert capsys.readouterr().err.startswith("voicerace: error: ")
 
 
-def test_a_step_is_said_in_words() -> None:
+def test_a_step_is_described_in_words() -> None:
     assert shown(wait(800)) == "nothing is sent for 800 ms"
     assert shown(closes(1001)) == "upstream closes with 1001"
     assert shown(up("no JSON")) == "upstream sends the text 'no JSON'"
@@ -83,13 +83,13 @@ def test_a_step_is_said_in_words() -> None:
         ('{"a":1,"a":[true,false,null]}', '{"a":[true,false,null]}'),
     ],
 )
-def test_json_is_written_as_node_writes_it(frame: str, written: str) -> None:
+def test_json_is_written_like_node(frame: str, written: str) -> None:
     # Each was written by Node 20: JSON.stringify(JSON.parse(frame)).
     assert javascript.stringify(javascript.parse(frame)) == written
 
 
 @pytest.mark.parametrize("frame", ["NaN", "-Infinity", "\ufeff{}", '{"a":"\x01"}', "", "01", b"\xff"])
-def test_what_is_no_json_throws(frame: str | bytes) -> None:
+def test_invalid_json_throws(frame: str | bytes) -> None:
     with pytest.raises(ThrownError):
         javascript.parse(frame)
 
@@ -109,7 +109,7 @@ def test_what_is_no_json_throws(frame: str | bytes) -> None:
         ("AA=A", 1),
     ],
 )
-def test_base64_is_read_as_node_reads_it(words: str, size: int) -> None:
+def test_base64_is_read_like_node(words: str, size: int) -> None:
     assert len(javascript.base64_bytes(words)) == size
 
 
@@ -125,11 +125,11 @@ def test_base64_is_read_as_node_reads_it(words: str, size: int) -> None:
         ("", ""),
     ],
 )
-def test_a_value_in_words(value: Any, said: str) -> None:
+def test_a_value_is_converted_to_a_string(value: Any, said: str) -> None:
     assert javascript.string(value) == said
 
 
-def test_what_throws() -> None:
+def test_invalid_operations_throw() -> None:
     for call in (
         lambda: javascript.field(None, "type"),
         lambda: javascript.string([{"toString": 1}]),
@@ -140,7 +140,7 @@ def test_what_throws() -> None:
             call()
 
 
-def test_truth_and_length_and_keys() -> None:
+def test_truthiness_length_and_keys_follow_javascript() -> None:
     assert [javascript.truthy(each) for each in (0, "", None, UNDEFINED, False, [], {}, "0")] == [
         *[False] * 5,
         True,
@@ -155,10 +155,10 @@ def test_truth_and_length_and_keys() -> None:
     assert javascript.trim("\x1c \ufeff") == "\x1c"
 
 
-# -- fields of the wrong kind ----------------------------------------------------------------------------------------
+# -- fields of the wrong type ----------------------------------------------------------------------------------------
 
 
-def test_session_options_are_of_the_rows_that_have_them() -> None:
+def test_session_options_are_sent_by_releases_that_have_them() -> None:
     asked = {"agent": {"think": {"toolChoice": None, "maxOutputTokens": 5}, "sessionAudioOutput": {"speed": 1}}}
     for row in PROXIES.values():
         session = translate_session.session(asked, row)
@@ -166,14 +166,14 @@ def test_session_options_are_of_the_rows_that_have_them() -> None:
         assert sent == [row.session_options] * 3
 
 
-def test_settings_that_throw_are_audio_and_never_come_again() -> None:
+def test_settings_that_throw_are_kept_as_audio() -> None:
     proxy = Proxy(PROXIES["0.9.1"])
     assert proxy.message("component", {"type": "Settings", "agent": {"think": {"functions": "none"}}}) == []
     assert proxy.state.configured
     assert proxy.state.audio.kept
 
 
-def test_parts_of_an_item_in_all_their_shapes() -> None:
+def test_text_of_an_item_joins_all_its_parts() -> None:
     parts: list[Any] = [
         {"type": "function_call", "name": "f", "arguments": " {} "}, {"type": "function_call", "arguments": 5},
         {"output_text": {"text": "a"}},

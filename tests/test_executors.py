@@ -1,4 +1,4 @@
-"""Is the table the same whoever plays it, and is a sweep that was killed gone on with, nothing lost and nothing doubled?"""
+"""Executors and resumed sweeps: the table is the same for any executor, and after a kill and a resume."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SPEC: dict[str, Any] = {
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """Everything of a run that may not depend on who played it."""
+    """Return the files of a run that do not depend on the executor."""
     found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     return {name: data for name, data in found.items() if name not in ("run.json", ".lock")}
 
@@ -47,7 +47,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # -- the plan --------------------------------------------------------------------------------------------------------
 
 
-def test_a_part_of_a_plan_is_what_stands_there_in_the_whole() -> None:
+def test_a_part_of_a_plan_equals_that_part_of_all_sessions() -> None:
     spec = SweepSpec(**SPEC)
     plan, everything = Plan.of(spec), list(sessions(spec))
     assert len(plan) == len(everything) == 96
@@ -55,14 +55,14 @@ def test_a_part_of_a_plan_is_what_stands_there_in_the_whole() -> None:
         assert list(plan.part(start, stop)) == everything[start:stop]
 
 
-def test_chunks_cover_a_plan_once() -> None:
+def test_chunks_cover_a_plan_exactly_once() -> None:
     for trials in (1, 19, 20, 21, 1280, 1281, 63_999, 64_001, 1_000_000):
         size, count = chunk_size(trials), chunk_count(trials)
         assert (count - 1) * size < trials <= count * size
         assert size <= 1000
 
 
-def test_every_part_has_the_same_columns(whole: Path) -> None:
+def test_every_part_of_the_table_has_the_same_columns(whole: Path) -> None:
     import pyarrow.parquet as pq
 
     schemas = {tuple(pq.read_schema(path).names) for path in (whole / "table").iterdir()}
@@ -70,7 +70,7 @@ def test_every_part_has_the_same_columns(whole: Path) -> None:
     assert "tool_ms_2" in schemas.pop()
 
 
-# -- who plays it ------------------------------------------------------------------------------------------------------
+# -- executors ---------------------------------------------------------------------------------------------------------
 
 
 class Shuffled(Executor):
@@ -79,7 +79,7 @@ class Shuffled(Executor):
 
 
 @pytest.mark.parametrize("executor", [Executor(jobs=2), Shuffled()], ids=["two processes", "another order"])
-def test_the_folder_is_the_same_whoever_plays(whole: Path, tmp_path: Path, executor: Executor) -> None:
+def test_the_folder_is_the_same_for_any_executor(whole: Path, tmp_path: Path, executor: Executor) -> None:
     other = sweep(SPEC, out=tmp_path / "run", progress=False, executor=executor).folder
     assert content(other) == content(whole)
     assert len(content(whole)) > 5
@@ -96,7 +96,7 @@ def test_the_folder_is_the_same_whoever_plays(whole: Path, tmp_path: Path, execu
         (["--live", "--dask", "tcp://127.0.0.1:1"], "dask: given to a live sweep"),
     ],
 )
-def test_an_executor_that_cannot_be_is_bad_input(
+def test_an_invalid_executor_is_bad_input(
     words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["sweep", "--out", str(tmp_path / "run"), *words]) == 2
@@ -113,7 +113,7 @@ def process(*words: str) -> Iterator[subprocess.Popen[str]]:
             child.kill()
 
 
-def test_a_cluster_of_which_one_worker_is_killed_gives_the_same_rows(whole: Path, tmp_path: Path) -> None:
+def test_a_cluster_with_a_killed_worker_gives_the_same_rows(whole: Path, tmp_path: Path) -> None:
     pytest.importorskip("distributed")
     scheduler = ["-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
     with ExitStack() as stack:
@@ -133,7 +133,7 @@ def test_a_cluster_of_which_one_worker_is_killed_gives_the_same_rows(whole: Path
             client.wait_for_workers(2, timeout=60)
 
         class Killing(Executor):
-            """Kills the first worker as soon as a chunk has come back."""
+            """Kills the first worker after the first chunk has returned."""
 
             def map(self, work: Any, numbers: Any) -> Any:
                 for number, chunk in enumerate(super().map(work, numbers)):
@@ -154,7 +154,7 @@ def wait_for(condition: Any, seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-# -- going on ----------------------------------------------------------------------------------------------------------
+# -- resuming ----------------------------------------------------------------------------------------------------------
 
 COMMAND = [
     "sweep", "--releases", "0.9.1,0.9.4", "--scenarios", "single,parallel", "--tool-ms", "uniform(0,300)",
@@ -163,8 +163,8 @@ COMMAND = [
 
 
 @pytest.mark.parametrize("after", [0, 1, 3])
-def test_a_killed_sweep_goes_on_where_its_table_ends(whole: Path, tmp_path: Path, after: int) -> None:
-    """Killed when it has as many parts as `after` says: with 0, somewhere on its way to the first."""
+def test_a_killed_sweep_resumes_where_its_table_ends(whole: Path, tmp_path: Path, after: int) -> None:
+    """The sweep is killed when its table has `after` parts, or with 0 before the first part."""
     out = tmp_path / "run"
     with process("-m", "voicerace", *COMMAND, "--out", str(out)) as child:
         wait_for((lambda: (out / "recordings").exists()) if after == 0 else lambda: len(list_parts(out)) >= after)
@@ -174,12 +174,12 @@ def test_a_killed_sweep_goes_on_where_its_table_ends(whole: Path, tmp_path: Path
     assert main([*COMMAND, "--out", str(out), "--resume"]) == 0
     assert content(out) == content(whole)
     for path in list_parts(out):
-        assert before.get(path.name, path.stat().st_mtime_ns) == path.stat().st_mtime_ns, "what is done is not done again"
+        assert before.get(path.name, path.stat().st_mtime_ns) == path.stat().st_mtime_ns, "finished parts are not repeated"
     assert SweepResult.open(out).complete
 
 
 def test_no_worker_outlives_a_sweep_that_was_killed(tmp_path: Path) -> None:
-    """And what they had in hand is written by nobody: the folder belongs to whoever goes on."""
+    """Unfinished chunks are not written after the kill."""
     out = tmp_path / "run"
     words = ["--tool-ms", "uniform(0,300)", "--trials", "100000", "--no-ties", "--jobs", "2", "--out", str(out)]
     with process("-m", "voicerace", "sweep", "--releases", "0.9.1", *words) as child:
@@ -199,7 +199,7 @@ def list_parts(folder: Path) -> list[Path]:
     return sorted((folder / "table").glob("[0-9]*.parquet"))
 
 
-def test_a_stopped_sweep_goes_on_with_the_same_words_only(whole: Path, tmp_path: Path) -> None:
+def test_a_stopped_sweep_resumes_only_with_the_same_parameters(whole: Path, tmp_path: Path) -> None:
     class Stopped(Executor):
         def map(self, work: Any, numbers: Any) -> Any:
             yield work(3)

@@ -1,4 +1,4 @@
-"""Exploration: does it find what must be there, only what is there, and all that is there?"""
+"""Exploration: it finds the known races, every finding can be replayed, and no random session has another one."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def found(release: str, story: str, handler: str = "return", bounds: tuple[str, 
 
 def outcomes(release: str, story: str, handler: str = "return", bounds: tuple[str, ...] = ()) -> set[str]:
     explored = found(release, story, handler, bounds)
-    assert explored.told[0].complete
-    assert explored.told[0].unconfirmed == 0
+    assert explored.stats[0].complete
+    assert explored.stats[0].unconfirmed == 0
     return {each.outcome for each in explored.findings}
 
 
 def exactly(tool: float, gap: float, host: float = 10, upstream: float = 20, ack: float = 35) -> tuple[str, ...]:
-    """Bounds with one value each where the race turns on it: one way on each wire, tool, gap and confirmation."""
+    """Return bounds with one value (ms) for each time that decides the race; `host` and `upstream` are one-way times."""
     given = {"tool_ms": tool, "gap_ms": gap, "host_ms": host, "upstream_ms": upstream, "ack_ms": ack}
     return tuple(f"{name}={value}:{value}" for name, value in given.items())
 
@@ -56,45 +56,45 @@ def exactly(tool: float, gap: float, host: float = 10, upstream: float = 20, ack
 
 
 @pytest.mark.parametrize(("tool", "refused"), [(239.9, True), (240.1, False)])
-def test_at_once_is_refused_iff_the_create_is_there_before_the_slot_is_free(tool: float, refused: bool) -> None:
+def test_an_immediate_request_is_refused_iff_it_arrives_before_the_slot_is_free(tool: float, refused: bool) -> None:
     # T + h + u < G, round trips: 240 + 20 + 40 = 300
     assert outcomes("0.9.1", "single", bounds=exactly(tool, 300)) == ({"rejected"} if refused else set())
 
 
 @pytest.mark.parametrize(("tool", "stalled"), [(279.9, False), (280.1, True)])
-def test_at_response_done_stalls_iff_the_result_comes_behind_it(tool: float, stalled: bool) -> None:
+def test_a_request_at_response_done_stalls_iff_the_result_comes_after_it(tool: float, stalled: bool) -> None:
     # T + h >= G: 280 + 20 = 300
     assert outcomes("0.9.4", "single", bounds=exactly(tool, 300)) == ({"stalled", "wedged"} if stalled else set())
 
 
 @pytest.mark.parametrize(("tool", "refused"), [(164.9, True), (165.1, False)])
-def test_at_the_confirmation_is_refused_iff_that_comes_before_the_slot_is_free(tool: float, refused: bool) -> None:
+def test_a_request_at_the_confirmation_is_refused_iff_that_is_before_the_slot_is_free(tool: float, refused: bool) -> None:
     # T + h + 2u + ack < G: 165 + 20 + 80 + 35 = 300
     assert outcomes("0.11.1", "single", bounds=exactly(tool, 300)) == ({"lost"} if refused else set())
 
 
-def test_what_each_generation_is_known_for_is_found_unaided() -> None:
+def test_the_known_race_of_each_generation_is_found() -> None:
     assert Signature("rejected", "calls", "result", "result", 1) in found("0.9.1", "single").findings
     assert Signature("stalled", "", "result", "R", 1) in found("0.9.4", "single").findings
     assert Signature("rejected", "calls", "result", "result", 1) in found("0.10.2", "single").findings
     assert Signature("lost", "calls", "result", "I", 1) in found("0.11.1", "single").findings
 
 
-def test_a_text_before_settings_leaves_the_session_unconfigured_from_a1_on() -> None:
+def test_from_a1_on_a_text_before_settings_leaves_the_session_unconfigured() -> None:
     near = ("host_ms=0:10", "upstream_ms=0:10", "settings_ms=200:400", "gap_ms=0:50", "tool_ms=100:200", "ack_ms=0:10")
     assert "unconfigured" not in outcomes("0.9.0", "late-settings", bounds=near)
     assert "unconfigured" in outcomes("0.9.1", "late-settings", bounds=near)
 
 
-def test_without_a_gap_nothing_is_refused() -> None:
+def test_without_a_gap_no_request_is_refused() -> None:
     assert outcomes("0.9.1", "single", bounds=("gap_ms=0:0",)) == set()
 
 
-# -- no ghosts -------------------------------------------------------------------------------------------------------
+# -- soundness -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("release", "story"), [("0.9.1", "single"), ("0.9.4", "two-turns"), ("0.9.1", "spoken-last")])
-def test_a_finding_replays_to_itself_after_a_round_trip_through_json(release: str, story: str) -> None:
+def test_a_finding_is_confirmed_after_a_round_trip_through_json(release: str, story: str) -> None:
     findings = found(release, story).findings
     assert findings
     for signature, finding in findings.items():
@@ -106,8 +106,8 @@ def test_a_finding_replays_to_itself_after_a_round_trip_through_json(release: st
         assert replay.recording.complete
 
 
-def test_the_trace_is_what_the_replay_does() -> None:
-    """Times of the trace are those of the recording: where a create reaches the upstream, and where its answer leaves."""
+def test_the_trace_has_the_times_of_the_replay() -> None:
+    """The trace and the recording agree on when a request reaches the upstream."""
     finding = found("0.9.1", "single").findings[Signature("rejected", "calls", "result", "result", 1)]
     recording = replayed(finding).recording
     arrived = [e.received_ns for e in recording.on(Link("proxy", "upstream")) if e.type == "response.create"]
@@ -116,16 +116,16 @@ def test_the_trace_is_what_the_replay_does() -> None:
     assert [step["ms"] for step in finding.trace] == sorted(step["ms"] for step in finding.trace)
 
 
-def test_the_room_is_kept_between_steps_that_meet() -> None:
+def test_findings_keep_a_minimum_distance_between_steps() -> None:
     for finding in found("0.9.1", "single").findings.values():
-        assert finding.room_ms >= 1
+        assert finding.slack_ms >= 1
 
 
-# -- nothing missing -------------------------------------------------------------------------------------------------
+# -- completeness ----------------------------------------------------------------------------------------------------
 
 
 def drawn(release: str, story: str, handler: str, seed: int) -> tuple[Signature, ...]:
-    """What one random session inside the bounds comes to: every duration and every message's delay drawn by itself."""
+    """Return the signatures of a random session within the bounds, with independent durations and message delays."""
     rng = random.Random(seed)
     bounds = Bounds.of((), STORIES[story].bounds)
     session = session_of(story, handler, release)
@@ -158,12 +158,12 @@ def drawn(release: str, story: str, handler: str, seed: int) -> tuple[Signature,
     ),
     st.integers(0, 10**9),
 )
-def test_no_random_session_comes_to_anything_that_was_not_found(which: tuple[str, str, str], seed: int) -> None:
+def test_no_random_session_has_a_signature_that_was_not_found(which: tuple[str, str, str], seed: int) -> None:
     assert set(drawn(*which, seed)) <= set(found(*which).findings)
 
 
 class Everything(set[tuple[Link, Hashable]]):
-    """Somebody minds every message that the upstream sends."""
+    """A set of visible messages that contains every message from the upstream."""
 
     def __contains__(self, message: object) -> bool:
         return isinstance(message, tuple) and (message[0] == Link("upstream", "proxy") or super().__contains__(message))
@@ -173,42 +173,42 @@ class Everything(set[tuple[Link, Hashable]]):
     ("release", "story", "handler"),
     [("0.11.1", "voice", "return"), ("0.9.4", "two-turns", "return"), ("0.11.1", "single", "void_ref")],
 )
-def test_a_place_stands_for_every_situation_of_its_key(release: str, story: str, handler: str) -> None:
-    """The way to each ending again, by situations of its own: at every step they have the key of the place that was reached."""
+def test_states_with_one_key_continue_alike(release: str, story: str, handler: str) -> None:
+    """Step along the path to each ending with separate states; after each step their key is that of the explored node."""
     bounds = Bounds.of((), STORIES[story].bounds)
     session = session_of(story, handler, release)
     stepper, search, reached = explored(replace(session, times=bounds.within(session.times)), bounds, 60_000)
     for ending in reached.endings:
-        at, move = timed_trace.dated(stepper.start(), 0), search.places.start()
-        for moment, way in enumerate(search.way(ending.node), start=1):
+        at, move = timed_trace.dated(stepper.start(), 0), search.store.start()
+        for moment, way in enumerate(search.path(ending.node), start=1):
             assert way.choice is not None
             before, at = at, stepper.step(at, state_store.actual(at, way.choice))
             state_store.turned(stepper, before, at)
             if way.late is not None:
                 at = state_store.settled(stepper, at, late=way.late)
             at = timed_trace.dated(at, moment)
-            move = next(each for each in search.places.step(move.to, way.choice).moves if each.late == way.late)
-            assert search.places.known[search.places.named(at)[1]] is move.to
+            move = next(each for each in search.store.step(move.to, way.choice).moves if each.late == way.late)
+            assert search.store.known[search.store.named(at)[1]] is move.to
 
 
 def reached(story: str, release: str, limit: int) -> Search:
-    """An exploration of a story's first situations."""
+    """Return an exploration of the first `limit` states of a story."""
     bounds = Bounds.of((), STORIES[story].bounds)
     session = session_of(story, "return", release)
     return explored(replace(session, times=bounds.within(session.times)), bounds, limit)[1]
 
 
-def test_a_moment_matters_until_the_last_of_all_that_was_set_in_it_must_have_happened() -> None:
-    """What `covered` forgets by: with less, times in which something can still happen would be taken for the same."""
-    for place in reached("double", "0.9.1", 1_500).places.known.values():
+def test_the_constants_of_a_moment_cover_everything_set_in_it() -> None:
+    """`covered` uses these constants; with smaller ones it would merge times that have different continuations."""
+    for place in reached("double", "0.9.1", 1_500).store.known.values():
         for moment, most in place.due:
             assert place.most[moment] >= most
         for _, moment, least in place.choices:
             assert place.least[moment] >= least
 
 
-def test_no_turn_is_over_while_something_of_it_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its books are closed then: what came later would be the next turn's."""
+def test_no_turn_ends_while_its_messages_are_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A turn's ledger is closed at its end, and later messages belong to the next turn."""
     left, turned = [], state_store.turned
 
     def watching(stepper: Stepper, before: State, at: State) -> int | None:
@@ -230,8 +230,8 @@ SMALL = ("host_ms=0:30", "upstream_ms=0:30", "tool_ms=0:400", "gap_ms=0:300")
     ("release", "story", "handler"),
     [("0.9.1", "single", "return"), ("0.11.1", "single", "void_ref"), ("0.9.4", "text-at-reply", "return")],
 )
-def test_messages_without_a_time_of_their_own_hide_nothing(release: str, story: str, handler: str) -> None:
-    """The same findings as with a time for every single message, from fewer states."""
+def test_invisible_messages_do_not_hide_findings(release: str, story: str, handler: str) -> None:
+    """The findings equal those with a time for every message, with fewer states."""
     bounds = Bounds.of(SMALL, STORIES[story].bounds)
     session = session_of(story, handler, release)
     session = replace(session, times=bounds.within(session.times))
@@ -242,37 +242,37 @@ def test_messages_without_a_time_of_their_own_hide_nothing(release: str, story: 
             reached = search.run()
     assert reached.complete
     reduced = found(release, story, handler, SMALL)
-    assert reduced.told[0].complete
-    assert reduced.told[0].states < reached.states
+    assert reduced.stats[0].complete
+    assert reduced.stats[0].states < reached.states
     every = set()
     for ending in reached.endings:
-        replay = confirmed(search.places.stepper, search, ending, session, bounds)
+        replay = confirmed(search.store.stepper, search, ending, session, bounds)
         every |= set() if replay is None else set(replay[3])
     assert every == set(reduced.findings)
 
 
-def test_a_bound_of_one_value_is_just_that() -> None:
+def test_a_bound_of_one_value_is_an_interval_of_that_value() -> None:
     assert Bounds.of(["tool_ms=5"]).by_name["tool_ms"] == Bounds.of(["tool_ms=5:5"]).by_name["tool_ms"] == (5000, 5000)
 
 
-def test_a_refusal_is_named_by_the_result_that_met_it_and_not_by_a_text_beside_it() -> None:
+def test_a_refusal_is_attributed_to_the_result_and_not_to_a_text() -> None:
     reader = _Reader.__new__(_Reader)
     creates = [SimpleNamespace(key=key, answer="refused", answered=10 + key, names=None) for key in (1, 2)]
-    reader.passage = SimpleNamespace(ledger=SimpleNamespace(creates=creates, responses={}))  # type: ignore[assignment]
-    reader.asked = {1: CreateOrigin("user text", "item"), 2: CreateOrigin("result", "response.done")}
+    reader.index = SimpleNamespace(ledger=SimpleNamespace(creates=creates, responses={}))  # type: ignore[assignment]
+    reader.origins = {1: CreateOrigin("user text", "item"), 2: CreateOrigin("result", "response.done")}
     both, alone = (SimpleNamespace(outcome="rejected", events=events, submissions=1) for events in ((11, 12), (11,)))
     assert reader.turn(both) == Signature("rejected", "unknown", "result", "response.done", 1)  # type: ignore[arg-type]
     assert reader.turn(alone).writer == "user text"  # type: ignore[arg-type]
 
 
-def test_a_limit_makes_it_incomplete() -> None:
-    assert not explore("0.9.1", [("single", "return")], limit=50).told[0].complete
+def test_a_limit_makes_an_exploration_incomplete() -> None:
+    assert not explore("0.9.1", [("single", "return")], limit=50).stats[0].complete
 
 
 # -- schedules -------------------------------------------------------------------------------------------------------
 
 
-def test_a_schedule_never_lets_messages_of_a_link_overtake_each_other() -> None:
+def test_a_schedule_keeps_the_order_of_messages_on_a_link() -> None:
     session = session_of("single", "return", "0.9.1")
     over = Link("upstream", "proxy")
     recording = VirtualEngine(session, schedule=Schedule({}, {over: {0: 90_000_000, 1: 5, 3: 40_000_000}})).run()
@@ -281,7 +281,7 @@ def test_a_schedule_never_lets_messages_of_a_link_overtake_each_other() -> None:
     assert times[0] == 90_000_000
 
 
-def test_a_schedule_names_single_settings_of_a_timer() -> None:
+def test_a_schedule_sets_a_single_timer() -> None:
     session = session_of("single", "return", "0.9.1")
     ordinary = VirtualEngine(session).run()
     timers = {("app", "tool:call_0001:0"): (777_000_000,)}
@@ -303,7 +303,7 @@ def test_a_broken_schedule_is_bad_input(record: object) -> None:
 # -- the command line ------------------------------------------------------------------------------------------------
 
 
-def test_the_verb_prints_what_it_found_and_replay_confirms_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_verb_prints_findings_that_replay_confirms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "found.json"
     assert main(["explore", "--release", "0.9.1", "--story", "single", "--handler", "return", "--out", str(out), "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
@@ -326,8 +326,8 @@ def test_the_verb_prints_what_it_found_and_replay_confirms_it(tmp_path: Path, ca
 @pytest.mark.parametrize(
     "words",
     [
-        ["explore", "--story", "nobody"],
-        ["explore", "--handler", "nobody"],
+        ["explore", "--story", "unknown"],
+        ["explore", "--handler", "unknown"],
         ["explore", "--bounds", "gap_ms"],
         ["explore", "--bounds", "gap_ms=9:1"],
         ["explore", "--bounds", "recovery_ms=1:2"],
@@ -340,13 +340,13 @@ def test_bad_input_is_one_line_and_status_2(words: list[str], capsys: pytest.Cap
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
-def test_every_handler_style_and_every_freedom_has_a_story() -> None:
-    told = stories()
-    assert {handler for _, handler in told} >= {"return", "async_send", "async_ref", "void_ref", "void_send", "ref_now"}
-    scenarios = [STORIES[name].scenario for name, _ in told]
+def test_every_handler_style_and_scenario_feature_has_a_story() -> None:
+    pairs = stories()
+    assert {handler for _, handler in pairs} >= {"return", "async_send", "async_ref", "void_ref", "void_send", "ref_now"}
+    scenarios = [STORIES[name].scenario for name, _ in pairs]
     assert any(each.repeats for each in scenarios)
     assert any(each.late_settings for each in scenarios)
     assert any(words.by == "voice" for each in scenarios for words in each.inputs)
     assert any(words.when == "call" for each in scenarios for words in each.inputs)
-    assert any(STORIES[name].calls == 2 for name, _ in told)
+    assert any(STORIES[name].calls == 2 for name, _ in pairs)
     assert all(len(each.inputs) >= 2 for each in scenarios)

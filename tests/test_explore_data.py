@@ -1,4 +1,4 @@
-"""The findings that are kept in data/explore: does each still come to what it says, and was each taken to the real proxy?"""
+"""The stored findings in data/explore: the models reproduce them, and each was replayed on the real proxy."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from voicerace.model.catalog.workarounds import WORKAROUNDS, why_not
 
 DATA = Path(__file__).parents[1] / "data" / "explore"
 RELEASES = ("0.9.1", "0.9.4", "0.10.2", "0.11.1")
-#: Findings whose order the sockets did not keep in any try: they are neither confirmed nor refuted on the running proxy.
+#: Findings whose order was not reproduced on sockets, so they are neither confirmed nor refuted on the running proxy.
 NOT_KEPT = {"0.9.4": ("duplicated-default-error-r-2-results", "duplicated-repeated-result-r-2-results")}
-#: Of each release so many are played again, spread over the file; `voicerace replay FILE` plays all of them.
+#: Number of findings per release that are replayed here; `voicerace replay FILE` replays all.
 SAMPLE = 3
 
 
@@ -31,12 +31,12 @@ def rows(release: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_each_finding_was_taken_to_the_real_proxy(release: str) -> None:
+def test_each_finding_was_replayed_on_the_real_proxy(release: str) -> None:
     found = {each.name: each for each in findings(release)}
     assert found
-    told = {row["name"]: row for row in rows(release)}
-    assert set(told) == set(found)
-    for name, row in told.items():
+    live = {row["name"]: row for row in rows(release)}
+    assert set(live) == set(found)
+    for name, row in live.items():
         one = found[name]
         assert (row["outcome"], row["story"], row["handler"]) == (one.signature.outcome, one.story, one.handler)
         assert row["proxy_hash"] == proxy_release(release).source
@@ -46,7 +46,7 @@ def test_each_finding_was_taken_to_the_real_proxy(release: str) -> None:
             assert (row["confirmed"], row["came_to"], row["seen"]) == ("true", "confirmed", "")
 
 
-def test_the_page_about_exploring_has_the_numbers_of_the_files() -> None:
+def test_the_docs_page_has_the_numbers_of_the_files() -> None:
     page = (DATA.parents[1] / "docs" / "explore.md").read_text("utf-8")
     for release in (*RELEASES, "reference"):
         record = json.loads((DATA / f"{release}.json").read_text("utf-8"))
@@ -60,19 +60,19 @@ def test_the_page_about_exploring_has_the_numbers_of_the_files() -> None:
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_the_times_of_a_finding_give_the_same_in_virtual_time(release: str) -> None:
+def test_findings_are_confirmed_in_virtual_time(release: str) -> None:
     found = findings(release)
     for finding in found[:: max(1, len(found) // SAMPLE)]:
         assert finding.release == release
         assert replayed(finding).confirmed, finding.name
 
 
-def test_the_workarounds_are_those_of_the_tables() -> None:
+def test_the_stored_workarounds_match_the_tables() -> None:
     record = json.loads((DATA.parent / "workarounds.json").read_text("utf-8"))
     assert record["bounds"] == list(BOUNDS)
-    told = {(each["release"], each["workaround"]): each for each in record["effects"]}
-    assert set(told) == {(release, name) for release in RELEASES for name in WORKAROUNDS}
-    for (release, name), each in told.items():
+    effects = {(each["release"], each["workaround"]): each for each in record["effects"]}
+    assert set(effects) == {(release, name) for release in RELEASES for name in WORKAROUNDS}
+    for (release, name), each in effects.items():
         row = proxy_release(release)
         assert each["why_not"] == why_not(name, row, component_for(row).tag, "return")
         assert each["typescript"] == WORKAROUNDS[name].typescript

@@ -1,4 +1,4 @@
-"""Did a session at sockets go in the order of its schedule? What was late is told from what a proxy did otherwise."""
+"""The schedule check of live sessions: it distinguishes late messages from a proxy with other behaviour."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import simulate
-from voicerace.experiments.explore.schedule_check import slip_of
+from voicerace.experiments.explore.schedule_check import deviation_of
 from voicerace.trace.recording import Event, Link, Recording
 
 MS = 1_000_000
@@ -22,7 +22,7 @@ def plan(release: str = "0.9.1", tool_ms: int = 50) -> Recording:
 
 
 def moved(recording: Recording, wanted: str, over: Link, by_ms: float) -> Recording:
-    """The same, one message on a link later."""
+    """Return the recording with one message on a link `by_ms` later."""
     events = list(recording.events)
     [index] = [number for number, e in enumerate(events) if e.type == wanted and e.link == over][:1]
     at = events[index].received_ns
@@ -44,46 +44,46 @@ def shifted(recording: Recording, by_ms: float) -> Recording:
 
 
 def without(recording: Recording, kind: str) -> Recording:
-    """The same, messages of a type left out."""
+    """Return the recording without messages of a type."""
     return replace(recording, events=tuple(e for e in recording.events if e.type != kind))
 
 
-def test_the_same_order_is_no_slip_however_late() -> None:
-    assert slip_of(plan(), plan()) is None
-    assert slip_of(shifted(plan(), 40), plan()) is None
+def test_the_same_order_is_no_deviation_for_any_delay() -> None:
+    assert deviation_of(plan(), plan()) is None
+    assert deviation_of(shifted(plan(), 40), plan()) is None
 
 
-def test_a_message_behind_one_that_it_was_planned_before_is_late_by_so_much() -> None:
-    # The result reaches the proxy 95 ms before response.done does; here it comes 20 ms behind it.
+def test_a_swapped_message_is_a_deviation_with_its_delay() -> None:
+    # The result is planned 95 ms before response.done at the proxy; here it arrives 20 ms after it.
     late = moved(plan(), "FunctionCallResponse", Link("component", "proxy"), 115)
-    slip = slip_of(late, plan())
+    slip = deviation_of(late, plan())
     assert slip is not None
     assert slip.order
-    assert slip.place == "proxy"
+    assert slip.location == "proxy"
     assert slip.late_ms == pytest.approx(115, abs=2)
-    assert "FunctionCallResponse from component came behind" in slip.said
+    assert "FunctionCallResponse from component came behind" in slip.message
 
 
-def test_a_proxy_that_does_something_else_in_the_same_order_is_no_slip_of_the_order() -> None:
-    told = slip_of(without(plan(), "Error"), plan())
-    assert told is not None
-    assert not told.order
-    assert told.late_ms == 0
-    assert "Error from proxy was expected" in told.said
-
-
-def test_a_proxy_that_asks_later_than_its_model_is_named() -> None:
-    slip = slip_of(plan("0.9.4"), plan("0.9.1"))
-    assert slip is not None
-    assert slip.said.startswith("response.create from proxy came behind")
-
-
-def test_a_session_that_stops_is_told_where() -> None:
-    cut = replace(plan(), events=plan().events[:40])
-    slip = slip_of(cut, plan())
+def test_a_missing_message_is_no_deviation_of_the_order() -> None:
+    slip = deviation_of(without(plan(), "Error"), plan())
     assert slip is not None
     assert not slip.order
-    assert slip.said.startswith("nothing, where")
-    more = slip_of(plan(), cut)
+    assert slip.late_ms == 0
+    assert "Error from proxy was expected" in slip.message
+
+
+def test_a_request_later_than_in_the_model_is_named() -> None:
+    slip = deviation_of(plan("0.9.4"), plan("0.9.1"))
+    assert slip is not None
+    assert slip.message.startswith("response.create from proxy came behind")
+
+
+def test_the_position_where_a_session_stops_is_reported() -> None:
+    cut = replace(plan(), events=plan().events[:40])
+    slip = deviation_of(cut, plan())
+    assert slip is not None
+    assert not slip.order
+    assert slip.message.startswith("nothing, where")
+    more = deviation_of(plan(), cut)
     assert more is not None
-    assert "which was not expected" in more.said
+    assert "which was not expected" in more.message

@@ -1,4 +1,4 @@
-"""What an exploration leaves out: is it really nobody's business? And does a copy of a state stand by itself?"""
+"""State keys of the exploration: omitted parts have no effect on the wires, and copies of states are independent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WHICH = st.tuples(st.sampled_from(sorted(STORIES)), st.sampled_from(sorted(PROXI
 
 
 class Watched:
-    """An actor whose state is copied before every call: the copy must not change with it."""
+    """An actor whose state is copied before every call, to check that the copy does not change."""
 
     def __init__(self, actor: object, name: str) -> None:
         self.actor = actor
@@ -55,7 +55,7 @@ class Watched:
 
 @settings(max_examples=25, deadline=None)
 @given(WHICH)
-def test_a_copied_state_never_changes_with_the_original(which: tuple[str, str, str]) -> None:
+def test_a_copied_state_does_not_change_with_the_original(which: tuple[str, str, str]) -> None:
     story, release, handler = which
     session = session_of(story, handler, release)
     actors = {name: actor if name == "user" else Watched(actor, name) for name, actor in session.actors().items()}
@@ -63,7 +63,7 @@ def test_a_copied_state_never_changes_with_the_original(which: tuple[str, str, s
 
 
 class Unshown:
-    """The component without the timers that only change what the app is shown."""
+    """The component without the timers that only cause callbacks of the app."""
 
     def __init__(self, component: object) -> None:
         self.component = component
@@ -85,14 +85,14 @@ class Unshown:
 
 
 def wires(recording: Recording) -> list[tuple[object, ...]]:
-    """What passed on the wires, with times."""
+    """Return the messages on the wires, with times."""
     two = (Link("component", "proxy"), Link("proxy", "component"), Link("proxy", "upstream"), Link("upstream", "proxy"))
     return [(e.link, e.sent_ns, e.received_ns, e.payload) for e in recording.on(*two)]
 
 
 @settings(max_examples=25, deadline=None)
 @given(WHICH)
-def test_what_the_app_is_shown_later_changes_nothing_on_the_wires(which: tuple[str, str, str]) -> None:
+def test_delayed_callbacks_of_the_app_do_not_change_the_wires(which: tuple[str, str, str]) -> None:
     story, release, handler = which
     session = session_of(story, handler, release)
     actors = session.actors()
@@ -101,7 +101,7 @@ def test_what_the_app_is_shown_later_changes_nothing_on_the_wires(which: tuple[s
 
 
 @pytest.mark.parametrize("flag", ["flag", "mark", "text_waits", "configured", "ready"])
-def test_what_a_proxy_decides_by_is_in_its_key(flag: str) -> None:
+def test_the_flags_of_a_proxy_are_in_its_key(flag: str) -> None:
     state = SessionConfig.of().actors()["proxy"].state  # type: ignore[attr-defined]
     other = replace(state, **{flag: not getattr(state, flag)})
     assert KEYS["proxy"](other, Base()) != KEYS["proxy"](state, Base())

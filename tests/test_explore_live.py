@@ -1,4 +1,4 @@
-"""Findings at sockets: our actors keep the schedule there too, and a proxy does what the exploration says of it."""
+"""Replay of findings on sockets: actors keep the schedule, and the proxy behaves as explored."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from voicerace.trace.recording import Link
 
 RELEASES = ("0.9.1", "0.9.4")
 MS = 1_000_000
-#: The user gives up sooner than he does by default: these tests have nothing else to wait for.
+#: A short deadline, which is the longest time in these tests.
 SOON = ("deadline_ms=4000:4000", "tool_ms=0:300", "gap_ms=0:300", "reply_ms=50:300")
 STORIES = [("single", "return"), ("text-at-reply", "return")]
 
 
 @cache
 def findings(release: str) -> tuple[Finding, ...]:
-    """Every finding of two stories that end within seconds: one call, and a user text at its reply."""
+    """Return every finding of two stories that end within seconds: one call, and a user text at its reply."""
     return tuple(explore(release, STORIES, SOON).findings.values())
 
 
 def checkout(release: str) -> Path:
-    """VOICERACE_CHECKOUTS names a folder with a checkout per tag (v0.9.1, ...), dependencies installed."""
+    """Return the checkout of a release below VOICERACE_CHECKOUTS, with its dependencies installed."""
     found = Path(os.environ.get("VOICERACE_CHECKOUTS", "/nonexistent")) / f"v{release}"
     if not found.is_dir():
-        pytest.skip("no checkout of the proxy here")
+        pytest.skip("no checkout of the proxy")
     return found
 
 
@@ -59,22 +59,22 @@ def confirmed(found: list[Finding], word: str) -> None:
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_findings_are_confirmed_at_the_sockets_of_the_model(release: str) -> None:
+def test_findings_are_confirmed_on_sockets_of_the_model(release: str) -> None:
     confirmed(list(findings(release)), f"model:{release}")
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_findings_are_confirmed_at_the_sockets_of_the_program(release: str) -> None:
+def test_findings_are_confirmed_on_sockets_of_the_program(release: str) -> None:
     confirmed(list(findings(release)), f"backend:{checkout(release)}")
 
 
 def single(release: str) -> Finding:
-    """The finding of one call whose one result is written by the proxy at the wrong time."""
+    """Return the finding of one call whose single result the proxy sends at the wrong time."""
     return next(each for each in findings(release) if each.story == "single" and each.signature[2::2] == ("result", 1))
 
 
 def mended(release: str) -> Finding:
-    """A finding whose tool ends where it does no harm: behind the gap at once, before it where the gate waits for its end."""
+    """Return a finding with a harmless tool time: after the gap for immediate requests, before its end for gated ones."""
     finding = single(release)
     timers = dict(finding.schedule.timers)
     named = [which for which in timers if which[0] == "app"]
@@ -82,7 +82,7 @@ def mended(release: str) -> Finding:
     timers |= dict.fromkeys(named, (900 * MS,) if release == "0.9.1" else (0,))
     messages = dict(finding.schedule.messages)
     if release == "0.9.4":
-        # No time on the links to the host, and the rest of the gap at least 47 ms long.
+        # Remove the delays to and from the host, so that at least 47 ms of the gap remain.
         messages |= {each: {} for each in messages if "component" in each}
         gap = [which for which in timers if which[1] == "stage:resp_0001:3"]
         timers |= dict.fromkeys(gap, (290 * MS,))
@@ -91,44 +91,44 @@ def mended(release: str) -> Finding:
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_another_schedule_is_not_confirmed(release: str) -> None:
+def test_a_harmless_schedule_is_not_confirmed(release: str) -> None:
     other = mended(release)
     assert not replayed(other).confirmed
     done = played([other], f"model:{release}", tries=1)[0]
     assert (done.confirmed, done.signatures) == (0, replayed(other).signatures)
 
 
-def test_the_proxy_that_a_finding_is_not_about_does_not_confirm_it() -> None:
+def test_a_proxy_of_another_release_does_not_confirm_a_finding() -> None:
     done = played([single("0.9.1")], "model:0.9.4", tries=2)[0]
     assert (done.confirmed, done.tries) == (0, 2)
 
 
-def test_messages_keep_the_schedule_their_order_and_a_distance() -> None:
+def test_messages_keep_their_schedule_order_and_minimum_spacing() -> None:
     over = Link("upstream", "proxy")
-    playing = ScheduleCursor(Schedule({}, {over: {0: 90 * MS, 1: 5}}), AT_SOCKETS_NS)
-    assert playing.travel_ns(over, 10) == 90 * MS
-    assert playing.travel_ns(over, 20) == 90 * MS - 10 + AT_SOCKETS_NS
-    assert playing.travel_ns(over, 95 * MS) == 0
-    assert playing.travel_ns(Link("component", "proxy"), 20) == 0
+    cursor = ScheduleCursor(Schedule({}, {over: {0: 90 * MS, 1: 5}}), AT_SOCKETS_NS)
+    assert cursor.travel_ns(over, 10) == 90 * MS
+    assert cursor.travel_ns(over, 20) == 90 * MS - 10 + AT_SOCKETS_NS
+    assert cursor.travel_ns(over, 95 * MS) == 0
+    assert cursor.travel_ns(Link("component", "proxy"), 20) == 0
 
 
-def test_what_was_late_does_not_make_the_next_late() -> None:
+def test_a_late_message_does_not_delay_the_next() -> None:
     over, said = Link("proxy", "upstream"), Schedule({("app", "tool"): (30 * MS,)}, {Link("proxy", "upstream"): {0: 50 * MS}})
     planned = ScheduleCursor(said)
     assert planned.timer_ns("app", "tool", 0, 0) == 30 * MS
     assert planned.travel_ns(over, 30 * MS) == 50 * MS
     at_sockets = ScheduleCursor(said, plan=planned.moments)
-    # The session begins at 100 ms on this clock; the proxy says its word 20 ms late, and it arrives in time.
+    # The session begins at 100 ms on this clock; the proxy sends 20 ms late, and the message arrives in time.
     assert at_sockets.timer_ns("app", "tool", 0, 100 * MS) == 30 * MS
     assert at_sockets.travel_ns(over, 150 * MS) == 30 * MS
-    # Later than that it goes at once; what is early takes no longer than it should.
+    # A later message has no delay; an early one takes its planned time.
     for at, lasts in ((190 * MS, 0), (110 * MS, 50 * MS)):
         other = ScheduleCursor(said, plan=planned.moments)
         other.timer_ns("app", "tool", 0, 100 * MS)
         assert other.travel_ns(over, at) == lasts
 
 
-def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_verb_replays_findings_live(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good, bad = single("0.9.1"), mended("0.9.1")
     file = tmp_path / "findings.json"
     file.write_text(json.dumps(good.to_json()))
@@ -150,16 +150,16 @@ def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(second["proxy_hash"]) == 12
 
 
-def test_a_machine_too_busy_for_a_finding_is_told_from_a_proxy_that_does_something_else() -> None:
-    """The result is planned a moment ahead of response.done, and comes behind it: another order, so nothing is said."""
+def test_a_busy_machine_is_distinguished_from_another_behaviour() -> None:
+    """The result is planned before response.done and arrives after it, so the order was not kept."""
     finding = single("0.9.1")
     plan = replayed(finding).recording
     done = judged(finding, plan, proxy_release("0.9.1"), 1, plan)
-    assert done.came_to == "confirmed"
+    assert done.result == "confirmed"
     other = replace(finding, signature=finding.signature._replace(outcome="lost"))
-    assert judged(other, plan, proxy_release("0.9.1"), 1, plan).came_to == "not confirmed"
+    assert judged(other, plan, proxy_release("0.9.1"), 1, plan).result == "not confirmed"
     late = replayed(mended("0.9.1")).recording
-    assert judged(finding, late, proxy_release("0.9.1"), 1, plan).came_to == "order not kept"
+    assert judged(finding, late, proxy_release("0.9.1"), 1, plan).result == "order not kept"
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,9 @@ def test_a_machine_too_busy_for_a_finding_is_told_from_a_proxy_that_does_somethi
         (["--live", "--proxy", "model:0.9.1", "--upstream", "ws://127.0.0.1:1"], "keeps no schedule"),
     ],
 )
-def test_what_a_replay_cannot_be(words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_options_of_a_replay_are_refused(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "finding.json"
     file.write_text(json.dumps(next(iter(findings("0.9.1"))).to_json()))
     assert main(["replay", str(file), *words]) == 2

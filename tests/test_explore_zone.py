@@ -1,4 +1,4 @@
-"""Zones: are they canonical, exact, and is what they leave out really nobody's business?"""
+"""Zones of the exploration: they are exact and canonical, and covered zones allow no further event."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from voicerace.experiments.explore.zone import (
     tightened,
 )
 
-#: A walk: each event was set at the n-th newest moment, lasts (least, least + more), and is apart from the one before.
+#: A walk of events: n-th newest moment when it was set, minimum duration, additional duration, later than the last event.
 EVENTS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 4), st.booleans()), min_size=1, max_size=5)
 
 
 def walked(events: list[tuple[int, int, int, bool]]) -> tuple[Matrix, list[tuple[int, int, int, bool]]] | None:
-    """The zone behind events, over now and all their moments; None when they cannot happen. Everything else is free."""
+    """Return the zone after events, over now and all their moments, and the events; None if they cannot happen."""
     zone = picked(START, Advance((0,), (0,)), [NEW, NEW])
     taken = []
     for back, least, more, apart in events:
@@ -47,7 +47,7 @@ def walked(events: list[tuple[int, int, int, bool]]) -> tuple[Matrix, list[tuple
 
 
 def times_of(taken: list[tuple[int, int, int, bool]], most: int) -> set[tuple[int, ...]]:
-    """All integer times of a walk's moments, from what its events say, by trying them."""
+    """Return all integer times of a walk's moments that its events allow, by enumeration."""
     found = set()
     for rest in product(range(most + 1), repeat=len(taken)):
         times = (0, *rest)
@@ -60,19 +60,19 @@ def times_of(taken: list[tuple[int, int, int, bool]], most: int) -> set[tuple[in
 
 
 def holds(zone: Matrix, times: tuple[int, ...]) -> bool:
-    """Whether a zone has these times of its moments; now is the last of them."""
+    """Return whether a zone contains these times of its moments; now is the last of them."""
     moments = (times[-1], *times)
     pairs = product(range(len(zone)), repeat=2)
     return all(zone[i][k] >= FREE or 2 * (moments[i] - moments[k]) <= zone[i][k] for i, k in pairs)
 
 
 def included(inner: Matrix, outer: Matrix) -> bool:
-    """Whether every time of one is one of the other; both canonical, over the same moments."""
+    """Return whether a canonical zone is a subset of another over the same moments."""
     return all(bound <= limit for row, other in zip(inner, outer, strict=True) for bound, limit in zip(row, other, strict=True))
 
 
 @given(EVENTS.filter(lambda events: len(events) <= 3))
-def test_a_zone_has_the_times_that_its_events_allow_and_no_others(events: list[tuple[int, int, int, bool]]) -> None:
+def test_a_zone_contains_exactly_the_allowed_times(events: list[tuple[int, int, int, bool]]) -> None:
     found = walked(events)
     if found is None:
         return
@@ -93,7 +93,7 @@ def test_a_zone_is_canonical(events: list[tuple[int, int, int, bool]]) -> None:
 
 
 @given(EVENTS, st.integers(0, 5), st.integers(0, 5), st.integers(-9, 9), st.booleans())
-def test_a_tightened_zone_is_the_part_that_keeps_the_bound(
+def test_a_tightened_zone_is_the_part_within_the_bound(
     events: list[tuple[int, int, int, bool]], first: int, second: int, bound: int, strict: bool
 ) -> None:
     found = walked(events)
@@ -113,20 +113,20 @@ def test_a_tightened_zone_is_the_part_that_keeps_the_bound(
         assert part[first][second] <= limit
 
 
-def test_less_than_and_less_than_is_less_than() -> None:
+def test_bounds_are_added_with_their_strictness() -> None:
     assert plus(less_than(2), less_than(3)) == less_than(5)
     assert plus(less_than(2), at_most(3)) == less_than(5)
     assert plus(at_most(-2), at_most(3)) == at_most(1)
     assert plus(FREE, less_than(-7)) == FREE
 
 
-def test_an_event_cannot_wait_for_what_is_overdue() -> None:
+def test_an_event_cannot_happen_after_an_overdue_one() -> None:
     zone = picked(START, Advance((0,), (0,)), [NEW, NEW])
     assert advance(zone, [(1, 5), (1, 3)], 1, 4, apart=False) is None
     assert advance(zone, [(1, 5), (1, 3)], 1, 3, apart=False) is not None
 
 
-def test_two_that_end_at_the_same_instant_only_are_kept_apart() -> None:
+def test_events_at_one_instant_cannot_be_separated() -> None:
     zone = picked(START, Advance((0,), (0,)), [NEW, NEW])
     first = advance(zone, [(1, 4)], 1, 4, apart=True)
     assert first is not None
@@ -136,10 +136,10 @@ def test_two_that_end_at_the_same_instant_only_are_kept_apart() -> None:
 
 
 @given(EVENTS, EVENTS, st.lists(st.integers(0, 6), min_size=6, max_size=6), st.lists(st.integers(0, 6), min_size=6, max_size=6))
-def test_what_is_covered_can_do_nothing_more(
+def test_a_covered_zone_allows_no_further_event(
     one: list[tuple[int, int, int, bool]], other: list[tuple[int, int, int, bool]], leasts: list[int], mores: list[int]
 ) -> None:
-    """Whatever single event the covered zone allows next, by these constants, the covering one allows too."""
+    """The covering zone allows every single next event that the covered one allows, by these constants."""
     found, wider = walked(one), walked(other)
     if found is None or wider is None or len(found[0]) != len(wider[0]):
         return
@@ -159,7 +159,7 @@ def test_what_is_covered_can_do_nothing_more(
 
 #: Ages of one moment, in quarters, and the constants that are compared with.
 AGES = [each / 4 for each in range(17)]
-#: An interval of ages: from, to, and which of its ends are left out.
+#: Intervals of ages: from, to, lower end excluded, upper end excluded.
 SPANS = [
     (low, high, above, below)
     for low, high in combinations_with_replacement(range(4), 2)
@@ -169,24 +169,24 @@ SPANS = [
 
 
 def aged(span: tuple[int, int, bool, bool]) -> tuple[Matrix, list[float]]:
-    """One moment of such an age, and the ages themselves."""
+    """Return the zone of one moment with an age in the interval, and these ages."""
     low, high, above, below = span
     zone = ((0, less_than(high) if below else at_most(high)), (less_than(-low) if above else at_most(-low), 0))
     return zone, [age for age in AGES if (low < age if above else low <= age) and (age < high if below else age <= high)]
 
 
 @pytest.mark.parametrize(("least", "most"), [*combinations_with_replacement(range(4), 2)])
-def test_covered_is_what_the_theorem_says_of_one_moment(least: int, most: int) -> None:
-    """Every age of the one has an age of the other that is the same; or younger, when it may happen at both anyway; or older,
-    when it must have happened by both anyway (a≼LU, word for word)."""
+def test_covered_follows_the_theorem_for_one_moment(least: int, most: int) -> None:
+    """The relation a≼LU: every age has an equal age in the other zone, or a smaller one if both exceed the lower constant,
+    or a larger one if both exceed the upper constant."""
     for one, other in product(SPANS, repeat=2):
         (inner, ages), (outer, others) = aged(one), aged(other)
         expected = all(any(each == age or least < each < age or most < age < each for each in others) for age in ages)
         assert covered(inner, outer, (0, least), (0, most)) == expected, (one, other)
 
 
-def test_a_reply_after_just_5_s_is_not_late_yet() -> None:
-    """As the verdict has it: later than that. The two places that a response may lead to share no time, and leave none out."""
+def test_a_reply_after_exactly_5_s_is_not_late() -> None:
+    """As in the verdict, late means more than 5 s. The zones of late and timely responses are disjoint and complete."""
     wait = 9_000_000
     before = ((0, at_most(wait)), (0, 0))
     put = advance(before, [(1, wait)], 1, 0, apart=False)
@@ -197,7 +197,7 @@ def test_a_reply_after_just_5_s_is_not_late_yet() -> None:
     assert timely == ((0, at_most(LATE_US)), (0, 0))
 
 
-def test_the_first_event_is_as_far_from_the_start_as_it_lasts() -> None:
+def test_the_first_event_is_its_duration_after_the_start() -> None:
     step = advance(START, [(0, 5)], 0, 3, apart=False)
     assert step is not None
     assert picked(START, step, [NEW, 0]) == ((0, at_most(5)), (at_most(-3), 0))
@@ -209,16 +209,14 @@ BOUNDS = st.one_of(st.just(FREE), st.integers(-12, 12))
 
 @st.composite
 def matrices(draw: st.DrawFn) -> Matrix:
-    """Bounds between now and up to three moments, canonical or not."""
+    """Draw bounds between now and up to three moments, canonical or not."""
     size = draw(st.integers(1, 4))
     return tuple(tuple(0 if i == k else draw(BOUNDS) for k in range(size)) for i in range(size))
 
 
 @given(st.data(), matrices(), st.integers(0, 4), st.booleans())
-def test_the_next_event_is_bound_by_all_that_is_due_by_its_own_duration_and_by_now(
-    data: st.DataObject, zone: Matrix, least: int, apart: bool
-) -> None:
-    """The same bounds, one by one, without the steps that `advance` leaves out."""
+def test_advance_equals_the_direct_computation(data: st.DataObject, zone: Matrix, least: int, apart: bool) -> None:
+    """Compute the same bounds one by one, without the shortcuts of `advance`."""
     moments = st.integers(0, len(zone) - 1)
     due = data.draw(st.lists(st.tuples(moments, st.integers(0, 5)), max_size=3))
     moment = data.draw(moments)
@@ -231,7 +229,7 @@ def test_the_next_event_is_bound_by_all_that_is_due_by_its_own_duration_and_by_n
 
 
 @given(st.data(), matrices())
-def test_a_zone_after_an_event_has_the_bounds_that_lead_over_its_moment(data: st.DataObject, zone: Matrix) -> None:
+def test_picked_equals_the_direct_computation(data: st.DataObject, zone: Matrix) -> None:
     bounds = st.lists(BOUNDS, min_size=len(zone), max_size=len(zone)).map(tuple)
     step = Advance(data.draw(bounds), data.draw(bounds))
     kept = [NEW, *data.draw(st.lists(st.integers(-1, len(zone) - 1), max_size=3))]
@@ -244,7 +242,7 @@ def test_a_zone_after_an_event_has_the_bounds_that_lead_over_its_moment(data: st
     assert picked(zone, step, kept) == tuple(tuple(bound(first, second) for second in kept) for first in kept)
 
 
-#: (First, second, bound): parts of the zone in which two moments are 0 to 4 µs old.
+#: (first, second, bound) of parts of the zone in which two moments are 0 to 4 µs old.
 PARTS = st.lists(
     st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(-8, 8)).filter(lambda each: each[0] != each[1]), max_size=4
 )
@@ -258,7 +256,7 @@ def part_of(bounds: list[tuple[int, int, int]]) -> Matrix | None:
 
 
 def ages_in(zone: Matrix, steps: int) -> np.ndarray[Any, Any]:
-    """The ages of both moments that a zone has, by trying them: a row of two for each, in so many steps per µs."""
+    """Return the ages of both moments in a zone by enumeration, as rows of two, with `steps` per µs."""
     ages = np.stack(np.meshgrid(*[np.arange(4 * steps + 1)] * 2), -1).reshape(-1, 2) / steps
     times = np.concatenate([np.zeros((len(ages), 1)), -ages], 1)
     holding = np.ones(len(ages), bool)
@@ -269,9 +267,9 @@ def ages_in(zone: Matrix, steps: int) -> np.ndarray[Any, Any]:
 
 
 @given(PARTS, PARTS, st.tuples(*[st.integers(0, 4)] * 4))
-# Later than 1 µs against at most 1 µs before what may happen after 2 µs: just covered.
+# A limiting case that is covered: more than 1 µs, and at most 1 µs before an event possible after 2 µs.
 @example([(1, 0, less_than(-1))], [(1, 2, at_most(1))], (0, 2, 4, 4))
-def test_covered_is_what_the_theorem_says_of_two_moments(
+def test_covered_follows_the_theorem_for_two_moments(
     one: list[tuple[int, int, int]], other: list[tuple[int, int, int]], constants: tuple[int, int, int, int]
 ) -> None:
     inner, outer = part_of(one), part_of(other)

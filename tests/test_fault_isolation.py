@@ -1,4 +1,4 @@
-"""Does one failure stay one session's? Sessions beside it, a proxy whose process dies, a party that raises, a whole sweep."""
+"""Isolation of faults: a failure ends one session and leaves other sessions, the proxy and the sweep intact."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from voicerace.model.actors.proxy import Proxy
 from voicerace.model.actors.upstream import Upstream
 from voicerace.trace.recording import Link, Payload, Recording
 
-# -- sessions beside it ----------------------------------------------------------------------------------------------
+# -- concurrent sessions ---------------------------------------------------------------------------------------------
 
 
-def test_fifty_sessions_of_which_every_third_is_dropped() -> None:
+def test_dropped_sessions_do_not_affect_concurrent_ones() -> None:
     async def crowd() -> list[Recording]:
         played = session(tool_ms=140, deadline_ms=3000)
         async with (
@@ -50,7 +50,7 @@ def test_fifty_sessions_of_which_every_third_is_dropped() -> None:
 
 
 class Dying:
-    """A checkout's proxy whose process ends at the second session: the model, in a thread's loop, behind `Backend`'s names."""
+    """A stand-in for `Backend` that runs the model in a thread, and whose process can be ended."""
 
     started = 0
     running = 0
@@ -77,7 +77,7 @@ class Dying:
             self.url, self.alive = url, True
             ready.set()
             await stop.wait()
-        await asyncio.sleep(0.05)  # whoever was just coming in is turned away, and is seen off
+        await asyncio.sleep(0.05)  # connections in their handshake are refused and closed
         if left := asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.wait(left, timeout=2)
             await asyncio.sleep(0.05)
@@ -107,16 +107,16 @@ def dying(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ProxyTarg
     deadline = time.monotonic() + 3
     while Dying.running and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert Dying.running == 0, "what was started has ended"
+    assert Dying.running == 0, "every started proxy has ended"
 
 
-def test_a_proxy_whose_process_dies_is_started_again_once(dying: Any) -> None:
+def test_a_proxy_whose_process_ends_is_restarted_once(dying: Any) -> None:
     async def sweep() -> list[Recording]:
         played = session()
         async with Live(dying, silence_s=1.0) as live:
             found = [await live.play(played)]
             live.backend.die()  # type: ignore[union-attr]
-            # Several sessions find it dead at the same moment.
+            # Several sessions find it ended at the same time.
             found += await asyncio.gather(*(live.play(played) for _ in range(4)))
         return found
 
@@ -124,7 +124,7 @@ def test_a_proxy_whose_process_dies_is_started_again_once(dying: Any) -> None:
     assert Dying.started == 2
 
 
-def test_a_proxy_that_dies_under_a_session_is_a_fault_of_that_session(dying: Any) -> None:
+def test_a_proxy_that_ends_during_a_session_is_a_fault_of_that_session(dying: Any) -> None:
     async def sweep() -> list[Recording]:
         played = session(tool_ms=200)
         async with Live(dying, silence_s=1.0) as live:
@@ -138,7 +138,7 @@ def test_a_proxy_that_dies_under_a_session_is_a_fault_of_that_session(dying: Any
     assert second.outcome == "rejected"
 
 
-def test_a_proxy_that_cannot_be_started_again_ends_the_sweep_in_one_line(dying: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_cannot_be_restarted_ends_the_sweep_in_one_line(dying: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: Dying) -> Dying:
         raise InputError("proxy", "it did not listen", "nothing")
 
@@ -156,22 +156,22 @@ def test_a_proxy_that_cannot_be_started_again_ends_the_sweep_in_one_line(dying: 
 
     played = play_all(live, [(number, session()) for number in range(4)])
     next(played)
-    time.sleep(0.1)  # the second has come in: what is cut off in its handshake is nobody's to close
+    time.sleep(0.1)  # the second session is connected; a connection cut off in its handshake would not be closed
     engines[0].backend.die()  # type: ignore[union-attr]
     with pytest.raises(InputError, match="it did not listen"):
         list(played)
 
 
-# -- a party that fails ----------------------------------------------------------------------------------------------
+# -- failing actors --------------------------------------------------------------------------------------------------
 
 
 class UnexpectedError(Exception):
-    """What nobody expected."""
+    """An error that no code handles."""
 
 
-def breaks(monkeypatch: pytest.MonkeyPatch, party: type, error: Exception, after: int = 2) -> None:
-    """Let a party raise at its n-th message."""
-    message = party.message  # type: ignore[attr-defined]
+def breaks(monkeypatch: pytest.MonkeyPatch, actor: type, error: Exception, after: int = 2) -> None:
+    """Make an actor raise `error` at message number `after`."""
+    message = actor.message  # type: ignore[attr-defined]
     seen = 0
 
     def broken(self: Any, sender: str, payload: Payload) -> Effects:
@@ -181,12 +181,12 @@ def breaks(monkeypatch: pytest.MonkeyPatch, party: type, error: Exception, after
             raise error
         return message(self, sender, payload)  # type: ignore[no-any-return]
 
-    monkeypatch.setattr(party, "message", broken)
+    monkeypatch.setattr(actor, "message", broken)
 
 
-@pytest.mark.parametrize("party", [Component, Proxy, Upstream])
-def test_an_unexpected_exception_surfaces_and_leaves_nothing_behind(party: type, monkeypatch: pytest.MonkeyPatch) -> None:
-    breaks(monkeypatch, party, UnexpectedError("of ours"))
+@pytest.mark.parametrize("actor", [Component, Proxy, Upstream])
+def test_an_unexpected_exception_surfaces_and_leaves_no_task(actor: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    breaks(monkeypatch, actor, UnexpectedError("of ours"))
 
     async def failing() -> None:
         async with Live(ProxyTarget.of("model:0.9.1"), silence_s=1.0) as live:
@@ -198,22 +198,22 @@ def test_an_unexpected_exception_surfaces_and_leaves_nothing_behind(party: type,
     CLEAN(failing())
 
 
-def test_after_its_end_a_place_calls_nobody() -> None:
-    """A message may still be on its way through the emulated network."""
+def test_an_actor_host_calls_no_actor_after_its_end() -> None:
+    """A message may still be in flight in the emulated network."""
 
     async def late() -> tuple[Upstream, Recorder]:
-        party = session().actors()["upstream"]
+        actor = session().actors()["upstream"]
         recorder = Recorder({})
-        place = ActorHost({"upstream": party}, session().times, 0, recorder)
-        place.end()
-        place.message(Link("proxy", "upstream"), {"type": "response.create"}, 0)
-        place.act("upstream", [SetTimer("ack:1", "ack_ms")])
+        host = ActorHost({"upstream": actor}, session().times, 0, recorder)
+        host.end()
+        host.message(Link("proxy", "upstream"), {"type": "response.create"}, 0)
+        host.act("upstream", [SetTimer("ack:1", "ack_ms")])
         await asyncio.sleep(0.02)
-        assert isinstance(party, Upstream)
-        return party, recorder
+        assert isinstance(actor, Upstream)
+        return actor, recorder
 
-    party, recorder = CLEAN(late())
-    assert party.state.slot == "free"
+    actor, recorder = CLEAN(late())
+    assert actor.state.slot == "free"
     assert recorder.close().events == ()
 
 
@@ -226,7 +226,7 @@ def test_an_unexpected_exception_surfaces_from_a_verb(
         main([*words, "--live", "--deadline-ms", "300", "--out", str(tmp_path / "out")])
 
 
-def test_what_a_model_does_not_do_is_a_fault_of_that_session_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unsupported_message_is_a_fault_of_that_session_only(monkeypatch: pytest.MonkeyPatch) -> None:
     breaks(monkeypatch, Proxy, InputError("user audio", "a binary frame", "none so far"), after=3)
     played = play_all(lambda: Live(ProxyTarget.of("model:0.9.1"), silence_s=1.0), [(n, session()) for n in range(2)])
     first, second = (judged(recording) for _, recording in played)
@@ -234,8 +234,8 @@ def test_what_a_model_does_not_do_is_a_fault_of_that_session_only(monkeypatch: p
     assert second.outcome == "rejected"
 
 
-def test_what_cannot_be_read_of_another_program_is_a_fault_of_that_session_only() -> None:
-    """A message of a shape that no release sends must not end a sweep that somebody pays for."""
+def test_an_unreadable_message_is_a_fault_of_that_session_only() -> None:
+    """A message of an unknown form must not end a sweep."""
     found = proxy_fails(say({"type": "FunctionCallRequest", "functions": [{"client_side": True}]}), "FunctionCallRequest")
     assert found.outcome == "unknown"
     assert str(found.fault).startswith("component: what proxy said cannot be read (KeyError")
@@ -245,7 +245,7 @@ def test_what_cannot_be_read_of_another_program_is_a_fault_of_that_session_only(
 
 
 @pytest.mark.parametrize("option", ["--upstream", "--proxy"])
-def test_a_fault_is_no_bad_input(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fault_is_not_bad_input(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     url = f"ws://127.0.0.1:{free_port()}/v1"
     assert main(["run", "--live", option, url]) == 0
     printed = capsys.readouterr()
@@ -256,12 +256,12 @@ def test_a_fault_is_no_bad_input(option: str, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize("url", ["ws://a..b/", f"ws://{'a' * 64}.example/", "ws://127.0.0.1:99999", "ws://"])
-def test_an_address_that_nobody_could_ask_for_is_bad_input(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_address_is_bad_input(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--live", "--upstream", url]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_sweep_goes_on_over_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sweep_continues_after_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = f"ws://127.0.0.1:{free_port()}/v1"
     out = tmp_path / "run"
     assert main(["sweep", "--live", "--upstream", url, "--tool-ms", "0:40:20", "--trials", "2", "--out", str(out)]) == 0

@@ -1,4 +1,4 @@
-"""What becomes of a session when something fails? It ends in time, says why, leaves nothing behind, and harms no other."""
+"""Faults of connections: the session ends in time, with a reason, and leaves no task."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from tests.support.rogue import (
 from voicerace.analysis.verdict import Verdict
 from voicerace.trace.recording import Recording
 
-OVERSIZED = b"\x81\x7f" + (17 * 2**20).to_bytes(8, "big")  # the header is enough: nobody reads on behind it
+OVERSIZED = b"\x81\x7f" + (17 * 2**20).to_bytes(8, "big")  # a header is enough to be refused
 NO_UTF8 = b"\x81\x02\xff\xfe"
 NO_FRAME = b"\xf1\x00"
 
 
-# -- a connection that does not open ---------------------------------------------------------------------------------
+# -- connections that do not open ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("side", ["upstream", "proxy"])
@@ -54,7 +54,7 @@ NO_FRAME = b"\xf1\x00"
         (lambda: refusing(302), "the handshake was refused with HTTP 302"),
     ],
 )
-def test_a_connection_that_is_refused(side: str, server: Any, reason: str) -> None:
+def test_a_refused_connection_is_a_fault(side: str, server: Any, reason: str) -> None:
     async def refused() -> Recording:
         async with server() as url:
             return await (play_live(upstream=url) if side == "upstream" else play_live(proxy=url))
@@ -67,8 +67,8 @@ def test_a_connection_that_is_refused(side: str, server: Any, reason: str) -> No
 
 @pytest.mark.parametrize("side", ["upstream", "proxy"])
 @pytest.mark.parametrize("server", [mute, None])
-def test_a_server_that_never_says_a_word(side: str, server: Any) -> None:
-    """It accepts the TCP connection; or it answers the handshake, too (server None)."""
+def test_a_silent_server_is_a_fault(side: str, server: Any) -> None:
+    """The server only accepts the TCP connection, or also answers the handshake (server None)."""
 
     async def silent() -> Recording:
         async with contextlib.AsyncExitStack() as stack:
@@ -80,22 +80,22 @@ def test_a_server_that_never_says_a_word(side: str, server: Any) -> None:
             began = time.monotonic()
             words: dict[str, Any] = {"upstream": url} if side == "upstream" else {"proxy": url}
             recording = await play_live(**words, silence_s=0.3, within_s=1.0)
-            assert time.monotonic() - began < 1.0, "nobody waits for the connection's own patience"
+            assert time.monotonic() - began < 1.0, "the session does not wait for the connection's timeout"
         return recording
 
     assert judged(CLEAN(silent())).fault == "silence: nothing passed for 0.3 s"
 
 
-def test_a_proxy_that_never_asks_its_upstream() -> None:
+def test_a_proxy_without_an_upstream_connection_is_a_fault() -> None:
     async def alone() -> Recording:
-        async with api(session()) as url:  # anything that opens a connection and asks for nothing
+        async with api(session()) as url:  # a server that opens no connection itself
             return await play_live(proxy=url, upstream="mock", listen=("127.0.0.1", 0), silence_s=0.3, within_s=1.0)
 
     assert str(judged(CLEAN(alone())).fault).endswith("and the proxy opened no connection to its upstream")
 
 
 def test_a_redirect_is_not_followed() -> None:
-    """It would take the key to wherever the answer says."""
+    """A redirect could send the key to another host."""
     asked = []
 
     async def redirected() -> Recording:
@@ -126,7 +126,9 @@ def tls(authority: trustme.CA, *names: str) -> ssl.SSLContext:
     ("trusted", "name", "reason"),
     [(True, "127.0.0.1", None), (False, "127.0.0.1", "unable to get local issuer"), (True, "api.example.com", "mismatch")],
 )
-def test_a_certificate(trusted: bool, name: str, reason: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_certificate_must_be_trusted_and_match_the_name(
+    trusted: bool, name: str, reason: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     authority, other = trustme.CA(), trustme.CA()
     (authority if trusted else other).cert_pem.write_to_path(tmp_path / "authority.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
@@ -143,7 +145,7 @@ def test_a_certificate(trusted: bool, name: str, reason: str | None, tmp_path: P
 
 
 @pytest.mark.parametrize("side", ["upstream", "proxy"])
-def test_tls_to_a_server_that_has_none(side: str) -> None:
+def test_tls_to_a_server_without_tls_is_a_fault(side: str) -> None:
     async def plain() -> Recording:
         async with api(session()) as url:
             secured = url.replace("ws:", "wss:")
@@ -152,7 +154,7 @@ def test_tls_to_a_server_that_has_none(side: str) -> None:
     assert str(judged(CLEAN(plain())).fault).startswith(f"{side}: TLS failed: ")
 
 
-# -- the upstream fails in the middle --------------------------------------------------------------------------------
+# -- an upstream that fails in a session -----------------------------------------------------------------------------
 
 CALL = "response.function_call_arguments.done"
 DONE = "response.done"
@@ -164,7 +166,7 @@ IN_REPLY = (DONE, 2, 140)
 
 
 def upstream_fails(act: Act, kind: str, nth: int, tool_ms: int, **words: Any) -> Verdict:
-    """The verdict on a session of 0.9.1 whose upstream does something else in place of a message."""
+    """Return the verdict on a session of 0.9.1 whose upstream replaces a message by `act`."""
 
     async def failing() -> Recording:
         played = session(tool_ms=tool_ms)
@@ -197,7 +199,9 @@ DROPPED = "upstream dropped the connection without closing it (1006)"
         ),
     ],
 )
-def test_an_upstream_that_is_lost(act: Act, fault: str, where: tuple[str, int, int], outcome: str, why: str) -> None:
+def test_a_lost_upstream_has_a_fault_and_an_outcome(
+    act: Act, fault: str, where: tuple[str, int, int], outcome: str, why: str
+) -> None:
     found = upstream_fails(act, *where)
     assert (found.outcome, found.fault) == (outcome, fault)
     assert found.why.startswith(why)
@@ -213,7 +217,7 @@ def test_an_upstream_that_is_lost(act: Act, fault: str, where: tuple[str, int, i
         (1011, IN_REPLY, "interrupted"),
     ],
 )
-def test_an_upstream_that_closes(code: int | None, where: tuple[str, int, int], outcome: str) -> None:
+def test_an_upstream_that_closes_has_an_outcome(code: int | None, where: tuple[str, int, int], outcome: str) -> None:
     found = upstream_fails(close(code, "no more" if code else ""), *where)
     assert (found.outcome, found.fault) == (outcome, None)
     if outcome == "unknown":
@@ -224,13 +228,13 @@ def test_an_upstream_that_closes(code: int | None, where: tuple[str, int, int], 
     "frame",
     ["no json", '{"type":"x","a":' + '{"a":' * 900 + "1" + "}" * 901, b"\x00\xff\xfe", ""],
 )
-def test_garbage_is_carried_like_anything_else(frame: str | bytes) -> None:
+def test_unreadable_frames_are_forwarded(frame: str | bytes) -> None:
     found = upstream_fails(say(frame), DELTA, 1, 140)
     assert (found.outcome, found.fault) == ("answered", None)
 
 
 @pytest.mark.parametrize("frame", ["no json", b"\x00\xff"])
-def test_where_the_answer_to_a_create_cannot_be_read_nothing_is_known(frame: str | bytes) -> None:
+def test_an_unreadable_answer_to_a_request_is_unknown(frame: str | bytes) -> None:
     found = upstream_fails(say(frame), "error", 1, 10)
     assert (found.outcome, found.fault) == ("unknown", None)
     assert found.why == "a frame that cannot be read came while a create waited for its answer"
@@ -240,15 +244,17 @@ def test_where_the_answer_to_a_create_cannot_be_read_nothing_is_known(frame: str
     ("where", "silence_s", "outcome", "wedged"),
     [(BEFORE, 0.3, "unknown", None), (DONE, 1.0, "failed", True), (IN_REPLY, 1.0, "interrupted", True)],
 )
-def test_an_upstream_that_falls_silent(where: Any, silence_s: float, outcome: str, wedged: bool | None) -> None:
-    """Before the first words only our patience ends the session; later its user goes on, and leaves."""
+def test_an_upstream_that_becomes_silent_has_an_outcome(
+    where: Any, silence_s: float, outcome: str, wedged: bool | None
+) -> None:
+    """Before the first user input only the silence limit ends the session; later the user continues and leaves."""
     where = AFTER_CALL if where == DONE else where
     found = upstream_fails(still, *where, silence_s=silence_s)
     assert (found.outcome, found.wedged) == (outcome, wedged)
     assert found.fault == ("silence: nothing passed for 0.3 s" if where == BEFORE else None)
 
 
-# -- the proxy fails in the middle -----------------------------------------------------------------------------------
+# -- a proxy that fails in a session ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -263,7 +269,7 @@ def test_an_upstream_that_falls_silent(where: Any, silence_s: float, outcome: st
         (say("garbage"), "FunctionCallRequest", "no_result", "the app gave no result"),
     ],
 )
-def test_a_proxy_that_fails(act: Act, kind: str, outcome: str, why: str) -> None:
+def test_a_failing_proxy_has_an_outcome(act: Act, kind: str, outcome: str, why: str) -> None:
     found = proxy_fails(act, kind)
     assert found.outcome == outcome
     assert found.why.startswith(why)

@@ -1,4 +1,4 @@
-"""What is filled into a log: names, items, and nothing of the caller's; when a create was too late to be answered."""
+"""Imputation of ids and items in logs, which does not change the recording, and requests without an answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HOST, CAME, SENT = Link("component", "proxy"), Link("upstream", "proxy"), Link("
 
 
 def logged(*messages: tuple[int, Link, Mapping[str, Any]]) -> Recording:
-    """A recording as the reader of a log makes it: (ms, link, payload), whole."""
+    """Return a recording like that of a log, from (ms, link, payload) messages."""
     events = [
         Event(seq, link, "message", None if link is not SENT else ns(at), ns(at) if link is not SENT else None, payload, "log")
         for seq, (at, link, payload) in enumerate(messages)
@@ -32,7 +32,7 @@ def logged(*messages: tuple[int, Link, Mapping[str, Any]]) -> Recording:
 ADDED = {"type": "response.output_item.added", "item": {"type": "function_call", "name": "weather"}}
 
 
-def test_nothing_of_the_recording_that_is_filled_is_changed() -> None:
+def test_imputation_does_not_change_its_input() -> None:
     recording = logged(
         (0, CAME, {"type": realtime.RESPONSE_CREATED, "response": {"status": "in_progress"}}),
         (1, CAME, ADDED),
@@ -51,8 +51,8 @@ def test_nothing_of_the_recording_that_is_filled_is_changed() -> None:
 
 
 @pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.10.2", "0.11.1"])
-def test_nothing_of_a_played_recording_is_changed(release: str) -> None:
-    """As a log with payloads would have it: every call's item without its id."""
+def test_derivation_does_not_change_a_simulated_recording(release: str) -> None:
+    """The recording is like a log with payloads, without the ids of calls."""
     recording = play(release=release, handler="async_ref", tool_ms=50)
     events = []
     for event in recording.events:
@@ -68,8 +68,8 @@ def test_nothing_of_a_played_recording_is_changed(release: str) -> None:
     assert bare == before
 
 
-def test_items_are_named_by_the_message_of_the_host_that_they_are_of() -> None:
-    """Each message of the host counts, so that no two items have one name, whatever else the host sends in between."""
+def test_items_are_named_after_their_message_of_the_host() -> None:
+    """Each message of the host increments the number, so that names are unique."""
     recording = logged(
         (0, HOST, {"type": "Settings"}),
         (1, HOST, {"type": "InjectUserMessage"}),
@@ -96,11 +96,11 @@ def test_items_are_named_by_the_message_of_the_host_that_they_are_of() -> None:
         ("derived_item_3", "function_call_output", "derived_call_1"),
         ("derived_item_4", "message", None),
     )
-    # The item of the response's own call is named by nothing that was logged.
+    # No logged message names the item of the response's own call.
     assert items == {2: text, 3: text, 10: result, 11: more, 12: result, 13: more}
 
 
-def test_an_item_that_a_response_announced_is_not_the_users_text_that_waits() -> None:
+def test_an_item_announced_by_a_response_is_not_the_pending_user_text() -> None:
     recording = logged(
         (0, CAME, {"type": realtime.RESPONSE_CREATED}),
         (1, HOST, {"type": "InjectUserMessage"}),
@@ -113,8 +113,8 @@ def test_an_item_that_a_response_announced_is_not_the_users_text_that_waits() ->
 
 
 @pytest.mark.parametrize(("after_ms", "contradicted"), [(1_000, False), (1_002, True), (5_000, True)])
-def test_a_create_without_an_answer_speaks_against_a_release_after_one_second(after_ms: int, contradicted: bool) -> None:
-    """The API answers within a tenth of a second: what a log ends shortly after may still be on its way."""
+def test_an_unanswered_request_contradicts_a_release_after_one_second(after_ms: int, contradicted: bool) -> None:
+    """The API answers within 0.1 s; if the log ends shortly after the request, the answer may be in flight."""
     row = PROXIES["0.9.1"]
     recording = logged(
         (0, HOST, {"type": "Settings"}),

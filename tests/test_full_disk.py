@@ -1,4 +1,4 @@
-"""What becomes of a file when the disk is full or the folder read-only: one line, exit 2, and never half a file."""
+"""Full disks and read-only folders: one line, exit status 2, and no partial file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOG = str(ROOT / "data" / "logs" / "levels" / "0.9.1-info.log.gz")
 WIRE = str(ROOT / "data" / "logs" / "levels" / "0.9.1-info.jsonl.gz")
 FINDINGS = str(ROOT / "data" / "explore" / "0.9.4.json")
 SAMPLE = str(ROOT / "data" / "sample-run")
-#: A verb that writes, without the name of what it writes.
+#: Arguments of verbs that write, up to the name of the output.
 VERBS = {
     "run": ["run", "--out"],
     "again": ["again", SAMPLE, "3", "--out"],
@@ -36,9 +36,9 @@ VERBS = {
     "check": ["check", "--proxy", "model:0.9.1", "--junit"],
     "replay": ["replay", FINDINGS, "--out"],
 }
-#: What stands behind the name.
-BEHIND = {"capture": ["--", "true"]}
-#: These write over a file only when they are asked to.
+#: Arguments after the name of the output.
+AFTER = {"capture": ["--", "true"]}
+#: Verbs that overwrite a file only with --force.
 FORCED = ("run", "again", "redact", "redact a log", "export")
 FOLDERS = ("sweep", "times", "serve", "sweep live", "capture")
 
@@ -48,48 +48,46 @@ def full(*_: object) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_full_disk(verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("voicerace.files.os.fsync", full)
-    out = tmp_path / "out.jsonl"
-    assert main([*VERBS[verb], str(out), *BEHIND.get(verb, ())]) == 2
-    [line] = [each for each in capsys.readouterr().err.splitlines() if each.startswith("voicerace: error")]
-    assert "No space left on device" in line
-    left = [each for each in tmp_path.rglob("*") if each.is_file() and each.name != ".lock"]
-    assert not left, "no half file, and nothing that was meant to be renamed"
-
-
-@pytest.mark.parametrize("verb", sorted({*VERBS} - {*FOLDERS}))
-def test_a_disk_that_is_full_takes_nothing_of_the_file_before(
-    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_full_disk_is_one_line_and_leaves_no_file(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("voicerace.files.os.fsync", full)
     out = tmp_path / "out.jsonl"
+    assert main([*VERBS[verb], str(out), *AFTER.get(verb, ())]) == 2
+    [line] = [each for each in capsys.readouterr().err.splitlines() if each.startswith("voicerace: error")]
+    assert "No space left on device" in line
+    left = [each for each in tmp_path.rglob("*") if each.is_file() and each.name != ".lock"]
+    assert not left, "no partial and no temporary file"
+
+
+@pytest.mark.parametrize("verb", sorted({*VERBS} - {*FOLDERS}))
+def test_a_full_disk_does_not_change_an_existing_file(verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicerace.files.os.fsync", full)
+    out = tmp_path / "out.jsonl"
     out.write_text("before\n")
-    assert main([*VERBS[verb], str(out), *BEHIND.get(verb, ()), *(["--force"] if verb in FORCED else [])]) == 2
+    assert main([*VERBS[verb], str(out), *AFTER.get(verb, ()), *(["--force"] if verb in FORCED else [])]) == 2
     assert out.read_text() == "before\n"
     assert [*tmp_path.iterdir()] == [out]
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_place_where_no_file_can_be(verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file where a folder should be: as good as read-only, and root may not write there either."""
+def test_an_invalid_folder_is_one_line(verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file in place of the folder is like a read-only folder, also for root."""
     (tmp_path / "file").write_text("")
-    assert main([*VERBS[verb], str(tmp_path / "file" / "out.jsonl"), *BEHIND.get(verb, ())]) == 2
+    assert main([*VERBS[verb], str(tmp_path / "file" / "out.jsonl"), *AFTER.get(verb, ())]) == 2
     assert "Not a directory" in capsys.readouterr().err
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
-def test_a_full_disk_behind_standard_output() -> None:
+def test_standard_output_on_a_full_disk_is_one_line() -> None:
     with Path("/dev/full").open("w") as full_disk:
         command = [sys.executable, "-m", "voicerace", "releases"]
         done = subprocess.run(command, stdout=full_disk, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "voicerace: error: output: No space left on device\n")
 
 
-def test_a_session_whose_recording_cannot_be_written_goes_on_and_is_written_when_there_is_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_recording_that_cannot_be_written_is_written_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, link = tmp_path / "r.jsonl", Link("proxy", "upstream")
     recorder = Recorder({}, (link,), sink=file)
     with monkeypatch.context() as patched:
@@ -102,7 +100,7 @@ def test_a_session_whose_recording_cannot_be_written_goes_on_and_is_written_when
     assert Recording.read(file).events == recording.events
 
 
-def test_a_device_is_written_to_and_stays_what_it_is(tmp_path: Path) -> None:
+def test_a_device_is_written_and_not_replaced(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
@@ -113,7 +111,7 @@ def test_a_device_is_written_to_and_stays_what_it_is(tmp_path: Path) -> None:
     assert pipe.is_fifo()
 
 
-def test_behind_a_link_the_file_is_written_and_the_link_stays(tmp_path: Path) -> None:
+def test_the_target_of_a_link_is_written_and_the_link_kept(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "file")
     for said in ("one", "two"):
         files.write_text(tmp_path / "link", said)
@@ -121,6 +119,6 @@ def test_behind_a_link_the_file_is_written_and_the_link_stays(tmp_path: Path) ->
     assert (tmp_path / "link").is_symlink()
 
 
-def test_a_name_as_long_as_a_name_may_be(tmp_path: Path) -> None:
+def test_a_file_name_of_255_characters_is_written(tmp_path: Path) -> None:
     files.write_text(tmp_path / ("x" * 255), "x")
     assert [len(each.name) for each in tmp_path.iterdir()] == [255]

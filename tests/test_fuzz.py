@@ -1,4 +1,4 @@
-"""A small share of the faults suite (`make faults`): damaged files and messages; each is read or refused, in time."""
+"""A small part of the faults suite (`make faults`): damaged files and messages are read or refused in time."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from tests.faults.run import TARGETS, play
     ("target", "inputs"),
     [("log", 30), ("collected", 60), ("har", 150), ("jsonl", 60), ("cassette", 150), ("upstream", 150), ("proxy", 150)],
 )
-def test_no_crash_and_no_hang(target: str, inputs: int) -> None:
+def test_damaged_input_never_crashes_or_hangs(target: str, inputs: int) -> None:
     result = play(target, inputs, seed=7)
     assert result.found == []
     assert result.good
-    # The inputs get behind the first check: of each target some are read, and some are not whole.
+    # Some inputs pass the first check and some do not.
     assert len(result.counts) > 1
 
 
 @pytest.mark.real_clock
-def test_raw_bytes_and_odd_frames_at_servers_that_run() -> None:
-    """A good session before and behind them is whole, every connection ends, and so do both servers."""
+def test_running_servers_survive_raw_bytes_and_invalid_frames() -> None:
+    """Good sessions before and after them are complete, and every connection and both servers end."""
     result = play("serve-proxy", 40, seed=7)
     assert result.found == []
     assert result.good
     assert len(result.counts) > 4
 
 
-def test_a_crash_a_hang_and_an_unprintable_error_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_crashes_and_hangs_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     def crashes(rng: object, folder: object) -> str:
         raise KeyError("x")
 

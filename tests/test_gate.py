@@ -1,4 +1,4 @@
-"""The reference gate: no bad outcome where the proxy is the only writer, and what each of its rules is for."""
+"""The reference gate: no bad outcome if only the proxy sends requests, and the effect of each rule."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from voicerace.model.catalog.scenarios import SCENARIOS
 from voicerace.model.protocol import realtime
 from voicerace.trace.recording import Recording
 
-#: The component's own error comes first with these, whatever the proxy does.
+#: Handlers with which the component sends its default error before the result.
 ERROR_FIRST = ("void_ref", "void_send")
-#: The user types; nobody but the proxy asks for responses.
+#: Scenarios in which the user types, so that only the proxy sends requests.
 TYPED = tuple(name for name in SCENARIOS if name not in ("voice", "barge-in", "slow-tool"))
 NETWORK = st.sampled_from([0, 7, 20, 60, 200])
 
@@ -55,22 +55,22 @@ def bad(verdict: Verdict) -> set[str]:
 
 
 @given(sessions(TYPED))
-def test_where_the_proxy_is_the_only_writer_nothing_goes_wrong(session: SessionConfig) -> None:
+def test_without_server_responses_no_outcome_is_bad(session: SessionConfig) -> None:
     found = bad(judge(simulate(session)))
     if session.handler in ERROR_FIRST:
-        assert found <= {"stale"}, "a reply that knows the component's error only: it was asked for before the result"
+        assert found <= {"stale"}, "the reply was requested before the result and knows only the component's error"
     else:
         assert found == set()
 
 
 @given(sessions(("voice", "barge-in")))
 @pytest.mark.long
-def test_where_the_server_writes_too_a_refusal_is_the_worst(session: SessionConfig) -> None:
+def test_with_server_responses_the_worst_outcome_is_noisy(session: SessionConfig) -> None:
     found = bad(judge(simulate(session)))
     assert found <= ({"noisy", "stale"} if session.handler in ERROR_FIRST else {"noisy"})
 
 
-# -- what each rule is for -------------------------------------------------------------------------------------------
+# -- effects of the rules --------------------------------------------------------------------------------------------
 
 
 def played(rule: Rule | None, **given: Any) -> Recording:
@@ -80,7 +80,7 @@ def played(rule: Rule | None, **given: Any) -> Recording:
 
 NEAR: dict[str, Any] = {"gap_ms": 150, "upstream_rtt_ms": 60, "host_rtt_ms": 20}
 WITHOUT: dict[Rule, tuple[dict[str, Any], str]] = {
-    # The user writes between a reply's text and its response.done.
+    # The user sends text between a reply's text and its response.done.
     "server_events": (
         {"scenario": "inject", "times": {**NEAR, "gap_ms": 8, "reply_gap_ms": 300, "inject_ms": 600, "tool_ms": 100}}, "noisy"
     ),
@@ -89,7 +89,7 @@ WITHOUT: dict[Rule, tuple[dict[str, Any], str]] = {
     "coalesce": ({"scenario": "parallel", "times": {**NEAR, "tool_ms": "10,20"}}, "noisy"),
     "every_call": ({"scenario": "parallel", "times": {**NEAR, "tool_ms": "10,900"}}, "duplicated"),
     "once": ({"scenario": "double", "times": {**NEAR, "tool_ms": 300, "repeat_ms": 200}}, "duplicated"),
-    # The server's own response begins while the create is on its way, before the result is accepted.
+    # The server's own response begins while the request is in flight, before the result is accepted.
     "retry": (
         {"scenario": "voice", "times": {"gap_ms": 8, "upstream_rtt_ms": 400, "host_rtt_ms": 20, "inject_ms": 20,
                                         "speech_ms": 300, "vad_ms": 200, "frame_ms": 20, "mic_tail_ms": 300, "tool_ms": 620}},
@@ -99,7 +99,7 @@ WITHOUT: dict[Rule, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("rule", WITHOUT)
-def test_a_rule_that_is_taken_away_is_missed_at_once(rule: Rule) -> None:
+def test_a_gate_without_a_rule_has_a_bad_outcome(rule: Rule) -> None:
     given_session, outcome = WITHOUT[rule]
     kept = bad(judge(played(None, **given_session)))
     assert kept <= {"noisy"} if rule == "retry" else kept == set()
@@ -110,7 +110,7 @@ def test_every_rule_has_its_case() -> None:
     assert {*WITHOUT, "unless_known"} == set(RULES)
 
 
-def told(gate: Gate, *events: dict[str, Any]) -> list[int]:
+def send(gate: Gate, *events: dict[str, Any]) -> list[int]:
     return [gate.event(event) for event in events]
 
 
@@ -125,21 +125,23 @@ def done(response_id: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("rules", "creates"), [(frozenset(RULES), 0), (frozenset(RULES) - {"unless_known"}, 1)])
-def test_what_was_refused_is_not_asked_again_of_a_response_that_knows_it(rules: frozenset[Rule], creates: int) -> None:
-    """Costs a needless second reply, which no outcome calls bad: every response of the server's own has an input of its own."""
+def test_a_refused_request_is_not_repeated_if_the_active_response_knows_the_result(
+    rules: frozenset[Rule], creates: int
+) -> None:
+    """Without the rule there is a needless second reply, which is no bad outcome."""
     gate = Gate(rules, GateState())
     call = realtime.call_item("item_1", "call_1", "f", "{}", "completed")
     result = realtime.conversation_item(
         realtime.ITEM_ADDED, "e", None, {**realtime.output_item("call_1", "{}"), "id": "item_2"}
     )
-    told(gate, created("resp_1"), realtime.output_event("response.output_item.added", "e", "resp_1", 0, call))
+    send(gate, created("resp_1"), realtime.output_event("response.output_item.added", "e", "resp_1", 0, call))
     assert gate.result("call_1") == 0, "the slot is taken"
-    assert told(gate, result, done("resp_1")) == [0, 1]
+    assert send(gate, result, done("resp_1")) == [0, 1]
     refused = realtime.refusal("e", "resp_2", realtime.CREATE_ID)
-    assert told(gate, created("resp_2"), refused, done("resp_2"))[-1] == creates
+    assert send(gate, created("resp_2"), refused, done("resp_2"))[-1] == creates
 
 
-def test_a_late_result_of_another_connection_asks_for_nothing() -> None:
+def test_a_late_result_of_another_connection_sends_no_request() -> None:
     assert Gate(frozenset(RULES), GateState()).result("call_of_yesterday") == 0
 
 
@@ -160,22 +162,22 @@ def failed(message: str = "No.", event_id: str | None = None) -> dict[str, Any]:
 
 
 def after_calls(*calls: str, rules: frozenset[Rule] = ALL) -> Gate:
-    """A gate after the response resp_1, which made these calls and is done."""
+    """Return a gate after response resp_1, which made these calls and is done."""
     gate = Gate(rules, GateState())
-    assert told(gate, created("resp_1"), *(call_of(each) for each in calls), done("resp_1")) == [0] * (len(calls) + 2)
+    assert send(gate, created("resp_1"), *(call_of(each) for each in calls), done("resp_1")) == [0] * (len(calls) + 2)
     return gate
 
 
-def test_words_ask_at_once_where_the_slot_is_free_and_once_more_when_it_is_free_again() -> None:
+def test_user_input_is_requested_at_once_or_when_the_slot_becomes_free() -> None:
     gate = Gate(ALL, GateState())
-    assert gate.words("text") == 1
-    assert gate.words("audio") == 0, "a create is unanswered"
-    assert told(gate, created("resp_1")) == [0]
-    assert gate.words("text") == 0, "a response is active"
-    assert told(gate, done("resp_1"), created("resp_2"), done("resp_2")) == [1, 0, 0]
+    assert gate.user_input("text") == 1
+    assert gate.user_input("audio") == 0, "a request is unanswered"
+    assert send(gate, created("resp_1")) == [0]
+    assert gate.user_input("text") == 0, "a response is active"
+    assert send(gate, done("resp_1"), created("resp_2"), done("resp_2")) == [1, 0, 0]
 
 
-def test_a_result_asks_when_every_call_of_its_response_has_one() -> None:
+def test_a_request_is_sent_when_every_call_of_a_response_has_its_result() -> None:
     gate = after_calls("call_1", "call_2")
     assert [gate.result("call_1"), gate.result("call_2")] == [0, 1]
     single = after_calls("call_1", "call_2", rules=ALL - {"every_call"})
@@ -184,153 +186,153 @@ def test_a_result_asks_when_every_call_of_its_response_has_one() -> None:
 
 def test_a_result_does_not_wait_for_a_call_of_another_response() -> None:
     gate = after_calls("call_1")
-    told(gate, created("resp_2"), call_of("call_2", "resp_2"), done("resp_2"))
+    send(gate, created("resp_2"), call_of("call_2", "resp_2"), done("resp_2"))
     assert gate.result("call_1") == 1
-    told(gate, created("resp_3"), done("resp_3"))
+    send(gate, created("resp_3"), done("resp_3"))
     assert gate.result("call_2") == 1
 
 
-def test_a_second_result_asks_only_where_the_rule_is_missing() -> None:
+def test_a_second_result_sends_a_request_only_without_the_rule() -> None:
     for rules, creates in ((ALL, 0), (ALL - {"once"}, 1)):
         gate = after_calls("call_1", rules=rules)
         gate.result("call_1")
-        told(gate, created("resp_2"), done("resp_2"))
+        send(gate, created("resp_2"), done("resp_2"))
         assert gate.result("call_1") == creates
-        assert gate.result("call_0") == 0, "a call that was never made"
+        assert gate.result("call_0") == 0, "an unknown call"
 
 
-def test_a_call_that_has_its_result_is_not_opened_again() -> None:
+def test_a_call_with_a_result_is_not_opened_again() -> None:
     gate = after_calls("call_1", "call_2")
     gate.result("call_1")
-    assert told(gate, call_of("call_1")) == [0]
+    assert send(gate, call_of("call_1")) == [0]
     assert gate.result("call_2") == 1
 
 
 @pytest.mark.parametrize("kind", ["message", "computer_call"])
-def test_an_item_that_is_no_function_call_is_waited_for_by_nothing(kind: str) -> None:
+def test_an_item_that_is_no_function_call_does_not_delay_the_request(kind: str) -> None:
     gate = after_calls("call_1")
-    told(gate, call_of("call_2", kind=kind))
+    send(gate, call_of("call_2", kind=kind))
     assert gate.result("call_1") == 1
 
 
-def test_one_request_is_for_all_that_waits_unless_the_rule_is_missing() -> None:
+def test_one_request_covers_all_pending_inputs_unless_the_rule_is_missing() -> None:
     for rules, creates in ((ALL, 1), (ALL - {"coalesce"}, 3)):
         gate = Gate(rules, GateState())
-        told(gate, created("resp_1"), call_of("call_1"), call_of("call_2"))
-        assert [gate.result("call_1"), gate.result("call_2"), gate.words("text")] == [0, 0, 0]
-        assert told(gate, done("resp_1")) == [creates]
+        send(gate, created("resp_1"), call_of("call_1"), call_of("call_2"))
+        assert [gate.result("call_1"), gate.result("call_2"), gate.user_input("text")] == [0, 0, 0]
+        assert send(gate, done("resp_1")) == [creates]
 
 
-def test_without_the_rule_nothing_but_the_end_of_a_response_and_words_ask() -> None:
+def test_without_the_rule_only_response_done_and_user_input_send_requests() -> None:
     gate = after_calls("call_1", rules=ALL - {"at_once"})
     assert gate.result("call_1") == 0
-    assert told(gate, confirmed("call_1"), failed()) == [0, 0]
-    assert told(gate, created("resp_2"), done("resp_2")) == [0, 0], "the server's own response knows the result"
+    assert send(gate, confirmed("call_1"), failed()) == [0, 0]
+    assert send(gate, created("resp_2"), done("resp_2")) == [0, 0], "the server's own response knows the result"
     gate.result("call_1")
-    assert gate.words("text") == 1
+    assert gate.user_input("text") == 1
 
 
-def test_a_message_of_no_account_asks_for_nothing() -> None:
+def test_an_irrelevant_message_sends_no_request() -> None:
     gate = after_calls("call_1", rules=ALL - {"when_free", "at_once"})
     gate.result("call_1")
-    assert told(gate, {"type": "rate_limits.updated"}, {}) == [0, 0]
+    assert send(gate, {"type": "rate_limits.updated"}, {}) == [0, 0]
 
 
-def test_without_waiting_for_the_slot_only_a_refusal_is_waited_for() -> None:
+def test_without_waiting_for_the_slot_only_a_refusal_delays_a_request() -> None:
     gate = Gate(ALL - {"when_free"}, GateState())
-    assert [gate.words("text"), gate.words("text")] == [1, 1]
-    assert told(gate, created("resp_1")) == [0]
-    assert gate.words("text") == 1
-    assert told(gate, realtime.refusal("e", "resp_1", realtime.CREATE_ID)) == [0]
-    assert gate.words("text") == 0
-    assert told(gate, done("resp_9"), done("resp_1")) == [0, 1]
+    assert [gate.user_input("text"), gate.user_input("text")] == [1, 1]
+    assert send(gate, created("resp_1")) == [0]
+    assert gate.user_input("text") == 1
+    assert send(gate, realtime.refusal("e", "resp_1", realtime.CREATE_ID)) == [0]
+    assert gate.user_input("text") == 0
+    assert send(gate, done("resp_9"), done("resp_1")) == [0, 1]
 
 
 @pytest.mark.parametrize("kind", [realtime.TEXT_DONE, realtime.AUDIO_DONE])
-def test_the_end_of_text_or_audio_frees_the_slot_only_without_the_rule(kind: str) -> None:
+def test_text_or_audio_done_frees_the_slot_only_without_the_rule(kind: str) -> None:
     for rules, creates in ((ALL, 0), (ALL - {"server_events"}, 1)):
         gate = Gate(rules, GateState())
-        told(gate, created("resp_1"))
-        gate.words("text")
-        assert told(gate, {"type": kind, "response_id": "resp_1"}) == [creates]
+        send(gate, created("resp_1"))
+        gate.user_input("text")
+        assert send(gate, {"type": kind, "response_id": "resp_1"}) == [creates]
 
 
 def test_a_response_out_of_band_takes_no_slot() -> None:
     gate = Gate(ALL, GateState())
     body = realtime.response_object("resp_oob", None, "text", "in_progress")
-    told(gate, realtime.response_event(realtime.RESPONSE_CREATED, "e", body))
-    assert gate.words("text") == 1
+    send(gate, realtime.response_event(realtime.RESPONSE_CREATED, "e", body))
+    assert gate.user_input("text") == 1
 
 
 def test_the_end_of_another_response_frees_no_slot() -> None:
     gate = Gate(ALL, GateState())
-    told(gate, created("resp_1"))
-    gate.words("text")
-    assert told(gate, done("resp_0"), done("resp_1")) == [0, 1]
+    send(gate, created("resp_1"))
+    gate.user_input("text")
+    assert send(gate, done("resp_0"), done("resp_1")) == [0, 1]
 
 
 @pytest.mark.parametrize(("event_id", "creates"), [(None, 1), (realtime.CREATE_ID, 1), ("event_of_something_else", 0)])
-def test_another_error_may_be_the_answer_to_a_create(event_id: str | None, creates: int) -> None:
-    """The next wish then asks anew; what was asked for is not asked again by itself."""
+def test_another_error_can_answer_a_request(event_id: str | None, creates: int) -> None:
+    """The next input sends a new request; the failed one is not repeated."""
     gate = Gate(ALL, GateState())
-    gate.words("text")
-    assert told(gate, failed(event_id=event_id)) == [0]
-    assert gate.words("text") == creates
+    gate.user_input("text")
+    assert send(gate, failed(event_id=event_id)) == [0]
+    assert gate.user_input("text") == creates
 
 
 @pytest.mark.parametrize("in_the_way", ["resp_0", "resp_2"])
-def test_a_refused_request_is_asked_again_when_the_response_in_its_way_is_done(in_the_way: str) -> None:
+def test_a_refused_request_is_repeated_when_the_active_response_is_done(in_the_way: str) -> None:
     for rules, creates in ((ALL, 1), (ALL - {"retry"}, 0)):
         gate = after_calls("call_1", rules=rules)
         gate.result("call_1")
         refused = realtime.refusal("e", in_the_way, realtime.CREATE_ID)
-        assert told(gate, refused, created(in_the_way), done(in_the_way)) == [0, 0, creates]
+        assert send(gate, refused, created(in_the_way), done(in_the_way)) == [0, 0, creates]
 
 
-def test_a_refusal_that_names_a_response_that_is_over_asks_again_at_once() -> None:
+def test_a_refusal_naming_a_finished_response_is_repeated_at_once() -> None:
     gate = after_calls("call_1")
     gate.result("call_1")
-    assert told(gate, realtime.refusal("e", "resp_1", realtime.CREATE_ID)) == [1]
+    assert send(gate, realtime.refusal("e", "resp_1", realtime.CREATE_ID)) == [1]
 
 
 @pytest.mark.parametrize("kind", [realtime.ITEM_ADDED, realtime.ITEM_CREATED, realtime.ITEM_DONE])
-def test_the_servers_own_response_answers_what_was_confirmed_before_it(kind: str) -> None:
-    """A result and the user's text; not the user's audio, which begins a response of its own."""
+def test_a_server_response_covers_inputs_confirmed_before_it(kind: str) -> None:
+    """It covers a result and user text; user audio begins its own response."""
     gate = Gate(ALL, GateState())
-    told(gate, created("resp_1"), call_of("call_1"))
+    send(gate, created("resp_1"), call_of("call_1"))
     gate.result("call_1")
-    gate.words("text")
+    gate.user_input("text")
     user = realtime.conversation_item(kind, "e", None, {**realtime.user_item("Hello?"), "id": "item_user"})
-    told(gate, confirmed("call_1", kind), user, created("resp_2"))
+    send(gate, confirmed("call_1", kind), user, created("resp_2"))
     assert (gate.state.given, gate.state.wishes, gate.state.knows) == ((), (), True)
-    assert told(gate, done("resp_1"), done("resp_2")) == [0, 0]
+    assert send(gate, done("resp_1"), done("resp_2")) == [0, 0]
 
 
 @pytest.mark.parametrize("left_out", ["result", "text"])
-def test_the_servers_own_response_does_not_answer_what_was_not_confirmed(left_out: str) -> None:
+def test_a_server_response_does_not_cover_unconfirmed_inputs(left_out: str) -> None:
     gate = Gate(ALL, GateState())
-    told(gate, created("resp_1"), call_of("call_1"))
+    send(gate, created("resp_1"), call_of("call_1"))
     gate.result("call_1")
-    gate.words("text")
+    gate.user_input("text")
     user = realtime.conversation_item(realtime.ITEM_ADDED, "e", None, {**realtime.user_item("Hello?"), "id": "item_user"})
-    told(gate, user if left_out == "result" else confirmed("call_1"), created("resp_2"))
-    assert told(gate, done("resp_2")) == [1]
+    send(gate, user if left_out == "result" else confirmed("call_1"), created("resp_2"))
+    assert send(gate, done("resp_2")) == [1]
 
 
-def test_words_spoken_into_a_response_are_asked_for_after_it() -> None:
+def test_speech_during_a_response_is_requested_after_it() -> None:
     gate = Gate(ALL, GateState())
-    told(gate, created("resp_1"))
-    gate.words("audio")
-    assert gate.state.unconfirmed == set(), "no item of the audio's is waited for"
-    assert told(gate, created("resp_2"), done("resp_2")) == [0, 1]
+    send(gate, created("resp_1"))
+    gate.user_input("audio")
+    assert gate.state.unconfirmed == set(), "audio has no item to confirm"
+    assert send(gate, created("resp_2"), done("resp_2")) == [0, 1]
 
 
-def test_a_result_that_the_api_did_not_take_is_not_waited_for() -> None:
+def test_a_result_refused_by_the_api_is_not_awaited() -> None:
     gate = Gate(ALL, GateState())
-    told(gate, created("resp_1"), call_of("call_1"), call_of("call_2"))
+    send(gate, created("resp_1"), call_of("call_1"), call_of("call_2"))
     gate.result("call_1")
     gate.result("call_2")
-    told(gate, confirmed("call_1"))
+    send(gate, confirmed("call_1"))
     assert gate.state.unconfirmed == {"call_2"}
-    told(gate, failed("Tool call ID 'call_2' not found in conversation.", "event_of_something_else"))
+    send(gate, failed("Tool call ID 'call_2' not found in conversation.", "event_of_something_else"))
     assert gate.state.unconfirmed == set()

@@ -1,4 +1,4 @@
-"""What does a browser's HAR file show of a session, and is a file without frames told apart?"""
+"""HAR files of browsers: the host link of a session, unreadable frames, and files without frames."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ START_S = 1_800_000_000
 
 
 def frames(recording: Recording, unit: str) -> list[dict[str, Any]]:
-    """The host link of a recording as a browser writes it down."""
+    """Return the frames of a recording's host link as in a browser's HAR file."""
     found = []
     for event in sorted(recording.on(*HOST_LINKS), key=lambda e: (e.at_ns("component") or 0, e.seq)):
         if event.kind != "message":
@@ -45,7 +45,7 @@ def har(path: Path, *messages: list[dict[str, Any]] | None) -> Path:
 
 
 @pytest.mark.parametrize(("unit", "clock"), [("s", True), ("ms", True), ("none", False)])
-def test_does_it_read_the_frames_of_chrome_and_of_playwright(tmp_path: Path, unit: str, clock: bool) -> None:
+def test_frames_of_chrome_and_playwright_are_read(tmp_path: Path, unit: str, clock: bool) -> None:
     played = play(release="0.9.1", handler="async_ref", times={"tool_ms": "50"})
     other = [{"type": "send", "time": 1, "opcode": 1, "data": "{}"}]
     capture: Capture = read_capture(har(tmp_path / "a.har", frames(played, unit), other))
@@ -53,8 +53,8 @@ def test_does_it_read_the_frames_of_chrome_and_of_playwright(tmp_path: Path, uni
     assert capture.format == "har"
     passed = [e.type for e in session.recording.on(HOST_LINKS[0])]
     assert passed == [e.type for e in played.on(HOST_LINKS[0]) if e.kind == "message"]
-    told = [e for e in played.on(HOST_LINKS[1]) if e.type == "Error"]
-    assert (session.refusals.value, session.refusals.kind) == (len(told), "at least")
+    errors = [e for e in played.on(HOST_LINKS[1]) if e.type == "Error"]
+    assert (session.refusals.value, session.refusals.kind) == (len(errors), "at least")
     assert session.counts["default_errors"].value == 1
     (twice,) = session.answers.submissions
     assert (twice.results, twice.by.split(":")[0]) == (2, "the component")
@@ -68,7 +68,7 @@ def test_does_it_read_the_frames_of_chrome_and_of_playwright(tmp_path: Path, uni
     ((), "no frames in this file"), ((None,), "1 WebSocket connections, but no frames in this file"),
     (([{"type": "send", "time": 1, "opcode": 1, "data": "{}"}],), "none of them a voice agent's"),
 ])  # fmt: skip
-def test_is_a_har_without_frames_of_ours_said_plainly(tmp_path: Path, messages: Any, words: str) -> None:
+def test_a_har_without_frames_of_a_voice_agent_is_refused(tmp_path: Path, messages: Any, words: str) -> None:
     with pytest.raises(InputError, match=words):
         read_capture(har(tmp_path / "a.har", *messages))
 
@@ -77,24 +77,24 @@ def test_is_a_har_without_frames_of_ours_said_plainly(tmp_path: Path, messages: 
     {}, 5, {"type": "send", "opcode": 2, "data": "*", "time": 1}, {"type": "x", "opcode": 1, "data": "{}", "time": 1},
     {"type": "send", "opcode": 1, "time": 1}, {"type": "send", "opcode": 3, "data": "", "time": 1},
 ])  # fmt: skip
-def test_is_a_frame_that_cannot_be_read_counted_and_nothing_certain(tmp_path: Path, broken: Any) -> None:
+def test_an_unreadable_frame_is_counted_and_no_count_is_certain(tmp_path: Path, broken: Any) -> None:
     capture = read_capture(har(tmp_path / "a.har", [*frames(play(), "s"), broken]))
     (session,) = capture.sessions
     assert (capture.unread_records, session.unread_records) == (1, 1)
     assert {count.kind for count in session.counts.values()} <= {"at least", "unknown"}
 
 
-def test_is_a_har_that_is_cut_bad_input_in_one_line(tmp_path: Path) -> None:
+def test_a_truncated_har_is_one_line(tmp_path: Path) -> None:
     path = har(tmp_path / "a.har", frames(play(), "s"))
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(InputError, match="cut or damaged"):
         read_capture(path)
 
 
-def test_what_playwright_wrote_of_chromium_is_read() -> None:
-    """Recorded with Playwright 1.65 (record_har_content embed): a page that talks to the served model of 0.9.1 (gap 150 ms).
+def test_a_har_of_playwright_is_read() -> None:
+    """The file is a recording of Playwright 1.65 (record_har_content embed) of a page and the model of 0.9.1 (gap 150 ms).
 
-    The served ends recorded the same session: rejected, one refusal, one result 50 ms behind its call.
+    The servers recorded the same session: rejected, one refusal, one result 50 ms after its call.
     """
     capture = read_capture(Path(__file__).with_name("data") / "playwright-chromium.har")
     assert capture.format == "har"
@@ -104,10 +104,10 @@ def test_what_playwright_wrote_of_chromium_is_read() -> None:
     assert [each["code"] for each in errors if isinstance(each, dict)] == ["conversation_already_has_active_response"]
 
 
-def test_what_devtools_itself_exported_is_read() -> None:
-    """Written by the exporter in the DevTools of Chromium 156, of a page that talks to the real proxy 0.9.1.
+def test_a_har_of_devtools_is_read() -> None:
+    """The file is an export of the DevTools of Chromium 156, of a page and the real proxy 0.9.1.
 
-    The mock API behind it had a gap of 300 ms, which 0.9.1 lets the browser see; the result came before its end.
+    The mock API had a gap of 300 ms, which the browser sees with 0.9.1; the result came before the end of the gap.
     """
     capture = read_capture(Path(__file__).with_name("data") / "devtools-chromium.har")
     [session] = capture.sessions
@@ -125,13 +125,13 @@ def test_what_devtools_itself_exported_is_read() -> None:
     {"type": "receive", "opcode": 9, "data": "", "time": 1}, {"type": "send", "opcode": 10, "data": "", "time": 1},
     {"type": "error", "opcode": -1, "data": "net::ERR_CONNECTION_REFUSED", "time": 1},
 ])  # fmt: skip
-def test_is_what_carries_no_message_no_unread_frame(tmp_path: Path, added: Any) -> None:
+def test_control_frames_and_errors_are_not_unread(tmp_path: Path, added: Any) -> None:
     (session,) = read_capture(har(tmp_path / "a.har", [*frames(play(), "s"), added])).sessions
     assert session.unread_records == 0
     assert any("errors of the connection" in each for each in session.cannot_say) == (added["type"] == "error")
 
 
-def test_is_nothing_certain_of_a_connection_whose_beginning_is_missing(tmp_path: Path) -> None:
+def test_a_connection_without_its_beginning_has_no_certain_count(tmp_path: Path) -> None:
     (session,) = read_capture(har(tmp_path / "a.har", frames(play(), "s")[3:])).sessions
     assert {count.kind for count in session.counts.values()} <= {"at least", "unknown"}
     assert any("beginning is not in the file" in each for each in session.cannot_say)

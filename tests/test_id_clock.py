@@ -1,4 +1,4 @@
-"""The seconds in the API's ids: checked with what the recordings say, and refused where ids do not agree."""
+"""The seconds in the API's ids: they agree with the recordings, and inconsistent ids are not decoded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ START = 1_785_214_055  # 2026-07-28T04:47:35Z
 
 
 def identifier(family: str, second: int, tail: str = "x" * 16) -> str:
-    """An id as the API makes it."""
+    """Return an id in the API's format, created at `second` (Unix time)."""
     rest, code = second - 1_576_800_000, ""
     for _ in range(5):
         rest, digit = divmod(rest, 62)
@@ -65,14 +65,14 @@ def test_sessions_of_openai_and_azure_are_decoded_and_those_of_xai_and_voice_liv
     for each in api_recordings():
         if not each.provenance["connection"].startswith("log__"):
             decoded[each.provenance["provider"], read_ids(each) is not None] += 1
-    # One sideband recording holds a single id: nothing can agree with it.
+    # One sideband recording has only a single id.
     assert decoded == {
         ("openai", True): 19, ("openai", False): 1, ("azure", True): 9, ("gateway-openai", True): 5, ("openai-live", True): 2,
         ("azure-voice-live", False): 14, ("xai", False): 16,
     }  # fmt: skip
 
 
-def test_a_decoded_session_has_the_date_of_its_recording() -> None:
+def test_decoded_seconds_agree_with_the_date_of_the_recording() -> None:
     for each in api_recordings("openai", "azure", "gateway-openai"):
         clock = read_ids(each)
         if clock is not None:
@@ -84,8 +84,8 @@ def _midnight(date: str) -> float:
     return datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp()
 
 
-def test_seconds_follow_the_recorder_s_clock() -> None:
-    """Where a session has both, they differ by less than the ids' second and the network."""
+def test_decoded_seconds_follow_the_recorders_clock() -> None:
+    """They differ by less than the resolution of the ids and the network delay."""
     (session,) = [each for each in api_recordings("openai") if "idle_timeout" in each.provenance["connection"]]
     clock = read_ids(session)
     assert clock is not None
@@ -97,7 +97,7 @@ def test_seconds_follow_the_recorder_s_clock() -> None:
     assert max(offsets) - min(offsets) < 1.5
 
 
-def test_a_client_s_clock_that_is_wrong_is_found() -> None:
+def test_a_wrong_client_clock_is_detected() -> None:
     (session,) = [each for each in api_recordings() if "longcw" in each.provenance["connection"]]
     clock = read_ids(session)
     assert clock is not None
@@ -105,14 +105,14 @@ def test_a_client_s_clock_that_is_wrong_is_found() -> None:
 
 
 @pytest.mark.parametrize("age", [0, 1, 7, 3000])
-def test_a_refusal_tells_the_age_of_the_response_in_the_way(age: int) -> None:
+def test_a_refusal_has_the_age_of_the_active_response(age: int) -> None:
     named = identifier("resp", START)
     clock = read_ids(recording(created(START), refusal(START + age, named)))
     assert clock is not None
     assert [(each.seq, each.age_s) for each in clock.refused] == [(1, age)]
 
 
-def test_a_response_that_is_younger_than_its_refusal_or_of_another_session_has_no_age() -> None:
+def test_a_response_newer_than_its_refusal_or_of_another_session_has_no_age() -> None:
     for named in (identifier("resp", START + 60), identifier("resp", START - 90_000), "resp_1", "item_" + "0" * 21):
         clock = read_ids(recording(created(START), refusal(START, named)))
         assert clock is not None
@@ -122,22 +122,22 @@ def test_a_response_that_is_younger_than_its_refusal_or_of_another_session_has_n
 @pytest.mark.parametrize(
     "messages",
     [
-        [created(START, event=START - 20)],  # the response is made 20 s after the message that has it
+        [created(START, event=START - 20)],  # the response is created 20 s after its message
         [created(START), created(START - 3)],  # back by 3 s
         [created(START), created(START + 4000)],  # longer than a session
-        [{"type": "x", "event_id": identifier("event", START)}],  # one id alone
+        [{"type": "x", "event_id": identifier("event", START)}],  # a single id
         [created(START), {"type": "x", "event_id": "event_" + "z" * 21}],  # a date in 2049
-        [created(START), {"type": "x", "event_id": "event_" + "0" * 21}],  # before there was such an API
+        [created(START), {"type": "x", "event_id": "event_" + "0" * 21}],  # a date before the API existed
         [
             created(START),
             {"type": "x", "event_id": identifier("event", START, "a" * 16), "item_id": identifier("item", START + 10)},
-        ],  # an item from the future
+        ],  # an item created after its message
         [created(START - 4000), {"type": "x", "item_id": identifier("item", START - 9000)}],
         [],
         [{"type": "response.created", "event_id": 5, "response": {"id": [1]}}],
     ],
 )
-def test_ids_that_do_not_agree_are_not_decoded(messages: list[dict[str, Any]]) -> None:
+def test_inconsistent_ids_are_not_decoded(messages: list[dict[str, Any]]) -> None:
     assert read_ids(recording(*messages)) is None
 
 
@@ -158,11 +158,11 @@ def test_random_ids_are_never_decoded() -> None:
         assert read_ids(recording(*({"type": "x", "event_id": each} for each in ids))) is None
 
 
-def test_ids_of_the_client_are_left_out() -> None:
+def test_ids_of_the_client_are_ignored() -> None:
     own = identifier("item", START - 500_000)
     sent = ({"type": "conversation.item.create", "event_id": identifier("event", 1_600_000_000), "item": {"id": own}},)
     echo = {"type": "conversation.item.added", "event_id": identifier("event", START, "w" * 16), "item": {"id": own}}
     clock = read_ids(recording(created(START), echo, sent=sent))
     assert clock is not None
     assert clock.start == START
-    assert read_ids(recording(created(START), echo)) is None  # not known to be the client's
+    assert read_ids(recording(created(START), echo)) is None  # not identified as the client's

@@ -1,4 +1,4 @@
-"""Is a picture drawn once, as long as what it shows is the same?"""
+"""The cache of pictures."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def _plot(of: str) -> Axes:
     return plot_slot()
 
 
-def test_what_shows_the_same_is_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_with_the_same_content_is_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOICERACE_CACHE", str(tmp_path))
     _DRAWN.clear()
-    images = [image_of(partial(_plot, of), alt) for of, alt in (("a", "it"), ("a", "it"), ("b", "it"), ("a", "other words"))]
+    images = [image_of(partial(_plot, of), alt) for of, alt in (("a", "it"), ("a", "it"), ("b", "it"), ("a", "other text"))]
     assert _DRAWN == ["a", "b", "a"]
     assert images[0] == images[1] == to_image(plot_slot(), "it")
-    assert images[3] == to_image(plot_slot(), "other words")
+    assert images[3] == to_image(plot_slot(), "other text")
 
 
-def test_without_a_cache_it_is_drawn_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_cache_a_picture_is_drawn_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOICERACE_CACHE", "off")
     _DRAWN.clear()
     assert image_of(partial(_plot, "a"), "it") == image_of(partial(_plot, "a"), "it")

@@ -1,6 +1,6 @@
-"""What a response knew: the ledger's answer from the order of events, compared with the text of the mock's replies.
+"""What a response knew: the ledger's answer from the order of events equals the text of the mock's replies.
 
-The mock writes into each reply which results it had accepted when it decided on that reply. The verdict reads no text.
+The text of a mock's reply names the results that it had accepted when it decided on the reply. The verdict reads no text.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ PLAYED = st.fixed_dictionaries(
         ),
     }
 ).filter(
-    # When the server's turn waits for a slot that is free some time after response.done, no message shows the decision.
+    # If the server's turn waits for a slot that is freed after response.done, no message shows the decision.
     lambda words: not ("slot_lag_ms" in words["times"] and words["knobs_given"].get("server_turn_taken") == "waits")
 )
-#: The issue's own cases: the result arrives after the commit and before the announcement of the server's response.
+#: The result arrives after the commit and before the announcement of the server's response.
 LATE_RESULTS = [
     {"release": "0.11.1", "scenario": "voice", "times": {"create_ms": 150, "gap_ms": 300, "tool_ms": tool}}
     for tool in (2120, 2140, 2160)
@@ -72,9 +72,9 @@ LATE_RESULTS = [
 
 
 def knew(recording: Recording) -> list[tuple[str, list[bool], list[bool]]]:
-    """Per reply with text: its id, and for every call that its text can name whether its own result was known.
+    """Return, per reply with text, its id and two lists: for every call, whether its own result was known.
 
-    First by its text, then by the ledger.
+    The first list is by the text, the second by the ledger.
     """
     passage = TraceIndex(recording)
     texts = {
@@ -90,8 +90,8 @@ def knew(recording: Recording) -> list[tuple[str, list[bool], list[bool]]]:
             first, calls = response.known_from, []
         text = texts.get(response.id)
         if text is not None and response.message and not response.calls and response.status == "completed":
-            told = text.partition("The tool says: ")[2]
-            parts = told.split(" and ") if told else [NO_RESULT] * len(calls)
+            results = text.partition("The tool says: ")[2]
+            parts = results.split(" and ") if results else [NO_RESULT] * len(calls)
             assert len(parts) == len(calls), (text, calls)
             by_text = [
                 any(not agent.is_default_error(each) for each in part.split(", then ")) and part != NO_RESULT for part in parts
@@ -106,13 +106,13 @@ def knew(recording: Recording) -> list[tuple[str, list[bool], list[bool]]]:
 @example(LATE_RESULTS[0])
 @example({**LATE_RESULTS[0], "knobs_given": {"server_turn_taken": "waits"}})
 @pytest.mark.long
-def test_the_ledger_and_the_text_agree_on_what_every_reply_knew(words: dict[str, Any]) -> None:
+def test_ledger_and_text_agree_on_the_known_results(words: dict[str, Any]) -> None:
     for response, by_text, by_ledger in knew(play(**words)):
         assert by_text == by_ledger, response
 
 
-def test_the_replies_of_drawn_sessions_know_and_do_not_know_results() -> None:
-    """The comparison above sees both answers, from the server's own responses as well."""
+def test_some_replies_know_results_and_some_do_not() -> None:
+    """The comparison above has both cases, also for the server's own responses."""
     own: dict[bool, set[bool]] = {True: set(), False: set()}
     spoken = [play(release="0.11.1", scenario="voice", tool_ms=tool, create_ms=150, gap_ms=300) for tool in range(0, 4000, 200)]
     for recording in (*spoken, play(release="0.9.1", handler="void_ref", tool_ms=300, gap_ms=0)):

@@ -1,4 +1,4 @@
-"""Do the lines of `inspect` agree with each other: a count said twice is the same number, and as sure?"""
+"""The lines of `inspect`: repeated counts have the same number and certainty."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _NUMBER = r"(?:(at least|derived|perhaps) )?(\d+)"
 
 
 def seen_from(recording: Recording, *links: Link) -> Recording:
-    """What a relay on some links alone records."""
+    """Return the recording of a relay on some links only."""
     events = [each for each in recording.events if each.link in links]
     kept = tuple(replace(each, seq=seq) for seq, each in enumerate(events))
     return replace(recording, events=kept, observed=links)
 
 
 def disagreements(capture: Capture) -> list[str]:
-    """Sessions whose turns count more than the session, or are surer; and a file that is surer than its sessions."""
+    """Return the lines in which a turn's count is higher or more certain than its session's, or a file's than its sessions'."""
     lines = [*inspect_lines(capture)]
     found = []
     for what in ("result", "refusal"):
@@ -64,16 +64,16 @@ def disagreements(capture: Capture) -> list[str]:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_a_count_that_is_said_twice_is_the_same(path: Path) -> None:
+def test_repeated_counts_agree(path: Path) -> None:
     capture = read_capture(path)
     if any(of.refusals.value == 0 for of in capture.sessions):
-        # A session without a refusal has no line of it; its turn has none either.
+        # A session without a refusal has no such line, and neither have its turns.
         assert all(t.refusals == 0 for of in capture.sessions if of.refusals.value == 0 for t in of.answers.turns)
     assert [each for each in disagreements(capture) if "refusals ('', 0)" not in each] == []
 
 
 @pytest.mark.parametrize("links", [HOST, UPSTREAM], ids=["host", "upstream"])
-def test_a_recording_of_one_side_of_the_proxy_says_what_it_shows(tmp_path: Path, links: tuple[Link, Link]) -> None:
+def test_a_recording_of_one_side_has_the_counts_of_that_side(tmp_path: Path, links: tuple[Link, Link]) -> None:
     whole = read_capture(LOGS / "0.9.1.jsonl.gz")
     path = tmp_path / "a.jsonl"
     write_recordings(path, [seen_from(each, *links) for each in read_recordings(LOGS / "0.9.1.jsonl.gz")])
@@ -88,7 +88,7 @@ def test_a_recording_of_one_side_of_the_proxy_says_what_it_shows(tmp_path: Path,
         assert [(s.call, s.results, s.by) for s in of.answers.submissions] == [
             (s.call, s.results, s.by) for s in truth.answers.submissions
         ]
-        # The flag follows from what came on both links.
+        # The flag is derived from both links.
         assert truth.answers.cleared
         assert of.answers.cleared is None
         assert inspect_json(capture)["sessions"][0]["flag_cleared_early"] is None
@@ -96,7 +96,7 @@ def test_a_recording_of_one_side_of_the_proxy_says_what_it_shows(tmp_path: Path,
     assert any(said in line for line in inspect_lines(capture)) == (links == UPSTREAM)
 
 
-def test_a_call_that_was_not_captured_has_no_number(tmp_path: Path) -> None:
+def test_an_uncaptured_call_has_no_number(tmp_path: Path) -> None:
     recording = read_recordings(LOGS / "0.9.1.jsonl.gz")[1]
     gone = tuple(e for e in recording.events if e.type not in ("FunctionCallRequest", "response.function_call_arguments.done"))
     path = tmp_path / "a.jsonl"
@@ -106,8 +106,8 @@ def test_a_call_that_was_not_captured_has_no_number(tmp_path: Path) -> None:
     assert "call 0" not in text
 
 
-def test_a_program_with_several_tags_is_not_called_several_programs() -> None:
-    """0.11.0 and 0.11.1 are one program; 0.9.0 to 0.9.3 are several that would have written this log."""
+def test_tags_of_one_program_are_shown_as_the_same_program() -> None:
+    """0.11.0 and 0.11.1 are the same program; 0.9.0 to 0.9.3 are different programs with the same log."""
     one = "\n".join(inspect_lines(read_capture(LOGS / "0.11.1.log.gz")))
     assert "0.11.0, 0.11.1 are the same program: no log tells them apart." in one
     assert "does not name the release" not in one
@@ -115,8 +115,8 @@ def test_a_program_with_several_tags_is_not_called_several_programs() -> None:
     assert "The log does not name the release: 0.9.0, 0.9.1, 0.9.2, 0.9.3 would have written the same." in several
 
 
-def test_a_log_is_in_the_order_of_its_records_whatever_its_clock_did() -> None:
-    """A clock that was set back by a second in the middle of a session; every reader of it sees one order."""
+def test_a_log_keeps_the_order_of_its_records_if_its_clock_is_set_back() -> None:
+    """The clock is set back by 1 s in the middle of a session, and every reader uses the same order."""
     recording = read_recordings(LOGS / "0.9.1.jsonl.gz")[0]
     middle = len(recording.events) // 2
 

@@ -1,4 +1,4 @@
-"""Does every output of `voicerace inspect --json` fit docs/inspect.schema.json, and would one that does not be found?"""
+"""`voicerace inspect --json` fits docs/inspect.schema.json, and the schema detects invalid output."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ VALIDATOR = jsonschema.Draft202012Validator(DOCUMENT)
 
 
 @pytest.mark.parametrize("model", [Run, Inspect])
-def test_the_schemas_in_the_docs_are_those_of_the_models(model: type[Shape]) -> None:
+def test_the_schemas_in_docs_are_generated_from_the_models(model: type[Shape]) -> None:
     path = ROOT / "docs" / f"{model.__name__.lower()}.schema.json"
     assert path.read_text("utf-8") == text(model), "run python -m tests.schemas"
 
@@ -35,12 +35,12 @@ def fits(shown: Any) -> None:
     VALIDATOR.validate(json.loads(json.dumps(shown, allow_nan=False)))
 
 
-def test_is_the_schema_one_and_of_this_version() -> None:
+def test_the_schema_is_valid_and_has_the_current_version() -> None:
     jsonschema.Draft202012Validator.check_schema(DOCUMENT)
     session = DOCUMENT["$defs"]["Session"]
     assert DOCUMENT["properties"]["schema"]["const"] == SCHEMA
     assert set(session["properties"]["outcome"]["enum"]) == set(OUTCOMES)
-    # Nothing may be missing, nothing may be there unsaid.
+    # All properties are required, and no other ones are allowed.
     assert set(session["required"]) == set(session["properties"])
     assert {
         "release", "release_given", "outcome", "refusals", "session_updates", "response_creates", "counts", "result_delay_ms",
@@ -53,11 +53,11 @@ def test_is_the_schema_one_and_of_this_version() -> None:
 @pytest.mark.parametrize(
     "path", [*sorted(LOGS.glob("*.log.gz"))[::3], *sorted(LOGS.glob("levels/*warn*.gz"))], ids=lambda p: p.name
 )
-def test_does_what_is_said_of_a_log_fit(path: Path) -> None:
+def test_output_for_a_log_fits(path: Path) -> None:
     fits(inspect_json(read_capture(path)))
 
 
-def test_does_what_is_said_of_recordings_fit(tmp_path: Path) -> None:
+def test_output_for_recordings_fits(tmp_path: Path) -> None:
     fits(inspect_json(read_capture(LOGS / "0.9.4.jsonl.gz")))
     path = tmp_path / "a.jsonl"
     write_recordings(path, [play(release="0.9.1", scenario="double"), play(handler="async_ref"), play(scenario="parallel")])
@@ -68,12 +68,12 @@ def test_does_what_is_said_of_recordings_fit(tmp_path: Path) -> None:
     fits(shown)
 
 
-def test_does_what_is_said_of_a_har_fit(tmp_path: Path) -> None:
+def test_output_for_a_har_fits(tmp_path: Path) -> None:
     for path in (DATA / "devtools-chromium.har", har(tmp_path / "a.har", frames(play(), "none"))):
         fits(inspect_json(read_capture(path)))
 
 
-def test_does_the_commands_output_fit_with_all_its_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_of_the_command_with_all_options_fits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log, browser = (str(DATA / f"devtools-chromium.{end}") for end in ("proxy.log", "har"))
     assert main(["inspect", log, "--with", browser, "--times", str(tmp_path / "times"), "--release", "0.9.1", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
@@ -87,7 +87,7 @@ def test_does_the_commands_output_fit_with_all_its_options(tmp_path: Path, capsy
     {"refusals": "1"}, {"release": 9}, {"outcome": "fine"}, {"gap_ms": [None]}, {"unread_records": -1}, {"other": 1},
     {"counts": {}}, {"submissions": 1.5}, {"refusals": None, "turns": [{}]},
 ])  # fmt: skip
-def test_is_an_output_that_does_not_fit_found(change: dict[str, Any]) -> None:
+def test_invalid_output_is_detected(change: dict[str, Any]) -> None:
     shown = inspect_json(read_capture(DATA / "console-0.9.1-refused.log"))
     fits(shown)
     shown["sessions"][0] |= change

@@ -1,4 +1,4 @@
-"""Does every sentence of the letter follow the data? With other data it must claim, advise and draw something else."""
+"""The letter follows the data: other data change its claims, advice and pictures."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from voicerace.report.blocks import Claim, Fold, Picture, Support, Table, claims
 from voicerace.report.context import ReportContext
 from voicerace.report.evidence import DEFAULT_ERROR, Evidence
 from voicerace.report.letter import SECTIONS, answer, paths, reproduce, section, submitted_twice, timing, today
-from voicerace.report.letter.workaround_statistics import best_cure
+from voicerace.report.letter.workaround_statistics import best_workaround
 from voicerace.report.parameters import LetterParameters
 from voicerace.report.parts import make
 from voicerace.report.phrasing import sides
 from voicerace.report.plots.map_grid import alt_maps
-from voicerace.report.plots.overview import Glance, alt_glance, plot_glance, strip_of
+from voicerace.report.plots.overview import OverviewLine, alt_overview, plot_overview, strip_of
 from voicerace.report.race import race_alt, race_lines, race_svg
 
 ROOT = Path(__file__).parents[1]
@@ -46,7 +46,7 @@ def picture(blocks: Any) -> str:
     return next(block.alt for block in blocks if isinstance(block, Picture))
 
 
-def test_a_run_in_which_a_release_never_stalls_changes_claim_advice_and_picture(
+def test_a_release_that_never_stalls_changes_claims_advice_and_pictures(
     sample: ReportContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def told(material: ReportContext) -> dict[str, str]:
@@ -68,7 +68,7 @@ def test_a_run_in_which_a_release_never_stalls_changes_claim_advice_and_picture(
     assert "prefer it" not in before["upgrade"]
     assert "every release fails" in before["heading"]
 
-    # The same release with the knobs of the reference gate: it asks at the right moment. The kept answers are of others.
+    # The same release with the knobs of the reference gate. The stored answers are of the original release.
     monkeypatch.setattr(Evidence, "answers", {})
     monkeypatch.setitem(PROXIES, "0.9.4", replace(REFERENCE, tag="0.9.4", backend="0.2.4"))
     parameters = {"out": str(tmp_path / "run"), "release": "0.9.4", "releases": "0.9.4,0.9.1"}
@@ -83,14 +83,14 @@ def test_a_run_in_which_a_release_never_stalls_changes_claim_advice_and_picture(
     assert after["heading"] == "Finding 2: even with one result, 0.9.1 fails at some delays"
     assert after["gate"].endswith("Nothing went wrong.")
 
-    # What the running 0.9.4 was recorded to do does not go away with a model that is better than it.
+    # Recordings of the running 0.9.4 remain in the letter if its model is better.
     torn = told(healed)
     assert "0.9.4 at 300 ms was stalled" in torn["bands"]
     assert "the running proxy does**: 6 of 24 recorded sessions" in torn["today"]
     assert "The running proxy was recorded otherwise" in torn["gate"]
 
 
-def test_a_doctored_table_changes_the_counts(sample: ReportContext) -> None:
+def test_a_changed_table_changes_the_counts(sample: ReportContext) -> None:
     delay = sample.delay.copy()
     mine = delay["release"] == "0.11.1"
     delay.loc[mine, ["outcome", "bad"]] = ["answered", False]
@@ -101,7 +101,7 @@ def test_a_doctored_table_changes_the_counts(sample: ReportContext) -> None:
     assert "0 of 6 computed delays" in words_of(timing.blocks(doctored)).split("**0.11.1 / 0.2.13**")[1].split("real proxy")[0]
 
 
-def test_without_evidence_and_parts_every_section_says_so(tmp_path: Path) -> None:
+def test_sections_report_missing_evidence_and_parts(tmp_path: Path) -> None:
     sweep({"times": {"tool_ms": "0:400:200", "gap_ms": "300", **FIXED_NETWORK}}, out=tmp_path / "run", progress=False)
     bare = replace(ReportContext.of(LetterParameters(run=str(tmp_path / "run"))), evidence=Evidence(root=tmp_path / "nothing"))
     told = {name: words_of(section(name, bare)) for name in SECTIONS if name != "asked"}
@@ -130,7 +130,7 @@ def test_without_evidence_and_parts_every_section_says_so(tmp_path: Path) -> Non
         ({"times": {"tool_ms": "0:100:50", "reply_ms": "uniform(100,200)"}}, "reply_ms is drawn"),
     ],
 )
-def test_a_sweep_that_no_letter_can_be_written_of_is_refused(spec: dict[str, Any], word: str, tmp_path: Path) -> None:
+def test_a_sweep_that_is_unsuitable_for_a_letter_is_refused(spec: dict[str, Any], word: str, tmp_path: Path) -> None:
     sweep(spec, out=tmp_path / "run", progress=False)
     with pytest.raises(InputError) as caught:
         ReportContext.of(LetterParameters(run=str(tmp_path / "run")))
@@ -138,7 +138,7 @@ def test_a_sweep_that_no_letter_can_be_written_of_is_refused(spec: dict[str, Any
 
 
 def test_the_second_result_is_counted_on_the_running_component(tmp_path: Path) -> None:
-    """The claim stands on the records: a component that sends one result loses it."""
+    """The claim follows the recordings, also if these have one result per call."""
     folder = tmp_path / "conformance"
     folder.mkdir()
     result = {"at": 1050, "to": "proxy", "type": "FunctionCallResponse", "content": "{}"}
@@ -164,7 +164,7 @@ def finding(name: str, release: str, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def test_explorations_and_live_confirmations_are_told_where_they_are(tmp_path: Path, sample: ReportContext) -> None:
+def test_explorations_and_live_confirmations_are_cited(tmp_path: Path, sample: ReportContext) -> None:
     folder = tmp_path / "explore"
     folder.mkdir()
     stories = [
@@ -197,13 +197,13 @@ def test_explorations_and_live_confirmations_are_told_where_they_are(tmp_path: P
     assert {"explore/0.9.4.json", "explore/0.11.1.json", "explore/0.9.4-live.csv"} <= set(material.evidence.hashes)
 
 
-def test_what_a_page_was_made_from_is_named_by_its_place_under_data() -> None:
+def test_evidence_is_named_by_its_path_below_data() -> None:
     evidence = Evidence()
     assert evidence.workarounds
     assert set(evidence.hashes) == {"workarounds.json"}
 
 
-def test_a_gate_without_a_bad_draw_is_not_called_free_of_failures(tmp_path: Path, sample: ReportContext) -> None:
+def test_a_gate_without_bad_draws_still_has_its_explored_findings(tmp_path: Path, sample: ReportContext) -> None:
     told = claim(paths.blocks(replace(sample, evidence=Evidence(root=tmp_path))), "stories")
     assert told.endswith("None of these drawn sessions went wrong with the reference gate.")
     (tmp_path / "explore").mkdir()
@@ -220,14 +220,14 @@ def test_a_gate_without_a_bad_draw_is_not_called_free_of_failures(tmp_path: Path
     assert "2 ways to one remain" in claim(timing.blocks(material), "gate-reference")
 
 
-def test_what_a_workaround_does_not_do_stands_beside_it(tmp_path: Path, sample: ReportContext) -> None:
-    """Its times, the stories it leaves, the releases it harms, and what exploration has of it: all from the tables."""
+def test_a_workaround_is_shown_with_its_limits(tmp_path: Path, sample: ReportContext) -> None:
+    """The tables give its times, the scenarios it does not help, the releases it harms, and its explored findings."""
     material = replace(
         sample, parameters=sample.parameters.model_copy(update={"release": ("0.9.1",)}), evidence=Evidence(tmp_path)
     )
     frame = material.part("cures")
     assert frame is not None
-    cure = best_cure(material, "0.9.1")
+    cure = best_workaround(material, "0.9.1")
     assert cure is not None
     assert (cure.name, cure.bad, cure.gaps_ms[1]) == ("wait-fixed", 0, 600)
     assert cure.beyond is not None
@@ -260,8 +260,8 @@ def test_what_a_workaround_does_not_do_stands_beside_it(tmp_path: Path, sample: 
     assert "removes 3, leaves 1, brings 0; not every order of double" in words
 
 
-def test_recorded_sessions_are_said_to_be_of_the_program_they_are_of(sample: ReportContext) -> None:
-    """0.10.2's program was recorded under 0.10.0's tag; another was published under 0.10.2's number."""
+def test_recorded_sessions_name_their_program(sample: ReportContext) -> None:
+    """The program of 0.10.2 was recorded with the tag 0.10.0, and another program was published as 0.10.2."""
     material = replace(sample, evidence=Evidence())
     head, second = words_of(section("head", material)), words_of(timing.blocks(material))
     assert "0.10.2 / 0.2.6 (recorded under the tag 0.10.0, the same program)" in head
@@ -275,45 +275,45 @@ def test_recorded_sessions_are_said_to_be_of_the_program_they_are_of(sample: Rep
     assert f"{len(material.real) - inside} more, with tools of 1,000 to 3,000 ms, are not in the picture" in second
 
 
-def test_a_broken_piece_of_evidence_is_named(tmp_path: Path, sample: ReportContext) -> None:
+def test_a_broken_evidence_file_is_named(tmp_path: Path, sample: ReportContext) -> None:
     (tmp_path / "explore").mkdir()
     (tmp_path / "explore" / "0.9.4.json").write_text("{", "utf-8")
     with pytest.raises(InputError, match=r"0\.9\.4\.json"):
         paths.blocks(replace(sample, evidence=Evidence(root=tmp_path)))
 
 
-def test_the_best_workaround_is_the_one_of_the_table(sample: ReportContext) -> None:
+def test_the_best_workaround_has_the_fewest_bad_sessions(sample: ReportContext) -> None:
     frame = sample.part("cures")
     assert frame is not None
-    best = best_cure(sample, "0.9.4")
+    best = best_workaround(sample, "0.9.4")
     for cure in frame["workaround"].unique():
         own = frame[(frame["release"] == "0.9.4") & (frame["workaround"] == cure) & frame["possible"]]
         if best is not None and len(own):
             assert int(own["bad"].sum()) >= best.bad
     spoiled = frame.assign(bad=True)
-    assert best_cure(replace(sample, parts={**sample.parts, "cures": spoiled}), "0.9.4") is None
+    assert best_workaround(replace(sample, parts={**sample.parts, "cures": spoiled}), "0.9.4") is None
     told = words_of(today.blocks(replace(sample, parts={**sample.parts, "cures": spoiled})))
     assert "No workaround made 0.9.4 better" in told
 
 
-def test_a_count_carries_an_interval_only_over_draws() -> None:
+def test_only_counts_of_draws_have_an_interval() -> None:
     assert "interval" not in Support("model", 3, 10, "computed sessions").words
     assert Support("model", 3, 10, "sessions", drawn=True).words == "3 of 10 sessions (30%, 95 % interval 11% to 60%)"
     assert Support("real API", 0, 0, "nothing met it").words == "none: nothing met it"
     assert claims_of([Claim("a", "**A** b.", (Support("model", 1, 2, "x"),))])[0]["claim"] == "A b."
 
 
-def test_somebody_elses_words_are_only_words() -> None:
+def test_quoted_text_is_escaped_and_shortened() -> None:
     assert quoted("<script>*a*</script>\n[x](y) `z`") == "&lt;script&gt;\\*a\\*&lt;/script&gt; \\[x\\](y) \\`z\\`"
     assert len(quoted("x" * 500)) == 80
 
 
-def test_the_command_makes_the_same_run_again(sample: ReportContext) -> None:
+def test_the_command_reproduces_the_run(sample: ReportContext) -> None:
     said = reproduce.command(sample)
     assert said == "voicerace report --release 0.9.4 --step-ms 100 --map-step-ms 100 --draws 10"
 
 
-def test_the_parts_of_a_run_are_the_same_when_made_again(tmp_path: Path) -> None:
+def test_the_parts_of_a_run_are_reproducible(tmp_path: Path) -> None:
     parameters = LetterParameters(releases="0.9.1", step_ms=200, map_step_ms=200, draws=2)
     one, two = (make(parameters.model_copy(update={"out": str(tmp_path / name)})) for name in ("one", "two"))
     for name in ("map", "reference", "styles", "drawn", "cures"):
@@ -329,7 +329,7 @@ def test_the_parts_of_a_run_are_the_same_when_made_again(tmp_path: Path) -> None
 # -- pictures --------------------------------------------------------------------------------------------------------
 
 
-def test_a_line_at_a_glance_has_the_times_of_its_session() -> None:
+def test_a_strip_has_the_times_of_its_session() -> None:
     times: dict[str, object] = {**FIXED_NETWORK, "gap_ms": "300", "tool_ms": "100"}
     strip = strip_of(simulate(SessionConfig.of(release="0.9.1", times=times)))
     assert strip.outcome == "rejected"
@@ -344,33 +344,35 @@ def test_a_line_at_a_glance_has_the_times_of_its_session() -> None:
     assert [refused for _, refused in twice.asks] == [False, True]
 
 
-def test_a_glance_says_in_words_what_it_draws() -> None:
+def test_the_overview_has_alt_text_for_its_lines() -> None:
     lines = race_lines()
-    alt = alt_glance(lines)
+    alt = alt_overview(lines)
     for line in lines:
         strip = strip_of(line.recording)
         assert f"{line.title}:" in alt
         assert f"{strip.outcome}, {' '.join(line.means.split())}." in alt
-    ax = plot_glance(lines).axes[0]
+    ax = plot_overview(lines).axes[0]
     drawn = {text.get_text() for text in ax.texts}
     assert {line.title for line in lines} <= drawn
     assert "✗ refused" in drawn
     assert any(text.startswith("no request is ever sent") for text in drawn)
 
 
-def test_a_session_without_a_result_is_drawn_as_what_it_is() -> None:
+def test_a_session_without_a_result_is_drawn_without_a_request() -> None:
     recording = simulate(SessionConfig.of(release="0.9.1", tool_end="none"))
-    assert "no request" in alt_glance([Glance("none", recording, "nothing")])
-    assert not any("waits for an end" in text.get_text() for text in plot_glance([Glance("none", recording, "")]).axes[0].texts)
+    assert "no request" in alt_overview([OverviewLine("none", recording, "nothing")])
+    assert not any(
+        "waits for an end" in text.get_text() for text in plot_overview([OverviewLine("none", recording, "")]).axes[0].texts
+    )
 
 
-def test_the_picture_of_the_readme_is_what_the_code_draws() -> None:
+def test_the_picture_in_the_readme_is_up_to_date() -> None:
     assert (ROOT / "docs" / "race.svg").read_bytes() == race_svg(), "drawn otherwise now: `make sample`"
     readme = (ROOT / "README.md").read_text("utf-8")
     assert f"![{race_alt()}](docs/race.svg)" in readme
 
 
-def test_ways_of_the_reference_gate_alone_are_counted_apart_and_late_says_how_late(
+def test_findings_of_the_reference_gate_are_counted_separately_and_late_has_its_delay(
     tmp_path: Path, sample: ReportContext
 ) -> None:
     (tmp_path / "explore").mkdir()
@@ -396,14 +398,14 @@ def test_ways_of_the_reference_gate_alone_are_counted_apart_and_late_says_how_la
     assert "more than 5 s late; here it is asked for after 20 s." in words
 
 
-def test_what_goes_into_result_is_read_off_the_running_component(tmp_path: Path, sample: ReportContext) -> None:
-    object_goes, throws = submitted_twice.result_words(sample)
+def test_advice_on_result_values_follows_recordings_of_the_component(tmp_path: Path, sample: ReportContext) -> None:
+    object_goes, throws = submitted_twice.result_advice(sample)
     assert "seen on 0.9.1 and 0.11.1" in object_goes
     assert "in 4 of 4 recorded cases" in throws
-    assert not submitted_twice.result_words(replace(sample, evidence=Evidence(root=tmp_path)))
+    assert not submitted_twice.result_advice(replace(sample, evidence=Evidence(root=tmp_path)))
 
 
-def test_every_line_of_the_picture_has_its_own_times_in_the_caption(sample: ReportContext) -> None:
+def test_the_caption_has_the_times_of_every_line(sample: ReportContext) -> None:
     caption = next(block.caption for block in answer.blocks(sample) if isinstance(block, Picture))
     styles = sample.part("styles")
     assert styles is not None

@@ -1,4 +1,4 @@
-"""Every count of the letter, for every release in use, against the tables that it is made from, counted here once more."""
+"""Counts in the letter, for every release in use, equal counts that are computed here from the same tables."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ TWICE = [name for name, row in HANDLERS.items() if row.submissions > 1]
 ONCE = [name for name in HANDLERS if name not in TWICE]
 LONGEST_WAIT_MS = max(float(value) for value in WORKAROUND_TIMES.values())
 
-#: In one process, because its tables are made once.
+#: In one process, as the tables are made once.
 pytestmark = pytest.mark.xdist_group("letter counts")
 
 
 @pytest.fixture(scope="module")
 def every(tmp_path_factory: pytest.TempPathFactory) -> ReportContext:
-    """The material of a coarse run of all releases."""
+    """Return the context of a coarse run of all releases."""
     out = tmp_path_factory.mktemp("letter") / "run"
     coarse = {"step_ms": 100, "map_step_ms": 200, "draws": 2}
     with pytest.MonkeyPatch.context() as patch:
@@ -49,19 +49,19 @@ def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timing, "_bands", lambda _: Text(""))
     monkeypatch.setattr(timing, "_map", lambda _: [])
     monkeypatch.setattr(timing, "_trace", lambda *_: [])
-    monkeypatch.setattr(submitted_twice, "glances", lambda *_: [])
+    monkeypatch.setattr(submitted_twice, "overview_lines", lambda *_: [])
     monkeypatch.setattr(submitted_twice, "_trace", lambda _: [])
 
 
 def of_release(every: ReportContext, release: str) -> ReportContext:
-    """The letter's material with this release in use; what does not depend on it is computed once."""
+    """Return the letter's context with this release in use, sharing the parts that do not depend on it."""
     found = replace(every, parameters=every.parameters.model_copy(update={"release": (release,)}))
     vars(found)["real"] = every.real
     return found
 
 
 def wrong(trials: pd.DataFrame) -> Pair:
-    """Sessions that went wrong, of those with a known outcome. The column `bad` must follow from outcome and `wedged`."""
+    """Return (bad, all) sessions with a known outcome, and check that `bad` follows from outcome and `wedged`."""
     judged = trials[trials["outcome"] != "unknown"]
     bad = judged["bad"].astype(bool)
     wedged = (
@@ -82,7 +82,7 @@ def own(trials: pd.DataFrame | None, release: str, **fits: object) -> pd.DataFra
 
 
 class Best:
-    """The workaround of a release with the fewest sessions that go wrong, counted from the table of the run."""
+    """The workaround of a release with the fewest bad sessions, counted from the table of the run."""
 
     def __init__(self, material: ReportContext, release: str) -> None:
         rows = own(material.part("cures"), release, possible=True)
@@ -116,7 +116,7 @@ def harmed(material: ReportContext, release: str, name: str) -> list[Pair]:
 
 @cache
 def refused_cases() -> Pair:
-    """Cases of the running component with an uncured handler: two results and one its own error, of how many."""
+    """Return (cases with two results of which one is the default error, all cases) of handlers that submit twice."""
     rows = [row for row in submitted_twice.component_counts(_ANY[0]) if row.style in TWICE]
     return sum(row.results == 2 and row.errors == 1 for row in rows), len(rows)
 
@@ -125,7 +125,7 @@ _ANY: list[ReportContext] = []
 
 
 def expected(name: str, material: ReportContext) -> list[Pair]:
-    """The counts that a claim's sentence must have, in their order, of the tables of the run alone."""
+    """Return the counts that a claim's sentence must have, in order, computed from the run's tables."""
     (release,) = material.in_use
     delay, maps = material.delay, material.part("map")
     about = re.sub(r"^(today|cure|cure-limits|gate)-(?=[0-9])", "", name)
@@ -184,7 +184,7 @@ def expected(name: str, material: ReportContext) -> list[Pair]:
 
 
 def check(blocks: list[Block], material: ReportContext) -> int:
-    """Every claim's counts; how many there were."""
+    """Check the counts of every claim and return their number."""
     assert claim_faults(claims_of(blocks)) == []
     checked = 0
     for block in blocks:
@@ -195,13 +195,13 @@ def check(blocks: list[Block], material: ReportContext) -> int:
             for seen in block.seen:
                 assert 0 <= seen.count <= seen.of, (block.name, seen)
         elif isinstance(block, Text):
-            # Counts outside of claims: what goes into `result`, read off the recordings of the component.
+            # The only counts outside of claims are those on `result` values, from recordings of the component.
             assert not counts_in(block.markdown) or "recorded cases the component then sent" in block.markdown, block.markdown
     return checked
 
 
 @pytest.mark.parametrize("release", PROXIES)
-def test_the_counts_for_a_release_in_use_are_those_of_the_tables(every: ReportContext, release: str) -> None:
+def test_counts_for_a_release_in_use_equal_the_tables(every: ReportContext, release: str) -> None:
     _ANY[:] = [every]
     material = of_release(every, release)
     found = section("answer", material)
@@ -210,7 +210,7 @@ def test_the_counts_for_a_release_in_use_are_those_of_the_tables(every: ReportCo
     twice = own(material.part("styles"), release, handler=TWICE)
     named = Counter({name: int(count) for count, name in re.findall(rf"(\d+) ({'|'.join(OUTCOMES)}|wedged) \(", first)})
     bad = twice[twice["bad"].astype(bool)]
-    assert named == Counter(bad["outcome"].replace("answered", "wedged")), "an outcome that is not bad is among the wrong"
+    assert named == Counter(bad["outcome"].replace("answered", "wedged")), "an outcome that is not bad is among the bad ones"
     advice = section("today", material)
     check(advice, material)
     for block in advice:
@@ -219,7 +219,7 @@ def test_the_counts_for_a_release_in_use_are_those_of_the_tables(every: ReportCo
 
 
 def check_table(frame: pd.DataFrame, material: ReportContext, release: str) -> None:
-    """The tables of workarounds: with one call and one result, and in the other stories."""
+    """Check the tables of workarounds, for one call and one result, and for the other scenarios."""
     rows = own(material.part("cures"), release, possible=True)
     near = rows[(rows["scenario"] == "single") & (rows["gap_ms"] <= LONGEST_WAIT_MS)]
     bare = near[near["workaround"] == "none"]
@@ -239,7 +239,7 @@ def check_table(frame: pd.DataFrame, material: ReportContext, release: str) -> N
             assert list(frame[column]) == told
 
 
-def test_the_counts_of_every_other_section_are_those_of_the_tables(every: ReportContext) -> None:
+def test_counts_of_the_other_sections_equal_the_tables(every: ReportContext) -> None:
     _ANY[:] = [every]
     few = ["0.9.1", "0.10.3"]
     material = of_release(replace(every, delay=every.delay[every.delay["release"].isin(few)]), "0.10.3")
@@ -253,7 +253,7 @@ def test_the_counts_of_every_other_section_are_those_of_the_tables(every: Report
             assert row[release] == f"{'yes' if seen else 'no'}, {seen} of {looked}"
 
 
-def test_the_counts_of_each_release_in_the_findings_are_those_of_the_tables(every: ReportContext) -> None:
+def test_counts_of_each_release_in_the_findings_equal_the_tables(every: ReportContext) -> None:
     _ANY[:] = [every]
     material = of_release(every, "0.10.3")
     found = section("gate", material)
@@ -273,7 +273,7 @@ def test_the_counts_of_each_release_in_the_findings_are_those_of_the_tables(ever
             assert sum(map(int, re.findall(r"(\d+) \S+ (?:" + "|".join(OUTCOMES) + ")", cell))) == count
 
 
-def test_a_claim_with_a_count_that_was_not_seen_is_a_fault() -> None:
+def test_a_claim_with_an_unsupported_count_is_a_fault() -> None:
     claim = {"name": "a", "claim": "12 of 28 went wrong, none of 3", "seen": [{"count": 12, "of": 28}, {"count": 0, "of": 3}]}
     assert claim_faults([claim]) == []
     assert claim_faults([{**claim, "claim": "16 of 28 went wrong"}]) == [

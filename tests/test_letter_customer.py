@@ -1,4 +1,4 @@
-"""What belongs to one customer stands in that customer's letter only; a capture's own release and gap come first."""
+"""Letters of customers: no text of another customer, and the release and gap of a given capture."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from voicerace.report.context import ReportContext
 from voicerace.report.customer import Customer, customer_of
 from voicerace.report.evidence import Evidence
 from voicerace.report.letter import answer, head, prior_questions, reproduce, section, today
-from voicerace.report.letter.workaround_statistics import best_cure
+from voicerace.report.letter.workaround_statistics import best_workaround
 from voicerace.report.page_check import claim_faults, counts_in
 from voicerace.report.parameters import LetterParameters
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data" / "sample-run"
 LOGS = ROOT / "data" / "logs"
-#: Texts of voice-commerce's letter alone.
+#: Texts that only voice-commerce's letter has.
 THEIRS = (
     "voice-commerce", "(2026-02-16)", "last letter", "Our last", "We wrote", "we asked", "You reported",
     "your log sanitization",
@@ -66,7 +66,7 @@ def test_the_page_of_another_customer_has_nothing_of_voice_commerce(tmp_path: Pa
     assert "--release 0.11.1 --to 'Another & Sons'" in text
 
 
-def test_a_customer_whose_releases_are_not_known_is_told_of_every_release_tested() -> None:
+def test_a_customer_with_unknown_releases_gets_every_tested_release() -> None:
     other = material(to="Another")
     words = words_of(section("head", other))
     assert "Releases in use (react / backend) not known" in words
@@ -80,7 +80,7 @@ def test_a_customer_whose_releases_are_not_known_is_told_of_every_release_tested
     assert "--release" not in reproduce.command(other)
 
 
-def test_the_default_is_voice_commerce_with_what_it_reported_and_was_asked() -> None:
+def test_the_default_customer_is_voice_commerce_with_its_report() -> None:
     own = material()
     assert own.in_use == ("0.9.1",)
     words = words_of([*section("head", own), *section("asked", own)])
@@ -95,7 +95,7 @@ def test_the_default_is_voice_commerce_with_what_it_reported_and_was_asked() -> 
     assert set(own.customer.suspicions) == set(SUSPICIONS)
 
 
-def test_a_customer_file_makes_its_own_letter(tmp_path: Path) -> None:
+def test_a_customer_file_determines_the_letter(tmp_path: Path) -> None:
     file = tmp_path / "customer.toml"
     file.write_text(
         'name = "Acme"\nreported = ["0.9.4", "v0.11.1"]\nlast_letter = 2026-05-01\n[requests]\nrepro = "A small *repro*"\n'
@@ -124,7 +124,7 @@ def test_a_customer_file_makes_its_own_letter(tmp_path: Path) -> None:
         ("name = ", "Invalid value"),
     ],
 )
-def test_a_bad_customer_file_ends_in_one_line(text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_customer_file_is_one_line(text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "customer.toml"
     file.write_text(text)
     assert main(["report", "--run", str(SAMPLE), "--customer", str(file), "--out", str(tmp_path / "x.html")]) == 2
@@ -143,31 +143,31 @@ def test_name_and_file_of_a_customer_are_alternatives(tmp_path: Path) -> None:
     assert customer_of("x") == Customer(name="x")
 
 
-# -- the capture ----------------------------------------------------------------------------------------------------
+# -- captures -------------------------------------------------------------------------------------------------------
 
 
-def test_a_release_that_is_given_is_the_one_that_the_capture_is_read_as() -> None:
+def test_a_given_release_is_used_for_the_capture() -> None:
     log = str(LOGS / "0.9.1.log.gz")
-    given, told = material(capture=log, release="0.9.2"), material(capture=log)
+    given, inferred = material(capture=log, release="0.9.2"), material(capture=log)
     assert given.capture is not None
-    assert told.capture is not None
+    assert inferred.capture is not None
     assert {of.release_given for of in given.capture.sessions} == {True}
     assert {of.release for of in given.capture.sessions} == {"0.9.2"}
-    assert {of.release_given for of in told.capture.sessions} == {False}
+    assert {of.release_given for of in inferred.capture.sessions} == {False}
     words = words_of(section("yours", given))
     assert "give --release" not in words
     assert "Map of outcomes of proxy 0.9.2 " in words
-    assert "give --release" in words_of(section("yours", told))
-    assert "Map of outcomes of proxy 0.9.1 " in words_of(section("yours", told))
+    assert "give --release" in words_of(section("yours", inferred))
+    assert "Map of outcomes of proxy 0.9.1 " in words_of(section("yours", inferred))
 
 
 @pytest.mark.parametrize("tag", ["0.10.3", "0.11.1"])
-def test_a_capture_tells_the_release_in_use_where_none_is_given(tag: str) -> None:
+def test_without_a_given_release_the_capture_determines_it(tag: str) -> None:
     assert material(capture=str(LOGS / f"{tag}.log.gz")).in_use == (tag,)
 
 
 @pytest.mark.parametrize("tag", ["0.9.1", "0.11.1"])
-def test_the_answer_starts_with_the_gap_of_the_capture_and_is_computed_at_it(tag: str) -> None:
+def test_the_answer_uses_the_gap_of_the_capture(tag: str) -> None:
     own = material(capture=str(LOGS / f"{tag}.log.gz"), release=tag)
     assert own.capture is not None
     gaps = sorted(times_of(own.capture, "gap_ms"))
@@ -189,12 +189,12 @@ def test_the_answer_starts_with_the_gap_of_the_capture_and_is_computed_at_it(tag
         assert assumed not in words
     advice = words_of(today.blocks(own))
     assert f"at a gap of {median}" in advice
-    cure = best_cure(own.at_gap, tag)
-    told = f"the longest of the {len(gaps)} in your capture is {gaps[-1]:g} ms" in advice
-    assert told == (cure is not None and cure.holds_ms is not None)
+    cure = best_workaround(own.at_gap, tag)
+    named = f"the longest of the {len(gaps)} in your capture is {gaps[-1]:g} ms" in advice
+    assert named == (cure is not None and cure.holds_ms is not None)
 
 
-def test_the_sessions_of_the_answer_are_those_of_its_counts() -> None:
+def test_the_sessions_of_the_answer_have_the_times_of_its_counts() -> None:
     own = replace(material(capture=str(LOGS / "0.9.1.log.gz")), evidence=Evidence())
     at_gap = own.at_gap
     for outcome in set(at_gap.delay.loc[at_gap.delay["release"] == "0.9.1", "outcome"]):
@@ -206,7 +206,7 @@ def test_the_sessions_of_the_answer_are_those_of_its_counts() -> None:
     assert own.delay["gap_ms"].iloc[0] == 300
 
 
-def test_without_a_gap_in_the_capture_the_answer_says_so(tmp_path: Path) -> None:
+def test_the_answer_reports_a_capture_without_gaps(tmp_path: Path) -> None:
     har = str(ROOT / "tests" / "data" / "devtools-chromium.har")
     own = material(capture=har)
     first = answer.blocks(own)[0]
@@ -215,7 +215,7 @@ def test_without_a_gap_in_the_capture_the_answer_says_so(tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("warm_cache")
-def test_a_page_with_a_capture_is_built_with_its_release_and_gap(tmp_path: Path) -> None:
+def test_a_page_with_a_capture_has_its_release_and_gap(tmp_path: Path) -> None:
     capture = str(LOGS / "0.9.1.log.gz")
     done = build(tmp_path / "page.html", {"run": str(SAMPLE), "capture": capture, "release": "0.9.1"})
     html = done.page.read_text("utf-8")

@@ -1,4 +1,4 @@
-"""Do our servers hold their limits, and go on for everybody else? Whoever breaks one is told, and the recording says so."""
+"""Limits of the servers: a client that exceeds one is disconnected with a reason, and other clients are served."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ UP, DOWN = Link("component", "proxy"), Link("proxy", "component")
 
 @contextlib.asynccontextmanager
 async def serving(folder: Path, **limits: Any) -> AsyncIterator[tuple[str, list[Recording]]]:
-    """The mock upstream with limits; gives its address, and the sessions that ended."""
+    """Serve the mock upstream with limits; yield its address and the list of ended sessions."""
     ended: list[Recording] = []
     async with SessionServer(limits=Limits(**limits)) as door:
         server = Server(door, upstream_visitors(session()), folder, lambda _, recording: ended.append(recording))
@@ -53,7 +53,7 @@ def dial(url: str) -> connect:
 
 
 async def works(url: str) -> None:
-    """A session as it should be, from its beginning to an answer."""
+    """Play a correct session from its beginning to an answer."""
     async with dial(url) as client:
         await client.recv()
         await client.send(json.dumps(realtime.update_session({"type": "realtime"})))
@@ -61,7 +61,7 @@ async def works(url: str) -> None:
 
 
 async def ended_with(client: ClientConnection) -> tuple[int | None, str]:
-    """The code and the reason that a server ends a connection with."""
+    """Return the code and the reason with which the server closes a connection."""
     async with asyncio.timeout(10):
         with contextlib.suppress(ConnectionClosed):
             while True:
@@ -79,7 +79,7 @@ def faults(recording: Recording) -> list[str]:
     return [str(each.payload["reason"]) for each in recording.events if each.kind == "fault" and isinstance(each.payload, dict)]
 
 
-def test_no_more_sessions_at_a_time_than_it_says(tmp_path: Path) -> None:
+def test_concurrent_sessions_are_limited(tmp_path: Path) -> None:
     async def crowded() -> None:
         async with serving(tmp_path, at_once=2) as (url, _):
             async with dial(url) as one, dial(url):
@@ -87,8 +87,8 @@ def test_no_more_sessions_at_a_time_than_it_says(tmp_path: Path) -> None:
                     await dial(url)
                 await one.close()
                 await asyncio.sleep(0.05)
-                await works(url)  # whoever leaves makes room
-            # Ten at one moment are counted one behind the other.
+                await works(url)  # a closed session frees its place
+            # Ten simultaneous connections are counted one by one.
             came = await asyncio.gather(*(dial(url).__aenter__() for _ in range(10)), return_exceptions=True)
             inside = [each for each in came if isinstance(each, ClientConnection)]
             assert len(inside) == 2
@@ -97,7 +97,7 @@ def test_no_more_sessions_at_a_time_than_it_says(tmp_path: Path) -> None:
     CLEAN(crowded())
 
 
-def test_a_session_ends_after_its_time(tmp_path: Path) -> None:
+def test_a_session_ends_after_its_lifetime(tmp_path: Path) -> None:
     async def long() -> list[Recording]:
         async with serving(tmp_path, lifetime_s=0.2) as (url, ended):
             async with dial(url) as client:
@@ -109,7 +109,7 @@ def test_a_session_ends_after_its_time(tmp_path: Path) -> None:
     assert faults(CLEAN(long())[0]) == ["the connection of proxy was ended here: open for more than 0.2 s"]
 
 
-def test_a_session_that_sends_too_much_is_ended_and_what_came_before_is_kept(tmp_path: Path) -> None:
+def test_a_session_that_sends_too_much_is_ended_and_its_events_kept(tmp_path: Path) -> None:
     async def flood() -> list[Recording]:
         async with serving(tmp_path, session_mib=0.1) as (url, ended):
             async with dial(url) as client:
@@ -126,11 +126,11 @@ def test_a_session_that_sends_too_much_is_ended_and_what_came_before_is_kept(tmp
     assert 0 < sum(event.link.sender == "proxy" for event in first.events) < 110
 
 
-def test_a_frame_that_is_too_big_is_not_taken(tmp_path: Path) -> None:
+def test_a_frame_above_the_limit_is_refused(tmp_path: Path) -> None:
     async def big() -> list[Recording]:
         async with serving(tmp_path) as (url, ended):
             async with dial(url) as client:
-                # The header is enough: nobody waits for the rest.
+                # The header is enough to be refused.
                 client.transport.write(b"\x81\xff" + (MAX_FRAME + 1).to_bytes(8, "big") + b"mask")
                 assert (await ended_with(client))[0] == 1009
             await gone(ended, 1)
@@ -140,8 +140,8 @@ def test_a_frame_that_is_too_big_is_not_taken(tmp_path: Path) -> None:
     assert faults(CLEAN(big())[0]) == ["proxy sent a frame of more than 16 MiB"]
 
 
-def test_a_handshake_that_is_none_or_never_ends_keeps_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voicerace.engine.live.server.OPEN_TIMEOUT_S", -4.7)  # 0.3 s with the door's own five
+def test_invalid_handshakes_do_not_block_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicerace.engine.live.server.OPEN_TIMEOUT_S", -4.7)  # 0.3 s with the server's own 5 s
 
     async def rude() -> None:
         async with serving(tmp_path) as (url, ended):
@@ -153,7 +153,7 @@ def test_a_handshake_that_is_none_or_never_ends_keeps_nobody_out(tmp_path: Path,
             for each in said:
                 reader, writer = await asyncio.open_connection(host, int(port))
                 writer.write(each)
-                async with asyncio.timeout(5):  # it is the server who ends it
+                async with asyncio.timeout(5):  # the server closes it
                     with contextlib.suppress(ConnectionError):
                         await reader.read()
                 writer.close()
@@ -164,7 +164,7 @@ def test_a_handshake_that_is_none_or_never_ends_keeps_nobody_out(tmp_path: Path,
 
 
 def flood(client: ClientConnection, opcode: int, seconds: float) -> threading.Thread:
-    """Empty masked frames of one kind as fast as they are taken, for so long, by a client that reads nothing."""
+    """Send empty masked frames of one kind as fast as possible for `seconds`, without reading."""
     client.transport.pause_reading()
     plain = socket.socket(fileno=os.dup(client.transport.get_extra_info("socket").fileno()))
 
@@ -181,8 +181,8 @@ def flood(client: ClientConnection, opcode: int, seconds: float) -> threading.Th
     return thread
 
 
-async def turns_beside(url: str, opcode: int, seconds: float) -> float:
-    """The longest of the turns of other clients while one floods the server, in seconds."""
+async def longest_turn(url: str, opcode: int, seconds: float) -> float:
+    """Return the longest turn of other clients, in seconds, while one client floods the server."""
     client = await dial(url)
     thread = flood(client, opcode, seconds)
     took = []
@@ -198,7 +198,7 @@ async def turns_beside(url: str, opcode: int, seconds: float) -> float:
 
 @contextlib.contextmanager
 def server_apart(folder: Path) -> Iterator[str]:
-    """A server in a process of its own: what it takes of the processor is not the client's."""
+    """Run a server in its own process, so that it does not share the client's processor time."""
     words = ["serve", "upstream", "--listen", "0", "--out", str(folder / "run")]
     command = [sys.executable, "-m", "voicerace", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -210,10 +210,10 @@ def server_apart(folder: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("opcode", [0x9, 0x1], ids=["pings", "empty messages"])
-def test_a_client_that_floods_and_reads_nothing_does_not_starve_the_others(opcode: int, tmp_path: Path) -> None:
-    """Without a bound a turn beside it takes 4 to 25 s."""
+def test_a_flooding_client_does_not_starve_other_clients(opcode: int, tmp_path: Path) -> None:
+    """Without a limit, a turn of another client takes 4 to 25 s."""
     with server_apart(tmp_path) as url:
-        assert asyncio.run(turns_beside(url, opcode, 4.0)) < 2.0
+        assert asyncio.run(longest_turn(url, opcode, 4.0)) < 2.0
         if opcode == 0x9:
             asyncio.run(asyncio.sleep(2.5))
     if opcode == 0x9:
@@ -246,8 +246,8 @@ async def _all(client: ClientConnection, said: list[str]) -> None:
 
 
 @pytest.mark.parametrize("ends", ["its time is over", "the server stops", "the capture is cut"])
-def test_a_connection_ends_in_time_although_its_client_reads_nothing(ends: str) -> None:
-    """The close frame waits behind unread output; the connection is dropped after the close timeout."""
+def test_a_connection_ends_in_time_if_its_client_does_not_read(ends: str) -> None:
+    """The close frame waits for unread output; the connection is dropped after the close timeout."""
 
     async def story() -> None:
         relays: list[Relay] = []
@@ -277,7 +277,7 @@ def test_a_connection_ends_in_time_although_its_client_reads_nothing(ends: str) 
     asyncio.run(story())
 
 
-def test_the_relay_holds_the_same_limits() -> None:
+def test_the_relay_has_the_same_limits() -> None:
     async def relayed() -> list[Recording]:
         relays: list[Relay] = []
 
@@ -301,7 +301,7 @@ def test_the_relay_holds_the_same_limits() -> None:
 
 
 def listening(words: list[str], monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The addresses that a verb binds."""
+    """Return the addresses that a verb binds."""
     bound: set[str] = set()
     real = socket.socket.bind
 
@@ -315,13 +315,13 @@ def listening(words: list[str], monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return bound
 
 
-def test_a_relay_binds_to_this_machine_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relay_binds_to_loopback_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["capture", "--host", "0=ws://127.0.0.1:9", "--upstream", "0=ws://127.0.0.1:9", "--out", str(tmp_path / "run")]
     assert listening([*words, "--", "true"], monkeypatch) == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize("verb", ["upstream", "proxy"])
-def test_a_server_says_that_it_listens_on_this_machine_only(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_server_documents_that_it_listens_on_loopback(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", verb, "--help"]) == 0
     assert re.search(r"127\.0\.0\.1:818\d", capsys.readouterr().out)
     assert SessionServer().host == "127.0.0.1"

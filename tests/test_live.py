@@ -1,4 +1,4 @@
-"""Do sessions on real sockets come out as in virtual time? Outcomes, counts, and what passed on every link, in order."""
+"""Sessions on real sockets equal those in virtual time: outcomes, counts, and the order of messages on every link."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def live(release: str) -> Live:
 
 
 def played(release: str, sessions: Sequence[SessionConfig]) -> list[Recording]:
-    """All of them at once, in their order."""
+    """Play all sessions concurrently and return their recordings in order."""
     found = dict(play_all(lambda: live(release), list(enumerate(sessions)), at_once=len(sessions)))
     return [found[number] for number in range(len(sessions))]
 
 
 def passed(recording: Recording) -> dict[Link, list[str]]:
-    """What passed on each link, in order."""
+    """Return the events of each link in order."""
     found = defaultdict(list)
     for event in recording.events:
         found[event.link].append(f"{event.kind} {event.type}")
@@ -65,7 +65,7 @@ def facts(recording: Recording) -> dict[str, Any]:
 
 
 def as_achieved(session: SessionConfig, recording: Recording) -> Recording:
-    """The same session in virtual time, its tool and gap as long as they came to be on this machine."""
+    """Simulate a session with the tool time and gap that were measured in its live recording."""
     found = measured(recording)
     times = {name: ",".join(f"{each:.6f}" for each in found[name]) for name in ("tool_ms",) if name in found}
     times |= {name: f"{found[name][0]:.6f}" for name in ("gap_ms", "repeat_ms") if name in found}
@@ -73,7 +73,7 @@ def as_achieved(session: SessionConfig, recording: Recording) -> Recording:
 
 
 def assert_as_computed(release: str, sessions: Sequence[SessionConfig]) -> None:
-    """As computed for what was asked; on a machine so busy that the race ran otherwise, for what came of it."""
+    """Assert that live sessions equal simulated ones, with the measured times if a busy machine changed the race."""
     for session, recording in zip(sessions, played(release, sessions), strict=True):
         computed = simulate(session)
         if facts(recording) != facts(computed) or passed(recording) != passed(computed):
@@ -85,13 +85,13 @@ def assert_as_computed(release: str, sessions: Sequence[SessionConfig]) -> None:
 
 @pytest.mark.quiet
 @pytest.mark.parametrize("release", RELEASES)
-def test_the_core_outcomes(release: str) -> None:
+def test_core_outcomes_are_as_computed(release: str) -> None:
     assert_as_computed(release, [made(release=release, gap_ms=150, tool_ms=tool, **QUICK) for tool in (0, 50, 120, 190, 300)])
 
 
 @pytest.mark.quiet
 @pytest.mark.parametrize("release", RELEASES)
-def test_every_handler_style_and_scenario(release: str) -> None:
+def test_handler_styles_and_scenarios_are_as_computed(release: str) -> None:
     assert_as_computed(
         release,
         [
@@ -111,8 +111,8 @@ def test_every_handler_style_and_scenario(release: str) -> None:
 @pytest.mark.parametrize(
     ("release", "flip"), [("0.9.1", 220), ("0.9.4", 280), ("0.11.1", 125)], ids=["create at once", "at done", "at item done"]
 )
-def test_the_flips_stand_where_the_network_puts_them(release: str, flip: int) -> None:
-    """The example of docs/protocol-facts.md#closed-forms, 20 ms to either side: G 300, h 20, u 60, ack 35."""
+def test_outcomes_change_where_the_closed_forms_say(release: str, flip: int) -> None:
+    """The example of docs/protocol-facts.md#closed-forms, 20 ms below and above the change: G 300, h 20, u 60, ack 35."""
     times = {"gap_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "ack_ms": 35, "reply_ms": 60, "deadline_ms": 900}
     before, after = (made(release=release, tool_ms=tool, **times) for tool in (flip - 20, flip + 20))
     found = [judge(recording).outcome for recording in played(release, [before, after])]
@@ -121,18 +121,18 @@ def test_the_flips_stand_where_the_network_puts_them(release: str, flip: int) ->
 
 
 @pytest.mark.quiet
-def test_delays_are_never_shorter_than_asked_and_are_recorded() -> None:
+def test_delays_are_at_least_the_requested_ones() -> None:
     session = made(gap_ms=120, tool_ms=70, host_rtt_ms=30, upstream_rtt_ms=50, **QUICK)
     recording = play(lambda: live("0.9.1"), session)
     found = measured(recording)
     for name, asked in (("tool_ms", 70), ("gap_ms", 120), ("reply_ms", 60), ("host_rtt_ms", 30), ("upstream_rtt_ms", 50)):
         assert found[name][0] >= asked, name
-    # Generous: what is to be noticed is a delay spent twice, not a busy machine.
+    # The limits detect a delay that is applied twice, but not a busy machine.
     assert found["host_rtt_ms"][0] < 55
     assert found["upstream_rtt_ms"][0] < 95
 
 
-def test_a_live_recording_is_one_like_the_others(tmp_path: Path) -> None:
+def test_a_live_recording_can_be_written_and_read(tmp_path: Path) -> None:
     recording = play(lambda: live("0.9.1"), made(gap_ms=50, tool_ms=10, **QUICK))
     recording.write(tmp_path / "live.jsonl")
     [read] = read_recordings(tmp_path / "live.jsonl")
@@ -146,7 +146,7 @@ def test_a_live_recording_is_one_like_the_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.quick
-def test_repro_says_one_thing_and_leaves() -> None:
+def test_the_repro_scenario_has_one_user_input() -> None:
     session = replace(made(gap_ms=50, tool_ms=80, **QUICK), scenario=REPRO)
     recording = play(lambda: live("0.9.1"), session)
     assert [event.type for event in recording.events].count("InjectUserMessage") == 1
@@ -154,7 +154,7 @@ def test_repro_says_one_thing_and_leaves() -> None:
     assert (verdict.outcome, verdict.wedged) == ("answered", None)
 
 
-def test_fifty_sessions_at_once_do_not_mix() -> None:
+def test_fifty_concurrent_sessions_are_separate() -> None:
     sessions = [made(gap_ms=60, tool_ms=tool, handler=handler, **QUICK)
                 for tool in range(0, 125, 5) for handler in ("return", "void_send")]  # fmt: skip
     compared = 0
@@ -166,20 +166,20 @@ def test_fifty_sessions_at_once_do_not_mix() -> None:
         assert calls == {"call_0001"}
         turn = judge(recording).turn
         if session.handler == "return" and turn is not None and turn.margin_ms is not None:
-            # Whatever a loop of fifty sessions adds to a delay: what came too early was refused, and nothing else.
+            # For any added delay, exactly the requests that came too early were refused.
             assert (turn.outcome == "rejected") == (turn.margin_ms < 0)
             compared += 1
     assert compared == 25
 
 
-def test_a_notebook_with_a_running_loop_can_play() -> None:
+def test_sessions_can_be_played_inside_a_running_event_loop() -> None:
     async def cell() -> Recording:
         return play(lambda: live("0.9.1"), made(gap_ms=30, tool_ms=60, **QUICK))
 
     assert judge(asyncio.run(cell())).outcome == "answered"
 
 
-def test_a_caller_who_stops_ends_the_sessions_and_their_thread() -> None:
+def test_closing_the_iterator_ends_the_sessions_and_their_thread() -> None:
     sessions = [(number, made(gap_ms=30, tool_ms=60, reply_ms=20 if number == 0 else 5000)) for number in range(3)]
     played_ = play_all(lambda: live("0.9.1"), sessions, at_once=3)
     assert next(played_)[0] == 0
@@ -187,20 +187,20 @@ def test_a_caller_who_stops_ends_the_sessions_and_their_thread() -> None:
     assert not [each for each in threading.enumerate() if each.name == "live sessions"]
 
 
-def test_a_mistake_in_a_party_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exception_in_an_actor_surfaces(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(self: Proxy, sender: str, payload: Payload) -> Effects:
-        raise ZeroDivisionError("of a party")
+        raise ZeroDivisionError("of an actor")
 
     monkeypatch.setattr(Proxy, "message", broken)
-    with pytest.raises(ZeroDivisionError, match="of a party"):
+    with pytest.raises(ZeroDivisionError, match="of an actor"):
         play(lambda: live("0.9.1"), made(**QUICK))
 
 
-# -- a proxy that we did not start -----------------------------------------------------------------------------------
+# -- proxies at an address -------------------------------------------------------------------------------------------
 
 
-def test_a_proxy_elsewhere_with_its_upstream_at_our_door() -> None:
-    """The model of 0.11.1 stands in for a running proxy: served by one engine, met by the other at its address."""
+def test_a_proxy_at_an_address_can_use_the_engines_upstream() -> None:
+    """The model of 0.11.1 in place of a running proxy, to which the engine connects by its address."""
 
     async def both() -> Recording:
         session = made(release="0.11.1", gap_ms=120, tool_ms=20, **QUICK)
@@ -223,7 +223,7 @@ def test_a_proxy_elsewhere_with_its_upstream_at_our_door() -> None:
     assert recording.provenance["release"] == "0.11.1"
 
 
-def test_a_proxy_whose_upstream_nobody_sees_is_unknown_and_says_so() -> None:
+def test_a_proxy_with_an_unobserved_upstream_is_unknown() -> None:
     async def both() -> Recording:
         session = made(gap_ms=120, tool_ms=20, reply_ms=20, deadline_ms=300)
         async with SessionServer() as upstream:
@@ -242,11 +242,11 @@ def test_a_proxy_whose_upstream_nobody_sees_is_unknown_and_says_so() -> None:
     assert verdict.outcome == "unknown"
     assert "not observed" in verdict.why
     assert recording.provenance["release"] is None
-    told = [event for event in recording.events if event.type == "Error"]
-    assert told, "what the host was told is recorded all the same"
+    errors = [event for event in recording.events if event.type == "Error"]
+    assert errors, "errors to the host are still recorded"
 
 
-# -- real proxies, where their checkouts are -------------------------------------------------------------------------
+# -- real proxies, if there are checkouts ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("release", RELEASES)
@@ -254,7 +254,7 @@ def test_running_proxies_are_as_computed(release: str) -> None:
     """VOICERACE_CHECKOUTS names a folder with a checkout per tag (v0.9.1, ...), dependencies installed."""
     checkout = Path(os.environ.get("VOICERACE_CHECKOUTS", "/nonexistent")) / f"v{release}"
     if not checkout.is_dir():
-        pytest.skip("no checkout of the proxy here")
+        pytest.skip("no checkout of the proxy")
     target = ProxyTarget.of(f"backend:{checkout}")
     assert target.release is not None
     assert target.name == f"backend:{release}"
@@ -282,19 +282,19 @@ def test_running_proxies_are_as_computed(release: str) -> None:
         ("ws://127.0.0.1:70000", "ws://HOST"),
     ],
 )
-def test_a_word_that_is_no_proxy(word: str, said: str) -> None:
+def test_invalid_proxies_are_refused(word: str, said: str) -> None:
     with pytest.raises(InputError, match=said) as caught:
         ProxyTarget.of(word)
     assert "word@" not in str(caught.value)
 
 
-def test_a_release_that_contradicts_the_proxy() -> None:
+def test_a_release_that_contradicts_the_proxy_is_refused() -> None:
     with pytest.raises(InputError, match=r"0\.9\.4"):
         ProxyTarget.of("model:0.9.1", "0.9.4")
     assert ProxyTarget.of("model:0.9.1", "v0.9.1").name == "model:0.9.1"
 
 
-def test_upstreams(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_upstreams_have_address_key_and_cost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(InputError, match="OPENAI_API_KEY: is not in the environment"):
         UpstreamTarget.of("openai")
@@ -314,7 +314,7 @@ def test_upstreams(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "sk-01" not in str(caught.value)
 
 
-def test_an_address_says_nothing_private() -> None:
+def test_an_address_has_no_private_parts() -> None:
     assert address("wss://name:word@api.example.com:8443/path/token?key=1") == "wss://api.example.com:8443"
     assert address("ws://[::1]:80/x") == "ws://[::1]:80"
     assert is_loopback("ws://[::1]:80")
@@ -322,8 +322,8 @@ def test_an_address_says_nothing_private() -> None:
     assert not is_loopback("ws://localhost.example.com")
 
 
-def test_a_checkouts_process_is_ended_whoever_is_cancelled_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every thread is busy when the engine ends, so that the work of ending is still to begin when it is cancelled."""
+def test_the_process_of_a_checkout_is_ended_despite_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every thread is busy when the engine ends, so the end has not begun when it is cancelled."""
     ended: list[bool] = []
     busy = threading.Event()
     backend = Backend.__new__(Backend)

@@ -1,4 +1,4 @@
-"""Does the lockstep engine see what a proxy does by itself? Against a proxy of a few lines, in place of the real one."""
+"""The lockstep engine with a small proxy in place of a real one: delayed messages, an ended process, late timers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def upstream() -> Iterator[UpstreamSocket]:
 
 @pytest.fixture
 def proxy_url(upstream: UpstreamSocket) -> Iterator[str]:
-    """A proxy that passes text on; ``later`` after 150 ms; ``die`` ends it as a process ends."""
+    """Serve a proxy that forwards text: ``later`` after 150 ms; ``die`` drops its connections like an ended process."""
 
     def attend(host: ServerConnection) -> None:
         with contextlib.suppress(ConnectionClosed, OSError), connect(upstream.url, proxy=None, compression=None) as far:
@@ -56,18 +56,18 @@ def running(upstream: UpstreamSocket, proxy_url: str) -> Iterator[RunningProxy]:
 
 
 def until_something(proxy: RunningProxy, effects: Effects) -> Effects:
-    """A thread of the proxy's may be behind the pong, unlike `ws`."""
+    """Return the effects, or wait for one, as a thread of the proxy may send after the pong, unlike `ws`."""
     return effects or proxy.await_message(5)
 
 
-def test_what_the_proxy_sends_by_itself_is_awaited_in_real_time(running: RunningProxy) -> None:
+def test_a_delayed_message_of_the_proxy_is_awaited_in_real_time(running: RunningProxy) -> None:
     begun = time.monotonic()
     assert until_something(running, running.message("component", "later")) == [Send("upstream", "later")]
     assert 0.1 < time.monotonic() - begun < 4
     assert running.await_message(0.05) == ()
 
 
-def test_a_process_that_ends_drops_both_connections_and_nobody_waits_for_it(running: RunningProxy) -> None:
+def test_an_ended_process_drops_both_connections_without_a_delay(running: RunningProxy) -> None:
     begun = time.monotonic()
     found = [*running.message("component", "die")]
     while len(found) < 2 and time.monotonic() - begun < 5:
@@ -78,7 +78,7 @@ def test_a_process_that_ends_drops_both_connections_and_nobody_waits_for_it(runn
 
 
 class Ahead(ComparedProxy):
-    """A comparison whose real clock is ahead of the session's by `by_s`."""
+    """A comparison whose real clock is `by_s` seconds ahead of the session's."""
 
     by_s = 0.0
 
@@ -87,26 +87,24 @@ class Ahead(ComparedProxy):
 
 
 @pytest.mark.parametrize(("by_s", "late"), [(0.0, False), (0.3, True)])
-def test_a_machine_that_was_too_busy_for_the_proxys_own_timers_is_noticed(
-    running: RunningProxy, by_s: float, late: bool
-) -> None:
-    party = Ahead(running, Proxy(PROXIES["0.9.1"]))
-    party.message("component", SETTINGS)
-    party.message("upstream", UPDATED.payload)
-    assert any(isinstance(effect, SetTimer) for effect in party.message("component", bytes(4_800)))
-    party.by_s = by_s
-    party.message("component", bytes(4_800))
-    assert party.late is late
+def test_a_machine_too_busy_for_the_proxys_timers_is_detected(running: RunningProxy, by_s: float, late: bool) -> None:
+    proxy = Ahead(running, Proxy(PROXIES["0.9.1"]))
+    proxy.message("component", SETTINGS)
+    proxy.message("upstream", UPDATED.payload)
+    assert any(isinstance(effect, SetTimer) for effect in proxy.message("component", bytes(4_800)))
+    proxy.by_s = by_s
+    proxy.message("component", bytes(4_800))
+    assert proxy.late is late
 
 
-def test_a_proxy_that_never_speaks_is_a_difference_not_a_delay(running: RunningProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_proxy_is_a_difference_and_not_a_delay(running: RunningProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("voicerace.conformance.compared._PATIENCE_S", 0.05)
-    party = ComparedProxy(running, Proxy(PROXIES["0.9.1"]))
-    party.message("component", SETTINGS)
-    party.message("upstream", UPDATED.payload)
-    party.message("component", bytes(4_800))
-    party.differences.clear()
-    party.now_ns = lambda: 450_000_000
-    party.silence(450)
-    assert [difference.link for difference in party.differences] == ["proxy>upstream"]
-    assert not party.late
+    proxy = ComparedProxy(running, Proxy(PROXIES["0.9.1"]))
+    proxy.message("component", SETTINGS)
+    proxy.message("upstream", UPDATED.payload)
+    proxy.message("component", bytes(4_800))
+    proxy.differences.clear()
+    proxy.now_ns = lambda: 450_000_000
+    proxy.silence(450)
+    assert [difference.link for difference in proxy.differences] == ["proxy>upstream"]
+    assert not proxy.late

@@ -1,9 +1,9 @@
-"""Is what is read of a running proxy's log what passed on its sockets at that time? For every checkout that is at hand.
+"""Logs of running proxies compared with their sockets, for every checkout in VOICERACE_CHECKOUTS.
 
     VOICERACE_CHECKOUTS=DIR .venv/bin/python -m pytest tests/test_logs_live.py -s
 
-DIR holds a checkout per tag (v0.9.1, ...), dependencies installed. Each proxy plays the same sessions on real sockets,
-some at once; its console is the log. Printed: what was counted on the wire, all of which the log has to tell as well.
+DIR has a checkout per tag (v0.9.1, ...) with dependencies installed. Each proxy plays the same sessions on real sockets,
+some concurrently; its console is the log. The tests print the counts on the wire, which the log must have as well.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from voicerace.trace.recording import read_recordings
 
 CHECKOUTS = Path(os.environ.get("VOICERACE_CHECKOUTS", "/nonexistent"))
 TAGS = sorted(each.name for each in CHECKOUTS.glob("v*") if (each / "packages" / "voice-agent-backend").is_dir())
-#: Results before, at and behind response.done, once, twice and by every handler style; a user who goes on writing.
+#: Results before, at and after response.done, once, twice and by several handler styles; a user who sends more text.
 SWEEPS = {
     "scenarios": "--scenarios single,double,inject,parallel --tool-ms 0:240:60",
     "handlers": "--handlers async_ref,void_ref,return --tool-ms 40:240:200",
@@ -29,7 +29,7 @@ SWEEPS = {
 @pytest.mark.skipif(not TAGS, reason="VOICERACE_CHECKOUTS names a folder with a checkout per tag, dependencies installed")
 @pytest.mark.parametrize("name", SWEEPS)
 @pytest.mark.parametrize("tag", TAGS or ["none"])
-def test_does_a_running_proxys_log_tell_what_passed(tag: str, name: str, tmp_path: Path) -> None:
+def test_the_log_of_a_running_proxy_agrees_with_its_sockets(tag: str, name: str, tmp_path: Path) -> None:
     words = "--gap-ms 150 --upstream-rtt-ms 20 --host-rtt-ms 10 --reply-ms 100 --deadline-ms 1000 --at-once 6 --json"
     out = tmp_path / "run"
     proxy = ["--proxy", f"backend:{CHECKOUTS / tag}", "--out", str(out)]

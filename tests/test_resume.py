@@ -259,7 +259,7 @@ def test_a_lock_file_is_used_if_folders_cannot_be_locked(tmp_path: Path, monkeyp
 
 def resume_command(line: str) -> list[str]:
     """Return the arguments of the command at the end of a line."""
-    program, *words = shlex.split(line.partition("; to go on: ")[2])
+    program, *words = shlex.split(line.partition("; to continue: ")[2])
     assert program == "voicerace"
     return words
 

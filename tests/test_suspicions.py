@@ -10,7 +10,7 @@ import pytest
 
 from voicerace import Event, InputError, Recording, SessionConfig, simulate
 from voicerace.captures.derive import flag_cleared
-from voicerace.conformance.detectors import acts, sightings
+from voicerace.conformance.detectors import held_actions, sightings
 from voicerace.conformance.hypotheses import Answer, Suspicions, answers_from, real_recordings, suspicions
 from voicerace.conformance.suspicions import PROBES, SUSPICIONS
 from voicerace.model.catalog.releases import PROXIES, ProxyRelease, R, proxy_release
@@ -92,11 +92,11 @@ def test_after_an_audio_reply_only_releases_that_read_the_end_of_audio_clear_the
 def test_a_held_message_is_released_when_the_model_clears_its_flag(release: str) -> None:
     for recording in played(release, [*LATE, *SPOKEN]):
         early = {event.by for event in flag_cleared(recording, PROXIES[release])}
-        for act in acts(recording):
-            if act.sent and act.span == "behind":
+        for action in held_actions(recording):
+            if action.sent and action.span == "after":
                 assert early & {realtime.TEXT_DONE, realtime.AUDIO_DONE}
-            if not act.sent and act.what == "session.update":
-                assert act.span == "before"
+            if not action.sent and action.what == "session.update":
+                assert action.span == "before"
 
 
 def test_an_audio_commit_into_a_reply_is_refused_and_an_update_is_not() -> None:
@@ -211,7 +211,7 @@ def test_unknown_suspicions_and_releases_are_refused_by_name() -> None:
     found = Suspicions(answers_from("0.9.1", []))
     with pytest.raises(InputError, match="second-create"):
         found.answer("0.9.1", "third-create")
-    with pytest.raises(InputError, match=r"0\.9\.2 was not asked"):
+    with pytest.raises(InputError, match=r"0\.9\.2 was not examined"):
         found.answer("0.9.2", "second-create")
     with pytest.raises(InputError, match="releases"):
         suspicions(["0.9.99"], [])

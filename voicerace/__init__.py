@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
     times = measured
 
-#: Read by the build, so that it stands once.
+#: Read by the build.
 __version__ = "0.1.0"
 
-#: Public name -> its place, for `load`: the command line starts before its libraries are imported.
+#: Public name -> ``module:attribute``, imported on first use, because the command line must start fast.
 _PLACES: Final = {
     "Event": "trace.event:Event",
     "Finding": "experiments.explore.finding:Finding",
@@ -53,7 +53,7 @@ _PLACES: Final = {
     "sweep": "experiments.sweep.sweep:sweep",
     "times": "analysis.achieved_times:measured",
 }
-__all__ = [*_PLACES, "__version__"]  # the names of the table
+__all__ = [*_PLACES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,6 @@
-"""The command `voicerace`, and `python -m voicerace`: an interruption is one line, also while its libraries load.
+"""The command `voicerace`, and `python -m voicerace`. An interruption prints one line, also while the libraries load.
 
-SIGTERM interrupts a verb as Ctrl-C does: it keeps what was done and ends what it started. The exit status is 143 then, not 130.
+SIGTERM interrupts a command as Ctrl-C does; the exit status is then 143 instead of 130.
 """
 
 import gc
@@ -12,41 +12,41 @@ __all__ = ["main"]
 
 _INTERRUPTED = 128 + signal.SIGINT
 
-#: Objects allocated before the collector looks for cycles; Python's 700 makes it run some 100 times while libraries load.
+#: Allocations between two runs of the garbage collector; Python's 700 gives about 100 runs while the libraries load.
 _COLLECT_EVERY = 50_000
 
 
 def main() -> int:
-    """Run the command line; gives the exit status."""
+    """Run the command line and return the exit status."""
     gc.set_threshold(_COLLECT_EVERY)
     terminated = False
 
     def terminate(*_: object) -> None:
         nonlocal terminated
-        # Schedulers and `timeout` send it to the process and to its group: the second one must not end the tidying up.
+        # Schedulers and `timeout` send SIGTERM to the process and to its group: the second one must not end the cleanup.
         if not terminated:
             terminated = True
             if callable(signal.getsignal(signal.SIGINT)):
                 signal.raise_signal(signal.SIGINT)
-            else:  # ignored, as of a shell's job in the background
+            else:  # SIGINT is ignored in a background job of a shell
                 raise KeyboardInterrupt
 
     handled = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     try:
         if handled:
             signal.signal(signal.SIGTERM, terminate)
-        from voicerace.cli import main as run  # not above: this is what takes long
+        from voicerace.cli import main as run  # here, because this import is slow
 
         status = run()
     except KeyboardInterrupt:
         print("\nvoicerace: interrupted", file=sys.stderr)
         status = _INTERRUPTED
     finally:
-        if handled:  # the interpreter's own end is not to be interrupted
+        if handled:  # no interruption while the interpreter exits
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if status == _INTERRUPTED:
-        # An interruption inside `exec` of a text (a dataclass that is made while libraries load) is remembered as unhandled,
-        # and Python would end with SIGINT instead of the status; the next `exec` forgets it.
+        # Python remembers an interruption inside `exec` (of a dataclass, while libraries load) as unhandled, and would end
+        # with SIGINT instead of the status. The next `exec` clears this.
         exec("")  # noqa: S102
         return 128 + signal.SIGTERM if terminated else status
     return status

@@ -1,24 +1,22 @@
-"""The one error for bad input: what was named, what was found, what is allowed. The command line prints it as one line.
-
-A sweep that ends before its last trial has errors of its own, which say what was kept and where.
-"""
+"""The error for bad input, which the command line prints as one line, and the errors of a sweep that ends early."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-__all__ = ["InputError", "SweepInterrupted", "SweepStoppedError", "first_of", "one_of", "stopped"]
+__all__ = ["InputError", "SweepInterrupted", "SweepStoppedError", "first_of", "one_of", "stopped", "unknown"]
 
 
 class InputError(ValueError):
     """Input that cannot be used: a parameter, a file or a line of one.
 
     Attributes:
-        where: the parameter, or the file and line, that is wrong.
-        found: what was there.
-        allowed: what could be there instead; empty when nothing can be said.
+        where: the wrong parameter, or the file and line.
+        found: the value found.
+        allowed: the values allowed; may be empty.
     """
 
     def __init__(self, where: str, found: str, allowed: str = "") -> None:
@@ -28,28 +26,42 @@ class InputError(ValueError):
         super().__init__(f"{where}: {found}" + (f"; {allowed}" if allowed else ""))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Errors cross process borders: rebuild from the fields, not from the sentence."""
+        """Pickle the fields: the default would pickle the sentence."""
         return (type(self), (self.where, self.found, self.allowed))
 
 
 def one_of(name: str, value: object, allowed: Collection[str]) -> str:
-    """The value, which is one of the allowed ones.
+    """Return `value` if it is one of the allowed ones.
 
     Raises:
-        InputError: it is not; the error names the parameter `name`.
+        InputError: it is not. The error names the parameter `name`.
     """
     if not isinstance(value, str) or value not in allowed:
-        raise InputError(name, f"{value!r:.60} is unknown", f"allowed are {', '.join(allowed)}")
+        raise unknown(name, value, allowed)
     return value
 
 
+def unknown(name: str, value: object, allowed: Collection[str], more: str = "") -> InputError:
+    """The error for a value that is not one of the allowed names; it suggests the nearest of them.
+
+    Args:
+        name: the parameter.
+        value: what was given.
+        allowed: the allowed names.
+        more: what else is allowed.
+    """
+    near = get_close_matches(str(value)[:60], allowed, 1)
+    names = f"allowed are {', '.join(allowed)}{more}"
+    return InputError(name, f"{value!r:.60} is unknown", f"did you mean {near[0]}? ({names})" if near else names)
+
+
 def first_of(error: Any, whole: str, fields: Collection[str]) -> InputError:
-    """The first fault of a pydantic ValidationError as an InputError.
+    """Convert the first error of a pydantic ValidationError to an InputError.
 
     Args:
         error: the ValidationError.
-        whole: what was validated, for a fault that is in no field.
-        fields: the names that are allowed.
+        whole: name of the validated object, for an error outside its fields.
+        fields: the allowed field names.
     """
     first = error.errors()[0]
     cause = first.get("ctx", {}).get("error")
@@ -65,8 +77,8 @@ class SweepInterrupted(KeyboardInterrupt):
     """A sweep was interrupted.
 
     Attributes:
-        kept: how many trials are kept, and where.
-        folder: of the run.
+        kept: sentence with the number of kept trials and their folder.
+        folder: folder of the run.
     """
 
     def __init__(self, kept: str, folder: Path) -> None:
@@ -75,7 +87,7 @@ class SweepInterrupted(KeyboardInterrupt):
 
 
 class SweepStoppedError(InputError):
-    """A sweep could not go on; attributes as of `InputError` and `SweepInterrupted`."""
+    """An error ended a sweep. Attributes as in `InputError` and `SweepInterrupted`."""
 
     def __init__(self, where: str, found: str, kept: str, folder: Path) -> None:
         self.kept, self.folder = kept, folder
@@ -89,7 +101,7 @@ _GOES_ON = "the same command goes on with --resume --out"
 
 
 def stopped(error: BaseException, folder: Path, done: int, planned: int) -> SweepInterrupted | SweepStoppedError:
-    """What a sweep in `folder` raises instead of the error that ended it after `done` of `planned` trials."""
+    """Convert the error that ended a sweep in `folder` after `done` of `planned` trials."""
     kept = f"{done} of {planned} trials are kept in {folder}"
     if isinstance(error, KeyboardInterrupt):
         return SweepInterrupted(kept, folder)

@@ -1,4 +1,4 @@
-"""Files: where those of the project are, and writing that leaves the whole new file or the old one, never half of it."""
+"""Find files of the project, and write files atomically: a failed write leaves the old file unchanged."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from voicerace.errors import InputError
 
 __all__ = ["path_of", "shipped", "takes_a_file", "try_to_write", "write_bytes", "write_pieces", "write_text"]
 
-#: In a checkout the project's files are beside the package, in an installed wheel inside it.
+#: The project's files are next to the package in a checkout, and inside it in an installed wheel.
 _PACKAGE: Final = Path(__file__).parent
-#: Folders in which the system shows a process its own open files.
+#: Folders in which the system lists the open files of the process.
 _DESCRIPTORS: Final = (Path("/dev/fd"), Path("/proc/self/fd"))
 
 
 def path_of(where: str, given: object) -> Path:
-    """A path from a text or a path.
+    """Convert text or a path to a path.
 
     Raises:
-        InputError: it is neither, or no file system takes it.
+        InputError: `given` is neither, or has a null byte.
     """
     if not isinstance(given, (str, os.PathLike)) or isinstance(given, bytes) or "\0" in str(given):
         raise InputError(where, f"{given!r:.60} is no path", "a path, as text or pathlib.Path")
@@ -31,28 +31,28 @@ def path_of(where: str, given: object) -> Path:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file, UTF-8 with the text's own line ends, in full or not at all.
+    """Write a UTF-8 file atomically, with the text's own line ends.
 
     Raises:
-        OSError: it cannot be written; what was there before is untouched.
+        OSError: it cannot be written; an existing file is unchanged.
     """
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """As `write_text`."""
+    """Write a file as `write_text` does."""
     write_pieces(path, (content,))
 
 
 def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
-    """As `write_text`, of what is made piece by piece; what making them raises leaves no file either."""
+    """Write a file as `write_text` does, from pieces; an exception of the iterator leaves no file."""
     if (descriptor := _own_descriptor(path)) is not None:
-        sys.stdout.flush()  # what was printed before stands before it
+        sys.stdout.flush()  # earlier output comes first
         with os.fdopen(os.dup(descriptor), "wb") as file:
             file.writelines(pieces)
         return
     if path.exists() and not path.is_file():
-        with path.open("wb") as file:  # a device or a pipe takes what it gets, and must not be replaced by a file
+        with path.open("wb") as file:  # a device or a pipe, which must not be replaced by a file
             file.writelines(pieces)
         return
     path = _target(path)
@@ -69,13 +69,13 @@ def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
 
 
 def try_to_write(path: Path) -> None:
-    """Find out whether a file can be written, before what takes long is done for it; leaves nothing behind.
+    """Check that a file can be written, before a long computation, without leaving a file.
 
     Raises:
-        OSError: it cannot.
+        OSError: it cannot be written.
     """
     if path.is_dir():
-        path.write_bytes(b"")  # says so, in the system's words
+        path.write_bytes(b"")  # raises the error of the system
     if takes_a_file(path):
         temporary = _beside(_target(path))
         temporary.touch()
@@ -83,14 +83,14 @@ def try_to_write(path: Path) -> None:
 
 
 def takes_a_file(path: Path) -> bool:
-    """Whether a file is there, or a new one would be: not a device, a pipe, or an open output of this process."""
+    """Whether a path is or would be a regular file: not a device, a pipe or an open output of this process."""
     return _own_descriptor(path) is None and (not path.exists() or path.is_file())
 
 
 def _own_descriptor(path: Path) -> int | None:
-    """Which open output of this process a path names, as `/dev/stdout` does; None for any other path.
+    """The open output of this process that a path names, as `/dev/stdout` does; None for another path.
 
-    Where the output is sent to a file, the path leads to that file: replacing it would lose what is printed after.
+    If the output is redirected to a file, the path leads to that file: replacing it would lose later output.
     """
     try:
         there = path.stat()
@@ -102,27 +102,27 @@ def _own_descriptor(path: Path) -> int | None:
 
 
 def _target(path: Path) -> Path:
-    """The file that a path leads to, through links.
+    """The file that a path leads to through symbolic links.
 
     Raises:
-        OSError: links lead in a circle.
+        OSError: the links form a circle.
     """
     try:
         return path.resolve()
-    except RuntimeError:  # how pathlib says it before Python 3.13
+    except RuntimeError:  # pathlib before Python 3.13
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from None
 
 
 def _beside(path: Path) -> Path:
-    # A name may be as long as the file system allows: what stands before it must not make it longer than that.
+    # The prefix and suffix must not make the name longer than the file system allows.
     return path.with_name(f".{path.name[-200:]}.part")
 
 
 def shipped(name: str) -> Path:
-    """The file or folder called `name` (as ``notebooks/2-delay-sweep.ipynb``).
+    """The project's file or folder `name`, for example ``notebooks/2-delay-sweep.ipynb``.
 
     Raises:
-        InputError: it is in neither place.
+        InputError: it is not part of this installation.
     """
     for root in (_PACKAGE / "_shipped", _PACKAGE.parent):
         if (root / name).exists():

@@ -1,4 +1,4 @@
-"""Public names that are imported when they are first asked for: a command or a notebook waits only for what it uses."""
+"""Public names that are imported on first use, so that a command loads only what it uses."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -8,15 +8,15 @@ __all__ = ["load"]
 
 
 def load(namespace: dict[str, Any], places: Mapping[str, str], name: str) -> Any:
-    """The value of a module's attribute `name`, which stays there; for the module's ``__getattr__``.
+    """Import and store a module's attribute `name`; for the module's ``__getattr__``.
 
     Args:
         namespace: the module's globals.
-        places: public name -> ``module:attribute`` below voicerace, or ``module`` for the module itself.
+        places: public name -> ``module:attribute`` relative to voicerace, or ``module`` for the module itself.
         name: the attribute.
 
     Raises:
-        AttributeError: it is no public name.
+        AttributeError: `name` is not in `places`.
     """
     if name not in places:
         raise AttributeError(f"module {namespace['__name__']!r} has no attribute {name!r}")

@@ -1,10 +1,10 @@
-"""What the project's notebooks use besides the root's names and `voicerace.plots`: parameters, display and texts."""
+"""Names for the project's notebooks in addition to `voicerace` and `voicerace.plots`: parameters, display and texts."""
 
 from typing import Any, Final
 
 from voicerace.lazy import load
 
-#: Module below voicerace -> the names that come from it.
+#: Module, relative to voicerace -> its names.
 _NAMES: Final = {
     "conformance.evidence": ("real_sessions",),
     "conformance.hypotheses": ("suspicions",),
@@ -32,7 +32,7 @@ _NAMES: Final = {
     "report.notebook.sliders": ("Sliders",),
     "report.parameters": ("LetterParameters",),
 }
-#: Modules that are used as a whole.
+#: Name -> module, for modules that are exported themselves.
 _MODULES: Final = {
     "blocks": "report.blocks",
     "capture_view": "report.capture_view",
@@ -41,7 +41,7 @@ _MODULES: Final = {
 }
 _PLACES: Final = {name: f"{module}:{name}" for module, names in _NAMES.items() for name in names} | _MODULES
 
-__all__ = [*_PLACES]  # names, made from the tables above
+__all__ = [*_PLACES]
 
 
 def __getattr__(name: str) -> Any:

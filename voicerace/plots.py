@@ -1,4 +1,4 @@
-"""Pictures: frames and recordings in, axes and their alternative texts out."""
+"""Plots of frames and recordings; each function returns axes with an alternative text."""
 
-from voicerace.report.plots import *  # noqa: F403  # the public name of that package
+from voicerace.report.plots import *  # noqa: F403
 from voicerace.report.plots import __all__ as __all__

@@ -1,11 +1,10 @@
-"""Keys, kept out of everything we write: taken out of text as they are, escaped, quoted, in base64, and in pieces.
+"""Remove keys from everything that is written or printed: plain, escaped, quoted, in base64, and in pieces.
 
-A key gets into a recording when somebody else repeats it: an API that quotes the header it refused, an app that sends
-it on. So whatever is kept or printed passes through here.
+A key can enter a recording when another program repeats it, for example an API that quotes a refused header.
 
-What it cannot find: pieces of fewer than `PIECE` characters (a key spelt out over many messages), other encodings
-(hexadecimal, compressed, encrypted), and values of fewer than `SHORTEST` characters, which would take ordinary words out
-of recordings. Where a key of ours would be so short, it is refused instead (`engine.live.targets`).
+Not found are pieces of fewer than `PIECE` characters (a key spread over many messages), other encodings (hexadecimal,
+compressed, encrypted), and values of fewer than `SHORTEST` characters, which would remove ordinary words from recordings.
+`engine.live.targets` rejects keys that short.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from typing import Any, Final, Self
 __all__ = ["HIDDEN", "PIECE", "SHORTEST", "Scrubber", "SecondNet", "is_named_like_a_key", "printable"]
 
 HIDDEN: Final = "[key]"
-#: Names of variables, and of a URL's parameters, whose values are secrets wherever they turn up.
+#: Names of variables and of URL parameters whose values are secrets.
 _KEY_NAME: Final = re.compile(
     r"(?:^|_)(?:(?:API|ACCESS|SECRET|PRIVATE)?KEY|\w*TOKEN|SECRET|PASSWORD|PASSWD)(?:_?\d+)?$", re.IGNORECASE
 )
-#: The same for a copy that is sent away: any variable whose name has one of these words in it.
+#: The same for a copy to send to others: a variable whose name contains one of these words.
 _SECRET_WORD: Final = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
-#: What is a secret or a person's by its form. A match never begins behind a backslash: that would break an escape.
+#: Secrets and personal data by their form. A match never begins after a backslash: that would break an escape.
 _FORMS: Final = re.compile(
     r"(?<!\\)(?:"
     r"sk-[A-Za-z0-9_-]{8,}|AKIA[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{30,}|gh[pousr]_[A-Za-z0-9]{20,}|xox[a-z]-[A-Za-z0-9-]{10,}"
@@ -41,25 +40,25 @@ _FORMS: Final = re.compile(
     r")"
 )
 SHORTEST: Final = 12
-#: So many characters in a row of a secret are hidden where the rest of it is missing: cut off, or in another string.
+#: Minimum length of a hidden piece of a secret, the rest of which is cut off or in another string.
 PIECE: Final = 16
-#: Every piece of that length holds one whole block of this one.
+#: Every piece of that length contains a block of this length.
 _BLOCK: Final = 8
-#: One, itself quoted or not.
+#: A backslash, itself quoted or not.
 _BACKSLASH: Final = r"(?:\\|%(?:25)*5c)"
-#: What no encoder escapes.
+#: Characters that no encoder escapes.
 _SAFE: Final = re.compile(r"[A-Za-z0-9_.~-]")
 
 
 class Scrubber:
-    """Takes secrets out of text.
+    """Removes secrets from text.
 
     Args:
-        secrets: the values themselves; those under `SHORTEST` characters are left alone.
+        secrets: the secret values; values under `SHORTEST` characters are ignored.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        # The longest first: one that holds another one goes as a whole.
+        # The longest first: a secret that contains another one is replaced as one.
         self._secrets = sorted({each for each in secrets if len(each) >= SHORTEST}, key=lambda each: (-len(each), each))
         forms = dict.fromkeys(form for secret in self._secrets for form in _forms(secret))
         self._plain = tuple(forms)
@@ -74,30 +73,30 @@ class Scrubber:
     def of_environment(
         cls, environment: Mapping[str, str] | None = None, names: Iterable[str] = (), values: Iterable[str] = ()
     ) -> Self:
-        """One for every variable that is named like a key (``…API_KEY``, ``…TOKEN``, ``…SECRET``), for `names` and `values`."""
+        """A scrubber for variables named like a key (``…API_KEY``, ``…TOKEN``, ``…SECRET``), for `names` and for `values`."""
         environment = os.environ if environment is None else environment
         wanted = [name for name in environment if is_named_like_a_key(name)] + [name for name in names if name in environment]
         return cls([*(environment[name].strip() for name in wanted), *values])
 
     def text(self, text: str) -> str:
-        """A text without secrets; what is JSON stays JSON."""
+        """Return the text without secrets; JSON stays JSON."""
         if not self._in(text):
             return text
         if text.lstrip()[:1] in ("{", "["):
             try:
                 return json.dumps(self._inside(json.loads(text)), separators=(",", ":"))
             except (ValueError, RecursionError):
-                pass  # no JSON, or one that nobody can read
+                pass  # no JSON, or nested too deeply
         return self._without_pieces(self._pattern.sub(HIDDEN, text))
 
     def payload(self, payload: Mapping[str, Any] | bytes | str | None) -> Mapping[str, Any] | bytes | str | None:
-        """A message without secrets; the same object when it holds none."""
+        """Return the message without secrets; the same object if it has none."""
         if not self._secrets or payload is None:
             return payload
         if isinstance(payload, str):
             return self.text(payload)
         if isinstance(payload, bytes):
-            # A key in a field of base64 is bytes once it is decoded, and readable again where a recording encodes them.
+            # A recording encodes bytes in base64, in which a secret may be readable.
             encoded = base64.b64encode(payload).decode("ascii")
             if self.text(encoded) != encoded:
                 return HIDDEN.encode("ascii")
@@ -110,7 +109,7 @@ class Scrubber:
         return payload if cleaned_message == message else cleaned_message
 
     def _inside(self, value: Any) -> Any:
-        """A JSON value without secrets, whatever its depth."""
+        """Return the JSON value, of any depth, without secrets."""
         top = [value]
         waiting: list[tuple[Any, Any]] = [(top, 0)]
         while waiting:
@@ -129,7 +128,7 @@ class Scrubber:
         return top[0]
 
     def _in(self, text: str) -> bool:
-        """Whether a secret may be in a text: looking for fixed strings is many times faster than the pattern."""
+        """Whether a text may contain a secret; a search for fixed strings is much faster than the pattern."""
         if any(form in text for form in self._plain) or any(block in text for block in self._blocks.values()):
             return True
         return ("\\" in text or "%" in text) and self._pattern.search(text) is not None
@@ -148,10 +147,10 @@ class Scrubber:
 
 
 class SecondNet:
-    """Takes secrets and what looks like one out of lines of JSON that are to be sent away; the lines stay JSON.
+    """Removes secrets, and text that looks like one, from lines of JSON to send to others; the lines stay JSON.
 
     Args:
-        secrets: the values themselves; those under `SHORTEST` characters are left alone.
+        secrets: the secret values; values under `SHORTEST` characters are ignored.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -159,12 +158,12 @@ class SecondNet:
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
-        """One for every variable with KEY, TOKEN, SECRET, PASSW or CREDENTIAL in its name."""
+        """A net for all variables with KEY, TOKEN, SECRET, PASSW or CREDENTIAL in their name."""
         environment = os.environ if environment is None else environment
         return cls(value.strip() for name, value in environment.items() if _SECRET_WORD.search(name))
 
     def line(self, line: str) -> str:
-        """A line without secrets."""
+        """Return the line without secrets."""
         line = self._scrub.text(line)
         if _FORMS.search(line) is None:
             return line
@@ -188,50 +187,50 @@ def _without_forms(value: Any) -> Any:
 
 
 def is_named_like_a_key(name: str) -> bool:
-    """Whether a variable, or a parameter of a URL, holds a secret by its name."""
+    """Whether the name of a variable or a URL parameter says that its value is a secret."""
     return _KEY_NAME.search(name.replace("-", "_")) is not None
 
 
 def _alike(one: str, other: str) -> int:
-    """How many characters two texts begin with that are the same."""
+    """Length of the common prefix of two texts."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _forms(secret: str) -> Iterable[str]:
-    """The secret itself, its bytes read as Latin-1 (as frames of bytes are searched), and inside base64 at any offset."""
+    """The secret, its bytes as Latin-1 (binary frames are searched as such), and its base64 at any offset."""
     yield secret
     yield secret.replace(" ", "+")
     yield secret.encode("utf-8", "surrogateescape").decode("latin-1")
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for offset in range(3):
-            # What stands before the secret, and behind it, changes only the characters that are cut off here.
+            # Bytes before and after the secret change only the characters that are cut off here.
             raw = bytes(offset) + secret.encode("utf-8", "surrogateescape")
             code = encode(raw).decode("ascii").rstrip("=")
             yield code[(0, 2, 3)[offset] : len(code) - (1 if len(raw) % 3 else 0)]
 
 
 def _escaped(form: str) -> str:
-    """A pattern of a form, however often it was escaped in JSON or quoted in a URL; each encoder escapes as it likes."""
+    """A pattern of a form, escaped in JSON or quoted in a URL any number of times; encoders differ in what they escape."""
     return "".join(char if _SAFE.match(char) else _escapes(char) for char in form)
 
 
 def _escapes(char: str) -> str:
     units = char.encode("utf-16-be", "surrogatepass")
     codes = [f"u{units[at : at + 2].hex()}" for at in range(0, len(units), 2)]
-    ways = [f"{_BACKSLASH}+".join(["", *codes])]
+    patterns = [f"{_BACKSLASH}+".join(["", *codes])]
     if ord(char) < 0x100:
-        ways.append(rf"{_BACKSLASH}+x{ord(char):02x}")
+        patterns.append(rf"{_BACKSLASH}+x{ord(char):02x}")
     quoted = "".join(f"%(?:25)*{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
-    ways.append(f"{_BACKSLASH}+" if char == "\\" else f"{_BACKSLASH}*(?:{quoted}|{re.escape(char)})")
-    return f"(?i:{'|'.join(ways)}{'|[+]' if char == ' ' else ''})"
+    patterns.append(f"{_BACKSLASH}+" if char == "\\" else f"{_BACKSLASH}*(?:{quoted}|{re.escape(char)})")
+    return f"(?i:{'|'.join(patterns)}{'|[+]' if char == ' ' else ''})"
 
 
 def printable(text: str, limit: int | None = None) -> str:
-    """A text of others for a terminal: non-printing characters (controls, bidirectional marks, surrogates) escaped.
+    """Escape the non-printing characters of a text (controls, bidirectional marks, surrogates) for a terminal.
 
     Args:
         text: the text.
-        limit: cut after this many characters.
+        limit: maximum number of characters; the rest is cut.
     """
     shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text[:limit])
     return shown + ("…" if limit is not None and len(text) > limit else "")

@@ -1,7 +1,6 @@
-"""Values that are made by the million: frozen to the type checker, plain to the interpreter.
+"""A dataclass for values that are created by the million: mypy checks that it is frozen, the interpreter does not.
 
-A frozen dataclass sets every field through `object.__setattr__`, which makes an event of a recording four times as dear as
-it has to be; that nobody assigns to one is what `mypy --strict` is there for.
+A frozen dataclass sets every field through `object.__setattr__`, which makes its creation four times slower.
 """
 
 from __future__ import annotations
@@ -16,5 +15,5 @@ _Value = TypeVar("_Value")
 
 @dataclass_transform(frozen_default=True)
 def value(cls: type[_Value]) -> type[_Value]:
-    """A dataclass with slots, equal and hashed by its fields, whose fields are not to be assigned to."""
+    """Make a dataclass with slots, equal and hashed by its fields; mypy rejects assignments to the fields."""
     return dataclass(slots=True, unsafe_hash=True)(cls)

@@ -1,1 +1,1 @@
-"""Recordings in, judgements out."""
+"""Measure and judge recordings."""

@@ -1,19 +1,19 @@
-"""Recording -> achieved times: how long what `model.catalog.profiles.TIMES` names took in one session, read from its messages.
+"""Measure the times of `model.catalog.profiles.TIMES` in a recording.
 
-Server times are read at the upstream, the tool's at the app. In a recording of the virtual engine they are the asked
-times to the nanosecond; in a live one the difference is what the machine and the network added.
+Server times are measured at the upstream, the tool's at the app. In a recording of the virtual engine they equal the
+configured times to the nanosecond; in a live one the difference is the delay of the machine and the network.
 
-Who watched elsewhere read other clocks' moments, and the value contains what lies between:
+Where a link was observed elsewhere, the value also contains the delay in between:
 
-- ``tool_ms``, ``repeat_ms``: without the app's links, from the host link as the component saw it; if it was seen at
-  the proxy only, ``tool_ms`` contains the host's round trip. Without the host link there is none.
-- ``create_ms``, ``ack_ms``: seen at the proxy (a relay there, its log), they contain the upstream's round trip.
-- all other server times are between two messages of one direction: no round trip, only its jitter.
-- ``host_rtt_ms``, ``upstream_rtt_ms``: only where both ends are on one clock of ours (`Event.observed_at` ``engine``, or
-  ``socket``: the emulated network alone); a relay's two times are its own delay, and a log has one.
+- ``tool_ms``, ``repeat_ms``: without the app's links, measured on the host link at the component. If that was observed at the
+  proxy only, ``tool_ms`` contains the round trip to the host. Without the host link they are missing.
+- ``create_ms``, ``ack_ms``: observed at the proxy (by a relay or its log), they contain the round trip to the upstream.
+- All other server times are between two messages of one direction, and contain the jitter only.
+- ``host_rtt_ms``, ``upstream_rtt_ms``: only if both ends are on one clock (`Event.observed_at` ``engine``, or ``socket``:
+  the emulated network alone). The two times of a relay are its own delay, and a log has one time.
 
-Never here: what no message shows (``slot_lag_ms``), what no party waits for (``rate_limits_ms``), and when users act or
-give up (``speech_ms``, ``deadline_ms``, ...).
+Not measured are times without a message (``slot_lag_ms``), times for which no actor waits (``rate_limits_ms``), and those of
+the user (``speech_ms``, ``deadline_ms``, ...).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _ENDS: Final = frozenset({realtime.ARGUMENTS_DONE, *_CONTENT_DONE})
 _CONTENT: Final = _ENDS | {realtime.ARGUMENTS_DELTA, realtime.TEXT_DELTA, realtime.AUDIO_DELTA}
 _CONFIRMS: Final = (realtime.ITEM_ADDED, realtime.ITEM_CREATED, realtime.ITEM_DONE)
 _APP_LINKS: Final = (COMPONENT_TO_APP, APP_TO_COMPONENT)
-#: As the app sees the host connection: requests arrive on the first, results leave on the second.
+#: The link of the requests, and that of the results.
 _REQUEST_LINKS: Final = (PROXY_TO_COMPONENT, COMPONENT_TO_PROXY)
 
 
@@ -55,9 +55,9 @@ class Measured:
     """One achieved time.
 
     Attributes:
-        name: of `TIMES`.
-        index: which value of that name it is: `Times.ns(name, index, seed)` is what was asked for.
-        ns: how long it took.
+        name: a name of `TIMES`.
+        index: number of the value; `Times.ns(name, index, seed)` is the configured one.
+        ns: duration in ns.
     """
 
     name: str
@@ -66,9 +66,9 @@ class Measured:
 
 
 def measured(recording: Recording) -> dict[str, list[float]]:
-    """The times that a recording shows, in ms by name, each in the order of `Measured.index`; a name without any is left out.
+    """Measure the times of a recording: name -> values in ms, in the order of `Measured.index`.
 
-    ``tool_ms`` has one value for each call that got a result of the app's own, in the order of the requests.
+    Names without a value are missing. ``tool_ms`` has one value per call that has a result of the app, in their order.
     """
     found: dict[str, list[float]] = defaultdict(list)
     for each in sorted(measurements(recording), key=lambda each: each.index):
@@ -77,30 +77,30 @@ def measured(recording: Recording) -> dict[str, list[float]]:
 
 
 def measurements(recording: Recording) -> list[Measured]:
-    """The achieved times, each with what it is to be held against."""
-    passage = TraceIndex(recording)
+    """Measure the times of a recording, each with the index of its configured time."""
+    trace = TraceIndex(recording)
     rtts = (*_round_trip("host_rtt_ms", recording, _REQUEST_LINKS), *_round_trip("upstream_rtt_ms", recording, UPSTREAM_LINKS))
-    return [*rtts, *_tools(recording), *_server(passage), *_acks(passage)]
+    return [*rtts, *_tools(recording), *_server(trace), *_acks(trace)]
 
 
 # -- the app ---------------------------------------------------------------------------------------------------------
 
 
 def _tools(recording: Recording) -> Iterator[Measured]:
-    """`tool_ms` and `repeat_ms`, from the app's links if they were watched, else from the host link."""
+    """`tool_ms` and `repeat_ms`, from the app's links if they were observed, else from the host link."""
     at_app = all(recording.observes(*each) for each in _APP_LINKS)
     to, back = _APP_LINKS if at_app else _REQUEST_LINKS
-    asked: dict[str, int | None] = {}
+    requested_ns: dict[str, int | None] = {}
     results: dict[str, list[int | None]] = defaultdict(list)
     for event in recording.events:
         if event.kind != "message" or not isinstance(event.payload, Mapping):
             continue
         if event.link == to:
             for call_id in _requested(event.payload):
-                asked.setdefault(call_id, event.at_ns(to.receiver))
+                requested_ns.setdefault(call_id, event.at_ns(to.receiver))
         elif event.link == back and (answered := _result_of(event.payload)) is not None:
             results[answered].append(event.at_ns(back.sender))
-    for index, (call_id, start) in enumerate(asked.items()):
+    for index, (call_id, start) in enumerate(requested_ns.items()):
         moments = (start, *results[call_id])
         for count, (before, after) in enumerate(pairwise(moments)):
             if before is not None and after is not None:
@@ -108,7 +108,7 @@ def _tools(recording: Recording) -> Iterator[Measured]:
 
 
 def _requested(message: Mapping[str, Any]) -> Iterable[str]:
-    """The ids of the calls that a message asks for."""
+    """The ids of the calls that a message requests."""
     match message.get("type"):
         case "onFunctionCallRequest":
             return (str(message.get("id")),)
@@ -120,7 +120,7 @@ def _requested(message: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _result_of(message: Mapping[str, Any]) -> str | None:
-    """The id of the call that a message answers on the app's behalf; None when it answers none."""
+    """The id of the call of which a message carries the app's result; None without one."""
     kind, value = message.get("type"), message.get("value")
     if kind == "FunctionCallResponse":
         answers = placeholder_in(message.get("content")) is None
@@ -134,36 +134,36 @@ def _result_of(message: Mapping[str, Any]) -> str | None:
 # -- the upstream ----------------------------------------------------------------------------------------------------
 
 
-def _server(passage: TraceIndex) -> Iterator[Measured]:
-    """What the upstream took over its responses."""
+def _server(trace: TraceIndex) -> Iterator[Measured]:
+    """Times of the upstream's responses."""
     own: dict[str, list[Event]] = defaultdict(list)
-    for seq in passage.order:
-        event = passage.by_seq[seq]
+    for seq in trace.order:
+        event = trace.by_seq[seq]
         if isinstance(event.payload, Mapping) and event.link.sender == "upstream":
             own[str(event.payload.get("response_id"))].append(event)
     calls = 0
-    for number, response in enumerate(passage.ledger.responses.values()):
-        # What was cut off tells how long somebody let it run, not how long it takes.
+    for number, response in enumerate(trace.ledger.responses.values()):
+        # The duration of a cancelled response depends on its cancellation.
         if response.status != "cancelled":
-            yield from _began(passage, response, number, own[response.id])
+            yield from _began(trace, response, number, own[response.id])
         if response.status in (None, "completed"):
             yield from _outputs(own[response.id], number, calls)
-            yield from _ended(passage, response, number, own[response.id])
+            yield from _ended(trace, response, number, own[response.id])
         calls += len(response.calls)
 
 
-def _began(passage: TraceIndex, response: Response, number: int, events: list[Event]) -> Iterator[Measured]:
-    created = passage.by_seq[response.created]
+def _began(trace: TraceIndex, response: Response, number: int, events: list[Event]) -> Iterator[Measured]:
+    created = trace.by_seq[response.created]
     if response.create is not None:
-        create = passage.by_seq[passage.ledger.creates[response.create].key]
+        create = trace.by_seq[trace.ledger.creates[response.create].key]
         yield from _between("create_ms", number, create, created)
     yield from _between("first_item_ms", number, created, _first(events, "response.output_item.added"))
 
 
 def _outputs(events: list[Event], number: int, call: int) -> Iterator[Measured]:
-    """One item after the other: how long its content took, and what lay between them.
+    """Durations of the items of a response, and the gaps between them.
 
-    An item ends with its content's `.done`. Where a response ends all its items together, an earlier item ends with its last
+    An item ends with its content's `.done`. If a response ends all its items together, an earlier item ends with its last
     delta before the next item begins.
     """
     opened: list[Event] = []
@@ -199,35 +199,33 @@ def _of(event: Event) -> str:
     return str(payload.get("item_id"))
 
 
-def _ended(passage: TraceIndex, response: Response, number: int, events: list[Event]) -> Iterator[Measured]:
-    """From the end of the last content to response.done, and a reply's whole length."""
-    done = None if response.done is None else passage.by_seq[response.done]
+def _ended(trace: TraceIndex, response: Response, number: int, events: list[Event]) -> Iterator[Measured]:
+    """From the end of the last content to response.done, and the duration of a reply."""
+    done = None if response.done is None else trace.by_seq[response.done]
     if arguments := _last(events, realtime.ARGUMENTS_DONE):
-        own: Any = arguments.payload
-        closed = [
-            event for event in events if event.type == "response.output_item.done" and _item_id(event) == own.get("item_id")
-        ]
-        yield from _between("item_done_ms", number, arguments, closed[0] if closed else None)
-        # Without response.done nobody knows whether this call was the last.
+        of_call = _of(arguments)
+        closed = (event for event in events if event.type == "response.output_item.done" and _item_id(event) == of_call)
+        yield from _between("item_done_ms", number, arguments, next(closed, None))
+        # Without response.done another call could follow.
         yield from _between("gap_ms", number, arguments, done)
     elif done is not None and (content := _last(events, *_CONTENT_DONE)):
-        # Before response.done it may yet turn out to be a preamble.
+        # Before response.done the message could still be a preamble.
         yield from _between("reply_ms", number, _first(events, "response.output_item.added"), content)
         yield from _between("reply_gap_ms", number, content, done)
 
 
-def _acks(passage: TraceIndex) -> Iterator[Measured]:
-    """From an item of the client's to its confirmation; equal items are taken to be confirmed in order."""
-    refused = {output.key for output in passage.ledger.outputs if output.refused}
+def _acks(trace: TraceIndex) -> Iterator[Measured]:
+    """From an item of the client to its confirmation; equal items are confirmed in order."""
+    refused = {output.key for output in trace.ledger.outputs if output.refused}
     waiting: dict[tuple[str, ...], list[tuple[int, Event]]] = defaultdict(list)
     confirming: set[str] = set()
     index = 0
-    for seq in passage.order:
-        event = passage.by_seq[seq]
+    for seq in trace.order:
+        event = trace.by_seq[seq]
         if event.type == realtime.ITEM_CREATE and seq not in refused:
             waiting[_same(event)].append((index, event))
             index += 1
-        # Added and done name the same item: it confirms once.
+        # An item has two events, added and done; the first confirms it.
         elif event.type in _CONFIRMS and _item_id(event) not in confirming and waiting.get(_same(event)):
             confirming.add(_item_id(event))
             number, create = waiting[_same(event)].pop(0)
@@ -235,25 +233,25 @@ def _acks(passage: TraceIndex) -> Iterator[Measured]:
 
 
 def _same(event: Event) -> tuple[str, ...]:
-    """What an item of the client's and its confirmation have in common: the server may have given it its id."""
+    """The fields that an item of the client and its confirmation have in common; its id can be the server's."""
     item = realtime.item_of(event.payload) if isinstance(event.payload, Mapping) else {}
     content = item.get("content")
     parts = [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
     names = ("type", "role", "call_id", "output")
-    # As text: somebody else's values may be of any kind.
+    # As text, because the values can be of any type.
     return (*(repr(item.get(name)) for name in names), *(repr(part.get("text")) for part in parts))
 
 
-# -- moments ---------------------------------------------------------------------------------------------------------
+# -- times ---------------------------------------------------------------------------------------------------------
 
 
 def _round_trip(name: str, recording: Recording, links: tuple[Link, Link]) -> Iterator[Measured]:
     """The sum of the two directions' mean delays."""
     means = []
-    for way in links:
+    for link in links:
         took = [
             event.received_ns - event.sent_ns
-            for event in recording.on(way)
+            for event in recording.on(link)
             if event.kind == "message"
             and event.observed_at in ("engine", "socket")
             and event.sent_ns is not None
@@ -266,7 +264,7 @@ def _round_trip(name: str, recording: Recording, links: tuple[Link, Link]) -> It
 
 
 def _between(name: str, index: int, start: Event | None, end: Event | None) -> Iterator[Measured]:
-    """From one message to another, at the upstream; nothing when one of the two is not there or has no time."""
+    """The time between two messages at the upstream; nothing if one is missing or has no time."""
     since, until = (None if each is None else each.at_ns("upstream") for each in (start, end))
     if since is not None and until is not None:
         yield Measured(name, index, until - since)

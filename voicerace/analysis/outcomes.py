@@ -1,8 +1,7 @@
-"""The outcomes of a tool turn, one row each, and what a verdict says of a turn and of a session.
+"""The table of the outcomes of a tool turn, and the verdict on a turn and on a session.
 
-The order of the rows is the precedence: the outcome is the first row whose rule matches (`voicerace.analysis.rules`). `unknown`
-has no rule: it stands for a match that the recording does not settle. ``python -m voicerace.analysis.outcomes`` writes
-docs/outcomes.md.
+The order of the rows is the precedence: the outcome is the first row whose rule matches (`voicerace.analysis.rules`).
+`unknown` has no rule: it means that the recording does not decide the match.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
-__all__ = ["BAD", "OUTCOMES", "TABLE", "Kind", "Outcome", "Turn", "Verdict", "markdown", "worst"]
+__all__ = ["BAD", "OUTCOMES", "TABLE", "Kind", "Outcome", "Turn", "Verdict", "worst"]
 
 Kind: TypeAlias = Literal["observed", "derived", "at least", "unknown"]
 
@@ -21,15 +20,14 @@ class Outcome:
     """One outcome.
 
     Attributes:
-        name: the word for it.
         severity: a session has the outcome of its turn with the highest severity.
         bad: it is a fault of the app's stack.
-        unless_by: whose doing makes it no fault: see `Turn.by`.
-        silent: the user has not heard the answer.
+        unless_by: values of `Turn.by` with which it is no fault.
+        silent: the user does not hear the answer.
         meaning: what it means for the user.
-        short: the same in a few words, in two lines at most.
-        ending: how a finding of the explorer ends with it; empty where no finding does.
-        colour, hatch, marker, glyph: how it looks; `light_text`: what is written on the colour is white.
+        short: a short `meaning`, in two lines at most.
+        ending: how a finding of the explorer ends with it; empty if no finding does.
+        colour, hatch, marker, glyph: style in plots; `light_text`: text on the colour is white.
     """
 
     name: str
@@ -47,7 +45,7 @@ class Outcome:
     light_text: bool = False
 
 
-#: Colours after Okabe and Ito, and Tol; told apart by hatch and marker as well, and in grey print by lightness.
+#: Colours by Okabe and Ito, and Tol. Hatch, marker and (in grey print) lightness also distinguish the outcomes.
 TABLE: Final[dict[str, Outcome]] = {
     row.name: row
     for row in (
@@ -109,36 +107,37 @@ TABLE: Final[dict[str, Outcome]] = {
 }  # fmt: skip
 #: By precedence.
 OUTCOMES: Final = tuple(TABLE)
-#: Faults of the app's stack; two of them only by whose doing: see `Turn.bad`.
+#: Outcomes that are faults of the app's stack; for some it depends on their cause, see `Turn.bad`.
 BAD: Final = frozenset(name for name, row in TABLE.items() if row.bad)
 
 
 def worst(outcomes: list[str]) -> str:
-    """The outcome of a session whose tool turns have these; ``unknown`` without any."""
+    """The outcome of a session from those of its tool turns; ``unknown`` without any."""
     return max(outcomes, key=lambda name: TABLE[name].severity, default="unknown")
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One tool turn: from a user input to the next, with at least one function call.
+    """A turn, from a user input to the next, with at least one function call.
 
     Attributes:
         outcome: one of `OUTCOMES`.
         why: the outcome in one sentence.
         calls: function calls, by id.
-        user_inputs: inputs that belong to the turn.
-        submissions: results that reached the upstream link; `own_submissions` those of the app itself.
-        response_creates: creates from the first result on.
+        user_inputs: number of user inputs in the turn.
+        submissions: results on the upstream link; `own_submissions`: those of the app itself.
+        response_creates: creates after the first result.
         refusals: refusals with the active-response code.
-        host_errors: Errors with that code that the host was sent; None when the host link was not observed.
+        host_errors: Errors with that code sent to the host; None if the host link was not observed.
         replies: replies heard.
-        margin_ms: the first create behind the app's first own result, reaching the upstream, minus the slot being
-            free; None without a create or a response to hold it against.
-        lead_ms: that result reaching the proxy minus response.done reaching it.
-        dead_air_ms: from the calls' response.done to the informed reply's first output at the host; None without one.
-        by: who ended the reply, or kept it from coming, when the proxy did not: ``user`` (spoke into it, or lost the
-            connection), ``client`` (cancelled it, or asked for it wrongly), ``api``; None otherwise.
-        events: seqs of what the outcome rests on, in order.
+        margin_ms: time from the slot becoming free to the arrival of the first create after the app's first own result at
+            the upstream, negative for a create that is too early; None without a create or a response before it.
+        lead_ms: arrival of that result at the proxy, minus arrival of response.done there.
+        dead_air_ms: response latency, from response.done of the calls to the informed reply's first output at the host; None
+            without one.
+        by: the cause of the outcome, if it is not the proxy: ``user`` (spoke into the reply, or lost the connection),
+            ``client`` (cancelled the reply, or sent an invalid request), ``api``; None otherwise.
+        events: seqs of the events that decide the outcome, in order.
     """
 
     outcome: str
@@ -159,7 +158,7 @@ class Turn:
 
     @property
     def bad(self) -> bool:
-        """Whether anything happened that nobody should ship: neither the user's wish nor the API's failure."""
+        """Whether the outcome is a fault of the app's stack, not of the user or the API."""
         row = TABLE[self.outcome]
         return row.bad and self.by not in row.unless_by
 
@@ -170,16 +169,16 @@ class Turn:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A session's judgement: its tool turns, and the worst of them on top.
+    """The verdict on a session and its tool turns.
 
     Attributes:
         outcome: the worst outcome of a tool turn; ``unknown`` without one.
-        wedged: the last user input got no reply; None when there was no further input to tell by.
-        session_updates: of the whole session.
+        wedged: stuck: the last user input got no reply; None if the session has only one input.
+        session_updates: number in the session; None if the link was not observed.
         turns: the tool turns, in order.
-        why: the outcome in one sentence: that of the worst turn; without a turn, why there is none to judge.
-        fault: what went wrong that no party did on purpose (a connection that did not open, silence), or None.
-        kinds: how sure each count is.
+        why: the worst turn's outcome in one sentence; without a turn, the reason for that.
+        fault: a failure that no actor caused (a connection that did not open, silence), or None.
+        kinds: name of a count -> whether it is observed, derived, a lower bound or unknown.
     """
 
     outcome: str
@@ -192,38 +191,10 @@ class Verdict:
 
     @property
     def turn(self) -> Turn | None:
-        """The worst tool turn: the one the flat counts are of."""
+        """The worst tool turn."""
         return next((turn for turn in self.turns if turn.outcome == self.outcome), None)
 
     @property
     def bad(self) -> bool:
-        """Whether anything happened that nobody should ship."""
+        """Whether the session is stuck or has a fault of the app's stack."""
         return bool(self.wedged) or any(turn.bad for turn in self.turns)
-
-
-_PAGE: Final = """# The words of a verdict
-
-An outcome is of one tool turn: the first row, from the top, whose rule (`voicerace/analysis/rules.py`) matches. `unknown` has
-no rule: a turn is unknown when the recording stops, or a link that is needed was not observed, before the match is settled. A
-session has the outcome of its turn with the highest severity.
-
-| outcome | in pictures | severity | bad | meaning |
-|---|---|---|---|---|
-{rows}
-
-`wedged`: the user's next words got no reply either. `margin_ms`: the first create behind the result reaching the server,
-minus the slot being free. `lead_ms`: the result reaching the proxy, minus `response.done` reaching it.
-
-Made by `make docs`.
-"""
-
-
-def markdown() -> str:
-    """docs/outcomes.md."""
-    rows = []
-    for row in TABLE.values():
-        bad = "yes" if row.bad else "no"
-        if row.unless_by:
-            bad += f", unless by the {' or the '.join(row.unless_by)}"
-        rows.append(f"| `{row.name}` | {row.glyph} | {row.severity} | {bad} | {row.meaning} |")
-    return _PAGE.format(rows="\n".join(rows))

@@ -1,7 +1,7 @@
-"""The rules of a verdict: from the frozen facts of a tool turn to its outcome. Pure.
+"""The rules of a verdict, from the facts of a tool turn to its outcome.
 
-`RULES` has one predicate per outcome, in the order of `outcomes.TABLE`; the first that matches is the outcome.
-`undecided` is the only source of `unknown`: it says why the recording does not settle that match.
+`RULES` has one predicate per outcome, in the order of `outcomes.TABLE`; the first that matches is the outcome, unless
+`undecided` gives a reason for `unknown`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from voicerace.units import ms
 
 __all__ = ["LATE_NS", "RULES", "TurnFacts", "outcome_of", "undecided"]
 
-#: A reply is late when it was asked for more than this after every event that could have released it.
+#: A reply is late if its request comes more than this after every event that could have released it.
 LATE_NS: Final = 5_000_000_000
 
 
@@ -25,18 +25,18 @@ class TurnFacts:
     Attributes:
         closed: a connection closed after the call, before the deadline, a refusal or a heard reply.
         missing: calls for which the app gave no result of its own.
-        inputs: user inputs.
-        heard: replies heard; `informed`: those that knew every result.
-        ended: the first informed reply has its response.done; `status` is the status there, None without one.
+        inputs: number of user inputs.
+        heard: number of replies heard; `informed`: number of these after all results.
+        ended: the first informed reply has its response.done; `status`: the status there, None without one.
         waited_ns: from the last event that could have released that reply to its request.
-        refusals: requests refused; `host_errors`: of these, errors that the host was sent.
-        asked: how the last request after the app's last result was answered; None without such a request.
+        refusals: number of refused requests; `host_errors`: number of the errors sent to the host for them.
+        asked: the answer to the last request after the app's last result; None without such a request.
         upstream_seen, host_seen: both directions of that link were observed.
-        complete: the recording holds the session to its end.
+        complete: the recording contains the end of the session.
         settled: nothing can follow in this turn: the recording is complete, another turn follows, or a connection closed.
-        unread: a frame that cannot be read came while a request waited for its answer.
-        answered: the last result was asked about, and every request has its answer.
-        goes_on: something was recorded after the last refusal, so that an error to the host would be there too.
+        unread: an unreadable frame arrived while a request waited for its answer.
+        answered: there is a request after the last result, and all requests have their answers.
+        goes_on: an event was recorded after the last refusal, so an error to the host would be recorded too.
     """
 
     closed: bool
@@ -61,24 +61,17 @@ class TurnFacts:
 
 @dataclass(frozen=True)
 class Rule:
-    """When an outcome matches, and how the reason is worded."""
+    """When an outcome matches, and the text of the reason."""
 
     applies: Callable[[TurnFacts], bool]
     why: Callable[[TurnFacts], str]
 
 
 RULES: Final[Mapping[str, Rule]] = {
-    "abandoned": Rule(
-        lambda of: of.closed,
-        lambda _: "a connection closed after the call, before a refusal or a heard reply",
-    ),
-    "no_result": Rule(
-        lambda of: bool(of.missing),
-        lambda of: f"the app gave no result of its own for {', '.join(of.missing)}",
-    ),
+    "abandoned": Rule(lambda of: of.closed, lambda _: "a connection closed after the call, before a refusal or a heard reply"),
+    "no_result": Rule(lambda of: bool(of.missing), lambda of: f"the app gave no result of its own for {', '.join(of.missing)}"),
     "duplicated": Rule(
-        lambda of: of.informed > 0 and of.heard > of.inputs,
-        lambda of: f"{of.heard} replies heard to {of.inputs} user input(s)",
+        lambda of: of.informed > 0 and of.heard > of.inputs, lambda of: f"{of.heard} replies heard to {of.inputs} user input(s)"
     ),
     "stale": Rule(
         lambda of: of.heard > 0 and not of.informed,
@@ -98,30 +91,24 @@ RULES: Final[Mapping[str, Rule]] = {
         lambda of: of.refusals > 0 and of.host_errors > 0,
         lambda _: "the create was refused, the host was told, no reply followed",
     ),
-    "lost": Rule(
-        lambda of: of.refusals > 0,
-        lambda _: "the create was refused, the host was told nothing, no reply followed",
-    ),
-    "failed": Rule(
-        lambda of: of.asked is not None,
-        lambda of: f"a create after the last result had this answer: {of.asked}",
-    ),
+    "lost": Rule(lambda of: of.refusals > 0, lambda _: "the create was refused, the host was told nothing, no reply followed"),
+    "failed": Rule(lambda of: of.asked is not None, lambda of: f"a create after the last result had this answer: {of.asked}"),
     "stalled": Rule(lambda of: of.asked is None, lambda _: "no create was ever sent for the result"),
 }
 
-#: What follows in the turn cannot undo these.
+#: Later events of the turn cannot change these outcomes.
 _EARLY: Final = frozenset({"abandoned", "duplicated", "stale", "interrupted", "late", "noisy"})
 
 
 def outcome_of(facts: TurnFacts) -> tuple[str, str]:
-    """The outcome of a turn, and why."""
+    """Return the outcome of a turn and the reason."""
     name, rule = next((name, rule) for name, rule in RULES.items() if rule.applies(facts))
     unknown = undecided(facts, name)
     return (name, rule.why(facts)) if unknown is None else ("unknown", unknown)
 
 
 def undecided(facts: TurnFacts, match: str) -> str | None:
-    """Why the recording does not settle that `match` is the outcome; None when it does."""
+    """The reason why the recording does not decide that `match` is the outcome; None if it does."""
     if not facts.upstream_seen:
         return "the link between proxy and upstream was not observed"
     if facts.unread:

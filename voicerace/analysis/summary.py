@@ -1,4 +1,4 @@
-"""One session as one flat JSON object: what `voicerace run --json` prints. Its schema is docs/run.schema.json."""
+"""A session as a flat JSON object, which `voicerace run --json` prints. Its schema is docs/run.schema.json."""
 
 from __future__ import annotations
 
@@ -10,36 +10,27 @@ from voicerace.trace.recording import Recording
 __all__ = ["SCHEMA", "summary"]
 
 SCHEMA = 1
-_FLAT = ("response_creates", "refusals", "host_errors", "replies")
+_ORIGIN = ("release", "component", "scenario", "handler", "modality", "calls", "proxy", "upstream", "seed", "times")
+_COUNTS = ("response_creates", "refusals", "host_errors", "replies")
 _TIMES = ("margin_ms", "lead_ms", "dead_air_ms")
 
 
 def summary(recording: Recording, verdict: Verdict, tie_outcome: str | None = None) -> dict[str, Any]:
-    """The verdict on a recording with where it comes from.
+    """Summarise the verdict on a recording and its provenance.
 
-    The flat counts and times are those of the worst tool turn, null without one; `session_updates` is of the whole
-    session; `tie_outcome` is what the other order of two simultaneous events gives, or null.
+    The flat counts and times are those of the worst tool turn, null without one. `session_updates` is the number in the
+    session. `tie_outcome` is the outcome of the other order of two simultaneous events, or null.
     """
-    origin = recording.provenance
     turn = verdict.turn
     return {
         "schema": SCHEMA,
-        "release": origin.get("release"),
-        "component": origin.get("component"),
-        "scenario": origin.get("scenario"),
-        "handler": origin.get("handler"),
-        "modality": origin.get("modality"),
-        "calls": origin.get("calls"),
-        "proxy": origin.get("proxy"),
-        "upstream": origin.get("upstream"),
-        "seed": origin.get("seed"),
-        "times": origin.get("times"),
+        **{name: recording.provenance.get(name) for name in _ORIGIN},
         "outcome": verdict.outcome,
         "why": verdict.why,
         "fault": verdict.fault,
         "wedged": verdict.wedged,
         "tie_outcome": tie_outcome,
-        **{name: getattr(turn, name, None) for name in _FLAT},
+        **{name: getattr(turn, name, None) for name in _COUNTS},
         "session_updates": verdict.session_updates,
         **{name: getattr(turn, name, None) for name in _TIMES},
         "counts": dict(verdict.kinds),

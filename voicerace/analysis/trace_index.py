@@ -1,4 +1,4 @@
-"""A recording as it passed the upstream: its order there, its books, and the times of its events."""
+"""A recording in its order at the upstream, with the ledger of that link."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ __all__ = ["TraceIndex", "time_of"]
 
 
 class TraceIndex:
-    """The recording sorted as it passed the upstream, with the books and the times at hand.
+    """A recording, indexed by seq, by type and by position at the upstream.
 
     Attributes:
-        recording: all of it.
-        by_seq: its events.
-        by_type: its events by their type, in order; see `of_type`.
-        host_seen, upstream_seen: whether both directions of that link were watched.
-        ledger: the books of the upstream link; its keys are seqs.
-        order: seq -> position at the upstream, for messages of that link, in that order; `end` is behind the last.
-        said_ns: text of the user's -> when it reached the proxy, each time; empty where that link was not watched.
-        closes: the closings of connections, up to the first fault: what is closed after one is its consequence.
-        fault: the first fault's reason, or None; `fault_on` its link, and `before_fault` the events that it did not follow.
+        recording: the recording.
+        by_seq: seq -> event.
+        by_type: type -> its events, in order; see `of_type`.
+        host_seen, upstream_seen: both directions of that link were observed.
+        ledger: the ledger of the upstream link; its keys are seqs.
+        order: seq -> position at the upstream, for messages of that link, in that order; `end` is their number.
+        said_ns: text of the user -> times at which it reached the proxy; empty if that link was not observed.
+        closes: the closings of connections before the first fault, which can cause further ones.
+        fault: reason of the first fault, or None; `fault_on`: its link; `before_fault`: the events before it.
     """
 
     def __init__(self, recording: Recording) -> None:
@@ -52,19 +52,19 @@ class TraceIndex:
         self.fault = str(fault.payload.get("reason")) if fault is not None and isinstance(fault.payload, Mapping) else None
 
     def of_type(self, *names: str) -> list[Event]:
-        """The events of some types, type by type, each in order."""
+        """The events of some types, grouped by type, each group in order."""
         return [event for name in names for event in self.by_type.get(name, ())]
 
     def begun(self, response: Response) -> int:
-        """Where a response began, in the order at the upstream; see `beginning`."""
+        """Position at the upstream of the event that began a response; see `beginning`."""
         return self.order[self.beginning(response)]
 
     def beginning(self, response: Response) -> int:
-        """The event that began a response: its create, for the server's own the one at which the server decided on it."""
+        """The event that began a response: its create, or for the server's own the event at which the server decided."""
         return response.decided.key if response.create is None else self.ledger.creates[response.create].key
 
     def in_the_way(self, position: int, create: Create | None = None) -> Response | None:
-        """The response that holds the slot at a position, or else the last one done before it."""
+        """The response that holds the slot at a position; without one, the last that was done before it."""
         if create is not None and create.answer == "refused" and create.names in self.ledger.responses:
             return self.ledger.responses[create.names]
         before = [r for r in self.ledger.responses.values() if self.begun(r) < position]
@@ -72,7 +72,7 @@ class TraceIndex:
         return holding[-1] if holding else before[-1] if before else None
 
     def named_ns(self, name: str, default_ms: int) -> int | None:
-        """A time that the recording's maker gave; None when it was drawn, so that nobody can tell."""
+        """A time from the provenance in ns; None if it was drawn and is therefore unknown."""
         times = self.recording.provenance.get("times")
         given = times.get(name, default_ms) if isinstance(times, Mapping) else default_ms
         try:
@@ -81,6 +81,6 @@ class TraceIndex:
             return None
 
 
-def time_of(event: Event, party: str) -> int:
-    """When an event was at a party, as well as anybody knows; 0 when nobody does."""
-    return event.at_ns(party) or 0
+def time_of(event: Event, actor: str) -> int:
+    """The known time of an event at, or nearest to, an actor in ns; 0 without any."""
+    return event.at_ns(actor) or 0

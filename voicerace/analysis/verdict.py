@@ -1,8 +1,6 @@
-"""Recording -> Verdict: what happened in each tool turn, told from the messages alone. Pure.
+"""The verdict on a recording: it extracts the facts of each tool turn, from which `voicerace.analysis.rules` finds the outcome.
 
-This module reads the facts of each tool turn off a recording; `voicerace.analysis.rules` makes the outcome of them, by the
-table of `voicerace.analysis.outcomes`. A verdict reads recordings of every origin alike, and says of every count how sure it
-is.
+Recordings of every origin are judged alike, from their messages only.
 """
 
 from __future__ import annotations
@@ -26,16 +24,16 @@ from voicerace.units import ns
 
 __all__ = ["BAD", "OUTCOMES", "Kind", "Turn", "Verdict", "judge"]
 
-#: With these the app gives a result; a promise may also resolve to nothing.
+#: Messages with which the app gives a result; a promise can also resolve to nothing.
 _GIVES: Final = ("resolved", "sendFunctionCallResponse", "sendResponse", "rejected")
 _DEADLINE_MS: Final = 30_000
 
 
 def judge(recording: Recording) -> Verdict:
-    """The verdict on one recording.
+    """Return the verdict on a recording.
 
     Raises:
-        InputError: it is no recording.
+        InputError: `recording` is not a recording.
     """
     if not isinstance(recording, Recording):
         raise InputError("recording", f"{recording!r:.60} is a {type(recording).__name__}", "a Recording, as simulate gives")
@@ -43,9 +41,9 @@ def judge(recording: Recording) -> Verdict:
 
 
 class _Judge(TraceIndex):
-    """The rules, over a recording as it passed the upstream."""
+    """Extracts the turns of a recording and judges them."""
 
-    # -- the whole ---------------------------------------------------------------------------------------------------
+    # -- the session -------------------------------------------------------------------------------------------------
 
     def verdict(self) -> Verdict:
         turns = tuple(turn for window in self.windows() if (turn := self.turn(*window)) is not None)
@@ -54,6 +52,7 @@ class _Judge(TraceIndex):
         if any(event.observed_at == "derived" for event in self.recording.events):
             sure = "derived"
         upstream: Kind = sure if self.upstream_seen else "unknown"
+        counts = ("response_creates", "refusals", "replies", "session_updates")
         return Verdict(
             outcome,
             self.wedged(),
@@ -61,13 +60,7 @@ class _Judge(TraceIndex):
             turns,
             next((turn.why for turn in turns if turn.outcome == outcome), self._no_turn()),
             self.fault,
-            {
-                "response_creates": upstream,
-                "refusals": upstream,
-                "replies": upstream,
-                "session_updates": upstream,
-                "host_errors": sure if self.host_seen else "unknown",
-            },
+            {**dict.fromkeys(counts, upstream), "host_errors": sure if self.host_seen else "unknown"},
         )
 
     def _no_turn(self) -> str:
@@ -75,18 +68,18 @@ class _Judge(TraceIndex):
         if self.fault is not None:
             return f"no function call: {self.fault}"
         if not self.upstream_seen:
-            gone = any(e.link == PROXY_TO_COMPONENT for e in self.closes)
-            told = "the proxy closed the connection, and " if gone else ""
-            return f"{told}the link between proxy and upstream was not observed"
+            closed = any(e.link == PROXY_TO_COMPONENT for e in self.closes)
+            prefix = "the proxy closed the connection, and " if closed else ""
+            return f"{prefix}the link between proxy and upstream was not observed"
         for event in self.closes:
             code = event.payload.get("code") if isinstance(event.payload, Mapping) else None
             if event.link in (UPSTREAM_TO_PROXY, PROXY_TO_COMPONENT):
-                closed = "no code" if code is None else code if is_registered(code) else "a code that is not registered"
-                return f"no function call: the {event.link.sender} closed the connection ({closed})"
+                shown = "no code" if code is None else code if is_registered(code) else "a code that is not registered"
+                return f"no function call: the {event.link.sender} closed the connection ({shown})"
         return "no function call"
 
     def windows(self) -> list[tuple[int, int, int]]:
-        """Turns as (first position, position behind the last, user inputs), in the order at the upstream."""
+        """The turns as (first position, position after the last, number of user inputs), in the order at the upstream."""
         starts = [(0, 0)]
         for user_input in self.ledger.inputs:
             first, count = starts[-1]
@@ -98,10 +91,10 @@ class _Judge(TraceIndex):
         return [(first, end, count) for (first, count), end in zip(starts, ends, strict=True)]
 
     def _moments(self, user_input: UserInput) -> Iterator[Callable[[int], bool]]:
-        """When the user said it, each as what had passed before: at the upstream, and for a text also at the proxy.
+        """The moments of a user input, each as a predicate: whether another event was before it.
 
-        Speech counts from where the server heard it begin. A text is said to what the user has heard by then: a reply
-        whose end is still on its way is not over for them.
+        They are the arrival at the upstream, the begin of speech there, and the arrival of a text at the proxy: for the user,
+        a reply is not over while its end is on its way to the host.
         """
         yield lambda other: self.order[other] < self.order[user_input.key]
         yield lambda other: self.order[other] < self.order[user_input.began]
@@ -109,12 +102,12 @@ class _Judge(TraceIndex):
         said = self.said_ns.get(user_input.text or "", [])
         rank = next((number for number, each in enumerate(same) if each is user_input), len(said))
         if rank < len(said):
-            # Of what passed in the same nanosecond, all in front of its item: the user may have waited for it.
+            # The user may have waited for an event of the same nanosecond that is before its item.
             said_at = (said[rank], user_input.key)
             yield lambda other: (time_of(self.by_seq[other], "proxy"), other) < said_at
 
     def _joins(self, first: int, before: Callable[[int], bool]) -> bool:
-        """Whether what was said when `before` tells what had passed belongs to the turn that began at `first`."""
+        """Whether a user input at the moment of `before` belongs to the turn that began at `first`."""
 
         def open_at(begun: int | None, ended: int | None) -> bool:
             return begun is not None and before(begun) and (ended is None or not before(ended))
@@ -133,7 +126,7 @@ class _Judge(TraceIndex):
         return waiting or to_come or not known.issuperset(calls)
 
     def wedged(self) -> bool | None:
-        """Whether the last user input was answered by nothing the user could hear."""
+        """Whether the session is stuck: no reply to the last user input was heard."""
         said = self._said() if self.host_seen else 0
         inputs = self.ledger.inputs
         if max(said, len(inputs)) < 2 or not self.upstream_seen:
@@ -147,14 +140,14 @@ class _Judge(TraceIndex):
         return True if self.recording.complete else None
 
     def _said(self) -> int:
-        """How often the user said something, by text or voice, as near to the user as anybody watched."""
-        words = sum(event.link.sender == "user" for event in self.of_type("say", "speak"))
-        return max(words, len(self.of_type("InjectUserMessage")))
+        """The number of user inputs by text or voice, observed at the user or on the host link."""
+        at_user = sum(event.link.sender == "user" for event in self.of_type("say", "speak"))
+        return max(at_user, len(self.of_type("InjectUserMessage")))
 
     # -- one turn ----------------------------------------------------------------------------------------------------
 
     def turn(self, first: int, end: int, inputs: int) -> Turn | None:
-        """The turn between two positions, or None when it has no function call."""
+        """The turn between two positions; None without a function call."""
         ledger = self.ledger
         responses = [r for r in ledger.responses.values() if first <= self.begun(r) < end]
         calling = [r for r in responses if r.calls_done]
@@ -169,11 +162,9 @@ class _Judge(TraceIndex):
         heard = [r for r in after if r.message and not r.calls and r.heard is not None]
         informed = [r for r in heard if ledger.informed(r, list(calls))]
         own = [o for o in outputs if o.own and not o.refused]
-        told = self._host_errors(first, end)
-        facts = _Facts(
-            calls, inputs, outputs, own, creates, refusals, told, heard, informed, calling[-1], calling[0].calls_done[0]
-        )
-        outcome, why = outcome_of(self._turn_facts(facts, end))
+        host_errors = self._host_errors(first, end)
+        found = _TurnEvents(calls, inputs, outputs, own, creates, refusals, host_errors, heard, informed, calling)
+        outcome, why = outcome_of(self._turn_facts(found, end))
         if outcome == "unknown" and self.fault is not None:
             why = f"{why}: {self.fault}"
         result = own[0] if own else None
@@ -189,57 +180,57 @@ class _Judge(TraceIndex):
             own_submissions=sum(o.own for o in outputs),
             response_creates=len(from_result),
             refusals=len(refusals),
-            host_errors=told if self.host_seen else None,
+            host_errors=host_errors if self.host_seen else None,
             replies=len(heard),
             margin_ms=margin_ms(self, create),
             lead_ms=lead_ms(self, result, create),
             dead_air_ms=dead_air_ms(self, calling[-1], informed),
-            by=self._by(outcome, facts),
+            by=self._by(outcome, found),
             events=tuple(sorted(rests_on)),
         )
 
-    def _turn_facts(self, facts: _Facts, end: int) -> TurnFacts:
-        """What the rules look at."""
-        given = self._given(facts)
-        asked = self._asked(facts)
-        reply = facts.informed[0] if facts.informed else None
-        settled = self.recording.complete or end < self.end or self._closed_after(facts)
+    def _turn_facts(self, events: _TurnEvents, end: int) -> TurnFacts:
+        """The facts that the rules use."""
+        given = self._given(events)
+        asked = self._asked(events)
+        reply = events.informed[0] if events.informed else None
+        settled = self.recording.complete or end < self.end or self._closed_after(events)
         return TurnFacts(
-            closed=self._abandoned(facts, end),
-            missing=tuple(f"call {number}" for number, call in enumerate(facts.calls, start=1) if call not in given),
-            inputs=facts.inputs,
-            heard=len(facts.heard),
-            informed=len(facts.informed),
+            closed=self._abandoned(events, end),
+            missing=tuple(f"call {number}" for number, call in enumerate(events.calls, start=1) if call not in given),
+            inputs=events.inputs,
+            heard=len(events.heard),
+            informed=len(events.informed),
             ended=reply is not None and reply.done is not None,
             status=None if reply is None or reply.status is None else known_status(reply.status),
-            waited_ns=0 if reply is None else waited_ns(self, facts.own, reply),
-            refusals=len(facts.refusals),
-            host_errors=facts.host_errors,
+            waited_ns=0 if reply is None else waited_ns(self, events.own, reply),
+            refusals=len(events.refusals),
+            host_errors=events.host_errors,
             asked=self._answer(asked[-1]) if asked else None,
             upstream_seen=self.upstream_seen,
             host_seen=self.host_seen,
             complete=self.recording.complete,
             settled=settled,
-            unread=self._answer_unread(facts),
-            answered=bool(asked) and all(create.answer != "none" for create in facts.creates),
-            goes_on=settled or (bool(facts.refusals) and self._goes_on_after(facts.refusals[-1])),
+            unread=self._answer_unread(events),
+            answered=bool(asked) and all(create.answer != "none" for create in events.creates),
+            goes_on=settled or (bool(events.refusals) and self._goes_on_after(events.refusals[-1])),
         )
 
-    def _by(self, outcome: str, facts: _Facts) -> Literal["user", "client", "api"] | None:
-        """Who ended the reply or kept it from coming, where that was not the proxy."""
+    def _by(self, outcome: str, events: _TurnEvents) -> Literal["user", "client", "api"] | None:
+        """The cause of a missing or interrupted reply, if it is not the proxy."""
         if outcome == "interrupted":
-            return _ended_by(facts.informed[0])
+            return _ended_by(events.informed[0])
         if outcome != "failed":
             return None
-        create = self._asked(facts)[-1]
+        create = self._asked(events)[-1]
         if create.answer == "response":
             return _ended_by(self.ledger.responses[create.names or ""])
         return "client" if create.error_type == "invalid_request_error" else "api"
 
-    def _asked(self, facts: _Facts) -> list[Create]:
-        """The creates behind the app's last result; without one there are none, not even the one that began the calls."""
-        last = max((self.order[output.key] for output in facts.outputs if output.own), default=self.end)
-        return [create for create in facts.creates if self.order[create.key] > last]
+    def _asked(self, events: _TurnEvents) -> list[Create]:
+        """The creates after the app's last result; none without a result."""
+        last = max((self.order[output.key] for output in events.outputs if output.own), default=self.end)
+        return [create for create in events.creates if self.order[create.key] > last]
 
     def _answer(self, create: Create) -> str:
         if create.answer == "response":
@@ -247,66 +238,64 @@ class _Judge(TraceIndex):
             ended = "unfinished" if response.done is None else "of no known status"
             ended = known_status(response.status) if response.status else ended
             return f"a response, {ended}, nothing heard of it"
-        words = {"none": "none", "refused": "refused", "error": "another error", "closed": "none, its connection went"}
-        return words[create.answer]
+        texts = {"none": "none", "refused": "refused", "error": "another error", "closed": "none, its connection went"}
+        return texts[create.answer]
 
     def _host_errors(self, first: int, end: int) -> int:
-        """Errors with the active-response code sent to the host while the turn ran."""
+        """The number of errors with the active-response code sent to the host in the turn."""
         if not self.host_seen:
             return 0
         keys = list(self.order)
         since = time_of(self.by_seq[keys[first]], "proxy") if first else None
         until = time_of(self.by_seq[keys[end]], "proxy") if end < len(keys) else None
-        count = 0
-        for event in self.of_type("Error"):
-            if event.link == PROXY_TO_COMPONENT:
-                at = time_of(event, "proxy")
-                payload = event.payload
-                code = payload.get("code") if isinstance(payload, Mapping) else None
-                if code == realtime.ACTIVE_RESPONSE and (since is None or at >= since) and (until is None or at < until):
-                    count += 1
-        return count
+        to_host = (event for event in self.of_type("Error") if event.link == PROXY_TO_COMPONENT)
+        coded = [e for e in to_host if isinstance(e.payload, Mapping) and e.payload.get("code") == realtime.ACTIVE_RESPONSE]
+        times = [time_of(event, "proxy") for event in coded]
+        return sum((since is None or at >= since) and (until is None or at < until) for at in times)
 
-    def _given(self, facts: _Facts) -> set[str]:
-        """Calls that the app gave a result of its own for, whether or not the upstream got it and took it."""
+    def _given(self, events: _TurnEvents) -> set[str]:
+        """The calls for which the app gave a result of its own, even if the upstream did not receive or accept it."""
         sent = [event.payload for event in self.of_type("FunctionCallResponse") if isinstance(event.payload, Mapping)]
         by_host = {str(each.get("id")) for each in sent if placeholder_in(each.get("content")) is None}
-        # Without a connection the component drops it; the app has given it all the same.
+        # Without a connection, the component drops the result.
         by_host |= {given for event in self.of_type(*_GIVES) if (given := _given_by_app(event)) is not None}
-        return by_host | {output.call_id for output in facts.outputs if output.own}
+        return by_host | {output.call_id for output in events.outputs if output.own}
 
-    def _abandoned(self, facts: _Facts, end: int) -> bool:
-        """Whether a connection closed in the turn while there was time left for it, with nothing refused or heard."""
-        call = time_of(self.by_seq[facts.first_call], "upstream")
-        last = max(time_of(self.by_seq[key], "upstream") for key in (*facts.calling.calls_done, *(o.key for o in facts.own)))
+    def _abandoned(self, events: _TurnEvents, end: int) -> bool:
+        """Whether a connection closed in the turn before the deadline, a refusal and a heard reply."""
+        call = time_of(self.by_seq[events.calling[0].calls_done[0]], "upstream")
+        last = max(
+            time_of(self.by_seq[key], "upstream") for key in (*events.calling[-1].calls_done, *(o.key for o in events.own))
+        )
         deadline_ns = self.named_ns("deadline_ms", _DEADLINE_MS) or ns(_DEADLINE_MS)
-        # A refusal that comes to the proxy behind the close can be told to nobody: what counts is the proxy's order.
-        settling = [*facts.refusals, *(r.heard for r in facts.heard if r.heard is not None)]
+        # The order at the proxy counts: a refusal that arrives there after the close cannot reach the host.
+        settling = [*events.refusals, *(r.heard for r in events.heard if r.heard is not None)]
         reached = [time_of(self.by_seq[key], "proxy") or time_of(self.by_seq[key], "upstream") for key in settling]
         ends = [time_of(self.by_seq[key], "upstream") for key in [*self.order][end : end + 1]]
         until = min([last + deadline_ns, *reached, *ends])
         return any(call <= time_of(event, "proxy") < until for event in self.closes)
 
     def _goes_on_after(self, key: int) -> bool:
-        """Whether anything was sent after an event had reached the proxy; where the host was lost, anything to the host."""
+        """Whether a message was sent after an event had reached the proxy; to the host, if the fault is on its link."""
         reached = time_of(self.by_seq[key], "proxy")
-        told = self.fault_on is not None and "component" in self.fault_on
-        later = (e for e in self.before_fault if not told or e.link == PROXY_TO_COMPONENT)
+        host_lost = self.fault_on is not None and "component" in self.fault_on
+        later = (e for e in self.before_fault if not host_lost or e.link == PROXY_TO_COMPONENT)
         return any(time_of(event, event.link.sender) > reached for event in later)
 
-    def _answer_unread(self, facts: _Facts) -> bool:
-        """Whether the answer to a create may be in a frame of the upstream's that is no JSON object."""
-        events = ((position, self.by_seq[seq]) for seq, position in self.order.items())
-        unread = [at for at, event in events if event.link.sender == "upstream" and not isinstance(event.payload, Mapping)]
-        spans = [(self.order[c.key], self.end if c.answered is None else self.order[c.answered]) for c in facts.creates]
-        return any(asked < at < answered for at in unread for asked, answered in spans)
+    def _answer_unread(self, events: _TurnEvents) -> bool:
+        """Whether the answer to a create may be in an upstream frame that is no JSON object."""
+        messages = ((position, self.by_seq[seq]) for seq, position in self.order.items())
+        unread = [at for at, event in messages if event.link.sender == "upstream" and not isinstance(event.payload, Mapping)]
+        spans = [(self.order[c.key], self.end if c.answered is None else self.order[c.answered]) for c in events.creates]
+        return any(sent < at < answered for at in unread for sent, answered in spans)
 
-    def _closed_after(self, facts: _Facts) -> bool:
-        return any(time_of(e, "proxy") >= time_of(self.by_seq[facts.calling.calls_done[0]], "upstream") for e in self.closes)
+    def _closed_after(self, events: _TurnEvents) -> bool:
+        calls_done = time_of(self.by_seq[events.calling[-1].calls_done[0]], "upstream")
+        return any(time_of(event, "proxy") >= calls_done for event in self.closes)
 
 
 def _given_by_app(event: Event) -> str | None:
-    """The call for which the app hands a result, or an error of its own, to the component: in an event of `_GIVES`."""
+    """The call for which the app gives a result or an error to the component, in an event of `_GIVES`."""
     if event.link.sender != "app" or not isinstance(event.payload, Mapping):
         return None
     handed = event.type != "resolved" or isinstance(event.payload.get("value"), Mapping)
@@ -314,14 +303,25 @@ def _given_by_app(event: Event) -> str | None:
 
 
 def _ended_by(response: Response) -> Literal["user", "client", "api"]:
-    """Who ended a response: its details say; what they do not say is the API's."""
+    """The actor that ended a response, by its status details; by default the API."""
     causes = {"turn_detected": "user", "client_cancelled": "client", "connection_closed": "user"}
     return causes.get(response.reason or "", "api")  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
-class _Facts:
-    """What one tool turn comes down to."""
+class _TurnEvents:
+    """The events of a tool turn.
+
+    Attributes:
+        calls: ids of the function calls.
+        inputs: number of user inputs.
+        outputs: results; `own`: those of the app itself that were not refused.
+        creates: requests.
+        refusals: keys of the refusals.
+        host_errors: see `_Judge._host_errors`.
+        heard: replies heard; `informed`: those after all results.
+        calling: the responses with calls.
+    """
 
     calls: tuple[str, ...]
     inputs: int
@@ -332,5 +332,4 @@ class _Facts:
     host_errors: int
     heard: list[Response]
     informed: list[Response]
-    calling: Response
-    first_call: int
+    calling: list[Response]

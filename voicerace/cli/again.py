@@ -1,4 +1,4 @@
-"""The verb `again`: the recording of a sweep's trial."""
+"""The verb `again`: reproduce the recording of one trial of a sweep."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["again"]
 
 
 def again(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a sweep in virtual time.")],
-    trial: Annotated[int, typer.Argument(metavar="TRIAL", help="Its row in the table, from 0.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a sweep in virtual time.")],
+    trial: Annotated[int, typer.Argument(metavar="TRIAL", help="Number of the trial, which is its row in the table, from 0.")],
     out: options.Out = None,
     force: options.Force = False,
 ) -> int:
-    """Make the recording of one trial of a sweep again.
+    """Reproduce the recording of one trial of a sweep.
 
-    It has the same bytes as when it was played.
+    The bytes are those of the sweep's own recording.
     """
     new_file(out, force=force)
     recording = SweepResult.open(run).again(trial)

@@ -1,4 +1,4 @@
-"""The verb `answers`: how often a tool turn fails with the times recorded at the real API."""
+"""The verb `answers`: outcomes of tool turns with the times recorded at the real API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from voicerace.cli import options
 from voicerace.cli.printing import print_json, print_lines, writing
 from voicerace.cli.tables import print_table
 from voicerace.errors import InputError
-from voicerace.experiments import answers as asked
+from voicerace.experiments import answers as experiment
 from voicerace.experiments.executors import Executor
 from voicerace.files import write_bytes
 from voicerace.model.catalog.profiles import PROFILES, RECORDED
@@ -22,12 +22,12 @@ from voicerace.model.catalog.profiles import PROFILES, RECORDED
 __all__ = ["answers"]
 
 
-def _sensitivity(wanted: Sequence[asked.Cell], draws: int, picture: Path | None) -> int:
-    """Print which gap would change how a turn ends, and draw it."""
+def _sensitivity(selected: Sequence[experiment.Cell], draws: int, picture: Path | None) -> int:
+    """Print which gaps change the outcome of a turn, and plot them."""
     from voicerace.experiments import gap_sensitivity
 
     found = list(
-        tqdm(gap_sensitivity.sensitivity(wanted, draws), total=len(wanted), unit="cell", file=sys.stderr, disable=None)
+        tqdm(gap_sensitivity.sensitivity(selected, draws), total=len(selected), unit="cell", file=sys.stderr, disable=None)
     )
     longest = f"{gap_sensitivity.LONGEST_RECORDED_MS:g} ms"
     gap = PROFILES[RECORDED].values["gap_ms"]
@@ -44,18 +44,32 @@ def _sensitivity(wanted: Sequence[asked.Cell], draws: int, picture: Path | None)
 
 
 def answers(
-    draws: Annotated[int, typer.Option(min=0, metavar="N", help="Play up to N draws per cell; 0: show what --out has.")] = 0,
-    releases: Annotated[str, typer.Option(metavar="TAGS", help="With commas. [all]")] = "",
-    handlers: Annotated[str, typer.Option(metavar="STYLES", help="With commas. [the five of the table]")] = "",
-    modalities: Annotated[str, typer.Option(help="With commas. [audio,text]")] = "",
-    jobs: Annotated[int, typer.Option(metavar="N", help="Processes, -1: one per core.")] = 1,
+    draws: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Play up to N draws per cell; 0 only prints the answers in --out.")
+    ] = 0,
+    releases: Annotated[
+        list[str] | None, typer.Option(metavar="TAGS", help="Releases of the proxy, with commas.", show_default="all")
+    ] = None,
+    handlers: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAMES", help="Handlers, with commas.", show_default=",".join(experiment.HANDLERS_ASKED)),
+    ] = None,
+    modalities: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAMES", help="Modalities of the replies, with commas.", show_default="audio,text"),
+    ] = None,
+    jobs: Annotated[int, typer.Option(metavar="N", help="Number of processes; -1 for one per core.")] = 1,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The file of answers; draws are added. [the shipped one, to read]")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="CSV file of answers, to which --draws adds.", show_default="data/answers.csv, read-only"
+        ),
     ] = None,
     sensitivity: Annotated[
-        bool, typer.Option("--sensitivity", help="Instead: which gap would change how a turn ends; with --draws, else 20.")
+        bool,
+        typer.Option("--sensitivity", help="Show instead which gaps change the outcome, over --draws (20 if not given)."),
     ] = False,
-    picture: Annotated[Path | None, typer.Option(metavar="FILE", help="With --sensitivity: draw it there, as SVG.")] = None,
+    picture: Annotated[Path | None, typer.Option(metavar="FILE", help="With --sensitivity: SVG file for the plot.")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables of docs/answers.md.")] = False,
     as_json: options.Json = False,
 ) -> int:
@@ -63,27 +77,30 @@ def answers(
 
     Without --draws: the answers that come with the project, each with its number of draws.
     """
-    wanted = asked.cells(*(tuple(filter(None, text.split(","))) for text in (releases, handlers, modalities)))
+    selected = experiment.cells(*map(options.names_given, (releases, handlers, modalities)))
     if sensitivity:
         return _sensitivity(
-            wanted if modalities else [each for each in wanted if each.modality == "audio"], draws or 20, picture
+            selected if modalities else [each for each in selected if each.modality == "audio"], draws or 20, picture
         )
     if picture is not None:
-        raise InputError("picture", "given without --sensitivity", "both")
+        raise InputError("picture", "given without --sensitivity", "add --sensitivity")
     if draws and out is None:
-        raise InputError("draws", "given without a file", "--out FILE, which takes the answers")
-    found = asked.shipped_answers() if out is None else asked.read(out) if out.exists() else {}
+        raise InputError("draws", "given without a file", "add --out FILE, to which the answers are written")
+    found = experiment.shipped_answers() if out is None else experiment.read(out) if out.exists() else {}
     if draws:
-        assert out is not None  # noqa: S101  # refused above
+        assert out is not None  # noqa: S101  # checked above
         target = out
-        for _ in asked.play(found, wanted, draws, Executor(jobs), progress=sys.stderr.isatty()):
-            writing(target, lambda: asked.write(found, target))
-    shown = {cell: answer for cell, answer in found.items() if cell in wanted}
+        for _ in experiment.play(found, selected, draws, Executor(jobs), progress=sys.stderr.isatty()):
+            writing(target, lambda: experiment.write(found, target))
+    shown = {cell: answer for cell, answer in found.items() if cell in selected}
     if as_json:
-        print_json({"schema": 1, "profile": RECORDED, "answers": asked.to_json(shown)})
+        print_json({"schema": 1, "profile": RECORDED, "answers": experiment.to_json(shown)})
     elif markdown:
-        print_lines(asked.markdown(shown).splitlines())
+        print_lines(experiment.markdown(shown).splitlines())
     else:
-        rows = [(modality, tags, handler, asked.said(answer)) for tags, _, handler, modality, answer in asked.rows_of(shown)]
+        rows = [
+            (modality, tags, handler, experiment.outcome_text(answer))
+            for tags, _, handler, modality, answer in experiment.rows_of(shown)
+        ]
         print_table(("replies", "release", "handler", "outcomes"), rows)
     return 0

@@ -1,7 +1,7 @@
-"""The table of verbs, and `main`. Exit status: 0 done, 1 a finding (only from the verbs that say so), 2 bad input, in one line.
+"""The table of verbs, and `main`. Exit status: 0 done, 1 a finding (verbs that document it), 2 bad input, in one line.
 
-Nothing heavy is imported here: a verb's module is imported when the verb is called, and what takes long to import only
-where it is used. tests/test_start.py names the modules that `--help` must not import.
+This module imports nothing heavy: a verb's module is imported when the verb is called, and a slow module where it is used.
+tests/test_start.py names the modules that `--help` must not import.
 """
 
 from __future__ import annotations
@@ -23,16 +23,18 @@ __all__ = ["VERBS", "app", "main"]
 
 _ONE, _MANY, _OWN, _PROXY, _SETUP = "One session", "Many sessions", "Your own sessions", "Check a proxy or an API", "About"
 
-#: In the order in which a user meets them.
+#: In the order of the help.
 VERBS: Final[dict[str, Verb]] = {
     "run": Verb("run:run", "Play one session and judge it; --live plays it on real sockets.", _ONE),
     "repro": Verb("repro:repro", "Play the smallest session that can show the fault, on real sockets.", _ONE),
     "sweep": Verb("sweep:sweep", "Play a grid of sessions and summarise the outcomes.", _MANY),
     "boundary": Verb("boundary:boundary", "Find where the outcome changes along one time, to 0.1 ms.", _MANY),
     "answers": Verb("answers:answers", "Show how tool turns end with the times recorded at the real API.", _MANY),
-    "again": Verb("again:again", "Make the recording of one trial of a sweep again.", _MANY),
+    "again": Verb("again:again", "Reproduce the recording of one trial of a sweep.", _MANY),
     "explore": Verb("explore:explore", "Find every order of events that leads to a bad outcome.", _MANY),
-    "workarounds": Verb("workarounds:workarounds", "Show what an app can do today, per release, and what it costs.", _MANY),
+    "workarounds": Verb(
+        "workarounds:workarounds", "Show which workarounds an app can use, per release, and their cost.", _MANY
+    ),
     "report": Verb("report:report", "Write the report for a customer as one HTML file.", _MANY),
     "inspect": Verb("captures:inspect", "Show what a capture contains, session by session.", _OWN),
     "redact": Verb("captures:redact", "Write a copy of a capture that is safe to share.", _OWN),
@@ -40,9 +42,9 @@ VERBS: Final[dict[str, Verb]] = {
     "compare": Verb("captures:compare", "Compare two captures or runs: outcomes and times.", _OWN),
     "capture": Verb("capture:capture", "Run a command with relays around its proxy; record and judge.", _OWN),
     "check": Verb("check:check", "Test a proxy for the race; exit 1 with the shortest trace.", _PROXY),
-    "replay": Verb("replay:replay", "Play findings of explore again, in virtual time or live.", _PROXY),
+    "replay": Verb("replay:replay", "Replay findings of explore, in virtual time or live.", _PROXY),
     "conformance": Verb("conformance:conformance", "Compare a proxy with its model, or the mock with the real API.", _PROXY),
-    "contract": Verb("contract:contract", "Test an API for the facts that the models rest on.", _PROXY),
+    "contract": Verb("contract:contract", "Test an API for the facts that the models assume.", _PROXY),
     "serve": Verb("serve:app", "Run a mock Realtime API or the model of a proxy as a server.", _PROXY),
     "releases": Verb("releases:releases", "Show what each release of the proxy does.", _SETUP, starts_bare=True),
     "doctor": Verb("doctor:doctor", "Check Python, packages, Node, Chromium, ports and keys.", _SETUP),
@@ -52,7 +54,7 @@ app = typer.Typer(name="voicerace", cls=group(VERBS), rich_markup_mode=MARKUP, p
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit status."""
+    """Run the command line and return the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words == ["--version"]:  # here, because typer imports pydantic to read any option
         print(f"voicerace {__version__}")
@@ -61,45 +63,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None and "_VOICERACE_COMPLETE" in os.environ:
         command(prog_name="voicerace")  # answers the shell's completion and exits
     try:
-        # Not `command.main`: it keeps Ctrl-C and a closed pipe to itself.
+        # Not `command.main`, which handles Ctrl-C and a closed pipe itself.
         with command.make_context("voicerace", [*words]) as context:
             status = command.invoke(context)
-        # Here, where it can be reported: on the way out the interpreter could only complain.
+        # Flushed here, where an error can be reported; at exit the interpreter only prints a warning.
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except typer.Exit as done:
         return done.exit_code
     except SweepStoppedError as error:
-        return _fail(f"{error.where}: {error.found}; {_goes_on(error, words)}")
+        return _fail(f"{error.where}: {error.found}; {_how_to_resume(error, words)}")
     except InputError as error:
         return _fail(str(error))
     except typer.TyperException as error:
-        # Typer's usage errors; `format_message` names the option, `str` only says what is wrong with it.
-        described = getattr(error, "format_message", None)
-        return _fail(described() if described is not None else str(error))
+        return _fail(_usage_error(error))
     except (KeyboardInterrupt, typer.Abort) as stopped:
-        why = _goes_on(stopped, words) if isinstance(stopped, SweepInterrupted) else str(stopped)
-        said = f": {why}" if why else ""
-        print(f"\nvoicerace: interrupted{said}", file=sys.stderr)
+        why = _how_to_resume(stopped, words) if isinstance(stopped, SweepInterrupted) else str(stopped)
+        print(f"\nvoicerace: interrupted{f': {why}' if why else ''}", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader of the output has gone (`| head`).
-        _give_up_output()
+        # The reader closed the pipe (`| head`).
+        _discard_output()
         return 0
     except OSError as error:
-        # A full disk, a folder that is read-only, a file that went away, where a verb has no message of its own.
+        # A full disk, a read-only folder or a deleted file, where a verb has no message of its own.
         try:
             sys.stdout.flush()
         except OSError:
-            _give_up_output()
+            _discard_output()
         return _fail(f"{error.filename or 'output'}: {error.strerror or error}")
 
 
-def _goes_on(ended: SweepInterrupted | SweepStoppedError, words: Sequence[str]) -> str:
-    """What is kept of a sweep, and the command that plays the rest."""
+def _how_to_resume(ended: SweepInterrupted | SweepStoppedError, words: Sequence[str]) -> str:
+    """What is kept of a stopped sweep, and the command that plays the rest."""
     more = [] if "--resume" in words else ["--resume"]
     more += [] if any(each.partition("=")[0] == "--out" for each in words) else ["--out", str(ended.folder)]
-    return f"{ended.kept}; to go on: {shlex.join(['voicerace', *words, *more])}"
+    return f"{ended.kept}; to continue: {shlex.join(['voicerace', *words, *more])}"
+
+
+def _usage_error(error: typer.TyperException) -> str:
+    """Typer's text of a usage error; for an unknown option with the nearest known one."""
+    if near := getattr(error, "possibilities", None):
+        return f"{error}; did you mean {near[0]}?"
+    describe = getattr(error, "format_message", None)  # it names the option, `str` does not
+    return describe() if describe is not None else str(error)
 
 
 def _fail(message: str) -> int:
@@ -111,8 +118,8 @@ def _fail(message: str) -> int:
     return 2
 
 
-def _give_up_output() -> None:
-    """Discard what is still to be printed, so that the interpreter does not complain about it at exit."""
+def _discard_output() -> None:
+    """Discard the remaining output, so that the interpreter prints no warning at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -121,7 +128,7 @@ def voicerace(
     context: typer.Context,
     show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> Any:
-    """When does a Realtime API refuse a response around a function call?"""
+    """Find out when a Realtime API refuses a response around a function call."""
     if show_version:
         print(f"voicerace {__version__}")
         raise typer.Exit

@@ -1,4 +1,4 @@
-"""`voicerace boundary`: where the outcome flips, and what finding it took."""
+"""The verb `boundary`: where the outcome changes along one time."""
 
 from __future__ import annotations
 
@@ -21,26 +21,30 @@ __all__ = ["boundary"]
 def boundary(
     times: Mapping[str, object],
     spec: Mapping[str, Any],
-    level: Annotated[float, typer.Option(help="Drawn times: the share of findings to look for.")] = 0.5,
-    most: Annotated[int, typer.Option(metavar="N", min=50, help="Drawn times: draws at one value, at most.")] = 6400,
+    level: Annotated[
+        float, typer.Option(metavar="SHARE", help="With drawn times: the share of bad outcomes at the boundary.")
+    ] = 0.5,
+    most: Annotated[
+        int, typer.Option(metavar="N", min=50, help="With drawn times: maximum number of draws at one value.")
+    ] = 6400,
     as_json: options.Json = False,
 ) -> int:
     """Find where the outcome changes along one time, to 0.1 ms.
 
-    The first time that is a grid (0:400:20) is searched: the grid is the first, coarse look.
+    The search runs along the first time that is a grid (0:400:20). Between two steps of the grid it bisects.
     """
     grid = SweepSpec(**spec, times=dict(times))
     found, assumed = boundaries(grid, level=level, most=most), assumed_of(grid)
     rows = found.frame.astype(object).where(found.frame.notna(), None).to_dict("records")
     if as_json:
-        told = {"boundaries": rows, "trials": found.trials, "grid_trials": found.grid_trials, "assumed": assumed}
-        print_json({"schema": 1, **told})
+        record = {"boundaries": rows, "trials": found.trials, "grid_trials": found.grid_trials, "assumed": assumed}
+        print_json({"schema": 1, **record})
         return 0
-    stories = found.frame.columns[: found.frame.columns.get_loc("axis")]
-    several = [name for name in stories if name == "release" or found.frame[name].nunique() > 1]
+    settings = found.frame.columns[: found.frame.columns.get_loc("axis")]
+    shown = [name for name in settings if name == "release" or found.frame[name].nunique() > 1]
     drawn = "share" in found.frame
-    heads = [*several, "time", "from ms", "to ms", "tie at ms", "before", "after", *["findings"] * drawn]
-    cells = ([*(row[name] for name in several), *_cells(row)] for row in rows)
+    heads = [*shown, "time", "from ms", "to ms", "tie at ms", "before", "after", *["findings"] * drawn]
+    cells = ([*(row[name] for name in shown), *_cells(row)] for row in rows)
     print_table(heads, cells, right=("from ms", "to ms", "tie at ms"))
     print_lines(text.assumed_lines(assumed, grid.profile))
     print_lines([f"{len(rows)} found with {found.trials} sessions; a grid of 0.1 ms has {found.grid_trials}"])

@@ -1,4 +1,4 @@
-"""The verb `capture`: somebody's own run with relays around their proxy. Standard output belongs to the command."""
+"""The verb `capture`: a user's own command with relays around its proxy. Standard output belongs to the command."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voicerace.cli import options
-from voicerace.cli.printing import tell_refused, writing
+from voicerace.cli.printing import print_refused, writing
 from voicerace.scrubber import printable
 
 if TYPE_CHECKING:
@@ -22,19 +22,20 @@ _RELAY = "LISTEN=TARGET"
 
 
 def capture(
-    command: Annotated[list[str] | None, typer.Argument(metavar="-- COMMAND", help="What to run, with its arguments.")] = None,
-    host: Annotated[str | None, typer.Option(metavar=_RELAY, help="A relay between component and proxy.")] = None,
-    upstream: Annotated[str | None, typer.Option(metavar=_RELAY, help="A relay between proxy and upstream.")] = None,
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="-- COMMAND", help="Command to run, with its arguments.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(metavar=_RELAY, help="Relay between component and proxy.")] = None,
+    upstream: Annotated[str | None, typer.Option(metavar=_RELAY, help="Relay between proxy and upstream.")] = None,
     allow_origin: options.AllowOrigin = None,
     out: options.Out = None,
 ) -> int:
     """Run a command with relays around its proxy; record and judge.
 
-    Exits with the status of the command.
+    The exit status is that of the command, or 2 if the command succeeds and its sessions cannot be written.
 
-    LISTEN is PORT (0: a free one), HOST:PORT or ws://HOST:PORT; TARGET is ws://HOST:PORT or wss://... The command finds
-    the relays in VOICERACE_HOST_URL and VOICERACE_UPSTREAM_URL. What was found goes to standard error and run.json. Where
-    the command ended well and its sessions cannot be written, the status is 2.
+    LISTEN is PORT (0: a free one), HOST:PORT or ws://HOST:PORT. TARGET is ws://HOST:PORT or wss://... The command finds
+    the relays in VOICERACE_HOST_URL and VOICERACE_UPSTREAM_URL. Results are printed to standard error and kept in run.json.
     """
     from voicerace.captures.live import capture as run_capture
 
@@ -47,19 +48,19 @@ def capture(
             out=out,
             allow_origins=allow_origin or (),
             listening=_announce,
-            refused=tell_refused,
+            refused=print_refused,
         ),
     )
-    _say(_lines(done))
+    _print(_lines(done))
     return done.status
 
 
 def _announce(urls: Mapping[str, str]) -> None:
-    _say(f"{side} relay at {url}" for side, url in urls.items())
+    _print(f"{side} relay at {url}" for side, url in urls.items())
 
 
 def _lines(done: Captured) -> Iterator[str]:
-    """One line per session and what is uncertain about it, then what the relays added, then where all of it is."""
+    """Lines per session, with its faults and notes; then the delay of the relays, then the folder."""
     for session in done.sessions:
         verdict = session.verdict
         wedged = " (and the session is wedged)" if verdict.wedged else ""
@@ -76,10 +77,10 @@ def _lines(done: Captured) -> Iterator[str]:
             spread = f"{added['median']:.3f} ms (median), {added['p99']:.3f} ms (p99)"
             yield f"the {side} relay added {spread} to {added['messages']} messages"
         elif not added["connections"]:
-            yield f"nobody connected to the {side} relay"
+            yield f"no connection to the {side} relay"
     yield f"{len(done.sessions)} session{'' if len(done.sessions) == 1 else 's'} in {done.folder}"
 
 
-def _say(lines: Iterator[str]) -> None:
+def _print(lines: Iterator[str]) -> None:
     for line in lines:
         print(f"voicerace: {line}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The verbs that read what others recorded."""
+"""The verbs that read captures."""
 
 from __future__ import annotations
 
@@ -29,17 +29,19 @@ __all__ = ["compare", "export", "inspect", "reading", "redact"]
 
 File = Annotated[
     Path,
-    typer.Argument(metavar="FILE", help="A proxy's console log, a HAR file, a WebSocket cassette, or a recording of ours."),
+    typer.Argument(metavar="FILE", help="Console log of a proxy, HAR file, WebSocket cassette, or recording of voicerace."),
 ]
-GivenRelease = Annotated[str | None, typer.Option("--release", metavar="TAG", help="The proxy's. [from the capture]")]
+GivenRelease = Annotated[
+    str | None,
+    typer.Option("--release", metavar="TAG", help="Release of the proxy.", show_default="from the capture"),
+]
 
-
-#: What is done -> what it is counted in.
+#: Stage -> the unit of its progress bar.
 _UNITS: Final = {"reading": "B", "deriving": " sessions"}
 
 
 def reading(file: Path, release: str | None = None) -> Capture:
-    """Read a capture, with a bar on standard error when that is a terminal; another one for the sessions' derivation."""
+    """Read a capture, with progress bars on standard error if that is a terminal."""
     with ExitStack() as open_now:
         bars: dict[str, tqdm] = {}  # type: ignore[type-arg]
 
@@ -57,14 +59,18 @@ def reading(file: Path, release: str | None = None) -> Capture:
 def inspect(
     file: File,
     release: GivenRelease = None,
-    host: Annotated[Path | None, typer.Option("--with", metavar="HAR", help="The same sessions, seen by the host.")] = None,
-    times: Annotated[Path | None, typer.Option(metavar="DIR", help="Write the measured times there, for a sweep.")] = None,
+    host: Annotated[
+        Path | None, typer.Option("--with", metavar="HAR", help="HAR file of the same sessions, recorded in the browser.")
+    ] = None,
+    times: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the measured times, which a sweep can use.")
+    ] = None,
     as_json: options.Json = False,
 ) -> int:
     """Show what a capture contains, session by session.
 
-    With --with, sessions that both files have are put on the proxy's clock; its offset is given with its uncertainty.
-    With --times, each measured time becomes a CSV file, and the options that let a sweep draw from them are printed.
+    With --with, sessions in both files are aligned on the proxy's clock; the offset has an uncertainty.
+    With --times, each measured time becomes a CSV file, and the options for a sweep that draws from them are printed.
     """
     capture = reading(file, release)
     found = [] if host is None else _pairs(capture, reading(host))
@@ -86,7 +92,7 @@ def inspect(
 
 
 def _choice(file: Path, capture: Capture) -> list[str]:
-    """What the sessions of a run's folder are no fair sample of."""
+    """A warning if the recordings of a run's folder are a biased sample of its sessions."""
     if (file / RUN).is_file() and read_run(file).get("end") is None:
         return ["The run has not ended: these are the recordings written so far; of a sweep, bad sessions before others."]
     if (run := partly_kept(file)) is None:
@@ -96,7 +102,7 @@ def _choice(file: Path, capture: Capture) -> list[str]:
 
 
 def _pairs(capture: Capture, other: Capture) -> list[Aligned]:
-    """The sessions of both; the browser's file is the host's, whichever is named first."""
+    """The sessions in both captures. A HAR file is the host's side, in either order."""
     swapped = capture.format == HAR and other.format != HAR
     return pairs_of(capture, other) if swapped else pairs_of(other, capture)
 
@@ -106,15 +112,18 @@ def redact(
     out: options.Out = None,
     force: options.Force = False,
     keep_text: Annotated[
-        bool, typer.Option("--keep-text", help="Keep messages as they are; secrets, headers, cookies and queries still go.")
+        bool,
+        typer.Option(
+            "--keep-text", help="Keep the texts of messages; secrets, headers, cookies and queries are removed all the same."
+        ),
     ] = False,
 ) -> int:
     """Write a copy of a capture that is safe to share.
 
-    Only known message types, fields and values, and times, stay.
+    It keeps times and known message types, fields and values.
 
-    All other texts, numbers and keys become tokens, the same for the same value within the copy; docs/capture-formats.md
-    has the list. Without --out it is printed.
+    All other texts, numbers and keys become tokens; equal values become equal tokens. docs/capture-formats.md has the list.
+    Without --out the copy is printed.
     """
     _put(redacted(file, keep_text=keep_text), file, out, force=force)
     return 0
@@ -122,30 +131,34 @@ def redact(
 
 def export(
     file: File,
-    to: Annotated[str, typer.Option("--to", help=" | ".join(FORMATS))] = "perfetto",
-    session: Annotated[int, typer.Option(metavar="N", min=1, help="Which session of the file.")] = 1,
+    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help=f"Output format: {' | '.join(FORMATS)}.")] = "perfetto",
+    session: Annotated[int, typer.Option(metavar="N", min=1, help="Number of the session in the file, from 1.")] = 1,
     release: GivenRelease = None,
     out: options.Out = None,
     force: options.Force = False,
 ) -> int:
     """Convert one session to a Chrome trace or a Mermaid diagram.
 
-    Chrome trace JSON is for ui.perfetto.dev. Only types of messages are written, no texts.
+    ui.perfetto.dev shows Chrome traces. The output has types of messages and no texts.
     """
     _put([exported(reading(file, release), to, session)], file, out, force=force)
     return 0
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(metavar="A", help="A capture, or a run's folder.")],
-    b: Annotated[Path, typer.Argument(metavar="B", help="The one to compare with it.")],
-    release_a: Annotated[str | None, typer.Option(metavar="TAG", help="The proxy's of A.")] = None,
-    release_b: Annotated[str | None, typer.Option(metavar="TAG", help="The proxy's of B.")] = None,
+    a: Annotated[Path, typer.Argument(metavar="A", help="Capture, or folder of a run.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Capture or folder to compare with A.")],
+    release_a: Annotated[
+        str | None, typer.Option(metavar="TAG", help="Release of the proxy in A.", show_default="from the capture")
+    ] = None,
+    release_b: Annotated[
+        str | None, typer.Option(metavar="TAG", help="Release of the proxy in B.", show_default="from the capture")
+    ] = None,
     as_json: options.Json = False,
 ) -> int:
     """Compare two captures or runs: outcomes and times.
 
-    Shares of sessions have intervals.
+    Shares of sessions have confidence intervals.
     """
     for each in (a, b):
         if (each / RUN).is_file():
@@ -159,7 +172,7 @@ def compare(
 
 
 def _put(lines: Iterable[str], file: Path, out: Path | None, *, force: bool) -> None:
-    """Print lines, or write them to a file: a capture must not be written over by its own copy, whatever is asked."""
+    """Print lines, or write them to a file. Even --force does not overwrite the capture with its own copy."""
     if out is None:
         print_lines(lines)
         return

@@ -1,4 +1,4 @@
-"""`voicerace check`: does a proxy pass? For a fix before its release, and for CI."""
+"""The verb `check`: test a proxy for the race, for CI and before a release."""
 
 from __future__ import annotations
 
@@ -32,27 +32,33 @@ def check(
     release: options.Release = None,
     allow: Annotated[
         list[str] | None,
-        typer.Option(metavar="OUTCOME", help="Let an outcome through, or " + " | ".join(WORDS) + "; may be repeated."),
+        typer.Option(metavar="OUTCOME", help=f"Outcome to allow, or {' | '.join(WORDS)} (repeatable)."),
     ] = None,
     findings: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="FILE.json",
-            help="Plays the findings of `voicerace explore --out` too, each by its times; may be repeated.",
+            help="File of `voicerace explore --out` whose findings are replayed as well (repeatable).",
         ),
     ] = None,
-    at_once: Annotated[int | None, typer.Option(metavar="N", min=1, max=64, help="Live sessions side by side. [8]")] = None,
-    junit_file: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Where to write JUnit XML.")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE.jsonl", help="Keeps the recordings of what failed.")] = None,
+    at_once: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=64, help="Live sessions at the same time.", show_default="8")
+    ] = None,
+    junit_file: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Where to write a JUnit XML report.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.jsonl", help="Where to write the recordings of failed sessions.")
+    ] = None,
     as_json: options.Json = False,
 ) -> int:
     """Test a proxy for the race; exit 1 with the shortest trace.
 
-    A model:TAG is checked in virtual time, anything else on real sockets with the mock API. What no proxy can avoid is
-    let through: `stale` where the component's own error is the first result, `noisy` where the server asks as well.
-    With --findings the proxy also passes the ways in which another failed, down to the single message.
+    A model:TAG is tested in virtual time, other proxies on real sockets with the mock API. Outcomes that no proxy can
+    avoid are allowed: `stale` if the component's own error is the first result, `noisy` if the server also begins
+    responses. --findings also replays the findings of another proxy, message by message.
     """
-    # Here, so that the help is there before the engines are.
+    # Imported here, because --help needs none of it.
     from tqdm import tqdm
 
     from voicerace.conformance.acceptance import check_live, check_virtual, junit
@@ -64,9 +70,9 @@ def check(
     proxy = targets.one_proxy(release)
     upstream = targets.upstream_target()
     if upstream is not None and upstream.costs:
-        raise InputError("upstream", upstream.name, "the mock: a check plays many sessions, whose times it must know")
+        raise InputError("upstream", upstream.name, "the mock: a check plays many sessions and sets their times")
     if proxy.kind == "url" and targets.listen is None:
-        raise InputError("listen", "is missing", "where the running proxy finds its upstream, with --upstream mock")
+        raise InputError("listen", "is missing", "add --listen, the address at which the running proxy expects its upstream")
     tag = played_as(proxy, release)
     writable(junit_file, out)
     known = [each for path in findings or () for each in read_findings(path)]
@@ -77,7 +83,7 @@ def check(
         watched = replace(targets, upstream=targets.upstream or "mock") if proxy.kind == "url" else targets
         with tqdm(total=len(CASES) + len(known), unit="session", file=sys.stderr, disable=None) as bar:
             report = check_live(proxy.name, tag, lambda: watched.engine(proxy), allowed, at_once or 8, bar.update, known)
-    # First, so that a full disk does not take what was found with it.
+    # Printed before files are written, because the disk may be full.
     if as_json:
         print_json(_record(report))
     else:
@@ -90,15 +96,15 @@ def check(
 
 
 def _allowed(words: Sequence[str]) -> None:
-    """What may be let through.
+    """Check the values of ``--allow``.
 
     Raises:
-        InputError: none of what a check may find, or what was not shown at all.
+        InputError: an unknown outcome, or `unknown`.
     """
     known = [each for each in (*OUTCOMES, *WORDS) if each not in ("answered", "unknown")]
     for word in words:
         if word == "unknown":
-            raise InputError("allow", "unknown", "what was not shown is no success, and cannot be let through")
+            raise InputError("allow", "unknown", "a session that shows nothing cannot be allowed")
         one_of("allow", word, known)
 
 

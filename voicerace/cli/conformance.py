@@ -1,4 +1,4 @@
-"""The verb `conformance`: a running proxy against its model, and the mock against recordings of the real API."""
+"""The verb `conformance`: compare a proxy with its model, and the mock with recordings of the real API."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from voicerace.cli.printing import print_json, print_lines, writing
 from voicerace.cli.tables import facts
 from voicerace.conformance import conform
 from voicerace.conformance.api import COMPARED, conform_api
-from voicerace.errors import InputError
+from voicerace.errors import InputError, one_of
 
 __all__ = ["conformance"]
 
 
 def _reported(draws: int, *, as_json: bool, refused: Mapping[str, object]) -> int:
-    """Print what the models say of documented runs against the real API."""
+    """Print the models' outcomes of documented runs against the real API."""
     from voicerace.conformance import reported
 
     if given := [name for name, value in refused.items() if value]:
-        raise InputError(given[0], "given beside --reported", "--draws, --json")
+        raise InputError(given[0], "given with --reported", "allowed with it are --draws and --json")
     found = reported.retrodict(draws)
     if as_json:
         print_json({"schema": 1, "draws": draws, "runs": [each.to_json() for each in found], "fits": reported.summary(found)})
@@ -36,35 +36,41 @@ def _reported(draws: int, *, as_json: bool, refused: Mapping[str, object]) -> in
 
 def conformance(
     proxy: Annotated[
-        str | None, typer.Option(metavar="backend:DIR", help="A checkout whose proxy has its dependencies.")
+        str | None, typer.Option(metavar="backend:DIR", help="Checkout of the proxy, with its dependencies installed.")
     ] = None,
     api: Annotated[bool, typer.Option("--api", help="Compare the mock with recordings of the real API.")] = False,
-    provider: Annotated[list[str] | None, typer.Option(metavar="NAME", help="With --api: only these. [repeatable]")] = None,
-    release: Annotated[str | None, typer.Option(metavar="TAG", help="The row to compare with. [by the source's hash]")] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where table and recordings go.")] = Path("data/conformance"),
-    log: Annotated[Path | None, typer.Option(metavar="FILE", help="Takes the proxy's output.")] = None,
+    provider: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="With --api: provider to compare (repeatable).", show_default="all")
+    ] = None,
+    release: Annotated[
+        str | None, typer.Option(metavar="TAG", help="Release to compare with.", show_default="by the hash of the source")
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the table and the recordings.")] = Path(
+        "data/conformance"
+    ),
+    log: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to write the proxy's output.")] = None,
     reported: Annotated[
-        bool, typer.Option("--reported", help="Instead: play the maintainers' documented runs against the real API.")
+        bool, typer.Option("--reported", help="Play the maintainers' documented runs against the real API instead.")
     ] = False,
     draws: Annotated[
-        int, typer.Option(metavar="N", min=1, max=10_000, help="With --reported: sessions per run and gap.")
+        int, typer.Option(metavar="N", min=1, max=10_000, help="With --reported: number of sessions per run and gap.")
     ] = 100,
     as_json: options.Json = False,
 ) -> int:
     """Compare a proxy with its model, or the mock with the real API.
 
-    Message by message: a running proxy (--proxy), recordings of the real API (--api).
-    Exit 1 when they differ. With --reported: what the models say of documented runs against the real API; exit 0.
+    Compares every message of a running proxy (--proxy), or of recordings of the real API (--api). Exit 1 if they differ.
+    With --reported: plays documented runs against the real API with the models; exit 0.
     """
     if reported:
         refused = {"proxy": proxy, "api": api, "release": release, "log": log}
         return _reported(draws, as_json=as_json, refused=refused)
     if api:
         if proxy is not None:
-            raise InputError("--api", "together with --proxy", "one of the two")
+            raise InputError("--api", "given with --proxy", "allowed is one of the two")
         return _api(provider or [], as_json=as_json)
     if provider:
-        raise InputError("--provider", "without --api", "--api --provider NAME")
+        raise InputError("--provider", "given without --api", "add --api")
     if proxy is None:
         raise InputError("proxy", "is missing", "backend:DIR, or --api, or --reported")
     directory = options.backend_directory(proxy)
@@ -108,8 +114,7 @@ def conformance(
 
 def _api(providers: list[str], *, as_json: bool) -> int:
     for name in providers:
-        if name not in COMPARED:
-            raise InputError("provider", f"{name!r} has no recordings to compare with", f"one of {', '.join(COMPARED)}")
+        one_of("provider", name, COMPARED)
     result = conform_api(*(providers or COMPARED))
     rows = result.rows()
     if as_json:

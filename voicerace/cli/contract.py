@@ -1,4 +1,4 @@
-"""`voicerace contract`: does an API keep what the models assume of it?"""
+"""The verb `contract`: test an API for the facts that the models assume."""
 
 from __future__ import annotations
 
@@ -21,51 +21,64 @@ from voicerace.model.catalog.profiles import SERVER_TIMES
 
 __all__ = ["contract"]
 
-_MOCKS_TIMES = ("upstream_rtt_ms", *SERVER_TIMES)
+_MOCK_TIMES = ("upstream_rtt_ms", *SERVER_TIMES)
 
 
 @options.takes_times
 def contract(
     times: Mapping[str, object],
-    upstream: Annotated[str, typer.Option(help="mock | openai (OPENAI_API_KEY) | ws(s)://...")] = "mock",
-    model: Annotated[str, typer.Option(help="The model asked for at openai.")] = "gpt-realtime",
-    key_from: Annotated[
-        str | None, typer.Option(metavar="VARIABLE", help="The variable whose value is the upstream's Bearer token.")
+    upstream: Annotated[
+        str, typer.Option(metavar="API", help="API to test: mock | openai (OPENAI_API_KEY) | ws(s)://...")
+    ] = "mock",
+    model: Annotated[str, typer.Option(metavar="NAME", help="Model to request with --upstream openai.")] = "gpt-realtime",
+    key_from: options.KeyFrom = None,
+    fact: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Fact to test (repeatable).", show_default="all")
     ] = None,
-    fact: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this one; may be repeated. [all]")] = None,
     repeats: Annotated[
-        int | None, typer.Option(metavar="N", min=0, max=1000, help="Function calls for the times alone. [mock 5, else 3]")
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            max=1000,
+            help="Function calls that only measure times.",
+            show_default="5 of the mock, 3 of an API",
+        ),
     ] = None,
     max_sessions: options.MaxSessions = None,
     at_once: Annotated[
-        int | None, typer.Option(metavar="N", min=1, max=64, help="Sessions at a time. [mock 8, else 1]")
+        int | None,
+        typer.Option(metavar="N", min=1, max=64, help="Sessions at the same time.", show_default="8 of the mock, 1 of an API"),
     ] = None,
-    profile: Annotated[str | None, typer.Option(help="The mock's times that are not given. [loopback]")] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Source of the mock's times that are not given.", show_default="loopback"),
+    ] = None,
     knob: options.Knob = None,
     seed: options.Seed = 0,
     trace: Annotated[bool, typer.Option("--trace", help="Print the events that decide each fact.")] = False,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the recordings and contract.json there.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the recordings and contract.json.")] = None,
     as_json: options.Json = False,
 ) -> int:
-    """Test an API for the facts that the models rest on.
+    """Test an API for the facts that the models assume.
 
-    One small experiment per fact: what is open first, then bounded, then settled. Exit 1 when one is broken.
+    Plays one small experiment per fact, undocumented facts first. Exit 1 if the API breaks a fact.
 
-    Times and --knob are the mock's; an API has its own.
+    Times and --knob configure the mock; an API has its own.
     """
     target = UpstreamTarget.of(upstream, model, key_from)
     session = None
     if target.kind == "mock":
         for name in times:
-            if name not in _MOCKS_TIMES:
-                raise InputError(name, "no upstream has this time", f"allowed are {', '.join(_MOCKS_TIMES)}")
+            if name not in _MOCK_TIMES:
+                raise InputError(name, "is not a time of the API", f"allowed are {', '.join(_MOCK_TIMES)}")
         session = SessionConfig.of(times=times, profile=profile or "loopback", knobs_given=options.knob_words(knob), seed=seed)
     else:
         given = [*times, *(["knob"] if knob else []), *(["profile"] if profile else []), *(["seed"] if seed else [])]
         if given:
             raise InputError(given[0], f"given for {target.name}", "only for the mock; an API has its own")
     if out is not None:
-        writing(out, lambda: out.mkdir(parents=True, exist_ok=True))  # before anything is paid for
+        writing(out, lambda: out.mkdir(parents=True, exist_ok=True))  # before sessions that cost money
     with tqdm(file=sys.stderr, unit="session", disable=None) as bar:
 
         def progress(done: int, of: int) -> None:

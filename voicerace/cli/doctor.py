@@ -1,4 +1,4 @@
-"""`voicerace doctor`: what is there of all that the other verbs can use."""
+"""The verb `doctor`: report the installed tools that other verbs use."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ __all__ = ["doctor"]
 
 
 def doctor(
-    proxy: Annotated[list[str] | None, typer.Option(metavar="backend:DIR", help="A checkout; may be repeated.")] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where runs are to be written.")] = Path("runs"),
+    proxy: Annotated[
+        list[str] | None, typer.Option(metavar="backend:DIR", help="Checkout of the proxy to examine (repeatable).")
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for runs.")] = Path("runs"),
     as_json: options.Json = False,
 ) -> int:
     """Check Python, packages, Node, Chromium, ports and keys.
 
-    Keys are never shown.
+    The report contains no key.
     """
     found = examine([options.backend_directory(each) for each in proxy or ()], out)
     if as_json:

@@ -1,9 +1,10 @@
-"""`voicerace explore`: every order that times allow."""
+"""The verb `explore`: every order of events that the bounds of the times allow."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from tqdm import tqdm
 from voicerace.cli import options
 from voicerace.cli.printing import print_json, print_lines, writable, writing
 from voicerace.cli.tables import facts, print_table
+from voicerace.errors import InputError
 from voicerace.experiments.explore.bounds import Bounds
 from voicerace.experiments.explore.explorer import ExplorationResult
 from voicerace.experiments.explore.explorer import explore as run_explore
@@ -20,33 +22,72 @@ from voicerace.experiments.explore.finding import sentence_of
 from voicerace.experiments.explore.stories import STORIES, stories
 from voicerace.files import write_text
 from voicerace.model.catalog.handlers import HANDLERS
+from voicerace.model.catalog.releases import proxy_release
 
 __all__ = ["explore"]
 
 
 def explore(
-    release: options.Release = None,
+    release: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TAG", help="Release of the proxy, or a unique backend version (repeatable).", show_default="0.9.1"
+        ),
+    ] = None,
     component: options.ComponentTag = None,
     story: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help=" | ".join(STORIES) + "; may be repeated. [all]")
+        list[str] | None,
+        typer.Option(metavar="NAME", help=f"Scenario to explore (repeatable): {' | '.join(STORIES)}.", show_default="all"),
     ] = None,
     handler: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help=" | ".join(HANDLERS) + "; may be repeated. [the story's]")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"How the app answers a call (repeatable): {' | '.join(HANDLERS)}.",
+            show_default="those of the scenario",
+        ),
     ] = None,
     bounds: options.BoundsOption = None,
     workaround: options.Workaround = None,
-    max_states: Annotated[int, typer.Option(metavar="N", min=1, help="States per story and handler at most.")] = 200_000,
-    jobs: Annotated[int, typer.Option(metavar="N", help="Stories side by side, each in a process; -1: one per core.")] = 1,
-    out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Where to write all of it.")] = None,
+    max_states: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Maximum number of states per scenario and handler.")
+    ] = 200_000,
+    jobs: Annotated[
+        int, typer.Option(metavar="N", help="Number of processes, each with one scenario at a time; -1 for one per core.")
+    ] = 1,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Where to write findings and statistics.")] = None,
     as_json: options.Json = False,
 ) -> int:
     """Find every order of events that leads to a bad outcome.
 
-    Orders of deliveries, tools, stages of the API and timers, within the bounds of each time.
+    It varies the order of deliveries, tool results, events of the API and timers within the bounds of each time.
     """
-    wanted = stories(story or (), handler or ())
+    selected = stories(options.names_given(story), options.names_given(handler))
     Bounds.of(bounds or ())
+    tags = options.names_given(release) or ["0.9.1"]
+    if len(tags) > 1 and (as_json or out is not None):
+        raise InputError("release", f"{len(tags)} given", "allowed is one with --json or --out")
+    for tag in tags:
+        proxy_release(tag)
     writable(out)
+    for tag in tags:
+        _explore(tag, selected, bounds or (), max_states, component, workaround, jobs, out, as_json=as_json)
+    return 0
+
+
+def _explore(
+    tag: str,
+    selected: Sequence[tuple[str, str]],
+    bounds: Sequence[str],
+    max_states: int,
+    component: str | None,
+    workaround: str | None,
+    jobs: int,
+    out: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Explore one release, with progress on standard error, and show or write the result."""
     begun = ""
     with tqdm(file=sys.stderr, unit="state", disable=None) as bar:
 
@@ -59,9 +100,9 @@ def explore(
             bar.n = states
             bar.refresh()
 
-        found = run_explore(release or "0.9.1", wanted, bounds or (), max_states, component, tick, workaround, jobs)
+        found = run_explore(tag, selected, bounds, max_states, component, tick, workaround, jobs)
     record = found.to_json()
-    # First, so that a full disk does not take what was found with it.
+    # Printed before the file is written, because the disk may be full.
     if as_json:
         print_json(record)
     else:
@@ -70,22 +111,21 @@ def explore(
         writing(out, lambda: write_text(out, json.dumps(record, separators=(",", ":")) + "\n"))
         if not as_json:
             print_lines([f"written        {out}"])
-    return 0
 
 
 def _show(found: ExplorationResult, record: dict[str, Any]) -> None:
     rows = [
-        (each.name, sentence_of(each.signature), each.story, each.handler, len(each.trace), f"{each.room_ms:g} ms")
+        (each.name, sentence_of(each.signature), each.story, each.handler, len(each.trace), f"{each.slack_ms:g} ms")
         for each in found.findings.values()
     ]
     heads = ("name", "what happens", "story", "handler", "steps", "room")
     print_table(heads, rows, f"{found.release}: {len(rows)} findings", right=("steps", "room"))
-    unlike = [name for name, (low, high) in record["bounds"].items() if low != high]
+    intervals = [name for name, (low, high) in record["bounds"].items() if low != high]
     print_lines(
         facts(
             states=f"{record['states']}, every order explored: {'yes' if record['complete'] else 'no'}",
             unconfirmed=record["unconfirmed"],
             took=f"{record['seconds']} s, {record['peak_rss_mb']} MB at most",
-            bounds=", ".join(f"{n} {record['bounds'][n][0]:g}-{record['bounds'][n][1]:g}" for n in unlike) + " ms",
+            bounds=", ".join(f"{n} {record['bounds'][n][0]:g}-{record['bounds'][n][1]:g}" for n in intervals) + " ms",
         )
     )

@@ -1,6 +1,6 @@
-"""What is there of all that voicerace can use: said, never changed. It opens no connection and shows no key.
+"""Reports installed optional tools; read-only. It opens no connection and shows no key.
 
-Only the first five rows are needed for `run`, `sweep` and `report`; each other row says what it is for.
+`run`, `sweep` and `report` need only the first five rows; each other row names the verbs that need it.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ __all__ = ["Finding", "ToolState", "examine"]
 
 ToolState: TypeAlias = Literal["good", "missing", "wrong"]
 
-#: What `requires-python` says.
+#: `requires-python` of pyproject.toml.
 _PYTHON: Final = ((3, 11), (3, 13))
 _NODE: Final = 20
 _KEY: Final = "OPENAI_API_KEY"
-#: Where `serve upstream` and `serve proxy` listen without `--listen`.
+#: Default ports of `serve upstream` and `serve proxy`.
 _PORTS: Final = (8181, 8182)
 _BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
-_PATIENCE_S: Final = 10
+_TIMEOUT_S: Final = 10
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The state of one tool.
 
     Attributes:
-        name: of the thing.
-        state: there as it should be, not there, or there and of no use.
-        found: what was found; never a key, nor a path.
-        needed_for: what needs it.
+        name: of the tool.
+        state: usable, missing, or present and unusable.
+        found: details, without keys and paths.
+        needed_for: the verbs that need it.
     """
 
     name: str
@@ -61,12 +61,12 @@ class Finding:
 def examine(
     checkouts: Sequence[Path] = (), out: Path = Path("runs"), environment: Mapping[str, str] | None = None
 ) -> list[Finding]:
-    """Look at everything.
+    """Examine every tool.
 
     Args:
-        checkouts: of the proxy, as `--proxy backend:DIR` takes them.
-        out: the folder below which runs are written.
-        environment: instead of the process's own.
+        checkouts: folders of the proxy, as in `--proxy backend:DIR`.
+        out: the folder for runs.
+        environment: environment variables; None for those of the process.
     """
     known = os.environ if environment is None else environment
     return [
@@ -91,22 +91,22 @@ def _python() -> Finding:
 
 
 def _packages() -> Finding:
-    """The packages of the lock where there is one (a clone), else what the project asks for at least (a wheel)."""
+    """Compare packages with the lock file of a clone, or with the minimum versions of an installed wheel."""
     lock = Path(__file__).parents[2] / "requirements" / "runtime.lock"
     if lock.is_file():
-        # One lock for every Python: a package may stand there with several versions.
+        # One lock file serves every Python, so it may have several versions of a package.
         pinned: dict[str, list[str]] = {}
         for name, number in re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)", lock.read_text("utf-8"), flags=re.M):
             pinned.setdefault(name, []).append(number)
         present = {name: _version(name) for name in pinned}
-        # Which of a lock's packages belong to this Python and this system, installing has decided.
-        asked = {name for line in requires("voicerace") or () if "extra" not in line and (name := _name(line))}
+        # Only the direct requirements must be present; others depend on the Python version and the system.
+        required = {name for line in requires("voicerace") or () if "extra" not in line and (name := _name(line))}
         other = [
             f"{name} {found}, locked {' or '.join(pinned[name])}"
             for name, found in present.items()
             if found is not None and found not in pinned[name]
         ]
-        absent = [name for name in sorted(asked) if present.get(name) is None]
+        absent = [name for name in sorted(required) if present.get(name) is None]
         return _compared("the lock's packages", sum(found is not None for found in present.values()), other, absent)
     needed = [line for line in requires("voicerace") or () if "extra" not in line]
     least = {_name(line): match.group(1) for line in needed if (match := re.search(r">=([0-9.]+)", line))}
@@ -118,8 +118,8 @@ def _packages() -> Finding:
 
 def _compared(what: str, count: int, other: Sequence[str], absent: Sequence[str]) -> Finding:
     wrong = [*(f"{each} is not installed" for each in absent), *other]
-    said = "; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
-    return Finding("packages", "wrong" if wrong else "good", said or f"{count} of {what} as they should be", "everything")
+    details = "; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
+    return Finding("packages", "wrong" if wrong else "good", details or f"{count} of {what} as they should be", "everything")
 
 
 def _name(requirement: str) -> str:
@@ -150,15 +150,15 @@ def _data() -> Finding:
 
 
 def _written(out: Path) -> Finding:
-    """Whether a run's folder can be made: tried in the nearest folder that is there."""
-    there = next((each for each in (out, *out.absolute().parents) if each.exists()), Path())
+    """Whether a run's folder can be created, tried in the nearest existing parent."""
+    parent = next((each for each in (out, *out.absolute().parents) if each.exists()), Path())
     try:
-        with tempfile.NamedTemporaryFile(dir=there) as file:
+        with tempfile.NamedTemporaryFile(dir=parent) as file:
             file.write(b"x" * 65_536)
             file.flush()
     except OSError as error:
         return Finding("write access", "wrong", f"{out.name or out}: {error.strerror}", "everything that keeps a recording")
-    free = shutil.disk_usage(there).free // 2**20
+    free = shutil.disk_usage(parent).free // 2**20
     return Finding(
         "write access", "good", f"{out.name or out} can be written, {free:,} MiB are free", "everything that keeps a recording"
     )
@@ -180,35 +180,35 @@ def _program(name: str, commands: Iterable[str], needed_for: str, fits: Callable
     if path is None:
         return Finding(name, "missing", "not on the PATH", needed_for)
     try:
-        asked = subprocess.run(  # noqa: S603  # a program that was looked up, one fixed word
-            [path, "--version"], capture_output=True, text=True, timeout=_PATIENCE_S, check=False, errors="replace"
+        done = subprocess.run(  # noqa: S603  # a program from the PATH, one fixed argument
+            [path, "--version"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, errors="replace"
         )
-        said = (asked.stdout.strip().splitlines() or ["says no version"])[0][:40]
+        found = (done.stdout.strip().splitlines() or ["says no version"])[0][:40]
     except (OSError, subprocess.TimeoutExpired):
         return Finding(name, "wrong", "does not start", needed_for)
-    return Finding(name, "good" if fits(said) else "wrong", said, needed_for)
+    return Finding(name, "good" if fits(found) else "wrong", found, needed_for)
 
 
-def _node_fits(said: str) -> bool:
-    match = re.match(r"v(\d+)", said)
+def _node_fits(found: str) -> bool:
+    match = re.match(r"v(\d+)", found)
     return match is not None and int(match.group(1)) >= _NODE
 
 
 def _key(environment: Mapping[str, str]) -> Finding:
-    """Whether there is a key; neither the key nor any of its letters."""
+    """Whether a key is set, without any part of it."""
     found: Any = environment.get(_KEY)
-    said = "not set" if found is None else "set, and empty" if not found.strip() else "set"
-    return Finding(_KEY, "good" if said == "set" else "missing", said, "--upstream openai")
+    state = "not set" if found is None else "set, and empty" if not found.strip() else "set"
+    return Finding(_KEY, "good" if state == "set" else "missing", state, "--upstream openai")
 
 
 def _checkout(directory: Path) -> Finding:
-    """Whether a checkout's program is one of the table, by the hash of its source."""
+    """Whether a checkout's program is a known release, by the hash of its source."""
     name = f"backend:{directory.name or directory}"
     try:
         package, source = package_of(directory), source_hash(directory)
     except (InputError, OSError) as error:
-        said = f"{error.found}; {error.allowed}" if isinstance(error, InputError) else str(error.strerror)
-        return Finding(name, "wrong", said, "--proxy")
+        reason = f"{error.found}; {error.allowed}" if isinstance(error, InputError) else str(error.strerror)
+        return Finding(name, "wrong", reason, "--proxy")
     installed = any((each / "node_modules").is_dir() for each in (package, *package.parents[:2]))
     row = proxy_of_source(source, backend_version(directory))
     known = f"release {row.tag}" if row is not None else "no release of the table: outcomes only, no comparison with a model"

@@ -1,10 +1,10 @@
-"""The options that several verbs share, declared once. The times come from their table, one option each."""
+"""The options that several verbs share, declared once. Each time of a session is an option."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -12,7 +12,7 @@ import typer
 
 from voicerace.errors import InputError
 from voicerace.model.catalog.handlers import HANDLERS
-from voicerace.model.catalog.profiles import PROFILES, TIMES
+from voicerace.model.catalog.profiles import PROFILES, TIMES, WORKAROUND_TIMES
 from voicerace.model.catalog.providers import DEFAULT_PROVIDER, PROVIDERS
 from voicerace.model.catalog.scenarios import SCENARIOS
 from voicerace.model.catalog.workarounds import WORKAROUNDS
@@ -28,6 +28,7 @@ __all__ = [
     "Handler",
     "HoldMs",
     "Json",
+    "KeyFrom",
     "Knob",
     "MaxSessions",
     "Modality",
@@ -43,71 +44,119 @@ __all__ = [
     "added_option",
     "backend_directory",
     "knob_words",
+    "names_given",
     "takes_grid",
     "takes_times",
     "with_options",
     "with_workaround_times",
 ]
 
-Release = Annotated[str | None, typer.Option(metavar="TAG", help="The proxy's release, or a unique backend version. [0.9.1]")]
-ComponentTag = Annotated[str | None, typer.Option("--component", metavar="TAG", help="The component. [the proxy's tag]")]
-ScenarioName = Annotated[str, typer.Option("--scenario", help=" | ".join(SCENARIOS))]
-Handler = Annotated[str, typer.Option(help="How the app answers a call: " + " | ".join(HANDLERS))]
-Modality = Annotated[str, typer.Option(help="What the model replies in: text | audio | session (as the session asks)")]
-Provider = Annotated[str, typer.Option(metavar="NAME", help="Whose API the mock is: " + " | ".join(PROVIDERS))]
-Calls = Annotated[int | None, typer.Option(metavar="N", help="Function calls in one response (scenario parallel): 1 to 8.")]
-IdleClose = Annotated[
-    bool, typer.Option("--idle-close", help="The component closes an idle connection after 10 s, as it does by default.")
+Release = Annotated[
+    str | None,
+    typer.Option(metavar="TAG", help="Release of the proxy, or a unique backend version.", show_default="0.9.1"),
 ]
-Preamble = Annotated[bool, typer.Option("--preamble", help="The model speaks before it calls.")]
-ToolEnd = Annotated[str | None, typer.Option(help="How the tool ends: result | error | reject | none [the scenario's]")]
+ComponentTag = Annotated[
+    str | None,
+    typer.Option("--component", metavar="TAG", help="Release of the component.", show_default="that of the proxy"),
+]
+ScenarioName = Annotated[str, typer.Option("--scenario", metavar="NAME", help=f"Scenario: {' | '.join(SCENARIOS)}.")]
+Handler = Annotated[str, typer.Option(metavar="NAME", help=f"How the app answers a function call: {' | '.join(HANDLERS)}.")]
+Modality = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="Modality of the replies: text | audio | session (as the proxy's session.update says)."),
+]
+Provider = Annotated[str, typer.Option(metavar="NAME", help=f"API that the mock imitates: {' | '.join(PROVIDERS)}.")]
+Calls = Annotated[
+    int | None, typer.Option(metavar="N", help="Function calls in one response, 1 to 8 (scenario parallel).", show_default="2")
+]
+IdleClose = Annotated[
+    bool, typer.Option("--idle-close", help="The component closes an idle connection after 10 s, which is its own default.")
+]
+Preamble = Annotated[bool, typer.Option("--preamble", help="The model speaks before it calls a function.")]
+ToolEnd = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="How the tool ends: result | error | reject | none.", show_default="that of the scenario"
+    ),
+]
 Workaround = Annotated[
-    str | None, typer.Option(metavar="NAME", help="What the app does against the race: " + " | ".join(WORKAROUNDS))
+    str | None, typer.Option(metavar="NAME", help=f"Workaround in the app: {' | '.join(WORKAROUNDS)}.", show_default="none")
 ]
 HoldMs = Annotated[
-    str | None, typer.Option(metavar="MS", help="With --workaround: the earliest result behind a request. [2000]")
+    str | None,
+    typer.Option(
+        metavar="MS",
+        help="With --workaround: minimum time from the request to the result.",
+        show_default=WORKAROUND_TIMES["hold_ms"],
+    ),
 ]
-FallbackMs = Annotated[str | None, typer.Option(metavar="MS", help="With --workaround: the app waits no longer. [4000]")]
-Profile = Annotated[str, typer.Option(help="Times that are not given: " + " | ".join(PROFILES))]
-Knob = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="An open fact of the API; may be repeated.")]
-Seed = Annotated[int, typer.Option(metavar="N", help="Of drawn times.")]
+FallbackMs = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MS",
+        help="With --workaround: maximum time that the app waits for a callback.",
+        show_default=WORKAROUND_TIMES["fallback_ms"],
+    ),
+]
+Profile = Annotated[str, typer.Option(metavar="NAME", help=f"Source of the times that are not given: {' | '.join(PROFILES)}.")]
+Knob = Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Undocumented behaviour of the API (repeatable).")]
+Seed = Annotated[int, typer.Option(metavar="N", help="Seed of drawn times.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Out = Annotated[Path | None, typer.Option(metavar="PATH", help="Where to write.")]
-Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there already.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")]
 
 AllowOrigin = Annotated[
     list[str] | None,
-    typer.Option(metavar="ORIGIN", help="A web page that may connect, as http://localhost:3000; may be repeated."),
+    typer.Option(metavar="ORIGIN", help="Web page that may connect, for example http://localhost:3000 (repeatable)."),
 ]
 BoundsOption = Annotated[
     list[str] | None,
-    typer.Option("--bounds", metavar="NAME=LOW:HIGH", help="A duration's interval in ms, NAME=MS: just that; may be repeated."),
+    typer.Option("--bounds", metavar="NAME=LOW:HIGH", help="Interval of a time in ms, or NAME=MS for one value (repeatable)."),
 ]
-FailOn = Annotated[list[str] | None, typer.Option(metavar="OUTCOME", help="Exit 1 on it; may be repeated.")]
-MaxSessions = Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many; required on a real API.")]
+FailOn = Annotated[list[str] | None, typer.Option(metavar="OUTCOME", help="Exit 1 if this outcome occurs (repeatable).")]
+KeyFrom = Annotated[
+    str | None, typer.Option(metavar="VARIABLE", help="Environment variable that holds the upstream's Bearer token.")
+]
+MaxSessions = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Maximum number of sessions; required for a real API.")
+]
 
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 
 
 def takes_times(verb: _Verb) -> _Verb:
-    """Give a verb one option per named time; it gets them as the mapping `times`, those that were given only."""
-    added = [
-        added_option(name, str | None, typer.Option(metavar="MS", help=_help(name), rich_help_panel="Times")) for name in TIMES
-    ]
+    """Add one option per named time; the verb receives the given ones as the mapping `times`."""
+    added = [added_option(name, str | None, _time_option(name)) for name in TIMES]
     return with_options(verb, "times", added, lambda given: {name: text for name, text in given.items() if text is not None})
 
 
+def _time_option(name: str) -> Any:
+    meaning, default = TIMES[name].meaning, PROFILES["loopback"].values.get(name)
+    sentence = f"{meaning[0].upper()}{meaning[1:]}."
+    return typer.Option(metavar="MS", help=sentence, show_default=default or "not set", rich_help_panel="Times")
+
+
+#: Option of a grid -> its metavar, its help and its default.
+_LISTS = {
+    "releases": ("TAGS", "Releases of the proxy, with commas, or all.", "0.9.1"),
+    "scenarios": ("NAMES", "Scenarios, with commas, or all.", "single"),
+    "handlers": ("NAMES", "Handlers, with commas, or all.", "return"),
+    "modalities": ("NAMES", "Modalities of the replies, with commas, or all.", "session"),
+}
+
+
 def takes_grid(verb: _Verb) -> _Verb:
-    """Give a verb the options of a grid of sessions; it gets those that were given as `spec`, fields of a `SweepSpec`."""
-    lists = {"scenarios": "single", "handlers": "return", "modalities": "session"}
+    """Add the options of a grid of sessions; the verb receives the given ones as `spec`, fields of a `SweepSpec`."""
+    lists = [
+        added_option(name, list[str] | None, typer.Option(metavar=metavar, help=text, show_default=usual))
+        for name, (metavar, text, usual) in _LISTS.items()
+    ]
+    calls = typer.Option(metavar="N,N", help="Function calls in one response, 1 to 8 (scenario parallel).", show_default="2")
     added = [
-        added_option("releases", str | None, typer.Option(metavar="TAGS", help="Tags with commas, or all. [0.9.1]")),
+        lists[0],
         _parameter("component", ComponentTag, None),
-        *(
-            added_option(name, str | None, typer.Option(help=f"With commas, or all. [{usual}]"))
-            for name, usual in lists.items()
-        ),
-        added_option("calls", str | None, typer.Option(metavar="N,N", help="Function calls in one response (parallel).")),
+        *lists[1:],
+        added_option("calls", str | None, calls),
         _parameter("profile", Profile, "loopback"),
         _parameter("knob", Knob, None),
         _parameter("provider", Provider, DEFAULT_PROVIDER),
@@ -116,9 +165,16 @@ def takes_grid(verb: _Verb) -> _Verb:
 
     def spec(given: dict[str, Any]) -> dict[str, Any]:
         knobs = {"knobs": dict(knob_words(given.pop("knob")))}
-        return {name: value for name, value in given.items() if value is not None} | knobs
+        lists = {name: given.pop(name) for name in _LISTS}
+        joined = {name: ",".join(texts) for name, texts in lists.items() if texts}
+        return {name: value for name, value in given.items() if value is not None} | joined | knobs
 
     return with_options(verb, "spec", added, spec)
+
+
+def names_given(given: Sequence[str] | None) -> list[str]:
+    """The names of an option that is repeatable and takes commas."""
+    return [name.strip() for text in given or () for name in text.split(",") if name.strip()]
 
 
 def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
@@ -126,12 +182,12 @@ def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
 
 
 def added_option(name: str, kind: Any, option: Any, default: Any = None) -> inspect.Parameter:
-    """A further option of a verb, for `with_options`."""
+    """An additional option of a verb, for `with_options`."""
     return _parameter(name, Annotated[kind, option], default)
 
 
 def with_options(verb: _Verb, argument: str, added: list[inspect.Parameter], make: Callable[[dict[str, Any]], Any]) -> _Verb:
-    """The verb with more options, which it gets together, as the one argument that `make` makes of them."""
+    """The verb with more options, whose values `make` turns into the one argument `argument`."""
 
     @functools.wraps(verb)
     def wrapped(**given: Any) -> Any:
@@ -142,34 +198,28 @@ def with_options(verb: _Verb, argument: str, added: list[inspect.Parameter], mak
     parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in known] + added
     wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
     wrapped.__annotations__ = {each.name: each.annotation for each in parameters}
-    return wrapped  # type: ignore[return-value]  # the same verb to typer, with more options
-
-
-def _help(name: str) -> str:
-    """What a time is, and its value in the default profile."""
-    default = PROFILES["loopback"].values.get(name)
-    return f"{TIMES[name].meaning} [{'not set' if default is None else default}]"
+    return wrapped  # type: ignore[return-value]  # typer calls it as the verb
 
 
 def with_workaround_times(
     times: Mapping[str, object], workaround: str | None, hold_ms: str | None, fallback_ms: str | None
 ) -> Mapping[str, object]:
-    """The times with those that only a workaround has.
+    """The times, with those that only a workaround uses.
 
     Raises:
-        InputError: such a time is given without a workaround.
+        InputError: one of those is given without a workaround.
     """
     given = {name: text for name, text in (("hold_ms", hold_ms), ("fallback_ms", fallback_ms)) if text is not None}
     if given and workaround is None:
-        raise InputError(next(iter(given)), "given without a workaround", "--workaround NAME beside it")
+        raise InputError(next(iter(given)), "given without a workaround", "add --workaround NAME")
     return {**times, **given}
 
 
 def knob_words(given: list[str] | None) -> Mapping[str, str]:
-    """``NAME=VALUE`` words as a mapping.
+    """Texts ``NAME=VALUE`` as a mapping.
 
     Raises:
-        InputError: a word has no ``=``.
+        InputError: a text has no ``=``.
     """
     pairs = {}
     for word in given or ():
@@ -184,9 +234,9 @@ def backend_directory(proxy: str) -> Path:
     """The folder of ``backend:DIR``.
 
     Raises:
-        InputError: it is something else.
+        InputError: the text has another form.
     """
     kind, colon, directory = proxy.partition(":")
     if kind != "backend" or not colon or not directory:
-        raise InputError("proxy", f"{proxy!r} is no checkout", "backend:DIR")
+        raise InputError("proxy", f"{proxy!r} is not a checkout", "backend:DIR")
     return Path(directory)

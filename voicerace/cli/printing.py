@@ -1,4 +1,4 @@
-"""How verbs print, and how they write what the user named."""
+"""Output of the verbs: printed lines, progress, and files that the user names."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from voicerace.analysis.outcomes import OUTCOMES
 from voicerace.errors import InputError, one_of
 from voicerace.files import takes_a_file, try_to_write
 
-__all__ = ["Steps", "known_outcomes", "new_file", "plain", "print_json", "print_lines", "tell_refused", "writable", "writing"]
+__all__ = ["Steps", "known_outcomes", "new_file", "plain", "print_json", "print_lines", "print_refused", "writable", "writing"]
 
 
 class Steps:
-    """Progress of a command on standard error: a bar on a terminal, else one line per step.
+    """Progress on standard error: a bar on a terminal, else one line per step.
 
     Args:
-        total: steps.
-        unit: what a step is.
+        total: number of steps.
+        unit: name of a step.
     """
 
     def __init__(self, total: int, unit: str) -> None:
@@ -38,14 +38,14 @@ class Steps:
         self._bar.close()
 
     def begin(self, name: str) -> None:
-        """The next step begins."""
+        """Show that the next step begins."""
         self._begun += 1
         self._bar.set_description(name)
         if self._bar.disable:
             print(f"{self.unit} {self._begun} of {self.total}: {name}", file=sys.stderr, flush=True)
 
     def done(self) -> None:
-        """The step that began last is done."""
+        """Count a finished step."""
         self._bar.update()
 
 
@@ -58,22 +58,22 @@ def print_json(value: Mapping[str, Any]) -> None:
     print(json.dumps(value, indent=2))
 
 
-def tell_refused(reason: str) -> None:
-    """Say on standard error that a server refused a handshake: a browser tells its page nothing of the answer."""
-    with contextlib.suppress(OSError):  # a reader that has gone is no reason to fail the handshake in another way
+def print_refused(reason: str) -> None:
+    """Print on standard error that a server refused a handshake; a browser does not show the response to its page."""
+    with contextlib.suppress(OSError):  # a closed standard error must not change the handshake
         print(f"voicerace: a connection was refused: {reason}", file=sys.stderr, flush=True)
 
 
 def plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Sets as sorted lists, so that the same table is the same text."""
+    """The row with sets as sorted lists, so that equal tables give equal text."""
     return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in row.items()}
 
 
 def writing(path: Path, write: Any) -> Any:
-    """Write a file the user named.
+    """Call `write`, which writes a file that the user named.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: the file cannot be written.
     """
     try:
         return write()
@@ -82,24 +82,24 @@ def writing(path: Path, write: Any) -> Any:
 
 
 def new_file(path: Path | None, *, force: bool = False) -> None:
-    """Refuse to write a recording, or a copy of one, over a file. A stream and an empty file hold nothing.
+    """Refuse to overwrite a file that is not empty. Streams are allowed.
 
     Raises:
-        InputError: the file holds something, and `force` is not given.
+        InputError: the file is not empty, and `force` is not given.
     """
     if path is not None and not force and path.is_file() and takes_a_file(path) and path.stat().st_size > 0:
-        raise InputError("out", f"{path} holds something already", "a new file, or --force beside it")
+        raise InputError("out", f"{path} exists and is not empty", "a new file, or add --force")
 
 
 def writable(*paths: Path | None) -> None:
-    """Find out whether files the user named can be written, before what takes long is done for them.
+    """Check that files which the user named can be written, before a long computation.
 
     Raises:
-        InputError: one cannot.
+        InputError: a file cannot be written.
     """
     for path in paths:
         if path is not None:
-            writing(path, lambda: try_to_write(path))  # noqa: B023  # called at once
+            writing(path, lambda: try_to_write(path))  # noqa: B023  # called in this iteration
 
 
 def known_outcomes(names: Iterable[str] | None) -> None:

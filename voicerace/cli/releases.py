@@ -1,4 +1,4 @@
-"""The verb `releases`: the table of releases, as wide as the terminal."""
+"""The verb `releases`: the table of releases, in the width of the terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Column(NamedTuple):
 
     Attributes:
         name: its heading.
-        rank: columns of a high rank are left out first where the terminal is narrow.
+        rank: on a narrow terminal columns with a high rank are left out first.
         cell: the text of a row.
     """
 
@@ -65,7 +65,7 @@ _EVENTS: Final = (
 def releases(as_json: options.Json = False) -> int:
     """Show what each release of the proxy does.
 
-    * marks what changed against the row before. A narrow terminal shows fewer columns.
+    An asterisk marks a value that differs from the row before. A narrow terminal shows fewer columns.
     """
     if as_json:
         rows = [dataclasses.asdict(row) for row in PROXIES.values()]
@@ -75,12 +75,12 @@ def releases(as_json: options.Json = False) -> int:
     return 0
 
 
-#: Columns that differ in every row, so that a mark would say nothing.
+#: Columns that differ in every row, and therefore have no marks.
 _KEYS: Final = frozenset({"tag", "backend", "published"})
 
 
 def _lines(width: int | None) -> Iterator[str]:
-    """The table in at most `width` characters, with the most important columns that fit, then its legend."""
+    """The table with the columns that fit into `width` characters, then its legend."""
     for most in range(len(_COLUMNS), 0, -1):
         shown = [each for each in _COLUMNS if each.rank < most]
         lines = list(table_lines([each.name for each in shown], _marked(shown)))
@@ -93,7 +93,7 @@ def _lines(width: int | None) -> Iterator[str]:
 
 
 def _marked(shown: Sequence[_Column]) -> Iterator[list[str]]:
-    """The cells of each release, with a mark where one differs from the row before."""
+    """The cells of each release, marked if they differ from the row before."""
     before: list[str] = []
     for row in PROXIES.values():
         cells = [each.cell(row) for each in shown]

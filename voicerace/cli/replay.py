@@ -1,4 +1,4 @@
-"""`voicerace replay`: findings of an exploration once more, in virtual time or at the sockets of a running proxy."""
+"""The verb `replay`: replay findings of an exploration, in virtual time or with a running proxy."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ from voicerace.scrubber import printable
 
 __all__ = ["replay"]
 
-
-#: Of --out, a row per finding; `proxy_hash` is the hash of the proxy's source, `seen` what the last try came to instead.
+#: Columns of --out, a row per finding. `proxy_hash`: hash of the proxy's source. `seen`: the different result of the last try.
 _COLUMNS = ("name", "outcome", "story", "handler", "confirmed", "came_to", "tries", "room_ms", "seen", "proxy", "proxy_hash")
 
 
@@ -37,20 +36,21 @@ _COLUMNS = ("name", "outcome", "story", "handler", "confirmed", "came_to", "trie
 def replay(
     targets: Targets,
     finding: Annotated[
-        Path, typer.Argument(metavar="FINDINGS.json", help="A file of `voicerace explore --out`, or one finding.")
+        Path, typer.Argument(metavar="FINDINGS.json", help="File of `voicerace explore --out`, or one finding.")
     ],
-    name: Annotated[str | None, typer.Option(metavar="NAME", help="Which of the file's findings. [all]")] = None,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Name of the finding to replay.", show_default="all")] = None,
     tries: Annotated[
-        int | None, typer.Option(metavar="N", min=1, max=100, help="Live: play a finding so often, until it is confirmed. [3]")
+        int | None,
+        typer.Option(metavar="N", min=1, max=100, help="With --live: maximum number of tries per finding.", show_default="3"),
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Where to write a row per finding.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Where to write a table with a row per finding.")] = None,
     as_json: options.Json = False,
 ) -> int:
-    """Play findings of explore again, in virtual time or live.
+    """Replay findings of explore, in virtual time or live.
 
-    Exit 1 when one does not come to the outcome that the file says.
+    Exit 1 if a finding has another outcome than in the file.
 
-    `order not kept`: the machine was too busy for the room that a finding leaves, which says nothing of the finding.
+    `order not kept` means that the machine was too busy to keep the finding's order of events; it refutes nothing.
     """
     findings = read_findings(finding, name)
     proxy = targets.one_proxy(findings[0].release) if targets.live else None
@@ -68,7 +68,7 @@ def replay(
                 bar.set_postfix_str(each.finding.name)
                 bar.update()
     finally:
-        # Also of a replay that was stopped: what was played is kept.
+        # An interrupted replay keeps its results as well.
         played = [done[number] for number in sorted(done)]
         if out is not None:
             writing(out, lambda: _write(out, played, proxy))
@@ -80,14 +80,14 @@ def replay(
 
 
 def _live(findings: Sequence[Finding], targets: Targets, proxy: ProxyTarget, tries: int) -> Iterator[tuple[int, Replay]]:
-    """The findings at sockets, as they are done.
+    """Replay the findings on real sockets, in the order in which they finish.
 
     Raises:
-        InputError: the upstream is not ours: nobody tells it when to say what.
+        InputError: the upstream is not the mock, so its messages cannot be scheduled.
     """
     upstream = upstream_of(proxy, targets.upstream_target())
     if upstream.kind != "mock":
-        raise InputError("upstream", f"{upstream.name} keeps no schedule", "mock; with a proxy at ws://..., beside --listen")
+        raise InputError("upstream", f"{upstream.name} keeps no schedule", "mock; with a proxy at ws://... add --listen")
     with closing(replays(findings, lambda: targets.engine(proxy), proxy.release, tries)) as each:
         yield from each
 
@@ -96,17 +96,17 @@ def _show(played: Sequence[Replay], proxy: ProxyTarget | None) -> None:
     rows = []
     for each in played:
         found = each.finding
-        names = (found.name, found.story, found.handler, f"{found.room_ms:g} ms")
-        rows.append((*names, each.came_to, each.tries, printable(_seen(each))))
+        names = (found.name, found.story, found.handler, f"{found.slack_ms:g} ms")
+        rows.append((*names, each.result, each.tries, printable(_seen(each))))
     heads = ("finding", "story", "handler", "room", "came to", "tries", "seen instead")
     print_table(heads, rows, proxy.name if proxy else "in virtual time", right=("room", "tries"))
     for each in played if len(played) == 1 else [each for each in played if not each.confirmed]:
         print_lines(
             [
-                f"finding        {each.finding.name}: {each.came_to}",
-                f"expected       {_words(each.finding.signature)}",
-                *(f"found          {_words(sign)}" for sign in each.signatures or [None]),
-                *([f"left the plan  at the {each.slip.place}: {printable(each.slip.said)}"] if each.slip else []),
+                f"finding        {each.finding.name}: {each.result}",
+                f"expected       {_signature_text(each.finding.signature)}",
+                *(f"found          {_signature_text(sign)}" for sign in each.signatures or [None]),
+                *([f"left the plan  at the {left.location}: {printable(left.message)}"] if (left := each.deviation) else []),
                 *text.verdict_lines(each.verdict),
                 "",
             ]
@@ -115,11 +115,11 @@ def _show(played: Sequence[Replay], proxy: ProxyTarget | None) -> None:
 
 
 def _seen(each: Replay) -> str:
-    """What there was instead of what was expected; empty when it was confirmed."""
+    """The result that differs from the finding; empty if the finding is confirmed."""
     if each.confirmed:
         return ""
-    found = "; ".join(map(_words, each.signatures)) or _words(None)
-    return f"{found} ({each.slip.said})" if each.slip is not None else found
+    found = "; ".join(map(_signature_text, each.signatures)) or _signature_text(None)
+    return f"{found} ({each.deviation.message})" if each.deviation is not None else found
 
 
 def _write(path: Path, played: Sequence[Replay], proxy: ProxyTarget | None) -> None:
@@ -130,14 +130,14 @@ def _write(path: Path, played: Sequence[Replay], proxy: ProxyTarget | None) -> N
         found = each.finding
         rows.writerow(
             [found.name, found.signature.outcome, found.story, found.handler, str(each.confirmed > 0).lower(),
-             each.came_to, each.tries, f"{found.room_ms:g}", _seen(each), proxy.name if proxy else "virtual",
+             each.result, each.tries, f"{found.slack_ms:g}", _seen(each), proxy.name if proxy else "virtual",
              (proxy and proxy.source) or ""]
         )  # fmt: skip
     write_text(path, file.getvalue())
 
 
-def _words(sign: Signature | None) -> str:
-    """What tells a finding apart, on one line."""
+def _signature_text(sign: Signature | None) -> str:
+    """A finding's signature on one line."""
     if sign is None:
         return "nothing bad"
     count = f"{sign.results} result{'' if sign.results == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""`voicerace repro`: the smallest session that can show the fault, on any target, with its recording kept."""
+"""The verb `repro`: the smallest session that can show the fault, on any target, with its recording."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def repro(
 ) -> int:
     """Play the smallest session that can show the fault, on real sockets.
 
-    The recording is kept: `runs/repro-TIME.jsonl`, or --out.
+    The recording is written to --out, or to `runs/repro-TIME.jsonl`.
     """
     known_outcomes(fail_on)
     new_file(out, force=force)
@@ -55,9 +55,9 @@ def repro(
         seed=seed,
     )
     file = out or Path("runs") / f"repro-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}.jsonl"
-    targets.engine(proxy)  # what does not fit is refused before anything is said
+    targets.engine(proxy)  # refuses options that do not fit before anything is printed
     patience_s = session.times.ns("deadline_ms", 0, seed) / 1e9
-    print(f"voicerace: meeting {proxy.name}; a turn without a reply is waited for {patience_s:g} s", file=sys.stderr)
+    print(f"voicerace: connecting to {proxy.name}; a turn without a reply ends after {patience_s:g} s", file=sys.stderr)
     recording = played(targets, proxy, replace(session, scenario=REPRO), file)
     writing(file, lambda: recording.write(file))
     verdict = judge(recording)

@@ -1,4 +1,4 @@
-"""The verb `run`: one session, its timeline and its verdict."""
+"""The verb `run`: one session with its timeline and its verdict."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def run(
 ) -> int:
     """Play one session and judge it; --live plays it on real sockets.
 
-    A time is 50, one value per call 50,80, or a draw: uniform(20,80), lognormal(4,0.5), choice(4,8), @file.csv.
+    Times are in ms: 50, or 50,80 with one value per function call. Drawn times: uniform(20,80), p50=400,p95=900,
+    lognormal(median=400,sigma=0.5), choice(4,8,12), or @file.csv, which draws from the first column of a file.
     """
     known_outcomes(fail_on)
     new_file(out, force=force)
@@ -83,9 +84,9 @@ def run(
         print_lines([text.TIMELINE_HEAD, *text.timeline(recording)])
         print_lines(["", *text.verdict_lines(verdict)])
         if tie_outcome is not None:
-            print_lines([f"tie            two things meet in one instant; in the other order: {tie_outcome}"])
+            print_lines([f"tie            two events happen at once; in the other order: {tie_outcome}"])
         assumed = assumed_times({*times, *session.scenario.times}, profile)
-        # A real upstream has times of its own.
-        had = {name: value for name, value in assumed.items() if name in recording.provenance["times"]}
-        print_lines(text.assumed_lines(had, profile))
+        # A real upstream has its own times.
+        used = {name: value for name, value in assumed.items() if name in recording.provenance["times"]}
+        print_lines(text.assumed_lines(used, profile))
     return int(verdict.outcome in (fail_on or ()))

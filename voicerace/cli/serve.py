@@ -1,4 +1,4 @@
-"""`voicerace serve`: the mock upstream, or the model of a proxy, as a server for anybody's app, SDK or proxy."""
+"""The verb `serve`: the mock API, or the model of a proxy, as a server for an app, an SDK or a proxy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import typer
 
 from voicerace.analysis.verdict import judge
 from voicerace.cli import options
-from voicerace.cli.printing import known_outcomes, tell_refused
+from voicerace.cli.printing import known_outcomes, print_refused
 from voicerace.cli.targets import listen_address
 from voicerace.cli.text import session_line
 from voicerace.cli.verbs import Verbs
@@ -41,35 +41,45 @@ __all__ = ["app"]
 app = Verbs()
 
 _REALTIME = "/v1/realtime?model=gpt-realtime"
-_Listen = Annotated[str, typer.Option(metavar="[HOST:]PORT", help="Where to listen; port 0 takes a free one.")]
+_Listen = Annotated[str, typer.Option(metavar="[HOST:]PORT", help="Address to listen on; port 0 selects a free port.")]
 _Sessions = Annotated[
     int | None,
-    typer.Option("--sessions", metavar="N", min=1, help="Take N sessions, then stop; required on a real API. [no end]"),
+    typer.Option(
+        "--sessions", metavar="N", min=1, help="Stop after N sessions; required for a real API.", show_default="no limit"
+    ),
 ]
 _AtOnce = Annotated[
     int,
-    typer.Option(metavar="N", min=1, max=4000, help="Sessions at a time; another one gets a 503.", rich_help_panel="Limits"),
+    typer.Option(
+        metavar="N", min=1, max=4000, help="Sessions at the same time; more get HTTP status 503.", rich_help_panel="Limits"
+    ),
 ]
 _LifetimeS = Annotated[
-    float, typer.Option(metavar="S", min=0.1, max=86_400, help="A session is ended after so long.", rich_help_panel="Limits")
+    float, typer.Option(metavar="S", min=0.1, max=86_400, help="Maximum duration of a session in s.", rich_help_panel="Limits")
 ]
 _SessionMib = Annotated[
     float,
-    typer.Option(metavar="MIB", min=0.001, max=4096, help="A session that sends more is ended.", rich_help_panel="Limits"),
+    typer.Option(
+        metavar="MIB", min=0.001, max=4096, help="Maximum size of the messages of a session in MiB.", rich_help_panel="Limits"
+    ),
 ]
-_FailOn = Annotated[list[str] | None, typer.Option(metavar="OUTCOME", help="Exit 1 on it; may be repeated.")]
-_Certificate = Annotated[Path | None, typer.Option(metavar="FILE", help="Serve wss:// with this certificate chain (PEM).")]
-_Key = Annotated[Path | None, typer.Option("--certificate-key", metavar="FILE", help="Its private key. [in the same file]")]
+_Certificate = Annotated[Path | None, typer.Option(metavar="FILE", help="Certificate chain (PEM), to serve wss://.")]
+_Key = Annotated[
+    Path | None,
+    typer.Option(
+        "--certificate-key", metavar="FILE", help="Private key of the certificate (PEM).", show_default="in the same file"
+    ),
+]
 
 
 @app.callback(invoke_without_command=True)
 def serve(context: typer.Context) -> None:
     """Run a mock Realtime API or the model of a proxy as a server.
 
-    Every session is recorded and judged.
+    It records and judges every session.
     """
     if context.invoked_subcommand is None:
-        raise InputError("command", "is missing", "serve upstream or serve proxy; see --help")
+        raise InputError("command", "is missing", "allowed are serve upstream and serve proxy")
 
 
 @app.command()
@@ -81,11 +91,12 @@ def upstream(
         list[str] | None,
         typer.Option(
             metavar="KIND",
-            help="drop | delay=MS | withhold | duplicate | garble, each with @TYPE and #N if wanted | refuse=STATUS",
+            help="Fault to inject (repeatable): drop | delay=MS | withhold | duplicate | garble, each with optional @TYPE "
+            "and #N, or refuse=STATUS.",
         ),
     ] = None,
     modality: options.Modality = "session",
-    calls: Annotated[int, typer.Option(metavar="N", help="Function calls in one response: 1 to 8.")] = 1,
+    calls: Annotated[int, typer.Option(metavar="N", help="Function calls in one response, 1 to 8.")] = 1,
     preamble: options.Preamble = False,
     profile: options.Profile = "loopback",
     knob: options.Knob = None,
@@ -99,9 +110,9 @@ def upstream(
     lifetime_s: _LifetimeS = Limits.lifetime_s,
     session_mib: _SessionMib = 64.0,
     out: options.Out = None,
-    fail_on: _FailOn = None,
+    fail_on: options.FailOn = None,
 ) -> int:
-    """A mock Realtime API: every user message is answered by a function call, its result by a reply."""
+    """Serve a mock Realtime API. It answers every user message with a function call, and the result with a reply."""
     known_outcomes(fail_on)
     session = SessionConfig.of(
         scenario="parallel",
@@ -117,8 +128,8 @@ def upstream(
     every = replace(session, scenario=replace(session.scenario, inputs=session.scenario.inputs[:1]))
     faults = tuple(Fault.of(word) for word in fault or ())
     tls = _tls(certificate, certificate_key)
-    told = _known(every, "modality", "calls", "preamble", "profile", "times", "knobs", "provider", "seed")
-    parameters = {"faults": fault or [], **told}
+    known = _known(every, "modality", "calls", "preamble", "profile", "times", "knobs", "provider", "seed")
+    parameters = {"faults": fault or [], **known}
     targets = {"upstream": [{"name": "mock"}]}
     limits = Limits(at_once, lifetime_s, session_mib)
     origins = Origins.of(allow_origin or ())
@@ -131,12 +142,10 @@ def upstream(
 @options.takes_times
 def proxy(
     times: Mapping[str, object],
-    upstream: Annotated[str, typer.Option(metavar="URL", help="openai (OPENAI_API_KEY) | ws(s)://...")],
-    release: Annotated[str, typer.Option(metavar="TAG", help="The proxy's release.")] = "0.9.1",
-    model: Annotated[str, typer.Option(help="The model asked for at --upstream openai.")] = "gpt-realtime",
-    key_from: Annotated[
-        str | None, typer.Option(metavar="VARIABLE", help="The variable whose value is the upstream's Bearer token.")
-    ] = None,
+    upstream: Annotated[str, typer.Option(metavar="API", help="API of the proxy: openai (OPENAI_API_KEY) | ws(s)://...")],
+    release: Annotated[str, typer.Option(metavar="TAG", help="Release of the proxy, or a unique backend version.")] = "0.9.1",
+    model: Annotated[str, typer.Option(metavar="NAME", help="Model to request with --upstream openai.")] = "gpt-realtime",
+    key_from: options.KeyFrom = None,
     listen: _Listen = "127.0.0.1:8182",
     profile: options.Profile = "loopback",
     seed: options.Seed = 0,
@@ -146,15 +155,15 @@ def proxy(
     lifetime_s: _LifetimeS = Limits.lifetime_s,
     session_mib: _SessionMib = 64.0,
     out: options.Out = None,
-    fail_on: _FailOn = None,
+    fail_on: options.FailOn = None,
 ) -> int:
-    """The model of a release's proxy, in front of a Realtime API."""
+    """Serve the model of a proxy release, connected to a Realtime API."""
     known_outcomes(fail_on)
     target = UpstreamTarget.of(upstream, model, key_from)
     if target.url is None:
         raise InputError("upstream", upstream, "openai, ws://... or wss://...; for a mock: voicerace serve upstream")
     if target.costs and sessions is None:
-        raise InputError("sessions", "is missing", f"a limit; every session would meet {target.name}")
+        raise InputError("sessions", "is missing", f"add a limit; every session connects to {target.name}")
     session = SessionConfig.of(release=release, times=times, profile=profile, seed=seed)
     targets = {
         "proxy": [{"name": f"model:{session.release.tag}", "source": session.release.source, "release": session.release.tag}],
@@ -171,20 +180,20 @@ def proxy(
 
 @dataclass(frozen=True)
 class Serving:
-    """What the two verbs have in common.
+    """The parameters of both verbs.
 
     Attributes:
         kind: the verb.
-        about: what the server is, for clients that send plain HTTP.
+        about: description of the server, for clients that send plain HTTP.
         listen: ``[HOST:]PORT``.
-        path: where clients are told to connect.
+        path: the path of the printed address.
         parameters, targets: for `run.json`.
-        tls: to serve ``wss://``.
-        limits: of what it takes.
-        origins: which web pages and host names are accepted.
-        sessions: how many; None for no end.
+        tls: TLS settings; None serves ``ws://``.
+        limits: of connections and messages.
+        origins: accepted web pages and host names.
+        sessions: maximum number; None for no limit.
         out: the folder; None for a new one in ``runs``.
-        fail_on: outcomes.
+        fail_on: outcomes that make the exit status 1.
     """
 
     kind: str
@@ -202,7 +211,7 @@ class Serving:
 
 
 def _serve(serving: Serving, make: Callable[[], Make]) -> int:
-    """Serve until Ctrl-C, SIGTERM or the last session; exit 1 when a session ended as `fail_on` says, 143 after SIGTERM."""
+    """Serve until Ctrl-C, SIGTERM or the last session; exit status 1 for an outcome in `fail_on`, 143 after SIGTERM."""
     host, port = listen_address("listen", serving.listen)
     found: Counter[str] = Counter()
     terminated = False
@@ -213,15 +222,15 @@ def _serve(serving: Serving, make: Callable[[], Make]) -> int:
             verdict = judge(recording)
             found[verdict.outcome] += 1
             line = session_line(number, recording, verdict, file)
-        except Exception as error:  # what nobody thought of in one session must not end those of others
+        except Exception as error:  # an unexpected error in one session must not end the others
             found.update({"unknown": number - found.total()})
             line = f"{number:>4}  unknown: not judged; {file.name}"
-            said = printable(f"{type(error).__name__}: {error}")
-            print(f"voicerace: {file} is kept and could not be judged ({said})", file=sys.stderr, flush=True)
+            reason = printable(f"{type(error).__name__}: {error}")
+            print(f"voicerace: {file} is kept and could not be judged ({reason})", file=sys.stderr, flush=True)
         _say(line)
 
-    async def serve(door: SessionServer, folder: Path) -> None:
-        server = Server(door, make(), folder / RECORDINGS, ended, serving.sessions)
+    async def serve(listener: SessionServer, folder: Path) -> None:
+        server = Server(listener, make(), folder / RECORDINGS, ended, serving.sessions)
         loop = asyncio.get_running_loop()
 
         def terminate() -> None:
@@ -231,11 +240,11 @@ def _serve(serving: Serving, make: Callable[[], Make]) -> int:
 
         loop.add_signal_handler(signal.SIGINT, server.stop.set)
         loop.add_signal_handler(signal.SIGTERM, terminate)
-        _say(f"listening on {door.address}{serving.path}, recordings in {folder / RECORDINGS}")
+        _say(f"listening on {listener.address}{serving.path}, recordings in {folder / RECORDINGS}")
         await server.run()
 
     async def recorded() -> None:
-        # The port first: a server that cannot be leaves no folder.
+        # The port is opened first: a server that cannot start leaves no folder.
         async with SessionServer(
             host,
             port,
@@ -244,13 +253,13 @@ def _serve(serving: Serving, make: Callable[[], Make]) -> int:
             origins=serving.origins,
             about=f"{serving.about} (`voicerace {serving.kind}`)",
             path=serving.path,
-            refused=tell_refused,
-        ) as door:
-            info = _info(serving, door.address)
+            refused=print_refused,
+        ) as listener:
+            info = _info(serving, listener.address)
             with new_folder(serving.out, info["parameters"]) as folder:
                 _write_info(folder, info)
                 try:
-                    await serve(door, folder)
+                    await serve(listener, folder)
                 finally:
                     info |= {"end": utc_now(), "complete": True, "sessions": dict(found)}
                     _write_info(folder, info)
@@ -264,17 +273,17 @@ def _serve(serving: Serving, make: Callable[[], Make]) -> int:
 
 
 def _say(line: str) -> None:
-    """To whoever waits for it: another program reads the address from here."""
+    """Print and flush: another program may wait for the address."""
     print(line, flush=True)
 
 
 def _known(session: SessionConfig, *names: str) -> dict[str, Any]:
-    """What decides a session, of what it says of itself."""
+    """The named parts of a session's provenance."""
     return {name: value for name, value in session.provenance().items() if name in names}
 
 
 def _info(serving: Serving, listen: str) -> dict[str, Any]:
-    """`run.json`, before anybody has come."""
+    """The initial `run.json`."""
     return {
         "voicerace_run": 1,
         "kind": serving.kind,
@@ -299,11 +308,11 @@ def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
     """The server's TLS settings.
 
     Raises:
-        InputError: a key without a certificate, or files that are none.
+        InputError: a key without a certificate, or files that are not PEM.
     """
     if certificate is None:
         if key is not None:
-            raise InputError("certificate_key", "given without a certificate", "with --certificate")
+            raise InputError("certificate_key", "given without a certificate", "add --certificate FILE")
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:

@@ -24,29 +24,42 @@ def sweep(
     times: Mapping[str, object],
     targets: Targets,
     spec: Mapping[str, Any],
-    trials: Annotated[int, typer.Option(metavar="N", help="Sessions per cell, when a time is drawn or with --live.")] = 1,
+    trials: Annotated[int, typer.Option(metavar="N", help="Sessions per cell, if a time is drawn or with --live.")] = 1,
     ties: Annotated[
         bool | None,
-        typer.Option("--ties/--no-ties", help="Look for ties: several sessions per trial. [not with uniform, lognormal times]"),
+        typer.Option(
+            "--ties/--no-ties",
+            help="Look for ties: several sessions per trial.",
+            show_default="no-ties with uniform or lognormal times, else ties",
+        ),
     ] = None,
-    keep: Annotated[int, typer.Option(metavar="N", help="Keep all recordings up to N trials; live, all.")] = 200,
+    keep: Annotated[int, typer.Option(metavar="N", help="Keep all recordings of up to N trials; with --live always.")] = 200,
     at_once: Annotated[
-        int | None, typer.Option(metavar="N", min=1, max=1000, help="Live sessions side by side, at each proxy. [1]")
+        int | None,
+        typer.Option(metavar="N", min=1, max=1000, help="Live sessions at the same time, per proxy.", show_default="1"),
     ] = None,
     max_sessions: options.MaxSessions = None,
-    canary: Annotated[bool, typer.Option("--canary/--no-canary", help="Live: first a session whose end is known.")] = True,
-    jobs: Annotated[int, typer.Option(metavar="N", help="Processes, -1: one per core. Live: proxies side by side.")] = 1,
-    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="A dask scheduler plays it: tcp://HOST:PORT.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the stopped or killed sweep in --out.")] = False,
+    canary: Annotated[
+        bool, typer.Option("--canary/--no-canary", help="With --live: first play a session with a known outcome.")
+    ] = True,
+    jobs: Annotated[
+        int, typer.Option(metavar="N", help="Number of processes; -1 for one per core. With --live: proxies at the same time.")
+    ] = 1,
+    dask: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler that plays the sweep: tcp://HOST:PORT.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the stopped sweep in --out.")] = False,
     out: options.Out = None,
     fail_on: options.FailOn = None,
     as_json: options.Json = False,
 ) -> int:
     """Play a grid of sessions and summarise the outcomes.
 
-    Any time may be a grid: 0:400:10. Writes the run folder.
+    Times are in ms: 50, 50,80 with one value per function call, or a grid 0:400:10, of which every value is played. Drawn
+    times: uniform(20,80), p50=400,p95=900, lognormal(median=400,sigma=0.5), choice(4,8,12), or @file.csv, which draws from
+    the first column of a file. The results are written to a run folder.
     """
-    # Here, so that the help is there before pandas is.
+    # Imported here, because --help does not need pandas.
     from voicerace.cli.sweep_summary import cells_json, print_cells
     from voicerace.experiments.executors import Executor
     from voicerace.experiments.sweep.live import LiveSweep
@@ -63,9 +76,9 @@ def sweep(
         proxies = targets.proxies(spec.get("releases"))
         live = LiveSweep(proxies, upstream, at_once or 1, max_sessions, targets.address(), targets.silence_s, canary, jobs)
         if targets.log is not None:
-            raise InputError("log", "given to a sweep", "nothing: the run's folder takes it")
+            raise InputError("log", "given to a sweep", "nothing: the output is in the folder of the run")
         if dask is not None:
-            raise InputError("dask", "given to a live sweep", "--jobs, --at-once: one clock measures it")
+            raise InputError("dask", "given to a live sweep", "--jobs or --at-once: a live sweep needs one clock")
     else:
         targets.refuse_in_virtual_time(at_once=at_once, max_sessions=max_sessions, no_canary=not canary)
     given = {**spec, "times": dict(times), "trials": trials, "ties": ties, "keep": keep}

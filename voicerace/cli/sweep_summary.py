@@ -1,4 +1,4 @@
-"""What `voicerace sweep` prints: the outcomes per cell with their shares, and what they depend on."""
+"""The printed summary of a sweep: the outcomes per cell with their shares."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from voicerace.experiments.sweep.result import SweepResult
 
 __all__ = ["cells_json", "print_cells"]
 
-#: Rows of the printed table; a summary of more is in the folder.
-_MOST_ROWS: Final = 60
-#: Rows of the summary for which ranges are looked for at all.
-_MOST_CELLS: Final = 200_000
+#: Maximum number of printed rows; `summary.csv` has all.
+_MAX_ROWS: Final = 60
+#: Maximum number of rows of the summary that are merged into ranges.
+_MAX_CELLS: Final = 200_000
 
 
 def print_cells(run: SweepResult) -> None:
-    """One row per range of equal cells and outcome."""
-    if len(run.outcomes) > _MOST_CELLS:
+    """Print one row per range of equal cells and outcome."""
+    if len(run.outcomes) > _MAX_CELLS:
         print(f"{len(run.outcomes)} rows, one per cell and outcome, are in {run.folder}/summary.csv")
         return
     rows = run.ranges()
-    stories = list(rows.columns[: rows.columns.get_loc("cells")])
+    settings = list(rows.columns[: rows.columns.get_loc("cells")])
     estimated, tied = bool((rows["kind"] == "estimated").any()), bool(rows["ties"].any())
-    swept = [name.replace("_ms", " ms") for name in stories if name in run.axes]
+    swept = [name.replace("_ms", " ms") for name in settings if name in run.axes]
     numbers = ["share", *["95 % interval"] * estimated, "trials", *["ties"] * tied]
     shown: list[list[str]] = []
     before: list[str] = []
-    for row in rows.head(_MOST_ROWS).to_dict("records"):
-        told = [str(row[name]) for name in stories]
-        words = [str(row["outcome"]), share_text(row["share"])]
+    for row in rows.head(_MAX_ROWS).to_dict("records"):
+        cell = [str(row[name]) for name in settings]
+        values = [str(row["outcome"]), share_text(row["share"])]
         if estimated:
-            words.append("-" if pd.isna(row["low"]) else f"{share_text(row['low'])} to {share_text(row['high'])}")
-        words.append(_trials(row))
+            values.append("-" if pd.isna(row["low"]) else f"{share_text(row['low'])} to {share_text(row['high'])}")
+        values.append(_trials(row))
         if tied:
-            words.append(str(row["ties"] or ""))
-        # What a row shares with the one above stands there.
-        shown.append([*([""] * len(told) if told == before else told), *words])
-        before = told
-    heads = [*(name.replace("_ms", " ms") if name in run.axes else name for name in stories), "outcome", *numbers]
+            values.append(str(row["ties"] or ""))
+        # A cell's settings are in its first row only.
+        shown.append([*([""] * len(cell) if cell == before else cell), *values])
+        before = cell
+    heads = [*(name.replace("_ms", " ms") if name in run.axes else name for name in settings), "outcome", *numbers]
     print_table(heads, shown, right=[*swept, *numbers])
-    if len(rows) > _MOST_ROWS:
-        print(f"{len(rows) - _MOST_ROWS} more rows; every cell is in {run.folder}/summary.csv")
+    if len(rows) > _MAX_ROWS:
+        print(f"{len(rows) - _MAX_ROWS} more rows; every cell is in {run.folder}/summary.csv")
     if estimated:
         print("The interval is that of one cell, whose trials are independent draws (Wilson).")
     if tied:
@@ -61,8 +61,8 @@ def _trials(row: Mapping[Any, Any]) -> str:
 
 def cells_json(run: SweepResult) -> list[dict[str, Any]]:
     """The outcomes of every cell as plain values; None where a share or an interval has no value."""
-    who = "release" if run.info["clock"] == "virtual" else "proxy"
-    stories = [who, "scenario", "handler", "modality", "calls", *run.axes]
-    names = [*stories, "outcome", "trials", "of", "share", "low", "high", "kind", "ties"]
+    target = "release" if run.info["clock"] == "virtual" else "proxy"
+    settings = [target, "scenario", "handler", "modality", "calls", *run.axes]
+    names = [*settings, "outcome", "trials", "of", "share", "low", "high", "kind", "ties"]
     frame = run.outcomes[names].astype(object)
     return [{str(name): value for name, value in row.items()} for row in frame.where(frame.notna(), None).to_dict("records")]

@@ -1,7 +1,7 @@
-"""The one style of the tables that verbs print: aligned columns without borders, in plain characters.
+"""Printed tables: aligned columns without borders, in plain characters.
 
-A pipe gets whole cells, one row a line. A terminal that is too narrow gets cells that are wrapped within their column.
-It uses no library, because `voicerace releases` starts without one.
+In a pipe each row is one line; on a narrow terminal cells wrap within their column. `voicerace releases` imports no library
+for it.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from typing import Final
 __all__ = ["facts", "print_table", "table_lines", "terminal_width"]
 
 _BETWEEN: Final = "  "
-#: No column is made narrower than this.
-_LEAST: Final = 6
+#: Minimum width of a column.
+_MIN_WIDTH: Final = 6
 
 
 def facts(**values: object) -> Iterator[str]:
-    """Lines of a name and a value, the values aligned; a name's ``_`` is printed as a space, None is left out."""
+    """Lines of a name and a value, aligned. ``_`` in a name becomes a space; a value None is left out."""
     yield from (f"{name.replace('_', ' '):<15}{value}" for name, value in values.items() if value is not None)
 
 
 def terminal_width() -> int | None:
-    """The columns of the terminal that standard output is; None for a pipe or a file."""
+    """The width of the terminal in characters; None if standard output is a pipe or a file."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[object]], title: str = "", right: Collection[str] = ()) -> None:
-    """Print a table, as wide as the terminal at most; see `table_lines`."""
+    """Print a table in the width of the terminal; see `table_lines`."""
     if title:
         print(title)
     for line in table_lines(heads, rows, right, terminal_width()):
@@ -46,12 +46,12 @@ def table_lines(
     Args:
         heads: the names of the columns.
         rows: the cells of each row; None is an empty cell.
-        right: the columns that are aligned at the right.
-        width: characters of a line at most, which the widest columns give up; None for no limit.
+        right: the right-aligned columns.
+        width: maximum characters of a line; the widest columns are narrowed. None disables the limit.
     """
     table = [list(heads), *(["" if cell is None else str(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    while width is not None and sum(widths) + len(_BETWEEN) * (len(widths) - 1) > width and max(widths) > _LEAST:
+    while width is not None and sum(widths) + len(_BETWEEN) * (len(widths) - 1) > width and max(widths) > _MIN_WIDTH:
         widths[widths.index(max(widths))] -= 1
     for row in table:
         wrapped = [textwrap.wrap(cell, wide) or [""] for cell, wide in zip(row, widths, strict=True)]

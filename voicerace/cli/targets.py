@@ -1,4 +1,4 @@
-"""The options that say which proxy and which upstream a live session meets, declared once."""
+"""The options that choose the proxy and the upstream of a live session, declared once."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _DEFAULT = "0.9.1"
 
 @dataclass(frozen=True)
 class Targets:
-    """The words of the command line, unread: a verb that runs in virtual time has none of them.
+    """The options of a live session as given on the command line.
 
     Attributes:
         live: play on real sockets.
-        proxy, upstream, model, key_from, listen, log, silence_s: see the options below.
+        proxy, upstream, model, key_from, listen, log, silence_s: see `takes_targets`.
     """
 
     live: bool
@@ -47,50 +47,50 @@ class Targets:
     silence_s: float | None
 
     def refuse_in_virtual_time(self, **of_the_verb: object) -> None:
-        """Without --live nothing else of these makes sense.
+        """Refuse the options of live sessions without --live.
 
         Args:
-            of_the_verb: its own options that are about live sessions only; None or False: not given.
+            of_the_verb: the verb's own options for live sessions; None or False: not given.
 
         Raises:
-            InputError: one of them was given.
+            InputError: an option is given.
         """
         own = {name: getattr(self, name) for name in ("proxy", "upstream", "key_from", "listen", "log", "silence_s")}
         for name, value in {**own, **of_the_verb}.items():
             if value:
-                alone = "; without it, --release alone" if name == "proxy" else ""
-                raise InputError(name, "given for a session in virtual time", f"with --live{alone}")
+                instead = ", or --release TAG instead" if name == "proxy" else ""
+                raise InputError(name, "given for a session in virtual time", f"with --live{instead}")
 
     def proxies(self, releases: str | None) -> list[ProxyTarget]:
-        """The proxies named, else the model of every release.
+        """The given proxies, else the model of every release.
 
         Args:
-            releases: of the option --release or --releases; beside one running proxy it says which program that is.
+            releases: tags with commas; with one running proxy, the release that it runs.
         """
         from voicerace.engine.live.targets import ProxyTarget
 
         if not self.proxy:
-            from voicerace.experiments.sweep.spec import SweepSpec  # imports pydantic; few verbs come here
+            from voicerace.experiments.sweep.spec import SweepSpec  # imports pydantic
 
             tags = SweepSpec(releases=releases or _DEFAULT).releases
             return [ProxyTarget.of(f"model:{tag}") for tag in tags]
         if releases is not None and len(self.proxy) > 1:
-            raise InputError("release", f"given beside {len(self.proxy)} proxies", "the proxies alone")
+            raise InputError("release", f"given with {len(self.proxy)} proxies", "only --proxy")
         return [ProxyTarget.of(word, releases) for word in self.proxy]
 
     def one_proxy(self, release: str | None) -> ProxyTarget:
-        """The one proxy of a single session."""
+        """The proxy of a single session."""
         from voicerace.engine.live.targets import ProxyTarget
 
         if len(self.proxy) > 1:
-            raise InputError("proxy", f"{len(self.proxy)} given", "one; a sweep takes several")
+            raise InputError("proxy", f"{len(self.proxy)} given", "allowed is one; a sweep takes several")
         return ProxyTarget.of(self.proxy[0], release) if self.proxy else ProxyTarget.of(f"model:{release or _DEFAULT}")
 
     def upstream_target(self) -> UpstreamTarget | None:
-        """The upstream named, or None."""
+        """The given upstream, or None."""
         if self.upstream is None:
             if self.key_from is not None:
-                raise InputError("key_from", "given without an upstream", "with --upstream openai, ws://... or wss://...")
+                raise InputError("key_from", "given without an upstream", "add --upstream openai, ws://... or wss://...")
             return None
         from voicerace.engine.live.targets import UpstreamTarget
 
@@ -112,14 +112,14 @@ class Targets:
 
 
 def played_as(proxy: ProxyTarget | None, release: str | None) -> str:
-    """The release whose component and parties a session takes: the newest for a program that no row describes."""
+    """The release whose models a session uses; the newest for a proxy program that is not in the catalog."""
     if proxy is None:
         return release or _DEFAULT
     return proxy.release.tag if proxy.release is not None else next(reversed(PROXIES))
 
 
 def played(targets: Targets, proxy: ProxyTarget, session: SessionConfig, file: Path | None) -> Recording:
-    """Play one live session; what a stopped one recorded is written too, to the file that the verb writes.
+    """Play one live session. The recording of an interrupted one is written to `file` as well.
 
     Raises:
         InputError: the file cannot be written.
@@ -128,8 +128,8 @@ def played(targets: Targets, proxy: ProxyTarget, session: SessionConfig, file: P
 
     if file is None:
         return play(lambda: targets.engine(proxy), session)
-    # Before the session, which may be one that costs: a recording that cannot be kept is not worth having.
-    if takes_a_file(file) or file.is_dir():  # a folder is refused, in the system's words
+    # Before the session, which may cost money.
+    if takes_a_file(file) or file.is_dir():  # a folder is refused with the system's message
         writing(file, lambda: _touch(file))
     try:
         return play(lambda: targets.engine(proxy), session, lambda recording: recording.write(file))
@@ -137,7 +137,7 @@ def played(targets: Targets, proxy: ProxyTarget, session: SessionConfig, file: P
         kept = not takes_a_file(file) or file.stat().st_size > 0
         raise KeyboardInterrupt(f"what was recorded is in {file}" if kept else "nothing was recorded") from None
     finally:
-        # An empty one is what `_touch` made; a device or a pipe is always empty, and not ours.
+        # `_touch` made the empty file. A device or a pipe is always empty and stays.
         if takes_a_file(file) and file.stat().st_size == 0:
             file.unlink()
 
@@ -151,7 +151,7 @@ def listen_address(where: str, text: str) -> tuple[str, int]:
     """(host, port) of ``PORT`` or ``HOST:PORT``.
 
     Raises:
-        InputError: it is neither.
+        InputError: the text has another form.
     """
     host, _, port = text.rpartition(":")
     if not port.isascii() or not port.isdigit() or int(port) > 65535:
@@ -160,20 +160,25 @@ def listen_address(where: str, text: str) -> tuple[str, int]:
 
 
 def takes_targets(verb: _Verb) -> _Verb:
-    """Give a verb the options of a live session; it gets them as the argument `targets`."""
+    """Add the options of a live session; the verb receives them as the argument `targets`."""
 
-    def option(name: str, kind: Any, help_: str, default: Any = None, metavar: str | None = None) -> Any:
-        return added_option(name, kind, typer.Option(metavar=metavar, help=help_, rich_help_panel=_PANEL), default)
+    def option(name: str, kind: Any, metavar: str, help_: str, default: Any = None, shown: str | bool = True) -> Any:
+        found = typer.Option(metavar=metavar, help=help_, show_default=shown, rich_help_panel=_PANEL)
+        return added_option(name, kind, found, default)
 
+    live = typer.Option("--live", help="Play on real sockets instead of in virtual time.", rich_help_panel=_PANEL)
     added = [
-        added_option("live", bool, typer.Option("--live", help="On real sockets.", rich_help_panel=_PANEL), False),
-        option("proxy", list[str] | None, "model:TAG | backend:DIR (a checkout) | ws(s)://... [model:RELEASE]"),
-        option("upstream", str | None, "mock | openai (OPENAI_API_KEY) | ws(s)://... [mock]"),
-        option("model", str, "The model asked for at --upstream openai.", "gpt-realtime"),
-        option("key_from", str | None, "The variable whose value is the upstream's Bearer token.", metavar="VARIABLE"),
-        option("listen", str | None, "Where a proxy at ws://... is configured to find its upstream.", metavar="[HOST:]PORT"),
-        option("log", Path | None, "Takes the output of a checkout's proxy.", metavar="FILE"),
-        option("silence_s", float | None, "End a session in which nothing passes. [by its times]", metavar="S"),
+        added_option("live", bool, live, False),
+        option(
+            "proxy", list[str] | None, "PROXY", "Proxy: model:TAG | backend:DIR (a checkout) | ws(s)://...",
+            shown="the model of the release",
+        ),
+        option("upstream", str | None, "API", "API of the proxy: mock | openai (OPENAI_API_KEY) | ws(s)://...", shown="mock"),
+        option("model", str, "NAME", "Model to request with --upstream openai.", "gpt-realtime"),
+        option("key_from", str | None, "VARIABLE", "Environment variable that holds the upstream's Bearer token."),
+        option("listen", str | None, "[HOST:]PORT", "Address at which a proxy at ws://... expects its upstream."),
+        option("log", Path | None, "FILE", "Where to write the output of a checkout's proxy."),
+        option("silence_s", float | None, "S", "End a session after S seconds without a message.", shown="from its times"),
     ]  # fmt: skip
     return with_options(verb, "targets", added, _targets)
 

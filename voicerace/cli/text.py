@@ -1,4 +1,4 @@
-"""What the verbs print for people: plain lines, no colour that means anything, control characters escaped."""
+"""The text output of the verbs: plain lines with control characters escaped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = [
     "TIMELINE_HEAD", "all_alike", "assumed_lines", "session_line", "ties_with_draws", "timeline", "verdict_lines",
 ]  # fmt: skip
 
-#: What decides a race; everything else is left out of a printed timeline.
+#: Messages of the printed timeline: those that decide a race.
 _SHOWN = frozenset(
     {
         realtime.SESSION_UPDATE, realtime.SESSION_UPDATED, realtime.RESPONSE_CREATE, realtime.RESPONSE_CREATED,
@@ -35,7 +35,7 @@ TIMELINE_HEAD = f"{'sent ms':>10}{'arrived':>10}  {'link':<19}message"
 
 
 def verdict_lines(verdict: Verdict) -> Iterator[str]:
-    """The outcome first, then what it rests on."""
+    """The outcome, then its reasons and measured values."""
     yield from facts(outcome=verdict.outcome + (" (and the session is wedged)" if verdict.wedged else ""))
     if not verdict.turns:
         yield from facts(why=printable(verdict.why))
@@ -53,7 +53,7 @@ def verdict_lines(verdict: Verdict) -> Iterator[str]:
 
 
 def session_line(number: int, recording: Recording, verdict: Verdict, file: Path) -> str:
-    """One session of many, in one line."""
+    """One session on one line."""
     refused = "" if verdict.turn is None or not verdict.turn.refusals else f", {verdict.turn.refusals} refused"
     wedged = ", wedged" if verdict.wedged else ""
     found = f"{len(recording.events)} events{refused}; {file.name}"
@@ -61,19 +61,19 @@ def session_line(number: int, recording: Recording, verdict: Verdict, file: Path
 
 
 def timeline(recording: Recording) -> Iterator[str]:
-    """The messages that decide, one a line: sent and received in ms, link, what."""
+    """One line per message that decides a race: times of sending and receipt in ms, link, message."""
     for event in recording.events:
         if event.type not in _SHOWN and not (event.type == realtime.ITEM_DONE and _is_output(event)):
             continue
         times = "".join(f"{'-' if time is None else f'{ms(time):.1f}':>10}" for time in (event.sent_ns, event.received_ns))
-        yield f"{times}  {event.link!s:<19}{_what(event)}"
+        yield f"{times}  {event.link!s:<19}{_description(event)}"
 
 
 def _is_output(event: Event) -> bool:
     return isinstance(event.payload, Mapping) and realtime.item_of(event.payload).get("type") == "function_call_output"
 
 
-def _what(event: Event) -> str:
+def _description(event: Event) -> str:
     payload = event.payload if isinstance(event.payload, Mapping) else {}
     words = [event.type]
     if event.kind == "fault":
@@ -90,12 +90,12 @@ def _what(event: Event) -> str:
 
 
 def all_alike(outcome: str) -> str:
-    """What a sweep shows whose cells all came out in one way."""
+    """The warning for a sweep in which every cell has the same outcome."""
     return f"every cell is {outcome}: nothing that was varied made a difference, or the set-up does not let it"
 
 
 def ties_with_draws(names: Sequence[str], *, looked_for: bool) -> str:
-    """Whether a sweep with continuous draws has looked for ties."""
+    """Whether a sweep with continuous draws looked for ties."""
     draws = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} drawn from a continuous distribution"
     if looked_for:
         return f"ties: looked for (--ties), several sessions per trial, although {draws}"
@@ -103,8 +103,8 @@ def ties_with_draws(names: Sequence[str], *, looked_for: bool) -> str:
 
 
 def assumed_lines(assumed: Mapping[str, str], profile: str) -> Iterator[str]:
-    """The times that nobody gave, which the results depend on."""
+    """The times that were not given, on which the results depend."""
     if assumed:
         times = ", ".join(f"{name}={text}" for name, text in assumed.items())
-        said = f"assumed times (profile {profile}, in ms; none was given): {times}"
-        yield from textwrap.wrap(said, 100, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        line = f"assumed times (profile {profile}, in ms; none was given): {times}"
+        yield from textwrap.wrap(line, 100, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)

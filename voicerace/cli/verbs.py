@@ -1,6 +1,6 @@
-"""How verbs become commands: each in a module of its own, which is imported when the verb is called.
+"""Makes commands of verbs. The module of a verb is imported when the verb is called.
 
-`voicerace --help` imports no verb: it prints the summaries of the table that `group` was given.
+`voicerace --help` imports no verb: it prints the summaries of the table that `group` receives.
 """
 
 from __future__ import annotations
@@ -8,35 +8,45 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from typing import Any, Final, NamedTuple, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from voicerace.errors import InputError
+from voicerace.errors import InputError, one_of
 
 __all__ = ["MARKUP", "Verb", "Verbs", "group", "load"]
 
 _Of = TypeVar("_Of", bound=Callable[..., Any])
 
 
-#: `capture` passes the words after its own options on to the command that it runs.
+#: `capture` passes the words after its own options to the command that it runs.
 _SETTINGS: Final[dict[str, dict[str, Any]]] = {"capture": {"context_settings": {"allow_interspersed_args": False}}}
 
 
-#: rich formats help for people; importing it costs as much as all of typer, which a pipe need not pay.
+#: rich formats help for a terminal. A pipe does not need it, and importing it takes as long as importing typer.
 MARKUP: Final = "rich" if sys.stdout.isatty() or "FORCE_COLOR" in os.environ else None
+
+
+#: Singular and plural of options that name the same thing: each command accepts both spellings, its help shows its own.
+_SPELLINGS: Final = (
+    ("--release", "--releases"),
+    ("--scenario", "--scenarios"),
+    ("--handler", "--handlers"),
+    ("--modality", "--modalities"),
+)
 
 
 class Verb(NamedTuple):
     """Where a verb is defined, and what it does.
 
     Attributes:
-        place: ``module:name`` below `voicerace.cli`; the name of a function, or of a `typer.Typer` with verbs of its own.
+        place: ``module:name`` below `voicerace.cli`; the name of a function, or of a `typer.Typer` with its own verbs.
         summary: one sentence for the list of verbs; the first sentence of the function's docstring.
         panel: the heading under which the list shows it.
-        starts_bare: it is called directly when it is given no option: reading options imports pydantic.
+        starts_bare: without options the function is called directly, because reading options imports pydantic.
     """
 
     place: str
@@ -45,30 +55,53 @@ class Verb(NamedTuple):
     starts_bare: bool = False
 
 
-class _QuickFlags:
-    """Commands whose absent flags are False, which typer takes as it is; to convert its own None it imports pydantic.
+class _PlainOptions:
+    """Mixed into commands: their help shows no Python types, and shows every default as ``[default: VALUE]``.
 
-    A flag with a ``--no-`` form keeps its None: neither form was given.
+    An absent flag is False, because typer imports pydantic to convert None. A flag with a ``--no-`` form keeps its None, which
+    means that neither form was given.
     """
 
     def get_params(self, ctx: Any) -> Any:
         params = super().get_params(ctx)  # type: ignore[misc]  # of the command it is mixed into
         for each in params:
-            if getattr(each, "is_flag", False) and each.default is None and not each.secondary_opts:
+            flag = getattr(each, "is_flag", False)
+            if flag or each.param_type_name == "argument":
+                each.display_type_rich = _no_type
+            if flag and each.default is None and not each.secondary_opts:
                 each.default = False
+            if isinstance(getattr(each, "show_default", None), str):
+                each._get_default_string = partial(_default_text, each.show_default)  # noqa: SLF001
         return params
 
 
-class _BareCommand(_QuickFlags, TyperCommand):
+def _no_type(**_: Any) -> str:
+    """The type that the help of a flag or an argument shows."""
+    return ""
+
+
+def _default_text(text: str, **_: Any) -> str:
+    """The default that an option's help shows; typer puts such a text in parentheses."""
+    return text
+
+
+class _BareCommand(_PlainOptions, TyperCommand):
     """A verb that is called without options."""
 
 
-class _Command(_QuickFlags, TyperCommand):
-    """A command that refuses a single-value option that is given twice, of which the last would silently count."""
+class _Command(_PlainOptions, TyperCommand):
+    """A command that accepts both spellings of `_SPELLINGS`, and refuses two values for an option that takes one."""
 
     def make_parser(self, ctx: Any) -> Any:
         parser = super().make_parser(ctx)
         parse = parser.parse_args
+        own = {text: each for each in self.get_params(ctx) for text in each.opts}
+        named = [each for pair in _SPELLINGS for text in pair if (each := own.get(text)) is not None]
+        for pair in _SPELLINGS:
+            for text, other in (pair, pair[::-1]):
+                if text in own and other not in own:
+                    action = "append" if own[text].multiple else "store"
+                    parser.add_option(obj=own[text], opts=[other], dest=own[text].name, action=action, nargs=own[text].nargs)
 
         def parse_args(args: list[str]) -> Any:
             options, rest, order = parse(args)
@@ -76,24 +109,32 @@ class _Command(_QuickFlags, TyperCommand):
                 times = order.count(each)
                 if times > 1 and not getattr(each, "multiple", True):
                     raise InputError(max(each.opts, key=len), f"given {times} times", "allowed is once")
+            for each in named:
+                value = options.get(each.name)
+                if isinstance(value, str) and "," in value:
+                    raise InputError(each.opts[0], f"{len(value.split(','))} values: {value!r:.60}", "allowed is one")
             return options, rest, order
 
         parser.parse_args = parse_args  # type: ignore[method-assign]  # the parser's class is private to typer
         return parser
 
 
+class _Group(_PlainOptions, TyperGroup):
+    """A group of commands in one module."""
+
+
 class Verbs(typer.Typer):
-    """A group of verbs in one module, whose commands are of the same kind."""
+    """A group of verbs in one module."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(**{"rich_markup_mode": MARKUP, **settings})
+        super().__init__(**{"cls": _Group, "rich_markup_mode": MARKUP, **settings})
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[_Of], _Of]:
         return super().command(name, **{"cls": _Command, **settings})
 
 
 def load(verbs: Mapping[str, Verb], name: str, *, bare: bool = False) -> Any:
-    """Import a verb and make its command; `bare` says that no option is given."""
+    """Import a verb and make its command; with `bare` no option is given."""
     module, _, attribute = verbs[name].place.partition(":")
     found = getattr(import_module(f"voicerace.cli.{module}"), attribute)
     if bare and verbs[name].starts_bare:
@@ -108,9 +149,9 @@ def load(verbs: Mapping[str, Verb], name: str, *, bare: bool = False) -> Any:
 
 
 def group(verbs: Mapping[str, Verb]) -> type[TyperGroup]:
-    """A class of command groups whose commands are `verbs`; each is imported when it is called or asked for its options."""
+    """A class of command groups whose commands are `verbs`, each imported when it is called or its options are needed."""
 
-    class Lazy(_QuickFlags, TyperGroup):
+    class Lazy(_PlainOptions, TyperGroup):
         def list_commands(self, ctx: Any) -> list[str]:
             return list(verbs)
 
@@ -121,6 +162,8 @@ def group(verbs: Mapping[str, Verb]) -> type[TyperGroup]:
             return TyperCommand(name, help=verb.summary, short_help=verb.summary, rich_help_panel=verb.panel)
 
         def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+            if not ctx.resilient_parsing and not args[0].startswith("-"):
+                one_of("command", args[0], verbs)
             name, stub, rest = super().resolve_command(ctx, args)
             return (name, stub, rest) if stub is None else (name, load(verbs, str(name), bare=not rest), rest)
 

@@ -1,4 +1,4 @@
-"""`voicerace workarounds`: what an app can do by itself, per release, and what that costs."""
+"""The verb `workarounds`: what an app can do without a new release, and what that costs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from voicerace.report.notebook.path_tables import kept_workarounds
 
 __all__ = ["workarounds"]
 
-#: One of each generation that the letter speaks of.
+#: One release of each generation in the letter.
 _RELEASES = ("0.9.1", "0.9.4", "0.10.2", "0.11.1")
 
 
@@ -37,57 +37,62 @@ _RELEASES = ("0.9.1", "0.9.4", "0.10.2", "0.11.1")
 def workarounds(
     targets: Targets,
     release: Annotated[
-        list[str] | None, typer.Option(metavar="TAG", help="May be repeated. [" + ", ".join(_RELEASES) + "]")
+        list[str] | None,
+        typer.Option(metavar="TAG", help="Release of the proxy (repeatable).", show_default=", ".join(_RELEASES)),
     ] = None,
     workaround: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help=" | ".join(WORKAROUNDS) + "; may be repeated. [all]")
+        list[str] | None,
+        typer.Option(metavar="NAME", help=f"Workaround (repeatable): {' | '.join(WORKAROUNDS)}.", show_default="all"),
     ] = None,
     bounds: options.BoundsOption = None,
     max_states: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="With --again: states per story at most. [20000]")
+        int | None,
+        typer.Option(metavar="N", min=1, help="With --again: maximum number of states per scenario.", show_default="20000"),
     ] = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Explore again, which takes minutes, instead of showing the kept result.")
+        bool, typer.Option("--again", help="Explore anew, which takes minutes, instead of showing the stored result.")
     ] = False,
     tries: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, max=100, help="Live: play a session so often, until it is as in the model. [3]"),
+        typer.Option(metavar="N", min=1, max=100, help="With --live: maximum number of tries per session.", show_default="3"),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to write all of it: JSON; of --live, CSV, a row per session.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Where to write the result: JSON, or with --live CSV with a row per session."),
     ] = None,
     as_json: options.Json = False,
 ) -> int:
-    """Show what an app can do today, per release, and what it costs.
+    """Show which workarounds an app can use, per release, and their cost.
 
-    Only workarounds that the public API of the component allows.
+    All of them need only the public API of the component.
 
-    The result of an exploration is kept in data/workarounds.json; --again explores with other bounds or releases.
-    With --live each workaround is tried: sessions with a proxy on real sockets, in which the plain app may fail, beside
-    what the models say of them. --proxy may be repeated.
+    The result of an exploration is stored in data/workarounds.json; --again explores with other bounds or releases.
+    With --live it plays sessions in which an app without workaround may fail, with each workaround, on real sockets, and
+    compares them with the models. --proxy is repeatable.
     """
-    names = list(workaround or WORKAROUNDS)
+    names = options.names_given(workaround) or list(WORKAROUNDS)
+    releases = options.names_given(release)
     for name in names:
         row_of(name)
     if targets.live:
         for name, given in {"bounds": bounds, "json": as_json, "again": again, "max_states": max_states}.items():
             if given:
-                raise InputError(name, "given with --live", "for an exploration, without --live")
-        return _tried(targets, release, names, tries or 3, out)
+                raise InputError(name, "given with --live", "only without --live")
+        return _tried(targets, releases, names, tries or 3, out)
     targets.refuse_in_virtual_time(tries=tries)
-    tags = [proxy_release(each).tag for each in release or _RELEASES]
+    tags = [proxy_release(each).tag for each in releases or _RELEASES]
     Bounds.of((*BOUNDS, *(bounds or ())))
     for name, given in {"bounds": bounds, "max_states": max_states}.items():
         if given and not again:
-            raise InputError(name, "given without --again", "--again beside it, which explores instead of showing what is kept")
+            raise InputError(name, "given without --again", "add --again, which explores instead of showing the stored result")
     writable(out)
     record, effects = _explored(tags, names, bounds or [], max_states or 20_000, out) if again else _kept(tags, names, out)
     if as_json:
         print_json({**record, "effects": [each.to_json() for each in effects]})
         return 0
     kept = "explored now" if again else "kept in data/workarounds.json (--again explores anew)"
-    said = f"{kept}: at most {record['max_states']} states per story, bounds {', '.join(record['bounds'])} ms"
-    print_lines(textwrap.wrap(said, 100, subsequent_indent="  "))
+    line = f"{kept}: at most {record['max_states']} states per story, bounds {', '.join(record['bounds'])} ms"
+    print_lines(textwrap.wrap(line, 100, subsequent_indent="  "))
     print_lines([""])
     for tag in tags:
         _show(tag, [each for each in effects if each.release == tag])
@@ -101,31 +106,31 @@ _Found = tuple[dict[str, Any], list[Effect]]
 
 
 def _kept(tags: list[str], names: list[str], out: Path | None) -> _Found:
-    """The kept effects of these releases and workarounds, and the parameters of their exploration.
+    """The stored effects of these releases and workarounds, and the parameters of their exploration.
 
     Raises:
-        InputError: one is not kept.
+        InputError: an effect is not stored.
     """
     found = kept_workarounds()
     if not found:
-        raise InputError("data/workarounds.json", "is not part of this installation", "--again, which explores")
+        raise InputError("data/workarounds.json", "is not part of this installation", "add --again, which explores")
     ((record, effects),) = found
-    there = {(each.release, each.workaround): each for each in effects}
+    stored = {(each.release, each.workaround): each for each in effects}
     for tag in tags:
         for name in names:
-            if (tag, name) not in there:
+            if (tag, name) not in stored:
                 kept = ", ".join(dict.fromkeys(each.release for each in effects))
                 raise InputError(
                     "release", f"no result for {tag} with {name} is kept", f"kept are {kept}; --again explores others"
                 )
-    chosen = [there[tag, name] for tag in tags for name in names]
+    chosen = [stored[tag, name] for tag in tags for name in names]
     if out is not None:
         _write_json(out, record, chosen)
     return record, chosen
 
 
 def _explored(tags: list[str], names: list[str], bounds: list[str], max_states: int, out: Path | None) -> _Found:
-    """The effects of these workarounds on these releases, explored now."""
+    """Explore these workarounds on these releases."""
     effects: list[Effect] = []
     record: dict[str, Any] = {"schema": 1, "max_states": max_states, "bounds": [*BOUNDS, *bounds]}
     with Steps(len(tags) * len(names), "workaround") as steps:
@@ -135,38 +140,38 @@ def _explored(tags: list[str], names: list[str], bounds: list[str], max_states: 
                 effects.append(effect_of(tag, name, times=bounds, limit=max_states))
                 steps.done()
                 if out is not None:
-                    # Row by row: what was explored is kept when the rest is stopped.
+                    # Written after each row, so that an interrupted exploration keeps its rows.
                     _write_json(out, record, effects)
     return record, effects
 
 
 def _write_json(path: Path, record: dict[str, Any], effects: list[Effect]) -> None:
-    told = {**record, "effects": [each.to_json() for each in effects]}
-    writing(path, lambda: write_text(path, json.dumps(told, indent=1) + "\n"))
+    content = {**record, "effects": [each.to_json() for each in effects]}
+    writing(path, lambda: write_text(path, json.dumps(content, indent=1) + "\n"))
 
 
-def _tried(targets: Targets, release: list[str] | None, names: list[str], tries: int, out: Path | None) -> int:
-    """Try them at proxies, one after the other.
+def _tried(targets: Targets, releases: list[str], names: list[str], tries: int, out: Path | None) -> int:
+    """Play sessions with the workarounds on every proxy, one proxy after the other.
 
     Raises:
-        InputError: a proxy that no row describes, or an upstream that is not ours.
+        InputError: a proxy of an unknown release, or an upstream that is not the mock.
     """
-    if release and len(release) > 1:
-        raise InputError("release", f"{len(release)} given with --live", "--proxy, which may be repeated")
-    proxies = targets.proxies(release[0] if release else None)
+    if len(releases) > 1:
+        raise InputError("release", f"{len(releases)} given with --live", "allowed is one; --proxy is repeatable")
+    proxies = targets.proxies(releases[0] if releases else None)
     rows: list[dict[str, Any]] = []
     for proxy in proxies:
         if upstream_of(proxy, targets.upstream_target()).kind != "mock":
-            raise InputError("upstream", "not ours", "the mock; with a proxy at ws://..., beside --listen")
+            raise InputError("upstream", "is not the mock", "the mock; with a proxy at ws://... add --listen")
         if proxy.release is None:
-            raise InputError("release", f"{proxy.name} is no program that a row describes", "--release TAG says which")
+            raise InputError("release", f"the release of {proxy.name} is unknown", "add --release TAG")
         tag, source = proxy.release.tag, proxy.source
         cells = cells_of(tag, names)
         done: dict[int, Tried] = {}
         try:
             with (
                 Steps(len(cells), "session") as steps,
-                closing(tried(cells, lambda: targets.engine(proxy), tries)) as playing,  # noqa: B023  # used in this round
+                closing(tried(cells, lambda: targets.engine(proxy), tries)) as playing,  # noqa: B023  # called in this iteration
             ):
                 for number, each in playing:
                     done[number] = each
@@ -175,7 +180,7 @@ def _tried(targets: Targets, release: list[str] | None, names: list[str], tries:
         finally:
             rows += [done[number].row(tag, source) for number in sorted(done)]
             if out is not None:
-                writing(out, lambda: _write(out, rows))  # noqa: B023  # used in this round
+                writing(out, lambda: _write(out, rows))  # noqa: B023  # called in this iteration
         _show_tried(proxy.name, [done[number].row(tag, source) for number in sorted(done)])
     return 0
 

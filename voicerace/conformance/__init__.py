@@ -1,4 +1,4 @@
-"""Does the model do what the running proxy does? Both are given the same exchange, and what each sends is compared."""
+"""Compares the model with a running proxy: both get the same inputs, and the messages that they send are compared."""
 
 from voicerace.conformance.conform import Conformance, conform
 from voicerace.conformance.replay import replay

@@ -1,11 +1,10 @@
-"""The acceptance test for a proxy: the sessions of `experiments.checks`, and what came of each. For a fix, and for CI.
+"""The acceptance test for a proxy, for a fix and for CI: plays the sessions of `experiments.checks` and judges each.
 
-To these come, where they are given, the sessions of findings: ways in which some release failed, each with its own time for
-every timer and message, whoever is the proxy now.
+Optionally it also plays the sessions of findings. A finding sets the time of every timer and message, for any proxy.
 
-A session passes when every tool turn in it was shown to come to a good end; what was not shown is no success. Beside the
-outcomes of a verdict it may fail as ``wedged``; as ``unconfigured``: the app was told that its Settings are applied, and no
-session.update was ever sent; as ``unheard``: the proxy passed nothing of the reply on to the host.
+A session passes if every tool turn in it was shown to be answered. An unknown outcome is a failure. Besides the outcomes of
+a verdict, a session can fail as ``wedged``, as ``unconfigured`` (the host got SettingsApplied, but no session.update was sent),
+and as ``unheard`` (the proxy sent no part of the reply to the host).
 """
 
 from __future__ import annotations
@@ -32,15 +31,15 @@ if TYPE_CHECKING:
 __all__ = ["Checked", "Report", "Wrong", "check_live", "check_virtual", "junit", "off_time"]
 
 
-#: Delays on our side that the cases are about, and how far each may be off: less than from there to the next boundary.
+#: Delays that decide a case, and the allowed deviation: smaller than the distance to the next boundary.
 _DECIDES: Final = ("tool_ms", "gap_ms", "repeat_ms")
 _OFF_MS: Final = 50.0
-#: So often a session is played whose delays a busy machine stretched.
+#: Maximum number of times that a session is played if a busy machine stretches its delays.
 _TRIES: Final = 3
 
 
 class Wrong(NamedTuple):
-    """One thing that is wrong with a session: an outcome or one of `experiments.checks.WORDS`, and why."""
+    """A fault of a session: `word` is an outcome or one of `experiments.checks.WORDS`, `why` the reason."""
 
     word: str
     why: str
@@ -48,7 +47,7 @@ class Wrong(NamedTuple):
 
 @dataclass(frozen=True)
 class Checked:
-    """One case: its recording, the verdict, and what is wrong with it; nothing when it passed."""
+    """The result of one case. `faults` is empty if it passed."""
 
     case: Case
     recording: Recording
@@ -57,34 +56,34 @@ class Checked:
 
     @property
     def wrong(self) -> tuple[str, ...]:
-        """What is wrong, in words."""
+        """The distinct words of the faults."""
         return tuple(dict.fromkeys(each.word for each in self.faults))
 
     @property
     def why(self) -> str:
-        """What is wrong, in sentences."""
-        said = dict.fromkeys(each.why for each in self.faults)
-        return "; ".join(why for why in said if not any(why in other for other in said if other != why))
+        """The distinct reasons of the faults, without those that another one contains."""
+        reasons = dict.fromkeys(each.why for each in self.faults)
+        return "; ".join(why for why in reasons if not any(why in other for other in reasons if other != why))
 
     @property
     def steps(self) -> int:
-        """Messages until the session ended."""
+        """Number of events in the session."""
         return len(self.recording.events)
 
     @property
     def lasted_s(self) -> float:
-        """From the session's start to its last message."""
+        """Seconds from the session's start to its last message."""
         times = (event.received_ns or event.sent_ns or 0 for event in self.recording.events)
         return max(times, default=0) / 1e9
 
 
 @dataclass
 class Report:
-    """A whole check.
+    """The results of a check.
 
     Attributes:
-        target: what was checked.
-        checked: in the order of the cases.
+        target: name of the proxy.
+        checked: results in the order of the cases.
     """
 
     target: str
@@ -96,26 +95,26 @@ class Report:
 
     @property
     def shortest(self) -> Checked | None:
-        """The failed case with the fewest messages; one that shows a fault before one that shows nothing."""
+        """The failed case with the fewest messages. An observed fault is preferred to an unknown outcome."""
         return min(self.failed, key=lambda each: ("unknown" in each.wrong, each.steps), default=None)
 
 
 def sessions(release: str, findings: Sequence[Finding] = ()) -> list[tuple[Case, SessionConfig]]:
-    """The cases as sessions with the component of `release`, then those of findings, with the component of each.
+    """Return the cases as sessions with the component of `release`, then the findings with their own components.
 
     Raises:
-        InputError: a finding is about nothing we know.
+        InputError: a finding names an unknown release or scenario.
     """
-    ours = [(case, SessionConfig.of(release=release, **case.settings)) for case in CASES]
+    standard = [(case, SessionConfig.of(release=release, **case.settings)) for case in CASES]
     proxy = proxy_release(release)
-    return [*ours, *(_played_by(proxy, each) for each in findings)]
+    return [*standard, *(_played_by(proxy, each) for each in findings)]
 
 
 def _played_by(proxy: ProxyRelease, finding: Finding) -> tuple[Case, SessionConfig]:
-    """A finding's session with another proxy, as a case; allowed is what the reference gate cannot avoid either.
+    """Return a finding's session with another proxy, as a case. Outcomes that the reference gate cannot avoid are allowed.
 
     Raises:
-        InputError: it is about nothing we know.
+        InputError: the finding names an unknown release or scenario.
     """
     session = replace(session_for(finding), release=proxy)
     scenario = STORIES[finding.story].scenario
@@ -136,7 +135,7 @@ def check_virtual(target: str, release: str, allowed: Iterable[str] = (), findin
     """Check the model of a release, in virtual time.
 
     Raises:
-        InputError: a finding is about nothing we know.
+        InputError: a finding names an unknown release or scenario.
     """
     return Report(target, [_checked(case, simulate(session), allowed) for case, session in sessions(release, findings)])
 
@@ -150,28 +149,28 @@ def check_live(
     tick: Callable[[], object] = lambda: None,
     findings: Sequence[Finding] = (),
 ) -> Report:
-    """Check what is behind a live engine, on real sockets.
+    """Check the proxy of a live engine, on real sockets.
 
     Args:
-        target: its name.
-        release: whose component and times the sessions take.
+        target: name of the proxy.
+        release: the release whose component and times the sessions use.
         engine: makes the engine.
-        allowed: outcomes that are let through everywhere.
-        at_once: sessions side by side; they delay each other by milliseconds, which the cases leave room for. Where one's
-            own delays are further off than that, it is played again, and is `unknown` in the end.
-        tick: called for every session that has ended.
-        findings: whose sessions are played too.
+        allowed: outcomes that are accepted in every case.
+        at_once: number of concurrent sessions. They delay each other by milliseconds, which the cases tolerate. A session
+            whose delays deviate more is played again, and is `unknown` after the last try.
+        tick: called after each session.
+        findings: findings to play as additional sessions.
 
     Raises:
-        InputError: the target does not start, or a finding is about nothing we know.
+        InputError: the target does not start, or a finding names an unknown release or scenario.
     """
-    from voicerace.engine.live.background import play_all  # imports websockets, which a check of a model does not need
+    from voicerace.engine.live.background import play_all  # imports websockets: not needed for a model
 
     planned = sessions(release, findings)
     found: dict[int, Checked] = {}
     waiting = {number: session for number, (_, session) in enumerate(planned)}
     for left in range(_TRIES - 1, -1, -1):
-        # Those that were late disturb each other less the fewer they are.
+        # The late sessions are played two at a time, so that they disturb each other less.
         for number, recording in play_all(engine, list(waiting.items()), at_once if left == _TRIES - 1 else 2):
             case, session = planned[number]
             late = off_time(session, recording)
@@ -187,13 +186,13 @@ def check_live(
 
 
 def off_time(session: SessionConfig, recording: Recording) -> str | None:
-    """Why a session was not the one that was asked for: a delay on our side that the machine stretched; None where none was.
+    """Return why a session deviates from its configuration (the machine stretched a delay), or None if it does not.
 
-    The sessions of findings have times of their own for every message, and more room than this in few places: not asked here.
+    The sessions of findings are not checked: their schedule sets the time of every message.
     """
     if session.schedule is not None:
         return None
-    # Held against virtual time: a handler that answers at once has no tool time, whatever was asked for.
+    # Compared with virtual time, because a handler that answers at once has no tool time.
     due = {(each.name, each.index): each.ns / 1e6 for each in measurements(simulate(session))}
     for each in measurements(recording):
         asked, took = due.get((each.name, each.index)), each.ns / 1e6
@@ -208,9 +207,9 @@ def _checked(case: Case, recording: Recording, allowed: Iterable[str]) -> Checke
 
 
 def _wrong(case: Case, recording: Recording, verdict: Verdict, allowed: set[str]) -> Iterator[Wrong]:
-    """What is wrong and not allowed; what was not shown is no success."""
+    """Yield the faults that are not allowed. An unknown outcome is a fault."""
     if verdict.session_updates == 0 and any(each.type == "SettingsApplied" for each in recording.events):
-        # A session that the API knows nothing of: what else it shows follows from that.
+        # All other faults of the session follow from this one.
         if "unconfigured" not in allowed:
             yield Wrong("unconfigured", "SettingsApplied was sent to the host, session.update was never sent")
         return
@@ -232,9 +231,9 @@ def _wrong(case: Case, recording: Recording, verdict: Verdict, allowed: set[str]
 
 
 def junit(report: Report) -> str:
-    """The report as JUnit XML: one test case for each session, with the seconds that it lasted.
+    """Return the report as JUnit XML: one test case per session, with its duration in seconds.
 
-    Elements and attributes are those that the schema of Jenkins' xUnit plugin (junit-10.xsd) knows.
+    Elements and attributes are those of the schema of Jenkins' xUnit plugin (junit-10.xsd).
     """
     seconds = sum(each.lasted_s for each in report.checked)
     counts = {"tests": str(len(report.checked)), "failures": str(len(report.failed)), "errors": "0"}
@@ -253,5 +252,5 @@ def junit(report: Report) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that may be a proxy's own, without what no XML can hold."""
+    """Replace the characters that XML cannot contain; the text can come from a proxy."""
     return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)

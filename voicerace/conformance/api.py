@@ -1,9 +1,8 @@
-"""The mock of the Realtime API against recordings of the real one (`data/api`): what the server sends, message by message.
+"""Compares the server messages of the mock with recordings of the real Realtime API (`data/api`).
 
-Compared are the order of types, items and roles; the keys of every message (as paths); every value that is no withheld text;
-and the ids: two places with one id in the recording have one id in the mock. Runs of deltas count as one. What the user said is
-transcribed beside everything else, so those events are compared among themselves. Each difference is in `EXPLAINED` with its
-reason, or it is a fault.
+Compared are the order of types, items and roles; the keys of every message (as paths); every value except withheld texts;
+and the ids: equal ids in the recording are equal in the mock. Consecutive deltas count as one. Transcription events of user
+audio have no fixed position, so they are compared separately. A difference is a fault unless `EXPLAINED` gives its reason.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ from voicerace.trace.recording import Recording
 
 __all__ = ["COMPARED", "ApiConformance", "Difference", "compare_recording", "conform_api", "mock_for", "recordings_to_compare"]
 
-#: The providers whose sessions are compared.
+#: Providers whose sessions are compared.
 COMPARED: Final = tuple(PROVIDERS)
 
 Kind = Literal["missing", "extra", "key missing", "key extra", "value", "id", "client"]
 
-#: A text that the recording does not keep.
+#: Placeholder of a text that the recording withholds.
 _WITHHELD: Final = "…"
 _IDS: Final = ("id", "item_id", "response_id", "call_id", "previous_item_id", "conversation_id")
 
@@ -37,12 +36,12 @@ class Difference(NamedTuple):
     """One difference between a recording and the mock.
 
     Attributes:
-        kind: a message that only the recording (``missing``) or only the mock (``extra``) has; a key of that sort; a value;
-            an ``id`` that stands for two; a message before which the ``client`` had sent less or more.
-        connection: the recording's name; `provider` and `model` of it.
-        event: the message's type, with its item's type and role.
-        path: of the key or value, as ``item.content[].text``.
-        recorded, mock: what each has.
+        kind: ``missing``: only the recording has the message; ``extra``: only the mock has it; the same for a key;
+            ``value``: values differ; ``id``: one id stands for two; ``client``: the client had sent fewer or more messages.
+        connection: name of the recording. `provider` and `model` are those of the recording.
+        event: type of the message, with its item's type and role.
+        path: path of the key or value, for example ``item.content[].text``.
+        recorded, mock: the two values.
     """
 
     kind: Kind
@@ -61,7 +60,7 @@ class Difference(NamedTuple):
 
 
 def recordings_to_compare(*providers: str) -> list[Recording]:
-    """The sessions of one connection, in their provider's protocol, that have every message from the first on."""
+    """Return the recordings of one connection in their provider's protocol that are complete from the first message."""
     return [
         each
         for each in api_recordings(*(providers or COMPARED))
@@ -73,9 +72,9 @@ def recordings_to_compare(*providers: str) -> list[Recording]:
 
 
 def mock_for(recording: Recording) -> RecordedModel:
-    """The mock as `voicerace` runs it, with the recording's provider."""
+    """Return the mock with the recording's provider and modality."""
     provider = str(recording.provenance.get("provider"))
-    # A session that was copied as a table has no settings: what it replied in says what they were.
+    # A session that was copied as a table has no settings; its modality is that of its replies.
     parts = [event.payload.get("part") for event in recording.events if isinstance(event.payload, Mapping)]
     written = any(isinstance(part, Mapping) and part.get("type") == "text" for part in parts)
     return RecordedModel(
@@ -90,9 +89,9 @@ def mock_for(recording: Recording) -> RecordedModel:
 
 
 def _label(message: Mapping[str, Any]) -> str:
-    """A message's type, with the type and role of its item, by which messages are aligned."""
+    """Return the label that aligns messages: the type, with the type and role of its item."""
     item = realtime.item_of(message)
-    # Only a message's role is compared as a part of what it is: xAI gives a call and its output one too.
+    # Only the role of a message is part of the label: xAI gives a call and its output a role, too.
     kinds = ("type", "role") if item.get("type") == "message" else ("type",)
     more = " ".join(str(item[key]) for key in kinds if item.get(key))
     part = message.get("part")
@@ -102,12 +101,12 @@ def _label(message: Mapping[str, Any]) -> str:
 
 
 def _beside(message: Mapping[str, Any]) -> bool:
-    """Whether a message is of the user's transcript, which comes at no fixed place among the others."""
+    """Return whether a message belongs to the transcription of user audio, which has no fixed position."""
     return str(message.get("type")).startswith("conversation.item.input_audio_transcription.")
 
 
 def _condensed(messages: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Without deltas after the first of their kind and item."""
+    """Return the messages without deltas after the first of a type and item."""
     kept, seen = [], set()
     for message in messages:
         if str(message.get("type")).endswith(".delta"):
@@ -120,7 +119,7 @@ def _condensed(messages: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every key as a path, with its value; the elements of a list share one path."""
+    """Yield every key as a path, with its value; the elements of a list share one path."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             at = f"{path}.{key}" if path else str(key)
@@ -138,15 +137,15 @@ class _Comparison:
         about = recording.provenance
         self.about = (str(about.get("connection")), str(about.get("provider")), str(about.get("model")))
         self.all_keys = about.get("fields") == "all"
-        self.ids: dict[Any, Any] = {}
-        self.back: dict[Any, Any] = {}
+        self.mock_ids: dict[Any, Any] = {}
+        self.recorded_ids: dict[Any, Any] = {}
         self.found: list[Difference] = []
 
     def add(self, kind: Kind, event: str, *more: Any) -> None:
         self.found.append(Difference(kind, *self.about, event, *more))
 
     def run(self, recorded: Sequence[PassedMessage], mock: Sequence[PassedMessage]) -> int:
-        """Compare; gives how many of the recording's messages were compared."""
+        """Compare all messages and return the number of recorded messages compared."""
         server = [_condensed(each.message for each in side if each.by == "upstream") for side in (recorded, mock)]
         for beside in (False, True):
             self.stream(*([each for each in side if _beside(each) == beside] for side in server))
@@ -154,7 +153,7 @@ class _Comparison:
         return len(server[0])
 
     def stream(self, *server: Sequence[Mapping[str, Any]]) -> None:
-        """Compare messages that come in one order."""
+        """Compare two sequences of messages whose order is fixed."""
         labels = [[_label(message) for message in side] for side in server]
         for tag, i, k, j, m in SequenceMatcher(None, labels[0], labels[1], autojunk=False).get_opcodes():
             if tag == "equal":
@@ -163,38 +162,38 @@ class _Comparison:
                 continue
             for label in labels[0][i:k]:
                 self.add("missing", label)
-            # A recording stops at any message; what the mock sends after its last is not compared.
+            # A recording can stop at any message; later messages of the mock are not compared.
             for label in labels[1][j:m] if k < len(labels[0]) else ():
                 self.add("extra", label)
 
     def messages(self, recorded: Mapping[str, Any], mock: Mapping[str, Any]) -> None:
         label = _label(recorded)
-        ours, theirs = dict(_leaves(mock)), dict(_leaves(recorded))
-        for path in theirs.keys() - ours.keys():
+        mock_values, recorded_values = dict(_leaves(mock)), dict(_leaves(recorded))
+        for path in recorded_values.keys() - mock_values.keys():
             self.add("key missing", label, path)
         if self.all_keys:
-            for path in ours.keys() - theirs.keys():
+            for path in mock_values.keys() - recorded_values.keys():
                 self.add("key extra", label, path)
-        for path in theirs.keys() & ours.keys():
-            self.value(label, path, theirs[path], ours[path])
+        for path in recorded_values.keys() & mock_values.keys():
+            self.value(label, path, recorded_values[path], mock_values[path])
 
-    def value(self, label: str, path: str, theirs: Any, ours: Any) -> None:
+    def value(self, label: str, path: str, recorded: Any, mock: Any) -> None:
         name = path.rsplit(".", 1)[-1]
-        if theirs == _WITHHELD or path == "event_id":
+        if recorded == _WITHHELD or path == "event_id":
             return
-        if name not in _IDS or None in (theirs, ours):
-            if theirs != ours:
-                self.add("value", label, path, theirs, ours)
+        if name not in _IDS or None in (recorded, mock):
+            if recorded != mock:
+                self.add("value", label, path, recorded, mock)
             return
-        if self.ids.setdefault(theirs, ours) != ours or self.back.setdefault(ours, theirs) != theirs:
-            self.add("id", label, path, theirs, ours)
+        if self.mock_ids.setdefault(recorded, mock) != mock or self.recorded_ids.setdefault(mock, recorded) != recorded:
+            self.add("id", label, path, recorded, mock)
 
     def client_order(self, recorded: Sequence[PassedMessage], mock: Sequence[PassedMessage]) -> None:
-        """How much the client had sent before each rate_limits.updated: it comes late enough to be overtaken."""
+        """Compare the number of client messages before each rate_limits.updated, which client messages can overtake."""
         counts = [list(_sent_before(side, "rate_limits.updated")) for side in (recorded, mock)]
-        for theirs, ours in zip(*counts, strict=False):
-            if theirs != ours:
-                self.add("client", "rate_limits.updated", "", theirs, ours)
+        for recorded_count, mock_count in zip(*counts, strict=False):
+            if recorded_count != mock_count:
+                self.add("client", "rate_limits.updated", "", recorded_count, mock_count)
 
 
 def _sent_before(messages: Sequence[PassedMessage], kind: str) -> Iterator[int]:
@@ -206,7 +205,7 @@ def _sent_before(messages: Sequence[PassedMessage], kind: str) -> Iterator[int]:
 
 
 def compare_recording(recording: Recording, upstream: RecordedModel) -> tuple[int, list[Difference]]:
-    """Play one recording to a mock; how many messages were compared, and every difference."""
+    """Play one recording to a mock and return the number of compared messages and every difference."""
     comparison = _Comparison(recording)
     messages = comparison.run(passed(recording), play(upstream, recording))
     return messages, comparison.found
@@ -217,11 +216,11 @@ def compare_recording(recording: Recording, upstream: RecordedModel) -> tuple[in
 
 @dataclass
 class ApiConformance:
-    """What was compared.
+    """The result of a comparison.
 
     Attributes:
-        sessions, messages: per provider.
-        explained: how many differences each row of `EXPLAINED` stands for.
+        sessions, messages: numbers per provider.
+        explained: row of `EXPLAINED` -> number of differences per provider.
         unexplained: the differences that no row explains.
     """
 
@@ -231,7 +230,7 @@ class ApiConformance:
     unexplained: list[Difference] = field(default_factory=list)
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row per provider: sessions, messages, differences explained and not."""
+        """Return one row per provider: numbers of sessions, messages, explained and other differences."""
         faults = Counter(each.provider for each in self.unexplained)
         return [
             {
@@ -246,11 +245,11 @@ class ApiConformance:
 
 
 def conform_api(*providers: str, mock: Callable[[Recording], RecordedModel] = mock_for) -> ApiConformance:
-    """Compare the mock with the recordings of some providers, or of all.
+    """Compare the mock with recordings of the real API.
 
     Args:
-        providers: of `COMPARED`.
-        mock: makes the mock that a recording is compared with.
+        providers: members of `COMPARED`; none means all.
+        mock: makes the mock for a recording.
     """
     result = ApiConformance()
     for recording in recordings_to_compare(*providers):

@@ -1,4 +1,4 @@
-"""The differences between the mock and recordings of the real API that are known, each with its reason."""
+"""The known differences between the mock and recordings of the real API, each with its reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["EXPLAINED", "Explained"]
 
 
 class _Difference(Protocol):
-    """What a row reads of a `voicerace.conformance.api.Difference`."""
+    """The fields of `voicerace.conformance.api.Difference` that a row reads."""
 
     @property
     def kind(self) -> str: ...
@@ -24,10 +24,7 @@ class _Difference(Protocol):
 
 
 class Explained(NamedTuple):
-    """A known difference: its kind, event and path, and the recordings it is in, as shell patterns.
-
-    A ``[`` in a path is written ``?``.
-    """
+    """A known difference. All fields except `why` are shell patterns; a ``[`` in a path is written ``?``."""
 
     kind: str
     event: str
@@ -37,7 +34,7 @@ class Explained(NamedTuple):
     model: str = "*"
 
     def fits(self, difference: _Difference) -> bool:
-        """Whether this row is about a difference."""
+        """Return whether this row explains a difference."""
         pairs = (
             (difference.kind, self.kind),
             (difference.event, self.event),
@@ -57,7 +54,7 @@ _UNSEEN: Final = "this session was copied as a table, in which its settings of t
 _WEBRTC: Final = "only a WebRTC call has audio of its own; the mock serves WebSockets"
 _VOICE_LIVE: Final = "azure_voice_live__*"
 _XAI: Final = "xai__*"
-#: What race there is depends on the order of events and on what they name, and there the mock has the provider's own.
+#: A race depends on the order and names of events, which the mock has from each provider.
 _SHAPE: Final = "the mock's objects are those of OpenAI's GA, with every provider"
 _TYPES: Final = "a content part of this provider has the type of the beta"
 _XAI_KEYS: Final = "xAI gives most of its events keys of its own"
@@ -91,7 +88,7 @@ EXPLAINED: Final[tuple[Explained, ...]] = (
         "absent this once; the mock always sends it for openai",
         "openai__openai_ws.tool_call_round",
     ),
-    # Other providers: of the order of events nothing but what is said here is left over.
+    # Other providers.
     *(
         Explained("key *", event, path, _SHAPE, connection)
         for connection in (_VOICE_LIVE, _XAI)

@@ -1,7 +1,7 @@
-"""A recorded session of the real API, played to the mock in virtual time: the same client messages, the same plan.
+"""Plays a recorded session of the real API to the mock in virtual time, with the same client messages.
 
-Each client message is given to the mock where its client sent it: after the client read the server message that stands
-before it in the recording. What the model did (its responses' items) and what server VAD heard come from the recording.
+The mock gets each client message after the client has read the server message that precedes it in the recording. The items
+of the responses and the speech that server VAD detected come from the recording.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from voicerace.trace.recording import Recording
 
 __all__ = ["PassedMessage", "RecordedModel", "passed", "plans_of", "play"]
 
-#: One way between client and server, and between reading and sending, in ms.
-_WAY_MS: Final = 30.0
+#: Delay of one direction between client and server, and between reading and sending.
+_LINK_MS: Final = 30.0
 _THINK_MS: Final = 1.0
-#: Near the recorded times (`captures.api_times`); only their order matters here.
+#: Close to the recorded times (`captures.api_times`); only their order matters.
 _TIMES_MS: Final[Mapping[str, float]] = {
     "ack_ms": 5,
     "create_ms": 30,
@@ -43,26 +43,26 @@ _TIMES_MS: Final[Mapping[str, float]] = {
 }
 _LOUD: Final = input_audio.append(b"\x00\x20" * 240)
 _SILENT: Final = input_audio.append(bytes(480))
-#: They come beside the rest of the order (what ran out of the response's way), so no client message waits for one.
-_BESIDE: Final = ("rate_limits.updated", "conversation.item.input_audio_transcription.", "output_audio_buffer.")
+#: Events without a fixed position in the order. No client message waits for one.
+_UNORDERED: Final = ("rate_limits.updated", "conversation.item.input_audio_transcription.", "output_audio_buffer.")
 
 
 class PassedMessage(NamedTuple):
-    """A message in the order in which the client read and sent them."""
+    """A message that the client sent or read."""
 
     by: str
     message: Mapping[str, Any]
 
 
-class _Due(NamedTuple):
-    """A client message, and how many server messages of a type its client had read before it."""
+class _ClientMessage(NamedTuple):
+    """A client message. `after`: a type, and the number of server messages of it that the client had read before."""
 
     message: Mapping[str, Any]
     after: tuple[str, int] | None
 
 
 def passed(recording: Recording) -> list[PassedMessage]:
-    """The recording's messages in order."""
+    """Return the recording's messages in the order in which the client sent or read them."""
     return [
         PassedMessage(event.link.sender, event.payload)
         for event in recording.events
@@ -71,7 +71,7 @@ def passed(recording: Recording) -> list[PassedMessage]:
 
 
 def plans_of(messages: Sequence[PassedMessage]) -> list[Plan]:
-    """The items of each response in a recording, as the plan of the mock's."""
+    """Return the items of each recorded response as a plan for the mock."""
     found: dict[str, list[Output]] = {}
     for each in messages:
         kind, message = each.message.get("type"), each.message
@@ -87,7 +87,7 @@ def plans_of(messages: Sequence[PassedMessage]) -> list[Plan]:
 
 
 def _unfolded(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A session.update as it was sent; a session that was copied as a table has turn_detection beside the audio."""
+    """Return a session.update as it was sent. In a session that was copied as a table, turn_detection is not inside audio."""
     session = message.get("session")
     if not isinstance(session, Mapping) or "turn_detection" not in session:
         return message
@@ -95,31 +95,31 @@ def _unfolded(message: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**message, "session": {**own, "audio": {"input": {"turn_detection": session["turn_detection"]}}}}
 
 
-def _due(messages: Sequence[PassedMessage]) -> Iterator[_Due]:
-    """The client messages; audio becomes the loud and the silent piece that server VAD's events tell of."""
+def _client_messages(messages: Sequence[PassedMessage]) -> Iterator[_ClientMessage]:
+    """Yield the client messages. Audio is replaced: a loud piece at speech_started, a silent one at speech_stopped."""
     read: Counter[str] = Counter()
     after: tuple[str, int] | None = None
     for by, message in messages:
         kind = str(message.get("type"))
         if by == "proxy":
             if kind != input_audio.APPEND:
-                yield _Due(_unfolded(message), after)
+                yield _ClientMessage(_unfolded(message), after)
             continue
         if kind == input_audio.SPEECH_STARTED:
-            yield _Due(_LOUD, after)
+            yield _ClientMessage(_LOUD, after)
         elif kind == input_audio.SPEECH_STOPPED:
-            yield _Due(_SILENT, after)
+            yield _ClientMessage(_SILENT, after)
         read[kind] += 1
-        if not kind.startswith(_BESIDE):
+        if not kind.startswith(_UNORDERED):
             after = (kind, read[kind])
 
 
 class _Player:
-    """The one run of a recording."""
+    """Plays one recording."""
 
     def __init__(self, upstream: Upstream, messages: Sequence[PassedMessage]) -> None:
         self.upstream = upstream
-        self.due = list(_due(messages))
+        self.due = list(_client_messages(messages))
         self.calls = _calls(messages)
         self.mock_calls: list[str] = []
         self.queue: list[tuple[float, int, Callable[[], None]]] = []
@@ -152,16 +152,16 @@ class _Player:
         for effect in effects:
             match effect:
                 case Send(payload=payload) if isinstance(payload, Mapping):
-                    self.at(_WAY_MS, lambda payload=payload: self.receive(payload))  # type: ignore[misc]
+                    self.at(_LINK_MS, lambda payload=payload: self.receive(payload))  # type: ignore[misc]
                 case SetTimer(name=name, after=after):
-                    number = self.at(_TIMES_MS[after], lambda name=name: self.ring(name))  # type: ignore[misc]
+                    number = self.at(_TIMES_MS[after], lambda name=name: self.fire(name))  # type: ignore[misc]
                     self.timers[name] = number
                 case Cancel(name=name):
                     gone = self.timers.pop(name, None)
                     self.queue = [each for each in self.queue if each[1] != gone]
                     heapq.heapify(self.queue)
 
-    def ring(self, name: str) -> None:
+    def fire(self, name: str) -> None:
         self.timers.pop(name, None)
         self.carry_out(self.upstream.timer(name))
 
@@ -174,7 +174,7 @@ class _Player:
         self.client()
 
     def client(self) -> None:
-        """Send what the client sent after the messages that it has read."""
+        """Send the client messages that were sent after the messages read so far."""
         while self.due and (self.due[0].after is None or self.read[self.due[0].after[0]] >= self.due[0].after[1]):
             self.send()
 
@@ -184,10 +184,10 @@ class _Player:
 
     def sent(self, message: Mapping[str, Any]) -> None:
         self.passed.append(PassedMessage("proxy", message))
-        self.at(_WAY_MS, lambda: self.carry_out(self.upstream.message("proxy", self.mine(message))))
+        self.at(_LINK_MS, lambda: self.carry_out(self.upstream.message("proxy", self.with_mock_id(message))))
 
-    def mine(self, message: Mapping[str, Any]) -> Message:
-        """The message with the mock's call id in place of the recorded one."""
+    def with_mock_id(self, message: Mapping[str, Any]) -> Message:
+        """Replace the recorded call id of a message with the mock's."""
         item = realtime.item_of(message)
         if (call := item.get("call_id")) in self.calls and self.calls.index(call) < len(self.mock_calls):
             return {**message, "item": {**item, "call_id": self.mock_calls[self.calls.index(call)]}}
@@ -195,13 +195,13 @@ class _Player:
 
 
 def _calls(messages: Sequence[PassedMessage]) -> list[Any]:
-    """The call ids that the model made, in order."""
+    """Return the call ids of the recorded responses, in order."""
     items = [realtime.item_of(each.message) for each in messages if each.message.get("type") == realtime.OUTPUT_ADDED]
     return [item["call_id"] for item in items if "call_id" in item]
 
 
 class RecordedModel(Upstream):
-    """The mock whose model makes the items of a recording. Args: those of `Upstream`."""
+    """The mock, with the items of its responses from a recording. Takes the arguments of `Upstream`."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__((("reply",),), **settings)
@@ -213,7 +213,7 @@ class RecordedModel(Upstream):
 
 
 def play(upstream: RecordedModel, recording: Recording) -> list[PassedMessage]:
-    """Give a recording's client messages to a mock whose model makes the recorded items; all that passes, in order."""
+    """Play a recording's client messages to a mock and return all messages in order."""
     messages = passed(recording)
     upstream.plans = plans_of(messages)
     return _Player(upstream, messages).run()

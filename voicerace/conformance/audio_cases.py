@@ -1,9 +1,9 @@
-"""Scripted exchanges with user audio: what is appended, when it is committed, what the host hears of the user's speech.
+"""Scripted exchanges with user audio: appends, commits, and the speech events that the host gets.
 
-Under `MANUAL` settings every release commits by itself; under the usual ones those with server VAD leave it to the
-server. Where a commit is due, or must not be, the script waits in real time for the proxy's own 400 and 600 ms; a wait
-is over as soon as the proxy speaks. Sizes: 4,800 bytes are the least that is committed, 48,000 for the first commit from
-0.11 on, which makes three bytes of every two.
+With `MANUAL` settings every release commits the audio itself. With the default settings, releases with server VAD leave it to
+the server. To test whether a commit comes, the script waits in real time for the proxy's timers of 400 and 600 ms; a message
+of the proxy ends the wait. The minimum size of a commit is 4,800 bytes, and 48,000 for the first one from 0.11 on, which
+resamples two bytes to three.
 """
 
 from __future__ import annotations
@@ -39,39 +39,39 @@ from voicerace.model.protocol import input_audio, realtime, speech
 
 __all__ = ["AUDIO_SCRIPTS"]
 
-#: Server VAD off, where there is one.
+#: Settings without server VAD.
 MANUAL: Final = {**SETTINGS, "agent": {**SETTINGS["agent"], "useOpenAIManualAudioCommit": True}}
-#: A second of 16 kHz and a bit: enough for any commit.
+#: Size in bytes that is enough for any commit: 1.25 s at 16 kHz.
 ENOUGH: Final = 40_000
 
 
 def frame(size: int) -> ExchangeStep:
-    """Audio of that many bytes; every sample differs from its neighbours, so a resampler shows what it does."""
-    # It repeats itself before long, so that a recording of it is small.
-    once = struct.pack("<40h", *(number * 7 % 40 * 50 - 1_001 for number in range(40)))
-    return host((once * (size // len(once) + 1))[:size])
+    """Return audio of `size` bytes. Neighbouring samples differ, so that resampling changes the bytes."""
+    # Periodic, so that a recording of it compresses well.
+    period = struct.pack("<40h", *(number * 7 % 40 * 50 - 1_001 for number in range(40)))
+    return host((period * (size // len(period) + 1))[:size])
 
 
-def idle(turn: object) -> ExchangeStep:
-    """Settings with this `idleTimeoutMs`."""
-    return host({**SETTINGS, "agent": {**SETTINGS["agent"], "idleTimeoutMs": turn}})
+def idle(timeout_ms: object) -> ExchangeStep:
+    """Return Settings with this `idleTimeoutMs`."""
+    return host({**SETTINGS, "agent": {**SETTINGS["agent"], "idleTimeoutMs": timeout_ms}})
 
 
-def words(kind: str, item_id: str | None = "item_u", **fields: Any) -> ExchangeStep:
-    """An event of the transcription."""
+def transcription(kind: str, item_id: str | None = "item_u", **fields: Any) -> ExchangeStep:
+    """Return a transcription event."""
     return up({"type": kind, "event_id": "event_x", **({"item_id": item_id} if item_id else {}), "content_index": 0, **fields})
 
 
 _READY: Final = (CREATED, host(MANUAL), UPDATED)
-#: A create of user text, which sets the flag from 0.9.1 on.
-_ASKED: Final = (text("hi"), item(realtime.ITEM_DONE, user("item_1")))
+#: A request after user text, which sets the flag from 0.9.1 on.
+_REQUESTED: Final = (text("hi"), item(realtime.ITEM_DONE, user("item_1")))
 _IDLE: Final = error("idle_timeout", "The server had an error while processing your request")
 _AUDIO_DONE: Final = content(realtime.AUDIO_DONE)
 _STARTED: Final = up(input_audio.speech_started("event_x", "item_u", 100))
 _STOPPED: Final = up(input_audio.speech_stopped("event_x", "item_u", 900))
 _COMMITTED: Final = up(input_audio.committed("event_x", None, "item_u"))
 _SPOKEN: Final = {"id": "item_u", "object": "realtime.item", "status": "completed", **input_audio.audio_item()}
-#: Server VAD ends the user's turn, and begins a response of its own.
+#: Server VAD detects speech and its end, and commits the audio.
 _TURN: Final = (
     _STARTED,
     _STOPPED,
@@ -82,14 +82,14 @@ _TURN: Final = (
 _OWN: Final = response(realtime.RESPONSE_CREATED, "resp_2", "in_progress")
 _OUTPUT_DONE: Final = item(realtime.ITEM_DONE, output("item_o", "call_1"))
 
-#: How long a script waits where nothing may come; a commit that is due comes earlier, and ends the wait.
+#: The wait of a script that expects no message; an unexpected commit comes earlier and ends it.
 _QUIET: Final = wait(550)
-#: Far from the 400 ms on both sides.
+#: Before and after the end of the 400 ms, with a distance to it.
 _BEFORE: Final = wait(250)
 _WITHIN: Final = wait(300)
 
 AUDIO_SCRIPTS: Final[dict[str, tuple[ExchangeStep, ...]]] = {
-    # -- when it is committed
+    # -- time of the commit
     "audio-exactly-enough": (*_READY, frame(4_800), _BEFORE, _WITHIN, DONE),
     "audio-too-little": (*_READY, frame(4_798), _QUIET, frame(2), _QUIET),
     "audio-first-needs-more": (
@@ -108,17 +108,17 @@ AUDIO_SCRIPTS: Final[dict[str, tuple[ExchangeStep, ...]]] = {
     "audio-sets-the-flag": (
         *_READY, frame(ENOUGH), _QUIET, _IDLE, host(MANUAL), frame(ENOUGH), _QUIET, TEXT_DONE, frame(2), _QUIET, DONE,
     ),
-    "audio-while-the-flag-is-set": (*_READY, *_ASKED, frame(ENOUGH), _QUIET, TEXT_DONE, _BEFORE, _WITHIN, frame(4_800), _QUIET),
+    "audio-while-the-flag-is-set": (*_READY, *_REQUESTED, frame(ENOUGH), _QUIET, TEXT_DONE, _BEFORE, _WITHIN, frame(4_800), _QUIET),
     "audio-longest-wait-runs-out-under-the-flag": (
-        *_READY, frame(ENOUGH), *_ASKED, wait(750), TEXT_DONE, wait(200), frame(3_200), wait(200), frame(3_200), wait(250), wait(300),
+        *_READY, frame(ENOUGH), *_REQUESTED, wait(750), TEXT_DONE, wait(200), frame(3_200), wait(200), frame(3_200), wait(250), wait(300),
     ),
-    "audio-flag-set-within-the-wait": (*_READY, frame(ENOUGH), _BEFORE, *_ASKED, _WITHIN, TEXT_DONE, _QUIET),
-    "audio-flag-cleared-by-audio": (*_READY, *_ASKED, frame(ENOUGH), _AUDIO_DONE, frame(4_800), _QUIET),
-    "audio-flag-cleared-by-done": (*_READY, *_ASKED, frame(ENOUGH), DONE, _QUIET, frame(4_800), _QUIET),
+    "audio-flag-set-within-the-wait": (*_READY, frame(ENOUGH), _BEFORE, *_REQUESTED, _WITHIN, TEXT_DONE, _QUIET),
+    "audio-flag-cleared-by-audio": (*_READY, *_REQUESTED, frame(ENOUGH), _AUDIO_DONE, frame(4_800), _QUIET),
+    "audio-flag-cleared-by-done": (*_READY, *_REQUESTED, frame(ENOUGH), DONE, _QUIET, frame(4_800), _QUIET),
     "audio-flag-cleared-pads": (*_READY, frame(ENOUGH), _QUIET, frame(1_000), TEXT_DONE, _QUIET),
     "audio-flag-cleared-pads-before-the-first": (*_READY, frame(1_000), TEXT_DONE, DONE, _QUIET),
     "audio-flag-cleared-waits-anew": (*_READY, frame(4_800), _BEFORE, TEXT_DONE, _BEFORE, _WITHIN),
-    # -- results and texts beside it
+    # -- with results and texts
     "audio-and-mark": (*_READY, *CALLED, result("call_1"), frame(ENOUGH), _QUIET, _OUTPUT_DONE, REFUSED, DONE),
     "audio-and-mark-of-two-results": (
         *_READY, *CALLED, result("call_1"), result("call_2"), frame(ENOUGH), _QUIET, DONE, frame(4_800), _QUIET, TEXT_DONE,
@@ -140,7 +140,7 @@ AUDIO_SCRIPTS: Final[dict[str, tuple[ExchangeStep, ...]]] = {
     ),
     "audio-vad-before-updated-of-odd-length": (CREATED, frame(640), host(SETTINGS), frame(5), frame(640), UPDATED, frame(640), UPDATED),
     "audio-never-ready": (CREATED, host(MANUAL), frame(ENOUGH), closes(1011)),
-    # -- what counts as audio
+    # -- frames that count as audio
     "audio-empty": (*_READY, host(b""), host(""), frame(ENOUGH), _BEFORE, host(b""), host(""), _WITHIN),
     "audio-of-one-sample": (*_READY, frame(2), frame(2), frame(2), host(b""), frame(4)),
     "audio-in-text-frames": (*_READY, host("no JSON!"), host("NaN "), host('{"type":'), host("null"), host('{"a":"\x01"}.')),
@@ -160,7 +160,7 @@ AUDIO_SCRIPTS: Final[dict[str, tuple[ExchangeStep, ...]]] = {
     "vad-own-response-without-vad": (*_READY, *_TURN, _OWN, _IDLE, TEXT_DONE, DONE),
     "vad-own-response-after-done": (*READY, *_TURN, _OWN, TEXT_DONE, DONE, _IDLE, _OWN, DONE, _IDLE),
     "vad-own-response-behind-a-create": (
-        *READY, *_ASKED, content(realtime.AUDIO_DELTA, delta="AAAA"), _OWN, content(realtime.AUDIO_DELTA, delta="AAAA"), TEXT_DONE, DONE,
+        *READY, *_REQUESTED, content(realtime.AUDIO_DELTA, delta="AAAA"), _OWN, content(realtime.AUDIO_DELTA, delta="AAAA"), TEXT_DONE, DONE,
     ),
     "vad-own-response-before-the-result": (*READY, *CALLED, DONE, *_TURN, _OWN, result("call_1"), _OUTPUT_DONE, REFUSED, TEXT_DONE, DONE),
     "vad-own-response-before-confirmed": (*READY, *CALLED, DONE, result("call_1"), *_TURN, _OWN, _OUTPUT_DONE, REFUSED, TEXT_DONE, DONE),
@@ -181,7 +181,7 @@ AUDIO_SCRIPTS: Final[dict[str, tuple[ExchangeStep, ...]]] = {
     "vad-idle-of-a-fraction": (CREATED, idle(7_500.5), UPDATED),
     "vad-idle-off": (CREATED, idle(-1), UPDATED),
     "vad-idle-no-number": (CREATED, idle(True), UPDATED),
-    # -- what the host hears of it
+    # -- speech events at the host
     "speech-events": (
         *READY, _STARTED, _STOPPED, up({"type": input_audio.SPEECH_STOPPED, "channel": [1], "last_word_end": 2.5}),
         up({"type": input_audio.SPEECH_STOPPED, "channel": [], "last_word_end": "2"}), _COMMITTED, up(input_audio.cleared("event_x")),
@@ -189,30 +189,30 @@ AUDIO_SCRIPTS: Final[dict[str, tuple[ExchangeStep, ...]]] = {
         up({"type": "input_audio_buffer.dtmf_event_received", "event": "1", "received_at": 1}),
     ),
     "speech-transcribed": (
-        *READY, words(speech.PIECE, delta="I "), words(speech.PIECE, "item_v", delta="other"), words(speech.PIECE, delta="would"),
-        words(speech.PIECE), words(speech.TRANSCRIBED, transcript="I would."), words(speech.PIECE, delta=" like"),
-        words(speech.TRANSCRIBED, "item_v"), words(speech.PIECE, "item_v", delta="more"),
+        *READY, transcription(speech.PIECE, delta="I "), transcription(speech.PIECE, "item_v", delta="other"), transcription(speech.PIECE, delta="would"),
+        transcription(speech.PIECE), transcription(speech.TRANSCRIBED, transcript="I would."), transcription(speech.PIECE, delta=" like"),
+        transcription(speech.TRANSCRIBED, "item_v"), transcription(speech.PIECE, "item_v", delta="more"),
     ),
     "speech-transcribed-without-an-item": (
-        *READY, words(speech.PIECE, None, delta="a"), words(speech.TRANSCRIBED, None, transcript="ab"), words(speech.PIECE, None, delta="c"),
+        *READY, transcription(speech.PIECE, None, delta="a"), transcription(speech.TRANSCRIBED, None, transcript="ab"), transcription(speech.PIECE, None, delta="c"),
     ),
     "speech-transcribed-with-times": (
-        *READY, words(speech.PIECE, delta="a", channel=1, start=0.5, duration=2), words(speech.PIECE, delta="b", channel_index=[2, 3]),
-        words(speech.TRANSCRIBED, transcript="ab", channel_index=[1], channel=0, start="0", alternatives=[
-            {"transcript": "ab", "confidence": 0.5, "words": [{"word": "ab"}]}, {"confidence": "high"},
+        *READY, transcription(speech.PIECE, delta="a", channel=1, start=0.5, duration=2), transcription(speech.PIECE, delta="b", channel_index=[2, 3]),
+        transcription(speech.TRANSCRIBED, transcript="ab", channel_index=[1], channel=0, start="0", alternatives=[
+            {"transcript": "ab", "confidence": 0.5, "transcription": [{"word": "ab"}]}, {"confidence": "high"},
         ]),
-        words(speech.TRANSCRIBED, transcript="c", alternatives=[], channel_index=[]),
+        transcription(speech.TRANSCRIBED, transcript="c", alternatives=[], channel_index=[]),
     ),
     "speech-not-transcribed": (
-        *READY, words(speech.PIECE, delta="a"), words(speech.FAILED, error={"code": "c", "message": "m"}),
-        words(speech.SEGMENT, text="a", id="seg_1", speaker="A", start=0.0, end=1.0), words(speech.PIECE, delta="b"),
+        *READY, transcription(speech.PIECE, delta="a"), transcription(speech.FAILED, error={"code": "c", "message": "m"}),
+        transcription(speech.SEGMENT, text="a", id="seg_1", speaker="A", start=0.0, end=1.0), transcription(speech.PIECE, delta="b"),
     ),
-    # -- ends
+    # -- closing connections
     "host-leaves-with-little-audio": (*_READY, frame(1_000), LEAVE),
     "host-leaves-with-enough-audio": (*_READY, frame(ENOUGH), LEAVE),
     "host-leaves-with-little-audio-after-a-commit": (*_READY, frame(ENOUGH), _QUIET, TEXT_DONE, frame(1_000), LEAVE),
-    "host-leaves-with-audio-and-flag": (*_READY, *_ASKED, frame(ENOUGH), LEAVE),
-    "host-leaves-with-little-audio-and-flag": (*_READY, *_ASKED, frame(1_000), LEAVE),
+    "host-leaves-with-audio-and-flag": (*_READY, *_REQUESTED, frame(ENOUGH), LEAVE),
+    "host-leaves-with-little-audio-and-flag": (*_READY, *_REQUESTED, frame(1_000), LEAVE),
     "host-leaves-with-audio-and-mark": (*_READY, *CALLED, result("call_1"), frame(ENOUGH), LEAVE),
     "host-leaves-with-audio-under-vad": (*READY, frame(ENOUGH), LEAVE),
     "host-leaves-before-ready-with-audio": (CREATED, host(MANUAL), frame(ENOUGH), LEAVE),

@@ -1,7 +1,7 @@
-"""What is tried: sessions of the scenarios over handlers and times, and exchanges written out for the rest of the rules.
+"""The test cases: sessions of the scenarios over handlers and times, and scripted exchanges for the other rules.
 
-Sessions run closed loop: the proxy's own messages decide how they go on. Scripts say both sides' messages outright, to
-reach what no scenario does: late Settings, strange messages, closings in each phase.
+Sessions run closed loop: the actors react to the proxy's messages. A script lists the messages of both sides, to test what
+no scenario does: late Settings, unusual messages, and a close in each phase.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ from voicerace.model.protocol import realtime
 __all__ = ["ExchangeStep", "Script", "scripts", "sessions"]
 
 
-#: The networks and server times that the examples of the documentation use.
+#: The network and server times of the examples in the documentation.
 _LOOPBACK: dict[str, object] = {"gap_ms": 150}
 _OBSERVED: dict[str, object] = {"gap_ms": 8, "upstream_rtt_ms": 70, "reply_ms": 1500}
 _EXAMPLE: dict[str, object] = {"gap_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "ack_ms": 35}
 
 
 def sessions(release: str) -> Iterator[SessionConfig]:
-    """The sessions that every release is tried with, in a fixed order; more than 500."""
+    """Yield the sessions for a release in a fixed order; more than 500."""
     for settings in _SETTINGS:
         yield SessionConfig.of(release=release, **settings)
 
@@ -105,13 +105,13 @@ def _settings() -> Iterator[dict[str, Any]]:
     for scenario, handler, tool in product(("chained", "inject", "late-settings"), ("return", "void_ref"), (50, 300)):
         yield {"scenario": scenario, "handler": handler, "times": {**_LOOPBACK, "tool_ms": tool}}
     yield from _finer()
-    # With user audio: few, for where the proxy commits it, its 400 ms are awaited in real time.
+    # Few sessions with user audio: where the proxy commits it, its 400 ms pass in real time.
     for scenario, modality, tool in product(("voice", "barge-in"), ("text", "audio"), (50, 500)):
         yield {"scenario": scenario, "modality": modality, "times": {**_LOOPBACK, "tool_ms": tool}}
 
 
 def _finer() -> Iterator[dict[str, Any]]:
-    """More delays, above all of the scenarios in which a second writer takes part."""
+    """Yield sessions with more delays, mainly of the scenarios with a second writer."""
     for handler, times, tool in product(HANDLERS, (_LOOPBACK, _EXAMPLE), (25, 75, 100, 151, 175, 210, 250, 1000)):
         yield {"handler": handler, "times": {**times, "tool_ms": tool}}
     for handler, tool in product(HANDLERS, (25, 100, 140, 150, 160, 250, 600)):
@@ -128,7 +128,7 @@ def _finer() -> Iterator[dict[str, Any]]:
         ("return", "async_ref"), (2, 4), ("0", "100", "0,300", "150,151", "400,10", "1000,0")
     ):
         yield {"scenario": "parallel", "handler": handler, "calls": calls, "times": {**_LOOPBACK, "tool_ms": per_call}}
-    # A result before the loss, without a connection, on the new one before the user's words and behind them.
+    # A result before the loss, without a connection, and on the new one before and after the user's text.
     for handler, inject, tool in product(("return", "async_ref", "void_ref"), (20, 60, 200), (50, 150, 350, 400, 2000)):
         times = {**_LOOPBACK, "inject_ms": inject, "tool_ms": tool}
         yield {"scenario": "reconnect", "handler": handler, "times": times}
@@ -143,7 +143,7 @@ _SETTINGS = tuple(_settings())
 
 
 def scripts() -> Iterator[Script]:
-    """The exchanges, by name; each ends with the host leaving unless it says otherwise."""
+    """Yield the scripts. Each ends with a close by the host unless it contains another close."""
     for name, steps in (*_SCRIPTS.items(), *AUDIO_SCRIPTS.items()):
         ends = any(step.closes for step in steps)
         yield Script(name, steps if ends else (*steps, LEAVE))
@@ -151,9 +151,9 @@ def scripts() -> Iterator[Script]:
 
 
 def _with_options(think: dict[str, Any], output: object) -> dict[str, Any]:
-    """Settings with session options, which later releases read."""
-    asked = {**SETTINGS["agent"], "think": {**SETTINGS["agent"]["think"], **think}, "sessionAudioOutput": output}
-    return {**SETTINGS, "agent": asked}
+    """Return Settings with session options, which later releases read."""
+    agent = {**SETTINGS["agent"], "think": {**SETTINGS["agent"]["think"], **think}, "sessionAudioOutput": output}
+    return {**SETTINGS, "agent": agent}
 
 
 _SCRIPTS: dict[str, tuple[ExchangeStep, ...]] = {

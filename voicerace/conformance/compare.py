@@ -1,7 +1,7 @@
-"""When are two messages of a proxy the same? Order, type, item type, call, role, text, audio and error code; no ids or wording.
+"""Compares messages by order, type, item type, call, role, text, audio and error code, but not by ids or wording.
 
-A call is named by the position at which its id was first seen, so that ids that were given out differently do not count.
-Messages that the proxy passes on unchanged are compared whole.
+A call is identified by the position of its first use, so that different ids are no difference. Messages that the proxy
+forwards unchanged are compared completely.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _AGENT_TYPES = frozenset(
         "AgentDone", "AgentAudioDone",
     }
 )  # fmt: skip
-#: Of the user's speech: compared whole.
+#: Events about the user's speech, which are compared completely.
 _SPEECH_TYPES = frozenset({"UserStartedSpeaking", "UtteranceEnd", "Transcript"})
 
 
@@ -36,10 +36,10 @@ class Difference:
     """The first difference between model and proxy after one input.
 
     Attributes:
-        step: the input's number, from 0.
-        cause: the input's link and type.
+        step: number of the input, from 0.
+        cause: sender and type of the input.
         link: the link on which they differ.
-        expected: what the model sends there.
+        expected: what the model sends.
         found: what the proxy sent.
     """
 
@@ -55,12 +55,12 @@ class Difference:
 
 @dataclass
 class Signatures:
-    """Converts messages to signatures, which are compared; remembers the calls."""
+    """Converts messages to the signatures that are compared. `calls`: call id -> number of the call."""
 
     calls: dict[str, int] = field(default_factory=dict)
 
     def of(self, effects: Effects) -> dict[str, tuple[Signature, ...]]:
-        """The signatures of what was sent, by neighbour, in order. Timers are not compared."""
+        """Return the signatures of sent messages and closes by receiver, in order. Timers are not compared."""
         sent: dict[str, list[Signature]] = {"upstream": [], "component": []}
         for effect in effects:
             if isinstance(effect, Send):
@@ -100,7 +100,7 @@ class Signatures:
         if kind not in _AGENT_TYPES:
             return (kind, "passed on", _dump(message))
         calls = tuple((self._call(call["id"]), call["name"], call["arguments"]) for call in message.get("functions", ()))
-        # "code" is compared as it is: null and "unknown" are two answers.
+        # "code" is compared unchanged: null and "unknown" differ.
         code = message.get("code", "(none)") if kind == "Error" else None
         return (kind, message.get("role"), message.get("content"), code, calls)
 
@@ -111,7 +111,7 @@ def differences(
     expected: Mapping[str, tuple[Signature, ...]],
     found: Mapping[str, tuple[Signature, ...]],
 ) -> list[Difference]:
-    """The differences of one step, at most one per link."""
+    """Return the differences of one step, at most one per link."""
     return [
         Difference(step, cause, f"proxy>{actor}", expected[actor], found[actor])
         for actor in expected
@@ -120,7 +120,7 @@ def differences(
 
 
 def _binary(payload: bytes) -> Signature:
-    """An audio frame by its size; JSON in a binary frame (a host's message passed on) by its content."""
+    """Return the signature of a binary frame: the content if it is JSON (a forwarded host message), else the size."""
     try:
         value = json.loads(payload)
     except ValueError:

@@ -1,7 +1,7 @@
-"""A running proxy and its model side by side, as one actor.
+"""A running proxy and its model as one actor.
 
-Both get every input, the session continues with the effects of the running proxy, and differences are collected. Events
-are kept in the order in which the proxy handled them.
+Both get every input. The session continues with the effects of the running proxy, and differences are collected. Events
+are recorded in the order in which the proxy handled them.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from voicerace.units import ns
 
 __all__ = ["ComparedProxy"]
 
-#: How long after the end of its timer a proxy may send, before it is taken to be silent.
+#: How long after the end of its timer a message of the proxy is awaited.
 _PATIENCE_S = 2.0
-#: How far real time may be ahead of the session's while a timer of the proxy runs; less than the slack of any script.
+#: Maximum lead of real time over the session's time while a timer of the proxy runs; less than the slack of any script.
 _AHEAD_S = 0.1
-#: Timers up to this length are awaited in real time even if the model sends nothing when they end.
+#: Shorter timers are awaited in real time even if the model sends nothing when they end.
 _SHORT_MS = 1_000
 
 
 class _Running(NamedTuple):
-    """A running timer of the model: when it was set, in real and in virtual time, and its duration."""
+    """A running timer of the model: its start in real and in virtual time, and its duration."""
 
     real_s: float
     virtual_ns: int
@@ -39,12 +39,13 @@ class _Running(NamedTuple):
 
 
 class ComparedProxy(Interpreter):
-    """See the module. `now_ns` returns the time of the engine that calls the actor.
+    """A running proxy and its model; see the module.
 
     Attributes:
-        differences: between proxy and model.
+        now_ns: returns the time of the engine that calls the actor.
+        differences: differences between proxy and model.
         messages: number of messages that the proxy sent.
-        late: the computer was so busy that a timer of the proxy may have ended too early; the result is no evidence.
+        late: a timer of the proxy may have ended too early because the machine was busy; the result is not valid.
         ended: the proxy dropped a connection, as a process does when it ends.
     """
 
@@ -62,11 +63,11 @@ class ComparedProxy(Interpreter):
         self._timers = Timers()
         self._running: dict[str, _Running] = {}
         self._overrun_s = 0.0
-        self._model_words, self._real_words = Signatures(), Signatures()
+        self._model_signatures, self._real_signatures = Signatures(), Signatures()
 
     def renew(self) -> Self:
-        """Both on a new connection of the host; the comparison goes on."""
-        self._keep(COMPONENT_TO_PROXY, "open", {}, received=True)
+        """Connect both again after a new connection of the host; the comparison continues."""
+        self._record(COMPONENT_TO_PROXY, "open", {}, received=True)
         self.real, self.model = self.real.renew(), self.model.renew()
         self._timers, self._running = Timers(), {}
         return self
@@ -75,58 +76,58 @@ class ComparedProxy(Interpreter):
         return ()
 
     def message(self, sender: str, payload: Payload) -> Effects:
-        self._keep(Link(sender, "proxy"), "message", payload, received=True)
+        self._record(Link(sender, "proxy"), "message", payload, received=True)
         cause = payload.get("type") if isinstance(payload, Mapping) else type(payload).__name__
         return self._compare(f"{sender}: {cause}", self.real.message(sender, payload), self.model.message(sender, payload))
 
     def closed(self, sender: str, code: int | None) -> Effects:
-        self._keep(Link(sender, "proxy"), "close", {"code": code}, received=True)
+        self._record(Link(sender, "proxy"), "close", {"code": code}, received=True)
         return self._compare(f"{sender} closes", self.real.closed(sender, code), self.model.closed(sender, code))
 
     def timer(self, name: str) -> Effects:
-        """A timer of the model ended on the engine's clock; the proxy's own timer runs in real time."""
-        self._look_at_the_clock([name])
+        """Handle the end of a model's timer on the engine's clock; the proxy's own timer runs in real time."""
+        self._check_timers([name])
         running = self._running.pop(name)
         expected = self.model.timer(name)
         left_s = running.span_ms / 1e3 - (self._real_s() - running.real_s)
-        if _speaks(expected):
+        if _sends(expected):
             found = self.real.await_message(left_s + _PATIENCE_S)
         else:
             found = self.real.await_message(left_s + _AHEAD_S) if running.span_ms < _SHORT_MS else ()
         return self._compare(f"timer {name}", found, expected)
 
     def silence(self, span_ms: int) -> None:
-        """Send nothing for `span_ms` of real time and compare what the proxy sends. `now_ns` is the end of the span."""
+        """Send nothing for `span_ms` of real time and compare what the proxy sends. `now_ns()` is the end of the span."""
         expected = self._timers.until(self.now_ns(), self.model)
         begun = time.monotonic()
-        found = self.real.await_message(span_ms / 1e3 + (_PATIENCE_S if _speaks(expected) else 0.0))
+        found = self.real.await_message(span_ms / 1e3 + (_PATIENCE_S if _sends(expected) else 0.0))
         passed_s = time.monotonic() - begun
         self._overrun_s += max(0.0, passed_s - span_ms / 1e3)
-        # The time at which it sent, to the millisecond, so that a recording shows how long it waited.
+        # The time of the message in whole milliseconds, so that a recording shows how long the proxy waited.
         left_ns = ns(span_ms) - min(ns(span_ms), ns(int(passed_s * 1e3)))
         self._compare(f"{span_ms} ms of silence", found, expected, self.now_ns() - left_ns)
 
-    def look_at_the_clock(self) -> None:
-        """After the exchange: check whether a timer that still runs may have ended."""
-        self._look_at_the_clock(tuple(self._running))
+    def check_timers(self) -> None:
+        """After the exchange, check whether a timer that still runs may have ended in the proxy."""
+        self._check_timers(tuple(self._running))
 
     def _real_s(self) -> float:
         return time.monotonic() - self._overrun_s
 
-    def _look_at_the_clock(self, names: Iterable[str]) -> None:
+    def _check_timers(self, names: Iterable[str]) -> None:
         for name in names:
             if running := self._running.get(name):
                 passed_s = (self.now_ns() - running.virtual_ns) / 1e9
                 self.late |= self._real_s() - running.real_s > passed_s + _AHEAD_S
 
     def recording(self, provenance: Mapping[str, Any]) -> Recording:
-        """The events at the proxy: inputs when it received them, its own messages when it sent them."""
+        """Return the events at the proxy: inputs with their time of receipt, its own messages with their time of sending."""
         return Recording(tuple(self.events), dict(provenance), "virtual", WIRES, complete=True)
 
     def _compare(self, cause: str, found: Effects, expected: Effects, at_ns: int | None = None) -> Effects:
-        self.differences += differences(self._step, cause, self._model_words.of(expected), self._real_words.of(found))
+        self.differences += differences(self._step, cause, self._model_signatures.of(expected), self._real_signatures.of(found))
         self._step += 1
-        # Timers run in virtual time, so they are the model's; everything that is sent is the proxy's.
+        # Timers come from the model, because they run in virtual time; messages come from the proxy.
         effects = [*found, *(effect for effect in expected if isinstance(effect, (SetTimer, Cancel)))]
         self._sent_ns = self.now_ns() if at_ns is None else at_ns
         self._timers.note(self.now_ns(), effects)
@@ -134,25 +135,25 @@ class ComparedProxy(Interpreter):
         return effects
 
     def send(self, actor: str, to: str, payload: Payload) -> None:
-        self._keep(Link(actor, to), "message", payload, received=False)
+        self._record(Link(actor, to), "message", payload, received=False)
         self.messages += 1
 
     def close(self, actor: str, to: str, code: int | None) -> None:
         self.ended |= code == ABNORMAL
-        self._keep(Link(actor, to), "close", {"code": code}, received=False)
+        self._record(Link(actor, to), "close", {"code": code}, received=False)
 
     def set_timer(self, actor: str, timer: SetTimer) -> None:
         self.cancel_timer(actor, timer.name)
         self._running[timer.name] = _Running(self._real_s(), self.now_ns(), PROXY_TIMES_MS[timer.after])
 
     def cancel_timer(self, actor: str, name: str) -> None:
-        self._look_at_the_clock([name])
+        self._check_timers([name])
         self._running.pop(name, None)
 
-    def _keep(self, link: Link, kind: Literal["message", "close", "open"], payload: Payload, *, received: bool) -> None:
+    def _record(self, link: Link, kind: Literal["message", "close", "open"], payload: Payload, *, received: bool) -> None:
         sent_ns, received_ns = (None, self.now_ns()) if received else (self._sent_ns, None)
         self.events.append(Event(len(self.events), link, kind, sent_ns, received_ns, payload, "proxy"))
 
 
-def _speaks(effects: Effects) -> bool:
+def _sends(effects: Effects) -> bool:
     return any(isinstance(effect, Send) for effect in effects)

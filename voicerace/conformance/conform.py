@@ -1,4 +1,4 @@
-"""Run every case through a checkout's proxy and its model, keep the table of results and a choice of recordings."""
+"""Runs every case with a checkout's proxy and its model, and writes the table of results and selected recordings."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ __all__ = ["COLUMNS", "Conformance", "TooBusyError", "conform", "row_of", "run_s
 T = TypeVar("T")
 
 _TRIES = 8
-#: A wait for the timer behind a result.
+#: Duration of the timer after a result, in releases that have one.
 _LONG_MS = 20_000
-_DEATH_S = 10.0
+_EXIT_S = 10.0
 
-#: The table of results: a row per case. Times are in ms, one value per call where there are several; `outcome` and the
-#: counts are of the session with the running proxy, `model_outcome` of the same session with the model.
+#: Columns of the results, one row per case. Times are in ms, with one value per call if there are several. `outcome` and the
+#: counts are those of the session with the running proxy, `model_outcome` that of the same session with the model.
 COLUMNS = (
     "release", "source", "case", "scenario", "handler", "modality", "calls", "tool_end", "preamble", "knobs", *TIMES,
     "outcome", "model_outcome", "refusals", "host_errors", "response_creates", "replies", "wedged", "messages",
@@ -50,19 +50,19 @@ COLUMNS = (
 
 
 class TooBusyError(InputError):
-    """The machine was too busy for the proxy's own timers, however often it was tried."""
+    """The machine was too busy for the proxy's own timers in every try."""
 
 
 @dataclass
 class Conformance:
-    """The result for one program.
+    """The result for one proxy program.
 
     Attributes:
-        release: the row it was compared with.
+        release: the release it was compared with.
         source: hash of the program.
-        rows: one per case, in `COLUMNS`.
-        recordings: what passed at the proxy, by case name.
-        found: differences by case name.
+        rows: one per case, with `COLUMNS`.
+        recordings: case -> events at the proxy.
+        found: case -> differences.
     """
 
     release: ProxyRelease
@@ -77,11 +77,11 @@ class Conformance:
 
     @property
     def name(self) -> str:
-        """The stem of its files."""
+        """Stem of the file names."""
         return self.release.tag
 
     def write(self, folder: Path) -> list[Path]:
-        """Write `<tag>.csv`, all rows, and `<tag>.jsonl.gz`, the recordings chosen for replay."""
+        """Write `<tag>.csv` with all rows and `<tag>.jsonl.gz` with the recordings chosen for replay; return the paths."""
         folder.mkdir(parents=True, exist_ok=True)
         table, kept = folder / f"{self.name}.csv", folder / f"{self.name}.jsonl.gz"
         frame = pd.DataFrame(self.rows, columns=list(COLUMNS))
@@ -90,9 +90,9 @@ class Conformance:
         return [table, kept]
 
     def chosen(self) -> Iterator[str]:
-        """Every script, every case with a difference, and the sessions that are the first of a kind.
+        """Yield every script, every case with a difference, and the first session of each kind.
 
-        A kind is an outcome of a handler, a scenario with its modality, or the way in which the tool ends.
+        A kind is a handler with an outcome, a scenario with a modality, or an end of the tool.
         """
         seen: set[tuple[object, ...]] = set()
         for row in self.rows:
@@ -109,16 +109,16 @@ def conform(
     log: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Conformance:
-    """Compare the proxy of a checkout with a row of the table.
+    """Compare the proxy of a checkout with the model of a release.
 
     Args:
-        directory: the checkout, its dependencies installed.
-        release: the row; without it the one whose program this is, by the hash of its source.
-        log: takes the proxy's output.
-        progress: called with cases done and cases in all.
+        directory: the checkout, with its dependencies installed.
+        release: tag of the release; by default the one with the hash of the checkout's source.
+        log: file for the proxy's output.
+        progress: called with the number of finished cases and of all cases.
 
     Raises:
-        InputError: no proxy there, or a program that no row knows and none was named.
+        InputError: the checkout has no proxy, or its program is unknown and `release` is missing.
     """
     result = Conformance(*row_of(directory, release))
     cases: list[SessionConfig | Script] = [*sessions(result.release.tag), *scripts()]
@@ -134,10 +134,10 @@ def conform(
 
 
 def row_of(directory: Path | str, release: str | None) -> tuple[ProxyRelease, str]:
-    """The row that a checkout's proxy is compared with, and the hash of its source.
+    """Return the release that a checkout's proxy is compared with, and the hash of its source.
 
     Raises:
-        InputError: no proxy there, or a program that no row knows and none was named.
+        InputError: the checkout has no proxy, or its program is unknown and `release` is missing.
     """
     source = source_hash(directory)
     row = proxy_release(release) if release else proxy_of_source(source, backend_version(directory))
@@ -147,31 +147,31 @@ def row_of(directory: Path | str, release: str | None) -> tuple[ProxyRelease, st
 
 
 def _session(result: Conformance, name: str, session: SessionConfig, proxy: Running) -> None:
-    """Closed loop: the session goes on with what the proxy sends."""
+    """Run a session in a closed loop: the other actors react to the messages of the proxy."""
 
-    def play(party: ComparedProxy) -> Recording:
-        engine = VirtualEngine(session, {**session.actors(), "proxy": party})
-        party.now_ns = lambda: engine.now_ns
+    def play(compared: ComparedProxy) -> Recording:
+        engine = VirtualEngine(session, {**session.actors(), "proxy": compared})
+        compared.now_ns = lambda: engine.now_ns
         return engine.run()
 
     url = proxy.backend().url
-    party, recording = _in_time(name, lambda: RunningProxy(url, proxy.upstream), result.release, play)
+    compared, recording = _in_time(name, lambda: RunningProxy(url, proxy.upstream), result.release, play)
     provenance = {**session.provenance(), "proxy": f"backend:{result.source}", "case": name}
     model = judge(simulate(session))
-    _note(result, name, party, provenance, judge(recording), model)
+    _add_row(result, name, compared, provenance, judge(recording), model)
 
 
 def run_script(result: Conformance, script: Script, proxy: Running, *, scenario: str = "script") -> ComparedProxy:
-    """Open loop: one input after the other, a millisecond apart; what came of it is noted in `result`.
+    """Run a script: its inputs follow each other at intervals of a millisecond. Add the result to `result`.
 
     Raises:
-        TooBusyError: the machine never was quick enough for the proxy's own timers.
+        TooBusyError: the machine was too busy for the proxy's own timers in every try.
     """
     backend = proxy.backend()
     connect = partial(RunningProxy, backend.url, proxy.upstream, reachable=script.reachable)
-    party, _ = _in_time(script.name, connect, result.release, partial(_play, script))
-    if party.ended:
-        _await_death(backend)
+    compared, _ = _in_time(script.name, connect, result.release, partial(_play, script))
+    if compared.ended:
+        _await_exit(backend)
     provenance = {
         "release": result.release.tag,
         "scenario": scenario,
@@ -179,68 +179,68 @@ def run_script(result: Conformance, script: Script, proxy: Running, *, scenario:
         "upstream": "script",
         "case": script.name,
     }
-    _note(result, script.name, party, provenance, None, None)
-    return party
+    _add_row(result, script.name, compared, provenance, None, None)
+    return compared
 
 
 def _in_time(
     name: str, connect: Callable[[], RunningProxy], release: ProxyRelease, play: Callable[[ComparedProxy], T]
 ) -> tuple[ComparedProxy, T]:
-    """Play a case until the machine was quick enough for the proxy's own timers, which go on in real time.
+    """Play a case until the machine is fast enough for the proxy's own timers, which run in real time.
 
     Raises:
-        TooBusyError: it never was.
+        TooBusyError: it was too busy in every try.
     """
     for _ in range(_TRIES):
         real = connect()
-        party = ComparedProxy(real, Proxy(release))
+        compared = ComparedProxy(real, Proxy(release))
         try:
-            played = play(party)
+            played = play(compared)
         finally:
-            party.real.end()
-        # A recording that its own model cannot follow, where the two agreed, has a timer that was seen too late.
-        if not party.late and (party.differences or not replay(party.recording({}), release)):
-            return party, played
+            compared.real.end()
+        # If proxy and model agreed but the replay of the recording differs, the end of a timer was noticed too late.
+        if not compared.late and (compared.differences or not replay(compared.recording({}), release)):
+            return compared, played
     raise TooBusyError("conformance", f"{name}: the machine was too busy {_TRIES} times", "a machine that is less busy")
 
 
-def _play(script: Script, party: ComparedProxy) -> None:
+def _play(script: Script, compared: ComparedProxy) -> None:
     now = 0
-    party.now_ns = lambda: now
+    compared.now_ns = lambda: now
     if not script.reachable:
-        party.closed("upstream", None)
+        compared.closed("upstream", None)
     for step in script.steps:
         now += 1_000_000
-        if step.wait_ms >= _LONG_MS and not party.model.release.defers:
-            continue  # nothing that takes so long ever waits in these releases
+        if step.wait_ms >= _LONG_MS and not compared.model.release.defers:
+            continue  # these releases have no timer of this length
         if step.wait_ms:
             now += ns(step.wait_ms)
-            party.silence(step.wait_ms)
+            compared.silence(step.wait_ms)
         elif step.closes:
-            party.closed(step.sender, step.code)
+            compared.closed(step.sender, step.code)
         else:
-            party.message(step.sender, step.payload)
-    party.look_at_the_clock()
+            compared.message(step.sender, step.payload)
+    compared.check_timers()
 
 
-def _await_death(backend: Backend) -> None:
-    """Its connections are gone; the process follows."""
-    deadline = time.monotonic() + _DEATH_S
+def _await_exit(backend: Backend) -> None:
+    """Wait for the end of the process after its connections have closed."""
+    deadline = time.monotonic() + _EXIT_S
     while backend.alive and time.monotonic() < deadline:
         time.sleep(0.02)
 
 
-def _note(
+def _add_row(
     result: Conformance,
     name: str,
-    party: ComparedProxy,
+    compared: ComparedProxy,
     provenance: dict[str, Any],
     real: Verdict | None,
     model: Verdict | None,
 ) -> None:
-    if party.differences:
-        result.found[name] = party.differences
-    result.recordings[name] = party.recording(provenance)
+    if compared.differences:
+        result.found[name] = compared.differences
+    result.recordings[name] = compared.recording(provenance)
     times = provenance.get("times", {})
     turn = real.turn if real else None
     result.rows.append(
@@ -254,7 +254,7 @@ def _note(
             "model_outcome": model.outcome if model else None,
             "wedged": real.wedged if real else None,
             **{name: getattr(turn, name, None) for name in ("refusals", "host_errors", "response_creates", "replies")},
-            "messages": party.messages,
-            "differences": len(party.differences),
+            "messages": compared.messages,
+            "differences": len(compared.differences),
         }
     )

@@ -1,8 +1,8 @@
-"""Recording -> which suspicions of the letter (docs/background.md#suspicions) its messages show. Pure.
+"""Detects in a recording which suspicions of the letter (docs/background.md#suspicions) its messages show.
 
-Nothing here knows a release or a model: a running proxy's recording is read like a model's. The proxy's flag
-`responseInProgress` is not on any wire. What shows it is what it holds back: a Settings that does not become
-session.update, audio that is not committed, while a response is active; and that both go through a moment later.
+No detector knows the release or the target: recordings of running proxies and of models are read in the same way. The
+proxy's flag `responseInProgress` is not on any wire, but its effects are: while it is set, Settings cause no session.update
+and audio is not committed.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from voicerace.trace.recording import COMPONENT_TO_PROXY, PROXY_TO_UPSTREAM, UPS
 from voicerace.units import ns
 from voicerace.values import value
 
-__all__ = ["HeldAction", "Sighting", "acts", "sightings"]
+__all__ = ["HeldAction", "Sighting", "held_actions", "sightings"]
 
-#: Enough for a commit (docs/release-facts.md#user-audio), and longer than the proxy waits for it.
+#: Enough audio for a commit, and longer than the proxy waits with it (docs/release-facts.md#user-audio).
 _ENOUGH_BYTES: Final = 4_800
 _QUIET_NS: Final = ns(450)
 _COUNT: Final = re.compile(r" \([^)]*\)")
-#: A running proxy has handled what came, and what it sends then has come, within this time.
+#: Within this time a running proxy has handled a message, and its answer has arrived.
 _HANDLING_NS: Final = ns(50)
 _ENDS: Final = (realtime.TEXT_DONE, realtime.AUDIO_DONE)
 
@@ -40,10 +40,10 @@ class Sighting:
     """A suspicion seen in one recording.
 
     Attributes:
-        suspicion: a name of `conformance.suspicions`; never ``flag-early``, which takes two sessions (see `HeldAction`).
-        how: what kind of it, in words; the same words for the same kind.
-        refused: the API refused what was sent: of a result, and of another path, a create of its turn.
-        events: seqs of what shows it, in order.
+        suspicion: a key of `SUSPICIONS`; never ``flag-early``, which needs two sessions (see `HeldAction`).
+        how: the kind of sighting, in a fixed phrase per kind.
+        refused: the API refused the sent event; for ``double-result`` and ``another-path``, a request of the turn.
+        events: seqs of the messages that show it, in order.
     """
 
     suspicion: str
@@ -54,37 +54,37 @@ class Sighting:
 
 @value
 class HeldAction:
-    """Something that the proxy holds back while it takes a response to be in progress: sent, or held, while one was active.
+    """An action that the proxy holds back while its flag is set. A response was active at its time.
 
     Attributes:
         what: ``session.update`` or ``commit``.
-        sent: it went upstream; False where it was held back.
-        span: ``before`` the response's text or audio was done, or ``behind`` that and still before its response.done.
-        refused: of what was sent, that the API did not take it: the update, or the create behind the commit.
-        events: seqs of what shows it, in order.
+        sent: True if it was sent to the API, False if it was held back.
+        span: ``before`` the response's text or audio was done, or ``after`` that and before its response.done.
+        refused: the API refused the sent update, or the request after the sent commit.
+        events: seqs of the messages that show it, in order.
     """
 
     what: Literal["session.update", "commit"]
     sent: bool
-    span: Literal["before", "behind"]
+    span: Literal["before", "after"]
     refused: bool
     events: tuple[int, ...]
 
 
 def sightings(recording: Recording, verdict: Verdict | None = None) -> tuple[Sighting, ...]:
-    """What a recording shows of the suspicions. Without any of the others, a bad turn is ``another-path``."""
+    """Return the suspicions that a recording shows. A bad turn without any other sighting is ``another-path``."""
     verdict = verdict or judge(recording)
     found = [*_updates(recording), *_creates(recording, verdict), *_while_active(recording), *_results(recording, verdict)]
     return tuple(found) or tuple(_another(recording, verdict))
 
 
 def _at_proxy(recording: Recording) -> list[Event]:
-    """The messages of the proxy's links that arrived, and new connections, in the order at the proxy."""
+    """Return arrived messages and new connections of the proxy's links, in the order at the proxy."""
     return [e for e in recording.ordered("proxy") if "proxy" in e.link and e.kind in ("message", "open") and e.arrived]
 
 
 def _updates(recording: Recording) -> Iterator[Sighting]:
-    """More than one session.update between two openings of the connection; refused where an error comes in its place."""
+    """Yield a second session.update on one connection; it is refused if an error comes instead of session.updated."""
     sent: list[int] = []
     events = _at_proxy(recording)
     for number, event in enumerate(events):
@@ -101,9 +101,9 @@ def _updates(recording: Recording) -> Iterator[Sighting]:
 
 
 def _creates(recording: Recording, verdict: Verdict) -> Iterator[Sighting]:
-    """More than one create behind the results of one response's calls, in a turn in which the user says one thing."""
-    passage = TraceIndex(recording)
-    ledger, order = passage.ledger, passage.order
+    """Yield a second request after the results of one response's calls, in a turn with one user input."""
+    index = TraceIndex(recording)
+    ledger, order = index.ledger, index.order
     calling = [each for each in ledger.responses.values() if each.calls]
     ends = [order[each.key] for each in ledger.inputs]
     for number, response in enumerate(calling):
@@ -113,8 +113,8 @@ def _creates(recording: Recording, verdict: Verdict) -> Iterator[Sighting]:
             continue
         first = order[outputs[0].key]
         until = min(
-            [passage.begun(each) for each in calling[number + 1 :]] + [end for end in ends if end > first],
-            default=passage.end,
+            [index.begun(each) for each in calling[number + 1 :]] + [end for end in ends if end > first],
+            default=index.end,
         )
         creates = [each for each in ledger.creates if first < order[each.key] < until]
         if len(creates) < 2:
@@ -128,21 +128,21 @@ def _creates(recording: Recording, verdict: Verdict) -> Iterator[Sighting]:
 
 def _while_active(recording: Recording) -> Iterator[Sighting]:
     names = {"session.update": "update-while-active", "commit": "commit-while-active"}
-    for act in acts(recording):
-        if act.sent:
-            where = "behind its text or audio" if act.span == "behind" else "in the midst of it"
-            yield Sighting(names[act.what], f"{where}, before response.done", act.refused, act.events)
+    for action in held_actions(recording):
+        if action.sent:
+            where = "behind its text or audio" if action.span == "after" else "in the midst of it"
+            yield Sighting(names[action.what], f"{where}, before response.done", action.refused, action.events)
 
 
 def _results(recording: Recording, verdict: Verdict) -> Iterator[Sighting]:
     refused = any(turn.refusals for turn in verdict.turns)
     for each in answers(recording, verdict, lambda seq: seq, None).submissions:
-        who = _COUNT.sub("", each.by.partition(":")[0])
-        yield Sighting("double-result", f"by {who}", refused, each.lines)
+        sender = _COUNT.sub("", each.by.partition(":")[0])
+        yield Sighting("double-result", f"by {sender}", refused, each.lines)
 
 
 def _another(recording: Recording, verdict: Verdict) -> Iterator[Sighting]:
-    """A bad turn; without one, a last input of the user's that nothing answers."""
+    """Yield the first bad turn, or else the last user input if it got no reply."""
     turn = next((turn for turn in verdict.turns if turn.bad), None)
     if turn is not None:
         yield Sighting("another-path", turn.outcome, turn.refusals > 0, turn.events)
@@ -155,16 +155,16 @@ def _another(recording: Recording, verdict: Verdict) -> Iterator[Sighting]:
         yield Sighting("another-path", "wedged", any(c.answer == "refused" for c in creates), tuple(rests_on))
 
 
-# -- what is held back -----------------------------------------------------------------------------------------------
+# -- held actions ---------------------------------------------------------------------------------------------------
 
 
-def acts(recording: Recording) -> tuple[HeldAction, ...]:
-    """What the proxy sent, or held back, while a response that had been announced to it was active."""
-    return tuple(_Watch(recording).acts())
+def held_actions(recording: Recording) -> tuple[HeldAction, ...]:
+    """Return the actions that the proxy sent or held back while a response was active."""
+    return tuple(_ActionReader(recording).actions())
 
 
-class _Met(NamedTuple):
-    """An act before anybody knows what came of it."""
+class _Action(NamedTuple):
+    """An action without its result."""
 
     what: Literal["session.update", "commit"]
     event: Event
@@ -173,26 +173,26 @@ class _Met(NamedTuple):
     sent: bool
 
 
-class _Watch:
-    """The proxy's place, message by message."""
+class _ActionReader:
+    """Reads the messages in the order at the proxy."""
 
     def __init__(self, recording: Recording) -> None:
         self.events = _at_proxy(recording)
         self.ledger = Ledger()
-        #: Responses whose text or audio is done -> the event.
+        #: Response whose text or audio is done -> seq of the event.
         self.ended: dict[str, int] = {}
         self.updated = False
-        #: The session.update that has no answer yet, and errors that can be nobody else's.
+        #: The session.update without an answer, and session.update -> the error that answers it.
         self.update: int | None = None
         self.update_errors: dict[int, int] = {}
         self.bytes = 0
         self.heard: list[Event] = []
 
-    def acts(self) -> Iterator[HeldAction]:
-        """What was met, with what came of it later."""
-        met = [*self._met()]
+    def actions(self) -> Iterator[HeldAction]:
+        """Yield the actions with their results."""
+        found = [*self._read()]
         ledger = self.ledger
-        for what, event, response, end, sent in met:
+        for what, event, response, end, sent in found:
             rests_on = [response.created, event.seq, end, response.done]
             refused = False
             if sent and what == "commit":
@@ -202,10 +202,10 @@ class _Watch:
             elif sent and (error := self.update_errors.get(event.seq)) is not None:
                 refused = True
                 rests_on.append(error)
-            span: Literal["before", "behind"] = "before" if end is None else "behind"
+            span: Literal["before", "after"] = "before" if end is None else "after"
             yield HeldAction(what, sent, span, refused, tuple(sorted(each for each in rests_on if each is not None)))
 
-    def _met(self) -> Iterator[_Met]:
+    def _read(self) -> Iterator[_Action]:
         for number, event in enumerate(self.events):
             if event.kind == "open":
                 self.updated, self.bytes, self.heard = False, 0, []
@@ -218,8 +218,8 @@ class _Watch:
             if event.kind == "message" and "upstream" in event.link:
                 self.ledger.feed(event.link.sender, event.payload, event.seq)
 
-    def _from_host(self, event: Event, number: int) -> Iterator[_Met]:
-        """Settings of a connection without session.update, to which the proxy answers with none."""
+    def _from_host(self, event: Event, number: int) -> Iterator[_Action]:
+        """Yield a held session.update: Settings before any session.update, answered without one."""
         if event.type != "Settings" or self.updated:
             return
         now = event.at_ns("proxy") or 0
@@ -228,22 +228,22 @@ class _Watch:
         )
         reaction = {each.type for each in later}
         if realtime.SESSION_UPDATE not in reaction and "SettingsApplied" in reaction:
-            yield from self._act("session.update", False, event)
+            yield from self._if_active("session.update", False, event)
 
-    def _sent(self, event: Event) -> Iterator[_Met]:
+    def _sent(self, event: Event) -> Iterator[_Action]:
         if event.type == realtime.SESSION_UPDATE:
             self.updated = True
             self.update = event.seq
-            yield from self._act("session.update", True, event)
+            yield from self._if_active("session.update", True, event)
         elif event.type == input_audio.APPEND:
             self.bytes += _size(event)
             self.heard.append(event)
         elif event.type == input_audio.COMMIT:
             self.bytes, self.heard = 0, []
-            yield from self._act("commit", True, event)
+            yield from self._if_active("commit", True, event)
 
-    def _came(self, event: Event) -> Iterator[_Met]:
-        """The end of a response's text or audio: was enough of the user's kept waiting until then?"""
+    def _came(self, event: Event) -> Iterator[_Action]:
+        """Yield a held commit: at the end of a response's text or audio, enough user audio has waited long enough."""
         fields = event.payload if isinstance(event.payload, Mapping) else {}
         if event.type == realtime.ERROR and self.update is not None and not self.ledger.unanswered:
             self.update_errors[self.update] = event.seq
@@ -253,12 +253,12 @@ class _Watch:
             last = self.heard[-1].at_ns("proxy") if self.heard else None
             now = event.at_ns("proxy")
             if self.bytes >= _ENOUGH_BYTES and last is not None and now is not None and now - last > _QUIET_NS:
-                yield from self._act("commit", False, self.heard[-1])
+                yield from self._if_active("commit", False, self.heard[-1])
             self.ended.setdefault(str(fields.get("response_id")), event.seq)
 
-    def _act(self, what: Literal["session.update", "commit"], sent: bool, event: Event) -> Iterator[_Met]:
+    def _if_active(self, what: Literal["session.update", "commit"], sent: bool, event: Event) -> Iterator[_Action]:
         if active := self.ledger.active:
-            yield _Met(what, event, active[-1], self.ended.get(active[-1].id), sent)
+            yield _Action(what, event, active[-1], self.ended.get(active[-1].id), sent)
 
 
 def _size(event: Event) -> int:

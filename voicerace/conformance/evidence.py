@@ -1,4 +1,4 @@
-"""What running proxies were seen to do, as it lies in data/conformance: the rows that fit a sweep of the model."""
+"""Selects the sessions of running proxies in data/conformance that have the settings of a sweep of the model."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from voicerace.model.catalog.profiles import TIMES
 __all__ = ["real_sessions"]
 
 _SETTINGS = ("scenario", "handler", "modality", "calls")
-#: How long one waits for a lost session changes nothing that happened before.
+#: The deadline changes nothing before it.
 _NOT_COMPARED = frozenset({"deadline_ms"})
 
 
 def real_sessions(trials: pd.DataFrame, axis: str = "tool_ms", folder: Path | None = None) -> pd.DataFrame:
-    """Sessions of running proxies under the settings of a sweep, wherever they lie on its axis.
+    """Return the sessions of running proxies with the releases and settings of a sweep, at any value of its axis.
 
     Args:
-        trials: of the model; all settings but `axis` and the release are taken from it.
+        trials: table of the model's sessions.
         axis: the time that may differ.
-        folder: of the tables; the project's own by default.
+        folder: folder of the tables; the project's own by default.
 
     Returns:
-        One row per session: release, source, handler, the axis in ms, outcome, model_outcome, messages, differences; empty when
-        none fits. Sessions whose tool failed, or whose upstream had a knob turned, are left out.
+        One row per session: release, source, handler, the axis in ms, outcome, model_outcome, messages, differences. It can be
+        empty. Sessions with a failing tool or with knobs are omitted.
 
     Raises:
         InputError: a table cannot be read.
@@ -55,7 +55,7 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def _same(column: pd.Series, wanted: object) -> pd.Series:
-    """Where a column has one of the wanted values; nothing equals nothing, numbers compare as numbers."""
+    """Return where a column has one of the wanted values. Missing values are equal; numbers compare as numbers."""
     values = pd.Series(wanted)
     if pd.api.types.is_numeric_dtype(values):
         numbers = pd.to_numeric(column, errors="coerce")

@@ -1,8 +1,7 @@
-"""The letter's suspicions (docs/background.md#suspicions), each yes or no per release, from sessions of models and programs.
+"""Answers each suspicion of the letter (docs/background.md#suspicions) with yes or no per release.
 
-Every answer is read off recordings (`voicerace.conformance.detectors`): those of the sessions in `conformance.suspicions`,
-played here, and those of running proxies that lie in data/. A no says how many sessions were looked at and shows no more than
-that.
+The answers come from recordings (`voicerace.conformance.detectors`): those of the sessions in `conformance.suspicions`,
+which are played here, and those of running proxies in data/. A no only means that the counted sessions do not show it.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import Any, Final, Literal
 import pandas as pd
 
 from voicerace.analysis.verdict import Verdict, judge
-from voicerace.conformance.detectors import HeldAction, Sighting, acts, sightings
+from voicerace.conformance.detectors import HeldAction, Sighting, held_actions, sightings
 from voicerace.conformance.suspicions import PROBES, SUSPICIONS
 from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import simulate
@@ -33,20 +32,20 @@ from voicerace.units import ms
 
 __all__ = ["Answer", "SeenRecording", "Suspicions", "TargetEvidence", "answers_from", "real_recordings", "suspicions"]
 
-#: What lies in data/ and was recorded of running proxies.
+#: Folders of data/ with recordings of running proxies.
 _RECORDED: Final = ("conformance", "logs", "suspicions")
 _HELD: Final = {"session.update": "update-while-active", "commit": "commit-while-active"}
 
 
 @dataclass(frozen=True)
 class SeenRecording:
-    """One recording in which a suspicion was seen.
+    """A recording that shows a suspicion.
 
     Attributes:
-        how: what kind of it, in words.
-        recording, verdict: of the session.
-        refused: the API refused what was sent (see `Sighting`).
-        events: seqs of what shows it, in order.
+        how: the kind of sighting.
+        recording, verdict: recording and verdict of the session.
+        refused: the API refused the sent event (see `Sighting`).
+        events: seqs of the messages that show it, in order.
     """
 
     how: str
@@ -56,7 +55,7 @@ class SeenRecording:
     events: tuple[int, ...]
 
     def rows(self) -> pd.DataFrame:
-        """What shows it, one row per message: ms, from, to, message."""
+        """Return the messages that show it, one row each: ms, from, to, message."""
         events = {event.seq: event for event in self.recording.events}
         rows = [_row(events[seq]) for seq in self.events if seq in events]
         return pd.DataFrame(rows, columns=["ms", "from", "to", "message"]).sort_values("ms", kind="stable", ignore_index=True)
@@ -64,14 +63,14 @@ class SeenRecording:
 
 @dataclass(frozen=True)
 class TargetEvidence:
-    """What one target showed of one suspicion.
+    """The evidence of one target about one suspicion.
 
     Attributes:
-        sessions: looked at.
-        seen: of these, in which it was seen; `refused`: and the API refused what was sent.
-        ways: how -> sessions.
-        shortest: the one with the fewest messages, or None. Of the flag, the one in which something went through; `held` is
-            the one in which the same was held back earlier in the response.
+        sessions: number of examined sessions.
+        seen: number of sessions that show it. `refused`: number of these in which the API refused the sent event.
+        ways: how -> number of sessions.
+        shortest: the recording with the fewest messages, or None.
+        held: for ``flag-early``, a recording in which the same action was held back earlier in the response.
     """
 
     sessions: int = 0
@@ -87,9 +86,9 @@ class Answer:
     """One suspicion about one release.
 
     Attributes:
-        release: its tag.
-        suspicion: a name of `conformance.suspicions`.
-        model: evidence of its model; `real` of its program, from recordings in data/.
+        release: tag of the release.
+        suspicion: a key of `SUSPICIONS`.
+        model: evidence of the model. `real`: evidence of the running proxy, from recordings in data/.
     """
 
     release: str
@@ -99,38 +98,38 @@ class Answer:
 
     @property
     def yes(self) -> bool:
-        """Seen at least once, on either target."""
+        """Whether it was seen at least once, on either target."""
         return bool(self.model.seen or self.real.seen)
 
     @property
     def target(self) -> Literal["model and real proxy", "model", "real proxy", ""]:
-        """Where it was seen; empty for a no."""
+        """The targets on which it was seen; empty for a no."""
         if self.model.seen and self.real.seen:
             return "model and real proxy"
         return "model" if self.model.seen else "real proxy" if self.real.seen else ""
 
     @property
     def evidence(self) -> TargetEvidence:
-        """That of the real proxy where it was seen there, else the model's."""
+        """The evidence of the real proxy if it shows the suspicion, else the model's."""
         return self.real if self.real.seen else self.model
 
     @property
     def trace(self) -> SeenRecording | None:
-        """The shortest recording that shows it: of the real proxy where there is one. None for a no."""
+        """The shortest recording that shows it, of the real proxy if possible. None for a no."""
         return self.evidence.shortest
 
     @property
     def ways(self) -> dict[str, int]:
-        """How it was seen -> sessions, of both targets together, the most frequent first."""
+        """how -> number of sessions of both targets, the most frequent first."""
         both = Counter(self.model.ways) + Counter(self.real.ways)
         return dict(sorted(both.items(), key=lambda each: (-each[1], each[0])))
 
     @property
     def sentence(self) -> str:
         """The answer in one sentence, with its counts."""
-        of = f"{self.model.seen} of {self.model.sessions} sessions of the model"
+        model = f"{self.model.seen} of {self.model.sessions} sessions of the model"
         real = f"{self.real.seen} of {self.real.sessions} recorded of the running proxy" if self.real.sessions else ""
-        counts = " and ".join(filter(None, [of, real or "no recording of the running proxy"]))
+        counts = " and ".join(filter(None, [model, real or "no recording of the running proxy"]))
         if not self.yes:
             return f"No: seen in {counts}."
         refused = self.model.refused + self.real.refused
@@ -138,26 +137,26 @@ class Answer:
 
 
 class Suspicions:
-    """The answers of some releases, in the order of releases and suspicions."""
+    """The answers for some releases, in the order of releases and suspicions."""
 
     def __init__(self, answers: Iterable[Answer]) -> None:
         self.answers = tuple(answers)
 
     def answer(self, release: str, suspicion: str) -> Answer:
-        """One of them.
+        """Return one answer.
 
         Raises:
-            InputError: an unknown name, or a release that was not asked.
+            InputError: an unknown name, or a release without answers.
         """
         one_of("suspicion", suspicion, SUSPICIONS)
         tag = proxy_release(release).tag
         for each in self.answers:
             if (each.release, each.suspicion) == (tag, suspicion):
                 return each
-        raise InputError("release", f"{tag} was not asked", f"allowed are {', '.join(dict.fromkeys(self.releases))}")
+        raise InputError("release", f"{tag} was not examined", f"allowed are {', '.join(dict.fromkeys(self.releases))}")
 
     def asked(self, suspicion: str) -> pd.DataFrame:
-        """One suspicion, a row per release: release, answer, how, and of each target the sessions in which it was seen."""
+        """Return the answers about a suspicion, a row per release: release, answer, how, counts of sessions per target."""
         rows = []
         for tag in self.releases:
             each = self.answer(tag, suspicion)
@@ -174,13 +173,12 @@ class Suspicions:
         return pd.DataFrame(rows)
 
     def shown_by(self, suspicion: str) -> TargetEvidence | None:
-        """The evidence with the shortest recording that shows a suspicion, a running proxy's before a model's; None if nothing
-        does."""
+        """Return the evidence with the shortest recording of a suspicion, of a running proxy if possible, or None."""
         found = [each for tag in self.releases if (each := self.answer(tag, suspicion).evidence).shortest is not None]
         return min(found, key=_rank, default=None)
 
     def example(self, suspicion: str) -> SeenRecording | None:
-        """That recording."""
+        """Return the recording of `shown_by`, or None."""
         evidence = self.shown_by(suspicion)
         return None if evidence is None else evidence.shortest
 
@@ -190,17 +188,17 @@ class Suspicions:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row per answer: release, suspicion, answer (yes, no), how, target, and counts of sessions for each target."""
+        """A row per answer: release, suspicion, answer (yes, no), how, target, and counts of sessions per target."""
         return pd.DataFrame([_answer_row(each) for each in self.answers])
 
     @property
     def table(self) -> pd.DataFrame:
-        """Releases down, suspicions across: ``yes`` or ``no``, with sessions seen of sessions looked at."""
+        """A row per release, a column per suspicion: ``yes`` or ``no``, with the sessions that show it of all sessions."""
         rows: dict[str, dict[str, str]] = {}
         for each in self.answers:
-            seen, looked = each.model.seen + each.real.seen, each.model.sessions + each.real.sessions
+            seen, sessions = each.model.seen + each.real.seen, each.model.sessions + each.real.sessions
             row = rows.setdefault(each.release, {"release": each.release})
-            row[each.suspicion] = f"{'yes' if each.yes else 'no'}, {seen} of {looked}"
+            row[each.suspicion] = f"{'yes' if each.yes else 'no'}, {seen} of {sessions}"
         return pd.DataFrame(list(rows.values()))
 
 
@@ -211,17 +209,17 @@ def suspicions(
     cached: bool = False,
     executor: Executor | None = None,
 ) -> Suspicions:
-    """Ask every suspicion of some releases.
+    """Answer every suspicion for some releases.
 
     Args:
-        releases: tags; ``all`` stands for every row of the table.
+        releases: tags; ``all`` means every release.
         probes: sessions to play, as settings of `SessionConfig.of`.
-        tick: called with the tag of every release that is done.
-        cached: take from `result_cache` what is there, and keep the rest there.
-        executor: plays the sessions, release by release; without one, this process.
+        tick: called with the tag of each finished release.
+        cached: read from and write to `result_cache`.
+        executor: plays the sessions, one task per release; by default this process.
 
     Raises:
-        InputError: an unknown release, or settings that do not fit.
+        InputError: an unknown release, or invalid settings.
     """
     names = [name for each in releases for name in (PROXIES if each == "all" else (each,))]
     tags = tuple(dict.fromkeys(proxy_release(name, "releases").tag for name in names))
@@ -236,28 +234,28 @@ def suspicions(
 
 
 def _answers_of(tags: Sequence[str], settings: Sequence[Mapping[str, Any]], number: int) -> list[Answer]:
-    """Those of one release."""
+    """Return the answers for one release."""
     played = [simulate(SessionConfig.of(release=tags[number], **each)) for each in settings]
     return answers_from(tags[number], played, real_recordings(proxy_release(tags[number])))
 
 
 def answers_from(release: str, model: Iterable[Recording], real: Iterable[Recording] = ()) -> list[Answer]:
-    """Every suspicion, answered from recordings alone."""
+    """Answer every suspicion from recordings of the model and of the running proxy."""
     by_model, by_real = _read(model), _read(real)
     return [Answer(release, name, _evidence(by_model, name), _evidence(by_real, name)) for name in SUSPICIONS]
 
 
 def real_recordings(release: ProxyRelease) -> tuple[Recording, ...]:
-    """What was recorded of running proxies of a release's program, under whatever tag, from data/.
+    """Return the recordings in data/ of running proxies with a release's program, under any tag.
 
-    Recordings of sessions only, with an API that does nothing unusual: a scripted exchange has no component, and no API.
+    Scripted exchanges, which have no component and no API, and sessions with knobs are omitted.
     """
     return tuple(each for source, each in _recorded() if release.source and source == release.source)
 
 
 @lru_cache(maxsize=1)
 def _recorded() -> tuple[tuple[str, Recording], ...]:
-    """Every recorded session of data/, with the hash of its program."""
+    """Return every recorded session in data/, with the hash of its program."""
     return tuple(
         (PROXIES[tag].source, recording)
         for path in _recorded_files()
@@ -284,7 +282,7 @@ def _folder(name: str) -> list[Path]:
     try:
         return sorted(shipped(f"data/{name}").glob("*.jsonl.gz"))
     except InputError:
-        return []  # a wheel has less than a checkout
+        return []  # a wheel does not contain every folder of a checkout
 
 
 # -- from recordings to evidence -------------------------------------------------------------------------------------
@@ -296,7 +294,7 @@ def _read(recordings: Iterable[Recording]) -> _Read:
     read = []
     for recording in recordings:
         verdict = judge(recording)
-        read.append((recording, verdict, sightings(recording, verdict), acts(recording)))
+        read.append((recording, verdict, sightings(recording, verdict), held_actions(recording)))
     return read
 
 
@@ -311,34 +309,36 @@ def _evidence(read: _Read, suspicion: str) -> TargetEvidence:
 
 
 def _seen(read: _Read, suspicion: str) -> Iterator[SeenRecording]:
-    """One for every recording that shows it."""
+    """Yield the recordings that show a suspicion."""
     for recording, verdict, found, _ in read:
         if mine := [each for each in found if each.suspicion == suspicion]:
             yield SeenRecording(mine[0].how, recording, verdict, any(each.refused for each in mine), mine[0].events)
 
 
 def _flag(read: _Read) -> tuple[list[SeenRecording], SeenRecording | None]:
-    """Where something went through behind a response's text or audio that is held back, and never sent, before it.
+    """Return sessions with an action sent after a response's text or audio, and one in which it was held back before.
 
-    A proxy that sends it in the midst of a response too does not hold it back at all: that is no flag cleared early.
+    If the action was also sent before the text or audio was done, the proxy does not hold it back: no flag was cleared early.
     """
     found: list[SeenRecording] = []
     held: SeenRecording | None = None
     for what in _HELD:
-        mine = [(r, v, act) for r, v, _, found_acts in read for act in found_acts if act.what == what]
-        before = [(r, v, act) for r, v, act in mine if act.span == "before"]
-        kept = [(r, v, act) for r, v, act in before if not act.sent]
-        behind = {
-            id(r): SeenRecording(what, r, v, act.refused, act.events) for r, v, act in mine if act.span == "behind" and act.sent
+        mine = [(r, v, action) for r, v, _, actions in read for action in actions if action.what == what]
+        before = [(r, v, action) for r, v, action in mine if action.span == "before"]
+        held_back = [(r, v, action) for r, v, action in before if not action.sent]
+        after = {
+            id(r): SeenRecording(what, r, v, action.refused, action.events)
+            for r, v, action in mine
+            if action.span == "after" and action.sent
         }
-        if kept and behind and len(kept) == len(before):
-            found += behind.values()
-            held = held or _shortest([SeenRecording(what, r, v, act.refused, act.events) for r, v, act in kept])
+        if held_back and after and len(held_back) == len(before):
+            found += after.values()
+            held = held or _shortest([SeenRecording(what, r, v, action.refused, action.events) for r, v, action in held_back])
     return found, held
 
 
 def _shortest(seen: Iterable[SeenRecording]) -> SeenRecording | None:
-    """The fewest messages, of the most frequent kind: what is rare is seldom the point."""
+    """Return the recording with the fewest messages among those of the most frequent kind, or None."""
     found = list(seen)
     ways = Counter(each.how for each in found)
     return min(found, key=lambda each: (-ways[each.how], len(each.recording.events)), default=None)

@@ -1,4 +1,4 @@
-"""Replays a recorded exchange of a running proxy to a model, without Node or a network, and compares the two."""
+"""Replays a recorded exchange of a running proxy to a model, without Node or a network, and compares both."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from voicerace.units import ns
 __all__ = ["replay"]
 
 
-#: How long after and before the end of the model's timer the proxy may send: its own timer ran in real time
-#: (`ComparedProxy.silence`) and began while the script's clock stood still.
+#: How long after and before the end of the model's timer the proxy may send: its own timer ran in real time and started
+#: while the script's clock stood still (`ComparedProxy.silence`).
 _LATE_NS, _EARLY_NS = ns(200), ns(100)
 
 
 class _Step(NamedTuple):
-    """One input, or None where the proxy sent by itself, and the messages that it sent then."""
+    """An input, or None at the end of a timer, and the messages that the proxy sent then."""
 
     given: Event | None
     at_ns: int
@@ -30,19 +30,21 @@ class _Step(NamedTuple):
 
 
 def replay(recording: Recording, release: ProxyRelease) -> list[Difference]:
-    """The differences between the model of `release` and the proxy of the recording.
+    """Return the differences between the model of `release` and the proxy of the recording.
 
     Args:
-        recording: as `ComparedProxy.recording` makes it: events in the order in which the proxy handled them.
-        release: the row that the model reads.
+        recording: from `ComparedProxy.recording`: events in the order in which the proxy handled them.
+        release: the release of the model.
     """
     model = _TimedModel(release)
-    model_words, real_words = Signatures(), Signatures()
+    model_signatures, real_signatures = Signatures(), Signatures()
     found: list[Difference] = []
     for number, step in enumerate(_steps(recording)):
-        found += differences(number, "a timer, before its time", model_words.of(model.too_early(step)), real_words.of(()))
+        found += differences(
+            number, "a timer, before its time", model_signatures.of(model.too_early(step)), real_signatures.of(())
+        )
         cause, expected = model.take(step)
-        found += differences(number, cause, model_words.of(expected), real_words.of(step.sent))
+        found += differences(number, cause, model_signatures.of(expected), real_signatures.of(step.sent))
     return found
 
 
@@ -54,11 +56,11 @@ class _TimedModel:
         self.timers = Timers()
 
     def too_early(self, step: _Step) -> Effects:
-        """What the model sends long before the proxy does, because its timer is shorter."""
+        """Return what the model sends long before the proxy, because its timer is shorter."""
         return self.timers.until(step.at_ns - _LATE_NS, self.proxy) if step.given is None else ()
 
     def take(self, step: _Step) -> tuple[str, Effects]:
-        """What the model sends in a step, and the step's name."""
+        """Return the name of a step, and what the model sends in it."""
         given = step.given
         if given is None:
             return "a timer", self.timers.until(step.at_ns + _EARLY_NS, self.proxy)
@@ -77,7 +79,7 @@ class _TimedModel:
 
 
 def _steps(recording: Recording) -> Iterator[_Step]:
-    """Group the events: an input, and all that was sent before the next one at the same time."""
+    """Group the events: an input, and the messages sent at the same time before the next input."""
     step: _Step | None = None
     for event in recording.events:
         if event.link.receiver == "proxy":
@@ -86,7 +88,7 @@ def _steps(recording: Recording) -> Iterator[_Step]:
             step = _Step(event, event.received_ns or 0, [])
             continue
         if step is None or event.sent_ns != step.at_ns:
-            # Nothing came in at this time: one of the proxy's timers ran out.
+            # No input at this time: a timer of the proxy ended.
             if step is not None:
                 yield step
             step = _Step(None, event.sent_ns or 0, [])

@@ -1,7 +1,7 @@
-"""What the models say of runs against the real API that the maintainers documented (`conformance.reported_runs`).
+"""Compares the models with runs against the real API that the maintainers documented (`conformance.reported_runs`).
 
-Each run is played with the times recorded at the real API and, for comparison, with longer gaps that were never recorded. A run
-is one session and its times are not known, so what is computed is the share of draws that agree with what was seen.
+Each run is played with the times recorded at the real API and, for comparison, with longer gaps that were never recorded. The
+times of a run are unknown, so the result is the share of random draws that agree with the documented outcome.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from voicerace.model.catalog.profiles import PROFILES, RECORDED
 
 __all__ = ["GAPS", "Fit", "Retrodiction", "retrodict", "summary"]
 
-#: The gaps that the runs are played with: the recorded ones first.
+#: name -> `gap_ms`, the recorded gap first.
 GAPS: Final = {"recorded": PROFILES[RECORDED].values["gap_ms"] or "", "150 ms": "150", "300 ms": "300"}
-#: Shares of agreeing draws from which on what was seen is usual, and possible.
+#: Minimum share of agreeing draws for "fits" and "possible".
 _USUAL, _POSSIBLE = 0.5, 0.05
 
 
@@ -34,9 +34,9 @@ class Fit:
     """One run with one gap.
 
     Attributes:
-        agree: draws that agree with what was seen; None where the document does not decide.
-        draws: all draws.
-        found: outcome -> draws.
+        agree: number of draws that agree with the document; None if the document does not decide.
+        draws: number of draws.
+        found: outcome -> number of draws.
     """
 
     agree: int | None
@@ -54,7 +54,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Retrodiction:
-    """One documented run, and how it fits: gap -> fit."""
+    """One documented run. `fits`: name of the gap -> fit."""
 
     run: Reported
     fits: Mapping[str, Fit]
@@ -72,14 +72,14 @@ def retrodict(
     cached: bool = False,
     executor: Executor | None = None,
 ) -> list[Retrodiction]:
-    """Play every run with every gap, `draws` times each: audio replies, as all of these proxies get them.
+    """Play every run with every gap. Replies are audio, as these proxies get them.
 
     Args:
-        draws: of each run and gap.
+        draws: number of draws for each run and gap.
         runs: the documented runs.
         gaps: name -> `gap_ms`.
-        cached: take from `result_cache` what is there, and keep the rest there.
-        executor: plays the runs; without one, this process.
+        cached: read from and write to `result_cache`.
+        executor: plays the runs; by default this process.
     """
     requests = {number: ["reported", list(run), dict(gaps), draws] if cached else None for number, run in enumerate(runs)}
     found = dict(cached_map(partial(_retrodiction, tuple(runs), dict(gaps), draws), requests, executor))
@@ -112,12 +112,12 @@ def _fit(run: Reported, gap_ms: str, draws: int) -> Fit:
 
 
 def summary(found: Sequence[Retrodiction]) -> dict[str, dict[str, int]]:
-    """Gap -> word of `Fit.word` -> runs."""
+    """Return gap -> `Fit.word` -> number of runs."""
     return {gap: dict(Counter(each.fits[gap].word for each in found)) for gap in (found[0].fits if found else ())}
 
 
 def lines(found: Sequence[Retrodiction]) -> Iterator[str]:
-    """The table for a terminal."""
+    """Yield the lines of the table for a terminal."""
     for each in found:
         run = each.run
         row = run.row if run.exact else f"{run.row} (by reading)"

@@ -1,11 +1,11 @@
-"""Runs against the real OpenAI API that the maintainers of the proxy documented in their own repository.
+"""Runs against the real OpenAI API that the maintainers of the proxy documented in their repository.
 
-Source: Signal-Meaning/dg_react_agent, `docs/issues/`, at commit 92ea3ea; the program of each run is the proxy's source at the
-named revision. Where the hash of that source (`engine.live.source.source_hash`) is a row's, the row is `exact`; else the row is
-the one with the same rules by reading the difference. Their test app is `test-app/src/App.tsx` at that revision: until
-25421e4 its handler calls `forwardFunctionCallToBackend(request, sendResponse, ...)` and returns nothing (`void_send`), from d931630 on it
-returns the promise of that call (`async_send`). Their integration test is a plain WebSocket client that sends one result
-after an HTTP request to a server in its own process; `async_send` stands for that, too.
+Source: Signal-Meaning/dg_react_agent, `docs/issues/`, at commit 92ea3ea. The program of each run is the proxy's source at the
+named revision. A row is `exact` if it has the hash of that source (`engine.live.source.source_hash`); otherwise reading the
+sources shows the same rules. The test app is `test-app/src/App.tsx` at that revision. Until 25421e4 its handler calls
+`forwardFunctionCallToBackend(request, sendResponse, ...)` and returns nothing (`void_send`); from d931630 on it returns the
+promise of that call (`async_send`). The integration test is a WebSocket client that sends one result after an HTTP request
+to a server in its own process, also modelled as `async_send`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Final, Literal, NamedTuple
 
 __all__ = ["DOCUMENTS", "REPORTED", "RUN_TIMES", "Reported"]
 
-#: Where the documents of `Reported.source` lie.
+#: Address of the documents in `Reported.source`.
 DOCUMENTS: Final = "https://github.com/Signal-Meaning/dg_react_agent/blob/92ea3ea/docs/issues/"
 
-#: The answers of the API are the recorded ones; app, component and proxy run on one machine.
+#: Times per client, in addition to the recorded ones of the API. App, component and proxy run on one machine.
 RUN_TIMES: Final[dict[str, dict[str, str]]] = {
-    # From a browser over HTTP to a backend on the same machine and back.
+    # The tool is an HTTP request from a browser to a backend on the same machine.
     "app": {"host_rtt_ms": "uniform(0,2)", "tool_ms": "uniform(8,60)"},
-    # The client, the proxy and the HTTP server are one process of Node; its first request takes longest.
+    # Client, proxy and HTTP server are one Node process; its first request takes longest.
     "test": {"host_rtt_ms": "uniform(0,1)", "tool_ms": "uniform(1,60)"},
 }
 
@@ -30,17 +30,18 @@ class Reported(NamedTuple):
     """One documented run.
 
     Attributes:
-        date: of the run, or of the document where the run has none.
-        what: which of their tests was run: ``E2E 6b`` and so on.
-        revision: tag or commit of their repository.
-        row: tag of the proxy's row here; exact: the hash of the proxy's source is that row's.
-        client: ``app``, their test app with the component; ``test``, their integration test.
-        handler: the handler style of the client.
-        seen: what the document says, in short.
-        host_errors: errors that the host got, where the document says; None where it does not.
-        outcomes: of the turn, those that agree with what was seen; empty where the document does not decide it.
-        decides: the document says enough to compare; `why_not` says what is missing.
-        source: the documents, below ``docs/issues/``.
+        date: date of the run, or of the document if the run has none.
+        what: name of the test, for example ``E2E 6b``.
+        revision: tag or commit of the maintainers' repository.
+        row: tag of the release here.
+        exact: the release has the hash of the proxy's source.
+        client: ``app``, the test app with the component; ``test``, the integration test.
+        handler: handler style of the client.
+        seen: summary of the documented result.
+        host_errors: number of errors at the host; None if the document does not give it.
+        outcomes: outcomes of the turn that agree with the document; empty if it does not decide.
+        source: the documents, relative to ``docs/issues/``.
+        why_not: what the document lacks for a comparison; empty if nothing.
     """
 
     date: str
@@ -58,7 +59,7 @@ class Reported(NamedTuple):
 
     @property
     def documents(self) -> tuple[str, ...]:
-        """The paths in `source`, without the chapter."""
+        """The paths in `source`, without chapters."""
         return tuple(part.partition(" ")[0] for part in self.source.split(", "))
 
     @property
@@ -66,7 +67,7 @@ class Reported(NamedTuple):
         return not self.why_not
 
 
-#: Outcomes in which the host hears a reply that knows the result.
+#: Outcomes in which the host hears an informed reply.
 _HEARD: Final = ("answered", "noisy", "duplicated", "late")
 
 REPORTED: Final[tuple[Reported, ...]] = (

@@ -1,4 +1,4 @@
-"""A checkout's proxy and the socket of its upstream, for one exchange after the other: one of them may end the process."""
+"""A checkout's proxy and the socket of its upstream, for several exchanges. An exchange can end the process."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["Running", "running"]
 
 
 class Running(NamedTuple):
-    """A proxy that is always there.
+    """A proxy that is started again when its process ends.
 
     Attributes:
-        upstream: what the proxy finds as its Realtime API.
-        backend: gives the proxy's process; a new one when the last has ended, on another port.
+        upstream: the socket that the proxy uses as its Realtime API.
+        backend: returns the proxy's process, or starts a new one on another port if the last has ended.
     """
 
     upstream: UpstreamSocket
@@ -27,14 +27,14 @@ class Running(NamedTuple):
 
 @contextmanager
 def running(directory: Path | str, log: Path | None) -> Iterator[Running]:
-    """Run a checkout's proxy while the context is open; every process that was started ends with it.
+    """Run a checkout's proxy while the context is open. Leaving the context ends all its processes.
 
     Args:
-        directory: the checkout, its dependencies installed.
-        log: takes the output of all of them.
+        directory: the checkout, with its dependencies installed.
+        log: file for the output of all processes.
 
     Raises:
-        InputError: no proxy there, or it did not come up: on entering, and from `Running.backend`.
+        InputError: the checkout has no proxy, or it did not start. `Running.backend` raises it, too.
     """
     with UpstreamSocket() as upstream, ExitStack() as started:
 

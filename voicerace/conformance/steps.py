@@ -1,4 +1,4 @@
-"""What the scripted exchanges are made of: their steps, and the messages that many of them begin or end with."""
+"""The steps of scripted exchanges, and their common messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from voicerace.trace.recording import Payload
 
 @dataclass(frozen=True)
 class ExchangeStep:
-    """One input of a script: a message, a close, or that nobody says anything for `wait_ms`, for the proxy's own timers."""
+    """One input of a script: a message, a close, or silence of `wait_ms` for the proxy's own timers."""
 
     sender: Literal["component", "upstream"]
     payload: Payload = None
@@ -23,7 +23,7 @@ class ExchangeStep:
 
 @dataclass(frozen=True)
 class Script:
-    """A named exchange. `reachable` False: the upstream refuses the connection."""
+    """A named exchange. If not `reachable`, the upstream refuses the connection."""
 
     name: str
     steps: tuple[ExchangeStep, ...]
@@ -40,7 +40,7 @@ CONTEXT = agent.settings(
     greeting="Hello.",
     context=[{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello again"}],
 )
-#: What goes from Settings into the session, in the releases that read it.
+#: Options of Settings that later releases copy into the session.
 OPTIONS: dict[str, Any] = {
     "toolChoice": {"type": "function", "name": "f"},
     "outputModalities": ["audio", "video", "text"],
@@ -48,7 +48,7 @@ OPTIONS: dict[str, Any] = {
     "managedPrompt": {"id": " prompt_1 ", "version": " 2 ", "variables": {"city": "Rome"}, "other": 1},
 }
 OUTPUT = {"format": {"type": " audio/pcm ", "rate": 24000}, "speed": 1.5, "voice": {"id": " voice_1 "}}
-#: What does not, but for the tool choice: null is one.
+#: Invalid options, except for the tool choice: null is valid.
 NO_OPTIONS: dict[str, Any] = {
     "toolChoice": None,
     "outputModalities": ["video"],
@@ -67,12 +67,12 @@ def up(payload: Payload) -> ExchangeStep:
 
 
 def wait(span_ms: int) -> ExchangeStep:
-    """Nobody says anything for that long."""
+    """Return a step in which both sides are silent."""
     return ExchangeStep("upstream", wait_ms=span_ms)
 
 
-def text(words: str) -> ExchangeStep:
-    return host(agent.inject_user_message(words))
+def text(content: str) -> ExchangeStep:
+    return host(agent.inject_user_message(content))
 
 
 def result(call: str, body: str = '{"ok":true}') -> ExchangeStep:
@@ -84,7 +84,7 @@ def item(kind: str, body: Mapping[str, Any]) -> ExchangeStep:
 
 
 def closes(code: int) -> ExchangeStep:
-    """The upstream closes."""
+    """Return a step in which the upstream closes."""
     return ExchangeStep("upstream", closes=True, code=code)
 
 
@@ -96,8 +96,8 @@ def output(item_id: str, call: str) -> dict[str, Any]:
     return {"id": item_id, "object": "realtime.item", "status": "completed", **realtime.output_item(call, "{}")}
 
 
-def reply(item_id: str, words: str) -> dict[str, Any]:
-    return realtime.reply_item(item_id, "completed", [realtime.item_content("text", words)])
+def reply(item_id: str, text: str) -> dict[str, Any]:
+    return realtime.reply_item(item_id, "completed", [realtime.item_content("text", text)])
 
 
 def response(kind: str, response_id: str, status: str = "completed", items: tuple[dict[str, Any], ...] = ()) -> ExchangeStep:

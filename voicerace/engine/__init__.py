@@ -1,1 +1,1 @@
-"""Who carries the messages: the same actors in virtual time or on real sockets, each actor replaceable by a real one."""
+"""Engines, which carry messages between the actors in virtual time (`sim`) or on sockets (`live`)."""

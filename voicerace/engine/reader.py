@@ -1,4 +1,4 @@
-"""A host whose reader is blocked: it awaits its tool in the loop that reads its socket, so it reads later messages late."""
+"""A host that awaits its tool in the loop that reads its socket, and therefore reads later messages late."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["Reader"]
 
 
 class Reader:
-    """When the host reads. From each function call that it reads, it reads nothing for `reader_ms`; the messages that arrive
-    meanwhile are read when that time is over, in their order. The messages that the host sends are not delayed.
+    """The pauses of the host's reader: `reader_ms` after each function call. Messages that arrive in a pause are read at its
+    end, in their order. The messages that the host sends are not delayed.
 
     Args:
-        times, seed: of the session.
+        times, seed: those of the session.
 
     Attributes:
-        until_ns: nothing is read before this moment of the engine's clock.
+        until_ns: end of the pause on the engine's clock.
     """
 
     def __init__(self, times: Times, seed: int) -> None:
@@ -30,11 +30,11 @@ class Reader:
 
     @classmethod
     def of(cls, times: Times, seed: int) -> Self | None:
-        """None for a session whose host always reads."""
+        """The reader of a session; None for a host without pauses."""
         return None if times.never_positive("reader_ms") else cls(times, seed)
 
     def read(self, payload: Payload, now_ns: int) -> bool:
-        """The host has read a message; True if it reads nothing more until `until_ns`."""
+        """Note that the host reads a message; return whether a pause begins."""
         if not isinstance(payload, Mapping) or payload.get("type") != "FunctionCallRequest":
             return False
         self.until_ns = now_ns + self._times.ns("reader_ms", self._calls, self._seed)
@@ -42,5 +42,5 @@ class Reader:
         return self.until_ns > now_ns
 
     def reconnected(self) -> None:
-        """The host has another connection, whose messages it reads."""
+        """Note another connection of the host, whose messages it reads."""
         self.until_ns = 0

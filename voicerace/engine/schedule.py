@@ -1,8 +1,7 @@
-"""A schedule: the duration of each single timer and the delay of each single message, to replay a session.
+"""A schedule: the duration of each timer and the delay of each message of a session, to replay it.
 
-It has a value for every setting of a timer, in order, and for every message of a link, in order. A timer without a value
-lasts as long as the times of the session say; a message without a value has no delay. The virtual engine follows a
-schedule exactly; the live engine follows it for the actors and links of this process.
+A timer without a value has the duration of the session's times; a message without a value has no delay. The virtual engine
+follows a schedule exactly, the live engine for the actors and links of this process.
 """
 
 from __future__ import annotations
@@ -26,9 +25,11 @@ AT_SOCKETS_NS: Final = 2_000_000
 
 @dataclass(frozen=True)
 class Schedule:
-    """Attributes:
-    timers: (actor, name of the timer) -> duration of each setting in ns; None where the schedule has no value.
-    messages: link -> number of the message on it, from 0 -> delay in ns. A link keeps its order whatever this says.
+    """Durations and delays.
+
+    Attributes:
+        timers: (actor, name of the timer) -> duration in ns of each setting, in order; None for no value.
+        messages: link -> number of the message on it, from 0 -> delay in ns. A link keeps its order in any case.
     """
 
     timers: Mapping[tuple[str, str], tuple[int | None, ...]] = field(default_factory=dict)
@@ -47,7 +48,7 @@ class Schedule:
 
     @classmethod
     def from_json(cls, record: object) -> Schedule:
-        """The schedule of `to_json`.
+        """Convert the result of `to_json` to a schedule.
 
         Raises:
             InputError: a field is missing or is of the wrong type.
@@ -79,10 +80,10 @@ class ScheduleCursor:
     """The position of one session in a schedule: counts the timers set and the messages sent.
 
     Args:
-        min_spacing_ns: minimum time between two messages of a link. A recording cannot show the order of events of one
-            instant; at sockets an instant is as long as a program takes to answer.
-        plan: the moments of the same session in virtual time. A timer set late or a message sent late becomes shorter by
-            as much, so that delays of a busy machine do not add up.
+        schedule: the schedule.
+        min_spacing_ns: minimum time between two messages of a link, so that their order is visible in a recording.
+        plan: the `moments` of the same session in virtual time. A timer that is set late, or a message that is sent late,
+            becomes shorter by the delay, so that delays of a busy machine do not add up.
 
     Attributes:
         moments: when each timer was set or message sent, and when it ended or arrived, in ns on the engine's clock.
@@ -111,17 +112,17 @@ class ScheduleCursor:
         """The delay of a message that is sent now, in ns. It arrives `min_spacing_ns` or more after the one before it."""
         number = self._sent.get(over, 0)
         self._sent[over] = number + 1
-        asked = self._lasts((over.sender, over.receiver, number), now_ns, self.schedule.messages.get(over, {}).get(number, 0))
-        arrives = max(now_ns + asked, self._arrived.get(over, -self.min_spacing_ns) + self.min_spacing_ns)
+        delay = self._lasts((over.sender, over.receiver, number), now_ns, self.schedule.messages.get(over, {}).get(number, 0))
+        arrives = max(now_ns + delay, self._arrived.get(over, -self.min_spacing_ns) + self.min_spacing_ns)
         self._arrived[over] = arrives
         self.moments[over.sender, over.receiver, number] = (now_ns, arrives)
         return arrives - now_ns
 
-    def _lasts(self, key: _Key, now_ns: int, asked_ns: int) -> int:
-        """`asked_ns` less the time by which the session is behind its plan."""
+    def _lasts(self, key: _Key, now_ns: int, scheduled_ns: int) -> int:
+        """`scheduled_ns` minus the delay of the session against its plan."""
         if (planned := self._plan.get(key)) is not None:
             if self._origin_ns is None:
                 self._origin_ns = now_ns - planned[0]
-            asked_ns = max(0, min(asked_ns, self._origin_ns + planned[1] - now_ns))
-        self.moments[key] = (now_ns, now_ns + asked_ns)
-        return asked_ns
+            scheduled_ns = max(0, min(scheduled_ns, self._origin_ns + planned[1] - now_ns))
+        self.moments[key] = (now_ns, now_ns + scheduled_ns)
+        return scheduled_ns

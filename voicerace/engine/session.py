@@ -1,4 +1,4 @@
-"""One session's set-up: which actors, with which settings. Every engine takes its actors from here."""
+"""The configuration of a session, from which every engine makes its actors."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ _KNOBS = Knobs()
 
 @dataclass(frozen=True)
 class SessionConfig:
-    """Everything that decides one session. `SessionConfig.of` makes one from names and texts; each one made is checked.
+    """The configuration of a session. `SessionConfig.of` makes one from names and texts.
 
     Attributes:
         release: the proxy's row.
         component: the component's tag.
-        scenario: who does what.
+        scenario: the scenario.
         handler: a name of `model.catalog.handlers`.
-        times: a value for every named duration.
-        profile: where the times that were not given came from.
-        modality: of the model's responses, ``text`` or ``audio``; ``session``: what the proxy's session.update asks for, and
-            audio where it asks for nothing (all releases up to 0.10.4).
-        calls: function calls in the response that makes them.
-        preamble: a spoken message before the calls.
-        idle_close: the component closes a connection on which nothing happens for 10 s, as it does unless the app sets
-            `idleTimeoutMs`; the user's next words open another.
+        times: a value for each named time.
+        profile: the profile of the times that were not given.
+        modality: modality of the responses, ``text`` or ``audio``; ``session``: as the proxy's session.update requests, and
+            audio without a request (all releases up to 0.10.4).
+        calls: number of function calls in the response that makes them.
+        preamble: the model speaks a message before the calls.
+        idle_close: the component closes a connection that is idle for 10 s, as it does if the app does not set
+            `idleTimeoutMs`; the next input of the user opens another.
         tool_end: how the app's tool ends.
-        workaround: a name of `model.catalog.workarounds`, which the app has; or None.
-        knobs: the upstream's open facts.
-        provider: a row of `model.catalog.providers`, whose API the upstream is.
-        seed: of all draws; without drawn times it changes nothing.
-        schedule: a duration for single timers and messages, instead of what the times say.
-        min_spacing_ns: so far apart messages of a link arrive at sockets, when there is a schedule.
-        plan: the moments of it in virtual time, which a play at sockets keeps to.
-        cursor: the position of one play of the session in the schedule; see `begun`.
+        workaround: the app's workaround, a name of `model.catalog.workarounds`, or None.
+        knobs: undocumented behaviour of the upstream.
+        provider: the upstream's row in `model.catalog.providers`.
+        seed: seed of all draws; it has no effect without drawn times.
+        schedule: durations of single timers and messages, in place of the times.
+        min_spacing_ns: minimum time between messages of a link at sockets, with a schedule.
+        plan: the times of the schedule in virtual time, which a replay at sockets follows.
+        cursor: position of a replay in the schedule; see `begun`.
     """
 
     release: ProxyRelease
@@ -86,10 +86,10 @@ class SessionConfig:
         return f"SessionConfig({', '.join(f'{name}={value!r}' for name, value in {**names, **changed}.items())}, times=...)"
 
     def __post_init__(self) -> None:
-        """Check every field, however the session was made.
+        """Check all fields.
 
         Raises:
-            InputError: a field is of another type, has an unknown value, or does not fit another field.
+            InputError: a field has a wrong type or an unknown value, or does not fit another field.
         """
         for name, kind in _KINDS.items():
             if not isinstance(given := getattr(self, name), kind):
@@ -99,7 +99,7 @@ class SessionConfig:
         for name in ("component", "handler", "profile", "provider", "modality"):
             object.__setattr__(self, name, name_of(name, getattr(self, name)))
         one_of("tool_end", self.tool_end, get_args(ToolEnd))
-        # Python's integers: a recording's header takes no NumPy's.
+        # Python's integers, because the header of a recording takes no NumPy integer.
         for name, least, most in (("calls", 1, MAX_CALLS), ("seed", 0, MAX_WHOLE), ("min_spacing_ns", 0, MAX_WHOLE)):
             object.__setattr__(self, name, whole_number(name, getattr(self, name), least, most))
         if self.scenario.calls not in (None, self.calls):
@@ -141,44 +141,41 @@ class SessionConfig:
         provider: str = DEFAULT_PROVIDER,
         seed: int = 0,
     ) -> SessionConfig:
-        """A session from names, texts and numbers, as they come from a command line or a notebook.
+        """Make a session from the names, texts and numbers of a command line or a notebook.
 
         Args:
-            release: the tag of the proxy, or a backend version that names one program.
-            component_tag: the tag of the component; by default the one that was published with the proxy.
+            release: tag of the proxy, or a backend version that names one program.
+            component_tag: tag of the component; by default the one that was published with the proxy.
             scenario: a name of `model.catalog.scenarios`.
-            handler: a name of `model.catalog.handlers`.
-            profile: a name of `model.catalog.profiles`, for the times that are not given.
-            modality: ``session``, ``text`` or ``audio``.
-            calls: function calls in one response, 1 to 8; by default the scenario's.
-            preamble, idle_close, workaround, provider, seed: see the attributes.
-            tool_end: how the tool ends; by default as in the scenario.
-            knobs_given: knob -> value.
             times: time name -> number of ms, text of the grammar (see `voicerace.model.parameters`), or a list, tuple, NumPy
                 array or Series of one number per function call.
+            calls: function calls in one response, 1 to 8; by default those of the scenario.
+            tool_end: how the tool ends; by default as in the scenario.
+            knobs_given: name of a knob -> value.
+            handler, profile, modality, preamble, idle_close, workaround, provider, seed: see the attributes.
 
         Raises:
-            InputError: any of them is not allowed; it names the parameter and what is.
+            InputError: an argument is not allowed.
         """
         row = proxy_release(release)
-        story = SCENARIOS[name_of("scenario", scenario)]
+        chosen = SCENARIOS[name_of("scenario", scenario)]
         name_of("profile", profile)
-        count = story.calls or 2 if calls is None else whole_number("calls", calls, 1, MAX_CALLS)
-        if story.calls not in (None, count):
-            raise InputError("calls", *_other_calls(count, story))
+        count = chosen.calls or 2 if calls is None else whole_number("calls", calls, 1, MAX_CALLS)
+        if chosen.calls not in (None, count):
+            raise InputError("calls", *_other_calls(count, chosen))
         own = WORKAROUND_TIMES if workaround is not None else {}
         return cls(
             release=row,
             component=(component_for(row) if component_tag is None else component(component_tag)).tag,
-            scenario=story,
+            scenario=chosen,
             handler=handler,
-            times=Times.of({**own, **story.times, **_mapping("times", times)}, profile),
+            times=Times.of({**own, **chosen.times, **_mapping("times", times)}, profile),
             profile=profile,
             modality=modality,  # type: ignore[arg-type]  # checked against the same Literal
             calls=count,
             preamble=plain_value(preamble),
             idle_close=plain_value(idle_close),
-            tool_end=story.tool_end if tool_end is None else tool_end,  # type: ignore[arg-type]  # as modality
+            tool_end=chosen.tool_end if tool_end is None else tool_end,  # type: ignore[arg-type]  # as modality
             workaround=workaround,
             knobs=knobs(_mapping("knobs", knobs_given)),
             provider=provider,
@@ -186,14 +183,13 @@ class SessionConfig:
         )
 
     def shifted(self, **by_ms: float) -> SessionConfig:
-        """The same session with some of its times moved: ``shifted(tool_ms=-40)``, the result comes 40 ms earlier.
+        """Shift some times of the session: with ``shifted(tool_ms=-40)`` the result comes 40 ms earlier.
 
         Args:
-            by_ms: name of a time -> ms to add; of one that has a value per function call, to each; of one that is drawn, to
-                what this session draws.
+            by_ms: name of a time -> ms to add to each of its values; a drawn time is replaced by this session's draw.
 
         Raises:
-            InputError: a time that this session does not have, or one that would end below 0 or beyond a day.
+            InputError: the session does not have the time, or the result is negative or longer than a day.
         """
         values = dict(self.times.values)
         for name, given in by_ms.items():
@@ -211,18 +207,18 @@ class SessionConfig:
         return replace(self, times=Times(values))
 
     def begun(self) -> SessionConfig:
-        """The session for one play of it at sockets."""
+        """The session with a new cursor, for one replay at sockets."""
         if self.schedule is None:
             return self
         return replace(self, cursor=ScheduleCursor(self.schedule, self.min_spacing_ns, self.plan))
 
     def longest_ns(self) -> int:
-        """The longest for which nothing may pass of a session that goes on."""
+        """The longest time in ns without a message in a session that has not ended."""
         scheduled = self.schedule.longest_ns() if self.schedule is not None else 0
         return max(self.times.longest_ns(self.seed), scheduled)
 
     def actors(self) -> dict[str, Actor]:
-        """Fresh actors, by name."""
+        """New actors, by name."""
         return {
             "user": self.user(),
             "app": App(
@@ -250,12 +246,12 @@ class SessionConfig:
         }
 
     def user(self) -> User:
-        """The user, who knows how many results the app will send."""
+        """A new user, which knows the number of results that the app sends."""
         results = 0 if self.tool_end == "none" else 1 + self.scenario.repeats
         return User(self.scenario.inputs, results, comes_back=self.idle_close)
 
     def provenance(self) -> dict[str, Any]:
-        """What a recording says of where it comes from."""
+        """The configuration for the header of a recording."""
         return {
             "release": self.release.tag,
             "component": self.component,
@@ -278,7 +274,7 @@ class SessionConfig:
 
 
 def knobs(given: Mapping[str, str]) -> Knobs:
-    """The upstream's knobs from words.
+    """Make the upstream's knobs from names and values.
 
     Raises:
         InputError: an unknown knob or value.
@@ -293,7 +289,7 @@ def knobs(given: Mapping[str, str]) -> Knobs:
 
 
 _ALLOWED_KNOBS = {name: get_args(hint) for name, hint in get_type_hints(Knobs).items()}
-#: Field of a session -> what it has to be an instance of; the other fields have values of their own to compare with.
+#: Field of a session -> its type; the other fields are checked by their values.
 _KINDS: Final[dict[str, Any]] = {
     "release": ProxyRelease,
     "scenario": Scenario,
@@ -313,5 +309,5 @@ def _mapping(name: str, given: object) -> Mapping[str, Any]:
     return given
 
 
-def _other_calls(count: int, story: Scenario) -> tuple[str, str]:
-    return f"{count} with scenario {story.name}", f"{story.name} has {story.calls}; parallel takes 1 to {MAX_CALLS}"
+def _other_calls(count: int, scenario: Scenario) -> tuple[str, str]:
+    return f"{count} with scenario {scenario.name}", f"{scenario.name} has {scenario.calls}; parallel takes 1 to {MAX_CALLS}"

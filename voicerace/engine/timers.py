@@ -1,4 +1,4 @@
-"""Timers on a clock that the caller supplies: of a recording, or of a script."""
+"""Timers on the clock of a recording or of a script."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["TimerTable", "Timers"]
 
 
 class TimerTable:
-    """The running timers by actor and name, each with the time at which it is due, in any unit."""
+    """The running timers by actor and name, with their due times in any unit."""
 
     def __init__(self) -> None:
         self._due: dict[tuple[str, str], tuple[int, int]] = {}
         self._count = 0
 
     def set(self, actor: str, name: str, due: int) -> None:
-        """Start a timer; one of the same actor and name is replaced."""
+        """Start a timer, and replace one of the same actor and name."""
         self._count += 1
         self._due[actor, name] = (due, self._count)
 
@@ -28,13 +28,13 @@ class TimerTable:
         self._due.pop((actor, name), None)
 
     def pop(self, until: int | None = None) -> tuple[int, str, str] | None:
-        """Remove the timer that ends first; of two due at one time, the one that was set first.
+        """Remove the timer that is due first; of two with one due time, the one that was set first.
 
         Args:
-            until: the latest time at which it may be due; None for any.
+            until: the latest due time; None for any.
 
         Returns:
-            (due, actor, name), or None when no timer is due.
+            (due, actor, name), or None if no timer is due.
         """
         if not self._due:
             return None
@@ -53,7 +53,7 @@ class Timers(Interpreter):
         self._table = TimerTable()
 
     def note(self, now_ns: int, effects: Effects) -> None:
-        """Start and stop the timers that the model set and cancelled at `now_ns`."""
+        """Start and stop the timers in effects of the model at `now_ns`."""
         self._now_ns = now_ns
         self.apply("proxy", effects)
 
@@ -64,7 +64,7 @@ class Timers(Interpreter):
         self._table.cancel(actor, name)
 
     def until(self, now_ns: int, model: Proxy) -> Effects:
-        """End the timers that are due by `now_ns`, in order, and return all effects of the model."""
+        """End the timers that are due until `now_ns`, in order, and return the effects of the model."""
         done: list[Effect] = []
         while (ended := self._table.pop(now_ns)) is not None:
             due_ns, _, name = ended

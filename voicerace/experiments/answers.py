@@ -253,7 +253,7 @@ def to_json(found: Mapping[Cell, Answer]) -> list[dict[str, Any]]:
     ]
 
 
-def said(answer: Answer) -> str:
+def outcome_text(answer: Answer) -> str:
     """The outcomes in words: the most frequent first, each with its share and interval in percent; and the number of draws."""
     parts = sorted(answer.shares(), key=lambda each: -each[1])
     words = (f"{outcome} {_percent(share)} [{_percent(low)}, {_percent(high)}]" for outcome, _, share, low, high in parts)
@@ -281,6 +281,6 @@ def markdown(found: Mapping[Cell, Answer]) -> str:
         parts += [f"## Replies in {modality}", "", f"| release | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
         for release, tags in programs().items():
             answers = [found.get(Cell(release, handler, modality)) for handler in groups]
-            parts.append(f"| {', '.join(tags)} | {' | '.join('not played' if not a else said(a) for a in answers)} |")
+            parts.append(f"| {', '.join(tags)} | {' | '.join('not played' if not a else outcome_text(a) for a in answers)} |")
         parts.append("")
     return "\n".join(parts)

@@ -215,8 +215,8 @@ def _explored(
 ) -> tuple[frozenset[str], bool, int]:
     """Names of what was met, whether every order was explored, and how many states."""
     found = explore(release, [(story, handler)], (*BOUNDS, *times), limit, None, None, workaround, cached=cached)
-    complete = all(each.complete and not each.unconfirmed for each in found.told)
-    return frozenset(each.name for each in found.findings.values()), complete, sum(each.states for each in found.told)
+    complete = all(each.complete and not each.unconfirmed for each in found.stats)
+    return frozenset(each.name for each in found.findings.values()), complete, sum(each.states for each in found.stats)
 
 
 def air_of(release: str, name: str | None, given: dict[str, str], handler: str = "return") -> Iterator[float | None]:

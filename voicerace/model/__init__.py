@@ -1,1 +1,1 @@
-"""What a session is made of: both wire protocols, the catalog of facts, and the actors."""
+"""The wire protocols, the catalog of facts, and the actors of a session."""

@@ -1,4 +1,4 @@
-"""The values of a time: one, one per call, a grid, a distribution; what `voicerace.model.parameters` reads from text."""
+"""The values of a time, which `voicerace.model.parameters` parses: fixed, one per call, a grid, a distribution."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = [
     "MAX_MS", "Choice", "Duration", "Fixed", "Grid", "LogNormal", "Sampled", "Uniform", "Value", "continuous", "shortest",
 ]  # fmt: skip
 
-#: A day: longer than any session, short enough that nanoseconds stay exact in a float.
+#: One day: longer than any session, and exact in nanoseconds as a float.
 MAX_MS = 86_400_000
 _LOG_MAX = math.log(MAX_MS) + 1
 
 
 @dataclass(frozen=True)
 class Fixed:
-    """One value, or one per function call; the last serves every call after it."""
+    """One value, or one per function call; the last one is also used for all later calls."""
 
     values_ns: tuple[int, ...]
 
@@ -41,7 +41,7 @@ def _fixed_text(values_ns: tuple[int, ...]) -> str:
 
 @dataclass(frozen=True)
 class Grid:
-    """Values of a sweep, one cell each."""
+    """The values of a sweep, one per cell."""
 
     values_ns: tuple[int, ...]
     text: str
@@ -66,13 +66,13 @@ class Uniform:
 
 @dataclass(frozen=True)
 class LogNormal:
-    """exp of a normal draw; mu and sigma are those of the logarithm of milliseconds."""
+    """A log-normal draw; mu and sigma are those of the logarithm of milliseconds."""
 
     mu: float
     sigma: float
 
     def draw_ns(self, index: int, rng: random.Random) -> int:
-        # The logarithm is limited first: exp of a large draw overflows.
+        # The logarithm is limited first, because exp of a large draw overflows.
         return ns(min(math.exp(min(rng.normalvariate(self.mu, self.sigma), _LOG_MAX)), MAX_MS))
 
     def __str__(self) -> str:
@@ -81,7 +81,7 @@ class LogNormal:
 
 @dataclass(frozen=True)
 class Sampled:
-    """A draw, each as likely, from measured values; `name` is that of the file that holds them."""
+    """A uniform draw from the values of the file `name`."""
 
     values_ns: tuple[int, ...]
     name: str
@@ -95,7 +95,7 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Choice:
-    """A draw, each as likely, from values that are listed."""
+    """A uniform draw from listed values."""
 
     values_ns: tuple[int, ...]
 
@@ -107,15 +107,15 @@ class Choice:
 
 
 def shortest(number: float) -> str:
-    """The shortest text that is read as the same number."""
+    """The shortest text that parses as the same number."""
     return repr(number).removesuffix(".0")
 
 
 Value: TypeAlias = Fixed | Grid | Uniform | LogNormal | Sampled | Choice
-#: A value that one session can use: everything but a grid.
+#: A value that one session can use: all but a grid.
 Duration: TypeAlias = Fixed | Uniform | LogNormal | Sampled | Choice
 
 
 def continuous(value: Value) -> bool:
-    """Whether a value is drawn from a continuous distribution, in which two draws are never equal."""
+    """Whether a value is drawn from a continuous distribution, whose draws are all different."""
     return (isinstance(value, Uniform) and value.low < value.high) or (isinstance(value, LogNormal) and value.sigma > 0)

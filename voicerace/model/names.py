@@ -1,7 +1,8 @@
-"""The names that a session, a sweep, a notebook or the command line takes, each kind checked in one place."""
+"""Validation of the names that sessions, sweeps, notebooks and the command line take."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Collection, Mapping
 from typing import Final
@@ -18,7 +19,7 @@ from voicerace.model.parameters import plain_value
 
 __all__ = ["MODALITIES", "NAMES", "name_of", "names_of", "words_of"]
 
-#: What a session replies in; ``session`` leaves it to the proxy's session.update.
+#: Modality of the replies; ``session`` is that of the proxy's session.update.
 MODALITIES: Final = ("session", "text", "audio")
 #: Kind of name -> its names.
 NAMES: Final[Mapping[str, Collection[str]]] = {
@@ -34,12 +35,12 @@ NAMES: Final[Mapping[str, Collection[str]]] = {
 
 
 def name_of(kind: str, given: object, where: str = "") -> str:
-    """A name of one kind; of a release also its backend version, of a release or component also with a ``v`` before it.
+    """Check a name. A release can also be given by its backend version, a release or component also with a ``v`` before it.
 
     Args:
         kind: a key of `NAMES`.
         given: the name.
-        where: the parameter that an error names; `kind` without one.
+        where: the parameter that an error names; by default `kind`.
 
     Raises:
         InputError: the name is unknown.
@@ -52,16 +53,16 @@ def name_of(kind: str, given: object, where: str = "") -> str:
 
 
 def names_of(kind: str, given: object, where: str, every: tuple[str, ...] | None = None) -> tuple[str, ...]:
-    """Names of one kind, each once, in the order given.
+    """Check a list of names and remove duplicates.
 
     Args:
         kind: a key of `NAMES`.
         given: see `words_of`; ``all`` stands for `every`.
         where: the parameter that an error names.
-        every: by default all names of the kind; not ``session``, which is one of the other modalities.
+        every: by default all names of the kind, without the modality ``session``.
 
     Raises:
-        InputError: a name is unknown, or there is none.
+        InputError: a name is unknown, or the list is empty.
     """
     found = words_of(where, given)
     if found == ("all",):
@@ -70,24 +71,21 @@ def names_of(kind: str, given: object, where: str, every: tuple[str, ...] | None
 
 
 def words_of(where: str, given: object) -> tuple[str, ...]:
-    """Words that are given as a list, as a JSON list in text (papermill passes lists as text), or as text with commas.
+    """Convert a list, the text of a JSON list (papermill passes lists as text) or text with commas to a tuple of strings.
 
     Raises:
         InputError: it is none of these, or empty.
     """
     value = plain_value(given)
     if isinstance(value, str):
-        value = _of_json(value) if value.lstrip().startswith("[") else [word.strip() for word in value.split(",")]
+        if value.lstrip().startswith("["):
+            with contextlib.suppress(ValueError):
+                value = json.loads(value)
+        else:
+            value = [word.strip() for word in value.split(",")]
     words = [plain_value(each) for each in value] if isinstance(value, (list, tuple)) else None
     if words is None or not all(isinstance(each, str) for each in words):
         raise InputError(where, f"{given!r:.60} is no list of names", "names with commas, or a list of names")
     if not words:
         raise InputError(where, "empty", "at least one")
     return tuple(words)
-
-
-def _of_json(text: str) -> object:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None

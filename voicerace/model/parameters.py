@@ -1,12 +1,13 @@
-"""The one grammar of times, grids and distributions, for the command line and the notebooks, and its validation.
+"""The grammar of times for the command line and the notebooks. All numbers are milliseconds.
 
-``50`` one value · ``50,80`` one per function call; of a time that has no value per call, the values of a sweep ·
-``0:400:10`` a grid (start, stop, step; the stop is included) · ``uniform(20,80)`` a distribution ·
-``lognormal(median=400,sigma=0.5)``, ``p50=400,p95=900`` (a median and a percentile, 51 to 99) and ``lognormal(4,0.5)`` (mean
-and deviation of the logarithm of ms) a log-normal distribution ·
-``choice(4,8,12)`` one of these values, each as likely ·
-``@file.csv`` values drawn from a file's first column. In Python also numbers, lists, tuples, NumPy arrays and pandas Series.
-All numbers are milliseconds. Inside, time is integer nanoseconds.
+- ``50``: one value; ``50,80``: one per function call, or for a time without a value per call, the values of a sweep.
+- ``0:400:10``: a grid (start, stop, step; the stop is included).
+- ``uniform(20,80)``: a uniform distribution.
+- ``lognormal(median=400,sigma=0.5)``, ``p50=400,p95=900`` (the median and a percentile, 51 to 99), ``lognormal(4,0.5)`` (mean
+  and standard deviation of the logarithm of ms): a log-normal distribution.
+- ``choice(4,8,12)``: a uniform draw from these values; ``@file.csv``: from the first column of a file.
+
+In Python also numbers, lists, tuples, NumPy arrays and pandas Series.
 """
 
 from __future__ import annotations
@@ -50,20 +51,20 @@ GRAMMAR = (
     "p50=400,p95=900, lognormal(mu,sigma), choice(4,8,12) or @file.csv"
 )
 _MAX_GRID = 100_000
-#: Function calls of one response, at most: a list has no use for more values.
+#: Maximum number of function calls in a response, and of values in a list.
 MAX_CALLS = 8
 _LEAST_STEP = Decimal("0.000001")
-#: Whole numbers that a table of 64-bit integers can hold.
+#: Maximum of a 64-bit integer in a table.
 MAX_WHOLE = 2**63 - 1
 _CHOICE = re.compile(r"choice\(([^()]+)\)")
 _CALL = re.compile(r"(uniform|lognormal)\(\s*([^,()=]+)\s*,\s*([^,()=]+)\s*\)")
-#: A log-normal distribution by its median, and by its sigma or a percentile.
+#: A log-normal distribution by its median and its sigma or a percentile.
 _MEDIAN = re.compile(r"(lognormal\()?\s*(?:median|p50)\s*=([^,()=]+),\s*(sigma|p\d\d)\s*=([^,()=]+)(?(1)\))")
 _UNIT = re.compile(r"[0-9.]+\s*(ms|s|sec|seconds)")
 
 
 def parse(name: str, given: object) -> Value:
-    """The value that is given for the time `name`: text of the grammar, a number, or a sequence of numbers, one per call.
+    """Parse a value of the time `name`: text of the grammar, a number, or a sequence of numbers, one per call.
 
     Raises:
         InputError: it is not in the grammar, negative, or longer than a day.
@@ -99,7 +100,7 @@ def _log_normal(name: str, words: str, mu: float, sigma: float) -> LogNormal:
 
 
 def _by_median(name: str, words: str, median_text: str, kind: str, second_text: str) -> LogNormal:
-    """The log-normal distribution with this median, and this sigma or this percentile."""
+    """The log-normal distribution with a median and a sigma or percentile."""
     median, second = float(number_of(name, median_text)), float(number_of(name, second_text))
     if median <= 0:
         raise InputError(name, f"{words} has no positive median", "a median above 0 ms")
@@ -112,13 +113,13 @@ def _by_median(name: str, words: str, median_text: str, kind: str, second_text: 
 
 
 def plain_value(value: Any) -> Any:
-    """NumPy scalars and arrays and pandas Series as plain Python values; everything else as it is."""
+    """Convert NumPy scalars, NumPy arrays and pandas Series to plain Python values; return other values unchanged."""
     tolist = getattr(value, "tolist", None)
     return tolist() if callable(tolist) else value
 
 
 def grammar_text(name: str, given: object) -> str:
-    """What is given for the time `name` as text of the grammar.
+    """Convert a value of the time `name` to text of the grammar.
 
     Raises:
         InputError: it is neither text, a number nor a sequence of numbers.
@@ -137,17 +138,17 @@ def grammar_text(name: str, given: object) -> str:
 def _number_text(name: str, value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         raise InputError(name, f"{value!r:.60} is a {type(value).__name__}", f"allowed is {GRAMMAR}")
-    # An integer of thousands of digits has no text.
+    # Python refuses to convert an integer of thousands of digits to text.
     if isinstance(value, int):
         return str(value) if abs(value) <= MAX_WHOLE else f"{Decimal(value):.6e}"
     return shortest(value) if isinstance(value, float) else str(value)
 
 
 def number_of(name: str, given: object, least: int | None = 0) -> Decimal:
-    """A number of ms, from text or a number; `least` is the smallest that is allowed.
+    """Convert text or a number to a number of ms, which is at least `least`.
 
     Raises:
-        InputError: no number, not finite, too small, or longer than a day.
+        InputError: not a number, not finite, too small, or longer than a day.
     """
     text = given.strip() if isinstance(given, str) else _number_text(name, plain_value(given))
     try:
@@ -166,10 +167,10 @@ def number_of(name: str, given: object, least: int | None = 0) -> Decimal:
 
 
 def whole_number(name: str, given: object, least: int, most: int = MAX_WHOLE) -> int:
-    """A whole number between two others, from Python or NumPy.
+    """Convert an integer of Python or NumPy to an int from `least` to `most`.
 
     Raises:
-        InputError: of another type, or outside.
+        InputError: not an integer, or out of range.
     """
     value = plain_value(given)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -196,7 +197,7 @@ def _grid(name: str, words: str) -> Grid:
 
 
 def _grid_of(name: str, values_ns: Sequence[int], words: str) -> Grid:
-    """A grid of these values, the smallest first."""
+    """The grid of these values in ascending order."""
     ordered = tuple(sorted(set(values_ns)))
     if len(ordered) < len(values_ns):
         raise InputError(name, f"{words!r:.60} has one value twice", "values at least 1 ns (0.000001 ms) apart")
@@ -207,7 +208,7 @@ def _from_file(name: str, path: str) -> Sampled:
     try:
         with Path(path).open(newline="", encoding="utf-8") as file:
             rows = [(number, row[0]) for number, row in enumerate(csv.reader(file), start=1) if row and row[0].strip()]
-    except (OSError, ValueError, csv.Error) as error:  # a name with a null byte is a ValueError
+    except (OSError, ValueError, csv.Error) as error:  # a null byte in the name raises ValueError
         raise InputError(name, f"@{path}: {getattr(error, 'strerror', None) or error}", "a CSV file of ms") from None
     values = []
     for number, cell in rows:
@@ -224,9 +225,10 @@ def _from_file(name: str, path: str) -> Sampled:
 
 @dataclass(frozen=True)
 class Times:
-    """A value for every named time of a session. Durations are asked for by name; nobody else keeps numbers.
+    """A value for each named time of a session. The actors know the names only.
 
-    Raises (on making one): InputError for an unknown name or a value that does not fit it.
+    Raises:
+        InputError: an unknown name, or a value that is not allowed for it.
     """
 
     values: Mapping[str, Duration]
@@ -246,7 +248,7 @@ class Times:
 
     @classmethod
     def of(cls, given: Mapping[str, object] | None = None, profile: str = "loopback") -> Times:
-        """A profile's times, with some of them given otherwise; every value in the grammar, grids excepted."""
+        """The times of a profile with some replaced; values are in the grammar, without grids."""
         values: dict[str, Duration] = {}
         for name, value in parse_times({} if given is None else given, profile).items():
             if isinstance(value, Grid):
@@ -259,31 +261,30 @@ class Times:
         return name in self.values
 
     def never_positive(self, name: str) -> bool:
-        """Whether the time `name` is 0 in every session."""
+        """Whether the time `name` is 0 or not set in every session."""
         value = self.values.get(name)
         return value is None or (isinstance(value, Fixed) and not any(value.values_ns))
 
     def draws(self) -> bool:
-        """Whether any time is drawn, so that sessions differ by their seed."""
+        """Whether a time is drawn, so that sessions depend on their seed."""
         return any(not isinstance(value, Fixed) for value in self.values.values())
 
     def ns(self, name: str, index: int, seed: int) -> int:
-        """The `index`-th duration called `name` of the session with this seed, in ns.
+        """Duration number `index` of the time `name` in the session with this seed, in ns.
 
-        A draw depends on the seed, the name and the index only: releases that are compared meet the same draws.
+        A draw depends on the seed, the name and the index only, so compared releases have the same draws.
         """
-        written = _WRITTEN_NS.get(name)
-        if written is not None:
-            return written
+        if (constant := _CONSTANTS_NS.get(name)) is not None:
+            return constant
         value = self.values[name]
         if isinstance(value, Fixed):
             return value.draw_ns(index, _NO_RANDOM)
         return value.draw_ns(index, random.Random(f"{seed}:{name}:{index}"))
 
     def longest_ns(self, seed: int) -> int:
-        """The longest duration of the session with this `seed`, in ns."""
+        """The longest duration in the session with this seed, in ns."""
         own = (self.ns(name, index, seed) for name in self.values for index in range(MAX_CALLS))
-        return max(*own, *_WRITTEN_NS.values())
+        return max(*own, *_CONSTANTS_NS.values())
 
     def with_ns(self, name: str, value_ns: int) -> Times:
         """The same times with `name` fixed at `value_ns`."""
@@ -295,19 +296,19 @@ class Times:
 
     @cached_property
     def _texts(self) -> Mapping[str, str]:
-        """Written into the recording of every session of a sweep."""
+        """Cached, because the recording of every session has it."""
         return {name: str(value) for name, value in self.values.items()}
 
 
 _NO_RANDOM = random.Random(0)
-_WRITTEN_NS = {name: ns(value) for name, value in {**PROXY_TIMES_MS, **COMPONENT_TIMES_MS}.items()}
+_CONSTANTS_NS = {name: ns(value) for name, value in {**PROXY_TIMES_MS, **COMPONENT_TIMES_MS}.items()}
 
 
 def parse_times(given: Mapping[str, object], profile: str) -> dict[str, Value]:
-    """Every time of a profile with the given ones in place, grids allowed; names are checked.
+    """Parse the times of a profile with some replaced; grids are allowed.
 
     Raises:
-        InputError: an unknown profile or name, or a value that does not fit.
+        InputError: an unknown profile or name, or a value that is not allowed.
     """
     one_of("profile", profile, PROFILES)
     if not isinstance(given, Mapping):
@@ -325,7 +326,7 @@ def parse_times(given: Mapping[str, object], profile: str) -> dict[str, Value]:
 
 
 def assumed_times(given: Iterable[str], profile: str) -> dict[str, str]:
-    """The times of a profile that were not given, as text of the grammar: assumptions of what is computed with them."""
+    """The times that were not given, with their text in the profile: the assumptions of a result."""
     return {name: text for name in TIMES if name not in given and (text := PROFILES[profile].values.get(name)) is not None}
 
 
@@ -339,7 +340,7 @@ def _per_call(name: str) -> bool:
 
 
 def _fits_calls(name: str, value: Fixed) -> None:
-    """Refuse values of a session that its engine could not use."""
+    """Check the number, type and range of fixed values."""
     if len(value.values_ns) != 1 and (not value.values_ns or not _per_call(name)):
         raise InputError(name, *_several(value))
     for each in value.values_ns:
@@ -348,7 +349,7 @@ def _fits_calls(name: str, value: Fixed) -> None:
 
 
 def _no_grid(grid: Grid) -> tuple[str, str]:
-    """Found and allowed of an error: one session takes no grid."""
+    """Texts of the error for a grid in a single session."""
     if ":" in grid.text:
         return f"{grid} is a grid", "one session takes one value; a sweep takes grids"
     return _several(grid)

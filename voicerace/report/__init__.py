@@ -1,4 +1,4 @@
-"""The report: a notebook that ran through, as one HTML file that a customer opens: `build`, and what checks the file: `check`.
+"""The report: `build` runs the letter's notebook and writes one HTML page; `page_check` checks the page.
 
-Nothing is imported here: a notebook's kernel needs the sections, and no nbconvert.
+Nothing is imported here, because a notebook's kernel needs the sections but not nbconvert.
 """

@@ -1,16 +1,15 @@
-"""What a section of the letter is made of: text, claims, tables, pictures, code, folds; and how a notebook shows them.
+"""The blocks of a letter's section (text, claims, tables, pictures, code, folds), and their display in a notebook.
 
-A section is a list of blocks, so that a test can read it without a browser and a claim can be written to a file. Texts are
-Markdown of our own; whatever came from a capture goes through `quoted`. Nothing in here computes.
+A section is a list of blocks, so that tests read it without a browser and claims can be written to a file. Texts are
+trusted Markdown; text from a capture goes through `quoted`.
 """
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 from typing import Any, Final, Literal, TypeAlias
 
@@ -21,12 +20,12 @@ from matplotlib.figure import Figure
 
 from voicerace.experiments.rates import wilson
 from voicerace.report.images import image_of
-from voicerace.report.notebook.display import inline_html, table_html
+from voicerace.report.notebook.display import frame_html, image_bundle, inline_html, table_bundle
 
 __all__ = ["CLAIMS", "HEAD", "Block", "Claim", "Code", "Fold", "Head", "Picture", "Support", "Table", "Target", "Text"]
 __all__ += ["claims_of", "joined", "kept", "many", "quoted", "show", "words_of"]
 
-#: Types of outputs that only the page's exporter reads.
+#: MIME types of outputs that only the page's exporter reads.
 HEAD: Final = "application/vnd.voicerace.head+json"
 CLAIMS: Final = "application/vnd.voicerace.claims+json"
 
@@ -35,15 +34,15 @@ Target: TypeAlias = Literal["model", "real proxy", "real component", "real API",
 
 @dataclass(frozen=True)
 class Support:
-    """What one target showed.
+    """The evidence of one target for a claim.
 
     Attributes:
-        target: who showed it.
-        count: in how many, of `of`.
-        what: of what, in the plural, with the setting that matters: ``computed sessions (0.9.1, a gap of 300 ms)``;
-            where nothing was looked at (`of` is 0), why not.
-        drawn: the sessions are independent draws: the share gets an interval. Fixed times are computed and get none.
-        source: where it lies: a file, or a part of the run.
+        target: what was tested.
+        count: number of cases that show it, out of `of`.
+        what: the cases, in the plural, with their settings: ``computed sessions (0.9.1, a gap of 300 ms)``; if `of` is 0,
+            the reason.
+        drawn: True for independent draws, whose share gets an interval. Sessions with fixed times get none.
+        source: a file, or a part of the run.
     """
 
     target: Target
@@ -55,7 +54,7 @@ class Support:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Wilson's, 95 %; None where nothing was drawn."""
+        """Wilson's 95 % interval; None without draws."""
         return wilson(self.count, self.of) if self.drawn and self.of else None
 
     @property
@@ -76,14 +75,14 @@ class Support:
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence that states a result, with what it rests on.
+    """A sentence that states a result, with its evidence.
 
     Attributes:
-        name: stable, for whoever reads `report.json`.
+        name: stable, for programs that read `report.json`.
         sentence: Markdown, made from the data.
-        seen: what each target showed; empty when nothing was looked at, which is then said.
-        releases: it is about.
-        quiet: the sentence holds its counts itself; no list below it.
+        seen: the evidence of each target.
+        releases: that the claim is about.
+        quiet: the sentence contains its counts; no list follows it.
     """
 
     name: str
@@ -93,10 +92,9 @@ class Claim:
     quiet: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        plain = self.sentence.replace("**", "")
         return {
             "name": self.name,
-            "claim": plain,
+            "claim": self.sentence.replace("**", ""),
             "releases": list(self.releases),
             "seen": [each.to_json() for each in self.seen],
         }
@@ -119,10 +117,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture, what it shows in words and numbers, and the line below it.
+    """A picture with its alternative text and its caption.
 
     Attributes:
-        plot: draws it: a `partial` of a plot and all that it shows, see `image_of`.
+        plot: draws it; a `partial` of a plot function and its arguments, see `image_of`.
+        alt: the picture as text, with its numbers.
+        caption: the line below the picture.
     """
 
     plot: Callable[[], Axes | Figure]
@@ -132,7 +132,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Code:
-    """Lines to copy."""
+    """Code to copy, with an optional title `what`."""
 
     text: str
     what: str = ""
@@ -140,7 +140,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Fold:
-    """Text, tables and code that are folded away until they are asked for."""
+    """Collapsed text, tables and code."""
 
     summary: str
     blocks: tuple[Text | Table | Code, ...]
@@ -148,26 +148,25 @@ class Fold:
 
 @dataclass(frozen=True)
 class Head:
-    """What stands above the letter: its title and the lines below it."""
+    """The letter's title and the facts below it; `code`: append the notebook's code."""
 
     title: str
     facts: tuple[tuple[str, str], ...] = ()
     code: bool = False
-    more: dict[str, Any] = field(default_factory=dict)
 
 
 Bundle: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
 Block: TypeAlias = Text | Claim | Table | Picture | Code | Fold | Head
 
-#: Where `show` puts what it would display.
+#: Collects the outputs of `show` inside `kept`.
 _KEPT: ContextVar[list[Bundle] | None] = ContextVar("_KEPT", default=None)
 
 
 def show(blocks: Iterable[Block]) -> None:
     """Display blocks in the running cell, in order."""
-    told = list(blocks)
-    bundles = [_bundle(block) for block in told]
-    if claims := claims_of(told):
+    blocks = list(blocks)
+    bundles = [_bundle(block) for block in blocks]
+    if claims := claims_of(blocks):
         bundles.append(({CLAIMS: claims, "text/plain": ""}, {}))
     if (kept_here := _KEPT.get()) is not None:
         kept_here += bundles
@@ -178,7 +177,7 @@ def show(blocks: Iterable[Block]) -> None:
 
 @contextmanager
 def kept() -> Iterator[list[Bundle]]:
-    """What `show` displays meanwhile, kept: data and metadata of each output, where no notebook runs."""
+    """Collect data and metadata of each output of `show` instead of displaying them."""
     found: list[Bundle] = []
     token = _KEPT.set(found)
     try:
@@ -188,12 +187,12 @@ def kept() -> Iterator[list[Bundle]]:
 
 
 def claims_of(blocks: Iterable[Block]) -> list[dict[str, Any]]:
-    """The claims among blocks, as they go into `report.json`."""
+    """Return the claims among blocks, as in `report.json`."""
     return [block.to_json() for block in blocks if isinstance(block, Claim)]
 
 
 def words_of(blocks: Iterable[Block]) -> str:
-    """All words of blocks, alt texts and tables included: for tests."""
+    """Return all text of blocks, with alternative texts and tables, for tests."""
     found = []
     for block in blocks:
         match block:
@@ -215,19 +214,19 @@ def words_of(blocks: Iterable[Block]) -> str:
 
 
 def quoted(text: str, length: int = 80) -> str:
-    """Somebody else's text as Markdown that says just that: escaped, printable, on one line, not too long."""
+    """Return untrusted text as Markdown: escaped, printable, on one line, at most `length` characters."""
     plain = "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))
     plain = plain if len(plain) <= length else plain[: length - 1] + "…"
     return escape("".join(f"\\{char}" if char in "\\`*_[]#|~$" else char for char in plain), quote=False)
 
 
 def many(number: int, what: str, more: str = "") -> str:
-    """``1 session``, ``2 sessions``; `more` is the plural where it takes more than an s."""
+    """Return ``1 session``, ``2 sessions``; `more` is an irregular plural."""
     return f"{number:,} {what if number == 1 else more or what + 's'}"
 
 
 def joined(words: Sequence[str], last: str = "and") -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
+    """Return ``a``, ``a and b``, ``a, b and c``."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}" if words else ""
 
 
@@ -239,29 +238,24 @@ def _bundle(block: Block) -> Bundle:
             text = _claim(block)
             return {"text/markdown": text, "text/plain": text}, {}
         case Table(frame, caption):
-            return {"text/html": _table(block), "text/plain": f"{caption}\n{frame.to_string(index=False)}"}, {}
+            return table_bundle(frame, caption)
         case Picture(plot, alt, caption):
             kind, image = image_of(plot, alt)
-            content = image.decode("utf-8") if kind == "image/svg+xml" else base64.b64encode(image).decode("ascii")
-            return {kind: content, "text/plain": alt}, {kind: {"alt": alt, "caption": caption}}
+            return image_bundle(kind, image, alt, caption=caption)
         case Code(text, _):
             return {"text/html": _code(block), "text/plain": text}, {}
         case Fold(summary, _):
             return {"text/html": _fold(block), "text/plain": summary}, {}
         case Head():
-            facts = {"title": block.title, "facts": [list(fact) for fact in block.facts], "code": block.code, **block.more}
+            facts = {"title": block.title, "facts": [list(fact) for fact in block.facts], "code": block.code}
             return {HEAD: facts, "text/plain": block.title}, {}
 
 
 def _claim(claim: Claim) -> str:
-    """A claim as Markdown: the sentence, and below it who showed it."""
+    """Return a claim as Markdown: the sentence, then its evidence."""
     lines = [claim.sentence, ""]
     lines += [] if claim.quiet else [f"- *{each.target}:* {each.words}" for each in claim.seen]
     return "\n".join(lines)
-
-
-def _table(table: Table) -> str:
-    return table_html(list(map(str, table.frame.columns)), table.frame.itertuples(index=False), table.caption)
 
 
 def _code(code: Code) -> str:
@@ -276,7 +270,7 @@ def _fold(fold: Fold) -> str:
             case Text(markdown):
                 parts += [f"<p>{inline_html(line)}</p>" for line in markdown.splitlines() if line.strip()]
             case Table():
-                parts.append(_table(block))
+                parts.append(frame_html(block.frame, block.caption))
             case Code():
                 parts.append(_code(block))
     return f"<details><summary>{inline_html(fold.summary)}</summary>{''.join(parts)}</details>"

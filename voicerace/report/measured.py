@@ -37,15 +37,15 @@ def gap_range_ms(capture: Capture | None) -> tuple[int, float, float, float] | N
     return int(found["count"]), least, median, most
 
 
-def at_capture(material: ReportContext) -> ReportContext:
-    """The material with the delay sweep and the handler styles at the capture's median gap, and the workarounds at its
-    shortest, median and longest gap; the material itself where no capture has a gap."""
-    gaps = gap_range_ms(material.capture)
-    if gaps is None or material.capture is None:
-        return material
+def at_capture(context: ReportContext) -> ReportContext:
+    """The context with the delay sweep and the handler styles at the capture's median gap, and the workarounds at its
+    shortest, median and longest gap; the context itself where no capture has a gap."""
+    gaps = gap_range_ms(context.capture)
+    if gaps is None or context.capture is None:
+        return context
     _, least, median, most = gaps
-    parameters = material.parameters.model_copy(update={"release": (), "releases": material.releases})
-    at_gap = {"gap_ms": f"{median:g}", **times_at_proxy(material.capture)}
+    parameters = context.parameters.model_copy(update={"release": (), "releases": context.releases})
+    at_gap = {"gap_ms": f"{median:g}", **times_at_proxy(context.capture)}
     reach_ms = max(_LEAST_MS, 2 * median)
     step_ms = max(int(parameters.step_ms), math.ceil(reach_ms / _STEPS))
     tools = {"tool_ms": f"0:{math.ceil(reach_ms / step_ms) * step_ms}:{step_ms}"}
@@ -53,9 +53,9 @@ def at_capture(material: ReportContext) -> ReportContext:
     (own,) = specs_of(parameters)["styles"]
     styles = SweepSpec(**{**own, "times": {**own["times"], **at_gap}})
     parts = {
-        **material.parts,
+        **context.parts,
         "styles": trials_of(styles, cached=True),
-        "cures": cures(material.releases, tuple(dict.fromkeys((least, median, most))), at_gap),
+        "cures": cures(context.releases, tuple(dict.fromkeys((least, median, most))), at_gap),
     }
-    played = {**material.record.get("parts", {}), "delay": [delay.to_json()], "styles": [styles.to_json()]}
-    return replace(material, delay=trials_of(delay, cached=True), parts=parts, record={**material.record, "parts": played})
+    played = {**context.record.get("parts", {}), "delay": [delay.to_json()], "styles": [styles.to_json()]}
+    return replace(context, delay=trials_of(delay, cached=True), parts=parts, record={**context.record, "parts": played})

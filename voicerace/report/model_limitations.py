@@ -1,74 +1,74 @@
-"""What the models leave out: said in the report's limits and in docs/limits.md, from this one list."""
+"""What the models leave out. The report's limits and docs/limits.md are made from this list."""
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-__all__ = ["LEFT_OUT", "LeftOut"]
+__all__ = ["MODEL_LIMITATIONS", "ModelLimitation"]
 
 
-class LeftOut(NamedTuple):
-    """A fact about the real thing that no model has, and what that can change."""
+class ModelLimitation(NamedTuple):
+    """A behaviour of one part of the real system that the models lack, and its possible effect."""
 
-    party: str
+    part: str
     what: str
-    matters: str
+    effect: str
 
 
-LEFT_OUT: Final = (
-    LeftOut(
+MODEL_LIMITATIONS: Final = (
+    ModelLimitation(
         "upstream",
-        "It is a mock that does what recordings of the API show (`data/api`); what none of them decides is a knob (`docs/open-facts`).",
+        "It is a mock that does what recordings of the API show (`data/api`); other behaviour is configurable (`docs/open-facts`).",
         "Every refusal here is the mock's: no recording has one. Only a run with a key shows the API's own (`voicerace contract`).",
     ),
-    LeftOut(
+    ModelLimitation(
         "upstream",
         "Rate limits, a session's 60 minutes, truncated audio, out-of-band responses beside others, and content filters.",
-        "Other errors and endings than the ones shown here.",
+        "Other errors and outcomes than the ones shown here.",
     ),
-    LeftOut(
+    ModelLimitation(
         "upstream",
-        "Server VAD decides by energy, `vad_ms` after silence begins; its padding, threshold and semantic variant are not there.",
+        "Server VAD decides by energy, `vad_ms` after silence begins; its padding, threshold and semantic variant are missing.",
         "When the server's own response begins, by some tens of milliseconds.",
     ),
-    LeftOut(
+    ModelLimitation(
         "links",
         "A link's delay is drawn once per session: no jitter from message to message, no loss, no bursts.",
-        "Two messages that are near each other may change places in time, never in order of one link.",
+        "Two messages close in time may change places, but never the order on one link.",
     ),
-    LeftOut(
+    ModelLimitation(
         "proxy",
-        "Its event loop takes no time; what a busy process adds, only a live run shows.",
+        "Its event loop takes no time; only a live run shows the delay of a busy process.",
         "Results within a millisecond or two of a boundary.",
     ),
-    LeftOut(
+    ModelLimitation(
         "proxy",
         "Logging, OpenTelemetry, TLS, authentication of hosts and limits on their number.",
-        "Nothing that decides a race.",
+        "None on a race.",
     ),
-    LeftOut(
+    ModelLimitation(
         "component",
-        "Settings of the first connection go out at once (50 ms later in truth), `stop()` closes at once (a second later).",
-        "Nothing behind SettingsApplied.",
+        "Settings of the first connection are sent at once (really 50 ms later), `stop()` closes at once (really a second later).",
+        "None after SettingsApplied.",
     ),
-    LeftOut(
+    ModelLimitation(
         "component",
-        "Its idle timeout is off unless `--idle-close`: in truth a connection on which nothing happens is closed after 10 s.",
+        "Its idle timeout is off unless `--idle-close` is given: the real component closes an idle connection after 10 s.",
         "With a handler that returns nothing and a tool slower than that, the result is never sent: `stale` instead of `noisy`.",
     ),
-    LeftOut(
+    ModelLimitation(
         "component",
-        "React commits state changes about a millisecond later; two components on one page; the Deepgram (not OpenAI) path.",
+        "React commits state changes about 1 ms later; two components on one page; the path to Deepgram instead of OpenAI.",
         "The order of two callbacks within a millisecond.",
     ),
-    LeftOut(
+    ModelLimitation(
         "component",
-        "A conversation kept in `conversationStorage`, which from 0.10.0 is sent along when it connects again.",
-        "What the model knows after a reconnect, not when it may speak.",
+        "A conversation in `conversationStorage`, which is sent on a new connection from 0.10.0 on.",
+        "What the model knows after a reconnect, but not when it may speak.",
     ),
-    LeftOut(
+    ModelLimitation(
         "app",
-        "A tool answers each call once (or repeats its answer); a call that is answered out of order only through `tool_ms` per call.",
+        "A tool answers each call once (or repeats its answer); calls are answered out of order only through `tool_ms` per call.",
         "Handlers that mix styles within one session.",
     ),
 )

@@ -1,7 +1,4 @@
-"""Results in words: sentences and small tables that are made from frames of trials and say what these show.
-
-Nothing here knows how a release should behave: other trials give other sentences.
-"""
+"""Sentences and small tables that describe frames of trials. Every text is made from the data."""
 
 from __future__ import annotations
 
@@ -22,23 +19,49 @@ from voicerace.experiments.sweep.sweep import SweepResult
 from voicerace.model.catalog.handlers import HANDLERS
 from voicerace.model.catalog.releases import PROXIES, proxy_release
 from voicerace.report.blocks import joined
-from voicerace.report.model_limitations import LEFT_OUT
+from voicerace.report.model_limitations import MODEL_LIMITATIONS
 from voicerace.report.notebook.parameters import DelaySweepParameters
 from voicerace.report.plots import release_table
 from voicerace.report.plots.style import glyph
 
 __all__ = [
-    "HEARS", "MEANING", "WEDGED", "Side", "agreement", "answer", "asks", "assumption", "backend_of", "bad_of", "bad_sides",
-    "command", "faults_of", "gap_words", "handler_rows", "how", "limits", "meanings", "means", "name_of", "one_of_each",
-    "phrase", "range_of", "releases", "run_rows", "same_program", "sides", "text_of", "wrong_of",
+    "HEARS",
+    "MEANING",
+    "WEDGED",
+    "Side",
+    "agreement",
+    "answer",
+    "assumption",
+    "backend_of",
+    "bad_of",
+    "bad_sides",
+    "command",
+    "faults_of",
+    "handler_rows",
+    "how",
+    "limits",
+    "meanings",
+    "means",
+    "name_of",
+    "one_of_each",
+    "phrase",
+    "range_of",
+    "releases",
+    "request_rule",
+    "run_rows",
+    "same_program",
+    "sides",
+    "text_of",
+    "times_text",
+    "wrong_of",
 ]  # fmt: skip
 
-#: Outcome -> what it means to the user, in a sentence, and in a few words for the side of a picture.
+#: Outcome -> what it means to the user, as a sentence, and as a short text for pictures.
 MEANING: Final = {name: row.meaning for name, row in TABLE.items()}
 HEARS: Final = {name: row.short for name, row in TABLE.items()}
-#: A session whose turn is answered, but whose next user input is not: not an outcome of a turn, but bad.
+#: A bad session whose turn is answered, but whose next user input gets no reply.
 WEDGED: Final = "wedged"
-_WEDGED_MEANS: Final = "the reply, and none to the user's next words"
+_WEDGED_MEANS: Final = "the reply, and none to the next user input"
 _EVENTS: Final = {
     "T": "the end of the text",
     "R": "`response.done`",
@@ -53,9 +76,9 @@ class Side:
 
     Attributes:
         low, high: the first and the last computed value, in ms.
-        until: where the next range begins; None after the last.
-        exact: the change is at `until` itself, as a tie there shows; else it is between `high` and `until`.
-        cells: how many values were computed.
+        until: where the next range begins, in ms; None after the last.
+        exact: True if the change is at `until` itself (there is a tie); else it is between `high` and `until`.
+        cells: number of computed values.
     """
 
     outcome: str
@@ -67,7 +90,7 @@ class Side:
 
     @property
     def words(self) -> str:
-        """The tools of this range."""
+        """The tool times of this range as text."""
         if self.until is None and self.low <= 0:
             return f"every tool tried (0 to {self.high:g} ms)"
         end = "" if self.until is None else f"faster than {self.until:g} ms" if self.exact else f"of up to {self.high:g} ms"
@@ -76,7 +99,7 @@ class Side:
 
 
 def sides(trials: pd.DataFrame, release: str) -> list[Side]:
-    """The outcomes of a release along the tool's time; empty when it is not among the trials."""
+    """Return the ranges of equal outcome of a release along the tool's time; empty if the trials do not include it."""
     own = trials[trials["release"] == release]
     if own.empty:
         return []
@@ -90,77 +113,77 @@ def sides(trials: pd.DataFrame, release: str) -> list[Side]:
 
 
 def bad_sides(trials: pd.DataFrame, release: str, along: Sequence[Side]) -> list[Side]:
-    """The bad ones among a release's `sides`."""
+    """Return those of a release's `sides` that have bad sessions."""
     bad = wrong_of(trials[trials["release"] == release])
     return [side for side in along if (bad["tool_ms"].between(side.low, side.high) & (bad["outcome"] == side.outcome)).any()]
 
 
 def phrase(found: Sequence[Side]) -> str:
-    """Ranges in one clause."""
+    """Describe ranges in one clause."""
     return joined([f"{side.words} is **{glyph(side.outcome)} {side.outcome}**" for side in found])
 
 
 def bad_of(trials: pd.DataFrame) -> tuple[int, int]:
-    """How many sessions are bad, and how many could be judged."""
+    """Return the number of bad sessions, and of sessions with a known outcome."""
     return len(wrong_of(trials)), int((trials["outcome"] != "unknown").sum())
 
 
 def wrong_of(trials: pd.DataFrame) -> pd.DataFrame:
-    """The sessions that `bad_of` counts as bad."""
+    """Return the sessions that `bad_of` counts as bad."""
     return trials[(trials["outcome"] != "unknown") & trials["bad"].astype(bool)]
 
 
 def faults_of(trials: pd.DataFrame) -> pd.Series[str]:
-    """What went wrong in each session: its outcome, or ``wedged`` where only the next user input got no reply."""
+    """Return each session's outcome, or ``wedged`` where only the next user input got no reply."""
     return trials["outcome"].mask(trials["bad"].astype(bool) & trials["outcome"].isin(["answered", "no_result"]), WEDGED)
 
 
-def asks(release: str) -> str:
-    """When a release sends `response.create` after a result."""
+def request_rule(release: str) -> str:
+    """Describe when a release sends `response.create` after a result."""
     row = proxy_release(release)
     if row.gate is not None:
-        return "asks as soon as the API is free"
+        return "sends its request as soon as the slot is free"
     if not row.defers:
-        return "asks as soon as the result arrives"
-    events = joined([words for letter, words in _EVENTS.items() if letter in row.create_on], "or")
+        return "sends its request as soon as the result arrives"
+    events = joined([event for letter, event in _EVENTS.items() if letter in row.create_on], "or")
     late = ", at the latest after 20 s" if row.recovery else ""
-    return f"waits for {events}, whichever comes next after the result, and asks then{late}"
+    return f"sends its request at {events}, whichever comes first after the result{late}"
 
 
 def means(outcome: str) -> str:
-    """An outcome in one line."""
+    """Return an outcome's meaning in one line."""
     return _WEDGED_MEANS if outcome == WEDGED else " ".join(HEARS[outcome].split())
 
 
 def backend_of(release: str) -> str:
-    """The version of voice-agent-backend, as published."""
+    """Return the published version of voice-agent-backend."""
     row = proxy_release(release)
     return row.published or row.backend
 
 
 def name_of(release: str) -> str:
-    """A release by both its numbers."""
+    """Return a release with both its numbers."""
     return f"{release} / {backend_of(release)}"
 
 
 def same_program(release: str, recorded: Sequence[str]) -> str:
-    """Under which other tag a release's program was recorded; empty where it was recorded under its own, or not at all."""
+    """Name the other tag under which a release's program was recorded; empty if recorded under its own tag, or never."""
     return f"recorded under the tag {recorded[0]}, the same program" if recorded and release not in recorded else ""
 
 
 def range_of(values: pd.Series[float], unit: str = "ms") -> str:
-    """The smallest and the largest of some values, in words."""
+    """Return the smallest and the largest of some values as text."""
     low, high = float(values.min()), float(values.max())
     return f"{low:,g} {unit}" if low == high else f"{low:,g} to {high:,g} {unit}"
 
 
 def how(trials: pd.DataFrame) -> str:
-    """The outcomes of sessions with their counts, and what each means, the most frequent first."""
+    """List the outcomes of sessions with counts and meanings, the most frequent first."""
     return joined([f"{count} {name} ({means(str(name))})" for name, count in faults_of(trials).value_counts().items()])
 
 
-def gap_words(trials: pd.DataFrame) -> str:
-    """The fixed times of trials: gap and network."""
+def times_text(trials: pd.DataFrame) -> str:
+    """Describe the fixed times of trials: gap and network."""
     host, upstream = trials[["host_rtt_ms", "upstream_rtt_ms"]].max()
     network = (
         f"round trips of {host:g} ms (browser to proxy) and {upstream:g} ms (proxy to API)"
@@ -174,26 +197,25 @@ def gap_words(trials: pd.DataFrame) -> str:
 
 
 def assumption(trials: pd.DataFrame) -> str:
-    """What the numbers of `answer` depend on: the gap and the network of the run."""
-    decides = "**What decides is on which side of `response.done` the request for the next response falls.** "
+    """Describe the gap and the network that the numbers of `answer` depend on."""
+    decides = "**The race depends on whether the request for the next response comes before or after `response.done`.** "
     if drawn_times(trials):
         gap, host, api = (
             f"{trials[name].min():.3g} to {trials[name].max():.3g} ms" for name in ("gap_ms", "host_rtt_ms", "upstream_rtt_ms")
         )
         return decides + (
-            f"The times are drawn from the profile {trials['profile'].iloc[0]}, in which those of the API are as its "
-            f"recordings show (`data/api`): `response.done` comes {gap} after the call's arguments. Round trips of {host} to "
-            f"the host and {api} to the API are assumed."
+            f"The times are drawn from the profile {trials['profile'].iloc[0]}; the API's times come from its recordings "
+            f"(`data/api`): `response.done` comes {gap} after the call's arguments. Round trips of {host} to the host and "
+            f"{api} to the API are assumed."
         )
     return decides + (
-        f"The numbers here hold for one assumption: {gap_words(trials)}. The gap is the time from the call's arguments to "
-        "`response.done`. Recordings of the API show 1 to 12 ms; with another gap the boundary moves with it, as the map below "
-        "shows."
+        f"The numbers here hold for one assumption: {times_text(trials)}. The gap is the time from the call's arguments to "
+        "`response.done`. Recordings of the API show 1 to 12 ms. Another gap moves the boundary, as the map below shows."
     )
 
 
 def answer(trials: pd.DataFrame) -> str:
-    """One sentence per release, as a Markdown list: the outcome on each side of every change; of drawn times the shares."""
+    """Return one sentence per release, as a Markdown list: the ranges of outcomes; with drawn times the shares."""
     return "\n".join(
         f"- **{release}** (voice-agent-backend {PROXIES[str(release)].backend}): "
         + (_shares(group) if drawn_times(trials) else _along(group, str(release)))
@@ -203,15 +225,15 @@ def answer(trials: pd.DataFrame) -> str:
 
 
 def _along(trials: pd.DataFrame, release: str) -> str:
-    """The outcomes along the delay, and whether every bad session is wedged as well."""
+    """Describe the outcomes along the delay, and whether every bad session is stuck as well."""
     parts = [f"{phrase([side])} ({MEANING[side.outcome]})" for side in sides(trials, release)]
     bad = trials[trials["bad"].astype(bool)]
-    gone = ", and the session is stuck for good" if len(bad) and bad["wedged"].fillna(False).all() else ""
-    return "; ".join(parts) + gone
+    stuck = ", and the session stays stuck" if len(bad) and bad["wedged"].fillna(False).all() else ""
+    return "; ".join(parts) + stuck
 
 
 def _shares(trials: pd.DataFrame) -> str:
-    """How many sessions had each outcome, over all delays."""
+    """Count the sessions of each outcome, over all delays."""
     parts = []
     for outcome, count in trials["outcome"].value_counts().items():
         low, high = wilson(count, len(trials))
@@ -220,7 +242,7 @@ def _shares(trials: pd.DataFrame) -> str:
 
 
 def agreement(trials: pd.DataFrame, real: pd.DataFrame, axis: str = "tool_ms") -> str:
-    """What the recorded sessions of running proxies say of the model's."""
+    """Compare the recorded sessions of running proxies with the model's."""
     inside = real[real[axis].between(trials[axis].min(), trials[axis].max())] if len(real) else real
     if not len(inside):
         return "No session of a running proxy was recorded under these settings: the picture shows the model alone."
@@ -234,16 +256,16 @@ def agreement(trials: pd.DataFrame, real: pd.DataFrame, axis: str = "tool_ms") -
 
 
 def one_of_each(run: SweepResult, axis: str = "tool_ms") -> pd.DataFrame:
-    """For every release and outcome, the trial in the middle of its range: far from any tie. The index is its number."""
+    """Return, per release and outcome, the trial in the middle of its range, far from any tie. The index is its number."""
     trials = run.trials.sort_values(axis)
     rows = [group.iloc[len(group) // 2] for _, group in trials.groupby(["release", "outcome"], sort=False)]
-    order = {tag: place for place, tag in enumerate(PROXIES)}
+    order = {tag: index for index, tag in enumerate(PROXIES)}
     frame = pd.DataFrame(rows)
     return frame.sort_values(["release", axis], key=lambda column: column.map(order) if column.name == "release" else column)
 
 
 def handler_rows(trials: pd.DataFrame, real: pd.DataFrame) -> pd.DataFrame:
-    """Handler styles against releases: outcome at each delay, and in how many of them a running proxy agreed."""
+    """Return a row per handler style: the outcomes per release and delay, and how many running proxies agree."""
     rows = []
     for name, handler in HANDLERS.items():
         row: dict[str, object] = {"the handler": f"{name}: {handler.sentence}", "results sent": handler.submissions}
@@ -260,27 +282,27 @@ def handler_rows(trials: pd.DataFrame, real: pd.DataFrame) -> pd.DataFrame:
 
 
 def releases(trials: pd.DataFrame) -> pd.DataFrame:
-    """The releases of a run in the words of somebody who uses them."""
+    """Return the releases of a run, with column names for users."""
     return release_table(trials).rename(
         columns={
             "release": "voice-agent-react",
             "backend": "voice-agent-backend (published)",
-            "create": "asks for the next response",
+            "create": "sends its request",
             "refusal": "a refusal is",
-            "outcome over tool_ms": "result after (ms): outcome",
+            "outcome over tool_ms": "outcome by tool_ms",
         }
     ).drop(columns="generation")  # fmt: skip
 
 
 def meanings(*frames: pd.DataFrame) -> pd.DataFrame:
-    """What the outcomes of these trials mean, in the order of the verdict's list."""
+    """Return the meanings of the outcomes of these trials, in the order of the verdict's list."""
     seen = set().union(*(set(frame["outcome"]) for frame in frames))
     rows = [(f"{glyph(outcome)} {outcome}", MEANING[outcome]) for outcome in OUTCOMES if outcome in seen]
     return pd.DataFrame(rows, columns=["outcome", "what it means to the user"])
 
 
 def command(parameters: DelaySweepParameters) -> str:
-    """The commands that make the notebook's table and the notebook itself again, as Markdown."""
+    """Return the commands that make the notebook's table and the notebook again, as Markdown."""
     spec = {**parameters.spec, "releases": ",".join(parameters.releases)}
     given = {**{name: spec[name] for name in spec if name != "times"}, **spec["times"]}
     table = ["voicerace sweep", *(f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items())]
@@ -301,26 +323,25 @@ def command(parameters: DelaySweepParameters) -> str:
 
 
 def limits() -> str:
-    """What this report does not show, as a Markdown list."""
+    """Return what this report does not show, as a Markdown list."""
     return "\n".join(
         f"- {sentence}"
         for sentence in (
-            "**The Realtime API is a mock.** It does what recordings of the API show; what none of them decides is a setting. "
-            "No session of this report met the real API.",
-            "**Where the gap is not the recorded one, it is chosen.** How long after a call's arguments `response.done` comes "
-            "was recorded as 1 to 12 ms; of OpenAI's own API with a function call no recording has milliseconds. The map shows "
-            "many gaps for that reason.",
+            "**The Realtime API is a mock.** It does what recordings of the API show; behaviour that no recording shows is "
+            "configurable. No session of this report used the real API.",
+            "**Other gaps than the recorded ones are assumptions.** Recordings show 1 to 12 ms from a call's arguments to "
+            "`response.done`, but none of OpenAI's own API with a function call has milliseconds. So the map shows many gaps.",
             "**The running proxies ran in virtual time**: real programs, real sockets, every message in the order of the "
-            "schedule. What a busy event loop or a bad network adds is not in it.",
-            "**The component is a model**, held against the running component under its own tests (docs/component.md); spoken "
-            "user input and server voice detection are not in these sessions.",
-            *(f"**Left out of the {each.party}'s model:** {each.what} *It can change:* {each.matters}" for each in LEFT_OUT),
+            "schedule. Delays of a busy event loop or a bad network are not included.",
+            "**The component is a model**, compared with the running component (docs/component.md). These sessions have no "
+            "spoken user input and no server voice detection.",
+            *(f"**Not modelled ({each.part}):** {each.what} *Possible effect:* {each.effect}" for each in MODEL_LIMITATIONS),
         )
     )
 
 
 def run_rows(info: Mapping[str, Any], parts: Mapping[str, pd.DataFrame] = MappingProxyType({})) -> pd.DataFrame:
-    """The parameters, versions and targets of a run.
+    """Return the parameters, versions and targets of a run.
 
     Args:
         info: the run's `run.json`.
@@ -335,7 +356,7 @@ def run_rows(info: Mapping[str, Any], parts: Mapping[str, pd.DataFrame] = Mappin
 
 
 def text_of(value: object) -> str:
-    """A parameter's value in words."""
+    """Return a parameter's value as text."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {each}" for name, each in value.items())
     if isinstance(value, (list, tuple)):

@@ -12,7 +12,7 @@ from voicerace.engine.sim.virtual import simulate
 from voicerace.model.catalog.profiles import FIXED_NETWORK
 from voicerace.report.phrasing import HEARS
 from voicerace.report.plots.gap_map import observed_gap_ms
-from voicerace.report.plots.overview import Glance, alt_glance, plot_glance
+from voicerace.report.plots.overview import OverviewLine, alt_overview, plot_overview
 from voicerace.report.plots.style import to_image
 
 __all__ = ["race_alt", "race_lines", "race_svg"]
@@ -29,25 +29,25 @@ _LINES: Final = (
 )
 
 
-def race_lines() -> list[Glance]:
+def race_lines() -> list[OverviewLine]:
     """Its sessions, played now with the gap that was observed; each outcome is read from its recording."""
     found = []
     times: dict[str, object] = {**FIXED_NETWORK, "gap_ms": f"{observed_gap_ms():g}", "tool_ms": str(_TOOL_MS)}
     for release, handler, title in _LINES:
         recording = simulate(SessionConfig.of(release=release, handler=handler, times=times))
-        found.append(Glance(title, recording, HEARS[judge(recording).outcome]))
+        found.append(OverviewLine(title, recording, HEARS[judge(recording).outcome]))
     return found
 
 
 def race_alt() -> str:
     """What it shows, in words and numbers."""
-    return alt_glance(race_lines())
+    return alt_overview(race_lines())
 
 
 def race_svg() -> bytes:
     """The picture as an SVG file."""
     lines = race_lines()
-    kind, image = to_image(plot_glance(lines), alt_glance(lines))
+    kind, image = to_image(plot_overview(lines), alt_overview(lines))
     if kind != "image/svg+xml":
         raise ValueError("the picture is too large for an SVG")
     return image + b"\n"

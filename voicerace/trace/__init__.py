@@ -1,1 +1,1 @@
-"""Events and recordings: what passed, and when."""
+"""Events and recordings: the messages of a session and their times."""

@@ -1,7 +1,7 @@
-"""One message, closing, opening or fault on a link, with its times: the line of a recording.
+"""Links between neighbours, and the events on them, which are the lines of a recording.
 
-Times are integer nanoseconds on the recording's own clock. An event keeps the time it was sent and the time it was
-received; either may be missing, because a relay or a log sees one place only.
+Times are integer nanoseconds on the recording's clock. An event has the time at which it was sent and the time at which it
+was received. Either can be missing, because a relay or a log observes one place only.
 """
 
 from __future__ import annotations
@@ -16,30 +16,17 @@ from voicerace.errors import InputError, one_of
 from voicerace.values import value
 
 __all__ = [
-    "APP_TO_COMPONENT",
-    "COMPONENT_TO_APP",
-    "COMPONENT_TO_PROXY",
-    "HOST_LINKS",
-    "LINKS",
-    "PROXY_TO_COMPONENT",
-    "PROXY_TO_UPSTREAM",
-    "UPSTREAM_LINKS",
-    "UPSTREAM_TO_PROXY",
-    "USER_TO_APP",
-    "WIRES",
-    "Event",
-    "Link",
-    "Payload",
-    "dump",
+    "APP_TO_COMPONENT", "COMPONENT_TO_APP", "COMPONENT_TO_PROXY", "HOST_LINKS", "LINKS", "PROXY_TO_COMPONENT",
+    "PROXY_TO_UPSTREAM", "UPSTREAM_LINKS", "UPSTREAM_TO_PROXY", "USER_TO_APP", "WIRES", "Event", "Link", "Payload", "dump",
     "link",
-]
+]  # fmt: skip
 
-#: JSON messages are mappings, audio frames are bytes, text that is no JSON object stays text.
+#: A JSON object is a mapping, an audio frame is bytes, other text is text.
 Payload = Mapping[str, Any] | bytes | str | None
 
 
 class Link(NamedTuple):
-    """One direction between two neighbours."""
+    """One direction of the connection between two neighbours."""
 
     sender: str
     receiver: str
@@ -56,10 +43,10 @@ PROXY_TO_COMPONENT: Final = Link("proxy", "component")
 PROXY_TO_UPSTREAM: Final = Link("proxy", "upstream")
 UPSTREAM_TO_PROXY: Final = Link("upstream", "proxy")
 
-#: The two directions of the host connection, and of the upstream connection.
+#: Both directions of the host connection and of the upstream connection.
 HOST_LINKS: Final = (COMPONENT_TO_PROXY, PROXY_TO_COMPONENT)
 UPSTREAM_LINKS: Final = (PROXY_TO_UPSTREAM, UPSTREAM_TO_PROXY)
-#: The links on which messages take time: those of the proxy. Calls inside the host (user, app, component) are instant.
+#: The proxy's links, on which messages take time. Calls inside the host (user, app, component) take none.
 WIRES: Final = (*HOST_LINKS, *UPSTREAM_LINKS)
 #: Every link of a session.
 LINKS: Final[tuple[Link, ...]] = (USER_TO_APP, APP_TO_COMPONENT, COMPONENT_TO_APP, *WIRES)
@@ -68,7 +55,7 @@ _LINK_OF_NAME = {str(each): each for each in LINKS}
 
 
 def link(name: object) -> Link:
-    """The link called ``sender>receiver``, or with these two ends.
+    """Return the link with this name (``sender>receiver``) or pair of ends.
 
     Raises:
         InputError: there is no such link.
@@ -83,18 +70,17 @@ def link(name: object) -> Link:
 
 @value
 class Event:
-    """One message, the closing of a connection, or a fault, on one link.
+    """A message, the opening or closing of a connection, or a fault, on one link.
 
     Attributes:
-        seq: position in the recording; events of one link stand in the order they were sent.
-        link: who sent it to whom.
-        kind: ``message``; ``close`` by one of the ends; ``open``: after that, again; ``fault``: not opened, dropped, silence.
-        sent_ns: when it left the sender, or None when nobody saw that.
-        received_ns: when it reached the receiver, or None when nobody saw that or it never did.
+        seq: position in the recording; the events of a link are in the order in which they were sent.
+        link: sender and receiver.
+        kind: ``message``; ``close`` by one end; ``open`` after a close; ``fault``: connection not opened, lost, or silent.
+        sent_ns: time at the sender, None if it was not observed.
+        received_ns: time at the receiver, None if it was not observed or the event did not arrive.
         payload: the message; for a close ``{"code": int | None}``; for a fault ``{"reason": str}``.
-        observed_at: where the times were read: ``engine`` (both ends), ``socket`` (our end of a connection with a
-            running program; an emulated network delay lies between the two times), ``relay`` (when it came there and
-            when it went on), ``log``, ...
+        observed_at: where the times were read: ``engine`` (both ends), ``socket`` (our end of a connection to a running
+            program; the times differ by the emulated network delay), ``relay`` (received and sent there), ``log``, ...
     """
 
     seq: int
@@ -107,7 +93,7 @@ class Event:
 
     @property
     def type(self) -> str:
-        """The message's type, ``(binary)`` for an audio frame, ``(text)`` for text that is no JSON object."""
+        """Type of the message, ``(binary)`` for an audio frame, ``(text)`` for text that is no JSON object."""
         if self.kind != "message":
             return f"({self.kind})"
         if isinstance(self.payload, (dict, Mapping)):
@@ -116,11 +102,11 @@ class Event:
 
     @property
     def arrived(self) -> bool:
-        """False when the far end was watched and nothing came: the connection was closed before."""
+        """False if the receiver was observed and the event did not arrive, because the connection was closed before."""
         return self.received_ns is not None or self.observed_at not in ("engine", "socket", "relay")
 
     def at_ns(self, actor: str) -> int | None:
-        """When the event was at `actor`, the nearest known time when that one is missing; None without any.
+        """The time of the event at `actor`; if it is missing, the time at the other end; None without any.
 
         Raises:
             InputError: there is no such actor.
@@ -130,17 +116,15 @@ class Event:
         return times[0] if times[0] is not None else times[1]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Events are pickled by the hundred thousand: without the dataclass's own, slower way."""
-        return Event, (
-            self.seq, self.link, self.kind, self.sent_ns, self.received_ns, self.payload, self.observed_at,
-        )  # fmt: skip
+        """Faster than the dataclass's own, because a sweep pickles many events."""
+        return Event, (self.seq, self.link, self.kind, self.sent_ns, self.received_ns, self.payload, self.observed_at)
 
     def line(self) -> str:
-        """The event as one line of JSONL, without its end."""
+        """The event as one line of JSONL, without the line end."""
         return dump(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """The event as one JSON object, keys in a fixed order."""
+        """The event as a JSON object with its keys in a fixed order."""
         record: dict[str, Any] = {
             "seq": self.seq,
             "link": str(self.link),
@@ -159,10 +143,7 @@ class Event:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Event:
-        """The event of one parsed line.
-
-        Args:
-            record: the JSON object of the line.
+        """Convert the JSON object of a line to an event.
 
         Raises:
             InputError: a field is missing or of the wrong type.
@@ -201,5 +182,5 @@ class Event:
             raise InputError("event", str(error)) from None
 
 
-# ASCII only: a lone surrogate in somebody's text must not make a file that cannot be written or read.
+# ASCII only, because a lone surrogate in a message has no UTF-8 encoding.
 dump = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode

@@ -1,7 +1,7 @@
-"""A file's bytes in pieces, unpacked when it is compressed (gzip, by its first bytes and not by its name).
+"""Read a file in pieces and decompress it if it is gzip, which its first bytes decide, not its name.
 
-A compressed file that is cut or damaged gives what can be had of it, and says so. A few bytes can stand for all memory
-there is: who keeps what he reads names a limit.
+A compressed file that is cut or damaged is read up to the damage. A few compressed bytes can fill the memory, so a reader
+that keeps what it reads sets a limit.
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from voicerace.errors import InputError
 
 __all__ = ["UNPACKED_LIMIT", "Progress", "Unpacked"]
 
-#: For readers that keep what they read.
+#: Limit in bytes for readers that keep what they read.
 UNPACKED_LIMIT: Final = 512 << 20
-#: Bytes read, and bytes of the file.
+#: Called with the number of bytes read and the size of the file.
 Progress: TypeAlias = Callable[[int, int], object]
 _PIECE: Final = 1 << 16
-#: Compressed bytes at a time: with a damaged place goes what is unpacked with it.
+#: Compressed bytes per step: damage loses the step that contains it.
 _FED: Final = 1 << 9
 _GZIP: Final = b"\x1f\x8b"
-_WBITS: Final = 31  # gzip, its header and checksum too
+_WBITS: Final = 31  # gzip with header and checksum
 
 
 class Unpacked(io.RawIOBase):
-    """A file to be read from its beginning.
+    """A file that is read from its beginning.
 
     Args:
         path: the file.
-        progress: is told how much of the file was read, before unpacking.
-        limit: of bytes, for a compressed file; None for readers that keep little of it.
+        progress: called with the number of bytes read, before decompression.
+        limit: maximum decompressed size of a compressed file in bytes; None for no limit.
+            It is also an attribute, which can be set while reading.
 
     Attributes:
-        limit: see above.
-        cut: the compressed file ended before its end, or was damaged there.
+        cut: the compressed file is cut or damaged.
 
     Raises:
-        InputError: while reading: it holds more than the limit, or nothing of it can be unpacked.
+        InputError: while reading: the size exceeds the limit, or nothing can be decompressed.
         OSError: it cannot be opened or read.
     """
 
     def __init__(self, path: Path, progress: Progress | None = None, limit: int | None = None) -> None:
         super().__init__()
-        self._opened = ExitStack()  # first: also what could not be opened is closed, when it is thrown away
+        self._opened = ExitStack()  # first, because a file that cannot be opened is closed as well
         self.cut = False
         self.limit = limit
         self._path, self._progress = path, progress
@@ -56,7 +56,7 @@ class Unpacked(io.RawIOBase):
         self._rest = memoryview(b"")
 
     def pieces(self) -> Iterator[bytes]:
-        """All that is left, in pieces."""
+        """The rest of the file, in pieces."""
         return self._pieces
 
     def readable(self) -> bool:
@@ -98,7 +98,7 @@ class Unpacked(io.RawIOBase):
                 if not data:
                     data, begin = whole[begin : begin + _FED], begin + _FED
                 if packed is None:
-                    # The first, or another one behind it, as `cat a.gz b.gz` makes them; zeros may fill a block.
+                    # The first gzip member or the next, as in `cat a.gz b.gz`; zeros may fill a block between them.
                     data = data.lstrip(b"\0") if made else data
                     if not data:
                         continue

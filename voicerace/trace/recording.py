@@ -1,7 +1,6 @@
-"""What passed on the links of one session, whoever made it: an engine, a relay or somebody's log.
+"""The events of one session, recorded by an engine, a relay or the log of another program.
 
-JSONL is the file format: a header line, one line per event, a closing line. A file cut anywhere after its header reads
-back as what is left of it.
+The file format is JSONL: a header line, one line per event, a closing line. A file that is cut after its header is readable.
 """
 
 from __future__ import annotations
@@ -39,43 +38,25 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "APP_TO_COMPONENT",
-    "COMPONENT_TO_APP",
-    "COMPONENT_TO_PROXY",
-    "CUT",
-    "HOST_LINKS",
-    "LINKS",
-    "PROXY_TO_COMPONENT",
-    "PROXY_TO_UPSTREAM",
-    "SCHEMA",
-    "UPSTREAM_LINKS",
-    "UPSTREAM_TO_PROXY",
-    "USER_TO_APP",
-    "WIRES",
-    "Event",
-    "Link",
-    "Payload",
-    "Recording",
-    "iter_recordings",
-    "link",
-    "read_recordings",
-    "write_recordings",
-]
+    "APP_TO_COMPONENT", "COMPONENT_TO_APP", "COMPONENT_TO_PROXY", "CUT", "HOST_LINKS", "LINKS", "PROXY_TO_COMPONENT",
+    "PROXY_TO_UPSTREAM", "SCHEMA", "UPSTREAM_LINKS", "UPSTREAM_TO_PROXY", "USER_TO_APP", "WIRES", "Event", "Link", "Payload",
+    "Recording", "iter_recordings", "link", "read_recordings", "write_recordings",
+]  # fmt: skip
 
 SCHEMA = 1
-CUT = "was cut after"  # in the note of a reader that dropped a file's last line
+CUT = "was cut after"  # in the note about a dropped last line
 
 
 @dataclass(frozen=True)
 class Recording:
-    """All that passed on the observed links of one session.
+    """The events on the observed links of one session.
 
     Attributes:
         events: in the order of `Event.seq`.
-        provenance: who made it, of what: release, component, scenario, parameters, seed, targets by source hash.
-        clock: ``virtual``, ``monotonic`` or ``log``; times of two recordings compare only on one clock.
-        observed: the links somebody watched. A link that is not here says nothing by its silence.
-        complete: False when the file was cut or the session was still open when recording stopped.
+        provenance: configuration of the session: release, component, scenario, parameters, seed, targets by source hash.
+        clock: ``virtual``, ``monotonic`` or ``log``; times of two recordings are comparable only on one clock.
+        observed: the observed links. The absence of events on another link has no meaning.
+        complete: False if the file was cut or the session was open when the recording stopped.
         notes: what a reader dropped, and where.
     """
 
@@ -87,7 +68,7 @@ class Recording:
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        """Short: a recording of a minute would fill pages."""
+        """Origin, number of events and clock."""
         made = " ".join(str(self.provenance[name]) for name in ("release", "scenario") if name in self.provenance)
         cut = "" if self.complete else ", cut off"
         return f"<Recording {made or 'of unknown origin'}: {len(self.events)} events, {self.clock} clock{cut}>"
@@ -96,7 +77,7 @@ class Recording:
         """The events of some links, in order.
 
         Args:
-            links: each as a `Link`, as its name ``proxy>upstream``, or as a pair of names.
+            links: each a `Link`, a name (``proxy>upstream``) or a pair of names.
 
         Raises:
             InputError: there is no such link.
@@ -105,10 +86,9 @@ class Recording:
         return tuple(event for event in self.events if event.link in wanted)
 
     def ordered(self, actor: str, events: Iterable[Event] | None = None) -> list[Event]:
-        """Events in the order in which they passed an actor.
+        """Sort events by their time at an actor, and by `Event.seq` within one nanosecond.
 
-        A log's records stand in the order in which the proxy handled them, whatever its clock did meanwhile; all other
-        recordings are in the order of the times at the actor, and of `Event.seq` within one nanosecond.
+        The events of a log keep their order, in which the proxy handled them: its clock can jump.
 
         Args:
             actor: for example ``proxy``.
@@ -120,7 +100,7 @@ class Recording:
         return sorted(given, key=lambda event: (event.at_ns(actor) or 0, event.seq))
 
     def observes(self, sender: str, receiver: str) -> bool:
-        """Whether somebody watched the link from `sender` to `receiver`.
+        """Whether the link from `sender` to `receiver` was observed.
 
         Raises:
             InputError: there is no such link.
@@ -130,7 +110,7 @@ class Recording:
     # -- JSONL ---------------------------------------------------------------------------------------------------
 
     def lines(self) -> Iterator[str]:
-        """The recording as JSONL, without line ends; the same bytes for the same recording."""
+        """The lines of the JSONL file, without line ends; equal for equal recordings."""
         header: dict[str, Any] = {
             "voicerace_recording": SCHEMA,
             "clock": self.clock,
@@ -159,31 +139,29 @@ class Recording:
     # -- pandas --------------------------------------------------------------------------------------------------
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per event: seq, sender, receiver, kind, type, sent_ns, received_ns, observed_at, payload (JSON).
+        """Make a frame with one row per event.
 
-        Times are nullable Int64 nanoseconds. What is not in a row (provenance, clock, ...) travels in ``attrs``.
+        Columns: seq, sender, receiver, kind, type, sent_ns, received_ns, observed_at, payload (JSON). Times are nullable
+        Int64 nanoseconds. Provenance, clock, observed links, completeness and notes are in ``attrs``.
         """
-        records = [event.to_json() for event in self.events]
-        import pandas as pd  # slow to import, and only frames need it
+        import pandas as pd  # here, because the import is slow
 
+        text = pd.StringDtype("python")  # Arrow's text cannot hold a lone surrogate
+        records = [event.to_json() for event in self.events]
+        payloads = [dump({key: each[key] for key in ("json", "binary", "text") if key in each}) for each in records]
         frame = pd.DataFrame(
             {
                 "seq": pd.array([event.seq for event in self.events], dtype="Int64"),
                 "sender": pd.array([event.link.sender for event in self.events], dtype="str"),
                 "receiver": pd.array([event.link.receiver for event in self.events], dtype="str"),
                 "kind": pd.array([event.kind for event in self.events], dtype="str"),
-                # Not Arrow's text, which has no place for half a surrogate pair in somebody's message.
-                "type": pd.array([event.type for event in self.events], dtype=pd.StringDtype("python")),
+                "type": pd.array([event.type for event in self.events], dtype=text),
                 "sent_ns": pd.array([event.sent_ns for event in self.events], dtype="Int64"),
                 "received_ns": pd.array([event.received_ns for event in self.events], dtype="Int64"),
-                "observed_at": pd.array([event.observed_at for event in self.events], dtype=pd.StringDtype("python")),
-                "payload": pd.array(
-                    [dump({key: record[key] for key in ("json", "binary", "text") if key in record})
-                     for record in records],
-                    dtype="str",
-                ),
+                "observed_at": pd.array([event.observed_at for event in self.events], dtype=text),
+                "payload": pd.array(payloads, dtype="str"),
             }
-        )  # fmt: skip
+        )
         frame.attrs["voicerace"] = {
             "clock": self.clock,
             "observed": [str(each) for each in self.observed],
@@ -195,10 +173,10 @@ class Recording:
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame) -> Recording:
-        """The recording of a frame made by `to_frame`.
+        """Convert a frame made by `to_frame` to a recording.
 
         Raises:
-            InputError: no frame, or a column, a value or the frame's attrs are missing or wrong.
+            InputError: not a frame, or a column, a value or the frame's attrs are missing or wrong.
         """
         import pandas as pd
 
@@ -226,7 +204,7 @@ _FRAME = "columns and attrs as made by Recording.to_frame"
 
 
 def _event_of(row: Mapping[str, Any], number: int) -> Event:
-    """The event of a row of `Recording.to_frame`."""
+    """Convert a row of `Recording.to_frame` to an event."""
     import pandas as pd
 
     where = f"frame, row {number}"
@@ -251,30 +229,30 @@ def _event_of(row: Mapping[str, Any], number: int) -> Event:
 
 
 def write_recordings(path: Path | str, recordings: Iterable[Recording]) -> None:
-    """Write recordings one behind the other into one JSONL file, compressed when its name ends in ``.gz``."""
+    """Write recordings in order into one JSONL file, compressed if its name ends in ``.gz``."""
     path = path_of("path", path)
     text = "".join(line + "\n" for recording in recordings for line in recording.lines()).encode("ascii")
-    # No time stamp in a compressed file: the same recordings are the same bytes.
+    # Without a time stamp, so that equal recordings make equal files.
     write_bytes(path, gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
 
 
 def read_recordings(path: Path | str) -> list[Recording]:
-    """All recordings of the JSONL file at `path`, in order; see `iter_recordings`."""
+    """Read all recordings of the JSONL file at `path`, in order; see `iter_recordings`."""
     return list(iter_recordings(path))
 
 
 def iter_recordings(path: Path | str, progress: Progress | None = None) -> Iterator[Recording]:
-    """The recordings of a JSONL file, compressed or not, in order, one at a time.
+    """Read the recordings of a JSONL file, compressed or not, in order, one at a time.
 
-    A last line that was cut is dropped and reported in `Recording.notes`; the rest is kept and `complete` is False.
+    A last line that was cut is dropped and reported in `Recording.notes`; `complete` is then False.
 
     Args:
         path: the file.
-        progress: is told how many of the file's bytes were read, and of how many.
+        progress: called with the number of bytes read and the size of the file.
 
     Raises:
-        InputError: the file cannot be read, does not begin with a header, a line before the last is broken, or it is a
-            compressed file of more than `packed.UNPACKED_LIMIT` bytes.
+        InputError: the file cannot be read, does not begin with a header, a line before the last is invalid, or a compressed
+            file has more than `gzip_reader.UNPACKED_LIMIT` bytes.
     """
     reading = _Reading()
     ahead: tuple[int, str] | None = None
@@ -290,22 +268,22 @@ def iter_recordings(path: Path | str, progress: Progress | None = None) -> Itera
 
 
 class _Reading:
-    """The recording whose lines are being read."""
+    """The recording that is being read."""
 
     def __init__(self) -> None:
         self.open: Recording | None = None
         self.events: list[Event] = []
-        self.ended = True  # no recording is open: none began, or the last one had its closing line
+        self.ended = True  # no recording has begun, or the last one had its closing line
 
     def close(self) -> Iterator[Recording]:
-        """The recording read so far, with its events."""
+        """Return the recording that was read, with its events."""
         if self.open is not None:
             yield replace(self.open, events=tuple(self.events), complete=self.ended)
         self.open = None
         self.events.clear()
 
     def line(self, number: int, line: str, where: str, *, last: bool) -> Iterator[Recording]:
-        """One more line; a recording that it ends."""
+        """Read the next line, and return a recording that ends before it."""
         try:
             record = json.loads(line)
             if not isinstance(record, dict):
@@ -324,7 +302,7 @@ class _Reading:
                 self.events.append(Event.from_json(record))
         except (ValueError, RecursionError) as error:
             if last and self.open is not None and not isinstance(error, InputError):
-                # Behind a closing line it was the header of one more recording that was cut.
+                # After a closing line, the header of another recording was cut.
                 note = f"line {number} {CUT} {len(line)} characters and is dropped"
                 self.open = replace(self.open, notes=(*self.open.notes, note))
             elif not isinstance(error, InputError):
@@ -336,7 +314,7 @@ class _Reading:
 
 
 def _lines(path: Path, progress: Progress | None = None) -> Iterator[str]:
-    """The file's lines without their ends; a compressed file that was cut gives what can be had of it."""
+    """The lines of a file without line ends; a compressed file that was cut is read up to there."""
     rest: list[bytes] = []
     try:
         with Unpacked(path, progress, UNPACKED_LIMIT) as file:

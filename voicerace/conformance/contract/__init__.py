@@ -1,7 +1,7 @@
-"""Does an API keep the contract that the models assume? One small experiment per fact, from the client's end.
+"""Tests an API against the contract that the models assume, with one small experiment per fact, as a client.
 
-So far these experiments have met this project's mock and a stand-in that is as strict as the reference on TLS, key and
-fields, never OpenAI's API. What they say of it, they will say when somebody runs them there.
+So far the experiments ran against this project's mock, and against a stand-in that checks TLS, key and fields as strictly as
+the API reference, but never against OpenAI's API.
 """
 
 from voicerace.conformance.contract.result import Contract, FactResult

@@ -1,4 +1,4 @@
-"""Where the experiments' connections come from: the mock behind a WebSocket of its own, or an API at an address."""
+"""Opens the experiments' connections: to the mock on a WebSocket, or to an API at an address."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from voicerace.model.catalog.profiles import SERVER_TIMES
 
 __all__ = ["AddressApi", "AskedEndpoint", "MockApi"]
 
-#: What an API on another machine may take over one answer, and how long it must be quiet to be believed.
+#: Timeouts for an API on another machine.
 _REMOTE: Final = Patience(15.0, 2.0)
-#: The same for the mock, beside what its own times say.
+#: Timeouts for the mock, in addition to its own times.
 _LOCAL: Final = Patience(5.0, 0.3)
-#: Values of a drawn time that are looked at for the longest.
+#: Number of draws whose maximum estimates the longest value of a time.
 _DRAWS: Final = 20
 
 
 class AskedEndpoint(UpstreamEndpoint):
-    """The mock upstream, for one connection, doing what its client asks of it."""
+    """The mock upstream for one connection, controlled by its client's messages."""
 
     def _host(self, name: str, actor: Actor) -> ActorHost:
         times = self.session.times
@@ -47,42 +47,42 @@ class MockApi:
     """The mock, while the context is open.
 
     Args:
-        session: its knobs and times; nothing else of it is used.
+        session: source of the knobs and times; other settings are ignored.
     """
 
     def __init__(self, session: SessionConfig) -> None:
         self.session = session
-        self.door = SessionServer()
+        self.server = SessionServer()
         self.endpoints: list[AskedEndpoint] = []
 
     async def __aenter__(self) -> Self:
-        await self.door.__aenter__()
+        await self.server.__aenter__()
         return self
 
     async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        await self.door.__aexit__(None, error, None)
+        await self.server.__aexit__(None, error, None)
         for endpoint in self.endpoints:
-            # A fault of the mock's own is a bug here, and no answer about it.
+            # An exception in the mock is a bug, not an answer.
             if endpoint.actor_host is not None and endpoint.actor_host.broken is not None and error is None:
                 raise endpoint.actor_host.broken
 
     async def dial(self) -> ClientConnection:
-        # The seat's own recording is dropped: an experiment sees what a client of any API would see.
+        # The endpoint's own recording is dropped, because an experiment sees only the client's side.
         endpoint = AskedEndpoint(self.session, Recorder({}))
         self.endpoints.append(endpoint)
-        return await open_connection(self.door.address + self.door.expect(endpoint))
+        return await open_connection(self.server.address + self.server.expect(endpoint))
 
     @property
     def patience(self) -> Patience:
-        """What its times allow."""
+        """The timeouts that follow from the mock's times."""
         times, seed = self.session.times, self.session.seed
 
-        def most_s(name: str) -> float:
+        def longest_s(name: str) -> float:
             return max(times.ns(name, index, seed) for index in range(_DRAWS)) / 1e9 if times.has(name) else 0.0
 
-        rtt_s = most_s("upstream_rtt_ms")
-        answer_s = _LOCAL.answer_s + sum(most_s(name) for name in SERVER_TIMES) + rtt_s
-        return Patience(answer_s, _LOCAL.quiet_s + most_s("create_ms") + rtt_s)
+        rtt_s = longest_s("upstream_rtt_ms")
+        answer_s = _LOCAL.answer_s + sum(longest_s(name) for name in SERVER_TIMES) + rtt_s
+        return Patience(answer_s, _LOCAL.quiet_s + longest_s("create_ms") + rtt_s)
 
 
 class AddressApi:

@@ -1,7 +1,7 @@
-"""The other end of an experiment: one connection to a Realtime API, everything that passes on it, and ways to wait for it.
+"""The client of an experiment: one connection to a Realtime API, the events on it, and functions that wait for events.
 
-Times are read at our socket: of what the API sends when it came, of what we send when it left. Nothing is ever taken
-back: a wait searches all received events, so an event that came early is found; the order is that of `ReceivedEvent.seq`.
+Times are those at the client's socket. Received events are never removed: a wait searches all of them, so it also finds an
+event that came early. The order is that of `ReceivedEvent.seq`.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ __all__ = [
 
 
 class InconclusiveError(Exception):
-    """An experiment that came to no answer; its text says why."""
+    """An experiment has no answer; the text gives the reason."""
 
 
 class ReplyTimeoutError(InconclusiveError):
-    """What was waited for did not come in time."""
+    """An awaited event did not come in time."""
 
 
 class ConnectionGoneError(InconclusiveError):
     """The connection has ended.
 
     Attributes:
-        code: with which the API closed it; None when nobody closed it properly.
+        code: close code of the API; None if the connection was lost without a close.
     """
 
     def __init__(self, reason: str, code: int | None) -> None:
@@ -54,7 +54,7 @@ class ConnectionGoneError(InconclusiveError):
 
 
 class Patience(NamedTuple):
-    """How long an experiment waits, in seconds: for what should come, and for what should not."""
+    """Timeouts in seconds: `answer_s` for an expected event, `quiet_s` for an event that should not come."""
 
     answer_s: float
     quiet_s: float
@@ -62,12 +62,12 @@ class Patience(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ReceivedEvent:
-    """One message.
+    """One message, sent or received.
 
     Attributes:
-        seq: its number in the recording.
-        at_ns: when it was at our socket, since the session began.
-        ours: we sent it.
+        seq: number in the recording.
+        at_ns: time at the client's socket since the start of the session.
+        ours: the client sent it.
         payload: the message.
     """
 
@@ -78,7 +78,7 @@ class ReceivedEvent:
 
     @property
     def message(self) -> Mapping[str, Any]:
-        """The message as an object; empty when it is none."""
+        """The payload if it is an object, else an empty one."""
         return self.payload if isinstance(self.payload, Mapping) else {}
 
     @property
@@ -87,18 +87,18 @@ class ReceivedEvent:
 
     @property
     def response_id(self) -> str:
-        """The response it speaks of; empty when it speaks of none."""
+        """Id of its response; empty if it has none."""
         return str(self.message.get("response_id") or realtime.response_of(self.message).get("id") or "")
 
     @property
     def item_id(self) -> str:
-        """The item it speaks of; empty when it speaks of none."""
+        """Id of its item; empty if it has none."""
         return str(self.message.get("item_id") or realtime.item_of(self.message).get("id") or "")
 
 
 @dataclass(frozen=True)
 class Matcher:
-    """What is waited for: any of these types, about this response and this item where they are given."""
+    """Matches events of any of the types `kinds`, about a given response and a given item if not None."""
 
     kinds: tuple[str, ...]
     response: str | None = None
@@ -112,7 +112,7 @@ class Matcher:
 
 
 def named(*kinds: str, response: str | None = None, item: str | None = None) -> Matcher:
-    """What is waited for, by its type; see `Matcher`."""
+    """Return a `Matcher` for types of events."""
     return Matcher(kinds, response, item)
 
 
@@ -120,12 +120,12 @@ class Client:
     """One connection, while the context is open.
 
     Args:
-        connection: open.
-        recorder: takes down what passes.
-        patience: how long it waits.
+        connection: an open connection.
+        recorder: records all messages.
+        patience: the timeouts.
 
     Attributes:
-        heard: what the API sent, in order.
+        heard: messages of the API, in order.
     """
 
     def __init__(self, connection: ClientConnection, recorder: Recorder, patience: Patience) -> None:
@@ -133,9 +133,9 @@ class Client:
         self.recorder = recorder
         self.patience = patience
         self.heard: list[ReceivedEvent] = []
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._gone: ConnectionGoneError | None = None
-        self._counts = 0
+        self._last_id = 0
         self._reader: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -144,7 +144,7 @@ class Client:
 
     async def __aexit__(self, *_: object) -> None:
         if self._gone is None:
-            # Our end first: what comes behind our close is nobody's concern.
+            # The client closes first and ignores later messages.
             self._gone = ConnectionGoneError("the experiment is over", None)
             self.recorder.arrived(self.recorder.sent(PROXY_TO_UPSTREAM, "close", {"code": 1000}, "socket"))
         if self._reader is not None:
@@ -156,12 +156,12 @@ class Client:
     # -- out ---------------------------------------------------------------------------------------------------------
 
     def new_id(self, kind: str) -> str:
-        """An id of ours that nothing else in this session has."""
-        self._counts += 1
-        return f"contract_{kind}_{self._counts}"
+        """Return an id that is unique in this session."""
+        self._last_id += 1
+        return f"contract_{kind}_{self._last_id}"
 
     async def send(self, event: Mapping[str, Any] | bytes) -> ReceivedEvent:
-        """Send an event, with an `event_id` where it is an object without one.
+        """Send an event. An object without an `event_id` gets one.
 
         Raises:
             ConnectionGoneError: the connection has ended.
@@ -183,24 +183,24 @@ class Client:
     # -- in ----------------------------------------------------------------------------------------------------------
 
     def find(self, want: Callable[[ReceivedEvent], bool], since: ReceivedEvent | None = None) -> ReceivedEvent | None:
-        """The first event heard that is wanted, behind `since` where that is given."""
+        """Return the first received event that matches, after `since` if given, or None."""
         first = -1 if since is None else since.seq
         return next((each for each in self.heard if each.seq > first and want(each)), None)
 
     async def until(self, want: Matcher | str, since: ReceivedEvent | None = None) -> ReceivedEvent:
-        """Wait for an event; one that was heard already is taken, unless it came before `since`.
+        """Wait for an event after `since`. An event that was already received counts.
 
         Raises:
             ReplyTimeoutError: it did not come in time.
-            ConnectionGoneError: the connection ended before.
+            ConnectionGoneError: the connection ended before it.
         """
         wanted = named(want) if isinstance(want, str) else want
         return await self._wait(wanted, str(wanted), since)
 
     async def answer(self, sent: ReceivedEvent, *wants: Matcher) -> ReceivedEvent:
-        """What came in answer to what we sent: what was wanted, or an error (the type of the result tells which).
+        """Wait for the answer to a sent event: a matching event or an error.
 
-        One question at a time is under way, so an error needs no id to be its answer.
+        Only one sent event is unanswered at a time, so an error needs no id to be its answer.
 
         Raises: as `until`.
         """
@@ -211,30 +211,30 @@ class Client:
         return await self._wait(answers, " or ".join([*map(str, wants), realtime.ERROR]), sent)
 
     async def _wait(self, want: Callable[[ReceivedEvent], bool], what: str, since: ReceivedEvent | None) -> ReceivedEvent:
-        found = await self._listen(want, since, self.patience.answer_s)
+        found = await self._wait_for(want, since, self.patience.answer_s)
         if found is None:
             raise ReplyTimeoutError(f"no {what} within {self.patience.answer_s:g} s")
         return found
 
     async def quiet(self, want: Matcher, since: ReceivedEvent) -> ReceivedEvent | None:
-        """Wait for what should not come; gives it if it came.
+        """Wait for an event that should not come; return it if it came.
 
         Raises:
             ConnectionGoneError: the connection ended.
         """
-        return await self._listen(want, since, self.patience.quiet_s)
+        return await self._wait_for(want, since, self.patience.quiet_s)
 
-    async def _listen(
+    async def _wait_for(
         self, want: Callable[[ReceivedEvent], bool], since: ReceivedEvent | None, seconds: float
     ) -> ReceivedEvent | None:
-        """The first event that is wanted, or None when none came for so long."""
+        """Return the first matching event, or None after the timeout."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while (found := self.find(want, since)) is None:
                     if self._gone is not None:
                         raise self._gone
-                    self._news.clear()
-                    await self._news.wait()
+                    self._changed.clear()
+                    await self._changed.wait()
                 return found
         return None
 
@@ -247,12 +247,12 @@ class Client:
                 seq = self.recorder.seen(UPSTREAM_TO_PROXY, "message", payload, "socket", at_ns)
                 self.recorder.arrived(seq)
                 self.heard.append(ReceivedEvent(seq, at_ns, False, payload))
-                self._news.set()
+                self._changed.set()
         except ConnectionClosed as closed:
             self._over(closed)
 
     def _over(self, closed: ConnectionClosed) -> ConnectionGoneError:
-        """Take down, once, how the connection ended."""
+        """Record the end of the connection, once."""
         if self._gone is None:
             if closed.rcvd is None or (closed.sent is not None and not closed.rcvd_then_sent):
                 reason = why_closed(closed, "the API")
@@ -263,5 +263,5 @@ class Client:
                 payload = {"code": None if code == 1005 else code}
                 self.recorder.arrived(self.recorder.seen(UPSTREAM_TO_PROXY, "close", payload, "socket"))
                 self._gone = ConnectionGoneError(f"the API closed the connection with {code}", code)
-            self._news.set()
+            self._changed.set()
         return self._gone

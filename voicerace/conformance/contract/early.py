@@ -1,6 +1,6 @@
-"""Experiments on requests that are sent early: with a result before the response ended, and next to a cancel.
+"""Experiments with requests that are sent early: with a result before the response ended, and next to a cancel.
 
-Nothing here waits for an answer between two sends, as a client with a race does not. Each answer has the times in ms.
+Like a client with a race, they do not wait for an answer between two sends. Each answer has the times in ms.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _CREATED: Final = named(realtime.RESPONSE_CREATED)
 
 @steps.repeated
 async def result_and_create(client: Client) -> Answer:
-    """A result and its `response.create`, both sent on receipt of `response.function_call_arguments.done`.
+    """Send a result and a `response.create` on receipt of `response.function_call_arguments.done`.
 
-    Whichever comes first at the API is a matter of its gap and the network. What has to hold in both cases is that
-    `response.done` decides: a refusal comes before it, `response.created` after it.
+    The gap and the network decide whether the request arrives before `response.done`. In both cases `response.done` must
+    decide: a refusal comes before it, `response.created` after it.
     """
     active = await steps.begin(client, steps.CALL)
     arguments = await steps.first_call(client, active)
@@ -34,7 +34,7 @@ async def result_and_create(client: Client) -> Answer:
     create = await client.send(_CREATE)
     answer = await client.answer(create, _CREATED)
     if realtime.error_of(answer.message).get("event_id") == output.message["event_id"]:
-        answer = await client.answer(answer, _CREATED)  # the result was refused, which is another fact's
+        answer = await client.answer(answer, _CREATED)  # the result was refused: tested by another fact
     done = await steps.finish(client, active)
     trace = (arguments, output, create, answer, done)
     margin_ms = ms(create.at_ns - done.at_ns)
@@ -48,14 +48,14 @@ async def result_and_create(client: Client) -> Answer:
     if answer.kind == realtime.ERROR:
         return unknown(f"answered by error {steps.code_of(answer)}", *trace)
     await steps.finish(client, answer)
-    if steps.beside(client, active, answer):
+    if steps.while_active(client, active, answer):
         return broken(f"accepted before response.done: {times}", *trace)
     return held(f"accepted, response.created {steps.passed_ms(create, answer)} later: {times}", *trace)
 
 
 @steps.repeated
 async def cancel_then_create(client: Client) -> Answer:
-    """A cancel of a response whose text has begun, and a create right after it."""
+    """Cancel a response whose text has begun, and send a request directly after it."""
     active, _ = await steps.begin_text(client)
     cancel = await client.send(CANCEL)
     create = await client.send(_CREATE)
@@ -69,7 +69,7 @@ async def cancel_then_create(client: Client) -> Answer:
         await steps.finish(client, answer)
     elif steps.code_of(answer) != NOT_ACTIVE:
         return broken(f"answered by error {steps.code_of(answer)}", *trace)
-    if answer.kind != realtime.ERROR and steps.beside(client, active, answer):
+    if answer.kind != realtime.ERROR and steps.while_active(client, active, answer):
         return broken("a second response began before the first was done", *trace)
     if steps.status_of(done) != "cancelled":
         return unknown(f"the response was {steps.status_of(done)} before the cancel came", *trace)
@@ -77,7 +77,7 @@ async def cancel_then_create(client: Client) -> Answer:
 
 
 async def cancel_before_created(client: Client) -> Answer:
-    """A cancel right after the create, before `response.created` can have come."""
+    """Send a cancel directly after the request, before `response.created` can arrive."""
     await steps.set_up(client)
     await steps.say(client, steps.LONG)
     create = await client.send(_CREATE)
@@ -86,5 +86,5 @@ async def cancel_before_created(client: Client) -> Answer:
     done = await steps.finish(client, created)
     error = client.find(named(realtime.ERROR), create)
     trace = [each for each in (create, cancel, error, created, done) if each is not None]
-    status, said = steps.status_of(done), "no error" if error is None else f"error {steps.code_of(error)}"
-    return (broken if status == "cancelled" else held)(f"{said}, and the response ended {status}", *trace)
+    status, answer = steps.status_of(done), "no error" if error is None else f"error {steps.code_of(error)}"
+    return (broken if status == "cancelled" else held)(f"{answer}, and the response ended {status}", *trace)

@@ -1,4 +1,4 @@
-"""Experiments on how responses end: cancelled, cut off, complete; and on the voice, which a response settles."""
+"""Experiments with the end of a response (cancelled or completed), and with changing the voice after audio."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ async def cancel_idle(client: Client) -> Answer:
     try:
         answer = await client.answer(sent)
     except ReplyTimeoutError:
-        if await steps.still_talks(client):
+        if await steps.still_answers(client):
             return broken("no error came", sent)
         raise
     code = steps.code_of(answer)
     if code != NOT_ACTIVE:
         return broken(f"answered by error {code}", sent, answer)
     try:
-        if not await steps.still_talks(client):
+        if not await steps.still_answers(client):
             return broken(f"error {code}, and the session answered nothing any more", sent, answer)
     except ConnectionGoneError as gone:
         if gone.code is None:
@@ -68,7 +68,7 @@ async def cut_off_text_done(client: Client) -> Answer:
     done = await steps.finish(client, active)
     text = client.find(named(realtime.TEXT_DONE, response=active.response_id))
     if steps.status_of(done) != "cancelled":
-        await client.quiet(named(realtime.ERROR), sent)  # the cancel's, which else is taken for the next trial's
+        await client.quiet(named(realtime.ERROR), sent)  # the error of the cancel, so that the next trial does not get it
     if steps.status_of(done) != "cancelled" or (text is not None and text.seq < sent.seq):
         return unknown("the text was complete before the cancel came", active, delta, sent, done)
     if text is None or text.seq > done.seq:

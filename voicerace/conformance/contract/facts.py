@@ -1,4 +1,4 @@
-"""What a fact is, and what an experiment answers. Data only."""
+"""Types of the contract: a fact, and the answer of an experiment. Data only."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from voicerace.conformance.contract.client import Client, ReceivedEvent
 __all__ = ["Answer", "Experiment", "Fact", "FactState", "Known", "broken", "held", "unknown"]
 
 FactState: TypeAlias = Literal["held", "broken", "unknown"]
-#: How much is known of a fact before an experiment; see `conformance.contract.table`.
+#: Evidence about a fact before an experiment; see `conformance.contract.table`.
 Known: TypeAlias = Literal["settled", "bounded", "open"]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What an experiment came to.
+    """The answer of an experiment.
 
     Attributes:
-        state: the fact held, was broken, or the experiment could not tell.
-        seen: what was seen, in a sentence without its full stop.
+        state: the fact held, was broken, or the experiment did not decide.
+        seen: the observation, as a sentence without its full stop.
         trace: the messages that decide it.
     """
 
@@ -42,7 +42,7 @@ def unknown(seen: str, *trace: ReceivedEvent) -> Answer:
     return Answer("unknown", seen, trace)
 
 
-#: Talks to a fresh connection and answers; raises `InconclusiveError` where it cannot.
+#: Uses a new connection and returns an answer; raises `InconclusiveError` if there is none.
 Experiment: TypeAlias = Callable[[Client], Awaitable[Answer]]
 
 
@@ -51,12 +51,12 @@ class Fact:
     """One row of the contract.
 
     Attributes:
-        name: of its recording's file, and in JSON.
-        statement: what the mock does without any knob, as a claim about the API.
-        state: how much is known of it without an experiment.
-        where: what it is about.
-        experiment: what tries it, on a connection of its own; None when nothing does.
-        untried: why nothing does; empty for what is computed from all recordings.
+        name: stem of its recording's file, and name in JSON.
+        statement: behaviour of the mock without knobs, as a claim about the API.
+        state: evidence without an experiment.
+        where: group in the table.
+        experiment: tests the fact on its own connection; None if there is none.
+        untried: why there is no experiment; empty if the fact is computed from all recordings.
     """
 
     name: str

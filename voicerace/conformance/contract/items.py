@@ -1,4 +1,4 @@
-"""Experiments on what a client puts into a session: items, results of calls, audio, frames."""
+"""Experiments with client messages: items, results of calls, audio, binary frames."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def item_confirmed(client: Client) -> Answer:
 
 
 async def _send_item(client: Client) -> tuple[str, ReceivedEvent]:
-    """A user item, sent; gives its id."""
+    """Send a user item; return its id and the sent event."""
     item_id = client.new_id("item")
     return item_id, await client.send(realtime.create_item({"id": item_id, **realtime.user_item(steps.SHORT)}))
 
@@ -48,19 +48,19 @@ async def item_active(client: Client) -> Answer:
     answer = await client.answer(sent, named(realtime.ITEM_DONE, item=item_id))
     if answer.kind == realtime.ERROR:
         return broken(f"answered by error {steps.code_of(answer)}", active, sent, answer)
-    if not steps.beside(client, active, answer):
+    if not steps.while_active(client, active, answer):
         return steps.late(client, active, answer)
     return held("confirmed while the response was active", active, sent, answer)
 
 
 @steps.repeated
 async def output_at_arguments_done(client: Client) -> Answer:
-    """The result, sent as early as can be; if it is refused, again at each later event until it is taken."""
+    """Send the result as early as possible; if it is refused, send it again at later events until it is accepted."""
     active = await steps.begin(client, steps.CALL)
     arguments = await steps.first_call(client, active)
     sent, answer = await steps.send_result(client, arguments)
     if answer.kind != realtime.ERROR:
-        if steps.beside(client, active, answer):
+        if steps.while_active(client, active, answer):
             return held("confirmed before response.done", arguments, sent, answer)
         return steps.late(client, active, answer)
     refused = answer
@@ -99,7 +99,7 @@ async def binary_frames(client: Client) -> Answer:
     try:
         answer = await client.answer(sent, named(realtime.ITEM_DONE, item=item_id))
     except ReplyTimeoutError:
-        if await steps.still_talks(client):
+        if await steps.still_answers(client):
             return broken("nothing came, and a text frame behind it was read", sent)
         raise
     except ConnectionGoneError as gone:

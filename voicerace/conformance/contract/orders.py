@@ -1,7 +1,7 @@
-"""Experiments on the order of a response's events.
+"""Experiments with the order of a response's events.
 
-A stream of deltas counts as one event. Where `conversation.item.done` and `response.output_item.done` stand to each
-other is a fact of its own, so the two orders here leave the first of them out, but for the bounds it must keep.
+Consecutive deltas count as one event. The order of `conversation.item.done` and `response.output_item.done` is a separate
+fact, so `call_order` and `text_order` only check that the former is between the end of the content and `response.done`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TEXT: Final = (
     realtime.RESPONSE_CREATED, _OUTPUT_ADDED, realtime.ITEM_ADDED, "response.content_part.added", realtime.TEXT_DELTA,
     realtime.TEXT_DONE, "response.content_part.done", _OUTPUT_DONE, realtime.RESPONSE_DONE,
 )  # fmt: skip
-#: What ends a call's item, and its name in an answer.
+#: Event that ends a call's item -> its name in an answer.
 _ENDS: Final = {
     realtime.ARGUMENTS_DONE: "arguments.done",
     realtime.ITEM_DONE: "item.done",
@@ -49,27 +49,27 @@ async def _order(client: Client, text: str, item_type: str, expected: tuple[str,
     if status_of(done) != "completed":
         raise InconclusiveError(f"the response ended with status {status_of(done)}")
     item = _item(client, created, item_type)
-    story = _story(client, created, item)
-    told = [each for each in story if each.kind != realtime.ITEM_DONE]
-    kinds = [each.kind for each in told]
+    events = _events_of(client, created, item)
+    compared = [each for each in events if each.kind != realtime.ITEM_DONE]
+    kinds = [each.kind for each in compared]
     for position, kind in enumerate(expected):
         found = kinds[position] if position < len(kinds) else "nothing"
         if found != kind:
-            return broken(f"{found} where {kind} was expected", *story)
+            return broken(f"{found} where {kind} was expected", *events)
     if len(kinds) > len(expected):
-        return broken(f"{kinds[len(expected)]} behind the end", *story)
+        return broken(f"{kinds[len(expected)]} behind the end", *events)
     confirmed = client.find(named(realtime.ITEM_DONE, item=item))
-    content = next(each for each in told if each.kind in (realtime.ARGUMENTS_DONE, realtime.TEXT_DONE))
+    content = next(each for each in compared if each.kind in (realtime.ARGUMENTS_DONE, realtime.TEXT_DONE))
     if confirmed is None or not content.seq < confirmed.seq < done.seq:
-        return broken(f"conversation.item.done is not between {content.kind} and response.done", *story)
-    return held(f"{len(story)} events in the expected order", *story)
+        return broken(f"conversation.item.done is not between {content.kind} and response.done", *events)
+    return held(f"{len(events)} events in the expected order", *events)
 
 
 def _item(client: Client, created: ReceivedEvent, item_type: str) -> str:
-    """The id of the first item of a type in a response.
+    """Return the id of the first item of a type in a response.
 
     Raises:
-        InconclusiveError: it holds none.
+        InconclusiveError: the response has none.
     """
     for each in client.heard:
         if each.kind == _OUTPUT_ADDED and each.response_id == created.response_id:
@@ -79,16 +79,16 @@ def _item(client: Client, created: ReceivedEvent, item_type: str) -> str:
     raise InconclusiveError(f"the response held no {item_type}")
 
 
-def _story(client: Client, created: ReceivedEvent, item: str) -> list[ReceivedEvent]:
-    """What was heard of a response and one of its items, deltas of one kind drawn together."""
-    story: list[ReceivedEvent] = []
+def _events_of(client: Client, created: ReceivedEvent, item: str) -> list[ReceivedEvent]:
+    """Return the events of a response and one of its items, without repeated deltas."""
+    events: list[ReceivedEvent] = []
     for each in client.heard:
-        own = each.response_id in ("", created.response_id) and each.item_id == item
-        whole = each.kind in (realtime.RESPONSE_CREATED, realtime.RESPONSE_DONE) and each.response_id == created.response_id
-        again = bool(story) and each.kind == story[-1].kind and each.kind.endswith(".delta")
-        if (own or whole) and not again:
-            story.append(each)
-    return story
+        of_item = each.response_id in ("", created.response_id) and each.item_id == item
+        bounds = each.kind in (realtime.RESPONSE_CREATED, realtime.RESPONSE_DONE) and each.response_id == created.response_id
+        repeated_delta = bool(events) and each.kind == events[-1].kind and each.kind.endswith(".delta")
+        if (of_item or bounds) and not repeated_delta:
+            events.append(each)
+    return events
 
 
 async def item_before_output(client: Client) -> Answer:
@@ -123,7 +123,7 @@ async def audio_no_text_done(client: Client) -> Answer:
 
 @repeated
 async def two_calls(client: Client) -> Answer:
-    """Two calls in one response: when each ends, and in which order."""
+    """Check that two calls in one response end after both are complete, in order."""
     created = await two_calls_at_once(client)
     done = await finish(client, created)
     own = [each for each in client.heard if created.seq < each.seq < done.seq]

@@ -1,4 +1,4 @@
-"""What a run of the contract came to: one row per fact, the times, the recordings; as JSON, and as files."""
+"""The result of a contract run: one row per fact, the times and the recordings, as JSON and as files."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class FactResult:
     """A fact and its answer.
 
     Attributes:
-        fact: the row of the table.
+        fact: row of the table.
         state: held, broken or unknown.
-        seen: what was seen, or why nothing can be said.
-        trace: the events that decide it, as they are in the fact's recording.
+        seen: the observation, or why there is none.
+        trace: the events of the fact's recording that decide it.
     """
 
     fact: Fact
@@ -43,15 +43,15 @@ class FactResult:
 
 @dataclass(frozen=True)
 class Contract:
-    """All of it.
+    """The result of a run.
 
     Attributes:
-        upstream: the target's name; never its path or query.
-        provenance: what every recording says of the run.
-        sessions: connections that opened.
+        upstream: name of the target, without path and query.
+        provenance: provenance of all recordings.
+        sessions: number of connections that opened.
         rows: one per fact, in the table's order: open, bounded, settled.
-        times: by name, in ms.
-        recordings: by the fact's name, or ``call_N`` for a session that was for the times only.
+        times: name -> measured times in ms.
+        recordings: name of a fact, or ``call_N`` for a session that only measures times -> recording.
     """
 
     upstream: str
@@ -66,11 +66,11 @@ class Contract:
 
     @property
     def states(self) -> dict[str, FactState]:
-        """Fact -> answer."""
+        """Name of a fact -> answer."""
         return {row.fact.name: row.state for row in self.rows}
 
     def to_json(self) -> dict[str, Any]:
-        """One object; its parts are named as in the printed tables."""
+        """Return one object with the names of the printed tables."""
         return {
             "schema": 1,
             **self.provenance,
@@ -83,7 +83,7 @@ class Contract:
         }
 
     def write(self, folder: Path) -> list[Path]:
-        """``NAME.jsonl`` per recording and ``contract.json``; gives the files."""
+        """Write ``NAME.jsonl`` per recording and ``contract.json``; return the files."""
         folder.mkdir(parents=True, exist_ok=True)
         files = [keep(folder, name, recording) for name, recording in self.recordings.items()]
         files.append(folder / "contract.json")
@@ -92,20 +92,20 @@ class Contract:
 
 
 def keep(folder: Path, name: str, recording: Recording) -> Path:
-    """Write one recording; gives its file."""
+    """Write one recording; return its file."""
     file = folder / f"{name}.jsonl"
     recording.write(file)
     return file
 
 
 def at_ms(event: Event) -> float | None:
-    """When an event was at our socket, in ms since its session began."""
+    """Return the time of an event at the client's socket in ms since the start of its session."""
     at_ns = event.at_ns("proxy")
     return None if at_ns is None else round(ms(at_ns), 1)
 
 
 def what(event: Event) -> str:
-    """An event in a few words: its type, and the ids, codes and statuses that decide something."""
+    """Return a short description of an event: its type, and its ids, codes and statuses."""
     payload = event.payload
     if isinstance(payload, bytes):
         return f"(binary) {len(payload)} bytes"
@@ -115,7 +115,7 @@ def what(event: Event) -> str:
         return f"{event.type} {payload.get('code', payload.get('reason'))}"
     item, response, error = (read(payload) for read in (realtime.item_of, realtime.response_of, realtime.error_of))
     details = response.get("status_details")
-    words = [
+    parts = [
         event.type,
         item.get("type"),
         item.get("id"),
@@ -128,4 +128,4 @@ def what(event: Event) -> str:
         event.link.sender == "proxy" and payload.get("event_id"),
         error.get("event_id"),
     ]
-    return " ".join(str(word) for word in words if word)
+    return " ".join(str(part) for part in parts if part)

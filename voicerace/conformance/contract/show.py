@@ -1,4 +1,4 @@
-"""The contract in lines for people: the facts, the times, the traces. Control characters of others are not passed on."""
+"""Prints the contract: facts, times and traces. Control characters from the API are escaped."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _OF_THE_MOCK: Final = (
 
 
 def contract_lines(found: Contract) -> Iterator[str]:
-    """The table, the counts, the times."""
-    wide = max(len(row.fact.statement) for row in found.rows)
-    yield f"{_HEAD[0]:<{wide}}  {_HEAD[1]:<7}  {_HEAD[2]:<7}  {_HEAD[3]}"
+    """Yield the table of facts, the counts and the times."""
+    width = max(len(row.fact.statement) for row in found.rows)
+    yield f"{_HEAD[0]:<{width}}  {_HEAD[1]:<7}  {_HEAD[2]:<7}  {_HEAD[3]}"
     for row in found.rows:
         seen = f"not tried: {row.seen}" if row.fact.untried else row.seen
-        yield printable(f"{row.fact.statement:<{wide}}  {row.fact.state:<7}  {row.state:<7}  {seen}")
+        yield printable(f"{row.fact.statement:<{width}}  {row.fact.state:<7}  {row.state:<7}  {seen}")
     yield ""
     counts = ", ".join(f"{found.count(state)} {state}" for state in ("held", "broken", "unknown"))
     yield f"{counts}; upstream {found.upstream}, sessions {found.sessions}"
@@ -37,7 +37,7 @@ def contract_lines(found: Contract) -> Iterator[str]:
 
 
 def trace_lines(found: Contract) -> Iterator[str]:
-    """For each fact that was tried, the events that decide it: ms since its session began, who sent it, what it is."""
+    """Yield for each tested fact the events that decide it, with the time in ms since the start of the session."""
     for row in found.rows:
         if not row.trace:
             continue

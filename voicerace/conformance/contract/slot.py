@@ -1,4 +1,4 @@
-"""Experiments on the slot: who gets it, who is refused, when it is free again, and what passes beside it."""
+"""Experiments with the slot: accepted and refused requests, when it is free again, and events outside it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["create_active", "create_free", "out_of_band", "refusal_event_id", "s
 _CREATE: Final = realtime.create_response(response={"tool_choice": "none"})
 _CREATED: Final = named(realtime.RESPONSE_CREATED)
 _OF_RESPONSES: Final = named(realtime.RESPONSE_CREATED, realtime.RESPONSE_DONE)
-#: Creates sent on receipt of response.done.
+#: Number of requests sent on receipt of response.done.
 _CREATES: Final = 3
 
 
@@ -31,7 +31,7 @@ async def create_free(client: Client) -> Answer:
 
 @steps.repeated
 async def create_active(client: Client) -> Answer:
-    """Refused; then nothing of a second response, and a session that goes on."""
+    """Check that a request is refused, that no second response begins, and that the session continues."""
     active = await steps.begin(client, steps.LONG)
     sent, answer = await _create(client)
     if answer.kind != realtime.ERROR:
@@ -41,10 +41,10 @@ async def create_active(client: Client) -> Answer:
     try:
         done = await steps.finish(client, active)
         await client.quiet(_OF_RESPONSES, done)
-        stranger = next((each for each in client.heard if each.seq > answer.seq and _strange(each, active)), None)
-        if stranger is not None:
-            return broken(f"refused, and yet {stranger.kind} of another response followed", active, sent, answer, stranger)
-        if not await steps.still_talks(client):
+        other = next((each for each in client.heard if each.seq > answer.seq and _of_other_response(each, active)), None)
+        if other is not None:
+            return broken(f"refused, and yet {other.kind} of another response followed", active, sent, answer, other)
+        if not await steps.still_answers(client):
             return broken("refused, and the session answered nothing any more", active, sent, answer, done)
     except ConnectionGoneError as gone:
         if gone.code is None:
@@ -53,19 +53,19 @@ async def create_active(client: Client) -> Answer:
     return held("refused with the code, nothing followed, and the session went on", active, sent, answer, done)
 
 
-def _strange(passed: ReceivedEvent, active: ReceivedEvent) -> bool:
+def _of_other_response(passed: ReceivedEvent, active: ReceivedEvent) -> bool:
     return _OF_RESPONSES(passed) and passed.response_id != active.response_id
 
 
 async def _create(client: Client) -> tuple[ReceivedEvent, ReceivedEvent]:
-    """Ask for a response now; gives the create and its answer."""
+    """Send a request; return it and its answer."""
     sent = await client.send(_CREATE)
     return sent, await client.answer(sent, _CREATED)
 
 
 async def _accepted(client: Client, active: ReceivedEvent, sent: ReceivedEvent, created: ReceivedEvent) -> Answer:
-    """A create that was to be refused began a response: beside the active one, or was it too late?"""
-    if steps.beside(client, active, created):
+    """Answer for a request that was accepted: broken if the first response was active, otherwise it came too late."""
+    if steps.while_active(client, active, created):
         return broken("accepted: a second response began before the first was done", active, sent, created)
     await steps.finish(client, created)
     return steps.late(client, active, created)
@@ -78,15 +78,15 @@ async def refusal_event_id(client: Client) -> Answer:
     if answer.kind != realtime.ERROR:
         await steps.finish(client, answer)
         return steps.late(client, active, answer)
-    ours, named_id = sent.message["event_id"], realtime.error_of(answer.message).get("event_id")
-    if named_id == ours:
+    sent_id, named_id = sent.message["event_id"], realtime.error_of(answer.message).get("event_id")
+    if named_id == sent_id:
         return held(f"error.event_id is {named_id}, as sent", active, sent, answer)
-    return broken(f"error.event_id is {named_id or 'null'}, sent was {ours}", active, sent, answer)
+    return broken(f"error.event_id is {named_id or 'null'}, sent was {sent_id}", active, sent, answer)
 
 
 @steps.repeated
 async def _slot_at(client: Client, text: str, kind: str) -> Answer:
-    """A create sent on receipt of an event that a gate might take for the response's end."""
+    """Send a request on receipt of an event that a gate might take for the end of the response."""
     active = await steps.begin(client, text)
     if text == steps.CALL:
         ended = await steps.first_call(client, active)
@@ -112,7 +112,7 @@ async def slot_at_arguments_done(client: Client) -> Answer:
 
 
 async def slot_at_response_done(client: Client) -> Answer:
-    """Some creates, each sent on receipt of `response.done`; a lag shorter than the way there stays unseen."""
+    """Send requests on receipt of `response.done`. A slot lag shorter than the link's delay is not visible."""
     await steps.set_up(client)
     trace: list[ReceivedEvent] = []
     active = await steps.begin(client, steps.SHORT)
@@ -137,7 +137,7 @@ async def out_of_band(client: Client) -> Answer:
     if answer.kind == realtime.ERROR:
         return broken(f"answered by error {steps.code_of(answer)}", active, sent, answer)
     ends = [await steps.finish(client, answer), await steps.finish(client, active)]
-    if not steps.beside(client, active, answer):
+    if not steps.while_active(client, active, answer):
         return steps.late(client, active, answer)
     return held("its response.created came before the active response was done; both ended", active, sent, answer, *ends)
 
@@ -149,6 +149,6 @@ async def session_update_active(client: Client) -> Answer:
     answer = await client.answer(sent, named(realtime.SESSION_UPDATED))
     if answer.kind == realtime.ERROR:
         return broken(f"answered by error {steps.code_of(answer)}", active, sent, answer)
-    if not steps.beside(client, active, answer):
+    if not steps.while_active(client, active, answer):
         return steps.late(client, active, answer)
     return held(f"session.updated {steps.passed_ms(sent, answer)} later, the response still active", active, sent, answer)

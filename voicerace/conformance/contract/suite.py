@@ -1,7 +1,7 @@
 """Runs the contract: one connection per experiment, some more for the times, and one answer per fact.
 
-What goes wrong with one connection makes one answer unknown, with the reason, and the run goes on. Where the first
-connection does not open, no other is tried: they would all meet the same.
+A connection that fails makes its answer unknown, and the run continues. If the first connection does not open, no other
+is tried.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ from voicerace.trace.recording import UPSTREAM_LINKS, UPSTREAM_TO_PROXY, Recordi
 
 __all__ = ["CALLS_ELSEWHERE", "check_contract", "sessions_needed"]
 
-#: Extra function calls for the times, and sessions at a time. Elsewhere one at a time, so that no session disturbs
-#: another one's times, or meets a limit of its rate.
+#: Number of extra function calls for the times, and of concurrent sessions. With an API sessions run one at a time, so that
+#: they do not disturb each other's times or exceed rate limits.
 _REPEATS: Final = {"mock": 5}
 CALLS_ELSEWHERE: Final = 3
 _AT_ONCE: Final = {"mock": 8}
-#: Messages shown of an experiment that came to no answer: the last ones.
+#: Number of last messages shown for an experiment without an answer.
 _LAST: Final = 6
 
 
 def sessions_needed(repeats: int, facts: Sequence[Fact] = FACTS) -> int:
-    """How many sessions a run opens."""
+    """Return the number of sessions that a run opens."""
     return sum(fact.experiment is not None for fact in facts) + repeats
 
 
 def _chosen(names: Sequence[str]) -> tuple[Fact, ...]:
-    """The facts of these names, in the table's order; all of them without any.
+    """Return the facts of these names in the table's order; without names, all facts.
 
     Raises:
-        InputError: there is no such fact.
+        InputError: an unknown fact.
     """
     known = [fact.name for fact in FACTS]
     for name in names:
@@ -68,21 +68,21 @@ def check_contract(
     folder: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Contract:
-    """Try every fact on an API. In a notebook, where an event loop runs already, call it in a thread.
+    """Test every fact on an API. In a notebook, where an event loop is running, call it in a thread.
 
     Args:
         target: the mock, or an API at an address.
-        session: the mock's knobs and times.
-        facts: names of those to try; without any, all.
-        repeats: function calls made for the times alone; by default 5 with the mock and 3 elsewhere.
-        max_sessions: refuse to begin when more are needed; an API that costs money needs it.
-        at_once: sessions at a time; by default 8 with the mock and 1 elsewhere.
-        patience: how long to wait; by default by the mock's times, and 15 s elsewhere.
-        folder: keep each recording there as soon as its session has ended: a run that is interrupted may have cost money.
-        progress: called with (done, of) sessions.
+        session: source of the mock's knobs and times.
+        facts: names of the facts to test; by default all.
+        repeats: number of function calls made only for the times; by default 5 with the mock and 3 with an API.
+        max_sessions: maximum number of sessions; required for an API that costs money.
+        at_once: number of concurrent sessions; by default 8 with the mock and 1 with an API.
+        patience: the timeouts; by default derived from the mock's times, 15 s with an API.
+        folder: folder for the recordings, each written when its session ends, so that an interrupted run keeps them.
+        progress: called with the numbers of finished sessions and of all sessions.
 
     Raises:
-        InputError: an unknown fact, too many sessions, or no limit where one is needed.
+        InputError: an unknown fact, too many sessions, or a missing `max_sessions`.
     """
     chosen = _chosen(facts)
     count = _REPEATS.get(target.kind, CALLS_ELSEWHERE) if repeats is None else repeats
@@ -120,8 +120,8 @@ class _Run:
             "start": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
         if target.kind == "mock":
-            said = session.provenance()
-            self.provenance |= {name: said[name] for name in ("profile", "times", "knobs", "seed")}
+            settings = session.provenance()
+            self.provenance |= {name: settings[name] for name in ("profile", "times", "knobs", "seed")}
         self.experiments: dict[str, Experiment] = {fact.name: fact.experiment for fact in facts if fact.experiment}
         self.experiments |= {f"call_{number + 1}": _one_call for number in range(repeats)}
         self.folder: Path | None = None
@@ -154,7 +154,7 @@ class _Run:
         return FactResult(fact, answer.state, self.scrub.text(answer.seen), trace)
 
     async def _one(self, name: str) -> Answer:
-        """One experiment on a connection of its own."""
+        """Run one experiment on its own connection."""
         async with self._turns:
             recorder = Recorder({**self.provenance, "experiment": name}, UPSTREAM_LINKS, self.scrub)
             try:
@@ -178,7 +178,7 @@ class _Run:
 
 
 async def _one_call(client: Client) -> Answer:
-    """A whole function call, as an app makes it, for its times."""
+    """Make a function call with result and reply, to measure times."""
     await set_up(client)
     created = await begin(client, CALL)
     arguments = await first_call(client, created)

@@ -1,10 +1,10 @@
-"""The facts that the models rest on, with what tries each or why nothing does: what is open first, then bounded, then settled.
+"""The facts that the models assume, each with its experiment or why there is none: open, then bounded, then settled.
 
-A statement says what the mock does while no knob is turned. A change that adds a knob to the mock, or a fact there,
-adds its row here: the tests compare each knob with the answers that it must change.
+A statement is the behaviour of the mock without knobs. A change that adds a knob or a fact to the mock adds a row here:
+the tests compare each knob with the answers that it must change.
 
-`settled`: two or more recordings of the API in GA names show it (``data/api``), and none shows anything else. `bounded`:
-one recording shows it, or recordings or published logs leave few possibilities. `open`: it is documented, reported or
+`settled`: two or more recordings of the API in GA names (``data/api``) show it, and none contradicts it. `bounded`: one
+recording shows it, or recordings or published logs leave few possibilities. `open`: it is documented, reported or
 assumed, and no recording decides it. Each fact that is not settled and has an experiment has a page in docs/open-facts.
 """
 
@@ -17,9 +17,9 @@ from voicerace.conformance.contract.facts import Fact
 
 __all__ = ["DONE_BEFORE_RESULT", "FACTS", "TOOL_MS"]
 
-#: The tool that the two claims about G are weighed by: the faster end of the 300-500 ms of which one of them speaks.
+#: Duration of the tool for which two published claims about the gap differ: the lower end of a claimed 300 to 500 ms.
 TOOL_MS: Final = 300
-#: Computed from every G that was measured, not tried by an experiment of its own.
+#: Computed from all measured gaps, not by an experiment.
 DONE_BEFORE_RESULT: Final = "done_before_result"
 
 _SLOT = "The slot"

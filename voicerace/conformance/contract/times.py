@@ -1,4 +1,4 @@
-"""Times measured over all experiments, and the fact that follows from them: which comes first, a result or response.done."""
+"""Times measured in all experiments, and the fact computed from them: whether response.done comes before a result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voicerace.trace.recording import Recording
 
 __all__ = ["SHOWN", "Spread", "done_before_result", "spreads"]
 
-#: The times that are reported, and whether each contains the round trip: our end is not the API's.
+#: Reported time -> whether it contains the round trip.
 SHOWN: Final[Mapping[str, bool]] = {
     "gap_ms": False,
     "item_done_ms": False,
@@ -25,17 +25,17 @@ SHOWN: Final[Mapping[str, bool]] = {
     "arguments_ms": False,
     "reply_gap_ms": False,
 }
-#: Fewer measured gaps than this tell nothing.
+#: Minimum number of measured gaps for an answer.
 _LEAST: Final = 3
 
 
 @dataclass(frozen=True)
 class Spread:
-    """What was measured of one time, in ms.
+    """Statistics of one measured time in ms.
 
     Attributes:
-        count: how many values there are.
-        least, median, most: of them; None without any.
+        count: number of values.
+        least, median, most: statistics of the values; None without values.
         with_rtt: each value contains the round trip.
     """
 
@@ -50,7 +50,7 @@ class Spread:
 
 
 def spreads(recordings: Iterable[Recording]) -> dict[str, Spread]:
-    """The reported times over all recordings, by name."""
+    """Return name -> statistics of a time over all recordings."""
     values: dict[str, list[float]] = defaultdict(list)
     for recording in recordings:
         for name, found in measured(recording).items():
@@ -66,9 +66,9 @@ def _spread(values: list[float], with_rtt: bool) -> Spread:
 
 
 def done_before_result(gap: Spread) -> Answer:
-    """Whether response.done comes before the result of a tool of `TOOL_MS`, by the measured G.
+    """Answer from the measured gaps whether response.done comes before the result of a tool of `TOOL_MS`.
 
-    Without a round trip: with one, the result comes later still. One G above `TOOL_MS` shows that a result can be first.
+    The round trip is ignored; it only delays the result. One gap above `TOOL_MS` shows that a result can come first.
     """
     if gap.count < _LEAST or gap.most is None:
         return unknown(f"{gap.count} gaps were measured, {_LEAST} are needed")

@@ -1,12 +1,11 @@
-"""The virtual engine: runs a session in virtual time, exactly and repeatably.
+"""The virtual engine, which runs a session in virtual time, exactly and repeatably.
 
 Events of one nanosecond run in causal rounds: an effect without a delay belongs to the next round. Within a round the
 order is upstream, proxy, component, app, user; for one actor its timers come before messages, messages of the actor
-nearer to the upstream before others, and each link keeps its order. So a create that arrives at the
-moment at which the slot becomes free is accepted, and a result that arrives together with response.done comes after it.
+nearer to the upstream before others, and each link keeps its order. So a create that arrives at the moment at which the slot
+becomes free is accepted, and a result that arrives together with response.done is processed after it.
 
-Not modelled: scheduling of a real event loop, bursts of TCP, and clocks that drift apart. Delays of a link are
-drawn once per session, so messages of a link never overtake each other.
+Scheduling of an event loop, bursts of TCP and clock drift are not modelled. The delay of a link is drawn once per session.
 """
 
 from __future__ import annotations
@@ -57,7 +56,6 @@ class _Channel:
         priority: see `_priority`.
         deliver: the receiver's method for a message.
         seen_leaving, seen_arriving: the user observes messages when they are sent, or when they arrive.
-        open: the connection is open.
     """
 
     link: Link
@@ -99,7 +97,6 @@ class VirtualEngine(Interpreter):
     Args:
         session: its configuration; `times` gives every named duration. One that has `begun` keeps the spacing of sockets.
         actors: unused actors by name, models or adapters of running programs; by default the session's.
-        provenance: of the recording; by default the session's.
         swap: process the first of this tie after the second instead of before.
         schedule: durations of single timers and messages, in place of the session's schedule and times.
     """
@@ -108,7 +105,6 @@ class VirtualEngine(Interpreter):
         self,
         session: SessionConfig,
         actors: Mapping[str, Actor] | None = None,
-        provenance: Mapping[str, Any] | None = None,
         swap: Tie | None = None,
         schedule: Schedule | None = None,
     ) -> None:
@@ -116,7 +112,6 @@ class VirtualEngine(Interpreter):
         self.actors = dict(actors or session.actors())
         self.user = self.actors["user"]
         self._observe = self.user.observe if isinstance(self.user, User) else None
-        self.provenance = dict(provenance or session.provenance())
         self.swap = swap
         self.now_ns = 0
         self._round = 0
@@ -155,16 +150,9 @@ class VirtualEngine(Interpreter):
         for link in LINKS:
             sender, receiver = link
             channels[sender][receiver] = _Channel(
-                link,
-                sender,
-                receiver,
-                delays_ns.get(link, 0),
-                link in delays_ns,
-                _priority(receiver, sender),
-                self.actors[receiver].message,
-                watched and link in _SEEN_LEAVING,
-                watched and link in _SEEN_ARRIVING,
-            )
+                link, sender, receiver, delays_ns.get(link, 0), link in delays_ns, _priority(receiver, sender),
+                self.actors[receiver].message, watched and link in _SEEN_LEAVING, watched and link in _SEEN_ARRIVING,
+            )  # fmt: skip
         return channels
 
     def run(self) -> Recording:
@@ -184,13 +172,7 @@ class VirtualEngine(Interpreter):
             self._process(due)
             if len(done) > _MAX_STEPS:
                 raise RuntimeError(f"session does not end: {_MAX_STEPS} steps at {self.now_ns} ns")
-        return Recording(
-            events=tuple(self._log),
-            provenance=self.provenance,
-            clock="virtual",
-            observed=LINKS,
-            complete=True,
-        )
+        return Recording(events=tuple(self._log), provenance=self.provenance, clock="virtual", observed=LINKS, complete=True)
 
     @property
     def steps(self) -> list[tuple[int, int, str, str, int]]:
@@ -272,7 +254,7 @@ class VirtualEngine(Interpreter):
         channel.open = False
 
     def open(self, actor: str, to: str) -> None:
-        """Renew the proxy and the upstream. The connection opens at once; a real one takes a round trip."""
+        """Renew the proxy and the upstream. The connection opens at once, unlike a real one."""
         if self._reader is not None:
             self._reader.reconnected()
         link = self._channels[actor][to].link
@@ -322,10 +304,10 @@ class VirtualEngine(Interpreter):
         return False
 
     def _release_held(self) -> None:
-        """Release what was held, before everything else of this nanosecond."""
+        """Release the held steps before all others of this nanosecond."""
         self._seen.add(self.swap.second if self.swap else -1)
         for time, _, priority, *rest in self._held:
-            # In their own order, before all others of the round.
+            # In their order, before all others of the round.
             heapq.heappush(self._heap, (time, self._round, priority % 100 - 100, *rest))
         self._held.clear()
 
@@ -337,15 +319,18 @@ def simulate(session: SessionConfig) -> Recording:
         InputError: `session` is not a session.
     """
     if not isinstance(session, SessionConfig):
-        raise InputError("session", f"{session!r:.60} is a {type(session).__name__}", "a Session, as SessionConfig.of gives")
+        raise InputError("session", f"{session!r:.60} is a {type(session).__name__}", "a session from SessionConfig.of")
     return VirtualEngine(session).run()
 
 
 def ties(session: SessionConfig, judge: Callable[[Recording], str]) -> tuple[Recording, str | None]:
-    """The session's recording, and the outcome that the swap of one pair of simultaneous events would give.
+    """Run a session, and find the outcome of the other order of two simultaneous events.
 
     A tie is a pair of events of one actor in the same nanosecond, from different sources, neither caused by the other,
-    whose swap changes the outcome. The outcome of the first such pair in time is returned; None without one.
+    whose swap changes the outcome.
+
+    Returns:
+        The recording, and the outcome after the swap of the first tie, or None without a tie.
     """
     engine = VirtualEngine(session)
     recording = engine.run()

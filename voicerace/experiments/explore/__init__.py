@@ -1,1 +1,1 @@
-"""Every path to a bad outcome, with times: timed reachability over the same actors that every engine plays."""
+"""Finds every path to a bad outcome, with times, by timed reachability over the actors that the engines use."""

@@ -1,7 +1,7 @@
-"""The origin of a `response.create`, and what made the proxy send it, from the events at the proxy in their order.
+"""Derives the origin of each `response.create` of the proxy from the events at the proxy, in order.
 
-An exploration and a reader of recordings use the same attribution, so that both name a create alike. Nothing in here
-says when a proxy sends a create: it sees one go, and names it by what came in, and what had gone out, right before.
+Explorations and readers of recordings use it, so that both name a request alike. It does not decide when a proxy sends a
+request: it names a sent request by the last input of the proxy and the last message that it sent.
 """
 
 from __future__ import annotations
@@ -15,14 +15,18 @@ from voicerace.trace.recording import Payload
 
 __all__ = ["EVENTS", "Attribution", "CreateOrigin"]
 
-#: Events of the upstream that a release's gate may wait for: type -> letter of the release table.
+#: Events of the upstream that can release a request: type -> letter of the release table.
 EVENTS: Final = {realtime.TEXT_DONE: T, realtime.RESPONSE_DONE: R, realtime.AUDIO_DONE: A}
 _ITEMS: Final = (realtime.ITEM_ADDED, realtime.ITEM_DONE, realtime.ITEM_CREATED)
 
 
 class CreateOrigin(NamedTuple):
-    """One create: who wanted it (a result, a repeated result, the default error, user text, user audio), and what the
-    proxy was handling when it went: ``result`` at once, a letter, ``item``, or a timer's name."""
+    """The origin of a request.
+
+    Attributes:
+        writer: its cause: a result, a repeated result, the default error, user text, or user audio.
+        by: the input that the proxy handled when it sent the request: ``result``, a letter, ``item``, or a timer's name.
+    """
 
     writer: str
     by: str
@@ -30,17 +34,17 @@ class CreateOrigin(NamedTuple):
 
 @dataclass
 class Attribution:
-    """Attributes the creates of the proxy.
+    """Attributes the requests of the proxy.
 
     Attributes:
-        reasons: what the proxy is handling, in order (several only where a recording cannot tell them apart).
-        sent: what it has sent upstream in this handling.
-        results: call id -> results of the app's own that came.
-        waiting: results that no create was sent for yet, by what they are.
-        texts: user texts that no create was sent for yet.
-        passed: the gate's event that came last, in this turn.
-        missed: that event when the newest result came: a proxy that waits for one more may wait for ever.
-        result: what the newest result is.
+        reasons: the inputs that the proxy is handling, in order; several if a recording has them at the same time.
+        sent: the last message sent upstream while handling them.
+        results: call id -> number of the app's own results.
+        waiting: kinds of the results without a request yet.
+        texts: number of user texts without a request yet.
+        passed: letter of the last release event in this turn.
+        missed: `passed` when the newest result came. A proxy that waits for another such event can wait forever.
+        result: kind of the newest result.
     """
 
     reasons: tuple[str, ...] = ()
@@ -53,7 +57,7 @@ class Attribution:
     result: str = ""
 
     def handles(self, sender: str, payload: Payload, *, together: bool = False) -> None:
-        """A message came in; `together` with the one before, in the same instant."""
+        """The proxy received a message, `together` with the previous one if both have the same time."""
         reason = "other"
         kind = payload.get("type") if isinstance(payload, dict) else None
         if sender == "component":
@@ -82,13 +86,17 @@ class Attribution:
         self.waiting = (*self.waiting, self.result)
         self.missed = self.passed
 
-    def rings(self, timer: str) -> None:
-        """A timer of the proxy."""
+    def timer_ended(self, timer: str) -> None:
+        """A timer of the proxy ended, or a connection closed."""
         self.reasons, self.sent = (timer,), ""
 
     def sends(self, payload: Payload, releasing: frozenset[str]) -> CreateOrigin | None:
-        """A message to the upstream; returns the origin of a create. `releasing`: the events that release a create after a
-        result (`create_on`)."""
+        """The proxy sent a message to the upstream. Return the origin if it is a request.
+
+        Args:
+            payload: the message.
+            releasing: events that release a request after a result (`create_on`).
+        """
         kind = payload.get("type") if isinstance(payload, dict) else None
         if kind != realtime.RESPONSE_CREATE:
             output = kind == realtime.ITEM_CREATE and isinstance(payload, dict)
@@ -109,6 +117,6 @@ class Attribution:
         return CreateOrigin("user text", next((each for each in self.reasons if each in (I, "item")), "item"))
 
     def next_turn(self) -> None:
-        """A turn is over: forget its calls and events, but not the creates that still wait."""
+        """Forget the calls and events of the ended turn, but not its waiting requests."""
         self.results = {}
         self.passed = self.missed = ""

@@ -1,4 +1,4 @@
-"""How long each named duration may last: the intervals of an exploration. They are part of its result."""
+"""The interval of each named duration in an exploration. The intervals are part of the result."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from voicerace.model.parameters import Fixed, Times, parse
 
 __all__ = ["BOUNDS_MS", "LINKS_MS", "Bounds"]
 
-#: (least, most) µs.
+#: (minimum, maximum) in µs.
 Interval: TypeAlias = tuple[int, int]
 
-#: One way on each of the two wires, for every message by itself; a link keeps its order.
+#: Delay of each message in one direction of the two wires; a link keeps its order.
 LINKS_MS: Final = {"host_ms": (0, 200), "upstream_ms": (0, 200)}
-#: Intervals of a session's times, in ms, wider than the published beta log (docs/protocol-facts.md#measured-times:
-#: response announced after 65 to 96 ms, first item 216 to 271 ms later, item confirmed after 48 to 95 ms). The least values
-#: keep a server from doing several things within one way of the network, which is what costs an exploration most.
+#: Intervals of a session's times in ms, wider than the published beta log (docs/protocol-facts.md#measured-times:
+#: response announced after 65 to 96 ms, first item 216 to 271 ms later, item confirmed after 48 to 95 ms). The minimum
+#: values limit the number of server events within one network delay, which dominates the cost of an exploration.
 BOUNDS_MS: Final[dict[str, tuple[float, float]]] = {
     "tool_ms": (0, 10_000),
     "create_ms": (10, 150),
@@ -44,42 +44,42 @@ BOUNDS_MS: Final[dict[str, tuple[float, float]]] = {
     "idle_timeout_ms": (5_000, 30_000),
     "deadline_ms": (30_000, 30_000),
 }
-_WRITTEN: Final = {**PROXY_TIMES_MS, **COMPONENT_TIMES_MS}
-#: The wires: their two ends -> the bound's name.
+_FIXED: Final = {**PROXY_TIMES_MS, **COMPONENT_TIMES_MS}
+#: Neighbour of the proxy -> name of the wire's bound.
 _WIRE: Final = {"component": "host_ms", "upstream": "upstream_ms"}
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """An interval for every named duration, in µs. Times that a program's source fixes are nobody's to choose."""
+    """An interval in µs for every named duration. Times that a program's source fixes have a single value."""
 
     by_name: Mapping[str, Interval]
 
     @classmethod
     def of(cls, given: Sequence[str] | Mapping[str, str] = (), story: Mapping[str, str] | None = None) -> Bounds:
-        """The usual bounds, with some given otherwise, as ``name=low:high`` in ms.
+        """Return the default bounds with changes, each ``name=low:high`` in ms; those of the scenario come first.
 
         Raises:
-            InputError: an unknown name, or what is no interval.
+            InputError: an unknown name, or an invalid interval.
         """
-        words = {**WORKAROUND_TIMES, **(story or {})}
-        for word in [f"{name}={value}" for name, value in given.items()] if isinstance(given, Mapping) else given:
-            name, equals, value = word.partition("=")
+        texts = {**WORKAROUND_TIMES, **(story or {})}
+        for text in [f"{name}={value}" for name, value in given.items()] if isinstance(given, Mapping) else given:
+            name, equals, value = text.partition("=")
             if not equals:
-                raise InputError("bounds", f"{word!r} has no interval", "name=low:high, in ms")
-            words[name] = value
+                raise InputError("bounds", f"{text!r} has no interval", "name=low:high, in ms")
+            texts[name] = value
         own = dict.fromkeys(WORKAROUND_TIMES, (0, 0))
         found = {name: _us(*each) for name, each in {**LINKS_MS, **BOUNDS_MS, **own}.items()}
-        for name, value in words.items():
+        for name, value in texts.items():
             if name not in found:
-                fixed = " is fixed in a program's source" if name in _WRITTEN else " is no known time"
+                fixed = " is fixed in a program's source" if name in _FIXED else " is no known time"
                 raise InputError("bounds", f"{name}{fixed}", f"allowed are {', '.join(found)}")
             low, colon, high = value.partition(":")
             least, most = _end(name, low), _end(name, high if colon else low)
             if least > most:
                 raise InputError("bounds", f"{name}={value} is no interval", "name=low:high, in ms, low first")
             found[name] = (least, most)
-        return cls({**found, **{name: _us(value, value) for name, value in _WRITTEN.items()}})
+        return cls({**found, **{name: _us(value, value) for name, value in _FIXED.items()}})
 
     def timer(self, after: str) -> Interval:
         return self.by_name[after]
@@ -88,7 +88,7 @@ class Bounds:
         return self.by_name[_WIRE[receiver if sender == "proxy" else sender]]
 
     def within(self, times: Times) -> Times:
-        """The session's times, those outside of the bounds brought to the nearest end: what plays behind a schedule."""
+        """Return the session's times, clipped to the bounds. They apply where a schedule has no value."""
         for name in times.values:
             if name in self.by_name and (name in TIMES or name in WORKAROUND_TIMES):
                 low, high = self.by_name[name]
@@ -96,12 +96,12 @@ class Bounds:
         return times
 
     def to_json(self) -> dict[str, list[float]]:
-        """Name -> [least, most] in ms."""
+        """Return name -> [minimum, maximum] in ms."""
         return {name: [low / 1000, high / 1000] for name, (low, high) in self.by_name.items()}
 
 
 def _end(name: str, text: str) -> int:
-    """One end of an interval, in µs."""
+    """Parse one end of an interval; return it in µs."""
     value = parse(f"bounds {name}", text)
     if not isinstance(value, Fixed) or len(value.values_ns) != 1:
         raise InputError("bounds", f"{name}={text} is no number of ms", "name=low:high, in ms, low first")

@@ -1,4 +1,4 @@
-"""Explore one release: each story in every order of events, with a verdict on each ending."""
+"""Explores one release: plays each scenario in every order of events and judges each ending."""
 
 from __future__ import annotations
 
@@ -27,9 +27,14 @@ __all__ = ["ExplorationResult", "StoryStats", "confirmed", "explore", "explored"
 
 @dataclass
 class StoryStats:
-    """One story explored: its size, and how many endings had no times (`unconfirmed`: a fault of the exploration).
+    """Statistics of one explored scenario.
 
-    `states` are situations with their times, `places` without them; `peak_rss_mb` is the process's, stories before included.
+    Attributes:
+        states: number of states with times kept. `met`: number of states reached. `places`: number of states without times.
+        complete: every order was explored.
+        stuck, endings, findings: numbers of stuck states, endings and findings.
+        unconfirmed: number of endings without times, which are a fault of the exploration.
+        peak_rss_mb: peak memory of the process, including earlier scenarios.
     """
 
     story: str
@@ -53,25 +58,25 @@ _SCOUTS: Final = 100
 
 @dataclass
 class ExplorationResult:
-    """All stories of one release, with the shortest trace of each finding."""
+    """The results for one release, with the shortest trace of each finding."""
 
     release: str
     findings: dict[Signature, Finding] = field(default_factory=dict)
-    told: list[StoryStats] = field(default_factory=list)
+    stats: list[StoryStats] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         return {
             "schema": 1,
             "release": self.release,
             "findings": [each.to_json() for each in self.findings.values()],
-            "states": sum(each.states for each in self.told),
-            "complete": all(each.complete for each in self.told),
-            "stuck": sum(each.stuck for each in self.told),
-            "unconfirmed": sum(each.unconfirmed for each in self.told),
-            "seconds": round(sum(each.seconds for each in self.told), 1),
-            "peak_rss_mb": max((each.peak_rss_mb for each in self.told), default=peak_rss_mb()),
-            "stories": [vars(each) for each in self.told],
-            "bounds": Bounds.of().to_json() if not self.told else self.told[0].bounds,
+            "states": sum(each.states for each in self.stats),
+            "complete": all(each.complete for each in self.stats),
+            "stuck": sum(each.stuck for each in self.stats),
+            "unconfirmed": sum(each.unconfirmed for each in self.stats),
+            "seconds": round(sum(each.seconds for each in self.stats), 1),
+            "peak_rss_mb": max((each.peak_rss_mb for each in self.stats), default=peak_rss_mb()),
+            "stories": [vars(each) for each in self.stats],
+            "bounds": Bounds.of().to_json() if not self.stats else self.stats[0].bounds,
         }
 
 
@@ -91,32 +96,32 @@ def explore(
     jobs: int = 1,
     cached: bool = False,
 ) -> ExplorationResult:
-    """Explore every order of events of some stories.
+    """Explore every order of events of some scenarios.
 
     Args:
-        release: the tag of the proxy.
-        wanted: pairs of names: story and handler style.
-        component: the tag of the component; by default the one that was published with the proxy.
-        bounds: intervals given otherwise, ``name=low:high`` in ms.
-        limit: states per story at most.
-        tick: called now and then with the story and its number of states; with several jobs, when a story is done.
-        workaround: what the app does against the race, a name of `model.catalog.workarounds`.
-        jobs: stories explored side by side, each in a process of its own; -1: one per core. The result is the same.
+        release: tag of the proxy.
+        wanted: pairs of scenario and handler style.
+        bounds: changed intervals, ``name=low:high`` in ms.
+        limit: maximum number of states per scenario.
+        component: tag of the component; by default the one published with the proxy.
+        tick: called repeatedly with the scenario and its number of states; with several jobs, once per scenario.
+        workaround: workaround of the app, a key of `model.catalog.workarounds`.
+        jobs: number of processes; -1: one per core. It does not change the result.
         cached: use and fill `result_cache`; `StoryStats.seconds` is then that of the first exploration.
     """
     sessions = [session_of(story, handler, release, component, workaround) for story, handler in wanted]
-    tell = partial(_tell, sessions, [story for story, _ in wanted], bounds, limit, tick if jobs == 1 else None)
+    explore_one = partial(_explore_one, sessions, [story for story, _ in wanted], bounds, limit, tick if jobs == 1 else None)
     named = [release, component, workaround, [str(each) for each in bounds], limit]
     requests = {number: ["explore", *named, *pair] if cached else None for number, pair in enumerate(wanted)}
-    told: dict[int, tuple[StoryStats, dict[Signature, Finding]]] = {}
-    for number, (row, new) in cached_map(tell, requests, Executor(jobs)):
-        told[number] = row, new
+    stats: dict[int, tuple[StoryStats, dict[Signature, Finding]]] = {}
+    for number, (row, new) in cached_map(explore_one, requests, Executor(jobs)):
+        stats[number] = row, new
         if tick is not None and (cached or jobs != 1):
             tick(f"{row.story} {row.handler}", row.states)
     found = ExplorationResult(sessions[0].release.tag if sessions else release)
-    for number in sorted(told):
-        row, new = told[number]
-        found.told.append(row)
+    for number in sorted(stats):
+        row, new = stats[number]
+        found.stats.append(row)
         for sign, finding in new.items():
             known = found.findings.get(sign)
             if known is None or len(known.trace) > len(finding.trace):
@@ -124,7 +129,7 @@ def explore(
     return found
 
 
-def _tell(
+def _explore_one(
     sessions: Sequence[SessionConfig],
     stories: Sequence[str],
     bounds: Sequence[str],
@@ -132,7 +137,7 @@ def _tell(
     tick: Callable[[str, int], None] | None,
     number: int,
 ) -> tuple[StoryStats, dict[Signature, Finding]]:
-    """One story."""
+    """Explore one scenario."""
     began, story = time.monotonic(), stories[number]
     limits = Bounds.of(bounds, STORIES[story].bounds)
     session = replace(sessions[number], times=limits.within(sessions[number].times))
@@ -144,30 +149,30 @@ def _tell(
         if turn_key in real or (replayed := confirmed(stepper, search, ending, session, limits)) is None:
             continue
         real.add(turn_key)
-        course, times, room, signs, plan = replayed
-        for sign in signs:
+        path, times, slack, found, plan = replayed
+        for sign in found:
             known = new.get(sign)
-            if known is None or len(known.trace) > len(course.steps):
+            if known is None or len(known.trace) > len(path.steps):
                 trace = tuple(
                     {"ms": at / 1000, "party": step.actor, "what": step.what}
-                    for at, step in zip(times[1:], course.steps, strict=True)
+                    for at, step in zip(times[1:], path.steps, strict=True)
                 )
                 texts = session.times.to_json()
                 names = (session.release.tag, session.component, story, session.handler)
-                new[sign] = Finding(sign, *names, trace, room / 1000, plan, texts, session.workaround)
+                new[sign] = Finding(sign, *names, trace, slack / 1000, plan, texts, session.workaround)
     every = {(ending.key, ending.last) for ending in reached.endings}
     seconds, complete = round(time.monotonic() - began, 1), reached.complete and any(last for _, last in every)
-    told = StoryStats(
+    stats = StoryStats(
         story, session.handler, reached.states, reached.met, reached.places, seconds, complete, reached.stuck,
         len(every), len(every - real), len(new), peak_rss_mb(), limits.to_json(),
     )  # fmt: skip
-    return told, new
+    return stats, new
 
 
 def explored(
     session: SessionConfig, bounds: Bounds, limit: int, tick: Callable[[int], None] | None = None
 ) -> tuple[Stepper, Search, Reached]:
-    """Explore until every message that was assumed to be invisible is."""
+    """Explore, and start again with one more visible message, until no assumption about invisible ones is wrong."""
     visible: set[tuple[Link, Hashable]] = set()
     scouts = False
     while True:
@@ -179,19 +184,19 @@ def explored(
             scouts = False
             return stepper, search, search.run()
         except Visible:
-            # Start again with one more visible message. Random walks look for the others before much work is lost.
-            scouts = scouts or len(search.ways) > _SCOUTS
+            # After a long run, random walks first look for more visible messages.
+            scouts = scouts or len(search.edges) > _SCOUTS
 
 
 def confirmed(stepper: Stepper, search: Search, ending: Ending, session: SessionConfig, bounds: Bounds) -> Any:
-    """An ending in virtual time: its course, times, room, what is bad in it, and the schedule. None: there are no times."""
-    course: TimedTrace = retraced(stepper, search.way(ending.node), bounds)
-    solution = solved(course)
+    """Play an ending. Return its path, times and slack in µs, signatures and schedule, or None without times."""
+    path: TimedTrace = retraced(stepper, search.path(ending.node), bounds)
+    solution = solved(path)
     if solution is None:
         return None
-    times, room = solution
-    plan = schedule(course, times, bounds)
+    times, slack = solution
+    plan = schedule(path, times, bounds)
     recording = VirtualEngine(session, schedule=plan).run()
-    # After the turn the session continues with its usual times, which are no part of this trace.
-    signs = signatures(recording, session.release, before_ns=None if ending.last else times[-1] * 1000)
-    return course, times, room, signs, plan
+    # After the turn the session continues with its default times, which are not part of this trace.
+    found = signatures(recording, session.release, before_ns=None if ending.last else times[-1] * 1000)
+    return path, times, slack, found, plan

@@ -1,4 +1,4 @@
-"""A finding: a path to a bad outcome, with its name, its sentence, its trace and the times that make it happen."""
+"""A finding: a path to a bad outcome, with its name, sentence, trace and times."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ENDS: Final = {
 
 
 def name_of(signature: Signature) -> str:
-    """A stable name, made of what tells the finding apart."""
+    """Return a stable name, made of the fields of the signature."""
     parts = [signature.outcome, signature.writer, signature.cleared_by, signature.holder and f"in {signature.holder}"]
     if signature.results:
         parts.append(f"{signature.results} results" if signature.results > 1 else "1 result")
@@ -43,7 +43,7 @@ def name_of(signature: Signature) -> str:
 
 
 def sentence_of(signature: Signature) -> str:
-    """The finding in one sentence."""
+    """Describe the finding in one sentence."""
     event = _EVENTS.get(signature.cleared_by, signature.cleared_by)
     count = f" ({signature.results} results)" if signature.results > 1 else ""
     end = _ENDS.get(signature.outcome, signature.outcome)
@@ -62,16 +62,16 @@ def sentence_of(signature: Signature) -> str:
 
 @dataclass(frozen=True)
 class Finding:
-    """See the module's text.
+    """A path to a bad outcome.
 
     Attributes:
-        signature: what tells it apart.
-        release, component, story, handler: of the session.
-        trace: the shortest path to it: ``ms``, ``party``, ``what`` of each step.
-        room_ms: how far steps that meet are apart in it.
-        schedule: what every timer and message lasts.
+        signature: identifies the finding.
+        release, component, story, handler: release, component, scenario and handler style of the session.
+        trace: the shortest path to it, with ``ms``, ``party`` (the actor) and ``what`` of each step.
+        slack_ms: minimum time between two steps whose order matters.
+        schedule: durations of all timers and messages.
         times: the session's other times, as text.
-        workaround: what the app does against the race.
+        workaround: workaround of the app.
     """
 
     signature: Signature
@@ -80,7 +80,7 @@ class Finding:
     story: str
     handler: str
     trace: tuple[Mapping[str, Any], ...]
-    room_ms: float
+    slack_ms: float
     schedule: Schedule
     times: Mapping[str, str]
     workaround: str | None = None
@@ -90,7 +90,7 @@ class Finding:
         return name_of(self.signature)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values; `from_json` reads what a replay needs."""
+        """Return plain values, which `from_json` reads."""
         signature = self.signature
         return {
             "name": self.name,
@@ -105,7 +105,7 @@ class Finding:
             "story": self.story,
             "handler": self.handler,
             **({"workaround": self.workaround} if self.workaround else {}),
-            "room_ms": self.room_ms,
+            "room_ms": self.slack_ms,
             "times_ms": [step["ms"] for step in self.trace],
             "trace": [dict(step) for step in self.trace],
             "schedule": self.schedule.to_json(),
@@ -114,7 +114,7 @@ class Finding:
 
     @classmethod
     def from_json(cls, record: object) -> Finding:
-        """The finding of a `record` that `to_json` made.
+        """Read a finding from a `record` of `to_json`.
 
         Raises:
             InputError: a field is missing or of the wrong type.
@@ -143,20 +143,20 @@ class Finding:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, InputError):
                 raise
-            said = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
-            raise InputError("finding", said, "one of `voicerace explore --json`") from None
+            reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+            raise InputError("finding", reason, "one of `voicerace explore --json`") from None
 
 
 def read_findings(path: Path, name: str | None = None) -> list[Finding]:
-    """The findings of a file of `voicerace explore --out`, or the one with a name.
+    """Read the findings of a file of `voicerace explore --out`, or only those with a name.
 
     Raises:
-        InputError: the file is none, or holds none of this name.
+        InputError: not such a file, or no finding has this name.
     """
     try:
         record = json.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise InputError(str(path), error.strerror or "cannot be read") from None
+        raise InputError(str(path), error.strerror or "cannot be read", "a file of `voicerace explore --out`") from None
     except ValueError as error:
         raise InputError(str(path), f"no JSON ({error})", "a file of `voicerace explore --out`") from None
     listed = record.get("findings") if isinstance(record, dict) else None

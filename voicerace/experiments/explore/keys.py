@@ -1,8 +1,8 @@
-"""What of a state decides what follows: two states with the same key have the same future and the same verdict.
+"""Keys of states: two states with the same key have the same future and the same verdict.
 
-Ids count up in the order in which things happen, so the same state has other numbers on other ways to it; here numbers
-count from the turn's beginning. What only changes what the host is shown (the agent's words, the agent's and the playback's
-state) is left out: nobody here acts on it (tests/test_explore_keys.py delivers it all the same).
+The ids in a state depend on the path to it, so keys count ids from the start of the turn. Keys omit values that are only
+displayed (the agent's text, the states of agent and playback), because no actor depends on them
+(tests/test_explore_keys.py tests this).
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ __all__ = [
     "timer_key",
 ]
 
-#: Timers of the component that only change what the app is shown, without an idle timeout.
+#: Timers of the component that only change displayed values, if there is no idle timeout.
 SHOWN_TIMERS: Final = frozenset({"playback", "text_done", "text_counts", "awaits"})
 
 
 class Base(NamedTuple):
-    """How many ids had been given out when the turn began."""
+    """Numbers of ids assigned before the turn."""
 
     responses: int = 0
     calls: int = 0
 
 
 def _number(identity: str, base: Base) -> Hashable:
-    """A response's or call's id, counted from the turn's beginning; any other as it is."""
+    """Return the number of a response or call, counted from the start of the turn, or another id unchanged."""
     kind, _, number = identity.rpartition("_")
     if kind == "resp":
         return int(number) - base.responses
@@ -82,7 +82,7 @@ def _user(state: UserState, base: Base) -> Hashable:
 
 
 def _decisions(ledger: Ledger) -> Hashable:
-    """What of the server's own decisions is open: how many outputs each knows less than there are now."""
+    """Return the open decisions of the server, each with the number of outputs accepted after it."""
     open_ = tuple(each and len(ledger.outputs) - each.outputs for each in (ledger.decision, ledger.held))
     return (*open_, ledger.idled)
 
@@ -106,27 +106,29 @@ def _component(state: ComponentState, base: Base) -> Hashable:
 
 
 def shown_key(state: ComponentState, base: Base) -> Hashable:
-    """As `_component`, where the app acts on what it is shown."""
+    """Return the component's key if the app depends on displayed values."""
     shown = state.shown
-    told = shown.agent, shown.playing, shown.user_speaks, state.voice, state.sounds, state.announced
-    return _component(state, base), told
+    shown_state = shown.agent, shown.playing, shown.user_speaks, state.voice, state.sounds, state.announced
+    return _component(state, base), shown_state
 
 
 def proxy_key(state: ProxyState, base: Base, *, flag: bool = True, shown: bool = False) -> Hashable:
-    """A proxy's key.
+    """Return the proxy's key.
 
     Args:
-        flag: `responseInProgress` can still matter, to audio, Settings or an idle timeout (docs/release-facts.md#the-flag).
-        shown: what the host is shown matters too.
+        state: the proxy's state.
+        base: ids assigned before the turn.
+        flag: audio, Settings or an idle timeout can depend on `responseInProgress` (docs/release-facts.md#the-flag).
+        shown: the app depends on displayed values.
     """
     audio, gate = state.audio, state.gate
-    told = (state.started, state.done, state.audio_came, state.text_went) if shown else ()
+    shown_state = (state.started, state.done, state.audio_came, state.text_went) if shown else ()
     return (
-        told, _gate(gate, base), state.flag and (flag or not state.configured), state.mark,
+        shown_state, _gate(gate, base), state.flag and (flag or not state.configured), state.mark,
         state.text_waits, state.configured, state.ready, state.host_open, state.upstream_open,
         len(state.context_items), len(state.queued_text), state.waiting_error is None,
         len(audio.kept), audio.vad, 0 if audio.vad else audio.pending, audio.committed, audio.most_set,
-        # The next frame begins with what the resampler keeps of this one: speech is heard a frame longer.
+        # The resampler's state is part of the next frame.
         audio.sample, audio.position,
     )  # fmt: skip
 
@@ -135,12 +137,12 @@ def _gate(gate: GateState, base: Base) -> Hashable:
     def calls(names: Iterable[str]) -> tuple[Hashable, ...]:
         return tuple(_number(each, base) for each in names)
 
-    def wanted(wishes: tuple[str, ...], given: tuple[str, ...]) -> Hashable:
+    def requested(wishes: tuple[str, ...], given: tuple[str, ...]) -> Hashable:
         return wishes, calls(given)
 
     return (
-        calls((gate.active, gate.over)), gate.knows, gate.refused, gate.asked, wanted(*gate.asked_for),
-        wanted(gate.wishes, gate.given), tuple((_number(call, base), _number(r, base)) for call, r in gate.open.items()),
+        calls((gate.active, gate.over)), gate.knows, gate.refused, gate.asked, requested(*gate.asked_for),
+        requested(gate.wishes, gate.given), tuple((_number(call, base), _number(r, base)) for call, r in gate.open.items()),
         calls(call for call in gate.answered if _new(call, base)), tuple(sorted(map(str, calls(gate.unconfirmed)))),
     )  # fmt: skip
 
@@ -179,7 +181,7 @@ KEYS: Final[dict[str, Callable[[Any, Base], Hashable]]] = {
 
 
 def ledger_key(ledger: Ledger, base: Base) -> Hashable:
-    """The part of the ledger of one turn that a verdict reads."""
+    """Return the part of a turn's ledger that a verdict reads."""
     return (
         tuple((_number(o.call_id, base), o.own, o.confirmed is None, o.refused) for o in ledger.outputs),
         tuple((c.outputs_before, c.answer, _number(c.names or "", base)) for c in ledger.creates),
@@ -197,7 +199,7 @@ def ledger_key(ledger: Ledger, base: Base) -> Hashable:
 
 
 def open_key(ledger: Ledger, base: Base) -> Hashable:
-    """What is open in the ledger at one moment. A verdict decides by it whether a text sent then joins the turn."""
+    """Return what is unfinished in the ledger. A verdict decides by it whether a user text at this time joins the turn."""
     own = [output for output in ledger.outputs if output.own and _new(output.call_id, base)]
     calls = sorted({call for response in ledger.responses.values() for call in response.calls if _new(call, base)})
     return (
@@ -213,7 +215,7 @@ def open_key(ledger: Ledger, base: Base) -> Hashable:
 
 
 def _connection(ledger: Ledger) -> Hashable:
-    """The part of the ledger that belongs to an earlier connection."""
+    """Return the part of the ledger from earlier connections."""
     if ledger.connections < 2:
         return ()
     lost = tuple(output.lost is not None for output in ledger.outputs)
@@ -221,7 +223,7 @@ def _connection(ledger: Ledger) -> Hashable:
 
 
 def _passed(ledger: Ledger, key: int) -> Hashable:
-    """The part of the ledger before an input of the user. It decides whether the input joins the turn."""
+    """Return the part of the ledger before a user input, which decides whether the input joins the turn."""
     return (
         sum(output.key < key for output in ledger.outputs),
         sum(output.confirmed is not None and output.confirmed < key for output in ledger.outputs),
@@ -237,7 +239,7 @@ def _passed(ledger: Ledger, key: int) -> Hashable:
 
 
 def kind_of(payload: Payload) -> str:
-    """A message's kind: its type, and for an item what sort of item it is."""
+    """Return a message's type, followed by the role or type of its item."""
     if isinstance(payload, bytes):
         return "(audio)"
     if not isinstance(payload, dict):
@@ -250,7 +252,7 @@ def kind_of(payload: Payload) -> str:
 
 
 def message_key(payload: Payload, base: Base) -> Hashable:
-    """What of a message matters to its receiver, without the numbers of events and items."""
+    """Return the part of a message that its receiver depends on, without ids of events and items."""
     if isinstance(payload, (bytes, str)) or not isinstance(payload, dict):
         return payload
     kind = kind_of(payload)
@@ -278,5 +280,5 @@ def _item_key(item: Any, base: Base) -> Hashable:
 
 
 def timer_key(name: str, base: Base) -> tuple[Hashable, ...]:
-    """A timer's name, with its ids counted as everywhere."""
+    """Return a timer's name with its ids counted from the start of the turn."""
     return tuple(_number(part, base) if part.startswith(("resp_", "call_")) else part for part in name.split(":"))

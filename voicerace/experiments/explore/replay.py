@@ -1,8 +1,8 @@
-"""A finding once more, by its schedule, in virtual time or at sockets: the same verdict, or the exploration is wrong.
+"""Replays a finding by its schedule, in virtual time or on sockets. The verdict must be that of the exploration.
 
-At sockets our actors keep the schedule: the user, the app, the component, the upstream, and the links to the proxy. The
-proxy has its own times. A real clock disturbs what was planned to the microsecond, so a finding has more than one try; a
-try in which the messages came in another order than planned is told from one in which the proxy did something else.
+On sockets the user, the app, the component, the upstream and the links to the proxy follow the schedule. The proxy has its
+own times. A real clock is less exact than the schedule, so a finding has several tries. A failed try with a different order
+of messages is distinguished from one in which the proxy behaves differently.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from voicerace.engine.session import SessionConfig
 from voicerace.engine.sim.virtual import VirtualEngine
 from voicerace.errors import one_of
 from voicerace.experiments.explore.finding import Finding
-from voicerace.experiments.explore.schedule_check import Deviation, slip_of
+from voicerace.experiments.explore.schedule_check import Deviation, deviation_of
 from voicerace.experiments.explore.signature import Signature, signatures
 from voicerace.experiments.explore.stories import STORIES, session_of, stories
 from voicerace.model.catalog.releases import ProxyRelease
@@ -31,21 +31,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Replay", "judged", "replayed", "replays", "session_for"]
 
-#: Side by side at sockets, in the first try and the later ones: sessions disturb each other.
+#: Number of concurrent sessions in the first, second and later tries, because sessions disturb each other.
 _AT_ONCE: Final = (6, 3, 1)
-#: Messages of a link are kept apart at sockets, so that a program has answered one before the next comes; where a finding
-#: leaves no room for that, by less.
-_APART_NS: Final = (AT_SOCKETS_NS, 1_000_000, 500_000, 200_000)
+#: Spacings of a link's messages on sockets, so that a program answers one before the next comes. The largest spacing that
+#: the finding allows is used.
+_SPACINGS_NS: Final = (AT_SOCKETS_NS, 1_000_000, 500_000, 200_000)
 
 
 @dataclass(frozen=True)
 class Replay:
-    """What a finding came to.
+    """The result of a replay.
 
     Attributes:
-        recording, verdict, signatures: of the last try; the bad paths in it.
-        tries, confirmed: so many, and how many of them came to what the finding says.
-        slip: of a last try that did not: where it first left the schedule.
+        recording, verdict, signatures: recording, verdict and bad paths of the last try.
+        tries: number of tries. `confirmed`: number of tries with the finding's signature.
+        deviation: the first deviation from the schedule, if the last try did not confirm the finding.
     """
 
     finding: Finding
@@ -54,26 +54,26 @@ class Replay:
     signatures: tuple[Signature, ...]
     tries: int
     confirmed: int
-    slip: Deviation | None = None
+    deviation: Deviation | None = None
 
     @property
-    def came_to(self) -> Literal["confirmed", "not confirmed", "order not kept"]:
-        """In a word; the last says nothing of the finding: the machine was too busy for the room that it leaves."""
+    def result(self) -> Literal["confirmed", "not confirmed", "order not kept"]:
+        """The result as text. "order not kept" does not refute the finding: the machine was too slow for its slack."""
         if self.confirmed:
             return "confirmed"
-        return "order not kept" if self.slip is not None and self.slip.order else "not confirmed"
+        return "order not kept" if self.deviation is not None and self.deviation.order else "not confirmed"
 
     def to_json(self) -> dict[str, Any]:
         verdict = self.verdict
         return {
             "name": self.finding.name,
             "confirmed": self.confirmed > 0,
-            "came_to": self.came_to,
+            "came_to": self.result,
             "tries": self.tries,
             "tries_confirmed": self.confirmed,
             "expected": self.finding.signature._asdict(),
             "found": [each._asdict() for each in self.signatures],
-            "slip": self.slip.to_json() if self.slip is not None else None,
+            "slip": self.deviation.to_json() if self.deviation is not None else None,
             "outcome": verdict.outcome,
             "wedged": verdict.wedged,
             "why": verdict.why,
@@ -81,10 +81,10 @@ class Replay:
 
 
 def session_for(finding: Finding) -> SessionConfig:
-    """The session that a finding is about, with its schedule.
+    """Return the session of a finding, with its schedule.
 
     Raises:
-        InputError: its story, handler, release or times are unknown.
+        InputError: its scenario, handler, release or times are unknown.
     """
     one_of("story", finding.story, STORIES)
     stories([finding.story], [finding.handler])
@@ -101,40 +101,43 @@ def replayed(finding: Finding) -> Replay:
 def replays(
     findings: Sequence[Finding], live: Callable[[], Live], release: ProxyRelease | None = None, tries: int = 3
 ) -> Generator[tuple[int, Replay]]:
-    """What findings come to at sockets, each with its place among them, as they are confirmed or had all their tries.
+    """Replay findings on sockets. Yield the index and result of each when it is confirmed or has had all tries.
 
     Args:
+        findings: the findings.
         live: makes the engine.
-        release: the proxy's, where it is known; else the one that the finding is about.
-        tries: how often one is played that is not confirmed.
+        release: release of the proxy, if known; by default that of each finding.
+        tries: maximum number of tries per finding.
 
     Raises:
-        InputError: a finding is about nothing we know, or the proxy does not start.
+        InputError: a finding names an unknown release or scenario, or the proxy does not start.
     """
-    from voicerace.engine.live.background import play_all  # imports websockets, which a replay in virtual time does not need
+    from voicerace.engine.live.background import play_all  # imports websockets: not needed in virtual time
 
     planned = [_planned(each) for each in findings]
-    left = {number: replace(each, release=release or each.release) for number, (each, _) in enumerate(planned)}
+    remaining = {number: replace(each, release=release or each.release) for number, (each, _) in enumerate(planned)}
     for number in range(1, tries + 1):
         at_once = _AT_ONCE[min(number, len(_AT_ONCE)) - 1]
-        with closing(play_all(live, list(left.items()), min(at_once, len(left)))) as played:
-            for which, recording in played:
-                done = judged(findings[which], recording, left[which].release, number, planned[which][1])
+        with closing(play_all(live, list(remaining.items()), min(at_once, len(remaining)))) as played:
+            for index, recording in played:
+                done = judged(findings[index], recording, remaining[index].release, number, planned[index][1])
                 if done.confirmed or number == tries:
-                    del left[which]
-                    yield which, done
-        if not left:
+                    del remaining[index]
+                    yield index, done
+        if not remaining:
             return
 
 
 def _planned(finding: Finding) -> tuple[SessionConfig, Recording]:
-    """The session as it is played at sockets, and what it gives in virtual time with messages as far apart as there."""
+    """Return the session for sockets, and its recording in virtual time with the same spacing of messages."""
     session = session_for(finding)
     plans = []
-    for apart in _APART_NS:
-        begun = replace(session, min_spacing_ns=apart).begun()
+    for spacing_ns in _SPACINGS_NS:
+        begun = replace(session, min_spacing_ns=spacing_ns).begun()
         plan = VirtualEngine(begun).run()
-        at_sockets = replace(session, min_spacing_ns=apart, plan=begun.cursor.moments if begun.cursor is not None else None)
+        at_sockets = replace(
+            session, min_spacing_ns=spacing_ns, plan=begun.cursor.moments if begun.cursor is not None else None
+        )
         if finding.signature in signatures(plan, session.release):
             return at_sockets, plan
         plans.append((at_sockets, plan))
@@ -142,9 +145,9 @@ def _planned(finding: Finding) -> tuple[SessionConfig, Recording]:
 
 
 def judged(finding: Finding, recording: Recording, release: ProxyRelease, tries: int, plan: Recording | None = None) -> Replay:
-    """What a recording says of the finding that was played; `plan` is the same session in virtual time."""
+    """Compare a recording with its finding. `plan` is the recording of the same session in virtual time."""
     verdict = judge(recording)
     found = signatures(recording, release, verdict)
     confirmed = finding.signature in found
-    slip = slip_of(recording, plan) if plan is not None and not confirmed else None
-    return Replay(finding, recording, verdict, found, tries, int(confirmed), slip)
+    deviation = deviation_of(recording, plan) if plan is not None and not confirmed else None
+    return Replay(finding, recording, verdict, found, tries, int(confirmed), deviation)

@@ -1,11 +1,11 @@
-"""Timed reachability: breadth first through situations and zones, until nothing new is left.
+"""Timed reachability: a breadth-first search through states and zones.
 
-A node is a situation and the zone of the times in which it is reached. A zone that lies inside one already seen for the
-same situation has nothing new to show. What ends a turn for good, and what ends the session, is handed on as an ending:
-the shortest way to it comes first, because every step is one event.
+A node is a state and the zone of the times at which it is reached. A node whose zone is contained in that of a known node
+with the same state is dropped. The end of a turn and the end of a session are endings. Every step is one event, so the
+search finds the shortest path to an ending first.
 
-Two things at the same instant: an event is strictly later than the one before, unless it was set by it, or follows it in
-one batch. So whatever is found does not rest on a coincidence, and both orders of a coincidence are explored.
+An event is strictly later than the previous one, unless the previous one set it or both arrive in one batch. So no ending
+depends on a coincidence, and both orders of a coincidence are explored.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ __all__ = ["Edge", "Ending", "Reached", "Search"]
 
 
 class Edge(NamedTuple):
-    """How a node was reached.
+    """The step to a node.
 
     Attributes:
-        parent: from which node.
-        choice: by what; None for the start.
-        apart: strictly later than what had happened before.
-        late: a reply was asked for late then, or not; None where no reply was.
+        parent: number of the previous node.
+        choice: the event; None for the start.
+        apart: the event is strictly later than the previous one.
+        late: whether the response that began was late; None if none began.
     """
 
     parent: int
@@ -42,7 +42,7 @@ class Edge(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """The end of a turn or of the session: the number of the node, the number of steps to it, and the key of the history."""
+    """The end of a turn or, if `last`, of the session. `depth`: number of steps to it. `key`: key of the history."""
 
     node: int
     depth: int
@@ -52,14 +52,14 @@ class Ending(NamedTuple):
 
 @dataclass
 class Reached:
-    """What an exploration has come to.
+    """The result of a search.
 
     Attributes:
-        states: nodes kept; `met` counts those that were made, seen before or not, `places` the situations without times.
-        complete: every order was explored; False when the limit stopped it.
-        stuck: nodes that are a coincidence and nothing else: what is due must happen in the very instant of what has just
-            happened. Both orders of it were explored beside them, where the bounds leave any.
-        endings: in the order of their length.
+        states: number of nodes kept. `met`: number of nodes made. `places`: number of states without times.
+        complete: every order was explored; False if the limit stopped the search.
+        stuck: number of nodes without a next step: the next event would have to be at the same time as the last one. Other
+            nodes cover both orders, if the bounds allow them.
+        endings: the endings, shortest first.
     """
 
     states: int = 0
@@ -71,12 +71,12 @@ class Reached:
 
 
 class _Node:
-    """A place in a zone."""
+    """A state with a zone."""
 
-    __slots__ = ("dead", "depth", "follows", "number", "place", "zone")
+    __slots__ = ("dead", "depth", "follows", "number", "state", "zone")
 
-    def __init__(self, place: StoredState, zone: Matrix, depth: int, number: int, follows: Link | None) -> None:
-        self.place = place
+    def __init__(self, state: StoredState, zone: Matrix, depth: int, number: int, follows: Link | None) -> None:
+        self.state = state
         self.zone = zone
         self.depth = depth
         self.number = number
@@ -88,118 +88,118 @@ class Search:
     """One exploration.
 
     Args:
-        carrier: makes the steps.
+        stepper: executes the steps.
         bounds: the intervals.
-        limit: nodes at most.
-        tick: called now and then with the number of nodes.
+        limit: maximum number of nodes.
+        tick: called repeatedly with the number of nodes.
     """
 
     def __init__(self, stepper: Stepper, bounds: Bounds, limit: int, tick: Callable[[int], None] | None = None) -> None:
-        self.places = StateStore(stepper, bounds)
+        self.store = StateStore(stepper, bounds)
         self.limit = limit
         self.tick = tick
-        self.ways: list[Edge] = []
+        self.edges: list[Edge] = []
         self.reached = Reached()
         self._seen: dict[StoredState, list[_Node]] = {}
         self._queue: deque[_Node] = deque()
         self._ended: set[tuple[int, bool]] = set()
 
     def run(self) -> Reached:
-        """Explore.
+        """Search.
 
         Raises:
-            Visible: begin anew.
+            Visible: start again.
         """
-        first = self.places.start()
+        first = self.store.start()
         self._add(first.to, picked(START, Advance((0,), (0,)), first.kept), 0, Edge(-1, None), None)
         while self._queue:
             node = self._queue.popleft()
             if node.dead:
                 continue
-            if len(self.ways) >= self.limit:
+            if len(self.edges) >= self.limit:
                 self.reached.complete = False
                 break
             if self.tick is not None and node.number % 1000 == 0:
-                self.tick(len(self.ways))
+                self.tick(len(self.edges))
             self._expand(node)
-        self.reached.states, self.reached.places = len(self.ways), len(self.places.known)
+        self.reached.states, self.reached.places = len(self.edges), len(self.store.known)
         return self.reached
 
-    def way(self, node: int) -> list[Edge]:
-        """The steps to a node, in order, without the start."""
+    def path(self, node: int) -> list[Edge]:
+        """Return the steps to a node in order, without the start."""
         found = []
-        while self.ways[node].parent >= 0:
-            found.append(self.ways[node])
-            node = self.ways[node].parent
+        while self.edges[node].parent >= 0:
+            found.append(self.edges[node])
+            node = self.edges[node].parent
         return found[::-1]
 
     def scout(self, walks: int, seed: int = 0) -> None:
-        """Walk to the end `walks` times at random. This finds most visible messages long before `run` does.
+        """Walk to the end at random, `walks` times. This finds most visible messages much earlier than `run`.
 
         Raises:
-            Visible: begin anew.
+            Visible: start again.
         """
         draws = random.Random(seed)
         for _ in range(walks):
-            first = self.places.start()
+            first = self.store.start()
             node = _Node(first.to, picked(START, Advance((0,), (0,)), first.kept), 0, 0, None)
-            while not node.place.ended:
-                ahead = [
+            while not node.state.ended:
+                following = [
                     _Node(move.to, zone, 0, 0, step.follows)
-                    for _, step, put in self._steps(node)
+                    for _, step, advanced in self._steps(node)
                     for move in step.moves
-                    if (zone := self._zone(node.zone, put, step, move)) is not None
+                    if (zone := self._zone(node.zone, advanced, step, move)) is not None
                 ]
-                if not ahead:
+                if not following:
                     break
-                node = draws.choice(ahead)
+                node = draws.choice(following)
 
     # -- one node ----------------------------------------------------------------------------------------------------
 
     def _expand(self, node: _Node) -> None:
         moved = False
-        for way, step, put in self._steps(node):
+        for edge, step, advanced in self._steps(node):
             moved = True
-            self._go(node, step, way, put)
+            self._follow(node, step, edge, advanced)
         if not moved:
             self.reached.stuck += 1
 
     def _steps(self, node: _Node) -> Iterator[tuple[Edge, StateStep, Advance]]:
-        """What can happen next."""
-        place, zone = node.place, node.zone
-        for choice, moment, least in place.choices:
+        """Yield the possible next steps."""
+        state, zone = node.state, node.zone
+        for choice, moment, least in state.choices:
             apart = choice != node.follows and not _at_now(zone, moment)
-            put = advance(zone, place.due, moment, least, apart=apart)
-            if put is not None:
-                yield Edge(node.number, choice, apart), self.places.step(place, choice), put
+            advanced = advance(zone, state.due, moment, least, apart=apart)
+            if advanced is not None:
+                yield Edge(node.number, choice, apart), self.store.step(state, choice), advanced
 
-    def _go(self, node: _Node, step: StateStep, way: Edge, put: Advance) -> None:
+    def _follow(self, node: _Node, step: StateStep, edge: Edge, advanced: Advance) -> None:
         if step.turn_key is not None and (step.turn_key, False) not in self._ended:
-            self.ways.append(way)
-            self._end(len(self.ways) - 1, node.depth + 1, step.turn_key, last=False)
+            self.edges.append(edge)
+            self._end(len(self.edges) - 1, node.depth + 1, step.turn_key, last=False)
         for move in step.moves:
-            zone = self._zone(node.zone, put, step, move)
+            zone = self._zone(node.zone, advanced, step, move)
             if zone is not None:
-                self._add(move.to, zone, node.depth + 1, way._replace(late=move.late), step.follows)
+                self._add(move.to, zone, node.depth + 1, edge._replace(late=move.late), step.follows)
 
     @staticmethod
-    def _zone(before: Matrix, put: Advance, step: StateStep, move: Move) -> Matrix | None:
-        """The zone at the place that a move leads to."""
+    def _zone(before: Matrix, advanced: Advance, step: StateStep, move: Move) -> Matrix | None:
+        """Return the zone after a move, or None if it is empty."""
         if step.watch is None:
-            return picked(before, put, move.kept)
-        matrix = picked(before, put, (*move.kept, step.watch))
+            return picked(before, advanced, move.kept)
+        matrix = picked(before, advanced, (*move.kept, step.watch))
         last = len(matrix) - 1
         cut = (last, 0, less_than(-LATE_US)) if move.late else (0, last, at_most(LATE_US))
         part = tightened(matrix, *cut)
         return None if part is None else tuple(row[:-1] for row in part[:-1])
 
-    # -- keeping -----------------------------------------------------------------------------------------------------
+    # -- nodes -------------------------------------------------------------------------------------------------------
 
-    def _add(self, place: StoredState, zone: Matrix, depth: int, way: Edge, follows: Link | None) -> None:
-        """Keep a node unless it has nothing new."""
+    def _add(self, state: StoredState, zone: Matrix, depth: int, edge: Edge, follows: Link | None) -> None:
+        """Add a node unless a known one covers it."""
         self.reached.met += 1
-        nodes = self._seen.setdefault(place, [])
-        least, most = place.least, place.most
+        nodes = self._seen.setdefault(state, [])
+        least, most = state.least, state.most
         for each in nodes:
             if covered(zone, each.zone, least, most):
                 return
@@ -207,12 +207,12 @@ class Search:
             if covered(each.zone, zone, least, most):
                 each.dead = True
         nodes[:] = [each for each in nodes if not each.dead]
-        number = len(self.ways)
-        self.ways.append(way)
-        node = _Node(place, zone, depth, number, follows)
+        number = len(self.edges)
+        self.edges.append(edge)
+        node = _Node(state, zone, depth, number, follows)
         nodes.append(node)
-        if place.ended:
-            self._end(number, depth, place.history_key, last=True)
+        if state.ended:
+            self._end(number, depth, state.history_key, last=True)
         else:
             self._queue.append(node)
 
@@ -223,5 +223,5 @@ class Search:
 
 
 def _at_now(zone: Matrix, moment: int) -> bool:
-    """Whether a moment can only be this one: what was set in it may follow at once."""
+    """Return whether a moment is now. Events set now may follow at the same time."""
     return zone[0][moment] == 0 and zone[moment][0] == 0

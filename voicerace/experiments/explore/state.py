@@ -1,7 +1,7 @@
 """The state of a session without times: the states of the actors, messages in flight, running timers, and the history.
 
-Times are in a zone beside it. A message or timer that is pending here has the index of the zone's variable for the moment
-at which it was sent or set.
+A separate zone has the times. A pending message or timer has the index of the zone's variable for the moment at which it was
+sent or set.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class InFlightMessage(NamedTuple):
 
     Attributes:
         payload: the message; for a close its code.
-        kind: its kind; ``(close)``.
-        key: the part of it that matters.
-        moment: when it was sent; None for an invisible one, which arrives with the next visible one.
-        asked: for a create: its origin.
+        kind: its kind (`keys.kind_of`), or ``(close)``.
+        key: the part of it that its receiver depends on.
+        moment: the moment of sending; None for an invisible one, which arrives with the next visible one.
+        origin: origin of a request.
         number: its position on the link, from 0.
     """
 
@@ -37,12 +37,12 @@ class InFlightMessage(NamedTuple):
     kind: str
     key: Hashable
     moment: int | None
-    asked: CreateOrigin | None
+    origin: CreateOrigin | None
     number: int
 
 
 class Timer(NamedTuple):
-    """A running timer: its named duration, the moment at which it was set, and how often it was set before."""
+    """A running timer: its named duration, the moment at which it was set, and how often it was set before that."""
 
     after: str
     moment: int
@@ -51,44 +51,44 @@ class Timer(NamedTuple):
 
 @dataclass
 class History:
-    """The turn as it passes the upstream, and what distinguishes findings.
+    """The events of a turn at the upstream, and the values that distinguish findings.
 
     Attributes:
-        ledger: creates, responses, results.
-        asked: the origin of each create of the ledger.
-        late: indices of the creates that came long after the event that released them.
-        told: number of refusals sent to the host.
+        ledger: requests, responses and results.
+        origins: origin of each request of the ledger.
+        late: indices of the requests that came long after the event that released them.
+        host_errors: number of refusals sent to the host.
         applied: SettingsApplied was sent to the host.
-        said: for each text of the user, what was open at the proxy when the text arrived there (`keys.open_key`). A verdict
+        open_at_texts: for each user text, what was unfinished when it arrived at the proxy (`keys.open_key`). A verdict
             decides by it whether the text joins the turn.
-        gate: attributes the creates of the proxy.
+        gate: attributes the requests of the proxy.
     """
 
     ledger: Ledger = field(default_factory=Ledger)
-    asked: list[CreateOrigin | None] = field(default_factory=list)
+    origins: list[CreateOrigin | None] = field(default_factory=list)
     late: tuple[int, ...] = ()
-    told: int = 0
+    host_errors: int = 0
     applied: bool = False
-    said: tuple[Hashable, ...] = ()
+    open_at_texts: tuple[Hashable, ...] = ()
     gate: Attribution = field(default_factory=Attribution)
 
     def key(self, base: Base, *, defers: bool) -> Hashable:
-        """The part of the history that a verdict or the signature of a finding depends on.
+        """Return the part of the history that a verdict or the signature of a finding depends on.
 
         Args:
-            base: ids given out before the turn.
-            defers: the release may delay the create of a result, so the event before the result matters.
+            base: ids assigned before the turn.
+            defers: the release can delay the request after a result, so the event before the result matters.
         """
         gate = self.gate
         missing = (gate.waiting, gate.missed, gate.result) if gate.waiting else ()
         passed = gate.passed if defers else ""
-        told = self.told > 0, self.applied, self.said
-        return ledger_key(self.ledger, base), tuple(self.asked), self.late, told, gate.texts > 0, passed, missing
+        at_host = self.host_errors > 0, self.applied, self.open_at_texts
+        return ledger_key(self.ledger, base), tuple(self.origins), self.late, at_host, gate.texts > 0, passed, missing
 
 
 @dataclass
 class State:
-    """See the module.
+    """A state without times.
 
     Attributes:
         states: actor -> its state; shared between states of the session and never changed.
@@ -96,10 +96,10 @@ class State:
         queues: link -> its messages in flight, in order.
         timers: (actor, name) -> the timer.
         closed: links that carry no more messages.
-        history: of the turn; shared as well.
-        history_key: its key, as a number.
-        base: ids given out before the turn.
-        watch: the last moment that could have released the create of a result which has no reply yet.
+        history: history of the turn; shared as well.
+        history_key: key of the history, as a number.
+        base: ids assigned before the turn.
+        watch: the last moment that could have released the request after a result without a reply.
     """
 
     states: dict[str, Any]
@@ -113,17 +113,17 @@ class State:
     watch: int | None = None
 
     def copy(self) -> State:
-        """A copy for the next step. A step copies the states of actors and the history before it changes them."""
+        """Return a copy for the next step. A step copies the states of actors and the history before it changes them."""
         return State(
             dict(self.states), dict(self.keys), dict(self.queues), dict(self.timers), self.closed,
             self.history, self.history_key, self.base, self.watch,
         )  # fmt: skip
 
     def next_of(self, wire: Link) -> InFlightMessage | None:
-        """The next visible message of a link."""
+        """Return the next visible message of a link."""
         return next((flight for flight in self.queues[wire] if flight.moment is not None), None)
 
     def moments(self) -> list[int]:
-        """The moments of all pending messages and timers."""
+        """Return the moments of all pending messages and timers."""
         found = [f.moment for wire in WIRES for f in self.queues[wire] if f.moment is not None]
         return found + [timer.moment for timer in self.timers.values()]

@@ -1,9 +1,9 @@
-"""Places: what an exploration goes through, times left out, and what each choice makes of it.
+"""Stores the states of an exploration, without times, and the steps from each.
 
-A place is all situations of one key (`experiments.explore.keys`): the same future, whatever their numbers. So its steps are
-made once, from the situation that came there first, and kept; only zones are computed for each way to it. Moments have names of
-the place's own: 0 is now, the others count up in the order in which the key names them. Timers are named as keys name them,
-because ids differ from way to way (`Named`, `actual`).
+A stored state stands for all states with one key (`experiments.explore.keys`), which have the same future. So its steps are
+computed once, from the first of these states; only zones are computed for each path. Moments are numbered per stored state: 0
+is now, the others follow in the order of the key. Timers have the names of keys, because ids differ between paths
+(`Named`, `actual`).
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from voicerace.trace.recording import UPSTREAM_TO_PROXY, WIRES, Link
 
 __all__ = ["LATE_US", "Move", "Named", "StateStep", "StateStore", "StoredState", "actual", "settled", "turned"]
 
-#: A reply is late when it begins more than this after every event that could have released it.
+#: A reply is late if it begins more than this after every event that could have released it.
 LATE_US = LATE_NS // 1000
 
 #: A choice by a name that is the same on every path to a state: a link, or actor, key and duration of a timer.
 Named: TypeAlias = Link | tuple[str, tuple[Hashable, ...], str]
-#: Whoever a message from the upstream may concern at its arrival: the user looks on from there.
+#: Actors that can depend on the arrival of a message from the upstream; the user observes it.
 _NEAR = ("proxy", "component", "app", "user")
 
 
 class Move(NamedTuple):
-    """Where a choice leads.
+    """The result of a choice.
 
     Attributes:
-        to: the place.
-        kept: the moments that are pending there, in its order, each by its name in the place before, or `NEW`.
-        late: a reply was asked for late, or not, in this step; None where none was.
+        to: the next stored state.
+        kept: the pending moments of `to` in its order, each by its number in the previous stored state, or `NEW`.
+        late: whether the response that began in this step was late; None if none began.
     """
 
     to: StoredState
@@ -47,13 +47,13 @@ class Move(NamedTuple):
 
 
 class StateStep(NamedTuple):
-    """What a choice does.
+    """The effect of a choice.
 
     Attributes:
-        moves: where it leads: one place, or two where it matters how late a response begins.
-        watch: then the moment that says how late.
-        follows: the link whose next message was sent together with the one that has just come.
-        turn_key: if the step ends a turn, the key of the turn's history.
+        moves: one result, or two if it matters whether a response begins late.
+        watch: the moment from which the lateness is measured, if there are two results.
+        follows: the link of the step, if its next message was sent together with the one that has just arrived.
+        turn_key: key of the turn's history, if the step ends a turn.
     """
 
     moves: tuple[Move, ...]
@@ -64,19 +64,19 @@ class StateStep(NamedTuple):
 
 @dataclass(eq=False)
 class StoredState:
-    """See the module's text.
+    """All states with one key.
 
     Attributes:
-        at: the situation that came here first; let go when every step from it is known.
-        choices: what may happen next: its name, the moment in which it was set, the least that it lasts, µs.
-        due: moment and most, µs, of all that is pending.
-        least, most: by moment, the longest least and the longest most of all that was set in it.
-        steps: by choice, what it does.
+        state: the first of these states; None after every step from it is known.
+        choices: possible next events: name, moment at which it was set, minimum duration in µs.
+        due: moment and maximum duration in µs of everything pending.
+        least, most: longest minimum and longest maximum duration in µs of the events set at each moment.
         history_key: key of the history of the turn.
-        ended: nothing is pending at all.
+        ended: nothing is pending.
+        steps: choice -> its effect, if known.
     """
 
-    at: State | None
+    state: State | None
     choices: tuple[tuple[Named, int, int], ...]
     due: tuple[tuple[int, int], ...]
     least: tuple[int, ...]
@@ -87,7 +87,7 @@ class StoredState:
 
 
 class StateStore:
-    """All places of one exploration, by key."""
+    """The stored states of one exploration. `known`: key -> stored state."""
 
     def __init__(self, stepper: Stepper, bounds: Bounds) -> None:
         self.stepper = stepper
@@ -97,100 +97,100 @@ class StateStore:
         self._tried: set[tuple[object, ...]] = set()
 
     def start(self) -> Move:
-        """Where a session begins.
+        """Return the initial state.
 
         Raises:
-            Visible: begin anew.
+            Visible: start again.
         """
         return self._move(self.stepper.start(), None)
 
-    def step(self, place: StoredState, choice: Named) -> StateStep:
-        """What a choice does; from the second time on from memory.
+    def step(self, stored: StoredState, choice: Named) -> StateStep:
+        """Return the effect of a choice, computed once.
 
         Raises:
-            Visible: begin anew.
+            Visible: start again.
         """
-        found = place.steps.get(choice)
+        found = stored.steps.get(choice)
         if found is None:
-            found = place.steps[choice] = self._step(place, choice)
-            if len(place.steps) == len(place.choices):
-                place.at = None
+            found = stored.steps[choice] = self._step(stored, choice)
+            if len(stored.steps) == len(stored.choices):
+                stored.state = None
         return found
 
     # -- a step ------------------------------------------------------------------------------------------------------
 
-    def _step(self, place: StoredState, choice: Named) -> StateStep:
-        before = place.at
+    def _step(self, stored: StoredState, choice: Named) -> StateStep:
+        before = stored.state
         if before is None:
-            raise RuntimeError(f"{choice} is a choice that was not there when the place was met")
+            raise RuntimeError(f"{choice} is not a choice of the stored state")
         self._probe(before)
-        what = actual(before, choice)
-        self._in_any_order(before, what)
-        at = self.stepper.step(before, what)
+        actual_choice = actual(before, choice)
+        self._in_any_order(before, actual_choice)
+        state = self.stepper.step(before, actual_choice)
         follows = None
         if isinstance(choice, Link):
-            gone, next_ = before.next_of(choice), at.next_of(choice)
-            follows = choice if gone and next_ and next_.moment == gone.moment else None
-        turn_key = turned(self.stepper, before, at)
+            arrived, next_ = before.next_of(choice), state.next_of(choice)
+            follows = choice if arrived and next_ and next_.moment == arrived.moment else None
+        turn_key = turned(self.stepper, before, state)
         watch = before.watch
-        if not _taken(before, at) or watch is None or at.watch == NEW:
-            return StateStep((self._move(at, None),), None, follows, turn_key)
-        # A response begins: late after what could have released it, or not.
-        late = settled(self.stepper, at.copy(), late=True)
-        moves = self._move(late, True), self._move(settled(self.stepper, at, late=False), False)
+        if not _taken(before, state) or watch is None or state.watch == NEW:
+            return StateStep((self._move(state, None),), None, follows, turn_key)
+        # A response begins, late or not.
+        late = settled(self.stepper, state.copy(), late=True)
+        moves = self._move(late, True), self._move(settled(self.stepper, state, late=False), False)
         return StateStep(moves, watch, follows, turn_key)
 
     def _in_any_order(self, before: State, choice: Choice) -> None:
-        """Try every event at the proxy or in the host before and after each invisible message of the upstream.
+        """Try an event at the proxy or in the host before and after each invisible message of the upstream.
 
         Raises:
-            Visible: it matters which comes first.
+            Visible: the order matters.
         """
         if choice == UPSTREAM_TO_PROXY or _at_upstream(choice):
             return
-        stepper, at = self.stepper, before
+        stepper, state = self.stepper, before
         for flight in before.queues[UPSTREAM_TO_PROXY]:
             if flight.moment is not None:
                 break
-            happens: tuple[object, ...] = (choice,)
+            event_key: tuple[object, ...] = (choice,)
             if isinstance(choice, Link):
-                head = at.next_of(choice)
-                happens = (choice, head and (head.key, head.asked), len(at.queues[choice]))
-            pair = (*(at.keys[each] for each in _NEAR), at.history_key, flight.key, happens)
-            behind = stepper.step(at, UPSTREAM_TO_PROXY, one=True)
+                head = state.next_of(choice)
+                event_key = (choice, head and (head.key, head.origin), len(state.queues[choice]))
+            pair = (*(state.keys[each] for each in _NEAR), state.history_key, flight.key, event_key)
+            after = stepper.step(state, UPSTREAM_TO_PROXY, one=True)
             if pair not in self._tried:
-                first = stepper.step(behind, choice)
-                second = stepper.step(stepper.step(at, choice), UPSTREAM_TO_PROXY, one=True)
+                first = stepper.step(after, choice)
+                second = stepper.step(stepper.step(state, choice), UPSTREAM_TO_PROXY, one=True)
                 if self.named(first) != self.named(second):
                     stepper.mark_visible(UPSTREAM_TO_PROXY, flight)
                 self._tried.add(pair)
-            at = behind
+            state = after
 
-    def _probe(self, at: State) -> None:
-        """Deliver the invisible messages that no visible one follows; they must have no effect."""
+    def _probe(self, state: State) -> None:
+        """Deliver the invisible messages at the end of a link; they must have no effect."""
         moved = True
         while moved:
             moved = False
             for wire in WIRES:
-                flights = at.queues[wire]
+                flights = state.queues[wire]
                 if flights and all(flight.moment is None for flight in flights):
-                    key = (wire, *at.keys.values(), at.history_key, *(flight.key for flight in flights))
+                    key = (wire, *state.keys.values(), state.history_key, *(flight.key for flight in flights))
                     if key in self._probed:
                         continue
                     self._probed.add(key)
-                    at, moved = self.stepper.step(at, wire), True
+                    state, moved = self.stepper.step(state, wire), True
 
-    # -- a place -----------------------------------------------------------------------------------------------------
+    # -- states -----------------------------------------------------------------------------------------------------
 
-    def _move(self, at: State, late: bool | None) -> Move:
-        order, key = self.named(at)
-        place = self.known.get(key)
-        if place is None:
-            _rename(at, {each: index + 1 for index, each in enumerate(order)})
-            place = self.known[key] = self._place(at, len(order) + 1)
-        return Move(place, (NEW, *order), late)
+    def _move(self, state: State, late: bool | None) -> Move:
+        order, key = self.named(state)
+        stored = self.known.get(key)
+        if stored is None:
+            _rename(state, {each: index + 1 for index, each in enumerate(order)})
+            stored = self.known[key] = self._make_stored(state, len(order) + 1)
+        return Move(stored, (NEW, *order), late)
 
-    def _place(self, at: State, size: int) -> StoredState:
+    def _make_stored(self, state: State, size: int) -> StoredState:
         choices: list[tuple[Named, int, int]] = []
         due: list[tuple[int, int]] = []
         least, most = [0] * size, [0] * size
@@ -201,110 +201,110 @@ class StateStore:
 
         for wire in WIRES:
             interval = self.bounds.wire(*wire)
-            if (flight := at.next_of(wire)) is not None and flight.moment is not None:
+            if (flight := state.next_of(wire)) is not None and flight.moment is not None:
                 choices.append((wire, flight.moment, interval[0]))
                 due.append((flight.moment, interval[1]))
-            for flight in at.queues[wire]:
+            for flight in state.queues[wire]:
                 if flight.moment is not None:
                     spans(flight.moment, interval)
-        for (actor, name), timer in at.timers.items():
+        for (actor, name), timer in state.timers.items():
             interval = self.bounds.timer(timer.after)
-            choices.append(((actor, _key_of(at, name), timer.after), timer.moment, interval[0]))
+            choices.append(((actor, _key_of(state, name), timer.after), timer.moment, interval[0]))
             due.append((timer.moment, interval[1]))
             spans(timer.moment, interval)
-        if at.watch is not None:
-            spans(at.watch, (LATE_US, LATE_US))
-        ended = not at.timers and all(at.next_of(wire) is None for wire in WIRES)
+        if state.watch is not None:
+            spans(state.watch, (LATE_US, LATE_US))
+        ended = not state.timers and all(state.next_of(wire) is None for wire in WIRES)
         if ended:
-            self._probe(at)
-        history_key = at.history_key
-        return StoredState(None if ended else at, tuple(choices), tuple(due), tuple(least), tuple(most), history_key, ended)
+            self._probe(state)
+        history_key = state.history_key
+        return StoredState(None if ended else state, tuple(choices), tuple(due), tuple(least), tuple(most), history_key, ended)
 
-    def named(self, at: State) -> tuple[list[int], int]:
-        """The pending moments in an order of their own, and the situation's key."""
+    def named(self, state: State) -> tuple[list[int], int]:
+        """Return the pending moments in the order of the key, and the state's key."""
         order: dict[int, int] = {}
-        parts: list[object] = [*at.keys.values(), at.history_key]
+        parts: list[object] = [*state.keys.values(), state.history_key]
         for wire in WIRES:
-            for flight in at.queues[wire]:
+            for flight in state.queues[wire]:
                 if flight.moment is not None:
-                    parts.append((flight.key, flight.asked, order.setdefault(flight.moment, len(order))))
+                    parts.append((flight.key, flight.origin, order.setdefault(flight.moment, len(order))))
                 elif wire.sender == "upstream":
                     parts.append(flight.key)
             parts.append(len(parts))
-        named = [(actor, tuple(map(str, _key_of(at, name))), timer) for (actor, name), timer in at.timers.items()]
+        named = [(actor, tuple(map(str, _key_of(state, name))), timer) for (actor, name), timer in state.timers.items()]
         for actor, key, timer in sorted(named, key=lambda each: each[:2]):
             parts.append((actor, key, timer.after, order.setdefault(timer.moment, len(order))))
-        if at.watch is not None:
-            parts.append(("watch", order.setdefault(at.watch, len(order))))
-        parts.append(at.closed)
+        if state.watch is not None:
+            parts.append(("watch", order.setdefault(state.watch, len(order))))
+        parts.append(state.closed)
         return list(order), self.stepper.number(tuple(parts))
 
 
-def actual(at: State, choice: Named) -> Choice:
-    """The choice by its name in one situation."""
+def actual(state: State, choice: Named) -> Choice:
+    """Return the choice with a name in one state."""
     if isinstance(choice, Link):
         return choice
     actor, key, after = choice
-    for (whose, name), timer in at.timers.items():
-        if whose == actor and timer.after == after and _key_of(at, name) == key:
+    for (whose, name), timer in state.timers.items():
+        if whose == actor and timer.after == after and _key_of(state, name) == key:
             return actor, name, after
-    raise RuntimeError(f"{choice} is not what could happen next")
+    raise RuntimeError(f"{choice} is not a possible next event")
 
 
-def _key_of(at: State, name: str) -> tuple[Hashable, ...]:
-    """A timer's name as keys have it: confirmations by their order, ids counted from the turn's beginning."""
+def _key_of(state: State, name: str) -> tuple[Hashable, ...]:
+    """Return a timer's name for keys: confirmations by their order, ids counted from the start of the turn."""
     if name.startswith("ack:"):
-        return "ack", list(at.states["upstream"].acks).index(name[4:])
-    return timer_key(name, at.base)
+        return "ack", list(state.states["upstream"].acks).index(name[4:])
+    return timer_key(name, state.base)
 
 
-def _rename(at: State, names: dict[int, int]) -> None:
-    """The situation with its moments under new names."""
-    at.queues = {
+def _rename(state: State, names: dict[int, int]) -> None:
+    """Rename the moments of a state."""
+    state.queues = {
         wire: tuple(f if f.moment is None else f._replace(moment=names[f.moment]) for f in flights)
-        for wire, flights in at.queues.items()
+        for wire, flights in state.queues.items()
     }
-    at.timers = {which: timer._replace(moment=names[timer.moment]) for which, timer in at.timers.items()}
-    at.watch = None if at.watch is None else names[at.watch]
+    state.timers = {which: timer._replace(moment=names[timer.moment]) for which, timer in state.timers.items()}
+    state.watch = None if state.watch is None else names[state.watch]
 
 
-# -- what a step means for the turn ------------------------------------------------------------------------------------
+# -- turns -------------------------------------------------------------------------------------------------------------
 
 
-def turned(stepper: Stepper, before: State, at: State) -> int | None:
-    """Begin a new turn if this step ends one; return the key of the ended turn's history, or None."""
-    if not _turn_is_over(before, at):
+def turned(stepper: Stepper, before: State, state: State) -> int | None:
+    """Begin a new turn if this step ends one. Return the key of the ended turn's history, or None."""
+    if not _turn_is_over(before, state):
         return None
-    turn_key = at.history_key
-    stepper.new_turn(at)
+    turn_key = state.history_key
+    stepper.new_turn(state)
     return turn_key
 
 
-def settled(stepper: Stepper, at: State, *, late: bool) -> State:
-    """A response has begun, late or not: one that knows the results ends the wait for it."""
-    if _informed(at.history.ledger):
-        at.watch = None
-    return stepper.late(at) if late else at
+def settled(stepper: Stepper, state: State, *, late: bool) -> State:
+    """Note that a response has begun, late or not. An informed one ends the watch."""
+    if _informed(state.history.ledger):
+        state.watch = None
+    return stepper.late(state) if late else state
 
 
-def _turn_is_over(before: State, at: State) -> bool:
-    """Whether the user has just said something, and nothing of the turn before is left."""
-    said = at.states["user"].said
-    if said < 2 or said == before.states["user"].said or not _settled(at.history.ledger):
+def _turn_is_over(before: State, state: State) -> bool:
+    """Return whether the user has just sent an input and nothing of the previous turn is unfinished."""
+    said = state.states["user"].said
+    if said < 2 or said == before.states["user"].said or not _settled(state.history.ledger):
         return False
     for wire in WIRES:
-        for flight in at.queues[wire]:
+        for flight in state.queues[wire]:
             if flight.moment is not None and flight.kind not in ("InjectUserMessage", "(audio)"):
                 return False
-    return all(which == PATIENCE or which[1].startswith(("frame", "microphone")) for which in at.timers)
+    return all(which == PATIENCE or which[1].startswith(("frame", "microphone")) for which in state.timers)
 
 
 def _at_upstream(choice: Choice) -> bool:
     return choice.receiver == "upstream" if isinstance(choice, Link) else choice[0] == "upstream"
 
 
-def _taken(before: State, at: State) -> bool:
-    old, new = before.states["upstream"], at.states["upstream"]
+def _taken(before: State, state: State) -> bool:
+    old, new = before.states["upstream"], state.states["upstream"]
     return old is not new and old.holder != new.holder and new.slot == "taken"
 
 
@@ -317,7 +317,7 @@ def _informed(ledger: Ledger) -> bool:
 
 
 def _settled(ledger: Ledger) -> bool:
-    """Whether no later input can join the turn (`verdict`): nothing is open, and every call has its settled result."""
+    """Return whether no later input can join the turn (`verdict`): nothing is unfinished, every call has a settled result."""
     results = {output.call_id for output in ledger.outputs if output.own and output.settled is not None}
     waiting = any(output.waits for output in ledger.outputs)
     return not (ledger.busy or waiting) and _calls(ledger) <= results

@@ -4,13 +4,13 @@ A step is the arrival of the next message of a link or the end of one timer, and
 instant inside the host. User, app and component act in the order of the virtual engine. A message that an actor sends
 over a wire is then in flight, and a timer that it sets runs.
 
-Invisible messages. Many messages change only what a user is shown, or what a later event asks for. Such a message gets
-no time of its own: it arrives together with the next visible message of its link. Which messages are invisible is not
-known in advance. Each one is assumed to be invisible until a step shows the opposite; then `Visible` is raised, and the
-exploration starts again with that message among the visible ones. A message is visible if:
+Invisible messages: many messages only change displayed values, or values that a later event reads. Such a message has no
+time of its own: it arrives together with the next visible message of its link. Each message is assumed to be invisible
+until a step shows the opposite; then `Visible` is raised, and the exploration starts again with that message among the
+visible ones. A message is visible if:
 
 - its delivery sends a visible message, or sets or cancels a timer;
-- on the way to the host: it changes something that the key of a state contains;
+- to the host: it changes a value that the key of a state contains;
 - from the upstream to the proxy: its order among other events matters. Every other event at the proxy or in the host
   while the message is in flight is tried before and after it (`StateStore`), and both orders must give the same state.
   Then each run is equivalent to one in which the message arrives with the next visible one: move it after one event at
@@ -44,7 +44,7 @@ _HOST = ("component", "app", "user")
 PATIENCE = ("user", "deadline")
 
 
-class Visible(Exception):  # noqa: N818  # not an error: an assumption is withdrawn
+class Visible(Exception):  # noqa: N818  # not an error: it corrects an assumption
     """A message that was assumed to be invisible is visible."""
 
 
@@ -52,17 +52,17 @@ class Stepper(Interpreter):
     """Steps of one session.
 
     Args:
-        session: gives the actors.
-        visible: the visible messages by link and key; `mark_visible` adds to it.
+        session: configuration with the actors.
+        visible: link and key of the visible messages; `mark_visible` adds to it.
     """
 
     def __init__(self, session: SessionConfig, visible: set[tuple[Link, Hashable]] | None = None) -> None:
         self.session = session
-        #: In their initial states. A step calls copies, each with a state of its own.
+        #: The actors in their initial states. A step uses copies with the states of that step.
         self.actors: dict[str, Any] = dict(session.actors())
         self.visible = set() if visible is None else visible
         spoken = any(each.by == "voice" for each in session.scenario.inputs)
-        #: Timers that decide nothing in an exploration.
+        #: Timers of the component without an effect in the exploration.
         self._idle = SHOWN_TIMERS if spoken else SHOWN_TIMERS | {"microphone"}
         self._keys: dict[str, Callable[[Any, Base], Hashable]] = {**KEYS, "proxy": partial(proxy_key, flag=spoken)}
         if session.workaround is not None and WORKAROUNDS[session.workaround].listens:
@@ -70,105 +70,105 @@ class Stepper(Interpreter):
             self._keys["component"] = shown_key
             self._keys["proxy"] = partial(proxy_key, flag=spoken, shown=True)
         self.sent: dict[Link, int] = {}
-        self.rung: dict[tuple[str, str], int] = {}
+        self.timer_counts: dict[tuple[str, str], int] = {}
         self._numbers: dict[Hashable, int] = {}
         self._seq = 0
-        # The rest belongs to the step in progress.
-        self._at: State
+        # The following belongs to the step in progress.
+        self._state: State
         self._touched: set[str] = set()
-        #: The actors called in the step, with their states.
+        #: Actors used in the step, with their states.
         self._called: dict[str, Any] = {}
-        self._stirred = False
+        self._had_effect = False
         self._local: list[tuple[int, int, int, int, Link, Payload]] = []
         self._round = 0
 
     # -- steps -------------------------------------------------------------------------------------------------------
 
     def start(self) -> State:
-        """The connections are open."""
-        self.sent, self.rung = dict.fromkeys(WIRES, 0), {}
-        at = State({}, {}, dict.fromkeys(WIRES, ()), {})
-        at.states = {name: actor.state for name, actor in self.actors.items()}
-        self._begin(at)
+        """Return the state after the connections have opened."""
+        self.sent, self.timer_counts = dict.fromkeys(WIRES, 0), {}
+        state = State({}, {}, dict.fromkeys(WIRES, ()), {})
+        state.states = {name: actor.state for name, actor in self.actors.items()}
+        self._begin(state)
         for name in RANK:
             self.apply(name, self._actor(name).start())
         self._settle_host()
-        return self._end(at)
+        return self._end(state)
 
     def step(self, before: State, choice: Choice, *, one: bool = False) -> State:
-        """The state after a step.
+        """Return the state after a step.
 
         Args:
-            before: the state before it; stays the same.
+            before: the state before it; not changed.
             choice: the link or the timer.
-            one: of a link, only the next message arrives, visible or not.
+            one: only the next message of the link arrives, visible or not.
 
         Raises:
             Visible: a message that was assumed to be invisible is visible.
         """
-        at = before.copy()
-        self._begin(at)
+        state = before.copy()
+        self._begin(state)
         if isinstance(choice, Link):
-            queue = at.queues[choice]
+            queue = state.queues[choice]
             for position, flight in enumerate(queue):
-                at.queues[choice] = queue[position + 1 :]
+                state.queues[choice] = queue[position + 1 :]
                 self._arrive(choice, flight)
                 if one or flight.moment is not None:
                     break
         else:
             actor, name, _ = choice
-            del at.timers[actor, name]
+            del state.timers[actor, name]
             if actor == "proxy":
-                self._history().gate.rings(name)
+                self._history().gate.timer_ended(name)
             self.apply(actor, self._actor(actor).timer(name))
             self._settle_host()
-        return self._end(at)
+        return self._end(state)
 
-    def _begin(self, at: State) -> None:
-        self._at, self._touched, self._called, self._local, self._round = at, set(), {}, [], 0
+    def _begin(self, state: State) -> None:
+        self._state, self._touched, self._called, self._local, self._round = state, set(), {}, [], 0
 
-    def _end(self, at: State) -> State:
+    def _end(self, state: State) -> State:
         for actor in self._touched:
             if actor == "history":
-                at.history_key = self._history_key(at)
+                state.history_key = self._history_key(state)
             else:
-                at.keys[actor] = self._key(actor)
-        if len(at.keys) < len(at.states):
-            at.keys = {actor: self._key(actor) for actor in at.states}
-            at.history_key = self._history_key(at)
-        if UPSTREAM_TO_PROXY in at.closed:
-            at.timers = {which: timer for which, timer in at.timers.items() if which[0] != "upstream"}
-        if at.states["component"].closed and at.states["user"].left:
-            at.timers = {which: timer for which, timer in at.timers.items() if which[0] not in _HOST}
-        return at
+                state.keys[actor] = self._key(actor)
+        if len(state.keys) < len(state.states):
+            state.keys = {actor: self._key(actor) for actor in state.states}
+            state.history_key = self._history_key(state)
+        if UPSTREAM_TO_PROXY in state.closed:
+            state.timers = {which: timer for which, timer in state.timers.items() if which[0] != "upstream"}
+        if state.states["component"].closed and state.states["user"].left:
+            state.timers = {which: timer for which, timer in state.timers.items() if which[0] not in _HOST}
+        return state
 
-    def _history_key(self, at: State) -> int:
-        return self.number(("history", at.history.key(at.base, defers=self.session.release.defers)))
+    def _history_key(self, state: State) -> int:
+        return self.number(("history", state.history.key(state.base, defers=self.session.release.defers)))
 
     def number(self, key: Hashable) -> int:
-        """A small number for a key, the same for the same key."""
+        """Return a number for a key, equal for equal keys."""
         return self._numbers.setdefault(key, len(self._numbers))
 
     def _key(self, actor: str) -> int:
-        return self.number((actor, self._keys[actor](self._at.states[actor], self._at.base)))
+        return self.number((actor, self._keys[actor](self._state.states[actor], self._state.base)))
 
-    def new_turn(self, at: State) -> None:
-        """Forget the turn that is over; only the states of the actors remember it."""
-        counts = at.states["upstream"].counts
-        at.base = at.base._replace(responses=counts.get("resp", 0), calls=counts.get("call", 0))
-        gate = copied(at.history.gate)
+    def new_turn(self, state: State) -> None:
+        """Forget the history of the ended turn."""
+        counts = state.states["upstream"].counts
+        state.base = state.base._replace(responses=counts.get("resp", 0), calls=counts.get("call", 0))
+        gate = copied(state.history.gate)
         gate.next_turn()
-        configured, applied = at.history.ledger.session_updates[-1:], at.history.applied
-        at.history = History(gate=gate, applied=applied)
-        at.history.ledger.session_updates = configured
-        self._begin(at)
-        self._touched = {*at.states, "history"}
-        at.watch = None
-        self._end(at)
+        configured, applied = state.history.ledger.session_updates[-1:], state.history.applied
+        state.history = History(gate=gate, applied=applied)
+        state.history.ledger.session_updates = configured
+        self._begin(state)
+        self._touched = {*state.states, "history"}
+        state.watch = None
+        self._end(state)
 
-    def late(self, at: State) -> State:
-        """A copy of the state in which the request for the response that has just begun was late."""
-        other = at.copy()
+    def late(self, state: State) -> State:
+        """Return a copy of the state in which the request for the response that has just begun was late."""
+        other = state.copy()
         self._begin(other)
         history = self._history()
         history.late = (*history.late, len(history.ledger.creates) - 1)
@@ -176,90 +176,90 @@ class Stepper(Interpreter):
 
     # -- a message ---------------------------------------------------------------------------------------------------
 
-    def _arrive(self, over: Link, flight: InFlightMessage) -> None:
-        at = self._at
-        self._stirred = False
+    def _arrive(self, link: Link, flight: InFlightMessage) -> None:
+        state = self._state
+        self._had_effect = False
         if flight.kind == "(close)":
-            at.closed |= {Link(over.receiver, over.sender)}
+            state.closed |= {Link(link.receiver, link.sender)}
             code = flight.payload if isinstance(flight.payload, int) and flight.payload >= 0 else None
-            if over.receiver == "proxy":
-                self._history().gate.rings("closed")
-            self.apply(over.receiver, self._actor(over.receiver).closed(over.sender, code))
+            if link.receiver == "proxy":
+                self._history().gate.timer_ended("closed")
+            self.apply(link.receiver, self._actor(link.receiver).closed(link.sender, code))
             self._settle_host()
             return
         payload: Any = flight.payload
-        if over.receiver == "upstream":
-            self._feed("proxy", payload, flight.asked)
-        elif over.receiver == "proxy":
+        if link.receiver == "upstream":
+            self._feed("proxy", payload, flight.origin)
+        elif link.receiver == "proxy":
             history = self._history()
-            history.gate.handles(over.sender, payload)
-            if over.sender == "component" and flight.kind == "InjectUserMessage":
+            history.gate.handles(link.sender, payload)
+            if link.sender == "component" and flight.kind == "InjectUserMessage":
                 # The user observes the upstream link at the proxy, so its ledger is the proxy's.
-                history.said = (*history.said, open_key(at.states["user"].ledger, at.base))
-        self._deliver(over, payload)
+                history.open_at_texts = (*history.open_at_texts, open_key(state.states["user"].ledger, state.base))
+        self._deliver(link, payload)
         self._settle_host()
-        if flight.moment is None and self._did(over):
-            self.mark_visible(over, flight)
+        if flight.moment is None and self._is_visible(link):
+            self.mark_visible(link, flight)
 
-    def mark_visible(self, over: Link, flight: InFlightMessage) -> None:
+    def mark_visible(self, link: Link, flight: InFlightMessage) -> None:
         """Add a message to the visible ones.
 
         Raises:
             Visible: always.
         """
-        self.visible.add((over, flight.key))
+        self.visible.add((link, flight.key))
         raise Visible
 
-    def _did(self, over: Link) -> bool:
-        """Whether the invisible message had an effect by itself."""
-        host = over.receiver == "component"
-        return self._stirred or (host and any(self._key(actor) != self._at.keys[actor] for actor in _HOST[:2]))
+    def _is_visible(self, link: Link) -> bool:
+        """Return whether an invisible message had an effect."""
+        host = link.receiver == "component"
+        return self._had_effect or (host and any(self._key(actor) != self._state.keys[actor] for actor in _HOST[:2]))
 
-    def _deliver(self, over: Link, payload: Payload) -> None:
-        self.apply(over.receiver, self._actor(over.receiver).message(over.sender, payload))
-        if over.sender == "upstream" or over.receiver == "app":
-            self._show(over, payload)
+    def _deliver(self, link: Link, payload: Payload) -> None:
+        self.apply(link.receiver, self._actor(link.receiver).message(link.sender, payload))
+        if link.sender == "upstream" or link.receiver == "app":
+            self._show(link, payload)
 
     def _settle_host(self) -> None:
         """Deliver the messages inside the host, in the causal rounds of the virtual engine."""
         while self._local:
-            round_, _, _, _, over, payload = heapq.heappop(self._local)
+            round_, _, _, _, link, payload = heapq.heappop(self._local)
             self._round = round_
-            self._deliver(over, payload)
+            self._deliver(link, payload)
         self._round = 0
 
-    def _show(self, over: Link, payload: Payload) -> None:
-        """Show the user a message between other actors."""
+    def _show(self, link: Link, payload: Payload) -> None:
+        """Let the user observe a message between other actors."""
         self._seq += 1
-        effects = self._actor("user").observe(over.sender, over.receiver, payload, self._seq)
+        effects = self._actor("user").observe(link.sender, link.receiver, payload, self._seq)
         if effects:
             self.apply("user", effects)
 
     # -- effects -----------------------------------------------------------------------------------------------------
 
     def _actor(self, name: str) -> Any:
-        """An actor with its state in this step. The state is copied before the first call."""
+        """Return an actor with its state in this step. The first use copies the state."""
         if (actor := self._called.get(name)) is None:
             self._touched.add(name)
-            actor = self._with_state(name, copied(self._at.states[name]))
+            actor = self._with_state(name, copied(self._state.states[name]))
         return actor
 
     def _with_state(self, name: str, state: Any) -> Any:
-        self._at.states[name] = state
+        self._state.states[name] = state
         self._called[name] = self.actors[name].with_state(state)
         return self._called[name]
 
     def cancel_timer(self, actor: str, name: str) -> None:
-        if self._at.timers.pop((actor, name), None) is not None:
-            self._stirred = True
+        if self._state.timers.pop((actor, name), None) is not None:
+            self._had_effect = True
 
     def open(self, actor: str, to: str) -> None:
-        """As in `VirtualEngine`: proxy and upstream are renewed, and messages in flight are lost."""
-        at = self._at
-        self._stirred = True
-        at.queues = dict.fromkeys(WIRES, ())
-        at.closed = at.closed - {link for link in at.closed if "proxy" in link}
-        at.timers = {which: timer for which, timer in at.timers.items() if which[0] not in RENEWED}
+        """Open a connection as in `VirtualEngine`: proxy and upstream are renewed, and messages in flight are lost."""
+        state = self._state
+        self._had_effect = True
+        state.queues = dict.fromkeys(WIRES, ())
+        state.closed = state.closed - {link for link in state.closed if "proxy" in link}
+        state.timers = {which: timer for which, timer in state.timers.items() if which[0] not in RENEWED}
         for name in RENEWED:
             self._with_state(name, self._actor(name).renewed_state())
         for name in RENEWED:
@@ -267,81 +267,81 @@ class Stepper(Interpreter):
 
     def set_timer(self, actor: str, timer: SetTimer) -> None:
         which = (actor, timer.name)
-        number = self.rung.get(which, 0)
-        self.rung[which] = number + 1
+        number = self.timer_counts.get(which, 0)
+        self.timer_counts[which] = number + 1
         if actor == "component" and timer.name in self._idle:
             return
-        self._stirred = True
-        self._at.timers[which] = Timer(timer.after, NEW, number)
+        self._had_effect = True
+        self._state.timers[which] = Timer(timer.after, NEW, number)
 
     def send(self, actor: str, to: str, payload: Payload) -> None:
-        over = Link(actor, to)
-        if over in self._at.closed:
+        link = Link(actor, to)
+        if link in self._state.closed:
             return
-        if over not in self._at.queues:
-            self._local_send(over, payload)
+        if link not in self._state.queues:
+            self._local_send(link, payload)
             return
-        asked: CreateOrigin | None = None
-        if over.receiver == "upstream":
-            asked = self._history().gate.sends(payload, self.session.release.create_on)
+        origin: CreateOrigin | None = None
+        if link.receiver == "upstream":
+            origin = self._history().gate.sends(payload, self.session.release.create_on)
         elif actor == "upstream":
             self._feed("upstream", payload, None)
-        elif over.receiver == "component" and isinstance(payload, dict):
+        elif link.receiver == "component" and isinstance(payload, dict):
             if payload.get("code") == realtime.ACTIVE_RESPONSE:
-                self._history().told += 1
+                self._history().host_errors += 1
             elif payload.get("type") == "SettingsApplied":
                 self._history().applied = True
         kind = kind_of(payload)
-        sure = over.receiver == "upstream" or over.sender == "component"
-        key = message_key(payload, self._at.base) if sure or over == UPSTREAM_TO_PROXY else kind
-        visible = sure or (over, key) in self.visible
-        self._stirred |= visible
-        self._fly(over, payload, kind, key, asked, visible=visible)
-        if over.receiver in ("upstream", "proxy") and over.sender in ("proxy", "component"):
-            self._show(over, payload)
+        sure = link.receiver == "upstream" or link.sender == "component"
+        key = message_key(payload, self._state.base) if sure or link == UPSTREAM_TO_PROXY else kind
+        visible = sure or (link, key) in self.visible
+        self._had_effect |= visible
+        self._put_in_flight(link, payload, kind, key, origin, visible=visible)
+        if link.receiver in ("upstream", "proxy") and link.sender in ("proxy", "component"):
+            self._show(link, payload)
 
-    def _local_send(self, over: Link, payload: Payload) -> None:
-        """Send inside the host: it arrives at the same instant, in the next round."""
+    def _local_send(self, link: Link, payload: Payload) -> None:
+        """Send inside the host: the message arrives at the same instant, in the next round."""
         self._seq += 1
-        entry = (self._round + 1, RANK[over.receiver], RANK[over.sender], self._seq, over, payload)
+        entry = (self._round + 1, RANK[link.receiver], RANK[link.sender], self._seq, link, payload)
         heapq.heappush(self._local, entry)
 
     def close(self, actor: str, to: str, code: int | None) -> None:
-        over = Link(actor, to)
-        if over not in self._at.closed:
-            self._at.closed |= {over}
-            self._stirred = True
-            self._fly(over, -1 if code is None else code, "(close)", code, None, visible=True)
+        link = Link(actor, to)
+        if link not in self._state.closed:
+            self._state.closed |= {link}
+            self._had_effect = True
+            self._put_in_flight(link, -1 if code is None else code, "(close)", code, None, visible=True)
 
-    def _fly(
-        self, over: Link, payload: Payload | int, kind: str, key: Hashable, asked: CreateOrigin | None, *, visible: bool
+    def _put_in_flight(
+        self, link: Link, payload: Payload | int, kind: str, key: Hashable, origin: CreateOrigin | None, *, visible: bool
     ) -> None:
-        number = self.sent[over] = self.sent[over] + 1
-        flight = InFlightMessage(payload, kind, key, NEW if visible else None, asked, number - 1)
-        self._at.queues[over] = (*self._at.queues[over], flight)
+        number = self.sent[link] = self.sent[link] + 1
+        flight = InFlightMessage(payload, kind, key, NEW if visible else None, origin, number - 1)
+        self._state.queues[link] = (*self._state.queues[link], flight)
 
     # -- the history -------------------------------------------------------------------------------------------------
 
     def _history(self) -> History:
         if "history" not in self._touched:
             self._touched.add("history")
-            self._at.history = copied(self._at.history)
-        return self._at.history
+            self._state.history = copied(self._state.history)
+        return self._state.history
 
-    def _feed(self, sender: str, payload: Payload, asked: CreateOrigin | None) -> None:
-        """Enter a message of the upstream link in the ledger, when it passes the upstream."""
+    def _feed(self, sender: str, payload: Payload, origin: CreateOrigin | None) -> None:
+        """Add a message of the upstream link to the ledger when it is at the upstream."""
         history = self._history()
         ledger, released = history.ledger, _releases(history.ledger)
         self._seq += 1
         ledger.feed(sender, payload, self._seq)
-        if len(ledger.creates) > len(history.asked):
-            history.asked.append(asked)
+        if len(ledger.creates) > len(history.origins):
+            history.origins.append(origin)
         if _releases(ledger) != released and any(output.own for output in ledger.outputs):
-            self._at.watch = NEW
+            self._state.watch = NEW
 
 
 def _releases(ledger: Ledger) -> tuple[int, int, int]:
-    """How many events so far could release the create of a result: results, confirmations, ended responses."""
+    """Return the numbers of events that can release a request after a result: results, confirmations, ended responses."""
     own = [output for output in ledger.outputs if output.own]
     confirmed = sum(output.confirmed is not None for output in own)
     return len(own), confirmed, sum(response.done is not None for response in ledger.responses.values())

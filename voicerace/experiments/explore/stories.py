@@ -1,6 +1,6 @@
-"""The stories that an exploration tells: a scenario, or one like it, with every handler style that it makes sense for.
+"""The scenarios of an exploration, with the handler styles that matter for each. Data only.
 
-Data. Times that are free are in `experiments.explore.bounds`; a story narrows some where more freedom would show nothing new.
+The intervals of times are in `experiments.explore.bounds`; a scenario narrows those whose full width shows nothing new.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ _LAST: Final = UserInput("Thank you. Anything else I should know?", ("reply",))
 
 @dataclass(frozen=True)
 class Story:
-    """One story.
+    """A scenario of an exploration.
 
     Attributes:
-        sentence: what may happen in it.
-        scenario: who does what.
-        handlers: the app's handler styles that are explored.
-        modality: of the replies; `preamble`: spoken before the calls; `calls`: in one response.
-        bounds: intervals that differ from the usual ones.
+        sentence: what happens in it.
+        scenario: the scenario that it plays.
+        handlers: handler styles to explore.
+        modality: modality of the replies.
+        preamble: the response speaks before the calls.
+        calls: number of calls in one response.
+        bounds: intervals that differ from the default.
     """
 
     sentence: str
@@ -46,10 +48,10 @@ def _like(name: str, **changed: object) -> Scenario:
     return replace(SCENARIOS[name], **changed)  # type: ignore[arg-type]
 
 
-#: Speech long enough for a commit once the component lets audio through (500 ms behind Settings), in few frames; two silent
-#: ones behind it, because the resampler draws the last loud sample into the first.
+#: Speech in few frames, long enough for a commit after the component's 500 ms without audio. Two silent frames follow, because
+#: the resampler mixes the last loud sample into the first of them.
 _SPEECH: Final = {"speech_ms": "950", "frame_ms": "300", "mic_tail_ms": "650", "host_ms": "0:40", "upstream_ms": "0:40"}
-#: One text in the middle of things, instead of two.
+#: One text during the call or the reply, instead of two.
 _TEXT_AT_CALL: Final = _like("inject", inputs=(_QUESTION, UserInput("And in Porto?", ("reply",), when="call"), _LAST))
 _TEXT_AT_REPLY: Final = _like("inject", inputs=(_QUESTION, UserInput("And in Faro?", ("reply",), when="reply"), _LAST))
 _TWO_TOOL_TURNS: Final = _like("single", inputs=(_QUESTION, UserInput("And in Porto?", ("calls", "reply")), _LAST))
@@ -58,8 +60,8 @@ _VOICE_AT_CALL: Final = _like(
     "voice", inputs=(_QUESTION, UserInput("Hurry up, please.", ("reply",), when="call", by="voice"), _LAST)
 )
 _SPOKEN_LAST: Final = _like("single", inputs=(_QUESTION, replace(_LAST, by="voice")))
-#: The user comes back at once, so that what was under way on the old connection meets the new one.
-_ANEW: Final = {
+#: The user reconnects early, so that work of the old connection overlaps the new one.
+_RECONNECT: Final = {
     "host_ms": "0:60", "upstream_ms": "0:60", "tool_ms": "0:2000", "inject_ms": "0:500", "offline_ms": "100:600",
 }  # fmt: skip
 _QUICK: Final = {"tool_ms": "0:2000", "reply_ms": "200:1500"}
@@ -77,7 +79,7 @@ STORIES: Final[dict[str, Story]] = {
     "text-at-reply": Story("the user writes into the reply", _TEXT_AT_REPLY, bounds=_QUICK),
     "late-settings": Story("a text before Settings, and Settings twice", SCENARIOS["late-settings"]),
     "reconnect": Story(
-        "the connection is lost while the tool runs; the user's words open another", SCENARIOS["reconnect"], bounds=_ANEW
+        "the connection is lost while the tool runs; the user's words open another", SCENARIOS["reconnect"], bounds=_RECONNECT
     ),
     "slow-confirmation": Story(
         "one call, and an API that takes its time to confirm what it got", SCENARIOS["single"], bounds={"ack_ms": "10:25000"}
@@ -94,7 +96,7 @@ STORIES: Final[dict[str, Story]] = {
 def session_of(
     name: str, handler: str, release: str, component: str | None = None, workaround: str | None = None
 ) -> SessionConfig:
-    """The session of a story."""
+    """Return the session of a scenario."""
     story = STORIES[name]
     session = SessionConfig.of(
         release=release,
@@ -109,7 +111,7 @@ def session_of(
 
 
 def stories(names: Sequence[str] = (), handlers: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """Pairs of a story and a handler style to explore: those of `names` and `handlers`, all of either without any.
+    """Return pairs of a scenario and a handler style; without `names` every scenario, without `handlers` those of each.
 
     Raises:
         InputError: an unknown name.

@@ -1,8 +1,8 @@
-"""The path to an ending with times: its steps, the constraints between their moments, and times that meet all of them.
+"""The path to an ending with times: its steps, the constraints between their moments, and times that satisfy them.
 
-Every step is a variable. What was set in one step and ended in another lies between them for as long as its bounds say;
-what was dropped, or still ran, had not run out. Steps that meet at one place and have nothing to do with each other are
-kept as far apart as all that allows, so that a replay on a real clock has room: binary search over Bellman-Ford.
+Every step is a variable. The bounds of a timer or message constrain the moments at which it was set and ended. A timer that
+was cancelled or still runs constrains them, too. Independent steps at one location are as far apart as the constraints
+allow, so that a replay on a real clock has slack: a binary search over Bellman-Ford.
 """
 
 from __future__ import annotations
@@ -22,23 +22,22 @@ from voicerace.trace.recording import UPSTREAM_TO_PROXY, WIRES, Link
 
 __all__ = ["TimedTrace", "TraceStep", "dated", "retraced", "schedule", "solved"]
 
-#: Room beyond which nothing is gained, µs.
-_ROOM_US: Final = 50_000
+#: Maximum useful slack in µs.
+_SLACK_US: Final = 50_000
 _HOST: Final = ("component", "app", "user")
-#: Each of its messages may be what the user waits for.
 
 
 class _Constraint(NamedTuple):
-    """Moment `first` minus moment `second` is at most `most_us`, less `rooms` times the room."""
+    """Moment `first` minus moment `second` is at most `most_us` minus `slacks` times the slack."""
 
     first: int
     second: int
     most_us: int
-    rooms: int = 0
+    slacks: int = 0
 
 
 class TraceStep(NamedTuple):
-    """One step: at whose place, what happened, and what of it a schedule names: set in which step, which number."""
+    """One step: actor, description, choice, the step in which it was set, and its number in a schedule."""
 
     actor: str
     what: str
@@ -49,31 +48,31 @@ class TraceStep(NamedTuple):
 
 @dataclass
 class TimedTrace:
-    """A path, retraced.
+    """A path with the constraints on its times.
 
     Attributes:
-        steps: in order; moment 0 is the start, moment n the n-th step.
-        constraints: between the moments.
-        left: what ran without coming to its end: timer -> the most it may last, µs.
-        unminded: messages without a time of their own, by link and number.
+        steps: the steps in order; moment 0 is the start, moment n the n-th step.
+        constraints: constraints between the moments.
+        unfinished: timer that did not end -> maximum duration in µs.
+        invisible: link and number of the invisible messages.
     """
 
     steps: list[TraceStep] = field(default_factory=list)
     constraints: list[_Constraint] = field(default_factory=list)
-    left: dict[tuple[str, str, int], int] = field(default_factory=dict)
-    unminded: list[tuple[Link, int]] = field(default_factory=list)
+    unfinished: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    invisible: list[tuple[Link, int]] = field(default_factory=list)
 
 
-def retraced(stepper: Stepper, way: Sequence[Edge], bounds: Bounds) -> TimedTrace:
+def retraced(stepper: Stepper, path: Sequence[Edge], bounds: Bounds) -> TimedTrace:
     """Repeat the steps of a path and collect the constraints between them."""
-    course = TimedTrace()
-    at = dated(stepper.start(), 0)
+    trace = TimedTrace()
+    state = dated(stepper.start(), 0)
     last_at: dict[str, int] = {}
-    for moment, each in enumerate(way, start=1):
+    for moment, each in enumerate(path, start=1):
         if each.choice is None:
             continue  # the start
-        choice = actual(at, each.choice)
-        before, at = at, stepper.step(at, choice)
+        choice = actual(state, each.choice)
+        before, state = state, stepper.step(state, choice)
         item: InFlightMessage | Timer | None
         if isinstance(choice, Link):
             item, interval = before.next_of(choice), bounds.wire(*choice)
@@ -83,25 +82,25 @@ def retraced(stepper: Stepper, way: Sequence[Edge], bounds: Bounds) -> TimedTrac
             actor, what = choice[0], f"{choice[2].removesuffix('_ms')} is over ({choice[1]})"
         set_in = item.moment if item is not None else None
         if item is None or set_in is None:
-            raise RuntimeError(f"{choice} is not what could happen next")
-        course.steps.append(TraceStep(actor, what, choice, set_in, item.number))
-        add = course.constraints.append
+            raise RuntimeError(f"{choice} is not a possible next event")
+        trace.steps.append(TraceStep(actor, what, choice, set_in, item.number))
+        add = trace.constraints.append
         add(_Constraint(moment, set_in, interval[1]))
         add(_Constraint(set_in, moment, -interval[0]))
-        place = "host" if actor in _HOST else actor
+        location = "host" if actor in _HOST else actor
         add(_Constraint(moment - 1, moment, -1 if each.apart else 0))
-        # On a link of one exact delay a batch arrives at once.
-        before_it = course.steps[-2] if len(course.steps) > 1 else None
+        # A batch on a link with an exact delay arrives at once.
+        before_it = trace.steps[-2] if len(trace.steps) > 1 else None
         together = before_it is not None and before_it[2:4] == (choice, set_in) and interval[0] == interval[1]
-        if (met := last_at.get(place)) is not None and met != set_in and not together:
-            add(_Constraint(met, moment, 0, 1))
-        last_at[place] = moment
-        # The user's next input depends on the order of all that the user observes, wherever it happens.
-        if choice == UPSTREAM_TO_PROXY or _changes_the_user(before, at):
+        if (previous := last_at.get(location)) is not None and previous != set_in and not together:
+            add(_Constraint(previous, moment, 0, 1))
+        last_at[location] = moment
+        # The user's next input depends on the order of all observed messages.
+        if choice == UPSTREAM_TO_PROXY or _changes_the_user(before, state):
             if (seen := last_at.get("seen")) is not None and seen != set_in and not together:
                 add(_Constraint(seen, moment, 0, 1))
             last_at["seen"] = moment
-        # The user observes the proxy: an input comes before or after a message there.
+        # An input of the user comes before or after a message at the proxy.
         if actor in ("user", "proxy"):
             other = last_at.get("proxy" if actor == "user" else "user")
             if other is not None and other != set_in:
@@ -110,57 +109,60 @@ def retraced(stepper: Stepper, way: Sequence[Edge], bounds: Bounds) -> TimedTrac
         if each.late is not None and before.watch is not None:
             watch = before.watch
             add(_Constraint(watch, moment, -LATE_US - 1) if each.late else _Constraint(moment, watch, LATE_US))
-        _dropped(course, before, at, choice, moment, bounds)
+        _dropped(trace, before, state, choice, moment, bounds)
         for wire in WIRES:
-            course.unminded += [(wire, f.number) for f in at.queues[wire] if f.moment is None]
-        turned(stepper, before, at)
-        at = dated(at, moment)
-    for (actor, name), timer in at.timers.items():
+            trace.invisible += [(wire, f.number) for f in state.queues[wire] if f.moment is None]
+        turned(stepper, before, state)
+        state = dated(state, moment)
+    for (actor, name), timer in state.timers.items():
         most = bounds.timer(timer.after)[1]
-        course.left[actor, name, timer.number] = most
-        course.constraints.append(_Constraint(len(way), timer.moment, most))
+        trace.unfinished[actor, name, timer.number] = most
+        trace.constraints.append(_Constraint(len(path), timer.moment, most))
     for wire in WIRES:
-        flight = at.next_of(wire)
+        flight = state.next_of(wire)
         if flight is not None and flight.moment is not None:
-            course.constraints.append(_Constraint(len(way), flight.moment, bounds.wire(*wire)[1]))
-    return course
+            trace.constraints.append(_Constraint(len(path), flight.moment, bounds.wire(*wire)[1]))
+    return trace
 
 
-def _changes_the_user(before: State, at: State) -> bool:
-    """Whether a step changes what the user knows, or when he will say something."""
-    own = ({which: each for which, each in one.timers.items() if which[0] == "user"} for one in (before, at))
-    return before.keys["user"] != at.keys["user"] or next(own) != next(own)
+def _changes_the_user(before: State, state: State) -> bool:
+    """Return whether a step changes the state or the timers of the user."""
+    own = ({which: each for which, each in one.timers.items() if which[0] == "user"} for one in (before, state))
+    return before.keys["user"] != state.keys["user"] or next(own) != next(own)
 
 
-def _dropped(course: TimedTrace, before: State, at: State, choice: Choice, moment: int, bounds: Bounds) -> None:
-    """Timers that were cancelled, replaced or let go in this step: they had not run out."""
+def _dropped(trace: TimedTrace, before: State, state: State, choice: Choice, moment: int, bounds: Bounds) -> None:
+    """Add the timers that were cancelled, replaced or dropped in this step, which had not ended."""
     for which, timer in before.timers.items():
-        if (*which, timer.after) != choice and at.timers.get(which) != timer:
+        if (*which, timer.after) != choice and state.timers.get(which) != timer:
             most = bounds.timer(timer.after)[1]
-            course.left[(*which, timer.number)] = most
-            if which[0] not in ("upstream", "app") or which == PATIENCE or which in at.timers:
-                course.constraints.append(_Constraint(moment, timer.moment, most))
+            trace.unfinished[(*which, timer.number)] = most
+            if which[0] not in ("upstream", "app") or which == PATIENCE or which in state.timers:
+                trace.constraints.append(_Constraint(moment, timer.moment, most))
 
 
-def dated(at: State, moment: int) -> State:
-    """What was set in this step gets its number."""
-    at.queues = {
-        wire: tuple(f._replace(moment=moment) if f.moment == NEW else f for f in flights) for wire, flights in at.queues.items()
+def dated(state: State, moment: int) -> State:
+    """Replace `NEW` moments by the number of this step."""
+    state.queues = {
+        wire: tuple(f._replace(moment=moment) if f.moment == NEW else f for f in flights)
+        for wire, flights in state.queues.items()
     }
-    at.timers = {which: timer._replace(moment=moment) if timer.moment == NEW else timer for which, timer in at.timers.items()}
-    at.watch = moment if at.watch == NEW else at.watch
-    return at
+    state.timers = {
+        which: timer._replace(moment=moment) if timer.moment == NEW else timer for which, timer in state.timers.items()
+    }
+    state.watch = moment if state.watch == NEW else state.watch
+    return state
 
 
-def solved(course: TimedTrace) -> tuple[list[int], int] | None:
-    """The earliest times of all moments, in µs, with the most room between steps that meet; and that room. None: no times."""
-    low, high = 0, _ROOM_US
-    best = _times(course, low)
+def solved(trace: TimedTrace) -> tuple[list[int], int] | None:
+    """Return the earliest times of all moments in µs with the largest slack, and the slack in µs, or None without times."""
+    low, high = 0, _SLACK_US
+    best = _times(trace, low)
     if best is None:
         return None
     while low < high:
         middle = (low + high + 1) // 2
-        found = _times(course, middle)
+        found = _times(trace, middle)
         if found is None:
             high = middle - 1
         else:
@@ -168,11 +170,11 @@ def solved(course: TimedTrace) -> tuple[list[int], int] | None:
     return best, low
 
 
-def _times(course: TimedTrace, room_us: int) -> list[int] | None:
-    """The earliest times, by Bellman-Ford: each constraint says how early its second moment may be at the earliest."""
-    count = len(course.steps) + 1
+def _times(trace: TimedTrace, slack_us: int) -> list[int] | None:
+    """Return the earliest times by Bellman-Ford, or None. Each constraint gives the earliest time of its second moment."""
+    count = len(trace.steps) + 1
     times = [0] * count
-    edges = [(each.first, each.second, each.most_us - each.rooms * room_us) for each in course.constraints]
+    edges = [(each.first, each.second, each.most_us - each.slacks * slack_us) for each in trace.constraints]
     for _ in range(count + 1):
         changed = False
         for first, second, most in edges:
@@ -187,19 +189,19 @@ def _times(course: TimedTrace, room_us: int) -> list[int] | None:
     return None
 
 
-def schedule(course: TimedTrace, times_us: Sequence[int], bounds: Bounds) -> Schedule:
-    """The times as what every single timer and message lasts."""
+def schedule(trace: TimedTrace, times_us: Sequence[int], bounds: Bounds) -> Schedule:
+    """Return the durations of all timers and messages as a schedule."""
     timers: dict[tuple[str, str], dict[int, int]] = {}
     messages: dict[Link, dict[int, int]] = {wire: {} for wire in WIRES}
-    for over, number in course.unminded:
-        messages[over][number] = bounds.wire(*over)[0] * 1000
-    for moment, step in enumerate(course.steps, start=1):
+    for link, number in trace.invisible:
+        messages[link][number] = bounds.wire(*link)[0] * 1000
+    for moment, step in enumerate(trace.steps, start=1):
         lasts = (times_us[moment] - times_us[step.set_in]) * 1000
         if isinstance(step.choice, Link):
             messages[step.choice][step.number] = lasts
         else:
             timers.setdefault(step.choice[:2], {})[step.number] = lasts
-    for (actor, name, number), most in course.left.items():
+    for (actor, name, number), most in trace.unfinished.items():
         timers.setdefault((actor, name), {}).setdefault(number, most * 1000)
     rows = {which: tuple(named.get(n) for n in range(max(named) + 1)) for which, named in timers.items()}
     return Schedule(rows, messages)

@@ -1,12 +1,11 @@
-"""Zones: sets of times as difference-bound matrices, exactly, over integers.
+"""Zones: sets of times as exact difference-bound matrices over integers.
 
-A zone holds for each pair of moments how far one may lie behind the other. Moment 0 is now; every other is the moment in
-which something was set that is still pending (the one clock of all that was set in one step). Bounds are encoded as in
-every such tool: ``2c`` is "at most c", ``2c - 1`` is "less than c", so that two events that have nothing to do with each
-other can be kept strictly apart and no order is found that rests on a coincidence. Times are µs.
+A zone has a bound on the difference of each pair of moments. Moment 0 is now; every other is a moment at which a pending
+timer or message was set (one variable per step). Bounds have the usual encoding: ``2c`` is "at most c", ``2c - 1`` is "less
+than c". So independent events can be strictly apart, and no order depends on a coincidence. Times are in µs.
 
-The only operation is `advance`: the next event happens. It puts one moment into a canonical matrix, and what is read off
-afterwards is canonical again, so nothing is ever closed from scratch: n² additions per event.
+`advance` adds the moment of the next event to a canonical matrix, and `picked` returns a canonical matrix again, so no full
+closure is needed: n² additions per event.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ __all__ = [
     "tightened",
 ]
 
-#: Row by row: bound on (moment of the row minus moment of the column).
+#: Rows of bounds on (moment of the row minus moment of the column).
 Matrix: TypeAlias = tuple[tuple[int, ...], ...]
 
 #: No bound.
 FREE: Final = 1 << 60
-#: Stands for the new moment where moments are named by their index.
+#: Index of the new moment.
 NEW: Final = -1
-#: Now, and nothing pending.
+#: The zone of the start: only now, nothing pending.
 START: Final[Matrix] = ((0,),)
 
 
@@ -49,18 +48,18 @@ def less_than(time_us: int) -> int:
 
 
 def plus(first: int, second: int) -> int:
-    """The bound that follows from two in a row; strict where one of them is."""
+    """Return the sum of two bounds; it is strict if one of them is."""
     if first >= FREE or second >= FREE:
         return FREE
     return first + second + (first & second & 1)
 
 
 class Advance(NamedTuple):
-    """The next event, put into a zone: the bounds between its moment and the old ones.
+    """The bounds between the moment of the next event and the old moments.
 
     Attributes:
-        after: bound on (the new moment minus each old one).
-        before: bound on (each old one minus the new moment).
+        after: bounds on (new moment minus old moment).
+        before: bounds on (old moment minus new moment).
     """
 
     after: tuple[int, ...]
@@ -68,10 +67,13 @@ class Advance(NamedTuple):
 
 
 def advance(zone: Matrix, due: Sequence[tuple[int, int]], moment: int, least_us: int, *, apart: bool) -> Advance | None:
-    """What happens next was set at `moment` and lasts `least_us` or more; None when it cannot be next.
+    """Return the bounds of the next event, or None if it cannot be the next.
 
     Args:
-        due: (moment, most µs) of everything pending, this one too: nothing may be overdue when the event happens.
+        zone: the zone.
+        due: (moment, maximum duration in µs) of everything pending, including this event. Nothing may be overdue.
+        moment: moment at which the event was set.
+        least_us: minimum duration of the event.
         apart: the event is strictly later than now.
     """
     size = len(zone)
@@ -81,7 +83,7 @@ def advance(zone: Matrix, due: Sequence[tuple[int, int]], moment: int, least_us:
         for index in range(size):
             bound = row[index]
             if bound < FREE:
-                bound += limit  # `limit` is even: strictness is the row's
+                bound += limit  # `limit` is even, so the row decides strictness
                 if bound < latest[index]:
                     latest[index] = bound
     earliest = []
@@ -92,14 +94,14 @@ def advance(zone: Matrix, due: Sequence[tuple[int, int]], moment: int, least_us:
         bound = since_set + least if since_set < FREE else FREE
         if since_now < FREE:
             bound = min(bound, since_now + gap + (since_now & gap & 1))
-        if bound + latest[index] < 0:  # as `plus` says it: two odd bounds add up to an even one, and `FREE` outweighs any other
+        if bound + latest[index] < 0:  # same sign as `plus`: odd + odd is even, `FREE` dominates
             return None
         earliest.append(bound)
     return Advance(tuple(latest), tuple(earliest))
 
 
 def picked(zone: Matrix, step: Advance, kept: Sequence[int]) -> Matrix:
-    """The zone in which `step` has happened, over these moments; the first of `kept` is the new now."""
+    """Return the zone after `step` over the moments `kept`, whose first is the new now."""
     after, before = step
     rows = []
     for first in kept:
@@ -121,7 +123,7 @@ def picked(zone: Matrix, step: Advance, kept: Sequence[int]) -> Matrix:
 
 
 def tightened(zone: Matrix, first: int, second: int, bound: int) -> Matrix | None:
-    """The part of the zone in which (first minus second) keeps a bound; None when there is none."""
+    """Return the part of the zone in which (first minus second) satisfies a bound, or None if it is empty."""
     if plus(zone[second][first], bound) < 0:
         return None
     if zone[first][second] <= bound:
@@ -131,12 +133,11 @@ def tightened(zone: Matrix, first: int, second: int, bound: int) -> Matrix | Non
 
 
 def covered(inner: Matrix, outer: Matrix, least: Sequence[int], most: Sequence[int]) -> bool:
-    """Whether all that can follow from `inner` can follow from `outer`: inclusion, as far as anything depends on it.
+    """Return whether `outer` allows every continuation that `inner` allows.
 
-    How long ago something was set matters only until it may happen (`least`), and until it must (`most`), both in µs by
-    moment, 0 for now. Once more time has passed than that, more makes no difference. This is the inclusion in the abstraction
-    a≼LU, which is exact for automata that compare clocks with constants only (Herbreteau, Srivathsan, Walukiewicz, "Better
-    abstractions for timed automata", 2012, theorem 3), as these do.
+    The time since a moment only matters until its events may happen (`least`) and must happen (`most`), both in µs per moment,
+    0 for now. This is the inclusion in the abstraction a≼LU, which is exact for automata that only compare clocks with
+    constants, like these (Herbreteau, Srivathsan, Walukiewicz, "Better abstractions for timed automata", 2012, theorem 3).
     """
     size = range(len(inner))
     for first in size:

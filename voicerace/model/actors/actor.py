@@ -1,8 +1,8 @@
-"""The interface of an actor: inputs in, effects out. No I/O, no clock, no randomness.
+"""The interface of an actor. An actor does no I/O, reads no clock and draws no random numbers.
 
-An engine calls `start`, `message`, `closed` and `timer` and carries out the effects that they return, in order. A timer
-has a name (setting it again replaces it) and lasts a *named* duration. The engine gives the name a value, so the same
-actor runs in virtual time, on real sockets, and in an exploration, where a duration is an interval.
+An engine calls `start`, `message`, `closed` and `timer`, and carries out the effects that they return, in order. A timer
+has a name and lasts a named duration; the engine gives the duration a value. So the same actor runs in virtual time, on
+sockets, and in an exploration, where a duration is an interval.
 """
 
 from __future__ import annotations
@@ -15,13 +15,11 @@ from voicerace.values import value
 
 __all__ = ["ABNORMAL", "RANK", "RENEWED", "Actor", "Cancel", "Close", "Effect", "Effects", "Open", "Send", "SetTimer"]
 
-
-#: The order of the actors within one causal round, and the order in which they start: nearest to the API first.
+#: Order of the actors within one causal round and at the start: nearest to the API first.
 RANK: Final[Mapping[str, int]] = {"upstream": 0, "proxy": 1, "component": 2, "app": 3, "user": 4}
-#: The actors that begin anew when the host connects again, in the order in which they do.
+#: The actors that are renewed, in this order, when the host connects again.
 RENEWED: Final = ("upstream", "proxy")
-#: The code of a connection that ended without a close frame (RFC 6455, 7.4.1). It is never sent: an engine drops the
-#: connection when it carries out a `Close` with it.
+#: Code of a connection that ended without a close frame (RFC 6455, 7.4.1). A `Close` with it drops the connection.
 ABNORMAL: Final = 1006
 
 
@@ -46,10 +44,10 @@ class Close:
 
 @value
 class Open:
-    """Open the connection to a neighbour again, after it was closed.
+    """Open the closed connection to a neighbour again.
 
-    One host connection is one session of the proxy, with its own upstream connection. So the actors of `RENEWED` are
-    renewed, and messages in flight on the old connections are lost.
+    The engine renews the actors of `RENEWED`, because each host connection has its own upstream connection. Messages in
+    flight on the old connections are lost.
     """
 
     to: str
@@ -57,7 +55,7 @@ class Open:
 
 @value
 class SetTimer:
-    """Call `timer(name)` after the duration called `after`; `index` tells apart the values of one name."""
+    """Call `timer(name)` after value number `index` of the duration `after`. Replaces a timer of the same name."""
 
     name: str
     after: str
@@ -66,7 +64,7 @@ class SetTimer:
 
 @value
 class Cancel:
-    """Drop a timer; one that is not set is no error."""
+    """Cancel a timer, if it is set."""
 
     name: str
 
@@ -76,12 +74,10 @@ Effects: TypeAlias = Sequence[Effect]
 
 
 class Actor(Protocol):
-    """Takes part in a session: an engine calls it and carries out the effects that it returns.
+    """A participant of a session.
 
-    An actor is its settings and one state. The models (`stateful.StatefulActor`) keep all that changes in a dataclass
-    `state`, and `with_state` gives the same actor with another state: an engine that goes back to earlier states (the
-    exploration) copies a state and calls the actor with the copy. The state is bound once and not passed as an argument
-    of each method, because an adapter of a running program is an actor as well and has no state to pass.
+    The models (`stateful.StatefulActor`) keep everything that changes in a dataclass `state`; `with_state` returns the same
+    actor with another state. An adapter of a running program is an actor too and has no `state`.
     """
 
     def start(self) -> Effects:
@@ -91,13 +87,10 @@ class Actor(Protocol):
         """A message from a neighbour arrived."""
 
     def closed(self, sender: str, code: int | None) -> Effects:
-        """A neighbour closed its connection; `code` None when it gave none or was never reached."""
+        """A neighbour closed its connection; `code` is None if it gave none or was never reached."""
 
     def timer(self, name: str) -> Effects:
-        """A timer set earlier ran out."""
+        """A timer has expired."""
 
     def renew(self) -> Actor:
-        """The actor for the next connection of the host.
-
-        After `Open` an engine renews the actors of `RENEWED`, drops their timers, and calls `start` of each.
-        """
+        """Return the actor for the next host connection. The engine drops the old actor's timers and calls `start`."""

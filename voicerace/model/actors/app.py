@@ -1,7 +1,7 @@
-"""The app: the customer's handler `onFunctionCallRequest(call, sendResponse)`, its tool, and the user's text field.
+"""The app: the customer's handler `onFunctionCallRequest(call, sendResponse)`, its tool, microphone and text field.
 
-What the app does for a call is a handler style (`model.catalog.handlers`) and a tool result; how long the tool takes is
-`tool_ms`, one value per call in the order of the requests. The component decides whether a result is sent.
+The handler style (`model.catalog.handlers`) decides how the app answers a call. The tool takes `tool_ms`, one value per
+call in the order of the requests. The component decides whether a result is sent.
 """
 
 from __future__ import annotations
@@ -19,16 +19,15 @@ from voicerace.trace.recording import Payload
 
 __all__ = ["DATA", "GO_ON", "App", "AppState", "ToolEnd"]
 
-#: How a tool ends: with a result, with an error the app reports, by a rejected promise, or never.
+#: How a tool ends: with a result, with an error that the app reports, with a rejected promise, or never.
 ToolEnd: TypeAlias = Literal["result", "error", "reject", "none"]
 
-
-#: Texts that an app with a workaround sends as the user, and the result that it gives at once.
+#: Texts that a workaround sends as user text, and the result that it sends before the tool ends.
 GO_ON: Final = "Please go on."
 DATA: Final = "Result of"
 PLACEHOLDER: Final = {"result": {"status": "still running; say that you are looking it up"}}
 
-#: A frame of the microphone: 100 ms at 16 kHz, 16 bits, mono; a loud tone, and nothing.
+#: A microphone frame: 100 ms at 16 kHz, 16 bits, mono; a loud tone, or silence.
 _SPEECH: Final = (b"\x40\x1f" * 8 + b"\xc0\xe0" * 8) * 100
 _SILENCE: Final = bytes(len(_SPEECH))
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
@@ -37,10 +36,10 @@ _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 @dataclass
 class AppState:
     """Attributes:
-    calls: the requested calls, in order: id -> (name, arguments).
-    microphone: what it picks up, or off.
-    held: calls whose result the app holds back -> whether their tool has ended.
-    listens_for_words: the agent has said nothing since the last result or refusal.
+    calls: the requested calls in order: id -> (name, arguments).
+    microphone: what the microphone records, or ``off``.
+    held: calls whose result the app delays -> whether their tool has ended.
+    listens_for_words: the app waits for an utterance of the agent, and asks again if none comes.
     """
 
     calls: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -53,10 +52,9 @@ class App(StatefulActor[AppState]):
     """The customer's code around one handler.
 
     Args:
-        handler: the handler style.
         tool_end: how the tool ends.
-        workaround: against the race, if any.
-        repeats: how often each result is sent again through the ref, `repeat_ms` after the one before.
+        repeats: number of times that each result is sent again through the ref, every `repeat_ms`.
+        workaround: a workaround against the race, if any.
     """
 
     def __init__(
@@ -86,7 +84,7 @@ class App(StatefulActor[AppState]):
                 return (Send("component", {"type": "offline"}),)
             case "onFunctionCallRequest":
                 return self._called(payload)
-        return self._told(payload) if self.workaround else ()
+        return self._callback(payload) if self.workaround else ()
 
     def timer(self, name: str) -> Effects:
         if name == "frame":
@@ -96,22 +94,22 @@ class App(StatefulActor[AppState]):
             return (SetTimer("microphone:off", "mic_tail_ms"),) if name == "microphone:silence" else ()
         kind, call_id, count = name.split(":")
         if kind == "tool":
-            return self._ended(call_id)
+            return self._tool_ended(call_id)
         if kind == "hold":
-            return self._released([call_id])
+            return self._release([call_id])
         if kind == "silence":
             self.state.listens_for_words = False
             return (Send("component", {"type": "injectUserMessage", "content": GO_ON}),)
         return (self._by_ref(call_id), *self._repeat(call_id, int(count) + 1))
 
     def _frame(self) -> Effects:
-        """The next frame, while the microphone is on."""
+        """Send the next frame while the microphone is on."""
         if self.state.microphone == "off":
             return ()
         return (Send("component", _SPEECH if self.state.microphone == "speech" else _SILENCE), SetTimer("frame", "frame_ms"))
 
     def _called(self, call: dict[str, Any]) -> Effects:
-        """Run the handler until it returns a promise or nothing."""
+        """Run the handler until it returns."""
         call_id = call["id"]
         index = len(self.state.calls)
         self.state.calls[call_id] = (call["name"], call["arguments"])
@@ -120,12 +118,12 @@ class App(StatefulActor[AppState]):
             return (self._by_ref(call_id), returned, *self._repeat(call_id, 1))
         if self.tool_end == "none":
             return (returned,)
-        return (returned, SetTimer(f"tool:{call_id}:0", "tool_ms", index), *self._begins(call_id))
+        return (returned, SetTimer(f"tool:{call_id}:0", "tool_ms", index), *self._tool_started(call_id))
 
-    # -- a workaround ------------------------------------------------------------------------------------------------
+    # -- workarounds -------------------------------------------------------------------------------------------------
 
-    def _begins(self, call_id: str) -> Effects:
-        """What the workaround does about a call before its tool has ended."""
+    def _tool_started(self, call_id: str) -> Effects:
+        """Apply the workaround to a call whose tool runs."""
         if self.workaround is None:
             return ()
         if self.workaround.placeholder:
@@ -135,27 +133,26 @@ class App(StatefulActor[AppState]):
         self.state.held[call_id] = False
         return (SetTimer(f"hold:{call_id}:0", "hold_ms" if self.workaround.holds == "time" else "fallback_ms"),)
 
-    def _ended(self, call_id: str) -> Effects:
-        """The tool has ended."""
+    def _tool_ended(self, call_id: str) -> Effects:
         if call_id in self.state.held:
             self.state.held[call_id] = True
             return ()
         if self.workaround is not None and self.workaround.placeholder:
-            words = f"{DATA} {self.state.calls[call_id][0]}, tell me: {json.dumps(self._body(), separators=(',', ':'))}"
-            return (Send("component", {"type": "injectUserMessage", "content": words}),)
+            text = f"{DATA} {self.state.calls[call_id][0]}, tell me: {json.dumps(self._body(), separators=(',', ':'))}"
+            return (Send("component", {"type": "injectUserMessage", "content": text}),)
         return (*self._answer(call_id), *self._repeat(call_id, 1), *self._listen("fallback_ms"))
 
-    def _released(self, calls: list[str]) -> Effects:
-        """Give the results of held calls whose tool has ended."""
+    def _release(self, calls: list[str]) -> Effects:
+        """Stop holding calls, and send the results of those whose tool has ended."""
         ended = [call_id for call_id in calls if self.state.held.pop(call_id)]
-        return [effect for call_id in ended for effect in self._ended(call_id)]
+        return [effect for call_id in ended for effect in self._tool_ended(call_id)]
 
-    def _told(self, payload: dict[str, Any]) -> Effects:
+    def _callback(self, payload: dict[str, Any]) -> Effects:
         """React to a callback, if the workaround uses it."""
         match payload:
             case {"type": "onAgentStateChange", "state": "idle"} if self.workaround and self.workaround.holds == "idle":
                 calls = list(self.state.held)
-                return (*(Cancel(f"hold:{call_id}:0") for call_id in calls), *self._released(calls))
+                return (*(Cancel(f"hold:{call_id}:0") for call_id in calls), *self._release(calls))
             case {"type": "onError", "code": realtime.ACTIVE_RESPONSE}:
                 return self._listen("hold_ms")
             case {"type": "onAgentUtterance"} if self.state.listens_for_words:
@@ -164,7 +161,7 @@ class App(StatefulActor[AppState]):
         return ()
 
     def _listen(self, after: str) -> Effects:
-        """Ask again, unless the agent says something before."""
+        """Ask again after the duration `after`, unless the agent says something before."""
         if self.workaround is None or not self.workaround.asks_again:
             return ()
         self.state.listens_for_words = True
@@ -173,7 +170,7 @@ class App(StatefulActor[AppState]):
     # -- the result --------------------------------------------------------------------------------------------------
 
     def _answer(self, call_id: str, given: dict[str, Any] | None = None) -> list[Effect]:
-        """Send a result in the handler's style: the result of the tool, unless another one is given."""
+        """Send the tool's result, or `given`, in the handler's style."""
         body = given or self._body()
         if self.handler.returns == "promise" and self.tool_end == "reject":
             return [Send("component", {"type": "rejected", "id": call_id, "message": body["error"]})]
@@ -189,7 +186,7 @@ class App(StatefulActor[AppState]):
         return answer
 
     def _by_ref(self, call_id: str) -> Send:
-        """`ref.sendFunctionCallResponse(id, name, content)`."""
+        """Call `ref.sendFunctionCallResponse(id, name, content)`."""
         body = self._body()
         content = _ENCODER.encode(body if "error" in body else body["result"])
         name = self.state.calls[call_id][0]
@@ -201,7 +198,7 @@ class App(StatefulActor[AppState]):
         return {"error": "the weather service is down"}
 
     def _repeat(self, call_id: str, count: int) -> list[Effect]:
-        """The scenario's second submission, `count` from 1."""
+        """Schedule repetition `count` (from 1) of a result."""
         if count > self.repeats:
             return []
         return [SetTimer(f"repeat:{call_id}:{count}", "repeat_ms", count - 1)]

@@ -1,23 +1,23 @@
-"""The half of the mock upstream that listens: the input audio buffer, server VAD by the audio's energy, the idle timeout.
+"""User audio in the mock upstream: the input audio buffer, server VAD by the audio's energy, the idle timeout.
 
-Who hears the user is a writer of its own: at the end of speech the server commits the audio and begins a response that
-no client asked for (docs/protocol-facts.md#who-can-take-the-slot). Speech begins with the first loud audio and
-ends `vad_ms` after it turned silent; what a real VAD adds (a padding, a threshold) moves both by constants and is not modelled.
+At the end of speech the server commits the audio and begins a response without a `response.create`
+(docs/protocol-facts.md#who-can-take-the-slot). Speech begins with the first loud audio and ends after `vad_ms` of silence.
+The padding and threshold of a real VAD move both by constants and are not modelled.
 """
 
 from __future__ import annotations
 
 import base64
+import binascii
 from collections.abc import Mapping
 from typing import Any, Final
 
 from voicerace.model.actors.actor import Cancel, SetTimer
-from voicerace.model.actors.responses import Speaker
-from voicerace.model.actors.upstream_audio import Refused, buffered
+from voicerace.model.actors.responses import Responses
 from voicerace.model.actors.upstream_state import Response
 from voicerace.model.protocol import input_audio, realtime
 
-__all__ = ["Listener"]
+__all__ = ["InputAudio"]
 
 #: 24 kHz, 16 bits, mono.
 _BYTES_PER_MS: Final = 48
@@ -25,30 +25,41 @@ _NUDGE: Final = "The user has not spoken for a while."
 _TRANSCRIPT: Final = "What is the weather in Lisbon?"
 
 
-class Listener(Speaker):
-    """What one Realtime session makes of the user's audio."""
+class InputAudio(Responses):
+    """The user items and the input audio of one Realtime session."""
 
     def _error(self, code: str | None, message: str, cause: Mapping[str, Any], *, param: str | None = None) -> None:
         cause_id = cause.get("event_id")
         self._send(realtime.error_event(self._id("event"), code, message, param=param, client_event_id=cause_id))
 
     def _input_audio(self, event: Mapping[str, Any]) -> None:
-        before = self.state.audio
-        self.state.audio, answer = buffered(before, event)
-        if isinstance(answer, Refused):
-            self._error(answer.code, answer.text, event)
-        elif answer == "cleared":
-            self._send(input_audio.cleared(self._id("event")))
-        elif answer == "committed":
-            self._commit(self.state.speech or self._id("item"))
-            self.state.speech, self.state.pausing = "", False
-            self._out.append(Cancel("vad"))
-        elif input_audio.turn_detection_of(self.state.session) is not None:
-            self._hear(base64.b64decode(str(event.get("audio"))))
-        self.state.appended += max(self.state.audio - before, 0)
+        state = self.state
+        match event.get("type"):
+            case input_audio.APPEND:
+                try:
+                    pcm = base64.b64decode(str(event.get("audio")), validate=True)
+                except (binascii.Error, ValueError):
+                    self._error("invalid_value", "Invalid 'audio': expected base64-encoded audio bytes.", event)
+                    return
+                state.audio += len(pcm)
+                if input_audio.turn_detection_of(state.session) is not None:
+                    self._detect_speech(pcm)
+                state.appended += len(pcm)
+            case input_audio.COMMIT if state.audio == 0:
+                text = "Error committing input audio buffer: the buffer is empty."
+                self._error(input_audio.COMMIT_EMPTY, text, event)
+            case input_audio.COMMIT:
+                self._commit(state.speech or self._id("item"))
+                state.speech, state.pausing = "", False
+                self._out.append(Cancel("vad"))
+            case input_audio.CLEAR:
+                state.audio = 0
+                self._send(input_audio.cleared(self._id("event")))
+            case kind:
+                self._error("invalid_value", f"Invalid value: '{kind}'.", event)
 
     def _accept(self, item_id: str, item: Mapping[str, Any]) -> None:
-        """An item is in the conversation; it is confirmed `ack_ms` later."""
+        """Add an item to the conversation; it is confirmed `ack_ms` later."""
         if item.get("role") == "user":
             self.state.inputs += 1
             self.state.steps_taken = 0
@@ -67,19 +78,19 @@ class Listener(Speaker):
 
     def _transcribes(self) -> bool:
         audio = self.state.session.get("audio")
-        heard = audio.get("input") if isinstance(audio, Mapping) else None
-        return isinstance(heard, Mapping) and isinstance(heard.get("transcription"), Mapping)
+        settings = audio.get("input") if isinstance(audio, Mapping) else None
+        return isinstance(settings, Mapping) and isinstance(settings.get("transcription"), Mapping)
 
     def _commit(self, item_id: str) -> None:
-        """The buffer becomes a user item."""
+        """Make the buffer a user item."""
         self.state.audio = 0
         self._send(input_audio.committed(self._id("event"), self.state.last_item, item_id))
         self._accept(item_id, input_audio.audio_item())
 
     # -- server VAD --------------------------------------------------------------------------------------------------
 
-    def _hear(self, pcm: bytes) -> None:
-        """Audio under server VAD: loud, or silent."""
+    def _detect_speech(self, pcm: bytes) -> None:
+        """Apply server VAD to new audio, loud or silent."""
         state = self.state
         if not input_audio.is_loud(pcm):
             if state.speech and not state.pausing:
@@ -97,7 +108,7 @@ class Listener(Speaker):
                 self._cut_off(speaking, "cancelled", "turn_detected")
 
     def _speech_over(self) -> None:
-        """`vad_ms` of silence: the turn is the server's to answer."""
+        """End the speech after `vad_ms` of silence: commit it and begin a response."""
         state = self.state
         item_id, state.speech, state.pausing = state.speech, "", False
         self._send(input_audio.speech_stopped(self._id("event"), item_id, state.appended // _BYTES_PER_MS))
@@ -107,7 +118,7 @@ class Listener(Speaker):
             self._server_begins()
 
     def _server_begins(self) -> None:
-        """A response of the server's own, where the slot is free for it."""
+        """Begin a response without a request, if the slot is free."""
         if self.state.slot == "free":
             self._slot("server_begins")
             self._begin(self._next_plan({}))
@@ -115,15 +126,15 @@ class Listener(Speaker):
             self.state.server_waits = True
 
     def _idle(self) -> None:
-        """Nobody has spoken for `idle_timeout_ms` since a response was done."""
+        """Begin a response after `idle_timeout_ms` without speech since the last response."""
         if self.state.slot != "free" or self.state.speech:
             return
         item_id, now = self._id("item"), self.state.appended // _BYTES_PER_MS
         self._send(input_audio.timeout_triggered(self._id("event"), item_id, now, now))
-        # As recorded: a system item of the server's, confirmed at once, before the buffer is committed.
-        told = self._id("item")
-        self.state.acks[told] = {"id": told, "status": "completed", **realtime.system_item(_NUDGE)}
-        self._confirm(told)
+        # Recorded: the server adds a system item, confirmed at once, before it commits the buffer.
+        nudge = self._id("item")
+        self.state.acks[nudge] = {"id": nudge, "status": "completed", **realtime.system_item(_NUDGE)}
+        self._confirm(nudge)
         self._commit(item_id)
         self._server_begins()
 
@@ -133,7 +144,7 @@ class Listener(Speaker):
             self._slot_is_free()
 
     def _slot_is_free(self) -> None:
-        """A response is over: the server's own turn that waits for it, or else the wait for somebody to speak."""
+        """Begin the server's response that waits for the slot, or start the idle timeout."""
         if self.state.server_waits:
             self.state.server_waits = False
             self._server_begins()

@@ -1,13 +1,12 @@
-"""The component, voice-agent-react: it stands between app and proxy and answers for a handler that did not.
+"""The component, voice-agent-react, between app and proxy. It answers calls that the handler leaves unanswered.
 
-Its rule since #355: a call must always be answered. When the handler returns nothing without having called the
-`sendResponse` it was given, or its promise resolves to nothing, the component at once sends its default error as the
-result. `sendFunctionCallResponse` of its ref does not count as an answer. What it tells the app of the proxy's messages
-is the table `model.catalog.callbacks`; what differs between releases, `model.catalog.components`.
+If the handler returns nothing before it has called the passed `sendResponse`, or its promise resolves to nothing, the
+component sends its default error as the result at once. `sendFunctionCallResponse` of its ref does not count as an answer.
+The callbacks are the table `model.catalog.callbacks`; differences between releases are in `model.catalog.components`.
 `tests/component` compares both with the running component.
 
-What is not modelled: Settings go out 50 ms after the first connection opens, here at once; `stop()` closes it after a second,
-here at once; and `start()`, which opens a closed connection again as the user's next text does.
+Not modelled: Settings goes out 50 ms after the first connection opens (here at once); `stop()` closes the connection after a
+second (here at once); `start()` opens a closed connection again, as the user's next text does.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ WEATHER = {
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
 
-#: Messages of the proxy that count as the agent's doings for the idle timeout; AgentDone from 0.10.0, where it is shown.
+#: Messages of the proxy that the idle timeout counts as activity; AgentDone only where the release has a callback for it.
 _ACTIVITY = frozenset({"AgentThinking", "AgentStartedSpeaking", "AgentDone", "AgentAudioDone"})
 _TIMERS = (
     "settings", "settings again", "opened", "microphone", "playback", "text_done", "text_counts", "idle", "awaits", "text",
@@ -42,29 +41,29 @@ _TIMERS = (
 
 @dataclass
 class _Shown:
-    """What the app has been told of the agent, the playback and the user, or is about to be."""
+    """The states that callbacks report to the app, during a message before they are reported."""
 
     agent: str = "idle"
     playing: bool = False
     user_speaks: bool = False
 
     def copied(self) -> _Shown:
-        """As `copy.copy`, which takes as long as the rest of a message."""
+        """Return a copy, faster than `copy.copy`."""
         return _Shown(self.agent, self.playing, self.user_speaks)
 
 
 @dataclass
 class ComponentState:
     """Attributes:
-    calls: the calls handed to the app: id -> name.
-    answered: the calls the component takes as answered.
-    shown: what the app knows.
-    voice: what the component made of the user's voice: idle, listening, or thinking, which it never leaves.
-    sounds: the device plays.
-    announced: "speaking" was told for this playback.
-    hears: user audio may follow Settings.
-    closed: the connection is gone.
-    text: what has opened the connection again, and waits for Settings to be sent.
+    calls: the calls passed to the app: id -> name.
+    answered: the calls that the component takes as answered.
+    shown: the states that the app knows.
+    voice: the state derived from the user's voice: idle, listening, or (final) thinking.
+    sounds: the device plays audio.
+    announced: "speaking" was reported for this playback.
+    hears: Settings was sent, so microphone audio is passed on.
+    closed: the connection is closed.
+    text: user text that opened the connection again and waits for Settings to be sent.
     idle: the state of the idle timeout.
     """
 
@@ -81,15 +80,15 @@ class ComponentState:
 
 
 class Component(StatefulActor[ComponentState]):
-    """One voice-agent-react on an OpenAI proxy.
+    """One voice-agent-react, connected to the OpenAI proxy.
 
     Args:
-        release: its row.
+        release: the row of the component's release.
         greeting: `agentOptions.greeting`.
         context: earlier conversation, ``{"role", "content"}`` each.
-        idle_timeout: the component closes the connection when nothing happens for `component_idle_ms`.
-        late_settings: Settings is sent `settings_ms` late, and once more as much later. No component of itself does
-            either (data/README.md); a host of one's own may.
+        idle_timeout: close the connection after `component_idle_ms` without activity.
+        late_settings: send Settings `settings_ms` late, and again after the same time. No release does this
+            (data/README.md); another host may.
     """
 
     def __init__(
@@ -118,7 +117,6 @@ class Component(StatefulActor[ComponentState]):
     # -- the actor ---------------------------------------------------------------------------------------------------
 
     def start(self) -> Effects:
-        """Settings goes out as soon as the connection is open."""
         if self.late_settings:
             return (SetTimer("settings", "settings_ms"),)
         return (self._settings(), SetTimer("microphone", "settings_wait_ms"))
@@ -139,8 +137,7 @@ class Component(StatefulActor[ComponentState]):
         if sender == "proxy" and self.idle is None and isinstance(payload, dict):
             kind = payload.get("type")
             if isinstance(kind, str) and kind not in self._noticed:
-                # Most of what a proxy passes on; nothing of it is left for what follows.
-                return ()
+                return ()  # the most frequent messages: no callback, and no change of state
         before = self.state.shown.copied()
         if sender == "app":
             if isinstance(payload, bytes):
@@ -149,14 +146,14 @@ class Component(StatefulActor[ComponentState]):
                 self._from_app(payload)
         else:
             self._from_proxy(payload)
-        return self._committed(before)
+        return self._reported(before)
 
     def closed(self, sender: str, code: int | None) -> Effects:
         if self.state.closed:
             return ()
         self.state.closed = True
         self._steps(self._rows["(close)"], {"service": "agent", "state": "closed"})
-        return (*self._take(), *map(Cancel, _TIMERS))
+        return (*self._all_effects(), *map(Cancel, _TIMERS))
 
     def timer(self, name: str) -> Effects:
         if self.state.closed:
@@ -185,12 +182,11 @@ class Component(StatefulActor[ComponentState]):
                 self.idle.waited(rests=self._rests())
             case "idle":
                 return (Close("proxy", 1000), *self.closed("proxy", 1000))
-        return self._committed(before)
+        return self._reported(before)
 
-    # -- the proxy's messages ----------------------------------------------------------------------------------------
+    # -- messages of the proxy ---------------------------------------------------------------------------------------
 
     def _from_proxy(self, payload: Payload) -> None:
-        """What the app gets to see of a message from the proxy."""
         if isinstance(payload, bytes):
             self._steps(self._rows["(binary)"], {"bytes": len(payload)})
             return
@@ -210,7 +206,7 @@ class Component(StatefulActor[ComponentState]):
             self.state.hears = True
 
     def _no_object(self, text: str | None) -> None:
-        """Text without an object in it: `null` is no better than no JSON, anything else is not looked at."""
+        """Handle text that is no JSON object: `null` and invalid JSON are parse errors, other JSON is ignored."""
         try:
             nothing = json.loads(text or "") is None
         except ValueError:
@@ -236,7 +232,7 @@ class Component(StatefulActor[ComponentState]):
             if self.idle:
                 self._out.append(SetTimer("text_counts", "text_counts_ms"))
 
-    # -- a row of the table ------------------------------------------------------------------------------------------
+    # -- rows of the callback table ----------------------------------------------------------------------------------
 
     def _steps(self, row: callbacks.CallbackRow, values: Mapping[str, Any]) -> None:
         for step in row.steps:
@@ -270,7 +266,7 @@ class Component(StatefulActor[ComponentState]):
     def _user(self, step: callbacks.User) -> None:
         shown, voice = self.state.shown, self.state.voice
         if shown.user_speaks and not step.speaks:
-            self._tell("onUserStoppedSpeaking")
+            self._call_back("onUserStoppedSpeaking")
         shown.user_speaks = step.speaks
         if step.by_voice:
             if self.idle:
@@ -296,13 +292,12 @@ class Component(StatefulActor[ComponentState]):
             return
         if not state.announced:
             state.announced = True
-            self._tell("onAgentStateChange", state="speaking")
+            self._call_back("onAgentStateChange", state="speaking")
         shown.agent = "speaking"
 
-    # -- the app's calls ---------------------------------------------------------------------------------------------
+    # -- calls of the app --------------------------------------------------------------------------------------------
 
     def _from_app(self, call: dict[str, Any]) -> None:
-        """The handler's side: the passed `sendResponse`, the promise, the return; and the ref, which is not tracked."""
         match call["type"]:
             case "injectUserMessage":
                 self._inject(call["content"])
@@ -326,7 +321,7 @@ class Component(StatefulActor[ComponentState]):
             case "stop":
                 self._out = [Close("proxy", 1000), *self.closed("proxy", 1000)]
             case "offline":
-                # Not a call of the app's: the browser has lost its network.
+                # Not a call of the app: the browser has lost its network.
                 self._out = [Close("proxy", ABNORMAL), *self.closed("proxy", ABNORMAL)]
 
     def _inject(self, text: str) -> None:
@@ -338,54 +333,55 @@ class Component(StatefulActor[ComponentState]):
     # -- without a connection ----------------------------------------------------------------------------------------
 
     def _while_closed(self, call: dict[str, Any]) -> Effects:
-        """A text opens the connection again (`injectUserMessage`); all else that would be sent is dropped (`sendJSON`)."""
+        """Open the connection again for a user text; drop all else that would be sent (`sendJSON`)."""
         before = self.state.shown.copied()
         if call["type"] != "injectUserMessage":
             self._from_app(call)
-            return [effect for effect in self._committed(before) if getattr(effect, "to", "") != "proxy"]
+            return [effect for effect in self._reported(before) if getattr(effect, "to", "") != "proxy"]
         self.state.closed = False
         self.state.text = call["content"]
         for state in ("connecting", "connected"):
-            self._tell("onConnectionStateChange", service="agent", state=state)
-        return [Open("proxy"), *self._take(), SetTimer("opened", "settings_open_ms"), SetTimer("text", "settings_poll_ms")]
+            self._call_back("onConnectionStateChange", service="agent", state=state)
+        timers = SetTimer("opened", "settings_open_ms"), SetTimer("text", "settings_poll_ms")
+        return [Open("proxy"), *self._all_effects(), *timers]
 
     def _opened(self) -> None:
-        """Settings of a further connection, with what the app gave them: it keeps no conversation of its own here."""
+        """Send the app's Settings on a further connection; the component adds no conversation."""
         if self.release.warns_of_context and not self.context:
-            self._tell("onContextWarning")
+            self._call_back("onContextWarning")
         self._out += (self._settings(), SetTimer("microphone", "settings_wait_ms"))
 
     def _settle(self, call_id: str, content: str, *, default: bool = False) -> None:
-        """Answer for a call that has no answer yet."""
+        """Answer a call that has no answer yet."""
         if call_id not in self.state.answered and (not default or self.release.default_error):
             self._answer(call_id, content)
 
     def _answer(self, call_id: str, content: str | None) -> None:
-        """A response with neither result nor error has no content at all."""
+        """Send a result; `content` None omits the field (a response with neither result nor error)."""
         self.state.answered.add(call_id)
         result = agent.function_call_response(call_id, self.state.calls[call_id], content or "")
         self._out.append(Send("proxy", result if content is not None else {k: v for k, v in result.items() if k != "content"}))
         if self.idle:
             self.idle.call_answered(call_id, rests=self._rests())
 
-    # -- to the app --------------------------------------------------------------------------------------------------
+    # -- callbacks to the app ----------------------------------------------------------------------------------------
 
-    def _tell(self, callback: str, **values: Any) -> None:
+    def _call_back(self, callback: str, **values: Any) -> None:
         self._out.append(Send("app", {"type": callback, **values}))
 
     def _rests(self) -> bool:
         shown = self.state.shown
         return shown.agent in ("idle", "listening") and not shown.playing and not shown.user_speaks
 
-    def _committed(self, before: _Shown) -> list[Effect]:
-        """The changed states are told behind everything else of one message."""
+    def _reported(self, before: _Shown) -> list[Effect]:
+        """Report the states that changed since `before`, after the other effects of the message; return all effects."""
         shown = self.state.shown
         if shown.agent != before.agent:
-            self._tell("onAgentStateChange", state=shown.agent)
+            self._call_back("onAgentStateChange", state=shown.agent)
             if shown.agent == "speaking":
                 self.state.announced = True
         if shown.playing != before.playing:
-            self._tell("onPlaybackStateChange", playing=shown.playing)
+            self._call_back("onPlaybackStateChange", playing=shown.playing)
         if self.idle and shown != before:
             if shown.user_speaks != before.user_speaks:
                 self.idle.user_spoke()
@@ -394,7 +390,7 @@ class Component(StatefulActor[ComponentState]):
                 silent=not shown.playing and not shown.user_speaks,
                 agent_acts=shown.agent != before.agent and shown.agent in ("thinking", "speaking"),
             )
-        return self._take()
+        return self._all_effects()
 
-    def _take(self) -> list[Effect]:
+    def _all_effects(self) -> list[Effect]:
         return [*self._effects(), *self.idle.effects()] if self.idle else self._effects()

@@ -1,10 +1,11 @@
-"""The component's idle timeout: ten seconds in which nothing happens, and it closes the connection, code 1000.
+"""The component's idle timeout: after ten seconds without activity it closes the connection with code 1000.
 
-Off by default in a session, as an app can set `agentOptions.idleTimeoutMs` as high as it likes: what it does by itself
-is no race. Its rules are a knob, `model.catalog.components.Idle`; each is compared with the running component.
-What is not modelled: ``forgets`` and ``message`` forget the agent's state within 200 ms of its change, at a poll whose
-phase nobody controls; here they forget it at once. In ``runs_on`` an AgentAudioDone right behind AgentDone begins the
-ten seconds anew or does not, as React has committed between them or not; here it does.
+It is off by default in a session, because an app can set `agentOptions.idleTimeoutMs` to any value. The rules differ by
+release (`model.catalog.components.Idle`); `tests/component` compares each with the running component.
+
+Not modelled: ``forgets`` and ``message`` forget the agent's state at a poll every 200 ms; here they forget it at once. With
+``runs_on``, an AgentAudioDone right after AgentDone restarts the timeout only if React has rendered between them; here it
+always does.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ __all__ = ["Idle", "IdleState"]
 @dataclass
 class IdleState:
     """Attributes:
-    user_seen: it begins to count only after the first activity.
-    busy: what the component last saw keeps it from counting.
-    counts: the ten seconds run.
-    running: the calls that are not answered, as the component sees it: a result by the ref answers none.
-    awaits: a result was sent, and no message has come since.
+    user_seen: an activity has happened; the timeout never runs before the first.
+    busy: the last observed state blocks the timeout.
+    counts: the timeout runs.
+    running: unanswered calls; a result through the ref answers none.
+    awaits: a result was sent, and no message has arrived since.
     """
 
     user_seen: bool = False
@@ -35,12 +36,7 @@ class IdleState:
 
 
 class Idle:
-    """Applies the idle rules of one release.
-
-    Args:
-        release: the row with the rules.
-        state: the state, which the methods change.
-    """
+    """The idle rules of one release, applied to `state`."""
 
     def __init__(self, release: Component, state: IdleState) -> None:
         self.release = release
@@ -48,40 +44,45 @@ class Idle:
         self._out: list[Effect] = []
 
     def effects(self) -> list[Effect]:
-        """What the calls before asked for."""
+        """Return the effects of the calls since the last one, and forget them."""
         out, self._out = self._out, []
         return out
 
-    # -- what happens ------------------------------------------------------------------------------------------------
+    # -- events ------------------------------------------------------------------------------------------------------
 
     def changed(self, *, agent_rests: bool, silent: bool, agent_acts: bool) -> None:
-        """The agent's, the playback's or the user's state changed: `agent_rests` idle or listening; `silent` nobody
-        speaks and nothing plays; `agent_acts` it has begun to think or to speak."""
+        """The state of the agent, the playback or the user changed.
+
+        Args:
+            agent_rests: the agent is idle or listening.
+            silent: nothing plays and the user does not speak.
+            agent_acts: the agent has begun to think or to speak.
+        """
         if agent_acts and self.release.idle in ("runs_on", "rests"):
             self._stop_awaiting()
         rests = agent_rests and silent
         if rests:
             self.state.busy = False
-        self._weigh(rests=rests)
+        self._update(rests=rests)
 
     def activity(self, *, rests: bool) -> None:
-        """The user wrote, or the agent sent word of its doings: the ten seconds begin anew."""
+        """The user sent text, or the proxy reported an activity of the agent: restart the timeout."""
         self.state.user_seen = True
-        if self._believes(rests):
+        if self._assumes_rest(rests):
             self.state.busy = False
             self._stop()
             self._start()
         else:
-            self._weigh(rests=False)
+            self._update(rests=False)
 
     def user_spoke(self) -> None:
         self.state.user_seen = True
 
     def message(self, *, rests: bool) -> None:
-        """Any JSON message of the proxy."""
+        """A JSON message of the proxy arrived."""
         if self.release.idle != "forgets":
             self._stop_awaiting()
-            self._weigh(rests=self._believes(rests))
+            self._update(rests=self._assumes_rest(rests))
 
     def call_started(self, call_id: str) -> None:
         self.state.running.add(call_id)
@@ -90,7 +91,7 @@ class Idle:
         self._block(stops=True)
 
     def call_answered(self, call_id: str, *, rests: bool) -> None:
-        """The component holds the call answered: by the passed function, the promise, or its default error."""
+        """A call was answered by the passed function, the promise, or the default error."""
         if call_id not in self.state.running:
             return
         self.state.running.discard(call_id)
@@ -100,23 +101,23 @@ class Idle:
             self.state.awaits = True
             if self.release.idle != "message":
                 self._out.append(SetTimer("awaits", "agent_reply_wait_ms"))
-        self._weigh(rests=self._believes(rests))
+        self._update(rests=self._assumes_rest(rests))
 
     def waited(self, *, rests: bool) -> None:
-        """Timer `awaits`: no message came behind the result for half a second."""
+        """Timer `awaits`: no message arrived within half a second after the result."""
         self.state.awaits = False
-        self._weigh(rests=rests)
+        self._update(rests=rests)
 
-    # -- the rules ---------------------------------------------------------------------------------------------------
+    # -- rules -------------------------------------------------------------------------------------------------------
 
-    def _believes(self, rests: bool) -> bool:
-        """Whether the component takes the session to be at rest: the older ones have forgotten that it is not."""
+    def _assumes_rest(self, rests: bool) -> bool:
+        """Whether the component takes the session to be at rest; the older releases always do."""
         return rests or self.release.idle in ("forgets", "message")
 
-    def _weigh(self, *, rests: bool) -> None:
-        held = bool(self.state.running) or self.state.awaits
-        if held or not rests:
-            self._block(stops=held or self.release.idle != "runs_on")
+    def _update(self, *, rests: bool) -> None:
+        waits = bool(self.state.running) or self.state.awaits
+        if waits or not rests:
+            self._block(stops=waits or self.release.idle != "runs_on")
         else:
             self.state.busy = False
             if not self.state.counts:

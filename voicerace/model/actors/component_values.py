@@ -1,4 +1,4 @@
-"""The component's values: what a callback shows of a message, and what a response object is as a result's text."""
+"""Values that the component derives: the arguments of a callback, and the text of a result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["content_of", "json_of", "named", "values"]
 
 
 def named(kind: str, payload: Mapping[str, Any]) -> str:
-    """The table's name for a message."""
+    """Return the key of a message in the table `model.catalog.callbacks`."""
     if kind == "ConversationText":
         return f"{kind} {payload.get('role')}"
     if kind == "Error" and (payload.get("code") in QUIET_CODES or QUIET_TEXT in str(payload.get("description", ""))):
@@ -21,7 +21,7 @@ def named(kind: str, payload: Mapping[str, Any]) -> str:
 
 
 def values(kind: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a callback can show of a message."""
+    """Return the values of a message that its callback may receive."""
     match kind:
         case "ConversationText":
             text = payload.get("content")
@@ -45,17 +45,17 @@ def values(kind: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _heard(transcript: Mapping[str, Any]) -> str:
-    """The words of a Transcript, wherever they stand."""
+    """Return the text of a Transcript, from the first of its fields that has one."""
     channel = transcript.get("channel")
     for holder in (channel if isinstance(channel, Mapping) else {}, transcript):
         for first in (holder.get("alternatives") or ())[:1]:
-            if words := first.get("transcript"):
-                return str(words)
+            if text := first.get("transcript"):
+                return str(text)
     return str(transcript.get("transcript") or "")
 
 
 def content_of(response: Mapping[str, Any]) -> str:
-    """A response object as the text of a result: its error, else its result, else itself."""
+    """Return a response object as the text of a result: its error, else its result, else itself."""
     if response.get("error"):
         return json_of({"error": response["error"]})
     return json_of(response.get("result", response))

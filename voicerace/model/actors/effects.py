@@ -1,4 +1,4 @@
-"""Carries out the effects of actors: one loop for all engines, which differ in their hooks."""
+"""The loop with which every engine carries out the effects of actors."""
 
 from __future__ import annotations
 
@@ -11,15 +11,10 @@ __all__ = ["Interpreter"]
 
 
 class Interpreter:
-    """Base class of every engine. A hook that a subclass does not define ignores its effect."""
+    """Base class of the engines: calls one hook per effect. A hook that a subclass does not define does nothing."""
 
     def apply(self, actor: str, effects: Iterable[Effect]) -> None:
-        """Carry out the effects of one call of an actor, in order.
-
-        Args:
-            actor: the name of the actor that returned them.
-            effects: what it returned.
-        """
+        """Carry out, in order, the effects that one call of the actor named `actor` returned."""
         for effect in effects:
             if isinstance(effect, Send):
                 self.send(actor, effect.to, effect.payload)
@@ -36,7 +31,7 @@ class Interpreter:
         """Send a message to the neighbour `to`."""
 
     def set_timer(self, actor: str, timer: SetTimer) -> None:
-        """Start a timer; one of the same name is replaced."""
+        """Start a timer. Replace one of the same name."""
 
     def cancel_timer(self, actor: str, name: str) -> None:
         """Stop a timer if it runs."""

@@ -1,8 +1,8 @@
-"""What JavaScript makes of a value that JSON brought: the proxies trust their neighbours' fields, and never look at a type.
+"""JavaScript's rules for values that were parsed from JSON.
 
-A field that is null, a number or an object where text is expected is not refused there: it goes on, is skipped, or throws
-in the middle of a message, by the rules of the language. The proxies' rules are in `translate` and `proxy`; these are
-the language's, as far as they are needed. All of them were seen on running proxies (``python -m tests.drawn``).
+The proxies do not check the types of the fields that they read. A field that is null, a number or an object where text is
+expected is used, skipped, or throws while a message is handled, by the rules of the language. This module has those rules
+that the proxies' models need. All were observed on running proxies (``python -m tests.drawn``).
 """
 
 from __future__ import annotations
@@ -17,36 +17,20 @@ from enum import Enum
 from typing import Any, Final, TypeGuard
 
 __all__ = [
-    "UNDEFINED",
-    "ThrownError",
-    "at",
-    "base64_bytes",
-    "defined",
-    "field",
-    "has_length",
-    "is_number",
-    "key",
-    "mapped",
-    "or_else",
-    "parse",
-    "string",
-    "stringify",
-    "text",
-    "trim",
-    "trimmed",
-    "truthy",
-]
+    "UNDEFINED", "ThrownError", "at", "base64_bytes", "defined", "field", "has_length", "is_number", "key", "mapped", "or_else",
+    "parse", "string", "stringify", "text", "trim", "trimmed", "truthy",
+]  # fmt: skip
 
 
 class ThrownError(Exception):
-    """A TypeError or SyntaxError: the proxy's `catch` goes on."""
+    """A TypeError or SyntaxError that the proxy catches."""
 
 
 class _Undefined(Enum):
     UNDEFINED = "undefined"
 
 
-#: The value of a field that is not there; `null` is None.
+#: The value of a missing field; `null` is None.
 UNDEFINED: Final = _Undefined.UNDEFINED
 
 _WHITE: Final = "\t\n\v\f\r \u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000\ufeff"
@@ -62,13 +46,13 @@ _INDEX_MAX: Final = 2**32 - 2
 def at(value: Any, *names: str) -> Any:
     """`value?.a?.b`."""
     for name in names:
-        # What JSON gives is a dict; asking the abstract class takes ten times as long.
+        # JSON objects are dicts; a check against the abstract class alone takes ten times as long.
         value = value.get(name, UNDEFINED) if isinstance(value, (dict, Mapping)) else UNDEFINED
     return value
 
 
 def field(value: Any, name: str) -> Any:
-    """`value.name`: of null and undefined, it throws."""
+    """`value.name`; throws for null and undefined."""
     if value is None or value is UNDEFINED:
         raise ThrownError(f"no {name} of {value}")
     return at(value, name)
@@ -86,12 +70,12 @@ def truthy(value: Any) -> bool:
 
 
 def has_length(value: Any) -> bool:
-    """`!!value?.length`: true of an array, of text, and of an object with such a field."""
+    """`!!value?.length`."""
     return len(value) > 0 if isinstance(value, (str, list, tuple)) else truthy(at(value, "length"))
 
 
 def mapped(value: Any) -> list[Any] | tuple[Any, ...]:
-    """What `value.map(…)` goes through; only arrays have it."""
+    """The elements that `value.map(…)` visits; throws for all but arrays."""
     if not isinstance(value, (list, tuple)):
         raise ThrownError("map is not a function")
     return value
@@ -102,36 +86,36 @@ def is_number(value: Any) -> TypeGuard[float]:
 
 
 def key(value: Any) -> Hashable | None:
-    """A value as a Map or a Set knows it: 5 and "5" are two; an object is only itself, so None."""
+    """A value as a key of a Map or Set: 5 and "5" differ. None for an object, which equals only itself."""
     return None if isinstance(value, (Mapping, list, tuple)) else (is_number(value), type(value) is bool, value)
 
 
 def defined(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """An object without the fields that `JSON.stringify` leaves out."""
+    """An object without the undefined fields, which `JSON.stringify` omits."""
     return {name: value for name, value in fields.items() if value is not UNDEFINED}
 
 
 # -- text ------------------------------------------------------------------------------------------------------------
 
 
-def trim(words: str) -> str:
-    return words.strip(_WHITE)
+def trim(text_: str) -> str:
+    return text_.strip(_WHITE)
 
 
 def trimmed(value: Any) -> str:
-    """`value.trim()`: only text has it."""
+    """`value.trim()`; throws for all but text."""
     return trim(text(value))
 
 
 def text(value: Any) -> str:
-    """A value of which a method of text is called: of anything else, it throws."""
+    """A value on which a method of text is called; throws for all but text."""
     if not isinstance(value, str):
         raise ThrownError("not a function")
     return value
 
 
 def string(value: Any) -> str:
-    """`String(value)` and `${value}`. An object whose own `toString` came in JSON cannot be made one."""
+    """`String(value)` and `${value}`; throws for an object with a field `toString`."""
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping):
@@ -145,22 +129,22 @@ def string(value: Any) -> str:
     return _number(value)
 
 
-def base64_bytes(words: str) -> bytes:
-    """`Buffer.from(words, "base64")`: what is no base64 is skipped, = ends it, what is left over is dropped."""
-    known = bytes(ord(each) & 0xFF for each in words).translate(bytes.maketrans(b"-_", b"+/"))
-    known = _NO_BASE64.sub(b"", known.split(b"=", 1)[0])
-    known = known[:-1] if len(known) % 4 == 1 else known
-    return base64.b64decode(known + b"=" * (-len(known) % 4))
+def base64_bytes(encoded: str) -> bytes:
+    """`Buffer.from(encoded, "base64")`: skips characters outside base64, ends at =, and drops an incomplete byte."""
+    digits = bytes(ord(each) & 0xFF for each in encoded).translate(bytes.maketrans(b"-_", b"+/"))
+    digits = _NO_BASE64.sub(b"", digits.split(b"=", 1)[0])
+    digits = digits[:-1] if len(digits) % 4 == 1 else digits
+    return base64.b64decode(digits + b"=" * (-len(digits) % 4))
 
 
 # -- JSON ------------------------------------------------------------------------------------------------------------
 
 
 def parse(frame: str | bytes) -> Any:
-    """`JSON.parse`: UTF-8 whatever it is, every number a double, no NaN."""
-    words = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
+    """`JSON.parse`: invalid UTF-8 is replaced, every number is a double, NaN throws."""
+    decoded = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
     try:
-        return json.loads(words, parse_constant=_no_json, parse_int=_double, parse_float=_double)
+        return json.loads(decoded, parse_constant=_no_json, parse_int=_double, parse_float=_double)
     except (ValueError, RecursionError) as error:
         raise ThrownError("no JSON") from error
 
@@ -170,7 +154,7 @@ def _no_json(word: str) -> None:
 
 
 def _double(digits: str) -> float:
-    """The double of some digits, an int where JavaScript writes it without a fraction."""
+    """The double that the digits denote, as an int where JavaScript writes it without a fraction."""
     if len(digits) < 16 and digits.isdecimal():
         return int(digits)
     value = float(digits)
@@ -182,7 +166,7 @@ def _double(digits: str) -> float:
 def stringify(value: Any) -> str:
     """`JSON.stringify`."""
     if isinstance(value, Mapping):
-        names = sorted(value, key=_place)
+        names = sorted(value, key=_property_order)
         return (
             "{"
             + ",".join(f"{stringify(name)}:{stringify(value[name])}" for name in names if value[name] is not UNDEFINED)
@@ -197,14 +181,14 @@ def stringify(value: Any) -> str:
     return string(value)
 
 
-def _place(name: str) -> tuple[bool, int]:
-    """Where an object keeps a field: whole numbers first, in their order, then the others as they came."""
+def _property_order(name: str) -> tuple[bool, int]:
+    """Sort key of an object's fields: integers first, in numeric order, then the others in insertion order."""
     is_index = _INDEX.fullmatch(name) is not None and int(name) <= _INDEX_MAX
     return (not is_index, int(name) if is_index else 0)
 
 
 def _number(value: float) -> str:
-    """A number as JavaScript writes it: no exponent from 1e-6 on and below 1e21."""
+    """A number as JavaScript writes it: without an exponent from 1e-6 to below 1e21."""
     if not math.isfinite(value):
         return "Infinity" if value > 0 else "-Infinity"
     if value == 0:

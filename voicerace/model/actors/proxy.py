@@ -1,9 +1,8 @@
-"""The proxy, voice-agent-backend: one actor for every release, which reads a row of `model.catalog.releases`.
+"""The proxy, voice-agent-backend: one actor for every release, configured by a row of `model.catalog.releases`.
 
-The actor follows the running proxy, in the order of its sends on each link: `voicerace conformance` compares them
-message by message. One method per event, one branch per knob; nothing here knows a release by name. What it does with
-the user's audio is in `proxy_audio`, when it asks for responses in `proxy_creates`, what it tells the host of the agent's
-words in `proxy_voice`.
+The actor has one method per event and one branch per setting of the row; no code names a release. `voicerace conformance`
+compares it with the running proxy, message by message and in the order of each link. User audio is in `proxy_audio`, the
+reports to the host and the requests to the API are in `proxy_sender`.
 
 Facts: docs/release-facts.md; `server.ts` and `translator.ts` of each tag.
 """
@@ -16,7 +15,7 @@ from typing import Any, ClassVar
 from voicerace.model.actors import javascript, proxy_audio, translate, translate_session
 from voicerace.model.actors.actor import ABNORMAL, Cancel, Close, Effects, Send, SetTimer
 from voicerace.model.actors.javascript import UNDEFINED, ThrownError, at, or_else, trim
-from voicerace.model.actors.proxy_creates import Creates
+from voicerace.model.actors.proxy_sender import ProxySender
 from voicerace.model.actors.proxy_state import ProxyState
 from voicerace.model.catalog.releases import A, I, ProxyRelease, R, T
 from voicerace.model.protocol import agent, input_audio, realtime, speech
@@ -26,8 +25,12 @@ from voicerace.trace.recording import Payload
 __all__ = ["Proxy", "ProxyState"]
 
 
-class Proxy(Creates):
-    """One host connection with its one upstream connection, in the release of `release`."""
+class Proxy(ProxySender):
+    """One host connection with its upstream connection.
+
+    Args:
+        release: the row of the proxy's release.
+    """
 
     def __init__(self, release: ProxyRelease) -> None:
         super().__init__(release)
@@ -40,8 +43,8 @@ class Proxy(Creates):
             if self.state.host_open:
                 if self._passes_unknown and isinstance(payload, dict):
                     kind = payload.get("type")
-                    if isinstance(kind, str) and kind not in self._looked_at:
-                        # Most of what an API says: what `_event` comes to, without its questions.
+                    if isinstance(kind, str) and kind not in self._handled:
+                        # A shortcut with the effect of `_event`, for the most frequent events.
                         return (Send("component", payload),)
                 self._from_upstream(payload)
         elif self.state.upstream_open:
@@ -73,11 +76,11 @@ class Proxy(Creates):
     def timer(self, name: str) -> Effects:
         state = self.state
         if name == "recovery":
-            # 20 s after the last result without an event that releases the create.
+            # 20 s after the last result, without an event that releases the create.
             if state.mark and state.upstream_open:
                 self._release_create()
         elif state.upstream_open:
-            proxy_audio.rang(state.audio, name)
+            proxy_audio.timer_expired(state.audio, name)
             self._commit_audio()
         return self._effects()
 
@@ -85,19 +88,19 @@ class Proxy(Creates):
         self._out += [Cancel("recovery"), *proxy_audio.stop(self.state.audio)]
 
     def _process_ends(self) -> None:
-        """Nothing catches a throw here: the proxy's process ends, and with it every other session that it serves."""
+        """The proxy's process ends, with all sessions that it serves."""
         self.state.host_open = self.state.upstream_open = False
         self._stop_waiting()
         self._out += [Close("upstream", ABNORMAL), Close("component", ABNORMAL)]
 
-    # -- from the host -----------------------------------------------------------------------------------------------
+    # -- messages of the host ----------------------------------------------------------------------------------------
 
     def _from_host(self, payload: Payload) -> None:
         try:
             message = payload if isinstance(payload, Mapping) else javascript.parse(_raw(payload))
             self._host_message(javascript.field(message, "type"), message if isinstance(message, Mapping) else {}, payload)
         except ThrownError:
-            # Whatever goes wrong with a message, also halfway through it: the proxy takes it for audio.
+            # The proxy takes a message for audio if anything throws, even halfway through its handling.
             self._user_audio(_raw(payload))
 
     def _host_message(self, kind: Any, fields: Mapping[str, Any], payload: Payload) -> None:
@@ -109,7 +112,7 @@ class Proxy(Creates):
             case "InjectUserMessage":
                 self._user_text(fields)
             case _ if self.release.other_json_raw:
-                # As a binary frame: the proxy hands its Buffer to `ws`.
+                # As a binary frame, because the proxy passes its Buffer to `ws`.
                 self._upstream(_raw(payload))
             case "KeepAlive":
                 pass
@@ -117,7 +120,7 @@ class Proxy(Creates):
                 self._host(agent.error(translate.disallowed(kind), "disallowed_client_message_type"))
 
     def _settings(self, settings: Mapping[str, Any]) -> None:
-        """Knob 4: the first becomes session.update; a later one, or one that meets the flag, only looks applied."""
+        """Send session.update for the first Settings. Only confirm later ones, and those that arrive while the flag is set."""
         state = self.state
         if state.configured or (self.release.settings_wait and (state.flag or state.mark)):
             self._host(agent.settings_applied())
@@ -134,7 +137,7 @@ class Proxy(Creates):
         state.greeting = translate_session.greeting(settings)
 
     def _result(self, response: Mapping[str, Any]) -> None:
-        """Knob 1: the output item at once; its create at once, or behind one mark for however many results."""
+        """Send the output item, and its create at once or (`defers`) when one mark for all results is released."""
         self._upstream(realtime.create_item(translate.output_item(response, self.release)))
         if self.release.gate is not None:
             self._gated(lambda gate: gate.result(str(response.get("id"))))
@@ -148,7 +151,7 @@ class Proxy(Creates):
             self._host(agent.agent_thinking())
 
     def _user_text(self, message: Mapping[str, Any]) -> None:
-        """Knob 5: the item, an echo, and a create at the next event of any item."""
+        """Send the item and an echo. The create follows at the next event of any item."""
         state = self.state
         if self.release.text_queued and not state.ready:
             state.queued_text += (message,)
@@ -161,7 +164,7 @@ class Proxy(Creates):
             self._create("text")
 
     def _user_audio(self, frame: bytes) -> None:
-        """Knob 6: every frame that is no JSON, in whatever kind of frame it comes."""
+        """Handle a frame that is no JSON, text or binary, as audio."""
         audio = self.state.audio
         if frame and not self.state.ready:
             audio.kept += (frame,)
@@ -172,13 +175,13 @@ class Proxy(Creates):
                 self._process_ends()
 
     def committed(self) -> Effects:
-        """The audio was committed, as somebody saw who has no audio to give: the create behind it is out."""
+        """Record a commit, with its create, that was observed from outside (`captures.derive`: logs have no audio)."""
         self.state.audio.pending = 0
         self.state.audio.committed = True
         self._response_started("audio")
         return [*self._effects(), *proxy_audio.stop(self.state.audio)]
 
-    # -- from the upstream -------------------------------------------------------------------------------------------
+    # -- events of the upstream --------------------------------------------------------------------------------------
 
     def _from_upstream(self, payload: Payload) -> None:
         try:
@@ -193,8 +196,8 @@ class Proxy(Creates):
             if self.release.gate is not None:
                 self._gated(lambda gate: gate.event(fields))
         except ThrownError:
-            # No JSON, or something went wrong while it was handled: what was done before stays done.
-            self._no_json(payload)
+            # Not JSON, or something threw while it was handled: effects before the throw remain.
+            self._unparsed(payload)
 
     def _event(self, kind: Any, event: Mapping[str, Any], payload: Payload) -> None:
         if kind == realtime.SESSION_CREATED:
@@ -207,10 +210,10 @@ class Proxy(Creates):
             if handler is None or handler is self._upstream_events[realtime.ITEM_ADDED]:
                 self._pass_on(payload)
         elif handler is None:
-            self._known_or_not(kind, event)
+            self._unhandled(kind, event)
 
-    def _known_or_not(self, kind: Any, event: Mapping[str, Any]) -> None:
-        """Releases that drop what they know: is this event one of those?"""
+    def _unhandled(self, kind: Any, event: Mapping[str, Any]) -> None:
+        """Handle other events in the releases that drop known events and report or drop unknown ones."""
         if kind == realtime.RESPONSE_CREATED:
             if "server" in self.release.flag_set_by and self.state.audio.vad and not self.state.flag:
                 self._response_started("server")
@@ -222,10 +225,10 @@ class Proxy(Creates):
                 self._host(agent.error(description, "unmapped_upstream_event"))
 
     def _pass_on(self, payload: Payload) -> None:
-        """An event of the upstream as it came, but always as text."""
+        """Pass an event on unchanged, always as a text frame."""
         self._host(payload if isinstance(payload, (dict, Mapping)) else payload_of(_raw(payload).decode("utf-8", "replace")))
 
-    def _no_json(self, payload: Payload) -> None:
+    def _unparsed(self, payload: Payload) -> None:
         if self.release.unknown_event == "raw":
             self._pass_on(payload)
         else:
@@ -248,14 +251,14 @@ class Proxy(Creates):
         for message in queued:
             self._user_text(message)
         try:
-            # One by one: what went out before a frame that cannot is sent.
+            # One by one: frames before one that cannot be appended are sent.
             for effect in proxy_audio.flush(state.audio, self.release, flag=state.flag):
                 self._out.append(effect)
         except proxy_audio.CannotAppendError as error:
-            raise ThrownError("while this event is handled, and taken for a fault of it") from error
+            raise ThrownError("the proxy takes this for an error of the event") from error
 
     def _text_done(self, event: Mapping[str, Any]) -> None:
-        """T. In the releases that take text from it, that happens before the flag is cleared."""
+        """Release event T. Releases that take the reply's text from it do so before they clear the flag."""
         state = self.state
         if self.release.reply_text == "any":
             self._agent_started()
@@ -277,7 +280,6 @@ class Proxy(Creates):
         self._flush_waiting_error()
 
     def _transcript_done(self, event: Mapping[str, Any]) -> None:
-        """S."""
         if self.release.reply_text == "done":
             self._host(agent.conversation_text("assistant", self._text_in_log(event, "transcript")))
         elif self.release.reply_text == "any":
@@ -287,7 +289,7 @@ class Proxy(Creates):
                 self._reply_text(text)
 
     def _text_in_log(self, event: Mapping[str, Any], name: str) -> str:
-        """Words that these releases look at for their log first, and so survive as text only."""
+        """Return a field that these releases log first, so that all but text throws."""
         return javascript.text(or_else(at(event, name), ""))
 
     def _arguments_done(self, event: Mapping[str, Any]) -> None:
@@ -307,7 +309,7 @@ class Proxy(Creates):
         self._host(pcm)
 
     def _audio_done(self, event: Mapping[str, Any]) -> None:
-        """A."""
+        """Release event A."""
         if A in self.release.flag_cleared_by:
             self.state.flag = False
         if self.release.agent == "some":
@@ -316,7 +318,7 @@ class Proxy(Creates):
             self._agent_done()
 
     def _response_done(self, event: Mapping[str, Any]) -> None:
-        """R."""
+        """Release event R."""
         if self.release.reply_text == "any":
             text = trim(self.state.deltas) or translate.text_of_output(event)
             self.state.deltas = ""
@@ -330,7 +332,7 @@ class Proxy(Creates):
         self._release_event(R)
 
     def _error(self, event: Mapping[str, Any]) -> None:
-        """Knob 7 and 8: which code the host sees, which error it never sees, which one waits."""
+        """Send an error to the host, hide a refusal, or delay an idle timeout while the flag is set, as the row says."""
         error = translate.host_error(event, self.release.error_code_from)
         idle = translate.is_idle_timeout(event, self.release.error_code_from)
         if idle and self.release.idle_timeout_waits and self.state.flag:
@@ -338,31 +340,28 @@ class Proxy(Creates):
         elif not (self.release.refusal_hidden and error["code"] == realtime.ACTIVE_RESPONSE):
             self._host(error)
 
-    def _speech(self, event: Mapping[str, Any]) -> None:
-        """The user's, as server VAD hears it."""
+    def _user_speech(self, event: Mapping[str, Any]) -> None:
         started = event["type"] == input_audio.SPEECH_STARTED
         self._host(speech.user_started_speaking() if started else translate.utterance_end(event, self.release))
 
-    def _words(self, event: Mapping[str, Any]) -> None:
-        """The user's, as the API transcribes them."""
-        text = proxy_audio.words(self.state.audio, self.release, event)
+    def _user_transcript(self, event: Mapping[str, Any]) -> None:
+        text = proxy_audio.transcript(self.state.audio, self.release, event)
         self._host(translate.transcript(event, text, self.release, final=event["type"] == speech.TRANSCRIBED))
 
     def _item(self, event: Mapping[str, Any]) -> None:
-        """An item was added or confirmed: I, the event that user text waits for, and text of the assistant's."""
+        """Release event I, the event that user text waits for, and assistant text: an item was added or confirmed."""
         item = at(event, "item")
         if self.release.unknown_event != "raw":
-            # Its log has the item's id.
-            javascript.string(at(item, "id"))
+            javascript.string(at(item, "id"))  # for the proxy's log; may throw
         if event["type"] == realtime.ITEM_DONE and at(item, "type") == "function_call_output":
             self._release_event(I)
         if self.state.text_waits and not self.state.mark:
             self.state.text_waits = False
             self._create("text")
-        if self.release.unknown_event != "raw" and (words := translate.text_of_item(item)):
-            self._item_text(at(item, "id"), words)
+        if self.release.unknown_event != "raw" and (text := translate.text_of_item(item)):
+            self._item_text(at(item, "id"), text)
 
-    #: What is done with an event of the upstream's, besides passing it on.
+    #: Handlers of the upstream's events; some are passed on as well.
     _upstream_events: ClassVar[Mapping[str, Callable[[Proxy, Mapping[str, Any]], None]]] = {
         realtime.SESSION_UPDATED: _session_updated,
         realtime.TEXT_DONE: _text_done,
@@ -375,16 +374,16 @@ class Proxy(Creates):
         realtime.ITEM_CREATED: _item,
         realtime.ITEM_ADDED: _item,
         realtime.ITEM_DONE: _item,
-        input_audio.SPEECH_STARTED: _speech,
-        input_audio.SPEECH_STOPPED: _speech,
-        speech.PIECE: _words,
-        speech.TRANSCRIBED: _words,
+        input_audio.SPEECH_STARTED: _user_speech,
+        input_audio.SPEECH_STOPPED: _user_speech,
+        speech.PIECE: _user_transcript,
+        speech.TRANSCRIBED: _user_transcript,
     }
-    #: Of every other type, nothing but what the release does with the unknown.
-    _looked_at: ClassVar[frozenset[str]] = frozenset({realtime.SESSION_CREATED, *_upstream_events})
+    #: Types of event that are not treated as unknown.
+    _handled: ClassVar[frozenset[str]] = frozenset({realtime.SESSION_CREATED, *_upstream_events})
 
 
 def _raw(payload: Payload) -> bytes:
-    """A message as the bytes that came in, which is all that the proxy looks at."""
+    """Return a message as the bytes of its frame; the proxy does not distinguish text and binary."""
     frame = frame_of(payload)
     return frame if isinstance(frame, bytes) else frame.encode()

@@ -1,8 +1,8 @@
-"""The user's audio in the proxy: what of it is appended, when it is committed, and what ends the whole process.
+"""The user's audio in the proxy: what is appended, when it is committed, and which frame ends the process.
 
-Rules over a small state; each gives effects, and the proxy adds the create behind a commit. Where the releases differ a
-knob says so; nothing here knows a release by name. Facts: docs/release-facts.md#user-audio; every rule was
-seen on the running proxy of every row (`voicerace conformance`, the scripts ``audio-…``).
+Each rule is a function that changes the state and yields effects; the proxy adds the create after a commit. Facts:
+docs/release-facts.md#user-audio. Every rule was observed on the running proxy of every row (`voicerace conformance`, the
+scripts ``audio-…``).
 """
 
 from __future__ import annotations
@@ -19,41 +19,43 @@ from voicerace.model.actors.javascript import at, key, or_else, string, text, tr
 from voicerace.model.catalog.releases import ProxyRelease
 from voicerace.model.protocol import input_audio
 
-__all__ = ["AudioState", "CannotAppendError", "close", "commit", "due", "flush", "freed", "rang", "receive", "stop", "words"]
+__all__ = [
+    "AudioState", "CannotAppendError", "can_commit", "close", "commit", "flag_cleared", "flush", "receive", "stop",
+    "timer_expired", "transcript",
+]  # fmt: skip
 
-#: 100 ms of 24 kHz, 16 bits: the least that the API commits.
+#: Minimum size of a commit in bytes: 100 ms at 24 kHz, 16 bits.
 COMMIT_BYTES: Final = 4_800
-#: The most that one append may hold (15 MiB, the API's reference). The proxies do not split a frame that is larger.
+#: Maximum size of one append in bytes (the API's reference). The proxies do not split a larger frame.
 APPEND_MAX: Final = 15 * 2**20
-#: 16 kHz in, 24 kHz out: how far one sample of the output is from the next, in samples of the input.
+#: Distance between two output samples (24 kHz), in input samples (16 kHz).
 _STEP: Final = 16_000 / 24_000
-#: Frames of up to so many samples (0.5 s) are kept with what became of them.
+#: Resampled frames of up to this number of samples (0.5 s) are cached.
 _SHORT: Final = 8_000
-#: So much of a transcript goes into the log.
+#: Number of characters of a transcript that the proxy logs.
 _LOGGED: Final = 60
 
 
 class CannotAppendError(Exception):
-    """A frame that the proxy's code throws at.
+    """A frame for which the proxy's code throws.
 
-    After session.updated nothing catches it, and the whole process ends with every session in it; in the frames that
-    waited for session.updated it is taken for a fault of that event.
+    After session.updated nothing catches it, and the process ends with all its sessions. For frames that waited for
+    session.updated, the proxy takes it for an error of that event.
     """
 
 
 @dataclass
 class AudioState:
-    """What one connection of the proxy remembers of the user's audio. Names in brackets are those of its source.
+    """The state of the user's audio for one connection. Names in parentheses are those of the proxy's source.
 
     Attributes:
         kept: frames that wait for session.updated (`pendingAudioQueue`).
-        vad: the server listens for the end of speech, so nothing is committed (`micInputUsesOpenAIServerVad`).
-        pending: bytes appended since the last commit (`pendingAudioBytes`); means nothing under `vad`.
-        committed: the first commit has been (`hasCompletedFirstUserAudioCommit`).
-        most_set: the longest wait is running (`audioCommitMaxCoalesceTimer`).
-        sample, position: where the resampler stands: the last sample it got, and how far behind it the next one of
-            the output lies.
-        words: item -> what was transcribed of it so far (`transcriptionDeltaAccumulator`).
+        vad: the server detects the end of speech, so the proxy commits nothing (`micInputUsesOpenAIServerVad`).
+        pending: bytes appended since the last commit (`pendingAudioBytes`); unused under `vad`.
+        committed: the first commit was sent (`hasCompletedFirstUserAudioCommit`).
+        most_set: the timer of the longest wait runs (`audioCommitMaxCoalesceTimer`).
+        sample, position: the resampler's last input sample, and the distance from it to the next output sample.
+        words: item -> its transcript so far (`transcriptionDeltaAccumulator`).
     """
 
     kept: tuple[bytes, ...] = ()
@@ -67,7 +69,7 @@ class AudioState:
 
 
 def receive(state: AudioState, release: ProxyRelease, frame: bytes, *, flag: bool) -> Iterator[Effect]:
-    """A frame behind session.updated: appended, and the wait begins anew.
+    """Append a frame that arrived after session.updated, and restart the wait.
 
     Raises:
         CannotAppendError: this frame ends the process.
@@ -79,10 +81,10 @@ def receive(state: AudioState, release: ProxyRelease, frame: bytes, *, flag: boo
 
 
 def flush(state: AudioState, release: ProxyRelease, *, flag: bool) -> Iterator[Effect]:
-    """session.updated: the frames that waited for it, then one wait. What is pending from before waits anew, too.
+    """Append the frames that waited for session.updated, and restart the wait if audio is pending.
 
     Raises:
-        CannotAppendError: a frame that cannot be appended is lost, those behind it stay where they are, and no wait begins.
+        CannotAppendError: a frame is lost; those after it stay in `kept`, and no wait begins.
     """
     while state.kept:
         frame, *rest = state.kept
@@ -94,90 +96,89 @@ def flush(state: AudioState, release: ProxyRelease, *, flag: bool) -> Iterator[E
         yield from _wait(state, release, flag=flag)
 
 
-def rang(state: AudioState, name: str) -> None:
-    """One of the two waits is over."""
+def timer_expired(state: AudioState, name: str) -> None:
     if name == "audio_most":
         state.most_set = False
 
 
-def due(state: AudioState, release: ProxyRelease, *, flag: bool) -> bool:
-    """Whether what is pending may be committed. The mark is not checked (docs/release-facts.md#user-audio)."""
-    return not state.vad and not flag and state.pending >= _least(state, release)
+def can_commit(state: AudioState, release: ProxyRelease, *, flag: bool) -> bool:
+    """Whether the pending audio may be committed. The mark is not checked (docs/release-facts.md#user-audio)."""
+    return not state.vad and not flag and state.pending >= _commit_bytes(state, release)
 
 
 def commit(state: AudioState) -> Iterator[Effect]:
-    """What is pending becomes a user item; its create follows."""
+    """Commit the pending audio as a user item."""
     state.pending = 0
     state.committed = True
     yield Send("upstream", {"type": input_audio.COMMIT})
     yield from stop(state)
 
 
-def freed(state: AudioState, release: ProxyRelease) -> Iterator[Effect]:
-    """The flag was cleared: what it held back waits anew, padded to what later commits need (not to the first's)."""
+def flag_cleared(state: AudioState, release: ProxyRelease) -> Iterator[Effect]:
+    """Restart the wait of audio that the flag delayed, padded to the minimum of later commits (not of the first)."""
     if "flag" in release.commit_on and state.pending and not state.vad:
         yield from _pad(state, COMMIT_BYTES)
         yield from _wait(state, release, flag=False)
 
 
 def close(state: AudioState, release: ProxyRelease, *, flag: bool) -> Iterator[Effect]:
-    """The host has left: what is pending is padded until it can be committed, unless the flag is set."""
+    """The host has left: pad the pending audio until it can be committed, unless the flag is set."""
     if "close" in release.commit_on and state.pending and not state.vad and not flag:
-        yield from _pad(state, _least(state, release))
+        yield from _pad(state, _commit_bytes(state, release))
 
 
 def stop(state: AudioState) -> Iterator[Effect]:
-    """No wait goes on."""
+    """Cancel both waits."""
     state.most_set = False
     yield Cancel("audio_quiet")
     yield Cancel("audio_most")
 
 
-def words(state: AudioState, release: ProxyRelease, event: Mapping[str, Any]) -> Any:
-    """The user's words in an event of the transcription: the piece, or all of the item's so far.
+def transcript(state: AudioState, release: ProxyRelease, event: Mapping[str, Any]) -> Any:
+    """Return the user's text for a transcription event: the piece, or the item's transcript so far.
 
     Raises:
-        ThrownError: what is said to be all the words is neither text nor an array.
+        ThrownError: the final transcript is neither text nor an array.
     """
     item = key(or_else(at(event, "item_id"), ""))
     if event["type"] == input_audio.TRANSCRIBED:
         if truthy(at(event, "item_id")):
             state.words.pop(item, None)
-        whole = or_else(at(event, "transcript"), "")
-        if isinstance(whole, list):
-            string(whole[:_LOGGED])
-            return whole
-        return text(whole)
+        final = or_else(at(event, "transcript"), "")
+        if isinstance(final, list):
+            string(final[:_LOGGED])
+            return final
+        return text(final)
     piece = string(or_else(at(event, "delta"), ""))
     if release.transcripts == "pieces":
         return piece
-    all_words = state.words.get(item, "") + piece
+    so_far = state.words.get(item, "") + piece
     if item is not None:
-        state.words[item] = all_words
-    return all_words
+        state.words[item] = so_far
+    return so_far
 
 
-# -- the rules' parts ------------------------------------------------------------------------------------------------
+# -- parts of the rules ----------------------------------------------------------------------------------------------
 
 
-def _least(state: AudioState, release: ProxyRelease) -> int:
-    """How many bytes the next commit needs."""
+def _commit_bytes(state: AudioState, release: ProxyRelease) -> int:
+    """Return the minimum size of the next commit."""
     return COMMIT_BYTES if state.committed else release.first_commit_bytes
 
 
 def _wait(state: AudioState, release: ProxyRelease, *, flag: bool) -> Iterator[Effect]:
-    """Begin the wait for silence anew; the longest wait runs from the first moment in which a commit is possible."""
+    """Restart the wait for silence. Start the longest wait when a commit first becomes possible."""
     if state.vad:
         return
     if "quiet" in release.commit_on:
         yield SetTimer("audio_quiet", "audio_quiet_ms")
-    if "most" in release.commit_on and not state.most_set and due(state, release, flag=flag):
+    if "most" in release.commit_on and not state.most_set and can_commit(state, release, flag=flag):
         state.most_set = True
         yield SetTimer("audio_most", "audio_most_ms")
 
 
 def _append(state: AudioState, release: ProxyRelease, frame: bytes) -> Send | None:
-    """A frame as the API gets it; None when it is too short to give a sample."""
+    """Return the append of a frame; None if the frame is too short for one output sample."""
     pcm = _resampled(state, frame) if release.resampled else frame
     if len(pcm) > APPEND_MAX:
         raise CannotAppendError(f"{len(pcm)} bytes in one append")
@@ -187,32 +188,32 @@ def _append(state: AudioState, release: ProxyRelease, frame: bytes) -> Send | No
     return Send("upstream", input_audio.append(pcm))
 
 
-def _pad(state: AudioState, least: int) -> Iterator[Effect]:
-    """Silence up to `least` pending bytes, as an append of its own."""
-    missing = least - state.pending
+def _pad(state: AudioState, size: int) -> Iterator[Effect]:
+    """Append silence, up to `size` pending bytes."""
+    missing = size - state.pending
     if missing > 0:
         state.pending += missing
         yield Send("upstream", input_audio.append(bytes(missing)))
 
 
 def _resampled(state: AudioState, frame: bytes) -> bytes:
-    """16 kHz to 24 kHz, 16 bits, on the straight line between neighbours; the last sample waits for the next frame.
+    """Resample 16 kHz to 24 kHz, 16 bits, by linear interpolation; the last sample waits for the next frame.
 
-    The position is a sum of doubles, as the proxy's: counting in thirds would be more exact, and at the end of some frames
-    one sample off from what the proxy sends.
+    The position is a sum of doubles, as in the proxy. Exact thirds would differ from the proxy by one sample at the end of
+    some frames.
     """
     if len(frame) % 2:
         raise CannotAppendError(f"{len(frame)} bytes are not samples of 16 bits")
     samples = struct.unpack(f"<{len(frame) // 2}h", frame)
     if state.sample is not None:
         samples = (state.sample, *samples)
-    between = _known_between if len(samples) <= _SHORT else _between
-    pcm, state.sample, state.position = between(samples, state.position)
+    interpolate = _interpolated_cached if len(samples) <= _SHORT else _interpolated
+    pcm, state.sample, state.position = interpolate(samples, state.position)
     return pcm
 
 
-def _between(samples: tuple[int, ...], position: float) -> tuple[bytes, int, float]:
-    """Samples on the straight line from `position` on; the one that waits, and where the next begins from there."""
+def _interpolated(samples: tuple[int, ...], position: float) -> tuple[bytes, int, float]:
+    """Return the output from `position` on, the input sample that waits, and the next position relative to it."""
     last = len(samples) - 1
     found: list[int] = []
     while (left := int(position)) < last:
@@ -222,5 +223,5 @@ def _between(samples: tuple[int, ...], position: float) -> tuple[bytes, int, flo
     return struct.pack(f"<{len(found)}h", *found), samples[left], position - left
 
 
-#: Every session of a sweep, and every move of a slider, has the same few frames.
-_known_between = lru_cache(maxsize=256)(_between)
+#: All sessions of a sweep have the same few frames.
+_interpolated_cached = lru_cache(maxsize=256)(_interpolated)

@@ -1,4 +1,4 @@
-"""What one connection of the proxy remembers."""
+"""The state of one connection of the proxy."""
 
 from __future__ import annotations
 
@@ -15,27 +15,25 @@ __all__ = ["ProxyState"]
 
 @dataclass
 class ProxyState:
-    """What one connection of the proxy remembers. Names in brackets are those of its source.
+    """The state of one connection. Names in parentheses are those of the proxy's source.
 
     Attributes:
-        flag: a response is taken to be in progress (`responseInProgress`).
-        mark: a create waits behind a result (`pendingResponseCreateAfterFunctionCallOutput`).
-        text_waits: a create waits behind user text (`pendingItemAddedBeforeResponseCreate`).
-        configured: session.update went out (`hasForwardedSessionUpdate`).
-        ready: session.updated came in (`hasSentSettingsApplied`).
-        host_open, upstream_open: the two connections.
-        greeting: waits for session.updated.
-        context_items: earlier conversation that waits for session.updated.
-        had_context: Settings came with earlier conversation, so no greeting follows.
-        queued_text: user text that waits for session.updated.
-        started, done: AgentStartedSpeaking, AgentDone went out for the response in progress.
-        audio_came: audio of the response in progress went out.
-        text_went: assistant text went out since the last create; `last_text` is that text.
+        flag: the proxy assumes a response in progress (`responseInProgress`).
+        mark: a create waits after a result (`pendingResponseCreateAfterFunctionCallOutput`).
+        text_waits: a create waits after user text (`pendingItemAddedBeforeResponseCreate`).
+        configured: session.update was sent (`hasForwardedSessionUpdate`).
+        ready: session.updated arrived (`hasSentSettingsApplied`).
+        host_open, upstream_open: the two connections are open.
+        greeting, context_items, queued_text: greeting, earlier conversation and user text that wait for session.updated.
+        had_context: Settings had earlier conversation, so no greeting follows.
+        started, done: AgentStartedSpeaking, AgentDone was sent for the response in progress.
+        audio_came: audio of the response in progress was sent.
+        text_went: assistant text was sent since the last create; `last_text` is that text.
         deltas: text deltas since the last create.
-        items_sent: items whose text went to the host.
-        waiting_error: an idle_timeout error held back while the flag is set.
-        audio: what it remembers of the user's audio.
-        gate: what the reference gate remembers; no other release has one.
+        items_sent: items whose text was sent to the host.
+        waiting_error: an idle_timeout error that waits while the flag is set.
+        audio: the state of the user's audio.
+        gate: the state of the reference gate, used only by the reference row.
     """
 
     flag: bool = False

@@ -1,11 +1,11 @@
-"""The reference gate: when a proxy may ask for a response, so that no order of messages leads to a fault of its own.
+"""The reference gate: decides when a proxy may send `response.create`, so that the proxy causes no bad outcome in any order.
 
-It follows the slot by the server's own events and ids, and keeps what a response is wanted for until one may be asked.
-Every rule can be taken away (`model.catalog.gate_rules.RULES`), which is how each is shown to be needed. It says when to send
-the create and nothing else: the proxy around it maps messages as its row does.
+It follows the slot by the server's events and ids, and queues the reasons for a response until a request is allowed. Each
+rule can be removed (`model.catalog.gate_rules.RULES`), to show that it is needed. The proxy around the gate maps messages
+as its row says.
 
-What no gate can do: a reply that was asked for because the component sent an error first stays one that does not know
-the result; and where the server begins responses by itself (server VAD), a create that is on its way then is refused.
+Limits of every gate: if the component sends its default error before the result, the reply does not know the result; and
+where the server begins responses by itself (server VAD), a create in flight at that time is refused.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from voicerace.model.protocol import realtime
 
 __all__ = ["Gate", "GateState"]
 
-#: `unconfirmed` names results by their call, and this for the user's text.
+#: User text in `unconfirmed`, which names results by their call.
 _TEXT = "user text"
 
 
 @dataclass
 class GateState:
-    """What the gate remembers of one connection.
+    """The state of the gate for one connection.
 
     Attributes:
-        active: the response that holds the slot as far as the server has said; empty when it is free.
-        knows: all that was sent until now had been confirmed when `active` was announced.
-        over: the last response that is done: a refusal may still name it, where the slot is free later than that.
-        refused: a create was refused, and what was in its way is not done yet.
-        asked: a create is on its way, unanswered; `asked_for` is what it was for, `wishes` and `given`.
-        wishes: the user's words that want a response: ``text``, ``audio``.
-        given: the response of each call whose result wants one.
-        open: calls that nobody has answered -> their response; `answered`: calls that somebody has.
-        unconfirmed: what was sent that the server has not confirmed.
+        active: the response that holds the slot according to the server; empty when the slot is free.
+        knows: all that was sent so far had been confirmed when `active` was announced.
+        over: the last response that is done; a refusal may still name it if the slot becomes free later.
+        refused: a create was refused, and the response in its way is not done yet.
+        asked: a create is unanswered; `asked_for` has its `wishes` and `given`.
+        wishes: user inputs that need a response: ``text``, ``audio``.
+        given: for each result that needs a response, the response with its call.
+        open: unanswered calls -> their response; `answered`: answered calls -> their response.
+        unconfirmed: sent items that the server has not confirmed.
     """
 
     active: str = ""
@@ -53,11 +53,11 @@ class GateState:
 
 
 class Gate:
-    """Takes what passes, and tells each time how many creates go out now.
+    """Follows the messages. Each method returns the number of creates to send now.
 
     Args:
-        rules: those that hold.
-        state: what it remembers; it is changed.
+        rules: the rules that apply.
+        state: the state, which the methods change.
     """
 
     def __init__(self, rules: frozenset[Rule], state: GateState) -> None:
@@ -67,7 +67,7 @@ class Gate:
     # -- from the host -----------------------------------------------------------------------------------------------
 
     def result(self, call_id: str) -> int:
-        """The result of a call was passed on. One of a call that nobody made, or a second one, wants no response."""
+        """The result of a call was passed on. A result of an unknown call, or a second result, needs no response."""
         state = self.state
         state.unconfirmed.add(call_id)
         state.knows = False
@@ -78,18 +78,18 @@ class Gate:
             state.given += (state.answered[call_id],)
         return self._due() if "at_once" in self.rules else 0
 
-    def words(self, by: str) -> int:
-        """The user's ``text`` or ``audio`` was passed on."""
+    def user_input(self, kind: str) -> int:
+        """User input of a kind, ``text`` or ``audio``, was passed on."""
         self.state.knows = False
-        if by == "text":
+        if kind == "text":
             self.state.unconfirmed.add(_TEXT)
-        self.state.wishes += (by,)
+        self.state.wishes += (kind,)
         return self._due()
 
     # -- from the server ---------------------------------------------------------------------------------------------
 
     def event(self, event: Mapping[str, Any]) -> int:
-        """An event came in."""
+        """An event of the server arrived."""
         state, kind = self.state, event.get("type")
         match kind:
             case realtime.RESPONSE_CREATED:
@@ -116,12 +116,12 @@ class Gate:
 
     def _created(self, response: Mapping[str, Any]) -> None:
         if response.get("conversation_id", "") is None:
-            return  # out of band: it takes no slot
+            return  # out of band: it does not take the slot
         state = self.state
         state.active = str(response.get("id"))
         state.knows = not state.unconfirmed
         if not state.asked and state.knows and "unless_known" in self.rules:
-            # The server's own: it knows all that was confirmed before it, so nobody has to ask for that again.
+            # The server began it and knows all that was confirmed before, so these results and text need no create.
             state.given, state.wishes = (), tuple(each for each in state.wishes if each != "text")
         state.asked = False
 
@@ -132,19 +132,19 @@ class Gate:
             state.active, state.refused = "", False
 
     def _error(self, event: Mapping[str, Any]) -> None:
-        """The answer to a create may be an error: a refusal is asked again, unless what was in the way knows already."""
+        """Handle an error, which may answer a create. Retry a refused create, unless the response in its way is informed."""
         state, error = self.state, realtime.error_of(event)
         state.unconfirmed = {each for each in state.unconfirmed if each not in str(error.get("message"))}
         if not realtime.is_refusal(event):
-            # An error that names no event of ours may still be the answer; the next wish then asks anew.
+            # An error that names no client event may still be the answer; the next input then sends a new create.
             if error.get("event_id") in (realtime.CREATE_ID, None):
                 state.asked = False
             return
         (wishes, given), state.asked_for, state.asked = state.asked_for, ((), ()), False
-        in_the_way = realtime.response_named_by(event)
-        announced = in_the_way is None or state.active == in_the_way
-        if in_the_way is not None and in_the_way != state.over:
-            state.active, state.refused = in_the_way, True
+        holder = realtime.response_named_by(event)
+        announced = holder is None or state.active == holder
+        if holder is not None and holder != state.over:
+            state.active, state.refused = holder, True
         known = announced and state.knows and "unless_known" in self.rules
         if "retry" in self.rules and not known:
             state.wishes, state.given = wishes + state.wishes, given + state.given
@@ -152,7 +152,7 @@ class Gate:
     # -- the decision ------------------------------------------------------------------------------------------------
 
     def _due(self) -> int:
-        """How many creates go out at this moment."""
+        """Return the number of creates to send now."""
         state = self.state
         busy = state.active or state.asked if "when_free" in self.rules else state.refused
         if busy:

@@ -1,7 +1,7 @@
-"""What the mock upstream's model produces: one response as a fixed list of stages, each after a named duration.
+"""The plan of a response of the mock upstream: a list of stages, each after a named duration.
 
-A stream of deltas is represented by its first and its last: what lies between changes nothing in any release's gate.
-Stages hold no time, so that a response can be cut off between any two of them.
+A stream of deltas is represented by its first and last delta, because no release reacts to the others. A response can be cut
+off between any two stages.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Output:
         kind: a message with a text, or a function call.
         text: the message's text, or the call's arguments as JSON text.
         name: the function's name.
-        preamble: the message is spoken before calls and is no reply.
+        preamble: the message comes before calls and is no reply.
     """
 
     kind: Literal["message", "call"]
@@ -37,22 +37,22 @@ class Output:
 
 @value
 class Plan:
-    """What one response will hold, and how it ends."""
+    """The items of one response, and its status at the end."""
 
     outputs: tuple[Output, ...]
     status: Status = "completed"
 
 
 class Stage(NamedTuple):
-    """After the duration `after` do `what` to the output at position `output`.
+    """One step of a response.
 
     Attributes:
         what: ``created`` announces the response, ``open`` adds an item with its first delta, ``finish`` ends its
-            content, ``items_done`` confirms the call items, ``done`` confirms what is left and ends the response.
-        after: the named duration since the stage before.
-        number: which value of that name.
-        output: which output, for ``open`` and ``finish``.
-        alongside: the duration runs from the same moment as that of the stage before.
+            content, ``items_done`` confirms the call items, ``done`` confirms the other items and ends the response.
+        after: name of the duration since the previous stage.
+        number: index of the value of that duration.
+        output: index of the output, for ``open`` and ``finish``.
+        alongside: the duration begins together with that of the previous stage.
     """
 
     what: Literal["created", "open", "finish", "items_done", "done"]
@@ -64,39 +64,42 @@ class Stage(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def stages(plan: Plan, number: int, first_call: int, *, item_done_early: bool) -> Sequence[Stage]:
-    """The stages of response `number` (from 0) of the session, whose first call is call `first_call` of the session.
+    """Return the stages of a response. A failed one ends after `response.created`, an incomplete one in its first item.
 
-    A failed response ends after `response.created`; an incomplete one is cut off inside its first item.
+    Args:
+        number: index of the response in its session.
+        first_call: index in the session of the response's first call.
+        item_done_early: call items are confirmed inside the gap, not at its end.
     """
-    line = [Stage("created", "create_ms", number)]
+    found = [Stage("created", "create_ms", number)]
     if plan.status == "failed":
-        return (*line, Stage("done", "first_item_ms", number))
+        return (*found, Stage("done", "first_item_ms", number))
     call = first_call
     for position, output in enumerate(plan.outputs):
         between = ("first_item_ms", number) if position == 0 else ("call_gap_ms", call)
-        line.append(Stage("open", *between, position))
+        found.append(Stage("open", *between, position))
         if plan.status == "incomplete":
             break
         if output.kind == "call":
-            line.append(Stage("finish", "arguments_ms", call, position))
+            found.append(Stage("finish", "arguments_ms", call, position))
             call += 1
         else:
-            line.append(Stage("finish", "preamble_ms" if output.preamble else "reply_ms", number, position))
+            found.append(Stage("finish", "preamble_ms" if output.preamble else "reply_ms", number, position))
     if call > first_call:
         if item_done_early:
-            line.append(Stage("items_done", "item_done_ms", number))
-        return (*line, Stage("done", "gap_ms", number, alongside=item_done_early))
-    return (*line, Stage("done", "reply_gap_ms", number))
+            found.append(Stage("items_done", "item_done_ms", number))
+        return (*found, Stage("done", "gap_ms", number, alongside=item_done_early))
+    return (*found, Stage("done", "reply_gap_ms", number))
 
 
 _WEATHER = "get_weather"
-_FILLED = {"string": "Lisbon", "number": 1, "integer": 1, "boolean": True, "array": [], "object": {}, "null": None}
+_VALUES = {"string": "Lisbon", "number": 1, "integer": 1, "boolean": True, "array": [], "object": {}, "null": None}
 
 
 def call_of(tools: Sequence[Mapping[str, Any]], city: str) -> Output:
-    """A call of one of a session's tools: the weather in `city` where there is such a tool, else the first function.
+    """Return a call of one of a session's tools: `get_weather` for a city, else the first function.
 
-    The arguments of a tool that is somebody else's are what its schema requires, filled with the first thing that fits.
+    Another function gets the arguments that its schema requires, each with the first value that fits.
     """
     functions = [tool for tool in tools if isinstance(tool, Mapping) and tool.get("type") == "function"]
     names = [str(tool.get("name")) for tool in functions]
@@ -116,10 +119,10 @@ def _weather_in(city: str) -> Output:
 
 
 def _fitting(schema: object) -> Any:
-    """Something that fits a property's schema, as far as its enum or its type says."""
+    """Return a value that fits the enum or the type of a property's schema."""
     if not isinstance(schema, Mapping):
-        return _FILLED["string"]
+        return _VALUES["string"]
     enum = schema.get("enum")
     if isinstance(enum, list) and enum:
         return enum[0]
-    return _FILLED.get(str(schema.get("type")), _FILLED["string"])
+    return _VALUES.get(str(schema.get("type")), _VALUES["string"])

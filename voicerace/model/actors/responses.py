@@ -1,7 +1,6 @@
-"""The half of the mock upstream that speaks: the model's responses, stage by stage, and the slot they hold.
+"""The responses of the mock upstream, stage by stage, and the slot that they hold.
 
-What a response holds is its plan; how long each stage takes is the engine's business. Facts and their evidence:
-docs/protocol-facts.md, `model.catalog.slot`.
+Facts and their evidence: docs/protocol-facts.md, `model.catalog.slot`.
 """
 
 from __future__ import annotations
@@ -19,32 +18,31 @@ from voicerace.model.catalog.scenarios import Step
 from voicerace.model.catalog.slot import SLOT, Occurrence
 from voicerace.model.protocol import realtime
 
-__all__ = ["NO_RESULT", "Speaker"]
+__all__ = ["NO_RESULT", "Responses"]
 
-#: 2 ms of silence, 24 kHz 16-bit mono: enough to be audio, small enough for a recording.
+#: 2 ms of silence, 24 kHz 16-bit mono, small enough for a recording.
 _PCM = base64.b64encode(bytes(96)).decode("ascii")
-#: Calls whose results a reply's text names: the newest.
-_TOLD_CALLS = 8
-#: What the text says of a call without a result beside calls with one.
+#: Maximum number of calls (the newest) whose results a reply's text names.
+_MAX_CALLS = 8
+#: Text for a call without a result, in a reply about several calls.
 NO_RESULT = "(no result yet)"
 _CITIES = ("Lisbon", "Porto", "Faro", "Coimbra", "Braga", "Evora", "Aveiro", "Sintra")
 
 
-class Speaker(StatefulActor[UpstreamState]):
-    """The model at work in one Realtime session.
+class Responses(StatefulActor[UpstreamState]):
+    """The responses of one Realtime session.
 
     Args:
-        plan: what the model does with each user input, response by response; the last step serves the rest.
-        calls: function calls in a response that makes calls.
-        modality: of every response, ``text`` or ``audio``; None: what the client asks for, in its session or for the one
-            response, and audio where it asks for nothing.
-        preamble: a spoken message before the calls.
-        knobs: the open facts.
-        item_done_early: `item_done_ms` is set, so call items are done inside the gap, not at its end.
-        slot_lags: `slot_lag_ms` is not 0, so the slot stays taken for a while after response.done.
-        limits_lag: `rate_limits_ms` is set and not 0, so rate_limits.updated comes a while after response.done.
-        idles: `idle_timeout_ms` is set, so that the server speaks when nobody does, where the session asks for it.
-        provider: a row of `model.catalog.providers`.
+        plan: the model's steps for each user input, one per response; the last step and the last input repeat.
+        calls: number of function calls in a response with calls.
+        modality: modality of every response; None: as `response.create` or the session requests, else audio.
+        preamble: a message comes before the calls.
+        knobs: settings for the API's undocumented behaviour.
+        item_done_early: `item_done_ms` is set: call items are confirmed inside the gap, not at its end.
+        slot_lags: `slot_lag_ms` is not 0: the slot becomes free later than response.done.
+        limits_lag: `rate_limits_ms` is set and not 0: rate_limits.updated comes later than response.done.
+        idles: `idle_timeout_ms` is set: the server begins a response after silence, if the session requests it.
+        provider: name of a row of `model.catalog.providers`.
     """
 
     def __init__(
@@ -74,7 +72,7 @@ class Speaker(StatefulActor[UpstreamState]):
         self.provider = PROVIDERS[provider]
 
     def _send(self, message: realtime.Message) -> None:
-        """Say something in the provider's own words."""
+        """Send an event under the provider's name for its type."""
         kind = str(message["type"])
         name = self.provider.names.get(kind, kind)
         if name is not None:
@@ -86,28 +84,29 @@ class Speaker(StatefulActor[UpstreamState]):
         return f"{kind}_{number:04d}"
 
     def _slot(self, event: Occurrence) -> bool:
-        """Take a transition of the table; False when the table refuses the event."""
+        """Apply a transition of the slot table. Return False if the table refuses the event."""
         row = SLOT[self.state.slot, event]
         self.state.slot = row.next
         return not row.refused
 
     # -- responses ---------------------------------------------------------------------------------------------------
 
+    # In these methods `asked` is the object `response` of the client's response.create; empty for the server's own.
+
     def _step(self, asked: Mapping[str, Any]) -> Step:
-        """Which step of the plan comes next, whatever was `asked` of the response."""
-        said = self.state.earlier + self.state.inputs
-        steps = self.plan[min(said, len(self.plan)) - 1] if self.state.inputs else ("reply",)
+        """Take the next step of the plan."""
+        inputs = self.state.earlier + self.state.inputs
+        steps = self.plan[min(inputs, len(self.plan)) - 1] if self.state.inputs else ("reply",)
         step = steps[min(self.state.steps_taken, len(steps) - 1)]
         self.state.steps_taken += 1
-        # Without a tool in its session a model has nothing to call.
         return step if self.state.session.get("tools") else "reply"
 
     def _call_count(self, asked: Mapping[str, Any]) -> int:
-        """How many calls the response makes that the client `asked` for."""
+        """Return the number of calls in a response with calls."""
         return self.calls
 
     def _next_plan(self, asked: Mapping[str, Any]) -> Plan:
-        """What the model says next: it calls, or it replies from the results that it has at this moment."""
+        """Plan the next response: calls, or a reply from the results accepted so far."""
         if self._step(asked) == "calls":
             preamble = (Output("message", "One moment, I am looking it up.", preamble=True),) if self.preamble else ()
             cities = (_CITIES[index % len(_CITIES)] for index in range(self._call_count(asked)))
@@ -116,28 +115,25 @@ class Speaker(StatefulActor[UpstreamState]):
         return Plan((Output("message", self._reply_text()),), self.knobs.reply_status)
 
     def _reply_text(self) -> str:
-        """The text shows what the model knew: every result accepted so far, call by call, or that there is none."""
+        """Return a text that names every result accepted so far, call by call, or says that there is none."""
         polite = "You are welcome." if self.state.earlier + self.state.inputs > 1 else ""
-        calls = [call for call, phase in self.state.calls.items() if phase != PHASES[0]][-_TOLD_CALLS:]
+        calls = [call for call, phase in self.state.calls.items() if phase != PHASES[0]][-_MAX_CALLS:]
         results = [", then ".join(self.state.outputs.get(call, ())) for call in calls]
         if not calls:
             return polite or "You are welcome."
-        told = (
-            f"The tool says: {' and '.join(each or NO_RESULT for each in results)}" if any(results) else "I have no result yet."
-        )
-        return f"{polite} {told}".lstrip()
+        known = " and ".join(each or NO_RESULT for each in results)
+        return f"{polite} {f'The tool says: {known}' if any(results) else 'I have no result yet.'}".lstrip()
 
     def _begin(self, plan: Plan, asked: Mapping[str, Any] | None = None, *, in_band: bool = True) -> None:
-        """Accept a response, with what was `asked` of it: the slot is taken now, and announced `create_ms` later."""
+        """Begin a response: it holds the slot now and is announced `create_ms` later."""
         response_id = self._id("resp")
         number = self.state.counts["resp"] - 1
         line = stages(plan, number, self.state.counts.get("call", 0), item_done_early=self.item_done_early)
         for output in plan.outputs:
             if output.kind == "call":
                 self._id("call")
-        wished = asked or {}
-        modality = self._modality(wished)
-        response = Response(response_id, number, plan, line, modality, in_band, wished.get("metadata"))
+        asked = asked or {}
+        response = Response(response_id, number, plan, line, self._modality(asked), in_band, asked.get("metadata"))
         self.state.responses[response_id] = response
         if in_band:
             self.state.holder = response_id
@@ -145,12 +141,12 @@ class Speaker(StatefulActor[UpstreamState]):
 
     def _modality(self, asked: Mapping[str, Any]) -> Literal["text", "audio"]:
         key = self.provider.modalities
-        wished = asked.get(key, self.state.session.get(key))
-        heard = not isinstance(wished, list) or "audio" in wished
-        return self.modality or ("audio" if heard else "text")
+        wanted = asked.get(key, self.state.session.get(key))
+        spoken = not isinstance(wanted, list) or "audio" in wanted
+        return self.modality or ("audio" if spoken else "text")
 
     def _arm(self, response: Response) -> None:
-        """Start the next stage's duration, and those that run alongside it."""
+        """Start the timer of the next stage, and of those alongside it."""
         position = response.next
         while position < len(response.line) and (position == response.next or response.line[position].alongside):
             stage = response.line[position]
@@ -196,7 +192,7 @@ class Speaker(StatefulActor[UpstreamState]):
         )
 
     def _open(self, response: Response, position: int) -> None:
-        """Add an item; a message starts its content with a first delta."""
+        """Add an item, with the first delta of a message."""
         output = response.plan.outputs[position]
         item_id = self._id("item")
         if output.kind == "call":
@@ -216,7 +212,7 @@ class Speaker(StatefulActor[UpstreamState]):
             self._delta(response, position, output.text[: len(output.text) // 2])
 
     def _append(self, item_id: str) -> None:
-        """The conversation's newest item."""
+        """Make an item the newest of the conversation."""
         self.state.last_item = item_id
         if self.state.first_item is None:
             self.state.first_item = item_id
@@ -234,7 +230,7 @@ class Speaker(StatefulActor[UpstreamState]):
         written = {"delta": text, "obfuscation": realtime.OBFUSCATION}
         if response.modality == "audio":
             self.state.spoke = True
-            # As recorded: on OpenAI and Azure the transcript's first pieces come before the first audio.
+            # Recorded: on OpenAI and Azure the transcript's first pieces come before the first audio.
             pieces = [(realtime.TRANSCRIPT_DELTA, written), (realtime.AUDIO_DELTA, {"delta": _PCM})]
             for kind, piece in reversed(pieces) if self.provider.audio_around else pieces:
                 self._content(kind, response, position, piece)
@@ -242,22 +238,22 @@ class Speaker(StatefulActor[UpstreamState]):
             self._content(realtime.TEXT_DELTA, response, position, written)
 
     def _finish(self, response: Response, position: int) -> None:
-        """The deltas of an item are complete; it ends now, or with the last item of its response."""
+        """Send the rest of an item's deltas. The item ends now, or together with the last one of its response."""
         output = response.plan.outputs[position]
         response.streamed.add(position)
         if output.kind == "call":
             self._arguments(realtime.ARGUMENTS_DELTA, response, position, output.text)
         else:
             self._delta(response, position, output.text[len(output.text) // 2 :])
-        together = self.provider.items_close if self.knobs.items_close == "provider" else self.knobs.items_close
-        if together == "singly":
+        items_close = self.provider.items_close if self.knobs.items_close == "provider" else self.knobs.items_close
+        if items_close == "singly":
             self._close(response, position)
         elif position == len(response.plan.outputs) - 1:
             for each in range(position + 1):
                 self._close(response, each)
 
     def _close(self, response: Response, position: int) -> None:
-        """End the content of an item, and a message; calls are confirmed later, inside the gap or at its end."""
+        """End an item's content, and confirm a message. Calls are confirmed later, inside the gap or at its end."""
         output = response.plan.outputs[position]
         self._content_done(response, position, output.text)
         if output.kind == "message":
@@ -268,7 +264,7 @@ class Speaker(StatefulActor[UpstreamState]):
         self._send(realtime.arguments_event(kind, self._id("event"), response.id, item, position, text))
 
     def _content_done(self, response: Response, position: int, text: str) -> None:
-        """The events that end an item's content; they come as well when a response is cut off (doc)."""
+        """Send the events that end an item's content, also of a response that is cut off (doc)."""
         response.finished.add(position)
         if response.plan.outputs[position].kind == "call":
             self._arguments(realtime.ARGUMENTS_DONE, response, position, text)
@@ -293,7 +289,7 @@ class Speaker(StatefulActor[UpstreamState]):
         else:
             item["content"] = [realtime.item_content(response.modality, text)]
         before = response.before[position]
-        # As recorded: null behind the conversation's first item, where conversation.item.added names it.
+        # Recorded: null after the conversation's first item, although conversation.item.added names it.
         named = None if before == self.state.first_item else before
         conversation = realtime.conversation_item(realtime.ITEM_DONE, self._id("event"), named, item)
         output = realtime.output_event("response.output_item.done", self._id("event"), response.id, position, item)
@@ -304,12 +300,12 @@ class Speaker(StatefulActor[UpstreamState]):
             self._send(event)
 
     def _items_done(self, response: Response) -> None:
-        """Confirm the items that are complete and not confirmed yet: the calls."""
+        """Confirm the complete items that are not confirmed yet: the calls."""
         for position in sorted(response.finished - response.done_items):
             self._item_done(response, position, response.plan.outputs[position].text, "completed")
 
     def _cut_off(self, response: Response, status: str, reason: str) -> None:
-        """End a response early; every content that was begun is ended first."""
+        """End a response early."""
         for position in range(len(response.line)):
             self._out.append(Cancel(f"stage:{response.id}:{position}"))
         if not response.created:
@@ -317,12 +313,12 @@ class Speaker(StatefulActor[UpstreamState]):
         self._done(response, status, reason)
 
     def _done(self, response: Response, status: str, reason: str | None = None) -> None:
-        """`response.done`, the only event that frees the slot."""
+        """End the open items and the response: `response.done` is the only event that frees the slot."""
         for position in range(len(response.items)):
             if position not in response.finished:
                 output = response.plan.outputs[position]
-                whole = position in response.streamed
-                so_far = output.text if whole else "" if output.kind == "call" else output.text[: len(output.text) // 2]
+                begun = "" if output.kind == "call" else output.text[: len(output.text) // 2]
+                so_far = output.text if position in response.streamed else begun
                 self._content_done(response, position, so_far)
                 self._item_done(response, position, so_far, "incomplete")
         self._items_done(response)

@@ -1,4 +1,4 @@
-"""The base class of the models, and copies of their states."""
+"""The base class of the models, and the copy of a state."""
 
 from __future__ import annotations
 
@@ -13,28 +13,24 @@ _State = TypeVar("_State")
 
 
 class StatefulActor(Generic[_State]):
-    """An actor made of settings, which never change, and one state, which holds all that a session changes.
-
-    `_out` collects the effects of the call in progress. It is empty between calls.
-    """
+    """An actor of constant settings and one `state`. `_out` collects the effects of the call in progress."""
 
     def __init__(self, state: _State) -> None:
         self.state = state
         self._out: list[Effect] = []
 
     def with_state(self, state: _State) -> Self:
-        """An actor with the same settings and another state, which it may change."""
+        """Return an actor with the same settings that changes another state."""
         other = object.__new__(type(self))
         vars(other).update(vars(self))
         other.state, other._out = state, []
         return other
 
     def renewed_state(self) -> _State:
-        """The state with which the actor starts on the next connection; by default it remembers nothing."""
+        """Return the state for the next connection; by default a new one."""
         return type(self.state)()
 
     def renew(self) -> Self:
-        """See `Actor.renew`."""
         return self.with_state(self.renewed_state())
 
     def start(self) -> Effects:
@@ -54,14 +50,11 @@ _changing_fields: dict[type, tuple[str, ...] | None] = {}
 
 
 def copied(state: _State) -> _State:
-    """A copy of a state that can change while the original stays the same.
+    """Return a copy of a state, an instance of a dataclass without slots, that can change independently.
 
-    The copy is as deep as actors write: they change dataclasses, and the lists, sets, dicts and dataclasses that a field
-    was made with (its `default_factory`). They replace a message inside one of these and never change it, so messages,
-    plans and frozen dataclasses are shared (tests/test_explore_keys.py checks this).
-
-    Args:
-        state: an instance of a dataclass without slots.
+    Actors change dataclasses, and the lists, sets, dicts and dataclasses that a field's `default_factory` made; those are
+    copied. They never change a message inside one of these, so messages, plans and frozen dataclasses are shared
+    (tests/test_explore_keys.py checks this).
     """
     copy = object.__new__(type(state))
     values = copy.__dict__
@@ -81,7 +74,7 @@ def copied(state: _State) -> _State:
 
 
 def _element(value: Any) -> Any:
-    """A copy of an element of a list or a dict: a record, a list of results, or a message, which is shared."""
+    """Return a copy of an element of a list or a dict: a dataclass or a list; messages are shared."""
     kind = type(value)
     if kind is str or kind is int or kind is dict:
         return value
@@ -91,12 +84,12 @@ def _element(value: Any) -> Any:
 
 
 def _changing(kind: type) -> tuple[str, ...] | None:
-    """The fields of a dataclass whose values actors change; None for a class whose instances are shared."""
+    """Return the fields of a dataclass whose values actors change; None for a class whose instances are shared."""
     try:
         return _changing_fields[kind]
     except KeyError:
         parameters = getattr(kind, "__dataclass_params__", None)
-        # A class made by `values.value` has slots and does not change.
+        # A class made by `values.value` has slots, and its instances do not change.
         if not is_dataclass(kind) or parameters is None or parameters.frozen or hasattr(kind, "__slots__"):
             _changing_fields[kind] = None
         else:

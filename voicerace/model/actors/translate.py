@@ -1,7 +1,7 @@
-"""What the proxy makes of one message: its mappings between the two protocols, without state.
+"""The proxy's mappings between the two protocols, one message at a time.
 
-Shapes and codes are those of the proxy's `translator.ts` and `server.ts`; where a release differs, its row says so. The
-wording of instructions and descriptions is our own: nothing decides on it.
+Shapes and codes are those of the proxy's `translator.ts` and `server.ts`; the row has the differences between releases. The
+texts of instructions and descriptions are not those of the proxy; nothing depends on them.
 """
 
 from __future__ import annotations
@@ -9,22 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal
 
-from voicerace.model.actors.javascript import (
-    UNDEFINED,
-    at,
-    defined,
-    field,
-    is_number,
-    or_else,
-    string,
-    stringify,
-    trim,
-    trimmed,
-)
+from voicerace.model.actors import javascript
+from voicerace.model.actors.javascript import UNDEFINED, at, defined, field, is_number, or_else, string, trim
 from voicerace.model.catalog.releases import ProxyRelease
 from voicerace.model.protocol import agent, input_audio, realtime, speech
 
-#: Upstream events that the releases with a closed list know and drop (0.10.0's list; text deltas are a knob).
+#: Upstream events that the releases with a closed list drop (the list of 0.10.0; text deltas are a setting of the row).
 KNOWN_EVENTS: Final = frozenset(
     {
         "response.created",
@@ -42,33 +32,32 @@ KNOWN_EVENTS: Final = frozenset(
 )
 
 UNPARSED: Final = "upstream message that is no JSON"
-#: The API's text that the older releases take for the end of an idle session.
+#: The API's error text that the older releases take for an idle timeout.
 _IDLE_TEXT: Final = "The server had an error while processing your request"
 
 
 def output_item(response: Mapping[str, Any], release: ProxyRelease) -> realtime.Message:
-    """`FunctionCallResponse` as an item. From 0.10.0 what is no text, or empty, falls back to `error`, then `result`."""
+    """Return the item of a `FunctionCallResponse`. From 0.10.0, `error` then `result` replace a missing or empty text."""
     content = at(response, "content")
     if release.context_in != "instructions":
         output = or_else(content, "")
     elif isinstance(content, str) and content:
         output = content
     elif (error := or_else(at(response, "error"), None)) is not None:
-        output = stringify({"error": error})
+        output = javascript.stringify({"error": error})
     else:
         result = or_else(at(response, "result"), "")
-        output = result if isinstance(result, str) else stringify(result)
+        output = result if isinstance(result, str) else javascript.stringify(result)
     return defined({"type": "function_call_output", "call_id": at(response, "id"), "output": output})
 
 
 def host_error(event: Mapping[str, Any], code_from: Literal["message", "api"]) -> agent.Message:
-    """`error` as the host's Error."""
+    """Return the host's Error for an `error` event."""
     message = at(event, "error", "message")
-    # Its log takes the whole event for the text of an error without one.
-    string(or_else(message, event))
+    string(or_else(message, event))  # for the proxy's log; may throw
     text, code = string(or_else(message, "Unknown error")), at(event, "error", "code")
     if code_from == "api":
-        # A code of null is passed on as null; only a missing or empty one becomes unknown.
+        # null is passed on as null; a missing or empty code becomes unknown.
         return agent.error(text, "unknown" if code is UNDEFINED or code == "" else code)
     if isinstance(message, str) and "maximum duration" in message and "60 minutes" in message:
         return agent.error(text, "session_max_duration")
@@ -78,7 +67,7 @@ def host_error(event: Mapping[str, Any], code_from: Literal["message", "api"]) -
 
 
 def is_idle_timeout(event: Mapping[str, Any], code_from: Literal["message", "api"]) -> bool:
-    """Whether an error is the end of an idle session, as the release tells it: by its text or by its code."""
+    """Whether the release takes an error for an idle timeout, by its text or by its code."""
     if code_from == "api":
         return bool(at(event, "error", "code") == "idle_timeout")
     message = at(event, "error", "message")
@@ -86,7 +75,7 @@ def is_idle_timeout(event: Mapping[str, Any], code_from: Literal["message", "api
 
 
 def utterance_end(event: Mapping[str, Any], release: ProxyRelease) -> agent.Message:
-    """`input_audio_buffer.speech_stopped` as UtteranceEnd."""
+    """Return the UtteranceEnd for `input_audio_buffer.speech_stopped`."""
     if release.transcripts == "pieces":
         return speech.utterance_end()
     channel, end = event.get("channel"), event.get("last_word_end")
@@ -94,7 +83,7 @@ def utterance_end(event: Mapping[str, Any], release: ProxyRelease) -> agent.Mess
 
 
 def transcript(event: Mapping[str, Any], text: Any, release: ProxyRelease, *, final: bool) -> agent.Message:
-    """`conversation.item.input_audio_transcription.delta` or `….completed` as Transcript."""
+    """Return the Transcript for `conversation.item.input_audio_transcription.delta` or `….completed`."""
     if release.transcripts == "pieces":
         return speech.transcript(text, final=final)
     channel, index = at(event, "channel"), at(event, "channel_index")
@@ -120,58 +109,56 @@ def _alternative(given: Any, text: str) -> agent.Message:
 
 
 def text_of_item(item: Any) -> str | None:
-    """The text of an assistant's message item, or None without one."""
+    """Return the text of an assistant's message item, or None."""
     return "\n".join(_texts(item)) or None
 
 
 def text_of_done(event: Mapping[str, Any]) -> str | None:
-    """The text of `response.output_text.done`, trimmed, or None."""
+    """Return the trimmed text of `response.output_text.done`, or None."""
     for value in (at(event, "text"), at(event, "part", "text")):
-        if isinstance(value, str) and (words := trim(value)):
-            return words
+        if isinstance(value, str) and (text := trim(value)):
+            return text
     return None
 
 
 def text_of_output(event: Mapping[str, Any]) -> str | None:
-    """Assistant text in the `output` of `response.done`."""
+    """Return the assistant's text in the `output` of `response.done`, or None."""
     output = at(event, "response", "output")
-    return "\n".join(words for item in output for words in _texts(item)) or None if isinstance(output, list) else None
+    return "\n".join(text for item in output for text in _texts(item)) or None if isinstance(output, list) else None
 
 
 def text_of_delta(event: Mapping[str, Any]) -> str:
-    """The piece in `response.output_text.delta`, which may be wrapped in an object."""
+    """Return the piece in `response.output_text.delta`, which may be inside an object."""
     delta = at(event, "delta")
     pieces = (delta, at(delta, "text"), at(delta, "delta"))
     return next((each for each in pieces if isinstance(each, str) and each), "")
 
 
 def _texts(item: Any) -> Iterator[str]:
-    """The texts of an assistant's item, part by part."""
+    """Yield the texts of an assistant's item, part by part."""
     if at(item, "role") != "assistant":
         return
     content = at(item, "content")
     for part in content if isinstance(content, list) else [content]:
-        if isinstance(part, Mapping) and (words := _text_of_part(part)):
-            yield words
+        if isinstance(part, Mapping) and (text := _text_of_part(part)):
+            yield text
 
 
 def _text_of_part(part: Mapping[str, Any]) -> str | None:
     if part.get("type") == "function_call":
         name, arguments = part.get("name"), part.get("arguments")
         return call_text(name if isinstance(name, str) else "function", arguments if isinstance(arguments, str) else "")
-    places = (("text",), ("transcript",), ("output_text", "text"), ("input_text", "text"), ("content",))
-    for place in places:
-        value = at(part, *place)
-        if isinstance(value, str) and (words := trim(value)):
-            return words
+    for names in (("text",), ("transcript",), ("output_text", "text"), ("input_text", "text"), ("content",)):
+        value = at(part, *names)
+        if isinstance(value, str) and (text := trim(value)):
+            return text
     return None
 
 
 def call_text(name: Any, arguments: Any) -> str:
-    """The line of the transcript that announces a function call."""
-    words = "" if arguments is UNDEFINED or arguments is None else trimmed(arguments)
-    # `agent.call_text` would trim as Python does.
-    return f"{agent.CALL_TEXT_PREFIX}{string(name)}({words})"
+    """Return the transcript line that announces a function call. Unlike `agent.call_text`, trims as JavaScript does."""
+    trimmed_arguments = "" if arguments is UNDEFINED or arguments is None else javascript.trimmed(arguments)
+    return f"{agent.CALL_TEXT_PREFIX}{string(name)}({trimmed_arguments})"
 
 
 def closed_early(code: int) -> str:

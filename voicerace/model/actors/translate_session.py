@@ -1,6 +1,6 @@
-"""What the proxy makes of `Settings`: the session that it asks for, and the conversation that came before (knob 4).
+"""The proxy's mapping of `Settings` to the session of `session.update` and to earlier conversation.
 
-Which fields a release reads is its row's; what it does with a field of the wrong kind, the same in all of them. Facts:
+The row says which fields a release reads; all releases treat a field of the wrong type alike. Facts:
 `mapSettingsToSessionUpdate` of each tag's `translator.ts`.
 """
 
@@ -10,20 +10,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from voicerace.model.actors.javascript import (
-    ThrownError,
-    at,
-    defined,
-    field,
-    has_length,
-    is_number,
-    mapped,
-    or_else,
-    string,
-    trim,
-    trimmed,
-    truthy,
-)
+from voicerace.model.actors import javascript
+from voicerace.model.actors.javascript import ThrownError, at, defined, field, has_length, is_number, or_else, string, trim
 from voicerace.model.catalog.releases import ProxyRelease
 from voicerace.model.protocol import realtime
 
@@ -32,15 +20,15 @@ __all__ = ["context_items", "greeting", "has_context", "server_vad", "session"]
 _TOOL_INSTRUCTION: Final = "Use the results of tool calls in the reply."
 _OUTPUT_FORMATS: Final = frozenset({"audio/pcm", "audio/pcmu", "audio/pcma"})
 #: The API's range of `speed`.
-_SLOWEST, _FASTEST = 0.25, 1.5
+_SPEED_MIN, _SPEED_MAX = 0.25, 1.5
 _SAFE: Final = 2**53 - 1
 
 
 def session(settings: Mapping[str, Any], release: ProxyRelease) -> dict[str, Any]:
-    """`Settings` as the session of `session.update`.
+    """Return the session of `session.update` for `Settings`.
 
     Raises:
-        ThrownError: a field is of a kind that the proxy does not survive.
+        ThrownError: a field has a type for which the proxy throws.
     """
     think = at(settings, "agent", "think")
     body: dict[str, Any] = {
@@ -57,7 +45,7 @@ def session(settings: Mapping[str, Any], release: ProxyRelease) -> dict[str, Any
     }
     functions = at(think, "functions")
     if has_length(functions):
-        body["tools"] = [_tool(each) for each in mapped(functions)]
+        body["tools"] = [_tool(each) for each in javascript.mapped(functions)]
     if release.session_options:
         body |= _options(think)
         if output := _audio_output(at(settings, "agent", "sessionAudioOutput")):
@@ -70,11 +58,11 @@ def _instructions(settings: Mapping[str, Any], release: ProxyRelease) -> Any:
     instructions = or_else(at(think, "prompt"), "")
     if release.context_in != "instructions":
         return instructions
-    parts = [string(instructions)] if truthy(instructions) else []
+    parts = [string(instructions)] if javascript.truthy(instructions) else []
     if has_context(settings):
         lines = [
-            f"{_role(each)}: {trimmed(or_else(at(each, 'content'), ''))}"
-            for each in mapped(at(settings, "agent", "context", "messages"))
+            f"{_role(each)}: {javascript.trimmed(or_else(at(each, 'content'), ''))}"
+            for each in javascript.mapped(at(settings, "agent", "context", "messages"))
         ]
         parts.append("Previous conversation:\n" + "\n".join(lines))
     if has_length(at(think, "functions")):
@@ -93,16 +81,16 @@ def _tool(function: Any) -> dict[str, Any]:
     )
 
 
-# -- the user's turn -------------------------------------------------------------------------------------------------
+# -- turn detection --------------------------------------------------------------------------------------------------
 
 
 def server_vad(settings: Mapping[str, Any], release: ProxyRelease) -> bool:
-    """Whether `session` asks the server to listen for the end of speech (knob 6)."""
+    """Whether the session requests server VAD."""
     return release.audio == "vad" and at(settings, "agent", "useOpenAIManualAudioCommit") is not True
 
 
 def _turn_detection(settings: Mapping[str, Any], release: ProxyRelease) -> dict[str, Any] | None:
-    """Server VAD from 0.11 on, its idle timeout held to the API's 5-30 s."""
+    """Return the settings of server VAD, with the idle timeout clamped to the API's 5-30 s; None without server VAD."""
     if not server_vad(settings, release):
         return None
     idle = at(settings, "agent", "idleTimeoutMs")
@@ -122,18 +110,18 @@ def _turn_detection(settings: Mapping[str, Any], release: ProxyRelease) -> dict[
 
 
 def _options(think: Any) -> dict[str, Any]:
-    """Tool choice as it comes; the others only where they are what the API takes."""
+    """Return the options of the session: tool choice unchecked, the others if the API accepts them."""
     options: dict[str, Any] = {"tool_choice": at(think, "toolChoice")}
     wanted = at(think, "outputModalities")
     if isinstance(wanted, list) and (modalities := [each for each in wanted if each in ("text", "audio")]):
         options["output_modalities"] = modalities
-    most = at(think, "maxOutputTokens")
-    if is_number(most) and 0 < most <= _SAFE and most == math.floor(most):
-        options["max_output_tokens"] = most
+    max_tokens = at(think, "maxOutputTokens")
+    if is_number(max_tokens) and 0 < max_tokens <= _SAFE and max_tokens == math.floor(max_tokens):
+        options["max_output_tokens"] = max_tokens
     prompt = at(think, "managedPrompt")
-    if prompt_id := _words(at(prompt, "id")):
+    if prompt_id := _text(at(prompt, "id")):
         options["prompt"] = {"id": prompt_id}
-        if version := _words(at(prompt, "version")):
+        if version := _text(at(prompt, "version")):
             options["prompt"]["version"] = version
         if isinstance(variables := at(prompt, "variables"), Mapping):
             options["prompt"]["variables"] = variables
@@ -141,41 +129,41 @@ def _options(think: Any) -> dict[str, Any]:
 
 
 def _audio_output(given: Any) -> dict[str, Any]:
-    """`agent.sessionAudioOutput`: format, speed and voice, each if it is valid."""
+    """Return the valid ones of format, speed and voice in `agent.sessionAudioOutput`."""
     output: dict[str, Any] = {}
-    kind = _words(at(given, "format", "type"))
+    kind = _text(at(given, "format", "type"))
     if kind in _OUTPUT_FORMATS:
         rate = at(given, "format", "rate")
-        is_rated = kind == "audio/pcm" and is_number(rate) and rate == 24_000
-        output["format"] = {"type": kind, "rate": 24_000} if is_rated else {"type": kind}
+        has_rate = kind == "audio/pcm" and is_number(rate) and rate == 24_000
+        output["format"] = {"type": kind, "rate": 24_000} if has_rate else {"type": kind}
     speed = at(given, "speed")
-    if is_number(speed) and _SLOWEST <= speed <= _FASTEST:
+    if is_number(speed) and _SPEED_MIN <= speed <= _SPEED_MAX:
         output["speed"] = speed
-    if voice := _words(at(given, "voice")):
+    if voice := _text(at(given, "voice")):
         output["voice"] = voice
-    elif voice := _words(at(given, "voice", "id")):
+    elif voice := _text(at(given, "voice", "id")):
         output["voice"] = {"id": voice}
     return output
 
 
-def _words(value: Any) -> str:
-    """Trimmed text; empty where there is none."""
+def _text(value: Any) -> str:
+    """Return trimmed text; empty for another type."""
     return trim(value) if isinstance(value, str) else ""
 
 
-# -- what came before ------------------------------------------------------------------------------------------------
+# -- earlier conversation --------------------------------------------------------------------------------------------
 
 
 def has_context(settings: Mapping[str, Any]) -> bool:
-    """Whether earlier conversation came with Settings."""
+    """Whether Settings has earlier conversation."""
     return has_length(at(settings, "agent", "context", "messages"))
 
 
 def context_items(settings: Mapping[str, Any]) -> Iterator[realtime.Message]:
-    """Earlier conversation, an item each.
+    """Yield `conversation.item.create` for each message of the earlier conversation.
 
     Raises:
-        ThrownError: one of them cannot be read; those before it were given.
+        ThrownError: the proxy throws for a message; those before it were yielded.
     """
     messages = at(settings, "agent", "context", "messages")
     if not has_length(messages):
@@ -193,5 +181,5 @@ def _role(message: Any) -> str:
 
 
 def greeting(settings: Mapping[str, Any]) -> str | None:
-    words = at(settings, "agent", "greeting")
-    return words if _words(words) else None
+    text = at(settings, "agent", "greeting")
+    return text if _text(text) else None

@@ -1,9 +1,7 @@
-"""The mock upstream: a Realtime API that is as strict as the evidence, and whose open facts are knobs.
+"""The mock upstream: a Realtime API as strict as the evidence, with a setting (`Knobs`) for each undocumented behaviour.
 
-It keeps the slot by the table of `model.catalog.slot`, confirms items, produces the responses that the scenario's steps ask
-for with all their events in GA order, and refuses as the real API does. What it says to the proxy is all there is to
-know about it; it never looks at the other actors. Facts and their evidence: docs/protocol-facts.md,
-`model.catalog.slot`.
+It applies the slot table, confirms items, produces the scenario's responses with all events in GA order, and refuses as the
+API does. Facts and their evidence: docs/protocol-facts.md, `model.catalog.slot`.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from voicerace.model.actors.actor import Cancel, Effects
-from voicerace.model.actors.audio_input import Listener
+from voicerace.model.actors.audio_input import InputAudio
 from voicerace.model.actors.response_plan import Output, Plan
 from voicerace.model.actors.upstream_state import PHASES, Knobs, UpstreamState
 from voicerace.model.catalog.providers import SESSION
@@ -24,15 +22,15 @@ from voicerace.trace.recording import Payload
 __all__ = ["Knobs", "Upstream", "UpstreamState"]
 
 
-class Upstream(Listener):
-    """One Realtime session: what a client may send it, and what that does. Args: those of `Speaker`."""
+class Upstream(InputAudio):
+    """One Realtime session: handles the client's events. Args: those of `Responses`."""
 
     # -- the actor ---------------------------------------------------------------------------------------------------
 
     def renewed_state(self) -> UpstreamState:
-        """A new session knows no call of the sessions before it, and gives no id that one of them gave."""
-        known, calls = self.state, dict.fromkeys(self.state.calls, PHASES[0])
-        return UpstreamState(counts=dict(known.counts), earlier=known.earlier + known.inputs, calls=calls)
+        """Return the state of a new session: calls of earlier sessions are unknown, ids are not reused."""
+        old, calls = self.state, dict.fromkeys(self.state.calls, PHASES[0])
+        return UpstreamState(counts=dict(old.counts), earlier=old.earlier + old.inputs, calls=calls)
 
     def start(self) -> Effects:
         self.state.session = dict(SESSION)
@@ -75,7 +73,7 @@ class Upstream(Listener):
         return self._effects()
 
     def closed(self, sender: str, code: int | None) -> Effects:
-        """The session ends with its connection: what it would have said by itself is not said any more."""
+        """End the session: its timers do nothing from now on."""
         self.state.ended = True
         return ()
 
@@ -106,19 +104,15 @@ class Upstream(Listener):
             self._send(realtime.refusal(self._id("event"), self.state.holder, event.get("event_id")))
             return
         session = event.get("session") or {}
-        voice = ((session.get("audio") or {}).get("output") or {}).get("voice")
-        known = ((self.state.session.get("audio") or {}).get("output") or {}).get("voice")
-        if self.state.spoke and voice is not None and voice != known:
+        voice, current = _voice(session), _voice(self.state.session)
+        if self.state.spoke and voice is not None and voice != current:
             self._error("cannot_update_voice", "Cannot update a conversation's voice if assistant audio is present.", event)
             return
         self.state.session = _merged(self.state.session, session)
         self._send(realtime.session_event(realtime.SESSION_UPDATED, self._id("event"), self.state.session))
 
     def _item(self, what: str, event: Mapping[str, Any]) -> None:
-        """Retrieve, truncate or delete an item (doc); of audio only the length is known, so any `audio_end_ms` fits.
-
-        Sources of the errors: docs/limits.md.
-        """
+        """Retrieve, truncate or delete an item (doc). Any `audio_end_ms` is accepted. Sources of the errors: docs/limits.md."""
         item_id = event.get("item_id")
         item = self.state.items.get(item_id) if isinstance(item_id, str) else None
         spoken = item is not None and (item.get("content") or [{}])[0].get("type") == "output_audio"
@@ -145,7 +139,7 @@ class Upstream(Listener):
         if item.get("role") == "assistant":
             for index, part in enumerate(item.get("content") or ()):
                 if (kind := part.get("type")) not in ("output_text", "output_audio"):
-                    # As recorded; it comes before the confirmations of items that were accepted earlier.
+                    # Recorded: the error precedes the confirmations of items that were accepted earlier.
                     text = f"Invalid value: '{kind}'. Value must be 'output_text'."
                     self._error("invalid_value", text, event, param=f"item.content[{index}].type")
                     return
@@ -175,28 +169,31 @@ class Upstream(Listener):
     def _cancel(self, event: Mapping[str, Any]) -> None:
         wanted = event.get("response_id") or self.state.holder
         response = self.state.responses.get(wanted)
-        bare = not event.get("response_id") and self.knobs.cancel_before_created == "nothing"
-        early = response is not None and not response.created and bare
-        if response is None or early:
+        ignored = not event.get("response_id") and self.knobs.cancel_before_created == "nothing"
+        if response is None or (ignored and not response.created):
             self._error("response_cancel_not_active", "Cancellation failed: no active response found.", event)
             return
         self._cut_off(response, "cancelled", "client_cancelled")
 
 
-#: What a session says of settings that an update names and leaves open, by their key.
-_FILLED: Final[Mapping[str, Mapping[str, Any]]] = {
+def _voice(session: Mapping[str, Any]) -> Any:
+    return ((session.get("audio") or {}).get("output") or {}).get("voice")
+
+
+#: Defaults of the fields that an update omits in a setting that was off.
+_DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "transcription": {"model": None, "language": None, "prompt": None},
     "turn_detection": SESSION["audio"]["input"]["turn_detection"],
 }
 
 
-def _merged(known: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
-    """A session after an update: objects are merged, everything else is replaced; null turns a setting off."""
-    merged = dict(known)
+def _merged(current: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a session after an update: objects are merged, other values replaced; null turns a setting off."""
+    merged = dict(current)
     for name, value in update.items():
-        before = known.get(name)
+        before = current.get(name)
         if isinstance(value, Mapping):
-            merged[name] = _merged(before if isinstance(before, Mapping) else _FILLED.get(name, {}), value)
+            merged[name] = _merged(before if isinstance(before, Mapping) else _DEFAULTS.get(name, {}), value)
         else:
             merged[name] = value
     return merged

@@ -1,9 +1,4 @@
-"""The mock upstream for a client that says what each response shall be, as a model on a real API would be told.
-
-A plan decides what the model does in a scenario; here `tool_choice` and `tools` of `response.create` and
-`output_modalities` of `session.update` decide it, so that one client's words mean the same to the mock and to a real
-API. Everything else is the mock's: the slot, the order of events, the knobs.
-"""
+"""The mock upstream without a plan: the client's requests decide what each response contains, as on a real API."""
 
 from __future__ import annotations
 
@@ -18,9 +13,7 @@ __all__ = ["AskedUpstream"]
 
 
 class AskedUpstream(Upstream):
-    """One Realtime session whose client asks for calls and replies; without a wish it replies.
-
-    A response that is given tools of its own calls each of them once.
+    """One Realtime session. A response with `tool_choice` "required" calls each tool of its request once; others reply.
 
     Args: those of `Upstream`.
     """

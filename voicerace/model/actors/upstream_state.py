@@ -1,4 +1,4 @@
-"""What one mock Realtime session remembers, and the knobs for the facts that no recording decides."""
+"""The state of a mock Realtime session, and its settings for undocumented API behaviour."""
 
 from __future__ import annotations
 
@@ -11,31 +11,29 @@ from voicerace.model.catalog.slot import SlotState
 
 __all__ = ["PHASES", "Knobs", "Response", "UpstreamState"]
 
-#: How far a call is, in order; an output is accepted from the phase on that the knob `function_output` names.
+#: Phases of a call, in order. An output is accepted from the phase of `Knobs.function_output`.
 PHASES: Final = ("unknown", "at_once", "open", "item_done", "response_done")
 
 
 @dataclass(frozen=True)
 class Knobs:
-    """One knob per fact of the API that could be otherwise; the defaults are what recordings or most evidence say.
-
-    docs/open-facts has a page for each, with the recordings.
+    """Undocumented behaviour of the API. The defaults follow recordings, or else the evidence (pages in docs/open-facts).
 
     Attributes:
-        function_output: when the output of a call is accepted: ``at_once``; after its ``item_done``; after
+        function_output: when the output of a call is accepted: ``at_once``, after its ``item_done``, or after
             ``response_done``. Before that it is refused with ``invalid_tool_call_id`` (claim).
         session_update_active: session.update during a response: ``accept`` (doc) or ``refuse`` with the
-            active-response code (what the fix for #459 assumed; no evidence).
+            active-response code (no evidence).
         item_before_output: conversation.item.done comes before response.output_item.done (recorded, 8 of 8), or
             after it.
         binary_frames: JSON in a binary frame is read, or refused with ``invalid_request`` (open).
-        reply_status: how replies end.
-        server_turn_taken: server VAD's turn ends while a client's response has the slot: its own response is
+        reply_status: status of replies.
+        server_turn_taken: server VAD ends a turn while a client's response has the slot: the server's response is
             ``dropped``, or ``waits`` for response.done (open).
-        items_close: the items of one response end each by itself as it is complete (``singly``), or ``together``, in
-            their order, when the last of them is complete; ``provider``: as the row of `model.catalog.providers` says.
-        cancel_before_created: response.cancel after a create was accepted and before its response.created: it does
-            ``nothing`` but an error (reported by a client's authors), or ``ends`` the response.
+        items_close: each item of a response ends when it is complete (``singly``), or all ``together``, in order, when
+            the last one is complete; ``provider``: as the row of `model.catalog.providers`.
+        cancel_before_created: response.cancel between an accepted create and its response.created does ``nothing`` but
+            an error (reported by a client's authors), or ``ends`` the response.
         error_after_create: a create in a free slot is answered with this error code instead of a response.
     """
 
@@ -52,10 +50,13 @@ class Knobs:
 
 @dataclass
 class Response:
-    """A response on its way: its plan, the next stage, its items as last sent, and the item before each of them.
+    """A response in progress.
 
-    `streamed`: those whose deltas are complete; `finished`: whose content is; `done_items`: that are confirmed.
-    `metadata` is what the client gave with its response.create; response.created and response.done repeat it.
+    Attributes:
+        line, next: its stages, and the index of the next.
+        metadata: of its response.create; response.created and response.done repeat it.
+        items, before: its items as last sent, and the id of the item before each.
+        streamed, finished, done_items: items whose deltas are complete, whose content is complete, that are confirmed.
     """
 
     id: str
@@ -76,23 +77,24 @@ class Response:
 
 @dataclass
 class UpstreamState:
-    """One session.
+    """The state of one session.
 
     Attributes:
-        slot: the state of `model.catalog.slot`.
-        responses: those not done yet, by id; at most one of them in band.
-        holder: the id of the one that holds the slot.
-        calls: call id -> whether its item is ``open``, ``item_done``, or its response done (``response_done``).
-        outputs: call id -> results accepted for it, in order.
-        acks: items accepted and not yet confirmed, by id; `items`: those that are done.
-        inputs: user inputs accepted; `earlier`: those of the sessions before; `steps_taken`: responses begun for the newest.
-        counts: how many ids of each kind were given out.
-        last_item: the newest item's id; `first_item`: the first's.
+        slot: state in the table `model.catalog.slot`.
+        responses: responses in progress, by id; at most one is in band.
+        holder: id of the response that holds the slot.
+        calls: call id -> its phase, one of `PHASES`.
+        outputs: call id -> its accepted results, in order.
+        acks, items: accepted items that wait for confirmation, and confirmed items, by id.
+        inputs, earlier: number of user inputs of this session, and of earlier ones.
+        steps_taken: number of responses begun since the newest input.
+        counts: number of ids issued, by kind.
+        last_item, first_item: ids of the newest and the first item.
         session: the session object.
-        spoke: audio was output, so the voice is settled.
-        audio: bytes in the input audio buffer; `appended`: bytes of the whole session.
-        speech: the user item that the speech being heard will become, or empty; `pausing`: silence has begun in it.
-        server_waits: a response of the server's own follows when the slot is free.
+        spoke: audio was sent, so the voice cannot change.
+        audio, appended: bytes in the input audio buffer, and bytes appended in the session.
+        speech, pausing: id of the item of the current speech, or empty; silence has begun in it.
+        server_waits: the server begins a response when the slot is free.
         ended: the connection is closed.
     """
 

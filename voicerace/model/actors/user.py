@@ -1,8 +1,7 @@
-"""The user: gives the inputs of the scenario, each when the turn before is settled or its deadline has passed.
+"""The user: gives each input of the scenario when the turn before it is settled or its deadline has passed.
 
-The user is the only actor that observes links between other actors (`observe`), because the callbacks of the app do not
-show in every release what a person would hear and when a turn is over. It observes the upstream link at the proxy, and
-results when the component sends them.
+The user is the only actor that observes links between other actors (`observe`): the upstream link at the proxy, and results
+at the component. Not in every release do the app's callbacks show what a person would hear and when a turn is over.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from voicerace.model.actors.actor import Cancel, Effect, Effects, Send, SetTimer
+from voicerace.model.actors.actor import Cancel, Effects, Send, SetTimer
 from voicerace.model.actors.stateful import StatefulActor
 from voicerace.model.catalog.scenarios import UserInput
 from voicerace.model.protocol import realtime
@@ -23,15 +22,15 @@ __all__ = ["User", "UserState"]
 
 @dataclass
 class UserState:
-    """What the user remembers.
+    """The state of the user.
 
     Attributes:
-        said: number of inputs given so far; `words`: those with text or speech.
+        said, words: number of inputs given so far, and of those with text or speech.
         left: the user has left the session.
-        ledger: of the upstream link.
+        ledger: the ledger of the upstream link.
         own_results: call id -> number of the app's own results that were sent.
         responses_before: number of responses before the newest input.
-        about_to_say: the next input follows after `inject_ms`, or `offline_ms`.
+        about_to_say: the timer of the next input (`inject_ms` or `offline_ms`) runs.
         offline: the connection is lost, and the next input opens it again.
     """
 
@@ -49,9 +48,9 @@ class User(StatefulActor[UserState]):
     """The person at the app.
 
     Args:
-        inputs: in order; the last shows whether the session still works.
-        results_per_call: how many results of its own the app sends for a call.
-        comes_back: a closed connection does not end the session: the next input opens it again, at the deadline.
+        inputs: the inputs in order; the last tests whether the session still works.
+        results_per_call: number of own results that the app sends for each call.
+        comes_back: a closed connection does not end the session; the next input opens it again, at the deadline.
     """
 
     def __init__(self, inputs: Sequence[UserInput], results_per_call: int = 1, *, comes_back: bool = False) -> None:
@@ -67,12 +66,12 @@ class User(StatefulActor[UserState]):
         return ()
 
     def timer(self, name: str) -> Effects:
-        """`deadline`: the turn did not settle. `say`: it is time for the next input."""
+        """Give the next input: the turn did not settle (`deadline`), or the input is due (`say`)."""
         self.state.about_to_say = False
         return self._next()
 
     def observe(self, sender: str, receiver: str, payload: Payload, seq: int) -> Effects:
-        """A message between other actors, observed at the proxy (upstream link) or at the component (host link)."""
+        """Observe message `seq` between other actors, at the proxy (upstream link) or at the component (host link)."""
         state = self.state
         if state.left:
             return ()
@@ -86,7 +85,7 @@ class User(StatefulActor[UserState]):
         heard = self._heard() if waits_for == "reply" else 0
         ledger.feed(sender, payload, seq)
         if len(ledger.inputs) > inputs:
-            # Speech reaches the model when it is committed: responses before that are no replies to it.
+            # Responses before the commit of speech are no replies to it.
             state.responses_before = len(ledger.responses)
         if sender != "upstream" or not isinstance(payload, (dict, Mapping)):
             return ()
@@ -101,7 +100,7 @@ class User(StatefulActor[UserState]):
         return ()
 
     def _heard(self) -> int:
-        """Number of replies to the newest input of which something was heard."""
+        """Return the number of replies to the newest input of which something was heard."""
         since = list(self.state.ledger.responses.values())[self.state.responses_before :]
         return sum(response.message and not response.calls and response.heard is not None for response in since)
 
@@ -132,17 +131,13 @@ class User(StatefulActor[UserState]):
         return (SetTimer("deadline", "deadline_ms"),)
 
     def _settled(self) -> bool:
-        """Given that no response is active or requested: an informed reply to the newest input is done, and no result or input
-        is pending."""
+        """Whether the newest input has an informed reply and no result or input is pending. No response may be in progress."""
         ledger = self.state.ledger
         if len(ledger.responses) == self.state.responses_before:
             return False
-        # Speech has reached the model once it is committed; until then the user is still speaking.
-        if len(ledger.inputs) < self.state.words:
+        # Until speech is committed, the user still speaks.
+        if len(ledger.inputs) < self.state.words or any(output.waits for output in ledger.outputs):
             return False
-        for output in ledger.outputs:
-            if output.waits:
-                return False
         calls = ledger.calls
         if any(self.state.own_results.get(call, 0) < self.results_per_call for call in calls):
             return False
@@ -150,18 +145,17 @@ class User(StatefulActor[UserState]):
         return any(r.message and not r.calls and r.heard is not None and ledger.informed(r, calls) for r in since)
 
     def _next(self) -> Effects:
-        """Say the next input, or leave after the last."""
+        """Give the next input, or leave after the last."""
         state = self.state
         if state.said == len(self.inputs):
             state.left = True
             return (Send("app", {"type": "leave"}), Cancel("deadline"))
-        words = self.inputs[state.said]
+        next_input = self.inputs[state.said]
         state.said += 1
-        state.offline = words.by == "loss"
+        state.offline = next_input.by == "loss"
         if state.offline:
             return (Send("app", {"type": "lose"}), Cancel("deadline"))
         state.words += 1
         state.responses_before = len(state.ledger.responses)
-        verb = "speak" if words.by == "voice" else "say"
-        effects: list[Effect] = [Send("app", {"type": verb, "text": words.text}), SetTimer("deadline", "deadline_ms")]
-        return effects
+        verb = "speak" if next_input.by == "voice" else "say"
+        return (Send("app", {"type": verb, "text": next_input.text}), SetTimer("deadline", "deadline_ms"))

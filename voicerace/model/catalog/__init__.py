@@ -1,1 +1,1 @@
-"""Data only: what the releases, the slot, the handlers, the scenarios and the time profiles are, with the evidence."""
+"""Facts as data, with their evidence: releases, slot, handlers, scenarios, time profiles, workarounds."""

@@ -1,11 +1,11 @@
-"""Message of the proxy × release of the component -> what the app is told: the one table, which the model runs by.
+"""The table of the app's callbacks, by message of the proxy and release of the component; the model follows it.
 
-Source: `src/components/DeepgramVoiceInteraction/index.tsx` at each tag, its `handleAgentMessage`, `handleAgentAudio` and
-the three effects that report a changed state; `src/utils/websocket/WebSocketManager.ts` for what is no JSON. Seen on the
-running components: every row is a case of `data/conformance/component-*.json`.
+Source: `src/components/DeepgramVoiceInteraction/index.tsx` at each tag (`handleAgentMessage`, `handleAgentAudio` and the three
+effects that report a changed state), and `src/utils/websocket/WebSocketManager.ts` for frames that are no JSON. Every row was
+observed on the running components, as a case of `data/conformance/component-*.json`.
 
-A callback that reports a state comes only when the state changes, and after the message's other callbacks: React
-commits the changes of one message together. So a message that changes nothing is not noticed.
+A callback that reports a state is called only if the state changes, after the other callbacks of the message: React commits
+the changes of one message together.
 """
 
 from __future__ import annotations
@@ -18,27 +18,16 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from voicerace.model.catalog.components import COMPONENTS
 
 __all__ = [
-    "CALLBACKS",
-    "QUIET_CODES",
-    "QUIET_TEXT",
-    "ROWS",
-    "Agent",
-    "CallbackRow",
-    "CallbackStep",
-    "Sound",
-    "Tell",
-    "TextEnd",
-    "User",
-    "noticed_types",
-    "rows_of",
-]
+    "CALLBACKS", "QUIET_CODES", "QUIET_TEXT", "ROWS", "Agent", "CallbackRow", "CallbackStep", "Sound", "Tell", "TextEnd",
+    "User", "noticed_types", "rows_of",
+]  # fmt: skip
 
 AgentState: TypeAlias = Literal["idle", "listening", "thinking", "speaking"]
 
 
 @dataclass(frozen=True)
 class Tell:
-    """The app's callback, with these values of the message."""
+    """The component calls the app's callback with these values of the message."""
 
     callback: str
     values: tuple[str, ...] = ()
@@ -46,12 +35,12 @@ class Tell:
 
 @dataclass(frozen=True)
 class Agent:
-    """The agent's state becomes `state`: onAgentStateChange.
+    """The agent's state becomes `state` (onAgentStateChange).
 
     Attributes:
-        only_from: no change from any other state.
-        unless_playing: no change while the device still plays the agent's audio.
-        playback_ends: the app is told that playback has ended, too, whatever the device does.
+        only_from: the states from which it changes; empty for all.
+        unless_playing: it does not change while the device plays the agent's audio.
+        playback_ends: the component also reports the end of playback, even if the device still plays.
     """
 
     state: AgentState
@@ -62,8 +51,11 @@ class Agent:
 
 @dataclass(frozen=True)
 class User:
-    """The user begins or ends to speak. `by_voice` moves the agent between idle, listening and thinking, until it has
-    once been thinking: after its first turn the component never says "listening" again."""
+    """The user begins or stops speaking.
+
+    With `by_voice`, the begin changes the agent from idle to listening, the end from listening to thinking. After its first
+    turn the component never reports listening again.
+    """
 
     speaks: bool
     by_voice: bool = False
@@ -71,14 +63,14 @@ class User:
 
 @dataclass(frozen=True)
 class Sound:
-    """The device begins to play the agent's audio, if it was silent; or falls silent, at the audio's end or cleared."""
+    """The device begins to play the agent's audio, or stops at its end or because it is cleared."""
 
     plays: bool
 
 
 @dataclass(frozen=True)
 class TextEnd:
-    """200 ms from now the agent is taken to be done, because text without audio has no end: `(text done)`. Or not."""
+    """Start or cancel a timer of 200 ms for `(text done)`, because text without audio has no end message."""
 
     expected: bool
 
@@ -87,14 +79,13 @@ CallbackStep: TypeAlias = Tell | Agent | User | Sound | TextEnd
 
 
 class CallbackRow(NamedTuple):
-    """What the app is told of a message.
+    """The effect of a message.
 
     Attributes:
-        message: the message's type and, where it matters, what is in it; in brackets what is no message.
-        steps: what happens, in order; empty: the app is told nothing.
-        since: the first tag of which this holds.
-        until: the last one.
-        note: what the steps do not say.
+        message: type of the message, in some rows with a part of its content; other occurrences are in brackets.
+        steps: the effects in order; without any, the app does not notice the message.
+        since, until: the first and last tag for which the row holds.
+        note: further facts.
     """
 
     message: str
@@ -104,11 +95,11 @@ class CallbackRow(NamedTuple):
     note: str = ""
 
 
-#: Errors with these codes, or with this text, are an expected end or no error: the app is told nothing.
+#: The component does not report errors with these codes or this text to the app.
 QUIET_CODES: Final = ("SETTINGS_ALREADY_APPLIED", "idle_timeout", "session_max_duration")
 QUIET_TEXT: Final = "The server had an error while processing your request"
 
-#: Every callback that a message can lead to, and the names of its values.
+#: The callbacks of the app, with the names of their values.
 CALLBACKS: Final[dict[str, tuple[str, ...]]] = {
     "onSettingsApplied": (),
     "onAgentUtterance": ("text",),
@@ -179,10 +170,10 @@ ROWS: Final[tuple[CallbackRow, ...]] = (
 
 @cache
 def rows_of(tag: str) -> Mapping[str, CallbackRow]:
-    """The rows that hold at a tag, by message; not to be changed.
+    """The rows of a tag, by message (read-only).
 
     Raises:
-        ValueError: two rows claim one message.
+        ValueError: two rows have the same message.
     """
     number = COMPONENTS[tag].number
     rows: dict[str, CallbackRow] = {}
@@ -196,5 +187,5 @@ def rows_of(tag: str) -> Mapping[str, CallbackRow]:
 
 @cache
 def noticed_types(tag: str) -> frozenset[str]:
-    """The types of the messages of which the app may be told something: all others change nothing."""
+    """The types of the messages that have an effect."""
     return frozenset(name.partition(" ")[0] for name, row in rows_of(tag).items() if row.steps)

@@ -1,8 +1,7 @@
-"""What each release of the component, voice-agent-react, does as far as it decides a race: one knob per rule.
+"""The releases of the component, voice-agent-react: one setting per rule that can decide a race.
 
 Read at every tag of Signal-Meaning/dg_react_agent from 0.9.0 to 0.11.1 (`src/`: ten programs under eighteen tags) and
-seen on the running component (data/README.md, "component"). What the app is told of a message is the table beside
-this one, `model.catalog.callbacks`.
+observed on the running component (data/README.md, "component"). The app's callbacks are in `model.catalog.callbacks`.
 """
 
 from __future__ import annotations
@@ -14,13 +13,12 @@ from voicerace.errors import one_of
 
 __all__ = ["COMPONENTS", "TAGS", "Component", "component"]
 
-#: How the component's idle timeout, ten seconds unless the app says otherwise, sees a session. Its rules changed more
-#: often than anything else in it.
-#: ``forgets``: the agent's state counts only at the moment it changes, so the ten seconds also run from a result and
-#: from AgentThinking, AgentStartedSpeaking and AgentAudioDone, while the agent thinks or speaks.
-#: ``message``: as before, but behind a result they wait for the next message, and any message starts them.
-#: ``runs_on``: the state counts, but thinking, speaking and playing do not stop ten seconds that run already.
-#: ``rests``: they run while nobody does anything.
+#: The rule of the component's idle timeout, by default ten seconds.
+#: ``forgets``: the agent's state matters only when it changes, so the timeout also runs from a result and from
+#: AgentThinking, AgentStartedSpeaking and AgentAudioDone, while the agent thinks or speaks.
+#: ``message``: as ``forgets``, but after a result the next message starts it, of any type.
+#: ``runs_on``: the state matters, but thinking, speaking and playing do not stop a timeout that is running.
+#: ``rests``: it runs while neither the user nor the agent is active.
 Idle = Literal["forgets", "message", "runs_on", "rests"]
 
 
@@ -31,17 +29,17 @@ class Component:
     Attributes:
         tag: the repository's tag.
         source: hash of the program (`tests/component/runner.py`).
-        default_error: a handler that answered nothing is answered for by the component (its #355); also where the
-            handler used the ref's `sendFunctionCallResponse`.
-        microphone_opens: when user audio may follow Settings: 500 ms after they were ``sent``, or as soon as they
-            are ``applied`` too; frames before that are dropped.
-        history_as_context: on a new connection Settings carry the conversation that the component itself has kept,
-            which it does where it was given a `conversationStorage`; before, only `agentOptions.context`.
-        warns_of_context: onContextWarning when a new connection's Settings carry no conversation.
-        tool_choice: agentOptions has tool choice, output modalities and voice of the session. There is no release
-            whose options can ask for `useOpenAIManualAudioCommit`.
-        idle: the rules of the idle timeout.
-        chained: a call that follows a result ends the wait for the agent's next message.
+        default_error: the component sends a result itself for a handler that returns nothing (its #355), even if the
+            handler has called the ref's `sendFunctionCallResponse`.
+        microphone_opens: user audio is sent from 500 ms after Settings were ``sent``, or from when they are ``applied``;
+            earlier frames are dropped.
+        history_as_context: Settings of a new connection contain the conversation kept in the app's `conversationStorage`;
+            else only `agentOptions.context`.
+        warns_of_context: onContextWarning if the Settings of a new connection contain no conversation.
+        tool_choice: agentOptions has tool choice, output modalities and voice of the session. No release has an option for
+            `useOpenAIManualAudioCommit`.
+        idle: the rule of the idle timeout.
+        chained: a call after a result ends the wait for the agent's next message.
     """
 
     tag: str
@@ -56,12 +54,12 @@ class Component:
 
     @property
     def number(self) -> tuple[int, ...]:
-        """The tag as numbers, in the order of the releases."""
+        """The tag as numbers, which sort by release."""
         return tuple(int(part) for part in self.tag.split("."))
 
 
 def _rows() -> tuple[Component, ...]:
-    """The table, each row as what changed against the row it came from."""
+    """The table, each row by its changes from an earlier one."""
     first = Component("0.9.0", "4a82381fc36a")
     warns = replace(first, tag="0.9.7", source="9f2a49d903ea", warns_of_context=True)
     message = replace(warns, tag="0.9.8", source="43bb99cd992f", idle="message")
@@ -73,19 +71,9 @@ def _rows() -> tuple[Component, ...]:
     started = replace(options, tag="0.10.6", source="6f799e569129")
     voice = replace(started, tag="0.11.0", source="344dce9d1849", microphone_opens="applied")
     return (
-        *(replace(first, tag=f"0.9.{n}") for n in range(7)),
-        warns,
-        message,
-        context,
-        chained,
-        replace(chained, tag="0.10.2"),
-        pcm,
-        rests,
-        options,
-        started,
-        voice,
-        replace(voice, tag="0.11.1"),
-    )
+        *(replace(first, tag=f"0.9.{n}") for n in range(7)), warns, message, context, chained, replace(chained, tag="0.10.2"),
+        pcm, rests, options, started, voice, replace(voice, tag="0.11.1"),
+    )  # fmt: skip
 
 
 COMPONENTS: Final[dict[str, Component]] = {row.tag: row for row in _rows()}
@@ -93,7 +81,7 @@ TAGS: Final = tuple(COMPONENTS)
 
 
 def component(name: str, where: str = "component") -> Component:
-    """The component's row called `name`.
+    """Find the component with a tag.
 
     Raises:
         InputError: the name is unknown.

@@ -1,4 +1,4 @@
-"""The rules of the reference gate (`model.actors.reference_gate`), each with what goes wrong without it."""
+"""The rules of the reference gate (`model.actors.reference_gate`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["RULES", "Rule"]
 
 Rule: TypeAlias = Literal["server_events", "when_free", "at_once", "coalesce", "every_call", "once", "retry", "unless_known"]
 
-#: Rule -> what it says. `--release reference-without-RULE` is the gate that lacks one.
+#: Rule -> its text. `--release reference-without-RULE` is the gate without a rule.
 RULES: Final[dict[Rule, str]] = {
     "server_events": "the slot is free when response.done of the response that held it has come, not when its text is done",
     "when_free": "a create waits until the slot is free and no other create is unanswered",

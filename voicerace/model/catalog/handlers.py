@@ -1,7 +1,7 @@
-"""How an app's handler answers a function call, and what the component makes of it.
+"""The styles in which an app's handler answers a function call.
 
-Source: `src/components/DeepgramVoiceInteraction/index.tsx` of the component, the branch of its #355; read at every tag
-from 0.9.0 to 0.11.1 (the branch is the same text in all of them) and seen on the running component at 0.9.1 and 0.11.1.
+Source: `src/components/DeepgramVoiceInteraction/index.tsx` of the component, the branch of its #355, which is the same at every
+tag from 0.9.0 to 0.11.1; observed on the running component at 0.9.1 and 0.11.1.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ class Handler(NamedTuple):
     """A style of `onFunctionCallRequest(call, sendResponse)`.
 
     Attributes:
-        returns: what the handler gives back at once: a promise or nothing.
-        answers_by: how the result leaves the app: as the promise's value, by the `sendResponse` the handler was
-            given, or by `sendFunctionCallResponse` of the component's ref.
-        at_once: the answer is given inside the handler, before any tool time has passed.
-        submissions: results the component sends for one call that the tool answers once.
-        sentence: what an engineer would say of it.
+        returns: the return value of the handler.
+        answers_by: channel of the result: the promise's value, the `sendResponse` argument of the handler, or
+            `sendFunctionCallResponse` of the component's ref.
+        at_once: the result is sent inside the handler, without tool time.
+        submissions: number of results that the component sends for one result of the tool.
+        sentence: description.
     """
 
     returns: Literal["promise", "nothing"]

@@ -1,7 +1,7 @@
-"""The named times, and the profiles that give each a value with its source.
+"""The named times in milliseconds, and the profiles with a value and a source for each.
 
-Every time is in milliseconds and has the name it has everywhere: in a party's timers, on the command line and in a
-notebook. Profiles are text in the grammar of `voicerace.model.parameters`.
+A time has the same name in an actor's timers, on the command line and in a notebook. Values are text in the grammar of
+`voicerace.model.parameters`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 
 class Time(NamedTuple):
-    """A named duration: what it lasts from and to, and whether there is one value per function call."""
+    """A named duration: its begin and end, and whether it has one value per function call."""
 
     meaning: str
     per_call: bool = False
@@ -20,103 +20,95 @@ class Time(NamedTuple):
 
 #: The times of docs/protocol-facts.md#times, and those of the app and the user, in the order of a session.
 TIMES: Final[dict[str, Time]] = {
-    "host_rtt_ms": Time("round trip between host and proxy; one way is half"),
-    "upstream_rtt_ms": Time("round trip between proxy and upstream; one way is half"),
+    "host_rtt_ms": Time("round trip between host and proxy; one direction takes half of it"),
+    "upstream_rtt_ms": Time("round trip between proxy and API; one direction takes half of it"),
     "tool_ms": Time("from the request at the app to its result", per_call=True),
     "reader_ms": Time(
-        "from a function call read by the host: how long it reads nothing more, as if it awaited its tool there",
+        "pause in reading after each function call, as in a host that awaits its tool in the read loop",
         per_call=True,
         optional=True,
     ),
-    "create_ms": Time("response.create accepted -> response.created"),
-    "first_item_ms": Time("response.created -> its first item"),
-    "preamble_ms": Time("a spoken preamble's item -> its end, before the first call"),
-    "arguments_ms": Time("a call's item added -> response.function_call_arguments.done", per_call=True),
-    "call_gap_ms": Time("between the calls of one response", per_call=True),
-    "gap_ms": Time("the last response.function_call_arguments.done -> response.done"),
-    "item_done_ms": Time("where in that gap the call items are done; without it, at its end", optional=True),
-    "slot_lag_ms": Time("response.done leaving -> the slot being free"),
-    "rate_limits_ms": Time("response.done -> rate_limits.updated; without it, in the same moment", optional=True),
-    "reply_ms": Time("a reply's first item -> its response.output_text.done or response.output_audio.done"),
-    "reply_gap_ms": Time("from there to response.done"),
-    "ack_ms": Time("an item created -> confirmed"),
-    "repeat_ms": Time("scenario double: a result -> the same result again"),
-    "inject_ms": Time("from the call, or the reply's first output, to the user's further words, or to the connection's loss"),
-    "offline_ms": Time("scenario reconnect: the connection is lost -> the user's next words, which open it again"),
-    "settings_ms": Time("scenario late-settings: the connection open -> Settings, and Settings -> Settings again"),
-    "speech_ms": Time("how long the user speaks"),
-    "frame_ms": Time("between two frames of the microphone"),
-    "mic_tail_ms": Time("how long the microphone stays open behind the speech"),
-    "vad_ms": Time("server VAD: silence begins -> the speech is over"),
-    "idle_timeout_ms": Time(
-        "server VAD: a response done and nobody speaks -> the server does, if Settings asks for it", optional=True
+    "create_ms": Time("from the API's acceptance of response.create to response.created"),
+    "first_item_ms": Time("from response.created to the first item of the response"),
+    "preamble_ms": Time("from the item of a spoken preamble to its end, before the first function call"),
+    "arguments_ms": Time("from the item of a function call to response.function_call_arguments.done", per_call=True),
+    "call_gap_ms": Time("between two function calls of one response", per_call=True),
+    "gap_ms": Time("from the last response.function_call_arguments.done to response.done"),
+    "item_done_ms": Time(
+        "from the start of the gap to the calls' output_item.done; not set: the end of the gap", optional=True
     ),
-    "deadline_ms": Time("the end of waiting: from the last result, else from the last call, else from the user's words"),
+    "slot_lag_ms": Time("from sending response.done until the API accepts another response"),
+    "rate_limits_ms": Time("from response.done to rate_limits.updated; not set: both at once", optional=True),
+    "reply_ms": Time("from the first item of a reply to response.output_text.done or response.output_audio.done"),
+    "reply_gap_ms": Time("from the end of a reply's text or audio to response.done"),
+    "ack_ms": Time("from the creation of an item to its confirmation"),
+    "repeat_ms": Time("from a result to the same result again (scenario double)"),
+    "inject_ms": Time("from the call, or the reply's first output, to the user's next input or the loss of the connection"),
+    "offline_ms": Time("from the loss of the connection to the user's next text, which reconnects (scenario reconnect)"),
+    "settings_ms": Time("from the open connection to Settings, and from there to the second Settings (late-settings)"),
+    "speech_ms": Time("duration of the user's speech"),
+    "frame_ms": Time("between two frames of the microphone"),
+    "mic_tail_ms": Time("from the end of the speech to the end of the microphone's audio"),
+    "vad_ms": Time("from the beginning of silence to the detected end of the speech (server VAD)"),
+    "idle_timeout_ms": Time(
+        "silence after a response until the API begins one by itself, if Settings asks for it (server VAD)", optional=True
+    ),
+    "deadline_ms": Time("maximum wait for a reply, from the last result, else the last call, else the user's input"),
 }
 
-#: Times that only an app with a workaround has (`model.catalog.workarounds`), and what they are without a word.
+#: Times of an app with a workaround (`model.catalog.workarounds`), with their defaults.
 WORKAROUND_TIMES: Final[dict[str, str]] = {
-    # From the request to the earliest result; chosen: longer than any gap and any two wires in the bounds of exploration.
+    # From the request to the earliest result; chosen: longer than any gap and any two links in the bounds of exploration.
     "hold_ms": "2000",
-    # How long an app waits for a callback that may never come; chosen: longer than hold_ms, and short of a late reply.
+    # The longest wait of an app for a callback; chosen: longer than hold_ms, and too short for a late reply.
     "fallback_ms": "4000",
 }
 
-#: Decided by the upstream; a real one has its own.
+#: Times of the mock upstream; a real one has its own.
 SERVER_TIMES: Final = (
-    "create_ms",
-    "first_item_ms",
-    "preamble_ms",
-    "arguments_ms",
-    "call_gap_ms",
-    "gap_ms",
-    "item_done_ms",
-    "slot_lag_ms",
-    "rate_limits_ms",
-    "reply_ms",
-    "reply_gap_ms",
-    "ack_ms",
-)
+    "create_ms", "first_item_ms", "preamble_ms", "arguments_ms", "call_gap_ms", "gap_ms", "item_done_ms", "slot_lag_ms",
+    "rate_limits_ms", "reply_ms", "reply_gap_ms", "ack_ms",
+)  # fmt: skip
 
-#: Times written into the proxy's source: named like the others, but nobody's to choose.
+#: Times that are constants in the proxy's source.
 PROXY_TIMES_MS: Final[dict[str, int]] = {
     # DEFERRED_RESPONSE_CREATE_TIMEOUT_MS of the proxy's server.ts, 0.10.3 on.
     "recovery_ms": 20_000,
     # INPUT_AUDIO_COMMIT_DEBOUNCE_MS, every release: from the user's last audio frame to its commit.
     "audio_quiet_ms": 400,
-    # INPUT_AUDIO_COMMIT_MAX_COALESCE_MS, 0.11 on: from the first moment in which a commit is possible.
+    # INPUT_AUDIO_COMMIT_MAX_COALESCE_MS, 0.11 on: from the first moment at which a commit is possible.
     "audio_most_ms": 600,
 }
 
-#: Times written into the component's source (`src/` of each tag), named like the others.
+#: Times that are constants in the component's source (`src/` of each tag).
 COMPONENT_TIMES_MS: Final[dict[str, int]] = {
-    # sendAudioData: user audio is dropped for so long after Settings were sent.
+    # sendAudioData: user audio is dropped until this time after Settings were sent.
     "settings_wait_ms": 500,
-    # checkAndSend: from the opening of a connection to its Settings (of the first one they go out at once here).
+    # checkAndSend: from the opening of a connection to its Settings; the model sends those of the first one at once.
     "settings_open_ms": 50,
-    # waitForSettings: a text that has opened the connection looks so often whether they were sent.
+    # waitForSettings: interval at which a text that has opened the connection checks whether they were sent.
     "settings_poll_ms": 100,
-    # TEXT_ONLY_AGENT_DONE_DEFER_MS, 0.10.0 on: from the agent's last text to its being taken as done.
+    # TEXT_ONLY_AGENT_DONE_DEFER_MS, 0.10.0 on: from the agent's last text to the assumed end of its turn.
     "text_done_ms": 200,
-    # From there to the idle timeout's beginning anew.
+    # From there to the restart of the idle timeout.
     "text_counts_ms": 50,
-    # DEFAULT_MAX_WAIT_FOR_AGENT_REPLY_MS, 0.10.0 on: behind a result, how long the idle timeout waits for a message.
+    # DEFAULT_MAX_WAIT_FOR_AGENT_REPLY_MS, 0.10.0 on: after a result, the wait of the idle timeout for a message.
     "agent_reply_wait_ms": 500,
-    # DEFAULT_IDLE_TIMEOUT_MS; `agentOptions.idleTimeoutMs` is the app's to set.
+    # DEFAULT_IDLE_TIMEOUT_MS, without `agentOptions.idleTimeoutMs`.
     "component_idle_ms": 10_000,
-    # Chosen: from the agent's last audio frame to the end of its playback, as if it came no faster than it is spoken.
+    # Chosen: from the agent's last audio frame to the end of playback, for frames that arrive at playback speed.
     "playback_ms": 100,
 }
 
 
 @dataclass(frozen=True)
 class Profile:
-    """A set of values for every time, each with where it comes from.
+    """A value for each time.
 
     Attributes:
-        sentence: what the profile stands for.
-        values: time name -> text in the parameters' grammar; None for an optional time that is not set.
-        sources: time name -> what was measured, and how "with rtt" was split.
+        sentence: description.
+        values: time name -> text in the grammar; None for an optional time that is not set.
+        sources: time name -> origin of the value.
     """
 
     sentence: str
@@ -124,43 +116,23 @@ class Profile:
     sources: dict[str, str]
 
 
-#: The profile of what recordings of the real API show.
+#: The profile of the recordings of the real API.
 RECORDED: Final = "recorded-2026"
 
 _FIXED: Final[dict[str, str | None]] = {
-    "reader_ms": None,
-    "preamble_ms": "200",
-    "item_done_ms": None,
-    "slot_lag_ms": "0",
-    "rate_limits_ms": None,
-    "repeat_ms": "0",
-    "inject_ms": "20",
-    "offline_ms": "300",
-    "settings_ms": "200",
-    "speech_ms": "1500",
-    "frame_ms": "100",
-    "mic_tail_ms": "700",
-    "vad_ms": "500",
-    "idle_timeout_ms": None,
-    "deadline_ms": "30000",
-}
+    "reader_ms": None, "preamble_ms": "200", "item_done_ms": None, "slot_lag_ms": "0", "rate_limits_ms": None,
+    "repeat_ms": "0", "inject_ms": "20", "offline_ms": "300", "settings_ms": "200",
+    "speech_ms": "1500", "frame_ms": "100", "mic_tail_ms": "700", "vad_ms": "500",
+    "idle_timeout_ms": None, "deadline_ms": "30000",
+}  # fmt: skip
 
 PROFILES: Final[dict[str, Profile]] = {
     "loopback": Profile(
         "everything on one machine: no network, items confirmed at once, small fixed server times",
         {
             **_FIXED,
-            "host_rtt_ms": "0",
-            "upstream_rtt_ms": "0",
-            "tool_ms": "50",
-            "create_ms": "5",
-            "first_item_ms": "5",
-            "arguments_ms": "5",
-            "call_gap_ms": "5",
-            "gap_ms": "150",
-            "reply_ms": "500",
-            "reply_gap_ms": "5",
-            "ack_ms": "0",
+            "host_rtt_ms": "0", "upstream_rtt_ms": "0", "tool_ms": "50", "create_ms": "5", "first_item_ms": "5",
+            "arguments_ms": "5", "call_gap_ms": "5", "gap_ms": "150", "reply_ms": "500", "reply_gap_ms": "5", "ack_ms": "0",
         },
         {
             "gap_ms": "chosen: the gap at which the releases were first compared on the wire (docs/release-facts.md#effect-of-the-gap)",
@@ -171,17 +143,8 @@ PROFILES: Final[dict[str, Profile]] = {
         "the only published millisecond trace: livekit/agents #1056, January 2025, beta API",
         {
             **_FIXED,
-            "host_rtt_ms": "20",
-            "upstream_rtt_ms": "40",
-            "tool_ms": "300",
-            "create_ms": "40",
-            "first_item_ms": "uniform(216,271)",
-            "arguments_ms": "50",
-            "call_gap_ms": "50",
-            "gap_ms": "8",
-            "reply_ms": "1500",
-            "reply_gap_ms": "8",
-            "ack_ms": "55",
+            "host_rtt_ms": "20", "upstream_rtt_ms": "40", "tool_ms": "300", "create_ms": "40", "first_item_ms": "uniform(216,271)",
+            "arguments_ms": "50", "call_gap_ms": "50", "gap_ms": "8", "reply_ms": "1500", "reply_gap_ms": "8", "ack_ms": "55",
         },
         {
             "upstream_rtt_ms": "chosen: 40; a user item was confirmed 48 ms after it was sent (with rtt), so it is at most 48",
@@ -236,14 +199,11 @@ PROFILES: Final[dict[str, Profile]] = {
     ),
 }  # fmt: skip
 
-#: One network for maps and pictures of fixed times: the same for all releases, so that their boundaries can be compared.
+#: The network of maps and plots with fixed times: the same for all releases, so their boundaries are comparable.
 FIXED_NETWORK: Final = {"host_rtt_ms": "20", "upstream_rtt_ms": "60", "ack_ms": "35"}
 
-#: The round trip that is taken out of recorded times which contain one. The fastest session.update -> session.updated took 47 ms.
+#: The round trip that is subtracted from recorded times which contain one; session.update -> session.updated took at least 47 ms.
 RECORDED_RTT_MS: Final = 40
 
-#: What replaces times of `recorded-2026` when the reply is text: three replies of Voice Live, and their ends.
-RECORDED_TEXT_TIMES: Final[dict[str, str]] = {
-    "reply_ms": "choice(37,42,104)",
-    "reply_gap_ms": "choice(1,2,3,6)",
-}
+#: Replaces times of `recorded-2026` for text replies: three replies of Voice Live.
+RECORDED_TEXT_TIMES: Final[dict[str, str]] = {"reply_ms": "choice(37,42,104)", "reply_gap_ms": "choice(1,2,3,6)"}

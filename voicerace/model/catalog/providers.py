@@ -1,4 +1,4 @@
-"""Who serves the Realtime API, as a table: what recordings of each show to differ (`data/api`, `conformance --api`)."""
+"""The providers of the Realtime API, with the differences that recordings show (`data/api`, `conformance --api`)."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ class Provider:
     """One provider.
 
     Attributes:
-        name: what the command line calls it.
+        name: name on the command line.
         rate_limits: `rate_limits.updated` follows `response.done`.
-        content_copied: content_part events carry their `part` a second time, as `content`.
-        evidence: the recordings that show it.
-        protocol: the names of its recordings' events: GA, beta, or xAI's own.
-        names: a GA event -> what this provider calls it; None: it does not send it.
-        modalities: the key of a session and of a response.create that says whether replies are text or audio.
-        items_close: as the mock's knob of this name.
-        audio_around: the audio of a message begins before its transcript, and its end comes after that of the content part.
+        content_copied: content_part events have a copy of `part` as `content`.
+        evidence: recordings of it.
+        protocol: names of the events: GA, beta, or xAI's own.
+        names: GA event -> the provider's name; None if it does not send the event.
+        modalities: key of the output modalities in a session and in a response.create.
+        items_close: as the knob of the mock.
+        audio_around: the audio of a message begins before its transcript, and ends after the content part.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Provider:
 
 DEFAULT_PROVIDER: Final = "openai"
 
-#: The beta's names. An item is confirmed by conversation.item.created alone; so is an item of the model, as it begins.
+#: Names of the beta API, which has only conversation.item.created for an item of the client or the model.
 _BETA: Final[Mapping[str, str | None]] = {
     "conversation.item.added": "conversation.item.created",
     "conversation.item.done": None,
@@ -79,8 +79,8 @@ PROVIDERS: Final[dict[str, Provider]] = {
     )
 }
 
-#: A session before its first session.update: the same keys and values on OpenAI and Azure, but for the model, its
-#: `silence_duration_ms` (500 on gpt-realtime-2.1 and 2.1-mini), and what the mock makes up: `instructions`, `voice`, `expires_at`.
+#: A session before its first session.update, with the keys and values of OpenAI and Azure. Exceptions are the model, its
+#: `silence_duration_ms` (500 on gpt-realtime-2.1 and 2.1-mini), and the invented `instructions`, `voice` and `expires_at`.
 SESSION: Final[Mapping[str, Any]] = {
     "type": "realtime",
     "object": "realtime.session",

@@ -1,8 +1,8 @@
-"""What each release of the proxy and of the component does, as data: one knob per rule, one code path per knob.
+"""The releases of the proxy: one setting per rule, one code path per setting.
 
-Read at each tag of Signal-Meaning/dg_react_agent (`packages/voice-agent-backend/scripts/openai-proxy`) and compared
-with the running proxy message by message (`voicerace conformance`). A version number is not a key, several name more
-than one program: rows are keyed by a hash of the proxy's source.
+Read at each tag of Signal-Meaning/dg_react_agent (`packages/voice-agent-backend/scripts/openai-proxy`) and compared with the
+running proxy message by message (`voicerace conformance`). Some version numbers name several programs, so each row has a
+hash of its program's source.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from voicerace.errors import InputError
+from voicerace.errors import InputError, unknown
 from voicerace.model.catalog.components import COMPONENTS, Component, component
 from voicerace.model.catalog.gate_rules import RULES, Rule
 
@@ -19,51 +19,50 @@ __all__ = [
     "proxy_release", "reference_without",
 ]  # fmt: skip
 
-#: Upstream events by the letters of the release table. `result` is no event: the tool result itself.
+#: Letters of upstream events in the table (docs/release-facts.md#event-letters); `result` is the tool result itself.
 T, R, A, I = "T", "R", "A", "I"  # noqa: E741
 
 
 @dataclass(frozen=True)
 class ProxyRelease:
-    """One row: how the proxy behaves wherever the releases differ.
+    """One release: the settings in which the releases differ.
 
     Attributes:
-        tag: the repository's tag; `-published` where what was published is another program.
-        backend: voice-agent-backend's version in the tag.
-        published: its published version, where that differs.
-        generation: rows of one letter share the gate.
+        tag: the repository's tag; with `-published` if the published program differs from the tagged one.
+        backend: version of voice-agent-backend in the tag.
+        published: its published version, if it differs.
+        generation: rows with the same letter have the same gate.
         source: `engine.live.source.source_hash` of the program.
-        create_on: when the create behind a result is sent: ``result`` at once, or at the next of these events
+        create_on: when the create after a result is sent: ``result`` at once, or at the next of these events
             (T text done, R response done, I a function_call_output confirmed).
         recovery: a waiting create is sent after 20 s without such an event.
-        flag_set_by: which creates set the flag `responseInProgress`: audio, result, text; ``server`` under server VAD
-            a response of the server's own, too.
+        flag_set_by: the creates that set the flag `responseInProgress`: audio, result, text; with ``server`` also a
+            response that the server begins under server VAD.
         flag_cleared_by: the events that clear it.
-        settings_wait: the flag or a waiting create keeps the first Settings from becoming session.update.
-        text_queued: user text before session.updated waits for it.
-        audio: who ends the user's turn: the proxy when it is ``quiet``, or the server's ``vad`` (then the proxy only
-            where Settings asked for it with `agent.useOpenAIManualAudioCommit`).
-        resampled: the host's 16 kHz become 24 kHz; without it they are appended as they come.
+        settings_wait: while the flag is set or a create waits, the first Settings send no session.update.
+        text_queued: user text waits for session.updated.
+        audio: the user's turn is ended by the proxy when the user is ``quiet``, or by the server's ``vad`` (by the proxy
+            only if Settings has `agent.useOpenAIManualAudioCommit`).
+        resampled: the host's 16 kHz audio is resampled to 24 kHz; else it is appended unchanged.
         commit_on: when the proxy commits user audio: ``quiet`` 400 ms after the last frame; ``most`` 600 ms after the
-            first that made it enough; ``flag`` the wait begins anew when the flag is cleared, the audio padded;
-            ``close`` when the host leaves, padded.
-        first_commit_bytes: what the first commit needs; later ones need 4,800.
-        transcripts: the user's words go to the host in ``pieces`` as they come, or each time in ``whole``, with the
-            times and channels that the event has.
-        refusal_hidden: the active-response error is kept from the host.
-        unknown_event: an event the proxy does not know goes to the host raw, as an Error, or into its log only.
-        text_delta_known: response.output_text.delta is one of the events it knows.
-        done_raw: response.done goes to the host.
-        agent: AgentStartedSpeaking/AgentDone/… to the host: none, some, all, or all but at T once audio came.
-        reply_text: assistant text is taken from T, S and the call (``done``), from items (``item``), or from
-            whatever comes first (``any``).
-        other_json_raw: other JSON of the host goes upstream as it is, else it is answered with an Error.
-        context_in: earlier conversation is sent as items or inside the instructions.
-        session_options: tool choice, modalities, tokens, managed prompt and the output's format, speed and voice go from
-            Settings into the session.
-        error_code_from: the host's error code: from the ``message`` for two known texts, or as the ``api`` has it.
+            buffer has enough bytes; ``flag`` the wait restarts when the flag is cleared, and the audio is padded;
+            ``close`` when the host disconnects, padded.
+        first_commit_bytes: minimum size of the first commit; later ones need 4,800.
+        transcripts: the host gets the transcript in ``pieces``, or each time the ``whole`` text with the times and channels
+            of the event.
+        refusal_hidden: the active-response error is not sent to the host.
+        unknown_event: an unknown event is sent to the host raw or as an Error, or written to the log only.
+        text_delta_known: response.output_text.delta is a known event.
+        done_raw: response.done is sent to the host.
+        agent: AgentStartedSpeaking, AgentDone etc. to the host: none, some, all, or all but those at T after audio.
+        reply_text: source of assistant text: T, S and the call (``done``), items (``item``), or the first of them (``any``).
+        other_json_raw: other JSON of the host is sent upstream unchanged, else the host gets an Error.
+        context_in: earlier conversation is sent as items or in the instructions.
+        session_options: tool choice, modalities, tokens, managed prompt and the output's format, speed and voice are copied
+            from Settings to the session.
+        error_code_from: the error code for the host is derived from the ``message`` for two known texts, or that of the ``api``.
         idle_timeout_waits: an idle_timeout error waits while the flag is set.
-        gate: the rules of the reference gate; None for the gates of the releases, which are the knobs above.
+        gate: the rules of the reference gate; None for the releases, whose gate the settings above describe.
     """
 
     tag: str
@@ -97,12 +96,12 @@ class ProxyRelease:
 
     @property
     def defers(self) -> bool:
-        """Whether the create behind a result waits for an event."""
+        """Whether the create after a result waits for an event."""
         return "result" not in self.create_on
 
 
 def _rows() -> tuple[ProxyRelease, ...]:
-    """The table, each row as what changed against the row it came from."""
+    """The table, each row by its changes from an earlier one."""
     a0 = ProxyRelease("0.9.0", "0.2.0", None, "A0", "98ba30bd14db")
     a1 = replace(
         a0, tag="0.9.1", backend="0.2.1", generation="A1", source="c19f51aae23f",
@@ -139,32 +138,17 @@ def _rows() -> tuple[ProxyRelease, ...]:
         commit_on=frozenset({"quiet", "most", "flag", "close"}), first_commit_bytes=48_000,
     )  # fmt: skip
     return (
-        a0,
-        a1,
-        a2,
-        replace(a2, tag="0.9.3", backend="0.2.3"),
-        b,
-        replace(b, tag="0.9.5", published="0.2.5"),
-        replace(b, tag="0.9.6", backend="0.2.5"),
-        b_agent,
-        replace(b_agent, tag="0.9.8"),
-        a3,
-        replace(a3, tag="0.10.1"),
-        replace(a3, tag="0.10.2"),
-        a3_log,
-        c,
-        d,
-        d4,
-        d5,
-        d6,
-        d11,
-        replace(d11, tag="0.11.1", backend="0.2.13", published=None),
-    )
+        a0, a1, a2, replace(a2, tag="0.9.3", backend="0.2.3"),
+        b, replace(b, tag="0.9.5", published="0.2.5"), replace(b, tag="0.9.6", backend="0.2.5"),
+        b_agent, replace(b_agent, tag="0.9.8"),
+        a3, replace(a3, tag="0.10.1"), replace(a3, tag="0.10.2"), a3_log,
+        c, d, d4, d5, d6, d11, replace(d11, tag="0.11.1", backend="0.2.13", published=None),
+    )  # fmt: skip
 
 
 PROXIES: Final[dict[str, ProxyRelease]] = {row.tag: row for row in _rows()}
 
-#: No release: the newest, with a gate that is as safe as a gate can be (`model.actors.reference_gate`).
+#: Not a release: the newest one with the reference gate (`model.actors.reference_gate`).
 REFERENCE: Final = replace(
     PROXIES["0.11.1"], tag="reference", backend="", generation="G", source="", create_on=frozenset({"result"}), recovery=False,
     gate=frozenset(RULES),
@@ -172,19 +156,19 @@ REFERENCE: Final = replace(
 
 
 def reference_without(rule: Rule) -> ProxyRelease:
-    """The reference gate with one of its rules taken away."""
+    """The reference gate without one of its rules."""
     return replace(REFERENCE, tag=f"reference-without-{rule}", gate=frozenset(RULES) - {rule})
 
 
 def proxy_release(name: str, where: str = "release") -> ProxyRelease:
-    """The row called `name`: a tag (``0.9.1`` or ``v0.9.1``) or a backend version that names one program only.
+    """Find the row of a tag (``0.9.1`` or ``v0.9.1``) or of a backend version that names one program.
 
     Args:
         name: the tag or version.
         where: the parameter that an error names.
 
     Raises:
-        InputError: the name is unknown, or names several programs; then they are listed.
+        InputError: the name is unknown, or names several programs, which the error lists.
     """
     if not isinstance(name, str):
         raise InputError(where, f"{name!r:.60} is a {type(name).__name__}", f"a tag as text, {', '.join(PROXIES)}")
@@ -202,23 +186,23 @@ def proxy_release(name: str, where: str = "release") -> ProxyRelease:
     if candidates:
         names = ", ".join(row.tag for row in candidates)
         raise InputError(where, f"backend {wanted} names several programs", f"say which tag: {names}")
-    raise InputError(where, f"{name!r} is unknown", f"allowed are {', '.join((*PROXIES, REFERENCE.tag))}, or a backend version")
+    raise unknown(where, name, (*PROXIES, REFERENCE.tag), ", or a backend version")
 
 
 def proxy_of_source(source: str, backend: str | None = None) -> ProxyRelease | None:
-    """The row with this source hash, or None for a program nobody has read.
+    """Find the row with a source hash; None for an unknown program.
 
-    Several tags can hold one program: then the first whose backend version in the tag is `backend`, else the first.
+    If several tags have the program, the first one with the backend version `backend` is returned, else the first.
     """
     same = [row for row in PROXIES.values() if row.source == source]
     return next((row for row in same if row.backend == backend), same[0] if same else None)
 
 
-#: Programs that were published beside the tags, and the tag whose component is theirs (`src/` is the same).
+#: Program that was published without a tag -> the tag of its component (`src/` is the same).
 _COMPONENT_OF: Final = {"0.10.2-published": "0.10.3", "50420ee": "0.10.3"}
 
 
 def component_for(release: ProxyRelease) -> Component:
-    """The component that was published with a proxy."""
+    """Find the component that was published with a proxy."""
     tag = "0.11.1" if release.gate is not None else release.tag
     return component(_COMPONENT_OF.get(tag, tag))

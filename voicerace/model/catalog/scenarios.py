@@ -1,7 +1,6 @@
-"""Scenarios: who does what, triggered by what. Each is data; the parties carry it out.
+"""Scenarios as data: the inputs of the user, and the responses of the model.
 
-A scenario says what the user says and what the model makes of it. Every session ends with one more user turn, so that
-a session which is stuck for good is told apart from one lost reply.
+Each session ends with a further user turn, which distinguishes a session that is stuck from a single lost reply.
 """
 
 from __future__ import annotations
@@ -10,21 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-#: What the model does with one user input, response by response; the last entry serves every response after it.
+#: The model's response to an input; the last of the steps is also used for all later responses.
 Step: TypeAlias = Literal["calls", "reply"]
-#: When the user says it: once the turn before is ``settled`` (an informed reply is done, no result is pending, no
-#: response is active), or at `deadline_ms`; as soon as the connection is open, before Settings (``connected``);
-#: `inject_ms` after the function call (``call``), or after the first output of a reply (``reply``); `offline_ms` after the
-#: connection was lost (``offline``).
+#: When an input comes: when the turn before is ``settled`` (an informed reply is done, no result is pending, no response is
+#: active) or at `deadline_ms`; when the connection is open, before Settings (``connected``); `inject_ms` after the function
+#: call (``call``) or after the first output of a reply (``reply``); `offline_ms` after the loss of the connection (``offline``).
 When: TypeAlias = Literal["settled", "connected", "call", "reply", "offline"]
 
 
 @dataclass(frozen=True)
 class UserInput:
-    """One thing the user says, how and when, and the responses the model gives to it.
-
-    `by` ``loss`` says nothing: the host loses its network, and the connection with it, without a close frame.
-    """
+    """An input of the user, and the model's responses to it. `by` ``loss`` is no input: the host loses its network."""
 
     text: str
     steps: tuple[Step, ...]
@@ -34,19 +29,19 @@ class UserInput:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One story, whatever the release and the times.
+    """A scenario, for any release and times.
 
     Attributes:
-        name: what the command line calls it.
-        sentence: what happens, in one line.
-        time_axis: the time that a sweep of this scenario is about.
-        origin: why it is here.
-        inputs: what the user says, in order.
-        calls: function calls in a response that makes calls; None when `--calls` sets it.
+        name: name on the command line.
+        sentence: description.
+        time_axis: the time that a sweep varies.
+        origin: source or reason of the scenario.
+        inputs: the user's inputs, in order.
+        calls: function calls in a response that makes calls; None if `--calls` sets it.
         repeats: how often the app sends each result again through the ref, `repeat_ms` apart.
-        tool_end: how the tool ends, unless the session says otherwise.
-        late_settings: Settings is sent `settings_ms` after the connection is open, and once more as much later.
-        times: times that make the story, unless the session gives others.
+        tool_end: how the tool ends by default.
+        late_settings: Settings is sent `settings_ms` after the connection is open, and again `settings_ms` later.
+        times: default times of the scenario.
     """
 
     name: str
@@ -170,7 +165,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     )
 }
 
-#: What `voicerace repro` plays. It ends with the turn, so it cannot tell a lost reply from a session that is stuck.
+#: The scenario of `voicerace repro`. Without a further turn it does not distinguish a lost reply from a stuck session.
 REPRO: Final = Scenario(
     "repro",
     "connect, Settings, one user message, one function call, one result, and no word more",

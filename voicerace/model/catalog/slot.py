@@ -1,9 +1,8 @@
-"""The slot: the one active response of a conversation, as a table (state, event) -> state with the evidence.
+"""The slot, the one active response of a conversation, as a table (state, event) -> state with the evidence.
 
-Edit a row only together with its evidence: the upstream party, the verdict's closed forms and the state diagram all
-follow this table, and a row that is kinder than the API makes every result here worthless. Marks: ``doc`` the API's
-own reference (docstrings of `openai.types.realtime`, openai 3.54), ``trace`` seen in a real log, ``claim`` said by
-someone, ``open`` shown by nobody. Responses out of band (``conversation: "none"``) never touch the slot (doc).
+Change a row only together with its evidence: the upstream actor, the explorer and the state diagram follow this table.
+Marks: ``doc`` the API's reference (docstrings of `openai.types.realtime`, openai 3.54), ``trace`` observed in a real log,
+``claim`` claimed without one, ``open`` unknown. Responses out of band (``conversation: "none"``) do not use the slot (doc).
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ class Transition(NamedTuple):
     Attributes:
         next: the state afterwards.
         refused: the event is answered with an error and changes nothing.
-        mark: how sure it is: doc, trace, claim or open.
-        evidence: what says so.
+        mark: kind of evidence: doc, trace, claim or open.
+        evidence: the evidence.
     """
 
     next: SlotState
@@ -30,9 +29,8 @@ class Transition(NamedTuple):
     evidence: str
 
 
-#: States: ``free`` nobody writes; ``taken`` a response was accepted and not yet announced; ``active`` it was announced
-#: by `response.created`; ``draining`` `response.done` has left and `slot_lag_ms` runs (a knob: by default it is 0 and
-#: the state is never entered).
+#: States: ``free`` no response; ``taken`` a response was accepted and not announced; ``active`` it was announced by
+#: `response.created`; ``draining`` `response.done` was sent and `slot_lag_ms` runs (by default 0: the state is not entered).
 SLOT: Final[dict[tuple[SlotState, Occurrence], Transition]] = {
     ("free", "create"): Transition("taken", False, "trace", "response.create in an idle conversation is answered by response.created"),
     ("free", "server_begins"): Transition("taken", False, "doc", "turn_detection.create_response, idle_timeout_ms: the server begins a response itself"),

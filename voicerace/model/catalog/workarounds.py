@@ -1,9 +1,8 @@
-"""What an app can do about the race by itself, with nothing but the component's public API: one row per workaround.
+"""Workarounds: changes of an app that avoid the race, with the component's public API only.
 
-The TypeScript stands in the app, beside `tool(call)`, `ref` (the component's) and `sleep(ms)`; the functions it names
-`on...` are the component's props. Names were read in `src/types/index.ts` and `src/index.ts` of every tag from 0.9.0 to
-0.11.1 (`PUBLIC_API`). Whether a workaround can be written for a tag is not said here: it follows from the callbacks that
-it needs and what the tag's proxy and component show (`why_not`).
+The TypeScript uses `tool(call)`, `ref` (the component's) and `sleep(ms)` of the app; the functions `on...` are the component's
+props. `PUBLIC_API` was read in `src/types/index.ts` and `src/index.ts` of every tag from 0.9.0 to 0.11.1. Whether a tag allows
+a workaround follows from the callbacks that it needs (`why_not`).
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from voicerace.model.catalog.releases import ProxyRelease
 
 __all__ = ["PUBLIC_API", "WORKAROUNDS", "Workaround", "why_not", "workaround"]
 
-#: Name -> where it is declared, `src/types/index.ts` unless said otherwise; the same in every tag from 0.9.0 to 0.11.1.
+#: Name -> its declaration, by default in `src/types/index.ts`; the same in every tag from 0.9.0 to 0.11.1.
 PUBLIC_API: Final = {
     "onFunctionCallRequest": "DeepgramVoiceInteractionProps",
     "onAgentStateChange": "DeepgramVoiceInteractionProps",
@@ -32,19 +31,19 @@ PUBLIC_API: Final = {
 
 
 class Workaround(NamedTuple):
-    """One way around the race.
+    """A workaround.
 
     Attributes:
         sentence: what it does.
-        typescript: the lines an app needs.
-        handlers: the handler styles it can be written in: those whose result the component cannot send a second time.
-        holds: until when the app holds a result back: ``no``, for `hold_ms` after the request (``time``), or until it
-            is told that the agent is idle (``idle``), at most `fallback_ms`.
-        placeholder: the call is answered at once; what the tool gives is said in the user's name.
-        asks_again: behind a refusal it is told of, and behind `fallback_ms` without a word of the agent, it says one
-            more thing in the user's name, `hold_ms` behind a refusal.
-        since: the first tag in which its API exists.
-        costs: what it costs, besides dead air.
+        typescript: the code for the app.
+        handlers: the handler styles that allow it: those whose result the component does not send twice.
+        holds: how long the app holds a result: not at all (``no``), for `hold_ms` after the request (``time``), or until
+            the component reports that the agent is idle (``idle``), at most `fallback_ms`.
+        placeholder: the app answers the call at once, and sends the tool's result as a user message.
+        asks_again: the app sends a further user message `hold_ms` after a reported refusal, or `fallback_ms` after a result
+            without text of the agent.
+        since: the first tag with the API that it needs.
+        costs: disadvantages other than the response latency.
     """
 
     sentence: str
@@ -58,7 +57,7 @@ class Workaround(NamedTuple):
 
     @property
     def listens(self) -> bool:
-        """What the app is shown decides what it does."""
+        """Whether it depends on callbacks of the component."""
         return self.holds == "idle" or self.asks_again
 
 
@@ -126,7 +125,7 @@ const onFunctionCallRequest = async (call: FunctionCallRequest): Promise<Functio
 
 
 def workaround(name: str) -> Workaround:
-    """The row called `name`.
+    """Find a workaround.
 
     Raises:
         InputError: the name is unknown.
@@ -135,21 +134,21 @@ def workaround(name: str) -> Workaround:
 
 
 def why_not(name: str, release: ProxyRelease, component: str, handler: str) -> str | None:
-    """Why a workaround cannot be written for this proxy, component and handler; None when it can."""
+    """The reason why this proxy, component and handler do not allow a workaround; None if they do."""
     row = workaround(name)
     if handler not in row.handlers:
         return f"handler {handler}: the component itself sends a second result; take {' or '.join(row.handlers)}"
     if row.holds != "idle":
         return None
     shown = rows_of(component)
-    told = [
+    idle_messages = [
         message for message in ("AgentDone", "AgentAudioDone")
         if any(isinstance(step, Agent) and step.state == "idle" for step in shown[message].steps)
     ]  # fmt: skip
-    if told and release.agent != "none":
+    if idle_messages and release.agent != "none":
         return None
-    if told:
-        return f"the proxy {release.tag} sends no {' or '.join(told)} at a response's end"
+    if idle_messages:
+        return f"the proxy {release.tag} sends no {' or '.join(idle_messages)} at a response's end"
     sent = "response.done" if release.done_raw else "nothing"
     return (
         f"no callback of the component {component} shows a response's end: the proxy {release.tag} sends {sent}"

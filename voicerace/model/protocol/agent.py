@@ -1,7 +1,7 @@
-"""The Voice Agent messages between component and proxy, and the calls between app and component. Builders only.
+"""Builders of the Voice Agent messages between component and proxy.
 
-Shapes follow `deepgram-sdk` where it has them; the tests list the exceptions by name, with their source. Calls inside
-the host are no wire protocol: their types are the names of the component's public API (voice-agent-react).
+The shapes follow `deepgram-sdk`; the tests list the exceptions with their source. The calls between app and component are no
+wire protocol: their types are names of the component's public API (voice-agent-react).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any, Final, TypeAlias
 
 Message: TypeAlias = dict[str, Any]
 
-#: The component's own result when a handler answered nothing (its #355): the fingerprint of a double submission.
+#: The component's own result after a handler without one (its #355), the fingerprint of a double submission.
 DEFAULT_ERROR: Final = "Handler completed without sending a response"
 DEFAULT_ERROR_CONTENT: Final = json.dumps({"error": DEFAULT_ERROR}, separators=(",", ":"))
 
-#: How the older proxies announce a function call in the transcript; such text is not a reply.
+#: Begins the transcript line with which older proxies announce a function call; such text is not a reply.
 CALL_TEXT_PREFIX: Final = "Function call: "
 
 
@@ -32,7 +32,7 @@ def settings(
     context: Sequence[Mapping[str, str]] = (),
     idle_timeout_ms: int = 10_000,
 ) -> Message:
-    """`Settings` as the component sends it to an OpenAI proxy. `context` is History: ``{"role", "content"}``."""
+    """`Settings` as the component sends it to an OpenAI proxy; `context` is a sequence of ``{"role", "content"}``."""
     agent: Message = {
         "idleTimeoutMs": idle_timeout_ms,
         "language": "en",
@@ -60,7 +60,7 @@ def inject_user_message(text: str) -> Message:
 
 
 def function_call_response(call_id: str, name: str, content: str) -> Message:
-    """The result of a call; `content` is JSON text."""
+    """The result of a function call; `content` is JSON text."""
     return {"type": "FunctionCallResponse", "id": call_id, "name": name, "content": content}
 
 
@@ -76,7 +76,7 @@ def conversation_text(role: str, content: str) -> Message:
 
 
 def function_call_request(call_id: str, name: str, arguments: str) -> Message:
-    """One request per call: the proxy never puts two calls into one."""
+    """A request of one call; the proxy never puts two calls into one."""
     return {
         "type": "FunctionCallRequest",
         "functions": [{"id": call_id, "name": name, "arguments": arguments, "client_side": True}],
@@ -92,7 +92,7 @@ def agent_thinking() -> Message:
 
 
 def call_text(name: str, arguments: str) -> str:
-    """The transcript line of a function call in the releases that write one."""
+    """The transcript line of a function call, in the releases that send one."""
     return f"{CALL_TEXT_PREFIX}{name}({arguments.strip()})"
 
 
@@ -100,12 +100,12 @@ def call_text(name: str, arguments: str) -> str:
 
 
 def is_default_error(content: object) -> bool:
-    """Whether a result is the component's own: its text, whatever the JSON's spacing."""
+    """Whether the text of a result is that of `DEFAULT_ERROR`, with any spacing of the JSON."""
     return has_value(content, {"error": DEFAULT_ERROR}, DEFAULT_ERROR)
 
 
 def has_value(content: object, value: Any, mark: str) -> bool:
-    """Whether a result's text is this JSON value. `mark` is a part of every such text: most others need no parsing."""
+    """Whether the text of a result is this JSON value. `mark` is a part of every such text, searched before parsing."""
     if not isinstance(content, str) or mark not in content:
         return False
     try:
@@ -116,7 +116,7 @@ def has_value(content: object, value: Any, mark: str) -> bool:
 
 
 def is_reply_output(payload: Mapping[str, Any] | bytes | str | None) -> bool:
-    """Whether a message to the host is something of a reply that a user can hear or read."""
+    """Whether a message to the host is a part of a reply that a user can hear or read."""
     if isinstance(payload, bytes):
         return len(payload) > 0
     return (

@@ -1,4 +1,4 @@
-"""WebSocket frames and payloads: how a message of ours goes on the wire, and how a frame is read. No state."""
+"""Conversion between payloads and WebSocket frames, and the registered close codes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ CLOSE_CODES: Final = frozenset({*range(1000, 1016), 3000, 3003, 3008})
 
 
 def frame_of(payload: Payload) -> str | bytes:
-    """A payload as a frame: objects as JSON text, text and audio as they are."""
+    """Convert a payload to a frame: an object to JSON text, text and audio unchanged."""
     return payload if isinstance(payload, (bytes, str)) else json.dumps(payload, separators=(",", ":"))
 
 
 def payload_of(raw: str | bytes) -> Payload:
-    """A frame as a payload: a text frame as its JSON object where it is one, anything else as it is."""
+    """Convert a frame to a payload: the text of a JSON object to the object, other frames unchanged."""
     if isinstance(raw, bytes):
         return raw
     try:

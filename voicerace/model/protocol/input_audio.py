@@ -1,8 +1,7 @@
-"""The user's audio on the upstream link: the events of the input audio buffer, GA names. Builders only, no state.
+"""Builders of the events of the input audio buffer (the user's audio on the upstream link), GA names.
 
-Shapes follow `openai.types.realtime` (openai 3.54), as in `model.protocol.realtime`. Who appends gets no answer; a commit makes
-a user item of what is in the buffer; a commit of nothing is an error with the code `COMMIT_EMPTY`
-(docs/protocol-facts.md#input-audio).
+Shapes follow `openai.types.realtime` (openai 3.54). An append has no answer. A commit makes a user item of the buffer; the
+commit of an empty buffer is an error with the code `COMMIT_EMPTY` (docs/protocol-facts.md#input-audio).
 """
 
 from __future__ import annotations
@@ -15,27 +14,10 @@ from typing import Any, Final
 from voicerace.model.protocol.realtime import Message
 
 __all__ = [
-    "APPEND",
-    "CLEAR",
-    "CLEARED",
-    "COMMIT",
-    "COMMITTED",
-    "COMMIT_EMPTY",
-    "SPEECH_STARTED",
-    "SPEECH_STOPPED",
-    "TIMEOUT_TRIGGERED",
-    "TRANSCRIBED",
-    "append",
-    "audio_item",
-    "cleared",
-    "committed",
-    "is_loud",
-    "speech_started",
-    "speech_stopped",
-    "timeout_triggered",
-    "transcribed",
-    "turn_detection_of",
-]
+    "APPEND", "CLEAR", "CLEARED", "COMMIT", "COMMITTED", "COMMIT_EMPTY", "SPEECH_STARTED", "SPEECH_STOPPED",
+    "TIMEOUT_TRIGGERED", "TRANSCRIBED", "append", "audio_item", "cleared", "committed", "is_loud", "speech_started",
+    "speech_stopped", "timeout_triggered", "transcribed", "turn_detection_of",
+]  # fmt: skip
 
 # Client events.
 APPEND: Final = "input_audio_buffer.append"
@@ -55,12 +37,12 @@ COMMIT_EMPTY: Final = "input_audio_buffer_commit_empty"
 
 
 def append(pcm: bytes) -> Message:
-    """Audio as a client sends it: 24 kHz, 16 bits, mono."""
+    """Append audio: 24 kHz, 16 bits, mono."""
     return {"type": APPEND, "audio": base64.b64encode(pcm).decode("ascii")}
 
 
 def committed(event_id: str, previous_item_id: str | None, item_id: str) -> Message:
-    """`input_audio_buffer.committed`: the buffer becomes the user item `item_id`."""
+    """The buffer becomes the user item `item_id`."""
     return {"type": COMMITTED, "event_id": event_id, "previous_item_id": previous_item_id, "item_id": item_id}
 
 
@@ -69,12 +51,12 @@ def cleared(event_id: str) -> Message:
 
 
 def audio_item() -> Message:
-    """The user item of a commit; nobody transcribes it here, and an item never carries its audio."""
+    """The user item of a commit, not transcribed; an item never carries its audio."""
     return {"type": "message", "role": "user", "content": [{"type": "input_audio", "transcript": None}]}
 
 
 def speech_started(event_id: str, item_id: str, audio_start_ms: int) -> Message:
-    """Server VAD hears speech; `item_id` is the user item it will become."""
+    """Server VAD detects speech, which will become the user item `item_id`."""
     return {"type": SPEECH_STARTED, "event_id": event_id, "audio_start_ms": audio_start_ms, "item_id": item_id}
 
 
@@ -83,7 +65,7 @@ def speech_stopped(event_id: str, item_id: str, audio_end_ms: int) -> Message:
 
 
 def timeout_triggered(event_id: str, item_id: str, audio_start_ms: int, audio_end_ms: int) -> Message:
-    """`idle_timeout_ms` ran out behind a response: an empty user item is committed, and the server speaks."""
+    """`idle_timeout_ms` after a response, the server commits an empty user item and begins a response."""
     times = {"audio_start_ms": audio_start_ms, "audio_end_ms": audio_end_ms}
     return {"type": TIMEOUT_TRIGGERED, "event_id": event_id, **times, "item_id": item_id}
 
@@ -95,18 +77,18 @@ def transcribed(event_id: str, item_id: str, transcript: str) -> Message:
 
 
 def turn_detection_of(session: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The settings of server VAD in a session object; None when it is off."""
+    """The settings of server VAD in a session object; None if it is off."""
     found: Any = session
     for name in ("audio", "input", "turn_detection"):
         found = found.get(name) if isinstance(found, Mapping) else None
     return found if isinstance(found, Mapping) and found.get("type") in ("server_vad", "semantic_vad") else None
 
 
-#: Of 32,768: far above a quiet room, far below a voice.
+#: Amplitude of at most 32,768: far above the noise of a quiet room, far below a voice.
 _LOUD: Final = 1_000
 
 
 def is_loud(pcm: bytes) -> bool:
-    """Whether 16-bit little-endian audio holds more than a quiet room."""
+    """Whether 16-bit little-endian audio is louder than a quiet room."""
     samples = array("h", pcm[: len(pcm) // 2 * 2])
     return len(samples) > 0 and max(max(samples), -min(samples)) >= _LOUD

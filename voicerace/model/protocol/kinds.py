@@ -1,6 +1,6 @@
-"""Of what kind the fields of a client's event are, as far as the mock upstream reads them (`openai.types.realtime`, 3.54).
+"""The JSON types of the fields of client events that the mock upstream reads (`openai.types.realtime`, openai 3.54).
 
-The API refuses a field of another kind with an error and goes on; so a mock that read on would be kinder than it.
+The API answers a field of another type with an error, and keeps the session.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from voicerace.model.protocol import input_audio, realtime
 
 __all__ = ["misplaced"]
 
-#: Of an object, dict is asked first: the abstract class takes ten times as long.
+#: dict first, because the check of the abstract class takes ten times as long.
 _OBJECT: Final = (dict, Mapping)
-#: A kind of JSON value, and what the error calls it.
+#: JSON type -> Python type, and its name in the error.
 _KINDS: Final[Mapping[str, tuple[Any, str]]] = {
     "object": (_OBJECT, "an object"),
     "list": (list, "an array"),
@@ -35,12 +35,12 @@ _FIELDS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     realtime.RESPONSE_CANCEL: (("response_id", "text"),),
     input_audio.APPEND: (("audio", "text"),),
 }  # fmt: skip
-#: Of what the members of a list are objects.
+#: Lists whose members are objects.
 _OF_OBJECTS: Final = frozenset({"session.tools", "item.content"})
 
 
 class _Check(NamedTuple):
-    """A field of an object: its name and its path, what it must be, what the error calls that, whether it holds objects."""
+    """A field: its name and path, its type and the name of that in the error, and whether it is a list of objects."""
 
     name: str
     path: str
@@ -49,16 +49,16 @@ class _Check(NamedTuple):
     of_objects: bool
 
 
-#: The fields of objects, by the way to each object; one that stands deeper comes behind the one that it stands in.
+#: (path of an object, its fields); an object comes after the one that contains it.
 _Checks: TypeAlias = list[tuple[tuple[str, ...], list[_Check]]]
 
 
 def _checks(fields: Iterable[tuple[str, str]]) -> _Checks:
     found: _Checks = []
     for path, kind in fields:
-        *way, name = path.split(".")
-        if not found or found[-1][0] != tuple(way):
-            found.append((tuple(way), []))
+        *holder, name = path.split(".")
+        if not found or found[-1][0] != tuple(holder):
+            found.append((tuple(holder), []))
         found[-1][1].append(_Check(name, path, *_KINDS[kind], path in _OF_OBJECTS))
     return found
 
@@ -68,16 +68,12 @@ _OF_ANY: Final = _checks(_CLIENT)
 
 
 def misplaced(event: Mapping[str, Any]) -> str | None:
-    """The first field of another kind than it must be, as the API's error would say it; None where all are right.
-
-    A field that is missing or null is right here: what must be there is its reader's business.
-    """
+    """The API's error text for the first field of a wrong type; None without one. Missing and null fields are allowed."""
     kind = event.get("type")
-    for way, checks in _CHECKS.get(kind, _OF_ANY) if isinstance(kind, str) else _OF_ANY:
+    for path_of_holder, checks in _CHECKS.get(kind, _OF_ANY) if isinstance(kind, str) else _OF_ANY:
         holder: Any = event
-        for name in way:
-            # What is there is an object: it was looked at before what is in it.
-            holder = holder.get(name)
+        for name in path_of_holder:
+            holder = holder.get(name)  # an object, as was checked before
             if holder is None:
                 break
         if holder is None:

@@ -1,24 +1,23 @@
-"""The books of the upstream link: which create began which response, which was refused, and what each knew.
+"""The ledger of the upstream link: it pairs every `response.create` with its answer, and each response with its results.
 
-Fed one event after the other, as they pass one place (the upstream, or the proxy), it pairs every `response.create`
-with its answer from the wire alone, because a customer's log has nothing else. The rules:
+Its input is the messages of the link in their order at one place (the upstream or the proxy). It uses nothing else, because
+the log of a customer has nothing else. The rules:
 
-- accepted creates are announced in the order they were sent, and so are refusals;
-- a refusal names the response in the way. If that one is announced already, the oldest unanswered create was refused.
-  If not, the oldest unanswered create began it, and the next one was refused;
-- an event that comes twice says what it says once;
-- what the user said by voice came in with the client's own commit, where there was one: its news may pass behind a create;
-- a second `session.created` is another connection's: what was not answered on the one before never is, and the new
-  session knows none of its calls and results;
-- a refusal that finds no unanswered create, and names a response that was paired with one, shows that this response
-  was the server's own (server VAD) and the create in question is the refused one;
-- a response of the server's own knows what had been accepted when the server decided on it: at the end of speech
-  (`input_audio_buffer.committed` without a commit of the client's) or at `input_audio_buffer.timeout_triggered`, or, where
-  a response or a create was open then, at the `response.done` that freed the slot. `response.created` is its news only.
-  What stays hidden: a decision after `response.done` because the slot was not free yet (`slot_lag_ms`).
+- Creates are answered in the order in which they were sent, by `response.created` or by a refusal.
+- A refusal names the response that holds the slot. If that one is announced, the oldest unanswered create was refused. If
+  not, the oldest unanswered create began it, and the next one was refused.
+- A repeated event counts once.
+- The time of a spoken input is that of the client's commit, if there is one: its confirmation can come after a create.
+- A second `session.created` begins another connection. The requests that are unanswered stay so, and the new session has
+  none of the calls and results before.
+- If a refusal finds no unanswered create, and names a response that was paired with one, then the server began that
+  response (server VAD), and its create is the refused one.
+- A response that the server begins knows the results accepted when the server decided: at the end of speech
+  (`input_audio_buffer.committed` without a commit of the client), at `input_audio_buffer.timeout_triggered`, or, if a
+  response or a create was open then, at the `response.done` that freed the slot. A decision after `response.done`, because
+  the slot was not free yet (`slot_lag_ms`), is not visible.
 
-The verdict reads it over a whole recording; the user of a session reads it as the session goes on. Small enough to be
-copied and compared; keys are whatever the feeder calls its events.
+The verdict uses it for a complete recording, the user of a session during the session. The caller chooses the keys of events.
 """
 
 from __future__ import annotations
@@ -37,12 +36,12 @@ __all__ = ["Create", "Decision", "Ledger", "Output", "Response", "UserInput"]
 
 @dataclass
 class Ledger:
-    """See the module's text. All lists are in the order of passing.
+    """The entries, in the order of their events, and the state of the server's own responses.
 
     Attributes:
-        decision: of the server, on a response that is not announced yet.
-        held: the end of a turn of the user's at which the slot was not free: the server's response waits, or is dropped.
-        idled: `decision` is the idle timeout's, and its commit is still to come.
+        decision: decision of the server on a response that is not announced yet.
+        held: decision at an end of speech with the slot not free: the response waits or is dropped.
+        idled: `decision` is that of the idle timeout, whose commit follows.
     """
 
     outputs: list[Output] = field(default_factory=list)
@@ -64,7 +63,7 @@ class Ledger:
     _commits: list[int] = field(default_factory=list)
 
     def feed(self, sender: str, payload: Payload, key: int) -> None:
-        """Take in one message of the upstream link."""
+        """Process one message of the upstream link."""
         if not isinstance(payload, (dict, Mapping)):
             return
         if sender == "proxy":
@@ -75,17 +74,17 @@ class Ledger:
         if rule is not None:
             rule(self, payload, key)
 
-    # -- questions ---------------------------------------------------------------------------------------------------
+    # -- queries -----------------------------------------------------------------------------------------------------
 
     @property
     def active(self) -> list[Response]:
-        """Responses announced and not done."""
+        """Responses that are announced and not done."""
         return [response for response in self.responses.values() if response.done is None]
 
     @property
     def busy(self) -> bool:
         """Whether a response is active or a create unanswered."""
-        # Asked at every event: the newest first, because it is the one, and no generator.
+        # Called at every event, so it is fast: the newest first, and no generator.
         for response in reversed(self.responses.values()):
             if response.done is None:
                 return True
@@ -97,21 +96,21 @@ class Ledger:
 
     @property
     def calls(self) -> list[str]:
-        """Function calls of the newest connection, by id."""
+        """Ids of the function calls on the newest connection."""
         responses = [*self.responses.values()][self._calls_from :]
         return [call for response in responses for call in response.calls]
 
     def informed(self, response: Response, calls: list[str], outputs: int | None = None) -> bool:
-        """Whether the app's own result of every one of `calls` was accepted before the response began.
+        """Whether the app's own result of each of `calls` was accepted before the response began.
 
         Args:
-            outputs: how many outputs had passed then, where it is not `Response.outputs_before`.
+            outputs: number of outputs at its begin, if it is not `Response.outputs_before`.
         """
         before = self.outputs[response.known_from : response.outputs_before if outputs is None else outputs]
         known = {output.call_id for output in before if output.own and not output.refused}
         return known.issuperset(calls)
 
-    # -- feeding -----------------------------------------------------------------------------------------------------
+    # -- events ------------------------------------------------------------------------------------------------------
 
     def _client(self, event: Mapping[str, Any], key: int) -> None:
         match event.get("type"):
@@ -128,12 +127,12 @@ class Ledger:
             case input_audio.COMMIT:
                 self._commits.append(key)
             case realtime.RESPONSE_CREATE:
-                asked = event.get("response")
-                if not (isinstance(asked, Mapping) and asked.get("conversation") == "none"):
+                options = event.get("response")
+                if not (isinstance(options, Mapping) and options.get("conversation") == "none"):
                     self.creates.append(Create(key, len(self.outputs)))
 
     def _response(self, event: Mapping[str, Any]) -> Response | None:
-        """The response of whose content an event tells."""
+        """The response to whose content an event belongs."""
         return self.responses.get(str(event.get("response_id")))
 
     def _item_added(self, event: Mapping[str, Any], key: int) -> None:
@@ -154,7 +153,7 @@ class Ledger:
             response.calls_done.append(key)
 
     def _heard(self, event: Mapping[str, Any], key: int) -> None:
-        """Some of a reply's text or audio."""
+        """Note the first text or audio of a reply."""
         response = self._response(event)
         if response is None or response.heard is not None:
             return
@@ -176,31 +175,31 @@ class Ledger:
             self._speech = key
             return
         if self._commits:
-            came_in = self._commits.pop(0)
+            committed = self._commits.pop(0)
         else:
-            came_in = key
+            committed = key
             self._turn_ended(key)
-        self.inputs.append(UserInput(came_in, None, came_in if self._speech is None else self._speech))
+        self.inputs.append(UserInput(committed, None, committed if self._speech is None else self._speech))
         self._speech = None
 
     def _idle(self, event: Mapping[str, Any], key: int) -> None:
-        """Only a free slot runs into the idle timeout; the commit that follows belongs to it."""
+        """Note a decision at the idle timeout, which needs a free slot; the commit that follows belongs to it."""
         self.decision, self.held, self.idled = Decision(key, len(self.outputs)), None, True
 
     def _turn_ended(self, key: int) -> None:
-        """The server has committed the user's audio, and decides on its response."""
+        """Note a decision at the server's commit of the user's audio."""
         decision = Decision(key, len(self.outputs))
         if self.idled and self.decision is not None:
-            # The commit is the input that the response answers: the response begins there, not before it.
+            # The response answers this commit, so it begins here.
             self.decision, self.idled = Decision(key, self.decision.outputs), False
         elif self.busy:
             self.held = decision
         else:
-            # One that was never announced, the server has dropped: recorded sessions have the news within 2 ms.
+            # An earlier decision without an announcement was dropped: in recordings it is announced within 2 ms.
             self.decision = decision
 
     def _connected(self, event: Mapping[str, Any], key: int) -> None:
-        """A connection has begun; what the one before left open stays so."""
+        """Begin a connection, and close the open entries of the one before."""
         event_id = event.get("event_id")
         if isinstance(event_id, str) and event_id == self._opened_by:
             return
@@ -226,7 +225,7 @@ class Ledger:
         response_id = str(body.get("id"))
         if response_id in self.responses:
             return
-        # Where no audio event tells of the decision, its news is all there is.
+        # Without an audio event before it, the announcement is the decision.
         decided = self.decision or Decision(key, len(self.outputs))
         self.decision, self.idled = None, False
         index = next((i for i, create in enumerate(self.creates) if create.answer == "none"), None)
@@ -261,22 +260,22 @@ class Ledger:
             create = self.unanswered[0]
             create.answer, create.answered, create.error_type = "error", key, _name(error.get("type"))
 
-    def _refused(self, in_the_way: str | None) -> Create | None:
-        """The create that a refusal answers, by the rules of the module's text."""
+    def _refused(self, holder: str | None) -> Create | None:
+        """The create that a refusal answers, by the rules in the docstring of the module."""
         waiting = self.unanswered
-        known = self.responses.get(in_the_way or "")
+        known = self.responses.get(holder or "")
         if not waiting:
             if known is None or known.create is None or known.done is not None:
                 return None
             mistaken = self.creates[known.create]
             known.create, known.outputs_before = None, known.decided.outputs
             return mistaken
-        if known is None and in_the_way is not None and len(waiting) > 1:
+        if known is None and holder is not None and len(waiting) > 1:
             return waiting[1]
         return waiting[0]
 
     def _taken_by(self, refused: Create) -> None:
-        """A refused create shows who had the slot: the server's own turn, where nothing else was open."""
+        """Release a held decision: a refusal with nothing else open shows that the server's response holds the slot."""
         if self.held is not None and not self.busy and refused.names not in self.responses:
             self.decision, self.held = self.held, None
 
@@ -284,7 +283,7 @@ class Ledger:
         item = realtime.item_of(event)
         if item.get("type") != "function_call_output":
             return
-        # Added and done name the same item: it confirms one output, once.
+        # An item has two events, added and done; the first confirms one output.
         item_id = str(item.get("id"))
         if item_id in self._confirming:
             return
@@ -294,7 +293,7 @@ class Ledger:
                 output.confirmed = key
                 return
 
-    #: What an event of the server's does to the books; all others do nothing to them.
+    #: Type of a server event -> its method; other events change nothing.
     _rules: ClassVar[Mapping[str, Callable[[Ledger, Mapping[str, Any], int], None]]] = {
         realtime.SESSION_CREATED: _connected,
         realtime.RESPONSE_CREATED: _created,
@@ -313,12 +312,12 @@ class Ledger:
 
 
 def _name(value: object) -> str | None:
-    """A field that names something; None where it is absent or no text."""
+    """A field as non-empty text; None if it is missing or of another type."""
     return value if isinstance(value, str) and value else None
 
 
 def _reason(details: object) -> str | None:
-    """What `status_details` of a response says of its end."""
+    """The reason for the end of a response in its `status_details`."""
     if not isinstance(details, Mapping):
         return None
     error = details.get("error")
@@ -327,7 +326,7 @@ def _reason(details: object) -> str | None:
 
 
 def _may_answer_create(error: Mapping[str, Any]) -> bool:
-    """Whether an error of another code can be the answer to a create: those of items, audio and session cannot."""
+    """Whether an error with another code can answer a create: those of items, audio and session cannot."""
     code = str(error.get("code") or "")
     others = ("input_audio", "item", "cannot_update", "response_cancel", "session_", "invalid_value", "invalid_json")
     return not code.startswith(others)

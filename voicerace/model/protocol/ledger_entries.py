@@ -1,4 +1,4 @@
-"""What the ledger of the upstream link holds: results, creates, responses and user inputs, each with the events it rests on."""
+"""Entries of the ledger: results, creates, responses and user inputs, with the keys of their events."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["Create", "Decision", "Output", "Response", "UserInput"]
 
 
 class Decision(NamedTuple):
-    """The moment at which the server decides on a response of its own.
+    """The moment at which the server decides to begin a response itself.
 
     Attributes:
         key: the event.
-        outputs: how many outputs had passed before it.
+        outputs: number of outputs before it.
     """
 
     key: int
@@ -22,15 +22,15 @@ class Decision(NamedTuple):
 
 @dataclass
 class Output:
-    """A function call's result on its way to the upstream.
+    """The result of a function call, sent to the upstream.
 
     Attributes:
         key: the event that carried it.
-        call_id: whose result it is.
-        placeholder: who sent it in the app's place (`model.protocol.results`); None for the app's own.
+        call_id: id of the call.
+        placeholder: sender of a placeholder (`model.protocol.results`); None for a result of the app.
         confirmed: the event that confirmed it, or None.
         refused: the upstream did not accept it.
-        lost: the event that began the next connection, when nothing had confirmed it until then.
+        lost: the event that began the next connection, if the result was not confirmed before.
     """
 
     key: int
@@ -42,17 +42,17 @@ class Output:
 
     @property
     def own(self) -> bool:
-        """It is the app's, not a placeholder."""
+        """Whether it is a result of the app, not a placeholder."""
         return self.placeholder is None
 
     @property
     def waits(self) -> bool:
-        """Nothing has been heard of it yet."""
+        """Whether it is neither confirmed, lost nor refused yet."""
         return self.settled is None and not self.refused
 
     @property
     def settled(self) -> int | None:
-        """The event that confirmed it, or with which its connection went."""
+        """The event that confirmed it, or that began the next connection."""
         return self.lost if self.confirmed is None else self.confirmed
 
 
@@ -62,11 +62,11 @@ class Create:
 
     Attributes:
         key: the event that carried it.
-        outputs_before: how many outputs had passed before it.
-        answer: what became of it; ``none`` until something did; ``closed`` when its connection went before.
+        outputs_before: number of outputs before it.
+        answer: ``none`` if there is no answer yet; ``closed`` if its connection closed before.
         answered: the event that answered it.
-        names: the response that it began, or that was in its way.
-        error_type: of another error that answered it: ``invalid_request_error`` is the client's own doing.
+        names: the response that it began, or that held the slot.
+        error_type: type of another error that answered it; the client causes an ``invalid_request_error``.
     """
 
     key: int
@@ -84,16 +84,17 @@ class Response:
     Attributes:
         id: its id.
         created: the event that announced it.
-        create: the create that began it, as an index into `Ledger.creates`; None for the server's own.
-        outputs_before: outputs that had passed before it began; `known_from`: of these, the first of its connection.
-        decided: the event at which the server decided on it, and the outputs that had passed until then. It counts for
-            the server's own responses; a response paired with a create keeps it, as the pairing may turn out wrong.
-        calls: ids of its function calls, in order; `calls_done` those whose arguments are complete.
+        create: index in `Ledger.creates` of the create that began it; None if the server began it.
+        outputs_before: number of outputs before it began; `known_from`: the first of these on its connection.
+        decided: decision of the server to begin it. A response paired with a create has it too, because the pairing can
+            turn out to be wrong.
+        calls: ids of its function calls, in order; `calls_done`: the events that completed their arguments.
         message: it has a message item.
         heard: the first event with any of its text or audio.
-        done: the event that ended it; `status` is the final one, `reason` what its details say (``turn_detected``,
-            ``client_cancelled``, an error's code, ...; ``connection_closed`` when its connection went before it ended).
-            A `status` of None with a `done` says that `response.done` named none.
+        done: the event that ended it.
+        status: final status; None if `response.done` had none.
+        reason: from the status details (``turn_detected``, ``client_cancelled``, the code of an error, ...), or
+            ``connection_closed`` if its connection closed before it ended.
     """
 
     id: str
@@ -113,12 +114,12 @@ class Response:
 
 @dataclass
 class UserInput:
-    """Something the user said, as the upstream got it.
+    """An input of the user at the upstream.
 
     Attributes:
-        key: the event with which it was complete.
-        text: None where it was spoken.
-        began: the event with which the server heard it begin; `key` for what it did not hear itself.
+        key: the event that completed it.
+        text: its text; None for speech.
+        began: the event with which the server detected the begin of speech; else `key`.
     """
 
     key: int

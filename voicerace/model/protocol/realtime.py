@@ -1,6 +1,6 @@
-"""The Realtime API's events, GA names: what the proxy and the upstream say to each other. Builders only, no state.
+"""Builders and readers of the Realtime API's events (between proxy and upstream), GA names.
 
-Shapes follow `openai.types.realtime` (openai 3.54); tests validate every event built here strictly against it.
+Shapes follow `openai.types.realtime` (openai 3.54); tests validate all built events strictly against it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Message: TypeAlias = dict[str, Any]
 #: The code of the refusal this project is about.
 ACTIVE_RESPONSE: Final = "conversation_already_has_active_response"
 
-# Server events, by the short names that charts use; their letters: docs/release-facts.md#event-letters.
+# Server events; the letters of some: docs/release-facts.md#event-letters.
 TEXT_DONE: Final = "response.output_text.done"
 AUDIO_DONE: Final = "response.output_audio.done"
 TRANSCRIPT_DONE: Final = "response.output_audio_transcript.done"
@@ -42,10 +42,10 @@ ITEM_RETRIEVE: Final = "conversation.item.retrieve"
 ITEM_TRUNCATE: Final = "conversation.item.truncate"
 ITEM_DELETE: Final = "conversation.item.delete"
 
-#: Of a response or an item.
+#: Statuses of a response or an item.
 STATUSES: Final = frozenset({"in_progress", "completed", "cancelled", "failed", "incomplete"})
 
-#: Events in which any of a reply's text or audio is sent: the reply is heard from the first of them on.
+#: Events with text or audio of a reply, which is heard from the first of them on.
 HEARD: Final = frozenset({TEXT_DELTA, AUDIO_DELTA, TRANSCRIPT_DELTA, TEXT_DONE, TRANSCRIPT_DONE})
 
 
@@ -74,36 +74,23 @@ def output_item(call_id: str, output: str) -> Message:
 
 def call_item(item_id: str, call_id: str, name: str, arguments: str, status: str) -> Message:
     """A function call made by the model; `arguments` is JSON text."""
-    return {
-        "id": item_id,
-        "type": "function_call",
-        "status": status,
-        "call_id": call_id,
-        "name": name,
-        "arguments": arguments,
-    }
+    return {"id": item_id, "type": "function_call", "status": status, "call_id": call_id, "name": name, "arguments": arguments}
 
 
 def reply_item(item_id: str, status: str, content: Sequence[Mapping[str, Any]]) -> Message:
     """An assistant message made by the model."""
-    return {
-        "id": item_id,
-        "type": "message",
-        "status": status,
-        "role": "assistant",
-        "content": list(content),
-    }
+    return {"id": item_id, "type": "message", "status": status, "role": "assistant", "content": list(content)}
 
 
 def item_content(modality: str, text: str) -> Message:
-    """The one content part of a reply's item: text, or audio's transcript (the item never carries the audio)."""
+    """The content part of a reply's item: text, or the transcript of audio (the item never carries the audio)."""
     if modality == "audio":
         return {"type": "output_audio", "transcript": text}
     return {"type": "output_text", "text": text}
 
 
 def part_content(modality: str, text: str) -> Message:
-    """The part of `response.content_part.*`, which has its own type names."""
+    """The part in `response.content_part.*`, which has other type names."""
     if modality == "audio":
         return {"type": "audio", "transcript": text}
     return {"type": "text", "text": text}
@@ -116,7 +103,7 @@ def create_item(item: Mapping[str, Any]) -> Message:
     return {"type": ITEM_CREATE, "item": dict(item)}
 
 
-#: The client's id of a create of the reference gate: an error says by it what it answers.
+#: Event id of the reference gate's creates, by which it finds the errors that answer them.
 CREATE_ID: Final = "create"
 
 
@@ -133,7 +120,7 @@ def update_session(session: Mapping[str, Any]) -> Message:
     return {"type": SESSION_UPDATE, "session": dict(session)}
 
 
-#: What deltas but those of audio carry beside their text, so that their length tells nothing.
+#: Padding of deltas other than audio, which hides the length of their text.
 OBFUSCATION: Final = "0000000000000000"
 
 # -- server events -------------------------------------------------------------------------------------------------
@@ -153,7 +140,7 @@ def response_object(
     output: Iterable[Mapping[str, Any]] = (),
     metadata: object = None,
 ) -> Message:
-    """The `response` of `response.created` and `response.done`; `metadata` is the client's, as it sent it."""
+    """The `response` of `response.created` and `response.done`; `metadata` is that of the client, unchanged."""
     return {
         "object": "realtime.response",
         "id": response_id,
@@ -169,18 +156,13 @@ def response_object(
     }
 
 
-#: The mock counts no tokens.
+#: The mock does not count tokens.
+_NO_TOKENS: Final = {"text_tokens": 0, "audio_tokens": 0, "image_tokens": 0}
 _USAGE: Final[Mapping[str, Any]] = {
     "total_tokens": 0,
     "input_tokens": 0,
     "output_tokens": 0,
-    "input_token_details": {
-        "text_tokens": 0,
-        "audio_tokens": 0,
-        "image_tokens": 0,
-        "cached_tokens": 0,
-        "cached_tokens_details": {"text_tokens": 0, "audio_tokens": 0, "image_tokens": 0},
-    },
+    "input_token_details": {**_NO_TOKENS, "cached_tokens": 0, "cached_tokens_details": _NO_TOKENS},
     "output_token_details": {"text_tokens": 0, "audio_tokens": 0},
 }
 
@@ -201,7 +183,7 @@ def output_event(kind: str, event_id: str, response_id: str, index: int, item: M
 
 
 def content_event(kind: str, event_id: str, response_id: str, item_id: str, index: int, **fields: Any) -> Message:
-    """An event of one content part: deltas, `…done`, `response.content_part.*`. `fields` are what is its own."""
+    """An event of a content part: deltas, `…done`, `response.content_part.*`; `fields` are its own fields."""
     return {
         "type": kind,
         "event_id": event_id,
@@ -237,7 +219,7 @@ def error_event(
     param: str | None = None,
     client_event_id: str | None = None,
 ) -> Message:
-    """An `error` event, with the body of a published refusal (docs/protocol-facts.md#the-refusal)."""
+    """An `error` event with the body of a published one (docs/protocol-facts.md#the-refusal)."""
     return {
         "type": ERROR,
         "event_id": event_id,
@@ -245,12 +227,12 @@ def error_event(
     }
 
 
-def refusal(event_id: str, in_the_way: str, client_event_id: str | None) -> Message:
-    """The refusal of `response.create` while response `in_the_way` is active."""
+def refusal(event_id: str, active: str, client_event_id: str | None) -> Message:
+    """The refusal of `response.create` while the response `active` is active."""
     return error_event(
         event_id,
         ACTIVE_RESPONSE,
-        f"Conversation already has an active response in progress: {in_the_way}. "
+        f"Conversation already has an active response in progress: {active}. "
         "Wait until the response is finished before creating a new one.",
         client_event_id=client_event_id,
     )
@@ -279,7 +261,7 @@ def error_of(message: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def response_named_by(message: Mapping[str, Any]) -> str | None:
-    """The id of the response that a refusal names as in the way, or None when its text names none."""
+    """The id of the active response that the text of a refusal names; None without one."""
     text = error_of(message).get("message")
     marker = "in progress: "
     if not isinstance(text, str) or marker not in text:
@@ -301,5 +283,5 @@ def item_of(message: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def known_status(status: str) -> str:
-    """The status of a response or an item, if it is one of `STATUSES`."""
+    """Return the status if it is one of `STATUSES`, else a text without it."""
     return status if status in STATUSES else "(unknown status)"

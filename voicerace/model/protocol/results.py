@@ -1,7 +1,6 @@
-"""Results of a function call that the app did not give: what a component or a framework sends in the app's place.
+"""Placeholders: results of a function call that a component or framework sends in the app's place.
 
-One row per known placeholder, with the source. A result with this value never informs a reply. The comparison is by JSON
-value, so the spacing of the JSON text does not matter.
+A placeholder never informs a reply. Results are compared by JSON value, so the spacing of the text does not matter.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ __all__ = ["COMPONENT", "PLACEHOLDERS", "Placeholder", "placeholder_in"]
 
 
 class Placeholder(NamedTuple):
-    """A result that stands for one which the app has not given.
+    """A result in the place of one that the app has not given.
 
     Attributes:
-        sender: who sends it.
-        value: the JSON value of the result.
-        mark: a part of its text, by which most other results are told apart without parsing.
+        sender: the program that sends it.
+        value: its JSON value.
+        mark: a part of its text; most other results do not contain it and need no parsing.
         when: when it is sent.
         source: where this was read.
     """
@@ -54,5 +53,5 @@ PLACEHOLDERS: Final = (
 
 
 def placeholder_in(content: object) -> Placeholder | None:
-    """The placeholder that the text of a result is; None for a result of the app's own."""
+    """The placeholder with the text of a result; None for a result of the app."""
     return next((row for row in PLACEHOLDERS if has_value(content, row.value, row.mark)), None)

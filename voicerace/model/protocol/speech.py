@@ -1,7 +1,7 @@
-"""The user's speech in words and turns: the API's events of the transcription, and what the host gets to know of it.
+"""Builders of the API's transcription events and of the messages about the user's speech to the host.
 
-Shapes follow `openai.types.realtime` (openai 3.54), and for the host what the proxies send: UserStartedSpeaking,
-UtteranceEnd, Transcript (docs/release-facts.md#messages-to-the-host). Names and builders only, no state.
+Shapes follow `openai.types.realtime` (openai 3.54) and the messages of the proxies
+(docs/release-facts.md#messages-to-the-host).
 """
 
 from __future__ import annotations
@@ -13,16 +13,8 @@ from voicerace.model.protocol.agent import Message
 from voicerace.model.protocol.input_audio import TRANSCRIBED
 
 __all__ = [
-    "FAILED",
-    "PIECE",
-    "SEGMENT",
-    "TRANSCRIBED",
-    "alternative",
-    "piece",
-    "transcript",
-    "user_started_speaking",
-    "utterance_end",
-]
+    "FAILED", "PIECE", "SEGMENT", "TRANSCRIBED", "alternative", "piece", "transcript", "user_started_speaking", "utterance_end",
+]  # fmt: skip
 
 _EVENTS: Final = "conversation.item.input_audio_transcription"
 PIECE: Final = f"{_EVENTS}.delta"
@@ -31,7 +23,7 @@ SEGMENT: Final = f"{_EVENTS}.segment"
 
 
 def piece(event_id: str, item_id: str, delta: str) -> Message:
-    """`….delta`: some more of the user's words, before `TRANSCRIBED` has them all."""
+    """A further part of the transcript, before `TRANSCRIBED` with all of it."""
     return {"type": PIECE, "event_id": event_id, "item_id": item_id, "content_index": 0, "delta": delta}
 
 
@@ -56,7 +48,7 @@ def transcript(
     duration: float = 0,
     alternatives: Sequence[Message] | None = None,
 ) -> Message:
-    """What the user said so far, or in full. `alternatives` None: the text itself, with confidence 1."""
+    """The transcript so far, or `final`. If `alternatives` is None, it is the text with confidence 1."""
     return {
         "type": "Transcript",
         "transcript": text,
@@ -71,5 +63,5 @@ def transcript(
 
 
 def alternative(text: str, confidence: float = 1, words: Sequence[Any] = ()) -> Message:
-    """One reading of what the user said."""
+    """One interpretation of the user's speech."""
     return {"transcript": text, "confidence": confidence, "words": list(words)}

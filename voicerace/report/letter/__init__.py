@@ -1,4 +1,4 @@
-"""The letter, a file per section: each takes the material and gives blocks. The notebook shows them in this order."""
+"""The letter, one file per section. A section turns a `ReportContext` into blocks; the notebook shows them in this order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from voicerace.report.letter import (
 __all__ = ["SECTIONS", "letter", "section"]
 
 _Made = Callable[[ReportContext], list[Block]]
-#: Section -> its heading, which may state a result and is then made from the data, and what makes it.
+#: Section -> its heading (text, or a function where it states a result), and the function that makes its blocks.
 SECTIONS: Final[dict[str, tuple[str | Callable[[ReportContext], str], _Made]]] = {
     "head": ("", head.blocks),
     "answer": ("The answer", answer.blocks),
@@ -37,20 +37,20 @@ SECTIONS: Final[dict[str, tuple[str | Callable[[ReportContext], str], _Made]]] =
     "submitted_twice": (submitted_twice.heading, submitted_twice.blocks),
     "gate": (timing.heading, timing.blocks),
     "paths": (paths.heading, paths.blocks),
-    "yours": ("Where your own sessions lie", capture_section.blocks),
+    "yours": ("Your own sessions", capture_section.blocks),
     "limits": ("What this does not show", limits.blocks),
     "again": ("How to run it again", reproduce.blocks),
     "appendix": ("Appendix", appendix.blocks),
 }
 
 
-def section(name: str, material: ReportContext) -> list[Block]:
-    """The blocks of the section `name` of `SECTIONS`, made from `material`; its heading first."""
+def section(name: str, context: ReportContext) -> list[Block]:
+    """Return the blocks of the section `name` of `SECTIONS`, its heading first."""
     heading, made = SECTIONS[name]
-    words = heading if isinstance(heading, str) else heading(material)
-    return [*([Text(f"## {words}")] if words else []), *made(material)]
+    title = heading if isinstance(heading, str) else heading(context)
+    return [*([Text(f"## {title}")] if title else []), *made(context)]
 
 
-def letter(material: ReportContext) -> dict[str, list[Block]]:
-    """All of it."""
-    return {name: section(name, material) for name in SECTIONS}
+def letter(context: ReportContext) -> dict[str, list[Block]]:
+    """Return every section's blocks, by name."""
+    return {name: section(name, context) for name in SECTIONS}

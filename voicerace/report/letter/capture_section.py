@@ -1,11 +1,11 @@
-"""Where the customer's own sessions lie, when a capture is given: what was read of it, what it says, what was left out."""
+"""The customer's own sessions, from a capture: what was read, its results, and what was left out."""
 
 from __future__ import annotations
 
 from functools import partial
 
 from voicerace.captures.show import times_of
-from voicerace.report import capture_view as measured
+from voicerace.report import capture_view
 from voicerace.report.blocks import Block, Claim, Picture, Support, Table, Text, many
 from voicerace.report.context import ReportContext
 from voicerace.report.plots.gap_map import alt_map, plot_map
@@ -13,14 +13,14 @@ from voicerace.report.plots.gap_map import alt_map, plot_map
 __all__ = ["blocks"]
 
 
-def blocks(material: ReportContext) -> list[Block]:
-    capture = material.capture
+def blocks(context: ReportContext) -> list[Block]:
+    capture = context.capture
     if capture is None:
         return [
             Text(
                 "**No capture was given with this page.** Send us a log of the proxy (`LOG_LEVEL=debug`), a HAR file of the browser, or a "
                 "recording by `voicerace capture`; `voicerace redact FILE` makes a copy that is safe to send: texts, results, ids, "
-                "headers and cookies replaced. With `voicerace report --capture FILE` your sessions stand here, on the map."
+                "headers and cookies replaced. With `voicerace report --capture FILE` this section shows your sessions on the map."
             )
         ]
     sessions = capture.sessions
@@ -28,62 +28,62 @@ def blocks(material: ReportContext) -> list[Block]:
     found: list[Block] = [
         Claim("capture", f"**{many(refused, 'session')} of {len(sessions)} in your capture had a refusal.**",
               (Support("real proxy", refused, len(sessions), "sessions of the capture have a refusal", source=capture.name),), ()),
-        Text(measured.capture_facts(capture)),
-        Text(_left_out(material)),
-        Table(measured.capture_rows(capture), "The sessions of the capture, as seen at the proxy."),
-        Table(measured.time_rows(capture), "The measured times in ms: values that were seen, nothing in between."),
-        Table(measured.evidence_rows(capture), "Which release wrote it, and what says so; a contradiction is a result."),
-        Table(measured.answer_rows(capture), "The suspected causes, session by session, with the lines of the file they rest on."),
+        Text(capture_view.capture_facts(capture)),
+        Text(_left_out(context)),
+        Table(capture_view.capture_rows(capture), "The sessions of the capture, as seen at the proxy."),
+        Table(capture_view.time_rows(capture), "The measured times in ms; every value was measured, none is interpolated."),
+        Table(capture_view.evidence_rows(capture), "The release of each session, with the evidence for it and against it."),
+        Table(capture_view.answer_rows(capture), "The suspected causes, session by session, with the lines of the file they rest on."),
     ]  # fmt: skip
-    return found + _map(material)
+    return found + _map(context)
 
 
-def _left_out(material: ReportContext) -> str:
-    assert material.capture is not None  # noqa: S101  # a section without a capture ends before
-    unread = material.capture.unread_records
+def _left_out(context: ReportContext) -> str:
+    assert context.capture is not None  # noqa: S101  # `blocks` returns early without a capture
+    unread = context.capture.unread_records
     return (
-        "**What is here of it, and what not**: times, types of messages, counts and line numbers. Left out are all texts, function "
+        "**Shown here**: times, types of messages, counts and line numbers. **Left out**: all texts, function "
         "arguments and results, ids, names of connections, headers and cookies"
         + (f"; {many(unread, 'record')} could not be read and {'is' if unread == 1 else 'are'} in no count." if unread else ".")
     )
 
 
-def _shown(material: ReportContext) -> str | None:
-    """The release whose map is shown: one in use that may have written the capture; None where none of them may."""
-    sessions = material.capture.sessions if material.capture is not None else ()
+def _shown(context: ReportContext) -> str | None:
+    """Return the release in use whose map is shown: one that may have written the capture, or None."""
+    sessions = context.capture.sessions if context.capture is not None else ()
     fits = {tag for of in sessions for tag in (of.told.candidates if of.told is not None else (of.release,))}
-    return next((tag for tag in material.in_use if tag in fits), None)
+    return next((tag for tag in context.in_use if tag in fits), None)
 
 
-def _map(material: ReportContext) -> list[Block]:
-    capture = material.capture
+def _map(context: ReportContext) -> list[Block]:
+    capture = context.capture
     assert capture is not None  # noqa: S101  # as above
-    points = measured.map_points(capture)
+    points = capture_view.map_points(capture)
     if points.empty:
         return [
             Text("No session of the capture has one call, its result and its `response.done`: none can be placed on the map.")
         ]
-    maps = measured.map_trials(capture, release=_shown(material))
-    same, known = measured.back_test(capture)
+    maps = capture_view.map_trials(capture, release=_shown(context))
+    same, known = capture_view.back_test(capture)
     gaps = times_of(capture, "gap_ms")
-    shares = measured.expected(capture, releases=material.releases)
+    shares = capture_view.expected(capture, releases=context.releases)
     columns = ["release", "outcome", "count", "judged", "share", "low", "high"]
     shown = shares[columns].assign(**{name: [f"{value:.0%}" for value in shares[name]] for name in ("share", "low", "high")})
     left = [
-        f"Left out: {many(count, 'response')} with calls ({reason})." for reason, count in measured.left_out(capture).items()
+        f"Left out: {many(count, 'response')} with calls ({reason})."
+        for reason, count in capture_view.left_out(capture).items()
     ]
     return [
         Text(
-            f"**Your gaps**: {len(gaps)}, from {min(gaps):g} to {max(gaps):g} ms, as the proxy saw them; hold them against the one that was "
-            "ever published (8 ms)."
+            f"**Your gaps**: {len(gaps)}, from {min(gaps):g} to {max(gaps):g} ms, as the proxy saw them. The only published gap is 8 ms."
         ),
         Picture(
             partial(plot_map, maps, points=points), alt_map(maps, points=points),
             "Your sessions on the map of their release, with your own network; delay and gap as the proxy saw them, so the browser's round "
             "trip is in the delay.",
         ),
-        Claim("capture-played-again", f"Played again with their measured times, **{same} of {known}** of your races come out as they were recorded.",
-              (Support("model", same, known, "races of the capture come out as recorded", source=capture.name),), (), quiet=True),
+        Claim("capture-played-again", f"Played again with their measured times, **{same} of {known}** of your races have the recorded outcome.",
+              (Support("model", same, known, "races of the capture have the recorded outcome", source=capture.name),), (), quiet=True),
         Table(shown, "What to expect of each release with your times: each race played once; Wilson's 95 % interval over your races."),
-        Text("\n".join(f"- {each}" for each in (*measured.ASSUMPTIONS, *left))),
+        Text("\n".join(f"- {each}" for each in (*capture_view.ASSUMPTIONS, *left))),
     ]  # fmt: skip

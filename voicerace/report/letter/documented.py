@@ -1,4 +1,4 @@
-"""Runs against the real API that the maintainers documented, and what the models say of each: evidence of others, not a recording."""
+"""Runs against the real API that the maintainers documented, compared with the models. They are documents, not recordings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["HEADING", "blocks", "blocks_of"]
 
 HEADING: Final = "Documented runs against the real API"
 _RECORDED: Final = next(iter(GAPS))
-#: The ends of the recorded gap's range.
+#: The range of the recorded gap.
 _SPAN: Final = " to ".join(re.findall(r"[\d.]+", GAPS[_RECORDED]))
 _WORDS: Final = ("fits", "possible", "does not fit")
 
@@ -29,7 +29,7 @@ def blocks(_: ReportContext) -> list[Block]:
 
 
 def blocks_of(found: Sequence[Retrodiction]) -> list[Block]:
-    """The section, of some retrodictions."""
+    """Return the section's blocks for some retrodictions."""
     counts = summary(found)
     decided = [each for each in found if each.run.decides]
     others = [each for each in decided if each.fits[_RECORDED].word != "fits"]
@@ -42,24 +42,24 @@ def blocks_of(found: Sequence[Retrodiction]) -> list[Block]:
         for gap, words in counts.items()
     ]  # fmt: skip
     text = (
-        f"**With the gap that was recorded, the models give what {fits[_RECORDED]} of {len(decided)} documented runs against the real "
-        f"API saw; {longer}.** These runs are of the proxy's maintainers, from the documents in their repository. They are not "
-        "recordings of ours: a document says what its author saw, and none has times. Each run is played here with the program, the "
-        f"handler and the client that it had ({sum(not each.run.exact for each in found)} with the nearest program that is known), "
+        f"**With the recorded gap, the models reproduce {fits[_RECORDED]} of {len(decided)} documented runs against the real "
+        f"API; {longer}.** The proxy's maintainers did these runs and documented them in their repository. They are not our "
+        "recordings: a document states what its author saw, without times. Each run is repeated here with its program, handler and "
+        f"client ({sum(not each.run.exact for each in found)} with the nearest known program), "
         f"{many(_draws(found), 'draw')} per gap."
     )
     seen = [
-        Support("documented run", fits[gap], len(decided), f"documented runs come out in the models as they were seen (gap {gap})",
+        Support("documented run", fits[gap], len(decided), f"documented runs have the same outcome in the models (gap {gap})",
              source="docs/issues of Signal-Meaning/dg_react_agent")
         for gap in counts
     ]  # fmt: skip
     return [
         Claim("documented-runs", text, tuple(seen), tuple(dict.fromkeys(each.run.row for each in found)), quiet=True),
         Table(pd.DataFrame(rows), "Runs by how the models fit them: *fits* in half of the draws or more, *possible* in one of 20 or "
-              "more, else *does not fit*; *undecided* where the document says too little."),
+              "more, else *does not fit*; *undecided* where the document does not say enough."),
         Text(_misfits(others)),
-        Table(_runs(found, numbers), "Every documented run, oldest first, with what the models say: how many draws agree with what was "
-              "seen, and the outcomes. A number in brackets is the document in the list below."),
+        Table(_runs(found, numbers), "Every documented run, oldest first, with the models' outcomes and how many draws agree with what was "
+              "seen. A number in brackets is the document in the list below."),
         Text("Documents: " + " · ".join(f"[{number}] [{name}]({DOCUMENTS}{name})" for name, number in numbers.items())),
     ]  # fmt: skip
 
@@ -73,15 +73,15 @@ def _documents(found: Sequence[Retrodiction]) -> list[str]:
 
 
 def _misfits(others: Sequence[Retrodiction]) -> str:
-    """The runs that do not fit with the recorded gap, each with what was seen and computed."""
+    """Describe the runs that do not fit with the recorded gap: what was seen and what was computed."""
     if not others:
-        return "With the recorded gap every run that its document decides fits."
-    told = [
+        return "With the recorded gap every decided run fits."
+    runs = [
         f"{each.run.what} of {each.run.date} at `{each.run.revision}` (seen: {each.run.seen}; computed: "
         f"{_outcomes(each.fits[_RECORDED])})"
         for each in others
     ]
-    return f"With the recorded gap {many(len(others), 'run does', 'runs do')} not fit, or in few draws: {'; '.join(told)}."
+    return f"With the recorded gap {many(len(others), 'run does', 'runs do')} not fit, or only in few draws: {'; '.join(runs)}."
 
 
 def _runs(found: Sequence[Retrodiction], numbers: dict[str, int]) -> pd.DataFrame:
@@ -89,11 +89,11 @@ def _runs(found: Sequence[Retrodiction], numbers: dict[str, int]) -> pd.DataFram
         [
             {
                 "run": f"{run.date}, {run.what}, `{run.revision}`",
-                "proxy": run.row if run.exact else f"{run.row} (the nearest row, by reading)",
+                "proxy": run.row if run.exact else f"{run.row} (the nearest release, from its source)",
                 "handler": _handler(run),
                 "seen": f"{run.seen} ({', '.join(str(numbers[name]) for name in run.documents)})"
                 + (f"; not compared: {run.why_not}" if run.why_not else ""),
-                **{f"models, gap {gap}": _said(each.fits[gap]) for gap in GAPS},
+                **{f"models, gap {gap}": _fit_text(each.fits[gap]) for gap in GAPS},
             }
             for each in found
             for run in (each.run,)
@@ -105,7 +105,7 @@ def _handler(run: Reported) -> str:
     return HANDLERS[run.handler].sentence if run.client == "app" else "no app: a test client that sends one result"
 
 
-def _said(fit: Fit) -> str:
+def _fit_text(fit: Fit) -> str:
     agree = "" if fit.agree is None else f", {fit.agree} of {fit.draws} draws"
     return f"{fit.word}{agree}: {_outcomes(fit)}"
 

@@ -1,4 +1,4 @@
-"""How it was tested: who took part, as what; how the models are known to be right; the slot as a picture."""
+"""How it was tested: what each part was in the tests, how the models were compared with programs, and the slot's states."""
 
 from __future__ import annotations
 
@@ -15,56 +15,56 @@ from voicerace.report.plots.slot import alt_slot, plot_slot
 __all__ = ["blocks"]
 
 
-def blocks(material: ReportContext) -> list[Block]:
-    was = _was(material)
+def blocks(context: ReportContext) -> list[Block]:
+    roles = _roles(context)
     found: list[Block] = [
         Text(
-            "A session is four parties and the links between them. Each session of this page was played with every message recorded, "
-            "and judged by one set of rules from the recording alone. A *model* is our program that behaves as the party does; the "
-            "models were held against the running programs, message by message. Computed sessions run in virtual time: a time is what "
-            "it is set to, to the nanosecond, so the same settings give the same session, and counts of them carry no error bar."
+            "A session has four parts and the links between them. Every message of each session was recorded, and one set of rules judged "
+            "each session from its recording alone. A *model* is our program that behaves as the part does. The models were compared "
+            "with the running programs, message by message. Computed sessions run in virtual time with exact times: the same settings "
+            "give the same session, so their counts have no error bar."
         ),
         Picture(
-            partial(plot_setup, was),
-            alt_setup(was),
-            "The parties and the messages that matter here; above them, the times that decide.",
+            partial(plot_setup, roles),
+            alt_setup(roles),
+            "The parts and the messages that matter here; above them, the times that decide.",
         ),
-        *_models(material),
+        *_models(context),
         Text(
-            "What decides is who holds the API's one response. We call it the slot: it is free, taken, or held, and only `response.done` "
-            "frees it. The end of the text or of the audio does not, though a proxy may take it for the end."
+            "The API has one response at a time. We call it the slot. Only `response.done` frees it. The end of the text or of the audio "
+            "does not, though a proxy may treat it as the end."
         ),
         Picture(
             plot_slot,
             alt_slot(),
-            "The slot, as the mock of the API keeps it; every arrow with the kind of evidence there is for it.",
+            "The states of the slot in the mock of the API; each arrow has its kind of evidence.",
         ),
     ]
     return found
 
 
-def _was(material: ReportContext) -> dict[str, list[str]]:
-    tags = _compared(material)
-    components = list(material.evidence.components)
+def _roles(context: ReportContext) -> dict[str, list[str]]:
+    tags = _compared(context)
+    components = list(context.evidence.components)
     return {
         "app": ["a model with six", "styles of handler"],
         "component": ["a model; recorded:", f"running {', '.join(components)}" if components else "no running one"],
         "proxy": ["a model per release;", "recorded: running", ", ".join(tags) if tags else "none"],
-        "api": ["a mock;", "never the real one"],
+        "api": ["a mock;", "never the real API"],
     }
 
 
-def _compared(material: ReportContext) -> list[str]:
-    table = material.evidence.table
+def _compared(context: ReportContext) -> list[str]:
+    table = context.evidence.table
     return list(dict.fromkeys(str(tag) for tag in table["release"])) if len(table) else []
 
 
-def _models(material: ReportContext) -> list[Block]:
-    table = material.evidence.table
-    programs = material.evidence.component_programs
+def _models(context: ReportContext) -> list[Block]:
+    table = context.evidence.table
+    programs = context.evidence.component_programs
     rows: list[dict[str, object]] = []
     seen: list[Support] = []
-    for tag in _compared(material):
+    for tag in _compared(context):
         own = table[table["release"] == tag]
         sessions = own[own["scenario"] != "script"]
         messages, differences = int(own["messages"].sum()), int(own["differences"].sum())
@@ -93,24 +93,27 @@ def _models(material: ReportContext) -> list[Block]:
     cases = sum(int(each["compared"]) for each in programs.values())
     differing = sum(len(each["differences"]) for each in programs.values())
     if programs:
-        seen.append(Support("real component", cases - differing, cases, f"cases of {len(programs)} running components are as the model has them",
+        seen.append(Support("real component", cases - differing, cases, f"cases of {len(programs)} running components equal the model",
                          source="conformance/component-programs.json"))  # fmt: skip
-    seen.append(Support("real API", 0, 0, "no session of ours has met the real API"))
+    seen.append(Support("real API", 0, 0, "no session of ours used the real API"))
     if not rows:
-        return [Text("No comparison of models with running programs is at hand (data/conformance is not there).")]
-    least = [f"{tag}" for tag in material.releases if not material.evidence.of_program(tag)]
+        return [Text("No comparison of models with running programs is available (data/conformance is missing).")]
+    unrecorded = [tag for tag in context.releases if not context.evidence.of_program(tag)]
     sentence = (
-        "**The models are the running programs' equals in all that was compared**, as far as the list below goes."
+        "**No difference between models and running programs was found** in the cases listed below."
         if not differing and not int(table["differences"].sum())
-        else "**The models were held against the running programs**; where they differ is counted below."
+        else "**The models were compared with the running programs**; the table below counts the differences."
     )
     if other := [tag for tag, program in programs.items() if program["differences"]]:
         where = list(dict.fromkeys(f"“{case}”" for program in programs.values() for case in program["differences"]))
         case = "case called" if len(where) == 1 else "cases called"
         sentence += f" The component's model differs from {joined(other)} in the scripted {case} {joined(where)}."
-    if least:
-        sentence += f" Of {joined(least)} no session of the running program is at hand."
+    if unrecorded:
+        sentence += f" There is no recorded session of the running {joined(unrecorded)}."
     return [
-        Claim("models-hold", sentence, tuple(seen), tuple(tag for tag in _compared(material) if tag in PROXIES)),
-        Table(pd.DataFrame(rows), "Running programs held against their models (data/conformance; data/README.md says how)."),
+        Claim("models-hold", sentence, tuple(seen), tuple(tag for tag in _compared(context) if tag in PROXIES)),
+        Table(
+            pd.DataFrame(rows),
+            "Running programs compared with their models (data/conformance; data/README.md describes the comparison).",
+        ),
     ]

@@ -1,4 +1,4 @@
-"""The suspected causes and what the last letter asked for, one by one, each with its answer."""
+"""The suspected causes and the requests of the last letter, each with its answer."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from voicerace.report.letter.failure_paths import ends
 
 __all__ = ["blocks", "heading"]
 
-#: What a customer may be asked for -> the command that does it, and what that does.
+#: Request -> its purpose, the command that does it, and what the command does.
 _COMMANDS: Final[dict[Request, tuple[str, str, str]]] = {
     "inspect": (
         "The logs of one run",
         "`voicerace inspect proxy.log`",
-        "reads the log (0.9.0 to 0.11.1), counts `session.update` and `response.create` per session and turn with the lines they rest "
-        "on; the `response.create` behind a result is in no log and is derived, and marked so",
+        "reads the log (0.9.0 to 0.11.1), counts `session.update` and `response.create` per session and turn, with their lines. The "
+        "`response.create` after a result is in no log: it is derived and marked",
     ),
     "twice": (
         "Whether a result is sent twice",
         "`voicerace inspect FILE`",
-        "names every call with more than one result and who sent the further ones (finding 1)",
+        "names every call with more than one result, and the sender of each (finding 1)",
     ),
     "repro": (
         "A minimal reproduction",
@@ -41,13 +41,13 @@ _COMMANDS: Final[dict[Request, tuple[str, str, str]]] = {
 }
 
 
-def heading(material: ReportContext) -> str:
-    asked = material.customer.suspicions or material.customer.requests
+def heading(context: ReportContext) -> str:
+    asked = context.customer.suspicions or context.customer.requests
     return "What was asked, and the answers" if asked else "Suspected causes, and the answers"
 
 
-def blocks(material: ReportContext) -> list[Block]:
-    customer = material.customer
+def blocks(context: ReportContext) -> list[Block]:
+    customer = context.customer
     lead = (
         f"Our last letter named {many(len(customer.suspicions), 'suspicion')}. Each"
         if customer.suspicions
@@ -55,58 +55,56 @@ def blocks(material: ReportContext) -> list[Block]:
     )
     found: list[Block] = [
         Text(
-            f"{lead} was asked of every release here, in sessions of its model and in recorded sessions of the running program. A *no* "
-            "says how many sessions were looked at, and no more than that."
+            f"{lead} was tested on every release here, in sessions of its model and in recorded sessions of the running program. A *no* "
+            "covers the counted sessions only."
         ),
-        Table(
-            _table(material), "The suspicions: yes or no per release, with sessions in which it was seen, of those looked at."
-        ),
+        Table(_table(context), "The suspicions: yes or no per release, with the sessions that show it, of those examined."),
     ]
     for name in SUSPICIONS:
-        found += _suspicion(material, name)
-    first = "we asked for" if customer.requests else "what for"
+        found += _suspicion(context, name)
+    first = "request" if customer.requests else "purpose"
     rows = [
-        {first: customer.requests.get(name, purpose), "one command": command, "what it does": what}
+        {first: customer.requests.get(name, purpose), "command": command, "what it does": what}
         for name, (purpose, command, what) in _COMMANDS.items()
         if name in customer.requests or not customer.requests
     ]
     if customer.requests:
-        title, caption = "What we asked you for", "The requests of the last letter, each now a command."
+        title, caption = "Our requests", "The requests of the last letter; each is now one command."
     else:
-        title, caption = "What you can run yourself", "What helps to find the cause in your own sessions, each a command."
+        title, caption = "What you can run yourself", "Commands that help to find the cause in your own sessions."
     return [*found, Text(f"### {title}"), Table(pd.DataFrame(rows), caption)]
 
 
-def _table(material: ReportContext) -> pd.DataFrame:
+def _table(context: ReportContext) -> pd.DataFrame:
     rows = []
     for name, suspicion in SUSPICIONS.items():
         row: dict[str, object] = {"suspicion": suspicion.question}
-        for release in material.releases:
-            each = material.suspicions.answer(release, name)
+        for release in context.releases:
+            each = context.suspicions.answer(release, name)
             seen, looked = each.model.seen + each.real.seen, each.model.sessions + each.real.sessions
             row[release] = f"{'yes' if each.yes else 'no'}, {seen} of {looked}"
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _suspicion(material: ReportContext, name: str) -> list[Block]:
-    answers = [material.suspicions.answer(release, name) for release in material.releases]
+def _suspicion(context: ReportContext, name: str) -> list[Block]:
+    answers = [context.suspicions.answer(release, name) for release in context.releases]
     yes = [each.release for each in answers if each.yes]
     no = [each.release for each in answers if not each.yes]
-    said = f"**Yes**, on {joined(yes)}" if yes else "**No**"
+    verdict = f"**Yes**, on {joined(yes)}" if yes else "**No**"
     rest = f"; not seen on {joined(no)}" if yes and no else f", not seen on {joined(no)}" if no else ""
-    mine = [each for each in answers if each.release in material.in_use] or answers
-    ways = list(dict.fromkeys(way for each in mine for way in each.ways))[:3]
+    mine = [each for each in answers if each.release in context.in_use] or answers
+    causes = list(dict.fromkeys(cause for each in mine for cause in each.ways))[:3]
     if name == "another-path":
-        ways = [f"{way} ({ends(way)})" for way in ways]
-    how = f" How: {joined(ways)}." if ways else ""
+        causes = [f"{outcome} ({ends(outcome)})" for outcome in causes]
+    how = f" How: {joined(causes)}." if causes else ""
     seen = tuple(one for each in mine for one in _seen(each))
     suspicion = SUSPICIONS[name]
-    quote = material.customer.suspicions.get(name)
+    quote = context.customer.suspicions.get(name)
     wrote = f"We wrote: “{quote}” " if quote else ""
     found: list[Block] = [
         Text(f"### {suspicion.question}"),
-        Claim(f"suspicion-{name}", f"{wrote}{said}{rest}.{how}", seen, material.releases),
+        Claim(f"suspicion-{name}", f"{wrote}{verdict}{rest}.{how}", seen, context.releases),
     ]
     traced = next(
         (each for each in mine if each.trace is not None), next((each for each in answers if each.trace is not None), None)
@@ -119,7 +117,7 @@ def _suspicion(material: ReportContext, name: str) -> list[Block]:
             found.append(
                 Table(
                     shown,
-                    f"The messages that show it, shortest session, {where} of {traced.release} (ms since the session's start).",
+                    f"The messages that show it, in the shortest session of {where} of {traced.release} (ms since its start).",
                 )
             )
     return found

@@ -1,4 +1,4 @@
-"""What the models say with the times that were recorded at the real API: the shares of data/answers.csv."""
+"""Outcomes of the models with the times recorded at the real API: the shares of data/answers.csv."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Final
 
 import pandas as pd
 
-from voicerace.experiments.answers import Answer, Cell, program_of, said
+from voicerace.experiments.answers import Answer, Cell, outcome_text, program_of
 from voicerace.report.blocks import Block, Claim, Support, Table, Text, joined
 from voicerace.report.context import ReportContext
 
 __all__ = ["blocks"]
 
-#: Handler style -> what the handler does, in the heading of a column.
+#: Handler style -> the heading of its column.
 _STYLES: Final = {
     "return": "returns the result",
     "async_ref": "awaits, then sends through the ref",
@@ -21,36 +21,38 @@ _STYLES: Final = {
 _MODALITY: Final = "audio"
 
 
-def blocks(material: ReportContext) -> list[Block]:
-    """One claim and one table for the releases in use and those that were tested beside them."""
-    found = material.evidence.answers
+def blocks(context: ReportContext) -> list[Block]:
+    """Return one claim and one table, for the releases in use and the others of the run."""
+    found = context.evidence.answers
     first = program_of()
     releases = [
-        tag for tag in dict.fromkeys((*material.in_use, *material.releases)) if Cell(first[tag], "return", _MODALITY) in found
+        tag for tag in dict.fromkeys((*context.in_use, *context.releases)) if Cell(first[tag], "return", _MODALITY) in found
     ]
     if not releases:
-        return [Text("No answers with the times that were recorded at the real API are at hand.")]
+        return [Text("There are no answers with the times recorded at the real API.")]
     answers = {tag: {style: found[Cell(first[tag], style, _MODALITY)] for style in _STYLES} for tag in releases}
     text = (
-        "**With the times that were recorded at the real API, "
+        "**With the times recorded at the real API, "
         + joined(_sentences({tag: answers[tag]["return"] for tag in releases}))
-        + ".** Recordings of the API show a gap of 1 to 12 ms. The tool (median 245 ms) and the networks are assumed. What goes wrong "
-        "with these times is a second result for the same call, which the component sends by itself (the table's other columns). "
-        "The sentences after the table are about longer gaps, too, which no recording shows."
+        + ".** Recordings of the API show a gap of 1 to 12 ms. The tool (median 245 ms) and the networks are assumed. With these "
+        "times, failures come from a second result for the same call, which the component sends itself (the table's other columns). "
+        "The text after the table also covers longer gaps, which no recording shows."
     )
     seen = [
         Support(
             "model",
             answer.draws - answer.counts["answered"],
             answer.draws,
-            f"sessions drawn with recorded times are not plainly answered ({tag}, {style})",
+            f"sessions drawn with recorded times are not answered ({tag}, {style})",
             drawn=True,
             source="answers.csv",
         )
         for tag in releases
         for style, answer in answers[tag].items()
     ]
-    rows = [{"release": tag, **{what: said(answers[tag][style]) for style, what in _STYLES.items()}} for tag in releases]
+    rows = [
+        {"release": tag, **{what: outcome_text(answers[tag][style]) for style, what in _STYLES.items()}} for tag in releases
+    ]
     caption = (
         "How a turn with one function call ends when the handler …; replies in audio; share of n independent draws, with a 95 % "
         "interval (`voicerace answers`)."
@@ -59,7 +61,7 @@ def blocks(material: ReportContext) -> list[Block]:
 
 
 def _sentences(answers: dict[str, Answer]) -> list[str]:
-    """How turns with one result per call end: releases with the same end share a sentence."""
+    """Describe the most frequent outcome with one result per call; releases with the same one share a clause."""
     ends: dict[str, list[str]] = {}
     for tag, answer in answers.items():
         ((outcome, count),) = answer.counts.most_common(1)

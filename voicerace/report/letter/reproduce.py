@@ -1,4 +1,4 @@
-"""How to run it again: one command, with the parameters of this run."""
+"""How to run it again: the command with the parameters of this run."""
 
 from __future__ import annotations
 
@@ -11,39 +11,38 @@ from voicerace.report.parameters import LetterParameters
 __all__ = ["blocks", "command"]
 
 
-def command(material: ReportContext) -> str:
-    """The command that makes this page from nothing; what is as usual is not said."""
+def command(context: ReportContext) -> str:
+    """Return the command that makes this page; default values are omitted."""
     usual = LetterParameters()
-    given = {**usual.model_dump(), **material.record.get("parameters", {})}
-    words = ["voicerace report"]
-    if material.in_use_known and material.in_use != material.customer.reported:
-        words += [f"--release {tag}" for tag in material.in_use]
-    if material.parameters.customer:
-        words.append("--customer FILE")
-    elif material.parameters.to:
-        words.append(f"--to {shlex.quote(material.parameters.to)}")
-    if material.parameters.sender != usual.sender:
-        words.append(f"--from {shlex.quote(material.parameters.sender)}")
+    given = {**usual.model_dump(), **context.record.get("parameters", {})}
+    parts = ["voicerace report"]
+    if context.in_use_known and context.in_use != context.customer.reported:
+        parts += [f"--release {tag}" for tag in context.in_use]
+    if context.parameters.customer:
+        parts.append("--customer FILE")
+    elif context.parameters.to:
+        parts.append(f"--to {shlex.quote(context.parameters.to)}")
+    if context.parameters.sender != usual.sender:
+        parts.append(f"--from {shlex.quote(context.parameters.sender)}")
     if tuple(given["releases"]) != usual.releases:
-        words.append(f"--releases {','.join(given['releases'])}")
+        parts.append(f"--releases {','.join(given['releases'])}")
     for name in ("step_ms", "map_step_ms", "draws", "seed"):
         if given[name] != getattr(usual, name):
-            words.append(f"--{name.replace('_', '-')} {given[name]:g}")
-    if material.capture is not None:
-        words.append("--capture FILE")
-    return " ".join(words)
+            parts.append(f"--{name.replace('_', '-')} {given[name]:g}")
+    if context.capture is not None:
+        parts.append("--capture FILE")
+    return " ".join(parts)
 
 
-def blocks(material: ReportContext) -> list[Block]:
-    if not material.record:
-        words = "This page was made from the folder of a sweep: `voicerace report --run FOLDER` makes it again."
-        return [Text(words)]
+def blocks(context: ReportContext) -> list[Block]:
+    if not context.record:
+        return [Text("This page was made from the folder of a sweep: `voicerace report --run FOLDER` makes it again.")]
     return [
-        Text("With the project's repository and Python 3.11 or later; no key, no Node. It plays every computed session of this page again, "
-             "reads the recorded ones from `data/`, and writes the page:"),
-        Code(f"make report    # or, with these parameters: .venv/bin/{command(material)}"),
-        Text("To play one session with times of your own:"),
+        Text("You need the project's repository and Python 3.11 or later; no key, no Node. The command plays every computed session of this "
+             "page again, reads the recorded ones from `data/`, and writes the page:"),
+        Code(f"make report    # or, with these parameters: .venv/bin/{command(context)}"),
+        Text("To play one session with your own times:"),
         Code(".venv/bin/voicerace run --release 0.9.1 --tool-ms 100 --gap-ms 300 --host-rtt-ms 20 --upstream-rtt-ms 60 --ack-ms 35"),
-        Text("To test a proxy, yours or a fixed one; it exits with 1 and the shortest trace where it fails:"),
+        Text("To test a proxy (on a failure it prints the shortest trace and exits with 1):"),
         Code(".venv/bin/voicerace check --proxy backend:PATH_OF_A_CHECKOUT"),
     ]  # fmt: skip

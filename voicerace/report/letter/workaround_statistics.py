@@ -1,4 +1,4 @@
-"""Which workaround in the app helps on a release, with which story, and which it makes worse: read off the run's own sessions."""
+"""Counts per workaround and release, from the run's sessions: where it helps, in which scenario, and where it makes things worse."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from voicerace.model.catalog.profiles import WORKAROUND_TIMES
 from voicerace.model.catalog.workarounds import WORKAROUNDS
 from voicerace.report.context import ReportContext
 
-__all__ = ["Cure", "Tally", "best_cure", "cures_of", "longest_wait_ms", "worsened"]
+__all__ = ["Tally", "WorkaroundResult", "best_workaround", "longest_wait_ms", "workaround_results", "worsened"]
 
-_STORY = "single"
+_SCENARIO = "single"
 
 
 @dataclass(frozen=True)
 class Tally:
-    """Sessions that went wrong with a workaround, and at the same times without it, of how many."""
+    """Sessions that went wrong with a workaround, those without it at the same times, and the number of sessions."""
 
     bad: int
     without: int
@@ -26,18 +26,18 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Cure:
-    """A workaround on a release.
+class WorkaroundResult:
+    """The counts of one workaround on one release.
 
     Attributes:
         name: of `model.catalog.workarounds`.
-        bad, of: sessions with one call and one result that went wrong with it, of how many; `without`: of the same times
-            without it. Only gaps that are shorter than what any workaround waits.
-        heard, heard_without: sessions in which the user hears a reply that knows the result.
-        air_ms, air_without_ms: the median time until then; None where that never comes.
+        bad, of: sessions with one call and one result that went wrong with it, and the number of these sessions; `without`:
+            the same without it. Only gaps shorter than the longest wait of any workaround count.
+        heard, heard_without: sessions in which the user hears an informed reply.
+        air_ms, air_without_ms: the median time until that reply; None where it never comes.
         gaps_ms, tools_ms: the shortest and the longest that were tried.
-        beyond: the same at gaps that are longer than that, `beyond_ms` the shortest of them; None where none was tried.
-        stories: of the other stories, by name.
+        beyond: the counts at longer gaps, `beyond_ms` the shortest of them; None where none was tried.
+        stories: the counts of the other scenarios, by name.
     """
 
     name: str
@@ -56,63 +56,63 @@ class Cure:
 
     @property
     def holds_ms(self) -> float | None:
-        """How long it holds a result back, where that is one time; it outlasts every gap below it by its making."""
+        """The fixed time for which it holds a result back; None for other workarounds."""
         return float(WORKAROUND_TIMES["hold_ms"]) if WORKAROUNDS[self.name].holds == "time" else None
 
 
 def longest_wait_ms() -> float:
-    """The longest that any workaround waits."""
+    """Return the longest wait of any workaround."""
     return max(float(value) for value in WORKAROUND_TIMES.values())
 
 
-def cures_of(material: ReportContext, release: str, names: Iterable[str] = WORKAROUNDS) -> list[Cure]:
-    """Those of some workarounds that can be written for a release; empty where the run did not try any."""
-    frame = material.part("cures")
+def workaround_results(context: ReportContext, release: str, names: Iterable[str] = WORKAROUNDS) -> list[WorkaroundResult]:
+    """Return the results of the workarounds that a release allows; empty where the run tried none."""
+    frame = context.part("cures")
     if frame is None:
         return []
-    if "scenario" not in frame.columns:  # a run of an earlier version has this story alone
-        frame = frame.assign(scenario=_STORY)
+    if "scenario" not in frame.columns:  # runs of earlier versions have this scenario only
+        frame = frame.assign(scenario=_SCENARIO)
     own = frame[(frame["release"] == release) & frame["possible"]]
     bare = own[own["workaround"] == "none"]
-    return [_cure(name, rows, bare) for name in names if len(rows := own[own["workaround"] == name])]
+    return [_result(name, rows, bare) for name in names if len(rows := own[own["workaround"] == name])]
 
 
-def best_cure(material: ReportContext, release: str) -> Cure | None:
-    """The one with the fewest sessions that went wrong, then with the shortest silence, where it is better than none."""
-    better = [cure for cure in cures_of(material, release) if cure.bad < cure.without]
-    return min(better, key=lambda cure: (cure.bad, cure.air_ms if cure.air_ms is not None else 1e9), default=None)
+def best_workaround(context: ReportContext, release: str) -> WorkaroundResult | None:
+    """Return the workaround with the fewest bad sessions, then the shortest wait; None where none is better than no workaround."""
+    better = [each for each in workaround_results(context, release) if each.bad < each.without]
+    return min(better, key=lambda each: (each.bad, each.air_ms if each.air_ms is not None else 1e9), default=None)
 
 
-def worsened(material: ReportContext, name: str) -> dict[str, Tally]:
-    """Releases of the run on which more sessions go wrong with a workaround than without it."""
-    found = {}
-    for release in material.releases:
-        for cure in cures_of(material, release, (name,)):
-            if cure.bad > cure.without:
-                found[release] = Tally(cure.bad, cure.without, cure.of)
-    return found
+def worsened(context: ReportContext, name: str) -> dict[str, Tally]:
+    """Return the releases on which more sessions go wrong with a workaround than without it."""
+    return {
+        release: Tally(each.bad, each.without, each.of)
+        for release in context.releases
+        for each in workaround_results(context, release, (name,))
+        if each.bad > each.without
+    }
 
 
-def _cure(name: str, rows: pd.DataFrame, bare: pd.DataFrame) -> Cure:
-    near, far = (_of(rows, _STORY, beyond=each) for each in (False, True))
-    near_bare, far_bare = (_of(bare, _STORY, beyond=each) for each in (False, True))
+def _result(name: str, rows: pd.DataFrame, bare: pd.DataFrame) -> WorkaroundResult:
+    near, far = (_of(rows, beyond=each) for each in (False, True))
+    near_bare, far_bare = (_of(bare, beyond=each) for each in (False, True))
     if near.empty:  # the capture's gaps are all longer than any workaround waits
         near, near_bare, far, far_bare = far, far_bare, near, near_bare
     stories = {
-        str(story): Tally(_bad(own), _bad(bare[bare["scenario"] == story]), len(own))
-        for story, own in rows.groupby("scenario", sort=False)
-        if story != _STORY
+        str(scenario): Tally(_bad(own), _bad(bare[bare["scenario"] == scenario]), len(own))
+        for scenario, own in rows.groupby("scenario", sort=False)
+        if scenario != _SCENARIO
     }
-    return Cure(
+    return WorkaroundResult(
         name, _bad(near), len(near), _bad(near_bare), _heard(near), _heard(near_bare), _air(near), _air(near_bare),
         (float(near["gap_ms"].min()), float(near["gap_ms"].max())), (float(near["tool_ms"].min()), float(near["tool_ms"].max())),
         Tally(_bad(far), _bad(far_bare), len(far)) if len(far) else None, float(far["gap_ms"].min()) if len(far) else None, stories,
     )  # fmt: skip
 
 
-def _of(rows: pd.DataFrame, story: str, *, beyond: bool = False) -> pd.DataFrame:
+def _of(rows: pd.DataFrame, *, beyond: bool) -> pd.DataFrame:
     long = rows["gap_ms"] > longest_wait_ms()
-    return rows[(rows["scenario"] == story) & (long if beyond else ~long)]
+    return rows[(rows["scenario"] == _SCENARIO) & (long if beyond else ~long)]
 
 
 def _bad(rows: pd.DataFrame) -> int:

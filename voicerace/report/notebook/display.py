@@ -1,14 +1,14 @@
-"""How things show themselves in a notebook: a recording as its swimlane, a picture with its words, the rest as tables.
+"""Display in notebooks: a recording as its swimlane, a picture with its alternative text, other objects as tables.
 
-Registered from above, so that recordings, verdicts, releases and runs know nothing of notebooks. Nothing here needs pyplot:
-a picture is an image in the cell that shows it, once. Every text from a recording is escaped.
+`register` attaches the formatters, so that recordings, verdicts, releases and runs do not depend on notebooks. A picture is
+shown once, as an image, without pyplot. Every text from a recording is escaped.
 """
 
 from __future__ import annotations
 
 import base64
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from html import escape
 from typing import Any, Final
@@ -28,35 +28,41 @@ from voicerace.experiments.sweep.result import SweepResult
 from voicerace.model.catalog.releases import ProxyRelease
 from voicerace.report.images import image_of
 from voicerace.report.plots.release_table import release_rows
-from voicerace.report.plots.style import STYLES, figure_of, glyph, to_image
+from voicerace.report.plots.style import figure_of, glyph, to_image
 from voicerace.report.plots.swimlane import alt_swimlane, plot_swimlane
 from voicerace.trace.recording import Recording
 
 __all__ = [
+    "STUCK",
+    "frame_html",
+    "image_bundle",
     "inline_html",
     "load_ipython_extension",
     "print_progress",
     "register",
     "show",
     "show_table",
+    "table_bundle",
     "table_html",
     "verdict_html",
 ]
 
+#: `Verdict.wedged` as text.
+STUCK: Final = {True: "the session is stuck", False: "the session continues", None: "whether it continues is unknown"}
 _COUNTS = ("user_inputs", "submissions", "own_submissions", "response_creates", "refusals", "host_errors", "replies")
 _TIMES = ("margin_ms", "lead_ms", "dead_air_ms")
 
 Bundle = tuple[dict[str, Any], dict[str, Any]]
 
-#: Code, emphasis and escapes only: no HTML, link or image can come from a cell, whoever wrote its text.
+#: Code, emphasis and escapes only: a table cell cannot contain HTML, links or images.
 _INLINE: Final = MarkdownIt("zero").enable(["backticks", "emphasis", "escape"])
 
 
 def register(shell: Any = None) -> None:
-    """Let recordings, verdicts, releases, runs and findings of suspicions show themselves in the running notebook.
+    """Register the display of recordings, verdicts, releases, runs and suspicions in the running notebook.
 
     Args:
-        shell: instead of the running one. Outside of one, nothing happens.
+        shell: replaces the running IPython shell. Without any shell this does nothing.
     """
     shell = shell if shell is not None else get_ipython()
     if shell is None:
@@ -79,9 +85,9 @@ def show(picture: Axes | Figure, alt: str, caption: str = "") -> None:
     """Show a picture with its alternative text, once.
 
     Args:
-        picture: axes or a figure; a figure of pyplot's is closed, so that the cell does not show it again.
-        alt: what it shows, with the numbers; see the pictures' ``alt_*``.
-        caption: a line below, as a paragraph.
+        picture: axes or a figure. A pyplot figure is closed, so that the cell does not show it again.
+        alt: the picture as text, with its numbers; see the ``alt_*`` functions.
+        caption: a line below the picture.
 
     Raises:
         InputError: there is no alternative text.
@@ -94,27 +100,27 @@ def show(picture: Axes | Figure, alt: str, caption: str = "") -> None:
 
 
 def show_table(frame: pd.DataFrame, caption: str) -> None:
-    """Show a frame as a table with a caption and header cells that say what they head."""
-    data, _ = _table(frame, caption)
+    """Show a frame as a table with a caption and scoped header cells."""
+    data, _ = table_bundle(frame, caption)
     display(data, raw=True)  # type: ignore[no-untyped-call]
 
 
 def print_progress(name: str, states: int | None = None) -> None:
-    """Print one line on standard error: the `name` of what is done, and how many `states` it had."""
+    """Print one line on standard error: the `name` of a task, and its number of `states`."""
     print(name if states is None else f"{name}: {states:,} states", file=sys.stderr, flush=True)
 
 
 def inline_html(text: str) -> str:
-    """One line of Markdown as HTML: code, emphasis and backslash escapes. Everything else is escaped."""
+    """Return one line of Markdown as HTML: code, emphasis and backslash escapes. Everything else is escaped."""
     return str(_INLINE.renderInline(text))
 
 
 def table_html(columns: Sequence[str], rows: Any, caption: str) -> str:
-    """An HTML table. Missing values are empty; cells and caption are inline Markdown.
+    """Return an HTML table. Missing values are empty; cells and caption are inline Markdown.
 
     Args:
-        columns: the heads.
-        rows: sequences of cells, of which the first is the row's header.
+        columns: the header cells.
+        rows: sequences of cells; the first is the row's header.
         caption: empty for none.
     """
     head = "".join(f'<th scope="col">{inline_html(name)}</th>' for name in columns)
@@ -122,15 +128,15 @@ def table_html(columns: Sequence[str], rows: Any, caption: str) -> str:
     for row in rows:
         first, *rest = (_cell(value) for value in row)
         body.append(f'<tr><th scope="row">{first}</th>' + "".join(f"<td>{value}</td>" for value in rest) + "</tr>")
-    says = f"<caption>{inline_html(caption)}</caption>" if caption else ""
-    return f"<table>{says}<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    title = f"<caption>{inline_html(caption)}</caption>" if caption else ""
+    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
 
 
 def verdict_html(verdict: Verdict) -> str:
-    """A verdict as a small table: one column per tool turn, the kind of every count beside it."""
-    glyph = STYLES[verdict.outcome].glyph
-    wedged = {True: "the session is wedged", False: "the session goes on", None: "whether it goes on is unknown"}
-    caption = f"{glyph} {verdict.outcome}; {wedged[verdict.wedged]}; session.update: {_cell(verdict.session_updates)}"
+    """Return a verdict as a small table: one column per tool turn, with the kind of every count."""
+    caption = (
+        f"{glyph(verdict.outcome)} {verdict.outcome}; {STUCK[verdict.wedged]}; session.update: {_cell(verdict.session_updates)}"
+    )
     turns = [f"turn {number}" for number in range(1, len(verdict.turns) + 1)] or ["no tool turn"]
     names = ("outcome", "why", "calls", *_COUNTS, *_TIMES)
     rows = []
@@ -156,27 +162,27 @@ def _cell(value: object) -> str:
 
 
 def _image(picture: Axes | Figure, alt: str) -> Bundle:
-    """A picture as what a notebook stores: data and metadata by type."""
+    """Return a picture as notebook data and metadata."""
     kind, image = to_image(picture, alt)
     if (pyplot := sys.modules.get("matplotlib.pyplot")) is not None:
         pyplot.close(figure_of(picture))
-    return _stored(kind, image, alt)
+    return image_bundle(kind, image, alt)
 
 
-def _stored(kind: str, image: bytes, alt: str) -> Bundle:
+def image_bundle(kind: str, image: bytes, alt: str, **metadata: str) -> Bundle:
+    """Return an image file as notebook data and metadata, with its alternative text and further metadata."""
     content = image.decode("utf-8") if kind == "image/svg+xml" else base64.b64encode(image).decode("ascii")
-    return {kind: content, "text/plain": alt}, {kind: {"alt": alt}}
+    return {kind: content, "text/plain": alt}, {kind: {"alt": alt, **metadata}}
 
 
 def _recording(recording: Recording, **_: Any) -> Bundle:
     alt = alt_swimlane(recording)
-    return _stored(*image_of(partial(plot_swimlane, recording), alt), alt)
+    return image_bundle(*image_of(partial(plot_swimlane, recording), alt), alt)
 
 
 def _verdict(verdict: Verdict, **_: Any) -> Bundle:
     plain = f"{verdict.outcome}: {verdict.turn.why if verdict.turn is not None else 'no function call'}"
-    data: Mapping[str, str] = {"text/html": verdict_html(verdict), "text/plain": plain}
-    return dict(data), {}
+    return {"text/html": verdict_html(verdict), "text/plain": plain}, {}
 
 
 def _release(release: ProxyRelease, **_: Any) -> Bundle:
@@ -184,14 +190,14 @@ def _release(release: ProxyRelease, **_: Any) -> Bundle:
     number = f"voice-agent-backend {release.backend}{published}, " if release.backend else "no release: "
     caption = f"{release.tag}: {number}generation {release.generation}"
     rows = release_rows(release)
-    plain = "\n".join([caption, *(f"{name}: {words}" for name, words in rows)])
-    return {"text/html": table_html(["what", "how"], rows, caption), "text/plain": plain}, {}
+    plain = "\n".join([caption, *(f"{name}: {text}" for name, text in rows)])
+    return {"text/html": table_html(["rule", "behaviour"], rows, caption), "text/plain": plain}, {}
 
 
 def _run(run: SweepResult, **_: Any) -> Bundle:
-    """What ran, what came of it, and where it lies: the folder's name, never its path."""
+    """Show what ran, its outcomes, and the folder's name, never its path."""
     done, planned = run.info["trials"]["done"], run.info["trials"]["planned"]
-    stopped = "" if run.complete else ", stopped before its end"
+    stopped = "" if run.complete else ", stopped early"
     clock = "virtual time" if run.info["clock"] == "virtual" else "real sockets"
     targets = ", ".join(str(each["name"]) for each in run.info["targets"]["proxy"])
     parameters = run.info["parameters"]
@@ -199,8 +205,8 @@ def _run(run: SweepResult, **_: Any) -> Bundle:
     caption = f"Run {run.folder.name}: {done:,} of {planned:,} trials{stopped}; {clock}; {targets}"
     assumed = ", ".join(f"{name}={text}" for name, text in run.assumed.items())
     facts = f"times: {swept or 'as in the profile'}; profile {parameters['profile']}; seed {run.info['seed']}"
-    facts += f"; assumed times in ms, as none was given: {assumed}" if assumed else ""
-    data, _ = _table(_outcomes(run), caption)
+    facts += f"; assumed times in ms (none given): {assumed}" if assumed else ""
+    data, _ = table_bundle(_outcomes(run), caption)
     return {
         "text/html": f"{data['text/html']}<p>{escape(facts)}; begun {escape(str(run.info['start']))}</p>",
         "text/plain": f"{data['text/plain']}\n{facts}",
@@ -208,7 +214,7 @@ def _run(run: SweepResult, **_: Any) -> Bundle:
 
 
 def _outcomes(run: SweepResult) -> pd.DataFrame:
-    """Ranges of equal cells, one row per outcome of theirs; intervals only where there are any."""
+    """Return ranges of equal cells, one row per outcome, with intervals where they exist."""
     ranges = run.ranges()
     shares = [share_text(each) for each in ranges["share"]]
     outcomes = ranges.assign(outcome=[f"{glyph(name)} {name}" for name in ranges["outcome"]], share=shares)
@@ -225,15 +231,22 @@ def _seen(seen: SeenRecording, **_: Any) -> Bundle:
     provenance = seen.recording.provenance
     names = [str(provenance[name]) for name in ("proxy", "scenario", "handler") if provenance.get(name)]
     caption = f"{seen.how}: {', '.join(names)}; the session is {seen.verdict.outcome}"
-    return _table(seen.rows(), caption)
+    return table_bundle(seen.rows(), caption)
 
 
 def _suspicions(found: Suspicions, **_: Any) -> Bundle:
-    looked = sum(each.model.sessions for each in found.answers[:: len(SUSPICIONS)])
-    real = sum(each.real.sessions for each in found.answers[:: len(SUSPICIONS)])
-    return _table(found.table, f"Seen in how many sessions: {looked:,} of models, {real:,} recorded of running proxies")
+    modelled = sum(each.model.sessions for each in found.answers[:: len(SUSPICIONS)])
+    recorded = sum(each.real.sessions for each in found.answers[:: len(SUSPICIONS)])
+    return table_bundle(
+        found.table, f"Sessions that show it, of {modelled:,} of models and {recorded:,} recorded of running proxies"
+    )
 
 
-def _table(frame: pd.DataFrame, caption: str) -> Bundle:
-    html = table_html(list(map(str, frame.columns)), frame.itertuples(index=False), caption)
-    return {"text/html": html, "text/plain": f"{caption}\n{frame.to_string(index=False)}"}, {}
+def frame_html(frame: pd.DataFrame, caption: str) -> str:
+    """Return a frame as an HTML table; see `table_html`."""
+    return table_html(list(map(str, frame.columns)), frame.itertuples(index=False), caption)
+
+
+def table_bundle(frame: pd.DataFrame, caption: str) -> Bundle:
+    """Return a frame as notebook data: HTML and text."""
+    return {"text/html": frame_html(frame, caption), "text/plain": f"{caption}\n{frame.to_string(index=False)}"}, {}

@@ -33,7 +33,7 @@ def findings(found: Iterable[Finding]) -> pd.DataFrame:
             each.story,
             each.handler,
             len(each.trace),
-            each.room_ms,
+            each.slack_ms,
         ]
         for each in shortest(found)
     ]
@@ -57,7 +57,7 @@ def stories(*explored: ExplorationResult) -> pd.DataFrame:
             "paths": told.findings,
         }
         for each in explored
-        for told in each.told
+        for told in each.stats
     ]
     return pd.DataFrame(rows)
 

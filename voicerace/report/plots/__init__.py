@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voicerace.report.plots.aligned import alt_collapse, plot_collapse
+from voicerace.report.plots.aligned import alt_aligned, plot_aligned
 from voicerace.report.plots.gap_map import alt_map, plot_map
 from voicerace.report.plots.gap_sensitivity import alt_gap_sensitivity, plot_gap_sensitivity
 from voicerace.report.plots.outcome import alt_outcome, plot_outcome
@@ -13,14 +13,14 @@ from voicerace.report.plots.swimlane import alt_swimlane, plot_swimlane, svg_swi
 
 __all__ = [
     "STYLES",
-    "alt_collapse",
+    "alt_aligned",
     "alt_gap_sensitivity",
     "alt_map",
     "alt_outcome",
     "alt_slot",
     "alt_swimlane",
     "glyph",
-    "plot_collapse",
+    "plot_aligned",
     "plot_gap_sensitivity",
     "plot_map",
     "plot_outcome",

@@ -17,7 +17,7 @@ from voicerace.experiments.comparison import shares_along
 from voicerace.model.catalog.releases import PROXIES
 from voicerace.report.plots.style import GREY, INK, WARN, WIDTH, rc
 
-__all__ = ["MEASURES", "alt_collapse", "plot_collapse"]
+__all__ = ["MEASURES", "alt_aligned", "plot_aligned"]
 
 #: Which measure the generations turn on, what it says, and what stands on both sides of 0.
 MEASURES: Final = {
@@ -28,7 +28,7 @@ _LINES: Final = ((INK, "-", "o"), (WARN, "--", "s"), ("#0072B2", "-.", "^"), (GR
 _DPI: Final = 100
 
 
-def plot_collapse(trials: pd.DataFrame, width_ms: float = 10.0, reach_ms: float = 200.0) -> Figure:
+def plot_aligned(trials: pd.DataFrame, width_ms: float = 10.0, reach_ms: float = 200.0) -> Figure:
     """Two rows, a measure each: the releases that turn on it, along the tool's time and along the measure; shaded: 95 %.
 
     Args:
@@ -60,7 +60,7 @@ def plot_collapse(trials: pd.DataFrame, width_ms: float = 10.0, reach_ms: float 
     return figure
 
 
-def alt_collapse(trials: pd.DataFrame) -> str:
+def alt_aligned(trials: pd.DataFrame) -> str:
     """The picture of `trials` in words: how the findings of each release lie on both sides of 0."""
     words = []
     for measure in MEASURES:

@@ -16,7 +16,7 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from voicerace.report.plots.style import INK
 
-__all__ = ["AxesSheet", "Sheet", "SvgSheet"]
+__all__ = ["AxesCanvas", "Canvas", "SvgCanvas"]
 
 Point = tuple[float, float]
 _PX: Final = 100
@@ -31,7 +31,7 @@ _DASHES: Final = {"--": "6 3", ":": "1.5 2.5"}
 _UNPRINTABLE: Final = re.compile(r"[^\t\n -\ud7ff\ue000-\U0010ffff]")
 
 
-class Sheet(Protocol):
+class Canvas(Protocol):
     """What the swimlane's pen needs; the words of `look` are matplotlib's."""
 
     def text(self, x: float, y: float, words: str, **look: Any) -> object: ...
@@ -40,7 +40,7 @@ class Sheet(Protocol):
     def arrow(self, start: Point, stop: Point, **look: Any) -> object: ...
 
 
-class AxesSheet:
+class AxesCanvas:
     """On axes."""
 
     def __init__(self, ax: Axes) -> None:
@@ -60,7 +60,7 @@ class AxesSheet:
         return self.ax.add_patch(FancyArrowPatch(start, stop, **style, **look))
 
 
-class SvgSheet:
+class SvgCanvas:
     """Straight into SVG. Everything that is written is escaped."""
 
     def __init__(self, width: float, height: float) -> None:

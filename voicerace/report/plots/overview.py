@@ -20,7 +20,7 @@ from voicerace.report.plots.swimlane_rows import Lanes, lanes_of
 from voicerace.trace.recording import Recording
 from voicerace.units import ms
 
-__all__ = ["Glance", "Strip", "alt_glance", "plot_glance", "strip_of"]
+__all__ = ["OverviewLine", "Strip", "alt_overview", "plot_overview", "strip_of"]
 
 _LANE: Final = 1.1
 _HEAD: Final = 0.5
@@ -33,7 +33,7 @@ _NEAR: Final = 0.16
 
 
 @dataclass(frozen=True)
-class Glance:
+class OverviewLine:
     """One line of the picture.
 
     Attributes:
@@ -97,7 +97,7 @@ def _busy(lanes: Lanes, until_ms: float) -> Iterator[tuple[float, float | None, 
             yield since, None if end is None else ms(end), number > 0
 
 
-def plot_glance(lines: Sequence[Glance], until_ms: float | None = None) -> Figure:
+def plot_overview(lines: Sequence[OverviewLine], until_ms: float | None = None) -> Figure:
     """Draw sessions below each other, on one clock.
 
     Args:
@@ -122,7 +122,7 @@ def plot_glance(lines: Sequence[Glance], until_ms: float | None = None) -> Figur
     return figure
 
 
-def alt_glance(lines: Sequence[Glance]) -> str:
+def alt_overview(lines: Sequence[OverviewLine]) -> str:
     """The picture in words and numbers, line by line."""
     words = []
     for line in lines:
@@ -168,7 +168,7 @@ class _Pen:
         at = min(max(at_ms, self.since), self.until)
         return _LEFT + (at - self.since) / (self.until - self.since) * (_RIGHT - _LEFT)
 
-    def line(self, top: float, line: Glance, strip: Strip) -> None:
+    def line(self, top: float, line: OverviewLine, strip: Strip) -> None:
         ax = self.ax
         ax.plot([_LEFT, WIDTH - 0.1], [top - 0.02, top - 0.02], color="#D9D9D9", linewidth=0.8)
         ax.text(_LEFT, top + 0.12, line.title, fontsize=9.5, fontweight="bold", va="center", parse_math=False)

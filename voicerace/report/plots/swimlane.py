@@ -13,7 +13,7 @@ from typing import Any, Final
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from voicerace.report.plots.canvas import AxesSheet, Sheet, SvgSheet
+from voicerace.report.plots.canvas import AxesCanvas, Canvas, SvgCanvas
 from voicerace.report.plots.style import DEFAULT_ERROR, FAINT, GREY, INK, REPLY, RESULT, STYLES, TAKEN, WARN, WIDTH, rc
 from voicerace.report.plots.swimlane_rows import Lanes, MessageRow, Window, lanes_of
 from voicerace.trace.recording import Recording
@@ -72,7 +72,7 @@ def plot_swimlane(recording: Recording, ax: Axes | None = None, window: Window =
         ax.set_xlim(0, WIDTH)
         ax.set_ylim(height, 0)
         ax.axis("off")
-        _Pen(AxesSheet(ax), places, height).draw(lanes)
+        _Pen(AxesCanvas(ax), places, height).draw(lanes)
     return ax
 
 
@@ -81,7 +81,7 @@ def svg_swimlane(recording: Recording, window: Window = "turn") -> str:
     lanes = lanes_of(recording, window)
     places = _places(lanes)
     height = _HEAD + _FOOT + places.height * _PITCH
-    sheet = SvgSheet(WIDTH, height)
+    sheet = SvgCanvas(WIDTH, height)
     _Pen(sheet, places, height).draw(lanes)
     return sheet.svg(_alt(lanes))
 
@@ -184,7 +184,7 @@ def _places(lanes: Lanes) -> _Places:
 
 
 class _Pen:
-    def __init__(self, sheet: Sheet, places: _Places, height: float) -> None:
+    def __init__(self, sheet: Canvas, places: _Places, height: float) -> None:
         self.sheet = sheet
         self.places = places
         self.height = height

@@ -1,0 +1,124 @@
+"""What the proxy sends: reports to the host, `response.create` and the commit of user audio to the API.
+
+Each text is sent to the host once, whichever event brings it first; so are the reports that the agent begins and ends to
+speak. No release has a gate (`model.actors.reference_gate`); the reference row has only that.
+Facts: docs/release-facts.md#messages-to-the-host, #tool-results, #release-events, #the-flag, #user-audio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from voicerace.model.actors import proxy_audio
+from voicerace.model.actors.actor import Cancel, Send
+from voicerace.model.actors.javascript import key, trim, truthy
+from voicerace.model.actors.proxy_state import ProxyState
+from voicerace.model.actors.reference_gate import Gate
+from voicerace.model.actors.stateful import StatefulActor
+from voicerace.model.catalog.releases import ProxyRelease
+from voicerace.model.protocol import agent, realtime
+from voicerace.trace.recording import Payload
+
+__all__ = ["ProxySender"]
+
+
+class ProxySender(StatefulActor[ProxyState]):
+    """The sending side of one connection; `Proxy` decides which event happened."""
+
+    def __init__(self, release: ProxyRelease) -> None:
+        super().__init__(ProxyState())
+        self.release = release
+
+    def _host(self, payload: Payload) -> None:
+        if self.state.host_open:
+            self._out.append(Send("component", payload))
+
+    def _upstream(self, payload: Payload) -> None:
+        if self.state.upstream_open:
+            self._out.append(Send("upstream", payload))
+
+    # -- reports to the host -----------------------------------------------------------------------------------------
+
+    def _item_text(self, item_id: Any, text: str) -> None:
+        """Send the assistant text of an item, once per item and not if another event brought it."""
+        state, known = self.state, key(item_id) if truthy(item_id) else None
+        if known is not None:
+            if known in state.items_sent:
+                return
+            state.items_sent.add(known)
+        if self.release.reply_text == "any":
+            if state.last_text is not None and trim(text) == state.last_text:
+                return
+            state.text_went = True
+            state.last_text = trim(text)
+        self._host(agent.conversation_text("assistant", text))
+
+    def _reply_text(self, text: str | None) -> None:
+        if text and not self.state.text_went:
+            self._host(agent.conversation_text("assistant", text))
+            self.state.text_went = True
+            self.state.last_text = trim(text)
+
+    def _agent_started(self) -> None:
+        if self.release.agent != "none" and not self.state.started:
+            self._host({"type": "AgentStartedSpeaking"})
+            self.state.started = True
+
+    def _agent_done(self) -> None:
+        if self.release.agent not in ("none", "some") and not self.state.done:
+            self._host({"type": "AgentDone"})
+            self._host({"type": "AgentAudioDone"})
+            self.state.done = True
+
+    def _flush_waiting_error(self) -> None:
+        if self.state.waiting_error is not None:
+            self._host(self.state.waiting_error)
+            self.state.waiting_error = None
+
+    # -- requests to the API -----------------------------------------------------------------------------------------
+
+    def _create(self, writer: str) -> None:
+        """Send `response.create` for `writer`, and set the flag if the release does so for that writer."""
+        if self.release.gate is not None:
+            self._gated(lambda gate: gate.user_input(writer))
+            return
+        self._upstream(realtime.create_response())
+        self._response_started(writer)
+
+    def _gated(self, notify: Callable[[Gate], int]) -> None:
+        """Notify the reference gate, and send the creates that it allows."""
+        if self.release.gate is not None:
+            for _ in range(notify(Gate(self.release.gate, self.state.gate))):
+                self._upstream(realtime.create_response(realtime.CREATE_ID))
+                self._response_started("result")
+
+    def _response_started(self, writer: str) -> None:
+        state = self.state
+        if writer in self.release.flag_set_by:
+            state.flag = True
+        state.started = state.done = state.audio_came = state.text_went = False
+        state.last_text = None
+        state.deltas = ""
+
+    def _response_ended(self) -> None:
+        state = self.state
+        state.flag = state.started = state.done = False
+        self._out += proxy_audio.flag_cleared(state.audio, self.release)
+
+    def _release_create(self) -> None:
+        """Send the create that waits after a result."""
+        if self.release.recovery:
+            self._out.append(Cancel("recovery"))
+        self.state.mark = False
+        self._create("result")
+
+    def _release_event(self, event: str) -> None:
+        if self.state.mark and event in self.release.create_on:
+            self._release_create()
+
+    def _commit_audio(self) -> None:
+        """Commit the pending audio, if it is enough and the flag is not set. The mark is not checked."""
+        if proxy_audio.can_commit(self.state.audio, self.release, flag=self.state.flag):
+            self._out += proxy_audio.commit(self.state.audio)
+            self._create("audio")
