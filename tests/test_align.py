@@ -116,12 +116,12 @@ def _later(event: Event, events: tuple[Event, ...], by_ns: int) -> Event:
 
 def test_the_order_of_the_two_files_does_not_matter(capsys: pytest.CaptureFixture[str]) -> None:
     browser, log = (str(DATA / f"devtools-chromium.{end}") for end in ("har", "proxy.log"))
-    said = []
+    lines = []
     for first, second in ((browser, log), (log, browser)):
         assert main(["inspect", first, "--with", second]) == 0
-        said.append(capsys.readouterr().out.splitlines()[-1])
-    assert said[0] == said[1]
-    assert "the proxy's clock less the host's" in said[0]
+        lines.append(capsys.readouterr().out.splitlines()[-1])
+    assert lines[0] == lines[1]
+    assert "the proxy's clock less the host's" in lines[0]
 
 
 def test_files_of_two_sessions_are_refused(tmp_path: Path) -> None:

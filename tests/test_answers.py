@@ -149,7 +149,7 @@ def test_each_row_has_wilsons_interval(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("", ""),
         ("release,handler\n0.9.1,return\n", "KeyError"),
@@ -157,21 +157,21 @@ def test_each_row_has_wilsons_interval(tmp_path: Path) -> None:
         (f"release,handler,modality,outcome,count,first_{FIRST}\n0.9.1,return,text,answered,many,1\n", "many"),
     ],
 )
-def test_an_invalid_file_of_answers_is_refused(tmp_path: Path, content: str, said: str) -> None:
+def test_an_invalid_file_of_answers_is_refused(tmp_path: Path, content: str, message: str) -> None:
     file = tmp_path / "answers.csv"
     file.write_text(content)
     if not content:
         assert read(file) == {}
         return
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         read(file)
 
 
 # -- the command -----------------------------------------------------------------------------------------------------
 
 
-def run(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    assert main(["answers", *words]) == 0
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["answers", *arguments]) == 0
     return capsys.readouterr().out
 
 
@@ -188,14 +188,14 @@ def test_the_command_shows_the_stored_answers(capsys: pytest.CaptureFixture[str]
 
 def test_the_command_plays_into_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = tmp_path / "answers.csv"
-    words = ["--releases", "0.9.1", "--handlers", "return", "--modalities", "audio", "--out", str(file), "--json"]
-    said: dict[str, Any] = json.loads(run(capsys, "--draws", "3", *words))
-    assert [(each["handler"], each["draws"]) for each in said["answers"]] == [("return", 3), ("async_send", 3)]
+    arguments = ["--releases", "0.9.1", "--handlers", "return", "--modalities", "audio", "--out", str(file), "--json"]
+    printed: dict[str, Any] = json.loads(run(capsys, "--draws", "3", *arguments))
+    assert [(each["handler"], each["draws"]) for each in printed["answers"]] == [("return", 3), ("async_send", 3)]
     assert read(file)[Cell("0.9.1", "return", "audio")].draws == 3
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["--draws", "3"], "draws: given without a file"),
         (["--releases", "9.9"], "releases: '9.9' is unknown"),
@@ -204,9 +204,9 @@ def test_the_command_plays_into_a_file(capsys: pytest.CaptureFixture[str], tmp_p
         (["--picture", "p.svg"], "picture: given without --sensitivity"),
     ],
 )
-def test_bad_input_is_reported(capsys: pytest.CaptureFixture[str], words: list[str], said: str) -> None:
-    assert main(["answers", *words]) == 2
-    assert said in capsys.readouterr().err
+def test_bad_input_is_reported(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+    assert main(["answers", *arguments]) == 2
+    assert message in capsys.readouterr().err
 
 
 # -- sensitivity -----------------------------------------------------------------------------------------------------

@@ -53,14 +53,14 @@ def test_every_source_has_one_recording_with_its_provenance() -> None:
     assert sorted(sources) == sorted(each.provenance["connection"] for each in RECORDINGS)
     assert len(sources) == 73
     for each in RECORDINGS:
-        said = each.provenance
+        provenance = each.provenance
         for key in ("provider", "protocol", "model", "date", "repository", "path", "commit", "times", "license", "note"):
-            assert said[key] == (sources[said["connection"]][key] or None)
-        assert said["provider"]
-        assert said["date"]
-        assert said["license"]
+            assert provenance[key] == (sources[provenance["connection"]][key] or None)
+        assert provenance["provider"]
+        assert provenance["date"]
+        assert provenance["license"]
         timed = any(event.at_ns("proxy") is not None for event in each.events)
-        assert timed == (said["times"] is not None)
+        assert timed == (provenance["times"] is not None)
 
 
 def test_the_files_are_smaller_than_400_kb() -> None:
@@ -231,12 +231,12 @@ def test_the_summary_has_every_measured_gap() -> None:
 def test_no_time_spans_missing_rows_or_a_lost_connection() -> None:
     create, created = {"type": "response.create"}, {"type": "response.created", "response": {"id": "r1"}}
     events = (Event(0, SENT, "message", 0, None, create, "x"), Event(1, CAME, "message", None, 5_000_000, created, "x"))
-    said = {"provider": "p", "connection": "c"}
-    (one,) = api_times([Recording(events, said)])
+    provenance = {"provider": "p", "connection": "c"}
+    (one,) = api_times([Recording(events, provenance)])
     assert (one.time, one.ms, one.row_from, one.row_to) == ("create_ms", 5.0, 1, 2)
-    assert list(api_times([Recording(events, {**said, "breaks": [1]})])) == []
+    assert list(api_times([Recording(events, {**provenance, "breaks": [1]})])) == []
     lost = (events[0], Event(1, CAME, "close", None, 1, {"code": 1006}, "x"), Event(2, *events[1].__reduce__()[1][1:]))
-    assert list(api_times([Recording(lost, said)])) == []
+    assert list(api_times([Recording(lost, provenance)])) == []
 
 
 def test_a_refused_request_starts_no_response() -> None:

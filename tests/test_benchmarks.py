@@ -41,8 +41,8 @@ def test_the_table_has_all_its_lines(
     sessions = script("sessions")
     for name, value in {"ROUNDS": 1, "SESSIONS": 2, "FIRST": 20, "STATES": 60, "RELEASES": ("0.9.1",)}.items():
         monkeypatch.setattr(sessions, name, value)
-    asked: list[tuple[object, ...]] = []
-    monkeypatch.setattr(sessions, "alone", lambda *words: asked.append(words) or (2.0, 100.0))
+    calls: list[tuple[object, ...]] = []
+    monkeypatch.setattr(sessions, "alone", lambda *arguments: calls.append(arguments) or (2.0, 100.0))
     monkeypatch.delenv("VOICERACE_CHECKOUTS", raising=False)
     sessions.main(["200"])
     lines = capsys.readouterr().out.splitlines()
@@ -55,14 +55,14 @@ def test_the_table_has_all_its_lines(
     ]  # fmt: skip
     assert "absent: VOICERACE_CHECKOUTS" in lines[11]
     assert lines[8].split()[-6:] == ["2.00", "ms", "1.00", "one", "of", "20"]
-    assert [words[:2] for words in asked] == [("--sweep", 20), ("--sweep", 200), ("--explore", 60)]
+    assert [arguments[:2] for arguments in calls] == [("--sweep", 20), ("--sweep", 200), ("--explore", 60)]
 
 
-@pytest.mark.parametrize("words", [["--sweep", "40"], ["--explore", "60"]])
+@pytest.mark.parametrize("arguments", [["--sweep", "40"], ["--explore", "60"]])
 def test_a_process_prints_its_cost_and_its_peak_memory(
-    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    script("sessions").main([*words, str(tmp_path / "run")] if words[0] == "--sweep" else words)
+    script("sessions").main([*arguments, str(tmp_path / "run")] if arguments[0] == "--sweep" else arguments)
     cost_ms, peak_mb = map(float, capsys.readouterr().out.split())
     assert 0 < cost_ms < 1000
     assert 20 < peak_mb < 5000
@@ -99,8 +99,8 @@ def test_delays_are_compared_with_sleeps_in_the_same_loop_and_in_an_idle_process
 
 
 def test_an_engines_error_is_achieved_minus_requested_time(live: ModuleType) -> None:
-    asked = live.session(3)
-    played = [(asked, simulate(asked))]
+    session = live.session(3)
+    played = [(session, simulate(session))]
     # Four tool times and a gap, all as requested.
     assert live.late(played) == [0.0] * 5
     assert set(live.underway(played)) == {0.0}

@@ -127,8 +127,8 @@ def test_missing_grids_and_invalid_levels_are_refused() -> None:
 
 
 def test_the_verb_prints_boundaries_assumed_times_and_costs(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["boundary", "--releases", "0.9.1", "--tool-ms", "0:400:50", "--gap-ms", "300"]
-    assert main(words) == 0
+    arguments = ["boundary", "--releases", "0.9.1", "--tool-ms", "0:400:50", "--gap-ms", "300"]
+    assert main(arguments) == 0
     lines = capsys.readouterr().out.splitlines()
     assert " ".join(lines[0].split()) == "0.9.1 tool_ms 299.9 to 300 ms (a tie at 300): rejected before, answered behind"
     assert lines[1].startswith("assumed times (profile loopback, in ms; none was given): host_rtt_ms=0,")

@@ -37,21 +37,19 @@ def browser() -> Iterator[Browser]:
 def opened(browser: Browser, report: Report, width: int) -> tuple[Page, list[str]]:
     """Return the page at a width in CSS pixels, and its requests, log messages and errors."""
     page = browser.new_context(viewport={"width": width, "height": 900}, offline=True).new_page()
-    heard: list[str] = []
-    page.on("console", lambda message: heard.append(f"console: {message.text}"))
-    page.on("pageerror", lambda error: heard.append(f"error: {error}"))
-    page.on("request", lambda request: heard.append(request.url) if not request.url.startswith(("file:", "data:")) else None)
+    log: list[str] = []
+    page.on("console", lambda message: log.append(f"console: {message.text}"))
+    page.on("pageerror", lambda error: log.append(f"error: {error}"))
+    page.on("request", lambda request: log.append(request.url) if not request.url.startswith(("file:", "data:")) else None)
     page.goto(report.page.as_uri())
     page.wait_for_load_state("networkidle")
-    return page, heard
+    return page, log
 
 
 @pytest.mark.parametrize("width", [1280, 360])
-def test_the_page_requests_nothing_logs_nothing_and_does_not_overflow(
-    browser: Browser, small_report: Report, width: int
-) -> None:
-    page, heard = opened(browser, small_report, width)
-    assert heard == []
+def test_the_page_has_no_request_no_log_and_no_overflow(browser: Browser, small_report: Report, width: int) -> None:
+    page, log = opened(browser, small_report, width)
+    assert log == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
 
@@ -101,8 +99,8 @@ def test_no_figure_is_cut_in_print(browser: Browser, small_report: Report) -> No
 @pytest.mark.usefixtures("warm_cache")
 def test_the_report_verb_writes_a_pdf(small_report: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pdf = tmp_path / "paper" / "page.pdf"
-    words = ["report", "--run", str(small_report.run), "--out", str(tmp_path / "page.html"), "--pdf", str(pdf)]
-    assert main(words) == 0
+    arguments = ["report", "--run", str(small_report.run), "--out", str(tmp_path / "page.html"), "--pdf", str(pdf)]
+    assert main(arguments) == 0
     assert capsys.readouterr().out.splitlines()[-2:] == [str(pdf), str(tmp_path / "page.html")]
     content = pdf.read_bytes()
     assert content.startswith(b"%PDF")

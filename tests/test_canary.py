@@ -30,8 +30,8 @@ def changed(recording: Recording, change: Callable[[Event], Event | None]) -> Re
     return replace(recording, events=tuple(replace(event, seq=n) for n, event in enumerate(kept)))
 
 
-def found(recording: Recording, **words: bool) -> str | None:
-    return find_violation(recording, session(), **{"ours": True, "known": True} | words)
+def found(recording: Recording, **options: bool) -> str | None:
+    return find_violation(recording, session(), **{"ours": True, "known": True} | options)
 
 
 @pytest.mark.parametrize("release", ["0.9.1", "0.9.4", "0.11.1", "reference"])
@@ -76,24 +76,24 @@ def test_a_violation_stops_a_sweep_before_its_first_trial(
 ) -> None:
     """The mock accepts every request."""
     monkeypatch.setattr("voicerace.model.actors.upstream.Upstream._slot", lambda self, event: True)
-    words = ["sweep", "--live", "--tool-ms", "0", "--deadline-ms", "500", "--out", str(tmp_path / "run")]
-    assert main(words) == 2
+    arguments = ["sweep", "--live", "--tool-ms", "0", "--deadline-ms", "500", "--out", str(tmp_path / "run")]
+    assert main(arguments) == 2
     error = capsys.readouterr().err
     assert "canary: model:0.9.1: " in error
     assert "kinder than the contract" in error
     assert not (tmp_path / "run").exists()
-    assert main([*words, "--no-canary"]) == 0
+    assert main([*arguments, "--no-canary"]) == 0
 
 
 def test_an_unreachable_upstream_does_not_stop_a_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["sweep", "--live", "--upstream", f"ws://127.0.0.1:{free_port()}/v1", "--out", str(tmp_path / "run")]
-    assert main(words) == 0
+    arguments = ["sweep", "--live", "--upstream", f"ws://127.0.0.1:{free_port()}/v1", "--out", str(tmp_path / "run")]
+    assert main(arguments) == 0
     assert "unknown" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("grid", "said"), [("160:300:70", True), ("0:300:150", False), ("200", False)])
+@pytest.mark.parametrize(("grid", "reported"), [("160:300:70", True), ("0:300:150", False), ("200", False)])
 def test_a_sweep_reports_that_all_cells_have_one_outcome(
-    grid: str, said: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    grid: str, reported: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["sweep", "--tool-ms", grid, "--gap-ms", "150", "--out", str(tmp_path / "run")]) == 0
-    assert ("every cell is answered" in capsys.readouterr().out) is said
+    assert ("every cell is answered" in capsys.readouterr().out) is reported

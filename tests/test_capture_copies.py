@@ -43,7 +43,7 @@ def strings(value: Any) -> Iterator[str]:
             yield from strings(inner)
 
 
-def said(tag: str) -> set[str]:
+def private_texts(tag: str) -> set[str]:
     """Return every text and id of the sessions; a copy must have none of them."""
     private: set[str] = set()
     for recording in read_recordings(LOGS / f"{tag}.jsonl.gz"):
@@ -72,7 +72,7 @@ def test_a_redacted_copy_has_the_same_counts_and_no_text(tmp_path: Path, name: s
     copy.write_text("".join(f"{line}\n" for line in redacted(LOGS / name)), "utf-8")
     assert facts(read_capture(copy)) == facts(read_capture(LOGS / name))
     text = copy.read_text("utf-8")
-    private = said(name.split(".log")[0].split(".jsonl")[0])
+    private = private_texts(name.split(".log")[0].split(".jsonl")[0])
     assert len(private) > 20
     # A replaced id may begin like an id and continue in hexadecimal.
     assert [each for each in private if re.search(re.escape(each) + "(?![0-9a-f])", text)] == []
@@ -169,8 +169,8 @@ def test_exports_and_copies_refuse_invalid_input(tmp_path: Path, capsys: pytest.
             exported(capture, to, session)
     there = tmp_path / "there"
     there.write_text("x")
-    for words in (["redact", str(there)], ["redact", str(LOGS / "0.9.1.log.gz"), "--out", str(there)], ["compare", "x", "y"]):
-        assert main(words) == 2
+    for args in (["redact", str(there)], ["redact", str(LOGS / "0.9.1.log.gz"), "--out", str(there)], ["compare", "x", "y"]):
+        assert main(args) == 2
         assert capsys.readouterr().err.count("\n") == 1
     assert there.read_text() == "x"
 
@@ -190,8 +190,8 @@ def test_a_comparison_has_differences_with_intervals(tmp_path: Path) -> None:
 def test_a_run_that_kept_some_recordings_is_counted_from_its_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Bad sessions are kept first, so the shares of the kept recordings are not those of the run."""
     for name, keep in (("all", 200), ("some", 5)):
-        words = ["sweep", "--releases", "0.9.1", "--tool-ms", "0:300:20", "--gap-ms", "150", "--keep", str(keep)]
-        assert main([*words, "--out", str(tmp_path / name)]) == 0
+        arguments = ["sweep", "--releases", "0.9.1", "--tool-ms", "0:300:20", "--gap-ms", "150", "--keep", str(keep)]
+        assert main([*arguments, "--out", str(tmp_path / name)]) == 0
     assert partly_kept(tmp_path / "all") is None
     assert len([*(tmp_path / "some" / "recordings").iterdir()]) < 16
     capsys.readouterr()

@@ -40,8 +40,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def relays(stack: Stack, host: bool = True, upstream: bool = True) -> list[str]:
-    words = ["--host", f"0={stack.host_url}"] if host else []
-    return words + (["--upstream", f"0={stack.upstream_url}"] if upstream else [])
+    arguments = ["--host", f"0={stack.host_url}"] if host else []
+    return arguments + (["--upstream", f"0={stack.upstream_url}"] if upstream else [])
 
 
 def client(*arguments: object) -> list[str]:
@@ -117,9 +117,9 @@ def test_a_run_is_recorded_on_both_sides_and_judged(
     ("side", "why"), [("host", "upstream was not observed"), ("upstream", "the link to the host was not observed")]
 )
 def test_a_session_observed_on_one_side_is_unknown(stack: Stack, side: str, why: str, tmp_path: Path) -> None:
-    words = relays(stack, host=side == "host", upstream=side == "upstream")
+    options = relays(stack, host=side == "host", upstream=side == "upstream")
     # Without the host relay the client connects to the proxy directly, but still announces the upstream relay to it.
-    assert main(["capture", *words, "--out", str(tmp_path / "run"), *client("--url", stack.host_url)]) == 0
+    assert main(["capture", *options, "--out", str(tmp_path / "run"), *client("--url", stack.host_url)]) == 0
     (session,) = run_json(tmp_path / "run")["sessions"]
     assert session["outcome"] == "unknown"
     assert why in session["why"]
@@ -174,8 +174,8 @@ def test_an_unreachable_target_is_a_bad_gateway_and_unknown(tmp_path: Path, capf
 def test_a_client_that_exits_without_closing_has_dropped_its_connection(
     arguments: list[object], outcome: str, stack: Stack, tmp_path: Path
 ) -> None:
-    words = [*relays(stack), "--out", str(tmp_path / "run"), *client("--leave-open", "--status", 4, *arguments)]
-    assert main(["capture", *words]) == 4
+    options = [*relays(stack), "--out", str(tmp_path / "run"), *client("--leave-open", "--status", 4, *arguments)]
+    assert main(["capture", *options]) == 4
     (session,) = run_json(tmp_path / "run")["sessions"]
     assert session["outcome"] == outcome
     assert session["fault"] == "component dropped the connection without closing it (1006)"
@@ -200,8 +200,8 @@ def test_the_exit_status_is_that_of_the_command(arguments: Sequence[object], sta
 
 
 def started(stack: Stack, tmp_path: Path, *command: str, **options: Any) -> subprocess.Popen[str]:
-    words = [sys.executable, "-m", "voicerace", "capture", *relays(stack), "--out", str(tmp_path / "run"), *command]
-    return subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    arguments = [sys.executable, "-m", "voicerace", "capture", *relays(stack), "--out", str(tmp_path / "run"), *command]
+    return subprocess.Popen(arguments, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
 def test_the_command_has_the_standard_streams_and_its_own_arguments(stack: Stack, tmp_path: Path) -> None:
@@ -258,20 +258,20 @@ print("twice" if signal.sigtimedwait([signal.SIGINT], 0.5) else "once", flush=Tr
 
 
 def test_an_interrupt_from_the_terminal_arrives_once(stack: Stack, tmp_path: Path) -> None:
-    ours, theirs = os.openpty()
-    words = [sys.executable, "-m", "voicerace", "capture", *relays(stack), "--out", str(tmp_path / "run"), "--"]
+    controller, terminal = os.openpty()
+    arguments = [sys.executable, "-m", "voicerace", "capture", *relays(stack), "--out", str(tmp_path / "run"), "--"]
     process = subprocess.Popen(
-        [sys.executable, "-c", IN_A_TERMINAL, *words, sys.executable, "-c", COUNTS],
-        stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
+        [sys.executable, "-c", IN_A_TERMINAL, *arguments, sys.executable, "-c", COUNTS],
+        stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
     )  # fmt: skip
     with process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        os.write(ours, b"\x03")
+        os.write(controller, b"\x03")
         assert process.stdout.readline() == "once\n"
         assert process.wait(30) == 0
-    os.close(ours)
-    os.close(theirs)
+    os.close(controller)
+    os.close(terminal)
 
 
 # -- bad input -------------------------------------------------------------------------------------------------------
@@ -357,8 +357,8 @@ for origin in ("http://localhost:3000", "http://app.example", "http://evil.com")
 def test_the_host_relay_accepts_local_and_allowed_origins(
     stack: Stack, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["capture", *relays(stack, upstream=False), "--allow-origin", "http://app.example", "--out", str(tmp_path / "run")]
-    assert main([*words, "--", sys.executable, "-c", PAGE]) == 0
+    args = ["capture", *relays(stack, upstream=False), "--allow-origin", "http://app.example", "--out", str(tmp_path / "run")]
+    assert main([*args, "--", sys.executable, "-c", PAGE]) == 0
     printed = capfd.readouterr()
     # The relay forwards the origin, and the target refuses the second one itself.
     assert printed.out.split() == ["101", "403", "403"]
@@ -388,8 +388,8 @@ def test_a_full_disk_at_the_end_is_reported_and_loses_no_recording(
 
     monkeypatch.setattr(capturing, "write_text", full_for_recordings)
     out = tmp_path / "run"
-    words = client("--tool-ms", "0")
-    program = ["--", "sh", "-c", f'"$@"; exit {own}', "sh", *words[1:]]
+    command = client("--tool-ms", "0")
+    program = ["--", "sh", "-c", f'"$@"; exit {own}', "sh", *command[1:]]
     assert main(["capture", *relays(stack), "--out", str(out), *program]) == status
     assert "the sessions cannot be written: No space left on device" in capfd.readouterr().err
     kept = [recording for path in (out / "recordings").iterdir() for recording in read_recordings(path)]

@@ -63,9 +63,9 @@ def test_otlp_is_read_like_the_log(tmp_path: Path, tag: str, shape: str) -> None
     assert (capture.records, capture.unread) == (len(records), ())
     expected = summary(read_capture(LOGS / f"{tag}.log.gz"))
     # OTLP omits undefined trace ids, so at least as many releases are candidates.
-    for ours, theirs in zip(summary(capture), expected, strict=True):
-        assert (ours[0], ours[1], *ours[3:]) == (theirs[0], theirs[1], *theirs[3:])
-        assert set(ours[2]) >= set(theirs[2])
+    for exported, logged in zip(summary(capture), expected, strict=True):
+        assert (exported[0], exported[1], *exported[3:]) == (logged[0], logged[1], *logged[3:])
+        assert set(exported[2]) >= set(logged[2])
 
 
 def one_a_line(tag: str) -> list[str]:

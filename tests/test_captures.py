@@ -378,9 +378,9 @@ def test_times_are_shown_with_their_precision_and_observer(path: Path) -> None:
     assert "A result after its call, at the proxy: once, 20 ms" in lines
     browser = [*inspect_lines(read_capture(DATA / "devtools-chromium.har"))]
     assert any(each.startswith("A result after its call, in the browser: once, ") for each in browser)
-    ours = "\n".join(inspect_lines(read_capture(LOGS / "0.9.1.jsonl.gz")))
-    assert " ms" in ours
-    assert re.search(r"\.\d{4,} ms", ours) is None  # no clock of a capture has nanoseconds
+    shown = "\n".join(inspect_lines(read_capture(LOGS / "0.9.1.jsonl.gz")))
+    assert " ms" in shown
+    assert re.search(r"\.\d{4,} ms", shown) is None  # no clock of a capture has nanoseconds
 
 
 def test_objects_printed_by_other_programs_are_ignored(path: Path) -> None:

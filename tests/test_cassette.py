@@ -145,7 +145,7 @@ def test_the_results_of_a_client_and_their_delays_are_counted(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("version: 1\ninteractions:\n- kind: [message\n", r"a\.yaml:4: no YAML: did not find expected ',' or '\]'"),
         ("version: 1\ninteractions: 5\n", r"a\.yaml:2: interactions is no list"),
@@ -160,8 +160,8 @@ def test_the_results_of_a_client_and_their_delays_are_counted(tmp_path: Path) ->
     ],
     ids=["cut", "no list", "empty", "http", "other protocol", "brackets", "braces", "alias", "itself", "bomb"],
 )  # fmt: skip
-def test_an_invalid_cassette_is_refused_in_one_line(tmp_path: Path, text: str, words: str) -> None:
-    with pytest.raises(InputError, match=words) as refused:
+def test_an_invalid_cassette_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as refused:
         read_capture(write(tmp_path / "a.yaml", text))
     assert str(refused.value).isprintable()
 

@@ -43,8 +43,8 @@ def test_a_gate_that_lacks_a_rule_fails(rule: str) -> None:
 
 
 def test_a_failed_check_shows_the_shortest_trace_and_exits_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["check", "--proxy", "model:0.9.1", "--junit", str(tmp_path / "j.xml"), "--out", str(tmp_path / "f.jsonl")]
-    assert main(words) == 1
+    arguments = ["check", "--proxy", "model:0.9.1", "--junit", str(tmp_path / "j.xml"), "--out", str(tmp_path / "f.jsonl")]
+    assert main(arguments) == 1
     printed = capsys.readouterr().out
     assert "conversation_already_has_active_response" in printed
     report = check_virtual("model:0.9.1", "0.9.1")
@@ -61,9 +61,9 @@ def test_a_failed_check_shows_the_shortest_trace_and_exits_with_1(tmp_path: Path
 def test_allowed_outcomes_pass(capsys: pytest.CaptureFixture[str]) -> None:
     assert "unconfigured" in {each for one in check_virtual("0.9.1", "0.9.1").checked for each in one.wrong}
     found = {each for one in check_virtual("0.9.1", "0.9.1").checked for each in one.wrong}
-    words = [word for outcome in found for word in ("--allow", outcome)]
-    assert main(["check", "--proxy", "model:0.9.1", *words]) == 0
-    assert main(["check", "--proxy", "model:0.9.1", *words[2:]]) == 1, "one outcome that is not allowed fails the check"
+    options = [word for outcome in found for word in ("--allow", outcome)]
+    assert main(["check", "--proxy", "model:0.9.1", *options]) == 0
+    assert main(["check", "--proxy", "model:0.9.1", *options[2:]]) == 1, "one outcome that is not allowed fails the check"
     capsys.readouterr()
 
 
@@ -75,11 +75,11 @@ def test_the_cases_have_unique_names_and_every_handler() -> None:
 
 
 def test_invalid_options_are_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (
+    for arguments in (
         ["--allow", "nonsense"], ["--allow", "unknown"], ["--allow", "answered"], ["--proxy", "ws://127.0.0.1:1"],
         ["--upstream", "openai"],
     ):  # fmt: skip
-        assert main(["check", *words]) == 2
+        assert main(["check", *arguments]) == 2
         assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
@@ -109,8 +109,8 @@ def checked(spoil: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with odd_proxy(port, spoil) as url:
-        words = ["--proxy", url, "--listen", str(port), "--release", "reference", "--silence-s", "1", "--json"]
-        status = main(["check", *words])
+        options = ["--proxy", url, "--listen", str(port), "--release", "reference", "--silence-s", "1", "--json"]
+        status = main(["check", *options])
     [one] = json.loads(capsys.readouterr().out)["cases"]
     return status, " ".join(one["wrong"]), one["why"]
 
@@ -135,9 +135,9 @@ def test_the_unmodified_gate_passes(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 def test_a_faulty_proxy_fails_with_a_reason(
     spoil: str, wrong: str, why: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, words, said = checked(spoil, monkeypatch, capsys)
-    assert (status, words) == (1, wrong), said
-    assert why in said
+    status, faults, reason = checked(spoil, monkeypatch, capsys)
+    assert (status, faults) == (1, wrong), reason
+    assert why in reason
 
 
 FINDINGS = Path(__file__).parents[1] / "data" / "explore"
@@ -169,9 +169,9 @@ def test_invalid_findings_are_refused_in_one_line(tmp_path: Path, capsys: pytest
         ("empty.json", "no findings"), ("outcome.json", "'nope', allowed are "),
     ):  # fmt: skip
         assert main(["check", "--findings", str(tmp_path / file)]) == 2
-        said = capsys.readouterr().err.strip()
-        assert len(said.splitlines()) == 1
-        assert word in said
+        message = capsys.readouterr().err.strip()
+        assert len(message.splitlines()) == 1
+        assert word in message
     assert main(["check", "--proxy", "model:reference", "--live", "--log", str(tmp_path)]) == 2
     assert "Is a directory" in capsys.readouterr().err
 
@@ -196,11 +196,11 @@ def test_a_session_with_wrong_times_is_repeated_and_never_passes(
 ) -> None:
     target = ProxyTarget.of("model:reference")
     [case] = [each for each in sessions("reference") if each[0].name == "single return tool=10"]
-    asked = []
+    calls = []
     monkeypatch.setattr("voicerace.conformance.acceptance.sessions", lambda *given: [case])
     monkeypatch.setattr(
         "voicerace.conformance.acceptance.off_time",
-        lambda *given: asked.append(given) or ("late" if len(asked) <= late else None),
+        lambda *given: calls.append(given) or ("late" if len(calls) <= late else None),
     )
     report = check_live("model:reference", "reference", lambda: Live(target))
-    assert (len(asked), report.checked[0].wrong) == (times, wrong)
+    assert (len(calls), report.checked[0].wrong) == (times, wrong)

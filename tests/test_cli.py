@@ -155,8 +155,8 @@ def test_sweep_writes_a_folder_and_prints_outcomes(capsys: pytest.CaptureFixture
 
 
 def test_sweep_prints_ranges_of_equal_cells_and_the_assumed_times(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    words = ["sweep", "--gap-ms", "8,300", "--tool-ms", "50:350:150", "--out", str(tmp_path / "run")]
-    assert main(words) == 0
+    arguments = ["sweep", "--gap-ms", "8,300", "--tool-ms", "50:350:150", "--out", str(tmp_path / "run")]
+    assert main(arguments) == 0
     head, *lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert head == ["release", "gap", "ms", "tool", "ms", "outcome", "share", "trials"]
     assert lines[:3] == [
@@ -168,13 +168,13 @@ def test_sweep_prints_ranges_of_equal_cells_and_the_assumed_times(capsys: pytest
     assert "create_ms=5," in lines[3] + lines[4]
 
 
-@pytest.mark.parametrize(("more", "said"), [([], "ties: not looked for, as tool_ms is"), (["--ties"], "ties: looked for")])
+@pytest.mark.parametrize(("more", "message"), [([], "ties: not looked for, as tool_ms is"), (["--ties"], "ties: looked for")])
 def test_sweep_says_whether_it_looks_for_ties_with_drawn_times(
-    more: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    more: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert main(["sweep", "--tool-ms", "uniform(0,300)", "--trials", "3", "--out", str(tmp_path / "run"), *more]) == 0
     out = capsys.readouterr().out
-    assert said in out
+    assert message in out
     assert "95 % interval" in out
 
 
@@ -216,15 +216,15 @@ def test_a_closed_pipe_is_no_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "said"),
     [
         (["run", "--release", "0.9.1", "--release", "0.9.4"], "--release: given 2 times"),
         (["check", "--proxy", "model:0.9.1", "--junit", "a", "--junit", "b", "--junit", "c"], "--junit: given 3 times"),
         (["serve", "proxy", "--upstream", "ws://a", "--upstream", "ws://b"], "--upstream: given 2 times"),
     ],
 )
-def test_repeated_single_value_options_are_refused(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(words) == 2
+def test_repeated_single_value_options_are_refused(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
     assert capsys.readouterr().err == f"voicerace: error: {said}; allowed is once\n"
 
 
@@ -234,7 +234,7 @@ def test_repeatable_options_may_be_repeated(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize(
-    ("words", "name"),
+    ("arguments", "name"),
     [
         (["check", "--proxy", "model:0.9.1", "--at-once", "2"], "at_once"),
         (["check", "--proxy", "model:0.9.1", "--silence-s", "2"], "silence_s"),
@@ -245,8 +245,8 @@ def test_repeatable_options_may_be_repeated(capsys: pytest.CaptureFixture[str]) 
         (["sweep", "--tool-ms", "10", "--no-canary"], "no_canary"),
     ],
 )
-def test_live_options_are_refused_in_virtual_time(words: list[str], name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(words) == 2
+def test_live_options_are_refused_in_virtual_time(arguments: list[str], name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
     assert capsys.readouterr().err == f"voicerace: error: {name}: given for a session in virtual time; with --live\n"
 
 

@@ -46,15 +46,15 @@ def test_timers_fire_in_order_and_not_early() -> None:
 
 def test_input_does_not_wait_for_a_timer() -> None:
     async def read() -> bytes:
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            ours.setblocking(False)
+        reader, writer = socket.socketpair()
+        with reader, writer:
+            reader.setblocking(False)
             loop = asyncio.get_running_loop()
             late = loop.call_later(60, lambda: None)
-            loop.call_later(0.01, theirs.send, b"now")
+            loop.call_later(0.01, writer.send, b"now")
             try:
                 async with asyncio.timeout(30):
-                    return await loop.sock_recv(ours, 10)
+                    return await loop.sock_recv(reader, 10)
             finally:
                 late.cancel()
 
@@ -72,10 +72,10 @@ def test_a_descriptor_too_high_for_select_gets_an_ordinary_loop(monkeypatch: pyt
 @pytest.fixture
 def collections(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Record the calls to the collector in order, and do not run them."""
-    asked: list[str] = []
+    calls: list[str] = []
     for name in ("collect", "freeze", "unfreeze"):
-        monkeypatch.setattr(gc, name, lambda name=name: asked.append(name))
-    yield asked
+        monkeypatch.setattr(gc, name, lambda name=name: calls.append(name))
+    yield calls
     gc.enable()
 
 

@@ -218,8 +218,8 @@ def test_a_refusal_causes_one_callback_and_no_message(tag: str) -> None:
 
 @pytest.mark.parametrize("tag", RECORDED)
 def test_a_listener_of_the_manager_receives_events_without_callback(tag: str) -> None:
-    heard = [each["of"] for each in seen(tag, "what the manager's listener hears") if each["type"] == "(manager)"]
-    assert heard == ["response.done", "AgentDone"]
+    received = [each["of"] for each in seen(tag, "what the manager's listener hears") if each["type"] == "(manager)"]
+    assert received == ["response.done", "AgentDone"]
 
 
 @pytest.mark.parametrize("tag", RECORDED)
@@ -254,9 +254,9 @@ def idle_session(**given: Any) -> Recording:
 
 @pytest.mark.parametrize("release", ["0.9.1", "0.10.0", "0.11.1"])
 def test_a_slow_result_of_a_void_handler_is_never_sent(release: str) -> None:
-    words = {"release": release, "tool_ms": 25_000, "modality": "audio"}
+    settings = {"release": release, "tool_ms": 25_000, "modality": "audio"}
     own = {
-        handler: [r for r in said(idle_session(handler=handler, **words), "component>proxy", "FunctionCallResponse")
+        handler: [r for r in said(idle_session(handler=handler, **settings), "component>proxy", "FunctionCallResponse")
                   if not agent.is_default_error(r["content"])]
         for handler in ("return", "void_ref")
     }  # fmt: skip

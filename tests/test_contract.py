@@ -514,16 +514,16 @@ def test_one_gap_above_the_tool_time_breaks_done_before_result(gaps: Spread, sta
 
 def test_every_event_of_an_experiment_fits_the_reference(plain: Contract) -> None:
     wrong = set()
-    ours = set()
+    sent_types = set()
     for recording in plain.recordings.values():
         for event in recording.events:
             if event.kind == "message":
                 sent = event.link.sender == "proxy"
                 payload = json.loads(event.payload) if isinstance(event.payload, bytes) else event.payload
                 wrong |= {(payload["type"], fault) for fault in faults(CLIENT_EVENTS if sent else SERVER_EVENTS, payload)}
-                ours |= {payload["type"]} if sent else set()
+                sent_types |= {payload["type"]} if sent else set()
     assert not wrong
-    assert ours == {
+    assert sent_types == {
         "session.update", "conversation.item.create", "response.create", "response.cancel", "input_audio_buffer.append",
         "input_audio_buffer.commit",
     }  # fmt: skip
@@ -678,7 +678,7 @@ def test_the_verb_exits_1_for_a_broken_fact_and_prints_one_object(capsys: pytest
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--upstream", "ws://127.0.0.1:1/", "--knob", "binary_frames=refuse"], "knob: given for ws://127.0.0.1:1"),
         (["--upstream", "ws://127.0.0.1:1/", "--gap-ms", "8"], "gap_ms: given for ws://127.0.0.1:1"),
@@ -693,13 +693,13 @@ def test_the_verb_exits_1_for_a_broken_fact_and_prints_one_object(capsys: pytest
     ],
 )
 def test_bad_input_is_one_line_and_status_2(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     assert verb(*arguments) == 2
     printed = capsys.readouterr()
     assert (printed.out, printed.err.count("\n")) == ("", 1)
-    assert said in printed.err
+    assert message in printed.err
 
 
 def test_an_invalid_folder_is_refused_before_the_first_session(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -82,9 +82,9 @@ def retired(path: Path) -> list[str]:
     if path.suffix != ".py":
         return RETIRED.findall(text)
     kinds = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
-    words = [each.string for each in tokenize.generate_tokens(io.StringIO(text).readline) if each.type in kinds]
+    tokens = [each.string for each in tokenize.generate_tokens(io.StringIO(text).readline) if each.type in kinds]
     # A string that is one identifier, as in `__all__`, cites nothing.
-    return [name for each in words if not each.strip("\"'").isidentifier() for name in RETIRED.findall(each)]
+    return [name for each in tokens if not each.strip("\"'").isidentifier() for name in RETIRED.findall(each)]
 
 
 # -- references --------------------------------------------------------------------------------------------------------

@@ -73,38 +73,38 @@ def test_a_command_prints_the_documented_lines(
     assert lines
     at = 0
     for line in lines:
-        assert line in printed[at:], f"{line!r} is not printed, or not in this place"
+        assert line in printed[at:], f"{line!r} is not printed, or not in this order"
         at = printed.index(line, at) + len(line)
 
 
 def test_every_command_without_a_prompt_has_a_reason() -> None:
-    met = set()
+    used = set()
     for page, text in blocks(""):
         for line in text.splitlines():
             if re.match(r"(make|voicerace|python\d?|pip|\.venv/bin/\S+) |\.ci/run", line):
                 why = [start for start in NOT_RUN if line.startswith(start)]
-                assert why, f"{page}: {line!r} is neither run nor excused"
-                met.update(why)
-    assert met == set(NOT_RUN), "a reason for a command that no page has"
+                assert why, f"{page}: {line!r} is neither run nor in NOT_RUN"
+                used.update(why)
+    assert used == set(NOT_RUN), "a reason for a command that no page has"
 
 
-def verb_of(words: list[str]) -> tuple[Any, list[str]] | None:
+def verb_of(arguments: list[str]) -> tuple[Any, list[str]] | None:
     """Return the verb of a command line and the arguments after it; None without a verb."""
     command, commands = None, COMMANDS
-    while words and commands:
-        if words[0] not in commands:
+    while arguments and commands:
+        if arguments[0] not in commands:
             return None
-        command, words = commands[words[0]], words[1:]
+        command, arguments = commands[arguments[0]], arguments[1:]
         commands = getattr(command, "commands", {})
-    return command, words
+    return command, arguments
 
 
 def test_documented_verbs_and_options_exist() -> None:
     seen = 0
     for page in PAGES:
         for code in re.findall(r"(?:`|^\$ \.venv/bin/|^\.venv/bin/)voicerace ([^`\n]+)", page.read_text("utf-8"), flags=re.M):
-            words = code.partition(" -- ")[0].split()
-            named = verb_of(words)
+            arguments = code.partition(" -- ")[0].split()
+            named = verb_of(arguments)
             assert named is not None, f"{page.name}: voicerace {code}"
             verb, rest = named
             options = {text for each in verb.params for text in [*each.opts, *each.secondary_opts]} | {"--help"}
@@ -123,7 +123,7 @@ def test_the_architecture_lists_the_enforced_layers() -> None:
         name.strip().removeprefix("voicerace."): n for n, row in enumerate(contract["layers"]) for name in row.split(" : ")
     }
     levels = [{enforced[name] for name in line.split(", ")} for line in listed]
-    assert all(len(level) == 1 for level in levels), "names of one line that are not of one layer"
+    assert all(len(level) == 1 for level in levels), "the names of a line belong to different layers"
     order = [min(level) for level in levels]
     assert order == sorted(set(order))
 

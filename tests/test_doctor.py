@@ -33,9 +33,9 @@ def test_the_required_parts_of_this_environment_are_good() -> None:
         assert of(name, examine()).state == "good", of(name, examine())
 
 
-@pytest.mark.parametrize(("value", "said"), [(None, "not set"), ("  ", "set, and empty"), (KEY, "set")])
+@pytest.mark.parametrize(("value", "expected"), [(None, "not set"), ("  ", "set, and empty"), (KEY, "set")])
 def test_a_key_is_reported_and_never_shown(
-    value: str | None, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    value: str | None, expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     if value is not None:
@@ -43,7 +43,7 @@ def test_a_key_is_reported_and_never_shown(
     assert main(["doctor", "--json"]) == 0
     printed = capsys.readouterr().out
     row = next(each for each in json.loads(printed)["findings"] if each["name"] == "OPENAI_API_KEY")
-    assert (row["found"], row["state"]) == (said, "good" if said == "set" else "missing")
+    assert (row["found"], row["state"]) == (expected, "good" if expected == "set" else "missing")
     for part in range(len(KEY) - 6):
         assert KEY[part : part + 6] not in printed
 

@@ -30,13 +30,13 @@ REAL = pytest.mark.skipif(
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(drawn_scripts(), st.sampled_from(sorted(PROXIES)))
 def test_random_exchanges_never_crash_a_model(script: Script, tag: str) -> None:
-    proxy, words = Proxy(PROXIES[tag]), Signatures()
+    proxy, signatures = Proxy(PROXIES[tag]), Signatures()
     for step in script.steps:
         if step.closes:
             effects = proxy.closed(step.sender, step.code)
         else:
             effects = () if step.wait_ms else proxy.message(step.sender, step.payload)
-        words.of(effects)
+        signatures.of(effects)
         for effect in effects:
             payload = getattr(effect, "payload", None)
             assert isinstance(payload, (str, bytes)) or json.dumps(payload)
@@ -95,7 +95,7 @@ def test_invalid_json_throws(frame: str | bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "size"),
+    ("text", "size"),
     [
         ("AAAA", 3),
         ("AA==AA", 1),
@@ -109,12 +109,12 @@ def test_invalid_json_throws(frame: str | bytes) -> None:
         ("AA=A", 1),
     ],
 )
-def test_base64_is_read_like_node(words: str, size: int) -> None:
-    assert len(javascript.base64_bytes(words)) == size
+def test_base64_is_read_like_node(text: str, size: int) -> None:
+    assert len(javascript.base64_bytes(text)) == size
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "expected"),
     [
         (None, "null"),
         (UNDEFINED, "undefined"),
@@ -125,8 +125,8 @@ def test_base64_is_read_like_node(words: str, size: int) -> None:
         ("", ""),
     ],
 )
-def test_a_value_is_converted_to_a_string(value: Any, said: str) -> None:
-    assert javascript.string(value) == said
+def test_a_value_is_converted_to_a_string(value: Any, expected: str) -> None:
+    assert javascript.string(value) == expected
 
 
 def test_invalid_operations_throw() -> None:
@@ -159,9 +159,9 @@ def test_truthiness_length_and_keys_follow_javascript() -> None:
 
 
 def test_session_options_are_sent_by_releases_that_have_them() -> None:
-    asked = {"agent": {"think": {"toolChoice": None, "maxOutputTokens": 5}, "sessionAudioOutput": {"speed": 1}}}
+    settings = {"agent": {"think": {"toolChoice": None, "maxOutputTokens": 5}, "sessionAudioOutput": {"speed": 1}}}
     for row in PROXIES.values():
-        session = translate_session.session(asked, row)
+        session = translate_session.session(settings, row)
         sent = [name in session for name in ("tool_choice", "max_output_tokens")] + ["output" in session["audio"]]
         assert sent == [row.session_options] * 3
 

@@ -86,7 +86,7 @@ def test_the_folder_is_the_same_for_any_executor(whole: Path, tmp_path: Path, ex
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["--jobs", "0"], "jobs: 0"),
         (["--jobs", "-3"], "jobs: -3"),
@@ -97,16 +97,16 @@ def test_the_folder_is_the_same_for_any_executor(whole: Path, tmp_path: Path, ex
     ],
 )
 def test_an_invalid_executor_is_bad_input(
-    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["sweep", "--out", str(tmp_path / "run"), *words]) == 2
+    assert main(["sweep", "--out", str(tmp_path / "run"), *arguments]) == 2
     err = capsys.readouterr().err
-    assert said in err.splitlines()[-1]
+    assert message in err.splitlines()[-1]
 
 
 @contextmanager
-def process(*words: str) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen([sys.executable, *words], stderr=subprocess.PIPE, text=True) as child:
+def process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen([sys.executable, *arguments], stderr=subprocess.PIPE, text=True) as child:
         try:
             yield child
         finally:
@@ -181,8 +181,8 @@ def test_a_killed_sweep_resumes_where_its_table_ends(whole: Path, tmp_path: Path
 def test_no_worker_outlives_a_sweep_that_was_killed(tmp_path: Path) -> None:
     """Unfinished chunks are not written after the kill."""
     out = tmp_path / "run"
-    words = ["--tool-ms", "uniform(0,300)", "--trials", "100000", "--no-ties", "--jobs", "2", "--out", str(out)]
-    with process("-m", "voicerace", "sweep", "--releases", "0.9.1", *words) as child:
+    arguments = ["--tool-ms", "uniform(0,300)", "--trials", "100000", "--no-ties", "--jobs", "2", "--out", str(out)]
+    with process("-m", "voicerace", "sweep", "--releases", "0.9.1", *arguments) as child:
         wait_for(lambda: len(list_parts(out)) >= 1, 120)
         workers = psutil.Process(child.pid).children(recursive=True)
         assert len(workers) >= 2

@@ -324,7 +324,7 @@ def test_the_verb_prints_findings_that_replay_confirms(tmp_path: Path, capsys: p
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ["explore", "--story", "unknown"],
         ["explore", "--handler", "unknown"],
@@ -335,8 +335,8 @@ def test_the_verb_prints_findings_that_replay_confirms(tmp_path: Path, capsys: p
         ["replay", "nowhere.json"],
     ],
 )
-def test_bad_input_is_one_line_and_status_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(words) == 2
+def test_bad_input_is_one_line_and_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 

@@ -113,17 +113,18 @@ def test_messages_keep_their_schedule_order_and_minimum_spacing() -> None:
 
 
 def test_a_late_message_does_not_delay_the_next() -> None:
-    over, said = Link("proxy", "upstream"), Schedule({("app", "tool"): (30 * MS,)}, {Link("proxy", "upstream"): {0: 50 * MS}})
-    planned = ScheduleCursor(said)
+    over = Link("proxy", "upstream")
+    schedule = Schedule({("app", "tool"): (30 * MS,)}, {over: {0: 50 * MS}})
+    planned = ScheduleCursor(schedule)
     assert planned.timer_ns("app", "tool", 0, 0) == 30 * MS
     assert planned.travel_ns(over, 30 * MS) == 50 * MS
-    at_sockets = ScheduleCursor(said, plan=planned.moments)
+    at_sockets = ScheduleCursor(schedule, plan=planned.moments)
     # The session begins at 100 ms on this clock; the proxy sends 20 ms late, and the message arrives in time.
     assert at_sockets.timer_ns("app", "tool", 0, 100 * MS) == 30 * MS
     assert at_sockets.travel_ns(over, 150 * MS) == 30 * MS
     # A later message has no delay; an early one takes its planned time.
     for at, lasts in ((190 * MS, 0), (110 * MS, 50 * MS)):
-        other = ScheduleCursor(said, plan=planned.moments)
+        other = ScheduleCursor(schedule, plan=planned.moments)
         other.timer_ns("app", "tool", 0, 100 * MS)
         assert other.travel_ns(over, at) == lasts
 
@@ -163,7 +164,7 @@ def test_a_busy_machine_is_distinguished_from_another_behaviour() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["--proxy", "model:0.9.1"], "with --live"),
         (["--live", "--proxy", "ws://127.0.0.1:1"], "keeps no schedule"),
@@ -171,9 +172,9 @@ def test_a_busy_machine_is_distinguished_from_another_behaviour() -> None:
     ],
 )
 def test_invalid_options_of_a_replay_are_refused(
-    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "finding.json"
     file.write_text(json.dumps(next(iter(findings("0.9.1"))).to_json()))
-    assert main(["replay", str(file), *words]) == 2
-    assert said in capsys.readouterr().err
+    assert main(["replay", str(file), *arguments]) == 2
+    assert message in capsys.readouterr().err

@@ -217,13 +217,13 @@ def test_an_actor_host_calls_no_actor_after_its_end() -> None:
     assert recorder.close().events == ()
 
 
-@pytest.mark.parametrize("words", [["run"], ["sweep", "--at-once", "3", "--trials", "5"]])
+@pytest.mark.parametrize("arguments", [["run"], ["sweep", "--at-once", "3", "--trials", "5"]])
 def test_an_unexpected_exception_surfaces_from_a_verb(
-    words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     breaks(monkeypatch, Upstream, UnexpectedError("of ours"), after=5)
     with pytest.raises(UnexpectedError, match="of ours"):
-        main([*words, "--live", "--deadline-ms", "300", "--out", str(tmp_path / "out")])
+        main([*arguments, "--live", "--deadline-ms", "300", "--out", str(tmp_path / "out")])
 
 
 def test_an_unsupported_message_is_a_fault_of_that_session_only(monkeypatch: pytest.MonkeyPatch) -> None:

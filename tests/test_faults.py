@@ -78,8 +78,8 @@ def test_a_silent_server_is_a_fault(side: str, server: Any) -> None:
             else:
                 url = await stack.enter_async_context(server())
             began = time.monotonic()
-            words: dict[str, Any] = {"upstream": url} if side == "upstream" else {"proxy": url}
-            recording = await play_live(**words, silence_s=0.3, within_s=1.0)
+            target: dict[str, Any] = {"upstream": url} if side == "upstream" else {"proxy": url}
+            recording = await play_live(**target, silence_s=0.3, within_s=1.0)
             assert time.monotonic() - began < 1.0, "the session does not wait for the connection's timeout"
         return recording
 
@@ -96,11 +96,11 @@ def test_a_proxy_without_an_upstream_connection_is_a_fault() -> None:
 
 def test_a_redirect_is_not_followed() -> None:
     """A redirect could send the key to another host."""
-    asked = []
+    requests = []
 
     async def redirected() -> Recording:
         async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            asked.append(await reader.readuntil(b"\r\n\r\n"))
+            requests.append(await reader.readuntil(b"\r\n\r\n"))
             writer.write(b"HTTP/1.1 307 See there\r\nLocation: ws://127.0.0.1:%d/other\r\n\r\n" % port)
             writer.close()
 
@@ -110,7 +110,7 @@ def test_a_redirect_is_not_followed() -> None:
             return await play_live(upstream=f"ws://127.0.0.1:{port}/first")
 
     assert "HTTP 307" in str(judged(CLEAN(redirected())).fault)
-    assert len(asked) == 1
+    assert len(requests) == 1
 
 
 # -- TLS -------------------------------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ def tls(authority: trustme.CA, *names: str) -> ssl.SSLContext:
     ("trusted", "name", "reason"),
     [(True, "127.0.0.1", None), (False, "127.0.0.1", "unable to get local issuer"), (True, "api.example.com", "mismatch")],
 )
-def test_a_certificate_must_be_trusted_and_match_the_name(
+def test_a_certificate_must_be_valid(
     trusted: bool, name: str, reason: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority, other = trustme.CA(), trustme.CA()
@@ -165,13 +165,13 @@ AFTER_REFUSAL = (DONE, 1, 10)
 IN_REPLY = (DONE, 2, 140)
 
 
-def upstream_fails(act: Act, kind: str, nth: int, tool_ms: int, **words: Any) -> Verdict:
+def upstream_fails(act: Act, kind: str, nth: int, tool_ms: int, **options: Any) -> Verdict:
     """Return the verdict on a session of 0.9.1 whose upstream replaces a message by `act`."""
 
     async def failing() -> Recording:
         played = session(tool_ms=tool_ms)
         async with api(played) as good, rogue(good, kind, act, nth) as url:
-            return await play_live(upstream=url, played=played, **words)
+            return await play_live(upstream=url, played=played, **options)
 
     return judged(CLEAN(failing()))
 

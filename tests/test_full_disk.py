@@ -113,9 +113,9 @@ def test_a_device_is_written_and_not_replaced(tmp_path: Path) -> None:
 
 def test_the_target_of_a_link_is_written_and_the_link_kept(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "file")
-    for said in ("one", "two"):
-        files.write_text(tmp_path / "link", said)
-        assert (tmp_path / "file").read_text() == said
+    for text in ("one", "two"):
+        files.write_text(tmp_path / "link", text)
+        assert (tmp_path / "file").read_text() == text
     assert (tmp_path / "link").is_symlink()
 
 

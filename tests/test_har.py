@@ -64,12 +64,12 @@ def test_frames_of_chrome_and_playwright_are_read(tmp_path: Path, unit: str, clo
     assert any("1 other WebSocket" in each for each in session.cannot_say)
 
 
-@pytest.mark.parametrize(("messages", "words"), [
+@pytest.mark.parametrize(("messages", "message"), [
     ((), "no frames in this file"), ((None,), "1 WebSocket connections, but no frames in this file"),
     (([{"type": "send", "time": 1, "opcode": 1, "data": "{}"}],), "none of them a voice agent's"),
 ])  # fmt: skip
-def test_a_har_without_frames_of_a_voice_agent_is_refused(tmp_path: Path, messages: Any, words: str) -> None:
-    with pytest.raises(InputError, match=words):
+def test_a_har_without_frames_of_a_voice_agent_is_refused(tmp_path: Path, messages: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         read_capture(har(tmp_path / "a.har", *messages))
 
 

@@ -76,7 +76,7 @@ def knew(recording: Recording) -> list[tuple[str, list[bool], list[bool]]]:
 
     The first list is by the text, the second by the ledger.
     """
-    passage = TraceIndex(recording)
+    index = TraceIndex(recording)
     texts = {
         each["response_id"]: each.get("text") or each.get("transcript")
         for kind in (realtime.TEXT_DONE, realtime.TRANSCRIPT_DONE)
@@ -85,7 +85,7 @@ def knew(recording: Recording) -> list[tuple[str, list[bool], list[bool]]]:
     found = []
     calls: list[str] = []
     first = 0
-    for response in passage.ledger.responses.values():
+    for response in index.ledger.responses.values():
         if response.known_from != first:
             first, calls = response.known_from, []
         text = texts.get(response.id)
@@ -96,7 +96,7 @@ def knew(recording: Recording) -> list[tuple[str, list[bool], list[bool]]]:
             by_text = [
                 any(not agent.is_default_error(each) for each in part.split(", then ")) and part != NO_RESULT for part in parts
             ]
-            found.append((response.id, by_text, [passage.ledger.informed(response, [call]) for call in calls]))
+            found.append((response.id, by_text, [index.ledger.informed(response, [call]) for call in calls]))
         calls += response.calls
     return found
 

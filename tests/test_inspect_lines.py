@@ -46,10 +46,10 @@ def disagreements(capture: Capture) -> list[str]:
         for line in lines[1:]:
             if line[:1] != " ":
                 session = ("", 0)
-            said = re.search(rf"{_NUMBER} {what}s?\b", line)
-            if said is None or session is None:
+            count = re.search(rf"{_NUMBER} {what}s?\b", line)
+            if count is None or session is None:
                 continue
-            one = (said[1] or "", int(said[2]))
+            one = (count[1] or "", int(count[2]))
             if line.startswith("  turn "):
                 if one[0] != session[0] or one[1] > session[1]:
                     found.append(f"{capture.name}: {what}s {session}, but {line}")

@@ -367,7 +367,7 @@ def test_a_session_without_a_result_is_drawn_without_a_request() -> None:
 
 
 def test_the_picture_in_the_readme_is_up_to_date() -> None:
-    assert (ROOT / "docs" / "race.svg").read_bytes() == race_svg(), "drawn otherwise now: `make sample`"
+    assert (ROOT / "docs" / "race.svg").read_bytes() == race_svg(), "out of date: `make sample`"
     readme = (ROOT / "README.md").read_text("utf-8")
     assert f"![{race_alt()}](docs/race.svg)" in readme
 

@@ -189,9 +189,9 @@ def check(blocks: list[Block], material: ReportContext) -> int:
     checked = 0
     for block in blocks:
         if isinstance(block, Claim):
-            told = counts_in(block.sentence.replace("**", ""))
-            assert told == expected(block.name, material), block.sentence
-            checked += len(told)
+            counts = counts_in(block.sentence.replace("**", ""))
+            assert counts == expected(block.name, material), block.sentence
+            checked += len(counts)
             for seen in block.seen:
                 assert 0 <= seen.count <= seen.of, (block.name, seen)
         elif isinstance(block, Text):
@@ -235,8 +235,8 @@ def check_table(frame: pd.DataFrame, material: ReportContext, release: str) -> N
         assert len(frame) == others["scenario"].nunique()
         for column in frame.columns[1:]:
             mine = others[others["workaround"] == ("none" if column == "without" else column)]
-            told = [f"{count} of {of}" for _, group in mine.groupby("scenario", sort=False) for count, of in [wrong(group)]]
-            assert list(frame[column]) == told
+            counts = [f"{count} of {of}" for _, group in mine.groupby("scenario", sort=False) for count, of in [wrong(group)]]
+            assert list(frame[column]) == counts
 
 
 def test_counts_of_the_other_sections_equal_the_tables(every: ReportContext) -> None:
@@ -260,8 +260,8 @@ def test_counts_of_each_release_in_the_findings_equal_the_tables(every: ReportCo
     check(found, material)
     for release in PROXIES:
         (claim,) = [block for block in found if isinstance(block, Claim) and block.name == f"gate-{release}"]
-        told = [(seen.count, seen.of) for seen in claim.seen if seen.target == "model"]
-        assert told[:2] == [wrong(own(material.delay, release)), wrong(own(material.part("map"), release))]
+        counts = [(seen.count, seen.of) for seen in claim.seen if seen.target == "model"]
+        assert counts[:2] == [wrong(own(material.delay, release)), wrong(own(material.part("map"), release))]
     frame = next(block.frame for block in section("paths", material) if isinstance(block, Table) and "story" in block.frame)
     drawn = material.part("drawn")
     for column in frame.columns[1:]:

@@ -41,7 +41,7 @@ def material(**parameters: object) -> ReportContext:
 
 @pytest.mark.usefixtures("warm_cache")
 def test_the_page_of_another_customer_has_nothing_of_voice_commerce(tmp_path: Path) -> None:
-    words = [
+    arguments = [
         "report",
         "--run",
         str(SAMPLE),
@@ -52,7 +52,7 @@ def test_the_page_of_another_customer_has_nothing_of_voice_commerce(tmp_path: Pa
         "--out",
         str(tmp_path / "page.html"),
     ]
-    assert main(words) == 0
+    assert main(arguments) == 0
     soup = BeautifulSoup((tmp_path / "page.html").read_text("utf-8"), "html.parser")
     text = re.sub(r"\s+", " ", f"{soup.get_text(' ')} {' '.join(str(image['alt']) for image in soup.find_all('img'))}")
     record = (tmp_path / "page.json").read_text("utf-8")
@@ -113,7 +113,7 @@ def test_a_customer_file_determines_the_letter(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('nam = "x"', "nam"),
         ('name = ""', "name"),
@@ -124,12 +124,14 @@ def test_a_customer_file_determines_the_letter(tmp_path: Path) -> None:
         ("name = ", "Invalid value"),
     ],
 )
-def test_an_invalid_customer_file_is_one_line(text: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_customer_file_is_one_line(
+    text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "customer.toml"
     file.write_text(text)
     assert main(["report", "--run", str(SAMPLE), "--customer", str(file), "--out", str(tmp_path / "x.html")]) == 2
     err = capsys.readouterr().err
-    assert said in err
+    assert message in err
     assert "customer.toml" in err
     assert err.count("\n") == 1
     assert [each.name for each in tmp_path.iterdir()] == ["customer.toml"]

@@ -40,10 +40,10 @@ UP, DOWN = Link("component", "proxy"), Link("proxy", "component")
 async def serving(folder: Path, **limits: Any) -> AsyncIterator[tuple[str, list[Recording]]]:
     """Serve the mock upstream with limits; yield its address and the list of ended sessions."""
     ended: list[Recording] = []
-    async with SessionServer(limits=Limits(**limits)) as door:
-        server = Server(door, upstream_visitors(session()), folder, lambda _, recording: ended.append(recording))
+    async with SessionServer(limits=Limits(**limits)) as listener:
+        server = Server(listener, upstream_visitors(session()), folder, lambda _, recording: ended.append(recording))
         running = asyncio.ensure_future(server.run())
-        yield door.address, ended
+        yield listener.address, ended
         server.stop.set()
         await running
 
@@ -143,14 +143,14 @@ def test_a_frame_above_the_limit_is_refused(tmp_path: Path) -> None:
 def test_invalid_handshakes_do_not_block_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("voicerace.engine.live.server.OPEN_TIMEOUT_S", -4.7)  # 0.3 s with the server's own 5 s
 
-    async def rude() -> None:
+    async def invalid() -> None:
         async with serving(tmp_path) as (url, ended):
             host, port = url.removeprefix("ws://").split(":")
-            said = [
+            handshakes = [
                 b"", b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/1.1\r\n", b"\x00" * 70_000, b"GET /" + b"a" * 100_000,
                 b"GET / HTTP/1.1\r\n" + b"X-A: b\r\n" * 5_000, b"POST / HTTP/1.1\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
             ]  # fmt: skip
-            for each in said:
+            for each in handshakes:
                 reader, writer = await asyncio.open_connection(host, int(port))
                 writer.write(each)
                 async with asyncio.timeout(5):  # the server closes it
@@ -160,7 +160,7 @@ def test_invalid_handshakes_do_not_block_the_server(tmp_path: Path, monkeypatch:
             await works(url)
             await gone(ended, 1)
 
-    CLEAN(rude())
+    CLEAN(invalid())
 
 
 def flood(client: ClientConnection, opcode: int, seconds: float) -> threading.Thread:
@@ -199,8 +199,8 @@ async def longest_turn(url: str, opcode: int, seconds: float) -> float:
 @contextlib.contextmanager
 def server_apart(folder: Path) -> Iterator[str]:
     """Run a server in its own process, so that it does not share the client's processor time."""
-    words = ["serve", "upstream", "--listen", "0", "--out", str(folder / "run")]
-    command = [sys.executable, "-m", "voicerace", *words]
+    arguments = ["serve", "upstream", "--listen", "0", "--out", str(folder / "run")]
+    command = [sys.executable, "-m", "voicerace", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -222,26 +222,26 @@ def test_a_flooding_client_does_not_starve_other_clients(opcode: int, tmp_path: 
 
 
 def test_ordinary_pings_are_answered_and_messages_keep_their_order() -> None:
-    async def story() -> None:
+    async def exchange() -> None:
         relays: list[Relay] = []
 
         def visitor(_: Any) -> Relay:
             relays.append(Relay("component", "proxy", url_of(server), Recorder({}, (UP, DOWN))))
             return relays[-1]
 
-        async with target(echo) as server, SessionServer(otherwise=visitor) as door, dial(door.address) as client:
+        async with target(echo) as server, SessionServer(otherwise=visitor) as listener, dial(listener.address) as client:
             for _ in range(200):
                 await (await client.ping())
-            said = [str(number) * (1 + 40_000 * (number % 100 == 0)) for number in range(3_000)]
-            sending = asyncio.ensure_future(_all(client, said))
-            assert [await client.recv() for _ in said] == said
+            texts = [str(number) * (1 + 40_000 * (number % 100 == 0)) for number in range(3_000)]
+            sending = asyncio.ensure_future(_all(client, texts))
+            assert [await client.recv() for _ in texts] == texts
             await sending
 
-    asyncio.run(story())
+    asyncio.run(exchange())
 
 
-async def _all(client: ClientConnection, said: list[str]) -> None:
-    for each in said:
+async def _all(client: ClientConnection, texts: list[str]) -> None:
+    for each in texts:
         await client.send(each)
 
 
@@ -249,7 +249,7 @@ async def _all(client: ClientConnection, said: list[str]) -> None:
 def test_a_connection_ends_in_time_if_its_client_does_not_read(ends: str) -> None:
     """The close frame waits for unread output; the connection is dropped after the close timeout."""
 
-    async def story() -> None:
+    async def connection() -> None:
         relays: list[Relay] = []
 
         def visitor(_: Any) -> Relay:
@@ -258,9 +258,9 @@ def test_a_connection_ends_in_time_if_its_client_does_not_read(ends: str) -> Non
 
         limits = Limits(lifetime_s=0.5 if ends == "its time is over" else 60.0)
         async with target(echo) as server:
-            door = SessionServer(otherwise=visitor, limits=limits)
-            await door.__aenter__()
-            client = await dial(door.address)
+            listener = SessionServer(otherwise=visitor, limits=limits)
+            await listener.__aenter__()
+            client = await dial(listener.address)
             client.transport.pause_reading()
             await client.send("x" * (MAX_FRAME - 1))
             await asyncio.sleep(0.6)
@@ -268,13 +268,13 @@ def test_a_connection_ends_in_time_if_its_client_does_not_read(ends: str) -> Non
                 if ends == "the capture is cut":
                     await relays[0].leave()
                 elif ends == "the server stops":
-                    await door.__aexit__(None, None, None)
+                    await listener.__aexit__(None, None, None)
                 await relays[0].over
             client.transport.abort()
             await client.wait_closed()
-            await door.__aexit__(None, None, None)
+            await listener.__aexit__(None, None, None)
 
-    asyncio.run(story())
+    asyncio.run(connection())
 
 
 def test_the_relay_has_the_same_limits() -> None:
@@ -285,12 +285,12 @@ def test_the_relay_has_the_same_limits() -> None:
             relays.append(Relay("component", "proxy", url_of(server), Recorder({}, (UP, DOWN))))
             return relays[-1]
 
-        async with target(echo) as server, SessionServer(otherwise=visitor, limits=Limits(1, 0.3)) as door:
-            async with dial(door.address) as client:
+        async with target(echo) as server, SessionServer(otherwise=visitor, limits=Limits(1, 0.3)) as listener:
+            async with dial(listener.address) as client:
                 await client.send("one")
                 assert await client.recv() == "one"
                 with pytest.raises(InvalidStatus, match="503"):
-                    await dial(door.address)
+                    await dial(listener.address)
                 assert (await ended_with(client))[0] == 1008
             await asyncio.wait_for(relays[0].over, 5)
         return [each.recorder.close() for each in relays]
@@ -300,7 +300,7 @@ def test_the_relay_has_the_same_limits() -> None:
     assert "the connection of component was ended here: open for more than 0.3 s" in faults(recording)
 
 
-def listening(words: list[str], monkeypatch: pytest.MonkeyPatch) -> set[str]:
+def listening(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Return the addresses that a verb binds."""
     bound: set[str] = set()
     real = socket.socket.bind
@@ -311,13 +311,13 @@ def listening(words: list[str], monkeypatch: pytest.MonkeyPatch) -> set[str]:
         real(self, address)
 
     monkeypatch.setattr(socket.socket, "bind", bind)
-    main(words)
+    main(arguments)
     return bound
 
 
 def test_a_relay_binds_to_loopback_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ["capture", "--host", "0=ws://127.0.0.1:9", "--upstream", "0=ws://127.0.0.1:9", "--out", str(tmp_path / "run")]
-    assert listening([*words, "--", "true"], monkeypatch) == {"127.0.0.1"}
+    arguments = ["capture", "--host", "0=ws://127.0.0.1:9", "--upstream", "0=ws://127.0.0.1:9", "--out", str(tmp_path / "run")]
+    assert listening([*arguments, "--", "true"], monkeypatch) == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize("verb", ["upstream", "proxy"])

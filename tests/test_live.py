@@ -125,8 +125,8 @@ def test_delays_are_at_least_the_requested_ones() -> None:
     session = made(gap_ms=120, tool_ms=70, host_rtt_ms=30, upstream_rtt_ms=50, **QUICK)
     recording = play(lambda: live("0.9.1"), session)
     found = measured(recording)
-    for name, asked in (("tool_ms", 70), ("gap_ms", 120), ("reply_ms", 60), ("host_rtt_ms", 30), ("upstream_rtt_ms", 50)):
-        assert found[name][0] >= asked, name
+    for name, requested in (("tool_ms", 70), ("gap_ms", 120), ("reply_ms", 60), ("host_rtt_ms", 30), ("upstream_rtt_ms", 50)):
+        assert found[name][0] >= requested, name
     # The limits detect a delay that is applied twice, but not a busy machine.
     assert found["host_rtt_ms"][0] < 55
     assert found["upstream_rtt_ms"][0] < 95
@@ -207,12 +207,12 @@ def test_a_proxy_at_an_address_can_use_the_engines_upstream() -> None:
         inner = made(release="0.11.1")
         async with SessionServer() as probe:
             free = probe.port
-        async with SessionServer(otherwise=lambda request: ProxyEndpoint(inner, Recorder({}), dial)) as door:
+        async with SessionServer(otherwise=lambda request: ProxyEndpoint(inner, Recorder({}), dial)) as listener:
 
             async def dial() -> Any:
                 return await open_connection(f"ws://127.0.0.1:{free}/v1/realtime")
 
-            target = ProxyTarget.of(f"{door.address}/openai", "0.11.1")
+            target = ProxyTarget.of(f"{listener.address}/openai", "0.11.1")
             async with Live(target, UpstreamTarget("mock"), listen=("127.0.0.1", free)) as engine:
                 return await engine.play(session)
 
@@ -232,8 +232,8 @@ def test_a_proxy_with_an_unobserved_upstream_is_unknown() -> None:
                 return await open_connection(upstream.address + upstream.expect(UpstreamEndpoint(session, Recorder({}))))
 
             async with (
-                SessionServer(otherwise=lambda request: ProxyEndpoint(session, Recorder({}), dial)) as door,
-                Live(ProxyTarget.of(door.address)) as engine,
+                SessionServer(otherwise=lambda request: ProxyEndpoint(session, Recorder({}), dial)) as listener,
+                Live(ProxyTarget.of(listener.address)) as engine,
             ):
                 return await engine.play(session)
 
@@ -270,7 +270,7 @@ def test_running_proxies_are_as_computed(release: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("word", "message"),
     [
         ("", "allowed are model:TAG"),
         ("model:", "allowed are"),
@@ -282,8 +282,8 @@ def test_running_proxies_are_as_computed(release: str) -> None:
         ("ws://127.0.0.1:70000", "ws://HOST"),
     ],
 )
-def test_invalid_proxies_are_refused(word: str, said: str) -> None:
-    with pytest.raises(InputError, match=said) as caught:
+def test_invalid_proxies_are_refused(word: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
         ProxyTarget.of(word)
     assert "word@" not in str(caught.value)
 

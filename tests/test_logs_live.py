@@ -30,10 +30,10 @@ SWEEPS = {
 @pytest.mark.parametrize("name", SWEEPS)
 @pytest.mark.parametrize("tag", TAGS or ["none"])
 def test_the_log_of_a_running_proxy_agrees_with_its_sockets(tag: str, name: str, tmp_path: Path) -> None:
-    words = "--gap-ms 150 --upstream-rtt-ms 20 --host-rtt-ms 10 --reply-ms 100 --deadline-ms 1000 --at-once 6 --json"
+    options = "--gap-ms 150 --upstream-rtt-ms 20 --host-rtt-ms 10 --reply-ms 100 --deadline-ms 1000 --at-once 6 --json"
     out = tmp_path / "run"
     proxy = ["--proxy", f"backend:{CHECKOUTS / tag}", "--out", str(out)]
-    assert main(["sweep", "--live", *SWEEPS[name].split(), *words.split(), *proxy]) == 0
+    assert main(["sweep", "--live", *SWEEPS[name].split(), *options.split(), *proxy]) == 0
     (log,) = out.glob("proxy-*.log")
     wire = [each for path in sorted(out.glob("recordings/*.jsonl")) for each in read_recordings(path)]
     counts, wrong = differences_from_wire(log, wire)

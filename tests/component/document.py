@@ -1,4 +1,4 @@
-"""docs/component.md, generated from the tables: what the component does with a call, and the callbacks per message."""
+"""Generates docs/component.md from the model's tables: results per call, and callbacks per message."""
 
 from __future__ import annotations
 
@@ -15,92 +15,91 @@ __all__ = ["page"]
 _HEAD: Final = """\
 # What the app sees of a session, and what it sends
 
-The component, voice-agent-react, connects a customer's app with the proxy. This page describes what it does with a
-function call and which callbacks follow a message of the proxy, for every release from 0.9.0 to 0.11.1. It is
-generated from the model's tables (`voicerace/model/catalog/callbacks.py`, `components.py`, `handlers.py`). The
-tables were read from the component's source and are compared with the running component, case by case
-(`data/README.md`).
+The component, voice-agent-react, is between a customer's app and the proxy. This page describes how it handles a function
+call, and which of its callbacks it calls for a message of the proxy, for every release from 0.9.0 to 0.11.1. The page is
+generated from the tables of the model (`voicerace/model/catalog/callbacks.py`, `components.py`, `handlers.py`). The tables
+follow the component's source, and each case was compared with the running component (`data/README.md`).
 
 ## Could a result ever be sent twice?
 
-Yes: by the component itself. A call must be answered, and the ref's `sendFunctionCallResponse` does not count. If
-the handler returns nothing, or its promise resolves to nothing, and the passed `sendResponse` was not called, the
-component sends `{"error":"Handler completed without sending a response"}` for the same call. An app that keeps a set of
-call ids cannot detect this. The rule is the same in every release.
+Yes: the component itself sends a second one. It requires an answer to each call and ignores the ref's
+`sendFunctionCallResponse`. If the handler returns nothing, or its promise resolves to nothing, and the passed
+`sendResponse` was not called, the component sends `{"error":"Handler completed without sending a response"}` for the
+same call. The app cannot detect this, even if it keeps a set of answered ids. The rule is the same in every release.
 
-| the handler | its name here | results for one call |
+| handler | handler style | results for one call |
 |---|---|---|
 """
 
-_CURE: Final = """
+_FIX: Final = """
 The fix needs no new release: return `{id, result}`, or await the tool and call the passed `sendResponse`.
 
 ## Message and callback
 
-A callback that reports a state (`onAgentStateChange`, `onPlaybackStateChange`, `onUserStoppedSpeaking`) is called only
-if the state changes, and after the message's other callbacks.
+The component calls a callback that reports a state (`onAgentStateChange`, `onPlaybackStateChange`,
+`onUserStoppedSpeaking`) only when the state changes, and after the message's other callbacks.
 
-| message of the proxy | releases | callbacks to the app |
+| message of the proxy | releases | callbacks |
 |---|---|---|
 """
 
 _END: Final = """
-An Error only leads to `onError` with its code and description: the component neither closes the
-connection, nor reconnects, nor repeats anything; no code is "recoverable". The proxy decides whether the app is notified of
-the refusal: up to 0.10.2 it is, later it is not.
+For an Error the component only calls `onError` with its code and description. It does not close the connection, does
+not reconnect and repeats nothing; no code is "recoverable". The proxies up to 0.10.2 send the refusal to the host as an
+Error; later ones hide it.
 
 ## Can an app wait for the end of a response?
 
-A workaround that holds a result back until the response with the call is over needs a callback for that moment.
+A workaround that delays a result until the response with the call is done needs a callback at that time.
 
-| releases | messages of the proxy when a response is done | callbacks to the app |
+| releases | messages of the proxy when a response is done | callbacks |
 |---|---|---|
 """
 
 _REST: Final = """
-So with callbacks alone no such workaround is possible for 0.9.0 to 0.9.8. From 0.10.0 an app can wait for
-`onAgentStateChange("idle")` after `onFunctionCallRequest`, but only if the model says nothing before the call: text
-of a preamble causes "idle" 200 ms later, before the response has ended, or replaces the one at its end. Waiting does not
-help with every proxy: 0.9.4 to 0.9.8 never answer a result that comes after the end.
+So the callbacks of 0.9.0 to 0.9.8 do not allow such a workaround. From 0.10.0 an app can wait for
+`onAgentStateChange("idle")` after `onFunctionCallRequest`, but only if the response has no preamble. The text of a
+preamble causes "idle" 200 ms later, which is before the end of the response or replaces the "idle" at the end. The proxy
+decides whether waiting helps: 0.9.4 to 0.9.8 never answer a result that comes after the end.
 
-Every release has one alternative to the callbacks, outside the published types: the object returned by the ref's
-`getAgentManager()` has an `addEventListener`, whose listener receives every JSON message unchanged; on 0.9.0 to 0.9.3
-also `response.done`.
+Every release also has an interface outside the published types. The object returned by the ref's `getAgentManager()` has
+an `addEventListener`. Its listener gets every JSON message unchanged, on 0.9.0 to 0.9.3 also `response.done`.
 
 ## Settings, connections, silence
 
-- Settings are sent once per connection, 50 ms after it opens. Changed `agentOptions`, another `start()` or another
-  SettingsApplied cause no second Settings. A second component on the same page sends none while the first is
-  connected, because they share a mark on the window, but it still sends its user's text.
-- The component does not reconnect by itself, only for the next text of the user. Then it sends Settings again: up to 0.9.8 with
-  the greeting and without the conversation, unless the app put it into `agentOptions.context` (from 0.9.7
-  `onContextWarning` reports this); from 0.10.0 with the conversation, if the component has a `conversationStorage`.
-- A result for a closed connection is dropped silently, by the ref and by the component; after `stop()`
-  the ref throws. A result that is too late for one connection is sent on the next.
-- The user's text is sent at once, also while a tool runs or a response is active.
+- The component sends Settings once per connection, 50 ms after it opens. Changed `agentOptions`, another `start()` or
+  another SettingsApplied cause no second Settings. A second component on the same page sends no Settings while the
+  first is connected, because they share a flag on the window. It still sends its user's text.
+- The component does not reconnect by itself. The next user text opens a connection, and Settings are sent again. Up to
+  0.9.8 they have the greeting but not the conversation, unless the app sets `agentOptions.context` (from 0.9.7
+  `onContextWarning` reports this). From 0.10.0 they have the conversation if the component has a `conversationStorage`.
+- The ref and the component drop a result without a connection and report no error; after `stop()` the ref throws. If
+  there is a new connection, a late result is sent on it.
+- User text is sent at once, even while a tool runs or a response is active.
 - User audio is dropped for 500 ms after Settings; from 0.11.0 only until SettingsApplied.
 - No option sets `useOpenAIManualAudioCommit`.
-- After ten seconds without activity (`agentOptions.idleTimeoutMs`) the component closes the connection with code
-  1000. An unanswered call keeps it open, even for 25 s. But a call that the component answered with its own
-  error does not: for a handler that returns nothing and a tool of 25 s **the result is never sent**, in any release,
-  once the reply about that error has ended. Up to 0.9.7 the ten seconds run from the result regardless of the agent, on
-  0.9.8 from the first message after it, so a longer text reply is cut off; from 0.9.8 to 0.10.3 they
-  also cut off an agent that says nothing for ten seconds.
+- After 10 s without activity (`agentOptions.idleTimeoutMs`) the component closes the connection with code 1000. An
+  unanswered call keeps it open, also for 25 s. A call that the component answered with its own error does not. So with
+  a handler that returns nothing and a tool of 25 s **the result is never sent** in any release, once the reply about
+  that error is over. Up to 0.9.7 the 10 s start at the result, regardless of the agent; on 0.9.8 they start at the
+  first message after it. So a longer text reply is cut off. From 0.9.8 to 0.10.3 they also cut off an agent that sends
+  nothing for 10 s.
 """
 
 
 def page() -> str:
+    """Return the text of the page."""
     handlers = "".join(f"| {each.sentence} | `{name}` | {each.submissions} |\n" for name, each in HANDLERS.items())
-    callbacks = "".join(f"| {_code(row.message)} | {_span(row.since, row.until)} | {_told(row)} |\n" for row in ROWS)
-    return f"{_HEAD}{handlers}{_CURE}{callbacks}{_END}{_ends()}{_REST}"
+    callbacks = "".join(f"| {_code(row.message)} | {_span(row.since, row.until)} | {_callbacks(row)} |\n" for row in ROWS)
+    return f"{_HEAD}{handlers}{_FIX}{callbacks}{_END}{_ends()}{_REST}"
 
 
 def _ends() -> str:
-    """Return the rows for the end of a response: what the proxy of the same tag sends, and the resulting callback."""
+    """Return the rows about the end of a response: messages of the proxy and callbacks, for the same tag."""
     lines = ""
-    for (sent, told), tags in groupby(TAGS, lambda tag: (_sent_at_end(tag), _told_at_end(tag))):
+    for (sent, callbacks), tags in groupby(TAGS, lambda tag: (_sent_at_end(tag), _callbacks_at_end(tag))):
         span = list(tags)
-        lines += f"| {_span(span[0], span[-1])} | {sent} | {told} |\n"
+        lines += f"| {_span(span[0], span[-1])} | {sent} | {callbacks} |\n"
     return lines
 
 
@@ -110,17 +109,17 @@ def _sent_at_end(tag: str) -> str:
         return "`response.done`, raw"
     if proxy.agent in ("none", "some"):
         return "nothing"
-    return "`AgentDone`, `AgentAudioDone`, unless its text or audio brought them before"
+    return "`AgentDone`, `AgentAudioDone`, unless its text or audio caused them before"
 
 
-def _told_at_end(tag: str) -> str:
+def _callbacks_at_end(tag: str) -> str:
     proxy, rows = PROXIES[tag], rows_of(tag)
     sent = ("response.done",) if proxy.done_raw else () if proxy.agent in ("none", "some") else ("AgentDone", "AgentAudioDone")
     steps = [step for message in sent for step in rows[message].steps if isinstance(step, (Tell, Agent))]
     if not steps:
         return "nothing"
     waits = any(isinstance(step, Agent) and step.unless_playing for step in steps)
-    return '`onAgentStateChange("idle")`' + (", or when its audio has been played" if waits else "")
+    return '`onAgentStateChange("idle")`' + (", or after its audio has been played" if waits else "")
 
 
 def _span(since: str, until: str) -> str:
@@ -136,9 +135,9 @@ def _code(message: str) -> str:
     return f"`{head}` {rest}".rstrip()
 
 
-def _told(row: CallbackRow) -> str:
-    told = "; ".join(filter(None, map(_step, row.steps))) or "nothing"
-    return f"{told} ({row.note})" if row.note else told
+def _callbacks(row: CallbackRow) -> str:
+    steps = "; ".join(filter(None, map(_step, row.steps))) or "nothing"
+    return f"{steps} ({row.note})" if row.note else steps
 
 
 def _step(step: CallbackStep) -> str:
@@ -151,11 +150,11 @@ def _step(step: CallbackStep) -> str:
             ends = ", `onPlaybackStateChange(false)`" if step.playback_ends else ""
             return f'`onAgentStateChange("{step.state}")`{when}{ends}'
         case User(True):
-            return '`onAgentStateChange("listening")`, until the agent has once been thinking'
+            return '`onAgentStateChange("listening")`, until the agent was thinking for the first time'
         case User(False, by_voice):
             return "`onUserStoppedSpeaking()`" + (", then thinking if it was listening" if by_voice else "")
         case Sound(True):
-            return '`onAgentStateChange("speaking")`, `onPlaybackStateChange(true)` as its playback begins'
+            return '`onAgentStateChange("speaking")`, `onPlaybackStateChange(true)` when its playback begins'
         case Sound():
             return '`onPlaybackStateChange(false)`, `onAgentStateChange("idle")` from speaking'
         case TextEnd(True):

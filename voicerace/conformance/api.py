@@ -100,7 +100,7 @@ def _label(message: Mapping[str, Any]) -> str:
     return f"{message.get('type')}({more})" if more else str(message.get("type"))
 
 
-def _beside(message: Mapping[str, Any]) -> bool:
+def _is_transcription(message: Mapping[str, Any]) -> bool:
     """Return whether a message belongs to the transcription of user audio, which has no fixed position."""
     return str(message.get("type")).startswith("conversation.item.input_audio_transcription.")
 
@@ -147,8 +147,8 @@ class _Comparison:
     def run(self, recorded: Sequence[PassedMessage], mock: Sequence[PassedMessage]) -> int:
         """Compare all messages and return the number of recorded messages compared."""
         server = [_condensed(each.message for each in side if each.by == "upstream") for side in (recorded, mock)]
-        for beside in (False, True):
-            self.stream(*([each for each in side if _beside(each) == beside] for side in server))
+        for transcribed in (False, True):
+            self.stream(*([each for each in side if _is_transcription(each) == transcribed] for side in server))
         self.client_order(recorded, mock)
         return len(server[0])
 

@@ -22,15 +22,9 @@ from voicerace.model.protocol.frames import frame_of, payload_of
 from voicerace.trace.recording import PROXY_TO_UPSTREAM, UPSTREAM_TO_PROXY, Payload
 
 __all__ = [
-    "Client",
-    "ConnectionGoneError",
-    "InconclusiveError",
-    "Matcher",
-    "Patience",
-    "ReceivedEvent",
-    "ReplyTimeoutError",
+    "Client", "ConnectionGoneError", "InconclusiveError", "Matcher", "Patience", "ReceivedEvent", "ReplyTimeoutError",
     "named",
-]
+]  # fmt: skip
 
 
 class InconclusiveError(Exception):
@@ -67,13 +61,11 @@ class ReceivedEvent:
     Attributes:
         seq: number in the recording.
         at_ns: time at the client's socket since the start of the session.
-        ours: the client sent it.
         payload: the message.
     """
 
     seq: int
     at_ns: int
-    ours: bool
     payload: Payload
 
     @property
@@ -178,7 +170,7 @@ class Client:
         except ConnectionClosed as closed:
             raise self._over(closed) from None
         self.recorder.arrived(seq)
-        return ReceivedEvent(seq, at_ns, True, payload)
+        return ReceivedEvent(seq, at_ns, payload)
 
     # -- in ----------------------------------------------------------------------------------------------------------
 
@@ -246,7 +238,7 @@ class Client:
                 payload = payload_of(raw)
                 seq = self.recorder.seen(UPSTREAM_TO_PROXY, "message", payload, "socket", at_ns)
                 self.recorder.arrived(seq)
-                self.heard.append(ReceivedEvent(seq, at_ns, False, payload))
+                self.heard.append(ReceivedEvent(seq, at_ns, payload))
                 self._changed.set()
         except ConnectionClosed as closed:
             self._over(closed)

@@ -172,7 +172,7 @@ class VirtualEngine(Interpreter):
             self._process(due)
             if len(done) > _MAX_STEPS:
                 raise RuntimeError(f"session does not end: {_MAX_STEPS} steps at {self.now_ns} ns")
-        return Recording(events=tuple(self._log), provenance=self.provenance, clock="virtual", observed=LINKS, complete=True)
+        return Recording(events=tuple(self._log), provenance=self.session.provenance(), clock="virtual", observed=LINKS, complete=True)
 
     @property
     def steps(self) -> list[tuple[int, int, str, str, int]]:

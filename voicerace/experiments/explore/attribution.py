@@ -57,7 +57,7 @@ class Attribution:
     result: str = ""
 
     def handles(self, sender: str, payload: Payload, *, together: bool = False) -> None:
-        """The proxy received a message, `together` with the previous one if both have the same time."""
+        """Record that the proxy received a message, `together` with the previous one if both have the same time."""
         reason = "other"
         kind = payload.get("type") if isinstance(payload, dict) else None
         if sender == "component":
@@ -87,15 +87,13 @@ class Attribution:
         self.missed = self.passed
 
     def timer_ended(self, timer: str) -> None:
-        """A timer of the proxy ended, or a connection closed."""
+        """Record the end of a timer of the proxy, or the close of a connection."""
         self.reasons, self.sent = (timer,), ""
 
     def sends(self, payload: Payload, releasing: frozenset[str]) -> CreateOrigin | None:
-        """The proxy sent a message to the upstream. Return the origin if it is a request.
+        """Record a message to the upstream and return its origin if it is a request.
 
-        Args:
-            payload: the message.
-            releasing: events that release a request after a result (`create_on`).
+        `releasing`: events that release a request after a result (`create_on`).
         """
         kind = payload.get("type") if isinstance(payload, dict) else None
         if kind != realtime.RESPONSE_CREATE:

@@ -30,7 +30,7 @@ class StoryStats:
     """Statistics of one explored scenario.
 
     Attributes:
-        states: number of states with times kept. `met`: number of states reached. `places`: number of states without times.
+        states: number of states with times kept. `met`: number including known ones. `places`: number of states without times.
         complete: every order was explored.
         stuck, endings, findings: numbers of stuck states, endings and findings.
         unconfirmed: number of endings without times, which are a fault of the exploration.
@@ -113,14 +113,14 @@ def explore(
     explore_one = partial(_explore_one, sessions, [story for story, _ in wanted], bounds, limit, tick if jobs == 1 else None)
     named = [release, component, workaround, [str(each) for each in bounds], limit]
     requests = {number: ["explore", *named, *pair] if cached else None for number, pair in enumerate(wanted)}
-    stats: dict[int, tuple[StoryStats, dict[Signature, Finding]]] = {}
+    results: dict[int, tuple[StoryStats, dict[Signature, Finding]]] = {}
     for number, (row, new) in cached_map(explore_one, requests, Executor(jobs)):
-        stats[number] = row, new
+        results[number] = row, new
         if tick is not None and (cached or jobs != 1):
             tick(f"{row.story} {row.handler}", row.states)
     found = ExplorationResult(sessions[0].release.tag if sessions else release)
-    for number in sorted(stats):
-        row, new = stats[number]
+    for number in sorted(results):
+        row, new = results[number]
         found.stats.append(row)
         for sign, finding in new.items():
             known = found.findings.get(sign)

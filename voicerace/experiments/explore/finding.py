@@ -67,7 +67,7 @@ class Finding:
     Attributes:
         signature: identifies the finding.
         release, component, story, handler: release, component, scenario and handler style of the session.
-        trace: the shortest path to it, with ``ms``, ``party`` (the actor) and ``what`` of each step.
+        trace: the shortest path to it, with the time in ms, the actor and a description of each step.
         slack_ms: minimum time between two steps whose order matters.
         schedule: durations of all timers and messages.
         times: the session's other times, as text.

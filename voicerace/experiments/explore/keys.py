@@ -23,17 +23,9 @@ from voicerace.model.protocol.results import placeholder_in
 from voicerace.trace.recording import Payload
 
 __all__ = [
-    "KEYS",
-    "SHOWN_TIMERS",
-    "Base",
-    "kind_of",
-    "ledger_key",
-    "message_key",
-    "open_key",
-    "proxy_key",
-    "shown_key",
+    "KEYS", "SHOWN_TIMERS", "Base", "kind_of", "ledger_key", "message_key", "open_key", "proxy_key", "shown_key",
     "timer_key",
-]
+]  # fmt: skip
 
 #: Timers of the component that only change displayed values, if there is no idle timeout.
 SHOWN_TIMERS: Final = frozenset({"playback", "text_done", "text_counts", "awaits"})

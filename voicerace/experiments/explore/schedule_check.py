@@ -9,7 +9,7 @@ names the message and its delay.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -57,23 +57,17 @@ class Deviation:
 
 def deviation_of(live: Recording, plan: Recording) -> Deviation | None:
     """Return the first deviation of `live` from `plan`, or None."""
-    found = [
-        deviation
-        for location in ("host", "proxy", "upstream")
-        if (deviation := _first_deviation(location, live, plan)) is not None
-    ]
-    return min(found, key=lambda each: each.at_ns, default=None)
+    return _first(_first_deviation(location, live, plan) for location in ("host", "proxy", "upstream"))
 
 
 def _first_deviation(location: str, live: Recording, plan: Recording) -> Deviation | None:
     real, planned = list(_passed(location, live)), list(_passed(location, plan))
-    found = [
-        deviation
-        for deviation in (_reordered(location, real, planned), _unplanned_or_missing(location, real, planned))
-        if deviation is not None
-    ]
     # At equal times the order has priority, because a missing message may be late.
-    return min(found, key=lambda each: each.at_ns, default=None)
+    return _first((_reordered(location, real, planned), _unplanned_or_missing(location, real, planned)))
+
+
+def _first(found: Iterable[Deviation | None]) -> Deviation | None:
+    return min(filter(None, found), key=lambda each: each.at_ns, default=None)
 
 
 def _reordered(location: str, real: list[_Passed], planned: list[_Passed]) -> Deviation | None:
@@ -91,7 +85,7 @@ def _reordered(location: str, real: list[_Passed], planned: list[_Passed]) -> De
             )
             # The deviation begins when the other message comes first.
             found.append(Deviation(location, True, message, late / _MS, first.at_ns))
-    return min(found, key=lambda each: each.at_ns, default=None)
+    return _first(found)
 
 
 def _unplanned_or_missing(location: str, real: list[_Passed], planned: list[_Passed]) -> Deviation | None:
@@ -106,7 +100,7 @@ def _unplanned_or_missing(location: str, real: list[_Passed], planned: list[_Pas
         later = {each[:3] for each in planned if each.at_ns > missing.at_ns}
         shows = next((each.at_ns for each in real if each[:3] in later), real[-1].at_ns if real else 0)
         found.append(Deviation(location, False, f"nothing, where {missing} was expected", 0.0, shows))
-    return min(found, key=lambda each: each.at_ns, default=None)
+    return _first(found)
 
 
 def _passed(location: str, recording: Recording) -> Iterator[_Passed]:

@@ -105,10 +105,10 @@ class Search:
         self._ended: set[tuple[int, bool]] = set()
 
     def run(self) -> Reached:
-        """Search.
+        """Run the search.
 
         Raises:
-            Visible: start again.
+            Visible: an invisible message is visible; a new search has to start.
         """
         first = self.store.start()
         self._add(first.to, picked(START, Advance((0,), (0,)), first.kept), 0, Edge(-1, None), None)
@@ -137,7 +137,7 @@ class Search:
         """Walk to the end at random, `walks` times. This finds most visible messages much earlier than `run`.
 
         Raises:
-            Visible: start again.
+            Visible: as `run`.
         """
         draws = random.Random(seed)
         for _ in range(walks):

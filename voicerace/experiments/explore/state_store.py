@@ -100,7 +100,7 @@ class StateStore:
         """Return the initial state.
 
         Raises:
-            Visible: start again.
+            Visible: as `Stepper.step`.
         """
         return self._move(self.stepper.start(), None)
 
@@ -108,7 +108,7 @@ class StateStore:
         """Return the effect of a choice, computed once.
 
         Raises:
-            Visible: start again.
+            Visible: as `Stepper.step`.
         """
         found = stored.steps.get(choice)
         if found is None:

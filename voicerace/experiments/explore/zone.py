@@ -14,19 +14,8 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 __all__ = [
-    "FREE",
-    "NEW",
-    "START",
-    "Advance",
-    "Matrix",
-    "advance",
-    "at_most",
-    "covered",
-    "less_than",
-    "picked",
-    "plus",
-    "tightened",
-]
+    "FREE", "NEW", "START", "Advance", "Matrix", "advance", "at_most", "covered", "less_than", "picked", "plus", "tightened",
+]  # fmt: skip
 
 #: Rows of bounds on (moment of the row minus moment of the column).
 Matrix: TypeAlias = tuple[tuple[int, ...], ...]
