@@ -117,7 +117,6 @@ def _of_table(lines: Sequence[str]) -> tuple[list[Event], dict[str, Any]]:
 
 
 def _message(row: Sequence[str]) -> dict[str, Any]:
-    """Return the message that a row describes."""
     kind, event_id, response_id, item_id, item_type, call_id, role, status, detail = row[3:]
     said = dict(_details(detail))
     message: dict[str, Any] = {"type": kind}

@@ -77,7 +77,6 @@ class _Names:
         return self._names[identifier]
 
     def known(self, found: re.Match[str]) -> str:
-        """Return the name of an id in a text."""
         return self.name(found[0], {"event": "e", "resp": "r", "item": "i", "sess": "s"}.get(found[0].split("_")[0], "call"))
 
 

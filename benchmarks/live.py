@@ -151,7 +151,6 @@ def delays(at_once: Sequence[int] = AT_ONCE, rounds: int = ROUNDS, seconds: floa
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Return the rows of `delays` as a text table."""
     lines = [f"{'sessions':>8}  {'':<10}{'samples':>8}{'p50 ms':>9}{'p99 ms':>9}{'p99 ratio':>11}{'goal':>6}"]
     for row in rows:
         for name in ("engine", "wires", *GOALS):

@@ -243,7 +243,6 @@ def _medians(found: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, fl
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Return the rows of `relays` as a text table."""
     heads = "".join(f"{name + ' µs':>13}" for name in PER_MESSAGE)
     lines = [f"{'connections':>11}  {'':<17}{'messages':>9}{'trips':>7}{heads}"]
     for row in rows:

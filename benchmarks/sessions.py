@@ -8,7 +8,7 @@ it (the receiver waits the delay), which is no such link: of two messages sent t
 first. voicerace's sessions carry the protocol, record every message and keep the user's state.
 
 Further rows: a trial of a sweep by sweep size, with the memory peak; the same cells on real sockets, with real proxies if
-``VOICERACE_CHECKOUTS`` names a folder of checkouts; the explorer. Absolute figures depend on the machine; ratios do less.
+``VOICERACE_CHECKOUTS`` names a folder of checkouts; the explorer. Absolute figures depend on the machine.
 """
 
 from __future__ import annotations

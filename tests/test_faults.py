@@ -20,7 +20,6 @@ from tests.support.rogue import (
     close,
     judged,
     mute,
-    nobody,
     play_live,
     proxy_fails,
     raw,
@@ -29,6 +28,7 @@ from tests.support.rogue import (
     say,
     session,
     still,
+    unreachable,
 )
 from voicerace.analysis.verdict import Verdict
 from voicerace.trace.recording import Recording
@@ -45,7 +45,7 @@ NO_FRAME = b"\xf1\x00"
 @pytest.mark.parametrize(
     ("server", "reason"),
     [
-        (nobody, "not reachable: Connection refused"),
+        (unreachable, "not reachable: Connection refused"),
         (lambda: refusing(401), "the handshake was refused with HTTP 401"),
         (lambda: refusing(403), "the handshake was refused with HTTP 403"),
         (lambda: refusing(429), "the handshake was refused with HTTP 429"),

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 import pytest
-from support.wire import held_against
+from support.wire import differences_from_wire
 
 from voicerace.cli import main
 from voicerace.trace.recording import read_recordings
@@ -36,7 +36,7 @@ def test_the_log_of_a_running_proxy_agrees_with_its_sockets(tag: str, name: str,
     assert main(["sweep", "--live", *SWEEPS[name].split(), *options.split(), *proxy]) == 0
     (log,) = out.glob("proxy-*.log")
     wire = [each for path in sorted(out.glob("recordings/*.jsonl")) for each in read_recordings(path)]
-    counts, wrong = held_against(log, wire)
+    counts, wrong = differences_from_wire(log, wire)
     print(f"\n{tag} {name}: " + ", ".join(f"{number} {what}" for what, number in counts.items()))
     assert counts["sessions"] == len(wire)
     assert wrong == []

@@ -152,9 +152,7 @@ def test_parameters_are_refused_by_name(given: dict[str, Any], words: list[str])
         (OneSessionParameters, {"tool_ms": 30, "earlier_ms": 40}, ["earlier_ms", "30"]),
     ],
 )
-def test_the_other_notebooks_refuse_parameters_by_name(
-    kind: type[NotebookParameters], given: dict[str, Any], words: list[str]
-) -> None:
+def test_other_notebooks_refuse_by_name(kind: type[NotebookParameters], given: dict[str, Any], words: list[str]) -> None:
     with pytest.raises(InputError) as caught:
         kind.from_namespace(given)
     for word in words:

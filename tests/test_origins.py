@@ -260,8 +260,6 @@ def test_a_key_in_the_query_of_a_url_counts_as_a_key() -> None:
 
 
 class Page(BaseHTTPRequestHandler):
-    """An empty page."""
-
     def do_GET(self) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/html")

@@ -91,9 +91,7 @@ def test_a_first_message_of_the_far_side_is_buffered_for_the_near_side() -> None
     run(main())
 
 
-def test_the_relay_connects_over_tls_and_reports_an_untrusted_certificate(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_tls_works_and_an_untrusted_certificate_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     authority = trustme.CA()
     served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(served)

@@ -223,7 +223,7 @@ def test_the_old_page_is_kept_if_a_new_one_fails(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.long
-def test_bad_input_gives_a_one_line_error(
+def test_bad_input_gives_one_line(
     words: list[str], error_text: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     if "--out" not in words:

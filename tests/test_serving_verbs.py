@@ -42,7 +42,7 @@ from voicerace.trace.recording import Recording
         (["proxy", "--upstream", "ws://127.0.0.1:1", "--release", "9.9"], "9.9"),
     ],
 )
-def test_invalid_serve_options_give_a_one_line_error(
+def test_invalid_options_give_one_line(
     words: list[str], error_text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["serve", *words, *(["--out", str(tmp_path / "out")] if words else [])]) == 2

@@ -170,9 +170,7 @@ def test_a_real_api_requires_a_session_limit(monkeypatch: pytest.MonkeyPatch, tm
         (["serve", "proxy", "--upstream", "mock"], "openai, ws"),
     ],
 )
-def test_contradictory_options_give_a_one_line_error(
-    words: list[str], error_text: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_contradictory_options_give_one_line(words: list[str], error_text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
     err = capsys.readouterr().err
     assert error_text in err

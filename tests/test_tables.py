@@ -31,9 +31,7 @@ def test_a_fact_without_a_value_is_omitted() -> None:
 
 
 @pytest.mark.parametrize("width", [30, 60, 80, 200])
-def test_the_releases_table_fits_the_terminal(
-    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_releases_fit_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("voicerace.cli.releases.terminal_width", lambda: width)
     assert main(["releases"]) == 0
     table, _, legend = capsys.readouterr().out.partition("\n\n")

@@ -539,7 +539,7 @@ def test_user_text_that_never_reached_the_upstream_is_stuck() -> None:
     assert judge(tape.recording()).wedged is True
 
 
-def test_bad_outcomes_are_those_that_are_not_the_users_doing() -> None:
+def test_bad_outcomes_depend_on_who_ended_the_reply() -> None:
     assert "answered" not in BAD
     assert set(OUTCOMES) - BAD == {"answered", "unknown", "no_result", "abandoned"}
     turn = turn_of(HAND_MADE["failed"][0])

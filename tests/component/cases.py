@@ -49,7 +49,6 @@ class Case:
     modelled: bool = True
 
     def script(self) -> dict[str, Any]:
-        """Return the script for the harness."""
         style = HANDLERS[self.handler]
         return {
             "name": self.name,
@@ -151,7 +150,6 @@ CONTEXTS: Final[dict[str, tuple[ScriptStep, ...]]] = {
 
 
 def cases() -> Iterator[Case]:
-    """Yield every script."""
     for what, (_, step) in MESSAGES.items():
         for when, before in CONTEXTS.items():
             yield Case(f"{what}, while {when}", (_READY, *before, step), 1500)

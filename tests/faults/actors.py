@@ -81,14 +81,14 @@ class Table(Interpreter):
         self.apply(self.name, effects)
 
     def send(self, actor: str, to: str, payload: Payload) -> None:
-        """Every message can be encoded for a socket."""
+        """Check that the message can be encoded for a socket."""
         frame = frame_of(payload)
         frame.encode("utf-8", "surrogatepass") if isinstance(frame, str) else frame
         kind = payload.get("type") if isinstance(payload, dict) else None
         self.counts["error" if kind in ("error", "Error") else "sent"] += 1
 
     def set_timer(self, actor: str, timer: SetTimer) -> None:
-        """Every duration has a value."""
+        """Check that the duration has a value."""
         assert self.session.times.ns(timer.after, timer.index, 0) >= 0
         self.timers.add(timer.name)
 
@@ -96,7 +96,7 @@ class Table(Interpreter):
         self.timers.discard(name)
 
     def close(self, actor: str, to: str, code: int | None) -> None:
-        """Every close code is valid."""
+        """Check that the close code is valid."""
         assert code in _CODES, f"close code {code}"
         self.closed = True
 

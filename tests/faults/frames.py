@@ -70,7 +70,6 @@ def frame(
 
 
 def _whole(payload: object) -> bytes:
-    """Return a message as its frame."""
     said = frame_of(payload)  # type: ignore[arg-type]
     return frame(said, _BINARY) if isinstance(said, bytes) else frame(said.encode("utf-8", "surrogatepass"))
 

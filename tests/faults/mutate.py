@@ -38,7 +38,6 @@ _TOKENS: Final = (
 
 
 def nested(depth: int, lists: bool = False) -> Any:
-    """Return a value that is `depth` levels deep."""
     value: Any = "x"
     for _ in range(depth):
         value = [value] if lists else {"a": value}

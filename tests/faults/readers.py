@@ -88,7 +88,6 @@ def cassettes() -> tuple[Any, ...]:
 
 @cache
 def cassette_files() -> tuple[bytes, ...]:
-    """Return the cassettes as files."""
     return tuple(_yaml(each) for each in cassettes())
 
 

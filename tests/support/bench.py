@@ -75,7 +75,6 @@ class Bench(Interpreter):
         return [at for at, each in self.sent if isinstance(each, dict) and each["type"] == kind]
 
     def codes(self) -> list[str | None]:
-        """Return the codes of the errors sent."""
         return [realtime.error_of(each).get("code") for each in self.messages("error")]
 
     def _ring(self, until: int | None = None) -> bool:

@@ -46,7 +46,6 @@ def digest(release: str, scenario: str) -> str:
 
 
 def digests() -> dict[str, dict[str, str]]:
-    """Return release -> scenario -> digest."""
     return {release: {scenario: digest(release, scenario) for scenario in SCENARIOS} for release in RELEASES}
 
 

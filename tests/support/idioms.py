@@ -1,6 +1,6 @@
-"""Idioms that are not plain technical English, counted in the prose: `python -m tests.support.idioms`.
+"""Count idioms that are not plain technical English in the prose: `python -m tests.support.idioms`.
 
-Prose is: comments and docstrings of Python files, Markdown pages, cells of notebooks, templates.
+Prose means comments and docstrings of Python files, Markdown pages, cells of notebooks, and templates.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 
-#: What is written in their place: docs/glossary.md, or a plain subject and verb.
+#: Replace them with terms of docs/glossary.md, or with a plain subject and verb.
 IDIOMS: Final = (
     "nobody", "somebody", "anybody", "whoever", "whatever", "held against", "holds against", "hold against", "holds it to",
     "comes to", "come to", "came to", "what became of", "without a word", "in a word", "is told", "are told", "told apart",
@@ -27,12 +27,12 @@ IDIOMS: Final = (
 )  # fmt: skip
 _PATTERN: Final = re.compile(r"(?<![\w-])(" + "|".join(map(re.escape, IDIOMS)) + r")(?![\w-])", re.IGNORECASE)
 _WORD: Final = re.compile(r"[A-Za-z][\w'-]*")
-#: In these words the names of standards and of other projects' terms.
+#: Terms of standards and of other projects.
 _ALLOWED: Final = re.compile(r"third[- ]part(?:y|ies)|part(?:y|ies) of the API", re.IGNORECASE)
 
 
 def prose(path: Path) -> Iterator[tuple[int, str]]:
-    """(line number, text) of a file's prose."""
+    """Yield (line number, text) of a file's prose."""
     text = path.read_text("utf-8")
     if path.suffix == ".ipynb":
         for number, cell in enumerate(json.loads(text)["cells"], start=1):
@@ -51,14 +51,14 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def files() -> list[Path]:
-    """The files with prose that are part of the repository."""
+    """Return the repository's files with prose."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split("\n")
     kinds = {".py", ".md", ".ipynb", ".j2"}
     return [ROOT / name for name in listed if Path(name).suffix in kinds and (ROOT / name).is_file()]
 
 
 def idioms(path: Path) -> list[tuple[int, str]]:
-    """(line number, idiom) for each that a file has."""
+    """Return (line number, idiom) for each idiom in a file."""
     if path == Path(__file__):
         return []
     return [

@@ -65,7 +65,6 @@ def leaks(key: str, contents: Iterable[tuple[str, bytes]]) -> list[str]:
 
 
 def written(*folders: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield every file below the folders."""
     for folder in folders:
         for path in sorted(folder.rglob("*")):
             if path.is_file():
@@ -123,14 +122,10 @@ class Leaky:
         if self.how not in ("refuse", "redirect"):
             return None
         body = "\n".join(["Incorrect API key provided:", *spellings(key)]).encode()
-        headers = [
-            ("X-Your-Key", key),
-            ("WWW-Authenticate", f'Bearer realm="{quote(key)}"'),
-            ("Content-Length", str(len(body))),
-        ]
+        head = [("X-Your-Key", key), ("WWW-Authenticate", f'Bearer realm="{quote(key)}"'), ("Content-Length", str(len(body)))]
         if self.how == "redirect":
-            return Response(307, key, Headers([*headers, ("Location", f"{self.url}&key={quote(key, safe='')}")]), body)
-        return Response(401, f"Unknown key {key}", Headers(headers), body)
+            return Response(307, key, Headers([*head, ("Location", f"{self.url}&key={quote(key, safe='')}")]), body)
+        return Response(401, f"Unknown key {key}", Headers(head), body)
 
     async def _serve(self, near: ServerConnection) -> None:
         key = self.keys[-1]

@@ -41,7 +41,6 @@ def session(**given: Any) -> SessionConfig:
 
 
 def play(**given: Any) -> Recording:
-    """Return the recording of a session."""
     return simulate(session(**given))
 
 
@@ -50,7 +49,6 @@ def verdict(**given: Any) -> Verdict:
 
 
 def outcome(**given: Any) -> str:
-    """Return the outcome of a session."""
     return verdict(**given).outcome
 
 
@@ -61,7 +59,6 @@ def with_tie(**given: Any) -> tuple[str, str | None]:
 
 
 def outcomes(tool_ms: tuple[float, ...], **given: Any) -> list[str]:
-    """Return one outcome for each tool time."""
     return [outcome(**given, tool_ms=each) for each in tool_ms]
 
 

@@ -31,8 +31,8 @@ from voicerace.engine.session import SessionConfig
 from voicerace.trace.recording import Recording
 
 __all__ = [
-    "CLEAN", "Act", "abort", "api", "close", "free_port", "judged", "mute", "nobody", "own_tasks", "play_live", "proxy",
-    "proxy_fails", "raw", "refusing", "rogue", "say", "session", "still",
+    "CLEAN", "Act", "abort", "api", "close", "free_port", "judged", "mute", "own_tasks", "play_live", "proxy",
+    "proxy_fails", "raw", "refusing", "rogue", "say", "session", "still", "unreachable",
 ]  # fmt: skip
 
 #: Action of a faulty program on its client's connection, in place of a message.
@@ -53,8 +53,6 @@ def session(**given: Any) -> SessionConfig:
 
 
 def close(code: int | None, reason: str = "") -> Act:
-    """Return an action that closes properly."""
-
     async def act(connection: ServerConnection) -> None:
         await connection.close(code, reason)  # type: ignore[arg-type]  # None: without a code
 
@@ -151,7 +149,7 @@ async def refusing(status: int, body: str = "") -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def nobody() -> AsyncIterator[str]:
+async def unreachable() -> AsyncIterator[str]:
     """Yield an address where nothing listens."""
     server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]

@@ -86,8 +86,6 @@ class Gate(AskedUpstream):
 
 
 class _Endpoint(AskedEndpoint):
-    """A connection to the stand-in."""
-
     def __init__(self, session: SessionConfig, key: str) -> None:
         super().__init__(session, Recorder({}))
         self.key = key

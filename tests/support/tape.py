@@ -73,7 +73,6 @@ class Tape:
         return self.confirmed(at_ms, call, content) if confirm else self
 
     def default_error(self, at_ms: float, call: str = "call_1") -> Tape:
-        """Add the component's own result."""
         return self.result(at_ms, call, agent.DEFAULT_ERROR_CONTENT)
 
     def confirmed(self, at_ms: float, call: str = "call_1", content: str = "{}") -> Tape:
@@ -95,7 +94,7 @@ class Tape:
         return self.server(at_ms, realtime.response_event(realtime.RESPONSE_DONE, self._event(), body))
 
     def refuses(self, at_ms: float, in_the_way: str = "resp_1", *, told: bool = False) -> Tape:
-        """Refuse a create; `told` forwards the error to the host."""
+        """Refuse a create; with `told`, forward the error to the host."""
         refusal = realtime.refusal(self._event(), in_the_way, None)
         self.server(at_ms, refusal)
         if told:

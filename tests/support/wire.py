@@ -9,7 +9,7 @@ from voicerace.analysis.verdict import judge
 from voicerace.captures import read_capture
 from voicerace.trace.recording import Link, Recording
 
-__all__ = ["CAME", "SENT", "held_against", "types"]
+__all__ = ["CAME", "SENT", "differences_from_wire", "types"]
 
 SENT, CAME = Link("proxy", "upstream"), Link("upstream", "proxy")
 
@@ -20,7 +20,7 @@ def types(recording: Recording, link: Link) -> list[str]:
     return [e.type for e in recording.ordered("proxy", events)]
 
 
-def held_against(log: Path, wire: list[Recording], release: str | None = None) -> tuple[Counter[str], list[str]]:
+def differences_from_wire(log: Path, wire: list[Recording], release: str | None = None) -> tuple[Counter[str], list[str]]:
     """Return the counts of the wire, and every difference between the wire and the log alone.
 
     Sessions are paired by the events from the upstream; among equal ones, by the messages sent to it.
