@@ -191,7 +191,7 @@ def answer_rows(capture: Capture) -> pd.DataFrame:
 
 
 def order_rows(capture: Capture, session: int = 1) -> pd.DataFrame:
-    """Return the relevant messages of a session (numbered from 1): ``at_ms`` since the first, ``line``, ``what``, ``derived``."""
+    """Return a session's relevant messages (`session` from 1): ``at_ms`` since the first, ``line``, ``what``, ``derived``."""
     order = capture.sessions[session - 1].answers.order
     return pd.DataFrame(order, columns=["at_ms", "line", "what", "derived"])
 
