@@ -170,7 +170,7 @@ class _Pen:
         for low, high, reply in strip.busy:
             self.busy(bar, low, high, reply)
         self.results(bar, strip.results)
-        self.requests(bar, strip.asks, strip.outcome == "stalled")
+        self.requests(bar, strip.requests, strip.outcome == "stalled")
         style = STYLES[strip.outcome]
         ax.text(
             _RIGHT + 0.15, bar - 0.1, f"{style.glyph} {strip.outcome}", fontsize=9.5, fontweight="bold", va="center",
