@@ -237,10 +237,7 @@ def map_trials(capture: Capture, steps: int = 20, release: str | None = None) ->
     """
     races = [race for of in capture.sessions for race in of.races]
     times = times_at_proxy(capture)
-    for name, values in (
-        ("tool_ms", [race.result_delay_ms for race in races]),
-        ("gap_ms", [race.gap_ms for race in races]),
-    ):
+    for name, values in (("tool_ms", [race.result_delay_ms for race in races]), ("gap_ms", [race.gap_ms for race in races])):
         step = math.ceil(max([50.0, *values]) * _BEYOND / steps)
         times[name] = f"0:{step * steps}:{step}"
     tag = release or next((each for of in capture.sessions if (each := release_of(of)) is not None), "0.9.1")

@@ -26,11 +26,7 @@ CLAIMED_MS: Final = (300.0, 500.0)
 _X, _Y = "gap_ms", "tool_ms"
 
 
-def plot_maps(
-    trials: pd.DataFrame,
-    releases: Sequence[str],
-    real: pd.DataFrame | None = None,
-) -> Figure:
+def plot_maps(trials: pd.DataFrame, releases: Sequence[str], real: pd.DataFrame | None = None) -> Figure:
     """Draw a map for each release.
 
     Args:
@@ -65,11 +61,7 @@ def plot_maps(
     return figure
 
 
-def alt_maps(
-    trials: pd.DataFrame,
-    releases: Sequence[str],
-    real: pd.DataFrame | None = None,
-) -> str:
+def alt_maps(trials: pd.DataFrame, releases: Sequence[str], real: pd.DataFrame | None = None) -> str:
     """Return the picture as text: the cells of each outcome per release, and the changes in some columns."""
     sentences = []
     for release in releases:

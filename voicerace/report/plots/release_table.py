@@ -12,12 +12,7 @@ from voicerace.report.plots.style import glyph
 
 __all__ = ["glyphs_along", "release_rows", "release_table"]
 
-_EVENTS: Final = (
-    ("T", "text done"),
-    ("R", "response.done"),
-    ("A", "audio done"),
-    ("I", "result confirmed"),
-)
+_EVENTS: Final = (("T", "text done"), ("R", "response.done"), ("A", "audio done"), ("I", "result confirmed"))
 
 
 def release_table(trials: pd.DataFrame | None = None, axis: str = "tool_ms") -> pd.DataFrame:

@@ -80,14 +80,7 @@ def _part(ax: Axes, x: float, name: str, what: str, time: str) -> None:
     ax.text(x + _WIDE / 2, _TOP + 0.76, what, fontsize=7.5, linespacing=1.2, ha="center", va="center")
     if time:
         ax.text(
-            x + _WIDE / 2,
-            _TOP - 0.1,
-            time,
-            fontsize=8,
-            fontfamily="DejaVu Sans Mono",
-            ha="center",
-            va="center",
-            color=RESULT,
+            x + _WIDE / 2, _TOP - 0.1, time, fontsize=8, fontfamily="DejaVu Sans Mono", ha="center", va="center", color=RESULT
         )
 
 
