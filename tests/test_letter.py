@@ -1,4 +1,4 @@
-"""The letter follows the data: other data change its claims, advice and pictures."""
+"""The letter's claims, advice and pictures follow the data: other data gives other text."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_release_that_never_stalls_changes_claims_advice_and_pictures(
 
     before = told(sample)
     assert "0.9.4 fails with a tool of 300 ms or more (stalled" in before["answer"]
-    assert "no release is right for every delay" in before["answer"]
+    assert "every release fails at some delays" in before["answer"]
     for name in ("picture", "today", "gate", "bands", "map"):
         assert "stalled" in before[name], name
     assert "timing still fails on 0.9.4" in before["today"]
@@ -75,10 +75,10 @@ def test_a_release_that_never_stalls_changes_claims_advice_and_pictures(
     healed = ReportContext.of(LetterParameters(**parameters, step_ms=200, map_step_ms=200, draws=2))
     after = told(replace(healed, evidence=Evidence(root=tmp_path)))
     assert "0.9.4 fails at none of 3 computed delays" in after["answer"]
-    assert "0.9.1 is not right for every delay" in after["answer"]
+    assert "0.9.1 fails at some delays" in after["answer"]
     for name, words in after.items():
         assert "stalled" not in words, name
-    assert "nothing more to change" in after["today"]
+    assert "Nothing more to change" in after["today"]
     assert "**0.9.4 had no failure on the map: prefer it.**" in after["upgrade"]
     assert after["heading"] == "Finding 2: even with one result, 0.9.1 fails at some delays"
     assert after["gate"].endswith("Nothing went wrong.")
@@ -87,7 +87,7 @@ def test_a_release_that_never_stalls_changes_claims_advice_and_pictures(
     torn = told(healed)
     assert "0.9.4 at 300 ms was stalled" in torn["bands"]
     assert "the running proxy does**: 6 of 24 recorded sessions" in torn["today"]
-    assert "The running proxy was recorded otherwise" in torn["gate"]
+    assert "The running proxy behaves differently" in torn["gate"]
 
 
 def test_a_changed_table_changes_the_counts(sample: ReportContext) -> None:
@@ -106,12 +106,12 @@ def test_sections_report_missing_evidence_and_parts(tmp_path: Path) -> None:
     bare = replace(ReportContext.of(LetterParameters(run=str(tmp_path / "run"))), evidence=Evidence(root=tmp_path / "nothing"))
     told = {name: words_of(section(name, bare)) for name in SECTIONS if name != "asked"}
     for name, words in (
-        ("submitted_twice", "No recording of the running component is at hand"),
+        ("submitted_twice", "There is no recording of the running component"),
         ("submitted_twice", "no sessions with other handlers"),
         ("gate", "no map of other gaps"),
         ("gate", "No recording of a running proxy"),
-        ("paths", "No exploration is at hand"),
-        ("paths", "no other stories"),
+        ("paths", "There is no exploration"),
+        ("paths", "no other scenarios"),
         ("today", "tried no workarounds"),
         ("how_tested", "No comparison of models with running programs"),
         ("yours", "No capture was given"),
@@ -184,12 +184,12 @@ def test_explorations_and_live_confirmations_are_cited(tmp_path: Path, sample: R
     material = replace(sample, evidence=Evidence(root=tmp_path))
     found = paths.blocks(material)
     words = words_of(found)
-    assert paths.heading(material) == "Finding 3: the other ways: 2 of them were found in the releases"
-    assert "By outcome, 2 ways follow: 2 found in the releases." in words
-    assert "2 ways into it** (3, counted release by release), met on 0.9.4 and 0.11.1" in words
+    assert paths.heading(material) == "Finding 3: 2 failure paths found in the releases"
+    assert "By outcome, 2 failure paths follow: 2 found in the releases." in words
+    assert "2 failure paths** (3, counted release by release), on 0.9.4 and 0.11.1" in words
     assert "tools of 0 to 10,000 ms" in words
     assert "not of voice/return" in words
-    assert "1 of 2 of them that were tried on the running proxy were confirmed" in words
+    assert "1 of 2 of those tried on the running proxy were confirmed" in words
     folded = [inner for block in found if isinstance(block, Fold) for inner in block.blocks if isinstance(inner, Table)]
     table = next(each.frame for each in folded if "what happens" in each.frame)
     assert list(table["releases"]) == ["0.9.4*, 0.11.1", "0.9.4"]
@@ -213,11 +213,11 @@ def test_a_gate_without_bad_draws_still_has_its_explored_findings(tmp_path: Path
     (tmp_path / "explore" / "reference.json").write_text(json.dumps(record), "utf-8")
     material = replace(sample, evidence=Evidence(root=tmp_path))
     told = claim(paths.blocks(material), "stories")
-    assert "for no more: **exploring every order found 2 ways to a failure with the reference gate**" in told
+    assert "for these draws only: **exploring every order found 2 failure paths with the reference gate**" in told
     listed = claim(paths.blocks(material), "reference-explored")
-    assert "leaves 2 ways to a failure**, in 1 story. 1 of them needs a handler that makes the component answer twice" in listed
-    assert "while the API is busy with a response that it began by itself: refused; a reply comes all the same" in listed
-    assert "2 ways to one remain" in claim(timing.blocks(material), "gate-reference")
+    assert "leaves 2 failure paths**, in 1 scenario. 1 of them needs a handler that makes the component answer twice" in listed
+    assert "while the API is busy with a response that it began itself: refused; a reply comes anyway" in listed
+    assert "it still has 2 failure paths" in claim(timing.blocks(material), "gate-reference")
 
 
 def test_a_workaround_is_shown_with_its_limits(tmp_path: Path, sample: ReportContext) -> None:
@@ -233,45 +233,44 @@ def test_a_workaround_is_shown_with_its_limits(tmp_path: Path, sample: ReportCon
     assert cure.beyond is not None
     assert cure.beyond.bad == cure.beyond.of
     told = claim(today.blocks(material), "cure-limits-0.9.1")
-    assert "so by construction**: the gaps tried were of 8 to 600 ms, all shorter than the 2.0 s" in told
+    assert "follows from the setting**: the tested gaps were 8 to 600 ms, all shorter than the 2.0 s" in told
     assert f"At a gap of 5,000 ms it went wrong in {cure.beyond.bad} of {cure.beyond.of} sessions" in told
     left = [story for story, each in cure.stories.items() if each.bad]
     assert left
-    assert f"{len(left)} of {len(cure.stories)} other stories still went wrong" in claim(
+    assert f"{len(left)} of {len(cure.stories)} other scenarios still went wrong" in claim(
         answer.blocks(material), "answer-third"
     )
     stalled = frame[(frame["release"] == "0.9.4") & (frame["workaround"] == "wait-fixed") & (frame["scenario"] == "single")]
     near = stalled[stalled["gap_ms"] <= 600]
-    assert f"It does harm on 0.9.4 ({int(near['bad'].sum())} of {len(near)} go wrong with it" in told
+    assert f"It makes 0.9.4 ({int(near['bad'].sum())} of {len(near)} go wrong with it" in told
     assert "every order" not in words_of(today.blocks(material))
 
     healed = frame.assign(bad=frame["bad"] & (frame["workaround"] != "wait-fixed"))
     told = claim(today.blocks(replace(material, parts={**material.parts, "cures": healed})), "cure-limits-0.9.1")
-    assert "does not cure" not in told
-    assert "harm" not in told
+    assert "does not help" not in told
+    assert " worse" not in told
     effect = {"release": "0.9.1", "workaround": "wait-fixed", "removed": [{"story": "single", "finding": "a"}] * 3, "new": []}
     effect |= {"left": [{"story": "parallel", "finding": "b"}], "incomplete": ["double"]}
     (tmp_path / "workarounds.json").write_text(json.dumps({"effects": [effect]}), "utf-8")
     words = words_of(today.blocks(replace(material, evidence=Evidence(tmp_path))))
     assert (
-        "removes 3 ways into a failure, leaves 1 and brings 0 (not every order of double was explored). Left (ways): several"
-        in words
+        "removes 3 failure paths, leaves 1 and adds 0 (not every order of double was explored). Left (paths): several" in words
     )
-    assert "removes 3, leaves 1, brings 0; not every order of double" in words
+    assert "removes 3, leaves 1, adds 0; not every order of double" in words
 
 
 def test_recorded_sessions_name_their_program(sample: ReportContext) -> None:
-    """The program of 0.10.2 was recorded with the tag 0.10.0, and another program was published as 0.10.2."""
+    """0.10.2's program was recorded under 0.10.0's tag; another was published under 0.10.2's number."""
     material = replace(sample, evidence=Evidence())
     head, second = words_of(section("head", material)), words_of(timing.blocks(material))
     assert "0.10.2 / 0.2.6 (recorded under the tag 0.10.0, the same program)" in head
     assert "the number that voice-agent-backend has in that tag" in head
-    assert "what was published as 0.10.2 is another one, with backend 0.2.7, and was not played" in head
+    assert "Another program, with backend 0.2.7, was published as 0.10.2; it was not tested" in head
     assert (
         "1 of 1 recorded session goes wrong with the running proxy, at other times (a tool of 50 ms, a gap of 150 ms)" in second
     )
     inside = int(material.real["tool_ms"].le(500).sum())
-    assert f"Points are {inside} recorded sessions of the running proxies, {inside} of them as the model has them; " in second
+    assert f"Points are {inside} recorded sessions of the running proxies; {inside} have the model's outcome; " in second
     assert f"{len(material.real) - inside} more, with tools of 1,000 to 3,000 ms, are not in the picture" in second
 
 
@@ -334,14 +333,14 @@ def test_a_strip_has_the_times_of_its_session() -> None:
     strip = strip_of(simulate(SessionConfig.of(release="0.9.1", times=times)))
     assert strip.outcome == "rejected"
     assert strip.results == ((150.0, True),)  # the call goes 30 + 10 ms, the result 10 ms back
-    assert strip.asks == ((180.0, True),)  # 30 ms to the API, which is busy until 300
+    assert strip.requests == ((180.0, True),)  # 30 ms to the API, which is busy until 300
     ((_, until, reply),) = strip.busy
     assert (until, reply) == (300.0, False)
     late = strip_of(simulate(SessionConfig.of(release="0.9.4", times={**times, "tool_ms": "350"})))
-    assert (late.outcome, late.asks) == ("stalled", ())
+    assert (late.outcome, late.requests) == ("stalled", ())
     twice = strip_of(simulate(SessionConfig.of(release="0.9.1", handler="async_ref", times={**times, "tool_ms": "350"})))
     assert [own for _, own in twice.results] == [True, False]
-    assert [refused for _, refused in twice.asks] == [False, True]
+    assert [refused for _, refused in twice.requests] == [False, True]
 
 
 def test_the_overview_has_alt_text_for_its_lines() -> None:
@@ -393,9 +392,9 @@ def test_findings_of_the_reference_gate_are_counted_separately_and_late_has_its_
         (tmp_path / "explore" / f"{release}.json").write_text(json.dumps(record), "utf-8")
     material = replace(sample, evidence=Evidence(root=tmp_path))
     words = words_of(paths.blocks(material))
-    assert paths.heading(material) == "Finding 3: the other ways: 1 of them were found in the releases"
-    assert "By outcome, 2 ways follow: 1 found in the releases, and 1 met only with the reference gate" in words
-    assert "more than 5 s late; here it is asked for after 20 s." in words
+    assert paths.heading(material) == "Finding 3: 1 failure path found in the releases"
+    assert "By outcome, 2 failure paths follow: 1 found in the releases, and 1 only with the reference gate" in words
+    assert "more than 5 s late; here it is requested after 20 s." in words
 
 
 def test_advice_on_result_values_follows_recordings_of_the_component(tmp_path: Path, sample: ReportContext) -> None:

@@ -260,16 +260,16 @@ def test_counts_of_each_release_in_the_findings_equal_the_tables(every: ReportCo
     check(found, material)
     for release in PROXIES:
         (claim,) = [block for block in found if isinstance(block, Claim) and block.name == f"gate-{release}"]
-        counts = [(seen.count, seen.of) for seen in claim.seen if seen.target == "model"]
-        assert counts[:2] == [wrong(own(material.delay, release)), wrong(own(material.part("map"), release))]
-    frame = next(block.frame for block in section("paths", material) if isinstance(block, Table) and "story" in block.frame)
+        told = [(seen.count, seen.of) for seen in claim.seen if seen.target == "model"]
+        assert told[:2] == [wrong(own(material.delay, release)), wrong(own(material.part("map"), release))]
+    frame = next(block.frame for block in section("paths", material) if isinstance(block, Table) and "scenario" in block.frame)
     drawn = material.part("drawn")
     for column in frame.columns[1:]:
         tag = "reference" if column == "the reference gate" else column
         stories = [group for _, group in own(drawn, tag).groupby("scenario", sort=False)]
         for cell, group in zip(frame[column], stories, strict=True):
             count, of = wrong(group)
-            assert cell.startswith(f"{count} of {of} (") if of else cell == "not to be judged"
+            assert cell.startswith(f"{count} of {of} (") if of else cell == "not judged"
             assert sum(map(int, re.findall(r"(\d+) \S+ (?:" + "|".join(OUTCOMES) + ")", cell))) == count
 
 

@@ -88,7 +88,7 @@ def test_the_default_customer_is_voice_commerce_with_its_report() -> None:
         "To voice-commerce",
         "You reported that",
         "on 0.9.1 / 0.2.1",
-        "(2026-02-16) asked you for 4 things",
+        "(2026-02-16) made 4 requests",
         "We wrote:",
     ):
         assert theirs in words
@@ -104,7 +104,7 @@ def test_a_customer_file_determines_the_letter(tmp_path: Path) -> None:
     own = material(customer=str(file))
     assert own.in_use == ("0.9.4", "0.11.1")
     words = words_of([*head.blocks(own), *prior_questions.blocks(own), *today.blocks(own)])
-    for theirs in ("To Acme", "on 0.9.4 / 0.2.4 and 0.11.1 / 0.2.13", "(2026-05-01) asked you for 1 thing", "A small *repro*"):
+    for theirs in ("To Acme", "on 0.9.4 / 0.2.4 and 0.11.1 / 0.2.13", "(2026-05-01) made 1 request", "A small *repro*"):
         assert theirs in words
     assert words.count("We wrote:") == 1
     assert "[Our \\[page\\]](https://example.org/a)" in words
@@ -184,10 +184,10 @@ def test_the_answer_uses_the_gap_of_the_capture(tag: str) -> None:
     assert (early, len(races)) in counts_in(claims[0].sentence)
     assert claim_faults(claims_of(found)) == []
     words = words_of(found)
-    assert f"at {median} for the gap and tools of" in words
+    assert f"at a gap of {median} and with tools of" in words
     assert f"at a gap of {median} and round trips of 0 ms" in words
-    assert f"at {gaps[0]:g} to {gaps[-1]:g} ms for the gap" in words or "no workaround" in words
-    for assumed in ("gap of 300 ms", "gap of 8 ms", " 8 ms for the gap", " 8 to 600 ms"):
+    assert f"at gaps of {gaps[0]:g} to {gaps[-1]:g} ms" in words or "no workaround" in words
+    for assumed in ("gap of 300 ms", "gap of 8 ms", "gaps of 8 ms", " 8 to 600 ms"):
         assert assumed not in words
     advice = words_of(today.blocks(own))
     assert f"at a gap of {median}" in advice

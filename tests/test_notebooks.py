@@ -92,7 +92,7 @@ def test_every_path_shows_a_release_the_reference_gate_and_a_workaround(tmp_path
     small = {"stories": '["single"]', "release": "0.9.4", "pictures": 1, "max_states": 500}
     notebook = run("4", small, tmp_path)
     assert "stalled-result-r-1-result" in shown_in(notebook, "paths")
-    assert "0 paths of the reference gate" in shown_in(notebook, "gate")
+    assert "0 findings of the reference gate" in shown_in(notebook, "gate")
     assert "not possible" in shown_in(notebook, "workarounds")
     assert len(images(notebook)) == 1
 

@@ -227,7 +227,7 @@ def test_deltas_are_one_arrow(recordings: Mapping[str, Recording]) -> None:
 
 def test_silence_is_annotated(recordings: Mapping[str, Recording]) -> None:
     notes = {name: [row.note for row in rows(recordings[name]) if row.note] for name in ("lost", "stalled", "rejected")}
-    assert notes == {"lost": ["the host is told nothing"], "stalled": ["no response.create is sent"], "rejected": []}
+    assert notes == {"lost": ["the host is not notified"], "stalled": ["no response.create is sent"], "rejected": []}
 
 
 def test_several_calls_and_results_are_numbered(recordings: Mapping[str, Recording]) -> None:
@@ -277,10 +277,10 @@ def test_a_log_of_one_link_and_one_end_is_drawn_with_its_limits_stated(recording
     )
     log = Recording(seen, {}, "log", upstream, complete=False)
     lanes = lanes_of(log)
-    assert lanes.unseen == ("nobody watched between host and proxy",)
+    assert lanes.unseen == ("not recorded between host and proxy",)
     assert {row.sender for row in lanes.rows} == {"proxy", "upstream"}
     assert all(row.sent_ns == row.received_ns for row in lanes.rows)
-    assert any("nobody watched" in text for text in texts(plot_swimlane(log)))
+    assert any("not recorded" in text for text in texts(plot_swimlane(log)))
 
 
 def test_events_without_any_time_keep_their_order() -> None:
@@ -338,13 +338,13 @@ def test_every_row_is_an_arrow_and_the_refusal_is_marked(recordings: Mapping[str
 
 
 def test_later_events_are_never_drawn_higher(recordings: Mapping[str, Recording]) -> None:
-    from voicerace.report.plots.swimlane import _places
+    from voicerace.report.plots.swimlane import _layout
 
     for recording in recordings.values():
         lanes = lanes_of(recording)
-        places = _places(lanes)
-        ends = [(row.sent_ns, places.sent[row.seq]) for row in lanes.rows]
-        ends += [(row.received_ns, places.received[row.seq]) for row in lanes.rows]
+        layout = _layout(lanes)
+        ends = [(row.sent_ns, layout.sent[row.seq]) for row in lanes.rows]
+        ends += [(row.received_ns, layout.received[row.seq]) for row in lanes.rows]
         for (early, above), (late, below) in combinations(sorted(ends), 2):
             assert early == late or above < below
 
@@ -373,7 +373,7 @@ def test_the_alt_text_of_the_swimlane_has_the_numbers(recordings: Mapping[str, R
     assert "50 host to proxy: result from the app" in words
     assert "50 proxy to upstream: response.create (refused)" in words
     assert "held by resp_0001 from −15 to 150 ms" in words
-    assert "the host is told nothing" in alt_swimlane(recordings["lost"])
+    assert "the host is not notified" in alt_swimlane(recordings["lost"])
     assert "stays stuck" in alt_swimlane(recordings["stalled"])
 
 
@@ -451,7 +451,7 @@ def test_the_margin_axis_is_shown_only_where_it_is_a_shift_of_the_first(trials: 
     # In generation B response.create waits for an event, so its margin does not follow the tool's time.
     assert margin_offset(trials) == (-150.0, ["0.9.1", "0.11.1"])
     assert [axis.get_xlabel() for axis in plot_outcome(trials).child_axes] == [
-        "margin of 0.9.1, 0.11.1: create at the server minus slot free (ms)"
+        "margin of 0.9.1, 0.11.1: request at the API minus slot free (ms)"
     ]
     # With a network D sends response.create at different events, so the axis applies to A alone and is labelled so.
     network = trials_of({"releases": "0.9.1,0.11.1", "times": {**NETWORK, "tool_ms": "0:400:100"}, "ties": False})
@@ -581,7 +581,7 @@ def test_a_verdict_is_displayed_as_a_small_table(shell: InteractiveShell, record
 def test_a_release_is_displayed_as_a_table_of_its_rules(shell: InteractiveShell) -> None:
     shown = {tag: shell.display_formatter.format(PROXIES[tag])[0]["text/html"] for tag in ("0.9.1", "0.9.4", "0.11.1")}
     assert "0.9.1: voice-agent-backend 0.2.1, generation A1" in shown["0.9.1"]
-    assert '<th scope="row">response.create behind a result</th><td>at once</td>' in shown["0.9.1"]
+    assert '<th scope="row">response.create after a result</th><td>at once</td>' in shown["0.9.1"]
     assert "<td>at text done or response.done</td>" in shown["0.9.4"]
     assert "or after 20 s" in shown["0.11.1"]
     assert "hidden from the host" in shown["0.11.1"]
@@ -594,7 +594,7 @@ def test_a_sweep_displays_its_outcomes_and_no_file_path(shell: InteractiveShell,
     assert "3 of 3 trials; virtual time; model:0.9.1" in data["text/html"]
     assert "<td>0–100</td><td>2</td><td>✗ rejected</td><td>1</td><td>1</td><td>100 %</td>" in data["text/html"]
     assert "tool_ms 0:200:100" in data["text/html"]
-    assert "assumed times in ms, as none was given: " in data["text/html"]
+    assert "assumed times in ms (none given): " in data["text/html"]
     assert "gap_ms=150" in data["text/html"]
     assert "Run &lt;b&gt;" in data["text/html"]
     assert str(tmp_path) not in data["text/html"] + data["text/plain"]

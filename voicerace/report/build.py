@@ -1,4 +1,4 @@
-"""Run the letter's notebook and write its page, or fail with the reason and leave nothing half-written."""
+"""Runs the letter's notebook and writes its page, completely or not at all."""
 
 from __future__ import annotations
 
@@ -36,12 +36,13 @@ SCHEMA: Final = 1
 
 @dataclass(frozen=True)
 class Report:
-    """What was built.
+    """The files of a report.
 
     Attributes:
-        page: the HTML file; `claims`, beside it, every claim with its counts and targets, for programs.
+        page: the HTML file.
+        claims: a JSON file with every claim, its counts and targets.
         run: the folder with the run's raw data and tables.
-        pdf: the page on paper, where it was asked for.
+        pdf: the page as PDF, or None.
     """
 
     page: Path
@@ -54,18 +55,18 @@ def build(page: Path, parameters: Mapping[str, Any], pdf: Path | None = None) ->
     """Run the notebook and write the page.
 
     Args:
-        page: the HTML file; its folder is made. Beside it goes a file of the same name that ends in ``.json``.
-        parameters: of the notebook: `LetterParameters`. Without `run` the letter plays a run of its own, into `out`.
-        pdf: print the page into this file, too.
+        page: the HTML file; its folder is created. The claims are written beside it, with the suffix ``.json``.
+        parameters: of the notebook: `LetterParameters`. Without `run` the letter plays a new run into `out`.
+        pdf: also print the page into this file.
 
     Raises:
-        InputError: a parameter was refused, a cell failed, or the page has a fault; nothing is written then.
+        InputError: a parameter is not valid, a cell fails, or the page has a fault. Then nothing is written.
     """
     params = LetterParameters.from_namespace(parameters)
     if page.suffix.lower() not in (".html", ".htm"):
-        raise InputError("out", f"{page} does not end in .html", "an HTML file; its claims go beside it, ending in .json")
+        raise InputError("out", f"{page} does not end in .html", "an HTML file")
     chromium = browser() if pdf is not None else None
-    customer_of(params.to, params.customer)  # a bad customer or capture is refused before anything runs
+    customer_of(params.to, params.customer)  # a bad customer or capture fails before anything runs
     capture_of(params)
     if params.run:
         folder = Path(params.run)
@@ -103,13 +104,19 @@ def build(page: Path, parameters: Mapping[str, Any], pdf: Path | None = None) ->
 
 
 def run_cells(notebook: Path, parameters: Mapping[str, Any]) -> nbformat.NotebookNode:
-    """The notebook with its outputs. Its cells run in this process: a kernel would load all libraries a second time."""
+    """Run the notebook and return it with its outputs.
+
+    The cells run in this process, because a kernel would load all libraries again.
+
+    Raises:
+        InputError: a cell fails.
+    """
     ran: nbformat.NotebookNode = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
     lines = [f"{name} = {_literal(value)}" for name, value in parameters.items()]
     given = nbformat.v4.new_code_cell("\n".join(["# Parameters", *lines]), id="given")  # type: ignore[no-untyped-call]
     given.metadata["tags"] = ["injected-parameters"]
-    place = next(number for number, cell in enumerate(ran.cells) if "parameters" in cell.metadata.get("tags", ()))
-    ran.cells.insert(place + 1, given)
+    index = next(number for number, cell in enumerate(ran.cells) if "parameters" in cell.metadata.get("tags", ()))
+    ran.cells.insert(index + 1, given)
     names: dict[str, Any] = {"__name__": "__main__"}
     for number, cell in enumerate((each for each in ran.cells if each.cell_type == "code"), start=1):
         with kept() as shown, redirect_stdout(io.StringIO()) as printed, uncollected():
@@ -125,12 +132,12 @@ def run_cells(notebook: Path, parameters: Mapping[str, Any]) -> nbformat.Noteboo
 
 
 def _literal(value: Any) -> str:
-    """A parameter as Python source, with the quotes that a notebook has."""
+    """Return a parameter as Python source with double quotes."""
     return repr(value) if value is None or isinstance(value, bool) else json.dumps(value, ensure_ascii=False)
 
 
 def _write(files: Mapping[Path, str]) -> None:
-    """Write beside the targets, then put all in place: never half a page."""
+    """Write temporary files beside the targets, then move all into place."""
     written: dict[Path, Path] = {}
     try:
         for target, content in files.items():

@@ -1,19 +1,19 @@
-"""A capture's sessions for a page or a notebook: frames and texts, none of which holds a text of the capture.
+"""Frames and texts about a capture's sessions, for a page or a notebook. They contain no text of the capture.
 
-The calls that a page needs, all taking a `Capture` of `voicerace.captures.read_capture(path, release)`:
+Every function takes a `Capture` of `voicerace.captures.read_capture(path, release)`:
 
 - `capture_facts`, `capture_rows`: a paragraph, and a row per session, for people.
 - `capture_points`: sessions with one result as points.
-- `session_rows`: a row per session: release, outcome, the counts and how sure each is.
-- `evidence_rows`: a row per session: which releases fit, with the lines that say so, and contradictions.
+- `session_rows`: a row per session: release, outcome, the counts and their certainty.
+- `evidence_rows`: a row per session: the releases that fit, with their lines, and contradictions.
 - `answer_rows`: a row per session: the letter's questions (docs/background.md#request-1-a-proxy-log), each with its lines.
-- `order_rows`: of one session, what decides, in the order at the proxy.
+- `order_rows`: the relevant messages of one session, in the order at the proxy.
 - `time_rows`: the measured delay and gap, with counts and quantiles.
-- `map_points`, `map_trials`: the races as points, and the release's map behind them, with the capture's own network.
+- `map_points`, `map_trials`: the races as points, and the release's map with the capture's network.
 - `expected`, `back_test`, `left_out`, `ASSUMPTIONS` (`report.expected`): the rate of each outcome on every release.
-- `notes`: what the file cannot say, once.
+- `notes`: what is missing in the file.
 
-Places are lines of the file (of a HAR: frames, counted over the file); of a derived message, its cause's.
+Line numbers are those of the file (in a HAR: the number of the frame); a derived message has the line of its cause.
 """
 
 from __future__ import annotations
@@ -55,16 +55,16 @@ _COUNTED: Final = (
     "calls", "submissions", "repeated_results", "default_errors", "responses", "refusals", "refusals_hidden",
     "session_updates", "response_creates",
 )  # fmt: skip
-_WORDED: Final = ("derived", "at least")
-_WORDS: Final = {"observed": "", "derived": " (derived)", "at least": " at least", "unknown": " perhaps"}
-#: Beyond the farthest point, so that it does not lie on the map's edge.
+_QUALIFIERS: Final = ("derived", "at least")
+_SUFFIXES: Final = {"observed": "", "derived": " (derived)", "at least": " at least", "unknown": " perhaps"}
+#: Size of the map relative to its farthest point.
 _BEYOND: Final = 1.2
-#: Unread places of a capture that a page lists one by one.
+#: Maximum number of unread ranges that a page lists.
 _PLACES: Final = 20
 
 
 def capture_facts(capture: Capture) -> str:
-    """A capture in a paragraph: what was read, on which side of `response.done` results came, what is not known."""
+    """Describe a capture: what was read, whether results came before `response.done`, and what is unknown."""
     refusals = sum(each.refusals.value or 0 for each in capture.sessions)
     lines = [
         f"The capture `{escape(_plain(capture.name))}` ({capture.format}) holds {many(capture.records, 'record')} of "
@@ -73,17 +73,17 @@ def capture_facts(capture: Capture) -> str:
         "",
         _sides(capture),
     ]
-    places = [f"- lines {each.line_first}–{each.line_last}: {escape(_plain(each.reason))}" for each in capture.unread]
-    if len(places) > _PLACES:
-        places[_PLACES:] = [f"- and {len(places) - _PLACES} more places"]
-    for head, listed in (("Not read:", places), ("What it cannot say:", [f"- {escape(each)}" for each in notes(capture)])):
+    unread = [f"- lines {each.line_first}–{each.line_last}: {escape(_plain(each.reason))}" for each in capture.unread]
+    if len(unread) > _PLACES:
+        unread[_PLACES:] = [f"- and {len(unread) - _PLACES} more ranges"]
+    for head, listed in (("Not read:", unread), ("Not in the capture:", [f"- {escape(each)}" for each in notes(capture)])):
         if listed:
             lines += ["", head, "", *listed]
     return "\n".join(lines)
 
 
 def _sides(capture: Capture) -> str:
-    """On which side of response.done the results came, in refused sessions and in the others."""
+    """Count the sessions by refusal, and by whether the result came before response.done."""
     found: dict[tuple[bool, bool], list[str]] = {}
     for each in capture.sessions:
         if (pair := _pair(each)) is not None:
@@ -91,17 +91,16 @@ def _sides(capture: Capture) -> str:
             found.setdefault((bool(each.refusals.value), delay < gap), []).append(
                 f"{delay:g} {'<' if delay < gap else '≥'} {gap:g} ms"
             )
-    words = [
+    groups = [
         f"{many(len(pairs), 'session')} with {'a' if refused else 'no'} refusal in which the result came "
         f"{'before' if before else 'at or after'} `response.done` ({', '.join(pairs)})"
         for (refused, before), pairs in sorted(found.items(), reverse=True)
     ]
-    return f"As the proxy saw it: {'; '.join(words)}." if words else "No session of it has one result and one gap to compare."
+    return f"As the proxy saw it: {'; '.join(groups)}." if groups else "No session of it has one result and one gap to compare."
 
 
 def capture_rows(capture: Capture) -> pd.DataFrame:
-    """One row per session of a capture, without columns that are unknown in every row. No text of the capture is in it:
-    connections are numbered, not named."""
+    """Return one row per session, without columns that are unknown in every row. Connections are numbered, not named."""
     frame = pd.DataFrame(
         [
             {
@@ -123,13 +122,13 @@ def capture_rows(capture: Capture) -> pd.DataFrame:
 
 
 def capture_points(capture: Capture) -> pd.DataFrame:
-    """Sessions with one result and one gap, as points on the map: gap_ms, tool_ms, both as seen at the proxy."""
+    """Return the sessions with one result and one gap as points on the map: gap_ms, tool_ms, both at the proxy."""
     return pd.DataFrame([pair for each in capture.sessions if (pair := _pair(each))], columns=["gap_ms", "tool_ms"])
 
 
 def session_rows(capture: Capture) -> pd.DataFrame:
-    """A row per session: ``session`` (its number), ``release``, ``given``, ``outcome``, ``why``, ``started``, and each
-    count as a number (``refusals``, Int64, missing where unknown) with its kind beside it (``refusals_kind``)."""
+    """Return one row per session: ``session`` (its number), ``release``, ``given``, ``outcome``, ``why``, ``started``, and for
+    each count its value (``refusals``, Int64, missing where unknown) and its kind (``refusals_kind``)."""
     rows = []
     for number, of in enumerate(capture.sessions, start=1):
         row: dict[str, object] = {
@@ -149,24 +148,24 @@ def session_rows(capture: Capture) -> pd.DataFrame:
 
 
 def evidence_rows(capture: Capture) -> pd.DataFrame:
-    """A row per session: ``release`` (those that fit), ``given``, ``evidence``, ``contradictions``, with their lines."""
+    """Return one row per session: ``release`` (those that fit), ``given``, ``evidence``, ``contradictions``, with lines."""
     rows = []
     for number, of in enumerate(capture.sessions, start=1):
-        said = of.inference
+        inferred = of.inference
         rows.append(
             {
                 "session": number,
                 "release": _release(of),
                 "given": of.release_given,
-                "evidence": "; ".join(f"line {e.line}: {e.what}" for e in (said.evidence if said else ()) if e.line),
-                "contradictions": "; ".join(f"line {e.line}: {e.what}" for e in (said.contradictions if said else ())),
+                "evidence": "; ".join(f"line {e.line}: {e.what}" for e in (inferred.evidence if inferred else ()) if e.line),
+                "contradictions": "; ".join(f"line {e.line}: {e.what}" for e in (inferred.contradictions if inferred else ())),
             }
         )
     return pd.DataFrame(rows, columns=["session", "release", "given", "evidence", "contradictions"])
 
 
 def answer_rows(capture: Capture) -> pd.DataFrame:
-    """The letter's questions, a row per session, each number with its kind and the lines of the file that it rests on."""
+    """Return the letter's questions, one row per session; each number has its kind and its lines of the file."""
     rows = []
     for number, of in enumerate(capture.sessions, start=1):
         found = of.answers
@@ -176,12 +175,12 @@ def answer_rows(capture: Capture) -> pd.DataFrame:
         ]
         cleared = [f"by {c.by} (line {c.line}), {c.updates} session.update before the end" for c in found.cleared or ()]
         turns = [f"{turn.response_creates}{_lines(turn.lines)}" for turn in found.turns]
-        sure = _WORDS[of.response_creates.kind]
+        suffix = _SUFFIXES[of.response_creates.kind]
         rows.append(
             {
                 "session": number,
                 "session.update": _count(of.session_updates) + _lines(found.update_lines),
-                "response.create from the first result on, per turn": "; ".join(f"{each}{sure}" for each in turns)
+                "response.create from the first result on, per turn": "; ".join(f"{each}{suffix}" for each in turns)
                 if of.response_creates.value is not None
                 else "unknown",
                 "submitted twice": "; ".join(twice) or _none_twice(of),
@@ -192,23 +191,23 @@ def answer_rows(capture: Capture) -> pd.DataFrame:
 
 
 def order_rows(capture: Capture, session: int = 1) -> pd.DataFrame:
-    """What decides in one session, numbered from 1: ``at_ms`` since the first, ``line``, ``what``, ``derived``."""
+    """Return a session's relevant messages (`session` from 1): ``at_ms`` since the first, ``line``, ``what``, ``derived``."""
     order = capture.sessions[session - 1].answers.order
     return pd.DataFrame(order, columns=["at_ms", "line", "what", "derived"])
 
 
 def time_rows(capture: Capture) -> pd.DataFrame:
-    """The measured times, in ms, at the proxy: ``time``, ``from``, ``count`` and quantiles (values that were seen)."""
+    """Return the times measured at the proxy, in ms: ``time``, ``from``, ``count`` and quantiles (measured values)."""
     what = {
         "result_delay_ms": "a call's arguments complete -> its result",
         "gap_ms": "the last call's arguments complete -> response.done",
     }
-    rows = [{"time": name, "from": words, **quantiles(times_of(capture, name))} for name, words in what.items()]  # type: ignore[arg-type]
+    rows = [{"time": name, "from": span, **quantiles(times_of(capture, name))} for name, span in what.items()]  # type: ignore[arg-type]
     return pd.DataFrame(rows)
 
 
 def map_points(capture: Capture) -> pd.DataFrame:
-    """The races as points: ``session``, ``release``, ``gap_ms``, ``tool_ms`` (the first result's delay), ``outcome``."""
+    """Return the races as points: ``session``, ``release``, ``gap_ms``, ``tool_ms`` (the first result's delay), ``outcome``."""
     rows = [
         (number, of.release or _release(of), race.gap_ms, race.result_delay_ms, race.outcome)
         for number, of in enumerate(capture.sessions, start=1)
@@ -218,7 +217,7 @@ def map_points(capture: Capture) -> pd.DataFrame:
 
 
 def times_at_proxy(capture: Capture) -> dict[str, str]:
-    """The network's times for sessions as the proxy of a capture saw them: the host's round trip is in the result's delay."""
+    """Return the network times of a capture's sessions at the proxy; the result's delay includes the host's round trip."""
     rtt = network_of(capture.sessions).rtt_ms
     acks = sorted(race.ack_ms for of in capture.sessions for race in of.races if race.ack_ms is not None)
     ack = max(0.0, acks[len(acks) // 2] - rtt) if acks else 0.0
@@ -226,20 +225,19 @@ def times_at_proxy(capture: Capture) -> dict[str, str]:
 
 
 def map_trials(capture: Capture, steps: int = 20, release: str | None = None) -> pd.DataFrame:
-    """The trials of the map that lies behind `map_points`; `steps` cells a side, reaching beyond every point.
+    """Play the map for `map_points`; it includes every point.
 
-    The upstream's round trip is the longest that the capture allows, and items are confirmed as late as they mostly were:
-    with none of it, points would lie beside the border that they were really on.
+    The upstream's round trip is the longest that the capture allows, and the confirmation time is the median. Without these
+    times the boundary of the map would not match the points.
 
     Args:
-        release: whose map; without one, that of the first session whose release is known, else 0.9.1.
+        capture: with races.
+        steps: cells per side.
+        release: of the map; None for the first known release of a session, else 0.9.1.
     """
     races = [race for of in capture.sessions for race in of.races]
     times = times_at_proxy(capture)
-    for name, values in (
-        ("tool_ms", [race.result_delay_ms for race in races]),
-        ("gap_ms", [race.gap_ms for race in races]),
-    ):
+    for name, values in (("tool_ms", [race.result_delay_ms for race in races]), ("gap_ms", [race.gap_ms for race in races])):
         step = math.ceil(max([50.0, *values]) * _BEYOND / steps)
         times[name] = f"0:{step * steps}:{step}"
     tag = release or next((each for of in capture.sessions if (each := of.first_release) is not None), "0.9.1")
@@ -247,20 +245,20 @@ def map_trials(capture: Capture, steps: int = 20, release: str | None = None) ->
 
 
 def notes(capture: Capture) -> list[str]:
-    """What the capture cannot say: what is true of every session once, of others with their numbers."""
-    said: dict[str, list[int]] = {}
+    """Return what the capture does not contain; notes that do not apply to every session have session numbers."""
+    sessions: dict[str, list[int]] = {}
     for number, of in enumerate(capture.sessions, start=1):
         for sentence in of.cannot_say:
-            said.setdefault(sentence, []).append(number)
+            sessions.setdefault(sentence, []).append(number)
     every = len(capture.sessions)
     return [
         sentence if len(those) == every else f"Session {', '.join(map(str, those))}: {sentence}"
-        for sentence, those in said.items()
+        for sentence, those in sessions.items()
     ]
 
 
 def _pair(session: CapturedSession) -> tuple[float, float] | None:
-    """Gap and result delay of a session that has one of each."""
+    """Return gap and result delay of a session that has one of each."""
     match session.gap_ms, session.result_delay_ms:
         case [float() | int() as gap], [float() | int() as delay]:
             return gap, delay
@@ -268,14 +266,14 @@ def _pair(session: CapturedSession) -> tuple[float, float] | None:
 
 
 def _release(of: CapturedSession) -> str:
-    """Every release that fits, or unknown."""
+    """Return every release that fits, or ``unknown``."""
     if of.inference is not None and of.inference.candidates:
         return ", ".join(of.inference.candidates)
     return of.release or "unknown"
 
 
 def _none_twice(of: CapturedSession) -> str:
-    """What can be said where no call was seen with two results."""
+    """Return the answer for a session in which no call has two results."""
     repeated = of.counts["repeated_results"]
     if repeated.value is None:
         return "unknown: ids are not logged"
@@ -285,7 +283,7 @@ def _none_twice(of: CapturedSession) -> str:
 
 
 def _count(count: Count) -> str:
-    return "unknown" if count.value is None else f"{count.value}{_WORDS[count.kind]}"
+    return "unknown" if count.value is None else f"{count.value}{_SUFFIXES[count.kind]}"
 
 
 def _lines(lines: Sequence[int]) -> str:
@@ -298,8 +296,8 @@ def _numbers(values: Sequence[float | None]) -> str:
 
 
 def _qualified(count: Count) -> str:
-    """A count, after the word that says how sure it is."""
-    return "unknown" if count.value is None else f"{count.kind if count.kind in _WORDED else ''} {count.value}".lstrip()
+    """Return a count with its qualifier in front."""
+    return "unknown" if count.value is None else f"{count.kind if count.kind in _QUALIFIERS else ''} {count.value}".lstrip()
 
 
 def _plain(text: str) -> str:

@@ -1,4 +1,4 @@
-"""All that a letter may tell of: the run, the evidence in data/, the customer's capture. Sections take nothing else."""
+"""The data of a letter: the run, the evidence in data/ and the customer's capture. Sections use nothing else."""
 
 from __future__ import annotations
 
@@ -33,18 +33,19 @@ __all__ = ["ReportContext", "bad_outcomes", "capture_of"]
 
 @dataclass(frozen=True)
 class ReportContext:
-    """See the module's text.
+    """The data of a letter.
 
     Attributes:
-        parameters: of the notebook; `release` has the releases in use, whoever named them.
-        info: of the run: `run.json`.
-        delay: trials of the delay sweep: releases over tool times, everything else fixed.
-        parts: name of `parts.PARTS` -> its trials; a part that the run does not have is missing.
-        record: `letter.json`: the parts' parameters.
-        run: the folder, for recordings.
-        evidence: what lies in data/.
-        capture: the customer's, or None; `capture_hash` of its file.
-        in_use_known: the releases in use were given, told by the capture, or reported; else they are those of the run.
+        parameters: of the notebook; `release` has the releases in use.
+        info: the run's `run.json`.
+        delay: trials of the delay sweep: releases and tool times, all other settings fixed.
+        parts: name of `parts.PARTS` -> its trials, for the parts that the run has.
+        record: `letter.json`, the parameters of the parts.
+        run: the sweep, for its recordings.
+        evidence: the content of data/.
+        capture: the customer's capture, or None.
+        capture_hash: of the capture's file.
+        in_use_known: the releases in use come from the parameters, the capture or the customer; else from the run.
     """
 
     parameters: LetterParameters
@@ -60,16 +61,22 @@ class ReportContext:
 
     @classmethod
     def of(cls, parameters: LetterParameters, tick: Callable[[str], object] = lambda _: None) -> ReportContext:
-        """Play the run, or open the one that is named, and read what belongs to it.
+        """Play a run, or open `parameters.run`, and read its data.
+
+        Args:
+            parameters: of the notebook.
+            tick: called with the name of each part before it is played.
 
         Raises:
-            InputError: no such run, one that no letter can be written of, or a capture that cannot be read.
+            InputError: the run does not exist or does not fit a letter, or the capture cannot be read.
         """
         customer = customer_of(parameters.to, parameters.customer)
-        capture, capture_hash = capture_of(parameters), ""  # refused before anything runs
+        capture, capture_hash = capture_of(parameters), ""  # fails before anything runs
         if capture is not None:
             capture_hash = _hash_of(Path(parameters.capture))
-        in_use = parameters.release or _told(capture, (*customer.reported, *parameters.releases)) or customer.reported
+        in_use = (
+            parameters.release or _captured_releases(capture, (*customer.reported, *parameters.releases)) or customer.reported
+        )
         parameters = parameters.model_copy(update={"release": in_use})
         folder = Path(parameters.run) if parameters.run else make(parameters, tick)
         run = SweepResult.open(folder)
@@ -83,12 +90,12 @@ class ReportContext:
 
     @cached_property
     def customer(self) -> Customer:
-        """What the letter says of its reader alone."""
+        """The addressee."""
         return customer_of(self.parameters.to, self.parameters.customer)
 
     @property
     def releases(self) -> tuple[str, ...]:
-        """Of the delay sweep, in its order."""
+        """The releases of the delay sweep, in its order."""
         return tuple(dict.fromkeys(str(tag) for tag in self.delay["release"]))
 
     @property
@@ -97,7 +104,7 @@ class ReportContext:
 
     @property
     def gap_ms(self) -> float:
-        """Of the delay sweep."""
+        """The gap of the delay sweep, in ms."""
         return float(self.delay["gap_ms"].iloc[0])
 
     @cached_property
@@ -108,38 +115,38 @@ class ReportContext:
         return found.assign(gap_ms=self.gap_ms)
 
     def real_bad(self, release: str) -> tuple[int, int]:
-        """Of those, how many of a release went wrong, of how many that could be judged."""
+        """Return the number of bad sessions of a release in `real`, and of sessions with a known outcome."""
         return bad_outcomes(self.real.loc[self.real["release"] == release, "outcome"])
 
     @cached_property
     def at_gap(self) -> ReportContext:
-        """The same at the gap and the network of the capture; see `measured.at_capture`."""
+        """This context at the gap and the network of the capture; see `measured.at_capture`."""
         return at_capture(self)
 
     @cached_property
     def suspicions(self) -> Suspicions:
-        """The suspected causes, asked of every release of the run."""
+        """The suspected causes, tested on every release of the run."""
         return suspicions(self.releases, cached=True)
 
     @cached_property
     def sides(self) -> Mapping[str, list[Side]]:
-        """Release -> its outcomes along the tool's time; nothing of a release that was not played."""
+        """Release -> its ranges of outcomes along the tool's time; empty for a release that was not played."""
         return defaultdict(list, {release: sides(self.delay, release) for release in self.releases})
 
     @cached_property
     def bad_sides(self) -> Mapping[str, list[Side]]:
-        """Those of them that nobody should ship."""
+        """Release -> those of its `sides` with bad sessions."""
         return defaultdict(list, {release: bad_sides(self.delay, release, found) for release, found in self.sides.items()})
 
     def part(self, name: str) -> pd.DataFrame | None:
         return self.parts.get(name)
 
     def played_again(self, name: str, row: int) -> Recording:
-        """The recording of a part's trial."""
+        """Play a trial of the part `name` again."""
         return again(self.record, name, row)
 
     def delay_recording(self, release: str, outcome: str) -> tuple[pd.Series[Any], Recording] | None:
-        """The delay sweep's trial in the middle of those with an outcome, and its recording; None without one."""
+        """Return the middle trial of the delay sweep with an outcome, and its recording; None without one."""
         own = self.delay[(self.delay["release"] == release) & (self.delay["outcome"] == outcome)].sort_values("tool_ms")
         if own.empty:
             return None
@@ -150,10 +157,10 @@ class ReportContext:
 
 
 def capture_of(parameters: LetterParameters) -> Capture | None:
-    """The capture of a letter, read as one of the release in use where that is one; None without one.
+    """Read the capture of a letter, for the release in use if there is exactly one; None without a capture.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the capture cannot be read.
     """
     if not parameters.capture:
         return None
@@ -161,13 +168,13 @@ def capture_of(parameters: LetterParameters) -> Capture | None:
 
 
 def bad_outcomes(outcomes: pd.Series[str]) -> tuple[int, int]:
-    """Of recorded sessions, of which the outcome alone is kept: how many went wrong, of how many that could be judged."""
+    """Return the number of bad outcomes, and of known outcomes."""
     judged = outcomes[outcomes != "unknown"]
     return int(judged.isin(BAD).sum()), len(judged)
 
 
-def _told(capture: Capture | None, preferred: tuple[str, ...]) -> tuple[str, ...]:
-    """The releases that wrote a capture, one per session; of several that may have, one of `preferred`, if any is."""
+def _captured_releases(capture: Capture | None, preferred: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the releases that wrote a capture, one per session; if several fit, the first of `preferred` among them."""
     found: dict[str, None] = {}
     for of in capture.sessions if capture is not None else ():
         tags = of.inference.candidates if of.inference is not None else (of.release,)
@@ -178,7 +185,11 @@ def _told(capture: Capture | None, preferred: tuple[str, ...]) -> tuple[str, ...
 
 
 def _delay(run: SweepResult) -> pd.DataFrame:
-    """The run's trials, when a letter can tell of them."""
+    """Return the trials of a run that fits a letter.
+
+    Raises:
+        InputError: the run is not complete, or differs by more than release and tool time.
+    """
     allowed = "a run of `voicerace report`, or a sweep over --tool-ms with all other times fixed"
     trials = run.trials
     if trials.empty or not run.complete:
@@ -190,7 +201,7 @@ def _delay(run: SweepResult) -> pd.DataFrame:
         raise InputError(str(run.folder), "it has one tool_ms only", allowed)
     if REFERENCE.tag in set(trials["release"]):
         trials = trials[trials["release"] != REFERENCE.tag]
-    outcomes_at(trials)  # refuses drawn times
+    outcomes_at(trials)  # raises for drawn times
     return trials
 
 

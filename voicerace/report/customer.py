@@ -1,7 +1,7 @@
-"""What a letter says of one customer and of no other: name, reported releases, the last letter and its questions.
+"""One customer's data for a letter: name, reported releases, the last letter and its questions.
 
-A customer is a TOML file; `customers/voice-commerce.toml` comes with the package and shows every field. All fields but the
-name are optional, and the letter leaves out the sentences that need a missing one.
+A customer is a TOML file. `customers/voice-commerce.toml` is part of the package and is an example. All fields except the
+name are optional; the letter omits the sentences that need a missing one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from voicerace.model.catalog.releases import proxy_release
 
 __all__ = ["DEFAULT_NAME", "Customer", "Request", "customer_of"]
 
-#: A request of a last letter, by what does it now.
+#: A request of the last letter, named by its command.
 Request = Literal["inspect", "twice", "repro", "capture"]
 DEFAULT_NAME: Final = "voice-commerce"
 _OWN: Final = Path(__file__).parent / "customers"
@@ -30,13 +30,13 @@ class Customer(BaseModel):
     """One customer.
 
     Attributes:
-        name: whom the letter is for.
-        reported: releases on which the customer reported the error (tags); the releases in use unless others are given.
+        name: the addressee.
+        reported: releases with the reported error (tags); by default the releases in use.
         last_letter: the date of the last letter; None without one.
-        log_alias: what the customer's logs write in place of the error; empty where they show it.
-        suspicions: suspicion -> what the last letter says of it, as Markdown.
-        requests: verb -> what the last letter asked for, as Markdown.
-        links: title -> address (``https://…``) of further material.
+        log_alias: the text that replaces the error in the customer's logs; empty if they show it.
+        suspicions: suspicion -> the last letter's text, as Markdown.
+        requests: request -> the last letter's text, as Markdown.
+        links: title -> address (``https://…``).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -72,10 +72,10 @@ class Customer(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The customer of a TOML file.
+        """Read a customer from a TOML file.
 
         Raises:
-            InputError: the file cannot be read, or a field does not fit; it names file and field.
+            InputError: the file cannot be read, or a field is not valid; it names file and field.
         """
         try:
             return cls(**tomllib.loads(path.read_text("utf-8")))
@@ -86,15 +86,15 @@ class Customer(BaseModel):
         except ValidationError as error:
             found = first_of(error, "a customer", cls.model_fields)
             raise InputError(f"{path}: {found.where}", found.found, found.allowed) from None
-        except ValueError as error:  # no TOML, or no UTF-8
+        except ValueError as error:  # not TOML, or not UTF-8
             raise InputError(str(path), str(error).splitlines()[0], _ALLOWED) from None
 
 
 def customer_of(to: str = "", file: str = "") -> Customer:
-    """The customer of a letter: of a file, else the one called `to`; the file that comes with the package is used for its own.
+    """Return the customer of `file`, else the customer called `to`, else voice-commerce.
 
     Raises:
-        InputError: both are given, or the file does not fit.
+        InputError: both are given, or the file is not valid.
     """
     if file:
         if to:

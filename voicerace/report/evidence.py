@@ -1,6 +1,6 @@
-"""What lies in data/ of running programs and of long computations: read, with the hash of every file that was used.
+"""Reads the evidence in data/: recordings of running programs, and long computations. Keeps the hash of every file read.
 
-A file that is not there is no error: the letter says what it lacks. A broken one is.
+A missing file is not an error, because the letter states what it lacks. A file that is not valid is an error.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from voicerace.trace.recording import Recording, read_recordings
 
 __all__ = ["DEFAULT_ERROR", "Evidence", "Real"]
 
-#: What the component sends by itself; the fingerprint of the second result.
+#: The component's own error, which identifies the second result.
 DEFAULT_ERROR: Final = "Handler completed without sending a response"
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class Real:
-    """A session of a running proxy.
+    """A recorded session of a running proxy.
 
     Attributes:
-        recording: as it passed at the proxy.
+        recording: the messages at the proxy.
         release: the first tag of its program.
-        outcome: of the verdict; `bad` as well.
-        source: the file it lies in.
+        outcome, bad: of the verdict.
+        source: the file.
     """
 
     recording: Recording
@@ -50,7 +50,7 @@ class Real:
     source: str
 
     def had(self, **given: object) -> bool:
-        """Whether its settings, and the times among them, are these (times as text)."""
+        """Return whether its settings and times have these values (times as text)."""
         provenance = self.recording.provenance
         times = provenance.get("times", {})
         return all(str(times.get(name) if name in TIMES else provenance.get(name)) == str(each) for name, each in given.items())
@@ -58,11 +58,11 @@ class Real:
 
 @dataclass
 class Evidence:
-    """The folder, read as far as it is asked for.
+    """The folder of evidence; files are read on first use.
 
     Attributes:
-        root: the folder; the project's own `data` unless given.
-        hashes: of the files that were read, by name, the first 12 digits of SHA-256.
+        root: the folder; None for the project's `data`.
+        hashes: file -> first 12 digits of its SHA-256, for the files read.
     """
 
     root: Path | None = None
@@ -82,7 +82,7 @@ class Evidence:
 
     @cached_property
     def real(self) -> tuple[Real, ...]:
-        """Recorded sessions of running proxies, with an API that does nothing unusual; scripts and drawn exchanges left out."""
+        """Recorded sessions of running proxies with the API's default behaviour, without scripts and drawn exchanges."""
         files = {
             f"{name}/{path.name}": path
             for name in ("conformance", "logs")
@@ -107,17 +107,17 @@ class Evidence:
         return found
 
     def of_program(self, release: str) -> tuple[Real, ...]:
-        """Recorded sessions of a release's program, under whatever tag."""
+        """Return the recorded sessions of a release's program, under all its tags."""
         source = proxy_release(release).source
         return tuple(each for each in self.real if source and PROXIES[each.release].source == source)
 
     def recorded_as(self, release: str) -> tuple[str, ...]:
-        """The tags under which sessions of a release's program were recorded; empty where none was."""
+        """Return the tags under which a release's program was recorded; empty without recordings."""
         return tuple(dict.fromkeys(each.release for each in self.of_program(release)))
 
     @cached_property
     def components(self) -> dict[str, dict[str, Any]]:
-        """Tag -> what the running component did, case by case (data/conformance/component-TAG.json)."""
+        """Tag -> messages of the running component, by case (data/conformance/component-TAG.json)."""
         found = {}
         for path in self._files("conformance", "component-*.json"):
             if path.stem != "component-programs":
@@ -127,7 +127,7 @@ class Evidence:
 
     @cached_property
     def component_programs(self) -> dict[str, Any]:
-        """Tag -> cases, how many were compared with the model, differences."""
+        """Tag -> cases, number of cases compared with the model, differences."""
         for path in self._files("conformance", "component-programs.json"):
             return dict(self._read(path, _json)["programs"])
         return {}
@@ -158,7 +158,7 @@ class Evidence:
 
     @cached_property
     def workarounds(self) -> list[Mapping[str, Any]]:
-        """What exploration says of each workaround and release (data/workarounds.json); empty where it is not there."""
+        """Explored effects of each workaround and release (data/workarounds.json); empty without the file."""
         for path in self._files("", "workarounds.json"):
             record = self._read(path, _json)
             if not isinstance(record, dict) or not isinstance(record.get("effects"), list):
@@ -168,7 +168,7 @@ class Evidence:
 
     @cached_property
     def answers(self) -> dict[Cell, Answer]:
-        """How turns end with recorded times (data/answers.csv); empty where it is not there."""
+        """Shares of outcomes with recorded times (data/answers.csv); empty without the file."""
         for path in self._files("", "answers.csv"):
             return self._read(path, read_answers)
         return {}
@@ -179,7 +179,7 @@ class Evidence:
         except InputError:
             return []
         folder = root / name if name else root
-        return sorted(folder.glob(pattern), key=_place) if folder.is_dir() else []
+        return sorted(folder.glob(pattern), key=_release_order) if folder.is_dir() else []
 
     def _read(self, path: Path, reader: Callable[[Path], _T]) -> _T:
         try:
@@ -191,14 +191,14 @@ class Evidence:
             raise InputError(str(path), str(error).splitlines()[0], "as the command in data/README.md writes it") from None
 
     def _hash(self, path: Path) -> str:
-        """Of a file that is used; its beginning goes into `hashes`."""
+        """Return the SHA-256 of a file, and add its beginning to `hashes`."""
         found = hashlib.sha256(path.read_bytes()).hexdigest()
         self.hashes[path.relative_to(self.root or shipped("data")).as_posix()] = found[:12]
         return found
 
 
-def _place(path: Path) -> tuple[int, str]:
-    """Files in the order of the releases that they are named after."""
+def _release_order(path: Path) -> tuple[int, str]:
+    """Sort key: the position of the release in the file's name, then the name."""
     tags = list(PROXIES)
     name = path.name.removeprefix("component-")
     fits = [tag for tag in tags if name.startswith(tag)]

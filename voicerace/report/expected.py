@@ -1,7 +1,7 @@
-"""What a capture's own races would have come to on every release: each measured race played once per release.
+"""Expected outcomes of a capture's races on every release: each measured race is played once per release.
 
-`ASSUMPTIONS` says what that takes for granted. A session of a capture is one draw of the customer's sessions, so the
-intervals are Wilson's over the races that the capture has: ten sessions give a wide one, whatever is computed from them.
+`ASSUMPTIONS` lists the assumptions. A race of the capture is one draw, so the intervals are Wilson's over the races: a
+capture with few races has wide intervals.
 """
 
 from __future__ import annotations
@@ -27,29 +27,30 @@ from voicerace.model.catalog.releases import PROXIES
 __all__ = ["ASSUMPTIONS", "back_test", "expected", "left_out", "programs"]
 
 ASSUMPTIONS: Final = (
-    "A race is one response with one function call, with its result and its response.done, at the times the proxy saw. "
+    "A race is one response with one function call, its result and its response.done, at the times measured at the proxy. "
     "Each is played once on every release.",
-    "The result's delay and the gap are taken to be what they would have been with another release.",
-    "Where the upstream's round trip is not in the capture, it lies between nothing and the quickest answer to anything "
-    "the proxy sent: counts are for the longest it can be, `count_no_network` for none, the interval covers both.",
-    "A second result is played as what it was: the component's own error where that was captured, and the app's own "
-    "result again where contents were not.",
+    "The result's delay and the gap are assumed to be the same with every release.",
+    "If the capture does not show the upstream's round trip, it is between 0 and the quickest answer to a message of the "
+    "proxy. Counts use the longest possible round trip, `count_no_network` uses 0, and the interval covers both.",
+    "A second result is played as captured: the component's own error, or the app's result again if contents were not "
+    "captured.",
     "Intervals (Wilson, 95 %) take races as independent draws; with a few users or one load they are too narrow.",
 )
-#: Races that are played; of more, so many are drawn.
+#: Maximum number of played races; from more, this many are drawn.
 _MOST: Final = 200
 
 
 def expected(capture: Capture, releases: Sequence[str] = (), most: int = _MOST, seed: int = 0) -> pd.DataFrame:
-    """How often each outcome is to be expected on every release, from a capture's own races.
+    """Return the expected share of each outcome on every release, from a capture's races.
 
     Args:
         capture: of a proxy (a log, a recording); a browser's HAR has no response.done and so no race.
-        releases: tags; without any, one per program, see `programs`.
-        most: races that are played; of more, so many are drawn by `seed`.
+        releases: tags; empty for one per program, see `programs`.
+        most: maximum number of played races; from more, this many are drawn.
+        seed: of the drawing.
 
     Returns:
-        One row per release and outcome (of those that any release has, so that ``0 of 10`` is a row): ``release``,
+        One row per release and outcome (each outcome of any release, so ``0 of 10`` is a row): ``release``,
         ``outcome``, ``count``, ``judged`` (races played), ``share``, ``low``, ``high``, ``count_no_network``.
 
     Raises:
@@ -85,9 +86,9 @@ def expected(capture: Capture, releases: Sequence[str] = (), most: int = _MOST, 
 
 
 def back_test(capture: Capture) -> tuple[int, int]:
-    """Of the races whose release and outcome the capture tells: how many come out the same when played; and of how many.
+    """Return how many races have the recorded outcome when played, and how many have a known release and outcome.
 
-    Either end of the upstream's round trip counts as the same.
+    The outcome may match at the longest or at the shortest round trip to the upstream.
     """
     ends = _ends(capture)
     known = [
@@ -97,7 +98,7 @@ def back_test(capture: Capture) -> tuple[int, int]:
 
 
 def left_out(capture: Capture) -> dict[str, int]:
-    """Responses with function calls that are no race, by reason."""
+    """Count the responses with function calls that are not races, by reason."""
     counts: Counter[str] = Counter()
     for of in capture.sessions:
         counts.update(of.races_left_out)
@@ -105,18 +106,18 @@ def left_out(capture: Capture) -> dict[str, int]:
 
 
 def programs() -> tuple[str, ...]:
-    """A tag per program of the proxy, the first that names it, in their order."""
+    """Return the first tag of each program of the proxy, in order."""
     return tuple({row.source: tag for tag, row in reversed(PROXIES.items())}.values())[::-1]
 
 
 def _ends(capture: Capture) -> tuple[float, float]:
-    """The longest and the shortest that the upstream's round trip can be."""
+    """Return the longest and the shortest possible round trip to the upstream, in ms."""
     network = network_of(capture.sessions)
     return network.rtt_ms, network.rtt_ms if network.known else 0.0
 
 
 def _outcome(release: str, race: Race, rtt_ms: float) -> str:
-    """What one race comes to on a release. Equal races are played once."""
+    """Return the outcome of a race on a release. Equal races are played once."""
     ack = rtt_ms if race.ack_ms is None else race.ack_ms
     return _played(
         release, race.result_delay_ms, race.gap_ms, max(0.0, ack - rtt_ms), rtt_ms, race.further, race.further_ms or 0.0
@@ -126,15 +127,15 @@ def _outcome(release: str, race: Race, rtt_ms: float) -> str:
 @lru_cache(maxsize=1 << 16)
 def _played(release: str, delay_ms: float, gap_ms: float, ack_ms: float, rtt_ms: float, further: str, further_ms: float) -> str:
     times: dict[str, object] = {"gap_ms": gap_ms, "ack_ms": ack_ms, "upstream_rtt_ms": rtt_ms, "host_rtt_ms": 0}
-    story: dict[str, str] = {}
+    setting: dict[str, str] = {}
     match further:
-        case "error first":  # the component's error is there at once, so its delay is the host's round trip
-            story, times = {"handler": "void_ref"}, times | {"host_rtt_ms": max(0.0, delay_ms), "tool_ms": further_ms}
+        case "error first":  # the component sends its error at once, so its delay is the host's round trip
+            setting, times = {"handler": "void_ref"}, times | {"host_rtt_ms": max(0.0, delay_ms), "tool_ms": further_ms}
         case "error last":
-            story, times = {"handler": "async_ref"}, times | {"tool_ms": delay_ms}
+            setting, times = {"handler": "async_ref"}, times | {"tool_ms": delay_ms}
         case "app twice" | "unknown":
-            story, times = {"scenario": "double"}, times | {"tool_ms": delay_ms, "repeat_ms": further_ms}
+            setting, times = {"scenario": "double"}, times | {"tool_ms": delay_ms, "repeat_ms": further_ms}
         case _:
             times = times | {"tool_ms": delay_ms}
     given = {name: max(0.0, value) if isinstance(value, float) else value for name, value in times.items()}
-    return judge(simulate(SessionConfig.of(release=release, times=given, **story))).outcome  # type: ignore[arg-type]
+    return judge(simulate(SessionConfig.of(release=release, times=given, **setting))).outcome  # type: ignore[arg-type]

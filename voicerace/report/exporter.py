@@ -1,7 +1,7 @@
-"""A notebook that ran through -> one HTML page. An nbconvert exporter with a template of its own.
+"""An nbconvert exporter: turns an executed notebook into one HTML page.
 
-nbconvert's lab template loads scripts and drops alt texts, so nothing of it is used but the filters. Code is left out,
-pictures go inside with the alt text from their metadata, and a cell that failed stops the export.
+nbconvert's lab template loads scripts and drops alternative texts, so this exporter has its own template. It omits code,
+embeds pictures with the alternative text of their metadata, and refuses a notebook with a failed cell.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from voicerace.report.notebook.display import inline_html
 __all__ = ["PageExporter", "claims_of", "head_of"]
 
 _TEMPLATES = Path(__file__).parent / "template"
-#: Characters of a row, on average, that no telephone shows side by side.
+#: Mean characters per row above which a table does not fit a phone.
 _LONG_ROW = 80
 
 
 class PageExporter(HTMLExporter):
-    """`jupyter nbconvert --to voicerace` and the report both make their page with this."""
+    """Exporter of `jupyter nbconvert --to voicerace` and of the report."""
 
     export_from_notebook = "voicerace page"
     template_file = "page.html.j2"
@@ -42,19 +42,20 @@ class PageExporter(HTMLExporter):
     def from_notebook_node(  # type: ignore[override]  # text, as nbconvert's own HTMLExporter gives it
         self, nb: NotebookNode, resources: dict[str, Any] | None = None, **kw: Any
     ) -> tuple[str, dict[str, Any]]:
-        """The page of a notebook.
+        """Return the page of a notebook, and nbconvert's resources.
 
         Raises:
-            InputError: a cell failed, or printed something that is no display.
+            InputError: a cell failed or printed text.
         """
         html, resources = super().from_notebook_node(nb, dict(resources or {}), **kw)
         return _finish(html), resources
 
     def _preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
-        """What the page is made of is looked at when it is there: behind `nbconvert --execute`, and not before it."""
+        """Check the cells and add the page's title and facts."""
+        # After the other preprocessors: `nbconvert --execute` makes the outputs there.
         nb, resources = super()._preprocess(nb, resources)  # type: ignore[no-untyped-call]
         for number, cell in enumerate(nb.cells, start=1):
-            _refuse_what_no_customer_should_see(number, cell)
+            _check_cell(number, cell)
         resources["page"] = {"title": nb.metadata.get("title", "voicerace"), **nb.metadata.get("voicerace", {}), **head_of(nb)}
         return nb, resources
 
@@ -65,7 +66,7 @@ class PageExporter(HTMLExporter):
 
 
 def head_of(notebook: NotebookNode) -> dict[str, Any]:
-    """Title and facts that a notebook displays of itself; empty where it does not."""
+    """Return the title and facts that a notebook displays; empty without them."""
     found: dict[str, Any] = {}
     for data in _data_of(notebook):
         if HEAD in data:
@@ -74,7 +75,7 @@ def head_of(notebook: NotebookNode) -> dict[str, Any]:
 
 
 def claims_of(notebook: NotebookNode) -> list[dict[str, Any]]:
-    """All claims that a notebook displays, in order."""
+    """Return the claims that a notebook displays, in order."""
     return [dict(claim) for data in _data_of(notebook) for claim in data.get(CLAIMS, ())]
 
 
@@ -84,18 +85,18 @@ def _data_of(notebook: NotebookNode) -> Iterator[Any]:
             yield output.get("data", {})
 
 
-def _refuse_what_no_customer_should_see(number: int, cell: NotebookNode) -> None:
+def _check_cell(number: int, cell: NotebookNode) -> None:
     for output in cell.get("outputs", []):
         if output.output_type == "error":
             what = f"failed: {output.ename}: {output.evalue}"
-            raise InputError(f"cell {number}", what, "only a notebook that ran through is rendered")
+            raise InputError(f"cell {number}", what, "only a notebook without failed cells is rendered")
         if output.output_type == "stream":
             first = output.text.strip().splitlines()[:1]
-            raise InputError(f"cell {number}", f"printed to {output.name}: {first}", "a report holds displays only")
+            raise InputError(f"cell {number}", f"printed to {output.name}: {first}", "a report has displayed outputs only")
 
 
 def _finish(html: str) -> str:
-    """Ids for the headings, the table of contents, and a region to scroll for each wide table."""
+    """Add heading ids, the table of contents, and a scrollable region around each table."""
     soup = BeautifulSoup(html, "html.parser")
     taken: set[str] = {str(each["id"]) for each in soup.find_all(id=True)}
     contents = soup.find(id="contents-list")
@@ -120,7 +121,7 @@ def _finish(html: str) -> str:
 
 
 def _as_cards(table: Tag) -> None:
-    """Mark a table whose rows are too long for a phone: there a row is a block of lines, each with its column's name."""
+    """Mark a table with long rows: on a phone, each row becomes a block of lines with column names."""
     columns = [each.get_text(" ", strip=True) for each in table.select("thead th")]
     rows = table.select("tbody tr")
     if len(columns) < 3 or sum(len(row.get_text()) for row in rows) < _LONG_ROW * len(rows):

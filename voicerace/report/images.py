@@ -1,4 +1,4 @@
-"""Pictures as files, kept in `result_cache`: what shows the same is drawn once."""
+"""Image files of pictures, kept in `result_cache` so that equal pictures are drawn once."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["image_of"]
 
 
 def image_of(plot: Callable[[], Axes | Figure], alt: str) -> tuple[str, bytes]:
-    """A picture as a file's type and bytes; see `to_image`.
+    """Return a picture's file type and bytes; see `to_image`.
 
     Args:
-        plot: draws it: a `partial` of a plot and all that it shows. Its pickle names the image in the cache.
-        alt: what the picture shows, in words and numbers.
+        plot: draws it; a `partial` of a plot function and its arguments. Its pickle identifies the image in the cache.
+        alt: the picture as text, with its numbers.
     """
     shown = hashlib.sha256(pickle.dumps((plot, alt))).hexdigest()
     ((_, image),) = cached_map(lambda _: to_image(plot(), alt), {0: ["image", shown]})

@@ -1,4 +1,4 @@
-"""The trials of the map of delay against gap: a grid, and a column of its own for the one published gap."""
+"""The trials of the map of delay against gap: a grid, and an extra column for the published gap."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["map_trials"]
 
 
 def map_trials(
-    parameters: DelaySweepParameters, story: Mapping[str, Any], progress: bool = False, executor: Executor | None = None
+    parameters: DelaySweepParameters, settings: Mapping[str, Any], progress: bool = False, executor: Executor | None = None
 ) -> pd.DataFrame:
-    """One session per release, gap and delay; kept in `result_cache`.
+    """Play one session per release, gap and delay; kept in `result_cache`.
 
     Args:
         parameters: of the notebook; releases and `map_times` are used.
-        story: what else a `SweepSpec` takes.
+        settings: other fields of `SweepSpec`.
         progress, executor: see `trials_of`.
     """
-    spec = {"releases": parameters.releases, "ties": False, **story}
+    spec = {"releases": parameters.releases, "ties": False, **settings}
     grid = trials_of({**spec, "times": parameters.map_times}, progress, cached=True, executor=executor)
     if (published := observed_gap_ms()) in set(grid["gap_ms"]):
         return grid

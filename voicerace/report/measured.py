@@ -1,6 +1,6 @@
-"""The tables of the answer at the gap and the network that a capture shows, in place of those that a run assumes.
+"""The tables of the answer at the gap and the network of a capture.
 
-Times are as the proxy saw them, so the host's round trip is inside the tool's time and is 0 here; see `captures.times`.
+Times are those at the proxy, so the tool's time includes the host's round trip, which is 0 here; see `captures.times`.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = ["at_capture", "gap_range_ms"]
 
-#: Delays that are computed at the least; the gap lies in their first half.
+#: Minimum range of the computed delays, in ms; the gap is in its first half.
 _LEAST_MS: Final = 500
 _STEPS: Final = 50
 
 
 def gap_range_ms(capture: Capture | None) -> tuple[int, float, float, float] | None:
-    """Count, minimum, median and maximum of a capture's gaps; None where it has none."""
+    """Return count, minimum, median and maximum of a capture's gaps in ms; None without gaps."""
     if capture is None:
         return None
     found = quantiles(times_of(capture, "gap_ms"))
@@ -38,8 +38,10 @@ def gap_range_ms(capture: Capture | None) -> tuple[int, float, float, float] | N
 
 
 def at_capture(context: ReportContext) -> ReportContext:
-    """The context with the delay sweep and the handler styles at the capture's median gap, and the workarounds at its
-    shortest, median and longest gap; the context itself where no capture has a gap."""
+    """Return the context at the capture's gaps, or the context itself without a gap.
+
+    The delay sweep and the handler styles use the median gap; the workarounds use the shortest, median and longest gap.
+    """
     gaps = gap_range_ms(context.capture)
     if gaps is None or context.capture is None:
         return context

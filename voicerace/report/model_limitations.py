@@ -42,9 +42,7 @@ MODEL_LIMITATIONS: Final = (
         "Results within a millisecond or two of a boundary.",
     ),
     ModelLimitation(
-        "proxy",
-        "Logging, OpenTelemetry, TLS, authentication of hosts and limits on their number.",
-        "None on a race.",
+        "proxy", "Logging, OpenTelemetry, TLS, authentication of hosts and limits on their number.", "None on a race."
     ),
     ModelLimitation(
         "component",

@@ -1,8 +1,7 @@
-"""Is a page fit to be sent? Every promise about the file that can be read off its text, checked before it is written.
+"""Checks a page before it is written.
 
-The promises: one file, no script, no request to anywhere, every picture inside with an alt text, a title, headings in
-order, table headers with a scope, no trace of the notebook it came from. What a browser alone can tell (contrast,
-overflow, cut figures) is for the browser test.
+A valid page has no script, loads nothing, embeds every picture with an alternative text, and has a title, ordered headings
+and scoped table headers. It has no trace of the notebook and no key. The browser test checks contrast and overflow.
 """
 
 from __future__ import annotations
@@ -18,18 +17,18 @@ __all__ = ["claim_faults", "counts_in", "faults"]
 _FORBIDDEN_TAGS = (
     "script", "iframe", "object", "embed", "link", "base", "form", "input", "button", "video", "audio", "svg", "template",
 )  # fmt: skip
-#: Attributes that make a browser fetch something.
+#: Attributes that make a browser load a resource.
 _FETCHES = ("src", "srcset", "href", "data", "poster", "background", "action", "formaction", "xlink:href", "ping")
 _MARKS_OF_A_NOTEBOOK = (
     "Traceback (most recent call last)", "papermill-error-cell", "An Exception was encountered", "Warning:", "it/s]",
     "<Figure size", "<Axes", "output_subarea", "jp-OutputArea",
 )  # fmt: skip
-#: Keys of services, so that one in an error's text never leaves the house.
+#: Keys of services, which an error's text could contain.
 _SECRET = re.compile(r"\b(sk-[A-Za-z0-9_-]{16,}|Bearer\s+[A-Za-z0-9._-]{16,}|eyJ[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{10,})")
 
 
 def faults(html: str) -> list[str]:
-    """What is wrong with a page, one sentence each; empty when it can be sent."""
+    """Return the faults of a page, one sentence each; empty for a valid page."""
     soup = BeautifulSoup(html, "html.parser")
     return [
         *_document(soup),
@@ -47,7 +46,7 @@ _COUNT: Final = re.compile(r"\b(\d[\d,]*|[Nn]one) of (\d[\d,]*)\b")
 
 
 def counts_in(sentence: str) -> list[tuple[int, int]]:
-    """Every ``X of Y`` of a sentence, in order."""
+    """Return every ``X of Y`` of a sentence, in order."""
 
     def number(word: str) -> int:
         return 0 if word.lower() == "none" else int(word.replace(",", ""))
@@ -56,7 +55,7 @@ def counts_in(sentence: str) -> list[tuple[int, int]]:
 
 
 def claim_faults(claims: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Counts in the sentences of claims (as in `report.json`) that are not among what the claim says was seen."""
+    """Return the counts in the sentences of claims (as in `report.json`) that are not in the claim's evidence."""
     found = []
     for claim in claims:
         seen = {(each["count"], each["of"]) for each in claim["seen"]}
@@ -113,7 +112,7 @@ def _fetches(soup: BeautifulSoup) -> Iterator[str]:
 def _pictures(soup: BeautifulSoup) -> Iterator[str]:
     for image in soup.find_all("img"):
         alt = str(image.get("alt", "")).strip()
-        # nbconvert fills in a sentence of its own where there is none.
+        # nbconvert inserts a default sentence where there is none.
         if len(alt) < 20 or alt.startswith("No description has been provided"):
             yield f"a picture has no alt text that says anything: {alt!r}"
 

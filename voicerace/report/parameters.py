@@ -13,26 +13,28 @@ from voicerace.report.notebook.parameters import NotebookParameters
 
 __all__ = ["LetterParameters"]
 
-#: One release of every kind of gate that was published: the one in the customer's report (docs/background.md), and later ones.
+#: One release per published kind of gate: the customer's (docs/background.md), and later ones.
 _RELEASES: Final = ("0.9.1", "0.9.4", "0.10.2", "0.11.1")
 
 
 class LetterParameters(NotebookParameters):
-    """Of ``6-the-letter.ipynb``.
+    """Parameters of ``6-the-letter.ipynb``.
 
     Attributes:
-        run: the folder of a run, to write the letter of it; empty for a run of its own.
-        out: where a run of its own goes; empty for ``runs/…``.
-        capture: a file to show sessions of; empty for none.
-        release: in use, one or more tags, as a list, a JSON list in text, or text with commas. Empty: what the capture
-            tells, else what the customer reported, else not known.
+        run: the folder of an existing run; empty for a new run.
+        out: the folder of a new run; empty for ``runs/…``.
+        capture: a file with the customer's sessions; empty for none.
+        release: tags in use, as a list, a JSON list in text, or text with commas. Empty: those of the capture, else those
+            that the customer reported, else unknown.
         to: the name of the customer; empty for the one of `customer`.
-        customer: a file with what the letter says of one customer alone (`report.customer`); empty for voice-commerce's.
+        customer: a file of `report.customer`; empty for voice-commerce's.
         sender: the author of the letter.
-        releases: that a run of its own plays; those in use are added.
-        step_ms: between the delays of the sweep; `map_step_ms` of the map of gap and delay.
-        draws: sessions per story and release with drawn times.
-        code: the notebook's code in the appendix, folded.
+        releases: of a new run; those in use are added.
+        step_ms: between the delays of the sweep.
+        map_step_ms: between the gaps and delays of the map.
+        draws: sessions per scenario and release with drawn times.
+        seed: of the draws.
+        code: include the notebook's code in the appendix.
     """
 
     run: str = ""
@@ -52,7 +54,7 @@ class LetterParameters(NotebookParameters):
     @field_validator("release", "releases", mode="before")
     @classmethod
     def _name(cls, value: object, info: Any) -> tuple[str, ...]:
-        # Under the name of the base's validator, which it replaces: here `release` is a list, which may be empty.
+        # Replaces the base's validator of the same name, because `release` is a list here and may be empty.
         name = str(info.field_name)
         if name == "release" and value in ("", "[]", [], ()):
             return ()
@@ -63,5 +65,5 @@ class LetterParameters(NotebookParameters):
 
     @property
     def played(self) -> tuple[str, ...]:
-        """The releases of a run of its own: those in use first."""
+        """The releases of a new run: those in use first."""
         return tuple(dict.fromkeys((*self.release, *self.releases)))

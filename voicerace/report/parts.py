@@ -1,8 +1,7 @@
-"""The run of a letter: a sweep's folder as any other, and beside it the further tables that the letter tells of.
+"""The run of a letter: the folder of a sweep, and further tables.
 
-The folder holds the delay sweep (`run.json`, its table, recordings) and in `letter/` one table per part, made in the same way
-in virtual time, each with its parameters in `letter.json`; so every row can be played again. A folder of a plain sweep has
-no parts, and the letter says so where it would tell of them.
+The folder holds the delay sweep (`run.json`, its table, recordings). `letter/` has one table per part, computed in virtual
+time. `letter.json` has the parameters of each part, so every row can be played again. A plain sweep's folder has no parts.
 """
 
 from __future__ import annotations
@@ -59,25 +58,25 @@ __all__ = [
     "specs_of",
 ]
 
-#: The gap of the delay sweep; the map shows the others.
+#: The gap of the delay sweep, in ms; the map has other gaps.
 GAP_MS: Final = 300
 _MOST_MS: Final = 600
-#: As the running proxies were recorded: the published gap, and a reply that a tool can outlast.
+#: The times of the recordings of running proxies: the published gap, and a reply shorter than some tools.
 _STYLES: Final = {"tool_ms": "0:3000:500", "gap_ms": "8", "upstream_rtt_ms": "70", "reply_ms": "1500"}
-#: Stories without the user's voice, drawn with the times that were recorded at the real API.
-_STORIES: Final = ("single", "parallel", "double", "chained", "inject")
+#: Scenarios without the user's voice, drawn with the times recorded at the real API.
+_SCENARIOS: Final = ("single", "parallel", "double", "chained", "inject")
 _TOOLS_MS: Final = (50, 150, 300, 1000)
 _GAPS_MS: Final = (8, 150, 300, 600)
-#: Of each documented run and gap.
+#: Draws per documented run and gap.
 _DOCUMENTED_DRAWS: Final = 20
-#: Longer than any workaround waits: what it cannot outlast must be seen, too.
+#: Longer than any workaround waits.
 _LONG_GAP_MS: Final = 5_000
-#: Name -> what it is for.
+#: Name of a part -> its content.
 PARTS: Final = {
     "map": "the outcome over gap and tool time",
     "reference": "the same with the reference gate",
     "styles": "handler styles, and how often the result is sent",
-    "drawn": "other stories, their times drawn",
+    "drawn": "other scenarios, their times drawn",
     "cures": "workarounds in the app",
 }
 _LETTER: Final = "letter.json"
@@ -85,14 +84,14 @@ _FOLDER: Final = "letter"
 
 
 def specs_of(parameters: LetterParameters) -> dict[str, list[dict[str, Any]]]:
-    """Part -> the sweeps it is made of; `cures` is played session by session and has none."""
+    """Return the sweeps of each part; `cures` is played session by session and has none."""
     releases = parameters.played
     grid = f"0:{_MOST_MS}:{parameters.map_step_ms:g}"
     maps = [{"tool_ms": grid, "gap_ms": grid, **FIXED_NETWORK}]
     if observed_gap_ms() % parameters.map_step_ms:
         maps.append({"tool_ms": grid, "gap_ms": f"{observed_gap_ms():g}", **FIXED_NETWORK})
     every = {"ties": False, "seed": parameters.seed}
-    drawn = {"scenarios": _STORIES, "profile": RECORDED, "trials": parameters.draws}
+    drawn = {"scenarios": _SCENARIOS, "profile": RECORDED, "trials": parameters.draws}
     return {
         "map": [{**every, "releases": releases, "times": times} for times in maps],
         "reference": [{**every, "releases": (REFERENCE.tag,), "times": times} for times in maps],
@@ -102,20 +101,20 @@ def specs_of(parameters: LetterParameters) -> dict[str, list[dict[str, Any]]]:
 
 
 def delay_spec(parameters: LetterParameters) -> dict[str, Any]:
-    """The delay sweep: one gap, the network, ties looked for."""
+    """Return the specification of the delay sweep: one gap, one network, with ties."""
     times = {"tool_ms": f"0:{_MOST_MS - 100}:{parameters.step_ms:g}", "gap_ms": f"{GAP_MS}", **FIXED_NETWORK}
     return {"releases": parameters.played, "times": times, "seed": parameters.seed}
 
 
 def make(parameters: LetterParameters, tick: Callable[[str], object] = lambda _: None) -> Path:
-    """Play all of it into a new folder.
+    """Play the delay sweep and all parts into a new folder, and return it.
 
     Args:
-        parameters: `out` says where.
+        parameters: `out` is the folder.
         tick: called with the name of each part before it is played.
 
     Raises:
-        InputError: the folder is taken, or a parameter does not fit.
+        InputError: the folder is not empty, or a parameter is not valid.
     """
     folder = Path(parameters.out) if parameters.out else fresh_folder(Path("runs"), parameters.model_dump(mode="json"))
     play_ahead(parameters)
@@ -138,10 +137,12 @@ def make(parameters: LetterParameters, tick: Callable[[str], object] = lambda _:
 
 
 def play_ahead(parameters: LetterParameters, progress: bool = False) -> None:
-    """Play what `make` needs, and the suspicions, on all cores into `result_cache`; without one, nothing.
+    """Play the sessions of `make`, the suspicions and the documented runs on all cores, into `result_cache`.
+
+    Without a cache this does nothing.
 
     Args:
-        progress: a bar on standard error, where that is a terminal.
+        progress: show a bar on standard error if that is a terminal.
     """
     if folder_of_cache() is None:
         return
@@ -166,7 +167,7 @@ class _Ahead:
 
     def __call__(self, number: int) -> None:
         task, given = self.tasks[number]
-        # In a worker: tqdm's own lock is a semaphore, which is reported as leaked when the worker is killed.
+        # tqdm's default lock is a semaphore, which is reported as leaked when this worker is killed.
         tqdm.set_lock(threading.RLock())
         with uncollected():
             task(given)
@@ -189,15 +190,15 @@ def _retrodiction_ahead(number: int) -> None:
 
 
 def retrodictions(runs: Sequence[Reported] = REPORTED) -> list[Retrodiction]:
-    """What the models say of the documented runs against the real API. Kept in `result_cache`."""
+    """Compare the models with the documented runs against the real API; kept in `result_cache`."""
     return retrodict(_DOCUMENTED_DRAWS, runs, cached=True)
 
 
 def read_part(folder: Path, name: str) -> pd.DataFrame | None:
-    """The table of a part; None where the run has none.
+    """Return the table of a part; None if the run does not have it.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the table cannot be read.
     """
     path = folder / _FOLDER / f"{name}.parquet"
     if not path.is_file():
@@ -209,7 +210,11 @@ def read_part(folder: Path, name: str) -> pd.DataFrame | None:
 
 
 def again(record: Mapping[str, Any], part: str, row: int) -> Recording:
-    """The recording of a part's row, played again from its parameters."""
+    """Play a part's row again from its parameters.
+
+    Raises:
+        InputError: the part has no such row.
+    """
     for spec in record["parts"][part]:
         plan = _plan(json.dumps(spec))
         if row < len(plan):
@@ -221,15 +226,15 @@ def again(record: Mapping[str, Any], part: str, row: int) -> Recording:
 
 @cache
 def _plan(spec: str) -> Plan:
-    """Of a spec as `letter.json` has it."""
+    """Return the plan of a specification of `letter.json`."""
     return Plan.of(SweepSpec(**json.loads(spec)))
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """What `letter.json` says; empty of a plain sweep.
+    """Return the content of `letter.json`; empty for a plain sweep.
 
     Raises:
-        InputError: it is broken.
+        InputError: the file is not valid.
     """
     path = folder / _LETTER
     if not path.is_file():
@@ -246,12 +251,12 @@ def read_record(folder: Path) -> dict[str, Any]:
 def cures(
     releases: tuple[str, ...], gaps_ms: Sequence[float] = _GAPS_MS, network: Mapping[str, str] = FIXED_NETWORK
 ) -> pd.DataFrame:
-    """What an app can do, over a small grid of gaps and tools, with the network; in every story of the drawn sessions.
+    """Play every workaround over a small grid of gaps and tools, in every drawn scenario.
 
     Returns:
         release, workaround (``none`` without one), possible, scenario, gap_ms (in `single` one more, longer than any wait),
-        tool_ms, outcome, bad, heard_ms (until the user hears a reply that knows the result; missing where that never comes).
-        One row without an outcome where it cannot be written.
+        tool_ms, outcome, bad, heard_ms (until the user hears an informed reply; missing without one). A workaround that the
+        release does not allow has one row without an outcome.
     """
     requests = {number: ["cures", release, list(gaps_ms), dict(network)] for number, release in enumerate(releases)}
     found = dict(cached_map(partial(_cures_of, releases, gaps_ms, network), requests))
@@ -266,32 +271,32 @@ def cures(
 def _cures_of(
     releases: Sequence[str], gaps_ms: Sequence[float], network: Mapping[str, str], number: int
 ) -> list[dict[str, Any]]:
-    """The rows of one release."""
+    """Return the rows of the release at index `number`."""
     release = releases[number]
     row = proxy_release(release)
     rows: list[dict[str, Any]] = []
     for name in (None, *WORKAROUNDS):
-        told = {"release": release, "workaround": name or "none"}
+        key = {"release": release, "workaround": name or "none"}
         if name == "await-and-return":
-            continue  # the handler that all of these are built on
+            continue  # all of these use this handler
         if name and why_not(name, row, component_for(row).tag, "return"):
-            rows.append({**told, "possible": False})
+            rows.append({**key, "possible": False})
             continue
-        for story, gap, tool in _cells(gaps_ms):
+        for scenario, gap, tool in _cells(gaps_ms):
             times: dict[str, object] = {**network, "gap_ms": f"{gap:g}", "tool_ms": str(tool)}
-            recording = simulate(SessionConfig.of(release=release, scenario=story, times=times, workaround=name))
+            recording = simulate(SessionConfig.of(release=release, scenario=scenario, times=times, workaround=name))
             verdict = judge(recording)
             found = {"outcome": verdict.outcome, "bad": verdict.bad, "heard_ms": until_heard_ms(recording)}
-            rows.append({**told, "possible": True, "scenario": story, "gap_ms": float(gap), "tool_ms": float(tool), **found})
+            rows.append({**key, "possible": True, "scenario": scenario, "gap_ms": float(gap), "tool_ms": float(tool), **found})
     return rows
 
 
 def _cells(gaps_ms: Sequence[float]) -> Iterator[tuple[str, float, int]]:
-    """Story, gap and tool of every session that a workaround is tried in."""
-    for story in _STORIES:
-        for gap in dict.fromkeys((*gaps_ms, _LONG_GAP_MS)) if story == "single" else gaps_ms:
+    """Yield scenario, gap and tool time of every session of a workaround."""
+    for scenario in _SCENARIOS:
+        for gap in dict.fromkeys((*gaps_ms, _LONG_GAP_MS)) if scenario == "single" else gaps_ms:
             for tool in _TOOLS_MS:
-                yield story, gap, tool
+                yield scenario, gap, tool
 
 
 def _write(folder: Path, name: str, frame: pd.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""The page on paper: printed by a Chromium that is on the machine, without a window and without the network."""
+"""Prints the page as PDF with an installed Chromium, headless and without network."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _TIMEOUT_S: Final = 120
 
 
 def browser() -> str:
-    """The command of a Chromium.
+    """Return the path of a Chromium.
 
     Raises:
-        InputError: there is none.
+        InputError: none is installed.
     """
     for name in _NAMES:
         if (found := shutil.which(name)) is not None:
@@ -32,28 +32,28 @@ def browser() -> str:
 
 
 def print_pdf(chromium: str, page: Path, pdf: Path) -> None:
-    """Print the page into a file, in full or not at all.
+    """Print the page into a file, completely or not at all.
 
     Raises:
-        InputError: the browser failed; its last line is told.
+        InputError: the browser failed; the error has its last line of output.
     """
     try:
         pdf.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="voicerace-", dir=pdf.parent) as folder:
             made = Path(folder) / "page.pdf"
-            words = [
+            command = [
                 chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
                 "--no-pdf-header-footer",
                 f"--user-data-dir={folder}/profile", f"--print-to-pdf={made}", page.resolve().as_uri(),
             ]  # fmt: skip
-            done = subprocess.run(words, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603  # no shell
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603  # no shell
             if done.returncode or not made.is_file():
                 last = (done.stderr.strip().splitlines() or ["it wrote nothing"])[-1]
                 raise InputError("pdf", f"{Path(chromium).name} failed: {last[:200]}", "print the page from a browser")
             content = made.read_bytes()
-            # On a full disk it ends as if all were well, with an empty file or half of one.
+            # On a full disk Chromium exits with 0 and an incomplete file.
             if not (content.startswith(b"%PDF-") and content.rstrip().endswith(b"%%EOF")):
-                raise InputError("pdf", f"{pdf}: cut off after {len(content)} bytes", "a folder on a disk with room for it")
+                raise InputError("pdf", f"{pdf}: cut off after {len(content)} bytes", "a folder with enough free space")
             write_bytes(pdf, content)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise InputError("pdf", f"{pdf}: {error}", "a file that can be written") from None
+        raise InputError("pdf", f"{pdf}: {error}", "a writable file") from None

@@ -25,35 +25,9 @@ from voicerace.report.plots import release_table
 from voicerace.report.plots.style import glyph
 
 __all__ = [
-    "HEARS",
-    "MEANING",
-    "WEDGED",
-    "Side",
-    "agreement",
-    "answer",
-    "assumption",
-    "backend_of",
-    "bad_of",
-    "bad_sides",
-    "command",
-    "faults_of",
-    "handler_rows",
-    "how",
-    "limits",
-    "meanings",
-    "means",
-    "name_of",
-    "one_of_each",
-    "phrase",
-    "range_of",
-    "releases",
-    "request_rule",
-    "run_rows",
-    "same_program",
-    "sides",
-    "text_of",
-    "times_text",
-    "wrong_of",
+    "HEARS", "MEANING", "WEDGED", "Side", "agreement", "answer", "assumption", "backend_of", "bad_of", "bad_sides",
+    "command", "faults_of", "handler_rows", "how", "limits", "meanings", "means", "name_of", "one_of_each", "phrase",
+    "range_of", "releases", "request_rule", "run_rows", "same_program", "sides", "text_of", "times_text", "wrong_of",
 ]  # fmt: skip
 
 #: Outcome -> what it means to the user, as a sentence, and as a short text for pictures.

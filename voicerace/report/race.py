@@ -1,4 +1,4 @@
-"""The one picture that explains the race at a glance: the README's. `python -m voicerace.report.race FILE` draws it."""
+"""The README's overview picture of the race. `python -m voicerace.report.race FILE` draws it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LINES: Final = (
 
 
 def race_lines() -> list[OverviewLine]:
-    """Its sessions, played now with the gap that was observed; each outcome is read from its recording."""
+    """Play the picture's sessions with the published gap; each outcome comes from the recording."""
     found = []
     times: dict[str, object] = {**FIXED_NETWORK, "gap_ms": f"{observed_gap_ms():g}", "tool_ms": str(_TOOL_MS)}
     for release, handler, title in _LINES:
@@ -40,12 +40,12 @@ def race_lines() -> list[OverviewLine]:
 
 
 def race_alt() -> str:
-    """What it shows, in words and numbers."""
+    """Return the picture as text, with its numbers."""
     return alt_overview(race_lines())
 
 
 def race_svg() -> bytes:
-    """The picture as an SVG file."""
+    """Return the picture as an SVG file."""
     lines = race_lines()
     kind, image = to_image(plot_overview(lines), alt_overview(lines))
     if kind != "image/svg+xml":

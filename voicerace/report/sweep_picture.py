@@ -1,4 +1,4 @@
-"""The picture of a sweep's folder: outcomes along the one time that was swept."""
+"""The picture in a sweep's folder: outcomes along the swept time."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from voicerace.report.plots import alt_outcome, plot_outcome
 
 __all__ = ["draw_sweep"]
 
-#: More trials than this make no picture.
+#: Maximum number of trials of a picture.
 _DRAWN: Final = 20_000
 
 
 def draw_sweep(run: SweepResult, *, computable: bool = False) -> None:
-    """Write ``pictures/outcome.svg`` of a sweep of fixed times along one of them; a sweep of another shape has none.
+    """Write ``pictures/outcome.svg`` of a sweep along one time, with all other times fixed; other sweeps get none.
 
     Args:
         run: a sweep.
-        computable: it was live against programs that have models: its sessions stand where their delay came to, on what the
-            models compute for the same grid.
+        computable: the sweep was live against programs that have models. Its sessions are drawn at their achieved delay, over
+            the models' outcomes on the same grid.
     """
     if not 0 < run.info["trials"]["done"] <= _DRAWN:
         return
@@ -50,7 +50,7 @@ def draw_sweep(run: SweepResult, *, computable: bool = False) -> None:
 
 
 def _one_further(values: Sequence[float], text: str) -> str:
-    """The grid and one step beyond it: what is asked for at the last value comes a little later."""
+    """Extend the grid by one step, because achieved delays can exceed its last value."""
     step = values[-1] - values[-2]
     if ":" in text:
         return f"{values[0]}:{values[-1] + step}:{step}"

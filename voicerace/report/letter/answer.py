@@ -170,22 +170,13 @@ def _third(context: ReportContext) -> Claim:
             parts.append(f"on {release} no workaround improves the proxy's timing")
         else:
             counts = f"{workaround.bad} of {workaround.of} computed sessions with one call and one result"
-            seen += [
-                Support(
-                    "model",
-                    workaround.bad,
-                    workaround.of,
-                    f"sessions go wrong with {workaround.name} ({release})",
-                    source="the run, part cures",
-                ),
-                Support(
-                    "model",
-                    workaround.without,
-                    workaround.of,
-                    f"sessions go wrong without it ({release})",
-                    source="the run, part cures",
-                ),
-            ]
+            left = sum(bool(each.bad) for each in workaround.stories.values())
+            for count, of, what in (
+                (workaround.bad, workaround.of, f"sessions go wrong with {workaround.name}"),
+                (workaround.without, workaround.of, "sessions go wrong without it"),
+                (left, len(workaround.stories), "other scenarios have sessions that go wrong with it"),
+            )[: 2 if workaround.bad else 3]:
+                seen.append(Support("model", count, of, f"{what} ({release})", source="the run, part cures"))
             if workaround.bad:
                 parts.append(f"on {release} no workaround removed the other failures: with the best, `{workaround.name}`, {counts} still went wrong, "
                              f"without it {workaround.without} of {workaround.of}")  # fmt: skip
@@ -195,10 +186,7 @@ def _third(context: ReportContext) -> Claim:
                 if workaround.holds_ms is None or workaround.holds_ms <= workaround.gaps_ms[1]
                 else f", shorter than the {workaround.holds_ms / 1000:g} s that it waits"
             )
-            left = sum(bool(each.bad) for each in workaround.stories.values())
             rest = f"; {left} of {len(workaround.stories)} other scenarios still went wrong with it (below)" if left else ""
-            seen.append(Support("model", left, len(workaround.stories), f"other scenarios have sessions that go wrong with it ({release})",
-                             source="the run, part cures"))  # fmt: skip
             parts.append(
                 f"then, on {release}, `{workaround.name}` (below): with it {counts} went wrong, without it {workaround.without} of {workaround.of}, at "
                 f"gaps of {range_of(pd.Series(workaround.gaps_ms))}{beyond}{rest}"

@@ -67,12 +67,7 @@ def _releases(context: ReportContext) -> pd.DataFrame:
     along = dict(zip(mine["release"], mine[found], strict=True))
     frame = every.assign(**{"in this run": [along.get(tag, _alike(along, str(tag))) for tag in every["release"]]})
     return frame.drop(columns="generation").rename(
-        columns={
-            "release": "react",
-            "backend": "backend (published)",
-            "create": "sends its request",
-            "refusal": "a refusal is",
-        }
+        columns={"release": "react", "backend": "backend (published)", "create": "sends its request", "refusal": "a refusal is"}
     )
 
 

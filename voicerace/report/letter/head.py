@@ -46,7 +46,7 @@ def _why(customer: Customer) -> str:
     else:
         sentences.append(f"This page is about the error {error}: when it occurs, on which releases, and what to do about it.")
     if customer.last_letter is not None:
-        asked = f" asked you for {many(len(customer.requests), 'thing')}" if customer.requests else ""
+        asked = f" made {many(len(customer.requests), 'request')}" if customer.requests else ""
         sentences.append(f"Our last letter ({customer.last_letter.isoformat()}){asked or ' left the cause open'}.")
     sentences.append(
         "The answers here come from tests of the published programs: the releases in use and later ones. You need no knowledge of the "

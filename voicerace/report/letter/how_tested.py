@@ -34,11 +34,7 @@ def blocks(context: ReportContext) -> list[Block]:
             "The API has one response at a time. We call it the slot. Only `response.done` frees it. The end of the text or of the audio "
             "does not, though a proxy may treat it as the end."
         ),
-        Picture(
-            plot_slot,
-            alt_slot(),
-            "The states of the slot in the mock of the API; each arrow has its kind of evidence.",
-        ),
+        Picture(plot_slot, alt_slot(), "The states of the slot in the mock of the API; each arrow has its kind of evidence."),
     ]
     return found
 

@@ -145,7 +145,7 @@ def _best(
     limits: list[str] = []
     if best.holds_ms is not None and best.gaps_ms[1] < best.holds_ms:
         limits.append(
-            f"**That count follows from the setting**: the gaps tried were of {_span(best.gaps_ms)}, all shorter than the "
+            f"**That count follows from the setting**: the tested gaps were {_span(best.gaps_ms)}, all shorter than the "
             f"{_seconds(best.holds_ms)} that it waits. We chose these {best.holds_ms:,g} ms (`hold_ms`); they are no evidence that your gap is "
             "shorter."
         )

@@ -1,1 +1,1 @@
-"""What the notebooks take: parameters, display, sliders."""
+"""Support for the notebooks: parameters, display and sliders."""

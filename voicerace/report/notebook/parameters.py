@@ -1,7 +1,7 @@
-"""The parameters of the notebooks, checked in their first working cell.
+"""The parameters of the notebooks, validated in their first code cell.
 
-papermill passes lists as text and lets a misspelt name through as a new global, so a notebook takes its parameters with
-``Params.from_namespace(globals())``: a name that is no parameter, or a value that does not fit, stops it there.
+papermill passes lists as text and accepts misspelt names as new globals. So a notebook reads its parameters with
+``Params.from_namespace(globals())``, which raises for an unknown name or a value that is not valid.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ __all__ = [
 ]
 
 _EARLIER_MS = 40.0
-#: What IPython puts into every namespace.
+#: Names that IPython adds to every namespace.
 _IPYTHON = frozenset({"In", "Out", "exit", "quit", "open", "get_ipython"})
 
 
 class NotebookParameters(BaseModel):
-    """What every notebook's parameters can do."""
+    """Base of the parameters of every notebook."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @classmethod
     def from_namespace(cls, namespace: Mapping[str, Any]) -> Self:
-        """The parameters among a notebook's globals.
+        """Return the parameters among a notebook's globals.
 
         Raises:
-            InputError: a global that is no parameter, or a value that does not fit; it names the parameter.
+            InputError: a global is not a parameter, or a value is not valid; the error names it.
         """
         given = {
             name: value
@@ -68,7 +68,7 @@ class NotebookParameters(BaseModel):
 
 
 class _Shared(NotebookParameters):
-    """Times are ms in the parameters' grammar, as text or number; one that is empty is the profile's."""
+    """Shared parameters. Times are in ms, as numbers or text of `model.parameters`; an empty one uses the profile."""
 
     scenario: str = "single"
     handler: str = "return"
@@ -90,16 +90,16 @@ class _Shared(NotebookParameters):
 
     @property
     def given(self) -> dict[str, str]:
-        """The times that the notebook sets; the others are the profile's."""
+        """The times that are not empty."""
         return {name: value for name in type(self).model_fields if name in TIMES and (value := getattr(self, name))}
 
 
 class OneSessionParameters(_Shared):
-    """Of ``1-one-session.ipynb``.
+    """Parameters of ``1-one-session.ipynb``.
 
     Attributes:
-        earlier_ms: how much earlier the result comes in the second session, at most what the tool takes at least; without
-            one 40, or all of that.
+        earlier_ms: how much earlier the result comes in the second session, at most the shortest tool time. None for 40,
+            or for the shortest tool time if that is less.
     """
 
     release: str = "0.9.1"
@@ -110,9 +110,7 @@ class OneSessionParameters(_Shared):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.earlier_ms is not None and self.earlier_ms > (least := self._least_tool_ms):
-            raise InputError(
-                "earlier_ms", f"{self.earlier_ms:g} is more than tool_ms, {least:g}", "at most what the tool takes"
-            )
+            raise InputError("earlier_ms", f"{self.earlier_ms:g} is more than tool_ms, {least:g}", "at most the tool time")
         return self
 
     @property
@@ -129,13 +127,13 @@ class OneSessionParameters(_Shared):
 
 
 class DelaySweepParameters(_Shared):
-    """Of ``2-delay-sweep.ipynb``. The delay is swept from `start_ms` to `stop_ms`, both included.
+    """Parameters of ``2-delay-sweep.ipynb``. The delay is swept from `start_ms` to `stop_ms`, both included.
 
     Attributes:
         releases: tags, as a list, a JSON list in text, or text with commas.
-        trials: sessions per release and delay, where a time is drawn.
+        trials: sessions per release and delay, if a time is drawn.
         map_step_ms: the step of the map of tool time against gap, from 0 to `map_stop_ms`.
-        capture: a file to show sessions of; empty for none.
+        capture: a file with sessions to show; empty for none.
         out: the run's folder; empty for ``runs/…``.
     """
 
@@ -151,7 +149,7 @@ class DelaySweepParameters(_Shared):
 
     @property
     def story(self) -> dict[str, str]:
-        """What a `SweepSpec` takes besides releases and times."""
+        """The fields of `SweepSpec` other than releases and times."""
         return {"scenarios": self.scenario, "handlers": self.handler, "modalities": self.modality}
 
     @property
@@ -162,7 +160,7 @@ class DelaySweepParameters(_Shared):
 
     @property
     def times(self) -> dict[str, str]:
-        """The sweep's times: the delay as a grid, the others as they are given."""
+        """The sweep's times: the delay as a grid, the others as given."""
         return {**self.given, "tool_ms": f"{self.start_ms:g}:{self.stop_ms:g}:{self.step_ms:g}"}
 
     @property
@@ -173,12 +171,12 @@ class DelaySweepParameters(_Shared):
 
 
 class YourSessionsParameters(NotebookParameters):
-    """Of ``5-your-sessions.ipynb``.
+    """Parameters of ``5-your-sessions.ipynb``.
 
     Attributes:
         capture: the file, or a run's folder; empty for none.
-        release: the proxy's, where it is known; empty for what the capture says.
-        most: races that are played on every release; of more, so many are drawn by `seed`.
+        release: of the proxy; empty to infer it from the capture.
+        most: maximum number of races played on every release; from more, this many are drawn by `seed`.
     """
 
     capture: str = ""
@@ -193,10 +191,10 @@ class YourSessionsParameters(NotebookParameters):
 
 
 class SuspicionsParameters(NotebookParameters):
-    """Of ``3-suspicions.ipynb``.
+    """Parameters of ``3-suspicions.ipynb``.
 
     Attributes:
-        releases: tags, as a list, a JSON list in text, or text with commas; ``all`` stands for every row of the table.
+        releases: tags, as a list, a JSON list in text, or text with commas; ``all`` for every release.
     """
 
     releases: tuple[str, ...] = ("all",)
@@ -208,16 +206,16 @@ class SuspicionsParameters(NotebookParameters):
 
 
 class EveryPathParameters(NotebookParameters):
-    """Of ``4-every-path.ipynb``.
+    """Parameters of ``4-every-path.ipynb``.
 
     Attributes:
-        release: the one that is explored; beside it the reference gate is.
-        stories: of `experiments.explore.stories`; lists as a list, a JSON list in text, or text with commas.
+        release: explored, besides the reference gate.
+        stories: of `experiments.explore.stories`, as a list, a JSON list in text, or text with commas.
         handlers: of `model.catalog.handlers`.
-        bounds: intervals given otherwise, ``name=low:high`` in ms; the others are those of `workarounds.BOUNDS`.
-        max_states: per story.
-        workaround_stories: the stories that the workarounds are tried with; each is explored several times.
-        pictures: of so many findings, the shortest first, a session is shown.
+        bounds: intervals that replace those of `workarounds.BOUNDS`, ``name=low:high`` in ms.
+        max_states: per scenario.
+        workaround_stories: the scenarios of the workarounds; each is explored several times.
+        pictures: number of findings with a picture, the shortest first.
     """
 
     release: str = "0.9.1"

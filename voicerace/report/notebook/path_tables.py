@@ -1,4 +1,4 @@
-"""What an exploration, the gate and the workarounds came to, as the tables of the notebook about every path."""
+"""Tables of explorations, the reference gate and the workarounds, for ``4-every-path.ipynb``."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from voicerace.files import shipped
 __all__ = ["at_length", "effects", "effects_at_length", "findings", "kept_workarounds", "shortest", "stories"]
 
 _T = TypeVar("_T")
-_FINDINGS = ["path", "what happens", "outcome", "story", "handler", "steps", "room_ms"]
+_FINDINGS = ["finding", "what happens", "outcome", "scenario", "handler", "steps", "slack_ms"]
 
 
 def findings(found: Iterable[Finding]) -> pd.DataFrame:
-    """Paths to a bad outcome, one row each, the shortest first.
+    """Return one row per finding, the shortest first.
 
-    Columns: path, what happens, outcome, story, handler, steps, room_ms (how far steps that meet are apart).
+    Columns: finding, what happens, outcome, scenario, handler, steps, slack_ms (smallest distance of two steps).
     """
     rows = [
         [
@@ -41,29 +41,29 @@ def findings(found: Iterable[Finding]) -> pd.DataFrame:
 
 
 def shortest(found: Iterable[Finding], most: int | None = None) -> list[Finding]:
-    """The findings with the fewest steps, `most` of them at most."""
+    """Return the findings with the fewest steps, at most `most`."""
     return sorted(found, key=lambda each: (len(each.trace), each.name))[:most]
 
 
 def stories(*explored: ExplorationResult) -> pd.DataFrame:
-    """What was explored, one row per story: release, story, handler, states, whether every order was met, findings."""
+    """Return one row per explored scenario: release, scenario, handler, states, every order (yes or no), findings."""
     rows: list[dict[str, Any]] = [
         {
             "release": each.release,
-            "story": told.story,
-            "handler": told.handler,
-            "states": told.states,
-            "every order": "yes" if told.complete else "no",
-            "paths": told.findings,
+            "scenario": stats.story,
+            "handler": stats.handler,
+            "states": stats.states,
+            "every order": "yes" if stats.complete else "no",
+            "findings": stats.findings,
         }
         for each in explored
-        for told in each.stats
+        for stats in each.stats
     ]
     return pd.DataFrame(rows)
 
 
 def effects(found: Sequence[Effect]) -> pd.DataFrame:
-    """What workarounds do to a release; dead air is from the calls' response.done to the reply's first output."""
+    """Return the effects of workarounds; the response latency is from the call's response.done to the reply's first output."""
     rows = []
     for each in found:
         if each.why_not is not None:
@@ -72,23 +72,23 @@ def effects(found: Sequence[Effect]) -> pd.DataFrame:
         pairs = [", ".join(sorted({name for _, name in pairs})) for pairs in (each.removed, each.left, each.new)]
         air, bare = ("none" if ms is None else f"{ms:.0f} ms" for ms in (each.air_ms, each.air_without_ms))
         heard = f"{each.heard_without} to {each.heard} of {each.sessions}"
-        open_ = ", ".join(each.incomplete)
-        rows.append([each.workaround, *pairs, open_, f"{bare} to {air}", heard])
-    columns = ["workaround", "removed", "left", "new", "not all orders of", "dead air, median", "results heard"]
+        incomplete = ", ".join(each.incomplete)
+        rows.append([each.workaround, *pairs, incomplete, f"{bare} to {air}", heard])
+    columns = ["workaround", "removed", "left", "added", "not all orders of", "response latency, median", "results heard"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def at_length(release: str) -> list[Finding]:
-    """The findings of a longer exploration with wider bounds, where one is kept in data/explore; else none.
+    """Return the findings of the exploration in data/explore, with wider bounds; empty without one.
 
     Raises:
         InputError: the file cannot be read.
     """
-    return _kept(f"explore/{release}.json", "explore", lambda told: [Finding.from_json(each) for each in told["findings"]])
+    return _kept(f"explore/{release}.json", "explore", lambda record: [Finding.from_json(each) for each in record["findings"]])
 
 
 def effects_at_length(release: str) -> list[Effect]:
-    """What workarounds do to a release in a longer exploration, of more stories, where data/workarounds.json has it; else none.
+    """Return the effects of workarounds on a release from data/workarounds.json, with more scenarios; empty without the file.
 
     Raises:
         InputError: the file cannot be read.
@@ -97,16 +97,16 @@ def effects_at_length(release: str) -> list[Effect]:
 
 
 def kept_workarounds() -> list[tuple[dict[str, Any], list[Effect]]]:
-    """What data/workarounds.json holds, where it is there: its parameters, and every effect; else an empty list.
+    """Return the parameters and effects of data/workarounds.json; empty without the file.
 
     Raises:
         InputError: the file cannot be read.
     """
     return _kept(
         "workarounds.json", "workarounds --again",
-        lambda told: [(
-            {name: value for name, value in told.items() if name != "effects"},
-            [Effect.from_json(each) for each in told["effects"]],
+        lambda record: [(
+            {name: value for name, value in record.items() if name != "effects"},
+            [Effect.from_json(each) for each in record["effects"]],
         )],
     )  # fmt: skip
 

@@ -1,8 +1,7 @@
-"""Sliders over one session: a move plays it again, and shows its verdict, then its picture.
+"""Sliders for one session: each move plays the session again and shows its verdict and picture.
 
-The verdict is sent before the picture is drawn. The front end keeps back moves while one is at work and sends the newest
-afterwards, so a drag needs no timer here. Where a notebook is only read, or its front end has no widgets, the session at
-the starting places stands there instead.
+The verdict is sent before the picture is drawn. The front end sends only the newest move while one is processed, so a drag
+needs no timer. Without widgets, the notebook shows the session at the start values.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from voicerace.model.catalog.handlers import HANDLERS
 from voicerace.model.catalog.profiles import PROFILES
 from voicerace.model.catalog.releases import PROXIES, REFERENCE, proxy_release
 from voicerace.model.catalog.scenarios import SCENARIOS
-from voicerace.report.notebook.display import table_html
+from voicerace.report.notebook.display import STUCK, table_html
 from voicerace.report.plots.style import glyph
 from voicerace.report.plots.swimlane import svg_swimlane
 from voicerace.trace.recording import Recording
@@ -30,7 +29,7 @@ from voicerace.units import ms
 
 __all__ = ["Sliders"]
 
-#: Time -> its words, and the slider's end and step in ms; a start beyond the end moves it.
+#: Time -> its label, and the slider's end and step in ms; a larger start value extends it.
 _TIMES: Final[dict[str, tuple[str, float, float]]] = {
     "tool_ms": ("tool", 1000, 5),
     "gap_ms": ("gap", 1000, 5),
@@ -38,15 +37,15 @@ _TIMES: Final[dict[str, tuple[str, float, float]]] = {
     "upstream_rtt_ms": ("API round trip", 400, 2),
 }
 _WIDE: Final = {"description_width": "11em"}
-#: What a tool turn comes to, in the words of somebody who moves a slider.
+#: Number of a turn -> its label.
 _NUMBERS: Final = {
-    "margin_ms": "margin, ms: the create at the API, minus the slot being free",
+    "margin_ms": "margin, ms: the request at the API, minus the slot being free",
     "lead_ms": "lead, ms: the result at the proxy, minus response.done there",
-    "dead_air_ms": "dead air, ms: until the reply is heard",
+    "dead_air_ms": "response latency, ms: until the reply is heard",
     "submissions": "results sent",
-    "response_creates": "response.create behind them",
+    "response_creates": "response.create after them",
     "refusals": "refused",
-    "host_errors": "refusals the host was told",
+    "host_errors": "refusals that the host was notified of",
     "replies": "replies heard",
 }
 
@@ -55,17 +54,17 @@ class Sliders:
     """One session under sliders.
 
     Args:
-        release, scenario, handler: where the choices begin.
-        times: of the session, in ms or the grammar of `voicerace.model.parameters`; those with a slider begin there.
-        settings: others of `SessionConfig.of`, which stay as they are.
+        release, scenario, handler: the initial choices.
+        times: of the session, in ms or the grammar of `voicerace.model.parameters`; sliders start at these.
+        settings: other, fixed arguments of `SessionConfig.of`.
 
     Attributes:
-        recording, verdict: of the session as the sliders stand; None while it cannot be.
-        error: why it cannot be, or None.
-        says, picture: what shows the verdict and the swimlane, as HTML.
+        recording, verdict: of the current session; None if it is not possible.
+        error: why the session is not possible, or None.
+        says, picture: widgets with the verdict and the swimlane, as HTML.
 
-    Raises (on making one):
-        InputError: an unknown name, or a time with a slider that is no single number.
+    Raises:
+        InputError: an unknown name, or a time with a slider that is not one number.
     """
 
     def __init__(
@@ -96,29 +95,29 @@ class Sliders:
         left = widgets.VBox([*names, *sliders, self.says], layout={"flex": "1 1 24em", "min_width": "24em"})
         right = widgets.VBox([self.picture], layout={"flex": "2 1 36em"})
         self.widget = widgets.HBox([left, right], layout={"flex_flow": "row wrap"})
-        self.choices["scenario"].observe(self._another_story, "value")
+        self.choices["scenario"].observe(self._scenario_changed, "value")
         for each in self.choices.values():
             each.observe(self._moved, "value")
         self._moved()
 
     @classmethod
     def of(cls, session: SessionConfig) -> Sliders:
-        """Sliders that begin at a session; where one of its times is drawn or differs by call, at the first call's."""
-        story = session.scenario
+        """Return sliders that start at a session; a time that is drawn or differs by call starts at the first call's."""
+        scenario = session.scenario
         times: dict[str, object] = dict(session.times.to_json())
         times |= {name: ms(session.times.ns(name, 0, session.seed)) for name in _TIMES}
         return cls(
             release=session.release.tag,
-            scenario=story.name,
+            scenario=scenario.name,
             handler=session.handler,
             times=times,
             component_tag=session.component,
             profile=session.profile,
             modality=session.modality,
-            calls=session.calls if story.calls is None else None,
+            calls=session.calls if scenario.calls is None else None,
             preamble=session.preamble,
             idle_close=session.idle_close,
-            tool_end=None if session.tool_end == story.tool_end else session.tool_end,
+            tool_end=None if session.tool_end == scenario.tool_end else session.tool_end,
             workaround=session.workaround,
             knobs_given=vars(session.knobs),
             seed=session.seed,
@@ -126,20 +125,20 @@ class Sliders:
 
     @property
     def session(self) -> SessionConfig:
-        """The session as the sliders stand.
+        """The session of the current slider values.
 
         Raises:
-            InputError: they stand where none can be.
+            InputError: the values give no valid session.
         """
         at = {name: each.value for name, each in self.choices.items()}
         times = {**self._times, **{name: at.pop(name) for name in _TIMES}}
         settings = dict(self._settings)
         if SCENARIOS[at["scenario"]].calls is not None:
-            settings["calls"] = None  # the story has its own number
+            settings["calls"] = None  # the scenario sets the number
         return SessionConfig.of(**at, times=times, **settings)
 
-    def _another_story(self, change: Mapping[str, Any]) -> None:
-        """A story's own times move the sliders: a slow tool is one by its time."""
+    def _scenario_changed(self, change: Mapping[str, Any]) -> None:
+        """Move the sliders to the times that the new scenario sets."""
         for name, text in SCENARIOS[change["new"]].times.items():
             if name in _TIMES:
                 slider, at = self.choices[name], float(text)
@@ -160,32 +159,31 @@ class Sliders:
         self.picture.value = svg_swimlane(recording)
 
     def _ipython_display_(self) -> None:
-        """The widgets; and below them, as an output of its own, the session as it stood when the cell ran.
+        """Display the widgets, and in a second output the session as HTML.
 
-        A page made by nbconvert takes the widgets before any other form of the same output, and then shows nothing.
+        nbconvert prefers widgets to all other forms of one output, and then shows nothing.
         """
         bundle = self._repr_mimebundle_()
         still = bundle.pop("text/html")
         display(bundle, raw=True)  # type: ignore[no-untyped-call]
-        words = f"Where no sliders are shown: as they stood when this ran, {escape(bundle['text/plain'])}"
-        display(HTML(f"<details><summary>{words}</summary>{still}</details>"))  # type: ignore[no-untyped-call]
+        title = f"Without sliders: the values when this ran, {escape(bundle['text/plain'])}"
+        display(HTML(f"<details><summary>{title}</summary>{still}</details>"))  # type: ignore[no-untyped-call]
 
     def _repr_mimebundle_(self, **wanted: Any) -> dict[str, Any]:
-        """The widgets, and for whoever has none the session as it stands."""
+        """Return the widgets, and the current session as HTML and text."""
         bundle: dict[str, Any] = dict(self.widget._repr_mimebundle_(**wanted) or {})
         at = ", ".join(f"{name} {each.value}" for name, each in self.choices.items())
-        still = f"<p>Sliders move in JupyterLab; here they stand at {escape(at)}.</p>"
+        still = f"<p>Sliders work in JupyterLab; their values here: {escape(at)}.</p>"
         bundle["text/html"] = still + self.says.value + self.picture.value
         bundle["text/plain"] = f"{at}: {self.error or (self.verdict.outcome if self.verdict else '')}"
         return bundle
 
 
 def _verdict(verdict: Verdict) -> str:
-    """The worst tool turn in numbers."""
-    stuck = {True: "the session is stuck", False: "the session goes on", None: "whether it goes on is unknown"}
-    words = f"{glyph(verdict.outcome)} {verdict.outcome}: {verdict.why}; {stuck[verdict.wedged]}."
+    """Return the numbers of the worst tool turn as HTML."""
+    summary = f"{glyph(verdict.outcome)} {verdict.outcome}: {verdict.why}; {STUCK[verdict.wedged]}."
     rows = [(name, getattr(verdict.turn, field)) for field, name in _NUMBERS.items()] if verdict.turn is not None else []
-    return f"<p>{escape(words)}</p>" + (table_html(["of the turn", ""], rows, "") if rows else "")
+    return f"<p>{escape(summary)}</p>" + (table_html(["of the turn", ""], rows, "") if rows else "")
 
 
 def _choice(name: str, value: str, options: list[str]) -> Any:
@@ -193,13 +191,13 @@ def _choice(name: str, value: str, options: list[str]) -> Any:
 
 
 def _slider(name: str, value: object) -> Any:
-    words, end, step = _TIMES[name]
+    label, end, step = _TIMES[name]
     try:
         at = float(str(value))
     except ValueError:
-        raise InputError(name, f"{value!r} is no single number", "a slider stands at one number of ms") from None
+        raise InputError(name, f"{value!r} is not one number", "one number of ms") from None
     if not 0 <= at <= 86_400_000:
         raise InputError(name, f"{value!r}", "0 ms to a day")
     return widgets.FloatSlider(
-        description=f"{words}, ms", min=0, max=max(end, at), step=step, value=at, readout_format=".1f", style=_WIDE
+        description=f"{label}, ms", min=0, max=max(end, at), step=step, value=at, readout_format=".1f", style=_WIDE
     )

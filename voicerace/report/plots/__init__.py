@@ -1,4 +1,4 @@
-"""Pictures: frames and recordings in, axes and their alternative texts out. One file per kind, one style."""
+"""Pictures of frames and recordings, with alternative texts. One file per kind, one style."""
 
 from __future__ import annotations
 

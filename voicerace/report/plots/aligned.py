@@ -1,7 +1,7 @@
-"""What a generation turns on: the share of findings along the tool's time, and along the one measure that decides.
+"""The share of bad sessions along the tool's time, and along the measure that decides for each generation.
 
-With drawn networks and gaps the tool's time decides nothing by itself: the curves are slopes. Along the margin those of the
-generations A and D become one step at 0, along the lead those of B and C (docs/protocol-facts.md#closed-forms).
+With drawn networks and gaps the curves over the tool's time are slopes. Over the margin those of generations A and D are one
+step at 0, and over the lead those of B and C (docs/protocol-facts.md#closed-forms).
 """
 
 from __future__ import annotations
@@ -15,65 +15,63 @@ from matplotlib.figure import Figure
 from voicerace.errors import InputError
 from voicerace.experiments.comparison import shares_along
 from voicerace.model.catalog.releases import PROXIES
-from voicerace.report.plots.style import GREY, INK, WARN, WIDTH, rc
+from voicerace.report.plots.style import DPI, GREY, LINES, WIDTH, rc
 
 __all__ = ["MEASURES", "alt_aligned", "plot_aligned"]
 
-#: Which measure the generations turn on, what it says, and what stands on both sides of 0.
+#: Measure -> the generations that it decides for, its label, and the labels on both sides of 0.
 MEASURES: Final = {
-    "margin_ms": (("A", "D"), "create at the API minus slot free, ms", ("create too early", "slot is free")),
-    "lead_ms": (("B", "C"), "result minus response.done at the proxy, ms", ("result before it", "behind it")),
+    "margin_ms": (("A", "D"), "request at the API minus slot free, ms", ("request too early", "slot is free")),
+    "lead_ms": (("B", "C"), "result minus response.done at the proxy, ms", ("result before it", "after it")),
 }
-_LINES: Final = ((INK, "-", "o"), (WARN, "--", "s"), ("#0072B2", "-.", "^"), (GREY, ":", "D"))
-_DPI: Final = 100
 
 
 def plot_aligned(trials: pd.DataFrame, width_ms: float = 10.0, reach_ms: float = 200.0) -> Figure:
-    """Two rows, a measure each: the releases that turn on it, along the tool's time and along the measure; shaded: 95 %.
+    """Draw one row per measure: its releases along the tool's time and along the measure, with 95 % intervals.
 
     Args:
-        trials: of a sweep with drawn times, among them the tool's.
+        trials: of a sweep with drawn times, including the tool's.
         width_ms: of a bin.
-        reach_ms: how far from 0 the measures are shown.
+        reach_ms: largest shown distance from 0.
 
     Raises:
-        InputError: no release of the table is in it.
+        InputError: the trials have no release of the catalogue.
     """
     rows = [(measure, tags) for measure in MEASURES if (tags := _tags(trials, measure))]
     if not rows:
         raise InputError("trials", "no release of the table", f"some of {', '.join(PROXIES)}")
     with rc():
-        figure = Figure(figsize=(WIDTH, 2.6 * len(rows) + 0.3), dpi=_DPI, layout="constrained")
+        figure = Figure(figsize=(WIDTH, 2.6 * len(rows) + 0.3), dpi=DPI, layout="constrained")
         axes = figure.subplots(len(rows), 2, squeeze=False, sharey=True)
         for (measure, tags), (left, right) in zip(rows, axes, strict=True):
             own = trials[trials["release"].isin(tags)]
             _curves(left, shares_along(own, "tool_ms", width_ms), tags)
             left.set(xlabel="tool_ms", ylabel="share that goes wrong")
-            left.set_title("the tool's time decides nothing alone", fontsize="medium")
+            left.set_title("the tool's time does not decide alone", fontsize="medium")
             _curves(right, shares_along(own[own[measure].abs() <= reach_ms], measure, width_ms), tags)
             right.set(xlabel=MEASURES[measure][1])
             right.set_title(f"the same sessions: {measure.removesuffix('_ms')} decides", fontsize="medium")
             right.axvline(0, color=GREY, linewidth=0.8)
-            for words, beside, side in zip(MEASURES[measure][2], (-8, 8), ("right", "left"), strict=True):
-                right.text(beside, 0.5, words, ha=side, va="center", color=GREY)
+            for label, offset, side in zip(MEASURES[measure][2], (-8, 8), ("right", "left"), strict=True):
+                right.text(offset, 0.5, label, ha=side, va="center", color=GREY)
             left.legend(frameon=False, loc="center right")
     return figure
 
 
 def alt_aligned(trials: pd.DataFrame) -> str:
-    """The picture of `trials` in words: how the findings of each release lie on both sides of 0."""
-    words = []
+    """Return the picture as text: the bad sessions of each release on both sides of 0."""
+    sentences = []
     for measure in MEASURES:
         for tag in _tags(trials, measure):
             known = trials[(trials["release"] == tag) & (trials["outcome"] != "unknown")].dropna(subset=[measure])
             sides = (("below 0", known[known[measure] < 0]), ("above 0", known[known[measure] > 0]))
             counts = ", ".join(f"{int(each['bad'].sum())} of {len(each)} {where}" for where, each in sides)
-            words.append(f"{tag} (generation {PROXIES[tag].generation}) by {measure}: findings in {counts}.")
-    return "Share of findings along the tool's time and along the measure that decides. " + " ".join(words)
+            sentences.append(f"{tag} (generation {PROXIES[tag].generation}) by {measure}: bad sessions {counts}.")
+    return "Share of bad sessions along the tool's time and along the measure that decides. " + " ".join(sentences)
 
 
 def _tags(trials: pd.DataFrame, measure: str) -> list[str]:
-    """The releases whose generation turns on a measure, in the order of the trials."""
+    """Return the releases for which a measure decides, in the order of the trials."""
     found = [str(tag) for tag in trials["release"].unique() if tag in PROXIES]
     return [tag for tag in found if PROXIES[tag].generation[0] in MEASURES[measure][0]]
 
@@ -81,7 +79,7 @@ def _tags(trials: pd.DataFrame, measure: str) -> list[str]:
 def _curves(ax: Axes, shares: pd.DataFrame, tags: list[str]) -> None:
     for number, tag in enumerate(tags):
         own = shares[shares["release"] == tag]
-        colour, line, marker = _LINES[number % len(_LINES)]
+        colour, line, marker = LINES[number % len(LINES)]
         middle = (own["from_ms"] + own["to_ms"]) / 2
         label = f"{tag} ({PROXIES[tag].generation})"
         ax.plot(middle, own["share"], color=colour, linestyle=line, marker=marker, markersize=3, linewidth=1.2, label=label)

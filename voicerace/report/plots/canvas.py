@@ -1,7 +1,7 @@
-"""Where a swimlane is drawn: on axes of matplotlib's, or straight into SVG. One drawing, two kinds of paper.
+"""Canvases for a swimlane: matplotlib axes, or SVG.
 
-The SVG has its letters as text and takes a few milliseconds; how wide a letter is depends on the reader's fonts, so a page
-that must look the same everywhere takes the axes. Places are inches from the left and the top.
+Drawing the SVG takes a few milliseconds. Its labels are text, whose width depends on the reader's fonts, so a page that must
+look the same everywhere uses axes. Coordinates are inches from the left and the top.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ __all__ = ["AxesCanvas", "Canvas", "SvgCanvas"]
 Point = tuple[float, float]
 _PX: Final = 100
 _PT_PX: Final = _PX / 72
-#: DejaVu's letters are this wide on average, in parts of their height; boxes behind words are made for it.
+#: Mean width of DejaVu's letters relative to their height, for the boxes around labels.
 _LETTER: Final = 0.54
 _BOLD: Final = 0.67
 _ANCHOR: Final = {"left": "start", "center": "middle", "right": "end"}
-#: From where the words stand to their baseline, in parts of their height.
+#: Distance from a label's y to its baseline, relative to its height.
 _DOWN: Final = {"center": 0.36, "bottom": -0.22}
 _DASHES: Final = {"--": "6 3", ":": "1.5 2.5"}
 _UNPRINTABLE: Final = re.compile(r"[^\t\n -\ud7ff\ue000-\U0010ffff]")
 
 
 class Canvas(Protocol):
-    """What the swimlane's pen needs; the words of `look` are matplotlib's."""
+    """The drawing operations of a swimlane; `look` has matplotlib's keyword arguments."""
 
     def text(self, x: float, y: float, words: str, **look: Any) -> object: ...
     def line(self, xs: Sequence[float], ys: Sequence[float], **look: Any) -> object: ...
@@ -41,7 +41,7 @@ class Canvas(Protocol):
 
 
 class AxesCanvas:
-    """On axes."""
+    """A canvas on matplotlib axes."""
 
     def __init__(self, ax: Axes) -> None:
         self.ax = ax
@@ -61,14 +61,14 @@ class AxesCanvas:
 
 
 class SvgCanvas:
-    """Straight into SVG. Everything that is written is escaped."""
+    """A canvas that writes SVG. All text is escaped."""
 
     def __init__(self, width: float, height: float) -> None:
         self.width, self.height = width, height
         self._parts: list[tuple[float, str]] = []
 
     def svg(self, alt: str) -> str:
-        """The picture; `alt` is what it shows, in words."""
+        """Return the picture with its alternative text `alt`."""
         width, height = _n(self.width), _n(self.height)
         body = "".join(part for _, part in sorted(self._parts, key=lambda each: each[0]))
         hatch = (
@@ -76,7 +76,7 @@ class SvgCanvas:
             '<path d="M0,5 5,0" stroke="#33658A" stroke-width=".8"/></pattern>'
         )
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{_words(" ".join(alt.split()))}" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{_escaped(" ".join(alt.split()))}" '
             f'viewBox="0 0 {width} {height}" width="{width}" height="{height}" style="max-width:100%;height:auto" '
             f'font-family="DejaVu Sans,Verdana,sans-serif"><defs>{hatch}</defs>'
             f'<rect width="100%" height="100%" fill="#FFFFFF"/>{body}</svg>'
@@ -91,11 +91,11 @@ class SvgCanvas:
         top = y * _PX + _DOWN[look.get("va", "center")] * size - spacing * (len(lines) - 1) / 2
         if box := look.get("bbox"):
             wide = max(len(each) for each in lines) * size * (_BOLD if bold else _LETTER)
-            self._paper(x * _PX, top, wide, size, anchor, box, look.get("zorder", 3))
+            self._label_box(x * _PX, top, wide, size, anchor, box, look.get("zorder", 3))
         shape = ' font-weight="bold"' * bold + ' font-style="italic"' * (look.get("fontstyle") == "italic")
         place = f'text-anchor="{_ANCHOR[anchor]}" font-size="{size:.1f}" fill="{look.get("color", INK)}"'
         spans = "".join(
-            f'<tspan x="{x * _PX:.1f}" y="{top + number * spacing:.1f}">{_words(each)}</tspan>'
+            f'<tspan x="{x * _PX:.1f}" y="{top + number * spacing:.1f}">{_escaped(each)}</tspan>'
             for number, each in enumerate(lines)
         )
         self._add(look.get("zorder", 3), f"<text {place}{shape}>{spans}</text>")
@@ -137,10 +137,10 @@ class SvgCanvas:
         self._add(z, f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{back[0]:.1f}" y2="{back[1]:.1f}" {_stroke(look)}/>')
         self._add(z, f'<polygon points="{head}" fill="{look["color"]}"/>')
 
-    def _paper(
+    def _label_box(
         self, x: float, baseline: float, wide: float, size: float, anchor: str, box: Mapping[str, Any], zorder: float
     ) -> None:
-        """The box behind words."""
+        """Draw the box around a label."""
         pad = 4.0 if "round" in box.get("boxstyle", "") else 1.5
         left = x - {"left": 0.0, "center": wide / 2, "right": wide}[anchor]
         corner = ((left - pad) / _PX, (baseline - 0.92 * size - pad) / _PX)
@@ -163,6 +163,6 @@ def _stroke(look: Mapping[str, Any]) -> str:
     return f'stroke="{look["color"]}" stroke-width="{look.get("linewidth", 1.0) * _PT_PX:.2f}"{dashed}'
 
 
-def _words(text: str) -> str:
-    """Text of anybody's, for SVG: what XML has no place for is replaced."""
+def _escaped(text: str) -> str:
+    """Escape text for SVG; characters that XML does not allow are replaced."""
     return escape(_UNPRINTABLE.sub("�", text))

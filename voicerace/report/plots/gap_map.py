@@ -1,7 +1,6 @@
-"""A map of outcomes over two times of one release, with what was measured marked on it.
+"""A map of outcomes over two times of one release, with the measured gap marked.
 
-Every cell is one computed session; a customer's sessions are points. The measured gap comes from the profile that
-holds it, with its source, so that a picture and the table cannot disagree.
+Every cell is one computed session; a customer's sessions are points. The measured gap and its source come from a profile.
 """
 
 from __future__ import annotations
@@ -37,11 +36,12 @@ def plot_map(
     """Draw the outcome over two times.
 
     Args:
-        trials: of `sweep`, with grids on both times; nothing else may differ within the release.
-        x, y: the times.
-        release: whose; may be left out when the trials are of one.
-        observed: mark the measured gap, where one axis is ``gap_ms``.
-        points: sessions with a column per axis and, where it is known, ``outcome``.
+        trials: of `sweep`, with grids on both times; all other settings equal within the release.
+        x, y: names of the times.
+        release: of the map; None if the trials have one release.
+        observed: mark the measured gap, if one axis is ``gap_ms``.
+        points: sessions with a column per axis and optionally ``outcome``.
+        ax: axes to draw on; None for a new figure.
 
     Raises:
         InputError: a column is missing, or the trials are not one session per cell.
@@ -75,14 +75,10 @@ def alt_map(
     observed: bool = True,
     points: pd.DataFrame | None = None,
 ) -> str:
-    """The picture in words: how many cells of which outcome, and for three columns where it changes.
-
-    Args:
-        trials, x, y, release, observed, points: as of the picture.
-    """
+    """Return the picture as text: the cells per outcome, and the changes in three columns. Arguments as in `plot_map`."""
     cells = cells_of(trials, x, y, release)
     counts = cells["outcome"].value_counts()
-    words = [
+    sentences = [
         f"Map of outcomes of proxy {cells['release'].iloc[0]} over {x} from {cells[x].min():g} to {cells[x].max():g} ms "
         f"and {y} from {cells[y].min():g} to {cells[y].max():g} ms, {len(cells)} sessions: "
         + ", ".join(f"{count} {name}" for name, count in counts.items())
@@ -93,20 +89,20 @@ def alt_map(
         group = cells[cells[x] == value].sort_values(y)
         change = group["outcome"] != group["outcome"].shift()
         steps = ", ".join(f"{row[y]:g} ms {row['outcome']}" for row in group[change].to_dict("records"))
-        words.append(f"At {x} {value:g} ms, {y} from {steps}.")
+        sentences.append(f"At {x} {value:g} ms, {y} from {steps}.")
     if observed and "gap_ms" in (x, y):
         gap, source = _observed_gap()
-        words.append(f"Marked: the measured gap of {gap:g} ms ({source}).")
+        sentences.append(f"Marked: the measured gap of {gap:g} ms ({source}).")
     if points is not None and len(points):
-        words.append(f"{len(points)} recorded sessions as points.")
-    return " ".join(words)
+        sentences.append(f"{len(points)} recorded sessions as points.")
+    return " ".join(sentences)
 
 
 # -- data ------------------------------------------------------------------------------------------------------------
 
 
 def cells_of(trials: pd.DataFrame, x: str = "gap_ms", y: str = "tool_ms", release: str | None = None) -> pd.DataFrame:
-    """What is drawn: release, x, y, outcome, tie_outcome and the cell's borders left, right, low, high."""
+    """Return the drawn cells: release, x, y, outcome, tie_outcome and the borders left, right, low, high."""
     if missing := {x, y, "release"} - set(trials.columns):
         raise InputError("trials", f"no column {', '.join(sorted(missing))}", f"trials with {x} and {y}")
     names = list(trials["release"].unique())
@@ -131,7 +127,7 @@ def cells_of(trials: pd.DataFrame, x: str = "gap_ms", y: str = "tool_ms", releas
 
 
 def observed_gap_ms() -> float:
-    """The one gap that was published with milliseconds."""
+    """Return the only published gap, in ms."""
     return float(PROFILES[_OBSERVED].values["gap_ms"] or 0)
 
 
@@ -143,7 +139,7 @@ def _observed_gap() -> tuple[float, str]:
 
 
 def merged_cells(cells: pd.DataFrame) -> list[dict[Any, Any]]:
-    """Runs of one outcome in a column as one area; then columns with the same run as one area."""
+    """Merge cells of one outcome: first within a column, then equal areas of neighbouring columns."""
     runs: list[dict[Any, Any]] = []
     for row in cells.to_dict("records"):
         last = runs[-1] if runs else None
@@ -162,18 +158,18 @@ def merged_cells(cells: pd.DataFrame) -> list[dict[Any, Any]]:
 
 
 def draw_fields(ax: Axes, cells: pd.DataFrame) -> None:
-    """The map's fields, by their outcome's colour and hatching, and the axes around them."""
+    """Draw the cells in their outcome's colour and hatching, and set the limits of the axes."""
     for row in merged_cells(cells):
         style = STYLES[row["outcome"]]
         box = (row["left"], row["low"]), row["right"] - row["left"], row["high"] - row["low"]
         ax.add_patch(Rectangle(*box, facecolor=style.colour, hatch=style.hatch, edgecolor=INK, linewidth=0, zorder=2))
-    # No time is below zero, though the first field reaches half a step further.
+    # The first cell extends half a step below zero, but no time is negative.
     ax.set_xlim(max(0.0, cells["left"].min()), cells["right"].max())
     ax.set_ylim(max(0.0, cells["low"].min()), cells["high"].max())
 
 
 def _names(ax: Axes, cells: pd.DataFrame) -> None:
-    """Every outcome's name, written into the middle of its longest column where there is room."""
+    """Write each outcome's name into the middle of its tallest columns, if there is space."""
     width = cells["right"].max() - cells["left"].min()
     height = cells["high"].max() - cells["low"].min()
     for outcome, group in cells.groupby("outcome", sort=False):
@@ -194,20 +190,20 @@ def _names(ax: Axes, cells: pd.DataFrame) -> None:
 
 
 def _mark(ax: Axes, x: str, y: str) -> None:
-    """The measured gap as a line across the map."""
+    """Draw the measured gap as a line."""
     if "gap_ms" not in (x, y):
         return
     gap, source = _observed_gap()
-    words = f"measured gap: {gap:g} ms ({source})"
+    label = f"measured gap: {gap:g} ms ({source})"
     if x == "gap_ms":
         ax.axvline(gap, color="black", linewidth=1.6, linestyle=(0, (5, 3)), zorder=4)
-        place: tuple[float, float] = (gap, 0.97)
+        anchor: tuple[float, float] = (gap, 0.97)
         transform = ax.get_xaxis_transform()
     else:
         ax.axhline(gap, color="black", linewidth=1.6, linestyle=(0, (5, 3)), zorder=4)
-        place, transform = (0.03, gap), ax.get_yaxis_transform()
+        anchor, transform = (0.03, gap), ax.get_yaxis_transform()
     ax.annotate(
-        words, place, xycoords=transform, xytext=(6, 0 if x == "gap_ms" else 6), textcoords="offset points", fontsize=8.5,
+        label, anchor, xycoords=transform, xytext=(6, 0 if x == "gap_ms" else 6), textcoords="offset points", fontsize=8.5,
         va="top" if x == "gap_ms" else "bottom", zorder=6,
         bbox={"facecolor": "white", "edgecolor": INK, "linewidth": 0.6, "pad": 2},
     )  # fmt: skip

@@ -1,27 +1,19 @@
-"""The share of turns that go wrong along the gap, per handler style and generation of the proxy; recorded gaps are shaded."""
+"""The share of bad turns along the gap, per handler style and release; recorded gaps are shaded."""
 
 from __future__ import annotations
-
-from typing import Final
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from voicerace.errors import InputError
-from voicerace.report.plots.style import FAINT, GREY, INK, WARN, WIDTH, rc
+from voicerace.report.plots.style import DPI, FAINT, LINES, WIDTH, rc
 
 __all__ = ["alt_gap_sensitivity", "plot_gap_sensitivity"]
 
-_LINES: Final = (
-    (INK, "-", "o"), (WARN, "--", "s"), ("#0072B2", "-.", "^"), (GREY, ":", "D"), ("#8A4B00", "-", "v"), ("#0F6B4F", "--", "P"),
-    ("#6A3D9A", "-.", "X"),
-)  # fmt: skip
-_DPI: Final = 100
-
 
 def plot_gap_sensitivity(shares: pd.DataFrame, recorded_ms: tuple[float, float]) -> Figure:
-    """One panel per handler style. Releases whose shares are the same at every gap are one line.
+    """Draw one panel per handler style. Releases with the same shares at every gap share a line.
 
     Args:
         shares: a row per release, handler and gap: ``release``, ``handler``, ``gap_ms``, ``share``.
@@ -31,10 +23,10 @@ def plot_gap_sensitivity(shares: pd.DataFrame, recorded_ms: tuple[float, float])
         InputError: there are no rows.
     """
     if shares.empty:
-        raise InputError("shares", "no rows", "one at least")
+        raise InputError("shares", "no rows", "at least one")
     handlers = [str(each) for each in shares["handler"].unique()]
     with rc():
-        figure = Figure(figsize=(WIDTH, 2.3 * len(handlers) + 0.3), dpi=_DPI, layout="constrained")
+        figure = Figure(figsize=(WIDTH, 2.3 * len(handlers) + 0.3), dpi=DPI, layout="constrained")
         axes = figure.subplots(len(handlers), 1, squeeze=False, sharex=True)[:, 0]
         for ax, handler in zip(axes, handlers, strict=True):
             _panel(ax, shares[shares["handler"] == handler], recorded_ms)
@@ -44,17 +36,17 @@ def plot_gap_sensitivity(shares: pd.DataFrame, recorded_ms: tuple[float, float])
 
 
 def alt_gap_sensitivity(shares: pd.DataFrame) -> str:
-    """The picture of `shares` in words: the share at the smallest and at the largest gap."""
-    words = []
+    """Return the picture as text: the shares at the smallest and at the largest gap."""
+    sentences = []
     for (handler, releases), own in _alike(shares):
         first, last = own.iloc[0], own.iloc[-1]
         ends = ", ".join(f"{each['share']:.0%} at {each['gap_ms']:g} ms" for each in (first, last))
-        words.append(f"{handler}, {releases}: {ends}.")
-    return "Share of turns that go wrong along the gap. " + " ".join(words)
+        sentences.append(f"{handler}, {releases}: {ends}.")
+    return "Share of turns that go wrong along the gap. " + " ".join(sentences)
 
 
 def _alike(shares: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
-    """(handler, releases with the same shares) -> the rows of one of them."""
+    """Group by handler and equal shares: (handler, releases), and the rows of one of them."""
     found: dict[tuple[str, tuple[float, ...]], list[str]] = {}
     rows: dict[tuple[str, tuple[float, ...]], pd.DataFrame] = {}
     for (handler, release), own in shares.groupby(["handler", "release"], sort=False):
@@ -67,7 +59,7 @@ def _alike(shares: pd.DataFrame) -> list[tuple[tuple[str, str], pd.DataFrame]]:
 def _panel(ax: Axes, shares: pd.DataFrame, recorded_ms: tuple[float, float]) -> None:
     ax.axvspan(*recorded_ms, color=FAINT, linewidth=0)
     for number, ((_, releases), own) in enumerate(_alike(shares)):
-        colour, line, marker = _LINES[number % len(_LINES)]
+        colour, line, marker = LINES[number % len(LINES)]
         ax.plot(
             own["gap_ms"],
             own["share"],

@@ -1,7 +1,7 @@
-"""Outcome over a delay, one band per release: computed cells, drawn shares, ties as both, and what real proxies did.
+"""Outcome over a delay, one band per release: computed cells, shares of drawn times, ties, and sessions of running proxies.
 
-Every value that was computed is one cell of its band, as wide as the grid's step; nothing is drawn between the grid's
-ends and infinity. Points of the running proxies stand on the band of their release.
+Every computed value is one cell of its band, as wide as the grid's step. Nothing is drawn outside the grid. Sessions of
+running proxies are points on the band of their release.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ def plot_outcome(trials: pd.DataFrame, axis: str = "tool_ms", real: pd.DataFrame
 
     Args:
         trials: of `sweep`; with drawn times a cell is split by the outcomes' shares.
-        axis: the time.
-        real: sessions recorded from the running proxies: ``release``, `axis`, ``outcome``. A ring marks one that the
-            model has otherwise.
-        ax: where to draw; without it a figure as high as the releases need.
+        axis: name of the time.
+        real: recorded sessions of running proxies: ``release``, `axis`, ``outcome``. A ring marks one whose outcome differs
+            from the model's.
+        ax: axes to draw on; None for a new figure.
 
     Raises:
-        InputError: `axis` is no column, is drawn itself, or has one value only.
+        InputError: `axis` is not a column, or is drawn.
     """
     cells = bands(trials, axis)
     labels = list(dict.fromkeys(cells["band"]))
@@ -61,11 +61,7 @@ def plot_outcome(trials: pd.DataFrame, axis: str = "tool_ms", real: pd.DataFrame
 
 
 def alt_outcome(trials: pd.DataFrame, axis: str = "tool_ms", real: pd.DataFrame | None = None) -> str:
-    """The picture in words: for each band its outcomes from left to right and the values where they change.
-
-    Args:
-        trials, axis, real: as of the picture.
-    """
+    """Return the picture as text: the outcomes of each band and the values of the changes. Arguments as in `plot_outcome`."""
     cells = bands(trials, axis)
     parts = []
     for band, group in cells.groupby("band", sort=False):
@@ -84,7 +80,7 @@ def alt_outcome(trials: pd.DataFrame, axis: str = "tool_ms", real: pd.DataFrame 
 
 
 def axis_label(axis: str) -> str:
-    """A time's name with what it means."""
+    """Return a time's name with its meaning."""
     return f"{axis} ({TIMES[axis].meaning.replace('->', '→')})" if axis in TIMES else axis
 
 
@@ -92,7 +88,7 @@ def axis_label(axis: str) -> str:
 
 
 def edges(values: Sequence[float]) -> list[float]:
-    """The borders of cells around sorted values: half-way between neighbours, as far out at the ends."""
+    """Return the borders of cells around sorted values: halfway between neighbours, at the same distance at the ends."""
     if len(values) < 2:
         width = 0.5 if not values else max(abs(values[0]) * 0.05, 0.5)
         return [value + sign * width for value in values for sign in (-1, 1)]
@@ -101,12 +97,15 @@ def edges(values: Sequence[float]) -> list[float]:
 
 
 def bands(trials: pd.DataFrame, axis: str = "tool_ms") -> pd.DataFrame:
-    """What is drawn, a row per area.
+    """Return one row per drawn area.
 
     Returns:
-        Columns: band (its label) and what it is made of (release, and whatever else differs between bands); at, low,
-        high (the cell and its borders); outcome, share, bottom (both of 0..1), count, kind. A tie is two rows, half
-        each, of kind ``tie``; drawn times give one row per outcome, of kind ``estimated``.
+        Columns: band (its label) and the settings that differ between bands (such as release); at, low, high (the cell
+        and its borders); outcome, share, bottom (both 0 to 1), count, kind. A tie has two rows of share 0.5 and kind
+        ``tie``; drawn times have one row per outcome, of kind ``estimated``.
+
+    Raises:
+        InputError: `axis` is not a column, or is drawn.
     """
     if "drawn" in trials.columns and any(axis in str(each).split(",") for each in trials["drawn"].unique()):
         raise InputError("axis", f"{axis} is drawn", "a time that has a grid")
@@ -115,11 +114,11 @@ def bands(trials: pd.DataFrame, axis: str = "tool_ms") -> pd.DataFrame:
     for band, group in found.groupby("band", sort=False):
         values = sorted(group[axis].unique())
         borders = edges([float(value) for value in values])
-        place = {value: (borders[index], borders[index + 1]) for index, value in enumerate(values)}
+        span = {value: (borders[index], borders[index + 1]) for index, value in enumerate(values)}
         bottom: dict[float, float] = {}
         for row in group.to_dict("records"):
             at = row[axis]
-            low, high = place[at]
+            low, high = span[at]
             begin = bottom.get(at, 0.0)
             bottom[at] = begin + row["share"]
             rows.append(
@@ -147,7 +146,7 @@ def _computed(trials: pd.DataFrame, axis: str) -> tuple[pd.DataFrame, list[str]]
 def _shares(trials: pd.DataFrame, axis: str) -> tuple[pd.DataFrame, list[str]]:
     frame = summarise(trials)
     if axis not in frame.columns:
-        raise InputError("axis", f"{axis!r} is no column", "a time of the sweep")
+        raise InputError("axis", f"{axis!r} is not a column", "a time of the sweep")
     names = differing(frame, [str(name) for name in frame.columns[: frame.columns.get_loc("outcome")]], axis)
     rows = []
     for row in frame[frame["count"] > 0].to_dict("records"):
@@ -160,20 +159,19 @@ def _shares(trials: pd.DataFrame, axis: str) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _band(row: dict[Any, Any], names: Sequence[str]) -> str:
-    """A band's label: the release, and whatever else differs between bands."""
-    words = [str(row[name]) if not name.endswith("_ms") else f"{name} {row[name]:g}" for name in names]
-    return " · ".join(words) or "all"
+    """Return a band's label: the settings that differ between bands."""
+    parts = [str(row[name]) if not name.endswith("_ms") else f"{name} {row[name]:g}" for name in names]
+    return " · ".join(parts) or "all"
 
 
 def compared(real: pd.DataFrame, trials: pd.DataFrame, axis: str = "tool_ms") -> pd.DataFrame:
-    """Each real session beside what was computed at its value; between two computed values, beside both.
+    """Compare each real session with the computed outcomes at its value, or at the two neighbouring values.
 
-    Where the outcome changes between two computed values, nothing was computed of the border's exact place, and so
-    either outcome agrees.
+    Between two computed values with different outcomes the exact boundary is unknown, so both outcomes agree.
 
     Returns:
-        Columns: band, at, outcome, computed (the model's outcomes there, both of a tie), agrees. Sessions of bands
-        that were not computed, or beyond their ends, are left out.
+        Columns: band, at, outcome, computed (the model's outcomes there, both of a tie), agrees. Sessions outside the
+        computed bands are left out.
 
     Raises:
         InputError: `real` lacks a column by which the bands differ.
@@ -190,19 +188,19 @@ def compared(real: pd.DataFrame, trials: pd.DataFrame, axis: str = "tool_ms") ->
         if key not in known:
             continue
         at, outcomes, band = known[key]
-        before, behind = at[at <= value], at[at >= value]
-        if not len(before) or not len(behind):
+        before, after = at[at <= value], at[at >= value]
+        if not len(before) or not len(after):
             continue
-        computed = sorted(set(outcomes[(at == before.max()) | (at == behind.min())]))
+        computed = sorted(set(outcomes[(at == before.max()) | (at == after.min())]))
         found = {"band": band, "at": value, "outcome": row["outcome"]}
         rows.append(found | {"computed": computed, "agrees": row["outcome"] in computed})
     return pd.DataFrame(rows, columns=["band", "at", "outcome", "computed", "agrees"]).astype({"agrees": bool})
 
 
 def margin_offset(trials: pd.DataFrame, axis: str = "tool_ms") -> tuple[float, list[str]] | None:
-    """What the margin is more than `axis`, and for which releases; None where it is no shift of the axis, or not one.
+    """Return the difference of margin and `axis`, and the releases that have it; None if it is not constant or not unique.
 
-    A release whose create waits for an event has a margin that does not follow the axis; it is left out.
+    Releases whose request waits for an event are left out, because their margin does not follow the axis.
     """
     if "margin_ms" not in trials.columns or drawn_times(trials):
         return None
@@ -215,7 +213,7 @@ def margin_offset(trials: pd.DataFrame, axis: str = "tool_ms") -> tuple[float, l
 
 
 def _runs(group: pd.DataFrame) -> list[str]:
-    """A band from left to right: outcome, from, to; ties by name."""
+    """Describe a band from left to right: outcome, from, to; ties with both names."""
     runs: list[tuple[str, float, float]] = []
     for at, here in group.groupby("at", sort=True):
         name = " or ".join(here["outcome"]) + (" (a tie)" if len(here) > 1 else "")
@@ -230,7 +228,7 @@ def _runs(group: pd.DataFrame) -> list[str]:
 
 
 def _merged(cells: pd.DataFrame) -> list[dict[Any, Any]]:
-    """Neighbouring cells of one outcome as one area: the same picture, fewer shapes."""
+    """Merge neighbouring cells of one outcome into one area."""
     merged: list[dict[Any, Any]] = []
     for row in cells.to_dict("records"):
         last = merged[-1] if merged else None
@@ -242,9 +240,9 @@ def _merged(cells: pd.DataFrame) -> list[dict[Any, Any]]:
     return merged
 
 
-def _cell(ax: Axes, row: dict[Any, Any], place: int) -> None:
+def _cell(ax: Axes, row: dict[Any, Any], band: int) -> None:
     style = STYLES[row["outcome"]]
-    top = place - _HALF + 2 * _HALF * row["bottom"]
+    top = band - _HALF + 2 * _HALF * row["bottom"]
     box = (row["low"], top), row["high"] - row["low"], 2 * _HALF * row["share"]
     ax.add_patch(Rectangle(*box, facecolor=style.colour, hatch=style.hatch, edgecolor=INK, linewidth=0, zorder=2))
     if row["kind"] == "tie":
@@ -252,19 +250,19 @@ def _cell(ax: Axes, row: dict[Any, Any], place: int) -> None:
 
 
 def _flips(ax: Axes, trials: pd.DataFrame, axis: str, labels: list[str]) -> None:
-    """The values between which the outcome changes, written over the border."""
+    """Write the values between which the outcome changes over the border."""
     if drawn_times(trials):
         return
     found = flips(trials, axis)
     names = [str(name) for name in found.columns[: found.columns.get_loc("from_ms")]]
     for row in found.to_dict("records"):
-        place = labels.index(_band(row, names))
+        band = labels.index(_band(row, names))
         exact = not math.isnan(row["at_ms"])
         x = row["at_ms"] if exact else (row["from_ms"] + row["to_ms"]) / 2
         text = f"{x:g}" if exact else f"{row['from_ms']:g}–{row['to_ms']:g}"
-        ax.plot([x, x], [place - _HALF, place + _HALF], color=INK, linewidth=1.6, zorder=4)
+        ax.plot([x, x], [band - _HALF, band + _HALF], color=INK, linewidth=1.6, zorder=4)
         ax.text(
-            x, place, text, fontsize=8.5, fontweight="bold", ha="center", va="center", zorder=5,
+            x, band, text, fontsize=8.5, fontweight="bold", ha="center", va="center", zorder=5,
             bbox={"boxstyle": "round,pad=0.18", "facecolor": "white", "edgecolor": INK, "linewidth": 0.8},
         )  # fmt: skip
 
@@ -289,7 +287,7 @@ def _real(ax: Axes, both: pd.DataFrame, labels: list[str]) -> set[str]:
 
 
 def _margin(ax: Axes, trials: pd.DataFrame, axis: str) -> None:
-    """The margin above the axis, where it is the axis shifted."""
+    """Draw the margin as an upper axis, if it is the lower one shifted."""
     found = margin_offset(trials, axis)
     if found is None:
         return
@@ -304,6 +302,6 @@ def _margin(ax: Axes, trials: pd.DataFrame, axis: str) -> None:
     top = ax.secondary_xaxis("top", functions=(to_margin, to_axis))
     every = len(releases) == trials["release"].nunique()
     whose = "" if every else f" of {', '.join(releases)}" if len(releases) < 4 else f" of {len(releases)} of the releases"
-    top.set_xlabel(f"margin{whose}: create at the server minus slot free (ms)", fontsize=8.5, color=GREY)
+    top.set_xlabel(f"margin{whose}: request at the API minus slot free (ms)", fontsize=8.5, color=GREY)
     top.tick_params(colors=GREY)
     top.spines["top"].set_color(GREY)

@@ -1,8 +1,8 @@
-"""Sessions at a glance: one line each, true to scale, from the function call to what the user hears.
+"""An overview of sessions: one line each, true to scale, from the function call to the reply.
 
-The bar is the API being busy with a response. Results stand above it where they reach the proxy, requests for the next
-response below it where they reach the API: one that meets a bar is refused. For somebody who sees the race for the first
-time; who wants every message takes the swimlane.
+The bar shows when the API is busy with a response. Marks above it are results, at their arrival at the proxy. Arrows below
+it are requests for the next response, at their arrival at the API. If a request arrow lands inside a bar, the API refuses it.
+The swimlane shows every message.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from voicerace.report.plots.style import DEFAULT_ERROR, GREY, INK, REPLY, RESULT, STYLES, TAKEN, WARN, WIDTH, rc
-from voicerace.report.plots.swimlane_rows import Lanes, lanes_of
+from voicerace.report.plots.style import DEFAULT_ERROR, GREY, INK, REPLY, RESULT, STYLES, TAKEN, WARN, WIDTH, figure_of, rc
+from voicerace.report.plots.swimlane_rows import Lanes, lanes_of, spans_of
 from voicerace.trace.recording import Recording
 from voicerace.units import ms
 
@@ -28,7 +28,7 @@ _FOOT: Final = 0.5
 _LEFT: Final = 0.12
 _RIGHT: Final = 5.35
 _BAR: Final = 0.2
-#: Marks nearer to each other than this, in inches, share their words.
+#: Marks closer than this, in inches, share a label.
 _NEAR: Final = 0.16
 
 
@@ -37,9 +37,9 @@ class OverviewLine:
     """One line of the picture.
 
     Attributes:
-        title: which release, what is done.
+        title: release and scenario.
         recording: the session.
-        means: what it means to the user, in a few words.
+        means: a short text on what it means to the user.
     """
 
     title: str
@@ -49,60 +49,55 @@ class OverviewLine:
 
 @dataclass(frozen=True)
 class Strip:
-    """What a line shows; all times in ms since the function call.
+    """The content of a line; all times in ms since the function call.
 
     Attributes:
-        busy: from, to (None: not seen to end), whether it is a reply.
-        results: at the proxy; whether it is the app's own (else the component's error).
-        asks: a response.create at the API; whether it was refused.
+        busy: from, to (None without an end), True for a reply.
+        results: arrival at the proxy, True for the app's result (else the component's error).
+        requests: arrival of a response.create at the API, True if refused.
         outcome: of the turn.
     """
 
     busy: tuple[tuple[float, float | None, bool], ...]
     results: tuple[tuple[float, bool], ...]
-    asks: tuple[tuple[float, bool], ...]
+    requests: tuple[tuple[float, bool], ...]
     outcome: str
 
 
 def strip_of(recording: Recording) -> Strip:
-    """The turn that decided a session, from its function call on."""
+    """Return the line of a session's worst turn, from its function call on."""
     lanes = lanes_of(recording)
     turn = lanes.turn or lanes.verdict.turn
-    # The user's next words, which end a silence, are no part of the line.
-    said = [row.sent_ns for row in lanes.rows if row.label.startswith("user") and row.sender == "host" and row.sent_ns > 0]
-    until = min(said, default=1 << 62)
+    # The next user input after a silence is not part of the line.
+    inputs = [row.sent_ns for row in lanes.rows if row.label.startswith("user") and row.sender == "host" and row.sent_ns > 0]
+    until = min(inputs, default=1 << 62)
     rows = [row for row in lanes.rows if row.sent_ns < until]
     results = tuple(
         (ms(row.received_ns), row.kind == "result")
         for row in rows
         if row.sender == "host" and row.kind in ("result", "default_error")
     )
-    asks = tuple(
+    requests = tuple(
         (ms(row.received_ns), row.kind == "refused")
         for row in rows
         if row.kind in ("create", "refused") and row.receiver == "upstream" and row.received_ns >= 0
     )
-    return Strip(tuple(_busy(lanes, ms(until))), results, asks, turn.outcome if turn is not None else "unknown")
+    return Strip(tuple(_busy(lanes, ms(until))), results, requests, turn.outcome if turn is not None else "unknown")
 
 
 def _busy(lanes: Lanes, until_ms: float) -> Iterator[tuple[float, float | None, bool]]:
-    by_seq = {row.seq: row for row in lanes.rows}
-    for number, bar in enumerate(lanes.bars):
-        begin = by_seq[bar.create].received_ns if bar.create is not None else None
-        if begin is None and bar.created is not None:
-            begin = by_seq[bar.created].sent_ns
-        end = by_seq[bar.done].sent_ns if bar.done is not None else None
+    for number, (_, begin, end) in enumerate(spans_of(lanes)):
         since = ms(begin) if begin is not None else -1e6
         if since < until_ms:
             yield since, None if end is None else ms(end), number > 0
 
 
 def plot_overview(lines: Sequence[OverviewLine], until_ms: float | None = None) -> Figure:
-    """Draw sessions below each other, on one clock.
+    """Draw sessions below each other, on one time axis.
 
     Args:
         lines: at least one.
-        until_ms: where the clock ends; without it behind the last request.
+        until_ms: end of the axis; None for after the last request.
     """
     strips = [strip_of(each.recording) for each in lines]
     until = until_ms or _until(strips)
@@ -117,14 +112,12 @@ def plot_overview(lines: Sequence[OverviewLine], until_ms: float | None = None) 
         for number, (line, strip) in enumerate(zip(lines, strips, strict=True)):
             pen.line(_HEAD + _LANE * number, line, strip)
         pen.clock(_HEAD + _LANE * len(lines) + 0.06)
-    figure = ax.get_figure(root=True)
-    assert isinstance(figure, Figure)  # noqa: S101  # it was made above
-    return figure
+    return figure_of(ax)
 
 
 def alt_overview(lines: Sequence[OverviewLine]) -> str:
-    """The picture in words and numbers, line by line."""
-    words = []
+    """Return the picture as text, line by line."""
+    sentences = []
     for line in lines:
         strip = strip_of(line.recording)
         busy = [
@@ -133,15 +126,15 @@ def alt_overview(lines: Sequence[OverviewLine]) -> str:
             for low, high, reply in strip.busy
         ]
         results = [f"{'the result' if own else 'an error of the component'} at {at:.0f}" for at, own in strip.results]
-        asks = [f"a request at {at:.0f} {'is refused' if refused else 'is accepted'}" for at, refused in strip.asks]
-        told = "; ".join([*busy, *results, *(asks or ["no request is sent"])])
-        words.append(f"{line.title}: {told}: {strip.outcome}, {' '.join(line.means.split())}.")
-    return "Sessions on one clock, in ms since the function call. " + " ".join(words)
+        requests = [f"a request at {at:.0f} {'is refused' if refused else 'is accepted'}" for at, refused in strip.requests]
+        parts = "; ".join([*busy, *results, *(requests or ["no request is sent"])])
+        sentences.append(f"{line.title}: {parts}: {strip.outcome}, {' '.join(line.means.split())}.")
+    return "Sessions on one clock, in ms since the function call. " + " ".join(sentences)
 
 
 def _until(strips: Sequence[Strip]) -> float:
     ends = [high for strip in strips for _, high, reply in strip.busy if high is not None and not reply]
-    marks = [at for strip in strips for at, _ in (*strip.results, *strip.asks)]
+    marks = [at for strip in strips for at, _ in (*strip.results, *strip.requests)]
     return max([*ends, *marks, 100.0]) * 1.25
 
 
@@ -177,7 +170,7 @@ class _Pen:
         for low, high, reply in strip.busy:
             self.busy(bar, low, high, reply)
         self.results(bar, strip.results)
-        self.asks(bar, strip.asks, strip.outcome == "stalled")
+        self.requests(bar, strip.requests, strip.outcome == "stalled")
         style = STYLES[strip.outcome]
         ax.text(
             _RIGHT + 0.15, bar - 0.1, f"{style.glyph} {strip.outcome}", fontsize=9.5, fontweight="bold", va="center",
@@ -208,7 +201,7 @@ class _Pen:
             )
 
     def results(self, bar: float, results: Sequence[tuple[float, bool]]) -> None:
-        """Above the bar; marks at one place stand side by side, in their order."""
+        """Draw the results above the bar; marks at one time are side by side, in order."""
         for x, those in self.together(results):
             for number, own in enumerate(those):
                 self.ax.plot(
@@ -216,14 +209,14 @@ class _Pen:
                     color=RESULT if own else DEFAULT_ERROR, zorder=4,
                 )  # fmt: skip
             words = ", then ".join("result" if own else "component's error" for own in those)
-            self.words(x, _NEAR * (len(those) - 1) + 0.1, bar - 0.12, words, INK, "normal")
+            self.label(x, _NEAR * (len(those) - 1) + 0.1, bar - 0.12, words, INK, "normal")
 
-    def asks(self, bar: float, asks: Sequence[tuple[float, bool]], stalled: bool) -> None:
-        """Below the bar; an arrow that meets a bar is a refusal."""
-        if not asks:
+    def requests(self, bar: float, requests: Sequence[tuple[float, bool]], stalled: bool) -> None:
+        """Draw the requests below the bar."""
+        if not requests:
             words = "no request is ever sent" + (": the proxy waits for an end that has passed" if stalled else "")
             self.ax.text(_LEFT + 0.05, bar + 0.37, words, fontsize=8.5, fontstyle="italic", color=WARN, va="center")
-        for x, those in self.together(asks):
+        for x, those in self.together(requests):
             for number, refused in enumerate(those):
                 at = x + _NEAR * number
                 self.ax.add_patch(
@@ -234,10 +227,10 @@ class _Pen:
                 )  # fmt: skip
             words = ", ".join("✗ refused" if refused else "request ✓" for refused in those)
             bad = any(those)
-            self.words(x, _NEAR * (len(those) - 1) + 0.07, bar + 0.39, words, WARN if bad else INK, "bold" if bad else "normal")
+            self.label(x, _NEAR * (len(those) - 1) + 0.07, bar + 0.39, words, WARN if bad else INK, "bold" if bad else "normal")
 
     def together(self, marks: Sequence[tuple[float, bool]]) -> list[tuple[float, list[bool]]]:
-        """Marks that stand too near to each other for words of their own."""
+        """Group marks that are too close for separate labels."""
         placed: list[tuple[float, list[bool]]] = []
         for at, what in sorted(marks, key=lambda mark: mark[0]):
             x = self.x(at)
@@ -247,11 +240,11 @@ class _Pen:
                 placed.append((x, [what]))
         return placed
 
-    def words(self, x: float, right: float, y: float, words: str, colour: str, weight: str) -> None:
-        """Beside a mark: right of it, or left of it where the line ends."""
-        to_left = x + right + 0.066 * len(words) > _RIGHT
+    def label(self, x: float, right: float, y: float, text: str, colour: str, weight: str) -> None:
+        """Write a label right of a mark, or left of it near the end of the line."""
+        to_left = x + right + 0.066 * len(text) > _RIGHT
         self.ax.text(
-            x - 0.1 if to_left else x + right, y, words, fontsize=8.5, va="center", ha="right" if to_left else "left",
+            x - 0.1 if to_left else x + right, y, text, fontsize=8.5, va="center", ha="right" if to_left else "left",
             color=colour, fontweight=weight, zorder=4,
         )  # fmt: skip
 

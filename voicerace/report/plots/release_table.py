@@ -1,4 +1,4 @@
-"""The releases as a table with outcome glyphs: what each does, and what became of it in a sweep. A frame, no picture."""
+"""A table of the releases: rules, and outcomes in a sweep."""
 
 from __future__ import annotations
 
@@ -12,25 +12,19 @@ from voicerace.report.plots.style import glyph
 
 __all__ = ["glyphs_along", "release_rows", "release_table"]
 
-_EVENTS: Final = (
-    ("T", "text done"),
-    ("R", "response.done"),
-    ("A", "audio done"),
-    ("I", "result confirmed"),
-)
+_EVENTS: Final = (("T", "text done"), ("R", "response.done"), ("A", "audio done"), ("I", "result confirmed"))
 
 
 def release_table(trials: pd.DataFrame | None = None, axis: str = "tool_ms") -> pd.DataFrame:
-    """One row per release.
+    """Return one row per release.
 
     Args:
-        trials: of `sweep`; only its releases are listed, where no time is drawn with a column of outcomes along `axis` for
-            every story in it.
-        axis: the time along which the outcomes are told.
+        trials: of `sweep`; limits the table to its releases. Without drawn times, each scenario adds a column of outcomes.
+        axis: the time of the outcome columns.
 
     Returns:
         Columns: release, backend (published version in brackets, where it differs), generation, create (when the
-        request behind a result is sent), refusal (what the host sees of it), and one column per story with glyphs.
+        request after a result is sent), refusal (whether the host is notified), and one column of outcomes per scenario.
     """
     tags = [str(tag) for tag in trials["release"].unique()] if trials is not None else list(PROXIES)
     rows = [PROXIES[tag] for tag in tags]
@@ -40,7 +34,7 @@ def release_table(trials: pd.DataFrame | None = None, axis: str = "tool_ms") -> 
             "backend": [row.backend + (f" ({row.published})" if row.published else "") for row in rows],
             "generation": [row.generation for row in rows],
             "create": [_create(row) for row in rows],
-            "refusal": ["hidden" if row.refusal_hidden else "told" for row in rows],
+            "refusal": ["hidden" if row.refusal_hidden else "reported" for row in rows],
         }
     )
     if trials is None or drawn_times(trials):
@@ -51,40 +45,40 @@ def release_table(trials: pd.DataFrame | None = None, axis: str = "tool_ms") -> 
 
 
 def glyphs_along(trials: pd.DataFrame, axis: str = "tool_ms") -> dict[str, dict[str, str]]:
-    """Story -> release -> its outcomes along the axis, as ``✗ rejected | 150 | ✓ answered``."""
+    """Return scenario -> release -> its outcomes along the axis, as ``✗ rejected | 150 | ✓ answered``."""
     frame = outcomes_at(trials, axis)
-    story = [name for name in frame.columns[: frame.columns.get_loc(axis)] if name != "release"]
+    settings = [name for name in frame.columns[: frame.columns.get_loc(axis)] if name != "release"]
     found: dict[str, dict[str, str]] = {}
-    for keys, group in frame.groupby([*story, "release"], sort=False, dropna=False):
+    for keys, group in frame.groupby([*settings, "release"], sort=False, dropna=False):
         *names, release = keys
-        label = ", ".join(f"{column} {value}" for column, value in zip(story, names, strict=True)) or f"outcome over {axis}"
+        label = ", ".join(f"{column} {value}" for column, value in zip(settings, names, strict=True)) or f"outcome over {axis}"
         found.setdefault(label, {})[str(release)] = _along(group, axis)
     return found
 
 
 def _along(group: pd.DataFrame, axis: str) -> str:
-    words: list[str] = []
+    parts: list[str] = []
     before: tuple[str, float, object] | None = None
     for outcome, at, tie in zip(group["outcome"], group[axis], group["tie_outcome"], strict=True):
         if before is None or outcome != before[0]:
             if before is not None:
                 exact = at if tie == before[0] else before[1] if before[2] == outcome else None
-                words.append(f"{exact:g}" if exact is not None else f"{before[1]:g}–{at:g}")
-            words.append(f"{glyph(outcome)} {outcome}")
+                parts.append(f"{exact:g}" if exact is not None else f"{before[1]:g}–{at:g}")
+            parts.append(f"{glyph(outcome)} {outcome}")
         before = (outcome, at, tie)
-    return " | ".join(words)
+    return " | ".join(parts)
 
 
 def release_rows(row: ProxyRelease) -> list[tuple[str, str]]:
-    """What one release does, as rule and words."""
+    """Return the rules of one release as (rule, behaviour)."""
     reaction = {"raw": "passed on as it is", "error": "an Error", "log": "in the proxy's log only"}
     ends = {"quiet": "by the proxy, after 400 ms of silence", "vad": "by the server's voice detection"}
-    held = "held back while the flag is set" + (" or a create waits" if row.defers else "")
+    held = "held back while the flag is set" + (" or a request waits" if row.defers else "")
     return [
-        ("response.create behind a result", "by the gate's rules" if row.gate is not None else _create(row)),
-        ("a refusal", "hidden from the host" if row.refusal_hidden else "told to the host as an Error"),
+        ("response.create after a result", "by the gate's rules" if row.gate is not None else _create(row)),
+        ("a refusal", "hidden from the host" if row.refusal_hidden else "sent to the host as an Error"),
         ("the flag is set by", ", ".join(sorted(row.flag_set_by)) + " creates"),
-        ("the flag is cleared at", ", ".join(words for letter, words in _EVENTS if letter in row.flag_cleared_by)),
+        ("the flag is cleared at", ", ".join(event for letter, event in _EVENTS if letter in row.flag_cleared_by)),
         ("the first Settings", held if row.settings_wait else "become session.update at once"),
         ("user text before session.updated", "waits for it" if row.text_queued else "goes out at once"),
         ("the user's spoken turn is ended", ends[row.audio]),
@@ -96,5 +90,5 @@ def release_rows(row: ProxyRelease) -> list[tuple[str, str]]:
 def _create(row: ProxyRelease) -> str:
     if not row.defers:
         return "at once"
-    events = [words for letter, words in _EVENTS if letter in row.create_on]
+    events = [event for letter, event in _EVENTS if letter in row.create_on]
     return f"at {' or '.join(events)}" + (", or after 20 s" if row.recovery else "")

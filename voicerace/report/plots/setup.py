@@ -1,4 +1,4 @@
-"""The set-up as a drawing: who takes part, what they say to each other, which time lies where, what each was in the tests."""
+"""A drawing of the test set-up: parts, messages, times, and what each part was in the tests."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from voicerace.report.plots.style import GREY, INK, RESULT, WIDTH, rc
+from voicerace.report.plots.style import GREY, INK, RESULT, WIDTH, figure_of, rc
 
-__all__ = ["PARTIES", "alt_setup", "plot_setup"]
+__all__ = ["PARTS", "alt_setup", "plot_setup"]
 
-#: Key -> name, what it is, its own time.
-PARTIES: Final = {
+#: Key -> name, description, its time.
+PARTS: Final = {
     "app": ("your app", "handler\nand tool", "tool_ms"),
     "component": ("component", "voice-agent-\nreact", ""),
     "proxy": ("proxy", "voice-agent-\nbackend", ""),
     "api": ("Realtime API", "one active\nresponse", "gap_ms"),
 }
-#: Between two neighbours: to the right, to the left, the round trip's name.
+#: Between two neighbours: messages to the right, messages to the left, name of the round trip.
 _BETWEEN: Final = (
     ("result", "onFunction-\nCallRequest,\nonError", ""),
     ("FunctionCall-\nResponse", "FunctionCall-\nRequest,\nError", "host_rtt_ms"),
@@ -31,42 +31,40 @@ _TALL: Final = 1.15
 _TOP: Final = 0.62
 
 
-def plot_setup(was: Mapping[str, Sequence[str]]) -> Figure:
-    """Draw it.
+def plot_setup(roles: Mapping[str, Sequence[str]]) -> Figure:
+    """Draw the set-up.
 
     Args:
-        was: key of `PARTIES` -> what this party was in the tests, a line each.
+        roles: key of `PARTS` -> what this part was in the tests, one entry per line.
     """
-    lines = max((len(each) for each in was.values()), default=0)
+    lines = max((len(each) for each in roles.values()), default=0)
     height = _TOP + _TALL + 0.72 + 0.19 * lines
     with rc():
         ax = Figure(figsize=(WIDTH, height), dpi=100).add_axes((0, 0, 1, 1))
         ax.set_xlim(0, WIDTH)
         ax.set_ylim(height, 0)
         ax.axis("off")
-        step = (WIDTH - 0.2 - _WIDE) / (len(PARTIES) - 1)
-        places = [0.1 + step * number for number in range(len(PARTIES))]
-        for x, (key, (name, what, time)) in zip(places, PARTIES.items(), strict=True):
-            _party(ax, x, name, what, time)
-            for number, line in enumerate(was.get(key, ())):
+        step = (WIDTH - 0.2 - _WIDE) / (len(PARTS) - 1)
+        lefts = [0.1 + step * number for number in range(len(PARTS))]
+        for x, (key, (name, what, time)) in zip(lefts, PARTS.items(), strict=True):
+            _part(ax, x, name, what, time)
+            for number, line in enumerate(roles.get(key, ())):
                 ax.text(x + _WIDE / 2, _TOP + _TALL + 0.62 + 0.19 * number, line, fontsize=7.5, ha="center", va="center")
-        for x, (right, left, time) in zip(places, _BETWEEN, strict=False):
+        for x, (right, left, time) in zip(lefts, _BETWEEN, strict=False):
             _between(ax, x + _WIDE, x + step, right, left, time)
         ax.plot([0.1, WIDTH - 0.1], [_TOP + _TALL + 0.42] * 2, color="#D9D9D9", linewidth=0.8)
-        ax.text(0.1, _TOP + _TALL + 0.32, "In the tests this was", fontsize=8, color=GREY, va="center")
-        host = (places[0] - 0.05, places[1] + _WIDE + 0.05)
+        ax.text(0.1, _TOP + _TALL + 0.32, "In the tests", fontsize=8, color=GREY, va="center")
+        host = (lefts[0] - 0.05, lefts[1] + _WIDE + 0.05)
         ax.plot(host, [0.2, 0.2], color=GREY, linewidth=1)
         ax.text(sum(host) / 2, 0.2, " your browser (the host) ", fontsize=8, color=GREY, ha="center", va="center",
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
-    figure = ax.get_figure(root=True)
-    assert isinstance(figure, Figure)  # noqa: S101  # it was made above
-    return figure
+    return figure_of(ax)
 
 
-def alt_setup(was: Mapping[str, Sequence[str]]) -> str:
-    """The drawing in words."""
-    chain = " to ".join(f"{name} ({' '.join(what.split()).replace('- ', '-')})" for name, what, _ in PARTIES.values())
-    tests = "; ".join(f"{PARTIES[key][0]}: {', '.join(lines)}" for key, lines in was.items() if lines)
+def alt_setup(roles: Mapping[str, Sequence[str]]) -> str:
+    """Return the drawing as text."""
+    chain = " to ".join(f"{name} ({' '.join(what.split()).replace('- ', '-')})" for name, what, _ in PARTS.values())
+    tests = "; ".join(f"{PARTS[key][0]}: {', '.join(lines)}" for key, lines in roles.items() if lines)
     return (
         f"The set-up, from left to right: {chain}. The API sends the function call and response.done to the left, the result "
         f"and response.create go to the right. Times: tool_ms in the app, host_rtt_ms and upstream_rtt_ms on the links, gap_ms "
@@ -74,7 +72,7 @@ def alt_setup(was: Mapping[str, Sequence[str]]) -> str:
     )
 
 
-def _party(ax: Axes, x: float, name: str, what: str, time: str) -> None:
+def _part(ax: Axes, x: float, name: str, what: str, time: str) -> None:
     ax.add_patch(
         FancyBboxPatch((x, _TOP), _WIDE, _TALL, boxstyle="round,pad=0,rounding_size=0.07", facecolor="#F3F5F8", edgecolor=INK)
     )
@@ -82,14 +80,7 @@ def _party(ax: Axes, x: float, name: str, what: str, time: str) -> None:
     ax.text(x + _WIDE / 2, _TOP + 0.76, what, fontsize=7.5, linespacing=1.2, ha="center", va="center")
     if time:
         ax.text(
-            x + _WIDE / 2,
-            _TOP - 0.1,
-            time,
-            fontsize=8,
-            fontfamily="DejaVu Sans Mono",
-            ha="center",
-            va="center",
-            color=RESULT,
+            x + _WIDE / 2, _TOP - 0.1, time, fontsize=8, fontfamily="DejaVu Sans Mono", ha="center", va="center", color=RESULT
         )
 
 

@@ -1,4 +1,4 @@
-"""The state diagram of the slot, drawn from the table that the upstream follows: a row there is an arrow here."""
+"""The state diagram of the slot, drawn from the table of the mock upstream: one arrow per row."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _PLACES: Final[dict[SlotState, tuple[float, float]]] = {
 _RADIUS: Final = 0.47
 _WORDS: Final[dict[Occurrence, str]] = {
     "create": "response.create",
-    "server_begins": "the server begins one itself",
+    "server_begins": "the server begins a response",
     "created": "response.created",
     "done": "response.done",
     "done_lagging": "response.done, slot_lag_ms > 0",
     "lag_over": "slot_lag_ms over",
     "cancel": "response.cancel",
 }
-#: How an arrow bends, and where its words stand from its middle.
+#: Bend of an arrow, and offset of its label from its middle.
 _BENDS: Final[dict[tuple[SlotState, SlotState], tuple[float, float, float]]] = {
     ("free", "taken"): (0.0, 0.0, 0.24),
     ("taken", "active"): (0.0, 0.78, 0.0),
@@ -36,7 +36,7 @@ _BENDS: Final[dict[tuple[SlotState, SlotState], tuple[float, float, float]]] = {
     ("active", "draining"): (0.0, 0.0, -0.2),
     ("draining", "free"): (0.0, -0.82, 0.0),
 }
-#: Where a refusal's words stand from its state's middle.
+#: Offset of a refusal's label from its state.
 _LOOPS: Final[dict[SlotState, tuple[float, float]]] = {
     "free": (0.0, 0.82),
     "taken": (0.0, 0.82),
@@ -46,7 +46,7 @@ _LOOPS: Final[dict[SlotState, tuple[float, float]]] = {
 
 
 def arrows() -> dict[tuple[SlotState, SlotState, bool], list[tuple[Occurrence, str]]]:
-    """The table as arrows: (from, to, refused) -> the events on it, each with its mark."""
+    """Return the arrows: (from, to, refused) -> the events on it, each with its kind of evidence."""
     found: dict[tuple[SlotState, SlotState, bool], list[tuple[Occurrence, str]]] = {}
     for (state, event), row in SLOT.items():
         found.setdefault((state, row.next, row.refused), []).append((event, row.mark))
@@ -54,7 +54,7 @@ def arrows() -> dict[tuple[SlotState, SlotState, bool], list[tuple[Occurrence, s
 
 
 def plot_slot(ax: Axes | None = None) -> Axes:
-    """Draw the slot's states, what leads from one to the next, and what is refused in each; on `ax`, or on new axes."""
+    """Draw the slot's states, transitions and refusals, on `ax` or on new axes."""
     with rc():
         ax = new_axes(4.7, ax)
         ax.set_xlim(0, 7.1)
@@ -74,14 +74,14 @@ def plot_slot(ax: Axes | None = None) -> Axes:
                 _arrow(ax, state, to, words)
         ax.text(
             0.1, -0.5,
-            "✗ refused, the state stays.  doc: the API's reference · trace: seen in a real log · open: shown by nobody",
+            "✗ refused, the state stays.  doc: the API's reference · trace: in a real log · open: not documented",
             fontsize=8, color=GREY, va="bottom",
         )  # fmt: skip
     return ax
 
 
 def alt_slot() -> str:
-    """The diagram in words, row by row."""
+    """Return the diagram as text, row by row."""
     parts = []
     for (state, to, refused), events in arrows().items():
         for event, mark in events:

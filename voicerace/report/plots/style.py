@@ -1,6 +1,6 @@
-"""The one style of all pictures: an outcome's colour, hatch, marker and glyph; figures; images with an alternative text.
+"""The style of all pictures: colour, hatch, marker and glyph of each outcome; figures; images with alternative text.
 
-An outcome is never told by its colour alone. No pyplot: a figure belongs to whoever made it and shows once.
+Colour alone never marks an outcome. Figures are made without pyplot, so that a notebook shows them once.
 """
 
 from __future__ import annotations
@@ -40,23 +40,28 @@ __all__ = [
 INK: Final = "#1A1A1A"
 GREY: Final = "#595959"
 FAINT: Final = "#D9D9D9"
-#: The refusal, and everything else that should stop the eye.
+#: Colour of refusals and warnings.
 WARN: Final = "#B03A00"
-#: What holds the slot; a result, the component's own error, and a reply on their way.
+#: Colours of the taken slot, of a result, of the component's own error, and of a reply.
 TAKEN: Final = "#33658A"
 RESULT: Final = "#0B5C8A"
 DEFAULT_ERROR: Final = "#8A4B00"
 REPLY: Final = "#0F6B4F"
-#: Width of a picture at column width, in inches; at 100 dots per inch that is about 700 pixels.
+#: Width of a picture, in inches.
 WIDTH: Final = 7.1
-#: An SVG larger than this becomes a PNG.
+DPI: Final = 100
+#: Colour, line style and marker of curves.
+LINES: Final = (
+    (INK, "-", "o"), (WARN, "--", "s"), ("#0072B2", "-.", "^"), (GREY, ":", "D"), (DEFAULT_ERROR, "-", "v"), (REPLY, "--", "P"),
+    ("#6A3D9A", "-.", "X"),
+)  # fmt: skip
+#: Maximum size of an SVG in bytes; larger pictures become a PNG.
 _SVG_LIMIT: Final = 200_000
-_DPI: Final = 100
 
 
 @dataclass(frozen=True)
 class OutcomeStyle:
-    """How one outcome looks. `text` is what can be read on `colour`."""
+    """The style of one outcome; `text` is the colour of text on `colour`."""
 
     colour: str
     hatch: str
@@ -94,8 +99,8 @@ _RC: Final[dict[str, Any]] = {
 
 
 def rc() -> Any:
-    """The style as a context: everything drawn inside it looks alike, and nobody's settings are touched."""
-    # What a notebook set for itself must not change the bytes of a picture.
+    """Return a context manager that applies the style and restores the settings afterwards."""
+    # The settings of a notebook must not change the bytes of a picture.
     settings: dict[Any, Any] = {key: value for key, value in mpl.rcParamsDefault.items() if key not in _KEEP}
     return mpl.rc_context(settings | _RC)
 
@@ -104,30 +109,29 @@ _KEEP: Final = frozenset({"backend", "backend_fallback", "toolbar", "interactive
 
 
 def new_axes(height: float, ax: Axes | None = None, width: float = WIDTH) -> Axes:
-    """`ax`, or the axes of a new figure of column width.
-
-    Args:
-        height: in inches.
-        width: in inches.
-    """
-    return ax if ax is not None else Figure(figsize=(width, height), dpi=_DPI, layout="constrained").add_subplot()
+    """Return `ax`, or the axes of a new figure; height and width in inches."""
+    return ax if ax is not None else Figure(figsize=(width, height), dpi=DPI, layout="constrained").add_subplot()
 
 
 def figure_of(picture: Axes | Figure) -> Figure:
-    """The figure that a picture is drawn in."""
+    """Return the figure of a picture.
+
+    Raises:
+        InputError: the axes have no figure.
+    """
     figure = picture if isinstance(picture, Figure) else picture.get_figure(root=True)
     if figure is None:
-        raise InputError("picture", "its figure is gone", "axes that still belong to a figure")
+        raise InputError("picture", "has no figure", "axes that belong to a figure")
     return figure
 
 
 def glyph(outcome: str) -> str:
-    """An outcome as one sign, for tables."""
+    """Return the one-character sign of an outcome."""
     return STYLES[outcome].glyph
 
 
 def legend(ax: Axes, outcomes: set[str], *, own_figure: bool) -> None:
-    """A legend of these outcomes, in the order of the verdict: under the figure, or right of axes among others."""
+    """Add a legend of outcomes in the verdict's order: below the figure, or right of the axes if others share the figure."""
     handles = [patch_of(outcome) for outcome in OUTCOMES if outcome in outcomes]
     look = {"frameon": False, "handlelength": 2.4, "handleheight": 1.4}
     if own_figure:
@@ -137,22 +141,23 @@ def legend(ax: Axes, outcomes: set[str], *, own_figure: bool) -> None:
 
 
 def patch_of(outcome: str) -> Patch:
-    """A sample of an outcome's area, for legends."""
+    """Return the legend patch of an outcome."""
     style = STYLES[outcome]
     return Patch(facecolor=style.colour, hatch=style.hatch, edgecolor=INK, linewidth=0.6, label=f"{style.glyph} {outcome}")
 
 
 def to_image(picture: Axes | Figure, alt: str) -> tuple[str, bytes]:
-    """A picture as a file's type and bytes: SVG where that is small, else PNG at twice the size. Same bytes each time.
+    """Return a picture's file type and bytes: SVG if small, else PNG at twice the size. The bytes are reproducible.
 
     Args:
-        alt: what the picture shows, in words and numbers; an SVG carries it as its label.
+        picture: axes or a figure.
+        alt: the picture as text, with its numbers; an SVG has it as its label.
 
     Raises:
         InputError: there is no alternative text.
     """
     if not alt.strip():
-        raise InputError("alt", "empty", "what the picture shows, with the numbers")
+        raise InputError("alt", "empty", "the picture as text, with its numbers")
     figure = figure_of(picture)
     with rc():
         file = io.BytesIO()
@@ -160,12 +165,12 @@ def to_image(picture: Axes | Figure, alt: str) -> tuple[str, bytes]:
         if file.tell() <= _SVG_LIMIT:
             return "image/svg+xml", _labelled(file.getvalue().decode("utf-8"), alt).encode("utf-8")
         file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=2 * _DPI, metadata={"Software": None})
+        figure.savefig(file, format="png", dpi=2 * DPI, metadata={"Software": None})
         return "image/png", file.getvalue()
 
 
 def _labelled(svg: str, alt: str) -> str:
-    """An SVG that says what it shows, without the parts that name an address or a document type."""
+    """Add the label `alt` to an SVG, and remove metadata and document type."""
     body = svg[svg.index("<svg") :]
     body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, count=1, flags=re.DOTALL)
     return body.replace("<svg ", f'<svg role="img" aria-label="{escape(" ".join(alt.split()))}" ', 1)

@@ -1,7 +1,7 @@
 """A session as a swimlane: host, proxy and upstream as lanes, time downward, the slot as a bar beside the upstream.
 
-Time is in order, not to scale: what happens at one instant still takes a row per message, and silence is cut short.
-The rows come from `swimlane_rows`; here they get places and ink.
+Time is in order but not to scale: messages at one instant have a row each, and silence is shortened. `swimlane_rows` selects
+the rows; this module draws them.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from matplotlib.figure import Figure
 
 from voicerace.report.plots.canvas import AxesCanvas, Canvas, SvgCanvas
 from voicerace.report.plots.style import DEFAULT_ERROR, FAINT, GREY, INK, REPLY, RESULT, STYLES, TAKEN, WARN, WIDTH, rc
-from voicerace.report.plots.swimlane_rows import Lanes, MessageRow, Window, lanes_of
+from voicerace.report.plots.swimlane_rows import Lanes, MessageRow, Window, lanes_of, spans_of
 from voicerace.trace.recording import Recording
 from voicerace.units import ms
 
 __all__ = ["alt_swimlane", "plot_swimlane", "svg_swimlane"]
 
-# Places across, in inches from the left.
+# Horizontal positions, in inches from the left.
 _X: Final = {"host": 0.9, "proxy": 3.38, "upstream": 5.86}
 _TIME_X: Final = 0.78
 _BAR: Final = 0.13
@@ -38,15 +38,15 @@ _INKS: Final = {
     "create": (INK, 1.6),
     "refused": (WARN, 1.8),
     "refusal": (WARN, 2.0),
-    "told": (WARN, 2.0),
+    "notice": (WARN, 2.0),
     "reply": (REPLY, 1.6),
 }
 _SIGNS: Final = {"result": "● ", "default_error": "▲ "}
 
 
 @dataclass(frozen=True)
-class _Places:
-    """Where everything stands, in rows from the top: by seq, where a message is sent and where it is received."""
+class _Layout:
+    """Vertical positions, in rows from the top; `sent` and `received` by the message's seq."""
 
     sent: dict[int, float]
     received: dict[int, float]
@@ -60,55 +60,50 @@ def plot_swimlane(recording: Recording, ax: Axes | None = None, window: Window =
 
     Args:
         recording: of any origin.
-        ax: where to draw; without it a figure as high as the session needs.
-        window: the worst tool turn, from its user input on, or all there is.
+        ax: axes to draw on; None for a new figure.
+        window: ``turn`` for the worst tool turn from its user input on, ``all`` for everything.
     """
     lanes = lanes_of(recording, window)
-    places = _places(lanes)
-    height = _HEAD + _FOOT + places.height * _PITCH
+    layout = _layout(lanes)
+    height = _HEAD + _FOOT + layout.height * _PITCH
     with rc():
         if ax is None:
             ax = Figure(figsize=(WIDTH, height), dpi=100).add_axes((0, 0, 1, 1))
         ax.set_xlim(0, WIDTH)
         ax.set_ylim(height, 0)
         ax.axis("off")
-        _Pen(AxesCanvas(ax), places, height).draw(lanes)
+        _Pen(AxesCanvas(ax), layout, height).draw(lanes)
     return ax
 
 
 def svg_swimlane(recording: Recording, window: Window = "turn") -> str:
-    """The same picture of a `recording` and `window` as SVG, in a few milliseconds: for a slider. It uses the reader's font."""
+    """Return the picture of `plot_swimlane` as SVG, in a few milliseconds. It uses the reader's font."""
     lanes = lanes_of(recording, window)
-    places = _places(lanes)
-    height = _HEAD + _FOOT + places.height * _PITCH
-    sheet = SvgCanvas(WIDTH, height)
-    _Pen(sheet, places, height).draw(lanes)
-    return sheet.svg(_alt(lanes))
+    layout = _layout(lanes)
+    height = _HEAD + _FOOT + layout.height * _PITCH
+    canvas = SvgCanvas(WIDTH, height)
+    _Pen(canvas, layout, height).draw(lanes)
+    return canvas.svg(_alt(lanes))
 
 
 def alt_swimlane(recording: Recording, window: Window = "turn") -> str:
-    """The picture of a `recording` and `window` in words: what happened when, who held the slot, and the outcome."""
+    """Return the picture as text: the messages with times, the responses in the slot, and the outcome."""
     return _alt(lanes_of(recording, window))
 
 
 def _alt(lanes: Lanes) -> str:
-    told = [
+    messages = [
         f"{_clock(row.sent_ns)} {row.sender} to {row.receiver}: {row.label.replace(' ✗', ' (refused)').removeprefix('✗ ')}"
         + (f" ({row.note})" if row.note else "")
         for row in lanes.rows
         if row.kind != "plain" or row.note
     ]
-    by_seq = {row.seq: row for row in lanes.rows}
     slot = []
-    for bar in lanes.bars:
-        begin = by_seq[bar.create].received_ns if bar.create is not None else None
-        if begin is None and bar.created is not None:
-            begin = by_seq[bar.created].sent_ns
-        end = by_seq[bar.done].sent_ns if bar.done is not None else None
+    for bar, begin, end in spans_of(lanes):
         since = "before the picture" if begin is None else _clock(begin)
         slot.append(f"{bar.response_id} from {since} to {'its end unseen' if end is None else _clock(end)}")
     what = f"Swimlane of {lanes.names}. {_headline(lanes)}."
-    times = f"Times in ms from {lanes.origin}: " + "; ".join(told) + "."
+    times = f"Times in ms from {lanes.origin}: " + "; ".join(messages) + "."
     held = f"The slot was held by {', '.join(slot)} ms." if slot else "No response held the slot."
     return " ".join([what, times, held])
 
@@ -122,21 +117,21 @@ def _headline(lanes: Lanes) -> str:
 
 
 def _clock(time_ns: int) -> str:
-    """A time for people: whole ms where nothing is lost, tenths otherwise."""
+    """Format a time in ms: whole where exact, else tenths."""
     value = ms(time_ns)
     text = f"{value:,.0f}" if abs(value - round(value)) < 0.05 else f"{value:,.1f}"
     return "0" if text == "-0" else text.replace("-", "−")
 
 
-# -- places ----------------------------------------------------------------------------------------------------------
+# -- layout ----------------------------------------------------------------------------------------------------------
 
 
 def _column(row: MessageRow) -> str:
     return "host" if "host" in (row.sender, row.receiver) else "upstream"
 
 
-def _places(lanes: Lanes) -> _Places:
-    """Rows from the top. What happens later stands lower; labels of one column keep a row's distance."""
+def _layout(lanes: Lanes) -> _Layout:
+    """Compute the layout: later messages are lower, and labels of one column are at least a row apart."""
     points: list[tuple[int, int, int, MessageRow]] = []
     for row in lanes.rows:
         points.append((row.sent_ns, 1, row.seq, row))
@@ -177,16 +172,16 @@ def _places(lanes: Lanes) -> _Places:
             y += 0.3
             received[seq] = heads[_column(row)] = y
         now = time if is_sending else now
-    return _Places(sent, received, instants, silences, y + 0.6)
+    return _Layout(sent, received, instants, silences, y + 0.6)
 
 
 # -- ink -------------------------------------------------------------------------------------------------------------
 
 
 class _Pen:
-    def __init__(self, sheet: Canvas, places: _Places, height: float) -> None:
-        self.sheet = sheet
-        self.places = places
+    def __init__(self, canvas: Canvas, layout: _Layout, height: float) -> None:
+        self.canvas = canvas
+        self.layout = layout
         self.height = height
 
     def draw(self, lanes: Lanes) -> None:
@@ -204,21 +199,21 @@ class _Pen:
         turn = lanes.turn or lanes.verdict.turn
         outcome = turn.outcome if turn is not None else "unknown"
         style = STYLES[outcome]
-        self.sheet.text(
+        self.canvas.text(
             0.1, 0.2, f"{style.glyph} {outcome}", fontsize=10.5, fontweight="bold", va="center", color=style.text,
             bbox={"boxstyle": "round,pad=0.3", "facecolor": style.colour, "edgecolor": INK, "linewidth": 0.6},
         )  # fmt: skip
-        self.sheet.text(1.25, 0.2, _clip(lanes.names, 70), fontsize=10, fontweight="bold", va="center")
+        self.canvas.text(1.25, 0.2, _clip(lanes.names, 70), fontsize=10, fontweight="bold", va="center")
         why = _headline(lanes).partition(": ")[2]
-        self.sheet.text(0.1, 0.5, _clip("; ".join([why, *lanes.unseen]), 104), fontsize=_LABEL_PT, va="center")
-        self.sheet.text(_TIME_X - 0.15, 0.84, "ms", fontsize=_LABEL_PT, ha="right", va="center", color=GREY)
+        self.canvas.text(0.1, 0.5, _clip("; ".join([why, *lanes.unseen]), 104), fontsize=_LABEL_PT, va="center")
+        self.canvas.text(_TIME_X - 0.15, 0.84, "ms", fontsize=_LABEL_PT, ha="right", va="center", color=GREY)
         for name, x in _X.items():
-            self.sheet.text(x, 0.84, name, fontsize=9.5, fontweight="bold", ha="center", va="center")
-            self.sheet.line([x, x], [_HEAD, self.height - _FOOT], color=GREY, linewidth=1.0, zorder=1)
-        self.sheet.text(
+            self.canvas.text(x, 0.84, name, fontsize=9.5, fontweight="bold", ha="center", va="center")
+            self.canvas.line([x, x], [_HEAD, self.height - _FOOT], color=GREY, linewidth=1.0, zorder=1)
+        self.canvas.text(
             _X["upstream"] + 0.45, 0.84, "slot", fontsize=9.5, fontweight="bold", ha="left", va="center", color=TAKEN
         )
-        self.sheet.text(
+        self.canvas.text(
             0.1, self.height - 0.22,
             f"Time runs down, in order and not to scale; 0 is {lanes.origin}. The host is the app and the component.\n"
             "Bar: the response that holds the slot, hatched until response.created.",
@@ -226,32 +221,32 @@ class _Pen:
         )  # fmt: skip
 
     def instants(self) -> None:
-        """The clock at the left, and a band behind what happens at one instant."""
-        for number, (time, first, last) in enumerate(self.places.instants):
-            self.sheet.text(_TIME_X, self.y(first), _clock(time), fontsize=_LABEL_PT, ha="right", va="center", color=INK)
+        """Draw the times at the left, and a band around the messages of one instant."""
+        for number, (time, first, last) in enumerate(self.layout.instants):
+            self.canvas.text(_TIME_X, self.y(first), _clock(time), fontsize=_LABEL_PT, ha="right", va="center", color=INK)
             if last > first:
                 top, bottom = self.y(first - 0.72), self.y(last + 0.2)
                 shade = "#F1F3F5" if number % 2 else "#F7F8F9"
                 width = _X["upstream"] - _X["host"]
-                self.sheet.box((_X["host"], top), width, bottom - top, facecolor=shade, zorder=0, linewidth=0)
+                self.canvas.box((_X["host"], top), width, bottom - top, facecolor=shade, zorder=0, linewidth=0)
 
     def bars(self, lanes: Lanes) -> None:
-        """The slot: pale and hatched from acceptance to `response.created`, full until `response.done`."""
+        """Draw the slot: hatched from the request to `response.created`, solid until `response.done`."""
         x = _X["upstream"]
         for bar in lanes.bars:
             top = self.y(-0.6)
-            created = self.y(self.places.sent[bar.created]) if bar.created is not None else top
-            taken = self.y(self.places.received[bar.create]) if bar.create is not None else created
-            done = self.y(self.places.sent[bar.done]) if bar.done is not None else self.height - _FOOT
+            created = self.y(self.layout.sent[bar.created]) if bar.created is not None else top
+            taken = self.y(self.layout.received[bar.create]) if bar.create is not None else created
+            done = self.y(self.layout.sent[bar.done]) if bar.done is not None else self.height - _FOOT
             if taken < created:
                 pale: dict[str, Any] = {"facecolor": "#CFE0EC", "edgecolor": TAKEN, "hatch": "////", "linewidth": 0.8}
-                self.sheet.box((x, taken), _BAR, created - taken, zorder=3, **pale)
-            self.sheet.box((x, created), _BAR, done - created, facecolor=TAKEN, edgecolor=TAKEN, zorder=3)
+                self.canvas.box((x, taken), _BAR, created - taken, zorder=3, **pale)
+            self.canvas.box((x, created), _BAR, done - created, facecolor=TAKEN, edgecolor=TAKEN, zorder=3)
             held = "" if bar.held_ns is None else f"\nheld {_clock(bar.held_ns)} ms"
             if bar.open:
                 held = "\nnot done"
             tall = done - taken > 0.3
-            self.sheet.text(
+            self.canvas.text(
                 x + _BAR + 0.05, max((taken + done) / 2 if done - taken < 1 else taken + 0.3, taken),
                 bar.response_id + (held if tall else ""),
                 fontsize=8, va="center", ha="left", color=TAKEN, linespacing=1.25,
@@ -260,20 +255,20 @@ class _Pen:
     def row(self, row: MessageRow) -> None:
         colour, width = _INKS[row.kind]
         start, stop = _X[row.sender], _X[row.receiver]
-        top, bottom = self.y(self.places.sent[row.seq]), self.y(self.places.received[row.seq])
+        top, bottom = self.y(self.layout.sent[row.seq]), self.y(self.layout.received[row.seq])
         if row.sender == "upstream" and row.kind == "refusal":
-            self.sheet.line([start + _BAR / 2], [top], marker="X", markersize=9, color=WARN, markeredgecolor="white", zorder=6)
+            self.canvas.line([start + _BAR / 2], [top], marker="X", markersize=9, color=WARN, markeredgecolor="white", zorder=6)
         if not row.arrived:
             stop = start + (stop - start) * 0.55
-            self.sheet.text(stop, bottom, "✗ not delivered", fontsize=8, color=GREY, va="center", ha="center", zorder=6)
+            self.canvas.text(stop, bottom, "✗ not delivered", fontsize=8, color=GREY, va="center", ha="center", zorder=6)
         style = "--" if row.kind == "default_error" else "-"
-        self.sheet.arrow((start, top), (stop, bottom), color=colour, linewidth=width, linestyle=style, zorder=4)
+        self.canvas.arrow((start, top), (stop, bottom), color=colour, linewidth=width, linestyle=style, zorder=4)
         slanted = bottom > top
         to_right = stop > start
         x = (start + stop) / 2 if not slanted else start + (0.09 if to_right else -0.09)
-        loud = row.kind in ("refusal", "told", "refused")
+        loud = row.kind in ("refusal", "notice", "refused")
         folded = f" (×{row.folded})" if row.folded > 1 and row.kind != "reply" else ""
-        self.sheet.text(
+        self.canvas.text(
             x, top - 0.03, _SIGNS.get(row.kind, "") + _clip(row.label + folded, 34),
             fontsize=_LABEL_PT, color=colour if row.kind != "plain" else INK, va="bottom",
             ha="center" if not slanted else "left" if to_right else "right",
@@ -284,18 +279,18 @@ class _Pen:
         )  # fmt: skip
         if row.note:
             left, right = ("host", "proxy") if _column(row) == "upstream" else ("proxy", "upstream")
-            self.sheet.text(
+            self.canvas.text(
                 (_X[left] + _X[right]) / 2, top - 0.03, row.note, fontsize=_LABEL_PT, fontstyle="italic", color=WARN,
                 ha="center", va="bottom", zorder=5, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
             )  # fmt: skip
 
     def silences(self) -> None:
-        for place, lasting_ns in self.places.silences:
-            y = self.y(place)
+        for position, lasting_ns in self.layout.silences:
+            y = self.y(position)
             for x in _X.values():
-                self.sheet.line([x, x], [y - 0.12, y + 0.12], color="white", linewidth=3, zorder=2)
-                self.sheet.line([x, x], [y - 0.1, y + 0.1], color=GREY, linewidth=1.4, linestyle=":", zorder=2)
-            self.sheet.text(
+                self.canvas.line([x, x], [y - 0.12, y + 0.12], color="white", linewidth=3, zorder=2)
+                self.canvas.line([x, x], [y - 0.1, y + 0.1], color=GREY, linewidth=1.4, linestyle=":", zorder=2)
+            self.canvas.text(
                 _X["proxy"], y, f"nothing for {lasting_ns / 1e9:,.1f} s", fontsize=_LABEL_PT, fontstyle="italic", color=INK,
                 ha="center", va="center", zorder=5, bbox={"facecolor": "white", "edgecolor": FAINT, "pad": 2},
             )  # fmt: skip

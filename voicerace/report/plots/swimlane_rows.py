@@ -1,12 +1,12 @@
-"""What a swimlane shows of a recording: the messages that decide the race, in rows, and who held the slot. No drawing.
+"""The rows of a swimlane: the messages that matter to the race, and the responses in the slot.
 
-Left out: rate limits, content parts, output items, items nobody waits for, echoes, what a proxy forwards as it is.
-Folded: deltas and audio frames of one response into the first of them.
+Left out: rate limits, content parts, output items, items without effect, echoes, and messages that a proxy forwards
+unchanged. Deltas and audio frames of one response are folded into the first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
 
@@ -18,15 +18,15 @@ from voicerace.model.protocol.ledger import Ledger, Response
 from voicerace.model.protocol.results import COMPONENT, placeholder_in
 from voicerace.trace.recording import Event, Recording
 
-__all__ = ["Bar", "Kind", "Lanes", "MessageRow", "Window", "lanes_of"]
+__all__ = ["Bar", "Kind", "Lanes", "MessageRow", "Window", "lanes_of", "spans_of"]
 
 Window: TypeAlias = Literal["turn", "all"]
-Kind: TypeAlias = Literal["plain", "call", "result", "default_error", "create", "refused", "refusal", "told", "reply"]
+Kind: TypeAlias = Literal["plain", "call", "result", "default_error", "create", "refused", "refusal", "notice", "reply"]
 
-_PARTY: Final = {"component": "host", "app": "host", "user": "host"}
-#: What a recording's `proxy` was, by the first word of its name.
+_LANES: Final = {"component": "host", "app": "host", "user": "host"}
+#: First part of a recording's `proxy` -> kind of proxy.
 _TARGETS: Final = {"model": "model", "backend": "running", "ws": "running", "wss": "running"}
-_SILENT_HOST: Final = "the host is told nothing"
+_SILENT_HOST: Final = "the host is not notified"
 _NO_CREATE: Final = "no response.create is sent"
 _LABELS: Final = {
     "session.created": "session.created",
@@ -48,17 +48,17 @@ _LABELS: Final = {
 
 @dataclass(frozen=True)
 class MessageRow:
-    """One message, as drawn.
+    """One drawn message.
 
     Attributes:
         seq: of the event.
         sender, receiver: lanes: host, proxy, upstream.
-        sent_ns, received_ns: on the picture's clock (0 at the function call); the same where only one end was seen.
-        label: a few words.
-        kind: what it is to the race.
-        arrived: False when it never reached its receiver.
-        folded: how many messages it stands for.
-        note: words for the column that stays silent at this row.
+        sent_ns, received_ns: since the function call; equal if only one of them was recorded.
+        label: short text.
+        kind: role in the race.
+        arrived: False if it never reached its receiver.
+        folded: number of messages that it represents.
+        note: text for the other column of this row.
     """
 
     seq: int
@@ -75,7 +75,7 @@ class MessageRow:
 
 @dataclass(frozen=True)
 class Bar:
-    """A response that held the slot, by the seqs of the messages that began and ended it; None outside the picture."""
+    """A response in the slot, by the seqs of the messages that began and ended it; None outside the picture."""
 
     response_id: str
     create: int | None
@@ -87,15 +87,16 @@ class Bar:
 
 @dataclass(frozen=True)
 class Lanes:
-    """A whole picture.
+    """The content of a swimlane.
 
     Attributes:
-        rows: in the order of their sending.
+        rows: in the order of sending.
         bars: in the order of their beginning.
-        origin: what the time 0 is.
-        verdict: of the whole recording; `turn` the one shown, None when all is shown or there is none.
-        names: what the recording says it is of.
-        unseen: lanes' links nobody watched, in words.
+        origin: the event at time 0.
+        verdict: of the complete recording.
+        turn: the shown turn; None if everything is shown, or without a turn.
+        names: proxy, scenario and handler of the recording.
+        unseen: notes on links that were not recorded.
     """
 
     rows: tuple[MessageRow, ...]
@@ -108,20 +109,20 @@ class Lanes:
 
 
 def lanes_of(recording: Recording, window: Window = "turn") -> Lanes:
-    """The picture of a recording: its worst tool turn, or everything."""
+    """Return the lanes of a recording: its worst tool turn, or everything."""
     verdict = judge(recording)
     turn = verdict.turn if window == "turn" else None
     ledger = TraceIndex(recording).ledger
     start, end, closing = _window(recording, ledger, turn)
     shown = [event for event in recording.events if start <= event.seq < end]
     origin_ns, origin = _origin(shown or recording.events)
-    words = _Words(ledger)
+    labels = _Labels(ledger)
     rows: list[MessageRow] = []
     heard: dict[str, int] = {}
     for event in [*shown, *closing]:
         if "user" in event.link or "app" in event.link:
             continue
-        found = words.of(event)
+        found = labels.of(event)
         if found is None:
             continue
         label, kind, fold = found
@@ -150,14 +151,14 @@ def lanes_of(recording: Recording, window: Window = "turn") -> Lanes:
 
 
 def _inputs(recording: Recording, ledger: Ledger) -> list[Event]:
-    """The user's inputs, where they first show on a drawn link."""
-    said = [event for event in recording.events if event.type == "InjectUserMessage"]
+    """Return the user's inputs at their first event on a drawn link."""
+    typed = [event for event in recording.events if event.type == "InjectUserMessage"]
     keys = {each.key for each in ledger.inputs}
-    return said or [event for event in recording.events if event.seq in keys]
+    return typed or [event for event in recording.events if event.seq in keys]
 
 
 def _window(recording: Recording, ledger: Ledger, turn: Turn | None) -> tuple[int, int, list[Event]]:
-    """First seq, seq behind the last, and the next input where nothing else ends the turn."""
+    """Return the first seq, the seq after the last, and the next user input if the turn ends in silence."""
     last = recording.events[-1].seq + 1 if recording.events else 0
     if turn is None:
         return 0, last, []
@@ -181,10 +182,10 @@ def _origin(events: Sequence[Event]) -> tuple[int, str]:
 
 
 def _row(event: Event, label: str, kind: Kind, origin_ns: int, before: Sequence[MessageRow]) -> MessageRow:
-    sender, receiver = (_PARTY.get(party, party) for party in event.link)
+    sender, receiver = (_LANES.get(actor, actor) for actor in event.link)
     sent, received = event.sent_ns, event.received_ns
     if sent is None and received is None:
-        # Nobody saw when: it stands behind what was recorded before it.
+        # Without times, the message follows the one recorded before it.
         sent = before[-1].sent_ns + origin_ns if before else origin_ns
     known = sent if sent is not None else received
     assert known is not None  # noqa: S101  # one of the two is set above
@@ -193,8 +194,8 @@ def _row(event: Event, label: str, kind: Kind, origin_ns: int, before: Sequence[
     return MessageRow(event.seq, sender, receiver, start - origin_ns, stop - origin_ns, label, kind, event.arrived)
 
 
-class _Words:
-    """What each message is called, or None for what is left out."""
+class _Labels:
+    """Labels of messages; None for messages that are left out."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
@@ -204,7 +205,7 @@ class _Words:
         self.first_call = min((each.calls_done[0] for each in ledger.responses.values() if each.calls_done), default=None)
 
     def of(self, event: Event) -> tuple[str, Kind, str] | None:
-        """Label, kind, and the name under which it is folded with its like (or nothing)."""
+        """Return label, kind, and a key for folding equal messages (or an empty one)."""
         if event.kind == "close":
             return "connection closed", "plain", ""
         if event.kind == "open":
@@ -212,7 +213,7 @@ class _Words:
         if isinstance(event.payload, bytes):
             return ("audio", "plain", f"audio {event.link}")
         if not isinstance(event.payload, Mapping):
-            return "text that is no JSON", "plain", f"text {event.link}"
+            return "text that is not JSON", "plain", f"text {event.link}"
         match tuple(event.link):
             case ("upstream", "proxy"):
                 return self._from_upstream(event, event.payload)
@@ -248,7 +249,7 @@ class _Words:
         return self._knows(response), "reply", f"heard {response.id}"
 
     def _knows(self, response: Response) -> str:
-        """What a reply is, told by what the model knew when it began."""
+        """Return a reply's label: whether the model knew the result when it began."""
         if response.calls:
             return "speaks before the call"
         if self.first_call is None or response.created < self.first_call:
@@ -293,7 +294,7 @@ class _Words:
             case "Error":
                 code = payload.get("code")
                 if code == realtime.ACTIVE_RESPONSE:
-                    return "✗ Error: active response", "told", ""
+                    return "✗ Error: active response", "notice", ""
                 return f"Error: {code}", "plain", ""
             case "ConversationText" if agent.is_reply_output(payload):
                 return "agent's text", "plain", ""
@@ -302,20 +303,20 @@ class _Words:
         return None
 
     def _number(self, call_id: object) -> str:
-        """Which of several calls, from 1."""
+        """Return the number of a call among several, from 1."""
         if len(self.calls) < 2 or call_id not in self.calls:
             return ""
         return f" {self.calls.index(str(call_id)) + 1}"
 
     def _result(self, call_id: object, placeholder: str | None) -> str:
-        words = {None: "result", COMPONENT.sender: "default error"}
-        return f"{words.get(placeholder, 'placeholder')}{self._number(call_id)}"
+        labels = {None: "result", COMPONENT.sender: "default error"}
+        return f"{labels.get(placeholder, 'placeholder')}{self._number(call_id)}"
 
 
 def _noted(
     rows: list[MessageRow], turn: Turn | None, wedged: bool | None, recording: Recording, closing: bool
 ) -> list[MessageRow]:
-    """Silence put into words, where it is what matters."""
+    """Add notes on missing messages that matter: no notification, no request."""
     if turn is None:
         return rows
     if turn.outcome == "lost" and recording.observes("proxy", "component"):
@@ -352,29 +353,39 @@ def _bars(recording: Recording, ledger: Ledger, inside: set[int], window: tuple[
     return bars
 
 
+def spans_of(lanes: Lanes) -> Iterator[tuple[Bar, int | None, int | None]]:
+    """Yield each bar with its begin and end in ns since the function call; None outside the picture."""
+    by_seq = {row.seq: row for row in lanes.rows}
+    for bar in lanes.bars:
+        begin = by_seq[bar.create].received_ns if bar.create is not None else None
+        if begin is None and bar.created is not None:
+            begin = by_seq[bar.created].sent_ns
+        yield bar, begin, by_seq[bar.done].sent_ns if bar.done is not None else None
+
+
 def _sender(content: object) -> str | None:
-    """Who sent a result in the app's place; None for a result of the app."""
+    """Return the sender of a placeholder result; None for a result of the app."""
     placeholder = placeholder_in(content)
     return None if placeholder is None else placeholder.sender
 
 
 def _short(name: str) -> str:
-    """An id that fits beside a bar."""
+    """Shorten an id to fit beside a bar."""
     return name if len(name) <= 11 else f"…{name[-8:]}"
 
 
 def _names(provenance: Mapping[str, Any]) -> str:
-    words = []
+    parts = []
     if "release" in provenance:
         target = _TARGETS.get(str(provenance.get("proxy", "")).partition(":")[0])
-        words.append(f"proxy {provenance['release']}" + (f" ({target})" if target else ""))
-    words += [f"{name} {provenance[name]}" for name in ("scenario", "handler") if name in provenance]
-    return ", ".join(words) or "a recorded session"
+        parts.append(f"proxy {provenance['release']}" + (f" ({target})" if target else ""))
+    parts += [f"{name} {provenance[name]}" for name in ("scenario", "handler") if name in provenance]
+    return ", ".join(parts) or "a recorded session"
 
 
 def _unseen(recording: Recording) -> list[str]:
     found = []
-    for left, right, words in (("component", "proxy", "host and proxy"), ("proxy", "upstream", "proxy and upstream")):
+    for left, right, link in (("component", "proxy", "host and proxy"), ("proxy", "upstream", "proxy and upstream")):
         if not (recording.observes(left, right) or recording.observes(right, left)):
-            found.append(f"nobody watched between {words}")
+            found.append(f"not recorded between {link}")
     return found
