@@ -11,7 +11,7 @@ import pytest
 
 from voicerace.cli import main
 from voicerace.conformance import api
-from voicerace.conformance.api import Difference, compare_recording, conform_api, mock_for, recordings_to_compare
+from voicerace.conformance.api import ApiDifference, compare_recording, conform_api, mock_for, recordings_to_compare
 from voicerace.conformance.api_explained import EXPLAINED
 from voicerace.conformance.api_play import RecordedModel
 from voicerace.model.actors.actor import Effects, Send
@@ -37,7 +37,7 @@ def test_every_difference_is_explained_and_every_explanation_is_used() -> None:
 
 def test_an_explanation_fits_only_the_differences_it_names() -> None:
     row = next(each for each in EXPLAINED if each.model != "*" and each.path == "session.model")
-    fault = Difference("value", "x", "openai", "gpt-realtime-2.1", "session.created", "session.model", "a", "b")
+    fault = ApiDifference("value", "x", "openai", "gpt-realtime-2.1", "session.created", "session.model", "a", "b")
     assert row.fits(fault)
     for other in ({"model": "gpt-realtime"}, {"path": "session.id"}, {"event": "response.done"}, {"kind": "id"}):
         assert not row.fits(fault._replace(**other))

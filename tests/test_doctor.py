@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from voicerace.cli import installation, main
-from voicerace.cli.installation import Finding, examine
+from voicerace.cli.installation import SystemCheck, examine
 
 KEY = "sk-doctor-0123456789abcdef"
 
 
-def of(name: str, found: list[Finding]) -> Finding:
+def of(name: str, found: list[SystemCheck]) -> SystemCheck:
     return next(each for each in found if each.name == name)
 
 

@@ -11,7 +11,7 @@ import pytest
 from voicerace import Event, InputError, Recording, SessionConfig, simulate
 from voicerace.captures.derive import flag_cleared
 from voicerace.conformance.detectors import held_actions, sightings
-from voicerace.conformance.hypotheses import Answer, Suspicions, answers_from, real_recordings, suspicions
+from voicerace.conformance.hypotheses import HypothesisAnswer, Suspicions, answers_from, real_recordings, suspicions
 from voicerace.conformance.suspicions import PROBES, SUSPICIONS
 from voicerace.model.catalog.releases import PROXIES, ProxyRelease, R, proxy_release
 from voicerace.model.protocol import realtime
@@ -32,7 +32,7 @@ def played(release: ProxyRelease | str, probes: Iterable[Any]) -> list[Recording
     return [simulate(replace(SessionConfig.of(release=base, **each), release=row)) for each in probes]
 
 
-def asked(release: ProxyRelease | str, probes: Iterable[Any]) -> dict[str, Answer]:
+def asked(release: ProxyRelease | str, probes: Iterable[Any]) -> dict[str, HypothesisAnswer]:
     return {each.suspicion: each for each in answers_from("any", played(release, probes))}
 
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Final
 
-from voicerace.model.catalog.callbacks import ROWS, Agent, CallbackRow, CallbackStep, Sound, Tell, TextEnd, User, rows_of
+from voicerace.model.catalog.callbacks import (
+    ROWS,
+    Agent,
+    CallbackRow,
+    CallbackStep,
+    Sound,
+    Tell,
+    TextEnd,
+    UserCallbacks,
+    rows_of,
+)
 from voicerace.model.catalog.components import TAGS
 from voicerace.model.catalog.handlers import HANDLERS
 from voicerace.model.catalog.releases import PROXIES
@@ -149,9 +159,9 @@ def _step(step: CallbackStep) -> str:
             when += ", not while its audio plays" if step.unless_playing else ""
             ends = ", `onPlaybackStateChange(false)`" if step.playback_ends else ""
             return f'`onAgentStateChange("{step.state}")`{when}{ends}'
-        case User(True):
+        case UserCallbacks(True):
             return '`onAgentStateChange("listening")`, until the agent was thinking for the first time'
-        case User(False, by_voice):
+        case UserCallbacks(False, by_voice):
             return "`onUserStoppedSpeaking()`" + (", then thinking if it was listening" if by_voice else "")
         case Sound(True):
             return '`onAgentStateChange("speaking")`, `onPlaybackStateChange(true)` when its playback begins'

@@ -87,20 +87,20 @@ TABLE: Final[dict[str, Outcome]] = {
         ),
         Outcome(
             "rejected", 10, True, "the request for the reply is refused, the app sees the error, the user hears nothing",
-            "refused, the app is\ntold; no reply", "✗", "#D55E00", "///", "X", "the host is told, and no reply follows",
+            "refused, the app is\nnotified; no reply", "✗", "#D55E00", "///", "X", "the host is told, and no reply follows",
             silent=True,
         ),
         Outcome(
-            "lost", 12, True, "the request for the reply is refused, nobody is told, the user hears nothing",
-            "refused, nobody is\ntold; no reply", "∅", "#882255", "xxx", "d",
+            "lost", 12, True, "the request for the reply is refused, the app is not notified, the user hears nothing",
+            "refused, app not\nnotified; no reply", "∅", "#882255", "xxx", "d",
             "the host is told nothing, and no reply follows", silent=True, light_text=True,
         ),
         Outcome(
-            "failed", 8, True, "the reply was asked for and came to nothing", "no reply",
+            "failed", 8, True, "the reply was requested and the user hears nothing of it", "no reply",
             "✶", "#8C6D46", "**", "*", "no reply is heard", unless_by=("user", "api"), silent=True, light_text=True,
         ),
         Outcome(
-            "stalled", 11, True, "the proxy never asks for the reply, the user hears nothing", "never asked for;\nno reply",
+            "stalled", 11, True, "the proxy never requests the reply, the user hears nothing", "never requested;\nno reply",
             "…", "#E69F00", "\\\\\\", "s", "no create is ever sent", silent=True,
         ),
     )

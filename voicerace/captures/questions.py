@@ -22,7 +22,7 @@ from voicerace.model.protocol import agent, input_audio, realtime
 from voicerace.trace.recording import Event, Recording
 from voicerace.units import ms
 
-__all__ = ["Answers", "Cleared", "Submission", "TurnFacts", "answers", "cleared"]
+__all__ = ["Answers", "CapturedTurn", "Cleared", "Submission", "answers", "cleared"]
 
 #: Message types that decide a race, shown in `Answers.order`.
 _ORDER: Final = frozenset(
@@ -74,7 +74,7 @@ class Cleared:
 
 
 @dataclass(frozen=True, slots=True)
-class TurnFacts:
+class CapturedTurn:
     """One tool turn: its outcome, its counts, and the lines of its messages."""
 
     outcome: str
@@ -99,7 +99,7 @@ class Answers:
     """
 
     update_lines: tuple[int, ...] = ()
-    turns: tuple[TurnFacts, ...] = ()
+    turns: tuple[CapturedTurn, ...] = ()
     submissions: tuple[Submission, ...] = ()
     cleared: tuple[Cleared, ...] | None = None
     order: tuple[tuple[float | None, int, str, bool], ...] = ()
@@ -127,8 +127,8 @@ def answers(recording: Recording, verdict: Verdict | None, line: LineOf, cleared
     )
 
 
-def _turn(turn: Turn, fault: str | None, line: LineOf) -> TurnFacts:
-    return TurnFacts(
+def _turn(turn: Turn, fault: str | None, line: LineOf) -> CapturedTurn:
+    return CapturedTurn(
         turn.outcome,
         without_fault(turn.why, fault),
         len(turn.calls),

@@ -21,7 +21,7 @@ from voicerace.files import write_text
 from voicerace.scrubber import printable
 
 if TYPE_CHECKING:
-    from voicerace.conformance.acceptance import Report
+    from voicerace.conformance.acceptance import AcceptanceReport
 
 __all__ = ["check"]
 
@@ -108,7 +108,7 @@ def _allowed(words: Sequence[str]) -> None:
         one_of("allow", word, known)
 
 
-def _record(report: Report) -> dict[str, Any]:
+def _record(report: AcceptanceReport) -> dict[str, Any]:
     return {
         "schema": 1,
         "target": report.target,
@@ -129,7 +129,7 @@ def _record(report: Report) -> dict[str, Any]:
     }
 
 
-def _show(report: Report) -> None:
+def _show(report: AcceptanceReport) -> None:
     if report.failed:
         rows = [(each.case.name, ", ".join(each.wrong), printable(each.why)) for each in report.failed]
         print_table(("session", "wrong", "why"), rows, f"{report.target}: what did not pass")

@@ -24,7 +24,7 @@ from voicerace.errors import InputError
 from voicerace.files import shipped
 from voicerace.model.catalog.releases import proxy_of_source
 
-__all__ = ["Finding", "ToolState", "examine"]
+__all__ = ["SystemCheck", "ToolState", "examine"]
 
 ToolState: TypeAlias = Literal["good", "missing", "wrong"]
 
@@ -39,7 +39,7 @@ _TIMEOUT_S: Final = 10
 
 
 @dataclass(frozen=True)
-class Finding:
+class SystemCheck:
     """The state of one tool.
 
     Attributes:
@@ -60,7 +60,7 @@ class Finding:
 
 def examine(
     checkouts: Sequence[Path] = (), out: Path = Path("runs"), environment: Mapping[str, str] | None = None
-) -> list[Finding]:
+) -> list[SystemCheck]:
     """Examine every tool.
 
     Args:
@@ -84,13 +84,13 @@ def examine(
     ]
 
 
-def _python() -> Finding:
+def _python() -> SystemCheck:
     found = sys.version_info[:2]
     allowed = _PYTHON[0] <= found <= _PYTHON[1]
-    return Finding("Python", "good" if allowed else "wrong", platform.python_version(), "everything; 3.11 to 3.13")
+    return SystemCheck("Python", "good" if allowed else "wrong", platform.python_version(), "everything; 3.11 to 3.13")
 
 
-def _packages() -> Finding:
+def _packages() -> SystemCheck:
     """Compare packages with the lock file of a clone, or with the minimum versions of an installed wheel."""
     lock = Path(__file__).parents[2] / "requirements" / "runtime.lock"
     if lock.is_file():
@@ -116,10 +116,12 @@ def _packages() -> Finding:
     return _compared("packages", len(needed), old, [_name(line) for line in needed if _version(_name(line)) is None])
 
 
-def _compared(what: str, count: int, other: Sequence[str], absent: Sequence[str]) -> Finding:
+def _compared(what: str, count: int, other: Sequence[str], absent: Sequence[str]) -> SystemCheck:
     wrong = [*(f"{each} is not installed" for each in absent), *other]
     details = "; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
-    return Finding("packages", "wrong" if wrong else "good", details or f"{count} of {what} as they should be", "everything")
+    return SystemCheck(
+        "packages", "wrong" if wrong else "good", details or f"{count} of {what} as they should be", "everything"
+    )
 
 
 def _name(requirement: str) -> str:
@@ -140,16 +142,16 @@ def _less(found: str, least: str) -> bool:
     return numbers(found) < numbers(least)
 
 
-def _data() -> Finding:
+def _data() -> SystemCheck:
     try:
         names = ("notebooks/2-delay-sweep.ipynb", "data/conformance/0.9.1.csv", "data/logs/0.9.1.log.gz")
         missing = [name for name in names if not shipped(name).is_file()]
     except InputError as error:
         missing = [error.found]
-    return Finding("data and notebooks", "wrong" if missing else "good", ", ".join(missing) or "there", "`report`")
+    return SystemCheck("data and notebooks", "wrong" if missing else "good", ", ".join(missing) or "there", "`report`")
 
 
-def _written(out: Path) -> Finding:
+def _written(out: Path) -> SystemCheck:
     """Whether a run's folder can be created, tried in the nearest existing parent."""
     parent = next((each for each in (out, *out.absolute().parents) if each.exists()), Path())
     try:
@@ -157,36 +159,36 @@ def _written(out: Path) -> Finding:
             file.write(b"x" * 65_536)
             file.flush()
     except OSError as error:
-        return Finding("write access", "wrong", f"{out.name or out}: {error.strerror}", "everything that keeps a recording")
+        return SystemCheck("write access", "wrong", f"{out.name or out}: {error.strerror}", "everything that keeps a recording")
     free = shutil.disk_usage(parent).free // 2**20
-    return Finding(
+    return SystemCheck(
         "write access", "good", f"{out.name or out} can be written, {free:,} MiB are free", "everything that keeps a recording"
     )
 
 
-def _port(number: int, needed_for: str) -> Finding:
+def _port(number: int, needed_for: str) -> SystemCheck:
     name = f"port {number}" if number else "a port of 127.0.0.1"
     try:
         with socket.socket() as tried:
             tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             tried.bind(("127.0.0.1", number))
     except OSError as error:
-        return Finding(name, "wrong", error.strerror or "cannot be bound", needed_for)
-    return Finding(name, "good", "free", needed_for)
+        return SystemCheck(name, "wrong", error.strerror or "cannot be bound", needed_for)
+    return SystemCheck(name, "good", "free", needed_for)
 
 
-def _program(name: str, commands: Iterable[str], needed_for: str, fits: Callable[[str], bool]) -> Finding:
+def _program(name: str, commands: Iterable[str], needed_for: str, fits: Callable[[str], bool]) -> SystemCheck:
     path = next((found for each in commands if (found := shutil.which(each))), None)
     if path is None:
-        return Finding(name, "missing", "not on the PATH", needed_for)
+        return SystemCheck(name, "missing", "not on the PATH", needed_for)
     try:
         done = subprocess.run(  # noqa: S603  # a program from the PATH, one fixed argument
             [path, "--version"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, errors="replace"
         )
         found = (done.stdout.strip().splitlines() or ["says no version"])[0][:40]
     except (OSError, subprocess.TimeoutExpired):
-        return Finding(name, "wrong", "does not start", needed_for)
-    return Finding(name, "good" if fits(found) else "wrong", found, needed_for)
+        return SystemCheck(name, "wrong", "does not start", needed_for)
+    return SystemCheck(name, "good" if fits(found) else "wrong", found, needed_for)
 
 
 def _node_fits(found: str) -> bool:
@@ -194,24 +196,24 @@ def _node_fits(found: str) -> bool:
     return match is not None and int(match.group(1)) >= _NODE
 
 
-def _key(environment: Mapping[str, str]) -> Finding:
+def _key(environment: Mapping[str, str]) -> SystemCheck:
     """Whether a key is set, without any part of it."""
     found: Any = environment.get(_KEY)
     state = "not set" if found is None else "set, and empty" if not found.strip() else "set"
-    return Finding(_KEY, "good" if state == "set" else "missing", state, "--upstream openai")
+    return SystemCheck(_KEY, "good" if state == "set" else "missing", state, "--upstream openai")
 
 
-def _checkout(directory: Path) -> Finding:
+def _checkout(directory: Path) -> SystemCheck:
     """Whether a checkout's program is a known release, by the hash of its source."""
     name = f"backend:{directory.name or directory}"
     try:
         package, source = package_of(directory), source_hash(directory)
     except (InputError, OSError) as error:
         reason = f"{error.found}; {error.allowed}" if isinstance(error, InputError) else str(error.strerror)
-        return Finding(name, "wrong", reason, "--proxy")
+        return SystemCheck(name, "wrong", reason, "--proxy")
     installed = any((each / "node_modules").is_dir() for each in (package, *package.parents[:2]))
     row = proxy_of_source(source, backend_version(directory))
     known = f"release {row.tag}" if row is not None else "no release of the table: outcomes only, no comparison with a model"
     if not installed:
-        return Finding(name, "wrong", f"{source}: {known}; its dependencies are not installed", "--proxy")
-    return Finding(name, "good", f"{source}: {known}", "--proxy")
+        return SystemCheck(name, "wrong", f"{source}: {known}; its dependencies are not installed", "--proxy")
+    return SystemCheck(name, "good", f"{source}: {known}", "--proxy")

@@ -48,7 +48,7 @@ _LEGEND: Final = {
     "create on": "result: at once; else the next of these events",
     "flag set by": "creates that set the proxy's own flag",
     "cleared by": "events that clear it",
-    "refusal": "the app is told of the error, or not",
+    "refusal": "the app is notified of the error, or not",
     "unknown": "an unknown event goes on raw, as Error, to the log",
     "options": "tool choice, modalities, voice: sent on or dropped",
 }

@@ -28,7 +28,7 @@ from voicerace.trace.recording import Recording
 if TYPE_CHECKING:
     from voicerace.engine.live.play import Live
 
-__all__ = ["Checked", "Report", "Wrong", "check_live", "check_virtual", "junit", "off_time"]
+__all__ = ["AcceptanceReport", "Checked", "Wrong", "check_live", "check_virtual", "junit", "off_time"]
 
 
 #: Delays that decide a case, and the allowed deviation: smaller than the distance to the next boundary.
@@ -78,7 +78,7 @@ class Checked:
 
 
 @dataclass
-class Report:
+class AcceptanceReport:
     """The results of a check.
 
     Attributes:
@@ -131,13 +131,15 @@ def _played_by(proxy: ProxyRelease, finding: Finding) -> tuple[Case, SessionConf
     return case, session
 
 
-def check_virtual(target: str, release: str, allowed: Iterable[str] = (), findings: Sequence[Finding] = ()) -> Report:
+def check_virtual(target: str, release: str, allowed: Iterable[str] = (), findings: Sequence[Finding] = ()) -> AcceptanceReport:
     """Check the model of a release, in virtual time.
 
     Raises:
         InputError: a finding names an unknown release or scenario.
     """
-    return Report(target, [_checked(case, simulate(session), allowed) for case, session in sessions(release, findings)])
+    return AcceptanceReport(
+        target, [_checked(case, simulate(session), allowed) for case, session in sessions(release, findings)]
+    )
 
 
 def check_live(
@@ -148,7 +150,7 @@ def check_live(
     at_once: int = 8,
     tick: Callable[[], object] = lambda: None,
     findings: Sequence[Finding] = (),
-) -> Report:
+) -> AcceptanceReport:
     """Check the proxy of a live engine, on real sockets.
 
     Args:
@@ -182,7 +184,7 @@ def check_live(
         waiting = {number: session for number, session in waiting.items() if number not in found}
         if not waiting:
             break
-    return Report(target, [found[number] for number in sorted(found)])
+    return AcceptanceReport(target, [found[number] for number in sorted(found)])
 
 
 def off_time(session: SessionConfig, recording: Recording) -> str | None:
@@ -230,7 +232,7 @@ def _wrong(case: Case, recording: Recording, verdict: Verdict, allowed: set[str]
         yield Wrong("wedged", "the user's last words got no reply")
 
 
-def junit(report: Report) -> str:
+def junit(report: AcceptanceReport) -> str:
     """Return the report as JUnit XML: one test case per session, with its duration in seconds.
 
     Elements and attributes are those of the schema of Jenkins' xUnit plugin (junit-10.xsd).

@@ -20,7 +20,15 @@ from voicerace.model.catalog.providers import PROVIDERS
 from voicerace.model.protocol import input_audio, realtime
 from voicerace.trace.recording import Recording
 
-__all__ = ["COMPARED", "ApiConformance", "Difference", "compare_recording", "conform_api", "mock_for", "recordings_to_compare"]
+__all__ = [
+    "COMPARED",
+    "ApiConformance",
+    "ApiDifference",
+    "compare_recording",
+    "conform_api",
+    "mock_for",
+    "recordings_to_compare",
+]
 
 #: Providers whose sessions are compared.
 COMPARED: Final = tuple(PROVIDERS)
@@ -32,7 +40,7 @@ _WITHHELD: Final = "…"
 _IDS: Final = ("id", "item_id", "response_id", "call_id", "previous_item_id", "conversation_id")
 
 
-class Difference(NamedTuple):
+class ApiDifference(NamedTuple):
     """One difference between a recording and the mock.
 
     Attributes:
@@ -139,10 +147,10 @@ class _Comparison:
         self.all_keys = about.get("fields") == "all"
         self.mock_ids: dict[Any, Any] = {}
         self.recorded_ids: dict[Any, Any] = {}
-        self.found: list[Difference] = []
+        self.found: list[ApiDifference] = []
 
     def add(self, kind: Kind, event: str, *more: Any) -> None:
-        self.found.append(Difference(kind, *self.about, event, *more))
+        self.found.append(ApiDifference(kind, *self.about, event, *more))
 
     def run(self, recorded: Sequence[PassedMessage], mock: Sequence[PassedMessage]) -> int:
         """Compare all messages and return the number of recorded messages compared."""
@@ -204,7 +212,7 @@ def _sent_before(messages: Sequence[PassedMessage], kind: str) -> Iterator[int]:
             yield sent
 
 
-def compare_recording(recording: Recording, upstream: RecordedModel) -> tuple[int, list[Difference]]:
+def compare_recording(recording: Recording, upstream: RecordedModel) -> tuple[int, list[ApiDifference]]:
     """Play one recording to a mock and return the number of compared messages and every difference."""
     comparison = _Comparison(recording)
     messages = comparison.run(passed(recording), play(upstream, recording))
@@ -227,7 +235,7 @@ class ApiConformance:
     sessions: Counter[str] = field(default_factory=Counter)
     messages: Counter[str] = field(default_factory=Counter)
     explained: dict[Explained, Counter[str]] = field(default_factory=dict)
-    unexplained: list[Difference] = field(default_factory=list)
+    unexplained: list[ApiDifference] = field(default_factory=list)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row per provider: numbers of sessions, messages, explained and other differences."""

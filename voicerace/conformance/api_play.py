@@ -13,7 +13,7 @@ from itertools import count
 from typing import Any, Final, NamedTuple
 
 from voicerace.model.actors.actor import Cancel, Effects, Send, SetTimer
-from voicerace.model.actors.response_plan import Output, Plan
+from voicerace.model.actors.response_plan import OutputPlan, ResponsePlan
 from voicerace.model.actors.upstream import Upstream
 from voicerace.model.protocol import input_audio, realtime
 from voicerace.model.protocol.realtime import Message
@@ -70,9 +70,9 @@ def passed(recording: Recording) -> list[PassedMessage]:
     ]
 
 
-def plans_of(messages: Sequence[PassedMessage]) -> list[Plan]:
+def plans_of(messages: Sequence[PassedMessage]) -> list[ResponsePlan]:
     """Return the items of each recorded response as a plan for the mock."""
-    found: dict[str, list[Output]] = {}
+    found: dict[str, list[OutputPlan]] = {}
     for each in messages:
         kind, message = each.message.get("type"), each.message
         if kind == realtime.RESPONSE_CREATED:
@@ -80,10 +80,10 @@ def plans_of(messages: Sequence[PassedMessage]) -> list[Plan]:
         elif kind == realtime.OUTPUT_ADDED:
             item = realtime.item_of(message)
             call = item.get("type") == "function_call"
-            output = Output("call", "{}", str(item.get("name"))) if call else Output("message", "spoken or written")
+            output = OutputPlan("call", "{}", str(item.get("name"))) if call else OutputPlan("message", "spoken or written")
             outputs = found.setdefault(str(message.get("response_id", list(found)[-1])), [])
             outputs.append(output)
-    return [Plan(tuple(outputs)) for outputs in found.values()]
+    return [ResponsePlan(tuple(outputs)) for outputs in found.values()]
 
 
 def _unfolded(message: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -205,11 +205,11 @@ class RecordedModel(Upstream):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__((("reply",),), **settings)
-        self.plans: list[Plan] = []
+        self.plans: list[ResponsePlan] = []
 
-    def _next_plan(self, asked: Mapping[str, Any]) -> Plan:
+    def _next_plan(self, asked: Mapping[str, Any]) -> ResponsePlan:
         super()._next_plan(asked)
-        return self.plans.pop(0) if self.plans else Plan((Output("message", "More than was recorded."),))
+        return self.plans.pop(0) if self.plans else ResponsePlan((OutputPlan("message", "More than was recorded."),))
 
 
 def play(upstream: RecordedModel, recording: Recording) -> list[PassedMessage]:

@@ -30,7 +30,7 @@ from voicerace.model.protocol import agent
 from voicerace.trace.recording import Event, Recording, read_recordings
 from voicerace.units import ms
 
-__all__ = ["Answer", "SeenRecording", "Suspicions", "TargetEvidence", "answers_from", "real_recordings", "suspicions"]
+__all__ = ["HypothesisAnswer", "SeenRecording", "Suspicions", "TargetEvidence", "answers_from", "real_recordings", "suspicions"]
 
 #: Folders of data/ with recordings of running proxies.
 _RECORDED: Final = ("conformance", "logs", "suspicions")
@@ -82,7 +82,7 @@ class TargetEvidence:
 
 
 @dataclass(frozen=True)
-class Answer:
+class HypothesisAnswer:
     """One suspicion about one release.
 
     Attributes:
@@ -139,10 +139,10 @@ class Answer:
 class Suspicions:
     """The answers for some releases, in the order of releases and suspicions."""
 
-    def __init__(self, answers: Iterable[Answer]) -> None:
+    def __init__(self, answers: Iterable[HypothesisAnswer]) -> None:
         self.answers = tuple(answers)
 
-    def answer(self, release: str, suspicion: str) -> Answer:
+    def answer(self, release: str, suspicion: str) -> HypothesisAnswer:
         """Return one answer.
 
         Raises:
@@ -226,23 +226,23 @@ def suspicions(
     settings = tuple(probes)
     data = _hash_of_recorded() if cached else ""
     requests = {number: ["suspicions", tag, settings, data] if cached else None for number, tag in enumerate(tags)}
-    found: dict[int, list[Answer]] = {}
+    found: dict[int, list[HypothesisAnswer]] = {}
     for number, answers in cached_map(partial(_answers_of, tags, settings), requests, executor):
         found[number] = answers
         tick(tags[number])
     return Suspicions(answer for number in sorted(found) for answer in found[number])
 
 
-def _answers_of(tags: Sequence[str], settings: Sequence[Mapping[str, Any]], number: int) -> list[Answer]:
+def _answers_of(tags: Sequence[str], settings: Sequence[Mapping[str, Any]], number: int) -> list[HypothesisAnswer]:
     """Return the answers for one release."""
     played = [simulate(SessionConfig.of(release=tags[number], **each)) for each in settings]
     return answers_from(tags[number], played, real_recordings(proxy_release(tags[number])))
 
 
-def answers_from(release: str, model: Iterable[Recording], real: Iterable[Recording] = ()) -> list[Answer]:
+def answers_from(release: str, model: Iterable[Recording], real: Iterable[Recording] = ()) -> list[HypothesisAnswer]:
     """Answer every suspicion from recordings of the model and of the running proxy."""
     by_model, by_real = _read(model), _read(real)
-    return [Answer(release, name, _evidence(by_model, name), _evidence(by_real, name)) for name in SUSPICIONS]
+    return [HypothesisAnswer(release, name, _evidence(by_model, name), _evidence(by_real, name)) for name in SUSPICIONS]
 
 
 def real_recordings(release: ProxyRelease) -> tuple[Recording, ...]:
@@ -352,7 +352,7 @@ def _rank(evidence: TargetEvidence) -> tuple[bool, int]:
 # -- rows ------------------------------------------------------------------------------------------------------------
 
 
-def _answer_row(answer: Answer) -> dict[str, Any]:
+def _answer_row(answer: HypothesisAnswer) -> dict[str, Any]:
     return {
         "release": answer.release,
         "suspicion": answer.suspicion,

@@ -22,7 +22,7 @@ from voicerace.model.catalog.releases import component_for, proxy_release
 from voicerace.model.catalog.workarounds import why_not
 from voicerace.trace.recording import Recording
 
-__all__ = ["CELLS", "COLUMNS", "Cell", "Tried", "cells_of", "tried"]
+__all__ = ["CELLS", "COLUMNS", "Tried", "WorkaroundCell", "cells_of", "tried"]
 
 #: As in `experiments.checks`: a gap of 300 ms, 20 and 60 ms of network. The deadline exceeds `fallback_ms` and a reply.
 _TIMES: Final = {"gap_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "reply_ms": 300, "deadline_ms": 8000}
@@ -44,7 +44,7 @@ _AT_ONCE: Final = (8, 4, 1)
 
 
 @dataclass(frozen=True)
-class Cell:
+class WorkaroundCell:
     """One session with a workaround, or without one (None)."""
 
     workaround: str | None
@@ -58,7 +58,7 @@ class Cell:
 class Tried:
     """The recordings of a cell in virtual time and of its last try on sockets."""
 
-    cell: Cell
+    cell: WorkaroundCell
     model: Recording
     live: Recording
     tries: int
@@ -92,7 +92,7 @@ def _result(verdict: Verdict) -> tuple[Any, ...]:
     return (*(turn.outcome for turn in verdict.turns), verdict.wedged)
 
 
-def cells_of(release: str, workarounds: Sequence[str]) -> list[Cell]:
+def cells_of(release: str, workarounds: Sequence[str]) -> list[WorkaroundCell]:
     """Every cell without workaround, and with each workaround that is possible on the release.
 
     A workaround replaces the handler, so cells of other handlers than ``return`` are only played with ``await-and-return``.
@@ -108,11 +108,11 @@ def cells_of(release: str, workarounds: Sequence[str]) -> list[Cell]:
                 release=release, scenario=scenario, handler="return" if name else handler, workaround=name,
                 calls=2 if scenario == "parallel" else None, times={**_TIMES, "tool_ms": tool},
             )  # fmt: skip
-            found.append(Cell(name, scenario, handler, tool, session))
+            found.append(WorkaroundCell(name, scenario, handler, tool, session))
     return found
 
 
-def tried(cells: Sequence[Cell], live: Callable[[], Live], tries: int = 3) -> Generator[tuple[int, Tried]]:
+def tried(cells: Sequence[WorkaroundCell], live: Callable[[], Live], tries: int = 3) -> Generator[tuple[int, Tried]]:
     """Play cells on sockets; yield (index, result) when a cell agrees with the model or has used all tries.
 
     Raises:

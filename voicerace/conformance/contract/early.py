@@ -9,7 +9,7 @@ from typing import Final
 
 from voicerace.conformance.contract import steps
 from voicerace.conformance.contract.client import Client, named
-from voicerace.conformance.contract.facts import Answer, broken, held, unknown
+from voicerace.conformance.contract.facts import FactAnswer, broken, held, unknown
 from voicerace.model.protocol import realtime
 from voicerace.units import ms
 
@@ -22,7 +22,7 @@ _CREATED: Final = named(realtime.RESPONSE_CREATED)
 
 
 @steps.repeated
-async def result_and_create(client: Client) -> Answer:
+async def result_and_create(client: Client) -> FactAnswer:
     """Send a result and a `response.create` on receipt of `response.function_call_arguments.done`.
 
     The gap and the network decide whether the request arrives before `response.done`. In both cases `response.done` must
@@ -54,7 +54,7 @@ async def result_and_create(client: Client) -> Answer:
 
 
 @steps.repeated
-async def cancel_then_create(client: Client) -> Answer:
+async def cancel_then_create(client: Client) -> FactAnswer:
     """Cancel a response whose text has begun, and send a request directly after it."""
     active, _ = await steps.begin_text(client)
     cancel = await client.send(CANCEL)
@@ -76,7 +76,7 @@ async def cancel_then_create(client: Client) -> Answer:
     return held(f"cancelled, then response.created {steps.passed_ms(create, answer)} after the create was sent", *trace)
 
 
-async def cancel_before_created(client: Client) -> Answer:
+async def cancel_before_created(client: Client) -> FactAnswer:
     """Send a cancel directly after the request, before `response.created` can arrive."""
     await steps.set_up(client)
     await steps.say(client, steps.LONG)

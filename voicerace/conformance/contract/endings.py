@@ -8,7 +8,7 @@ from typing import Any, Final
 from voicerace.conformance.contract import steps
 from voicerace.conformance.contract.client import Client, ConnectionGoneError, InconclusiveError, ReplyTimeoutError, named
 from voicerace.conformance.contract.early import CANCEL, NOT_ACTIVE
-from voicerace.conformance.contract.facts import Answer, broken, held, unknown
+from voicerace.conformance.contract.facts import FactAnswer, broken, held, unknown
 from voicerace.model.protocol import realtime
 
 __all__ = ["cancel_active", "cancel_idle", "cut_off_text_done", "reply_completed", "voice_after_audio"]
@@ -17,7 +17,7 @@ _NO_VOICE_CHANGE: Final = "cannot_update_voice"
 
 
 @steps.repeated
-async def cancel_active(client: Client) -> Answer:
+async def cancel_active(client: Client) -> FactAnswer:
     active = await steps.begin(client, steps.LONG)
     sent = await client.send(CANCEL)
     done = await client.answer(sent, named(realtime.RESPONSE_DONE, response=active.response_id))
@@ -39,7 +39,7 @@ def _details(message: Mapping[str, Any]) -> Mapping[str, Any]:
     return details if isinstance(details, Mapping) else {}
 
 
-async def cancel_idle(client: Client) -> Answer:
+async def cancel_idle(client: Client) -> FactAnswer:
     await steps.set_up(client)
     sent = await client.send(CANCEL)
     try:
@@ -62,7 +62,7 @@ async def cancel_idle(client: Client) -> Answer:
 
 
 @steps.repeated
-async def cut_off_text_done(client: Client) -> Answer:
+async def cut_off_text_done(client: Client) -> FactAnswer:
     active, delta = await steps.begin_text(client)
     sent = await client.send(CANCEL)
     done = await steps.finish(client, active)
@@ -76,7 +76,7 @@ async def cut_off_text_done(client: Client) -> Answer:
     return held("response.output_text.done, then response.done with status cancelled", delta, sent, text, done)
 
 
-async def reply_completed(client: Client) -> Answer:
+async def reply_completed(client: Client) -> FactAnswer:
     await steps.set_up(client)
     created = await steps.begin(client, steps.SHORT)
     done = await steps.finish(client, created)
@@ -86,7 +86,7 @@ async def reply_completed(client: Client) -> Answer:
     return (held if status == "completed" else broken)(seen, created, done)
 
 
-async def voice_after_audio(client: Client) -> Answer:
+async def voice_after_audio(client: Client) -> FactAnswer:
     opened = await steps.set_up(client, "audio")
     created = await steps.begin(client, steps.SHORT)
     done = await steps.finish(client, created)

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from voicerace.conformance.contract.client import Client, ReceivedEvent
 
-__all__ = ["Answer", "Experiment", "Fact", "FactState", "Known", "broken", "held", "unknown"]
+__all__ = ["Experiment", "Fact", "FactAnswer", "FactState", "Known", "broken", "held", "unknown"]
 
 FactState: TypeAlias = Literal["held", "broken", "unknown"]
 #: Evidence about a fact before an experiment; see `conformance.contract.table`.
@@ -16,7 +16,7 @@ Known: TypeAlias = Literal["settled", "bounded", "open"]
 
 
 @dataclass(frozen=True)
-class Answer:
+class FactAnswer:
     """The answer of an experiment.
 
     Attributes:
@@ -30,20 +30,20 @@ class Answer:
     trace: tuple[ReceivedEvent, ...] = ()
 
 
-def held(seen: str, *trace: ReceivedEvent) -> Answer:
-    return Answer("held", seen, trace)
+def held(seen: str, *trace: ReceivedEvent) -> FactAnswer:
+    return FactAnswer("held", seen, trace)
 
 
-def broken(seen: str, *trace: ReceivedEvent) -> Answer:
-    return Answer("broken", seen, trace)
+def broken(seen: str, *trace: ReceivedEvent) -> FactAnswer:
+    return FactAnswer("broken", seen, trace)
 
 
-def unknown(seen: str, *trace: ReceivedEvent) -> Answer:
-    return Answer("unknown", seen, trace)
+def unknown(seen: str, *trace: ReceivedEvent) -> FactAnswer:
+    return FactAnswer("unknown", seen, trace)
 
 
 #: Uses a new connection and returns an answer; raises `InconclusiveError` if there is none.
-Experiment: TypeAlias = Callable[[Client], Awaitable[Answer]]
+Experiment: TypeAlias = Callable[[Client], Awaitable[FactAnswer]]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Final
 
 from voicerace.conformance.contract import steps
 from voicerace.conformance.contract.client import Client, ConnectionGoneError, ReceivedEvent, ReplyTimeoutError, named
-from voicerace.conformance.contract.facts import Answer, broken, held, unknown
+from voicerace.conformance.contract.facts import FactAnswer, broken, held, unknown
 from voicerace.model.protocol import input_audio, realtime
 
 __all__ = ["binary_frames", "commit_no_response", "empty_commit", "item_active", "item_confirmed",
@@ -17,13 +17,13 @@ __all__ = ["binary_frames", "commit_no_response", "empty_commit", "item_active",
 _PCM: Final = bytes(2 * 24_000 // 5)
 
 
-async def session_opens(client: Client) -> Answer:
+async def session_opens(client: Client) -> FactAnswer:
     created = await steps.set_up(client)
     updated = await client.until(realtime.SESSION_UPDATED)
     return held("session.created before anything was sent, session.updated behind the update", created, updated)
 
 
-async def item_confirmed(client: Client) -> Answer:
+async def item_confirmed(client: Client) -> FactAnswer:
     await steps.set_up(client)
     item_id, sent = await _send_item(client)
     done = await client.answer(sent, named(realtime.ITEM_DONE, item=item_id))
@@ -42,7 +42,7 @@ async def _send_item(client: Client) -> tuple[str, ReceivedEvent]:
 
 
 @steps.repeated
-async def item_active(client: Client) -> Answer:
+async def item_active(client: Client) -> FactAnswer:
     active = await steps.begin(client, steps.LONG)
     item_id, sent = await _send_item(client)
     answer = await client.answer(sent, named(realtime.ITEM_DONE, item=item_id))
@@ -54,7 +54,7 @@ async def item_active(client: Client) -> Answer:
 
 
 @steps.repeated
-async def output_at_arguments_done(client: Client) -> Answer:
+async def output_at_arguments_done(client: Client) -> FactAnswer:
     """Send the result as early as possible; if it is refused, send it again at later events until it is accepted."""
     active = await steps.begin(client, steps.CALL)
     arguments = await steps.first_call(client, active)
@@ -77,7 +77,7 @@ async def output_at_arguments_done(client: Client) -> Answer:
     return broken(f"{seen}, and still behind response.done", arguments, sent, refused, answer)
 
 
-async def output_starts_nothing(client: Client) -> Answer:
+async def output_starts_nothing(client: Client) -> FactAnswer:
     await steps.set_up(client)
     active = await steps.begin(client, steps.CALL)
     arguments = await steps.first_call(client, active)
@@ -91,7 +91,7 @@ async def output_starts_nothing(client: Client) -> Answer:
     return held(f"confirmed, then no response for {client.patience.quiet_s:g} s", done, sent, answer)
 
 
-async def binary_frames(client: Client) -> Answer:
+async def binary_frames(client: Client) -> FactAnswer:
     await steps.set_up(client)
     item_id = client.new_id("item")
     event = {"event_id": client.new_id("event"), **realtime.create_item({"id": item_id, **realtime.user_item(steps.SHORT)})}
@@ -111,7 +111,7 @@ async def binary_frames(client: Client) -> Answer:
     return held("the user item in it was confirmed", sent, answer)
 
 
-async def empty_commit(client: Client) -> Answer:
+async def empty_commit(client: Client) -> FactAnswer:
     await steps.set_up(client)
     sent = await client.send({"type": input_audio.COMMIT})
     answer = await client.answer(sent, named(input_audio.COMMITTED))
@@ -121,7 +121,7 @@ async def empty_commit(client: Client) -> Answer:
     return (held if code == input_audio.COMMIT_EMPTY else broken)(f"answered by error {code}", sent, answer)
 
 
-async def commit_no_response(client: Client) -> Answer:
+async def commit_no_response(client: Client) -> FactAnswer:
     await steps.set_up(client)
     await client.send(input_audio.append(_PCM))
     sent = await client.send({"type": input_audio.COMMIT})

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from voicerace.conformance.contract.client import Client, InconclusiveError, ReceivedEvent, named
-from voicerace.conformance.contract.facts import Answer, broken, held, unknown
+from voicerace.conformance.contract.facts import FactAnswer, broken, held, unknown
 from voicerace.conformance.contract.steps import CALL, SHORT, begin, finish, repeated, set_up, status_of, two_calls_at_once
 from voicerace.model.protocol import realtime
 from voicerace.units import ms
@@ -34,15 +34,15 @@ _ENDS: Final = {
 }
 
 
-async def call_order(client: Client) -> Answer:
+async def call_order(client: Client) -> FactAnswer:
     return await _order(client, CALL, "function_call", _CALL)
 
 
-async def text_order(client: Client) -> Answer:
+async def text_order(client: Client) -> FactAnswer:
     return await _order(client, SHORT, "message", _TEXT)
 
 
-async def _order(client: Client, text: str, item_type: str, expected: tuple[str, ...]) -> Answer:
+async def _order(client: Client, text: str, item_type: str, expected: tuple[str, ...]) -> FactAnswer:
     await set_up(client)
     created = await begin(client, text)
     done = await finish(client, created)
@@ -91,7 +91,7 @@ def _events_of(client: Client, created: ReceivedEvent, item: str) -> list[Receiv
     return events
 
 
-async def item_before_output(client: Client) -> Answer:
+async def item_before_output(client: Client) -> FactAnswer:
     await set_up(client)
     created = await begin(client, CALL)
     done = await finish(client, created)
@@ -105,7 +105,7 @@ async def item_before_output(client: Client) -> Answer:
     return (held if pair[0] is confirmed else broken)(f"{pair[0].kind}, then {pair[1].kind}", *pair)
 
 
-async def audio_no_text_done(client: Client) -> Answer:
+async def audio_no_text_done(client: Client) -> FactAnswer:
     await set_up(client, "audio")
     created = await begin(client, SHORT)
     done = await finish(client, created)
@@ -122,7 +122,7 @@ async def audio_no_text_done(client: Client) -> Answer:
 
 
 @repeated
-async def two_calls(client: Client) -> Answer:
+async def two_calls(client: Client) -> FactAnswer:
     """Check that two calls in one response end after both are complete, in order."""
     created = await two_calls_at_once(client)
     done = await finish(client, created)

@@ -6,7 +6,7 @@ from typing import Final
 
 from voicerace.conformance.contract import steps
 from voicerace.conformance.contract.client import Client, ConnectionGoneError, InconclusiveError, ReceivedEvent, named
-from voicerace.conformance.contract.facts import Answer, broken, held
+from voicerace.conformance.contract.facts import FactAnswer, broken, held
 from voicerace.model.protocol import realtime
 
 __all__ = ["create_active", "create_free", "out_of_band", "refusal_event_id", "session_update_active",
@@ -19,7 +19,7 @@ _OF_RESPONSES: Final = named(realtime.RESPONSE_CREATED, realtime.RESPONSE_DONE)
 _CREATES: Final = 3
 
 
-async def create_free(client: Client) -> Answer:
+async def create_free(client: Client) -> FactAnswer:
     await steps.set_up(client)
     await steps.say(client, steps.SHORT)
     sent = await client.send(_CREATE)
@@ -30,7 +30,7 @@ async def create_free(client: Client) -> Answer:
 
 
 @steps.repeated
-async def create_active(client: Client) -> Answer:
+async def create_active(client: Client) -> FactAnswer:
     """Check that a request is refused, that no second response begins, and that the session continues."""
     active = await steps.begin(client, steps.LONG)
     sent, answer = await _create(client)
@@ -63,7 +63,7 @@ async def _create(client: Client) -> tuple[ReceivedEvent, ReceivedEvent]:
     return sent, await client.answer(sent, _CREATED)
 
 
-async def _accepted(client: Client, active: ReceivedEvent, sent: ReceivedEvent, created: ReceivedEvent) -> Answer:
+async def _accepted(client: Client, active: ReceivedEvent, sent: ReceivedEvent, created: ReceivedEvent) -> FactAnswer:
     """Answer for a request that was accepted: broken if the first response was active, otherwise it came too late."""
     if steps.while_active(client, active, created):
         return broken("accepted: a second response began before the first was done", active, sent, created)
@@ -72,7 +72,7 @@ async def _accepted(client: Client, active: ReceivedEvent, sent: ReceivedEvent, 
 
 
 @steps.repeated
-async def refusal_event_id(client: Client) -> Answer:
+async def refusal_event_id(client: Client) -> FactAnswer:
     active = await steps.begin(client, steps.LONG)
     sent, answer = await _create(client)
     if answer.kind != realtime.ERROR:
@@ -85,7 +85,7 @@ async def refusal_event_id(client: Client) -> Answer:
 
 
 @steps.repeated
-async def _slot_at(client: Client, text: str, kind: str) -> Answer:
+async def _slot_at(client: Client, text: str, kind: str) -> FactAnswer:
     """Send a request on receipt of an event that a gate might take for the end of the response."""
     active = await steps.begin(client, text)
     if text == steps.CALL:
@@ -103,15 +103,15 @@ async def _slot_at(client: Client, text: str, kind: str) -> Answer:
     return await _accepted(client, active, sent, answer)
 
 
-async def slot_at_text_done(client: Client) -> Answer:
+async def slot_at_text_done(client: Client) -> FactAnswer:
     return await _slot_at(client, steps.SHORT, realtime.TEXT_DONE)
 
 
-async def slot_at_arguments_done(client: Client) -> Answer:
+async def slot_at_arguments_done(client: Client) -> FactAnswer:
     return await _slot_at(client, steps.CALL, realtime.ARGUMENTS_DONE)
 
 
-async def slot_at_response_done(client: Client) -> Answer:
+async def slot_at_response_done(client: Client) -> FactAnswer:
     """Send requests on receipt of `response.done`. A slot lag shorter than the link's delay is not visible."""
     await steps.set_up(client)
     trace: list[ReceivedEvent] = []
@@ -129,7 +129,7 @@ async def slot_at_response_done(client: Client) -> Answer:
 
 
 @steps.repeated
-async def out_of_band(client: Client) -> Answer:
+async def out_of_band(client: Client) -> FactAnswer:
     active = await steps.begin(client, steps.LONG)
     event = realtime.create_response(response={"conversation": "none", "tool_choice": "none"})
     sent = await client.send(event)
@@ -143,7 +143,7 @@ async def out_of_band(client: Client) -> Answer:
 
 
 @steps.repeated
-async def session_update_active(client: Client) -> Answer:
+async def session_update_active(client: Client) -> FactAnswer:
     active = await steps.begin(client, steps.LONG)
     sent = await client.send(steps.update(instructions="Do what the user asks, in English, and add nothing."))
     answer = await client.answer(sent, named(realtime.SESSION_UPDATED))

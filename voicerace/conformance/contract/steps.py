@@ -12,7 +12,7 @@ from functools import wraps
 from typing import Any, Concatenate, Final, Literal, ParamSpec, TypeAlias
 
 from voicerace.conformance.contract.client import Client, InconclusiveError, Matcher, ReceivedEvent, ReplyTimeoutError, named
-from voicerace.conformance.contract.facts import Answer, unknown
+from voicerace.conformance.contract.facts import FactAnswer, unknown
 from voicerace.model.protocol import realtime
 from voicerace.units import ms
 
@@ -23,7 +23,7 @@ __all__ = [
 ]  # fmt: skip
 
 _Given = ParamSpec("_Given")
-_Trial: TypeAlias = Callable[Concatenate[Client, _Given], Awaitable[Answer]]
+_Trial: TypeAlias = Callable[Concatenate[Client, _Given], Awaitable[FactAnswer]]
 #: User texts that cause a long reply, a short reply and a function call.
 LONG: Final = "Count from one to one hundred, in words, one number a line."
 SHORT: Final = "Say the word hello, and nothing else."
@@ -192,7 +192,7 @@ def while_active(client: Client, created: ReceivedEvent, event: ReceivedEvent) -
     return done is None or event.seq < done.seq
 
 
-def late(client: Client, created: ReceivedEvent, event: ReceivedEvent) -> Answer:
+def late(client: Client, created: ReceivedEvent, event: ReceivedEvent) -> FactAnswer:
     """Return the answer for an event after the end of a response: the request may have reached a free slot."""
     done = client.find(named(realtime.RESPONSE_DONE, response=created.response_id))
     trace = (created, event) if done is None else (created, done, event)
@@ -203,7 +203,7 @@ def repeated(trial: _Trial[_Given]) -> _Trial[_Given]:
     """Make an experiment of a trial that must win a race against the network: try up to three times on a text session."""
 
     @wraps(trial)
-    async def experiment(client: Client, /, *args: _Given.args, **kwargs: _Given.kwargs) -> Answer:
+    async def experiment(client: Client, /, *args: _Given.args, **kwargs: _Given.kwargs) -> FactAnswer:
         await set_up(client)
         for _ in range(_TRIES):
             answer = await trial(client, *args, **kwargs)

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from voicerace.conformance.contract.apis import AddressApi, MockApi
 from voicerace.conformance.contract.client import Client, InconclusiveError, Patience
-from voicerace.conformance.contract.facts import Answer, Experiment, Fact, held, unknown
+from voicerace.conformance.contract.facts import Experiment, Fact, FactAnswer, held, unknown
 from voicerace.conformance.contract.result import Contract, FactResult, keep
 from voicerace.conformance.contract.steps import CALL, begin, finish, first_call, reply, send_result, set_up
 from voicerace.conformance.contract.table import DONE_BEFORE_RESULT, FACTS
@@ -143,7 +143,7 @@ class _Run:
         rows = tuple(self._row(fact, answers.get(fact.name)) for fact in self.facts)
         return Contract(self.target.name, self.provenance, self.opened, rows, times, recordings)
 
-    def _row(self, fact: Fact, answer: Answer | None) -> FactResult:
+    def _row(self, fact: Fact, answer: FactAnswer | None) -> FactResult:
         if answer is None:
             return FactResult(fact, "unknown", fact.untried)
         recording = self.recordings.get(fact.name)
@@ -153,7 +153,7 @@ class _Run:
             trace = tuple(event for event in recording.events if not event.type.endswith(".delta"))[-_LAST:]
         return FactResult(fact, answer.state, self.scrub.text(answer.seen), trace)
 
-    async def _one(self, name: str) -> Answer:
+    async def _one(self, name: str) -> FactAnswer:
         """Run one experiment on its own connection."""
         async with self._turns:
             recorder = Recorder({**self.provenance, "experiment": name}, UPSTREAM_LINKS, self.scrub)
@@ -177,7 +177,7 @@ class _Run:
             return answer
 
 
-async def _one_call(client: Client) -> Answer:
+async def _one_call(client: Client) -> FactAnswer:
     """Make a function call with result and reply, to measure times."""
     await set_up(client)
     created = await begin(client, CALL)

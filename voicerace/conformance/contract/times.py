@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from voicerace.conformance.contract.facts import Answer, broken, held, unknown
+from voicerace.conformance.contract.facts import FactAnswer, broken, held, unknown
 from voicerace.conformance.contract.table import TOOL_MS
 from voicerace.experiments.achieved_times import measured
 from voicerace.trace.recording import Recording
@@ -65,7 +65,7 @@ def _spread(values: list[float], with_rtt: bool) -> Spread:
     return Spread(len(values), least, median, most, with_rtt)
 
 
-def done_before_result(gap: Spread) -> Answer:
+def done_before_result(gap: Spread) -> FactAnswer:
     """Answer from the measured gaps whether response.done comes before the result of a tool of `TOOL_MS`.
 
     The round trip is ignored; it only delays the result. One gap above `TOOL_MS` shows that a result can come first.

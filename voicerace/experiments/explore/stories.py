@@ -12,13 +12,13 @@ from typing import Final
 from voicerace.engine.session import SessionConfig
 from voicerace.errors import one_of
 from voicerace.model.catalog.handlers import HANDLERS
-from voicerace.model.catalog.scenarios import SCENARIOS, Scenario, UserInput
+from voicerace.model.catalog.scenarios import SCENARIOS, Scenario, ScriptedInput
 
 __all__ = ["STORIES", "Story", "session_of", "stories"]
 
 _ALL: Final = tuple(HANDLERS)
-_QUESTION: Final = UserInput("What is the weather in Lisbon?", ("calls", "reply"))
-_LAST: Final = UserInput("Thank you. Anything else I should know?", ("reply",))
+_QUESTION: Final = ScriptedInput("What is the weather in Lisbon?", ("calls", "reply"))
+_LAST: Final = ScriptedInput("Thank you. Anything else I should know?", ("reply",))
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ def _like(name: str, **changed: object) -> Scenario:
 #: the resampler mixes the last loud sample into the first of them.
 _SPEECH: Final = {"speech_ms": "950", "frame_ms": "300", "mic_tail_ms": "650", "host_ms": "0:40", "upstream_ms": "0:40"}
 #: One text during the call or the reply, instead of two.
-_TEXT_AT_CALL: Final = _like("inject", inputs=(_QUESTION, UserInput("And in Porto?", ("reply",), when="call"), _LAST))
-_TEXT_AT_REPLY: Final = _like("inject", inputs=(_QUESTION, UserInput("And in Faro?", ("reply",), when="reply"), _LAST))
-_TWO_TOOL_TURNS: Final = _like("single", inputs=(_QUESTION, UserInput("And in Porto?", ("calls", "reply")), _LAST))
+_TEXT_AT_CALL: Final = _like("inject", inputs=(_QUESTION, ScriptedInput("And in Porto?", ("reply",), when="call"), _LAST))
+_TEXT_AT_REPLY: Final = _like("inject", inputs=(_QUESTION, ScriptedInput("And in Faro?", ("reply",), when="reply"), _LAST))
+_TWO_TOOL_TURNS: Final = _like("single", inputs=(_QUESTION, ScriptedInput("And in Porto?", ("calls", "reply")), _LAST))
 _SPOKEN_FIRST: Final = _like("voice", inputs=(replace(_QUESTION, by="voice"), _LAST))
 _VOICE_AT_CALL: Final = _like(
-    "voice", inputs=(_QUESTION, UserInput("Hurry up, please.", ("reply",), when="call", by="voice"), _LAST)
+    "voice", inputs=(_QUESTION, ScriptedInput("Hurry up, please.", ("reply",), when="call", by="voice"), _LAST)
 )
 _SPOKEN_LAST: Final = _like("single", inputs=(_QUESTION, replace(_LAST, by="voice")))
 #: The user reconnects early, so that work of the old connection overlaps the new one.

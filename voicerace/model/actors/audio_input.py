@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from voicerace.model.actors.actor import Cancel, SetTimer
 from voicerace.model.actors.responses import Responses
-from voicerace.model.actors.upstream_state import Response
+from voicerace.model.actors.upstream_state import MockResponse
 from voicerace.model.protocol import input_audio, realtime
 
 __all__ = ["InputAudio"]
@@ -138,7 +138,7 @@ class InputAudio(Responses):
         self._commit(item_id)
         self._server_begins()
 
-    def _done(self, response: Response, status: str, reason: str | None = None) -> None:
+    def _done(self, response: MockResponse, status: str, reason: str | None = None) -> None:
         super()._done(response, status, reason)
         if response.in_band and self.state.slot == "free":
             self._slot_is_free()

@@ -93,7 +93,7 @@ class Component(StatefulActor[ComponentState]):
 
     def __init__(
         self,
-        release: components.Component,
+        release: components.ComponentRelease,
         greeting: str | None = None,
         context: Sequence[Mapping[str, str]] = (),
         *,
@@ -247,7 +247,7 @@ class Component(StatefulActor[ComponentState]):
                     if step.playback_ends and shown.agent != "idle":
                         shown.playing = False
                     self._agent(step.state)
-            case callbacks.User():
+            case callbacks.UserCallbacks():
                 self._user(step)
             case callbacks.Sound():
                 self._sound(plays=step.plays)
@@ -261,7 +261,7 @@ class Component(StatefulActor[ComponentState]):
         if state == "thinking" and self.state.voice != "thinking":
             self.state.voice = "thinking"
 
-    def _user(self, step: callbacks.User) -> None:
+    def _user(self, step: callbacks.UserCallbacks) -> None:
         shown, voice = self.state.shown, self.state.voice
         if shown.user_speaks and not step.speaks:
             self._call_back("onUserStoppedSpeaking")

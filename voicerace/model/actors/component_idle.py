@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from voicerace.model.actors.actor import Cancel, Effect, SetTimer
-from voicerace.model.catalog.components import Component
+from voicerace.model.catalog.components import ComponentRelease
 
 __all__ = ["Idle", "IdleState"]
 
@@ -38,7 +38,7 @@ class IdleState:
 class Idle:
     """The idle rules of one release, applied to `state`."""
 
-    def __init__(self, release: Component, state: IdleState) -> None:
+    def __init__(self, release: ComponentRelease, state: IdleState) -> None:
         self.release = release
         self.state = state
         self._out: list[Effect] = []

@@ -13,13 +13,13 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from voicerace.values import value
 
-__all__ = ["Output", "Plan", "Stage", "Status", "call_of", "stages"]
+__all__ = ["OutputPlan", "ResponsePlan", "Stage", "Status", "call_of", "stages"]
 
 Status: TypeAlias = Literal["completed", "failed", "incomplete"]
 
 
 @value
-class Output:
+class OutputPlan:
     """One item of a response.
 
     Attributes:
@@ -36,10 +36,10 @@ class Output:
 
 
 @value
-class Plan:
+class ResponsePlan:
     """The items of one response, and its status at the end."""
 
-    outputs: tuple[Output, ...]
+    outputs: tuple[OutputPlan, ...]
     status: Status = "completed"
 
 
@@ -63,7 +63,7 @@ class Stage(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def stages(plan: Plan, number: int, first_call: int, *, item_done_early: bool) -> Sequence[Stage]:
+def stages(plan: ResponsePlan, number: int, first_call: int, *, item_done_early: bool) -> Sequence[Stage]:
     """Return the stages of a response. A failed one ends after `response.created`, an incomplete one in its first item.
 
     Args:
@@ -96,7 +96,7 @@ _WEATHER = "get_weather"
 _VALUES = {"string": "Lisbon", "number": 1, "integer": 1, "boolean": True, "array": [], "object": {}, "null": None}
 
 
-def call_of(tools: Sequence[Mapping[str, Any]], city: str) -> Output:
+def call_of(tools: Sequence[Mapping[str, Any]], city: str) -> OutputPlan:
     """Return a call of one of a session's tools: `get_weather` for a city, else the first function.
 
     Another function gets the arguments that its schema requires, each with the first value that fits.
@@ -110,12 +110,12 @@ def call_of(tools: Sequence[Mapping[str, Any]], city: str) -> Output:
     properties = known.get("properties") if isinstance(known.get("properties"), Mapping) else {}
     required = known.get("required") if isinstance(known.get("required"), list) else []
     arguments = {str(name): _fitting((properties or {}).get(name)) for name in required or ()}
-    return Output("call", json.dumps(arguments), names[0])
+    return OutputPlan("call", json.dumps(arguments), names[0])
 
 
 @cache
-def _weather_in(city: str) -> Output:
-    return Output("call", json.dumps({"city": city}), _WEATHER)
+def _weather_in(city: str) -> OutputPlan:
+    return OutputPlan("call", json.dumps({"city": city}), _WEATHER)
 
 
 def _fitting(schema: object) -> Any:

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from voicerace.model.actors.actor import Cancel, Send, SetTimer
-from voicerace.model.actors.response_plan import Output, Plan, call_of, stages
+from voicerace.model.actors.response_plan import OutputPlan, ResponsePlan, call_of, stages
 from voicerace.model.actors.stateful import StatefulActor
-from voicerace.model.actors.upstream_state import PHASES, Knobs, Response, UpstreamState
+from voicerace.model.actors.upstream_state import PHASES, Knobs, MockResponse, UpstreamState
 from voicerace.model.catalog.providers import DEFAULT_PROVIDER, PROVIDERS
 from voicerace.model.catalog.scenarios import Step
 from voicerace.model.catalog.slot import SLOT, Occurrence
@@ -105,14 +105,14 @@ class Responses(StatefulActor[UpstreamState]):
         """Return the number of calls in a response with calls."""
         return self.calls
 
-    def _next_plan(self, asked: Mapping[str, Any]) -> Plan:
+    def _next_plan(self, asked: Mapping[str, Any]) -> ResponsePlan:
         """Plan the next response: calls, or a reply from the results accepted so far."""
         if self._step(asked) == "calls":
-            preamble = (Output("message", "One moment, I am looking it up.", preamble=True),) if self.preamble else ()
+            preamble = (OutputPlan("message", "One moment, I am looking it up.", preamble=True),) if self.preamble else ()
             cities = (_CITIES[index % len(_CITIES)] for index in range(self._call_count(asked)))
             tools = self.state.session.get("tools") or ()
-            return Plan((*preamble, *(call_of(tools, city) for city in cities)))
-        return Plan((Output("message", self._reply_text()),), self.knobs.reply_status)
+            return ResponsePlan((*preamble, *(call_of(tools, city) for city in cities)))
+        return ResponsePlan((OutputPlan("message", self._reply_text()),), self.knobs.reply_status)
 
     def _reply_text(self) -> str:
         """Return a text that names every result accepted so far, call by call, or says that there is none."""
@@ -124,7 +124,7 @@ class Responses(StatefulActor[UpstreamState]):
         known = " and ".join(each or NO_RESULT for each in results)
         return f"{polite} {f'The tool says: {known}' if any(results) else 'I have no result yet.'}".lstrip()
 
-    def _begin(self, plan: Plan, asked: Mapping[str, Any] | None = None, *, in_band: bool = True) -> None:
+    def _begin(self, plan: ResponsePlan, asked: Mapping[str, Any] | None = None, *, in_band: bool = True) -> None:
         """Begin a response: it holds the slot now and is announced `create_ms` later."""
         response_id = self._id("resp")
         number = self.state.counts["resp"] - 1
@@ -133,7 +133,7 @@ class Responses(StatefulActor[UpstreamState]):
             if output.kind == "call":
                 self._id("call")
         asked = asked or {}
-        response = Response(response_id, number, plan, line, self._modality(asked), in_band, asked.get("metadata"))
+        response = MockResponse(response_id, number, plan, line, self._modality(asked), in_band, asked.get("metadata"))
         self.state.responses[response_id] = response
         if in_band:
             self.state.holder = response_id
@@ -145,7 +145,7 @@ class Responses(StatefulActor[UpstreamState]):
         spoken = not isinstance(wanted, list) or "audio" in wanted
         return self.modality or ("audio" if spoken else "text")
 
-    def _arm(self, response: Response) -> None:
+    def _arm(self, response: MockResponse) -> None:
         """Start the timer of the next stage, and of those alongside it."""
         position = response.next
         while position < len(response.line) and (position == response.next or response.line[position].alongside):
@@ -154,7 +154,7 @@ class Responses(StatefulActor[UpstreamState]):
             position += 1
         response.next = position
 
-    def _stage(self, response: Response, position: int) -> None:
+    def _stage(self, response: MockResponse, position: int) -> None:
         stage = response.line[position]
         match stage.what:
             case "created":
@@ -171,14 +171,14 @@ class Responses(StatefulActor[UpstreamState]):
         if position == response.next - 1:
             self._arm(response)
 
-    def _announce(self, response: Response) -> None:
+    def _announce(self, response: MockResponse) -> None:
         response.created = True
         if response.in_band:
             self._slot("created")
         body = self._response_object(response, "in_progress")
         self._send(realtime.response_event(realtime.RESPONSE_CREATED, self._id("event"), body))
 
-    def _response_object(self, response: Response, status: str, reason: str | None = None) -> realtime.Message:
+    def _response_object(self, response: MockResponse, status: str, reason: str | None = None) -> realtime.Message:
         details: dict[str, Any] | None = None
         if status not in ("in_progress", "completed"):
             details = {"type": status}
@@ -191,7 +191,7 @@ class Responses(StatefulActor[UpstreamState]):
             response.id, conversation, response.modality, status, details, response.items, response.metadata
         )
 
-    def _open(self, response: Response, position: int) -> None:
+    def _open(self, response: MockResponse, position: int) -> None:
         """Add an item, with the first delta of a message."""
         output = response.plan.outputs[position]
         item_id = self._id("item")
@@ -217,16 +217,16 @@ class Responses(StatefulActor[UpstreamState]):
         if self.state.first_item is None:
             self.state.first_item = item_id
 
-    def _content(self, kind: str, response: Response, position: int, own: Mapping[str, Any]) -> None:
+    def _content(self, kind: str, response: MockResponse, position: int, own: Mapping[str, Any]) -> None:
         item_id = response.items[position]["id"]
         self._send(realtime.content_event(kind, self._id("event"), response.id, item_id, position, **own))
 
-    def _part(self, kind: str, response: Response, position: int, text: str) -> None:
+    def _part(self, kind: str, response: MockResponse, position: int, text: str) -> None:
         part = realtime.part_content(response.modality, text)
         own = {"part": part, "content": part} if self.provider.content_copied else {"part": part}
         self._content(kind, response, position, own)
 
-    def _delta(self, response: Response, position: int, text: str) -> None:
+    def _delta(self, response: MockResponse, position: int, text: str) -> None:
         written = {"delta": text, "obfuscation": realtime.OBFUSCATION}
         if response.modality == "audio":
             self.state.spoke = True
@@ -237,7 +237,7 @@ class Responses(StatefulActor[UpstreamState]):
         else:
             self._content(realtime.TEXT_DELTA, response, position, written)
 
-    def _finish(self, response: Response, position: int) -> None:
+    def _finish(self, response: MockResponse, position: int) -> None:
         """Send the rest of an item's deltas. The item ends now, or together with the last one of its response."""
         output = response.plan.outputs[position]
         response.streamed.add(position)
@@ -252,18 +252,18 @@ class Responses(StatefulActor[UpstreamState]):
             for each in range(position + 1):
                 self._close(response, each)
 
-    def _close(self, response: Response, position: int) -> None:
+    def _close(self, response: MockResponse, position: int) -> None:
         """End an item's content, and confirm a message. Calls are confirmed later, inside the gap or at its end."""
         output = response.plan.outputs[position]
         self._content_done(response, position, output.text)
         if output.kind == "message":
             self._item_done(response, position, output.text, "completed")
 
-    def _arguments(self, kind: str, response: Response, position: int, text: str) -> None:
+    def _arguments(self, kind: str, response: MockResponse, position: int, text: str) -> None:
         item = response.items[position]
         self._send(realtime.arguments_event(kind, self._id("event"), response.id, item, position, text))
 
-    def _content_done(self, response: Response, position: int, text: str) -> None:
+    def _content_done(self, response: MockResponse, position: int, text: str) -> None:
         """Send the events that end an item's content, also of a response that is cut off (doc)."""
         response.finished.add(position)
         if response.plan.outputs[position].kind == "call":
@@ -280,7 +280,7 @@ class Responses(StatefulActor[UpstreamState]):
         if spoken and last:
             self._content(realtime.AUDIO_DONE, response, position, {})
 
-    def _item_done(self, response: Response, position: int, text: str, status: str) -> None:
+    def _item_done(self, response: MockResponse, position: int, text: str, status: str) -> None:
         response.done_items.add(position)
         item = response.items[position] = {**response.items[position], "status": status}
         if item["type"] == "function_call":
@@ -299,12 +299,12 @@ class Responses(StatefulActor[UpstreamState]):
         for event in events if self.knobs.item_before_output == "yes" else reversed(events):
             self._send(event)
 
-    def _items_done(self, response: Response) -> None:
+    def _items_done(self, response: MockResponse) -> None:
         """Confirm the complete items that are not confirmed yet: the calls."""
         for position in sorted(response.finished - response.done_items):
             self._item_done(response, position, response.plan.outputs[position].text, "completed")
 
-    def _cut_off(self, response: Response, status: str, reason: str) -> None:
+    def _cut_off(self, response: MockResponse, status: str, reason: str) -> None:
         """End a response early."""
         for position in range(len(response.line)):
             self._out.append(Cancel(f"stage:{response.id}:{position}"))
@@ -312,7 +312,7 @@ class Responses(StatefulActor[UpstreamState]):
             self._announce(response)
         self._done(response, status, reason)
 
-    def _done(self, response: Response, status: str, reason: str | None = None) -> None:
+    def _done(self, response: MockResponse, status: str, reason: str | None = None) -> None:
         """End the open items and the response: `response.done` is the only event that frees the slot."""
         for position in range(len(response.items)):
             if position not in response.finished:

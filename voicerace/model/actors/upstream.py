@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from voicerace.model.actors.actor import Cancel, Effects
 from voicerace.model.actors.audio_input import InputAudio
-from voicerace.model.actors.response_plan import Output, Plan
+from voicerace.model.actors.response_plan import OutputPlan, ResponsePlan
 from voicerace.model.actors.upstream_state import PHASES, Knobs, UpstreamState
 from voicerace.model.catalog.providers import SESSION
 from voicerace.model.protocol import realtime
@@ -151,7 +151,7 @@ class Upstream(InputAudio):
     def _create_response(self, event: Mapping[str, Any]) -> None:
         asked = event.get("response") or {}
         if asked.get("conversation") == "none":
-            self._begin(Plan((Output("message", "Out of band."),)), asked, in_band=False)
+            self._begin(ResponsePlan((OutputPlan("message", "Out of band."),)), asked, in_band=False)
             return
         if self.state.slot == "free" and self.knobs.error_after_create:
             self._error(self.knobs.error_after_create, "The request could not be served.", event)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from voicerace.model.actors.response_plan import Plan, Stage, Status
+from voicerace.model.actors.response_plan import ResponsePlan, Stage, Status
 from voicerace.model.catalog.slot import SlotState
 
-__all__ = ["PHASES", "Knobs", "Response", "UpstreamState"]
+__all__ = ["PHASES", "Knobs", "MockResponse", "UpstreamState"]
 
 #: Phases of a call, in order. An output is accepted from the phase of `Knobs.function_output`.
 PHASES: Final = ("unknown", "at_once", "open", "item_done", "response_done")
@@ -49,7 +49,7 @@ class Knobs:
 
 
 @dataclass
-class Response:
+class MockResponse:
     """A response in progress.
 
     Attributes:
@@ -61,7 +61,7 @@ class Response:
 
     id: str
     number: int
-    plan: Plan
+    plan: ResponsePlan
     line: Sequence[Stage]
     modality: Literal["text", "audio"]
     in_band: bool = True
@@ -99,7 +99,7 @@ class UpstreamState:
     """
 
     slot: SlotState = "free"
-    responses: dict[str, Response] = field(default_factory=dict)
+    responses: dict[str, MockResponse] = field(default_factory=dict)
     holder: str = ""
     calls: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, list[str]] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from typing import Any
 
 from voicerace.model.actors.actor import Cancel, Effects, Send, SetTimer
 from voicerace.model.actors.stateful import StatefulActor
-from voicerace.model.catalog.scenarios import UserInput
+from voicerace.model.catalog.scenarios import ScriptedInput
 from voicerace.model.protocol import realtime
 from voicerace.model.protocol.ledger import Ledger
 from voicerace.model.protocol.results import placeholder_in
@@ -54,7 +54,7 @@ class User(StatefulActor[UserState]):
         comes_back: a closed connection does not end the session; the next input opens it again, at the deadline.
     """
 
-    def __init__(self, inputs: Sequence[UserInput], results_per_call: int = 1, *, comes_back: bool = False) -> None:
+    def __init__(self, inputs: Sequence[ScriptedInput], results_per_call: int = 1, *, comes_back: bool = False) -> None:
         super().__init__(UserState())
         self.inputs = tuple(inputs)
         self.results_per_call = results_per_call

@@ -19,7 +19,7 @@ from voicerace.model.catalog.components import COMPONENTS
 
 __all__ = [
     "CALLBACKS", "QUIET_CODES", "QUIET_TEXT", "ROWS", "Agent", "CallbackRow", "CallbackStep", "Sound", "Tell", "TextEnd",
-    "User", "noticed_types", "rows_of",
+    "UserCallbacks", "noticed_types", "rows_of",
 ]  # fmt: skip
 
 AgentState: TypeAlias = Literal["idle", "listening", "thinking", "speaking"]
@@ -50,7 +50,7 @@ class Agent:
 
 
 @dataclass(frozen=True)
-class User:
+class UserCallbacks:
     """The user begins or stops speaking.
 
     With `by_voice`, the begin changes the agent from idle to listening, the end from listening to thinking. After its first
@@ -75,7 +75,7 @@ class TextEnd:
     expected: bool
 
 
-CallbackStep: TypeAlias = Tell | Agent | User | Sound | TextEnd
+CallbackStep: TypeAlias = Tell | Agent | UserCallbacks | Sound | TextEnd
 
 
 class CallbackRow(NamedTuple):
@@ -116,8 +116,8 @@ CALLBACKS: Final[dict[str, tuple[str, ...]]] = {
     "onConnectionStateChange": ("service", "state"),
 }
 
-_DONE = (Agent("idle", playback_ends=True), User(False))
-_DONE_IF_SILENT = (Agent("idle", unless_playing=True, playback_ends=True), User(False))
+_DONE = (Agent("idle", playback_ends=True), UserCallbacks(False))
+_DONE_IF_SILENT = (Agent("idle", unless_playing=True, playback_ends=True), UserCallbacks(False))
 _UTTERANCE = Tell("onAgentUtterance", ("text",))
 _READY = (Tell("onSettingsApplied"),)
 
@@ -131,7 +131,7 @@ ROWS: Final[tuple[CallbackRow, ...]] = (
         since="0.10.0",
         note="the 200 ms begin anew with each text",
     ),
-    CallbackRow("(text done)", (Agent("idle", only_from=("idle", "listening", "thinking"), playback_ends=True), User(False)), since="0.10.0",
+    CallbackRow("(text done)", (Agent("idle", only_from=("idle", "listening", "thinking"), playback_ends=True), UserCallbacks(False)), since="0.10.0",
         note="nothing while the agent is speaking"),
     CallbackRow("ConversationText user", (Tell("onUserMessage", ("text",)),)),
     CallbackRow(
@@ -145,13 +145,13 @@ ROWS: Final[tuple[CallbackRow, ...]] = (
     CallbackRow("AgentDone", (), until="0.9.8"),
     CallbackRow("AgentDone", _DONE, since="0.10.0", until="0.10.3"),
     CallbackRow("AgentDone", _DONE_IF_SILENT, since="0.10.4"),
-    CallbackRow("AgentAudioDone", (User(False),), until="0.9.8"),
+    CallbackRow("AgentAudioDone", (UserCallbacks(False),), until="0.9.8"),
     CallbackRow("AgentAudioDone", _DONE, since="0.10.0", until="0.10.3"),
     CallbackRow("AgentAudioDone", _DONE_IF_SILENT, since="0.10.4"),
     CallbackRow("(binary)", (Tell("onAgentAudioChunk", ("bytes",)), Sound(True)), note='"speaking" comes twice when no AgentStartedSpeaking said so'),
     CallbackRow("(played)", (Sound(False),), note="the device has played what there was; no message"),
-    CallbackRow("UserStartedSpeaking", (Sound(False), Tell("onUserStartedSpeaking"), User(True, by_voice=True))),
-    CallbackRow("UtteranceEnd", (Tell("onUtteranceEnd", ("channel", "lastWordEnd")), User(False, by_voice=True))),
+    CallbackRow("UserStartedSpeaking", (Sound(False), Tell("onUserStartedSpeaking"), UserCallbacks(True, by_voice=True))),
+    CallbackRow("UtteranceEnd", (Tell("onUtteranceEnd", ("channel", "lastWordEnd")), UserCallbacks(False, by_voice=True))),
     CallbackRow("Transcript", (Tell("onTranscriptUpdate", ("transcript", "is_final", "speech_final")),),
         note="from 0.11.0, with a conversationStorage, a finished one is an onUserMessage too"),
     CallbackRow("Error", (Tell("onError", ("service", "code", "message")),), note="the connection stays; nothing is sent again"),

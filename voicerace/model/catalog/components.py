@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from voicerace.errors import one_of
 
-__all__ = ["COMPONENTS", "TAGS", "Component", "component"]
+__all__ = ["COMPONENTS", "TAGS", "ComponentRelease", "component"]
 
 #: The rule of the component's idle timeout, by default ten seconds.
 #: ``forgets``: the agent's state matters only when it changes, so the timeout also runs from a result and from
@@ -23,7 +23,7 @@ Idle = Literal["forgets", "message", "runs_on", "rests"]
 
 
 @dataclass(frozen=True)
-class Component:
+class ComponentRelease:
     """One release of voice-agent-react.
 
     Attributes:
@@ -58,9 +58,9 @@ class Component:
         return tuple(int(part) for part in self.tag.split("."))
 
 
-def _rows() -> tuple[Component, ...]:
+def _rows() -> tuple[ComponentRelease, ...]:
     """The table, each row by its changes from an earlier one."""
-    first = Component("0.9.0", "4a82381fc36a")
+    first = ComponentRelease("0.9.0", "4a82381fc36a")
     warns = replace(first, tag="0.9.7", source="9f2a49d903ea", warns_of_context=True)
     message = replace(warns, tag="0.9.8", source="43bb99cd992f", idle="message")
     context = replace(message, tag="0.10.0", source="19c930b32474", history_as_context=True, idle="runs_on")
@@ -76,11 +76,11 @@ def _rows() -> tuple[Component, ...]:
     )  # fmt: skip
 
 
-COMPONENTS: Final[dict[str, Component]] = {row.tag: row for row in _rows()}
+COMPONENTS: Final[dict[str, ComponentRelease]] = {row.tag: row for row in _rows()}
 TAGS: Final = tuple(COMPONENTS)
 
 
-def component(name: str, where: str = "component") -> Component:
+def component(name: str, where: str = "component") -> ComponentRelease:
     """Find the component with a tag.
 
     Raises:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from voicerace.errors import InputError, unknown
-from voicerace.model.catalog.components import COMPONENTS, Component, component
+from voicerace.model.catalog.components import COMPONENTS, ComponentRelease, component
 from voicerace.model.catalog.gate_rules import RULES, Rule
 
 __all__ = [
-    "COMPONENTS", "PROXIES", "REFERENCE", "Component", "ProxyRelease", "component", "component_for", "proxy_of_source",
+    "COMPONENTS", "PROXIES", "REFERENCE", "ComponentRelease", "ProxyRelease", "component", "component_for", "proxy_of_source",
     "proxy_release", "reference_without",
 ]  # fmt: skip
 
@@ -202,7 +202,7 @@ def proxy_of_source(source: str, backend: str | None = None) -> ProxyRelease | N
 _COMPONENT_OF: Final = {"0.10.2-published": "0.10.3", "50420ee": "0.10.3"}
 
 
-def component_for(release: ProxyRelease) -> Component:
+def component_for(release: ProxyRelease) -> ComponentRelease:
     """Find the component that was published with a proxy."""
     tag = "0.11.1" if release.gate is not None else release.tag
     return component(_COMPONENT_OF.get(tag, tag))

@@ -18,7 +18,7 @@ When: TypeAlias = Literal["settled", "connected", "call", "reply", "offline"]
 
 
 @dataclass(frozen=True)
-class UserInput:
+class ScriptedInput:
     """An input of the user, and the model's responses to it. `by` ``loss`` is no input: the host loses its network."""
 
     text: str
@@ -48,7 +48,7 @@ class Scenario:
     sentence: str
     time_axis: str
     origin: str
-    inputs: tuple[UserInput, ...]
+    inputs: tuple[ScriptedInput, ...]
     calls: int | None = 1
     repeats: int = 0
     tool_end: str = "result"
@@ -59,8 +59,8 @@ class Scenario:
         return hash((self.name, self.inputs))
 
 
-_QUESTION = UserInput("What is the weather in Lisbon?", ("calls", "reply"))
-_LAST = UserInput("Thank you. Anything else I should know?", ("reply",))
+_QUESTION = ScriptedInput("What is the weather in Lisbon?", ("calls", "reply"))
+_LAST = ScriptedInput("Thank you. Anything else I should know?", ("reply",))
 
 SCENARIOS: Final[dict[str, Scenario]] = {
     scenario.name: scenario
@@ -85,30 +85,30 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         Scenario(
             "chained", "the result makes the model call again; then it replies", "tool_ms",
             "an agent's usual turn: look up, then act; every step is a race of its own",
-            (UserInput(_QUESTION.text, ("calls", "calls", "reply")), _LAST),
+            (ScriptedInput(_QUESTION.text, ("calls", "calls", "reply")), _LAST),
         ),
         Scenario(
             "late-settings", "the user writes before Settings; Settings comes late, and a second time", "settings_ms",
             "docs/background.md#suspicion-second-update; docs/release-facts.md#settings: a text before Settings can prevent its session.update",
-            (UserInput(_QUESTION.text, ("calls", "reply"), when="connected"), _QUESTION, _LAST),
+            (ScriptedInput(_QUESTION.text, ("calls", "reply"), when="connected"), _QUESTION, _LAST),
             late_settings=True,
         ),
         Scenario(
             "inject", "the user writes again while the tool runs, and again while the reply is spoken", "inject_ms",
             "docs/release-facts.md#user-text: no release checks its flag before a text's response.create",
-            (_QUESTION, UserInput("And in Porto?", ("reply",), when="call"), UserInput("And in Faro?", ("reply",), when="reply"), _LAST),
+            (_QUESTION, ScriptedInput("And in Porto?", ("reply",), when="call"), ScriptedInput("And in Faro?", ("reply",), when="reply"), _LAST),
         ),
         Scenario(
             "barge-in", "the user writes the question, then speaks into the reply", "inject_ms",
             "docs/protocol-facts.md#server-voice-detection: speech cancels the reply and begins a response of the server",
-            (_QUESTION, UserInput("No, in Porto.", ("reply",), when="reply", by="voice"), _LAST),
+            (_QUESTION, ScriptedInput("No, in Porto.", ("reply",), when="reply", by="voice"), _LAST),
         ),
         Scenario(
             "voice", "the user asks by voice, and speaks on while the tool runs", "tool_ms",
             "two writers, the client and the server (docs/protocol-facts.md#who-can-take-the-slot), cause most public reports",
             (
-                UserInput(_QUESTION.text, ("calls", "reply"), by="voice"),
-                UserInput("Hurry up, please.", ("reply",), when="call", by="voice"),
+                ScriptedInput(_QUESTION.text, ("calls", "reply"), by="voice"),
+                ScriptedInput("Hurry up, please.", ("reply",), when="call", by="voice"),
                 _LAST,
             ),
         ),
@@ -117,8 +117,8 @@ SCENARIOS: Final[dict[str, Scenario]] = {
             "the component opens a lost connection at the next text, never for a result (`injectUserMessage`, `sendJSON`)",
             (
                 _QUESTION,
-                UserInput("", (), when="call", by="loss"),
-                UserInput("Are you still there?", ("reply",), when="offline"),
+                ScriptedInput("", (), when="call", by="loss"),
+                ScriptedInput("Are you still there?", ("reply",), when="offline"),
                 _LAST,
             ),
             times={"tool_ms": "400"},

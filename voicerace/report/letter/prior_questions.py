@@ -6,7 +6,7 @@ from typing import Final
 
 import pandas as pd
 
-from voicerace.conformance.hypotheses import Answer
+from voicerace.conformance.hypotheses import HypothesisAnswer
 from voicerace.conformance.suspicions import SUSPICIONS
 from voicerace.report.blocks import Block, Claim, Support, Table, Text, joined, many
 from voicerace.report.context import ReportContext
@@ -123,7 +123,7 @@ def _suspicion(context: ReportContext, name: str) -> list[Block]:
     return found
 
 
-def _seen(each: Answer) -> list[Support]:
+def _seen(each: HypothesisAnswer) -> list[Support]:
     found = [
         Support(
             "model",
