@@ -106,7 +106,7 @@ def test_the_report_has_every_run_with_its_document_observation_and_gaps(found: 
     for run, row, each in zip(REPORTED, frame.to_dict("records"), found, strict=True):
         assert run.seen in row["seen"]
         assert run.revision in row["run"]
-        assert (" by reading" in row["proxy"]) == (not run.exact)
+        assert ("from its source" in row["proxy"]) == (not run.exact)
         for name in run.documents:
             number = links.split(f"[{name}]({DOCUMENTS}{name})")[0].rsplit("[", 1)[1].split("]")[0]
             assert number in row["seen"].rpartition("(")[2] or run.why_not
@@ -123,8 +123,8 @@ def test_the_reports_claim_counts_the_fits_and_names_the_other_runs(found: list[
         ("documented run", 14, 16), ("documented run", 9, 16), ("documented run", 3, 16),
     ]  # fmt: skip
     assert "14 of 16 documented runs" in claim["claim"]
-    assert "not recordings of ours" in claim["claim"]
-    assert "(2 with the nearest program that is known)" in claim["claim"]
+    assert "not our recordings" in claim["claim"]
+    assert "(2 with the nearest known program)" in claim["claim"]
     assert "recorded, 1 to 12 ms" in words_of(section)
     misfits = next(block.markdown for block in section if isinstance(block, Text) and "not fit" in block.markdown)
     assert [revision in misfits for revision in ("58f2e9a", "e338ff6", "774a5b5")] == [True, True, False]
@@ -136,10 +136,10 @@ def test_the_reports_section_follows_the_models_results(found: list[Retrodiction
 
     doctored = [replace(each, fits={gap: replace(fit, agree=0) for gap, fit in each.fits.items()}) for each in found[:3]]
     section = blocks_of(doctored)
-    assert "what 0 of 3 documented runs" in next(block.sentence for block in section if isinstance(block, Claim))
+    assert "reproduce 0 of 3 documented runs" in next(block.sentence for block in section if isinstance(block, Claim))
     assert "3 runs do not fit" in words_of(section)
     fitting = [each for each in map(all_agree, found) if each.fits["recorded"].word == "fits"]
-    assert "every run that its document decides fits" in words_of(blocks_of(fitting))
+    assert "every decided run fits" in words_of(blocks_of(fitting))
 
 
 def test_cached_results_equal_the_computed_ones(
