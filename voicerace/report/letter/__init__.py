@@ -45,7 +45,12 @@ SECTIONS: Final[dict[str, tuple[str | Callable[[ReportContext], str], _Made]]] =
 
 
 def section(name: str, context: ReportContext) -> list[Block]:
-    """Return the blocks of the section `name` of `SECTIONS`, its heading first."""
+    """Return the blocks of one section, its heading first.
+
+    Args:
+        name: a key of `SECTIONS`.
+        context: the numbers of the letter.
+    """
     heading, made = SECTIONS[name]
     title = heading if isinstance(heading, str) else heading(context)
     return [*([Text(f"## {title}")] if title else []), *made(context)]

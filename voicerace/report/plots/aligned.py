@@ -59,7 +59,11 @@ def plot_aligned(trials: pd.DataFrame, width_ms: float = 10.0, reach_ms: float =
 
 
 def alt_aligned(trials: pd.DataFrame) -> str:
-    """Return the picture as text: the bad sessions of each release on both sides of 0."""
+    """Return the picture as text: the bad sessions of each release on both sides of 0.
+
+    Args:
+        trials: as for `plot_aligned`.
+    """
     sentences = []
     for measure in MEASURES:
         for tag in _tags(trials, measure):

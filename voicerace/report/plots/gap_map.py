@@ -75,7 +75,11 @@ def alt_map(
     observed: bool = True,
     points: pd.DataFrame | None = None,
 ) -> str:
-    """Return the picture as text: the cells per outcome, and the changes in three columns. Arguments as in `plot_map`."""
+    """Return the picture as text: the cells per outcome, and the changes in three columns.
+
+    Args:
+        trials, x, y, release, observed, points: as for `plot_map`.
+    """
     cells = cells_of(trials, x, y, release)
     counts = cells["outcome"].value_counts()
     sentences = [

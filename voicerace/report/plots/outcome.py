@@ -61,7 +61,11 @@ def plot_outcome(trials: pd.DataFrame, axis: str = "tool_ms", real: pd.DataFrame
 
 
 def alt_outcome(trials: pd.DataFrame, axis: str = "tool_ms", real: pd.DataFrame | None = None) -> str:
-    """Return the picture as text: the outcomes of each band and the values of the changes. Arguments as in `plot_outcome`."""
+    """Return the picture as text: the outcomes of each band and the values of the changes.
+
+    Args:
+        trials, axis, real: as for `plot_outcome`.
+    """
     cells = bands(trials, axis)
     parts = []
     for band, group in cells.groupby("band", sort=False):

@@ -77,7 +77,11 @@ def plot_swimlane(recording: Recording, ax: Axes | None = None, window: Window =
 
 
 def svg_swimlane(recording: Recording, window: Window = "turn") -> str:
-    """Return the picture of `plot_swimlane` as SVG, in a few milliseconds. It uses the reader's font."""
+    """Return the picture of `plot_swimlane` as SVG, in a few milliseconds. It uses the reader's font.
+
+    Args:
+        recording, window: as for `plot_swimlane`.
+    """
     lanes = lanes_of(recording, window)
     layout = _layout(lanes)
     height = _HEAD + _FOOT + layout.height * _PITCH
@@ -87,7 +91,11 @@ def svg_swimlane(recording: Recording, window: Window = "turn") -> str:
 
 
 def alt_swimlane(recording: Recording, window: Window = "turn") -> str:
-    """Return the picture as text: the messages with times, the responses in the slot, and the outcome."""
+    """Return the picture as text: the messages with times, the responses in the slot, and the outcome.
+
+    Args:
+        recording, window: as for `plot_swimlane`.
+    """
     return _alt(lanes_of(recording, window))
 
 
