@@ -162,7 +162,7 @@ def test_the_plot_has_a_row_per_measure_and_alt_text(drawn: pd.DataFrame) -> Non
     for line in figure.axes[1].lines[:2]:
         assert {(x < 0, y) for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)} == {(True, 1.0), (False, 0.0)}
     words = alt_aligned(drawn)
-    assert "0.9.1 (generation A1) by margin_ms: findings in " in words
+    assert "0.9.1 (generation A1) by margin_ms: bad sessions " in words
     assert ", 0 of " in words
     only = plot_aligned(drawn[drawn["release"] == "0.9.4"])
     assert len(only.axes) == 2

@@ -95,7 +95,7 @@ def test_without_widgets_the_current_session_is_shown(monkeypatch: pytest.Monkey
     monkeypatch.setattr("voicerace.report.notebook.sliders.display", lambda one, **_: shown.append(one))
     Sliders(release="0.11.1")._ipython_display_()
     assert "text/html" not in shown[0], "a static page prefers widgets to other forms of the same output"
-    assert shown[1].data.startswith("<details><summary>Where no sliders are shown")
+    assert shown[1].data.startswith("<details><summary>Without sliders: the values when this ran")
     bundle = Sliders(release="0.11.1")._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert "lost" in bundle["text/plain"]
