@@ -36,18 +36,19 @@ one published log, `recorded-2026` those of the recordings in `data/api`. The so
 `voicerace/model/catalog/profiles.py`. [How to write a value](one-session.md#times). Made by `make docs`.
 """
 
-_OUTCOMES = """# The words of a verdict
+_OUTCOMES = """# Outcomes
 
-An outcome is of one tool turn: the first row, from the top, whose rule (`voicerace/analysis/rules.py`) matches. `unknown` has
-no rule: a turn is unknown when the recording stops, or a link that is needed was not observed, before the match is settled. A
-session has the outcome of its turn with the highest severity.
+A tool turn has one outcome: the first row, from the top, whose rule matches. The rules are in
+`voicerace/analysis/rules.py`, the texts in `voicerace/analysis/outcomes.py`. `unknown` has no rule: a turn is unknown if
+the recording stops, or a required link was not observed, before another row is certain. A session has the outcome of its
+turn with the highest severity.
 
 | outcome | in pictures | severity | bad | meaning |
 |---|---|---|---|---|
 {rows}
 
-`wedged`: the user's next words got no reply either. `margin_ms`: the first create behind the result reaching the server,
-minus the slot being free. `lead_ms`: the result reaching the proxy, minus `response.done` reaching it.
+`wedged`: the user's next input gets no reply either. `margin_ms`: the first request after the result arrives at the API,
+minus the end of the active response. `lead_ms`: the result arrives at the proxy, minus `response.done` arrives there.
 
 Made by `make docs`.
 """

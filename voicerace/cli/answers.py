@@ -98,9 +98,11 @@ def answers(
     elif markdown:
         print_lines(experiment.markdown(shown).splitlines())
     else:
-        rows = [
-            (modality, tags, handler, experiment.outcome_text(answer))
-            for tags, _, handler, modality, answer in experiment.rows_of(shown)
-        ]
-        print_table(("replies", "release", "handler", "outcomes"), rows)
+        wanted = options.names_given(handlers) or experiment.HANDLERS_ASKED
+        rows: dict[tuple[str, str, str], list[str]] = {}
+        for tags, _, handler, modality, answer in experiment.rows_of(shown):
+            if handler in wanted:  # handler styles with the same messages share a row
+                rows.setdefault((modality, tags, experiment.outcome_text(answer)), []).append(handler)
+        lines = [(modality, tags, ", ".join(styles), outcomes) for (modality, tags, outcomes), styles in rows.items()]
+        print_table(("replies", "release", "handler", "outcomes"), lines)
     return 0

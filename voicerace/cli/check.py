@@ -16,8 +16,9 @@ from voicerace.cli.printing import print_json, print_lines, writable, writing
 from voicerace.cli.tables import print_table
 from voicerace.cli.targets import Targets, played_as, takes_targets
 from voicerace.errors import InputError, one_of
-from voicerace.experiments.checks import CASES, WORDS
+from voicerace.experiments.checks import CASES, GAP_MS, WORDS
 from voicerace.files import write_text
+from voicerace.model.catalog.profiles import RECORDED
 from voicerace.scrubber import printable
 
 if TYPE_CHECKING:
@@ -136,5 +137,17 @@ def _show(report: AcceptanceReport) -> None:
     if (shortest := report.shortest) is not None:
         print_lines([f"the shortest, {shortest.case.name}:", text.TIMELINE_HEAD, *text.timeline(shortest.recording), ""])
         print_lines(text.verdict_lines(shortest.verdict))
-    passed = len(report.checked) - len(report.failed)
-    print_lines([f"{report.target}: {passed} of {len(report.checked)} sessions passed"])
+    names = {each.name for each in CASES}
+    groups: dict[str, list[bool]] = {"with recorded times": [], f"with a gap of {GAP_MS} ms": [], "findings": []}
+    recorded, plain, findings = groups.values()
+    for each in report.checked:
+        group = findings if each.case.name not in names else recorded if RECORDED in each.case.name else plain
+        group.append(not each.wrong)
+    parts = [f"{sum(passed)} of {len(passed)} {name}" for name, passed in groups.items() if passed]
+    allowed = sum(not each.wrong and each.verdict.outcome != "answered" for each in report.checked)
+    print_lines(
+        [
+            f"{report.target}: {len(report.checked) - len(report.failed)} of {len(report.checked)} sessions passed",
+            f"  {', '.join(parts)}; {allowed} passed with an outcome that the case allows beside answered",
+        ]
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicerace.cli.tables import facts
+from voicerace.model.catalog.profiles import PROFILES, RECORDED
 from voicerace.model.protocol import agent, realtime
 from voicerace.scrubber import printable
 from voicerace.units import ms
@@ -108,3 +109,6 @@ def assumed_lines(assumed: Mapping[str, str], profile: str) -> Iterator[str]:
         times = ", ".join(f"{name}={text}" for name, text in assumed.items())
         line = f"assumed times (profile {profile}, in ms; none was given): {times}"
         yield from textwrap.wrap(line, 100, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    if "gap_ms" in assumed and profile != RECORDED:
+        recorded = PROFILES[RECORDED].values["gap_ms"]
+        yield f"the gap of {assumed['gap_ms']} ms is assumed; recorded: {recorded} (--profile {RECORDED})"

@@ -15,7 +15,10 @@ from typing import Any, Final
 from voicerace.model.catalog.profiles import RECORDED
 from voicerace.model.catalog.scenarios import SCENARIOS
 
-__all__ = ["CASES", "WORDS", "Case"]
+__all__ = ["CASES", "GAP_MS", "WORDS", "Case"]
+
+#: The gap of the sessions without recorded times, in ms.
+GAP_MS: Final = 300
 
 #: Faults of a session in addition to the outcomes of a verdict.
 WORDS: Final = ("wedged", "unconfigured", "unheard")
@@ -25,7 +28,7 @@ WORDS: Final = ("wedged", "unconfigured", "unheard")
 ERROR_FIRST: Final = ("void_ref", "void_send")
 #: The deadline of 6 s keeps a check short and exceeds the 5 s after which a reply is `late`.
 _TIMES: Final[dict[str, Any]] = {
-    "gap_ms": 300, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "reply_ms": 300, "deadline_ms": 6000,
+    "gap_ms": GAP_MS, "host_rtt_ms": 20, "upstream_rtt_ms": 60, "reply_ms": 300, "deadline_ms": 6000,
 }  # fmt: skip
 _SPEECH: Final[dict[str, Any]] = {"speech_ms": 800, "vad_ms": 300, "mic_tail_ms": 500}
 
