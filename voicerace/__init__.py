@@ -1,6 +1,6 @@
-"""voicerace: when does a Realtime API refuse a response around a function call?
+"""Find out when a Realtime API refuses a response around a function call.
 
-Drive a session, record every message with its time, judge it, sweep it, explore it.
+A session can be simulated or run on sockets, recorded, judged, swept and explored.
 """
 
 from typing import TYPE_CHECKING, Any, Final
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
     times = measured
 
-#: Read by the build.
+#: Version of the package, which the build reads from this line.
 __version__ = "0.1.0"
 
-#: Public name -> ``module:attribute``, imported on first use, because the command line must start fast.
+#: Public name -> ``module:attribute``, which is imported on first use so that the command line starts fast.
 _PLACES: Final = {
     "Event": "trace.event:Event",
     "Finding": "experiments.explore.finding:Finding",

@@ -1,6 +1,7 @@
-"""The command `voicerace`, and `python -m voicerace`. An interruption prints one line, also while the libraries load.
+"""Entry point of the command `voicerace` and of `python -m voicerace`.
 
-SIGTERM interrupts a command as Ctrl-C does; the exit status is then 143 instead of 130.
+An interruption prints one line instead of a traceback, also while the libraries load. SIGTERM interrupts a command as Ctrl-C
+does, but the exit status is 143 instead of 130.
 """
 
 import gc
@@ -12,7 +13,8 @@ __all__ = ["main"]
 
 _INTERRUPTED = 128 + signal.SIGINT
 
-#: Allocations between two runs of the garbage collector; Python's 700 gives about 100 runs while the libraries load.
+#: Number of allocations between two runs of the garbage collector. With Python's default of 700, it runs about 100 times
+#: while the libraries load.
 _COLLECT_EVERY = 50_000
 
 
@@ -23,7 +25,7 @@ def main() -> int:
 
     def terminate(*_: object) -> None:
         nonlocal terminated
-        # Schedulers and `timeout` send SIGTERM to the process and to its group: the second one must not end the cleanup.
+        # Schedulers and `timeout` send SIGTERM to the process and to its group. The second signal must not end the cleanup.
         if not terminated:
             terminated = True
             if callable(signal.getsignal(signal.SIGINT)):
@@ -35,18 +37,18 @@ def main() -> int:
     try:
         if handled:
             signal.signal(signal.SIGTERM, terminate)
-        from voicerace.cli import main as run  # here, because this import is slow
+        from voicerace.cli import main as run  # imported here because the import is slow
 
         status = run()
     except KeyboardInterrupt:
         print("\nvoicerace: interrupted", file=sys.stderr)
         status = _INTERRUPTED
     finally:
-        if handled:  # no interruption while the interpreter exits
+        if handled:  # an interruption while the interpreter exits would print a traceback
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if status == _INTERRUPTED:
-        # Python remembers an interruption inside `exec` (of a dataclass, while libraries load) as unhandled, and would end
-        # with SIGINT instead of the status. The next `exec` clears this.
+        # If an interruption occurs inside `exec` (which dataclasses use while libraries load), Python marks it as unhandled
+        # and ends with SIGINT instead of the status. Another `exec` clears the mark.
         exec("")  # noqa: S102
         return 128 + signal.SIGTERM if terminated else status
     return status

@@ -1,6 +1,7 @@
-"""The error for bad input: the parameter, its value, and what is allowed. The command line prints it as one line.
+"""Errors for invalid input and for sweeps that end early.
 
-A sweep that ends before its last trial has its own errors, which name the kept trials and their folder.
+`InputError` names the parameter, its value and the allowed values. The command line prints it as one line. The errors of a
+sweep that ends before its last trial also name the number of kept trials and their folder.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ __all__ = ["InputError", "SweepInterrupted", "SweepStoppedError", "first_of", "o
 
 
 class InputError(ValueError):
-    """Input that cannot be used: a parameter, a file or a line of one.
+    """Invalid input: a parameter, a file or a line of a file.
 
     Attributes:
-        where: the wrong parameter, or the file and line.
+        where: the invalid parameter, or the file and line.
         found: the value found.
         allowed: the values allowed; may be empty.
     """
@@ -29,15 +30,15 @@ class InputError(ValueError):
         super().__init__(f"{where}: {found}" + (f"; {allowed}" if allowed else ""))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the fields: the default would pickle the sentence."""
+        """Pickle the fields, because the default pickles only the message."""
         return (type(self), (self.where, self.found, self.allowed))
 
 
 def one_of(name: str, value: object, allowed: Collection[str]) -> str:
-    """Return `value` if it is one of the allowed ones.
+    """Return `value` if it is in `allowed`.
 
     Raises:
-        InputError: it is not. The error names the parameter `name`.
+        InputError: `value` is not in `allowed`. The error names the parameter `name`.
     """
     if not isinstance(value, str) or value not in allowed:
         raise unknown(name, value, allowed)
@@ -45,13 +46,13 @@ def one_of(name: str, value: object, allowed: Collection[str]) -> str:
 
 
 def unknown(name: str, value: object, allowed: Collection[str], more: str = "") -> InputError:
-    """The error for a value that is not one of the allowed names; it suggests the nearest of them.
+    """Return the error for a value that is not an allowed name. It suggests the most similar allowed name.
 
     Args:
         name: the parameter.
-        value: what was given.
+        value: the given value.
         allowed: the allowed names.
-        more: what else is allowed.
+        more: text appended to the list of allowed names.
     """
     near = get_close_matches(str(value)[:60], allowed, 1)
     names = f"allowed are {', '.join(allowed)}{more}"
@@ -81,7 +82,7 @@ class SweepInterrupted(KeyboardInterrupt):
 
     Attributes:
         kept: sentence with the number of kept trials and their folder.
-        folder: folder of the run.
+        folder: folder of the sweep.
     """
 
     def __init__(self, kept: str, folder: Path) -> None:
@@ -90,7 +91,7 @@ class SweepInterrupted(KeyboardInterrupt):
 
 
 class SweepStoppedError(InputError):
-    """A sweep could not continue; attributes as of `InputError` and `SweepInterrupted`."""
+    """An error ended a sweep. It has the attributes of `InputError` and `SweepInterrupted`."""
 
     def __init__(self, where: str, found: str, kept: str, folder: Path) -> None:
         self.kept, self.folder = kept, folder
@@ -104,7 +105,7 @@ _GOES_ON = "the same command goes on with --resume --out"
 
 
 def stopped(error: BaseException, folder: Path, done: int, planned: int) -> SweepInterrupted | SweepStoppedError:
-    """Convert the error that ended a sweep in `folder` after `done` of `planned` trials."""
+    """Convert the error that ended a sweep to one that names the kept trials (`done` of `planned`) and their `folder`."""
     kept = f"{done} of {planned} trials are kept in {folder}"
     if isinstance(error, KeyboardInterrupt):
         return SweepInterrupted(kept, folder)

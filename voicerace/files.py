@@ -13,17 +13,17 @@ from voicerace.errors import InputError
 
 __all__ = ["path_of", "shipped", "takes_a_file", "try_to_write", "write_bytes", "write_pieces", "write_text"]
 
-#: The project's files are next to the package in a checkout, and inside it in an installed wheel.
+#: Folder of the package. The project's files are next to it in a checkout, and inside it in an installed wheel.
 _PACKAGE: Final = Path(__file__).parent
 #: Folders in which the system lists the open files of the process.
 _DESCRIPTORS: Final = (Path("/dev/fd"), Path("/proc/self/fd"))
 
 
 def path_of(where: str, given: object) -> Path:
-    """Convert text or a path to a path.
+    """Convert text or a path-like object to a `Path`.
 
     Raises:
-        InputError: `given` is neither, or has a null byte.
+        InputError: `given` has another type or contains a null byte. The error names the parameter `where`.
     """
     if not isinstance(given, (str, os.PathLike)) or isinstance(given, bytes) or "\0" in str(given):
         raise InputError(where, f"{given!r:.60} is no path", "a path, as text or pathlib.Path")
@@ -31,28 +31,28 @@ def path_of(where: str, given: object) -> Path:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file atomically, with the text's own line ends.
+    """Write text in UTF-8 atomically, without converting line ends.
 
     Raises:
-        OSError: it cannot be written; an existing file is unchanged.
+        OSError: the file cannot be written. An existing file is unchanged.
     """
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file as `write_text` does."""
+    """Write bytes atomically; see `write_text`."""
     write_pieces(path, (content,))
 
 
 def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
-    """Write a file as `write_text` does, from pieces; an exception of the iterator leaves no file."""
+    """Write the pieces of a file atomically; see `write_text`. If the iterator raises, an existing file is unchanged."""
     if (descriptor := _own_descriptor(path)) is not None:
-        sys.stdout.flush()  # earlier output comes first
+        sys.stdout.flush()  # earlier output must precede the pieces
         with os.fdopen(os.dup(descriptor), "wb") as file:
             file.writelines(pieces)
         return
     if path.exists() and not path.is_file():
-        with path.open("wb") as file:  # a device or a pipe, which must not be replaced by a file
+        with path.open("wb") as file:  # the path is a device or a pipe, which a file must not replace
             file.writelines(pieces)
         return
     path = _target(path)
@@ -69,13 +69,13 @@ def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
 
 
 def try_to_write(path: Path) -> None:
-    """Check that a file can be written, before a long computation, without leaving a file.
+    """Check before a long computation that a file can be written. No new file is left.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     if path.is_dir():
-        path.write_bytes(b"")  # raises the error of the system
+        path.write_bytes(b"")  # raises the system's error for a directory
     if takes_a_file(path):
         temporary = _beside(_target(path))
         temporary.touch()
@@ -83,14 +83,14 @@ def try_to_write(path: Path) -> None:
 
 
 def takes_a_file(path: Path) -> bool:
-    """Whether a path is or would be a regular file: not a device, a pipe or an open output of this process."""
+    """Return whether a path is or would be a regular file: not a device, a pipe or an open output of this process."""
     return _own_descriptor(path) is None and (not path.exists() or path.is_file())
 
 
 def _own_descriptor(path: Path) -> int | None:
-    """The open output of this process that a path names, as `/dev/stdout` does; None for another path.
+    """Return the descriptor of this process that a path names, for example 1 for `/dev/stdout`; None for another path.
 
-    If the output is redirected to a file, the path leads to that file: replacing it would lose later output.
+    If standard output is redirected to a file, the path refers to that file. Replacing the file would lose later output.
     """
     try:
         there = path.stat()
@@ -102,7 +102,7 @@ def _own_descriptor(path: Path) -> int | None:
 
 
 def _target(path: Path) -> Path:
-    """The file that a path leads to through symbolic links.
+    """Resolve the symbolic links of a path.
 
     Raises:
         OSError: the links form a circle.
@@ -119,10 +119,10 @@ def _beside(path: Path) -> Path:
 
 
 def shipped(name: str) -> Path:
-    """The project's file or folder `name`, for example ``notebooks/2-delay-sweep.ipynb``.
+    """Return the path of the project's file or folder `name`, for example ``notebooks/2-delay-sweep.ipynb``.
 
     Raises:
-        InputError: it is not part of this installation.
+        InputError: this installation does not contain it.
     """
     for root in (_PACKAGE / "_shipped", _PACKAGE.parent):
         if (root / name).exists():

@@ -1,4 +1,4 @@
-"""Public names that are imported on first use, so that a command loads only what it uses."""
+"""Import public names on first use, so that a command loads only the modules that it uses."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -8,12 +8,14 @@ __all__ = ["load"]
 
 
 def load(namespace: dict[str, Any], places: Mapping[str, str], name: str) -> Any:
-    """Import and store a module's attribute `name`; for the module's ``__getattr__``.
+    """Import the attribute with a public name, store it in `namespace` and return it.
+
+    A module calls this in its ``__getattr__``.
 
     Args:
         namespace: the module's globals.
         places: public name -> ``module:attribute`` relative to voicerace, or ``module`` for the module itself.
-        name: the attribute.
+        name: the public name.
 
     Raises:
         AttributeError: `name` is not in `places`.

@@ -1,10 +1,10 @@
-"""Names for the project's notebooks in addition to `voicerace` and `voicerace.plots`: parameters, display and texts."""
+"""Names that the project's notebooks use in addition to those of `voicerace` and `voicerace.plots`."""
 
 from typing import Any, Final
 
 from voicerace.lazy import load
 
-#: Module, relative to voicerace -> its names.
+#: Module, relative to voicerace -> the names that are imported from it.
 _NAMES: Final = {
     "conformance.evidence": ("real_sessions",),
     "conformance.hypotheses": ("suspicions",),
@@ -32,7 +32,7 @@ _NAMES: Final = {
     "report.notebook.sliders": ("Sliders",),
     "report.parameters": ("LetterParameters",),
 }
-#: Name -> module, for modules that are exported themselves.
+#: Name -> module, relative to voicerace, that the name stands for.
 _MODULES: Final = {
     "blocks": "report.blocks",
     "capture_view": "report.capture_view",

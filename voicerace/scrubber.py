@@ -1,10 +1,11 @@
-"""Remove keys from everything that is written or printed: plain, escaped, quoted, in base64, and in pieces.
+"""Remove secret keys from everything that is written or printed.
 
-A key can enter a recording when another program repeats it, for example an API that quotes a refused header.
+A key can enter a recording when another program repeats it, for example an API that quotes a refused header. Keys are found
+in plain text, escaped in JSON, quoted in URLs, in base64, and in pieces of at least `PIECE` characters.
 
-Not found are pieces of fewer than `PIECE` characters (a key spread over many messages), other encodings (hexadecimal,
-compressed, encrypted), and values of fewer than `SHORTEST` characters, which would remove ordinary words from recordings.
-`engine.live.targets` rejects keys that short.
+Shorter pieces (a key spread over many messages) and other encodings (hexadecimal, compressed, encrypted) are not found.
+Values of fewer than `SHORTEST` characters are ignored, because ordinary words contain them. `engine.live.targets` rejects
+keys that short.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ HIDDEN: Final = "[key]"
 _KEY_NAME: Final = re.compile(
     r"(?:^|_)(?:(?:API|ACCESS|SECRET|PRIVATE)?KEY|\w*TOKEN|SECRET|PASSWORD|PASSWD)(?:_?\d+)?$", re.IGNORECASE
 )
-#: The same for a copy to send to others: a variable whose name contains one of these words.
+#: Parts of the names of variables whose values `SecondNet` removes.
 _SECRET_WORD: Final = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
-#: Secrets and personal data by their form. A match never begins after a backslash: that would break an escape.
+#: Forms of secrets and personal data. A match never starts after a backslash, because its removal would break an escape.
 _FORMS: Final = re.compile(
     r"(?<!\\)(?:"
     r"sk-[A-Za-z0-9_-]{8,}|AKIA[A-Z0-9]{16}|AIza[A-Za-z0-9_-]{30,}|gh[pousr]_[A-Za-z0-9]{20,}|xox[a-z]-[A-Za-z0-9-]{10,}"
@@ -40,13 +41,13 @@ _FORMS: Final = re.compile(
     r")"
 )
 SHORTEST: Final = 12
-#: Minimum length of a hidden piece of a secret, the rest of which is cut off or in another string.
+#: Minimum length of a piece of a secret that is removed if the rest of the secret is cut off or in another string.
 PIECE: Final = 16
-#: Every piece of that length contains a block of this length.
+#: Length of the blocks of a secret that are searched for. Every piece of `PIECE` characters contains a block.
 _BLOCK: Final = 8
-#: A backslash, itself quoted or not.
+#: Pattern of a backslash, plain or quoted in a URL.
 _BACKSLASH: Final = r"(?:\\|%(?:25)*5c)"
-#: Characters that no encoder escapes.
+#: Pattern of the characters that no encoder escapes.
 _SAFE: Final = re.compile(r"[A-Za-z0-9_.~-]")
 
 
@@ -58,7 +59,7 @@ class Scrubber:
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        # The longest first: a secret that contains another one is replaced as one.
+        # Longest first, so that a secret that contains another secret is replaced completely.
         self._secrets = sorted({each for each in secrets if len(each) >= SHORTEST}, key=lambda each: (-len(each), each))
         forms = dict.fromkeys(form for secret in self._secrets for form in _forms(secret))
         self._plain = tuple(forms)
@@ -73,24 +74,24 @@ class Scrubber:
     def of_environment(
         cls, environment: Mapping[str, str] | None = None, names: Iterable[str] = (), values: Iterable[str] = ()
     ) -> Self:
-        """A scrubber for variables named like a key (``…API_KEY``, ``…TOKEN``, ``…SECRET``), for `names` and for `values`."""
+        """Return a scrubber for variables named like a key (``…API_KEY``, ``…TOKEN``, ``…SECRET``), `names` and `values`."""
         environment = os.environ if environment is None else environment
         wanted = [name for name in environment if is_named_like_a_key(name)] + [name for name in names if name in environment]
         return cls([*(environment[name].strip() for name in wanted), *values])
 
     def text(self, text: str) -> str:
-        """Return the text without secrets; JSON stays JSON."""
+        """Return the text without secrets. JSON text remains valid JSON."""
         if not self._in(text):
             return text
         if text.lstrip()[:1] in ("{", "["):
             try:
                 return json.dumps(self._inside(json.loads(text)), separators=(",", ":"))
             except (ValueError, RecursionError):
-                pass  # no JSON, or nested too deeply
+                pass  # not JSON, or nested too deeply
         return self._without_pieces(self._pattern.sub(HIDDEN, text))
 
     def payload(self, payload: Mapping[str, Any] | bytes | str | None) -> Mapping[str, Any] | bytes | str | None:
-        """Return the message without secrets; the same object if it has none."""
+        """Return the message without secrets; the same object if it contains none."""
         if not self._secrets or payload is None:
             return payload
         if isinstance(payload, str):
@@ -109,7 +110,7 @@ class Scrubber:
         return payload if cleaned_message == message else cleaned_message
 
     def _inside(self, value: Any) -> Any:
-        """Return the JSON value, of any depth, without secrets."""
+        """Return a JSON value of any depth without secrets."""
         top = [value]
         waiting: list[tuple[Any, Any]] = [(top, 0)]
         while waiting:
@@ -128,7 +129,7 @@ class Scrubber:
         return top[0]
 
     def _in(self, text: str) -> bool:
-        """Whether a text may contain a secret; a search for fixed strings is much faster than the pattern."""
+        """Return whether a text may contain a secret. A search for fixed strings is much faster than the pattern."""
         if any(form in text for form in self._plain) or any(block in text for block in self._blocks.values()):
             return True
         return ("\\" in text or "%" in text) and self._pattern.search(text) is not None
@@ -147,7 +148,7 @@ class Scrubber:
 
 
 class SecondNet:
-    """Removes secrets, and text that looks like one, from lines of JSON to send to others; the lines stay JSON.
+    """Removes secrets, and text that looks like a secret, from lines of JSON. The lines remain valid JSON.
 
     Args:
         secrets: the secret values; values under `SHORTEST` characters are ignored.
@@ -158,7 +159,7 @@ class SecondNet:
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
-        """A net for all variables with KEY, TOKEN, SECRET, PASSW or CREDENTIAL in their name."""
+        """Return an instance for all variables with KEY, TOKEN, SECRET, PASSW or CREDENTIAL in their name."""
         environment = os.environ if environment is None else environment
         return cls(value.strip() for name, value in environment.items() if _SECRET_WORD.search(name))
 
@@ -179,7 +180,7 @@ def _without_forms(value: Any) -> Any:
             try:
                 return json.dumps(_without_forms(json.loads(value)))
             except (ValueError, RecursionError):
-                pass  # no JSON
+                pass  # not JSON
         return _FORMS.sub(HIDDEN, value)
     if isinstance(value, dict):
         return {_FORMS.sub(HIDDEN, name): _without_forms(each) for name, each in value.items()}
@@ -187,17 +188,17 @@ def _without_forms(value: Any) -> Any:
 
 
 def is_named_like_a_key(name: str) -> bool:
-    """Whether the name of a variable or a URL parameter says that its value is a secret."""
+    """Return whether the name of a variable or URL parameter suggests that its value is a secret."""
     return _KEY_NAME.search(name.replace("-", "_")) is not None
 
 
 def _alike(one: str, other: str) -> int:
-    """Length of the common prefix of two texts."""
+    """Return the length of the common prefix of two texts."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _forms(secret: str) -> Iterable[str]:
-    """The secret, its bytes as Latin-1 (binary frames are searched as such), and its base64 at any offset."""
+    """Yield the forms of a secret: plain, with ``+`` for spaces, as Latin-1 (for binary frames), in base64 at each offset."""
     yield secret
     yield secret.replace(" ", "+")
     yield secret.encode("utf-8", "surrogateescape").decode("latin-1")
@@ -210,7 +211,10 @@ def _forms(secret: str) -> Iterable[str]:
 
 
 def _escaped(form: str) -> str:
-    """A pattern of a form, escaped in JSON or quoted in a URL any number of times; encoders differ in what they escape."""
+    """Return a pattern of a form that is escaped in JSON or quoted in a URL any number of times.
+
+    Encoders differ in the characters that they escape, so each character can be escaped or not.
+    """
     return "".join(char if _SAFE.match(char) else _escapes(char) for char in form)
 
 
@@ -230,7 +234,7 @@ def printable(text: str, limit: int | None = None) -> str:
 
     Args:
         text: the text.
-        limit: maximum number of characters; the rest is cut.
+        limit: maximum number of characters; longer text is cut.
     """
     shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text[:limit])
     return shown + ("…" if limit is not None and len(text) > limit else "")

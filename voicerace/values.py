@@ -1,6 +1,7 @@
-"""A dataclass for values that are created by the million: mypy checks that it is frozen, the interpreter does not.
+"""A decorator for dataclasses with millions of instances.
 
-A frozen dataclass sets every field through `object.__setattr__`, which makes its creation four times slower.
+mypy checks that no field is assigned after creation. The interpreter does not check it: a frozen dataclass sets every field
+through `object.__setattr__`, which makes the creation of an instance four times slower.
 """
 
 from __future__ import annotations
@@ -15,5 +16,5 @@ _Value = TypeVar("_Value")
 
 @dataclass_transform(frozen_default=True)
 def value(cls: type[_Value]) -> type[_Value]:
-    """Make a dataclass with slots, equal and hashed by its fields; mypy rejects assignments to the fields."""
+    """Make a dataclass with slots that is compared and hashed by its fields. mypy rejects assignments to the fields."""
     return dataclass(slots=True, unsafe_hash=True)(cls)

@@ -1,4 +1,4 @@
-"""The times of a verdict: distances of a create, a result and a reply from the active response."""
+"""Compute the times of a verdict: those of a request, a result and a reply relative to the active response."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["dead_air_ms", "lead_ms", "margin_ms", "waited_ns"]
 
 
 def waited_ns(trace: TraceIndex, own: Sequence[Output], reply: Response) -> int:
-    """From the last event that could have released the reply's create to its arrival, in ns."""
+    """Return the time from the last event that could have released the reply's request to its arrival, in ns."""
     began = trace.begun(reply)
     releases = [o.key for o in own]
     releases += [o.confirmed for o in own if o.confirmed is not None]
@@ -25,7 +25,11 @@ def waited_ns(trace: TraceIndex, own: Sequence[Output], reply: Response) -> int:
 
 
 def margin_ms(trace: TraceIndex, create: Create | None) -> float | None:
-    """Arrival of the create at the upstream, minus the end of the response that held the slot, or was the last to."""
+    """Return the arrival of a request at the upstream minus the time at which the slot became free, in ms.
+
+    The slot became free when the response that held it ended, or else the last response before. None without a request or
+    such a response, or if the slot lag is unknown.
+    """
     if create is None:
         return None
     response = trace.in_the_way(trace.order[create.key], create)
@@ -39,7 +43,7 @@ def margin_ms(trace: TraceIndex, create: Create | None) -> float | None:
 
 
 def lead_ms(trace: TraceIndex, result: Output | None, create: Create | None) -> float | None:
-    """Arrival of the result at the proxy, minus arrival of response.done there."""
+    """Return the arrival of the result at the proxy minus the arrival of response.done there, in ms; None without both."""
     if result is None:
         return None
     where = create.key if create is not None else result.key
@@ -50,7 +54,10 @@ def lead_ms(trace: TraceIndex, result: Output | None, create: Create | None) -> 
 
 
 def _at_proxy(trace: TraceIndex, output: Output) -> int:
-    """Arrival of a result at the proxy in ns: on the host link if it was observed, else when its item was sent."""
+    """Return the arrival of a result at the proxy in ns.
+
+    If the host link was not observed, the time at which the result was sent to the upstream is returned instead.
+    """
     same = [o for o in trace.ledger.outputs if o.call_id == output.call_id]
     rank = [o.key for o in same].index(output.key)
     results = trace.of_type("FunctionCallResponse")
@@ -60,7 +67,10 @@ def _at_proxy(trace: TraceIndex, output: Output) -> int:
 
 
 def dead_air_ms(trace: TraceIndex, calling: Response, informed: list[Response]) -> float | None:
-    """Response latency: from response.done of the calls, at the upstream, to the informed reply's first output at the host."""
+    """Return the response latency in ms, or None without an informed reply.
+
+    It is the time from response.done of the calls at the upstream to the first output of the informed reply at the host.
+    """
     if not informed or calling.done is None or not trace.host_seen:
         return None
     if informed[0].heard is None:

@@ -1,7 +1,7 @@
 """The table of the outcomes of a tool turn, and the verdict on a turn and on a session.
 
 The order of the rows is the precedence: the outcome is the first row whose rule matches (`voicerace.analysis.rules`).
-`unknown` has no rule: it means that the recording does not decide the match.
+`unknown` has no rule. It is the outcome if the recording does not show which rule matches.
 """
 
 from __future__ import annotations
@@ -17,17 +17,21 @@ Kind: TypeAlias = Literal["observed", "derived", "at least", "unknown"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """One outcome.
+    """An outcome of a tool turn.
 
     Attributes:
-        severity: a session has the outcome of its turn with the highest severity.
-        bad: it is a fault of the app's stack.
-        unless_by: values of `Turn.by` with which it is no fault.
-        silent: the user does not hear the answer.
-        meaning: what it means for the user.
-        short: a short `meaning`, in two lines at most.
-        ending: how a finding of the explorer ends with it; empty if no finding does.
-        colour, hatch, marker, glyph: style in plots; `light_text`: text on the colour is white.
+        severity: rank of the outcome. A session has the outcome of its turn with the highest severity.
+        bad: whether the outcome is a fault of the app's stack.
+        unless_by: values of `Turn.by` with which the outcome is not a fault.
+        silent: whether the user does not hear the answer.
+        meaning: effect on the user.
+        short: short form of `meaning`, in at most two lines.
+        ending: description of the outcome at the end of a finding; empty if no finding has the outcome.
+        colour: colour in plots.
+        hatch: hatch pattern in plots.
+        marker: marker in plots.
+        glyph: symbol in text.
+        light_text: whether text on the colour is white.
     """
 
     name: str
@@ -45,7 +49,8 @@ class Outcome:
     light_text: bool = False
 
 
-#: Colours by Okabe and Ito, and Tol. Hatch, marker and (in grey print) lightness also distinguish the outcomes.
+#: Outcomes by name. The colours are from the palettes of Okabe and Ito, and of Tol. Hatch, marker and (in grey print)
+#: lightness also distinguish the outcomes.
 TABLE: Final[dict[str, Outcome]] = {
     row.name: row
     for row in (
@@ -105,14 +110,14 @@ TABLE: Final[dict[str, Outcome]] = {
         ),
     )
 }  # fmt: skip
-#: By precedence.
+#: Names of the outcomes in the order of precedence.
 OUTCOMES: Final = tuple(TABLE)
-#: Outcomes that are faults of the app's stack; for some it depends on their cause, see `Turn.bad`.
+#: Names of the outcomes that are faults of the app's stack. For some of them this depends on the cause (`Turn.bad`).
 BAD: Final = frozenset(name for name, row in TABLE.items() if row.bad)
 
 
 def worst(outcomes: list[str]) -> str:
-    """The outcome of a session from those of its tool turns; ``unknown`` without any."""
+    """Return the outcome with the highest severity; ``unknown`` if `outcomes` is empty."""
     return max(outcomes, key=lambda name: TABLE[name].severity, default="unknown")
 
 
@@ -122,22 +127,23 @@ class Turn:
 
     Attributes:
         outcome: one of `OUTCOMES`.
-        why: the outcome in one sentence.
-        calls: function calls, by id.
+        why: reason for the outcome, in one sentence.
+        calls: ids of the function calls.
         user_inputs: number of user inputs in the turn.
-        submissions: results on the upstream link; `own_submissions`: those of the app itself.
-        response_creates: creates after the first result.
-        refusals: refusals with the active-response code.
-        host_errors: Errors with that code sent to the host; None if the host link was not observed.
-        replies: replies heard.
-        margin_ms: time from the slot becoming free to the arrival of the first create after the app's first own result at
-            the upstream, negative for a create that is too early; None without a create or a response before it.
-        lead_ms: arrival of that result at the proxy, minus arrival of response.done there.
+        submissions: number of results on the upstream link.
+        own_submissions: number of these results that the app itself gave.
+        response_creates: number of `response.create` after the first result.
+        refusals: number of refusals with the active-response code.
+        host_errors: number of Errors with that code sent to the host; None if the host link was not observed.
+        replies: number of replies heard.
+        margin_ms: time from the slot becoming free to the arrival at the upstream of the first request after the app's first
+            own result. Negative for a request that is too early; None without a request or a response before it.
+        lead_ms: arrival of the app's first own result at the proxy, minus arrival of response.done there.
         dead_air_ms: response latency, from response.done of the calls to the informed reply's first output at the host; None
-            without one.
-        by: the cause of the outcome, if it is not the proxy: ``user`` (spoke into the reply, or lost the connection),
-            ``client`` (cancelled the reply, or sent an invalid request), ``api``; None otherwise.
-        events: seqs of the events that decide the outcome, in order.
+            without an informed reply.
+        by: cause of the outcome, if it is not the proxy: ``user`` (the user spoke during the reply, or the connection was
+            lost), ``client`` (the client cancelled the reply or sent an invalid request), ``api``; None otherwise.
+        events: `Event.seq` of the events that decide the outcome, in order.
     """
 
     outcome: str
@@ -163,7 +169,7 @@ class Turn:
         return row.bad and self.by not in row.unless_by
 
     def to_json(self) -> dict[str, Any]:
-        """The fields by name; tuples as lists."""
+        """Return the fields by name, with tuples as lists."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
 
 
@@ -173,12 +179,12 @@ class Verdict:
 
     Attributes:
         outcome: the worst outcome of a tool turn; ``unknown`` without one.
-        wedged: stuck: the last user input got no reply; None if the session has only one input.
-        session_updates: number in the session; None if the link was not observed.
+        wedged: whether the session is stuck, because the last user input got no reply; None if the session has only one input.
+        session_updates: number of session.update messages; None if the link was not observed.
         turns: the tool turns, in order.
-        why: the worst turn's outcome in one sentence; without a turn, the reason for that.
+        why: reason for the outcome, in one sentence; without a tool turn, why there is none.
         fault: a failure that no actor caused (a connection that did not open, silence), or None.
-        kinds: name of a count -> whether it is observed, derived, a lower bound or unknown.
+        kinds: name of a count -> whether the count is observed, derived, a lower bound or unknown.
     """
 
     outcome: str
@@ -191,7 +197,7 @@ class Verdict:
 
     @property
     def turn(self) -> Turn | None:
-        """The worst tool turn."""
+        """The first tool turn with the session's outcome, or None."""
         return next((turn for turn in self.turns if turn.outcome == self.outcome), None)
 
     @property

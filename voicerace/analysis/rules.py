@@ -1,7 +1,7 @@
-"""The rules of a verdict, from the facts of a tool turn to its outcome.
+"""Rules that derive the outcome of a tool turn from its facts.
 
-`RULES` has one predicate per outcome, in the order of `outcomes.TABLE`; the first that matches is the outcome, unless
-`undecided` gives a reason for `unknown`.
+`RULES` has one predicate per outcome, in the order of `outcomes.TABLE`. The outcome is the first one whose predicate is true,
+or `unknown` if `undecided` returns a reason.
 """
 
 from __future__ import annotations
@@ -14,29 +14,33 @@ from voicerace.units import ms
 
 __all__ = ["LATE_NS", "RULES", "TurnFacts", "outcome_of", "undecided"]
 
-#: A reply is late if its request comes more than this after every event that could have released it.
+#: Time in ns from the last event that could have released a request to the request, above which its reply is late.
 LATE_NS: Final = 5_000_000_000
 
 
 @dataclass(frozen=True)
 class TurnFacts:
-    """What the outcome of one tool turn depends on.
+    """The facts that determine the outcome of one tool turn.
 
     Attributes:
-        closed: a connection closed after the call, before the deadline, a refusal or a heard reply.
+        closed: whether a connection closed after the call, before the deadline, a refusal or a heard reply.
         missing: calls for which the app gave no result of its own.
         inputs: number of user inputs.
-        heard: number of replies heard; `informed`: number of these after all results.
-        ended: the first informed reply has its response.done; `status`: the status there, None without one.
-        waited_ns: from the last event that could have released that reply to its request.
-        refusals: number of refused requests; `host_errors`: number of the errors sent to the host for them.
+        heard: number of replies heard.
+        informed: number of replies heard that were requested after all results.
+        ended: whether the first informed reply has its response.done.
+        status: status in that response.done; None without one.
+        waited_ns: time from the last event that could have released the first informed reply to its request.
+        refusals: number of refused requests.
+        host_errors: number of errors sent to the host for refused requests.
         asked: the answer to the last request after the app's last result; None without such a request.
-        upstream_seen, host_seen: both directions of that link were observed.
-        complete: the recording contains the end of the session.
-        settled: nothing can follow in this turn: the recording is complete, another turn follows, or a connection closed.
-        unread: an unreadable frame arrived while a request waited for its answer.
-        answered: there is a request after the last result, and all requests have their answers.
-        goes_on: an event was recorded after the last refusal, so an error to the host would be recorded too.
+        upstream_seen: whether both directions of the upstream link were observed.
+        host_seen: whether both directions of the host link were observed.
+        complete: whether the recording contains the end of the session.
+        settled: whether the turn is over: the recording is complete, another turn follows, or a connection closed.
+        unread: whether an unreadable frame arrived while a request was unanswered.
+        answered: whether there is a request after the last result and all requests have answers.
+        goes_on: whether an event was recorded after the last refusal; an error to the host would be recorded too.
     """
 
     closed: bool
@@ -61,7 +65,7 @@ class TurnFacts:
 
 @dataclass(frozen=True)
 class Rule:
-    """When an outcome matches, and the text of the reason."""
+    """The predicate of an outcome, and a function that returns the text of the reason."""
 
     applies: Callable[[TurnFacts], bool]
     why: Callable[[TurnFacts], str]
@@ -96,7 +100,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "stalled": Rule(lambda of: of.asked is None, lambda _: "no create was ever sent for the result"),
 }
 
-#: Later events of the turn cannot change these outcomes.
+#: Outcomes that later events of the turn cannot change.
 _EARLY: Final = frozenset({"abandoned", "duplicated", "stale", "interrupted", "late", "noisy"})
 
 
@@ -108,7 +112,7 @@ def outcome_of(facts: TurnFacts) -> tuple[str, str]:
 
 
 def undecided(facts: TurnFacts, match: str) -> str | None:
-    """The reason why the recording does not decide that `match` is the outcome; None if it does."""
+    """Return why the recording does not show that `match` is the outcome; None if it does."""
     if not facts.upstream_seen:
         return "the link between proxy and upstream was not observed"
     if facts.unread:

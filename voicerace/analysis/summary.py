@@ -1,4 +1,4 @@
-"""A session as a flat JSON object, which `voicerace run --json` prints. Its schema is docs/run.schema.json."""
+"""Summarise a session in a JSON object, which `voicerace run --json` prints. Its schema is docs/run.schema.json."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ _TIMES = ("margin_ms", "lead_ms", "dead_air_ms")
 
 
 def summary(recording: Recording, verdict: Verdict, tie_outcome: str | None = None) -> dict[str, Any]:
-    """Summarise the verdict on a recording and its provenance.
+    """Return the verdict on a recording and its provenance as a JSON object.
 
-    The flat counts and times are those of the worst tool turn, null without one. `session_updates` is the number in the
-    session. `tie_outcome` is the outcome of the other order of two simultaneous events, or null.
+    The counts and times at the top level are those of the worst tool turn; without a tool turn they are null.
+    `session_updates` is the number of session.update messages in the session. `tie_outcome` is the outcome with the other
+    order of two simultaneous events, or null.
     """
     turn = verdict.turn
     return {

@@ -1,4 +1,4 @@
-"""A recording in its order at the upstream, with the ledger of that link."""
+"""Index of a recording: its events by number and type, their order at the upstream, and the ledger of the upstream link."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ class TraceIndex:
         recording: the recording.
         by_seq: seq -> event.
         by_type: type -> its events, in order; see `of_type`.
-        host_seen, upstream_seen: both directions of that link were observed.
+        host_seen: whether both directions of the host link were observed.
+        upstream_seen: whether both directions of the upstream link were observed.
         ledger: the ledger of the upstream link; its keys are seqs.
-        order: seq -> position at the upstream, for messages of that link, in that order; `end` is their number.
-        said_ns: text of the user -> times at which it reached the proxy; empty if that link was not observed.
-        closes: the closings of connections before the first fault, which can cause further ones.
-        fault: reason of the first fault, or None; `fault_on`: its link; `before_fault`: the events before it.
+        order: seq -> position at the upstream, for the messages of the upstream link, sorted by position.
+        end: number of messages in `order`.
+        said_ns: text of the user -> times at which the text reached the proxy; empty if the host link was not observed.
+        closes: closings of connections before the first fault, because a fault can cause further closings.
+        fault: reason of the first fault, or None.
+        fault_on: link of the first fault, or None.
+        before_fault: events before the first fault.
     """
 
     def __init__(self, recording: Recording) -> None:
@@ -52,19 +56,22 @@ class TraceIndex:
         self.fault = str(fault.payload.get("reason")) if fault is not None and isinstance(fault.payload, Mapping) else None
 
     def of_type(self, *names: str) -> list[Event]:
-        """The events of some types, grouped by type, each group in order."""
+        """Return the events of some types, grouped by type, each group in order."""
         return [event for name in names for event in self.by_type.get(name, ())]
 
     def begun(self, response: Response) -> int:
-        """Position at the upstream of the event that began a response; see `beginning`."""
+        """Return the position at the upstream of the event that began a response; see `beginning`."""
         return self.order[self.beginning(response)]
 
     def beginning(self, response: Response) -> int:
-        """The event that began a response: its create, or for the server's own the event at which the server decided."""
+        """Return the seq of the event that began a response: its request or, without one, the server's decision."""
         return response.decided.key if response.create is None else self.ledger.creates[response.create].key
 
     def in_the_way(self, position: int, create: Create | None = None) -> Response | None:
-        """The response that holds the slot at a position; without one, the last that was done before it."""
+        """Return the response that holds the slot at a position, or else the last one that ended before it, or else None.
+
+        If `create` was refused, return the response that the refusal names.
+        """
         if create is not None and create.answer == "refused" and create.names in self.ledger.responses:
             return self.ledger.responses[create.names]
         before = [r for r in self.ledger.responses.values() if self.begun(r) < position]
@@ -72,7 +79,7 @@ class TraceIndex:
         return holding[-1] if holding else before[-1] if before else None
 
     def named_ns(self, name: str, default_ms: int) -> int | None:
-        """A time from the provenance in ns; None if it was drawn and is therefore unknown."""
+        """Return a time of the provenance in ns; None if the time was drawn and is therefore unknown."""
         times = self.recording.provenance.get("times")
         given = times.get(name, default_ms) if isinstance(times, Mapping) else default_ms
         try:
@@ -82,5 +89,5 @@ class TraceIndex:
 
 
 def time_of(event: Event, actor: str) -> int:
-    """The known time of an event at, or nearest to, an actor in ns; 0 without any."""
+    """Return the time of an event at an actor, or else at the other end of the link, in ns; 0 without any."""
     return event.at_ns(actor) or 0

@@ -1,4 +1,4 @@
-"""The values of a time, which `voicerace.model.parameters` parses: fixed, one per call, a grid, a distribution."""
+"""The kinds of values of a time: fixed, one per call, a grid, a distribution. `voicerace.model.parameters` parses them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = [
     "MAX_MS", "Choice", "Duration", "Fixed", "Grid", "LogNormal", "Sampled", "Uniform", "Value", "continuous", "shortest",
 ]  # fmt: skip
 
-#: One day: longer than any session, and exact in nanoseconds as a float.
+#: Maximum time in ms: one day, which is longer than any session and exact in nanoseconds as a float.
 MAX_MS = 86_400_000
 _LOG_MAX = math.log(MAX_MS) + 1
 
 
 @dataclass(frozen=True)
 class Fixed:
-    """One value, or one per function call; the last one is also used for all later calls."""
+    """One value, or one value per function call. The last value also applies to all later calls."""
 
     values_ns: tuple[int, ...]
 
@@ -52,7 +52,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Uniform:
-    """A draw between two values, in ms."""
+    """A draw from a uniform distribution between two values in ms."""
 
     low: float
     high: float
@@ -66,7 +66,7 @@ class Uniform:
 
 @dataclass(frozen=True)
 class LogNormal:
-    """A log-normal draw; mu and sigma are those of the logarithm of milliseconds."""
+    """A draw from a log-normal distribution. `mu` and `sigma` are those of the logarithm of the time in ms."""
 
     mu: float
     sigma: float
@@ -107,15 +107,15 @@ class Choice:
 
 
 def shortest(number: float) -> str:
-    """The shortest text that parses as the same number."""
+    """Return the shortest text that parses as the same number."""
     return repr(number).removesuffix(".0")
 
 
 Value: TypeAlias = Fixed | Grid | Uniform | LogNormal | Sampled | Choice
-#: A value that one session can use: all but a grid.
+#: A value that a single session can use: any value except a grid.
 Duration: TypeAlias = Fixed | Uniform | LogNormal | Sampled | Choice
 
 
 def continuous(value: Value) -> bool:
-    """Whether a value is drawn from a continuous distribution, whose draws are all different."""
+    """Return whether a value is drawn from a continuous distribution, whose draws are all different."""
     return (isinstance(value, Uniform) and value.low < value.high) or (isinstance(value, LogNormal) and value.sigma > 0)

@@ -1,4 +1,4 @@
-"""Validation of the names that sessions, sweeps, notebooks and the command line take."""
+"""Validate the names of releases, scenarios, handlers and other parameters of a session."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from voicerace.model.parameters import plain_value
 
 __all__ = ["MODALITIES", "NAMES", "name_of", "names_of", "words_of"]
 
-#: Modality of the replies; ``session`` is that of the proxy's session.update.
+#: Modalities of the replies. ``session`` means the modality in the proxy's session.update.
 MODALITIES: Final = ("session", "text", "audio")
-#: Kind of name -> its names.
+#: Kind of name -> the known names.
 NAMES: Final[Mapping[str, Collection[str]]] = {
     "release": PROXIES,
     "component": COMPONENTS,
@@ -35,7 +35,9 @@ NAMES: Final[Mapping[str, Collection[str]]] = {
 
 
 def name_of(kind: str, given: object, where: str = "") -> str:
-    """Check a name. A release can also be given by its backend version, a release or component also with a ``v`` before it.
+    """Check a name and return its standard form.
+
+    A release can also be given by its backend version. The name of a release or component can have a ``v`` before it.
 
     Args:
         kind: a key of `NAMES`.
@@ -53,13 +55,13 @@ def name_of(kind: str, given: object, where: str = "") -> str:
 
 
 def names_of(kind: str, given: object, where: str, every: tuple[str, ...] | None = None) -> tuple[str, ...]:
-    """Check a list of names and remove duplicates.
+    """Check a list of names and return it without duplicates.
 
     Args:
         kind: a key of `NAMES`.
         given: see `words_of`; ``all`` stands for `every`.
         where: the parameter that an error names.
-        every: by default all names of the kind, without the modality ``session``.
+        every: the names that ``all`` stands for; by default all names of the kind, without the modality ``session``.
 
     Raises:
         InputError: a name is unknown, or the list is empty.
@@ -74,7 +76,7 @@ def words_of(where: str, given: object) -> tuple[str, ...]:
     """Convert a list, the text of a JSON list (papermill passes lists as text) or text with commas to a tuple of strings.
 
     Raises:
-        InputError: it is none of these, or empty.
+        InputError: `given` has another form or is empty. The error names the parameter `where`.
     """
     value = plain_value(given)
     if isinstance(value, str):

@@ -1,13 +1,15 @@
 """The grammar of times for the command line and the notebooks. All numbers are milliseconds.
 
-- ``50``: one value; ``50,80``: one per function call, or for a time without a value per call, the values of a sweep.
+- ``50``: one value.
+- ``50,80``: one value per function call. If the time has no value per call, these are the values of a sweep.
 - ``0:400:10``: a grid (start, stop, step; the stop is included).
 - ``uniform(20,80)``: a uniform distribution.
 - ``lognormal(median=400,sigma=0.5)``, ``p50=400,p95=900`` (the median and a percentile, 51 to 99), ``lognormal(4,0.5)`` (mean
   and standard deviation of the logarithm of ms): a log-normal distribution.
-- ``choice(4,8,12)``: a uniform draw from these values; ``@file.csv``: from the first column of a file.
+- ``choice(4,8,12)``: a uniform draw from the listed values.
+- ``@file.csv``: a uniform draw from the values in the first column of a file.
 
-In Python also numbers, lists, tuples, NumPy arrays and pandas Series.
+Python code can also pass numbers, lists, tuples, NumPy arrays and pandas Series.
 """
 
 from __future__ import annotations
@@ -54,11 +56,11 @@ _MAX_GRID = 100_000
 #: Maximum number of function calls in a response, and of values in a list.
 MAX_CALLS = 8
 _LEAST_STEP = Decimal("0.000001")
-#: Maximum of a 64-bit integer in a table.
+#: Maximum integer: the tables of results have 64-bit integers.
 MAX_WHOLE = 2**63 - 1
 _CHOICE = re.compile(r"choice\(([^()]+)\)")
 _CALL = re.compile(r"(uniform|lognormal)\(\s*([^,()=]+)\s*,\s*([^,()=]+)\s*\)")
-#: A log-normal distribution by its median and its sigma or a percentile.
+#: Pattern of a log-normal distribution given by its median and its sigma or a percentile.
 _MEDIAN = re.compile(r"(lognormal\()?\s*(?:median|p50)\s*=([^,()=]+),\s*(sigma|p\d\d)\s*=([^,()=]+)(?(1)\))")
 _UNIT = re.compile(r"[0-9.]+\s*(ms|s|sec|seconds)")
 
@@ -67,7 +69,7 @@ def parse(name: str, given: object) -> Value:
     """Parse a value of the time `name`: text of the grammar, a number, or a sequence of numbers, one per call.
 
     Raises:
-        InputError: it is not in the grammar, negative, or longer than a day.
+        InputError: the value is not in the grammar, negative, or longer than a day.
     """
     text = grammar_text(name, given)
     if text.startswith("@"):
@@ -100,7 +102,7 @@ def _log_normal(name: str, text: str, mu: float, sigma: float) -> LogNormal:
 
 
 def _by_median(name: str, text: str, median_text: str, kind: str, second_text: str) -> LogNormal:
-    """The log-normal distribution with a median and a sigma or percentile."""
+    """Return the log-normal distribution with a median and a sigma or percentile."""
     median, second = float(number_of(name, median_text)), float(number_of(name, second_text))
     if median <= 0:
         raise InputError(name, f"{text} has no positive median", "a median above 0 ms")
@@ -122,7 +124,7 @@ def grammar_text(name: str, given: object) -> str:
     """Convert a value of the time `name` to text of the grammar.
 
     Raises:
-        InputError: it is neither text, a number nor a sequence of numbers.
+        InputError: the value is not text, a number or a sequence of numbers.
     """
     value = plain_value(given)
     if isinstance(value, str):
@@ -145,10 +147,10 @@ def _number_text(name: str, value: object) -> str:
 
 
 def number_of(name: str, given: object, least: int | None = 0) -> Decimal:
-    """Convert text or a number to a number of ms, which is at least `least`.
+    """Convert text or a number to a number of ms.
 
     Raises:
-        InputError: not a number, not finite, too small, or longer than a day.
+        InputError: the value is not a number, not finite, less than `least`, or longer than a day.
     """
     text = given.strip() if isinstance(given, str) else _number_text(name, plain_value(given))
     try:
@@ -167,10 +169,10 @@ def number_of(name: str, given: object, least: int | None = 0) -> Decimal:
 
 
 def whole_number(name: str, given: object, least: int, most: int = MAX_WHOLE) -> int:
-    """Convert an integer of Python or NumPy to an int from `least` to `most`.
+    """Convert a Python or NumPy integer to an int.
 
     Raises:
-        InputError: not an integer, or out of range.
+        InputError: the value is not an integer, or not between `least` and `most`.
     """
     value = plain_value(given)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -197,7 +199,7 @@ def _grid(name: str, text: str) -> Grid:
 
 
 def _grid_of(name: str, values_ns: Sequence[int], text: str) -> Grid:
-    """The grid of these values in ascending order."""
+    """Return the grid of some values in ascending order."""
     ordered = tuple(sorted(set(values_ns)))
     if len(ordered) < len(values_ns):
         raise InputError(name, f"{text!r:.60} has one value twice", "values at least 1 ns (0.000001 ms) apart")
@@ -225,7 +227,7 @@ def _from_file(name: str, path: str) -> Sampled:
 
 @dataclass(frozen=True)
 class Times:
-    """A value for each named time of a session. The actors know the names only.
+    """A value for each named time of a session. The actors use only the names of the times.
 
     Raises:
         InputError: an unknown name, or a value that is not allowed for it.
@@ -248,7 +250,7 @@ class Times:
 
     @classmethod
     def of(cls, given: Mapping[str, object] | None = None, profile: str = "loopback") -> Times:
-        """The times of a profile, replaced by the given ones; values are in the grammar, without grids."""
+        """Return the times of a profile, with the given ones replaced. Values are in the grammar; grids are not allowed."""
         values: dict[str, Duration] = {}
         for name, value in parse_times({} if given is None else given, profile).items():
             if isinstance(value, Grid):
@@ -257,18 +259,18 @@ class Times:
         return cls(values)
 
     def has(self, name: str) -> bool:
-        """Whether the optional time `name` is set."""
+        """Return whether the optional time `name` is set."""
         return name in self.values
 
     def never_positive(self, name: str) -> bool:
-        """Whether the time `name` is 0 or not set in every session."""
+        """Return whether the time `name` is 0 or not set in every session."""
         value = self.values.get(name)
         return value is None or (isinstance(value, Fixed) and not any(value.values_ns))
 
     def ns(self, name: str, index: int, seed: int) -> int:
-        """Duration number `index` of the time `name` in the session with this seed, in ns.
+        """Return duration number `index` of the time `name` in the session with a seed, in ns.
 
-        A draw depends on the seed, the name and the index only, so compared releases have the same draws.
+        A draw depends only on the seed, the name and the index, so that compared releases have the same draws.
         """
         if (constant := _CONSTANTS_NS.get(name)) is not None:
             return constant
@@ -278,21 +280,21 @@ class Times:
         return value.draw_ns(index, random.Random(f"{seed}:{name}:{index}"))
 
     def longest_ns(self, seed: int) -> int:
-        """The longest duration in the session with this seed, in ns."""
+        """Return the longest duration in the session with a seed, in ns."""
         own = (self.ns(name, index, seed) for name in self.values for index in range(MAX_CALLS))
         return max(*own, *_CONSTANTS_NS.values())
 
     def with_ns(self, name: str, value_ns: int) -> Times:
-        """The same times with `name` fixed at `value_ns`."""
+        """Return a copy in which the time `name` has the fixed value `value_ns`."""
         return Times({**self.values, name: Fixed((value_ns,))})
 
     def to_json(self) -> dict[str, str]:
-        """Time name -> its text in the grammar."""
+        """Return the mapping of time name -> text in the grammar."""
         return dict(self._texts)
 
     @cached_property
     def _texts(self) -> Mapping[str, str]:
-        """Cached, because the recording of every session has it."""
+        """The result of `to_json`, cached because the recording of every session contains it."""
         return {name: str(value) for name, value in self.values.items()}
 
 
@@ -301,10 +303,10 @@ _CONSTANTS_NS = {name: ns(value) for name, value in {**PROXY_TIMES_MS, **COMPONE
 
 
 def parse_times(given: Mapping[str, object], profile: str) -> dict[str, Value]:
-    """Parse the times of a profile with some replaced; grids are allowed.
+    """Return the parsed times of a profile, with the given ones replaced. Grids are allowed.
 
     Raises:
-        InputError: an unknown profile or name, or a value that is not allowed.
+        InputError: the profile or a name is unknown, or a value is not allowed.
     """
     one_of("profile", profile, PROFILES)
     if not isinstance(given, Mapping):
@@ -322,7 +324,7 @@ def parse_times(given: Mapping[str, object], profile: str) -> dict[str, Value]:
 
 
 def assumed_times(given: Iterable[str], profile: str) -> dict[str, str]:
-    """The times that were not given, with their text in the profile: the assumptions of a result."""
+    """Return time name -> text in the profile for each time that is not in `given`: the assumptions of a result."""
     return {name: text for name in TIMES if name not in given and (text := PROFILES[profile].values.get(name)) is not None}
 
 
@@ -345,7 +347,7 @@ def _fits_calls(name: str, value: Fixed) -> None:
 
 
 def _no_grid(grid: Grid) -> tuple[str, str]:
-    """Texts of the error for a grid in a single session."""
+    """Return the texts of the error (what was found, what is allowed) for a grid in a single session."""
     if ":" in grid.text:
         return f"{grid} is a grid", "one session takes one value; a sweep takes grids"
     return _several(grid)

@@ -1,7 +1,7 @@
-"""Links between neighbours, and the events on them, which are the lines of a recording.
+"""Links between neighbouring actors, and the events on the links. Each event is a line of a recording.
 
 Times are integer nanoseconds on the recording's clock. An event has the time at which it was sent and the time at which it
-was received. Either can be missing, because a relay or a log observes one place only.
+was received. Either time can be missing, because a relay or a log observes messages at one place only.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = [
     "link",
 ]  # fmt: skip
 
-#: A JSON object is a mapping, an audio frame is bytes, other text is text.
+#: Payload of an event: a mapping for a JSON object, bytes for an audio frame, a string for other text.
 Payload = Mapping[str, Any] | bytes | str | None
 
 
@@ -43,10 +43,10 @@ PROXY_TO_COMPONENT: Final = Link("proxy", "component")
 PROXY_TO_UPSTREAM: Final = Link("proxy", "upstream")
 UPSTREAM_TO_PROXY: Final = Link("upstream", "proxy")
 
-#: Both directions of the host connection and of the upstream connection.
+#: Both directions of the host connection, and both directions of the upstream connection.
 HOST_LINKS: Final = (COMPONENT_TO_PROXY, PROXY_TO_COMPONENT)
 UPSTREAM_LINKS: Final = (PROXY_TO_UPSTREAM, UPSTREAM_TO_PROXY)
-#: The proxy's links, on which messages take time. Calls inside the host (user, app, component) take none.
+#: Links of the proxy. Messages on them have a delay; calls inside the host (user, app, component) have none.
 WIRES: Final = (*HOST_LINKS, *UPSTREAM_LINKS)
 #: Every link of a session.
 LINKS: Final[tuple[Link, ...]] = (USER_TO_APP, APP_TO_COMPONENT, COMPONENT_TO_APP, *WIRES)
@@ -55,7 +55,7 @@ _LINK_OF_NAME = {str(each): each for each in LINKS}
 
 
 def link(name: object) -> Link:
-    """Return the link with this name (``sender>receiver``) or pair of ends.
+    """Return the link with a name (``sender>receiver``) or a pair of sender and receiver.
 
     Raises:
         InputError: there is no such link.
@@ -75,12 +75,13 @@ class Event:
     Attributes:
         seq: position in the recording; the events of a link are in the order in which they were sent.
         link: sender and receiver.
-        kind: ``message``; ``close`` by one end; ``open`` after a close; ``fault``: connection not opened, lost, or silent.
+        kind: ``message``; ``close``: one end closed the connection; ``open``: the connection was opened again; ``fault``: the
+            connection was not opened, was lost, or was silent.
         sent_ns: time at the sender, None if it was not observed.
         received_ns: time at the receiver, None if it was not observed or the event did not arrive.
         payload: the message; for a close ``{"code": int | None}``; for a fault ``{"reason": str}``.
-        observed_at: where the times were read: ``engine`` (both ends), ``socket`` (our end of a connection to a running
-            program; the times differ by the emulated network delay), ``relay`` (received and sent there), ``log``, ...
+        observed_at: where the times were measured: ``engine`` (at both ends), ``socket`` (at voicerace's end of a connection
+            to a running program; the times differ by the emulated network delay), ``relay`` (at the relay), ``log``, ...
     """
 
     seq: int
@@ -93,7 +94,7 @@ class Event:
 
     @property
     def type(self) -> str:
-        """Type of the message, ``(binary)`` for an audio frame, ``(text)`` for text that is no JSON object."""
+        """Type of the message, ``(binary)`` for an audio frame, ``(text)`` for text that is not a JSON object."""
         if self.kind != "message":
             return f"({self.kind})"
         if isinstance(self.payload, (dict, Mapping)):
@@ -102,11 +103,11 @@ class Event:
 
     @property
     def arrived(self) -> bool:
-        """False if the receiver was observed and the event did not arrive, because the connection was closed before."""
+        """Whether the event arrived or its receiver was not observed. An event on a closed connection does not arrive."""
         return self.received_ns is not None or self.observed_at not in ("engine", "socket", "relay")
 
     def at_ns(self, actor: str) -> int | None:
-        """The time of the event at `actor`; if it is missing, the time at the other end; None without any.
+        """Return the time of the event at `actor` in ns, or else the time at the other end, or else None.
 
         Raises:
             InputError: there is no such actor.
@@ -116,15 +117,15 @@ class Event:
         return times[0] if times[0] is not None else times[1]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Faster than the dataclass's own, because a sweep pickles many events."""
+        """Pickle the fields. This is faster than the default, and a sweep pickles many events."""
         return Event, (self.seq, self.link, self.kind, self.sent_ns, self.received_ns, self.payload, self.observed_at)
 
     def line(self) -> str:
-        """The event as one line of JSONL, without the line end."""
+        """Return the event as one line of JSONL, without the line end."""
         return dump(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """The event as a JSON object with its keys in a fixed order."""
+        """Return the event as a JSON object with its keys in a fixed order."""
         record: dict[str, Any] = {
             "seq": self.seq,
             "link": str(self.link),
@@ -161,7 +162,7 @@ class Event:
             if any(time is not None and (not isinstance(time, int) or isinstance(time, bool)) for time in times):
                 raise InputError("sent_ns, received_ns", f"{times} are no integers", "nanoseconds or null")
             seq = record["seq"]
-            if not isinstance(seq, int) or isinstance(seq, bool):  # a JSON number may be an infinity
+            if not isinstance(seq, int) or isinstance(seq, bool):  # a JSON number can be infinite
                 raise InputError("seq", f"{seq!r:.40} is no integer", "the event's number in its recording, from 0")
             if payload is not None and not isinstance(payload, (dict, bytes, str)):
                 raise InputError("json", f"a {type(payload).__name__}", "an object or null")
@@ -182,5 +183,5 @@ class Event:
             raise InputError("event", str(error)) from None
 
 
-# ASCII only, because a lone surrogate in a message has no UTF-8 encoding.
+# The output is ASCII, because a lone surrogate in a message has no UTF-8 encoding.
 dump = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode

@@ -1,7 +1,7 @@
-"""Read a file in pieces and decompress it if it is gzip, which its first bytes decide, not its name.
+"""Read a file in pieces, and decompress it if its first bytes are those of gzip.
 
-A compressed file that is cut or damaged is read up to the damage. A few compressed bytes can fill the memory, so a reader
-that keeps what it reads sets a limit.
+A compressed file that is cut or damaged is read up to the damage. A small compressed file can exceed the memory when it is
+decompressed, so a caller that keeps the content sets a limit.
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from voicerace.errors import InputError
 
 __all__ = ["UNPACKED_LIMIT", "Progress", "Unpacked"]
 
-#: Limit in bytes for readers that keep what they read.
+#: Maximum decompressed size in bytes for callers that keep the content.
 UNPACKED_LIMIT: Final = 512 << 20
-#: Called with the number of bytes read and the size of the file.
+#: A function that is called with the number of bytes read and the size of the file in bytes.
 Progress: TypeAlias = Callable[[int, int], object]
 _PIECE: Final = 1 << 16
-#: Compressed bytes per step: damage loses the step that contains it.
+#: Number of compressed bytes per step of the decompressor. The step that contains the damage is lost.
 _FED: Final = 1 << 9
 _GZIP: Final = b"\x1f\x8b"
 _WBITS: Final = 31  # gzip with header and checksum
 
 
 class Unpacked(io.RawIOBase):
-    """A file that is read from its beginning.
+    """A stream of the content of a file, decompressed if the file is gzip.
 
     Args:
         path: the file.
         progress: called with the number of bytes read, before decompression.
         limit: maximum decompressed size of a compressed file in bytes; None for no limit.
-            It is also an attribute, which can be set while reading.
+            The attribute of this name can be changed while reading.
 
     Attributes:
-        cut: the compressed file is cut or damaged.
+        cut: whether the end or damage of a compressed file was reached before its checksum.
 
     Raises:
-        InputError: while reading: the size exceeds the limit, or nothing can be decompressed.
-        OSError: it cannot be opened or read.
+        InputError: while reading, if the size exceeds the limit or nothing can be decompressed.
+        OSError: the file cannot be opened or read.
     """
 
     def __init__(self, path: Path, progress: Progress | None = None, limit: int | None = None) -> None:
         super().__init__()
-        self._opened = ExitStack()  # first, because a file that cannot be opened is closed as well
+        self._opened = ExitStack()  # set first, because `close` is also called if the file cannot be opened
         self.cut = False
         self.limit = limit
         self._path, self._progress = path, progress
@@ -56,7 +56,7 @@ class Unpacked(io.RawIOBase):
         self._rest = memoryview(b"")
 
     def pieces(self) -> Iterator[bytes]:
-        """The rest of the file, in pieces."""
+        """Return an iterator over the pieces of the rest of the file."""
         return self._pieces
 
     def readable(self) -> bool:
@@ -98,7 +98,7 @@ class Unpacked(io.RawIOBase):
                 if not data:
                     data, begin = raw[begin : begin + _FED], begin + _FED
                 if packed is None:
-                    # The first gzip member or the next, as in `cat a.gz b.gz`; zeros may fill a block between them.
+                    # A gzip member starts here. `cat a.gz b.gz` makes several; zeros can fill a block between them.
                     data = data.lstrip(b"\0") if made else data
                     if not data:
                         continue

@@ -44,7 +44,7 @@ __all__ = [
 ]  # fmt: skip
 
 SCHEMA = 1
-CUT = "was cut after"  # in the note about a dropped last line
+CUT = "was cut after"  # part of the note about a dropped last line
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Recording:
         clock: ``virtual``, ``monotonic`` or ``log``; times of two recordings are comparable only on one clock.
         observed: the observed links. The absence of events on another link has no meaning.
         complete: False if the file was cut or the session was open when the recording stopped.
-        notes: what a reader dropped, and where.
+        notes: for each line that a reader dropped, its number and length.
     """
 
     events: tuple[Event, ...]
@@ -68,13 +68,13 @@ class Recording:
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        """Origin, number of events and clock."""
+        """Describe the recording by its origin, number of events and clock."""
         made = " ".join(str(self.provenance[name]) for name in ("release", "scenario") if name in self.provenance)
         cut = "" if self.complete else ", cut off"
         return f"<Recording {made or 'of unknown origin'}: {len(self.events)} events, {self.clock} clock{cut}>"
 
     def on(self, *links: Link | str) -> tuple[Event, ...]:
-        """The events of some links, in order.
+        """Return the events on some links, in order.
 
         Args:
             links: each a `Link`, a name (``proxy>upstream``) or a pair of names.
@@ -86,9 +86,9 @@ class Recording:
         return tuple(event for event in self.events if event.link in wanted)
 
     def ordered(self, actor: str, events: Iterable[Event] | None = None) -> list[Event]:
-        """Sort events by their time at an actor, and by `Event.seq` within one nanosecond.
+        """Return events sorted by their time at an actor, and by `Event.seq` at equal times.
 
-        The events of a log keep their order, in which the proxy handled them: its clock can jump.
+        The events of a log keep the order in which the proxy handled them, because the log's clock can jump.
 
         Args:
             actor: for example ``proxy``.
@@ -100,7 +100,7 @@ class Recording:
         return sorted(given, key=lambda event: (event.at_ns(actor) or 0, event.seq))
 
     def observes(self, sender: str, receiver: str) -> bool:
-        """Whether the link from `sender` to `receiver` was observed.
+        """Return whether the link from `sender` to `receiver` was observed.
 
         Raises:
             InputError: there is no such link.
@@ -108,7 +108,7 @@ class Recording:
         return link((sender, receiver)) in self.observed
 
     def lines(self) -> Iterator[str]:
-        """The lines of the JSONL file, without line ends; equal for equal recordings."""
+        """Yield the lines of the JSONL file, without line ends. Equal recordings have equal lines."""
         header: dict[str, Any] = {
             "voicerace_recording": SCHEMA,
             "clock": self.clock,
@@ -129,18 +129,18 @@ class Recording:
 
     @classmethod
     def read(cls, path: Path | str) -> Recording:
-        """The first recording of the JSONL file at `path`; see `read_recordings`."""
+        """Read the first recording of the JSONL file at `path`; see `read_recordings`."""
         for recording in read_recordings(path):
             return recording
         raise InputError(str(path), "holds no recording", "the first line of one is its header")
 
     def to_frame(self) -> pd.DataFrame:
-        """Make a frame with one row per event.
+        """Return a data frame with one row per event.
 
         Columns: seq, sender, receiver, kind, type, sent_ns, received_ns, observed_at, payload (JSON). Times are nullable
         Int64 nanoseconds.
         """
-        import pandas as pd  # here, because the import is slow
+        import pandas as pd  # imported here because the import is slow
 
         text = pd.StringDtype("python")  # Arrow's text cannot hold a lone surrogate
         records = [event.to_json() for event in self.events]
@@ -164,7 +164,7 @@ def write_recordings(path: Path | str, recordings: Iterable[Recording]) -> None:
     """Write recordings in order into one JSONL file, compressed if its name ends in ``.gz``."""
     path = path_of("path", path)
     text = "".join(line + "\n" for recording in recordings for line in recording.lines()).encode("ascii")
-    # Without a time stamp, so that equal recordings make equal files.
+    # The gzip header gets no time stamp, so that equal recordings result in equal files.
     write_bytes(path, gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
 
 
@@ -174,7 +174,7 @@ def read_recordings(path: Path | str) -> list[Recording]:
 
 
 def iter_recordings(path: Path | str, progress: Progress | None = None) -> Iterator[Recording]:
-    """Read the recordings of a JSONL file, compressed or not, in order, one at a time.
+    """Yield the recordings of a JSONL file, compressed or not, in order.
 
     A last line that was cut is dropped and reported in `Recording.notes`; `complete` is then False.
 
@@ -200,22 +200,22 @@ def iter_recordings(path: Path | str, progress: Progress | None = None) -> Itera
 
 
 class _Reading:
-    """The recording that is being read."""
+    """The recording in progress while a JSONL file is read, and its events."""
 
     def __init__(self) -> None:
         self.open: Recording | None = None
         self.events: list[Event] = []
-        self.ended = True  # no recording has begun, or the last one had its closing line
+        self.ended = True  # True before the first header and after a closing line
 
     def close(self) -> Iterator[Recording]:
-        """Return the recording that was read, with its events."""
+        """Yield the recording in progress with its events, if there is one, and clear the state."""
         if self.open is not None:
             yield replace(self.open, events=tuple(self.events), complete=self.ended)
         self.open = None
         self.events.clear()
 
     def line(self, number: int, line: str, where: str, *, last: bool) -> Iterator[Recording]:
-        """Read the next line, and return a recording that ends before it."""
+        """Process the next line. If the line is a header, yield the recording before it."""
         try:
             record = json.loads(line)
             if not isinstance(record, dict):
@@ -234,7 +234,7 @@ class _Reading:
                 self.events.append(Event.from_json(record))
         except (ValueError, RecursionError) as error:
             if last and self.open is not None and not isinstance(error, InputError):
-                # After a closing line, the header of another recording was cut.
+                # A cut line after a closing line is the header of another recording, so this one stays complete.
                 note = f"line {number} {CUT} {len(line)} characters and is dropped"
                 self.open = replace(self.open, notes=(*self.open.notes, note))
             elif not isinstance(error, InputError):
@@ -246,7 +246,7 @@ class _Reading:
 
 
 def _lines(path: Path, progress: Progress | None = None) -> Iterator[str]:
-    """The lines of a file without line ends; a compressed file that was cut is read up to there."""
+    """Yield the lines of a file without line ends. A compressed file that was cut is read up to the cut."""
     rest: list[bytes] = []
     try:
         with Unpacked(path, progress, UNPACKED_LIMIT) as file:

@@ -1,1 +1,1 @@
-"""What travels: names and builders of both protocols, without state."""
+"""The messages of both protocols: names, builders, readers, and the ledger of the upstream link."""

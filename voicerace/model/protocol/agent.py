@@ -1,7 +1,7 @@
 """Builders of the Voice Agent messages between component and proxy.
 
-The shapes follow `deepgram-sdk`; the tests list the exceptions with their source. The calls between app and component are no
-wire protocol: their types are names of the component's public API (voice-agent-react).
+The shapes follow `deepgram-sdk`; the tests list the exceptions with their source. The calls between app and component do not
+use a wire protocol. Their types are names of the component's public API (voice-agent-react).
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import Any, Final, TypeAlias
 
 Message: TypeAlias = dict[str, Any]
 
-#: The component's own result after a handler without one (its #355), the fingerprint of a double submission.
+#: The result that the component sends itself after a handler without a result (issue #355 of voice-agent-react). With the
+#: app's later result it is a double submission.
 DEFAULT_ERROR: Final = "Handler completed without sending a response"
 DEFAULT_ERROR_CONTENT: Final = json.dumps({"error": DEFAULT_ERROR}, separators=(",", ":"))
 
-#: Begins the transcript line with which older proxies announce a function call; such text is not a reply.
+#: Prefix of the assistant text with which older proxies announce a function call. Such text is not a reply.
 CALL_TEXT_PREFIX: Final = "Function call: "
 
 
@@ -29,7 +30,7 @@ def settings(
     context: Sequence[Mapping[str, str]] = (),
     idle_timeout_ms: int = 10_000,
 ) -> Message:
-    """`Settings` as the component sends it to an OpenAI proxy; `context` is a sequence of ``{"role", "content"}``."""
+    """Return `Settings` in the form that the component sends. `context` is a sequence of ``{"role", "content"}``."""
     agent: Message = {
         "idleTimeoutMs": idle_timeout_ms,
         "language": "en",
@@ -57,7 +58,7 @@ def inject_user_message(text: str) -> Message:
 
 
 def function_call_response(call_id: str, name: str, content: str) -> Message:
-    """The result of a function call; `content` is JSON text."""
+    """Return the message with the result of a function call. `content` is JSON text."""
     return {"type": "FunctionCallResponse", "id": call_id, "name": name, "content": content}
 
 
@@ -70,7 +71,7 @@ def conversation_text(role: str, content: str) -> Message:
 
 
 def function_call_request(call_id: str, name: str, arguments: str) -> Message:
-    """A request of one call; the proxy never puts two calls into one."""
+    """Return the request of one function call. The proxy never sends two calls in one request."""
     return {
         "type": "FunctionCallRequest",
         "functions": [{"id": call_id, "name": name, "arguments": arguments, "client_side": True}],
@@ -86,17 +87,17 @@ def agent_thinking() -> Message:
 
 
 def call_text(name: str, arguments: str) -> str:
-    """The transcript line of a function call, in the releases that send one."""
+    """Return the assistant text with which some releases announce a function call."""
     return f"{CALL_TEXT_PREFIX}{name}({arguments.strip()})"
 
 
 def is_default_error(content: object) -> bool:
-    """Whether the text of a result is that of `DEFAULT_ERROR`, with any spacing of the JSON."""
+    """Return whether the text of a result is the JSON of `DEFAULT_ERROR`, with any spacing."""
     return has_value(content, {"error": DEFAULT_ERROR}, DEFAULT_ERROR)
 
 
 def has_value(content: object, value: Any, mark: str) -> bool:
-    """Whether the text of a result is this JSON value. `mark` is a part of every such text, searched before parsing."""
+    """Return whether the text of a result is the JSON of `value`. Text without `mark` is not parsed."""
     if not isinstance(content, str) or mark not in content:
         return False
     try:
@@ -107,7 +108,7 @@ def has_value(content: object, value: Any, mark: str) -> bool:
 
 
 def is_reply_output(payload: Mapping[str, Any] | bytes | str | None) -> bool:
-    """Whether a message to the host is a part of a reply that a user can hear or read."""
+    """Return whether a message to the host is a part of a reply that a user can hear or read."""
     if isinstance(payload, bytes):
         return len(payload) > 0
     return (

@@ -9,17 +9,17 @@ from voicerace.trace.recording import Payload
 
 __all__ = ["CLOSE_CODES", "frame_of", "is_registered", "payload_of"]
 
-#: https://www.iana.org/assignments/websocket/websocket.xhtml
+#: Registered close codes; source: https://www.iana.org/assignments/websocket/websocket.xhtml
 CLOSE_CODES: Final = frozenset({*range(1000, 1016), 3000, 3003, 3008})
 
 
 def frame_of(payload: Payload) -> str | bytes:
-    """Convert a payload to a frame: an object to JSON text, text and audio unchanged."""
+    """Convert a payload to a WebSocket frame. An object becomes JSON text; text and audio are unchanged."""
     return payload if isinstance(payload, (bytes, str)) else json.dumps(payload, separators=(",", ":"))
 
 
 def payload_of(raw: str | bytes) -> Payload:
-    """Convert a frame to a payload: the text of a JSON object to the object, other frames unchanged."""
+    """Convert a WebSocket frame to a payload. The text of a JSON object becomes the object; other frames are unchanged."""
     if isinstance(raw, bytes):
         return raw
     try:
@@ -30,5 +30,5 @@ def payload_of(raw: str | bytes) -> Payload:
 
 
 def is_registered(code: object) -> bool:
-    """Whether a close code is one of `CLOSE_CODES`."""
+    """Return whether a close code is one of `CLOSE_CODES`."""
     return type(code) is int and code in CLOSE_CODES

@@ -1,7 +1,8 @@
-"""Builders of the events of the input audio buffer (the user's audio on the upstream link), GA names.
+"""Builders of the events of the input audio buffer (the user's audio on the upstream link), with GA names.
 
-Shapes follow `openai.types.realtime` (openai 3.54). An append has no answer. A commit makes a user item of the buffer; the
-commit of an empty buffer is an error with the code `COMMIT_EMPTY` (docs/protocol-facts.md#input-audio).
+Shapes follow `openai.types.realtime` (openai 3.54). The API does not answer an append. A commit converts the buffer to a user
+item. The API answers the commit of an empty buffer with an error whose code is `COMMIT_EMPTY`
+(docs/protocol-facts.md#input-audio).
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ COMMIT_EMPTY: Final = "input_audio_buffer_commit_empty"
 
 
 def append(pcm: bytes) -> Message:
-    """Append audio: 24 kHz, 16 bits, mono."""
+    """Return the event that appends audio (24 kHz, 16 bits, mono) to the buffer."""
     return {"type": APPEND, "audio": base64.b64encode(pcm).decode("ascii")}
 
 
 def committed(event_id: str, previous_item_id: str | None, item_id: str) -> Message:
-    """The buffer becomes the user item `item_id`."""
+    """Return the event that reports a commit: the buffer has become the user item `item_id`."""
     return {"type": COMMITTED, "event_id": event_id, "previous_item_id": previous_item_id, "item_id": item_id}
 
 
@@ -51,12 +52,12 @@ def cleared(event_id: str) -> Message:
 
 
 def audio_item() -> Message:
-    """The user item of a commit, not transcribed; an item never carries its audio."""
+    """Return the user item of a commit, without a transcript. An item never contains its audio."""
     return {"type": "message", "role": "user", "content": [{"type": "input_audio", "transcript": None}]}
 
 
 def speech_started(event_id: str, item_id: str, audio_start_ms: int) -> Message:
-    """Server VAD detects speech, which will become the user item `item_id`."""
+    """Return the event with which server VAD reports speech that will become the user item `item_id`."""
     return {"type": SPEECH_STARTED, "event_id": event_id, "audio_start_ms": audio_start_ms, "item_id": item_id}
 
 
@@ -65,7 +66,10 @@ def speech_stopped(event_id: str, item_id: str, audio_end_ms: int) -> Message:
 
 
 def timeout_triggered(event_id: str, item_id: str, audio_start_ms: int, audio_end_ms: int) -> Message:
-    """`idle_timeout_ms` after a response, the server commits an empty user item and begins a response."""
+    """Return the event of the idle timeout.
+
+    `idle_timeout_ms` after a response, the server sends it, commits an empty user item and starts a response.
+    """
     times = {"audio_start_ms": audio_start_ms, "audio_end_ms": audio_end_ms}
     return {"type": TIMEOUT_TRIGGERED, "event_id": event_id, **times, "item_id": item_id}
 
@@ -77,18 +81,18 @@ def transcribed(event_id: str, item_id: str, transcript: str) -> Message:
 
 
 def turn_detection_of(session: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The settings of server VAD in a session object; None if it is off."""
+    """Return the settings of server VAD in a session object; None if server VAD is off."""
     found: Any = session
     for name in ("audio", "input", "turn_detection"):
         found = found.get(name) if isinstance(found, Mapping) else None
     return found if isinstance(found, Mapping) and found.get("type") in ("server_vad", "semantic_vad") else None
 
 
-#: Amplitude of at most 32,768: far above the noise of a quiet room, far below a voice.
+#: Minimum amplitude of loud audio, of at most 32,768: far above the noise of a quiet room, far below a voice.
 _LOUD: Final = 1_000
 
 
 def is_loud(pcm: bytes) -> bool:
-    """Whether 16-bit little-endian audio is louder than a quiet room."""
+    """Return whether 16-bit little-endian audio is louder than a quiet room."""
     samples = array("h", pcm[: len(pcm) // 2 * 2])
     return len(samples) > 0 and max(max(samples), -min(samples)) >= _LOUD

@@ -1,6 +1,6 @@
-"""The JSON types of the fields of client events that the mock upstream reads (`openai.types.realtime`, openai 3.54).
+"""Check the JSON types of the fields of client events (`openai.types.realtime`, openai 3.54).
 
-The API answers a field of another type with an error, and keeps the session.
+The API answers a field of a wrong type with an error and does not end the session. The mock upstream does the same.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from voicerace.model.protocol import input_audio, realtime
 
 __all__ = ["misplaced"]
 
-#: dict first, because the check of the abstract class takes ten times as long.
+#: Python types of a JSON object. dict is first, because the check of the abstract class takes ten times as long.
 _OBJECT: Final = (dict, Mapping)
-#: JSON type -> Python type, and its name in the error.
+#: JSON type -> (Python type, name in the error).
 _KINDS: Final[Mapping[str, tuple[Any, str]]] = {
     "object": (_OBJECT, "an object"),
     "list": (list, "an array"),
@@ -35,12 +35,20 @@ _FIELDS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     realtime.RESPONSE_CANCEL: (("response_id", "text"),),
     input_audio.APPEND: (("audio", "text"),),
 }  # fmt: skip
-#: Lists whose members are objects.
+#: Fields that are lists of objects.
 _OF_OBJECTS: Final = frozenset({"session.tools", "item.content"})
 
 
 class _Check(NamedTuple):
-    """A field: its name and path, its type and the name of that in the error, and whether it is a list of objects."""
+    """The check of a field.
+
+    Attributes:
+        name: name of the field in its object.
+        path: dotted name of the field in the event.
+        wanted: Python type of the field.
+        called: name of the type in the error.
+        of_objects: whether the field is a list of objects.
+    """
 
     name: str
     path: str
@@ -49,7 +57,7 @@ class _Check(NamedTuple):
     of_objects: bool
 
 
-#: (path of an object, its fields); an object comes after the one that contains it.
+#: (names that lead to an object, checks of its fields). An object follows the object that contains it.
 _Checks: TypeAlias = list[tuple[tuple[str, ...], list[_Check]]]
 
 
@@ -68,12 +76,12 @@ _OF_ANY: Final = _checks(_CLIENT)
 
 
 def misplaced(event: Mapping[str, Any]) -> str | None:
-    """The API's error text for the first field of a wrong type; None without one. Missing and null fields are allowed."""
+    """Return the API's error text for the first field of a wrong type, or None. Missing and null fields are allowed."""
     kind = event.get("type")
     for path_of_holder, checks in _CHECKS.get(kind, _OF_ANY) if isinstance(kind, str) else _OF_ANY:
         holder: Any = event
         for name in path_of_holder:
-            holder = holder.get(name)  # an object, as was checked before
+            holder = holder.get(name)  # an object, because its own check precedes
             if holder is None:
                 break
         if holder is None:

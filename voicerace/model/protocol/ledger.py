@@ -1,23 +1,24 @@
 """The ledger of the upstream link: it pairs every `response.create` with its answer, and each response with its results.
 
-Its input is the messages of the link in their order at one place (the upstream or the proxy). It uses nothing else, because
-the log of a customer has nothing else. The rules:
+Its input is the messages of the link in their order at one place (the upstream or the proxy). The log of a customer contains
+nothing else. In the following rules, a request is a `response.create`:
 
-- Creates are answered in the order in which they were sent, by `response.created` or by a refusal.
-- A refusal names the response that holds the slot. If that one is announced, the oldest unanswered create was refused. If
-  not, the oldest unanswered create began it, and the next one was refused.
+- The API answers requests in the order in which they were sent, with `response.created` or a refusal.
+- A refusal names the response that holds the slot. If that response is announced, the oldest unanswered request was refused.
+  If not, the oldest unanswered request started it, and the next request was refused.
 - A repeated event counts once.
-- The time of a spoken input is that of the client's commit, if there is one: its confirmation can come after a create.
-- A second `session.created` begins another connection. The requests that are unanswered stay so, and the new session has
-  none of the calls and results before.
-- If a refusal finds no unanswered create, and names a response that was paired with one, then the server began that
-  response (server VAD), and its create is the refused one.
-- A response that the server begins knows the results accepted when the server decided: at the end of speech
-  (`input_audio_buffer.committed` without a commit of the client), at `input_audio_buffer.timeout_triggered`, or, if a
-  response or a create was open then, at the `response.done` that freed the slot. A decision after `response.done`, because
-  the slot was not free yet (`slot_lag_ms`), is not visible.
+- The time of a spoken input is that of the client's commit, if there is one, because the commit's confirmation can arrive
+  after a request.
+- A second `session.created` starts another connection. Unanswered requests remain unanswered. The new session contains none
+  of the earlier calls and results.
+- If a refusal arrives without an unanswered request, and names a response that was paired with a request, then the server
+  started that response (server VAD), and the request is the refused one.
+- A response that the server starts includes the results accepted at the time of the server's decision. The server decides at
+  the end of speech (`input_audio_buffer.committed` without a commit of the client) or at
+  `input_audio_buffer.timeout_triggered`. If a response or a request was open then, it decides at the `response.done` that
+  freed the slot. A later decision, because the slot was not free yet (`slot_lag_ms`), is not visible.
 
-The verdict uses it for a complete recording, the user of a session during the session. The caller chooses the keys of events.
+The verdict feeds it a complete recording; the user actor feeds it during the session. The caller chooses the keys of events.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ __all__ = ["Create", "Decision", "Ledger", "Output", "Response", "UserInput"]
 
 @dataclass
 class Ledger:
-    """The entries, in the order of their events, and the state of the server's own responses.
+    """The entries in the order of their events, and the state of responses that the server starts itself.
 
     Attributes:
-        decision: decision of the server on a response that is not announced yet.
-        held: decision at an end of speech with the slot not free: the response waits or is dropped.
-        idled: `decision` is that of the idle timeout, whose commit follows.
+        decision: the server's decision to start a response that is not announced yet.
+        held: the server's decision at an end of speech while the slot was not free. The response is delayed or dropped.
+        idled: whether `decision` was made at the idle timeout and its commit has not arrived yet.
     """
 
     outputs: list[Output] = field(default_factory=list)
@@ -63,7 +64,7 @@ class Ledger:
     _commits: list[int] = field(default_factory=list)
 
     def feed(self, sender: str, payload: Payload, key: int) -> None:
-        """Process one message of the upstream link."""
+        """Update the ledger with one message of the upstream link."""
         if not isinstance(payload, (dict, Mapping)):
             return
         if sender == "proxy":
@@ -78,13 +79,13 @@ class Ledger:
 
     @property
     def active(self) -> list[Response]:
-        """Responses that are announced and not done."""
+        """The responses that are announced and not done."""
         return [response for response in self.responses.values() if response.done is None]
 
     @property
     def busy(self) -> bool:
-        """Whether a response is active or a create unanswered."""
-        # Called at every event, so it is fast: the newest first, and no generator.
+        """Whether a response is active or a request is unanswered."""
+        # This runs at every event, so it checks the newest response first and uses no generator.
         for response in reversed(self.responses.values()):
             if response.done is None:
                 return True
@@ -101,10 +102,12 @@ class Ledger:
         return [call for response in responses for call in response.calls]
 
     def informed(self, response: Response, calls: list[str], outputs: int | None = None) -> bool:
-        """Whether the app's own result of each of `calls` was accepted before the response began.
+        """Return whether the app's own result of each of `calls` was accepted before the response began.
 
         Args:
-            outputs: number of outputs at its begin, if it is not `Response.outputs_before`.
+            response: the response.
+            calls: ids of the calls.
+            outputs: number of outputs before the response began; by default `Response.outputs_before`.
         """
         before = self.outputs[response.known_from : response.outputs_before if outputs is None else outputs]
         known = {output.call_id for output in before if output.own and not output.refused}
@@ -132,7 +135,7 @@ class Ledger:
                     self.creates.append(Create(key, len(self.outputs)))
 
     def _response(self, event: Mapping[str, Any]) -> Response | None:
-        """The response to whose content an event belongs."""
+        """Return the response to whose content an event belongs, or None."""
         return self.responses.get(str(event.get("response_id")))
 
     def _item_added(self, event: Mapping[str, Any], key: int) -> None:
@@ -153,7 +156,7 @@ class Ledger:
             response.calls_done.append(key)
 
     def _heard(self, event: Mapping[str, Any], key: int) -> None:
-        """Note the first text or audio of a reply."""
+        """Record the first text or audio of a reply."""
         response = self._response(event)
         if response is None or response.heard is not None:
             return
@@ -183,23 +186,23 @@ class Ledger:
         self._speech = None
 
     def _idle(self, event: Mapping[str, Any], key: int) -> None:
-        """Note a decision at the idle timeout, which needs a free slot; the commit that follows belongs to it."""
+        """Record the server's decision at the idle timeout, when the slot is free. A commit follows."""
         self.decision, self.held, self.idled = Decision(key, len(self.outputs)), None, True
 
     def _turn_ended(self, key: int) -> None:
-        """Note a decision at the server's commit of the user's audio."""
+        """Record the server's decision at its commit of the user's audio."""
         decision = Decision(key, len(self.outputs))
         if self.idled and self.decision is not None:
-            # The response answers this commit, so it begins here.
+            # The response answers this commit, so the commit is the time of the decision.
             self.decision, self.idled = Decision(key, self.decision.outputs), False
         elif self.busy:
             self.held = decision
         else:
-            # An earlier decision without an announcement was dropped: in recordings it is announced within 2 ms.
+            # Recorded sessions announce a response within 2 ms, so an earlier unannounced decision was dropped.
             self.decision = decision
 
     def _connected(self, event: Mapping[str, Any], key: int) -> None:
-        """Begin a connection, and close the open entries of the one before."""
+        """Start a connection, and close the open entries of the previous connection."""
         event_id = event.get("event_id")
         if isinstance(event_id, str) and event_id == self._opened_by:
             return
@@ -261,7 +264,7 @@ class Ledger:
             create.answer, create.answered, create.error_type = "error", key, _name(error.get("type"))
 
     def _refused(self, holder: str | None) -> Create | None:
-        """The create that a refusal answers, by the rules in the docstring of the module."""
+        """Return the request that a refusal answers, by the rules in the docstring of the module, or None."""
         waiting = self.unanswered
         known = self.responses.get(holder or "")
         if not waiting:
@@ -275,7 +278,10 @@ class Ledger:
         return waiting[0]
 
     def _taken_by(self, refused: Create) -> None:
-        """Release a held decision: a refusal with nothing else open shows that the server's response holds the slot."""
+        """Move a held decision to `decision` if the refusal shows that the server's response holds the slot.
+
+        It does if no response is active and no other request is unanswered.
+        """
         if self.held is not None and not self.busy and refused.names not in self.responses:
             self.decision, self.held = self.held, None
 
@@ -283,7 +289,7 @@ class Ledger:
         item = realtime.item_of(event)
         if item.get("type") != "function_call_output":
             return
-        # An item has two events, added and done; the first confirms one output.
+        # An item has two events, added and done. The first one confirms an output.
         item_id = str(item.get("id"))
         if item_id in self._confirming:
             return
@@ -293,7 +299,7 @@ class Ledger:
                 output.confirmed = key
                 return
 
-    #: Type of a server event -> its method; other events change nothing.
+    #: Type of a server event -> the method that processes it. Other events change nothing.
     _rules: ClassVar[Mapping[str, Callable[[Ledger, Mapping[str, Any], int], None]]] = {
         realtime.SESSION_CREATED: _connected,
         realtime.RESPONSE_CREATED: _created,
@@ -312,12 +318,12 @@ class Ledger:
 
 
 def _name(value: object) -> str | None:
-    """A field as non-empty text; None if it is missing or of another type."""
+    """Return a field that is non-empty text, or None."""
     return value if isinstance(value, str) and value else None
 
 
 def _reason(details: object) -> str | None:
-    """The reason for the end of a response in its `status_details`."""
+    """Return the reason for the end of a response in its `status_details`, or None."""
     if not isinstance(details, Mapping):
         return None
     error = details.get("error")
@@ -326,7 +332,7 @@ def _reason(details: object) -> str | None:
 
 
 def _may_answer_create(error: Mapping[str, Any]) -> bool:
-    """Whether an error with another code can answer a create: those of items, audio and session cannot."""
+    """Return whether an error can answer a request. Errors about items, audio and the session cannot."""
     code = str(error.get("code") or "")
     others = ("input_audio", "item", "cannot_update", "response_cancel", "session_", "invalid_value", "invalid_json")
     return not code.startswith(others)

@@ -1,4 +1,4 @@
-"""Entries of the ledger: results, creates, responses and user inputs, with the keys of their events."""
+"""Entries of the ledger: results, requests, responses and user inputs, with the keys of their events."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["Create", "Decision", "Output", "Response", "UserInput"]
 
 
 class Decision(NamedTuple):
-    """The moment at which the server decides to begin a response itself.
+    """The server's decision to start a response without a request.
 
     Attributes:
-        key: the event.
-        outputs: number of outputs before it.
+        key: key of the event at which the server decides.
+        outputs: number of outputs before this event.
     """
 
     key: int
@@ -25,12 +25,12 @@ class Output:
     """The result of a function call, sent to the upstream.
 
     Attributes:
-        key: the event that carried it.
+        key: key of the event with the result.
         call_id: id of the call.
         placeholder: sender of a placeholder (`model.protocol.results`); None for a result of the app.
-        confirmed: the event that confirmed it, or None.
-        refused: the upstream did not accept it.
-        lost: the event that began the next connection, if the result was not confirmed before.
+        confirmed: key of the event that confirmed the result, or None.
+        refused: whether the upstream refused the result.
+        lost: key of the event that started the next connection, if the result was not confirmed before.
     """
 
     key: int
@@ -42,17 +42,17 @@ class Output:
 
     @property
     def own(self) -> bool:
-        """Whether it is a result of the app, not a placeholder."""
+        """Whether the result is the app's, not a placeholder."""
         return self.placeholder is None
 
     @property
     def waits(self) -> bool:
-        """Whether it is neither confirmed, lost nor refused yet."""
+        """Whether the result is not confirmed, lost or refused yet."""
         return self.settled is None and not self.refused
 
     @property
     def settled(self) -> int | None:
-        """The event that confirmed it, or that began the next connection."""
+        """The key of the event that confirmed the result or started the next connection, or None."""
         return self.lost if self.confirmed is None else self.confirmed
 
 
@@ -61,12 +61,12 @@ class Create:
     """A `response.create`.
 
     Attributes:
-        key: the event that carried it.
-        outputs_before: number of outputs before it.
-        answer: ``none`` if there is no answer yet; ``closed`` if its connection closed before.
-        answered: the event that answered it.
-        names: the response that it began, or that held the slot.
-        error_type: type of another error that answered it; the client causes an ``invalid_request_error``.
+        key: key of the event.
+        outputs_before: number of outputs before the request.
+        answer: kind of the answer. ``none``: no answer yet; ``closed``: the connection closed before an answer.
+        answered: key of the answer, or None.
+        names: id of the response that the request started or, for a refusal, of the response that held the slot.
+        error_type: type of another error that answered the request. The client causes an ``invalid_request_error``.
     """
 
     key: int
@@ -82,19 +82,21 @@ class Response:
     """A response in the default conversation.
 
     Attributes:
-        id: its id.
-        created: the event that announced it.
-        create: index in `Ledger.creates` of the create that began it; None if the server began it.
-        outputs_before: number of outputs before it began; `known_from`: the first of these on its connection.
-        decided: decision of the server to begin it. A response paired with a create has it too, because the pairing can
-            turn out to be wrong.
-        calls: ids of its function calls, in order; `calls_done`: the events that completed their arguments.
-        message: it has a message item.
-        heard: the first event with any of its text or audio.
-        done: the event that ended it.
+        id: id of the response.
+        created: key of the event that announced the response.
+        create: index in `Ledger.creates` of the request that started the response; None if the server started it.
+        outputs_before: number of outputs before the response started.
+        decided: the server's decision to start the response. It is also set for a response that is paired with a request,
+            because the pairing can turn out to be wrong.
+        known_from: index in `Ledger.outputs` of the first output on the response's connection.
+        calls: ids of the function calls, in order.
+        calls_done: keys of the events that completed the arguments of the calls.
+        message: whether the response has a message item.
+        heard: key of the first event with text or audio, or None.
+        done: key of the event that ended the response, or None.
         status: final status; None if `response.done` had none.
-        reason: from the status details (``turn_detected``, ``client_cancelled``, the code of an error, ...), or
-            ``connection_closed`` if its connection closed before it ended.
+        reason: reason in the status details (``turn_detected``, ``client_cancelled``, the code of an error, ...), or
+            ``connection_closed`` if the connection closed before the response ended.
     """
 
     id: str
@@ -117,9 +119,9 @@ class UserInput:
     """An input of the user at the upstream.
 
     Attributes:
-        key: the event that completed it.
-        text: its text; None for speech.
-        began: the event with which the server detected the begin of speech; else `key`.
+        key: key of the event that completed the input.
+        text: text of the input; None for speech.
+        began: key of the event with which the server detected the start of speech; for text equal to `key`.
     """
 
     key: int

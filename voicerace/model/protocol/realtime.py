@@ -1,6 +1,6 @@
-"""Builders and readers of the Realtime API's events (between proxy and upstream), GA names.
+"""Builders and readers of the Realtime API's events (between proxy and upstream), with GA names.
 
-Shapes follow `openai.types.realtime` (openai 3.54); tests validate all built events strictly against it.
+Shapes follow `openai.types.realtime` (openai 3.54). Tests validate all built events strictly against these types.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Any, Final, TypeAlias
 
 Message: TypeAlias = dict[str, Any]
 
-#: The code of the refusal this project is about.
+#: Error code of the refusal of a `response.create` while a response is active.
 ACTIVE_RESPONSE: Final = "conversation_already_has_active_response"
 
-# Server events; the letters of some: docs/release-facts.md#event-letters.
+# Server events. The release table uses letters for some of them (docs/release-facts.md#event-letters).
 TEXT_DONE: Final = "response.output_text.done"
 AUDIO_DONE: Final = "response.output_audio.done"
 TRANSCRIPT_DONE: Final = "response.output_audio_transcript.done"
@@ -23,7 +23,7 @@ RESPONSE_DONE: Final = "response.done"
 OUTPUT_ADDED: Final = "response.output_item.added"
 ITEM_ADDED: Final = "conversation.item.added"
 ITEM_DONE: Final = "conversation.item.done"
-#: Beta name of `conversation.item.added`; the proxies still accept it.
+#: Beta name of `conversation.item.added`, which the proxies also accept.
 ITEM_CREATED: Final = "conversation.item.created"
 SESSION_CREATED: Final = "session.created"
 SESSION_UPDATED: Final = "session.updated"
@@ -45,7 +45,7 @@ ITEM_DELETE: Final = "conversation.item.delete"
 #: Statuses of a response or an item.
 STATUSES: Final = frozenset({"in_progress", "completed", "cancelled", "failed", "incomplete"})
 
-#: Events with text or audio of a reply, which is heard from the first of them on.
+#: Events with text or audio of a reply. A reply counts as heard at the first of them.
 HEARD: Final = frozenset({TEXT_DELTA, AUDIO_DELTA, TRANSCRIPT_DELTA, TEXT_DONE, TRANSCRIPT_DONE})
 
 
@@ -53,44 +53,44 @@ HEARD: Final = frozenset({TEXT_DELTA, AUDIO_DELTA, TRANSCRIPT_DELTA, TEXT_DONE, 
 
 
 def user_item(text: str) -> Message:
-    """A user message as a client sends it."""
+    """Return the item of a user message, in the form that a client sends."""
     return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
 
 
 def assistant_item(text: str) -> Message:
-    """An assistant message as a client sends it (conversation context)."""
+    """Return the item of an assistant message, in the form that a client sends (earlier conversation)."""
     return {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}
 
 
 def system_item(text: str) -> Message:
-    """A system message."""
+    """Return the item of a system message, in the form that a client sends."""
     return {"type": "message", "role": "system", "content": [{"type": "input_text", "text": text}]}
 
 
 def output_item(call_id: str, output: str) -> Message:
-    """The result of a function call as a client sends it."""
+    """Return the item of a function call's result, in the form that a client sends."""
     return {"type": "function_call_output", "call_id": call_id, "output": output}
 
 
 def call_item(item_id: str, call_id: str, name: str, arguments: str, status: str) -> Message:
-    """A function call made by the model; `arguments` is JSON text."""
+    """Return the item of a function call made by the model. `arguments` is JSON text."""
     return {"id": item_id, "type": "function_call", "status": status, "call_id": call_id, "name": name, "arguments": arguments}
 
 
 def reply_item(item_id: str, status: str, content: Sequence[Mapping[str, Any]]) -> Message:
-    """An assistant message made by the model."""
+    """Return the item of an assistant message made by the model."""
     return {"id": item_id, "type": "message", "status": status, "role": "assistant", "content": list(content)}
 
 
 def item_content(modality: str, text: str) -> Message:
-    """The content part of a reply's item: text, or the transcript of audio (the item never carries the audio)."""
+    """Return the content part of a reply's item: text, or the transcript of audio (an item never contains its audio)."""
     if modality == "audio":
         return {"type": "output_audio", "transcript": text}
     return {"type": "output_text", "text": text}
 
 
 def part_content(modality: str, text: str) -> Message:
-    """The part in `response.content_part.*`, which has other type names."""
+    """Return the part in `response.content_part.*`, whose type names differ from those of an item's content."""
     if modality == "audio":
         return {"type": "audio", "transcript": text}
     return {"type": "text", "text": text}
@@ -103,7 +103,7 @@ def create_item(item: Mapping[str, Any]) -> Message:
     return {"type": ITEM_CREATE, "item": dict(item)}
 
 
-#: Event id of the reference gate's creates, by which it finds the errors that answer them.
+#: Event id of each `response.create` of the reference gate, which recognises the errors that answer it by this id.
 CREATE_ID: Final = "create"
 
 
@@ -120,14 +120,14 @@ def update_session(session: Mapping[str, Any]) -> Message:
     return {"type": SESSION_UPDATE, "session": dict(session)}
 
 
-#: Padding of deltas other than audio, which hides the length of their text.
+#: Padding field of deltas other than audio, with which the API hides the length of the text.
 OBFUSCATION: Final = "0000000000000000"
 
 # -- server events -------------------------------------------------------------------------------------------------
 
 
 def session_event(kind: str, event_id: str, session: Mapping[str, Any]) -> Message:
-    """`session.created` or `session.updated`."""
+    """Return a `session.created` or `session.updated` event."""
     return {"type": kind, "event_id": event_id, "session": dict(session)}
 
 
@@ -140,7 +140,7 @@ def response_object(
     output: Iterable[Mapping[str, Any]] = (),
     metadata: object = None,
 ) -> Message:
-    """The `response` of `response.created` and `response.done`; `metadata` is that of the client, unchanged."""
+    """Return the `response` object of `response.created` and `response.done`. `metadata` is the client's, unchanged."""
     return {
         "object": "realtime.response",
         "id": response_id,
@@ -156,7 +156,7 @@ def response_object(
     }
 
 
-#: The mock does not count tokens.
+#: Token counts of every response: 0, because the mock does not count tokens.
 _NO_TOKENS: Final = {"text_tokens": 0, "audio_tokens": 0, "image_tokens": 0}
 _USAGE: Final[Mapping[str, Any]] = {
     "total_tokens": 0,
@@ -168,22 +168,22 @@ _USAGE: Final[Mapping[str, Any]] = {
 
 
 def response_event(kind: str, event_id: str, response: Mapping[str, Any]) -> Message:
-    """`response.created` or `response.done`."""
+    """Return a `response.created` or `response.done` event."""
     return {"type": kind, "event_id": event_id, "response": dict(response)}
 
 
 def conversation_item(kind: str, event_id: str, previous_item_id: str | None, item: Mapping[str, Any]) -> Message:
-    """`conversation.item.added` or `conversation.item.done`."""
+    """Return a `conversation.item.added` or `conversation.item.done` event."""
     return {"type": kind, "event_id": event_id, "previous_item_id": previous_item_id, "item": dict(item)}
 
 
 def output_event(kind: str, event_id: str, response_id: str, index: int, item: Mapping[str, Any]) -> Message:
-    """`response.output_item.added` or `response.output_item.done`."""
+    """Return a `response.output_item.added` or `response.output_item.done` event."""
     return {"type": kind, "event_id": event_id, "response_id": response_id, "output_index": index, "item": dict(item)}
 
 
 def content_event(kind: str, event_id: str, response_id: str, item_id: str, index: int, **fields: Any) -> Message:
-    """An event of a content part: deltas, `…done`, `response.content_part.*`; `fields` are its own fields."""
+    """Return an event about a content part (a delta, `….done` or `response.content_part.*`) with further `fields`."""
     return {
         "type": kind,
         "event_id": event_id,
@@ -196,7 +196,7 @@ def content_event(kind: str, event_id: str, response_id: str, item_id: str, inde
 
 
 def arguments_event(kind: str, event_id: str, response_id: str, item: Mapping[str, Any], index: int, text: str) -> Message:
-    """`response.function_call_arguments.delta` or `….done` for a `call_item`."""
+    """Return a `response.function_call_arguments.delta` or `….done` event for a `call_item`."""
     event: Message = {
         "type": kind,
         "event_id": event_id,
@@ -219,7 +219,7 @@ def error_event(
     param: str | None = None,
     client_event_id: str | None = None,
 ) -> Message:
-    """An `error` event with the body of a published one (docs/protocol-facts.md#the-refusal)."""
+    """Return an `error` event. Its fields follow a published one (docs/protocol-facts.md#the-refusal)."""
     return {
         "type": ERROR,
         "event_id": event_id,
@@ -228,7 +228,7 @@ def error_event(
 
 
 def refusal(event_id: str, active: str, client_event_id: str | None) -> Message:
-    """The refusal of `response.create` while the response `active` is active."""
+    """Return the refusal of a `response.create` while the response with the id `active` is active."""
     return error_event(
         event_id,
         ACTIVE_RESPONSE,
@@ -250,18 +250,18 @@ def rate_limits(event_id: str) -> Message:
 
 
 def is_refusal(message: Mapping[str, Any]) -> bool:
-    """Whether a server event is an `error` with the active-response code."""
+    """Return whether a server event is an `error` with the active-response code."""
     return message.get("type") == ERROR and error_of(message).get("code") == ACTIVE_RESPONSE
 
 
 def error_of(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The `error` object of an event, empty when it has none."""
+    """Return the `error` object of an event; an empty mapping if the event has none."""
     error = message.get("error")
     return error if isinstance(error, (dict, Mapping)) else {}
 
 
 def response_named_by(message: Mapping[str, Any]) -> str | None:
-    """The id of the active response that the text of a refusal names; None without one."""
+    """Return the id of the active response that the text of a refusal names, or None."""
     text = error_of(message).get("message")
     marker = "in progress: "
     if not isinstance(text, str) or marker not in text:
@@ -271,17 +271,17 @@ def response_named_by(message: Mapping[str, Any]) -> str | None:
 
 
 def response_of(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The `response` object of an event, empty when it has none."""
+    """Return the `response` object of an event; an empty mapping if the event has none."""
     response = message.get("response")
     return response if isinstance(response, (dict, Mapping)) else {}
 
 
 def item_of(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The `item` object of an event, empty when it has none."""
+    """Return the `item` object of an event; an empty mapping if the event has none."""
     item = message.get("item")
     return item if isinstance(item, (dict, Mapping)) else {}
 
 
 def known_status(status: str) -> str:
-    """Return the status if it is one of `STATUSES`, else a text without it."""
+    """Return the status if it is one of `STATUSES`, or else a fixed text."""
     return status if status in STATUSES else "(unknown status)"

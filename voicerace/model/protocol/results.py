@@ -1,6 +1,7 @@
-"""Placeholders: results of a function call that a component or framework sends in the app's place.
+"""Placeholders: results of a function call that a component or framework sends instead of the app.
 
-A placeholder never informs a reply. Results are compared by JSON value, so the spacing of the text does not matter.
+A reply that was requested after a placeholder only is not informed. Results are compared by JSON value, so the spacing of the
+text does not matter.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ __all__ = ["COMPONENT", "PLACEHOLDERS", "Placeholder", "placeholder_in"]
 
 
 class Placeholder(NamedTuple):
-    """A result in the place of one that the app has not given.
+    """A result that a program sends instead of the app.
 
     Attributes:
-        sender: the program that sends it.
-        value: its JSON value.
-        mark: a part of its text; most other results do not contain it and need no parsing.
-        when: when it is sent.
-        source: where this was read.
+        sender: the program.
+        value: JSON value of the result.
+        mark: a part of the result's text. Results without the mark need no parsing.
+        when: the condition under which the program sends the result.
+        source: source of these facts.
     """
 
     sender: str
@@ -53,5 +54,5 @@ PLACEHOLDERS: Final = (
 
 
 def placeholder_in(content: object) -> Placeholder | None:
-    """The placeholder with the text of a result; None for a result of the app."""
+    """Return the placeholder whose value is the content of a result; None for a result of the app."""
     return next((row for row in PLACEHOLDERS if has_value(content, row.value, row.mark)), None)

@@ -1,4 +1,4 @@
-"""Builders of the API's transcription events and of the messages about the user's speech to the host.
+"""Builders of the API's transcription events, and of the messages to the host about the user's speech.
 
 Shapes follow `openai.types.realtime` (openai 3.54) and the messages of the proxies
 (docs/release-facts.md#messages-to-the-host).
@@ -23,7 +23,7 @@ SEGMENT: Final = f"{_EVENTS}.segment"
 
 
 def piece(event_id: str, item_id: str, delta: str) -> Message:
-    """A further part of the transcript, before `TRANSCRIBED` with all of it."""
+    """Return an event with the next part of a transcript. `TRANSCRIBED` follows with the complete transcript."""
     return {"type": PIECE, "event_id": event_id, "item_id": item_id, "content_index": 0, "delta": delta}
 
 
@@ -45,7 +45,10 @@ def transcript(
     duration: float = 0,
     alternatives: Sequence[Message] | None = None,
 ) -> Message:
-    """The transcript so far, or `final`. If `alternatives` is None, it is the text with confidence 1."""
+    """Return a Transcript message with the text so far or, if `final`, the complete text.
+
+    If `alternatives` is None, the message has one alternative: the text, with confidence 1.
+    """
     return {
         "type": "Transcript",
         "transcript": text,
@@ -60,5 +63,5 @@ def transcript(
 
 
 def alternative(text: str, confidence: float = 1, words: Sequence[Any] = ()) -> Message:
-    """One interpretation of the user's speech."""
+    """Return one interpretation of the user's speech, for `transcript`."""
     return {"transcript": text, "confidence": confidence, "words": list(words)}
