@@ -13,12 +13,7 @@ _State = TypeVar("_State")
 
 
 class StatefulActor(Generic[_State]):
-    """An actor with constant settings and one `state` that changes.
-
-    Attributes:
-        state: state of the actor.
-        _out: effects of the call in progress.
-    """
+    """An actor with constant settings and one changing `state`. `_out` collects the effects of the call in progress."""
 
     def __init__(self, state: _State) -> None:
         self.state = state

@@ -24,7 +24,7 @@ class Knobs:
     Attributes:
         function_output: when the API accepts the output of a call: ``at_once``, after its ``item_done``, or after
             ``response_done``. An earlier output is refused with ``invalid_tool_call_id`` (claim).
-        session_update_active: whether session.update during a response is accepted (``accept``, doc) or refused with
+        session_update_active: whether session.update during a response is accepted (``accept``, reference) or refused with
             the active-response code (``refuse``, no evidence).
         item_before_output: whether the API sends conversation.item.done before response.output_item.done (recorded in
             8 of 8 cases), or after it.
