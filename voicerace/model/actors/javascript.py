@@ -141,7 +141,7 @@ def base64_bytes(encoded: str) -> bytes:
 
 
 def parse(frame: str | bytes) -> Any:
-    """Return `JSON.parse(frame)`. Replace invalid UTF-8, and convert numbers to doubles. Raise ThrownError for other text."""
+    """Return `JSON.parse(frame)` with numbers as doubles. Replace invalid UTF-8. Raise ThrownError for invalid JSON."""
     decoded = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
     try:
         return json.loads(decoded, parse_constant=_no_json, parse_int=_double, parse_float=_double)

@@ -53,7 +53,7 @@ class User(StatefulActor[UserState]):
     Args:
         inputs: the inputs in order. The last input tests whether the session still works.
         results_per_call: number of own results that the app sends for each call.
-        comes_back: whether the next input reopens a closed connection, at the deadline, instead of the session's end.
+        comes_back: whether the user stays when the connection is closed, and reopens it with the next input, at the deadline.
     """
 
     def __init__(self, inputs: Sequence[ScriptedInput], results_per_call: int = 1, *, comes_back: bool = False) -> None:
