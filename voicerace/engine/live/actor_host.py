@@ -1,8 +1,8 @@
 """Runs one or more actors of a session on the real clock.
 
-The host calls its actors, carries out their effects in order, and records their messages. Messages between its actors are
-instant; others go over connections. A timer runs from the time of the call that set it, so a late event delays only its own
-consequences.
+The host calls its actors, carries out their effects in order, and records their messages. A message between two actors of
+the host arrives at once. Other messages are sent over connections. A timer's duration starts at the time of the event that
+set it, so that a processing delay does not lengthen later timers.
 """
 
 from __future__ import annotations
@@ -31,7 +31,15 @@ _LINK = {(each.sender, each.receiver): each for each in LINKS}
 
 
 class _Call(NamedTuple):
-    """A pending call of an actor; `program` names the running program whose message causes it, if any."""
+    """A pending call of an actor.
+
+    Attributes:
+        actor: name of the actor.
+        call: method to call.
+        arguments: arguments of the method.
+        then: called after the effects were carried out, if not None.
+        program: name of the running program whose message causes the call, if any.
+    """
 
     actor: str
     call: Callable[..., Effects]
@@ -44,13 +52,13 @@ class ActorHost(Interpreter):
     """Runs actors on the event loop.
 
     Args:
-        actors: by name.
+        actors: the actors by name.
         times: values of the named durations.
         seed: seed of random times.
         recorder: records the messages.
-        watch: called with (link, payload, number) after a message was handled or sent here.
-        connect: called when an actor opens a closed connection again.
-        cursor: a schedule, whose durations of timers and messages take precedence over `times`. It has no proxy timers.
+        watch: called with (link, payload, number) after an actor of this host has handled or sent a message.
+        connect: called when an actor reopens a closed connection.
+        cursor: position in a schedule, whose durations and delays take precedence over `times`, except for proxy timers.
     """
 
     def __init__(
@@ -70,9 +78,9 @@ class ActorHost(Interpreter):
         self.watch = watch
         self.connect = connect
         self.cursor = cursor
-        #: Delays when the component reads a message of the proxy; None: it reads on arrival.
+        #: Delays the component's reading of messages of the proxy. None: the component reads a message when it arrives.
         self.reader = Reader.of(times, seed) if "component" in actors else None
-        #: Messages for connections that are being opened.
+        #: Messages to send when the connection of their link has been opened.
         self._early: dict[Link, list[Payload]] = {}
         self.connections: dict[tuple[str, str], FramedConnection] = {}
         self.broken: BaseException | None = None
@@ -83,51 +91,51 @@ class ActorHost(Interpreter):
         self._closed: set[Link] = set()
 
     def start(self) -> None:
-        """Start the actors. The connections are open."""
+        """Start the actors. Called when the connections are open."""
         for name, actor in self.actors.items():
             self._call(name, actor.start)
 
     def connected(self, connection: FramedConnection) -> None:
-        """A connection is open: send the messages that waited for it."""
+        """Add an open connection, and send the messages that are queued for it."""
         self.connections[connection.outgoing] = connection
         for payload in self._early.pop(connection.outgoing, ()):
             self._send(connection.outgoing, payload)
 
     def message(self, link: Link, payload: Payload, seq: int, *, foreign: bool = False) -> None:
-        """A message arrived for an actor here. A foreign one is from a running program and may have any content."""
+        """Pass an arrived message to its actor. A foreign message is from a running program and can have any content."""
         actor = self.actors[link.receiver]
         program = link.sender if foreign else None
         then = None if foreign and link.receiver == "upstream" else lambda: self.show(link, payload, seq)
         self._call(link.receiver, actor.message, link.sender, payload, then=then, program=program)
 
     def leaves(self, link: Link, payload: Payload, seq: int) -> None:
-        """A running proxy sent a message to the upstream here. The user observes it at the proxy, before it arrives."""
+        """Show a running proxy's message to the user when the proxy sends it, before it arrives at the upstream."""
         self._call(link.receiver, tuple, then=lambda: self.show(link, payload, seq), program=link.sender)
 
     def closed(self, link: Link, code: int | None) -> None:
-        """The neighbour `link.sender` closed the connection, or was never reached."""
+        """Notify an actor that the neighbour `link.sender` closed the connection or was never reached."""
         back = Link(link.receiver, link.sender)
         if back not in self._closed:
             self._closed.add(back)
             self._call(link.receiver, self.actors[link.receiver].closed, link.sender, code)
 
     def act(self, actor: str, effects: Effects) -> None:
-        """Carry out effects that an actor returned outside of a call here (`User.observe`)."""
+        """Carry out effects that `User.observe` returned, which this host does not call."""
         self._call(actor, lambda: effects)
 
     def end(self) -> None:
-        """End the session here: from now on call no actor and send nothing."""
+        """End this host's part of the session. The host then neither calls an actor nor sends a message."""
         self._ended = True
         for handle in self._timers.values():
             handle.cancel()
         self._timers.clear()
         self._waiting.clear()
-        # Break reference cycles, so that no garbage collection is needed to free this.
+        # Without reference cycles the objects are freed without a garbage collection.
         self.connections.clear()
         self.watch = self.connect = None
 
     def fail(self, error: Exception, actor: str | None = None) -> None:
-        """An unexpected error ends the session; `broken` keeps it for the caller."""
+        """End the session because of an unexpected error, and store the error in `broken` for the caller."""
         self.broken = self.broken or error
         self._break(actor or next(iter(self.actors)), f"{type(error).__name__}: {error}")
 
@@ -156,11 +164,11 @@ class ActorHost(Interpreter):
                         each.then()
                 except InputError as error:
                     self._break(each.actor, str(error))
-                except Exception as error:  # it must end the session, not only this callback
+                except Exception as error:  # Any error must end the session, not only this callback.
                     if each.program is None:
                         self.fail(error, each.actor)
                     else:
-                        # A message of a shape that no release sends ends its session, not a sweep.
+                        # An unexpected message of a running program ends its session but not the sweep.
                         why = f"what {each.program} said cannot be read ({type(error).__name__}: {error})"
                         self._break(each.actor, why)
         finally:
@@ -174,7 +182,7 @@ class ActorHost(Interpreter):
             connection.close(1011)
 
     def apply(self, actor: str, effects: Iterable[Effect]) -> None:
-        # An effect can end the session; the effects after it are dropped.
+        # If an effect ends the session, the effects after it are dropped.
         super().apply(actor, takewhile(lambda _: not self._ended, effects))
 
     def send(self, actor: str, to: str, payload: Payload) -> None:

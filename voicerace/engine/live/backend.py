@@ -1,7 +1,7 @@
-"""The proxy of a checkout as a child process on a free port.
+"""Runs the proxy of a checkout as a child process on a free port.
 
-The child gets a placeholder key and a short list of variables, because it reads `.env` files: neither a real key nor a
-setting in one may reach it. Facts: docs/release-facts.md#running-a-checkout; `run.ts` of each tag.
+The proxy reads `.env` files. It gets a placeholder key and a short list of variables, so that neither a real key nor a
+setting of such a file has an effect. Sources: docs/release-facts.md#running-a-checkout; `run.ts` of each tag.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from voicerace.errors import InputError
 __all__ = ["Backend"]
 
 _ALLOWED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
-#: Set to an empty value: `dotenv` does not replace existing variables, so no `.env` file can set these.
+#: Variables that are set to an empty value. `dotenv` does not replace existing variables, so `.env` files cannot set them.
 _EMPTY = (
     "HTTPS", "OPENAI_PROXY_DEBUG", "OPENAI_PROXY_GREETING_TEXT_ONLY", "OPENAI_PROXY_CLIENT_JSON_PASSTHROUGH",
     "OPENAI_PROXY_TTS_BOUNDARY_DEBUG", "OPENAI_PROXY_INSECURE_DEV_TLS", "OPENAI_PROXY_TLS_KEY_PATH",
@@ -35,16 +35,17 @@ PLACEHOLDER_KEY = "placeholder-not-a-key"
 
 
 class Backend:
-    """The proxy of one checkout; it runs while the context is open.
+    """The proxy of one checkout, which runs while the context is open.
 
     Args:
-        directory: a repository root or its voice-agent-backend folder, with its dependencies installed.
-        upstream_url: address of the Realtime API for the proxy (``ws://…``).
-        log: file for the proxy's output; None uses a temporary file.
-        patience_s: maximum time until the proxy listens.
+        directory: root of a repository or its voice-agent-backend folder, with installed dependencies.
+        upstream_url: URL of the Realtime API for the proxy (``ws://…``).
+        log: file for the proxy's output. None uses a temporary file.
+        patience_s: maximum time in seconds until the proxy listens.
 
-    Raises (on entering):
-        InputError: no proxy in the directory, no Node, or the proxy did not listen; the message has its last output line.
+    Raises:
+        InputError: the directory contains no proxy; or, when the context opens: Node.js or the dependencies are not
+            installed, or the proxy did not listen. The message then contains the last line of its output.
     """
 
     def __init__(self, directory: Path | str, upstream_url: str, log: Path | None = None, patience_s: float = 30.0) -> None:
@@ -61,7 +62,7 @@ class Backend:
 
     @property
     def url(self) -> str:
-        """The address for hosts."""
+        """URL of the proxy for hosts."""
         return f"ws://127.0.0.1:{self.port}/openai"
 
     @property
@@ -70,7 +71,7 @@ class Backend:
         return self._child is not None and self._child.poll() is None
 
     def give_up(self) -> None:
-        """Stop the wait for the proxy to listen, from another thread."""
+        """Make another thread stop its wait for the proxy to listen."""
         self._given_up.set()
 
     def __enter__(self) -> Self:
@@ -109,9 +110,9 @@ class Backend:
         self._end()
 
     async def end(self) -> None:
-        """Leave the context from an event loop. If the caller is cancelled, end the process first.
+        """End the process without blocking the event loop, even if the caller is cancelled.
 
-        A plain `await` would cancel the work if no thread has begun it, and the process would continue to run.
+        Cancelling a plain `await` would drop the work if no thread has started it, and the process would continue to run.
         """
         ending = asyncio.get_running_loop().run_in_executor(None, self._end)
         cancelled: asyncio.CancelledError | None = None
@@ -143,7 +144,7 @@ class Backend:
         return lines[-1][:200] if lines else "nothing"
 
     def _end(self) -> None:
-        """End the process group, because Node starts further processes."""
+        """End the process group, because Node.js starts further processes."""
         if self._child is not None:
             for sign in (signal.SIGTERM, signal.SIGKILL):
                 with contextlib.suppress(ProcessLookupError):

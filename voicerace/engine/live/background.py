@@ -1,7 +1,7 @@
-"""Live sessions from synchronous code: an event loop in another thread plays them, and each recording is yielded as it ends.
+"""Plays live sessions for synchronous code: an event loop in another thread runs them, and generators yield the recordings.
 
-While the caller processes ended sessions, the thread continues the others on time. A second loop also makes the live engine
-usable in a notebook, where a loop runs already.
+While the caller processes an ended session, the other thread continues the other sessions without a delay. Because of the
+separate loop, the live engine also works in a notebook, where a loop runs already.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ from voicerace.trace.recording import Recording
 __all__ = ["Share", "play", "play_all", "play_shares"]
 
 _Key = TypeVar("_Key")
-#: A function that makes an engine, and the sessions for that engine, each with a key chosen by the caller.
+#: (function that makes an engine, sessions for that engine), with each session as (key chosen by the caller, configuration).
 Share: TypeAlias = tuple[Callable[[], Live], Sequence[tuple[_Key, SessionConfig]]]
-#: Python's thread switch interval in seconds; the default, 5 ms, would be a measurable delay.
+#: Thread switch interval of Python in seconds. The default of 5 ms would be a measurable delay.
 _SWITCH_S: Final = 0.0005
-#: Seconds between the starts of sessions. Each takes some 10 ms of the processor, so simultaneous ones would delay each other.
+#: Time in seconds between the starts of sessions. A start takes about 10 ms of processor time, so simultaneous starts would
+#: delay each other.
 _START_SPACING_S: Final = 0.02
 
 
 def play(live: Callable[[], Live], session: SessionConfig, unfinished: Callable[[Recording], None] | None = None) -> Recording:
-    """Play one session; see `play_all`."""
+    """Play one session and return its recording. The arguments are those of `play_all`."""
     with contextlib.closing(play_all(live, [(0, session)], unfinished=unfinished)) as played:
         return next(played)[1]
 
@@ -44,12 +45,13 @@ def play_all(
 ) -> Generator[tuple[_Key, Recording]]:
     """Play sessions, up to `at_once` at a time, and yield (key, recording) in the order in which they end.
 
-    Closing the generator, or an exception in the caller (Ctrl-C), stops the running sessions; they are not yielded.
+    Closing the generator, or an exception in the caller (Ctrl-C), stops the running sessions. They are not yielded.
 
     Args:
-        live: makes the engine, in the engine's thread.
+        live: makes the engine. Called in the engine's thread.
         sessions: the sessions, each with a key chosen by the caller.
-        unfinished: called with the recordings of stopped sessions, in the engine's thread.
+        at_once: maximum number of sessions that run at the same time.
+        unfinished: called with the recording of each stopped session, in the engine's thread.
 
     Raises:
         InputError: the engine could not start or continue.
@@ -63,7 +65,10 @@ def play_shares(
     at_once: int = 1,
     unfinished: Callable[[Recording], None] | None = None,
 ) -> Generator[tuple[_Key, Recording]]:
-    """Play shares like `play_all`, up to `engines` at a time on one event loop, each with up to `at_once` sessions."""
+    """Play shares on one event loop, and yield like `play_all`.
+
+    Up to `engines` shares are played at a time, each with up to `at_once` sessions at a time.
+    """
     found: queue.Queue[tuple[_Key, Recording] | BaseException | None] = queue.Queue()
     loop = new_loop()
     work = loop.create_task(_shares(shares, engines, at_once, found.put, unfinished))
@@ -77,7 +82,7 @@ def play_shares(
                 raise each
             yield each
     finally:
-        with contextlib.suppress(RuntimeError):  # the loop has ended already
+        with contextlib.suppress(RuntimeError):  # The loop can be closed already.
             loop.call_soon_threadsafe(work.cancel)
         thread.join()
         sys.setswitchinterval(before)
@@ -88,7 +93,7 @@ def _run(loop: asyncio.AbstractEventLoop, work: asyncio.Task[None], put: Callabl
         loop.run_until_complete(work)
     except asyncio.CancelledError:
         put(None)
-    except BaseException as error:  # raised in the caller's thread
+    except BaseException as error:  # The caller's thread raises it.
         put(error)
     else:
         put(None)
@@ -100,7 +105,7 @@ def _run(loop: asyncio.AbstractEventLoop, work: asyncio.Task[None], put: Callabl
 
 
 def _end_tasks(loop: asyncio.AbstractEventLoop) -> None:
-    """Cancel the remaining tasks, as `asyncio.run` does."""
+    """Cancel the remaining tasks of the loop, as `asyncio.run` does, and wait for them."""
     if left := asyncio.all_tasks(loop):
         for task in left:
             task.cancel()

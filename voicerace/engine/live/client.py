@@ -1,6 +1,6 @@
-"""The client that opened a recorded connection: path, query and User-Agent, without keys.
+"""Extracts URL path, query and User-Agent of the client of a recorded connection, without keys.
 
-Other headers are not recorded, because they contain keys, cookies and addresses.
+Other headers are not recorded, because they can contain keys, cookies and addresses.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["client_of"]
 _PRIVATE_NAME: Final = re.compile(
     r"^(?:code|sid|sig)$|auth|bearer|cookie|cred|jwt|key|nonce|pass|pwd|secret|session|signature|ticket|token", re.I
 )
-#: Text that resembles a key, a token or a UUID: a known prefix, or a long run of letters and digits.
+#: Text that resembles a key, a token or a UUID: it has a known prefix, or is a long sequence of letters and digits.
 _KEY_LIKE: Final = re.compile(
     r"\b(?:sk|pk|rk|ek)[-_][\w-]{6,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=[A-Za-z_]*\d)\w{16,}|\w{32,}", re.I
 )
@@ -27,15 +27,15 @@ _MAX_CHARACTERS: Final = 500
 
 
 def client_of(request: Request, scrub: Scrubber) -> dict[str, str | None]:
-    """Return path, query and User-Agent of a handshake; None for one that is missing.
+    """Return URL path, query and User-Agent of a handshake by name; a missing value is None.
 
     Args:
         request: the handshake.
-        scrub: removes known secrets. Text that resembles a secret is hidden too.
+        scrub: removes known secrets. Text that resembles a secret is also hidden.
     """
     try:
         parts = urlsplit(request.path)
-    except ValueError:  # for example, a host in brackets that is no address
+    except ValueError:  # for example, a host in brackets that is not an IP address
         return {"path": None, "query": None, "user_agent": _clean(_user_agent(request), scrub)}
     path = "/".join(_value(each, scrub) for each in parts.path.split("/"))
     query = "&".join(_pair(each, scrub) for each in parts.query.split("&"))
@@ -59,7 +59,7 @@ def _pair(pair: str, scrub: Scrubber) -> str:
 
 
 def _value(text: str, scrub: Scrubber) -> str:
-    """Return a part of a URL; hide it completely if its decoded text contains something like a key."""
+    """Return a part of a URL, or `HIDDEN` if its decoded text contains a secret or text that resembles a key."""
     plain = unquote_plus(text)
     return text if _KEY_LIKE.search(plain) is None and scrub.text(plain) == plain else HIDDEN
 

@@ -1,7 +1,7 @@
-"""Accurate delays of live sessions: an event loop with fine timers, and garbage collection between sessions.
+"""An event loop with accurate timers, and garbage collection between live sessions.
 
-The default event loop rounds waits up to milliseconds, so each delay ends up to 1 ms late. A full garbage collection here
-stops all sessions for 50 to 250 ms.
+The default event loop rounds delays up to milliseconds, so each delay ends up to 1 ms late. A full garbage collection during
+a live sweep would stop all sessions for 50 to 250 ms.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ __all__ = ["Collecting", "new_loop", "run", "side_by_side"]
 
 _Result = TypeVar("_Result")
 
-#: Number of ended sessions (some 100 kB of garbage each) before a collection that delays running sessions.
+#: Number of ended sessions, each with about 100 kB of garbage, after which a collection delays running sessions.
 _MAX_ENDED: Final = 256
-#: Number of ended sessions before a collection while no session runs.
+#: Number of ended sessions after which garbage is collected if no session runs.
 _MIN_ENDED: Final = 16
-#: `select` accepts only file descriptors below this.
+#: Upper limit (exclusive) of the file descriptors that `select` accepts.
 _FD_SETSIZE: Final = 1024
-#: Waits from this length on are split, in seconds.
+#: Minimum duration in seconds of a wait that is split in two.
 _LONG_S: Final = 0.1
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
-    """Return an event loop whose timers are accurate to some 0.1 ms on Linux; for `asyncio.Runner(loop_factory=...)`."""
+    """Return an event loop for `asyncio.Runner(loop_factory=...)`. On Linux its timers are accurate to about 0.1 ms."""
     if sys.platform == "linux":
         selector = _FineSelector()
         if selector.fileno() < _FD_SETSIZE:
@@ -40,13 +40,13 @@ def new_loop() -> asyncio.AbstractEventLoop:
 
 
 def run(main: Coroutine[Any, Any, _Result]) -> _Result:
-    """Run a coroutine like `asyncio.run`, on a loop of `new_loop`."""
+    """Run a coroutine like `asyncio.run`, but on a loop that `new_loop` returns."""
     with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(main)
 
 
 async def side_by_side(*work: Coroutine[Any, Any, None]) -> None:
-    """Run coroutines until all have ended. If one fails, cancel the others and raise its exception (no group)."""
+    """Run coroutines until all have ended. If one fails, cancel the others and raise its exception without a group."""
     try:
         async with asyncio.TaskGroup() as group:
             for each in work:
@@ -58,11 +58,11 @@ async def side_by_side(*work: Coroutine[Any, Any, None]) -> None:
 if sys.platform == "linux":
 
     class _FineSelector(selectors.EpollSelector):
-        """Waits with microsecond resolution: `select` on the epoll descriptor, because `epoll_wait` counts milliseconds."""
+        """Waits with microsecond resolution. It calls `select` on the epoll descriptor, because `epoll_wait` counts in ms."""
 
         def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
             if timeout is not None and timeout > 0:
-                # Linux may end `select` late by a thousandth of its time, so a long wait ends with a second, shorter one.
+                # Linux can end `select` late by a thousandth of its timeout, so a long wait is split in two.
                 if not select.select([self.fileno()], (), (), timeout if timeout < _LONG_S else 0.9 * timeout)[0]:
                     return []
                 timeout = 0
@@ -70,9 +70,9 @@ if sys.platform == "linux":
 
 
 class Collecting:
-    """While the context is open, the process collects garbage only between sessions, or when many have ended.
+    """Restricts garbage collection while the context is open: it runs between sessions, or after many ended sessions.
 
-    Objects that existed before are excluded until the context closes.
+    Objects that exist when the context opens are excluded from collection until it closes.
     """
 
     def __init__(self) -> None:
@@ -94,7 +94,7 @@ class Collecting:
 
     @contextlib.contextmanager
     def session(self) -> Iterator[None]:
-        """Surround a session. Garbage of ended sessions is collected at its start, if it is enough."""
+        """Count a session as running while the context is open. Collect garbage first if enough sessions have ended."""
         if self._ended >= (_MAX_ENDED if self._running else _MIN_ENDED):
             self._collect()
         self._running += 1
@@ -108,5 +108,5 @@ class Collecting:
         self._ended = 0
         gc.collect()
         if self._freezes and not self._running:
-            # Exclude the recordings of ended sessions from later collections.
+            # Later collections skip the recordings of ended sessions.
             gc.freeze()

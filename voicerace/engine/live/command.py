@@ -1,7 +1,7 @@
-"""Runs a user's command with this process's terminal and environment, and passes on signals and the exit status.
+"""Runs a user's command in this process's terminal and environment, and passes on signals and the exit status.
 
-The command stays in this process group, so that it can read from the terminal and gets the terminal's signals (Ctrl-C). Other
-signals are passed on. This process runs until the command has ended.
+The command stays in this process group, so that it can read from the terminal and gets the terminal's signals (Ctrl-C). This
+process passes on other signals and runs until the command has ended.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from voicerace.errors import InputError
 __all__ = ["Signals", "check_command"]
 
 _PASSED_ON: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
-#: A terminal sends these to its foreground process group, so the command gets them directly. They are not passed on in the
-#: foreground, even if only this process got one: the cases cannot be distinguished, and a second interrupt would kill.
+#: Signals that a terminal sends to its foreground process group. There the command gets them directly, so they are not passed
+#: on: a second interrupt could kill the command. A signal that only this process got cannot be distinguished.
 _OF_TERMINAL: Final = frozenset({signal.SIGINT, signal.SIGQUIT})
 
 
@@ -41,7 +41,7 @@ class Signals:
     """Passes this process's signals on to the command while the context is open.
 
     Attributes:
-        unhandled: set when a signal arrived before the command was started, or after it had ended.
+        unhandled: set when a signal arrives before the command has started or after it has ended.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Signals:
         self._handled: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        # Only the main thread can set handlers. Ignored signals (nohup) stay ignored, also by the command.
+        # Only the main thread can set handlers. This process and the command keep ignoring ignored signals (nohup).
         if threading.current_thread() is threading.main_thread():
             before = {each: signal.getsignal(each) for each in _PASSED_ON}
             self._handled = {each: handler for each, handler in before.items() if handler is not signal.SIG_IGN}
@@ -71,11 +71,11 @@ class Signals:
                 self._child.send_signal(sign)
 
     async def run(self, command: Sequence[str], variables: Mapping[str, str]) -> int:
-        """Run a command to its end, and return its exit status: 128 + N if signal N ended it.
+        """Run a command until it ends, and return its exit status, which is 128 + N if signal N ended it.
 
         Args:
-            command: the program and its arguments.
-            variables: added to the environment.
+            command: program and its arguments.
+            variables: variables to add to the environment.
 
         Raises:
             InputError: the command cannot be started.
@@ -92,7 +92,7 @@ class Signals:
 
 
 def _in_foreground() -> bool:
-    """Whether the terminal sends its signals to this process group."""
+    """Return whether this process group is the terminal's foreground group."""
     try:
         terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
     except OSError:

@@ -1,4 +1,4 @@
-"""Opens a connection to a running program; the error of a failure has a reason in one line."""
+"""Opens a connection to a running program. The error of a failed attempt contains a reason in one line."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from voicerace.engine.live.limits import ClosesInTime
 
 __all__ = ["OPEN_TIMEOUT_S", "QUIET", "NotConnectedError", "open_connection"]
 
-#: Disabled logger for the WebSocket library. Errors of a peer are recorded as faults, and level DEBUG, which an application
-#: may set globally, would log the headers of every handshake.
+#: Disabled logger for the WebSocket library. An enabled logger would log the headers of every handshake if an application
+#: sets level DEBUG globally. Errors of a peer are recorded as faults instead.
 QUIET: Final = logging.getLogger("voicerace.websockets")
 QUIET.addHandler(logging.NullHandler())
 QUIET.setLevel(logging.CRITICAL + 1)
 QUIET.propagate = False
-# asyncio warns for every write to a lost connection: thousands of times after a flood of pings. The recording has the loss.
+# asyncio logs a warning for every write to a lost connection, which can be thousands. The recording contains the loss.
 logging.getLogger("asyncio").addFilter(lambda record: record.msg != "socket.send() raised exception.")
 
 OPEN_TIMEOUT_S: Final = 10.0
@@ -45,11 +45,11 @@ _NO_HANDSHAKE: Final[dict[type[Exception], str]] = {
 
 
 class NotConnectedError(Exception):
-    """A connection that did not open.
+    """A connection did not open.
 
     Attributes:
-        reason: one line without the address or any header.
-        response: the answer of a refused handshake, or None. Its headers and body must not be recorded.
+        reason: reason in one line, without the address or a header.
+        response: answer to a refused handshake, or None. Its headers and body must not be recorded.
     """
 
     def __init__(self, reason: str, response: Response | None = None) -> None:
@@ -59,7 +59,7 @@ class NotConnectedError(Exception):
 
     @property
     def status(self) -> int | None:
-        """The HTTP status of a refused handshake, or None."""
+        """HTTP status of a refused handshake, or None."""
         return self.response.status_code if self.response is not None else None
 
 
@@ -68,7 +68,7 @@ class _Client(ClosesInTime, ClientConnection):
 
 
 class _Connect(connect):
-    """Does not follow a redirect, which would send the headers to another server."""
+    """Connects without following redirects, because a redirect would send the headers to another server."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
@@ -81,10 +81,12 @@ async def open_connection(
     *,
     open_timeout_s: float = OPEN_TIMEOUT_S,
 ) -> ClientConnection:
-    """Connect without an HTTP proxy and without compression, which would change the times. Do not follow redirects.
+    """Connect and return the connection. Do not follow redirects.
+
+    HTTP proxies and compression are disabled, because they would change the measured times.
 
     Raises:
-        NotConnectedError: refused, not reachable, no TLS, no WebSocket, or no answer in time.
+        NotConnectedError: the peer refused, was not reachable, did not answer in time, or does not use TLS or WebSocket.
     """
     named = any(name.lower() == "user-agent" for name, _ in headers)
     try:
@@ -108,17 +110,17 @@ async def open_connection(
             f"the handshake was refused with HTTP {refused.response.status_code}", refused.response
         ) from None
     except (InvalidURI, InvalidHandshake) as error:
-        # The library's texts quote addresses and headers, which may contain secrets.
+        # The library's messages quote addresses and headers, which can contain secrets.
         why = next((text for kind, text in _NO_HANDSHAKE.items() if isinstance(error, kind)), "a rule was broken")
         raise NotConnectedError(f"no WebSocket handshake: {why}") from None
     except ssl.SSLError as error:
-        # `verify_message` describes an invalid certificate; `reason` is OpenSSL's name for other errors.
+        # `verify_message` describes an invalid certificate. `reason` is OpenSSL's name of another error.
         why = getattr(error, "verify_message", None) or error.reason or "no TLS there"
         raise NotConnectedError(f"TLS failed: {why}") from None
     except TimeoutError:
         raise NotConnectedError(f"no answer within {open_timeout_s:g} s") from None
     except OSError as error:
-        if not error.errno and not str(error):  # the peer closed during the TLS handshake
+        if not error.errno and not str(error):  # The peer closed the connection during the TLS handshake.
             raise NotConnectedError("TLS failed: the connection was dropped in the handshake") from None
         why = os.strerror(error.errno) if error.errno and error.errno in errno.errorcode else error.strerror or str(error)
         raise NotConnectedError(f"not reachable: {why}") from None

@@ -1,7 +1,8 @@
-"""One end of an actor's WebSocket connection, which delays the messages by the delays of the links and keeps their order.
+"""One end of an actor's WebSocket connection, which emulates the network: it delays messages and keeps their order.
 
-If the sender of a link is in this process, a message waits before it is written to the socket; if only the receiver is, after
-it was read. So the emulated network is always between the two recorded ends. A schedule has a delay for each message.
+If the sender is in this process, a message is delayed before it is written to the socket. If only the receiver is in this
+process, a message is delayed after it was read. Therefore the emulated network is always between the two recorded times.
+A link has one delay per session, or one delay per message if the session has a schedule.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ from voicerace.trace.recording import Link, Payload
 
 __all__ = ["CLOSE_TIMEOUT_S", "MAX_FRAME", "FramedConnection", "Tamper", "drop", "why_closed"]
 
-#: Maximum size of a frame in bytes. The API accepts events of up to 15 MiB (its reference).
+#: Maximum size of a WebSocket message in bytes. The API accepts events of up to 15 MiB (API reference).
 MAX_FRAME: Final = 16 * 2**20
 CLOSE_TIMEOUT_S: Final = 2.0
 _Item = tuple[float, int, Payload, bool]
 
 
 class Tamper(Protocol):
-    """Changes messages on purpose (`serve --fault`)."""
+    """Injects faults into messages (`serve --fault`)."""
 
     def __call__(self, payload: Payload) -> Sequence[tuple[float, Payload]] | None:
-        """What to send instead, each with a further delay in seconds; None to drop the connection."""
+        """Return (additional delay in seconds, message) for each message to send instead; None to drop the connection."""
 
 
 class FramedConnection:
@@ -43,10 +44,11 @@ class FramedConnection:
 
     Args:
         actor_host: runs the actor.
-        outgoing: the link to the neighbour; `incoming` is the link from it.
-        connection: the open WebSocket.
-        out_ns, in_ns: delays of the two links in ns; a schedule takes precedence.
-        both_ours: the neighbour is an actor of this process and records its own end.
+        outgoing: link to the neighbour.
+        connection: open WebSocket connection.
+        out_ns: delay of sent messages in ns. A schedule takes precedence.
+        in_ns: delay of received messages in ns. A schedule takes precedence.
+        both_ours: whether the neighbour is an actor of this process, which records its own end.
         tamper: changes the sent messages.
     """
 
@@ -66,7 +68,8 @@ class FramedConnection:
         self.incoming = Link(outgoing.receiver, outgoing.sender)
         self.connection = connection
         self.both_ours = both_ours
-        #: Messages between a running proxy and the mock upstream are observed at the proxy, as in the virtual engine.
+        #: Whether messages are shown when they leave or reach the neighbour. The virtual engine, too, shows the messages
+        #: between a proxy and the mock upstream at the proxy.
         self._shown_there = not both_ours and outgoing.sender == "upstream"
         self._out_s = out_ns / 1e9
         self._in_s = in_ns / 1e9
@@ -74,28 +77,29 @@ class FramedConnection:
         self._reader = actor_host.reader if outgoing.sender == "component" else None
         if self._reader is not None:
             self._reader.reconnected()
-        #: End of the reader's block in seconds of the loop's clock, or 0; and the messages that arrived meanwhile.
+        #: End of the reader's pause in seconds of the loop's clock; 0 without a pause.
         self._blocked_s = 0.0
+        #: (payload, number) of each message that arrived during the pause.
         self._unread: deque[tuple[Payload, int | None]] = deque()
         self._queue: asyncio.Queue[_Item | asyncio.Event | None] = asyncio.Queue()
         self._last_sent_s = 0.0
         self._timers: set[asyncio.TimerHandle] = set()
         self._closing = False
-        #: A newer connection has replaced this one.
+        #: Whether a newer connection has replaced this connection.
         self.replaced = False
         actor_host.connected(self)
 
     # -- out ---------------------------------------------------------------------------------------------------------
 
     def send(self, payload: Payload) -> Iterable[tuple[int, Payload]]:
-        """Send a message; return (number in the recording, payload) of each message that is sent now."""
+        """Send a message. Return (number in the recording, payload) of each message to show now."""
         replaced = self._tamper(payload) if self._tamper is not None else ((0.0, payload),)
         if replaced is None:
             self._drop()
             return ()
         sent = []
         for further_s, each in replaced:
-            # A message that a fault delays is recorded when it leaves.
+            # A message that a fault delays is recorded after that delay.
             if further_s:
                 self._timers.add(asyncio.get_running_loop().call_later(further_s, self._send_late, each))
             else:
@@ -109,7 +113,10 @@ class FramedConnection:
             self._closing = True
 
     async def barrier(self, patience_s: float = 1.0) -> None:
-        """Return when the neighbour has handled all sent messages: `ws` answers a ping after them."""
+        """Wait until the neighbour has handled all sent messages, at most `patience_s` seconds.
+
+        The neighbour's library `ws` answers a ping after it has handled the messages before the ping.
+        """
         reached = asyncio.Event()
         self._queue.put_nowait(reached)
         with contextlib.suppress(TimeoutError, ConnectionClosed):
@@ -118,7 +125,7 @@ class FramedConnection:
                 await (await self.connection.ping())
 
     def _due(self, link: Link, delay_s: float) -> float | None:
-        """Return when a message that is sent now arrives, in seconds of the loop's clock; None: at once."""
+        """Return the arrival time, in seconds of the loop's clock, of a message sent now; None if it arrives at once."""
         now_ns = time.monotonic_ns()
         if self.actor_host.cursor is not None:
             return (now_ns + self.actor_host.cursor.travel_ns(link, now_ns)) / 1e9
@@ -137,7 +144,7 @@ class FramedConnection:
         return seq
 
     def _drop(self) -> None:
-        """Drop the connection and end its actor."""
+        """Record the fault, end the actor, and drop the connection after the messages in flight."""
         self._closing = True
         self.actor_host.recorder.fault(self.outgoing, f"{self.outgoing.sender} dropped the connection on purpose (--fault)")
         self.actor_host.end()
@@ -148,7 +155,7 @@ class FramedConnection:
             while True:
                 item = await self._queue.get()
                 if item is None:
-                    # Earlier messages are still written, so that a session with this fault is reproducible.
+                    # Earlier messages were written before, so a session with this fault is reproducible.
                     self.connection.transport.close()
                     return
                 if isinstance(item, asyncio.Event):
@@ -156,7 +163,7 @@ class FramedConnection:
                     continue
                 due, seq, payload, closes = item
                 if self.actor_host.cursor is not None:
-                    # After a late message the next one keeps its distance.
+                    # The minimum spacing also applies after a message that was sent late.
                     due = max(due, self._last_sent_s + self.actor_host.cursor.min_spacing_ns / 1e9)
                 if due > (now := time.monotonic()):
                     await asyncio.sleep(due - now)
@@ -167,7 +174,7 @@ class FramedConnection:
                     if code == ABNORMAL:
                         self.connection.transport.close()
                         return
-                    # None sends a close frame without a code.
+                    # With None, the library sends a close frame without a code.
                     await self.connection.close(code)  # type: ignore[arg-type]
                     return
                 await self.connection.send(frame_of(payload))
@@ -180,7 +187,7 @@ class FramedConnection:
     # -- in ----------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Carry messages both ways until the connection is closed, then notify the host. Drop the connection if cancelled."""
+        """Send and receive messages until the connection is closed, then notify the actor. Drop the connection if cancelled."""
         writer = asyncio.ensure_future(self._write())
         cancelled = False
         try:
@@ -214,7 +221,7 @@ class FramedConnection:
             await self.connection.wait_closed()
 
     def _seen(self, payload: Payload) -> int | None:
-        """Record a message of a running program when it leaves the socket; return its number. None for an actor's message."""
+        """Record a running program's message when it is read from the socket, and return its number; None if not recorded."""
         if self.both_ours or self.replaced:
             return None
         seq = self.actor_host.recorder.seen(self.incoming, "message", payload, "socket")
@@ -223,7 +230,7 @@ class FramedConnection:
         return seq
 
     def _take(self, payload: Payload, seq: int | None) -> None:
-        """Read a message that has arrived, now or when the reader is free."""
+        """Read an arrived message, now or at the end of the reader's pause."""
         self._unread.append((payload, seq))
         if not self._blocked_s:
             self._read_on()
@@ -253,9 +260,9 @@ class FramedConnection:
         if self._closing:
             return
         if closed.rcvd is None or (closed.sent is not None and not closed.rcvd_then_sent):
-            # Between two actors, an intended loss was recorded like a close.
+            # Between two actors, the sender has recorded an intended loss as a close.
             intended = self.both_ours and recorder.received(self.incoming, "close") is not None
-            if not (intended or recorder.stopped):  # stopped: this process ended the session
+            if not (intended or recorder.stopped):  # If the recorder is stopped, this process ended the session.
                 recorder.fault(self.incoming, why_closed(closed, self.incoming.sender))
             self.actor_host.closed(self.incoming, ABNORMAL)
             return
@@ -266,13 +273,13 @@ class FramedConnection:
 
 
 def drop(connection: Connection) -> None:
-    """End a connection without a close frame. Aborting a closed transport would fail (CPython 3.11)."""
+    """End a connection without a close frame, unless it is closed: aborting a closed transport fails in CPython 3.11."""
     if connection.state is not State.CLOSED:
         connection.transport.abort()
 
 
 def why_closed(closed: ConnectionClosed, neighbour: str) -> str:
-    """Return in one line why a connection ended without a proper close."""
+    """Return the reason why a connection ended without a proper close, in one line."""
     sent = closed.sent
     if sent is not None and sent.code == POLICY:
         return f"the connection of {neighbour} was ended here: {sent.reason}"

@@ -1,4 +1,4 @@
-"""Actors that accept a WebSocket connection: the mock upstream and the model of the proxy."""
+"""Connection handlers for actors that accept a WebSocket connection: the mock upstream and the model of the proxy."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ Watch = Callable[[Link, Payload, int], None]
 
 @dataclass(eq=False)
 class Endpoint:
-    """One session and its one incoming connection.
+    """Handles the one incoming connection of an actor in a session.
 
     Attributes:
+        incoming: link on which the peer sends.
         session: configuration of the session.
         recorder: records the messages of the session.
-        both_ours: the peer is an actor of this process and records its own end.
+        both_ours: whether the peer is an actor of this process, which records its own end.
         watch: called with (link, payload, number) of every message.
-        incoming: the link on which the peer sends.
         over: done when the connection has ended.
     """
 
@@ -64,7 +64,7 @@ class Endpoint:
         return None
 
     def subprotocol(self, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-        """Accept the first subprotocol offered, as the proxies and the API do."""
+        """Return the first offered subprotocol, as the proxies and the API do."""
         return offered[0] if offered else None
 
     async def serve(self, connection: ServerConnection) -> None:
@@ -73,7 +73,7 @@ class Endpoint:
             await self.handle(connection)
         except WebSocketException:
             raise
-        except Exception as error:  # the server would only log it
+        except Exception as error:  # The server would only log the error.
             if self.actor_host is None:
                 raise
             self.actor_host.fail(error)
@@ -83,7 +83,7 @@ class Endpoint:
             self._end()
 
     def hang_up(self) -> None:
-        """Drop the connection."""
+        """Drop the connection. If there is none, record a fault and end."""
         if self.connection is not None:
             drop(self.connection)
         elif not self.over.done():
@@ -95,7 +95,7 @@ class Endpoint:
             self.over.set_result(None)
 
     async def handle(self, connection: ServerConnection) -> None:
-        """Take part until the connection ends."""
+        """Run the actor until the connection ends."""
         raise NotImplementedError
 
     def _host(self, name: str, actor: Actor) -> ActorHost:
@@ -108,7 +108,10 @@ class Endpoint:
     def _framed(
         self, actor_host: ActorHost, link: Link, socket: Connection, rtt: str, *, ours: bool, tamper: Tamper | None = None
     ) -> FramedConnection:
-        """Return a connection with half of the round trip `rtt` on each link; an odd nanosecond is on the link down."""
+        """Return a connection that delays each message by half of the round trip time `rtt`.
+
+        An odd nanosecond is added on the link from the API to the host.
+        """
         rtt_ns = self.session.times.ns(rtt, 0, self.session.seed)
         up, down = rtt_ns // 2, rtt_ns - rtt_ns // 2
         out_ns, in_ns = (up, down) if link.receiver == "upstream" else (down, up)
@@ -119,12 +122,12 @@ class Endpoint:
 
 @dataclass(eq=False)
 class UpstreamEndpoint(Endpoint):
-    """The mock upstream, for one connection.
+    """The mock upstream for one connection. It has these attributes in addition to those of `Endpoint`.
 
-    Attributes (in addition to those of `Endpoint`):
+    Attributes:
         tamper: changes the sent messages.
-        refuse: HTTP status with which the handshake is refused.
-        actor: the actor; the session's first upstream if None.
+        refuse: HTTP status with which the handshake is refused. None accepts it.
+        actor: model of the API. None uses a new model with the session's configuration.
     """
 
     incoming = PROXY_TO_UPSTREAM
@@ -149,18 +152,18 @@ class UpstreamEndpoint(Endpoint):
         await self.framed.run()
 
     async def barrier(self) -> None:
-        """Return when the proxy has handled all sent messages."""
+        """Wait until the proxy has handled all sent messages."""
         if self.framed is not None:
             await self.framed.barrier()
 
 
 @dataclass(eq=False)
 class ProxyEndpoint(Endpoint):
-    """The model of a proxy, for one host.
+    """The model of the proxy for one host connection. It has these attributes in addition to those of `Endpoint`.
 
-    Attributes (in addition to those of `Endpoint`):
+    Attributes:
         dial: opens the proxy's connection to the upstream.
-        upstream_ours: the upstream is an actor of this process.
+        upstream_ours: whether the upstream is an actor of this process.
     """
 
     incoming = COMPONENT_TO_PROXY
@@ -182,7 +185,7 @@ class ProxyEndpoint(Endpoint):
         await side_by_side(host.run(), upstream.run())
 
     async def _connected_upstream(self, connection: ServerConnection) -> ClientConnection | None:
-        """Connect to the upstream. Return None if the connection did not open, or the host left before it did."""
+        """Connect to the upstream. Return None if the connection did not open, or if the host left earlier."""
         dialling = asyncio.ensure_future(self.dial())
         leaving = asyncio.ensure_future(connection.wait_closed())
         try:
@@ -198,7 +201,7 @@ class ProxyEndpoint(Endpoint):
 
 
 def refusal(status: int, why: str) -> Response:
-    """Return a refusal of a handshake with any status; the library's own accepts only registered ones."""
+    """Return a response that refuses a handshake. Unlike the library's function, accept unregistered status codes."""
     reason = responses.get(status, "Refused")
     body = f"{why}\n".encode()
     headers = Headers([("Content-Type", "text/plain"), ("Content-Length", str(len(body))), ("Connection", "close")])

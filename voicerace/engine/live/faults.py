@@ -1,6 +1,6 @@
-"""Injected faults: `serve upstream --fault` changes messages of the mock between actor and socket.
+"""Injects faults: `serve upstream --fault` changes messages of the mock upstream before they are sent.
 
-A fault is written ``KIND[=VALUE][@TYPE][#N]``: it applies to the N-th message of a type.
+The form of a fault is ``KIND[=VALUE][@TYPE][#N]``. The fault applies to the N-th message of type ``TYPE``.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class Fault:
     """One fault.
 
     Attributes:
-        kind: drop the connection instead of the message, or delay, withhold, duplicate or garble (send half of) the
-            message, or refuse the handshake.
-        value: ms of a delay, or the HTTP status of a refusal; 0 for the others.
+        kind: ``drop`` drops the connection instead of sending the message; ``delay``, ``withhold`` and ``duplicate`` do
+            this to the message; ``garble`` sends half of the message; ``refuse`` refuses the handshake.
+        value: delay in ms, or HTTP status of a refusal; 0 for other kinds.
         type: type of the affected messages.
-        number: number of the affected message, from 1; None for all.
-        word: the fault as written by the user.
+        number: number of the affected message among those of its type, from 1; None for all.
+        word: the fault in the form that the user wrote.
     """
 
     kind: str
@@ -77,7 +77,7 @@ def _value(word: str, kind: str, text: str | None) -> float:
 
 
 class Tampering:
-    """The faults of one connection; see `voicerace.engine.live.connection.Tamper`."""
+    """Applies faults to the messages of one connection (`voicerace.engine.live.connection.Tamper`)."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(fault for fault in faults if fault.kind != "refuse")

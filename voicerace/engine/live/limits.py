@@ -1,8 +1,8 @@
-"""Limits of a server: number of sessions, duration and bytes of each, and its share of the event loop.
+"""Limits of a server: the number of sessions, and for each session its duration, bytes and share of the event loop.
 
-Recordings keep every message on disk and in memory, so the bytes of a session are limited. `connection.MAX_FRAME` limits the
-size of one message, `SessionServer` the time of a handshake. A client that sends faster than its frames are handled gets a
-bounded share of every turn of the event loop.
+The bytes of a session are limited because a recording keeps every message on disk and in memory. `connection.MAX_FRAME`
+limits the size of one message, and `SessionServer` the duration of a handshake. A client that sends faster than its frames
+are handled gets a limited share of the event loop.
 """
 
 from __future__ import annotations
@@ -20,23 +20,24 @@ from websockets.http11 import Response
 
 __all__ = ["POLICY", "ClosesInTime", "Limited", "Limits", "plain_answer"]
 
-#: Close code for a violated limit (RFC 6455, 7.4.1: policy violation).
+#: Close code for an exceeded limit (RFC 6455, 7.4.1: policy violation).
 POLICY: Final = 1008
-#: Maximum number of pings per second. Clients ping a few times a minute; an answer takes about 5 µs of the processor.
+#: Maximum number of pings per second. An answer takes about 5 µs of processor time. Usual clients ping a few times a minute.
 _MAX_PINGS_PER_S: Final = 1_000
-#: Bytes parsed at a time. The library would parse a read of up to 256 KiB: 0.2 s if every frame is empty.
+#: Maximum number of bytes parsed at a time. The library would parse up to 256 KiB, which takes 0.2 s if all frames are empty.
 _SLICE: Final = 8 * 2**10
-#: Number of frames in a slice, or of unhandled messages, above which the next slice waits for other work of the loop.
+#: Maximum number of frames in a slice, or of unhandled messages. Above it, the loop runs other tasks before the next slice.
 _MANY_FRAMES: Final = 64
-#: Seconds until the next slice while messages are unhandled.
+#: Delay in seconds before the next slice while too many messages are unhandled.
 _PAUSE_S: Final = 0.001
-#: Number of messages received in a row before other work of the loop runs.
+#: Number of consecutively received messages after which the loop runs other tasks.
 _IN_A_ROW: Final = 16
-#: Requests for which the library closes the connection without an answer: methods other than GET, and requests with a body.
+#: Requests for which the library closes the connection without an answer: with a method other than GET, or with a body.
 _PLAIN: Final = re.compile(
     rb"(?!GET )(?P<method>[A-Z]{1,20}) [^\r\n]+ HTTP/1\.[01]\r\n"
     rb"|GET [^\r\n]+ HTTP/1\.[01]\r\n(?:[^\r\n]+\r\n)*?(?i:content-length:[ \t]*0*[1-9]|transfer-encoding:)"
 )
+#: Maximum number of bytes of a request that are compared with `_PLAIN`.
 _MAX_HEAD: Final = 16 * 2**10
 
 
@@ -45,9 +46,10 @@ class Limits:
     """The limits of a server.
 
     Attributes:
-        at_once: maximum number of open sessions; a further one is refused with 503.
-        lifetime_s: maximum duration of a session: a minute longer than the API's (docs/protocol-facts.md#session-lifetime).
-        session_mib: maximum MiB that the client of a session sends. An hour of continuous audio has 250.
+        at_once: maximum number of open sessions. Further sessions are refused with HTTP status 503.
+        lifetime_s: maximum duration of a session in seconds. The default is one minute longer than the API's maximum
+            (docs/protocol-facts.md#session-lifetime).
+        session_mib: maximum number of MiB that the client of a session sends. An hour of audio has about 250 MiB.
     """
 
     at_once: int = 4_000
@@ -56,9 +58,9 @@ class Limits:
 
 
 class ClosesInTime(Connection):
-    """A connection whose `close` returns in time although the peer reads nothing.
+    """A connection whose `close` returns in time even if the peer does not read.
 
-    The library's close timeout begins when the close frame has been written, which such a peer prevents.
+    The library's close timeout starts only after the close frame was written, which such a peer prevents.
     """
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
@@ -71,13 +73,13 @@ class ClosesInTime(Connection):
 
 
 class Describes(Protocol):
-    """A server with a description for plain HTTP."""
+    """A server that describes itself to plain HTTP clients."""
 
     def describe(self) -> str: ...
 
 
 class Limited(ClosesInTime, ServerConnection):
-    """A connection that is closed when a limit is exceeded; the recording has the reason."""
+    """A connection that is closed when a limit is exceeded. The recording contains the reason."""
 
     limits = Limits()
     described_by: Describes
@@ -90,7 +92,7 @@ class Limited(ClosesInTime, ServerConnection):
         self._head = b""
         self._rest = b""
         self._feeding: asyncio.Handle | None = None
-        #: Frames of the current slice, messages that wait to be received, and messages received in a row.
+        #: Number of frames in the current slice, of messages not received yet, and of consecutively received messages.
         self._frames = self._waiting = self._in_a_row = 0
         self._pings, self._pings_since_s = 0, 0.0
 
@@ -110,7 +112,7 @@ class Limited(ClosesInTime, ServerConnection):
                 self._feed()
 
     def _feed(self) -> None:
-        """Pass received bytes to the library in slices; after a slice of many small frames, other work of the loop runs."""
+        """Pass received bytes to the library in slices. After a slice with many frames, let the loop run other tasks."""
         self._feeding = None
         while self._rest and not self._refused:
             self._frames = 0
@@ -142,7 +144,7 @@ class Limited(ClosesInTime, ServerConnection):
         message = await super().recv(decode)
         self._waiting -= 1
         self._in_a_row += 1
-        # While messages wait, `recv` never suspends its caller.
+        # `recv` does not suspend its caller while the library has buffered messages.
         if self._in_a_row >= _IN_A_ROW:
             self._in_a_row = 0
             await asyncio.sleep(0)
@@ -154,7 +156,7 @@ class Limited(ClosesInTime, ServerConnection):
             self._ending = self.loop.create_task(self.close(POLICY, reason))
 
     def _refuse(self, reason: str) -> None:
-        """Close as `end` does, but read nothing more, not even the peer's close: the close timeout drops the connection."""
+        """Close like `end`, but do not read any more, so that the connection is dropped after the close timeout."""
         self._refused = True
         self._rest = b""
         self.transport.pause_reading()
@@ -169,7 +171,7 @@ class Limited(ClosesInTime, ServerConnection):
             self._refuse(f"more than {_MAX_PINGS_PER_S:,} pings in a second")
 
     def _plain(self, data: bytes) -> Response | None:
-        """Return the answer to a plain HTTP request that the library would not answer, else None."""
+        """Return the answer to a plain HTTP request that the library would not answer; None for other data."""
         self._head = (self._head + data)[:_MAX_HEAD]
         found = _PLAIN.match(self._head) if b"\n" in data else None
         if found is None:
@@ -178,7 +180,7 @@ class Limited(ClosesInTime, ServerConnection):
 
 
 def plain_answer(connection: ServerConnection, text: str, method: str = "GET") -> Response:
-    """Return the answer to plain HTTP: 426 to GET, 405 to other methods (RFC 9110, 15.5.6 and 15.5.22)."""
+    """Return the response to a plain HTTP request: 426 to GET, 405 to other methods (RFC 9110, 15.5.6 and 15.5.22)."""
     status = HTTPStatus.UPGRADE_REQUIRED if method == "GET" else HTTPStatus.METHOD_NOT_ALLOWED
     response = connection.respond(status, text)
     response.headers["Upgrade"] = "websocket"

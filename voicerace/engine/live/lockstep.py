@@ -1,9 +1,11 @@
-"""A running proxy as an actor of the virtual engine: real sockets in virtual time.
+"""An adapter that makes a running proxy an actor of the virtual engine, with real sockets in virtual time.
 
-Each input goes to the running proxy over its WebSocket, followed by a ping. `ws` answers a ping after it has handled the
-earlier messages, so the pong shows that the proxy has reacted; a ping on the other socket then collects what it sent there. A
-session of 30 virtual seconds takes milliseconds. The proxy's own timers run in real time: `await_message` waits for one, and a
-caller must be fast if a timer must not expire. The live engine, not this one, shows the proxy's behaviour in real time.
+The adapter sends each input to the proxy over a WebSocket, and then a ping. The proxy's library `ws` answers a ping after it
+has handled the earlier messages, so the proxy has reacted to the input when the pong arrives. A ping on the other socket then
+ensures that the proxy's messages there have arrived. A session of 30 virtual seconds takes milliseconds.
+
+The proxy's own timers run in real time. `await_message` waits for such a timer. If a timer must not expire, the caller must
+be fast. Use the live engine to observe the proxy's behaviour in real time.
 """
 
 from __future__ import annotations
@@ -32,13 +34,14 @@ from voicerace.trace.recording import Payload
 
 __all__ = ["RunningProxy", "UpstreamSocket"]
 
+#: Maximum time in seconds to wait for a connection or an answer of the proxy.
 _PATIENCE_S = 10.0
-#: Seconds between two polls.
+#: Time in seconds between two polls.
 _POLL_S = 0.02
 
 
 class UpstreamSocket:
-    """A WebSocket server in place of the Realtime API; `connections` has each connection of the proxy."""
+    """A WebSocket server that replaces the Realtime API for a proxy. `connections` queues the proxy's connections."""
 
     def __init__(self) -> None:
         self.refuse_next = False
@@ -85,7 +88,7 @@ class UpstreamSocket:
         del self._done[id(connection)]
 
     def release(self, connection: ServerConnection) -> None:
-        """End the server's thread for a connection whose session is over."""
+        """End the server's thread for a connection whose session has ended."""
         if done := self._done.get(id(connection)):
             done.set()
 
@@ -94,9 +97,12 @@ class RunningProxy:
     """One session with a running proxy, as an actor.
 
     Args:
-        url: address of the proxy.
-        upstream: the server that the proxy uses as its Realtime API.
-        reachable: False lets the upstream refuse the proxy's connection.
+        url: URL of the proxy.
+        upstream: server that the proxy uses as its Realtime API.
+        reachable: whether the upstream accepts the proxy's connection.
+
+    Raises:
+        InputError: the proxy did not connect to the upstream in time.
     """
 
     def __init__(self, url: str, upstream: UpstreamSocket, *, reachable: bool = True) -> None:
@@ -119,7 +125,7 @@ class RunningProxy:
         self._closed: set[str] = set()
 
     def renew(self) -> Self:
-        """Return the same proxy on a new host connection."""
+        """Close this session, and return an actor for the same proxy with a new host connection."""
         self.end()
         return type(self)(self._url, self._upstream_socket)
 
@@ -148,7 +154,7 @@ class RunningProxy:
         return ()
 
     def await_message(self, seconds: float) -> Effects:
-        """Wait in real time, at most `seconds`, until the proxy sends a message because of a timer."""
+        """Wait in real time until the proxy sends a message, at most `seconds`, and return its effects."""
         deadline = time.monotonic() + seconds
         while True:
             if effects := self._collect():
@@ -169,7 +175,7 @@ class RunningProxy:
         return self._host if actor == "component" else self._upstream
 
     def _collect(self, *, await_close: bool = False) -> list[Effect]:
-        """Return what the proxy has sent on both sides since the last call, upstream first."""
+        """Return the effects that the proxy has sent on both sides since the last call, those to the upstream first."""
         effects: list[Effect] = []
         for actor in ("upstream", "component"):
             socket = self._socket(actor)
@@ -196,7 +202,11 @@ class RunningProxy:
 
 
 def _barrier(socket: Connection) -> None:
-    """Return when the peer has handled all earlier messages and its answers have arrived, or the connection is closed."""
+    """Wait until the peer has handled all earlier messages and its answers have arrived, or the connection is closed.
+
+    Raises:
+        InputError: the peer did not answer the ping in time.
+    """
     answered = socket.ping()
     deadline = time.monotonic() + _PATIENCE_S
     while not answered.wait(_POLL_S):

@@ -1,9 +1,9 @@
-"""The web pages and host names from which clients may connect to a server: protection against pages in a browser.
+"""Checks ``Origin`` and ``Host`` of a handshake, to protect a server against foreign web pages in a browser.
 
-A browser lets every page open a WebSocket to any address, including this machine's, and names the page in ``Origin`` (RFC 6455,
-10.2). A page can also give its own host name this machine's address (DNS rebinding); then ``Host`` has that name. Programs send
-no ``Origin``. The library's option ``origins=`` cannot be used: it ignores ``Host``, and is checked after a relay has connected
-to its target.
+A browser lets every page open a WebSocket to any address, including this machine's, and sends the page's origin in ``Origin``
+(RFC 6455, 10.2). With DNS rebinding, the page's own host name resolves to this machine's address, and ``Host`` contains that
+name. Programs do not send ``Origin``. The library's option ``origins=`` is insufficient: it ignores ``Host``, and the library
+checks it only after a relay has connected to its target.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ __all__ = ["Origins"]
 _HOST: Final = r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>\d{1,5}))?"
 _ORIGIN: Final = re.compile(rf"(?P<scheme>[a-z][a-z0-9+.-]*)://{_HOST}")
 _AUTHORITY: Final = re.compile(_HOST)
-#: Ports that a browser omits in an origin.
+#: (scheme, port) pairs whose port a browser omits in an origin.
 _DEFAULT_PORTS: Final = {("http", "80"), ("https", "443")}
-#: Origins without a host: of a sandboxed frame, of a file.
+#: Origins without a host: ``null`` for a sandboxed page, ``file://`` for a file.
 _WITHOUT_HOST: Final = ("null", "file://")
 _WILDCARDS: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # compared with, not bound
-#: Maximum number of characters of a header in a reason.
+#: Maximum number of characters of a header that a reason quotes.
 _SHOWN: Final = 200
 
 
 @dataclass(frozen=True)
 class Origins:
-    """The rules of one server.
+    """The rules by which one server accepts web pages and host names.
 
     Attributes:
-        allowed: origins that are always accepted, in the form that `of` gives them.
-        holds_key: the server uses an API key for its clients, so only pages in `allowed` are accepted.
-        any_host: clients without an ``Origin`` may use any host name; for a server of programs only.
+        allowed: origins that are always accepted, in the normalised form that `of` produces.
+        holds_key: whether the server uses an API key for its clients, so that only pages in `allowed` are accepted.
+        any_host: whether a client without an ``Origin`` can use any host name, for a server that only programs use.
     """
 
     allowed: frozenset[str] = frozenset()
@@ -51,15 +51,15 @@ class Origins:
 
     @classmethod
     def of(cls, words: Iterable[str], *, holds_key: bool = False) -> Self:
-        """Return the rules with the origins of ``--allow-origin``.
+        """Return rules that accept the values of ``--allow-origin``.
 
         Raises:
-            InputError: a word is no origin.
+            InputError: a value is not an origin.
         """
         return cls(frozenset(_allowed(word) for word in words), holds_key)
 
     def refusal(self, headers: Headers, listen: str) -> tuple[HTTPStatus, str] | None:
-        """Return status and reason if a handshake must be refused, else None.
+        """Return (status, reason) if the server must refuse a handshake, else None.
 
         Args:
             headers: headers of the request.
@@ -81,17 +81,17 @@ class Origins:
         return None
 
     def _is_here(self, host: str | None, listen: str) -> bool:
-        """Whether a host name or IP address belongs to this server."""
+        """Return whether a host name or IP address is one of this server's."""
         if host is None:
             return False
         own = _plain(listen)
         if _is_loopback(host) or host == own or host in {_host(_ORIGIN, each) for each in self.allowed}:
             return True
-        # DNS rebinding needs a name, so an IP address is safe.
+        # DNS rebinding requires a host name, so an IP address is safe.
         return own in _WILDCARDS and (_is_ip_address(host) or host == _plain(socket.gethostname()))
 
     def _is_own(self, origin: str, host: str | None) -> bool:
-        """Whether a page that is not in `allowed` may connect."""
+        """Return whether a page can connect without being in `allowed`, because it is of this machine or of `host`."""
         page = _host(_ORIGIN, origin)
         if self.holds_key or page is None or not origin.lower().startswith(("http:", "https:")):
             return False
@@ -106,7 +106,7 @@ def _allowed(word: str) -> str:
 
 
 def _written(origin: str) -> str:
-    """Return an origin as browsers write it: lower case, no default port."""
+    """Return an origin in the form that browsers send: in lower case and without a default port."""
     origin = origin.lower()
     found = _ORIGIN.fullmatch(origin)
     if found is not None and (found["scheme"], found["port"]) in _DEFAULT_PORTS:
@@ -115,7 +115,7 @@ def _written(origin: str) -> str:
 
 
 def _host(pattern: re.Pattern[str], text: str) -> str | None:
-    """Return the host of an origin or of a ``Host`` header; None for other text."""
+    """Return the host in an origin or a ``Host`` header; None if `text` does not match `pattern`."""
     found = pattern.fullmatch(text.lower())
     return _plain(found["host"]) if found is not None else None
 

@@ -1,10 +1,10 @@
-"""The live engine: sessions on real WebSockets and the real clock; each actor is a model or the real program.
+"""The live engine, which plays sessions on real WebSockets and the real clock with models or running programs as actors.
 
-`Live` has the servers and the child process of a checkout's proxy, which sessions share. Every session has its own actors,
-sockets and recording, so many can run at once on one event loop. An error that ends a session is a fault in its recording; the
-other sessions continue.
+`Live` manages the servers and the child process of a checkout's proxy, which sessions share. Every session has its own
+actors, sockets and recording, so many sessions can run at once on one event loop. An error that ends a session is recorded as
+a fault, and the other sessions continue.
 
-Limit: a program whose upstream connection is not observed (`unseen`) is judged by its host side alone.
+Limit: if a proxy's upstream connection is not observed (`unseen`), the outcome is derived from its host side only.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ from voicerace.trace.recording import COMPONENT_TO_PROXY, LINKS, PROXY_TO_COMPON
 
 __all__ = ["Live", "upstream_of"]
 
-#: Maximum wait for the connections and Settings of a session.
+#: Maximum silence in seconds before the first input of a session.
 _OPENING_S: Final = 10.0
-#: Margin above the longest regular silence of a session.
+#: Time in seconds that is added to the longest regular silence of a session.
 _SILENCE_MARGIN_S: Final = 5.0
-#: Maximum wait for the connections of a stopped session to end.
+#: Maximum time in seconds until the connections of a stopped session have ended.
 _STOPPED_S: Final = 1.0
 _UPSTREAM_PATH: Final = "/v1/realtime?model=gpt-realtime"
 
@@ -53,15 +53,17 @@ class Live:
     """Plays sessions against one proxy and one upstream, while the context is open.
 
     Args:
-        proxy, upstream: the targets.
+        proxy: the proxy.
+        upstream: the Realtime API. None selects the proxy's own or the mock (`upstream_of`).
         log: file for the output of a checkout's proxy.
-        listen: (host, port) that a proxy at a URL is configured to use as its upstream; the mock or a relay listens there.
-        silence_s: end a session after so many seconds without a message. None: 10 s before the first input, then
-            depending on the session's times.
-        scrub: removes secrets from recordings; None removes every key of the environment.
+        listen: (host, port) of the upstream in the configuration of a proxy at a URL. The mock or a relay listens there.
+        silence_s: number of seconds without a message after which a session is ended. None: 10 s before the first
+            input, then a value that depends on the session's times.
+        scrub: removes secrets from recordings. None removes the keys in the environment and of both targets.
 
-    Raises (on entering):
-        InputError: the checkout's proxy does not start, or a port is taken.
+    Raises:
+        InputError: the targets and `listen` do not fit together; or, when the context opens: the checkout's proxy does
+            not start, or a port is in use.
     """
 
     def __init__(
@@ -83,7 +85,7 @@ class Live:
         self.scrub = scrub or scrubber(proxy, self.upstream)
         self.silence_s = silence_s
         self._log = log
-        # Proxies connect here, under any host name of this machine; web pages do not.
+        # Only proxies connect to this server. They can use any host name of this machine.
         origins = Origins(holds_key=self.upstream.holds_key, any_host=True)
         self.upstream_server = SessionServer(*(listen or ("127.0.0.1", 0)), origins=origins)
         self.proxy_server = SessionServer()
@@ -106,7 +108,7 @@ class Live:
 
     async def __aexit__(self, *raised: object) -> None:
         await self._stack.aclose()
-        # Dropped connections close their sockets in the loop's next rounds.
+        # The loop closes the sockets of dropped connections in its next iterations.
         for _ in range(3):
             await asyncio.sleep(0)
 
@@ -117,7 +119,7 @@ class Live:
         try:
             await asyncio.shield(starting)
         except asyncio.CancelledError:
-            # The thread continues; wait for it, so that the process it has started is ended.
+            # The thread continues. Without this wait, the process that it starts would not be ended.
             self.backend.give_up()
             await asyncio.wait({starting})
             raise
@@ -127,21 +129,21 @@ class Live:
             await self.backend.end()
 
     async def _revive_backend(self) -> None:
-        """Start the proxy again if a session has ended its process (one frame can: docs/release-facts.md#user-audio)."""
+        """Restart the proxy if its process has ended, which one audio frame can cause (docs/release-facts.md#user-audio)."""
         async with self._reviving:
             if self.backend is not None and not self.backend.alive:
                 await self._end_backend()
                 await self._start_backend()
 
     async def play(self, session: SessionConfig, unfinished: Callable[[Recording], None] | None = None) -> Recording:
-        """Play one session to its end.
+        """Play one session to its end, and return its recording.
 
         Args:
-            session: the session.
+            session: configuration of the session.
             unfinished: called with the recording if the session is cancelled.
 
         Raises:
-            InputError: the checkout's proxy could not be started again.
+            InputError: the checkout's proxy could not be restarted.
         """
         await self._revive_backend()
         with self._collecting.session():
@@ -154,7 +156,7 @@ class Live:
                 raise
 
     def provenance(self, session: SessionConfig) -> dict[str, Any]:
-        """Return the provenance of a session's recording, without the times that a real server decides."""
+        """Return the provenance of a session's recording, without the times that a real API determines."""
         found = session.provenance()
         left_out = set() if self.upstream.kind == "mock" else {*SERVER_TIMES, "upstream_rtt_ms"}
         found["times"] = {name: value for name, value in found["times"].items() if name not in left_out}
@@ -164,16 +166,16 @@ class Live:
 
 
 def upstream_of(proxy: ProxyTarget, upstream: UpstreamTarget | None) -> UpstreamTarget:
-    """Return the upstream of a proxy: the named one, else its own (`unseen`) for a proxy at a URL, else the mock."""
+    """Return `upstream` if it is not None, else `unseen` for a proxy at a URL, else the mock."""
     return upstream or UpstreamTarget("unseen" if proxy.kind == "url" else "mock")
 
 
 class _Play:
-    """One session: its actors and the connections between them."""
+    """One session with its actors and the connections between them."""
 
     def __init__(self, live: Live, session: SessionConfig) -> None:
         self.live = live
-        # No network is emulated in front of a real upstream.
+        # A real API has a real network, so none is emulated between proxy and API.
         remote = live.upstream.url is not None
         session = replace(session, times=session.times.with_ns("upstream_rtt_ms", 0)) if remote else session
         self.session = session = session.begun()
@@ -183,7 +185,7 @@ class _Play:
         actors = session.actors()
         self.user = actors["user"]
         here = {name: actors[name] for name in ("user", "app", "component")}
-        #: Set while the host waits for a connection.
+        #: Set when the host must connect again.
         self._reconnect = asyncio.Event()
         self.host = ActorHost(
             here, session.times, session.seed, self.recorder, self._host_passed, self._reconnect.set, session.cursor
@@ -191,7 +193,7 @@ class _Play:
         self._mock: Actor | None = None
         self.proxy_ours = live.proxy.kind == "model"
         self.endpoints: list[UpstreamEndpoint | ProxyEndpoint | Relay] = []
-        #: Addition to the reason of a silence: the event that has not happened yet.
+        #: Text for the reason of a silence that describes the missing event; empty if there is none.
         self._missing = ""
         self._barrier_lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -210,11 +212,11 @@ class _Play:
         for host in (self.host, *(getattr(endpoint, "actor_host", None) for endpoint in self.endpoints)):
             if host is not None and host.broken is not None:
                 raise host.broken
-        self.endpoints.clear()  # breaks reference cycles, so that no garbage collection is needed
+        self.endpoints.clear()  # Without reference cycles the objects are freed without a garbage collection.
         return self.recorder.close()
 
     async def _until_silent(self, connections: asyncio.Future[None]) -> None:
-        """Wait until the host's connections have ended, or no message has passed for too long."""
+        """Wait until the host's connections have ended. Record a fault and return early if no message passes for too long."""
         while not connections.done():
             allowed = self._silence_s()
             now_ns = int(asyncio.get_running_loop().time() * 1e9)
@@ -226,7 +228,7 @@ class _Play:
             await asyncio.wait({connections}, timeout=left)
 
     def _silence_s(self) -> float:
-        """Return the longest allowed silence at this moment."""
+        """Return the currently allowed maximum time without a message in seconds."""
         if self.live.silence_s is not None:
             return self.live.silence_s
         if isinstance(self.user, User) and self.user.state.said == 0:
@@ -234,7 +236,7 @@ class _Play:
         return self.session.longest_ns() / 1e9 + _SILENCE_MARGIN_S
 
     async def _connections(self) -> None:
-        """Run the host's connections, one after another, until the last has ended."""
+        """Run the host's connections one after another until the last connection has ended."""
         first = True
         while await self._connection(first=first) and isinstance(self.user, User) and self.user.state.offline:
             first = False
@@ -242,7 +244,7 @@ class _Play:
             self._reconnect.clear()
 
     async def _connection(self, *, first: bool) -> bool:
-        """Run one connection of the host to its end. Return False if it did not open."""
+        """Run one connection of the host to its end. Return whether the connection opened."""
         try:
             connection = await self._connect()
         except NotConnectedError as error:
@@ -264,7 +266,10 @@ class _Play:
         return True
 
     async def _connect(self) -> ClientConnection:
-        """Connect the host to the proxy, and route the proxy's upstream connection to the mock or a relay if possible."""
+        """Connect the host to the proxy, and return the connection.
+
+        Route a running proxy's upstream connection to the mock or to a relay, unless the upstream is `unseen`.
+        """
         live = self.live
         if live.proxy.kind == "model":
             endpoint = ProxyEndpoint(
@@ -285,7 +290,7 @@ class _Play:
             connection = None
             try:
                 connection = await open_connection(url)
-                # One upstream connection per host connection: other sessions connect after it has arrived.
+                # The proxy opens one upstream connection per host connection. Other sessions connect after it has arrived.
                 self._missing = ", and the proxy opened no connection to its upstream"
                 await arrived.wait()
                 self._missing = ""
@@ -299,7 +304,7 @@ class _Play:
         return connection
 
     async def _open_at(self, server: SessionServer, endpoint: UpstreamEndpoint | ProxyEndpoint) -> ClientConnection:
-        """Connect to an actor of this process."""
+        """Connect to an actor of this process, and return the connection."""
         self.endpoints.append(endpoint)
         try:
             return await open_connection(server.address + server.expect(endpoint))
@@ -324,7 +329,7 @@ class _Play:
         )
 
     async def _dial(self) -> ClientConnection:
-        """Connect the model of the proxy to its upstream."""
+        """Connect the proxy's model to its upstream, and return the connection."""
         upstream = self.live.upstream
         if upstream.url is not None:
             return await open_connection(upstream.url, [*upstream.headers().items()])
@@ -332,7 +337,7 @@ class _Play:
         return await self._open_at(self.live.upstream_server, endpoint)
 
     def _next_mock(self) -> Actor:
-        """Return the mock upstream of the next connection."""
+        """Return the mock upstream for the next connection. Renew it if there was an earlier connection."""
         self._mock = self._mock.renew() if self._mock is not None else self.session.actors()["upstream"]
         return self._mock
 
@@ -347,7 +352,7 @@ class _Play:
             self._act(self._observe(link, payload, seq))
 
     def _upstream_passed(self, link: Link, payload: Payload, seq: int) -> None:
-        """Observe at the upstream's end. The user's effects wait until the running proxy has handled the message."""
+        """Pass a message seen at the upstream to the user. Delay the user's effects until the proxy has handled it."""
         effects = self._observe(link, payload, seq)
         if effects:
             task = asyncio.ensure_future(self._act_after_barrier(effects))
@@ -371,7 +376,7 @@ class _Play:
             self._act(effects)
 
     async def _end(self) -> None:
-        """Wait for the other connections of the session, then drop those that are still open."""
+        """End the host, wait for the other connections of the session, and drop the connections that are still open."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:

@@ -1,8 +1,8 @@
-"""Records the events of one live session as they are observed, on one monotonic clock.
+"""Records the events of one live session with times of one monotonic clock.
 
-A message is observed at both ends, which are in this process (``engine``); at one end, if the other is a running program
-(``socket``: the emulated network is on this side, so the time of the far end is that at the socket); or in a relay
-(``relay``). A fault is an event with its link and reason.
+`observed_at` specifies where a message is observed. ``engine``: at both ends, which are in this process. ``socket``: at the end
+in this process and at the socket to a running program, because the network is emulated between them. ``relay``: in a relay. A
+fault is an event with a link and a reason.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class _Entry:
 
 
 class Recorder:
-    """The events of one session.
+    """Collects the events of one session.
 
     Args:
         provenance: provenance of the recording.
-        observed: the observed links.
+        observed: observed links.
         scrub: removes secrets from payloads and reasons.
-        sink: a file to which `flush` writes the complete events, so that a killed process loses only messages in flight.
-            Until `close`, a slow event is after later ones of other links.
+        sink: file to which `flush` writes the complete events, so that a killed process loses only messages in flight.
+            Until `close` sorts the events, they are in the order of their completion.
     """
 
     def __init__(
@@ -72,19 +72,19 @@ class Recorder:
             self._write(next(self._recording(complete=False).lines()))
 
     def now_ns(self) -> int:
-        """Return the nanoseconds since the session began."""
+        """Return the time since the start of the session in ns, and store the current time in `last_ns`."""
         self.last_ns = time.monotonic_ns()
         return self.last_ns - self.origin_ns
 
     def sent(self, link: Link, kind: Literal["message", "close"], payload: Payload, observed_at: str) -> int:
-        """Record that a message leaves its sender; return its number."""
+        """Record that a message leaves its sender, and return its number."""
         seq = self._enter(_Entry(link, kind, self.now_ns(), None, payload, observed_at))
         if observed_at == "engine":
             self._pending.setdefault(link, deque()).append(seq)
         return seq
 
     def opened(self, link: Link) -> None:
-        """Record that a host connection is opened again. Messages in flight on links of the proxy are lost."""
+        """Record that a host connection is reopened. Messages in flight on links of the proxy are lost."""
         now = self.now_ns()
         self._enter(_Entry(link, "open", now, now, {}, "engine", settled=True))
         for each, waiting in self._pending.items():
@@ -101,7 +101,10 @@ class Recorder:
         self._log[seq].settled = True
 
     def received(self, link: Link, kind: Literal["message", "close"]) -> int | None:
-        """Record that the oldest message in flight on a link between two actors has arrived; return its number, or None."""
+        """Record that the oldest message in flight on a link between two actors has arrived.
+
+        Return the message's number, or None if no message is in flight.
+        """
         waiting = self._pending.get(link)
         while waiting:
             seq = waiting.popleft()
@@ -113,11 +116,11 @@ class Recorder:
     def seen(
         self, link: Link, kind: Literal["message", "close"], payload: Payload, observed_at: str, sent_ns: int | None = None
     ) -> int:
-        """Record a message of a running program on its arrival here; return its number. `arrived` completes it."""
+        """Record a message of a running program when it is read here, and return its number. `arrived` completes it."""
         return self._enter(_Entry(link, kind, self.now_ns() if sent_ns is None else sent_ns, None, payload, observed_at))
 
     def fault(self, link: Link, reason: str) -> None:
-        """Record a failure on a link."""
+        """Record a fault on a link, and flush."""
         reason = self._scrub.text(reason)
         self.faults.append(reason)
         now = self.now_ns()
@@ -125,12 +128,12 @@ class Recorder:
         self.flush()
 
     def flush(self) -> None:
-        """Write the events that are complete since the last call to the sink."""
+        """Write the complete events that are not written yet to the sink."""
         if self._sink is not None and self._unwritten:
             self._write_out([seq for seq in self._unwritten if self._log[seq].settled])
 
     def finish(self) -> None:
-        """Write the remaining events and close the sink."""
+        """Write the remaining events, also those that are not complete, and close the sink."""
         self._write_out(self._unwritten)
         if self._complete:
             self._write(f'{{"end":{len(self._log)}}}')
@@ -139,7 +142,7 @@ class Recorder:
             self._sink = None
 
     def close(self) -> Recording:
-        """Finish, sort the sink's events, and return the recording."""
+        """Finish, write the sink again with sorted events if necessary, and return the recording."""
         self.finish()
         recording = self._recording(complete=self._complete)
         if self._path is not None and not self._in_order:
@@ -174,12 +177,12 @@ class Recorder:
             self._unwritable(error)
 
     def _unwritable(self, error: OSError) -> None:
-        """Make a write error a fault of the recording; a full disk must not end the session."""
+        """Add a write error to the faults of the recording, because a full disk must not end the session."""
         with contextlib.suppress(OSError):
             if self._sink is not None:
                 self._sink.close()
         self._sink = None
-        self._in_order = False  # `close` tries again
+        self._in_order = False  # Then `close` writes the file again.
         self.faults.append(f"the recording cannot be written: {error.strerror}")
 
     def _recording(self, *, complete: bool) -> Recording:

@@ -1,9 +1,10 @@
-"""The relay between two neighbours: passes every frame on, and records when it arrived and when it was sent.
+"""A relay between two neighbours, which passes on every message and records when it arrived and when it was sent on.
 
-It keeps path, query, headers, subprotocol, frame types and close codes, and refuses a handshake as its target does. Both
-times are of one monotonic clock, so the recording has the delay that the relay adds: `received_ns` minus `sent_ns`.
-Not passed on: pings, fragmentation, compression, the headers of an accepted handshake's answer, plain HTTP. Not measured: the
-network on either side, and the time of a frame in the socket before it is read.
+The relay keeps URL path, query, headers, subprotocol, frame types and close codes. It refuses a handshake if its target
+refuses. Both times of a message are of one monotonic clock, so `received_ns` minus `sent_ns` is the delay that the relay adds.
+
+The relay does not pass on pings, fragmentation, compression, headers in the answer to a handshake, or plain HTTP. It does not
+measure the network on either side, or the time of a message in the socket before it is read.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from voicerace.trace.recording import Link, Payload, Recording
 
 __all__ = ["Relay", "added_ns"]
 
-#: Headers of one hop (RFC 9110, 7.6.1).
+#: Names of headers that a relay must not pass on (RFC 9110, 7.6.1).
 _HOP: Final = frozenset(
     {"connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 )
@@ -39,19 +40,20 @@ _HOP: Final = frozenset(
 
 @dataclass(eq=False)
 class Relay:
-    """One relayed connection, from the client (near) to the target (far).
+    """One relayed connection, from the client (near side) to the target (far side).
 
     Attributes:
-        near, far: names of the two actors.
-        target: ``ws(s)://host:port``.
+        near: name of the client's actor.
+        far: name of the target's actor.
+        target: address of the target, ``ws(s)://host:port``.
         recorder: records the messages.
-        path: path and query at the target; None takes those of the near side's request.
-        headers: replace the near side's headers of these names in the far handshake.
-        shield: secrets that are hidden from the near side as well (a child must never get the real key).
+        path: URL path and query at the target. None uses those of the client's request.
+        headers: headers for the target. They replace the client's headers of the same names.
+        shield: removes secrets from messages to the client, which must not get the real key. None removes nothing.
         watch: called with (link, payload, number) of every message.
-        drop_closes: record a dropped connection as closed (1006), in addition to the fault; for programs that end without
-            a close frame.
-        over: done when both connections have ended, or the far one did not open.
+        drop_closes: whether to record a dropped connection also as a close (1006), because some programs end without a
+            close frame.
+        over: done when both connections have ended, or when the connection to the target did not open.
     """
 
     near: str
@@ -70,11 +72,11 @@ class Relay:
         self._admitting = False
         self._near: ServerConnection | None = None
         self._far: ClientConnection | None = None
-        #: Connections that the relay has ended; their end is no fault of an actor.
+        #: Connections that the relay has ended. Their end is not recorded as a fault of an actor.
         self._ended: set[Connection] = set()
 
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Open the far side first, and refuse the handshake if the target refuses."""
+        """Connect to the target before the handshake is answered. Return a response to refuse it if the target refuses."""
         self._admitting = True
         left_out = _HOP | {"host"} | {name.lower() for name in self.headers}
         passed = [
@@ -100,14 +102,14 @@ class Relay:
         return None
 
     def _refusal(self, connection: ServerConnection, response: Response | None) -> Response:
-        """Return the far side's refusal as the relay's answer."""
+        """Return the relay's answer for a target's refusal; 502 if the target gave no response."""
         if response is None:
             return connection.respond(HTTPStatus.BAD_GATEWAY, "\n")
         kept = Headers([(name, value) for name, value in response.headers.raw_items() if name.lower() not in _HOP])
         body = bytes(response.body or b"")
         phrase = response.reason_phrase
         if self.shield is not None:
-            # An API that refuses a key repeats it.
+            # An API that refuses a key can repeat the key in its answer.
             kept, body, phrase = Headers(), b"\n", self.shield.text(phrase)
         kept["Connection"], kept["Content-Length"] = "close", str(len(body))
         return Response(response.status_code, phrase, kept, body)
@@ -127,7 +129,7 @@ class Relay:
             self.hang_up()
 
     async def barrier(self) -> None:
-        """Return when the near side has handled all messages passed to it."""
+        """Wait until the client has handled all messages passed to it, at most one second."""
         if self._near is not None:
             try:
                 async with asyncio.timeout(1.0):
@@ -136,14 +138,14 @@ class Relay:
                 return
 
     async def leave(self) -> None:
-        """Close both connections with code 1001, and drop those that do not answer."""
+        """Close both connections with code 1001, and drop the connections that are still open."""
         present = [each for each in (self._near, self._far) if each is not None]
         self._ended.update(present)
         await asyncio.gather(*(each.close(1001) for each in present))
         self.hang_up()
 
     def hang_up(self) -> None:
-        """Drop the open connections."""
+        """Drop both connections. Record a fault if the client left before its handshake was answered."""
         if self._admitting and self._near is None and not self.over.done():
             self.recorder.fault(self.up, f"{self.up.sender} left before the handshake was answered")
         for connection in (self._near, self._far):
@@ -164,7 +166,7 @@ class Relay:
             except ConnectionClosed as closed:
                 await self._close(closed, sink, source, link)
                 return
-            # The frame is parsed when the recording is read, because here the neighbours wait for it.
+            # Parsing here would delay the message. It is parsed when the recording is read.
             seq = recorder.seen(link, "message", raw, "relay")
             if shield is not None:
                 payload = shield.payload(raw)
@@ -172,7 +174,7 @@ class Relay:
             try:
                 await sink.send(raw)
             except ConnectionClosed:
-                # The other direction handles the closed sink; later messages are still recorded.
+                # The task of the other direction handles the closed connection. Later messages are still recorded.
                 recorder.lost(seq)
                 recorder.flush()
                 continue
@@ -182,7 +184,7 @@ class Relay:
                 watch(link, payload_of(raw), seq)
 
     async def _close(self, closed: ConnectionClosed, sink: Connection, source: Connection, link: Link) -> None:
-        """End the other connection in the same manner as the one that has ended."""
+        """End `sink` in the same manner as `source` has ended, and record the end."""
         rcvd = closed.rcvd
         if rcvd is not None and (closed.sent is None or closed.rcvd_then_sent):
             code = None if rcvd.code == 1005 else int(rcvd.code)
@@ -191,24 +193,24 @@ class Relay:
                 self._ended.add(sink)
                 self.recorder.arrived(seq)
                 self.recorder.flush()
-                # None sends a close frame without a code.
+                # With None, the library sends a close frame without a code.
                 reason = rcvd.reason if self.shield is None else self.shield.text(rcvd.reason)
                 await sink.close(code, reason)  # type: ignore[arg-type]
             else:
-                self.recorder.lost(seq)  # both ends closed at once
+                self.recorder.lost(seq)  # Both ends closed at the same time.
                 self.recorder.flush()
         elif source not in self._ended:
             if self.drop_closes and closed.sent is None:
                 self.recorder.arrived(self.recorder.seen(link, "close", {"code": 1006}, "relay"))
             self.recorder.fault(link, why_closed(closed, link.sender))
             self._ended.add(sink)
-            # Earlier messages are still written; then the connection ends without a close frame.
+            # The transport writes earlier messages and then ends the connection without a close frame.
             sink.transport.close()
             asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, drop, sink)
 
 
 def added_ns(recording: Recording) -> list[int]:
-    """Return the delay in nanoseconds that the relay added to each message, in the order of the recording."""
+    """Return the delay in ns that the relay added to each message, in the order of the recording."""
     return [
         event.received_ns - event.sent_ns
         for event in recording.events

@@ -1,7 +1,8 @@
-"""A WebSocket server that sessions share: routes expected connections to their session, others to a fallback handler.
+"""A WebSocket server that sessions share. It routes expected connections to their session, others to a fallback handler.
 
-An expected connection is recognised by a token in its path. If a running program decides the path, one session at a time
-connects that program and gets the next connection. The server itself answers plain HTTP and refuses foreign web pages.
+The server recognises an expected connection by a token in its URL path. If a running program determines the URL path, only one
+session at a time connects that program and gets the next connection. The server itself answers plain HTTP and refuses foreign
+web pages.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from voicerace.errors import InputError
 
 __all__ = ["ConnectionHandler", "SessionServer"]
 
-#: Maximum number of reported reasons; a page could cause any number of different ones.
+#: Maximum number of reported reasons, because a web page can cause any number of different reasons.
 _MAX_REASONS: Final = 20
 
 
@@ -38,30 +39,32 @@ class ConnectionHandler(Protocol):
     """Handles one connection."""
 
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Prepare before the handshake is answered; return a response to refuse it."""
+        """Prepare before the handshake is answered. Return None to accept the handshake, or a response to refuse it."""
 
     def subprotocol(self, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-        """Select the subprotocol of the answer."""
+        """Return the subprotocol for the answer, or None."""
 
     async def serve(self, connection: ServerConnection) -> None:
         """Handle the open connection until it ends."""
 
     def hang_up(self) -> None:
-        """The client has left before `serve`."""
+        """Release resources, because the client has left before `serve`."""
 
 
 @dataclass(eq=False)
 class SessionServer:
-    """The server; it listens while the context is open.
+    """The server, which listens while the context is open.
 
     Attributes:
-        host, port: where the server listens; port 0 takes a free one.
-        otherwise: makes the handler of an unexpected connection; None answers it with 404.
-        tls: serve ``wss://``.
+        host: host on which the server listens.
+        port: port on which the server listens. 0 selects a free port.
+        otherwise: makes the handler of an unexpected connection. None refuses the connection with 404.
+        tls: TLS context for ``wss://``; None for ``ws://``.
         limits: limits of the server.
         origins: accepted web pages and host names.
-        about, path: description of the server and path for clients, in the answer to plain HTTP.
-        refused: called with the reason of a handshake that `origins` refuses, once per reason.
+        about: description of the server in the answer to plain HTTP.
+        path: URL path for clients in the answer to plain HTTP.
+        refused: called with the reason for which `origins` refuses a handshake, once per reason.
     """
 
     host: str = "127.0.0.1"
@@ -94,7 +97,7 @@ class SessionServer:
                 select_subprotocol=lambda connection, offered: self._handshaking[connection].subprotocol(offered),
                 compression=None,
                 ping_interval=None,
-                # A handler may have to open a connection first.
+                # Before the handshake is answered, a handler can open a connection of its own.
                 open_timeout=OPEN_TIMEOUT_S + 5.0,
                 close_timeout=CLOSE_TIMEOUT_S,
                 max_size=MAX_FRAME,
@@ -117,26 +120,26 @@ class SessionServer:
 
     @property
     def address(self) -> str:
-        """``ws://host:port``, without a path."""
+        """Address of the server as ``ws(s)://host:port``, without a URL path."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'wss' if self.tls else 'ws'}://{host}:{self.port}"
 
     def describe(self) -> str:
-        """Return the answer to plain HTTP: what this server is and how to connect."""
+        """Return the text for plain HTTP clients, which describes the server and how to connect."""
         return (
             f"This is {self.about}: a WebSocket server. It answers no other request, so no WebRTC or REST call.\n"
             f"Connect a WebSocket client to {self.address}{self.path}\n"
         )
 
     def expect(self, handler: ConnectionHandler) -> str:
-        """Expect a connection from this process for a handler; return the path to connect to."""
+        """Register a handler for a connection from this process, and return the URL path for that connection."""
         token = secrets.token_hex(8)
         self._tokens[token] = handler
         return f"/session/{token}"
 
     @contextlib.asynccontextmanager
     async def route_next(self, handler: ConnectionHandler) -> AsyncIterator[asyncio.Event]:
-        """Route the next connection to a handler while the context is open; the event is set when it has arrived."""
+        """Route the next connection to a handler while the context is open. The event is set when the connection arrives."""
         async with self._next_lock:
             arrived = asyncio.Event()
             self._next = (handler, arrived)
@@ -154,7 +157,7 @@ class SessionServer:
             return connection.respond(status, f"{reason}\n")
         if len(self._connected) >= self.limits.at_once:
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, f"{self.limits.at_once} sessions are open already\n")
-        # Before the first await, so that simultaneous connections are counted.
+        # Adding it before the first `await` makes the limit also apply to simultaneous connections.
         self._connected.add(connection)
         try:
             return await self._routed(connection, request)
@@ -163,7 +166,7 @@ class SessionServer:
                 self._connected.discard(connection)
 
     async def _routed(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Route a connection to its handler; return a response to refuse it."""
+        """Route a connection to its handler. Return None, or a response to refuse the connection."""
         token = request.path.partition("?")[0].rpartition("/")[2]
         handler = self._tokens.pop(token, None)
         if handler is None and self._next is not None:
@@ -204,7 +207,7 @@ class SessionServer:
     async def _serve(self, connection: ServerConnection) -> None:
         handler = self._handshaking.pop(connection, None)
         if handler is None:
-            return  # the client has left
+            return  # The client has left.
         lifetime_s = self.limits.lifetime_s
         over = connection.loop.call_later(lifetime_s, _end, connection, f"open for more than {lifetime_s:g} s")
         try:

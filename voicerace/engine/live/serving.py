@@ -1,4 +1,4 @@
-"""Actors as servers for any app, SDK or proxy: every connection is a session with its own recording."""
+"""Runs actors as servers for any app, SDK or proxy. Every connection is a session with its own recording."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ __all__ = ["Server", "proxy_handlers", "upstream_handlers"]
 
 
 class SessionHandler(ConnectionHandler, Protocol):
-    """A handler with a recorder; `over` is done when its session has ended."""
+    """A connection handler with a recorder. `over` is done when its session has ended."""
 
     over: asyncio.Future[None]
     recorder: Recorder
 
 
-#: Makes the handler of a session from the file of its recording and the request that opens it.
+#: Function that makes the handler of a session, given the file for its recording and the handshake request.
 Make = Callable[[Path, Request], SessionHandler]
 
 
 @dataclass(eq=False)
 class Server:
-    """Serves sessions until it is stopped.
+    """A server of sessions, which runs until it is stopped.
 
     Attributes:
-        server: the server that accepts the connections.
+        server: server that accepts the connections.
         make: makes the handler of a new connection.
-        folder: folder of the recordings, one per session.
-        ended: called with (file, recording) when a session is over.
-        most: number of sessions after which the server stops; None for no limit.
+        folder: folder for the recordings, one per session.
+        ended: called with (file, recording) when a session has ended.
+        most: number of sessions after which the server stops. None disables the limit.
     """
 
     server: SessionServer
@@ -65,9 +65,10 @@ class Server:
         self.server.otherwise = self._handler
 
     async def run(self) -> None:
-        """Serve until `stop` is set, or `most` sessions have ended. Open sessions are then recorded as stopped.
+        """Serve until `stop` is set or `most` sessions have ended. Sessions that are still open are recorded as stopped.
 
-        Raises: the first exception of `ended`, which stops the server too.
+        Raises:
+            Exception: the first exception of `ended`, which also stops the server.
         """
         try:
             await self.stop.wait()
@@ -94,7 +95,7 @@ class Server:
         recorder = handler.recorder
         try:
             while not handler.over.done():
-                # Flush regularly, so that a killed process loses little.
+                # Regular flushes limit the loss if the process is killed.
                 await asyncio.wait({handler.over}, timeout=0.2)
                 recorder.flush()
         except asyncio.CancelledError:
@@ -110,7 +111,7 @@ class Server:
 
 
 class _Refusing:
-    """Refuses a client when no more sessions are accepted."""
+    """A connection handler that refuses every client, used when no more sessions are accepted."""
 
     async def admit(self, connection: ServerConnection, request: Request) -> Response | None:
         return refusal(503, "no more sessions here")
@@ -126,7 +127,7 @@ class _Refusing:
 
 
 def upstream_handlers(session: SessionConfig, faults: tuple[Fault, ...] = ()) -> Make:
-    """Serve the mock upstream with a session's plan, times, knobs and `faults`."""
+    """Return a function that makes handlers for the mock upstream, with a session's plan, times and knobs and `faults`."""
     refuse = next((int(fault.value) for fault in faults if fault.kind == "refuse"), None)
     scrub = scrubber(None, None)
     injected = {"faults": [fault.word for fault in faults]} if faults else {}
@@ -140,7 +141,7 @@ def upstream_handlers(session: SessionConfig, faults: tuple[Fault, ...] = ()) ->
 
 
 def proxy_handlers(session: SessionConfig, upstream: UpstreamTarget) -> Make:
-    """Serve the model of a session's proxy in front of an upstream at a URL."""
+    """Return a function that makes handlers for the model of a session's proxy, which uses an upstream at a URL."""
     scrub = scrubber(None, upstream)
 
     async def dial() -> ClientConnection:
@@ -157,7 +158,7 @@ def proxy_handlers(session: SessionConfig, upstream: UpstreamTarget) -> Make:
 
 
 def _provenance(session: SessionConfig, upstream: str) -> dict[str, Any]:
-    """Return the provenance of the settings that this side decides."""
+    """Return the provenance of a recording, with the settings that the served actor uses."""
     known = session.provenance()
     decided: tuple[str, ...] = ("modality", "calls", "preamble", "profile", "times", "knobs", "seed")
     if upstream != "mock":

@@ -1,4 +1,4 @@
-"""Identifies the program of a checkout by a hash of the proxy's source; one version number can name several programs."""
+"""Identifies the program of a checkout by a hash of the proxy's source, because programs can share a version number."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ __all__ = ["backend_version", "package_of", "source_hash"]
 
 _ENTRY = Path("scripts/openai-proxy/server.ts")
 _PACKAGE = Path("packages/voice-agent-backend")
-#: `import … from './x'`, `export … from './x'`, `require('./x')`.
+#: Pattern of `import … from './x'`, `export … from './x'` and `require('./x')`.
 _RELATIVE_IMPORT = re.compile(r"""(?:from|require\()\s*['"](\.{1,2}/[^'"]+)['"]""")
 
 
 def package_of(directory: Path | str) -> Path:
-    """Return the proxy's package folder of a checkout, given that folder or the repository root.
+    """Return the folder of the proxy's package in a checkout.
+
+    Args:
+        directory: that folder, or the root of the repository.
 
     Raises:
-        InputError: neither contains the proxy's source.
+        InputError: the directory is neither of them.
     """
     root = Path(directory)
     for candidate in (root, root / _PACKAGE):
@@ -31,7 +34,7 @@ def package_of(directory: Path | str) -> Path:
 
 
 def backend_version(directory: Path | str) -> str | None:
-    """Return the version in the package's manifest, which identifies a program only together with its hash, or None."""
+    """Return the version in `package.json`, or None without one. Only version and hash together identify a program."""
     try:
         manifest = json.loads((package_of(directory) / "package.json").read_text("utf-8"))
     except (OSError, ValueError):
@@ -41,9 +44,9 @@ def backend_version(directory: Path | str) -> str | None:
 
 
 def source_hash(directory: Path | str) -> str:
-    """Return the first 12 hex digits of SHA-256 over the proxy's server and the package files that it imports.
+    """Return the first 12 hex digits of the SHA-256 of the proxy's `server.ts` and the package files that it imports.
 
-    The hash includes file names and normalises line ends.
+    The hash includes file names. Line ends are normalised.
     """
     package = package_of(directory)
     seen: dict[str, bytes] = {}

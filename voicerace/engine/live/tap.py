@@ -1,7 +1,7 @@
-"""A tap: relays every connection to one target and records each in its own file.
+"""A tap, which relays every connection to one target and records each connection in its own file.
 
-A file is written while the frames pass, so a killed process leaves its recordings. The tap cannot assign connections on the two
-sides of a proxy to one session.
+Files are written while the session runs, so they survive a killed process. A tap cannot determine which connections on the
+two sides of a proxy are of the same session.
 """
 
 from __future__ import annotations
@@ -30,19 +30,20 @@ from voicerace.trace.recording import Link
 __all__ = ["Side", "Tap", "TapSpec"]
 
 Side: TypeAlias = Literal["host", "upstream"]
-#: The client and the target of a relay on each side of the proxy.
+#: Names of the client and of the target of a relay, for each side of the proxy.
 _ACTORS: Final[dict[Side, tuple[str, str]]] = {"host": ("component", "proxy"), "upstream": ("proxy", "upstream")}
 _ALLOWED: Final = "LISTEN=TARGET: PORT, HOST:PORT or ws://HOST:PORT = ws(s)://HOST:PORT"
 
 
 @dataclass(frozen=True)
 class TapSpec:
-    """The address and the target of a tap.
+    """Address and target of a tap.
 
     Attributes:
-        side: side of the proxy.
-        host, port: where the tap listens; port 0 takes a free one.
-        target: ``ws(s)://host:port``, without a path.
+        side: side of the proxy on which the tap is.
+        host: host on which the tap listens.
+        port: port on which the tap listens. 0 selects a free port.
+        target: target as ``ws(s)://host:port``, without a URL path.
     """
 
     side: Side
@@ -55,8 +56,8 @@ class TapSpec:
         """Parse ``LISTEN=TARGET``.
 
         Raises:
-            InputError: `word` has another form, the target has a path (path and query are the client's), or the target is
-                the tap itself.
+            InputError: `word` has another form, the target is the tap itself, or the target has a URL path or a query,
+                which the client must send instead.
         """
         listen, equals, target = word.partition("=")
         if not equals:
@@ -74,18 +75,18 @@ class TapSpec:
 
 @dataclass(eq=False)
 class Tap:
-    """A tap; it listens while the context is open.
+    """A tap, which listens while the context is open.
 
     Attributes:
-        spec: address and target.
-        folder: folder of the recordings, one per connection.
+        spec: address and target of the tap.
+        folder: folder for the recordings, one per connection.
         provenance: provenance of every recording.
         number: returns the number of the next connection.
-        origin_ns: start of the capture on the monotonic clock; recordings contain their own start relative to it.
+        origin_ns: start of the capture in ns of the monotonic clock. Recordings contain their start relative to this time.
         scrub: removes secrets from recordings.
         origins: accepted web pages and host names.
-        refused: called with the reason of a handshake that `origins` refuses.
-        open: the open connections, oldest first.
+        refused: called with the reason for which `origins` refuses a handshake.
+        open: open connections, oldest first.
     """
 
     spec: TapSpec
@@ -116,13 +117,13 @@ class Tap:
 
     @property
     def url(self) -> str:
-        """The address for clients on this machine."""
+        """Address of the tap for clients on this machine."""
         everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  # read, not bound
         host = everywhere.get(self.spec.host, self.spec.host)
         return f"ws://{f'[{host}]' if ':' in host else host}:{self.server.port}"
 
     async def cut(self) -> None:
-        """Close the open connections; their recordings are incomplete."""
+        """Close the open connections and mark their recordings as incomplete."""
         for relay in self.open:
             relay.recorder.stopped = True
             relay.recorder.finish()
@@ -159,7 +160,7 @@ class Tap:
 
 
 def _listen(side: Side, text: str) -> tuple[str, int]:
-    """Return host and port of ``PORT``, ``HOST:PORT`` or ``ws://HOST:PORT``."""
+    """Return (host, port) of ``PORT``, ``HOST:PORT`` or ``ws://HOST:PORT``."""
     if text.isascii() and text.isdigit():
         text = f"127.0.0.1:{text}"
     try:
@@ -170,11 +171,11 @@ def _listen(side: Side, text: str) -> tuple[str, int]:
     plain = parts.path in ("", "/") and not parts.query and not parts.fragment and parts.username is None
     if parts.scheme != "ws" or not parts.hostname or port is None or not plain:
         raise InputError(side, "LISTEN is no host and port", _ALLOWED)
-    # A name may have two addresses, and with a free port each would get a different one.
+    # `localhost` can have two addresses. With port 0, each address would get a different port.
     return ("127.0.0.1" if parts.hostname == "localhost" and port == 0 else parts.hostname), port
 
 
 def _same_host(host: str, target: str) -> bool:
-    """Whether a server at `host` would also get connections to the target's host."""
+    """Return whether a server that listens on `host` would also get connections to the target's host."""
     here = host in ("0.0.0.0", "::") or is_loopback(f"ws://{f'[{host}]' if ':' in host else host}")  # noqa: S104  # read
     return host == urlsplit(target).hostname or (here and is_loopback(target))

@@ -1,7 +1,7 @@
-"""The proxy and the upstream of a live session: parsing of the options, and their names in recordings.
+"""Parses the options for the proxy and the upstream of a live session, and names both in recordings.
 
-A recording names a program by the hash of its source, and an address by scheme, host and port, because paths, queries and
-headers may contain secrets.
+A recording identifies a program by the hash of its source, and an address by scheme, host and port. URL paths, queries and
+headers are omitted because they can contain secrets.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ __all__ = ["OPENAI_URL", "ProxyTarget", "UpstreamTarget", "address", "is_loopbac
 OPENAI_URL: Final = "wss://api.openai.com/v1/realtime"
 OPENAI_KEY: Final = "OPENAI_API_KEY"
 _PROXIES: Final = "model:TAG, backend:DIR, ws://... or wss://..."
-#: A name that may be repeated in an error.
+#: Name of a variable that an error message can repeat, because it cannot be a key.
 _VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 _UPSTREAMS: Final = "mock, openai, ws://... or wss://..."
 
 
 @dataclass(frozen=True)
 class ProxyTarget:
-    """A proxy.
+    """The proxy of a live session.
 
     Attributes:
-        kind: a model, a checkout that is started here, or a running proxy at a URL.
-        release: the row of its release; None for a program without a row.
+        kind: whether the proxy is a model, a checkout that this process starts (``backend``), or a running proxy (``url``).
+        release: row of the proxy's release; None for a program without a row.
         directory: directory of a checkout.
         url: URL of a running proxy.
         source: hash of the source; None for a running proxy.
@@ -50,10 +50,14 @@ class ProxyTarget:
 
     @classmethod
     def of(cls, word: str, release: str | None = None) -> Self:
-        """Parse the option `--proxy`. `release` is the row of a running proxy or of an unknown checkout.
+        """Parse the option `--proxy`.
+
+        Args:
+            word: value of the option.
+            release: tag of the row for a running proxy or an unknown checkout.
 
         Raises:
-            InputError: no such proxy, or `release` contradicts it.
+            InputError: the proxy does not exist, or contradicts `release`.
         """
         kind, _, rest = word.partition(":")
         named = proxy_release(release) if release is not None else None
@@ -74,7 +78,7 @@ class ProxyTarget:
 
     @property
     def name(self) -> str:
-        """Name in a recording: ``model:0.9.1``, ``backend:0.9.1``, ``backend:1a2b…`` (no row), ``ws://host:port``."""
+        """Name in recordings: ``model:0.9.1``, ``backend:0.9.1``, ``backend:1a2b…`` (without a row) or ``ws://host:port``."""
         if self.kind == "url":
             return address(self.url or "")
         return f"{self.kind}:{self.release.tag if self.release else self.source}"
@@ -85,12 +89,12 @@ class ProxyTarget:
 
 @dataclass(frozen=True)
 class UpstreamTarget:
-    """A Realtime API.
+    """The Realtime API of a live session.
 
     Attributes:
-        kind: the mock, OpenAI's, one at a URL, or the one that a running proxy is connected to (``unseen``).
-        url: the URL, with the model in its query; None for ``mock`` and ``unseen``.
-        key_from: environment variable whose value is sent as the Bearer token.
+        kind: whether the API is the mock, OpenAI's, at a URL, or the unobserved API of a running proxy (``unseen``).
+        url: URL of the API, with the model in its query; None for ``mock`` and ``unseen``.
+        key_from: name of the environment variable whose value is sent as the Bearer token.
     """
 
     kind: Literal["mock", "openai", "url", "unseen"] = "mock"
@@ -102,7 +106,7 @@ class UpstreamTarget:
         """Parse the option `--upstream`.
 
         Raises:
-            InputError: no such upstream, the key is not in the environment, or would be sent unencrypted.
+            InputError: the upstream does not exist, or the key is unusable or would be sent unencrypted.
         """
         if word == "mock":
             if key_from is not None:
@@ -122,21 +126,21 @@ class UpstreamTarget:
 
     @property
     def name(self) -> str:
-        """Name in a recording."""
+        """Name of the API in recordings."""
         return self.kind if self.url is None or self.kind == "openai" else address(self.url)
 
     @property
     def costs(self) -> bool:
-        """Whether sessions may cost money, because the API is not on this machine."""
+        """Whether sessions can cost money, because the API is not on this machine."""
         return self.kind == "openai" or (self.url is not None and not is_loopback(self.url))
 
     @property
     def holds_key(self) -> bool:
-        """Whether a key is sent to this upstream, so that clients of a server in front of it use the key."""
+        """Whether a key is sent to this API. Clients of a server in front of the API then use the key."""
         return self.key_from is not None or bool(_keys_of(self.url))
 
     def headers(self) -> dict[str, str]:
-        """Return the headers of the handshake, which must not be recorded."""
+        """Return the headers of the handshake. They contain the key and must not be recorded."""
         return {} if self.key_from is None else {"Authorization": f"Bearer {_usable_key(self.key_from)}"}
 
     def to_json(self) -> dict[str, Any]:
@@ -144,11 +148,11 @@ class UpstreamTarget:
 
 
 def _usable_key(variable: str, environment: Mapping[str, str] | None = None) -> str:
-    """Return the key in a variable of the environment.
+    """Return the key in an environment variable.
 
     Raises:
-        InputError: no such variable, the value is no valid header, or too short to be removed from recordings. The error
-            repeats neither the value nor a name that may be a value.
+        InputError: the variable does not exist, or its value is not a valid header or is too short to be removed from
+            recordings. The error contains neither the value nor a name that can be a key.
     """
     environment = os.environ if environment is None else environment
     if variable not in environment and not _VARIABLE.fullmatch(variable):
@@ -164,22 +168,26 @@ def _usable_key(variable: str, environment: Mapping[str, str] | None = None) -> 
 
 
 def scrubber(proxy: ProxyTarget | None, upstream: UpstreamTarget | None) -> Scrubber:
-    """Return a scrubber for the keys of the environment, of the upstream, and in the queries of the URLs."""
+    """Return a scrubber for the keys in the environment, the key of the upstream, and the keys in URL queries."""
     names = [upstream.key_from] if upstream is not None and upstream.key_from else []
     values = [value for target in (proxy, upstream) if target is not None for value in _keys_of(target.url)]
     return Scrubber.of_environment(names=names, values=values)
 
 
 def _keys_of(url: str | None) -> list[str]:
-    """Return the values of query parameters that are named like a key."""
+    """Return the values of a URL's query parameters that have names like those of keys."""
     return [value for name, value in parse_qsl(urlsplit(url or "").query) if is_named_like_a_key(name)]
 
 
 def web_socket_url(where: str, text: str) -> str:
-    """Check and return a ``ws(s)://`` URL; `where` is the option's name.
+    """Check and return a ``ws(s)://`` URL.
+
+    Args:
+        where: name of the option, for the error.
+        text: the URL.
 
     Raises:
-        InputError: `text` is no such URL, or has a user or a fragment. The error repeats nothing private.
+        InputError: `text` is not a WebSocket URL, or has a user or a fragment. The error does not contain private parts.
     """
     try:
         parts = urlsplit(text)
@@ -195,14 +203,14 @@ def web_socket_url(where: str, text: str) -> str:
 
 
 def address(url: str) -> str:
-    """Return scheme, host and port of a URL, the parts that a recording may contain."""
+    """Return ``scheme://host:port`` of a URL, which are the parts that a recording can contain."""
     parts: SplitResult = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL's host is ``localhost`` or a loopback address."""
+    """Return whether a URL's host is ``localhost`` or a loopback address."""
     host = urlsplit(url).hostname or ""
     if host == "localhost":
         return True

@@ -1,1 +1,1 @@
-"""The actors of a session: they do no I/O and read no clock."""
+"""The actors of a session. They do not perform I/O and do not read a clock."""

@@ -1,8 +1,8 @@
-"""The interface of an actor. An actor does no I/O, reads no clock and draws no random numbers.
+"""The interface of an actor. An actor does not perform I/O, read a clock or draw random numbers.
 
-An engine calls `start`, `message`, `closed` and `timer`, and carries out the effects that they return, in order. A timer
-has a name and lasts a named duration; the engine gives the duration a value. So the same actor runs in virtual time, on
-sockets, and in an exploration, where a duration is an interval.
+An engine calls `start`, `message`, `closed` and `timer`, and carries out the returned effects in order. A timer has a name
+and a named duration, to which the engine assigns a value. Therefore the same actor runs in virtual time, on sockets, and in
+an exploration, where a duration is an interval.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from voicerace.values import value
 
 __all__ = ["ABNORMAL", "RANK", "RENEWED", "Actor", "Cancel", "Close", "Effect", "Effects", "Open", "Send", "SetTimer"]
 
-#: Order of the actors within one causal round and at the start: nearest to the API first.
+#: Order in which engines start the actors and call them within one causal round: the actor nearest to the API is first.
 RANK: Final[Mapping[str, int]] = {"upstream": 0, "proxy": 1, "component": 2, "app": 3, "user": 4}
-#: The actors that are renewed, in this order, when the host connects again.
+#: Actors that are renewed, in this order, when the host connects again.
 RENEWED: Final = ("upstream", "proxy")
-#: Code of a connection that ended without a close frame (RFC 6455, 7.4.1). A `Close` with it drops the connection.
+#: Close code of a connection that ended without a close frame (RFC 6455, 7.4.1). `Close` with this code drops the connection.
 ABNORMAL: Final = 1006
 
 
@@ -35,7 +35,10 @@ class Send:
 class Close:
     """Close the connection to a neighbour.
 
-    `code` None: without a status code (WebSocket 1005 at the other end). `ABNORMAL`: without a close frame.
+    Attributes:
+        to: name of the neighbour.
+        code: status code of the close frame. None sends a close frame without a code, which the neighbour sees as 1005.
+            `ABNORMAL` sends no close frame.
     """
 
     to: str
@@ -44,9 +47,9 @@ class Close:
 
 @value
 class Open:
-    """Open the closed connection to a neighbour again.
+    """Reopen the closed connection to a neighbour.
 
-    The engine renews the actors of `RENEWED`, because each host connection has its own upstream connection. Messages in
+    The engine renews the actors in `RENEWED`, because each host connection has its own upstream connection. Messages in
     flight on the old connections are lost.
     """
 
@@ -55,7 +58,13 @@ class Open:
 
 @value
 class SetTimer:
-    """Call `timer(name)` after value number `index` of the duration `after`. Replaces a timer of the same name."""
+    """Call `timer(name)` after a duration. Replace a timer of the same name.
+
+    Attributes:
+        name: name of the timer.
+        after: name of the duration.
+        index: index of the duration's value, from 0.
+    """
 
     name: str
     after: str
@@ -74,23 +83,23 @@ Effects: TypeAlias = Sequence[Effect]
 
 
 class Actor(Protocol):
-    """A participant of a session.
+    """A participant of a session. Each method except `renew` returns effects in order and can change the actor.
 
-    The models (`stateful.StatefulActor`) keep everything that changes in a dataclass `state`; `with_state` returns the same
-    actor with another state. An adapter of a running program is an actor too and has no `state`.
+    A model (`stateful.StatefulActor`) keeps everything that changes in a dataclass `state`, and its `with_state` returns the
+    same actor with another state. An adapter for a running program is also an actor, without `state`.
     """
 
     def start(self) -> Effects:
-        """The connections are open."""
+        """Handle the start of the session, when the connections are open."""
 
     def message(self, sender: str, payload: Payload) -> Effects:
-        """A message from a neighbour arrived."""
+        """Handle a message from a neighbour."""
 
     def closed(self, sender: str, code: int | None) -> Effects:
-        """A neighbour closed its connection; `code` is None if it gave none or was never reached."""
+        """Handle a closed connection. `code` is None if the neighbour sent no code or was never reached."""
 
     def timer(self, name: str) -> Effects:
-        """A timer has expired."""
+        """Handle an expired timer."""
 
     def renew(self) -> Actor:
         """Return the actor for the next host connection. The engine drops the old actor's timers and calls `start`."""

@@ -1,7 +1,7 @@
 """The app: the customer's handler `onFunctionCallRequest(call, sendResponse)`, its tool, microphone and text field.
 
-The handler style (`model.catalog.handlers`) decides how the app answers a call. The tool takes `tool_ms`, one value per
-call in the order of the requests. The component decides whether a result is sent.
+The handler style (`model.catalog.handlers`) determines how the app answers a call. The duration of the tool is `tool_ms`,
+with one value per call in the order of the requests. The component decides whether it sends a result.
 """
 
 from __future__ import annotations
@@ -19,16 +19,19 @@ from voicerace.trace.recording import Payload
 
 __all__ = ["DATA", "GO_ON", "App", "AppState", "ToolEnd"]
 
-#: How a tool ends: with a result, with an error that the app reports, with a rejected promise, or never.
+#: End of a tool: a result, an error that the app reports, a rejected promise, or no end.
 ToolEnd: TypeAlias = Literal["result", "error", "reject", "none"]
 
-#: Texts that a workaround sends as user text, and the result that it sends before the tool ends.
+#: User text of a workaround that asks for a reply again.
 GO_ON: Final = "Please go on."
+#: First part of a workaround's user text that contains the tool's result.
 DATA: Final = "Result of"
+#: Result that a workaround sends before the tool ends.
 PLACEHOLDER: Final = {"result": {"status": "still running; say that you are looking it up"}}
 
-#: A microphone frame: 100 ms at 16 kHz, 16 bits, mono; a loud tone, or silence.
+#: Microphone frame with a loud tone: 100 ms of 16-bit mono samples at 16 kHz.
 _SPEECH: Final = (b"\x40\x1f" * 8 + b"\xc0\xe0" * 8) * 100
+#: Microphone frame of the same size with silence.
 _SILENCE: Final = bytes(len(_SPEECH))
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
@@ -36,10 +39,10 @@ _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 @dataclass
 class AppState:
     """Attributes:
-    calls: the requested calls in order: id -> (name, arguments).
-    microphone: what the microphone records, or ``off``.
-    held: calls whose result the app delays -> whether their tool has ended.
-    listens_for_words: the app waits for an utterance of the agent, and asks again if none comes.
+    calls: (name, arguments) of each requested call, by call id, in the order of the requests.
+    microphone: sound that the microphone records, or ``off``.
+    held: for each call whose result the app delays, whether its tool has ended; by call id.
+    listens_for_words: whether the app sends `GO_ON` after a time without an utterance of the agent.
     """
 
     calls: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -49,12 +52,13 @@ class AppState:
 
 
 class App(StatefulActor[AppState]):
-    """The customer's code around one handler.
+    """The customer's code with one handler.
 
     Args:
-        tool_end: how the tool ends.
+        handler: handler style.
+        tool_end: end of each tool.
         repeats: number of times that each result is sent again through the ref, every `repeat_ms`.
-        workaround: a workaround against the race, if any.
+        workaround: workaround for the race that the app uses, or None.
     """
 
     def __init__(
@@ -109,7 +113,7 @@ class App(StatefulActor[AppState]):
         return (Send("component", _SPEECH if self.state.microphone == "speech" else _SILENCE), SetTimer("frame", "frame_ms"))
 
     def _called(self, call: dict[str, Any]) -> Effects:
-        """Run the handler until it returns."""
+        """Run the handler for a call until it returns, and start its tool."""
         call_id = call["id"]
         index = len(self.state.calls)
         self.state.calls[call_id] = (call["name"], call["arguments"])
@@ -123,7 +127,7 @@ class App(StatefulActor[AppState]):
     # -- workarounds -------------------------------------------------------------------------------------------------
 
     def _tool_started(self, call_id: str) -> Effects:
-        """Apply the workaround to a call whose tool runs."""
+        """Apply the workaround to a call whose tool has started."""
         if self.workaround is None:
             return ()
         if self.workaround.placeholder:
@@ -143,12 +147,12 @@ class App(StatefulActor[AppState]):
         return (*self._answer(call_id), *self._repeat(call_id, 1), *self._listen("fallback_ms"))
 
     def _release(self, calls: list[str]) -> Effects:
-        """Stop holding calls, and send the results of those whose tool has ended."""
+        """Stop delaying the results of calls, and send the results of the calls whose tool has ended."""
         ended = [call_id for call_id in calls if self.state.held.pop(call_id)]
         return [effect for call_id in ended for effect in self._tool_ended(call_id)]
 
     def _callback(self, payload: dict[str, Any]) -> Effects:
-        """React to a callback, if the workaround uses it."""
+        """Handle a callback of the component that the workaround uses."""
         match payload:
             case {"type": "onAgentStateChange", "state": "idle"} if self.workaround and self.workaround.holds == "idle":
                 calls = list(self.state.held)
@@ -161,7 +165,7 @@ class App(StatefulActor[AppState]):
         return ()
 
     def _listen(self, after: str) -> Effects:
-        """Ask again after the duration `after`, unless the agent says something before."""
+        """If the workaround asks again, send `GO_ON` after the duration `after`, unless the agent speaks earlier."""
         if self.workaround is None or not self.workaround.asks_again:
             return ()
         self.state.listens_for_words = True
@@ -170,7 +174,7 @@ class App(StatefulActor[AppState]):
     # -- the result --------------------------------------------------------------------------------------------------
 
     def _answer(self, call_id: str, given: dict[str, Any] | None = None) -> list[Effect]:
-        """Send the tool's result, or `given`, in the handler's style."""
+        """Send the tool's result, or `given` if it is not None, in the handler's style."""
         body = given or self._body()
         if self.handler.returns == "promise" and self.tool_end == "reject":
             return [Send("component", {"type": "rejected", "id": call_id, "message": body["error"]})]

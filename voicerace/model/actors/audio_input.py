@@ -1,8 +1,8 @@
-"""User audio in the mock upstream: the input audio buffer, server VAD by the audio's energy, the idle timeout.
+"""User audio in the mock upstream: the input audio buffer, server VAD by the audio's energy, and the idle timeout.
 
-At the end of speech the server commits the audio and begins a response without a `response.create`
-(docs/protocol-facts.md#who-can-take-the-slot). Speech begins with the first loud audio and ends after `vad_ms` of silence.
-The padding and threshold of a real VAD move both by constants and are not modelled.
+At the end of speech the server commits the audio and starts a response without a `response.create`
+(docs/protocol-facts.md#who-can-take-the-slot). Speech starts with the first loud audio and ends after `vad_ms` of silence.
+The padding and the threshold of the API's VAD are not modelled. They would shift start and end by constants.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from voicerace.model.protocol import input_audio, realtime
 
 __all__ = ["InputAudio"]
 
-#: 24 kHz, 16 bits, mono.
+#: Number of bytes per millisecond of input audio (24 kHz, 16 bits, mono).
 _BYTES_PER_MS: Final = 48
 _NUDGE: Final = "The user has not spoken for a while."
 _TRANSCRIPT: Final = "What is the weather in Lisbon?"
@@ -59,7 +59,7 @@ class InputAudio(Responses):
                 self._error("invalid_value", f"Invalid value: '{kind}'.", event)
 
     def _accept(self, item_id: str, item: Mapping[str, Any]) -> None:
-        """Add an item to the conversation; it is confirmed `ack_ms` later."""
+        """Accept an item, which `_confirm` adds to the conversation `ack_ms` later."""
         if item.get("role") == "user":
             self.state.inputs += 1
             self.state.steps_taken = 0
@@ -82,7 +82,7 @@ class InputAudio(Responses):
         return isinstance(settings, Mapping) and isinstance(settings.get("transcription"), Mapping)
 
     def _commit(self, item_id: str) -> None:
-        """Make the buffer a user item."""
+        """Convert the audio buffer to a user item, and empty the buffer."""
         self.state.audio = 0
         self._send(input_audio.committed(self._id("event"), self.state.last_item, item_id))
         self._accept(item_id, input_audio.audio_item())
@@ -90,7 +90,7 @@ class InputAudio(Responses):
     # -- server VAD --------------------------------------------------------------------------------------------------
 
     def _detect_speech(self, pcm: bytes) -> None:
-        """Apply server VAD to new audio, loud or silent."""
+        """Apply server VAD to new audio: start speech if it is loud, and start the silence timer if it is not."""
         state = self.state
         if not input_audio.is_loud(pcm):
             if state.speech and not state.pausing:
@@ -108,7 +108,7 @@ class InputAudio(Responses):
                 self._cut_off(speaking, "cancelled", "turn_detected")
 
     def _speech_over(self) -> None:
-        """End the speech after `vad_ms` of silence: commit it and begin a response."""
+        """End the speech: commit it, and start a response if the session requests one."""
         state = self.state
         item_id, state.speech, state.pausing = state.speech, "", False
         self._send(input_audio.speech_stopped(self._id("event"), item_id, state.appended // _BYTES_PER_MS))
@@ -118,7 +118,7 @@ class InputAudio(Responses):
             self._server_begins()
 
     def _server_begins(self) -> None:
-        """Begin a response without a request, if the slot is free."""
+        """Start a response without a request if the slot is free, else apply `Knobs.server_turn_taken`."""
         if self.state.slot == "free":
             self._slot("server_begins")
             self._begin(self._next_plan({}))
@@ -126,12 +126,12 @@ class InputAudio(Responses):
             self.state.server_waits = True
 
     def _idle(self) -> None:
-        """Begin a response after `idle_timeout_ms` without speech since the last response."""
+        """Commit the buffer and start a response, because the user was silent for `idle_timeout_ms` after a response."""
         if self.state.slot != "free" or self.state.speech:
             return
         item_id, now = self._id("item"), self.state.appended // _BYTES_PER_MS
         self._send(input_audio.timeout_triggered(self._id("event"), item_id, now, now))
-        # Recorded: the server adds a system item, confirmed at once, before it commits the buffer.
+        # Recorded: the server adds a system item and confirms it at once before it commits the buffer.
         nudge = self._id("item")
         self.state.acks[nudge] = {"id": nudge, "status": "completed", **realtime.system_item(_NUDGE)}
         self._confirm(nudge)
@@ -144,7 +144,7 @@ class InputAudio(Responses):
             self._slot_is_free()
 
     def _slot_is_free(self) -> None:
-        """Begin the server's response that waits for the slot, or start the idle timeout."""
+        """Start a delayed response of the server, or else the idle timeout."""
         if self.state.server_waits:
             self.state.server_waits = False
             self._server_begins()

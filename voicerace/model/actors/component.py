@@ -1,12 +1,12 @@
-"""The component, voice-agent-react, between app and proxy. It answers calls that the handler leaves unanswered.
+"""The component, voice-agent-react, between app and proxy. It answers calls that the handler does not answer.
 
-If the handler returns nothing before it has called the passed `sendResponse`, or its promise resolves to nothing, the
+If the handler returns nothing before it has called the passed `sendResponse`, or if its promise resolves to nothing, the
 component sends its default error as the result at once. `sendFunctionCallResponse` of its ref does not count as an answer.
-The callbacks are the table `model.catalog.callbacks`; differences between releases are in `model.catalog.components`.
+The callbacks are in the table `model.catalog.callbacks`, the differences between releases in `model.catalog.components`.
 `tests/component` compares both with the running component.
 
-Not modelled: Settings goes out 50 ms after the first connection opens (here at once); `stop()` closes the connection after a
-second (here at once); `start()` opens a closed connection again, as the user's next text does.
+Simplifications: Settings is sent when the first connection opens, not 50 ms later. `stop()` closes the connection at once,
+not after a second. `start()`, which reopens a closed connection, is not modelled.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WEATHER = {
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
 
-#: Messages of the proxy that the idle timeout counts as activity.
+#: Types of the proxy's messages that count as activity for the idle timeout.
 _ACTIVITY = frozenset({"AgentThinking", "AgentStartedSpeaking", "AgentDone", "AgentAudioDone"})
 _TIMERS = (
     "settings", "settings again", "opened", "microphone", "playback", "text_done", "text_counts", "idle", "awaits", "text",
@@ -41,30 +41,30 @@ _TIMERS = (
 
 @dataclass
 class _Shown:
-    """The states that callbacks report to the app, during a message before they are reported."""
+    """States that callbacks report to the app. `Component` changes them at once and reports changes after each message."""
 
     agent: str = "idle"
     playing: bool = False
     user_speaks: bool = False
 
     def copied(self) -> _Shown:
-        """Return a copy, faster than `copy.copy`."""
+        """Return a copy. This is faster than `copy.copy`."""
         return _Shown(self.agent, self.playing, self.user_speaks)
 
 
 @dataclass
 class ComponentState:
     """Attributes:
-    calls: the calls passed to the app: id -> name.
-    answered: the calls that the component takes as answered.
-    shown: the states that the app knows.
-    voice: the state derived from the user's voice: idle, listening, or (final) thinking.
-    sounds: the device plays audio.
-    announced: "speaking" was reported for this playback.
-    hears: microphone audio is passed on (from some time after Settings).
-    closed: the connection is closed.
-    text: user text that opened the connection again and waits for Settings to be sent.
-    idle: the state of the idle timeout.
+    calls: name of each call that was passed to the app, by call id.
+    answered: ids of the calls that count as answered.
+    shown: states that callbacks report to the app.
+    voice: agent state derived from the user's voice: idle, listening, or thinking, which is final.
+    sounds: whether the device plays audio.
+    announced: whether "speaking" was reported for the current playback.
+    hears: whether microphone audio is passed on, which starts after Settings.
+    closed: whether the connection is closed.
+    text: user text that reopened the connection and is sent after Settings; else None.
+    idle: state of the idle timeout.
     """
 
     calls: dict[str, str] = field(default_factory=dict)
@@ -80,15 +80,15 @@ class ComponentState:
 
 
 class Component(StatefulActor[ComponentState]):
-    """One voice-agent-react, connected to the OpenAI proxy.
+    """One instance of voice-agent-react, connected to the OpenAI proxy.
 
     Args:
         release: the row of the component's release.
-        greeting: `agentOptions.greeting`.
-        context: earlier conversation, ``{"role", "content"}`` each.
-        idle_timeout: close the connection after `component_idle_ms` without activity.
-        late_settings: send Settings `settings_ms` late, and again after the same time. No release does this
-            (data/README.md); another host may.
+        greeting: value of `agentOptions.greeting`.
+        context: messages of earlier conversation, each ``{"role", "content"}``.
+        idle_timeout: whether to close the connection after `component_idle_ms` without activity.
+        late_settings: whether to send Settings `settings_ms` late, and again after the same time. No release of the
+            component does this (data/README.md), but another host can.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class Component(StatefulActor[ComponentState]):
         if sender == "proxy" and self.idle is None and isinstance(payload, dict):
             kind = payload.get("type")
             if isinstance(kind, str) and kind not in self._noticed:
-                return ()  # the most frequent messages: no callback, and no change of state
+                return ()  # Most messages neither cause a callback nor change the state.
         before = self.state.shown.copied()
         if sender == "app":
             if isinstance(payload, bytes):
@@ -195,7 +195,7 @@ class Component(StatefulActor[ComponentState]):
             return
         kind = str(payload.get("type"))
         if self.idle:
-            # AgentDone counts where the release has a callback for it.
+            # AgentDone counts as activity only in releases that have a callback for it.
             if kind in _ACTIVITY and (kind != "AgentDone" or self._rows["AgentDone"].steps):
                 self.idle.activity(rests=self._rests())
             self.idle.message(rests=self._rests())
@@ -207,7 +207,7 @@ class Component(StatefulActor[ComponentState]):
             self.state.hears = True
 
     def _no_object(self, text: str | None) -> None:
-        """Handle text that is no JSON object: `null` and invalid JSON are parse errors, other JSON is ignored."""
+        """Report a parse error for `null` and for invalid JSON. Ignore other JSON that is not an object."""
         try:
             nothing = json.loads(text or "") is None
         except ValueError:
@@ -319,7 +319,7 @@ class Component(StatefulActor[ComponentState]):
             case "stop":
                 self._out = [Close("proxy", 1000), *self.closed("proxy", 1000)]
             case "offline":
-                # Not a call of the app: the browser has lost its network.
+                # The app does not call this. It represents a browser that has lost its network.
                 self._out = [Close("proxy", ABNORMAL), *self.closed("proxy", ABNORMAL)]
 
     def _inject(self, text: str) -> None:
@@ -331,7 +331,7 @@ class Component(StatefulActor[ComponentState]):
     # -- without a connection ----------------------------------------------------------------------------------------
 
     def _while_closed(self, call: dict[str, Any]) -> Effects:
-        """Open the connection again for a user text; drop all else that would be sent (`sendJSON`)."""
+        """Reopen the connection for a user text. Drop other messages to the proxy, as the component's `sendJSON` does."""
         before = self.state.shown.copied()
         if call["type"] != "injectUserMessage":
             self._from_app(call)
@@ -344,18 +344,18 @@ class Component(StatefulActor[ComponentState]):
         return [Open("proxy"), *self._all_effects(), *timers]
 
     def _opened(self) -> None:
-        """Send the app's Settings on a further connection; the component adds no conversation."""
+        """Send the app's Settings on a reopened connection. The component does not add earlier conversation."""
         if self.release.warns_of_context and not self.context:
             self._call_back("onContextWarning")
         self._out += (self._settings(), SetTimer("microphone", "settings_wait_ms"))
 
     def _settle(self, call_id: str, content: str, *, default: bool = False) -> None:
-        """Answer a call that has no answer yet."""
+        """Answer a call that has no answer yet. Skip the default error if the release does not send it."""
         if call_id not in self.state.answered and (not default or self.release.default_error):
             self._answer(call_id, content)
 
     def _answer(self, call_id: str, content: str | None) -> None:
-        """Send a result; `content` None omits the field (a response with neither result nor error)."""
+        """Send a result. If `content` is None, because the app gave neither result nor error, omit the field."""
         self.state.answered.add(call_id)
         result = agent.function_call_response(call_id, self.state.calls[call_id], content or "")
         self._out.append(Send("proxy", result if content is not None else {k: v for k, v in result.items() if k != "content"}))
@@ -372,7 +372,7 @@ class Component(StatefulActor[ComponentState]):
         return shown.agent in ("idle", "listening") and not shown.playing and not shown.user_speaks
 
     def _reported(self, before: _Shown) -> list[Effect]:
-        """Report the states that changed since `before`, after the other effects of the message; return all effects."""
+        """Add reports of the states that differ from `before` to the effects of the message, and return all effects."""
         shown = self.state.shown
         if shown.agent != before.agent:
             self._call_back("onAgentStateChange", state=shown.agent)

@@ -1,11 +1,11 @@
-"""The component's idle timeout: after ten seconds without activity it closes the connection with code 1000.
+"""The component's idle timeout: the component closes the connection with code 1000 after ten seconds without activity.
 
-It is off by default in a session, because an app can set `agentOptions.idleTimeoutMs` to any value. The rules differ by
-release (`model.catalog.components.Idle`); `tests/component` compares each with the running component.
+A session's timeout is off by default, because an app can set `agentOptions.idleTimeoutMs` to any value. The rules differ by
+release (`model.catalog.components.Idle`). `tests/component` compares each rule with the running component.
 
-Not modelled: ``forgets`` and ``message`` forget the agent's state at a poll every 200 ms; here they forget it at once. With
-``runs_on``, an AgentAudioDone right after AgentDone restarts the timeout only if React has rendered between them; here it
-always does.
+Simplifications: with ``forgets`` and ``message`` the component resets the agent's state at a poll every 200 ms, and this
+model resets it at once. With ``runs_on``, an AgentAudioDone right after AgentDone restarts the component's timeout only if
+React has rendered between the two messages, and it always restarts the model's timeout.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ __all__ = ["Idle", "IdleState"]
 @dataclass
 class IdleState:
     """Attributes:
-    user_seen: an activity has happened; the timeout never runs before the first.
-    busy: the last observed state blocks the timeout.
-    counts: the timeout runs.
-    running: unanswered calls; a result through the ref answers none.
-    awaits: a result was sent, and no message has arrived since.
+    user_seen: whether any activity has happened. The timeout does not run before the first activity.
+    busy: whether the last observed state blocks the timeout.
+    counts: whether the timeout runs.
+    running: ids of the unanswered calls. A result through the ref does not count as an answer.
+    awaits: whether a result was sent and no message has arrived since.
     """
 
     user_seen: bool = False
@@ -36,7 +36,7 @@ class IdleState:
 
 
 class Idle:
-    """The idle rules of one release, applied to `state`."""
+    """Applies the idle rules of one release to `state`."""
 
     def __init__(self, release: ComponentRelease, state: IdleState) -> None:
         self.release = release
@@ -44,17 +44,17 @@ class Idle:
         self._out: list[Effect] = []
 
     def effects(self) -> list[Effect]:
-        """Return the effects of the calls since the last one, and forget them."""
+        """Return and clear the effects that were collected since the last call of this method."""
         out, self._out = self._out, []
         return out
 
     def changed(self, *, agent_rests: bool, silent: bool, agent_acts: bool) -> None:
-        """The state of the agent, the playback or the user changed.
+        """Handle a changed state of the agent, the playback or the user.
 
         Args:
-            agent_rests: the agent is idle or listening.
-            silent: nothing plays and the user does not speak.
-            agent_acts: the agent has begun to think or to speak.
+            agent_rests: whether the agent is idle or listening.
+            silent: whether no audio plays and the user does not speak.
+            agent_acts: whether the agent's state has changed to thinking or speaking.
         """
         if agent_acts and self.release.idle in ("runs_on", "rests"):
             self._stop_awaiting()
@@ -64,7 +64,7 @@ class Idle:
         self._update(rests=rests)
 
     def activity(self, *, rests: bool) -> None:
-        """The user sent text, or the proxy reported an activity of the agent: restart the timeout."""
+        """Restart the timeout unless the session is active. Called for user text and for reported activity of the agent."""
         self.state.user_seen = True
         if self._assumes_rest(rests):
             self.state.busy = False
@@ -77,7 +77,7 @@ class Idle:
         self.state.user_seen = True
 
     def message(self, *, rests: bool) -> None:
-        """A JSON message of the proxy arrived."""
+        """Handle a JSON message of the proxy."""
         if self.release.idle != "forgets":
             self._stop_awaiting()
             self._update(rests=self._assumes_rest(rests))
@@ -89,7 +89,7 @@ class Idle:
         self._block(stops=True)
 
     def call_answered(self, call_id: str, *, rests: bool) -> None:
-        """A call was answered by the passed function, the promise, or the default error."""
+        """Handle an answer to a call by the passed function, by the promise, or by the default error."""
         if call_id not in self.state.running:
             return
         self.state.running.discard(call_id)
@@ -102,12 +102,12 @@ class Idle:
         self._update(rests=self._assumes_rest(rests))
 
     def waited(self, *, rests: bool) -> None:
-        """Timer `awaits`: no message arrived within half a second after the result."""
+        """Handle the timer `awaits`, which expires if no message arrives within half a second after the last result."""
         self.state.awaits = False
         self._update(rests=rests)
 
     def _assumes_rest(self, rests: bool) -> bool:
-        """Whether the component takes the session to be at rest; the older releases always do."""
+        """Return whether the component treats the session as at rest, which ``forgets`` and ``message`` always do."""
         return rests or self.release.idle in ("forgets", "message")
 
     def _update(self, *, rests: bool) -> None:

@@ -1,4 +1,4 @@
-"""Values that the component derives: the arguments of a callback, and the text of a result."""
+"""Computes values that the component derives: arguments of a callback, and the text of a result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def named(kind: str, payload: Mapping[str, Any]) -> str:
 
 
 def values(kind: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the values of a message that its callback may receive."""
+    """Return the values that the callback of a message can receive, by name."""
     match kind:
         case "ConversationText":
             text = payload.get("content")
@@ -45,7 +45,7 @@ def values(kind: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _heard(transcript: Mapping[str, Any]) -> str:
-    """Return the text of a Transcript, from the first of its fields that has one."""
+    """Return the text of a Transcript message, from the first field that contains text."""
     channel = transcript.get("channel")
     for holder in (channel if isinstance(channel, Mapping) else {}, transcript):
         for first in (holder.get("alternatives") or ())[:1]:
@@ -55,7 +55,7 @@ def _heard(transcript: Mapping[str, Any]) -> str:
 
 
 def content_of(response: Mapping[str, Any]) -> str:
-    """Return a response object as the text of a result: its error, else its result, else itself."""
+    """Return the text of a result for a response object: its error, else its result, else the object, as JSON."""
     if response.get("error"):
         return json_of({"error": response["error"]})
     return json_of(response.get("result", response))

@@ -1,4 +1,4 @@
-"""The loop with which every engine carries out the effects of actors."""
+"""The loop that carries out the effects of actors, shared by all engines."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["Interpreter"]
 
 
 class Interpreter:
-    """Base class of the engines: calls one hook per effect. A hook that a subclass does not define does nothing."""
+    """Base class of the engines, which calls one method per effect. By default these methods do nothing."""
 
     def apply(self, actor: str, effects: Iterable[Effect]) -> None:
-        """Carry out, in order, the effects that one call of the actor named `actor` returned."""
+        """Carry out effects of the actor named `actor`, in order."""
         for effect in effects:
             if isinstance(effect, Send):
                 self.send(actor, effect.to, effect.payload)
@@ -31,7 +31,7 @@ class Interpreter:
         """Send a message to the neighbour `to`."""
 
     def set_timer(self, actor: str, timer: SetTimer) -> None:
-        """Start a timer. Replace one of the same name."""
+        """Start a timer, and replace a timer of the same actor with the same name."""
 
     def cancel_timer(self, actor: str, name: str) -> None:
         """Stop a timer if it runs."""
@@ -40,4 +40,4 @@ class Interpreter:
         """Close the connection to the neighbour `to`."""
 
     def open(self, actor: str, to: str) -> None:
-        """Open the connection to the neighbour `to` again."""
+        """Reopen the connection to the neighbour `to`."""

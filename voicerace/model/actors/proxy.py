@@ -1,10 +1,10 @@
 """The proxy, voice-agent-backend: one actor for every release, configured by a row of `model.catalog.releases`.
 
-The actor has one method per event and one branch per setting of the row; no code names a release. `voicerace conformance`
-compares it with the running proxy, message by message and in the order of each link. User audio is in `proxy_audio`, the
-reports to the host and the requests to the API are in `proxy_sender`.
+The actor has one method per event and one branch per setting of the row. It does not depend on the name of a release.
+`voicerace conformance` compares the actor with the running proxy, message by message and in the order of each link.
+`proxy_audio` handles user audio. `proxy_sender` sends the messages to the host and the requests to the API.
 
-Facts: docs/release-facts.md; `server.ts` and `translator.ts` of each tag.
+Sources: docs/release-facts.md; `server.ts` and `translator.ts` of each tag.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Proxy", "ProxyState"]
 
 
 class Proxy(ProxySender):
-    """One host connection with its upstream connection.
+    """Model of one host connection and its upstream connection.
 
     Args:
         release: the row of the proxy's release.
@@ -44,7 +44,7 @@ class Proxy(ProxySender):
                 if self._passes_unknown and isinstance(payload, dict):
                     kind = payload.get("type")
                     if isinstance(kind, str) and kind not in self._handled:
-                        # A shortcut with the effect of `_event`, for the most frequent events.
+                        # Faster than `_event`, with the same effect, because these events are the most frequent.
                         return (Send("component", payload),)
                 self._from_upstream(payload)
         elif self.state.upstream_open:
@@ -76,7 +76,7 @@ class Proxy(ProxySender):
     def timer(self, name: str) -> Effects:
         state = self.state
         if name == "recovery":
-            # 20 s after the last result, without an event that releases the create.
+            # No release event arrived within 20 s after the last result.
             if state.mark and state.upstream_open:
                 self._release_create()
         elif state.upstream_open:
@@ -88,7 +88,7 @@ class Proxy(ProxySender):
         self._out += [Cancel("recovery"), *proxy_audio.stop(self.state.audio)]
 
     def _process_ends(self) -> None:
-        """The proxy's process ends, with all sessions that it serves."""
+        """Drop both connections, because an error has ended the proxy's process."""
         self.state.host_open = self.state.upstream_open = False
         self._stop_waiting()
         self._out += [Close("upstream", ABNORMAL), Close("component", ABNORMAL)]
@@ -100,7 +100,7 @@ class Proxy(ProxySender):
             message = payload if isinstance(payload, Mapping) else javascript.parse(_raw(payload))
             self._host_message(javascript.field(message, "type"), message if isinstance(message, Mapping) else {}, payload)
         except ThrownError:
-            # The proxy takes a message for audio if anything throws, even halfway through its handling.
+            # The proxy handles a message as audio if its handler throws, even after the handler has sent something.
             self._user_audio(_raw(payload))
 
     def _host_message(self, kind: Any, fields: Mapping[str, Any], payload: Payload) -> None:
@@ -112,7 +112,7 @@ class Proxy(ProxySender):
             case "InjectUserMessage":
                 self._user_text(fields)
             case _ if self.release.other_json_raw:
-                # As a binary frame, because the proxy passes its Buffer to `ws`.
+                # The proxy passes its Buffer to `ws`, which sends a Buffer as a binary frame.
                 self._upstream(_raw(payload))
             case "KeepAlive":
                 pass
@@ -120,7 +120,10 @@ class Proxy(ProxySender):
                 self._host(agent.error(translate.disallowed(kind), "disallowed_client_message_type"))
 
     def _settings(self, settings: Mapping[str, Any]) -> None:
-        """Send session.update for the first Settings. Only confirm later ones and (`settings_wait`) those during a response."""
+        """Send session.update for the first Settings, and only confirm later Settings.
+
+        With `settings_wait`, also only confirm Settings while the flag or the mark is set.
+        """
         state = self.state
         if state.configured or (self.release.settings_wait and (state.flag or state.mark)):
             self._host(agent.settings_applied())
@@ -137,7 +140,7 @@ class Proxy(ProxySender):
         state.greeting = translate_session.greeting(settings)
 
     def _result(self, response: Mapping[str, Any]) -> None:
-        """Send the output item, and its create at once or (`defers`) when one mark for all results is released."""
+        """Send the result's item, then request a response at once, or set the mark if the release defers the request."""
         self._upstream(realtime.create_item(translate.output_item(response, self.release)))
         if self.release.gate is not None:
             self._gated(lambda gate: gate.result(str(response.get("id"))))
@@ -151,7 +154,7 @@ class Proxy(ProxySender):
             self._host(agent.agent_thinking())
 
     def _user_text(self, message: Mapping[str, Any]) -> None:
-        """Send the item and an echo. The create follows at the next event of any item."""
+        """Send the user item and an echo. `_item` requests the response at the next event of any item."""
         state = self.state
         if self.release.text_queued and not state.ready:
             state.queued_text += (message,)
@@ -164,7 +167,7 @@ class Proxy(ProxySender):
             self._create("text")
 
     def _user_audio(self, frame: bytes) -> None:
-        """Handle a text or binary frame that is not JSON as audio."""
+        """Append a frame that is not JSON as audio, or queue it until session.updated."""
         audio = self.state.audio
         if frame and not self.state.ready:
             audio.kept += (frame,)
@@ -175,7 +178,7 @@ class Proxy(ProxySender):
                 self._process_ends()
 
     def committed(self) -> Effects:
-        """Record a commit, with its create, that was observed from outside (`captures.derive`: logs have no audio)."""
+        """Apply an observed commit and its request to the state (`captures.derive`: logs do not contain the audio)."""
         self.state.audio.pending = 0
         self.state.audio.committed = True
         self._response_started("audio")
@@ -196,7 +199,7 @@ class Proxy(ProxySender):
             if self.release.gate is not None:
                 self._gated(lambda gate: gate.event(fields))
         except ThrownError:
-            # Not JSON, or something threw while it was handled: effects before the throw remain.
+            # The event is not JSON, or its handler threw. Effects from before the throw remain.
             self._unparsed(payload)
 
     def _event(self, kind: Any, event: Mapping[str, Any], payload: Payload) -> None:
@@ -213,7 +216,7 @@ class Proxy(ProxySender):
             self._unhandled(kind, event)
 
     def _unhandled(self, kind: Any, event: Mapping[str, Any]) -> None:
-        """Handle other events in the releases that drop known events and report or drop unknown ones."""
+        """Handle an event without a handler, in releases that drop known events and that report or log unknown events."""
         if kind == realtime.RESPONSE_CREATED:
             if "server" in self.release.flag_set_by and self.state.audio.vad and not self.state.flag:
                 self._response_started("server")
@@ -251,14 +254,14 @@ class Proxy(ProxySender):
         for message in queued:
             self._user_text(message)
         try:
-            # One by one: frames before one that cannot be appended are sent.
+            # The frames before a frame that cannot be appended are sent, so the effects are added one at a time.
             for effect in proxy_audio.flush(state.audio, self.release, flag=state.flag):
                 self._out.append(effect)
         except proxy_audio.CannotAppendError as error:
             raise ThrownError("the proxy takes this for an error of the event") from error
 
     def _text_done(self, event: Mapping[str, Any]) -> None:
-        """Handle release event T. Releases that send the reply's text do so before they clear the flag."""
+        """Handle release event T. Releases that report text from any event (`reply_text`) do so before they clear the flag."""
         state = self.state
         if self.release.reply_text == "any":
             self._agent_started()
@@ -289,7 +292,7 @@ class Proxy(ProxySender):
                 self._reply_text(text)
 
     def _text_in_log(self, event: Mapping[str, Any], name: str) -> str:
-        """Return a field that these releases log first, so that all but text throws."""
+        """Return a text field. Raise ThrownError for another type, because these releases log the field as text first."""
         return javascript.text(or_else(at(event, name), ""))
 
     def _arguments_done(self, event: Mapping[str, Any]) -> None:
@@ -332,7 +335,7 @@ class Proxy(ProxySender):
         self._release_event(R)
 
     def _error(self, event: Mapping[str, Any]) -> None:
-        """Send an error to the host, hide a refusal, or delay an idle timeout while the flag is set, as the row says."""
+        """Send an error to the host. Depending on the row, hide a refusal, or delay an idle timeout while the flag is set."""
         error = translate.host_error(event, self.release.error_code_from)
         idle = translate.is_idle_timeout(event, self.release.error_code_from)
         if idle and self.release.idle_timeout_waits and self.state.flag:
@@ -349,10 +352,10 @@ class Proxy(ProxySender):
         self._host(translate.transcript(event, text, self.release, final=event["type"] == speech.TRANSCRIBED))
 
     def _item(self, event: Mapping[str, Any]) -> None:
-        """Handle an added or confirmed item: release event I, the create that waits after user text, assistant text."""
+        """Handle an added or confirmed item: apply release event I, send the request for user text, report assistant text."""
         item = at(event, "item")
         if self.release.unknown_event != "raw":
-            javascript.string(at(item, "id"))  # for the proxy's log; may throw
+            javascript.string(at(item, "id"))  # The proxy logs the id, which may throw.
         if event["type"] == realtime.ITEM_DONE and at(item, "type") == "function_call_output":
             self._release_event(I)
         if self.state.text_waits and not self.state.mark:
@@ -361,7 +364,7 @@ class Proxy(ProxySender):
         if self.release.unknown_event != "raw" and (text := translate.text_of_item(item)):
             self._item_text(at(item, "id"), text)
 
-    #: Handlers of the upstream's events; some are passed on as well.
+    #: Handlers of upstream events, by type. `_event` also passes some of the events on to the host.
     _upstream_events: ClassVar[Mapping[str, Callable[[Proxy, Mapping[str, Any]], None]]] = {
         realtime.SESSION_UPDATED: _session_updated,
         realtime.TEXT_DONE: _text_done,
@@ -379,11 +382,11 @@ class Proxy(ProxySender):
         speech.PIECE: _user_transcript,
         speech.TRANSCRIBED: _user_transcript,
     }
-    #: Types of event that are not treated as unknown.
+    #: Event types that are not treated as unknown.
     _handled: ClassVar[frozenset[str]] = frozenset({realtime.SESSION_CREATED, *_upstream_events})
 
 
 def _raw(payload: Payload) -> bytes:
-    """Return a message as the bytes of its frame; the proxy does not distinguish text and binary."""
+    """Return a message as the bytes of its WebSocket frame, because the proxy does not distinguish text and binary."""
     frame = frame_of(payload)
     return frame if isinstance(frame, bytes) else frame.encode()

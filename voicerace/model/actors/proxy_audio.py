@@ -1,8 +1,7 @@
-"""The user's audio in the proxy: what is appended, when it is committed, and which frame ends the process.
+"""The proxy's rules for user audio: what it appends, when it commits, and which frame ends its process.
 
-Each rule is a function that changes the state and yields effects; the proxy adds the create after a commit. Facts:
-docs/release-facts.md#user-audio. Every rule was observed on the running proxy of every row (`voicerace conformance`, the
-scripts ``audio-…``).
+Each rule is a function that changes the state and yields effects. The proxy requests a response after a commit. Source:
+docs/release-facts.md#user-audio. `voicerace conformance` compares every rule with the running proxies (cases ``audio-…``).
 """
 
 from __future__ import annotations
@@ -24,38 +23,39 @@ __all__ = [
     "timer_expired", "transcript",
 ]  # fmt: skip
 
-#: Minimum size of a commit in bytes: 100 ms at 24 kHz, 16 bits.
+#: Minimum size of a commit in bytes: 100 ms of 16-bit samples at 24 kHz.
 COMMIT_BYTES: Final = 4_800
-#: Maximum size of one append in bytes (the API's reference). The proxies do not split a larger frame.
+#: Maximum size of one append in bytes, from the API reference. The proxies do not split a larger frame.
 APPEND_MAX: Final = 15 * 2**20
-#: Distance between two output samples (24 kHz), in input samples (16 kHz).
+#: Number of input samples (16 kHz) per output sample (24 kHz).
 _STEP: Final = 16_000 / 24_000
-#: Resampled frames of up to this number of samples (0.5 s) are cached.
+#: Maximum number of samples (0.5 s) of a frame whose resampled form is cached.
 _SHORT: Final = 8_000
-#: Number of characters of a transcript that the proxy logs.
+#: Maximum number of characters of a transcript in the proxy's log.
 _LOGGED: Final = 60
 
 
 class CannotAppendError(Exception):
-    """A frame for which the proxy's code throws.
+    """The proxy's code throws for a frame.
 
-    After session.updated nothing catches it, and the process ends with all its sessions. For frames that waited for
-    session.updated, the proxy takes it for an error of that event.
+    After session.updated the exception is not caught and ends the process with all its sessions. While the proxy handles
+    session.updated and appends the queued frames, it treats the exception as an error of session.updated.
     """
 
 
 @dataclass
 class AudioState:
-    """The state of the user's audio for one connection. Names in parentheses are those of the proxy's source.
+    """The state of the user's audio for one connection. Names in parentheses are variables of the proxy's source.
 
     Attributes:
-        kept: frames that wait for session.updated (`pendingAudioQueue`).
-        vad: the server detects the end of speech, so the proxy commits nothing (`micInputUsesOpenAIServerVad`).
-        pending: bytes appended since the last commit (`pendingAudioBytes`); unused under `vad`.
-        committed: the first commit was sent (`hasCompletedFirstUserAudioCommit`).
-        most_set: the timer of the longest wait runs (`audioCommitMaxCoalesceTimer`).
-        sample, position: the resampler's last input sample, and the distance from it to the next output sample.
-        words: item -> its transcript so far (`transcriptionDeltaAccumulator`).
+        kept: frames queued until session.updated (`pendingAudioQueue`).
+        vad: whether the server detects the end of speech, so that the proxy does not commit (`micInputUsesOpenAIServerVad`).
+        pending: number of bytes appended since the last commit (`pendingAudioBytes`), unused with `vad`.
+        committed: whether the first commit was sent (`hasCompletedFirstUserAudioCommit`).
+        most_set: whether the timer of the rule `most` runs (`audioCommitMaxCoalesceTimer`).
+        sample: last input sample of the resampler.
+        position: distance from `sample` to the next output sample, in input samples.
+        words: transcript so far of each item, by item id (`transcriptionDeltaAccumulator`).
     """
 
     kept: tuple[bytes, ...] = ()
@@ -69,10 +69,10 @@ class AudioState:
 
 
 def receive(state: AudioState, release: ProxyRelease, frame: bytes, *, flag: bool) -> Iterator[Effect]:
-    """Append a frame that arrived after session.updated, and restart the wait.
+    """Append a frame that arrived after session.updated, and restart the commit timers.
 
     Raises:
-        CannotAppendError: this frame ends the process.
+        CannotAppendError: the frame ends the proxy's process.
     """
     appended = _append(state, release, frame)
     if appended is not None:
@@ -81,10 +81,10 @@ def receive(state: AudioState, release: ProxyRelease, frame: bytes, *, flag: boo
 
 
 def flush(state: AudioState, release: ProxyRelease, *, flag: bool) -> Iterator[Effect]:
-    """Append the frames that waited for session.updated, and restart the wait if audio is pending.
+    """Append the frames queued until session.updated, and restart the commit timers if audio is pending.
 
     Raises:
-        CannotAppendError: a frame is lost; those after it stay in `kept`, and no wait begins.
+        CannotAppendError: a frame is lost. The frames after it stay in `kept`, and no timer starts.
     """
     while state.kept:
         frame, *rest = state.kept
@@ -102,7 +102,7 @@ def timer_expired(state: AudioState, name: str) -> None:
 
 
 def can_commit(state: AudioState, release: ProxyRelease, *, flag: bool) -> bool:
-    """Whether the pending audio may be committed. The mark is not checked (docs/release-facts.md#user-audio)."""
+    """Return whether the proxy may commit the pending audio. The mark has no effect (docs/release-facts.md#user-audio)."""
     return not state.vad and not flag and state.pending >= _commit_bytes(state, release)
 
 
@@ -115,27 +115,27 @@ def commit(state: AudioState) -> Iterator[Effect]:
 
 
 def flag_cleared(state: AudioState, release: ProxyRelease) -> Iterator[Effect]:
-    """Restart the wait of audio that the flag delayed, padded to the minimum of later commits (not of the first)."""
+    """Pad pending audio to `COMMIT_BYTES`, even before the first commit, and restart the commit timers."""
     if "flag" in release.commit_on and state.pending and not state.vad:
         yield from _pad(state, COMMIT_BYTES)
         yield from _wait(state, release, flag=False)
 
 
 def close(state: AudioState, release: ProxyRelease, *, flag: bool) -> Iterator[Effect]:
-    """The host has left: pad the pending audio until it can be committed, unless the flag is set."""
+    """Pad the pending audio so that it can be committed when the host disconnects, unless the flag is set."""
     if "close" in release.commit_on and state.pending and not state.vad and not flag:
         yield from _pad(state, _commit_bytes(state, release))
 
 
 def stop(state: AudioState) -> Iterator[Effect]:
-    """Cancel both waits."""
+    """Cancel both commit timers."""
     state.most_set = False
     yield Cancel("audio_quiet")
     yield Cancel("audio_most")
 
 
 def transcript(state: AudioState, release: ProxyRelease, event: Mapping[str, Any]) -> Any:
-    """Return the user's text for a transcription event: the piece, or the item's transcript so far.
+    """Return the text that a transcription event reports: its piece, the item's text so far, or the final transcript.
 
     Raises:
         ThrownError: the final transcript is neither text nor an array.
@@ -162,12 +162,12 @@ def transcript(state: AudioState, release: ProxyRelease, event: Mapping[str, Any
 
 
 def _commit_bytes(state: AudioState, release: ProxyRelease) -> int:
-    """Return the minimum size of the next commit."""
+    """Return the minimum size of the next commit in bytes."""
     return COMMIT_BYTES if state.committed else release.first_commit_bytes
 
 
 def _wait(state: AudioState, release: ProxyRelease, *, flag: bool) -> Iterator[Effect]:
-    """Restart the wait for silence. Start the longest wait when a commit first becomes possible."""
+    """Restart the timer of the rule `quiet`. Start the timer of the rule `most` when a commit first becomes possible."""
     if state.vad:
         return
     if "quiet" in release.commit_on:
@@ -178,7 +178,7 @@ def _wait(state: AudioState, release: ProxyRelease, *, flag: bool) -> Iterator[E
 
 
 def _append(state: AudioState, release: ProxyRelease, frame: bytes) -> Send | None:
-    """Return the append of a frame; None if the frame is too short for one output sample."""
+    """Return the message that appends a frame; None if the frame is too short for one output sample."""
     pcm = _resampled(state, frame) if release.resampled else frame
     if len(pcm) > APPEND_MAX:
         raise CannotAppendError(f"{len(pcm)} bytes in one append")
@@ -189,7 +189,7 @@ def _append(state: AudioState, release: ProxyRelease, frame: bytes) -> Send | No
 
 
 def _pad(state: AudioState, size: int) -> Iterator[Effect]:
-    """Append silence, up to `size` pending bytes."""
+    """Append silence until `size` bytes are pending."""
     missing = size - state.pending
     if missing > 0:
         state.pending += missing
@@ -197,10 +197,9 @@ def _pad(state: AudioState, size: int) -> Iterator[Effect]:
 
 
 def _resampled(state: AudioState, frame: bytes) -> bytes:
-    """Resample 16 kHz to 24 kHz, 16 bits, by linear interpolation; the last sample waits for the next frame.
+    """Resample 16-bit samples from 16 to 24 kHz by linear interpolation. Keep the last input sample for the next frame.
 
-    The position is a sum of doubles, as in the proxy. Exact thirds would differ from the proxy by one sample at the end of
-    some frames.
+    The position is a sum of doubles, as in the proxy. With exact thirds some frames would have one sample more or less.
     """
     if len(frame) % 2:
         raise CannotAppendError(f"{len(frame)} bytes are not samples of 16 bits")
@@ -213,7 +212,7 @@ def _resampled(state: AudioState, frame: bytes) -> bytes:
 
 
 def _interpolated(samples: tuple[int, ...], position: float) -> tuple[bytes, int, float]:
-    """Return the output from `position` on, the input sample that waits, and the next position relative to it."""
+    """Return (output samples from `position` on, last used input sample, next position relative to that sample)."""
     last = len(samples) - 1
     found: list[int] = []
     while (left := int(position)) < last:
@@ -223,5 +222,5 @@ def _interpolated(samples: tuple[int, ...], position: float) -> tuple[bytes, int
     return struct.pack(f"<{len(found)}h", *found), samples[left], position - left
 
 
-#: All sessions of a sweep have the same few frames.
+#: The cache is effective because all sessions of a sweep send the same few frames.
 _interpolated_cached = lru_cache(maxsize=256)(_interpolated)

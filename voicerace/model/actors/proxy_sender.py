@@ -1,8 +1,8 @@
-"""What the proxy sends: reports to the host, `response.create` and the commit of user audio to the API.
+"""Sends the proxy's messages: reports to the host, and `response.create` and commits of user audio to the API.
 
-Each text is sent to the host once, whichever event brings it first; so are the reports that the agent begins and ends to
-speak. Only the reference row has a gate (`model.actors.reference_gate`), which replaces all other rules for the create.
-Facts: docs/release-facts.md#messages-to-the-host, #tool-results, #release-events, #the-flag, #user-audio.
+Several upstream events can contain the same text or imply the same report. The proxy sends each only once. Only the
+reference row has a gate (`model.actors.reference_gate`), which replaces all other rules for requests.
+Source: docs/release-facts.md#messages-to-the-host, #tool-results, #release-events, #the-flag, #user-audio.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["ProxySender"]
 
 
 class ProxySender(StatefulActor[ProxyState]):
-    """The sending side of one connection; `Proxy` decides which event happened."""
+    """The sending methods of the proxy's model. The subclass `Proxy` calls them when it handles an event."""
 
     def __init__(self, release: ProxyRelease) -> None:
         super().__init__(ProxyState())
@@ -39,7 +39,7 @@ class ProxySender(StatefulActor[ProxyState]):
             self._out.append(Send("upstream", payload))
 
     def _item_text(self, item_id: Any, text: str) -> None:
-        """Send the assistant text of an item, once per item and not if another event brought it."""
+        """Send the assistant text of an item to the host, unless it was sent for this item or is the last text sent."""
         state, known = self.state, key(item_id) if truthy(item_id) else None
         if known is not None:
             if known in state.items_sent:
@@ -75,7 +75,7 @@ class ProxySender(StatefulActor[ProxyState]):
             self.state.waiting_error = None
 
     def _create(self, writer: str) -> None:
-        """Send `response.create` for `writer`, and set the flag if the release does so for that writer."""
+        """Send `response.create`, and set the flag if the release does so for `writer` (`result`, `text` or `audio`)."""
         if self.release.gate is not None:
             self._gated(lambda gate: gate.user_input(writer))
             return
@@ -83,7 +83,7 @@ class ProxySender(StatefulActor[ProxyState]):
         self._response_started(writer)
 
     def _gated(self, notify: Callable[[Gate], int]) -> None:
-        """Notify the reference gate, and send the creates that it allows."""
+        """Call the reference gate with `notify`, and send the number of requests that the call returns."""
         if self.release.gate is not None:
             for _ in range(notify(Gate(self.release.gate, self.state.gate))):
                 self._upstream(realtime.create_response(realtime.CREATE_ID))
@@ -103,7 +103,7 @@ class ProxySender(StatefulActor[ProxyState]):
         self._out += proxy_audio.flag_cleared(state.audio, self.release)
 
     def _release_create(self) -> None:
-        """Send the create that waits after a result."""
+        """Send the request that was deferred after a result, and clear the mark."""
         if self.release.recovery:
             self._out.append(Cancel("recovery"))
         self.state.mark = False
@@ -114,7 +114,7 @@ class ProxySender(StatefulActor[ProxyState]):
             self._release_create()
 
     def _commit_audio(self) -> None:
-        """Commit the pending audio, if it is enough and the flag is not set. The mark is not checked."""
+        """Commit the pending audio and request a response, if a commit is allowed. The mark has no effect."""
         if proxy_audio.can_commit(self.state.audio, self.release, flag=self.state.flag):
             self._out += proxy_audio.commit(self.state.audio)
             self._create("audio")

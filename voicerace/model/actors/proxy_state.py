@@ -15,25 +15,30 @@ __all__ = ["ProxyState"]
 
 @dataclass
 class ProxyState:
-    """The state of one connection. Names in parentheses are those of the proxy's source.
+    """The state of one connection. Names in parentheses are variables of the proxy's source.
 
     Attributes:
-        flag: the proxy assumes a response in progress (`responseInProgress`).
-        mark: a create waits after a result (`pendingResponseCreateAfterFunctionCallOutput`).
-        text_waits: a create waits after user text (`pendingItemAddedBeforeResponseCreate`).
-        configured: session.update was sent (`hasForwardedSessionUpdate`).
-        ready: session.updated arrived (`hasSentSettingsApplied`).
-        host_open, upstream_open: the two connections are open.
-        greeting, context_items, queued_text: greeting, earlier conversation and user text that wait for session.updated.
-        had_context: Settings had earlier conversation, so no greeting follows.
-        started, done: AgentStartedSpeaking, AgentDone was sent for the response in progress.
-        audio_came: audio of the response in progress was sent.
-        text_went: assistant text was sent since the last create; `last_text` is that text.
-        deltas: text deltas since the last create.
-        items_sent: items whose text was sent to the host.
-        waiting_error: an idle_timeout error that waits while the flag is set.
-        audio: the state of the user's audio.
-        gate: the state of the reference gate, used only by the reference row.
+        flag: whether the proxy treats a response as in progress (`responseInProgress`).
+        mark: whether a request is deferred after a result (`pendingResponseCreateAfterFunctionCallOutput`).
+        text_waits: whether a request is deferred after user text (`pendingItemAddedBeforeResponseCreate`).
+        configured: whether session.update was sent (`hasForwardedSessionUpdate`).
+        ready: whether session.updated arrived (`hasSentSettingsApplied`).
+        host_open: whether the connection to the host is open.
+        upstream_open: whether the connection to the API is open.
+        greeting: greeting, to be sent at session.updated.
+        context_items: earlier conversation, to be sent at session.updated.
+        queued_text: user texts, to be sent at session.updated.
+        had_context: whether Settings had earlier conversation, so that no greeting is sent.
+        started: whether AgentStartedSpeaking was sent for the current response.
+        done: whether AgentDone was sent for the current response.
+        audio_came: whether audio of the current response was sent to the host.
+        text_went: whether assistant text was sent to the host since the last request.
+        last_text: last assistant text that was sent since the last request, trimmed.
+        deltas: concatenated text deltas since the last request.
+        items_sent: ids of the items whose text was sent to the host.
+        waiting_error: idle_timeout error that is withheld while the flag is set.
+        audio: state of the user's audio.
+        gate: state of the reference gate, used only by the reference row.
     """
 
     flag: bool = False

@@ -1,11 +1,10 @@
-"""The reference gate: decides when a proxy may send `response.create`, so that the proxy causes no bad outcome in any order.
+"""The reference gate: decides when a proxy may send `response.create`, so that the proxy does not cause a bad outcome.
 
-It follows the slot by the server's events and ids, and queues the reasons for a response until a request is allowed. Each
-rule can be removed (`model.catalog.gate_rules.RULES`), to show that it is needed. The proxy around the gate maps messages
-as its row says.
+The gate follows the slot by the server's events and ids. It queues results and user inputs that need a response until a
+request is allowed. Each rule (`model.catalog.gate_rules.RULES`) can be removed, which shows that the rule is needed.
 
-Limits of every gate: if the component sends its default error before the result, the reply does not know the result; and
-where the server begins responses by itself (server VAD), a create in flight at that time is refused.
+No gate can prevent two cases. If the component sends its default error before the result, the reply is not based on the
+result. If the server starts a response by itself (server VAD), a request in flight at that time is refused.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from voicerace.model.protocol import realtime
 
 __all__ = ["Gate", "GateState"]
 
-#: User text in `unconfirmed`, which names results by their call.
+#: Entry for user text in `GateState.unconfirmed`, whose other entries are call ids of results.
 _TEXT = "user text"
 
 
@@ -28,15 +27,17 @@ class GateState:
     """The state of the gate for one connection.
 
     Attributes:
-        active: the response that holds the slot according to the server; empty when the slot is free.
-        knows: all that was sent so far had been confirmed when `active` was announced.
-        over: the last response that is done; a refusal may still name it if the slot becomes free later.
-        refused: a create was refused, and the response in its way is not done yet.
-        asked: a create is unanswered; `asked_for` has its `wishes` and `given`.
-        wishes: user inputs that need a response: ``text``, ``audio``.
-        given: for each result that needs a response, the response with its call.
-        open: unanswered calls -> their response; `answered`: answered calls -> their response.
-        unconfirmed: sent items that the server has not confirmed.
+        active: id of the response that holds the slot according to the server; empty if the slot is free.
+        knows: whether all items sent so far had been confirmed when `active` was announced.
+        over: id of the last response that is done. A refusal can name it if the slot becomes free later.
+        refused: whether a request was refused because of a response that is not done yet.
+        asked: whether a request is unanswered.
+        asked_for: (`wishes`, `given`) that the unanswered request covers.
+        wishes: user inputs that need a response, each ``text`` or ``audio``.
+        given: for each result that needs a response, the id of the response with its call.
+        open: response id of each unanswered call, by call id.
+        answered: response id of each answered call, by call id.
+        unconfirmed: sent items that the server has not confirmed: call ids of results, and `_TEXT`.
     """
 
     active: str = ""
@@ -53,11 +54,11 @@ class GateState:
 
 
 class Gate:
-    """Follows the messages. Each method returns the number of creates to send now.
+    """The rules of the gate. Each method changes the state and returns the number of requests to send now.
 
     Args:
         rules: the rules that apply.
-        state: the state, which the methods change.
+        state: state of the connection.
     """
 
     def __init__(self, rules: frozenset[Rule], state: GateState) -> None:
@@ -67,7 +68,7 @@ class Gate:
     # -- from the host -----------------------------------------------------------------------------------------------
 
     def result(self, call_id: str) -> int:
-        """The result of a call was passed on. A result of an unknown call, or a second result, needs no response."""
+        """Handle a result that was passed on. A result of an unknown call, or a second result, does not need a response."""
         state = self.state
         state.unconfirmed.add(call_id)
         state.knows = False
@@ -79,7 +80,7 @@ class Gate:
         return self._due() if "at_once" in self.rules else 0
 
     def user_input(self, kind: str) -> int:
-        """User input of a kind, ``text`` or ``audio``, was passed on."""
+        """Handle user input that was passed on. `kind` is ``text`` or ``audio``."""
         self.state.knows = False
         if kind == "text":
             self.state.unconfirmed.add(_TEXT)
@@ -89,7 +90,7 @@ class Gate:
     # -- from the server ---------------------------------------------------------------------------------------------
 
     def event(self, event: Mapping[str, Any]) -> int:
-        """An event of the server arrived."""
+        """Handle an event of the server."""
         state, kind = self.state, event.get("type")
         match kind:
             case realtime.RESPONSE_CREATED:
@@ -116,12 +117,12 @@ class Gate:
 
     def _created(self, response: Mapping[str, Any]) -> None:
         if response.get("conversation_id", "") is None:
-            return  # out of band: it does not take the slot
+            return  # an out-of-band response does not take the slot
         state = self.state
         state.active = str(response.get("id"))
         state.knows = not state.unconfirmed
         if not state.asked and state.knows and "unless_known" in self.rules:
-            # The server began it and knows all that was confirmed before, so these results and text need no create.
+            # The server started the response after it had confirmed all items, so the response covers these inputs.
             state.given, state.wishes = (), tuple(each for each in state.wishes if each != "text")
         state.asked = False
 
@@ -132,11 +133,11 @@ class Gate:
             state.active, state.refused = "", False
 
     def _error(self, event: Mapping[str, Any]) -> None:
-        """Handle an error, which may answer a create. Retry a refused create, unless the response in its way is informed."""
+        """Handle an error. Queue a refused request again, unless the active response started after all items were confirmed."""
         state, error = self.state, realtime.error_of(event)
         state.unconfirmed = {each for each in state.unconfirmed if each not in str(error.get("message"))}
         if not realtime.is_refusal(event):
-            # An error that names no client event may still be the answer; the next input then sends a new create.
+            # An error without a client event id can be the answer to the request. The next input sends a new request.
             if error.get("event_id") in (realtime.CREATE_ID, None):
                 state.asked = False
             return
@@ -152,7 +153,7 @@ class Gate:
     # -- the decision ------------------------------------------------------------------------------------------------
 
     def _due(self) -> int:
-        """Return the number of creates to send now."""
+        """Return the number of requests to send now, and move the inputs that they cover to `asked_for`."""
         state = self.state
         busy = state.active or state.asked if "when_free" in self.rules else state.refused
         if busy:

@@ -1,7 +1,7 @@
-"""The plan of a response of the mock upstream: a list of stages, each after a named duration.
+"""Plans a response of the mock upstream as a list of stages, each of which follows after a named duration.
 
-A stream of deltas is represented by its first and last delta, because no release reacts to the others. A response can be cut
-off between any two stages.
+The mock sends only the first and the last delta of a stream, because no release reacts to the other deltas. A response can
+be cut off between any two stages.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class OutputPlan:
     """One item of a response.
 
     Attributes:
-        kind: a message with a text, or a function call.
-        text: the message's text, or the call's arguments as JSON text.
-        name: the function's name.
-        preamble: the message comes before calls and is no reply.
+        kind: whether the item is a message or a function call.
+        text: text of the message, or arguments of the call as JSON text.
+        name: name of the called function.
+        preamble: whether the item is a message before calls, which is not a reply.
     """
 
     kind: Literal["message", "call"]
@@ -37,7 +37,7 @@ class OutputPlan:
 
 @value
 class ResponsePlan:
-    """The items of one response, and its status at the end."""
+    """The items and the final status of one response."""
 
     outputs: tuple[OutputPlan, ...]
     status: Status = "completed"
@@ -47,12 +47,12 @@ class Stage(NamedTuple):
     """One step of a response.
 
     Attributes:
-        what: ``created`` announces the response, ``open`` adds an item with its first delta, ``finish`` ends its
-            content, ``items_done`` confirms the call items, ``done`` confirms the other items and ends the response.
-        after: name of the duration since the previous stage.
+        what: the action. ``created`` announces the response, ``open`` adds an item with its first delta, ``finish`` sends
+            the item's last delta, ``items_done`` confirms the call items, ``done`` ends the response and its items.
+        after: name of the duration before the stage.
         number: index of the value of that duration.
         output: index of the output, for ``open`` and ``finish``.
-        alongside: the duration begins together with that of the previous stage.
+        alongside: whether the duration starts together with the duration of the previous stage, not after that stage.
     """
 
     what: Literal["created", "open", "finish", "items_done", "done"]
@@ -64,12 +64,15 @@ class Stage(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def stages(plan: ResponsePlan, number: int, first_call: int, *, item_done_early: bool) -> Sequence[Stage]:
-    """Return the stages of a response. A failed one ends after `response.created`, an incomplete one in its first item.
+    """Return the stages of a response.
+
+    A failed response ends after `response.created`, and an incomplete response ends during its first item.
 
     Args:
+        plan: items and status of the response.
         number: index of the response in its session.
-        first_call: index in the session of the response's first call.
-        item_done_early: call items are confirmed inside the gap, not at its end.
+        first_call: index of the response's first call in its session.
+        item_done_early: whether call items are confirmed inside the gap, not at its end.
     """
     found = [Stage("created", "create_ms", number)]
     if plan.status == "failed":
@@ -97,9 +100,9 @@ _VALUES = {"string": "Lisbon", "number": 1, "integer": 1, "boolean": True, "arra
 
 
 def call_of(tools: Sequence[Mapping[str, Any]], city: str) -> OutputPlan:
-    """Return a call of one of a session's tools: `get_weather` for a city, else the first function.
+    """Return a call of `get_weather` for a city if the session has this tool or no tools, else of its first function.
 
-    Another function gets the arguments that its schema requires, each with the first value that fits.
+    The first function gets the arguments that its schema requires, each with the first value that fits its schema.
     """
     functions = [tool for tool in tools if isinstance(tool, Mapping) and tool.get("type") == "function"]
     names = [str(tool.get("name")) for tool in functions]
@@ -119,7 +122,7 @@ def _weather_in(city: str) -> OutputPlan:
 
 
 def _fitting(schema: object) -> Any:
-    """Return a value that fits the enum or the type of a property's schema."""
+    """Return a value that fits the enum or the type of a property's JSON schema."""
     if not isinstance(schema, Mapping):
         return _VALUES["string"]
     enum = schema.get("enum")

@@ -1,4 +1,4 @@
-"""The base class of the models, and the copy of a state."""
+"""The base class of the actors' models, and a function that copies a state."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _State = TypeVar("_State")
 
 
 class StatefulActor(Generic[_State]):
-    """An actor of constant settings and one `state`. `_out` collects the effects of the call in progress."""
+    """An actor with constant settings and one changing `state`. `_out` collects the effects of the call in progress."""
 
     def __init__(self, state: _State) -> None:
         self.state = state
         self._out: list[Effect] = []
 
     def with_state(self, state: _State) -> Self:
-        """Return an actor with the same settings that changes another state."""
+        """Return an actor with the same settings and the given state."""
         other = object.__new__(type(self))
         vars(other).update(vars(self))
         other.state, other._out = state, []
         return other
 
     def renewed_state(self) -> _State:
-        """Return the state for the next connection; by default a new one."""
+        """Return the state for the next connection. By default it is a new state."""
         return type(self.state)()
 
     def renew(self) -> Self:
@@ -48,11 +48,10 @@ _changing_fields: dict[type, tuple[str, ...] | None] = {}
 
 
 def copied(state: _State) -> _State:
-    """Return a copy of a state, an instance of a dataclass without slots, that can change independently.
+    """Return an independent copy of a state. A state is an instance of a dataclass without slots.
 
-    Actors change dataclasses, and the lists, sets, dicts and dataclasses that a field's `default_factory` made; those are
-    copied. They never change a message inside one of these, so messages, plans and frozen dataclasses are shared
-    (tests/test_explore_keys.py checks this).
+    Actors change only dataclasses and the lists, sets and dicts of fields with a `default_factory`, so only these are copied.
+    Messages, plans and frozen dataclasses do not change, so the copy shares them (checked by tests/test_explore_keys.py).
     """
     copy = object.__new__(type(state))
     values = copy.__dict__
@@ -72,7 +71,7 @@ def copied(state: _State) -> _State:
 
 
 def _element(value: Any) -> Any:
-    """Return a copy of an element of a list or a dict: a dataclass or a list; messages are shared."""
+    """Return a copy of an element of a list or a dict if it is a list or a mutable dataclass, else the element itself."""
     kind = type(value)
     if kind is str or kind is int or kind is dict:
         return value
@@ -82,12 +81,12 @@ def _element(value: Any) -> Any:
 
 
 def _changing(kind: type) -> tuple[str, ...] | None:
-    """Return the fields of a dataclass whose values actors change; None for a class whose instances are shared."""
+    """Return the names of the fields that actors change in a dataclass; None for a class whose instances are shared."""
     try:
         return _changing_fields[kind]
     except KeyError:
         parameters = getattr(kind, "__dataclass_params__", None)
-        # A class made by `values.value` has slots, and its instances do not change.
+        # `values.value` makes classes with slots, whose instances do not change.
         if not is_dataclass(kind) or parameters is None or parameters.frozen or hasattr(kind, "__slots__"):
             _changing_fields[kind] = None
         else:

@@ -1,7 +1,7 @@
-"""The proxy's mappings between the two protocols, one message at a time.
+"""Maps single messages between the two protocols, as the proxy does.
 
-Shapes and codes are those of the proxy's `translator.ts` and `server.ts`; the row has the differences between releases. The
-texts of instructions and descriptions are not those of the proxy; nothing depends on them.
+Fields and codes are those of the proxy's `translator.ts` and `server.ts`. The row contains the differences between releases.
+The texts of instructions and descriptions differ from those of the proxy, but no code depends on them.
 """
 
 from __future__ import annotations
@@ -14,19 +14,22 @@ from voicerace.model.actors.javascript import UNDEFINED, at, defined, field, is_
 from voicerace.model.catalog.releases import ProxyRelease
 from voicerace.model.protocol import agent, input_audio, realtime, speech
 
-#: Upstream events that the releases with a closed list drop (the list of 0.10.0; text deltas are a setting of the row).
+#: Types of known upstream events that 0.10.0 and later releases drop. The setting `text_delta_known` is for text deltas.
 KNOWN_EVENTS: Final = frozenset({
     "response.created", "response.output_item.added", "response.output_item.done", "response.content_part.added",
     "response.content_part.done", "response.output_audio_transcript.delta", "response.output_text.added",
     "rate_limits.updated", input_audio.COMMITTED, input_audio.CLEARED, input_audio.TIMEOUT_TRIGGERED,
 })  # fmt: skip
 UNPARSED: Final = "upstream message that is no JSON"
-#: The API's error text that the older releases take for an idle timeout.
+#: Part of the API's error text by which the releases before 0.10.0 recognise an idle timeout.
 _IDLE_TEXT: Final = "The server had an error while processing your request"
 
 
 def output_item(response: Mapping[str, Any], release: ProxyRelease) -> realtime.Message:
-    """Return the item of a `FunctionCallResponse`. From 0.10.0, `error` then `result` replace a missing or empty text."""
+    """Return the item for a `FunctionCallResponse`.
+
+    From 0.10.0 the field `error`, or else `result`, replaces a missing or empty `content`.
+    """
     content = at(response, "content")
     if release.context_in != "instructions":
         output = or_else(content, "")
@@ -41,12 +44,12 @@ def output_item(response: Mapping[str, Any], release: ProxyRelease) -> realtime.
 
 
 def host_error(event: Mapping[str, Any], code_from: Literal["message", "api"]) -> agent.Message:
-    """Return the host's Error for an `error` event."""
+    """Return the Error message to the host for an `error` event. `code_from` is `ProxyRelease.error_code_from`."""
     message = at(event, "error", "message")
-    string(or_else(message, event))  # for the proxy's log; may throw
+    string(or_else(message, event))  # The proxy logs this text, which may throw.
     text, code = string(or_else(message, "Unknown error")), at(event, "error", "code")
     if code_from == "api":
-        # null is passed on as null; a missing or empty code becomes unknown.
+        # The proxy keeps a null code, and replaces a missing or empty code.
         return agent.error(text, "unknown" if code is UNDEFINED or code == "" else code)
     if isinstance(message, str) and "maximum duration" in message and "60 minutes" in message:
         return agent.error(text, "session_max_duration")
@@ -56,7 +59,7 @@ def host_error(event: Mapping[str, Any], code_from: Literal["message", "api"]) -
 
 
 def is_idle_timeout(event: Mapping[str, Any], code_from: Literal["message", "api"]) -> bool:
-    """Whether the release takes an error for an idle timeout, by its text or by its code."""
+    """Return whether the release treats an error as an idle timeout, by its code or by its text."""
     if code_from == "api":
         return bool(at(event, "error", "code") == "idle_timeout")
     message = at(event, "error", "message")
@@ -64,7 +67,7 @@ def is_idle_timeout(event: Mapping[str, Any], code_from: Literal["message", "api
 
 
 def utterance_end(event: Mapping[str, Any], release: ProxyRelease) -> agent.Message:
-    """Return the UtteranceEnd for `input_audio_buffer.speech_stopped`."""
+    """Return the UtteranceEnd message for `input_audio_buffer.speech_stopped`."""
     if release.transcripts == "pieces":
         return speech.utterance_end()
     channel, end = event.get("channel"), event.get("last_word_end")
@@ -72,7 +75,7 @@ def utterance_end(event: Mapping[str, Any], release: ProxyRelease) -> agent.Mess
 
 
 def transcript(event: Mapping[str, Any], text: Any, release: ProxyRelease, *, final: bool) -> agent.Message:
-    """Return the Transcript for `conversation.item.input_audio_transcription.delta` or `….completed`."""
+    """Return the Transcript message for `conversation.item.input_audio_transcription.delta` or `….completed`."""
     if release.transcripts == "pieces":
         return speech.transcript(text, final=final)
     channel, index = at(event, "channel"), at(event, "channel_index")
@@ -98,12 +101,12 @@ def _alternative(given: Any, text: str) -> agent.Message:
 
 
 def text_of_item(item: Any) -> str | None:
-    """Return the text of an assistant's message item, or None."""
+    """Return the text of an assistant's item, or None if the item has none."""
     return "\n".join(_texts(item)) or None
 
 
 def text_of_done(event: Mapping[str, Any]) -> str | None:
-    """Return the trimmed text of `response.output_text.done`, or None."""
+    """Return the trimmed text of `response.output_text.done`, or None if it is missing or empty."""
     for value in (at(event, "text"), at(event, "part", "text")):
         if isinstance(value, str) and (text := trim(value)):
             return text
@@ -111,20 +114,20 @@ def text_of_done(event: Mapping[str, Any]) -> str | None:
 
 
 def text_of_output(event: Mapping[str, Any]) -> str | None:
-    """Return the assistant's text in the `output` of `response.done`, or None."""
+    """Return the assistant's text in the `output` of `response.done`, or None if it has none."""
     output = at(event, "response", "output")
     return "\n".join(text for item in output for text in _texts(item)) or None if isinstance(output, list) else None
 
 
 def text_of_delta(event: Mapping[str, Any]) -> str:
-    """Return the piece in `response.output_text.delta`, which may be inside an object."""
+    """Return the text of `response.output_text.delta`, whose field `delta` can be an object that contains the text."""
     delta = at(event, "delta")
     pieces = (delta, at(delta, "text"), at(delta, "delta"))
     return next((each for each in pieces if isinstance(each, str) and each), "")
 
 
 def _texts(item: Any) -> Iterator[str]:
-    """Yield the texts of an assistant's item, part by part."""
+    """Yield the text of each content part of an assistant's item."""
     if at(item, "role") != "assistant":
         return
     content = at(item, "content")
@@ -145,7 +148,7 @@ def _text_of_part(part: Mapping[str, Any]) -> str | None:
 
 
 def call_text(name: Any, arguments: Any) -> str:
-    """Return the transcript line that announces a function call. Unlike `agent.call_text`, trims as JavaScript does."""
+    """Return the transcript line that announces a function call. Unlike `agent.call_text`, trim by JavaScript's rules."""
     trimmed_arguments = "" if arguments is UNDEFINED or arguments is None else javascript.trimmed(arguments)
     return f"{agent.CALL_TEXT_PREFIX}{string(name)}({trimmed_arguments})"
 

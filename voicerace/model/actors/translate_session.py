@@ -1,7 +1,7 @@
-"""The proxy's mapping of `Settings` to the session of `session.update` and to earlier conversation.
+"""Maps the host's `Settings` to `session.update` and to items for earlier conversation, as the proxy does.
 
-The row says which fields a release reads; all releases treat a field of the wrong type alike. Facts:
-`mapSettingsToSessionUpdate` of each tag's `translator.ts`.
+The row specifies which fields a release reads. All releases treat a field of a wrong type alike. Source:
+`mapSettingsToSessionUpdate` in `translator.ts` of each tag.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ __all__ = ["context_items", "greeting", "has_context", "server_vad", "session"]
 
 _TOOL_INSTRUCTION: Final = "Use the results of tool calls in the reply."
 _OUTPUT_FORMATS: Final = frozenset({"audio/pcm", "audio/pcmu", "audio/pcma"})
-#: The API's range of `speed`.
+#: Range of `speed` that the API accepts.
 _SPEED_MIN, _SPEED_MAX = 0.25, 1.5
 _SAFE: Final = 2**53 - 1
 
 
 def session(settings: Mapping[str, Any], release: ProxyRelease) -> dict[str, Any]:
-    """Return the session of `session.update` for `Settings`.
+    """Return the field `session` of `session.update` for `Settings`.
 
     Raises:
-        ThrownError: a field has a type for which the proxy throws.
+        ThrownError: the proxy throws for the type of a field.
     """
     think = at(settings, "agent", "think")
     body: dict[str, Any] = {
@@ -82,12 +82,12 @@ def _tool(function: Any) -> dict[str, Any]:
 
 
 def server_vad(settings: Mapping[str, Any], release: ProxyRelease) -> bool:
-    """Whether the session requests server VAD."""
+    """Return whether the session uses server VAD."""
     return release.audio == "vad" and at(settings, "agent", "useOpenAIManualAudioCommit") is not True
 
 
 def _turn_detection(settings: Mapping[str, Any], release: ProxyRelease) -> dict[str, Any] | None:
-    """Return the settings of server VAD, with the idle timeout clamped to the API's 5-30 s; None without server VAD."""
+    """Return the settings of server VAD, or None without server VAD. The idle timeout is limited to the API's 5 to 30 s."""
     if not server_vad(settings, release):
         return None
     idle = at(settings, "agent", "idleTimeoutMs")
@@ -104,7 +104,7 @@ def _turn_detection(settings: Mapping[str, Any], release: ProxyRelease) -> dict[
 
 
 def _options(think: Any) -> dict[str, Any]:
-    """Return the options of the session: tool choice unchecked, the others if the API accepts them."""
+    """Return the session options: the tool choice without a check, and the other options that have valid values."""
     options: dict[str, Any] = {"tool_choice": at(think, "toolChoice")}
     wanted = at(think, "outputModalities")
     if isinstance(wanted, list) and (modalities := [each for each in wanted if each in ("text", "audio")]):
@@ -123,7 +123,7 @@ def _options(think: Any) -> dict[str, Any]:
 
 
 def _audio_output(given: Any) -> dict[str, Any]:
-    """Return the valid ones of format, speed and voice in `agent.sessionAudioOutput`."""
+    """Return format, speed and voice of `agent.sessionAudioOutput`, without those that are invalid."""
     output: dict[str, Any] = {}
     kind = _text(at(given, "format", "type"))
     if kind in _OUTPUT_FORMATS:
@@ -141,20 +141,20 @@ def _audio_output(given: Any) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    """Return trimmed text; empty for another type."""
+    """Return `value` trimmed if it is text, else empty text."""
     return trim(value) if isinstance(value, str) else ""
 
 
 def has_context(settings: Mapping[str, Any]) -> bool:
-    """Whether Settings has earlier conversation."""
+    """Return whether Settings contains earlier conversation."""
     return has_length(at(settings, "agent", "context", "messages"))
 
 
 def context_items(settings: Mapping[str, Any]) -> Iterator[realtime.Message]:
-    """Yield `conversation.item.create` for each message of the earlier conversation.
+    """Yield a `conversation.item.create` for each message of the earlier conversation.
 
     Raises:
-        ThrownError: the proxy throws for a message; those before it were yielded.
+        ThrownError: the proxy throws for a message. The items of the messages before it were yielded.
     """
     messages = at(settings, "agent", "context", "messages")
     if not has_length(messages):

@@ -1,7 +1,7 @@
-"""The mock upstream: a Realtime API as strict as the evidence, with a setting (`Knobs`) for each undocumented behaviour.
+"""The mock upstream: a Realtime API that follows the evidence, with a setting in `Knobs` for each undocumented behaviour.
 
-It applies the slot table, confirms items, produces the scenario's responses with all events in GA order, and refuses as the
-API does. Facts and their evidence: docs/protocol-facts.md, `model.catalog.slot`.
+The mock applies the slot table, confirms items, and produces the scenario's responses with all events in the order of the
+GA API. It refuses the same client events as the API. Sources: docs/protocol-facts.md, `model.catalog.slot`.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ __all__ = ["Knobs", "Upstream", "UpstreamState"]
 
 
 class Upstream(InputAudio):
-    """One Realtime session: handles the client's events. Args: those of `Responses`."""
+    """One Realtime session, which handles the client's events. The arguments are those of `Responses`."""
 
     def renewed_state(self) -> UpstreamState:
-        """Return the state of a new session: calls of earlier sessions are unknown, ids are not reused."""
+        """Return the state of a new session, in which calls of earlier sessions are unknown and their ids are not reused."""
         old, calls = self.state, dict.fromkeys(self.state.calls, PHASES[0])
         return UpstreamState(counts=dict(old.counts), earlier=old.earlier + old.inputs, calls=calls)
 
@@ -71,7 +71,7 @@ class Upstream(InputAudio):
         return self._effects()
 
     def closed(self, sender: str, code: int | None) -> Effects:
-        """End the session: its timers do nothing from now on."""
+        """End the session. Timers that expire later have no effect."""
         self.state.ended = True
         return ()
 
@@ -108,7 +108,7 @@ class Upstream(InputAudio):
         self._send(realtime.session_event(realtime.SESSION_UPDATED, self._id("event"), self.state.session))
 
     def _item(self, what: str, event: Mapping[str, Any]) -> None:
-        """Retrieve, truncate or delete an item (doc). Any `audio_end_ms` is accepted. Sources of the errors: docs/limits.md."""
+        """Retrieve, truncate or delete an item. Accept any `audio_end_ms`. The sources of the errors are in docs/limits.md."""
         item_id = event.get("item_id")
         item = self.state.items.get(item_id) if isinstance(item_id, str) else None
         spoken = item is not None and (item.get("content") or [{}])[0].get("type") == "output_audio"
@@ -135,7 +135,7 @@ class Upstream(InputAudio):
         if item.get("role") == "assistant":
             for index, part in enumerate(item.get("content") or ()):
                 if (kind := part.get("type")) not in ("output_text", "output_audio"):
-                    # Recorded: the error precedes the confirmations of items that were accepted earlier.
+                    # Recorded: the API sends this error before it confirms items that it accepted earlier.
                     text = f"Invalid value: '{kind}'. Value must be 'output_text'."
                     self._error("invalid_value", text, event, param=f"item.content[{index}].type")
                     return
@@ -176,7 +176,7 @@ def _voice(session: Mapping[str, Any]) -> Any:
     return ((session.get("audio") or {}).get("output") or {}).get("voice")
 
 
-#: Defaults of the fields that an update omits in a setting that was off.
+#: Default values of the fields of a setting that was off, for fields that the update omits.
 _DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "transcription": {"model": None, "language": None, "prompt": None},
     "turn_detection": SESSION["audio"]["input"]["turn_detection"],
@@ -184,7 +184,7 @@ _DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 
 def _merged(current: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a session after an update: objects are merged, other values replaced; null turns a setting off."""
+    """Return `current` with `update` applied: objects are merged, and other values, including null, are replaced."""
     merged = dict(current)
     for name, value in update.items():
         before = current.get(name)

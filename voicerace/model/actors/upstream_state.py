@@ -1,4 +1,4 @@
-"""The state of a mock Realtime session, and its settings for undocumented API behaviour."""
+"""The state of a mock Realtime session, and the settings for undocumented API behaviour."""
 
 from __future__ import annotations
 
@@ -11,30 +11,32 @@ from voicerace.model.catalog.slot import SlotState
 
 __all__ = ["PHASES", "Knobs", "MockResponse", "UpstreamState"]
 
-#: Phases of a call, in order. An output is accepted from the phase of `Knobs.function_output`.
+#: Phases of a call, in order. The API accepts the output of a call from the phase in `Knobs.function_output`.
 PHASES: Final = ("unknown", "at_once", "open", "item_done", "response_done")
 
 
 @dataclass(frozen=True)
 class Knobs:
-    """Undocumented behaviour of the API. The defaults are recorded, or have the most evidence (pages in docs/open-facts).
+    """Settings for undocumented API behaviour. Each default is recorded or has the most evidence (docs/open-facts/README.md).
+
+    The marks in parentheses are explained in docs/protocol-facts.md#evidence-marks.
 
     Attributes:
-        function_output: when the output of a call is accepted: ``at_once``, after its ``item_done``, or after
-            ``response_done``. Before that it is refused with ``invalid_tool_call_id`` (claim).
-        session_update_active: session.update during a response: ``accept`` (doc) or ``refuse`` with the
-            active-response code (no evidence).
-        item_before_output: conversation.item.done comes before response.output_item.done (recorded, 8 of 8), or
-            after it.
-        binary_frames: JSON in a binary frame is read, or refused with ``invalid_request`` (open).
+        function_output: when the API accepts the output of a call: ``at_once``, after its ``item_done``, or after
+            ``response_done``. An earlier output is refused with ``invalid_tool_call_id`` (claim).
+        session_update_active: whether session.update during a response is accepted (``accept``, reference) or refused with
+            the active-response code (``refuse``, no evidence).
+        item_before_output: whether the API sends conversation.item.done before response.output_item.done (recorded in
+            8 of 8 cases), or after it.
+        binary_frames: whether JSON in a binary frame is read, or refused with ``invalid_request`` (open).
         reply_status: status of replies.
-        server_turn_taken: server VAD ends a turn while a client's response has the slot: the server's response is
-            ``dropped``, or ``waits`` for response.done (open).
-        items_close: each item of a response ends when it is complete (``singly``), or all ``together``, in order, when
-            the last one is complete; ``provider``: as the row of `model.catalog.providers`.
-        cancel_before_created: response.cancel between an accepted create and its response.created does ``nothing`` but
-            an error (reported by a client's authors), or ``ends`` the response.
-        error_after_create: a create in a free slot is answered with this error code instead of a response.
+        server_turn_taken: what happens to the server's response if server VAD ends a turn while another response has
+            the slot: it is ``dropped``, or starts after response.done (``waits``) (open).
+        items_close: whether each item of a response ends when it is complete (``singly``), or all items end in order when
+            the last item is complete (``together``). ``provider`` uses the provider's setting (`model.catalog.providers`).
+        cancel_before_created: whether response.cancel between an accepted request and its response.created only causes
+            an error (``nothing``, reported by a client's authors), or ``ends`` the response.
+        error_after_create: error code with which a request is answered while the slot is free; empty: with a response.
     """
 
     function_output: Literal["at_once", "item_done", "response_done"] = "at_once"
@@ -53,10 +55,14 @@ class MockResponse:
     """A response in progress.
 
     Attributes:
-        line, next: its stages, and the index of the next.
-        metadata: of its response.create; response.created and response.done repeat it.
-        items, before: its items as last sent, and the id of the item before each.
-        streamed, finished, done_items: items whose deltas are complete, whose content is complete, that are confirmed.
+        line: stages of the response.
+        next: index of the next stage.
+        metadata: metadata of the request, which response.created and response.done repeat.
+        items: items of the response, as last sent.
+        before: for each item, the id of the preceding item in the conversation.
+        streamed: indices of the items whose deltas are complete.
+        finished: indices of the items whose content is complete.
+        done_items: indices of the confirmed items.
     """
 
     id: str
@@ -80,22 +86,27 @@ class UpstreamState:
     """The state of one session.
 
     Attributes:
-        slot: state in the table `model.catalog.slot`.
-        responses: responses in progress, by id; at most one is in band.
+        slot: state of the slot, in the table `model.catalog.slot`.
+        responses: responses in progress, by id. At most one of them is in band.
         holder: id of the response that holds the slot.
-        calls: call id -> its phase, one of `PHASES`.
-        outputs: call id -> its accepted results, in order.
-        acks, items: accepted items that wait for confirmation, and confirmed items, by id.
-        inputs, earlier: number of user inputs of this session, and of earlier ones.
-        steps_taken: number of responses begun since the newest input.
+        calls: phase of each call, by call id: one of `PHASES`.
+        outputs: accepted results of each call, by call id, in order.
+        acks: accepted items that are not confirmed yet, by id.
+        items: confirmed items, by id.
+        inputs: number of user inputs in this session.
+        earlier: number of user inputs in earlier sessions of the same actor.
+        steps_taken: number of steps of the plan taken since the newest input.
         counts: number of ids issued, by kind.
-        last_item, first_item: ids of the newest and the first item.
+        last_item: id of the newest item.
+        first_item: id of the first item.
         session: the session object.
-        spoke: audio was sent, so the voice cannot change.
-        audio, appended: bytes in the input audio buffer, and bytes appended in the session.
-        speech, pausing: id of the item of the current speech, or empty; silence has begun in it.
-        server_waits: the server begins a response when the slot is free.
-        ended: the connection is closed.
+        spoke: whether audio was sent, after which the voice cannot change.
+        audio: number of bytes in the input audio buffer.
+        appended: number of audio bytes appended in the session.
+        speech: item id of the user's current speech; empty if the user does not speak.
+        pausing: whether the newest audio of the current speech is silent.
+        server_waits: whether the server starts a response when the slot becomes free.
+        ended: whether the connection is closed.
     """
 
     slot: SlotState = "free"

@@ -1,7 +1,8 @@
-"""The user: gives each input of the scenario when the turn before it is settled or its deadline has passed.
+"""The user, who gives each input of the scenario when the previous turn is settled or its deadline has passed.
 
-The user is the only actor that observes links between other actors (`observe`): the upstream link at the proxy, and results
-at the component. In some releases the app's callbacks do not show what a person would hear and when a turn is over.
+The user is the only actor that observes messages between other actors (`observe`): messages on the upstream link at the
+proxy, and results at the component. The reason is that in some releases the app's callbacks do not report what a person
+would hear and when a turn is over.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ class UserState:
     """The state of the user.
 
     Attributes:
-        said, words: number of inputs given so far, and of those with text or speech.
-        left: the user has left the session.
-        ledger: the ledger of the upstream link.
-        own_results: call id -> number of the app's own results that were sent.
+        said: number of inputs given so far.
+        left: whether the user has left the session.
+        ledger: ledger of the upstream link.
+        own_results: number of the app's own results that were sent for each call, by call id.
         responses_before: number of responses before the newest input.
-        about_to_say: the timer of the next input (`inject_ms` or `offline_ms`) runs.
-        offline: the connection is lost, and the next input opens it again.
+        about_to_say: whether the timer of the next input (`inject_ms` or `offline_ms`) runs.
+        offline: whether the connection is lost, so that the next input reopens it.
+        words: number of inputs with text or speech given so far.
     """
 
     said: int = 0
@@ -49,9 +51,9 @@ class User(StatefulActor[UserState]):
     """The person at the app.
 
     Args:
-        inputs: the inputs in order; the last tests whether the session still works.
+        inputs: the inputs in order. The last input tests whether the session still works.
         results_per_call: number of own results that the app sends for each call.
-        comes_back: a closed connection does not end the session; the next input opens it again, at the deadline.
+        comes_back: whether the user stays when the connection is closed, and reopens it with the next input, at the deadline.
     """
 
     def __init__(self, inputs: Sequence[ScriptedInput], results_per_call: int = 1, *, comes_back: bool = False) -> None:
@@ -67,12 +69,12 @@ class User(StatefulActor[UserState]):
         return ()
 
     def timer(self, name: str) -> Effects:
-        """Give the next input: the turn did not settle (`deadline`), or the input is due (`say`)."""
+        """Give the next input when it is due (`say`), or when the turn did not settle in time (`deadline`)."""
         self.state.about_to_say = False
         return self._next()
 
     def observe(self, sender: str, receiver: str, payload: Payload, seq: int) -> Effects:
-        """Observe message `seq` between other actors, at the proxy (upstream link) or at the component (host link)."""
+        """Handle message number `seq` between other actors, seen at the proxy (upstream link) or the component (host link)."""
         state = self.state
         if state.left:
             return ()
@@ -87,7 +89,7 @@ class User(StatefulActor[UserState]):
         heard = self._heard() if waits_for == "reply" else 0
         ledger.feed(sender, payload, seq)
         if len(ledger.inputs) > inputs:
-            # Responses before the commit of speech are no replies to it.
+            # Responses before the commit of speech are not replies to that speech.
             state.responses_before = len(ledger.responses)
         if sender != "upstream" or not isinstance(payload, (dict, Mapping)):
             return ()
@@ -102,7 +104,7 @@ class User(StatefulActor[UserState]):
         return ()
 
     def _heard(self) -> int:
-        """Return the number of replies to the newest input of which something was heard."""
+        """Return the number of replies to the newest input that were heard, completely or in part."""
         since = list(self.state.ledger.responses.values())[self.state.responses_before :]
         return sum(response.message and not response.calls and response.heard is not None for response in since)
 
@@ -129,11 +131,14 @@ class User(StatefulActor[UserState]):
         return (SetTimer("deadline", "deadline_ms"),)
 
     def _settled(self) -> bool:
-        """Whether the newest input has an informed reply and no result or input is pending. No response may be in progress."""
+        """Return whether the newest input has an informed reply and no result or input is pending.
+
+        The caller checks that no response is in progress.
+        """
         ledger = self.state.ledger
         if len(ledger.responses) == self.state.responses_before:
             return False
-        # Until speech is committed, the user still speaks.
+        # An input that is not in the ledger is speech that is not committed yet, so the user still speaks.
         if len(ledger.inputs) < self.state.words or any(output.waits for output in ledger.outputs):
             return False
         calls = ledger.calls
@@ -143,7 +148,7 @@ class User(StatefulActor[UserState]):
         return any(r.message and not r.calls and r.heard is not None and ledger.informed(r, calls) for r in since)
 
     def _next(self) -> Effects:
-        """Give the next input, or leave after the last."""
+        """Give the next input, or leave the session after the last input."""
         state = self.state
         if state.said == len(self.inputs):
             state.left = True
