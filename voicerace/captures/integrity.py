@@ -25,7 +25,7 @@ _TWICE_ITEM: Final = "two records in a row are the same event of an item, and no
 #: Type of the event that adds an item -> type of the event that completes it. Two such events within 1 ms have equal records.
 _ENDS: Final = {realtime.ITEM_ADDED: realtime.ITEM_DONE, "response.output_item.added": "response.output_item.done"}
 _BALANCED: Final = frozenset({*_ENDS, *_ENDS.values()})
-#: Type of an event that ends something -> types of the events that begin it, which are at least as many.
+#: Type of an end event -> types of its start events. A complete log has at least as many start events as end events.
 _BEGINS: Final = {
     realtime.RESPONSE_DONE: (realtime.RESPONSE_CREATED,),
     "response.output_item.done": ("response.output_item.added",),
@@ -69,15 +69,7 @@ def missing(of: LoggedConnection) -> Iterator[tuple[str, int]]:
 def doubts_of(
     of: LoggedConnection, time_us: int, body: str, attributes: Mapping[str, Value], events: Sequence[Event]
 ) -> Iterator[str]:
-    """Yield the doubts about one readable record, and set `of.trace` to the first trace id.
-
-    Args:
-        of: the connection.
-        time_us: time of the record in µs.
-        body: body of the record.
-        attributes: attributes of the record.
-        events: events that were read from the record.
-    """
+    """Yield the doubts about one readable record, from which `events` were read; the first record sets `of.trace`."""
     trace = attributes.get("trace_id")
     if of.trace is None:
         of.trace = trace

@@ -36,7 +36,7 @@ _INTEGER: Final = re.compile(r"-?[0-9]{1,20}")
 
 
 def plain(raw: str) -> tuple[str, str]:
-    """Return (source, text) of a line: the source in its prefixes or an empty text, and the line without colours and prefixes."""
+    """Return (source, text): the source named in a line's prefixes, or "", and the line without colours and prefixes."""
     text = _COLOUR.sub("", raw) if "\x1b" in raw else raw
     source = ""
     if text[:1].isspace() or text[:1] in "{}":

@@ -161,6 +161,6 @@ class UnreadRanges:
         return self.begun[bisect_right(self.firsts, last)] - self.ended[bisect_left(self.lasts, first)]
 
     def first(self, number: int, first: int, last: int) -> list[Unread]:
-        """Return up to `number` unread ranges that overlap the lines from `first` to `last`, in the order of their last lines."""
+        """Return up to `number` unread ranges that overlap the lines from `first` to `last`, sorted by their last lines."""
         start = bisect_left(self.lasts, first)
         return [each for each in self.by_last[start : start + number] if each.line_first <= last]
