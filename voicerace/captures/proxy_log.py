@@ -38,7 +38,7 @@ _NOTED: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """The fields that every record of the proxy has, of which `name` is the connection's."""
+    """The fields that every record of the proxy has; `name` is the name of its connection."""
 
     name: str
     time_us: int
@@ -193,7 +193,7 @@ class ProxyLog:
         _add(to, UPSTREAM_TO_PROXY, at_ns, payload)
 
     def _error(self, to: LoggedConnection, head: _Head, detail: int | None, at_ns: int) -> str | None:
-        """Add an upstream error's text to the preceding event, or add a new event; return why the record is unusable, or None."""
+        """Add an upstream error's text to its event, or add a new event; return why the record is unusable, or None."""
         direction = head.attributes.get("direction")
         if direction == "upstream":
             return None  # a socket error; the record of the close follows

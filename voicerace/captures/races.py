@@ -1,4 +1,4 @@
-"""Find the races of a session: responses with one function call whose result competes with `response.done`.
+"""Find the races of a session: responses with one function call, whose result can precede `response.done`.
 
 The input is a recording of the messages at the proxy, or of a log that `voicerace.captures.derive` completed. Other responses
 with calls (several calls, no result, no `response.done`, only the component's error, more than two results, or user input

@@ -51,7 +51,7 @@ class ReleaseInference:
         outcomes: outcome -> reason, over all candidates and interpretations.
         flag_agreed: whether all candidates have the same events that cleared the flag early.
         lost: differences between an incomplete log and the model; missing records may be the reason.
-        missed: whether a complete log contradicts the model of every release, so that a record may be missing.
+        missed: whether the log contradicts the model of every release, so that a record may be missing.
     """
 
     release: str | None
